@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MPL-2.0
+# The commands of the project; README.md says what each does.
+
+# Where rustup puts cargo, for shells that do not know yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+PLUGIN := $(TARGET_DIR)/release/libgstsymbl.so
+SERVICE := $(TARGET_DIR)/release/symbl-service
+
+# Where GStreamer of this machine looks for plugins, moved to PREFIX.
+PREFIX ?= $(shell pkg-config --variable=prefix gstreamer-1.0)
+libdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=libdir gstreamer-1.0)
+pluginsdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=pluginsdir gstreamer-1.0)
+
+.PHONY: help build test demo install clean
+
+help:
+	@echo 'make demo [FILE=talk.wav]   live captions of recorded speech, or of your own file'
+	@echo 'make test                   formatting, lints and all tests'
+	@echo 'make build                  $(PLUGIN) and $(SERVICE)'
+	@echo 'make install                the plugin into GStreamer'"'"'s folder (PREFIX, DESTDIR)'
+	@echo 'make clean                  remove what was built'
+
+build:
+	scripts/install-deps.sh build
+	$(CARGO) build --release --locked --workspace
+
+test:
+	scripts/install-deps.sh
+	scripts/test.sh
+
+demo:
+	scripts/install-deps.sh build run $(if $(FILE),,demo)
+	$(CARGO) build --release --locked --workspace --lib --bins --example captions
+	scripts/demo.sh $(if $(FILE),"$(FILE)")
+
+# No rebuild of what is there, so that "sudo make install" needs no cargo.
+$(PLUGIN):
+	$(MAKE) build
+
+ifneq ($(shell $(CARGO) cbuild --version 2>/dev/null),)
+install:
+	$(CARGO) cinstall --release --locked --package gst-plugin-symbl --library-type cdylib \
+		--prefix '$(PREFIX)' --libdir '$(libdir)' $(if $(DESTDIR),--destdir '$(DESTDIR)')
+else
+install: $(PLUGIN)
+	install -d '$(DESTDIR)$(pluginsdir)'
+	install -m 755 $(PLUGIN) '$(DESTDIR)$(pluginsdir)/libgstsymbl.so'
+endif
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Live captions in a terminal: plays a file or an address through `symblsink`
+//! and prints what the service hears, as it comes.
+//!
+//! ```text
+//! captions [--base-url URL] [--trackers JSON] [--reference FILE] INPUT
+//! gst-launch-1.0 -m … ! symblsink … | captions --from-gst-launch [--reference FILE]
+//! ```
+//!
+//! Everything that it prints it has from the messages on the bus and from the
+//! property `stats`: it shows how an application uses the element. Ctrl-C ends
+//! the talk early and still waits for its last results; pressed again, it stops
+//! at once. The status is 0 if captions of all that was played have come.
+
+mod accuracy;
+mod launched;
+mod summary;
+mod view;
+
+use clap::Parser;
+use gst::prelude::*;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use summary::Summary;
+use view::View;
+
+/// Live captions of INPUT, with the insights, trackers and topics found in it.
+#[derive(Parser)]
+#[command(name = "captions", version)]
+struct Args {
+    /// Address of the service, for example http://127.0.0.1:8787
+    /// [default: SYMBL_BASE_URL, else the element's own]
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+
+    /// The plugin's library; without it, the one built into this program
+    #[arg(long, value_name = "LIBRARY")]
+    plugin: Option<PathBuf>,
+
+    /// Phrases to look for: [{"name":"Price","vocabulary":["how much","cost"]}]
+    #[arg(long, value_name = "JSON")]
+    trackers: Option<String>,
+
+    /// Text file with what is said in INPUT, to tell the word error rate
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
+
+    /// Play nothing, but show what `gst-launch-1.0 -m` prints, from standard input
+    #[arg(long, conflicts_with_all = ["base_url", "plugin", "trackers", "input"])]
+    from_gst_launch: bool,
+
+    /// A file, or an address such as rtsp://camera/stream
+    #[arg(value_name = "INPUT", required_unless_present = "from_gst_launch")]
+    input: Option<String>,
+}
+
+/// The name of the message that Ctrl-C puts on the bus.
+const INTERRUPTED: &str = "captions/interrupted";
+
+/// As a shell shows a program that was ended by Ctrl-C.
+const EXIT_INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("captions: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    let reference = match &args.reference {
+        Some(path) => Some(
+            std::fs::read_to_string(path)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+        ),
+        None => None,
+    };
+    gst::init()?;
+    if args.from_gst_launch {
+        // Ctrl-C reaches both programs; the other one ends the talk.
+        ctrlc::set_handler(|| {})?;
+        let (mut view, mut summary) = (View::new(), Summary::default());
+        let shown = launched::show(std::io::stdin().lock(), &mut view, &mut summary);
+        view.close()?;
+        shown?;
+        let stats = summary.measured();
+        return conclude(&mut view, &summary, &stats, reference.as_deref());
+    }
+    load_plugin(args.plugin.as_deref())?;
+    let pipeline = Pipeline::new(args)?;
+    pipeline.stop_on_interrupt()?;
+
+    let mut view = View::new();
+    let mut summary = Summary::default();
+    let end = pipeline.play(&mut view, &mut summary);
+    view.close()?;
+    if end? == End::Interrupted {
+        return Ok(ExitCode::from(EXIT_INTERRUPTED));
+    }
+    let stats = pipeline.sink.property::<gst::Structure>("stats");
+    conclude(&mut view, &summary, &stats, reference.as_deref())
+}
+
+/// What is told at the end, and the status.
+fn conclude(
+    view: &mut View,
+    summary: &Summary,
+    stats: &gst::Structure,
+    reference: Option<&str>,
+) -> Result<ExitCode, Box<dyn Error>> {
+    for line in summary.lines(stats, reference) {
+        view.line(&line)?;
+    }
+    if !summary.is_complete() {
+        return Err("the captions are not complete".into());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load_plugin(library: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    match library {
+        Some(path) => {
+            gst::Plugin::load_file(path)
+                .map_err(|error| format!("cannot load {}: {error}", path.display()))?;
+        }
+        None => gstsymbl::plugin_register_static()?,
+    }
+    Ok(())
+}
+
+#[derive(PartialEq, Eq)]
+enum End {
+    /// Of the stream, and the last results are there.
+    Drained,
+    /// Somebody did not want to wait for them.
+    Interrupted,
+}
+
+/// The pipeline; stopped when dropped, however the program ends.
+struct Pipeline {
+    pipeline: gst::Pipeline,
+    sink: gst::Element,
+    bus: gst::Bus,
+}
+
+impl Pipeline {
+    fn new(args: &Args) -> Result<Self, Box<dyn Error>> {
+        let pipeline = gst::parse::launch(
+            "uridecodebin name=in caps=audio/x-raw expose-all-streams=false \
+             ! audioconvert ! audioresample ! audio/x-raw,rate=16000,channels=1 \
+             ! symblsink name=sink insight-types=action-item+question+follow-up+topic",
+        )?
+        .downcast::<gst::Pipeline>()
+        .map_err(|_| "the description is no pipeline")?;
+        let by_name = |name| {
+            let element = pipeline.by_name(name);
+            element.ok_or_else(|| format!("no element '{name}' in the pipeline"))
+        };
+        by_name("in")?.set_property("uri", uri(args.input.as_deref().unwrap_or_default())?);
+        let sink = by_name("sink")?;
+        if let Some(url) = &args.base_url {
+            sink.set_property("base-url", url);
+        }
+        if let Some(trackers) = &args.trackers {
+            sink.set_property("trackers", trackers);
+        }
+        let bus = pipeline.bus().ok_or("the pipeline has no bus")?;
+        Ok(Self {
+            pipeline,
+            sink,
+            bus,
+        })
+    }
+
+    /// Makes Ctrl-C (and `kill`) a message like the others.
+    fn stop_on_interrupt(&self) -> Result<(), Box<dyn Error>> {
+        let bus = self.bus.clone();
+        ctrlc::set_handler(move || {
+            let interrupted = gst::Structure::new_empty(INTERRUPTED);
+            // Refused only when the program is at its end anyway.
+            let _ = bus.post(gst::message::Application::new(interrupted));
+        })?;
+        Ok(())
+    }
+
+    fn play(&self, view: &mut View, summary: &mut Summary) -> Result<End, Box<dyn Error>> {
+        use gst::MessageView;
+
+        let mut interrupted = false;
+        // The bus knows better than the return value why it failed.
+        let started = self.pipeline.set_state(gst::State::Playing);
+        while let Some(message) = self
+            .bus
+            .timed_pop(started.err().map(|_| gst::ClockTime::ZERO))
+        {
+            match message.view() {
+                MessageView::Element(element) => {
+                    if let Some(structure) = element.structure() {
+                        summary.count(structure);
+                        view.show(structure)?;
+                    }
+                }
+                MessageView::Warning(warning) => view.warn(&warning.error().to_string())?,
+                MessageView::Error(error) => return Err(explain(error).into()),
+                MessageView::Eos(_) => return Ok(End::Drained),
+                MessageView::Application(application)
+                    if application
+                        .structure()
+                        .is_some_and(|s| s.name() == INTERRUPTED) =>
+                {
+                    if interrupted {
+                        return Ok(End::Interrupted);
+                    }
+                    interrupted = true;
+                    view.warn("waiting for the last results; Ctrl-C again stops at once")?;
+                    self.pipeline.send_event(gst::event::Eos::new());
+                }
+                _ => {}
+            }
+        }
+        Err("the pipeline did not start".into())
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        // There is nobody left to tell.
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// The name of a file as an address, an address as it is.
+fn uri(input: &str) -> Result<String, Box<dyn Error>> {
+    match std::fs::canonicalize(input) {
+        Ok(path) => Ok(gst::glib::filename_to_uri(path, None)?.into()),
+        Err(_) if input.contains("://") => Ok(input.to_owned()),
+        Err(error) => Err(format!("cannot read {input}: {error}").into()),
+    }
+}
+
+/// What failed and where; the details of the element that failed on a line of their own.
+fn explain(error: &gst::message::Error) -> String {
+    let source = error.src().map(|source| source.name());
+    let source = source.as_deref().unwrap_or("pipeline");
+    match error.debug() {
+        Some(debug) => format!("{source}: {}\n{debug}", error.error()),
+        None => format!("{source}: {}", error.error()),
+    }
+}

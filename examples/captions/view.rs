@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The messages of `symblsink` as lines to read.
+//!
+//! A final transcript is a line with its time; what was found in it follows on
+//! marked lines. On a terminal the interim of the moment stands in the last
+//! line and is overwritten; anywhere else interims are left out.
+
+use console::{Term, measure_text_width, style};
+use std::io;
+
+/// Width of the column with the time: `[00:00.0] `.
+const MARGIN: &str = "          ";
+
+/// Writes to standard output, and warnings to standard error.
+pub struct View {
+    out: Term,
+    /// What stands in the last line, to be taken away before anything else: time and text.
+    interim: Option<(String, String)>,
+}
+
+impl View {
+    /// On this program's standard output.
+    pub fn new() -> Self {
+        Self {
+            out: Term::stdout(),
+            interim: None,
+        }
+    }
+
+    /// Shows one message of the element; of those that say nothing to a reader, nothing.
+    pub fn show(&mut self, message: &gst::StructureRef) -> io::Result<()> {
+        let text = text_of(message, "text");
+        match message.name().as_str() {
+            "symbl/transcript" => self.transcript(message, text),
+            "symbl/insight" => {
+                let kind = text_of(message, "type").replace('_', " ");
+                let due = match message.get::<&str>("due-by") {
+                    Ok(due) => format!(" (due: {due})"),
+                    Err(_) => String::new(),
+                };
+                self.found(&kind, &format!("{text}{due}"))
+            }
+            "symbl/tracker" => {
+                let found = format!(
+                    "{}: \"{}\"",
+                    text_of(message, "name"),
+                    text_of(message, "value")
+                );
+                self.found("tracker", &found)
+            }
+            "symbl/topic" => self.found("topic", text),
+            "symbl/state" if text_of(message, "state") == "reconnecting" => self.warn(&format!(
+                "the connection is lost ({}); trying again",
+                text_of(message, "reason")
+            )),
+            "symbl/gap" => self.warn(&format!(
+                "{} of audio will have no captions ({})",
+                seconds(message, "duration"),
+                text_of(message, "reason")
+            )),
+            "symbl/error" => self.warn(&format!(
+                "the service says: {}",
+                text_of(message, "message")
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn transcript(&mut self, message: &gst::StructureRef, text: &str) -> io::Result<()> {
+        let time = match message.get::<u64>("running-time") {
+            Ok(time) => format!("[{}]", minutes(time)),
+            Err(_) => MARGIN.trim_end().to_owned(),
+        };
+        if message.get::<bool>("is-final") == Ok(true) {
+            self.interim = None;
+            self.line(&format!("{time} {text}"))
+        } else if self.out.is_term() {
+            self.take_away()?;
+            self.draw(&time, text)?;
+            self.interim = Some((time, text.to_owned()));
+            Ok(())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn found(&mut self, kind: &str, what: &str) -> io::Result<()> {
+        let kind = style(format!("{kind:<11}")).cyan();
+        self.line(&format!("{MARGIN}> {kind} {what}"))
+    }
+
+    /// A line that stays; the interim moves below it.
+    pub fn line(&mut self, line: &str) -> io::Result<()> {
+        self.take_away()?;
+        self.out.write_line(line)?;
+        match &self.interim {
+            Some((time, text)) => self.draw(time, text),
+            None => Ok(()),
+        }
+    }
+
+    /// Something that went wrong without ending the talk.
+    pub fn warn(&mut self, what: &str) -> io::Result<()> {
+        self.take_away()?;
+        eprintln!(
+            "{} {what}",
+            style("captions: warning:").for_stderr().yellow()
+        );
+        match &self.interim {
+            Some((time, text)) => self.draw(time, text),
+            None => Ok(()),
+        }
+    }
+
+    /// No more transcripts will come.
+    pub fn close(&mut self) -> io::Result<()> {
+        self.interim = None;
+        self.take_away()
+    }
+
+    fn take_away(&self) -> io::Result<()> {
+        if self.out.is_term() {
+            self.out.clear_line()?;
+        }
+        Ok(())
+    }
+
+    /// An interim's end, where the news is, as far as the line is wide.
+    fn draw(&self, time: &str, text: &str) -> io::Result<()> {
+        let (_, columns) = self.out.size();
+        let room = usize::from(columns).saturating_sub(time.len() + 3);
+        let shown = if measure_text_width(text) <= room {
+            text.to_owned()
+        } else {
+            let mut tails = text.char_indices().map(|(at, _)| &text[at..]);
+            let fits = tails.find(|tail| measure_text_width(tail) <= room);
+            format!("…{}", fits.unwrap_or_default())
+        };
+        let line = style(format!("{time} {shown}")).dim();
+        self.out.write_str(&line.to_string())
+    }
+}
+
+fn text_of<'a>(message: &'a gst::StructureRef, field: &str) -> &'a str {
+    message.get(field).unwrap_or_default()
+}
+
+fn seconds(message: &gst::StructureRef, field: &str) -> String {
+    let time = message.get::<u64>(field).unwrap_or_default();
+    format!("{:.1} s", time as f64 / 1e9)
+}
+
+/// Nanoseconds as `mm:ss.s`.
+pub fn minutes(time: u64) -> String {
+    let tenths = time / 100_000_000;
+    format!(
+        "{:02}:{:02}.{}",
+        tenths / 600,
+        tenths / 10 % 60,
+        tenths % 10
+    )
+}

@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+# Live captions of a talk: starts symbl-service, plays the talk through
+# symblsink in real time and prints what comes back. Called by "make demo",
+# which has built everything.
+#
+#   scripts/demo.sh [FILE]     FILE: anything that GStreamer's decodebin reads;
+#                              without it, the recorded prompts of
+#                              examples/talk/prompts.tsv, joined into one talk
+#
+# Everything that it starts is stopped and everything that it writes is
+# removed when it ends, also by Ctrl-C. Its status is the live view's.
+set -euo pipefail
+caller=$PWD
+cd "$(dirname "$0")/.."
+
+target=${CARGO_TARGET_DIR:-target}/release
+prompts=examples/talk/prompts.tsv
+pause_ms=1000
+trackers='[
+  {"name": "Pound key", "vocabulary": ["pound key", "hash key"]},
+  {"name": "Conference", "vocabulary": ["conference"]},
+  {"name": "Call handling", "vocabulary": ["accept this call", "reject it"]}
+]'
+
+die() {
+    printf 'demo: %s\n' "$*" >&2
+    exit 1
+}
+
+dir=$(mktemp -d)
+service_pid=
+view_pid=
+clean_up() {
+    trap - EXIT
+    if [ -n "$view_pid" ]; then
+        kill -- "-$view_pid" 2>/dev/null || true
+    fi
+    if [ -n "$service_pid" ]; then
+        kill "$service_pid" 2>/dev/null || true
+        # A service that does not want to stop is not waited for for ever.
+        timeout 10 tail --pid="$service_pid" --sleep-interval=0.1 -f /dev/null ||
+            kill -KILL "$service_pid" 2>/dev/null || true
+        wait "$service_pid" 2>/dev/null || true
+    fi
+    rm -rf "$dir"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Writes $dir/talk.wav (16 kHz mono) and $dir/talk.txt, one line per prompt.
+make_talk() {
+    local path text
+    local pause_bytes=$((16000 * 2 * pause_ms / 1000))
+    head -c "$pause_bytes" /dev/zero >"$dir/talk.raw"
+    while IFS=$'\t' read -r path text; do
+        [[ $path == '#'* ]] && continue
+        [ -r "$path" ] || die "$path is missing; install the Debian package asterisk-core-sounds-en-g722"
+        ffmpeg -v error -nostdin -f g722 -i "$path" -ar 16000 -ac 1 -f s16le - >>"$dir/talk.raw"
+        head -c "$pause_bytes" /dev/zero >>"$dir/talk.raw"
+        printf '%s\n' "$text" >>"$dir/talk.txt"
+    done <"$prompts"
+    ffmpeg -v error -nostdin -f s16le -ar 16000 -ac 1 -i "$dir/talk.raw" "$dir/talk.wav"
+}
+
+# Starts the service on a free port and leaves its address in $base_url.
+start_service() {
+    local line
+    mkfifo "$dir/service.out"
+    "$target/symbl-service" --listen 127.0.0.1:0 >"$dir/service.out" 2>"$dir/service.log" &
+    service_pid=$!
+    # Opened for as long as the script runs, or the service could not print.
+    exec 3<"$dir/service.out"
+    base_url=
+    while IFS= read -r -t 60 line <&3; do
+        case $line in
+            'listening on '*)
+                base_url=${line#listening on }
+                return
+                ;;
+        esac
+    done
+    cat "$dir/service.log" >&2
+    die 'symbl-service did not start; what it said is above'
+}
+
+for program in symbl-service examples/captions; do
+    [ -x "$target/$program" ] || die "$target/$program is missing; run: make demo"
+done
+
+reference=()
+if [ $# -gt 0 ]; then
+    talk=$1
+    [[ $talk == /* ]] || talk=$caller/$talk
+    [ -r "$talk" ] || die "cannot read $talk"
+else
+    make_talk
+    talk=$dir/talk.wav
+    reference=(--reference "$dir/talk.txt")
+fi
+
+start_service
+export SYMBL_BASE_URL=$base_url
+printf 'demo: %s\n' "service at $base_url" >&2
+
+# The plugin alone: GStreamer looks into every library below the folder.
+mkdir "$dir/plugins"
+cp "$target/libgstsymbl.so" "$dir/plugins/"
+export GST_PLUGIN_PATH=$dir/plugins${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}
+
+# A value in the words of gst-launch-1.0.
+quote() {
+    local value=${1//$'\n'/ }
+    value=${value//\\/\\\\}
+    printf '"%s"' "${value//\"/\\\"}"
+}
+
+play() {
+    gst-launch-1.0 -m filesrc location="$(quote "$talk")" ! decodebin ! audioconvert \
+        ! audioresample ! audio/x-raw,rate=16000,channels=1 \
+        ! symblsink trackers="$(quote "$trackers")" \
+            insight-types=action-item+question+follow-up+topic |
+        "$target/examples/captions" --from-gst-launch "${reference[@]}"
+}
+
+# In the background, because only "wait" lets a signal through at once, and in
+# a process group of its own, so that all of it can be stopped.
+set -m
+play &
+view_pid=$!
+set +m
+status=0
+wait "$view_pid" || status=$?
+view_pid=
+exit "$status"

@@ -1,0 +1,117 @@
+#!/bin/sh
+# SPDX-License-Identifier: MPL-2.0
+# Installs the Debian packages that the project needs; does nothing (and asks
+# for no password) when all are there.
+#
+#   scripts/install-deps.sh [build|run|demo|test]...     default: all groups
+#
+# build  compile the plugin and the service
+# run    GStreamer's tools and elements, and the speech recogniser's library and model
+# demo   the recorded speech that the demo plays
+# test   what the tests need on top of these
+set -eu
+
+say() { printf 'install-deps: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+minimum_rust=1.92
+
+# Each word is a package, or alternatives joined by "|" of which one will do.
+build='build-essential cmake pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev'
+run='gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+     libpocketsphinx3|libpocketsphinx5 pocketsphinx-en-us ca-certificates'
+demo='asterisk-core-sounds-en-g722 ffmpeg'
+test='flite python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0'
+
+[ $# -gt 0 ] || set -- build run demo test
+wanted=
+for group in "$@"; do
+    case $group in
+        build) wanted="$wanted $build" ;;
+        run) wanted="$wanted $run" ;;
+        demo) wanted="$wanted $demo" ;;
+        test)
+            wanted="$wanted $test"
+            # Node.js may have come from elsewhere, with npm inside.
+            command -v node >/dev/null || wanted="$wanted nodejs"
+            command -v npm >/dev/null || wanted="$wanted npm"
+            ;;
+        *) die "no group '$group'; the groups are build, run, demo and test" ;;
+    esac
+done
+
+installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Leaves in $missing the entries of $wanted of which no alternative is installed.
+find_missing() {
+    missing=
+    for entry in $wanted; do
+        for package in $(printf '%s' "$entry" | tr '|' ' '); do
+            installed "$package" && continue 2
+        done
+        missing="$missing $entry"
+    done
+}
+
+# Leaves in $packages one package per entry of $missing: the first alternative
+# that the package lists know.
+choose_packages() {
+    packages=
+    for entry in $missing; do
+        chosen=${entry%%|*}
+        for package in $(printf '%s' "$entry" | tr '|' ' '); do
+            if apt-cache show "$package" >/dev/null 2>&1; then
+                chosen=$package
+                break
+            fi
+        done
+        packages="$packages $chosen"
+    done
+}
+
+if command -v dpkg-query >/dev/null; then
+    find_missing
+else
+    missing=" $wanted"
+fi
+
+if [ -n "$missing" ]; then
+    command -v apt-get >/dev/null || die "this machine has no apt-get; install with its own means:" $missing
+    as_root=
+    if [ "$(id -u)" -ne 0 ]; then
+        choose_packages
+        command -v sudo >/dev/null ||
+            die "sudo is missing; as root, run: apt-get install -y --no-install-recommends$packages"
+        as_root=sudo
+    fi
+    say "installing:$missing"
+    # Old lists may still do where there is no network.
+    $as_root apt-get update -q >&2 || say 'apt-get update failed; trying with the package lists that are there'
+    choose_packages
+    # shellcheck disable=SC2086 # one word per package
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+        -o DPkg::Lock::Timeout=300 --no-install-recommends $packages >&2 ||
+        die "apt-get could not install:$packages"
+fi
+
+for group in "$@"; do
+    case $group in
+        build | test)
+            command -v cargo >/dev/null ||
+                die "cargo is missing; install Rust with rustup: https://rustup.rs (then open a new shell)"
+            rust=$(rustc --version | cut -d ' ' -f 2)
+            oldest=$(printf '%s\n%s\n' "$minimum_rust" "$rust" | sort -V | head -n 1)
+            [ "$oldest" = "$minimum_rust" ] ||
+                die "Rust $rust is too old, $minimum_rust is needed; with rustup: rustup update stable"
+            ;;
+    esac
+    if [ "$group" = test ]; then
+        for component in rustfmt clippy; do
+            cargo "$(printf '%s' "$component" | sed s/rustfmt/fmt/)" --version >/dev/null 2>&1 && continue
+            command -v rustup >/dev/null || die "$component is missing, and rustup is not there to add it"
+            rustup component add "$component" >&2
+        done
+    fi
+done

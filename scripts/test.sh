@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+# Formatting, lints and every test of the workspace. The last line is the sum
+# over all test programs, "N passed, N failed".
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Packages are installed by now: a test that would be skipped for want of one fails.
+export SYMBL_REQUIRE_SPEECH=1
+
+cargo fmt --all --check
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$log" || status=$?
+
+awk '/^test result:/ { passed += $4; failed += $6 }
+     END { printf "%d passed, %d failed\n", passed, failed; exit passed == 0 }' "$log" || status=1
+exit "$status"

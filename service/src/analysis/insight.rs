@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Questions, action items and follow-ups in one sentence.
+//!
+//! A question is a sentence that ends in a question mark, whoever set it (an
+//! engine that punctuates, or [`super::punctuate`]). The other two are found by
+//! the phrases of [`super::rules`]. A follow-up is the more particular kind of
+//! action item and takes its place; where only action items are wanted, it is
+//! reported as one.
+
+use super::pattern::{Pattern, Subject};
+use super::token::{Token, fluent_tokens};
+use super::{Assignee, InsightFinding, due, question, rules};
+use gstsymbl::protocol::InsightType;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+/// How sure a question mark makes us that no rule would have set.
+const MARKED: f64 = 0.8;
+/// A time to come makes a task more certain.
+const DUE_BONUS: f64 = 0.05;
+/// What is left of our certainty after a word of doubt.
+const HEDGED: f64 = 0.8;
+
+struct Rules {
+    action: Vec<(f64, Pattern)>,
+    follow_up: Vec<(f64, Pattern)>,
+    neither: Vec<Pattern>,
+    no_follow_up: Vec<Pattern>,
+    asked: Vec<Pattern>,
+    hedges: Vec<Pattern>,
+    actor: Vec<Pattern>,
+}
+
+static RULES: LazyLock<Rules> = LazyLock::new(|| {
+    let rated = |table: &[(f64, &'static str)]| {
+        table
+            .iter()
+            .map(|(confidence, pattern)| (*confidence, Pattern::new(pattern)))
+            .collect()
+    };
+    let plain = |table: &[&'static str]| table.iter().map(|p| Pattern::new(p)).collect();
+    Rules {
+        action: rated(rules::ACTION),
+        follow_up: rated(rules::FOLLOW_UP),
+        neither: plain(rules::NEITHER),
+        no_follow_up: plain(rules::NO_FOLLOW_UP),
+        asked: plain(rules::ASKED),
+        hedges: plain(rules::HEDGES),
+        actor: plain(rules::ACTOR),
+    }
+});
+
+/// All insights of the wanted kinds that reach the threshold.
+pub(super) fn find(text: &str, wanted: &[InsightType], threshold: f64) -> Vec<InsightFinding> {
+    let tokens = fluent_tokens(text);
+    let subject = question::subject(&tokens);
+    let asks = ends_in_question_mark(text);
+    let mut found = Vec::new();
+    if asks {
+        let confidence = question::confidence(subject).unwrap_or(MARKED);
+        found.push(finding(InsightType::Question, text, confidence));
+    }
+    if let Some(mut task) = task(subject, text, asks) {
+        if task.kind == InsightType::FollowUp && !wanted.contains(&InsightType::FollowUp) {
+            task.kind = InsightType::ActionItem;
+        }
+        found.push(task);
+    }
+    found.retain(|insight| wanted.contains(&insight.kind) && insight.confidence >= threshold);
+    found
+}
+
+fn ends_in_question_mark(text: &str) -> bool {
+    text.trim_end_matches(|c: char| {
+        c.is_whitespace() || matches!(c, '"' | '\'' | '”' | '’' | ')' | '!')
+    })
+    .ends_with('?')
+}
+
+fn finding(kind: InsightType, text: &str, confidence: f64) -> InsightFinding {
+    let confidence = (confidence * 100.0).round() / 100.0;
+    InsightFinding {
+        kind,
+        text: text.to_owned(),
+        confidence,
+        hints: vec![("confidenceScore".to_owned(), confidence.to_string())],
+        assignee: None,
+        due_by: None,
+    }
+}
+
+fn task(subject: Subject, text: &str, asks: bool) -> Option<InsightFinding> {
+    let any = |patterns: &[Pattern]| patterns.iter().any(|p| p.find(subject).is_some());
+    if any(&RULES.neither) || asks && !any(&RULES.asked) {
+        return None;
+    }
+    let follow_up = if any(&RULES.no_follow_up) {
+        None
+    } else {
+        surest(&RULES.follow_up, subject, false)
+    };
+    let (kind, (confidence, place)) = match follow_up {
+        Some(found) => (InsightType::FollowUp, found),
+        None => (
+            InsightType::ActionItem,
+            surest(&RULES.action, subject, true)?,
+        ),
+    };
+    let due = due::find(subject);
+    let hedged = if any(&RULES.hedges) { HEDGED } else { 1.0 };
+    let bonus = if due.is_some() { DUE_BONUS } else { 0.0 };
+    let mut insight = finding(kind, text, (confidence * hedged + bonus).min(1.0));
+    insight.assignee = actor(subject, &place);
+    insight.due_by = due.and_then(|due| words(text, subject.tokens.get(due)?));
+    if insight.assignee == Some(Assignee::Speaker) {
+        let value = "[\"first_person_singular\"]".to_owned();
+        insight.hints.insert(0, ("addressedTo".to_owned(), value));
+    }
+    Some(insight)
+}
+
+/// The match that makes us surest; of equals, the first of the table.
+fn surest(
+    rules: &[(f64, Pattern)],
+    subject: Subject,
+    guarded: bool,
+) -> Option<(f64, Range<usize>)> {
+    let mut best: Option<(f64, Range<usize>)> = None;
+    for (confidence, pattern) in rules {
+        if best.as_ref().is_some_and(|(sofar, _)| sofar >= confidence) {
+            continue;
+        }
+        let place = pattern
+            .places(subject)
+            .find(|place| !guarded || !is_subordinate(subject, place.start));
+        if let Some(place) = place {
+            best = Some((*confidence, place));
+        }
+    }
+    best
+}
+
+fn is_subordinate(subject: Subject, start: usize) -> bool {
+    let before = start.checked_sub(1).and_then(|at| subject.tokens.get(at));
+    before.is_some_and(|token| rules::NOT_AFTER.contains(&token.text.as_str()))
+}
+
+/// Who acts: the last one named as acting before or at the place of the match.
+fn actor(subject: Subject, place: &Range<usize>) -> Option<Assignee> {
+    let token = RULES
+        .actor
+        .iter()
+        .flat_map(|pattern| pattern.places(subject))
+        .filter(|actor| actor.start <= place.start && place.start <= actor.end + 1)
+        .max_by_key(|actor| actor.start)
+        .and_then(|actor| subject.tokens.get(actor.start))?;
+    if matches!(token.text.as_str(), "i" | "let") {
+        return Some(Assignee::Speaker);
+    }
+    let mut letters = token.text.chars();
+    let first = letters.next()?;
+    Some(Assignee::Named(
+        first.to_uppercase().chain(letters).collect(),
+    ))
+}
+
+/// The piece of the text that the tokens cover.
+fn words(text: &str, tokens: &[Token]) -> Option<String> {
+    let (start, end) = (tokens.first()?.start, tokens.last()?.end);
+    Some(
+        text.chars()
+            .skip(start)
+            .take(end.saturating_sub(start))
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use InsightType::{ActionItem, FollowUp, Question};
+
+    const ALL: [InsightType; 3] = [Question, ActionItem, FollowUp];
+
+    fn kinds(text: &str, wanted: &[InsightType], threshold: f64) -> Vec<InsightType> {
+        find(text, wanted, threshold)
+            .iter()
+            .map(|f| f.kind)
+            .collect()
+    }
+
+    #[test]
+    fn every_name_in_the_tables_is_a_word_or_a_known_class() {
+        let rated = rules::ACTION
+            .iter()
+            .chain(rules::FOLLOW_UP)
+            .map(|(_, pattern)| *pattern);
+        let plain = [
+            rules::NEITHER,
+            rules::NO_FOLLOW_UP,
+            rules::ASKED,
+            rules::HEDGES,
+            rules::ACTOR,
+        ];
+        for source in rated
+            .chain(plain.concat())
+            .chain(question::sources())
+            .chain(due::sources())
+        {
+            for word in Pattern::new(source).words() {
+                let is_word = |c: char| c.is_lowercase() || c == '\'';
+                assert!(word.chars().all(is_word), "{word:?} in {source:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_in_question_form_is_both() {
+        assert_eq!(
+            kinds("Can you send me the file?", &ALL, 0.5),
+            [Question, ActionItem]
+        );
+    }
+
+    #[test]
+    fn a_follow_up_is_an_action_item_to_those_who_do_not_know_follow_ups() {
+        let text = "I will call you back tomorrow.";
+        assert_eq!(kinds(text, &ALL, 0.5), [FollowUp]);
+        assert_eq!(kinds(text, &[ActionItem], 0.5), [ActionItem]);
+        assert_eq!(kinds(text, &[Question], 0.5), []);
+    }
+
+    #[test]
+    fn the_threshold_keeps_the_doubtful_away() {
+        let text = "I will probably paint the fence.";
+        assert!(kinds(text, &ALL, 0.5).is_empty());
+        assert_eq!(kinds(text, &ALL, 0.4), [ActionItem]);
+    }
+
+    #[test]
+    fn the_assignee_is_the_speaker_or_the_one_named() {
+        let assignee = |text| {
+            find(text, &ALL, 0.0)
+                .first()
+                .and_then(|f| f.assignee.clone())
+        };
+        let named = |name: &str| Some(Assignee::Named(name.to_owned()));
+        assert_eq!(assignee("I'll send it."), Some(Assignee::Speaker));
+        assert_eq!(assignee("Maria will send it."), named("Maria"));
+        assert_eq!(assignee("Then Zbigniew will send it."), named("Zbigniew"));
+        assert_eq!(assignee("John, please send it."), named("John"));
+        assert_eq!(assignee("We need to send it."), None);
+    }
+
+    #[test]
+    fn the_due_phrase_is_that_of_the_text() {
+        let due = |text| find(text, &ALL, 0.0).first().and_then(|f| f.due_by.clone());
+        assert_eq!(due("I'll send it by Friday.").as_deref(), Some("by Friday"));
+        assert_eq!(due("I'll send it."), None);
+    }
+
+    #[test]
+    fn the_mark_of_an_engine_makes_a_question() {
+        assert_eq!(kinds("You left?", &ALL, 0.5), [Question]);
+        assert_eq!(kinds("Do you know.", &ALL, 0.5), []);
+    }
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Whether a sentence asks something, by the order of its words: an English
+//! question puts a verb before its subject, or begins with a question word that
+//! is followed by a verb. Tone of voice is not heard.
+
+use super::pattern::{Pattern, Subject};
+use super::token::Token;
+use std::sync::LazyLock;
+
+/// What a question looks like, and how sure that makes us.
+const QUESTION: &[(f64, &str)] = &[
+    // a question word and a verb
+    (0.95, "^ WH BE|DO|MODAL|have|has|had ?not PRONOUN"),
+    (0.90, "^ WH BE|DO|MODAL|have|has|had *"),
+    (
+        0.85,
+        "^ how much|many|long|far|often|soon|old|big|late|fast|well|about|come",
+    ),
+    (
+        0.85,
+        "^ what about|time|kind|sort|type|else|happened|happens",
+    ),
+    (
+        0.80,
+        "^ what|which|whose|how !PRONOUN ?* ?* BE|DO|MODAL|have|has PRONOUN|DET",
+    ),
+    (0.80, "^ which|whose !PRONOUN"),
+    (0.70, "^ who !PRONOUN"),
+    (0.75, "^ why !PERSON"),
+    (0.85, "^ PREP what|which|whom|whose|how|when|where"),
+    (
+        0.75,
+        "WH DO|can|could|will|would|should|shall|are|have|has PERSON|it|DET",
+    ),
+    // verb before subject
+    (0.95, "^ DO|MODAL|have ?not PERSON"),
+    (
+        0.90,
+        "^ BE|does|did|has|can|could|will|would|shall|should ?not PRONOUN",
+    ),
+    (
+        0.80,
+        "^ BE|does|did|can|could|will|would|shall|should ?not DET|NAME|DAY",
+    ),
+    (0.65, "^ has DET|NAME"),
+    (0.75, "^ does|did !FRAGMENT *"),
+    (
+        0.60,
+        "^ can|could|will|would|shall|should|is|are|was|were !FRAGMENT * *",
+    ),
+    (0.70, "!BLOCK do|can|could|would|will|are|have|did|were you"),
+    (0.65, "!BLOCK can|could|should|shall|may|do|will i|we"),
+    (0.65, "!BLOCK did|is|was|does|has he|she"),
+    (0.65, "!BLOCK do|did|are|were|have they"),
+    (
+        0.65,
+        "!BLOCK is|are|will|was|were there any|anything|anyone|be|a",
+    ),
+    // tags and scraps
+    (0.85, "* BE|DO|MODAL|have|has not PRONOUN $"),
+    (
+        0.60,
+        "PRONOUN BE|DO|MODAL|have|has ... !RIGHTLY right|correct $",
+    ),
+    (0.70, "^ any|anything|anyone|anybody !PRONOUN ?* ?* $"),
+    (0.65, "or BE|DO|MODAL|have|has ?not PRONOUN"),
+    (0.55, "or not $"),
+    (0.60, "^ really|pardon $"),
+];
+
+/// What looks like a question and is none.
+const NOT_QUESTION: &[&str] = &[
+    // commands and wishes
+    "^ do not you dare|worry|forget",
+    "^ may you",
+    // conditions: had he known he would, should you need
+    "^ had PRONOUN|DET ... would|could|might",
+    "^ were PRONOUN to ... would",
+    "^ should you have|need|wish|want|require|experience|decide|choose|prefer|not",
+    // a clause that goes on from the sentence before
+    "^ which is|was|are|were|means|meant|makes|made|leads|led|will|would|brings",
+    "^ who was|were|had -ed|been",
+    "whether ... or not",
+    // rhetorical
+    "^ who cares|knows",
+    "^ how dare",
+    "^ what a|an",
+];
+
+struct Rules {
+    question: Vec<(f64, Pattern)>,
+    not_question: Vec<Pattern>,
+}
+
+static RULES: LazyLock<Rules> = LazyLock::new(|| Rules {
+    question: QUESTION
+        .iter()
+        .map(|(confidence, pattern)| (*confidence, Pattern::new(pattern)))
+        .collect(),
+    not_question: NOT_QUESTION.iter().map(|p| Pattern::new(p)).collect(),
+});
+
+/// How sure we are that the words are a question, 0.5–1.0; `None` if they are not.
+pub(super) fn confidence(subject: Subject) -> Option<f64> {
+    if RULES.not_question.iter().any(|p| p.find(subject).is_some()) {
+        return None;
+    }
+    RULES
+        .question
+        .iter()
+        .filter(|(_, pattern)| pattern.find(subject).is_some())
+        .map(|(confidence, _)| *confidence)
+        .reduce(f64::max)
+}
+
+/// Words that a sentence may open with before it begins.
+const OPENERS: &[&str] = &[
+    "and", "but", "or", "because", "so", "okay", "ok", "well", "now", "oh", "oops", "dear", "hey",
+    "hi", "hello", "yes", "yeah", "no", "right", "alright", "sure", "then", "also", "plus",
+    "actually", "anyway", "great", "thanks", "sorry", "please",
+];
+
+/// A name is an opener when the sentence begins after it.
+const ADDRESS: &[&str] = &[
+    "NAME BE there|you|it|this|that|we|i",
+    "NAME DO|MODAL|have PERSON",
+    "NAME please",
+    "NAME WH BE|DO|MODAL",
+    "NAME TASK OBJECT|DET",
+];
+
+static ADDRESS_PATTERNS: LazyLock<Vec<Pattern>> =
+    LazyLock::new(|| ADDRESS.iter().map(|p| Pattern::new(p)).collect());
+
+/// The tokens with their openers found.
+pub(super) fn subject(tokens: &[Token]) -> Subject<'_> {
+    let mut opening = 0;
+    while tokens
+        .get(opening)
+        .is_some_and(|token| OPENERS.contains(&token.text.as_str()))
+        && opening + 1 < tokens.len()
+    {
+        opening += 1;
+    }
+    let subject = Subject { tokens, opening };
+    let addressed = |p: &Pattern| p.places(subject).any(|place| place.start == opening);
+    if ADDRESS_PATTERNS.iter().any(addressed) {
+        return Subject {
+            tokens,
+            opening: opening + 1,
+        };
+    }
+    subject
+}
+
+/// All patterns, to be checked.
+#[cfg(test)]
+pub(super) fn sources() -> impl Iterator<Item = &'static str> {
+    let rated = QUESTION.iter().map(|(_, pattern)| *pattern);
+    rated.chain(NOT_QUESTION.iter().chain(ADDRESS).copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::token::tokens;
+    use super::*;
+
+    fn asks(text: &str) -> bool {
+        confidence(subject(&tokens(text))).is_some()
+    }
+
+    #[test]
+    fn a_verb_before_its_subject_asks() {
+        assert!(asks("are you there"));
+        assert!(asks("okay so did the parcel arrive"));
+        assert!(asks("don't you agree"));
+        assert!(asks("the invoice did you get it"));
+    }
+
+    #[test]
+    fn a_question_word_asks_only_with_a_verb_after_it() {
+        assert!(asks("when will it be ready"));
+        assert!(asks("what colour is the cable"));
+        assert!(!asks("when he arrives we start"));
+        assert!(!asks("what you need is a new cable"));
+    }
+
+    #[test]
+    fn indirect_conditional_and_broken_sentences_do_not_ask() {
+        assert!(!asks("i wonder what it is"));
+        assert!(!asks("had he known he would have stayed"));
+        assert!(!asks("should you need help call us"));
+        assert!(!asks("is being recorded"));
+    }
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The words of a sentence as the rules see them: lower case, contractions
+//! taken apart, small numbers as words, each with its place in the text.
+//!
+//! Word boundaries are those of Unicode (UAX #29), stems are Snowball's.
+//! Never changes the text it looks at.
+
+use rust_stemmers::{Algorithm, Stemmer};
+use unicode_segmentation::UnicodeSegmentation;
+
+/// One word, or half of a contraction (`i'll` is `i` and `will`, both with the
+/// place of the whole).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Token {
+    /// Lower case.
+    pub text: String,
+    /// First character, counted in characters of the sentence.
+    pub start: usize,
+    /// Character after the last.
+    pub end: usize,
+    /// Whether the text has it with a capital letter.
+    pub capital: bool,
+}
+
+/// Number words by value.
+const NUMBERS: &[&str] = &[
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+];
+
+/// Words that are two.
+const CONTRACTIONS: &[(&str, [&str; 2])] = &[
+    ("can't", ["can", "not"]),
+    ("cannot", ["can", "not"]),
+    ("won't", ["will", "not"]),
+    ("shan't", ["shall", "not"]),
+    ("let's", ["let", "us"]),
+    ("gonna", ["going", "to"]),
+    ("gotta", ["have", "to"]),
+    ("wanna", ["want", "to"]),
+    ("lemme", ["let", "me"]),
+];
+
+/// Endings that are a word of their own.
+const ENDINGS: &[(&str, &str)] = &[
+    ("n't", "not"),
+    ("'ll", "will"),
+    ("'re", "are"),
+    ("'ve", "have"),
+    ("'m", "am"),
+    ("'d", "would"),
+];
+
+/// Before these, `'s` is taken for `is`; elsewhere it is a genitive.
+const IS_BEFORE: &[&str] = &[
+    "i", "he", "she", "it", "that", "this", "there", "here", "what", "who", "where", "when", "why",
+    "how",
+];
+
+/// Sounds of thinking.
+const HESITATIONS: &[&str] = &["uh", "um", "er", "erm", "hm", "hmm", "mm", "mhm"];
+
+/// Most words of a sentence that are looked at; nobody says so many in one.
+const MOST: usize = 200;
+
+/// The tokens of a text without hesitations and without words said twice in a
+/// row: what the speaker meant to say. At most the first [`MOST`].
+pub(super) fn fluent_tokens(text: &str) -> Vec<Token> {
+    let mut tokens = tokens(text);
+    tokens.retain(|token| !HESITATIONS.contains(&token.text.as_str()));
+    tokens.dedup_by(|next, first| next.text == first.text);
+    tokens.truncate(MOST);
+    tokens
+}
+
+/// The tokens of a text, in order.
+pub(super) fn tokens(text: &str) -> Vec<Token> {
+    let mut out = Vec::new();
+    let mut characters = 0;
+    for piece in text.split_word_bounds() {
+        let start = characters;
+        characters += piece.chars().count();
+        if !piece.chars().any(char::is_alphanumeric) {
+            continue;
+        }
+        let capital = piece.chars().next().is_some_and(char::is_uppercase);
+        for text in parts(&piece.to_lowercase().replace('\u{2019}', "'")) {
+            out.push(Token {
+                text,
+                start,
+                end: characters,
+                capital,
+            });
+        }
+    }
+    out
+}
+
+fn parts(word: &str) -> Vec<String> {
+    if let Some((_, two)) = CONTRACTIONS.iter().find(|(short, _)| *short == word) {
+        return two.iter().map(ToString::to_string).collect();
+    }
+    for (ending, long) in ENDINGS {
+        if let Some(stem) = word.strip_suffix(ending)
+            && !stem.is_empty()
+        {
+            return vec![stem.to_owned(), (*long).to_owned()];
+        }
+    }
+    if let Some(stem) = word.strip_suffix("'s")
+        && IS_BEFORE.contains(&stem)
+    {
+        return vec![stem.to_owned(), "is".to_owned()];
+    }
+    if let Some(number) = word.parse().ok().and_then(|n: usize| NUMBERS.get(n)) {
+        return vec![(*number).to_owned()];
+    }
+    vec![word.to_owned()]
+}
+
+/// Whether a word is a number, in digits or in letters.
+pub(super) fn is_number(word: &str) -> bool {
+    const MORE: &[&str] = &[
+        "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand",
+        "million", "billion", "oh",
+    ];
+    NUMBERS.contains(&word) || MORE.contains(&word) || word.parse::<f64>().is_ok()
+}
+
+/// The stem of a lower-case English word: `cancelled` → `cancel`.
+pub(super) fn stem(word: &str) -> String {
+    Stemmer::create(Algorithm::English).stem(word).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        tokens(text).into_iter().map(|t| t.text).collect()
+    }
+
+    #[test]
+    fn contractions_are_two_words_in_one_place() {
+        let found = tokens("So I’ll go, won't I?");
+        let texts: Vec<&str> = found.iter().map(|t| t.text.as_str()).collect();
+        assert_eq!(texts, ["so", "i", "will", "go", "will", "not", "i"]);
+        assert_eq!((found[1].start, found[1].end), (3, 7));
+        assert_eq!((found[2].start, found[2].end), (3, 7));
+        assert!(found[1].capital);
+    }
+
+    #[test]
+    fn a_genitive_stays_one_word() {
+        assert_eq!(
+            words("john's file that's it"),
+            ["john's", "file", "that", "is", "it"]
+        );
+    }
+
+    #[test]
+    fn fluent_words_do_not_stammer() {
+        let found = fluent_tokens("um we we uh we'll go");
+        let texts: Vec<&str> = found.iter().map(|t| t.text.as_str()).collect();
+        assert_eq!(texts, ["we", "will", "go"]);
+    }
+
+    #[test]
+    fn small_numbers_are_words_and_tokens_stay() {
+        assert_eq!(words("Press 1, w12"), ["press", "one", "w12"]);
+    }
+
+    #[test]
+    fn places_count_characters_not_bytes() {
+        let found = tokens("über café now");
+        assert_eq!((found[2].start, found[2].end), (10, 13));
+    }
+}

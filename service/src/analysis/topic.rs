@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the conversation is about: phrases that come back.
+//!
+//! As in RAKE, candidates are the rows of words between stop words, here cut at
+//! common verbs and adjectives of speech as well. A candidate becomes a topic
+//! when it comes back often enough in the last sentences and stands where nouns
+//! stand; longer phrases count more, and a word that was only said inside a
+//! longer topic is none. A topic is told again only when its score has risen by
+//! a step.
+//!
+//! What is remembered is bounded by the last [`WINDOW`] sentences.
+
+use super::TopicFinding;
+use super::token::{Token, fluent_tokens, is_number, stem};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::LazyLock;
+
+/// Sentences after which an occurrence is forgotten.
+const WINDOW: u64 = 200;
+/// Most words of a topic.
+const LONGEST: usize = 3;
+/// Shortest word that can be a topic of its own, in characters.
+const SHORTEST: usize = 4;
+/// A topic is told again when its score is this much higher than when told last.
+const STEP: f64 = 0.1;
+/// Most topics told after one sentence.
+const MOST: usize = 3;
+/// How many sentences must have a phrase of one word, and of more; in long
+/// conversations as many again for each [`LONG`] sentences in the window.
+const OFTEN_ENOUGH: (u64, u64) = (3, 2);
+/// See [`OFTEN_ENOUGH`].
+const LONG: (u64, u64) = (70, 120);
+/// Weight at which the score is one half.
+const HALF: f64 = 2.0;
+/// Most messages that a topic refers to.
+const MOST_MESSAGES: usize = 32;
+
+/// Words that are no subject: verbs, adjectives and adverbs of everyday speech,
+/// pleasantries, and nouns of time and number.
+#[rustfmt::skip]
+const GENERAL: &str = "able absolutely actually afternoon agree ago almost alone along already alright also although always among \
+    amount answer anybody anymore anyone anything anyway apparently appreciate arrive ask away awesome back bad bang basically become \
+    begin believe best better big bit bring busy bye call calls came cannot care case certain certainly chance change check choose clear close \
+    come complete completely correct could couple course currently cut day days deal decide definitely depend difference different \
+    done early easy either else end enjoy enough enter especially even evening ever every everybody everyone everything exactly except \
+    expect explain fact fair far fast feel fellow figure finally find fine finish first follow forget fun game gave general get give \
+    glad go goes goodbye good gone gonna got great guess guy guys half happen happy hard hate hear heard hello help hey hi hold home \
+    honestly hope hour hours however idea important indeed instead keep kind knew know last late later leave left less let life like little \
+    likely listen literally live long look lost lot lots love made main make many matter maybe mean mention met middle might mind mine minute \
+    minutes miss moment month months morning move much must name near need needs never new next nice night noon nobody none normal nothing \
+    obviously offer often okay old one open order otherwise part past people perfect perhaps person pick place plan play please pleasure \
+    point possible press pretty probably problem put question quick quickly quite ready real really reason remember reset \
+    restart rather right said saw say second see seem seen send sent set several shall short show side simple simply since small \
+    somebody someone something sometimes somewhere soon sorry sort speak spend stand star start started still stop story stuff sure take \
+    talk tell than thank thanks therefore thing things think though thought three time times today together told tomorrow tonight took \
+    top total totally towards tried true try turn two understand unfortunately upon use used usually wait walk want watch \
+    way week weekend weeks welcome well went whatever whether whole will wish within without won wonder word work worry worse would \
+    wrong yeah year years yep yes yesterday yet";
+
+/// A noun phrase follows, or at least its adjective.
+const BEFORE_NOUNS: &[&str] = &[
+    "the", "a", "an", "my", "your", "his", "her", "our", "their", "its", "this", "that", "these",
+    "those", "of", "some", "any", "no", "each", "every", "from", "other", "new", "old", "about",
+];
+
+static STOP: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    let listed = stop_words::lookup("en").unwrap_or_default();
+    listed
+        .iter()
+        .copied()
+        .chain(GENERAL.split_whitespace())
+        .collect()
+});
+
+/// A sentence that has a candidate.
+#[derive(Debug)]
+struct Said {
+    sentence: u64,
+    message_id: String,
+    /// Whether it stood where a noun stands: `the`, `your`, `of`… before it and
+    /// no other candidate after it.
+    noun: bool,
+}
+
+#[derive(Debug, Default)]
+struct Candidate {
+    /// As said first.
+    text: String,
+    /// Oldest first.
+    said: VecDeque<Said>,
+    /// Score when told last.
+    told: f64,
+}
+
+/// Follows the subjects of a conversation.
+#[derive(Debug, Default)]
+pub(super) struct Topics {
+    sentence: u64,
+    /// By the stems of the words.
+    candidates: BTreeMap<Vec<String>, Candidate>,
+}
+
+impl Topics {
+    /// Takes the next sentence; topics that are new or clearly stronger, best
+    /// first.
+    pub fn sentence(&mut self, message_id: &str, text: &str) -> Vec<TopicFinding> {
+        self.sentence += 1;
+        self.forget();
+        let mut touched: Vec<Vec<String>> = Vec::new();
+        for (run, after_determiner) in runs(&fluent_tokens(text)) {
+            for length in 1..=run.len().min(LONGEST) {
+                for (start, words) in run.windows(length).enumerate() {
+                    let key: Vec<String> = words.iter().map(|word| stem(word)).collect();
+                    if touched.contains(&key) {
+                        continue;
+                    }
+                    let candidate = self.candidates.entry(key.clone()).or_default();
+                    if candidate.text.is_empty() {
+                        candidate.text = words.join(" ");
+                    }
+                    candidate.said.push_back(Said {
+                        sentence: self.sentence,
+                        message_id: message_id.to_owned(),
+                        noun: after_determiner && start == 0 && length == run.len(),
+                    });
+                    touched.push(key);
+                }
+            }
+        }
+        self.tell(touched)
+    }
+
+    fn tell(&mut self, touched: Vec<Vec<String>>) -> Vec<TopicFinding> {
+        let mut risen: Vec<(f64, Vec<String>)> = touched
+            .into_iter()
+            .filter_map(|key| self.score(&key).map(|score| (score, key)))
+            .filter(|(score, key)| {
+                let told = self.candidates.get(key).map_or(0.0, |c| c.told);
+                *score >= told + STEP
+            })
+            .collect();
+        risen.sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| x.cmp(y)));
+        risen.truncate(MOST);
+        let mut found = Vec::new();
+        for (score, key) in risen {
+            if let Some(candidate) = self.candidates.get_mut(&key) {
+                candidate.told = score;
+                found.push(TopicFinding {
+                    text: candidate.text.clone(),
+                    score: (score * 100.0).round() / 100.0,
+                    message_ids: candidate
+                        .said
+                        .iter()
+                        .map(|s| s.message_id.clone())
+                        .collect(),
+                    root_words: candidate.text.split(' ').map(str::to_owned).collect(),
+                });
+            }
+        }
+        found
+    }
+
+    /// 0–1 if the phrase is a topic now.
+    fn score(&self, key: &[String]) -> Option<f64> {
+        let alone = self.alone(key);
+        let nouns = alone.iter().filter(|said| said.noun).count();
+        let long = self.sentence.min(WINDOW);
+        let is_topic = if key.len() == 1 {
+            let short = key.iter().any(|word| word.chars().count() < SHORTEST);
+            !short && nouns as u64 >= OFTEN_ENOUGH.0 + long / LONG.0
+        } else {
+            nouns > 0 && alone.len() as u64 >= OFTEN_ENOUGH.1 + long / LONG.1
+        };
+        let weight = alone.len() as f64 * (1.0 + key.len() as f64) / 2.0;
+        is_topic.then_some(weight / (weight + HALF))
+    }
+
+    /// The sentences that have the phrase other than inside a longer one that
+    /// comes back itself.
+    fn alone(&self, key: &[String]) -> Vec<&Said> {
+        let Some(candidate) = self.candidates.get(key) else {
+            return Vec::new();
+        };
+        let longer: HashSet<u64> = self
+            .candidates
+            .iter()
+            .filter(|(other, c)| {
+                other.len() > key.len()
+                    && c.said.len() as u64 >= OFTEN_ENOUGH.1
+                    && other.windows(key.len()).any(|part| part == key)
+            })
+            .flat_map(|(_, c)| c.said.iter().map(|said| said.sentence))
+            .collect();
+        let said = candidate.said.iter();
+        said.filter(|said| !longer.contains(&said.sentence))
+            .collect()
+    }
+
+    fn forget(&mut self) {
+        let now = self.sentence;
+        self.candidates.retain(|_, candidate| {
+            candidate
+                .said
+                .retain(|said| now.saturating_sub(said.sentence) < WINDOW);
+            while candidate.said.len() > MOST_MESSAGES {
+                candidate.said.pop_front();
+            }
+            !candidate.said.is_empty()
+        });
+    }
+}
+
+/// The rows of words that may be about something, and whether what stands before
+/// each makes it a noun.
+fn runs(tokens: &[Token]) -> Vec<(Vec<&str>, bool)> {
+    let mut runs: Vec<(Vec<&str>, bool)> = Vec::new();
+    let mut before: Option<&str> = None;
+    let mut in_run = false;
+    for token in tokens {
+        let word = token.text.as_str();
+        let content = is_content(word);
+        match runs.last_mut() {
+            Some((run, _)) if content && in_run => run.push(word),
+            _ if content => runs.push((vec![word], before.is_some_and(is_noun_next))),
+            _ => {}
+        }
+        in_run = content;
+        before = Some(word);
+    }
+    runs
+}
+
+fn is_noun_next(before: &str) -> bool {
+    BEFORE_NOUNS.contains(&before) || is_number(before)
+}
+
+fn is_content(word: &str) -> bool {
+    word.chars().count() > 2
+        && !STOP.contains(word)
+        && !is_number(word)
+        && !word.ends_with("ly")
+        && !word.ends_with("ing")
+        && !word.ends_with("ed")
+        && word.chars().all(char::is_alphabetic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(topics: &mut Topics, sentences: &[&str]) -> Vec<Vec<String>> {
+        sentences
+            .iter()
+            .map(|text| {
+                topics
+                    .sentence("m", text)
+                    .into_iter()
+                    .map(|t| t.text)
+                    .collect()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_phrase_becomes_a_topic_when_it_comes_back() {
+        let mut topics = Topics::default();
+        topics.sentence("a", "Is the delivery address right?");
+        topics.sentence("b", "Yes it is.");
+        let found = topics.sentence("c", "Then we use that delivery address.");
+        assert_eq!(found.len(), 1, "not its parts: {found:?}");
+        assert_eq!(found[0].text, "delivery address");
+        assert_eq!(found[0].message_ids, ["a", "c"]);
+        assert_eq!(found[0].root_words, ["delivery", "address"]);
+        assert!(found[0].score > 0.5 && found[0].score < 1.0);
+    }
+
+    #[test]
+    fn a_topic_is_told_again_only_when_its_score_has_risen_by_a_step() {
+        let mut topics = Topics::default();
+        let found = told(&mut topics, &["I saw the router."; 12]);
+        let times = found.iter().filter(|topics| !topics.is_empty()).count();
+        assert!((2..=4).contains(&times), "{found:?}");
+        assert!(found[0].is_empty() && found[1].is_empty());
+    }
+
+    #[test]
+    fn small_talk_verbs_and_scattered_words_are_no_topics() {
+        let mut topics = Topics::default();
+        let found = told(
+            &mut topics,
+            &[
+                "How are you doing today?",
+                "We dump and we draw.",
+                "Thanks, I am fine.",
+            ]
+            .repeat(5),
+        );
+        assert!(found.iter().all(Vec::is_empty), "{found:?}");
+    }
+
+    #[test]
+    fn what_was_said_long_ago_is_forgotten() {
+        let mut topics = Topics::default();
+        topics.sentence("a", "The delivery address.");
+        for _ in 0..WINDOW {
+            topics.sentence("b", "Well.");
+        }
+        assert!(topics.candidates.is_empty());
+    }
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Finds the phrases that the application asked to be told about.
+//!
+//! *Exact* is the row of the phrase's words, each in any inflection: `refunds` is
+//! `refund`, but `manager` is not `managed`, though they share a stem. *Similar* is what a listener would still take for the phrase:
+//! other little words in between, words run together or apart, or one word of
+//! several misheard by one letter. Meaning is not compared: `I love it` is not
+//! similar to `I like it`.
+//!
+//! The bounds are drawn so that a wrong match is rare; a missed one is less bad.
+
+use super::TrackerFinding;
+use super::token::{Token, stem, tokens};
+use gstsymbl::protocol::Tracker;
+use std::ops::Range;
+
+/// Words of this many letters at least may be misheard.
+const MISHEARD_LENGTH: usize = 4;
+/// By at most so many letters.
+const MISHEARD_LETTERS: usize = 2;
+/// How alike (0–1, Jaro-Winkler) a misheard word must be to the right one.
+const MISHEARD_LIKENESS: f64 = 0.88;
+/// At most so many little words between two words of the phrase.
+const MOST_BETWEEN: usize = 2;
+
+/// Words that may come, go or change inside a phrase. No negation and no
+/// question word: those change what is said.
+const LITTLE: &[&str] = &[
+    "a", "an", "the", "my", "your", "his", "her", "its", "our", "their", "this", "that", "these",
+    "those", "of", "to", "for", "in", "on", "at", "with", "and", "or", "some", "any", "please",
+    "just", "really", "very", "also", "me", "you", "it", "us",
+];
+
+/// Endings that inflect a word and leave its meaning, after what two forms of it
+/// have in common.
+const INFLECTIONS: &[&str] = &[
+    "", "s", "es", "'s", "e", "ed", "d", "ing", "y", "ies", "ied",
+];
+
+/// A word to be compared.
+#[derive(Debug)]
+struct Form {
+    word: String,
+    stem: String,
+    little: bool,
+}
+
+/// A phrase of the vocabulary, ready to be compared.
+#[derive(Debug)]
+struct Phrase {
+    name: String,
+    value: String,
+    forms: Vec<Form>,
+    /// The phrase in one word.
+    joined: String,
+}
+
+/// All phrases of all trackers.
+#[derive(Debug)]
+pub(super) struct Phrases(Vec<Phrase>);
+
+/// The length of a match, in words, at the beginning of what was heard.
+type Way = fn(&Phrase, &[Form]) -> Option<usize>;
+
+impl Form {
+    fn new(token: &Token) -> Self {
+        Self {
+            word: token.text.clone(),
+            stem: stem(&token.text),
+            little: LITTLE.contains(&token.text.as_str()),
+        }
+    }
+
+    /// Whether both are forms of one word.
+    fn is(&self, other: &Self) -> bool {
+        self.word == other.word || self.stem == other.stem && is_inflected(&self.word, &other.word)
+    }
+
+    /// Whether one may have been misheard for the other.
+    fn sounds_like(&self, other: &Self) -> bool {
+        let long = |form: &Self| !form.little && form.word.chars().count() >= MISHEARD_LENGTH;
+        long(self)
+            && long(other)
+            && strsim::damerau_levenshtein(&self.word, &other.word) <= MISHEARD_LETTERS
+            && strsim::jaro_winkler(&self.word, &other.word) >= MISHEARD_LIKENESS
+    }
+}
+
+fn is_inflected(one: &str, other: &str) -> bool {
+    let common: usize = one
+        .chars()
+        .zip(other.chars())
+        .take_while(|(a, b)| a == b)
+        .map(|(a, _)| a.len_utf8())
+        .sum();
+    let ending = |word: &str| {
+        let (kept, rest) = word.split_at_checked(common).unwrap_or((word, ""));
+        // cancel, cancelling: the doubled consonant belongs to the ending
+        let doubled = kept.chars().next_back().and_then(|c| rest.strip_prefix(c));
+        INFLECTIONS.contains(&rest) || doubled.is_some_and(|rest| INFLECTIONS.contains(&rest))
+    };
+    ending(one) && ending(other)
+}
+
+impl Phrases {
+    /// Phrases without words and doubles within a tracker are left out.
+    pub fn new(trackers: &[Tracker]) -> Self {
+        let mut phrases: Vec<Phrase> = Vec::new();
+        for tracker in trackers {
+            for value in &tracker.vocabulary {
+                let words = tokens(value);
+                let forms: Vec<Form> = words.iter().map(Form::new).collect();
+                let known = |p: &Phrase| p.name == tracker.name && same(&p.forms, &forms);
+                if forms.is_empty() || phrases.iter().any(known) {
+                    continue;
+                }
+                phrases.push(Phrase {
+                    name: tracker.name.clone(),
+                    value: value.clone(),
+                    joined: joined(&forms),
+                    forms,
+                });
+            }
+        }
+        Self(phrases)
+    }
+
+    /// Every place of every phrase: exact ones, and similar ones elsewhere.
+    pub fn find(&self, text: &str) -> Vec<TrackerFinding> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        let tokens = tokens(text);
+        let heard: Vec<Form> = tokens.iter().map(Form::new).collect();
+        self.0
+            .iter()
+            .flat_map(|phrase| phrase.find(&heard, &tokens, text))
+            .collect()
+    }
+}
+
+impl Phrase {
+    fn find(&self, heard: &[Form], tokens: &[Token], text: &str) -> Vec<TrackerFinding> {
+        let mut places: Vec<(Range<usize>, bool)> = Vec::new();
+        let ways: [(bool, Way); 4] = [
+            (true, Self::said),
+            (false, Self::said_in_other_pieces),
+            (false, Self::said_with_other_little_words),
+            (false, Self::misheard),
+        ];
+        for (exact, way) in ways {
+            for start in 0..heard.len() {
+                let Some(length) = heard.get(start..).and_then(|rest| way(self, rest)) else {
+                    continue;
+                };
+                let place = start..start + length;
+                if !places.iter().any(|(known, _)| overlap(known, &place)) {
+                    places.push((place, exact));
+                }
+            }
+        }
+        places.sort_by_key(|(place, _)| place.start);
+        places
+            .into_iter()
+            .map(|(place, exact)| TrackerFinding {
+                name: self.name.clone(),
+                value: self.value.clone(),
+                text: text.to_owned(),
+                offset: match tokens.get(place.start) {
+                    Some(first) if exact => i64::try_from(first.start).unwrap_or(-1),
+                    _ => -1,
+                },
+            })
+            .collect()
+    }
+
+    /// Word for word.
+    fn said(&self, rest: &[Form]) -> Option<usize> {
+        let here = rest.get(..self.forms.len())?;
+        same(here, &self.forms).then_some(self.forms.len())
+    }
+
+    /// `voicemail` for `voice mail`, and the other way round.
+    fn said_in_other_pieces(&self, rest: &[Form]) -> Option<usize> {
+        (1..=self.forms.len() + 2).find(|length| {
+            *length != self.forms.len()
+                && rest
+                    .get(..*length)
+                    .is_some_and(|here| joined(here) == self.joined)
+        })
+    }
+
+    /// All words that matter, in order, with only little words in between.
+    fn said_with_other_little_words(&self, rest: &[Form]) -> Option<usize> {
+        if !self.is_specific() {
+            return None;
+        }
+        let mut at = 0;
+        let content = self.forms.iter().filter(|form| !form.little);
+        for (index, form) in content.enumerate() {
+            if index > 0 {
+                let little = rest
+                    .iter()
+                    .skip(at)
+                    .take_while(|heard| heard.little)
+                    .count();
+                if little > MOST_BETWEEN {
+                    return None;
+                }
+                at += little;
+            }
+            if !rest.get(at)?.is(form) {
+                return None;
+            }
+            at += 1;
+        }
+        Some(at)
+    }
+
+    /// All words but one, and that one nearly.
+    fn misheard(&self, rest: &[Form]) -> Option<usize> {
+        if !self.is_specific() {
+            return None;
+        }
+        let here = rest.get(..self.forms.len())?;
+        let mut wrong = here
+            .iter()
+            .zip(&self.forms)
+            .filter(|(heard, meant)| !heard.is(meant));
+        let (heard, meant) = wrong.next()?;
+        (wrong.next().is_none() && heard.sounds_like(meant)).then_some(self.forms.len())
+    }
+
+    /// Whether at least two words matter: one alone is too weak a sign for a
+    /// similar match.
+    fn is_specific(&self) -> bool {
+        self.forms.iter().filter(|form| !form.little).count() >= 2
+    }
+}
+
+fn same(some: &[Form], others: &[Form]) -> bool {
+    some.len() == others.len() && some.iter().zip(others).all(|(a, b)| a.is(b))
+}
+
+fn joined(forms: &[Form]) -> String {
+    stem(
+        &forms
+            .iter()
+            .map(|form| form.word.as_str())
+            .collect::<String>(),
+    )
+}
+
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn phrases(vocabulary: &[&str]) -> Phrases {
+        Phrases::new(&[Tracker {
+            name: "T".to_owned(),
+            vocabulary: vocabulary.iter().map(ToString::to_string).collect(),
+        }])
+    }
+
+    fn offsets(phrase: &str, text: &str) -> Vec<i64> {
+        phrases(&[phrase])
+            .find(text)
+            .iter()
+            .map(|f| f.offset)
+            .collect()
+    }
+
+    #[test]
+    fn an_exact_match_has_its_offset_in_characters() {
+        assert_eq!(offsets("pound key", "Café: press the Pound keys."), [16]);
+        assert_eq!(offsets("i am happy", "Well, I'm happy."), [6]);
+        assert_eq!(offsets("press 1", "Press one."), [0]);
+    }
+
+    #[test]
+    fn a_similar_match_has_the_offset_minus_one() {
+        assert_eq!(
+            offsets("cancel my subscription", "Cancel the subscription."),
+            [-1]
+        );
+        assert_eq!(offsets("voice mail", "No voicemail."), [-1]);
+        assert_eq!(offsets("voicemail", "No voice mails."), [-1]);
+        assert_eq!(offsets("pound key", "The pond key."), [-1]);
+    }
+
+    #[test]
+    fn one_place_is_one_finding_and_every_place_is_found() {
+        assert_eq!(offsets("refund", "Refund or refunds?"), [0, 10]);
+        assert_eq!(
+            offsets("sales team", "The sales team is a sale team."),
+            [4, 20]
+        );
+        assert_eq!(
+            phrases(&["Refund", "refunds", "", "?"])
+                .find("A refund.")
+                .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn negation_and_single_misheard_words_do_not_match() {
+        assert!(offsets("i am happy", "I am not happy.").is_empty());
+        assert!(offsets("contract", "Our contact.").is_empty());
+        assert!(offsets("price", "A surprise.").is_empty());
+    }
+
+    #[test]
+    fn inflection_is_exact_and_derivation_is_not_the_word() {
+        assert_eq!(offsets("cancel", "I am cancelling."), [5]);
+        assert_eq!(offsets("company", "All companies."), [4]);
+        assert!(offsets("manager", "We managed.").is_empty());
+    }
+}

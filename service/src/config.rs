@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What a server is started with. All limits are fields with defaults, so that
+//! a test can scale them down and a user can raise them.
+
+use crate::recognizer::Recognizer;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that a [`crate::Server`] needs to know.
+#[derive(Clone)]
+pub struct ServerConfig {
+    /// Where to listen; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// What turns speech into words, shared by all streams.
+    pub recognizer: Arc<dyn Recognizer>,
+    /// Who may come in.
+    pub auth: Auth,
+    /// Whether an audio message above [`Limits::audio_message`] closes its socket
+    /// (1009) or is taken all the same.
+    pub strict: bool,
+    /// How much and how long.
+    pub limits: Limits,
+}
+
+impl ServerConfig {
+    /// Any free port of the loopback, no authentication, strict, default limits.
+    pub fn new(recognizer: Arc<dyn Recognizer>) -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            recognizer,
+            auth: Auth::None,
+            strict: true,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Who may come in.
+#[derive(Clone, Default)]
+pub enum Auth {
+    /// Everybody, with any token or none. Tokens are handed out to whoever asks,
+    /// because the official SDKs insist on one.
+    #[default]
+    None,
+    /// Holders of a token that was generated with these credentials.
+    App {
+        /// The application's id.
+        id: String,
+        /// Its secret; never shown.
+        secret: String,
+    },
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::App { id, .. } => f
+                .debug_struct("App")
+                .field("id", id)
+                .finish_non_exhaustive(),
+        }
+    }
+}
+
+/// How much and how long.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest audio message in bytes.
+    pub audio_message: usize,
+    /// Largest message of any kind in bytes; above it the socket is closed (1009).
+    pub message: usize,
+    /// Streaming sockets at the same time; the next one is refused (429).
+    pub connections: usize,
+    /// Audio messages that wait for the recogniser before the socket is not read further.
+    pub audio_queue: usize,
+    /// Messages that wait for a client to read them before its socket is closed (1008).
+    pub outbound_queue: usize,
+    /// A socket on which nothing happens is closed after this time (1008).
+    pub idle: Duration,
+    /// A stream in whose audio nothing is said for so long is closed (1008).
+    pub silence: Duration,
+    /// How long a stopped stream may take to say what it still owes.
+    pub drain: Duration,
+    /// How long one message may take to be written.
+    pub write: Duration,
+    /// How long a client may take to answer a close frame.
+    pub close: Duration,
+    /// How long [`crate::Server::shutdown`] waits for all sockets.
+    pub shutdown: Duration,
+    /// How long a generated token is valid.
+    pub token: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            audio_message: gstsymbl::protocol::MAX_AUDIO_MESSAGE,
+            message: 1024 * 1024,
+            connections: 1000,
+            audio_queue: 64,
+            outbound_queue: 4096,
+            idle: Duration::from_secs(1800),
+            silence: Duration::from_secs(1800),
+            drain: Duration::from_secs(60),
+            write: Duration::from_secs(60),
+            close: Duration::from_secs(5),
+            shutdown: Duration::from_secs(5),
+            token: Duration::from_secs(86_400),
+        }
+    }
+}

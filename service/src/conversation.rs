@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the sockets of one room have in common: the conversation's id, its
+//! clock, its numbering, its speakers and what was found in what they said.
+
+use crate::analysis::{Analyzer, AnalyzerOptions};
+use gstsymbl::protocol::{InsightType, Tracker};
+use uuid::Uuid;
+
+/// Smallest conversation id, so that all have sixteen digits.
+const FIRST_ID: u128 = 1_000_000_000_000_000;
+
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    id: String,
+    /// Wall-clock time of its first audio, nanoseconds since the Unix epoch.
+    zero: Option<i64>,
+    sequence: u64,
+    speakers: Vec<Speaker>,
+    analyses: Vec<Analysis>,
+}
+
+/// A participant, known by what the client says about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Speaker {
+    /// Made here, constant within the conversation.
+    pub(crate) id: String,
+    pub(crate) user_id: Option<String>,
+    pub(crate) name: Option<String>,
+}
+
+/// What clients asked for in the same words is looked for together, so that a
+/// topic of two speakers is one topic.
+#[derive(Debug)]
+struct Analysis {
+    wanted: Wanted,
+    analyzer: Analyzer,
+}
+
+/// What a client wants to be told.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Wanted {
+    pub(crate) insight_types: Vec<InsightType>,
+    pub(crate) confidence_threshold: f64,
+    pub(crate) trackers: Vec<Tracker>,
+    /// Whether trackers are looked for in interims too.
+    pub(crate) interim_trackers: bool,
+}
+
+impl Conversation {
+    pub(crate) fn new() -> Self {
+        let id = FIRST_ID + Uuid::new_v4().as_u128() % (9 * FIRST_ID);
+        Self {
+            id: id.to_string(),
+            zero: None,
+            sequence: 0,
+            speakers: Vec::new(),
+            analyses: Vec::new(),
+        }
+    }
+
+    /// Sixteen decimal digits.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The wall-clock time that message offsets count from: the first audio
+    /// that anybody sent.
+    pub(crate) fn zero(&mut self, audio_starts: i64) -> i64 {
+        *self.zero.get_or_insert(audio_starts)
+    }
+
+    /// The number of the next message response, without taking it.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The number of a message response.
+    pub(crate) fn take_sequence(&mut self) -> u64 {
+        let number = self.sequence;
+        self.sequence += 1;
+        number
+    }
+
+    /// The speaker whom a client describes so; who gives neither id nor name is
+    /// the conversation's unknown speaker.
+    pub(crate) fn speaker(&mut self, user_id: Option<&str>, name: Option<&str>) -> Speaker {
+        let known = self.speakers.iter_mut().find(|known| match user_id {
+            Some(_) => known.user_id.as_deref() == user_id,
+            None => known.user_id.is_none() && known.name.as_deref() == name,
+        });
+        if let Some(known) = known {
+            if name.is_some() {
+                known.name = name.map(str::to_owned);
+            }
+            return known.clone();
+        }
+        let speaker = Speaker {
+            id: Uuid::new_v4().to_string(),
+            user_id: user_id.map(str::to_owned),
+            name: name.map(str::to_owned),
+        };
+        self.speakers.push(speaker.clone());
+        speaker
+    }
+
+    /// The analyzer for these wishes, with what it remembers of the conversation.
+    pub(crate) fn analyzer(&mut self, wanted: &Wanted) -> &mut Analyzer {
+        let index = match self.analyses.iter().position(|a| a.wanted == *wanted) {
+            Some(index) => index,
+            None => {
+                self.analyses.push(Analysis {
+                    wanted: wanted.clone(),
+                    analyzer: Analyzer::new(AnalyzerOptions {
+                        insight_types: wanted.insight_types.clone(),
+                        confidence_threshold: wanted.confidence_threshold,
+                        trackers: wanted.trackers.clone(),
+                    }),
+                });
+                self.analyses.len() - 1
+            }
+        };
+        &mut self.analyses[index].analyzer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_sixteen_decimal_digits() {
+        for _ in 0..1000 {
+            let conversation = Conversation::new();
+            assert_eq!(conversation.id().len(), 16);
+            assert!(conversation.id().bytes().all(|b| b.is_ascii_digit()));
+        }
+    }
+
+    #[test]
+    fn a_speaker_keeps_the_id_and_two_speakers_have_two() {
+        let mut conversation = Conversation::new();
+        let ada = conversation.speaker(Some("ada@example.org"), Some("Ada"));
+        let again = conversation.speaker(Some("ada@example.org"), None);
+        assert_eq!(ada, again);
+        let unknown = conversation.speaker(None, None);
+        assert_ne!(ada.id, unknown.id);
+        assert_eq!(unknown, conversation.speaker(None, None));
+        assert_ne!(unknown.id, conversation.speaker(None, Some("Bob")).id);
+    }
+}

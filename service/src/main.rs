@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The command: options, logs and signals around [`symbl_service::Server`].
+//!
+//! Standard output carries exactly one line, which says where it listens; logs
+//! go to standard error. The secret is taken from the environment so that it
+//! need not stand in the process list.
+
+use clap::{Parser, ValueEnum};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
+use symbl_service::recognizer::scripted::Scripted;
+use symbl_service::recognizer::{Recognizer, RecognizerError};
+use symbl_service::{Auth, BindError, Server, ServerConfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Self-hosted server for the Symbl Streaming API.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// Address to listen on; port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
+    listen: SocketAddr,
+
+    /// What turns speech into words
+    #[arg(long, value_enum, default_value = "pocketsphinx")]
+    recognizer: Engine,
+
+    /// Language model of a closed domain, in place of the recogniser's own (pocketsphinx)
+    #[arg(long, value_name = "FILE")]
+    lm: Option<PathBuf>,
+
+    /// Pronunciation dictionary, in place of the recogniser's own (pocketsphinx)
+    #[arg(long, value_name = "FILE")]
+    dict: Option<PathBuf>,
+
+    /// Let everybody in, even if an application is named in the environment
+    #[arg(long, value_enum)]
+    auth: Option<Authentication>,
+
+    /// Let in holders of a token of this application only
+    #[arg(long, value_name = "ID", env = "SYMBL_APP_ID", requires = "app_secret")]
+    app_id: Option<String>,
+
+    /// Secret of the application; better given in the environment
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "SYMBL_APP_SECRET",
+        hide_env_values = true,
+        requires = "app_id"
+    )]
+    app_secret: Option<String>,
+
+    /// What to log: error, warn, info, debug, trace, or a filter such as `symbl_service=debug`
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    log: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Engine {
+    /// Speech, by CMU PocketSphinx on this machine
+    Pocketsphinx,
+    /// Test audio that carries its own words
+    Scripted,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Authentication {
+    None,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("--log {filter}: {reason}")]
+    Log {
+        filter: String,
+        reason: tracing_subscriber::filter::ParseError,
+    },
+    #[error("--lm and --dict are for --recognizer pocketsphinx only")]
+    ModelWithoutEngine,
+    #[error(transparent)]
+    Recognizer(#[from] RecognizerError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("{what}: {reason}")]
+    System {
+        what: &'static str,
+        reason: std::io::Error,
+    },
+}
+
+fn main() -> ExitCode {
+    match start(Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("symbl-service: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(options: Options) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&options.log).map_err(|reason| Failure::Log {
+        filter: options.log.clone(),
+        reason,
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(system("no runtime"))?;
+    runtime.block_on(serve(options))
+}
+
+async fn serve(options: Options) -> Result<(), Failure> {
+    let mut config = ServerConfig::new(recognizer(&options)?);
+    config.listen = options.listen;
+    config.auth = match (options.auth, options.app_id, options.app_secret) {
+        (None, Some(id), Some(secret)) => Auth::App { id, secret },
+        _ => Auth::None,
+    };
+    // Before anybody is told that we are there and may send one.
+    let mut terminate = signal(SignalKind::terminate()).map_err(system("no signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(system("no signals"))?;
+    let server = Server::bind(config).await?;
+    let mut out = std::io::stdout();
+    writeln!(out, "listening on http://{}", server.local_addr())
+        .and_then(|()| out.flush())
+        .map_err(system("standard output"))?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("shutting down");
+    server.shutdown().await;
+    Ok(())
+}
+
+fn recognizer(options: &Options) -> Result<Arc<dyn Recognizer>, Failure> {
+    match options.recognizer {
+        Engine::Pocketsphinx => Ok(Arc::new(Pocketsphinx::open(PocketsphinxConfig {
+            lm: options.lm.clone(),
+            dict: options.dict.clone(),
+            ..PocketsphinxConfig::default()
+        })?)),
+        Engine::Scripted if options.lm.is_some() || options.dict.is_some() => {
+            Err(Failure::ModelWithoutEngine)
+        }
+        Engine::Scripted => Ok(Arc::new(Scripted)),
+    }
+}
+
+fn system(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
+    move |reason| Failure::System { what, reason }
+}

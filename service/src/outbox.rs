@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What waits to be written to one socket.
+//!
+//! Many sources put messages in (its session, its recogniser thread, the other
+//! sockets of the conversation); one task writes them, in order. Putting never
+//! waits: a client that does not read its messages must not hold up the others,
+//! so its queue overflows and its socket is closed.
+
+use std::sync::Arc;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::watch;
+
+/// One thing to write.
+#[derive(Debug)]
+pub(crate) enum Frame {
+    /// A text message.
+    Text(Arc<str>),
+    /// The last frame.
+    Close {
+        /// RFC 6455 status code.
+        code: u16,
+        /// Shown to the client.
+        reason: &'static str,
+    },
+}
+
+/// Slots that a recogniser thread wants to see free before it goes on.
+const HEADROOM: usize = 16;
+
+/// The sources' end.
+#[derive(Debug, Clone)]
+pub(crate) struct Outbox {
+    frames: mpsc::Sender<Frame>,
+    overflow: Arc<watch::Sender<bool>>,
+}
+
+impl Outbox {
+    /// An outbox and the end that is written from.
+    pub(crate) fn new(capacity: usize) -> (Self, mpsc::Receiver<Frame>) {
+        let (frames, receiver) = mpsc::channel(capacity.max(2 * HEADROOM));
+        let overflow = Arc::new(watch::Sender::new(false));
+        (Self { frames, overflow }, receiver)
+    }
+
+    /// Puts a message in.
+    pub(crate) fn send(&self, text: impl Into<Arc<str>>) {
+        self.put(Frame::Text(text.into()));
+    }
+
+    /// Puts the last frame in.
+    pub(crate) fn close(&self, code: u16, reason: &'static str) {
+        self.put(Frame::Close { code, reason });
+    }
+
+    fn put(&self, frame: Frame) {
+        if let Err(TrySendError::Full(_)) = self.frames.try_send(frame) {
+            self.overflow.send_replace(true);
+        }
+    }
+
+    /// Waits until messages were lost because the client reads none.
+    pub(crate) async fn overflown(&self) {
+        // The sender is held by `self`: the wait cannot fail.
+        let _ = self.overflow.subscribe().wait_for(|over| *over).await;
+    }
+
+    /// Waits, on a thread of its own, until the client has read enough to go on,
+    /// or its socket is gone.
+    pub(crate) fn wait_for_room(&self, runtime: &tokio::runtime::Handle) {
+        if self.frames.capacity() < HEADROOM {
+            // Taken only to be given back: others may put messages in.
+            drop(runtime.block_on(self.frames.reserve_many(HEADROOM)));
+        }
+    }
+}

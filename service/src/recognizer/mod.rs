@@ -1,0 +1,100 @@
+//! What turns speech into words.
+//!
+//! An engine stands behind two small traits: a [`Recognizer`] is opened once
+//! per process and shared, a [`RecognizerStream`] belongs to one audio stream
+//! and is driven from that stream's own thread (never from a tokio worker), so
+//! it may block and burn CPU. Audio is always 16 kHz mono; every time is
+//! measured from the first sample that the stream was given.
+
+use std::time::Duration;
+
+/// Sample rate of all audio that a [`RecognizerStream`] is given, in hertz.
+pub const SAMPLE_RATE: u32 = 16_000;
+
+/// One recognised word.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Word {
+    /// The word as spoken, without punctuation.
+    pub text: String,
+    /// Where it starts, from the first sample of the stream.
+    pub start: Duration,
+    /// Where it ends; never before `start`.
+    pub end: Duration,
+    /// 0.0–1.0; the engine's own idea of how sure it is.
+    pub confidence: f64,
+}
+
+/// What a stream has heard.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recognition {
+    /// A guess at the utterance in progress; each replaces the one before.
+    Interim {
+        /// All words of the utterance so far, separated by spaces.
+        text: String,
+        /// Where the utterance starts.
+        start: Duration,
+    },
+    /// The utterance is over: its words, in order, never empty.
+    Final {
+        /// The words with their times.
+        words: Vec<Word>,
+    },
+}
+
+/// What a client asked of its stream.
+#[derive(Debug, Clone, Default)]
+pub struct StreamOptions {
+    /// Words and phrases that are likely to be said.
+    pub vocabulary: Vec<String>,
+    /// BCP-47 tag, `en-US` when empty.
+    pub language: String,
+    /// Whether interim results are wanted; without them an engine may save work.
+    pub interim: bool,
+}
+
+/// Why an engine cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecognizerError {
+    /// A library, model or file is missing or unusable.
+    #[error("recogniser {engine}: {what}: {reason}. {hint}")]
+    Unavailable {
+        /// Name of the engine.
+        engine: &'static str,
+        /// What was being opened.
+        what: String,
+        /// What went wrong.
+        reason: String,
+        /// What the user can do about it.
+        hint: String,
+    },
+    /// The engine failed while it ran.
+    #[error("recogniser {engine} failed: {reason}")]
+    Failed {
+        /// Name of the engine.
+        engine: &'static str,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// A speech engine, shared by all streams.
+pub trait Recognizer: Send + Sync {
+    /// Name as on the command line, for example `pocketsphinx`.
+    fn name(&self) -> &'static str;
+
+    /// Opens a stream. May take a second and a hundred megabytes.
+    fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError>;
+}
+
+/// One stream of audio on its way to words.
+pub trait RecognizerStream: Send {
+    /// Takes the next 16 kHz mono samples (any number) and appends what was
+    /// heard to `out`, in the order of the audio.
+    fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError>;
+
+    /// No more audio will come: appends what is still owed.
+    fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError>;
+}
+
+pub mod pocketsphinx;
+pub mod scripted;

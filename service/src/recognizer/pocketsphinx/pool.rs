@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The decoders that make finals, shared by all streams.
+//!
+//! They only ever see whole utterances, so none has a history and it does not
+//! matter which one decodes what: a final is a function of its utterance's
+//! samples. A decoder costs about 97 MB, so one is opened only when all others
+//! are busy, up to the limit. Called from the streams' own threads, which wait
+//! here for their turn; never from an async task.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::ffi::{Decoder, DecoderOptions, FfiError, Mode, Segment};
+use super::model::Model;
+
+/// The pool; at least one decoder is open from the start.
+pub(super) struct Pool {
+    model: Model,
+    limit: usize,
+    decoders: Mutex<Decoders>,
+    returned: Condvar,
+}
+
+struct Decoders {
+    idle: Vec<Decoder>,
+    /// Idle and busy ones.
+    open: usize,
+}
+
+impl Pool {
+    /// Opens the first decoder, which proves that library and model work;
+    /// `limit` of 0 counts as 1.
+    pub(super) fn open(model: Model, limit: usize) -> Result<Self, FfiError> {
+        let first = open_whole(&model)?;
+        Ok(Self {
+            model,
+            limit: limit.max(1),
+            decoders: Mutex::new(Decoders {
+                idle: vec![first],
+                open: 1,
+            }),
+            returned: Condvar::new(),
+        })
+    }
+
+    /// The model that the decoders use.
+    pub(super) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Recognises one whole utterance.
+    pub(super) fn decode(&self, samples: &[i16]) -> Result<Vec<Segment>, FfiError> {
+        self.with_decoder(|decoder| {
+            decoder.start_utt()?;
+            decoder.process(samples)?;
+            decoder.end_utt()?;
+            Ok(decoder.segments())
+        })
+    }
+
+    /// Those of `words` that the dictionary does not know.
+    pub(super) fn unknown_words<'a>(&self, words: &[&'a str]) -> Result<Vec<&'a str>, FfiError> {
+        self.with_decoder(|decoder| {
+            let unknown = |word: &&&str| !decoder.lookup_word(word);
+            Ok(words.iter().filter(unknown).copied().collect())
+        })
+    }
+
+    fn with_decoder<T>(
+        &self,
+        work: impl FnOnce(&mut Decoder) -> Result<T, FfiError>,
+    ) -> Result<T, FfiError> {
+        let mut lease = Lease {
+            pool: self,
+            decoder: None,
+        };
+        let decoder = match self.idle() {
+            Some(decoder) => decoder,
+            None => open_whole(&self.model)?,
+        };
+        let decoder = lease.decoder.insert(decoder);
+        let result = work(decoder);
+        if result.is_err() {
+            // Its state is unknown: the next utterance gets another one.
+            lease.decoder = None;
+        }
+        result
+    }
+
+    /// Waits for an idle decoder; `None` is the right to open another one.
+    fn idle(&self) -> Option<Decoder> {
+        let mut decoders = self.lock();
+        loop {
+            if let Some(decoder) = decoders.idle.pop() {
+                return Some(decoder);
+            }
+            if decoders.open < self.limit {
+                decoders.open += 1;
+                return None;
+            }
+            decoders = self
+                .returned
+                .wait(decoders)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Decoders> {
+        self.decoders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place among the open decoders; given back when dropped, with the decoder
+/// or, where that failed, without.
+struct Lease<'a> {
+    pool: &'a Pool,
+    decoder: Option<Decoder>,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let mut decoders = self.pool.lock();
+        match self.decoder.take() {
+            Some(decoder) => decoders.idle.push(decoder),
+            None => decoders.open -= 1,
+        }
+        drop(decoders);
+        self.pool.returned.notify_one();
+    }
+}
+
+fn open_whole(model: &Model) -> Result<Decoder, FfiError> {
+    Decoder::open(DecoderOptions {
+        acoustic: &model.acoustic,
+        lm: &model.lm,
+        dict: &model.dict,
+        mode: Mode::Whole,
+    })
+}

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One socket's session: what is said when, and what it may do in which phase.
+//!
+//! The order of messages and the life of a session are those of the Symbl
+//! Streaming API reference. Where it is silent, we decided:
+//!
+//! - the answers to a start are `started_listening`, `conversation_created`,
+//!   `recognition_started`, in this order;
+//! - a second start is an error and the running session goes on;
+//! - a pause is not the end of the conversation: `conversation_completed` is
+//!   sent to a socket before it is closed, and only then;
+//! - what was not final when a socket is lost will be sent again by its client,
+//!   so it is not transcribed; after a clean close it is.
+//!
+//! Nothing that a client sends may end more than its own session.
+
+use crate::config::ServerConfig;
+use crate::conversation::Wanted;
+use crate::hub::{Leave, Seat};
+use crate::outbox::Outbox;
+use crate::recognizer::StreamOptions;
+use crate::stream::{self, Outcome, Start, Stream};
+use crate::voice::Voice;
+use bytes::Bytes;
+use gstsymbl::protocol::request::ClientMessageError;
+use gstsymbl::protocol::{ClientMessage, Encoding, PONG_TEXT, StartRequest, StreamFormat, reply};
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// `disconnectOnStopRequestTimeout` where the client does not say.
+const PAUSE: Duration = Duration::from_secs(1800);
+
+/// Where a session stands.
+#[derive(Debug)]
+enum Phase {
+    /// Nothing runs: not started yet, or ended by an error.
+    Idle,
+    /// Audio is taken.
+    Processing(Stream),
+    /// Stopped; the rest is being said.
+    Draining { stream: Stream, stopped: Instant },
+    /// Stopped and said, waiting for another start.
+    Paused { until: Instant },
+}
+
+/// What the last start wants to happen at a stop.
+#[derive(Debug, Clone, Copy)]
+struct StopPolicy {
+    disconnect: bool,
+    timeout: Duration,
+}
+
+/// How a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// With a close frame of ours.
+    Close {
+        code: u16,
+        reason: &'static str,
+        leave: Leave,
+    },
+    /// The client's socket is gone or closing.
+    Gone(Leave),
+}
+
+/// The session of one socket.
+pub(crate) struct Session {
+    config: Arc<ServerConfig>,
+    seat: Seat,
+    own: Outbox,
+    phase: Phase,
+    policy: Option<StopPolicy>,
+    last_activity: Instant,
+}
+
+impl Session {
+    pub(crate) fn new(config: Arc<ServerConfig>, seat: Seat, own: Outbox) -> Self {
+        Self {
+            config,
+            seat,
+            own,
+            phase: Phase::Idle,
+            policy: None,
+            last_activity: Instant::now(),
+        }
+    }
+
+    /// When [`Session::deadline_passed`] is to be called.
+    pub(crate) fn deadline(&self) -> Instant {
+        match self.phase {
+            Phase::Idle | Phase::Processing(_) => self.last_activity + self.config.limits.idle,
+            Phase::Draining { stopped, .. } => stopped + self.config.limits.drain,
+            Phase::Paused { until } => until,
+        }
+    }
+
+    /// Waits for the end of the stream that runs, for ever if none does. Then
+    /// [`Session::stream_ended`] is to be called.
+    pub(crate) async fn stream_end(&mut self) -> Option<Outcome> {
+        match &mut self.phase {
+            Phase::Processing(stream) | Phase::Draining { stream, .. } => stream.done().await,
+            Phase::Idle | Phase::Paused { .. } => pending().await,
+        }
+    }
+
+    /// A text frame came.
+    pub(crate) async fn text(&mut self, text: &str) -> Option<Closing> {
+        let message = match ClientMessage::parse(text) {
+            Ok(ClientMessage::Ping) => {
+                self.own.send(PONG_TEXT);
+                return None;
+            }
+            Ok(message) => message,
+            Err(error) => {
+                let code = match error {
+                    ClientMessageError::Malformed(_) => "invalid_message",
+                    ClientMessageError::Field(_) => "invalid_request",
+                };
+                self.error("Invalid message", &error.to_string(), code);
+                return None;
+            }
+        };
+        self.last_activity = Instant::now();
+        match message {
+            ClientMessage::Start(request) => {
+                self.start(&request);
+                None
+            }
+            ClientMessage::Modify {
+                encoding,
+                sample_rate,
+            } => {
+                self.modify(encoding, sample_rate).await;
+                None
+            }
+            ClientMessage::Stop => self.stop().await,
+            ClientMessage::Ping => None,
+            ClientMessage::Unknown(kind) => {
+                let details = format!("nothing is known of the type `{kind}`");
+                self.error("Unknown message", &details, "unknown_type");
+                None
+            }
+        }
+    }
+
+    /// A binary frame came: audio, if it is asked for.
+    pub(crate) async fn binary(&mut self, bytes: Bytes) -> Option<Closing> {
+        self.last_activity = Instant::now();
+        let Phase::Processing(stream) = &self.phase else {
+            return None;
+        };
+        let limit = self.config.limits.audio_message;
+        if self.config.strict && bytes.len() > limit {
+            let details = format!(
+                "an audio message of {} bytes came; at most {limit} are allowed",
+                bytes.len()
+            );
+            self.error("Audio message too large", &details, "audio_too_large");
+            return Some(Closing::Close {
+                code: 1009,
+                reason: "audio message too large",
+                leave: Leave::Lost,
+            });
+        }
+        if !bytes.is_empty() {
+            stream.audio(bytes).await;
+        }
+        None
+    }
+
+    fn start(&mut self, request: &StartRequest) {
+        let refused = match &self.phase {
+            Phase::Processing(_) => Some(("it is running", "already_started")),
+            Phase::Draining { .. } if self.disconnects() => {
+                Some(("it is stopping and will be closed", "stopping"))
+            }
+            _ => None,
+        };
+        if let Some((why, code)) = refused {
+            self.error("The session was not started again", why, code);
+            return;
+        }
+        if let Some(seconds) = request.no_connection_timeout {
+            self.seat.keep_for(Duration::from_secs(seconds.into()));
+        }
+        self.policy = Some(StopPolicy {
+            disconnect: request.disconnect_on_stop_request.unwrap_or(true),
+            timeout: request
+                .disconnect_on_stop_request_timeout
+                .map_or(PAUSE, |seconds| Duration::from_secs(seconds.into())),
+        });
+        let after = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Draining { stream, .. } => Some(stream),
+            _ => None,
+        };
+        let start = Start {
+            recognizer: Arc::clone(&self.config.recognizer),
+            options: StreamOptions {
+                vocabulary: request.custom_vocabulary.clone(),
+                language: request.language_code.clone().unwrap_or_default(),
+                interim: true,
+            },
+            format: request.format,
+            voice: self.voice(request),
+            after,
+        };
+        match Stream::start(start, &self.config.limits) {
+            Ok(stream) => self.phase = Phase::Processing(stream),
+            Err(error) => {
+                let details = format!("no thread for the stream: {error}");
+                self.error("The session was not started", &details, "internal");
+                self.own.send(reply::processing_terminated());
+            }
+        }
+    }
+
+    fn voice(&self, request: &StartRequest) -> Voice {
+        let speaker = self.seat.room.state().conversation.speaker(
+            request.speaker_user_id.as_deref(),
+            request.speaker_name.as_deref(),
+        );
+        let wanted = Wanted {
+            insight_types: request.insight_types.clone(),
+            confidence_threshold: request.confidence_threshold.unwrap_or(0.5),
+            trackers: request.trackers.clone(),
+            interim_trackers: request.interim_trackers,
+        };
+        Voice::new(
+            Arc::clone(&self.seat.room),
+            self.own.clone(),
+            speaker,
+            wanted,
+            request.timezone_offset.unwrap_or(0),
+        )
+    }
+
+    async fn modify(&mut self, encoding: Option<Encoding>, sample_rate: Option<u32>) {
+        let Phase::Processing(stream) = &mut self.phase else {
+            let details = "a format can be changed between start_request and stop_request only";
+            self.error("Nothing to modify", details, "not_processing");
+            return;
+        };
+        let now = stream.format();
+        let wanted = StreamFormat::new(
+            encoding.unwrap_or(now.encoding()),
+            sample_rate.unwrap_or(now.sample_rate()),
+        );
+        match wanted {
+            Ok(format) => {
+                stream.modify(format).await;
+                self.own.send(reply::session_modified(format));
+            }
+            Err(error) => self.error("Not modified", &error.to_string(), "invalid_request"),
+        }
+    }
+
+    async fn stop(&mut self) -> Option<Closing> {
+        let stopped = Instant::now();
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Processing(stream) => {
+                self.own.send(reply::recognition_stopped());
+                stream.stop().await;
+                self.phase = Phase::Draining { stream, stopped };
+                None
+            }
+            Phase::Idle | Phase::Paused { .. } if self.policy.is_some() => {
+                self.own.send(reply::recognition_stopped());
+                self.drained(stopped)
+            }
+            phase => {
+                self.phase = phase;
+                self.error("Nothing to stop", "no session is running", "not_processing");
+                None
+            }
+        }
+    }
+
+    fn disconnects(&self) -> bool {
+        self.policy
+            .is_none_or(|policy| policy.disconnect || policy.timeout.is_zero())
+    }
+
+    /// Everything was said after a stop.
+    fn drained(&mut self, stopped: Instant) -> Option<Closing> {
+        if self.disconnects() {
+            return Some(self.complete());
+        }
+        let timeout = self.policy.map_or(PAUSE, |policy| policy.timeout);
+        self.phase = Phase::Paused {
+            until: stopped + timeout,
+        };
+        None
+    }
+
+    fn complete(&self) -> Closing {
+        let id = self.seat.room.state().conversation.id().to_owned();
+        self.own.send(reply::conversation_completed(&id));
+        Closing::Close {
+            code: 1000,
+            reason: "",
+            leave: Leave::Finished,
+        }
+    }
+
+    /// The stream has ended; `None` when its thread died.
+    pub(crate) fn stream_ended(&mut self, outcome: Option<Outcome>) -> Option<Closing> {
+        let phase = std::mem::replace(&mut self.phase, Phase::Idle);
+        match &outcome {
+            Some(Outcome::Finished) => {}
+            Some(Outcome::Silent) => return Some(self.terminate("nothing was said")),
+            Some(Outcome::Failed(error)) => self.own.send(stream::failure(error)),
+            None => self.own.send(stream::death()),
+        }
+        match phase {
+            Phase::Draining { stopped, .. } => self.drained(stopped),
+            _ => {
+                self.own.send(reply::processing_terminated());
+                None
+            }
+        }
+    }
+
+    /// The time of [`Session::deadline`] has come.
+    pub(crate) fn deadline_passed(&mut self) -> Option<Closing> {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Idle => Some(self.terminate("idle")),
+            Phase::Processing(stream) => {
+                stream.abandon();
+                Some(self.terminate("no audio"))
+            }
+            Phase::Draining { stream, stopped } => {
+                tracing::warn!("a stopped stream took too long to drain");
+                stream.abandon();
+                self.drained(stopped)
+            }
+            Phase::Paused { .. } => Some(self.complete()),
+        }
+    }
+
+    fn terminate(&self, reason: &'static str) -> Closing {
+        self.own.send(reply::processing_terminated());
+        Closing::Close {
+            code: 1008,
+            reason,
+            leave: Leave::Finished,
+        }
+    }
+
+    /// The client closed its socket; `cleanly` with code 1000.
+    pub(crate) async fn closed(&mut self, cleanly: bool) -> Closing {
+        let leave = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Processing(stream) if cleanly => {
+                stream.stop().await;
+                Leave::Lost
+            }
+            Phase::Processing(stream) => {
+                stream.abandon();
+                Leave::Lost
+            }
+            Phase::Draining { .. } => Leave::Finished,
+            Phase::Idle | Phase::Paused { .. } if cleanly => Leave::Finished,
+            Phase::Idle | Phase::Paused { .. } => Leave::Lost,
+        };
+        Closing::Gone(leave)
+    }
+
+    /// Leaves the room. What a stopped stream still owes it goes on to say.
+    pub(crate) fn leave(self, how: Leave) {
+        if let Phase::Processing(stream) = &self.phase {
+            stream.abandon();
+        }
+        self.seat.leave(how);
+    }
+
+    fn error(&self, message: &str, details: &str, code: &str) {
+        tracing::info!(code, details, "error told to the client");
+        self.own.send(reply::error(message, details, Some(code)));
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Carries frames between one WebSocket and its session; decides nothing.
+//!
+//! The socket is read only as fast as the session takes frames, and written by
+//! a task of its own, so that a client which reads slowly is still listened to.
+
+use crate::config::{Limits, ServerConfig};
+use crate::hub::{Hub, Leave};
+use crate::outbox::{Frame, Outbox};
+use crate::session::{Closing, Session};
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use gstsymbl::protocol::reply;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep_until, timeout};
+
+/// Clients close with this when they are done.
+const NORMAL: u16 = 1000;
+
+/// Serves one socket to its end.
+pub(crate) async fn serve(
+    socket: WebSocket,
+    connection_id: String,
+    config: Arc<ServerConfig>,
+    hub: Arc<Hub>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let limits = config.limits.clone();
+    let (sink, mut frames) = socket.split();
+    let (outbox, waiting) = Outbox::new(limits.outbound_queue);
+    let mut writer = tokio::spawn(write(sink, waiting, limits.clone()));
+    let seat = hub.join(&connection_id, outbox.clone());
+    let mut session = Session::new(config, seat, outbox.clone());
+    tracing::info!(connection = connection_id, "connected");
+    let closing = tokio::select! {
+        closing = run(&mut session, &mut frames, &outbox, &limits) => closing,
+        () = outbox.overflown() => Closing::Close {
+            code: 1008,
+            reason: "messages are not read",
+            leave: Leave::Lost,
+        },
+        _ = &mut writer => Closing::Gone(Leave::Lost),
+        _ = shutdown.wait_for(|stop| *stop) => Closing::Close {
+            code: 1001,
+            reason: "service is shutting down",
+            leave: Leave::Finished,
+        },
+    };
+    tracing::info!(connection = connection_id, ?closing, "closed");
+    match closing {
+        Closing::Gone(leave) => session.leave(leave),
+        Closing::Close {
+            code,
+            reason,
+            leave,
+        } => {
+            session.leave(leave);
+            outbox.close(code, reason);
+            // The client's close frame ends the reading.
+            let farewell = async { while let Some(Ok(_)) = frames.next().await {} };
+            let _ = timeout(limits.close, farewell).await;
+        }
+    }
+    writer.abort();
+}
+
+async fn run(
+    session: &mut Session,
+    frames: &mut SplitStream<WebSocket>,
+    outbox: &Outbox,
+    limits: &Limits,
+) -> Closing {
+    loop {
+        let deadline = session.deadline();
+        let closing = tokio::select! {
+            frame = frames.next() => match frame {
+                Some(Ok(message)) if size(&message) > limits.message => {
+                    Some(too_large(outbox, limits))
+                }
+                Some(Ok(Message::Text(text))) => session.text(text.as_str()).await,
+                Some(Ok(Message::Binary(bytes))) => session.binary(bytes).await,
+                // Pings are answered by the WebSocket library.
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
+                Some(Ok(Message::Close(frame))) => {
+                    let cleanly = frame.is_some_and(|frame| frame.code == NORMAL);
+                    Some(session.closed(cleanly).await)
+                }
+                Some(Err(error)) => {
+                    tracing::info!(%error, "socket lost");
+                    Some(session.closed(false).await)
+                }
+                None => Some(session.closed(false).await),
+            },
+            outcome = session.stream_end() => session.stream_ended(outcome),
+            () = sleep_until(deadline) => session.deadline_passed(),
+        };
+        if let Some(closing) = closing {
+            return closing;
+        }
+    }
+}
+
+fn size(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) => bytes.len(),
+        Message::Ping(_) | Message::Pong(_) | Message::Close(_) => 0,
+    }
+}
+
+fn too_large(outbox: &Outbox, limits: &Limits) -> Closing {
+    let details = format!("a message may have at most {} bytes", limits.message);
+    outbox.send(reply::error(
+        "Message too large",
+        &details,
+        Some("message_too_large"),
+    ));
+    Closing::Close {
+        code: 1009,
+        reason: "message too large",
+        leave: Leave::Lost,
+    }
+}
+
+/// Writes until a close frame was written, the socket fails or nobody sends any more.
+async fn write(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut waiting: mpsc::Receiver<Frame>,
+    limits: Limits,
+) {
+    while let Some(frame) = waiting.recv().await {
+        let (message, last) = match frame {
+            Frame::Text(text) => (Message::text(&*text), false),
+            Frame::Close { code, reason } => {
+                let reason = reason.into();
+                (Message::Close(Some(CloseFrame { code, reason })), true)
+            }
+        };
+        match timeout(limits.write, sink.send(message)).await {
+            Ok(Ok(())) if !last => {}
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Access tokens: who gets one, and whether one is good.
+//!
+//! Tokens are JWTs with `exp`, because the official SDKs decode them. As the
+//! API documents it, asking again returns the cached token with its remaining
+//! life. Tokens and secrets must never be logged or shown.
+
+use crate::config::Auth;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Hands out tokens and knows its own.
+pub(crate) struct Tokens {
+    auth: Auth,
+    lifetime: Duration,
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    cached: Mutex<Vec<Cached>>,
+}
+
+struct Cached {
+    app_id: String,
+    token: String,
+    expires: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    sub: String,
+    iat: u64,
+    exp: u64,
+}
+
+/// Body of a token request.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    app_id: Option<String>,
+    app_secret: Option<String>,
+}
+
+/// Answer to a token request.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Granted {
+    access_token: String,
+    expires_in: u64,
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TokenError {
+    #[error(
+        "the body must be a JSON object with `type`: \"application\", `appId` and `appSecret`: {0}"
+    )]
+    Malformed(String),
+    #[error("Invalid credentials: no application with this `appId` and `appSecret`.")]
+    Unauthorized,
+    #[error("the token could not be signed: {0}")]
+    Signing(String),
+}
+
+/// Applications that are remembered when everybody may have a token.
+const MOST_CACHED: usize = 1000;
+
+impl Tokens {
+    pub(crate) fn new(auth: Auth, lifetime: Duration) -> Self {
+        // A key of this process: its tokens end with it.
+        let key = [
+            uuid::Uuid::new_v4().into_bytes(),
+            uuid::Uuid::new_v4().into_bytes(),
+        ]
+        .concat();
+        Self {
+            auth,
+            lifetime,
+            encoding: EncodingKey::from_secret(&key),
+            decoding: DecodingKey::from_secret(&key),
+            cached: Mutex::default(),
+        }
+    }
+
+    /// Answers the body of `POST /oauth2/token:generate`.
+    pub(crate) fn generate(&self, body: &[u8]) -> Result<Granted, TokenError> {
+        let request: Request =
+            serde_json::from_slice(body).map_err(|e| TokenError::Malformed(e.to_string()))?;
+        let (Some("application"), Some(app_id), Some(secret)) = (
+            request.kind.as_deref(),
+            request.app_id,
+            request.app_secret.as_deref(),
+        ) else {
+            return Err(TokenError::Malformed("a member is missing".to_owned()));
+        };
+        if let Auth::App { id, secret: ours } = &self.auth
+            && !(same(id, &app_id) & same(ours, secret))
+        {
+            return Err(TokenError::Unauthorized);
+        }
+        self.token_for(app_id)
+    }
+
+    fn token_for(&self, app_id: String) -> Result<Granted, TokenError> {
+        let now = unix_seconds();
+        let lifetime = self.lifetime.as_secs();
+        let mut cached = self.cached.lock().unwrap_or_else(|e| e.into_inner());
+        // One that is about to end helps nobody.
+        cached.retain(|c| c.expires.saturating_sub(now) > lifetime / 10);
+        if let Some(found) = cached.iter().find(|c| c.app_id == app_id) {
+            return Ok(Granted {
+                access_token: found.token.clone(),
+                expires_in: found.expires - now,
+            });
+        }
+        let expires = now + lifetime;
+        let claims = Claims {
+            sub: app_id.clone(),
+            iat: now,
+            exp: expires,
+        };
+        let token = jsonwebtoken::encode(&Header::default(), &claims, &self.encoding)
+            .map_err(|e| TokenError::Signing(e.to_string()))?;
+        if cached.len() < MOST_CACHED {
+            cached.push(Cached {
+                app_id,
+                token: token.clone(),
+                expires,
+            });
+        }
+        Ok(Granted {
+            access_token: token,
+            expires_in: lifetime,
+        })
+    }
+
+    /// Whether one of these tokens lets its holder in.
+    pub(crate) fn admits<'a>(&self, mut offered: impl Iterator<Item = &'a str>) -> bool {
+        match &self.auth {
+            Auth::None => true,
+            Auth::App { .. } => offered.any(|token| self.is_valid(token)),
+        }
+    }
+
+    /// Whether a token was made here and has not ended.
+    pub(crate) fn is_valid(&self, token: &str) -> bool {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.leeway = 0;
+        jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).is_ok()
+    }
+}
+
+/// Compares without telling by its time where the difference is.
+fn same(ours: &str, given: &str) -> bool {
+    let difference = ours
+        .bytes()
+        .zip(given.bytes())
+        .fold(ours.len() ^ given.len(), |d, (a, b)| d | usize::from(a ^ b));
+    difference == 0
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &[u8] = br#"{"type":"application","appId":"a","appSecret":"s"}"#;
+
+    fn tokens(lifetime: u64) -> Tokens {
+        let auth = Auth::App {
+            id: "a".into(),
+            secret: "s".into(),
+        };
+        Tokens::new(auth, Duration::from_secs(lifetime))
+    }
+
+    #[test]
+    fn asking_again_gives_the_same_token() {
+        let tokens = tokens(100);
+        let first = tokens.generate(BODY).unwrap();
+        let second = tokens.generate(BODY).unwrap();
+        assert_eq!(first.access_token, second.access_token);
+        assert!(second.expires_in <= first.expires_in);
+        assert!(tokens.is_valid(&first.access_token));
+    }
+
+    #[test]
+    fn an_expired_token_is_not_valid() {
+        let tokens = tokens(100);
+        let claims = Claims {
+            sub: "a".into(),
+            iat: 0,
+            exp: unix_seconds() - 1,
+        };
+        let old = jsonwebtoken::encode(&Header::default(), &claims, &tokens.encoding).unwrap();
+        assert!(!tokens.is_valid(&old));
+    }
+
+    #[test]
+    fn wrong_credentials_and_bad_bodies_are_told_apart() {
+        let tokens = tokens(100);
+        let wrong = br#"{"type":"application","appId":"a","appSecret":"S"}"#;
+        assert!(matches!(
+            tokens.generate(wrong),
+            Err(TokenError::Unauthorized)
+        ));
+        for body in [&b"{}"[..], b"[]", b"", br#"{"type":"password"}"#] {
+            assert!(matches!(
+                tokens.generate(body),
+                Err(TokenError::Malformed(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_process_is_not_valid() {
+        let granted = tokens(100).generate(BODY).unwrap();
+        assert!(!tokens(100).is_valid(&granted.access_token));
+    }
+
+    #[test]
+    fn the_secret_is_not_in_the_debug_output() {
+        let auth = Auth::App {
+            id: "a".into(),
+            secret: "hush".into(),
+        };
+        assert!(!format!("{auth:?}").contains("hush"));
+    }
+}

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What one stream says to its conversation: recognitions become messages.
+//!
+//! Live results go to the speaker's own socket; messages, insights, topics and
+//! trackers go to all sockets of the room. Everything that is derived from one
+//! final is sent under one lock, so that all sockets see the same order.
+
+use crate::analysis::{self, Assignee, InsightFinding, Sentence, TopicFinding, TrackerFinding};
+use crate::conversation::{Speaker, Wanted};
+use crate::hub::Room;
+use crate::outbox::Outbox;
+use crate::recognizer::Word;
+use gstsymbl::protocol::reply::{self, Person};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use uuid::Uuid;
+
+/// When a stream's first audio came, nanoseconds since the Unix epoch.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AudioClock(Arc<OnceLock<i64>>);
+
+impl AudioClock {
+    /// Called with every chunk; the first one counts.
+    pub(crate) fn start(&self) {
+        self.0.get_or_init(unix_nanos);
+    }
+
+    fn zero(&self) -> i64 {
+        *self.0.get_or_init(unix_nanos)
+    }
+}
+
+fn unix_nanos() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_nanos()).ok())
+        .unwrap_or(0)
+}
+
+/// One `start_request`'s way into its conversation.
+pub(crate) struct Voice {
+    room: Arc<Room>,
+    own: Outbox,
+    speaker: Speaker,
+    wanted: Wanted,
+    timezone_offset: i32,
+    clock: AudioClock,
+    /// When the request came.
+    started: Instant,
+    /// What the next message will be called.
+    next_message: String,
+    /// What was found in its interims so far.
+    interim_findings: Vec<TrackerFinding>,
+}
+
+/// A sentence on its way out.
+struct Said {
+    id: String,
+    text: String,
+    original_text: String,
+    words: std::ops::Range<usize>,
+}
+
+impl Voice {
+    pub(crate) fn new(
+        room: Arc<Room>,
+        own: Outbox,
+        speaker: Speaker,
+        wanted: Wanted,
+        timezone_offset: i32,
+    ) -> Self {
+        Self {
+            room,
+            own,
+            speaker,
+            wanted,
+            timezone_offset,
+            clock: AudioClock::default(),
+            started: Instant::now(),
+            next_message: Uuid::new_v4().to_string(),
+            interim_findings: Vec::new(),
+        }
+    }
+
+    /// The client's own socket.
+    pub(crate) fn own(&self) -> &Outbox {
+        &self.own
+    }
+
+    /// When this stream's first audio came.
+    pub(crate) fn clock(&self) -> &AudioClock {
+        &self.clock
+    }
+
+    /// Says that audio is awaited, and in which conversation.
+    pub(crate) fn listening(&self) {
+        let id = self.conversation_id();
+        self.own.send(reply::started_listening());
+        self.own.send(reply::conversation_created(&id));
+    }
+
+    /// Says that words can come.
+    pub(crate) fn recognising(&self) {
+        self.own
+            .send(reply::recognition_started(&self.conversation_id()));
+    }
+
+    fn conversation_id(&self) -> String {
+        self.room.state().conversation.id().to_owned()
+    }
+
+    /// A guess at the utterance in progress, which began at `start`.
+    pub(crate) fn interim(&mut self, text: &str, start: Duration) {
+        let elapsed = self.elapsed();
+        let user = Some(person(&self.speaker));
+        self.own
+            .send(reply::interim_result(text, Some(start), user, elapsed));
+        if !self.wanted.interim_trackers {
+            return;
+        }
+        let mut state = self.room.state();
+        let findings = state.conversation.analyzer(&self.wanted).interim(text);
+        let is_news = findings.iter().any(|found| {
+            let same = |old: &TrackerFinding| old.name == found.name && old.value == found.value;
+            !self.interim_findings.iter().any(same)
+        });
+        if is_news {
+            let matches: Vec<_> = findings
+                .iter()
+                .map(|found| tracker_match(&self.next_message, found))
+                .collect();
+            let sequence = state.conversation.next_sequence();
+            state.broadcast(reply::tracker_response(&matches, false, sequence));
+            self.interim_findings = findings;
+        }
+    }
+
+    /// The recogniser's last word on an utterance.
+    pub(crate) fn utterance(&mut self, words: &[Word]) {
+        let sentences = analysis::punctuate(words);
+        let confidence = mean_confidence(words);
+        let spoken: Vec<String> = sentences
+            .iter()
+            .flat_map(|sentence| as_written(sentence, words))
+            .collect();
+        let words: Vec<reply::Word<'_>> = words
+            .iter()
+            .zip(&spoken)
+            .map(|(word, text)| reply::Word {
+                text,
+                start: word.start,
+                end: word.end,
+            })
+            .collect();
+        let texts: Vec<&str> = sentences.iter().map(|s| s.text.as_str()).collect();
+        self.own.send(reply::final_result(
+            &texts.join(" "),
+            &words,
+            confidence,
+            Some(person(&self.speaker)),
+            self.elapsed(),
+        ));
+
+        let mut said = Vec::with_capacity(sentences.len());
+        let mut insights = Vec::new();
+        let mut trackers = Vec::new();
+        let mut topics = Vec::new();
+        let mut state = self.room.state();
+        let zero = state.conversation.zero(self.clock.zero());
+        for sentence in sentences {
+            let id = std::mem::replace(&mut self.next_message, Uuid::new_v4().to_string());
+            let found = state
+                .conversation
+                .analyzer(&self.wanted)
+                .sentence(&id, &sentence);
+            insights.extend(found.insights.into_iter().map(|f| (id.clone(), f)));
+            trackers.extend(found.trackers.into_iter().map(|f| (id.clone(), f)));
+            topics.extend(found.topics);
+            said.push(Said {
+                id,
+                text: sentence.text,
+                original_text: sentence.original_text,
+                words: sentence.words,
+            });
+        }
+        self.interim_findings.clear();
+        if said.is_empty() {
+            return;
+        }
+        let sequence = state.conversation.take_sequence();
+        state.broadcast(self.message_response(&said, &words, zero, sequence));
+        if !insights.is_empty() {
+            state.broadcast(self.insight_response(&insights, sequence));
+        }
+        if !topics.is_empty() {
+            state.broadcast(topic_response(&topics));
+        }
+        if !trackers.is_empty() {
+            let matches: Vec<_> = trackers
+                .iter()
+                .map(|(id, f)| tracker_match(id, f))
+                .collect();
+            state.broadcast(reply::tracker_response(&matches, true, sequence));
+        }
+    }
+
+    fn elapsed(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn message_response(
+        &self,
+        said: &[Said],
+        words: &[reply::Word<'_>],
+        zero: i64,
+        sequence: u64,
+    ) -> String {
+        let since_zero = self.clock.zero().saturating_sub(zero);
+        let stream_offset = Duration::from_nanos(u64::try_from(since_zero).unwrap_or(0));
+        let messages: Vec<reply::Message<'_>> = said
+            .iter()
+            .map(|said| reply::Message {
+                id: &said.id,
+                from: person(&self.speaker),
+                text: &said.text,
+                original_text: &said.original_text,
+                timezone_offset: self.timezone_offset,
+                words: words.get(said.words.clone()).unwrap_or_default(),
+                stream_offset,
+                conversation_start: zero,
+            })
+            .collect();
+        reply::message_response(&messages, sequence)
+    }
+
+    fn insight_response(&self, found: &[(String, InsightFinding)], sequence: u64) -> String {
+        let ids: Vec<String> = found.iter().map(|_| Uuid::new_v4().to_string()).collect();
+        let insights: Vec<reply::Insight<'_>> = found
+            .iter()
+            .zip(&ids)
+            .map(|((message_id, finding), id)| reply::Insight {
+                id,
+                kind: finding.kind,
+                text: &finding.text,
+                confidence: finding.confidence,
+                hints: &finding.hints,
+                assignee: finding.assignee.as_ref().map(|assignee| match assignee {
+                    Assignee::Speaker => person(&self.speaker),
+                    Assignee::Named(name) => Person {
+                        name: Some(name),
+                        ..Person::default()
+                    },
+                }),
+                from: person(&self.speaker),
+                message_id,
+                due_by: finding.due_by.as_deref(),
+            })
+            .collect();
+        reply::insight_response(&insights, sequence)
+    }
+}
+
+fn topic_response(found: &[TopicFinding]) -> String {
+    let ids: Vec<String> = found.iter().map(|_| Uuid::new_v4().to_string()).collect();
+    let topics: Vec<reply::Topic<'_>> = found
+        .iter()
+        .zip(&ids)
+        .map(|(finding, id)| reply::Topic {
+            id,
+            text: &finding.text,
+            score: finding.score,
+            message_ids: &finding.message_ids,
+            root_words: &finding.root_words,
+        })
+        .collect();
+    reply::topic_response(&topics)
+}
+
+fn person(speaker: &Speaker) -> Person<'_> {
+    Person {
+        id: Some(&speaker.id),
+        user_id: speaker.user_id.as_deref(),
+        name: speaker.name.as_deref(),
+    }
+}
+
+fn tracker_match<'a>(message_id: &'a str, found: &'a TrackerFinding) -> reply::TrackerMatch<'a> {
+    reply::TrackerMatch {
+        name: &found.name,
+        value: &found.value,
+        message_id,
+        text: &found.text,
+        offset: found.offset,
+    }
+}
+
+/// The words of a sentence with the punctuation and case that they have in it.
+fn as_written(sentence: &Sentence, words: &[Word]) -> Vec<String> {
+    let recognised = words.get(sentence.words.clone()).unwrap_or_default();
+    let written: Vec<&str> = sentence.text.split_whitespace().collect();
+    if written.len() == recognised.len() {
+        written.into_iter().map(str::to_owned).collect()
+    } else {
+        recognised.iter().map(|word| word.text.clone()).collect()
+    }
+}
+
+fn mean_confidence(words: &[Word]) -> f64 {
+    let sum: f64 = words.iter().map(|word| word.confidence).sum();
+    sum / words.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(text: &str) -> Word {
+        Word {
+            text: text.to_owned(),
+            start: Duration::ZERO,
+            end: Duration::ZERO,
+            confidence: 0.5,
+        }
+    }
+
+    fn sentence(text: &str, words: usize) -> Sentence {
+        Sentence {
+            text: text.to_owned(),
+            original_text: String::new(),
+            words: 0..words,
+        }
+    }
+
+    #[test]
+    fn words_are_written_as_in_their_sentence_where_they_correspond() {
+        let words = [word("how"), word("are"), word("you")];
+        let written = as_written(&sentence("How are you?", 3), &words);
+        assert_eq!(written, ["How", "are", "you?"]);
+        let reworded = as_written(&sentence("How do you do?", 3), &words);
+        assert_eq!(reworded, ["how", "are", "you"]);
+    }
+
+    #[test]
+    fn the_confidence_of_an_utterance_is_the_mean_of_its_words() {
+        assert_eq!(mean_confidence(&[word("a"), word("b")]), 0.5);
+        assert_eq!(mean_confidence(&[]), 0.0);
+    }
+}

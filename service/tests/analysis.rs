@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! How often the language analysis is right, measured on the sentences in
+//! `data/`, which were labelled by hand before the rules were written. One half
+//! was looked at while the rules were tuned; the other one was not, and only its
+//! figures say what to expect of speech that nobody has seen.
+//!
+//! The floors are a little below what was measured: a change that makes the
+//! analysis worse fails here. `cargo test -p symbl-service --test analysis --
+//! --nocapture` prints the tables of `docs/analysis.md`.
+
+use gstsymbl::protocol::{InsightType, Tracker};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use symbl_service::analysis::{Analyzer, AnalyzerOptions, Assignee, Sentence, punctuate};
+use symbl_service::recognizer::Word;
+
+const KINDS: [(InsightType, &str); 3] = [
+    (InsightType::Question, "question"),
+    (InsightType::ActionItem, "action_item"),
+    (InsightType::FollowUp, "follow_up"),
+];
+
+/// Right, wrong and missed findings.
+#[derive(Debug, Default, Clone, Copy)]
+struct Score {
+    right: usize,
+    wrong: usize,
+    missed: usize,
+}
+
+impl Score {
+    fn add(&mut self, expected: bool, found: bool) {
+        self.right += usize::from(expected && found);
+        self.wrong += usize::from(!expected && found);
+        self.missed += usize::from(expected && !found);
+    }
+
+    fn precision(&self) -> f64 {
+        self.right as f64 / (self.right + self.wrong).max(1) as f64
+    }
+
+    fn recall(&self) -> f64 {
+        self.right as f64 / (self.right + self.missed).max(1) as f64
+    }
+
+    fn print(&self, name: &str) {
+        println!(
+            "{name:32} precision {:.2}  recall {:.2}   ({} right, {} wrong, {} missed)",
+            self.precision(),
+            self.recall(),
+            self.right,
+            self.wrong,
+            self.missed
+        );
+    }
+
+    fn at_least(&self, what: &str, precision: f64, recall: f64) {
+        assert!(
+            self.precision() >= precision && self.recall() >= recall,
+            "{what}: {self:?} is below precision {precision}, recall {recall}"
+        );
+    }
+}
+
+/// The lines of a table without its comments, split at tabs.
+fn rows(table: &str) -> Vec<Vec<&str>> {
+    table
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .map(|line| line.split('\t').collect())
+        .collect()
+}
+
+/// Words without a pause, as a recogniser gives them.
+fn spoken(text: &str) -> Vec<Word> {
+    text.split(' ')
+        .zip(0u64..)
+        .map(|(word, index)| Word {
+            text: word.to_owned(),
+            start: Duration::from_millis(index * 300),
+            end: Duration::from_millis((index + 1) * 300),
+            confidence: 1.0,
+        })
+        .collect()
+}
+
+fn sentence(text: &str) -> Sentence {
+    let mut found = punctuate(&spoken(text));
+    assert_eq!(found.len(), 1, "a sentence without a pause is one: {text}");
+    found.remove(0)
+}
+
+fn analyzer(trackers: Vec<Tracker>) -> Analyzer {
+    Analyzer::new(AnalyzerOptions {
+        insight_types: vec![
+            InsightType::Question,
+            InsightType::ActionItem,
+            InsightType::FollowUp,
+            InsightType::Topic,
+        ],
+        confidence_threshold: 0.5,
+        trackers,
+    })
+}
+
+struct InsightScores {
+    kinds: BTreeMap<&'static str, Score>,
+    assignee: Score,
+    due: Score,
+    /// Right and all findings below 0.7, below 0.85, and from there.
+    bands: [(usize, usize); 3],
+}
+
+fn score_insights(half: &str, table: &str, show: bool) -> InsightScores {
+    let mut kinds: BTreeMap<&str, Score> = BTreeMap::new();
+    let (mut assignee, mut due) = (Score::default(), Score::default());
+    let mut bands = [(0, 0); 3];
+    for row in rows(table) {
+        let [labels, who, when, _, text] = row[..] else {
+            panic!("not five columns: {row:?}");
+        };
+        let found = analyzer(Vec::new()).sentence("m", &sentence(text)).insights;
+        for (kind, name) in KINDS {
+            let expected = labels.split(',').any(|label| label == name);
+            let of_kind = found.iter().find(|insight| insight.kind == kind);
+            kinds
+                .entry(name)
+                .or_default()
+                .add(expected, of_kind.is_some());
+            if let Some(insight) = of_kind {
+                let band = &mut bands[match insight.confidence {
+                    c if c < 0.7 => 0,
+                    c if c < 0.85 => 1,
+                    _ => 2,
+                }];
+                band.0 += usize::from(expected);
+                band.1 += 1;
+            }
+            if show && expected != of_kind.is_some() {
+                println!("  {name}: expected {expected}: {text} {of_kind:?}");
+            }
+            if let (true, true, Some(insight)) = (expected, kind != InsightType::Question, of_kind)
+            {
+                let named = match &insight.assignee {
+                    Some(Assignee::Speaker) => "speaker".to_owned(),
+                    Some(Assignee::Named(name)) => name.to_lowercase(),
+                    None => "-".to_owned(),
+                };
+                let said = insight.due_by.as_deref().unwrap_or("-").to_lowercase();
+                for (score, expected, found) in
+                    [(&mut assignee, who, named), (&mut due, when, said)]
+                {
+                    score.right += usize::from(expected != "-" && found == expected);
+                    score.wrong += usize::from(found != "-" && found != expected);
+                    score.missed += usize::from(expected != "-" && found != expected);
+                    if show && found != expected {
+                        println!("  expected {expected}, found {found}: {text}");
+                    }
+                }
+            }
+        }
+    }
+    for (name, score) in &kinds {
+        score.print(&format!("{half} {name}"));
+    }
+    assignee.print(&format!("{half} assignee"));
+    due.print(&format!("{half} due by"));
+    for ((right, all), band) in bands.iter().zip(["0.50–0.69", "0.70–0.84", "0.85–1.00"]) {
+        println!("{half} confidence {band}: {right} of {all} right");
+    }
+    InsightScores {
+        kinds,
+        assignee,
+        due,
+        bands,
+    }
+}
+
+fn score_trackers(half: &str, table: &str, show: bool) -> [Score; 3] {
+    let [mut exact, mut similar, mut any] = [Score::default(); 3];
+    for row in rows(table) {
+        let [expected, phrase, text] = row[..] else {
+            panic!("not three columns: {row:?}");
+        };
+        let tracker = Tracker {
+            name: "T".to_owned(),
+            vocabulary: vec![phrase.to_owned()],
+        };
+        let found = analyzer(vec![tracker])
+            .sentence("m", &sentence(text))
+            .trackers;
+        let has_exact = found.iter().any(|finding| finding.offset >= 0);
+        let has_similar = found.iter().any(|finding| finding.offset < 0);
+        exact.add(expected == "exact", has_exact);
+        similar.add(expected == "similar", has_similar);
+        any.add(expected != "none", !found.is_empty());
+        if show && (has_exact, has_similar) != (expected == "exact", expected == "similar") {
+            println!("  expected {expected}: {phrase}: {text} {found:?}");
+        }
+    }
+    exact.print(&format!("{half} tracker exact"));
+    similar.print(&format!("{half} tracker similar"));
+    any.print(&format!("{half} tracker any"));
+    [exact, similar, any]
+}
+
+fn score_topics(half: &str, show: bool) -> Score {
+    #[derive(Default)]
+    struct Conversation<'a> {
+        wanted: Vec<&'a str>,
+        allowed: Vec<&'a str>,
+        said: Vec<&'a str>,
+    }
+    let mut conversations: BTreeMap<&str, Conversation> = BTreeMap::new();
+    for row in rows(include_str!("data/topics.tsv")) {
+        let [of, name, what, text] = row[..] else {
+            panic!("not four columns: {row:?}");
+        };
+        if of != half {
+            continue;
+        }
+        let conversation = conversations.entry(name).or_default();
+        match what {
+            "topic" => conversation.wanted.push(text),
+            "may" => conversation.allowed.push(text),
+            _ => conversation.said.push(text),
+        }
+    }
+    let mut score = Score::default();
+    for (name, conversation) in conversations {
+        let mut analyzer = analyzer(Vec::new());
+        let mut found: Vec<String> = Vec::new();
+        for (index, text) in conversation.said.iter().enumerate() {
+            for topic in analyzer
+                .sentence(&index.to_string(), &sentence(text))
+                .topics
+            {
+                if !found.contains(&topic.text) {
+                    found.push(topic.text);
+                }
+            }
+        }
+        let same = |a: &str, b: &str| a.trim_end_matches('s') == b.trim_end_matches('s');
+        for topic in &found {
+            let right = conversation.wanted.iter().any(|wanted| same(wanted, topic));
+            let allowed = conversation
+                .allowed
+                .iter()
+                .any(|allowed| same(allowed, topic));
+            score.right += usize::from(right);
+            score.wrong += usize::from(!right && !allowed);
+        }
+        let missed = |wanted: &&&str| !found.iter().any(|topic| same(topic, wanted));
+        score.missed += conversation.wanted.iter().filter(missed).count();
+        if show {
+            println!("  {name}: {found:?}");
+        }
+    }
+    score.print(&format!("{half} topics"));
+    score
+}
+
+#[test]
+fn insights_are_as_good_as_the_documentation_says() {
+    let tuned = score_insights("tuned", include_str!("data/insights-tuned.tsv"), true);
+    let held = score_insights(
+        "held-out",
+        include_str!("data/insights-held-out.tsv"),
+        false,
+    );
+    for (kind, score) in &tuned.kinds {
+        score.at_least(kind, 0.95, 0.95);
+    }
+    for (kind, score) in &held.kinds {
+        score.at_least(kind, 0.88, 0.86);
+    }
+    for scores in [&tuned, &held] {
+        scores.assignee.at_least("assignee", 0.9, 0.9);
+        scores.due.at_least("due by", 0.9, 0.9);
+        let (right, all) = scores.bands[2];
+        assert!(right * 100 >= all * 93, "sure of {all}, {right} right");
+    }
+}
+
+#[test]
+fn trackers_are_as_good_as_the_documentation_says() {
+    let tuned = score_trackers("tuned", include_str!("data/trackers-tuned.tsv"), true);
+    let held = score_trackers(
+        "held-out",
+        include_str!("data/trackers-held-out.tsv"),
+        false,
+    );
+    for score in tuned {
+        score.at_least("tuned trackers", 0.95, 0.95);
+    }
+    for score in held {
+        score.at_least("held-out trackers", 0.84, 0.84);
+    }
+}
+
+#[test]
+fn topics_are_as_good_as_the_documentation_says() {
+    score_topics("tuned", true).at_least("tuned topics", 1.0, 1.0);
+    score_topics("held-out", false).at_least("held-out topics", 0.95, 0.8);
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The command as a user runs it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+fn command() -> Command {
+    command_at("127.0.0.1:0")
+}
+
+fn command_at(address: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_symbl-service"));
+    command
+        .args(["--listen", address])
+        .env_remove("SYMBL_APP_ID")
+        .env_remove("SYMBL_APP_SECRET")
+        .args(["--recognizer", "scripted"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Waits for the line that says where the service listens.
+fn address(child: &mut Child) -> String {
+    let mut line = String::new();
+    let mut out = BufReader::new(child.stdout.as_mut().expect("piped"));
+    out.read_line(&mut line).expect("a line");
+    let address = line.strip_prefix("listening on http://").expect(&line);
+    address.trim_end().to_owned()
+}
+
+/// Sends a signal, waits, and gives what else was printed.
+fn end(mut child: Child, signal: &str) -> (bool, String, String) {
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args([signal, &pid]).status();
+    assert!(sent.expect("kill").success());
+    let (mut out, mut err) = (String::new(), String::new());
+    child
+        .stdout
+        .take()
+        .expect("piped")
+        .read_to_string(&mut out)
+        .expect("text");
+    child
+        .stderr
+        .take()
+        .expect("piped")
+        .read_to_string(&mut err)
+        .expect("text");
+    (child.wait().expect("an end").success(), out, err)
+}
+
+fn get(address: &str, headers: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    let request = format!(
+        "GET /v1/streaming/x?access_token=q-u-e-r-y HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).expect("a line");
+    line
+}
+
+#[test]
+fn it_says_where_it_listens_serves_and_ends_by_signal() {
+    for signal in ["-TERM", "-INT"] {
+        let mut child = command().spawn().expect("started");
+        let address = address(&mut child);
+        assert!(get(&address, "").starts_with("HTTP/1.1 101"));
+        let (success, rest, _) = end(child, signal);
+        assert!(success);
+        assert_eq!(rest, "", "one line is all there is on standard output");
+    }
+}
+
+#[test]
+fn credentials_from_the_environment_close_the_door_and_are_never_printed() {
+    let mut with_secret = command();
+    with_secret
+        .env("SYMBL_APP_ID", "app")
+        .env("SYMBL_APP_SECRET", "h-u-s-h")
+        .args(["--log", "trace"]);
+    let mut child = with_secret.spawn().expect("started");
+    let address = address(&mut child);
+    assert!(get(&address, "X-API-KEY: t-o-k-e-n\r\n").starts_with("HTTP/1.1 401"));
+    let (_, out, err) = end(child, "-TERM");
+    for secret in ["h-u-s-h", "t-o-k-e-n", "q-u-e-r-y"] {
+        assert!(!out.contains(secret) && !err.contains(secret), "{err}");
+    }
+    let help = command()
+        .env("SYMBL_APP_SECRET", "h-u-s-h")
+        .arg("--help")
+        .output();
+    assert!(!String::from_utf8_lossy(&help.expect("help").stdout).contains("h-u-s-h"));
+}
+
+#[test]
+fn an_explicit_auth_none_opens_the_door() {
+    let mut open = command();
+    open.env("SYMBL_APP_ID", "app")
+        .env("SYMBL_APP_SECRET", "hush")
+        .args(["--auth", "none"]);
+    let mut child = open.spawn().expect("started");
+    let address = address(&mut child);
+    assert!(get(&address, "").starts_with("HTTP/1.1 101"));
+    end(child, "-TERM");
+}
+
+#[test]
+fn what_cannot_be_is_said_on_standard_error() {
+    let mut first = command().spawn().expect("started");
+    let taken = address(&mut first);
+    for (address, arguments, says) in [
+        (taken.as_str(), &[][..], "cannot listen on"),
+        (
+            "127.0.0.1:0",
+            &["--lm", "x.lm"],
+            "--recognizer pocketsphinx only",
+        ),
+        ("127.0.0.1:0", &["--app-id", "x"], "--app-secret"),
+        ("127.0.0.1:0", &["--log", "a=b=c"], "--log"),
+    ] {
+        let output = command_at(address).args(arguments).output().expect("run");
+        assert!(!output.status.success(), "{arguments:?}");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(err.contains(says), "{err}");
+    }
+    end(first, "-TERM");
+}

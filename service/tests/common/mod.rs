@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A client that is nothing but bytes, and a server with the scripted recogniser.
+
+// Each test binary uses a part of this.
+#![allow(dead_code)]
+
+pub mod flac;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use symbl_service::recognizer::scripted::Scripted;
+use symbl_service::{Server, ServerConfig};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::Response;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// Longer than any answer takes, however busy the machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn config() -> ServerConfig {
+    ServerConfig::new(Arc::new(Scripted))
+}
+
+pub async fn server() -> Server {
+    Server::bind(config()).await.expect("a free port")
+}
+
+pub fn linear16(samples: &[i16]) -> Vec<u8> {
+    samples.iter().flat_map(|s| s.to_le_bytes()).collect()
+}
+
+pub fn start_request() -> Value {
+    json!({
+        "type": "start_request",
+        "config": {"speechRecognition": {"encoding": "LINEAR16", "sampleRateHertz": 16000}},
+    })
+}
+
+/// What a client hears.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    Json(Value),
+    Text(String),
+    Pong(Vec<u8>),
+    Closed(Option<u16>),
+}
+
+impl Heard {
+    /// `message.type` inside the envelope, else `type`.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Json(value) => value["message"]["type"]
+                .as_str()
+                .or(value["type"].as_str())
+                .unwrap_or("?"),
+            Self::Text(text) => text,
+            Self::Pong(_) => "pong",
+            Self::Closed(_) => "closed",
+        }
+    }
+
+    pub fn json(&self) -> &Value {
+        match self {
+            Self::Json(value) => value,
+            other => panic!("not JSON: {other:?}"),
+        }
+    }
+}
+
+pub struct Client {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl Client {
+    /// Opens a socket for a connection id.
+    pub async fn connect(server: &Server, id: &str) -> Self {
+        Self::open(server, &format!("/v1/streaming/{id}"), &[])
+            .await
+            .expect("an upgrade")
+            .0
+    }
+
+    pub async fn open(
+        server: &Server,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<(Self, Response<Option<Vec<u8>>>), Error> {
+        let url = format!("ws://{}{path}", server.local_addr());
+        let mut request = url.into_client_request().expect("a request");
+        for (name, value) in headers {
+            let value = value.parse().expect("a header value");
+            request.headers_mut().insert(*name, value);
+        }
+        let (socket, response) = connect_async(request).await?;
+        Ok((Self { socket }, response))
+    }
+
+    /// Opens a socket and starts; gives the conversation id too.
+    pub async fn started(server: &Server, id: &str, request: &Value) -> (Self, String) {
+        let mut client = Self::connect(server, id).await;
+        let conversation = client.start(request).await;
+        (client, conversation)
+    }
+
+    pub async fn start(&mut self, request: &Value) -> String {
+        self.send_json(request).await;
+        self.until("started_listening").await;
+        let created = self.until("conversation_created").await;
+        let started = self.until("recognition_started").await;
+        let id = &created.json()["message"]["data"]["conversationId"];
+        assert_eq!(id, &started.json()["message"]["data"]["conversationId"]);
+        id.as_str().expect("a string").to_owned()
+    }
+
+    pub async fn send(&mut self, message: Message) {
+        self.socket
+            .send(message)
+            .await
+            .expect("a socket to send on");
+    }
+
+    pub async fn send_text(&mut self, text: &str) {
+        self.send(Message::text(text)).await;
+    }
+
+    pub async fn send_json(&mut self, value: &Value) {
+        self.send_text(&value.to_string()).await;
+    }
+
+    /// Sends bytes in messages of 3,200.
+    pub async fn send_audio(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(3200) {
+            self.send(Message::binary(chunk.to_vec())).await;
+        }
+    }
+
+    pub async fn stop(&mut self) {
+        self.send_json(&json!({"type": "stop_request"})).await;
+    }
+
+    /// Closes with a close frame and waits for the server's.
+    pub async fn close(mut self, code: u16) {
+        let frame = CloseFrame {
+            code: code.into(),
+            reason: "".into(),
+        };
+        self.send(Message::Close(Some(frame))).await;
+        self.rest().await;
+    }
+
+    /// What comes next.
+    pub async fn next(&mut self) -> Heard {
+        match timeout(PATIENCE, self.socket.next())
+            .await
+            .expect("an answer")
+        {
+            Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
+                Ok(value) => Heard::Json(value),
+                Err(_) => Heard::Text(text.to_string()),
+            },
+            Some(Ok(Message::Pong(payload))) => Heard::Pong(payload.to_vec()),
+            Some(Ok(Message::Close(frame))) => Heard::Closed(frame.map(|f| f.code.into())),
+            Some(Ok(other)) => panic!("unexpected {other:?}"),
+            Some(Err(_)) | None => Heard::Closed(None),
+        }
+    }
+
+    /// The next message of this kind; what comes before is not looked at.
+    pub async fn until(&mut self, kind: &str) -> Heard {
+        loop {
+            let heard = self.next().await;
+            if heard.kind() == kind {
+                return heard;
+            }
+            assert!(
+                !matches!(heard, Heard::Closed(_)),
+                "closed while waiting for {kind}: {heard:?}"
+            );
+        }
+    }
+
+    /// Everything up to and with the close.
+    pub async fn rest(&mut self) -> Vec<Heard> {
+        let mut all = Vec::new();
+        loop {
+            let heard = self.next().await;
+            let over = matches!(heard, Heard::Closed(_));
+            all.push(heard);
+            if over {
+                return all;
+            }
+        }
+    }
+}
+
+/// The words of all final results, without punctuation and case, with their times in ms.
+pub fn final_words(heard: &[Heard]) -> Vec<(String, u64, u64)> {
+    let millis = |time: &Value| {
+        let part = |name: &str| {
+            time[name]
+                .as_str()
+                .expect("a string")
+                .parse::<u64>()
+                .expect("digits")
+        };
+        part("seconds") * 1000 + part("nanos") / 1_000_000
+    };
+    heard
+        .iter()
+        .filter(|h| h.kind() == "recognition_result")
+        .map(|h| &h.json()["message"])
+        .filter(|m| m["isFinal"] == true)
+        .flat_map(|m| {
+            m["payload"]["raw"]["alternatives"][0]["words"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default()
+        })
+        .map(|w| {
+            let text = w["word"].as_str().expect("a word");
+            let bare = text
+                .trim_matches(|c: char| !c.is_alphanumeric())
+                .to_lowercase();
+            (bare, millis(&w["startTime"]), millis(&w["endTime"]))
+        })
+        .collect()
+}
+
+pub fn texts(words: &[(String, u64, u64)]) -> Vec<&str> {
+    words.iter().map(|w| w.0.as_str()).collect()
+}
+
+pub fn kinds(heard: &[Heard]) -> Vec<&str> {
+    heard.iter().map(Heard::kind).collect()
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Server → client messages as `symbl-service` writes them.
+//!
+//! Each function gives the text frame to send. Names, order and types of the
+//! members are those of a trace of the original service, and where it is silent
+//! those of the Symbl Streaming API reference: `seconds` and `nanos` are strings,
+//! `metadata.words` is a JSON array inside a string, offsets are seconds with at
+//! most two decimals, whole numbers carry none.
+//!
+//! Writes what it is told and nothing else: it must never ask a clock, count
+//! sequence numbers or make up ids. The answer to a ping is [`super::PONG_TEXT`].
+
+mod shape;
+
+use super::{InsightType, StreamFormat};
+use serde_json::{Map, Value, json};
+use shape::{
+    gather, insight, message, message_reference, number, present, seconds_and_nanos, topic,
+};
+use std::time::Duration;
+
+/// A participant of the conversation. What is `None` is left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Person<'a> {
+    /// UUID made by the service, constant within the conversation; `None` for
+    /// somebody who was only mentioned.
+    pub id: Option<&'a str>,
+    /// The `userId` that the client gave.
+    pub user_id: Option<&'a str>,
+    /// Display name.
+    pub name: Option<&'a str>,
+}
+
+/// A word with its place in the audio of one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word<'a> {
+    /// With punctuation and case.
+    pub text: &'a str,
+    /// From the first audio after the `start_request`.
+    pub start: Duration,
+    /// From the first audio after the `start_request`; not before `start`.
+    pub end: Duration,
+}
+
+/// One sentence. Its own times are those of its first and last word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// UUID.
+    pub id: &'a str,
+    /// Who said it.
+    pub from: Person<'a>,
+    /// The sentence.
+    pub text: &'a str,
+    /// The words as recognised.
+    pub original_text: &'a str,
+    /// Minutes from UTC as the client gave them, else 0.
+    pub timezone_offset: i32,
+    /// The sentence's words; may be empty.
+    pub words: &'a [Word<'a>],
+    /// Where the words' stream starts in the conversation: zero for the first
+    /// `start_request` of the conversation, later for those after it.
+    pub stream_offset: Duration,
+    /// Wall-clock time of the conversation's start, nanoseconds since the Unix epoch.
+    pub conversation_start: i64,
+}
+
+/// A question, action item or follow-up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Insight<'a> {
+    /// UUID.
+    pub id: &'a str,
+    /// Which kind; topics have a message of their own.
+    pub kind: InsightType,
+    /// The sentence.
+    pub text: &'a str,
+    /// 0.0–1.0.
+    pub confidence: f64,
+    /// Key and value; values are strings, even numbers.
+    pub hints: &'a [(String, String)],
+    /// Who is to act.
+    pub assignee: Option<Person<'a>>,
+    /// Who said it.
+    pub from: Person<'a>,
+    /// Id of the message it was found in.
+    pub message_id: &'a str,
+    /// When it is due.
+    pub due_by: Option<&'a str>,
+}
+
+/// A subject of the conversation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Topic<'a> {
+    /// UUID.
+    pub id: &'a str,
+    /// The phrase.
+    pub text: &'a str,
+    /// 0.0–1.0.
+    pub score: f64,
+    /// Messages it was drawn from.
+    pub message_ids: &'a [String],
+    /// The words of the phrase that carry it.
+    pub root_words: &'a [String],
+}
+
+/// One place where a phrase of a tracker occurs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrackerMatch<'a> {
+    /// The tracker's name.
+    pub name: &'a str,
+    /// The vocabulary entry that matched.
+    pub value: &'a str,
+    /// Id of the message; for an interim, the id that its message will have, or a fresh UUID.
+    pub message_id: &'a str,
+    /// Text of the message.
+    pub text: &'a str,
+    /// Character offset in `text`; −1: similar, not exact.
+    pub offset: i64,
+}
+
+/// The service hears the client.
+pub fn started_listening() -> String {
+    enveloped(json!({"type": "started_listening"}))
+}
+
+/// The conversation exists.
+pub fn conversation_created(conversation_id: &str) -> String {
+    of_conversation("conversation_created", conversation_id)
+}
+
+/// Recognition runs.
+pub fn recognition_started(conversation_id: &str) -> String {
+    of_conversation("recognition_started", conversation_id)
+}
+
+/// The stop request was taken; results may still follow.
+pub fn recognition_stopped() -> String {
+    enveloped(json!({"type": "recognition_stopped"}))
+}
+
+/// Nothing more will come for this conversation.
+pub fn conversation_completed(conversation_id: &str) -> String {
+    of_conversation("conversation_completed", conversation_id)
+}
+
+/// The audio that follows is taken to be in this format.
+pub fn session_modified(format: StreamFormat) -> String {
+    enveloped(json!({
+        "type": "session_modified",
+        "data": {"speechRecognition": {
+            "encoding": format.encoding().as_str(),
+            "sampleRateHertz": format.sample_rate(),
+        }},
+    }))
+}
+
+/// The service stopped the session by itself: silence or idle limit.
+pub fn processing_terminated() -> String {
+    enveloped(json!({"type": "processing_terminated"}))
+}
+
+/// A guess at the utterance in progress: no words, confidence 0.
+///
+/// `start` is where the utterance starts, from the first audio after the last
+/// `start_request`; the original service does not say.
+/// `time_offset_ms` counts from the start of the session to now; it is not audio time.
+pub fn interim_result(
+    text: &str,
+    start: Option<Duration>,
+    user: Option<Person<'_>>,
+    time_offset_ms: u64,
+) -> String {
+    recognition_result(false, text, start, &[], 0.0, user, time_offset_ms)
+}
+
+/// The recogniser's last word on an utterance, with its words and a confidence of 0.0–1.0.
+///
+/// `time_offset_ms` counts from the start of the session to now; it is not audio time.
+pub fn final_result(
+    text: &str,
+    words: &[Word<'_>],
+    confidence: f64,
+    user: Option<Person<'_>>,
+    time_offset_ms: u64,
+) -> String {
+    recognition_result(true, text, None, words, confidence, user, time_offset_ms)
+}
+
+/// Sentences; `sequence_number` counts these messages of the conversation from 0.
+pub fn message_response(messages: &[Message<'_>], sequence_number: u64) -> String {
+    json!({
+        "type": "message_response",
+        "messages": messages.iter().map(message).collect::<Value>(),
+        "sequenceNumber": sequence_number,
+    })
+    .to_string()
+}
+
+/// Insights; `sequence_number` is that of the message response they derive from.
+pub fn insight_response(insights: &[Insight<'_>], sequence_number: u64) -> String {
+    json!({
+        "type": "insight_response",
+        "insights": insights.iter().map(insight).collect::<Value>(),
+        "sequenceNumber": sequence_number,
+    })
+    .to_string()
+}
+
+/// Topics; this message has no sequence number.
+pub fn topic_response(topics: &[Topic<'_>]) -> String {
+    json!({
+        "type": "topic_response",
+        "topics": topics.iter().map(topic).collect::<Value>(),
+    })
+    .to_string()
+}
+
+/// Matches, gathered by tracker and by vocabulary entry in the order of their first occurrence.
+///
+/// `is_final` is false for matches in interim text; `sequence_number` is that of
+/// the message response they derive from (for interims: of the next one).
+pub fn tracker_response(
+    matches: &[TrackerMatch<'_>],
+    is_final: bool,
+    sequence_number: u64,
+) -> String {
+    let trackers: Value = gather(matches, |found| found.name)
+        .into_iter()
+        .map(|(name, of_tracker)| {
+            let entries: Value = gather(&of_tracker, |found| found.value)
+                .into_iter()
+                .map(|(value, of_entry)| {
+                    let references: Value = of_entry.iter().map(message_reference).collect();
+                    json!({
+                        "type": "vocabulary",
+                        "value": value,
+                        "messageRefs": references,
+                        "insightRefs": [],
+                    })
+                })
+                .collect();
+            json!({"name": name, "matches": entries})
+        })
+        .collect();
+    json!({
+        "type": "tracker_response",
+        "isFinal": is_final,
+        "trackers": trackers,
+        "sequenceNumber": sequence_number,
+    })
+    .to_string()
+}
+
+/// An error inside the session: `message` says what, `details` says why and what
+/// is allowed, `code` is a stable name (our extension).
+pub fn error(message: &str, details: &str, code: Option<&str>) -> String {
+    let mut members = Map::new();
+    members.insert("type".into(), "error".into());
+    members.insert("details".into(), details.into());
+    members.insert("message".into(), message.into());
+    if let Some(code) = code {
+        members.insert("code".into(), code.into());
+    }
+    Value::Object(members).to_string()
+}
+
+fn enveloped(message: Value) -> String {
+    json!({"type": "message", "message": message}).to_string()
+}
+
+fn of_conversation(kind: &str, conversation_id: &str) -> String {
+    enveloped(json!({"type": kind, "data": {"conversationId": conversation_id}}))
+}
+
+fn recognition_result(
+    is_final: bool,
+    text: &str,
+    start: Option<Duration>,
+    words: &[Word<'_>],
+    confidence: f64,
+    user: Option<Person<'_>>,
+    time_offset_ms: u64,
+) -> String {
+    let words: Value = words
+        .iter()
+        .map(|word| {
+            json!({
+                "word": word.text,
+                "startTime": seconds_and_nanos(word.start),
+                "endTime": seconds_and_nanos(word.end),
+            })
+        })
+        .collect();
+    let mut alternative = json!({
+        "words": words,
+        "transcript": text,
+        "confidence": number(confidence),
+    });
+    if let (Some(start), Some(members)) = (start, alternative.as_object_mut()) {
+        members.insert("startTime".into(), seconds_and_nanos(start));
+    }
+    let mut result = Map::new();
+    result.insert("type".into(), "recognition_result".into());
+    result.insert("isFinal".into(), is_final.into());
+    result.insert(
+        "payload".into(),
+        json!({"raw": {"alternatives": [alternative]}}),
+    );
+    result.insert("punctuated".into(), json!({"transcript": text}));
+    if let Some(user) = user {
+        let members = [
+            ("userId", user.user_id),
+            ("name", user.name),
+            ("id", user.id),
+        ];
+        result.insert("user".into(), present(members));
+    }
+    json!({"type": "message", "message": result, "timeOffset": time_offset_ms}).to_string()
+}

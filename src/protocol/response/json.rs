@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A look into JSON that takes what it can use and passes over the rest.
+//!
+//! A [`Node`] is a piece of the original text; members are decoded when asked
+//! for. That keeps the text byte for byte, and confines a number that no type
+//! holds, half a surrogate pair or a thousand nested arrays to the member that
+//! has them. Must never recurse into the text, whatever its depth.
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+/// Longest time that counts: nanoseconds in 63 bits, 292 years.
+const LONGEST: Duration = Duration::from_nanos(i64::MAX as u64);
+
+/// A JSON value, or none: an absent member, `null`, a member of what is no object.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node<'a>(Option<&'a RawValue>);
+
+/// The members of an object; empty for anything else.
+#[derive(Debug, Default)]
+pub(super) struct Members<'a>(Vec<(Text<'a>, &'a RawValue)>);
+
+impl<'a> Node<'a> {
+    /// The one value that `text` is.
+    pub(super) fn of(text: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str::<&RawValue>(text).map(Self::from)
+    }
+
+    /// The original text; empty if there is no value.
+    pub(super) fn text(self) -> &'a str {
+        self.0.map_or("", RawValue::get)
+    }
+
+    pub(super) fn exists(self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(super) fn is_object(self) -> bool {
+        self.text().starts_with('{')
+    }
+
+    pub(super) fn members(self) -> Members<'a> {
+        self.read().unwrap_or_default()
+    }
+
+    /// The member of that name.
+    pub(super) fn get(self, name: &str) -> Self {
+        self.members().get(name)
+    }
+
+    /// The items of an array; of anything else there are none.
+    pub(super) fn items(self) -> impl Iterator<Item = Self> {
+        let items: Vec<&'a RawValue> = self.read().unwrap_or_default();
+        items.into_iter().map(Self::from)
+    }
+
+    /// A string. NUL, which would end a C string, becomes U+FFFD.
+    pub(super) fn string(self) -> Option<String> {
+        self.read::<Text<'a>>()
+            .map(|text| text.0.replace('\0', "\u{fffd}"))
+    }
+
+    /// A string that is not empty.
+    pub(super) fn filled(self) -> Option<String> {
+        self.string().filter(|text| !text.is_empty())
+    }
+
+    /// A string, or the digits of a number: for ids and codes.
+    pub(super) fn id(self) -> Option<String> {
+        self.filled().or_else(|| {
+            let digits = self.text();
+            digits
+                .starts_with(|first: char| first == '-' || first.is_ascii_digit())
+                .then(|| digits.to_owned())
+        })
+    }
+
+    /// A string, or the text of what else it is: for explanations.
+    pub(super) fn explanation(self) -> Option<String> {
+        match self.string() {
+            Some(text) => Some(text).filter(|text| !text.is_empty()),
+            None => self.0.map(|value| value.get().to_owned()),
+        }
+    }
+
+    pub(super) fn boolean(self) -> Option<bool> {
+        self.read()
+    }
+
+    /// A number; never infinite nor NaN.
+    pub(super) fn number(self) -> Option<f64> {
+        self.read().filter(|number: &f64| number.is_finite())
+    }
+
+    /// A number within `low` to `high`.
+    pub(super) fn number_within(self, low: f64, high: f64) -> Option<f64> {
+        self.number().filter(|number| (low..=high).contains(number))
+    }
+
+    /// A whole number, also when it is written as a double.
+    pub(super) fn integer(self) -> Option<i64> {
+        self.read().or_else(|| {
+            // Below 2^53 every integer is exact.
+            let whole = self.number_within(-9e15, 9e15)?.trunc();
+            Some(whole as i64)
+        })
+    }
+
+    /// A whole number that is not negative.
+    pub(super) fn count(self) -> Option<u64> {
+        self.read()
+            .or_else(|| self.integer().and_then(|whole| u64::try_from(whole).ok()))
+    }
+
+    /// Seconds, as a number.
+    pub(super) fn seconds(self) -> Option<Duration> {
+        self.number().and_then(seconds)
+    }
+
+    /// `{"seconds":…,"nanos":…}`, each a string or a number, one of them at least.
+    pub(super) fn seconds_and_nanos(self) -> Option<Duration> {
+        let members = self.members();
+        let (whole, nanos) = (members.get("seconds"), members.get("nanos"));
+        if !whole.exists() && !nanos.exists() {
+            return None;
+        }
+        let time = whole.scaled(1.0)?.checked_add(nanos.scaled(1e-9)?)?;
+        Some(time).filter(|time| *time <= LONGEST)
+    }
+
+    /// A string or a number, in units of so many seconds; zero if absent.
+    fn scaled(self, unit: f64) -> Option<Duration> {
+        if !self.exists() {
+            return Some(Duration::ZERO);
+        }
+        let number = match self.string() {
+            Some(digits) => digits.trim().parse().ok()?,
+            None => self.number()?,
+        };
+        seconds(number * unit)
+    }
+
+    fn read<T: Deserialize<'a>>(self) -> Option<T> {
+        serde_json::from_str(self.0?.get()).ok()
+    }
+}
+
+impl<'a> From<&'a RawValue> for Node<'a> {
+    fn from(value: &'a RawValue) -> Self {
+        Self(Some(value).filter(|value| value.get() != "null"))
+    }
+}
+
+impl<'a> Members<'a> {
+    /// The last member of that name.
+    pub(super) fn get(&self, name: &str) -> Node<'a> {
+        let found = self.0.iter().rev().find(|(other, _)| other.0 == name);
+        found.map_or(Node(None), |(_, value)| Node::from(*value))
+    }
+}
+
+/// `None` for what is negative, not a number or longer than [`LONGEST`].
+fn seconds(number: f64) -> Option<Duration> {
+    let time = Duration::try_from_secs_f64(number).ok()?;
+    Some(time).filter(|time| *time <= LONGEST)
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
+}
+
+/// A string in which half a surrogate pair (an emoji cut in two) becomes U+FFFD.
+#[derive(Debug)]
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Asked for bytes, serde_json accepts half a pair; asked for a string, it fails.
+        deserializer.deserialize_bytes(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_bytes<E: Error>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+        Ok(Text(String::from_utf8_lossy(bytes)))
+    }
+
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        Ok(Text(Cow::Owned(
+            String::from_utf8_lossy(bytes).into_owned(),
+        )))
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What a session is told before it begins.
+
+use crate::protocol::StartRequest;
+use std::time::Duration;
+
+/// What happens to new audio when the spool is full of audio that was never sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LeakyPolicy {
+    /// Like `Oldest` for live audio, else like `None`.
+    #[default]
+    Auto,
+    /// New audio has to wait: upstream blocks.
+    None,
+    /// The oldest unsent audio is dropped, and told as a gap.
+    Oldest,
+}
+
+/// Everything that steers a session. All durations are bounds in the field's unit.
+#[derive(Debug, Clone)]
+pub struct SessionConfig {
+    /// Sent at every start, with the format of the audio that follows it.
+    pub start: StartRequest,
+    /// Whether interim transcripts are told.
+    pub interim_results: bool,
+    /// How much raw audio goes into one message.
+    pub chunk_duration: Duration,
+    /// Bound of the spool.
+    pub buffer_duration: Duration,
+    /// What to do when it is reached.
+    pub leaky: LeakyPolicy,
+    /// Most times real time at which a backlog is sent; at least 1.
+    pub catch_up_rate: f64,
+    /// From the first step of dialing to the start acknowledgement.
+    pub connect_timeout: Duration,
+    /// Time between two pings.
+    pub ping_interval: Duration,
+    /// How long nothing may come in after a ping.
+    pub pong_timeout: Duration,
+    /// Cap of the back-off.
+    pub reconnect_max_delay: Duration,
+    /// Give up after this long without a session; zero: never.
+    pub reconnect_timeout: Duration,
+    /// At the end of the stream: how long to go without any progress.
+    pub drain_timeout: Duration,
+    /// Seed of the back-off's jitter.
+    pub seed: u64,
+}
+
+impl SessionConfig {
+    /// The defaults, for a start request.
+    pub fn new(start: StartRequest) -> Self {
+        Self {
+            start,
+            interim_results: true,
+            chunk_duration: Duration::from_millis(100),
+            buffer_duration: Duration::from_secs(60),
+            leaky: LeakyPolicy::Auto,
+            catch_up_rate: 2.0,
+            connect_timeout: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(10),
+            pong_timeout: Duration::from_secs(10),
+            reconnect_max_delay: Duration::from_secs(30),
+            reconnect_timeout: Duration::ZERO,
+            drain_timeout: Duration::from_secs(10),
+            seed: 0,
+        }
+    }
+}

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Finds the place in the audio that a result belongs to, and tells what was
+//! delivered before.
+//!
+//! A live result carries the service's audio time, which the generation turns
+//! into positions. A message does not: its clock is the service's wall clock.
+//! It is tied to the final whose words it repeats, and takes their exact
+//! places; only where that fails, the wall clock is used, with the offset that
+//! the messages before it have shown. Insights, trackers, topics and entities
+//! stand where the message stands that they refer to.
+//!
+//! What was delivered is known by its place in the audio and by ids, never by
+//! its text: "Yes." "Yes." are two.
+
+use super::Position;
+use super::generation::Generation;
+use crate::protocol::response::{Message, RecognitionResult, Speaker};
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::Duration;
+
+/// Finals whose messages may still come.
+const MAX_FINALS: usize = 64;
+/// Messages and insights that may still be referred to.
+const MAX_MESSAGES: usize = 256;
+
+/// A live result with its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    /// Ties interims, their final and its messages together.
+    pub utterance_id: String,
+    /// What to show: the result's text, without words delivered before.
+    pub text: String,
+    /// Where it was said, as far as that is known.
+    pub span: Range<Position>,
+    /// The words that were not delivered before.
+    pub words: Vec<(String, Range<Position>)>,
+}
+
+/// A message with its place.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Said {
+    /// The utterance it was cut from.
+    pub utterance_id: Option<String>,
+    /// Where it was said.
+    pub span: Option<Range<Position>>,
+    /// Its words.
+    pub words: Vec<(String, Range<Position>)>,
+}
+
+#[derive(Debug)]
+struct Final {
+    utterance_id: String,
+    words: Vec<FinalWord>,
+    /// Words before this one have been found in messages.
+    next: usize,
+}
+
+#[derive(Debug)]
+struct FinalWord {
+    key: String,
+    span: Range<Position>,
+    /// Whether an earlier final had delivered it.
+    repeated: bool,
+}
+
+#[derive(Debug)]
+struct Known {
+    id: String,
+    span: Option<Range<Position>>,
+    /// Whether it repeats what was delivered before.
+    repeated: bool,
+}
+
+/// What has been delivered, and where it stood.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Everything before this was delivered in finals.
+    delivered: Position,
+    utterance: u64,
+    finals: VecDeque<Final>,
+    known: VecDeque<Known>,
+    /// How the service calls our speaker.
+    own_id: Option<String>,
+    /// Wall clock of the service at position zero, in nanoseconds.
+    wall_zero: Option<i64>,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            delivered: 0,
+            utterance: 1,
+            finals: VecDeque::new(),
+            known: VecDeque::new(),
+            own_id: None,
+            wall_zero: None,
+        }
+    }
+}
+
+/// What two spellings of one word have in common.
+fn key(word: &str) -> String {
+    word.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn middle(span: &Range<Position>) -> Position {
+    span.start + (span.end - span.start) / 2
+}
+
+impl Delivery {
+    /// Everything before this was delivered in finals.
+    pub fn delivered(&self) -> Position {
+        self.delivered
+    }
+
+    /// A new start: the service's clocks begin anew.
+    pub fn begin_generation(&mut self) {
+        self.wall_zero = None;
+    }
+
+    /// A live result. `None`: it is not for this place, or was delivered before.
+    pub fn heard(&mut self, result: &RecognitionResult, generation: &Generation) -> Option<Heard> {
+        if let Some(id) = result.user.as_ref().and_then(|user| user.id.as_ref())
+            && self.own_id.as_ref() != Some(id)
+        {
+            self.own_id = Some(id.clone());
+        }
+        let spans: Vec<(String, Range<Position>)> = result
+            .words
+            .iter()
+            .filter_map(|word| {
+                let start = generation.position(nanos(word.start))?;
+                let end = generation.end_position(nanos(word.end))?.max(start);
+                Some((word.word.clone(), start..end))
+            })
+            .collect();
+        let utterance_id = format!("u{}", self.utterance);
+        if !result.is_final {
+            if result.text.is_empty() {
+                return None;
+            }
+            let span = match (spans.first(), spans.last()) {
+                (Some(first), Some(last)) => first.1.start..last.1.end,
+                _ => {
+                    let open = self.open_span(generation);
+                    let start = result.start.and_then(|s| generation.position(nanos(s)));
+                    start.map_or(open.start, |s| s.clamp(open.start, open.end))..open.end
+                }
+            };
+            return Some(Heard {
+                utterance_id,
+                text: result.text.clone(),
+                span,
+                words: spans,
+            });
+        }
+        if spans.is_empty() {
+            return self.heard_without_words(result, generation, utterance_id);
+        }
+        let repeated = |span: &Range<Position>| middle(span) < self.delivered;
+        let record = Final {
+            utterance_id: utterance_id.clone(),
+            words: spans
+                .iter()
+                .map(|(word, span)| FinalWord {
+                    key: key(word),
+                    span: span.clone(),
+                    repeated: repeated(span),
+                })
+                .collect(),
+            next: 0,
+        };
+        let fresh: Vec<_> = spans
+            .iter()
+            .filter(|(_, span)| !repeated(span))
+            .cloned()
+            .collect();
+        self.remember(record);
+        let (first, last) = (fresh.first()?, fresh.last()?);
+        let span = first.1.start..last.1.end;
+        self.delivered = self.delivered.max(span.end);
+        self.utterance += 1;
+        let text = if fresh.len() == spans.len() {
+            result.text.clone()
+        } else {
+            fresh
+                .iter()
+                .map(|(word, _)| word.as_str())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        Some(Heard {
+            utterance_id,
+            text,
+            span,
+            words: fresh,
+        })
+    }
+
+    /// What the service was given and has not finalised.
+    fn open_span(&self, generation: &Generation) -> Range<Position> {
+        let end = generation.end();
+        self.delivered.max(generation.start()).min(end)..end
+    }
+
+    /// A final of a service that gives no word times: it covers what was given
+    /// since the last one.
+    fn heard_without_words(
+        &mut self,
+        result: &RecognitionResult,
+        generation: &Generation,
+        utterance_id: String,
+    ) -> Option<Heard> {
+        if result.text.is_empty() {
+            return None;
+        }
+        let span = self.open_span(generation);
+        self.remember(Final {
+            utterance_id: utterance_id.clone(),
+            words: result
+                .text
+                .split_whitespace()
+                .map(|word| FinalWord {
+                    key: key(word),
+                    span: span.clone(),
+                    repeated: false,
+                })
+                .collect(),
+            next: 0,
+        });
+        self.delivered = self.delivered.max(span.end);
+        self.utterance += 1;
+        Some(Heard {
+            utterance_id,
+            text: result.text.clone(),
+            span,
+            words: Vec::new(),
+        })
+    }
+
+    fn remember(&mut self, record: Final) {
+        if self.finals.len() == MAX_FINALS {
+            self.finals.pop_front();
+        }
+        self.finals.push_back(record);
+    }
+
+    /// A message. `None`: it was delivered before.
+    pub fn said(&mut self, message: &Message, generation: &Generation) -> Option<Said> {
+        if let Some(id) = &message.id
+            && self.known.iter().any(|known| known.id == *id)
+        {
+            return None;
+        }
+        let own = self.is_own(message.from.as_ref());
+        let (said, repeated) = match own.then(|| self.match_final(message)).flatten() {
+            Some(found) => found,
+            None => (self.place_by_clock(message, generation, own), false),
+        };
+        if let Some(id) = &message.id {
+            self.know(id.clone(), said.span.clone(), repeated);
+        }
+        (!repeated).then_some(said)
+    }
+
+    /// Whether it can be our own speaker's.
+    fn is_own(&self, from: Option<&Speaker>) -> bool {
+        match (from.and_then(|speaker| speaker.id.as_ref()), &self.own_id) {
+            (Some(theirs), Some(own)) => theirs == own,
+            _ => true,
+        }
+    }
+
+    /// Finds the words of the message in the finals that wait for theirs.
+    fn match_final(&mut self, message: &Message) -> Option<(Said, bool)> {
+        let spoken = message.original_text.as_deref().unwrap_or(&message.text);
+        let spellings: Vec<&str> = spoken
+            .split_whitespace()
+            .filter(|w| !key(w).is_empty())
+            .collect();
+        let keys: Vec<String> = spellings.iter().map(|w| key(w)).collect();
+        if keys.is_empty() {
+            return None;
+        }
+        for record in &mut self.finals {
+            let open = record.words.get(record.next..)?;
+            let Some(skip) = open
+                .windows(keys.len())
+                .position(|window| window.iter().map(|w| &w.key).eq(keys.iter()))
+            else {
+                continue;
+            };
+            let from = record.next + skip;
+            let found = record.words.get(from..from + keys.len())?;
+            let (first, last) = (found.first()?, found.last()?);
+            let span = first.span.start..last.span.end;
+            let repeated = found.iter().all(|w| w.repeated);
+            let words = spellings
+                .iter()
+                .zip(found)
+                .map(|(word, place)| ((*word).to_owned(), place.span.clone()))
+                .collect();
+            record.next = from + keys.len();
+            if let (Some(wall), Ok(start)) = (message.start_time, i64::try_from(span.start)) {
+                self.wall_zero = Some(wall.saturating_sub(start));
+            }
+            let said = Said {
+                utterance_id: Some(record.utterance_id.clone()),
+                span: Some(span),
+                words,
+            };
+            return Some((said, repeated));
+        }
+        None
+    }
+
+    /// Places the message by the service's wall clock, or in the first start
+    /// by the time since the conversation began.
+    fn place_by_clock(&self, message: &Message, generation: &Generation, own: bool) -> Said {
+        let wall = |time: Option<i64>| {
+            let position = time?.saturating_sub(self.wall_zero?);
+            u64::try_from(position).ok()
+        };
+        let offset = |time: Option<Duration>| {
+            let time = time.filter(|_| own && generation.number == 1)?;
+            generation.position(nanos(time))
+        };
+        let place = |start, end: Option<i64>, time_offset, duration: Option<Duration>| {
+            let from = wall(start).or_else(|| offset(time_offset))?;
+            let length = match (start, end) {
+                (Some(start), Some(end)) => u64::try_from(end.saturating_sub(start)).unwrap_or(0),
+                _ => duration.map(nanos).unwrap_or(0),
+            };
+            Some(from..from.saturating_add(length))
+        };
+        Said {
+            utterance_id: None,
+            span: place(
+                message.start_time,
+                message.end_time,
+                message.time_offset,
+                message.duration,
+            ),
+            words: message
+                .words
+                .iter()
+                .filter_map(|w| {
+                    let span = place(w.start_time, w.end_time, w.time_offset, w.duration)?;
+                    Some((w.word.clone(), span))
+                })
+                .collect(),
+        }
+    }
+
+    fn know(&mut self, id: String, span: Option<Range<Position>>, repeated: bool) {
+        if self.known.len() == MAX_MESSAGES {
+            self.known.pop_front();
+        }
+        self.known.push_back(Known { id, span, repeated });
+    }
+
+    /// Something that refers to a message: where that stands. `None`: the
+    /// message repeats what was delivered before, and so does this.
+    pub fn referring(&self, message_id: Option<&str>) -> Option<Option<Range<Position>>> {
+        let known = message_id.and_then(|id| self.known.iter().rev().find(|k| k.id == id));
+        match known {
+            Some(known) if known.repeated => None,
+            Some(known) => Some(known.span.clone()),
+            None => Some(None),
+        }
+    }
+
+    /// An insight: where it stands. `None`: it was delivered before.
+    pub fn insight(
+        &mut self,
+        id: Option<&str>,
+        message_id: Option<&str>,
+    ) -> Option<Option<Range<Position>>> {
+        let span = self.referring(message_id)?;
+        if let Some(id) = id.filter(|id| Some(*id) != message_id) {
+            if self.known.iter().any(|known| known.id == id) {
+                return None;
+            }
+            self.know(id.to_owned(), span.clone(), false);
+        }
+        Some(span)
+    }
+}
+
+#[cfg(test)]
+#[path = "delivery_tests.rs"]
+mod tests;

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MPL-2.0
+
+use super::*;
+use crate::protocol::response::{MessageWord, Word};
+use crate::protocol::{Encoding, StreamFormat};
+use crate::session::AudioFormat;
+use crate::session::chunker::Chunk;
+use bytes::Bytes;
+use std::sync::Arc;
+
+const MS: u64 = 1_000_000;
+
+fn given(number: u64, from_ms: u64, to_ms: u64) -> Generation {
+    let mut generation = Generation::numbered(number);
+    let wire = StreamFormat::new(Encoding::Linear16, 16_000).unwrap();
+    generation.give(&Chunk {
+        data: Bytes::new(),
+        start: from_ms * MS,
+        end: to_ms * MS,
+        format: Arc::new(AudioFormat::new(wire)),
+        entry: true,
+        audible: true,
+    });
+    generation
+}
+
+/// A final whose words last 200 ms each, from `start_ms` of the service's time.
+fn result(text: &str, start_ms: u64) -> RecognitionResult {
+    RecognitionResult {
+        is_final: true,
+        text: text.to_owned(),
+        confidence: Some(0.9),
+        words: text
+            .split(' ')
+            .zip(0u64..)
+            .map(|(word, n)| Word {
+                word: word.to_owned(),
+                start: Duration::from_millis(start_ms + n * 200),
+                end: Duration::from_millis(start_ms + n * 200 + 200),
+            })
+            .collect(),
+        user: Some(Speaker {
+            id: Some("me".into()),
+            ..Speaker::default()
+        }),
+        start: None,
+        time_offset_ms: None,
+        json: String::new(),
+    }
+}
+
+fn message(id: &str, original: &str, from: &str, start_time: i64) -> Message {
+    Message {
+        id: Some(id.into()),
+        text: original.to_uppercase(),
+        original_text: Some(original.into()),
+        from: Some(Speaker {
+            id: Some(from.into()),
+            ..Speaker::default()
+        }),
+        start_time: Some(start_time),
+        end_time: Some(start_time + 400 * MS as i64),
+        time_offset: None,
+        duration: None,
+        words: vec![MessageWord {
+            word: "x".into(),
+            start_time: Some(start_time),
+            end_time: Some(start_time + 200 * MS as i64),
+            time_offset: None,
+            duration: None,
+        }],
+        sentiment: None,
+        json: String::new(),
+    }
+}
+
+#[test]
+fn a_message_takes_the_places_of_the_words_it_repeats() {
+    let (mut delivery, generation) = (Delivery::default(), given(1, 1000, 9000));
+    let heard = delivery
+        .heard(&result("I'm fine. Thanks.", 500), &generation)
+        .unwrap();
+    assert_eq!(heard.span, 1500 * MS..2100 * MS);
+    let first = delivery
+        .said(&message("a", "I'm fine.", "me", 0), &generation)
+        .unwrap();
+    let second = delivery
+        .said(&message("b", "Thanks.", "me", 0), &generation)
+        .unwrap();
+    assert_eq!(first.span, Some(1500 * MS..1900 * MS));
+    assert_eq!(second.span, Some(1900 * MS..2100 * MS));
+    assert_eq!(
+        second.utterance_id.as_deref(),
+        Some(heard.utterance_id.as_str())
+    );
+    assert_eq!(first.words[1], ("fine.".to_owned(), 1700 * MS..1900 * MS));
+}
+
+#[test]
+fn equal_words_are_two_when_they_were_said_twice() {
+    let (mut delivery, generation) = (Delivery::default(), given(1, 0, 9000));
+    let first = delivery.heard(&result("Yes.", 0), &generation).unwrap();
+    let second = delivery.heard(&result("Yes.", 1000), &generation).unwrap();
+    assert_ne!(first.utterance_id, second.utterance_id);
+    let one = delivery
+        .said(&message("a", "Yes.", "me", 0), &generation)
+        .unwrap();
+    let two = delivery
+        .said(&message("b", "Yes.", "me", 0), &generation)
+        .unwrap();
+    assert_eq!(
+        (one.span.unwrap().start, two.span.unwrap().start),
+        (0, 1000 * MS)
+    );
+}
+
+#[test]
+fn words_delivered_before_a_replay_are_not_delivered_again() {
+    let mut delivery = Delivery::default();
+    delivery
+        .heard(&result("one two", 0), &given(1, 0, 5000))
+        .unwrap();
+    assert_eq!(delivery.delivered(), 400 * MS);
+    delivery.begin_generation();
+    let replay = given(2, 200, 5000); // the service hears "two" once more
+    let heard = delivery.heard(&result("two three", 0), &replay).unwrap();
+    assert_eq!(
+        (heard.text.as_str(), heard.span),
+        ("three", 400 * MS..600 * MS)
+    );
+    assert_eq!(delivery.heard(&result("two three", 0), &replay), None);
+}
+
+#[test]
+fn the_message_of_repeated_words_and_what_refers_to_it_are_dropped() {
+    let mut delivery = Delivery::default();
+    delivery
+        .heard(&result("one", 0), &given(1, 0, 5000))
+        .unwrap();
+    delivery
+        .said(&message("a", "one", "me", 0), &given(1, 0, 5000))
+        .unwrap();
+    let replay = given(2, 0, 5000);
+    assert_eq!(delivery.heard(&result("one", 0), &replay), None);
+    assert_eq!(delivery.said(&message("b", "one", "me", 0), &replay), None);
+    assert_eq!(delivery.referring(Some("b")), None);
+    assert_eq!(delivery.referring(Some("a")), Some(Some(0..200 * MS)));
+}
+
+#[test]
+fn ids_are_delivered_once() {
+    let (mut delivery, generation) = (Delivery::default(), given(1, 0, 5000));
+    assert!(
+        delivery
+            .said(&message("a", "hello", "me", 0), &generation)
+            .is_some()
+    );
+    assert!(
+        delivery
+            .said(&message("a", "hello", "me", 0), &generation)
+            .is_none()
+    );
+    assert!(delivery.insight(Some("i"), Some("a")).is_some());
+    assert!(delivery.insight(Some("i"), Some("a")).is_none());
+}
+
+#[test]
+fn an_insight_may_have_the_id_of_its_message() {
+    let (mut delivery, generation) = (Delivery::default(), given(1, 0, 5000));
+    delivery
+        .said(&message("a", "hello", "me", 0), &generation)
+        .unwrap();
+    assert!(delivery.insight(Some("a"), Some("a")).is_some());
+}
+
+#[test]
+fn another_speakers_message_is_placed_by_the_wall_clock() {
+    let (mut delivery, generation) = (Delivery::default(), given(1, 0, 9000));
+    let wall = 1_700_000_000_000_000_000;
+    delivery.heard(&result("hello", 1000), &generation).unwrap();
+    let early = delivery
+        .said(&message("x", "hello", "other", wall), &generation)
+        .unwrap();
+    assert_eq!(
+        early.span, None,
+        "no offset between the clocks is known yet"
+    );
+    delivery
+        .said(
+            &message("a", "hello", "me", wall + 1000 * MS as i64),
+            &generation,
+        )
+        .unwrap();
+    let other = delivery
+        .said(
+            &message("b", "hello", "other", wall + 3000 * MS as i64),
+            &generation,
+        )
+        .unwrap();
+    assert_eq!(other.span, Some(3000 * MS..3400 * MS));
+    assert_eq!(
+        (other.utterance_id, other.words[0].1.clone()),
+        (None, 3000 * MS..3200 * MS)
+    );
+}
+
+#[test]
+fn interims_share_the_id_of_the_final_that_ends_them() {
+    let (mut delivery, generation) = (Delivery::default(), given(1, 0, 9000));
+    let interim = RecognitionResult {
+        is_final: false,
+        words: Vec::new(),
+        ..result("hel", 0)
+    };
+    let first = delivery.heard(&interim, &generation).unwrap();
+    let end = delivery.heard(&result("hello", 0), &generation).unwrap();
+    let next = delivery.heard(&interim, &generation).unwrap();
+    assert_eq!(first.utterance_id, end.utterance_id);
+    assert_ne!(first.utterance_id, next.utterance_id);
+    assert_eq!(
+        next.span.start,
+        200 * MS,
+        "an interim begins after the last final"
+    );
+}
+
+#[test]
+fn an_interim_stands_where_its_utterance_starts_if_the_service_says_so() {
+    let (mut delivery, generation) = (Delivery::default(), given(1, 0, 9000));
+    let interim = RecognitionResult {
+        is_final: false,
+        words: Vec::new(),
+        start: Some(Duration::from_secs(7)),
+        ..result("hel", 0)
+    };
+    let heard = delivery.heard(&interim, &generation).unwrap();
+    assert_eq!(heard.span, 7000 * MS..9000 * MS);
+}
+
+#[test]
+fn memory_is_bounded() {
+    let (mut delivery, generation) = (Delivery::default(), given(1, 0, 900_000));
+    for n in 0..2000u64 {
+        delivery.heard(&result("word", n * 200), &generation);
+        delivery.said(&message(&n.to_string(), "nomatch", "me", 0), &generation);
+    }
+    assert!(delivery.finals.len() <= MAX_FINALS && delivery.known.len() <= MAX_MESSAGES);
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the application gives: formats, audio, gaps, flushes.
+
+use super::super::chunker::{AudioFormat, Chunk, nanos_to_samples, samples_to_nanos};
+use super::super::event::{EventKind, Failure, GapReason, Placement, Reason};
+use super::super::packet;
+use super::super::timeline::Instants;
+use super::super::{Position, Time};
+use super::{Phase, Session};
+use crate::protocol::Encoding;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Most silence that is sent into one hole: enough for a recogniser to hear
+/// that an utterance is over.
+const MAX_FILL: u64 = 1_000_000_000;
+
+/// Holes below this are the jitter of timestamps, not missing audio.
+const MIN_HOLE: u64 = 40_000_000;
+
+/// A buffer of audio with its times.
+#[derive(Debug, Clone, Copy)]
+pub struct Audio<'a> {
+    /// Raw audio, or exactly one packet.
+    pub data: &'a [u8],
+    /// Times of its first sample.
+    pub instants: Instants,
+    /// How long a packet lasts, in nanoseconds, if the container says so.
+    pub duration: Option<u64>,
+    /// Audio seconds per second of running time: the segment's rate.
+    pub speed: f64,
+}
+
+impl Audio<'_> {
+    /// Samples of a packet: as it says, else as its container says. One of which
+    /// nobody knows lasts as long as the shortest of Opus, 2.5 ms, so that the
+    /// bound of the spool bounds their number too.
+    fn packet_samples(&self, format: &AudioFormat) -> u32 {
+        let rate = format.clock_rate();
+        let from_packet = match format.wire.encoding() {
+            Encoding::Opus => packet::opus_samples(self.data),
+            _ => packet::flac_samples(self.data),
+        };
+        let from_container = || {
+            let samples = u32::try_from(nanos_to_samples(self.duration?, rate)).ok();
+            samples.filter(|samples| *samples > 0)
+        };
+        from_packet.or_else(from_container).unwrap_or(rate / 400)
+    }
+}
+
+impl Session {
+    /// Audio that follows has this format.
+    pub fn set_format(&mut self, now: Time, format: AudioFormat) {
+        if self
+            .chunker
+            .format()
+            .is_some_and(|current| **current == format)
+        {
+            return;
+        }
+        self.flush_chunk(now);
+        self.chunker.set_format(Arc::new(format));
+        self.start_if_ready(now);
+    }
+
+    /// Takes audio, or as much of it as there is room for. Returns the number
+    /// of bytes taken; fewer than given: try again with the rest when some has
+    /// left. (With the `Oldest` policy everything is always taken.)
+    pub fn push_audio(&mut self, now: Time, audio: &Audio) -> usize {
+        let Some(format) = self.chunker.format().cloned() else {
+            return audio.data.len();
+        };
+        if matches!(self.phase, Phase::Failed) {
+            self.drop_audio(audio, &format);
+            return audio.data.len();
+        }
+        match format.bytes_per_sample() {
+            Some(width) => self.push_raw(now, audio, width),
+            None => self.push_packet(now, audio, &format),
+        }
+    }
+
+    fn push_raw(&mut self, now: Time, audio: &Audio, width: usize) -> usize {
+        // A buffer is whole samples by its caps; a stray byte has no meaning.
+        let data = audio
+            .data
+            .get(..audio.data.len() - audio.data.len() % width)
+            .unwrap_or_default();
+        let mut taken = 0;
+        self.continue_at(now, audio.instants, audio.speed);
+        while taken < data.len() {
+            if !self.reserve(self.chunker.chunk_nanos()) {
+                return taken;
+            }
+            let rest = data.get(taken..).unwrap_or_default();
+            let (count, chunk) = self.chunker.push_raw(now, rest);
+            taken += count;
+            if let Some(chunk) = chunk {
+                self.spool_chunk(now, chunk);
+            }
+        }
+        audio.data.len()
+    }
+
+    fn push_packet(&mut self, now: Time, audio: &Audio, format: &AudioFormat) -> usize {
+        let samples = audio.packet_samples(format);
+        if !self.reserve(samples_to_nanos(u64::from(samples), format.clock_rate())) {
+            return 0;
+        }
+        self.continue_at(now, audio.instants, audio.speed);
+        for chunk in self.chunker.push_packet(audio.data, samples) {
+            self.spool_chunk(now, chunk);
+        }
+        audio.data.len()
+    }
+
+    /// Makes room for a chunk or a packet that lasts `duration`, by the policy in force.
+    fn reserve(&mut self, duration: u64) -> bool {
+        loop {
+            if self.spool.make_room(duration) {
+                return true;
+            }
+            if !self.drops_oldest() {
+                self.refused = duration;
+                return false;
+            }
+            match self.spool.drop_oldest_unsent() {
+                Some(span) => self.lose(span, GapReason::BufferFull),
+                None => return true,
+            }
+        }
+    }
+
+    /// Audio that will never be sent: counted, noted for a gap, and warned of once.
+    pub(super) fn lose(&mut self, span: Range<Position>, reason: GapReason) {
+        // What had been sent and was to be sent again stays counted as sent.
+        let never_sent = span.start.max(self.spool.sent())..span.end;
+        self.stats.audio_dropped += never_sent.end.saturating_sub(never_sent.start);
+        self.note_gap(span, reason);
+        if reason == GapReason::BufferFull && !std::mem::replace(&mut self.dropping, true) {
+            let bound = self.config.buffer_duration.as_millis();
+            self.emit(
+                EventKind::Warning(Failure::retryable(
+                    Reason::Limit,
+                    format!(
+                        "audio is being dropped: {bound} ms wait to be sent already; \
+                         raise buffer-duration, or see why the service does not take them"
+                    ),
+                )),
+                None,
+                None,
+            );
+        }
+    }
+
+    /// Audio that will never be transcribed. One hole is one gap: it is told
+    /// when it has an end.
+    pub(super) fn note_gap(&mut self, span: Range<Position>, reason: GapReason) {
+        match &mut self.open_gap {
+            Some((open, why)) if open.end == span.start && *why == reason => open.end = span.end,
+            _ => {
+                self.tell_gap();
+                self.open_gap = Some((span, reason));
+            }
+        }
+    }
+
+    /// The hole has an end: tells the gap.
+    pub(super) fn tell_gap(&mut self) {
+        if let Some((span, reason)) = self.open_gap.take() {
+            let placement = Placement {
+                delay: None,
+                replayed: false,
+                ..self.place(Time::ZERO, &span)
+            };
+            self.emit(EventKind::Gap { reason }, Some(placement), None);
+        }
+    }
+
+    /// Audio of a session that has failed for good.
+    fn drop_audio(&mut self, audio: &Audio, format: &AudioFormat) {
+        let nanos = match format.bytes_per_sample() {
+            Some(_) => format.duration_of(audio.data.len()),
+            None => samples_to_nanos(audio.packet_samples(format).into(), format.clock_rate()),
+        };
+        self.stats.audio_dropped += nanos;
+        self.unconfirmed += nanos;
+    }
+
+    /// The audio that follows stands at `instants`: fills or notes a hole.
+    fn continue_at(&mut self, now: Time, instants: Instants, speed: f64) {
+        let position = self.chunker.position();
+        let expected = self.timeline.expected(position);
+        let Some(actual) = instants.running_time else {
+            // Without timestamps the audio simply goes on.
+            if expected.is_none() {
+                self.timeline.anchor(position, instants, speed);
+            }
+            return;
+        };
+        if let Some(expected) = expected.and_then(|e| e.running_time)
+            && actual > expected.saturating_add(MIN_HOLE)
+        {
+            self.fill(now, actual - expected);
+        }
+        self.timeline
+            .anchor(self.chunker.position(), instants, speed);
+        self.filled = 0;
+    }
+
+    /// Nothing sounds for `duration` nanoseconds from `instants` on.
+    pub fn push_gap(&mut self, now: Time, instants: Instants, duration: u64, speed: f64) {
+        let position = self.chunker.position();
+        let Some(expected) = self
+            .timeline
+            .expected(position)
+            .and_then(|e| e.running_time)
+        else {
+            return; // A gap before the first audio: the first anchor tells.
+        };
+        let Some(start) = instants.running_time else {
+            return;
+        };
+        let end = start.saturating_add((duration as f64 / speed) as u64);
+        self.fill(now, end.saturating_sub(expected));
+    }
+
+    /// Sends silence into a hole, up to a bound for each hole. The rest of the
+    /// hole is not sent: the next anchor steps over it.
+    fn fill(&mut self, now: Time, hole: u64) {
+        let Some(format) = self.chunker.format().cloned() else {
+            return;
+        };
+        let (Some(silence), Some(width)) = (format.silence(), format.bytes_per_sample()) else {
+            return;
+        };
+        let nanos = hole.min(MAX_FILL.saturating_sub(self.filled));
+        if nanos == 0 || matches!(self.phase, Phase::Failed) {
+            return;
+        }
+        self.filled += nanos;
+        let samples = usize::try_from(nanos_to_samples(nanos, format.clock_rate())).unwrap_or(0);
+        let mut left = samples * width;
+        let block = vec![silence; 4096.min(left)];
+        while left > 0 {
+            if !self.reserve(self.chunker.chunk_nanos()) {
+                return;
+            }
+            let (count, chunk) = self
+                .chunker
+                .push_raw(now, block.get(..left.min(block.len())).unwrap_or_default());
+            if let Some(chunk) = chunk {
+                self.spool_chunk(now, chunk);
+            }
+            left = left.saturating_sub(count.max(1));
+        }
+    }
+
+    /// The flushed timeline's audio is not wanted any more; the session goes on.
+    pub fn flush(&mut self, now: Time) {
+        self.stats.audio_dropped += self.forget_unsent();
+        self.unconfirmed = 0;
+        self.pacing = None; // There is no backlog any more.
+        self.filled = MAX_FILL; // What follows is elsewhere, not after a hole.
+        self.leave_drain(now);
+    }
+
+    /// Lets go of all audio. Returns how much of it was never sent.
+    pub(super) fn forget_unsent(&mut self) -> u64 {
+        let pending = self.pending_nanos();
+        self.chunker.clear();
+        self.spool.clear() + pending
+    }
+
+    /// Audio that is not a chunk yet, in nanoseconds.
+    pub(super) fn pending_nanos(&self) -> u64 {
+        self.chunker.position() - self.chunker.pending_start()
+    }
+
+    /// What is pending leaves as a chunk, however short.
+    pub(super) fn flush_chunk(&mut self, now: Time) {
+        if let Some(chunk) = self.chunker.flush() {
+            self.spool_chunk(now, chunk);
+        }
+    }
+
+    fn spool_chunk(&mut self, now: Time, chunk: Chunk) {
+        let bound = u64::try_from(self.config.buffer_duration.as_nanos()).unwrap_or(u64::MAX);
+        self.timeline.prune(chunk.end.saturating_sub(bound));
+        self.timeline.arrived(chunk.end, now);
+        self.spool.push(chunk);
+    }
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The socket's life: dialing, starting, keeping alive, losing, waiting.
+
+use super::super::config::SessionConfig;
+use super::super::event::{EventKind, Failure, GapReason, Reason, State};
+use super::super::{Position, Time};
+use super::{Input, Output, Phase, Session};
+use std::time::Duration;
+
+/// A session that lasted this long was healthy: back-off starts over.
+const HEALTHY: Duration = Duration::from_secs(10);
+
+/// Audio that may be sent ahead of the catch-up rate, in nanoseconds.
+const BURST: u64 = 1_000_000_000;
+
+/// Pings and what came back.
+#[derive(Debug, Default)]
+pub(super) struct Liveness {
+    /// When the ping that waits for an answer was sent.
+    pinged: Option<Time>,
+    /// When the last ping was sent, or the socket opened.
+    last_ping: Time,
+}
+
+impl Liveness {
+    pub(super) fn next(&self, config: &SessionConfig, socket: bool) -> Option<Time> {
+        socket.then(|| match self.pinged {
+            Some(sent) => sent + config.pong_timeout,
+            None => self.last_ping + config.ping_interval,
+        })
+    }
+}
+
+/// Holds a backlog back to a rate.
+#[derive(Debug)]
+pub(super) struct Pacing {
+    since: Time,
+    from: Position,
+    rate: f64,
+}
+
+impl Pacing {
+    /// When audio at `position` may leave.
+    pub(super) fn ready_at(&self, position: Position) -> Time {
+        let ahead = position.saturating_sub(self.from).saturating_sub(BURST);
+        self.since + Duration::from_nanos((ahead as f64 / self.rate) as u64)
+    }
+}
+
+impl Session {
+    /// Begins: dials. Nothing, if it has begun already.
+    pub fn start(&mut self, now: Time) {
+        if self.phase == Phase::Idle {
+            self.down_since = Some(now);
+            self.dial(now);
+        }
+    }
+
+    /// Tells what happened to the socket.
+    pub fn handle(&mut self, now: Time, input: Input<'_>) {
+        if matches!(self.phase, Phase::Idle | Phase::Drained | Phase::Failed) {
+            return;
+        }
+        match input {
+            Input::DialFailed(failure) | Input::Closed(failure) => self.lost(now, failure),
+            Input::Connected => self.connected(now),
+            Input::Text(text) => {
+                self.liveness.pinged = None;
+                self.handle_text(now, text);
+            }
+            Input::Pong => {
+                if let Some(sent) = self.liveness.pinged {
+                    self.stats.rtt = Some(now.saturating_sub(sent));
+                }
+                self.liveness.pinged = None;
+            }
+            Input::Binary | Input::Ping => self.liveness.pinged = None,
+        }
+    }
+
+    fn dial(&mut self, now: Time) {
+        self.attempt += 1;
+        self.phase = Phase::Dialing {
+            deadline: now + self.config.connect_timeout,
+        };
+        self.frames.clear();
+        let state = self.state_while_down();
+        self.set_state(state, None, None);
+        self.actions.push_back(Output::Dial);
+    }
+
+    fn state_while_down(&self) -> State {
+        if self.listened {
+            State::Reconnecting
+        } else {
+            State::Connecting
+        }
+    }
+
+    fn connected(&mut self, now: Time) {
+        let Phase::Dialing { deadline } = self.phase else {
+            return;
+        };
+        self.phase = Phase::Connected;
+        self.liveness.last_ping = now;
+        self.liveness.pinged = None;
+        self.start_if_ready(now);
+        // The time for the whole way began with the dial.
+        if let Phase::Starting { deadline: start } = &mut self.phase {
+            *start = deadline;
+        }
+    }
+
+    /// Sends the start request once the socket is open and a format is known.
+    pub(super) fn start_if_ready(&mut self, now: Time) {
+        if self.phase != Phase::Connected {
+            return;
+        }
+        self.replayed_until = self.spool.sent();
+        for span in self.spool.rewind() {
+            self.note_gap(span, GapReason::NotFinalised);
+        }
+        let format = match self.spool.peek() {
+            Some(chunk) => chunk.format.clone(),
+            None => match self.chunker.format() {
+                Some(format) => format.clone(),
+                None => return,
+            },
+        };
+        let mut request = self.config.start.clone();
+        request.format = format.wire;
+        let text = match request.to_json() {
+            Ok(text) => text,
+            Err(error) => {
+                return self.fail(
+                    now,
+                    Failure::fatal(
+                        Reason::Settings,
+                        format!("the start request cannot be sent: {error}"),
+                    ),
+                );
+            }
+        };
+        self.generation = self.generation.next();
+        self.delivery.begin_generation();
+        self.conversation_told = false;
+        self.header = Some(format.header.clone()).filter(|h| !h.is_empty());
+        self.wire_format = Some(format);
+        self.phase = Phase::Starting {
+            deadline: now + self.config.connect_timeout,
+        };
+        self.set_state(State::Starting, None, None);
+        self.frames.push_back(Output::Text(text));
+    }
+
+    /// The service acknowledged the start.
+    pub(super) fn listening(&mut self, now: Time) {
+        if !matches!(self.phase, Phase::Starting { .. }) {
+            return;
+        }
+        self.phase = Phase::Listening;
+        self.up_since = Some(now);
+        self.down_since = None;
+        self.dropping = false;
+        self.warned = false;
+        if std::mem::replace(&mut self.listened, true) {
+            self.stats.reconnects += 1;
+        }
+        self.pacing = self
+            .spool
+            .peek()
+            .filter(|_| self.paced)
+            .map(|chunk| Pacing {
+                since: now,
+                from: chunk.start,
+                rate: self.config.catch_up_rate.max(1.0),
+            });
+        self.set_state(State::Listening, None, None);
+    }
+
+    /// The link is gone, or never came to be.
+    pub(super) fn lost(&mut self, now: Time, failure: Failure) {
+        self.frames.clear();
+        self.count_connected_time(now);
+        if self.over_without_socket(&failure) {
+            return self.finish(now, true);
+        }
+        if !failure.retryable {
+            return self.fail(now, failure);
+        }
+        let down_since = *self.down_since.get_or_insert(now);
+        let delay = self.backoff.next(failure.retry_after);
+        let give_up = self.config.reconnect_timeout;
+        if !give_up.is_zero() && now + delay > down_since + give_up {
+            let message = format!(
+                "no session for {} ms, giving up: {}",
+                give_up.as_millis(),
+                failure.message
+            );
+            return self.fail(
+                now,
+                Failure {
+                    message,
+                    retryable: false,
+                    ..failure
+                },
+            );
+        }
+        self.phase = Phase::Waiting { until: now + delay };
+        self.stats.last_error = Some(failure.message.clone());
+        if !std::mem::replace(&mut self.warned, true) {
+            self.emit(EventKind::Warning(failure.clone()), None, None);
+        }
+        let state = self.state_while_down();
+        self.set_state(state, Some(failure), Some(delay));
+    }
+
+    fn count_connected_time(&mut self, now: Time) {
+        if let Some(since) = self.up_since.take() {
+            let up = now.saturating_sub(since);
+            self.stats.connected_time += up;
+            if up >= HEALTHY {
+                self.backoff.reset();
+            }
+            self.attempt = 0;
+        }
+    }
+
+    /// A failure that a retry cannot help.
+    pub(super) fn fail(&mut self, now: Time, failure: Failure) {
+        self.count_connected_time(now);
+        self.phase = Phase::Failed;
+        self.frames.clear();
+        self.actions.clear();
+        self.actions.push_back(Output::Abort);
+        self.stats.last_error = Some(failure.message.clone());
+        self.failed = Some(failure.reason);
+        let end = self.chunker.position();
+        self.unconfirmed = self.spool.unacknowledged_duration() + self.pending_nanos();
+        let unsent = self.forget_unsent();
+        if unsent > 0 {
+            self.lose(end - unsent..end, GapReason::SessionFailed);
+        }
+        self.tell_gap();
+        self.set_state(State::Failed, Some(failure.clone()), None);
+        self.emit(EventKind::Failed(failure), None, None);
+        if self.drain.is_some() {
+            self.tell_drained_in_failure();
+        }
+    }
+
+    /// There is a new token: a session that failed for want of one begins anew.
+    pub fn token_changed(&mut self, now: Time) {
+        if self.failed == Some(Reason::Auth) {
+            self.failed = None;
+            if self.drain.is_some() {
+                // Its end was told already. A flush may begin anew.
+                self.phase = Phase::Drained;
+            } else {
+                self.restart(now);
+            }
+        }
+    }
+
+    /// Drops the socket as it is, for `failure`.
+    fn cut(&mut self, now: Time, failure: Failure) {
+        self.actions.push_back(Output::Abort);
+        self.lost(now, failure);
+    }
+
+    pub(super) fn link_timeout(&mut self, now: Time) {
+        match self.phase {
+            Phase::Waiting { until } if until <= now => self.dial(now),
+            Phase::Dialing { deadline } if deadline <= now => {
+                let waited = self.config.connect_timeout.as_millis();
+                self.cut(
+                    now,
+                    Failure::retryable(
+                        Reason::ConnectTimeout,
+                        format!("no connection to the service within {waited} ms (connect-timeout); check base-url and the network"),
+                    ),
+                );
+            }
+            Phase::Starting { deadline } if deadline <= now => {
+                let waited = self.config.connect_timeout.as_millis();
+                self.cut(
+                    now,
+                    Failure::retryable(
+                        Reason::StartTimeout,
+                        format!("the service did not acknowledge the start within {waited} ms (connect-timeout)"),
+                    ),
+                );
+            }
+            _ => {}
+        }
+        if !self.has_socket() {
+            return;
+        }
+        match self.liveness.pinged {
+            Some(sent) if now >= sent + self.config.pong_timeout => {
+                let waited = self.config.pong_timeout.as_millis();
+                self.cut(
+                    now,
+                    Failure::retryable(
+                        Reason::PongTimeout,
+                        format!("nothing came from the service for {waited} ms after a ping (pong-timeout): the connection is dead"),
+                    ),
+                );
+            }
+            None if now >= self.liveness.last_ping + self.config.ping_interval => {
+                self.liveness.pinged = Some(now);
+                self.liveness.last_ping = now;
+                self.frames.push_back(Output::Ping);
+            }
+            _ => {}
+        }
+    }
+}

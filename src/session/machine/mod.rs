@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The state machine: [`Session`].
+//!
+//! Split by what comes in: `audio` (from the application), `link` (what
+//! happens to the socket, and the waiting for it), `results` (what the service
+//! says), `drain` (the end of the stream). This file holds the state that they
+//! share and the way out, [`Session::poll`].
+
+mod audio;
+mod drain;
+mod link;
+mod results;
+
+use super::backoff::Backoff;
+use super::chunker::{AudioFormat, Chunker};
+use super::config::{LeakyPolicy, SessionConfig};
+use super::delivery::Delivery;
+use super::event::{Event, EventKind, Failure, GapReason, Placement, Reason, State};
+use super::generation::Generation;
+use super::spool::Spool;
+use super::stats::{Delays, Stats};
+use super::timeline::Timeline;
+use super::{Position, Time};
+use crate::protocol::ModifyRequest;
+pub use audio::Audio;
+use bytes::Bytes;
+use drain::Drain;
+use link::{Liveness, Pacing};
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What the owner of the socket tells the session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input<'a> {
+    /// The dial that was asked for succeeded: the socket is open.
+    Connected,
+    /// The dial that was asked for failed.
+    DialFailed(Failure),
+    /// A text message came.
+    Text(&'a str),
+    /// A binary message came; services send none, and it is ignored.
+    Binary,
+    /// An RFC 6455 ping came (and was answered by the socket).
+    Ping,
+    /// An RFC 6455 pong came.
+    Pong,
+    /// The socket is gone, by a close frame or an error.
+    Closed(Failure),
+}
+
+/// What the owner of the socket is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Open a socket to the service, dropping the one there may still be.
+    Dial,
+    /// Send a text message.
+    Text(String),
+    /// Send a binary message.
+    Binary(Bytes),
+    /// Send an RFC 6455 ping.
+    Ping,
+    /// Send a close frame and be done with the socket. Nothing more is told about it.
+    Close {
+        /// WebSocket close code.
+        code: u16,
+        /// WebSocket close reason.
+        reason: &'static str,
+    },
+    /// Drop the socket (or the dial) as it is.
+    Abort,
+    /// Tell the application.
+    Event(Box<Event>),
+}
+
+/// Where the session stands. Each wait carries its deadline.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Phase {
+    /// Not begun, or ended without a failure and able to begin again.
+    Idle,
+    /// Until the next dial.
+    Waiting { until: Time },
+    /// The socket is being opened.
+    Dialing { deadline: Time },
+    /// The socket is open; no audio format is known, so nothing is started.
+    Connected,
+    /// The start request was sent.
+    Starting { deadline: Time },
+    /// The service takes audio.
+    Listening,
+    /// The stop request was sent; results may still come.
+    Stopping,
+    /// The stream is over and so is the socket.
+    Drained,
+    /// Over by a failure that a retry cannot help.
+    Failed,
+}
+
+/// A conversation of one sink with the service. See the module's story.
+#[derive(Debug)]
+pub struct Session {
+    config: SessionConfig,
+    /// Whether audio comes at the pace of a clock.
+    paced: bool,
+    /// Whether upstream is live.
+    live: bool,
+    /// How much room the audio needs that was refused last, in nanoseconds.
+    refused: u64,
+    phase: Phase,
+    /// As last told to the application.
+    state: State,
+    chunker: Chunker,
+    spool: Spool,
+    timeline: Timeline,
+    generation: Generation,
+    delivery: Delivery,
+    conversation_id: Option<Arc<str>>,
+    /// Whether this generation's conversation was told.
+    conversation_told: bool,
+    /// The format that the service was last told.
+    wire_format: Option<Arc<AudioFormat>>,
+    /// The stream header that has to precede the next chunk.
+    header: Option<Bytes>,
+    backoff: Backoff,
+    /// Dials since there was a session.
+    attempt: u32,
+    /// Whether there ever was one.
+    listened: bool,
+    /// Whether this outage was warned of.
+    warned: bool,
+    /// Since when there is no session.
+    down_since: Option<Time>,
+    /// Since when there is one.
+    up_since: Option<Time>,
+    liveness: Liveness,
+    pacing: Option<Pacing>,
+    /// The next chunk is held back until then. Only known while the socket
+    /// takes frames: on one that does not, no time makes a difference.
+    held_until: Option<Time>,
+    drain: Option<Drain>,
+    /// Audio before this had been sent before this generation began.
+    replayed_until: Position,
+    /// Audio lost and not told yet: one hole is one gap.
+    open_gap: Option<(Range<Position>, GapReason)>,
+    /// Silence sent into the hole that is open now, in nanoseconds.
+    filled: u64,
+    /// Why the session failed, while it has.
+    failed: Option<Reason>,
+    /// Audio that nobody confirmed when the session failed or since, in nanoseconds.
+    unconfirmed: u64,
+    parse_warned: u64,
+    dropping: bool,
+    stats: Stats,
+    delay_interim: Delays,
+    delay_final: Delays,
+    /// To be told.
+    events: VecDeque<Event>,
+    /// Dial, close, abort.
+    actions: VecDeque<Output>,
+    /// Control frames.
+    frames: VecDeque<Output>,
+}
+
+impl Session {
+    /// A session that has not begun.
+    pub fn new(config: SessionConfig) -> Self {
+        let nanos = |d: std::time::Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            paced: true,
+            live: false,
+            refused: 0,
+            phase: Phase::Idle,
+            state: State::Idle,
+            chunker: Chunker::new(config.chunk_duration),
+            spool: Spool::new(nanos(config.buffer_duration)),
+            timeline: Timeline::default(),
+            generation: Generation::default(),
+            delivery: Delivery::default(),
+            conversation_id: None,
+            conversation_told: false,
+            wire_format: None,
+            header: None,
+            backoff: Backoff::new(config.reconnect_max_delay, config.seed),
+            attempt: 0,
+            listened: false,
+            warned: false,
+            down_since: None,
+            up_since: None,
+            liveness: Liveness::default(),
+            pacing: None,
+            held_until: None,
+            drain: None,
+            replayed_until: 0,
+            open_gap: None,
+            filled: 0,
+            failed: None,
+            unconfirmed: 0,
+            parse_warned: 0,
+            dropping: false,
+            stats: Stats::default(),
+            delay_interim: Delays::default(),
+            delay_final: Delays::default(),
+            events: VecDeque::new(),
+            actions: VecDeque::new(),
+            frames: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// How audio comes in: `live` decides the automatic leaky policy, `paced`
+    /// (live, or synchronised to a clock) whether a backlog is held back to
+    /// the catch-up rate.
+    pub fn set_upstream(&mut self, live: bool, paced: bool) {
+        self.live = live;
+        self.paced = paced;
+    }
+
+    /// As last told to the application.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// As issued by the service, once known.
+    pub fn conversation_id(&self) -> Option<&Arc<str>> {
+        self.conversation_id.as_ref()
+    }
+
+    /// Whether everything that can happen has happened and was given out: the
+    /// stream was drained, or the session failed.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.phase, Phase::Drained | Phase::Failed)
+            && self.events.is_empty()
+            && self.actions.is_empty()
+    }
+
+    /// Whether the session ended by a failure that a retry cannot help.
+    pub fn has_failed(&self) -> bool {
+        self.phase == Phase::Failed
+    }
+
+    /// Whether [`Session::push_audio`] would take more of what it refused.
+    pub fn has_room(&self) -> bool {
+        self.drops_oldest()
+            || matches!(self.phase, Phase::Failed)
+            || self.spool.has_room(self.refused)
+    }
+
+    /// Whether [`Session::poll`] has something to give on a writable socket,
+    /// or a deadline that was not there before `known`.
+    pub fn needs_poll(&self, known: Option<Time>) -> bool {
+        !self.events.is_empty()
+            || !self.actions.is_empty()
+            || !self.frames.is_empty()
+            || (self.phase == Phase::Listening && !self.spool.is_drained())
+            || self.chunker.deadline() != known
+    }
+
+    /// When the pending audio leaves at the latest.
+    pub fn chunk_deadline(&self) -> Option<Time> {
+        self.chunker.deadline()
+    }
+
+    /// Counters, as of now.
+    pub fn stats(&self, now: Time) -> Stats {
+        let open = self
+            .up_since
+            .map_or(Time::ZERO, |since| now.saturating_sub(since));
+        Stats {
+            audio_spooled: self.spool.unsent_duration() + self.pending_nanos(),
+            connected_time: self.stats.connected_time + open,
+            delay_interim: self.delay_interim.percentiles(),
+            delay_final: self.delay_final.percentiles(),
+            ..self.stats.clone()
+        }
+    }
+
+    /// What is to be done next, until there is nothing. `writable`: whether
+    /// the socket takes another frame now; without it no frame is given out.
+    pub fn poll(&mut self, now: Time, writable: bool) -> Option<Output> {
+        // Actions first: a close frame is not to wait for an application that
+        // takes its time over an event.
+        if let Some(action) = self.actions.pop_front() {
+            return Some(action);
+        }
+        if let Some(event) = self.events.pop_front() {
+            return Some(Output::Event(Box::new(event)));
+        }
+        if !writable {
+            return None;
+        }
+        if let Some(frame) = self.frames.pop_front() {
+            return Some(frame);
+        }
+        match self.phase {
+            Phase::Listening => {
+                let audio = self.poll_audio(now);
+                if audio.is_none() {
+                    self.stop_when_drained(now);
+                    return self.frames.pop_front();
+                }
+                audio
+            }
+            _ => None,
+        }
+    }
+
+    /// The next piece of audio, in the order: change of format, header, chunk.
+    fn poll_audio(&mut self, now: Time) -> Option<Output> {
+        let chunk = self.spool.peek()?;
+        self.held_until = self
+            .pacing
+            .as_ref()
+            .map(|pacing| pacing.ready_at(chunk.start))
+            .filter(|at| *at > now);
+        if self.held_until.is_some() {
+            return None;
+        }
+        if self.wire_format.as_ref() != Some(&chunk.format) {
+            let format = Arc::clone(&chunk.format);
+            let told = self.wire_format.as_ref().map(|f| f.wire);
+            self.header = Some(format.header.clone()).filter(|h| !h.is_empty());
+            self.wire_format = Some(Arc::clone(&format));
+            if told != Some(format.wire) {
+                return Some(Output::Text(
+                    ModifyRequest {
+                        format: format.wire,
+                    }
+                    .to_json(),
+                ));
+            }
+        }
+        if let Some(mut header) = self.header.take() {
+            let part = header.split_to(header.len().min(crate::protocol::MAX_AUDIO_MESSAGE));
+            self.header = Some(header).filter(|rest| !rest.is_empty());
+            self.stats.bytes_sent += part.len() as u64;
+            return Some(Output::Binary(part));
+        }
+        let chunk = self.spool.peek()?.clone();
+        self.tell_gap();
+        let (fresh, replayed) = self.spool.advance();
+        self.generation.give(&chunk);
+        self.stats.bytes_sent += chunk.data.len() as u64;
+        self.stats.chunks_sent += 1;
+        self.stats.audio_sent += fresh;
+        self.stats.audio_replayed += replayed;
+        self.stats.billable_time += Time::from_nanos(fresh + replayed);
+        if let Some(drain) = &mut self.drain {
+            drain.progress(now);
+        }
+        if self.spool.is_drained() {
+            self.pacing = None;
+        }
+        Some(Output::Binary(chunk.data))
+    }
+
+    /// When [`Session::handle_timeout`] wants to be called next.
+    pub fn next_timeout(&self) -> Option<Time> {
+        let phase = match self.phase {
+            Phase::Waiting { until } => Some(until),
+            Phase::Dialing { deadline } | Phase::Starting { deadline } => Some(deadline),
+            _ => None,
+        };
+        let held = self.held_until.filter(|_| self.phase == Phase::Listening);
+        let over = matches!(self.phase, Phase::Drained | Phase::Failed);
+        let drain = self.drain.as_ref().filter(|_| !over).map(Drain::deadline);
+        [
+            phase,
+            held,
+            drain,
+            self.chunker.deadline(),
+            self.liveness.next(&self.config, self.has_socket()),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Time has passed: does what is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.held_until = self.held_until.filter(|at| *at > now);
+        if self.chunker.deadline().is_some_and(|at| at <= now) {
+            self.flush_chunk(now);
+        }
+        self.link_timeout(now);
+        self.drain_timeout(now);
+    }
+
+    fn has_socket(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Connected | Phase::Starting { .. } | Phase::Listening | Phase::Stopping
+        )
+    }
+
+    /// The policy in force.
+    fn drops_oldest(&self) -> bool {
+        match self.config.leaky {
+            LeakyPolicy::Auto => self.live,
+            LeakyPolicy::None => false,
+            LeakyPolicy::Oldest => true,
+        }
+    }
+
+    fn emit(&mut self, kind: EventKind, placement: Option<Placement>, json: Option<String>) {
+        self.events.push_back(Event {
+            generation: self.generation.number,
+            conversation_id: self.conversation_id.clone(),
+            placement,
+            json,
+            kind,
+        });
+    }
+
+    fn set_state(&mut self, state: State, failure: Option<Failure>, retry_in: Option<Time>) {
+        let previous = std::mem::replace(&mut self.state, state);
+        if previous != state || failure.is_some() {
+            self.emit(
+                EventKind::State {
+                    state,
+                    previous,
+                    failure,
+                    attempt: self.attempt,
+                    retry_in,
+                },
+                None,
+                None,
+            );
+        }
+    }
+
+    /// Where a stretch of audio stands in the pipeline's times.
+    fn place(&self, now: Time, span: &Range<Position>) -> Placement {
+        let start = self.timeline.locate(span.start).unwrap_or_default();
+        let end = self
+            .timeline
+            .locate_end(span.start, span.end)
+            .unwrap_or_default();
+        Placement {
+            running_time: start.running_time,
+            stream_time: start.stream_time,
+            duration: start
+                .running_time
+                .zip(end.running_time)
+                .map(|(s, e)| e.saturating_sub(s)),
+            utc: start.utc,
+            delay: self
+                .timeline
+                .arrival(span.end)
+                .map(|at| now.saturating_sub(at)),
+            replayed: span.start < self.replayed_until,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "../machine_tests.rs"]
+mod tests;

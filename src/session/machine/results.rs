@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the service says, turned into events with their places.
+
+use super::super::event::{EventKind, Failure, PlacedWord, Placement, Reason, SessionEvent};
+use super::super::{Position, Time};
+use super::Session;
+use crate::protocol::ServerMessage;
+use crate::protocol::response::{
+    Entity, Insight, Message, RecognitionResult, ServiceError, Topic, TrackerMatch,
+};
+use std::ops::Range;
+use std::sync::Arc;
+
+impl Session {
+    pub(super) fn handle_text(&mut self, now: Time, text: &str) {
+        let message = match ServerMessage::parse(text) {
+            Ok(message) => message,
+            Err(error) => {
+                self.stats.parse_errors += 1;
+                // Once for each start: a broken service is not to flood the bus.
+                if std::mem::replace(&mut self.parse_warned, self.generation.number)
+                    != self.generation.number
+                {
+                    let text = format!(
+                        "ignored what the service sent: {error}; is base-url a Symbl streaming service?"
+                    );
+                    self.emit(
+                        EventKind::Warning(Failure::retryable(Reason::Protocol, text)),
+                        None,
+                        None,
+                    );
+                }
+                return;
+            }
+        };
+        match message {
+            ServerMessage::StartedListening => self.listening(now),
+            ServerMessage::ConversationCreated { conversation_id } => {
+                self.conversation(conversation_id)
+            }
+            ServerMessage::RecognitionStarted { conversation_id } => {
+                self.conversation(conversation_id);
+                self.listening(now);
+            }
+            ServerMessage::RecognitionResult(result) => self.recognition_result(now, result),
+            ServerMessage::RecognitionStopped => self.recognition_stopped(now),
+            ServerMessage::ConversationCompleted {
+                conversation_id, ..
+            } => {
+                self.conversation(conversation_id);
+                self.session_event(SessionEvent::Completed, None, Some(text.to_owned()));
+                self.completed(now);
+            }
+            ServerMessage::SessionModified { json } => {
+                self.session_event(SessionEvent::Modified, None, Some(json))
+            }
+            ServerMessage::SubscriptionStarted { conversation_id } => {
+                self.conversation(conversation_id)
+            }
+            ServerMessage::MessageResponse { messages, .. } => {
+                messages
+                    .into_iter()
+                    .for_each(|item| self.message(now, item));
+            }
+            ServerMessage::InsightResponse { insights, .. } => {
+                insights
+                    .into_iter()
+                    .for_each(|item| self.insight(now, item));
+            }
+            ServerMessage::TopicResponse { topics } => {
+                topics.into_iter().for_each(|item| self.topic(now, item))
+            }
+            ServerMessage::TrackerResponse {
+                matches, is_final, ..
+            } => {
+                matches
+                    .into_iter()
+                    .for_each(|item| self.tracker(now, item, is_final));
+            }
+            ServerMessage::EntityResponse { entities } => {
+                entities.into_iter().for_each(|item| self.entity(now, item))
+            }
+            ServerMessage::Error(error) => self.service_error(error),
+            ServerMessage::Pong => {}
+            ServerMessage::ProcessingTerminated { json } => {
+                let kind = "processing_terminated".to_owned();
+                self.emit(EventKind::Raw { kind }, None, Some(json));
+            }
+            ServerMessage::Unknown { kind, json } => {
+                self.stats.unknown += 1;
+                self.emit(EventKind::Raw { kind }, None, Some(json));
+            }
+        }
+    }
+
+    /// The service named the conversation.
+    fn conversation(&mut self, id: Option<String>) {
+        let Some(id) = id.filter(|id| !id.is_empty()) else {
+            return;
+        };
+        if std::mem::replace(&mut self.conversation_told, true) {
+            return;
+        }
+        let previous = self.conversation_id.replace(Arc::from(id.as_str()));
+        let (event, previous) = match previous {
+            None => (SessionEvent::Created, None),
+            Some(same) if *same == *id => (SessionEvent::Resumed, None),
+            Some(other) => (SessionEvent::Split, Some(other)),
+        };
+        self.session_event(event, previous, None);
+    }
+
+    fn session_event(
+        &mut self,
+        event: SessionEvent,
+        previous: Option<Arc<str>>,
+        json: Option<String>,
+    ) {
+        self.emit(
+            EventKind::Session {
+                event,
+                previous_conversation_id: previous,
+            },
+            None,
+            json,
+        );
+    }
+
+    fn progress(&mut self, now: Time) {
+        if let Some(drain) = &mut self.drain {
+            drain.progress(now);
+        }
+    }
+
+    fn recognition_result(&mut self, now: Time, result: RecognitionResult) {
+        let heard = self.delivery.heard(&result, &self.generation);
+        if result.is_final {
+            self.acknowledge();
+        }
+        let Some(heard) = heard else {
+            return;
+        };
+        self.progress(now);
+        let placement = self.place(now, &heard.span);
+        let delays = if result.is_final {
+            &mut self.delay_final
+        } else {
+            &mut self.delay_interim
+        };
+        if let Some(delay) = placement.delay {
+            delays.record(delay);
+        }
+        if !result.is_final && !self.config.interim_results {
+            return;
+        }
+        self.stats.transcripts += 1;
+        let kind = EventKind::Transcript {
+            text: heard.text,
+            is_final: result.is_final,
+            utterance_id: heard.utterance_id,
+            confidence: result.confidence,
+            speaker: result.user,
+            words: self.place_words(&heard.words),
+        };
+        self.emit(kind, Some(placement), Some(result.json));
+    }
+
+    /// What was delivered in finals needs no replay.
+    fn acknowledge(&mut self) {
+        let delivered = self.delivery.delivered();
+        // A position counts what was dropped too.
+        let never_sent = self.spool.sent().saturating_sub(self.stats.audio_sent);
+        let finalised = delivered.saturating_sub(never_sent);
+        self.stats.audio_finalised = self.stats.audio_finalised.max(finalised);
+        self.spool.acknowledge(delivered);
+        self.timeline.prune(delivered);
+    }
+
+    fn place_words(&self, words: &[(String, Range<Position>)]) -> Vec<PlacedWord> {
+        words
+            .iter()
+            .map(|(word, span)| {
+                let start = self
+                    .timeline
+                    .locate(span.start)
+                    .and_then(|i| i.running_time);
+                let end = self
+                    .timeline
+                    .locate_end(span.start, span.end)
+                    .and_then(|i| i.running_time);
+                PlacedWord {
+                    word: word.clone(),
+                    running_time: start,
+                    duration: start.zip(end).map(|(s, e)| e.saturating_sub(s)),
+                }
+            })
+            .collect()
+    }
+
+    fn place_opt(&self, now: Time, span: Option<Range<Position>>) -> Option<Placement> {
+        span.map(|span| self.place(now, &span))
+    }
+
+    fn message(&mut self, now: Time, message: Message) {
+        let Some(said) = self.delivery.said(&message, &self.generation) else {
+            return;
+        };
+        self.progress(now);
+        self.stats.messages += 1;
+        let placement = self.place_opt(now, said.span);
+        let kind = EventKind::Message {
+            id: message.id,
+            text: message.text,
+            original_text: message.original_text,
+            utterance_id: said.utterance_id,
+            speaker: message.from,
+            words: self.place_words(&said.words),
+            sentiment: message.sentiment,
+        };
+        self.emit(kind, placement, Some(message.json));
+    }
+
+    fn insight(&mut self, now: Time, insight: Insight) {
+        let span = self
+            .delivery
+            .insight(insight.id.as_deref(), insight.message_id.as_deref());
+        let Some(span) = span else {
+            return;
+        };
+        self.progress(now);
+        self.stats.insights += 1;
+        let placement = self.place_opt(now, span);
+        let json = insight.json.clone();
+        self.emit(EventKind::Insight(insight), placement, Some(json));
+    }
+
+    fn tracker(&mut self, now: Time, found: TrackerMatch, is_final: bool) {
+        let Some(span) = self.delivery.referring(found.message_id.as_deref()) else {
+            return;
+        };
+        self.progress(now);
+        self.stats.trackers += 1;
+        let placement = self.place_opt(now, span);
+        let json = found.json.clone();
+        self.emit(
+            EventKind::Tracker { found, is_final },
+            placement,
+            Some(json),
+        );
+    }
+
+    fn topic(&mut self, now: Time, topic: Topic) {
+        let message_id = topic.message_ids.last().map(String::as_str);
+        let Some(span) = self.delivery.referring(message_id) else {
+            return;
+        };
+        self.progress(now);
+        self.stats.topics += 1;
+        let placement = self.place_opt(now, span);
+        let json = topic.json.clone();
+        self.emit(EventKind::Topic(topic), placement, Some(json));
+    }
+
+    fn entity(&mut self, now: Time, entity: Entity) {
+        let Some(span) = self.delivery.referring(entity.message_id.as_deref()) else {
+            return;
+        };
+        let placement = self.place_opt(now, span);
+        let json = entity.json.clone();
+        self.emit(EventKind::Entity(entity), placement, Some(json));
+    }
+
+    fn service_error(&mut self, error: ServiceError) {
+        let text = error.details.clone().or_else(|| error.message.clone());
+        self.stats.last_error =
+            text.or_else(|| Some("the service told an error without a text".to_owned()));
+        let kind = EventKind::Error {
+            message: error.message,
+            details: error.details,
+            fatal: false,
+        };
+        self.emit(kind, None, Some(error.json));
+    }
+}

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The audio that the service may still need to be given (again).
+//!
+//! Sent is not safe, finalised is safe: a chunk stays here until the service
+//! acknowledged it by a final result, or until the bound is reached. A bound
+//! that is reached lets go of what was sent long ago first; only then is room
+//! made by dropping audio that was never sent, and that is a gap to be told.
+
+use super::Position;
+use super::chunker::Chunk;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Chunks in the order of the audio: sent and unacknowledged, then unsent.
+#[derive(Debug)]
+pub struct Spool {
+    chunks: VecDeque<Chunk>,
+    /// Index of the first chunk that this generation has not been sent.
+    next: usize,
+    /// Bound of what is kept, in nanoseconds of audio.
+    limit: u64,
+    /// Everything before this was finalised by the service.
+    acknowledged: Position,
+    /// Everything before this has been sent at least once.
+    sent: Position,
+    /// Audible, sent, let go of at the bound, and not finalised yet: lost, if
+    /// the link is lost before it is.
+    uncertain: VecDeque<Range<Position>>,
+}
+
+/// Stretches of uncertain audio remembered; beyond that the oldest are joined.
+const MAX_UNCERTAIN: usize = 64;
+
+impl Spool {
+    /// Keeps at most `limit` nanoseconds of audio.
+    pub fn new(limit: u64) -> Self {
+        Self {
+            chunks: VecDeque::new(),
+            next: 0,
+            limit,
+            acknowledged: 0,
+            sent: 0,
+            uncertain: VecDeque::new(),
+        }
+    }
+
+    /// Nanoseconds between the oldest audio kept and the newest.
+    fn held(&self) -> u64 {
+        match (self.chunks.front(), self.chunks.back()) {
+            (Some(first), Some(last)) => last.end - first.start,
+            _ => 0,
+        }
+    }
+
+    /// Lets go of sent audio until `duration` more fits. False: what is held
+    /// has not been sent yet. A single chunk always fits into an empty spool.
+    pub fn make_room(&mut self, duration: u64) -> bool {
+        while self.held() + duration > self.limit && self.next > 0 {
+            self.next -= 1;
+            if let Some(chunk) = self.chunks.pop_front() {
+                self.let_go(&chunk);
+            }
+        }
+        self.has_room(duration)
+    }
+
+    /// Remembers audio that was sent and is no longer kept, for as long as
+    /// nobody knows whether it was heard.
+    fn let_go(&mut self, chunk: &Chunk) {
+        let span = chunk.start.max(self.acknowledged)..chunk.end;
+        if !chunk.audible || span.is_empty() {
+            return;
+        }
+        match self.uncertain.back_mut() {
+            Some(last) if last.end == span.start => last.end = span.end,
+            _ => self.uncertain.push_back(span),
+        }
+        if self.uncertain.len() > MAX_UNCERTAIN
+            && let Some(oldest) = self.uncertain.pop_front()
+            && let Some(next) = self.uncertain.front_mut()
+        {
+            next.start = oldest.start;
+        }
+    }
+
+    /// Whether [`Spool::make_room`] would succeed.
+    pub fn has_room(&self, duration: u64) -> bool {
+        self.is_drained() || self.backlog() + duration <= self.limit
+    }
+
+    /// Drops the oldest packet of which nothing was sent; where it stood.
+    pub fn drop_oldest_unsent(&mut self) -> Option<Range<Position>> {
+        let begun = self.chunks.iter().skip(self.next);
+        let oldest = self.next + begun.take_while(|c| !c.entry).count();
+        let first = self.chunks.remove(oldest)?;
+        let mut end = first.end;
+        while self.chunks.get(oldest).is_some_and(|c| !c.entry) {
+            end = self.chunks.remove(oldest)?.end;
+        }
+        Some(first.start..end)
+    }
+
+    /// Appends audio.
+    pub fn push(&mut self, chunk: Chunk) {
+        self.chunks.push_back(chunk);
+    }
+
+    /// What goes next on the wire.
+    pub fn peek(&self) -> Option<&Chunk> {
+        self.chunks.get(self.next)
+    }
+
+    /// Marks what [`Spool::peek`] showed as sent. Returns how much of it had
+    /// never been sent before and how much is a replay, in nanoseconds.
+    pub fn advance(&mut self) -> (u64, u64) {
+        let Some(chunk) = self.chunks.get(self.next) else {
+            return (0, 0);
+        };
+        self.next += 1;
+        let fresh = chunk.end.saturating_sub(chunk.start.max(self.sent));
+        let replayed = chunk.end - chunk.start - fresh;
+        self.sent = self.sent.max(chunk.end);
+        (fresh, replayed)
+    }
+
+    /// The service finalised everything before `position`.
+    pub fn acknowledge(&mut self, position: Position) {
+        self.acknowledged = self.acknowledged.max(position);
+        self.uncertain.retain_mut(|span| {
+            span.start = span.start.max(position);
+            !span.is_empty()
+        });
+        while let Some(parts) = self.finalised_parts().filter(|parts| *parts <= self.next) {
+            self.chunks.drain(..parts);
+            self.next -= parts;
+        }
+    }
+
+    /// How many chunks the oldest packet has, if the service has finalised all of it.
+    fn finalised_parts(&self) -> Option<usize> {
+        let first = self.chunks.front()?;
+        let others = self.chunks.iter().skip(1).take_while(|c| !c.entry);
+        let (count, end) = others.fold((1, first.end), |(count, _), c| (count + 1, c.end));
+        (first.start < self.acknowledged && end <= self.acknowledged).then_some(count)
+    }
+
+    /// A new generation: everything that is kept is to be sent (again).
+    /// Returns what was sent, is not kept and was never finalised.
+    pub fn rewind(&mut self) -> Vec<Range<Position>> {
+        self.next = 0;
+        while self.chunks.front().is_some_and(|c| !c.entry) {
+            self.chunks.pop_front();
+        }
+        while let Some(parts) = self.finalised_parts() {
+            self.chunks.drain(..parts);
+        }
+        self.uncertain.drain(..).collect()
+    }
+
+    /// Lets go of everything. Returns the nanoseconds that were never sent.
+    pub fn clear(&mut self) -> u64 {
+        let unsent = self.unsent_duration();
+        self.chunks.clear();
+        self.uncertain.clear();
+        self.next = 0;
+        unsent
+    }
+
+    /// Everything before this was finalised.
+    pub fn acknowledged(&self) -> Position {
+        self.acknowledged
+    }
+
+    /// Everything before this was sent at least once.
+    pub fn sent(&self) -> Position {
+        self.sent
+    }
+
+    /// Nanoseconds that wait to be sent by this generation.
+    pub fn backlog(&self) -> u64 {
+        match (self.chunks.get(self.next), self.chunks.back()) {
+            (Some(first), Some(last)) => last.end - first.start,
+            _ => 0,
+        }
+    }
+
+    /// Nanoseconds held that were never sent.
+    pub fn unsent_duration(&self) -> u64 {
+        self.chunks
+            .iter()
+            .rev()
+            .take_while(|c| c.end > self.sent)
+            .map(|c| c.end - c.start.max(self.sent))
+            .sum()
+    }
+
+    /// Nanoseconds held that the service has not finalised.
+    pub fn unacknowledged_duration(&self) -> u64 {
+        match (self.chunks.front(), self.chunks.back()) {
+            (Some(first), Some(last)) => {
+                last.end.saturating_sub(first.start.max(self.acknowledged))
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether nothing waits to be sent.
+    pub fn is_drained(&self) -> bool {
+        self.next >= self.chunks.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Encoding, StreamFormat};
+    use crate::session::AudioFormat;
+    use bytes::Bytes;
+    use std::sync::Arc;
+
+    const MS: u64 = 1_000_000;
+
+    fn chunk(start_ms: u64, end_ms: u64) -> Chunk {
+        let wire = StreamFormat::new(Encoding::Linear16, 16_000).unwrap();
+        Chunk {
+            data: Bytes::from_static(&[0; 2]),
+            start: start_ms * MS,
+            end: end_ms * MS,
+            format: Arc::new(AudioFormat::new(wire)),
+            entry: true,
+            audible: true,
+        }
+    }
+
+    fn spool_of(count: u64) -> Spool {
+        let mut spool = Spool::new(1000 * MS);
+        for i in 0..count {
+            spool.push(chunk(i * 100, (i + 1) * 100));
+        }
+        spool
+    }
+
+    #[test]
+    fn sent_audio_stays_until_it_is_acknowledged() {
+        let mut spool = spool_of(3);
+        assert_eq!(spool.advance(), (100 * MS, 0));
+        assert_eq!(spool.advance(), (100 * MS, 0));
+        spool.acknowledge(150 * MS);
+        spool.rewind();
+        assert_eq!(
+            spool.peek().unwrap().start,
+            100 * MS,
+            "replay starts in the unfinalised chunk"
+        );
+        assert_eq!(spool.advance(), (0, 100 * MS));
+        assert_eq!(spool.advance(), (100 * MS, 0));
+        assert!(spool.is_drained());
+    }
+
+    #[test]
+    fn the_bound_lets_go_of_sent_audio_first() {
+        let mut spool = spool_of(10);
+        assert!(!spool.make_room(100 * MS), "nothing was sent: no room");
+        spool.advance();
+        assert!(spool.make_room(100 * MS));
+        assert_eq!(spool.unsent_duration(), 900 * MS);
+    }
+
+    #[test]
+    fn what_was_let_go_before_it_was_finalised_is_told_at_the_next_start() {
+        let mut spool = spool_of(10);
+        for _ in 0..5 {
+            spool.advance();
+        }
+        assert!(spool.make_room(400 * MS));
+        spool.acknowledge(150 * MS);
+        let lost = spool.rewind();
+        assert_eq!((lost.len(), &lost[0]), (1, &(150 * MS..400 * MS)));
+        assert_eq!(spool.rewind(), [], "once");
+    }
+
+    #[test]
+    fn silence_that_was_let_go_is_no_loss() {
+        let mut spool = Spool::new(100 * MS);
+        spool.push(Chunk {
+            audible: false,
+            ..chunk(0, 100)
+        });
+        spool.advance();
+        assert!(spool.make_room(100 * MS));
+        assert_eq!(spool.rewind(), []);
+    }
+
+    #[test]
+    fn dropping_tells_where() {
+        let mut spool = spool_of(10);
+        spool.advance();
+        assert_eq!(spool.drop_oldest_unsent(), Some(100 * MS..200 * MS));
+        assert_eq!(spool.peek().unwrap().start, 200 * MS);
+    }
+
+    /// Two packets; the first, up to 100 ms, is in two parts.
+    fn spool_with_parts() -> Spool {
+        let mut spool = Spool::new(1000 * MS);
+        spool.push(chunk(0, 0));
+        spool.push(Chunk {
+            entry: false,
+            ..chunk(0, 100)
+        });
+        spool.push(chunk(100, 200));
+        spool
+    }
+
+    #[test]
+    fn a_packet_in_parts_is_dropped_whole() {
+        let mut spool = spool_with_parts();
+        assert_eq!(spool.drop_oldest_unsent(), Some(0..100 * MS));
+        assert_eq!(spool.peek().unwrap().start, 100 * MS);
+    }
+
+    #[test]
+    fn a_packet_that_is_half_sent_is_not_dropped() {
+        let mut spool = spool_with_parts();
+        spool.advance();
+        assert_eq!(spool.drop_oldest_unsent(), Some(100 * MS..200 * MS));
+        assert!(!spool.peek().unwrap().entry);
+        assert_eq!(spool.drop_oldest_unsent(), None);
+    }
+
+    #[test]
+    fn a_packet_in_parts_is_kept_until_all_of_it_is_finalised() {
+        for (acknowledged, kept) in [(0, 0), (50, 0), (100, 100)] {
+            let mut spool = spool_with_parts();
+            spool.rewind();
+            spool.advance();
+            spool.advance();
+            spool.acknowledge(acknowledged * MS);
+            spool.rewind();
+            let first = spool.peek().unwrap();
+            assert_eq!((first.start, first.entry), (kept * MS, true));
+        }
+    }
+
+    #[test]
+    fn a_replay_never_begins_inside_a_packet() {
+        let mut spool = spool_with_parts();
+        spool.advance();
+        spool.make_room(900 * MS); // lets go of the first part
+        spool.rewind();
+        assert_eq!(spool.peek().unwrap().start, 100 * MS);
+    }
+
+    #[test]
+    fn durations_add_up() {
+        let mut spool = spool_of(5);
+        spool.advance();
+        spool.advance();
+        assert_eq!(
+            (spool.sent(), spool.unsent_duration(), spool.backlog()),
+            (200 * MS, 300 * MS, 300 * MS)
+        );
+        spool.rewind();
+        assert_eq!(
+            (spool.sent(), spool.unsent_duration(), spool.backlog()),
+            (200 * MS, 300 * MS, 500 * MS)
+        );
+        spool.acknowledge(130 * MS);
+        assert_eq!(spool.unacknowledged_duration(), 370 * MS);
+        assert_eq!(spool.clear(), 300 * MS);
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! From a failure to the error that GStreamer knows, in this one place.
+//!
+//! Domain and code say what kind of thing went wrong, the details structure
+//! says it to a program: `reason`, `phase`, `retryable`, and where there was
+//! one `http-status`, `close-code`, `close-reason`. Whether it becomes an ERROR
+//! or a WARNING message is decided elsewhere. Nothing here may hold a secret.
+//!
+//! Facts: GStreamer's error domains; `docs/messages.md`.
+
+use crate::session::{Failure, Reason};
+use gst::glib;
+use gst::prelude::*;
+
+/// A failure in GStreamer's terms.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Domain, code and the message for people.
+    pub error: glib::Error,
+    /// The same as details, on a line: what `gst-launch-1.0` prints below the message.
+    pub debug: String,
+    /// For programs.
+    pub details: gst::Structure,
+}
+
+impl Report {
+    /// The failure of a session.
+    pub fn new(failure: &Failure) -> Self {
+        let details = details(failure);
+        Self {
+            error: error(failure),
+            debug: line(&details),
+            details,
+        }
+    }
+
+    /// As an ERROR message.
+    pub fn into_error(self, src: &impl IsA<gst::Object>) -> gst::Message {
+        gst::message::Error::builder_from_error(self.error)
+            .debug(&self.debug)
+            .details(self.details)
+            .src(src)
+            .build()
+    }
+
+    /// As a WARNING message.
+    pub fn into_warning(self, src: &impl IsA<gst::Object>) -> gst::Message {
+        gst::message::Warning::builder_from_error(self.error)
+            .debug(&self.debug)
+            .details(self.details)
+            .src(src)
+            .build()
+    }
+}
+
+/// Audio in a format that the service does not take.
+pub fn format(problem: &str) -> gst::ErrorMessage {
+    gst::error_msg!(
+        gst::StreamError::Format,
+        ("The service cannot take this audio: {problem}")
+    )
+}
+
+fn error(failure: &Failure) -> glib::Error {
+    let message = failure.message.as_str();
+    match failure.reason {
+        Reason::Auth => glib::Error::new(gst::ResourceError::NotAuthorized, message),
+        Reason::Limit => glib::Error::new(gst::ResourceError::Busy, message),
+        Reason::Settings => glib::Error::new(gst::ResourceError::Settings, message),
+        Reason::Http if failure.http_status == Some(404) => {
+            glib::Error::new(gst::ResourceError::NotFound, message)
+        }
+        Reason::Dns
+        | Reason::Tcp
+        | Reason::Tls
+        | Reason::Http
+        | Reason::Handshake
+        | Reason::ConnectTimeout
+        | Reason::StartTimeout => glib::Error::new(gst::ResourceError::OpenWrite, message),
+        Reason::PongTimeout | Reason::Closed | Reason::Read | Reason::Write => {
+            glib::Error::new(gst::ResourceError::Write, message)
+        }
+        Reason::DrainTimeout => glib::Error::new(gst::ResourceError::Close, message),
+        Reason::Protocol => glib::Error::new(gst::StreamError::Format, message),
+        Reason::Internal => glib::Error::new(gst::CoreError::Failed, message),
+    }
+}
+
+/// What was being done when it failed, where the reason alone tells.
+fn phase(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::Settings => Some("settings"),
+        Reason::Dns
+        | Reason::Tcp
+        | Reason::Tls
+        | Reason::Http
+        | Reason::Handshake
+        | Reason::ConnectTimeout => Some("connect"),
+        Reason::StartTimeout => Some("start"),
+        Reason::PongTimeout | Reason::Closed | Reason::Read | Reason::Write | Reason::Protocol => {
+            Some("session")
+        }
+        Reason::DrainTimeout => Some("drain"),
+        // A token or a limit can be refused at the upgrade and inside the session.
+        Reason::Auth | Reason::Limit | Reason::Internal => None,
+    }
+}
+
+fn details(failure: &Failure) -> gst::Structure {
+    let phase = match failure.http_status {
+        Some(_) => Some("connect"),
+        None => phase(failure.reason),
+    };
+    gst::Structure::builder("details")
+        .field("reason", failure.reason.as_str())
+        .field_if_some("phase", phase)
+        .field_if_some("http-status", failure.http_status.map(i32::from))
+        .field_if_some("close-code", failure.close_code.map(i32::from))
+        .field_if_some("close-reason", failure.close_reason.as_deref())
+        .field("retryable", failure.retryable)
+        .build()
+}
+
+fn line(details: &gst::StructureRef) -> String {
+    let word = |(name, value): (&glib::GStr, &glib::SendValue)| match value.get::<&str>() {
+        Ok(text) => format!("{name}={text:?}"),
+        Err(_) => format!("{name}={}", value.serialize().unwrap_or_default()),
+    };
+    details.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! From an event of the session to the structure of its bus message.
+//!
+//! One message per event, named `symbl/<kind>`. Fields are strings, booleans,
+//! ints, uint64s and doubles, so that every language binding can read them;
+//! what is absent is left out. Times are nanoseconds. Nothing is decided here:
+//! what the session tells is posted, in its order.
+//!
+//! Names and types: `docs/messages.md`.
+
+use super::State;
+use super::stats::nanos;
+use crate::protocol::response::{Entity, Insight, Speaker, Topic, TrackerMatch};
+use crate::protocol::timestamp::format_rfc3339;
+use crate::session::event::PlacedWord;
+use crate::session::{Event, EventKind, Failure, Placement, SessionEvent};
+use gst::structure::Builder;
+use serde_json::{Map, Value};
+
+/// Version of the set of names and types below.
+pub const SCHEMA: i32 = 1;
+
+/// What to post for `event`, as the `seq`-th message of this sink. `None` for
+/// warnings and failures: those are WARNING and ERROR messages.
+pub fn structure(event: &Event, seq: u64, connection_id: &str) -> Option<gst::Structure> {
+    let (name, said) = name(&event.kind)?;
+    let mut builder = gst::Structure::builder(name)
+        .field("schema", SCHEMA)
+        .field("seq", seq)
+        .field("generation", event.generation)
+        .field("connection-id", connection_id)
+        .field_if_some("conversation-id", event.conversation_id.as_deref());
+    if let Some(placement) = event.placement.as_ref().filter(|_| said != Said::Nowhere) {
+        builder = place(builder, placement, said);
+    }
+    Some(
+        own_fields(builder, &event.kind)
+            .field_if_some("json", event.json.as_deref())
+            .build(),
+    )
+}
+
+/// Whether a kind of event has a place in the audio.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// It was said there.
+    InTheAudio,
+    /// It is a piece of audio about which nothing will be said.
+    Never,
+    Nowhere,
+}
+
+fn name(kind: &EventKind) -> Option<(&'static str, Said)> {
+    Some(match kind {
+        EventKind::Transcript { .. } => ("symbl/transcript", Said::InTheAudio),
+        EventKind::Message { .. } => ("symbl/message", Said::InTheAudio),
+        EventKind::Insight(_) => ("symbl/insight", Said::InTheAudio),
+        EventKind::Tracker { .. } => ("symbl/tracker", Said::InTheAudio),
+        EventKind::Topic(_) => ("symbl/topic", Said::InTheAudio),
+        EventKind::Entity(_) => ("symbl/entity", Said::InTheAudio),
+        EventKind::State { .. } => ("symbl/state", Said::Nowhere),
+        EventKind::Session { .. } => ("symbl/session", Said::Nowhere),
+        EventKind::Gap { .. } => ("symbl/gap", Said::Never),
+        EventKind::Drained { .. } => ("symbl/drained", Said::Nowhere),
+        EventKind::Error { .. } => ("symbl/error", Said::Nowhere),
+        EventKind::Raw { .. } => ("symbl/raw", Said::Nowhere),
+        EventKind::Warning(_) | EventKind::Failed(_) => return None,
+    })
+}
+
+fn place(builder: Builder, placement: &Placement, said: Said) -> Builder {
+    let builder = builder
+        .field_if_some("running-time", placement.running_time)
+        .field_if_some("stream-time", placement.stream_time)
+        .field_if_some("duration", placement.duration)
+        .field_if_some("utc", placement.utc.map(format_rfc3339));
+    match said {
+        Said::InTheAudio => builder
+            .field_if_some("delay", placement.delay.map(nanos))
+            .field("replayed", placement.replayed),
+        Said::Never | Said::Nowhere => builder,
+    }
+}
+
+fn own_fields(builder: Builder, kind: &EventKind) -> Builder {
+    match kind {
+        EventKind::Transcript {
+            text,
+            is_final,
+            utterance_id,
+            confidence,
+            speaker,
+            words,
+        } => spoken_by(builder, speaker.as_ref())
+            .field("text", text)
+            .field("is-final", *is_final)
+            .field("utterance-id", utterance_id)
+            .field_if_some("confidence", *confidence)
+            .field_if_some("words", words_json(words)),
+        EventKind::Message {
+            id,
+            text,
+            original_text,
+            utterance_id,
+            speaker,
+            words,
+            sentiment,
+        } => spoken_by(builder, speaker.as_ref())
+            .field_if_some("id", id.as_deref())
+            .field("text", text)
+            .field_if_some("original-text", original_text.as_deref())
+            .field_if_some("utterance-id", utterance_id.as_deref())
+            .field_if_some("words", words_json(words))
+            .field_if_some("sentiment", *sentiment),
+        EventKind::Insight(insight) => insight_fields(builder, insight),
+        EventKind::Tracker { found, is_final } => {
+            tracker_fields(builder, found).field("is-final", *is_final)
+        }
+        EventKind::Topic(topic) => topic_fields(builder, topic),
+        EventKind::Entity(entity) => entity_fields(builder, entity),
+        EventKind::State {
+            state,
+            previous,
+            failure,
+            attempt,
+            retry_in,
+        } => why(builder, failure.as_ref())
+            .field("state", State::from(*state).as_str())
+            .field("previous", State::from(*previous).as_str())
+            .field("attempt", i32::try_from(*attempt).unwrap_or(i32::MAX))
+            .field_if_some("retry-in", retry_in.map(nanos)),
+        EventKind::Session {
+            event,
+            previous_conversation_id,
+        } => builder.field("event", session_word(*event)).field_if_some(
+            "previous-conversation-id",
+            previous_conversation_id.as_deref(),
+        ),
+        EventKind::Gap { reason } => builder.field("reason", reason.as_str()),
+        EventKind::Drained {
+            complete,
+            unconfirmed,
+        } => builder
+            .field("complete", *complete)
+            .field("unconfirmed", *unconfirmed),
+        EventKind::Error {
+            message,
+            details,
+            fatal,
+        } => builder
+            .field_if_some("message", message.as_deref())
+            .field_if_some("details", details.as_deref())
+            .field("fatal", *fatal),
+        EventKind::Raw { kind } => builder.field("type", kind),
+        EventKind::Warning(_) | EventKind::Failed(_) => builder,
+    }
+}
+
+/// The id is the one that the application gave, else the one the service made.
+fn spoken_by(builder: Builder, speaker: Option<&Speaker>) -> Builder {
+    let id = speaker.and_then(|s| s.user_id.as_deref().or(s.id.as_deref()));
+    builder
+        .field_if_some("speaker-id", id)
+        .field_if_some("speaker-name", speaker.and_then(|s| s.name.as_deref()))
+}
+
+fn insight_fields(builder: Builder, insight: &Insight) -> Builder {
+    let assignee = insight.assignee.as_ref().and_then(|s| {
+        s.name
+            .as_deref()
+            .or(s.user_id.as_deref())
+            .or(s.id.as_deref())
+    });
+    builder
+        .field_if_some("id", insight.id.as_deref())
+        .field("type", &insight.kind)
+        .field("text", &insight.text)
+        .field_if_some("confidence", insight.confidence)
+        .field_if_some("message-id", insight.message_id.as_deref())
+        .field_if_some("assignee", assignee)
+        .field_if_some("due-by", insight.due_by.as_deref())
+}
+
+fn tracker_fields(builder: Builder, found: &TrackerMatch) -> Builder {
+    builder
+        .field_if_some("id", found.id.as_deref())
+        .field("name", &found.name)
+        .field_if_some("type", found.kind.as_deref())
+        .field("value", &found.value)
+        .field_if_some("message-id", found.message_id.as_deref())
+        .field_if_some("text", found.text.as_deref())
+        .field_if_some(
+            "offset",
+            found.offset.and_then(|offset| i32::try_from(offset).ok()),
+        )
+}
+
+fn topic_fields(builder: Builder, topic: &Topic) -> Builder {
+    builder
+        .field_if_some("id", topic.id.as_deref())
+        .field("text", &topic.text)
+        .field_if_some("score", topic.score)
+}
+
+fn entity_fields(builder: Builder, entity: &Entity) -> Builder {
+    builder
+        .field("type", &entity.kind)
+        .field_if_some("sub-type", entity.sub_type.as_deref())
+        .field_if_some("category", entity.category.as_deref())
+        .field("value", &entity.value)
+        .field_if_some("message-id", entity.message_id.as_deref())
+}
+
+/// Why a state was entered: a failure, or because somebody wanted it.
+fn why(builder: Builder, failure: Option<&Failure>) -> Builder {
+    let Some(failure) = failure else {
+        return builder.field("reason", "requested");
+    };
+    builder
+        .field("reason", failure.reason.as_str())
+        .field_if_some("close-code", failure.close_code.map(i32::from))
+        .field_if_some("close-reason", failure.close_reason.as_deref())
+        .field_if_some("http-status", failure.http_status.map(i32::from))
+        .field("retryable", failure.retryable)
+}
+
+fn session_word(event: SessionEvent) -> &'static str {
+    match event {
+        SessionEvent::Created => "created",
+        SessionEvent::Resumed => "resumed",
+        SessionEvent::Split => "split",
+        SessionEvent::Modified => "modified",
+        SessionEvent::Completed => "completed",
+    }
+}
+
+/// Words as a JSON array of `{word, running-time, duration}`; `None` without words.
+fn words_json(words: &[PlacedWord]) -> Option<String> {
+    if words.is_empty() {
+        return None;
+    }
+    let entry = |word: &PlacedWord| {
+        let mut entry = Map::new();
+        entry.insert("word".into(), word.word.as_str().into());
+        if let Some(time) = word.running_time {
+            entry.insert("running-time".into(), time.into());
+        }
+        if let Some(duration) = word.duration {
+            entry.insert("duration".into(), duration.into());
+        }
+        Value::Object(entry)
+    };
+    Some(Value::Array(words.iter().map(entry).collect()).to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The values of the element's properties, as plain data.
+//!
+//! [`Settings`] is what an application has set, with the defaults of the
+//! contract, and the only place where those defaults are written down: the
+//! param specs take them from here. It is copied out of its lock before
+//! anything is done with it. It holds no live value (state, counters, the
+//! conversation) and must never show a secret, which is why it keeps a [`Secret`].
+//!
+//! Names, ranges and defaults: Symbl Streaming API reference (`start_request`)
+//! and `docs/properties.md`.
+
+use super::{InsightTypes, Leaky, OnFatal};
+use crate::protocol::{Encoding, StartRequest, StreamFormat, Tracker};
+use crate::session::{Failure, Reason, SessionConfig};
+use crate::transport::{Endpoint, Secret, TokenSource};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// Environment variable that gives `base-url` its default.
+pub const ENV_BASE_URL: &str = "SYMBL_BASE_URL";
+/// Environment variable that gives the token its default.
+pub const ENV_ACCESS_TOKEN: &str = "SYMBL_ACCESS_TOKEN";
+/// Value of `timezone-offset` that stands for "not set".
+pub const TIMEZONE_UNSET: i32 = i32::MIN;
+/// Largest offset from UTC, east or west, that `timezone-offset` takes, in minutes.
+pub const TIMEZONE_MAX: i32 = 840;
+
+/// What the application asked for. Durations are in the unit of the property.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // one field per property of the same name; docs/properties.md describes them
+pub struct Settings {
+    pub base_url: String,
+    pub streaming_path: String,
+    pub access_token: Option<Secret>,
+    /// From the environment, used where neither a token nor a file is set.
+    pub environment_token: Option<Secret>,
+    pub access_token_file: Option<String>,
+    pub token_in_query: bool,
+    pub ca_file: Option<String>,
+    pub tls_verify: bool,
+    /// `None`: a new UUID at every READY→PAUSED.
+    pub connection_id: Option<String>,
+    pub insight_types: InsightTypes,
+    pub custom_vocabulary: Vec<String>,
+    pub trackers: Trackers,
+    pub enable_all_trackers: bool,
+    pub interim_trackers: bool,
+    pub detect_entities: bool,
+    pub sentiment: bool,
+    pub confidence_threshold: f64,
+    pub meeting_title: Option<String>,
+    pub language_code: String,
+    /// Minutes, or [`TIMEZONE_UNSET`].
+    pub timezone_offset: i32,
+    pub speaker_id: Option<String>,
+    pub speaker_name: Option<String>,
+    /// Seconds.
+    pub no_connection_timeout: u32,
+    pub disconnect_on_stop_request: bool,
+    /// Seconds.
+    pub disconnect_on_stop_request_timeout: u32,
+    pub start_request_extra: StartRequestExtra,
+    pub interim_results: bool,
+    /// Milliseconds, like all that follow but `catch_up_rate`.
+    pub chunk_duration: u32,
+    pub buffer_duration: u32,
+    pub leaky: Leaky,
+    pub catch_up_rate: f64,
+    pub connect_timeout: u32,
+    pub ping_interval: u32,
+    pub pong_timeout: u32,
+    pub reconnect_max_delay: u32,
+    pub reconnect_timeout: u32,
+    pub drain_timeout: u32,
+    pub on_fatal: OnFatal,
+}
+
+/// The `trackers` property: the text as it was set, and what it says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Trackers {
+    text: Option<String>,
+    list: Vec<Tracker>,
+}
+
+impl Trackers {
+    /// Reads the JSON array of trackers as it stands on the wire; `None` is no trackers.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong: not JSON, not an array, or an entry
+    /// without a name or a vocabulary.
+    pub fn parse(text: Option<String>) -> Result<Self, String> {
+        let list = match text.as_deref().map(Tracker::parse_list) {
+            None => Vec::new(),
+            Some(Ok(list)) => list,
+            Some(Err(error)) => {
+                return Err(format!(
+                    "{} is not allowed; it {}",
+                    error.value, error.allowed
+                ));
+            }
+        };
+        Ok(Self { text, list })
+    }
+
+    /// As it was set.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+}
+
+/// The `start-request-extra` property: the text as it was set, and what it says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StartRequestExtra {
+    text: Option<String>,
+    members: Map<String, Value>,
+}
+
+impl StartRequestExtra {
+    /// Reads a JSON object; `None` is no extra members.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong: not JSON, or JSON but not an object.
+    pub fn parse(text: Option<String>) -> Result<Self, String> {
+        let members = match text.as_deref().map(serde_json::from_str) {
+            None => Map::new(),
+            Some(Ok(Value::Object(members))) => members,
+            Some(Ok(_)) => {
+                return Err("JSON, but not an object; \
+                            write {\"member\": value} as it would stand in start_request"
+                    .into());
+            }
+            Some(Err(error)) => return Err(format!("not JSON ({error}); write a JSON object")),
+        };
+        Ok(Self { text, members })
+    }
+
+    /// As it was set.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            base_url: "http://127.0.0.1:8787".into(),
+            streaming_path: "/v1/streaming".into(),
+            access_token: None,
+            environment_token: None,
+            access_token_file: None,
+            token_in_query: false,
+            ca_file: None,
+            tls_verify: true,
+            connection_id: None,
+            insight_types: InsightTypes::ACTION_ITEM | InsightTypes::QUESTION,
+            custom_vocabulary: Vec::new(),
+            trackers: Trackers::default(),
+            enable_all_trackers: false,
+            interim_trackers: false,
+            detect_entities: false,
+            sentiment: false,
+            confidence_threshold: 0.5,
+            meeting_title: None,
+            language_code: "en-US".into(),
+            timezone_offset: TIMEZONE_UNSET,
+            speaker_id: None,
+            speaker_name: None,
+            no_connection_timeout: 300,
+            disconnect_on_stop_request: true,
+            disconnect_on_stop_request_timeout: 1800,
+            start_request_extra: StartRequestExtra::default(),
+            interim_results: true,
+            chunk_duration: 100,
+            buffer_duration: 60_000,
+            leaky: Leaky::Auto,
+            catch_up_rate: 2.0,
+            connect_timeout: 10_000,
+            ping_interval: 10_000,
+            pong_timeout: 10_000,
+            reconnect_max_delay: 30_000,
+            reconnect_timeout: 0,
+            drain_timeout: 10_000,
+            on_fatal: OnFatal::Error,
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults under this environment. `variable` looks one up; empty is as good as absent.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let mut settings = Self::default();
+        if let Some(url) = variable(ENV_BASE_URL).map(|v| v.trim().to_owned())
+            && !url.is_empty()
+        {
+            settings.base_url = url;
+        }
+        settings.environment_token = variable(ENV_ACCESS_TOKEN)
+            .map(Secret::new)
+            .filter(|token| !token.is_blank());
+        settings
+    }
+
+    /// Where the token comes from: `access-token`, else `access-token-file`, else the environment.
+    pub fn token(&self) -> TokenSource {
+        match (
+            &self.access_token,
+            &self.access_token_file,
+            &self.environment_token,
+        ) {
+            (Some(token), _, _) => TokenSource::Value(token.clone()),
+            (None, Some(path), _) => TokenSource::File(path.into()),
+            (None, None, Some(token)) => TokenSource::Value(token.clone()),
+            (None, None, None) => TokenSource::None,
+        }
+    }
+
+    /// Where to dial, as the connection of this id.
+    pub fn endpoint(&self, connection_id: &str) -> Endpoint {
+        Endpoint {
+            base_url: self.base_url.clone(),
+            streaming_path: self.streaming_path.clone(),
+            connection_id: connection_id.to_owned(),
+            token: self.token(),
+            token_in_query: self.token_in_query,
+            ca_file: self.ca_file.as_ref().map(Into::into),
+            tls_verify: self.tls_verify,
+        }
+    }
+
+    /// What to say at the start of a session whose audio has this format.
+    pub fn start_request(&self, format: StreamFormat) -> StartRequest {
+        let mut request = StartRequest::new(format);
+        request.insight_types = self.insight_types.on_the_wire();
+        request.custom_vocabulary = self.custom_vocabulary.clone();
+        request.confidence_threshold = Some(self.confidence_threshold);
+        request.meeting_title = self.meeting_title.clone();
+        request.language_code = Some(self.language_code.clone());
+        request.timezone_offset =
+            (self.timezone_offset != TIMEZONE_UNSET).then_some(self.timezone_offset);
+        request.trackers = self.trackers.list.clone();
+        request.interim_trackers = self.interim_trackers;
+        request.enable_all_trackers = self.enable_all_trackers;
+        request.detect_entities = self.detect_entities;
+        request.sentiment = self.sentiment;
+        request.speaker_user_id = self.speaker_id.clone();
+        request.speaker_name = self.speaker_name.clone();
+        // Always sent: without the first a rejoin is not promised, and the
+        // official service treats the other two as a pair.
+        request.no_connection_timeout = Some(self.no_connection_timeout);
+        request.disconnect_on_stop_request = Some(self.disconnect_on_stop_request);
+        request.disconnect_on_stop_request_timeout = Some(self.disconnect_on_stop_request_timeout);
+        request.extra = self.start_request_extra.members.clone();
+        request
+    }
+
+    /// What a session is told before it begins. The format in its start
+    /// request stands in until the first caps are known. `seed` is for jitter.
+    pub fn session_config(&self, seed: u64) -> SessionConfig {
+        let millis = |value: u32| Duration::from_millis(value.into());
+        SessionConfig {
+            start: self.start_request(stand_in_format()),
+            interim_results: self.interim_results,
+            chunk_duration: millis(self.chunk_duration),
+            buffer_duration: millis(self.buffer_duration),
+            leaky: self.leaky.into(),
+            catch_up_rate: self.catch_up_rate,
+            connect_timeout: millis(self.connect_timeout),
+            ping_interval: millis(self.ping_interval),
+            pong_timeout: millis(self.pong_timeout),
+            reconnect_max_delay: millis(self.reconnect_max_delay),
+            reconnect_timeout: millis(self.reconnect_timeout),
+            drain_timeout: millis(self.drain_timeout),
+            seed,
+        }
+    }
+
+    /// Whether the element can start with these. Reads the token file, no network.
+    ///
+    /// # Errors
+    ///
+    /// The first property that cannot be used: its name, its value unless that
+    /// may hold a secret, and what to try.
+    pub fn check(&self) -> Result<(), Failure> {
+        let refuse = |message: String| Err(Failure::fatal(Reason::Settings, message));
+        if self.streaming_path.contains(['?', '#']) {
+            return refuse(
+                "streaming-path has a query or fragment in it (not shown, it may be a token); \
+                 give the path alone, like /v1/streaming"
+                    .into(),
+            );
+        }
+        let connection_id = self.connection_id.as_deref().unwrap_or("new");
+        let mut endpoint = self.endpoint(connection_id);
+        endpoint.token_in_query = false;
+        endpoint.url()?;
+        match endpoint.token.read() {
+            // A token file may be empty for a moment: the dial tries again.
+            Err(failure) if !failure.retryable => return Err(failure),
+            Err(_) | Ok(_) => {}
+        }
+        if let Some(path) = &self.ca_file
+            && let Err(error) = std::fs::File::open(path)
+        {
+            return refuse(format!(
+                "cannot read ca-file {path}: {error}; check the path and who may read it"
+            ));
+        }
+        if let Err(error) = self.start_request(stand_in_format()).to_json() {
+            return refuse(format!(
+                "the properties make a start request that the service would refuse: {error}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Any format will do where only the rest of a start request matters.
+fn stand_in_format() -> StreamFormat {
+    StreamFormat::new(Encoding::Linear16, 16_000).expect("16 kHz is a rate of LINEAR16")
+}
+
+#[cfg(test)]
+mod tests;

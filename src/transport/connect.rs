@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! How a socket comes to be: name, TCP, TLS, WebSocket upgrade.
+//!
+//! [`connect`] is one future without a deadline of its own. Its owner bounds
+//! and cancels it by dropping it: sockets close, and a name look-up or a file
+//! read that is under way ends by itself, unheard. Must never decide whether to
+//! try again; it tells in the [`Failure`] whether that can help. Must never put
+//! a token into a text, also not one that a server sent back.
+//!
+//! The upgrade is made with `hyper` and not by `tungstenite`, for three
+//! reasons: `tungstenite` writes the request with its token into the log at
+//! trace level; of the body of a refusal it keeps only what came in one read
+//! with the head; and it takes `Connection: keep-alive, Upgrade` for an error.
+//! From the upgrade on the socket is `tungstenite`'s.
+//!
+//! Facts: Symbl Streaming API reference, section on authentication (`X-API-KEY`);
+//! RFC 6455 section 4.1; RFC 8305 for the race of the addresses.
+
+mod dial;
+mod refusal;
+
+pub(super) use refusal::redacted;
+#[cfg(test)]
+mod tests;
+
+use super::endpoint::{Endpoint, TokenSource};
+use super::secret::Secret;
+use super::tls;
+use crate::session::{Failure, Reason};
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::header::{
+    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE, USER_AGENT,
+};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use url::{Host, Position, Url};
+
+/// The largest message that is taken from a service, in bytes. A larger one is
+/// an error of the socket. Results are a few kilobytes.
+pub const MAX_MESSAGE: usize = 8 << 20;
+
+/// A connected socket, ready for messages.
+pub type Socket = WebSocketStream<Box<dyn Stream>>;
+
+/// What carries the bytes: TCP, or TLS over TCP.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {
+    /// The TCP connection at the bottom.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Stream for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+/// Dials `endpoint`. To be awaited within the tokio runtime; dropping the
+/// future at any point gives the dial up.
+///
+/// # Errors
+///
+/// The step that failed as the failure's reason: `Settings` (address, token or
+/// CA file), `Dns`, `Tcp`, `Tls`, `Auth`, `Limit`, `Http` (an HTTP status in
+/// place of the upgrade), `Handshake` (an answer that is no WebSocket upgrade).
+pub async fn connect(endpoint: &Endpoint) -> Result<Socket, Failure> {
+    let token = read_token(&endpoint.token).await?;
+    let url = endpoint.url_with(token.as_ref())?;
+    let place = Place::of(&url)?;
+    let key = generate_key();
+    let header_token = token.as_ref().filter(|_| !endpoint.token_in_query);
+    let request = request(&url, &key, header_token)?;
+    let tls = if url.scheme() == "wss" {
+        Some(connector(endpoint, &place).await?)
+    } else {
+        None
+    };
+    let tcp = dial::dial(&place).await?;
+    let stream: Box<dyn Stream> = match tls {
+        Some((connector, name)) => Box::new(
+            connector
+                .connect(name, tcp)
+                .await
+                .map_err(|error| tls::failure(&place.to_string(), &error))?,
+        ),
+        None => Box::new(tcp),
+    };
+    upgrade(stream, request, &key, &place, token.as_ref()).await
+}
+
+/// Host and port to dial, for texts and for the system.
+struct Place {
+    host: Host<String>,
+    port: u16,
+}
+
+impl Place {
+    fn of(url: &Url) -> Result<Self, Failure> {
+        match (url.host(), url.port_or_known_default()) {
+            (Some(host), Some(port)) => Ok(Self {
+                host: host.to_owned(),
+                port,
+            }),
+            _ => Err(Failure::fatal(
+                Reason::Settings,
+                "base-url names no host; it should look like http://127.0.0.1:8787",
+            )),
+        }
+    }
+
+    fn is_loopback(&self) -> bool {
+        match &self.host {
+            Host::Domain(name) => name == "localhost",
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// The token of now; a file is read where that holds up nobody.
+pub(super) async fn read_token(source: &TokenSource) -> Result<Option<Secret>, Failure> {
+    match source {
+        TokenSource::File(_) => {
+            let source = source.clone();
+            aside(move || source.read()).await
+        }
+        TokenSource::None | TokenSource::Value(_) => source.read(),
+    }
+}
+
+async fn connector(
+    endpoint: &Endpoint,
+    place: &Place,
+) -> Result<(TlsConnector, ServerName<'static>), Failure> {
+    let name = match &place.host {
+        Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|error| {
+            Failure::fatal(
+                Reason::Settings,
+                format!("{place} cannot be asked for by TLS: {error}; check base-url"),
+            )
+        })?,
+        Host::Ipv4(address) => ServerName::IpAddress(std::net::IpAddr::from(*address).into()),
+        Host::Ipv6(address) => ServerName::IpAddress(std::net::IpAddr::from(*address).into()),
+    };
+    let (ca_file, verify) = (endpoint.ca_file.clone(), endpoint.tls_verify);
+    let config = aside(move || tls::client_config(ca_file.as_deref(), verify)).await?;
+    Ok((TlsConnector::from(Arc::new(config)), name))
+}
+
+/// Runs what reads files where it holds up no other session.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| {
+            Failure::fatal(
+                Reason::Internal,
+                format!("preparing the connection failed: {error}; please report this"),
+            )
+        })
+        .flatten()
+}
+
+/// Asks for the upgrade and turns the answer into a socket or a failure.
+async fn upgrade(
+    stream: Box<dyn Stream>,
+    request: Request<Empty<Bytes>>,
+    key: &str,
+    place: &Place,
+    token: Option<&Secret>,
+) -> Result<Socket, Failure> {
+    let broken = |error: hyper::Error| refusal::broken(place, &error);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(broken)?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(refusal::refused(place, response, token).await);
+        }
+        check(&response, key).map_err(|why| refusal::no_upgrade(place, why))?;
+        hyper::upgrade::on(response).await.map_err(broken)
+    };
+    let mut exchange = pin!(exchange);
+    let mut connection = pin!(connection.with_upgrades());
+    // The connection only moves the bytes; what became of it, the exchange learns.
+    let upgraded = tokio::select! {
+        upgraded = &mut exchange => upgraded?,
+        _ = &mut connection => exchange.await?,
+    };
+    let parts = upgraded
+        .downcast::<TokioIo<Box<dyn Stream>>>()
+        .map_err(|_| {
+            Failure::fatal(
+                Reason::Internal,
+                "the upgraded stream is another one; please report this",
+            )
+        })?;
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_MESSAGE));
+    Ok(WebSocketStream::from_partially_read(
+        parts.io.into_inner(),
+        parts.read_buf.into(),
+        Role::Client,
+        Some(config),
+    )
+    .await)
+}
+
+fn request(url: &Url, key: &str, token: Option<&Secret>) -> Result<Request<Empty<Bytes>>, Failure> {
+    let host = &url[Position::BeforeHost..Position::AfterPort];
+    let agent = concat!("gst-plugin-symbl/", env!("CARGO_PKG_VERSION"));
+    let mut request = Request::get(&url[Position::BeforePath..Position::AfterQuery])
+        .header(HOST, host)
+        .header(CONNECTION, "Upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_VERSION, "13")
+        .header(SEC_WEBSOCKET_KEY, key)
+        .header(USER_AGENT, agent);
+    if let Some(token) = token {
+        let mut value = HeaderValue::try_from(token.expose()).map_err(|_| {
+            Failure::fatal(
+                Reason::Settings,
+                "the access token cannot stand in an HTTP header; give the token alone",
+            )
+        })?;
+        value.set_sensitive(true);
+        request = request.header(HeaderName::from_static("x-api-key"), value);
+    }
+    request.body(Empty::new()).map_err(|_| {
+        Failure::fatal(
+            Reason::Settings,
+            format!("no HTTP request can be made for {host}; check base-url and streaming-path"),
+        )
+    })
+}
+
+/// Whether a 101 is the upgrade that was asked for (RFC 6455, 4.1).
+fn check(response: &Response<Incoming>, key: &str) -> Result<(), &'static str> {
+    let headers = response.headers();
+    let accept = headers.get(SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
+    if !has_token(headers, &UPGRADE, "websocket") {
+        Err("it does not upgrade to websocket")
+    } else if !has_token(headers, &CONNECTION, "upgrade") {
+        Err("its Connection header does not say Upgrade")
+    } else if accept != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
+        Err("its Sec-WebSocket-Accept does not answer our key")
+    } else if headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+        Err("it chose a subprotocol where none was offered")
+    } else if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
+        Err("it chose an extension where none was offered")
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a header that is a comma-separated list has `token` in it.
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|word| word.trim().eq_ignore_ascii_case(token))
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! From a host name to a TCP connection: look-up and a race of the addresses.
+//!
+//! A host with a dead IPv6 route must not cost the user the seconds of a TCP
+//! timeout, so the families take turns and each attempt gives the one before
+//! a head start only (RFC 8305, without its resolver part). Must never write a
+//! byte: `TCP_NODELAY` is set before anything can be.
+
+use super::Place;
+use crate::session::{Failure, Reason};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use url::Host;
+
+/// How long an attempt runs alone before the next address is tried beside it.
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// Connects to `place`.
+pub(super) async fn dial(place: &Place) -> Result<TcpStream, Failure> {
+    let addresses = look_up(place).await?;
+    race(take_turns(addresses), HEAD_START, open)
+        .await
+        .map_err(|error| tcp_failure(place, &error))
+}
+
+async fn look_up(place: &Place) -> Result<Vec<SocketAddr>, Failure> {
+    let name = match &place.host {
+        Host::Ipv4(address) => return Ok(vec![(IpAddr::from(*address), place.port).into()]),
+        Host::Ipv6(address) => return Ok(vec![(IpAddr::from(*address), place.port).into()]),
+        Host::Domain(name) => name.as_str(),
+    };
+    let failed = |why: String| {
+        Failure::retryable(
+            Reason::Dns,
+            format!("cannot find {place}: {why}; check base-url and this machine's network"),
+        )
+    };
+    let addresses: Vec<_> = tokio::net::lookup_host((name, place.port))
+        .await
+        .map_err(|error| failed(error.to_string()))?
+        .collect();
+    if addresses.is_empty() {
+        return Err(failed("the name has no address".to_owned()));
+    }
+    Ok(addresses)
+}
+
+/// Keeps the system's order but lets the address families alternate.
+fn take_turns(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
+    let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut these, mut others): (VecDeque<_>, VecDeque<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first_is_ipv6);
+    let mut turns = VecDeque::new();
+    while let Some(address) = these.pop_front() {
+        turns.push_back(address);
+        turns.extend(others.pop_front());
+    }
+    turns.extend(others);
+    turns
+}
+
+async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Tries the addresses in turn, each beside those before it after `head_start`,
+/// at once when one fails. The first that succeeds wins and the others are
+/// dropped; when all fail, the last error is told.
+async fn race<T, F: Future<Output = io::Result<T>>>(
+    mut addresses: VecDeque<SocketAddr>,
+    head_start: Duration,
+    attempt: impl Fn(SocketAddr) -> F,
+) -> io::Result<T> {
+    let mut running = FuturesUnordered::new();
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        running.extend(addresses.pop_front().map(&attempt));
+        let mut alone = std::pin::pin!(tokio::time::sleep(head_start));
+        loop {
+            tokio::select! {
+                ended = running.next() => match ended {
+                    Some(Ok(winner)) => return Ok(winner),
+                    Some(Err(error)) => {
+                        last = error;
+                        if !addresses.is_empty() {
+                            break;
+                        }
+                    }
+                    None => return Err(last),
+                },
+                () = &mut alone, if !addresses.is_empty() => break,
+            }
+        }
+    }
+}
+
+fn tcp_failure(place: &Place, error: &io::Error) -> Failure {
+    let hint = match error.kind() {
+        io::ErrorKind::ConnectionRefused if place.is_loopback() => {
+            "nothing listens there: start symbl-service, or set base-url to where it runs"
+        }
+        io::ErrorKind::ConnectionRefused => "check that the service runs, and the port in base-url",
+        _ => "check base-url, and the network and firewall on the way",
+    };
+    Failure::retryable(
+        Reason::Tcp,
+        format!("cannot connect to {place}: {error}; {hint}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{race, take_turns};
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+    use std::io::{self, ErrorKind};
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    const NEVER: Duration = Duration::from_secs(3600);
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn address_families_take_turns_in_the_order_of_the_system() {
+        let given = addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]);
+        let turns = addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]);
+        assert_eq!(take_turns(given), turns);
+        let given = addresses(&["1.1.1.1:1", "[::1]:1", "[::2]:1"]);
+        assert_eq!(take_turns(given.clone()), given);
+        assert_eq!(take_turns(Vec::new()), VecDeque::new());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_never_answers_holds_up_the_next_for_the_head_start_only() {
+        let all = addresses(&["[::1]:1", "1.1.1.1:1"]);
+        let race = race(all.clone().into(), Duration::from_millis(1), |address| {
+            let dead = address == all[0];
+            async move {
+                if dead {
+                    std::future::pending::<()>().await;
+                }
+                Ok(address)
+            }
+        });
+        let winner = tokio::time::timeout(SOON, race).await;
+        assert_eq!(winner.expect("a winner in time").unwrap(), all[1]);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_fails_makes_room_for_the_next_at_once() {
+        let all = addresses(&["[::1]:1", "1.1.1.1:1"]);
+        let winner = race(all.clone().into(), NEVER, |address| {
+            let refused = address == all[0];
+            async move {
+                if refused {
+                    return Err(io::Error::from(ErrorKind::ConnectionRefused));
+                }
+                Ok(address)
+            }
+        })
+        .await;
+        assert_eq!(winner.unwrap(), all[1]);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_answers_in_its_head_start_is_the_only_one_tried() {
+        let all = addresses(&["[::1]:1", "1.1.1.1:1"]);
+        let tried = RefCell::new(Vec::new());
+        let winner = race(all.clone().into(), NEVER, |address| {
+            tried.borrow_mut().push(address);
+            async move {
+                tokio::task::yield_now().await;
+                Ok(address)
+            }
+        })
+        .await;
+        assert_eq!(winner.unwrap(), all[0]);
+        assert_eq!(*tried.borrow(), all[..1]);
+    }
+
+    #[tokio::test]
+    async fn when_all_addresses_fail_the_last_error_is_told() {
+        let all = addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1"]);
+        let tried = RefCell::new(Vec::new());
+        let error = race(all.clone().into(), NEVER, |address| {
+            tried.borrow_mut().push(address);
+            let kind = match tried.borrow().len() {
+                3 => ErrorKind::ConnectionRefused,
+                _ => ErrorKind::NetworkUnreachable,
+            };
+            async move { Err::<(), _>(io::Error::from(kind)) }
+        })
+        .await
+        .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(*tried.borrow(), all);
+    }
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What an answer says that is not the upgrade, in words for people.
+//!
+//! Everything here came from a peer that may be anything: a login page, a
+//! proxy, another protocol. Texts are cut short, stripped of control characters
+//! and of the token, should the peer have sent it back.
+
+use super::Place;
+use crate::session::{Failure, Reason};
+use crate::transport::secret::Secret;
+use http_body_util::BodyExt;
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::header::{HeaderValue, LOCATION, RETRY_AFTER};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use std::time::{Duration, SystemTime};
+
+/// More of a body is not read.
+const MAX_BODY: usize = 64 * 1024;
+
+/// The status is known; its text is worth this wait and no more.
+const BODY_PATIENCE: Duration = Duration::from_secs(1);
+
+/// More of what a peer says is not shown, in characters.
+const MAX_SAID: usize = 80;
+
+/// The peer answered with an HTTP status other than 101.
+pub(super) async fn refused(
+    place: &Place,
+    response: Response<Incoming>,
+    token: Option<&Secret>,
+) -> Failure {
+    let (head, body) = response.into_parts();
+    let retry_after = head.headers.get(RETRY_AFTER).and_then(retry_after);
+    let said = match head.headers.get(LOCATION) {
+        Some(target) if head.status.is_redirection() => {
+            format!("it redirects to {}", without_query(target))
+        }
+        _ => short(&redacted(read(body).await, token)),
+    };
+    let failure = Failure::http(head.status.as_u16(), &redacted(said, token), retry_after);
+    Failure {
+        message: format!("{place}: {}", failure.message),
+        ..failure
+    }
+}
+
+/// The peer answered with a 101 that is not what was asked for.
+pub(super) fn no_upgrade(place: &Place, why: &str) -> Failure {
+    Failure {
+        http_status: Some(101),
+        ..Failure::fatal(
+            Reason::Handshake,
+            format!(
+                "the WebSocket upgrade at {place} failed: {why}; \
+                 check base-url, streaming-path and any proxy on the way"
+            ),
+        )
+    }
+}
+
+/// The peer closed, or answered in something that is not HTTP.
+pub(super) fn broken(place: &Place, error: &hyper::Error) -> Failure {
+    if error.is_parse() {
+        Failure::fatal(
+            Reason::Handshake,
+            format!(
+                "{place} does not answer in HTTP ({error}); \
+                 check the port in base-url, and use https:// if the service has TLS"
+            ),
+        )
+    } else {
+        Failure::retryable(
+            Reason::Handshake,
+            format!(
+                "the connection to {place} ended before the WebSocket upgrade ({error}); \
+                 check the service's log, and use https:// if the service has TLS"
+            ),
+        )
+    }
+}
+
+/// As much of a body as is to be had soon.
+async fn read(mut body: Incoming) -> String {
+    let mut bytes = Vec::new();
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes.extend(frame.into_data().unwrap_or_default());
+            if bytes.len() >= MAX_BODY {
+                break;
+            }
+        }
+    };
+    // What came in time is used, whether or not it was all.
+    let _ = tokio::time::timeout(BODY_PATIENCE, reading).await;
+    bytes.truncate(MAX_BODY);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The gist of a body: `message` of a JSON object, the title of a page, or its beginning.
+fn short(body: &str) -> String {
+    let message = serde_json::from_str::<serde_json::Value>(body)
+        .ok()
+        .and_then(|json| Some(json.get("message")?.as_str()?.to_owned()));
+    let text = message
+        .or_else(|| title(body))
+        .unwrap_or_else(|| without_tags(body));
+    let mut said = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
+        if !word.is_empty() && !said.is_empty() {
+            said.push(' ');
+        }
+        said.push_str(word);
+    }
+    match said.char_indices().nth(MAX_SAID) {
+        Some((end, _)) => format!("{}…", &said[..end]),
+        None => said,
+    }
+}
+
+/// Content of the first `<title>`, if there is any.
+fn title(page: &str) -> Option<String> {
+    // ASCII lower case keeps the byte positions.
+    let lower = page.to_ascii_lowercase();
+    let open = lower.find("<title")?;
+    let start = open + lower.get(open..)?.find('>')? + 1;
+    let end = start + lower.get(start..)?.find("</title")?;
+    let title = page.get(start..end)?.trim();
+    (!title.is_empty()).then(|| title.to_owned())
+}
+
+/// The text between the tags of a page; another text as it is.
+fn without_tags(page: &str) -> String {
+    if !page.trim_start().starts_with('<') {
+        return page.to_owned();
+    }
+    let mut text = String::new();
+    let mut rest = page;
+    while let Some((before, tag)) = rest.split_once('<') {
+        text.push_str(before);
+        text.push(' ');
+        rest = tag.split_once('>').map_or("", |(_, after)| after);
+    }
+    text.push_str(rest);
+    text
+}
+
+/// A redirect's target: its query may be ours, with the token in it.
+fn without_query(target: &HeaderValue) -> String {
+    let target = String::from_utf8_lossy(target.as_bytes());
+    short(target.split(['?', '#']).next().unwrap_or_default())
+}
+
+/// Puts `***` where the peer sent our token back, in whatever spelling.
+pub(in crate::transport) fn redacted(said: String, token: Option<&Secret>) -> String {
+    let Some(token) = token.map(Secret::expose).filter(|token| !token.is_empty()) else {
+        return said;
+    };
+    let encoded = utf8_percent_encode(token, NON_ALPHANUMERIC).to_string();
+    let said = said.replace(token, "***").replace(&encoded, "***");
+    // A piece of it, or a spelling that we did not think of, takes the whole text.
+    let plain = percent_decode_str(&said).decode_utf8_lossy();
+    let beginning = token.get(..8).unwrap_or(token);
+    if plain.contains(beginning) {
+        "***".to_owned()
+    } else {
+        said
+    }
+}
+
+/// `Retry-After` in either form; a moment in the past is now.
+fn retry_after(value: &HeaderValue) -> Option<Duration> {
+    let value = value.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = httpdate::parse_http_date(value).ok()?;
+    Some(at.duration_since(SystemTime::now()).unwrap_or_default())
+}

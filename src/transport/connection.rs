@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A session together with the task that drives it, as the streaming thread
+//! and the application's threads hold it.
+//!
+//! The session stands behind a mutex that is held for a few function calls,
+//! never across an await, a post or a wait on the network.
+//!
+//! Lock order: the session's mutex and the endpoint's; neither is taken while
+//! the other is held.
+
+use super::driver;
+use super::endpoint::{Endpoint, TokenSource};
+use super::runtime;
+use crate::session::{Audio, AudioFormat, Event, Failure, Instants, Session, State, Stats, Time};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Longest that [`Connection::close`] waits for the task to end.
+const CLOSE_BOUND: Duration = Duration::from_millis(300);
+/// Whoever is told what happens. Called from the task, in order, with no lock
+/// held; it may block without harm to other sinks.
+pub trait Host: Send + Sync + 'static {
+    /// Something happened.
+    fn event(&self, event: Event);
+}
+
+/// A way out of the waits of the streaming thread.
+#[derive(Debug, Default)]
+pub struct Interrupt(AtomicBool);
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// What was waited for is there.
+    Done,
+    /// [`Connection::interrupt`] was called.
+    Interrupted,
+}
+
+/// What the task and the application's threads share.
+pub(super) struct Locked {
+    pub(super) session: Session,
+    /// An event was taken from the session and is being told.
+    pub(super) telling: bool,
+    /// The streaming thread waits for something to change.
+    pub(super) waiting: bool,
+}
+
+/// What both sides hold.
+pub(super) struct Shared {
+    pub(super) locked: Mutex<Locked>,
+    pub(super) changed: Condvar,
+    pub(super) wake: Notify,
+    pub(super) closing: AtomicBool,
+    pub(super) epoch: Instant,
+    endpoint: Mutex<Endpoint>,
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Locked> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn endpoint(&self) -> Endpoint {
+        self.endpoint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.epoch.elapsed()
+    }
+}
+
+/// A session with the task that drives it. Dropping it stops the task.
+pub struct Connection {
+    shared: Arc<Shared>,
+    task: tokio::task::AbortHandle,
+    ended: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Connection {
+    /// Starts the task; the session dials at once.
+    ///
+    /// # Errors
+    ///
+    /// The runtime could not be made.
+    pub fn open(
+        session: Session,
+        endpoint: Endpoint,
+        host: Weak<dyn Host>,
+    ) -> Result<Self, Failure> {
+        let runtime = runtime::runtime()?;
+        let shared = Arc::new(Shared {
+            locked: Mutex::new(Locked {
+                session,
+                telling: false,
+                waiting: false,
+            }),
+            changed: Condvar::new(),
+            wake: Notify::new(),
+            closing: AtomicBool::new(false),
+            epoch: Instant::now(),
+            endpoint: Mutex::new(endpoint),
+        });
+        shared.lock().session.start(Time::ZERO);
+        let (end, ended) = mpsc::sync_channel(1);
+        let task = runtime.spawn({
+            let shared = Arc::clone(&shared);
+            async move {
+                let _end = end; // dropped when the task ends, however it ends
+                driver::drive(shared, host).await;
+            }
+        });
+        Ok(Self {
+            shared,
+            task: task.abort_handle(),
+            ended: Mutex::new(ended),
+        })
+    }
+
+    /// Runs `f` on the session and wakes the task if there is something to do.
+    fn with<R>(&self, f: impl FnOnce(&mut Session, Time) -> R) -> R {
+        let now = self.shared.now();
+        let mut locked = self.shared.lock();
+        let known = locked.session.chunk_deadline();
+        let result = f(&mut locked.session, now);
+        let wake = locked.session.needs_poll(known);
+        drop(locked);
+        if wake {
+            self.shared.wake.notify_one();
+        }
+        result
+    }
+
+    /// See [`Session::set_upstream`].
+    pub fn set_upstream(&self, live: bool, paced: bool) {
+        self.with(|session, _| session.set_upstream(live, paced));
+    }
+
+    /// See [`Session::set_format`].
+    pub fn set_format(&self, format: AudioFormat) {
+        self.with(|session, now| session.set_format(now, format));
+    }
+
+    /// See [`Session::push_audio`].
+    pub fn push_audio(&self, audio: &Audio<'_>) -> usize {
+        self.with(|session, now| session.push_audio(now, audio))
+    }
+
+    /// See [`Session::push_gap`].
+    pub fn push_gap(&self, instants: Instants, duration: u64, speed: f64) {
+        self.with(|session, now| session.push_gap(now, instants, duration, speed));
+    }
+
+    /// See [`Session::flush`].
+    pub fn flush(&self) {
+        self.with(|session, now| session.flush(now));
+    }
+
+    /// See [`Session::end_of_stream`].
+    pub fn end_of_stream(&self) {
+        self.with(|session, now| session.end_of_stream(now));
+        self.shared.wake.notify_one(); // there is a new deadline
+    }
+
+    /// The token to use from the next dial on. A session that failed for want
+    /// of one dials at once.
+    pub fn set_token(&self, token: TokenSource) {
+        self.shared
+            .endpoint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .token = token;
+        self.with(|session, now| session.token_changed(now));
+    }
+
+    /// As last told.
+    pub fn state(&self) -> State {
+        self.shared.lock().session.state()
+    }
+
+    /// Whether the session failed for good.
+    pub fn has_failed(&self) -> bool {
+        self.shared.lock().session.has_failed()
+    }
+
+    /// Counters, as of now.
+    pub fn stats(&self) -> Stats {
+        self.shared.lock().session.stats(self.shared.now())
+    }
+
+    /// Waits until the session takes more audio, or has failed.
+    pub fn wait_for_room(&self, interrupt: &Interrupt) -> Waited {
+        self.wait(interrupt, |locked| locked.session.has_room())
+    }
+
+    /// Waits until the end of the stream was reached and everything was told.
+    /// Bounded by the session's drain timeout.
+    pub fn wait_until_settled(&self, interrupt: &Interrupt) -> Waited {
+        self.wait(interrupt, |locked| {
+            locked.session.is_settled() && !locked.telling
+        })
+    }
+
+    fn wait(&self, interrupt: &Interrupt, ready: impl Fn(&Locked) -> bool) -> Waited {
+        let mut locked = self.shared.lock();
+        loop {
+            if interrupt.0.load(Ordering::Acquire) {
+                locked.waiting = false;
+                return Waited::Interrupted;
+            }
+            if ready(&locked) {
+                locked.waiting = false;
+                return Waited::Done;
+            }
+            locked.waiting = true;
+            locked = self
+                .shared
+                .changed
+                .wait(locked)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Ends every wait that uses `interrupt`, now and until [`Interrupt::clear`].
+    pub fn interrupt(&self, interrupt: &Interrupt) {
+        // Under the lock: a thread that is about to wait sees it.
+        let _locked = self.shared.lock();
+        interrupt.set();
+        self.shared.changed.notify_all();
+    }
+
+    /// Stops: asks the service to stop if a session runs, sends a close frame,
+    /// ends the task. Returns within a third of a second, whatever the network
+    /// does; nothing is told afterwards.
+    pub fn close(&self) {
+        self.shared.closing.store(true, Ordering::Release);
+        self.shared.wake.notify_one();
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.recv_timeout(CLOSE_BOUND) == Err(mpsc::RecvTimeoutError::Timeout) {
+            self.task.abort();
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Interrupt {
+    /// Makes waits end at once. Use [`Connection::interrupt`] where a thread may be waiting.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Waits wait again.
+    pub fn clear(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The task that stands between a session and its socket.
+//!
+//! One task per sink on the shared runtime. It takes outputs from the session
+//! and does them, gives what the socket brings back to it, and sleeps until
+//! the session's next deadline.
+
+use super::connect::{self, Socket};
+use super::connection::{Host, Shared};
+use super::endpoint::{Endpoint, TokenSource};
+use super::link::{Link, Step};
+use super::secret::Secret;
+use crate::session::{Event, EventKind, Failure, Input, Output, Reason};
+use futures_util::FutureExt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{self, Message};
+
+/// Longest that the last frames may take to leave when the sink is stopped.
+const FAREWELL_BOUND: Duration = Duration::from_millis(150);
+/// Longest that the service may take to answer a close frame.
+const CLOSE_HANDSHAKE_BOUND: Duration = Duration::from_secs(2);
+
+/// Drives the session of `shared` until it is closed.
+pub(super) async fn drive(shared: Arc<Shared>, host: Weak<dyn Host>) {
+    let driver = Driver {
+        shared: Arc::clone(&shared),
+        host: host.clone(),
+        dial: None,
+        link: None,
+    };
+    if AssertUnwindSafe(driver.run()).catch_unwind().await.is_err() {
+        tell_panic(&shared, &host);
+    }
+}
+
+/// A panic in the task must not go unnoticed: the application is told.
+fn tell_panic(shared: &Shared, host: &Weak<dyn Host>) {
+    let failure = Failure::fatal(
+        Reason::Internal,
+        "the task that drives the session panicked; this is a bug, please report it with a debug log",
+    );
+    if let Some(host) = host
+        .upgrade()
+        .filter(|_| !shared.closing.load(Ordering::Acquire))
+    {
+        host.event(Event {
+            generation: 0,
+            conversation_id: None,
+            placement: None,
+            json: None,
+            kind: EventKind::Failed(failure),
+        });
+    }
+    let mut locked = shared.lock();
+    locked.session.abandon();
+    locked.telling = false; // nobody is to wait for what was being told
+    shared.changed.notify_all();
+}
+
+/// A socket, and the token that it was opened with.
+type Dialed = Result<(Socket, Option<Secret>), Failure>;
+type Dial = Pin<Box<dyn Future<Output = Dialed> + Send>>;
+
+struct Driver {
+    shared: Arc<Shared>,
+    host: Weak<dyn Host>,
+    dial: Option<Dial>,
+    link: Option<Link>,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        loop {
+            if self.shared.closing.load(Ordering::Acquire) {
+                return self.farewell().await;
+            }
+            self.pump().await;
+            let deadline = {
+                let locked = self.shared.lock();
+                if locked.waiting {
+                    self.shared.changed.notify_all();
+                }
+                locked.session.next_timeout()
+            };
+            let timer = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until((self.shared.epoch + at).into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.shared.wake.notified() => {}
+                () = timer => {
+                    let now = self.shared.now();
+                    self.shared.lock().session.handle_timeout(now);
+                }
+                dialed = wait_for(&mut self.dial) => self.dialed(dialed),
+                step = Link::step(&mut self.link) => self.stepped(step),
+            }
+        }
+    }
+
+    /// Does what the session wants done, until it wants nothing.
+    async fn pump(&mut self) {
+        loop {
+            let writable = self.link.as_ref().is_some_and(|link| !link.flushing);
+            let output = {
+                let now = self.shared.now();
+                let mut locked = self.shared.lock();
+                let output = locked.session.poll(now, writable);
+                locked.telling = matches!(output, Some(Output::Event(_)));
+                output
+            };
+            match output {
+                None => return,
+                Some(Output::Dial) => {
+                    self.link = None;
+                    let endpoint = self.shared.endpoint();
+                    self.dial = Some(Box::pin(dial(endpoint)));
+                }
+                Some(Output::Abort) => {
+                    self.dial = None;
+                    self.link = None;
+                }
+                Some(Output::Text(text)) => self.send(Message::text(text)),
+                Some(Output::Binary(data)) => self.send(Message::Binary(data)),
+                Some(Output::Ping) => self.send(Message::Ping(tungstenite::Bytes::new())),
+                Some(Output::Close { code, reason }) => self.close_link(code, reason).await,
+                Some(Output::Event(event)) => self.tell(*event),
+            }
+            // A socket that takes everything at once must not starve the others.
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        if let Some(host) = self.host.upgrade()
+            && !self.shared.closing.load(Ordering::Acquire)
+        {
+            tokio::task::block_in_place(|| host.event(event));
+        }
+        let mut locked = self.shared.lock();
+        locked.telling = false;
+    }
+
+    fn send(&mut self, message: Message) {
+        if let Some(link) = &mut self.link
+            && let Err(failure) = link.send(message)
+        {
+            self.closed(failure);
+        }
+    }
+
+    fn dialed(&mut self, dialed: Dialed) {
+        self.dial = None;
+        let now = self.shared.now();
+        match dialed {
+            Ok((socket, token)) => {
+                self.link = Some(Link::new(socket, token));
+                self.shared.lock().session.handle(now, Input::Connected);
+            }
+            Err(failure) => self
+                .shared
+                .lock()
+                .session
+                .handle(now, Input::DialFailed(failure)),
+        }
+    }
+
+    fn stepped(&mut self, step: Step) {
+        let now = self.shared.now();
+        let harmless;
+        let input = match &step {
+            Step::Flushed => return,
+            Step::Message(Message::Text(text)) => {
+                let token = self.link.as_ref().and_then(|link| link.token.as_ref());
+                harmless = token.and_then(|token| token.cut_out_of(text));
+                Input::Text(harmless.as_deref().unwrap_or(text))
+            }
+            Step::Message(Message::Binary(_)) => Input::Binary,
+            Step::Message(Message::Ping(_)) => Input::Ping,
+            Step::Message(Message::Pong(_)) => Input::Pong,
+            Step::Message(Message::Close(frame)) => {
+                if let Some(link) = &mut self.link {
+                    link.closing(frame.as_ref());
+                }
+                return;
+            }
+            Step::Message(Message::Frame(_)) => return,
+            Step::Ended(failure) => return self.closed(failure.clone()),
+        };
+        self.shared.lock().session.handle(now, input);
+    }
+
+    fn closed(&mut self, failure: Failure) {
+        self.link = None;
+        let now = self.shared.now();
+        self.shared
+            .lock()
+            .session
+            .handle(now, Input::Closed(failure));
+    }
+
+    /// Sends a close frame; the service's answer is waited for elsewhere.
+    async fn close_link(&mut self, code: u16, reason: &'static str) {
+        self.dial = None;
+        let Some(mut link) = self.link.take() else {
+            return;
+        };
+        let frame = CloseFrame {
+            code: CloseCode::from(code),
+            reason: reason.into(),
+        };
+        let sent = async {
+            link.flush().await?;
+            link.send(Message::Close(Some(frame)))?;
+            link.flush().await
+        };
+        if let Ok(Ok(())) = tokio::time::timeout(FAREWELL_BOUND, sent).await {
+            tokio::spawn(tokio::time::timeout(CLOSE_HANDSHAKE_BOUND, async move {
+                let mut link = Some(link);
+                while !matches!(Link::step(&mut link).await, Step::Ended(_)) {}
+            }));
+        }
+    }
+
+    /// The sink is being stopped: last frames, as far as they leave at once.
+    async fn farewell(mut self) {
+        self.shared.lock().session.close();
+        let _ = tokio::time::timeout(FAREWELL_BOUND, async {
+            if let Some(link) = &mut self.link
+                && link.flush().await.is_err()
+            {
+                return;
+            }
+            loop {
+                let output = self.shared.lock().session.poll(self.shared.now(), true);
+                match (output, &mut self.link) {
+                    (Some(Output::Text(text)), Some(link)) => {
+                        if link.send(Message::text(text)).is_err() || link.flush().await.is_err() {
+                            return;
+                        }
+                    }
+                    (Some(Output::Close { code, reason }), _) => {
+                        self.close_link(code, reason).await
+                    }
+                    (Some(_), _) => {}
+                    (None, _) => return,
+                }
+            }
+        })
+        .await;
+    }
+}
+
+async fn dial(endpoint: Endpoint) -> Dialed {
+    let token = connect::read_token(&endpoint.token).await?;
+    let source = token.clone().map_or(TokenSource::None, TokenSource::Value);
+    let endpoint = Endpoint {
+        token: source,
+        ..endpoint
+    };
+    Ok((connect::connect(&endpoint).await?, token))
+}
+
+/// The dial in progress, or for ever.
+async fn wait_for(dial: &mut Option<Dial>) -> Dialed {
+    match dial {
+        Some(dial) => dial.await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Encoding, StartRequest, StreamFormat};
+    use crate::session::{Session, SessionConfig};
+    use crate::transport::{Connection, Interrupt, Waited};
+    use std::sync::Mutex;
+
+    /// An application's side that panics over the first thing that it is told.
+    #[derive(Default)]
+    struct Clumsy(Mutex<Vec<EventKind>>);
+
+    impl Host for Clumsy {
+        fn event(&self, event: Event) {
+            let mut told = self.0.lock().unwrap_or_else(|held| held.into_inner());
+            told.push(event.kind);
+            assert!(told.len() > 1, "a panic that this test wants");
+        }
+    }
+
+    #[test]
+    fn a_panic_in_the_task_is_told_and_nobody_waits_for_it() {
+        let format = StreamFormat::new(Encoding::Linear16, 16_000).unwrap();
+        let session = Session::new(SessionConfig::new(StartRequest::new(format)));
+        let endpoint = Endpoint {
+            base_url: "http://127.0.0.1:1".into(),
+            streaming_path: "/".into(),
+            connection_id: "id".into(),
+            token: TokenSource::None,
+            token_in_query: false,
+            ca_file: None,
+            tls_verify: true,
+        };
+        let host = Arc::new(Clumsy::default());
+        let weak: Weak<dyn Host> = Arc::downgrade(&(Arc::clone(&host) as Arc<dyn Host>));
+        let connection = Connection::open(session, endpoint, weak).unwrap();
+        let waited = connection.wait_until_settled(&Interrupt::default());
+        assert_eq!(waited, Waited::Done);
+        assert!(connection.has_failed());
+        let told = host.0.lock().unwrap_or_else(|held| held.into_inner());
+        assert!(
+            matches!(told.last(), Some(EventKind::Failed(failure)) if failure.reason == Reason::Internal),
+            "{told:?}"
+        );
+    }
+}

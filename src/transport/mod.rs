@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! How it travels: sockets, TLS, tokens, and the task that drives a session.
+//!
+//! Decides nothing: what to send, when to dial and what to tell is the
+//! [`session`](crate::session)'s. Knows tokio and the network, never GStreamer.
+
+pub mod connect;
+mod connection;
+mod driver;
+pub mod endpoint;
+mod link;
+mod runtime;
+pub mod secret;
+mod tls;
+
+pub use connection::{Connection, Host, Interrupt, Waited};
+pub use endpoint::{Endpoint, TokenSource};
+pub use secret::Secret;
+
+/// Runs `f` after `delay`, on the runtime. It must not block.
+pub fn after(delay: std::time::Duration, f: impl FnOnce() + Send + 'static) {
+    if let Ok(runtime) = runtime::runtime() {
+        runtime.spawn(async move {
+            tokio::time::sleep(delay).await;
+            f();
+        });
+    }
+}

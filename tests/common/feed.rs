@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! An upstream that the test plays itself: what it pushes has been rendered
+//! when the call returns, and it sees the flow return.
+
+use super::pipeline::{Pipeline, buffer, init};
+use gst::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Raw audio at 16 kHz.
+pub const CAPS: &str = "audio/x-raw,format=S16LE,layout=interleaved,channels=1,rate=16000";
+
+/// Nanoseconds in a millisecond.
+pub const MS: u64 = 1_000_000;
+
+/// A source pad in front of a sink, pushed by the test's own thread.
+#[derive(Clone)]
+pub struct Feed {
+    pub pad: gst::Pad,
+    /// Running time of what is pushed next.
+    next: Arc<AtomicU64>,
+}
+
+impl Feed {
+    /// A pipeline with nothing but a sink of these properties, and its feed.
+    pub fn pipeline(properties: &str) -> (Pipeline, Self) {
+        init();
+        let sink = gst::parse::launch(&format!("symblsink name=sink sync=false {properties}"))
+            .unwrap_or_else(|error| panic!("{properties}: {error}"));
+        let pipeline = gst::Pipeline::new();
+        pipeline.add(&sink).expect("a new pipeline");
+        let feed = Self::of(&sink);
+        let pipeline = Pipeline {
+            pipeline,
+            messages: Vec::new(),
+        };
+        (pipeline, feed)
+    }
+
+    /// In front of a sink that has no upstream.
+    pub fn of(sink: &gst::Element) -> Self {
+        let pad = gst::Pad::builder(gst::PadDirection::Src).name("feed");
+        Self::linked(pad.build(), sink)
+    }
+
+    /// The same, and says of itself that it is live.
+    pub fn live(sink: &gst::Element) -> Self {
+        let pad = gst::Pad::builder(gst::PadDirection::Src)
+            .name("feed")
+            .query_function(|pad, parent, query| match query.view_mut() {
+                gst::QueryViewMut::Latency(latency) => {
+                    latency.set(true, gst::ClockTime::ZERO, None);
+                    true
+                }
+                _ => gst::Pad::query_default(pad, parent, query),
+            });
+        Self::linked(pad.build(), sink)
+    }
+
+    fn linked(pad: gst::Pad, sink: &gst::Element) -> Self {
+        pad.set_active(true).expect("a source pad");
+        pad.link(&sink.static_pad("sink").expect("a pad"))
+            .expect("pads fit");
+        Self {
+            pad,
+            next: Arc::default(),
+        }
+    }
+
+    /// Stream start, caps and a segment from zero. Whether the sink takes the caps.
+    pub fn begin(&self, caps: &str) -> bool {
+        self.pad.push_event(gst::event::StreamStart::new("feed"));
+        let taken = self.caps(caps);
+        self.segment();
+        taken
+    }
+
+    /// Caps for what follows. Whether the sink takes them.
+    pub fn caps(&self, caps: &str) -> bool {
+        let caps: gst::Caps = caps.parse().expect("caps");
+        // The result of a push says nothing: such events are tried again later.
+        self.pad.push_event(gst::event::Caps::new(&caps));
+        let sink = self.pad.peer().expect("a sink pad");
+        sink.current_caps() == Some(caps)
+    }
+
+    /// A segment from zero.
+    pub fn segment(&self) {
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        self.pad.push_event(gst::event::Segment::new(&segment));
+        self.next.store(0, Ordering::Relaxed);
+    }
+
+    /// `samples` at 16 kHz, following what was pushed before, in buffers of 20 ms.
+    pub fn speak(&self, samples: &[i16]) -> Result<(), gst::FlowError> {
+        for piece in samples.chunks(320) {
+            let duration = piece.len() as u64 * MS / 16;
+            let pts = self.next.fetch_add(duration, Ordering::Relaxed);
+            let data = super::pipeline::bytes_of(piece);
+            self.pad.push(buffer(data, Some(pts), Some(duration)))?;
+        }
+        Ok(())
+    }
+
+    /// So many milliseconds without a word.
+    pub fn hush(&self, millis: usize) -> Result<(), gst::FlowError> {
+        self.speak(&vec![0; millis * 16])
+    }
+
+    /// The end of the stream. Returns when the sink is through with it.
+    pub fn end(&self) -> bool {
+        self.pad.push_event(gst::event::Eos::new())
+    }
+
+    /// A flush, and a new segment from zero.
+    pub fn flush(&self) {
+        assert!(self.pad.push_event(gst::event::FlushStart::new()));
+        assert!(self.pad.push_event(gst::event::FlushStop::new(true)));
+        self.segment();
+    }
+}

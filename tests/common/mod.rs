@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the tests of the element share: the service in this process, pipelines,
+//! and the messages that they post.
+//!
+//! Waiting is always for something, with a bound that only a failure reaches.
+
+#![allow(dead_code)] // each test binary uses its part
+
+pub mod dialogue;
+pub mod feed;
+pub mod peer;
+pub mod pipeline;
+pub mod plugin;
+pub mod relay;
+pub mod service;
+pub mod tap;

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The end of the stream always ends in EOS: with nothing to send, with
+//! nobody to send it to, and with a session that has failed.
+
+use crate::common::feed::{CAPS, Feed, MS};
+use crate::common::peer::{Peer, Script};
+use crate::common::pipeline::{Pipeline, stats};
+use crate::common::service::Service;
+use symbl_service::Auth;
+use symbl_service::recognizer::scripted;
+
+fn warnings(pipeline: &Pipeline) -> Vec<String> {
+    pipeline
+        .messages
+        .iter()
+        .filter_map(|message| match message.view() {
+            gst::MessageView::Warning(warning) => Some(warning.error().to_string()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// That there is one `symbl/drained`, between everything else of the sink and EOS.
+fn drained(pipeline: &Pipeline) -> (bool, u64) {
+    let drained = pipeline.of_kind("drained");
+    assert_eq!(drained.len(), 1, "{:#?}", pipeline.names());
+    let names = pipeline.names();
+    let results = |name: &String| {
+        name.starts_with("symbl/")
+            && !name.starts_with("symbl/drained")
+            && !name.starts_with("symbl/state")
+    };
+    let at = names.iter().position(|n| n.starts_with("symbl/drained"));
+    let last = names.iter().rposition(results);
+    assert!(at > last, "{names:#?}");
+    (
+        drained[0].get("complete").expect("a boolean"),
+        drained[0].get("unconfirmed").expect("a number"),
+    )
+}
+
+#[test]
+fn without_any_audio_the_end_is_at_once_and_complete() {
+    let peer = Peer::start(Script::listening());
+    for wait_for_the_session in [true, false] {
+        let mut pipeline = Pipeline::appsrc(CAPS, &format!("base-url={}", peer.base_url()));
+        pipeline.play();
+        if wait_for_the_session {
+            pipeline.wait_for_state("connecting");
+        }
+        pipeline.src().end_of_stream().expect("an end");
+        pipeline.wait_for_eos();
+        assert_eq!(drained(&pipeline), (true, 0));
+        assert_eq!(warnings(&pipeline), [""; 0]);
+    }
+}
+
+#[test]
+fn the_end_before_caps_is_an_end() {
+    let peer = Peer::start(Script::listening());
+    let mut pipeline = Pipeline::launch(&format!(
+        "appsrc name=src format=time ! symblsink name=sink base-url={}",
+        peer.base_url()
+    ));
+    pipeline.play();
+    pipeline.src().end_of_stream().expect("an end");
+    pipeline.wait_for_eos();
+    assert_eq!(drained(&pipeline), (true, 0));
+    assert!(!peer.records().iter().any(|r| r.has("start_request")));
+}
+
+#[test]
+fn the_end_without_audio_does_not_wait_for_a_service_that_is_away() {
+    let peer = Peer::start(Script::never_accepts());
+    let mut pipeline = Pipeline::appsrc(
+        CAPS,
+        // The test's own bound would come first.
+        &format!("base-url={} drain-timeout=3600000", peer.base_url()),
+    );
+    pipeline.play();
+    pipeline.src().end_of_stream().expect("an end");
+    pipeline.wait_for_eos();
+    assert_eq!(drained(&pipeline), (true, 0));
+}
+
+#[test]
+fn the_end_while_the_service_is_away_is_bounded_and_says_what_is_missing() {
+    for script in [Script::never_accepts(), Script::black_hole()] {
+        let peer = Peer::start(script);
+        let (mut pipeline, feed) =
+            Feed::pipeline(&format!("base-url={} drain-timeout=300", peer.base_url()));
+        pipeline.play();
+        assert!(feed.begin(CAPS));
+        feed.hush(1000).expect("there is room");
+        assert!(feed.end());
+        pipeline.wait_for_eos();
+        assert_eq!(drained(&pipeline), (false, 1000 * MS));
+        let warnings = warnings(&pipeline);
+        assert!(
+            warnings
+                .iter()
+                .any(|w| w.contains("last 1000 ms") && w.contains("drain-timeout")),
+            "{warnings:?}"
+        );
+        let gaps = pipeline.of_kind("gap");
+        assert_eq!(gaps.len(), 1);
+        assert_eq!(gaps[0].get::<&str>("reason"), Ok("not-drained"));
+        assert_eq!(gaps[0].get::<u64>("running-time"), Ok(0));
+        assert_eq!(gaps[0].get::<u64>("duration"), Ok(1000 * MS));
+        let stats = stats(&pipeline.sink());
+        assert_eq!(stats.get::<u64>("audio-dropped"), Ok(1000 * MS));
+        assert_eq!(stats.get::<u64>("audio-spooled"), Ok(0));
+    }
+}
+
+#[test]
+fn a_stop_that_is_never_answered_ends_in_eos_too() {
+    let peer = Peer::start(Script::no_stop_answer());
+    let (mut pipeline, feed) =
+        Feed::pipeline(&format!("base-url={} drain-timeout=300", peer.base_url()));
+    pipeline.play();
+    assert!(feed.begin(CAPS));
+    feed.hush(400).expect("there is room");
+    pipeline.wait_for_state("listening");
+    assert!(feed.end());
+    pipeline.wait_for_eos();
+    assert_eq!(drained(&pipeline), (false, 400 * MS));
+    assert_eq!(warnings(&pipeline).len(), 1, "{:?}", warnings(&pipeline));
+    // It was sent, so it is no gap.
+    assert_eq!(pipeline.of_kind("gap").len(), 0);
+}
+
+#[test]
+fn results_that_come_after_the_end_are_told_before_eos() {
+    let service = Service::start();
+    let (mut pipeline, feed) = Feed::pipeline(&format!("base-url={}", service.url()));
+    pipeline.play();
+    assert!(feed.begin(CAPS));
+    feed.speak(&scripted::speech(0..3, 16_000))
+        .expect("there is room");
+    assert!(feed.end());
+    pipeline.wait_for_eos();
+    assert_eq!(pipeline.words().len(), 3);
+    assert_eq!(drained(&pipeline), (true, 0));
+}
+
+#[test]
+fn after_a_failure_the_end_is_at_once_and_does_not_pretend() {
+    let service = Service::with(|config| {
+        config.auth = Auth::App {
+            id: "app".into(),
+            secret: "secret".into(),
+        };
+    });
+    let (mut pipeline, feed) =
+        Feed::pipeline(&format!("base-url={} on-fatal=warning", service.url()));
+    pipeline.play();
+    assert!(feed.begin(CAPS));
+    feed.hush(300).expect("there is room");
+    pipeline.wait_for_state("failed");
+    feed.hush(200).expect("thrown away");
+    assert!(feed.end());
+    pipeline.wait_for_eos();
+    assert_eq!(drained(&pipeline), (false, 500 * MS));
+    let warnings = warnings(&pipeline);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("401"), "{warnings:?}");
+}

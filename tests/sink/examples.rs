@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The programs in `examples/`: what they print of a talk, and how they end.
+
+use crate::common::plugin;
+use crate::common::service::Service;
+use crate::engine;
+use crate::speech::absent;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use symbl_service::recognizer::scripted;
+use tempfile::TempDir;
+
+const PYTHON: &str = "/usr/bin/python3";
+
+/// A tracker that the words of every talk here have.
+const TRACKERS: &str = r#"[{"name":"Third","vocabulary":["w3"]}]"#;
+
+/// A folder with `talk.wav` (so many words) and `talk.txt` (the same in writing).
+fn talk(words: u16) -> (TempDir, PathBuf, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let sound = folder.path().join("talk.wav");
+    engine::write_wav(&sound, &scripted::speech(0..words, 16_000));
+    let text = folder.path().join("talk.txt");
+    std::fs::write(&text, expected(words).join(" ")).unwrap();
+    (folder, sound, text)
+}
+
+fn expected(words: u16) -> Vec<String> {
+    (0..words).map(|n| format!("w{n}")).collect()
+}
+
+/// What was built along with this test, from its folder `target/<profile>/deps`.
+fn built(path: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("this test");
+    let path = test.parent().expect("a folder").join(path);
+    assert!(
+        path.exists(),
+        "{} is not there; cargo test builds it, so does cargo build --example captions",
+        path.display()
+    );
+    path
+}
+
+/// The Rust example.
+fn captions(service: &Service) -> Command {
+    let mut command = Command::new(built("../examples/captions"));
+    command.args(["--base-url", &service.url()]);
+    command
+}
+
+/// The Python example; `None` where PyGObject is absent.
+fn captions_py(service: &Service) -> Option<Command> {
+    let import = "import gi; gi.require_version('Gst', '1.0'); from gi.repository import Gst";
+    let there = Command::new(PYTHON).args(["-c", import]).output();
+    if !there.is_ok_and(|output| output.status.success()) {
+        absent("no PyGObject (Debian packages python3-gi and gir1.2-gstreamer-1.0)");
+        return None;
+    }
+    let mut command = plugin::command(PYTHON);
+    command
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/captions.py"))
+        .args(["--base-url", &service.url()]);
+    Some(command)
+}
+
+/// What it printed. Fails if it ended with another status than 0.
+fn printed(command: &mut Command) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let stdout = String::from_utf8(stdout).unwrap();
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{status}\n{stdout}\n{stderr}");
+    stdout
+}
+
+/// Status and standard error of something that has to fail.
+fn failed(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().unwrap();
+    assert!(!output.status.success());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), stderr)
+}
+
+/// The words of the lines that begin with a time, `[00:00.0] W0 w1.`
+fn words(printed: &str) -> Vec<String> {
+    printed
+        .lines()
+        .filter_map(|line| line.strip_prefix('[')?.split_once("] "))
+        .flat_map(|(time, text)| {
+            assert!(is_time(time), "{time}");
+            text.split_whitespace()
+        })
+        .map(|word| {
+            word.trim_matches(|c: char| !c.is_alphanumeric())
+                .to_lowercase()
+        })
+        .collect()
+}
+
+fn is_time(text: &str) -> bool {
+    text.len() == 7 && text.starts_with("00:0") && text.as_bytes()[5] == b'.'
+}
+
+#[test]
+fn the_rust_example_prints_each_word_once_what_was_found_and_a_summary() {
+    let service = Service::start();
+    let (_folder, sound, text) = talk(25);
+    let mut command = captions(&service);
+    command.args(["--trackers", TRACKERS, "--reference"]);
+    let printed = printed(command.arg(text).arg(sound));
+
+    assert_eq!(words(&printed), expected(25), "{printed}");
+    for line in [
+        r#"          > tracker     Third: "w3""#,
+        "audio     00:05.0",
+        "heard     words 25, utterances 3",
+        "found     insights 0, trackers 1, topics 0",
+        "accuracy  0.0 % word error rate (0 errors in 25 words)",
+    ] {
+        assert!(printed.lines().any(|l| l == line), "{line}\n{printed}");
+    }
+    assert!(!printed.contains('\x1b'), "no terminal, no control codes");
+}
+
+#[test]
+fn the_rust_example_shows_what_gst_launch_prints() {
+    let service = Service::start();
+    let (_folder, sound, text) = talk(25);
+    let mut player = plugin::command("gst-launch-1.0")
+        .args(["-m", "filesrc"])
+        .arg(format!("location={}", sound.display()))
+        .args(["!", "wavparse", "!", "symblsink"])
+        .arg(format!("base-url={}", service.url()))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut view = Command::new(built("../examples/captions"));
+    view.args(["--from-gst-launch", "--reference"]).arg(text);
+    let printed = printed(view.stdin(player.stdout.take().unwrap()));
+
+    assert!(player.wait().unwrap().success());
+    assert_eq!(words(&printed), expected(25), "{printed}");
+    for line in [
+        "heard     words 25, utterances 3",
+        "accuracy  0.0 % word error rate (0 errors in 25 words)",
+    ] {
+        assert!(printed.lines().any(|l| l == line), "{line}\n{printed}");
+    }
+}
+
+#[test]
+fn the_rust_example_takes_the_plugin_as_a_library_too() {
+    let service = Service::start();
+    let (_folder, sound, _) = talk(5);
+    let mut command = captions(&service);
+    command.arg("--plugin").arg(built("libgstsymbl.so"));
+    assert_eq!(words(&printed(command.arg(sound))), expected(5));
+}
+
+#[test]
+fn the_rust_example_ends_early_and_whole_at_ctrl_c() {
+    let service = Service::start();
+    // Half a minute, which nobody waits for.
+    let (_folder, sound, _) = talk(150);
+    let mut child: Child = captions(&service)
+        .arg(sound)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut printed = String::new();
+    lines.read_line(&mut printed).unwrap();
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    lines.read_to_string(&mut printed).unwrap();
+
+    assert!(child.wait().unwrap().success(), "{printed}");
+    assert!(printed.contains("\nheard     words "), "{printed}");
+    let heard = words(&printed);
+    assert!((10..150).contains(&heard.len()), "{printed}");
+    assert_eq!(heard, expected(150)[..heard.len()]);
+}
+
+#[test]
+fn the_rust_example_says_what_it_cannot_do() {
+    let service = Service::start();
+    let (folder, sound, _) = talk(1);
+    let absent = folder.path().join("absent");
+
+    let (status, said) = failed(captions(&service).arg(&absent));
+    assert_eq!(status, Some(1));
+    assert!(said.starts_with("captions: cannot read "), "{said}");
+
+    let (status, said) = failed(captions(&service).arg("--plugin").arg(&absent).arg(&sound));
+    assert_eq!(status, Some(1));
+    assert!(said.starts_with("captions: cannot load "), "{said}");
+
+    let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("LICENSE");
+    let (status, said) = failed(captions(&service).arg(text));
+    assert_eq!(status, Some(1));
+    assert!(said.contains("This appears to be a text file"), "{said}");
+}
+
+#[test]
+fn the_python_example_prints_each_word_once_and_what_was_found() {
+    let service = Service::start();
+    let Some(mut command) = captions_py(&service) else {
+        return;
+    };
+    let (_folder, sound, _) = talk(25);
+    let printed = printed(command.args(["--trackers", TRACKERS]).arg(sound));
+
+    assert_eq!(words(&printed), expected(25), "{printed}");
+    let tracker = "    tracker Third: w3";
+    assert!(printed.lines().any(|line| line == tracker), "{printed}");
+}
+
+#[test]
+fn the_python_example_says_what_it_cannot_do() {
+    let service = Service::start();
+    let Some(mut command) = captions_py(&service) else {
+        return;
+    };
+    let (status, said) = failed(command.arg("/absent.wav"));
+    assert_eq!(status, Some(1));
+    assert_eq!(said, "error: Resource not found.\n");
+}

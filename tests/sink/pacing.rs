@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! How fast audio leaves: C15.
+//!
+//! Compared are two times of the same run, how much audio came and how long
+//! the run has lasted, in the direction in which a busy machine does no harm.
+
+use crate::common::peer::{Peer, Script};
+use crate::common::pipeline::{BOUND, Pipeline};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// How far audio may be ahead of the clock: a message and a buffer, and as much
+/// again.
+const LEAD: Duration = Duration::from_millis(240);
+
+/// How far audio of this source was ahead of the clock at most when it came to
+/// the peer.
+fn lead_of(source: &str, seconds: u64, sink: &str) -> Duration {
+    let peer = Peer::start(Script::listening());
+    let mut pipeline = Pipeline::launch(&format!(
+        "{source} samplesperbuffer=320 num-buffers={} ! audio/x-raw,rate=16000 \
+         ! symblsink name=sink base-url={} {sink}",
+        seconds * 50,
+        peer.base_url()
+    ));
+    let begin = Instant::now();
+    pipeline.play();
+    let most = Cell::new(Duration::ZERO);
+    assert!(peer.wait_for(
+        |records| {
+            let Some(record) = records.first() else {
+                return false;
+            };
+            let sent = Duration::from_millis(record.audio().len() as u64 / 32);
+            most.set(most.get().max(sent.saturating_sub(begin.elapsed())));
+            record.has("stop_request")
+        },
+        BOUND
+    ));
+    pipeline.wait_for_eos();
+    let sent = peer.records()[0].audio().len() as u64;
+    assert_eq!(sent, seconds * 32_000, "nothing is left out");
+    most.get()
+}
+
+#[test]
+fn c15_a_file_is_sent_no_faster_than_real_time() {
+    let lead = lead_of("audiotestsrc", 2, "");
+    assert!(lead <= LEAD, "{lead:?} ahead of the clock");
+}
+
+#[test]
+fn c15_a_live_source_is_sent_no_faster_than_real_time() {
+    let lead = lead_of("audiotestsrc is-live=true", 2, "");
+    assert!(lead <= LEAD, "{lead:?} ahead of the clock");
+}
+
+#[test]
+fn c15_what_is_not_to_be_paced_is_ahead_of_the_clock() {
+    // Or the two tests above could not fail. Even a busy machine takes no half
+    // a minute for this.
+    let lead = lead_of("audiotestsrc", 30, "sync=false");
+    assert!(lead > LEAD, "{lead:?} ahead of the clock");
+}
