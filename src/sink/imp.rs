@@ -10,7 +10,7 @@ use super::host::{self, BusHost};
 use super::settings::Settings;
 use super::{OnFatal, State, caps, properties, stats, streaming};
 use crate::session::{AudioFormat, Session, Stats};
-use crate::transport::{self, Connection, Host, Interrupt};
+use crate::transport::{self, Connection, Host};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -79,8 +79,6 @@ pub struct SymblSink {
     status: Mutex<Status>,
     pub(super) streaming: Mutex<Streaming>,
     open: Mutex<Option<Open>>,
-    /// Ends the waits of the streaming thread, from `unlock` to `unlock_stop`.
-    pub(super) interrupt: Interrupt,
     /// Number of the last message posted.
     seq: AtomicU64,
 }
@@ -190,6 +188,21 @@ impl SymblSink {
         self.state_changed(State::Idle);
     }
 
+    /// What must happen in front of GstBaseSink, on the streaming thread.
+    fn before_base_sink(&self, info: &gst::PadProbeInfo) {
+        match info.event().map(|event| event.view()) {
+            // Caps outside the template never reach set_caps.
+            Some(gst::EventView::Caps(caps)) => {
+                if let Err(problem) = caps::format_from_caps(caps.caps()) {
+                    self.refuse(problem);
+                }
+            }
+            Some(gst::EventView::Eos(_)) => self.drain(),
+            Some(_) => {}
+            None => self.wait_for_room(),
+        }
+    }
+
     fn stats(&self) -> gst::Structure {
         let stats = match self.connection() {
             Some(connection) => connection.stats(),
@@ -226,17 +239,15 @@ impl ObjectImpl for SymblSink {
         obj.set_qos(false);
         obj.set_max_lateness(-1);
         obj.set_processing_deadline(gst::ClockTime::ZERO);
-        // Caps outside the template never reach set_caps.
-        obj.sink_pad()
-            .add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |pad, info| {
-                if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view())
-                    && let Some(sink) = pad.parent().and_downcast::<super::SymblSink>()
-                    && let Err(problem) = caps::format_from_caps(caps.caps())
-                {
-                    sink.imp().refuse(problem);
-                }
-                gst::PadProbeReturn::Ok
-            });
+        let what = gst::PadProbeType::BUFFER
+            | gst::PadProbeType::BUFFER_LIST
+            | gst::PadProbeType::EVENT_DOWNSTREAM;
+        obj.sink_pad().add_probe(what, |pad, info| {
+            if let Some(sink) = pad.parent().and_downcast::<super::SymblSink>() {
+                sink.imp().before_base_sink(info);
+            }
+            gst::PadProbeReturn::Ok
+        });
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -376,7 +387,6 @@ impl ElementImpl for SymblSink {
 impl BaseSinkImpl for SymblSink {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         *lock(&self.streaming) = Streaming::default();
-        self.interrupt.clear();
         Ok(())
     }
 
@@ -427,17 +437,6 @@ impl BaseSinkImpl for SymblSink {
                 }
                 result
             }
-            gst::EventView::Eos(_) => match self.drain() {
-                Ok(()) => self.parent_event(event),
-                Err(flow) => {
-                    gst::debug!(
-                        CAT,
-                        imp = self,
-                        "The end of the stream was cut short: {flow:?}"
-                    );
-                    false
-                }
-            },
             _ => self.parent_event(event),
         }
     }
@@ -454,15 +453,9 @@ impl BaseSinkImpl for SymblSink {
     }
 
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {
-        match self.connection() {
-            Some(connection) => connection.interrupt(&self.interrupt),
-            None => self.interrupt.set(),
+        if let Some(connection) = self.connection() {
+            connection.interrupt();
         }
-        Ok(())
-    }
-
-    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
-        self.interrupt.clear();
         Ok(())
     }
 }

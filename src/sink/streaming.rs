@@ -7,7 +7,7 @@ use super::imp::{CAT, SymblSink, lock};
 use super::{OnFatal, errors};
 use crate::protocol::Encoding;
 use crate::session::packet::is_opus_header;
-use crate::session::{Audio, AudioFormat, Instants};
+use crate::session::{Audio, Instants};
 use crate::transport::{Connection, Waited};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -53,54 +53,41 @@ impl SymblSink {
         i64::try_from(wall + due).ok()
     }
 
-    /// Gives the connection all of `data`, waiting for room where it has to.
-    pub(super) fn push(
-        &self,
-        connection: &Connection,
-        data: &[u8],
-        format: &AudioFormat,
-        buffer: &gst::BufferRef,
-    ) -> Result<(), gst::FlowError> {
-        let speed = self.obj().segment().rate().abs();
-        let mut pts = self.pts_of(buffer);
-        let mut rest = data;
-        loop {
-            if connection.has_failed() && self.on_fatal() == OnFatal::Error {
-                return Err(gst::FlowError::Error); // It is on the bus already.
-            }
-            let taken = connection.push_audio(&Audio {
-                data: rest,
-                instants: self.instants(pts),
-                duration: buffer.duration().map(gst::ClockTime::nseconds),
-                speed,
-            });
-            rest = rest.get(taken..).unwrap_or_default();
-            if rest.is_empty() {
-                return Ok(());
-            }
-            let taken = gst::ClockTime::from_nseconds(format.duration_of(taken));
-            pts = pts.map(|pts| pts.saturating_add(taken));
-            self.wait(|| connection.wait_for_room(&self.interrupt))?;
+    /// Holds the streaming thread up until there is room for a buffer.
+    ///
+    /// In a probe of the pad, in front of GstBaseSink, and not in `render`: there
+    /// it holds its preroll lock, which it takes for a change to PLAYING as well
+    /// as to PAUSED, but ends waits (`unlock`) for the latter only. Out here a
+    /// wait is in nobody's way, and a pause is no reason to end it.
+    pub(super) fn wait_for_room(&self) {
+        if let Some(connection) = self.connection() {
+            self.wait(&connection, Connection::wait_for_room);
         }
-    }
-
-    /// Waits; where the wait is interrupted by a pause, goes on after it.
-    pub(super) fn wait(&self, wait: impl Fn() -> Waited) -> Result<(), gst::FlowError> {
-        while wait() == Waited::Interrupted {
-            gst::debug!(CAT, imp = self, "Interrupted; waiting until we play again");
-            self.obj().wait_preroll()?;
-        }
-        Ok(())
     }
 
     /// End of the stream: everything is sent, and the last results have come
-    /// or their time is up.
-    pub(super) fn drain(&self) -> Result<(), gst::FlowError> {
-        let Some(connection) = self.connection() else {
-            return Ok(());
-        };
-        connection.end_of_stream();
-        self.wait(|| connection.wait_until_settled(&self.interrupt))
+    /// or their time is up. In a probe as well.
+    pub(super) fn drain(&self) {
+        if let Some(connection) = self.connection() {
+            connection.end_of_stream();
+            self.wait(&connection, Connection::wait_until_settled);
+        }
+    }
+
+    /// Waits, but not any longer when the pad is flushing.
+    fn wait(&self, connection: &Connection, wait: impl Fn(&Connection, u64) -> Waited) {
+        loop {
+            // In this order: the pad is flushing before the wait is interrupted.
+            let known = connection.interruptions();
+            let flushing = self
+                .obj()
+                .sink_pad()
+                .pad_flags()
+                .contains(gst::PadFlags::FLUSHING);
+            if flushing || wait(connection, known) == Waited::Done {
+                return;
+            }
+        }
     }
 
     /// Tells the connection how audio comes, once per start and flush.
@@ -191,7 +178,16 @@ impl SymblSink {
         if map.is_empty() || is_header {
             return Ok(());
         }
-        self.push(&connection, &map, &format, &buffer)
+        if connection.has_failed() && self.on_fatal() == OnFatal::Error {
+            return Err(gst::FlowError::Error); // It is on the bus already.
+        }
+        connection.push_audio(&Audio {
+            data: &map,
+            instants: self.instants(self.pts_of(&buffer)),
+            duration: buffer.duration().map(gst::ClockTime::nseconds),
+            speed: self.obj().segment().rate().abs(),
+        });
+        Ok(())
     }
 }
 

@@ -27,10 +27,6 @@ pub trait Host: Send + Sync + 'static {
     fn event(&self, event: Event);
 }
 
-/// A way out of the waits of the streaming thread.
-#[derive(Debug, Default)]
-pub struct Interrupt(AtomicBool);
-
 /// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waited {
@@ -47,6 +43,8 @@ pub(super) struct Locked {
     pub(super) telling: bool,
     /// The streaming thread waits for something to change.
     pub(super) waiting: bool,
+    /// How often its waits were interrupted.
+    interruptions: u64,
 }
 
 /// What both sides hold.
@@ -100,6 +98,7 @@ impl Connection {
                 session,
                 telling: false,
                 waiting: false,
+                interruptions: 0,
             }),
             changed: Condvar::new(),
             wake: Notify::new(),
@@ -148,8 +147,8 @@ impl Connection {
     }
 
     /// See [`Session::push_audio`].
-    pub fn push_audio(&self, audio: &Audio<'_>) -> usize {
-        self.with(|session, now| session.push_audio(now, audio))
+    pub fn push_audio(&self, audio: &Audio<'_>) {
+        self.with(|session, now| session.push_audio(now, audio));
     }
 
     /// See [`Session::push_gap`].
@@ -194,29 +193,35 @@ impl Connection {
         self.shared.lock().session.stats(self.shared.now())
     }
 
-    /// Waits until the session takes more audio, or has failed.
-    pub fn wait_for_room(&self, interrupt: &Interrupt) -> Waited {
-        self.wait(interrupt, |locked| locked.session.has_room())
+    /// How often waits have been interrupted: see [`Connection::interrupt`].
+    pub fn interruptions(&self) -> u64 {
+        self.shared.lock().interruptions
     }
 
-    /// Waits until the end of the stream was reached and everything was told.
-    /// Bounded by the session's drain timeout.
-    pub fn wait_until_settled(&self, interrupt: &Interrupt) -> Waited {
-        self.wait(interrupt, |locked| {
+    /// Waits until the session takes more audio, or has failed; or until there
+    /// was an interruption after the first `known`.
+    pub fn wait_for_room(&self, known: u64) -> Waited {
+        self.wait(known, |locked| locked.session.has_room())
+    }
+
+    /// Waits until the end of the stream was reached and everything was told;
+    /// or until there was an interruption after the first `known`. Bounded by
+    /// the session's drain timeout.
+    pub fn wait_until_settled(&self, known: u64) -> Waited {
+        self.wait(known, |locked| {
             locked.session.is_settled() && !locked.telling
         })
     }
 
-    fn wait(&self, interrupt: &Interrupt, ready: impl Fn(&Locked) -> bool) -> Waited {
+    fn wait(&self, known: u64, ready: impl Fn(&Locked) -> bool) -> Waited {
         let mut locked = self.shared.lock();
         loop {
-            if interrupt.0.load(Ordering::Acquire) {
-                locked.waiting = false;
-                return Waited::Interrupted;
-            }
+            locked.waiting = false;
             if ready(&locked) {
-                locked.waiting = false;
                 return Waited::Done;
+            }
+            if locked.interruptions != known {
+                return Waited::Interrupted;
             }
             locked.waiting = true;
             locked = self
@@ -227,11 +232,10 @@ impl Connection {
         }
     }
 
-    /// Ends every wait that uses `interrupt`, now and until [`Interrupt::clear`].
-    pub fn interrupt(&self, interrupt: &Interrupt) {
-        // Under the lock: a thread that is about to wait sees it.
-        let _locked = self.shared.lock();
-        interrupt.set();
+    /// Ends the waits that began before, and those that are about to begin with
+    /// the number of interruptions before.
+    pub fn interrupt(&self) {
+        self.shared.lock().interruptions += 1;
         self.shared.changed.notify_all();
     }
 
@@ -251,17 +255,5 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-impl Interrupt {
-    /// Makes waits end at once. Use [`Connection::interrupt`] where a thread may be waiting.
-    pub fn set(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// Waits wait again.
-    pub fn clear(&self) {
-        self.0.store(false, Ordering::Release);
     }
 }

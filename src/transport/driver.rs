@@ -284,7 +284,7 @@ mod tests {
     use super::*;
     use crate::protocol::{Encoding, StartRequest, StreamFormat};
     use crate::session::{Session, SessionConfig};
-    use crate::transport::{Connection, Interrupt, Waited};
+    use crate::transport::{Connection, Waited};
     use std::sync::Mutex;
 
     /// An application's side that panics over the first thing that it is told.
@@ -315,7 +315,7 @@ mod tests {
         let host = Arc::new(Clumsy::default());
         let weak: Weak<dyn Host> = Arc::downgrade(&(Arc::clone(&host) as Arc<dyn Host>));
         let connection = Connection::open(session, endpoint, weak).unwrap();
-        let waited = connection.wait_until_settled(&Interrupt::default());
+        let waited = connection.wait_until_settled(connection.interruptions());
         assert_eq!(waited, Waited::Done);
         assert!(connection.has_failed());
         let told = host.0.lock().unwrap_or_else(|held| held.into_inner());

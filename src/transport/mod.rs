@@ -14,7 +14,7 @@ mod runtime;
 pub mod secret;
 mod tls;
 
-pub use connection::{Connection, Host, Interrupt, Waited};
+pub use connection::{Connection, Host, Waited};
 pub use endpoint::{Endpoint, TokenSource};
 pub use secret::Secret;
 

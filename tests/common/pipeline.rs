@@ -4,12 +4,31 @@
 
 use gst::glib;
 use gst::prelude::*;
-use std::sync::Once;
+use std::io::Write;
+use std::sync::{Once, mpsc};
 use std::time::{Duration, Instant};
 
 /// Longest that anything may take before a test fails. Far above what is ever
 /// needed: the machine may be busy.
 pub const BOUND: Duration = Duration::from_secs(180);
+
+/// What cannot be given up: a call that should return within [`BOUND`] and hangs
+/// ends the tests with its name, instead of hanging with them.
+pub fn bounded<R>(what: &str, call: impl FnOnce() -> R) -> R {
+    let (done, over) = mpsc::channel::<()>();
+    let what = what.to_owned();
+    let watch = std::thread::spawn(move || {
+        if over.recv_timeout(BOUND) == Err(mpsc::RecvTimeoutError::Timeout) {
+            // Past the capture of output, which an abort would lose.
+            let _ = writeln!(std::io::stderr(), "{what} hangs: no return in {BOUND:?}");
+            std::process::abort();
+        }
+    });
+    let result = call();
+    drop(done);
+    watch.join().expect("a watch");
+    result
+}
 
 /// GStreamer with the plugin of this build, once per process.
 pub fn init() {
@@ -62,9 +81,15 @@ impl Pipeline {
     }
 
     pub fn play(&self) {
-        self.pipeline
-            .set_state(gst::State::Playing)
-            .expect("PLAYING");
+        self.set_state(gst::State::Playing);
+    }
+
+    /// Asks for a state; does not wait for an asynchronous change.
+    pub fn set_state(&self, state: gst::State) {
+        bounded(&format!("the change to {state:?}"), || {
+            self.pipeline.set_state(state)
+        })
+        .expect("a state change");
     }
 
     pub fn state(&self) -> String {
@@ -182,14 +207,16 @@ impl Pipeline {
     /// Sets NULL and returns how long that took.
     pub fn stop(&self) -> Duration {
         let begin = Instant::now();
-        self.pipeline.set_state(gst::State::Null).expect("NULL");
+        self.set_state(gst::State::Null);
         begin.elapsed()
     }
 }
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
+        let _ = bounded("the change to Null", || {
+            self.pipeline.set_state(gst::State::Null)
+        });
     }
 }
 

@@ -16,7 +16,6 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-const MS: u64 = 1_000_000;
 /// Nanoseconds of a word.
 const WORD_NANOS: u64 = WORD * 62_500;
 /// No run may take longer than its audio and this.
@@ -220,6 +219,11 @@ impl World {
             self.session.end_of_stream(self.now);
             return;
         }
+        if !self.session.has_room() {
+            // A source that is held back goes on as soon as it may.
+            self.after(Duration::from_millis(10), Step::Audio);
+            return;
+        }
         let mut end = (self.pushed + self.schedule.buffer.as_millis() as u64 * 16).min(total);
         if let Some((at, _)) = self.schedule.hole {
             let hole = at.as_millis() as u64 * 16;
@@ -227,12 +231,11 @@ impl World {
                 end = hole;
             }
         }
-        let length = end - self.pushed;
-        let data: Vec<u8> = (self.pushed..self.pushed + length)
+        let data: Vec<u8> = (self.pushed..end)
             .flat_map(|sample| ((sample / WORD + 1) as u16 * STEP).to_le_bytes())
             .collect();
         let running_time = self.running_time(self.pushed);
-        let taken = self.session.push_audio(
+        self.session.push_audio(
             self.now,
             &Audio {
                 data: &data,
@@ -244,18 +247,10 @@ impl World {
                 duration: None,
                 speed: 1.0,
             },
-        ) as u64
-            / 2;
-        self.pushed += taken;
-        let next = self.running_time(self.pushed);
-        // A source that was held back goes on as soon as it may.
-        let due = Duration::from_nanos(next).saturating_sub(self.now);
-        let wait = if taken < length {
-            due.max(Duration::from_millis(10))
-        } else {
-            due
-        };
-        self.after(wait, Step::Audio);
+        );
+        self.pushed = end;
+        let next = Duration::from_nanos(self.running_time(end));
+        self.after(next.saturating_sub(self.now), Step::Audio);
     }
 
     /// Running time of a sample of the source.
@@ -547,7 +542,13 @@ impl World {
                 "{accounted} ns accounted for, {pushed} ns pushed: {stats:?}"
             ));
         }
-        let bound = self.schedule.buffer_duration.as_nanos() as u64 + 300 * MS;
+        let mut bound = self.schedule.buffer_duration + Duration::from_millis(300);
+        if !self.schedule.live {
+            // Where nothing is dropped, one buffer is taken whole, and silence in
+            // place of a hole before it.
+            bound += self.schedule.buffer + Duration::from_secs(1);
+        }
+        let bound = bound.as_nanos() as u64;
         if stats.audio_spooled > bound {
             return Err(format!("{} ns spooled, bound {bound}", stats.audio_spooled));
         }

@@ -65,16 +65,15 @@ impl Session {
         self.start_if_ready(now);
     }
 
-    /// Takes audio, or as much of it as there is room for. Returns the number
-    /// of bytes taken; fewer than given: try again with the rest when some has
-    /// left. (With the `Oldest` policy everything is always taken.)
-    pub fn push_audio(&mut self, now: Time, audio: &Audio) -> usize {
+    /// Takes audio, all of it: ask [`Session::has_room`] before, so that no more
+    /// than this one buffer is ever held beyond the bound.
+    pub fn push_audio(&mut self, now: Time, audio: &Audio) {
         let Some(format) = self.chunker.format().cloned() else {
-            return audio.data.len();
+            return;
         };
         if matches!(self.phase, Phase::Failed) {
             self.drop_audio(audio, &format);
-            return audio.data.len();
+            return;
         }
         match format.bytes_per_sample() {
             Some(width) => self.push_raw(now, audio, width),
@@ -82,54 +81,40 @@ impl Session {
         }
     }
 
-    fn push_raw(&mut self, now: Time, audio: &Audio, width: usize) -> usize {
+    fn push_raw(&mut self, now: Time, audio: &Audio, width: usize) {
         // A buffer is whole samples by its caps; a stray byte has no meaning.
-        let data = audio
+        let mut rest = audio
             .data
             .get(..audio.data.len() - audio.data.len() % width)
             .unwrap_or_default();
-        let mut taken = 0;
         self.continue_at(now, audio.instants, audio.speed);
-        while taken < data.len() {
-            if !self.reserve(self.chunker.chunk_nanos()) {
-                return taken;
-            }
-            let rest = data.get(taken..).unwrap_or_default();
-            let (count, chunk) = self.chunker.push_raw(now, rest);
-            taken += count;
+        while !rest.is_empty() {
+            self.make_room(self.chunker.chunk_nanos());
+            let (taken, chunk) = self.chunker.push_raw(now, rest);
+            rest = rest.get(taken..).unwrap_or_default();
             if let Some(chunk) = chunk {
                 self.spool_chunk(now, chunk);
             }
         }
-        audio.data.len()
     }
 
-    fn push_packet(&mut self, now: Time, audio: &Audio, format: &AudioFormat) -> usize {
+    fn push_packet(&mut self, now: Time, audio: &Audio, format: &AudioFormat) {
         let samples = audio.packet_samples(format);
-        if !self.reserve(samples_to_nanos(u64::from(samples), format.clock_rate())) {
-            return 0;
-        }
+        self.make_room(samples_to_nanos(u64::from(samples), format.clock_rate()));
         self.continue_at(now, audio.instants, audio.speed);
         for chunk in self.chunker.push_packet(audio.data, samples) {
             self.spool_chunk(now, chunk);
         }
-        audio.data.len()
     }
 
-    /// Makes room for a chunk or a packet that lasts `duration`, by the policy in force.
-    fn reserve(&mut self, duration: u64) -> bool {
-        loop {
-            if self.spool.make_room(duration) {
-                return true;
-            }
-            if !self.drops_oldest() {
-                self.refused = duration;
-                return false;
-            }
-            match self.spool.drop_oldest_unsent() {
-                Some(span) => self.lose(span, GapReason::BufferFull),
-                None => return true,
-            }
+    /// Makes room for a chunk or a packet that lasts `duration`, as far as the
+    /// policy in force allows.
+    fn make_room(&mut self, duration: u64) {
+        while !self.spool.make_room(duration)
+            && self.drops_oldest()
+            && let Some(span) = self.spool.drop_oldest_unsent()
+        {
+            self.lose(span, GapReason::BufferFull);
         }
     }
 
@@ -245,9 +230,7 @@ impl Session {
         let mut left = samples * width;
         let block = vec![silence; 4096.min(left)];
         while left > 0 {
-            if !self.reserve(self.chunker.chunk_nanos()) {
-                return;
-            }
+            self.make_room(self.chunker.chunk_nanos());
             let (count, chunk) = self
                 .chunker
                 .push_raw(now, block.get(..left.min(block.len())).unwrap_or_default());

@@ -105,8 +105,6 @@ pub struct Session {
     paced: bool,
     /// Whether upstream is live.
     live: bool,
-    /// How much room the audio needs that was refused last, in nanoseconds.
-    refused: u64,
     phase: Phase,
     /// As last told to the application.
     state: State,
@@ -169,7 +167,6 @@ impl Session {
         Self {
             paced: true,
             live: false,
-            refused: 0,
             phase: Phase::Idle,
             state: State::Idle,
             chunker: Chunker::new(config.chunk_duration),
@@ -239,11 +236,12 @@ impl Session {
         self.phase == Phase::Failed
     }
 
-    /// Whether [`Session::push_audio`] would take more of what it refused.
+    /// Whether there is room for more audio within the bound. Always, where the
+    /// oldest is dropped for the newest.
     pub fn has_room(&self) -> bool {
         self.drops_oldest()
             || matches!(self.phase, Phase::Failed)
-            || self.spool.has_room(self.refused)
+            || self.spool.has_room(self.chunker.chunk_nanos())
     }
 
     /// Whether [`Session::poll`] has something to give on a writable socket,
