@@ -134,6 +134,7 @@ impl Driver {
                 Some(Output::Binary(data)) => self.send(Message::Binary(data)),
                 Some(Output::Ping) => self.send(Message::Ping(tungstenite::Bytes::new())),
                 Some(Output::Close { code, reason }) => self.close_link(code, reason).await,
+                Some(Output::FetchHistory { .. }) => {}
                 Some(Output::Event(event)) => self.tell(*event),
             }
             // A socket that takes everything at once must not starve the others.

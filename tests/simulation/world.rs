@@ -434,6 +434,7 @@ impl World {
                 Output::Text(text) => self.send(Frame::Text(text))?,
                 Output::Binary(data) => self.send_audio(&data)?,
                 Output::Ping => self.send(Frame::Ping)?,
+                Output::FetchHistory { .. } => {}
                 Output::Event(event) => self.event(*event)?,
             }
         }

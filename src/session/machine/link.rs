@@ -76,6 +76,7 @@ impl Session {
                 self.liveness.pinged = None;
             }
             Input::Binary | Input::Ping => self.liveness.pinged = None,
+            Input::History(_) | Input::HistoryFailed(_) => {}
         }
     }
 

@@ -48,6 +48,10 @@ pub enum Input<'a> {
     Pong,
     /// The socket is gone, by a close frame or an error.
     Closed(Failure),
+    /// What [`Output::FetchHistory`] asked for: the body of the response.
+    History(&'a str),
+    /// It could not be had.
+    HistoryFailed(Failure),
 }
 
 /// What the owner of the socket is to do.
@@ -70,6 +74,12 @@ pub enum Output {
     },
     /// Drop the socket (or the dial) as it is.
     Abort,
+    /// Get the messages of a conversation from the Conversation API. The last
+    /// one asked for counts; a failure does no harm.
+    FetchHistory {
+        /// Whose messages.
+        conversation_id: Arc<str>,
+    },
     /// Tell the application.
     Event(Box<Event>),
 }
