@@ -22,6 +22,11 @@ use std::time::Duration;
 
 /// Finals whose messages may still come.
 const MAX_FINALS: usize = 64;
+/// How much audio may be finalised behind a final whose message has not come
+/// before it is not waited for any more, in nanoseconds.
+const MAX_OWED: u64 = 10_000_000_000;
+/// Silence sent again in front of a word, so that it is heard from its beginning.
+const LEAD: u64 = 500_000_000;
 /// Messages and insights that may still be referred to.
 const MAX_MESSAGES: usize = 256;
 
@@ -41,6 +46,8 @@ pub struct Heard {
 /// A message with its place.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Said {
+    /// What to show, where that is less than its text: a part of it was delivered before.
+    pub text: Option<String>,
     /// The utterance it was cut from.
     pub utterance_id: Option<String>,
     /// Where it was said.
@@ -55,14 +62,16 @@ struct Final {
     words: Vec<FinalWord>,
     /// Words before this one have been found in messages.
     next: usize,
+    /// Where a replay has to begin for the service to say its message again.
+    from: Position,
+    /// Whether a later final had its message first: this one has none.
+    passed_over: bool,
 }
 
 #[derive(Debug)]
 struct FinalWord {
     key: String,
     span: Range<Position>,
-    /// Whether an earlier final had delivered it.
-    repeated: bool,
 }
 
 #[derive(Debug)]
@@ -78,6 +87,11 @@ struct Known {
 pub struct Delivery {
     /// Everything before this was delivered in finals.
     delivered: Position,
+    /// Everything before this was delivered in messages.
+    said: Position,
+    /// Whether this service sends messages. Taken for granted until it has sent
+    /// two finals and no message.
+    sends_messages: bool,
     utterance: u64,
     finals: VecDeque<Final>,
     known: VecDeque<Known>,
@@ -91,6 +105,8 @@ impl Default for Delivery {
     fn default() -> Self {
         Self {
             delivered: 0,
+            said: 0,
+            sends_messages: true,
             utterance: 1,
             finals: VecDeque::new(),
             known: VecDeque::new(),
@@ -108,6 +124,11 @@ fn key(word: &str) -> String {
         .collect()
 }
 
+fn joined(words: &[(String, Range<Position>)]) -> String {
+    let words: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
+    words.join(" ")
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -120,6 +141,21 @@ impl Delivery {
     /// Everything before this was delivered in finals.
     pub fn delivered(&self) -> Position {
         self.delivered
+    }
+
+    /// Everything before this was delivered in finals and in messages too, as
+    /// far as messages come: a replay need not begin earlier.
+    pub fn settled(&self) -> Position {
+        let owed = self.finals.iter().find(|record| {
+            let open = record.words.get(record.next..).unwrap_or_default();
+            !record.passed_over
+                && record.from + MAX_OWED > self.delivered
+                && open.iter().any(|word| middle(&word.span) >= self.said)
+        });
+        match owed {
+            Some(record) if self.sends_messages => record.from,
+            _ => self.delivered,
+        }
     }
 
     /// A new start: the service's clocks begin anew.
@@ -148,6 +184,14 @@ impl Delivery {
             if result.text.is_empty() {
                 return None;
             }
+            let known = spans.len();
+            let mut spans = spans;
+            spans.retain(|(_, span)| middle(span) >= self.delivered);
+            let text = match spans.len() {
+                0 if known > 0 => return None,
+                fresh if fresh < known => joined(&spans),
+                _ => result.text.clone(),
+            };
             let span = match (spans.first(), spans.last()) {
                 (Some(first), Some(last)) => first.1.start..last.1.end,
                 _ => {
@@ -158,7 +202,7 @@ impl Delivery {
             };
             return Some(Heard {
                 utterance_id,
-                text: result.text.clone(),
+                text,
                 span,
                 words: spans,
             });
@@ -174,10 +218,11 @@ impl Delivery {
                 .map(|(word, span)| FinalWord {
                     key: key(word),
                     span: span.clone(),
-                    repeated: repeated(span),
                 })
                 .collect(),
             next: 0,
+            from: self.replay_start(&spans),
+            passed_over: false,
         };
         let fresh: Vec<_> = spans
             .iter()
@@ -192,11 +237,7 @@ impl Delivery {
         let text = if fresh.len() == spans.len() {
             result.text.clone()
         } else {
-            fresh
-                .iter()
-                .map(|(word, _)| word.as_str())
-                .collect::<Vec<_>>()
-                .join(" ")
+            joined(&fresh)
         };
         Some(Heard {
             utterance_id,
@@ -204,6 +245,17 @@ impl Delivery {
             span,
             words: fresh,
         })
+    }
+
+    /// Where a replay has to begin for these words to be finalised again: in the
+    /// silence before them.
+    fn replay_start(&self, words: &[(String, Range<Position>)]) -> Position {
+        let first = words.first().map_or(self.delivered, |word| word.1.start);
+        let ends = self.finals.iter().rev();
+        let before = ends
+            .filter_map(|record| Some(record.words.last()?.span.end))
+            .find(|end| *end <= first);
+        before.unwrap_or(0).max(first.saturating_sub(LEAD))
     }
 
     /// What the service was given and has not finalised.
@@ -232,10 +284,11 @@ impl Delivery {
                 .map(|word| FinalWord {
                     key: key(word),
                     span: span.clone(),
-                    repeated: false,
                 })
                 .collect(),
             next: 0,
+            from: span.start,
+            passed_over: false,
         });
         self.delivered = self.delivered.max(span.end);
         self.utterance += 1;
@@ -248,6 +301,8 @@ impl Delivery {
     }
 
     fn remember(&mut self, record: Final) {
+        // The second final, and no message for the first.
+        self.sends_messages &= self.finals.is_empty() || self.said > 0;
         if self.finals.len() == MAX_FINALS {
             self.finals.pop_front();
         }
@@ -262,6 +317,7 @@ impl Delivery {
             return None;
         }
         let own = self.is_own(message.from.as_ref());
+        self.sends_messages |= own;
         let (said, repeated) = match own.then(|| self.match_final(message)).flatten() {
             Some(found) => found,
             None => (self.place_by_clock(message, generation, own), false),
@@ -291,36 +347,46 @@ impl Delivery {
         if keys.is_empty() {
             return None;
         }
-        for record in &mut self.finals {
-            let open = record.words.get(record.next..)?;
-            let Some(skip) = open
-                .windows(keys.len())
-                .position(|window| window.iter().map(|w| &w.key).eq(keys.iter()))
-            else {
-                continue;
-            };
-            let from = record.next + skip;
-            let found = record.words.get(from..from + keys.len())?;
-            let (first, last) = (found.first()?, found.last()?);
-            let span = first.span.start..last.span.end;
-            let repeated = found.iter().all(|w| w.repeated);
-            let words = spellings
-                .iter()
-                .zip(found)
-                .map(|(word, place)| ((*word).to_owned(), place.span.clone()))
-                .collect();
-            record.next = from + keys.len();
-            if let (Some(wall), Ok(start)) = (message.start_time, i64::try_from(span.start)) {
-                self.wall_zero = Some(wall.saturating_sub(start));
-            }
-            let said = Said {
-                utterance_id: Some(record.utterance_id.clone()),
-                span: Some(span),
-                words,
-            };
-            return Some((said, repeated));
+        let (index, from) = self.find_words(&keys)?;
+        let to = from + keys.len();
+        let record = self.finals.get_mut(index)?;
+        let found = record.words.get(from..to)?;
+        let (first, last) = (found.first()?, found.last()?);
+        let end = last.span.end;
+        if let (Some(wall), Ok(start)) = (message.start_time, i64::try_from(first.span.start)) {
+            self.wall_zero = Some(wall.saturating_sub(start));
         }
-        None
+        let delivered = self.said;
+        let mut words: Vec<_> = spellings
+            .iter()
+            .zip(found)
+            .map(|(word, place)| ((*word).to_owned(), place.span.clone()))
+            .collect();
+        words.retain(|(_, span)| middle(span) >= delivered);
+        let start = words.first().map_or(first.span.start, |word| word.1.start);
+        let said = Said {
+            text: (words.len() < keys.len()).then(|| joined(&words)),
+            utterance_id: Some(record.utterance_id.clone()),
+            span: Some(start..end),
+            words,
+        };
+        record.next = to;
+        self.said = self.said.max(end);
+        let before = self.finals.iter_mut().take(index);
+        before.for_each(|record| record.passed_over = true);
+        let repeated = said.words.is_empty();
+        Some((said, repeated))
+    }
+
+    /// Which final has these words next, and from which of its words on.
+    fn find_words(&self, keys: &[String]) -> Option<(usize, usize)> {
+        self.finals.iter().enumerate().find_map(|(index, record)| {
+            let open = record.words.get(record.next..)?;
+            let skip = open
+                .windows(keys.len())
+                .position(|window| window.iter().map(|w| &w.key).eq(keys.iter()))?;
+            Some((index, record.next + skip))
+        })
     }
 
     /// Places the message by the service's wall clock, or in the first start
@@ -343,6 +409,7 @@ impl Delivery {
             Some(from..from.saturating_add(length))
         };
         Said {
+            text: None,
             utterance_id: None,
             span: place(
                 message.start_time,

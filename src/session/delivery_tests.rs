@@ -205,6 +205,50 @@ fn another_speakers_message_is_placed_by_the_wall_clock() {
 }
 
 #[test]
+fn of_a_message_only_the_words_are_told_that_no_message_had() {
+    let mut delivery = Delivery::default();
+    delivery.heard(&result("one two", 0), &given(1, 0, 5000));
+    delivery.said(&message("a", "one two", "me", 0), &given(1, 0, 5000));
+    let replay = given(2, 200, 5000);
+    delivery.heard(&result("two three", 0), &replay).unwrap();
+    let said = delivery
+        .said(&message("b", "two three", "me", 0), &replay)
+        .unwrap();
+    assert_eq!(said.text.as_deref(), Some("three"));
+    assert_eq!(said.span, Some(400 * MS..600 * MS));
+    assert_eq!(said.words.len(), 1);
+}
+
+#[test]
+fn a_message_that_was_lost_with_the_link_comes_with_the_replay() {
+    let mut delivery = Delivery::default();
+    delivery.heard(&result("one", 0), &given(1, 0, 5000));
+    delivery.said(&message("a", "one", "me", 0), &given(1, 0, 5000));
+    assert_eq!(delivery.settled(), 200 * MS);
+    delivery.heard(&result("two", 1000), &given(1, 0, 5000));
+    assert_eq!(delivery.settled(), 500 * MS, "in the silence before it");
+    let replay = given(2, 500, 5000);
+    assert_eq!(delivery.heard(&result("two", 500), &replay), None);
+    let said = delivery.said(&message("b", "two", "me", 0), &replay);
+    assert_eq!(said.unwrap().span, Some(1000 * MS..1200 * MS));
+    assert_eq!(delivery.settled(), 1200 * MS);
+}
+
+#[test]
+fn an_interim_says_only_what_no_final_has_said() {
+    let mut delivery = Delivery::default();
+    delivery.heard(&result("one two", 0), &given(1, 0, 5000));
+    let interim = |text: &str| RecognitionResult {
+        is_final: false,
+        ..result(text, 0)
+    };
+    let replay = given(2, 200, 5000);
+    assert_eq!(delivery.heard(&interim("two"), &replay), None);
+    let heard = delivery.heard(&interim("two three"), &replay).unwrap();
+    assert_eq!(heard.text, "three");
+}
+
+#[test]
 fn interims_share_the_id_of_the_final_that_ends_them() {
     let (mut delivery, generation) = (Delivery::default(), given(1, 0, 9000));
     let interim = RecognitionResult {

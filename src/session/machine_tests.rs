@@ -211,6 +211,13 @@ fn final_of(words: &[(&str, u64, u64)]) -> String {
     .to_string()
 }
 
+/// The message that follows finals of these words.
+fn message_of(id: &str, words: &str) -> String {
+    format!(
+        r#"{{"type":"message_response","messages":[{{"id":"{id}","payload":{{"content":"{words}"}}}}]}}"#
+    )
+}
+
 fn named(kind: &str, id: &str) -> String {
     json!({"type":"message","message":{"type":kind,"data":{"conversationId":id}}}).to_string()
 }
@@ -530,6 +537,7 @@ fn a_lost_socket_is_rejoined_and_unfinalised_audio_is_sent_again() {
     rig.text(&named("conversation_created", "42"));
     rig.speak(3000);
     rig.text(&final_of(&[("one", 200, 950)]));
+    rig.text(&message_of("m1", "One."));
     rig.lose();
     assert_eq!(rig.session.state(), State::Reconnecting);
     rig.speak(1000);
@@ -561,6 +569,93 @@ fn a_lost_socket_is_rejoined_and_unfinalised_audio_is_sent_again() {
     )));
     assert_eq!(rig.session.stats(rig.now).audio_replayed, 2100 * MS);
     rig.accounts_for_everything();
+}
+
+impl Rig {
+    /// Loses the socket, rejoins, and tells where the replay begins, in milliseconds.
+    fn replay_begins_at(&mut self) -> i16 {
+        self.lose();
+        self.sent.clear();
+        self.pass(Duration::from_secs(3));
+        self.input(Input::Connected);
+        self.text(LISTENING);
+        let first = self.heard().first().copied();
+        first.map_or(-1, |sample| sample / 16)
+    }
+
+    fn messages(&self) -> Vec<String> {
+        let texts = self.events.iter().filter_map(|event| match &event.kind {
+            EventKind::Message { text, .. } => Some(text.clone()),
+            _ => None,
+        });
+        texts.collect()
+    }
+}
+
+#[test]
+fn audio_is_kept_until_its_message_has_come_too() {
+    let mut rig = Rig::listening();
+    rig.speak(2000);
+    rig.text(&final_of(&[("one", 900, 1100)]));
+    rig.text(&message_of("m1", "One."));
+    rig.text(&final_of(&[("two", 1750, 1900)]));
+    // Back to the silence before the word, in whole chunks.
+    assert_eq!(rig.replay_begins_at(), 1200);
+    rig.text(&final_of(&[("two", 550, 700)]));
+    rig.text(&message_of("m2", "Two."));
+    assert_eq!(rig.finals().len(), 2, "the final had come before");
+    assert_eq!(rig.messages(), ["One.", "Two."]);
+    assert_eq!(rig.replay_begins_at(), 1900);
+}
+
+#[test]
+fn a_final_that_will_have_no_message_does_not_keep_its_audio() {
+    // A service that sends no messages at all.
+    let mut rig = Rig::listening();
+    rig.speak(2000);
+    rig.text(&final_of(&[("one", 100, 400)]));
+    rig.text(&final_of(&[("two", 900, 1100)]));
+    assert_eq!(rig.replay_begins_at(), 1100);
+    // One that sends none for this final: the next one's came first.
+    let mut rig = Rig::listening();
+    rig.speak(2000);
+    rig.text(&final_of(&[("one", 100, 400)]));
+    rig.text(&final_of(&[("two", 900, 1100)]));
+    rig.text(&message_of("m2", "Two."));
+    assert_eq!(rig.replay_begins_at(), 1100);
+    // One that owes it for too long.
+    let mut rig = Rig::listening();
+    rig.speak(2000);
+    rig.text(&final_of(&[("one", 100, 400)]));
+    rig.text(&message_of("m1", "One."));
+    rig.text(&final_of(&[("two", 900, 1100)]));
+    rig.speak(20_000);
+    rig.text(&final_of(&[("three", 12_000, 12_100)]));
+    rig.text(&final_of(&[("four", 21_050, 21_900)]));
+    rig.lose();
+    assert!(rig.session.stats(rig.now).audio_finalised >= 21_900 * MS);
+}
+
+#[test]
+fn a_message_owed_when_the_stream_ends_is_asked_for_again() {
+    let mut rig = Rig::listening();
+    rig.speak(1000);
+    rig.text(&final_of(&[("one", 100, 400)]));
+    rig.text(&message_of("m1", "One."));
+    rig.session.end_of_stream(rig.now);
+    rig.pump();
+    rig.text(&final_of(&[("two", 600, 990)]));
+    rig.lose();
+    assert_eq!(rig.drained(), None);
+    rig.pass(Duration::from_millis(500));
+    rig.input(Input::Connected);
+    rig.text(LISTENING);
+    rig.text(&final_of(&[("two", 200, 590)]));
+    rig.text(&message_of("m2", "Two."));
+    rig.text(STOPPED);
+    rig.text(COMPLETED);
+    assert_eq!(rig.messages(), ["One.", "Two."]);
+    assert_eq!(rig.drained(), Some((true, 0)));
 }
 
 #[test]

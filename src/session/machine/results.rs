@@ -166,14 +166,14 @@ impl Session {
         self.emit(kind, Some(placement), Some(result.json));
     }
 
-    /// What was delivered in finals needs no replay.
+    /// What was delivered in finals, and in messages, needs no replay.
     fn acknowledge(&mut self) {
         let delivered = self.delivery.delivered();
         // A position counts what was dropped too.
         let never_sent = self.spool.sent().saturating_sub(self.stats.audio_sent);
         let finalised = delivered.saturating_sub(never_sent);
         self.stats.audio_finalised = self.stats.audio_finalised.max(finalised);
-        self.spool.acknowledge(delivered);
+        self.spool.acknowledge(delivered, self.delivery.settled());
         self.timeline.prune(delivered);
     }
 
@@ -203,7 +203,9 @@ impl Session {
     }
 
     fn message(&mut self, now: Time, message: Message) {
-        let Some(said) = self.delivery.said(&message, &self.generation) else {
+        let said = self.delivery.said(&message, &self.generation);
+        self.acknowledge();
+        let Some(said) = said else {
             return;
         };
         self.progress(now);
@@ -211,8 +213,8 @@ impl Session {
         let placement = self.place_opt(now, said.span);
         let kind = EventKind::Message {
             id: message.id,
-            text: message.text,
-            original_text: message.original_text,
+            original_text: message.original_text.filter(|_| said.text.is_none()),
+            text: said.text.unwrap_or(message.text),
             utterance_id: said.utterance_id,
             speaker: message.from,
             words: self.place_words(&said.words),
@@ -252,7 +254,7 @@ impl Session {
 
     fn topic(&mut self, now: Time, topic: Topic) {
         let message_id = topic.message_ids.last().map(String::as_str);
-        let Some(span) = self.delivery.referring(message_id) else {
+        let Some(span) = self.delivery.insight(topic.id.as_deref(), message_id) else {
             return;
         };
         self.progress(now);
