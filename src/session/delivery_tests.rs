@@ -20,6 +20,7 @@ fn given(number: u64, from_ms: u64, to_ms: u64) -> Generation {
         format: Arc::new(AudioFormat::new(wire)),
         entry: true,
         audible: true,
+        loud: true,
     });
     generation
 }

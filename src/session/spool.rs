@@ -242,6 +242,7 @@ mod tests {
             format: Arc::new(AudioFormat::new(wire)),
             entry: true,
             audible: true,
+            loud: true,
         }
     }
 

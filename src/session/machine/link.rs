@@ -145,6 +145,7 @@ impl Session {
         };
         self.generation = self.generation.next();
         self.delivery.begin_generation();
+        self.stall.answered();
         self.conversation_told = false;
         self.header = Some(format.header.clone()).filter(|h| !h.is_empty());
         self.wire_format = Some(format);
@@ -265,7 +266,7 @@ impl Session {
     }
 
     /// Drops the socket as it is, for `failure`.
-    fn cut(&mut self, now: Time, failure: Failure) {
+    pub(super) fn cut(&mut self, now: Time, failure: Failure) {
         self.actions.push_back(Output::Abort);
         self.lost(now, failure);
     }

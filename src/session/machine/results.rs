@@ -12,6 +12,19 @@ use crate::protocol::response::{
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Whether it is about what was heard.
+fn says_something(message: &ServerMessage) -> bool {
+    matches!(
+        message,
+        ServerMessage::RecognitionResult(_)
+            | ServerMessage::MessageResponse { .. }
+            | ServerMessage::InsightResponse { .. }
+            | ServerMessage::TopicResponse { .. }
+            | ServerMessage::TrackerResponse { .. }
+            | ServerMessage::EntityResponse { .. }
+    )
+}
+
 impl Session {
     pub(super) fn handle_text(&mut self, now: Time, text: &str) {
         let message = match ServerMessage::parse(text) {
@@ -34,6 +47,9 @@ impl Session {
                 return;
             }
         };
+        if says_something(&message) {
+            self.stall.answered();
+        }
         match message {
             ServerMessage::StartedListening => self.listening(now),
             ServerMessage::ConversationCreated { conversation_id } => {
