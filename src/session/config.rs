@@ -56,6 +56,8 @@ pub struct SessionConfig {
     pub stall_timeout: Duration,
     /// What to do then.
     pub stall_action: StallAction,
+    /// Whether, after a reconnect, messages that were missed are asked for.
+    pub history_recovery: bool,
     /// At the end of the stream: how long to go without any progress.
     pub drain_timeout: Duration,
     /// Seed of the back-off's jitter.
@@ -79,6 +81,7 @@ impl SessionConfig {
             reconnect_timeout: Duration::ZERO,
             stall_timeout: Duration::from_secs(30),
             stall_action: StallAction::Report,
+            history_recovery: false,
             drain_timeout: Duration::from_secs(10),
             seed: 0,
         }

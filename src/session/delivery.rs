@@ -25,6 +25,8 @@ const MAX_FINALS: usize = 64;
 /// How much audio may be finalised behind a final whose message has not come
 /// before it is not waited for any more, in nanoseconds.
 const MAX_OWED: u64 = 10_000_000_000;
+/// Wall-clock times are printed in milliseconds, rounded by whoever prints them.
+const SAME_TIME: u64 = 1_000_000;
 /// Silence sent again in front of a word, so that it is heard from its beginning.
 const LEAD: u64 = 500_000_000;
 /// Messages and insights that may still be referred to.
@@ -76,10 +78,32 @@ struct FinalWord {
 
 #[derive(Debug)]
 struct Known {
-    id: String,
+    id: Option<String>,
     span: Option<Range<Position>>,
     /// Whether it repeats what was delivered before.
     repeated: bool,
+    /// Who said it and when, by the service's wall clock.
+    said: Option<(Option<Speaker>, i64)>,
+}
+
+impl Known {
+    /// Whether this is the same message, whatever its id: the Conversation API
+    /// has ids of its own.
+    fn was_said(&self, by: Option<&Speaker>, at: i64) -> bool {
+        self.said.as_ref().is_some_and(|(speaker, start)| {
+            start.abs_diff(at) <= SAME_TIME
+                && (speaker.as_ref().zip(by)).is_none_or(|(a, b)| same_speaker(a, b))
+        })
+    }
+}
+
+/// Whether two may be one: as far as both say who they are.
+fn same_speaker(a: &Speaker, b: &Speaker) -> bool {
+    let same = |a: &Option<String>, b: &Option<String>| Some(a.as_ref()? == b.as_ref()?);
+    same(&a.user_id, &b.user_id)
+        .or_else(|| same(&a.id, &b.id))
+        .or_else(|| same(&a.name, &b.name))
+        .unwrap_or(true)
 }
 
 /// What has been delivered, and where it stood.
@@ -95,10 +119,14 @@ pub struct Delivery {
     utterance: u64,
     finals: VecDeque<Final>,
     known: VecDeque<Known>,
-    /// How the service calls our speaker.
-    own_id: Option<String>,
+    /// Who the service takes us for.
+    own: Option<Speaker>,
     /// Wall clock of the service at position zero, in nanoseconds.
     wall_zero: Option<i64>,
+    /// The same in an earlier start, for what was said then.
+    wall_zero_before: Option<i64>,
+    /// Wall clock of the latest message that is no longer known.
+    forgotten: Option<i64>,
 }
 
 impl Default for Delivery {
@@ -110,8 +138,10 @@ impl Default for Delivery {
             utterance: 1,
             finals: VecDeque::new(),
             known: VecDeque::new(),
-            own_id: None,
+            own: None,
             wall_zero: None,
+            wall_zero_before: None,
+            forgotten: None,
         }
     }
 }
@@ -131,6 +161,42 @@ fn joined(words: &[(String, Range<Position>)]) -> String {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Places the message by the wall clock, which read `zero` at position zero;
+/// where it has no such times, by `offset`.
+fn placed(
+    message: &Message,
+    zero: Option<i64>,
+    offset: impl Fn(Option<Duration>) -> Option<Position>,
+) -> Said {
+    let wall = |time: Option<i64>| u64::try_from(time?.saturating_sub(zero?)).ok();
+    let place = |start, end: Option<i64>, time_offset, duration: Option<Duration>| {
+        let from = wall(start).or_else(|| offset(time_offset))?;
+        let length = match (start, end) {
+            (Some(start), Some(end)) => u64::try_from(end.saturating_sub(start)).unwrap_or(0),
+            _ => duration.map(nanos).unwrap_or(0),
+        };
+        Some(from..from.saturating_add(length))
+    };
+    Said {
+        text: None,
+        utterance_id: None,
+        span: place(
+            message.start_time,
+            message.end_time,
+            message.time_offset,
+            message.duration,
+        ),
+        words: message
+            .words
+            .iter()
+            .filter_map(|w| {
+                let span = place(w.start_time, w.end_time, w.time_offset, w.duration)?;
+                Some((w.word.clone(), span))
+            })
+            .collect(),
+    }
 }
 
 fn middle(span: &Range<Position>) -> Position {
@@ -160,15 +226,13 @@ impl Delivery {
 
     /// A new start: the service's clocks begin anew.
     pub fn begin_generation(&mut self) {
-        self.wall_zero = None;
+        self.wall_zero_before = self.wall_zero.take().or(self.wall_zero_before);
     }
 
     /// A live result. `None`: it is not for this place, or was delivered before.
     pub fn heard(&mut self, result: &RecognitionResult, generation: &Generation) -> Option<Heard> {
-        if let Some(id) = result.user.as_ref().and_then(|user| user.id.as_ref())
-            && self.own_id.as_ref() != Some(id)
-        {
-            self.own_id = Some(id.clone());
+        if result.user.is_some() && self.own != result.user {
+            self.own.clone_from(&result.user);
         }
         let spans: Vec<(String, Range<Position>)> = result
             .words
@@ -311,29 +375,52 @@ impl Delivery {
 
     /// A message. `None`: it was delivered before.
     pub fn said(&mut self, message: &Message, generation: &Generation) -> Option<Said> {
-        if let Some(id) = &message.id
-            && self.known.iter().any(|known| known.id == *id)
-        {
+        if message.id.is_some() && self.known.iter().any(|known| known.id == message.id) {
             return None;
         }
         let own = self.is_own(message.from.as_ref());
+        let by = message.from.as_ref();
+        if let Some(at) = message.start_time.filter(|_| !own)
+            && self.known.iter().any(|known| known.was_said(by, at))
+        {
+            return None;
+        }
         self.sends_messages |= own;
         let (said, repeated) = match own.then(|| self.match_final(message)).flatten() {
             Some(found) => found,
             None => (self.place_by_clock(message, generation, own), false),
         };
-        if let Some(id) = &message.id {
-            self.know(id.clone(), said.span.clone(), repeated);
-        }
+        self.know_message(message, said.span.clone(), repeated);
         (!repeated).then_some(said)
     }
 
     /// Whether it can be our own speaker's.
     fn is_own(&self, from: Option<&Speaker>) -> bool {
-        match (from.and_then(|speaker| speaker.id.as_ref()), &self.own_id) {
-            (Some(theirs), Some(own)) => theirs == own,
-            _ => true,
+        from.zip(self.own.as_ref())
+            .is_none_or(|(theirs, own)| same_speaker(theirs, own))
+    }
+
+    /// A message of the conversation's history, after a reconnect whose replay
+    /// begins at `replay`. `None`: it was delivered before, or will come with the
+    /// replay, or it was said before our time.
+    pub fn recall(&mut self, message: &Message, replay: Position) -> Option<Said> {
+        let at = message.start_time?;
+        let by = message.from.as_ref();
+        if self.forgotten.is_some_and(|forgotten| at <= forgotten)
+            || self.known.iter().any(|known| known.was_said(by, at))
+        {
+            return None;
         }
+        let said = placed(message, Some(self.wall_zero_before?), |_| None);
+        let span = said.span.clone()?;
+        if self.is_own(by) {
+            if middle(&span) < self.said || middle(&span) >= replay {
+                return None;
+            }
+            self.said = span.end;
+        }
+        self.know_message(message, Some(span), false);
+        Some(said)
     }
 
     /// Finds the words of the message in the finals that wait for theirs.
@@ -392,53 +479,40 @@ impl Delivery {
     /// Places the message by the service's wall clock, or in the first start
     /// by the time since the conversation began.
     fn place_by_clock(&self, message: &Message, generation: &Generation, own: bool) -> Said {
-        let wall = |time: Option<i64>| {
-            let position = time?.saturating_sub(self.wall_zero?);
-            u64::try_from(position).ok()
-        };
-        let offset = |time: Option<Duration>| {
+        placed(message, self.wall_zero, |time| {
             let time = time.filter(|_| own && generation.number == 1)?;
             generation.position(nanos(time))
-        };
-        let place = |start, end: Option<i64>, time_offset, duration: Option<Duration>| {
-            let from = wall(start).or_else(|| offset(time_offset))?;
-            let length = match (start, end) {
-                (Some(start), Some(end)) => u64::try_from(end.saturating_sub(start)).unwrap_or(0),
-                _ => duration.map(nanos).unwrap_or(0),
-            };
-            Some(from..from.saturating_add(length))
-        };
-        Said {
-            text: None,
-            utterance_id: None,
-            span: place(
-                message.start_time,
-                message.end_time,
-                message.time_offset,
-                message.duration,
-            ),
-            words: message
-                .words
-                .iter()
-                .filter_map(|w| {
-                    let span = place(w.start_time, w.end_time, w.time_offset, w.duration)?;
-                    Some((w.word.clone(), span))
-                })
-                .collect(),
-        }
+        })
     }
 
-    fn know(&mut self, id: String, span: Option<Range<Position>>, repeated: bool) {
+    fn know_message(&mut self, message: &Message, span: Option<Range<Position>>, repeated: bool) {
+        let said = message.start_time.map(|at| (message.from.clone(), at));
+        self.know(Known {
+            id: message.id.clone(),
+            span,
+            repeated,
+            said,
+        });
+    }
+
+    fn know(&mut self, known: Known) {
         if self.known.len() == MAX_MESSAGES {
-            self.known.pop_front();
+            let oldest = self.known.pop_front();
+            let at = oldest.and_then(|oldest| oldest.said).map(|(_, at)| at);
+            self.forgotten = self.forgotten.max(at);
         }
-        self.known.push_back(Known { id, span, repeated });
+        self.known.push_back(known);
     }
 
     /// Something that refers to a message: where that stands. `None`: the
     /// message repeats what was delivered before, and so does this.
     pub fn referring(&self, message_id: Option<&str>) -> Option<Option<Range<Position>>> {
-        let known = message_id.and_then(|id| self.known.iter().rev().find(|k| k.id == id));
+        let known = message_id.and_then(|id| {
+            self.known
+                .iter()
+                .rev()
+                .find(|k| k.id.as_deref() == Some(id))
+        });
         match known {
             Some(known) if known.repeated => None,
             Some(known) => Some(known.span.clone()),
@@ -454,10 +528,19 @@ impl Delivery {
     ) -> Option<Option<Range<Position>>> {
         let span = self.referring(message_id)?;
         if let Some(id) = id.filter(|id| Some(*id) != message_id) {
-            if self.known.iter().any(|known| known.id == id) {
+            if self
+                .known
+                .iter()
+                .any(|known| known.id.as_deref() == Some(id))
+            {
                 return None;
             }
-            self.know(id.to_owned(), span.clone(), false);
+            self.know(Known {
+                id: Some(id.to_owned()),
+                span: span.clone(),
+                repeated: false,
+                said: None,
+            });
         }
         Some(span)
     }

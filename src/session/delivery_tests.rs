@@ -235,6 +235,76 @@ fn a_message_that_was_lost_with_the_link_comes_with_the_replay() {
     assert_eq!(delivery.settled(), 1200 * MS);
 }
 
+/// Wall clock at position zero of the first start.
+const WALL: i64 = 1_700_000_000_000_000_000;
+
+/// Said at `at_ms` of the first start, of which the service has told "hello" at one second.
+fn remembered(id: &str, text: &str, from: &str, at_ms: i64) -> Message {
+    message(id, text, from, WALL + at_ms * MS as i64)
+}
+
+/// A delivery that lost its link after "hello".
+fn after_an_outage() -> Delivery {
+    let mut delivery = Delivery::default();
+    let first = given(1, 0, 9000);
+    let mut hello = result("hello", 1000);
+    hello.user = Some(Speaker {
+        id: Some("me".into()),
+        ..Speaker::default()
+    });
+    delivery.heard(&hello, &first).unwrap();
+    let said = delivery.said(&remembered("a", "hello", "me", 1000), &first);
+    said.unwrap();
+    let early = remembered("b", "early", "other", 2000);
+    delivery.said(&early, &first).unwrap();
+    delivery.begin_generation();
+    delivery
+}
+
+#[test]
+fn of_the_history_only_what_was_missed_is_told_whatever_its_ids() {
+    let mut delivery = after_an_outage();
+    let replay = 1200 * MS; // everything of ours that was not finalised
+    let mut recall = |message: Message| delivery.recall(&message, replay);
+    assert_eq!(recall(remembered("1", "hello", "me", 1000)), None);
+    assert_eq!(recall(remembered("2", "early", "other", 2000)), None);
+    // Ours, but the replay will say it again.
+    assert_eq!(recall(remembered("3", "mine", "me", 3000)), None);
+    let missed = recall(remembered("4", "theirs", "other", 4000)).unwrap();
+    assert_eq!(missed.span, Some(4000 * MS..4400 * MS));
+    // Two may speak at once.
+    assert!(recall(remembered("5", "third", "third", 4000)).is_some());
+    assert_eq!(recall(remembered("6", "theirs", "other", 4000)), None);
+    let live = remembered("7", "theirs", "other", 4000);
+    assert_eq!(delivery.said(&live, &given(2, 1200, 9000)), None);
+}
+
+#[test]
+fn the_history_fills_what_no_replay_can() {
+    let mut delivery = after_an_outage();
+    let replay = 5000 * MS; // the buffer was too short
+    let mut recall = |message: Message| delivery.recall(&message, replay);
+    let missed = recall(remembered("1", "mine", "me", 3000)).unwrap();
+    assert_eq!(missed.span, Some(3000 * MS..3400 * MS));
+    assert_eq!(recall(remembered("2", "mine", "me", 3000)), None);
+    assert_eq!(recall(remembered("3", "again", "me", 6000)), None);
+}
+
+#[test]
+fn of_the_history_nothing_is_told_from_before_our_time() {
+    let mut delivery = after_an_outage();
+    let before = remembered("1", "long ago", "other", -60_000);
+    assert_eq!(delivery.recall(&before, 0), None);
+    // Nor what has come, and is too long ago to be known.
+    let second = given(2, 0, 9000);
+    for n in 0..1000 {
+        let message = remembered(&format!("m{n}"), "x", "other", 3000 + n);
+        delivery.said(&message, &second);
+    }
+    let known = remembered("2", "x", "other", 3000);
+    assert_eq!(delivery.recall(&known, 0), None);
+}
+
 #[test]
 fn an_interim_says_only_what_no_final_has_said() {
     let mut delivery = Delivery::default();

@@ -758,6 +758,49 @@ fn of_compressed_audio_only_packets_that_say_something_count_for_a_stall() {
 }
 
 #[test]
+fn c38_what_was_missed_in_an_outage_is_asked_for_and_told_once() {
+    let history = r#"{"messages":[
+        {"id":"1","text":"One.","startTime":"2026-01-01T00:00:00.200Z","endTime":"2026-01-01T00:00:00.900Z"},
+        {"id":"2","text":"Theirs.","from":{"email":"other@example.org"},
+         "startTime":"2026-01-01T00:00:03.000Z","endTime":"2026-01-01T00:00:03.500Z"}]}"#;
+    let mut rig = Rig::listening_with(|config| config.history_recovery = true);
+    rig.text(&named("conversation_created", "42"));
+    rig.speak(3000);
+    let user = r#""user":{"userId":"me@example.org"},"type":"recognition_result""#;
+    let heard = final_of(&[("one", 200, 900)]);
+    rig.text(&heard.replace(r#""type":"recognition_result""#, user));
+    rig.text(
+        r#"{"type":"message_response","messages":[{"id":"m1","from":{"userId":"me@example.org"},
+            "payload":{"content":"One."},"duration":{"startTime":"2026-01-01T00:00:00.200Z"}}]}"#,
+    );
+    rig.lose();
+    rig.sent.clear();
+    rig.pass(Duration::from_millis(500));
+    rig.input(Input::Connected);
+    rig.text(&named("recognition_started", "42"));
+    let asked = Output::FetchHistory {
+        conversation_id: Arc::from("42"),
+    };
+    assert!(rig.sent.contains(&asked), "{:?}", rig.sent);
+    rig.input(Input::History(history));
+    rig.input(Input::History(history));
+    assert_eq!(rig.messages(), ["One.", "Theirs."]);
+    let last = rig.events.last().unwrap();
+    assert_eq!(last.placement.unwrap().running_time, Some(3000 * MS));
+
+    let failure = Failure::http(503, "", None);
+    rig.input(Input::HistoryFailed(failure));
+    rig.input(Input::History("<html>"));
+    assert_eq!(rig.session.state(), State::Listening);
+    let warnings = rig.events.iter().rev().take(2);
+    assert!(
+        warnings
+            .clone()
+            .all(|e| matches!(e.kind, EventKind::Warning(_)))
+    );
+}
+
+#[test]
 fn another_conversation_after_a_rejoin_is_told_as_a_split() {
     let mut rig = Rig::listening();
     rig.text(&named("conversation_created", "42"));

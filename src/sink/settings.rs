@@ -277,6 +277,7 @@ impl Settings {
             pong_timeout: millis(self.pong_timeout),
             reconnect_max_delay: millis(self.reconnect_max_delay),
             reconnect_timeout: millis(self.reconnect_timeout),
+            history_recovery: false,
             stall_timeout: millis(self.stall_timeout),
             stall_action: self.stall_action.into(),
             drain_timeout: millis(self.drain_timeout),

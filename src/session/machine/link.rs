@@ -76,7 +76,8 @@ impl Session {
                 self.liveness.pinged = None;
             }
             Input::Binary | Input::Ping => self.liveness.pinged = None,
-            Input::History(_) | Input::HistoryFailed(_) => {}
+            Input::History(text) => self.history(now, text),
+            Input::HistoryFailed(failure) => self.emit(EventKind::Warning(failure), None, None),
         }
     }
 

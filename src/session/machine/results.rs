@@ -2,12 +2,13 @@
 
 //! What the service says, turned into events with their places.
 
+use super::super::delivery::Said;
 use super::super::event::{EventKind, Failure, PlacedWord, Placement, Reason, SessionEvent};
 use super::super::{Position, Time};
-use super::Session;
+use super::{Output, Session};
 use crate::protocol::ServerMessage;
 use crate::protocol::response::{
-    Entity, Insight, Message, RecognitionResult, ServiceError, Topic, TrackerMatch,
+    self, Entity, Insight, Message, RecognitionResult, ServiceError, Topic, TrackerMatch,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -125,6 +126,35 @@ impl Session {
             Some(other) => (SessionEvent::Split, Some(other)),
         };
         self.session_event(event, previous, None);
+        if event == SessionEvent::Resumed && self.config.history_recovery {
+            self.actions.push_back(Output::FetchHistory {
+                conversation_id: Arc::from(id),
+            });
+        }
+    }
+
+    /// What the conversation's history says that nobody told us.
+    pub(super) fn history(&mut self, now: Time, text: &str) {
+        let messages = match response::history(text) {
+            Ok(messages) => messages,
+            Err(error) => {
+                self.stats.parse_errors += 1;
+                let text = format!("the history of the conversation cannot be read: {error}");
+                let failure = Failure::retryable(Reason::Protocol, text);
+                return self.emit(EventKind::Warning(failure), None, None);
+            }
+        };
+        let replay = if self.generation.has_audio() {
+            self.generation.start()
+        } else {
+            let next = self.spool.peek().map(|chunk| chunk.start);
+            next.unwrap_or(self.chunker.position())
+        };
+        for message in messages {
+            if let Some(said) = self.delivery.recall(&message, replay) {
+                self.tell_message(now, message, said);
+            }
+        }
     }
 
     fn session_event(
@@ -221,10 +251,13 @@ impl Session {
     fn message(&mut self, now: Time, message: Message) {
         let said = self.delivery.said(&message, &self.generation);
         self.acknowledge();
-        let Some(said) = said else {
-            return;
-        };
-        self.progress(now);
+        if let Some(said) = said {
+            self.progress(now);
+            self.tell_message(now, message, said);
+        }
+    }
+
+    fn tell_message(&mut self, now: Time, message: Message, said: Said) {
         self.stats.messages += 1;
         let placement = self.place_opt(now, said.span);
         let kind = EventKind::Message {
