@@ -461,6 +461,12 @@ fn reconnecting_ends_when_its_time_is_up() {
         rig.pass(Duration::from_secs(1));
     }
     assert_eq!(rig.session.state(), State::Failed);
+    // Nor does a dial without an answer make it longer.
+    let mut rig = Rig::new(|config| config.reconnect_timeout = Duration::from_secs(5));
+    rig.pass(Duration::from_millis(4_900));
+    assert_eq!(rig.session.state(), State::Connecting);
+    rig.pass(Duration::from_millis(200));
+    assert_eq!(rig.session.state(), State::Failed);
 }
 
 #[test]
