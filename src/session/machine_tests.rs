@@ -2,6 +2,9 @@
 
 //! Both sides of the conversation, in memory, under a clock that the test moves.
 
+#[path = "needs_tests.rs"]
+mod needs;
+
 use super::*;
 use crate::protocol::{Encoding, StartRequest, StreamFormat};
 use crate::session::StallAction;
