@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A sink that is spoken to, and the reckoning of what came out.
+
+use crate::common::feed::{CAPS, Feed, MS};
+use crate::common::pipeline::{Pipeline, bounded, counted};
+use crate::hosts::Hosts;
+use std::time::{Duration, Instant};
+use symbl_service::recognizer::scripted;
+
+/// `ping-interval`, and `pong-timeout` too, in [`SHORT`].
+pub const PING: Duration = Duration::from_millis(700);
+
+/// Properties for a fast test.
+pub const SHORT: &str =
+    "ping-interval=700 pong-timeout=700 connect-timeout=1000 reconnect-max-delay=300";
+
+/// What a busy machine may take on top.
+pub const SLACK: Duration = Duration::from_secs(3);
+
+/// A playing pipeline, and how many words it was given.
+pub struct Talk {
+    pub pipeline: Pipeline,
+    feed: Feed,
+    said: u16,
+}
+
+impl Talk {
+    /// With a service at `url`; `properties` are the sink's.
+    pub fn begin(url: &str, properties: &str) -> Self {
+        let (pipeline, feed) = Feed::pipeline(&format!("base-url={url} {properties}"));
+        pipeline.play();
+        assert!(feed.begin(CAPS));
+        Self {
+            pipeline,
+            feed,
+            said: 0,
+        }
+    }
+
+    /// Words before and after `fault`. The loss of the connection is found in
+    /// time, by the pong that does not come and by nothing else.
+    pub fn interrupted(hosts: &Hosts, fault: impl FnOnce()) -> Self {
+        let mut talk = Self::begin(&hosts.url(), SHORT);
+        talk.pipeline.wait_for_state("listening");
+        talk.say(25);
+        talk.wait_for_words(10);
+        fault();
+        talk.say(15);
+        let begin = Instant::now();
+        talk.wait_for_reason("reconnecting", "pong-timeout");
+        let found = begin.elapsed();
+        println!("found after {found:?}");
+        assert!(found < 2 * PING + SLACK, "found after {found:?}");
+        talk
+    }
+
+    /// The next words, right after those before.
+    pub fn say(&mut self, count: u16) {
+        let speech = scripted::speech(self.said..self.said + count, 16_000);
+        let pushed = bounded("the push of audio", || self.feed.speak(&speech));
+        pushed.expect("there is room");
+        self.said += count;
+    }
+
+    /// Waits until so many words are final.
+    pub fn wait_for_words(&mut self, count: usize) {
+        while self.pipeline.words().len() < count {
+            self.pipeline.wait_for_kind("transcript");
+        }
+    }
+
+    /// Waits for the next failure, which leads to `state` for `reason`.
+    pub fn wait_for_reason(&mut self, state: &str, reason: &str) {
+        loop {
+            let told = self.pipeline.wait_for_kind("state");
+            if told.has_field("retry-in") {
+                assert_eq!(told.get("state"), Ok(state));
+                assert_eq!(told.get("reason"), Ok(reason));
+                return;
+            }
+        }
+    }
+
+    /// Ends the stream. Every word has come out once, in order, in its place,
+    /// as part of one conversation, after so many rejoins.
+    pub fn end(mut self, reconnects: u64) {
+        assert!(bounded("the end of the stream", || self.feed.end()));
+        self.pipeline.wait_for_eos();
+        let said: Vec<String> = (0..self.said).map(|n| format!("w{n}")).collect();
+        let words = self.pipeline.words();
+        let heard: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
+        assert_eq!(heard, said);
+        for (n, (word, at)) in (0..).zip(&words) {
+            assert!(at.abs_diff(n * 200 * MS) <= 20 * MS, "{word} at {at}");
+        }
+        assert_eq!(self.sentences(), said);
+        assert_eq!(self.pipeline.of_kind("gap").len(), 0);
+        let drained = self.pipeline.of_kind("drained");
+        assert_eq!(drained[0].get::<bool>("complete"), Ok(true));
+        assert_eq!(self.events(), expected_events(reconnects));
+        let sink = self.pipeline.sink();
+        assert_eq!(counted(&sink, "reconnects"), reconnects);
+        let audio = u64::from(self.said) * 200 * MS;
+        assert_eq!(counted(&sink, "audio-sent"), audio);
+    }
+
+    /// The words of all `symbl/message`.
+    fn sentences(&self) -> Vec<String> {
+        let messages = self.pipeline.of_kind("message");
+        let texts = messages.iter().map(|s| s.get::<String>("original-text"));
+        texts
+            .flat_map(|text| {
+                let text = text.expect("a text");
+                text.split(' ').map(str::to_owned).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    fn events(&self) -> Vec<String> {
+        let sessions = self.pipeline.of_kind("session");
+        sessions
+            .iter()
+            .map(|s| s.get("event").expect("an event"))
+            .collect()
+    }
+}
+
+fn expected_events(reconnects: u64) -> Vec<String> {
+    let resumed = std::iter::repeat_n("resumed", reconnects as usize);
+    let events = std::iter::once("created").chain(resumed);
+    events.chain(["completed"]).map(str::to_owned).collect()
+}
