@@ -35,6 +35,26 @@ fn a_cable_pulled_further_off_and_plugged_in_again_loses_and_doubles_no_word() {
 }
 
 #[test]
+fn a_connection_that_was_given_up_is_not_heard_of_again() {
+    case(|hosts| {
+        let mut talk = Talk::interrupted(hosts, || hosts.line.silence());
+        hosts.line.up.talkers();
+        // Time enough for TCP to try again with what it had not brought home.
+        for _ in 0..3 {
+            talk.wait_for_reason("reconnecting", "connect-timeout");
+        }
+        let talkers = hosts.line.up.talkers();
+        assert!(talkers.is_empty(), "audio that will be sent anew");
+        hosts.line.heal();
+        talk.pipeline.wait_for_state("listening");
+        talk.say(10);
+        talk.wait_for_words(40);
+        assert_eq!(hosts.line.up.talkers().len(), 1, "the new one");
+        talk.end(1);
+    });
+}
+
+#[test]
 fn a_line_that_is_dead_in_one_direction_only_is_as_good_as_none() {
     case(|hosts| {
         // What the sink sends arrives, and is heard by the service.

@@ -5,6 +5,7 @@
 //! Each end is a TUN device. What one host sends is taken from its device and
 //! given to the other's, or not, or later, as the [`Way`] of that direction says.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +40,8 @@ pub struct Way {
     weather: Mutex<Weather>,
     lost: AtomicUsize,
     tcp6: AtomicUsize,
+    /// The ports of packets that came and were TCP over IPv4 with data in them.
+    talkers: Mutex<BTreeSet<u16>>,
 }
 
 impl Way {
@@ -57,11 +60,20 @@ impl Way {
         self.tcp6.load(Ordering::Relaxed)
     }
 
+    /// From which ports data came since this was asked, whatever became of it.
+    pub fn talkers(&self) -> BTreeSet<u16> {
+        std::mem::take(&mut *self.talkers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// How long this packet is on its way. None: it gets lost.
     fn fate(&self, packet: &[u8], random: &mut fastrand::Rng) -> Option<Duration> {
         // The version is the first half byte; the seventh byte of IPv6 says what is in it.
         if let [0x60..=0x6f, _, _, _, _, _, 6, ..] = packet {
             self.tcp6.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(port) = talker(packet) {
+            let talkers = self.talkers.lock();
+            talkers.unwrap_or_else(PoisonError::into_inner).insert(port);
         }
         let weather = *self.weather.lock().unwrap_or_else(PoisonError::into_inner);
         if weather.silent || random.f64() < weather.loss {
@@ -70,6 +82,15 @@ impl Way {
         }
         Some(weather.delay + weather.jitter.mul_f64(random.f64()))
     }
+}
+
+/// The port that this packet comes from, if it is TCP over IPv4 with data in it.
+fn talker(packet: &[u8]) -> Option<u16> {
+    let begin = usize::from(packet.first()? & 0x0f) * 4;
+    let tcp = packet.get(begin..)?;
+    let header = usize::from(tcp.get(12)? >> 4) * 4;
+    let data = packet[0] >> 4 == 4 && packet.get(9)? == &6 && tcp.len() > header;
+    data.then(|| u16::from_be_bytes([tcp[0], tcp[1]]))
 }
 
 /// A line that carries packets. Dropping it takes the devices away.

@@ -3,7 +3,7 @@
 //! A sink that is spoken to, and the reckoning of what came out.
 
 use crate::common::feed::{CAPS, Feed, MS};
-use crate::common::pipeline::{Pipeline, bounded, counted};
+use crate::common::pipeline::{Pipeline, bounded, counted, words_of};
 use crate::hosts::Hosts;
 use std::time::{Duration, Instant};
 use symbl_service::recognizer::scripted;
@@ -87,14 +87,9 @@ impl Talk {
     pub fn end(mut self, reconnects: u64) {
         assert!(bounded("the end of the stream", || self.feed.end()));
         self.pipeline.wait_for_eos();
-        let said: Vec<String> = (0..self.said).map(|n| format!("w{n}")).collect();
-        let words = self.pipeline.words();
-        let heard: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
-        assert_eq!(heard, said);
-        for (n, (word, at)) in (0..).zip(&words) {
-            assert!(at.abs_diff(n * 200 * MS) <= 20 * MS, "{word} at {at}");
-        }
-        assert_eq!(self.sentences(), said);
+        self.assert_all_is_told("transcripts", &self.pipeline.words());
+        let messages = self.pipeline.of_kind("message");
+        self.assert_all_is_told("messages", &words_of(&messages));
         assert_eq!(self.pipeline.of_kind("gap").len(), 0);
         let drained = self.pipeline.of_kind("drained");
         assert_eq!(drained[0].get::<bool>("complete"), Ok(true));
@@ -105,16 +100,16 @@ impl Talk {
         assert_eq!(counted(&sink, "audio-sent"), audio);
     }
 
-    /// The words of all `symbl/message`.
-    fn sentences(&self) -> Vec<String> {
-        let messages = self.pipeline.of_kind("message");
-        let texts = messages.iter().map(|s| s.get::<String>("original-text"));
-        texts
-            .flat_map(|text| {
-                let text = text.expect("a text");
-                text.split(' ').map(str::to_owned).collect::<Vec<_>>()
-            })
-            .collect()
+    fn assert_all_is_told(&self, what: &str, words: &[(String, u64)]) {
+        let said: Vec<String> = (0..self.said).map(|n| format!("w{n}")).collect();
+        let heard: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
+        assert_eq!(heard, said, "{what}");
+        for (n, (word, at)) in (0..).zip(words) {
+            assert!(
+                at.abs_diff(n * 200 * MS) <= 20 * MS,
+                "{what}: {word} at {at}"
+            );
+        }
     }
 
     fn events(&self) -> Vec<String> {
