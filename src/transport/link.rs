@@ -41,6 +41,14 @@ impl Link {
         }
     }
 
+    /// Drops the socket with what the system holds of it. It would go on for
+    /// minutes to bring that home, and a service that can be reached again would
+    /// hear audio on the old socket which it is given anew on the next.
+    pub(super) fn reset(self) {
+        // Fails for a socket that is broken already.
+        let _ = self.socket.get_ref().tcp().set_zero_linger();
+    }
+
     /// The service sent a close frame. Reading on answers it; the stream ends
     /// when that is done.
     pub(super) fn closing(&mut self, frame: Option<&CloseFrame>) {
