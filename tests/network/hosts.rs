@@ -34,7 +34,8 @@ const SERVICE: &str = "192.0.2.1";
 const CLIENT: &str = "192.0.2.2/24";
 const ELSEWHERE: &str = "192.0.2.3/24";
 const CLIENT6: &str = "2001:db8::2/64";
-/// In the client's network, and nobody has it.
+/// In the client's network, and nobody has them.
+const NOBODY: &str = "192.0.2.53";
 const NOBODY6: &str = "2001:db8::1";
 
 /// A name that only the client's host knows.
@@ -72,12 +73,16 @@ impl Hosts {
     /// For `base-url`, by a name that has an address of which nobody answers, of
     /// IPv6 and so the one to be tried first, and the right one.
     pub fn url_by_name(&self) -> String {
-        let hosts = format!("{NOBODY6} {NAME}\n{SERVICE} {NAME}\n");
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), hosts).expect("a file");
-        // Only this process sees it, and it stays when the name is gone.
-        let path = file.path().to_str().expect("a path");
-        run("mount", &["--bind", path, "/etc/hosts"]);
+        replace_file(
+            "/etc/hosts",
+            &format!("{NOBODY6} {NAME}\n{SERVICE} {NAME}\n"),
+        );
+        self.url().replace(SERVICE, NAME)
+    }
+
+    /// The same, while only a name server could know the name, and that is silent.
+    pub fn url_without_address(&self) -> String {
+        replace_file("/etc/resolv.conf", &format!("nameserver {NOBODY}\n"));
         self.url().replace(SERVICE, NAME)
     }
 
@@ -108,6 +113,15 @@ fn plug_in(addresses: &[&str]) -> SyncDevice {
     }
     ip(&["link", "set", DEVICE, "up"]);
     device
+}
+
+/// Gives a file of the system other contents, for this process only.
+fn replace_file(path: &str, contents: &str) {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(contents.as_bytes()).expect("a file");
+    // It stays when its name is gone.
+    let source = file.path().to_str().expect("a path");
+    run("mount", &["--bind", source, path]);
 }
 
 fn ip(arguments: &[&str]) {
