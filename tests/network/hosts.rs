@@ -26,6 +26,9 @@ const REQUIRE: &str = "SYMBL_REQUIRE_NETWORK";
 /// What a process prints when it has its hosts.
 const READY: &str = "the hosts are ready";
 
+/// What it prints in front of the reason when it can have none.
+const UNREADY: &str = "no hosts: ";
+
 /// Both hosts' device of the line.
 const DEVICE: &str = "line";
 
@@ -48,21 +51,23 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    fn new() -> Self {
-        let client = plug_in(&[CLIENT, CLIENT6]);
+    /// Why not, where that is not permitted.
+    fn new() -> Result<Self, String> {
+        let client = plug_in(&[CLIENT, CLIENT6])?;
         let moved = std::thread::spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET).expect("a network of its own");
-            let device = plug_in(&[&format!("{SERVICE}/24")]);
+            unshare(CloneFlags::CLONE_NEWNET)
+                .map_err(|error| format!("no second namespace: {error}"))?;
+            let device = plug_in(&[&format!("{SERVICE}/24")])?;
             let service = Service::with(|config| {
                 config.listen = format!("{SERVICE}:0").parse().expect("an address");
                 // Sockets that were silenced do not close.
                 config.limits.shutdown = Duration::from_millis(100);
             });
-            (device, service)
+            Ok::<_, String>((device, service))
         });
-        let (device, service) = moved.join().expect("the service's host");
-        let line = Line::between(client, device).expect("a line");
-        Self { line, service }
+        let (device, service) = moved.join().expect("the service's host")?;
+        let line = Line::between(client, device).map_err(|error| format!("no line: {error}"))?;
+        Ok(Self { line, service })
     }
 
     /// For `base-url`, by address.
@@ -88,20 +93,21 @@ impl Hosts {
 
     /// The client's device goes down, or up.
     pub fn set_device(&self, state: &str) {
-        ip(&["link", "set", DEVICE, state]);
+        run("ip", &["link", "set", DEVICE, state]).expect("a device");
     }
 
     /// The client gets another address for the one that it has.
     pub fn move_client(&self) {
-        ip(&["address", "delete", CLIENT, "dev", DEVICE]);
-        ip(&["address", "add", ELSEWHERE, "dev", DEVICE]);
+        for (change, address) in [("delete", CLIENT), ("add", ELSEWHERE)] {
+            run("ip", &["address", change, address, "dev", DEVICE]).expect("a device");
+        }
     }
 }
 
 /// A device with these addresses on the host of this thread.
-fn plug_in(addresses: &[&str]) -> SyncDevice {
+fn plug_in(addresses: &[&str]) -> Result<SyncDevice, String> {
     let device = DeviceBuilder::new().name(DEVICE).build_sync();
-    let device = device.unwrap_or_else(|error| panic!("no TUN device: {error}"));
+    let device = device.map_err(|error| format!("no TUN device: {error}"))?;
     for address in addresses {
         // Nobody else is there who could have the address.
         let options: &[&str] = if address.contains(':') {
@@ -109,10 +115,11 @@ fn plug_in(addresses: &[&str]) -> SyncDevice {
         } else {
             &[]
         };
-        ip(&[&["address", "add", address, "dev", DEVICE], options].concat());
+        let add = ["address", "add", address, "dev", DEVICE];
+        run("ip", &[&add, options].concat())?;
     }
-    ip(&["link", "set", DEVICE, "up"]);
-    device
+    run("ip", &["link", "set", DEVICE, "up"])?;
+    Ok(device)
 }
 
 /// Gives a file of the system other contents, for this process only.
@@ -121,27 +128,35 @@ fn replace_file(path: &str, contents: &str) {
     file.write_all(contents.as_bytes()).expect("a file");
     // It stays when its name is gone.
     let source = file.path().to_str().expect("a path");
-    run("mount", &["--bind", source, path]);
-}
-
-fn ip(arguments: &[&str]) {
-    run("ip", arguments);
+    run("mount", &["--bind", source, path]).expect("another file");
 }
 
 /// On the host of this thread.
-fn run(program: &str, arguments: &[&str]) {
+fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
     let output = Command::new(program).args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    let output = output.map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    Err(format!(
+        "{program} {}: {}",
+        arguments.join(" "),
+        said.trim()
+    ))
 }
 
 /// Runs `case`, which is the whole of a test, in a process with two hosts.
 pub fn case<F: FnOnce(&Hosts)>(case: F) {
     if std::env::var_os(INSIDE).is_some() {
-        let hosts = Hosts::new();
-        println!("{READY}");
-        return case(&hosts);
+        match Hosts::new() {
+            Ok(hosts) => {
+                println!("{READY}");
+                case(&hosts);
+            }
+            Err(why) => println!("{UNREADY}{why}"),
+        }
+        return;
     }
     // `network::module::test::{{closure}}`; the runner leaves the first out.
     let name = std::any::type_name::<F>().trim_end_matches("::{{closure}}");
@@ -161,17 +176,27 @@ pub fn case<F: FnOnce(&Hosts)>(case: F) {
     };
     let [said, complained] =
         [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-    if !said.contains(READY) {
-        return skipped(&format!("{said}{complained}"));
+    if let Some((_, why)) = said.split_once(UNREADY) {
+        return skipped(why.lines().next().unwrap_or_default());
+    }
+    if said.is_empty() {
+        // This is the word of `unshare`.
+        return skipped(complained.trim());
     }
     print!("{said}");
-    let passed = output.status.success() && said.contains("1 passed");
+    let passed = said.contains(READY) && said.contains("1 passed") && output.status.success();
     assert!(passed, "{}\n{said}{complained}", output.status);
 }
 
 fn skipped(why: &str) {
     let required = std::env::var(REQUIRE).is_ok_and(|value| value == "1");
-    assert!(!required, "{REQUIRE}=1, but no hosts can be made: {why}");
+    assert!(
+        !required,
+        "no networks for this test: {why}; {REQUIRE}=1 asks for them"
+    );
     // Past the test runner's capture: a skipped test must be seen.
-    let _ = writeln!(std::io::stderr(), "skipped: no network of its own: {why}");
+    let _ = writeln!(
+        std::io::stderr(),
+        "skipped: no networks for this test: {why}"
+    );
 }
