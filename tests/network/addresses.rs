@@ -18,7 +18,7 @@ fn time_to_listen(url: &str) -> Duration {
     talk.pipeline.wait_for_state("listening");
     let taken = begin.elapsed();
     talk.say(10);
-    talk.end(0);
+    talk.end(0..=0);
     taken
 }
 

@@ -16,7 +16,7 @@ fn a_cable_pulled_from_this_host_and_plugged_in_again_loses_and_doubles_no_word(
         hosts.set_device("up");
         talk.pipeline.wait_for_state("listening");
         talk.say(10);
-        talk.end(1);
+        talk.end(1..);
     });
 }
 
@@ -30,7 +30,7 @@ fn a_cable_pulled_further_off_and_plugged_in_again_loses_and_doubles_no_word() {
         hosts.line.heal();
         talk.pipeline.wait_for_state("listening");
         talk.say(10);
-        talk.end(1);
+        talk.end(1..);
     });
 }
 
@@ -50,7 +50,7 @@ fn a_connection_that_was_given_up_is_not_heard_of_again() {
         talk.say(10);
         talk.wait_for_words(40);
         assert_eq!(hosts.line.up.talkers().len(), 1, "the new one");
-        talk.end(1);
+        talk.end(1..);
     });
 }
 
@@ -64,7 +64,7 @@ fn a_line_that_is_dead_in_one_direction_only_is_as_good_as_none() {
         hosts.line.heal();
         talk.pipeline.wait_for_state("listening");
         talk.say(10);
-        talk.end(1);
+        talk.end(1..);
     });
 }
 
@@ -74,6 +74,6 @@ fn a_new_address_in_mid_stream_is_rejoined_from_and_loses_and_doubles_no_word() 
         let mut talk = Talk::interrupted(hosts, || hosts.move_client());
         talk.pipeline.wait_for_state("listening");
         talk.say(10);
-        talk.end(1);
+        talk.end(1..);
     });
 }

@@ -36,7 +36,7 @@ fn a_dial_that_is_never_answered_ends_with_connect_timeout_and_words_come_when_i
         hosts.line.heal();
         talk.pipeline.wait_for_state("listening");
         talk.say(10);
-        talk.end(0);
+        talk.end(0..);
     });
 }
 
@@ -52,7 +52,7 @@ fn a_name_server_that_never_answers_is_waited_for_no_longer_than_connect_timeout
         assert!(stop < STOP, "{stop:?}");
         assert_eq!(hosts.url_by_name(), url);
         talk.pipeline.wait_for_state("listening");
-        talk.end(0);
+        talk.end(0..);
     });
 }
 

@@ -5,15 +5,16 @@
 use crate::common::feed::{CAPS, Feed, MS};
 use crate::common::pipeline::{Pipeline, bounded, counted, words_of};
 use crate::hosts::Hosts;
+use std::ops::RangeBounds;
 use std::time::{Duration, Instant};
 use symbl_service::recognizer::scripted;
 
-/// `ping-interval`, and `pong-timeout` too, in [`SHORT`].
-pub const PING: Duration = Duration::from_millis(700);
+/// `ping-interval` and `pong-timeout` of [`SHORT`] together.
+const DEADLINE: Duration = Duration::from_millis(500 + 1500);
 
 /// Properties for a fast test.
 pub const SHORT: &str =
-    "ping-interval=700 pong-timeout=700 connect-timeout=1000 reconnect-max-delay=300";
+    "ping-interval=500 pong-timeout=1500 connect-timeout=1000 reconnect-max-delay=300";
 
 /// Properties for a test in which no connection is given up: a deadline longer
 /// than what TCP takes for what was lost on its way.
@@ -49,13 +50,13 @@ impl Talk {
         talk.pipeline.wait_for_state("listening");
         talk.say(25);
         talk.wait_for_words(10);
+        let begin = Instant::now();
         fault();
         talk.say(15);
-        let begin = Instant::now();
         talk.wait_for_reason("reconnecting", "pong-timeout");
         let found = begin.elapsed();
         println!("found after {found:?}");
-        assert!(found < 2 * PING + SLACK, "found after {found:?}");
+        assert!(found < DEADLINE + SLACK, "found after {found:?}");
         talk
     }
 
@@ -95,17 +96,19 @@ impl Talk {
     }
 
     /// Ends the stream. Every word has come out once, in order, in its place,
-    /// as part of one conversation, after so many rejoins.
-    pub fn end(mut self, reconnects: u64) {
+    /// as part of one conversation, after so many rejoins: where a deadline is
+    /// short, a busy machine may miss it once more.
+    pub fn end(mut self, expected: impl RangeBounds<u64>) {
         let drained = self.drain();
         self.assert_all_is_told("transcripts", &self.pipeline.words());
         let messages = self.pipeline.of_kind("message");
         self.assert_all_is_told("messages", &words_of(&messages));
         assert_eq!(self.pipeline.of_kind("gap").len(), 0);
         assert_eq!(drained.get::<bool>("complete"), Ok(true));
-        assert_eq!(self.events(), expected_events(reconnects));
         let sink = self.pipeline.sink();
-        assert_eq!(counted(&sink, "reconnects"), reconnects);
+        let reconnects = counted(&sink, "reconnects");
+        assert!(expected.contains(&reconnects), "{reconnects} reconnects");
+        assert_eq!(self.events(), expected_events(reconnects));
         let audio = u64::from(self.said) * 200 * MS;
         assert_eq!(counted(&sink, "audio-sent"), audio);
     }

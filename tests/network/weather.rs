@@ -23,7 +23,7 @@ fn loss_delay_and_jitter_lose_and_double_no_word_and_cost_no_reconnect() {
         talk.say(20);
         talk.wait_for_words(10);
         talk.say(10);
-        talk.end(0);
+        talk.end(0..=0);
         let lost = (hosts.line.up.lost(), hosts.line.down.lost());
         println!("packets lost: {lost:?}");
         assert!(lost.0 > 0, "the line was good");
@@ -43,7 +43,7 @@ fn a_silence_shorter_than_the_ping_deadline_costs_no_reconnect() {
         sleep(Duration::from_secs(2));
         hosts.line.heal();
         talk.say(10);
-        talk.end(0);
+        talk.end(0..=0);
         assert!(hosts.line.up.lost() > 0, "nobody spoke");
     });
 }
