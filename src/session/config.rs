@@ -44,6 +44,8 @@ pub struct SessionConfig {
     pub reconnect_timeout: Duration,
     /// At the end of the stream: how long to go without any progress.
     pub drain_timeout: Duration,
+    /// Whether messages that were missed during an outage are asked for.
+    pub history_recovery: bool,
     /// Seed of the back-off's jitter.
     pub seed: u64,
 }
@@ -64,6 +66,7 @@ impl SessionConfig {
             reconnect_max_delay: Duration::from_secs(30),
             reconnect_timeout: Duration::ZERO,
             drain_timeout: Duration::from_secs(10),
+            history_recovery: false,
             seed: 0,
         }
     }

@@ -12,6 +12,7 @@
 use super::driver;
 use super::endpoint::{Endpoint, TokenSource};
 use super::runtime;
+use super::secret::Secret;
 use crate::session::{Audio, AudioFormat, Event, Failure, Instants, Session, State, Stats, Time};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, mpsc};
@@ -20,11 +21,18 @@ use tokio::sync::Notify;
 
 /// Longest that [`Connection::close`] waits for the task to end.
 const CLOSE_BOUND: Duration = Duration::from_millis(300);
+
 /// Whoever is told what happens. Called from the task, in order, with no lock
 /// held; it may block without harm to other sinks.
 pub trait Host: Send + Sync + 'static {
     /// Something happened.
     fn event(&self, event: Event);
+
+    /// The token to show, if the application wants to say it itself. Called at
+    /// each dial, on a thread where it may take its time.
+    fn request_token(&self) -> Option<Secret> {
+        None
+    }
 }
 
 /// How a wait ended.
@@ -55,6 +63,8 @@ pub(super) struct Shared {
     pub(super) closing: AtomicBool,
     pub(super) epoch: Instant,
     endpoint: Mutex<Endpoint>,
+    /// Held while the application is being asked for a token.
+    pub(super) asking: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Shared {
@@ -105,6 +115,7 @@ impl Connection {
             closing: AtomicBool::new(false),
             epoch: Instant::now(),
             endpoint: Mutex::new(endpoint),
+            asking: Arc::default(),
         });
         shared.lock().session.start(Time::ZERO);
         let (end, ended) = mpsc::sync_channel(1);

@@ -6,8 +6,10 @@
 //! and does them, gives what the socket brings back to it, and sleeps until
 //! the session's next deadline.
 
+use super::api;
 use super::connect::{self, Socket};
 use super::connection::{Host, Shared};
+use super::credentials::Credentials;
 use super::endpoint::{Endpoint, TokenSource};
 use super::link::{Link, Step};
 use super::secret::Secret;
@@ -33,8 +35,11 @@ pub(super) async fn drive(shared: Arc<Shared>, host: Weak<dyn Host>) {
     let driver = Driver {
         shared: Arc::clone(&shared),
         host: host.clone(),
+        credentials: Credentials::new(Arc::clone(&shared), host.clone()),
+        token: None,
         dial: None,
         link: None,
+        history: None,
     };
     if AssertUnwindSafe(driver.run()).catch_unwind().await.is_err() {
         tell_panic(&shared, &host);
@@ -69,11 +74,20 @@ fn tell_panic(shared: &Shared, host: &Weak<dyn Host>) {
 type Dialed = Result<(Socket, Option<Secret>), Failure>;
 type Dial = Pin<Box<dyn Future<Output = Dialed> + Send>>;
 
+/// The messages of a conversation, as JSON text.
+type Fetched = Result<String, Failure>;
+type Fetch = Pin<Box<dyn Future<Output = Fetched> + Send>>;
+
 struct Driver {
     shared: Arc<Shared>,
     host: Weak<dyn Host>,
+    credentials: Credentials,
+    /// What the last socket was opened with.
+    token: Option<Secret>,
     dial: Option<Dial>,
     link: Option<Link>,
+    /// Beside the link, and never in its way.
+    history: Option<Fetch>,
 }
 
 impl Driver {
@@ -103,6 +117,7 @@ impl Driver {
                     self.shared.lock().session.handle_timeout(now);
                 }
                 dialed = wait_for(&mut self.dial) => self.dialed(dialed),
+                fetched = wait_for(&mut self.history) => self.fetched(fetched),
                 step = Link::step(&mut self.link) => self.stepped(step),
             }
         }
@@ -123,8 +138,7 @@ impl Driver {
                 None => return,
                 Some(Output::Dial) => {
                     self.link = None;
-                    let endpoint = self.shared.endpoint();
-                    self.dial = Some(Box::pin(dial(endpoint)));
+                    self.dial = Some(Box::pin(dial(self.credentials.clone())));
                 }
                 Some(Output::Abort) => {
                     self.dial = None;
@@ -134,7 +148,12 @@ impl Driver {
                 Some(Output::Binary(data)) => self.send(Message::Binary(data)),
                 Some(Output::Ping) => self.send(Message::Ping(tungstenite::Bytes::new())),
                 Some(Output::Close { code, reason }) => self.close_link(code, reason).await,
-                Some(Output::FetchHistory { .. }) => {}
+                Some(Output::FetchHistory { conversation_id }) => {
+                    let (credentials, token) = (self.credentials.clone(), self.token.clone());
+                    let timeout = self.shared.endpoint().request_timeout;
+                    let fetch = fetch(credentials, token, conversation_id, timeout);
+                    self.history = Some(Box::pin(fetch));
+                }
                 Some(Output::Event(event)) => self.tell(*event),
             }
             // A socket that takes everything at once must not starve the others.
@@ -165,6 +184,7 @@ impl Driver {
         let now = self.shared.now();
         match dialed {
             Ok((socket, token)) => {
+                self.token = token.clone();
                 self.link = Some(Link::new(socket, token));
                 self.shared.lock().session.handle(now, Input::Connected);
             }
@@ -174,6 +194,16 @@ impl Driver {
                 .session
                 .handle(now, Input::DialFailed(failure)),
         }
+    }
+
+    fn fetched(&mut self, fetched: Fetched) {
+        self.history = None;
+        let now = self.shared.now();
+        let input = match &fetched {
+            Ok(body) => Input::History(body),
+            Err(failure) => Input::HistoryFailed(failure.clone()),
+        };
+        self.shared.lock().session.handle(now, input);
     }
 
     fn stepped(&mut self, step: Step) {
@@ -235,6 +265,7 @@ impl Driver {
 
     /// The sink is being stopped: last frames, as far as they leave at once.
     async fn farewell(mut self) {
+        self.history = None;
         self.shared.lock().session.close();
         let _ = tokio::time::timeout(FAREWELL_BOUND, async {
             if let Some(link) = &mut self.link
@@ -262,20 +293,42 @@ impl Driver {
     }
 }
 
-async fn dial(endpoint: Endpoint) -> Dialed {
-    let token = connect::read_token(&endpoint.token).await?;
-    let source = token.clone().map_or(TokenSource::None, TokenSource::Value);
-    let endpoint = Endpoint {
-        token: source,
-        ..endpoint
+async fn dial(credentials: Credentials) -> Dialed {
+    let token = credentials.token().await?;
+    let open = |endpoint: Endpoint, token: Option<Secret>| async move {
+        let token = token.map_or(TokenSource::None, TokenSource::Value);
+        connect::connect(&Endpoint { token, ..endpoint }).await
     };
-    Ok((connect::connect(&endpoint).await?, token))
+    credentials.show(token, open).await
 }
 
-/// The dial in progress, or for ever.
-async fn wait_for(dial: &mut Option<Dial>) -> Dialed {
-    match dial {
-        Some(dial) => dial.await,
+/// Gets the messages of a conversation with the `token` that opened the socket.
+async fn fetch(
+    credentials: Credentials,
+    token: Option<Secret>,
+    conversation_id: Arc<str>,
+    timeout: Duration,
+) -> Fetched {
+    let id = &conversation_id;
+    let get = |endpoint: Endpoint, token: Option<Secret>| async move {
+        api::messages(&endpoint, id, token.as_ref()).await
+    };
+    match tokio::time::timeout(timeout, credentials.show(token, get)).await {
+        Ok(fetched) => fetched.map(|(body, _)| body),
+        Err(_) => Err(Failure::retryable(
+            Reason::ConnectTimeout,
+            format!(
+                "the messages of the conversation did not come within {} ms (connect-timeout)",
+                timeout.as_millis()
+            ),
+        )),
+    }
+}
+
+/// What is in progress, or for ever.
+async fn wait_for<T>(task: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
+    match task {
+        Some(task) => task.await,
         None => std::future::pending().await,
     }
 }
@@ -312,6 +365,7 @@ mod tests {
             token_in_query: false,
             ca_file: None,
             tls_verify: true,
+            request_timeout: Duration::from_secs(10),
         };
         let host = Arc::new(Clumsy::default());
         let weak: Weak<dyn Host> = Arc::downgrade(&(Arc::clone(&host) as Arc<dyn Host>));
