@@ -196,12 +196,12 @@ impl Cache {
                         "the service's token endpoint gave an empty token; check its log",
                     ));
                 }
-                Ok((token, lifetime.min(LONGEST_LIFE)))
+                Ok((token, lifetime))
             });
             let mut entries = self.lock();
             match granted {
                 Ok((token, lifetime)) => {
-                    let until = Instant::now() + lifetime - MARGIN.min(lifetime / 10);
+                    let until = Instant::now() + good_for(lifetime);
                     let known = Known::Token {
                         token: token.clone(),
                         until,
@@ -219,6 +219,12 @@ impl Cache {
     }
 }
 
+/// How long a token is shown that lives so long.
+fn good_for(lifetime: Duration) -> Duration {
+    let lifetime = lifetime.min(LONGEST_LIFE);
+    lifetime - MARGIN.min(lifetime / 10)
+}
+
 /// Replaces what was known for the key.
 fn keep(entries: &mut Vec<(Key, Known)>, key: Key, known: Known) {
     entries.retain(|(other, _)| *other != key);
@@ -226,4 +232,48 @@ fn keep(entries: &mut Vec<(Key, Known)>, key: Key, known: Known) {
         entries.remove(0);
     }
     entries.push((key, known));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_shown_until_shortly_before_its_end() {
+        let seconds = Duration::from_secs;
+        for (lifetime, shown) in [(86_400, 86_340), (600, 540), (300, 270), (10, 9), (0, 0)] {
+            assert_eq!(good_for(seconds(lifetime)), seconds(shown));
+        }
+        // No clock overflows.
+        assert!(
+            Instant::now()
+                .checked_add(good_for(Duration::MAX))
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn no_more_keys_are_kept_than_a_few() {
+        let mut entries = Vec::new();
+        for n in 0..2 * MOST_KEPT {
+            let key = Key {
+                base_url: n.to_string(),
+                app: AppCredentials {
+                    id: "app".into(),
+                    secret: Secret::default(),
+                },
+                ca_file: None,
+                tls_verify: true,
+            };
+            let known = || Known::Token {
+                token: Secret::default(),
+                until: Instant::now(),
+            };
+            keep(&mut entries, key.clone(), known());
+            keep(&mut entries, key, known());
+        }
+        assert_eq!(entries.len(), MOST_KEPT);
+        let last = (2 * MOST_KEPT - 1).to_string();
+        assert_eq!(entries.last().map(|e| &e.0.base_url), Some(&last));
+    }
 }
