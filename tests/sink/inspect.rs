@@ -144,6 +144,7 @@ fn properties(printed: &str) -> BTreeMap<String, String> {
         .split_once("Element Properties:")
         .expect("properties")
         .1;
+    let all = all.split("Element Actions:").next().expect("a beginning");
     for line in all.lines().filter(|line| !line.trim().is_empty()) {
         let indent = line.len() - line.trim_start().len();
         if indent <= 2 {
