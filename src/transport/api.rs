@@ -12,7 +12,7 @@
 //! Facts: Symbl API reference, sections on authentication (`token:generate`)
 //! and on the Conversation API (`Authorization: Bearer`).
 
-use super::connect::{AGENT, Answer, MAX_MESSAGE, Place, reach};
+use super::connect::{AGENT, Answer, Place, reach};
 use super::endpoint::{AppCredentials, Endpoint};
 use super::secret::Secret;
 use crate::session::{Failure, Reason};
@@ -28,6 +28,9 @@ use serde::Deserialize;
 use std::pin::pin;
 use std::time::Duration;
 use url::{Position, Url};
+
+/// The messages of a day of talk, in bytes: the API knows no paging.
+const MAX_MESSAGES: usize = 32 << 20;
 
 /// A token and what else fits into its answer, in bytes.
 const MAX_GRANT: usize = 64 << 10;
@@ -96,7 +99,7 @@ pub(super) async fn messages(
         what: What::Messages,
         place: Place::of(&url)?,
         secret: token,
-        limit: MAX_MESSAGE,
+        limit: MAX_MESSAGES,
     };
     let body = request.body(Full::default());
     let answer = call.make(endpoint, &url, body).await?;
@@ -292,3 +295,6 @@ impl Call<'_> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

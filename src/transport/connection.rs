@@ -68,6 +68,23 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    pub(super) fn new(session: Session, endpoint: Endpoint) -> Self {
+        Self {
+            locked: Mutex::new(Locked {
+                session,
+                telling: false,
+                waiting: false,
+                interruptions: 0,
+            }),
+            changed: Condvar::new(),
+            wake: Notify::new(),
+            closing: AtomicBool::new(false),
+            epoch: Instant::now(),
+            endpoint: Mutex::new(endpoint),
+            asking: Arc::default(),
+        }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Locked> {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,20 +120,7 @@ impl Connection {
         host: Weak<dyn Host>,
     ) -> Result<Self, Failure> {
         let runtime = runtime::runtime()?;
-        let shared = Arc::new(Shared {
-            locked: Mutex::new(Locked {
-                session,
-                telling: false,
-                waiting: false,
-                interruptions: 0,
-            }),
-            changed: Condvar::new(),
-            wake: Notify::new(),
-            closing: AtomicBool::new(false),
-            epoch: Instant::now(),
-            endpoint: Mutex::new(endpoint),
-            asking: Arc::default(),
-        });
+        let shared = Arc::new(Shared::new(session, endpoint));
         shared.lock().session.start(Time::ZERO);
         let (end, ended) = mpsc::sync_channel(1);
         let task = runtime.spawn({

@@ -32,15 +32,7 @@ const CLOSE_HANDSHAKE_BOUND: Duration = Duration::from_secs(2);
 
 /// Drives the session of `shared` until it is closed.
 pub(super) async fn drive(shared: Arc<Shared>, host: Weak<dyn Host>) {
-    let driver = Driver {
-        shared: Arc::clone(&shared),
-        host: host.clone(),
-        credentials: Credentials::new(Arc::clone(&shared), host.clone()),
-        token: None,
-        dial: None,
-        link: None,
-        history: None,
-    };
+    let driver = Driver::new(Arc::clone(&shared), host.clone());
     if AssertUnwindSafe(driver.run()).catch_unwind().await.is_err() {
         tell_panic(&shared, &host);
     }
@@ -91,6 +83,18 @@ struct Driver {
 }
 
 impl Driver {
+    fn new(shared: Arc<Shared>, host: Weak<dyn Host>) -> Self {
+        Self {
+            credentials: Credentials::new(Arc::clone(&shared), host.clone()),
+            shared,
+            host,
+            token: None,
+            dial: None,
+            link: None,
+            history: None,
+        }
+    }
+
     async fn run(mut self) {
         loop {
             if self.shared.closing.load(Ordering::Acquire) {
@@ -149,10 +153,7 @@ impl Driver {
                 Some(Output::Ping) => self.send(Message::Ping(tungstenite::Bytes::new())),
                 Some(Output::Close { code, reason }) => self.close_link(code, reason).await,
                 Some(Output::FetchHistory { conversation_id }) => {
-                    let (credentials, token) = (self.credentials.clone(), self.token.clone());
-                    let timeout = self.shared.endpoint().request_timeout;
-                    let fetch = fetch(credentials, token, conversation_id, timeout);
-                    self.history = Some(Box::pin(fetch));
+                    self.fetch_history(conversation_id);
                 }
                 Some(Output::Event(event)) => self.tell(*event),
             }
@@ -194,6 +195,14 @@ impl Driver {
                 .session
                 .handle(now, Input::DialFailed(failure)),
         }
+    }
+
+    /// In place of the fetch that there may still be.
+    fn fetch_history(&mut self, conversation_id: Arc<str>) {
+        let (credentials, token) = (self.credentials.clone(), self.token.clone());
+        let timeout = self.shared.endpoint().request_timeout;
+        let fetch = fetch(credentials, token, conversation_id, timeout);
+        self.history = Some(Box::pin(fetch));
     }
 
     fn fetched(&mut self, fetched: Fetched) {
@@ -338,6 +347,7 @@ mod tests {
     use super::*;
     use crate::protocol::{Encoding, StartRequest, StreamFormat};
     use crate::session::{Session, SessionConfig};
+    use crate::transport::peer::{Peer, Script};
     use crate::transport::{Connection, Waited};
     use std::sync::Mutex;
 
@@ -353,23 +363,86 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_panic_in_the_task_is_told_and_nobody_waits_for_it() {
+    impl Host for () {
+        fn event(&self, _: Event) {}
+    }
+
+    fn nobody() -> Weak<dyn Host> {
+        Weak::<()>::new()
+    }
+
+    fn session() -> Session {
         let format = StreamFormat::new(Encoding::Linear16, 16_000).unwrap();
-        let session = Session::new(SessionConfig::new(StartRequest::new(format)));
-        let endpoint = Endpoint {
-            base_url: "http://127.0.0.1:1".into(),
+        Session::new(SessionConfig::new(StartRequest::new(format)))
+    }
+
+    fn endpoint(base_url: String) -> Endpoint {
+        Endpoint {
+            base_url,
             streaming_path: "/".into(),
             connection_id: "id".into(),
             token: TokenSource::None,
             token_in_query: false,
             ca_file: None,
             tls_verify: true,
-            request_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// Lets what is in progress go on until `reached`.
+    async fn until(driver: &mut Driver, reached: impl Fn() -> bool) {
+        let look = async {
+            while !reached() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         };
+        let look = tokio::time::timeout(Duration::from_secs(20), look);
+        tokio::select! {
+            _ = wait_for(&mut driver.history) => panic!("an answer"),
+            in_time = look => in_time.expect("in time"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_fetch_counts_and_a_stop_ends_it() {
+        let peer = Peer::start(Script::black_hole());
+        let shared = Arc::new(Shared::new(session(), endpoint(peer.base_url())));
+        let mut driver = Driver::new(shared, nobody());
+        driver.fetch_history("1".into());
+        until(&mut driver, || peer.records().len() == 1).await;
+        driver.fetch_history("2".into());
+        until(&mut driver, || peer.records().len() == 2).await;
+        until(&mut driver, || peer.records()[0].ended).await;
+        assert!(!peer.records()[1].ended);
+        driver.farewell().await;
+        assert!(peer.wait_for(|records| records[1].ended, Duration::from_secs(20)));
+    }
+
+    #[tokio::test]
+    async fn a_fetch_takes_no_longer_than_it_may() {
+        let peer = Peer::start(Script::black_hole());
+        let endpoint = Endpoint {
+            request_timeout: Duration::from_millis(50),
+            ..endpoint(peer.base_url())
+        };
+        let shared = Arc::new(Shared::new(session(), endpoint));
+        let mut driver = Driver::new(shared, nobody());
+        driver.fetch_history("1".into());
+        let failure = wait_for(&mut driver.history).await.unwrap_err();
+        assert_eq!(failure.reason, Reason::ConnectTimeout);
+        assert!(
+            failure.retryable && failure.message.contains("50 ms"),
+            "{failure:?}"
+        );
+        assert!(peer.wait_for(|records| records[0].ended, Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn a_panic_in_the_task_is_told_and_nobody_waits_for_it() {
         let host = Arc::new(Clumsy::default());
         let weak: Weak<dyn Host> = Arc::downgrade(&(Arc::clone(&host) as Arc<dyn Host>));
-        let connection = Connection::open(session, endpoint, weak).unwrap();
+        let endpoint = endpoint("http://127.0.0.1:1".into());
+        let connection = Connection::open(session(), endpoint, weak).unwrap();
         let waited = connection.wait_until_settled(connection.interruptions());
         assert_eq!(waited, Waited::Done);
         assert!(connection.has_failed());

@@ -12,6 +12,9 @@ mod credentials;
 mod driver;
 pub mod endpoint;
 mod link;
+#[cfg(test)]
+#[path = "../../tests/common/peer.rs"]
+mod peer;
 mod runtime;
 pub mod secret;
 mod tls;
