@@ -31,6 +31,8 @@ mod common;
 mod speech;
 
 mod bad_input;
+
+mod buffers;
 mod bytes;
 mod closing;
 mod credentials;
@@ -39,6 +41,7 @@ mod engine;
 mod examples;
 mod flow;
 mod handshake;
+mod history;
 mod inputs;
 mod inspect;
 mod messages;
