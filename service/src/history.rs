@@ -131,7 +131,7 @@ fn person(speaker: &Speaker) -> Value {
 fn hundredths(time: Duration) -> Value {
     let rounded = time.saturating_add(Duration::from_millis(5)).as_millis() / 10;
     match u64::try_from(rounded / 100) {
-        Ok(whole) if rounded % 100 == 0 => whole.into(),
+        Ok(whole) if rounded.is_multiple_of(100) => whole.into(),
         _ => (rounded as f64 / 100.0).into(),
     }
 }

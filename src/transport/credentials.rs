@@ -69,11 +69,25 @@ impl Credentials {
         };
         let renewed = self.obtain(Some(&refused)).await?;
         match renewed.filter(|token| *token != refused) {
-            Some(token) => {
-                let done = attempt(self.shared.endpoint(), Some(token.clone())).await?;
-                Ok((done, Some(token)))
-            }
-            None => Err(refusal),
+            Some(token) => match attempt(self.shared.endpoint(), Some(token.clone())).await {
+                Ok(done) => Ok((done, Some(token))),
+                Err(failure) => Err(self.explained(failure)),
+            },
+            None => Err(self.explained(refusal)),
+        }
+    }
+
+    /// Says of a refused token what it was had for, where that is not obvious.
+    fn explained(&self, failure: Failure) -> Failure {
+        match self.shared.endpoint().token {
+            TokenSource::App(_) if failure.http_status == Some(401) => Failure {
+                message: format!(
+                    "{}: the token that the service generates for app-id and app-secret is refused",
+                    failure.message
+                ),
+                ..failure
+            },
+            _ => failure,
         }
     }
 

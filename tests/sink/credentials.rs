@@ -120,6 +120,7 @@ fn c4_when_the_renewed_token_is_refused_too_the_session_fails_for_good() {
     assert!(error.matches(gst::ResourceError::NotAuthorized), "{error}");
     assert_eq!(details.get::<i32>("http-status"), Ok(401), "{details}");
     assert_eq!(details.get::<bool>("retryable"), Ok(false), "{details}");
+    assert!(error.message().contains("app-id"), "{error}");
     // Somebody who does dial again has dialed twice meanwhile.
     let away = Peer::start(Script::http(503, &[], ""));
     let _other = begin(&away.base_url(), "reconnect-max-delay=1");
