@@ -92,6 +92,10 @@ pub struct Limits {
     pub shutdown: Duration,
     /// How long a generated token is valid.
     pub token: Duration,
+    /// Messages of each conversation that can be asked for later; the newest are kept.
+    pub kept_messages: usize,
+    /// Conversations that are over whose messages can be asked for; the newest are kept.
+    pub kept_conversations: usize,
 }
 
 impl Default for Limits {
@@ -109,6 +113,8 @@ impl Default for Limits {
             close: Duration::from_secs(5),
             shutdown: Duration::from_secs(5),
             token: Duration::from_secs(86_400),
+            kept_messages: 2000,
+            kept_conversations: 100,
         }
     }
 }

@@ -15,7 +15,7 @@ use axum::extract::{DefaultBodyLimit, Path, RawQuery, State, WebSocketUpgrade};
 use axum::http::header::{AUTHORIZATION, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, post};
+use axum::routing::{any, get, post};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -41,6 +41,9 @@ const LARGEST_BODY: usize = 64 * 1024;
 /// Messages above this are not even assembled.
 const LARGEST_MESSAGE: usize = 16 * 1024 * 1024;
 
+/// What a request without a good token is told.
+const REFUSED: &str = "Token validation failed for provided token.";
+
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 pub(crate) fn router(shared: Shared) -> Router {
@@ -48,6 +51,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/streaming/{id}", any(streaming))
         .route("/v1/realtime/insights/{id}", any(streaming))
         .route("/oauth2/token:generate", post(generate_token))
+        .route("/v1/conversations/{id}/messages", get(messages))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -63,7 +67,8 @@ async fn not_found() -> Response {
     error(
         StatusCode::NOT_FOUND,
         "Nothing is here. This is symbl-service: open a WebSocket at /v1/streaming/{connectionId}, \
-         or POST to /oauth2/token:generate for a token.",
+         POST to /oauth2/token:generate for a token, \
+         or GET /v1/conversations/{conversationId}/messages.",
     )
 }
 
@@ -85,6 +90,35 @@ async fn generate_token(State(shared): State<Shared>, body: Bytes) -> Response {
             };
             error(status, &reason.to_string())
         }
+    }
+}
+
+/// What was said in a conversation, so far or altogether.
+async fn messages(
+    State(shared): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    if !shared
+        .tokens
+        .admits(offered_tokens(&headers, query.as_deref(), &[]))
+    {
+        return error(StatusCode::UNAUTHORIZED, REFUSED);
+    }
+    let verbose = query
+        .iter()
+        .flat_map(|query| query.split('&'))
+        .any(|pair| pair == "verbose=true");
+    match id
+        .ok()
+        .and_then(|Path(id)| shared.hub.messages(&id, verbose))
+    {
+        Some(messages) => axum::Json(messages).into_response(),
+        None => error(
+            StatusCode::NOT_FOUND,
+            "No conversation with this id is running, or was over not long ago.",
+        ),
     }
 }
 
@@ -126,10 +160,7 @@ async fn streaming(
         .tokens
         .admits(offered_tokens(&headers, query.as_deref(), &offered))
     {
-        return error(
-            StatusCode::UNAUTHORIZED,
-            "Token validation failed for provided token.",
-        );
+        return error(StatusCode::UNAUTHORIZED, REFUSED);
     }
     let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
         let mut response = error(

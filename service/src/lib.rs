@@ -5,7 +5,8 @@
 //! The way of a chunk: `http` (upgrade, token) → `socket` (frames) → `session`
 //! (what may be said when) → `stream` (a thread: [`audio`], then [`recognizer`])
 //! → `voice` ([`analysis`], then messages) → `outbox` of every socket in the
-//! `hub`'s room → `socket`.
+//! `hub`'s room → `socket`. What was said stays in the conversation's `history`
+//! for who asks later, through `http`.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,6 +24,7 @@ pub mod analysis;
 pub mod audio;
 mod config;
 mod conversation;
+mod history;
 mod http;
 mod hub;
 mod outbox;

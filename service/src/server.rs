@@ -60,7 +60,7 @@ impl Server {
         let (alive, sockets) = mpsc::channel(1);
         let patience = config.limits.shutdown;
         let router = http::router(Shared {
-            hub: Arc::new(Hub::default()),
+            hub: Arc::new(Hub::new(&config.limits)),
             tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token)),
             places: Arc::new(Semaphore::new(config.limits.connections)),
             config: Arc::new(config),

@@ -9,6 +9,7 @@
 
 pub mod dialogue;
 pub mod feed;
+pub mod gate;
 pub mod peer;
 pub mod pipeline;
 pub mod plugin;

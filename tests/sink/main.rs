@@ -10,6 +10,7 @@
 //! | tests | subject | where |
 //! |---|---|---|
 //! | C1, C2 | the request that opens a connection | `handshake` |
+//! | C3, C4 | tokens that are generated and renewed | `credentials` |
 //! | C8–C10, C16–C18 | from the open socket to the first audio | `start` |
 //! | C11–C14 | every byte, in messages cut where they may be | `bytes` |
 //! | C15 | no faster than real time | `pacing` |
@@ -30,13 +31,17 @@ mod common;
 mod speech;
 
 mod bad_input;
+
+mod buffers;
 mod bytes;
 mod closing;
+mod credentials;
 mod ending;
 mod engine;
 mod examples;
 mod flow;
 mod handshake;
+mod history;
 mod inputs;
 mod inspect;
 mod liveness;

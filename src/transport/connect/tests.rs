@@ -33,6 +33,7 @@ fn endpoint(base_url: impl Into<String>) -> Endpoint {
         token_in_query: false,
         ca_file: None,
         tls_verify: true,
+        request_timeout: Duration::from_secs(10),
     }
 }
 
