@@ -46,7 +46,7 @@ impl Spool {
     }
 
     /// Nanoseconds between the oldest audio kept and the newest.
-    fn held(&self) -> u64 {
+    pub fn held(&self) -> u64 {
         match (self.chunks.front(), self.chunks.back()) {
             (Some(first), Some(last)) => last.end - first.start,
             _ => 0,

@@ -264,6 +264,11 @@ impl Session {
             || self.chunker.deadline() != known
     }
 
+    /// Audio that is held in memory, sent or not, in nanoseconds.
+    pub fn audio_kept(&self) -> u64 {
+        self.spool.held() + self.pending_nanos()
+    }
+
     /// When the pending audio leaves at the latest.
     pub fn chunk_deadline(&self) -> Option<Time> {
         self.chunker.deadline()
