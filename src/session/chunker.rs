@@ -81,10 +81,22 @@ pub struct Chunk {
     pub entry: bool,
     /// Whether there may be something to hear in it. Compressed audio always may.
     pub audible: bool,
+    /// Whether there is something to hear in it, as far as that can be told
+    /// without decoding it.
+    pub loud: bool,
 }
 
 /// Peak below which raw audio is silence, about −50 dBFS of 16 bits.
 const AUDIBLE: u16 = 100;
+
+/// Bit rate below which compressed audio is silence: discontinuous
+/// transmission, or frames that say no more than that nothing sounds.
+const LOUD_BIT_RATE: u64 = 5_000;
+
+/// Whether a packet of `bytes` that lasts `nanos` is more than silence.
+fn is_loud(bytes: usize, nanos: u64) -> bool {
+    bytes as u64 * 8_000_000_000 / LOUD_BIT_RATE > nanos
+}
 
 /// Whether raw audio rises above silence anywhere.
 fn is_audible(encoding: Encoding, data: &[u8]) -> bool {
@@ -237,6 +249,7 @@ impl Chunker {
         let start = self.position();
         self.clock.samples += u64::from(samples);
         let end = self.position();
+        let loud = is_loud(packet.len(), end - start);
         let packet = Bytes::copy_from_slice(packet);
         let parts = packet.len().div_ceil(MAX_AUDIO_MESSAGE);
         (0..parts)
@@ -250,6 +263,7 @@ impl Chunker {
                     format: Arc::clone(&format),
                     entry: part == 0,
                     audible: true,
+                    loud,
                 }
             })
             .collect()
@@ -263,8 +277,10 @@ impl Chunker {
         }
         let format = Arc::clone(self.format.as_ref()?);
         let data = self.pending.split().freeze();
+        let audible = is_audible(format.wire.encoding(), &data);
         Some(Chunk {
-            audible: is_audible(format.wire.encoding(), &data),
+            audible,
+            loud: audible,
             data,
             start: self.pending_start,
             end: self.position(),

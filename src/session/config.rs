@@ -17,6 +17,16 @@ pub enum LeakyPolicy {
     Oldest,
 }
 
+/// What to do about a service that takes speech and gives nothing back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StallAction {
+    /// Tell it.
+    #[default]
+    Report,
+    /// Tell it, and connect anew.
+    Reconnect,
+}
+
 /// Everything that steers a session. All durations are bounds in the field's unit.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
@@ -42,6 +52,12 @@ pub struct SessionConfig {
     pub reconnect_max_delay: Duration,
     /// Give up after this long without a session; zero: never.
     pub reconnect_timeout: Duration,
+    /// How long audible audio may go without any result; zero: for ever.
+    pub stall_timeout: Duration,
+    /// What to do then.
+    pub stall_action: StallAction,
+    /// Whether, after a reconnect, messages that were missed are asked for.
+    pub history_recovery: bool,
     /// At the end of the stream: how long to go without any progress.
     pub drain_timeout: Duration,
     /// Seed of the back-off's jitter.
@@ -63,6 +79,9 @@ impl SessionConfig {
             pong_timeout: Duration::from_secs(10),
             reconnect_max_delay: Duration::from_secs(30),
             reconnect_timeout: Duration::ZERO,
+            stall_timeout: Duration::from_secs(30),
+            stall_action: StallAction::Report,
+            history_recovery: false,
             drain_timeout: Duration::from_secs(10),
             seed: 0,
         }

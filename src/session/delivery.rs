@@ -22,6 +22,13 @@ use std::time::Duration;
 
 /// Finals whose messages may still come.
 const MAX_FINALS: usize = 64;
+/// How much audio may be finalised behind a final whose message has not come
+/// before it is not waited for any more, in nanoseconds.
+const MAX_OWED: u64 = 10_000_000_000;
+/// Wall-clock times are printed in milliseconds, rounded by whoever prints them.
+const SAME_TIME: u64 = 1_000_000;
+/// Silence sent again in front of a word, so that it is heard from its beginning.
+const LEAD: u64 = 500_000_000;
 /// Messages and insights that may still be referred to.
 const MAX_MESSAGES: usize = 256;
 
@@ -41,6 +48,8 @@ pub struct Heard {
 /// A message with its place.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Said {
+    /// What to show, where that is less than its text: a part of it was delivered before.
+    pub text: Option<String>,
     /// The utterance it was cut from.
     pub utterance_id: Option<String>,
     /// Where it was said.
@@ -55,22 +64,46 @@ struct Final {
     words: Vec<FinalWord>,
     /// Words before this one have been found in messages.
     next: usize,
+    /// Where a replay has to begin for the service to say its message again.
+    from: Position,
+    /// Whether a later final had its message first: this one has none.
+    passed_over: bool,
 }
 
 #[derive(Debug)]
 struct FinalWord {
     key: String,
     span: Range<Position>,
-    /// Whether an earlier final had delivered it.
-    repeated: bool,
 }
 
 #[derive(Debug)]
 struct Known {
-    id: String,
+    id: Option<String>,
     span: Option<Range<Position>>,
     /// Whether it repeats what was delivered before.
     repeated: bool,
+    /// Who said it and when, by the service's wall clock.
+    said: Option<(Option<Speaker>, i64)>,
+}
+
+impl Known {
+    /// Whether this is the same message, whatever its id: the Conversation API
+    /// has ids of its own.
+    fn was_said(&self, by: Option<&Speaker>, at: i64) -> bool {
+        self.said.as_ref().is_some_and(|(speaker, start)| {
+            start.abs_diff(at) <= SAME_TIME
+                && (speaker.as_ref().zip(by)).is_none_or(|(a, b)| same_speaker(a, b))
+        })
+    }
+}
+
+/// Whether two may be one: as far as both say who they are.
+fn same_speaker(a: &Speaker, b: &Speaker) -> bool {
+    let same = |a: &Option<String>, b: &Option<String>| Some(a.as_ref()? == b.as_ref()?);
+    same(&a.user_id, &b.user_id)
+        .or_else(|| same(&a.id, &b.id))
+        .or_else(|| same(&a.name, &b.name))
+        .unwrap_or(true)
 }
 
 /// What has been delivered, and where it stood.
@@ -78,24 +111,37 @@ struct Known {
 pub struct Delivery {
     /// Everything before this was delivered in finals.
     delivered: Position,
+    /// Everything before this was delivered in messages.
+    said: Position,
+    /// Whether this service sends messages. Taken for granted until it has sent
+    /// two finals and no message.
+    sends_messages: bool,
     utterance: u64,
     finals: VecDeque<Final>,
     known: VecDeque<Known>,
-    /// How the service calls our speaker.
-    own_id: Option<String>,
+    /// Who the service takes us for.
+    own: Option<Speaker>,
     /// Wall clock of the service at position zero, in nanoseconds.
     wall_zero: Option<i64>,
+    /// The same in an earlier start, for what was said then.
+    wall_zero_before: Option<i64>,
+    /// Wall clock of the latest message that is no longer known.
+    forgotten: Option<i64>,
 }
 
 impl Default for Delivery {
     fn default() -> Self {
         Self {
             delivered: 0,
+            said: 0,
+            sends_messages: true,
             utterance: 1,
             finals: VecDeque::new(),
             known: VecDeque::new(),
-            own_id: None,
+            own: None,
             wall_zero: None,
+            wall_zero_before: None,
+            forgotten: None,
         }
     }
 }
@@ -108,8 +154,49 @@ fn key(word: &str) -> String {
         .collect()
 }
 
+fn joined(words: &[(String, Range<Position>)]) -> String {
+    let words: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
+    words.join(" ")
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Places the message by the wall clock, which read `zero` at position zero;
+/// where it has no such times, by `offset`.
+fn placed(
+    message: &Message,
+    zero: Option<i64>,
+    offset: impl Fn(Option<Duration>) -> Option<Position>,
+) -> Said {
+    let wall = |time: Option<i64>| u64::try_from(time?.saturating_sub(zero?)).ok();
+    let place = |start, end: Option<i64>, time_offset, duration: Option<Duration>| {
+        let from = wall(start).or_else(|| offset(time_offset))?;
+        let length = match (start, end) {
+            (Some(start), Some(end)) => u64::try_from(end.saturating_sub(start)).unwrap_or(0),
+            _ => duration.map(nanos).unwrap_or(0),
+        };
+        Some(from..from.saturating_add(length))
+    };
+    Said {
+        text: None,
+        utterance_id: None,
+        span: place(
+            message.start_time,
+            message.end_time,
+            message.time_offset,
+            message.duration,
+        ),
+        words: message
+            .words
+            .iter()
+            .filter_map(|w| {
+                let span = place(w.start_time, w.end_time, w.time_offset, w.duration)?;
+                Some((w.word.clone(), span))
+            })
+            .collect(),
+    }
 }
 
 fn middle(span: &Range<Position>) -> Position {
@@ -122,17 +209,30 @@ impl Delivery {
         self.delivered
     }
 
+    /// Everything before this was delivered in finals and in messages too, as
+    /// far as messages come: a replay need not begin earlier.
+    pub fn settled(&self) -> Position {
+        let owed = self.finals.iter().find(|record| {
+            let open = record.words.get(record.next..).unwrap_or_default();
+            !record.passed_over
+                && record.from + MAX_OWED > self.delivered
+                && open.iter().any(|word| middle(&word.span) >= self.said)
+        });
+        match owed {
+            Some(record) if self.sends_messages => record.from,
+            _ => self.delivered,
+        }
+    }
+
     /// A new start: the service's clocks begin anew.
     pub fn begin_generation(&mut self) {
-        self.wall_zero = None;
+        self.wall_zero_before = self.wall_zero.take().or(self.wall_zero_before);
     }
 
     /// A live result. `None`: it is not for this place, or was delivered before.
     pub fn heard(&mut self, result: &RecognitionResult, generation: &Generation) -> Option<Heard> {
-        if let Some(id) = result.user.as_ref().and_then(|user| user.id.as_ref())
-            && self.own_id.as_ref() != Some(id)
-        {
-            self.own_id = Some(id.clone());
+        if result.user.is_some() && self.own != result.user {
+            self.own.clone_from(&result.user);
         }
         let spans: Vec<(String, Range<Position>)> = result
             .words
@@ -148,6 +248,14 @@ impl Delivery {
             if result.text.is_empty() {
                 return None;
             }
+            let known = spans.len();
+            let mut spans = spans;
+            spans.retain(|(_, span)| middle(span) >= self.delivered);
+            let text = match spans.len() {
+                0 if known > 0 => return None,
+                fresh if fresh < known => joined(&spans),
+                _ => result.text.clone(),
+            };
             let span = match (spans.first(), spans.last()) {
                 (Some(first), Some(last)) => first.1.start..last.1.end,
                 _ => {
@@ -158,7 +266,7 @@ impl Delivery {
             };
             return Some(Heard {
                 utterance_id,
-                text: result.text.clone(),
+                text,
                 span,
                 words: spans,
             });
@@ -174,10 +282,11 @@ impl Delivery {
                 .map(|(word, span)| FinalWord {
                     key: key(word),
                     span: span.clone(),
-                    repeated: repeated(span),
                 })
                 .collect(),
             next: 0,
+            from: self.replay_start(&spans),
+            passed_over: false,
         };
         let fresh: Vec<_> = spans
             .iter()
@@ -192,11 +301,7 @@ impl Delivery {
         let text = if fresh.len() == spans.len() {
             result.text.clone()
         } else {
-            fresh
-                .iter()
-                .map(|(word, _)| word.as_str())
-                .collect::<Vec<_>>()
-                .join(" ")
+            joined(&fresh)
         };
         Some(Heard {
             utterance_id,
@@ -204,6 +309,17 @@ impl Delivery {
             span,
             words: fresh,
         })
+    }
+
+    /// Where a replay has to begin for these words to be finalised again: in the
+    /// silence before them.
+    fn replay_start(&self, words: &[(String, Range<Position>)]) -> Position {
+        let first = words.first().map_or(self.delivered, |word| word.1.start);
+        let ends = self.finals.iter().rev();
+        let before = ends
+            .filter_map(|record| Some(record.words.last()?.span.end))
+            .find(|end| *end <= first);
+        before.unwrap_or(0).max(first.saturating_sub(LEAD))
     }
 
     /// What the service was given and has not finalised.
@@ -232,10 +348,11 @@ impl Delivery {
                 .map(|word| FinalWord {
                     key: key(word),
                     span: span.clone(),
-                    repeated: false,
                 })
                 .collect(),
             next: 0,
+            from: span.start,
+            passed_over: false,
         });
         self.delivered = self.delivered.max(span.end);
         self.utterance += 1;
@@ -248,6 +365,8 @@ impl Delivery {
     }
 
     fn remember(&mut self, record: Final) {
+        // The second final, and no message for the first.
+        self.sends_messages &= self.finals.is_empty() || self.said > 0;
         if self.finals.len() == MAX_FINALS {
             self.finals.pop_front();
         }
@@ -256,28 +375,52 @@ impl Delivery {
 
     /// A message. `None`: it was delivered before.
     pub fn said(&mut self, message: &Message, generation: &Generation) -> Option<Said> {
-        if let Some(id) = &message.id
-            && self.known.iter().any(|known| known.id == *id)
-        {
+        if message.id.is_some() && self.known.iter().any(|known| known.id == message.id) {
             return None;
         }
         let own = self.is_own(message.from.as_ref());
+        let by = message.from.as_ref();
+        if let Some(at) = message.start_time.filter(|_| !own)
+            && self.known.iter().any(|known| known.was_said(by, at))
+        {
+            return None;
+        }
+        self.sends_messages |= own;
         let (said, repeated) = match own.then(|| self.match_final(message)).flatten() {
             Some(found) => found,
             None => (self.place_by_clock(message, generation, own), false),
         };
-        if let Some(id) = &message.id {
-            self.know(id.clone(), said.span.clone(), repeated);
-        }
+        self.know_message(message, said.span.clone(), repeated);
         (!repeated).then_some(said)
     }
 
     /// Whether it can be our own speaker's.
     fn is_own(&self, from: Option<&Speaker>) -> bool {
-        match (from.and_then(|speaker| speaker.id.as_ref()), &self.own_id) {
-            (Some(theirs), Some(own)) => theirs == own,
-            _ => true,
+        from.zip(self.own.as_ref())
+            .is_none_or(|(theirs, own)| same_speaker(theirs, own))
+    }
+
+    /// A message of the conversation's history, after a reconnect whose replay
+    /// begins at `replay`. `None`: it was delivered before, or will come with the
+    /// replay, or it was said before our time.
+    pub fn recall(&mut self, message: &Message, replay: Position) -> Option<Said> {
+        let at = message.start_time?;
+        let by = message.from.as_ref();
+        if self.forgotten.is_some_and(|forgotten| at <= forgotten)
+            || self.known.iter().any(|known| known.was_said(by, at))
+        {
+            return None;
         }
+        let said = placed(message, Some(self.wall_zero_before?), |_| None);
+        let span = said.span.clone()?;
+        if self.is_own(by) {
+            if middle(&span) < self.said || middle(&span) >= replay {
+                return None;
+            }
+            self.said = span.end;
+        }
+        self.know_message(message, Some(span), false);
+        Some(said)
     }
 
     /// Finds the words of the message in the finals that wait for theirs.
@@ -291,87 +434,85 @@ impl Delivery {
         if keys.is_empty() {
             return None;
         }
-        for record in &mut self.finals {
-            let open = record.words.get(record.next..)?;
-            let Some(skip) = open
-                .windows(keys.len())
-                .position(|window| window.iter().map(|w| &w.key).eq(keys.iter()))
-            else {
-                continue;
-            };
-            let from = record.next + skip;
-            let found = record.words.get(from..from + keys.len())?;
-            let (first, last) = (found.first()?, found.last()?);
-            let span = first.span.start..last.span.end;
-            let repeated = found.iter().all(|w| w.repeated);
-            let words = spellings
-                .iter()
-                .zip(found)
-                .map(|(word, place)| ((*word).to_owned(), place.span.clone()))
-                .collect();
-            record.next = from + keys.len();
-            if let (Some(wall), Ok(start)) = (message.start_time, i64::try_from(span.start)) {
-                self.wall_zero = Some(wall.saturating_sub(start));
-            }
-            let said = Said {
-                utterance_id: Some(record.utterance_id.clone()),
-                span: Some(span),
-                words,
-            };
-            return Some((said, repeated));
+        let (index, from) = self.find_words(&keys)?;
+        let to = from + keys.len();
+        let record = self.finals.get_mut(index)?;
+        let found = record.words.get(from..to)?;
+        let (first, last) = (found.first()?, found.last()?);
+        let end = last.span.end;
+        if let (Some(wall), Ok(start)) = (message.start_time, i64::try_from(first.span.start)) {
+            self.wall_zero = Some(wall.saturating_sub(start));
         }
-        None
+        let delivered = self.said;
+        let mut words: Vec<_> = spellings
+            .iter()
+            .zip(found)
+            .map(|(word, place)| ((*word).to_owned(), place.span.clone()))
+            .collect();
+        words.retain(|(_, span)| middle(span) >= delivered);
+        let start = words.first().map_or(first.span.start, |word| word.1.start);
+        let said = Said {
+            text: (words.len() < keys.len()).then(|| joined(&words)),
+            utterance_id: Some(record.utterance_id.clone()),
+            span: Some(start..end),
+            words,
+        };
+        record.next = to;
+        self.said = self.said.max(end);
+        let before = self.finals.iter_mut().take(index);
+        before.for_each(|record| record.passed_over = true);
+        let repeated = said.words.is_empty();
+        Some((said, repeated))
+    }
+
+    /// Which final has these words next, and from which of its words on.
+    fn find_words(&self, keys: &[String]) -> Option<(usize, usize)> {
+        self.finals.iter().enumerate().find_map(|(index, record)| {
+            let open = record.words.get(record.next..)?;
+            let skip = open
+                .windows(keys.len())
+                .position(|window| window.iter().map(|w| &w.key).eq(keys.iter()))?;
+            Some((index, record.next + skip))
+        })
     }
 
     /// Places the message by the service's wall clock, or in the first start
     /// by the time since the conversation began.
     fn place_by_clock(&self, message: &Message, generation: &Generation, own: bool) -> Said {
-        let wall = |time: Option<i64>| {
-            let position = time?.saturating_sub(self.wall_zero?);
-            u64::try_from(position).ok()
-        };
-        let offset = |time: Option<Duration>| {
+        placed(message, self.wall_zero, |time| {
             let time = time.filter(|_| own && generation.number == 1)?;
             generation.position(nanos(time))
-        };
-        let place = |start, end: Option<i64>, time_offset, duration: Option<Duration>| {
-            let from = wall(start).or_else(|| offset(time_offset))?;
-            let length = match (start, end) {
-                (Some(start), Some(end)) => u64::try_from(end.saturating_sub(start)).unwrap_or(0),
-                _ => duration.map(nanos).unwrap_or(0),
-            };
-            Some(from..from.saturating_add(length))
-        };
-        Said {
-            utterance_id: None,
-            span: place(
-                message.start_time,
-                message.end_time,
-                message.time_offset,
-                message.duration,
-            ),
-            words: message
-                .words
-                .iter()
-                .filter_map(|w| {
-                    let span = place(w.start_time, w.end_time, w.time_offset, w.duration)?;
-                    Some((w.word.clone(), span))
-                })
-                .collect(),
-        }
+        })
     }
 
-    fn know(&mut self, id: String, span: Option<Range<Position>>, repeated: bool) {
+    fn know_message(&mut self, message: &Message, span: Option<Range<Position>>, repeated: bool) {
+        let said = message.start_time.map(|at| (message.from.clone(), at));
+        self.know(Known {
+            id: message.id.clone(),
+            span,
+            repeated,
+            said,
+        });
+    }
+
+    fn know(&mut self, known: Known) {
         if self.known.len() == MAX_MESSAGES {
-            self.known.pop_front();
+            let oldest = self.known.pop_front();
+            let at = oldest.and_then(|oldest| oldest.said).map(|(_, at)| at);
+            self.forgotten = self.forgotten.max(at);
         }
-        self.known.push_back(Known { id, span, repeated });
+        self.known.push_back(known);
     }
 
     /// Something that refers to a message: where that stands. `None`: the
     /// message repeats what was delivered before, and so does this.
     pub fn referring(&self, message_id: Option<&str>) -> Option<Option<Range<Position>>> {
-        let known = message_id.and_then(|id| self.known.iter().rev().find(|k| k.id == id));
+        let known = message_id.and_then(|id| {
+            self.known
+                .iter()
+                .rev()
+                .find(|k| k.id.as_deref() == Some(id))
+        });
         match known {
             Some(known) if known.repeated => None,
             Some(known) => Some(known.span.clone()),
@@ -387,10 +528,19 @@ impl Delivery {
     ) -> Option<Option<Range<Position>>> {
         let span = self.referring(message_id)?;
         if let Some(id) = id.filter(|id| Some(*id) != message_id) {
-            if self.known.iter().any(|known| known.id == id) {
+            if self
+                .known
+                .iter()
+                .any(|known| known.id.as_deref() == Some(id))
+            {
                 return None;
             }
-            self.know(id.to_owned(), span.clone(), false);
+            self.know(Known {
+                id: Some(id.to_owned()),
+                span: span.clone(),
+                repeated: false,
+                said: None,
+            });
         }
         Some(span)
     }

@@ -20,6 +20,7 @@ fn given(number: u64, from_ms: u64, to_ms: u64) -> Generation {
         format: Arc::new(AudioFormat::new(wire)),
         entry: true,
         audible: true,
+        loud: true,
     });
     generation
 }
@@ -202,6 +203,120 @@ fn another_speakers_message_is_placed_by_the_wall_clock() {
         (other.utterance_id, other.words[0].1.clone()),
         (None, 3000 * MS..3200 * MS)
     );
+}
+
+#[test]
+fn of_a_message_only_the_words_are_told_that_no_message_had() {
+    let mut delivery = Delivery::default();
+    delivery.heard(&result("one two", 0), &given(1, 0, 5000));
+    delivery.said(&message("a", "one two", "me", 0), &given(1, 0, 5000));
+    let replay = given(2, 200, 5000);
+    delivery.heard(&result("two three", 0), &replay).unwrap();
+    let said = delivery
+        .said(&message("b", "two three", "me", 0), &replay)
+        .unwrap();
+    assert_eq!(said.text.as_deref(), Some("three"));
+    assert_eq!(said.span, Some(400 * MS..600 * MS));
+    assert_eq!(said.words.len(), 1);
+}
+
+#[test]
+fn a_message_that_was_lost_with_the_link_comes_with_the_replay() {
+    let mut delivery = Delivery::default();
+    delivery.heard(&result("one", 0), &given(1, 0, 5000));
+    delivery.said(&message("a", "one", "me", 0), &given(1, 0, 5000));
+    assert_eq!(delivery.settled(), 200 * MS);
+    delivery.heard(&result("two", 1000), &given(1, 0, 5000));
+    assert_eq!(delivery.settled(), 500 * MS, "in the silence before it");
+    let replay = given(2, 500, 5000);
+    assert_eq!(delivery.heard(&result("two", 500), &replay), None);
+    let said = delivery.said(&message("b", "two", "me", 0), &replay);
+    assert_eq!(said.unwrap().span, Some(1000 * MS..1200 * MS));
+    assert_eq!(delivery.settled(), 1200 * MS);
+}
+
+/// Wall clock at position zero of the first start.
+const WALL: i64 = 1_700_000_000_000_000_000;
+
+/// Said at `at_ms` of the first start, of which the service has told "hello" at one second.
+fn remembered(id: &str, text: &str, from: &str, at_ms: i64) -> Message {
+    message(id, text, from, WALL + at_ms * MS as i64)
+}
+
+/// A delivery that lost its link after "hello".
+fn after_an_outage() -> Delivery {
+    let mut delivery = Delivery::default();
+    let first = given(1, 0, 9000);
+    let mut hello = result("hello", 1000);
+    hello.user = Some(Speaker {
+        id: Some("me".into()),
+        ..Speaker::default()
+    });
+    delivery.heard(&hello, &first).unwrap();
+    let said = delivery.said(&remembered("a", "hello", "me", 1000), &first);
+    said.unwrap();
+    let early = remembered("b", "early", "other", 2000);
+    delivery.said(&early, &first).unwrap();
+    delivery.begin_generation();
+    delivery
+}
+
+#[test]
+fn of_the_history_only_what_was_missed_is_told_whatever_its_ids() {
+    let mut delivery = after_an_outage();
+    let replay = 1200 * MS; // everything of ours that was not finalised
+    let mut recall = |message: Message| delivery.recall(&message, replay);
+    assert_eq!(recall(remembered("1", "hello", "me", 1000)), None);
+    assert_eq!(recall(remembered("2", "early", "other", 2000)), None);
+    // Ours, but the replay will say it again.
+    assert_eq!(recall(remembered("3", "mine", "me", 3000)), None);
+    let missed = recall(remembered("4", "theirs", "other", 4000)).unwrap();
+    assert_eq!(missed.span, Some(4000 * MS..4400 * MS));
+    // Two may speak at once.
+    assert!(recall(remembered("5", "third", "third", 4000)).is_some());
+    assert_eq!(recall(remembered("6", "theirs", "other", 4000)), None);
+    let live = remembered("7", "theirs", "other", 4000);
+    assert_eq!(delivery.said(&live, &given(2, 1200, 9000)), None);
+}
+
+#[test]
+fn the_history_fills_what_no_replay_can() {
+    let mut delivery = after_an_outage();
+    let replay = 5000 * MS; // the buffer was too short
+    let mut recall = |message: Message| delivery.recall(&message, replay);
+    let missed = recall(remembered("1", "mine", "me", 3000)).unwrap();
+    assert_eq!(missed.span, Some(3000 * MS..3400 * MS));
+    assert_eq!(recall(remembered("2", "mine", "me", 3000)), None);
+    assert_eq!(recall(remembered("3", "again", "me", 6000)), None);
+}
+
+#[test]
+fn of_the_history_nothing_is_told_from_before_our_time() {
+    let mut delivery = after_an_outage();
+    let before = remembered("1", "long ago", "other", -60_000);
+    assert_eq!(delivery.recall(&before, 0), None);
+    // Nor what has come, and is too long ago to be known.
+    let second = given(2, 0, 9000);
+    for n in 0..1000 {
+        let message = remembered(&format!("m{n}"), "x", "other", 3000 + n);
+        delivery.said(&message, &second);
+    }
+    let known = remembered("2", "x", "other", 3000);
+    assert_eq!(delivery.recall(&known, 0), None);
+}
+
+#[test]
+fn an_interim_says_only_what_no_final_has_said() {
+    let mut delivery = Delivery::default();
+    delivery.heard(&result("one two", 0), &given(1, 0, 5000));
+    let interim = |text: &str| RecognitionResult {
+        is_final: false,
+        ..result(text, 0)
+    };
+    let replay = given(2, 200, 5000);
+    assert_eq!(delivery.heard(&interim("two"), &replay), None);
+    let heard = delivery.heard(&interim("two three"), &replay).unwrap();
+    assert_eq!(heard.text, "three");
 }
 
 #[test]

@@ -95,6 +95,11 @@ pub enum EventKind {
     Gap {
         reason: GapReason,
     },
+    /// Audible audio went in and nothing came back.
+    Stall {
+        /// Since the first of it was sent.
+        silent_for: Duration,
+    },
     /// The end of the stream was reached and everything that can come has come.
     Drained {
         /// False when audio remains that the service did not confirm.
@@ -197,6 +202,7 @@ pub enum Reason {
     ConnectTimeout,
     StartTimeout,
     PongTimeout,
+    Stall,
     Closed,
     Read,
     Write,
@@ -221,6 +227,7 @@ impl Reason {
             Self::ConnectTimeout => "connect-timeout",
             Self::StartTimeout => "start-timeout",
             Self::PongTimeout => "pong-timeout",
+            Self::Stall => "stall",
             Self::Closed => "closed",
             Self::Read => "read",
             Self::Write => "write",

@@ -109,6 +109,7 @@ mod tests {
             format: Arc::new(AudioFormat::new(wire)),
             entry: true,
             audible: true,
+            loud: true,
         });
     }
 

@@ -2,8 +2,12 @@
 
 //! Both sides of the conversation, in memory, under a clock that the test moves.
 
+#[path = "needs_tests.rs"]
+mod needs;
+
 use super::*;
 use crate::protocol::{Encoding, StartRequest, StreamFormat};
+use crate::session::StallAction;
 use crate::session::event::{GapReason, Reason, SessionEvent};
 use crate::session::timeline::Instants;
 use serde_json::{Value, json};
@@ -209,6 +213,13 @@ fn final_of(words: &[(&str, u64, u64)]) -> String {
         "payload":{"raw":{"alternatives":[{"words":list,"transcript":text,"confidence":0.9}]}},
         "punctuated":{"transcript":text}}})
     .to_string()
+}
+
+/// The message that follows finals of these words.
+fn message_of(id: &str, words: &str) -> String {
+    format!(
+        r#"{{"type":"message_response","messages":[{{"id":"{id}","payload":{{"content":"{words}"}}}}]}}"#
+    )
 }
 
 fn named(kind: &str, id: &str) -> String {
@@ -453,6 +464,12 @@ fn reconnecting_ends_when_its_time_is_up() {
         rig.pass(Duration::from_secs(1));
     }
     assert_eq!(rig.session.state(), State::Failed);
+    // Nor does a dial without an answer make it longer.
+    let mut rig = Rig::new(|config| config.reconnect_timeout = Duration::from_secs(5));
+    rig.pass(Duration::from_millis(4_900));
+    assert_eq!(rig.session.state(), State::Connecting);
+    rig.pass(Duration::from_millis(200));
+    assert_eq!(rig.session.state(), State::Failed);
 }
 
 #[test]
@@ -530,6 +547,7 @@ fn a_lost_socket_is_rejoined_and_unfinalised_audio_is_sent_again() {
     rig.text(&named("conversation_created", "42"));
     rig.speak(3000);
     rig.text(&final_of(&[("one", 200, 950)]));
+    rig.text(&message_of("m1", "One."));
     rig.lose();
     assert_eq!(rig.session.state(), State::Reconnecting);
     rig.speak(1000);
@@ -561,6 +579,234 @@ fn a_lost_socket_is_rejoined_and_unfinalised_audio_is_sent_again() {
     )));
     assert_eq!(rig.session.stats(rig.now).audio_replayed, 2100 * MS);
     rig.accounts_for_everything();
+}
+
+impl Rig {
+    /// Loses the socket, rejoins, and tells where the replay begins, in milliseconds.
+    fn replay_begins_at(&mut self) -> i16 {
+        self.lose();
+        self.sent.clear();
+        self.pass(Duration::from_secs(3));
+        self.input(Input::Connected);
+        self.text(LISTENING);
+        let first = self.heard().first().copied();
+        first.map_or(-1, |sample| sample / 16)
+    }
+
+    fn messages(&self) -> Vec<String> {
+        let texts = self.events.iter().filter_map(|event| match &event.kind {
+            EventKind::Message { text, .. } => Some(text.clone()),
+            _ => None,
+        });
+        texts.collect()
+    }
+}
+
+#[test]
+fn audio_is_kept_until_its_message_has_come_too() {
+    let mut rig = Rig::listening();
+    rig.speak(2000);
+    rig.text(&final_of(&[("one", 900, 1100)]));
+    rig.text(&message_of("m1", "One."));
+    rig.text(&final_of(&[("two", 1750, 1900)]));
+    // Back to the silence before the word, in whole chunks.
+    assert_eq!(rig.replay_begins_at(), 1200);
+    rig.text(&final_of(&[("two", 550, 700)]));
+    rig.text(&message_of("m2", "Two."));
+    assert_eq!(rig.finals().len(), 2, "the final had come before");
+    assert_eq!(rig.messages(), ["One.", "Two."]);
+    assert_eq!(rig.replay_begins_at(), 1900);
+}
+
+#[test]
+fn a_final_that_will_have_no_message_does_not_keep_its_audio() {
+    // A service that sends no messages at all.
+    let mut rig = Rig::listening();
+    rig.speak(2000);
+    rig.text(&final_of(&[("one", 100, 400)]));
+    rig.text(&final_of(&[("two", 900, 1100)]));
+    assert_eq!(rig.replay_begins_at(), 1100);
+    // One that sends none for this final: the next one's came first.
+    let mut rig = Rig::listening();
+    rig.speak(2000);
+    rig.text(&final_of(&[("one", 100, 400)]));
+    rig.text(&final_of(&[("two", 900, 1100)]));
+    rig.text(&message_of("m2", "Two."));
+    assert_eq!(rig.replay_begins_at(), 1100);
+    // One that owes it for too long.
+    let mut rig = Rig::listening();
+    rig.speak(2000);
+    rig.text(&final_of(&[("one", 100, 400)]));
+    rig.text(&message_of("m1", "One."));
+    rig.text(&final_of(&[("two", 900, 1100)]));
+    rig.speak(20_000);
+    rig.text(&final_of(&[("three", 12_000, 12_100)]));
+    rig.text(&final_of(&[("four", 21_050, 21_900)]));
+    rig.lose();
+    assert!(rig.session.stats(rig.now).audio_finalised >= 21_900 * MS);
+}
+
+#[test]
+fn a_message_owed_when_the_stream_ends_is_asked_for_again() {
+    let mut rig = Rig::listening();
+    rig.speak(1000);
+    rig.text(&final_of(&[("one", 100, 400)]));
+    rig.text(&message_of("m1", "One."));
+    rig.session.end_of_stream(rig.now);
+    rig.pump();
+    rig.text(&final_of(&[("two", 600, 990)]));
+    rig.lose();
+    assert_eq!(rig.drained(), None);
+    rig.pass(Duration::from_millis(500));
+    rig.input(Input::Connected);
+    rig.text(LISTENING);
+    rig.text(&final_of(&[("two", 200, 590)]));
+    rig.text(&message_of("m2", "Two."));
+    rig.text(STOPPED);
+    rig.text(COMPLETED);
+    assert_eq!(rig.messages(), ["One.", "Two."]);
+    assert_eq!(rig.drained(), Some((true, 0)));
+}
+
+impl Rig {
+    /// Audio for so long, in step with the clock; `level` is the loudest sample.
+    fn sound(&mut self, level: i16, millis: u64) {
+        for _ in 0..millis / 100 {
+            let data: Vec<u8> = [level; 1600].iter().flat_map(|s| s.to_le_bytes()).collect();
+            self.session.push_audio(
+                self.now,
+                &Audio {
+                    data: &data,
+                    instants: Instants::default(),
+                    duration: None,
+                    speed: 1.0,
+                },
+            );
+            self.pushed += 1600;
+            self.pass(Duration::from_millis(100));
+            self.input(Input::Pong); // it lives
+        }
+    }
+
+    fn stalls(&self) -> Vec<u128> {
+        let stalls = self.events.iter().filter_map(|event| match event.kind {
+            EventKind::Stall { silent_for } => Some(silent_for.as_millis()),
+            _ => None,
+        });
+        stalls.collect()
+    }
+}
+
+#[test]
+fn speech_without_a_result_is_a_stall_and_is_told_once() {
+    let mut rig = Rig::listening();
+    rig.sound(3000, 29_000);
+    assert!(rig.stalls().is_empty());
+    rig.sound(3000, 2_000);
+    assert_eq!(rig.stalls().len(), 1);
+    assert!(
+        (30_000..30_200).contains(&rig.stalls()[0]),
+        "{:?}",
+        rig.stalls()
+    );
+    rig.sound(3000, 60_000);
+    assert_eq!(rig.stalls().len(), 1);
+    rig.text(&final_of(&[("well", 88_000, 88_500)]));
+    rig.sound(3000, 29_000);
+    assert_eq!(rig.stalls().len(), 1);
+    rig.sound(3000, 2_000);
+    assert_eq!(rig.stalls().len(), 2);
+    assert_eq!(rig.session.state(), State::Listening);
+}
+
+#[test]
+fn half_an_hour_of_silence_is_no_stall_and_neither_is_a_cough() {
+    let mut rig = Rig::listening();
+    rig.sound(3000, 4_900);
+    rig.sound(60, 30 * 60_000);
+    assert!(rig.stalls().is_empty());
+    rig.sound(3000, 200); // with the cough, enough
+    assert_eq!(rig.stalls().len(), 1);
+}
+
+#[test]
+fn a_stall_may_be_a_reason_to_connect_anew() {
+    let mut rig = Rig::listening_with(|config| {
+        config.stall_timeout = Duration::from_secs(10);
+        config.stall_action = StallAction::Reconnect;
+    });
+    rig.sound(3000, 10_100);
+    assert_eq!(rig.stalls().len(), 1);
+    assert_eq!(rig.session.state(), State::Reconnecting);
+    let reason = rig.events.iter().find_map(|event| match &event.kind {
+        EventKind::State { failure, .. } => failure.as_ref().map(|f| f.reason),
+        _ => None,
+    });
+    assert_eq!(reason, Some(Reason::Stall));
+}
+
+#[test]
+fn of_compressed_audio_only_packets_that_say_something_count_for_a_stall() {
+    for (packet, stalls) in [(&[0x08_u8, 0xff, 0xfe][..], 0), (&[0x08; 40][..], 1)] {
+        let mut rig = Rig::listening_with(|config| config.stall_timeout = Duration::from_secs(10));
+        let wire = StreamFormat::new(Encoding::Opus, 48_000).unwrap();
+        rig.session.set_format(rig.now, AudioFormat::new(wire));
+        for _ in 0..600 {
+            let packet = Audio {
+                data: packet, // 20 ms
+                instants: Instants::default(),
+                duration: None,
+                speed: 1.0,
+            };
+            rig.session.push_audio(rig.now, &packet);
+            rig.pass(Duration::from_millis(20));
+            rig.input(Input::Pong);
+        }
+        assert_eq!(rig.stalls().len(), stalls, "{} bytes", packet.len());
+    }
+}
+
+#[test]
+fn c38_what_was_missed_in_an_outage_is_asked_for_and_told_once() {
+    let history = r#"{"messages":[
+        {"id":"1","text":"One.","startTime":"2026-01-01T00:00:00.200Z","endTime":"2026-01-01T00:00:00.900Z"},
+        {"id":"2","text":"Theirs.","from":{"email":"other@example.org"},
+         "startTime":"2026-01-01T00:00:03.000Z","endTime":"2026-01-01T00:00:03.500Z"}]}"#;
+    let mut rig = Rig::listening_with(|config| config.history_recovery = true);
+    rig.text(&named("conversation_created", "42"));
+    rig.speak(3000);
+    let user = r#""user":{"userId":"me@example.org"},"type":"recognition_result""#;
+    let heard = final_of(&[("one", 200, 900)]);
+    rig.text(&heard.replace(r#""type":"recognition_result""#, user));
+    rig.text(
+        r#"{"type":"message_response","messages":[{"id":"m1","from":{"userId":"me@example.org"},
+            "payload":{"content":"One."},"duration":{"startTime":"2026-01-01T00:00:00.200Z"}}]}"#,
+    );
+    rig.lose();
+    rig.sent.clear();
+    rig.pass(Duration::from_millis(500));
+    rig.input(Input::Connected);
+    rig.text(&named("recognition_started", "42"));
+    let asked = Output::FetchHistory {
+        conversation_id: Arc::from("42"),
+    };
+    assert!(rig.sent.contains(&asked), "{:?}", rig.sent);
+    rig.input(Input::History(history));
+    rig.input(Input::History(history));
+    assert_eq!(rig.messages(), ["One.", "Theirs."]);
+    let last = rig.events.last().unwrap();
+    assert_eq!(last.placement.unwrap().running_time, Some(3000 * MS));
+
+    let failure = Failure::http(503, "", None);
+    rig.input(Input::HistoryFailed(failure));
+    rig.input(Input::History("<html>"));
+    assert_eq!(rig.session.state(), State::Listening);
+    let warnings = rig.events.iter().rev().take(2);
+    assert!(
+        warnings
+            .clone()
+            .all(|e| matches!(e.kind, EventKind::Warning(_)))
+    );
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub mod stats;
 pub mod timeline;
 
 pub use chunker::AudioFormat;
-pub use config::{LeakyPolicy, SessionConfig};
+pub use config::{LeakyPolicy, SessionConfig, StallAction};
 pub use event::{Event, EventKind, Failure, Placement, Reason, SessionEvent, State};
 pub use machine::{Audio, Input, Output, Session};
 pub use stats::Stats;

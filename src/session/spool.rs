@@ -22,6 +22,8 @@ pub struct Spool {
     limit: u64,
     /// Everything before this was finalised by the service.
     acknowledged: Position,
+    /// Everything before this will never be asked for again.
+    released: Position,
     /// Everything before this has been sent at least once.
     sent: Position,
     /// Audible, sent, let go of at the bound, and not finalised yet: lost, if
@@ -40,6 +42,7 @@ impl Spool {
             next: 0,
             limit,
             acknowledged: 0,
+            released: 0,
             sent: 0,
             uncertain: VecDeque::new(),
         }
@@ -124,25 +127,27 @@ impl Spool {
         (fresh, replayed)
     }
 
-    /// The service finalised everything before `position`.
-    pub fn acknowledge(&mut self, position: Position) {
-        self.acknowledged = self.acknowledged.max(position);
+    /// The service finalised everything before `finalised`, and everything
+    /// that is owed for what lies before `released` has come.
+    pub fn acknowledge(&mut self, finalised: Position, released: Position) {
+        self.acknowledged = self.acknowledged.max(finalised);
+        self.released = self.released.max(released);
         self.uncertain.retain_mut(|span| {
-            span.start = span.start.max(position);
+            span.start = span.start.max(finalised);
             !span.is_empty()
         });
-        while let Some(parts) = self.finalised_parts().filter(|parts| *parts <= self.next) {
+        while let Some(parts) = self.released_parts().filter(|parts| *parts <= self.next) {
             self.chunks.drain(..parts);
             self.next -= parts;
         }
     }
 
-    /// How many chunks the oldest packet has, if the service has finalised all of it.
-    fn finalised_parts(&self) -> Option<usize> {
+    /// How many chunks the oldest packet has, if all of it was released.
+    fn released_parts(&self) -> Option<usize> {
         let first = self.chunks.front()?;
         let others = self.chunks.iter().skip(1).take_while(|c| !c.entry);
         let (count, end) = others.fold((1, first.end), |(count, _), c| (count + 1, c.end));
-        (first.start < self.acknowledged && end <= self.acknowledged).then_some(count)
+        (first.start < self.released && end <= self.released).then_some(count)
     }
 
     /// A new generation: everything that is kept is to be sent (again).
@@ -152,7 +157,7 @@ impl Spool {
         while self.chunks.front().is_some_and(|c| !c.entry) {
             self.chunks.pop_front();
         }
-        while let Some(parts) = self.finalised_parts() {
+        while let Some(parts) = self.released_parts() {
             self.chunks.drain(..parts);
         }
         self.uncertain.drain(..).collect()
@@ -205,6 +210,13 @@ impl Spool {
         }
     }
 
+    /// Whether anything is kept that was not released.
+    pub fn owes_nothing(&self) -> bool {
+        self.chunks
+            .back()
+            .is_none_or(|last| last.end <= self.released)
+    }
+
     /// Whether nothing waits to be sent.
     pub fn is_drained(&self) -> bool {
         self.next >= self.chunks.len()
@@ -230,6 +242,7 @@ mod tests {
             format: Arc::new(AudioFormat::new(wire)),
             entry: true,
             audible: true,
+            loud: true,
         }
     }
 
@@ -246,7 +259,7 @@ mod tests {
         let mut spool = spool_of(3);
         assert_eq!(spool.advance(), (100 * MS, 0));
         assert_eq!(spool.advance(), (100 * MS, 0));
-        spool.acknowledge(150 * MS);
+        spool.acknowledge(150 * MS, 150 * MS);
         spool.rewind();
         assert_eq!(
             spool.peek().unwrap().start,
@@ -274,7 +287,7 @@ mod tests {
             spool.advance();
         }
         assert!(spool.make_room(400 * MS));
-        spool.acknowledge(150 * MS);
+        spool.acknowledge(150 * MS, 150 * MS);
         let lost = spool.rewind();
         assert_eq!((lost.len(), &lost[0]), (1, &(150 * MS..400 * MS)));
         assert_eq!(spool.rewind(), [], "once");
@@ -335,7 +348,7 @@ mod tests {
             spool.rewind();
             spool.advance();
             spool.advance();
-            spool.acknowledge(acknowledged * MS);
+            spool.acknowledge(acknowledged * MS, acknowledged * MS);
             spool.rewind();
             let first = spool.peek().unwrap();
             assert_eq!((first.start, first.entry), (kept * MS, true));
@@ -365,7 +378,7 @@ mod tests {
             (spool.sent(), spool.unsent_duration(), spool.backlog()),
             (200 * MS, 300 * MS, 500 * MS)
         );
-        spool.acknowledge(130 * MS);
+        spool.acknowledge(130 * MS, 130 * MS);
         assert_eq!(spool.unacknowledged_duration(), 370 * MS);
         assert_eq!(spool.clear(), 300 * MS);
     }

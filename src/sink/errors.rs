@@ -78,7 +78,7 @@ fn error(failure: &Failure) -> glib::Error {
         | Reason::Handshake
         | Reason::ConnectTimeout
         | Reason::StartTimeout => glib::Error::new(gst::ResourceError::OpenWrite, message),
-        Reason::PongTimeout | Reason::Closed | Reason::Read | Reason::Write => {
+        Reason::PongTimeout | Reason::Stall | Reason::Closed | Reason::Read | Reason::Write => {
             glib::Error::new(gst::ResourceError::Write, message)
         }
         Reason::DrainTimeout => glib::Error::new(gst::ResourceError::Close, message),
@@ -98,9 +98,12 @@ fn phase(reason: Reason) -> Option<&'static str> {
         | Reason::Handshake
         | Reason::ConnectTimeout => Some("connect"),
         Reason::StartTimeout => Some("start"),
-        Reason::PongTimeout | Reason::Closed | Reason::Read | Reason::Write | Reason::Protocol => {
-            Some("session")
-        }
+        Reason::PongTimeout
+        | Reason::Stall
+        | Reason::Closed
+        | Reason::Read
+        | Reason::Write
+        | Reason::Protocol => Some("session"),
         Reason::DrainTimeout => Some("drain"),
         // A token or a limit can be refused at the upgrade and inside the session.
         Reason::Auth | Reason::Limit | Reason::Internal => None,

@@ -62,6 +62,7 @@ fn name(kind: &EventKind) -> Option<(&'static str, Said)> {
         EventKind::State { .. } => ("symbl/state", Said::Nowhere),
         EventKind::Session { .. } => ("symbl/session", Said::Nowhere),
         EventKind::Gap { .. } => ("symbl/gap", Said::Never),
+        EventKind::Stall { .. } => ("symbl/stall", Said::Nowhere),
         EventKind::Drained { .. } => ("symbl/drained", Said::Nowhere),
         EventKind::Error { .. } => ("symbl/error", Said::Nowhere),
         EventKind::Raw { .. } => ("symbl/raw", Said::Nowhere),
@@ -138,6 +139,7 @@ fn own_fields(builder: Builder, kind: &EventKind) -> Builder {
             previous_conversation_id.as_deref(),
         ),
         EventKind::Gap { reason } => builder.field("reason", reason.as_str()),
+        EventKind::Stall { silent_for } => builder.field("silent-for", nanos(*silent_for)),
         EventKind::Drained {
             complete,
             unconfirmed,

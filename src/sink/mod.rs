@@ -71,6 +71,33 @@ impl From<Leaky> for session::LeakyPolicy {
     }
 }
 
+/// What to do about a service that takes speech and gives nothing back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(u32)]
+#[enum_type(name = "GstSymblStallAction")]
+#[non_exhaustive]
+pub enum StallAction {
+    /// Tell it.
+    #[default]
+    #[enum_value(name = "Report: post symbl/stall", nick = "report")]
+    Report = 0,
+    /// Tell it, and connect anew.
+    #[enum_value(
+        name = "Reconnect: post symbl/stall and connect anew",
+        nick = "reconnect"
+    )]
+    Reconnect = 1,
+}
+
+impl From<StallAction> for session::StallAction {
+    fn from(action: StallAction) -> Self {
+        match action {
+            StallAction::Report => Self::Report,
+            StallAction::Reconnect => Self::Reconnect,
+        }
+    }
+}
+
 /// What a failure that no retry can help does to the pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(u32)]
@@ -185,6 +212,7 @@ pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
         InsightTypes::static_type(),
         Leaky::static_type(),
         OnFatal::static_type(),
+        StallAction::static_type(),
         State::static_type(),
     ] {
         type_.mark_as_plugin_api(gst::PluginAPIFlags::empty());

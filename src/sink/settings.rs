@@ -11,7 +11,7 @@
 //! Names, ranges and defaults: Symbl Streaming API reference (`start_request`)
 //! and `docs/properties.md`.
 
-use super::{InsightTypes, Leaky, OnFatal};
+use super::{InsightTypes, Leaky, OnFatal, StallAction};
 use crate::protocol::{Encoding, StartRequest, StreamFormat, Tracker};
 use crate::session::{Failure, Reason, SessionConfig};
 use crate::transport::{Endpoint, Secret, TokenSource};
@@ -73,6 +73,8 @@ pub struct Settings {
     pub pong_timeout: u32,
     pub reconnect_max_delay: u32,
     pub reconnect_timeout: u32,
+    pub stall_timeout: u32,
+    pub stall_action: StallAction,
     pub drain_timeout: u32,
     pub on_fatal: OnFatal,
 }
@@ -183,6 +185,8 @@ impl Default for Settings {
             pong_timeout: 10_000,
             reconnect_max_delay: 30_000,
             reconnect_timeout: 0,
+            stall_timeout: 30_000,
+            stall_action: StallAction::Report,
             drain_timeout: 10_000,
             on_fatal: OnFatal::Error,
         }
@@ -273,6 +277,9 @@ impl Settings {
             pong_timeout: millis(self.pong_timeout),
             reconnect_max_delay: millis(self.reconnect_max_delay),
             reconnect_timeout: millis(self.reconnect_timeout),
+            history_recovery: false,
+            stall_timeout: millis(self.stall_timeout),
+            stall_action: self.stall_action.into(),
             drain_timeout: millis(self.drain_timeout),
             seed,
         }

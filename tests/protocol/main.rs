@@ -8,6 +8,7 @@
 
 mod any_input;
 mod findings_read;
+mod history_read;
 mod replies;
 mod replies_findings;
 mod requests_read;

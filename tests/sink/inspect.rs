@@ -80,7 +80,7 @@ fn the_element_is_printed_as_in_the_contract() {
 }
 
 /// The contract's table: name, type and default as printed, unit and range.
-const CONTRACT: [(&str, &str, &str); 46] = [
+const CONTRACT: [(&str, &str, &str); 48] = [
     ("base-url", "String", "\"http://127.0.0.1:8787\""),
     ("streaming-path", "String", "\"/v1/streaming\""),
     ("access-token", "String", "null"),
@@ -121,6 +121,8 @@ const CONTRACT: [(&str, &str, &str); 46] = [
     ("pong-timeout", "Unsigned Integer", "10000"),
     ("reconnect-max-delay", "Unsigned Integer", "30000"),
     ("reconnect-timeout", "Unsigned Integer", "0"),
+    ("stall-timeout", "Unsigned Integer", "30000"),
+    ("stall-action", "Enum", "\"report\""),
     ("drain-timeout", "Unsigned Integer", "10000"),
     ("on-fatal", "Enum", "\"error\""),
     ("state", "Enum", "\"idle\""),
@@ -244,6 +246,8 @@ fn every_default_printed_is_the_one_of_the_settings() {
         pong_timeout,
         reconnect_max_delay,
         reconnect_timeout,
+        stall_timeout,
+        stall_action,
         drain_timeout,
         on_fatal,
     } = Settings::default();
@@ -292,6 +296,8 @@ fn every_default_printed_is_the_one_of_the_settings() {
         ("pong-timeout", pong_timeout.to_string()),
         ("reconnect-max-delay", reconnect_max_delay.to_string()),
         ("reconnect-timeout", reconnect_timeout.to_string()),
+        ("stall-timeout", stall_timeout.to_string()),
+        ("stall-action", lower(&stall_action)),
         ("drain-timeout", drain_timeout.to_string()),
         ("on-fatal", lower(&on_fatal)),
     ];

@@ -39,6 +39,7 @@ mod flow;
 mod handshake;
 mod inputs;
 mod inspect;
+mod liveness;
 mod messages;
 mod pacing;
 mod readme;

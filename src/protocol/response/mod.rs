@@ -12,6 +12,8 @@
 mod json;
 mod parse;
 
+pub use parse::history;
+
 use std::time::Duration;
 
 /// Everything that a service may send in a text frame.

@@ -186,6 +186,40 @@ fn message(item: Node<'_>) -> Message {
     }
 }
 
+/// Reads the messages of a conversation as the Conversation API lists them.
+/// Their ids are not those of the live messages, and their time offsets count
+/// from the first message and not from the start of the audio: left out.
+///
+/// # Errors
+///
+/// When the text is not a JSON object.
+pub fn history(text: &str) -> Result<Vec<Message>, ParseError> {
+    let length = text.len();
+    let body = Node::of(text).map_err(|error| ParseError::NotJson {
+        length,
+        reason: error.to_string(),
+    })?;
+    if !body.is_object() {
+        return Err(ParseError::NotAnObject { length });
+    }
+    let messages = objects(body.members().get("messages"));
+    Ok(messages.map(history_message).collect())
+}
+
+fn history_message(item: Node<'_>) -> Message {
+    let members = item.members();
+    let mut words = message_words(members.get("words"));
+    words.iter_mut().for_each(|word| word.time_offset = None);
+    Message {
+        start_time: instant(members.get("startTime")),
+        end_time: instant(members.get("endTime")),
+        duration: members.get("duration").seconds(),
+        time_offset: None,
+        words,
+        ..message(item)
+    }
+}
+
 /// `payload.content` as traced, else `text` as the reference prints it.
 fn content(item: &Members<'_>) -> String {
     let content = item.get("payload").get("content").filled();

@@ -118,8 +118,7 @@ impl Session {
         let in_form = matches!(failure.close_code, Some(1000 | 1005));
         // Should it go on, the next start will have a stop request of its own.
         let stopped = drain.stopped.take().is_some();
-        self.phase == Phase::Stopping && stopped && in_form
-            || self.spool.unacknowledged_duration() == 0
+        self.phase == Phase::Stopping && stopped && in_form || self.spool.owes_nothing()
     }
 
     /// A flush after the end: the stream may go on.

@@ -76,14 +76,16 @@ impl Session {
                 self.liveness.pinged = None;
             }
             Input::Binary | Input::Ping => self.liveness.pinged = None,
-            Input::History(_) | Input::HistoryFailed(_) => {}
+            Input::History(text) => self.history(now, text),
+            Input::HistoryFailed(failure) => self.emit(EventKind::Warning(failure), None, None),
         }
     }
 
     fn dial(&mut self, now: Time) {
         self.attempt += 1;
+        let deadline = now + self.config.connect_timeout;
         self.phase = Phase::Dialing {
-            deadline: now + self.config.connect_timeout,
+            deadline: self.give_up_at().map_or(deadline, |end| end.min(deadline)),
         };
         self.frames.clear();
         let state = self.state_while_down();
@@ -145,6 +147,7 @@ impl Session {
         };
         self.generation = self.generation.next();
         self.delivery.begin_generation();
+        self.stall.answered();
         self.conversation_told = false;
         self.header = Some(format.header.clone()).filter(|h| !h.is_empty());
         self.wire_format = Some(format);
@@ -190,13 +193,12 @@ impl Session {
         if !failure.retryable {
             return self.fail(now, failure);
         }
-        let down_since = *self.down_since.get_or_insert(now);
+        self.down_since.get_or_insert(now);
         let delay = self.backoff.next(failure.retry_after);
-        let give_up = self.config.reconnect_timeout;
-        if !give_up.is_zero() && now + delay > down_since + give_up {
+        if self.give_up_at().is_some_and(|end| now + delay > end) {
             let message = format!(
-                "no session for {} ms, giving up: {}",
-                give_up.as_millis(),
+                "no session for {} ms (reconnect-timeout), giving up: {}",
+                self.config.reconnect_timeout.as_millis(),
                 failure.message
             );
             return self.fail(
@@ -215,6 +217,14 @@ impl Session {
         }
         let state = self.state_while_down();
         self.set_state(state, Some(failure), Some(delay));
+    }
+
+    /// When there has been no session for too long.
+    fn give_up_at(&self) -> Option<Time> {
+        let bound = self.config.reconnect_timeout;
+        self.down_since
+            .filter(|_| !bound.is_zero())
+            .map(|since| since + bound)
     }
 
     fn count_connected_time(&mut self, now: Time) {
@@ -265,7 +275,7 @@ impl Session {
     }
 
     /// Drops the socket as it is, for `failure`.
-    fn cut(&mut self, now: Time, failure: Failure) {
+    pub(super) fn cut(&mut self, now: Time, failure: Failure) {
         self.actions.push_back(Output::Abort);
         self.lost(now, failure);
     }

@@ -11,6 +11,7 @@ mod audio;
 mod drain;
 mod link;
 mod results;
+mod stall;
 
 use super::backoff::Backoff;
 use super::chunker::{AudioFormat, Chunker};
@@ -27,6 +28,7 @@ pub use audio::Audio;
 use bytes::Bytes;
 use drain::Drain;
 use link::{Liveness, Pacing};
+use stall::Stall;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -142,6 +144,7 @@ pub struct Session {
     /// Since when there is one.
     up_since: Option<Time>,
     liveness: Liveness,
+    stall: Stall,
     pacing: Option<Pacing>,
     /// The next chunk is held back until then. Only known while the socket
     /// takes frames: on one that does not, no time makes a difference.
@@ -195,6 +198,7 @@ impl Session {
             down_since: None,
             up_since: None,
             liveness: Liveness::default(),
+            stall: Stall::default(),
             pacing: None,
             held_until: None,
             drain: None,
@@ -353,6 +357,7 @@ impl Session {
         self.tell_gap();
         let (fresh, replayed) = self.spool.advance();
         self.generation.give(&chunk);
+        self.stall.gave(now, &chunk);
         self.stats.bytes_sent += chunk.data.len() as u64;
         self.stats.chunks_sent += 1;
         self.stats.audio_sent += fresh;
@@ -383,6 +388,7 @@ impl Session {
             drain,
             self.chunker.deadline(),
             self.liveness.next(&self.config, self.has_socket()),
+            self.stall_deadline(),
         ]
         .into_iter()
         .flatten()
@@ -396,6 +402,7 @@ impl Session {
             self.flush_chunk(now);
         }
         self.link_timeout(now);
+        self.stall_timeout(now);
         self.drain_timeout(now);
     }
 

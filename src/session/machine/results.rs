@@ -2,15 +2,29 @@
 
 //! What the service says, turned into events with their places.
 
+use super::super::delivery::Said;
 use super::super::event::{EventKind, Failure, PlacedWord, Placement, Reason, SessionEvent};
 use super::super::{Position, Time};
-use super::Session;
+use super::{Output, Session};
 use crate::protocol::ServerMessage;
 use crate::protocol::response::{
-    Entity, Insight, Message, RecognitionResult, ServiceError, Topic, TrackerMatch,
+    self, Entity, Insight, Message, RecognitionResult, ServiceError, Topic, TrackerMatch,
 };
 use std::ops::Range;
 use std::sync::Arc;
+
+/// Whether it is about what was heard.
+fn says_something(message: &ServerMessage) -> bool {
+    matches!(
+        message,
+        ServerMessage::RecognitionResult(_)
+            | ServerMessage::MessageResponse { .. }
+            | ServerMessage::InsightResponse { .. }
+            | ServerMessage::TopicResponse { .. }
+            | ServerMessage::TrackerResponse { .. }
+            | ServerMessage::EntityResponse { .. }
+    )
+}
 
 impl Session {
     pub(super) fn handle_text(&mut self, now: Time, text: &str) {
@@ -34,6 +48,9 @@ impl Session {
                 return;
             }
         };
+        if says_something(&message) {
+            self.stall.answered();
+        }
         match message {
             ServerMessage::StartedListening => self.listening(now),
             ServerMessage::ConversationCreated { conversation_id } => {
@@ -109,6 +126,35 @@ impl Session {
             Some(other) => (SessionEvent::Split, Some(other)),
         };
         self.session_event(event, previous, None);
+        if event == SessionEvent::Resumed && self.config.history_recovery {
+            self.actions.push_back(Output::FetchHistory {
+                conversation_id: Arc::from(id),
+            });
+        }
+    }
+
+    /// What the conversation's history says that nobody told us.
+    pub(super) fn history(&mut self, now: Time, text: &str) {
+        let messages = match response::history(text) {
+            Ok(messages) => messages,
+            Err(error) => {
+                self.stats.parse_errors += 1;
+                let text = format!("the history of the conversation cannot be read: {error}");
+                let failure = Failure::retryable(Reason::Protocol, text);
+                return self.emit(EventKind::Warning(failure), None, None);
+            }
+        };
+        let replay = if self.generation.has_audio() {
+            self.generation.start()
+        } else {
+            let next = self.spool.peek().map(|chunk| chunk.start);
+            next.unwrap_or(self.chunker.position())
+        };
+        for message in messages {
+            if let Some(said) = self.delivery.recall(&message, replay) {
+                self.tell_message(now, message, said);
+            }
+        }
     }
 
     fn session_event(
@@ -166,14 +212,14 @@ impl Session {
         self.emit(kind, Some(placement), Some(result.json));
     }
 
-    /// What was delivered in finals needs no replay.
+    /// What was delivered in finals, and in messages, needs no replay.
     fn acknowledge(&mut self) {
         let delivered = self.delivery.delivered();
         // A position counts what was dropped too.
         let never_sent = self.spool.sent().saturating_sub(self.stats.audio_sent);
         let finalised = delivered.saturating_sub(never_sent);
         self.stats.audio_finalised = self.stats.audio_finalised.max(finalised);
-        self.spool.acknowledge(delivered);
+        self.spool.acknowledge(delivered, self.delivery.settled());
         self.timeline.prune(delivered);
     }
 
@@ -203,16 +249,21 @@ impl Session {
     }
 
     fn message(&mut self, now: Time, message: Message) {
-        let Some(said) = self.delivery.said(&message, &self.generation) else {
-            return;
-        };
-        self.progress(now);
+        let said = self.delivery.said(&message, &self.generation);
+        self.acknowledge();
+        if let Some(said) = said {
+            self.progress(now);
+            self.tell_message(now, message, said);
+        }
+    }
+
+    fn tell_message(&mut self, now: Time, message: Message, said: Said) {
         self.stats.messages += 1;
         let placement = self.place_opt(now, said.span);
         let kind = EventKind::Message {
             id: message.id,
-            text: message.text,
-            original_text: message.original_text,
+            original_text: message.original_text.filter(|_| said.text.is_none()),
+            text: said.text.unwrap_or(message.text),
             utterance_id: said.utterance_id,
             speaker: message.from,
             words: self.place_words(&said.words),
@@ -252,7 +303,7 @@ impl Session {
 
     fn topic(&mut self, now: Time, topic: Topic) {
         let message_id = topic.message_ids.last().map(String::as_str);
-        let Some(span) = self.delivery.referring(message_id) else {
+        let Some(span) = self.delivery.insight(topic.id.as_deref(), message_id) else {
             return;
         };
         self.progress(now);

@@ -257,6 +257,20 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             d.reconnect_timeout,
         ),
         millis(
+            "stall-timeout",
+            "Stall timeout",
+            "How long speech (5 s of audible audio or more) may go without \
+            any result; 0: for ever.",
+            (0, HOUR_MS),
+            d.stall_timeout,
+        ),
+        enumeration(
+            "stall-action",
+            "Stall action",
+            "What to do then.",
+            d.stall_action,
+        ),
+        millis(
             "drain-timeout",
             "Drain timeout",
             "At EOS, longest wait for the last results.",

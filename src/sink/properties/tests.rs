@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::sink::settings::TIMEZONE_UNSET;
-use crate::sink::{InsightTypes, Leaky, OnFatal, State};
+use crate::sink::{InsightTypes, Leaky, OnFatal, StallAction, State};
 use gst::glib::translate::IntoGlib;
 
 mod documentation;
@@ -10,7 +10,7 @@ mod documentation;
 /// A property of the contract: name, type, default, and range or how it may be used.
 struct Row(&'static str, &'static str, &'static str, &'static str);
 
-const CONTRACT: [Row; 40] = [
+const CONTRACT: [Row; 42] = [
     Row("base-url", "gchararray", "\"http://127.0.0.1:8787\"", ""),
     Row("streaming-path", "gchararray", "\"/v1/streaming\"", ""),
     Row("access-token", "gchararray", "NULL", "write-only, playing"),
@@ -62,6 +62,8 @@ const CONTRACT: [Row; 40] = [
     Row("pong-timeout", "guint", "10000", "100 to 3600000"),
     Row("reconnect-max-delay", "guint", "30000", "1 to 3600000"),
     Row("reconnect-timeout", "guint", "0", "0 to 4294967295"),
+    Row("stall-timeout", "guint", "30000", "0 to 3600000"),
+    Row("stall-action", "GstSymblStallAction", "report", ""),
     Row("drain-timeout", "guint", "10000", "0 to 3600000"),
     Row("on-fatal", "GstSymblOnFatal", "error", ""),
     Row("state", "GstSymblState", "idle", "read-only"),
@@ -122,6 +124,7 @@ fn another(spec: &glib::ParamSpec) -> glib::Value {
         "custom-vocabulary" => gst::Array::new(["one", "two words"]).to_value(),
         "leaky" => Leaky::Oldest.to_value(),
         "on-fatal" => OnFatal::Warning.to_value(),
+        "stall-action" => StallAction::Reconnect.to_value(),
         "trackers" => r#"[{"name":"n","vocabulary":["v"]}]"#.to_value(),
         "start-request-extra" => r#"{"a":[1]}"#.to_value(),
         "timezone-offset" => 60i32.to_value(),
@@ -384,6 +387,7 @@ fn enumerations_have_the_nicks_of_the_contract() {
     };
     assert_eq!(nicks(Leaky::static_type()), ["auto", "none", "oldest"]);
     assert_eq!(nicks(OnFatal::static_type()), ["error", "warning"]);
+    assert_eq!(nicks(StallAction::static_type()), ["report", "reconnect"]);
     let states = nicks(State::static_type());
     let contract = "idle connecting starting listening reconnecting stopping drained failed";
     assert_eq!(states.join(" "), contract);

@@ -152,6 +152,8 @@ fn every_setting_of_the_session_reaches_it_in_its_unit() {
         pong_timeout: 1_500,
         reconnect_max_delay: 16,
         reconnect_timeout: 17,
+        stall_timeout: 19,
+        stall_action: StallAction::Reconnect,
         drain_timeout: 18,
         ..Settings::default()
     };
@@ -159,6 +161,7 @@ fn every_setting_of_the_session_reaches_it_in_its_unit() {
     let ms = Duration::from_millis;
     assert!(!config.interim_results);
     assert_eq!(config.leaky, crate::session::LeakyPolicy::Oldest);
+    assert_eq!(config.stall_action, crate::session::StallAction::Reconnect);
     assert_eq!(config.catch_up_rate, 3.5);
     let durations = [
         (config.chunk_duration, ms(11)),
@@ -168,6 +171,7 @@ fn every_setting_of_the_session_reaches_it_in_its_unit() {
         (config.pong_timeout, ms(1_500)),
         (config.reconnect_max_delay, ms(16)),
         (config.reconnect_timeout, ms(17)),
+        (config.stall_timeout, ms(19)),
         (config.drain_timeout, ms(18)),
     ];
     for (found, expected) in durations {
