@@ -187,6 +187,7 @@ impl Book {
             EventKind::Entity(_)
             | EventKind::Error { .. }
             | EventKind::Raw { .. }
+            | EventKind::Stall { .. }
             | EventKind::Warning(_) => {}
         }
     }

@@ -68,12 +68,9 @@ const AT_THE_END: &[Promise] = promises![
 ];
 
 fn check(promises: &[Promise], seen: &Seen<'_>) -> Result<(), Broken> {
-    promises.iter().try_for_each(|(promise, kept)| {
-        kept(seen).map_err(|how| Broken {
-            promise,
-            how,
-        })
-    })
+    promises
+        .iter()
+        .try_for_each(|(promise, kept)| kept(seen).map_err(|how| Broken { promise, how }))
 }
 
 /// After each step.
@@ -129,7 +126,9 @@ fn every_wait_ends_by_its_deadline(seen: &Seen<'_>) -> Check {
     let drain = ms(seen.settings.drain_timeout);
     // What waits to be finalised at the end, at the most.
     let longest = drain + ms(seen.settings.spool + seen.settings.buffer + 2520);
-    let idle = waits.progress.max(seen.book.ending_since.unwrap_or_default());
+    let idle = waits
+        .progress
+        .max(seen.book.ending_since.unwrap_or_default());
     let ending = seen.book.ending_since;
     let bounds = [
         ("the dial", waits.dialing, CONNECT_TIMEOUT),
@@ -138,7 +137,9 @@ fn every_wait_ends_by_its_deadline(seen: &Seen<'_>) -> Check {
         (
             "the next dial",
             waits.down.map(|(since, _)| since),
-            waits.down.map_or(MAX_DELAY, |(_, least)| least.max(MAX_DELAY)),
+            waits
+                .down
+                .map_or(MAX_DELAY, |(_, least)| least.max(MAX_DELAY)),
         ),
         ("the end", ending, longest),
         ("progress towards the end", ending.map(|_| idle), drain),
@@ -304,10 +305,7 @@ fn interims_belong_to_the_final_that_follows(seen: &Seen<'_>) -> Check {
 fn each_message_comes_once_and_with_its_final(seen: &Seen<'_>) -> Check {
     let counts = counts(&seen.book.messages);
     if let Some(twice) = counts.iter().position(|count| *count > 1) {
-        return Err(format!(
-            "word {twice} came in {} messages",
-            counts[twice]
-        ));
+        return Err(format!("word {twice} came in {} messages", counts[twice]));
     }
     for told in &seen.book.messages {
         let mut of_final = seen.book.finals.iter().filter(|f| f.word == told.word);

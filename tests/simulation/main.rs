@@ -16,12 +16,14 @@ mod invariants;
 mod network;
 mod schedule;
 mod service;
+mod shrink;
 mod source;
 mod waits;
 mod world;
 
+use invariants::Broken;
 use schedule::Schedule;
-use world::World;
+use world::{Figures, World};
 
 /// Schedules run by `cargo test`; `SYMBL_SIMULATION_SCHEDULES` asks for more.
 const SCHEDULES: u64 = 500;
@@ -30,45 +32,69 @@ fn schedules() -> u64 {
     std::env::var("SYMBL_SIMULATION_SCHEDULES").map_or(SCHEDULES, |n| n.parse().expect("a number"))
 }
 
-fn run(seed: u64) -> Result<(), String> {
+/// Runs a schedule. A panic is a broken promise too.
+fn run(schedule: &Schedule) -> Result<Figures, Broken> {
+    let world = schedule.clone();
+    let outcome = std::panic::catch_unwind(move || World::new(world).run());
+    outcome.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(Broken {
+            promise: "nothing_panics",
+            how: text.unwrap_or_default(),
+        })
+    })
+}
+
+/// What to print of a schedule that failed: it shrunk, to be kept in `regressions`.
+fn report(schedule: &Schedule, broken: &Broken) -> String {
+    let smallest = shrink::shrink(schedule, broken.promise);
+    let how = run(&smallest).map_or_else(|broken| broken.how, |_| broken.how.clone());
+    format!(
+        "seed {}: {}: {}\nshrunk: {how}\n{}",
+        schedule.seed,
+        broken.promise,
+        broken.how,
+        format!("{smallest:?}").replace('[', "vec![")
+    )
+}
+
+fn run_seed(seed: u64) -> Result<Figures, String> {
     let schedule = Schedule::from_seed(seed);
-    let text = format!("{schedule:?}");
-    let outcome = std::panic::catch_unwind(move || World::new(schedule).run());
-    let failure = match outcome {
-        Ok(Ok(_)) => return Ok(()),
-        Ok(Err(broken)) => format!("{}: {}", broken.promise, broken.how),
-        Err(panic) => match panic.downcast::<String>() {
-            Ok(text) => *text,
-            Err(_) => "panicked".to_owned(),
-        },
-    };
-    Err(format!("seed {seed}: {failure}\n{text}"))
+    run(&schedule).map_err(|broken| report(&schedule, &broken))
+}
+
+/// Runs all schedules on all processors; the first failures of each.
+fn run_seeds(seeds: std::ops::Range<u64>) -> Vec<String> {
+    let workers = std::thread::available_parallelism().map_or(2, |n| n.get());
+    let failures = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers)
+            .map(|worker| {
+                let mine = seeds.clone().skip(worker).step_by(workers);
+                let failed = mine.filter_map(|seed| run_seed(seed).err());
+                scope.spawn(move || failed.take(show()).collect::<Vec<_>>())
+            })
+            .collect();
+        let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+        joined.flatten().collect()
+    });
+    failures
+}
+
+/// Failures that each processor looks for before it gives up.
+fn show() -> usize {
+    std::env::var("SYMBL_SIMULATION_SHOW").map_or(2, |n| n.parse().expect("a number"))
 }
 
 #[test]
-fn every_word_is_delivered_once_or_lies_in_a_gap_whatever_the_network_does() {
-    let workers = std::thread::available_parallelism().map_or(2, |n| n.get() as u64);
-    let failures: Vec<String> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers)
-            .map(|worker| {
-                scope.spawn(move || {
-                    (worker..schedules())
-                        .step_by(workers as usize)
-                        .filter_map(|seed| run(seed).err())
-                        .collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        threads
-            .into_iter()
-            .flat_map(|t| t.join().unwrap())
-            .collect()
-    });
+fn every_promise_is_kept_whatever_the_network_does() {
+    let failures = run_seeds(0..schedules());
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
 #[test]
 fn one_seed() {
     let seed = std::env::var("SYMBL_SIMULATION_SEED").map_or(0, |s| s.parse().expect("a number"));
-    run(seed).unwrap_or_else(|failure| panic!("{failure}"));
+    if let Err(broken) = run(&Schedule::from_seed(seed)) {
+        panic!("{broken:?}");
+    }
 }

@@ -31,6 +31,8 @@ pub struct Link {
     pub said: Time,
     /// The same of what it heard, which keeps its order.
     pub heard: Time,
+    /// The same of what it thinks of that.
+    pub thought: Time,
     /// Nothing gets to the service any more.
     pub deaf: bool,
     /// Nothing gets to us any more from then on.
@@ -52,6 +54,7 @@ impl Link {
             down: now,
             said: now,
             heard: now,
+            thought: now,
             deaf: false,
             mute_from: None,
             closing: false,

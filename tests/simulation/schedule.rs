@@ -46,6 +46,8 @@ pub struct Settings {
     pub interims: bool,
     /// Whether the service sends messages and what it finds in them.
     pub messages: bool,
+    /// Whether what was missed is taken from the conversation's history.
+    pub history: bool,
     /// Longest time that a frame is under way.
     pub latency: Ms,
 }
@@ -177,6 +179,7 @@ impl Settings {
             distinct: rng.bool(),
             interims: rng.bool(),
             messages: rng.u8(0..3) > 0,
+            history: rng.u8(0..4) == 0,
             latency: pick(rng, &[1, 80, 80, 400]),
         }
     }
@@ -212,10 +215,7 @@ impl Happening {
         let span = rng.u32(10..6000);
         match rng.u8(0..32) {
             0..=4 => Self::Cut(pick(rng, &[0, 0, 30, 300])),
-            5 | 6 => Self::Close(pick(
-                rng,
-                &[1000, 1001, 1005, 1006, 1011, 1012, 1013, 1008],
-            )),
+            5 | 6 => Self::Close(pick(rng, &[1000, 1001, 1005, 1006, 1011, 1012, 1013, 1008])),
             7 | 8 => Self::Deaf,
             9 | 10 => Self::Mute,
             11..=13 => Self::Refuse(

@@ -13,13 +13,18 @@ use fastrand::Rng;
 use gstsymbl::protocol::ClientMessage;
 use gstsymbl::protocol::InsightType;
 use gstsymbl::protocol::reply::{self, Insight, Message, Person, Topic, TrackerMatch, Word};
+use gstsymbl::protocol::timestamp::format_rfc3339;
+use serde_json::json;
 use std::time::Duration;
 
-/// What the service does in answer, each after a while.
+/// What the service does in answer, each after a while. What comes at once keeps
+/// its order, and so does what comes later.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Answer {
-    /// Sends this text.
+    /// Sends this text, in its turn.
     Text(String),
+    /// Sends this text that was sent already.
+    Again(String),
     /// Sends this text after everything else, and closes in form.
     Last(String),
 }
@@ -63,6 +68,20 @@ pub struct Conversation {
     pub since: Option<Duration>,
     /// Messages so far.
     pub messages: u64,
+    /// The same as the Conversation API gives them: with ids of its own.
+    pub history: Vec<serde_json::Value>,
+}
+
+impl Conversation {
+    /// A new one.
+    pub fn new(id: u64) -> Self {
+        Self {
+            id,
+            since: None,
+            messages: 0,
+            history: Vec::new(),
+        }
+    }
 }
 
 /// Counts samples of labels that change.
@@ -297,11 +316,9 @@ impl Service {
             timezone_offset: 0,
             words,
             stream_offset: self.offset,
-            conversation_start: 1_700_000_000_000_000_000
-                + conversation
-                    .since
-                    .map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(0)),
+            conversation_start: conversation_start(conversation),
         };
+        remember(&message, conversation);
         self.twice(
             delay,
             reply::message_response(&[message], sequence),
@@ -351,10 +368,44 @@ impl Service {
         if self.repeat > 0 {
             self.repeat -= 1;
             let again = delay + self.rng.u32(0..500);
-            answers.push((again, Answer::Text(text.clone())));
+            answers.push((again, Answer::Again(text.clone())));
         }
         answers.push((delay, Answer::Text(text)));
     }
+}
+
+/// The wall clock at the beginning of the conversation.
+fn conversation_start(conversation: &Conversation) -> i64 {
+    let since = conversation.since.unwrap_or_default();
+    1_700_000_000_000_000_000 + i64::try_from(since.as_nanos()).unwrap_or(0)
+}
+
+/// Puts the message into the history.
+fn remember(message: &Message<'_>, conversation: &mut Conversation) {
+    let instant = |time: Duration| {
+        let time = message.stream_offset + time;
+        let nanos = i64::try_from(time.as_nanos()).unwrap_or(0);
+        format_rfc3339(message.conversation_start + nanos)
+    };
+    let words: Vec<_> = message
+        .words
+        .iter()
+        .map(|word| {
+            json!({
+                "word": word.text,
+                "startTime": instant(word.start),
+                "endTime": instant(word.end),
+            })
+        })
+        .collect();
+    conversation.history.push(json!({
+        "id": format!("h{}", message.id),
+        "text": message.text,
+        "from": {"id": message.from.id, "name": message.from.name, "email": message.from.user_id},
+        "startTime": words.first().map(|word| word["startTime"].clone()),
+        "endTime": words.last().map(|word| word["endTime"].clone()),
+        "words": words,
+    }));
 }
 
 fn words<'a>(heard: &[Heard], spellings: &'a [String]) -> Vec<Word<'a>> {

@@ -196,7 +196,10 @@ impl Source {
             Piece::Silence(ms) => (ms - self.at.1, false),
             _ => return,
         };
-        let length = self.format.packet().unwrap_or(self.settings.buffer.min(left));
+        let length = self
+            .format
+            .packet()
+            .unwrap_or(self.settings.buffer.min(left));
         let timestamp = self.settings.timestamps || std::mem::take(&mut self.first);
         let failed = session.has_failed();
         if !failed {

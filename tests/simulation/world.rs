@@ -11,7 +11,7 @@ use crate::source::Source;
 use crate::waits::{CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits};
 use fastrand::Rng;
 use gstsymbl::protocol::StartRequest;
-use gstsymbl::session::{Failure, Input, Output, Reason, Session, SessionConfig, Time};
+use gstsymbl::session::{EventKind, Failure, Input, Output, Reason, Session, SessionConfig, Time};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
@@ -26,13 +26,24 @@ const AFTERMATH: Duration = Duration::from_secs(15);
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Happening(usize),
-    Dialed { link: u64 },
-    ToService { link: u64, frame: Frame },
+    Dialed {
+        link: u64,
+    },
+    ToService {
+        link: u64,
+        frame: Frame,
+    },
     /// The service sends.
-    Said { link: u64, frame: Frame },
-    ToClient { link: u64, frame: Frame },
-    /// History that was asked for is not to be had.
-    NoHistory,
+    Said {
+        link: u64,
+        frame: Frame,
+    },
+    ToClient {
+        link: u64,
+        frame: Frame,
+    },
+    /// The answer to whoever asked for history; `None`: it is not to be had.
+    History(Option<String>),
     Writable,
 }
 
@@ -96,6 +107,7 @@ impl World {
         config.buffer_duration = ms(settings.spool);
         config.catch_up_rate = f64::from(settings.catch_up);
         config.seed = schedule.seed;
+        config.history_recovery = settings.history;
         config.connect_timeout = CONNECT_TIMEOUT;
         config.ping_interval = PING_INTERVAL;
         config.pong_timeout = PONG_TIMEOUT;
@@ -118,11 +130,7 @@ impl World {
             steps: BinaryHeap::new(),
             link: None,
             links: 0,
-            conversation: Conversation {
-                id: 1,
-                since: None,
-                messages: 0,
-            },
+            conversation: Conversation::new(1),
             refusing: None,
             hanging_until: Time::ZERO,
             stalled_until: Time::ZERO,
@@ -268,10 +276,11 @@ impl World {
             Step::ToService { link, frame } => return self.reach_service(link, frame),
             Step::Said { link, frame } => self.send_down(link, frame),
             Step::ToClient { link, frame } => self.reach_client(link, frame),
-            Step::NoHistory => self.session.handle(
-                self.now,
-                Input::HistoryFailed(Failure::retryable(Reason::Http, "no history")),
-            ),
+            Step::History(Some(text)) => self.session.handle(self.now, Input::History(&text)),
+            Step::History(None) => {
+                let failure = Failure::retryable(Reason::Http, "no history");
+                self.session.handle(self.now, Input::HistoryFailed(failure));
+            }
             Step::Writable | Step::Dialed { .. } => {}
         }
         Ok(())
@@ -321,11 +330,7 @@ impl World {
                 }
             }
             Happening::Forget => {
-                self.conversation = Conversation {
-                    id: self.conversation.id + 1,
-                    since: None,
-                    messages: 0,
-                };
+                self.conversation = Conversation::new(self.conversation.id + 1);
             }
             Happening::Ignore(span) => self.ignoring_until = self.now + ms(span),
             Happening::Noise(kind) => {
@@ -432,9 +437,13 @@ impl World {
     /// The session learns that it has no link.
     fn lost(&mut self, failure: Failure, dialing: bool) {
         self.trace(|| failure.message.clone());
-        self.hopeless |= !failure.retryable;
-        self.waits
-            .lost(self.now, failure.retry_after.unwrap_or_default());
+        if failure.retryable {
+            let least = failure.retry_after.unwrap_or_default();
+            self.waits.lost(self.now, least);
+        } else {
+            self.hopeless = true;
+            self.waits.closed();
+        }
         self.link = None;
         let input = if dialing {
             Input::DialFailed(failure)
@@ -466,31 +475,38 @@ impl World {
         link.heard = link.heard.max(self.now + self.think);
         let heard = link.heard;
         for (delay, answer) in answers {
-            let Some(link) = &mut self.link else {
-                return Ok(());
-            };
-            let link_number = link.number;
-            let at = match &answer {
-                Answer::Text(_) => heard + ms(delay),
-                Answer::Last(_) => heard.max(link.said),
-            };
-            link.said = link.said.max(at);
-            let text = match answer {
-                Answer::Text(text) => text,
-                Answer::Last(text) => {
-                    self.say(at, link_number, text);
-                    let frame = Frame::Closed(1000);
-                    let link = link_number;
-                    self.at(at, Step::Said { link, frame });
-                    continue;
+            let at = heard + ms(delay);
+            match answer {
+                Answer::Text(text) if delay == 0 => self.say(number, at, text),
+                Answer::Text(text) => {
+                    let Some(link) = &mut self.link else { break };
+                    link.thought = link.thought.max(at);
+                    let at = link.thought;
+                    self.say(number, at, text);
                 }
-            };
-            self.say(at, link_number, text);
+                Answer::Again(text) => self.say(number, at, text),
+                Answer::Last(text) => {
+                    let at = self.link.as_ref().map_or(at, |link| link.said.max(at));
+                    self.say(number, at, text);
+                    let frame = Frame::Closed(1000);
+                    self.at(
+                        at,
+                        Step::Said {
+                            link: number,
+                            frame,
+                        },
+                    );
+                }
+            }
         }
         Ok(())
     }
 
-    fn say(&mut self, at: Time, link: u64, text: String) {
+    /// The service will say this.
+    fn say(&mut self, link: u64, at: Time, text: String) {
+        if let Some(link) = &mut self.link {
+            link.said = link.said.max(at);
+        }
         let frame = Frame::Text(text);
         self.at(at, Step::Said { link, frame });
     }
@@ -534,7 +550,10 @@ impl World {
             if self.stopped.is_some()
                 && matches!(
                     output,
-                    Output::Event(_) | Output::Dial | Output::Binary(_) | Output::FetchHistory { .. }
+                    Output::Event(_)
+                        | Output::Dial
+                        | Output::Binary(_)
+                        | Output::FetchHistory { .. }
                 )
             {
                 let how = format!("{output:?}");
@@ -544,7 +563,7 @@ impl World {
                 Output::Dial => self.dial(),
                 Output::Abort => {
                     // By itself, after a wait: else the loss was told already.
-                    if self.book.failed.is_none() && self.link.is_some() | self.waits.dialing.is_some() {
+                    if self.link.is_some() || self.waits.dialing.is_some() {
                         self.waits.lost(self.now, Duration::ZERO);
                     }
                     self.hang_up();
@@ -568,16 +587,24 @@ impl World {
                     self.send(Frame::Binary(data))?;
                 }
                 Output::Ping => self.send(Frame::Ping)?,
-                Output::FetchHistory { .. } => {
-                    let at = self.now + self.latency();
-                    self.at(at, Step::NoHistory);
-                }
+                Output::FetchHistory { .. } => self.fetch_history(),
                 Output::Event(event) => {
                     self.trace(|| format!("told {:?} {:?}", event.kind, event.placement));
+                    if matches!(event.kind, EventKind::Failed(_) | EventKind::Drained { .. }) {
+                        self.waits.closed(); // Nobody is going to dial by himself.
+                    }
                     self.book.write(*event);
                 }
             }
         }
+    }
+
+    fn fetch_history(&mut self) {
+        let messages = &self.conversation.history;
+        let body = serde_json::json!({"messages": messages}).to_string();
+        let body = Some(body).filter(|_| self.rng.u8(0..4) > 0);
+        let at = self.now + self.latency();
+        self.at(at, Step::History(body));
     }
 
     fn hang_up(&mut self) {
