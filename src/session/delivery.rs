@@ -113,6 +113,9 @@ pub struct Delivery {
     delivered: Position,
     /// Everything before this was delivered in messages.
     said: Position,
+    /// Where the last message of this start ended. Messages come in the order of
+    /// what was said, so that equal words before it are not those of the next.
+    matched: Position,
     /// Whether this service sends messages. Taken for granted until it has sent
     /// two finals and no message.
     sends_messages: bool,
@@ -134,6 +137,7 @@ impl Default for Delivery {
         Self {
             delivered: 0,
             said: 0,
+            matched: 0,
             sends_messages: true,
             utterance: 1,
             finals: VecDeque::new(),
@@ -227,6 +231,7 @@ impl Delivery {
     /// A new start: the service's clocks begin anew.
     pub fn begin_generation(&mut self) {
         self.wall_zero_before = self.wall_zero.take().or(self.wall_zero_before);
+        self.matched = 0;
     }
 
     /// A live result. `None`: it is not for this place, or was delivered before.
@@ -275,8 +280,12 @@ impl Delivery {
             return self.heard_without_words(result, generation, utterance_id);
         }
         let repeated = |span: &Range<Position>| middle(span) < self.delivered;
+        let told_as = spans
+            .last()
+            .filter(|(_, span)| repeated(span))
+            .and_then(|(_, span)| self.utterance_at(middle(span)));
         let record = Final {
-            utterance_id: utterance_id.clone(),
+            utterance_id: told_as.unwrap_or_else(|| utterance_id.clone()),
             words: spans
                 .iter()
                 .map(|(word, span)| FinalWord {
@@ -386,7 +395,7 @@ impl Delivery {
             return None;
         }
         self.sends_messages |= own;
-        let (said, repeated) = match own.then(|| self.match_final(message)).flatten() {
+        let (said, repeated) = match own.then(|| self.match_final(message, generation)).flatten() {
             Some(found) => found,
             None => (self.place_by_clock(message, generation, own), false),
         };
@@ -424,7 +433,7 @@ impl Delivery {
     }
 
     /// Finds the words of the message in the finals that wait for theirs.
-    fn match_final(&mut self, message: &Message) -> Option<(Said, bool)> {
+    fn match_final(&mut self, message: &Message, generation: &Generation) -> Option<(Said, bool)> {
         let spoken = message.original_text.as_deref().unwrap_or(&message.text);
         let spellings: Vec<&str> = spoken
             .split_whitespace()
@@ -434,7 +443,10 @@ impl Delivery {
         if keys.is_empty() {
             return None;
         }
-        let (index, from) = self.find_words(&keys)?;
+        let next = self.matched.max(generation.start());
+        let (index, from) = self
+            .find_words(&keys, next)
+            .or_else(|| self.find_words(&keys, 0))?;
         let to = from + keys.len();
         let record = self.finals.get_mut(index)?;
         let found = record.words.get(from..to)?;
@@ -458,6 +470,7 @@ impl Delivery {
             words,
         };
         record.next = to;
+        self.matched = end;
         self.said = self.said.max(end);
         let before = self.finals.iter_mut().take(index);
         before.for_each(|record| record.passed_over = true);
@@ -465,15 +478,24 @@ impl Delivery {
         Some((said, repeated))
     }
 
-    /// Which final has these words next, and from which of its words on.
-    fn find_words(&self, keys: &[String]) -> Option<(usize, usize)> {
+    /// Which final has these words next, not before `start`, and from which of
+    /// its words on.
+    fn find_words(&self, keys: &[String], start: Position) -> Option<(usize, usize)> {
         self.finals.iter().enumerate().find_map(|(index, record)| {
             let open = record.words.get(record.next..)?;
-            let skip = open
-                .windows(keys.len())
-                .position(|window| window.iter().map(|w| &w.key).eq(keys.iter()))?;
+            let skip = open.windows(keys.len()).position(|window| {
+                window.iter().map(|w| &w.key).eq(keys.iter())
+                    && window.first().is_some_and(|w| middle(&w.span) >= start)
+            })?;
             Some((index, record.next + skip))
         })
+    }
+
+    /// The utterance in which this place was told.
+    fn utterance_at(&self, place: Position) -> Option<String> {
+        let mut told = self.finals.iter().rev();
+        let record = told.find(|r| r.words.iter().any(|w| w.span.contains(&place)))?;
+        Some(record.utterance_id.clone())
     }
 
     /// Places the message by the service's wall clock, or in the first start

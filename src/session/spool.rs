@@ -163,6 +163,20 @@ impl Spool {
         self.uncertain.drain(..).collect()
     }
 
+    /// What was sent and not finalised, where there was something to hear in it.
+    pub fn unheard(&self) -> Vec<Range<Position>> {
+        let mut spans: Vec<_> = self.uncertain.iter().cloned().collect();
+        for chunk in self.chunks.iter().filter(|chunk| chunk.audible) {
+            let span = chunk.start.max(self.acknowledged)..chunk.end.min(self.sent);
+            match spans.last_mut() {
+                _ if span.is_empty() => {}
+                Some(last) if last.end == span.start => last.end = span.end,
+                _ => spans.push(span),
+            }
+        }
+        spans
+    }
+
     /// Lets go of everything. Returns the nanoseconds that were never sent.
     pub fn clear(&mut self) -> u64 {
         let unsent = self.unsent_duration();
@@ -200,14 +214,17 @@ impl Spool {
             .sum()
     }
 
-    /// Nanoseconds held that the service has not finalised.
+    /// Nanoseconds that the service has not finalised: held, or let go of in
+    /// the hope that it will.
     pub fn unacknowledged_duration(&self) -> u64 {
-        match (self.chunks.front(), self.chunks.back()) {
+        let held = match (self.chunks.front(), self.chunks.back()) {
             (Some(first), Some(last)) => {
                 last.end.saturating_sub(first.start.max(self.acknowledged))
             }
             _ => 0,
-        }
+        };
+        let let_go = self.uncertain.iter().map(|span| span.end - span.start);
+        held + let_go.sum::<u64>()
     }
 
     /// Whether anything is kept that was not released.

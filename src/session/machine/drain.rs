@@ -213,6 +213,7 @@ impl Session {
 
     /// The failure itself has been told.
     pub(super) fn tell_drained_in_failure(&mut self) {
+        self.tell_gap();
         let unconfirmed = self.unconfirmed;
         self.emit(
             EventKind::Drained {
@@ -230,15 +231,12 @@ impl Session {
         } else {
             self.spool.unacknowledged_duration()
         };
+        let complete = unconfirmed == 0;
         if complete {
+            self.tell_gap();
             self.stats.audio_finalised = self.stats.audio_sent;
         } else {
-            let unsent = self.spool.unsent_duration();
-            if unsent > 0 {
-                let end = self.chunker.position();
-                self.lose(end - unsent..end, GapReason::NotDrained);
-            }
-            self.tell_gap();
+            self.give_up_audio(GapReason::NotDrained);
             self.emit(
                 EventKind::Warning(Failure::retryable(
                     Reason::DrainTimeout,

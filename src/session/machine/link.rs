@@ -247,13 +247,8 @@ impl Session {
         self.actions.push_back(Output::Abort);
         self.stats.last_error = Some(failure.message.clone());
         self.failed = Some(failure.reason);
-        let end = self.chunker.position();
         self.unconfirmed = self.spool.unacknowledged_duration() + self.pending_nanos();
-        let unsent = self.forget_unsent();
-        if unsent > 0 {
-            self.lose(end - unsent..end, GapReason::SessionFailed);
-        }
-        self.tell_gap();
+        self.give_up_audio(GapReason::SessionFailed);
         self.set_state(State::Failed, Some(failure.clone()), None);
         self.emit(EventKind::Failed(failure), None, None);
         if self.drain.is_some() {

@@ -17,7 +17,7 @@ use super::backoff::Backoff;
 use super::chunker::{AudioFormat, Chunker};
 use super::config::{LeakyPolicy, SessionConfig};
 use super::delivery::Delivery;
-use super::event::{Event, EventKind, Failure, GapReason, Placement, Reason, State};
+use super::event::{Event, EventKind, Failure, Placement, Reason, State};
 use super::generation::Generation;
 use super::spool::Spool;
 use super::stats::{Delays, Stats};
@@ -25,6 +25,7 @@ use super::timeline::Timeline;
 use super::{Position, Time};
 use crate::protocol::ModifyRequest;
 pub use audio::Audio;
+use audio::OpenGap;
 use bytes::Bytes;
 use drain::Drain;
 use link::{Liveness, Pacing};
@@ -153,7 +154,7 @@ pub struct Session {
     /// Audio before this had been sent before this generation began.
     replayed_until: Position,
     /// Audio lost and not told yet: one hole is one gap.
-    open_gap: Option<(Range<Position>, GapReason)>,
+    open_gap: Option<OpenGap>,
     /// Silence sent into the hole that is open now, in nanoseconds.
     filled: u64,
     /// Why the session failed, while it has.
