@@ -5,7 +5,7 @@
 use crate::service::word_spelled;
 use gstsymbl::session::event::PlacedWord;
 use gstsymbl::session::{Event, EventKind, Placement, SessionEvent, State, Time};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A word that was told, in a final or a message.
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub struct Word {
     pub running_time: Option<u64>,
     pub duration: Option<u64>,
     pub utterance: Option<String>,
-    /// Words with the same number came in the same event.
+    /// Number of the event that it came in.
     pub event: usize,
 }
 
@@ -31,7 +31,6 @@ pub struct Interim {
 #[derive(Debug, Clone)]
 pub struct Finding {
     pub message: Option<String>,
-    pub id: Option<String>,
     pub placement: Option<Placement>,
 }
 
@@ -50,6 +49,7 @@ pub struct Book {
     pub interims: Vec<Interim>,
     pub message_ids: HashMap<String, Option<Placement>>,
     pub findings: Vec<Finding>,
+    finding_ids: HashSet<String>,
     /// Running times of what was said to be lost.
     pub gaps: Vec<(u64, u64)>,
     pub placements: Vec<Placement>,
@@ -137,21 +137,11 @@ impl Book {
                     self.nonsense(format!("message {id} came twice"));
                 }
             }
-            EventKind::Insight(insight) => self.findings.push(Finding {
-                message: insight.message_id,
-                id: insight.id,
-                placement: place,
-            }),
-            EventKind::Topic(topic) => self.findings.push(Finding {
-                message: topic.message_ids.first().cloned(),
-                id: None,
-                placement: place,
-            }),
-            EventKind::Tracker { found, .. } => self.findings.push(Finding {
-                message: found.message_id,
-                id: None,
-                placement: place,
-            }),
+            EventKind::Insight(found) => self.finding(found.message_id, found.id, place),
+            EventKind::Topic(found) => {
+                self.finding(found.message_ids.first().cloned(), found.id, place);
+            }
+            EventKind::Tracker { found, .. } => self.finding(found.message_id, None, place),
             EventKind::Gap { .. } => self.gap(place),
             EventKind::Session {
                 event: what,
@@ -190,6 +180,20 @@ impl Book {
             | EventKind::Stall { .. }
             | EventKind::Warning(_) => {}
         }
+    }
+
+    fn finding(
+        &mut self,
+        message: Option<String>,
+        id: Option<String>,
+        placement: Option<Placement>,
+    ) {
+        if let Some(id) = id
+            && !self.finding_ids.insert(id.clone())
+        {
+            self.nonsense(format!("{id} was found twice"));
+        }
+        self.findings.push(Finding { message, placement });
     }
 
     fn gap(&mut self, place: Option<Placement>) {

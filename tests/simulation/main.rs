@@ -14,6 +14,7 @@ mod audio;
 mod book;
 mod invariants;
 mod network;
+mod regressions;
 mod schedule;
 mod service;
 mod shrink;

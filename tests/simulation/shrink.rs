@@ -44,10 +44,14 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
     let (pieces, happenings) = (schedule.source.len(), schedule.happenings.len());
     add(&|s| s.source.truncate(pieces / 2));
     for n in 0..happenings {
-        add(&|s| drop(s.happenings.remove(n)));
+        add(&|s| {
+            s.happenings.remove(n);
+        });
     }
     for n in 0..pieces {
-        add(&|s| drop(s.source.remove(n)));
+        add(&|s| {
+            s.source.remove(n);
+        });
     }
     settings(&mut add);
     for n in 0..pieces {

@@ -23,15 +23,11 @@ const JITTER: u64 = 2 * MS;
 /// A word of the source, and where it truly stands.
 #[derive(Debug, Clone)]
 pub struct Spoken {
-    /// Where it begins, in nanoseconds of audio given so far.
-    pub position: u64,
     pub running_time: u64,
     /// How much of it was given.
     pub given: Ms,
-    /// How often there was a seek before.
-    pub epoch: usize,
-    /// Given while the session had failed, or before a flush.
-    pub excused: bool,
+    /// Given before a flush.
+    pub flushed: bool,
 }
 
 /// Running time at which an epoch begins: in no order, and never twice.
@@ -51,7 +47,7 @@ pub struct Source {
     /// When the next buffer is due.
     pub due: Time,
     running_time: u64,
-    pub epoch: usize,
+    epoch: usize,
     /// Whether the next buffer is the first after a start or a flush.
     first: bool,
     pub ended: bool,
@@ -173,13 +169,14 @@ impl Source {
     }
 
     /// What the session has to make of the timestamp of the next buffer.
-    fn place(&mut self, timestamp: bool) {
+    fn place(&mut self, timestamp: bool, failed: bool) {
         if !timestamp {
             self.running_time = self.expected.unwrap_or(self.running_time);
             return;
         }
         if let Some(expected) = self.expected
             && self.running_time > expected + LEAST_HOLE
+            && !failed
         {
             self.fill(self.running_time - expected);
         }
@@ -202,9 +199,7 @@ impl Source {
             .unwrap_or(self.settings.buffer.min(left));
         let timestamp = self.settings.timestamps || std::mem::take(&mut self.first);
         let failed = session.has_failed();
-        if !failed {
-            self.place(timestamp);
-        }
+        self.place(timestamp, failed);
         let instants = if timestamp {
             self.instants()
         } else {
@@ -215,7 +210,7 @@ impl Source {
         while done < length {
             let part = (WORD - self.at.1 % WORD).min(length - done);
             let code = if words {
-                self.speak(part, u64::from(done) * MS, failed)
+                self.speak(part, u64::from(done) * MS)
             } else {
                 0
             };
@@ -235,27 +230,22 @@ impl Source {
             },
         );
         self.given += nanos;
-        if !failed {
-            self.expected = self.expected.map(|expected| expected + nanos);
-        }
+        self.expected = self.expected.map(|expected| expected + nanos);
         self.pass(now, length, true);
     }
 
     /// A part of the word in turn is said, so far into the buffer.
-    fn speak(&mut self, part: Ms, into: u64, failed: bool) -> u8 {
+    fn speak(&mut self, part: Ms, into: u64) -> u8 {
         if self.at.1.is_multiple_of(WORD) {
             self.spoken.push(Spoken {
-                position: self.given + into,
                 running_time: self.running_time + into,
                 given: 0,
-                epoch: self.epoch,
-                excused: false,
+                flushed: false,
             });
             self.word += 1;
         }
         if let Some(spoken) = self.spoken.last_mut() {
             spoken.given += part;
-            spoken.excused |= failed;
         }
         code_of(self.word - 1)
     }
@@ -266,7 +256,7 @@ impl Source {
             self.at.1 = self.at.1.next_multiple_of(WORD);
         }
         for spoken in &mut self.spoken {
-            spoken.excused = true;
+            spoken.flushed = true;
         }
         self.epoch += 1;
         self.running_time = beginning(self.epoch);

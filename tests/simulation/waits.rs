@@ -24,7 +24,8 @@ pub struct Waits {
     pub up: Option<Time>,
     /// The last that came on the open link, or its opening.
     pub heard: Option<Time>,
-    /// There is no link and nobody dials, since then, and for so long at least.
+    /// There is no link and nobody dials, since then, and for so long at least
+    /// because the service asked for it.
     pub down: Option<(Time, Duration)>,
     /// Last time that the end of the stream came nearer.
     pub progress: Time,
@@ -44,11 +45,8 @@ impl Waits {
         if self.up.is_some_and(|since| now - since >= HEALTHY) {
             self.failures = 0;
         }
-        let grown = FIRST_DELAY * 2u32.saturating_pow(self.failures.min(10));
-        let least = grown.min(MAX_DELAY) / 2;
-        self.failures += 1;
         self.closed();
-        self.down = Some((now, least.max(retry_after)));
+        self.down = Some((now, retry_after));
     }
 
     /// There is no link any more and none is wanted.
@@ -61,11 +59,14 @@ impl Waits {
     }
 
     pub fn dial(&mut self, now: Time) {
-        if let Some((since, least)) = self.down
-            && now < since + least
-        {
-            let text = format!("dials {:?} after a failure, not {least:?}", now - since);
-            self.early.get_or_insert(text);
+        if let Some((since, asked)) = self.down {
+            let grown = FIRST_DELAY * 2u32.saturating_pow(self.failures.min(10));
+            let least = (grown.min(MAX_DELAY) / 2).max(asked);
+            self.failures += 1;
+            if now < since + least {
+                let text = format!("dials {:?} after a failure, not {least:?}", now - since);
+                self.early.get_or_insert(text);
+            }
         }
         self.closed();
         self.dialing = Some(now);
