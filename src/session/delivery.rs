@@ -18,6 +18,7 @@ use super::generation::Generation;
 use crate::protocol::response::{Message, RecognitionResult, Speaker};
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Finals whose messages may still come.
@@ -60,7 +61,6 @@ pub struct Said {
 
 #[derive(Debug)]
 struct Final {
-    utterance_id: String,
     words: Vec<FinalWord>,
     /// Words before this one have been found in messages.
     next: usize,
@@ -74,6 +74,8 @@ struct Final {
 struct FinalWord {
     key: String,
     span: Range<Position>,
+    /// In which it was told.
+    utterance: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -280,17 +282,18 @@ impl Delivery {
             return self.heard_without_words(result, generation, utterance_id);
         }
         let repeated = |span: &Range<Position>| middle(span) < self.delivered;
-        let told_as = spans
-            .last()
-            .filter(|(_, span)| repeated(span))
-            .and_then(|(_, span)| self.utterance_at(middle(span)));
+        let this: Arc<str> = Arc::from(utterance_id.as_str());
+        let told_in = |span: &Range<Position>| {
+            let before = Some(span).filter(|span| repeated(span));
+            before.and_then(|span| self.utterance_at(middle(span)))
+        };
         let record = Final {
-            utterance_id: told_as.unwrap_or_else(|| utterance_id.clone()),
             words: spans
                 .iter()
                 .map(|(word, span)| FinalWord {
                     key: key(word),
                     span: span.clone(),
+                    utterance: told_in(span).unwrap_or_else(|| Arc::clone(&this)),
                 })
                 .collect(),
             next: 0,
@@ -350,13 +353,13 @@ impl Delivery {
         }
         let span = self.open_span(generation);
         self.remember(Final {
-            utterance_id: utterance_id.clone(),
             words: result
                 .text
                 .split_whitespace()
                 .map(|word| FinalWord {
                     key: key(word),
                     span: span.clone(),
+                    utterance: Arc::from(utterance_id.as_str()),
                 })
                 .collect(),
             next: 0,
@@ -465,7 +468,7 @@ impl Delivery {
         let start = words.first().map_or(first.span.start, |word| word.1.start);
         let said = Said {
             text: (words.len() < keys.len()).then(|| joined(&words)),
-            utterance_id: Some(record.utterance_id.clone()),
+            utterance_id: Some(last.utterance.to_string()),
             span: Some(start..end),
             words,
         };
@@ -492,10 +495,10 @@ impl Delivery {
     }
 
     /// The utterance in which this place was told.
-    fn utterance_at(&self, place: Position) -> Option<String> {
-        let mut told = self.finals.iter().rev();
-        let record = told.find(|r| r.words.iter().any(|w| w.span.contains(&place)))?;
-        Some(record.utterance_id.clone())
+    fn utterance_at(&self, place: Position) -> Option<Arc<str>> {
+        let mut words = self.finals.iter().rev().flat_map(|record| &record.words);
+        let told = words.find(|word| word.span.contains(&place))?;
+        Some(Arc::clone(&told.utterance))
     }
 
     /// Places the message by the service's wall clock, or in the first start

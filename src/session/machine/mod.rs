@@ -452,11 +452,8 @@ impl Session {
 
     /// Where a stretch of audio stands in the pipeline's times.
     fn place(&self, now: Time, span: &Range<Position>) -> Placement {
-        let start = self.timeline.locate(span.start).unwrap_or_default();
-        let end = self
-            .timeline
-            .locate_end(span.start, span.end)
-            .unwrap_or_default();
+        let times = self.timeline.locate_heard(span.start, span.end);
+        let (start, end) = times.unwrap_or_default();
         Placement {
             running_time: start.running_time,
             stream_time: start.stream_time,

@@ -227,14 +227,9 @@ impl Session {
         words
             .iter()
             .map(|(word, span)| {
-                let start = self
-                    .timeline
-                    .locate(span.start)
-                    .and_then(|i| i.running_time);
-                let end = self
-                    .timeline
-                    .locate_end(span.start, span.end)
-                    .and_then(|i| i.running_time);
+                let times = self.timeline.locate_heard(span.start, span.end);
+                let start = times.and_then(|(start, _)| start.running_time);
+                let end = times.and_then(|(_, end)| end.running_time);
                 PlacedWord {
                     word: word.clone(),
                     running_time: start,
