@@ -30,6 +30,8 @@ const MAX_OWED: u64 = 10_000_000_000;
 const SAME_TIME: u64 = 1_000_000;
 /// Silence sent again in front of a word, so that it is heard from its beginning.
 const LEAD: u64 = 500_000_000;
+/// Earlier starts of which the wall clock is remembered.
+const MAX_BEFORE: usize = 8;
 /// Messages and insights that may still be referred to.
 const MAX_MESSAGES: usize = 256;
 
@@ -61,6 +63,8 @@ pub struct Said {
 
 #[derive(Debug)]
 struct Final {
+    /// Number of the start in which it came.
+    generation: u64,
     words: Vec<FinalWord>,
     /// Words before this one have been found in messages.
     next: usize,
@@ -126,10 +130,10 @@ pub struct Delivery {
     known: VecDeque<Known>,
     /// Who the service takes us for.
     own: Option<Speaker>,
-    /// Wall clock of the service at position zero, in nanoseconds.
+    /// Wall clock of the service at its time zero, in nanoseconds.
     wall_zero: Option<i64>,
-    /// The same in an earlier start, for what was said then.
-    wall_zero_before: Option<i64>,
+    /// The same in earlier starts, with what was given then.
+    before: VecDeque<(i64, Generation)>,
     /// Wall clock of the latest message that is no longer known.
     forgotten: Option<i64>,
 }
@@ -146,7 +150,7 @@ impl Default for Delivery {
             known: VecDeque::new(),
             own: None,
             wall_zero: None,
-            wall_zero_before: None,
+            before: VecDeque::new(),
             forgotten: None,
         }
     }
@@ -169,14 +173,18 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Places the message by the wall clock, which read `zero` at position zero;
-/// where it has no such times, by `offset`.
+/// Places the message by the wall clock, which read `zero` at the time zero of
+/// `generation`; where it has no such times, by `offset`.
 fn placed(
     message: &Message,
     zero: Option<i64>,
+    generation: &Generation,
     offset: impl Fn(Option<Duration>) -> Option<Position>,
 ) -> Said {
-    let wall = |time: Option<i64>| u64::try_from(time?.saturating_sub(zero?)).ok();
+    let wall = |time: Option<i64>| {
+        let time = u64::try_from(time?.saturating_sub(zero?)).ok()?;
+        generation.extrapolate(time)
+    };
     let place = |start, end: Option<i64>, time_offset, duration: Option<Duration>| {
         let from = wall(start).or_else(|| offset(time_offset))?;
         let length = match (start, end) {
@@ -230,9 +238,14 @@ impl Delivery {
         }
     }
 
-    /// A new start: the service's clocks begin anew.
-    pub fn begin_generation(&mut self) {
-        self.wall_zero_before = self.wall_zero.take().or(self.wall_zero_before);
+    /// A new start after `ended`: the service's clocks begin anew.
+    pub fn begin_generation(&mut self, ended: Generation) {
+        if let Some(zero) = self.wall_zero.take() {
+            if self.before.len() == MAX_BEFORE {
+                self.before.pop_front();
+            }
+            self.before.push_back((zero, ended));
+        }
         self.matched = 0;
     }
 
@@ -245,9 +258,8 @@ impl Delivery {
             .words
             .iter()
             .filter_map(|word| {
-                let start = generation.position(nanos(word.start))?;
-                let end = generation.end_position(nanos(word.end))?.max(start);
-                Some((word.word.clone(), start..end))
+                let span = generation.heard(nanos(word.start), nanos(word.end))?;
+                Some((word.word.clone(), span))
             })
             .collect();
         let utterance_id = format!("u{}", self.utterance);
@@ -288,6 +300,7 @@ impl Delivery {
             before.and_then(|span| self.utterance_at(middle(span)))
         };
         let record = Final {
+            generation: generation.number,
             words: spans
                 .iter()
                 .map(|(word, span)| FinalWord {
@@ -353,6 +366,7 @@ impl Delivery {
         }
         let span = self.open_span(generation);
         self.remember(Final {
+            generation: generation.number,
             words: result
                 .text
                 .split_whitespace()
@@ -423,10 +437,12 @@ impl Delivery {
         {
             return None;
         }
-        let said = placed(message, Some(self.wall_zero_before?), |_| None);
+        let (zero, then) = self.before.iter().rev().find(|(zero, _)| *zero <= at)?;
+        let said = placed(message, Some(*zero), then, |_| None);
         let span = said.span.clone()?;
         if self.is_own(by) {
-            if middle(&span) < self.said || middle(&span) >= replay {
+            let missed = self.said..replay.min(then.end());
+            if !missed.contains(&middle(&span)) {
                 return None;
             }
             self.said = span.end;
@@ -446,16 +462,19 @@ impl Delivery {
         if keys.is_empty() {
             return None;
         }
-        let next = self.matched.max(generation.start());
         let (index, from) = self
-            .find_words(&keys, next)
-            .or_else(|| self.find_words(&keys, 0))?;
+            .find_words(&keys, |record, word| {
+                record.generation == generation.number && middle(&word.span) >= self.matched
+            })
+            .or_else(|| self.find_words(&keys, |_, _| true))?;
         let to = from + keys.len();
         let record = self.finals.get_mut(index)?;
         let found = record.words.get(from..to)?;
         let (first, last) = (found.first()?, found.last()?);
         let end = last.span.end;
-        if let (Some(wall), Ok(start)) = (message.start_time, i64::try_from(first.span.start)) {
+        let start = generation.time_of(first.span.start);
+        let start = start.and_then(|start| i64::try_from(start).ok());
+        if let (Some(wall), Some(start)) = (message.start_time, start) {
             self.wall_zero = Some(wall.saturating_sub(start));
         }
         let delivered = self.said;
@@ -481,14 +500,18 @@ impl Delivery {
         Some((said, repeated))
     }
 
-    /// Which final has these words next, not before `start`, and from which of
-    /// its words on.
-    fn find_words(&self, keys: &[String], start: Position) -> Option<(usize, usize)> {
+    /// Which final has these words next, and from which of its words on; `fits`:
+    /// whether it may be that final and that word.
+    fn find_words(
+        &self,
+        keys: &[String],
+        fits: impl Fn(&Final, &FinalWord) -> bool,
+    ) -> Option<(usize, usize)> {
         self.finals.iter().enumerate().find_map(|(index, record)| {
             let open = record.words.get(record.next..)?;
             let skip = open.windows(keys.len()).position(|window| {
                 window.iter().map(|w| &w.key).eq(keys.iter())
-                    && window.first().is_some_and(|w| middle(&w.span) >= start)
+                    && window.first().is_some_and(|w| fits(record, w))
             })?;
             Some((index, record.next + skip))
         })
@@ -504,7 +527,7 @@ impl Delivery {
     /// Places the message by the service's wall clock, or in the first start
     /// by the time since the conversation began.
     fn place_by_clock(&self, message: &Message, generation: &Generation, own: bool) -> Said {
-        placed(message, self.wall_zero, |time| {
+        placed(message, self.wall_zero, generation, |time| {
             let time = time.filter(|_| own && generation.number == 1)?;
             generation.position(nanos(time))
         })

@@ -154,8 +154,11 @@ impl Spool {
     /// Returns what was sent, is not kept and was never finalised.
     pub fn rewind(&mut self) -> Vec<Range<Position>> {
         self.next = 0;
+        // The rest of a packet without its beginning, which was let go of.
         while self.chunks.front().is_some_and(|c| !c.entry) {
-            self.chunks.pop_front();
+            if let Some(part) = self.chunks.pop_front() {
+                self.let_go(&part);
+            }
         }
         while let Some(parts) = self.released_parts() {
             self.chunks.drain(..parts);
@@ -377,7 +380,7 @@ mod tests {
         let mut spool = spool_with_parts();
         spool.advance();
         spool.make_room(900 * MS); // lets go of the first part
-        spool.rewind();
+        assert_eq!(spool.rewind(), [0..100 * MS], "the whole packet is lost");
         assert_eq!(spool.peek().unwrap().start, 100 * MS);
     }
 

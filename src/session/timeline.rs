@@ -10,6 +10,7 @@
 //!
 //! Facts: GStreamer design documents "segments" and "synchronisation".
 
+use super::generation::ROUNDING;
 use super::{Position, Time};
 use std::collections::VecDeque;
 
@@ -19,10 +20,6 @@ const MEMORY: u64 = 120_000_000_000;
 /// Difference from the running count above which an anchor is made, in
 /// nanoseconds: well below a word, well above the rounding of timestamps.
 const TOLERANCE: u64 = 2_000_000;
-
-/// How far a service's times may be off the edge of a hole, in nanoseconds:
-/// much less than a word is long.
-const ROUNDING: u64 = 20_000_000;
 
 /// The times of one place in the audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

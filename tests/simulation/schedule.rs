@@ -226,7 +226,7 @@ impl Happening {
             14 => Self::Hang(span),
             15 | 16 => Self::Stall(span),
             17 => Self::Slow(span / 40),
-            18 | 19 => Self::Think(span / 2),
+            18 | 19 => Self::Think(span / 4),
             20 => Self::Ponder(span / 2),
             21 | 22 => Self::Repeat(rng.u8(1..5)),
             23 => Self::Forget,

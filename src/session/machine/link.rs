@@ -122,7 +122,7 @@ impl Session {
         }
         self.replayed_until = self.spool.sent();
         for span in self.spool.rewind() {
-            self.note_gap(span, GapReason::NotFinalised);
+            self.lose(span, GapReason::NotFinalised);
         }
         let format = match self.spool.peek() {
             Some(chunk) => chunk.format.clone(),
@@ -145,8 +145,9 @@ impl Session {
                 );
             }
         };
-        self.generation = self.generation.next();
-        self.delivery.begin_generation();
+        let next = self.generation.next();
+        let ended = std::mem::replace(&mut self.generation, next);
+        self.delivery.begin_generation(ended);
         self.stall.answered();
         self.conversation_told = false;
         self.header = Some(format.header.clone()).filter(|h| !h.is_empty());
