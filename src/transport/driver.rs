@@ -128,7 +128,9 @@ impl Driver {
                 }
                 Some(Output::Abort) => {
                     self.dial = None;
-                    self.link = None;
+                    if let Some(link) = self.link.take() {
+                        link.reset();
+                    }
                 }
                 Some(Output::Text(text)) => self.send(Message::text(text)),
                 Some(Output::Binary(data)) => self.send(Message::Binary(data)),

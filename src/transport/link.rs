@@ -41,6 +41,14 @@ impl Link {
         }
     }
 
+    /// Drops the socket with what the system holds of it. It would go on for
+    /// minutes to bring that home, and a service that can be reached again would
+    /// hear audio on the old socket which it is given anew on the next.
+    pub(super) fn reset(self) {
+        // Fails for a socket that is broken already.
+        let _ = self.socket.get_ref().tcp().set_zero_linger();
+    }
+
     /// The service sent a close frame. Reading on answers it; the stream ends
     /// when that is done.
     pub(super) fn closing(&mut self, frame: Option<&CloseFrame>) {
@@ -140,5 +148,29 @@ fn write_failure(error: &tungstenite::Error) -> Failure {
             Reason::Write,
             format!("the service could not be written to: {error}"),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Link;
+    use crate::transport::connect::Stream;
+    use std::io::ErrorKind;
+    use std::net::Ipv4Addr;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    #[tokio::test]
+    async fn a_link_that_is_given_up_is_reset_and_not_closed() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream: Box<dyn Stream> = Box::new(TcpStream::connect(address).await.unwrap());
+        let (mut service, _) = listener.accept().await.unwrap();
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+        Link::new(socket, None).reset();
+        let error = service.read(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     }
 }

@@ -171,26 +171,9 @@ impl Pipeline {
         finals
     }
 
-    /// Words of all final transcripts so far, lower case and without the
-    /// punctuation that the service adds, with running time in nanoseconds.
+    /// Words of all final transcripts so far: see [`words_of`].
     pub fn words(&self) -> Vec<(String, u64)> {
-        self.finals()
-            .iter()
-            .flat_map(|s| {
-                let words = s.get::<&str>("words").expect("words");
-                let words: Vec<serde_json::Value> = serde_json::from_str(words).expect("JSON");
-                words
-                    .into_iter()
-                    .map(|w| {
-                        let text = w["word"].as_str().expect("a word");
-                        let text = text
-                            .trim_matches(|c: char| !c.is_alphanumeric())
-                            .to_lowercase();
-                        (text, w["running-time"].as_u64().expect("a running time"))
-                    })
-                    .collect::<Vec<_>>()
-            })
-            .collect()
+        words_of(&self.finals())
     }
 
     /// Names of everything posted so far, for failures.
@@ -224,6 +207,28 @@ fn structure_of(message: &gst::Message) -> Option<&gst::StructureRef> {
     (message.type_() == gst::MessageType::Element)
         .then(|| message.structure())
         .flatten()
+}
+
+/// Words of transcripts or messages, lower case and without the punctuation
+/// that the service adds, with running time in nanoseconds.
+pub fn words_of(structures: &[gst::Structure]) -> Vec<(String, u64)> {
+    structures
+        .iter()
+        .flat_map(|s| {
+            let words = s.get::<&str>("words").expect("words");
+            let words: Vec<serde_json::Value> = serde_json::from_str(words).expect("JSON");
+            words
+                .into_iter()
+                .map(|w| {
+                    let text = w["word"].as_str().expect("a word");
+                    let text = text
+                        .trim_matches(|c: char| !c.is_alphanumeric())
+                        .to_lowercase();
+                    (text, w["running-time"].as_u64().expect("a running time"))
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// S16LE samples as bytes.

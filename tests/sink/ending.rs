@@ -6,7 +6,11 @@
 use crate::common::feed::{CAPS, Feed, MS};
 use crate::common::peer::{Peer, Script};
 use crate::common::pipeline::{Pipeline, stats};
+use crate::common::plugin;
 use crate::common::service::Service;
+use crate::examples::talk;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use symbl_service::Auth;
 use symbl_service::recognizer::scripted;
 
@@ -143,6 +147,52 @@ fn results_that_come_after_the_end_are_told_before_eos() {
     pipeline.wait_for_eos();
     assert_eq!(pipeline.words().len(), 3);
     assert_eq!(drained(&pipeline), (true, 0));
+}
+
+#[test]
+fn need_4_an_interrupt_of_gst_launch_yields_the_words_that_were_said() {
+    let service = Service::start();
+    // Half a minute, which nobody waits for.
+    let (_folder, sound, _) = talk(150);
+    let mut child = plugin::command("gst-launch-1.0")
+        .args(["-e", "-m", "filesrc"])
+        .arg(format!("location={}", sound.display()))
+        .args(["!", "wavparse", "!", "audioconvert", "!", "symblsink"])
+        .arg(format!("base-url={}", service.url()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("gst-launch-1.0");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut printed = Vec::new();
+    let is_final = |line: &String| {
+        line.contains("symbl/transcript,") && line.contains("is-final=(boolean)true")
+    };
+    while !printed.last().is_some_and(is_final) {
+        printed.push(lines.next().expect("a final").expect("text"));
+    }
+    let interrupt = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(interrupt.expect("kill").success());
+    printed.extend(lines.map(|line| line.expect("text")));
+    assert!(child.wait().expect("an end").success());
+
+    let finals = printed.iter().filter(|line| is_final(line));
+    let words: Vec<&str> = finals
+        .filter_map(|line| line.split(" json=").next())
+        .flat_map(|line| line.split("\\\"word\\\":\\\"").skip(1))
+        .filter_map(|rest| rest.split(['\\', '.', ',', '?']).next())
+        .collect();
+    let expected: Vec<String> = (0..words.len()).map(|n| format!("w{n}")).collect();
+    let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+    assert_eq!(lower, expected, "{printed:#?}");
+    assert!((10..150).contains(&lower.len()), "{printed:#?}");
+    let drained = printed
+        .iter()
+        .position(|line| line.contains("symbl/drained,"));
+    let drained = drained.expect("the end of the stream");
+    assert!(printed[drained].contains("complete=(boolean)true, unconfirmed=(guint64)0"));
+    assert!(!printed[drained..].iter().any(is_final));
 }
 
 #[test]

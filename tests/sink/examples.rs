@@ -18,7 +18,7 @@ const PYTHON: &str = "/usr/bin/python3";
 const TRACKERS: &str = r#"[{"name":"Third","vocabulary":["w3"]}]"#;
 
 /// A folder with `talk.wav` (so many words) and `talk.txt` (the same in writing).
-fn talk(words: u16) -> (TempDir, PathBuf, PathBuf) {
+pub(crate) fn talk(words: u16) -> (TempDir, PathBuf, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let sound = folder.path().join("talk.wav");
     engine::write_wav(&sound, &scripted::speech(0..words, 16_000));

@@ -4,7 +4,7 @@
 //!
 //! The sink talks through a relay that resets its connections.
 
-use crate::common::dialogue::{Dialogue, final_result};
+use crate::common::dialogue::{Dialogue, final_result, message_response};
 use crate::common::feed::{CAPS, Feed, MS};
 use crate::common::peer::{Message, Peer, Record, Script};
 use crate::common::pipeline::{BOUND, Pipeline, buffer, bytes_of, counted};
@@ -80,6 +80,7 @@ fn c36_after_a_rejoin_audio_goes_on_where_the_service_had_finalised_it() {
     wait_for_audio(&dialogue, 0, 64_000);
     // All up to 1.2 s is final, and that is in the middle of no message.
     dialogue.say_text(&final_result(&[("One", 0, 700), ("two.", 700, 1200)]));
+    dialogue.say_text(&message_response(&[("m1", "One two.")]));
     dialogue.settle();
     relay.cut();
     // Not before: until the loss is noticed, audio would go into the dead link.
@@ -106,6 +107,7 @@ fn c36_words_are_placed_by_the_clock_of_the_start_that_they_belong_to() {
     dialogue.feed.hush(2000).expect("there is room");
     wait_for_audio(&dialogue, 0, 64_000);
     dialogue.say_text(&final_result(&[("One", 0, 700), ("two.", 700, 1200)]));
+    dialogue.say_text(&message_response(&[("m1", "One two.")]));
     dialogue.settle();
     relay.cut();
     dialogue.pipeline.wait_for_state("reconnecting");
@@ -168,7 +170,8 @@ fn c36_the_flac_header_precedes_the_replay_which_begins_with_a_whole_frame() {
         let last = 15 * 96;
         let words = [("One", 0, 700), ("two.", 700, last)];
         peer.say(0, Message::text(final_result(&words)));
-        pipeline.wait_for_kind("transcript");
+        peer.say(0, Message::text(message_response(&[("m1", "One two.")])));
+        pipeline.wait_for_kind("message");
         relay.cut();
         give(20);
         src.end_of_stream().expect("an end");
