@@ -15,6 +15,7 @@
 
 use super::Position;
 use super::generation::Generation;
+use super::planted::{Bug, planted};
 use crate::protocol::response::{Message, RecognitionResult, Speaker};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -293,7 +294,9 @@ impl Delivery {
         if spans.is_empty() {
             return self.heard_without_words(result, generation, utterance_id);
         }
-        let repeated = |span: &Range<Position>| middle(span) < self.delivered;
+        let repeated = |span: &Range<Position>| {
+            middle(span) < self.delivered && !planted(Bug::RepeatedWordsTold)
+        };
         let this: Arc<str> = Arc::from(utterance_id.as_str());
         let told_in = |span: &Range<Position>| {
             let before = Some(span).filter(|span| repeated(span));
@@ -483,7 +486,7 @@ impl Delivery {
             .zip(found)
             .map(|(word, place)| ((*word).to_owned(), place.span.clone()))
             .collect();
-        words.retain(|(_, span)| middle(span) >= delivered);
+        words.retain(|(_, span)| middle(span) >= delivered || planted(Bug::RepeatedMessagesTold));
         let start = words.first().map_or(first.span.start, |word| word.1.start);
         let said = Said {
             text: (words.len() < keys.len()).then(|| joined(&words)),

@@ -11,6 +11,7 @@
 //! Facts: GStreamer design documents "segments" and "synchronisation".
 
 use super::generation::ROUNDING;
+use super::planted::{Bug, planted};
 use super::{Position, Time};
 use std::collections::VecDeque;
 
@@ -88,6 +89,9 @@ impl Timeline {
                 && near(expected.stream_time, instants.stream_time)
                 && last.speed == speed
             {
+                return;
+            }
+            if planted(Bug::AnchorDropped) {
                 return;
             }
             if last.position == position {

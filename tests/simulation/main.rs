@@ -2,13 +2,17 @@
 
 //! Sessions against a simulated service and network, under a virtual clock.
 //!
-//! The real `session` and `protocol` code runs in one thread from a seed; the
-//! network cuts, refuses, hangs and stalls as the seed says. Invariants are
-//! checked after each step and at the end. A failure prints its seed:
+//! The real `session` and `protocol` code runs in one thread from a schedule: what
+//! upstream gives, and what network, service and application do meanwhile.
+//! Promises are checked after each step and at the end. A failure prints its seed
+//! and the schedule shrunk, as a literal for `regressions`. More of a run is told by
 //!
 //! ```text
-//! SYMBL_SIMULATION_SEED=1234 cargo test --no-default-features --test simulation one_seed
+//! SYMBL_SIMULATION_SEED=1234 SYMBL_SIMULATION_TRACE=1 \
+//!     cargo test --no-default-features --test simulation one_seed -- --nocapture
 //! ```
+//!
+//! `make soak` runs for as long as told, with seeds that nobody has seen.
 
 mod audio;
 mod book;
@@ -18,19 +22,28 @@ mod regressions;
 mod schedule;
 mod service;
 mod shrink;
+mod soak;
 mod source;
+#[cfg(feature = "planted-bugs")]
+mod teeth;
 mod waits;
 mod world;
 
 use invariants::Broken;
 use schedule::Schedule;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use world::{Figures, World};
 
 /// Schedules run by `cargo test`; `SYMBL_SIMULATION_SCHEDULES` asks for more.
-const SCHEDULES: u64 = 500;
+const SCHEDULES: u64 = 20_000;
 
-fn schedules() -> u64 {
-    std::env::var("SYMBL_SIMULATION_SCHEDULES").map_or(SCHEDULES, |n| n.parse().expect("a number"))
+/// A number from the environment.
+fn asked(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |n| {
+        n.parse()
+            .unwrap_or_else(|_| panic!("{name}={n} is no number"))
+    })
 }
 
 /// Runs a schedule. A panic is a broken promise too.
@@ -50,51 +63,53 @@ fn run(schedule: &Schedule) -> Result<Figures, Broken> {
 fn report(schedule: &Schedule, broken: &Broken) -> String {
     let smallest = shrink::shrink(schedule, broken.promise);
     let how = run(&smallest).map_or_else(|broken| broken.how, |_| broken.how.clone());
+    let literal = format!("{smallest:?}").replace('[', "vec![");
     format!(
-        "seed {}: {}: {}\nshrunk: {how}\n{}",
-        schedule.seed,
-        broken.promise,
-        broken.how,
-        format!("{smallest:?}").replace('[', "vec![")
+        "seed {}: {}: {}\nshrunk: {how}\n{literal}",
+        schedule.seed, broken.promise, broken.how,
     )
 }
 
-fn run_seed(seed: u64) -> Result<Figures, String> {
-    let schedule = Schedule::from_seed(seed);
-    run(&schedule).map_err(|broken| report(&schedule, &broken))
-}
-
-/// Runs all schedules on all processors; the first failures of each.
-fn run_seeds(seeds: std::ops::Range<u64>) -> Vec<String> {
+/// Runs schedules on all processors until there are `most`, the time is up, or one fails.
+fn run_many(first: u64, most: u64, time: Duration, ran: &(dyn Fn(&Schedule, &Figures) + Sync)) {
     let workers = std::thread::available_parallelism().map_or(2, |n| n.get());
-    let failures = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers)
-            .map(|worker| {
-                let mine = seeds.clone().skip(worker).step_by(workers);
-                let failed = mine.filter_map(|seed| run_seed(seed).err());
-                scope.spawn(move || failed.take(show()).collect::<Vec<_>>())
-            })
-            .collect();
+    let begun = Instant::now();
+    let next = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
+    let work = || {
+        while !stop.load(Ordering::Relaxed) && begun.elapsed() < time {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            if n >= most {
+                return None;
+            }
+            let schedule = Schedule::from_seed(first.wrapping_add(n));
+            match run(&schedule) {
+                Ok(figures) => ran(&schedule, &figures),
+                Err(broken) => {
+                    stop.store(true, Ordering::Relaxed);
+                    return Some(report(&schedule, &broken));
+                }
+            }
+        }
+        None
+    };
+    let findings: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         let joined = threads.into_iter().map(|thread| thread.join().unwrap());
         joined.flatten().collect()
     });
-    failures
-}
-
-/// Failures that each processor looks for before it gives up.
-fn show() -> usize {
-    std::env::var("SYMBL_SIMULATION_SHOW").map_or(2, |n| n.parse().expect("a number"))
+    assert!(findings.is_empty(), "{}", findings.join("\n\n"));
 }
 
 #[test]
 fn every_promise_is_kept_whatever_the_network_does() {
-    let failures = run_seeds(0..schedules());
-    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    let most = asked("SYMBL_SIMULATION_SCHEDULES", SCHEDULES);
+    run_many(0, most, Duration::MAX, &|_, _| {});
 }
 
 #[test]
 fn one_seed() {
-    let seed = std::env::var("SYMBL_SIMULATION_SEED").map_or(0, |s| s.parse().expect("a number"));
+    let seed = asked("SYMBL_SIMULATION_SEED", 0);
     if let Err(broken) = run(&Schedule::from_seed(seed)) {
         panic!("{broken:?}");
     }

@@ -59,6 +59,19 @@ pub struct Figures {
     pub time: Duration,
 }
 
+impl Figures {
+    /// Those of another run too.
+    pub fn add(&mut self, other: &Self) {
+        self.words += other.words;
+        self.told += other.told;
+        self.in_gaps += other.in_gaps;
+        self.messages += other.messages;
+        self.dials += other.dials;
+        self.replayed += other.replayed;
+        self.time += other.time;
+    }
+}
+
 /// One run.
 pub struct World {
     schedule: Schedule,

@@ -19,6 +19,7 @@ use super::config::{LeakyPolicy, SessionConfig};
 use super::delivery::Delivery;
 use super::event::{Event, EventKind, Failure, Placement, Reason, State};
 use super::generation::Generation;
+use super::planted::{Bug, planted};
 use super::spool::Spool;
 use super::stats::{Delays, Stats};
 use super::timeline::Timeline;
@@ -311,6 +312,9 @@ impl Session {
             return Some(frame);
         }
         match self.phase {
+            Phase::Starting { .. } if planted(Bug::AudioBeforeTheAcknowledgement) => {
+                self.poll_audio(now)
+            }
             Phase::Listening => {
                 let audio = self.poll_audio(now);
                 if audio.is_none() {
@@ -339,7 +343,7 @@ impl Session {
             let told = self.wire_format.as_ref().map(|f| f.wire);
             self.header = Some(format.header.clone()).filter(|h| !h.is_empty());
             self.wire_format = Some(Arc::clone(&format));
-            if told != Some(format.wire) {
+            if told != Some(format.wire) && !planted(Bug::ModifyRequestNotSent) {
                 return Some(Output::Text(
                     ModifyRequest {
                         format: format.wire,
