@@ -14,11 +14,12 @@ PREFIX ?= $(shell pkg-config --variable=prefix gstreamer-1.0)
 libdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=libdir gstreamer-1.0)
 pluginsdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=pluginsdir gstreamer-1.0)
 
-.PHONY: help build test demo install clean
+.PHONY: help build test soak demo install clean
 
 help:
 	@echo 'make demo [FILE=talk.wav]   live captions of recorded speech, or of your own file'
 	@echo 'make test                   formatting, lints and all tests'
+	@echo 'make soak [MINUTES=10]      simulated faults that nobody has seen, until one finds something'
 	@echo 'make build                  $(PLUGIN) and $(SERVICE)'
 	@echo 'make install                the plugin into GStreamer'"'"'s folder (PREFIX, DESTDIR)'
 	@echo 'make clean                  remove what was built'
@@ -30,6 +31,10 @@ build:
 test:
 	scripts/install-deps.sh
 	scripts/test.sh
+
+soak:
+	SYMBL_SOAK_MINUTES=$(or $(MINUTES),10) $(CARGO) test --release --locked --no-default-features \
+		--test simulation soak::soak -- --exact --ignored --nocapture
 
 demo:
 	scripts/install-deps.sh build run $(if $(FILE),,demo)

@@ -6,6 +6,7 @@
 //! Each is then multiplied by a random factor of 0.5–1, after the cap, so that
 //! hundreds of sinks that lost the same service do not come back in step.
 
+use super::planted::{Bug, planted};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use std::time::Duration;
 
@@ -46,7 +47,11 @@ impl Backoff {
     /// (ten minutes of it at most).
     pub fn next(&mut self, retry_after: Option<Duration>) -> Duration {
         let delay = self.delays.next().unwrap_or(self.max).min(self.max);
-        let jittered = delay.mul_f64(0.5 + self.random.f64() / 2.0);
+        let mut jittered = delay.mul_f64(0.5 + self.random.f64() / 2.0);
+        if planted(Bug::BackOffNotApplied) {
+            jittered = Duration::from_millis(10);
+        }
+        let retry_after = retry_after.filter(|_| !planted(Bug::RetryAfterIgnored));
         jittered.max(retry_after.unwrap_or_default().min(LONGEST_REQUEST))
     }
 

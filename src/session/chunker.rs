@@ -241,6 +241,14 @@ impl Chunker {
         (taken, chunk)
     }
 
+    /// Passes over `bytes` of raw audio. Nothing may be pending.
+    pub fn skip(&mut self, bytes: usize) {
+        debug_assert!(self.pending.is_empty());
+        if let Some(width) = self.format.as_ref().and_then(|f| f.bytes_per_sample()) {
+            self.clock.samples += (bytes / width) as u64;
+        }
+    }
+
     /// Takes one packet that lasts `samples` at the format's clock rate.
     pub fn push_packet(&mut self, packet: &[u8], samples: u32) -> Vec<Chunk> {
         let Some(format) = self.format.clone() else {

@@ -15,9 +15,11 @@
 
 use super::Position;
 use super::generation::Generation;
+use super::planted::{Bug, planted};
 use crate::protocol::response::{Message, RecognitionResult, Speaker};
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Finals whose messages may still come.
@@ -29,6 +31,8 @@ const MAX_OWED: u64 = 10_000_000_000;
 const SAME_TIME: u64 = 1_000_000;
 /// Silence sent again in front of a word, so that it is heard from its beginning.
 const LEAD: u64 = 500_000_000;
+/// Earlier starts of which the wall clock is remembered.
+const MAX_BEFORE: usize = 8;
 /// Messages and insights that may still be referred to.
 const MAX_MESSAGES: usize = 256;
 
@@ -60,7 +64,8 @@ pub struct Said {
 
 #[derive(Debug)]
 struct Final {
-    utterance_id: String,
+    /// Number of the start in which it came.
+    generation: u64,
     words: Vec<FinalWord>,
     /// Words before this one have been found in messages.
     next: usize,
@@ -74,6 +79,8 @@ struct Final {
 struct FinalWord {
     key: String,
     span: Range<Position>,
+    /// In which it was told.
+    utterance: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -113,6 +120,9 @@ pub struct Delivery {
     delivered: Position,
     /// Everything before this was delivered in messages.
     said: Position,
+    /// Where the last message of this start ended. Messages come in the order of
+    /// what was said, so that equal words before it are not those of the next.
+    matched: Position,
     /// Whether this service sends messages. Taken for granted until it has sent
     /// two finals and no message.
     sends_messages: bool,
@@ -121,10 +131,10 @@ pub struct Delivery {
     known: VecDeque<Known>,
     /// Who the service takes us for.
     own: Option<Speaker>,
-    /// Wall clock of the service at position zero, in nanoseconds.
+    /// Wall clock of the service at its time zero, in nanoseconds.
     wall_zero: Option<i64>,
-    /// The same in an earlier start, for what was said then.
-    wall_zero_before: Option<i64>,
+    /// The same in earlier starts, with what was given then.
+    before: VecDeque<(i64, Generation)>,
     /// Wall clock of the latest message that is no longer known.
     forgotten: Option<i64>,
 }
@@ -134,13 +144,14 @@ impl Default for Delivery {
         Self {
             delivered: 0,
             said: 0,
+            matched: 0,
             sends_messages: true,
             utterance: 1,
             finals: VecDeque::new(),
             known: VecDeque::new(),
             own: None,
             wall_zero: None,
-            wall_zero_before: None,
+            before: VecDeque::new(),
             forgotten: None,
         }
     }
@@ -163,14 +174,18 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Places the message by the wall clock, which read `zero` at position zero;
-/// where it has no such times, by `offset`.
+/// Places the message by the wall clock, which read `zero` at the time zero of
+/// `generation`; where it has no such times, by `offset`.
 fn placed(
     message: &Message,
     zero: Option<i64>,
+    generation: &Generation,
     offset: impl Fn(Option<Duration>) -> Option<Position>,
 ) -> Said {
-    let wall = |time: Option<i64>| u64::try_from(time?.saturating_sub(zero?)).ok();
+    let wall = |time: Option<i64>| {
+        let time = u64::try_from(time?.saturating_sub(zero?)).ok()?;
+        generation.extrapolate(time)
+    };
     let place = |start, end: Option<i64>, time_offset, duration: Option<Duration>| {
         let from = wall(start).or_else(|| offset(time_offset))?;
         let length = match (start, end) {
@@ -224,9 +239,15 @@ impl Delivery {
         }
     }
 
-    /// A new start: the service's clocks begin anew.
-    pub fn begin_generation(&mut self) {
-        self.wall_zero_before = self.wall_zero.take().or(self.wall_zero_before);
+    /// A new start after `ended`: the service's clocks begin anew.
+    pub fn begin_generation(&mut self, ended: Generation) {
+        if let Some(zero) = self.wall_zero.take() {
+            if self.before.len() == MAX_BEFORE {
+                self.before.pop_front();
+            }
+            self.before.push_back((zero, ended));
+        }
+        self.matched = 0;
     }
 
     /// A live result. `None`: it is not for this place, or was delivered before.
@@ -238,9 +259,8 @@ impl Delivery {
             .words
             .iter()
             .filter_map(|word| {
-                let start = generation.position(nanos(word.start))?;
-                let end = generation.end_position(nanos(word.end))?.max(start);
-                Some((word.word.clone(), start..end))
+                let span = generation.heard(nanos(word.start), nanos(word.end))?;
+                Some((word.word.clone(), span))
             })
             .collect();
         let utterance_id = format!("u{}", self.utterance);
@@ -274,14 +294,22 @@ impl Delivery {
         if spans.is_empty() {
             return self.heard_without_words(result, generation, utterance_id);
         }
-        let repeated = |span: &Range<Position>| middle(span) < self.delivered;
+        let repeated = |span: &Range<Position>| {
+            middle(span) < self.delivered && !planted(Bug::RepeatedWordsTold)
+        };
+        let this: Arc<str> = Arc::from(utterance_id.as_str());
+        let told_in = |span: &Range<Position>| {
+            let before = Some(span).filter(|span| repeated(span));
+            before.and_then(|span| self.utterance_at(middle(span)))
+        };
         let record = Final {
-            utterance_id: utterance_id.clone(),
+            generation: generation.number,
             words: spans
                 .iter()
                 .map(|(word, span)| FinalWord {
                     key: key(word),
                     span: span.clone(),
+                    utterance: told_in(span).unwrap_or_else(|| Arc::clone(&this)),
                 })
                 .collect(),
             next: 0,
@@ -341,13 +369,14 @@ impl Delivery {
         }
         let span = self.open_span(generation);
         self.remember(Final {
-            utterance_id: utterance_id.clone(),
+            generation: generation.number,
             words: result
                 .text
                 .split_whitespace()
                 .map(|word| FinalWord {
                     key: key(word),
                     span: span.clone(),
+                    utterance: Arc::from(utterance_id.as_str()),
                 })
                 .collect(),
             next: 0,
@@ -386,7 +415,7 @@ impl Delivery {
             return None;
         }
         self.sends_messages |= own;
-        let (said, repeated) = match own.then(|| self.match_final(message)).flatten() {
+        let (said, repeated) = match own.then(|| self.match_final(message, generation)).flatten() {
             Some(found) => found,
             None => (self.place_by_clock(message, generation, own), false),
         };
@@ -411,10 +440,12 @@ impl Delivery {
         {
             return None;
         }
-        let said = placed(message, Some(self.wall_zero_before?), |_| None);
+        let (zero, then) = self.before.iter().rev().find(|(zero, _)| *zero <= at)?;
+        let said = placed(message, Some(*zero), then, |_| None);
         let span = said.span.clone()?;
         if self.is_own(by) {
-            if middle(&span) < self.said || middle(&span) >= replay {
+            let missed = self.said..replay.min(then.end());
+            if !missed.contains(&middle(&span)) {
                 return None;
             }
             self.said = span.end;
@@ -424,7 +455,7 @@ impl Delivery {
     }
 
     /// Finds the words of the message in the finals that wait for theirs.
-    fn match_final(&mut self, message: &Message) -> Option<(Said, bool)> {
+    fn match_final(&mut self, message: &Message, generation: &Generation) -> Option<(Said, bool)> {
         let spoken = message.original_text.as_deref().unwrap_or(&message.text);
         let spellings: Vec<&str> = spoken
             .split_whitespace()
@@ -434,13 +465,19 @@ impl Delivery {
         if keys.is_empty() {
             return None;
         }
-        let (index, from) = self.find_words(&keys)?;
+        let (index, from) = self
+            .find_words(&keys, |record, word| {
+                record.generation == generation.number && middle(&word.span) >= self.matched
+            })
+            .or_else(|| self.find_words(&keys, |_, _| true))?;
         let to = from + keys.len();
         let record = self.finals.get_mut(index)?;
         let found = record.words.get(from..to)?;
         let (first, last) = (found.first()?, found.last()?);
         let end = last.span.end;
-        if let (Some(wall), Ok(start)) = (message.start_time, i64::try_from(first.span.start)) {
+        let start = generation.time_of(first.span.start);
+        let start = start.and_then(|start| i64::try_from(start).ok());
+        if let (Some(wall), Some(start)) = (message.start_time, start) {
             self.wall_zero = Some(wall.saturating_sub(start));
         }
         let delivered = self.said;
@@ -449,15 +486,16 @@ impl Delivery {
             .zip(found)
             .map(|(word, place)| ((*word).to_owned(), place.span.clone()))
             .collect();
-        words.retain(|(_, span)| middle(span) >= delivered);
+        words.retain(|(_, span)| middle(span) >= delivered || planted(Bug::RepeatedMessagesTold));
         let start = words.first().map_or(first.span.start, |word| word.1.start);
         let said = Said {
             text: (words.len() < keys.len()).then(|| joined(&words)),
-            utterance_id: Some(record.utterance_id.clone()),
+            utterance_id: Some(last.utterance.to_string()),
             span: Some(start..end),
             words,
         };
         record.next = to;
+        self.matched = end;
         self.said = self.said.max(end);
         let before = self.finals.iter_mut().take(index);
         before.for_each(|record| record.passed_over = true);
@@ -465,21 +503,34 @@ impl Delivery {
         Some((said, repeated))
     }
 
-    /// Which final has these words next, and from which of its words on.
-    fn find_words(&self, keys: &[String]) -> Option<(usize, usize)> {
+    /// Which final has these words next, and from which of its words on; `fits`:
+    /// whether it may be that final and that word.
+    fn find_words(
+        &self,
+        keys: &[String],
+        fits: impl Fn(&Final, &FinalWord) -> bool,
+    ) -> Option<(usize, usize)> {
         self.finals.iter().enumerate().find_map(|(index, record)| {
             let open = record.words.get(record.next..)?;
-            let skip = open
-                .windows(keys.len())
-                .position(|window| window.iter().map(|w| &w.key).eq(keys.iter()))?;
+            let skip = open.windows(keys.len()).position(|window| {
+                window.iter().map(|w| &w.key).eq(keys.iter())
+                    && window.first().is_some_and(|w| fits(record, w))
+            })?;
             Some((index, record.next + skip))
         })
+    }
+
+    /// The utterance in which this place was told.
+    fn utterance_at(&self, place: Position) -> Option<Arc<str>> {
+        let mut words = self.finals.iter().rev().flat_map(|record| &record.words);
+        let told = words.find(|word| word.span.contains(&place))?;
+        Some(Arc::clone(&told.utterance))
     }
 
     /// Places the message by the service's wall clock, or in the first start
     /// by the time since the conversation began.
     fn place_by_clock(&self, message: &Message, generation: &Generation, own: bool) -> Said {
-        placed(message, self.wall_zero, |time| {
+        placed(message, self.wall_zero, generation, |time| {
             let time = time.filter(|_| own && generation.number == 1)?;
             generation.position(nanos(time))
         })

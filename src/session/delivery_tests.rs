@@ -122,7 +122,7 @@ fn words_delivered_before_a_replay_are_not_delivered_again() {
         .heard(&result("one two", 0), &given(1, 0, 5000))
         .unwrap();
     assert_eq!(delivery.delivered(), 400 * MS);
-    delivery.begin_generation();
+    delivery.begin_generation(given(1, 0, 5000));
     let replay = given(2, 200, 5000); // the service hears "two" once more
     let heard = delivery.heard(&result("two three", 0), &replay).unwrap();
     assert_eq!(
@@ -257,7 +257,7 @@ fn after_an_outage() -> Delivery {
     said.unwrap();
     let early = remembered("b", "early", "other", 2000);
     delivery.said(&early, &first).unwrap();
-    delivery.begin_generation();
+    delivery.begin_generation(first);
     delivery
 }
 

@@ -8,6 +8,11 @@
 
 use super::Position;
 use super::chunker::Chunk;
+use std::ops::Range;
+
+/// How far a service's times may be off the edge of a hole, in nanoseconds:
+/// much less than a word is long.
+pub(super) const ROUNDING: u64 = 20_000_000;
 
 /// Spans remembered; older ones lie behind every result that can still come.
 const MAX_SPANS: usize = 256;
@@ -21,7 +26,7 @@ struct Span {
 }
 
 /// A start of the session and the audio that went into it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Generation {
     /// Counts the starts of this session from 1; 0 before the first.
     pub number: u64,
@@ -79,9 +84,40 @@ impl Generation {
     /// The position of the service's time `nanos`. Never past what was given:
     /// a recogniser may round, but cannot hear the future.
     pub fn position(&self, nanos: u64) -> Option<Position> {
+        Some(self.extrapolate(nanos)?.min(self.end))
+    }
+
+    /// The same, as if audio had gone on after the last that was given.
+    pub fn extrapolate(&self, nanos: u64) -> Option<Position> {
         let after = self.spans.partition_point(|s| s.service <= nanos);
         let span = self.spans.get(after.checked_sub(1)?)?;
-        Some((span.position + (nanos - span.service)).min(self.end))
+        Some(span.position + (nanos - span.service))
+    }
+
+    /// Where something stands that was heard from `start` to `end`, in the
+    /// service's time. Such times are rounded: what reaches over the edge of what
+    /// was dropped by less than a word can is taken to end or to begin there.
+    pub fn heard(&self, start: u64, end: u64) -> Option<Range<Position>> {
+        let after = self.spans.partition_point(|s| s.service <= start);
+        let edge = self.spans.get(after).map(|s| s.service);
+        let starts_behind = edge.filter(|edge| edge - start <= ROUNDING && *edge < end);
+        let start = starts_behind.unwrap_or(start);
+        let before = self.spans.partition_point(|s| s.service < end);
+        let edge = before.checked_sub(1).and_then(|n| self.spans.get(n));
+        let ends_before = edge
+            .map(|s| s.service)
+            .filter(|edge| end - edge <= ROUNDING && *edge > start);
+        let end = ends_before.unwrap_or(end);
+        let position = self.position(start)?;
+        Some(position..self.end_position(end)?.max(position))
+    }
+
+    /// The service's time of a position that it was given.
+    pub fn time_of(&self, position: Position) -> Option<u64> {
+        // A replay never goes back within a generation: positions only grow.
+        let after = self.spans.partition_point(|s| s.position <= position);
+        let span = self.spans.get(after.checked_sub(1)?)?;
+        Some(span.service + (position - span.position))
     }
 
     /// The position at which audio that lasts until the service's time `nanos` ends.
@@ -132,5 +168,20 @@ mod tests {
         assert_eq!(generation.position(1000), Some(4000));
         assert_eq!(generation.end_position(1000), Some(1000));
         assert_eq!(generation.position(1500), Some(4500));
+    }
+
+    #[test]
+    fn rounding_takes_no_word_over_what_was_dropped() {
+        const S: u64 = 1_000_000_000;
+        let mut generation = Generation::default().next();
+        give(&mut generation, 0, S);
+        give(&mut generation, 4 * S, 5 * S);
+        let (before, behind) = (S / 2..S, 4 * S..4 * S + S / 2);
+        assert_eq!(generation.heard(S - 1, S + S / 2), Some(behind));
+        assert_eq!(generation.heard(S / 2, S + 1), Some(before));
+        let over = generation.heard(S / 2, S + S / 2);
+        assert_eq!(over, Some(S / 2..4 * S + S / 2));
+        assert_eq!(generation.time_of(4 * S + 7), Some(S + 7));
+        assert_eq!(generation.extrapolate(3 * S), Some(6 * S));
     }
 }

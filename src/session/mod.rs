@@ -37,6 +37,7 @@ pub mod event;
 pub mod generation;
 mod machine;
 pub mod packet;
+pub mod planted;
 pub mod spool;
 pub mod stats;
 pub mod timeline;

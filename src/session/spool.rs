@@ -9,6 +9,7 @@
 
 use super::Position;
 use super::chunker::Chunk;
+use super::planted::{Bug, planted};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -49,7 +50,7 @@ impl Spool {
     }
 
     /// Nanoseconds between the oldest audio kept and the newest.
-    fn held(&self) -> u64 {
+    pub fn held(&self) -> u64 {
         match (self.chunks.front(), self.chunks.back()) {
             (Some(first), Some(last)) => last.end - first.start,
             _ => 0,
@@ -59,6 +60,9 @@ impl Spool {
     /// Lets go of sent audio until `duration` more fits. False: what is held
     /// has not been sent yet. A single chunk always fits into an empty spool.
     pub fn make_room(&mut self, duration: u64) -> bool {
+        if planted(Bug::BoundIgnored) {
+            return true;
+        }
         while self.held() + duration > self.limit && self.next > 0 {
             self.next -= 1;
             if let Some(chunk) = self.chunks.pop_front() {
@@ -153,14 +157,34 @@ impl Spool {
     /// A new generation: everything that is kept is to be sent (again).
     /// Returns what was sent, is not kept and was never finalised.
     pub fn rewind(&mut self) -> Vec<Range<Position>> {
+        if planted(Bug::ReplayFromTheSentMark) {
+            return Vec::new();
+        }
         self.next = 0;
+        // The rest of a packet without its beginning, which was let go of.
         while self.chunks.front().is_some_and(|c| !c.entry) {
-            self.chunks.pop_front();
+            if let Some(part) = self.chunks.pop_front() {
+                self.let_go(&part);
+            }
         }
         while let Some(parts) = self.released_parts() {
             self.chunks.drain(..parts);
         }
         self.uncertain.drain(..).collect()
+    }
+
+    /// What was sent and not finalised, where there was something to hear in it.
+    pub fn unheard(&self) -> Vec<Range<Position>> {
+        let mut spans: Vec<_> = self.uncertain.iter().cloned().collect();
+        for chunk in self.chunks.iter().filter(|chunk| chunk.audible) {
+            let span = chunk.start.max(self.acknowledged)..chunk.end.min(self.sent);
+            match spans.last_mut() {
+                _ if span.is_empty() => {}
+                Some(last) if last.end == span.start => last.end = span.end,
+                _ => spans.push(span),
+            }
+        }
+        spans
     }
 
     /// Lets go of everything. Returns the nanoseconds that were never sent.
@@ -200,14 +224,17 @@ impl Spool {
             .sum()
     }
 
-    /// Nanoseconds held that the service has not finalised.
+    /// Nanoseconds that the service has not finalised: held, or let go of in
+    /// the hope that it will.
     pub fn unacknowledged_duration(&self) -> u64 {
-        match (self.chunks.front(), self.chunks.back()) {
+        let held = match (self.chunks.front(), self.chunks.back()) {
             (Some(first), Some(last)) => {
                 last.end.saturating_sub(first.start.max(self.acknowledged))
             }
             _ => 0,
-        }
+        };
+        let let_go = self.uncertain.iter().map(|span| span.end - span.start);
+        held + let_go.sum::<u64>()
     }
 
     /// Whether anything is kept that was not released.
@@ -360,7 +387,7 @@ mod tests {
         let mut spool = spool_with_parts();
         spool.advance();
         spool.make_room(900 * MS); // lets go of the first part
-        spool.rewind();
+        assert_eq!(spool.rewind(), [0..100 * MS], "the whole packet is lost");
         assert_eq!(spool.peek().unwrap().start, 100 * MS);
     }
 

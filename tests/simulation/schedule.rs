@@ -1,89 +1,255 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! What will happen, drawn from a seed before anything happens.
+//!
+//! A schedule printed with `{:?}` is a Rust literal but for its lists, so that
+//! one that failed can be kept as it is in `regressions`.
 
+use crate::audio::{Format, MAX_WORDS, Ms, WORD};
 use fastrand::Rng;
-use std::time::Duration;
-
-/// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Fault {
-    /// The link is gone; what was under way is lost in both directions.
-    Cut,
-    /// The service closes with this code.
-    Close(u16),
-    /// Nothing gets through any more and nobody says so.
-    HalfOpen,
-    /// Dials are refused for a while.
-    Refuse(Duration),
-    /// Dials get no answer for a while.
-    Hang(Duration),
-    /// The socket takes nothing for a while.
-    Stall(Duration),
-    /// Results take this much longer from now on.
-    Slow(Duration),
-    /// The service loses its memory: the next start is a new conversation.
-    Forget,
-}
 
 /// One run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
-    /// Decides everything that is drawn later: delays, orders, utterances.
+    /// Decides what is not written here: latencies, where utterances end.
     pub seed: u64,
-    /// Words of 200 ms that are said.
-    pub words: u16,
+    pub settings: Settings,
+    /// What upstream gives, in this order.
+    pub source: Vec<Piece>,
+    /// What happens meanwhile, and when.
+    pub happenings: Vec<(Ms, Happening)>,
+}
+
+/// What does not change in a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
     /// Whether the audio is live: dropped rather than held back.
     pub live: bool,
-    /// Length of upstream buffers.
-    pub buffer: Duration,
+    /// Whether it comes at the pace of a clock.
+    pub paced: bool,
+    /// Whether all buffers have timestamps, or only the first after a flush.
+    pub timestamps: bool,
+    pub format: Format,
+    /// Length of upstream buffers of raw audio.
+    pub buffer: Ms,
+    pub chunk: Ms,
     /// Bound of the spool.
-    pub buffer_duration: Duration,
-    /// Most × real time while catching up.
-    pub catch_up_rate: f64,
-    /// When the audio pauses (nothing comes), and for how long.
-    pub hole: Option<(Duration, Duration)>,
-    /// In the order of time.
-    pub faults: Vec<(Duration, Fault)>,
+    pub spool: Ms,
+    pub catch_up: u8,
+    pub drain_timeout: Ms,
+    /// Give up after this long without a session; 0: never.
+    pub give_up: Ms,
+    /// Whether the service is asked to close after a stop.
+    pub disconnect_on_stop: bool,
+    /// Whether words are all different, or "yes" and "no".
+    pub distinct: bool,
+    pub interims: bool,
+    /// Whether the service sends messages and what it finds in them.
+    pub messages: bool,
+    /// Whether what was missed is taken from the conversation's history.
+    pub history: bool,
+    /// Longest time that a frame is under way.
+    pub latency: Ms,
+}
+
+/// A piece of the source.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Piece {
+    Words(u16),
+    Silence(Ms),
+    /// Nothing comes and the timestamps go on.
+    Hole(Ms),
+    /// The same, told by a GAP event.
+    Gap(Ms),
+    /// Nothing comes and the timestamps stand still.
+    Pause(Ms),
+    /// New caps.
+    Caps(Format),
+}
+
+/// What somebody else does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Happening {
+    /// The link is gone. What the service sent arrives for this long still.
+    Cut(Ms),
+    /// The service closes with this code.
+    Close(u16),
+    /// Nothing gets to the service any more and nobody says so.
+    Deaf,
+    /// Nothing gets to us any more and nobody says so.
+    Mute,
+    /// Dials are answered with this status for so long, and with `Retry-After`.
+    Refuse(u16, Ms, Ms),
+    /// Dials get no answer for a while.
+    Hang(Ms),
+    /// The socket takes nothing for a while.
+    Stall(Ms),
+    /// From now on the socket takes this long over each frame.
+    Slow(Ms),
+    /// Results take this much longer from now on.
+    Think(Ms),
+    /// Messages take this much longer than their finals from now on.
+    Ponder(Ms),
+    /// So many results are sent twice from now on.
+    Repeat(u8),
+    /// The next start is a new conversation.
+    Forget,
+    /// The service never answers starts and stops again for a while.
+    Ignore(Ms),
+    /// The service says something that nobody knows, or that is no message.
+    Noise(u8),
+    /// Upstream flushes: a seek.
+    Flush,
+    /// The stream ends here.
+    End,
+    /// The application stops the sink.
+    Stop,
+    /// The application sets a token. Dials are no longer refused for the old one.
+    Token,
+}
+
+/// Draws `count` of what `draw` draws.
+fn some<T>(rng: &mut Rng, count: usize, mut draw: impl FnMut(&mut Rng) -> T) -> Vec<T> {
+    (0..count).map(|_| draw(rng)).collect()
 }
 
 impl Schedule {
     /// The same seed gives the same schedule.
     pub fn from_seed(seed: u64) -> Self {
-        let mut rng = Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let words = rng.u16(5..100);
-        let length = u64::from(words) * 200;
-        let mut faults: Vec<(Duration, Fault)> = (0..rng.usize(0..6))
-            .map(|_| {
-                let at = Duration::from_millis(rng.u64(0..length + 2000));
-                let span = Duration::from_millis(rng.u64(10..6000));
-                let fault = match rng.u8(0..12) {
-                    0..=3 => Fault::Cut,
-                    4 => Fault::Close([1000, 1001, 1005, 1006, 1011, 1012, 1013][rng.usize(0..7)]),
-                    5 => Fault::HalfOpen,
-                    6 | 7 => Fault::Refuse(span),
-                    8 => Fault::Hang(span),
-                    9 => Fault::Stall(span),
-                    10 => Fault::Slow(span / 4),
-                    _ => Fault::Forget,
-                };
-                (at, fault)
-            })
-            .collect();
-        faults.sort_by_key(|(at, _)| *at);
+        let rng = &mut Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let settings = Settings::draw(rng);
+        let source = source(rng);
+        let span = length(&source) + 3000;
+        let count = rng.usize(0..7);
+        let mut happenings = some(rng, count, |rng| (rng.u32(0..span), Happening::draw(rng)));
+        if rng.u8(0..5) == 0 {
+            happenings.extend(ending(rng, span));
+        }
+        happenings.sort_by_key(|(at, _)| *at);
         Self {
             seed,
-            words,
-            live: rng.bool(),
-            buffer: Duration::from_millis([2, 10, 20, 100, 1000][rng.usize(0..5)]),
-            buffer_duration: Duration::from_millis([2000, 5000, 60_000][rng.usize(0..3)]),
-            catch_up_rate: [1.0, 2.0, 10.0][rng.usize(0..3)],
-            hole: rng.bool().then(|| {
-                // Between two words: a word that is cut in two is no word.
-                let at = Duration::from_millis(rng.u64(0..length) / 200 * 200);
-                (at, Duration::from_millis(rng.u64(1..5000)))
-            }),
-            faults,
+            settings,
+            source,
+            happenings,
         }
+    }
+
+    /// How long the source lasts, if nothing holds it up.
+    pub fn length(&self) -> Ms {
+        length(&self.source)
+    }
+}
+
+fn length(source: &[Piece]) -> Ms {
+    let each = source.iter().map(|piece| match *piece {
+        Piece::Words(count) => u32::from(count) * WORD,
+        Piece::Silence(ms) | Piece::Hole(ms) | Piece::Gap(ms) | Piece::Pause(ms) => ms,
+        Piece::Caps(_) => 0,
+    });
+    each.sum()
+}
+
+impl Format {
+    fn draw(rng: &mut Rng) -> Self {
+        match rng.u8(0..10) {
+            0..=3 => Self::Linear16k,
+            4 | 5 => Self::Linear8k,
+            6 => Self::Linear48k,
+            7 => Self::Mulaw,
+            8 => Self::Opus,
+            _ => Self::Flac(rng.u8(1..9)),
+        }
+    }
+}
+
+impl Settings {
+    fn draw(rng: &mut Rng) -> Self {
+        Self {
+            live: rng.bool(),
+            paced: rng.u8(0..4) > 0,
+            timestamps: rng.u8(0..5) > 0,
+            format: Format::draw(rng),
+            buffer: pick(rng, &[10, 20, 20, 50, 100, 1000]),
+            chunk: pick(rng, &[40, 100, 100, 170, 500]),
+            spool: pick(rng, &[1000, 2000, 5000, 60_000]),
+            catch_up: pick(rng, &[1, 2, 2, 10]),
+            drain_timeout: pick(rng, &[3000, 30_000]),
+            give_up: pick(rng, &[0, 0, 0, 4000]),
+            disconnect_on_stop: rng.bool(),
+            distinct: rng.bool(),
+            interims: rng.bool(),
+            messages: rng.u8(0..3) > 0,
+            history: rng.u8(0..4) == 0,
+            latency: pick(rng, &[1, 80, 80, 400]),
+        }
+    }
+}
+
+fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
+    from[rng.usize(0..from.len())]
+}
+
+fn source(rng: &mut Rng) -> Vec<Piece> {
+    let mut left: u16 = rng.u16(3..60).min(MAX_WORDS);
+    let mut source = Vec::new();
+    while left > 0 {
+        let count = rng.u16(1..=20).min(left);
+        left -= count;
+        source.push(Piece::Words(count));
+        let most = pick(rng, &[60, 500, 4000]);
+        let span = rng.u32(1..most);
+        match rng.u8(0..8) {
+            0 | 1 => source.push(Piece::Silence(span.next_multiple_of(20))),
+            2 => source.push(Piece::Hole(span)),
+            3 => source.push(Piece::Gap(span)),
+            4 => source.push(Piece::Pause(span)),
+            5 => source.push(Piece::Caps(Format::draw(rng))),
+            _ => {}
+        }
+    }
+    source
+}
+
+impl Happening {
+    fn draw(rng: &mut Rng) -> Self {
+        let span = rng.u32(10..6000);
+        match rng.u8(0..32) {
+            0..=4 => Self::Cut(pick(rng, &[0, 0, 30, 300])),
+            5 | 6 => Self::Close(pick(rng, &[1000, 1001, 1005, 1006, 1011, 1012, 1013, 1008])),
+            7 | 8 => Self::Deaf,
+            9 | 10 => Self::Mute,
+            11..=13 => Self::Refuse(
+                pick(rng, &[0, 429, 503, 503, 408, 401]),
+                span,
+                pick(rng, &[0, 0, 3000, 9000]),
+            ),
+            14 => Self::Hang(span),
+            15 | 16 => Self::Stall(span),
+            17 => Self::Slow(span / 40),
+            18 | 19 => Self::Think(span / 4),
+            20 => Self::Ponder(span / 2),
+            21 | 22 => Self::Repeat(rng.u8(1..5)),
+            23 => Self::Forget,
+            24 => Self::Ignore(span),
+            25 => Self::Noise(rng.u8(0..4)),
+            26..=28 => Self::Flush,
+            29 => Self::End,
+            30 => Self::Stop,
+            _ => Self::Token,
+        }
+    }
+}
+
+/// An end, and then a flush after all, or a token that is refused and changed.
+fn ending(rng: &mut Rng, span: Ms) -> Vec<(Ms, Happening)> {
+    let at = rng.u32(0..span);
+    let later = at + rng.u32(0..3000);
+    if rng.bool() {
+        vec![(at, Happening::End), (later, Happening::Flush)]
+    } else {
+        vec![
+            (at, Happening::Refuse(401, span, 0)),
+            (later, Happening::Token),
+        ]
     }
 }

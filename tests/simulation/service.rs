@@ -1,85 +1,197 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The other side of one link: recognises words that the samples carry.
+//! The other side of one link: recognises the words that the audio carries.
 //!
-//! Sample value (n + 1) × [`STEP`] says word n, 0 is silence. A word counts when at least
-//! half of it was heard, like the scripted recogniser of the real service.
+//! A word counts when at least half of it was heard, like the scripted
+//! recogniser of the real service. Its number is written in its spelling; that
+//! of "yes" and "no" in their punctuation, which is nothing to those who compare
+//! words.
 
+use crate::audio::{Ear, Ms, WORD, word_of};
+use crate::schedule::Settings;
 use fastrand::Rng;
-use gstsymbl::protocol::reply::{self, Word};
-use gstsymbl::protocol::{ClientMessage, MAX_AUDIO_MESSAGE};
+use gstsymbl::protocol::ClientMessage;
+use gstsymbl::protocol::InsightType;
+use gstsymbl::protocol::reply::{self, Insight, Message, Person, Topic, TrackerMatch, Word};
+use gstsymbl::protocol::timestamp::format_rfc3339;
+use serde_json::json;
 use std::time::Duration;
 
-/// Distance of two words' sample values: loud enough to be heard.
-pub const STEP: u16 = 300;
-
-/// Samples of a word at 16 kHz.
-pub const WORD: u64 = 3200;
-
-/// What the service does in answer.
-#[derive(Debug, Clone, PartialEq)]
+/// What the service does in answer, each after a while. What comes at once keeps
+/// its order, and so does what comes later.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Answer {
-    /// Sends this text.
+    /// Sends this text, in its turn.
     Text(String),
-    /// Sends a pong.
-    Pong,
-    /// Closes with this code.
-    Close(u16),
+    /// Sends this text that was sent already.
+    Again(String),
+    /// Sends this text after everything else, and closes in form.
+    Last(String),
 }
 
+/// How a word is spelled.
+pub fn spelling(word: u16, distinct: bool) -> String {
+    if distinct {
+        return format!("w{word}");
+    }
+    let base = if word % 3 == 0 { "no" } else { "yes" };
+    let mut text = base.to_owned();
+    for bit in 0..8 {
+        text.push(if word >> bit & 1 == 1 { '!' } else { '.' });
+    }
+    text
+}
+
+/// The word that was spelled so.
+pub fn word_spelled(text: &str) -> Option<u16> {
+    if let Some(number) = text.strip_prefix('w') {
+        return number.parse().ok();
+    }
+    let marks = text.trim_start_matches(|c: char| c.is_alphabetic());
+    let bits = marks.chars().rev();
+    Some(bits.fold(0, |number, mark| number << 1 | u16::from(mark == '!')))
+}
+
+/// A word as heard, in nanoseconds of this start.
+#[derive(Debug, Clone, Copy)]
 struct Heard {
-    word: u64,
+    word: u16,
     start: u64,
     end: u64,
 }
 
-/// One socket of the service, from the upgrade on.
-pub struct Service {
-    conversation: String,
-    rng: Rng,
-    started: bool,
-    samples: u64,
-    /// Value of the running stretch of samples, and where it began.
-    run: (u16, u64),
-    utterance: Vec<Heard>,
+/// What outlives a link.
+#[derive(Debug, Clone)]
+pub struct Conversation {
+    pub id: u64,
+    /// When it began, on the world's clock.
+    pub since: Option<Duration>,
+    /// Messages so far.
+    pub messages: u64,
+    /// The same as the Conversation API gives them: with ids of its own.
+    pub history: Vec<serde_json::Value>,
 }
 
-impl Service {
-    /// A socket into a conversation.
-    pub fn new(conversation: String, seed: u64) -> Self {
+impl Conversation {
+    /// A new one.
+    pub fn new(id: u64) -> Self {
         Self {
-            conversation,
+            id,
+            since: None,
+            messages: 0,
+            history: Vec::new(),
+        }
+    }
+}
+
+/// Counts samples of labels that change.
+#[derive(Default)]
+struct Clock {
+    base: u64,
+    samples: u64,
+}
+
+impl Clock {
+    fn nanos(&self, rate: u32) -> u64 {
+        self.base + self.samples * 1_000_000_000 / u64::from(rate)
+    }
+}
+
+/// One socket of the service, from the upgrade on.
+pub struct Service {
+    settings: Settings,
+    rng: Rng,
+    ear: Option<Ear>,
+    clock: Clock,
+    /// The stretch of one code that is being heard, and where it began.
+    run: (u8, u64),
+    utterance: Vec<Heard>,
+    stopped: bool,
+    /// Milliseconds that messages come after their finals.
+    pub ponder: Ms,
+    /// Results that are sent twice.
+    pub repeat: u8,
+    /// Where this start lies in its conversation.
+    offset: Duration,
+}
+
+/// With how many milliseconds of delay what is sent.
+pub type Answers = Vec<(Ms, Answer)>;
+
+const ME: Person<'static> = Person {
+    id: Some("3a1b"),
+    user_id: Some("me@example.com"),
+    name: Some("Me"),
+};
+
+impl Service {
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            settings,
             rng: Rng::with_seed(seed),
-            started: false,
-            samples: 0,
+            ear: None,
+            clock: Clock::default(),
             run: (0, 0),
             utterance: Vec::new(),
+            stopped: false,
+            ponder: 0,
+            repeat: 0,
+            offset: Duration::ZERO,
         }
     }
 
     /// A text message came.
-    pub fn text(&mut self, text: &str) -> Result<Vec<Answer>, String> {
-        match ClientMessage::parse(text).map_err(|e| format!("sent {text}: {e}"))? {
-            ClientMessage::Start(_) if self.started => Err("a second start request".into()),
-            ClientMessage::Start(_) => {
-                self.started = true;
+    pub fn text(
+        &mut self,
+        text: &str,
+        now: Duration,
+        conversation: &mut Conversation,
+    ) -> Result<Answers, String> {
+        let message = ClientMessage::parse(text).map_err(|e| format!("sent {text}: {e}"))?;
+        match message {
+            ClientMessage::Start(_) if self.ear.is_some() => Err("a second start request".into()),
+            ClientMessage::Start(request) => {
+                self.ear = Some(Ear::new(request.format));
+                self.offset = now - *conversation.since.get_or_insert(now);
+                let id = conversation.id.to_string();
                 let mut replies = vec![
                     reply::started_listening(),
-                    reply::conversation_created(&self.conversation),
-                    reply::recognition_started(&self.conversation),
+                    reply::conversation_created(&id),
+                    reply::recognition_started(&id),
                 ];
                 self.rng.shuffle(&mut replies);
-                Ok(replies.into_iter().map(Answer::Text).collect())
+                let spread = self.rng.u32(0..50);
+                let with_delay = |(n, text)| (n * spread, Answer::Text(text));
+                Ok((0..).zip(replies).map(with_delay).collect())
             }
-            ClientMessage::Stop if !self.started => Err("a stop before a start".into()),
+            ClientMessage::Modify {
+                encoding,
+                sample_rate,
+            } => {
+                let ear = self.ear.as_mut().ok_or("a modify before a start")?;
+                let label = gstsymbl::protocol::StreamFormat::new(
+                    encoding.unwrap_or(ear.label().encoding()),
+                    sample_rate.unwrap_or(ear.label().sample_rate()),
+                )
+                .map_err(|e| e.to_string())?;
+                self.clock = Clock {
+                    base: self.clock.nanos(ear.label().sample_rate()),
+                    samples: 0,
+                };
+                ear.relabel(label)?;
+                Ok(vec![(0, Answer::Text(reply::session_modified(label)))])
+            }
+            ClientMessage::Stop if self.ear.is_none() => Err("a stop before a start".into()),
+            ClientMessage::Stop if self.stopped => Err("a second stop request".into()),
             ClientMessage::Stop => {
+                self.stopped = true;
                 self.change(0);
-                let mut answers = vec![Answer::Text(reply::recognition_stopped())];
-                answers.extend(self.finalise());
-                answers.push(Answer::Text(reply::conversation_completed(
-                    &self.conversation,
-                )));
-                answers.push(Answer::Close(1000));
+                let mut answers = vec![(0, Answer::Text(reply::recognition_stopped()))];
+                self.finalise(conversation, &mut answers);
+                if self.settings.disconnect_on_stop {
+                    let completed = reply::conversation_completed(&conversation.id.to_string());
+                    answers.push((0, Answer::Last(completed)));
+                }
                 Ok(answers)
             }
             other => Err(format!("unexpected {other:?}")),
@@ -87,64 +199,233 @@ impl Service {
     }
 
     /// A binary message came.
-    pub fn audio(&mut self, data: &[u8]) -> Result<Vec<Answer>, String> {
-        if !self.started {
-            return Err("audio before the start request".into());
+    pub fn audio(
+        &mut self,
+        data: &[u8],
+        conversation: &mut Conversation,
+    ) -> Result<Answers, String> {
+        let ear = self.ear.as_mut().ok_or("audio before the start request")?;
+        if self.stopped {
+            return Err("audio after the stop request".into());
         }
-        if data.is_empty() || data.len() > MAX_AUDIO_MESSAGE || !data.len().is_multiple_of(2) {
-            return Err(format!("a message of {} bytes", data.len()));
-        }
+        let rate = ear.label().sample_rate();
+        let mut stretches = Vec::new();
+        ear.hear(data, &mut stretches)?;
         let mut answers = Vec::new();
-        for sample in data.chunks_exact(2) {
-            let value = u16::from_le_bytes([sample[0], sample[1]]);
-            if value != self.run.0 {
-                self.change(value);
+        for (code, samples) in stretches {
+            if code != self.run.0 {
+                let before = self.utterance.len();
+                self.change(code);
+                if self.utterance.len() > before {
+                    self.interim(&mut answers);
+                }
             }
-            self.samples += 1;
-            let silent = value == 0 && self.samples - self.run.1 == 4800;
-            if silent || self.utterance.len() >= 10 {
-                answers.extend(self.finalise());
+            self.clock.samples += samples;
+            let silence = self.clock.nanos(rate) - self.run.1;
+            if code == 0 && silence >= 300_000_000 || self.utterance.len() >= 10 {
+                self.finalise(conversation, &mut answers);
             }
         }
-        if self.utterance.len() > 2 && self.rng.u8(0..4) == 0 {
-            answers.extend(self.finalise());
+        if self.utterance.len() > 2 && self.rng.u8(0..8) == 0 {
+            self.finalise(conversation, &mut answers);
         }
         Ok(answers)
     }
 
-    fn change(&mut self, value: u16) {
-        let (word, start) = std::mem::replace(&mut self.run, (value, self.samples));
-        if word > 0 && self.samples - start >= WORD / 2 {
+    /// A stretch of another code begins.
+    fn change(&mut self, code: u8) {
+        let now = self
+            .ear
+            .as_ref()
+            .map_or(0, |ear| self.clock.nanos(ear.label().sample_rate()));
+        let (last, start) = std::mem::replace(&mut self.run, (code, now));
+        let half = u64::from(WORD) * 1_000_000 / 2;
+        if let Some(word) = word_of(last)
+            && now - start >= half
+        {
             self.utterance.push(Heard {
-                word: u64::from(word / STEP) - 1,
+                word,
                 start,
-                end: self.samples,
+                end: now,
             });
         }
     }
 
-    fn finalise(&mut self) -> Option<Answer> {
+    fn spellings(&self, heard: &[Heard]) -> Vec<String> {
+        heard
+            .iter()
+            .map(|heard| spelling(heard.word, self.settings.distinct))
+            .collect()
+    }
+
+    fn interim(&mut self, answers: &mut Answers) {
+        if !self.settings.interims {
+            return;
+        }
+        let text = self.spellings(&self.utterance).join(" ");
+        let start = self.utterance.first().map(|w| w.start);
+        let start = start.filter(|_| self.settings.distinct);
+        let text = reply::interim_result(&text, start.map(Duration::from_nanos), Some(ME), 0);
+        answers.push((0, Answer::Text(text)));
+    }
+
+    fn finalise(&mut self, conversation: &mut Conversation, answers: &mut Answers) {
         let heard = std::mem::take(&mut self.utterance);
         if heard.is_empty() {
-            return None;
+            return;
         }
-        let texts: Vec<String> = heard.iter().map(|h| format!("w{}", h.word)).collect();
-        let time = |samples: u64| Duration::from_nanos(samples * 62_500);
-        let words: Vec<Word<'_>> = heard
-            .iter()
-            .zip(&texts)
-            .map(|(heard, text)| Word {
-                text,
-                start: time(heard.start),
-                end: time(heard.end),
+        let spellings = self.spellings(&heard);
+        let words = words(&heard, &spellings);
+        let text = reply::final_result(&spellings.join(" "), &words, 0.9, Some(ME), 0);
+        self.twice(0, text, answers);
+        if !self.settings.messages {
+            return;
+        }
+        let mut delay = self.ponder + self.rng.u32(0..200);
+        let cut = if words.len() > 3 && self.rng.bool() {
+            self.rng.usize(1..words.len())
+        } else {
+            words.len()
+        };
+        for part in [&words[..cut], &words[cut..]] {
+            if !part.is_empty() {
+                delay += self.rng.u32(0..30);
+                self.message(part, delay, conversation, answers);
+            }
+        }
+    }
+
+    /// A message, and what is found in it.
+    fn message(
+        &mut self,
+        words: &[Word<'_>],
+        delay: Ms,
+        conversation: &mut Conversation,
+        answers: &mut Answers,
+    ) {
+        let sequence = conversation.messages;
+        conversation.messages += 1;
+        let id = format!("m{}-{sequence}", conversation.id);
+        let texts: Vec<&str> = words.iter().map(|word| word.text).collect();
+        let text = texts.join(" ");
+        let message = Message {
+            id: &id,
+            from: ME,
+            text: &text,
+            original_text: &text,
+            timezone_offset: 0,
+            words,
+            stream_offset: self.offset,
+            conversation_start: conversation_start(conversation),
+        };
+        remember(&message, conversation);
+        self.twice(
+            delay,
+            reply::message_response(&[message], sequence),
+            answers,
+        );
+        let finding = match self.rng.u8(0..6) {
+            0 => reply::insight_response(
+                &[Insight {
+                    id: &format!("i{id}"),
+                    kind: InsightType::Question,
+                    text: &text,
+                    confidence: 0.9,
+                    hints: &[],
+                    assignee: None,
+                    from: ME,
+                    message_id: &id,
+                    due_by: None,
+                }],
+                sequence,
+            ),
+            1 => reply::topic_response(&[Topic {
+                id: &format!("t{id}"),
+                text: &text,
+                score: 0.9,
+                message_ids: std::slice::from_ref(&id),
+                root_words: &[],
+            }]),
+            2 => reply::tracker_response(
+                &[TrackerMatch {
+                    name: "words",
+                    value: texts[0],
+                    message_id: &id,
+                    text: &text,
+                    offset: 0,
+                }],
+                true,
+                sequence,
+            ),
+            _ => return,
+        };
+        let later = delay + self.rng.u32(0..100);
+        self.twice(later, finding, answers);
+    }
+
+    /// Says it, and says it again if it is a day for that.
+    fn twice(&mut self, delay: Ms, text: String, answers: &mut Answers) {
+        if self.repeat > 0 {
+            self.repeat -= 1;
+            let again = delay + self.rng.u32(0..500);
+            answers.push((again, Answer::Again(text.clone())));
+        }
+        answers.push((delay, Answer::Text(text)));
+    }
+}
+
+/// The wall clock at the beginning of the conversation.
+fn conversation_start(conversation: &Conversation) -> i64 {
+    let since = conversation.since.unwrap_or_default();
+    1_700_000_000_000_000_000 + i64::try_from(since.as_nanos()).unwrap_or(0)
+}
+
+/// Puts the message into the history.
+fn remember(message: &Message<'_>, conversation: &mut Conversation) {
+    let instant = |time: Duration| {
+        let time = message.stream_offset + time;
+        let nanos = i64::try_from(time.as_nanos()).unwrap_or(0);
+        format_rfc3339(message.conversation_start + nanos)
+    };
+    let words: Vec<_> = message
+        .words
+        .iter()
+        .map(|word| {
+            json!({
+                "word": word.text,
+                "startTime": instant(word.start),
+                "endTime": instant(word.end),
             })
-            .collect();
-        Some(Answer::Text(reply::final_result(
-            &texts.join(" "),
-            &words,
-            1.0,
-            None,
-            0,
-        )))
+        })
+        .collect();
+    conversation.history.push(json!({
+        "id": format!("h{}", message.id),
+        "text": message.text,
+        "from": {"id": message.from.id, "name": message.from.name, "email": message.from.user_id},
+        "startTime": words.first().map(|word| word["startTime"].clone()),
+        "endTime": words.last().map(|word| word["endTime"].clone()),
+        "words": words,
+    }));
+}
+
+fn words<'a>(heard: &[Heard], spellings: &'a [String]) -> Vec<Word<'a>> {
+    heard
+        .iter()
+        .zip(spellings)
+        .map(|(heard, text)| Word {
+            text,
+            start: Duration::from_nanos(heard.start),
+            end: Duration::from_nanos(heard.end),
+        })
+        .collect()
+}
+
+/// What no client expects.
+pub fn noise(kind: u8) -> String {
+    match kind {
+        0 => "{".into(),
+        1 => "[]".into(),
+        2 => r#"{"type":"user_defined","x":1}"#.into(),
+        _ => reply::error("Something failed", "and nobody knows why", None),
     }
 }

@@ -5,6 +5,7 @@
 use super::super::chunker::{AudioFormat, Chunk, nanos_to_samples, samples_to_nanos};
 use super::super::event::{EventKind, Failure, GapReason, Placement, Reason};
 use super::super::packet;
+use super::super::planted::{Bug, planted};
 use super::super::timeline::Instants;
 use super::super::{Position, Time};
 use super::{Phase, Session};
@@ -30,6 +31,15 @@ pub struct Audio<'a> {
     pub duration: Option<u64>,
     /// Audio seconds per second of running time: the segment's rate.
     pub speed: f64,
+}
+
+/// Audio lost and not told yet.
+#[derive(Debug)]
+pub(super) struct OpenGap {
+    span: Range<Position>,
+    reason: GapReason,
+    /// Times of its start, which may be forgotten before it ends.
+    start: Instants,
 }
 
 impl Audio<'_> {
@@ -72,8 +82,7 @@ impl Session {
             return;
         };
         if matches!(self.phase, Phase::Failed) {
-            self.drop_audio(audio, &format);
-            return;
+            return self.drop_audio(now, audio, &format);
         }
         match format.bytes_per_sample() {
             Some(width) => self.push_raw(now, audio, width),
@@ -123,7 +132,12 @@ impl Session {
         // What had been sent and was to be sent again stays counted as sent.
         let never_sent = span.start.max(self.spool.sent())..span.end;
         self.stats.audio_dropped += never_sent.end.saturating_sub(never_sent.start);
-        self.note_gap(span, reason);
+        // What was finalised was kept for the sake of a message only.
+        let unheard = span.start.max(self.spool.acknowledged())..span.end;
+        if unheard.is_empty() {
+            return;
+        }
+        self.note_gap(unheard, reason);
         if reason == GapReason::BufferFull && !std::mem::replace(&mut self.dropping, true) {
             let bound = self.config.buffer_duration.as_millis();
             self.emit(
@@ -144,34 +158,75 @@ impl Session {
     /// when it has an end.
     pub(super) fn note_gap(&mut self, span: Range<Position>, reason: GapReason) {
         match &mut self.open_gap {
-            Some((open, why)) if open.end == span.start && *why == reason => open.end = span.end,
+            Some(open) if open.span.end == span.start && open.reason == reason => {
+                open.span.end = span.end;
+            }
             _ => {
                 self.tell_gap();
-                self.open_gap = Some((span, reason));
+                let start = self.timeline.locate(span.start).unwrap_or_default();
+                self.open_gap = Some(OpenGap {
+                    span,
+                    reason,
+                    start,
+                });
             }
         }
     }
 
     /// The hole has an end: tells the gap.
     pub(super) fn tell_gap(&mut self) {
-        if let Some((span, reason)) = self.open_gap.take() {
+        if let Some(OpenGap {
+            span,
+            reason,
+            start,
+        }) = self.open_gap.take()
+        {
+            let end = self.timeline.locate_end(span.start, span.end);
+            let times = start.running_time.zip(end.and_then(|e| e.running_time));
             let placement = Placement {
+                running_time: start.running_time,
+                stream_time: start.stream_time,
+                duration: times.map(|(start, end)| end.saturating_sub(start)),
+                utc: start.utc,
                 delay: None,
                 replayed: false,
-                ..self.place(Time::ZERO, &span)
             };
+            if planted(Bug::GapNotTold) {
+                return;
+            }
             self.emit(EventKind::Gap { reason }, Some(placement), None);
         }
     }
 
-    /// Audio of a session that has failed for good.
-    fn drop_audio(&mut self, audio: &Audio, format: &AudioFormat) {
-        let nanos = match format.bytes_per_sample() {
-            Some(_) => format.duration_of(audio.data.len()),
-            None => samples_to_nanos(audio.packet_samples(format).into(), format.clock_rate()),
-        };
-        self.stats.audio_dropped += nanos;
-        self.unconfirmed += nanos;
+    /// Lets go of all audio for good. What the service was not given, or was
+    /// given and has not finalised, is told as lost.
+    pub(super) fn give_up_audio(&mut self, reason: GapReason) {
+        for span in self.spool.unheard() {
+            self.note_gap(span, reason);
+        }
+        let end = self.chunker.position();
+        let unsent = self.forget_unsent();
+        if unsent > 0 {
+            self.lose(end - unsent..end, reason);
+        }
+        self.tell_gap();
+    }
+
+    /// Audio of a session that has failed for good. It may come back with a new
+    /// token: positions and times go on.
+    fn drop_audio(&mut self, now: Time, audio: &Audio, format: &AudioFormat) {
+        self.continue_at(now, audio.instants, audio.speed);
+        let start = self.chunker.position();
+        if format.bytes_per_sample().is_some() {
+            self.chunker.skip(audio.data.len());
+        } else {
+            self.chunker
+                .push_packet(audio.data, audio.packet_samples(format));
+        }
+        let end = self.chunker.position();
+        self.unconfirmed += end - start;
+        self.lose(start..end, GapReason::SessionFailed);
+        self.timeline.prune(end);
     }
 
     /// The audio that follows stands at `instants`: fills or notes a hole.
@@ -243,7 +298,10 @@ impl Session {
 
     /// The flushed timeline's audio is not wanted any more; the session goes on.
     pub fn flush(&mut self, now: Time) {
-        self.stats.audio_dropped += self.forget_unsent();
+        self.tell_gap(); // What is lost from now on is lost elsewhere.
+        if !planted(Bug::FlushKeepsTheSpool) {
+            self.stats.audio_dropped += self.forget_unsent();
+        }
         self.unconfirmed = 0;
         self.pacing = None; // There is no backlog any more.
         self.filled = MAX_FILL; // What follows is elsewhere, not after a hole.

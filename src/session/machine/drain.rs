@@ -9,6 +9,7 @@
 
 use super::super::Time;
 use super::super::event::{EventKind, Failure, GapReason, Reason, State};
+use super::super::planted::{Bug, planted};
 use super::{Output, Phase, Session};
 use crate::protocol::request::STOP_REQUEST;
 use std::time::Duration;
@@ -35,6 +36,9 @@ impl Drain {
     }
 
     pub(super) fn deadline(&self) -> Time {
+        if planted(Bug::DrainTimeoutIgnored) {
+            return Time::MAX;
+        }
         let mut soft = self.idle_since + self.timeout;
         if let Some(stopped) = self.stopped.filter(|_| self.settle) {
             soft = soft.min(self.idle_since.max(stopped) + SETTLE);
@@ -49,7 +53,9 @@ impl Session {
         if self.drain.is_some() {
             return;
         }
-        self.flush_chunk(now);
+        if !planted(Bug::LastAudioForgotten) {
+            self.flush_chunk(now);
+        }
         let unfinalised = Duration::from_nanos(self.spool.unacknowledged_duration());
         self.drain = Some(Drain {
             timeout: self.config.drain_timeout,
@@ -140,7 +146,9 @@ impl Session {
     /// The application is done with the session: nothing more is told. Asks
     /// the service to stop and closes, without waiting for what would come.
     pub fn close(&mut self) {
-        self.events.clear();
+        if !planted(Bug::ToldAfterAStop) {
+            self.events.clear();
+        }
         self.actions.clear();
         self.frames.clear();
         let started = matches!(self.phase, Phase::Starting { .. } | Phase::Listening);
@@ -213,6 +221,7 @@ impl Session {
 
     /// The failure itself has been told.
     pub(super) fn tell_drained_in_failure(&mut self) {
+        self.tell_gap();
         let unconfirmed = self.unconfirmed;
         self.emit(
             EventKind::Drained {
@@ -230,15 +239,12 @@ impl Session {
         } else {
             self.spool.unacknowledged_duration()
         };
+        let complete = unconfirmed == 0;
         if complete {
+            self.tell_gap();
             self.stats.audio_finalised = self.stats.audio_sent;
         } else {
-            let unsent = self.spool.unsent_duration();
-            if unsent > 0 {
-                let end = self.chunker.position();
-                self.lose(end - unsent..end, GapReason::NotDrained);
-            }
-            self.tell_gap();
+            self.give_up_audio(GapReason::NotDrained);
             self.emit(
                 EventKind::Warning(Failure::retryable(
                     Reason::DrainTimeout,

@@ -4,6 +4,7 @@
 
 use super::super::config::SessionConfig;
 use super::super::event::{EventKind, Failure, GapReason, Reason, State};
+use super::super::planted::{Bug, planted};
 use super::super::{Position, Time};
 use super::{Input, Output, Phase, Session};
 use std::time::Duration;
@@ -122,7 +123,7 @@ impl Session {
         }
         self.replayed_until = self.spool.sent();
         for span in self.spool.rewind() {
-            self.note_gap(span, GapReason::NotFinalised);
+            self.lose(span, GapReason::NotFinalised);
         }
         let format = match self.spool.peek() {
             Some(chunk) => chunk.format.clone(),
@@ -145,11 +146,16 @@ impl Session {
                 );
             }
         };
-        self.generation = self.generation.next();
-        self.delivery.begin_generation();
+        let mut next = self.generation.next();
+        if planted(Bug::GenerationForgotten) {
+            next = self.generation.clone();
+        }
+        let ended = std::mem::replace(&mut self.generation, next);
+        self.delivery.begin_generation(ended);
         self.stall.answered();
         self.conversation_told = false;
-        self.header = Some(format.header.clone()).filter(|h| !h.is_empty());
+        let repeats = self.generation.number == 1 || !planted(Bug::HeaderNotRepeated);
+        self.header = Some(format.header.clone()).filter(|h| !h.is_empty() && repeats);
         self.wire_format = Some(format);
         self.phase = Phase::Starting {
             deadline: now + self.config.connect_timeout,
@@ -247,13 +253,8 @@ impl Session {
         self.actions.push_back(Output::Abort);
         self.stats.last_error = Some(failure.message.clone());
         self.failed = Some(failure.reason);
-        let end = self.chunker.position();
         self.unconfirmed = self.spool.unacknowledged_duration() + self.pending_nanos();
-        let unsent = self.forget_unsent();
-        if unsent > 0 {
-            self.lose(end - unsent..end, GapReason::SessionFailed);
-        }
-        self.tell_gap();
+        self.give_up_audio(GapReason::SessionFailed);
         self.set_state(State::Failed, Some(failure.clone()), None);
         self.emit(EventKind::Failed(failure), None, None);
         if self.drain.is_some() {
@@ -281,9 +282,10 @@ impl Session {
     }
 
     pub(super) fn link_timeout(&mut self, now: Time) {
+        let ignored = planted(Bug::ConnectTimeoutIgnored);
         match self.phase {
             Phase::Waiting { until } if until <= now => self.dial(now),
-            Phase::Dialing { deadline } if deadline <= now => {
+            Phase::Dialing { deadline } if deadline <= now && !ignored => {
                 let waited = self.config.connect_timeout.as_millis();
                 self.cut(
                     now,
@@ -293,7 +295,7 @@ impl Session {
                     ),
                 );
             }
-            Phase::Starting { deadline } if deadline <= now => {
+            Phase::Starting { deadline } if deadline <= now && !ignored => {
                 let waited = self.config.connect_timeout.as_millis();
                 self.cut(
                     now,
@@ -309,6 +311,7 @@ impl Session {
             return;
         }
         match self.liveness.pinged {
+            Some(_) if planted(Bug::PongDeadlineIgnored) => self.liveness.pinged = None,
             Some(sent) if now >= sent + self.config.pong_timeout => {
                 let waited = self.config.pong_timeout.as_millis();
                 self.cut(

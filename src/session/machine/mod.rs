@@ -17,14 +17,16 @@ use super::backoff::Backoff;
 use super::chunker::{AudioFormat, Chunker};
 use super::config::{LeakyPolicy, SessionConfig};
 use super::delivery::Delivery;
-use super::event::{Event, EventKind, Failure, GapReason, Placement, Reason, State};
+use super::event::{Event, EventKind, Failure, Placement, Reason, State};
 use super::generation::Generation;
+use super::planted::{Bug, planted};
 use super::spool::Spool;
 use super::stats::{Delays, Stats};
 use super::timeline::Timeline;
 use super::{Position, Time};
 use crate::protocol::ModifyRequest;
 pub use audio::Audio;
+use audio::OpenGap;
 use bytes::Bytes;
 use drain::Drain;
 use link::{Liveness, Pacing};
@@ -153,7 +155,7 @@ pub struct Session {
     /// Audio before this had been sent before this generation began.
     replayed_until: Position,
     /// Audio lost and not told yet: one hole is one gap.
-    open_gap: Option<(Range<Position>, GapReason)>,
+    open_gap: Option<OpenGap>,
     /// Silence sent into the hole that is open now, in nanoseconds.
     filled: u64,
     /// Why the session failed, while it has.
@@ -268,6 +270,11 @@ impl Session {
             || self.chunker.deadline() != known
     }
 
+    /// Audio that is held in memory, sent or not, in nanoseconds.
+    pub fn audio_kept(&self) -> u64 {
+        self.spool.held() + self.pending_nanos()
+    }
+
     /// When the pending audio leaves at the latest.
     pub fn chunk_deadline(&self) -> Option<Time> {
         self.chunker.deadline()
@@ -305,6 +312,9 @@ impl Session {
             return Some(frame);
         }
         match self.phase {
+            Phase::Starting { .. } if planted(Bug::AudioBeforeTheAcknowledgement) => {
+                self.poll_audio(now)
+            }
             Phase::Listening => {
                 let audio = self.poll_audio(now);
                 if audio.is_none() {
@@ -333,7 +343,7 @@ impl Session {
             let told = self.wire_format.as_ref().map(|f| f.wire);
             self.header = Some(format.header.clone()).filter(|h| !h.is_empty());
             self.wire_format = Some(Arc::clone(&format));
-            if told != Some(format.wire) {
+            if told != Some(format.wire) && !planted(Bug::ModifyRequestNotSent) {
                 return Some(Output::Text(
                     ModifyRequest {
                         format: format.wire,
@@ -446,11 +456,8 @@ impl Session {
 
     /// Where a stretch of audio stands in the pipeline's times.
     fn place(&self, now: Time, span: &Range<Position>) -> Placement {
-        let start = self.timeline.locate(span.start).unwrap_or_default();
-        let end = self
-            .timeline
-            .locate_end(span.start, span.end)
-            .unwrap_or_default();
+        let times = self.timeline.locate_heard(span.start, span.end);
+        let (start, end) = times.unwrap_or_default();
         Placement {
             running_time: start.running_time,
             stream_time: start.stream_time,

@@ -4,6 +4,7 @@
 
 use super::super::delivery::Said;
 use super::super::event::{EventKind, Failure, PlacedWord, Placement, Reason, SessionEvent};
+use super::super::planted::{Bug, planted};
 use super::super::{Position, Time};
 use super::{Output, Session};
 use crate::protocol::ServerMessage;
@@ -122,7 +123,9 @@ impl Session {
         let previous = self.conversation_id.replace(Arc::from(id.as_str()));
         let (event, previous) = match previous {
             None => (SessionEvent::Created, None),
-            Some(same) if *same == *id => (SessionEvent::Resumed, None),
+            Some(same) if *same == *id || planted(Bug::SplitNotNoticed) => {
+                (SessionEvent::Resumed, None)
+            }
             Some(other) => (SessionEvent::Split, Some(other)),
         };
         self.session_event(event, previous, None);
@@ -214,6 +217,9 @@ impl Session {
 
     /// What was delivered in finals, and in messages, needs no replay.
     fn acknowledge(&mut self) {
+        if planted(Bug::AcknowledgementSkipped) {
+            return;
+        }
         let delivered = self.delivery.delivered();
         // A position counts what was dropped too.
         let never_sent = self.spool.sent().saturating_sub(self.stats.audio_sent);
@@ -227,14 +233,9 @@ impl Session {
         words
             .iter()
             .map(|(word, span)| {
-                let start = self
-                    .timeline
-                    .locate(span.start)
-                    .and_then(|i| i.running_time);
-                let end = self
-                    .timeline
-                    .locate_end(span.start, span.end)
-                    .and_then(|i| i.running_time);
+                let times = self.timeline.locate_heard(span.start, span.end);
+                let start = times.and_then(|(start, _)| start.running_time);
+                let end = times.and_then(|(_, end)| end.running_time);
                 PlacedWord {
                     word: word.clone(),
                     running_time: start,

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Bugs on purpose. A simulation that finds nothing proves nothing unless it
+//! finds these: a test runs it with one after the other.
+//!
+//! Only with the feature `planted-bugs`, which is for that test alone. Without it
+//! [`planted`] is `false` and nothing of this is left in the program.
+
+/// A bug, named for what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // the names say it
+pub enum Bug {
+    AcknowledgementSkipped,
+    AnchorDropped,
+    GenerationForgotten,
+    ReplayFromTheSentMark,
+    RepeatedWordsTold,
+    RepeatedMessagesTold,
+    FlushKeepsTheSpool,
+    GapNotTold,
+    BoundIgnored,
+    PongDeadlineIgnored,
+    ConnectTimeoutIgnored,
+    BackOffNotApplied,
+    RetryAfterIgnored,
+    DrainTimeoutIgnored,
+    LastAudioForgotten,
+    HeaderNotRepeated,
+    ModifyRequestNotSent,
+    AudioBeforeTheAcknowledgement,
+    ToldAfterAStop,
+    SplitNotNoticed,
+}
+
+#[cfg(feature = "planted-bugs")]
+mod imp {
+    use super::Bug;
+    use std::cell::Cell;
+
+    impl Bug {
+        /// All of them.
+        pub const ALL: [Self; 20] = [
+            Self::AcknowledgementSkipped,
+            Self::AnchorDropped,
+            Self::GenerationForgotten,
+            Self::ReplayFromTheSentMark,
+            Self::RepeatedWordsTold,
+            Self::RepeatedMessagesTold,
+            Self::FlushKeepsTheSpool,
+            Self::GapNotTold,
+            Self::BoundIgnored,
+            Self::PongDeadlineIgnored,
+            Self::ConnectTimeoutIgnored,
+            Self::BackOffNotApplied,
+            Self::RetryAfterIgnored,
+            Self::DrainTimeoutIgnored,
+            Self::LastAudioForgotten,
+            Self::HeaderNotRepeated,
+            Self::ModifyRequestNotSent,
+            Self::AudioBeforeTheAcknowledgement,
+            Self::ToldAfterAStop,
+            Self::SplitNotNoticed,
+        ];
+    }
+
+    thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Sessions on this thread have this bug from now on.
+    pub fn plant(bug: Bug) {
+        PLANTED.set(Some(bug));
+    }
+
+    pub(crate) fn planted(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+}
+
+#[cfg(feature = "planted-bugs")]
+pub use imp::plant;
+#[cfg(feature = "planted-bugs")]
+pub(crate) use imp::planted;
+
+/// Whether this bug is wanted. It is not.
+#[cfg(not(feature = "planted-bugs"))]
+pub(crate) const fn planted(_: Bug) -> bool {
+    false
+}

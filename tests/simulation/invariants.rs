@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What holds whatever happens. Each is a function with the name of its promise.
+
+use crate::audio::{MAX_WORDS, WORD};
+use crate::book::{Book, Word};
+use crate::schedule::Settings;
+use crate::source::{MS, STREAM, Spoken, UTC};
+use crate::waits::{CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits};
+use gstsymbl::session::event::SessionEvent;
+use gstsymbl::session::{State, Stats, Time};
+use std::time::Duration;
+
+/// A promise that was not kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Broken {
+    pub promise: &'static str,
+    pub how: String,
+}
+
+/// A run, as far as it has come.
+pub struct Seen<'a> {
+    pub now: Time,
+    pub settings: &'a Settings,
+    pub book: &'a Book,
+    pub spoken: &'a [Spoken],
+    pub waits: &'a Waits,
+    /// Nanoseconds of audio given to the session, with silence for holes.
+    pub given: u64,
+    pub stats: &'a Stats,
+    /// Nanoseconds of audio that the session keeps.
+    pub kept: u64,
+    /// Whether there was a failure that no retry can help.
+    pub hopeless: bool,
+    /// Whether the application stopped the sink.
+    pub stopped: bool,
+}
+
+type Check = Result<(), String>;
+type Promise = (&'static str, fn(&Seen<'_>) -> Check);
+
+macro_rules! promises {
+    ($($name:ident),* $(,)?) => { &[$((stringify!($name), $name)),*] };
+}
+
+/// Hold at any time.
+const ALWAYS: &[Promise] = promises![
+    all_audio_is_accounted_for,
+    memory_stays_within_its_bounds,
+    every_wait_ends_by_its_deadline,
+    dials_keep_to_the_back_off,
+    what_is_told_makes_sense,
+];
+
+/// Hold when everything is over.
+const AT_THE_END: &[Promise] = promises![
+    every_word_is_told_once_or_lies_in_a_gap,
+    no_word_is_told_and_in_a_gap,
+    every_time_is_true,
+    words_come_in_order,
+    all_times_of_a_place_agree,
+    interims_belong_to_the_final_that_follows,
+    each_message_comes_once_and_with_its_final,
+    findings_stand_where_their_message_stands,
+    the_conversation_is_named_rightly,
+    a_session_fails_only_where_no_retry_helps,
+    the_end_is_told_and_true,
+];
+
+fn check(promises: &[Promise], seen: &Seen<'_>) -> Result<(), Broken> {
+    promises
+        .iter()
+        .try_for_each(|(promise, kept)| kept(seen).map_err(|how| Broken { promise, how }))
+}
+
+/// After each step.
+pub fn always(seen: &Seen<'_>) -> Result<(), Broken> {
+    check(ALWAYS, seen)
+}
+
+/// After the last.
+pub fn at_the_end(seen: &Seen<'_>) -> Result<(), Broken> {
+    check(AT_THE_END, seen)
+}
+
+/// Timers are met to the nanosecond here; what is rounded is not.
+const SLACK: Duration = Duration::from_millis(1);
+
+fn ms(ms: u32) -> Duration {
+    Duration::from_millis(ms.into())
+}
+
+fn all_audio_is_accounted_for(seen: &Seen<'_>) -> Check {
+    let stats = seen.stats;
+    let sum = stats.audio_sent + stats.audio_spooled + stats.audio_dropped;
+    if sum != seen.given {
+        return Err(format!(
+            "{sum} ns = {} sent + {} spooled + {} dropped, but {} were given",
+            stats.audio_sent, stats.audio_spooled, stats.audio_dropped, seen.given
+        ));
+    }
+    if stats.audio_finalised > stats.audio_sent {
+        return Err(format!(
+            "{} ns finalised of {} sent",
+            stats.audio_finalised, stats.audio_sent
+        ));
+    }
+    Ok(())
+}
+
+fn memory_stays_within_its_bounds(seen: &Seen<'_>) -> Check {
+    // A buffer and the silence of a hole are taken whole; a chunk is in the making.
+    let more = seen.settings.chunk.max(520) + seen.settings.buffer + 1000;
+    let bound = u64::from(seen.settings.spool + more) * MS;
+    if seen.kept > bound || seen.stats.audio_spooled > bound {
+        return Err(format!(
+            "{} ns kept, {} spooled, bound {bound}",
+            seen.kept, seen.stats.audio_spooled
+        ));
+    }
+    Ok(())
+}
+
+fn every_wait_ends_by_its_deadline(seen: &Seen<'_>) -> Check {
+    let waits = seen.waits;
+    let drain = ms(seen.settings.drain_timeout);
+    // What waits to be finalised at the end, at the most.
+    let longest = drain + ms(seen.settings.spool + seen.settings.buffer + 2520);
+    let idle = waits
+        .progress
+        .max(seen.book.ending_since.unwrap_or_default());
+    let ending = seen.book.ending_since;
+    let bounds = [
+        ("the dial", waits.dialing, CONNECT_TIMEOUT),
+        ("the start", waits.starting, CONNECT_TIMEOUT),
+        ("a sign of life", waits.heard, PING_INTERVAL + PONG_TIMEOUT),
+        (
+            "the next dial",
+            waits.down.map(|(since, _)| since),
+            waits
+                .down
+                .map_or(MAX_DELAY, |(_, least)| least.max(MAX_DELAY)),
+        ),
+        ("the end", ending, longest),
+        ("progress towards the end", ending.map(|_| idle), drain),
+    ];
+    for (what, since, bound) in bounds {
+        if let Some(since) = since
+            && seen.now > since + bound + SLACK
+        {
+            return Err(format!(
+                "waits for {what} since {since:?}, {bound:?} at most"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn dials_keep_to_the_back_off(seen: &Seen<'_>) -> Check {
+    match &seen.waits.early {
+        Some(early) => Err(early.clone()),
+        None => Ok(()),
+    }
+}
+
+fn what_is_told_makes_sense(seen: &Seen<'_>) -> Check {
+    match &seen.book.nonsense {
+        Some(nonsense) => Err(nonsense.clone()),
+        None => Ok(()),
+    }
+}
+
+/// How often each word is among these.
+fn counts(words: &[Word]) -> [u8; MAX_WORDS as usize] {
+    let mut counts = [0u8; MAX_WORDS as usize];
+    for word in words {
+        if let Some(count) = counts.get_mut(usize::from(word.word)) {
+            *count = count.saturating_add(1);
+        }
+    }
+    counts
+}
+
+fn end_of(spoken: &Spoken) -> u64 {
+    spoken.running_time + u64::from(spoken.given) * MS
+}
+
+fn every_word_is_told_once_or_lies_in_a_gap(seen: &Seen<'_>) -> Check {
+    let counts = counts(&seen.book.finals);
+    if let Some(twice) = counts.iter().position(|count| *count > 1) {
+        return Err(format!("word {twice} came {} times", counts[twice]));
+    }
+    if seen.stopped {
+        return Ok(());
+    }
+    for (number, spoken) in seen.spoken.iter().enumerate() {
+        let whole = spoken.given == WORD && !spoken.flushed;
+        if counts[number] == 0 && whole && seen.book.lost(spoken.running_time, end_of(spoken)) == 0
+        {
+            return Err(format!("word {number} never came and lies in no gap"));
+        }
+    }
+    Ok(())
+}
+
+fn no_word_is_told_and_in_a_gap(seen: &Seen<'_>) -> Check {
+    for told in &seen.book.finals {
+        let Some(spoken) = seen.spoken.get(usize::from(told.word)) else {
+            return Err(format!("word {} was never said", told.word));
+        };
+        let half = u64::from(WORD) * MS / 2;
+        let length = u64::from(spoken.given) * MS;
+        if length - seen.book.lost(spoken.running_time, end_of(spoken)) + SLACK.as_nanos() as u64
+            <= half
+        {
+            return Err(format!("word {} came and lies in a gap", told.word));
+        }
+    }
+    Ok(())
+}
+
+/// A word of which all was sent stands where it was said; one of which a part
+/// was lost may stand as far off as it is long.
+fn every_time_is_true(seen: &Seen<'_>) -> Check {
+    let finals = seen.book.finals.iter().map(|told| (told, 25));
+    // The audio of a message may have been heard again, and in part.
+    let messages = seen.book.messages.iter().map(|told| (told, WORD - 1));
+    for (told, exact) in finals.chain(messages) {
+        let Some(spoken) = seen.spoken.get(usize::from(told.word)) else {
+            return Err(format!("word {} was never said", told.word));
+        };
+        let lost = seen.book.lost(spoken.running_time, end_of(spoken)) > 0;
+        let whole = spoken.given == WORD && !lost && !spoken.flushed;
+        let allowed = u64::from(if whole { exact } else { WORD }) * MS;
+        let (Some(start), Some(length)) = (told.running_time, told.duration) else {
+            return Err(format!("word {} has no time", told.word));
+        };
+        let end = end_of(spoken);
+        if start.abs_diff(spoken.running_time) > allowed || (start + length).abs_diff(end) > allowed
+        {
+            return Err(format!(
+                "word {} at {start} for {length}, said at {} for {} ms",
+                told.word, spoken.running_time, spoken.given
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn words_come_in_order(seen: &Seen<'_>) -> Check {
+    for pair in seen.book.finals.windows(2) {
+        if pair[1].word <= pair[0].word {
+            return Err(format!(
+                "word {} came after word {}",
+                pair[1].word, pair[0].word
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn all_times_of_a_place_agree(seen: &Seen<'_>) -> Check {
+    for place in &seen.book.placements {
+        let Some(running_time) = place.running_time else {
+            continue;
+        };
+        let stream = place.stream_time == Some(running_time + STREAM);
+        let utc = i64::try_from(running_time).ok().map(|t| t + UTC);
+        if !stream || place.utc != utc {
+            return Err(format!("{place:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn interims_belong_to_the_final_that_follows(seen: &Seen<'_>) -> Check {
+    let finals = &seen.book.finals;
+    for interim in &seen.book.interims {
+        // Of the words that had not been told before …
+        let told = &finals[..interim.finals_before];
+        let fresh = |word: &&u16| told.iter().all(|told| told.word != **word);
+        let Some(first) = interim.words.iter().find(fresh) else {
+            continue;
+        };
+        // … the first is in the final of its utterance, if it is in any.
+        let Some(found) = finals.iter().find(|told| told.word == *first) else {
+            continue;
+        };
+        if found.utterance.as_ref() != Some(&interim.utterance) {
+            return Err(format!(
+                "word {first} in an interim of {} and in the final of {:?}",
+                interim.utterance, found.utterance
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn each_message_comes_once_and_with_its_final(seen: &Seen<'_>) -> Check {
+    let counts = counts(&seen.book.messages);
+    if let Some(twice) = counts.iter().position(|count| *count > 1) {
+        return Err(format!("word {twice} came in {} messages", counts[twice]));
+    }
+    // A message may go over the words of several finals: it has the id of the last.
+    for message in seen.book.messages.chunk_by(|a, b| a.event == b.event) {
+        let of_final = |told: &&Word| message.iter().any(|word| word.word == told.word);
+        let mut finals = seen.book.finals.iter().filter(of_final);
+        let utterance = &message[0].utterance;
+        if utterance.is_none() && seen.settings.history {
+            continue; // The Conversation API does not say.
+        }
+        if !finals.any(|of_final| of_final.utterance == *utterance) {
+            return Err(format!(
+                "word {} in a message of {utterance:?}, but in no final of that",
+                message[0].word,
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn findings_stand_where_their_message_stands(seen: &Seen<'_>) -> Check {
+    for finding in &seen.book.findings {
+        let message = finding.message.as_deref().unwrap_or_default();
+        let Some(place) = seen.book.message_ids.get(message) else {
+            return Err(format!("a finding in the message {message}, never told"));
+        };
+        let start = |p: &Option<gstsymbl::session::Placement>| p.and_then(|p| p.running_time);
+        if start(place) != start(&finding.placement) {
+            return Err(format!("{finding:?}, whose message stands at {place:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn the_conversation_is_named_rightly(seen: &Seen<'_>) -> Check {
+    let mut current: Option<&String> = None;
+    for told in &seen.book.conversations {
+        let right = match told.event {
+            SessionEvent::Created => current.is_none(),
+            SessionEvent::Resumed => current.is_some() && current == told.id.as_ref(),
+            SessionEvent::Split => {
+                current.is_some()
+                    && current != told.id.as_ref()
+                    && current == told.previous.as_ref()
+            }
+            SessionEvent::Modified | SessionEvent::Completed => current == told.id.as_ref(),
+        };
+        if !right {
+            return Err(format!("{told:?} after {current:?}"));
+        }
+        current = told.id.as_ref();
+    }
+    Ok(())
+}
+
+fn a_session_fails_only_where_no_retry_helps(seen: &Seen<'_>) -> Check {
+    match &seen.book.failed {
+        Some(failure) if !seen.hopeless && seen.settings.give_up == 0 => Err(failure.clone()),
+        _ => Ok(()),
+    }
+}
+
+fn the_end_is_told_and_true(seen: &Seen<'_>) -> Check {
+    if seen.stopped {
+        return Ok(());
+    }
+    let Some((complete, unconfirmed)) = seen.book.drained else {
+        return Err(format!("over without an end, in {:?}", seen.book.state));
+    };
+    if let Some(since) = seen.book.ending_since {
+        return Err(format!("the end of {since:?} was not told"));
+    }
+    if complete != (unconfirmed == 0) {
+        return Err(format!("complete: {complete}, unconfirmed: {unconfirmed}"));
+    }
+    match seen.book.state {
+        State::Drained | State::Failed => Ok(()),
+        other => Err(format!("over in {other:?}")),
+    }
+}
