@@ -36,8 +36,14 @@ pub(crate) async fn serve(
     let limits = config.limits.clone();
     let (sink, mut frames) = socket.split();
     let (outbox, waiting) = Outbox::new(limits.outbound_queue);
-    let waiting = fault::through(&line, waiting, &outbox);
-    let mut writer = tokio::spawn(write(sink, waiting, limits.clone()));
+    let waiting = fault::through(&line, waiting);
+    let mut writer = tokio::spawn(write(
+        sink,
+        waiting,
+        limits.clone(),
+        Arc::clone(&line),
+        outbox.clone(),
+    ));
     let seat = hub.join(&connection_id, outbox.clone(), line.splits());
     let mut session = Session::new(config, seat, outbox.clone());
     tracing::info!(connection = connection_id, "connected");
@@ -72,7 +78,7 @@ pub(crate) async fn serve(
             outbox.close(code, reason);
             // The client's close frame ends the reading.
             let farewell = async { while let Some(Ok(_)) = frames.next().await {} };
-            let _ = timeout(limits.close, farewell).await;
+            let _ = timeout(limits.close + line.lateness(), farewell).await;
         }
     }
     writer.abort();
@@ -138,15 +144,18 @@ fn too_large(outbox: &Outbox, limits: &Limits) -> Closing {
     }
 }
 
-/// Writes until a close frame was written, the socket fails or nobody sends any more.
+/// Writes until a close frame was written or the socket fails.
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     mut waiting: mpsc::Receiver<Frame>,
     limits: Limits,
+    line: Arc<Line>,
+    outbox: Outbox,
 ) {
     while let Some(frame) = waiting.recv().await {
+        let mut said = None;
         let (message, last) = match frame {
-            Frame::Text(text) => (Message::text(&*text), false),
+            Frame::Text(text) => (Message::text(&**said.insert(text)), false),
             Frame::Binary(bytes) => (Message::Binary(bytes), false),
             Frame::Close { code, reason } => {
                 let reason = reason.into();
@@ -157,6 +166,9 @@ async fn write(
         match timeout(limits.write, sink.send(message)).await {
             Ok(Ok(())) if !last => {}
             _ => return,
+        }
+        if let Some(text) = said {
+            line.said(&text, &outbox);
         }
     }
 }

@@ -50,6 +50,8 @@ impl Door {
         };
         let listener = bind(address)?.listen(BACKLOG)?;
         let address = listener.local_addr()?;
+        // A script may begin with a port that is closed.
+        let listener = Some(listener).filter(|_| !faults.next_closes());
         let (accepted, waiting) = mpsc::channel(1);
         let keeper = Keeper {
             address,
@@ -113,14 +115,17 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn keep(self, mut listener: TcpListener) -> Result<()> {
+    async fn keep(self, mut listener: Option<TcpListener>) -> Result<()> {
         loop {
             while let Some(closing) = self.faults.next_closing() {
-                drop(listener);
+                drop(listener.take());
                 self.closed(closing).await?;
-                listener = bind(self.address)?.listen(BACKLOG)?;
             }
-            match listener.accept().await {
+            let open = match listener.take() {
+                Some(open) => open,
+                None => bind(self.address)?.listen(BACKLOG)?,
+            };
+            match TcpListener::accept(listener.insert(open)).await {
                 Ok((tcp, from)) => self.accepted(tcp, from),
                 Err(error) => match error.kind() {
                     // Of the connection, not of the port.

@@ -3,6 +3,7 @@
 //! What the parts of the layer share of one connection: its fault, whether it
 //! has struck, and what became of the wire.
 
+use super::mouth::kind_of;
 use super::{Fault, Kind, When};
 use crate::outbox::{Frame, Outbox};
 use axum::extract::connect_info::Connected;
@@ -94,12 +95,18 @@ impl Line {
         self.fault.kind
     }
 
+    /// How much later than usual everything is said.
+    pub(crate) fn lateness(&self) -> Duration {
+        match self.fault.kind {
+            Kind::Delay(time) => time,
+            _ => Duration::ZERO,
+        }
+    }
+
     /// How long nobody attends to the connection at this moment of it.
     pub(super) fn late(&self, moment: When) -> Option<Duration> {
-        match self.fault.kind {
-            Kind::Delay(time) if self.is_by(moment) => Some(time),
-            _ => None,
-        }
+        let late = Some(self.lateness()).filter(|late| !late.is_zero());
+        late.filter(|_| self.is_by(moment))
     }
 
     fn is_by(&self, moment: When) -> bool {
@@ -235,9 +242,13 @@ impl Line {
         self.audio.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A start was acknowledged.
-    pub(super) fn started(&self, outbox: &Outbox) {
-        if self.fault.when == When::Start && !self.has_struck() {
+    /// A message has left.
+    pub(crate) fn said(&self, text: &str, outbox: &Outbox) {
+        if self.fault.when == When::Start
+            && !self.has_struck()
+            && self.fault.kind != Kind::NoAnswer
+            && kind_of(text) == "recognition_started"
+        {
             self.strike(outbox);
         }
     }

@@ -185,14 +185,16 @@ impl Faults {
             .any(|fault| fault.closes_the_port())
     }
 
+    /// Whether the port is to be closed before the next connection.
+    fn next_closes(&self) -> bool {
+        let script = self.lock();
+        script.faults.front().is_some_and(Fault::closes_the_port)
+    }
+
     /// What is to happen to the port before the next connection.
     fn next_closing(&self) -> Option<Kind> {
-        let mut script = self.lock();
-        let next = script.faults.front()?;
-        if !next.closes_the_port() {
-            return None;
-        }
-        script.take().map(|fault| fault.kind)
+        let next = self.next_closes().then(|| self.lock().take());
+        next.flatten().map(|fault| fault.kind)
     }
 
     /// The fault of the connection that was just accepted.

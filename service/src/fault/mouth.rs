@@ -4,7 +4,7 @@
 
 use super::Kind;
 use super::line::Line;
-use crate::outbox::{Frame, Outbox};
+use crate::outbox::Frame;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +12,13 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 /// What the writer is to write, of what `said` has.
-pub(crate) fn through(
-    line: &Arc<Line>,
-    said: mpsc::Receiver<Frame>,
-    outbox: &Outbox,
-) -> mpsc::Receiver<Frame> {
+pub(crate) fn through(line: &Arc<Line>, said: mpsc::Receiver<Frame>) -> mpsc::Receiver<Frame> {
     if line.kind() == Kind::None {
         return said;
     }
     let (frames, written) = mpsc::channel(1);
     let mouth = Mouth {
         line: Arc::clone(line),
-        outbox: outbox.clone(),
         later: VecDeque::new(),
         held: None,
     };
@@ -33,7 +28,6 @@ pub(crate) fn through(
 
 struct Mouth {
     line: Arc<Line>,
-    outbox: Outbox,
     /// What is to be written, and from when on.
     later: VecDeque<(Instant, Frame)>,
     /// Waits for the result that goes first.
@@ -61,7 +55,6 @@ impl Mouth {
                         return;
                     }
                 }
-                // The outbox has a source here, so it never ends by itself.
                 () = frames.closed() => return,
             }
         }
@@ -72,7 +65,6 @@ impl Mouth {
             Frame::Text(text) => kind_of(text),
             Frame::Binary(_) | Frame::Close { .. } => String::new(),
         };
-        let started = kind == "recognition_started";
         let is_result = kind.ends_with("_result") || kind.ends_with("_response");
         match self.line.kind() {
             _ if !self.line.has_struck() => self.put(frame),
@@ -97,22 +89,19 @@ impl Mouth {
                 self.put(frame);
             }
         }
-        if started {
-            self.line.started(&self.outbox);
-        }
     }
 
     fn put(&mut self, frame: Frame) {
-        let wait = match self.line.kind() {
-            Kind::Delay(time) if self.line.has_struck() => time,
-            _ => Duration::ZERO,
+        let wait = match self.line.has_struck() {
+            true => self.line.lateness(),
+            false => Duration::ZERO,
         };
         self.later.push_back((Instant::now() + wait, frame));
     }
 }
 
 /// `message.type` inside the envelope, else `type`.
-fn kind_of(text: &str) -> String {
+pub(super) fn kind_of(text: &str) -> String {
     let json: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
     let kind = json["message"]["type"].as_str().or(json["type"].as_str());
     kind.unwrap_or_default().to_owned()
