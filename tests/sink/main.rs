@@ -35,6 +35,7 @@ mod closing;
 mod ending;
 mod engine;
 mod examples;
+mod faults;
 mod flow;
 mod handshake;
 mod inputs;
