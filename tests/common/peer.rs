@@ -304,7 +304,9 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             }
         }
         if started && talk.deaf_after_start {
-            std::future::pending::<()>().await;
+            while let Some(said) = says.recv().await {
+                let _ = socket.send(said).await;
+            }
         }
     }
 }

@@ -5,6 +5,8 @@
 //! comes once.
 
 mod certificates;
+mod liveness;
+mod retries;
 mod row;
 
 use row::{Failure, Row, Sees, all};
@@ -56,7 +58,7 @@ fn need_1_any_drop_is_survived() {
         row("fin@1s", closed(1006)),
         row("fin@start", closed(1006)),
         // A first connection that fails is a drop like any other.
-        row("reset", lost(&["handshake"], "connect")),
+        row("reset", lost(&["handshake", "tcp"], "connect")),
         row("fin", lost(&["handshake"], "connect")),
         row("reset@upgrade", lost(&["handshake"], "connect")),
         row("refuse=2s", lost(&["tcp"], "connect")),
@@ -102,7 +104,7 @@ fn need_1_a_drop_while_the_stream_ends_is_survived() {
         ),
         patient(
             "no-answer@stop",
-            "drain-timeout=500",
+            "drain-timeout=3000",
             Sees::Warning("drain-timeout"),
         ),
     ]);

@@ -220,7 +220,11 @@ impl Line {
             (Kind::NoAnswer, true) => return false,
             // These begin with the acknowledgement itself.
             (Kind::Delay(_), true) => self.strike(outbox),
-            (_, true) if moment == When::Stop => self.strike(outbox),
+            (_, true) if moment == When::Stop => {
+                self.strike(outbox);
+                // What came last was lost with the connection.
+                return self.fate() == Fate::Sound;
+            }
             _ => {}
         }
         true

@@ -96,7 +96,7 @@ fn need_1_drops_over_tls_are_survived() {
         for (script, failure) in [
             ("reset@1s", broken),
             ("fin@1s", broken),
-            ("reset", Failure::new(&["tls"], "connect")),
+            ("reset", Failure::new(&["tls", "tcp"], "connect")),
             ("fin", Failure::new(&["tls"], "connect")),
             ("close=1012@1s", Failure::closed(1012)),
         ] {
