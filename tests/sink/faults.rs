@@ -6,9 +6,12 @@
 
 mod certificates;
 mod liveness;
+mod outage;
 mod retries;
 mod row;
 
+use crate::common::feed::{CAPS, Feed};
+use crate::common::service::Service;
 use row::{Failure, Row, Sees, all};
 
 const fn row(script: &'static str, sees: Sees) -> Row {
@@ -131,6 +134,61 @@ fn need_10_a_service_that_does_not_answer_is_told_by_the_step_it_fails_at() {
         patient("no-answer@start", "connect-timeout=700", starting),
         patient("half-open@upgrade", "connect-timeout=700", connecting),
     ]);
+}
+
+#[test]
+fn need_10_each_way_to_fail_has_a_reason_of_its_own() {
+    let quick = "connect-timeout=700 ping-interval=200 pong-timeout=400";
+    std::thread::scope(|scope| {
+        for (script, reason, retryable) in [
+            // Nobody can have this name (RFC 2606).
+            ("", "dns", true),
+            ("refuse=1s", "tcp", true),
+            ("http=503", "http", true),
+            ("http=429", "limit", true),
+            ("http=401", "auth", false),
+            ("redirect", "handshake", false),
+            ("no-answer", "connect-timeout", true),
+            ("no-answer@start", "start-timeout", true),
+            ("half-open@start", "pong-timeout", true),
+            ("close=1011", "closed", true),
+            ("huge", "protocol", true),
+        ] {
+            let named = std::thread::Builder::new().name(format!("{script} → {reason}"));
+            let test = move || tells(script, quick, reason, retryable);
+            named.spawn_scoped(scope, test).expect("a thread");
+        }
+    });
+}
+
+/// Checks what the first failure of a pipeline tells to a program.
+fn tells(script: &str, properties: &str, reason: &str, retryable: bool) {
+    let service = Service::faulty(script);
+    let url = match reason {
+        "dns" => "http://nobody.invalid:1".to_owned(),
+        _ => service.url(),
+    };
+    let (mut pipeline, feed) = Feed::pipeline(&format!(
+        "base-url={url} on-fatal=warning connection-id=here {properties}"
+    ));
+    pipeline.play();
+    feed.begin(CAPS);
+    let failure = pipeline.wait_for("a failure", |message| {
+        let state = message.structure().filter(|s| s.name() == "symbl/state");
+        state.is_some_and(|s| s.has_field("retryable"))
+    });
+    let failure = failure.structure().expect("fields");
+    assert_eq!(failure.get("reason"), Ok(reason), "{failure}");
+    assert_eq!(failure.get("retryable"), Ok(retryable), "{failure}");
+    assert_eq!(failure.has_field("retry-in"), retryable, "{failure}");
+    assert!(failure.get::<i32>("attempt").is_ok(), "{failure}");
+    assert_eq!(failure.get("connection-id"), Ok("here"), "{failure}");
+    let state = match (retryable, failure.get::<u64>("generation")) {
+        (false, _) => "failed",
+        (true, Ok(1)) if reason != "start-timeout" => "reconnecting",
+        (true, _) => "connecting",
+    };
+    assert_eq!(failure.get("state"), Ok(state), "{failure}");
 }
 
 #[test]

@@ -124,6 +124,22 @@ fn c40_a_service_that_refuses_for_ever_ends_in_an_error_when_the_time_is_up() {
 }
 
 #[test]
+fn need_14_an_open_socket_is_no_session() {
+    let script = "no-answer@start no-answer@start no-answer@start";
+    let properties = "reconnect-max-delay=1000 connect-timeout=1000";
+    let (_service, mut pipeline, feed) = playing(script, properties);
+    pipeline.wait_for_state("listening");
+    // None of the upgrades counted as a success.
+    assert_growing(&waits(&pipeline), 1000);
+    let states = pipeline.of_kind("state");
+    let last = states.last().expect("a change of state");
+    assert!(last.get::<i32>("attempt").expect("a number") >= 4, "{last}");
+    assert_eq!(counted(&pipeline.sink(), "reconnects"), 0);
+    end(&mut pipeline, &feed);
+    assert_all_said(&pipeline, 10);
+}
+
+#[test]
 fn need_15_after_a_good_session_a_service_is_dialed_as_at_first() {
     // Attempts count from the last session, not from the beginning.
     let script = "http=503 http=503 reset@1s http=503 reset@1s";
