@@ -2,10 +2,10 @@
 
 //! A self-hosted server for the Symbl Streaming API with a real recogniser.
 //!
-//! The way of a chunk: `http` (upgrade, token) → `socket` (frames) → `session`
-//! (what may be said when) → `stream` (a thread: [`audio`], then [`recognizer`])
-//! → `voice` ([`analysis`], then messages) → `outbox` of every socket in the
-//! `hub`'s room → `socket`.
+//! The way of a chunk: [`fault`] (the listening socket) → `http` (upgrade,
+//! token) → `socket` (frames) → `session` (what may be said when) → `stream` (a
+//! thread: [`audio`], then [`recognizer`]) → `voice` ([`analysis`], then
+//! messages) → `outbox` of every socket in the `hub`'s room → `socket`.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {

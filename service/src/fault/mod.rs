@@ -16,10 +16,10 @@
 //! # Ok::<(), symbl_service::fault::ParseFaultError>(())
 //! ```
 //!
-//! The layer is thin: [`door`] is the listening socket, [`wire`] the accepted
-//! one, [`fragments`] cuts frames, [`mouth`] stands before the writer, and
-//! [`line`] is what they share of one connection. A connection without a fault
-//! goes through the same places and nothing happens there.
+//! The layer is thin: `door` is the listening socket, `wire` the accepted one,
+//! `fragments` cuts frames, `mouth` stands before the writer, and `line` is what
+//! they share of one connection. A connection without a fault goes through the
+//! same places and nothing happens there.
 
 mod door;
 mod fragments;

@@ -46,6 +46,9 @@ pub struct ParseFaultError {
     reason: String,
 }
 
+/// The longest time. Nobody tests for longer, and no clock overflows.
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// A second, where a time is left out.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -163,10 +166,11 @@ fn time(text: &str) -> Result<Duration, String> {
         Some(digits) => (digits, Duration::from_millis),
         None => (text.strip_suffix('s').unwrap_or(""), Duration::from_secs),
     };
-    let number = digits.parse();
+    let number = digits.parse().map(unit);
     number
-        .map(unit)
-        .map_err(|_| format!("`{text}` is no time, as 3s and 250ms are"))
+        .ok()
+        .filter(|time| *time <= DAY)
+        .ok_or_else(|| format!("`{text}` is no time up to a day, as 3s and 250ms are"))
 }
 
 impl FromStr for Fault {
@@ -326,6 +330,7 @@ mod tests {
             ("reset@soon", "no time"),
             ("reset@3", "no time"),
             ("refuse=s", "no time"),
+            ("delay=86401s", "up to a day"),
             ("refuse@start", "refuse cannot strike at start"),
             ("close@upgrade", "close cannot strike at upgrade"),
             ("http", "http wants a status"),
