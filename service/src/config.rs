@@ -3,10 +3,12 @@
 //! What a server is started with. All limits are fields with defaults, so that
 //! a test can scale them down and a user can raise them.
 
+use crate::fault::Faults;
 use crate::recognizer::Recognizer;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_rustls::rustls;
 
 /// Everything that a [`crate::Server`] needs to know.
 #[derive(Clone)]
@@ -22,10 +24,15 @@ pub struct ServerConfig {
     pub strict: bool,
     /// How much and how long.
     pub limits: Limits,
+    /// Certificate and key, to serve over TLS; without them in the clear.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// What goes wrong on purpose.
+    pub faults: Faults,
 }
 
 impl ServerConfig {
-    /// Any free port of the loopback, no authentication, strict, default limits.
+    /// Any free port of the loopback, no authentication, strict, default
+    /// limits, no TLS and no faults.
     pub fn new(recognizer: Arc<dyn Recognizer>) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -33,6 +40,8 @@ impl ServerConfig {
             auth: Auth::None,
             strict: true,
             limits: Limits::default(),
+            tls: None,
+            faults: Faults::default(),
         }
     }
 }

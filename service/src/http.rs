@@ -4,6 +4,7 @@
 //! WebSocket. Error bodies are `{"message": …}`, as the API's errors are.
 
 use crate::config::ServerConfig;
+use crate::fault::OnLine;
 use crate::hub::Hub;
 use crate::socket;
 use crate::token::{TokenError, Tokens};
@@ -11,7 +12,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, RawQuery, State, WebSocketUpgrade};
 use axum::http::header::{AUTHORIZATION, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -124,6 +125,7 @@ async fn messages(
 
 async fn streaming(
     State(shared): State<Shared>,
+    ConnectInfo(OnLine(line)): ConnectInfo<OnLine>,
     id: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -148,6 +150,9 @@ async fn streaming(
             return response;
         }
     };
+    if let Some(response) = line.in_place_of_upgrade().await {
+        return response;
+    }
     let id = match id {
         Ok(Path(id)) if id.len() <= LONGEST_ID => id,
         _ => {
@@ -181,7 +186,8 @@ async fn streaming(
     if let Some(protocol) = chosen {
         upgrade.set_selected_protocol(protocol);
     }
-    upgrade
+    let on_line = Arc::clone(&line);
+    let mut response = upgrade
         .max_message_size(LARGEST_MESSAGE)
         .max_frame_size(LARGEST_MESSAGE)
         .on_upgrade(move |websocket| async move {
@@ -192,9 +198,11 @@ async fn streaming(
                 alive,
                 ..
             } = shared;
-            socket::serve(websocket, id, config, hub, shutdown).await;
+            socket::serve(websocket, id, config, hub, shutdown, line).await;
             drop((place, alive));
-        })
+        });
+    on_line.spoil(&mut response);
+    response
 }
 
 fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {

@@ -120,10 +120,10 @@ impl Hub {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a seat in the room of this connection id.
-    pub(crate) fn join(self: &Arc<Self>, connection_id: &str, outbox: Outbox) -> Seat {
+    /// Takes a seat in the room of this connection id; `anew`: in a new one.
+    pub(crate) fn join(self: &Arc<Self>, connection_id: &str, outbox: Outbox, anew: bool) -> Seat {
         let mut rooms = self.rooms();
-        if let Some(room) = rooms.get(connection_id) {
+        if let Some(room) = rooms.get(connection_id).filter(|_| !anew) {
             let mut state = room.state();
             if state.ends.is_none_or(|ends| Instant::now() < ends) {
                 let member = state.next_member;
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     fn join(hub: &Arc<Hub>, connection_id: &str) -> (Seat, String) {
-        let seat = hub.join(connection_id, Outbox::new(8).0);
+        let seat = hub.join(connection_id, Outbox::new(8).0, false);
         let id = seat.room.state().conversation.id().to_owned();
         (seat, id)
     }

@@ -187,6 +187,13 @@ impl Client {
         }
     }
 
+    /// The next message as it is, or how the socket ended.
+    pub async fn next_message(&mut self) -> Result<Message, Error> {
+        let next = timeout(PATIENCE, self.socket.next()).await;
+        next.expect("an answer")
+            .unwrap_or(Err(Error::ConnectionClosed))
+    }
+
     /// The next message of this kind; what comes before is not looked at.
     pub async fn until(&mut self, kind: &str) -> Heard {
         loop {
