@@ -35,6 +35,7 @@ mod closing;
 mod ending;
 mod engine;
 mod examples;
+mod fifty_cuts;
 mod flow;
 mod handshake;
 mod inputs;
