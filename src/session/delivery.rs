@@ -465,15 +465,26 @@ impl Delivery {
         Some((said, repeated))
     }
 
-    /// Which final has these words next, and from which of its words on.
+    /// Which final has these words next, and from which of its words on. One
+    /// that still waits for its message, if there is one: an older one that has
+    /// the same words may never get its own.
     fn find_words(&self, keys: &[String]) -> Option<(usize, usize)> {
-        self.finals.iter().enumerate().find_map(|(index, record)| {
-            let open = record.words.get(record.next..)?;
-            let skip = open
-                .windows(keys.len())
-                .position(|window| window.iter().map(|w| &w.key).eq(keys.iter()))?;
-            Some((index, record.next + skip))
-        })
+        let all = || {
+            self.finals.iter().enumerate().flat_map(|(index, record)| {
+                let open = record.words.get(record.next..).unwrap_or_default();
+                let windows = open.windows(keys.len()).enumerate();
+                windows
+                    .filter(|(_, window)| window.iter().map(|w| &w.key).eq(keys.iter()))
+                    .map(move |(skip, window)| (index, record.next + skip, window))
+            })
+        };
+        let waits = |window: &[FinalWord]| {
+            let last = window.last();
+            last.is_some_and(|word| middle(&word.span) >= self.said)
+        };
+        let found = all().find(|(_, _, window)| waits(window));
+        let (index, from, _) = found.or_else(|| all().next())?;
+        Some((index, from))
     }
 
     /// Places the message by the service's wall clock, or in the first start
