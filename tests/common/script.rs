@@ -16,18 +16,26 @@ pub struct Talk {
     ends: Vec<(u64, usize)>,
 }
 
-/// Few words, so that the same is said again and again: who takes equal text
-/// for the same utterance loses some.
-const WORDS: u16 = 40;
+/// Which words are said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// Few, again and again: who takes equal text for the same utterance loses some.
+    Few,
+    /// Each once: who has lost audio between two equal words hears one.
+    Distinct,
+}
+
+/// How many are few.
+const FEW: u16 = 40;
 
 /// An utterance ends at the latest after as many words, 200 ms each.
 const LONGEST: u64 = 14;
 
 impl Talk {
     /// `millis` of utterances with silence between them, on a grid of `grid` ms.
-    pub fn new(seed: u64, millis: u64, grid: u64) -> Self {
+    pub fn new(seed: u64, millis: u64, grid: u64, choice: Choice) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        let sounds: Vec<_> = (0..WORDS).map(|w| scripted::speech([w], 16_000)).collect();
+        let few: Vec<_> = (0..FEW).map(|w| scripted::speech([w], 16_000)).collect();
         let mut talk = Self {
             samples: Vec::new(),
             words: Vec::new(),
@@ -40,7 +48,19 @@ impl Talk {
                 break;
             }
             talk.hush(pause);
-            talk.utter(random.u64(1..=LONGEST), &sounds, &mut random);
+            for _ in 0..random.u64(1..=LONGEST) {
+                match choice {
+                    Choice::Few => {
+                        let word = talk.another(&mut random);
+                        talk.utter(word, &few[usize::from(word)]);
+                    }
+                    Choice::Distinct => {
+                        let word = u16::try_from(talk.words.len()).expect("not so many");
+                        talk.utter(word, &scripted::speech([word], 16_000));
+                    }
+                }
+            }
+            talk.ends.push((talk.millis() * MS, talk.words.len()));
         }
         talk.hush(millis - talk.millis());
         talk
@@ -55,18 +75,24 @@ impl Talk {
         self.samples.resize(length, 0);
     }
 
-    fn utter(&mut self, count: u64, sounds: &[Vec<i16>], random: &mut fastrand::Rng) {
-        let mut last = None;
-        for _ in 0..count {
-            // Two equal words without a pause sound like one.
-            let mut words = std::iter::repeat_with(|| random.u16(..WORDS));
-            let word = words.find(|word| last != Some(*word));
-            let word = word.expect("there are others");
-            last = Some(word);
-            self.words.push((format!("w{word}"), self.millis() * MS));
-            self.samples.extend(&sounds[usize::from(word)]);
-        }
-        self.ends.push((self.millis() * MS, self.words.len()));
+    /// Any of the few words, but not the last one: two equal words without a
+    /// pause sound like one.
+    fn another(&self, random: &mut fastrand::Rng) -> u16 {
+        let last = self.words.last().map(|(word, _)| word.as_str());
+        let mut words = std::iter::repeat_with(|| random.u16(..FEW));
+        let other = words.find(|word| last != Some(&format!("w{word}")));
+        other.expect("there are others")
+    }
+
+    fn utter(&mut self, word: u16, sound: &[i16]) {
+        self.words.push((format!("w{word}"), self.millis() * MS));
+        self.samples.extend(sound);
+    }
+
+    /// Where the last utterance ends of those that end in this stretch, in nanoseconds.
+    pub fn last_end(&self, stretch: std::ops::Range<u64>) -> Option<u64> {
+        let ends = self.ends.iter().map(|(end, _)| *end);
+        ends.rev().find(|end| stretch.contains(end))
     }
 
     /// How many words of utterances are over that end before `position`.

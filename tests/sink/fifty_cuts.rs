@@ -7,7 +7,7 @@
 use crate::common::cutter::{Cut, Cutter, Fault, Refusal, Side};
 use crate::common::feed::{CAPS, Feed, MS};
 use crate::common::pipeline::{Pipeline, counted, until};
-use crate::common::script::{Said, Talk};
+use crate::common::script::{Choice, Said, Talk};
 use crate::common::service::Service;
 
 const CUTS: u64 = 50;
@@ -93,7 +93,7 @@ fn begin(properties: &str) -> (Pipeline, Feed) {
     (pipeline, feed)
 }
 
-fn end(mut pipeline: Pipeline, feed: &Feed) -> Heard {
+fn finish(mut pipeline: Pipeline, feed: &Feed) -> Heard {
     assert!(feed.end());
     pipeline.wait_for_eos();
     Heard::of(pipeline)
@@ -185,7 +185,7 @@ fn play_over(
         let behind = *random.choice(&[0, 0, 5, 20]).expect("some");
         listener.wait_for(over.saturating_sub(behind), &mut pipeline);
     }
-    end(pipeline, &feed)
+    finish(pipeline, &feed)
 }
 
 /// Where the talk stood when a session was lost: the end of the last final.
@@ -213,10 +213,10 @@ fn fifty_cuts_in_ten_minutes_leave_the_transcript_as_it_is() {
     for seed in seeds(&[1]) {
         let what = format!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
-        let talk = Talk::new(seed, MILLIS, 1);
+        let talk = Talk::new(seed, MILLIS, 1, Choice::Few);
         let (pipeline, feed) = begin(&format!("base-url={}", service.url()));
         feed.speak(&talk.samples).expect("there is room");
-        let plain = end(pipeline, &feed);
+        let plain = finish(pipeline, &feed);
         assert_same(&format!("{what}, uncut"), &plain.words, &talk.words);
 
         let cutter = Cutter::to(&service.url());
@@ -279,6 +279,19 @@ fn lost_of(word: &Said, gaps: &[Gap]) -> u64 {
 /// How long a word is.
 const WORD: u64 = 200 * MS;
 
+/// Up to where all is final, or lost, in nanoseconds.
+fn heard_until(pipeline: &Pipeline) -> u64 {
+    let finals = pipeline.messages.iter().rev().filter_map(|message| {
+        let s = message
+            .structure()
+            .filter(|s| s.name() == "symbl/transcript")?;
+        let start: u64 = s.get("running-time").ok()?;
+        let is_final = s.get("is-final") == Ok(true);
+        is_final.then(|| start + s.get::<u64>("duration").unwrap_or(0))
+    });
+    finals.take(1).sum()
+}
+
 /// Plays `talk` with outages, during which there is more to say than is kept.
 /// Returns what was heard, and how much more than that there was, in milliseconds.
 fn play_with_outages(talk: &Talk, random: &mut fastrand::Rng) -> (Heard, u64) {
@@ -292,19 +305,24 @@ fn play_with_outages(talk: &Talk, random: &mut fastrand::Rng) -> (Heard, u64) {
     ));
     let sink = pipeline.sink();
     let mut at = 0;
+    // Says so many words, and returns where that ends, in milliseconds.
     let mut speak = |words: usize| {
-        let length = (words * 3200).min(talk.samples.len() - at);
-        let piece = &talk.samples[at..at + length];
-        feed.speak(piece).expect("it flows");
-        at += length;
-        (at < talk.samples.len(), length as u64 / 16)
+        let end = (at + words * 3200).min(talk.samples.len());
+        feed.speak(&talk.samples[at..end]).expect("it flows");
+        at = end;
+        at as u64 / 16
     };
-    let mut excess = 0;
-    loop {
+    let (mut excess, mut begun) = (0, 0);
+    while begun < talk.millis() {
         pipeline.wait_for_state("listening");
         for _ in 0..random.u8(2..6) {
-            speak(random.usize(1..=10));
+            let end = speak(random.usize(1..=10));
             until("all is sent", || counted(&sink, "audio-spooled") == 0);
+            let over = begun * MS..end.saturating_sub(1000) * MS;
+            let over = talk.last_end(over).unwrap_or(0);
+            while heard_until(&pipeline) + TOLERANCE < over {
+                pipeline.wait_for_kind("transcript");
+            }
         }
         cutter.down(true);
         cutter.arm(Cut {
@@ -314,15 +332,13 @@ fn play_with_outages(talk: &Talk, random: &mut fastrand::Rng) -> (Heard, u64) {
             refusals: Vec::new(),
         });
         // The cut needs something to meet.
-        speak(1);
+        let end = speak(1);
         pipeline.wait_for_state("reconnecting");
-        let (more, length) = speak(random.usize(10..=75));
-        excess += length.saturating_sub(BUFFER);
+        begun = speak(random.usize(10..=75));
+        excess += (begun - end).saturating_sub(BUFFER);
         cutter.down(false);
-        if !more {
-            return (end(pipeline, &feed), excess);
-        }
     }
+    (finish(pipeline, &feed), excess)
 }
 
 #[test]
@@ -330,7 +346,7 @@ fn of_outages_beyond_the_buffer_just_the_words_in_the_gaps_are_missing() {
     for seed in seeds(&[1, 2]) {
         let what = format!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
-        let talk = Talk::new(seed, 180_000, 200);
+        let talk = Talk::new(seed, 180_000, 200, Choice::Distinct);
         let (heard, excess) = play_with_outages(&talk, &mut random);
         let gaps = gaps(&what, &heard.pipeline);
         // A machine that halts in the middle of a chunk moves the grid.
@@ -342,7 +358,6 @@ fn of_outages_beyond_the_buffer_just_the_words_in_the_gaps_are_missing() {
         let mut words = heard.words.clone();
         words.retain(|word| !is_half(word.1));
         assert_same(&what, &words, &left);
-        eprintln!("{what}: excess {excess} lost {} words {} of {} halves {}", gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>() / MS, words.len(), talk.words.len(), halves.len());
         assert!(halves.len() < 10, "{what}: {halves:?}");
 
         // Much was lost, and not more than had to be.

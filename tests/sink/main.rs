@@ -29,6 +29,7 @@ mod common;
 #[path = "../../service/tests/speech/mod.rs"]
 mod speech;
 
+mod accounting;
 mod bad_input;
 mod bytes;
 mod closing;
