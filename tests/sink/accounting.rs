@@ -8,8 +8,6 @@ use crate::common::cutter::{Cut, Cutter, Fault, Refusal, Side};
 use crate::common::feed::{CAPS, Feed, MS};
 use crate::common::peer::{Peer, Script};
 use crate::common::pipeline::{Pipeline, buffer, counted, stats, until};
-use crate::common::script::{Choice, Talk};
-use crate::common::service::Service;
 use gst::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -143,8 +141,8 @@ fn cut(fault: Fault, after: u64, refusals: Vec<Refusal>) -> Cut {
 /// Pushes `millis` over a relay that cuts now and then; at each pause all is
 /// accounted for to the sample.
 fn push_under_faults(properties: &str) -> (Pipeline, Arc<Pushed>) {
-    let service = Service::start();
-    let cutter = Cutter::to(&service.url());
+    let peer = Peer::start(Script::listening());
+    let cutter = Cutter::to(&peer.base_url());
     let (mut pipeline, mut source) = source(&format!(
         "base-url={} ping-interval=100 pong-timeout=500 reconnect-max-delay=20 {properties}",
         cutter.base_url()
@@ -160,7 +158,7 @@ fn push_under_faults(properties: &str) -> (Pipeline, Arc<Pushed>) {
     ];
     for fault in faults.into_iter().cycle().take(12) {
         let refusals = vec![Refusal::Http(503), Refusal::After(300)];
-        let after = source.random.u64(..100_000);
+        let after = source.random.u64(..30_000);
         cutter.arm(cut(fault, after, refusals));
         let millis = source.random.u64(500..4000);
         source.push(millis);
@@ -206,4 +204,37 @@ fn cuts_and_what_is_dropped_is_in_the_gaps() {
     );
     assert!(dropped > 1000 * MS, "{dropped}");
     assert_eq!(dropped_in_gaps(&pipeline), dropped);
+}
+
+#[test]
+fn what_the_end_of_the_stream_or_of_the_session_leaves_over_is_in_a_gap() {
+    for (status, reason) in [(503, "not-drained"), (404, "session-failed")] {
+        let peer = Peer::start(Script::listening());
+        let cutter = Cutter::to(&peer.base_url());
+        let (mut pipeline, mut source) = source(&format!(
+            "base-url={} on-fatal=warning drain-timeout=300",
+            cutter.base_url()
+        ));
+        let sink = pipeline.sink();
+        pipeline.wait_for_state("listening");
+        let refusals = vec![Refusal::Http(status); 100];
+        cutter.arm(cut(Fault::Reset, 1000, refusals));
+        source.push(1000);
+        pipeline.wait_for_state("reconnecting");
+        // While the first dial after it is still to come.
+        source.push(1000);
+        if status == 404 {
+            pipeline.wait_for_state("failed");
+        }
+        assert!(source.feed.end());
+        pipeline.wait_for_eos();
+        let given = source.pushed.done.load(Ordering::SeqCst);
+        assert_eq!(samples(accounted(&sink)), given, "{reason}");
+        let dropped = counted(&sink, "audio-dropped");
+        assert!(dropped > 0, "{reason}");
+        assert_eq!(dropped_in_gaps(&pipeline), dropped, "{reason}");
+        let reasons = pipeline.of_kind("gap");
+        let told = reasons.iter().any(|gap| gap.get("reason") == Ok(reason));
+        assert!(told, "{reasons:?}");
+    }
 }

@@ -53,4 +53,5 @@ mod slice;
 mod start;
 mod states;
 mod stopping;
+mod stress;
 mod timeline;
