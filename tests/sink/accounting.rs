@@ -197,11 +197,6 @@ fn cuts_and_all_is_sent() {
 fn cuts_and_what_is_dropped_is_in_the_gaps() {
     let (pipeline, _) = push_under_faults("leaky=oldest buffer-duration=700");
     let dropped = counted(&pipeline.sink(), "audio-dropped");
-    eprintln!(
-        "dropped {} ms; gaps {} ms",
-        dropped / MS,
-        dropped_in_gaps(&pipeline) / MS
-    );
     assert!(dropped > 1000 * MS, "{dropped}");
     assert_eq!(dropped_in_gaps(&pipeline), dropped);
 }
