@@ -15,7 +15,7 @@ use symbl_service::recognizer::scripted;
 const SINKS: u16 = 200;
 
 /// What each of them hears; the first words are its own.
-const WORDS: u16 = 8;
+const WORDS: u16 = 4;
 
 fn sinks(count: u16, url: &str) -> Vec<(Pipeline, Feed)> {
     let one = |_| {
@@ -92,11 +92,9 @@ fn hear(urls: &str) {
             .map(|m| m.join().expect("no panic"))
             .sum();
         assert!(rounds > 10, "{rounds}");
-        eprintln!(
-            "{threads} threads for 6 sinks, {most} for {SINKS}; {rounds} rounds of properties"
-        );
+        // A sink has no thread of its own: there are a few for all of them.
         assert!(
-            most <= threads + 4,
+            most < usize::from(SINKS) / 2,
             "{threads} threads for 6 sinks, {most} for {SINKS}"
         );
     });

@@ -80,8 +80,12 @@ fn need_7_a_push_into_a_sink_that_cannot_send_is_as_good_as_one_into_nothing() {
         let (mut middle, mut late, mut reference) = (Duration::MAX, Duration::MAX, Duration::MAX);
         for _ in 0..8 {
             assert!(feed.begin(CAPS) && other.begin(CAPS));
-            let ours = times_of(|buffer| drop(feed.pad.push(buffer).expect("it flows")));
-            let theirs = times_of(|buffer| drop(other.pad.push(buffer).expect("it flows")));
+            let ours = times_of(|buffer| {
+                feed.pad.push(buffer).expect("it flows");
+            });
+            let theirs = times_of(|buffer| {
+                other.pad.push(buffer).expect("it flows");
+            });
             middle = middle.min(ours.0);
             late = late.min(ours.1);
             reference = reference.min(theirs.0);
