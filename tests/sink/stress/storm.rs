@@ -10,6 +10,8 @@ use crate::common::peer::{Peer, Script};
 use crate::common::pipeline::{Pipeline, bounded, buffer, counted, stats};
 use crate::common::service::Service;
 use gst::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 /// How long a storm lasts.
@@ -46,8 +48,47 @@ fn launch(url: &str, random: &mut fastrand::Rng) -> Pipeline {
     ))
 }
 
+/// What a storm is about.
+struct Scene<'a> {
+    pipeline: &'a Pipeline,
+    cutter: &'a Cutter,
+    /// The stream ends with the next buffer.
+    ends: Arc<AtomicBool>,
+    /// A flush of the test's own is written, what may end it is read: between its
+    /// beginning and its end nothing else is to let the streaming thread go on,
+    /// for the end waits for that thread, wherever it stands.
+    flush: RwLock<()>,
+}
+
+impl<'a> Scene<'a> {
+    fn new(pipeline: &'a Pipeline, cutter: &'a Cutter) -> Self {
+        let ends = Arc::new(AtomicBool::new(false));
+        let filter = pipeline.pipeline.by_name("caps").expect("a filter");
+        let pad = filter.static_pad("src").expect("a pad");
+        let end = Arc::clone(&ends);
+        // Not by an event to the pipeline: in PAUSED that waits for PLAYING,
+        // and keeps all others from changing the state.
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
+            if end.swap(false, Ordering::SeqCst) {
+                pad.push_event(gst::event::Eos::new());
+                return gst::PadProbeReturn::Drop;
+            }
+            gst::PadProbeReturn::Ok
+        });
+        Self {
+            pipeline,
+            cutter,
+            ends,
+            flush: RwLock::default(),
+        }
+    }
+}
+
 /// One thing that an application does. Whether it succeeds is not the point.
-fn act(random: &mut fastrand::Rng, pipeline: &Pipeline, cutter: &Cutter) -> &'static str {
+fn act(random: &mut fastrand::Rng, scene: &Scene<'_>) -> &'static str {
+    let Scene {
+        pipeline, cutter, ..
+    } = scene;
     let whole = &pipeline.pipeline;
     let sink = pipeline.sink();
     match random.u8(..14) {
@@ -58,25 +99,21 @@ fn act(random: &mut fastrand::Rng, pipeline: &Pipeline, cutter: &Cutter) -> &'st
                 2..5 => gst::State::Paused,
                 _ => gst::State::Playing,
             };
+            let _shared = scene.flush.read();
             let _ = whole.set_state(state);
             "a state change"
         }
-        5 => {
+        5..7 => {
+            let _shared = scene.flush.read();
             let _ = whole.seek_simple(
                 gst::SeekFlags::FLUSH,
                 gst::ClockTime::from_mseconds(random.u64(..5000)),
             );
             "a flushing seek"
         }
-        6 => {
-            let _ = whole.seek_simple(
-                gst::SeekFlags::empty(),
-                gst::ClockTime::from_mseconds(random.u64(..5000)),
-            );
-            "a seek"
-        }
         7 => {
             // As upstream does it, from any thread.
+            let _own = scene.flush.write();
             let pad = sink.static_pad("sink").expect("a pad");
             pad.send_event(gst::event::FlushStart::new());
             std::thread::sleep(Duration::from_millis(random.u64(..5)));
@@ -95,7 +132,7 @@ fn act(random: &mut fastrand::Rng, pipeline: &Pipeline, cutter: &Cutter) -> &'st
             "new caps"
         }
         9 => {
-            let _ = whole.send_event(gst::event::Eos::new());
+            scene.ends.store(true, Ordering::SeqCst);
             "an end"
         }
         10 => {
@@ -132,18 +169,19 @@ fn storm(seed: u64, service: &Service) {
     let mut random = fastrand::Rng::with_seed(seed);
     let cutter = Cutter::to(&service.url());
     let mut pipeline = launch(&cutter.base_url(), &mut random);
+    let scene = Scene::new(&pipeline, &cutter);
     let end = Instant::now() + STORM;
     pipeline.play();
     let acts: usize = std::thread::scope(|scope| {
         let threads: Vec<_> = [random.fork(), random.fork()]
             .map(|mut random| {
-                let (pipeline, cutter) = (&pipeline, &cutter);
+                let scene = &scene;
                 scope.spawn(move || {
                     let mut acts = 0;
                     let mut last = "nothing";
                     while Instant::now() < end {
                         let what = format!("storm {seed}: what comes after {last}");
-                        last = bounded(&what, || act(&mut random, pipeline, cutter));
+                        last = bounded(&what, || act(&mut random, scene));
                         acts += 1;
                     }
                     acts
@@ -158,9 +196,10 @@ fn storm(seed: u64, service: &Service) {
     assert!(acts > 20, "storm {seed}: {acts}");
     let took = pipeline.stop();
     assert!(took < STOP, "storm {seed}: {took:?} to NULL");
+    // As good as new.
+    scene.ends.store(false, Ordering::SeqCst);
     pipeline.collect();
     pipeline.messages.clear();
-    // As good as new.
     pipeline.play();
     pipeline.wait_for_state("listening");
     assert!(pipeline.stop() < STOP);
