@@ -32,6 +32,10 @@ pub struct Spool {
     uncertain: VecDeque<Range<Position>>,
 }
 
+/// Of uncertain audio, what is left of a chunk behind its last word, in
+/// nanoseconds: nothing can be said in so little.
+const REMAINDER: u64 = 20_000_000;
+
 /// Stretches of uncertain audio remembered; beyond that the oldest are joined.
 const MAX_UNCERTAIN: usize = 64;
 
@@ -170,7 +174,8 @@ impl Spool {
         while let Some(parts) = self.released_parts() {
             self.chunks.drain(..parts);
         }
-        self.uncertain.drain(..).collect()
+        let uncertain = self.uncertain.drain(..);
+        uncertain.filter(|s| s.end - s.start > REMAINDER).collect()
     }
 
     /// What was sent and not finalised, where there was something to hear in it.
@@ -318,6 +323,16 @@ mod tests {
         let lost = spool.rewind();
         assert_eq!((lost.len(), &lost[0]), (1, &(150 * MS..400 * MS)));
         assert_eq!(spool.rewind(), [], "once");
+    }
+
+    #[test]
+    fn the_end_of_a_chunk_behind_its_last_word_is_no_loss() {
+        let mut spool = spool_of(10);
+        spool.advance();
+        spool.advance();
+        assert!(spool.make_room(200 * MS));
+        spool.acknowledge(199 * MS, 199 * MS);
+        assert_eq!(spool.rewind(), []);
     }
 
     #[test]

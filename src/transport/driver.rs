@@ -21,12 +21,19 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 /// Longest that the last frames may take to leave when the sink is stopped.
 const FAREWELL_BOUND: Duration = Duration::from_millis(150);
+/// How many sinks tell at the same time. Each takes its thread out of the
+/// runtime, which makes another one: hundreds of sinks that lose their service
+/// at once are not to have hundreds of threads.
+static TURNS: Semaphore = Semaphore::const_new(4);
+/// Longest that a sink waits for its turn.
+const TURN_BOUND: Duration = Duration::from_millis(50);
 /// Longest that the service may take to answer a close frame.
 const CLOSE_HANDSHAKE_BOUND: Duration = Duration::from_secs(2);
 
@@ -157,14 +164,17 @@ impl Driver {
                 Some(Output::FetchHistory { conversation_id }) => {
                     self.fetch_history(conversation_id);
                 }
-                Some(Output::Event(event)) => self.tell(*event),
+                Some(Output::Event(event)) => self.tell(*event).await,
             }
             // A socket that takes everything at once must not starve the others.
             tokio::task::coop::consume_budget().await;
         }
     }
 
-    fn tell(&self, event: Event) {
+    async fn tell(&mut self, event: Event) {
+        // Who does not get one goes on all the same: an application that takes
+        // its time over an event is not to hold up the other sinks.
+        let _turn = tokio::time::timeout(TURN_BOUND, TURNS.acquire()).await;
         if let Some(host) = self.host.upgrade()
             && !self.shared.closing.load(Ordering::Acquire)
         {

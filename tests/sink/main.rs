@@ -39,8 +39,8 @@ mod common;
 #[path = "../../service/tests/speech/mod.rs"]
 mod speech;
 
+mod accounting;
 mod bad_input;
-
 mod buffers;
 mod bytes;
 mod closing;
@@ -49,6 +49,7 @@ mod ending;
 mod engine;
 mod examples;
 mod faults;
+mod fifty_cuts;
 mod flow;
 mod handshake;
 mod history;
@@ -66,4 +67,5 @@ mod slice;
 mod start;
 mod states;
 mod stopping;
+mod stress;
 mod timeline;
