@@ -94,6 +94,5 @@ impl Misbehave for ServerConfig {
         self.faults = Faults::script(faults.unwrap_or_else(|error| panic!("{error}")));
         // A socket that is stuck on purpose does not say goodbye.
         self.limits.shutdown = Duration::from_millis(50);
-        self.limits.close = Duration::from_millis(500);
     }
 }

@@ -78,6 +78,9 @@ impl Failure {
 const BEFORE: u16 = 15;
 const ALL: u16 = 25;
 
+/// A busy machine is no fault; a row that waits for a timeout sets its own.
+const PATIENT: &str = "connect-timeout=60000 pong-timeout=60000 drain-timeout=60000";
+
 /// What is said is final after this.
 const PAUSE: u64 = 400;
 
@@ -105,7 +108,7 @@ impl Row {
     pub fn play(&self, service: Option<Service>) {
         let service = service.unwrap_or_else(|| Service::faulty(self.script));
         let (mut pipeline, feed) = Feed::pipeline(&format!(
-            "base-url={} reconnect-max-delay=50 {}",
+            "base-url={} reconnect-max-delay=50 {PATIENT} {}",
             service.url(),
             self.properties
         ));
