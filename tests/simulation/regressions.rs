@@ -5,7 +5,7 @@
 //! A schedule and not its seed: a seed means something else when the generator
 //! changes. What is drawn in a run is still drawn from `seed`.
 
-use crate::audio::Format::{self, Flac, Linear8k, Linear16k, Linear48k};
+use crate::audio::Format::{Flac, Linear8k, Linear16k, Linear48k};
 use crate::run;
 use crate::schedule::Happening::{self, *};
 use crate::schedule::Piece::{self, *};
@@ -16,7 +16,7 @@ const PLAIN: Settings = Settings {
     live: false,
     paced: true,
     timestamps: true,
-    format: Format::Linear16k,
+    format: Linear16k,
     buffer: 100,
     chunk: 100,
     spool: 60_000,
@@ -232,4 +232,20 @@ fn history_is_placed_by_the_clock_of_its_own_start() {
         ..SAYING
     };
     keeps(0, settings, &[Words(9), Words(11)], &[(4000, Mute)]);
+    let settings = Settings {
+        format: Linear48k,
+        chunk: 500,
+        history: true,
+        latency: 80,
+        ..SAYING
+    };
+    let source = [Words(11), Caps(Linear16k), Words(19), Gap(1000), Words(1)];
+    let cuts = [
+        (1300, Deaf),
+        (5500, Cut(0)),
+        (7000, End),
+        (8000, Cut(0)),
+        (10_000, Flush),
+    ];
+    keeps(10138, settings, &source, &cuts);
 }
