@@ -83,6 +83,15 @@ struct FinalWord {
     utterance: Arc<str>,
 }
 
+/// A message whose words were found in a final.
+struct Tied {
+    said: Said,
+    /// Where all of its words stand, told before or not.
+    span: Range<Position>,
+    /// Number of the start of that final.
+    generation: u64,
+}
+
 #[derive(Debug)]
 struct Known {
     id: Option<String>,
@@ -134,7 +143,7 @@ pub struct Delivery {
     /// Wall clock of the service at its time zero, in nanoseconds.
     wall_zero: Option<i64>,
     /// The same in earlier starts, with what was given then.
-    before: VecDeque<(i64, Generation)>,
+    before: VecDeque<(Option<i64>, Generation)>,
     /// Wall clock of the latest message that is no longer known.
     forgotten: Option<i64>,
 }
@@ -241,11 +250,11 @@ impl Delivery {
 
     /// A new start after `ended`: the service's clocks begin anew.
     pub fn begin_generation(&mut self, ended: Generation) {
-        if let Some(zero) = self.wall_zero.take() {
+        if ended.has_audio() {
             if self.before.len() == MAX_BEFORE {
                 self.before.pop_front();
             }
-            self.before.push_back((zero, ended));
+            self.before.push_back((self.wall_zero.take(), ended));
         }
         self.matched = 0;
     }
@@ -440,12 +449,24 @@ impl Delivery {
         {
             return None;
         }
-        let (zero, then) = self.before.iter().rev().find(|(zero, _)| *zero <= at)?;
-        let said = placed(message, Some(*zero), then, |_| None);
+        let own = self.is_own(by);
+        let missed = self.said..replay;
+        if own && let Some(tied) = self.tie(message, |_, word| missed.contains(&middle(&word.span)))
+        {
+            self.know_message(message, tied.said.span.clone(), false);
+            return Some(tied.said);
+        }
+        let earlier = self.before.iter().rev();
+        let mut earlier = earlier.skip_while(|(zero, _)| zero.is_some_and(|zero| zero > at));
+        let (zero, then) = if own {
+            earlier.next()?
+        } else {
+            earlier.find(|(zero, _)| zero.is_some())?
+        };
+        let said = placed(message, Some((*zero)?), then, |_| None);
         let span = said.span.clone()?;
-        if self.is_own(by) {
-            let missed = self.said..replay.min(then.end());
-            if !missed.contains(&middle(&span)) {
+        if own {
+            if !missed.contains(&middle(&span)) || middle(&span) >= then.end() {
                 return None;
             }
             self.said = span.end;
@@ -456,6 +477,32 @@ impl Delivery {
 
     /// Finds the words of the message in the finals that wait for theirs.
     fn match_final(&mut self, message: &Message, generation: &Generation) -> Option<(Said, bool)> {
+        let (number, matched) = (generation.number, self.matched);
+        let next = |record: &Final, word: &FinalWord| {
+            record.generation == number && middle(&word.span) >= matched
+        };
+        let tied = match self.tie(message, next) {
+            Some(tied) => tied,
+            None => self.tie(message, |_, _| true)?,
+        };
+        self.matched = tied.span.end;
+        let start = generation.time_of(tied.span.start);
+        let start = start.and_then(|start| i64::try_from(start).ok());
+        if let (Some(wall), Some(start)) = (message.start_time, start)
+            && tied.generation == number
+        {
+            self.wall_zero = Some(wall.saturating_sub(start));
+        }
+        let repeated = tied.said.words.is_empty();
+        Some((tied.said, repeated))
+    }
+
+    /// Ties the message to the first words that are its words and fit.
+    fn tie(
+        &mut self,
+        message: &Message,
+        fits: impl Fn(&Final, &FinalWord) -> bool,
+    ) -> Option<Tied> {
         let spoken = message.original_text.as_deref().unwrap_or(&message.text);
         let spellings: Vec<&str> = spoken
             .split_whitespace()
@@ -465,21 +512,12 @@ impl Delivery {
         if keys.is_empty() {
             return None;
         }
-        let (index, from) = self
-            .find_words(&keys, |record, word| {
-                record.generation == generation.number && middle(&word.span) >= self.matched
-            })
-            .or_else(|| self.find_words(&keys, |_, _| true))?;
+        let (index, from) = self.find_words(&keys, fits)?;
         let to = from + keys.len();
         let record = self.finals.get_mut(index)?;
         let found = record.words.get(from..to)?;
         let (first, last) = (found.first()?, found.last()?);
-        let end = last.span.end;
-        let start = generation.time_of(first.span.start);
-        let start = start.and_then(|start| i64::try_from(start).ok());
-        if let (Some(wall), Some(start)) = (message.start_time, start) {
-            self.wall_zero = Some(wall.saturating_sub(start));
-        }
+        let span = first.span.start..last.span.end;
         let delivered = self.said;
         let mut words: Vec<_> = spellings
             .iter()
@@ -487,20 +525,23 @@ impl Delivery {
             .map(|(word, place)| ((*word).to_owned(), place.span.clone()))
             .collect();
         words.retain(|(_, span)| middle(span) >= delivered || planted(Bug::RepeatedMessagesTold));
-        let start = words.first().map_or(first.span.start, |word| word.1.start);
+        let start = words.first().map_or(span.start, |word| word.1.start);
         let said = Said {
             text: (words.len() < keys.len()).then(|| joined(&words)),
             utterance_id: Some(last.utterance.to_string()),
-            span: Some(start..end),
+            span: Some(start..span.end),
             words,
         };
+        let generation = record.generation;
         record.next = to;
-        self.matched = end;
-        self.said = self.said.max(end);
+        self.said = self.said.max(span.end);
         let before = self.finals.iter_mut().take(index);
         before.for_each(|record| record.passed_over = true);
-        let repeated = said.words.is_empty();
-        Some((said, repeated))
+        Some(Tied {
+            said,
+            span,
+            generation,
+        })
     }
 
     /// Which final has these words next, and from which of its words on; `fits`:

@@ -28,7 +28,7 @@ pub enum Bug {
     HeaderNotRepeated,
     ModifyRequestNotSent,
     AudioBeforeTheAcknowledgement,
-    ToldAfterAStop,
+    StopForgotten,
     SplitNotNoticed,
 }
 
@@ -58,7 +58,7 @@ mod imp {
             Self::HeaderNotRepeated,
             Self::ModifyRequestNotSent,
             Self::AudioBeforeTheAcknowledgement,
-            Self::ToldAfterAStop,
+            Self::StopForgotten,
             Self::SplitNotNoticed,
         ];
     }
@@ -67,9 +67,9 @@ mod imp {
         static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
     }
 
-    /// Sessions on this thread have this bug from now on.
-    pub fn plant(bug: Bug) {
-        PLANTED.set(Some(bug));
+    /// Sessions on this thread have this bug, and no other, from now on.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.set(bug);
     }
 
     pub(crate) fn planted(bug: Bug) -> bool {

@@ -2,6 +2,7 @@
 
 //! Whether the simulation finds bugs: it is run with one after the other.
 
+use crate::invariants::Broken;
 use crate::schedule::Schedule;
 use crate::{SCHEDULES, run};
 use gstsymbl::session::planted::{Bug, plant};
@@ -14,16 +15,18 @@ fn every_planted_bug_is_found() {
     let missed = Mutex::new(Vec::new());
     let hunt = || {
         while let Some(bug) = Bug::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
-            plant(*bug);
+            plant(Some(*bug));
             let found = (0..SCHEDULES).find_map(|seed| {
                 let broken = run(&Schedule::from_seed(seed)).err()?;
                 Some((seed, broken))
             });
             match found {
-                Some((seed, broken)) => println!(
-                    "{bug:?}: found by schedule {seed}, {}: {}",
-                    broken.promise, broken.how
-                ),
+                Some((seed, Broken { promise, how })) => {
+                    println!("{bug:?}: found by schedule {seed}, {promise}: {how}");
+                    plant(None);
+                    let without = run(&Schedule::from_seed(seed));
+                    assert!(without.is_ok(), "found without it too: {without:?}");
+                }
                 None => missed.lock().unwrap().push(*bug),
             }
         }

@@ -39,11 +39,15 @@ impl Drain {
         if planted(Bug::DrainTimeoutIgnored) {
             return Time::MAX;
         }
-        let mut soft = self.idle_since + self.timeout;
-        if let Some(stopped) = self.stopped.filter(|_| self.settle) {
-            soft = soft.min(self.idle_since.max(stopped) + SETTLE);
-        }
-        soft.min(self.hard)
+        let soft = self.idle_since + self.timeout;
+        let settled = self.settled_at().unwrap_or(soft);
+        soft.min(settled).min(self.hard)
+    }
+
+    /// When a service that does not say that it is done is taken to be.
+    fn settled_at(&self) -> Option<Time> {
+        let stopped = self.stopped.filter(|_| self.settle)?;
+        Some(self.idle_since.max(stopped) + SETTLE)
     }
 }
 
@@ -146,9 +150,7 @@ impl Session {
     /// The application is done with the session: nothing more is told. Asks
     /// the service to stop and closes, without waiting for what would come.
     pub fn close(&mut self) {
-        if !planted(Bug::ToldAfterAStop) {
-            self.events.clear();
-        }
+        self.events.clear();
         self.actions.clear();
         self.frames.clear();
         let started = matches!(self.phase, Phase::Starting { .. } | Phase::Listening);
@@ -163,7 +165,9 @@ impl Session {
         } else {
             self.actions.push_back(Output::Abort);
         }
-        self.phase = Phase::Idle;
+        if !planted(Bug::StopForgotten) {
+            self.phase = Phase::Idle;
+        }
         self.state = State::Idle;
         self.drain = None;
         self.stats.audio_dropped += self.forget_unsent();
@@ -191,7 +195,7 @@ impl Session {
         if matches!(self.phase, Phase::Drained | Phase::Failed) || drain.deadline() > now {
             return;
         }
-        let settled = drain.settle && drain.stopped.is_some();
+        let settled = drain.settled_at().is_some_and(|at| at <= now);
         self.finish(now, settled);
     }
 
