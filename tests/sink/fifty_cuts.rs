@@ -212,6 +212,7 @@ fn fifty_cuts_in_ten_minutes_leave_the_transcript_as_it_is() {
     let service = Service::start();
     for seed in seeds(&[1]) {
         let what = format!("seed {seed}");
+        println!("{what}"); // for a failure that does not name it
         let mut random = fastrand::Rng::with_seed(seed);
         let talk = Talk::new(seed, MILLIS, 1, Choice::Few);
         let (pipeline, feed) = begin(&format!("base-url={}", service.url()));
@@ -345,6 +346,7 @@ fn play_with_outages(talk: &Talk, random: &mut fastrand::Rng) -> (Heard, u64) {
 fn of_outages_beyond_the_buffer_just_the_words_in_the_gaps_are_missing() {
     for seed in seeds(&[1, 2]) {
         let what = format!("seed {seed}");
+        println!("{what}"); // for a failure that does not name it
         let mut random = fastrand::Rng::with_seed(seed);
         let talk = Talk::new(seed, 180_000, 200, Choice::Distinct);
         let (heard, excess) = play_with_outages(&talk, &mut random);
