@@ -31,6 +31,8 @@ const MAX_OWED: u64 = 10_000_000_000;
 const SAME_TIME: u64 = 1_000_000;
 /// Silence sent again in front of a word, so that it is heard from its beginning.
 const LEAD: u64 = 500_000_000;
+/// How far from its words a message may stand by the wall clock, in nanoseconds.
+const NEAR: u64 = 250_000_000;
 /// Earlier starts of which the wall clock is remembered.
 const MAX_BEFORE: usize = 8;
 /// Messages and insights that may still be referred to.
@@ -451,8 +453,17 @@ impl Delivery {
         }
         let own = self.is_own(by);
         let missed = self.said..replay;
-        if own && let Some(tied) = self.tie(message, |_, word| missed.contains(&middle(&word.span)))
-        {
+        // Starts that send faster than the clock goes overlap on it.
+        let places = self.before.iter().filter_map(|(zero, then)| {
+            let time = u64::try_from(at.saturating_sub((*zero)?)).ok()?;
+            then.extrapolate(time)
+        });
+        let places: Vec<Position> = places.collect();
+        let fits = |_: &Final, word: &FinalWord| {
+            let near = |place: &Position| place.abs_diff(word.span.start) <= NEAR;
+            missed.contains(&middle(&word.span)) && places.iter().any(near)
+        };
+        if own && let Some(tied) = self.tie(message, fits) {
             self.know_message(message, tied.said.span.clone(), false);
             return Some(tied.said);
         }
