@@ -262,5 +262,13 @@ fn history_is_placed_by_the_clock_of_its_own_start() {
         (8000, Cut(0)),
         (10_000, Flush),
     ];
-    keeps(10138, settings, &source, &cuts);
+    keeps(10138, settings.clone(), &source, &cuts);
+    let cuts = [
+        (60, Deaf),
+        (5540, Cut(0)),
+        (7000, End),
+        (8000, Cut(0)),
+        (10_000, Flush),
+    ];
+    keeps(0, settings, &source, &cuts);
 }
