@@ -16,11 +16,15 @@ scripts/fuzz.sh
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
+# Whether the simulation finds bugs that were planted.
+teeth=(cargo test --locked --no-default-features --features planted-bugs --test simulation)
 # Built outside the bound: how long that takes is the machine's affair.
 cargo test --workspace --locked --no-run
+"${teeth[@]}" --no-run
 bound=25m
 timeout --kill-after=10s "$bound" cargo test --workspace --locked --no-fail-fast 2>&1 |
     tee "$log" || status=$?
+timeout --kill-after=10s 5m "${teeth[@]}" teeth:: 2>&1 | tee -a "$log" || status=$?
 [ "$status" -ne 124 ] || echo "the tests did not end within $bound; see which one began last"
 
 awk '/^test result:/ { passed += $4; failed += $6 }

@@ -31,6 +31,8 @@ const MAX_OWED: u64 = 10_000_000_000;
 const SAME_TIME: u64 = 1_000_000;
 /// Silence sent again in front of a word, so that it is heard from its beginning.
 const LEAD: u64 = 500_000_000;
+/// How far from its words a message may stand by the wall clock, in nanoseconds.
+const NEAR: u64 = 250_000_000;
 /// Earlier starts of which the wall clock is remembered.
 const MAX_BEFORE: usize = 8;
 /// Messages and insights that may still be referred to.
@@ -172,6 +174,13 @@ fn key(word: &str) -> String {
         .filter(|c| c.is_alphanumeric())
         .flat_map(char::to_lowercase)
         .collect()
+}
+
+/// The words of a message that are more than punctuation.
+fn spellings(message: &Message) -> Vec<&str> {
+    let spoken = message.original_text.as_deref().unwrap_or(&message.text);
+    let words = spoken.split_whitespace();
+    words.filter(|word| !key(word).is_empty()).collect()
 }
 
 fn joined(words: &[(String, Range<Position>)]) -> String {
@@ -449,47 +458,79 @@ impl Delivery {
         {
             return None;
         }
-        let own = self.is_own(by);
-        let missed = self.said..replay;
-        if own && let Some(tied) = self.tie(message, |_, word| missed.contains(&middle(&word.span)))
-        {
-            self.know_message(message, tied.said.span.clone(), false);
-            return Some(tied.said);
-        }
-        let earlier = self.before.iter().rev();
-        let mut earlier = earlier.skip_while(|(zero, _)| zero.is_some_and(|zero| zero > at));
-        let (zero, then) = if own {
-            earlier.next()?
+        let said = if self.is_own(by) {
+            self.recall_own(message, at, replay)?
         } else {
-            earlier.find(|(zero, _)| zero.is_some())?
+            let mut earlier = self.before.iter().rev();
+            let known = |zero: &Option<i64>| zero.is_some_and(|zero| zero <= at);
+            let (zero, then) = earlier.find(|(zero, _)| known(zero))?;
+            placed(message, *zero, then, |_| None)
         };
-        let said = placed(message, Some((*zero)?), then, |_| None);
-        let span = said.span.clone()?;
-        if own {
-            if !missed.contains(&middle(&span)) || middle(&span) >= then.end() {
-                return None;
-            }
-            self.said = span.end;
-        }
-        self.know_message(message, Some(span), false);
+        self.know_message(message, Some(said.span.clone()?), false);
         Some(said)
+    }
+
+    /// The same for what our own speaker said at `at`. Starts that send faster than
+    /// the clock goes overlap on it, so that the words have to agree with it.
+    fn recall_own(&mut self, message: &Message, at: i64, replay: Position) -> Option<Said> {
+        let missed = self.said..replay;
+        let starts = self.before.iter().map(|(zero, then)| {
+            let place = zero.and_then(|zero| {
+                let time = u64::try_from(at.saturating_sub(zero)).ok()?;
+                then.extrapolate(time)
+            });
+            (zero, then, place)
+        });
+        let starts: Vec<_> = starts
+            .filter(|(zero, then, place)| {
+                zero.is_none() || place.is_some_and(|place| place < then.end())
+            })
+            .collect();
+        let fits = |_: &Final, word: &FinalWord| {
+            let near = |place: Position| place.abs_diff(word.span.start) <= NEAR;
+            let mut places = starts.iter().filter_map(|(_, _, place)| *place);
+            missed.contains(&middle(&word.span)) && places.any(near)
+        };
+        let keys: Vec<String> = spellings(message).into_iter().map(key).collect();
+        if let Some(found) = self.find_words(&keys, fits) {
+            return Some(self.tie_to(message, &keys, found)?.said);
+        }
+        // Not heard: it may have been lost with the audio of a gap.
+        let [(zero, then, _)] = starts.as_slice() else {
+            return None;
+        };
+        let said = placed(message, Some((**zero)?), then, |_| None);
+        let span = said.span.clone()?;
+        if !missed.contains(&middle(&span)) || self.was_heard(&keys) {
+            return None;
+        }
+        self.said = span.end;
+        Some(said)
+    }
+
+    /// Whether these words are in a final, wherever that stands.
+    fn was_heard(&self, keys: &[String]) -> bool {
+        self.finals.iter().any(|record| {
+            let mut windows = record.words.windows(keys.len().max(1));
+            windows.any(|window| window.iter().map(|w| &w.key).eq(keys.iter()))
+        })
     }
 
     /// Finds the words of the message in the finals that wait for theirs.
     fn match_final(&mut self, message: &Message, generation: &Generation) -> Option<(Said, bool)> {
-        let (number, matched) = (generation.number, self.matched);
+        let keys: Vec<String> = spellings(message).into_iter().map(key).collect();
         let next = |record: &Final, word: &FinalWord| {
-            record.generation == number && middle(&word.span) >= matched
+            record.generation == generation.number && middle(&word.span) >= self.matched
         };
-        let tied = match self.tie(message, next) {
-            Some(tied) => tied,
-            None => self.tie(message, |_, _| true)?,
-        };
+        let found = self
+            .find_words(&keys, next)
+            .or_else(|| self.find_words(&keys, |_, _| true))?;
+        let tied = self.tie_to(message, &keys, found)?;
         self.matched = tied.span.end;
         let start = generation.time_of(tied.span.start);
         let start = start.and_then(|start| i64::try_from(start).ok());
         if let (Some(wall), Some(start)) = (message.start_time, start)
-            && tied.generation == number
+            && tied.generation == generation.number
         {
             self.wall_zero = Some(wall.saturating_sub(start));
         }
@@ -497,32 +538,23 @@ impl Delivery {
         Some((tied.said, repeated))
     }
 
-    /// Ties the message to the first words that are its words and fit.
-    fn tie(
+    /// Ties the message to the words that were found.
+    fn tie_to(
         &mut self,
         message: &Message,
-        fits: impl Fn(&Final, &FinalWord) -> bool,
+        keys: &[String],
+        (index, from): (usize, usize),
     ) -> Option<Tied> {
-        let spoken = message.original_text.as_deref().unwrap_or(&message.text);
-        let spellings: Vec<&str> = spoken
-            .split_whitespace()
-            .filter(|w| !key(w).is_empty())
-            .collect();
-        let keys: Vec<String> = spellings.iter().map(|w| key(w)).collect();
-        if keys.is_empty() {
-            return None;
-        }
-        let (index, from) = self.find_words(&keys, fits)?;
         let to = from + keys.len();
         let record = self.finals.get_mut(index)?;
         let found = record.words.get(from..to)?;
         let (first, last) = (found.first()?, found.last()?);
         let span = first.span.start..last.span.end;
         let delivered = self.said;
-        let mut words: Vec<_> = spellings
-            .iter()
+        let mut words: Vec<_> = spellings(message)
+            .into_iter()
             .zip(found)
-            .map(|(word, place)| ((*word).to_owned(), place.span.clone()))
+            .map(|(word, place)| (word.to_owned(), place.span.clone()))
             .collect();
         words.retain(|(_, span)| middle(span) >= delivered || planted(Bug::RepeatedMessagesTold));
         let start = words.first().map_or(span.start, |word| word.1.start);
@@ -551,6 +583,9 @@ impl Delivery {
         keys: &[String],
         fits: impl Fn(&Final, &FinalWord) -> bool,
     ) -> Option<(usize, usize)> {
+        if keys.is_empty() {
+            return None;
+        }
         self.finals.iter().enumerate().find_map(|(index, record)| {
             let open = record.words.get(record.next..)?;
             let skip = open.windows(keys.len()).position(|window| {

@@ -239,6 +239,21 @@ fn history_is_placed_by_the_clock_of_its_own_start() {
         latency: 80,
         ..SAYING
     };
+    let repeats = Settings {
+        format: Linear16k,
+        chunk: 100,
+        spool: 2000,
+        catch_up: 10,
+        distinct: false,
+        ..settings.clone()
+    };
+    let source = [Words(17), Hole(3180), Words(25)];
+    keeps(
+        2792,
+        repeats,
+        &source,
+        &[(3280, Cut(0)), (10_080, Hang(1000))],
+    );
     let source = [Words(11), Caps(Linear16k), Words(19), Gap(1000), Words(1)];
     let cuts = [
         (1300, Deaf),
@@ -247,5 +262,13 @@ fn history_is_placed_by_the_clock_of_its_own_start() {
         (8000, Cut(0)),
         (10_000, Flush),
     ];
-    keeps(10138, settings, &source, &cuts);
+    keeps(10138, settings.clone(), &source, &cuts);
+    let cuts = [
+        (60, Deaf),
+        (5540, Cut(0)),
+        (7000, End),
+        (8000, Cut(0)),
+        (10_000, Flush),
+    ];
+    keeps(0, settings, &source, &cuts);
 }

@@ -281,7 +281,7 @@ impl Service {
         if !self.settings.messages {
             return;
         }
-        let mut delay = self.ponder + self.rng.u32(0..200);
+        let mut delay = self.ponder + self.rng.u32(1..200);
         let cut = if words.len() > 3 && self.rng.bool() {
             self.rng.usize(1..words.len())
         } else {

@@ -593,6 +593,7 @@ impl World {
                     self.hang_up();
                 }
                 Output::Text(text) => {
+                    self.waits.progress = self.now;
                     if text.contains("start_request") {
                         self.waits.starting = Some(self.now);
                     }
