@@ -31,17 +31,24 @@ fn seeds(fixed: &[u64]) -> Vec<u64> {
 /// All that was told of a talk.
 struct Heard {
     words: Vec<Said>,
+    /// The words of the messages.
     messages: Vec<Said>,
     pipeline: Pipeline,
 }
 
 impl Heard {
     fn of(pipeline: Pipeline) -> Self {
+        // Word by word: where one message ends and the next begins is the
+        // service's choice, and depends on where a replay began.
         let messages = pipeline.of_kind("message");
-        let messages = messages.iter().map(|s| {
-            let text = s.get("text").expect("a text");
-            // None: a place that is not known.
-            (text, s.get("running-time").unwrap_or(u64::MAX))
+        let messages = messages.iter().flat_map(|s| {
+            let words: &str = s.get("words").unwrap_or("[]");
+            let words: Vec<serde_json::Value> = serde_json::from_str(words).expect("JSON");
+            words.into_iter().map(|word| {
+                let text = word["word"].as_str().expect("a word").to_lowercase();
+                let text = text.trim_end_matches('.').to_owned();
+                (text, word["running-time"].as_u64().expect("a place"))
+            })
         });
         Self {
             words: pipeline.words(),
