@@ -127,8 +127,7 @@ fn every_wait_ends_by_its_deadline(seen: &Seen<'_>) -> Check {
     }
     let waits = seen.waits;
     let drain = ms(seen.settings.drain_timeout);
-    // What waits to be finalised at the end, at the most.
-    let longest = drain + ms(seen.settings.spool + seen.settings.buffer + 2520);
+    let longest = drain + waits.unfinalised;
     let idle = waits
         .progress
         .max(seen.book.ending_since.unwrap_or_default());

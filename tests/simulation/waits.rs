@@ -29,6 +29,8 @@ pub struct Waits {
     pub down: Option<(Time, Duration)>,
     /// Last time that the end of the stream came nearer.
     pub progress: Time,
+    /// Audio that was not finalised when the end of the stream came.
+    pub unfinalised: Duration,
     /// Failures in a row, for the back-off.
     failures: u32,
     pub dials: u32,

@@ -384,6 +384,9 @@ impl World {
         self.book.drained = None;
         self.book.ending_since = Some(self.now);
         self.waits.progress = self.now;
+        let stats = self.session.stats(self.now);
+        let unfinalised = stats.audio_sent + stats.audio_spooled - stats.audio_finalised;
+        self.waits.unfinalised = Duration::from_nanos(unfinalised);
         self.session.end_of_stream(self.now);
     }
 
