@@ -42,6 +42,7 @@ fn wait_for_audio(dialogue: &Dialogue, n: usize, bytes: usize) {
 fn c34_a_reset_in_mid_stream_is_followed_by_the_same_request_and_the_same_start() {
     let (relay, mut dialogue) = through_relay("access-token=t0ken speaker-name=Mara");
     dialogue.pipeline.wait_for_state("listening");
+    dialogue.pipeline.wait_for_kind("session");
     dialogue.feed.hush(500).expect("there is room");
     wait_for_audio(&dialogue, 0, 16_000);
     relay.cut();
@@ -207,6 +208,7 @@ fn need_9_a_rejoin_starts_with_the_settings_of_now() {
     wait_for_audio(&dialogue, 0, 40_000);
     // All of the other rate is final.
     dialogue.say_text(&final_result(&[("One", 0, 700), ("two.", 700, 1000)]));
+    dialogue.say_text(&message_response(&[("m1", "One two.")]));
     dialogue.settle();
     relay.cut();
     dialogue.pipeline.wait_for_state("reconnecting");
