@@ -34,7 +34,7 @@ test:
 
 soak:
 	SYMBL_SOAK_MINUTES=$(or $(MINUTES),10) $(CARGO) test --release --locked --no-default-features \
-		--test simulation soak::soak -- --exact --ignored --nocapture
+		--target-dir $(TARGET_DIR)/soak --test simulation soak::soak -- --exact --ignored --nocapture
 
 demo:
 	scripts/install-deps.sh build run $(if $(FILE),,demo)
