@@ -5,7 +5,7 @@
 //! A schedule and not its seed: a seed means something else when the generator
 //! changes. What is drawn in a run is still drawn from `seed`.
 
-use crate::audio::Format::{Flac, Linear8k, Linear16k, Linear48k};
+use crate::audio::Format::{Flac, Linear8k, Linear16k, Linear48k, Opus};
 use crate::run;
 use crate::schedule::Happening::{self, *};
 use crate::schedule::Piece::{self, *};
@@ -271,4 +271,22 @@ fn history_is_placed_by_the_clock_of_its_own_start() {
         (10_000, Flush),
     ];
     keeps(0, settings, &source, &cuts);
+}
+
+#[test]
+fn the_last_packet_of_a_word_is_not_taken_for_rounding() {
+    let settings = Settings {
+        live: true,
+        spool: 2000,
+        ..PLAIN
+    };
+    let source = [
+        Silence(3800),
+        Words(17),
+        Caps(Opus),
+        Words(8),
+        Words(8),
+        Words(11),
+    ];
+    keeps(0, settings, &source, &[(0, Slow(39)), (14_000, Mute)]);
 }
