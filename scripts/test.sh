@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# Formatting, lints and every test of the workspace. The last line is the sum
+# Formatting, lints, a minute of fuzzing and every test of the workspace. The last line is the sum
 # over all test programs, "N passed, N failed".
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,6 +10,8 @@ export SYMBL_REQUIRE_SPEECH=1
 
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --locked -- -D warnings
+
+scripts/fuzz.sh
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -3,10 +3,12 @@
 //! What a server is started with. All limits are fields with defaults, so that
 //! a test can scale them down and a user can raise them.
 
+use crate::fault::Faults;
 use crate::recognizer::Recognizer;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_rustls::rustls;
 
 /// Everything that a [`crate::Server`] needs to know.
 #[derive(Clone)]
@@ -22,10 +24,15 @@ pub struct ServerConfig {
     pub strict: bool,
     /// How much and how long.
     pub limits: Limits,
+    /// Certificate and key, to serve over TLS; without them in the clear.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// What goes wrong on purpose.
+    pub faults: Faults,
 }
 
 impl ServerConfig {
-    /// Any free port of the loopback, no authentication, strict, default limits.
+    /// Any free port of the loopback, no authentication, strict, default
+    /// limits, no TLS and no faults.
     pub fn new(recognizer: Arc<dyn Recognizer>) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -33,6 +40,8 @@ impl ServerConfig {
             auth: Auth::None,
             strict: true,
             limits: Limits::default(),
+            tls: None,
+            faults: Faults::default(),
         }
     }
 }
@@ -92,6 +101,10 @@ pub struct Limits {
     pub shutdown: Duration,
     /// How long a generated token is valid.
     pub token: Duration,
+    /// Messages of each conversation that can be asked for later; the newest are kept.
+    pub kept_messages: usize,
+    /// Conversations that are over whose messages can be asked for; the newest are kept.
+    pub kept_conversations: usize,
 }
 
 impl Default for Limits {
@@ -109,6 +122,8 @@ impl Default for Limits {
             close: Duration::from_secs(5),
             shutdown: Duration::from_secs(5),
             token: Duration::from_secs(86_400),
+            kept_messages: 2000,
+            kept_conversations: 100,
         }
     }
 }

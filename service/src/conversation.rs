@@ -4,6 +4,7 @@
 //! clock, its numbering, its speakers and what was found in what they said.
 
 use crate::analysis::{Analyzer, AnalyzerOptions};
+use crate::history::History;
 use gstsymbl::protocol::{InsightType, Tracker};
 use uuid::Uuid;
 
@@ -18,6 +19,8 @@ pub(crate) struct Conversation {
     sequence: u64,
     speakers: Vec<Speaker>,
     analyses: Vec<Analysis>,
+    /// What was said.
+    pub(crate) history: History,
 }
 
 /// A participant, known by what the client says about them.
@@ -48,7 +51,8 @@ pub(crate) struct Wanted {
 }
 
 impl Conversation {
-    pub(crate) fn new() -> Self {
+    /// A new one that keeps so many messages.
+    pub(crate) fn new(kept_messages: usize) -> Self {
         let id = FIRST_ID + Uuid::new_v4().as_u128() % (9 * FIRST_ID);
         Self {
             id: id.to_string(),
@@ -56,6 +60,7 @@ impl Conversation {
             sequence: 0,
             speakers: Vec::new(),
             analyses: Vec::new(),
+            history: History::new(kept_messages),
         }
     }
 
@@ -131,7 +136,7 @@ mod tests {
     #[test]
     fn ids_are_sixteen_decimal_digits() {
         for _ in 0..1000 {
-            let conversation = Conversation::new();
+            let conversation = Conversation::new(1);
             assert_eq!(conversation.id().len(), 16);
             assert!(conversation.id().bytes().all(|b| b.is_ascii_digit()));
         }
@@ -139,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_speaker_keeps_the_id_and_two_speakers_have_two() {
-        let mut conversation = Conversation::new();
+        let mut conversation = Conversation::new(1);
         let ada = conversation.speaker(Some("ada@example.org"), Some("Ada"));
         let again = conversation.speaker(Some("ada@example.org"), None);
         assert_eq!(ada, again);

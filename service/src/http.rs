@@ -4,6 +4,7 @@
 //! WebSocket. Error bodies are `{"message": …}`, as the API's errors are.
 
 use crate::config::ServerConfig;
+use crate::fault::OnLine;
 use crate::hub::Hub;
 use crate::socket;
 use crate::token::{TokenError, Tokens};
@@ -11,11 +12,11 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, RawQuery, State, WebSocketUpgrade};
 use axum::http::header::{AUTHORIZATION, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, post};
+use axum::routing::{any, get, post};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -41,6 +42,9 @@ const LARGEST_BODY: usize = 64 * 1024;
 /// Messages above this are not even assembled.
 const LARGEST_MESSAGE: usize = 16 * 1024 * 1024;
 
+/// What a request without a good token is told.
+const REFUSED: &str = "Token validation failed for provided token.";
+
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 pub(crate) fn router(shared: Shared) -> Router {
@@ -48,6 +52,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/streaming/{id}", any(streaming))
         .route("/v1/realtime/insights/{id}", any(streaming))
         .route("/oauth2/token:generate", post(generate_token))
+        .route("/v1/conversations/{id}/messages", get(messages))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -63,7 +68,8 @@ async fn not_found() -> Response {
     error(
         StatusCode::NOT_FOUND,
         "Nothing is here. This is symbl-service: open a WebSocket at /v1/streaming/{connectionId}, \
-         or POST to /oauth2/token:generate for a token.",
+         POST to /oauth2/token:generate for a token, \
+         or GET /v1/conversations/{conversationId}/messages.",
     )
 }
 
@@ -88,8 +94,38 @@ async fn generate_token(State(shared): State<Shared>, body: Bytes) -> Response {
     }
 }
 
+/// What was said in a conversation, so far or altogether.
+async fn messages(
+    State(shared): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    if !shared
+        .tokens
+        .admits(offered_tokens(&headers, query.as_deref(), &[]))
+    {
+        return error(StatusCode::UNAUTHORIZED, REFUSED);
+    }
+    let verbose = query
+        .iter()
+        .flat_map(|query| query.split('&'))
+        .any(|pair| pair == "verbose=true");
+    match id
+        .ok()
+        .and_then(|Path(id)| shared.hub.messages(&id, verbose))
+    {
+        Some(messages) => axum::Json(messages).into_response(),
+        None => error(
+            StatusCode::NOT_FOUND,
+            "No conversation with this id is running, or was over not long ago.",
+        ),
+    }
+}
+
 async fn streaming(
     State(shared): State<Shared>,
+    ConnectInfo(OnLine(line)): ConnectInfo<OnLine>,
     id: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -114,6 +150,9 @@ async fn streaming(
             return response;
         }
     };
+    if let Some(response) = line.in_place_of_upgrade().await {
+        return response;
+    }
     let id = match id {
         Ok(Path(id)) if id.len() <= LONGEST_ID => id,
         _ => {
@@ -126,10 +165,7 @@ async fn streaming(
         .tokens
         .admits(offered_tokens(&headers, query.as_deref(), &offered))
     {
-        return error(
-            StatusCode::UNAUTHORIZED,
-            "Token validation failed for provided token.",
-        );
+        return error(StatusCode::UNAUTHORIZED, REFUSED);
     }
     let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
         let mut response = error(
@@ -150,7 +186,8 @@ async fn streaming(
     if let Some(protocol) = chosen {
         upgrade.set_selected_protocol(protocol);
     }
-    upgrade
+    let on_line = Arc::clone(&line);
+    let mut response = upgrade
         .max_message_size(LARGEST_MESSAGE)
         .max_frame_size(LARGEST_MESSAGE)
         .on_upgrade(move |websocket| async move {
@@ -161,9 +198,11 @@ async fn streaming(
                 alive,
                 ..
             } = shared;
-            socket::serve(websocket, id, config, hub, shutdown).await;
+            socket::serve(websocket, id, config, hub, shutdown, line).await;
             drop((place, alive));
-        })
+        });
+    on_line.spoil(&mut response);
+    response
 }
 
 fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {

@@ -7,19 +7,28 @@
 //! was lost and did not come back within `noConnectionTimeout`; the same
 //! connection id then begins a new conversation (Symbl Streaming API reference).
 //!
-//! Locks: the map of rooms first, then the state of a room; never the other way
-//! round, and neither is held across a wait.
+//! Locks: the map of rooms or the rooms that are over first, then the state of a
+//! room; never the other way round, never the first two together, and none is
+//! held across a wait.
 
+use crate::config::Limits;
 use crate::conversation::Conversation;
 use crate::outbox::Outbox;
-use std::collections::HashMap;
+use serde_json::Value;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// All rooms.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Hub {
     rooms: Mutex<HashMap<String, Arc<Room>>>,
+    /// Rooms that are over, the oldest first: what was said there may be asked for.
+    past: Mutex<VecDeque<Arc<Room>>>,
+    /// Messages that each conversation keeps.
+    kept_messages: usize,
+    /// More rooms that are over are not kept.
+    kept_conversations: usize,
 }
 
 /// The sockets of one connection id, and what they talk about.
@@ -74,14 +83,47 @@ pub(crate) enum Leave {
 }
 
 impl Hub {
+    /// Without any room.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            rooms: Mutex::default(),
+            past: Mutex::default(),
+            kept_messages: limits.kept_messages,
+            kept_conversations: limits.kept_conversations,
+        }
+    }
+
+    /// The messages of a conversation that runs or is over not too long.
+    pub(crate) fn messages(&self, conversation_id: &str, verbose: bool) -> Option<Value> {
+        let is_it = |room: &&Arc<Room>| room.state().conversation.id() == conversation_id;
+        let running = self.rooms().values().find(is_it).cloned();
+        let past = || self.past().iter().find(is_it).cloned();
+        let room = running.or_else(past)?;
+        let state = room.state();
+        Some(state.conversation.history.json(conversation_id, verbose))
+    }
+
+    fn past(&self) -> MutexGuard<'_, VecDeque<Arc<Room>>> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what was said in a room that is over, for a while.
+    fn remember(&self, room: Arc<Room>) {
+        let mut past = self.past();
+        past.push_back(room);
+        while past.len() > self.kept_conversations {
+            past.pop_front();
+        }
+    }
+
     fn rooms(&self) -> MutexGuard<'_, HashMap<String, Arc<Room>>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a seat in the room of this connection id.
-    pub(crate) fn join(self: &Arc<Self>, connection_id: &str, outbox: Outbox) -> Seat {
+    /// Takes a seat in the room of this connection id; `anew`: in a new one.
+    pub(crate) fn join(self: &Arc<Self>, connection_id: &str, outbox: Outbox, anew: bool) -> Seat {
         let mut rooms = self.rooms();
-        if let Some(room) = rooms.get(connection_id) {
+        if let Some(room) = rooms.get(connection_id).filter(|_| !anew) {
             let mut state = room.state();
             if state.ends.is_none_or(|ends| Instant::now() < ends) {
                 let member = state.next_member;
@@ -95,14 +137,18 @@ impl Hub {
         let room = Arc::new(Room {
             connection_id: connection_id.to_owned(),
             state: Mutex::new(RoomState {
-                conversation: Conversation::new(),
+                conversation: Conversation::new(self.kept_messages),
                 members: vec![(0, outbox)],
                 next_member: 1,
                 no_connection_timeout: Duration::ZERO,
                 ends: None,
             }),
         });
-        rooms.insert(connection_id.to_owned(), Arc::clone(&room));
+        let replaced = rooms.insert(connection_id.to_owned(), Arc::clone(&room));
+        drop(rooms);
+        if let Some(replaced) = replaced {
+            self.remember(replaced);
+        }
         self.seat(room, 0)
     }
 
@@ -123,6 +169,8 @@ impl Hub {
             .is_some_and(|current| Arc::ptr_eq(current, room));
         if is_over && is_current {
             rooms.remove(&room.connection_id);
+            drop(rooms);
+            self.remember(Arc::clone(room));
             tracing::info!(connection = room.connection_id, "conversation is over");
         }
     }
@@ -174,14 +222,14 @@ mod tests {
     use super::*;
 
     fn join(hub: &Arc<Hub>, connection_id: &str) -> (Seat, String) {
-        let seat = hub.join(connection_id, Outbox::new(8).0);
+        let seat = hub.join(connection_id, Outbox::new(8).0, false);
         let id = seat.room.state().conversation.id().to_owned();
         (seat, id)
     }
 
     #[tokio::test]
     async fn sockets_of_one_connection_id_share_a_conversation() {
-        let hub = Arc::new(Hub::default());
+        let hub = Arc::new(Hub::new(&Limits::default()));
         let (first, a) = join(&hub, "x");
         let (second, b) = join(&hub, "x");
         let (_other, c) = join(&hub, "y");
@@ -195,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_finished_conversation_is_not_continued() {
-        let hub = Arc::new(Hub::default());
+        let hub = Arc::new(Hub::new(&Limits::default()));
         let (seat, a) = join(&hub, "x");
         seat.keep_for(Duration::from_secs(1000));
         seat.leave(Leave::Finished);
@@ -204,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_lost_member_finds_its_conversation_within_the_time_only() {
-        let hub = Arc::new(Hub::default());
+        let hub = Arc::new(Hub::new(&Limits::default()));
         let (seat, a) = join(&hub, "x");
         seat.keep_for(Duration::from_secs(1000));
         seat.leave(Leave::Lost);
@@ -217,11 +265,37 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn rooms_that_nobody_comes_back_to_are_forgotten() {
-        let hub = Arc::new(Hub::default());
+        let hub = Arc::new(Hub::new(&Limits::default()));
         let (seat, _) = join(&hub, "x");
         seat.keep_for(Duration::from_nanos(1));
         seat.leave(Leave::Lost);
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(hub.rooms().is_empty());
+    }
+
+    #[tokio::test]
+    async fn of_conversations_that_are_over_the_newest_are_remembered() {
+        let limits = Limits {
+            kept_conversations: 2,
+            ..Limits::default()
+        };
+        let hub = Arc::new(Hub::new(&limits));
+        let mut ids = Vec::new();
+        for name in ["a", "b", "c"] {
+            let (seat, id) = join(&hub, name);
+            ids.push(id);
+            seat.leave(Leave::Finished);
+        }
+        // One that was replaced before it was noticed that it is over.
+        let (seat, id) = join(&hub, "d");
+        ids.push(id);
+        seat.keep_for(Duration::from_nanos(1));
+        seat.leave(Leave::Lost);
+        ids.push(join(&hub, "d").1);
+        let known: Vec<bool> = ids
+            .iter()
+            .map(|id| hub.messages(id, true).is_some())
+            .collect();
+        assert_eq!(known, [false, false, true, true, true]);
     }
 }

@@ -2,10 +2,11 @@
 
 //! A self-hosted server for the Symbl Streaming API with a real recogniser.
 //!
-//! The way of a chunk: `http` (upgrade, token) → `socket` (frames) → `session`
-//! (what may be said when) → `stream` (a thread: [`audio`], then [`recognizer`])
-//! → `voice` ([`analysis`], then messages) → `outbox` of every socket in the
-//! `hub`'s room → `socket`.
+//! The way of a chunk: [`fault`] (the listening socket) → `http` (upgrade,
+//! token) → `socket` (frames) → `session` (what may be said when) → `stream` (a
+//! thread: [`audio`], then [`recognizer`]) → `voice` ([`analysis`], then
+//! messages) → `outbox` of every socket in the `hub`'s room → `socket`. What was
+//! said stays in the conversation's `history` for who asks later, through `http`.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,6 +24,8 @@ pub mod analysis;
 pub mod audio;
 mod config;
 mod conversation;
+pub mod fault;
+mod history;
 mod http;
 mod hub;
 mod outbox;
@@ -31,8 +34,11 @@ mod server;
 mod session;
 mod socket;
 mod stream;
+mod tls;
 mod token;
 mod voice;
 
 pub use config::{Auth, Limits, ServerConfig};
 pub use server::{BindError, Server};
+pub use tls::{TlsError, tls_config};
+pub use tokio_rustls::rustls;

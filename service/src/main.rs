@@ -12,16 +12,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use symbl_service::fault::{Fault, Faults, HELP};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::scripted::Scripted;
 use symbl_service::recognizer::{Recognizer, RecognizerError};
-use symbl_service::{Auth, BindError, Server, ServerConfig};
+use symbl_service::{Auth, BindError, Server, ServerConfig, TlsError, tls_config};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// Self-hosted server for the Symbl Streaming API.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_long_help = HELP)]
 struct Options {
     /// Address to listen on; port 0 takes any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
@@ -57,6 +58,23 @@ struct Options {
     )]
     app_secret: Option<String>,
 
+    /// Serve over TLS with this certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// Key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// What goes wrong on purpose with the first connection, to test a client;
+    /// again for the second, and so on. Those after that are served well
+    #[arg(long = "fault", value_name = "FAULT")]
+    faults: Vec<Fault>,
+
+    /// Begin with the first --fault again after the last
+    #[arg(long, requires = "faults")]
+    repeat_faults: bool,
+
     /// What to log: error, warn, info, debug, trace, or a filter such as `symbl_service=debug`
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: String,
@@ -88,6 +106,8 @@ enum Failure {
     Recognizer(#[from] RecognizerError),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("{what}: {reason}")]
     System {
         what: &'static str,
@@ -128,12 +148,24 @@ async fn serve(options: Options) -> Result<(), Failure> {
         (None, Some(id), Some(secret)) => Auth::App { id, secret },
         _ => Auth::None,
     };
+    config.faults = match options.repeat_faults {
+        true => Faults::repeating(options.faults),
+        false => Faults::script(options.faults),
+    };
+    if let (Some(certificate), Some(key)) = (&options.tls_cert, &options.tls_key) {
+        config.tls = Some(tls_config(certificate, key)?);
+    }
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     // Before anybody is told that we are there and may send one.
     let mut terminate = signal(SignalKind::terminate()).map_err(system("no signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("no signals"))?;
     let server = Server::bind(config).await?;
     let mut out = std::io::stdout();
-    writeln!(out, "listening on http://{}", server.local_addr())
+    writeln!(out, "listening on {scheme}://{}", server.local_addr())
         .and_then(|()| out.flush())
         .map_err(system("standard output"))?;
     tokio::select! {

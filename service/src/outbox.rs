@@ -7,6 +7,7 @@
 //! waits: a client that does not read its messages must not hold up the others,
 //! so its queue overflows and its socket is closed.
 
+use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::watch;
@@ -16,9 +17,11 @@ use tokio::sync::watch;
 pub(crate) enum Frame {
     /// A text message.
     Text(Arc<str>),
+    /// A binary message; no service sends one but by a fault.
+    Binary(Bytes),
     /// The last frame.
     Close {
-        /// RFC 6455 status code.
+        /// RFC 6455 status code; 1005: none.
         code: u16,
         /// Shown to the client.
         reason: &'static str,
@@ -53,7 +56,8 @@ impl Outbox {
         self.put(Frame::Close { code, reason });
     }
 
-    fn put(&self, frame: Frame) {
+    /// Puts anything in.
+    pub(crate) fn put(&self, frame: Frame) {
         if let Err(TrySendError::Full(_)) = self.frames.try_send(frame) {
             self.overflow.send_replace(true);
         }

@@ -3,14 +3,14 @@
 //! The listening server: binds, accepts, and ends within a bound.
 
 use crate::config::ServerConfig;
+use crate::fault::{Door, OnLine};
 use crate::http::{self, Shared};
 use crate::hub::Hub;
 use crate::token::Tokens;
-use axum::serve::ListenerExt;
+use axum::serve::Listener;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -48,19 +48,14 @@ impl Server {
             address: config.listen,
             reason,
         };
-        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        // Captions are small and late enough.
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "no TCP_NODELAY");
-            }
-        });
+        let door = Door::bind(config.listen, config.tls.clone(), config.faults.clone());
+        let door = door.map_err(failed)?;
+        let address = door.local_addr().map_err(failed)?;
         let (stop, mut stopped) = watch::channel(false);
         let (alive, sockets) = mpsc::channel(1);
         let patience = config.limits.shutdown;
         let router = http::router(Shared {
-            hub: Arc::new(Hub::default()),
+            hub: Arc::new(Hub::new(&config.limits)),
             tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token)),
             places: Arc::new(Semaphore::new(config.limits.connections)),
             config: Arc::new(config),
@@ -72,7 +67,8 @@ impl Server {
                 // An error means that the server itself is gone.
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            let serving = axum::serve(listener, router).with_graceful_shutdown(until);
+            let service = router.into_make_service_with_connect_info::<OnLine>();
+            let serving = axum::serve(door, service).with_graceful_shutdown(until);
             if let Err(error) = serving.await {
                 tracing::error!(%error, "no longer accepting connections");
             }

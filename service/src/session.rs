@@ -367,10 +367,13 @@ impl Session {
         Closing::Gone(leave)
     }
 
-    /// Leaves the room. What a stopped stream still owes it goes on to say.
+    /// Leaves the room. What a stopped stream still owes it goes on to say,
+    /// unless its client comes back and sends that audio again.
     pub(crate) fn leave(self, how: Leave) {
-        if let Phase::Processing(stream) = &self.phase {
-            stream.abandon();
+        match &self.phase {
+            Phase::Processing(stream) => stream.abandon(),
+            Phase::Draining { stream, .. } if how == Leave::Lost => stream.abandon(),
+            _ => {}
         }
         self.seat.leave(how);
     }

@@ -6,6 +6,7 @@
 //! a task of its own, so that a client which reads slowly is still listened to.
 
 use crate::config::{Limits, ServerConfig};
+use crate::fault::{self, Line};
 use crate::hub::{Hub, Leave};
 use crate::outbox::{Frame, Outbox};
 use crate::session::{Closing, Session};
@@ -20,6 +21,9 @@ use tokio::time::{sleep_until, timeout};
 /// Clients close with this when they are done.
 const NORMAL: u16 = 1000;
 
+/// A close frame without a code (RFC 6455, 7.1.5).
+const NO_CODE: u16 = 1005;
+
 /// Serves one socket to its end.
 pub(crate) async fn serve(
     socket: WebSocket,
@@ -27,22 +31,35 @@ pub(crate) async fn serve(
     config: Arc<ServerConfig>,
     hub: Arc<Hub>,
     mut shutdown: watch::Receiver<bool>,
+    line: Arc<Line>,
 ) {
     let limits = config.limits.clone();
     let (sink, mut frames) = socket.split();
     let (outbox, waiting) = Outbox::new(limits.outbound_queue);
-    let mut writer = tokio::spawn(write(sink, waiting, limits.clone()));
-    let seat = hub.join(&connection_id, outbox.clone());
+    let waiting = fault::through(&line, waiting);
+    let mut writer = tokio::spawn(write(
+        sink,
+        waiting,
+        limits.clone(),
+        Arc::clone(&line),
+        outbox.clone(),
+    ));
+    let seat = hub.join(&connection_id, outbox.clone(), line.splits());
     let mut session = Session::new(config, seat, outbox.clone());
     tracing::info!(connection = connection_id, "connected");
     let closing = tokio::select! {
-        closing = run(&mut session, &mut frames, &outbox, &limits) => closing,
+        closing = run(&mut session, &mut frames, &outbox, &limits, &line) => closing,
         () = outbox.overflown() => Closing::Close {
             code: 1008,
             reason: "messages are not read",
             leave: Leave::Lost,
         },
         _ = &mut writer => Closing::Gone(Leave::Lost),
+        code = line.closes() => Closing::Close {
+            code,
+            reason: "",
+            leave: Leave::Lost,
+        },
         _ = shutdown.wait_for(|stop| *stop) => Closing::Close {
             code: 1001,
             reason: "service is shutting down",
@@ -61,7 +78,7 @@ pub(crate) async fn serve(
             outbox.close(code, reason);
             // The client's close frame ends the reading.
             let farewell = async { while let Some(Ok(_)) = frames.next().await {} };
-            let _ = timeout(limits.close, farewell).await;
+            let _ = timeout(limits.close + line.lateness(), farewell).await;
         }
     }
     writer.abort();
@@ -72,6 +89,7 @@ async fn run(
     frames: &mut SplitStream<WebSocket>,
     outbox: &Outbox,
     limits: &Limits,
+    line: &Line,
 ) -> Closing {
     loop {
         let deadline = session.deadline();
@@ -80,6 +98,7 @@ async fn run(
                 Some(Ok(message)) if size(&message) > limits.message => {
                     Some(too_large(outbox, limits))
                 }
+                Some(Ok(message)) if !line.hear(&message, outbox) => None,
                 Some(Ok(Message::Text(text))) => session.text(text.as_str()).await,
                 Some(Ok(Message::Binary(bytes))) => session.binary(bytes).await,
                 // Pings are answered by the WebSocket library.
@@ -125,23 +144,31 @@ fn too_large(outbox: &Outbox, limits: &Limits) -> Closing {
     }
 }
 
-/// Writes until a close frame was written, the socket fails or nobody sends any more.
+/// Writes until a close frame was written or the socket fails.
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     mut waiting: mpsc::Receiver<Frame>,
     limits: Limits,
+    line: Arc<Line>,
+    outbox: Outbox,
 ) {
     while let Some(frame) = waiting.recv().await {
+        let mut said = None;
         let (message, last) = match frame {
-            Frame::Text(text) => (Message::text(&*text), false),
+            Frame::Text(text) => (Message::text(&**said.insert(text)), false),
+            Frame::Binary(bytes) => (Message::Binary(bytes), false),
             Frame::Close { code, reason } => {
                 let reason = reason.into();
-                (Message::Close(Some(CloseFrame { code, reason })), true)
+                let frame = Some(CloseFrame { code, reason }).filter(|_| code != NO_CODE);
+                (Message::Close(frame), true)
             }
         };
         match timeout(limits.write, sink.send(message)).await {
             Ok(Ok(())) if !last => {}
             _ => return,
+        }
+        if let Some(text) = said {
+            line.said(&text, &outbox);
         }
     }
 }

@@ -8,6 +8,7 @@
 
 use crate::analysis::{self, Assignee, InsightFinding, Sentence, TopicFinding, TrackerFinding};
 use crate::conversation::{Speaker, Wanted};
+use crate::history;
 use crate::hub::Room;
 use crate::outbox::Outbox;
 use crate::recognizer::Word;
@@ -189,6 +190,10 @@ impl Voice {
         if said.is_empty() {
             return;
         }
+        for said in &said {
+            let message = self.kept(said, &words, confidence);
+            state.conversation.history.push(message);
+        }
         let sequence = state.conversation.take_sequence();
         state.broadcast(self.message_response(&said, &words, zero, sequence));
         if !insights.is_empty() {
@@ -204,6 +209,23 @@ impl Voice {
                 .collect();
             state.broadcast(reply::tracker_response(&matches, true, sequence));
         }
+    }
+
+    /// A sentence for who asks later.
+    fn kept(&self, said: &Said, words: &[reply::Word<'_>], confidence: f64) -> history::Message {
+        let words = words.get(said.words.clone()).unwrap_or_default();
+        let words = words.iter().map(|word| history::Word {
+            text: word.text.to_owned(),
+            start: word.start,
+            end: word.end,
+        });
+        history::Message::new(
+            self.speaker.clone(),
+            said.text.clone(),
+            words.collect(),
+            confidence,
+            self.clock.zero(),
+        )
     }
 
     fn elapsed(&self) -> u64 {

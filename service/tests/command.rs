@@ -122,6 +122,14 @@ fn what_cannot_be_is_said_on_standard_error() {
         ),
         ("127.0.0.1:0", &["--app-id", "x"], "--app-secret"),
         ("127.0.0.1:0", &["--log", "a=b=c"], "--log"),
+        ("127.0.0.1:0", &["--fault", "resett"], "reset@3s"),
+        ("127.0.0.1:0", &["--repeat-faults"], "--fault"),
+        ("127.0.0.1:0", &["--tls-cert", "x.pem"], "--tls-key"),
+        (
+            "127.0.0.1:0",
+            &["--tls-cert", "x.pem", "--tls-key", "x.pem"],
+            "x.pem: ",
+        ),
     ] {
         let output = command_at(address).args(arguments).output().expect("run");
         assert!(!output.status.success(), "{arguments:?}");
@@ -129,4 +137,27 @@ fn what_cannot_be_is_said_on_standard_error() {
         assert!(err.contains(says), "{err}");
     }
     end(first, "-TERM");
+}
+
+#[test]
+fn faults_of_the_command_line_strike_one_connection_each() {
+    let mut faulty = command();
+    faulty.args([
+        "--fault",
+        "http=503:2s",
+        "--fault",
+        "none",
+        "--fault",
+        "http=404",
+    ]);
+    let mut child = faulty.spawn().expect("started");
+    let address = address(&mut child);
+    for status in ["503", "101", "404", "101"] {
+        let line = get(&address, "");
+        assert!(line.starts_with(&format!("HTTP/1.1 {status}")), "{line}");
+    }
+    let (success, _, _) = end(child, "-TERM");
+    assert!(success);
+    let help = command().arg("--help").output().expect("help").stdout;
+    assert!(String::from_utf8_lossy(&help).contains("half-open"));
 }

@@ -7,8 +7,6 @@ mod common;
 use common::*;
 use serde_json::{Value, json};
 use symbl_service::{Auth, Server};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error;
 
 async fn guarded() -> Server {
@@ -18,20 +16,6 @@ async fn guarded() -> Server {
         secret: "hush".into(),
     };
     Server::bind(config).await.expect("a free port")
-}
-
-/// One plain HTTP/1.1 request; gives the status line with headers, and the body.
-async fn http(server: &Server, request: &str, body: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
-    let text = format!(
-        "{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(text.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
-    (head.to_ascii_lowercase(), body.to_owned())
 }
 
 async fn token(server: &Server) -> Value {

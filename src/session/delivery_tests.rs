@@ -98,6 +98,20 @@ fn a_message_takes_the_places_of_the_words_it_repeats() {
 }
 
 #[test]
+fn a_final_whose_message_was_lost_does_not_take_that_of_a_later_one() {
+    let (mut delivery, generation) = (Delivery::default(), given(1, 0, 9000));
+    for (text, start_ms) in [("Yes.", 0), ("Go on.", 1000), ("Yes.", 2000)] {
+        delivery.heard(&result(text, start_ms), &generation);
+    }
+    let mut said = |id: &str, text: &str| {
+        let said = delivery.said(&message(id, text, "me", 0), &generation);
+        said.and_then(|said| said.span)
+    };
+    assert_eq!(said("b", "Go on."), Some(1000 * MS..1400 * MS));
+    assert_eq!(said("c", "Yes."), Some(2000 * MS..2200 * MS));
+}
+
+#[test]
 fn equal_words_are_two_when_they_were_said_twice() {
     let (mut delivery, generation) = (Delivery::default(), given(1, 0, 9000));
     let first = delivery.heard(&result("Yes.", 0), &generation).unwrap();

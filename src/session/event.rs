@@ -314,10 +314,15 @@ impl Failure {
                 false,
                 "check base-url, streaming-path and connection-id",
             ),
-            402 | 429 => (
+            402 => (
+                Reason::Limit,
+                false,
+                "there is no balance: check the account",
+            ),
+            429 => (
                 Reason::Limit,
                 true,
-                "too many connections or no balance; it is tried again later",
+                "too many connections; it is tried again later",
             ),
             408 | 500..=599 => (Reason::Http, true, "it is tried again later"),
             _ => (

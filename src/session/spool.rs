@@ -32,6 +32,10 @@ pub struct Spool {
     uncertain: VecDeque<Range<Position>>,
 }
 
+/// Of uncertain audio, what is left of a chunk behind its last word, in
+/// nanoseconds: nothing can be said in so little.
+const REMAINDER: u64 = 20_000_000;
+
 /// Stretches of uncertain audio remembered; beyond that the oldest are joined.
 const MAX_UNCERTAIN: usize = 64;
 
@@ -170,7 +174,8 @@ impl Spool {
         while let Some(parts) = self.released_parts() {
             self.chunks.drain(..parts);
         }
-        self.uncertain.drain(..).collect()
+        let uncertain = self.uncertain.drain(..);
+        uncertain.filter(|s| s.end - s.start > REMAINDER).collect()
     }
 
     /// What was sent and not finalised, where there was something to hear in it.
@@ -321,6 +326,16 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_chunk_behind_its_last_word_is_no_loss() {
+        let mut spool = spool_of(10);
+        spool.advance();
+        spool.advance();
+        assert!(spool.make_room(200 * MS));
+        spool.acknowledge(199 * MS, 199 * MS);
+        assert_eq!(spool.rewind(), []);
+    }
+
+    #[test]
     fn silence_that_was_let_go_is_no_loss() {
         let mut spool = Spool::new(100 * MS);
         spool.push(Chunk {
@@ -387,7 +402,9 @@ mod tests {
         let mut spool = spool_with_parts();
         spool.advance();
         spool.make_room(900 * MS); // lets go of the first part
-        assert_eq!(spool.rewind(), [0..100 * MS], "the whole packet is lost");
+        let lost = spool.rewind();
+        assert_eq!(lost.first(), Some(&(0..100 * MS)), "the whole packet");
+        assert_eq!(lost.len(), 1);
         assert_eq!(spool.peek().unwrap().start, 100 * MS);
     }
 

@@ -8,7 +8,7 @@
 use super::errors::Report;
 use super::{OnFatal, State, imp, messages};
 use crate::session::{Event, EventKind, Failure};
-use crate::transport::Host;
+use crate::transport::{Host, Secret};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -64,6 +64,12 @@ impl Host for BusHost {
             }
             _ => element_message(&sink, &event),
         }
+    }
+
+    fn request_token(&self) -> Option<Secret> {
+        let sink = self.sink.upgrade()?;
+        let token: Option<String> = sink.emit_by_name(imp::REQUEST_TOKEN, &[]);
+        token.map(Secret::new)
     }
 }
 

@@ -17,6 +17,7 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,6 +30,9 @@ pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
         Some("Live transcription sink"),
     )
 });
+
+/// Signal that asks the application for a token.
+pub(super) const REQUEST_TOKEN: &str = "request-token";
 
 /// Longest that connecting is shown as in progress before the pipeline plays.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -229,6 +233,24 @@ impl ObjectImpl for SymblSink {
         &PROPERTIES
     }
 
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
+            let signal = glib::subclass::Signal::builder(REQUEST_TOKEN)
+                .return_type::<Option<String>>()
+                .run_last()
+                .action()
+                // The first handler that has a token is the last one asked.
+                .accumulator(|_, _, answer| match answer.get::<Option<&str>>() {
+                    Ok(Some(token)) if !token.trim().is_empty() => {
+                        ControlFlow::Break(answer.clone())
+                    }
+                    _ => ControlFlow::Continue(answer.clone()),
+                });
+            vec![signal.build()]
+        });
+        &SIGNALS
+    }
+
     fn constructed(&self) {
         self.parent_constructed();
         *lock(&self.settings) = Settings::from_environment(|name| std::env::var(name).ok());
@@ -273,7 +295,8 @@ impl ObjectImpl for SymblSink {
             return;
         }
         lock(&self.status).refused.remove(pspec.name());
-        if pspec.name().starts_with("access-token")
+        let credentials = ["access-token", "access-token-file", "app-id", "app-secret"];
+        if credentials.contains(&pspec.name())
             && let Some(connection) = self.connection()
         {
             let token = lock(&self.settings).token();

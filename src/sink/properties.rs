@@ -47,6 +47,12 @@ pub fn set(
                 .filter(|token| !token.is_blank())
         }
         "access-token-file" => s.access_token_file = text(value)?,
+        "app-id" => s.app_id = text(value)?,
+        "app-secret" => {
+            s.app_secret = text(value)?
+                .map(Secret::new)
+                .filter(|secret| !secret.is_blank())
+        }
         "token-in-query" => s.token_in_query = plain(value)?,
         "ca-file" => s.ca_file = text(value)?,
         "tls-verify" => s.tls_verify = plain(value)?,
@@ -85,6 +91,7 @@ pub fn set(
         "stall-timeout" => s.stall_timeout = plain(value)?,
         "stall-action" => s.stall_action = plain(value)?,
         "drain-timeout" => s.drain_timeout = plain(value)?,
+        "history-recovery" => s.history_recovery = plain(value)?,
         "on-fatal" => s.on_fatal = plain(value)?,
         _ => return Err("it cannot be set".into()),
     }
@@ -99,6 +106,7 @@ pub fn get(settings: &Settings, pspec: &glib::ParamSpec) -> glib::Value {
         "base-url" => s.base_url.to_value(),
         "streaming-path" => s.streaming_path.to_value(),
         "access-token-file" => s.access_token_file.to_value(),
+        "app-id" => s.app_id.to_value(),
         "token-in-query" => s.token_in_query.to_value(),
         "ca-file" => s.ca_file.to_value(),
         "tls-verify" => s.tls_verify.to_value(),
@@ -133,6 +141,7 @@ pub fn get(settings: &Settings, pspec: &glib::ParamSpec) -> glib::Value {
         "stall-timeout" => s.stall_timeout.to_value(),
         "stall-action" => s.stall_action.to_value(),
         "drain-timeout" => s.drain_timeout.to_value(),
+        "history-recovery" => s.history_recovery.to_value(),
         "on-fatal" => s.on_fatal.to_value(),
         _ => pspec.default_value().clone(),
     }

@@ -14,7 +14,7 @@
 use super::{InsightTypes, Leaky, OnFatal, StallAction};
 use crate::protocol::{Encoding, StartRequest, StreamFormat, Tracker};
 use crate::session::{Failure, Reason, SessionConfig};
-use crate::transport::{Endpoint, Secret, TokenSource};
+use crate::transport::{AppCredentials, Endpoint, Secret, TokenSource};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -22,6 +22,10 @@ use std::time::Duration;
 pub const ENV_BASE_URL: &str = "SYMBL_BASE_URL";
 /// Environment variable that gives the token its default.
 pub const ENV_ACCESS_TOKEN: &str = "SYMBL_ACCESS_TOKEN";
+/// Environment variable that gives `app-id` its default.
+pub const ENV_APP_ID: &str = "SYMBL_APP_ID";
+/// Environment variable that gives `app-secret` its default.
+pub const ENV_APP_SECRET: &str = "SYMBL_APP_SECRET";
 /// Value of `timezone-offset` that stands for "not set".
 pub const TIMEZONE_UNSET: i32 = i32::MIN;
 /// Largest offset from UTC, east or west, that `timezone-offset` takes, in minutes.
@@ -34,9 +38,15 @@ pub struct Settings {
     pub base_url: String,
     pub streaming_path: String,
     pub access_token: Option<Secret>,
-    /// From the environment, used where neither a token nor a file is set.
+    /// From the environment, used where no property says who we are.
     pub environment_token: Option<Secret>,
     pub access_token_file: Option<String>,
+    pub app_id: Option<String>,
+    /// From the environment, used where `app_id` is not set.
+    pub environment_app_id: Option<String>,
+    pub app_secret: Option<Secret>,
+    /// From the environment, used where `app_secret` is not set.
+    pub environment_app_secret: Option<Secret>,
     pub token_in_query: bool,
     pub ca_file: Option<String>,
     pub tls_verify: bool,
@@ -63,7 +73,7 @@ pub struct Settings {
     pub disconnect_on_stop_request_timeout: u32,
     pub start_request_extra: StartRequestExtra,
     pub interim_results: bool,
-    /// Milliseconds, like all that follow but `catch_up_rate`.
+    /// Milliseconds, like all numbers that follow but `catch_up_rate`.
     pub chunk_duration: u32,
     pub buffer_duration: u32,
     pub leaky: Leaky,
@@ -76,6 +86,7 @@ pub struct Settings {
     pub stall_timeout: u32,
     pub stall_action: StallAction,
     pub drain_timeout: u32,
+    pub history_recovery: bool,
     pub on_fatal: OnFatal,
 }
 
@@ -154,6 +165,10 @@ impl Default for Settings {
             access_token: None,
             environment_token: None,
             access_token_file: None,
+            app_id: None,
+            environment_app_id: None,
+            app_secret: None,
+            environment_app_secret: None,
             token_in_query: false,
             ca_file: None,
             tls_verify: true,
@@ -188,6 +203,7 @@ impl Default for Settings {
             stall_timeout: 30_000,
             stall_action: StallAction::Report,
             drain_timeout: 10_000,
+            history_recovery: false,
             on_fatal: OnFatal::Error,
         }
     }
@@ -202,23 +218,56 @@ impl Settings {
         {
             settings.base_url = url;
         }
-        settings.environment_token = variable(ENV_ACCESS_TOKEN)
-            .map(Secret::new)
-            .filter(|token| !token.is_blank());
+        let secret = |name| {
+            variable(name)
+                .map(Secret::new)
+                .filter(|text| !text.is_blank())
+        };
+        settings.environment_token = secret(ENV_ACCESS_TOKEN);
+        settings.environment_app_id = variable(ENV_APP_ID)
+            .map(|id| id.trim().to_owned())
+            .filter(|id| !id.is_empty());
+        settings.environment_app_secret = secret(ENV_APP_SECRET);
         settings
     }
 
-    /// Where the token comes from: `access-token`, else `access-token-file`, else the environment.
+    /// Where the token comes from: `access-token`, else `access-token-file`, else
+    /// `app-id` with `app-secret`, else the environment in the same order.
     pub fn token(&self) -> TokenSource {
-        match (
-            &self.access_token,
-            &self.access_token_file,
-            &self.environment_token,
-        ) {
-            (Some(token), _, _) => TokenSource::Value(token.clone()),
-            (None, Some(path), _) => TokenSource::File(path.into()),
-            (None, None, Some(token)) => TokenSource::Value(token.clone()),
-            (None, None, None) => TokenSource::None,
+        if let Some(token) = &self.access_token {
+            return TokenSource::Value(token.clone());
+        }
+        if let Some(path) = &self.access_token_file {
+            return TokenSource::File(path.into());
+        }
+        let app = self.app().map(TokenSource::App);
+        // A half from the environment completes what a property says.
+        let is_set = self.app_id.is_some() || self.app_secret.is_some();
+        let token = self.environment_token.clone().map(TokenSource::Value);
+        let (first, second) = if is_set { (app, token) } else { (token, app) };
+        first.or(second).unwrap_or_default()
+    }
+
+    fn app(&self) -> Option<AppCredentials> {
+        let id = self.app_id.as_ref().or(self.environment_app_id.as_ref());
+        let secret = self.app_secret.as_ref();
+        let secret = secret.or(self.environment_app_secret.as_ref());
+        Some(AppCredentials {
+            id: id?.clone(),
+            secret: secret?.clone(),
+        })
+    }
+
+    /// What is wrong with `app-id` and `app-secret`, where they would be used.
+    fn app_problem(&self) -> Option<&'static str> {
+        if self.access_token.is_some() || self.access_token_file.is_some() || self.app().is_some() {
+            None
+        } else if self.app_id.is_some() {
+            Some("app-id is set and app-secret is not; set both, or SYMBL_APP_SECRET")
+        } else if self.app_secret.is_some() {
+            Some("app-secret is set and app-id is not; set both, or SYMBL_APP_ID")
+        } else {
+            None
         }
     }
 
@@ -232,6 +281,7 @@ impl Settings {
             token_in_query: self.token_in_query,
             ca_file: self.ca_file.as_ref().map(Into::into),
             tls_verify: self.tls_verify,
+            request_timeout: Duration::from_millis(self.connect_timeout.into()),
         }
     }
 
@@ -277,10 +327,10 @@ impl Settings {
             pong_timeout: millis(self.pong_timeout),
             reconnect_max_delay: millis(self.reconnect_max_delay),
             reconnect_timeout: millis(self.reconnect_timeout),
-            history_recovery: false,
             stall_timeout: millis(self.stall_timeout),
             stall_action: self.stall_action.into(),
             drain_timeout: millis(self.drain_timeout),
+            history_recovery: self.history_recovery,
             seed,
         }
     }
@@ -308,6 +358,9 @@ impl Settings {
             // A token file may be empty for a moment: the dial tries again.
             Err(failure) if !failure.retryable => return Err(failure),
             Err(_) | Ok(_) => {}
+        }
+        if let Some(problem) = self.app_problem() {
+            return refuse(problem.into());
         }
         if let Some(path) = &self.ca_file
             && let Err(error) = std::fs::File::open(path)

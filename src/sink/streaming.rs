@@ -7,12 +7,24 @@ use super::imp::{CAT, SymblSink, lock};
 use super::{OnFatal, errors};
 use crate::protocol::Encoding;
 use crate::session::packet::is_opus_header;
-use crate::session::{Audio, Instants};
+use crate::session::{Audio, AudioFormat, Instants};
 use crate::transport::{Connection, Waited};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The same audio, which says of itself that it lasts as long as its samples.
+/// GStreamer clips by what a buffer says, and beyond the end of one that says
+/// more than it holds.
+fn with_true_duration(buffer: &gst::Buffer, format: &AudioFormat) -> gst::Buffer {
+    let mut buffer = buffer.clone();
+    let duration = gst::ClockTime::from_nseconds(format.duration_of(buffer.size()));
+    if buffer.duration() != Some(duration) {
+        buffer.make_mut().set_duration(duration);
+    }
+    buffer
+}
 
 impl SymblSink {
     /// Whether upstream is live, as far as it says.
@@ -155,13 +167,18 @@ impl SymblSink {
             }
             None => buffer.clone(),
             Some(width) => {
-                let segment = self.obj().segment();
                 let rate = format.wire.sample_rate();
-                let clipped =
-                    gst_audio::audio_buffer_clip(buffer.clone(), &segment, rate, width as u32);
-                match clipped {
-                    Some(buffer) => buffer,
-                    None => return Ok(()),
+                let buffer = with_true_duration(buffer, &format);
+                let segment = self.obj().segment();
+                // Somebody who flushed and sent no segment after it gets no clipping.
+                if segment.format() != gst::Format::Time {
+                    buffer
+                } else if let Some(buffer) =
+                    gst_audio::audio_buffer_clip(buffer, &segment, rate, width as u32)
+                {
+                    buffer
+                } else {
+                    return Ok(());
                 }
             }
         };

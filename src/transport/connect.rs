@@ -20,7 +20,7 @@
 mod dial;
 mod refusal;
 
-pub(super) use refusal::redacted;
+pub(super) use refusal::{Answer, redacted};
 #[cfg(test)]
 mod tests;
 
@@ -54,6 +54,9 @@ use url::{Host, Position, Url};
 /// The largest message that is taken from a service, in bytes. A larger one is
 /// an error of the socket. Results are a few kilobytes.
 pub const MAX_MESSAGE: usize = 8 << 20;
+
+/// What we call ourselves.
+pub(super) const AGENT: &str = concat!("gst-plugin-symbl/", env!("CARGO_PKG_VERSION"));
 
 /// A connected socket, ready for messages.
 pub type Socket = WebSocketStream<Box<dyn Stream>>;
@@ -91,32 +94,34 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Socket, Failure> {
     let key = generate_key();
     let header_token = token.as_ref().filter(|_| !endpoint.token_in_query);
     let request = request(&url, &key, header_token)?;
-    let tls = if url.scheme() == "wss" {
-        Some(connector(endpoint, &place).await?)
-    } else {
-        None
-    };
-    let tcp = dial::dial(&place).await?;
-    let stream: Box<dyn Stream> = match tls {
-        Some((connector, name)) => Box::new(
-            connector
-                .connect(name, tcp)
-                .await
-                .map_err(|error| tls::failure(&place.to_string(), &error))?,
-        ),
-        None => Box::new(tcp),
-    };
+    let stream = reach(endpoint, &place, url.scheme() == "wss").await?;
     upgrade(stream, request, &key, &place, token.as_ref()).await
 }
 
+/// A connection to `place`, by TLS where it is `secure`.
+pub(super) async fn reach(
+    endpoint: &Endpoint,
+    place: &Place,
+    secure: bool,
+) -> Result<Box<dyn Stream>, Failure> {
+    if !secure {
+        return Ok(Box::new(dial::dial(place).await?));
+    }
+    let (connector, name) = connector(endpoint, place).await?;
+    let tcp = dial::dial(place).await?;
+    let stream = connector.connect(name, tcp).await;
+    let stream = stream.map_err(|error| tls::failure(&place.to_string(), &error))?;
+    Ok(Box::new(stream))
+}
+
 /// Host and port to dial, for texts and for the system.
-struct Place {
+pub(super) struct Place {
     host: Host<String>,
     port: u16,
 }
 
 impl Place {
-    fn of(url: &Url) -> Result<Self, Failure> {
+    pub(super) fn of(url: &Url) -> Result<Self, Failure> {
         match (url.host(), url.port_or_known_default()) {
             (Some(host), Some(port)) => Ok(Self {
                 host: host.to_owned(),
@@ -151,7 +156,7 @@ pub(super) async fn read_token(source: &TokenSource) -> Result<Option<Secret>, F
             let source = source.clone();
             aside(move || source.read()).await
         }
-        TokenSource::None | TokenSource::Value(_) => source.read(),
+        TokenSource::None | TokenSource::Value(_) | TokenSource::App(_) => source.read(),
     }
 }
 
@@ -175,7 +180,7 @@ async fn connector(
 }
 
 /// Runs what reads files where it holds up no other session.
-async fn aside<T: Send + 'static>(
+pub(super) async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     tokio::task::spawn_blocking(work)
@@ -238,14 +243,13 @@ async fn upgrade(
 
 fn request(url: &Url, key: &str, token: Option<&Secret>) -> Result<Request<Empty<Bytes>>, Failure> {
     let host = &url[Position::BeforeHost..Position::AfterPort];
-    let agent = concat!("gst-plugin-symbl/", env!("CARGO_PKG_VERSION"));
     let mut request = Request::get(&url[Position::BeforePath..Position::AfterQuery])
         .header(HOST, host)
         .header(CONNECTION, "Upgrade")
         .header(UPGRADE, "websocket")
         .header(SEC_WEBSOCKET_VERSION, "13")
         .header(SEC_WEBSOCKET_KEY, key)
-        .header(USER_AGENT, agent);
+        .header(USER_AGENT, AGENT);
     if let Some(token) = token {
         let mut value = HeaderValue::try_from(token.expose()).map_err(|_| {
             Failure::fatal(

@@ -12,6 +12,7 @@
 use super::driver;
 use super::endpoint::{Endpoint, TokenSource};
 use super::runtime;
+use super::secret::Secret;
 use crate::session::{Audio, AudioFormat, Event, Failure, Instants, Session, State, Stats, Time};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, mpsc};
@@ -20,11 +21,18 @@ use tokio::sync::Notify;
 
 /// Longest that [`Connection::close`] waits for the task to end.
 const CLOSE_BOUND: Duration = Duration::from_millis(300);
+
 /// Whoever is told what happens. Called from the task, in order, with no lock
 /// held; it may block without harm to other sinks.
 pub trait Host: Send + Sync + 'static {
     /// Something happened.
     fn event(&self, event: Event);
+
+    /// The token to show, if the application wants to say it itself. Called at
+    /// each dial, on a thread where it may take its time.
+    fn request_token(&self) -> Option<Secret> {
+        None
+    }
 }
 
 /// How a wait ended.
@@ -55,9 +63,28 @@ pub(super) struct Shared {
     pub(super) closing: AtomicBool,
     pub(super) epoch: Instant,
     endpoint: Mutex<Endpoint>,
+    /// Held while the application is being asked for a token.
+    pub(super) asking: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Shared {
+    pub(super) fn new(session: Session, endpoint: Endpoint) -> Self {
+        Self {
+            locked: Mutex::new(Locked {
+                session,
+                telling: false,
+                waiting: false,
+                interruptions: 0,
+            }),
+            changed: Condvar::new(),
+            wake: Notify::new(),
+            closing: AtomicBool::new(false),
+            epoch: Instant::now(),
+            endpoint: Mutex::new(endpoint),
+            asking: Arc::default(),
+        }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Locked> {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,19 +120,7 @@ impl Connection {
         host: Weak<dyn Host>,
     ) -> Result<Self, Failure> {
         let runtime = runtime::runtime()?;
-        let shared = Arc::new(Shared {
-            locked: Mutex::new(Locked {
-                session,
-                telling: false,
-                waiting: false,
-                interruptions: 0,
-            }),
-            changed: Condvar::new(),
-            wake: Notify::new(),
-            closing: AtomicBool::new(false),
-            epoch: Instant::now(),
-            endpoint: Mutex::new(endpoint),
-        });
+        let shared = Arc::new(Shared::new(session, endpoint));
         shared.lock().session.start(Time::ZERO);
         let (end, ended) = mpsc::sync_channel(1);
         let task = runtime.spawn({

@@ -6,8 +6,10 @@
 //! and does them, gives what the socket brings back to it, and sleeps until
 //! the session's next deadline.
 
+use super::api;
 use super::connect::{self, Socket};
 use super::connection::{Host, Shared};
+use super::credentials::Credentials;
 use super::endpoint::{Endpoint, TokenSource};
 use super::link::{Link, Step};
 use super::secret::Secret;
@@ -19,23 +21,25 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 /// Longest that the last frames may take to leave when the sink is stopped.
 const FAREWELL_BOUND: Duration = Duration::from_millis(150);
+/// How many sinks tell at the same time. Each takes its thread out of the
+/// runtime, which makes another one: hundreds of sinks that lose their service
+/// at once are not to have hundreds of threads.
+static TURNS: Semaphore = Semaphore::const_new(4);
+/// Longest that a sink waits for its turn.
+const TURN_BOUND: Duration = Duration::from_millis(50);
 /// Longest that the service may take to answer a close frame.
 const CLOSE_HANDSHAKE_BOUND: Duration = Duration::from_secs(2);
 
 /// Drives the session of `shared` until it is closed.
 pub(super) async fn drive(shared: Arc<Shared>, host: Weak<dyn Host>) {
-    let driver = Driver {
-        shared: Arc::clone(&shared),
-        host: host.clone(),
-        dial: None,
-        link: None,
-    };
+    let driver = Driver::new(Arc::clone(&shared), host.clone());
     if AssertUnwindSafe(driver.run()).catch_unwind().await.is_err() {
         tell_panic(&shared, &host);
     }
@@ -69,14 +73,35 @@ fn tell_panic(shared: &Shared, host: &Weak<dyn Host>) {
 type Dialed = Result<(Socket, Option<Secret>), Failure>;
 type Dial = Pin<Box<dyn Future<Output = Dialed> + Send>>;
 
+/// The messages of a conversation, as JSON text.
+type Fetched = Result<String, Failure>;
+type Fetch = Pin<Box<dyn Future<Output = Fetched> + Send>>;
+
 struct Driver {
     shared: Arc<Shared>,
     host: Weak<dyn Host>,
+    credentials: Credentials,
+    /// What the last socket was opened with.
+    token: Option<Secret>,
     dial: Option<Dial>,
     link: Option<Link>,
+    /// Beside the link, and never in its way.
+    history: Option<Fetch>,
 }
 
 impl Driver {
+    fn new(shared: Arc<Shared>, host: Weak<dyn Host>) -> Self {
+        Self {
+            credentials: Credentials::new(Arc::clone(&shared), host.clone()),
+            shared,
+            host,
+            token: None,
+            dial: None,
+            link: None,
+            history: None,
+        }
+    }
+
     async fn run(mut self) {
         loop {
             if self.shared.closing.load(Ordering::Acquire) {
@@ -103,6 +128,7 @@ impl Driver {
                     self.shared.lock().session.handle_timeout(now);
                 }
                 dialed = wait_for(&mut self.dial) => self.dialed(dialed),
+                fetched = wait_for(&mut self.history) => self.fetched(fetched),
                 step = Link::step(&mut self.link) => self.stepped(step),
             }
         }
@@ -123,8 +149,7 @@ impl Driver {
                 None => return,
                 Some(Output::Dial) => {
                     self.link = None;
-                    let endpoint = self.shared.endpoint();
-                    self.dial = Some(Box::pin(dial(endpoint)));
+                    self.dial = Some(Box::pin(dial(self.credentials.clone())));
                 }
                 Some(Output::Abort) => {
                     self.dial = None;
@@ -136,15 +161,20 @@ impl Driver {
                 Some(Output::Binary(data)) => self.send(Message::Binary(data)),
                 Some(Output::Ping) => self.send(Message::Ping(tungstenite::Bytes::new())),
                 Some(Output::Close { code, reason }) => self.close_link(code, reason).await,
-                Some(Output::FetchHistory { .. }) => {}
-                Some(Output::Event(event)) => self.tell(*event),
+                Some(Output::FetchHistory { conversation_id }) => {
+                    self.fetch_history(conversation_id);
+                }
+                Some(Output::Event(event)) => self.tell(*event).await,
             }
             // A socket that takes everything at once must not starve the others.
             tokio::task::coop::consume_budget().await;
         }
     }
 
-    fn tell(&self, event: Event) {
+    async fn tell(&mut self, event: Event) {
+        // Who does not get one goes on all the same: an application that takes
+        // its time over an event is not to hold up the other sinks.
+        let _turn = tokio::time::timeout(TURN_BOUND, TURNS.acquire()).await;
         if let Some(host) = self.host.upgrade()
             && !self.shared.closing.load(Ordering::Acquire)
         {
@@ -167,6 +197,7 @@ impl Driver {
         let now = self.shared.now();
         match dialed {
             Ok((socket, token)) => {
+                self.token = token.clone();
                 self.link = Some(Link::new(socket, token));
                 self.shared.lock().session.handle(now, Input::Connected);
             }
@@ -176,6 +207,24 @@ impl Driver {
                 .session
                 .handle(now, Input::DialFailed(failure)),
         }
+    }
+
+    /// In place of the fetch that there may still be.
+    fn fetch_history(&mut self, conversation_id: Arc<str>) {
+        let (credentials, token) = (self.credentials.clone(), self.token.clone());
+        let timeout = self.shared.endpoint().request_timeout;
+        let fetch = fetch(credentials, token, conversation_id, timeout);
+        self.history = Some(Box::pin(fetch));
+    }
+
+    fn fetched(&mut self, fetched: Fetched) {
+        self.history = None;
+        let now = self.shared.now();
+        let input = match &fetched {
+            Ok(body) => Input::History(body),
+            Err(failure) => Input::HistoryFailed(failure.clone()),
+        };
+        self.shared.lock().session.handle(now, input);
     }
 
     fn stepped(&mut self, step: Step) {
@@ -237,6 +286,7 @@ impl Driver {
 
     /// The sink is being stopped: last frames, as far as they leave at once.
     async fn farewell(mut self) {
+        self.history = None;
         self.shared.lock().session.close();
         let _ = tokio::time::timeout(FAREWELL_BOUND, async {
             if let Some(link) = &mut self.link
@@ -264,20 +314,42 @@ impl Driver {
     }
 }
 
-async fn dial(endpoint: Endpoint) -> Dialed {
-    let token = connect::read_token(&endpoint.token).await?;
-    let source = token.clone().map_or(TokenSource::None, TokenSource::Value);
-    let endpoint = Endpoint {
-        token: source,
-        ..endpoint
+async fn dial(credentials: Credentials) -> Dialed {
+    let token = credentials.token().await?;
+    let open = |endpoint: Endpoint, token: Option<Secret>| async move {
+        let token = token.map_or(TokenSource::None, TokenSource::Value);
+        connect::connect(&Endpoint { token, ..endpoint }).await
     };
-    Ok((connect::connect(&endpoint).await?, token))
+    credentials.show(token, open).await
 }
 
-/// The dial in progress, or for ever.
-async fn wait_for(dial: &mut Option<Dial>) -> Dialed {
-    match dial {
-        Some(dial) => dial.await,
+/// Gets the messages of a conversation with the `token` that opened the socket.
+async fn fetch(
+    credentials: Credentials,
+    token: Option<Secret>,
+    conversation_id: Arc<str>,
+    timeout: Duration,
+) -> Fetched {
+    let id = &conversation_id;
+    let get = |endpoint: Endpoint, token: Option<Secret>| async move {
+        api::messages(&endpoint, id, token.as_ref()).await
+    };
+    match tokio::time::timeout(timeout, credentials.show(token, get)).await {
+        Ok(fetched) => fetched.map(|(body, _)| body),
+        Err(_) => Err(Failure::retryable(
+            Reason::ConnectTimeout,
+            format!(
+                "the messages of the conversation did not come within {} ms (connect-timeout)",
+                timeout.as_millis()
+            ),
+        )),
+    }
+}
+
+/// What is in progress, or for ever.
+async fn wait_for<T>(task: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
+    match task {
+        Some(task) => task.await,
         None => std::future::pending().await,
     }
 }
@@ -287,6 +359,7 @@ mod tests {
     use super::*;
     use crate::protocol::{Encoding, StartRequest, StreamFormat};
     use crate::session::{Session, SessionConfig};
+    use crate::transport::peer::{Peer, Script};
     use crate::transport::{Connection, Waited};
     use std::sync::Mutex;
 
@@ -302,22 +375,86 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_panic_in_the_task_is_told_and_nobody_waits_for_it() {
+    impl Host for () {
+        fn event(&self, _: Event) {}
+    }
+
+    fn nobody() -> Weak<dyn Host> {
+        Weak::<()>::new()
+    }
+
+    fn session() -> Session {
         let format = StreamFormat::new(Encoding::Linear16, 16_000).unwrap();
-        let session = Session::new(SessionConfig::new(StartRequest::new(format)));
-        let endpoint = Endpoint {
-            base_url: "http://127.0.0.1:1".into(),
+        Session::new(SessionConfig::new(StartRequest::new(format)))
+    }
+
+    fn endpoint(base_url: String) -> Endpoint {
+        Endpoint {
+            base_url,
             streaming_path: "/".into(),
             connection_id: "id".into(),
             token: TokenSource::None,
             token_in_query: false,
             ca_file: None,
             tls_verify: true,
+            request_timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// Lets what is in progress go on until `reached`.
+    async fn until(driver: &mut Driver, reached: impl Fn() -> bool) {
+        let look = async {
+            while !reached() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         };
+        let look = tokio::time::timeout(Duration::from_secs(20), look);
+        tokio::select! {
+            _ = wait_for(&mut driver.history) => panic!("an answer"),
+            in_time = look => in_time.expect("in time"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_fetch_counts_and_a_stop_ends_it() {
+        let peer = Peer::start(Script::black_hole());
+        let shared = Arc::new(Shared::new(session(), endpoint(peer.base_url())));
+        let mut driver = Driver::new(shared, nobody());
+        driver.fetch_history("1".into());
+        until(&mut driver, || peer.records().len() == 1).await;
+        driver.fetch_history("2".into());
+        until(&mut driver, || peer.records().len() == 2).await;
+        until(&mut driver, || peer.records()[0].ended).await;
+        assert!(!peer.records()[1].ended);
+        driver.farewell().await;
+        assert!(peer.wait_for(|records| records[1].ended, Duration::from_secs(20)));
+    }
+
+    #[tokio::test]
+    async fn a_fetch_takes_no_longer_than_it_may() {
+        let peer = Peer::start(Script::black_hole());
+        let endpoint = Endpoint {
+            request_timeout: Duration::from_millis(50),
+            ..endpoint(peer.base_url())
+        };
+        let shared = Arc::new(Shared::new(session(), endpoint));
+        let mut driver = Driver::new(shared, nobody());
+        driver.fetch_history("1".into());
+        let failure = wait_for(&mut driver.history).await.unwrap_err();
+        assert_eq!(failure.reason, Reason::ConnectTimeout);
+        assert!(
+            failure.retryable && failure.message.contains("50 ms"),
+            "{failure:?}"
+        );
+        assert!(peer.wait_for(|records| records[0].ended, Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn a_panic_in_the_task_is_told_and_nobody_waits_for_it() {
         let host = Arc::new(Clumsy::default());
         let weak: Weak<dyn Host> = Arc::downgrade(&(Arc::clone(&host) as Arc<dyn Host>));
-        let connection = Connection::open(session, endpoint, weak).unwrap();
+        let endpoint = endpoint("http://127.0.0.1:1".into());
+        let connection = Connection::open(session(), endpoint, weak).unwrap();
         let waited = connection.wait_until_settled(connection.interruptions());
         assert_eq!(waited, Waited::Done);
         assert!(connection.has_failed());

@@ -5,17 +5,22 @@
 //! Decides nothing: what to send, when to dial and what to tell is the
 //! [`session`](crate::session)'s. Knows tokio and the network, never GStreamer.
 
+mod api;
 pub mod connect;
 mod connection;
+mod credentials;
 mod driver;
 pub mod endpoint;
 mod link;
+#[cfg(test)]
+#[path = "../../tests/common/peer.rs"]
+mod peer;
 mod runtime;
 pub mod secret;
 mod tls;
 
 pub use connection::{Connection, Host, Waited};
-pub use endpoint::{Endpoint, TokenSource};
+pub use endpoint::{AppCredentials, Endpoint, TokenSource};
 pub use secret::Secret;
 
 /// Runs `f` after `delay`, on the runtime. It must not block.

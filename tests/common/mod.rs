@@ -7,11 +7,14 @@
 
 #![allow(dead_code)] // each test binary uses its part
 
+pub mod cutter;
 pub mod dialogue;
 pub mod feed;
+pub mod gate;
 pub mod peer;
 pub mod pipeline;
 pub mod plugin;
 pub mod relay;
+pub mod script;
 pub mod service;
 pub mod tap;

@@ -253,8 +253,13 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(
         }
     }
     let mut ignored = [0; 4096];
-    while stream.read(&mut ignored).await? > 0 {}
-    Ok(())
+    loop {
+        let bytes = stream.read(&mut ignored).await?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        tell(&|record| record.ignored += bytes);
+    }
 }
 
 fn upgrade(key: &str) -> Vec<u8> {
@@ -304,7 +309,9 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             }
         }
         if started && talk.deaf_after_start {
-            std::future::pending::<()>().await;
+            while let Some(said) = says.recv().await {
+                let _ = socket.send(said).await;
+            }
         }
     }
 }

@@ -48,6 +48,8 @@ pub struct Relay {
     shared: Arc<Shared>,
     /// Counts up at each [`Relay::cut`].
     cut: watch::Sender<u64>,
+    /// Counts up at each [`Relay::hold`].
+    hold: watch::Sender<u64>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -71,12 +73,13 @@ impl Relay {
         let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Shared::default());
         let (cut, cutter) = watch::channel(0);
+        let (hold, holder) = watch::channel(0);
         let (stop, stopped) = oneshot::channel();
         let count = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = accept(&listener, target, cuts, &cutter, &count) => {}
+                    () = accept(&listener, target, cuts, (&cutter, &holder), &count) => {}
                     _ = stopped => {}
                 }
             });
@@ -85,6 +88,7 @@ impl Relay {
             address,
             shared,
             cut,
+            hold,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -115,6 +119,12 @@ impl Relay {
         assert!(!timeout.timed_out(), "the relay does not cut");
     }
 
+    /// From now on nothing goes through the connections that there are, in
+    /// neither direction, and both their ends stay open.
+    pub fn hold(&self) {
+        self.hold.send_modify(|times| *times += 1);
+    }
+
     /// How many connections came.
     pub fn connections(&self) -> usize {
         self.shared.lock().connections
@@ -140,7 +150,7 @@ async fn accept(
     listener: &TcpListener,
     target: SocketAddr,
     cuts: Vec<u64>,
-    cutter: &watch::Receiver<u64>,
+    (cutter, holder): (&watch::Receiver<u64>, &watch::Receiver<u64>),
     shared: &Arc<Shared>,
 ) {
     let mut cuts = cuts.into_iter();
@@ -148,11 +158,13 @@ async fn accept(
         let limit = cuts.next().unwrap_or(u64::MAX);
         let mut cutter = cutter.clone();
         cutter.mark_unchanged();
+        let mut holder = holder.clone();
+        holder.mark_unchanged();
         shared.change(|count| count.connections += 1);
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
             // A side that went away by itself is no cut.
-            if let Ok(true) = relay(client, target, limit, cutter).await {
+            if let Ok(true) = relay(client, target, limit, cutter, holder).await {
                 shared.change(|count| count.cuts += 1);
             }
         });
@@ -165,6 +177,7 @@ async fn relay(
     target: SocketAddr,
     limit: u64,
     mut cutter: watch::Receiver<u64>,
+    mut holder: watch::Receiver<u64>,
 ) -> Result<bool> {
     let mut server = TcpStream::connect(target).await?;
     client.set_nodelay(true)?;
@@ -204,6 +217,7 @@ async fn relay(
         tokio::select! {
             cut = both => cut?,
             _ = cutter.changed() => true,
+            Ok(()) = holder.changed() => std::future::pending().await,
         }
     };
     if cut {

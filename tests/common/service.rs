@@ -4,6 +4,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use symbl_service::fault::{Fault, Faults};
 use symbl_service::recognizer::scripted::Scripted;
 use symbl_service::{Server, ServerConfig};
 use tokio::runtime::Runtime;
@@ -13,12 +15,19 @@ pub struct Service {
     runtime: Runtime,
     server: Option<Server>,
     address: SocketAddr,
+    scheme: &'static str,
+    faults: Faults,
 }
 
 impl Service {
     /// On a free port, with the scripted recogniser and nobody kept out.
     pub fn start() -> Self {
         Self::with(|_| {})
+    }
+
+    /// The same, with a fault for each connection to come, separated by spaces.
+    pub fn faulty(script: &str) -> Self {
+        Self::with(|config| config.misbehave(script))
     }
 
     /// The same, with a change to the configuration.
@@ -31,18 +40,31 @@ impl Service {
         let mut config = ServerConfig::new(Arc::new(Scripted));
         config.listen = "127.0.0.1:0".parse().expect("an address");
         change(&mut config);
+        let scheme = if config.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let faults = config.faults.clone();
         let server = runtime.block_on(Server::bind(config)).expect("a free port");
         let address = server.local_addr();
         Self {
             runtime,
             server: Some(server),
             address,
+            scheme,
+            faults,
         }
     }
 
     /// For `base-url`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
+    }
+
+    /// Those of this service.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     /// Closes all sockets and stops listening.
@@ -56,5 +78,21 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// A service that does wrong.
+pub trait Misbehave {
+    /// A fault for each connection to come, separated by spaces.
+    fn misbehave(&mut self, script: &str);
+}
+
+impl Misbehave for ServerConfig {
+    fn misbehave(&mut self, script: &str) {
+        let faults = script.split_whitespace().map(str::parse::<Fault>);
+        let faults = faults.collect::<Result<Vec<_>, _>>();
+        self.faults = Faults::script(faults.unwrap_or_else(|error| panic!("{error}")));
+        // A socket that is stuck on purpose does not say goodbye.
+        self.limits.shutdown = Duration::from_millis(50);
     }
 }

@@ -34,7 +34,7 @@ pub fn spelling(word: u16, distinct: bool) -> String {
     if distinct {
         return format!("w{word}");
     }
-    let base = if word % 3 == 0 { "no" } else { "yes" };
+    let base = if word.is_multiple_of(3) { "no" } else { "yes" };
     let mut text = base.to_owned();
     for bit in 0..8 {
         text.push(if word >> bit & 1 == 1 { '!' } else { '.' });

@@ -74,7 +74,10 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
     found
 }
 
-fn settings(add: &mut dyn FnMut(&dyn Fn(&mut Schedule))) {
+/// Makes a schedule simpler.
+type Change<'a> = &'a dyn Fn(&mut Schedule);
+
+fn settings(add: &mut dyn FnMut(Change)) {
     let plain: [fn(&mut Settings); 16] = [
         |s| s.format = Format::Linear16k,
         |s| s.latency = 1,

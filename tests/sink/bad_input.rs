@@ -188,7 +188,7 @@ fn a_wrong_token_is_an_error_of_its_own_kind_and_is_not_tried_again() {
 }
 
 #[test]
-fn a_refused_dial_is_not_repeated() {
+fn need_14_a_refused_dial_is_not_repeated() {
     let refusing = Peer::start(Script::http(403, &[], ""));
     let (mut pipeline, _feed) = playing(&refusing, "reconnect-max-delay=1 on-fatal=warning");
     pipeline.wait_for_state("failed");
@@ -216,7 +216,7 @@ fn with_a_warning_in_place_of_the_error_the_pipeline_goes_on() {
 }
 
 #[test]
-fn a_new_token_revives_a_sink_that_was_refused() {
+fn need_14_a_new_token_revives_a_sink_that_was_refused() {
     let service = guarded();
     let (mut pipeline, feed) =
         Feed::pipeline(&format!("base-url={} on-fatal=warning", service.url()));
@@ -301,7 +301,7 @@ fn said(pipeline: &Pipeline) -> Vec<String> {
 }
 
 #[test]
-fn frames_that_mean_nothing_are_warned_of_once_and_what_is_around_them_counts() {
+fn need_20_frames_that_mean_nothing_are_warned_of_once_and_what_is_around_them_counts() {
     let mut script = vec![result(1)];
     for nonsense in [
         "",

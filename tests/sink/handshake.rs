@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The request that opens a connection: C1, C2.
+//! The request that opens a connection, and answers that are none: C1, C2, C7.
 
 use crate::common::dialogue::Dialogue;
+use crate::common::feed::{CAPS, Feed};
 use crate::common::peer::{Peer, RequestHead, Script};
+use crate::common::pipeline::BOUND;
 use crate::common::plugin;
 use gst::prelude::*;
 
@@ -100,5 +102,29 @@ fn c2_the_token_is_in_no_line_of_the_log() {
                 assert_eq!(line, None);
             }
         }
+    }
+}
+
+#[test]
+fn c7_after_an_answer_that_is_no_upgrade_nothing_is_sent() {
+    let no_accept = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+        Upgrade: websocket\r\n\r\n";
+    for script in [
+        Script::http(302, &[("Location", "https://elsewhere.example/")], ""),
+        Script::answer(no_accept),
+        Script::wrong_accept(),
+    ] {
+        let peer = Peer::start(script);
+        let url = peer.base_url();
+        let (mut pipeline, feed) = Feed::pipeline(&format!("base-url={url} on-fatal=warning"));
+        pipeline.play();
+        assert!(feed.begin(CAPS));
+        feed.hush(500).expect("there is room");
+        pipeline.wait_for_state("failed");
+        assert!(peer.wait_for(|records| records[0].ended, BOUND));
+        let records = peer.records();
+        assert_eq!(records.len(), 1);
+        assert_eq!(records[0].ignored, 0);
+        assert_eq!(records[0].frames, []);
     }
 }

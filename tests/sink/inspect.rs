@@ -80,11 +80,13 @@ fn the_element_is_printed_as_in_the_contract() {
 }
 
 /// The contract's table: name, type and default as printed, unit and range.
-const CONTRACT: [(&str, &str, &str); 48] = [
+const CONTRACT: [(&str, &str, &str); 51] = [
     ("base-url", "String", "\"http://127.0.0.1:8787\""),
     ("streaming-path", "String", "\"/v1/streaming\""),
     ("access-token", "String", "null"),
     ("access-token-file", "String", "null"),
+    ("app-id", "String", "null"),
+    ("app-secret", "String", "null"),
     ("token-in-query", "Boolean", "false"),
     ("ca-file", "String", "null"),
     ("tls-verify", "Boolean", "true"),
@@ -124,6 +126,7 @@ const CONTRACT: [(&str, &str, &str); 48] = [
     ("stall-timeout", "Unsigned Integer", "30000"),
     ("stall-action", "Enum", "\"report\""),
     ("drain-timeout", "Unsigned Integer", "10000"),
+    ("history-recovery", "Boolean", "false"),
     ("on-fatal", "Enum", "\"error\""),
     ("state", "Enum", "\"idle\""),
     ("stats", "Boxed", ""),
@@ -143,6 +146,7 @@ fn properties(printed: &str) -> BTreeMap<String, String> {
         .split_once("Element Properties:")
         .expect("properties")
         .1;
+    let all = all.split("Element Actions:").next().expect("a beginning");
     for line in all.lines().filter(|line| !line.trim().is_empty()) {
         let indent = line.len() - line.trim_start().len();
         if indent <= 2 {
@@ -215,6 +219,10 @@ fn every_default_printed_is_the_one_of_the_settings() {
         access_token,
         environment_token,
         access_token_file,
+        app_id,
+        environment_app_id,
+        app_secret,
+        environment_app_secret,
         token_in_query,
         ca_file,
         tls_verify,
@@ -249,9 +257,12 @@ fn every_default_printed_is_the_one_of_the_settings() {
         stall_timeout,
         stall_action,
         drain_timeout,
+        history_recovery,
         on_fatal,
     } = Settings::default();
     assert!(access_token.is_none() && environment_token.is_none());
+    assert!(app_secret.is_none() && environment_app_secret.is_none());
+    assert_eq!(environment_app_id, None);
     assert!(custom_vocabulary.is_empty());
     assert_eq!((trackers.text(), start_request_extra.text()), (None, None));
     let lower = |value: &dyn std::fmt::Debug| format!("\"{value:?}\"").to_lowercase();
@@ -260,6 +271,8 @@ fn every_default_printed_is_the_one_of_the_settings() {
         ("streaming-path", text(&streaming_path)),
         ("access-token", "null".to_owned()),
         ("access-token-file", none(&access_token_file)),
+        ("app-id", none(&app_id)),
+        ("app-secret", "null".to_owned()),
         ("token-in-query", token_in_query.to_string()),
         ("ca-file", none(&ca_file)),
         ("tls-verify", tls_verify.to_string()),
@@ -299,6 +312,7 @@ fn every_default_printed_is_the_one_of_the_settings() {
         ("stall-timeout", stall_timeout.to_string()),
         ("stall-action", lower(&stall_action)),
         ("drain-timeout", drain_timeout.to_string()),
+        ("history-recovery", history_recovery.to_string()),
         ("on-fatal", lower(&on_fatal)),
     ];
     for (name, default) in expected {

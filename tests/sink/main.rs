@@ -9,17 +9,27 @@
 //!
 //! | tests | subject | where |
 //! |---|---|---|
-//! | C1, C2 | the request that opens a connection | `handshake` |
+//! | C1, C2, C7 | the request that opens a connection | `handshake`; C7 also `faults` |
+//! | C3, C4 | tokens that are generated and renewed | `credentials` |
+//! | C5, C34, C40 | how often a service is dialed again | `faults::retries`; C5 also `faults` |
+//! | C6 | whom to believe | `faults::certificates` |
 //! | C8–C10, C16–C18 | from the open socket to the first audio | `start` |
 //! | C11–C14 | every byte, in messages cut where they may be | `bytes` |
 //! | C15 | no faster than real time | `pacing` |
 //! | C19–C26 | what the service says | `receiving` |
 //! | C31–C33 | the end of a session | `closing`; how long it may take: `stopping`, `ending` |
-//! | C34, C36 | a plain rejoin after a lost socket | `rejoin` |
+//! | C34, C36, C37 | a plain rejoin after a lost socket | `rejoin` |
+//! | C35 | what a close code says | `faults` |
+//! | C39, C41 | sockets that are dead without a word | `faults::liveness`; C39 also `faults` |
 //!
 //! C9, C10, C18–C25 and C27 have halves that need no wire in `tests/protocol`;
-//! C6 and C7 are where they are decided, in `src/transport/connect/tests`, and
-//! the retries of C5 in `src/session/machine_tests.rs`.
+//! C6 and C7 also in `src/transport/connect/tests`.
+//!
+//! A test with `need` and a number in its name shows that a need of users
+//! is met: 1 any drop is survived; 2 dead sockets are noticed; 5 the first words
+//! and those of an outage are kept; 9 a rejoin starts with the settings of now;
+//! 10 failures are told to programs; 14 what no retry can help is not retried;
+//! 15 retries back off; 19 no stale results; 20 unknown messages are tolerated.
 
 #[path = "../../examples/captions/accuracy.rs"]
 mod accuracy;
@@ -29,14 +39,20 @@ mod common;
 #[path = "../../service/tests/speech/mod.rs"]
 mod speech;
 
+mod accounting;
 mod bad_input;
+mod buffers;
 mod bytes;
 mod closing;
+mod credentials;
 mod ending;
 mod engine;
 mod examples;
+mod faults;
+mod fifty_cuts;
 mod flow;
 mod handshake;
+mod history;
 mod inputs;
 mod inspect;
 mod liveness;
@@ -51,4 +67,5 @@ mod slice;
 mod start;
 mod states;
 mod stopping;
+mod stress;
 mod timeline;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How fast audio leaves: C15.
+//! How fast audio leaves: C15, and a backlog.
 //!
 //! Compared are two times of the same run, how much audio came and how long
 //! the run has lasted, in the direction in which a busy machine does no harm.
 
-use crate::common::peer::{Peer, Script};
-use crate::common::pipeline::{BOUND, Pipeline};
+use crate::common::peer::{Peer, Record, Script, started_listening};
+use crate::common::pipeline::{BOUND, Pipeline, counted, until};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -62,4 +62,40 @@ fn c15_what_is_not_to_be_paced_is_ahead_of_the_clock() {
     // a minute for this.
     let lead = lead_of("audiotestsrc", 30, "sync=false");
     assert!(lead > LEAD, "{lead:?} ahead of the clock");
+}
+
+/// How far a backlog of four seconds was ahead of what `catch-up-rate` allows.
+fn lead_of_a_backlog(rate: f64) -> Duration {
+    let peer = Peer::start(Script::listening().replying_to_start(Vec::new()));
+    let pipeline = Pipeline::launch(&format!(
+        "audiotestsrc is-live=true samplesperbuffer=320 ! audio/x-raw,rate=16000 \
+         ! symblsink name=sink base-url={} catch-up-rate={rate}",
+        peer.base_url()
+    ));
+    pipeline.play();
+    let sink = pipeline.sink();
+    until("there is a backlog", || {
+        counted(&sink, "audio-spooled") >= 4_000_000_000
+    });
+    let begin = Instant::now();
+    peer.say(0, started_listening());
+    let most = Cell::new(Duration::ZERO);
+    let caught_up = |records: &[Record]| {
+        let sent = Duration::from_millis(records[0].audio().len() as u64 / 32);
+        // A second may be sent at once.
+        let allowed = Duration::from_secs(1) + begin.elapsed().mul_f64(1.5);
+        most.set(most.get().max(sent.saturating_sub(allowed)));
+        sent >= Duration::from_secs(4)
+    };
+    assert!(peer.wait_for(caught_up, BOUND));
+    most.get()
+}
+
+#[test]
+fn need_5_a_backlog_is_sent_no_faster_than_the_catch_up_rate() {
+    let lead = lead_of_a_backlog(1.5);
+    assert!(lead <= LEAD, "{lead:?} ahead");
+    // Or this could not fail.
+    let lead = lead_of_a_backlog(1000.0);
+    assert!(lead > LEAD, "{lead:?} ahead");
 }

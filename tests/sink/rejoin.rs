@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A socket that is lost, and what comes after: the plain part of C34–C36.
+//! A socket that is lost, and what comes after: C34, C36, C37.
 //!
 //! The sink talks through a relay that resets its connections.
 
@@ -11,6 +11,7 @@ use crate::common::pipeline::{BOUND, Pipeline, buffer, bytes_of, counted};
 use crate::common::relay::Relay;
 use crate::common::service::Service;
 use crate::common::tap::Tap;
+use gst::prelude::*;
 use symbl_service::recognizer::scripted;
 
 /// A dialogue with a relay between the two.
@@ -186,6 +187,92 @@ fn c36_the_flac_header_precedes_the_replay_which_begins_with_a_whole_frame() {
         assert_eq!(first[0], tap.headers());
         assert!(packets[15].starts_with(first[1]) && packets[15].len().div_ceil(8192) == messages);
     }
+}
+
+#[test]
+fn need_9_a_rejoin_starts_with_the_settings_of_now() {
+    let (relay, mut dialogue) = through_relay(
+        "speaker-id=mara@example.org speaker-name=Mara custom-vocabulary=<GStreamer> \
+         meeting-title=Rounds insight-types=question+topic",
+    );
+    let sink = dialogue.pipeline.sink();
+    sink.set_property("trackers", r#"[{"name":"Price","vocabulary":["cost"]}]"#);
+    dialogue.pipeline.wait_for_state("listening");
+    dialogue.feed.hush(1000).expect("there is room");
+    wait_for_audio(&dialogue, 0, 32_000);
+    let other = CAPS.replace("16000", "8000");
+    assert!(dialogue.feed.caps(&other));
+    let quiet = |at: u64| buffer(vec![0; 8000], Some(at * MS), Some(500 * MS));
+    dialogue.feed.pad.push(quiet(1000)).expect("there is room");
+    wait_for_audio(&dialogue, 0, 40_000);
+    // All of the other rate is final.
+    dialogue.say_text(&final_result(&[("One", 0, 700), ("two.", 700, 1000)]));
+    dialogue.settle();
+    relay.cut();
+    dialogue.pipeline.wait_for_state("reconnecting");
+    dialogue.feed.pad.push(quiet(1500)).expect("there is room");
+    dialogue.pipeline.wait_for_state("listening");
+    wait_for_audio(&dialogue, 1, 16_000);
+
+    let records = dialogue.peer.records();
+    assert_eq!(records.len(), 2);
+    assert_eq!(asked_for(&records[0]), asked_for(&records[1]));
+    let start = |n: usize| -> serde_json::Value {
+        serde_json::from_str(records[n].texts()[0]).expect("JSON")
+    };
+    let (mut first, second) = (start(0), start(1));
+    let rate = &mut first["config"]["speechRecognition"]["sampleRateHertz"];
+    assert_eq!(*rate, 16_000);
+    *rate = 8000.into();
+    assert_eq!(first, second);
+    assert!(records[1].frames[0].is_text(), "the start comes first");
+    assert_eq!(records[1].texts().len(), 1, "and no change of format");
+    assert!(records[1].audio() == vec![0; 16_000]);
+}
+
+/// What was told of the conversations: event, old id, id.
+fn conversations(pipeline: &Pipeline) -> Vec<(String, Option<String>, String)> {
+    let sessions = pipeline.of_kind("session");
+    let told = sessions.iter().map(|s| {
+        let previous = s.get("previous-conversation-id").ok();
+        let id = s.get("conversation-id").expect("an id");
+        (s.get("event").expect("an event"), previous, id)
+    });
+    told.collect()
+}
+
+/// Talks to a service whose conversation does not outlast its first connection.
+fn assert_split(script: &str, properties: &str) {
+    let service = Service::faulty(script);
+    let (mut pipeline, feed) = Feed::pipeline(&format!("base-url={} {properties}", service.url()));
+    pipeline.play();
+    assert!(feed.begin(CAPS));
+    let speech = scripted::speech(0..25, 16_000);
+    feed.speak(&speech).expect("there is room");
+    assert!(feed.end());
+    pipeline.wait_for_eos();
+    let told = conversations(&pipeline);
+    let [created, split, completed] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(created.0, "created");
+    assert_eq!((&*split.0, &split.1), ("split", &Some(created.2.clone())));
+    assert_ne!(split.2, created.2);
+    assert_eq!((&*completed.0, &completed.2), ("completed", &split.2));
+    let id: String = pipeline.sink().property("conversation-id");
+    assert_eq!(id, split.2);
+    // And it goes on.
+    assert_eq!(pipeline.words().len(), 25);
+}
+
+#[test]
+fn c37_another_conversation_after_a_rejoin_is_told_as_a_split() {
+    assert_split("reset@1s split", "");
+}
+
+#[test]
+fn c37_an_outage_that_outlasts_the_conversation_is_told_as_a_split() {
+    assert_split("reset@1s refuse=1500ms", "no-connection-timeout=1");
 }
 
 /// How upstream gives its audio.

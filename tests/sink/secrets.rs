@@ -8,6 +8,7 @@
 //! with criticals fatal.
 
 use crate::common::feed::CAPS;
+use crate::common::gate::Gate;
 use crate::common::peer::{Message, Peer, Script};
 use crate::common::pipeline::{Pipeline, until};
 use crate::common::plugin;
@@ -28,6 +29,8 @@ enum Given {
     Environment,
     File,
     Property,
+    /// Not the token, but what it is generated for.
+    Credentials,
 }
 
 /// What can be seen of a run.
@@ -66,6 +69,10 @@ fn run(url: &str, given: Given, properties: &str) -> Seen {
             command.env("SYMBL_ACCESS_TOKEN", TOKEN);
         }
         Given::File => line += &format!(" access-token-file={}", path("token").display()),
+        Given::Credentials => {
+            command.env("SYMBL_APP_ID", "app");
+            command.env("SYMBL_APP_SECRET", TOKEN);
+        }
         Given::Property => line += &format!(" access-token={TOKEN}"),
     }
     let log = path("log");
@@ -204,6 +211,29 @@ fn a_token_that_the_other_side_sends_back_is_not_shown() {
         let seen = run(&peer.base_url(), Given::Environment, "token-in-query=true");
         assert!(seen.status.code().is_some(), "{name}: {}", seen.printed);
         shows_nothing(&seen, name);
+    }
+}
+
+#[test]
+fn neither_an_app_secret_nor_the_token_generated_for_it_is_shown() {
+    let peer = Peer::start(Script::listening());
+    let echo = format!(r#"{{"message":"no application has the secret {TOKEN}"}}"#);
+    let token = format!(r#"{{"accessToken":"{TOKEN}","expiresIn":100}}"#);
+    let broken = format!(r#"{{"accessToken":"{TOKEN}","expiresIn":"{TOKEN}"}}"#);
+    for (status, body, works) in [
+        (200, &token, true),
+        (401, &echo, false),
+        (500, &echo, true),
+        (200, &broken, false),
+    ] {
+        let gate = Gate::before(&peer.base_url());
+        gate.answer(status, body);
+        let seen = run(&gate.base_url(), Given::Credentials, "drain-timeout=3000");
+        let case = format!("{status} {body}");
+        assert_eq!(seen.status.success(), works, "{case}: {}", seen.printed);
+        shows_nothing(&seen, &case);
+        // It was there to be shown.
+        assert_eq!(gate.requests()[0].body["appSecret"], TOKEN);
     }
 }
 

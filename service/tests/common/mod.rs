@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::recognizer::scripted::Scripted;
 use symbl_service::{Server, ServerConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -41,6 +42,20 @@ pub fn start_request() -> Value {
         "type": "start_request",
         "config": {"speechRecognition": {"encoding": "LINEAR16", "sampleRateHertz": 16000}},
     })
+}
+
+/// One plain HTTP/1.1 request; gives the status line with headers, and the body.
+pub async fn http(server: &Server, request: &str, body: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
+    let text = format!(
+        "{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
+    (head.to_ascii_lowercase(), body.to_owned())
 }
 
 /// What a client hears.
@@ -170,6 +185,13 @@ impl Client {
             Some(Ok(other)) => panic!("unexpected {other:?}"),
             Some(Err(_)) | None => Heard::Closed(None),
         }
+    }
+
+    /// The next message as it is, or how the socket ended.
+    pub async fn next_message(&mut self) -> Result<Message, Error> {
+        let next = timeout(PATIENCE, self.socket.next()).await;
+        next.expect("an answer")
+            .unwrap_or(Err(Error::ConnectionClosed))
     }
 
     /// The next message of this kind; what comes before is not looked at.

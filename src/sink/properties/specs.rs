@@ -44,14 +44,27 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             "access-token",
             "Access token",
             "Token sent to the service as X-API-KEY, used at the next dial; \
-            can be written and not read. The environment variable SYMBL_ACCESS_TOKEN is used where neither this \
-            nor access-token-file is set.",
+            can be written and not read. The environment variable SYMBL_ACCESS_TOKEN is used where none of this, \
+            access-token-file, app-id and app-secret is set.",
         ),
         string(
             "access-token-file",
             "Access token file",
             "File that holds the token, read again at every dial.",
             None,
+        ),
+        string(
+            "app-id",
+            "App id",
+            "Id of the application that the service generates tokens for, together with app-secret; \
+            the environment variable SYMBL_APP_ID is used where it is not set.",
+            None,
+        ),
+        secret(
+            "app-secret",
+            "App secret",
+            "Secret of the application; can be written and not read. The environment variable \
+            SYMBL_APP_SECRET is used where it is not set.",
         ),
         boolean(
             "token-in-query",
@@ -276,6 +289,12 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             "At EOS, longest wait for the last results.",
             (0, HOUR_MS),
             d.drain_timeout,
+        ),
+        boolean(
+            "history-recovery",
+            "History recovery",
+            "After a reconnect, get the messages that were missed from the Conversation API.",
+            d.history_recovery,
         ),
         enumeration(
             "on-fatal",

@@ -10,11 +10,13 @@ mod documentation;
 /// A property of the contract: name, type, default, and range or how it may be used.
 struct Row(&'static str, &'static str, &'static str, &'static str);
 
-const CONTRACT: [Row; 42] = [
+const CONTRACT: [Row; 45] = [
     Row("base-url", "gchararray", "\"http://127.0.0.1:8787\"", ""),
     Row("streaming-path", "gchararray", "\"/v1/streaming\"", ""),
     Row("access-token", "gchararray", "NULL", "write-only, playing"),
     Row("access-token-file", "gchararray", "NULL", ""),
+    Row("app-id", "gchararray", "NULL", ""),
+    Row("app-secret", "gchararray", "NULL", "write-only, playing"),
     Row("token-in-query", "gboolean", "false", ""),
     Row("ca-file", "gchararray", "NULL", ""),
     Row("tls-verify", "gboolean", "true", ""),
@@ -65,6 +67,7 @@ const CONTRACT: [Row; 42] = [
     Row("stall-timeout", "guint", "30000", "0 to 3600000"),
     Row("stall-action", "GstSymblStallAction", "report", ""),
     Row("drain-timeout", "guint", "10000", "0 to 3600000"),
+    Row("history-recovery", "gboolean", "false", ""),
     Row("on-fatal", "GstSymblOnFatal", "error", ""),
     Row("state", "GstSymblState", "idle", "read-only"),
     Row("stats", "GstStructure", "NULL", "read-only"),
@@ -197,7 +200,7 @@ fn what_is_set_can_be_read_back_and_changes_nothing_else() {
         assert_ne!(settings, Settings::default(), "{}", spec.name());
         for other in &all {
             let expected = match other.name() {
-                "access-token" => other.default_value(),
+                "access-token" | "app-secret" => other.default_value(),
                 name if name == spec.name() => &value,
                 _ => other.default_value(),
             };
@@ -216,15 +219,16 @@ fn what_is_set_can_be_read_back_and_changes_nothing_else() {
 }
 
 #[test]
-fn a_token_cannot_be_read_back() {
-    let spec = spec("access-token");
-    let mut settings = Settings::default();
-    set(&mut settings, &"s3cr3t".to_value(), &spec).unwrap();
-    assert_eq!(
-        settings.access_token.as_ref().map(Secret::expose),
-        Some("s3cr3t")
-    );
-    assert_eq!(in_words(&get(&settings, &spec)), "NULL");
+fn a_secret_cannot_be_read_back() {
+    for name in ["access-token", "app-secret"] {
+        let spec = spec(name);
+        let mut settings = Settings::default();
+        set(&mut settings, &"s3cr3t".to_value(), &spec).unwrap();
+        let secrets = [&settings.access_token, &settings.app_secret];
+        let kept: Vec<&str> = secrets.into_iter().flatten().map(Secret::expose).collect();
+        assert_eq!(kept, ["s3cr3t"], "{name}");
+        assert_eq!(in_words(&get(&settings, &spec)), "NULL", "{name}");
+    }
 }
 
 #[test]
@@ -349,13 +353,14 @@ fn a_blurb_is_a_sentence_that_ends_with_range_and_state() {
 }
 
 #[test]
-fn only_the_token_may_change_while_audio_flows() {
+fn only_secrets_may_change_while_audio_flows() {
     for spec in all().iter().filter(|spec| settable(spec)) {
+        let is_secret = ["access-token", "app-secret"].contains(&spec.name());
         for (state, expected) in [
             (gst::State::Null, true),
             (gst::State::Ready, true),
-            (gst::State::Paused, spec.name() == "access-token"),
-            (gst::State::Playing, spec.name() == "access-token"),
+            (gst::State::Paused, is_secret),
+            (gst::State::Playing, is_secret),
         ] {
             assert_eq!(
                 may_change(spec, state),

@@ -26,10 +26,17 @@ fn the_environment_gives_address_and_token_their_defaults() {
     let settings = Settings::from_environment(|name| match name {
         "SYMBL_BASE_URL" => Some(" https://symbl.example \n".into()),
         "SYMBL_ACCESS_TOKEN" => Some("token".into()),
+        "SYMBL_APP_ID" => Some(" app\n".into()),
+        "SYMBL_APP_SECRET" => Some("hush".into()),
         _ => None,
     });
     assert_eq!(settings.base_url, "https://symbl.example");
     assert_eq!(settings.token(), TokenSource::Value(Secret::new("token")));
+    let without = Settings {
+        environment_token: None,
+        ..settings
+    };
+    assert_eq!(without.token(), app("app", "hush"));
 }
 
 #[test]
@@ -40,29 +47,69 @@ fn an_empty_environment_is_as_good_as_none() {
     assert_eq!(empty, Settings::default());
 }
 
-#[test]
-fn a_token_that_was_set_precedes_a_file_and_a_file_the_environment() {
-    let mut settings = Settings::default();
-    assert_eq!(settings.token(), TokenSource::None);
-    settings.environment_token = Some(Secret::new("environment"));
-    assert_eq!(
-        settings.token(),
-        TokenSource::Value(Secret::new("environment"))
-    );
-    settings.access_token_file = Some("/run/token".into());
-    assert_eq!(settings.token(), TokenSource::File("/run/token".into()));
-    settings.access_token = Some(Secret::new("set"));
-    assert_eq!(settings.token(), TokenSource::Value(Secret::new("set")));
+fn app(id: &str, secret: &str) -> TokenSource {
+    TokenSource::App(AppCredentials {
+        id: id.into(),
+        secret: Secret::new(secret),
+    })
 }
 
 #[test]
-fn the_debug_output_has_no_token() {
-    let settings = Settings {
-        access_token: Some(Secret::new("s3cr3t")),
-        environment_token: Some(Secret::new("s3cr3t")),
+fn what_was_set_precedes_the_environment_and_a_token_credentials() {
+    let value = |token: &str| TokenSource::Value(Secret::new(token));
+    let mut settings = Settings::default();
+    assert_eq!(settings.token(), TokenSource::None);
+    settings.environment_app_id = Some("environment".into());
+    assert_eq!(settings.token(), TokenSource::None);
+    settings.environment_app_secret = Some(Secret::new("hush"));
+    assert_eq!(settings.token(), app("environment", "hush"));
+    settings.environment_token = Some(Secret::new("environment"));
+    assert_eq!(settings.token(), value("environment"));
+    // A half that was set is completed by the environment.
+    settings.app_id = Some("set".into());
+    assert_eq!(settings.token(), app("set", "hush"));
+    settings.app_secret = Some(Secret::new("hush hush"));
+    assert_eq!(settings.token(), app("set", "hush hush"));
+    settings.access_token_file = Some("/run/token".into());
+    assert_eq!(settings.token(), TokenSource::File("/run/token".into()));
+    settings.access_token = Some(Secret::new("set"));
+    assert_eq!(settings.token(), value("set"));
+}
+
+#[test]
+fn half_of_the_credentials_is_refused_where_nothing_else_is_given() {
+    let id = |settings: &mut Settings| settings.app_id = Some("app".into());
+    let secret = |settings: &mut Settings| settings.app_secret = Some(Secret::new("s3cr3t"));
+    let message = refusal(id);
+    assert!(message.starts_with("app-id is set"), "{message}");
+    let message = refusal(secret);
+    assert!(message.starts_with("app-secret is set"), "{message}");
+    assert!(!message.contains("s3cr3t"));
+    let mut settings = Settings::default();
+    id(&mut settings);
+    settings.access_token = Some(Secret::new("token"));
+    assert_eq!(settings.check(), Ok(()));
+    settings.access_token = None;
+    settings.environment_app_secret = Some(Secret::new("s3cr3t"));
+    assert_eq!(settings.check(), Ok(()));
+}
+
+#[test]
+fn the_debug_output_has_no_secret() {
+    let secret = Some(Secret::new("s3cr3t"));
+    let mut settings = Settings {
+        access_token: secret.clone(),
+        environment_token: secret.clone(),
+        app_id: Some("app".into()),
+        app_secret: secret.clone(),
+        environment_app_secret: secret,
         ..Settings::default()
     };
-    assert!(!format!("{settings:?} {:?}", settings.endpoint("id")).contains("s3cr3t"));
+    for _ in 0..2 {
+        let shown = format!("{settings:?} {:?}", settings.endpoint("id"));
+        assert!(!shown.contains("s3cr3t"), "{shown}");
+        settings.access_token = None;
+    }
 }
 
 #[test]
@@ -155,11 +202,12 @@ fn every_setting_of_the_session_reaches_it_in_its_unit() {
         stall_timeout: 19,
         stall_action: StallAction::Reconnect,
         drain_timeout: 18,
+        history_recovery: true,
         ..Settings::default()
     };
     let config = settings.session_config(0);
     let ms = Duration::from_millis;
-    assert!(!config.interim_results);
+    assert!(!config.interim_results && config.history_recovery);
     assert_eq!(config.leaky, crate::session::LeakyPolicy::Oldest);
     assert_eq!(config.stall_action, crate::session::StallAction::Reconnect);
     assert_eq!(config.catch_up_rate, 3.5);
@@ -188,6 +236,7 @@ fn the_endpoint_is_what_was_set() {
         token_in_query: true,
         ca_file: Some("/etc/ca.pem".into()),
         tls_verify: false,
+        connect_timeout: 13,
         ..Settings::default()
     };
     let endpoint = settings.endpoint("me");
@@ -198,6 +247,7 @@ fn the_endpoint_is_what_was_set() {
     );
     assert_eq!(endpoint.ca_file.as_deref(), Some("/etc/ca.pem".as_ref()));
     assert!(!endpoint.tls_verify);
+    assert_eq!(endpoint.request_timeout, Duration::from_millis(13));
 }
 
 #[test]

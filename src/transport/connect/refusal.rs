@@ -25,21 +25,43 @@ const BODY_PATIENCE: Duration = Duration::from_secs(1);
 /// More of what a peer says is not shown, in characters.
 const MAX_SAID: usize = 80;
 
+/// An answer that is not what was asked for, fit to be shown.
+pub(in crate::transport) struct Answer {
+    pub(in crate::transport) status: u16,
+    /// The gist of its body.
+    pub(in crate::transport) said: String,
+    pub(in crate::transport) retry_after: Option<Duration>,
+}
+
+impl Answer {
+    /// Reads as much of it as is worth reading; `secret` is what it must not show.
+    pub(in crate::transport) async fn of(
+        response: Response<Incoming>,
+        secret: Option<&Secret>,
+    ) -> Self {
+        let (head, body) = response.into_parts();
+        let said = match head.headers.get(LOCATION) {
+            Some(target) if head.status.is_redirection() => {
+                format!("it redirects to {}", without_query(target))
+            }
+            _ => short(&redacted(read(body).await, secret)),
+        };
+        Self {
+            status: head.status.as_u16(),
+            said: redacted(said, secret),
+            retry_after: head.headers.get(RETRY_AFTER).and_then(retry_after),
+        }
+    }
+}
+
 /// The peer answered with an HTTP status other than 101.
 pub(super) async fn refused(
     place: &Place,
     response: Response<Incoming>,
     token: Option<&Secret>,
 ) -> Failure {
-    let (head, body) = response.into_parts();
-    let retry_after = head.headers.get(RETRY_AFTER).and_then(retry_after);
-    let said = match head.headers.get(LOCATION) {
-        Some(target) if head.status.is_redirection() => {
-            format!("it redirects to {}", without_query(target))
-        }
-        _ => short(&redacted(read(body).await, token)),
-    };
-    let failure = Failure::http(head.status.as_u16(), &redacted(said, token), retry_after);
+    let answer = Answer::of(response, token).await;
+    let failure = Failure::http(answer.status, &answer.said, answer.retry_after);
     Failure {
         message: format!("{place}: {}", failure.message),
         ..failure

@@ -2,8 +2,6 @@
 
 //! What a server sees of a dial, and what the dialer makes of the server.
 
-#[path = "../../../tests/common/peer.rs"]
-mod peer;
 mod refusals;
 mod trust;
 
@@ -11,6 +9,7 @@ use super::{MAX_MESSAGE, Socket, connect};
 use crate::session::{Failure, Reason};
 use crate::transport::endpoint::{Endpoint, TokenSource};
 use crate::transport::link::{Link, Step};
+use crate::transport::peer;
 use crate::transport::secret::Secret;
 use futures_util::{SinkExt, StreamExt};
 use peer::{Message, Peer, Record, Script};
@@ -33,6 +32,7 @@ fn endpoint(base_url: impl Into<String>) -> Endpoint {
         token_in_query: false,
         ca_file: None,
         tls_verify: true,
+        request_timeout: Duration::from_secs(10),
     }
 }
 

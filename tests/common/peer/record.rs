@@ -45,6 +45,8 @@ pub struct Record {
     pub request: Option<RequestHead>,
     /// All messages of the client in order, control frames among them.
     pub frames: Vec<Message>,
+    /// Bytes that came after a request head which was not answered by an upgrade.
+    pub ignored: usize,
     /// The connection is gone.
     pub ended: bool,
 }

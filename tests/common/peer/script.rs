@@ -86,7 +86,8 @@ impl Script {
         }))
     }
 
-    /// Acknowledges the start, then never reads again: the client's socket fills up.
+    /// Acknowledges the start, then never reads again: the client's socket fills
+    /// up. It still says what it is told to.
     pub fn not_reading() -> Self {
         Self::listening().with(|talk| talk.deaf_after_start = true)
     }

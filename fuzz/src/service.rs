@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MPL-2.0
+#![no_main]
+//! Whatever a service says, in whatever order, with whatever happens to the
+//! socket in between: nothing panics, nothing runs on for ever, and no promise
+//! of a type is broken.
+//!
+//! An input is a sequence of steps, each ended by a byte that is in no UTF-8
+//! text. A step that begins with one of [`Step`]'s letters is that; any other
+//! is a text message, so that a recorded message is an input as it stands.
+
+mod steps;
+
+use bytes::Bytes;
+use gstsymbl::protocol::{
+    ClientMessage, Encoding, ServerMessage, StartRequest, StreamFormat, Tracker,
+};
+use gstsymbl::session::{
+    Audio, AudioFormat, Failure, Input, Instants, LeakyPolicy, Output, Reason, Session,
+    SessionConfig, Time,
+};
+use std::time::Duration;
+use steps::Step;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let mut talk = Talk::new();
+    for piece in data.split(|byte| *byte == steps::END) {
+        talk.step(&Step::read(piece));
+    }
+    talk.end();
+});
+
+/// More than a step can have to say: what it brought has that many members at
+/// most, and what waited before it is bounded by the spool.
+fn most_outputs(step: &Step<'_>) -> usize {
+    let size = match step {
+        Step::Text(text) | Step::History(text) => text.len(),
+        _ => 0,
+    };
+    size + 2000
+}
+
+/// A session between an application and a service.
+struct Talk {
+    session: Session,
+    now: Time,
+    /// Where the audio stands that comes next, in nanoseconds.
+    next: u64,
+}
+
+impl Talk {
+    fn new() -> Self {
+        let format = StreamFormat::new(Encoding::Linear16, 16_000).expect("a format");
+        let mut session = Session::new(SessionConfig {
+            buffer_duration: Duration::from_secs(2),
+            leaky: LeakyPolicy::Oldest,
+            ..SessionConfig::new(StartRequest::new(format))
+        });
+        session.set_upstream(true, true);
+        session.start(Time::ZERO);
+        let mut talk = Self {
+            session,
+            now: Time::ZERO,
+            next: 0,
+        };
+        talk.session
+            .set_format(Time::ZERO, AudioFormat::new(format));
+        talk.step(&Step::Connected);
+        talk
+    }
+
+    fn step(&mut self, step: &Step<'_>) {
+        let now = self.now;
+        let session = &mut self.session;
+        match *step {
+            Step::Text(text) => {
+                read(text);
+                session.handle(now, Input::Text(text));
+            }
+            Step::History(text) => {
+                read(text);
+                session.handle(now, Input::History(text));
+            }
+            Step::Connected => session.handle(now, Input::Connected),
+            Step::Binary => session.handle(now, Input::Binary),
+            Step::Ping => session.handle(now, Input::Ping),
+            Step::Pong => session.handle(now, Input::Pong),
+            Step::Closed { code, reason } => {
+                session.handle(now, Input::Closed(Failure::closed(code, reason)));
+            }
+            Step::DialFailed { status } => {
+                let failure = Failure::http(status, "said", None);
+                session.handle(now, Input::DialFailed(failure));
+            }
+            Step::HistoryFailed => {
+                let failure = Failure::retryable(Reason::Http, "gone");
+                session.handle(now, Input::HistoryFailed(failure));
+            }
+            Step::Wait { millis } => self.wait(Duration::from_millis(millis.into())),
+            Step::Audio { millis } => self.speak(u64::from(millis)),
+            Step::Format { rate } => {
+                if let Ok(wire) = StreamFormat::new(Encoding::Linear16, rate.into()) {
+                    session.set_format(now, AudioFormat::new(wire));
+                }
+            }
+            Step::Flush => session.flush(now),
+            Step::End => session.end_of_stream(now),
+            Step::Token => session.token_changed(now),
+        }
+        self.drain(most_outputs(step));
+    }
+
+    /// Takes everything that there is to do; `most` is more than there can be.
+    fn drain(&mut self, most: usize) {
+        let mut count = 0;
+        while let Some(output) = self.session.poll(self.now, true) {
+            count += 1;
+            assert!(count < most, "no end of outputs, the last one {output:?}");
+            if let Output::Binary(data) = output {
+                check_message(&data);
+            }
+        }
+        let _ = self.session.stats(self.now);
+    }
+
+    /// Lets time pass, doing what falls due on the way.
+    fn wait(&mut self, time: Duration) {
+        let end = self.now + time;
+        let mut timeouts = 0;
+        while let Some(due) = self.session.next_timeout().filter(|at| *at <= end) {
+            timeouts += 1;
+            assert!(timeouts < 10_000, "a timeout that never ends: {due:?}");
+            self.now = self.now.max(due);
+            self.session.handle_timeout(self.now);
+            self.drain(2000);
+        }
+        self.now = end;
+    }
+
+    fn speak(&mut self, millis: u64) {
+        let data = vec![7; usize::try_from(millis * 32).unwrap_or(0)];
+        let audio = Audio {
+            data: &data,
+            instants: Instants {
+                running_time: Some(self.next),
+                stream_time: Some(self.next),
+                utc: i64::try_from(self.next).ok(),
+            },
+            duration: None,
+            speed: 1.0,
+        };
+        self.session.push_audio(self.now, &audio);
+        self.next += millis * 1_000_000;
+    }
+
+    /// The end of the stream is told within its bounds, whatever was before.
+    fn end(&mut self) {
+        self.session.end_of_stream(self.now);
+        self.drain(2000);
+        self.wait(Duration::from_secs(3600));
+        assert!(self.session.is_settled(), "{:?}", self.session.state());
+        self.session.close();
+        self.drain(10);
+    }
+}
+
+fn check_message(data: &Bytes) {
+    assert!(!data.is_empty() && data.len() <= gstsymbl::protocol::MAX_AUDIO_MESSAGE);
+}
+
+/// Reads as everything, and checks what the types promise.
+fn read(text: &str) {
+    let _ = ClientMessage::parse(text);
+    let _ = Tracker::parse_list(text);
+    let Ok(message) = ServerMessage::parse(text) else {
+        return;
+    };
+    match message {
+        ServerMessage::RecognitionResult(result) => {
+            assert_eq!(result.json, text);
+            for word in result.words {
+                assert!(word.start <= word.end);
+                in_nanoseconds([word.end]);
+            }
+            assert!(result.confidence.is_none_or(|c| (0.0..=1.0).contains(&c)));
+        }
+        ServerMessage::MessageResponse { messages, .. } => {
+            for message in messages {
+                assert!(text.contains(&message.json));
+                in_nanoseconds(message.time_offset.into_iter().chain(message.duration));
+                for word in message.words {
+                    in_nanoseconds(word.time_offset.into_iter().chain(word.duration));
+                }
+            }
+        }
+        ServerMessage::InsightResponse { insights, .. } => {
+            assert!(insights.iter().all(|insight| text.contains(&insight.json)));
+        }
+        ServerMessage::TrackerResponse { matches, .. } => {
+            assert!(matches.iter().all(|found| text.contains(&found.json)));
+        }
+        ServerMessage::Unknown { json, .. } => assert_eq!(json, text),
+        _ => {}
+    }
+}
+
+/// Two of them still fit into 64 bits of nanoseconds.
+fn in_nanoseconds(times: impl IntoIterator<Item = Duration>) {
+    for time in times {
+        assert!(time <= Duration::from_nanos(i64::MAX as u64), "{time:?}");
+    }
+}

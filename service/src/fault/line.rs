@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the parts of the layer share of one connection: its fault, whether it
+//! has struck, and what became of the wire.
+
+use super::mouth::kind_of;
+use super::{Fault, Kind, When};
+use crate::outbox::{Frame, Outbox};
+use axum::extract::connect_info::Connected;
+use axum::extract::ws::Message;
+use axum::http::header::{LOCATION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::serve::IncomingStream;
+use futures_util::task::AtomicWaker;
+use gstsymbl::protocol::{ClientMessage, Encoding, StreamFormat, reply};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+const HUGE: usize = 16 * 1024 * 1024;
+
+/// What became of a wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Sound,
+    Reset,
+    Fin,
+    Frozen,
+    /// Bytes in a second that are read.
+    Slow(u64),
+}
+
+/// One connection's fault.
+#[derive(Debug)]
+pub(crate) struct Line {
+    fault: Fault,
+    struck: AtomicBool,
+    fate: Mutex<Fate>,
+    pub(super) reader: AtomicWaker,
+    pub(super) writer: AtomicWaker,
+    /// The code to close the WebSocket with.
+    close: watch::Sender<Option<u16>>,
+    audio: Mutex<Audio>,
+}
+
+/// The audio that came.
+#[derive(Debug, Default)]
+struct Audio {
+    format: Option<StreamFormat>,
+    bytes: u64,
+    since: Option<Instant>,
+}
+
+impl Audio {
+    fn take(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn length(&self) -> Duration {
+        let bytes_per_second = self.format.and_then(|format| match format.encoding() {
+            Encoding::Linear16 => Some(2 * format.sample_rate()),
+            Encoding::Mulaw => Some(format.sample_rate()),
+            Encoding::Flac | Encoding::Opus => None,
+        });
+        match bytes_per_second {
+            Some(rate) => Duration::from_millis(self.bytes * 1000 / u64::from(rate.max(1))),
+            None => self.since.map_or(Duration::ZERO, |since| since.elapsed()),
+        }
+    }
+}
+
+impl Line {
+    /// A connection that was just accepted.
+    pub(super) fn new(fault: Fault) -> Self {
+        let line = Self {
+            fault,
+            struck: AtomicBool::new(false),
+            fate: Mutex::new(Fate::Sound),
+            reader: AtomicWaker::new(),
+            writer: AtomicWaker::new(),
+            close: watch::Sender::new(None),
+            audio: Mutex::default(),
+        };
+        if fault.when == When::Accept {
+            line.strike_wire();
+        }
+        line
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.fault.kind
+    }
+
+    /// How much later than usual everything is said.
+    pub(crate) fn lateness(&self) -> Duration {
+        match self.fault.kind {
+            Kind::Delay(time) => time,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// How long nobody attends to the connection at this moment of it.
+    pub(super) fn late(&self, moment: When) -> Option<Duration> {
+        let late = Some(self.lateness()).filter(|late| !late.is_zero());
+        late.filter(|_| self.is_by(moment))
+    }
+
+    fn is_by(&self, moment: When) -> bool {
+        match self.fault.when {
+            When::Accept => true,
+            when => when == moment,
+        }
+    }
+
+    pub(super) fn has_struck(&self) -> bool {
+        self.struck.load(Ordering::Acquire)
+    }
+
+    pub(super) fn fate(&self) -> Fate {
+        *self.fate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Strikes, as far as the wire is concerned. Whether it was.
+    fn strike_wire(&self) -> bool {
+        self.struck.store(true, Ordering::Release);
+        let fate = match self.fault.kind {
+            Kind::Reset => Fate::Reset,
+            Kind::Fin => Fate::Fin,
+            Kind::HalfOpen => Fate::Frozen,
+            Kind::SlowRead(bytes) => Fate::Slow(bytes),
+            _ => return false,
+        };
+        *self.fate.lock().unwrap_or_else(PoisonError::into_inner) = fate;
+        self.reader.wake();
+        self.writer.wake();
+        true
+    }
+
+    /// The upgrade was asked for: what is answered in its place.
+    pub(crate) async fn in_place_of_upgrade(&self) -> Option<Response> {
+        if let Some(time) = self.late(When::Upgrade) {
+            self.strike_wire();
+            tokio::time::sleep(time).await;
+        }
+        if self.fault.when != When::Upgrade {
+            return None;
+        }
+        if self.strike_wire() && !matches!(self.fate(), Fate::Slow(_)) {
+            // An answer that gets nowhere.
+            return Some(StatusCode::OK.into_response());
+        }
+        match self.fault.kind {
+            Kind::NoAnswer => std::future::pending().await,
+            Kind::Http {
+                status,
+                retry_after,
+            } => {
+                let status = StatusCode::from_u16(status).ok()?;
+                let body = serde_json::json!({"message": "A fault on purpose."});
+                let mut response = (status, axum::Json(body)).into_response();
+                if let Some(wait) = retry_after {
+                    let seconds = HeaderValue::from(wait.as_secs());
+                    response.headers_mut().insert(RETRY_AFTER, seconds);
+                }
+                Some(response)
+            }
+            Kind::Redirect => {
+                let elsewhere = [(LOCATION, "https://elsewhere.example/")];
+                Some((StatusCode::FOUND, elsewhere).into_response())
+            }
+            _ => None,
+        }
+    }
+
+    /// The answer to the upgrade, as it leaves.
+    pub(crate) fn spoil(&self, response: &mut Response) {
+        let headers = response.headers_mut();
+        match self.fault.kind {
+            Kind::WrongAccept => {
+                let other = HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+                headers.insert(SEC_WEBSOCKET_ACCEPT, other);
+            }
+            Kind::NoAccept => {
+                headers.remove(SEC_WEBSOCKET_ACCEPT);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the connection begins a conversation of its own.
+    pub(crate) fn splits(&self) -> bool {
+        self.fault.kind == Kind::Split
+    }
+
+    /// A message came. False: the session is not to see it.
+    pub(crate) fn hear(&self, message: &Message, outbox: &Outbox) -> bool {
+        if self.fault.kind == Kind::None {
+            return true;
+        }
+        let moment = match message {
+            Message::Text(text) => match ClientMessage::parse(text.as_str()) {
+                Ok(ClientMessage::Start(request)) => {
+                    self.audio().format = Some(request.format);
+                    When::Start
+                }
+                Ok(ClientMessage::Stop) => When::Stop,
+                _ => return true,
+            },
+            Message::Binary(bytes) => {
+                self.audio().take(bytes.len());
+                return self.hear_audio(outbox);
+            }
+            _ => return true,
+        };
+        match (self.fault.kind, self.fault.when == moment) {
+            (Kind::NoAnswer, true) => return false,
+            // These begin with the acknowledgement itself.
+            (Kind::Delay(_), true) => self.strike(outbox),
+            (_, true) if moment == When::Stop => {
+                self.strike(outbox);
+                // What came last was lost with the connection.
+                return self.fate() == Fate::Sound;
+            }
+            _ => {}
+        }
+        true
+    }
+
+    fn hear_audio(&self, outbox: &Outbox) -> bool {
+        let due = match self.fault.when {
+            When::Audio(time) => self.audio().length() >= time,
+            When::AudioBytes(bytes) => self.audio().bytes >= bytes,
+            _ => false,
+        };
+        if due && !self.has_struck() {
+            self.strike(outbox);
+        }
+        true
+    }
+
+    fn audio(&self) -> std::sync::MutexGuard<'_, Audio> {
+        self.audio.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A message has left.
+    pub(crate) fn said(&self, text: &str, outbox: &Outbox) {
+        if self.fault.when == When::Start
+            && !self.has_struck()
+            && self.fault.kind != Kind::NoAnswer
+            && kind_of(text) == "recognition_started"
+        {
+            self.strike(outbox);
+        }
+    }
+
+    fn strike(&self, outbox: &Outbox) {
+        tracing::info!(fault = %self.fault, "a fault on purpose");
+        if self.strike_wire() {
+            return;
+        }
+        let text = match self.fault.kind {
+            Kind::Close(code) => {
+                self.close.send_replace(Some(code));
+                return;
+            }
+            Kind::NotJson => "a fault on purpose".to_owned(),
+            Kind::Binary => return outbox.put(Frame::Binary(vec![0; 1000].into())),
+            Kind::Huge => format!("\"{}\"", "x".repeat(HUGE - 2)),
+            Kind::UnknownType => r#"{"type":"fault_on_purpose","data":null}"#.to_owned(),
+            Kind::Error => reply::error("A fault on purpose", "error", Some("fault")),
+            Kind::ErrorEnvelope => {
+                let error = serde_json::json!({
+                    "type": "message",
+                    "message": {
+                        "type": "error",
+                        "message": "A fault on purpose",
+                        "details": "error-envelope",
+                    },
+                });
+                error.to_string()
+            }
+            Kind::Terminated => reply::processing_terminated(),
+            _ => return,
+        };
+        outbox.send(text);
+    }
+
+    /// Waits until the socket is to be closed, and gives the code.
+    pub(crate) async fn closes(&self) -> u16 {
+        let mut close = self.close.subscribe();
+        // The sender is held by `self`: the wait cannot fail.
+        match close.wait_for(Option::is_some).await.map(|code| *code) {
+            Ok(Some(code)) => code,
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+/// The connection that a request came on.
+#[derive(Debug, Clone)]
+pub(crate) struct OnLine(pub(crate) Arc<Line>);
+
+impl Connected<IncomingStream<'_, super::Door>> for OnLine {
+    fn connect_info(stream: IncomingStream<'_, super::Door>) -> Self {
+        Self(Arc::clone(stream.io().line()))
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Stands between an outbox and its writer, and changes what is said.
+
+use super::Kind;
+use super::line::Line;
+use crate::outbox::Frame;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+/// What the writer is to write, of what `said` has.
+pub(crate) fn through(line: &Arc<Line>, said: mpsc::Receiver<Frame>) -> mpsc::Receiver<Frame> {
+    if line.kind() == Kind::None {
+        return said;
+    }
+    let (frames, written) = mpsc::channel(1);
+    let mouth = Mouth {
+        line: Arc::clone(line),
+        later: VecDeque::new(),
+        held: None,
+    };
+    tokio::spawn(mouth.speak(said, frames));
+    written
+}
+
+struct Mouth {
+    line: Arc<Line>,
+    /// What is to be written, and from when on.
+    later: VecDeque<(Instant, Frame)>,
+    /// Waits for the result that goes first.
+    held: Option<Frame>,
+}
+
+impl Mouth {
+    async fn speak(mut self, mut said: mpsc::Receiver<Frame>, frames: mpsc::Sender<Frame>) {
+        loop {
+            let next = self.later.front().map(|(at, _)| *at);
+            let due = async {
+                match next {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                frame = said.recv() => match frame {
+                    Some(frame) => self.take(frame),
+                    None => return,
+                },
+                () = due => {
+                    let Some((_, frame)) = self.later.pop_front() else { continue };
+                    if frames.send(frame).await.is_err() {
+                        return;
+                    }
+                }
+                () = frames.closed() => return,
+            }
+        }
+    }
+
+    fn take(&mut self, frame: Frame) {
+        let kind = match &frame {
+            Frame::Text(text) => kind_of(text),
+            Frame::Binary(_) | Frame::Close { .. } => String::new(),
+        };
+        let is_result = kind.ends_with("_result") || kind.ends_with("_response");
+        match self.line.kind() {
+            _ if !self.line.has_struck() => self.put(frame),
+            Kind::Mute | Kind::Terminated if is_result => {}
+            Kind::Duplicate if is_result => {
+                if let Frame::Text(text) = &frame {
+                    self.put(Frame::Text(Arc::clone(text)));
+                }
+                self.put(frame);
+            }
+            Kind::Reorder if is_result => match self.held.take() {
+                Some(held) => {
+                    self.put(frame);
+                    self.put(held);
+                }
+                None => self.held = Some(frame),
+            },
+            _ => {
+                if let Some(held) = self.held.take() {
+                    self.put(held);
+                }
+                self.put(frame);
+            }
+        }
+    }
+
+    fn put(&mut self, frame: Frame) {
+        let wait = match self.line.has_struck() {
+            true => self.line.lateness(),
+            false => Duration::ZERO,
+        };
+        self.later.push_back((Instant::now() + wait, frame));
+    }
+}
+
+/// `message.type` inside the envelope, else `type`.
+pub(super) fn kind_of(text: &str) -> String {
+    let json: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let kind = json["message"]["type"].as_str().or(json["type"].as_str());
+    kind.unwrap_or_default().to_owned()
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! An accepted connection, and what became of it.
+//!
+//! [`Wire`] is at the bottom, below TLS: what strikes there strikes as a
+//! network would. [`Stream`] is what HTTP is served on.
+
+use super::Kind;
+use super::fragments::Fragmenter;
+use super::line::{Fate, Line};
+use std::io::{Error, ErrorKind, Result};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::server::TlsStream;
+
+/// How long the client of a connection that ended has to end it too.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A TCP connection with its fate.
+pub(crate) struct Wire {
+    /// Until it is dropped.
+    tcp: Option<TcpStream>,
+    line: Arc<Line>,
+    /// Holds the next read back.
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Wire {
+    pub(super) fn new(tcp: TcpStream, line: Arc<Line>) -> Self {
+        Self {
+            tcp: Some(tcp),
+            line,
+            pause: None,
+        }
+    }
+
+    fn read_slowly(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        rate: u64,
+    ) -> Poll<Result<()>> {
+        if rate == 0 {
+            return Poll::Pending;
+        }
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        // Ten times a second, roughly.
+        let mut bytes = [0; 4096];
+        let most = usize::try_from(rate.div_ceil(10)).unwrap_or(usize::MAX);
+        let most = most.min(bytes.len()).min(buf.remaining());
+        let mut part = ReadBuf::new(bytes.get_mut(..most).unwrap_or_default());
+        ready!(poll_tcp(&mut self.tcp, |tcp| tcp.poll_read(cx, &mut part)))?;
+        let taken = part.filled();
+        if !taken.is_empty() {
+            let pause = Duration::from_secs_f64(taken.len() as f64 / rate as f64);
+            self.pause = Some(Box::pin(sleep(pause)));
+        }
+        buf.put_slice(taken);
+        Poll::Ready(Ok(()))
+    }
+
+    /// What a write meets; `None`: the connection.
+    fn written(&self, cx: &Context<'_>) -> Option<Poll<Error>> {
+        self.line.writer.register(cx.waker());
+        match self.line.fate() {
+            Fate::Sound | Fate::Slow(_) => None,
+            Fate::Frozen => Some(Poll::Pending),
+            Fate::Reset | Fate::Fin => Some(Poll::Ready(ErrorKind::BrokenPipe.into())),
+        }
+    }
+}
+
+fn poll_tcp<T>(
+    tcp: &mut Option<TcpStream>,
+    poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<Result<T>>,
+) -> Poll<Result<T>> {
+    match tcp {
+        Some(tcp) => poll(Pin::new(tcp)),
+        None => Poll::Ready(Err(ErrorKind::NotConnected.into())),
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<Result<()>> {
+        self.line.reader.register(cx.waker());
+        match self.line.fate() {
+            Fate::Sound => poll_tcp(&mut self.tcp, |tcp| tcp.poll_read(cx, buf)),
+            Fate::Slow(rate) => self.read_slowly(cx, buf, rate),
+            Fate::Frozen => Poll::Pending,
+            Fate::Reset => Poll::Ready(Err(ErrorKind::ConnectionReset.into())),
+            Fate::Fin => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<Result<usize>> {
+        match self.written(cx) {
+            Some(met) => met.map(Err),
+            None => poll_tcp(&mut self.tcp, |tcp| tcp.poll_write(cx, buf)),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match self.written(cx) {
+            Some(met) => met.map(Err),
+            None => poll_tcp(&mut self.tcp, |tcp| tcp.poll_flush(cx)),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match self.written(cx) {
+            Some(met) => met.map(Err),
+            None => poll_tcp(&mut self.tcp, |tcp| tcp.poll_shutdown(cx)),
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        let Some(mut tcp) = self.tcp.take() else {
+            return;
+        };
+        match self.line.fate() {
+            Fate::Reset => {
+                if let Err(error) = tcp.set_zero_linger() {
+                    tracing::warn!(%error, "the connection ends, but not by a reset");
+                }
+            }
+            Fate::Fin => {
+                // A socket that is closed with bytes unread is reset.
+                let rest = async move {
+                    tcp.shutdown().await?;
+                    let mut unread = [0; 4096];
+                    while tcp.read(&mut unread).await? > 0 {}
+                    Result::Ok(())
+                };
+                if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                    runtime.spawn(timeout(LINGER, rest));
+                }
+            }
+            Fate::Sound | Fate::Frozen | Fate::Slow(_) => {}
+        }
+    }
+}
+
+/// A connection with TLS or without.
+pub(super) type Carrier = Box<dyn Carries>;
+
+pub(super) trait Carries: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl Carries for Wire {}
+impl Carries for TlsStream<Wire> {}
+
+/// What HTTP is served on.
+pub(crate) struct Stream {
+    carrier: Carrier,
+    line: Arc<Line>,
+    fragmenter: Option<Fragmenter>,
+}
+
+impl Stream {
+    pub(super) fn new(carrier: Carrier, line: Arc<Line>) -> Self {
+        let cuts = line.kind() == Kind::Fragments;
+        Self {
+            carrier,
+            line,
+            fragmenter: cuts.then(Fragmenter::default),
+        }
+    }
+
+    pub(super) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    /// Writes what was cut and has not left.
+    fn drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Self {
+            carrier,
+            fragmenter: Some(fragmenter),
+            ..
+        } = self
+        else {
+            return Poll::Ready(Ok(()));
+        };
+        while !fragmenter.waiting().is_empty() {
+            let written = ready!(Pin::new(&mut *carrier).poll_write(cx, fragmenter.waiting()))?;
+            fragmenter.wrote(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<Result<()>> {
+        Pin::new(&mut self.carrier).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<Result<usize>> {
+        ready!(self.drain(cx))?;
+        let struck = self.line.has_struck();
+        match &mut self.fragmenter {
+            Some(fragmenter) => {
+                fragmenter.push(buf, struck);
+                Poll::Ready(Ok(buf.len()))
+            }
+            None => Pin::new(&mut self.carrier).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        ready!(self.drain(cx))?;
+        Pin::new(&mut self.carrier).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        ready!(self.drain(cx))?;
+        Pin::new(&mut self.carrier).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Requests beside the socket: a token for an application, the messages of a
+//! conversation.
+//!
+//! A request is one future on a connection of its own, so it disturbs no link;
+//! its owner bounds and cancels it by dropping it, as with
+//! [`connect`](super::connect). Redirects are not followed: the request carries
+//! a secret, and it goes to `base-url` or nowhere. Must never put that secret
+//! into a text, also not one that a server sent back.
+//!
+//! Facts: Symbl API reference, sections on authentication (`token:generate`)
+//! and on the Conversation API (`Authorization: Bearer`).
+
+use super::connect::{AGENT, Answer, Place, reach};
+use super::endpoint::{AppCredentials, Endpoint};
+use super::secret::Secret;
+use crate::session::{Failure, Reason};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT,
+};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use std::pin::pin;
+use std::time::Duration;
+use url::{Position, Url};
+
+/// The messages of a day of talk, in bytes: the API knows no paging.
+const MAX_MESSAGES: usize = 32 << 20;
+
+/// A token and what else fits into its answer, in bytes.
+const MAX_GRANT: usize = 64 << 10;
+
+/// A token that the service has generated.
+pub(super) struct Granted {
+    pub(super) token: String,
+    /// What is left of its life, as the service says; nothing if it does not say.
+    pub(super) lifetime: Duration,
+}
+
+/// Has the service generate a token.
+///
+/// # Errors
+///
+/// As [`connect`](super::connect::connect), but for the upgrade. Refused
+/// credentials are `Auth` and fatal; a service that cannot at the moment is retryable.
+pub(super) async fn generate_token(
+    endpoint: &Endpoint,
+    app: &AppCredentials,
+) -> Result<Granted, Failure> {
+    let body = serde_json::json!({
+        "type": "application",
+        "appId": app.id,
+        "appSecret": app.secret.expose(),
+    });
+    let url = endpoint.token_url()?;
+    let request = request(Method::POST, &url)
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::from(body.to_string()));
+    let call = Call {
+        what: What::Token,
+        place: Place::of(&url)?,
+        secret: Some(&app.secret),
+        limit: MAX_GRANT,
+    };
+    let answer = call.make(endpoint, &url, request).await?;
+    call.granted(&answer)
+}
+
+/// The messages of a conversation, as JSON text.
+///
+/// # Errors
+///
+/// As [`connect`](super::connect::connect), but for the upgrade. A conversation
+/// that the service does not know (yet) is retryable.
+pub(super) async fn messages(
+    endpoint: &Endpoint,
+    conversation_id: &str,
+    token: Option<&Secret>,
+) -> Result<String, Failure> {
+    let url = endpoint.messages_url(conversation_id)?;
+    let mut request = request(Method::GET, &url).header(ACCEPT, "application/json");
+    if let Some(token) = token {
+        let bearer = format!("Bearer {}", token.expose());
+        let mut value = HeaderValue::try_from(bearer).map_err(|_| {
+            Failure::fatal(
+                Reason::Settings,
+                "the access token cannot stand in an HTTP header; give the token alone",
+            )
+        })?;
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
+    }
+    let call = Call {
+        what: What::Messages,
+        place: Place::of(&url)?,
+        secret: token,
+        limit: MAX_MESSAGES,
+    };
+    let body = request.body(Full::default());
+    let answer = call.make(endpoint, &url, body).await?;
+    let text = String::from_utf8(answer.into())
+        .map_err(|_| call.nonsense("it is not UTF-8", "check base-url"))?;
+    let harmless = token.and_then(|token| token.cut_out_of(&text));
+    Ok(harmless.unwrap_or(text))
+}
+
+fn request(method: Method, url: &Url) -> hyper::http::request::Builder {
+    Request::builder()
+        .method(method)
+        .uri(&url[Position::BeforePath..Position::AfterQuery])
+        .header(HOST, &url[Position::BeforeHost..Position::AfterPort])
+        .header(CONNECTION, "close")
+        .header(USER_AGENT, AGENT)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Token,
+    Messages,
+}
+
+/// One request, for the texts about it.
+struct Call<'a> {
+    what: What,
+    place: Place,
+    /// What the answer must not show.
+    secret: Option<&'a Secret>,
+    /// More of an answer is not taken, in bytes.
+    limit: usize,
+}
+
+impl Call<'_> {
+    /// The body of a successful answer.
+    async fn make(
+        &self,
+        endpoint: &Endpoint,
+        url: &Url,
+        request: Result<Request<Full<Bytes>>, hyper::http::Error>,
+    ) -> Result<Bytes, Failure> {
+        let request = request.map_err(|_| {
+            let message = format!(
+                "no HTTP request can be made for {}; check base-url",
+                self.place
+            );
+            Failure::fatal(Reason::Settings, message)
+        })?;
+        let stream = reach(endpoint, &self.place, url.scheme() == "https").await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| self.broken(&error))?;
+        let exchange = async {
+            let response = sender.send_request(request).await;
+            let response = response.map_err(|error| self.broken(&error))?;
+            if !response.status().is_success() {
+                return Err(self.refused(Answer::of(response, self.secret).await));
+            }
+            self.read(response).await
+        };
+        let mut exchange = pin!(exchange);
+        let mut connection = pin!(connection);
+        // The connection only moves the bytes; what became of it, the exchange learns.
+        tokio::select! {
+            answer = &mut exchange => answer,
+            _ = &mut connection => exchange.await,
+        }
+    }
+
+    async fn read(&self, response: Response<Incoming>) -> Result<Bytes, Failure> {
+        let announced = response.headers().get(CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+        if announced.is_some_and(|length: u64| length > self.limit as u64) {
+            return Err(self.too_large());
+        }
+        match Limited::new(response.into_body(), self.limit)
+            .collect()
+            .await
+        {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(self.too_large()),
+            Err(error) => Err(Failure::retryable(
+                Reason::Read,
+                format!(
+                    "the answer of {} to {} broke off: {error}",
+                    self.place,
+                    self.request()
+                ),
+            )),
+        }
+    }
+
+    fn granted(&self, answer: &[u8]) -> Result<Granted, Failure> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Grant {
+            access_token: String,
+            #[serde(default)]
+            expires_in: f64,
+        }
+        // The parser's complaint may quote what it read, and that may be a token.
+        let grant: Grant = serde_json::from_slice(answer).map_err(|_| {
+            self.nonsense(
+                "it is no JSON object with an accessToken",
+                "check base-url, or give an access-token",
+            )
+        })?;
+        Ok(Granted {
+            token: grant.access_token,
+            lifetime: Duration::try_from_secs_f64(grant.expires_in).unwrap_or_default(),
+        })
+    }
+
+    fn request(&self) -> &'static str {
+        match self.what {
+            What::Token => "the request for a token",
+            What::Messages => "the request for the conversation's messages",
+        }
+    }
+
+    fn refused(&self, answer: Answer) -> Failure {
+        let status = answer.status;
+        let (reason, retryable, hint) = match (status, self.what) {
+            (400..=403, What::Token) => (Reason::Auth, false, "check app-id and app-secret"),
+            (401 | 403, What::Messages) => (Reason::Auth, false, "check the access token"),
+            (408 | 500..=599, _) => (Reason::Http, true, "it is tried again later"),
+            (429, _) => (
+                Reason::Limit,
+                true,
+                "too many requests; it is tried again later",
+            ),
+            (404, What::Messages) => (Reason::Http, true, "it does not know the conversation"),
+            (_, What::Token) => (
+                Reason::Http,
+                false,
+                "this service gives no tokens: check base-url, or give an access-token",
+            ),
+            (_, What::Messages) => (
+                Reason::Http,
+                false,
+                "this service has no Conversation API: check base-url",
+            ),
+        };
+        let said = match answer.said.as_str() {
+            "" => String::new(),
+            said => format!(" ({said})"),
+        };
+        Failure {
+            http_status: Some(status),
+            retryable,
+            retry_after: answer.retry_after,
+            ..Failure::retryable(
+                reason,
+                format!(
+                    "{} answered {} with HTTP {status}{said}; {hint}",
+                    self.place,
+                    self.request()
+                ),
+            )
+        }
+    }
+
+    fn broken(&self, error: &hyper::Error) -> Failure {
+        let hint = "check the port in base-url, and use https:// if the service has TLS";
+        if error.is_parse() {
+            return self.nonsense("it is not HTTP", hint);
+        }
+        Failure::retryable(
+            Reason::Read,
+            format!(
+                "the connection to {} ended before the answer to {} ({error}); {hint}",
+                self.place,
+                self.request()
+            ),
+        )
+    }
+
+    fn too_large(&self) -> Failure {
+        let why = format!("it has more than {} bytes", self.limit);
+        self.nonsense(&why, "check base-url")
+    }
+
+    /// An answer that no service of this API gives.
+    fn nonsense(&self, why: &str, hint: &str) -> Failure {
+        Failure::fatal(
+            Reason::Protocol,
+            format!(
+                "the answer of {} to {} cannot be used: {why}; {hint}",
+                self.place,
+                self.request()
+            ),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

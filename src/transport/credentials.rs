@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Which token to show, and another one when it is refused.
+//!
+//! A token comes from the application (the `request-token` signal), from the
+//! settings, from a file, or from the service itself for an application's
+//! credentials. Tokens of the last kind are kept here for the whole process:
+//! sinks with the same credentials share one token, and one request for it
+//! however many of them dial. Must never show a token that was refused again;
+//! must never decide whether a dial is repeated later, that is the session's.
+//!
+//! Life is measured from the arrival of a token by a clock that nobody sets, so
+//! a wrong time of day does no harm.
+
+use super::api::{self, Granted};
+use super::connect::{aside, read_token};
+use super::connection::{Host, Shared};
+use super::endpoint::{AppCredentials, Endpoint, TokenSource, sendable};
+use super::secret::Secret;
+use crate::session::{Failure, Reason};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared as SharedFuture, WeakShared};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// A token with less to live is renewed before it is shown. Of a short life it
+/// is a tenth.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// No token is believed to live longer.
+const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Credentials whose tokens are remembered; the oldest make room.
+const MOST_KEPT: usize = 64;
+
+/// Who says what the token of one sink is.
+#[derive(Clone)]
+pub(super) struct Credentials {
+    shared: Arc<Shared>,
+    host: Weak<dyn Host>,
+}
+
+impl Credentials {
+    pub(super) fn new(shared: Arc<Shared>, host: Weak<dyn Host>) -> Self {
+        Self { shared, host }
+    }
+
+    /// The token of now.
+    pub(super) async fn token(&self) -> Result<Option<Secret>, Failure> {
+        self.obtain(None).await
+    }
+
+    /// Does `attempt` with `token`; if the service refuses it and another one is
+    /// to be had, once more with that. The token that was shown last is told too.
+    pub(super) async fn show<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        token: Option<Secret>,
+        attempt: impl Fn(Endpoint, Option<Secret>) -> F,
+    ) -> Result<(T, Option<Secret>), Failure> {
+        let refusal = match attempt(self.shared.endpoint(), token.clone()).await {
+            Err(failure) if failure.http_status == Some(401) => failure,
+            Err(failure) => return Err(failure),
+            Ok(done) => return Ok((done, token)),
+        };
+        let Some(refused) = token else {
+            return Err(refusal);
+        };
+        let renewed = self.obtain(Some(&refused)).await?;
+        match renewed.filter(|token| *token != refused) {
+            Some(token) => match attempt(self.shared.endpoint(), Some(token.clone())).await {
+                Ok(done) => Ok((done, Some(token))),
+                Err(failure) => Err(self.explained(failure)),
+            },
+            None => Err(self.explained(refusal)),
+        }
+    }
+
+    /// Says of a refused token what it was had for, where that is not obvious.
+    fn explained(&self, failure: Failure) -> Failure {
+        match self.shared.endpoint().token {
+            TokenSource::App(_) if failure.http_status == Some(401) => Failure {
+                message: format!(
+                    "{}: the token that the service generates for app-id and app-secret is refused",
+                    failure.message
+                ),
+                ..failure
+            },
+            _ => failure,
+        }
+    }
+
+    async fn obtain(&self, refused: Option<&Secret>) -> Result<Option<Secret>, Failure> {
+        if let Some(token) = self.asked_for().await? {
+            return Ok(Some(token));
+        }
+        let endpoint = self.shared.endpoint();
+        match &endpoint.token {
+            TokenSource::App(app) => {
+                let granted = CACHE.token(Key::new(&endpoint, app), &endpoint, refused);
+                granted.await.map(Some)
+            }
+            source => read_token(source).await,
+        }
+    }
+
+    /// The application's answer, if it gives one. A handler may take its time
+    /// or never return: it is asked where that holds up nobody, and not again
+    /// before it has answered.
+    async fn asked_for(&self) -> Result<Option<Secret>, Failure> {
+        let turn = Arc::clone(&self.shared.asking).lock_owned().await;
+        let (shared, host) = (Arc::clone(&self.shared), self.host.clone());
+        let answer = aside(move || {
+            let _turn = turn;
+            let open = !shared.closing.load(Ordering::Acquire);
+            let host = host.upgrade().filter(|_| open);
+            Ok(host.and_then(|host| host.request_token()))
+        });
+        match answer.await?.filter(|token| !token.is_blank()) {
+            Some(token) => sendable(token.expose(), "the signal request-token").map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Everything that a request for a token depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Key {
+    base_url: String,
+    app: AppCredentials,
+    ca_file: Option<PathBuf>,
+    tls_verify: bool,
+}
+
+impl Key {
+    fn new(endpoint: &Endpoint, app: &AppCredentials) -> Self {
+        Self {
+            base_url: endpoint.base_url.clone(),
+            app: app.clone(),
+            ca_file: endpoint.ca_file.clone(),
+            tls_verify: endpoint.tls_verify,
+        }
+    }
+}
+
+type Granting = BoxFuture<'static, Result<Secret, Failure>>;
+
+/// What is known for a key.
+enum Known {
+    Token {
+        token: Secret,
+        /// From then on a new one is asked for.
+        until: Instant,
+    },
+    /// A request is under way, as long as somebody waits for it.
+    Asked(WeakShared<Granting>),
+}
+
+/// The tokens of this process.
+#[derive(Default)]
+struct Cache(Mutex<Vec<(Key, Known)>>);
+
+static CACHE: Cache = Cache(Mutex::new(Vec::new()));
+
+impl Cache {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Key, Known)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A token that is good for a while and is not the `refused` one.
+    async fn token(
+        &'static self,
+        key: Key,
+        endpoint: &Endpoint,
+        refused: Option<&Secret>,
+    ) -> Result<Secret, Failure> {
+        let asked = {
+            let mut entries = self.lock();
+            let known = entries.iter().find(|(other, _)| *other == key);
+            match known.map(|(_, known)| known) {
+                Some(Known::Token { token, until })
+                    if Some(token) != refused && Instant::now() < *until =>
+                {
+                    return Ok(token.clone());
+                }
+                Some(Known::Asked(asked)) => asked.upgrade(),
+                _ => None,
+            }
+            .unwrap_or_else(|| {
+                let asked = self.ask(key.clone(), endpoint.clone());
+                if let Some(weak) = asked.downgrade() {
+                    keep(&mut entries, key, Known::Asked(weak));
+                }
+                asked
+            })
+        };
+        asked.await
+    }
+
+    /// Asks the service, on behalf of all who will wait for the answer.
+    fn ask(&'static self, key: Key, endpoint: Endpoint) -> SharedFuture<Granting> {
+        let asking = async move {
+            let granted = api::generate_token(&endpoint, &key.app).await;
+            let granted = granted.and_then(|Granted { token, lifetime }| {
+                let token = sendable(&token, "the service's token endpoint")?;
+                if token.is_blank() {
+                    return Err(Failure::retryable(
+                        Reason::Auth,
+                        "the service's token endpoint gave an empty token; check its log",
+                    ));
+                }
+                Ok((token, lifetime))
+            });
+            let mut entries = self.lock();
+            match granted {
+                Ok((token, lifetime)) => {
+                    let until = Instant::now() + good_for(lifetime);
+                    let known = Known::Token {
+                        token: token.clone(),
+                        until,
+                    };
+                    keep(&mut entries, key, known);
+                    Ok(token)
+                }
+                Err(failure) => {
+                    entries.retain(|(other, _)| *other != key);
+                    Err(failure)
+                }
+            }
+        };
+        asking.boxed().shared()
+    }
+}
+
+/// How long a token is shown that lives so long.
+fn good_for(lifetime: Duration) -> Duration {
+    let lifetime = lifetime.min(LONGEST_LIFE);
+    lifetime - MARGIN.min(lifetime / 10)
+}
+
+/// Replaces what was known for the key.
+fn keep(entries: &mut Vec<(Key, Known)>, key: Key, known: Known) {
+    entries.retain(|(other, _)| *other != key);
+    if entries.len() >= MOST_KEPT {
+        entries.remove(0);
+    }
+    entries.push((key, known));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_shown_until_shortly_before_its_end() {
+        let seconds = Duration::from_secs;
+        for (lifetime, shown) in [(86_400, 86_340), (600, 540), (300, 270), (10, 9), (0, 0)] {
+            assert_eq!(good_for(seconds(lifetime)), seconds(shown));
+        }
+        // No clock overflows.
+        assert!(
+            Instant::now()
+                .checked_add(good_for(Duration::MAX))
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn no_more_keys_are_kept_than_a_few() {
+        let mut entries = Vec::new();
+        for n in 0..2 * MOST_KEPT {
+            let key = Key {
+                base_url: n.to_string(),
+                app: AppCredentials {
+                    id: "app".into(),
+                    secret: Secret::default(),
+                },
+                ca_file: None,
+                tls_verify: true,
+            };
+            let known = || Known::Token {
+                token: Secret::default(),
+                until: Instant::now(),
+            };
+            keep(&mut entries, key.clone(), known());
+            keep(&mut entries, key, known());
+        }
+        assert_eq!(entries.len(), MOST_KEPT);
+        let last = (2 * MOST_KEPT - 1).to_string();
+        assert_eq!(entries.last().map(|e| &e.0.base_url), Some(&last));
+    }
+}

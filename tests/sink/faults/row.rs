@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One row of the table: a fault of the service, and what is seen of it.
+
+use crate::common::feed::{CAPS, Feed, MS};
+use crate::common::pipeline::{Pipeline, counted};
+use crate::common::service::Service;
+use gst::prelude::*;
+use symbl_service::recognizer::scripted;
+
+/// A script of faults, and what a pipeline sees of it.
+pub struct Row {
+    /// As [`Service::faulty`] takes it.
+    pub script: &'static str,
+    pub properties: &'static str,
+    pub sees: Sees,
+}
+
+#[derive(Clone, Copy)]
+pub enum Sees {
+    /// One session, and no WARNING.
+    Nothing,
+    /// One session, and a WARNING with this reason.
+    Warning(&'static str),
+    /// A WARNING once, and another session.
+    Outage(Failure),
+    /// An ERROR, and no other dial.
+    Fatal(Failure),
+}
+
+/// What a WARNING, an ERROR and a change of state tell.
+#[derive(Clone, Copy)]
+pub struct Failure {
+    /// One of them.
+    pub reasons: &'static [&'static str],
+    pub phase: Option<&'static str>,
+    pub http_status: Option<i32>,
+    pub close_code: Option<i32>,
+}
+
+impl Failure {
+    pub const fn new(reasons: &'static [&'static str], phase: &'static str) -> Self {
+        Self {
+            reasons,
+            phase: Some(phase),
+            http_status: None,
+            close_code: None,
+        }
+    }
+
+    pub const fn http(status: i32, reason: &'static [&'static str]) -> Self {
+        Self {
+            http_status: Some(status),
+            ..Self::new(reason, "connect")
+        }
+    }
+
+    pub const fn closed(code: i32) -> Self {
+        Self {
+            close_code: Some(code),
+            ..Self::new(&["closed"], "session")
+        }
+    }
+
+    /// The fields that a message about it has, but for the phase.
+    fn assert_told(&self, told: &gst::StructureRef, retryable: bool) {
+        let reason = told.get::<&str>("reason").expect("a reason");
+        assert!(self.reasons.contains(&reason), "{told}");
+        assert_eq!(told.get("http-status").ok(), self.http_status, "{told}");
+        if self.close_code.is_some() {
+            assert_eq!(told.get("close-code").ok(), self.close_code, "{told}");
+        }
+        assert_eq!(told.get("retryable"), Ok(retryable), "{told}");
+    }
+}
+
+/// Words that are said before the fault is over, and in all.
+const BEFORE: u16 = 15;
+const ALL: u16 = 25;
+
+/// A busy machine is no fault; a row that waits for a timeout sets its own.
+const PATIENT: &str = "connect-timeout=60000 pong-timeout=60000 drain-timeout=60000";
+
+/// What is said is final after this.
+const PAUSE: u64 = 400;
+
+/// Plays all rows, each in a thread of its own; a failure names the rows.
+pub fn all(rows: &[Row]) {
+    let failed: Vec<&str> = std::thread::scope(|scope| {
+        let threads: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                let thread = std::thread::Builder::new().name(row.script.to_owned());
+                let thread = thread.spawn_scoped(scope, || row.play(None));
+                (row.script, thread.expect("a thread"))
+            })
+            .collect();
+        threads
+            .into_iter()
+            .filter_map(|(script, thread)| thread.join().err().map(|_| script))
+            .collect()
+    });
+    assert!(failed.is_empty(), "these fail, see above: {failed:?}");
+}
+
+impl Row {
+    /// Plays the row with this service, or one of its own.
+    pub fn play(&self, service: Option<Service>) {
+        let service = service.unwrap_or_else(|| Service::faulty(self.script));
+        let (mut pipeline, feed) = Feed::pipeline(&format!(
+            "base-url={} reconnect-max-delay=50 {PATIENT} {}",
+            service.url(),
+            self.properties
+        ));
+        pipeline.play();
+        // A fault at once may be faster than the caps.
+        feed.begin(CAPS);
+        match self.sees {
+            Sees::Fatal(failure) => self.fails(&mut pipeline, &feed, &failure),
+            _ => self.survives(&mut pipeline, &feed),
+        }
+        if let Sees::Nothing | Sees::Warning(_) = self.sees {
+            assert_eq!(service.faults().connections(), 1);
+        }
+        if let Sees::Fatal(_) = self.sees {
+            let after_its_faults = self.script.split_whitespace().count();
+            assert_eq!(service.faults().connections(), after_its_faults);
+        }
+    }
+
+    fn fails(&self, pipeline: &mut Pipeline, feed: &Feed, failure: &Failure) {
+        // It may have failed already.
+        let _ = feed.speak(&scripted::speech(0..ALL, 16_000));
+        let error = pipeline.wait_for("an error", |m| m.type_() == gst::MessageType::Error);
+        let gst::MessageView::Error(error) = error.view() else {
+            unreachable!()
+        };
+        let details = error.details().expect("details");
+        failure.assert_told(details, false);
+        if failure.reasons != ["auth"] && failure.reasons != ["limit"] {
+            assert_eq!(details.get("phase").ok(), failure.phase, "{details}");
+        }
+        assert_eq!(pipeline.state(), "failed");
+        let states = pipeline.of_kind("state");
+        failure.assert_told(states.last().expect("a change of state"), false);
+        assert_eq!(feed.hush(20), Err(gst::FlowError::Error));
+    }
+
+    fn survives(&self, pipeline: &mut Pipeline, feed: &Feed) {
+        let speech = scripted::speech(0..ALL, 16_000);
+        let (before, after) = speech.split_at(usize::from(BEFORE) * 3200);
+        feed.speak(before).expect("there is room");
+        if let Sees::Outage(failure) = &self.sees
+            && !self.script.contains("@stop")
+        {
+            let outage = pipeline.wait_for("an outage", |message| {
+                let outage = message.structure();
+                outage.is_some_and(|s| s.name() == "symbl/state" && s.has_field("retry-in"))
+            });
+            failure.assert_told(outage.structure().expect("fields"), true);
+            pipeline.wait_for_state("listening");
+        }
+        feed.speak(after).expect("there is room");
+        feed.hush(PAUSE as usize).expect("there is room");
+        assert_eq!(pipeline.pipeline.current_state(), gst::State::Playing);
+        assert!(feed.end());
+        pipeline.wait_for_eos();
+        self.assert_warned(pipeline);
+        assert_words(pipeline, ALL);
+        // On a dead socket the service goes on to hear what came, and may tell
+        // the new one the messages of it, which its own audio has again.
+        if !self.script.contains("half-open") {
+            assert_messages(pipeline, ALL);
+        }
+        let sink = pipeline.sink();
+        let given = (u64::from(ALL) * 200 + PAUSE) * MS;
+        assert_eq!(counted(&sink, "audio-sent"), given);
+        assert_eq!(counted(&sink, "audio-dropped"), 0);
+        assert_eq!(counted(&sink, "audio-spooled"), 0);
+    }
+
+    fn assert_warned(&self, pipeline: &Pipeline) {
+        let warnings: Vec<_> = pipeline
+            .messages
+            .iter()
+            .filter_map(|message| match message.view() {
+                gst::MessageView::Warning(warning) => Some(warning.details()?.to_owned()),
+                _ => None,
+            })
+            .collect();
+        let [warning] = &warnings[..] else {
+            let untroubled = warnings.is_empty() && matches!(self.sees, Sees::Nothing);
+            assert!(untroubled, "{warnings:?}");
+            return;
+        };
+        match &self.sees {
+            Sees::Warning(reason) => assert_eq!(warning.get("reason"), Ok(*reason)),
+            Sees::Outage(failure) => {
+                failure.assert_told(warning, true);
+                if failure.reasons != ["limit"] {
+                    assert_eq!(warning.get("phase").ok(), failure.phase, "{warning}");
+                }
+            }
+            Sees::Nothing | Sees::Fatal(_) => panic!("{warning}"),
+        }
+    }
+}
+
+/// Each word once in order, in transcripts and messages.
+pub fn assert_all_said(pipeline: &Pipeline, count: u16) {
+    assert_words(pipeline, count);
+    assert_messages(pipeline, count);
+}
+
+fn said(count: u16) -> Vec<String> {
+    (0..count).map(|n| format!("w{n}")).collect()
+}
+
+/// Each word once in order in its place, and no gap.
+fn assert_words(pipeline: &Pipeline, count: u16) {
+    let words = pipeline.words();
+    let said = said(count);
+    let heard: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
+    assert_eq!(heard, said);
+    for (n, (word, at)) in (0..).zip(&words) {
+        assert!(at.abs_diff(n * 200 * MS) <= 20 * MS, "{word} at {at}");
+    }
+    assert_eq!(pipeline.of_kind("gap").len(), 0);
+}
+
+/// Each word once in order, but where a link was lost between a final and its message.
+fn assert_messages(pipeline: &Pipeline, count: u16) {
+    let said = said(count);
+    let messages = pipeline.of_kind("message");
+    let texts = messages.iter().map(|s| s.get::<String>("text"));
+    let texts: Vec<String> = texts.collect::<Result<_, _>>().expect("texts");
+    let heard = texts.join(" ").to_lowercase();
+    let heard = heard.split(|c: char| !c.is_alphanumeric());
+    let heard: Vec<&str> = heard.filter(|word| !word.is_empty()).collect();
+    if pipeline
+        .of_kind("state")
+        .iter()
+        .any(|s| s.has_field("retry-in"))
+    {
+        let mut said = said.iter();
+        let once = heard.iter().all(|word| said.any(|said| said == word));
+        assert!(once, "in messages: {heard:?}");
+    } else {
+        assert_eq!(heard, said, "in messages");
+    }
+}

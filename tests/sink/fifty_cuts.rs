@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Ten minutes of speech over fifty cuts: the transcript is the one without.
+//!
+//! Seeded; `SYMBL_CUTS_SEED` adds a seed of one's own. A failure names its seed.
+
+use crate::common::cutter::{Cut, Cutter, Fault, Refusal, Side};
+use crate::common::feed::{CAPS, Feed, MS};
+use crate::common::pipeline::{Pipeline, counted, until};
+use crate::common::script::{Choice, Said, Talk};
+use crate::common::service::Service;
+
+const CUTS: u64 = 50;
+const MINUTES: u64 = 10;
+const MILLIS: u64 = MINUTES * 60_000;
+
+/// How far from its place a word may be told.
+const TOLERANCE: u64 = 20 * MS;
+
+/// Half-open links are found soon, and lost ones dialed again at once.
+const PATIENCE: &str = "ping-interval=100 pong-timeout=400 connect-timeout=2000 \
+                        reconnect-max-delay=20";
+
+/// The seeds of a test, and the one of the environment.
+fn seeds(fixed: &[u64]) -> Vec<u64> {
+    let own = std::env::var("SYMBL_CUTS_SEED").ok();
+    let own = own.map(|seed| seed.parse().expect("SYMBL_CUTS_SEED is a number"));
+    fixed.iter().copied().chain(own).collect()
+}
+
+/// All that was told of a talk.
+struct Heard {
+    words: Vec<Said>,
+    /// The words of the messages.
+    messages: Vec<Said>,
+    pipeline: Pipeline,
+}
+
+impl Heard {
+    fn of(pipeline: Pipeline) -> Self {
+        // Word by word: where one message ends and the next begins is the
+        // service's choice, and depends on where a replay began.
+        let messages = pipeline.of_kind("message");
+        let messages = messages.iter().flat_map(|s| {
+            let words: &str = s.get("words").unwrap_or("[]");
+            let words: Vec<serde_json::Value> = serde_json::from_str(words).expect("JSON");
+            words.into_iter().map(|word| {
+                let text = word["word"].as_str().expect("a word").to_lowercase();
+                let text = text.trim_end_matches('.').to_owned();
+                (text, word["running-time"].as_u64().expect("a place"))
+            })
+        });
+        Self {
+            words: pipeline.words(),
+            messages: messages.collect(),
+            pipeline,
+        }
+    }
+
+    fn counted(&self, name: &str) -> u64 {
+        counted(&self.pipeline.sink(), name)
+    }
+}
+
+/// The same, in the same order, at the same times.
+fn assert_same(what: &str, heard: &[Said], said: &[Said]) {
+    for (n, (heard, said)) in heard.iter().zip(said).enumerate() {
+        assert!(
+            heard.0 == said.0 && heard.1.abs_diff(said.1) <= TOLERANCE,
+            "{what}: number {n} is {heard:?}, and {said:?} was expected"
+        );
+    }
+    assert_eq!(heard.len(), said.len(), "{what}");
+}
+
+/// Counts the words of the finals that a pipeline posts.
+#[derive(Default)]
+struct Listener {
+    words: usize,
+}
+
+impl Listener {
+    /// Waits until so many words came.
+    fn wait_for(&mut self, words: usize, pipeline: &mut Pipeline) {
+        while self.words < words {
+            let heard = pipeline.wait_for_kind("transcript");
+            if heard.get("is-final") == Ok(true) {
+                let text: &str = heard.get("text").expect("a text");
+                self.words += text.split_whitespace().count();
+            }
+        }
+    }
+}
+
+/// A sink with these properties, playing, and its feed.
+fn begin(properties: &str) -> (Pipeline, Feed) {
+    let (pipeline, feed) = Feed::pipeline(properties);
+    pipeline.play();
+    assert!(feed.begin(CAPS));
+    (pipeline, feed)
+}
+
+fn finish(mut pipeline: Pipeline, feed: &Feed) -> Heard {
+    assert!(feed.end());
+    pipeline.wait_for_eos();
+    Heard::of(pipeline)
+}
+
+/// Every kind of end, shuffled.
+fn all_faults(random: &mut fastrand::Rng) -> Vec<Fault> {
+    let codes = [1000, 1001, 1011, 1012, 1013, 4000].map(Some);
+    let codes = codes.into_iter().chain([None]).map(Fault::Close);
+    let mut faults: Vec<_> = codes.chain(codes_again()).collect();
+    faults.extend([Fault::Reset; 20]);
+    faults.extend([Fault::Fin; 11]);
+    faults.extend([Fault::HalfOpen; 5]);
+    random.shuffle(&mut faults);
+    faults
+}
+
+/// At a restart of a service, and behind a proxy, the most frequent ones.
+fn codes_again() -> impl Iterator<Item = Fault> {
+    [1001, 1001, 1011, 1011, 1012, 1012, 1013]
+        .map(|code| Fault::Close(Some(code)))
+        .into_iter()
+}
+
+fn any_refusal(random: &mut fastrand::Rng) -> Refusal {
+    let statuses = [408, 429, 500, 502, 503, 504];
+    match random.u8(..3) {
+        0 => Refusal::Reset,
+        1 => Refusal::Http(*random.choice(&statuses).expect("some")),
+        _ => Refusal::After(random.u64(..2000)),
+    }
+}
+
+/// In the middle of audio, of a result, of the start: wherever it happens to be.
+fn any_cut(fault: Fault, random: &mut fastrand::Rng) -> Cut {
+    let (side, after) = match random.u8(..3) {
+        0 => (Side::Service, random.u64(..2000)),
+        _ => (Side::Client, random.u64(..60_000)),
+    };
+    Cut {
+        side,
+        after,
+        fault,
+        refusals: (0..random.u8(..3)).map(|_| any_refusal(random)).collect(),
+    }
+}
+
+/// The cuts and their places in milliseconds: one in each stretch of the talk.
+fn fifty_cuts(random: &mut fastrand::Rng) -> Vec<(u64, Cut)> {
+    let mut faults = all_faults(random);
+    let stretch = MILLIS / CUTS;
+    let mut cuts: Vec<_> = (0..CUTS)
+        .map(|n| {
+            let fault = faults.pop().expect("as many as cuts");
+            (
+                n * stretch + random.u64(..stretch - 4000),
+                any_cut(fault, random),
+            )
+        })
+        .collect();
+    // Which of the two has so much to say in the end is certain of one only.
+    cuts[49].1.side = Side::Client;
+    cuts[25].1.refusals.push(Refusal::Silence);
+    cuts
+}
+
+/// Plays `talk` in pieces of random length, each when most of what came before
+/// is final, so that the cuts meet the whole of it.
+fn play_over(
+    cuts: Vec<(u64, Cut)>,
+    talk: &Talk,
+    cutter: &Cutter,
+    random: &mut fastrand::Rng,
+) -> Heard {
+    let (mut pipeline, feed) = begin(&format!("base-url={} {PATIENCE}", cutter.base_url()));
+    let mut listener = Listener::default();
+    let mut cuts = cuts.into_iter().peekable();
+    let mut at = 0;
+    while at < talk.samples.len() {
+        while let Some((_, cut)) = cuts.next_if(|(place, _)| *place <= at as u64 / 16) {
+            cutter.arm(cut);
+        }
+        let next = cuts.peek().map_or(talk.millis(), |(place, _)| *place) as usize * 16;
+        let length = (random.usize(500..8000) * 16).min(next - at);
+        feed.speak(&talk.samples[at..at + length])
+            .expect("it flows");
+        at += length;
+        let over = talk.over((at as u64 / 16).saturating_sub(1000) * MS);
+        let behind = *random.choice(&[0, 0, 5, 20]).expect("some");
+        listener.wait_for(over.saturating_sub(behind), &mut pipeline);
+    }
+    finish(pipeline, &feed)
+}
+
+/// Where the talk stood when a session was lost: the end of the last final.
+fn places_of_loss(pipeline: &Pipeline) -> Vec<u64> {
+    let mut last = 0;
+    let mut places = Vec::new();
+    for message in &pipeline.messages {
+        let Some(s) = message.structure() else {
+            continue;
+        };
+        match s.name().as_str() {
+            "symbl/transcript" if s.get("is-final") == Ok(true) => {
+                last = s.get("running-time").expect("a place");
+            }
+            "symbl/state" if s.get("previous") == Ok("listening") => places.push(last),
+            _ => {}
+        }
+    }
+    places
+}
+
+#[test]
+fn fifty_cuts_in_ten_minutes_leave_the_transcript_as_it_is() {
+    let service = Service::start();
+    for seed in seeds(&[1]) {
+        let what = format!("seed {seed}");
+        println!("{what}"); // for a failure that does not name it
+        let mut random = fastrand::Rng::with_seed(seed);
+        let talk = Talk::new(seed, MILLIS, 1, Choice::Few);
+        let (pipeline, feed) = begin(&format!("base-url={}", service.url()));
+        feed.speak(&talk.samples).expect("there is room");
+        let plain = finish(pipeline, &feed);
+        assert_same(&format!("{what}, uncut"), &plain.words, &talk.words);
+
+        let cutter = Cutter::to(&service.url());
+        let cut = play_over(fifty_cuts(&mut random), &talk, &cutter, &mut random);
+        assert_same(&what, &cut.words, &plain.words);
+        assert_same(&format!("{what}, messages"), &cut.messages, &plain.messages);
+
+        // The cuts were all made, to sessions that ran, and all over the talk.
+        assert_eq!(cutter.cuts() as u64, CUTS, "{what}");
+        assert!(cut.counted("reconnects") >= CUTS * 9 / 10, "{what}");
+        let places = places_of_loss(&cut.pipeline);
+        for minute in 0..MINUTES {
+            let cuts = places
+                .iter()
+                .filter(|at| *at / (60_000 * MS) == minute)
+                .count();
+            assert!(cuts >= 2, "{what}: {cuts} in minute {minute}: {places:?}");
+        }
+        // Nothing was lost on the way, and it is one conversation.
+        assert_eq!(cut.counted("audio-sent"), MILLIS * MS, "{what}");
+        assert_eq!(cut.counted("audio-dropped"), 0, "{what}");
+        assert_eq!(cut.pipeline.of_kind("gap").len(), 0, "{what}");
+        let drained = cut.pipeline.of_kind("drained");
+        assert_eq!(drained[0].get("complete"), Ok(true), "{what}");
+        let sessions = cut.pipeline.of_kind("session");
+        let split = sessions.iter().filter(|s| s.get("event") == Ok("split"));
+        assert_eq!(split.count(), 0, "{what}");
+    }
+}
+
+/// Longest that audio waits in the second test, in milliseconds.
+const BUFFER: u64 = 4000;
+
+/// A stretch of audio that was told to be lost, in nanoseconds of running time.
+type Gap = std::ops::Range<u64>;
+
+/// In the order of the audio; no two of them overlap.
+fn gaps(what: &str, pipeline: &Pipeline) -> Vec<Gap> {
+    let gaps = pipeline.of_kind("gap").into_iter().map(|s| {
+        let start: u64 = s.get("running-time").expect("a place");
+        let duration: u64 = s.get("duration").expect("a duration");
+        start..start + duration
+    });
+    let mut gaps: Vec<Gap> = gaps.collect();
+    gaps.sort_by_key(|gap| gap.start);
+    let apart = gaps.windows(2).all(|two| two[0].end <= two[1].start);
+    assert!(apart, "{what}: some of {gaps:?} overlap");
+    gaps
+}
+
+/// How much of a word lies in gaps.
+fn lost_of(word: &Said, gaps: &[Gap]) -> u64 {
+    let (start, end) = (word.1, word.1 + WORD);
+    let inside = gaps
+        .iter()
+        .map(|gap| gap.end.min(end).saturating_sub(gap.start.max(start)));
+    inside.sum()
+}
+
+/// How long a word is.
+const WORD: u64 = 200 * MS;
+
+/// Up to where all is final, or lost, in nanoseconds.
+fn heard_until(pipeline: &Pipeline) -> u64 {
+    let finals = pipeline.messages.iter().rev().filter_map(|message| {
+        let s = message
+            .structure()
+            .filter(|s| s.name() == "symbl/transcript")?;
+        let start: u64 = s.get("running-time").ok()?;
+        let is_final = s.get("is-final") == Ok(true);
+        is_final.then(|| start + s.get::<u64>("duration").unwrap_or(0))
+    });
+    finals.take(1).sum()
+}
+
+/// Plays `talk` with outages, during which there is more to say than is kept.
+/// Returns what was heard, and how much more than that there was, in milliseconds.
+fn play_with_outages(talk: &Talk, random: &mut fastrand::Rng) -> (Heard, u64) {
+    let service = Service::start();
+    let cutter = Cutter::to(&service.url());
+    // Words and chunks share a grid: no word is half in a gap.
+    let (mut pipeline, feed) = begin(&format!(
+        "base-url={} reconnect-max-delay=20 leaky=oldest buffer-duration={BUFFER} \
+         chunk-duration=200",
+        cutter.base_url()
+    ));
+    let sink = pipeline.sink();
+    let mut at = 0;
+    // Says so many words, and returns where that ends, in milliseconds.
+    let mut speak = |words: usize| {
+        let end = (at + words * 3200).min(talk.samples.len());
+        feed.speak(&talk.samples[at..end]).expect("it flows");
+        at = end;
+        at as u64 / 16
+    };
+    let (mut excess, mut begun) = (0, 0);
+    while begun < talk.millis() {
+        pipeline.wait_for_state("listening");
+        for _ in 0..random.u8(2..6) {
+            let end = speak(random.usize(1..=10));
+            until("all is sent", || counted(&sink, "audio-spooled") == 0);
+            let over = begun * MS..end.saturating_sub(1000) * MS;
+            let over = talk.last_end(over).unwrap_or(0);
+            while heard_until(&pipeline) + TOLERANCE < over {
+                pipeline.wait_for_kind("transcript");
+            }
+        }
+        cutter.down(true);
+        cutter.arm(Cut {
+            side: Side::Client,
+            after: 0,
+            fault: Fault::Reset,
+            refusals: Vec::new(),
+        });
+        // The cut needs something to meet.
+        let end = speak(1);
+        pipeline.wait_for_state("reconnecting");
+        begun = speak(random.usize(10..=75));
+        excess += (begun - end).saturating_sub(BUFFER);
+        cutter.down(false);
+    }
+    (finish(pipeline, &feed), excess)
+}
+
+#[test]
+fn of_outages_beyond_the_buffer_just_the_words_in_the_gaps_are_missing() {
+    for seed in seeds(&[1, 2]) {
+        let what = format!("seed {seed}");
+        println!("{what}"); // for a failure that does not name it
+        let mut random = fastrand::Rng::with_seed(seed);
+        let talk = Talk::new(seed, 180_000, 200, Choice::Distinct);
+        let (heard, excess) = play_with_outages(&talk, &mut random);
+        let gaps = gaps(&what, &heard.pipeline);
+        // A machine that halts in the middle of a chunk moves the grid.
+        let half = |word: &Said| (TOLERANCE..WORD - TOLERANCE).contains(&lost_of(word, &gaps));
+        let halves: Vec<&Said> = talk.words.iter().filter(|word| half(word)).collect();
+        let is_half = |at: u64| halves.iter().any(|word| at.abs_diff(word.1) < WORD);
+        let mut left = talk.words.clone();
+        left.retain(|word| lost_of(word, &gaps) < TOLERANCE && !is_half(word.1));
+        let mut words = heard.words.clone();
+        words.retain(|word| !is_half(word.1));
+        assert_same(&what, &words, &left);
+        assert!(halves.len() < 10, "{what}: {halves:?}");
+
+        // Much was lost, and not more than had to be.
+        let lost = gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>() / MS;
+        assert!(
+            excess > 20_000 && lost >= excess,
+            "{what}: {lost} ms of {excess}"
+        );
+        assert!(lost < 2 * excess, "{what}: {lost} ms of {excess}");
+        assert!(
+            words.len() > talk.words.len() / 4,
+            "{what}: {} words",
+            words.len()
+        );
+    }
+}
