@@ -130,6 +130,18 @@ fn a_hard_deadline_in_the_middle_of_results_is_no_complete_end() {
 }
 
 #[test]
+fn silence_of_a_link_that_is_dead_is_no_complete_end() {
+    let settings = Settings {
+        disconnect_on_stop: false,
+        history: true,
+        latency: 400,
+        ..PLAIN
+    };
+    let source = [Words(4), Silence(20)];
+    keeps(48_214, settings, &source, &[(1100, Cut(0)), (3000, Mute)]);
+}
+
+#[test]
 fn a_gap_does_not_go_over_a_flush() {
     let settings = Settings {
         give_up: 4000,
