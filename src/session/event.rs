@@ -166,12 +166,13 @@ pub enum SessionEvent {
 pub enum GapReason {
     /// The spool was full of unsent audio and the policy is to drop the oldest.
     BufferFull,
-    /// The end of the stream came, and the service did not take it within the drain timeout.
+    /// The end of the stream came, and the service did not take it, or finalise
+    /// it, within the drain timeout.
     NotDrained,
     /// It was sent, the link was lost before the service finalised it, and
     /// the spool had no room to keep it so long.
     NotFinalised,
-    /// The session failed for good.
+    /// The session failed for good before it was finalised, or had failed when it came.
     SessionFailed,
 }
 

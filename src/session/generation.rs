@@ -11,8 +11,9 @@ use super::chunker::Chunk;
 use std::ops::Range;
 
 /// How far a service's times may be off the edge of a hole, in nanoseconds:
-/// much less than a word is long.
-pub(super) const ROUNDING: u64 = 20_000_000;
+/// less than a packet of audio is long, of which a lone one may be all that is
+/// left of a word.
+pub(super) const ROUNDING: u64 = 5_000_000;
 
 /// Spans remembered; older ones lie behind every result that can still come.
 const MAX_SPANS: usize = 256;

@@ -39,6 +39,8 @@ pub struct Link {
     pub mute_from: Option<Time>,
     /// The service has sent its close frame and hears nothing any more.
     pub closing: bool,
+    /// The service ignored a start or a stop, and ignores what follows.
+    pub ignoring: bool,
     /// The client will be told that the link is broken.
     pub breaking: bool,
     /// The start acknowledgement reached the client.
@@ -58,6 +60,7 @@ impl Link {
             deaf: false,
             mute_from: None,
             closing: false,
+            ignoring: false,
             breaking: false,
             acknowledged: false,
         }

@@ -5,7 +5,7 @@
 //! A schedule and not its seed: a seed means something else when the generator
 //! changes. What is drawn in a run is still drawn from `seed`.
 
-use crate::audio::Format::{Flac, Linear8k, Linear16k, Linear48k};
+use crate::audio::Format::{Flac, Linear8k, Linear16k, Linear48k, Opus};
 use crate::run;
 use crate::schedule::Happening::{self, *};
 use crate::schedule::Piece::{self, *};
@@ -127,6 +127,18 @@ fn a_hard_deadline_in_the_middle_of_results_is_no_complete_end() {
         &source,
         &[(3100, Stall(4000)), (8000, Mute)],
     );
+}
+
+#[test]
+fn silence_of_a_link_that_is_dead_is_no_complete_end() {
+    let settings = Settings {
+        disconnect_on_stop: false,
+        history: true,
+        latency: 400,
+        ..PLAIN
+    };
+    let source = [Words(4), Silence(20)];
+    keeps(48_214, settings, &source, &[(1100, Cut(0)), (3000, Mute)]);
 }
 
 #[test]
@@ -271,4 +283,22 @@ fn history_is_placed_by_the_clock_of_its_own_start() {
         (10_000, Flush),
     ];
     keeps(0, settings, &source, &cuts);
+}
+
+#[test]
+fn the_last_packet_of_a_word_is_not_taken_for_rounding() {
+    let settings = Settings {
+        live: true,
+        spool: 2000,
+        ..PLAIN
+    };
+    let source = [
+        Silence(3800),
+        Words(17),
+        Caps(Opus),
+        Words(8),
+        Words(8),
+        Words(11),
+    ];
+    keeps(0, settings, &source, &[(0, Slow(39)), (14_000, Mute)]);
 }

@@ -482,8 +482,10 @@ impl World {
         };
         let answers = match frame {
             Frame::Text(text)
-                if self.now < self.ignoring_until && !text.contains("modify_request") =>
+                if link.ignoring
+                    || self.now < self.ignoring_until && !text.contains("modify_request") =>
             {
+                link.ignoring = true;
                 return Ok(());
             }
             Frame::Text(text) => link.service.text(&text, self.now, &mut self.conversation),

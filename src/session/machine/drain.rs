@@ -15,7 +15,7 @@ use crate::protocol::request::STOP_REQUEST;
 use std::time::Duration;
 
 /// Where the service does not say that it is done (it keeps the connection for
-/// a later start), this long without a result means that it is.
+/// a later start), this long without a result and a pong after it mean that it is.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// The wait for the last results.
@@ -27,12 +27,16 @@ pub(super) struct Drain {
     /// The service took the stop request, at this time.
     stopped: Option<Time>,
     settle: bool,
+    /// It has been quiet for long enough, and the service was asked whether the
+    /// link still is one: silence may mean that it is not.
+    asked: bool,
 }
 
 impl Drain {
     /// Something moved.
     pub(super) fn progress(&mut self, now: Time) {
         self.idle_since = now;
+        self.asked = false;
     }
 
     pub(super) fn deadline(&self) -> Time {
@@ -46,7 +50,7 @@ impl Drain {
 
     /// When a service that does not say that it is done is taken to be.
     fn settled_at(&self) -> Option<Time> {
-        let stopped = self.stopped.filter(|_| self.settle)?;
+        let stopped = self.stopped.filter(|_| self.settle && !self.asked)?;
         Some(self.idle_since.max(stopped) + SETTLE)
     }
 }
@@ -66,6 +70,7 @@ impl Session {
             idle_since: now,
             hard: now + self.config.drain_timeout + unfinalised,
             stopped: None,
+            asked: false,
             settle: self.config.start.disconnect_on_stop_request == Some(false),
         });
         match self.phase {
@@ -128,6 +133,7 @@ impl Session {
         let in_form = matches!(failure.close_code, Some(1000 | 1005));
         // Should it go on, the next start will have a stop request of its own.
         let stopped = drain.stopped.take().is_some();
+        drain.asked = false;
         self.phase == Phase::Stopping && stopped && in_form || self.spool.owes_nothing()
     }
 
@@ -189,14 +195,24 @@ impl Session {
     }
 
     pub(super) fn drain_timeout(&mut self, now: Time) {
-        let Some(drain) = &self.drain else {
+        let Some(drain) = &mut self.drain else {
             return;
         };
         if matches!(self.phase, Phase::Drained | Phase::Failed) || drain.deadline() > now {
             return;
         }
-        let settled = drain.settled_at().is_some_and(|at| at <= now);
-        self.finish(now, settled);
+        if drain.settled_at().is_some_and(|at| at <= now) && now < drain.hard {
+            drain.asked = true;
+            return self.ping(now);
+        }
+        self.finish(now, false);
+    }
+
+    /// The service answered a ping.
+    pub(super) fn ponged(&mut self, now: Time) {
+        if self.drain.as_ref().is_some_and(|drain| drain.asked) {
+            self.finish(now, true);
+        }
     }
 
     fn count_and_close(&mut self, now: Time) {

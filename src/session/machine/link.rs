@@ -75,6 +75,7 @@ impl Session {
                     self.stats.rtt = Some(now.saturating_sub(sent));
                 }
                 self.liveness.pinged = None;
+                self.ponged(now);
             }
             Input::Binary | Input::Ping => self.liveness.pinged = None,
             Input::History(text) => self.history(now, text),
@@ -322,12 +323,17 @@ impl Session {
                     ),
                 );
             }
-            None if now >= self.liveness.last_ping + self.config.ping_interval => {
-                self.liveness.pinged = Some(now);
-                self.liveness.last_ping = now;
-                self.frames.push_back(Output::Ping);
-            }
+            None if now >= self.liveness.last_ping + self.config.ping_interval => self.ping(now),
             _ => {}
+        }
+    }
+
+    /// Asks for a sign of life, unless one is asked for already.
+    pub(super) fn ping(&mut self, now: Time) {
+        if self.liveness.pinged.is_none() {
+            self.liveness.pinged = Some(now);
+            self.liveness.last_ping = now;
+            self.frames.push_back(Output::Ping);
         }
     }
 }
