@@ -81,7 +81,6 @@ fn hear(urls: &str) {
             }
             stuck_feed.hush(200).expect("it flows");
         }
-        let most = Held::now().threads - meddlers.len();
         for (pipeline, feed) in &mut few {
             assert!(feed.end());
             pipeline.wait_for_eos();
@@ -92,11 +91,10 @@ fn hear(urls: &str) {
             .map(|m| m.join().expect("no panic"))
             .sum();
         assert!(rounds > 10, "{rounds}");
-        // A sink has no thread of its own: there are a few for all of them.
-        assert!(
-            most < usize::from(SINKS) / 2,
-            "{threads} threads for 6 sinks, {most} for {SINKS}"
-        );
+    });
+    // A sink has no thread of its own: those that helped in the rush go again.
+    until("as many threads for all as for a few", || {
+        Held::now().threads <= threads + 4
     });
     for ((pipeline, _), n) in few.iter().zip(0..) {
         let heard: Vec<String> = pipeline.words().into_iter().map(|word| word.0).collect();
