@@ -241,12 +241,10 @@ impl Chunker {
         (taken, chunk)
     }
 
-    /// Passes over `bytes` of raw audio. Nothing may be pending.
-    pub fn skip(&mut self, bytes: usize) {
+    /// Passes over samples at the format's clock rate. Nothing may be pending.
+    pub fn skip(&mut self, samples: u64) {
         debug_assert!(self.pending.is_empty());
-        if let Some(width) = self.format.as_ref().and_then(|f| f.bytes_per_sample()) {
-            self.clock.samples += (bytes / width) as u64;
-        }
+        self.clock.samples += samples;
     }
 
     /// Takes one packet that lasts `samples` at the format's clock rate.

@@ -13,6 +13,8 @@
 //! What was delivered is known by its place in the audio and by ids, never by
 //! its text: "Yes." "Yes." are two.
 
+mod history;
+
 use super::Position;
 use super::generation::Generation;
 use super::planted::{Bug, planted};
@@ -183,7 +185,19 @@ fn spellings(message: &Message) -> Vec<&str> {
     words.filter(|word| !key(word).is_empty()).collect()
 }
 
-fn joined(words: &[(String, Range<Position>)]) -> String {
+/// A word and where it stands.
+type PlacedWord = (String, Range<Position>);
+
+/// What to show of a result with these words, of which those are `fresh`.
+fn text_of(result: &RecognitionResult, words: &[PlacedWord], fresh: &[PlacedWord]) -> String {
+    if fresh.len() == words.len() {
+        result.text.clone()
+    } else {
+        joined(fresh)
+    }
+}
+
+fn joined(words: &[PlacedWord]) -> String {
     let words: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
     words.join(" ")
 }
@@ -232,6 +246,16 @@ fn placed(
     }
 }
 
+/// What the words of a message are compared by.
+fn keys(message: &Message) -> Vec<String> {
+    spellings(message).into_iter().map(key).collect()
+}
+
+/// Whether these are the words.
+fn says(words: &[FinalWord], keys: &[String]) -> bool {
+    words.iter().map(|word| &word.key).eq(keys)
+}
+
 fn middle(span: &Range<Position>) -> Position {
     span.start + (span.end - span.start) / 2
 }
@@ -273,7 +297,7 @@ impl Delivery {
         if result.user.is_some() && self.own != result.user {
             self.own.clone_from(&result.user);
         }
-        let spans: Vec<(String, Range<Position>)> = result
+        let spans: Vec<PlacedWord> = result
             .words
             .iter()
             .filter_map(|word| {
@@ -286,15 +310,11 @@ impl Delivery {
             if result.text.is_empty() {
                 return None;
             }
-            let known = spans.len();
-            let mut spans = spans;
-            spans.retain(|(_, span)| middle(span) >= self.delivered);
-            let text = match spans.len() {
-                0 if known > 0 => return None,
-                fresh if fresh < known => joined(&spans),
-                _ => result.text.clone(),
-            };
-            let span = match (spans.first(), spans.last()) {
+            let fresh = self.fresh(&spans);
+            if fresh.is_empty() && !spans.is_empty() {
+                return None;
+            }
+            let span = match (fresh.first(), fresh.last()) {
                 (Some(first), Some(last)) => first.1.start..last.1.end,
                 _ => {
                     let open = self.open_span(generation);
@@ -304,20 +324,17 @@ impl Delivery {
             };
             return Some(Heard {
                 utterance_id,
-                text,
+                text: text_of(result, &spans, &fresh),
                 span,
-                words: spans,
+                words: fresh,
             });
         }
         if spans.is_empty() {
             return self.heard_without_words(result, generation, utterance_id);
         }
-        let repeated = |span: &Range<Position>| {
-            middle(span) < self.delivered && !planted(Bug::RepeatedWordsTold)
-        };
         let this: Arc<str> = Arc::from(utterance_id.as_str());
         let told_in = |span: &Range<Position>| {
-            let before = Some(span).filter(|span| repeated(span));
+            let before = Some(span).filter(|span| self.was_delivered(span));
             before.and_then(|span| self.utterance_at(middle(span)))
         };
         let record = Final {
@@ -334,32 +351,34 @@ impl Delivery {
             from: self.replay_start(&spans),
             passed_over: false,
         };
-        let fresh: Vec<_> = spans
-            .iter()
-            .filter(|(_, span)| !repeated(span))
-            .cloned()
-            .collect();
+        let fresh = self.fresh(&spans);
         self.remember(record);
         let (first, last) = (fresh.first()?, fresh.last()?);
         let span = first.1.start..last.1.end;
         self.delivered = self.delivered.max(span.end);
         self.utterance += 1;
-        let text = if fresh.len() == spans.len() {
-            result.text.clone()
-        } else {
-            joined(&fresh)
-        };
         Some(Heard {
             utterance_id,
-            text,
+            text: text_of(result, &spans, &fresh),
             span,
             words: fresh,
         })
     }
 
+    /// Whether a final has told what stands there.
+    fn was_delivered(&self, span: &Range<Position>) -> bool {
+        middle(span) < self.delivered && !planted(Bug::RepeatedWordsTold)
+    }
+
+    /// The words that no final has told.
+    fn fresh(&self, words: &[PlacedWord]) -> Vec<PlacedWord> {
+        let fresh = words.iter().filter(|(_, span)| !self.was_delivered(span));
+        fresh.cloned().collect()
+    }
+
     /// Where a replay has to begin for these words to be finalised again: in the
     /// silence before them.
-    fn replay_start(&self, words: &[(String, Range<Position>)]) -> Position {
+    fn replay_start(&self, words: &[PlacedWord]) -> Position {
         let first = words.first().map_or(self.delivered, |word| word.1.start);
         let ends = self.finals.iter().rev();
         let before = ends
@@ -422,14 +441,12 @@ impl Delivery {
 
     /// A message. `None`: it was delivered before.
     pub fn said(&mut self, message: &Message, generation: &Generation) -> Option<Said> {
-        if message.id.is_some() && self.known.iter().any(|known| known.id == message.id) {
+        if self.known_as(message.id.as_deref()).is_some() {
             return None;
         }
-        let own = self.is_own(message.from.as_ref());
         let by = message.from.as_ref();
-        if let Some(at) = message.start_time.filter(|_| !own)
-            && self.known.iter().any(|known| known.was_said(by, at))
-        {
+        let own = self.is_own(by);
+        if !own && message.start_time.is_some_and(|at| self.was_said(by, at)) {
             return None;
         }
         self.sends_messages |= own;
@@ -447,85 +464,16 @@ impl Delivery {
             .is_none_or(|(theirs, own)| same_speaker(theirs, own))
     }
 
-    /// A message of the conversation's history, after a reconnect whose replay
-    /// begins at `replay`. `None`: it was delivered before, or will come with the
-    /// replay, or it was said before our time.
-    pub fn recall(&mut self, message: &Message, replay: Position) -> Option<Said> {
-        let at = message.start_time?;
-        let by = message.from.as_ref();
-        if self.forgotten.is_some_and(|forgotten| at <= forgotten)
-            || self.known.iter().any(|known| known.was_said(by, at))
-        {
-            return None;
-        }
-        let said = if self.is_own(by) {
-            self.recall_own(message, at, replay)?
-        } else {
-            let mut earlier = self.before.iter().rev();
-            let known = |zero: &Option<i64>| zero.is_some_and(|zero| zero <= at);
-            let (zero, then) = earlier.find(|(zero, _)| known(zero))?;
-            placed(message, *zero, then, |_| None)
-        };
-        self.know_message(message, Some(said.span.clone()?), false);
-        Some(said)
-    }
-
-    /// The same for what our own speaker said at `at`. Starts that send faster than
-    /// the clock goes overlap on it, so that the words have to agree with it.
-    fn recall_own(&mut self, message: &Message, at: i64, replay: Position) -> Option<Said> {
-        let missed = self.said..replay;
-        let starts = self.before.iter().map(|(zero, then)| {
-            let place = zero.and_then(|zero| {
-                let time = u64::try_from(at.saturating_sub(zero)).ok()?;
-                then.extrapolate(time)
-            });
-            (zero, then, place)
-        });
-        let starts: Vec<_> = starts
-            .filter(|(zero, then, place)| {
-                zero.is_none() || place.is_some_and(|place| place < then.end())
-            })
-            .collect();
-        let fits = |_: &Final, word: &FinalWord| {
-            let near = |place: Position| place.abs_diff(word.span.start) <= NEAR;
-            let mut places = starts.iter().filter_map(|(_, _, place)| *place);
-            missed.contains(&middle(&word.span)) && places.any(near)
-        };
-        let keys: Vec<String> = spellings(message).into_iter().map(key).collect();
-        if let Some(found) = self.find_words(&keys, fits) {
-            return Some(self.tie_to(message, &keys, found)?.said);
-        }
-        // Not heard: it may have been lost with the audio of a gap.
-        let [(zero, then, _)] = starts.as_slice() else {
-            return None;
-        };
-        let said = placed(message, Some((**zero)?), then, |_| None);
-        let span = said.span.clone()?;
-        if !missed.contains(&middle(&span)) || self.was_heard(&keys) {
-            return None;
-        }
-        self.said = span.end;
-        Some(said)
-    }
-
-    /// Whether these words are in a final, wherever that stands.
-    fn was_heard(&self, keys: &[String]) -> bool {
-        self.finals.iter().any(|record| {
-            let mut windows = record.words.windows(keys.len().max(1));
-            windows.any(|window| window.iter().map(|w| &w.key).eq(keys.iter()))
-        })
-    }
-
     /// Finds the words of the message in the finals that wait for theirs.
     fn match_final(&mut self, message: &Message, generation: &Generation) -> Option<(Said, bool)> {
-        let keys: Vec<String> = spellings(message).into_iter().map(key).collect();
+        let keys = keys(message);
         let next = |record: &Final, word: &FinalWord| {
             record.generation == generation.number && middle(&word.span) >= self.matched
         };
         let found = self
             .find_words(&keys, next)
             .or_else(|| self.find_words(&keys, |_, _| true))?;
-        let tied = self.tie_to(message, &keys, found)?;
+        let tied = self.tie_to(message, found)?;
         self.matched = tied.span.end;
         let start = generation.time_of(tied.span.start);
         let start = start.and_then(|start| i64::try_from(start).ok());
@@ -539,19 +487,15 @@ impl Delivery {
     }
 
     /// Ties the message to the words that were found.
-    fn tie_to(
-        &mut self,
-        message: &Message,
-        keys: &[String],
-        (index, from): (usize, usize),
-    ) -> Option<Tied> {
-        let to = from + keys.len();
+    fn tie_to(&mut self, message: &Message, (index, from): (usize, usize)) -> Option<Tied> {
+        let spellings = spellings(message);
+        let (count, to) = (spellings.len(), from + spellings.len());
         let record = self.finals.get_mut(index)?;
         let found = record.words.get(from..to)?;
         let (first, last) = (found.first()?, found.last()?);
         let span = first.span.start..last.span.end;
         let delivered = self.said;
-        let mut words: Vec<_> = spellings(message)
+        let mut words: Vec<_> = spellings
             .into_iter()
             .zip(found)
             .map(|(word, place)| (word.to_owned(), place.span.clone()))
@@ -559,7 +503,7 @@ impl Delivery {
         words.retain(|(_, span)| middle(span) >= delivered || planted(Bug::RepeatedMessagesTold));
         let start = words.first().map_or(span.start, |word| word.1.start);
         let said = Said {
-            text: (words.len() < keys.len()).then(|| joined(&words)),
+            text: (words.len() < count).then(|| joined(&words)),
             utterance_id: Some(last.utterance.to_string()),
             span: Some(start..span.end),
             words,
@@ -589,8 +533,7 @@ impl Delivery {
         self.finals.iter().enumerate().find_map(|(index, record)| {
             let open = record.words.get(record.next..)?;
             let skip = open.windows(keys.len()).position(|window| {
-                window.iter().map(|w| &w.key).eq(keys.iter())
-                    && window.first().is_some_and(|w| fits(record, w))
+                says(window, keys) && window.first().is_some_and(|w| fits(record, w))
             })?;
             Some((index, record.next + skip))
         })
@@ -631,16 +574,24 @@ impl Delivery {
         self.known.push_back(known);
     }
 
+    /// What has this id, if it has one.
+    fn known_as(&self, id: Option<&str>) -> Option<&Known> {
+        id?;
+        self.known
+            .iter()
+            .rev()
+            .find(|known| known.id.as_deref() == id)
+    }
+
+    /// Whether something was said by the same at that time, by the wall clock.
+    fn was_said(&self, by: Option<&Speaker>, at: i64) -> bool {
+        self.known.iter().any(|known| known.was_said(by, at))
+    }
+
     /// Something that refers to a message: where that stands. `None`: the
     /// message repeats what was delivered before, and so does this.
     pub fn referring(&self, message_id: Option<&str>) -> Option<Option<Range<Position>>> {
-        let known = message_id.and_then(|id| {
-            self.known
-                .iter()
-                .rev()
-                .find(|k| k.id.as_deref() == Some(id))
-        });
-        match known {
+        match self.known_as(message_id) {
             Some(known) if known.repeated => None,
             Some(known) => Some(known.span.clone()),
             None => Some(None),
@@ -655,11 +606,7 @@ impl Delivery {
     ) -> Option<Option<Range<Position>>> {
         let span = self.referring(message_id)?;
         if let Some(id) = id.filter(|id| Some(*id) != message_id) {
-            if self
-                .known
-                .iter()
-                .any(|known| known.id.as_deref() == Some(id))
-            {
+            if self.known_as(Some(id)).is_some() {
                 return None;
             }
             self.know(Known {

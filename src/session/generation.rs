@@ -13,7 +13,23 @@ use std::ops::Range;
 /// How far a service's times may be off the edge of a hole, in nanoseconds:
 /// less than a packet of audio is long, of which a lone one may be all that is
 /// left of a word.
-pub(super) const ROUNDING: u64 = 5_000_000;
+const ROUNDING: u64 = 5_000_000;
+
+/// Something heard from `start` to `end`, off the edges of holes: a service's
+/// times are rounded, so that what reaches over an edge by less than a word can
+/// is taken to begin or to end there. `after`: the first edge after a place;
+/// `before`: the last one before it.
+pub(super) fn off_the_edges(
+    start: u64,
+    end: u64,
+    after: impl FnOnce(u64) -> Option<u64>,
+    before: impl FnOnce(u64) -> Option<u64>,
+) -> (u64, u64) {
+    let starts_behind = after(start).filter(|edge| edge - start <= ROUNDING && *edge < end);
+    let start = starts_behind.unwrap_or(start);
+    let ends_before = before(end).filter(|edge| end - edge <= ROUNDING && *edge > start);
+    (start, ends_before.unwrap_or(end))
+}
 
 /// Spans remembered; older ones lie behind every result that can still come.
 const MAX_SPANS: usize = 256;
@@ -96,19 +112,21 @@ impl Generation {
     }
 
     /// Where something stands that was heard from `start` to `end`, in the
-    /// service's time. Such times are rounded: what reaches over the edge of what
-    /// was dropped by less than a word can is taken to end or to begin there.
+    /// service's time; off the edges of what was dropped.
     pub fn heard(&self, start: u64, end: u64) -> Option<Range<Position>> {
-        let after = self.spans.partition_point(|s| s.service <= start);
-        let edge = self.spans.get(after).map(|s| s.service);
-        let starts_behind = edge.filter(|edge| edge - start <= ROUNDING && *edge < end);
-        let start = starts_behind.unwrap_or(start);
-        let before = self.spans.partition_point(|s| s.service < end);
-        let edge = before.checked_sub(1).and_then(|n| self.spans.get(n));
-        let ends_before = edge
-            .map(|s| s.service)
-            .filter(|edge| end - edge <= ROUNDING && *edge > start);
-        let end = ends_before.unwrap_or(end);
+        let edge = |n: usize| self.spans.get(n).map(|span| span.service);
+        let (start, end) = off_the_edges(
+            start,
+            end,
+            |place| edge(self.spans.partition_point(|s| s.service <= place)),
+            |place| {
+                edge(
+                    self.spans
+                        .partition_point(|s| s.service < place)
+                        .checked_sub(1)?,
+                )
+            },
+        );
         let position = self.position(start)?;
         Some(position..self.end_position(end)?.max(position))
     }

@@ -39,6 +39,14 @@ const REMAINDER: u64 = 20_000_000;
 /// Stretches of uncertain audio remembered; beyond that the oldest are joined.
 const MAX_UNCERTAIN: usize = 64;
 
+/// Adds a span behind the others, to the last of them where it goes on with it.
+fn join(spans: &mut VecDeque<Range<Position>>, span: Range<Position>) {
+    match spans.back_mut() {
+        Some(last) if last.end == span.start => last.end = span.end,
+        _ => spans.push_back(span),
+    }
+}
+
 impl Spool {
     /// Keeps at most `limit` nanoseconds of audio.
     pub fn new(limit: u64) -> Self {
@@ -83,10 +91,7 @@ impl Spool {
         if !chunk.audible || span.is_empty() {
             return;
         }
-        match self.uncertain.back_mut() {
-            Some(last) if last.end == span.start => last.end = span.end,
-            _ => self.uncertain.push_back(span),
-        }
+        join(&mut self.uncertain, span);
         if self.uncertain.len() > MAX_UNCERTAIN
             && let Some(oldest) = self.uncertain.pop_front()
             && let Some(next) = self.uncertain.front_mut()
@@ -179,17 +184,15 @@ impl Spool {
     }
 
     /// What was sent and not finalised, where there was something to hear in it.
-    pub fn unheard(&self) -> Vec<Range<Position>> {
-        let mut spans: Vec<_> = self.uncertain.iter().cloned().collect();
+    pub fn unheard(&self) -> impl Iterator<Item = Range<Position>> + use<> {
+        let mut spans = self.uncertain.clone();
         for chunk in self.chunks.iter().filter(|chunk| chunk.audible) {
             let span = chunk.start.max(self.acknowledged)..chunk.end.min(self.sent);
-            match spans.last_mut() {
-                _ if span.is_empty() => {}
-                Some(last) if last.end == span.start => last.end = span.end,
-                _ => spans.push(span),
+            if !span.is_empty() {
+                join(&mut spans, span);
             }
         }
-        spans
+        spans.into_iter()
     }
 
     /// Lets go of everything. Returns the nanoseconds that were never sent.

@@ -10,7 +10,7 @@
 //!
 //! Facts: GStreamer design documents "segments" and "synchronisation".
 
-use super::generation::ROUNDING;
+use super::generation::off_the_edges;
 use super::planted::{Bug, planted};
 use super::{Position, Time};
 use std::collections::VecDeque;
@@ -129,19 +129,21 @@ impl Timeline {
     }
 
     /// The times at which something that was heard from `start` to `end` begins
-    /// and ends. Clocks of services are rounded: what reaches over the edge of a
-    /// hole by less than a word can is taken to end or to begin there.
+    /// and ends; off the edges of holes.
     pub fn locate_heard(&self, start: Position, end: Position) -> Option<(Instants, Instants)> {
-        let after = self.anchors.partition_point(|a| a.position <= start);
-        let edge = self.anchors.get(after).map(|a| a.position);
-        let starts_behind = edge.filter(|edge| edge - start <= ROUNDING && *edge < end);
-        let start = starts_behind.unwrap_or(start);
-        let before = self.anchors.partition_point(|a| a.position < end);
-        let edge = before.checked_sub(1).and_then(|n| self.anchors.get(n));
-        let ends_before = edge
-            .map(|a| a.position)
-            .filter(|edge| end - edge <= ROUNDING && *edge > start);
-        let end = ends_before.unwrap_or(end);
+        let edge = |n: usize| self.anchors.get(n).map(|anchor| anchor.position);
+        let (start, end) = off_the_edges(
+            start,
+            end,
+            |place| edge(self.anchors.partition_point(|a| a.position <= place)),
+            |place| {
+                edge(
+                    self.anchors
+                        .partition_point(|a| a.position < place)
+                        .checked_sub(1)?,
+                )
+            },
+        );
         Some((self.locate(start)?, self.locate_end(start, end)?))
     }
 

@@ -41,18 +41,10 @@ pub fn set(
         "streaming-path" => {
             s.streaming_path = text(value)?.unwrap_or_else(|| Settings::default().streaming_path)
         }
-        "access-token" => {
-            s.access_token = text(value)?
-                .map(Secret::new)
-                .filter(|token| !token.is_blank())
-        }
+        "access-token" => s.access_token = secret(value)?,
         "access-token-file" => s.access_token_file = text(value)?,
         "app-id" => s.app_id = text(value)?,
-        "app-secret" => {
-            s.app_secret = text(value)?
-                .map(Secret::new)
-                .filter(|secret| !secret.is_blank())
-        }
+        "app-secret" => s.app_secret = secret(value)?,
         "token-in-query" => s.token_in_query = plain(value)?,
         "ca-file" => s.ca_file = text(value)?,
         "tls-verify" => s.tls_verify = plain(value)?,
@@ -155,6 +147,11 @@ fn plain<'a, T: glib::value::FromValue<'a>>(value: &'a glib::Value) -> Result<T,
 
 fn text(value: &glib::Value) -> Result<Option<String>, String> {
     Ok(plain::<Option<String>>(value)?.filter(|text| !text.is_empty()))
+}
+
+fn secret(value: &glib::Value) -> Result<Option<Secret>, String> {
+    let secret = text(value)?.map(Secret::new);
+    Ok(secret.filter(|secret| !secret.is_blank()))
 }
 
 fn phrases(value: &glib::Value) -> Result<Vec<String>, String> {

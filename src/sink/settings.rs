@@ -213,9 +213,12 @@ impl Settings {
     /// The defaults under this environment. `variable` looks one up; empty is as good as absent.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let mut settings = Self::default();
-        if let Some(url) = variable(ENV_BASE_URL).map(|v| v.trim().to_owned())
-            && !url.is_empty()
-        {
+        let text = |name| {
+            variable(name)
+                .map(|text| text.trim().to_owned())
+                .filter(|text| !text.is_empty())
+        };
+        if let Some(url) = text(ENV_BASE_URL) {
             settings.base_url = url;
         }
         let secret = |name| {
@@ -224,9 +227,7 @@ impl Settings {
                 .filter(|text| !text.is_blank())
         };
         settings.environment_token = secret(ENV_ACCESS_TOKEN);
-        settings.environment_app_id = variable(ENV_APP_ID)
-            .map(|id| id.trim().to_owned())
-            .filter(|id| !id.is_empty());
+        settings.environment_app_id = text(ENV_APP_ID);
         settings.environment_app_secret = secret(ENV_APP_SECRET);
         settings
     }

@@ -72,7 +72,7 @@ impl SymblSink {
     /// as to PAUSED, but ends waits (`unlock`) for the latter only. Out here a
     /// wait is in nobody's way, and a pause is no reason to end it.
     pub(super) fn wait_for_room(&self) {
-        if let Some(connection) = self.connection() {
+        if let Some(connection) = self.connection().filter(|c| !c.has_room()) {
             self.wait(&connection, Connection::wait_for_room);
         }
     }

@@ -203,6 +203,11 @@ impl Connection {
         self.shared.lock().session.has_failed()
     }
 
+    /// See [`Session::has_room`].
+    pub fn has_room(&self) -> bool {
+        self.shared.lock().session.has_room()
+    }
+
     /// Counters, as of now.
     pub fn stats(&self) -> Stats {
         self.shared.lock().session.stats(self.shared.now())

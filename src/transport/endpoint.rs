@@ -8,8 +8,9 @@
 //! the token file.
 //!
 //! Facts: Symbl Streaming API reference, sections on the endpoint, the
-//! connection id, authentication and the Conversation API. A connection id is any text; common forms
-//! are UUID, hex and base64, and the last has `+`, `/` and `=`.
+//! connection id, authentication and the Conversation API. A connection id is
+//! any text; common forms are UUID, hex and base64, and the last has `+`, `/`
+//! and `=`.
 
 use super::secret::Secret;
 use crate::session::{Failure, Reason};

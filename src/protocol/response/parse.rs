@@ -24,15 +24,7 @@ impl ServerMessage {
         if text.trim() == PONG_TEXT {
             return Ok(Self::Pong);
         }
-        let length = text.len();
-        let frame = Node::of(text).map_err(|error| ParseError::NotJson {
-            length,
-            reason: error.to_string(),
-        })?;
-        if !frame.is_object() {
-            return Err(ParseError::NotAnObject { length });
-        }
-        let outer = frame.members();
+        let outer = object(text)?;
         let outer_kind = outer.get("type").string();
         if outer_kind.as_deref() == Some("message") {
             let inner = outer.get("message").members();
@@ -44,6 +36,19 @@ impl ServerMessage {
         let kind = outer_kind.unwrap_or_default();
         Ok(read(&kind, &outer, &outer, text))
     }
+}
+
+/// The members of a text that is one JSON object.
+fn object(text: &str) -> Result<Members<'_>, ParseError> {
+    let length = text.len();
+    let node = Node::of(text).map_err(|error| ParseError::NotJson {
+        length,
+        reason: error.to_string(),
+    })?;
+    if !node.is_object() {
+        return Err(ParseError::NotAnObject { length });
+    }
+    Ok(node.members())
 }
 
 /// `body` has what the kind needs; `frame` is the whole, the same if there is no envelope.
@@ -194,15 +199,7 @@ fn message(item: Node<'_>) -> Message {
 ///
 /// When the text is not a JSON object.
 pub fn history(text: &str) -> Result<Vec<Message>, ParseError> {
-    let length = text.len();
-    let body = Node::of(text).map_err(|error| ParseError::NotJson {
-        length,
-        reason: error.to_string(),
-    })?;
-    if !body.is_object() {
-        return Err(ParseError::NotAnObject { length });
-    }
-    let messages = objects(body.members().get("messages"));
+    let messages = objects(object(text)?.get("messages"));
     Ok(messages.map(history_message).collect())
 }
 

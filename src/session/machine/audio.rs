@@ -217,12 +217,10 @@ impl Session {
     fn drop_audio(&mut self, now: Time, audio: &Audio, format: &AudioFormat) {
         self.continue_at(now, audio.instants, audio.speed);
         let start = self.chunker.position();
-        if format.bytes_per_sample().is_some() {
-            self.chunker.skip(audio.data.len());
-        } else {
-            self.chunker
-                .push_packet(audio.data, audio.packet_samples(format));
-        }
+        self.chunker.skip(match format.bytes_per_sample() {
+            Some(width) => (audio.data.len() / width) as u64,
+            None => audio.packet_samples(format).into(),
+        });
         let end = self.chunker.position();
         self.unconfirmed += end - start;
         self.lose(start..end, GapReason::SessionFailed);
