@@ -204,6 +204,8 @@ pub enum Reason {
     StartTimeout,
     PongTimeout,
     Stall,
+    /// The service ended its processing by itself.
+    Terminated,
     Closed,
     Read,
     Write,
@@ -229,6 +231,7 @@ impl Reason {
             Self::StartTimeout => "start-timeout",
             Self::PongTimeout => "pong-timeout",
             Self::Stall => "stall",
+            Self::Terminated => "terminated",
             Self::Closed => "closed",
             Self::Read => "read",
             Self::Write => "write",

@@ -29,6 +29,7 @@ pub enum Bug {
     ModifyRequestNotSent,
     AudioBeforeTheAcknowledgement,
     StopForgotten,
+    TerminationIgnored,
     SplitNotNoticed,
 }
 
@@ -39,7 +40,7 @@ mod imp {
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 20] = [
+        pub const ALL: [Self; 21] = [
             Self::AcknowledgementSkipped,
             Self::AnchorDropped,
             Self::GenerationForgotten,
@@ -59,6 +60,7 @@ mod imp {
             Self::ModifyRequestNotSent,
             Self::AudioBeforeTheAcknowledgement,
             Self::StopForgotten,
+            Self::TerminationIgnored,
             Self::SplitNotNoticed,
         ];
     }

@@ -78,9 +78,12 @@ fn error(failure: &Failure) -> glib::Error {
         | Reason::Handshake
         | Reason::ConnectTimeout
         | Reason::StartTimeout => glib::Error::new(gst::ResourceError::OpenWrite, message),
-        Reason::PongTimeout | Reason::Stall | Reason::Closed | Reason::Read | Reason::Write => {
-            glib::Error::new(gst::ResourceError::Write, message)
-        }
+        Reason::PongTimeout
+        | Reason::Stall
+        | Reason::Terminated
+        | Reason::Closed
+        | Reason::Read
+        | Reason::Write => glib::Error::new(gst::ResourceError::Write, message),
         Reason::DrainTimeout => glib::Error::new(gst::ResourceError::Close, message),
         Reason::Protocol => glib::Error::new(gst::StreamError::Format, message),
         Reason::Internal => glib::Error::new(gst::CoreError::Failed, message),
@@ -100,6 +103,7 @@ fn phase(reason: Reason) -> Option<&'static str> {
         Reason::StartTimeout => Some("start"),
         Reason::PongTimeout
         | Reason::Stall
+        | Reason::Terminated
         | Reason::Closed
         | Reason::Read
         | Reason::Write

@@ -41,6 +41,8 @@ pub struct Link {
     pub closing: bool,
     /// The service ignored a start or a stop, and ignores what follows.
     pub ignoring: bool,
+    /// The service ended its processing by itself: it hears nothing but pings.
+    pub terminated: bool,
     /// The client will be told that the link is broken.
     pub breaking: bool,
     /// The start acknowledgement reached the client.
@@ -61,6 +63,7 @@ impl Link {
             mute_from: None,
             closing: false,
             ignoring: false,
+            terminated: false,
             breaking: false,
             acknowledged: false,
         }

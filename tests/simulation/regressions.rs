@@ -302,3 +302,15 @@ fn the_last_packet_of_a_word_is_not_taken_for_rounding() {
     ];
     keeps(0, settings, &source, &[(0, Slow(39)), (14_000, Mute)]);
 }
+
+#[test]
+fn a_stop_is_asked_of_a_service_that_was_asked_to_start() {
+    let source = [Words(18), Pause(2300), Words(26)];
+    let slow = [
+        (0, Slow(1)),
+        (11_000, Deaf),
+        (12_000, Stall(3000)),
+        (14_700, Stop),
+    ];
+    keeps(0, PLAIN, &source, &slow);
+}

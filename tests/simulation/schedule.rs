@@ -96,6 +96,8 @@ pub enum Happening {
     Forget,
     /// The service never answers starts and stops again for a while.
     Ignore(Ms),
+    /// The service ends its processing by itself, and says so. The link stays.
+    Terminate,
     /// The service says something that nobody knows, or that is no message.
     Noise(u8),
     /// Upstream flushes: a seek.
@@ -213,7 +215,7 @@ fn source(rng: &mut Rng) -> Vec<Piece> {
 impl Happening {
     fn draw(rng: &mut Rng) -> Self {
         let span = rng.u32(10..6000);
-        match rng.u8(0..32) {
+        match rng.u8(0..33) {
             0..=4 => Self::Cut(pick(rng, &[0, 0, 30, 300])),
             5 | 6 => Self::Close(pick(rng, &[1000, 1001, 1005, 1006, 1011, 1012, 1013, 1008])),
             7 | 8 => Self::Deaf,
@@ -235,6 +237,7 @@ impl Happening {
             26..=28 => Self::Flush,
             29 => Self::End,
             30 => Self::Stop,
+            31 => Self::Terminate,
             _ => Self::Token,
         }
     }

@@ -140,6 +140,11 @@ impl Service {
         }
     }
 
+    /// Between a start and a stop.
+    pub fn is_processing(&self) -> bool {
+        self.ear.is_some() && !self.stopped
+    }
+
     /// A text message came.
     pub fn text(
         &mut self,

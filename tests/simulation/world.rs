@@ -10,7 +10,7 @@ use crate::service::{Answer, Conversation, Service, noise};
 use crate::source::Source;
 use crate::waits::{CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits};
 use fastrand::Rng;
-use gstsymbl::protocol::StartRequest;
+use gstsymbl::protocol::{StartRequest, reply};
 use gstsymbl::session::{EventKind, Failure, Input, Output, Reason, Session, SessionConfig, Time};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -349,6 +349,7 @@ impl World {
                 self.conversation = Conversation::new(self.conversation.id + 1);
             }
             Happening::Ignore(span) => self.ignoring_until = self.now + ms(span),
+            Happening::Terminate => self.terminate(),
             Happening::Noise(kind) => {
                 let link = self.links;
                 self.send_down(link, Frame::Text(noise(kind)));
@@ -405,6 +406,17 @@ impl World {
         let link = link.number;
         let frame = Frame::Broken;
         self.at(heard_of, Step::ToClient { link, frame });
+    }
+
+    /// The service ends its processing, unless it has begun none or ended it.
+    fn terminate(&mut self) {
+        if let Some(link) = &mut self.link
+            && link.service.is_processing()
+            && !std::mem::replace(&mut link.terminated, true)
+        {
+            let link = link.number;
+            self.send_down(link, Frame::Text(reply::processing_terminated()));
+        }
     }
 
     /// The service closes in due form: what it said before comes before.
@@ -481,6 +493,7 @@ impl World {
             return Ok(());
         };
         let answers = match frame {
+            Frame::Text(_) | Frame::Binary(_) if link.terminated => return Ok(()),
             Frame::Text(text)
                 if link.ignoring
                     || self.now < self.ignoring_until && !text.contains("modify_request") =>

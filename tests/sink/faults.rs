@@ -58,6 +58,9 @@ fn need_1_any_drop_is_survived() {
         row("reset@1s", lost(BROKEN, "session")),
         row("reset@96000b", lost(BROKEN, "session")),
         row("reset@start", lost(BROKEN, "session")),
+        row("terminated@1s", lost(&["terminated"], "session")),
+        row("terminated@start", lost(&["terminated"], "session")),
+        row("terminated@stop", lost(&["terminated"], "session")),
         row("fin@1s", closed(1006)),
         row("fin@start", closed(1006)),
         // A first connection that fails is a drop like any other.

@@ -39,6 +39,11 @@ impl Drain {
         self.asked = false;
     }
 
+    /// Whether the service took the stop request.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
     pub(super) fn deadline(&self) -> Time {
         if planted(Bug::DrainTimeoutIgnored) {
             return Time::MAX;
@@ -158,8 +163,15 @@ impl Session {
     pub fn close(&mut self) {
         self.events.clear();
         self.actions.clear();
+        // A request that has not left yet, on a socket that takes nothing.
+        let waits = self.frames.iter().any(|f| matches!(f, Output::Text(_)));
         self.frames.clear();
-        let started = matches!(self.phase, Phase::Starting { .. } | Phase::Listening);
+        let started = match self.phase {
+            Phase::Starting { .. } => !waits,
+            Phase::Listening => true,
+            Phase::Stopping => waits,
+            _ => false,
+        };
         if started {
             self.frames.push_back(Output::Text(STOP_REQUEST.to_owned()));
         }

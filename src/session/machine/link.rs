@@ -276,6 +276,23 @@ impl Session {
         }
     }
 
+    /// The service ended its processing by itself, and what is sent from here on
+    /// is heard by nobody: only a new start helps. After a stop there is nothing
+    /// more to end.
+    pub(super) fn terminated(&mut self, now: Time) {
+        let stopped = self.drain.as_ref().is_some_and(|drain| drain.is_stopped());
+        let started = match self.phase {
+            Phase::Starting { .. } | Phase::Listening => true,
+            Phase::Stopping => !stopped,
+            _ => false,
+        };
+        if started && !planted(Bug::TerminationIgnored) {
+            let message = "the service ended its processing by itself (processing_terminated), \
+                           as services do at their limits of time and silence";
+            self.cut(now, Failure::retryable(Reason::Terminated, message));
+        }
+    }
+
     /// Drops the socket as it is, for `failure`.
     pub(super) fn cut(&mut self, now: Time, failure: Failure) {
         self.actions.push_back(Output::Abort);

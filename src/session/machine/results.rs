@@ -104,6 +104,7 @@ impl Session {
             ServerMessage::ProcessingTerminated { json } => {
                 let kind = "processing_terminated".to_owned();
                 self.emit(EventKind::Raw { kind }, None, Some(json));
+                self.terminated(now);
             }
             ServerMessage::Unknown { kind, json } => {
                 self.stats.unknown += 1;
