@@ -66,6 +66,21 @@ pub struct Said {
     pub words: Vec<(String, Range<Position>)>,
 }
 
+impl Said {
+    /// What of it stands behind `told`, as far as its words have places.
+    fn behind(mut self, told: Position) -> Self {
+        let all = self.words.len();
+        self.words
+            .retain(|(_, span)| middle(span) >= told || planted(Bug::RepeatedMessagesTold));
+        if self.words.len() < all {
+            self.text = Some(joined(&self.words));
+            let start = self.words.first().map(|(_, span)| span.start);
+            self.span = start.zip(self.span).map(|(start, span)| start..span.end);
+        }
+        self
+    }
+}
+
 #[derive(Debug)]
 struct Final {
     /// Number of the start in which it came.
@@ -489,25 +504,20 @@ impl Delivery {
     /// Ties the message to the words that were found.
     fn tie_to(&mut self, message: &Message, (index, from): (usize, usize)) -> Option<Tied> {
         let spellings = spellings(message);
-        let (count, to) = (spellings.len(), from + spellings.len());
+        let to = from + spellings.len();
         let record = self.finals.get_mut(index)?;
         let found = record.words.get(from..to)?;
         let (first, last) = (found.first()?, found.last()?);
         let span = first.span.start..last.span.end;
-        let delivered = self.said;
-        let mut words: Vec<_> = spellings
-            .into_iter()
-            .zip(found)
-            .map(|(word, place)| (word.to_owned(), place.span.clone()))
-            .collect();
-        words.retain(|(_, span)| middle(span) >= delivered || planted(Bug::RepeatedMessagesTold));
-        let start = words.first().map_or(span.start, |word| word.1.start);
+        let words = spellings.into_iter().zip(found);
+        let words = words.map(|(word, place)| (word.to_owned(), place.span.clone()));
         let said = Said {
-            text: (words.len() < count).then(|| joined(&words)),
+            text: None,
             utterance_id: Some(last.utterance.to_string()),
-            span: Some(start..span.end),
-            words,
+            span: Some(span.clone()),
+            words: words.collect(),
         };
+        let said = said.behind(self.said);
         let generation = record.generation;
         record.next = to;
         self.said = self.said.max(span.end);

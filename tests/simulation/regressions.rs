@@ -314,3 +314,24 @@ fn a_stop_is_asked_of_a_service_that_was_asked_to_start() {
     ];
     keeps(0, PLAIN, &source, &slow);
 }
+
+#[test]
+fn what_the_history_told_of_half_a_message_is_not_told_again() {
+    let settings = Settings {
+        format: Linear48k,
+        buffer: 50,
+        spool: 2000,
+        catch_up: 1,
+        interims: true,
+        history: true,
+        latency: 80,
+        ..SAYING
+    };
+    let source = [Words(19), Gap(380), Words(12)];
+    keeps(
+        1_795_289_341_233_366_265,
+        settings,
+        &source,
+        &[(3900, Cut(0)), (4700, Deaf)],
+    );
+}

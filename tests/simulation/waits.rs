@@ -10,7 +10,7 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(2);
 pub const PONG_TIMEOUT: Duration = Duration::from_secs(2);
 pub const MAX_DELAY: Duration = Duration::from_secs(4);
 /// A session that lasted so long was healthy: the back-off starts over.
-const HEALTHY: Duration = Duration::from_secs(10);
+const HEALTHY: Duration = Duration::from_secs(30);
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 
 /// Since when what is waited for, and how long the back-off has to be.

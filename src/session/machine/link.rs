@@ -10,7 +10,7 @@ use super::{Input, Output, Phase, Session};
 use std::time::Duration;
 
 /// A session that lasted this long was healthy: back-off starts over.
-const HEALTHY: Duration = Duration::from_secs(10);
+const HEALTHY: Duration = Duration::from_secs(30);
 
 /// Audio that may be sent ahead of the catch-up rate, in nanoseconds.
 const BURST: u64 = 1_000_000_000;
