@@ -67,15 +67,16 @@ pub struct Said {
 }
 
 impl Said {
-    /// What of it stands behind `told`, as far as its words have places.
-    fn behind(mut self, told: Position) -> Self {
+    /// What of it stands there, as far as its words have places.
+    fn within(mut self, place: &Range<Position>) -> Self {
         let all = self.words.len();
-        self.words
-            .retain(|(_, span)| middle(span) >= told || planted(Bug::RepeatedMessagesTold));
+        self.words.retain(|(_, span)| {
+            place.contains(&middle(span)) || planted(Bug::RepeatedMessagesTold)
+        });
         if self.words.len() < all {
             self.text = Some(joined(&self.words));
-            let start = self.words.first().map(|(_, span)| span.start);
-            self.span = start.zip(self.span).map(|(start, span)| start..span.end);
+            let ends = self.words.first().zip(self.words.last());
+            self.span = ends.map(|(first, last)| first.1.start..last.1.end);
         }
         self
     }
@@ -517,7 +518,7 @@ impl Delivery {
             span: Some(span.clone()),
             words: words.collect(),
         };
-        let said = said.behind(self.said);
+        let said = said.within(&(self.said..Position::MAX));
         let generation = record.generation;
         record.next = to;
         self.said = self.said.max(span.end);

@@ -335,3 +335,13 @@ fn what_the_history_told_of_half_a_message_is_not_told_again() {
         &[(3900, Cut(0)), (4700, Deaf)],
     );
 }
+
+#[test]
+fn what_the_history_tells_beside_a_flush_is_told_once() {
+    let settings = Settings {
+        chunk: 500,
+        history: true,
+        ..SAYING
+    };
+    keeps(3, settings, &[Words(11)], &[(950, Flush), (1000, Mute)]);
+}

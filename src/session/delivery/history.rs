@@ -57,7 +57,7 @@ impl Delivery {
             return None;
         };
         let said = placed(message, Some((**zero)?), then, |_| None);
-        let said = said.behind(self.said);
+        let said = said.within(&missed);
         let span = said.span.clone()?;
         if !missed.contains(&middle(&span)) || self.was_heard(&keys) {
             return None;
