@@ -230,16 +230,16 @@ fn placed(
     generation: &Generation,
     offset: impl Fn(Option<Duration>) -> Option<Position>,
 ) -> Said {
-    let wall = |time: Option<i64>| {
-        let time = u64::try_from(time?.saturating_sub(zero?)).ok()?;
-        generation.extrapolate(time)
-    };
-    let place = |start, end: Option<i64>, time_offset, duration: Option<Duration>| {
-        let from = wall(start).or_else(|| offset(time_offset))?;
+    let wall = |time: Option<i64>| u64::try_from(time?.saturating_sub(zero?)).ok();
+    let place = |start: Option<i64>, end: Option<i64>, time_offset, duration: Option<Duration>| {
         let length = match (start, end) {
             (Some(start), Some(end)) => u64::try_from(end.saturating_sub(start)).unwrap_or(0),
             _ => duration.map(nanos).unwrap_or(0),
         };
+        if let Some(from) = wall(start) {
+            return generation.extrapolate_span(from, from.saturating_add(length));
+        }
+        let from = offset(time_offset)?;
         Some(from..from.saturating_add(length))
     };
     Said {

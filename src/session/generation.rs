@@ -112,8 +112,14 @@ impl Generation {
     }
 
     /// Where something stands that was heard from `start` to `end`, in the
-    /// service's time; off the edges of what was dropped.
+    /// service's time; off the edges of what was dropped. Never past what was given.
     pub fn heard(&self, start: u64, end: u64) -> Option<Range<Position>> {
+        let span = self.extrapolate_span(start, end)?;
+        Some(span.start.min(self.end)..span.end.min(self.end))
+    }
+
+    /// The same, as if audio had gone on after the last that was given.
+    pub fn extrapolate_span(&self, start: u64, end: u64) -> Option<Range<Position>> {
         let edge = |n: usize| self.spans.get(n).map(|span| span.service);
         let (start, end) = off_the_edges(
             start,
@@ -127,8 +133,8 @@ impl Generation {
                 )
             },
         );
-        let position = self.position(start)?;
-        Some(position..self.end_position(end)?.max(position))
+        let position = self.extrapolate(start)?;
+        Some(position..self.extrapolate_end(end)?.max(position))
     }
 
     /// The service's time of a position that it was given.
@@ -139,11 +145,12 @@ impl Generation {
         Some(span.service + (position - span.position))
     }
 
-    /// The position at which audio that lasts until the service's time `nanos` ends.
-    pub fn end_position(&self, nanos: u64) -> Option<Position> {
+    /// The position at which audio that lasts until the service's time `nanos`
+    /// ends, as if it had gone on after the last that was given.
+    fn extrapolate_end(&self, nanos: u64) -> Option<Position> {
         let after = self.spans.partition_point(|s| s.service < nanos).max(1);
         let span = self.spans.get(after - 1)?;
-        Some((span.position + nanos.saturating_sub(span.service)).min(self.end))
+        Some(span.position + nanos.saturating_sub(span.service))
     }
 }
 
@@ -185,7 +192,7 @@ mod tests {
         give(&mut generation, 4000, 5000);
         assert_eq!(generation.position(999), Some(999));
         assert_eq!(generation.position(1000), Some(4000));
-        assert_eq!(generation.end_position(1000), Some(1000));
+        assert_eq!(generation.extrapolate_end(1000), Some(1000));
         assert_eq!(generation.position(1500), Some(4500));
     }
 

@@ -345,3 +345,15 @@ fn what_the_history_tells_beside_a_flush_is_told_once() {
     };
     keeps(3, settings, &[Words(11)], &[(950, Flush), (1000, Mute)]);
 }
+
+#[test]
+fn a_word_that_the_history_has_at_the_edge_of_a_flush_is_short() {
+    let settings = Settings {
+        format: Linear48k,
+        spool: 2000,
+        history: true,
+        ..SAYING
+    };
+    let source = [Words(11), Words(5), Silence(2000)];
+    keeps(0, settings, &source, &[(2500, Mute), (3000, Flush)]);
+}
