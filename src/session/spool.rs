@@ -204,6 +204,18 @@ impl Spool {
         unsent
     }
 
+    /// The same, but for the rest of a packet whose beginning was sent: a service
+    /// has no use for the next one without it.
+    pub fn flush(&mut self) -> u64 {
+        let unsent = self.unsent_duration();
+        self.uncertain.clear();
+        self.chunks.drain(..self.next);
+        self.next = 0;
+        let rest = self.chunks.iter().take_while(|c| !c.entry).count();
+        self.chunks.truncate(rest);
+        unsent - self.unsent_duration()
+    }
+
     /// Everything before this was finalised.
     pub fn acknowledged(&self) -> Position {
         self.acknowledged

@@ -357,3 +357,13 @@ fn a_word_that_the_history_has_at_the_edge_of_a_flush_is_short() {
     let source = [Words(11), Words(5), Silence(2000)];
     keeps(0, settings, &source, &[(2500, Mute), (3000, Flush)]);
 }
+
+#[test]
+fn a_flush_does_not_end_in_the_middle_of_a_packet() {
+    let settings = Settings {
+        format: Flac(3),
+        ..PLAIN
+    };
+    let source = [Gap(390), Words(21)];
+    keeps(0, settings, &source, &[(3680, Slow(130)), (4300, Flush)]);
+}

@@ -298,7 +298,13 @@ impl Session {
     pub fn flush(&mut self, now: Time) {
         self.tell_gap(); // What is lost from now on is lost elsewhere.
         if !planted(Bug::FlushKeepsTheSpool) {
-            self.stats.audio_dropped += self.forget_unsent();
+            let pending = self.pending_nanos();
+            self.chunker.clear();
+            let unsent = match self.phase {
+                Phase::Listening => self.spool.flush(),
+                _ => self.spool.clear(),
+            };
+            self.stats.audio_dropped += unsent + pending;
         }
         self.unconfirmed = 0;
         self.pacing = None; // There is no backlog any more.
