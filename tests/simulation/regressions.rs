@@ -367,3 +367,15 @@ fn a_flush_does_not_end_in_the_middle_of_a_packet() {
     let source = [Gap(390), Words(21)];
     keeps(0, settings, &source, &[(3680, Slow(130)), (4300, Flush)]);
 }
+
+#[test]
+fn silence_that_is_put_into_a_hole_drives_out_no_word() {
+    let settings = Settings {
+        live: true,
+        chunk: 170,
+        spool: 1000,
+        ..PLAIN
+    };
+    let source = [Words(20), Hole(1), Words(3), Gap(1000)];
+    keeps(0, settings, &source, &[]);
+}

@@ -265,8 +265,9 @@ impl Session {
         self.fill(now, end.saturating_sub(expected));
     }
 
-    /// Sends silence into a hole, up to a bound for each hole. The rest of the
-    /// hole is not sent: the next anchor steps over it.
+    /// Sends silence into a hole, up to a bound for each hole and as far as there
+    /// is room for it: no word is dropped for silence. The rest of the hole is not
+    /// sent: the next anchor steps over it.
     fn fill(&mut self, now: Time, hole: u64) {
         let Some(format) = self.chunker.format().cloned() else {
             return;
@@ -282,8 +283,7 @@ impl Session {
         let samples = usize::try_from(nanos_to_samples(nanos, format.clock_rate())).unwrap_or(0);
         let mut left = samples * width;
         let block = vec![silence; 4096.min(left)];
-        while left > 0 {
-            self.make_room(self.chunker.chunk_nanos());
+        while left > 0 && self.spool.make_room(self.chunker.chunk_nanos()) {
             let (count, chunk) = self
                 .chunker
                 .push_raw(now, block.get(..left.min(block.len())).unwrap_or_default());
