@@ -61,6 +61,11 @@ impl Spool {
         }
     }
 
+    /// The most that is kept, in nanoseconds.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Nanoseconds between the oldest audio kept and the newest.
     pub fn held(&self) -> u64 {
         match (self.chunks.front(), self.chunks.back()) {

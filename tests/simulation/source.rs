@@ -162,7 +162,8 @@ impl Source {
         if self.format.packet().is_some() {
             return;
         }
-        let nanos = hole.min(MOST_FILL.saturating_sub(self.filled));
+        let most = MOST_FILL.min(u64::from(self.settings.spool) * MS / 4);
+        let nanos = hole.min(most.saturating_sub(self.filled));
         self.filled += nanos;
         self.given += nanos;
         self.expected = self.expected.map(|expected| expected + nanos);

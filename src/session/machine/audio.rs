@@ -265,9 +265,8 @@ impl Session {
         self.fill(now, end.saturating_sub(expected));
     }
 
-    /// Sends silence into a hole, up to a bound for each hole and as far as there
-    /// is room for it: no word is dropped for silence. The rest of the hole is not
-    /// sent: the next anchor steps over it.
+    /// Sends silence into a hole, up to a bound for each hole. The rest of the
+    /// hole is not sent: the next anchor steps over it.
     fn fill(&mut self, now: Time, hole: u64) {
         let Some(format) = self.chunker.format().cloned() else {
             return;
@@ -275,7 +274,9 @@ impl Session {
         let (Some(silence), Some(width)) = (format.silence(), format.bytes_per_sample()) else {
             return;
         };
-        let nanos = hole.min(MAX_FILL.saturating_sub(self.filled));
+        // It comes all at once, and is not to drive out what was said before it.
+        let most = MAX_FILL.min(self.spool.limit() / 4);
+        let nanos = hole.min(most.saturating_sub(self.filled));
         if nanos == 0 || matches!(self.phase, Phase::Failed) {
             return;
         }
@@ -283,7 +284,8 @@ impl Session {
         let samples = usize::try_from(nanos_to_samples(nanos, format.clock_rate())).unwrap_or(0);
         let mut left = samples * width;
         let block = vec![silence; 4096.min(left)];
-        while left > 0 && self.spool.make_room(self.chunker.chunk_nanos()) {
+        while left > 0 {
+            self.make_room(self.chunker.chunk_nanos());
             let (count, chunk) = self
                 .chunker
                 .push_raw(now, block.get(..left.min(block.len())).unwrap_or_default());
