@@ -13,12 +13,39 @@ use super::planted::{Bug, planted};
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Chunks in the order of the audio: sent and unacknowledged, then unsent.
+/// Chunks in the order of the audio, and how long they last together.
+#[derive(Debug, Default)]
+struct Queue {
+    chunks: VecDeque<Chunk>,
+    /// In nanoseconds. What was dropped between two chunks does not count.
+    duration: u64,
+}
+
+impl Queue {
+    fn push(&mut self, chunk: Chunk) {
+        self.duration += chunk.end - chunk.start;
+        self.chunks.push_back(chunk);
+    }
+
+    fn remove(&mut self, index: usize) -> Option<Chunk> {
+        let chunk = self.chunks.remove(index)?;
+        self.duration -= chunk.end - chunk.start;
+        Some(chunk)
+    }
+
+    /// How many chunks the rest of a packet has whose beginning is not here.
+    fn parts_of_before(&self) -> usize {
+        self.chunks.iter().take_while(|c| !c.entry).count()
+    }
+}
+
+/// The audio that is kept: what this generation was sent, then what waits.
 #[derive(Debug)]
 pub struct Spool {
-    chunks: VecDeque<Chunk>,
-    /// Index of the first chunk that this generation has not been sent.
-    next: usize,
+    /// Sent in this generation, and not released.
+    given: Queue,
+    /// Not sent in this generation yet.
+    waiting: Queue,
     /// Bound of what is kept, in nanoseconds of audio.
     limit: u64,
     /// Everything before this was finalised by the service.
@@ -51,8 +78,8 @@ impl Spool {
     /// Keeps at most `limit` nanoseconds of audio.
     pub fn new(limit: u64) -> Self {
         Self {
-            chunks: VecDeque::new(),
-            next: 0,
+            given: Queue::default(),
+            waiting: Queue::default(),
             limit,
             acknowledged: 0,
             released: 0,
@@ -66,12 +93,18 @@ impl Spool {
         self.limit
     }
 
-    /// Nanoseconds between the oldest audio kept and the newest.
+    /// Nanoseconds of audio kept.
     pub fn held(&self) -> u64 {
-        match (self.chunks.front(), self.chunks.back()) {
-            (Some(first), Some(last)) => last.end - first.start,
-            _ => 0,
-        }
+        self.given.duration + self.waiting.duration
+    }
+
+    /// Nanoseconds that wait to be sent by this generation.
+    pub fn backlog(&self) -> u64 {
+        self.waiting.duration
+    }
+
+    fn chunks(&self) -> impl Iterator<Item = &Chunk> {
+        self.given.chunks.iter().chain(&self.waiting.chunks)
     }
 
     /// Lets go of sent audio until `duration` more fits. False: what is held
@@ -80,11 +113,10 @@ impl Spool {
         if planted(Bug::BoundIgnored) {
             return true;
         }
-        while self.held() + duration > self.limit && self.next > 0 {
-            self.next -= 1;
-            if let Some(chunk) = self.chunks.pop_front() {
-                self.let_go(&chunk);
-            }
+        while self.held() + duration > self.limit
+            && let Some(chunk) = self.given.remove(0)
+        {
+            self.let_go(&chunk);
         }
         self.has_room(duration)
     }
@@ -112,36 +144,35 @@ impl Spool {
 
     /// Drops the oldest packet of which nothing was sent; where it stood.
     pub fn drop_oldest_unsent(&mut self) -> Option<Range<Position>> {
-        let begun = self.chunks.iter().skip(self.next);
-        let oldest = self.next + begun.take_while(|c| !c.entry).count();
-        let first = self.chunks.remove(oldest)?;
+        let oldest = self.waiting.parts_of_before();
+        let first = self.waiting.remove(oldest)?;
         let mut end = first.end;
-        while self.chunks.get(oldest).is_some_and(|c| !c.entry) {
-            end = self.chunks.remove(oldest)?.end;
+        while self.waiting.chunks.get(oldest).is_some_and(|c| !c.entry) {
+            end = self.waiting.remove(oldest)?.end;
         }
         Some(first.start..end)
     }
 
     /// Appends audio.
     pub fn push(&mut self, chunk: Chunk) {
-        self.chunks.push_back(chunk);
+        self.waiting.push(chunk);
     }
 
     /// What goes next on the wire.
     pub fn peek(&self) -> Option<&Chunk> {
-        self.chunks.get(self.next)
+        self.waiting.chunks.front()
     }
 
     /// Marks what [`Spool::peek`] showed as sent. Returns how much of it had
     /// never been sent before and how much is a replay, in nanoseconds.
     pub fn advance(&mut self) -> (u64, u64) {
-        let Some(chunk) = self.chunks.get(self.next) else {
+        let Some(chunk) = self.waiting.remove(0) else {
             return (0, 0);
         };
-        self.next += 1;
         let fresh = chunk.end.saturating_sub(chunk.start.max(self.sent));
         let replayed = chunk.end - chunk.start - fresh;
         self.sent = self.sent.max(chunk.end);
+        self.given.push(chunk);
         (fresh, replayed)
     }
 
@@ -154,16 +185,17 @@ impl Spool {
             span.start = span.start.max(finalised);
             !span.is_empty()
         });
-        while let Some(parts) = self.released_parts().filter(|parts| *parts <= self.next) {
-            self.chunks.drain(..parts);
-            self.next -= parts;
+        while let Some(parts) = self.released_parts()
+            && parts <= self.given.chunks.len()
+        {
+            (0..parts).for_each(|_| drop(self.given.remove(0)));
         }
     }
 
     /// How many chunks the oldest packet has, if all of it was released.
     fn released_parts(&self) -> Option<usize> {
-        let first = self.chunks.front()?;
-        let others = self.chunks.iter().skip(1).take_while(|c| !c.entry);
+        let first = self.chunks().next()?;
+        let others = self.chunks().skip(1).take_while(|c| !c.entry);
         let (count, end) = others.fold((1, first.end), |(count, _), c| (count + 1, c.end));
         (first.start < self.released && end <= self.released).then_some(count)
     }
@@ -174,15 +206,19 @@ impl Spool {
         if planted(Bug::ReplayFromTheSentMark) {
             return Vec::new();
         }
-        self.next = 0;
+        let waiting = std::mem::replace(&mut self.waiting, std::mem::take(&mut self.given));
+        waiting
+            .chunks
+            .into_iter()
+            .for_each(|c| self.waiting.push(c));
         // The rest of a packet without its beginning, which was let go of.
-        while self.chunks.front().is_some_and(|c| !c.entry) {
-            if let Some(part) = self.chunks.pop_front() {
+        for _ in 0..self.waiting.parts_of_before() {
+            if let Some(part) = self.waiting.remove(0) {
                 self.let_go(&part);
             }
         }
         while let Some(parts) = self.released_parts() {
-            self.chunks.drain(..parts);
+            (0..parts).for_each(|_| drop(self.waiting.remove(0)));
         }
         let uncertain = self.uncertain.drain(..);
         uncertain.filter(|s| s.end - s.start > REMAINDER).collect()
@@ -191,7 +227,7 @@ impl Spool {
     /// What was sent and not finalised, where there was something to hear in it.
     pub fn unheard(&self) -> impl Iterator<Item = Range<Position>> + use<> {
         let mut spans = self.uncertain.clone();
-        for chunk in self.chunks.iter().filter(|chunk| chunk.audible) {
+        for chunk in self.chunks().filter(|chunk| chunk.audible) {
             let span = chunk.start.max(self.acknowledged)..chunk.end.min(self.sent);
             if !span.is_empty() {
                 join(&mut spans, span);
@@ -203,22 +239,20 @@ impl Spool {
     /// Lets go of everything. Returns the nanoseconds that were never sent.
     pub fn clear(&mut self) -> u64 {
         let unsent = self.unsent_duration();
-        self.chunks.clear();
         self.uncertain.clear();
-        self.next = 0;
+        self.given = Queue::default();
+        self.waiting = Queue::default();
         unsent
     }
 
     /// The same, but for the rest of a packet whose beginning was sent: a service
     /// has no use for the next one without it.
     pub fn flush(&mut self) -> u64 {
-        let unsent = self.unsent_duration();
-        self.uncertain.clear();
-        self.chunks.drain(..self.next);
-        self.next = 0;
-        let rest = self.chunks.iter().take_while(|c| !c.entry).count();
-        self.chunks.truncate(rest);
-        unsent - self.unsent_duration()
+        let rest = self.waiting.parts_of_before();
+        let rest: Vec<_> = self.waiting.chunks.drain(..rest).collect();
+        let unsent = self.clear();
+        rest.into_iter().for_each(|part| self.waiting.push(part));
+        unsent
     }
 
     /// Everything before this was finalised.
@@ -231,19 +265,10 @@ impl Spool {
         self.sent
     }
 
-    /// Nanoseconds that wait to be sent by this generation.
-    pub fn backlog(&self) -> u64 {
-        match (self.chunks.get(self.next), self.chunks.back()) {
-            (Some(first), Some(last)) => last.end - first.start,
-            _ => 0,
-        }
-    }
-
     /// Nanoseconds held that were never sent.
     pub fn unsent_duration(&self) -> u64 {
-        self.chunks
-            .iter()
-            .rev()
+        let unsent = self.waiting.chunks.iter().rev();
+        unsent
             .take_while(|c| c.end > self.sent)
             .map(|c| c.end - c.start.max(self.sent))
             .sum()
@@ -252,26 +277,22 @@ impl Spool {
     /// Nanoseconds that the service has not finalised: held, or let go of in
     /// the hope that it will.
     pub fn unacknowledged_duration(&self) -> u64 {
-        let held = match (self.chunks.front(), self.chunks.back()) {
-            (Some(first), Some(last)) => {
-                last.end.saturating_sub(first.start.max(self.acknowledged))
-            }
-            _ => 0,
-        };
+        let held = self
+            .chunks()
+            .map(|c| c.end.saturating_sub(c.start.max(self.acknowledged)));
         let let_go = self.uncertain.iter().map(|span| span.end - span.start);
-        held + let_go.sum::<u64>()
+        held.chain(let_go).sum()
     }
 
-    /// Whether anything is kept that was not released.
+    /// Whether nothing is kept that was not released.
     pub fn owes_nothing(&self) -> bool {
-        self.chunks
-            .back()
-            .is_none_or(|last| last.end <= self.released)
+        let last = self.waiting.chunks.back().or(self.given.chunks.back());
+        last.is_none_or(|last| last.end <= self.released)
     }
 
     /// Whether nothing waits to be sent.
     pub fn is_drained(&self) -> bool {
-        self.next >= self.chunks.len()
+        self.waiting.chunks.is_empty()
     }
 }
 

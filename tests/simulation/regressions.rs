@@ -379,3 +379,15 @@ fn silence_that_is_put_into_a_hole_drives_out_no_word() {
     let source = [Words(20), Hole(1), Words(3), Gap(1000)];
     keeps(0, settings, &source, &[]);
 }
+
+#[test]
+fn the_end_behind_a_flush_within_a_packet_comes_in_time() {
+    let settings = Settings {
+        format: Opus,
+        drain_timeout: 3000,
+        ..PLAIN
+    };
+    let source = [Words(19), Caps(Flac(6)), Words(15)];
+    let happenings = [(3000, Slow(42)), (6000, End), (7960, Flush), (8070, Deaf)];
+    keeps(0, settings, &source, &happenings);
+}
