@@ -29,7 +29,6 @@ pub enum Bug {
     ModifyRequestNotSent,
     AudioBeforeTheAcknowledgement,
     StopForgotten,
-    TerminationIgnored,
     SplitNotNoticed,
 }
 
@@ -40,7 +39,7 @@ mod imp {
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 21] = [
+        pub const ALL: [Self; 20] = [
             Self::AcknowledgementSkipped,
             Self::AnchorDropped,
             Self::GenerationForgotten,
@@ -60,7 +59,6 @@ mod imp {
             Self::ModifyRequestNotSent,
             Self::AudioBeforeTheAcknowledgement,
             Self::StopForgotten,
-            Self::TerminationIgnored,
             Self::SplitNotNoticed,
         ];
     }

@@ -391,3 +391,23 @@ fn the_end_behind_a_flush_within_a_packet_comes_in_time() {
     let happenings = [(3000, Slow(42)), (6000, End), (7960, Flush), (8070, Deaf)];
     keeps(0, settings, &source, &happenings);
 }
+
+#[test]
+fn the_end_on_a_slow_socket_comes_in_time() {
+    let settings = Settings {
+        live: true,
+        spool: 1000,
+        drain_timeout: 3000,
+        disconnect_on_stop: false,
+        ..PLAIN
+    };
+    let source = [
+        Silence(3200),
+        Words(4),
+        Caps(Opus),
+        Words(16),
+        Silence(3380),
+        Words(9),
+    ];
+    keeps(1, settings, &source, &[(0, Slow(100))]);
+}

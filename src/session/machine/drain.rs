@@ -69,7 +69,12 @@ impl Session {
         if !planted(Bug::LastAudioForgotten) {
             self.flush_chunk(now);
         }
-        let unfinalised = Duration::from_nanos(self.spool.unacknowledged_duration());
+        // Of silence the counters do not know that it was finalised, and the spool
+        // not how much was dropped in between.
+        let counted = self.stats.audio_sent + self.spool.unsent_duration();
+        let counted = counted.saturating_sub(self.stats.audio_finalised);
+        let unfinalised = counted.min(self.spool.unacknowledged_duration());
+        let unfinalised = Duration::from_nanos(unfinalised);
         self.drain = Some(Drain {
             timeout: self.config.drain_timeout,
             idle_since: now,

@@ -286,7 +286,7 @@ impl Session {
             Phase::Stopping => !stopped,
             _ => false,
         };
-        if started && !planted(Bug::TerminationIgnored) {
+        if started {
             let message = "the service ended its processing by itself (processing_terminated), \
                            as services do at their limits of time and silence";
             self.cut(now, Failure::retryable(Reason::Terminated, message));
