@@ -12,6 +12,7 @@ mod credentials;
 mod driver;
 pub mod endpoint;
 mod link;
+pub mod listener;
 #[cfg(test)]
 #[path = "../../tests/common/peer.rs"]
 mod peer;
@@ -21,6 +22,7 @@ mod tls;
 
 pub use connection::{Connection, Host, Waited};
 pub use endpoint::{AppCredentials, Endpoint, TokenSource};
+pub use listener::{Heard, Listener};
 pub use secret::Secret;
 
 /// Runs `f` after `delay`, on the runtime. It must not block.
