@@ -2,10 +2,12 @@
 
 //! The programs in `examples/`: what they print of a talk, and how they end.
 
+use crate::common::pipeline::Pipeline;
 use crate::common::plugin;
 use crate::common::service::Service;
 use crate::engine;
 use crate::speech::absent;
+use gst::prelude::*;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -37,7 +39,7 @@ fn built(path: &str) -> PathBuf {
     let path = test.parent().expect("a folder").join(path);
     assert!(
         path.exists(),
-        "{} is not there; cargo test builds it, so does cargo build --example captions",
+        "{} is not there; cargo test builds it, so does cargo build --examples",
         path.display()
     );
     path
@@ -208,6 +210,80 @@ fn the_rust_example_says_what_it_cannot_do() {
     let (status, said) = failed(captions(&service).arg(text));
     assert_eq!(status, Some(1));
     assert!(said.contains("This appears to be a text file"), "{said}");
+}
+
+/// The captions of a file as GStreamer reads them: text, start and end in milliseconds.
+fn subtitles(file: &Path) -> Vec<(String, u64, u64)> {
+    let mut pipeline = Pipeline::launch(&format!(
+        "filesrc location={} ! subparse ! appsink name=captions sync=false",
+        file.display()
+    ));
+    let captions = pipeline.pipeline.by_name("captions").unwrap();
+    let captions = captions.downcast::<gst_app::AppSink>().unwrap();
+    pipeline.play();
+    let read = std::iter::from_fn(|| {
+        let sample = captions.pull_sample().ok()?;
+        let buffer = sample.buffer()?;
+        let text = buffer.map_readable().ok()?.as_slice().to_vec();
+        let (start, length) = (buffer.pts()?.mseconds(), buffer.duration()?.mseconds());
+        Some((String::from_utf8(text).ok()?, start, start + length))
+    });
+    let read = read.collect();
+    pipeline.wait_for_eos();
+    read
+}
+
+/// Records a talk of 25 words with captions in this format.
+fn recorded(service: &Service, format: &str, extension: &str) -> (TempDir, PathBuf) {
+    let (folder, sound, _) = talk(25);
+    let recording = folder.path().join("recording.flac");
+    let mut command = Command::new(built("../examples/recording"));
+    command.args(["--format", format, "--base-url", &service.url()]);
+    assert_eq!(printed(command.arg(sound).arg(&recording)), "");
+    let captions = recording.with_extension(extension);
+    (folder, captions)
+}
+
+#[test]
+fn a_recording_has_captions_beside_it_that_a_player_reads() {
+    let service = Service::start();
+    for (format, extension) in [("srt", "srt"), ("webvtt", "vtt")] {
+        let (folder, captions) = recorded(&service, format, extension);
+        let cues = subtitles(&captions);
+        let texts: Vec<&str> = cues.iter().map(|cue| cue.0.as_str()).collect();
+        let shown: Vec<String> = texts
+            .join(" ")
+            .split_whitespace()
+            .map(|word| {
+                word.trim_matches(|c: char| !c.is_alphanumeric())
+                    .to_lowercase()
+            })
+            .collect();
+        assert_eq!(shown, expected(25), "{cues:?}");
+        // Each word is shown while it is said: they last 200 ms each.
+        let mut said = 0;
+        for (text, start, end) in &cues {
+            let words = text.split_whitespace().count() as u64;
+            assert!(start.abs_diff(said * 200) <= 20, "{cues:?}");
+            said += words;
+            assert!(*end + 20 >= said * 200, "{cues:?}");
+        }
+        // The recording is the sound, sample by sample.
+        let mut pipeline = Pipeline::launch(&format!(
+            "filesrc location={} ! flacparse ! flacdec ! filesink location={}",
+            captions.with_extension("flac").display(),
+            captions.with_extension("raw").display()
+        ));
+        pipeline.play();
+        pipeline.wait_for_eos();
+        let bytes = std::fs::read(captions.with_extension("raw")).unwrap();
+        let samples: Vec<i16> = bytes
+            .chunks_exact(2)
+            .map(|b| i16::from_le_bytes([b[0], b[1]]))
+            .collect();
+        assert_eq!(samples, scripted::speech(0..25, 16_000));
+        drop(folder);
+    }
 }
 
 #[test]
