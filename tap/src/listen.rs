@@ -96,7 +96,7 @@ impl Listening {
                 Err(failure) => failure,
             };
             // It may be that there is no such connection yet.
-            let may_begin = failure.retryable || failure.http_status == Some(404);
+            let may_begin = failure.retryable || is_unknown(&failure);
             let delay = backoff.next(failure.retry_after);
             if !may_begin || Instant::now() + delay > until {
                 return Err(self.explained(&failure));
@@ -123,7 +123,7 @@ impl Listening {
             tokio::time::sleep(backoff.next(asked_for)).await;
             match self.dial().await {
                 Ok(listener) => return Ok(listener),
-                Err(failure) if failure.http_status == Some(404) => {
+                Err(failure) if is_unknown(&failure) => {
                     return Err("the conversation ended while the connection was lost".into());
                 }
                 Err(failure) if !failure.retryable => return Err(failure.message),
@@ -133,13 +133,13 @@ impl Listening {
     }
 
     fn explained(&self, failure: &Failure) -> String {
-        match failure.http_status {
-            Some(404) => format!(
+        match is_unknown(failure) {
+            true => format!(
                 "nobody is connected as \"{}\" (HTTP 404): check CONNECTION_ID, \
                  or wait for it with --wait",
                 self.endpoint.connection_id
             ),
-            _ => failure.message.clone(),
+            false => failure.message.clone(),
         }
     }
 
@@ -196,6 +196,11 @@ impl Listening {
             format!("the service has been silent for {silence:?}; a new connection will be tried"),
         )
     }
+}
+
+/// Whether the service knows no such connection.
+fn is_unknown(failure: &Failure) -> bool {
+    failure.reason == Reason::Http && failure.http_status == Some(404)
 }
 
 fn unwritten(error: &std::io::Error) -> Result<(), String> {

@@ -11,7 +11,7 @@ mod output;
 mod show;
 
 use clap::Parser;
-use gstsymbl::transport::{Endpoint, Secret, TokenSource};
+use gstsymbl::transport::{Endpoint, Proxy, Secret, TokenSource};
 use listen::Listening;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -126,6 +126,7 @@ fn endpoint(args: &Args) -> Endpoint {
         token_in_query: false,
         ca_file: args.ca_file.clone(),
         tls_verify: true,
+        proxy: Proxy::from_environment(|name| std::env::var(name).ok()),
         request_timeout: listen::CONNECT_TIMEOUT,
     }
 }

@@ -58,6 +58,7 @@ mod inspect;
 mod liveness;
 mod messages;
 mod pacing;
+mod proxy;
 mod readme;
 mod receiving;
 mod rejoin;
