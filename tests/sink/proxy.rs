@@ -169,17 +169,20 @@ fn a_proxy_that_refuses_the_credentials_is_an_error_and_is_not_asked_again() {
 fn a_proxy_that_does_not_connect_is_asked_again() {
     let service = Service::start();
     let acts = [
+        // The request for a token.
+        Act::Pass,
         Act::Refuse(503, "the service is away".to_owned()),
-        // Of the proxy, and not a token refused by the service.
+        // Of the proxy: it says nothing about the token, which is not renewed for it.
         Act::Refuse(401, String::new()),
     ];
     let proxy = Proxy::start(&service.url(), acts);
     let pipeline = talk(&format!(
-        "base-url=http://service.example reconnect-max-delay=50 access-token=mine proxy={}",
+        "base-url=http://service.example reconnect-max-delay=50 app-id=asked-again \
+         app-secret=hush-hush-hush proxy={}",
         proxy.url("")
     ));
     assert_words(&pipeline);
-    assert_eq!(proxy.heads().len(), 3);
+    assert_eq!(proxy.heads().len(), 4);
     let states = pipeline.of_kind("state");
     let failed = |s: &&gst::Structure| s.get::<&str>("reason") == Ok("proxy");
     let failed: Vec<_> = states.iter().filter(failed).collect();
