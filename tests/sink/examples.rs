@@ -2,7 +2,7 @@
 
 //! The programs in `examples/`: what they print of a talk, and how they end.
 
-use crate::common::pipeline::Pipeline;
+use crate::common::pipeline::{Pipeline, bytes_of};
 use crate::common::plugin;
 use crate::common::service::Service;
 use crate::engine;
@@ -11,6 +11,7 @@ use gst::prelude::*;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 use symbl_service::recognizer::scripted;
 use tempfile::TempDir;
 
@@ -298,6 +299,87 @@ fn the_python_example_prints_each_word_once_and_what_was_found() {
     assert_eq!(words(&printed), expected(25), "{printed}");
     let tracker = "    tracker Third: w3";
     assert!(printed.lines().any(|line| line == tracker), "{printed}");
+}
+
+/// The example that continues a conversation, with its state in this file.
+fn resume_py(service: &Service, state: &Path, sound: &Path) -> Option<Command> {
+    captions_py(service)?;
+    let mut command = plugin::command(PYTHON);
+    command
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/resume.py"))
+        .args(["--base-url", &service.url(), "--state"])
+        .args([state, sound]);
+    Some(command)
+}
+
+/// Lines that begin with this word, without it.
+fn lines_of<'a>(printed: &'a str, word: &str) -> Vec<&'a str> {
+    let lines = printed.lines();
+    lines.filter_map(|line| line.strip_prefix(word)).collect()
+}
+
+#[test]
+fn an_application_that_was_killed_continues_its_conversation() {
+    let service = Service::start();
+    let (folder, sound, _) = talk(150);
+    let state = folder.path().join("state.json");
+    let Some(mut command) = resume_py(&service, &state, &sound) else {
+        return;
+    };
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    let conversation = next();
+    let id = conversation
+        .strip_prefix("new conversation ")
+        .unwrap()
+        .to_owned();
+    let first = next();
+    assert!(first.starts_with("[00:00.0] W0 w1 "), "{first}");
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success());
+
+    // Meanwhile somebody else says something in the conversation, and stays.
+    let stored = std::fs::read_to_string(&state).unwrap();
+    let stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
+    assert_eq!(stored["conversation-id"], id.as_str());
+    let connection = stored["connection-id"].as_str().unwrap();
+    let mut other = Pipeline::appsrc(
+        "audio/x-raw,format=S16LE,layout=interleaved,channels=1,rate=16000",
+        &format!(
+            "base-url={} connection-id={connection} speaker-name=Bob",
+            service.url()
+        ),
+    );
+    other.play();
+    let said = [
+        scripted::speech(700..703, 16_000),
+        scripted::silence(Duration::from_secs(1), 16_000),
+    ];
+    let said = bytes_of(&said.concat());
+    other
+        .src()
+        .push_buffer(gst::Buffer::from_slice(said))
+        .unwrap();
+    other.wait_for_kind("message");
+
+    let (_short_folder, short, _) = talk(5);
+    let printed = printed(&mut resume_py(&service, &state, &short).unwrap());
+    assert_eq!(
+        lines_of(&printed, "continued conversation "),
+        [id.as_str()],
+        "{printed}"
+    );
+    let before = lines_of(&printed, "before: ").join(" ").to_lowercase();
+    assert!(before.starts_with("w0 w1 "), "{printed}");
+    assert!(before.contains("bob: w700 w701 w702"), "{printed}");
+    assert_eq!(words(&printed), expected(5), "{printed}");
+    // It ended in order: the next talk is a new conversation.
+    assert!(!state.exists());
 }
 
 #[test]

@@ -65,6 +65,7 @@ mod rejoin;
 mod sdk;
 mod secrets;
 mod slice;
+mod sources;
 mod start;
 mod states;
 mod stopping;
