@@ -5,10 +5,12 @@
 //! It has the name `service.example`, which only the proxy knows: whatever
 //! comes to the service came through it.
 
+use crate::common::feed::{CAPS, Feed};
 use crate::common::peer::{Peer, Script};
-use crate::common::pipeline::{Pipeline, bytes_of};
+use crate::common::pipeline::{Pipeline, bytes_of, until};
 use crate::common::plugin;
 use crate::common::proxy::{Act, Proxy};
+use crate::common::relay::Relay;
 use crate::common::service::Service;
 use gst::prelude::*;
 use rcgen::{CertificateParams, KeyPair};
@@ -16,8 +18,6 @@ use std::path::PathBuf;
 use symbl_service::recognizer::scripted;
 use symbl_service::tls_config;
 use tempfile::TempDir;
-
-const CAPS: &str = "audio/x-raw,format=S16LE,layout=interleaved,channels=1,rate=16000";
 
 /// user:S3cr3t-7f3a9c2e1b, as it stands in an address.
 const CREDENTIALS: &str = "user:S3cr3t-7f3a9c2e1b@";
@@ -127,6 +127,27 @@ fn a_token_is_asked_for_through_the_proxy_too() {
     assert_words(&pipeline);
     // One for the token, one for the socket.
     assert_eq!(proxy.heads().len(), 2);
+}
+
+#[test]
+fn messages_that_were_missed_are_asked_for_through_the_proxy_too() {
+    let service = Service::start();
+    let relay = Relay::to(&service.url());
+    let proxy = Proxy::start(&relay.base_url(), []);
+    let (mut pipeline, feed) = Feed::pipeline(&format!(
+        "base-url=http://service.example history-recovery=true proxy={}",
+        proxy.url("")
+    ));
+    pipeline.play();
+    assert!(feed.begin(CAPS));
+    feed.speak(&scripted::speech(0..5, 16_000)).unwrap();
+    feed.hush(1000).unwrap();
+    pipeline.wait_for_kind("message");
+    relay.cut();
+    pipeline.wait_for_state("reconnecting");
+    pipeline.wait_for_state("listening");
+    // Two sockets, and a request of the Conversation API.
+    until("a third connection", || proxy.heads().len() == 3);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::common::pipeline::{Pipeline, words_of};
 use crate::common::service::Service;
 use crate::engine;
 use gst::prelude::*;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -151,37 +151,11 @@ fn the_two_sides_of_a_recorded_call_are_two_speakers_of_one_conversation() {
     assert!(speakers.iter().any(|name| name == "Bob"), "{speakers:?}");
 }
 
-/// Plays the file as Opus over RTP to the loopback; every twentieth packet is
-/// lost, but not the first ones, which say when the call begins.
-fn lossy_call(wav: &Path, port: i32) -> (Pipeline, Arc<AtomicU64>) {
-    let from = Pipeline::launch(&format!(
-        "filesrc location={} ! wavparse ! audioconvert ! audioresample ! opusenc \
-         ! rtpopuspay pt=96 name=pay ! udpsink host=127.0.0.1 port={port}",
-        wav.display()
-    ));
-    let lost = Arc::new(AtomicU64::new(0));
-    let (count, packets) = (Arc::clone(&lost), AtomicU64::new(0));
-    let pay = from.pipeline.by_name("pay").unwrap();
-    let pad = pay.static_pad("src").unwrap();
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-        match packets.fetch_add(1, Ordering::Relaxed) % 20 {
-            19 => {
-                count.fetch_add(1, Ordering::Relaxed);
-                gst::PadProbeReturn::Drop
-            }
-            _ => gst::PadProbeReturn::Ok,
-        }
-    });
-    from.play();
-    (from, lost)
-}
-
-#[test]
-fn of_a_call_with_five_percent_loss_the_words_that_came_are_at_their_time() {
+/// A call in Opus over RTP on the loopback, in real time; every twentieth
+/// packet is lost. `encoder` is the one of the caller. What the sink told.
+fn lossy_call(samples: &[i16], encoder: &str, last_word: &'static str) -> (Pipeline, u64, u64) {
     let service = Service::start();
-    let mut samples = scripted::speech(0..25, 16_000);
-    samples.extend(scripted::silence(Duration::from_millis(600), 16_000));
-    let (_folder, wav) = wav(&samples);
+    let (_folder, wav) = wav(samples);
     let mut to = Pipeline::launch(&format!(
         "udpsrc name=net address=127.0.0.1 port=0 \
          caps=\"application/x-rtp,media=audio,clock-rate=48000,encoding-name=OPUS,payload=96\" \
@@ -191,17 +165,65 @@ fn of_a_call_with_five_percent_loss_the_words_that_came_are_at_their_time() {
     ));
     to.play();
     let port = to.pipeline.by_name("net").unwrap().property::<i32>("port");
-    let (mut from, lost) = lossy_call(&wav, port);
+    let mut from = Pipeline::launch(&format!(
+        "filesrc location={} ! wavparse ! audioconvert ! audioresample ! {encoder} pt=96 name=pay \
+         ! udpsink host=127.0.0.1 port={port}",
+        wav.display()
+    ));
+    let (packets, lost) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (all, dropped) = (Arc::clone(&packets), Arc::clone(&lost));
+    let pay = from.pipeline.by_name("pay").unwrap();
+    let pad = pay.static_pad("src").unwrap();
+    // Not the first one, which says when the call begins.
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        match all.fetch_add(1, Ordering::Relaxed) % 20 {
+            19 => {
+                dropped.fetch_add(1, Ordering::Relaxed);
+                gst::PadProbeReturn::Drop
+            }
+            _ => gst::PadProbeReturn::Ok,
+        }
+    });
+    from.play();
     from.wait_for_eos();
     to.wait_for("the last word", |message| {
         let text = message.structure().and_then(|s| s.get::<&str>("text").ok());
-        text.is_some_and(|text| text.to_lowercase().contains("w24"))
+        text.is_some_and(|text| text.to_lowercase().contains(last_word))
     });
     to.pipeline.send_event(gst::event::Eos::new());
     to.wait_for_eos();
+    let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    (to, count(&packets), count(&lost))
+}
+
+#[test]
+fn of_a_call_with_five_percent_loss_the_words_are_at_their_time() {
+    let mut samples = scripted::speech(0..25, 16_000);
+    samples.extend(scripted::silence(Duration::from_millis(600), 16_000));
+    let (pipeline, packets, lost) = lossy_call(&samples, "opusenc ! rtpopuspay", "w24");
     // 5.6 s in packets of 20 ms.
-    assert!(lost.load(Ordering::Relaxed) >= 13);
-    let words = to.words();
+    assert!(packets >= 280 && lost >= 13, "{lost} of {packets}");
+    let words = pipeline.words();
     // A loss that was not noticed would bring all words after it 20 ms forward.
     assert_words(&words, 0..25, words[0].1, 20_000_000);
+}
+
+#[test]
+fn of_a_call_that_sends_nothing_in_silence_the_words_are_at_their_time() {
+    let silence = scripted::silence(Duration::from_secs(3), 16_000);
+    let samples = [
+        scripted::speech(0..5, 16_000),
+        silence.clone(),
+        scripted::speech(5..10, 16_000),
+        silence,
+    ];
+    let encoder = "opusenc dtx=true audio-type=voice ! rtpopuspay dtx=true";
+    let (pipeline, packets, lost) = lossy_call(&samples.concat(), encoder, "w9");
+    // 8 s are 400 packets of 20 ms.
+    assert!(packets < 250 && lost >= 5, "{lost} of {packets}");
+    let words = pipeline.words();
+    let begin = words[0].1;
+    let (before, after) = words.split_at(5);
+    assert_words(before, 0..5, begin, 20_000_000);
+    assert_words(after, 5..10, begin + 4_000_000_000, 40_000_000);
 }
