@@ -4,8 +4,13 @@
 
 use crate::peer::{Peer, Script, close};
 use crate::run::{ANNA, SOON, TOKEN, Tap, command, connections, failed, sentence};
+use rcgen::{CertificateParams, KeyPair};
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::Arc;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 #[test]
@@ -174,4 +179,38 @@ fn accepted(listener: &TcpListener, upgrade: bool) -> std::net::TcpStream {
     };
     stream.write_all(answer.as_bytes()).unwrap();
     stream
+}
+
+#[test]
+fn a_service_over_tls_has_to_be_one_of_those_that_are_trusted() {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, certificate.pem()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        )
+        .unwrap();
+    let peer = Peer::start_tls(Script::upgrade_only(), config);
+    let (status, err) = failed(&peer.base_url(), &[]);
+    assert_eq!(status, Some(1));
+    assert!(err.contains("TLS with 127.0.0.1:"), "{err}");
+    assert_eq!(peer.records()[0].request, None);
+
+    let mut tap = Tap::start(&peer.base_url(), &["--ca-file", path.to_str().unwrap()]);
+    tap.says("listening to wss://127.0.0.1:");
+    peer.say(1, sentence(ANNA, "Nobody listens.", 0));
+    peer.say(1, close(1000));
+    let (status, out, _) = tap.end();
+    assert!(
+        status.success() && out.contains("Anna: Nobody listens."),
+        "{out}"
+    );
 }
