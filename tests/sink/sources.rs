@@ -4,9 +4,10 @@
 //! words that are known to the letter. What goes in without decoding, and calls
 //! in µ-law, are in `inputs`.
 
-use crate::common::pipeline::{Pipeline, words_of};
+use crate::common::pipeline::{Pipeline, init, words_of};
 use crate::common::service::Service;
 use crate::engine;
+use crate::speech::absent;
 use gst::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -226,4 +227,43 @@ fn of_a_call_that_sends_nothing_in_silence_the_words_are_at_their_time() {
     let (before, after) = words.split_at(5);
     assert_words(before, 0..5, begin, 20_000_000);
     assert_words(after, 5..10, begin + 4_000_000_000, 40_000_000);
+}
+
+#[test]
+fn a_transport_stream_over_udp_gives_its_words_once_in_order() {
+    init();
+    if gst::ElementFactory::find("mpegtsmux").is_none() {
+        absent("no mpegtsmux (Debian package gstreamer1.0-plugins-bad)");
+        return;
+    }
+    let service = Service::start();
+    let mut samples = scripted::speech(0..25, 16_000);
+    // The last packets wait for more that never comes.
+    samples.extend(scripted::silence(Duration::from_secs(2), 16_000));
+    let (_folder, wav) = wav(&samples);
+    let mut to = Pipeline::launch(&format!(
+        "udpsrc name=net address=127.0.0.1 port=0 caps=\"video/mpegts,systemstream=true\" \
+         ! decodebin ! audioconvert ! audioresample ! audio/x-raw,rate=16000,channels=1 \
+         ! symblsink name=sink drain-timeout=60000 base-url={}",
+        service.url()
+    ));
+    to.play();
+    let port = to.pipeline.by_name("net").unwrap().property::<i32>("port");
+    let mut from = Pipeline::launch(&format!(
+        "filesrc location={} ! wavparse ! audioconvert ! audioresample ! lamemp3enc ! mpegaudioparse \
+         ! mpegtsmux alignment=7 ! udpsink host=127.0.0.1 port={port}",
+        wav.display()
+    ));
+    from.play();
+    from.wait_for_eos();
+    while to.words().len() < 25 {
+        to.wait_for_kind("transcript");
+    }
+    to.pipeline.send_event(gst::event::Eos::new());
+    to.wait_for_eos();
+    let words = to.words();
+    // A receiver places the sender's clock by when packets arrive, which on a busy
+    // machine is late: so it is the order that counts.
+    assert_words(&words, 0..25, words[0].1, 2_000_000_000);
+    assert!(words.is_sorted_by_key(|(_, at)| *at), "{words:?}");
 }
