@@ -14,6 +14,7 @@
 use crate::config::Limits;
 use crate::conversation::Conversation;
 use crate::outbox::Outbox;
+use gstsymbl::protocol::reply;
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,10 +22,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
+/// What a room is found by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct RoomKey {
+    /// Whose it is: connection ids of two applications never meet.
+    pub(crate) account: String,
+    pub(crate) connection_id: String,
+}
+
 /// All rooms.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    rooms: Mutex<HashMap<String, Arc<Room>>>,
+    rooms: Mutex<HashMap<RoomKey, Arc<Room>>>,
     /// Rooms that are over, the oldest first: what was said there may be asked for.
     past: Mutex<VecDeque<Arc<Room>>>,
     /// Messages that each conversation keeps.
@@ -38,7 +47,7 @@ pub(crate) struct Hub {
 /// The sockets of one connection id, and what they talk about.
 #[derive(Debug)]
 pub(crate) struct Room {
-    connection_id: String,
+    key: RoomKey,
     state: Mutex<RoomState>,
     /// Told whenever a socket that was being closed is.
     closed: Notify,
@@ -48,6 +57,8 @@ pub(crate) struct Room {
 pub(crate) struct RoomState {
     pub(crate) conversation: Conversation,
     members: Vec<(u64, Outbox)>,
+    /// Sockets that listen only.
+    listeners: Vec<(u64, Outbox)>,
     next_member: u64,
     /// Members that were told everything and whose sockets are being closed.
     closing: usize,
@@ -61,9 +72,30 @@ impl RoomState {
     /// Sends to every socket of the room.
     pub(crate) fn broadcast(&self, text: String) {
         let text: Arc<str> = text.into();
-        for (_, outbox) in &self.members {
+        for (_, outbox) in self.members.iter().chain(&self.listeners) {
             outbox.send(Arc::clone(&text));
         }
+    }
+
+    /// Sends to those who only listen.
+    pub(crate) fn tell_listeners(&self, text: &Arc<str>) {
+        for (_, outbox) in &self.listeners {
+            outbox.send(Arc::clone(text));
+        }
+    }
+
+    /// The conversation is over: lets those go who only listen.
+    fn dismiss(&mut self) {
+        let text: Arc<str> = reply::conversation_completed(self.conversation.id()).into();
+        for (_, outbox) in self.listeners.drain(..) {
+            outbox.send(Arc::clone(&text));
+            outbox.close(1000, "");
+        }
+    }
+
+    /// Whether somebody is there or may come back.
+    fn is_live(&self) -> bool {
+        self.ends.is_none_or(|ends| Instant::now() < ends)
     }
 
     /// Whether all that is left are sockets that are being closed.
@@ -96,6 +128,20 @@ pub(crate) struct Seat {
     is_closing: bool,
 }
 
+/// A listener's place in its room; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Ear {
+    room: Arc<Room>,
+    listener: u64,
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        let mut state = self.room.state();
+        state.listeners.retain(|(id, _)| *id != self.listener);
+    }
+}
+
 /// How a socket left its room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leave {
@@ -118,8 +164,15 @@ impl Hub {
     }
 
     /// The messages of a conversation that runs or is over not too long.
-    pub(crate) fn messages(&self, conversation_id: &str, verbose: bool) -> Option<Value> {
-        let is_it = |room: &&Arc<Room>| room.state().conversation.id() == conversation_id;
+    pub(crate) fn messages(
+        &self,
+        account: &str,
+        conversation_id: &str,
+        verbose: bool,
+    ) -> Option<Value> {
+        let is_it = |room: &&Arc<Room>| {
+            room.key.account == account && room.state().conversation.id() == conversation_id
+        };
         let running = self.rooms().values().find(is_it).cloned();
         let past = || self.past().iter().find(is_it).cloned();
         let room = running.or_else(past)?;
@@ -133,6 +186,7 @@ impl Hub {
 
     /// Keeps what was said in a room that is over, for a while.
     fn remember(&self, room: Arc<Room>) {
+        room.state().dismiss();
         let mut past = self.past();
         past.push_back(room);
         while past.len() > self.kept_conversations {
@@ -140,7 +194,7 @@ impl Hub {
         }
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<String, Arc<Room>>> {
+    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomKey, Arc<Room>>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -149,15 +203,10 @@ impl Hub {
     /// Where the only sockets of the room are being closed, whether their
     /// clients heard the end decides which conversation it is: that is waited
     /// for, at most as long as a closing may take.
-    pub(crate) async fn join(
-        self: &Arc<Self>,
-        connection_id: &str,
-        outbox: Outbox,
-        anew: bool,
-    ) -> Seat {
+    pub(crate) async fn join(self: &Arc<Self>, key: &RoomKey, outbox: Outbox, anew: bool) -> Seat {
         let patience = tokio::time::Instant::now() + self.longest_closing;
         loop {
-            let room = match self.try_join(connection_id, &outbox, anew) {
+            let room = match self.try_join(key, &outbox, anew) {
                 Ok(seat) => return seat,
                 Err(room) => room,
             };
@@ -175,28 +224,29 @@ impl Hub {
     /// A seat, or the room whose last sockets are being closed.
     fn try_join(
         self: &Arc<Self>,
-        connection_id: &str,
+        key: &RoomKey,
         outbox: &Outbox,
         anew: bool,
     ) -> Result<Seat, Arc<Room>> {
         let mut rooms = self.rooms();
-        if let Some(room) = rooms.get(connection_id).filter(|_| !anew) {
+        if let Some(room) = rooms.get(key).filter(|_| !anew) {
             let mut state = room.state();
             if state.is_closing() {
                 drop(state);
                 return Err(Arc::clone(room));
             }
-            if state.ends.is_none_or(|ends| Instant::now() < ends) {
+            if state.is_live() {
                 let member = state.enter(outbox.clone());
                 drop(state);
                 return Ok(self.seat(Arc::clone(room), member));
             }
         }
         let room = Arc::new(Room {
-            connection_id: connection_id.to_owned(),
+            key: key.clone(),
             state: Mutex::new(RoomState {
                 conversation: Conversation::new(self.kept_messages),
                 members: vec![(0, outbox.clone())],
+                listeners: Vec::new(),
                 next_member: 1,
                 closing: 0,
                 no_connection_timeout: Duration::ZERO,
@@ -204,12 +254,39 @@ impl Hub {
             }),
             closed: Notify::new(),
         });
-        let replaced = rooms.insert(connection_id.to_owned(), Arc::clone(&room));
+        let replaced = rooms.insert(key.clone(), Arc::clone(&room));
         drop(rooms);
         if let Some(replaced) = replaced {
             self.remember(replaced);
         }
         Ok(self.seat(room, 0))
+    }
+
+    /// Whether this connection id is in use, or somebody may come back to it.
+    pub(crate) fn is_live(&self, key: &RoomKey) -> bool {
+        self.rooms()
+            .get(key)
+            .is_some_and(|room| room.state().is_live())
+    }
+
+    /// Listens to the room of this connection id until the conversation is over,
+    /// when the outbox is closed. `None`: there is no such room (any more).
+    pub(crate) fn listen(&self, key: &RoomKey, outbox: Outbox) -> Option<Ear> {
+        let rooms = self.rooms();
+        let room = rooms.get(key)?;
+        let mut state = room.state();
+        if !state.is_live() {
+            return None;
+        }
+        outbox.send(reply::subscription_started(state.conversation.id()));
+        let listener = state.next_member;
+        state.next_member += 1;
+        state.listeners.push((listener, outbox));
+        drop(state);
+        Some(Ear {
+            room: Arc::clone(room),
+            listener,
+        })
     }
 
     fn seat(self: &Arc<Self>, room: Arc<Room>, member: u64) -> Seat {
@@ -228,13 +305,13 @@ impl Hub {
         let is_over = state.members.is_empty() && state.closing == 0;
         drop(state);
         let is_current = rooms
-            .get(&room.connection_id)
+            .get(&room.key)
             .is_some_and(|current| Arc::ptr_eq(current, room));
         if is_over && is_current {
-            rooms.remove(&room.connection_id);
+            rooms.remove(&room.key);
             drop(rooms);
             self.remember(Arc::clone(room));
-            tracing::info!(connection = room.connection_id, "conversation is over");
+            tracing::info!(connection = room.key.connection_id, "conversation is over");
         }
     }
 }
@@ -291,7 +368,7 @@ impl Seat {
             return;
         }
         tracing::info!(
-            connection = room.connection_id,
+            connection = room.key.connection_id,
             seconds = wait.as_secs(),
             "nobody is connected; waiting for somebody to come back"
         );
@@ -309,8 +386,15 @@ impl Seat {
 mod tests {
     use super::*;
 
+    fn key(connection_id: &str) -> RoomKey {
+        RoomKey {
+            account: String::new(),
+            connection_id: connection_id.to_owned(),
+        }
+    }
+
     async fn join(hub: &Arc<Hub>, connection_id: &str) -> (Seat, String) {
-        let seat = hub.join(connection_id, Outbox::new(8).0, false).await;
+        let seat = hub.join(&key(connection_id), Outbox::new(8).0, false).await;
         let id = seat.room.state().conversation.id().to_owned();
         (seat, id)
     }
@@ -402,7 +486,7 @@ mod tests {
         ids.push(join(&hub, "d").await.1);
         let known: Vec<bool> = ids
             .iter()
-            .map(|id| hub.messages(id, true).is_some())
+            .map(|id| hub.messages("", id, true).is_some())
             .collect();
         assert_eq!(known, [false, false, true, true, true]);
     }

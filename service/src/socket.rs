@@ -7,7 +7,7 @@
 
 use crate::config::{Limits, ServerConfig};
 use crate::fault::{self, Line};
-use crate::hub::{Hub, Leave};
+use crate::hub::{Hub, Leave, RoomKey};
 use crate::outbox::{Frame, Outbox};
 use crate::session::{Closing, Session, SocketEnd};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
@@ -30,7 +30,7 @@ const NO_CODE: u16 = 1005;
 /// Serves one socket to its end.
 pub(crate) async fn serve(
     socket: WebSocket,
-    connection_id: String,
+    room: RoomKey,
     config: Arc<ServerConfig>,
     hub: Arc<Hub>,
     mut shutdown: watch::Receiver<bool>,
@@ -47,11 +47,9 @@ pub(crate) async fn serve(
         Arc::clone(&line),
         outbox.clone(),
     ));
-    let seat = hub
-        .join(&connection_id, outbox.clone(), line.splits())
-        .await;
+    let seat = hub.join(&room, outbox.clone(), line.splits()).await;
     let mut session = Session::new(config, seat, outbox.clone());
-    tracing::info!(connection = connection_id, "connected");
+    tracing::info!(connection = room.connection_id, "connected");
     let closing = tokio::select! {
         closing = run(&mut session, &mut frames, &outbox, &limits, &line) => closing,
         () = outbox.overflown() => Closing::Close {
@@ -71,7 +69,7 @@ pub(crate) async fn serve(
             leave: Leave::Finished,
         },
     };
-    tracing::info!(connection = connection_id, ?closing, "closed");
+    tracing::info!(connection = room.connection_id, ?closing, "closed");
     match closing {
         Closing::Gone(leave) => session.leave(leave),
         Closing::Close {
@@ -128,7 +126,7 @@ async fn run(
 }
 
 /// Reads until the socket ends; whether the client's close frame came.
-async fn answered(frames: &mut SplitStream<WebSocket>) -> bool {
+pub(crate) async fn answered(frames: &mut SplitStream<WebSocket>) -> bool {
     while let Some(Ok(message)) = frames.next().await {
         if matches!(message, Message::Close(_)) {
             return true;
@@ -145,7 +143,7 @@ fn end_of(frame: Option<&CloseFrame>) -> SocketEnd {
     }
 }
 
-fn size(message: &Message) -> usize {
+pub(crate) fn size(message: &Message) -> usize {
     match message {
         Message::Text(text) => text.len(),
         Message::Binary(bytes) => bytes.len(),
@@ -168,7 +166,7 @@ fn too_large(outbox: &Outbox, limits: &Limits) -> Closing {
 }
 
 /// Writes until a close frame was written or the socket fails.
-async fn write(
+pub(crate) async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     mut waiting: mpsc::Receiver<Frame>,
     limits: Limits,
