@@ -31,6 +31,8 @@ const READ_PER_SECOND: u64 = 20;
 const PAUSE: u64 = 2000;
 /// More of a speaker's name is not shown, in columns.
 const NAME_COLUMNS: usize = 24;
+/// A cue of its own should have more, in columns.
+const FEW_COLUMNS: usize = LINE_COLUMNS / 2;
 /// Pieces without width would go on for ever.
 const MOST_PIECES: usize = 200;
 
@@ -115,7 +117,7 @@ impl Cues {
             if piece.end.saturating_sub(start) > LONGEST_MS
                 || lines(&pieces[..count], LINE_COLUMNS).len() > LINES
             {
-                return better(&pieces[..fit]);
+                return better(pieces, fit);
             }
             fit = count;
         }
@@ -138,8 +140,10 @@ impl Cues {
     }
 }
 
-/// Fewer pieces, if they end where a sentence or a part of it does.
-fn better(pieces: &[Piece]) -> usize {
+/// Fewer pieces than `fit`, if they end where a sentence or a part of it does, or
+/// if next to nothing would be left over for a cue of its own.
+fn better(all: &[Piece], fit: usize) -> usize {
+    let (pieces, left_over) = all.split_at(fit);
     let ends_with = |signs: &[char], from: usize| {
         let end = |piece: &Piece| piece.spaced && piece.text.ends_with(signs);
         let found = pieces.iter().rposition(end).map(|index| index + 1);
@@ -147,7 +151,31 @@ fn better(pieces: &[Piece]) -> usize {
     };
     ends_with(&['.', '?', '!', '…'], pieces.len().div_ceil(3))
         .or_else(|| ends_with(&[',', ';', ':'], pieces.len().div_ceil(2)))
-        .unwrap_or(pieces.len())
+        .or_else(|| half(pieces, left_over))
+        .unwrap_or(fit)
+}
+
+/// As many pieces as make half of the text, if less than a few words are left over.
+fn half(pieces: &[Piece], left_over: &[Piece]) -> Option<usize> {
+    let mut rest = 0;
+    for piece in left_over {
+        rest += columns(piece);
+        if rest > FEW_COLUMNS {
+            return None;
+        }
+    }
+    let all = pieces.iter().map(columns).sum::<usize>() + rest;
+    let mut count = 0;
+    let half = pieces.iter().position(|piece| {
+        count += columns(piece);
+        count * 2 >= all
+    });
+    half.map(|index| index + 1)
+}
+
+/// Of a piece with what follows it.
+fn columns(piece: &Piece) -> usize {
+    display_width(&piece.text) + usize::from(piece.spaced)
 }
 
 /// First fit. A line is wider than `columns` only if one piece is.

@@ -130,7 +130,7 @@ macro_rules! time {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn cues_are_in_order_and_never_overlap_and_can_be_read(talk in talk()) {

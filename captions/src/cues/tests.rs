@@ -87,6 +87,24 @@ fn a_cue_ends_with_a_sentence_rather_than_in_the_next() {
 }
 
 #[test]
+fn no_cue_is_made_for_a_word_that_is_left_over() {
+    let text = "Your call is now first in line and will be answered by the next available \
+                representative.";
+    let cues = cut(text, &words(text, 0, 300));
+    let lines: Vec<&str> = cues
+        .iter()
+        .flat_map(|cue| &cue.lines)
+        .map(String::as_str)
+        .collect();
+    let expected = [
+        "Your call is now first in",
+        "line and will be answered",
+        "by the next available representative.",
+    ];
+    assert_eq!((cues.len(), lines.as_slice()), (2, expected.as_slice()));
+}
+
+#[test]
 fn a_pause_ends_a_cue_and_no_cue_stays_for_longer_than_seven_seconds() {
     let mut slow = words("one two", 0, 500);
     slow.extend(words("three", 9000, 30_000));
@@ -97,8 +115,8 @@ fn a_pause_ends_a_cue_and_no_cue_stays_for_longer_than_seven_seconds() {
     );
     let drawled = words("a b c d e f", 0, 1700);
     let cues = cut("a b c d e f", &drawled);
-    assert_eq!(cues[0].lines, ["a b c d"]);
-    assert_eq!(cues[0].end, ms(6800));
+    assert_eq!(cues[0].lines, ["a b c"]);
+    assert_eq!(cues[0].end, ms(5100));
 }
 
 #[test]
