@@ -73,20 +73,30 @@ pub(crate) fn pieces(said: &Said<'_>, columns: usize, after: u64) -> Vec<Piece> 
     let words = WordSeparator::UnicodeBreakProperties.find_words(&text);
     let all = signs(&text);
     let mut at = 0;
-    break_words(words, columns)
-        .into_iter()
-        .map(|word| {
-            let begin = at;
-            at += signs(word.word);
-            Piece {
-                text: word.word.to_owned(),
-                spaced: !word.whitespace.is_empty(),
-                start: clock.at(begin, all, Side::Behind),
-                end: clock.at(at, all, Side::Before),
-                columns: display_width(word.word),
-            }
-        })
-        .collect()
+    let mut pieces: Vec<Piece> = Vec::new();
+    for word in break_words(words, columns) {
+        // Before some signs a space is no place to break: "a /b" is one word, and
+        // may be cut at its space where it is too wide for a line.
+        let text = word.word.trim();
+        if word.word.starts_with(' ')
+            && let Some(last) = pieces.last_mut()
+        {
+            last.spaced = true;
+        }
+        if text.is_empty() {
+            continue;
+        }
+        let begin = at;
+        at += signs(text);
+        pieces.push(Piece {
+            text: text.to_owned(),
+            spaced: !word.whitespace.is_empty() || word.word.ends_with(' '),
+            start: clock.at(begin, all, Side::Behind),
+            end: clock.at(at, all, Side::Before),
+            columns: display_width(text),
+        });
+    }
+    pieces
 }
 
 /// Characters that can be seen.
@@ -257,6 +267,23 @@ mod tests {
         assert!(pieces.len() > 20);
         let whole: String = pieces.iter().map(|piece| piece.text.as_str()).collect();
         assert_eq!(whole, text);
+    }
+
+    #[test]
+    fn a_wide_word_with_a_space_in_it_is_cut_without_the_space() {
+        let text = format!("{} :aaa {}/ b", "a".repeat(42), "b".repeat(41));
+        let said = Said {
+            text: &text,
+            ..Said::default()
+        };
+        let pieces = pieces(&said, 42, 0);
+        for piece in &pieces {
+            assert_eq!(piece.text, piece.text.trim(), "{pieces:?}");
+        }
+        assert!(
+            pieces[0].spaced && pieces[1].text.starts_with(':'),
+            "{pieces:?}"
+        );
     }
 
     #[test]

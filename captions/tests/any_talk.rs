@@ -143,7 +143,7 @@ proptest! {
             }
             prop_assert!((1..=LINES).contains(&cue.lines.len()), "{cue:?}");
             for line in &cue.lines {
-                prop_assert!(!line.trim().is_empty(), "{cue:?}");
+                prop_assert!(!line.is_empty() && line.trim() == line, "{cue:?}");
                 prop_assert!(display_width(line) <= LINE_COLUMNS, "{cue:?}");
             }
         }
