@@ -8,6 +8,7 @@ CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PLUGIN := $(TARGET_DIR)/release/libgstsymbl.so
 SERVICE := $(TARGET_DIR)/release/symbl-service
+TAP := $(TARGET_DIR)/release/symbl-tap
 
 # Where GStreamer of this machine looks for plugins, moved to PREFIX.
 PREFIX ?= $(shell pkg-config --variable=prefix gstreamer-1.0)
@@ -20,7 +21,7 @@ help:
 	@echo 'make demo [FILE=talk.wav]   live captions of recorded speech, or of your own file'
 	@echo 'make test                   formatting, lints and all tests'
 	@echo 'make soak [MINUTES=10]      simulated faults that nobody has seen, until one finds something'
-	@echo 'make build                  $(PLUGIN) and $(SERVICE)'
+	@echo 'make build                  $(PLUGIN), $(SERVICE) and $(TAP)'
 	@echo 'make install                the plugin into GStreamer'"'"'s folder (PREFIX, DESTDIR)'
 	@echo 'make clean                  remove what was built'
 

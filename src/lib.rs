@@ -17,7 +17,7 @@ pub mod protocol;
 pub mod session;
 #[cfg(feature = "plugin")]
 pub mod sink;
-#[cfg(feature = "plugin")]
+#[cfg(feature = "transport")]
 pub mod transport;
 
 #[cfg(feature = "plugin")]

@@ -83,6 +83,8 @@ pub struct Limits {
     pub message: usize,
     /// Streaming sockets at the same time; the next one is refused (429).
     pub connections: usize,
+    /// Subscriber sockets at the same time; the next one is refused (429).
+    pub subscribers: usize,
     /// Audio messages that wait for the recogniser before the socket is not read further.
     pub audio_queue: usize,
     /// Messages that wait for a client to read them before its socket is closed (1008).
@@ -113,6 +115,7 @@ impl Default for Limits {
             audio_message: gstsymbl::protocol::MAX_AUDIO_MESSAGE,
             message: 1024 * 1024,
             connections: 1000,
+            subscribers: 10_000,
             audio_queue: 64,
             outbound_queue: 4096,
             idle: Duration::from_secs(1800),

@@ -14,35 +14,54 @@
 use crate::config::Limits;
 use crate::conversation::Conversation;
 use crate::outbox::Outbox;
+use gstsymbl::protocol::reply;
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tokio::time::timeout_at;
+
+/// What a room is found by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct RoomKey {
+    /// Whose it is: connection ids of two applications never meet.
+    pub(crate) account: String,
+    pub(crate) connection_id: String,
+}
 
 /// All rooms.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    rooms: Mutex<HashMap<String, Arc<Room>>>,
+    rooms: Mutex<HashMap<RoomKey, Arc<Room>>>,
     /// Rooms that are over, the oldest first: what was said there may be asked for.
     past: Mutex<VecDeque<Arc<Room>>>,
     /// Messages that each conversation keeps.
     kept_messages: usize,
     /// More rooms that are over are not kept.
     kept_conversations: usize,
+    /// How long a socket that is being closed may hold its room up.
+    longest_closing: Duration,
 }
 
 /// The sockets of one connection id, and what they talk about.
 #[derive(Debug)]
 pub(crate) struct Room {
-    connection_id: String,
+    key: RoomKey,
     state: Mutex<RoomState>,
+    /// Told whenever a socket that was being closed is.
+    closed: Notify,
 }
 
 #[derive(Debug)]
 pub(crate) struct RoomState {
     pub(crate) conversation: Conversation,
     members: Vec<(u64, Outbox)>,
+    /// Sockets that listen only.
+    listeners: Vec<(u64, Outbox)>,
     next_member: u64,
+    /// Members that were told everything and whose sockets are being closed.
+    closing: usize,
     /// How long the room waits for a lost member.
     no_connection_timeout: Duration,
     /// Set while nobody is there: when the room ends.
@@ -53,9 +72,44 @@ impl RoomState {
     /// Sends to every socket of the room.
     pub(crate) fn broadcast(&self, text: String) {
         let text: Arc<str> = text.into();
-        for (_, outbox) in &self.members {
+        for (_, outbox) in self.members.iter().chain(&self.listeners) {
             outbox.send(Arc::clone(&text));
         }
+    }
+
+    /// Sends to those who only listen.
+    pub(crate) fn tell_listeners(&self, text: &Arc<str>) {
+        for (_, outbox) in &self.listeners {
+            outbox.send(Arc::clone(text));
+        }
+    }
+
+    /// The conversation is over: lets those go who only listen.
+    fn dismiss(&mut self) {
+        let text: Arc<str> = reply::conversation_completed(self.conversation.id()).into();
+        for (_, outbox) in self.listeners.drain(..) {
+            outbox.send(Arc::clone(&text));
+            outbox.close(1000, "");
+        }
+    }
+
+    /// Whether somebody is there or may come back.
+    fn is_live(&self) -> bool {
+        self.ends.is_none_or(|ends| Instant::now() < ends)
+    }
+
+    /// Whether all that is left are sockets that are being closed.
+    fn is_closing(&self) -> bool {
+        self.members.is_empty() && self.closing > 0
+    }
+
+    /// A new member's number.
+    fn enter(&mut self, outbox: Outbox) -> u64 {
+        let member = self.next_member;
+        self.next_member += 1;
+        self.ends = None;
+        self.members.push((member, outbox));
+        member
     }
 }
 
@@ -71,6 +125,21 @@ pub(crate) struct Seat {
     hub: Arc<Hub>,
     pub(crate) room: Arc<Room>,
     member: u64,
+    is_closing: bool,
+}
+
+/// A listener's place in its room; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Ear {
+    room: Arc<Room>,
+    listener: u64,
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        let mut state = self.room.state();
+        state.listeners.retain(|(id, _)| *id != self.listener);
+    }
 }
 
 /// How a socket left its room.
@@ -90,12 +159,20 @@ impl Hub {
             past: Mutex::default(),
             kept_messages: limits.kept_messages,
             kept_conversations: limits.kept_conversations,
+            longest_closing: limits.close.saturating_mul(2),
         }
     }
 
     /// The messages of a conversation that runs or is over not too long.
-    pub(crate) fn messages(&self, conversation_id: &str, verbose: bool) -> Option<Value> {
-        let is_it = |room: &&Arc<Room>| room.state().conversation.id() == conversation_id;
+    pub(crate) fn messages(
+        &self,
+        account: &str,
+        conversation_id: &str,
+        verbose: bool,
+    ) -> Option<Value> {
+        let is_it = |room: &&Arc<Room>| {
+            room.key.account == account && room.state().conversation.id() == conversation_id
+        };
         let running = self.rooms().values().find(is_it).cloned();
         let past = || self.past().iter().find(is_it).cloned();
         let room = running.or_else(past)?;
@@ -109,6 +186,7 @@ impl Hub {
 
     /// Keeps what was said in a room that is over, for a while.
     fn remember(&self, room: Arc<Room>) {
+        room.state().dismiss();
         let mut past = self.past();
         past.push_back(room);
         while past.len() > self.kept_conversations {
@@ -116,40 +194,99 @@ impl Hub {
         }
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<String, Arc<Room>>> {
+    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomKey, Arc<Room>>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a seat in the room of this connection id; `anew`: in a new one.
-    pub(crate) fn join(self: &Arc<Self>, connection_id: &str, outbox: Outbox, anew: bool) -> Seat {
+    ///
+    /// Where the only sockets of the room are being closed, whether their
+    /// clients heard the end decides which conversation it is: that is waited
+    /// for, at most as long as a closing may take.
+    pub(crate) async fn join(self: &Arc<Self>, key: &RoomKey, outbox: Outbox, anew: bool) -> Seat {
+        let patience = tokio::time::Instant::now() + self.longest_closing;
+        loop {
+            let room = match self.try_join(key, &outbox, anew) {
+                Ok(seat) => return seat,
+                Err(room) => room,
+            };
+            let closed = room.closed.notified();
+            if !room.state().is_closing() {
+                continue;
+            }
+            if timeout_at(patience, closed).await.is_err() {
+                let member = room.state().enter(outbox);
+                return self.seat(Arc::clone(&room), member);
+            }
+        }
+    }
+
+    /// A seat, or the room whose last sockets are being closed.
+    fn try_join(
+        self: &Arc<Self>,
+        key: &RoomKey,
+        outbox: &Outbox,
+        anew: bool,
+    ) -> Result<Seat, Arc<Room>> {
         let mut rooms = self.rooms();
-        if let Some(room) = rooms.get(connection_id).filter(|_| !anew) {
+        if let Some(room) = rooms.get(key).filter(|_| !anew) {
             let mut state = room.state();
-            if state.ends.is_none_or(|ends| Instant::now() < ends) {
-                let member = state.next_member;
-                state.next_member += 1;
-                state.ends = None;
-                state.members.push((member, outbox));
+            if state.is_closing() {
                 drop(state);
-                return self.seat(Arc::clone(room), member);
+                return Err(Arc::clone(room));
+            }
+            if state.is_live() {
+                let member = state.enter(outbox.clone());
+                drop(state);
+                return Ok(self.seat(Arc::clone(room), member));
             }
         }
         let room = Arc::new(Room {
-            connection_id: connection_id.to_owned(),
+            key: key.clone(),
             state: Mutex::new(RoomState {
                 conversation: Conversation::new(self.kept_messages),
-                members: vec![(0, outbox)],
+                members: vec![(0, outbox.clone())],
+                listeners: Vec::new(),
                 next_member: 1,
+                closing: 0,
                 no_connection_timeout: Duration::ZERO,
                 ends: None,
             }),
+            closed: Notify::new(),
         });
-        let replaced = rooms.insert(connection_id.to_owned(), Arc::clone(&room));
+        let replaced = rooms.insert(key.clone(), Arc::clone(&room));
         drop(rooms);
         if let Some(replaced) = replaced {
             self.remember(replaced);
         }
-        self.seat(room, 0)
+        Ok(self.seat(room, 0))
+    }
+
+    /// Whether this connection id is in use, or somebody may come back to it.
+    pub(crate) fn is_live(&self, key: &RoomKey) -> bool {
+        self.rooms()
+            .get(key)
+            .is_some_and(|room| room.state().is_live())
+    }
+
+    /// Listens to the room of this connection id until the conversation is over,
+    /// when the outbox is closed. `None`: there is no such room (any more).
+    pub(crate) fn listen(&self, key: &RoomKey, outbox: Outbox) -> Option<Ear> {
+        let rooms = self.rooms();
+        let room = rooms.get(key)?;
+        let mut state = room.state();
+        if !state.is_live() {
+            return None;
+        }
+        outbox.send(reply::subscription_started(state.conversation.id()));
+        let listener = state.next_member;
+        state.next_member += 1;
+        state.listeners.push((listener, outbox));
+        drop(state);
+        Some(Ear {
+            room: Arc::clone(room),
+            listener,
+        })
     }
 
     fn seat(self: &Arc<Self>, room: Arc<Room>, member: u64) -> Seat {
@@ -157,21 +294,24 @@ impl Hub {
             hub: Arc::clone(self),
             room,
             member,
+            is_closing: false,
         }
     }
 
     /// Forgets a room, unless somebody is in it or it has been replaced.
     fn close_room(&self, room: &Arc<Room>) {
         let mut rooms = self.rooms();
-        let is_over = room.state().members.is_empty();
+        let state = room.state();
+        let is_over = state.members.is_empty() && state.closing == 0;
+        drop(state);
         let is_current = rooms
-            .get(&room.connection_id)
+            .get(&room.key)
             .is_some_and(|current| Arc::ptr_eq(current, room));
         if is_over && is_current {
-            rooms.remove(&room.connection_id);
+            rooms.remove(&room.key);
             drop(rooms);
             self.remember(Arc::clone(room));
-            tracing::info!(connection = room.connection_id, "conversation is over");
+            tracing::info!(connection = room.key.connection_id, "conversation is over");
         }
     }
 }
@@ -182,13 +322,38 @@ impl Seat {
         self.room.state().no_connection_timeout = timeout;
     }
 
+    /// Whether who is lost is promised to find the conversation again.
+    pub(crate) fn is_kept(&self) -> bool {
+        !self.room.state().no_connection_timeout.is_zero()
+    }
+
+    /// The member was told everything and is told no more; [`Seat::leave`]
+    /// follows when its socket is closed.
+    pub(crate) fn close(&mut self) {
+        let mut state = self.room.state();
+        state.members.retain(|(id, _)| *id != self.member);
+        if !self.is_closing {
+            self.is_closing = true;
+            state.closing += 1;
+        }
+    }
+
     /// Gives the seat back.
     pub(crate) fn leave(self, how: Leave) {
-        let Self { hub, room, member } = self;
+        let Self {
+            hub,
+            room,
+            member,
+            is_closing,
+        } = self;
         let wait = {
             let mut state = room.state();
             state.members.retain(|(id, _)| *id != member);
-            if !state.members.is_empty() {
+            if is_closing {
+                state.closing = state.closing.saturating_sub(1);
+                room.closed.notify_waiters();
+            }
+            if !state.members.is_empty() || state.closing > 0 {
                 return;
             }
             let wait = match how {
@@ -203,7 +368,7 @@ impl Seat {
             return;
         }
         tracing::info!(
-            connection = room.connection_id,
+            connection = room.key.connection_id,
             seconds = wait.as_secs(),
             "nobody is connected; waiting for somebody to come back"
         );
@@ -221,8 +386,15 @@ impl Seat {
 mod tests {
     use super::*;
 
-    fn join(hub: &Arc<Hub>, connection_id: &str) -> (Seat, String) {
-        let seat = hub.join(connection_id, Outbox::new(8).0, false);
+    fn key(connection_id: &str) -> RoomKey {
+        RoomKey {
+            account: String::new(),
+            connection_id: connection_id.to_owned(),
+        }
+    }
+
+    async fn join(hub: &Arc<Hub>, connection_id: &str) -> (Seat, String) {
+        let seat = hub.join(&key(connection_id), Outbox::new(8).0, false).await;
         let id = seat.room.state().conversation.id().to_owned();
         (seat, id)
     }
@@ -230,13 +402,13 @@ mod tests {
     #[tokio::test]
     async fn sockets_of_one_connection_id_share_a_conversation() {
         let hub = Arc::new(Hub::new(&Limits::default()));
-        let (first, a) = join(&hub, "x");
-        let (second, b) = join(&hub, "x");
-        let (_other, c) = join(&hub, "y");
+        let (first, a) = join(&hub, "x").await;
+        let (second, b) = join(&hub, "x").await;
+        let (_other, c) = join(&hub, "y").await;
         assert_eq!(a, b);
         assert_ne!(a, c);
         first.leave(Leave::Finished);
-        let (_third, d) = join(&hub, "x");
+        let (_third, d) = join(&hub, "x").await;
         assert_eq!(a, d, "the second socket still holds the conversation");
         second.leave(Leave::Finished);
     }
@@ -244,29 +416,49 @@ mod tests {
     #[tokio::test]
     async fn a_finished_conversation_is_not_continued() {
         let hub = Arc::new(Hub::new(&Limits::default()));
-        let (seat, a) = join(&hub, "x");
+        let (seat, a) = join(&hub, "x").await;
         seat.keep_for(Duration::from_secs(1000));
         seat.leave(Leave::Finished);
-        assert_ne!(join(&hub, "x").1, a);
+        assert_ne!(join(&hub, "x").await.1, a);
+    }
+
+    #[tokio::test]
+    async fn how_a_closing_ends_decides_which_conversation_comes_next() {
+        let hub = Arc::new(Hub::new(&Limits::default()));
+        for (how, same) in [(Leave::Lost, true), (Leave::Finished, false)] {
+            let (mut seat, a) = join(&hub, "x").await;
+            seat.keep_for(Duration::from_secs(1000));
+            seat.close();
+            let next = join(&hub, "x");
+            tokio::pin!(next);
+            tokio::select! {
+                biased;
+                _ = &mut next => panic!("nobody knows yet"),
+                () = async {} => seat.leave(how),
+            }
+            let (seat, b) = next.await;
+            assert_eq!(a == b, same, "{how:?}");
+            seat.leave(Leave::Finished);
+        }
     }
 
     #[tokio::test]
     async fn a_lost_member_finds_its_conversation_within_the_time_only() {
         let hub = Arc::new(Hub::new(&Limits::default()));
-        let (seat, a) = join(&hub, "x");
+        let (seat, a) = join(&hub, "x").await;
         seat.keep_for(Duration::from_secs(1000));
         seat.leave(Leave::Lost);
-        let (seat, b) = join(&hub, "x");
+        let (seat, b) = join(&hub, "x").await;
         assert_eq!(a, b);
         seat.keep_for(Duration::from_nanos(1));
         seat.leave(Leave::Lost);
-        assert_ne!(join(&hub, "x").1, a);
+        assert_ne!(join(&hub, "x").await.1, a);
     }
 
     #[tokio::test(start_paused = true)]
     async fn rooms_that_nobody_comes_back_to_are_forgotten() {
         let hub = Arc::new(Hub::new(&Limits::default()));
-        let (seat, _) = join(&hub, "x");
+        let (seat, _) = join(&hub, "x").await;
         seat.keep_for(Duration::from_nanos(1));
         seat.leave(Leave::Lost);
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -282,19 +474,19 @@ mod tests {
         let hub = Arc::new(Hub::new(&limits));
         let mut ids = Vec::new();
         for name in ["a", "b", "c"] {
-            let (seat, id) = join(&hub, name);
+            let (seat, id) = join(&hub, name).await;
             ids.push(id);
             seat.leave(Leave::Finished);
         }
         // One that was replaced before it was noticed that it is over.
-        let (seat, id) = join(&hub, "d");
+        let (seat, id) = join(&hub, "d").await;
         ids.push(id);
         seat.keep_for(Duration::from_nanos(1));
         seat.leave(Leave::Lost);
-        ids.push(join(&hub, "d").1);
+        ids.push(join(&hub, "d").await.1);
         let known: Vec<bool> = ids
             .iter()
-            .map(|id| hub.messages(id, true).is_some())
+            .map(|id| hub.messages("", id, true).is_some())
             .collect();
         assert_eq!(known, [false, false, true, true, true]);
     }

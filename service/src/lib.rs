@@ -5,7 +5,8 @@
 //! The way of a chunk: [`fault`] (the listening socket) → `http` (upgrade,
 //! token) → `socket` (frames) → `session` (what may be said when) → `stream` (a
 //! thread: [`audio`], then [`recognizer`]) → `voice` ([`analysis`], then
-//! messages) → `outbox` of every socket in the `hub`'s room → `socket`. What was
+//! messages) → `outbox` of every socket in the `hub`'s room → `socket`, or
+//! `subscriber` for those who only listen. What was
 //! said stays in the conversation's `history` for who asks later, through `http`.
 //!
 //! ```no_run
@@ -25,6 +26,7 @@ pub mod audio;
 mod config;
 mod conversation;
 pub mod fault;
+mod handshake;
 mod history;
 mod http;
 mod hub;
@@ -34,6 +36,7 @@ mod server;
 mod session;
 mod socket;
 mod stream;
+mod subscriber;
 mod tls;
 mod token;
 mod voice;

@@ -58,6 +58,7 @@ impl Server {
             hub: Arc::new(Hub::new(&config.limits)),
             tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token)),
             places: Arc::new(Semaphore::new(config.limits.connections)),
+            listeners: Arc::new(Semaphore::new(config.limits.subscribers)),
             config: Arc::new(config),
             shutdown: stopped.clone(),
             alive,

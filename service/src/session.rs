@@ -11,7 +11,10 @@
 //! - a pause is not the end of the conversation: `conversation_completed` is
 //!   sent to a socket before it is closed, and only then;
 //! - what was not final when a socket is lost will be sent again by its client,
-//!   so it is not transcribed; after a clean close it is.
+//!   so it is not transcribed; after a clean close it is;
+//! - a session that was stopped is finished when its client knows: it closed the
+//!   socket by itself, or answered our close frame. Otherwise it is lost, and
+//!   what it missed is found in the same conversation.
 //!
 //! Nothing that a client sends may end more than its own session.
 
@@ -64,6 +67,18 @@ pub(crate) enum Closing {
     },
     /// The client's socket is gone or closing.
     Gone(Leave),
+}
+
+/// How a client's socket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SocketEnd {
+    /// With the client's close frame, code 1000.
+    Closed,
+    /// With a close frame that says no more than that the client goes: without
+    /// a code, or 1001.
+    Left,
+    /// Without a close frame, or with one that tells of trouble.
+    Lost,
 }
 
 /// The session of one socket.
@@ -349,8 +364,9 @@ impl Session {
         }
     }
 
-    /// The client closed its socket; `cleanly` with code 1000.
-    pub(crate) async fn closed(&mut self, cleanly: bool) -> Closing {
+    /// The client's socket ended.
+    pub(crate) async fn closed(&mut self, end: SocketEnd) -> Closing {
+        let cleanly = end == SocketEnd::Closed;
         let leave = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Processing(stream) if cleanly => {
                 stream.stop().await;
@@ -360,19 +376,32 @@ impl Session {
                 stream.abandon();
                 Leave::Lost
             }
-            Phase::Draining { .. } => Leave::Finished,
+            // Clients that have what they want do not all wait for the rest.
+            Phase::Draining { .. } if end != SocketEnd::Lost => Leave::Finished,
+            phase @ Phase::Draining { .. } => {
+                self.phase = phase;
+                Leave::Lost
+            }
             Phase::Idle | Phase::Paused { .. } if cleanly => Leave::Finished,
             Phase::Idle | Phase::Paused { .. } => Leave::Lost,
         };
         Closing::Gone(leave)
     }
 
+    /// Our close frame is on its way; [`Session::leave`] follows when the socket
+    /// is closed. Nothing more is sent to it.
+    pub(crate) fn closing(&mut self) {
+        self.seat.close();
+    }
+
     /// Leaves the room. What a stopped stream still owes it goes on to say,
-    /// unless its client comes back and sends that audio again.
+    /// unless its client may come back and send that audio again.
     pub(crate) fn leave(self, how: Leave) {
         match &self.phase {
             Phase::Processing(stream) => stream.abandon(),
-            Phase::Draining { stream, .. } if how == Leave::Lost => stream.abandon(),
+            Phase::Draining { stream, .. } if how == Leave::Lost && self.seat.is_kept() => {
+                stream.abandon();
+            }
             _ => {}
         }
         self.seat.leave(how);

@@ -7,9 +7,9 @@
 
 use crate::config::{Limits, ServerConfig};
 use crate::fault::{self, Line};
-use crate::hub::{Hub, Leave};
+use crate::hub::{Hub, Leave, RoomKey};
 use crate::outbox::{Frame, Outbox};
-use crate::session::{Closing, Session};
+use crate::session::{Closing, Session, SocketEnd};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -21,13 +21,16 @@ use tokio::time::{sleep_until, timeout};
 /// Clients close with this when they are done.
 const NORMAL: u16 = 1000;
 
+/// Browsers close with this when their page is left.
+const GOING_AWAY: u16 = 1001;
+
 /// A close frame without a code (RFC 6455, 7.1.5).
 const NO_CODE: u16 = 1005;
 
 /// Serves one socket to its end.
 pub(crate) async fn serve(
     socket: WebSocket,
-    connection_id: String,
+    room: RoomKey,
     config: Arc<ServerConfig>,
     hub: Arc<Hub>,
     mut shutdown: watch::Receiver<bool>,
@@ -44,9 +47,9 @@ pub(crate) async fn serve(
         Arc::clone(&line),
         outbox.clone(),
     ));
-    let seat = hub.join(&connection_id, outbox.clone(), line.splits());
+    let seat = hub.join(&room, outbox.clone(), line.splits()).await;
     let mut session = Session::new(config, seat, outbox.clone());
-    tracing::info!(connection = connection_id, "connected");
+    tracing::info!(connection = room.connection_id, "connected");
     let closing = tokio::select! {
         closing = run(&mut session, &mut frames, &outbox, &limits, &line) => closing,
         () = outbox.overflown() => Closing::Close {
@@ -66,7 +69,7 @@ pub(crate) async fn serve(
             leave: Leave::Finished,
         },
     };
-    tracing::info!(connection = connection_id, ?closing, "closed");
+    tracing::info!(connection = room.connection_id, ?closing, "closed");
     match closing {
         Closing::Gone(leave) => session.leave(leave),
         Closing::Close {
@@ -74,11 +77,12 @@ pub(crate) async fn serve(
             reason,
             leave,
         } => {
-            session.leave(leave);
+            session.closing();
             outbox.close(code, reason);
-            // The client's close frame ends the reading.
-            let farewell = async { while let Some(Ok(_)) = frames.next().await {} };
-            let _ = timeout(limits.close + line.lateness(), farewell).await;
+            let farewell = timeout(limits.close + line.lateness(), answered(&mut frames)).await;
+            // Who did not answer may not have heard what came before.
+            let heard = farewell.unwrap_or(false);
+            session.leave(if heard { leave } else { Leave::Lost });
         }
     }
     writer.abort();
@@ -104,14 +108,13 @@ async fn run(
                 // Pings are answered by the WebSocket library.
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
                 Some(Ok(Message::Close(frame))) => {
-                    let cleanly = frame.is_some_and(|frame| frame.code == NORMAL);
-                    Some(session.closed(cleanly).await)
+                    Some(session.closed(end_of(frame.as_ref())).await)
                 }
                 Some(Err(error)) => {
                     tracing::info!(%error, "socket lost");
-                    Some(session.closed(false).await)
+                    Some(session.closed(SocketEnd::Lost).await)
                 }
-                None => Some(session.closed(false).await),
+                None => Some(session.closed(SocketEnd::Lost).await),
             },
             outcome = session.stream_end() => session.stream_ended(outcome),
             () = sleep_until(deadline) => session.deadline_passed(),
@@ -122,7 +125,25 @@ async fn run(
     }
 }
 
-fn size(message: &Message) -> usize {
+/// Reads until the socket ends; whether the client's close frame came.
+pub(crate) async fn answered(frames: &mut SplitStream<WebSocket>) -> bool {
+    while let Some(Ok(message)) = frames.next().await {
+        if matches!(message, Message::Close(_)) {
+            return true;
+        }
+    }
+    false
+}
+
+fn end_of(frame: Option<&CloseFrame>) -> SocketEnd {
+    match frame.map_or(NO_CODE, |frame| frame.code) {
+        NORMAL => SocketEnd::Closed,
+        NO_CODE | GOING_AWAY => SocketEnd::Left,
+        _ => SocketEnd::Lost,
+    }
+}
+
+pub(crate) fn size(message: &Message) -> usize {
     match message {
         Message::Text(text) => text.len(),
         Message::Binary(bytes) => bytes.len(),
@@ -145,7 +166,7 @@ fn too_large(outbox: &Outbox, limits: &Limits) -> Closing {
 }
 
 /// Writes until a close frame was written or the socket fails.
-async fn write(
+pub(crate) async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     mut waiting: mpsc::Receiver<Frame>,
     limits: Limits,

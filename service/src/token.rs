@@ -137,19 +137,25 @@ impl Tokens {
         })
     }
 
-    /// Whether one of these tokens lets its holder in.
-    pub(crate) fn admits<'a>(&self, mut offered: impl Iterator<Item = &'a str>) -> bool {
+    /// The application that the first good one of these tokens was made for;
+    /// empty where everybody may come in. `None`: the holder may not.
+    pub(crate) fn account<'a>(&self, mut offered: impl Iterator<Item = &'a str>) -> Option<String> {
         match &self.auth {
-            Auth::None => true,
-            Auth::App { .. } => offered.any(|token| self.is_valid(token)),
+            Auth::None => Some(String::new()),
+            Auth::App { .. } => offered.find_map(|token| self.claims(token)).map(|c| c.sub),
         }
     }
 
     /// Whether a token was made here and has not ended.
     pub(crate) fn is_valid(&self, token: &str) -> bool {
+        self.claims(token).is_some()
+    }
+
+    fn claims(&self, token: &str) -> Option<Claims> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
-        jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).is_ok()
+        let decoded = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation);
+        decoded.ok().map(|token| token.claims)
     }
 }
 

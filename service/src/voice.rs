@@ -2,7 +2,7 @@
 
 //! What one stream says to its conversation: recognitions become messages.
 //!
-//! Live results go to the speaker's own socket; messages, insights, topics and
+//! Live results go to the speaker's own socket and to subscribers; messages, insights, topics and
 //! trackers go to all sockets of the room. Everything that is derived from one
 //! final is sent under one lock, so that all sockets see the same order.
 
@@ -116,8 +116,9 @@ impl Voice {
     pub(crate) fn interim(&mut self, text: &str, start: Duration) {
         let elapsed = self.elapsed();
         let user = Some(person(&self.speaker));
-        self.own
-            .send(reply::interim_result(text, Some(start), user, elapsed));
+        let result: Arc<str> = reply::interim_result(text, Some(start), user, elapsed).into();
+        self.own.send(Arc::clone(&result));
+        self.room.state().tell_listeners(&result);
         if !self.wanted.interim_trackers {
             return;
         }
@@ -156,19 +157,22 @@ impl Voice {
             })
             .collect();
         let texts: Vec<&str> = sentences.iter().map(|s| s.text.as_str()).collect();
-        self.own.send(reply::final_result(
+        let result: Arc<str> = reply::final_result(
             &texts.join(" "),
             &words,
             confidence,
             Some(person(&self.speaker)),
             self.elapsed(),
-        ));
+        )
+        .into();
+        self.own.send(Arc::clone(&result));
 
         let mut said = Vec::with_capacity(sentences.len());
         let mut insights = Vec::new();
         let mut trackers = Vec::new();
         let mut topics = Vec::new();
         let mut state = self.room.state();
+        state.tell_listeners(&result);
         let zero = state.conversation.zero(self.clock.zero());
         for sentence in sentences {
             let id = std::mem::replace(&mut self.next_message, Uuid::new_v4().to_string());

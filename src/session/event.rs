@@ -195,6 +195,8 @@ pub enum Reason {
     Dns,
     Tcp,
     Tls,
+    /// Whatever a proxy on the way did, or did not do.
+    Proxy,
     Http,
     Auth,
     Limit,
@@ -223,6 +225,7 @@ impl Reason {
             Self::Dns => "dns",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Proxy => "proxy",
             Self::Http => "http",
             Self::Auth => "auth",
             Self::Limit => "limit",

@@ -71,9 +71,13 @@ fn error(failure: &Failure) -> glib::Error {
         Reason::Http if failure.http_status == Some(404) => {
             glib::Error::new(gst::ResourceError::NotFound, message)
         }
+        Reason::Proxy if failure.http_status == Some(407) => {
+            glib::Error::new(gst::ResourceError::NotAuthorized, message)
+        }
         Reason::Dns
         | Reason::Tcp
         | Reason::Tls
+        | Reason::Proxy
         | Reason::Http
         | Reason::Handshake
         | Reason::ConnectTimeout
@@ -97,6 +101,7 @@ fn phase(reason: Reason) -> Option<&'static str> {
         Reason::Dns
         | Reason::Tcp
         | Reason::Tls
+        | Reason::Proxy
         | Reason::Http
         | Reason::Handshake
         | Reason::ConnectTimeout => Some("connect"),

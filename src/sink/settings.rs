@@ -14,7 +14,7 @@
 use super::{InsightTypes, Leaky, OnFatal, StallAction};
 use crate::protocol::{Encoding, StartRequest, StreamFormat, Tracker};
 use crate::session::{Failure, Reason, SessionConfig};
-use crate::transport::{AppCredentials, Endpoint, Secret, TokenSource};
+use crate::transport::{AppCredentials, Endpoint, Proxy, Secret, TokenSource};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub struct Settings {
     pub token_in_query: bool,
     pub ca_file: Option<String>,
     pub tls_verify: bool,
+    /// The property, and what the environment says beside it.
+    pub proxy: Proxy,
     /// `None`: a new UUID at every READY→PAUSED.
     pub connection_id: Option<String>,
     pub insight_types: InsightTypes,
@@ -172,6 +174,7 @@ impl Default for Settings {
             token_in_query: false,
             ca_file: None,
             tls_verify: true,
+            proxy: Proxy::default(),
             connection_id: None,
             insight_types: InsightTypes::ACTION_ITEM | InsightTypes::QUESTION,
             custom_vocabulary: Vec::new(),
@@ -229,6 +232,7 @@ impl Settings {
         settings.environment_token = secret(ENV_ACCESS_TOKEN);
         settings.environment_app_id = text(ENV_APP_ID);
         settings.environment_app_secret = secret(ENV_APP_SECRET);
+        settings.proxy = Proxy::from_environment(&variable);
         settings
     }
 
@@ -282,6 +286,7 @@ impl Settings {
             token_in_query: self.token_in_query,
             ca_file: self.ca_file.as_ref().map(Into::into),
             tls_verify: self.tls_verify,
+            proxy: self.proxy.clone(),
             request_timeout: Duration::from_millis(self.connect_timeout.into()),
         }
     }
@@ -355,6 +360,7 @@ impl Settings {
         let mut endpoint = self.endpoint(connection_id);
         endpoint.token_in_query = false;
         endpoint.url()?;
+        endpoint.proxy.check()?;
         match endpoint.token.read() {
             // A token file may be empty for a moment: the dial tries again.
             Err(failure) if !failure.retryable => return Err(failure),

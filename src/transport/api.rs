@@ -149,7 +149,7 @@ impl Call<'_> {
             );
             Failure::fatal(Reason::Settings, message)
         })?;
-        let stream = reach(endpoint, &self.place, url.scheme() == "https").await?;
+        let stream = reach(endpoint, url).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| self.broken(&error))?;

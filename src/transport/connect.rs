@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How a socket comes to be: name, TCP, TLS, WebSocket upgrade.
+//! How a socket comes to be: name, TCP, perhaps a proxy, TLS, WebSocket upgrade.
 //!
 //! [`connect`] is one future without a deadline of its own. Its owner bounds
 //! and cancels it by dropping it: sockets close, and a name look-up or a file
@@ -19,6 +19,7 @@
 
 mod dial;
 mod refusal;
+mod tunnel;
 
 pub(super) use refusal::{Answer, redacted};
 #[cfg(test)]
@@ -85,7 +86,7 @@ impl Stream for TlsStream<TcpStream> {
 /// # Errors
 ///
 /// The step that failed as the failure's reason: `Settings` (address, token or
-/// CA file), `Dns`, `Tcp`, `Tls`, `Auth`, `Limit`, `Http` (an HTTP status in
+/// CA file), `Dns`, `Tcp`, `Proxy`, `Tls`, `Auth`, `Limit`, `Http` (an HTTP status in
 /// place of the upgrade), `Handshake` (an answer that is no WebSocket upgrade).
 pub async fn connect(endpoint: &Endpoint) -> Result<Socket, Failure> {
     let token = read_token(&endpoint.token).await?;
@@ -94,21 +95,26 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Socket, Failure> {
     let key = generate_key();
     let header_token = token.as_ref().filter(|_| !endpoint.token_in_query);
     let request = request(&url, &key, header_token)?;
-    let stream = reach(endpoint, &place, url.scheme() == "wss").await?;
+    let stream = reach(endpoint, &url).await?;
     upgrade(stream, request, &key, &place, token.as_ref()).await
 }
 
-/// A connection to `place`, by TLS where it is `secure`.
-pub(super) async fn reach(
-    endpoint: &Endpoint,
-    place: &Place,
-    secure: bool,
-) -> Result<Box<dyn Stream>, Failure> {
-    if !secure {
-        return Ok(Box::new(dial::dial(place).await?));
+/// A connection to the service at `url`, through the proxy if there is one, by TLS where
+/// the scheme says so.
+pub(super) async fn reach(endpoint: &Endpoint, url: &Url) -> Result<Box<dyn Stream>, Failure> {
+    let place = &Place::of(url)?;
+    let gateway = endpoint.proxy.before(url)?;
+    let tcp = async {
+        match &gateway {
+            Some(gateway) => tunnel::open(gateway, place).await,
+            None => dial::dial(place).await,
+        }
+    };
+    if !matches!(url.scheme(), "https" | "wss") {
+        return Ok(Box::new(tcp.await?));
     }
     let (connector, name) = connector(endpoint, place).await?;
-    let tcp = dial::dial(place).await?;
+    let tcp = tcp.await?;
     let stream = connector.connect(name, tcp).await;
     let stream = stream.map_err(|error| tls::failure(&place.to_string(), &error))?;
     Ok(Box::new(stream))
@@ -118,6 +124,8 @@ pub(super) async fn reach(
 pub(super) struct Place {
     host: Host<String>,
     port: u16,
+    /// Whether a proxy is there, and not a service.
+    is_proxy: bool,
 }
 
 impl Place {
@@ -126,6 +134,7 @@ impl Place {
             (Some(host), Some(port)) => Ok(Self {
                 host: host.to_owned(),
                 port,
+                is_proxy: false,
             }),
             _ => Err(Failure::fatal(
                 Reason::Settings,
@@ -134,7 +143,16 @@ impl Place {
         }
     }
 
-    fn is_loopback(&self) -> bool {
+    /// As [`Place::of`], for the address of a proxy.
+    pub(super) fn of_proxy(url: &Url) -> Result<Self, Failure> {
+        let place = Self::of(url)?;
+        Ok(Self {
+            is_proxy: true,
+            ..place
+        })
+    }
+
+    pub(super) fn is_loopback(&self) -> bool {
         match &self.host {
             Host::Domain(name) => name == "localhost",
             Host::Ipv4(address) => address.is_loopback(),

@@ -16,6 +16,7 @@ use super::api::{self, Granted};
 use super::connect::{aside, read_token};
 use super::connection::{Host, Shared};
 use super::endpoint::{AppCredentials, Endpoint, TokenSource, sendable};
+use super::proxy::Proxy;
 use super::secret::Secret;
 use crate::session::{Failure, Reason};
 use futures_util::FutureExt;
@@ -60,7 +61,7 @@ impl Credentials {
         attempt: impl Fn(Endpoint, Option<Secret>) -> F,
     ) -> Result<(T, Option<Secret>), Failure> {
         let refusal = match attempt(self.shared.endpoint(), token.clone()).await {
-            Err(failure) if failure.http_status == Some(401) => failure,
+            Err(failure) if is_refused(&failure) => failure,
             Err(failure) => return Err(failure),
             Ok(done) => return Ok((done, token)),
         };
@@ -80,7 +81,7 @@ impl Credentials {
     /// Says of a refused token what it was had for, where that is not obvious.
     fn explained(&self, failure: Failure) -> Failure {
         match self.shared.endpoint().token {
-            TokenSource::App(_) if failure.http_status == Some(401) => Failure {
+            TokenSource::App(_) if is_refused(&failure) => Failure {
                 message: format!(
                     "{}: the token that the service generates for app-id and app-secret is refused",
                     failure.message
@@ -124,6 +125,11 @@ impl Credentials {
     }
 }
 
+/// Whether the service refused the token; a proxy on the way knows nothing of it.
+fn is_refused(failure: &Failure) -> bool {
+    failure.reason == Reason::Auth && failure.http_status == Some(401)
+}
+
 /// Everything that a request for a token depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Key {
@@ -131,6 +137,7 @@ struct Key {
     app: AppCredentials,
     ca_file: Option<PathBuf>,
     tls_verify: bool,
+    proxy: Proxy,
 }
 
 impl Key {
@@ -140,6 +147,7 @@ impl Key {
             app: app.clone(),
             ca_file: endpoint.ca_file.clone(),
             tls_verify: endpoint.tls_verify,
+            proxy: endpoint.proxy.clone(),
         }
     }
 }
@@ -278,6 +286,7 @@ mod tests {
                 },
                 ca_file: None,
                 tls_verify: true,
+                proxy: Proxy::default(),
             };
             let known = || Known::Token {
                 token: Secret::default(),

@@ -360,7 +360,7 @@ mod tests {
     use crate::protocol::{Encoding, StartRequest, StreamFormat};
     use crate::session::{Session, SessionConfig};
     use crate::transport::peer::{Peer, Script};
-    use crate::transport::{Connection, Waited};
+    use crate::transport::{Connection, Proxy, Waited};
     use std::sync::Mutex;
 
     /// An application's side that panics over the first thing that it is told.
@@ -397,6 +397,7 @@ mod tests {
             token_in_query: false,
             ca_file: None,
             tls_verify: true,
+            proxy: Proxy::default(),
             request_timeout: Duration::from_secs(60),
         }
     }

@@ -12,6 +12,7 @@
 //! any text; common forms are UUID, hex and base64, and the last has `+`, `/`
 //! and `=`.
 
+use super::proxy::Proxy;
 use super::secret::Secret;
 use crate::session::{Failure, Reason};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -130,6 +131,8 @@ pub struct Endpoint {
     pub ca_file: Option<PathBuf>,
     /// Whether the service has to prove who it is. False only on explicit request.
     pub tls_verify: bool,
+    /// Through what the service is reached.
+    pub proxy: Proxy,
     /// Longest that one request to the Conversation API may take.
     pub request_timeout: Duration,
 }
@@ -260,6 +263,7 @@ impl fmt::Debug for Endpoint {
             .field("token_in_query", &self.token_in_query)
             .field("ca_file", &self.ca_file)
             .field("tls_verify", &self.tls_verify)
+            .field("proxy", &self.proxy)
             .field("request_timeout", &self.request_timeout)
             .finish()
     }
@@ -277,7 +281,7 @@ fn shown(base_url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{AppCredentials, Endpoint, TokenSource};
+    use super::{AppCredentials, Endpoint, Proxy, TokenSource};
     use crate::session::Reason;
     use crate::transport::secret::Secret;
     use std::time::Duration;
@@ -293,6 +297,7 @@ mod tests {
             token_in_query: false,
             ca_file: None,
             tls_verify: true,
+            proxy: Proxy::default(),
             request_timeout: Duration::from_secs(10),
         }
     }

@@ -12,15 +12,19 @@ mod credentials;
 mod driver;
 pub mod endpoint;
 mod link;
+pub mod listener;
 #[cfg(test)]
 #[path = "../../tests/common/peer.rs"]
 mod peer;
+pub mod proxy;
 mod runtime;
 pub mod secret;
 mod tls;
 
 pub use connection::{Connection, Host, Waited};
 pub use endpoint::{AppCredentials, Endpoint, TokenSource};
+pub use listener::{Heard, Listener};
+pub use proxy::Proxy;
 pub use secret::Secret;
 
 /// Runs `f` after `delay`, on the runtime. It must not block.

@@ -44,7 +44,8 @@ fn tool(folder: &Path, name: &str) -> Command {
         .env("NO_COLOR", "1")
         .env("LC_ALL", "C.UTF-8");
     for (variable, _) in std::env::vars() {
-        if variable.starts_with("SYMBL_") || variable.starts_with("GST_DEBUG") {
+        let proxies = variable.to_lowercase().ends_with("_proxy");
+        if proxies || variable.starts_with("SYMBL_") || variable.starts_with("GST_DEBUG") {
             command.env_remove(variable);
         }
     }

@@ -2,13 +2,16 @@
 
 //! The programs in `examples/`: what they print of a talk, and how they end.
 
+use crate::common::pipeline::{Pipeline, bytes_of};
 use crate::common::plugin;
 use crate::common::service::Service;
 use crate::engine;
 use crate::speech::absent;
+use gst::prelude::*;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 use symbl_service::recognizer::scripted;
 use tempfile::TempDir;
 
@@ -37,7 +40,7 @@ fn built(path: &str) -> PathBuf {
     let path = test.parent().expect("a folder").join(path);
     assert!(
         path.exists(),
-        "{} is not there; cargo test builds it, so does cargo build --example captions",
+        "{} is not there; cargo test builds it, so does cargo build --examples",
         path.display()
     );
     path
@@ -210,6 +213,80 @@ fn the_rust_example_says_what_it_cannot_do() {
     assert!(said.contains("This appears to be a text file"), "{said}");
 }
 
+/// The captions of a file as GStreamer reads them: text, start and end in milliseconds.
+fn subtitles(file: &Path) -> Vec<(String, u64, u64)> {
+    let mut pipeline = Pipeline::launch(&format!(
+        "filesrc location={} ! subparse ! appsink name=captions sync=false",
+        file.display()
+    ));
+    let captions = pipeline.pipeline.by_name("captions").unwrap();
+    let captions = captions.downcast::<gst_app::AppSink>().unwrap();
+    pipeline.play();
+    let read = std::iter::from_fn(|| {
+        let sample = captions.pull_sample().ok()?;
+        let buffer = sample.buffer()?;
+        let text = buffer.map_readable().ok()?.as_slice().to_vec();
+        let (start, length) = (buffer.pts()?.mseconds(), buffer.duration()?.mseconds());
+        Some((String::from_utf8(text).ok()?, start, start + length))
+    });
+    let read = read.collect();
+    pipeline.wait_for_eos();
+    read
+}
+
+/// Records a talk of 25 words with captions in this format.
+fn recorded(service: &Service, format: &str, extension: &str) -> (TempDir, PathBuf) {
+    let (folder, sound, _) = talk(25);
+    let recording = folder.path().join("recording.flac");
+    let mut command = Command::new(built("../examples/recording"));
+    command.args(["--format", format, "--base-url", &service.url()]);
+    assert_eq!(printed(command.arg(sound).arg(&recording)), "");
+    let captions = recording.with_extension(extension);
+    (folder, captions)
+}
+
+#[test]
+fn a_recording_has_captions_beside_it_that_a_player_reads() {
+    let service = Service::start();
+    for (format, extension) in [("srt", "srt"), ("webvtt", "vtt")] {
+        let (folder, captions) = recorded(&service, format, extension);
+        let cues = subtitles(&captions);
+        let texts: Vec<&str> = cues.iter().map(|cue| cue.0.as_str()).collect();
+        let shown: Vec<String> = texts
+            .join(" ")
+            .split_whitespace()
+            .map(|word| {
+                word.trim_matches(|c: char| !c.is_alphanumeric())
+                    .to_lowercase()
+            })
+            .collect();
+        assert_eq!(shown, expected(25), "{cues:?}");
+        // Each word is shown while it is said: they last 200 ms each.
+        let mut said = 0;
+        for (text, start, end) in &cues {
+            let words = text.split_whitespace().count() as u64;
+            assert!(start.abs_diff(said * 200) <= 20, "{cues:?}");
+            said += words;
+            assert!(*end + 20 >= said * 200, "{cues:?}");
+        }
+        // The recording is the sound, sample by sample.
+        let mut pipeline = Pipeline::launch(&format!(
+            "filesrc location={} ! flacparse ! flacdec ! filesink location={}",
+            captions.with_extension("flac").display(),
+            captions.with_extension("raw").display()
+        ));
+        pipeline.play();
+        pipeline.wait_for_eos();
+        let bytes = std::fs::read(captions.with_extension("raw")).unwrap();
+        let samples: Vec<i16> = bytes
+            .chunks_exact(2)
+            .map(|b| i16::from_le_bytes([b[0], b[1]]))
+            .collect();
+        assert_eq!(samples, scripted::speech(0..25, 16_000));
+        drop(folder);
+    }
+}
+
 #[test]
 fn the_python_example_prints_each_word_once_and_what_was_found() {
     let service = Service::start();
@@ -222,6 +299,87 @@ fn the_python_example_prints_each_word_once_and_what_was_found() {
     assert_eq!(words(&printed), expected(25), "{printed}");
     let tracker = "    tracker Third: w3";
     assert!(printed.lines().any(|line| line == tracker), "{printed}");
+}
+
+/// The example that continues a conversation, with its state in this file.
+fn resume_py(service: &Service, state: &Path, sound: &Path) -> Option<Command> {
+    captions_py(service)?;
+    let mut command = plugin::command(PYTHON);
+    command
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/resume.py"))
+        .args(["--base-url", &service.url(), "--state"])
+        .args([state, sound]);
+    Some(command)
+}
+
+/// Lines that begin with this word, without it.
+fn lines_of<'a>(printed: &'a str, word: &str) -> Vec<&'a str> {
+    let lines = printed.lines();
+    lines.filter_map(|line| line.strip_prefix(word)).collect()
+}
+
+#[test]
+fn an_application_that_was_killed_continues_its_conversation() {
+    let service = Service::start();
+    let (folder, sound, _) = talk(150);
+    let state = folder.path().join("state.json");
+    let Some(mut command) = resume_py(&service, &state, &sound) else {
+        return;
+    };
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().unwrap().unwrap();
+    let conversation = next();
+    let id = conversation
+        .strip_prefix("new conversation ")
+        .unwrap()
+        .to_owned();
+    let first = next();
+    assert!(first.starts_with("[00:00.0] W0 w1 "), "{first}");
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success());
+
+    // Meanwhile somebody else says something in the conversation, and stays.
+    let stored = std::fs::read_to_string(&state).unwrap();
+    let stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
+    assert_eq!(stored["conversation-id"], id.as_str());
+    let connection = stored["connection-id"].as_str().unwrap();
+    let mut other = Pipeline::appsrc(
+        "audio/x-raw,format=S16LE,layout=interleaved,channels=1,rate=16000",
+        &format!(
+            "base-url={} connection-id={connection} speaker-name=Bob",
+            service.url()
+        ),
+    );
+    other.play();
+    let said = [
+        scripted::speech(700..703, 16_000),
+        scripted::silence(Duration::from_secs(1), 16_000),
+    ];
+    let said = bytes_of(&said.concat());
+    other
+        .src()
+        .push_buffer(gst::Buffer::from_slice(said))
+        .unwrap();
+    other.wait_for_kind("message");
+
+    let (_short_folder, short, _) = talk(5);
+    let printed = printed(&mut resume_py(&service, &state, &short).unwrap());
+    assert_eq!(
+        lines_of(&printed, "continued conversation "),
+        [id.as_str()],
+        "{printed}"
+    );
+    let before = lines_of(&printed, "before: ").join(" ").to_lowercase();
+    assert!(before.starts_with("w0 w1 "), "{printed}");
+    assert!(before.contains("bob: w700 w701 w702"), "{printed}");
+    assert_eq!(words(&printed), expected(5), "{printed}");
+    // It ended in order: the next talk is a new conversation.
+    assert!(!state.exists());
 }
 
 #[test]

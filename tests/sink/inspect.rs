@@ -80,7 +80,7 @@ fn the_element_is_printed_as_in_the_contract() {
 }
 
 /// The contract's table: name, type and default as printed, unit and range.
-const CONTRACT: [(&str, &str, &str); 51] = [
+const CONTRACT: [(&str, &str, &str); 52] = [
     ("base-url", "String", "\"http://127.0.0.1:8787\""),
     ("streaming-path", "String", "\"/v1/streaming\""),
     ("access-token", "String", "null"),
@@ -90,6 +90,7 @@ const CONTRACT: [(&str, &str, &str); 51] = [
     ("token-in-query", "Boolean", "false"),
     ("ca-file", "String", "null"),
     ("tls-verify", "Boolean", "true"),
+    ("proxy", "String", "null"),
     ("connection-id", "String", "null"),
     ("conversation-id", "String", "null"),
     ("insight-types", "Flags", "action-item+question"),
@@ -226,6 +227,7 @@ fn every_default_printed_is_the_one_of_the_settings() {
         token_in_query,
         ca_file,
         tls_verify,
+        proxy,
         connection_id,
         insight_types,
         custom_vocabulary,
@@ -276,6 +278,7 @@ fn every_default_printed_is_the_one_of_the_settings() {
         ("token-in-query", token_in_query.to_string()),
         ("ca-file", none(&ca_file)),
         ("tls-verify", tls_verify.to_string()),
+        ("proxy", none(&proxy.shown())),
         ("connection-id", none(&connection_id)),
         ("custom-vocabulary", text("< >")),
         ("trackers", "null".to_owned()),

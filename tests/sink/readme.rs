@@ -57,8 +57,8 @@ fn every_pipeline_can_be_built() {
             Err(error) => panic!("{error}: {command}"),
         }
     }
-    // A file, a microphone, RTSP, RTP in two encodings.
-    assert_eq!(built, 5);
+    // A file, a microphone, RTSP, RTP in two encodings, a transport stream, a call in stereo.
+    assert_eq!(built, 7);
 }
 
 #[test]

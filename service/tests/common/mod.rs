@@ -181,7 +181,11 @@ impl Client {
                 Err(_) => Heard::Text(text.to_string()),
             },
             Some(Ok(Message::Pong(payload))) => Heard::Pong(payload.to_vec()),
-            Some(Ok(Message::Close(frame))) => Heard::Closed(frame.map(|f| f.code.into())),
+            Some(Ok(Message::Close(frame))) => {
+                // The answer to it leaves with this; the server may be gone.
+                let _ = self.socket.flush().await;
+                Heard::Closed(frame.map(|f| f.code.into()))
+            }
             Some(Ok(other)) => panic!("unexpected {other:?}"),
             Some(Err(_)) | None => Heard::Closed(None),
         }

@@ -143,6 +143,11 @@ pub fn conversation_completed(conversation_id: &str) -> String {
     of_conversation("conversation_completed", conversation_id)
 }
 
+/// A listener hears this conversation from now on.
+pub fn subscription_started(conversation_id: &str) -> String {
+    of_conversation("subscription_started", conversation_id)
+}
+
 /// The audio that follows is taken to be in this format.
 pub fn session_modified(format: StreamFormat) -> String {
     enveloped(json!({

@@ -3,10 +3,11 @@
 use super::*;
 use std::time::Duration;
 
-const ALL: [Reason; 17] = [
+const ALL: [Reason; 18] = [
     Reason::Dns,
     Reason::Tcp,
     Reason::Tls,
+    Reason::Proxy,
     Reason::Http,
     Reason::Auth,
     Reason::Limit,
@@ -38,6 +39,7 @@ fn what_kept_the_sink_from_connecting_cannot_be_opened_for_writing() {
         Reason::Dns,
         Reason::Tcp,
         Reason::Tls,
+        Reason::Proxy,
         Reason::Http,
         Reason::Handshake,
         Reason::ConnectTimeout,

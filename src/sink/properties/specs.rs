@@ -87,6 +87,15 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             d.tls_verify,
         ),
         string(
+            "proxy",
+            "Proxy",
+            "Proxy on the way to the service, http://host:port or http://user:password@host:port; \
+            what is before the @ is not shown. The loopback and the hosts in the environment variable \
+            NO_PROXY are reached without it. Where it is not set, the environment variable HTTPS_PROXY \
+            is used for a service with https.",
+            None,
+        ),
+        string(
             "connection-id",
             "Connection id",
             "Name of the connection; sinks with the same id are in the same \

@@ -10,7 +10,7 @@ mod documentation;
 /// A property of the contract: name, type, default, and range or how it may be used.
 struct Row(&'static str, &'static str, &'static str, &'static str);
 
-const CONTRACT: [Row; 45] = [
+const CONTRACT: [Row; 46] = [
     Row("base-url", "gchararray", "\"http://127.0.0.1:8787\"", ""),
     Row("streaming-path", "gchararray", "\"/v1/streaming\"", ""),
     Row("access-token", "gchararray", "NULL", "write-only, playing"),
@@ -20,6 +20,7 @@ const CONTRACT: [Row; 45] = [
     Row("token-in-query", "gboolean", "false", ""),
     Row("ca-file", "gchararray", "NULL", ""),
     Row("tls-verify", "gboolean", "true", ""),
+    Row("proxy", "gchararray", "NULL", ""),
     Row("connection-id", "gchararray", "NULL", ""),
     Row("conversation-id", "gchararray", "NULL", "read-only"),
     Row(
@@ -131,6 +132,7 @@ fn another(spec: &glib::ParamSpec) -> glib::Value {
         "trackers" => r#"[{"name":"n","vocabulary":["v"]}]"#.to_value(),
         "start-request-extra" => r#"{"a":[1]}"#.to_value(),
         "timezone-offset" => 60i32.to_value(),
+        "proxy" => "http://another:3128".to_value(),
         _ if spec.value_type() == bool::static_type() => {
             (!default.get::<bool>().unwrap()).to_value()
         }
@@ -229,6 +231,18 @@ fn a_secret_cannot_be_read_back() {
         assert_eq!(kept, ["s3cr3t"], "{name}");
         assert_eq!(in_words(&get(&settings, &spec)), "NULL", "{name}");
     }
+}
+
+#[test]
+fn of_a_proxy_user_name_and_password_cannot_be_read_back() {
+    let spec = spec("proxy");
+    let mut settings = Settings::default();
+    let value = "http://user:s3cr3t@proxy:3128".to_value();
+    set(&mut settings, &value, &spec).unwrap();
+    let kept = settings.proxy.address.as_ref().map(Secret::expose);
+    assert_eq!(kept, Some("http://user:s3cr3t@proxy:3128"));
+    let shown: String = get(&settings, &spec).get().unwrap();
+    assert_eq!(shown, "http://***@proxy:3128");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use super::*;
 use crate::transport::endpoint::TokenSource;
 use crate::transport::peer::{Peer, Script};
+use crate::transport::proxy::Proxy;
 
 const TOKEN: &str = "s3cr3t/t0ken==";
 
@@ -17,6 +18,7 @@ fn endpoint(base_url: impl Into<String>) -> Endpoint {
         token_in_query: false,
         ca_file: None,
         tls_verify: true,
+        proxy: Proxy::default(),
         request_timeout: Duration::from_secs(10),
     }
 }

@@ -41,10 +41,14 @@ async fn look_up(place: &Place) -> Result<Vec<SocketAddr>, Failure> {
         Host::Ipv6(address) => return Ok(vec![(IpAddr::from(*address), place.port).into()]),
         Host::Domain(name) => name.as_str(),
     };
+    let (reason, what) = match place.is_proxy {
+        true => (Reason::Proxy, "the address of the proxy"),
+        false => (Reason::Dns, "base-url"),
+    };
     let failed = |why: String| {
         Failure::retryable(
-            Reason::Dns,
-            format!("cannot find {place}: {why}; check base-url and this machine's network"),
+            reason,
+            format!("cannot find {place}: {why}; check {what} and this machine's network"),
         )
     };
     let addresses: Vec<_> = tokio::net::lookup_host((name, place.port))
@@ -115,6 +119,12 @@ async fn race<T, F: Future<Output = io::Result<T>>>(
 }
 
 fn tcp_failure(place: &Place, error: &io::Error) -> Failure {
+    if place.is_proxy {
+        return Failure::retryable(
+            Reason::Proxy,
+            format!("cannot connect to the proxy {place}: {error}; check its address"),
+        );
+    }
     let hint = match error.kind() {
         io::ErrorKind::ConnectionRefused if place.is_loopback() => {
             "nothing listens there: start symbl-service, or set base-url to where it runs"

@@ -10,6 +10,7 @@ use crate::session::{Failure, Reason};
 use crate::transport::endpoint::{Endpoint, TokenSource};
 use crate::transport::link::{Link, Step};
 use crate::transport::peer;
+use crate::transport::proxy::Proxy;
 use crate::transport::secret::Secret;
 use futures_util::{SinkExt, StreamExt};
 use peer::{Message, Peer, Record, Script};
@@ -32,6 +33,7 @@ fn endpoint(base_url: impl Into<String>) -> Endpoint {
         token_in_query: false,
         ca_file: None,
         tls_verify: true,
+        proxy: Proxy::default(),
         request_timeout: Duration::from_secs(10),
     }
 }

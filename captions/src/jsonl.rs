@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! JSON lines: one object per item, for programs.
+//!
+//! `type` is `transcript` for what was said, and for what was found its kind.
+//! Times are seconds with at most three decimals. What is not known is left out.
+
+use crate::timed::millis;
+use crate::{Found, Said};
+use serde::Serialize;
+use std::time::Duration;
+
+#[derive(Serialize)]
+struct SaidLine<'a> {
+    r#type: &'a str,
+    r#final: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    utc: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speaker: Option<&'a str>,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    words: Vec<WordLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct WordLine<'a> {
+    word: &'a str,
+    start: f64,
+    end: f64,
+}
+
+#[derive(Serialize)]
+struct FoundLine<'a> {
+    r#type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assignee: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<&'a str>,
+}
+
+/// What was said, as a line.
+pub(crate) fn said(said: &Said<'_>) -> serde_json::Result<String> {
+    let words = said.words.iter().map(|word| WordLine {
+        word: &word.text,
+        start: seconds(word.start),
+        end: seconds(word.end),
+    });
+    line(&SaidLine {
+        r#type: "transcript",
+        r#final: said.is_final,
+        start: said.start.map(seconds),
+        end: said.end.map(seconds),
+        utc: said.utc,
+        speaker: said.speaker,
+        text: said.text,
+        words: words.collect(),
+    })
+}
+
+/// What was found, as a line.
+pub(crate) fn found(found: &Found<'_>) -> serde_json::Result<String> {
+    line(&FoundLine {
+        r#type: found.kind,
+        name: found.name,
+        text: found.text,
+        assignee: found.assignee,
+        due: found.due,
+    })
+}
+
+fn line(value: &impl Serialize) -> serde_json::Result<String> {
+    let mut line = serde_json::to_string(value)?;
+    line.push('\n');
+    Ok(line)
+}
+
+fn seconds(time: Duration) -> f64 {
+    millis(time) as f64 / 1000.0
+}

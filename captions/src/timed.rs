@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A text in pieces that may stand at the end of a line, each with its times.
+//!
+//! The times come from the words. Their spelling may differ from the text's
+//! (`I'm` became `I am`): then a place in the text is the same share of the way
+//! through the words. Milliseconds throughout, as in all the formats.
+
+use crate::Said;
+use std::time::Duration;
+use textwrap::WordSeparator;
+use textwrap::core::{Fragment, break_words, display_width};
+
+/// Speech that nobody has timed is read at this pace, in characters per second.
+const SPOKEN_PER_SECOND: u64 = 15;
+
+/// A piece of text that is not broken, at most as wide as a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) text: String,
+    /// Whether white space follows it.
+    pub(crate) spaced: bool,
+    /// Milliseconds.
+    pub(crate) start: u64,
+    /// Milliseconds, not before `start`.
+    pub(crate) end: u64,
+    columns: usize,
+}
+
+impl Piece {
+    /// Who speaks, in front of what is said from `start` on.
+    pub(crate) fn name(text: &str, start: u64) -> Self {
+        Self {
+            text: text.to_owned(),
+            spaced: true,
+            start,
+            end: start,
+            columns: display_width(text),
+        }
+    }
+}
+
+impl Fragment for Piece {
+    fn width(&self) -> f64 {
+        self.columns as f64
+    }
+
+    fn whitespace_width(&self) -> f64 {
+        f64::from(u8::from(self.spaced))
+    }
+
+    fn penalty_width(&self) -> f64 {
+        0.0
+    }
+}
+
+/// Without control characters, and with single spaces only.
+pub(crate) fn clean(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ")
+}
+
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The pieces of `said`, none wider than `columns`. `after` is where it begins
+/// if nobody knows. Their times never run backwards.
+pub(crate) fn pieces(said: &Said<'_>, columns: usize, after: u64) -> Vec<Piece> {
+    let text = clean(said.text);
+    let clock = Clock::of(said, &text, after);
+    let words = WordSeparator::UnicodeBreakProperties.find_words(&text);
+    let all = signs(&text);
+    let mut at = 0;
+    let mut pieces: Vec<Piece> = Vec::new();
+    for word in break_words(words, columns) {
+        // Before some signs a space is no place to break: "a /b" is one word, and
+        // may be cut at its space where it is too wide for a line.
+        let text = word.word.trim();
+        if word.word.starts_with(' ')
+            && let Some(last) = pieces.last_mut()
+        {
+            last.spaced = true;
+        }
+        if text.is_empty() {
+            continue;
+        }
+        let begin = at;
+        at += signs(text);
+        pieces.push(Piece {
+            text: text.to_owned(),
+            spaced: !word.whitespace.is_empty() || word.word.ends_with(' '),
+            start: clock.at(begin, all, Side::Behind),
+            end: clock.at(at, all, Side::Before),
+            columns: display_width(text),
+        });
+    }
+    pieces
+}
+
+/// Characters that can be seen.
+fn signs(text: &str) -> u64 {
+    text.chars().filter(|c| !c.is_whitespace()).count() as u64
+}
+
+/// Which of two words a place between them belongs to.
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Before,
+    Behind,
+}
+
+struct Span {
+    /// Characters of this word and of all before it.
+    until: u64,
+    signs: u64,
+    start: u64,
+    end: u64,
+}
+
+/// From places in a text to times.
+struct Clock {
+    spans: Vec<Span>,
+    /// Of all words.
+    signs: u64,
+}
+
+impl Clock {
+    fn of(said: &Said<'_>, text: &str, after: u64) -> Self {
+        let mut clock = Self {
+            spans: Vec::with_capacity(said.words.len().max(1)),
+            signs: 0,
+        };
+        let shown: Vec<&str> = text.split(' ').collect();
+        let alike = shown.len() == said.words.len();
+        let mut earliest = 0;
+        for (index, word) in said.words.iter().enumerate() {
+            let spelt = shown.get(index).filter(|_| alike);
+            let signs = signs(spelt.copied().unwrap_or(&word.text));
+            let start = millis(word.start).max(earliest);
+            let end = millis(word.end).max(start);
+            earliest = start;
+            clock.push(signs, start, end);
+        }
+        if clock.signs == 0 {
+            let signs = signs(text);
+            let start = said.start.map_or(after, millis);
+            let read = start.saturating_add(signs.saturating_mul(1000) / SPOKEN_PER_SECOND);
+            let end = said.end.map_or(read, millis).max(start);
+            clock.push(signs, start, end);
+        }
+        clock
+    }
+
+    fn push(&mut self, signs: u64, start: u64, end: u64) {
+        if signs > 0 {
+            self.signs += signs;
+            let until = self.signs;
+            self.spans.push(Span {
+                until,
+                signs,
+                start,
+                end,
+            });
+        }
+    }
+
+    /// The time of the place after `at` of `all` characters.
+    fn at(&self, at: u64, all: u64, side: Side) -> u64 {
+        // Integers, so that a word's own edges are met to the millisecond.
+        let (at, all) = (u128::from(at), u128::from(all.max(1)));
+        let place = at * u128::from(self.signs);
+        let found = self.spans.partition_point(|span| match side {
+            Side::Behind => u128::from(span.until) * all <= place,
+            Side::Before => u128::from(span.until) * all < place,
+        });
+        let Some(span) = self.spans.get(found).or(self.spans.last()) else {
+            return 0;
+        };
+        let begin = u128::from(span.until - span.signs) * all;
+        let share = place
+            .saturating_sub(begin)
+            .min(u128::from(span.signs) * all);
+        let length = u128::from(span.end - span.start);
+        let into = length * share / (u128::from(span.signs) * all);
+        span.start
+            .saturating_add(u64::try_from(into).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Piece, clean, pieces};
+    use crate::{Said, Word};
+    use std::time::Duration;
+
+    fn word(text: &str, start: u64, end: u64) -> Word {
+        Word {
+            text: text.to_owned(),
+            start: Duration::from_millis(start),
+            end: Duration::from_millis(end),
+        }
+    }
+
+    fn times(said: &Said<'_>) -> Vec<(String, u64, u64)> {
+        let of = |piece: Piece| (piece.text, piece.start, piece.end);
+        pieces(said, 42, 7000).into_iter().map(of).collect()
+    }
+
+    #[test]
+    fn words_keep_their_times_however_they_are_spelt() {
+        let words = [word("hello", 1000, 1400), word("world", 1500, 2000)];
+        for text in ["hello world", "Hello, world!!", "a  b"] {
+            let said = Said {
+                text,
+                words: &words,
+                ..Said::default()
+            };
+            let times = times(&said);
+            assert_eq!((times[0].1, times[0].2), (1000, 1400), "{text}");
+            assert_eq!((times[1].1, times[1].2), (1500, 2000), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_words_than_those_timed_share_their_time() {
+        let words = [word("I'm", 1000, 2000), word("fine", 2000, 3000)];
+        let said = Said {
+            text: "I am fine",
+            words: &words,
+            ..Said::default()
+        };
+        let found = times(&said);
+        assert_eq!(found[0].1, 1000);
+        assert_eq!(found[2].2, 3000);
+        assert!(found.is_sorted_by_key(|piece| piece.1), "{found:?}");
+    }
+
+    #[test]
+    fn without_words_the_time_is_shared_and_without_an_end_it_is_guessed() {
+        let said = Said {
+            text: "aaaa bbbb",
+            start: Some(Duration::from_secs(1)),
+            end: Some(Duration::from_secs(3)),
+            ..Said::default()
+        };
+        let halves = [("aaaa", 1000, 2000), ("bbbb", 2000, 3000)];
+        assert_eq!(times(&said), halves.map(|(t, a, b)| (t.to_owned(), a, b)));
+        let unknown = Said {
+            start: None,
+            end: None,
+            ..said
+        };
+        assert_eq!(times(&unknown)[0].1, 7000);
+        assert_eq!(times(&unknown)[1].2, 7533);
+    }
+
+    #[test]
+    fn text_in_a_script_without_spaces_is_in_pieces_too() {
+        let text = "これは字幕です".repeat(20);
+        let said = Said {
+            text: &text,
+            ..Said::default()
+        };
+        let pieces = pieces(&said, 42, 0);
+        assert!(pieces.len() > 20);
+        let whole: String = pieces.iter().map(|piece| piece.text.as_str()).collect();
+        assert_eq!(whole, text);
+    }
+
+    #[test]
+    fn a_wide_word_with_a_space_in_it_is_cut_without_the_space() {
+        let text = format!("{} :aaa {}/ b", "a".repeat(42), "b".repeat(41));
+        let said = Said {
+            text: &text,
+            ..Said::default()
+        };
+        let pieces = pieces(&said, 42, 0);
+        for piece in &pieces {
+            assert_eq!(piece.text, piece.text.trim(), "{pieces:?}");
+        }
+        assert!(
+            pieces[0].spaced && pieces[1].text.starts_with(':'),
+            "{pieces:?}"
+        );
+    }
+
+    #[test]
+    fn nothing_but_words_and_spaces_is_left() {
+        assert_eq!(
+            clean("\u{feff}a\n\nb\0c\u{1b}[1m \u{2028}d\t"),
+            "\u{feff}a b c [1m d"
+        );
+        assert_eq!(clean(" \n "), "");
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Items onto a file, a pipe or a terminal, in one of the formats.
+//!
+//! An item is written by one call and flushed. Nothing that was written is
+//! ever touched again.
+
+use crate::cues::Cues;
+use crate::{Found, Said, jsonl, text};
+use std::fmt;
+use std::io::{self, Write};
+use std::str::FromStr;
+
+/// How it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Lines for people, each with its time.
+    Text,
+    /// A JSON object per line, for programs.
+    Jsonl,
+    /// SubRip captions.
+    Srt,
+    /// WebVTT captions.
+    WebVtt,
+}
+
+impl Format {
+    /// All of them, by name.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("text", Self::Text),
+        ("jsonl", Self::Jsonl),
+        ("srt", Self::Srt),
+        ("webvtt", Self::WebVtt),
+    ];
+
+    /// Whether it is made of cues, which cannot be taken back: interims and what
+    /// was found have no place in it.
+    pub fn is_captions(self) -> bool {
+        matches!(self, Self::Srt | Self::WebVtt)
+    }
+}
+
+/// A name that is not in [`Format::NAMES`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownFormat(String);
+
+impl fmt::Display for UnknownFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Format::NAMES.map(|(name, _)| name).join(", ");
+        write!(f, "no format '{}'; there are {names}", self.0)
+    }
+}
+
+impl std::error::Error for UnknownFormat {}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        let found = Self::NAMES.into_iter().find(|(own, _)| *own == name);
+        found.map_or_else(
+            || Err(UnknownFormat(name.to_owned())),
+            |(_, format)| Ok(format),
+        )
+    }
+}
+
+/// Writes what it is told, at once.
+#[derive(Debug)]
+pub struct Writer<W: Write> {
+    out: W,
+    format: Format,
+    cues: Cues,
+    /// Of the last SubRip cue.
+    number: u64,
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes what stands before all items.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    pub fn new(mut out: W, format: Format) -> io::Result<Self> {
+        if format == Format::WebVtt {
+            out.write_all(b"WEBVTT\n\n")?;
+            out.flush()?;
+        }
+        let cues = match format {
+            // WebVTT has a place of its own for the speaker.
+            Format::WebVtt => Cues::new(),
+            Format::Text | Format::Jsonl | Format::Srt => Cues::with_names(),
+        };
+        Ok(Self {
+            out,
+            format,
+            cues,
+            number: 0,
+        })
+    }
+
+    /// Writes what was said; captions show finals only.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer's output.
+    pub fn said(&mut self, said: &Said<'_>) -> io::Result<()> {
+        match self.format {
+            Format::Text => self.put(&text::line(said)),
+            Format::Jsonl => self.put(&jsonl::said(said)?),
+            Format::Srt | Format::WebVtt => {
+                for cue in self.cues.cut(said) {
+                    self.number += 1;
+                    let cue = match self.format {
+                        Format::WebVtt => text::webvtt(&cue),
+                        _ => text::srt(self.number, &cue),
+                    };
+                    self.put(&cue)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes what was found; captions do not show it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer's output.
+    pub fn found(&mut self, found: &Found<'_>) -> io::Result<()> {
+        match self.format {
+            Format::Text => self.put(&text::found(found)),
+            Format::Jsonl => self.put(&jsonl::found(found)?),
+            Format::Srt | Format::WebVtt => Ok(()),
+        }
+    }
+
+    /// The output.
+    pub fn get_ref(&self) -> &W {
+        &self.out
+    }
+
+    fn put(&mut self, item: &str) -> io::Result<()> {
+        self.out.write_all(item.as_bytes())?;
+        self.out.flush()
+    }
+}

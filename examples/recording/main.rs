@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A recording and its captions: records the sound of a file or an address as
+//! FLAC, and writes captions beside it while it goes on.
+//!
+//! ```text
+//! recording [--base-url URL] [--format srt|webvtt] INPUT talk.flac    makes talk.flac and talk.srt
+//! ```
+//!
+//! It shows how an application makes captions of the messages on the bus: see
+//! `captions`. Ctrl-C ends the recording and waits for its last captions. The
+//! recording goes on without captions where the service fails for good.
+
+use clap::Parser;
+use gst::prelude::*;
+use serde::Deserialize;
+use std::error::Error;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use symbl_captions::{Format, Said, Word, Writer};
+
+/// Record the sound of INPUT, with captions beside it.
+#[derive(Parser)]
+#[command(name = "recording", version)]
+struct Args {
+    /// Address of the service [default: SYMBL_BASE_URL, else the element's own]
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+
+    /// Of the captions: srt, webvtt, jsonl or text
+    #[arg(long, value_name = "FORMAT", default_value = "srt")]
+    format: Format,
+
+    /// A file, or an address such as rtsp://camera/stream
+    #[arg(value_name = "INPUT")]
+    input: String,
+
+    /// The FLAC file to write; the captions are beside it
+    #[arg(value_name = "RECORDING")]
+    recording: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("recording: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    gst::init()?;
+    gstsymbl::plugin_register_static()?;
+    let beside = args.recording.with_extension(match args.format {
+        Format::WebVtt => "vtt",
+        Format::Srt => "srt",
+        Format::Jsonl => "jsonl",
+        Format::Text => "txt",
+    });
+    let pipeline = pipeline(args)?;
+    let bus = pipeline.bus().ok_or("the pipeline has no bus")?;
+    let interrupted = pipeline.downgrade();
+    ctrlc::set_handler(move || {
+        if let Some(pipeline) = interrupted.upgrade() {
+            pipeline.send_event(gst::event::Eos::new());
+        }
+    })?;
+    let file = File::create(&beside)
+        .map_err(|error| format!("cannot write {}: {error}", beside.display()))?;
+    let mut writer = Writer::new(file, args.format)?;
+    // The bus knows better than the return value why it failed.
+    let _ = pipeline.set_state(gst::State::Playing);
+    let ended = captions(&bus, &mut writer);
+    pipeline.set_state(gst::State::Null)?;
+    ended
+}
+
+/// One branch records, the other is listened to.
+fn pipeline(args: &Args) -> Result<gst::Pipeline, Box<dyn Error>> {
+    let pipeline = gst::parse::launch(
+        "uridecodebin name=in caps=audio/x-raw expose-all-streams=false ! audioconvert \
+         ! tee name=sound \
+         sound. ! queue ! flacenc ! filesink name=file \
+         sound. ! queue ! audioconvert ! audioresample ! audio/x-raw,rate=16000,channels=1 \
+         ! symblsink name=sink on-fatal=warning interim-results=false",
+    )?
+    .downcast::<gst::Pipeline>()
+    .map_err(|_| "the description is no pipeline")?;
+    let by_name = |name| {
+        let element = pipeline.by_name(name);
+        element.ok_or_else(|| format!("no element '{name}' in the pipeline"))
+    };
+    let uri = match std::fs::canonicalize(&args.input) {
+        Ok(path) => gst::glib::filename_to_uri(path, None)?.into(),
+        Err(_) if args.input.contains("://") => args.input.clone(),
+        Err(error) => return Err(format!("cannot read {}: {error}", args.input).into()),
+    };
+    by_name("in")?.set_property("uri", uri);
+    by_name("file")?.set_property("location", &args.recording);
+    if let Some(url) = &args.base_url {
+        by_name("sink")?.set_property("base-url", url);
+    }
+    Ok(pipeline)
+}
+
+/// Writes what is said on the bus, to the end of the recording.
+fn captions(bus: &gst::Bus, writer: &mut Writer<File>) -> Result<(), Box<dyn Error>> {
+    use gst::MessageView;
+
+    for message in bus.iter_timed(gst::ClockTime::NONE) {
+        match message.view() {
+            MessageView::Element(element) => {
+                if let Some(structure) = element.structure() {
+                    caption(structure, writer)?;
+                }
+            }
+            MessageView::Warning(warning) => eprintln!("recording: warning: {}", warning.error()),
+            MessageView::Error(error) => return Err(error.error().into()),
+            MessageView::Eos(_) => return Ok(()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// An entry of the field `words`.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct WordOnTheBus {
+    word: String,
+    running_time: u64,
+    duration: u64,
+}
+
+/// A final transcript. Its running time is the position in the recording, which
+/// began with the pipeline.
+fn caption(structure: &gst::StructureRef, writer: &mut Writer<File>) -> std::io::Result<()> {
+    if structure.name() != "symbl/transcript" || structure.get::<bool>("is-final") != Ok(true) {
+        return Ok(());
+    }
+    let words = structure.get::<&str>("words").unwrap_or("[]");
+    let words: Vec<WordOnTheBus> = serde_json::from_str(words).unwrap_or_default();
+    let words: Vec<Word> = words
+        .into_iter()
+        .map(|word| Word {
+            text: word.word,
+            start: Duration::from_nanos(word.running_time),
+            end: Duration::from_nanos(word.running_time.saturating_add(word.duration)),
+        })
+        .collect();
+    let start = structure.get::<u64>("running-time").ok();
+    let end = start.zip(structure.get::<u64>("duration").ok());
+    writer.said(&Said {
+        text: structure.get("text").unwrap_or_default(),
+        speaker: structure.get("speaker-name").ok(),
+        start: start.map(Duration::from_nanos),
+        end: end.map(|(start, duration)| Duration::from_nanos(start.saturating_add(duration))),
+        words: &words,
+        ..Said::default()
+    })
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! How a session that was stopped ends: finished where its client knows, else lost.
+
+mod common;
+
+use common::*;
+use std::sync::{Arc, Condvar, Mutex};
+use symbl_service::recognizer::scripted::speech;
+use symbl_service::recognizer::{
+    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
+};
+use symbl_service::{Server, ServerConfig};
+
+/// Says nothing, and is not done before it is let go.
+#[derive(Clone, Default)]
+struct Lingering(Arc<(Mutex<bool>, Condvar)>);
+
+impl Lingering {
+    fn let_go(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+}
+
+impl Recognizer for Lingering {
+    fn name(&self) -> &'static str {
+        "lingering"
+    }
+
+    fn open(&self, _: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl RecognizerStream for Lingering {
+    fn push(&mut self, _: &[i16], _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        let done = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(done, |done| !*done).unwrap());
+        Ok(())
+    }
+}
+
+fn rejoinable() -> serde_json::Value {
+    let mut request = start_request();
+    request["noConnectionTimeout"] = 1800.into();
+    request
+}
+
+/// With room for one socket: who is let in knows that the one before has left.
+async fn narrow(mut config: ServerConfig) -> Server {
+    config.limits.connections = 1;
+    Server::bind(config).await.expect("a free port")
+}
+
+/// The conversation that is found by who comes when the socket before is gone.
+async fn next_conversation(server: &Server, id: &str) -> String {
+    let path = format!("/v1/streaming/{id}");
+    loop {
+        if let Ok((mut client, _)) = Client::open(server, &path, &[]).await {
+            return client.start(&rejoinable()).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn s7_a_socket_that_is_lost_while_its_stream_drains_may_come_back() {
+    let recognizer = Lingering::default();
+    let server = narrow(ServerConfig::new(Arc::new(recognizer.clone()))).await;
+    let (mut client, first) = Client::started(&server, "drain", &rejoinable()).await;
+    client.send_audio(&linear16(&speech(0..3, 16_000))).await;
+    client.stop().await;
+    client.until("recognition_stopped").await;
+    drop(client);
+    assert_eq!(next_conversation(&server, "drain").await, first);
+    recognizer.let_go();
+}
+
+#[tokio::test]
+async fn s7_a_socket_that_is_lost_before_the_close_is_answered_may_come_back() {
+    let server = narrow(config()).await;
+    let (mut client, first) = Client::started(&server, "late", &rejoinable()).await;
+    client.stop().await;
+    client.until("conversation_completed").await;
+    drop(client);
+    assert_eq!(next_conversation(&server, "late").await, first);
+}
+
+#[tokio::test]
+async fn a_client_that_closes_by_itself_while_its_stream_drains_is_finished() {
+    let recognizer = Lingering::default();
+    let server = narrow(ServerConfig::new(Arc::new(recognizer.clone()))).await;
+    for (code, finished) in [(1000, true), (1001, true), (3006, false)] {
+        let id = code.to_string();
+        let (mut client, first) = loop {
+            if let Ok((mut client, _)) =
+                Client::open(&server, &format!("/v1/streaming/{id}"), &[]).await
+            {
+                let first = client.start(&rejoinable()).await;
+                break (client, first);
+            }
+        };
+        client.stop().await;
+        client.until("recognition_stopped").await;
+        client.close(code).await;
+        let next = next_conversation(&server, &id).await;
+        assert_eq!(next != first, finished, "{code}");
+    }
+    recognizer.let_go();
+}
+
+#[tokio::test]
+async fn a_client_that_answers_the_close_is_finished() {
+    let server = narrow(config()).await;
+    let (mut client, first) = Client::started(&server, "done", &rejoinable()).await;
+    client.stop().await;
+    client.rest().await;
+    assert_ne!(next_conversation(&server, "done").await, first);
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A socket of one who only listens: the Subscribe API.
+//!
+//! There is no session behind it: nothing is sent but pings, and nothing is owed
+//! after a loss. When to ping, to give up and to dial again is its owner's.
+//!
+//! Facts: Symbl Subscribe API reference. A subscriber sends nothing, and hears
+//! what all participants of the connection hear.
+
+use super::connect::{self, read_token};
+use super::endpoint::{Endpoint, TokenSource};
+use super::link::{Link, Step};
+use crate::session::Failure;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Bytes, Message};
+
+/// An open socket. Dropping it breaks the connection off.
+pub struct Listener {
+    link: Option<Link>,
+}
+
+/// What comes over a [`Listener`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// A text message, without the token, should it have been in there.
+    Text(String),
+    /// Anything else that shows that the other side lives.
+    Life,
+    /// Nothing will come any more. The service closed in order if the failure
+    /// has the close code 1000.
+    End(Failure),
+}
+
+impl Listener {
+    /// Dials `endpoint`, whose `streaming_path` is that of the Subscribe API.
+    /// Has no deadline; dropping the future gives the dial up.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect::connect`].
+    pub async fn open(endpoint: &Endpoint) -> Result<Self, Failure> {
+        let token = read_token(&endpoint.token).await?;
+        let shown = token.clone().map_or(TokenSource::None, TokenSource::Value);
+        let endpoint = Endpoint {
+            token: shown,
+            ..endpoint.clone()
+        };
+        let socket = connect::connect(&endpoint).await?;
+        Ok(Self {
+            link: Some(Link::new(socket, token)),
+        })
+    }
+
+    /// The next thing that comes. Cancel-safe; after [`Heard::End`] nothing does.
+    pub async fn next(&mut self) -> Heard {
+        loop {
+            match Link::step(&mut self.link).await {
+                Step::Flushed | Step::Message(Message::Frame(_)) => {}
+                Step::Message(Message::Text(text)) => {
+                    let token = self.link.as_ref().and_then(|link| link.token.as_ref());
+                    let harmless = token.and_then(|token| token.cut_out_of(&text));
+                    return Heard::Text(harmless.unwrap_or_else(|| text.to_string()));
+                }
+                Step::Message(Message::Close(frame)) => {
+                    if let Some(link) = &mut self.link {
+                        link.closing(frame.as_ref());
+                    }
+                }
+                Step::Message(_) => return Heard::Life,
+                Step::Ended(failure) => {
+                    self.link = None;
+                    return Heard::End(failure);
+                }
+            }
+        }
+    }
+
+    /// Asks for a sign of life. It leaves while [`Listener::next`] is awaited,
+    /// which also tells what is wrong if it cannot.
+    pub fn ping(&mut self) {
+        if let Some(link) = &mut self.link {
+            let _ = link.send(Message::Ping(Bytes::new()));
+        }
+    }
+
+    /// Says goodbye and waits for the answer. Has no deadline.
+    pub async fn close(mut self) {
+        let Some(mut link) = self.link.take() else {
+            return;
+        };
+        let frame = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
+        if link.flush().await.is_ok() && link.send(Message::Close(Some(frame))).is_ok() {
+            let mut link = Some(link);
+            while !matches!(Link::step(&mut link).await, Step::Ended(_)) {}
+        }
+    }
+}

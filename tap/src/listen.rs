@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The way from the first dial to the end of the conversation.
+//!
+//! Every wait has a bound: a dial, a silence, a farewell. A connection that is
+//! lost is dialed again, with growing delays, until the conversation is over:
+//! the service closes in order then. What no retry can help is an error.
+
+use crate::output::{Output, nobody_reads};
+use crate::show::Show;
+use gstsymbl::protocol::ServerMessage;
+use gstsymbl::session::backoff::Backoff;
+use gstsymbl::session::{Failure, Reason};
+use gstsymbl::transport::{Endpoint, Heard, Listener};
+use std::time::Duration;
+use symbl_captions::{Format, Writer};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+/// From the look-up of the name to the open socket.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest that the service may take to answer a goodbye.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Most between two dials.
+const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// The normal close: the conversation is over.
+const CLOSED_IN_ORDER: u16 = 1000;
+
+/// What to listen to, and how.
+pub struct Listening {
+    pub endpoint: Endpoint,
+    /// How long to wait for the service, and for the conversation to begin.
+    pub wait: Duration,
+    pub interim: bool,
+    /// Silence after which a sign of life is asked for, and longest that it may take.
+    pub ping_interval: Duration,
+}
+
+/// What became of one connection.
+enum Lost {
+    Finalised,
+    Failed(Failure),
+    Output(std::io::Error),
+}
+
+impl Listening {
+    /// Listens until the conversation is over, nobody reads the output any more,
+    /// or `stop` says so.
+    pub async fn run(&self, output: Output, format: Format, stop: &Notify) -> Result<(), String> {
+        let mut backoff = Backoff::new(LONGEST_DELAY, fastrand::u64(..));
+        let mut listener = tokio::select! {
+            listener = self.begin(&mut backoff) => listener?,
+            () = stop.notified() => return Ok(()),
+        };
+        let mut show = match self.show(output, format) {
+            Ok(show) => show,
+            Err(error) => return unwritten(&error),
+        };
+        loop {
+            eprintln!("symbl-tap: listening to {}", self.endpoint.display());
+            let lost = tokio::select! {
+                lost = self.attend(&mut listener, &mut show, &mut backoff) => lost,
+                () = stop.notified() => {
+                    let _ = timeout(FAREWELL, listener.close()).await;
+                    return Ok(());
+                }
+            };
+            match lost {
+                Lost::Finalised => return Ok(()),
+                Lost::Output(error) => return unwritten(&error),
+                Lost::Failed(failure) if !failure.retryable => return Err(failure.message),
+                Lost::Failed(failure) => eprintln!(
+                    "symbl-tap: {}; what is said until then is missing",
+                    failure.message
+                ),
+            }
+            drop(listener);
+            listener = tokio::select! {
+                listener = self.dial_again(&mut backoff) => listener?,
+                () = stop.notified() => return Ok(()),
+            };
+        }
+    }
+
+    fn show(&self, mut output: Output, format: Format) -> std::io::Result<Show<Output>> {
+        output.begin()?;
+        Ok(Show::new(Writer::new(output, format)?, self.interim))
+    }
+
+    /// The first connection.
+    async fn begin(&self, backoff: &mut Backoff) -> Result<Listener, String> {
+        let until = Instant::now() + self.wait;
+        loop {
+            let failure = match self.dial().await {
+                Ok(listener) => return Ok(listener),
+                Err(failure) => failure,
+            };
+            // It may be that there is no such connection yet.
+            let may_begin = failure.retryable || is_unknown(&failure);
+            let delay = backoff.next(failure.retry_after);
+            if !may_begin || Instant::now() + delay > until {
+                return Err(self.explained(&failure));
+            }
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    async fn dial(&self) -> Result<Listener, Failure> {
+        let dial = timeout(CONNECT_TIMEOUT, Listener::open(&self.endpoint));
+        dial.await.unwrap_or_else(|_| {
+            let place = self.endpoint.display();
+            let seconds = CONNECT_TIMEOUT.as_secs();
+            Err(Failure::retryable(
+                Reason::ConnectTimeout,
+                format!("no connection to {place} within {seconds} s; check --base-url"),
+            ))
+        })
+    }
+
+    async fn dial_again(&self, backoff: &mut Backoff) -> Result<Listener, String> {
+        let mut asked_for = None;
+        loop {
+            tokio::time::sleep(backoff.next(asked_for)).await;
+            match self.dial().await {
+                Ok(listener) => return Ok(listener),
+                Err(failure) if is_unknown(&failure) => {
+                    return Err("the conversation ended while the connection was lost".into());
+                }
+                Err(failure) if !failure.retryable => return Err(failure.message),
+                Err(failure) => asked_for = failure.retry_after,
+            }
+        }
+    }
+
+    fn explained(&self, failure: &Failure) -> String {
+        match is_unknown(failure) {
+            true => format!(
+                "nobody is connected as \"{}\" (HTTP 404): check CONNECTION_ID, \
+                 or wait for it with --wait",
+                self.endpoint.connection_id
+            ),
+            false => failure.message.clone(),
+        }
+    }
+
+    /// Writes down what comes over one connection, until it ends.
+    async fn attend(
+        &self,
+        listener: &mut Listener,
+        show: &mut Show<Output>,
+        backoff: &mut Backoff,
+    ) -> Lost {
+        let mut completed = false;
+        loop {
+            let heard = match timeout(self.ping_interval, listener.next()).await {
+                Ok(heard) => heard,
+                Err(_) => {
+                    listener.ping();
+                    match timeout(self.ping_interval, listener.next()).await {
+                        Ok(heard) => heard,
+                        Err(_) => return Lost::Failed(self.dead()),
+                    }
+                }
+            };
+            match heard {
+                Heard::Life => {}
+                Heard::End(failure) if completed || failure.close_code == Some(CLOSED_IN_ORDER) => {
+                    return Lost::Finalised;
+                }
+                Heard::End(failure) => return Lost::Failed(failure),
+                Heard::Text(text) => {
+                    // It works: the next outage is a new one.
+                    backoff.reset();
+                    match ServerMessage::parse(&text) {
+                        Ok(ServerMessage::ConversationCompleted { .. }) => completed = true,
+                        Ok(ServerMessage::Error(error)) => eprintln!(
+                            "symbl-tap: the service says: {}",
+                            error.message.or(error.details).unwrap_or_default()
+                        ),
+                        Ok(message) => {
+                            if let Err(error) = show.message(&message) {
+                                return Lost::Output(error);
+                            }
+                        }
+                        Err(error) => eprintln!("symbl-tap: not understood: {error}"),
+                    }
+                }
+            }
+        }
+    }
+
+    fn dead(&self) -> Failure {
+        let silence = self.ping_interval * 2;
+        Failure::retryable(
+            Reason::PongTimeout,
+            format!("the service has been silent for {silence:?}; a new connection will be tried"),
+        )
+    }
+}
+
+/// Whether the service knows no such connection.
+fn is_unknown(failure: &Failure) -> bool {
+    failure.reason == Reason::Http && failure.http_status == Some(404)
+}
+
+fn unwritten(error: &std::io::Error) -> Result<(), String> {
+    if nobody_reads(error) {
+        Ok(())
+    } else {
+        Err(format!("cannot write: {error}"))
+    }
+}

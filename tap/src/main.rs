@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! `symbl-tap`: listens to a conversation and writes it down, as lines, JSON,
+//! SRT or WebVTT.
+//!
+//! It is a subscriber: it sends no audio and disturbs nobody. It ends with the
+//! conversation, or at Ctrl-C; what it has written is whole at any moment.
+
+mod listen;
+mod output;
+mod show;
+
+use clap::Parser;
+use gstsymbl::transport::{Endpoint, Proxy, Secret, TokenSource};
+use listen::Listening;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use symbl_captions::Format;
+use tokio::sync::Notify;
+
+/// Listen to the conversation of CONNECTION_ID and write it down.
+///
+/// The token, if the service wants one, is in the environment variable
+/// SYMBL_ACCESS_TOKEN or in a file: a command line can be read by everybody on
+/// the machine.
+#[derive(Parser)]
+#[command(name = "symbl-tap", version)]
+struct Args {
+    /// Address of the service
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SYMBL_BASE_URL",
+        default_value = "http://127.0.0.1:8787"
+    )]
+    base_url: String,
+
+    /// Path of the Subscribe API below it
+    #[arg(long, value_name = "PATH", default_value = "/v1/subscribe")]
+    subscribe_path: String,
+
+    /// File that holds the token; read again at every dial
+    #[arg(long, value_name = "FILE")]
+    access_token_file: Option<PathBuf>,
+
+    /// PEM file of further trusted roots
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
+    /// How to write: text, jsonl, srt or webvtt
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+
+    /// Where to write; what is in that file is replaced [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Also write what is heard before an utterance is over (text and jsonl)
+    #[arg(long)]
+    interim: bool,
+
+    /// Seconds to wait for the service and for the conversation to begin
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u32,
+
+    /// Milliseconds of silence after which the service is asked for a sign of life,
+    /// and again as many until the connection is given up
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    ping_interval: u32,
+
+    /// The connection, as the property `connection-id` of symblsink says
+    #[arg(value_name = "CONNECTION_ID")]
+    connection_id: String,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.interim && args.format.is_captions() {
+        eprintln!("symbl-tap: --interim needs --format text or jsonl: a cue cannot be taken back");
+        return ExitCode::from(2);
+    }
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("symbl-tap: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), String> {
+    let stop = stop_at_ctrl_c()?;
+    let output = output::Output::open(args.output.as_deref())?;
+    let listening = Listening {
+        endpoint: endpoint(args),
+        wait: Duration::from_secs(args.wait.into()),
+        interim: args.interim,
+        ping_interval: Duration::from_millis(args.ping_interval.into()),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    let ended = runtime.block_on(listening.run(output, args.format, &stop));
+    // A look-up of a name that is under way is not waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+fn endpoint(args: &Args) -> Endpoint {
+    let token = std::env::var("SYMBL_ACCESS_TOKEN").ok().map(Secret::new);
+    let token = token.filter(|token| !token.is_blank());
+    Endpoint {
+        base_url: args.base_url.clone(),
+        streaming_path: args.subscribe_path.clone(),
+        connection_id: args.connection_id.clone(),
+        token: match (&args.access_token_file, token) {
+            (Some(path), _) => TokenSource::File(path.clone()),
+            (None, Some(token)) => TokenSource::Value(token),
+            (None, None) => TokenSource::None,
+        },
+        token_in_query: false,
+        ca_file: args.ca_file.clone(),
+        tls_verify: true,
+        proxy: Proxy::from_environment(|name| std::env::var(name).ok()),
+        request_timeout: listen::CONNECT_TIMEOUT,
+    }
+}
+
+/// Ctrl-C (or `kill`) ends the listening; pressed again, while nobody takes what
+/// is written, it ends the program.
+fn stop_at_ctrl_c() -> Result<Arc<Notify>, String> {
+    let stop = Arc::new(Notify::new());
+    let (notify, asked) = (Arc::clone(&stop), AtomicBool::new(false));
+    ctrlc::set_handler(move || {
+        if asked.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        notify.notify_one();
+    })
+    .map_err(|error| format!("cannot listen to Ctrl-C: {error}"))?;
+    Ok(stop)
+}

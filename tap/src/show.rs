@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! From the service's messages to what is written.
+//!
+//! Sentences are taken from `message_response`: it places the words of all
+//! speakers on one clock, that of the conversation. A live final says the same
+//! earlier, but by the clock of its own stream, which a subscriber does not know.
+//!
+//! Facts: Symbl Streaming API reference, messages; a trace of the original service.
+
+use gstsymbl::protocol::ServerMessage;
+use gstsymbl::protocol::response::{Message, Speaker};
+use gstsymbl::protocol::timestamp::format_rfc3339;
+use std::io::{self, Write};
+use std::time::Duration;
+use symbl_captions::{Found, Said, Word, Writer};
+
+/// Writes down messages as they come.
+pub struct Show<W: Write> {
+    writer: Writer<W>,
+    interim: bool,
+    /// Wall clock of the conversation's zero, nanoseconds since the Unix epoch.
+    zero: Option<i64>,
+}
+
+impl<W: Write> Show<W> {
+    /// Interims are shown only where they are wanted.
+    pub fn new(writer: Writer<W>, interim: bool) -> Self {
+        Self {
+            writer,
+            interim,
+            zero: None,
+        }
+    }
+
+    /// Writes what a reader of the conversation wants of this message.
+    pub fn message(&mut self, message: &ServerMessage) -> io::Result<()> {
+        match message {
+            ServerMessage::RecognitionResult(result) if !result.is_final && self.interim => {
+                self.writer.said(&Said {
+                    text: &result.text,
+                    is_final: false,
+                    speaker: name(result.user.as_ref()),
+                    ..Said::default()
+                })
+            }
+            ServerMessage::MessageResponse { messages, .. } => {
+                messages.iter().try_for_each(|message| self.said(message))
+            }
+            ServerMessage::InsightResponse { insights, .. } => {
+                insights.iter().try_for_each(|insight| {
+                    self.writer.found(&Found {
+                        kind: &insight.kind,
+                        text: &insight.text,
+                        assignee: name(insight.assignee.as_ref()),
+                        due: insight.due_by.as_deref(),
+                        ..Found::default()
+                    })
+                })
+            }
+            ServerMessage::TrackerResponse {
+                matches, is_final, ..
+            } if *is_final || self.interim => matches.iter().try_for_each(|found| {
+                self.writer.found(&Found {
+                    kind: "tracker",
+                    name: Some(&found.name),
+                    text: &found.value,
+                    ..Found::default()
+                })
+            }),
+            ServerMessage::TopicResponse { topics } => topics.iter().try_for_each(|topic| {
+                self.writer.found(&Found {
+                    kind: "topic",
+                    text: &topic.text,
+                    ..Found::default()
+                })
+            }),
+            ServerMessage::EntityResponse { entities } => entities.iter().try_for_each(|entity| {
+                self.writer.found(&Found {
+                    kind: "entity",
+                    name: Some(entity.sub_type.as_deref().unwrap_or(&entity.kind)),
+                    text: &entity.value,
+                    ..Found::default()
+                })
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn said(&mut self, message: &Message) -> io::Result<()> {
+        let start = self.place(message.time_offset, message.start_time);
+        let mut words = Vec::with_capacity(message.words.len());
+        for word in &message.words {
+            let Some(start) = self.place(word.time_offset, word.start_time) else {
+                // Without the times of one word, those of the others are of no use.
+                words.clear();
+                break;
+            };
+            let end = match word.duration {
+                Some(duration) => start.saturating_add(duration),
+                None => self.place(None, word.end_time).unwrap_or(start),
+            };
+            words.push(Word {
+                text: word.word.clone(),
+                start,
+                end,
+            });
+        }
+        let end = match (start, message.duration) {
+            (Some(start), Some(duration)) => Some(start.saturating_add(duration)),
+            _ => self.place(None, message.end_time),
+        };
+        let utc = message.start_time.map(format_rfc3339);
+        self.writer.said(&Said {
+            text: &message.text,
+            is_final: true,
+            speaker: name(message.from.as_ref()),
+            start,
+            end,
+            words: &words,
+            utc: utc.as_deref(),
+        })
+    }
+
+    /// The place in the conversation: as the service says it, else by the wall
+    /// clock, counted from the first that has one.
+    fn place(&mut self, offset: Option<Duration>, wall: Option<i64>) -> Option<Duration> {
+        if let Some(offset) = offset {
+            let zero = wall.zip(i64::try_from(offset.as_nanos()).ok());
+            self.zero = self
+                .zero
+                .or(zero.and_then(|(wall, offset)| wall.checked_sub(offset)));
+            return Some(offset);
+        }
+        let wall = wall?;
+        let zero = *self.zero.get_or_insert(wall);
+        let since = wall.checked_sub(zero)?;
+        Some(Duration::from_nanos(u64::try_from(since).unwrap_or(0)))
+    }
+}
+
+fn name(speaker: Option<&Speaker>) -> Option<&str> {
+    let speaker = speaker?;
+    speaker.name.as_deref().or(speaker.user_id.as_deref())
+}

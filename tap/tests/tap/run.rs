@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The program, run by a test, and what a scripted service says to it.
+
+use crate::peer::{Message, Record};
+use gstsymbl::protocol::reply::{self, Person, Word};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// A bound for what is certain to come.
+pub const SOON: Duration = Duration::from_secs(60);
+
+pub const TOKEN: &str = "Se+cr/et=7f3a9c2e1b";
+
+/// A running `symbl-tap`; killed when dropped.
+pub struct Tap {
+    pub child: Child,
+    said: BufReader<ChildStderr>,
+}
+
+impl Tap {
+    pub fn start(base_url: &str, arguments: &[&str]) -> Self {
+        Self::run(command(base_url, arguments))
+    }
+
+    pub fn run(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(child.stderr.take().unwrap());
+        Self { child, said }
+    }
+
+    /// Waits for a line on standard error that has `text` in it.
+    pub fn says(&mut self, text: &str) {
+        let mut all = String::new();
+        loop {
+            let mut line = String::new();
+            let bytes = self.said.read_line(&mut line).unwrap();
+            assert!(bytes > 0, "it ended without saying {text}: {all}");
+            if line.contains(text) {
+                return;
+            }
+            all += &line;
+        }
+    }
+
+    /// Waits for its end: status, standard output, the rest of standard error.
+    pub fn end(mut self) -> (ExitStatus, String, String) {
+        let (mut out, mut err) = (String::new(), String::new());
+        let mut stdout = self.child.stdout.take().unwrap();
+        stdout.read_to_string(&mut out).unwrap();
+        self.said.read_to_string(&mut err).unwrap();
+        (self.child.wait().unwrap(), out, err)
+    }
+
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let killed = Command::new("kill").args([name, &id]).status();
+        assert!(killed.unwrap().success());
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        // It has ended, as a rule.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn command(base_url: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_symbl-tap"));
+    command
+        .env_remove("SYMBL_ACCESS_TOKEN")
+        .env_remove("SYMBL_BASE_URL")
+        .args(["--base-url", base_url])
+        .args(arguments)
+        .arg("call/17");
+    command
+}
+
+pub fn connections(count: usize) -> impl Fn(&[Record]) -> bool {
+    move |records| records.iter().filter(|r| r.request.is_some()).count() == count
+}
+
+pub const ANNA: Person<'_> = Person {
+    id: Some("a"),
+    user_id: Some("anna@example.com"),
+    name: Some("Anna"),
+};
+
+pub const BOB: Person<'_> = Person {
+    id: Some("b"),
+    user_id: None,
+    name: Some("Bob"),
+};
+
+/// A sentence with words of 400 ms each.
+pub fn sentence(from: Person<'_>, text: &str, start: u64) -> Message {
+    let times = (start..).step_by(400).map(Duration::from_millis);
+    let words: Vec<Word<'_>> = text
+        .split(' ')
+        .zip(times)
+        .map(|(text, start)| Word {
+            text,
+            start,
+            end: start + Duration::from_millis(400),
+        })
+        .collect();
+    let message = reply::Message {
+        id: "m",
+        from,
+        text,
+        original_text: text,
+        timezone_offset: 0,
+        words: &words,
+        stream_offset: Duration::from_secs(60),
+        conversation_start: 1_763_715_600_000_000_000,
+    };
+    Message::text(reply::message_response(&[message], 0))
+}
+
+/// Status and standard error of a run that has to end by itself.
+pub fn failed(base_url: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let (status, out, err) = Tap::start(base_url, arguments).end();
+    assert_eq!(out, "");
+    (status.code(), err)
+}

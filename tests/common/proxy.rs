@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A proxy that is asked by HTTP CONNECT, and does what a script says.
+//!
+//! Whatever host it is asked for, it connects to the one service behind it: that
+//! is how a test has a service with another name than the loopback's, which has
+//! no proxy. Must never use the client's code, or a mistake there would cancel out.
+//!
+//! Facts: RFC 9110, section 9.3.6.
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What it does with one connection.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Passes bytes on.
+    Pass,
+    /// Answers with a status and a body.
+    Refuse(u16, String),
+    /// Never answers.
+    Ignore,
+}
+
+#[derive(Default)]
+struct Shared {
+    heads: Mutex<Vec<String>>,
+    acts: Mutex<VecDeque<Act>>,
+}
+
+/// A running proxy. Its thread ends with the tests.
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl Proxy {
+    /// In front of `service` (`scheme://host:port`); one of `acts` for each
+    /// connection, and from then on it passes bytes on.
+    pub fn start(service: &str, acts: impl IntoIterator<Item = Act>) -> Self {
+        let (_, service) = service.split_once("://").expect("a scheme");
+        let service = service.parse().expect("an address");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let shared = Arc::new(Shared::default());
+        held(&shared.acts).extend(acts);
+        let all = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let shared = Arc::clone(&all);
+                std::thread::spawn(move || attend(client, service, &shared));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// As the property `proxy` takes it; `credentials` are empty or end with an `@`.
+    pub fn url(&self, credentials: &str) -> String {
+        format!("http://{credentials}{}", self.address)
+    }
+
+    /// The heads of the requests that came up to now.
+    pub fn heads(&self) -> Vec<String> {
+        held(&self.shared.heads).clone()
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn attend(mut client: TcpStream, service: SocketAddr, shared: &Shared) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    held(&shared.heads).push(String::from_utf8_lossy(&head).into_owned());
+    let act = held(&shared.acts).pop_front().unwrap_or(Act::Pass);
+    match act {
+        Act::Ignore => {
+            std::io::copy(&mut client, &mut std::io::sink())?;
+        }
+        Act::Refuse(status, body) => {
+            let length = body.len();
+            write!(
+                client,
+                "HTTP/1.1 {status} Scripted\r\nContent-Length: {length}\r\n\
+                 Proxy-Authenticate: Basic realm=\"test\"\r\n\r\n{body}"
+            )?;
+        }
+        Act::Pass => {
+            let mut server = TcpStream::connect(service)?;
+            server.set_nodelay(true)?;
+            client.set_nodelay(true)?;
+            client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+            let (mut from, mut to) = (server.try_clone()?, client.try_clone()?);
+            let back = std::thread::spawn(move || {
+                let _ = std::io::copy(&mut from, &mut to);
+                let _ = to.shutdown(Shutdown::Write);
+            });
+            let _ = std::io::copy(&mut client, &mut server);
+            let _ = server.shutdown(Shutdown::Write);
+            let _ = back.join();
+        }
+    }
+    Ok(())
+}
