@@ -220,8 +220,9 @@ impl Spool {
         while let Some(parts) = self.released_parts() {
             (0..parts).for_each(|_| drop(self.waiting.remove(0)));
         }
-        let uncertain = self.uncertain.drain(..);
-        uncertain.filter(|s| s.end - s.start > REMAINDER).collect()
+        let uncertain = std::mem::take(&mut self.uncertain).into_iter();
+        let counts = |s: &Range<Position>| s.end - s.start > REMAINDER || s.end > self.sent;
+        uncertain.filter(counts).collect()
     }
 
     /// What was sent and not finalised, where there was something to hear in it.

@@ -411,3 +411,15 @@ fn the_end_on_a_slow_socket_comes_in_time() {
     ];
     keeps(1, settings, &source, &[(0, Slow(100))]);
 }
+
+#[test]
+fn packets_that_are_dropped_are_counted() {
+    let settings = Settings {
+        live: true,
+        format: Flac(4),
+        spool: 1000,
+        ..PLAIN
+    };
+    let source = [Words(4), Hole(60), Words(36), Silence(1600)];
+    keeps(0, settings, &source, &[(3160, Slow(43)), (9640, Stall(3000))]);
+}
