@@ -249,6 +249,7 @@ impl Session {
             speaker,
             wanted,
             request.timezone_offset.unwrap_or(0),
+            request.meeting_title.clone(),
         )
     }
 

@@ -66,7 +66,7 @@ pub(crate) async fn serve(
         _ = shutdown.wait_for(|stop| *stop) => Closing::Close {
             code: 1001,
             reason: "service is shutting down",
-            leave: Leave::Finished,
+            leave: Leave::Lost,
         },
     };
     tracing::info!(connection = room.connection_id, ?closing, "closed");
