@@ -6,6 +6,8 @@
 #![allow(dead_code)]
 
 pub mod flac;
+pub mod prompter;
+pub mod shape;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
