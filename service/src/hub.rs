@@ -16,6 +16,8 @@
 use crate::config::Limits;
 use crate::conversation::Conversation;
 use crate::outbox::Outbox;
+pub(crate) use crate::room::{Ear, Room, RoomKey, RoomState};
+pub(crate) use crate::seat::{Leave, Seat};
 use crate::store::{self, Record, Store, StoreError};
 use gstsymbl::protocol::reply;
 use std::collections::HashMap;
@@ -24,132 +26,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
-/// What a room is found by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct RoomKey {
-    /// Whose it is: connection ids of two applications never meet.
-    pub(crate) account: String,
-    pub(crate) connection_id: String,
-}
-
 /// All rooms.
 #[derive(Debug)]
 pub(crate) struct Hub {
     rooms: Mutex<HashMap<RoomKey, Arc<Room>>>,
-    store: Arc<Store>,
+    pub(crate) store: Arc<Store>,
     /// How long a socket that is being closed may hold its room up.
     longest_closing: Duration,
-}
-
-/// The sockets of one connection id, and what they talk about.
-#[derive(Debug)]
-pub(crate) struct Room {
-    pub(crate) key: RoomKey,
-    pub(crate) store: Arc<Store>,
-    state: Mutex<RoomState>,
-    /// Held while a final is written and told, so that all finals are told in
-    /// the order of their numbers; by the streams' own threads only.
-    pub(crate) speaking: Mutex<()>,
-    /// Told whenever a socket that was being closed is.
-    closed: Notify,
-}
-
-#[derive(Debug)]
-pub(crate) struct RoomState {
-    pub(crate) conversation: Conversation,
-    members: Vec<(u64, Outbox)>,
-    /// Sockets that listen only.
-    listeners: Vec<(u64, Outbox)>,
-    next_member: u64,
-    /// Members that were told everything and whose sockets are being closed.
-    closing: usize,
-    /// How long the room waits for a lost member.
-    pub(crate) no_connection_timeout: Duration,
-    /// Set while nobody is there: when the room ends.
-    ends: Option<Instant>,
-}
-
-impl RoomState {
-    /// Sends to every socket of the room.
-    pub(crate) fn broadcast(&self, text: String) {
-        let text: Arc<str> = text.into();
-        for (_, outbox) in self.members.iter().chain(&self.listeners) {
-            outbox.send(Arc::clone(&text));
-        }
-    }
-
-    /// Sends to those who only listen.
-    pub(crate) fn tell_listeners(&self, text: &Arc<str>) {
-        for (_, outbox) in &self.listeners {
-            outbox.send(Arc::clone(text));
-        }
-    }
-
-    /// The conversation is over: lets those go who only listen.
-    fn dismiss(&mut self) {
-        let text: Arc<str> = reply::conversation_completed(self.conversation.id()).into();
-        for (_, outbox) in self.listeners.drain(..) {
-            outbox.send(Arc::clone(&text));
-            outbox.close(1000, "");
-        }
-    }
-
-    /// Whether somebody is there or may come back.
-    fn is_live(&self) -> bool {
-        self.ends.is_none_or(|ends| Instant::now() < ends)
-    }
-
-    /// Whether all that is left are sockets that are being closed.
-    fn is_closing(&self) -> bool {
-        self.members.is_empty() && self.closing > 0
-    }
-
-    /// A new member's number.
-    fn enter(&mut self, outbox: Outbox) -> u64 {
-        let member = self.next_member;
-        self.next_member += 1;
-        self.ends = None;
-        self.members.push((member, outbox));
-        member
-    }
-}
-
-impl Room {
-    pub(crate) fn state(&self) -> MutexGuard<'_, RoomState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One socket's place in its room.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    hub: Arc<Hub>,
-    pub(crate) room: Arc<Room>,
-    member: u64,
-    is_closing: bool,
-}
-
-/// A listener's place in its room; given back when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Ear {
-    room: Arc<Room>,
-    listener: u64,
-}
-
-impl Drop for Ear {
-    fn drop(&mut self) {
-        let mut state = self.room.state();
-        state.listeners.retain(|(id, _)| *id != self.listener);
-    }
-}
-
-/// How a socket left its room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Leave {
-    /// It was done.
-    Finished,
-    /// It may come back.
-    Lost,
 }
 
 impl Hub {
@@ -179,9 +62,10 @@ impl Hub {
                 state.no_connection_timeout = keep;
                 state.ends = Some(Instant::now() + left);
                 tracing::info!(
+                    event = "restored",
                     connection = key.connection_id,
                     conversation = state.conversation.id(),
-                    "a conversation of before the restart waits for its speakers"
+                    seconds = left.as_secs()
                 );
             }
             let replaced = hub.rooms().insert(key, Arc::clone(&room));
@@ -215,6 +99,11 @@ impl Hub {
     fn finish(&self, room: &Room) {
         let mut state = room.state();
         state.dismiss();
+        tracing::info!(
+            event = "over",
+            connection = room.key.connection_id,
+            conversation = state.conversation.id()
+        );
         self.store.post(Record::Finished {
             conversation: state.conversation.number(),
             at: store::now(),
@@ -239,7 +128,7 @@ impl Hub {
     }
 
     /// Ends a room after this time, unless somebody came back.
-    fn close_after(self: &Arc<Self>, wait: Duration, room: Arc<Room>) {
+    pub(crate) fn close_after(self: &Arc<Self>, wait: Duration, room: Arc<Room>) {
         // A service that is gone has nothing to end.
         let hub = Arc::downgrade(self);
         tokio::spawn(async move {
@@ -345,7 +234,7 @@ impl Hub {
     }
 
     /// Forgets a room, unless somebody is in it or it has been replaced.
-    fn close_room(&self, room: &Arc<Room>) {
+    pub(crate) fn close_room(&self, room: &Arc<Room>) {
         let mut rooms = self.rooms();
         let state = room.state();
         let is_over = state.members.is_empty() && state.closing == 0;
@@ -357,72 +246,7 @@ impl Hub {
             rooms.remove(&room.key);
             drop(rooms);
             self.finish(room);
-            tracing::info!(connection = room.key.connection_id, "conversation is over");
         }
-    }
-}
-
-impl Seat {
-    /// How long the room is kept after its last member was lost.
-    pub(crate) fn keep_for(&self, timeout: Duration) {
-        self.room.state().no_connection_timeout = timeout;
-    }
-
-    /// Whether who is lost is promised to find the conversation again.
-    pub(crate) fn is_kept(&self) -> bool {
-        !self.room.state().no_connection_timeout.is_zero()
-    }
-
-    /// The member was told everything and is told no more; [`Seat::leave`]
-    /// follows when its socket is closed.
-    pub(crate) fn close(&mut self) {
-        let mut state = self.room.state();
-        state.members.retain(|(id, _)| *id != self.member);
-        if !self.is_closing {
-            self.is_closing = true;
-            state.closing += 1;
-        }
-    }
-
-    /// Gives the seat back.
-    pub(crate) fn leave(self, how: Leave) {
-        let Self {
-            hub,
-            room,
-            member,
-            is_closing,
-        } = self;
-        let wait = {
-            let mut state = room.state();
-            state.members.retain(|(id, _)| *id != member);
-            if is_closing {
-                state.closing = state.closing.saturating_sub(1);
-                room.closed.notify_waiters();
-            }
-            if !state.members.is_empty() || state.closing > 0 {
-                return;
-            }
-            let wait = match how {
-                Leave::Lost => state.no_connection_timeout,
-                Leave::Finished => Duration::ZERO,
-            };
-            state.ends = Some(Instant::now() + wait);
-            wait
-        };
-        if wait.is_zero() {
-            hub.close_room(&room);
-            return;
-        }
-        tracing::info!(
-            connection = room.key.connection_id,
-            seconds = wait.as_secs(),
-            "nobody is connected; waiting for somebody to come back"
-        );
-        hub.store.post(Record::Lost {
-            conversation: room.state().conversation.number(),
-            ends: store::now().saturating_add(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX)),
-        });
-        hub.close_after(wait, room);
     }
 }
 

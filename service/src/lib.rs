@@ -23,6 +23,8 @@
 
 pub mod analysis;
 pub mod audio;
+mod clock;
+mod closing;
 mod config;
 mod conversation;
 pub mod fault;
@@ -33,6 +35,8 @@ mod kept;
 mod outbox;
 pub mod recognizer;
 mod rest;
+mod room;
+mod seat;
 mod server;
 mod session;
 mod socket;

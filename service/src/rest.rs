@@ -29,6 +29,7 @@ pub(crate) fn router() -> Router<Shared> {
     let base = "/v1/conversations/{id}";
     let at = |path: &str| format!("{base}{path}");
     Router::new()
+        .route("/healthz", get(health))
         .route("/v1/conversations", get(conversations))
         .route(base, part(Found::conversation).delete(delete))
         .route(&at("/messages"), get(messages))
@@ -42,6 +43,20 @@ pub(crate) fn router() -> Router<Shared> {
         .route(&at("/trackers-detected"), part(Found::trackers))
         .route(&at("/trackers"), part(Found::trackers))
         .route(&at("/entities"), part(Found::entities))
+}
+
+/// Whether the service serves: it answers, and so does its database.
+async fn health(State(shared): State<Shared>) -> Response {
+    let alive = look(shared, |database| {
+        database.query_row("SELECT 1", [], |_| Ok(()))
+    });
+    match alive.await {
+        Ok(()) => Json(json!({"status": "ok"})).into_response(),
+        Err(_) => error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The database does not answer; see the log of the service.",
+        ),
+    }
 }
 
 type Id = Result<Path<String>, PathRejection>;

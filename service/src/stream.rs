@@ -6,12 +6,13 @@
 //! when its audio is stopped or abandoned, or its recogniser fails.
 
 use crate::audio::{self, AudioError, End, Input, Listener, Queue, StreamError};
+use crate::clock::AudioClock;
 use crate::config::Limits;
 use crate::recognizer::{
     Recognition, Recognizer, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
 };
 use crate::store::StoreError;
-use crate::voice::{AudioClock, Voice};
+use crate::voice::Voice;
 use gstsymbl::protocol::{StreamFormat, reply};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -8,6 +8,7 @@
 //! final is sent under one lock, so that all sockets see the same order.
 
 use crate::analysis::{self, Assignee, InsightFinding, Sentence, TopicFinding, TrackerFinding};
+use crate::clock::AudioClock;
 use crate::conversation::{Speaker, Wanted};
 use crate::hub::Room;
 use crate::kept;
@@ -15,24 +16,9 @@ use crate::outbox::Outbox;
 use crate::recognizer::Word;
 use crate::store::{self, Record, StoreError, Utterance};
 use gstsymbl::protocol::reply::{self, Person};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
-
-/// When a stream's first audio came, nanoseconds since the Unix epoch.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct AudioClock(Arc<OnceLock<i64>>);
-
-impl AudioClock {
-    /// Called with every chunk; the first one counts.
-    pub(crate) fn start(&self) {
-        self.0.get_or_init(store::now);
-    }
-
-    fn zero(&self) -> i64 {
-        *self.0.get_or_init(store::now)
-    }
-}
 
 /// One `start_request`'s way into its conversation.
 pub(crate) struct Voice {

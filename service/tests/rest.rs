@@ -291,3 +291,16 @@ async fn s13_what_is_no_conversation_is_404_with_a_message() {
     }
     assert_eq!(ask(&server, "POST /v1/conversations", "").await.0, "405");
 }
+
+#[tokio::test]
+async fn who_asks_for_its_health_needs_no_token() {
+    let mut config = config();
+    config.auth = symbl_service::Auth::App {
+        id: "app".into(),
+        secret: "hush".into(),
+    };
+    let server = Server::bind(config).await.expect("a free port");
+    let (code, body) = ask(&server, "GET /healthz", "").await;
+    assert_eq!((code.as_str(), body), ("200", json!({"status": "ok"})));
+    assert_eq!(ask(&server, "GET /v1/conversations", "").await.0, "401");
+}
