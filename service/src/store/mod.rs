@@ -274,3 +274,6 @@ impl Bound {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
