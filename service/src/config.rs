@@ -6,6 +6,7 @@
 use crate::fault::Faults;
 use crate::recognizer::Recognizer;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_rustls::rustls;
@@ -26,6 +27,8 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// Certificate and key, to serve over TLS; without them in the clear.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Directory of the database; without one everything is kept in memory.
+    pub data: Option<PathBuf>,
     /// What goes wrong on purpose.
     pub faults: Faults,
 }
@@ -41,6 +44,7 @@ impl ServerConfig {
             strict: true,
             limits: Limits::default(),
             tls: None,
+            data: None,
             faults: Faults::default(),
         }
     }
@@ -103,9 +107,11 @@ pub struct Limits {
     pub shutdown: Duration,
     /// How long a generated token is valid.
     pub token: Duration,
-    /// Messages of each conversation that can be asked for later; the newest are kept.
+    /// Messages of each conversation that are kept in memory, the newest; in a
+    /// directory all are.
     pub kept_messages: usize,
-    /// Conversations that are over whose messages can be asked for; the newest are kept.
+    /// Conversations that are over and kept in memory, the newest; in a directory
+    /// all are.
     pub kept_conversations: usize,
 }
 

@@ -4,23 +4,19 @@
 //! clock, its numbering, its speakers and what was found in what they said.
 
 use crate::analysis::{Analyzer, AnalyzerOptions};
-use crate::history::History;
+use crate::store::{Open, new_id};
 use gstsymbl::protocol::{InsightType, Tracker};
 use uuid::Uuid;
-
-/// Smallest conversation id, so that all have sixteen digits.
-const FIRST_ID: u128 = 1_000_000_000_000_000;
 
 #[derive(Debug)]
 pub(crate) struct Conversation {
     id: String,
+    number: i64,
     /// Wall-clock time of its first audio, nanoseconds since the Unix epoch.
     zero: Option<i64>,
     sequence: u64,
     speakers: Vec<Speaker>,
     analyses: Vec<Analysis>,
-    /// What was said.
-    pub(crate) history: History,
 }
 
 /// A participant, known by what the client says about them.
@@ -51,16 +47,51 @@ pub(crate) struct Wanted {
 }
 
 impl Conversation {
-    /// A new one that keeps so many messages.
-    pub(crate) fn new(kept_messages: usize) -> Self {
-        let id = FIRST_ID + Uuid::new_v4().as_u128() % (9 * FIRST_ID);
+    /// A new one.
+    pub(crate) fn new() -> Self {
+        let number = new_id();
         Self {
-            id: id.to_string(),
+            id: number.to_string(),
+            number,
             zero: None,
             sequence: 0,
             speakers: Vec::new(),
             analyses: Vec::new(),
-            history: History::new(kept_messages),
+        }
+    }
+
+    /// One that the service had before it came back. What was looked for in it
+    /// begins anew: a topic may be told again.
+    pub(crate) fn restored(open: Open) -> Self {
+        let speakers = open.members.into_iter().map(|member| Speaker {
+            id: member.id,
+            user_id: member.user_id,
+            name: member.name,
+        });
+        Self {
+            id: open.id.to_string(),
+            number: open.id,
+            zero: open.zero,
+            sequence: u64::try_from(open.sequence).unwrap_or(0),
+            speakers: speakers.collect(),
+            analyses: Vec::new(),
+        }
+    }
+
+    /// The id as the database has it.
+    pub(crate) fn number(&self) -> i64 {
+        self.number
+    }
+
+    /// Somebody is called otherwise from now on.
+    pub(crate) fn rename(&mut self, member: &str, name: Option<&str>, user_id: Option<&str>) {
+        let known = self.speakers.iter_mut().find(|known| known.id == member);
+        if let Some(known) = known {
+            for (ours, given) in [(&mut known.name, name), (&mut known.user_id, user_id)] {
+                if given.is_some() {
+                    *ours = given.map(str::to_owned);
+                }
+            }
         }
     }
 
@@ -136,7 +167,7 @@ mod tests {
     #[test]
     fn ids_are_sixteen_decimal_digits() {
         for _ in 0..1000 {
-            let conversation = Conversation::new(1);
+            let conversation = Conversation::new();
             assert_eq!(conversation.id().len(), 16);
             assert!(conversation.id().bytes().all(|b| b.is_ascii_digit()));
         }
@@ -144,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_speaker_keeps_the_id_and_two_speakers_have_two() {
-        let mut conversation = Conversation::new(1);
+        let mut conversation = Conversation::new();
         let ada = conversation.speaker(Some("ada@example.org"), Some("Ada"));
         let again = conversation.speaker(Some("ada@example.org"), None);
         assert_eq!(ada, again);

@@ -4,18 +4,18 @@
 //! WebSocket. Error bodies are `{"message": …}`, as the API's errors are.
 
 use crate::config::ServerConfig;
-use crate::handshake::{Account, Visit};
+use crate::handshake::Visit;
 use crate::hub::Hub;
+use crate::store::Store;
 use crate::token::{TokenError, Tokens};
-use crate::{socket, subscriber};
+use crate::{rest, socket, subscriber};
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, post};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 pub(crate) struct Shared {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) store: Arc<Store>,
     pub(crate) tokens: Arc<Tokens>,
     /// One permit for each streaming socket that may still come.
     pub(crate) places: Arc<Semaphore>,
@@ -44,7 +45,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/subscribe/{id}", any(subscribe))
         .route("/session/subscribe/{id}", any(subscribe))
         .route("/oauth2/token:generate", post(generate_token))
-        .route("/v1/conversations/{id}/messages", get(messages))
+        .merge(rest::router())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -83,29 +84,6 @@ async fn generate_token(State(shared): State<Shared>, body: Bytes) -> Response {
             };
             error(status, &reason.to_string())
         }
-    }
-}
-
-/// What was said in a conversation, so far or altogether.
-async fn messages(
-    State(shared): State<Shared>,
-    Account(account): Account,
-    id: Result<Path<String>, PathRejection>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let verbose = query
-        .iter()
-        .flat_map(|query| query.split('&'))
-        .any(|pair| pair == "verbose=true");
-    match id
-        .ok()
-        .and_then(|Path(id)| shared.hub.messages(&account, &id, verbose))
-    {
-        Some(messages) => axum::Json(messages).into_response(),
-        None => error(
-            StatusCode::NOT_FOUND,
-            "No conversation with this id is running, or was over not long ago.",
-        ),
     }
 }
 

@@ -7,191 +7,137 @@
 //! was lost and did not come back within `noConnectionTimeout`; the same
 //! connection id then begins a new conversation (Symbl Streaming API reference).
 //!
-//! Locks: the map of rooms or the rooms that are over first, then the state of a
-//! room; never the other way round, never the first two together, and none is
-//! held across a wait.
+//! Rooms that somebody may come back to are found again when the service comes
+//! back, if it has a directory for its data.
+//!
+//! Locks: a room's turn to speak first, then the map of rooms, then the state of
+//! a room; never the other way round. None but the turn is held across a wait.
 
 use crate::config::Limits;
 use crate::conversation::Conversation;
 use crate::outbox::Outbox;
+pub(crate) use crate::room::{Ear, Room, RoomKey, RoomState};
+pub(crate) use crate::seat::{Leave, Seat};
+use crate::store::{self, Record, Store, StoreError};
 use gstsymbl::protocol::reply;
-use serde_json::Value;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
-/// What a room is found by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct RoomKey {
-    /// Whose it is: connection ids of two applications never meet.
-    pub(crate) account: String,
-    pub(crate) connection_id: String,
-}
-
 /// All rooms.
 #[derive(Debug)]
 pub(crate) struct Hub {
     rooms: Mutex<HashMap<RoomKey, Arc<Room>>>,
-    /// Rooms that are over, the oldest first: what was said there may be asked for.
-    past: Mutex<VecDeque<Arc<Room>>>,
-    /// Messages that each conversation keeps.
-    kept_messages: usize,
-    /// More rooms that are over are not kept.
-    kept_conversations: usize,
+    pub(crate) store: Arc<Store>,
     /// How long a socket that is being closed may hold its room up.
     longest_closing: Duration,
 }
 
-/// The sockets of one connection id, and what they talk about.
-#[derive(Debug)]
-pub(crate) struct Room {
-    key: RoomKey,
-    state: Mutex<RoomState>,
-    /// Told whenever a socket that was being closed is.
-    closed: Notify,
-}
-
-#[derive(Debug)]
-pub(crate) struct RoomState {
-    pub(crate) conversation: Conversation,
-    members: Vec<(u64, Outbox)>,
-    /// Sockets that listen only.
-    listeners: Vec<(u64, Outbox)>,
-    next_member: u64,
-    /// Members that were told everything and whose sockets are being closed.
-    closing: usize,
-    /// How long the room waits for a lost member.
-    no_connection_timeout: Duration,
-    /// Set while nobody is there: when the room ends.
-    ends: Option<Instant>,
-}
-
-impl RoomState {
-    /// Sends to every socket of the room.
-    pub(crate) fn broadcast(&self, text: String) {
-        let text: Arc<str> = text.into();
-        for (_, outbox) in self.members.iter().chain(&self.listeners) {
-            outbox.send(Arc::clone(&text));
-        }
-    }
-
-    /// Sends to those who only listen.
-    pub(crate) fn tell_listeners(&self, text: &Arc<str>) {
-        for (_, outbox) in &self.listeners {
-            outbox.send(Arc::clone(text));
-        }
-    }
-
-    /// The conversation is over: lets those go who only listen.
-    fn dismiss(&mut self) {
-        let text: Arc<str> = reply::conversation_completed(self.conversation.id()).into();
-        for (_, outbox) in self.listeners.drain(..) {
-            outbox.send(Arc::clone(&text));
-            outbox.close(1000, "");
-        }
-    }
-
-    /// Whether somebody is there or may come back.
-    fn is_live(&self) -> bool {
-        self.ends.is_none_or(|ends| Instant::now() < ends)
-    }
-
-    /// Whether all that is left are sockets that are being closed.
-    fn is_closing(&self) -> bool {
-        self.members.is_empty() && self.closing > 0
-    }
-
-    /// A new member's number.
-    fn enter(&mut self, outbox: Outbox) -> u64 {
-        let member = self.next_member;
-        self.next_member += 1;
-        self.ends = None;
-        self.members.push((member, outbox));
-        member
-    }
-}
-
-impl Room {
-    pub(crate) fn state(&self) -> MutexGuard<'_, RoomState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One socket's place in its room.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    hub: Arc<Hub>,
-    pub(crate) room: Arc<Room>,
-    member: u64,
-    is_closing: bool,
-}
-
-/// A listener's place in its room; given back when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Ear {
-    room: Arc<Room>,
-    listener: u64,
-}
-
-impl Drop for Ear {
-    fn drop(&mut self) {
-        let mut state = self.room.state();
-        state.listeners.retain(|(id, _)| *id != self.listener);
-    }
-}
-
-/// How a socket left its room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Leave {
-    /// It was done.
-    Finished,
-    /// It may come back.
-    Lost,
-}
-
 impl Hub {
-    /// Without any room.
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
+    /// With the rooms that somebody may come back to, as the database has them.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be read.
+    pub(crate) fn open(limits: &Limits, store: Arc<Store>) -> Result<Arc<Self>, StoreError> {
+        let open = store.still_open()?;
+        let hub = Arc::new(Self {
             rooms: Mutex::default(),
-            past: Mutex::default(),
-            kept_messages: limits.kept_messages,
-            kept_conversations: limits.kept_conversations,
+            store,
             longest_closing: limits.close.saturating_mul(2),
+        });
+        for open in open {
+            let key = RoomKey {
+                account: open.account.clone(),
+                connection_id: open.connection_id.clone(),
+            };
+            let left = u64::try_from(open.ends.saturating_sub(store::now())).unwrap_or(0);
+            let left = Duration::from_nanos(left);
+            let keep = Duration::from_secs(u64::try_from(open.keep).unwrap_or(0));
+            let room = hub.room(&key, Conversation::restored(open));
+            {
+                let mut state = room.state();
+                state.no_connection_timeout = keep;
+                state.ends = Some(Instant::now() + left);
+                tracing::info!(
+                    event = "restored",
+                    connection = key.connection_id,
+                    conversation = state.conversation.id(),
+                    seconds = left.as_secs()
+                );
+            }
+            let replaced = hub.rooms().insert(key, Arc::clone(&room));
+            if let Some(replaced) = replaced {
+                hub.finish(&replaced);
+            }
+            hub.close_after(left, room);
         }
+        Ok(hub)
     }
 
-    /// The messages of a conversation that runs or is over not too long.
-    pub(crate) fn messages(
+    fn room(&self, key: &RoomKey, conversation: Conversation) -> Arc<Room> {
+        Arc::new(Room {
+            key: key.clone(),
+            store: Arc::clone(&self.store),
+            state: Mutex::new(RoomState {
+                conversation,
+                members: Vec::new(),
+                listeners: Vec::new(),
+                next_member: 0,
+                closing: 0,
+                no_connection_timeout: Duration::ZERO,
+                ends: None,
+            }),
+            speaking: Mutex::default(),
+            closed: Notify::new(),
+        })
+    }
+
+    /// The conversation of a room is over.
+    fn finish(&self, room: &Room) {
+        let mut state = room.state();
+        state.dismiss();
+        tracing::info!(
+            event = "over",
+            connection = room.key.connection_id,
+            conversation = state.conversation.id()
+        );
+        self.store.post(Record::Finished {
+            conversation: state.conversation.number(),
+            at: store::now(),
+        });
+    }
+
+    /// Somebody in a conversation that runs is called otherwise.
+    pub(crate) fn rename(
         &self,
         account: &str,
-        conversation_id: &str,
-        verbose: bool,
-    ) -> Option<Value> {
-        let is_it = |room: &&Arc<Room>| {
-            room.key.account == account && room.state().conversation.id() == conversation_id
-        };
-        let running = self.rooms().values().find(is_it).cloned();
-        let past = || self.past().iter().find(is_it).cloned();
-        let room = running.or_else(past)?;
-        let state = room.state();
-        Some(state.conversation.history.json(conversation_id, verbose))
-    }
-
-    fn past(&self) -> MutexGuard<'_, VecDeque<Arc<Room>>> {
-        self.past.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps what was said in a room that is over, for a while.
-    fn remember(&self, room: Arc<Room>) {
-        room.state().dismiss();
-        let mut past = self.past();
-        past.push_back(room);
-        while past.len() > self.kept_conversations {
-            past.pop_front();
+        conversation: i64,
+        member: &str,
+        name: Option<&str>,
+        user_id: Option<&str>,
+    ) {
+        for room in self.rooms().values() {
+            let mut state = room.state();
+            if room.key.account == account && state.conversation.number() == conversation {
+                state.conversation.rename(member, name, user_id);
+            }
         }
+    }
+
+    /// Ends a room after this time, unless somebody came back.
+    pub(crate) fn close_after(self: &Arc<Self>, wait: Duration, room: Arc<Room>) {
+        // A service that is gone has nothing to end.
+        let hub = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            let over = room.state().ends.is_some_and(|ends| ends <= Instant::now());
+            if let Some(hub) = hub.upgrade().filter(|_| over) {
+                hub.close_room(&room);
+            }
+        });
     }
 
     fn rooms(&self) -> MutexGuard<'_, HashMap<RoomKey, Arc<Room>>> {
@@ -241,25 +187,14 @@ impl Hub {
                 return Ok(self.seat(Arc::clone(room), member));
             }
         }
-        let room = Arc::new(Room {
-            key: key.clone(),
-            state: Mutex::new(RoomState {
-                conversation: Conversation::new(self.kept_messages),
-                members: vec![(0, outbox.clone())],
-                listeners: Vec::new(),
-                next_member: 1,
-                closing: 0,
-                no_connection_timeout: Duration::ZERO,
-                ends: None,
-            }),
-            closed: Notify::new(),
-        });
+        let room = self.room(key, Conversation::new());
+        let member = room.state().enter(outbox.clone());
         let replaced = rooms.insert(key.clone(), Arc::clone(&room));
         drop(rooms);
         if let Some(replaced) = replaced {
-            self.remember(replaced);
+            self.finish(&replaced);
         }
-        Ok(self.seat(room, 0))
+        Ok(self.seat(room, member))
     }
 
     /// Whether this connection id is in use, or somebody may come back to it.
@@ -299,7 +234,7 @@ impl Hub {
     }
 
     /// Forgets a room, unless somebody is in it or it has been replaced.
-    fn close_room(&self, room: &Arc<Room>) {
+    pub(crate) fn close_room(&self, room: &Arc<Room>) {
         let mut rooms = self.rooms();
         let state = room.state();
         let is_over = state.members.is_empty() && state.closing == 0;
@@ -310,81 +245,20 @@ impl Hub {
         if is_over && is_current {
             rooms.remove(&room.key);
             drop(rooms);
-            self.remember(Arc::clone(room));
-            tracing::info!(connection = room.key.connection_id, "conversation is over");
+            self.finish(room);
         }
-    }
-}
-
-impl Seat {
-    /// How long the room is kept after its last member was lost.
-    pub(crate) fn keep_for(&self, timeout: Duration) {
-        self.room.state().no_connection_timeout = timeout;
-    }
-
-    /// Whether who is lost is promised to find the conversation again.
-    pub(crate) fn is_kept(&self) -> bool {
-        !self.room.state().no_connection_timeout.is_zero()
-    }
-
-    /// The member was told everything and is told no more; [`Seat::leave`]
-    /// follows when its socket is closed.
-    pub(crate) fn close(&mut self) {
-        let mut state = self.room.state();
-        state.members.retain(|(id, _)| *id != self.member);
-        if !self.is_closing {
-            self.is_closing = true;
-            state.closing += 1;
-        }
-    }
-
-    /// Gives the seat back.
-    pub(crate) fn leave(self, how: Leave) {
-        let Self {
-            hub,
-            room,
-            member,
-            is_closing,
-        } = self;
-        let wait = {
-            let mut state = room.state();
-            state.members.retain(|(id, _)| *id != member);
-            if is_closing {
-                state.closing = state.closing.saturating_sub(1);
-                room.closed.notify_waiters();
-            }
-            if !state.members.is_empty() || state.closing > 0 {
-                return;
-            }
-            let wait = match how {
-                Leave::Lost => state.no_connection_timeout,
-                Leave::Finished => Duration::ZERO,
-            };
-            state.ends = Some(Instant::now() + wait);
-            wait
-        };
-        if wait.is_zero() {
-            hub.close_room(&room);
-            return;
-        }
-        tracing::info!(
-            connection = room.key.connection_id,
-            seconds = wait.as_secs(),
-            "nobody is connected; waiting for somebody to come back"
-        );
-        tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            let over = room.state().ends.is_some_and(|ends| ends <= Instant::now());
-            if over {
-                hub.close_room(&room);
-            }
-        });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn hub() -> Arc<Hub> {
+        let limits = Limits::default();
+        let store = Store::open(None, &limits).expect("memory");
+        Hub::open(&limits, Arc::new(store)).expect("nothing to restore")
+    }
 
     fn key(connection_id: &str) -> RoomKey {
         RoomKey {
@@ -401,7 +275,7 @@ mod tests {
 
     #[tokio::test]
     async fn sockets_of_one_connection_id_share_a_conversation() {
-        let hub = Arc::new(Hub::new(&Limits::default()));
+        let hub = hub();
         let (first, a) = join(&hub, "x").await;
         let (second, b) = join(&hub, "x").await;
         let (_other, c) = join(&hub, "y").await;
@@ -415,7 +289,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_finished_conversation_is_not_continued() {
-        let hub = Arc::new(Hub::new(&Limits::default()));
+        let hub = hub();
         let (seat, a) = join(&hub, "x").await;
         seat.keep_for(Duration::from_secs(1000));
         seat.leave(Leave::Finished);
@@ -424,7 +298,7 @@ mod tests {
 
     #[tokio::test]
     async fn how_a_closing_ends_decides_which_conversation_comes_next() {
-        let hub = Arc::new(Hub::new(&Limits::default()));
+        let hub = hub();
         for (how, same) in [(Leave::Lost, true), (Leave::Finished, false)] {
             let (mut seat, a) = join(&hub, "x").await;
             seat.keep_for(Duration::from_secs(1000));
@@ -444,7 +318,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_lost_member_finds_its_conversation_within_the_time_only() {
-        let hub = Arc::new(Hub::new(&Limits::default()));
+        let hub = hub();
         let (seat, a) = join(&hub, "x").await;
         seat.keep_for(Duration::from_secs(1000));
         seat.leave(Leave::Lost);
@@ -457,37 +331,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn rooms_that_nobody_comes_back_to_are_forgotten() {
-        let hub = Arc::new(Hub::new(&Limits::default()));
+        let hub = hub();
         let (seat, _) = join(&hub, "x").await;
         seat.keep_for(Duration::from_nanos(1));
         seat.leave(Leave::Lost);
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(hub.rooms().is_empty());
-    }
-
-    #[tokio::test]
-    async fn of_conversations_that_are_over_the_newest_are_remembered() {
-        let limits = Limits {
-            kept_conversations: 2,
-            ..Limits::default()
-        };
-        let hub = Arc::new(Hub::new(&limits));
-        let mut ids = Vec::new();
-        for name in ["a", "b", "c"] {
-            let (seat, id) = join(&hub, name).await;
-            ids.push(id);
-            seat.leave(Leave::Finished);
-        }
-        // One that was replaced before it was noticed that it is over.
-        let (seat, id) = join(&hub, "d").await;
-        ids.push(id);
-        seat.keep_for(Duration::from_nanos(1));
-        seat.leave(Leave::Lost);
-        ids.push(join(&hub, "d").await.1);
-        let known: Vec<bool> = ids
-            .iter()
-            .map(|id| hub.messages("", id, true).is_some())
-            .collect();
-        assert_eq!(known, [false, false, true, true, true]);
     }
 }

@@ -7,7 +7,7 @@
 //! thread: [`audio`], then [`recognizer`]) → `voice` ([`analysis`], then
 //! messages) → `outbox` of every socket in the `hub`'s room → `socket`, or
 //! `subscriber` for those who only listen. What was
-//! said stays in the conversation's `history` for who asks later, through `http`.
+//! said is in the `store` before it is told to anybody, for who asks later, through `rest`.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,18 +23,24 @@
 
 pub mod analysis;
 pub mod audio;
+mod clock;
+mod closing;
 mod config;
 mod conversation;
 pub mod fault;
 mod handshake;
-mod history;
 mod http;
 mod hub;
+mod kept;
 mod outbox;
 pub mod recognizer;
+mod rest;
+mod room;
+mod seat;
 mod server;
 mod session;
 mod socket;
+mod store;
 mod stream;
 mod subscriber;
 mod tls;
@@ -43,5 +49,6 @@ mod voice;
 
 pub use config::{Auth, Limits, ServerConfig};
 pub use server::{BindError, Server};
+pub use store::StoreError;
 pub use tls::{TlsError, tls_config};
 pub use tokio_rustls::rustls;

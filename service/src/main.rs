@@ -40,6 +40,11 @@ struct Options {
     #[arg(long, value_name = "FILE")]
     dict: Option<PathBuf>,
 
+    /// Directory for what is said, so that it outlives the service; made if need be.
+    /// Without it everything is kept in memory, the newest only
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
     /// Let everybody in, even if an application is named in the environment
     #[arg(long, value_enum)]
     auth: Option<Authentication>,
@@ -144,6 +149,7 @@ fn start(options: Options) -> Result<(), Failure> {
 async fn serve(options: Options) -> Result<(), Failure> {
     let mut config = ServerConfig::new(recognizer(&options)?);
     config.listen = options.listen;
+    config.data = options.data.clone();
     config.auth = match (options.auth, options.app_id, options.app_secret) {
         (None, Some(id), Some(secret)) => Auth::App { id, secret },
         _ => Auth::None,

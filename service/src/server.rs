@@ -6,6 +6,7 @@ use crate::config::ServerConfig;
 use crate::fault::{Door, OnLine};
 use crate::http::{self, Shared};
 use crate::hub::Hub;
+use crate::store::{Store, StoreError};
 use crate::token::Tokens;
 use axum::serve::Listener;
 use std::net::SocketAddr;
@@ -24,17 +25,26 @@ pub struct Server {
     /// Closes when the last socket is gone.
     sockets: mpsc::Receiver<()>,
     patience: Duration,
+    store: Arc<Store>,
 }
 
-/// Why a server cannot listen.
+/// Why a server cannot be.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {reason}; choose another address, or port 0 for any free one")]
-pub struct BindError {
-    /// What was asked for.
-    pub address: SocketAddr,
-    /// The system's complaint.
-    #[source]
-    pub reason: std::io::Error,
+pub enum BindError {
+    /// It cannot listen.
+    #[error(
+        "cannot listen on {address}: {reason}; choose another address, or port 0 for any free one"
+    )]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// The system's complaint.
+        #[source]
+        reason: std::io::Error,
+    },
+    /// It has nowhere to keep what is said.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl Server {
@@ -42,21 +52,24 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The address cannot be bound.
+    /// The address cannot be bound, or the directory for data not be used.
     pub async fn bind(config: ServerConfig) -> Result<Self, BindError> {
-        let failed = |reason| BindError {
+        let failed = |reason| BindError::Listen {
             address: config.listen,
             reason,
         };
         let door = Door::bind(config.listen, config.tls.clone(), config.faults.clone());
         let door = door.map_err(failed)?;
         let address = door.local_addr().map_err(failed)?;
+        let store = Arc::new(Store::open(config.data.as_deref(), &config.limits)?);
+        let key = store.key()?;
         let (stop, mut stopped) = watch::channel(false);
         let (alive, sockets) = mpsc::channel(1);
         let patience = config.limits.shutdown;
         let router = http::router(Shared {
-            hub: Arc::new(Hub::new(&config.limits)),
-            tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token)),
+            hub: Hub::open(&config.limits, Arc::clone(&store))?,
+            tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)),
+            store: Arc::clone(&store),
             places: Arc::new(Semaphore::new(config.limits.connections)),
             listeners: Arc::new(Semaphore::new(config.limits.subscribers)),
             config: Arc::new(config),
@@ -80,6 +93,7 @@ impl Server {
             accepting,
             sockets,
             patience,
+            store,
         })
     }
 
@@ -100,6 +114,12 @@ impl Server {
         };
         if timeout(patience, done).await.is_err() {
             tracing::warn!("some sockets did not close in time");
+        }
+        // What was posted is written before what is waited for.
+        let store = Arc::clone(&self.store);
+        let written = tokio::task::spawn_blocking(move || store.write(Vec::new()));
+        if !matches!(timeout(patience, written).await, Ok(Ok(Ok(())))) {
+            tracing::warn!("the last changes may not be stored");
         }
     }
 }

@@ -18,6 +18,7 @@
 //!
 //! Nothing that a client sends may end more than its own session.
 
+use crate::closing::{Closing, SocketEnd};
 use crate::config::ServerConfig;
 use crate::conversation::Wanted;
 use crate::hub::{Leave, Seat};
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// `disconnectOnStopRequestTimeout` where the client does not say.
+/// `disconnectOnStopRequestTimeout` by default.
 const PAUSE: Duration = Duration::from_secs(1800);
 
 /// Where a session stands.
@@ -54,31 +55,6 @@ enum Phase {
 struct StopPolicy {
     disconnect: bool,
     timeout: Duration,
-}
-
-/// How a session ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Closing {
-    /// With a close frame of ours.
-    Close {
-        code: u16,
-        reason: &'static str,
-        leave: Leave,
-    },
-    /// The client's socket is gone or closing.
-    Gone(Leave),
-}
-
-/// How a client's socket ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SocketEnd {
-    /// With the client's close frame, code 1000.
-    Closed,
-    /// With a close frame that says no more than that the client goes: without
-    /// a code, or 1001.
-    Left,
-    /// Without a close frame, or with one that tells of trouble.
-    Lost,
 }
 
 /// The session of one socket.
@@ -222,6 +198,7 @@ impl Session {
             voice: self.voice(request),
             after,
         };
+        self.log("started");
         match Stream::start(start, &self.config.limits) {
             Ok(stream) => self.phase = Phase::Processing(stream),
             Err(error) => {
@@ -249,6 +226,7 @@ impl Session {
             speaker,
             wanted,
             request.timezone_offset.unwrap_or(0),
+            request.meeting_title.clone(),
         )
     }
 
@@ -276,6 +254,7 @@ impl Session {
         let stopped = Instant::now();
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Processing(stream) => {
+                self.log("stopped");
                 self.own.send(reply::recognition_stopped());
                 stream.stop().await;
                 self.phase = Phase::Draining { stream, stopped };
@@ -356,6 +335,7 @@ impl Session {
     }
 
     fn terminate(&self, reason: &'static str) -> Closing {
+        self.log("terminated");
         self.own.send(reply::processing_terminated());
         Closing::Close {
             code: 1008,
@@ -405,6 +385,12 @@ impl Session {
             _ => {}
         }
         self.seat.leave(how);
+    }
+
+    fn log(&self, event: &str) {
+        let connection = &self.seat.room.key.connection_id;
+        let state = self.seat.room.state();
+        tracing::info!(event, connection, conversation = state.conversation.id());
     }
 
     fn error(&self, message: &str, details: &str, code: &str) {

@@ -5,11 +5,12 @@
 //! The socket is read only as fast as the session takes frames, and written by
 //! a task of its own, so that a client which reads slowly is still listened to.
 
+use crate::closing::{Closing, SocketEnd};
 use crate::config::{Limits, ServerConfig};
 use crate::fault::{self, Line};
 use crate::hub::{Hub, Leave, RoomKey};
 use crate::outbox::{Frame, Outbox};
-use crate::session::{Closing, Session, SocketEnd};
+use crate::session::Session;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -48,8 +49,13 @@ pub(crate) async fn serve(
         outbox.clone(),
     ));
     let seat = hub.join(&room, outbox.clone(), line.splits()).await;
+    let conversation = seat.room.state().conversation.id().to_owned();
     let mut session = Session::new(config, seat, outbox.clone());
-    tracing::info!(connection = room.connection_id, "connected");
+    tracing::info!(
+        event = "connected",
+        connection = room.connection_id,
+        conversation
+    );
     let closing = tokio::select! {
         closing = run(&mut session, &mut frames, &outbox, &limits, &line) => closing,
         () = outbox.overflown() => Closing::Close {
@@ -66,12 +72,16 @@ pub(crate) async fn serve(
         _ = shutdown.wait_for(|stop| *stop) => Closing::Close {
             code: 1001,
             reason: "service is shutting down",
-            leave: Leave::Finished,
+            leave: Leave::Lost,
         },
     };
-    tracing::info!(connection = room.connection_id, ?closing, "closed");
-    match closing {
-        Closing::Gone(leave) => session.leave(leave),
+    let (connection, code) = (&room.connection_id, closing.code());
+    tracing::info!(event = "closing", connection, conversation, code);
+    let how = match closing {
+        Closing::Gone(leave) => {
+            session.leave(leave);
+            leave
+        }
         Closing::Close {
             code,
             reason,
@@ -82,9 +92,16 @@ pub(crate) async fn serve(
             let farewell = timeout(limits.close + line.lateness(), answered(&mut frames)).await;
             // Who did not answer may not have heard what came before.
             let heard = farewell.unwrap_or(false);
-            session.leave(if heard { leave } else { Leave::Lost });
+            let leave = if heard { leave } else { Leave::Lost };
+            session.leave(leave);
+            leave
         }
-    }
+    };
+    let event = match how {
+        Leave::Finished => "finished",
+        Leave::Lost => "lost",
+    };
+    tracing::info!(event, connection, conversation);
     writer.abort();
 }
 

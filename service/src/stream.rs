@@ -6,11 +6,13 @@
 //! when its audio is stopped or abandoned, or its recogniser fails.
 
 use crate::audio::{self, AudioError, End, Input, Listener, Queue, StreamError};
+use crate::clock::AudioClock;
 use crate::config::Limits;
 use crate::recognizer::{
     Recognition, Recognizer, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
 };
-use crate::voice::{AudioClock, Voice};
+use crate::store::StoreError;
+use crate::voice::Voice;
 use gstsymbl::protocol::{StreamFormat, reply};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -122,10 +124,10 @@ fn run(start: Start, mut queue: Queue, silence: Duration, runtime: Handle) -> Ou
     if let Some(before) = after {
         wait_for(before, &voice);
     }
-    voice.listening();
-    let result = recognizer
-        .open(&options)
+    let result = voice
+        .listening()
         .map_err(StreamError::from)
+        .and_then(|()| recognizer.open(&options).map_err(StreamError::from))
         .and_then(|stream| {
             voice.recognising();
             let mut hearing = Hearing {
@@ -166,6 +168,7 @@ fn wait_for(mut before: Stream, voice: &Voice) {
 pub(crate) fn failure(error: &StreamError) -> String {
     let (message, code) = match error {
         StreamError::Audio(_) => ("Audio cannot be decoded", "invalid_audio"),
+        StreamError::Store(_) => ("What was said cannot be stored", "storage_failed"),
         StreamError::Silence(_) => ("Nothing was said", "silence"),
         StreamError::Recognizer(RecognizerError::Unavailable { .. }) => (
             "Speech recognition is not available",
@@ -197,18 +200,19 @@ struct Hearing {
 }
 
 impl Hearing {
-    fn speak(&mut self) {
+    fn speak(&mut self) -> Result<(), StoreError> {
         for recognition in self.heard.drain(..) {
             match recognition {
                 Recognition::Interim { text, start } => self.voice.interim(&text, start),
-                Recognition::Final { words } => self.voice.utterance(&words),
+                Recognition::Final { words } => self.voice.utterance(&words)?,
             }
         }
+        Ok(())
     }
 
-    fn finish(&mut self) -> Result<(), RecognizerError> {
+    fn finish(&mut self) -> Result<(), StreamError> {
         self.stream.finish(&mut self.heard)?;
-        self.speak();
+        self.speak()?;
         Ok(())
     }
 }
@@ -221,7 +225,7 @@ impl Listener for Hearing {
         let now = Duration::from_millis(self.samples * 1000 / u64::from(SAMPLE_RATE));
         if !self.heard.is_empty() {
             self.last_word = now;
-            self.speak();
+            self.speak()?;
         }
         if now.saturating_sub(self.last_word) > self.silence {
             return Err(StreamError::Silence(self.silence.as_secs()));

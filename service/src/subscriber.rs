@@ -41,7 +41,9 @@ pub(crate) async fn serve(
         outbox.clone(),
     ));
     let ear = hub.listen(&room, outbox.clone());
-    tracing::info!(connection = room.connection_id, "subscribed");
+    let connection = &room.connection_id;
+    let conversation = ear.as_ref().map(|ear| ear.conversation_id());
+    tracing::info!(event = "subscribed", connection, conversation);
     if ear.is_none() {
         // It was over between the handshake and now.
         outbox.close(1000, "");
@@ -55,7 +57,7 @@ pub(crate) async fn serve(
         _ = &mut writer => None,
     };
     drop(ear);
-    tracing::info!(connection = room.connection_id, "subscriber leaves");
+    tracing::info!(event = "unsubscribed", connection, conversation);
     if let Some((code, reason)) = ours {
         outbox.close(code, reason);
     }

@@ -69,18 +69,14 @@ pub(crate) enum TokenError {
 const MOST_CACHED: usize = 1000;
 
 impl Tokens {
-    pub(crate) fn new(auth: Auth, lifetime: Duration) -> Self {
-        // A key of this process: its tokens end with it.
-        let key = [
-            uuid::Uuid::new_v4().into_bytes(),
-            uuid::Uuid::new_v4().into_bytes(),
-        ]
-        .concat();
+    /// Those signed with this key, which is as old as the data: tokens outlive
+    /// the process where the data do.
+    pub(crate) fn new(auth: Auth, lifetime: Duration, key: &[u8]) -> Self {
         Self {
             auth,
             lifetime,
-            encoding: EncodingKey::from_secret(&key),
-            decoding: DecodingKey::from_secret(&key),
+            encoding: EncodingKey::from_secret(key),
+            decoding: DecodingKey::from_secret(key),
             cached: Mutex::default(),
         }
     }
@@ -181,11 +177,15 @@ mod tests {
     const BODY: &[u8] = br#"{"type":"application","appId":"a","appSecret":"s"}"#;
 
     fn tokens(lifetime: u64) -> Tokens {
+        tokens_of(lifetime, b"key")
+    }
+
+    fn tokens_of(lifetime: u64, key: &[u8]) -> Tokens {
         let auth = Auth::App {
             id: "a".into(),
             secret: "s".into(),
         };
-        Tokens::new(auth, Duration::from_secs(lifetime))
+        Tokens::new(auth, Duration::from_secs(lifetime), key)
     }
 
     #[test]
@@ -227,9 +227,10 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_another_process_is_not_valid() {
+    fn a_token_of_another_key_is_not_valid() {
         let granted = tokens(100).generate(BODY).unwrap();
-        assert!(!tokens(100).is_valid(&granted.access_token));
+        assert!(tokens(100).is_valid(&granted.access_token));
+        assert!(!tokens_of(100, b"other").is_valid(&granted.access_token));
     }
 
     #[test]

@@ -3,42 +3,22 @@
 //! What one stream says to its conversation: recognitions become messages.
 //!
 //! Live results go to the speaker's own socket and to subscribers; messages, insights, topics and
-//! trackers go to all sockets of the room. Everything that is derived from one
+//! trackers go to all sockets of the room, and nothing of a final goes out before
+//! it is stored. Everything that is derived from one
 //! final is sent under one lock, so that all sockets see the same order.
 
 use crate::analysis::{self, Assignee, InsightFinding, Sentence, TopicFinding, TrackerFinding};
+use crate::clock::AudioClock;
 use crate::conversation::{Speaker, Wanted};
-use crate::history;
 use crate::hub::Room;
+use crate::kept;
 use crate::outbox::Outbox;
 use crate::recognizer::Word;
+use crate::store::{self, Record, StoreError, Utterance};
 use gstsymbl::protocol::reply::{self, Person};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 use uuid::Uuid;
-
-/// When a stream's first audio came, nanoseconds since the Unix epoch.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct AudioClock(Arc<OnceLock<i64>>);
-
-impl AudioClock {
-    /// Called with every chunk; the first one counts.
-    pub(crate) fn start(&self) {
-        self.0.get_or_init(unix_nanos);
-    }
-
-    fn zero(&self) -> i64 {
-        *self.0.get_or_init(unix_nanos)
-    }
-}
-
-fn unix_nanos() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| i64::try_from(since.as_nanos()).ok())
-        .unwrap_or(0)
-}
 
 /// One `start_request`'s way into its conversation.
 pub(crate) struct Voice {
@@ -47,6 +27,7 @@ pub(crate) struct Voice {
     speaker: Speaker,
     wanted: Wanted,
     timezone_offset: i32,
+    title: Option<String>,
     clock: AudioClock,
     /// When the request came.
     started: Instant,
@@ -71,6 +52,7 @@ impl Voice {
         speaker: Speaker,
         wanted: Wanted,
         timezone_offset: i32,
+        title: Option<String>,
     ) -> Self {
         Self {
             room,
@@ -78,6 +60,7 @@ impl Voice {
             speaker,
             wanted,
             timezone_offset,
+            title,
             clock: AudioClock::default(),
             started: Instant::now(),
             next_message: Uuid::new_v4().to_string(),
@@ -95,11 +78,34 @@ impl Voice {
         &self.clock
     }
 
-    /// Says that audio is awaited, and in which conversation.
-    pub(crate) fn listening(&self) {
-        let id = self.conversation_id();
+    /// Says that audio is awaited, and in which conversation; that conversation
+    /// is in the database before.
+    pub(crate) fn listening(&self) -> Result<(), StoreError> {
+        let (conversation, id, keep) = {
+            let state = self.room.state();
+            let conversation = &state.conversation;
+            let keep = state.no_connection_timeout.as_secs();
+            (conversation.number(), conversation.id().to_owned(), keep)
+        };
+        self.room.store.write(vec![
+            Record::Started {
+                conversation,
+                account: self.room.key.account.clone(),
+                connection_id: self.room.key.connection_id.clone(),
+                title: self.title.clone(),
+                at: store::now(),
+                keep: i64::try_from(keep).unwrap_or(i64::MAX),
+            },
+            Record::Member {
+                conversation,
+                id: self.speaker.id.clone(),
+                user_id: self.speaker.user_id.clone(),
+                name: self.speaker.name.clone(),
+            },
+        ])?;
         self.own.send(reply::started_listening());
         self.own.send(reply::conversation_created(&id));
+        Ok(())
     }
 
     /// Says that words can come.
@@ -139,8 +145,8 @@ impl Voice {
         }
     }
 
-    /// The recogniser's last word on an utterance.
-    pub(crate) fn utterance(&mut self, words: &[Word]) {
+    /// The recogniser's last word on an utterance: told when it is stored.
+    pub(crate) fn utterance(&mut self, words: &[Word]) -> Result<(), StoreError> {
         let sentences = analysis::punctuate(words);
         let confidence = mean_confidence(words);
         let spoken: Vec<String> = sentences
@@ -165,14 +171,14 @@ impl Voice {
             self.elapsed(),
         )
         .into();
-        self.own.send(Arc::clone(&result));
 
         let mut said = Vec::with_capacity(sentences.len());
         let mut insights = Vec::new();
         let mut trackers = Vec::new();
         let mut topics = Vec::new();
-        let mut state = self.room.state();
-        state.tell_listeners(&result);
+        let room = Arc::clone(&self.room);
+        let turn = room.speaking.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = room.state();
         let zero = state.conversation.zero(self.clock.zero());
         for sentence in sentences {
             let id = std::mem::replace(&mut self.next_message, Uuid::new_v4().to_string());
@@ -192,13 +198,38 @@ impl Voice {
         }
         self.interim_findings.clear();
         if said.is_empty() {
-            return;
-        }
-        for said in &said {
-            let message = self.kept(said, &words, confidence);
-            state.conversation.history.push(message);
+            self.own.send(Arc::clone(&result));
+            state.tell_listeners(&result);
+            return Ok(());
         }
         let sequence = state.conversation.take_sequence();
+        let mut utterance = Utterance {
+            conversation: state.conversation.number(),
+            zero,
+            next_sequence: i64::try_from(sequence + 1).unwrap_or(i64::MAX),
+            speaker: self.speaker.id.clone(),
+            confidence,
+            topics: topics.iter().map(kept::topic).collect(),
+            ..Utterance::default()
+        };
+        drop(state);
+        let start = self.clock.zero();
+        for said in &said {
+            let words = words.get(said.words.clone()).unwrap_or_default();
+            let message = kept::message(&said.id, &said.text, words, start);
+            let found_in = |id: &String| *id == said.id;
+            let insights = insights.iter().filter(|(id, _)| found_in(id));
+            let insights = insights.map(|(_, found)| kept::insight(message.id, found));
+            utterance.insights.extend(insights);
+            let matches = trackers.iter().filter(|(id, _)| found_in(id));
+            let matches = matches.map(|(_, found)| kept::tracker(message.id, found));
+            utterance.matches.extend(matches);
+            utterance.messages.push(message);
+        }
+        room.store.write(vec![Record::Said(Box::new(utterance))])?;
+        let state = room.state();
+        self.own.send(Arc::clone(&result));
+        state.tell_listeners(&result);
         state.broadcast(self.message_response(&said, &words, zero, sequence));
         if !insights.is_empty() {
             state.broadcast(self.insight_response(&insights, sequence));
@@ -213,23 +244,9 @@ impl Voice {
                 .collect();
             state.broadcast(reply::tracker_response(&matches, true, sequence));
         }
-    }
-
-    /// A sentence for who asks later.
-    fn kept(&self, said: &Said, words: &[reply::Word<'_>], confidence: f64) -> history::Message {
-        let words = words.get(said.words.clone()).unwrap_or_default();
-        let words = words.iter().map(|word| history::Word {
-            text: word.text.to_owned(),
-            start: word.start,
-            end: word.end,
-        });
-        history::Message::new(
-            self.speaker.clone(),
-            said.text.clone(),
-            words.collect(),
-            confidence,
-            self.clock.zero(),
-        )
+        drop(state);
+        drop(turn);
+        Ok(())
     }
 
     fn elapsed(&self) -> u64 {

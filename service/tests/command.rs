@@ -161,3 +161,17 @@ fn faults_of_the_command_line_strike_one_connection_each() {
     let help = command().arg("--help").output().expect("help").stdout;
     assert!(String::from_utf8_lossy(&help).contains("half-open"));
 }
+
+#[test]
+fn each_event_is_one_line_with_connection_and_conversation() {
+    let mut child = command().spawn().expect("started");
+    let address = address(&mut child);
+    assert!(get(&address, "").starts_with("HTTP/1.1 101"));
+    let (_, _, err) = end(child, "-TERM");
+    let plain: String = err.replace("\u{1b}[3m", "").replace("\u{1b}[0m", "");
+    let plain = plain.replace("\u{1b}[2m", "");
+    for event in ["connected", "lost", "over"] {
+        let named = format!("event=\"{event}\" connection=\"x\" conversation=\"");
+        assert_eq!(plain.matches(&named).count(), 1, "{event}: {plain}");
+    }
+}

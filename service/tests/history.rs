@@ -10,7 +10,7 @@ use std::time::Duration;
 use symbl_service::recognizer::scripted::{silence, speech};
 use symbl_service::{Auth, Server};
 
-async fn get(server: &Server, id: &str, query: &str) -> Value {
+async fn get(server: &impl Place, id: &str, query: &str) -> Value {
     let request = format!("GET /v1/conversations/{id}/messages{query}");
     let (head, body) = http(server, &request, "").await;
     assert!(head.starts_with("http/1.1 200"), "{head}");
@@ -18,7 +18,7 @@ async fn get(server: &Server, id: &str, query: &str) -> Value {
     serde_json::from_str(&body).expect("JSON")
 }
 
-async fn status(server: &Server, request: &str) -> (String, Value) {
+async fn status(server: &impl Place, request: &str) -> (String, Value) {
     let (head, body) = http(server, request, "").await;
     let code = head.split(' ').nth(1).expect("a status").to_owned();
     (code, serde_json::from_str(&body).expect("JSON"))

@@ -18,6 +18,7 @@ mod queue;
 mod resample;
 
 use crate::recognizer::RecognizerError;
+use crate::store::StoreError;
 use gstsymbl::protocol::Encoding;
 
 pub use queue::{End, Input, Queue};
@@ -60,6 +61,9 @@ pub enum StreamError {
     /// Its recogniser is at fault.
     #[error(transparent)]
     Recognizer(#[from] RecognizerError),
+    /// What was said could not be stored, so it is not told.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The service ends it: no word was heard for too long.
     #[error("nothing was said for {0} s")]
     Silence(u64),

@@ -6,9 +6,12 @@
 #![allow(dead_code)]
 
 pub mod flac;
+pub mod prompter;
+pub mod shape;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::recognizer::scripted::Scripted;
@@ -44,9 +47,26 @@ pub fn start_request() -> Value {
     })
 }
 
+/// Where a service listens.
+pub trait Place {
+    fn address(&self) -> SocketAddr;
+}
+
+impl Place for Server {
+    fn address(&self) -> SocketAddr {
+        self.local_addr()
+    }
+}
+
+impl Place for SocketAddr {
+    fn address(&self) -> SocketAddr {
+        *self
+    }
+}
+
 /// One plain HTTP/1.1 request; gives the status line with headers, and the body.
-pub async fn http(server: &Server, request: &str, body: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
+pub async fn http(server: &impl Place, request: &str, body: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
     let text = format!(
         "{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -95,7 +115,7 @@ pub struct Client {
 
 impl Client {
     /// Opens a socket for a connection id.
-    pub async fn connect(server: &Server, id: &str) -> Self {
+    pub async fn connect(server: &impl Place, id: &str) -> Self {
         Self::open(server, &format!("/v1/streaming/{id}"), &[])
             .await
             .expect("an upgrade")
@@ -103,11 +123,11 @@ impl Client {
     }
 
     pub async fn open(
-        server: &Server,
+        server: &impl Place,
         path: &str,
         headers: &[(&'static str, &str)],
     ) -> Result<(Self, Response<Option<Vec<u8>>>), Error> {
-        let url = format!("ws://{}{path}", server.local_addr());
+        let url = format!("ws://{}{path}", server.address());
         let mut request = url.into_client_request().expect("a request");
         for (name, value) in headers {
             let value = value.parse().expect("a header value");
@@ -118,7 +138,7 @@ impl Client {
     }
 
     /// Opens a socket and starts; gives the conversation id too.
-    pub async fn started(server: &Server, id: &str, request: &Value) -> (Self, String) {
+    pub async fn started(server: &impl Place, id: &str, request: &Value) -> (Self, String) {
         let mut client = Self::connect(server, id).await;
         let conversation = client.start(request).await;
         (client, conversation)

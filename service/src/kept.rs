@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What was said and found, as it is stored.
+
+use crate::analysis::{Assignee, InsightFinding, TopicFinding, TrackerFinding};
+use crate::store::{Insight, Match, Message, Topic, new_id};
+use gstsymbl::protocol::reply;
+use std::time::Duration;
+
+/// A sentence of a stream that began at `start`, nanoseconds since the Unix epoch.
+pub(crate) fn message(live: &str, text: &str, words: &[reply::Word<'_>], start: i64) -> Message {
+    let at =
+        |since: Duration| start.saturating_add(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
+    let words = words
+        .iter()
+        .map(|word| (word.text.to_owned(), at(word.start), at(word.end)));
+    Message {
+        id: new_id(),
+        live: live.to_owned(),
+        text: text.to_owned(),
+        words: words.collect(),
+    }
+}
+
+pub(crate) fn insight(message: i64, found: &InsightFinding) -> Insight {
+    let (by_speaker, assignee) = match &found.assignee {
+        Some(Assignee::Speaker) => (true, None),
+        Some(Assignee::Named(name)) => (false, Some(name.clone())),
+        None => (false, None),
+    };
+    Insight {
+        message,
+        kind: found.kind.as_str(),
+        text: found.text.clone(),
+        score: found.confidence,
+        by_speaker,
+        assignee,
+        due: found.due_by.clone(),
+    }
+}
+
+pub(crate) fn topic(found: &TopicFinding) -> Topic {
+    Topic {
+        text: found.text.clone(),
+        score: found.score,
+        messages: found.message_ids.clone(),
+    }
+}
+
+pub(crate) fn tracker(message: i64, found: &TrackerFinding) -> Match {
+    Match {
+        tracker: found.name.clone(),
+        message,
+        value: found.value.clone(),
+        offset: found.offset,
+    }
+}

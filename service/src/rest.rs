@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The Conversation API: what was said in a conversation, so far or altogether.
+//!
+//! Everything is looked up in the database, off the runtime's workers, and only
+//! what belongs to the account that asks is found: to others a conversation is
+//! as unknown (404) as one that never was.
+
+use crate::handshake::Account;
+use crate::http::{Shared, error};
+use crate::store::{Found, Insights, List, StoreError, find, list};
+use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, put};
+use axum::{Json, Router};
+use gstsymbl::protocol::timestamp::parse_rfc3339;
+use rusqlite::Connection;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Most conversations in one answer, as the reference has it.
+const LONGEST_LIST: u32 = 65_536;
+
+/// The paths of the API.
+pub(crate) fn router() -> Router<Shared> {
+    let base = "/v1/conversations/{id}";
+    let at = |path: &str| format!("{base}{path}");
+    Router::new()
+        .route("/healthz", get(health))
+        .route("/v1/conversations", get(conversations))
+        .route(base, part(Found::conversation).delete(delete))
+        .route(&at("/messages"), get(messages))
+        .route(&at("/members"), part(Found::members))
+        .route(&at("/members/{member}"), put(rename))
+        .route(&at("/insights"), insights(Insights::All))
+        .route(&at("/action-items"), insights(Insights::ActionItems))
+        .route(&at("/questions"), insights(Insights::Questions))
+        .route(&at("/follow-ups"), insights(Insights::FollowUps))
+        .route(&at("/topics"), part(Found::topics))
+        .route(&at("/trackers-detected"), part(Found::trackers))
+        .route(&at("/trackers"), part(Found::trackers))
+        .route(&at("/entities"), part(Found::entities))
+}
+
+/// Whether the service serves: it answers, and so does its database.
+async fn health(State(shared): State<Shared>) -> Response {
+    let alive = look(shared, |database| {
+        database.query_row("SELECT 1", [], |_| Ok(()))
+    });
+    match alive.await {
+        Ok(()) => Json(json!({"status": "ok"})).into_response(),
+        Err(_) => error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The database does not answer; see the log of the service.",
+        ),
+    }
+}
+
+type Id = Result<Path<String>, PathRejection>;
+
+/// Looks something up on a thread that may block.
+async fn look<T: Send + 'static>(
+    shared: Shared,
+    look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> Result<T, Response> {
+    let looked = tokio::task::spawn_blocking(move || shared.store.with(look)).await;
+    let failed = |reason: &dyn std::fmt::Display| {
+        tracing::error!(%reason, "the database does not answer");
+        let message = "The database does not answer; see the log of the service.";
+        error(StatusCode::INTERNAL_SERVER_ERROR, message)
+    };
+    looked
+        .map_err(|reason| failed(&reason))?
+        .map_err(|reason: StoreError| failed(&reason))
+}
+
+/// What `answer` makes of a conversation of this account.
+async fn of(
+    shared: Shared,
+    account: Account,
+    id: Id,
+    answer: impl FnOnce(Found, &Connection) -> rusqlite::Result<Value> + Send + 'static,
+) -> Response {
+    let Some(id) = number(id) else {
+        return unknown();
+    };
+    let found = look(shared, move |database| {
+        match find(database, &account.0, id)? {
+            Some(found) => answer(found, database).map(Some),
+            None => Ok(None),
+        }
+    });
+    match found.await {
+        Ok(Some(value)) => Json(value).into_response(),
+        Ok(None) => unknown(),
+        Err(response) => response,
+    }
+}
+
+/// An id is a number in decimal digits.
+fn number(id: Id) -> Option<i64> {
+    let Path(id) = id.ok()?;
+    id.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| id.parse().ok())?
+}
+
+fn unknown() -> Response {
+    error(
+        StatusCode::NOT_FOUND,
+        "No conversation with this id is known.",
+    )
+}
+
+/// A path under which a part of a conversation is found.
+fn part(
+    answer: impl Fn(Found, &Connection) -> rusqlite::Result<Value> + Copy + Send + Sync + 'static,
+) -> MethodRouter<Shared> {
+    get(
+        move |State(shared): State<Shared>, account: Account, id: Id| {
+            of(shared, account, id, answer)
+        },
+    )
+}
+
+fn insights(which: Insights) -> MethodRouter<Shared> {
+    part(move |found, database| found.insights(database, which))
+}
+
+fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
+    query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .filter_map(|pair| pair.split_once('='))
+}
+
+async fn messages(
+    State(shared): State<Shared>,
+    account: Account,
+    id: Id,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let verbose = pairs(query.as_deref()).any(|pair| pair == ("verbose", "true"));
+    of(shared, account, id, move |found, database| {
+        found.messages(database, verbose)
+    })
+    .await
+}
+
+/// What the query says about the list; `None`: what cannot be.
+fn wanted(query: Option<&str>) -> Option<List> {
+    let mut wanted = List {
+        limit: 20,
+        offset: 0,
+        newest_first: true,
+        from: i64::MIN,
+        to: i64::MAX,
+    };
+    for (name, value) in pairs(query) {
+        let time = || parse_rfc3339(&value.replace("%3A", ":").replace("%3a", ":"));
+        match name {
+            "limit" => wanted.limit = value.parse().ok().filter(|n| *n <= LONGEST_LIST)?,
+            "offset" => wanted.offset = value.parse().ok()?,
+            "order" => {
+                wanted.newest_first = match value.to_ascii_lowercase().as_str() {
+                    "desc" => true,
+                    "asc" => false,
+                    _ => return None,
+                }
+            }
+            "startTime" => wanted.from = time()?,
+            "endTime" => wanted.to = time()?,
+            _ => {}
+        }
+    }
+    Some(wanted)
+}
+
+async fn conversations(
+    State(shared): State<Shared>,
+    Account(account): Account,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let Some(wanted) = wanted(query.as_deref()) else {
+        let message = "`limit` is 0 to 65536, `offset` a number, `order` asc or desc, \
+                       `startTime` and `endTime` are in RFC 3339.";
+        return error(StatusCode::BAD_REQUEST, message);
+    };
+    match look(shared, move |database| list(database, &account, &wanted)).await {
+        Ok(value) => Json(value).into_response(),
+        Err(response) => response,
+    }
+}
+
+async fn delete(State(shared): State<Shared>, account: Account, id: Id) -> Response {
+    let Some(id) = number(id) else {
+        return unknown();
+    };
+    let deleted = look(shared, move |database| {
+        let found = find(database, &account.0, id)?;
+        if let Some(found) = found.filter(|found| found.is_over) {
+            found.delete(database)?;
+        }
+        Ok(found)
+    });
+    match deleted.await {
+        Ok(Some(found)) if found.is_over => {
+            Json(json!({"message": "The conversation is deleted."})).into_response()
+        }
+        Ok(Some(_)) => error(StatusCode::CONFLICT, "The conversation is not over yet."),
+        Ok(None) => unknown(),
+        Err(response) => response,
+    }
+}
+
+/// Body of a change of a member.
+#[derive(Deserialize)]
+struct Member {
+    name: Option<String>,
+    email: Option<String>,
+}
+
+async fn rename(
+    State(shared): State<Shared>,
+    Account(account): Account,
+    path: Result<Path<(String, String)>, PathRejection>,
+    body: Bytes,
+) -> Response {
+    let Ok(Path((id, member))) = path else {
+        return unknown();
+    };
+    let Some(number) = number(Ok(Path(id.clone()))) else {
+        return unknown();
+    };
+    let Ok(Member { name, email }) = serde_json::from_slice(&body) else {
+        let message = "The body must be a JSON object with `name`, `email` or both, as strings.";
+        return error(StatusCode::BAD_REQUEST, message);
+    };
+    let hub = std::sync::Arc::clone(&shared.hub);
+    let answer = format!(
+        "Member with id: {member} for conversationId: {id} updated successfully! The update \
+         should be reflected in all messages and insights along with this conversation"
+    );
+    let renamed = look(shared, move |database| {
+        let Some(found) = find(database, &account, number)? else {
+            return Ok(false);
+        };
+        let renamed = found.rename(database, &member, name.as_deref(), email.as_deref())?;
+        if renamed {
+            hub.rename(&account, number, &member, name.as_deref(), email.as_deref());
+        }
+        Ok(renamed)
+    });
+    match renamed.await {
+        Ok(true) => Json(json!({ "message": answer })).into_response(),
+        Ok(false) => error(
+            StatusCode::NOT_FOUND,
+            "No conversation with this id and member is known.",
+        ),
+        Err(response) => response,
+    }
+}

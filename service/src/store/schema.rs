@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The tables, and the settings under which they are durable.
+//!
+//! Times are nanoseconds since the Unix epoch, waits are seconds. Ids that the
+//! Conversation API shows are the rows' own: random, sixteen digits.
+
+use rusqlite::Connection;
+
+/// What `PRAGMA user_version` says of a database of ours.
+pub(super) const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE conversation (
+    id INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    name TEXT,
+    created INTEGER NOT NULL,
+    zero INTEGER,               -- first audio
+    first INTEGER,              -- start of the first sentence
+    sequence INTEGER NOT NULL DEFAULT 0,
+    keep INTEGER NOT NULL,      -- noConnectionTimeout
+    ends INTEGER,               -- nobody is there: when it is over
+    ended INTEGER               -- when it was over
+);
+CREATE INDEX conversation_of ON conversation (account, created);
+CREATE INDEX conversation_open ON conversation (ended) WHERE ended IS NULL;
+CREATE TABLE member (
+    conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    user_id TEXT,
+    name TEXT,
+    PRIMARY KEY (conversation, id)
+) WITHOUT ROWID;
+CREATE TABLE message (
+    id INTEGER PRIMARY KEY,
+    conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+    live TEXT NOT NULL,         -- the id that the sockets were told
+    speaker TEXT NOT NULL,
+    text TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    stop INTEGER NOT NULL,
+    words TEXT NOT NULL,        -- JSON: [[word, start, stop], ...]
+    confidence REAL NOT NULL
+);
+CREATE INDEX message_of ON message (conversation, start);
+CREATE INDEX message_live ON message (conversation, live);
+CREATE TABLE insight (
+    id INTEGER PRIMARY KEY,
+    conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+    message INTEGER NOT NULL REFERENCES message ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    text TEXT NOT NULL,
+    score REAL NOT NULL,
+    by_speaker INTEGER NOT NULL, -- whether the speaker is to act
+    assignee TEXT,               -- or whoever is named
+    due TEXT
+);
+CREATE INDEX insight_of ON insight (conversation);
+CREATE INDEX insight_in ON insight (message);
+CREATE TABLE topic (
+    id INTEGER PRIMARY KEY,
+    conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+    text TEXT NOT NULL,
+    score REAL NOT NULL,
+    messages TEXT NOT NULL,     -- JSON: live ids
+    UNIQUE (conversation, text)
+);
+CREATE TABLE tracker (
+    id INTEGER PRIMARY KEY,
+    conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    UNIQUE (conversation, name)
+);
+CREATE TABLE tracker_match (
+    tracker INTEGER NOT NULL REFERENCES tracker ON DELETE CASCADE,
+    message INTEGER NOT NULL REFERENCES message ON DELETE CASCADE,
+    value TEXT NOT NULL,
+    offset INTEGER NOT NULL
+);
+CREATE INDEX tracker_match_of ON tracker_match (tracker);
+CREATE INDEX tracker_match_in ON tracker_match (message);
+CREATE TABLE entity (
+    id INTEGER PRIMARY KEY,
+    message INTEGER NOT NULL REFERENCES message ON DELETE CASCADE,
+    type TEXT NOT NULL,
+    value TEXT NOT NULL,
+    text TEXT NOT NULL,
+    offset INTEGER NOT NULL
+);
+CREATE INDEX entity_in ON entity (message);
+";
+
+/// Makes a connection ours: settings, and the tables where there are none.
+/// What the database was made by, where that is not this version.
+pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    // In memory the mode stays `memory`.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == 0 {
+        connection.execute_batch(&format!(
+            "BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
+        ))?;
+    }
+    Ok(Some(version).filter(|version| *version != 0 && *version != VERSION))
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MPL-2.0
+
+use super::*;
+
+fn started(conversation: i64, keep: i64) -> Record {
+    Record::Started {
+        conversation,
+        account: "app".to_owned(),
+        connection_id: conversation.to_string(),
+        title: None,
+        at: now(),
+        keep,
+    }
+}
+
+fn said(conversation: i64) -> Record {
+    let message = Message {
+        id: new_id(),
+        live: "live".to_owned(),
+        text: "Hello.".to_owned(),
+        words: vec![("Hello.".to_owned(), 800_000_000, 1_050_000_000)],
+    };
+    Record::Said(Box::new(Utterance {
+        conversation,
+        next_sequence: 1,
+        speaker: "ada".to_owned(),
+        confidence: 0.5,
+        messages: vec![message],
+        ..Utterance::default()
+    }))
+}
+
+fn store() -> Store {
+    Store::open(None, &Limits::default()).unwrap()
+}
+
+#[test]
+fn a_job_that_fails_is_told_and_leaves_nothing_and_the_others_are_stored() {
+    let store = store();
+    store.write(vec![started(1, 0)]).unwrap();
+    // A conversation that there is not: the message before it is taken back.
+    let refused = store.write(vec![said(1), said(2)]);
+    assert!(matches!(refused, Err(StoreError::Commit(_))));
+    store.write(vec![said(1)]).unwrap();
+    let found = store.with(|database| {
+        find(database, "app", 1)?
+            .expect("stored")
+            .messages(database, true)
+    });
+    let found = found.unwrap();
+    assert_eq!(found["messages"].as_array().unwrap().len(), 1);
+    let message = &found["messages"][0];
+    assert_eq!(message["startTime"], "1970-01-01T00:00:00.800Z");
+    assert_eq!(message["timeOffset"], 0);
+    assert_eq!(message["duration"], 0.25);
+    assert_eq!(message["words"][0]["score"], 0.5);
+}
+
+#[test]
+fn what_nobody_can_come_back_to_is_over_when_the_service_comes_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(Some(directory.path()), &Limits::default()).unwrap();
+    let (gone, kept, connected, finished) = (1, 2, 3, 4);
+    let long = 1800 * 1_000_000_000;
+    store
+        .write(vec![
+            started(gone, 1),
+            Record::Lost {
+                conversation: gone,
+                ends: now() - 1,
+            },
+            started(kept, 1800),
+            Record::Lost {
+                conversation: kept,
+                ends: now() + long,
+            },
+            // Its speakers were there to the last.
+            started(connected, 1800),
+            started(finished, 1800),
+            Record::Finished {
+                conversation: finished,
+                at: now(),
+            },
+        ])
+        .unwrap();
+    let ids = |store: &Store| {
+        let open = store.still_open().unwrap();
+        open.iter().map(|open| open.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&store), [kept, connected]);
+    let is_over = |id| store.with(|database| find(database, "app", id));
+    assert!(is_over(gone).unwrap().expect("stored").is_over);
+    assert!(!is_over(kept).unwrap().expect("stored").is_over);
+}
+
+#[test]
+fn the_key_is_as_old_as_the_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || Store::open(Some(directory.path()), &Limits::default());
+    let store = open().unwrap();
+    let key = store.key().unwrap();
+    assert_eq!(key.len(), 32);
+    assert!(matches!(open(), Err(StoreError::InUse(_))));
+    drop(store);
+    assert_eq!(open().unwrap().key().unwrap(), key);
+    assert_ne!(self::store().key().unwrap(), key);
+}
