@@ -60,6 +60,11 @@ impl RoomState {
 }
 
 impl Room {
+    /// What its sockets have in common.
+    pub(crate) fn connection_id(&self) -> &str {
+        &self.connection_id
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, RoomState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -202,6 +202,7 @@ impl Session {
                 vocabulary: request.custom_vocabulary.clone(),
                 language: request.language_code.clone().unwrap_or_default(),
                 interim: true,
+                connection: self.seat.room.connection_id().to_owned(),
             },
             format: request.format,
             voice: self.voice(request),

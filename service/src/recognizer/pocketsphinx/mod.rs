@@ -22,7 +22,6 @@ mod model;
 mod pool;
 mod segmenter;
 mod stream;
-mod vad;
 mod words;
 
 use std::path::PathBuf;
