@@ -5,6 +5,7 @@
 
 use crate::fault::Faults;
 use crate::recognizer::Recognizer;
+use crate::trackers::{MemoryTrackers, TrackerStore};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +27,15 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// Certificate and key, to serve over TLS; without them in the clear.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// The account's trackers, for `enableAllTrackers`.
+    pub trackers: Arc<dyn TrackerStore>,
     /// What goes wrong on purpose.
     pub faults: Faults,
 }
 
 impl ServerConfig {
     /// Any free port of the loopback, no authentication, strict, default
-    /// limits, no TLS and no faults.
+    /// limits, no TLS, no trackers (kept in memory) and no faults.
     pub fn new(recognizer: Arc<dyn Recognizer>) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -41,6 +44,7 @@ impl ServerConfig {
             strict: true,
             limits: Limits::default(),
             tls: None,
+            trackers: Arc::new(MemoryTrackers::default()),
             faults: Faults::default(),
         }
     }

@@ -53,15 +53,26 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/realtime/insights/{id}", any(streaming))
         .route("/oauth2/token:generate", post(generate_token))
         .route("/v1/conversations/{id}/messages", get(messages))
+        .merge(crate::trackers::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(shared)
 }
 
-fn error(status: StatusCode, message: &str) -> Response {
+pub(crate) fn error(status: StatusCode, message: &str) -> Response {
     let body = serde_json::json!({ "message": message });
     (status, axum::Json(body)).into_response()
+}
+
+/// What a request without a good token is answered.
+pub(crate) fn refused() -> Response {
+    error(StatusCode::UNAUTHORIZED, REFUSED)
+}
+
+/// Whether a request beside the sockets has a good token.
+pub(crate) fn is_admitted(shared: &Shared, headers: &HeaderMap, query: Option<&str>) -> bool {
+    shared.tokens.admits(offered_tokens(headers, query, &[]))
 }
 
 async fn not_found() -> Response {

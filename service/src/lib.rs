@@ -36,6 +36,7 @@ mod socket;
 mod stream;
 mod tls;
 mod token;
+pub mod trackers;
 mod voice;
 
 pub use config::{Auth, Limits, ServerConfig};

@@ -6,7 +6,9 @@
 //! trackers go to all sockets of the room. Everything that is derived from one
 //! final is sent under one lock, so that all sockets see the same order.
 
-use crate::analysis::{self, Assignee, InsightFinding, Sentence, TopicFinding, TrackerFinding};
+mod findings;
+
+use crate::analysis::{self, Assignee, InsightFinding, Sentence, TrackerFinding};
 use crate::conversation::{Speaker, Wanted};
 use crate::history;
 use crate::hub::Room;
@@ -130,7 +132,7 @@ impl Voice {
         if is_news {
             let matches: Vec<_> = findings
                 .iter()
-                .map(|found| tracker_match(&self.next_message, found))
+                .map(|found| self.tracker_match(&self.next_message, found))
                 .collect();
             let sequence = state.conversation.next_sequence();
             state.broadcast(reply::tracker_response(&matches, false, sequence));
@@ -168,6 +170,7 @@ impl Voice {
         let mut insights = Vec::new();
         let mut trackers = Vec::new();
         let mut topics = Vec::new();
+        let mut entities = Vec::new();
         let mut state = self.room.state();
         let zero = state.conversation.zero(self.clock.zero());
         for sentence in sentences {
@@ -179,6 +182,7 @@ impl Voice {
             insights.extend(found.insights.into_iter().map(|f| (id.clone(), f)));
             trackers.extend(found.trackers.into_iter().map(|f| (id.clone(), f)));
             topics.extend(found.topics);
+            entities.extend(found.entities.into_iter().map(|f| (said.len(), f)));
             said.push(Said {
                 id,
                 text: sentence.text,
@@ -200,14 +204,20 @@ impl Voice {
             state.broadcast(self.insight_response(&insights, sequence));
         }
         if !topics.is_empty() {
-            state.broadcast(topic_response(&topics));
+            state.broadcast(findings::topic_response(&topics));
         }
         if !trackers.is_empty() {
             let matches: Vec<_> = trackers
                 .iter()
-                .map(|(id, f)| tracker_match(id, f))
+                .map(|(id, f)| self.tracker_match(id, f))
                 .collect();
             state.broadcast(reply::tracker_response(&matches, true, sequence));
+        }
+        if !entities.is_empty() {
+            let zero = self.clock.zero();
+            state.broadcast(findings::entity_response(
+                &entities, &said, &words, zero, sequence,
+            ));
         }
     }
 
@@ -257,6 +267,23 @@ impl Voice {
         reply::message_response(&messages, sequence)
     }
 
+    fn tracker_match<'a>(
+        &'a self,
+        message_id: &'a str,
+        found: &'a TrackerFinding,
+    ) -> reply::TrackerMatch<'a> {
+        let ids = &self.wanted.tracker_ids;
+        let id = ids.iter().find(|(name, _)| *name == found.name);
+        reply::TrackerMatch {
+            tracker_id: id.map(|(_, id)| id.as_str()),
+            name: &found.name,
+            value: &found.value,
+            message_id,
+            text: &found.text,
+            offset: found.offset,
+        }
+    }
+
     fn insight_response(&self, found: &[(String, InsightFinding)], sequence: u64) -> String {
         let ids: Vec<String> = found.iter().map(|_| Uuid::new_v4().to_string()).collect();
         let insights: Vec<reply::Insight<'_>> = found
@@ -284,37 +311,11 @@ impl Voice {
     }
 }
 
-fn topic_response(found: &[TopicFinding]) -> String {
-    let ids: Vec<String> = found.iter().map(|_| Uuid::new_v4().to_string()).collect();
-    let topics: Vec<reply::Topic<'_>> = found
-        .iter()
-        .zip(&ids)
-        .map(|(finding, id)| reply::Topic {
-            id,
-            text: &finding.text,
-            score: finding.score,
-            message_ids: &finding.message_ids,
-            root_words: &finding.root_words,
-        })
-        .collect();
-    reply::topic_response(&topics)
-}
-
 fn person(speaker: &Speaker) -> Person<'_> {
     Person {
         id: Some(&speaker.id),
         user_id: speaker.user_id.as_deref(),
         name: speaker.name.as_deref(),
-    }
-}
-
-fn tracker_match<'a>(message_id: &'a str, found: &'a TrackerFinding) -> reply::TrackerMatch<'a> {
-    reply::TrackerMatch {
-        name: &found.name,
-        value: &found.value,
-        message_id,
-        text: &found.text,
-        offset: found.offset,
     }
 }
 

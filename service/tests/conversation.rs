@@ -4,65 +4,13 @@
 
 mod common;
 
+use common::prompter::Prompter;
 use common::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::recognizer::scripted::{silence, speech};
-use symbl_service::recognizer::{
-    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word,
-};
 use symbl_service::{Server, ServerConfig};
-
-/// Says its next sentence whenever half a second of audio has come.
-struct Prompter(&'static [&'static str]);
-
-struct Prompt {
-    lines: std::slice::Iter<'static, &'static str>,
-    samples: u64,
-}
-
-impl Recognizer for Prompter {
-    fn name(&self) -> &'static str {
-        "prompter"
-    }
-
-    fn open(&self, _: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
-        Ok(Box::new(Prompt {
-            lines: self.0.iter(),
-            samples: 0,
-        }))
-    }
-}
-
-impl RecognizerStream for Prompt {
-    fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        let before = self.samples / 8000;
-        self.samples += samples.len() as u64;
-        for part in before..self.samples / 8000 {
-            let Some(line) = self.lines.next() else { break };
-            let start = Duration::from_millis(part * 500);
-            out.push(Recognition::Interim {
-                text: (*line).to_owned(),
-                start,
-            });
-            let words = line.split(' ').zip(0u32..).map(|(word, k)| Word {
-                text: word.to_owned(),
-                start: start + k * Duration::from_millis(20),
-                end: start + (k + 1) * Duration::from_millis(20),
-                confidence: 0.75,
-            });
-            out.push(Recognition::Final {
-                words: words.collect(),
-            });
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        Ok(())
-    }
-}
 
 fn request(user: &str) -> Value {
     let mut request = start_request();

@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub mod flac;
+pub mod prompter;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
