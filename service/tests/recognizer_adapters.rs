@@ -136,6 +136,36 @@ fn pocketsphinx_of_pypi_hears_recorded_speech() {
 }
 
 #[test]
+fn a_process_that_says_nothing_to_speech_is_replaced() {
+    let Some(speech) = audio(&samples("smoke")[0]) else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recognizers/counting.py");
+    let line = format!("python3 '{script}' '{}' mute", folder.path().display());
+    let limits = CommandLimits {
+        speech: Duration::from_secs(1),
+        silent: Duration::from_secs(3),
+        ..CommandLimits::default()
+    };
+    let mut stream = Command::new(&line, limits)
+        .unwrap()
+        .open(&StreamOptions::default())
+        .unwrap();
+    let mut out = Vec::new();
+    stream.push(&speech, &mut out).unwrap();
+    // Not at the end only: while no more audio comes.
+    let runs = || std::fs::read_to_string(folder.path().join("runs")).unwrap_or_default();
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    while runs().lines().count() < 2 {
+        assert!(std::time::Instant::now() < until, "it was not replaced");
+        stream.poll(&mut out).unwrap();
+        std::thread::yield_now();
+    }
+    stream.finish(&mut out).unwrap();
+}
+
+#[test]
 fn vosk_results_become_words() {
     // Two results in the shape of vosk's: one at the first pause, one at the end.
     let module = r#"

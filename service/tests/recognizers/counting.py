@@ -32,6 +32,9 @@ if fault == "deaf":
     time.sleep(3600)
 if fault == "exit":
     sys.exit(7)
+if fault == "mute":
+    sys.stdin.buffer.read()
+    time.sleep(3600)
 words, block = [], 0
 while data := sys.stdin.buffer.read(2 * BLOCK):
     if len(data) < 2 * BLOCK:

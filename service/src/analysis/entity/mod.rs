@@ -66,7 +66,7 @@ impl EntityKind {
 type Reading = fn(&[Piece], usize) -> usize;
 
 /// Every reading, the most particular first.
-const READINGS: [(EntityKind, Reading); 8] = [
+const READINGS: [(EntityKind, Reading); 9] = [
     (EntityKind::Email, contact::email),
     (EntityKind::Date, when::written_date),
     (EntityKind::Phone, contact::phone),
@@ -75,6 +75,7 @@ const READINGS: [(EntityKind, Reading); 8] = [
     (EntityKind::Date, when::date),
     (EntityKind::Person, who::person),
     (EntityKind::Percent, quantity::percent),
+    (EntityKind::Number, quantity::number),
 ];
 
 /// Everything that is named in a text, in its order.
@@ -85,7 +86,6 @@ pub(super) fn find(text: &str) -> Vec<EntityFinding> {
     while at < pieces.len() {
         let read = READINGS
             .iter()
-            .chain(&[(EntityKind::Number, quantity::number as Reading)])
             .map(|(kind, reading)| (*kind, reading(&pieces, at)))
             .find(|(_, length)| *length > 0);
         let Some((kind, length)) = read else {

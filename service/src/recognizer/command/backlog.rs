@@ -160,6 +160,23 @@ mod tests {
     }
 
     #[test]
+    fn speech_that_was_let_go_is_told_unless_it_is_settled_after_all() {
+        let lose = || {
+            let mut backlog = Backlog::new();
+            backlog.push(&vec![0; KEPT + 1000]);
+            backlog.voiced.extend([0, 256, 512]);
+            backlog.given(KEPT + 300);
+            backlog
+        };
+        let mut lost = lose();
+        assert_eq!(lost.take_lost(), Some(0..512));
+        assert_eq!(lost.take_lost(), None, "told once");
+        let mut settled = lose();
+        settled.settle(600);
+        assert_eq!(settled.take_lost(), None);
+    }
+
+    #[test]
     fn what_was_not_given_is_never_settled() {
         let mut backlog = Backlog::new();
         backlog.push(&[1, 2, 3]);

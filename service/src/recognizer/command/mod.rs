@@ -40,9 +40,12 @@ const SECRETS: [&str; 2] = ["SYMBL_APP_SECRET", "SYMBL_ACCESS_TOKEN"];
 pub struct CommandLimits {
     /// A stream whose process is further behind real time has failed.
     pub behind: Duration,
-    /// A process that takes no audio, or says nothing to speech, for so long is
-    /// killed and replaced.
+    /// A process that takes no audio for so long, though some waits, is killed and
+    /// replaced.
     pub hang: Duration,
+    /// So is one that says nothing for so long, though it was given speech. Longer
+    /// than [`CommandLimits::finish`], which is the bound at the end.
+    pub silent: Duration,
     /// Speech that a process has to be given before its silence counts.
     pub speech: Duration,
     /// Processes that may die one after the other without a result.
@@ -60,6 +63,7 @@ impl Default for CommandLimits {
         Self {
             behind: Duration::from_secs(30),
             hang: Duration::from_secs(20),
+            silent: Duration::from_secs(60),
             speech: Duration::from_secs(10),
             deaths: 5,
             first_delay: Duration::from_millis(100),

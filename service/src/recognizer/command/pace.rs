@@ -7,6 +7,7 @@
 //! behind, and audio that is given again does not bring it forward. Pure: the
 //! time is an argument.
 
+use super::CommandLimits;
 use std::time::{Duration, Instant};
 
 /// The speed of one stream's processes.
@@ -68,11 +69,14 @@ impl Pace {
         self.behind
     }
 
-    /// Whether it hangs: for so long it took nothing of what waits, or said
-    /// nothing though it was given as much speech as `speech`.
-    pub(super) fn hangs(&self, now: Instant, bound: Duration, speech: Duration) -> bool {
+    /// Why it must be taken for dead, if it must.
+    pub(super) fn hangs(&self, now: Instant, limits: &CommandLimits) -> Option<String> {
         let silent = now.saturating_duration_since(self.answered);
-        self.untaken > bound || (self.unanswered >= speech && silent > bound)
+        if self.untaken > limits.hang {
+            return Some(format!("it took no audio for {:?}", limits.hang));
+        }
+        let mute = self.unanswered >= limits.speech && silent > limits.silent;
+        mute.then(|| format!("it said nothing to speech for {:?}", limits.silent))
     }
 }
 
@@ -81,6 +85,16 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    fn hangs(pace: &Pace, now: Instant) -> bool {
+        let limits = CommandLimits {
+            hang: SECOND,
+            silent: 2 * SECOND,
+            speech: SECOND,
+            ..CommandLimits::default()
+        };
+        pace.hangs(now, &limits).is_some()
+    }
 
     #[test]
     fn one_that_takes_audio_in_real_time_is_never_behind() {
@@ -92,7 +106,9 @@ mod tests {
             pace.taken(SECOND);
         }
         assert_eq!(pace.behind(), Duration::ZERO);
-        assert!(!pace.hangs(now, SECOND, SECOND));
+        assert!(!hangs(&pace, now));
+        pace.tick(now + 2 * SECOND, true);
+        assert!(hangs(&pace, now), "nothing was taken for two seconds");
     }
 
     #[test]
@@ -124,10 +140,10 @@ mod tests {
         let mut pace = Pace::new(start);
         let late = start + 100 * SECOND;
         pace.tick(late, false);
-        assert!(!pace.hangs(late, SECOND, SECOND));
+        assert!(!hangs(&pace, late));
         pace.spoken(SECOND);
-        assert!(pace.hangs(late, SECOND, SECOND));
+        assert!(hangs(&pace, late));
         pace.answered(late);
-        assert!(!pace.hangs(late + 50 * SECOND, SECOND, SECOND));
+        assert!(!hangs(&pace, late + 50 * SECOND));
     }
 }

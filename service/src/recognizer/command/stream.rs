@@ -120,13 +120,13 @@ impl Stream {
                 behind,
             });
         }
-        let hangs = self.pace.hangs(now, limits.hang, limits.speech);
+        let hangs = self.pace.hangs(now, limits);
         let ended = match &mut self.process {
             None => return Ok(()),
             Some(process) => process.ended(now).or_else(|| {
-                hangs.then(|| Ended {
+                hangs.map(|how| Ended {
                     success: false,
-                    how: format!("nothing came of it for {:?}", limits.hang),
+                    how,
                 })
             }),
         };
