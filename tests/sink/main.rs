@@ -50,6 +50,7 @@ mod engine;
 mod examples;
 mod faults;
 mod fifty_cuts;
+mod findings;
 mod flow;
 mod handshake;
 mod history;
