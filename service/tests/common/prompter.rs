@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A recogniser that says what a test wants said.
+//! A recogniser that says what a test wants to be said.
 
 use std::time::Duration;
 use symbl_service::recognizer::{
