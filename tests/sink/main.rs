@@ -35,7 +35,6 @@
 mod accuracy;
 #[path = "../common/mod.rs"]
 mod common;
-#[allow(dead_code)] // the service's tests need more of it
 #[path = "../../service/tests/speech/mod.rs"]
 mod speech;
 
