@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# Fuzzes everything that is parsed from the service, guided by coverage, for
-# SYMBL_FUZZ_SECONDS (default: 60). What is found stays in fuzz/target/corpus for
-# the next run. Arguments go to libFuzzer: scripts/fuzz.sh path/of/a/crash runs one
-# input again.
+# Fuzzes what the element parses from the service (target `service`) and what the
+# service parses from its clients and recognisers (target `parsers`), guided by
+# coverage, for SYMBL_FUZZ_SECONDS (default: 60) and half of that. What is found stays
+# in fuzz/target for the next run. Arguments are a target and what goes to
+# libFuzzer: scripts/fuzz.sh parsers path/of/a/crash runs one input again.
 #
 # Plain cargo with libFuzzer as a crate, and the compiler flags that `cargo fuzz`
 # would set: so that it needs no other toolchain and no tool to install.
@@ -52,16 +53,36 @@ for fixture in tests/fixtures/symbl-messages/*; do
 done >"$seeds/all"
 grep -oh '"[A-Za-z_]\+"' tests/fixtures/symbl-messages/*.json | sort -u >"$target/dictionary"
 
-fuzzer=$target/$triple/release/service
+# Whatever a client or a recogniser says, and what is said.
+said=$target/seeds-parsers
+rm -rf "$said"
+mkdir -p "$said" "$target/corpus-parsers"
+sed -n '/^```json$/,/^```$/{/^```/!p}' docs/recognizers.md >"$said/lines"
+for table in service/tests/data/*.tsv; do
+    # The last column is what somebody said; 20 sentences are an input.
+    awk -F'\t' '/^[^#]/ { print $NF }' "$table" |
+        split -l 20 - "$said/$(basename "$table")-"
+done
+for fixture in tests/fixtures/symbl-messages/client_*; do
+    tr -d '\n' <"$fixture" >"$said/$(basename "$fixture")"
+done
+
 if [ $# -gt 0 ]; then
+    fuzzer=$target/$triple/release/$1
+    shift
     exec "$fuzzer" "$@"
 fi
-log=$target/log
-"$fuzzer" -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=1024 \
-    -dict="$target/dictionary" -artifact_prefix="$target/artifacts/" -print_final_stats=1 \
-    "$corpus" "$seeds" >"$log" 2>&1 || {
-    tail -n 60 "$log"
-    echo "the fuzzer found something; scripts/fuzz.sh and the path of the artifact run it again"
-    exit 1
+# fuzz TARGET SECONDS CORPUS SEEDS
+fuzz() {
+    local log=$target/log-$1
+    "$target/$triple/release/$1" -max_total_time="$2" -max_len=16384 -timeout=10 \
+        -rss_limit_mb=1024 -dict="$target/dictionary" -artifact_prefix="$target/artifacts/" \
+        -print_final_stats=1 "$3" "$4" >"$log" 2>&1 || {
+        tail -n 60 "$log"
+        echo "the fuzzer found something; scripts/fuzz.sh $1 and the path of the artifact run it again"
+        exit 1
+    }
+    grep -E '^Done|cov:.*DONE|peak_rss' "$log"
 }
-grep -E '^Done|cov:.*DONE|peak_rss' "$log"
+fuzz service "$seconds" "$corpus" "$seeds"
+fuzz parsers "$((seconds / 2))" "$target/corpus-parsers" "$said"

@@ -35,6 +35,7 @@ for group in "$@"; do
             # Node.js may have come from elsewhere, with npm inside.
             command -v node >/dev/null || wanted="$wanted nodejs"
             command -v npm >/dev/null || wanted="$wanted npm"
+            python3 -c 'import venv, ensurepip' 2>/dev/null || wanted="$wanted python3-venv"
             ;;
         *) die "no group '$group'; the groups are build, run, demo and test" ;;
     esac

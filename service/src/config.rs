@@ -5,6 +5,7 @@
 
 use crate::fault::Faults;
 use crate::recognizer::Recognizer;
+use crate::trackers::{MemoryTrackers, TrackerStore};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,13 +30,15 @@ pub struct ServerConfig {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Directory of the database; without one everything is kept in memory.
     pub data: Option<PathBuf>,
+    /// The account's trackers, for `enableAllTrackers`.
+    pub trackers: Arc<dyn TrackerStore>,
     /// What goes wrong on purpose.
     pub faults: Faults,
 }
 
 impl ServerConfig {
     /// Any free port of the loopback, no authentication, strict, default
-    /// limits, no TLS and no faults.
+    /// limits, no TLS, no trackers (kept in memory) and no faults.
     pub fn new(recognizer: Arc<dyn Recognizer>) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -45,6 +48,7 @@ impl ServerConfig {
             limits: Limits::default(),
             tls: None,
             data: None,
+            trackers: Arc::new(MemoryTrackers::default()),
             faults: Faults::default(),
         }
     }

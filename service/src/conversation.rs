@@ -42,8 +42,12 @@ pub(crate) struct Wanted {
     pub(crate) insight_types: Vec<InsightType>,
     pub(crate) confidence_threshold: f64,
     pub(crate) trackers: Vec<Tracker>,
+    /// Names and ids of those among them that are kept by the service.
+    pub(crate) tracker_ids: Vec<(String, String)>,
     /// Whether trackers are looked for in interims too.
     pub(crate) interim_trackers: bool,
+    /// Whether entities are looked for.
+    pub(crate) entities: bool,
 }
 
 impl Conversation {
@@ -151,6 +155,7 @@ impl Conversation {
                         insight_types: wanted.insight_types.clone(),
                         confidence_threshold: wanted.confidence_threshold,
                         trackers: wanted.trackers.clone(),
+                        entities: wanted.entities,
                     }),
                 });
                 self.analyses.len() - 1

@@ -46,6 +46,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/session/subscribe/{id}", any(subscribe))
         .route("/oauth2/token:generate", post(generate_token))
         .merge(rest::router())
+        .merge(crate::trackers::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))

@@ -45,6 +45,7 @@ mod stream;
 mod subscriber;
 mod tls;
 mod token;
+pub mod trackers;
 mod voice;
 
 pub use config::{Auth, Limits, ServerConfig};

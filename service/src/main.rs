@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use symbl_service::fault::{Fault, Faults, HELP};
+use symbl_service::recognizer::command::{Command, CommandLimits};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::scripted::Scripted;
 use symbl_service::recognizer::{Recognizer, RecognizerError};
@@ -31,6 +32,12 @@ struct Options {
     /// What turns speech into words
     #[arg(long, value_enum, default_value = "pocketsphinx")]
     recognizer: Engine,
+
+    /// A command in place of a built-in recogniser: 16 kHz S16LE mono on its standard
+    /// input, JSON lines on its standard output, one process per stream. Without a shell.
+    /// The format is in docs/recognizers.md
+    #[arg(long, value_name = "CMD", conflicts_with_all = ["recognizer", "lm", "dict"])]
+    recognizer_cmd: Option<String>,
 
     /// Language model of a closed domain, in place of the recogniser's own (pocketsphinx)
     #[arg(long, value_name = "FILE")]
@@ -147,7 +154,8 @@ fn start(options: Options) -> Result<(), Failure> {
 }
 
 async fn serve(options: Options) -> Result<(), Failure> {
-    let mut config = ServerConfig::new(recognizer(&options)?);
+    let recognizer = recognizer(&options)?;
+    let mut config = ServerConfig::new(Arc::clone(&recognizer));
     config.listen = options.listen;
     config.data = options.data.clone();
     config.auth = match (options.auth, options.app_id, options.app_secret) {
@@ -180,10 +188,14 @@ async fn serve(options: Options) -> Result<(), Failure> {
     }
     tracing::info!("shutting down");
     server.shutdown().await;
+    recognizer.close();
     Ok(())
 }
 
 fn recognizer(options: &Options) -> Result<Arc<dyn Recognizer>, Failure> {
+    if let Some(line) = &options.recognizer_cmd {
+        return Ok(Arc::new(Command::new(line, CommandLimits::default())?));
+    }
     match options.recognizer {
         Engine::Pocketsphinx => Ok(Arc::new(Pocketsphinx::open(PocketsphinxConfig {
             lm: options.lm.clone(),

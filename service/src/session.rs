@@ -25,6 +25,7 @@ use crate::hub::{Leave, Seat};
 use crate::outbox::Outbox;
 use crate::recognizer::StreamOptions;
 use crate::stream::{self, Outcome, Start, Stream};
+use crate::trackers;
 use crate::voice::Voice;
 use bytes::Bytes;
 use gstsymbl::protocol::request::ClientMessageError;
@@ -193,6 +194,7 @@ impl Session {
                 vocabulary: request.custom_vocabulary.clone(),
                 language: request.language_code.clone().unwrap_or_default(),
                 interim: true,
+                connection: self.seat.room.key.connection_id.clone(),
             },
             format: request.format,
             voice: self.voice(request),
@@ -214,11 +216,15 @@ impl Session {
             request.speaker_user_id.as_deref(),
             request.speaker_name.as_deref(),
         );
+        let store = &self.config.trackers;
+        let (trackers, tracker_ids) = trackers::wanted(store.as_ref(), request);
         let wanted = Wanted {
             insight_types: request.insight_types.clone(),
             confidence_threshold: request.confidence_threshold.unwrap_or(0.5),
-            trackers: request.trackers.clone(),
+            trackers,
+            tracker_ids,
             interim_trackers: request.interim_trackers,
+            entities: request.detect_entities,
         };
         Voice::new(
             Arc::clone(&self.seat.room),

@@ -177,6 +177,9 @@ pub(crate) fn failure(error: &StreamError) -> String {
         StreamError::Recognizer(RecognizerError::Failed { .. }) => {
             ("Speech recognition failed", "recognizer_failed")
         }
+        StreamError::Recognizer(RecognizerError::Behind { .. }) => {
+            ("Speech recognition is too slow", "recognizer_behind")
+        }
     };
     tracing::warn!(%error, "stream failed");
     reply::error(message, &error.to_string(), Some(code))
@@ -186,6 +189,14 @@ pub(crate) fn failure(error: &StreamError) -> String {
 pub(crate) fn death() -> String {
     let details = "the stream's thread died; see the log of the service";
     reply::error("Speech recognition failed", details, Some("internal"))
+}
+
+/// What is told to the client of whose audio a part is lost.
+fn gap(start: Duration, end: Duration) -> String {
+    let (start, end) = (start.as_secs_f64(), end.as_secs_f64());
+    let details = format!("the audio from {start:.1} s to {end:.1} s of this stream is lost");
+    tracing::warn!(details, "audio not recognised");
+    reply::error("Audio was not recognised", &details, Some("audio_lost"))
 }
 
 struct Hearing {
@@ -205,32 +216,55 @@ impl Hearing {
             match recognition {
                 Recognition::Interim { text, start } => self.voice.interim(&text, start),
                 Recognition::Final { words } => self.voice.utterance(&words)?,
+                Recognition::Gap { start, end } => self.voice.own().send(gap(start, end)),
             }
         }
         Ok(())
     }
 
+    /// Speaks what was heard in the audio up to `now`.
+    fn speak_at(&mut self, now: Duration) -> Result<(), StreamError> {
+        if self.heard.is_empty() {
+            return Ok(());
+        }
+        self.last_word = now;
+        Ok(self.speak()?)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.samples * 1000 / u64::from(SAMPLE_RATE))
+    }
+
+    /// What was heard before a failure is said all the same.
     fn finish(&mut self) -> Result<(), StreamError> {
-        self.stream.finish(&mut self.heard)?;
+        let result = self.stream.finish(&mut self.heard);
         self.speak()?;
-        Ok(())
+        Ok(result?)
     }
 }
 
 impl Listener for Hearing {
     fn hear(&mut self, samples: &[i16]) -> Result<(), StreamError> {
         self.voice.own().wait_for_room(&self.runtime);
-        self.stream.push(samples, &mut self.heard)?;
+        let result = self.stream.push(samples, &mut self.heard);
         self.samples += samples.len() as u64;
-        let now = Duration::from_millis(self.samples * 1000 / u64::from(SAMPLE_RATE));
-        if !self.heard.is_empty() {
-            self.last_word = now;
-            self.speak()?;
-        }
+        let now = self.now();
+        self.speak_at(now)?;
+        result?;
         if now.saturating_sub(self.last_word) > self.silence {
             return Err(StreamError::Silence(self.silence.as_secs()));
         }
         Ok(())
+    }
+
+    fn idle_interval(&self) -> Option<Duration> {
+        self.stream.poll_interval()
+    }
+
+    fn idle(&mut self) -> Result<(), StreamError> {
+        let result = self.stream.poll(&mut self.heard);
+        self.speak_at(self.now())?;
+        Ok(result?)
     }
 
     fn complain(&mut self, error: AudioError) {

@@ -7,7 +7,9 @@
 //! it is stored. Everything that is derived from one
 //! final is sent under one lock, so that all sockets see the same order.
 
-use crate::analysis::{self, Assignee, InsightFinding, Sentence, TopicFinding, TrackerFinding};
+mod findings;
+
+use crate::analysis::{self, Assignee, InsightFinding, Sentence, TrackerFinding};
 use crate::clock::AudioClock;
 use crate::conversation::{Speaker, Wanted};
 use crate::hub::Room;
@@ -137,7 +139,7 @@ impl Voice {
         if is_news {
             let matches: Vec<_> = findings
                 .iter()
-                .map(|found| tracker_match(&self.next_message, found))
+                .map(|found| self.tracker_match(&self.next_message, found))
                 .collect();
             let sequence = state.conversation.next_sequence();
             state.broadcast(reply::tracker_response(&matches, false, sequence));
@@ -176,6 +178,7 @@ impl Voice {
         let mut insights = Vec::new();
         let mut trackers = Vec::new();
         let mut topics = Vec::new();
+        let mut entities = Vec::new();
         let room = Arc::clone(&self.room);
         let turn = room.speaking.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = room.state();
@@ -189,6 +192,7 @@ impl Voice {
             insights.extend(found.insights.into_iter().map(|f| (id.clone(), f)));
             trackers.extend(found.trackers.into_iter().map(|f| (id.clone(), f)));
             topics.extend(found.topics);
+            entities.extend(found.entities.into_iter().map(|f| (said.len(), f)));
             said.push(Said {
                 id,
                 text: sentence.text,
@@ -235,14 +239,19 @@ impl Voice {
             state.broadcast(self.insight_response(&insights, sequence));
         }
         if !topics.is_empty() {
-            state.broadcast(topic_response(&topics));
+            state.broadcast(findings::topic_response(&topics));
         }
         if !trackers.is_empty() {
             let matches: Vec<_> = trackers
                 .iter()
-                .map(|(id, f)| tracker_match(id, f))
+                .map(|(id, f)| self.tracker_match(id, f))
                 .collect();
             state.broadcast(reply::tracker_response(&matches, true, sequence));
+        }
+        if !entities.is_empty() {
+            state.broadcast(findings::entity_response(
+                &entities, &said, &words, start, sequence,
+            ));
         }
         drop(state);
         drop(turn);
@@ -278,6 +287,23 @@ impl Voice {
         reply::message_response(&messages, sequence)
     }
 
+    fn tracker_match<'a>(
+        &'a self,
+        message_id: &'a str,
+        found: &'a TrackerFinding,
+    ) -> reply::TrackerMatch<'a> {
+        let ids = &self.wanted.tracker_ids;
+        let id = ids.iter().find(|(name, _)| *name == found.name);
+        reply::TrackerMatch {
+            tracker_id: id.map(|(_, id)| id.as_str()),
+            name: &found.name,
+            value: &found.value,
+            message_id,
+            text: &found.text,
+            offset: found.offset,
+        }
+    }
+
     fn insight_response(&self, found: &[(String, InsightFinding)], sequence: u64) -> String {
         let ids: Vec<String> = found.iter().map(|_| Uuid::new_v4().to_string()).collect();
         let insights: Vec<reply::Insight<'_>> = found
@@ -305,37 +331,11 @@ impl Voice {
     }
 }
 
-fn topic_response(found: &[TopicFinding]) -> String {
-    let ids: Vec<String> = found.iter().map(|_| Uuid::new_v4().to_string()).collect();
-    let topics: Vec<reply::Topic<'_>> = found
-        .iter()
-        .zip(&ids)
-        .map(|(finding, id)| reply::Topic {
-            id,
-            text: &finding.text,
-            score: finding.score,
-            message_ids: &finding.message_ids,
-            root_words: &finding.root_words,
-        })
-        .collect();
-    reply::topic_response(&topics)
-}
-
 fn person(speaker: &Speaker) -> Person<'_> {
     Person {
         id: Some(&speaker.id),
         user_id: speaker.user_id.as_deref(),
         name: speaker.name.as_deref(),
-    }
-}
-
-fn tracker_match<'a>(message_id: &'a str, found: &'a TrackerFinding) -> reply::TrackerMatch<'a> {
-    reply::TrackerMatch {
-        name: &found.name,
-        value: &found.value,
-        message_id,
-        text: &found.text,
-        offset: found.offset,
     }
 }
 

@@ -101,6 +101,7 @@ fn analyzer(trackers: Vec<Tracker>) -> Analyzer {
         ],
         confidence_threshold: 0.5,
         trackers,
+        entities: true,
     })
 }
 
@@ -303,4 +304,66 @@ fn trackers_are_as_good_as_the_documentation_says() {
 fn topics_are_as_good_as_the_documentation_says() {
     score_topics("tuned", true).at_least("tuned topics", 1.0, 1.0);
     score_topics("held-out", false).at_least("held-out topics", 0.95, 0.8);
+}
+
+/// Scores by kind; an entity is right with its very words only.
+fn score_entities(half: &str, table: &str, show: bool) -> BTreeMap<String, Score> {
+    let mut scores: BTreeMap<String, Score> = BTreeMap::new();
+    for row in rows(table) {
+        let [labels, text] = row[..] else {
+            panic!("not two columns: {row:?}");
+        };
+        let labels = labels.split('|').filter_map(|label| label.split_once('='));
+        let mut expected: Vec<(String, String)> = labels
+            .map(|(kind, words)| (kind.to_owned(), words.to_lowercase()))
+            .collect();
+        let sentences = punctuate(&spoken(text));
+        let found = sentences.iter().flat_map(|sentence| {
+            let entities = analyzer(Vec::new()).sentence("m", sentence).entities;
+            entities.into_iter().inspect(|entity| {
+                let at = sentence.text.chars().skip(entity.offset);
+                let there: String = at.take(entity.value.chars().count()).collect();
+                assert_eq!(there, entity.value, "{text}");
+            })
+        });
+        for entity in found.collect::<Vec<_>>() {
+            let kind = entity.kind.name().to_owned();
+            let entity = (kind.clone(), entity.value.to_lowercase());
+            let place = expected.iter().position(|label| *label == entity);
+            if let Some(place) = place {
+                expected.remove(place);
+            } else if show {
+                println!("  wrong: {entity:?}: {text}");
+            }
+            scores.entry(kind).or_default().add(place.is_some(), true);
+        }
+        for label in expected {
+            if show {
+                println!("  missed: {label:?}: {text}");
+            }
+            scores.entry(label.0).or_default().add(true, false);
+        }
+    }
+    let mut all = Score::default();
+    for (kind, score) in &scores {
+        score.print(&format!("{half} {kind}"));
+        all.right += score.right;
+        all.wrong += score.wrong;
+        all.missed += score.missed;
+    }
+    all.print(&format!("{half} entities"));
+    scores.insert("all".to_owned(), all);
+    scores
+}
+
+#[test]
+fn entities_are_as_good_as_the_documentation_says() {
+    let tuned = score_entities("tuned", include_str!("data/entities-tuned.tsv"), true);
+    let held = score_entities(
+        "held-out",
+        include_str!("data/entities-held-out.tsv"),
+        false,
+    );
+    tuned["all"].at_least("tuned entities", 0.98, 0.98);
+    held["all"].at_least("held-out entities", 0.90, 0.90);
 }

@@ -11,12 +11,18 @@ fn command() -> Command {
 }
 
 fn command_at(address: &str) -> Command {
+    let mut command = bare(address);
+    command.args(["--recognizer", "scripted"]);
+    command
+}
+
+/// With the recogniser to be named.
+fn bare(address: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_symbl-service"));
     command
         .args(["--listen", address])
         .env_remove("SYMBL_APP_ID")
         .env_remove("SYMBL_APP_SECRET")
-        .args(["--recognizer", "scripted"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
@@ -120,6 +126,11 @@ fn what_cannot_be_is_said_on_standard_error() {
             &["--lm", "x.lm"],
             "--recognizer pocketsphinx only",
         ),
+        (
+            "127.0.0.1:0",
+            &["--recognizer-cmd", "cat"],
+            "cannot be used with",
+        ),
         ("127.0.0.1:0", &["--app-id", "x"], "--app-secret"),
         ("127.0.0.1:0", &["--log", "a=b=c"], "--log"),
         ("127.0.0.1:0", &["--fault", "resett"], "reset@3s"),
@@ -173,5 +184,78 @@ fn each_event_is_one_line_with_connection_and_conversation() {
     for event in ["connected", "lost", "over"] {
         let named = format!("event=\"{event}\" connection=\"x\" conversation=\"");
         assert_eq!(plain.matches(&named).count(), 1, "{event}: {plain}");
+    }
+}
+
+#[tokio::test]
+async fn a_recogniser_command_runs_without_the_secrets_and_ends_with_the_service() {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::Message;
+
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recognizers/counting.py");
+    let line = format!(
+        "python3 '{script}' '{}' environment deaf",
+        folder.path().display()
+    );
+    let mut service = bare("127.0.0.1:0");
+    service
+        .env("SYMBL_APP_ID", "app")
+        .env("SYMBL_APP_SECRET", "h-u-s-h")
+        .env("NO_COLOR", "1")
+        .args(["--auth", "none", "--recognizer-cmd", &line]);
+    let mut child = service.spawn().expect("started");
+    let address = address(&mut child);
+    let start = r#"{"type":"start_request","config":{"speechRecognition":
+        {"encoding":"LINEAR16","sampleRateHertz":16000}}}"#;
+    let mut said = String::new();
+    for (id, text, chunks) in [
+        ("first", "message_response", 1),
+        ("second", "recognition_started", 60),
+    ] {
+        let url = format!("ws://{address}/v1/streaming/{id}");
+        let (mut socket, _) = tokio_tungstenite::connect_async(url)
+            .await
+            .expect("upgrade");
+        socket.send(Message::text(start)).await.expect("sent");
+        for _ in 0..chunks {
+            let chunk = Message::binary(vec![0; 6400]);
+            socket.send(chunk).await.expect("sent");
+        }
+        if id == "first" {
+            let stop = Message::text(r#"{"type":"stop_request"}"#);
+            socket.send(stop).await.expect("sent");
+        }
+        while !said.contains(text) {
+            said = socket
+                .next()
+                .await
+                .expect("more")
+                .expect("a message")
+                .to_string();
+        }
+        let secret = said.contains("first -") && !said.contains("h-u-s-h");
+        assert!(id != "first" || secret, "{said}");
+        // The second one's process takes nothing, and its thread waits for that.
+        std::mem::forget(socket);
+    }
+    let mut runs = String::new();
+    while runs.lines().count() < 2 {
+        runs = std::fs::read_to_string(folder.path().join("runs")).expect("runs");
+        std::thread::yield_now();
+    }
+    let (success, _, log) = end(child, "-TERM");
+    assert!(success && log.contains("run 1: environment"), "{log}");
+    assert!(
+        log.contains("connection=\"first\"") && !log.contains("h-u-s-h"),
+        "{log}"
+    );
+    for process in runs.lines() {
+        let stat = format!("/proc/{process}/stat");
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z")) {
+            assert!(std::time::Instant::now() < until, "{process} lives on");
+            std::thread::yield_now();
+        }
     }
 }

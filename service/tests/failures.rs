@@ -38,6 +38,7 @@ impl Recognizer for Moody {
                 reason: "not there".into(),
                 hint: "Install it.".into(),
             }),
+            "loses" => Ok(Box::new(Losing)),
             "fails" => Ok(Box::new(Failing { panics: false })),
             "chatty" => Ok(Box::new(Chatty)),
             "panics" => Ok(Box::new(Failing { panics: true })),
@@ -70,6 +71,26 @@ impl RecognizerStream for Chatty {
         };
         let words = vec![word; 50];
         out.push(Recognition::Final { words });
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        Ok(())
+    }
+}
+
+/// Loses its second second, and goes on.
+struct Losing;
+
+impl RecognizerStream for Losing {
+    fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        if samples.is_empty() {
+            return Ok(());
+        }
+        out.push(Recognition::Gap {
+            start: Duration::from_secs(1),
+            end: Duration::from_secs(2),
+        });
         Ok(())
     }
 
@@ -151,6 +172,22 @@ async fn a_failing_recogniser_is_told_and_the_socket_lives_on() {
     other.send_audio(&linear16(&speech(0..2, 16_000))).await;
     other.stop().await;
     assert_eq!(texts(&final_words(&other.rest().await)), ["w0", "w1"]);
+}
+
+#[tokio::test]
+async fn lost_audio_is_told_and_the_stream_goes_on() {
+    let server = moody().await;
+    let mut request = start_request();
+    request["config"]["languageCode"] = "loses".into();
+    let (mut client, _) = Client::started(&server, "loses", &request).await;
+    client.send_audio(&[0; 3200]).await;
+    let error = client.until("error").await;
+    assert_eq!(error.json()["code"], "audio_lost");
+    let details = error.json()["details"].as_str().expect("a string");
+    assert!(details.contains("from 1.0 s to 2.0 s"), "{details}");
+    client.stop().await;
+    let expected = ["recognition_stopped", "conversation_completed", "closed"];
+    assert_eq!(kinds(&client.rest().await), expected);
 }
 
 #[tokio::test]

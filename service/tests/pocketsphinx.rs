@@ -47,7 +47,7 @@ fn finals(engine: &Pocketsphinx, audio: &[i16]) -> Vec<Vec<Word>> {
         .into_iter()
         .map(|heard| match heard {
             Recognition::Final { words } => words,
-            Recognition::Interim { .. } => panic!("an interim although none was asked for"),
+            other => panic!("{other:?} although no interim was asked for"),
         })
         .collect()
 }
@@ -187,6 +187,7 @@ fn interims_come_before_their_final_and_start_with_their_utterance() {
                 let texts: Vec<_> = interims.drain(..).map(|(text, _)| text).collect();
                 assert!(texts.windows(2).all(|pair| pair[0] != pair[1]), "{texts:?}");
             }
+            Recognition::Gap { .. } => panic!("{heard:?}"),
         }
     }
     assert!(utterances.next().is_none());

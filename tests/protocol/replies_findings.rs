@@ -4,7 +4,7 @@
 //! insights, topics, trackers and errors.
 
 use super::{IVO, compact, parsed};
-use gstsymbl::protocol::reply::{self, Insight, Person, Topic, TrackerMatch};
+use gstsymbl::protocol::reply::{self, Entity, Insight, Person, Topic, TrackerMatch};
 use gstsymbl::protocol::{InsightType, ServerMessage};
 use serde_json::Value;
 
@@ -105,6 +105,7 @@ fn topic_responses_equal_the_fixture_and_come_back() {
 #[test]
 fn tracker_responses_equal_the_fixture_and_come_back_in_groups() {
     let found = TrackerMatch {
+        tracker_id: None,
         name: "Maintenance",
         value: "leaking",
         message_id: "3b6f0a94-8d17-4c52-b1e3-7a20c95d4f61",
@@ -188,4 +189,45 @@ fn errors_equal_the_fixture_and_come_back_with_their_code() {
     assert_eq!(error.message.as_deref(), Some("Invalid state"));
     assert_eq!(error.details.as_deref(), Some("no session"));
     assert_eq!(error.code.as_deref(), Some("not_started"));
+}
+
+#[test]
+fn entity_responses_equal_the_fixture_and_come_back() {
+    let found = Entity {
+        kind: "location",
+        sub_type: Some("facility"),
+        value: "line four",
+        text: "The pump on line four is leaking again.",
+        offset: 12,
+        message_id: "3b6f0a94-8d17-4c52-b1e3-7a20c95d4f61",
+        span: (1_709_629_204_050_000_000, 1_709_629_206_450_000_000),
+    };
+    let text = reply::entity_response(&[found], 0);
+    assert_eq!(text, compact("entity_response.json"));
+    let again = Entity {
+        offset: 20,
+        ..found
+    };
+    let other = Entity {
+        kind: "date",
+        sub_type: None,
+        value: "today",
+        ..found
+    };
+    let text = reply::entity_response(&[found, other, again], 3);
+    let ServerMessage::EntityResponse { entities } = parsed(&text) else {
+        panic!("not an entity_response");
+    };
+    let read: Vec<_> = entities
+        .iter()
+        .map(|e| (e.kind.as_str(), e.value.as_str()))
+        .collect();
+    assert_eq!(
+        read,
+        [
+            ("location", "line four"),
+            ("location", "line four"),
+            ("date", "today")
+        ]
+    );
 }

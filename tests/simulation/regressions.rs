@@ -421,5 +421,10 @@ fn packets_that_are_dropped_are_counted() {
         ..PLAIN
     };
     let source = [Words(4), Hole(60), Words(36), Silence(1600)];
-    keeps(0, settings, &source, &[(3160, Slow(43)), (9640, Stall(3000))]);
+    keeps(
+        0,
+        settings,
+        &source,
+        &[(3160, Slow(43)), (9640, Stall(3000))],
+    );
 }

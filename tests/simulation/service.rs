@@ -353,6 +353,7 @@ impl Service {
             }]),
             2 => reply::tracker_response(
                 &[TrackerMatch {
+                    tracker_id: None,
                     name: "words",
                     value: texts[0],
                     message_id: &id,

@@ -35,7 +35,6 @@
 mod accuracy;
 #[path = "../common/mod.rs"]
 mod common;
-#[allow(dead_code)] // the service's tests need more of it
 #[path = "../../service/tests/speech/mod.rs"]
 mod speech;
 
@@ -50,6 +49,7 @@ mod engine;
 mod examples;
 mod faults;
 mod fifty_cuts;
+mod findings;
 mod flow;
 mod handshake;
 mod history;

@@ -12,6 +12,7 @@
 //! clock or draw a random number: the same words give the same findings.
 
 mod due;
+mod entity;
 mod insight;
 mod lexicon;
 mod pattern;
@@ -26,6 +27,7 @@ use crate::recognizer::Word;
 use gstsymbl::protocol::{InsightType, Tracker};
 use std::ops::Range;
 
+pub use entity::EntityKind;
 pub use punctuation::punctuate;
 
 /// A sentence found in the words of one final.
@@ -48,6 +50,8 @@ pub struct AnalyzerOptions {
     pub confidence_threshold: f64,
     /// Phrases to be found.
     pub trackers: Vec<Tracker>,
+    /// Whether entities are looked for.
+    pub entities: bool,
 }
 
 /// All that was found in one sentence.
@@ -59,6 +63,8 @@ pub struct Analysis {
     pub trackers: Vec<TrackerFinding>,
     /// Topics that are new or have become clearly stronger, best first.
     pub topics: Vec<TopicFinding>,
+    /// In the order of the text; they do not overlap.
+    pub entities: Vec<EntityFinding>,
 }
 
 /// Who is to act.
@@ -101,6 +107,17 @@ pub struct TrackerFinding {
     pub offset: i64,
 }
 
+/// Something that is named: a date, somebody, an amount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntityFinding {
+    /// What it is.
+    pub kind: EntityKind,
+    /// Its words as they stand in the sentence.
+    pub value: String,
+    /// Characters (not bytes) from the start of the sentence.
+    pub offset: usize,
+}
+
 /// Something the conversation is about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopicFinding {
@@ -121,6 +138,7 @@ pub struct Analyzer {
     confidence_threshold: f64,
     phrases: tracker::Phrases,
     topics: topic::Topics,
+    entities: bool,
 }
 
 impl Analyzer {
@@ -131,6 +149,7 @@ impl Analyzer {
             confidence_threshold: options.confidence_threshold,
             phrases: tracker::Phrases::new(&options.trackers),
             topics: topic::Topics::default(),
+            entities: options.entities,
         }
     }
 
@@ -150,6 +169,10 @@ impl Analyzer {
             ),
             trackers: self.phrases.find(&sentence.text),
             topics,
+            entities: match self.entities {
+                true => entity::find(&sentence.text),
+                false => Vec::new(),
+            },
         }
     }
 
@@ -179,6 +202,7 @@ mod tests {
                 name: "Money".to_owned(),
                 vocabulary: vec!["delivery address".to_owned(), "refund".to_owned()],
             }],
+            entities: false,
         }
     }
 
@@ -195,7 +219,7 @@ mod tests {
         for text in TALK {
             let found = analyzer.sentence("m", &sentence(text));
             assert!(
-                found.insights.is_empty() && found.topics.is_empty(),
+                found.insights.is_empty() && found.topics.is_empty() && found.entities.is_empty(),
                 "{text}"
             );
         }

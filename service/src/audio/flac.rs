@@ -8,22 +8,24 @@
 use super::{AudioError, Listener, Queue, Resampler, StreamError};
 use bytes::{Buf, Bytes};
 use claxon::{Block, FlacReader};
+use std::cell::RefCell;
 use std::io::Read;
 
 /// Sample rates that a header may claim: wider than what may be declared, but a
 /// header must not make seconds of audio out of bytes.
 const RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 
-struct Chunks<'a> {
+struct Chunks<'a, 'l> {
     queue: &'a mut Queue,
+    listener: &'a RefCell<&'l mut dyn Listener>,
     current: Bytes,
     over: bool,
 }
 
-impl Read for Chunks<'_> {
+impl Read for Chunks<'_, '_> {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         while self.current.is_empty() && !self.over {
-            match self.queue.chunk() {
+            match self.queue.chunk(&mut **self.listener.borrow_mut()) {
                 Some(chunk) => self.current = chunk,
                 None => self.over = true,
             }
@@ -41,8 +43,11 @@ pub(super) fn stream(
     declared_rate: u32,
     listener: &mut dyn Listener,
 ) -> Result<(), StreamError> {
+    // Lent to the reader while it waits, and taken back between its blocks.
+    let listener = RefCell::new(listener);
     let mut chunks = Chunks {
         queue,
+        listener: &listener,
         current: Bytes::new(),
         over: false,
     };
@@ -66,7 +71,7 @@ pub(super) fn stream(
         match reader.blocks().read_next_or_eof(buffer) {
             Ok(Some(block)) => {
                 mix_down(&block, info.bits_per_sample, &mut samples);
-                listener.hear(resampler.push(&samples)?)?;
+                listener.borrow_mut().hear(resampler.push(&samples)?)?;
                 buffer = block.into_buffer();
             }
             Ok(None) => break None,
@@ -77,11 +82,11 @@ pub(super) fn stream(
     if let Some(error) = failure {
         at_end_or(&chunks, error)?;
     }
-    listener.hear(resampler.finish()?)
+    listener.borrow_mut().hear(resampler.finish()?)
 }
 
 /// A stream that is cut by the end of its audio is no error.
-fn at_end_or(chunks: &Chunks<'_>, error: claxon::Error) -> Result<(), StreamError> {
+fn at_end_or(chunks: &Chunks<'_, '_>, error: claxon::Error) -> Result<(), StreamError> {
     if chunks.over {
         return Ok(());
     }

@@ -20,6 +20,7 @@ mod resample;
 use crate::recognizer::RecognizerError;
 use crate::store::StoreError;
 use gstsymbl::protocol::Encoding;
+use std::time::Duration;
 
 pub use queue::{End, Input, Queue};
 pub use resample::Resampler;
@@ -78,6 +79,20 @@ pub trait Listener {
     /// The stream cannot go on.
     fn hear(&mut self, samples: &[i16]) -> Result<(), StreamError>;
 
+    /// How often [`Listener::idle`] is to be called while no audio comes.
+    fn idle_interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// No audio came for a while.
+    ///
+    /// # Errors
+    ///
+    /// The stream cannot go on.
+    fn idle(&mut self) -> Result<(), StreamError> {
+        Ok(())
+    }
+
     /// Something was wrong with the audio, but the stream goes on.
     fn complain(&mut self, error: AudioError);
 }
@@ -95,6 +110,9 @@ pub fn decode(queue: &mut Queue, listener: &mut dyn Listener) -> Result<End, Str
             Encoding::Mulaw => pcm::mulaw(queue, format.sample_rate(), listener)?,
             Encoding::Opus => opus::packets(queue, listener)?,
             Encoding::Flac => flac::stream(queue, format.sample_rate(), listener)?,
+        }
+        if let Some(error) = queue.take_failure() {
+            return Err(error);
         }
         if let Some(end) = queue.end() {
             return Ok(end);

@@ -25,7 +25,7 @@ pub(super) fn packets(queue: &mut Queue, listener: &mut dyn Listener) -> Result<
     let mut samples = [0i16; LONGEST];
     let mut last = USUAL;
     let mut in_ogg = false;
-    while let Some(packet) = queue.chunk() {
+    while let Some(packet) = queue.chunk(listener) {
         if packet.starts_with(b"OggS") {
             if !std::mem::replace(&mut in_ogg, true) {
                 listener.complain(AudioError::Ogg);

@@ -14,7 +14,7 @@ pub(super) fn linear16(
     let mut samples = Vec::new();
     // First half of a sample that was cut by the end of a chunk.
     let mut odd: Option<u8> = None;
-    while let Some(chunk) = queue.chunk() {
+    while let Some(chunk) = queue.chunk(listener) {
         samples.clear();
         let mut bytes = chunk.iter().copied();
         if let Some(low) = odd.take() {
@@ -41,7 +41,7 @@ pub(super) fn mulaw(
 ) -> Result<(), StreamError> {
     let mut resampler = Resampler::new(rate)?;
     let mut samples = Vec::new();
-    while let Some(chunk) = queue.chunk() {
+    while let Some(chunk) = queue.chunk(listener) {
         samples.clear();
         samples.extend(chunk.iter().map(|&byte| decode_ulaw(byte)));
         listener.hear(resampler.push(&samples)?)?;

@@ -2,10 +2,14 @@
 
 //! The bounded way from a socket task to its stream's thread.
 
+use super::{Listener, StreamError};
 use bytes::Bytes;
 use gstsymbl::protocol::StreamFormat;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// What a socket passes on, in the order in which it came.
@@ -38,6 +42,8 @@ pub struct Queue {
     abandoned: Arc<AtomicBool>,
     format: StreamFormat,
     end: Option<End>,
+    /// What the listener said while it waited.
+    failure: Option<StreamError>,
 }
 
 impl Queue {
@@ -53,6 +59,7 @@ impl Queue {
             abandoned,
             format,
             end: None,
+            failure: None,
         }
     }
 
@@ -66,13 +73,31 @@ impl Queue {
         self.end
     }
 
-    /// The next chunk of the current format; waits for it. `None` when the
-    /// format changed or the audio ended.
-    pub fn chunk(&mut self) -> Option<Bytes> {
+    /// Why the listener cannot go on, if that is what ended the audio.
+    pub fn take_failure(&mut self) -> Option<StreamError> {
+        self.failure.take()
+    }
+
+    /// The next chunk of the current format; waits for it, and calls the
+    /// listener's [`Listener::idle`] meanwhile. `None` when the format changed
+    /// or the audio ended.
+    pub fn chunk(&mut self, listener: &mut dyn Listener) -> Option<Bytes> {
         if self.end.is_some() {
             return None;
         }
-        let input = self.input.blocking_recv();
+        let input = match listener.idle_interval() {
+            None => self.input.blocking_recv(),
+            Some(interval) => loop {
+                if let Poll::Ready(input) = receive_within(&mut self.input, interval) {
+                    break input;
+                }
+                if let Err(error) = listener.idle() {
+                    self.failure = Some(error);
+                    self.end = Some(End::Abandoned);
+                    return None;
+                }
+            },
+        };
         if self.abandoned.load(Ordering::Acquire) {
             self.end = Some(End::Abandoned);
             return None;
@@ -92,5 +117,30 @@ impl Queue {
                 None
             }
         }
+    }
+}
+
+/// Waits for the next input, so long at most. On a thread of its own, which
+/// needs no runtime for it: the service may be ending.
+fn receive_within(input: &mut mpsc::Receiver<Input>, limit: Duration) -> Poll<Option<Input>> {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let until = Instant::now() + limit;
+    loop {
+        if let Poll::Ready(input) = input.poll_recv(&mut context) {
+            return Poll::Ready(input);
+        }
+        match until.checked_duration_since(Instant::now()) {
+            Some(left) if !left.is_zero() => std::thread::park_timeout(left),
+            _ => return Poll::Pending,
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }

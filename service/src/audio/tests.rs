@@ -55,16 +55,20 @@ fn run(first: StreamFormat, inputs: Vec<Input>) -> (Hearing, Result<End, StreamE
         sender.try_send(input).unwrap();
     }
     drop(sender);
-    let mut hearing = Hearing {
-        stream: Scripted.open(&StreamOptions::default()).unwrap(),
-        out: Vec::new(),
-        samples: Vec::new(),
-        complaints: Vec::new(),
-    };
+    let mut hearing = hearing();
     let mut queue = Queue::new(receiver, Arc::default(), first);
     let end = decode(&mut queue, &mut hearing);
     hearing.stream.finish(&mut hearing.out).unwrap();
     (hearing, end)
+}
+
+fn hearing() -> Hearing {
+    Hearing {
+        stream: Scripted.open(&StreamOptions::default()).unwrap(),
+        out: Vec::new(),
+        samples: Vec::new(),
+        complaints: Vec::new(),
+    }
 }
 
 /// Cuts bytes into messages of the given size and ends the stream.
@@ -298,6 +302,7 @@ fn what_waits_in_an_abandoned_queue_is_not_heard() {
         Arc::new(true.into()),
         format(Encoding::Linear16, 16_000),
     );
-    assert_eq!(queue.chunk(), None);
+    let mut hearing = hearing();
+    assert_eq!(queue.chunk(&mut hearing), None);
     assert_eq!(queue.end(), Some(End::Abandoned));
 }

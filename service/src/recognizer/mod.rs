@@ -39,6 +39,13 @@ pub enum Recognition {
         /// The words with their times.
         words: Vec<Word>,
     },
+    /// Audio with speech in it that will never be recognised.
+    Gap {
+        /// Where it starts.
+        start: Duration,
+        /// Where it ends.
+        end: Duration,
+    },
 }
 
 /// What a client asked of its stream.
@@ -50,6 +57,8 @@ pub struct StreamOptions {
     pub language: String,
     /// Whether interim results are wanted; without them an engine may save work.
     pub interim: bool,
+    /// The client's connection id, for the log.
+    pub connection: String,
 }
 
 /// Why an engine cannot be used.
@@ -75,6 +84,14 @@ pub enum RecognizerError {
         /// What went wrong.
         reason: String,
     },
+    /// The engine is slower than the audio comes, beyond its bound.
+    #[error("recogniser {engine} is {} s behind the audio", behind.as_secs())]
+    Behind {
+        /// Name of the engine.
+        engine: &'static str,
+        /// How far.
+        behind: Duration,
+    },
 }
 
 /// A speech engine, shared by all streams.
@@ -84,6 +101,10 @@ pub trait Recognizer: Send + Sync {
 
     /// Opens a stream. May take a second and a hundred megabytes.
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError>;
+
+    /// The service is about to end: lets go of all that would outlive it. No
+    /// stream can go on, none can be opened. Never waits.
+    fn close(&self) {}
 }
 
 /// One stream of audio on its way to words.
@@ -92,9 +113,27 @@ pub trait RecognizerStream: Send {
     /// heard to `out`, in the order of the audio.
     fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError>;
 
+    /// How often [`RecognizerStream::poll`] wants to be called while no audio
+    /// comes; `None` for an engine that has nothing to say without audio.
+    fn poll_interval(&self) -> Option<Duration> {
+        None
+    }
+
+    /// No audio came for a while: appends what was heard since.
+    ///
+    /// # Errors
+    ///
+    /// The stream cannot go on.
+    fn poll(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        let _ = out;
+        Ok(())
+    }
+
     /// No more audio will come: appends what is still owed.
     fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError>;
 }
 
+pub mod command;
 pub mod pocketsphinx;
 pub mod scripted;
+mod vad;

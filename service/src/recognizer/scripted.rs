@@ -211,7 +211,7 @@ mod tests {
             .into_iter()
             .filter_map(|r| match r {
                 Recognition::Interim { text, .. } => Some(text),
-                Recognition::Final { .. } => None,
+                _ => None,
             })
             .collect();
         assert_eq!(interims, ["w3", "w3 w4", "w3 w4 w5"]);
@@ -228,7 +228,7 @@ mod tests {
             .iter()
             .filter_map(|r| match r {
                 Recognition::Final { words } => Some(words.len()),
-                Recognition::Interim { .. } => None,
+                _ => None,
             })
             .collect();
         assert_eq!(lengths, [10, 4, 1]);

@@ -16,7 +16,8 @@ mod shape;
 use super::{InsightType, StreamFormat};
 use serde_json::{Map, Value, json};
 use shape::{
-    gather, insight, message, message_reference, number, present, seconds_and_nanos, topic,
+    entity_reference, gather, insight, message, message_reference, number, present,
+    seconds_and_nanos, topic,
 };
 use std::time::Duration;
 
@@ -106,6 +107,8 @@ pub struct Topic<'a> {
 /// One place where a phrase of a tracker occurs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrackerMatch<'a> {
+    /// Id of a tracker that is kept by the service; none of one that came with the request.
+    pub tracker_id: Option<&'a str>,
     /// The tracker's name.
     pub name: &'a str,
     /// The vocabulary entry that matched.
@@ -116,6 +119,25 @@ pub struct TrackerMatch<'a> {
     pub text: &'a str,
     /// Character offset in `text`; −1: similar, not exact.
     pub offset: i64,
+}
+
+/// Something that is named in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entity<'a> {
+    /// What it is: `date`, `person`, …
+    pub kind: &'a str,
+    /// Which kind of it, if there are several.
+    pub sub_type: Option<&'a str>,
+    /// Its words as they stand in `text`.
+    pub value: &'a str,
+    /// Text of the message.
+    pub text: &'a str,
+    /// Character offset in `text`.
+    pub offset: usize,
+    /// Id of the message.
+    pub message_id: &'a str,
+    /// When the message began and ended, nanoseconds since the Unix epoch.
+    pub span: (i64, i64),
 }
 
 /// The service hears the client.
@@ -229,9 +251,9 @@ pub fn tracker_response(
     is_final: bool,
     sequence_number: u64,
 ) -> String {
-    let trackers: Value = gather(matches, |found| found.name)
+    let trackers: Value = gather(matches, |found| (found.tracker_id, found.name))
         .into_iter()
-        .map(|(name, of_tracker)| {
+        .map(|((id, name), of_tracker)| {
             let entries: Value = gather(&of_tracker, |found| found.value)
                 .into_iter()
                 .map(|(value, of_entry)| {
@@ -244,13 +266,50 @@ pub fn tracker_response(
                     })
                 })
                 .collect();
-            json!({"name": name, "matches": entries})
+            let mut members = Map::new();
+            if let Some(id) = id {
+                members.insert("id".into(), id.into());
+            }
+            members.insert("name".into(), name.into());
+            members.insert("matches".into(), entries);
+            Value::Object(members)
         })
         .collect();
     json!({
         "type": "tracker_response",
         "isFinal": is_final,
         "trackers": trackers,
+        "sequenceNumber": sequence_number,
+    })
+    .to_string()
+}
+
+/// Entities, gathered by their type and words in the order of their first occurrence;
+/// `sequence_number` is that of the message response they derive from.
+pub fn entity_response(entities: &[Entity<'_>], sequence_number: u64) -> String {
+    let entities: Value = gather(entities, |found| (found.kind, found.sub_type))
+        .into_iter()
+        .map(|((kind, sub_type), of_type)| {
+            let matches: Value = gather(&of_type, |found| found.value)
+                .into_iter()
+                .map(|(value, places)| {
+                    let references: Value = places.iter().map(entity_reference).collect();
+                    json!({"detectedValue": value, "messageRefs": references})
+                })
+                .collect();
+            let mut members = Map::new();
+            members.insert("type".into(), kind.into());
+            if let Some(sub_type) = sub_type {
+                members.insert("subType".into(), sub_type.into());
+            }
+            members.insert("category".into(), "General".into());
+            members.insert("matches".into(), matches);
+            Value::Object(members)
+        })
+        .collect();
+    json!({
+        "type": "entity_response",
+        "entities": entities,
         "sequenceNumber": sequence_number,
     })
     .to_string()

@@ -5,7 +5,7 @@
 //! Order and types of members are those of a trace of the original service;
 //! these functions must never fail, whatever number they are given.
 
-use super::{Insight, Message, Person, Topic, TrackerMatch};
+use super::{Entity, Insight, Message, Person, Topic, TrackerMatch};
 use crate::protocol::timestamp::format_rfc3339;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -110,12 +110,23 @@ pub(super) fn message_reference(found: &TrackerMatch<'_>) -> Value {
     json!({"id": found.message_id, "text": found.text, "offset": found.offset})
 }
 
+pub(super) fn entity_reference(found: &Entity<'_>) -> Value {
+    let (start, end) = found.span;
+    json!({
+        "id": found.message_id,
+        "startTime": format_rfc3339(start),
+        "endTime": format_rfc3339(end),
+        "text": found.text,
+        "offset": found.offset,
+    })
+}
+
 /// Groups in the order of their first member.
-pub(super) fn gather<'a>(
-    matches: &[TrackerMatch<'a>],
-    key: impl Fn(&TrackerMatch<'a>) -> &'a str,
-) -> Vec<(&'a str, Vec<TrackerMatch<'a>>)> {
-    let mut groups: Vec<(&str, Vec<TrackerMatch<'a>>)> = Vec::new();
+pub(super) fn gather<T: Copy, K: PartialEq>(
+    matches: &[T],
+    key: impl Fn(&T) -> K,
+) -> Vec<(K, Vec<T>)> {
+    let mut groups: Vec<(K, Vec<T>)> = Vec::new();
     for found in matches {
         let name = key(found);
         match groups.iter_mut().find(|(other, _)| *other == name) {

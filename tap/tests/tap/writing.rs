@@ -21,6 +21,7 @@ fn conversation() -> Vec<Message> {
         due_by: None,
     };
     let price = TrackerMatch {
+        tracker_id: None,
         name: "Price",
         value: "how much",
         message_id: "m",

@@ -17,15 +17,15 @@
 //! `pocketsphinx-en-us`; opening must never print or end the process for want
 //! of them, but say which package to install.
 
+mod domain;
 mod ffi;
 mod model;
 mod pool;
 mod segmenter;
 mod stream;
-mod vad;
 mod words;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::ffi::FfiError;
@@ -84,7 +84,27 @@ impl Pocketsphinx {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             limit => limit,
         };
-        let finals = Pool::open(model, limit).map_err(unavailable)?;
+        let finals = Pool::open(model, limit).map_err(|error| match (&error, &lm) {
+            // The library opens any dictionary.
+            (FfiError::Open { .. }, Some(lm)) => of_the_user(
+                "language model",
+                lm,
+                "the library refused it",
+                "An ARPA file is expected, or one that the library made of it",
+            ),
+            _ => unavailable(error),
+        })?;
+        if let Some(dict) = &dict {
+            let words =
+                domain::dictionary_words(dict).map_err(|e| unreadable("dictionary", dict, &e))?;
+            check_words(&finals, "dictionary", dict, &words)?;
+        }
+        if let Some(lm) = &lm {
+            let words = domain::arpa_words(lm).map_err(|e| unreadable("language model", lm, &e))?;
+            if let Some(words) = words {
+                check_words(&finals, "language model", lm, &words)?;
+            }
+        }
         Ok(Self {
             finals: Arc::new(finals),
             english_only: model_dir.is_none(),
@@ -135,6 +155,62 @@ impl Recognizer for Pocketsphinx {
         let stream = Stream::open(Arc::clone(&self.finals), options.interim).map_err(failed)?;
         Ok(Box::new(stream))
     }
+}
+
+/// Whether the words of a file of the user's can be recognised: an error if none
+/// can, a warning if some cannot.
+fn check_words(
+    finals: &Pool,
+    what: &'static str,
+    path: &Path,
+    words: &[String],
+) -> Result<(), RecognizerError> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let unknown = finals.unknown_words(&words).map_err(failed)?;
+    if unknown.len() == words.len() {
+        let reason = match unknown.first() {
+            None => "it has no words".to_owned(),
+            Some(word) => format!("none of its words can be recognised, such as `{word}`"),
+        };
+        let hint = match what {
+            "dictionary" => {
+                "Each line is a word and its phones, in the phones of the acoustic model, \
+                 for example `hello HH AH L OW`"
+            }
+            _ => "Its words must stand in the dictionary, in the same case; give one with --dict",
+        };
+        return Err(of_the_user(what, path, &reason, hint));
+    }
+    if !unknown.is_empty() {
+        let some = unknown
+            .iter()
+            .take(10)
+            .copied()
+            .collect::<Vec<_>>()
+            .join(", ");
+        let file = path.display();
+        tracing::warn!(engine = ENGINE, what, %file, count = unknown.len(), words = some,
+            "words that can never be recognised");
+    }
+    Ok(())
+}
+
+fn of_the_user(what: &str, path: &Path, reason: &str, hint: &str) -> RecognizerError {
+    RecognizerError::Unavailable {
+        engine: ENGINE,
+        what: format!("{what} {}", path.display()),
+        reason: reason.to_owned(),
+        hint: hint.to_owned(),
+    }
+}
+
+fn unreadable(what: &str, path: &Path, error: &std::io::Error) -> RecognizerError {
+    of_the_user(
+        what,
+        path,
+        &error.to_string(),
+        "Check the path and its permissions",
+    )
 }
 
 /// Whether a BCP-47 tag is English of any region; empty is.

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 /// Samples per frame: 16 ms at 16 kHz, what the voice detector wants.
-pub(super) const FRAME: usize = 256;
+pub(super) const FRAME: usize = crate::recognizer::vad::FRAME;
 
 /// Frames kept from before the speech was noticed: 304 ms.
 const PRE_ROLL: usize = 19;

@@ -13,9 +13,9 @@ use super::ffi::{Decoder, DecoderOptions, FfiError, Mode};
 use super::model::Model;
 use super::pool::Pool;
 use super::segmenter::{FRAME, Segmenter, Utterance};
-use super::vad::VoiceDetector;
 use super::words::{at, words};
 use super::{ENGINE, failed};
+use crate::recognizer::vad::VoiceDetector;
 use crate::recognizer::{Recognition, RecognizerError, RecognizerStream};
 
 /// Audio between two looks at the interim hypothesis: 200 ms at 16 kHz.

@@ -7,6 +7,9 @@
 
 use earshot::Detector;
 
+/// Samples of a frame: 16 ms at 16 kHz.
+pub(super) const FRAME: usize = 256;
+
 /// Scores above this are a voice (the crate's own advice).
 const VOICED: f32 = 0.5;
 
@@ -18,7 +21,7 @@ impl VoiceDetector {
         Self(Detector::default_boxed())
     }
 
-    /// Whether the next frame ([`FRAME`](super::segmenter::FRAME) samples) is voiced.
+    /// Whether the next frame ([`FRAME`] samples) is voiced.
     pub(super) fn is_voiced(&mut self, frame: &[i16]) -> bool {
         self.0.predict_i16(frame) > VOICED
     }

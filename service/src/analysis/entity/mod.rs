@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Finds what is named in a sentence: dates, times, people, money, numbers,
+//! e-mail addresses, phone numbers; as spoken (`twenty five dollars`) and as
+//! written (`$25`).
+//!
+//! Numbers in words are read by `text2num`, addresses by `linkify`; everything
+//! else is rules. Findings do not overlap: of two readings of a word the more
+//! particular one counts, in the order of [`READINGS`].
+
+mod contact;
+mod piece;
+mod quantity;
+mod when;
+mod who;
+
+use super::EntityFinding;
+use piece::{Piece, pieces};
+
+/// What an entity is. Names are those of the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntityKind {
+    /// A day, or a week, month, season or year.
+    Date,
+    /// A time of day.
+    Time,
+    /// Somebody's name, with title and surname.
+    Person,
+    /// An amount of money.
+    Money,
+    /// A cardinal number that is in no other entity.
+    Number,
+    /// A number with `percent` or `%`.
+    Percent,
+    /// An e-mail address.
+    Email,
+    /// A phone number.
+    Phone,
+}
+
+impl EntityKind {
+    /// The `type` on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Date => "date",
+            Self::Time => "time",
+            Self::Person => "person",
+            Self::Money => "money",
+            Self::Number | Self::Percent => "number",
+            Self::Email => "email",
+            Self::Phone => "phone",
+        }
+    }
+
+    /// The `subType` on the wire, for those that have one.
+    pub fn sub_type(self) -> Option<&'static str> {
+        match self {
+            Self::Number => Some("cardinal"),
+            Self::Percent => Some("percent"),
+            _ => None,
+        }
+    }
+}
+
+/// Pieces that a reading takes, from the one at the index on; 0: none.
+type Reading = fn(&[Piece], usize) -> usize;
+
+/// Every reading, the most particular first.
+const READINGS: [(EntityKind, Reading); 9] = [
+    (EntityKind::Email, contact::email),
+    (EntityKind::Date, when::written_date),
+    (EntityKind::Phone, contact::phone),
+    (EntityKind::Money, quantity::money),
+    (EntityKind::Time, when::time),
+    (EntityKind::Date, when::date),
+    (EntityKind::Person, who::person),
+    (EntityKind::Percent, quantity::percent),
+    (EntityKind::Number, quantity::number),
+];
+
+/// Everything that is named in a text, in its order.
+pub(super) fn find(text: &str) -> Vec<EntityFinding> {
+    let pieces = pieces(text);
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < pieces.len() {
+        let read = READINGS
+            .iter()
+            .map(|(kind, reading)| (*kind, reading(&pieces, at)))
+            .find(|(_, length)| *length > 0);
+        let Some((kind, length)) = read else {
+            at += 1;
+            continue;
+        };
+        let last = pieces.get(at + length - 1);
+        if let (Some(first), Some(last)) = (pieces.get(at), last) {
+            let characters = text.chars().skip(first.start);
+            found.push(EntityFinding {
+                kind,
+                value: characters.take(last.end - first.start).collect(),
+                offset: first.start,
+            });
+        }
+        at += length;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Vec<(&'static str, String, usize)> {
+        let found = find(text).into_iter();
+        found.map(|f| (f.kind.name(), f.value, f.offset)).collect()
+    }
+
+    #[test]
+    fn offsets_count_characters() {
+        let expected = [
+            ("money", "25 €".to_owned(), 11),
+            ("date", "Monday".to_owned(), 19),
+        ];
+        assert_eq!(found("Das Café … 25 € on Monday."), expected);
+    }
+
+    #[test]
+    fn what_was_read_one_way_is_not_read_another() {
+        assert_eq!(
+            found("two hundred dollars"),
+            [("money", "two hundred dollars".to_owned(), 0)]
+        );
+        assert_eq!(found("john at example dot com").len(), 1);
+        assert_eq!(
+            found("March 3, 2024"),
+            [("date", "March 3, 2024".to_owned(), 0)]
+        );
+    }
+
+    #[test]
+    fn any_text_is_read_within_its_bounds() {
+        for text in [
+            "",
+            " ",
+            "$",
+            "a",
+            "the",
+            "in",
+            "one",
+            "mr",
+            "at",
+            "+",
+            "%",
+            "quarter to",
+            "\u{301}x",
+            "the day after",
+            "double",
+            "double double",
+            "dot com",
+            "a at b dot",
+            "9999999999999999999",
+        ] {
+            let length = text.chars().count();
+            for entity in find(text) {
+                assert!(
+                    entity.offset + entity.value.chars().count() <= length,
+                    "{text}"
+                );
+            }
+        }
+    }
+}
