@@ -371,12 +371,12 @@ impl Service {
 
     /// Says it, and says it again if it is a day for that.
     fn twice(&mut self, delay: Ms, text: String, answers: &mut Answers) {
-        if self.repeat > 0 {
+        let again = (self.repeat > 0).then(|| {
             self.repeat -= 1;
-            let again = delay + self.rng.u32(0..500);
-            answers.push((again, Answer::Again(text.clone())));
-        }
+            (delay + self.rng.u32(0..500), Answer::Again(text.clone()))
+        });
         answers.push((delay, Answer::Text(text)));
+        answers.extend(again);
     }
 }
 

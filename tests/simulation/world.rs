@@ -522,7 +522,10 @@ impl World {
                     let at = link.thought;
                     self.say(number, at, text);
                 }
-                Answer::Again(text) => self.say(number, at, text),
+                Answer::Again(text) => {
+                    let at = self.link.as_ref().map_or(at, |link| link.said.max(at));
+                    self.say(number, at, text);
+                }
                 Answer::Last(text) => {
                     let at = self.link.as_ref().map_or(at, |link| link.said.max(at));
                     self.say(number, at, text);
