@@ -12,7 +12,7 @@ mod steps;
 
 use bytes::Bytes;
 use gstsymbl::protocol::{
-    ClientMessage, Encoding, ServerMessage, StartRequest, StreamFormat, Tracker,
+    ClientMessage, Encoding, ServerMessage, StartRequest, StreamFormat, Tracker, response,
 };
 use gstsymbl::session::{
     Audio, AudioFormat, Failure, Input, Instants, LeakyPolicy, Output, Reason, Session,
@@ -78,7 +78,9 @@ impl Talk {
             }
             Step::History(text) => {
                 read(text);
-                session.handle(now, Input::History(text));
+                if let Ok(messages) = response::history(text) {
+                    session.handle(now, Input::History(messages));
+                }
             }
             Step::Connected => session.handle(now, Input::Connected),
             Step::Binary => session.handle(now, Input::Binary),

@@ -345,6 +345,9 @@ impl Delivery {
                 words: fresh,
             });
         }
+        if spans.is_empty() && !result.words.is_empty() {
+            return None; // Its audio is long forgotten.
+        }
         if spans.is_empty() {
             return self.heard_without_words(result, generation, utterance_id);
         }

@@ -8,6 +8,7 @@
 
 use super::Position;
 use super::chunker::Chunk;
+use std::collections::VecDeque;
 use std::ops::Range;
 
 /// How far a service's times may be off the edge of a hole, in nanoseconds:
@@ -31,8 +32,9 @@ pub(super) fn off_the_edges(
     (start, ends_before.unwrap_or(end))
 }
 
-/// Spans remembered; older ones lie behind every result that can still come.
-const MAX_SPANS: usize = 256;
+/// Spans remembered. Where each packet is behind a hole, these are minutes: older
+/// ones lie behind every result that can still come.
+const MAX_SPANS: usize = 16_384;
 
 #[derive(Debug, Clone, Copy)]
 struct Span {
@@ -47,7 +49,7 @@ struct Span {
 pub struct Generation {
     /// Counts the starts of this session from 1; 0 before the first.
     pub number: u64,
-    spans: Vec<Span>,
+    spans: VecDeque<Span>,
     /// How much audio the service has been given, in nanoseconds.
     given: u64,
     /// Position after the last chunk given.
@@ -72,9 +74,9 @@ impl Generation {
     pub fn give(&mut self, chunk: &Chunk) {
         if self.spans.is_empty() || chunk.start != self.end {
             if self.spans.len() >= MAX_SPANS {
-                self.spans.remove(0);
+                self.spans.pop_front();
             }
-            self.spans.push(Span {
+            self.spans.push_back(Span {
                 service: self.given,
                 position: chunk.start,
             });
@@ -90,7 +92,7 @@ impl Generation {
 
     /// Position of the first audio given.
     pub fn start(&self) -> Position {
-        self.spans.first().map_or(0, |span| span.position)
+        self.spans.front().map_or(0, |span| span.position)
     }
 
     /// Position after the last audio given.
@@ -108,7 +110,7 @@ impl Generation {
     pub fn extrapolate(&self, nanos: u64) -> Option<Position> {
         let after = self.spans.partition_point(|s| s.service <= nanos);
         let span = self.spans.get(after.checked_sub(1)?)?;
-        Some(span.position + (nanos - span.service))
+        Some(span.position.saturating_add(nanos - span.service))
     }
 
     /// Where something stands that was heard from `start` to `end`, in the
@@ -150,7 +152,10 @@ impl Generation {
     fn extrapolate_end(&self, nanos: u64) -> Option<Position> {
         let after = self.spans.partition_point(|s| s.service < nanos).max(1);
         let span = self.spans.get(after - 1)?;
-        Some(span.position + nanos.saturating_sub(span.service))
+        Some(
+            span.position
+                .saturating_add(nanos.saturating_sub(span.service)),
+        )
     }
 }
 

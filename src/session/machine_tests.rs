@@ -6,7 +6,7 @@
 mod needs;
 
 use super::*;
-use crate::protocol::{Encoding, StartRequest, StreamFormat};
+use crate::protocol::{Encoding, StartRequest, StreamFormat, response};
 use crate::session::StallAction;
 use crate::session::event::{GapReason, Reason, SessionEvent};
 use crate::session::timeline::Instants;
@@ -791,22 +791,18 @@ fn c38_what_was_missed_in_an_outage_is_asked_for_and_told_once() {
         conversation_id: Arc::from("42"),
     };
     assert!(rig.sent.contains(&asked), "{:?}", rig.sent);
-    rig.input(Input::History(history));
-    rig.input(Input::History(history));
+    for _ in 0..2 {
+        rig.input(Input::History(response::history(history).unwrap()));
+    }
     assert_eq!(rig.messages(), ["One.", "Theirs."]);
     let last = rig.events.last().unwrap();
     assert_eq!(last.placement.unwrap().running_time, Some(3000 * MS));
 
     let failure = Failure::http(503, "", None);
     rig.input(Input::HistoryFailed(failure));
-    rig.input(Input::History("<html>"));
     assert_eq!(rig.session.state(), State::Listening);
-    let warnings = rig.events.iter().rev().take(2);
-    assert!(
-        warnings
-            .clone()
-            .all(|e| matches!(e.kind, EventKind::Warning(_)))
-    );
+    let last = rig.events.last().unwrap();
+    assert!(matches!(last.kind, EventKind::Warning(_)));
 }
 
 #[test]
@@ -1404,4 +1400,87 @@ fn audio_that_was_dropped_does_not_count_as_finalised() {
     rig.text(COMPLETED);
     let stats = rig.session.stats(rig.now);
     assert_eq!(stats.audio_finalised, stats.audio_sent);
+}
+
+#[test]
+fn a_file_that_outruns_its_service_leaves_room_for_what_was_sent() {
+    let mut rig = Rig::listening_with(|config| {
+        config.buffer_duration = Duration::from_secs(2);
+        config.leaky = LeakyPolicy::None;
+    });
+    // The service takes one chunk, and upstream gives another as soon as it may.
+    for _ in 0..100 {
+        rig.writable = false;
+        while rig.session.has_room() {
+            rig.speak(100);
+        }
+        rig.writable = true;
+        if let Some(output) = rig.session.poll(rig.now, true) {
+            rig.sent.push(output);
+        }
+    }
+    assert_eq!(rig.heard().len(), 100 * 1600);
+    rig.lose();
+    rig.pass(Duration::from_millis(500));
+    rig.input(Input::Connected);
+    rig.text(LISTENING);
+    // Ten seconds were sent: one of them is kept.
+    let gaps = rig.gaps();
+    assert!(
+        matches!(gaps[..], [(0, ..=9100, GapReason::NotFinalised)]),
+        "{gaps:?}"
+    );
+}
+
+#[test]
+fn a_final_whose_audio_is_forgotten_moves_nothing() {
+    let mut rig = Rig::listening();
+    rig.speak(1000);
+    rig.text(&final_of(&[("one", 200, 900)]));
+    rig.lose();
+    rig.pass(Duration::from_millis(500));
+    rig.input(Input::Connected);
+    rig.text(LISTENING);
+    rig.session.flush(rig.now);
+    rig.lose();
+    rig.pass(Duration::from_secs(2));
+    rig.input(Input::Connected);
+    rig.text(LISTENING);
+    // Of a start that was given nothing there is no place for any word.
+    rig.text(&final_of(&[("two", 200, 900)]));
+    assert_eq!(rig.finals().len(), 1);
+}
+
+#[test]
+fn who_abandoned_a_session_is_not_waited_for_at_its_end() {
+    let mut rig = Rig::listening();
+    rig.speak(1000);
+    rig.session.abandon();
+    rig.session.end_of_stream(rig.now);
+    assert!(rig.session.is_settled());
+}
+
+#[test]
+fn settings_that_worked_are_tried_again() {
+    let missing = Failure::fatal(Reason::Settings, "no such file");
+    let mut rig = Rig::new(|_| {});
+    rig.input(Input::DialFailed(missing.clone()));
+    assert_eq!(rig.session.state(), State::Failed);
+    let mut rig = Rig::listening();
+    rig.lose();
+    rig.pass(Duration::from_millis(500));
+    rig.input(Input::DialFailed(missing));
+    assert_eq!(rig.session.state(), State::Reconnecting);
+}
+
+#[test]
+fn a_dial_with_a_token_that_was_replaced_is_given_up() {
+    let mut rig = Rig::new(|_| {});
+    assert_eq!(rig.dials(), 1);
+    rig.session.token_changed(rig.now);
+    // Too late: the driver has not come to the new dial yet.
+    let refused = Failure::http(403, "", None);
+    rig.session.handle(rig.now, Input::DialFailed(refused));
+    rig.pump();
+    assert_eq!((rig.dials(), rig.session.state()), (2, State::Connecting));
 }

@@ -118,7 +118,7 @@ impl Spool {
         {
             self.let_go(&chunk);
         }
-        self.has_room(duration)
+        self.fits(duration)
     }
 
     /// Remembers audio that was sent and is no longer kept, for as long as
@@ -137,9 +137,16 @@ impl Spool {
         }
     }
 
-    /// Whether [`Spool::make_room`] would succeed.
-    pub fn has_room(&self, duration: u64) -> bool {
+    /// Whether there is room beside what waits, if all else is let go of.
+    fn fits(&self, duration: u64) -> bool {
         self.is_drained() || self.backlog() + duration <= self.limit
+    }
+
+    /// Whether there is room beside what is kept, of which sent audio may have
+    /// half: more of it may be silence, which nobody will ever finalise.
+    pub fn has_room(&self, duration: u64) -> bool {
+        let sent = self.given.duration.min(self.limit / 2);
+        self.is_drained() || self.backlog() + sent + duration <= self.limit
     }
 
     /// Drops the oldest packet of which nothing was sent; where it stood.

@@ -174,10 +174,16 @@ impl SymblSink {
                 host.end_progress("Goes on connecting in the background");
             }
         });
+        let connection = Arc::new(connection);
         *lock(&self.open) = Some(Open {
-            connection: Arc::new(connection),
+            connection: Arc::clone(&connection),
             _host: host,
         });
+        // It may have been set in the meantime, in answer to `connection-id`.
+        let token = lock(&self.settings).token();
+        if token != settings.token() {
+            connection.set_token(token);
+        }
         Ok(())
     }
 

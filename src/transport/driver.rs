@@ -13,6 +13,7 @@ use super::credentials::Credentials;
 use super::endpoint::{Endpoint, TokenSource};
 use super::link::{Link, Step};
 use super::secret::Secret;
+use crate::protocol::response;
 use crate::session::{Event, EventKind, Failure, Input, Output, Reason};
 use futures_util::FutureExt;
 use std::future::Future;
@@ -73,8 +74,8 @@ fn tell_panic(shared: &Shared, host: &Weak<dyn Host>) {
 type Dialed = Result<(Socket, Option<Secret>), Failure>;
 type Dial = Pin<Box<dyn Future<Output = Dialed> + Send>>;
 
-/// The messages of a conversation, as JSON text.
-type Fetched = Result<String, Failure>;
+/// The messages of a conversation.
+type Fetched = Result<Vec<response::Message>, Failure>;
 type Fetch = Pin<Box<dyn Future<Output = Fetched> + Send>>;
 
 struct Driver {
@@ -220,10 +221,7 @@ impl Driver {
     fn fetched(&mut self, fetched: Fetched) {
         self.history = None;
         let now = self.shared.now();
-        let input = match &fetched {
-            Ok(body) => Input::History(body),
-            Err(failure) => Input::HistoryFailed(failure.clone()),
-        };
+        let input = fetched.map_or_else(Input::HistoryFailed, Input::History);
         self.shared.lock().session.handle(now, input);
     }
 
@@ -253,7 +251,12 @@ impl Driver {
     }
 
     fn closed(&mut self, failure: Failure) {
-        self.link = None;
+        // On one whose messages cannot be read the service may still listen.
+        if let Some(link) = self.link.take()
+            && failure.reason == Reason::Protocol
+        {
+            link.reset();
+        }
         let now = self.shared.now();
         self.shared
             .lock()
@@ -335,7 +338,10 @@ async fn fetch(
         api::messages(&endpoint, id, token.as_ref()).await
     };
     match tokio::time::timeout(timeout, credentials.show(token, get)).await {
-        Ok(fetched) => fetched.map(|(body, _)| body),
+        Ok(fetched) => {
+            let (body, _) = fetched?;
+            connect::aside(move || read_history(&body)).await
+        }
         Err(_) => Err(Failure::retryable(
             Reason::ConnectTimeout,
             format!(
@@ -344,6 +350,14 @@ async fn fetch(
             ),
         )),
     }
+}
+
+/// Takes its time over a long conversation.
+fn read_history(body: &str) -> Fetched {
+    response::history(body).map_err(|error| {
+        let text = format!("the history of the conversation cannot be read: {error}");
+        Failure::retryable(Reason::Protocol, text)
+    })
 }
 
 /// What is in progress, or for ever.

@@ -27,12 +27,12 @@ pub use listener::{Heard, Listener};
 pub use proxy::Proxy;
 pub use secret::Secret;
 
-/// Runs `f` after `delay`, on the runtime. It must not block.
+/// Runs `f` after `delay`, on the runtime, which does not wait for it.
 pub fn after(delay: std::time::Duration, f: impl FnOnce() + Send + 'static) {
     if let Ok(runtime) = runtime::runtime() {
         runtime.spawn(async move {
             tokio::time::sleep(delay).await;
-            f();
+            tokio::task::block_in_place(f);
         });
     }
 }

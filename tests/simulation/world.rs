@@ -10,7 +10,7 @@ use crate::service::{Answer, Conversation, Service, noise};
 use crate::source::Source;
 use crate::waits::{CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits};
 use fastrand::Rng;
-use gstsymbl::protocol::{StartRequest, reply};
+use gstsymbl::protocol::{StartRequest, reply, response};
 use gstsymbl::session::{EventKind, Failure, Input, Output, Reason, Session, SessionConfig, Time};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -292,7 +292,12 @@ impl World {
             Step::ToService { link, frame } => return self.reach_service(link, frame),
             Step::Said { link, frame } => self.send_down(link, frame),
             Step::ToClient { link, frame } => self.reach_client(link, frame),
-            Step::History(Some(text)) => self.session.handle(self.now, Input::History(&text)),
+            Step::History(Some(text)) => {
+                let messages = response::history(&text);
+                let messages =
+                    messages.map_err(|e| broken("the_history_is_read", e.to_string()))?;
+                self.session.handle(self.now, Input::History(messages));
+            }
             Step::History(None) => {
                 let failure = Failure::retryable(Reason::Http, "no history");
                 self.session.handle(self.now, Input::HistoryFailed(failure));

@@ -203,6 +203,7 @@ impl Session {
         self.frames.clear();
         self.phase = Phase::Failed;
         self.state = State::Failed;
+        self.abandoned = true;
     }
 
     pub(super) fn restart(&mut self, now: Time) {

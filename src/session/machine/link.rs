@@ -64,6 +64,8 @@ impl Session {
             return;
         }
         match input {
+            // Of the socket before: the next dial is on its way.
+            Input::DialFailed(_) | Input::Closed(_) if self.actions.contains(&Output::Dial) => {}
             Input::DialFailed(failure) | Input::Closed(failure) => self.lost(now, failure),
             Input::Connected => self.connected(now),
             Input::Text(text) => {
@@ -78,7 +80,7 @@ impl Session {
                 self.ponged(now);
             }
             Input::Binary | Input::Ping => self.liveness.pinged = None,
-            Input::History(text) => self.history(now, text),
+            Input::History(messages) => self.history(now, messages),
             Input::HistoryFailed(failure) => self.emit(EventKind::Warning(failure), None, None),
         }
     }
@@ -191,7 +193,10 @@ impl Session {
     }
 
     /// The link is gone, or never came to be.
-    pub(super) fn lost(&mut self, now: Time, failure: Failure) {
+    pub(super) fn lost(&mut self, now: Time, mut failure: Failure) {
+        // Settings that worked before can work again: a file that is being
+        // replaced, or that cannot be opened for want of descriptors.
+        failure.retryable |= failure.reason == Reason::Settings && self.listened;
         self.frames.clear();
         self.count_connected_time(now);
         if self.over_without_socket(&failure) {
@@ -263,9 +268,12 @@ impl Session {
         }
     }
 
-    /// There is a new token: a session that failed for want of one begins anew.
+    /// There is a new token: a session that failed for want of one begins anew,
+    /// and a dial with the old one is given up for one with the new.
     pub fn token_changed(&mut self, now: Time) {
-        if self.failed == Some(Reason::Auth) {
+        if matches!(self.phase, Phase::Dialing { .. }) {
+            self.dial(now);
+        } else if self.failed == Some(Reason::Auth) {
             self.failed = None;
             if self.drain.is_some() {
                 // Its end was told already. A flush may begin anew.

@@ -25,6 +25,7 @@ use super::stats::{Delays, Stats};
 use super::timeline::Timeline;
 use super::{Position, Time};
 use crate::protocol::ModifyRequest;
+use crate::protocol::response::Message;
 pub use audio::Audio;
 use audio::OpenGap;
 use bytes::Bytes;
@@ -52,8 +53,9 @@ pub enum Input<'a> {
     Pong,
     /// The socket is gone, by a close frame or an error.
     Closed(Failure),
-    /// What [`Output::FetchHistory`] asked for: the body of the response.
-    History(&'a str),
+    /// What [`Output::FetchHistory`] asked for, as [`crate::protocol::response::history`]
+    /// reads it.
+    History(Vec<Message>),
     /// It could not be had.
     HistoryFailed(Failure),
 }
@@ -162,6 +164,8 @@ pub struct Session {
     failed: Option<Reason>,
     /// Audio that nobody confirmed when the session failed or since, in nanoseconds.
     unconfirmed: u64,
+    /// Nobody takes events any more.
+    abandoned: bool,
     parse_warned: u64,
     dropping: bool,
     stats: Stats,
@@ -209,6 +213,7 @@ impl Session {
             filled: 0,
             failed: None,
             unconfirmed: 0,
+            abandoned: false,
             parse_warned: 0,
             dropping: false,
             stats: Stats::default(),
@@ -428,6 +433,9 @@ impl Session {
     }
 
     fn emit(&mut self, kind: EventKind, placement: Option<Placement>, json: Option<String>) {
+        if self.abandoned {
+            return;
+        }
         self.events.push_back(Event {
             generation: self.generation.number,
             conversation_id: self.conversation_id.clone(),

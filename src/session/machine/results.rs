@@ -9,7 +9,7 @@ use super::super::{Position, Time};
 use super::{Output, Session};
 use crate::protocol::ServerMessage;
 use crate::protocol::response::{
-    self, Entity, Insight, Message, RecognitionResult, ServiceError, Topic, TrackerMatch,
+    Entity, Insight, Message, RecognitionResult, ServiceError, Topic, TrackerMatch,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -138,16 +138,7 @@ impl Session {
     }
 
     /// What the conversation's history says that nobody told us.
-    pub(super) fn history(&mut self, now: Time, text: &str) {
-        let messages = match response::history(text) {
-            Ok(messages) => messages,
-            Err(error) => {
-                self.stats.parse_errors += 1;
-                let text = format!("the history of the conversation cannot be read: {error}");
-                let failure = Failure::retryable(Reason::Protocol, text);
-                return self.emit(EventKind::Warning(failure), None, None);
-            }
-        };
+    pub(super) fn history(&mut self, now: Time, messages: Vec<Message>) {
         let replay = if self.generation.has_audio() {
             self.generation.start()
         } else {
