@@ -35,6 +35,9 @@ const SAME_TIME: u64 = 1_000_000;
 const LEAD: u64 = 500_000_000;
 /// How far from its words a message may stand by the wall clock, in nanoseconds.
 const NEAR: u64 = 250_000_000;
+/// How much later than it was sent the first audio of a start may come to the
+/// service, by the wall clock.
+const LATE: i64 = 1_000_000_000;
 /// Earlier starts of which the wall clock is remembered.
 const MAX_BEFORE: usize = 8;
 /// Messages and insights that may still be referred to.

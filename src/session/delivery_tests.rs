@@ -279,7 +279,7 @@ fn after_an_outage() -> Delivery {
 fn of_the_history_only_what_was_missed_is_told_whatever_its_ids() {
     let mut delivery = after_an_outage();
     let replay = 1200 * MS; // everything of ours that was not finalised
-    let mut recall = |message: Message| delivery.recall(&message, replay);
+    let mut recall = |message: Message| delivery.recall(&message, replay, &Generation::default());
     assert_eq!(recall(remembered("1", "hello", "me", 1000)), None);
     assert_eq!(recall(remembered("2", "early", "other", 2000)), None);
     // Ours, but the replay will say it again.
@@ -297,7 +297,7 @@ fn of_the_history_only_what_was_missed_is_told_whatever_its_ids() {
 fn the_history_fills_what_no_replay_can() {
     let mut delivery = after_an_outage();
     let replay = 5000 * MS; // the buffer was too short
-    let mut recall = |message: Message| delivery.recall(&message, replay);
+    let mut recall = |message: Message| delivery.recall(&message, replay, &Generation::default());
     let missed = recall(remembered("1", "mine", "me", 3000)).unwrap();
     assert_eq!(missed.span, Some(3000 * MS..3400 * MS));
     assert_eq!(recall(remembered("2", "mine", "me", 3000)), None);
@@ -308,7 +308,7 @@ fn the_history_fills_what_no_replay_can() {
 fn of_the_history_nothing_is_told_from_before_our_time() {
     let mut delivery = after_an_outage();
     let before = remembered("1", "long ago", "other", -60_000);
-    assert_eq!(delivery.recall(&before, 0), None);
+    assert_eq!(delivery.recall(&before, 0, &Generation::default()), None);
     // Nor what has come, and is too long ago to be known.
     let second = given(2, 0, 9000);
     for n in 0..1000 {
@@ -316,7 +316,7 @@ fn of_the_history_nothing_is_told_from_before_our_time() {
         delivery.said(&message, &second);
     }
     let known = remembered("2", "x", "other", 3000);
-    assert_eq!(delivery.recall(&known, 0), None);
+    assert_eq!(delivery.recall(&known, 0, &Generation::default()), None);
 }
 
 #[test]

@@ -6,8 +6,8 @@
 //! given need not be contiguous (audio may have been dropped or flushed), so
 //! the way back from its time to a position goes through a list of spans.
 
-use super::Position;
 use super::chunker::Chunk;
+use super::{Position, Time};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -49,6 +49,8 @@ struct Span {
 pub struct Generation {
     /// Counts the starts of this session from 1; 0 before the first.
     pub number: u64,
+    /// When the first audio was given.
+    pub began: Option<Time>,
     spans: VecDeque<Span>,
     /// How much audio the service has been given, in nanoseconds.
     given: u64,

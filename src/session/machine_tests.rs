@@ -1474,13 +1474,28 @@ fn settings_that_worked_are_tried_again() {
 }
 
 #[test]
-fn a_dial_with_a_token_that_was_replaced_is_given_up() {
-    let mut rig = Rig::new(|_| {});
-    assert_eq!(rig.dials(), 1);
-    rig.session.token_changed(rig.now);
-    // Too late: the driver has not come to the new dial yet.
+fn a_dial_that_is_refused_for_a_token_that_was_replaced_is_tried_again() {
     let refused = Failure::http(403, "", None);
-    rig.session.handle(rig.now, Input::DialFailed(refused));
-    rig.pump();
+    let mut rig = Rig::new(|_| {});
+    rig.session.token_changed(rig.now);
+    rig.input(Input::DialFailed(refused.clone()));
+    rig.pass(Duration::from_millis(500));
     assert_eq!((rig.dials(), rig.session.state()), (2, State::Connecting));
+    rig.input(Input::DialFailed(refused));
+    assert_eq!(rig.session.state(), State::Failed);
+}
+
+#[test]
+fn the_end_of_a_socket_that_is_being_replaced_is_no_outage() {
+    let mut rig = Rig::listening();
+    rig.speak(1000);
+    rig.session.end_of_stream(rig.now);
+    rig.pump();
+    rig.session.flush(rig.now);
+    // Before anybody has come to the new dial.
+    rig.lose();
+    assert_eq!((rig.dials(), rig.session.state()), (2, State::Reconnecting));
+    rig.input(Input::Connected);
+    rig.text(LISTENING);
+    assert_eq!(rig.session.state(), State::Listening);
 }

@@ -428,3 +428,22 @@ fn packets_that_are_dropped_are_counted() {
         &[(3160, Slow(43)), (9640, Stall(3000))],
     );
 }
+
+#[test]
+fn a_message_of_the_history_stands_on_one_side_of_a_flush() {
+    let settings = Settings {
+        format: Flac(2),
+        interims: true,
+        history: true,
+        latency: 80,
+        ..SAYING
+    };
+    let source = [Words(15), Gap(3800), Words(17), Gap(40), Words(15)];
+    let happenings = [
+        (3000, Terminate),
+        (10_000, Cut(15)),
+        (11_885, Cut(30)),
+        (12_500, Flush),
+    ];
+    keeps(1_795_292_745_484_323_329, settings, &source, &happenings);
+}

@@ -69,7 +69,9 @@ fn texts(dialogue: &Dialogue, kind: &str) -> Vec<String> {
 fn c19_every_message_that_is_known_to_exist_leaves_the_stream_alone() {
     let fixtures = fixtures();
     assert!(fixtures.len() >= 25, "{fixtures:?}");
-    for name in fixtures {
+    // That one ends the session, as it says: see `faults`.
+    let lasting = |name: &String| !name.starts_with("processing_terminated");
+    for name in fixtures.into_iter().filter(lasting) {
         let mut dialogue = Dialogue::listening(5000);
         dialogue.say_text(&fixture(&name));
         dialogue.settle();

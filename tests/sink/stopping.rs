@@ -103,7 +103,7 @@ fn until_stuck(pipeline: &Pipeline) {
         assert!(std::time::Instant::now() < end, "the socket never fills up");
         let sent = counted(&sink, "bytes-sent");
         let waits = counted(&sink, "audio-spooled");
-        if sent == before && waits >= 900_000_000 {
+        if sent == before && waits >= 400_000_000 {
             return;
         }
         before = sent;

@@ -2,21 +2,35 @@
 
 //! What the Conversation API has of a conversation, and nobody told us.
 
-use super::super::Position;
-use super::{Delivery, Final, FinalWord, Message, NEAR, Said, keys, middle, placed, says};
+use super::super::generation::Generation;
+use super::super::{Position, Time};
+use super::{Delivery, Final, FinalWord, LATE, Message, NEAR, Said, keys, middle, placed, says};
+
+/// From when on by the wall clock, at the earliest, something may belong to a start
+/// whose first audio was sent at `now`. It read `zero` at that of `then`.
+fn now_from(zero: i64, then: &Generation, now: Time) -> i64 {
+    let since = now.saturating_sub(then.began.unwrap_or(now));
+    let since = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
+    zero.saturating_add(since).saturating_sub(LATE)
+}
 
 impl Delivery {
     /// A message of the conversation's history, after a reconnect whose replay
     /// begins at `replay`. `None`: it was delivered before, or will come with the
     /// replay, or it was said before our time.
-    pub fn recall(&mut self, message: &Message, replay: Position) -> Option<Said> {
+    pub fn recall(
+        &mut self,
+        message: &Message,
+        replay: Position,
+        generation: &Generation,
+    ) -> Option<Said> {
         let at = message.start_time?;
         let by = message.from.as_ref();
         if self.forgotten.is_some_and(|forgotten| at <= forgotten) || self.was_said(by, at) {
             return None;
         }
         let said = if self.is_own(by) {
-            self.recall_own(message, at, replay)?
+            self.recall_own(message, at, replay, generation)?
         } else {
             let mut earlier = self.before.iter().rev();
             let known = |zero: &Option<i64>| zero.is_some_and(|zero| zero <= at);
@@ -29,7 +43,13 @@ impl Delivery {
 
     /// The same for what our own speaker said at `at`. Starts that send faster than
     /// the clock goes overlap on it, so that the words have to agree with it.
-    fn recall_own(&mut self, message: &Message, at: i64, replay: Position) -> Option<Said> {
+    fn recall_own(
+        &mut self,
+        message: &Message,
+        at: i64,
+        replay: Position,
+        generation: &Generation,
+    ) -> Option<Said> {
         let missed = self.said..replay;
         let starts = self.before.iter().map(|(zero, then)| {
             let place = zero.and_then(|zero| {
@@ -56,7 +76,14 @@ impl Delivery {
         let [(zero, then, _)] = starts.as_slice() else {
             return None;
         };
-        let said = placed(message, Some((**zero)?), then, |_| None);
+        let zero = (**zero)?;
+        if generation
+            .began
+            .is_some_and(|now| now_from(zero, then, now) <= at)
+        {
+            return None; // Of this start: it tells by itself.
+        }
+        let said = placed(message, Some(zero), then, |_| None);
         let said = said.within(&missed);
         let span = said.span.clone()?;
         if !missed.contains(&middle(&span)) || self.was_heard(&keys) {

@@ -87,6 +87,7 @@ impl Session {
 
     fn dial(&mut self, now: Time) {
         self.attempt += 1;
+        self.renewed = false;
         let deadline = now + self.config.connect_timeout;
         self.phase = Phase::Dialing {
             deadline: self.give_up_at().map_or(deadline, |end| end.min(deadline)),
@@ -197,6 +198,7 @@ impl Session {
         // Settings that worked before can work again: a file that is being
         // replaced, or that cannot be opened for want of descriptors.
         failure.retryable |= failure.reason == Reason::Settings && self.listened;
+        failure.retryable |= failure.reason == Reason::Auth && std::mem::take(&mut self.renewed);
         self.frames.clear();
         self.count_connected_time(now);
         if self.over_without_socket(&failure) {
@@ -269,11 +271,10 @@ impl Session {
     }
 
     /// There is a new token: a session that failed for want of one begins anew,
-    /// and a dial with the old one is given up for one with the new.
+    /// and a dial that is refused for the old one is no failure for good.
     pub fn token_changed(&mut self, now: Time) {
-        if matches!(self.phase, Phase::Dialing { .. }) {
-            self.dial(now);
-        } else if self.failed == Some(Reason::Auth) {
+        self.renewed = matches!(self.phase, Phase::Dialing { .. });
+        if self.failed == Some(Reason::Auth) {
             self.failed = None;
             if self.drain.is_some() {
                 // Its end was told already. A flush may begin anew.

@@ -164,6 +164,8 @@ pub struct Session {
     failed: Option<Reason>,
     /// Audio that nobody confirmed when the session failed or since, in nanoseconds.
     unconfirmed: u64,
+    /// Whether there is a newer token than the one that the dial began with.
+    renewed: bool,
     /// Nobody takes events any more.
     abandoned: bool,
     parse_warned: u64,
@@ -213,6 +215,7 @@ impl Session {
             filled: 0,
             failed: None,
             unconfirmed: 0,
+            renewed: false,
             abandoned: false,
             parse_warned: 0,
             dropping: false,
@@ -366,6 +369,7 @@ impl Session {
         let chunk = self.spool.peek()?.clone();
         self.tell_gap();
         let (fresh, replayed) = self.spool.advance();
+        self.generation.began.get_or_insert(now);
         self.generation.give(&chunk);
         self.stall.gave(now, &chunk);
         self.stats.bytes_sent += chunk.data.len() as u64;

@@ -146,7 +146,7 @@ impl Session {
             next.unwrap_or(self.chunker.position())
         };
         for message in messages {
-            if let Some(said) = self.delivery.recall(&message, replay) {
+            if let Some(said) = self.delivery.recall(&message, replay, &self.generation) {
                 self.tell_message(now, message, said);
             }
         }
