@@ -92,6 +92,11 @@ impl Generation {
         !self.spans.is_empty()
     }
 
+    /// How much audio was given, in nanoseconds.
+    pub fn given(&self) -> u64 {
+        self.given
+    }
+
     /// Position of the first audio given.
     pub fn start(&self) -> Position {
         self.spans.front().map_or(0, |span| span.position)

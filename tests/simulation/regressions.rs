@@ -447,3 +447,19 @@ fn a_message_of_the_history_stands_on_one_side_of_a_flush() {
     ];
     keeps(1_795_292_745_484_323_329, settings, &source, &happenings);
 }
+
+#[test]
+fn what_the_history_tells_is_placed_by_a_clock_that_is_sure() {
+    let settings = Settings {
+        buffer: 1000,
+        chunk: 40,
+        spool: 1000,
+        distinct: false,
+        history: true,
+        latency: 80,
+        ..SAYING
+    };
+    let source = [Words(9), Silence(1200)];
+    let happenings = [(1100, Cut(0)), (1800, Hang(1000))];
+    keeps(1_795_293_641_709_226_448, settings, &source, &happenings);
+}

@@ -6,12 +6,12 @@ use super::super::generation::Generation;
 use super::super::{Position, Time};
 use super::{Delivery, Final, FinalWord, LATE, Message, NEAR, Said, keys, middle, placed, says};
 
-/// From when on by the wall clock, at the earliest, something may belong to a start
-/// whose first audio was sent at `now`. It read `zero` at that of `then`.
-fn now_from(zero: i64, then: &Generation, now: Time) -> i64 {
-    let since = now.saturating_sub(then.began.unwrap_or(now));
-    let since = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
-    zero.saturating_add(since).saturating_sub(LATE)
+/// The wall clock at the first audio of `start`, reckoned from when it read `zero`
+/// at that of `then`. Right to [`LATE`].
+fn reckoned(zero: i64, then: &Generation, start: &Generation) -> Option<i64> {
+    let nanos = |at: Time| i64::try_from(at.as_nanos()).unwrap_or(i64::MAX);
+    let since = nanos(start.began?).saturating_sub(nanos(then.began?));
+    Some(zero.saturating_add(since))
 }
 
 impl Delivery {
@@ -41,8 +41,7 @@ impl Delivery {
         Some(said)
     }
 
-    /// The same for what our own speaker said at `at`. Starts that send faster than
-    /// the clock goes overlap on it, so that the words have to agree with it.
+    /// The same for what our own speaker said at `at`.
     fn recall_own(
         &mut self,
         message: &Message,
@@ -51,46 +50,48 @@ impl Delivery {
         generation: &Generation,
     ) -> Option<Said> {
         let missed = self.said..replay;
-        let starts = self.before.iter().map(|(zero, then)| {
-            let place = zero.and_then(|zero| {
-                let time = u64::try_from(at.saturating_sub(zero)).ok()?;
-                then.extrapolate(time)
-            });
-            (zero, then, place)
-        });
-        let starts: Vec<_> = starts
-            .filter(|(zero, then, place)| {
-                zero.is_none() || place.is_some_and(|place| place < then.end())
-            })
-            .collect();
-        let fits = |_: &Final, word: &FinalWord| {
-            let near = |place: Position| place.abs_diff(word.span.start) <= NEAR;
-            let mut places = starts.iter().filter_map(|(_, _, place)| *place);
-            missed.contains(&middle(&word.span)) && places.any(near)
+        let (zero, then) = self.start_of(at, generation)?;
+        let place = then.extrapolate(u64::try_from(at.saturating_sub(zero)).ok()?)?;
+        let near = |_: &Final, word: &FinalWord| {
+            place.abs_diff(word.span.start) <= NEAR && missed.contains(&middle(&word.span))
         };
         let keys = keys(message);
-        if let Some(found) = self.find_words(&keys, fits) {
+        if let Some(found) = self.find_words(&keys, near) {
             return Some(self.tie_to(message, found)?.said);
         }
         // Not heard: it may have been lost with the audio of a gap.
-        let [(zero, then, _)] = starts.as_slice() else {
-            return None;
-        };
-        let zero = (**zero)?;
-        if generation
-            .began
-            .is_some_and(|now| now_from(zero, then, now) <= at)
-        {
-            return None; // Of this start: it tells by itself.
-        }
-        let said = placed(message, Some(zero), then, |_| None);
-        let said = said.within(&missed);
+        let said = placed(message, Some(zero), then, |_| None).within(&missed);
         let span = said.span.clone()?;
         if !missed.contains(&middle(&span)) || self.was_heard(&keys) {
             return None;
         }
         self.said = span.end;
         Some(said)
+    }
+
+    /// The earlier start that something at `at` belongs to. Starts that send faster
+    /// than the clock goes overlap on it: `None`, if it can be another one's too.
+    fn start_of<'a>(&'a self, at: i64, now: &'a Generation) -> Option<(i64, &'a Generation)> {
+        let starts = self.before.iter().map(|(zero, then)| (*zero, then));
+        let starts = starts.chain([(self.wall_zero, now)]);
+        let known = self.before.iter().rev();
+        let (zero, then) = known
+            .filter_map(|(zero, then)| Some(((*zero)?, then)))
+            .next()?;
+        let mut candidates = starts.filter(|(sure, start)| {
+            if !start.has_audio() {
+                return false;
+            }
+            let Some(from) = sure.or_else(|| reckoned(zero, then, start)) else {
+                return true;
+            };
+            let slack = if sure.is_some() { 0 } else { LATE };
+            let given = i64::try_from(start.given()).unwrap_or(i64::MAX);
+            let since = at.saturating_sub(from);
+            -slack <= since && since < given.saturating_add(slack)
+        });
+        let (zero, start) = candidates.next()?;
+        Some((zero?, start)).filter(|_| candidates.next().is_none() && start.number != now.number)
     }
 
     /// Whether these words are in a final, wherever that stands.
