@@ -86,6 +86,8 @@ pub struct World {
     link: Option<Link>,
     links: u64,
     conversation: Conversation,
+    /// Whether the next start is a new one.
+    forgotten: bool,
     /// Status, until when, and what to ask for.
     refusing: Option<(u16, Time, Duration)>,
     hanging_until: Time,
@@ -144,6 +146,7 @@ impl World {
             link: None,
             links: 0,
             conversation: Conversation::new(1),
+            forgotten: false,
             refusing: None,
             hanging_until: Time::ZERO,
             stalled_until: Time::ZERO,
@@ -350,9 +353,7 @@ impl World {
                     link.service.repeat = count;
                 }
             }
-            Happening::Forget => {
-                self.conversation = Conversation::new(self.conversation.id + 1);
-            }
+            Happening::Forget => self.forgotten = true,
             Happening::Ignore(span) => self.ignoring_until = self.now + ms(span),
             Happening::Terminate => self.terminate(),
             Happening::Noise(kind) => {
@@ -506,7 +507,12 @@ impl World {
                 link.ignoring = true;
                 return Ok(());
             }
-            Frame::Text(text) => link.service.text(&text, self.now, &mut self.conversation),
+            Frame::Text(text) => {
+                if text.contains("start_request") && std::mem::take(&mut self.forgotten) {
+                    self.conversation = Conversation::new(self.conversation.id + 1);
+                }
+                link.service.text(&text, self.now, &mut self.conversation)
+            }
             Frame::Binary(data) => link.service.audio(&data, &mut self.conversation),
             Frame::Ping => {
                 self.send_down(number, Frame::Pong);
