@@ -5,7 +5,7 @@
 use crate::audio::{MAX_WORDS, WORD};
 use crate::book::{Book, Word};
 use crate::schedule::Settings;
-use crate::source::{MS, STREAM, Spoken, UTC};
+use crate::source::{JITTER, MS, STREAM, Spoken, UTC};
 use crate::waits::{CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits};
 use gstsymbl::session::event::SessionEvent;
 use gstsymbl::session::{State, Stats, Time};
@@ -212,9 +212,9 @@ fn no_word_is_told_and_in_a_gap(seen: &Seen<'_>) -> Check {
         };
         let half = u64::from(WORD) * MS / 2;
         let length = u64::from(spoken.given) * MS;
-        if length - seen.book.lost(spoken.running_time, end_of(spoken)) + SLACK.as_nanos() as u64
-            <= half
-        {
+        // A gap stands where the audio stands, to the jitter of timestamps.
+        let lost = seen.book.lost(spoken.running_time, end_of(spoken));
+        if length - lost + JITTER + SLACK.as_nanos() as u64 <= half {
             return Err(format!("word {} came and lies in a gap", told.word));
         }
     }

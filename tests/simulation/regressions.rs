@@ -463,3 +463,15 @@ fn what_the_history_tells_is_placed_by_a_clock_that_is_sure() {
     let happenings = [(1100, Cut(0)), (1800, Hang(1000))];
     keeps(1_795_293_641_709_226_448, settings, &source, &happenings);
 }
+
+#[test]
+fn the_gaps_of_a_slow_socket_are_no_longer_than_what_was_dropped() {
+    let settings = Settings {
+        live: true,
+        format: Opus,
+        spool: 1000,
+        ..PLAIN
+    };
+    let source = [Words(1), Hole(1), Words(7)];
+    keeps(0, settings, &source, &[(0, Slow(88))]);
+}

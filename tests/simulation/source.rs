@@ -18,7 +18,7 @@ pub const UTC: i64 = 1_700_000_000_000_000_000;
 const MOST_FILL: u64 = 1_000 * MS;
 const LEAST_HOLE: u64 = 40 * MS;
 /// Timestamps that differ less are the same.
-const JITTER: u64 = 2 * MS;
+pub const JITTER: u64 = 2 * MS;
 
 /// A word of the source, and where it truly stands.
 #[derive(Debug, Clone)]
