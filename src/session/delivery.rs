@@ -33,8 +33,9 @@ const MAX_OWED: u64 = 10_000_000_000;
 const SAME_TIME: u64 = 1_000_000;
 /// Silence sent again in front of a word, so that it is heard from its beginning.
 const LEAD: u64 = 500_000_000;
-/// How far from its words a message may stand by the wall clock, in nanoseconds.
-const NEAR: u64 = 250_000_000;
+/// How far from its words a message may stand by the wall clock, in nanoseconds:
+/// less than a word is long, for the one beside it may be the same.
+const NEAR: u64 = 60_000_000;
 /// How much later than it was sent the first audio of a start may come to the
 /// service, by the wall clock.
 const LATE: i64 = 1_000_000_000;

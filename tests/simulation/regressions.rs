@@ -475,3 +475,22 @@ fn the_gaps_of_a_slow_socket_are_no_longer_than_what_was_dropped() {
     let source = [Words(1), Hole(1), Words(7)];
     keeps(0, settings, &source, &[(0, Slow(88))]);
 }
+
+#[test]
+fn of_two_equal_words_the_history_means_the_one_that_is_at_its_time() {
+    let settings = Settings {
+        paced: false,
+        chunk: 500,
+        spool: 1000,
+        distinct: false,
+        history: true,
+        ..SAYING
+    };
+    let source = [Words(11), Pause(1600), Words(18), Pause(200)];
+    keeps(
+        1_795_295_229_062_872_944,
+        settings,
+        &source,
+        &[(1800, Terminate)],
+    );
+}
