@@ -494,3 +494,15 @@ fn of_two_equal_words_the_history_means_the_one_that_is_at_its_time() {
         &[(1800, Terminate)],
     );
 }
+
+#[test]
+fn a_flush_while_the_end_is_settling_takes_the_end_back() {
+    let settings = Settings {
+        drain_timeout: 3000,
+        disconnect_on_stop: false,
+        ..SAYING
+    };
+    let source = [Words(19), Caps(Opus), Words(2), Silence(3060), Words(15)];
+    let happenings = [(10_180, Stall(2000)), (13_460, Flush)];
+    keeps(1_795_295_661_586_323_342, settings, &source, &happenings);
+}

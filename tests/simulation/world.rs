@@ -235,6 +235,7 @@ impl World {
     fn step(&mut self) -> Result<(), Broken> {
         if self.session.next_timeout().is_some_and(|at| at <= self.now) {
             self.session.handle_timeout(self.now);
+            self.pump()?;
         }
         while let Some(Reverse((at, _, _))) = self.steps.peek()
             && *at <= self.now

@@ -82,6 +82,8 @@ impl Mouth {
                 }
                 None => self.held = Some(frame),
             },
+            // It comes anywhere among the results.
+            Kind::Reorder if kind == "recognition_stopped" => self.put(frame),
             _ => {
                 if let Some(held) = self.held.take() {
                     self.put(held);
