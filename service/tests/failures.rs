@@ -4,13 +4,14 @@
 
 mod common;
 
+use common::chatty::Chatty;
 use common::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use symbl_service::recognizer::scripted::{Scripted, speech};
 use symbl_service::recognizer::{
-    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word,
+    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
 };
 use symbl_service::{Server, ServerConfig};
 use tokio_tungstenite::tungstenite::Message;
@@ -21,9 +22,6 @@ struct Moody;
 struct Failing {
     panics: bool,
 }
-
-/// Has a speech for every chunk.
-struct Chatty;
 
 impl Recognizer for Moody {
     fn name(&self) -> &'static str {
@@ -54,24 +52,6 @@ impl RecognizerStream for Failing {
             engine: "moody",
             reason: "as asked for".into(),
         })
-    }
-
-    fn finish(&mut self, _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        Ok(())
-    }
-}
-
-impl RecognizerStream for Chatty {
-    fn push(&mut self, _: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        let word = Word {
-            text: "blah".repeat(1000),
-            start: Duration::ZERO,
-            end: Duration::ZERO,
-            confidence: 0.5,
-        };
-        let words = vec![word; 50];
-        out.push(Recognition::Final { words });
-        Ok(())
     }
 
     fn finish(&mut self, _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {

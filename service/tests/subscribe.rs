@@ -4,47 +4,14 @@
 
 mod common;
 
+use common::chatty::Chatty;
 use common::*;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::recognizer::scripted::{silence, speech};
-use symbl_service::recognizer::{
-    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word,
-};
 use symbl_service::{Auth, Server, ServerConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
-
-/// Has a speech for every chunk.
-struct Chatty;
-
-impl Recognizer for Chatty {
-    fn name(&self) -> &'static str {
-        "chatty"
-    }
-
-    fn open(&self, _: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
-        Ok(Box::new(Self))
-    }
-}
-
-impl RecognizerStream for Chatty {
-    fn push(&mut self, _: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        let word = Word {
-            text: "blah".repeat(1000),
-            start: Duration::ZERO,
-            end: Duration::ZERO,
-            confidence: 0.5,
-        };
-        let words = vec![word; 50];
-        out.push(Recognition::Final { words });
-        Ok(())
-    }
-
-    fn finish(&mut self, _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        Ok(())
-    }
-}
 
 fn rejoinable() -> Value {
     let mut request = start_request();

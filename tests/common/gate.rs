@@ -208,6 +208,11 @@ fn attend(mut client: TcpStream, behind: SocketAddr, shared: &Shared) -> std::io
     server.set_nodelay(true)?;
     client.set_nodelay(true)?;
     server.write_all(&head)?;
+    pass_on(client, server)
+}
+
+/// Passes on what either side says, until both have said all.
+pub fn pass_on(mut client: TcpStream, mut server: TcpStream) -> std::io::Result<()> {
     let (mut from, mut to) = (server.try_clone()?, client.try_clone()?);
     let back = std::thread::spawn(move || {
         let _ = std::io::copy(&mut from, &mut to);

@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What it does with one connection.
@@ -93,18 +93,11 @@ fn attend(mut client: TcpStream, service: SocketAddr, shared: &Shared) -> std::i
             )?;
         }
         Act::Pass => {
-            let mut server = TcpStream::connect(service)?;
+            let server = TcpStream::connect(service)?;
             server.set_nodelay(true)?;
             client.set_nodelay(true)?;
             client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
-            let (mut from, mut to) = (server.try_clone()?, client.try_clone()?);
-            let back = std::thread::spawn(move || {
-                let _ = std::io::copy(&mut from, &mut to);
-                let _ = to.shutdown(Shutdown::Write);
-            });
-            let _ = std::io::copy(&mut client, &mut server);
-            let _ = server.shutdown(Shutdown::Write);
-            let _ = back.join();
+            super::gate::pass_on(client, server)?;
         }
     }
     Ok(())

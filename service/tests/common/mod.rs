@@ -5,6 +5,7 @@
 // Each test binary uses a part of this.
 #![allow(dead_code)]
 
+pub mod chatty;
 pub mod flac;
 pub mod prompter;
 pub mod shape;

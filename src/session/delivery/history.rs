@@ -74,10 +74,8 @@ impl Delivery {
     fn start_of<'a>(&'a self, at: i64, now: &'a Generation) -> Option<(i64, &'a Generation)> {
         let starts = self.before.iter().map(|(zero, then)| (*zero, then));
         let starts = starts.chain([(self.wall_zero, now)]);
-        let known = self.before.iter().rev();
-        let (zero, then) = known
-            .filter_map(|(zero, then)| Some(((*zero)?, then)))
-            .next()?;
+        let mut latest = self.before.iter().rev();
+        let (zero, then) = latest.find_map(|(zero, then)| Some(((*zero)?, then)))?;
         let mut candidates = starts.filter(|(sure, start)| {
             if !start.has_audio() {
                 return false;
