@@ -49,6 +49,8 @@ struct Span {
 pub struct Generation {
     /// Counts the starts of this session from 1; 0 before the first.
     pub number: u64,
+    /// When the start was asked for.
+    pub asked: Option<Time>,
     /// When the first audio was given.
     pub began: Option<Time>,
     spans: VecDeque<Span>,

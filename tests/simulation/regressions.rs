@@ -506,3 +506,21 @@ fn a_flush_while_the_end_is_settling_takes_the_end_back() {
     let happenings = [(10_180, Stall(2000)), (13_460, Flush)];
     keeps(1_795_295_661_586_323_342, settings, &source, &happenings);
 }
+
+#[test]
+fn a_history_that_comes_after_a_flush() {
+    let settings = Settings {
+        buffer: 100,
+        history: true,
+        ..SAYING
+    };
+    let source = [Words(12), Pause(50), Words(15), Silence(360), Words(27)];
+    let happenings = [
+        (200, Terminate),
+        (1000, Think(1000)),
+        (10_600, Cut(0)),
+        (11_000, End),
+        (13_000, Flush),
+    ];
+    keeps(0, settings, &source, &happenings);
+}

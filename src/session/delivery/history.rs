@@ -5,13 +5,22 @@
 use super::super::generation::Generation;
 use super::super::{Position, Time};
 use super::{Delivery, Final, FinalWord, LATE, Message, NEAR, Said, keys, middle, placed, says};
+use std::ops::RangeInclusive;
 
-/// The wall clock at the first audio of `start`, reckoned from when it read `zero`
-/// at that of `then`. Right to [`LATE`].
-fn reckoned(zero: i64, then: &Generation, start: &Generation) -> Option<i64> {
+/// What the wall clock may have read at the service's time zero of `start`, if it
+/// read `zero` at that of `then`: services count from the request, or from the
+/// first audio, or from somewhere in between.
+fn reckoned(zero: i64, then: &Generation, start: &Generation) -> Option<RangeInclusive<i64>> {
     let nanos = |at: Time| i64::try_from(at.as_nanos()).unwrap_or(i64::MAX);
-    let since = nanos(start.began?).saturating_sub(nanos(then.began?));
-    Some(zero.saturating_add(since))
+    let bounds = |start: &Generation| {
+        let began = nanos(start.began?);
+        let asked = start.asked.map_or(began, nanos);
+        Some((asked, began.saturating_add(LATE)))
+    };
+    let ((earliest, latest), (earliest_then, latest_then)) = (bounds(start)?, bounds(then)?);
+    let first = zero.saturating_add(earliest.saturating_sub(latest_then));
+    let last = zero.saturating_add(latest.saturating_sub(earliest_then));
+    Some(first..=last)
 }
 
 impl Delivery {
@@ -80,13 +89,12 @@ impl Delivery {
             if !start.has_audio() {
                 return false;
             }
-            let Some(from) = sure.or_else(|| reckoned(zero, then, start)) else {
+            let sure = sure.map(|zero| zero..=zero);
+            let Some(zeros) = sure.or_else(|| reckoned(zero, then, start)) else {
                 return true;
             };
-            let slack = if sure.is_some() { 0 } else { LATE };
             let given = i64::try_from(start.given()).unwrap_or(i64::MAX);
-            let since = at.saturating_sub(from);
-            -slack <= since && since < given.saturating_add(slack)
+            *zeros.start() <= at && at < zeros.end().saturating_add(given)
         });
         let (zero, start) = candidates.next()?;
         Some((zero?, start)).filter(|_| candidates.next().is_none() && start.number != now.number)
