@@ -27,6 +27,31 @@ pub enum StallAction {
     Reconnect,
 }
 
+/// What a pause of the pipeline means for the service. Only PLAYING ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PausePolicy {
+    /// Nothing: the service goes on listening.
+    #[default]
+    Keep,
+    /// It is asked to stop, and the connection is kept for the start that follows.
+    StopProcessing,
+    /// It is asked to stop, and then the connection is closed.
+    Disconnect,
+}
+
+/// How the service is told that audio of another format follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FormatChangePolicy {
+    /// By `modify_request`, in mid-stream. A service that refuses it is treated
+    /// by `Reconnect` from then on.
+    #[default]
+    Modify,
+    /// By a stop and a start on the same connection.
+    Restart,
+    /// By a stop, and a start on another connection.
+    Reconnect,
+}
+
 /// Everything that steers a session. All durations are bounds in the field's unit.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
@@ -58,7 +83,12 @@ pub struct SessionConfig {
     pub stall_action: StallAction,
     /// Whether, after a reconnect, messages that were missed are asked for.
     pub history_recovery: bool,
-    /// At the end of the stream: how long to go without any progress.
+    /// What a pause means.
+    pub pause: PausePolicy,
+    /// What a change of format means.
+    pub format_change: FormatChangePolicy,
+    /// At the end of the stream, and at each stop before: how long to go without
+    /// any progress.
     pub drain_timeout: Duration,
     /// Seed of the back-off's jitter.
     pub seed: u64,
@@ -82,6 +112,8 @@ impl SessionConfig {
             stall_timeout: Duration::from_secs(30),
             stall_action: StallAction::Report,
             history_recovery: false,
+            pause: PausePolicy::Keep,
+            format_change: FormatChangePolicy::Modify,
             drain_timeout: Duration::from_secs(10),
             seed: 0,
         }

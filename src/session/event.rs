@@ -127,7 +127,7 @@ pub enum EventKind {
 /// State of a session, as the application sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum State {
-    /// Not begun.
+    /// Not begun, or paused: the service was asked to stop and not to start again yet.
     #[default]
     Idle,
     /// Dialing, or waiting to dial, for the first time.
@@ -215,6 +215,8 @@ pub enum Reason {
     Protocol,
     Settings,
     DrainTimeout,
+    /// The service does not take a change of format in mid-stream.
+    FormatChange,
     Internal,
 }
 
@@ -241,6 +243,7 @@ impl Reason {
             Self::Protocol => "protocol",
             Self::Settings => "settings",
             Self::DrainTimeout => "drain-timeout",
+            Self::FormatChange => "format-change",
             Self::Internal => "internal",
         }
     }
@@ -310,6 +313,11 @@ impl Failure {
                 format!("the service closed the connection with code {code}{said}; {hint}"),
             )
         }
+    }
+
+    /// Whether the service closed the socket in due form, as after a stop.
+    pub fn is_in_form(&self) -> bool {
+        matches!(self.close_code, Some(1000 | 1005))
     }
 
     /// The service answered the upgrade with an HTTP status.

@@ -1494,7 +1494,7 @@ fn the_end_of_a_socket_that_is_being_replaced_is_no_outage() {
     rig.session.flush(rig.now);
     // Before anybody has come to the new dial.
     rig.lose();
-    assert_eq!((rig.dials(), rig.session.state()), (2, State::Reconnecting));
+    assert_eq!((rig.dials(), rig.session.state()), (2, State::Connecting));
     rig.input(Input::Connected);
     rig.text(LISTENING);
     assert_eq!(rig.session.state(), State::Listening);

@@ -30,6 +30,8 @@ pub enum Bug {
     AudioBeforeTheAcknowledgement,
     StopForgotten,
     SplitNotNoticed,
+    PauseForgotten,
+    RecessCutShort,
 }
 
 #[cfg(feature = "planted-bugs")]
@@ -39,7 +41,7 @@ mod imp {
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 20] = [
+        pub const ALL: [Self; 22] = [
             Self::AcknowledgementSkipped,
             Self::AnchorDropped,
             Self::GenerationForgotten,
@@ -60,6 +62,8 @@ mod imp {
             Self::AudioBeforeTheAcknowledgement,
             Self::StopForgotten,
             Self::SplitNotNoticed,
+            Self::PauseForgotten,
+            Self::RecessCutShort,
         ];
     }
 

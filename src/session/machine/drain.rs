@@ -10,60 +10,32 @@
 use super::super::Time;
 use super::super::event::{EventKind, Failure, GapReason, Reason, State};
 use super::super::planted::{Bug, planted};
+use super::recess::Pause;
+use super::stop::Stop;
 use super::{Output, Phase, Session};
 use crate::protocol::request::STOP_REQUEST;
 use std::time::Duration;
 
-/// Where the service does not say that it is done (it keeps the connection for
-/// a later start), this long without a result and a pong after it mean that it is.
-const SETTLE: Duration = Duration::from_secs(2);
-
-/// The wait for the last results.
+/// The end of the stream, and the wait for the last results.
 #[derive(Debug)]
 pub(super) struct Drain {
-    timeout: Duration,
-    idle_since: Time,
+    stop: Stop,
     hard: Time,
-    /// The service took the stop request, at this time.
-    stopped: Option<Time>,
-    settle: bool,
-    /// It has been quiet for long enough, and the service was asked whether the
-    /// link still is one: silence may mean that it is not.
-    asked: bool,
 }
 
 impl Drain {
-    /// Something moved.
-    pub(super) fn progress(&mut self, now: Time) {
-        self.idle_since = now;
-        self.asked = false;
-    }
-
-    /// Whether the service took the stop request.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stopped.is_some()
-    }
-
     pub(super) fn deadline(&self) -> Time {
         if planted(Bug::DrainTimeoutIgnored) {
             return Time::MAX;
         }
-        let soft = self.idle_since + self.timeout;
-        let settled = self.settled_at().unwrap_or(soft);
-        soft.min(settled).min(self.hard)
-    }
-
-    /// When a service that does not say that it is done is taken to be.
-    fn settled_at(&self) -> Option<Time> {
-        let stopped = self.stopped.filter(|_| self.settle && !self.asked)?;
-        Some(self.idle_since.max(stopped) + SETTLE)
+        self.stop.deadline().min(self.hard)
     }
 }
 
 impl Session {
     /// No more audio will come. [`EventKind::Drained`] follows, within bounds.
     pub fn end_of_stream(&mut self, now: Time) {
-        if self.drain.is_some() {
+        if self.drain.is_some() || self.puts_off_the_end() {
             return;
         }
         if !planted(Bug::LastAudioForgotten) {
@@ -76,18 +48,17 @@ impl Session {
         let unfinalised = counted.min(self.spool.unacknowledged_duration());
         let unfinalised = Duration::from_nanos(unfinalised);
         self.drain = Some(Drain {
-            timeout: self.config.drain_timeout,
-            idle_since: now,
+            stop: Stop::new(now, self.config.drain_timeout),
             hard: now + self.config.drain_timeout + unfinalised,
-            stopped: None,
-            asked: false,
-            settle: self.config.start.disconnect_on_stop_request == Some(false),
         });
         match self.phase {
             Phase::Failed => self.tell_drained_in_failure(),
             Phase::Drained => self.tell_drained(self.spool.unacknowledged_duration() == 0),
             _ if self.nothing_to_wait_for() => self.finish(now, true),
-            _ if !self.has_socket() && self.spool.unacknowledged_duration() == 0 => {
+            // After a stop that was not the end, there is nothing to stop.
+            _ if (!self.has_socket() || self.phase == Phase::Connected)
+                && self.spool.unacknowledged_duration() == 0 =>
+            {
                 self.finish(now, true)
             }
             _ => {}
@@ -101,14 +72,32 @@ impl Session {
             && self.spool.unacknowledged_duration() == 0
     }
 
+    /// The stop under way, or to come.
+    pub(super) fn stop(&mut self) -> Option<&mut Stop> {
+        let drain = self.drain.as_mut().map(|drain| &mut drain.stop);
+        self.recess.as_mut().or(drain)
+    }
+
+    /// The end of the stream, or of a recess, came nearer.
+    pub(super) fn progress(&mut self, now: Time) {
+        if let Some(recess) = &mut self.recess {
+            recess.progress(now);
+        }
+        if let Some(drain) = &mut self.drain {
+            drain.stop.progress(now);
+        }
+    }
+
     /// The last byte has left: asks the service to stop.
     pub(super) fn stop_when_drained(&mut self, now: Time) {
         if let Some(drain) = &mut self.drain
             && self.phase == Phase::Listening
             && self.spool.is_drained()
         {
-            drain.progress(now);
+            drain.stop.progress(now);
+            drain.stop.settle = self.stays_after_stop;
             self.phase = Phase::Stopping;
+            self.bill(now);
             self.set_state(State::Stopping, None, None);
             self.frames.push_back(Output::Text(STOP_REQUEST.to_owned()));
         }
@@ -116,19 +105,29 @@ impl Session {
 
     /// The service took the stop request.
     pub(super) fn recognition_stopped(&mut self, now: Time) {
-        if let Some(drain) = self
-            .drain
-            .as_mut()
-            .filter(|_| self.phase == Phase::Stopping)
-        {
-            drain.stopped = Some(now);
-            drain.progress(now);
+        if self.phase == Phase::Stopping {
+            self.progress(now);
+            if let Some(stop) = self.stop() {
+                stop.take(now);
+            }
+            if self.recess.is_some() && planted(Bug::RecessCutShort) {
+                self.end_recess(now);
+            }
         }
     }
 
     /// The service will add nothing more.
     pub(super) fn completed(&mut self, now: Time) {
         if self.phase == Phase::Stopping {
+            self.all_has_come(now);
+        }
+    }
+
+    /// The service has said all about this start.
+    fn all_has_come(&mut self, now: Time) {
+        if self.recess.is_some() {
+            self.end_recess(now);
+        } else {
             self.finish(now, true);
         }
     }
@@ -140,22 +139,20 @@ impl Session {
         let Some(drain) = &mut self.drain else {
             return false;
         };
-        let in_form = matches!(failure.close_code, Some(1000 | 1005));
-        // Should it go on, the next start will have a stop request of its own.
-        let stopped = drain.stopped.take().is_some();
-        drain.asked = false;
-        self.phase == Phase::Stopping && stopped && in_form || self.spool.owes_nothing()
+        let stopped = drain.stop.lose_socket() && self.phase == Phase::Stopping;
+        stopped && failure.is_in_form() || self.spool.owes_nothing()
     }
 
     /// A flush after the end: the stream may go on.
     pub(super) fn leave_drain(&mut self, now: Time) {
+        self.forget_the_end();
         if self.drain.take().is_none() {
             return;
         }
         match self.phase {
-            Phase::Stopping => {
+            Phase::Stopping if self.recess.is_none() => {
                 // The service was asked to stop; what follows needs a new start.
-                self.count_and_close(now);
+                self.count_and_close(now, "end of stream");
                 self.restart(now);
             }
             Phase::Drained => self.restart(now),
@@ -193,6 +190,8 @@ impl Session {
         }
         self.state = State::Idle;
         self.drain = None;
+        self.recess = None;
+        self.pause = Pause::default();
         self.stats.audio_dropped += self.forget_unsent();
     }
 
@@ -219,8 +218,7 @@ impl Session {
         if matches!(self.phase, Phase::Drained | Phase::Failed) || drain.deadline() > now {
             return;
         }
-        if drain.settled_at().is_some_and(|at| at <= now) && now < drain.hard {
-            drain.asked = true;
+        if now < drain.hard && drain.stop.ask(now) {
             return self.ping(now);
         }
         self.finish(now, false);
@@ -228,22 +226,20 @@ impl Session {
 
     /// The service answered a ping.
     pub(super) fn ponged(&mut self, now: Time) {
-        if self.drain.as_ref().is_some_and(|drain| drain.asked) {
-            self.finish(now, true);
+        if self.stop().is_some_and(|stop| stop.is_asked()) {
+            self.all_has_come(now);
         }
     }
 
-    fn count_and_close(&mut self, now: Time) {
+    pub(super) fn count_and_close(&mut self, now: Time, reason: &'static str) {
         let had_socket = self.has_socket();
+        self.bill(now);
         if let Some(since) = self.up_since.take() {
             self.stats.connected_time += now.saturating_sub(since);
         }
         self.frames.clear();
         self.actions.push_back(if had_socket {
-            Output::Close {
-                code: 1000,
-                reason: "end of stream",
-            }
+            Output::Close { code: 1000, reason }
         } else {
             Output::Abort
         });
@@ -251,7 +247,7 @@ impl Session {
 
     /// The stream is over: closes, and says so.
     pub(super) fn finish(&mut self, now: Time, complete: bool) {
-        self.count_and_close(now);
+        self.count_and_close(now, "end of stream");
         self.phase = Phase::Drained;
         self.tell_drained(complete);
         self.set_state(State::Drained, None, None);

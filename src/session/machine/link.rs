@@ -52,7 +52,7 @@ impl Pacing {
 impl Session {
     /// Begins: dials. Nothing, if it has begun already.
     pub fn start(&mut self, now: Time) {
-        if self.phase == Phase::Idle {
+        if self.phase == Phase::Idle && !self.keeps_away() {
             self.down_since = Some(now);
             self.dial(now);
         }
@@ -99,7 +99,7 @@ impl Session {
     }
 
     fn state_while_down(&self) -> State {
-        if self.listened {
+        if self.listened && self.link_lost {
             State::Reconnecting
         } else {
             State::Connecting
@@ -113,6 +113,9 @@ impl Session {
         self.phase = Phase::Connected;
         self.liveness.last_ping = now;
         self.liveness.pinged = None;
+        if self.holds() {
+            return self.rest();
+        }
         self.start_if_ready(now);
         // The time for the whole way began with the dial.
         if let Phase::Starting { deadline: start } = &mut self.phase {
@@ -120,9 +123,10 @@ impl Session {
         }
     }
 
-    /// Sends the start request once the socket is open and a format is known.
+    /// Sends the start request once the socket is open and a format is known,
+    /// unless there is a pause.
     pub(super) fn start_if_ready(&mut self, now: Time) {
-        if self.phase != Phase::Connected {
+        if self.phase != Phase::Connected || self.holds() {
             return;
         }
         self.replayed_until = self.spool.sent();
@@ -138,6 +142,10 @@ impl Session {
         };
         let mut request = self.config.start.clone();
         request.format = format.wire;
+        if self.stops_between() {
+            request.disconnect_on_stop_request = Some(false);
+        }
+        self.stays_after_stop = request.disconnect_on_stop_request == Some(false);
         let text = match request.to_json() {
             Ok(text) => text,
             Err(error) => {
@@ -151,6 +159,7 @@ impl Session {
             }
         };
         let mut next = self.generation.next();
+        next.asked = Some(now);
         if planted(Bug::GenerationForgotten) {
             next = self.generation.clone();
         }
@@ -158,6 +167,7 @@ impl Session {
         self.delivery.begin_generation(ended);
         self.stall.answered();
         self.conversation_told = false;
+        self.modified_at = None;
         let repeats = self.generation.number == 1 || !planted(Bug::HeaderNotRepeated);
         self.header = Some(format.header.clone()).filter(|h| !h.is_empty() && repeats);
         self.wire_format = Some(format);
@@ -174,11 +184,13 @@ impl Session {
             return;
         }
         self.phase = Phase::Listening;
-        self.up_since = Some(now);
+        self.up_since.get_or_insert(now);
+        self.processing_since = Some(now);
         self.down_since = None;
         self.dropping = false;
         self.warned = false;
-        if std::mem::replace(&mut self.listened, true) {
+        let lost = std::mem::take(&mut self.link_lost);
+        if std::mem::replace(&mut self.listened, true) && lost {
             self.stats.reconnects += 1;
         }
         self.pacing = self
@@ -201,12 +213,20 @@ impl Session {
         failure.retryable |= failure.reason == Reason::Auth && std::mem::take(&mut self.renewed);
         self.frames.clear();
         self.count_connected_time(now);
+        self.lose_recess(&failure);
+        if failure.close_code.is_some_and(|code| code != 1006) {
+            self.modify_refused();
+        }
+        if self.may_stay_away(&failure) {
+            return self.hang_up(now);
+        }
         if self.over_without_socket(&failure) {
             return self.finish(now, true);
         }
         if !failure.retryable {
             return self.fail(now, failure);
         }
+        self.link_lost = true;
         self.down_since.get_or_insert(now);
         let delay = self.backoff.next(failure.retry_after);
         if self.give_up_at().is_some_and(|end| now + delay > end) {
@@ -250,12 +270,14 @@ impl Session {
             }
             self.attempt = 0;
         }
+        self.bill(now);
     }
 
     /// A failure that a retry cannot help.
     pub(super) fn fail(&mut self, now: Time, failure: Failure) {
         self.count_connected_time(now);
         self.phase = Phase::Failed;
+        self.recess = None;
         self.frames.clear();
         self.actions.clear();
         self.actions.push_back(Output::Abort);
@@ -267,6 +289,8 @@ impl Session {
         self.emit(EventKind::Failed(failure), None, None);
         if self.drain.is_some() {
             self.tell_drained_in_failure();
+        } else if self.forget_the_end() {
+            self.end_of_stream(now);
         }
     }
 
@@ -289,7 +313,7 @@ impl Session {
     /// is heard by nobody: only a new start helps. After a stop there is nothing
     /// more to end.
     pub(super) fn terminated(&mut self, now: Time) {
-        let stopped = self.drain.as_ref().is_some_and(|drain| drain.is_stopped());
+        let stopped = self.stop().is_some_and(|stop| stop.is_taken());
         let started = match self.phase {
             Phase::Starting { .. } | Phase::Listening => true,
             Phase::Stopping => !stopped,

@@ -4,18 +4,21 @@
 //!
 //! Split by what comes in: `audio` (from the application), `link` (what
 //! happens to the socket, and the waiting for it), `results` (what the service
-//! says), `drain` (the end of the stream). This file holds the state that they
+//! says), `drain` (the end of the stream), `recess` (pauses, and other stops that
+//! are not the end). This file holds the state that they
 //! share and the way out, [`Session::poll`].
 
 mod audio;
 mod drain;
 mod link;
+mod recess;
 mod results;
 mod stall;
+mod stop;
 
 use super::backoff::Backoff;
 use super::chunker::{AudioFormat, Chunker};
-use super::config::{LeakyPolicy, SessionConfig};
+use super::config::{FormatChangePolicy, LeakyPolicy, SessionConfig};
 use super::delivery::Delivery;
 use super::event::{Event, EventKind, Failure, Placement, Reason, State};
 use super::generation::Generation;
@@ -31,10 +34,12 @@ use audio::OpenGap;
 use bytes::Bytes;
 use drain::Drain;
 use link::{Liveness, Pacing};
+use recess::Pause;
 use stall::Stall;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use stop::Stop;
 
 /// What the owner of the socket tells the session.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,13 +98,15 @@ pub enum Output {
 /// Where the session stands. Each wait carries its deadline.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Phase {
-    /// Not begun, or ended without a failure and able to begin again.
+    /// Not begun, ended without a failure and able to begin again, or disconnected
+    /// by a pause.
     Idle,
     /// Until the next dial.
     Waiting { until: Time },
     /// The socket is being opened.
     Dialing { deadline: Time },
-    /// The socket is open; no audio format is known, so nothing is started.
+    /// The socket is open; no audio format is known, or there is a pause, so
+    /// nothing is started.
     Connected,
     /// The start request was sent.
     Starting { deadline: Time },
@@ -141,6 +148,8 @@ pub struct Session {
     attempt: u32,
     /// Whether there ever was one.
     listened: bool,
+    /// Whether the link was lost, and not just closed, since the last one.
+    link_lost: bool,
     /// Whether this outage was warned of.
     warned: bool,
     /// Since when there is no session.
@@ -154,6 +163,16 @@ pub struct Session {
     /// takes frames: on one that does not, no time makes a difference.
     held_until: Option<Time>,
     drain: Option<Drain>,
+    /// The stop under way is not the end.
+    recess: Option<Stop>,
+    pause: Pause,
+    /// Since when the service processes.
+    processing_since: Option<Time>,
+    /// Whether the service was asked to keep the connection after a stop.
+    stays_after_stop: bool,
+    /// Where audio of a new format began in mid-stream, until the service was
+    /// seen to take it.
+    modified_at: Option<Position>,
     /// Audio before this had been sent before this generation began.
     replayed_until: Position,
     /// Audio lost and not told yet: one hole is one gap.
@@ -202,6 +221,7 @@ impl Session {
             backoff: Backoff::new(config.reconnect_max_delay, config.seed),
             attempt: 0,
             listened: false,
+            link_lost: false,
             warned: false,
             down_since: None,
             up_since: None,
@@ -210,6 +230,11 @@ impl Session {
             pacing: None,
             held_until: None,
             drain: None,
+            recess: None,
+            pause: Pause::default(),
+            processing_since: None,
+            stays_after_stop: false,
+            modified_at: None,
             replayed_until: 0,
             open_gap: None,
             filled: 0,
@@ -296,6 +321,7 @@ impl Session {
         Stats {
             audio_spooled: self.spool.unsent_duration() + self.pending_nanos(),
             connected_time: self.stats.connected_time + open,
+            billable_time: self.stats.billable_time + self.unbilled(now),
             delay_interim: self.delay_interim.percentiles(),
             delay_final: self.delay_final.percentiles(),
             ..self.stats.clone()
@@ -326,6 +352,7 @@ impl Session {
             Phase::Listening => {
                 let audio = self.poll_audio(now);
                 if audio.is_none() {
+                    self.stop_when_paused(now);
                     self.stop_when_drained(now);
                     return self.frames.pop_front();
                 }
@@ -349,9 +376,15 @@ impl Session {
         if self.wire_format.as_ref() != Some(&chunk.format) {
             let format = Arc::clone(&chunk.format);
             let told = self.wire_format.as_ref().map(|f| f.wire);
+            let changes = told != Some(format.wire) && !planted(Bug::ModifyRequestNotSent);
+            if changes && self.config.format_change != FormatChangePolicy::Modify {
+                self.begin_recess(now);
+                return self.frames.pop_front();
+            }
+            self.modified_at = changes.then_some(chunk.start);
             self.header = Some(format.header.clone()).filter(|h| !h.is_empty());
             self.wire_format = Some(Arc::clone(&format));
-            if told != Some(format.wire) && !planted(Bug::ModifyRequestNotSent) {
+            if changes {
                 return Some(Output::Text(
                     ModifyRequest {
                         format: format.wire,
@@ -376,10 +409,7 @@ impl Session {
         self.stats.chunks_sent += 1;
         self.stats.audio_sent += fresh;
         self.stats.audio_replayed += replayed;
-        self.stats.billable_time += Time::from_nanos(fresh + replayed);
-        if let Some(drain) = &mut self.drain {
-            drain.progress(now);
-        }
+        self.progress(now);
         if self.spool.is_drained() {
             self.pacing = None;
         }
@@ -400,6 +430,7 @@ impl Session {
             phase,
             held,
             drain,
+            self.recess.as_ref().map(Stop::deadline),
             self.chunker.deadline(),
             self.liveness.next(&self.config, self.has_socket()),
             self.stall_deadline(),
@@ -417,6 +448,7 @@ impl Session {
         }
         self.link_timeout(now);
         self.stall_timeout(now);
+        self.recess_timeout(now);
         self.drain_timeout(now);
     }
 

@@ -71,6 +71,7 @@ impl Session {
                 self.completed(now);
             }
             ServerMessage::SessionModified { json } => {
+                self.modified_at = None;
                 self.session_event(SessionEvent::Modified, None, Some(json))
             }
             ServerMessage::SubscriptionStarted { conversation_id } => {
@@ -99,7 +100,7 @@ impl Session {
             ServerMessage::EntityResponse { entities } => {
                 entities.into_iter().for_each(|item| self.entity(now, item))
             }
-            ServerMessage::Error(error) => self.service_error(error),
+            ServerMessage::Error(error) => self.service_error(now, error),
             ServerMessage::Pong => {}
             ServerMessage::ProcessingTerminated { json } => {
                 let kind = "processing_terminated".to_owned();
@@ -168,12 +169,6 @@ impl Session {
         );
     }
 
-    fn progress(&mut self, now: Time) {
-        if let Some(drain) = &mut self.drain {
-            drain.progress(now);
-        }
-    }
-
     fn recognition_result(&mut self, now: Time, result: RecognitionResult) {
         let heard = self.delivery.heard(&result, &self.generation);
         if result.is_final {
@@ -183,6 +178,7 @@ impl Session {
             return;
         };
         self.progress(now);
+        self.modified_at = self.modified_at.filter(|at| heard.span.end <= *at);
         let placement = self.place(now, &heard.span);
         let delays = if result.is_final {
             &mut self.delay_final
@@ -315,15 +311,17 @@ impl Session {
         self.emit(EventKind::Entity(entity), placement, Some(json));
     }
 
-    fn service_error(&mut self, error: ServiceError) {
+    fn service_error(&mut self, now: Time, error: ServiceError) {
         let text = error.details.clone().or_else(|| error.message.clone());
-        self.stats.last_error =
-            text.or_else(|| Some("the service told an error without a text".to_owned()));
+        self.stats.last_error = text
+            .clone()
+            .or_else(|| Some("the service told an error without a text".to_owned()));
         let kind = EventKind::Error {
             message: error.message,
             details: error.details,
             fatal: false,
         };
         self.emit(kind, None, Some(error.json));
+        self.modify_failed(now, text.as_deref());
     }
 }
