@@ -10,6 +10,7 @@ use crate::run;
 use crate::schedule::Happening::{self, *};
 use crate::schedule::Piece::{self, *};
 use crate::schedule::{Schedule, Settings};
+use gstsymbl::session::{FormatChangePolicy, PausePolicy};
 
 /// What they have in common.
 const PLAIN: Settings = Settings {
@@ -24,6 +25,9 @@ const PLAIN: Settings = Settings {
     drain_timeout: 30_000,
     give_up: 0,
     disconnect_on_stop: true,
+    pause: PausePolicy::Keep,
+    format_change: FormatChangePolicy::Modify,
+    modifies: true,
     distinct: true,
     interims: false,
     messages: false,
@@ -523,4 +527,48 @@ fn a_history_that_comes_after_a_flush() {
         (13_000, Flush),
     ];
     keeps(0, settings, &source, &happenings);
+}
+
+#[test]
+fn a_change_of_format_that_is_refused_loses_nothing() {
+    let settings = Settings {
+        paced: false,
+        modifies: false,
+        interims: true,
+        ..PLAIN
+    };
+    keeps(0, settings, &[Words(2), Caps(Linear8k), Words(1)], &[]);
+}
+
+#[test]
+fn a_start_request_that_has_not_left_does_not_leave_in_a_pause() {
+    let settings = Settings {
+        pause: PausePolicy::StopProcessing,
+        ..PLAIN
+    };
+    let happenings = [(3000, Stall(3000)), (4000, Terminate), (5990, Suspend(18))];
+    keeps(0, settings, &[Words(20), Silence(2000)], &happenings);
+}
+
+#[test]
+fn what_came_before_a_recess_ended_for_want_of_time_is_no_gap() {
+    let settings = Settings {
+        drain_timeout: 3000,
+        modifies: false,
+        latency: 80,
+        ..SAYING
+    };
+    let source = [Words(11), Caps(Linear8k), Words(10)];
+    keeps(2, settings, &source, &[(5000, Mute)]);
+}
+
+#[test]
+fn an_end_in_a_recess_is_the_end_of_that_too() {
+    let settings = Settings {
+        drain_timeout: 3000,
+        format_change: FormatChangePolicy::Restart,
+        ..PLAIN
+    };
+    let source = [Pause(1), Caps(Linear8k), Silence(20)];
+    keeps(0, settings, &source, &[(0, Think(600)), (7000, Flush)]);
 }

@@ -7,6 +7,7 @@
 
 use crate::audio::{Format, MAX_WORDS, Ms, WORD};
 use fastrand::Rng;
+use gstsymbl::session::{FormatChangePolicy, PausePolicy};
 
 /// One run.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +42,13 @@ pub struct Settings {
     pub give_up: Ms,
     /// Whether the service is asked to close after a stop.
     pub disconnect_on_stop: bool,
+    /// What a pause of the application means.
+    pub pause: PausePolicy,
+    /// What new caps mean.
+    pub format_change: FormatChangePolicy,
+    /// Whether the service takes new caps in mid-stream; else it tells an error
+    /// and hears nothing more.
+    pub modifies: bool,
     /// Whether words are all different, or "yes" and "no".
     pub distinct: bool,
     pub interims: bool,
@@ -100,6 +108,8 @@ pub enum Happening {
     Terminate,
     /// The service says something that nobody knows, or that is no message.
     Noise(u8),
+    /// The application pauses for so long.
+    Suspend(Ms),
     /// Upstream flushes: a seek.
     Flush,
     /// The stream ends here.
@@ -178,6 +188,25 @@ impl Settings {
             drain_timeout: pick(rng, &[3000, 30_000]),
             give_up: pick(rng, &[0, 0, 0, 4000]),
             disconnect_on_stop: rng.bool(),
+            pause: pick(
+                rng,
+                &[
+                    PausePolicy::Keep,
+                    PausePolicy::StopProcessing,
+                    PausePolicy::StopProcessing,
+                    PausePolicy::Disconnect,
+                ],
+            ),
+            format_change: pick(
+                rng,
+                &[
+                    FormatChangePolicy::Modify,
+                    FormatChangePolicy::Modify,
+                    FormatChangePolicy::Restart,
+                    FormatChangePolicy::Reconnect,
+                ],
+            ),
+            modifies: rng.u8(0..6) > 0,
             distinct: rng.bool(),
             interims: rng.bool(),
             messages: rng.u8(0..3) > 0,
@@ -215,7 +244,7 @@ fn source(rng: &mut Rng) -> Vec<Piece> {
 impl Happening {
     fn draw(rng: &mut Rng) -> Self {
         let span = rng.u32(10..6000);
-        match rng.u8(0..33) {
+        match rng.u8(0..36) {
             0..=4 => Self::Cut(pick(rng, &[0, 0, 30, 300])),
             5 | 6 => Self::Close(pick(rng, &[1000, 1001, 1005, 1006, 1011, 1012, 1013, 1008])),
             7 | 8 => Self::Deaf,
@@ -238,6 +267,7 @@ impl Happening {
             29 => Self::End,
             30 => Self::Stop,
             31 => Self::Terminate,
+            32..=34 => Self::Suspend(span),
             _ => Self::Token,
         }
     }

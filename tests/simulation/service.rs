@@ -107,6 +107,10 @@ pub struct Service {
     run: (u8, u64),
     utterance: Vec<Heard>,
     stopped: bool,
+    /// Whether it was asked to close after a stop.
+    disconnects: bool,
+    /// It was told of a format that it does not take in mid-stream.
+    refused: bool,
     /// Milliseconds that messages come after their finals.
     pub ponder: Ms,
     /// Results that are sent twice.
@@ -134,6 +138,8 @@ impl Service {
             run: (0, 0),
             utterance: Vec::new(),
             stopped: false,
+            disconnects: true,
+            refused: false,
             ponder: 0,
             repeat: 0,
             offset: Duration::ZERO,
@@ -157,6 +163,7 @@ impl Service {
             ClientMessage::Start(_) if self.ear.is_some() => Err("a second start request".into()),
             ClientMessage::Start(request) => {
                 self.ear = Some(Ear::new(request.format));
+                self.disconnects = request.disconnect_on_stop_request != Some(false);
                 self.offset = now - *conversation.since.get_or_insert(now);
                 let id = conversation.id.to_string();
                 let mut replies = vec![
@@ -174,6 +181,11 @@ impl Service {
                 sample_rate,
             } => {
                 let ear = self.ear.as_mut().ok_or("a modify before a start")?;
+                if !self.settings.modifies {
+                    self.refused = true;
+                    let text = reply::error("Bad request", "no modify_request in mid-stream", None);
+                    return Ok(vec![(0, Answer::Text(text))]);
+                }
                 let label = gstsymbl::protocol::StreamFormat::new(
                     encoding.unwrap_or(ear.label().encoding()),
                     sample_rate.unwrap_or(ear.label().sample_rate()),
@@ -193,9 +205,16 @@ impl Service {
                 self.change(0);
                 let mut answers = vec![(0, Answer::Text(reply::recognition_stopped()))];
                 self.finalise(conversation, &mut answers);
-                if self.settings.disconnect_on_stop {
+                if self.disconnects {
                     let completed = reply::conversation_completed(&conversation.id.to_string());
                     answers.push((0, Answer::Last(completed)));
+                } else {
+                    // Ready for another start, which counts from zero.
+                    self.ear = None;
+                    self.stopped = false;
+                    self.refused = false;
+                    self.clock = Clock::default();
+                    self.run = (0, 0);
                 }
                 Ok(answers)
             }
@@ -212,6 +231,9 @@ impl Service {
         let ear = self.ear.as_mut().ok_or("audio before the start request")?;
         if self.stopped {
             return Err("audio after the stop request".into());
+        }
+        if self.refused {
+            return Ok(Vec::new());
         }
         let rate = ear.label().sample_rate();
         let mut stretches = Vec::new();

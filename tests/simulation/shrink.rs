@@ -8,6 +8,7 @@
 use crate::audio::{Format, Ms};
 use crate::run;
 use crate::schedule::{Happening, Piece, Schedule, Settings};
+use gstsymbl::session::{FormatChangePolicy, PausePolicy};
 
 /// Runs that shrinking may take.
 const EFFORT: usize = 4000;
@@ -78,7 +79,7 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
 type Change<'a> = &'a dyn Fn(&mut Schedule);
 
 fn settings(add: &mut dyn FnMut(Change)) {
-    let plain: [fn(&mut Settings); 16] = [
+    let plain: [fn(&mut Settings); 19] = [
         |s| s.format = Format::Linear16k,
         |s| s.latency = 1,
         |s| s.messages = false,
@@ -87,6 +88,9 @@ fn settings(add: &mut dyn FnMut(Change)) {
         |s| s.distinct = true,
         |s| s.timestamps = true,
         |s| s.disconnect_on_stop = true,
+        |s| s.pause = PausePolicy::Keep,
+        |s| s.format_change = FormatChangePolicy::Modify,
+        |s| s.modifies = true,
         |s| s.give_up = 0,
         |s| s.live = false,
         |s| s.paced = true,
@@ -142,6 +146,7 @@ fn smaller_happening(happening: Happening) -> Vec<Happening> {
             found.retain(|smaller| *smaller != happening);
             found
         }
+        Happening::Suspend(ms) => times(ms, &Happening::Suspend),
         Happening::Hang(ms) => times(ms, &Happening::Hang),
         Happening::Stall(ms) => times(ms, &Happening::Stall),
         Happening::Slow(ms) => times(ms, &Happening::Slow),

@@ -84,6 +84,13 @@ impl Source {
         self.format
     }
 
+    /// Whether it can pause here: a word that is paused in its middle is two.
+    pub fn is_between_words(&self) -> bool {
+        let in_a_word = matches!(self.pieces.get(self.at.0), Some(Piece::Words(_)))
+            && !self.at.1.is_multiple_of(WORD);
+        self.ended || !in_a_word
+    }
+
     /// Gives the next thing. True: that was the end.
     pub fn give(&mut self, now: Time, session: &mut Session) -> bool {
         loop {

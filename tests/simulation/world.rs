@@ -11,7 +11,9 @@ use crate::source::Source;
 use crate::waits::{CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits};
 use fastrand::Rng;
 use gstsymbl::protocol::{StartRequest, reply, response};
-use gstsymbl::session::{EventKind, Failure, Input, Output, Reason, Session, SessionConfig, Time};
+use gstsymbl::session::{
+    EventKind, Failure, Input, Output, PausePolicy, Reason, Session, SessionConfig, State, Time,
+};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
@@ -45,6 +47,7 @@ enum Step {
     /// The answer to whoever asked for history; `None`: it is not to be had.
     History(Option<String>),
     Writable,
+    Resume,
 }
 
 /// What a run came to, for those who count.
@@ -96,6 +99,12 @@ pub struct World {
     slow: Duration,
     think: Duration,
     hopeless: bool,
+    /// The application is about to pause for so long.
+    suspending: Option<Duration>,
+    /// It has.
+    suspended: bool,
+    /// The stream ended meanwhile, and the session is to know when it plays.
+    end_put_off: bool,
     stopped: Option<Time>,
     tracing: bool,
 }
@@ -129,6 +138,8 @@ impl World {
         config.reconnect_max_delay = MAX_DELAY;
         config.reconnect_timeout = ms(settings.give_up);
         config.drain_timeout = ms(settings.drain_timeout);
+        config.pause = settings.pause;
+        config.format_change = settings.format_change;
         let mut session = Session::new(config);
         session.set_upstream(settings.live, settings.paced);
         session.start(Time::ZERO);
@@ -154,6 +165,9 @@ impl World {
             slow: Duration::ZERO,
             think: Duration::ZERO,
             hopeless: false,
+            suspending: None,
+            suspended: false,
+            end_put_off: false,
             stopped: None,
             tracing: std::env::var_os("SYMBL_SIMULATION_TRACE").is_some(),
             schedule,
@@ -213,7 +227,7 @@ impl World {
 
     /// Upstream has something and is not held up.
     fn is_sourcing(&self) -> bool {
-        self.stopped.is_none() && !self.source.ended && self.session.has_room()
+        self.stopped.is_none() && !self.suspended && !self.source.ended && self.session.has_room()
     }
 
     fn is_over(&self) -> bool {
@@ -228,7 +242,7 @@ impl World {
             ),
             _ => false,
         });
-        self.source.ended && self.session.is_settled() && !planned
+        self.source.ended && self.session.is_settled() && !planned && !self.suspended
     }
 
     /// Everything that is due now.
@@ -245,6 +259,12 @@ impl World {
             }
         }
         self.pump()?;
+        if let Some(span) = self.suspending
+            && self.source.is_between_words()
+        {
+            self.suspend(span);
+            self.pump()?;
+        }
         if self.is_sourcing() && self.source.due <= self.now {
             if self.source.give(self.now, &mut self.session) {
                 self.end();
@@ -306,6 +326,7 @@ impl World {
                 let failure = Failure::retryable(Reason::Http, "no history");
                 self.session.handle(self.now, Input::HistoryFailed(failure));
             }
+            Step::Resume => self.resume(),
             Step::Writable | Step::Dialed { .. } => {}
         }
         Ok(())
@@ -361,6 +382,8 @@ impl World {
                 let link = self.links;
                 self.send_down(link, Frame::Text(noise(kind)));
             }
+            Happening::Suspend(span) if !self.suspended => self.suspending = Some(ms(span)),
+            Happening::Suspend(_) => {}
             Happening::Flush => self.flush(),
             Happening::End if !self.source.ended => self.end(),
             Happening::End => {}
@@ -379,7 +402,39 @@ impl World {
         }
     }
 
+    /// The pipeline pauses, and will play again.
+    fn suspend(&mut self, span: Duration) {
+        self.trace(|| "pauses".into());
+        self.suspending = None;
+        if self.stopped.is_none() {
+            self.suspended = true;
+            self.session.pause(self.now);
+            self.at(self.now + span, Step::Resume);
+        }
+    }
+
+    fn resume(&mut self) {
+        self.trace(|| "plays".into());
+        self.suspended = false;
+        self.source.due = self.source.due.max(self.now);
+        if self.stopped.is_some() {
+            return;
+        }
+        if std::mem::take(&mut self.end_put_off) {
+            self.begin_to_end();
+        }
+        self.session.resume(self.now);
+    }
+
+    /// Whether a pause keeps the session from starting anything.
+    fn is_held(&self) -> bool {
+        self.suspended
+            && self.schedule.settings.pause != PausePolicy::Keep
+            && self.book.ending_since.is_none()
+    }
+
     fn flush(&mut self) {
+        self.end_put_off = false;
         self.source.flush(self.now);
         self.book.drained = None;
         self.book.ending_since = None;
@@ -390,12 +445,20 @@ impl World {
         self.trace(|| "the end".into());
         self.source.ended = true;
         self.book.drained = None;
+        self.end_put_off = self.is_held() && !matches!(self.book.state, State::Failed);
+        if !self.end_put_off {
+            self.begin_to_end();
+        }
+        self.session.end_of_stream(self.now);
+    }
+
+    /// From here on the end has its bounds.
+    fn begin_to_end(&mut self) {
         self.book.ending_since = Some(self.now);
         self.waits.progress = self.now;
         let stats = self.session.stats(self.now);
         let unfinalised = stats.audio_sent + stats.audio_spooled - stats.audio_finalised;
         self.waits.unfinalised = Duration::from_nanos(unfinalised);
-        self.session.end_of_stream(self.now);
     }
 
     /// The link breaks. What was under way to the service is lost, and what was
@@ -628,7 +691,13 @@ impl World {
                 Output::Text(text) => {
                     self.waits.progress = self.now;
                     if text.contains("start_request") {
+                        if self.is_held() {
+                            return Err(broken("a_pause_is_a_pause", "it starts"));
+                        }
                         self.waits.starting = Some(self.now);
+                        if let Some(link) = &mut self.link {
+                            link.acknowledged = false;
+                        }
                     }
                     self.send(Frame::Text(text))?;
                 }
@@ -646,6 +715,17 @@ impl World {
                     self.trace(|| format!("told {:?} {:?}", event.kind, event.placement));
                     if matches!(event.kind, EventKind::Failed(_) | EventKind::Drained { .. }) {
                         self.waits.closed(); // Nobody is going to dial by himself.
+                    }
+                    if let EventKind::State { state, .. } = event.kind
+                        && state == State::Idle
+                        && self.link.is_none()
+                    {
+                        self.waits.closed(); // Not before the pause is over.
+                    }
+                    if matches!(event.kind, EventKind::Failed(_))
+                        && std::mem::take(&mut self.end_put_off)
+                    {
+                        self.begin_to_end();
                     }
                     self.book.write(*event);
                 }

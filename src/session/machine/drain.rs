@@ -248,6 +248,7 @@ impl Session {
     /// The stream is over: closes, and says so.
     pub(super) fn finish(&mut self, now: Time, complete: bool) {
         self.count_and_close(now, "end of stream");
+        self.recess = None;
         self.phase = Phase::Drained;
         self.tell_drained(complete);
         self.set_state(State::Drained, None, None);

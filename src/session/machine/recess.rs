@@ -35,6 +35,9 @@ impl Session {
             return;
         }
         self.flush_chunk(now);
+        if matches!(self.phase, Phase::Starting { .. }) && self.holds() {
+            self.take_back_the_start();
+        }
         match self.phase {
             Phase::Waiting { .. } | Phase::Dialing { .. } | Phase::Connected if self.holds() => {
                 if self.config.pause == PausePolicy::Disconnect {
@@ -44,6 +47,15 @@ impl Session {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A start request that has not left yet, on a socket that takes nothing.
+    fn take_back_the_start(&mut self) {
+        let before = self.frames.len();
+        self.frames.retain(|f| !matches!(f, Output::Text(_)));
+        if self.frames.len() < before {
+            self.phase = Phase::Connected;
         }
     }
 
@@ -218,8 +230,9 @@ impl Session {
         );
         // The same stop would come again and again if this audio were sent again.
         if self.format_changes() && !self.holds() {
-            for span in self.spool.unheard() {
-                self.note_gap(span, GapReason::NotFinalised);
+            let end = self.generation.end();
+            for span in self.spool.unheard().filter(|span| span.start < end) {
+                self.note_gap(span.start..span.end.min(end), GapReason::NotFinalised);
             }
             self.all_was_said();
         }

@@ -178,7 +178,9 @@ impl Session {
             return;
         };
         self.progress(now);
-        self.modified_at = self.modified_at.filter(|at| heard.span.end <= *at);
+        if result.is_final && self.modified_at.is_some_and(|at| at <= heard.span.start) {
+            self.modified_at = None; // It was heard in the new format.
+        }
         let placement = self.place(now, &heard.span);
         let delays = if result.is_final {
             &mut self.delay_final
