@@ -89,7 +89,7 @@ fn error(failure: &Failure) -> glib::Error {
         | Reason::Read
         | Reason::Write => glib::Error::new(gst::ResourceError::Write, message),
         Reason::DrainTimeout => glib::Error::new(gst::ResourceError::Close, message),
-        Reason::Protocol => glib::Error::new(gst::StreamError::Format, message),
+        Reason::Protocol | Reason::FormatChange => glib::Error::new(gst::StreamError::Format, message),
         Reason::Internal => glib::Error::new(gst::CoreError::Failed, message),
     }
 }
@@ -112,7 +112,8 @@ fn phase(reason: Reason) -> Option<&'static str> {
         | Reason::Closed
         | Reason::Read
         | Reason::Write
-        | Reason::Protocol => Some("session"),
+        | Reason::Protocol
+        | Reason::FormatChange => Some("session"),
         Reason::DrainTimeout => Some("drain"),
         // A token or a limit can be refused at the upgrade and inside the session.
         Reason::Auth | Reason::Limit | Reason::Internal => None,

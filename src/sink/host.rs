@@ -126,6 +126,7 @@ fn progress(sink: &super::SymblSink, state: State, failure: Option<&Failure>) {
             let text = format!("Goes on connecting in the background: {}", failure.message);
             imp.end_progress(gst::ProgressType::Canceled, &text);
         }
+        (State::Idle, _) => imp.end_progress(gst::ProgressType::Complete, "Paused"),
         (State::Stopping, _) => imp.begin_progress("disconnect", "Waiting for the last results"),
         (State::Drained, _) => {
             imp.end_progress(gst::ProgressType::Complete, "The conversation is over")

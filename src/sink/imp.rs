@@ -387,7 +387,18 @@ impl ElementImpl for SymblSink {
             }
             _ => {}
         }
+        if transition == gst::StateChange::PausedToPlaying
+            && let Some(connection) = self.connection()
+        {
+            connection.resume();
+        }
         let result = self.parent_change_state(transition);
+        // Afterwards: no buffer is on its way any more.
+        if transition == gst::StateChange::PlayingToPaused
+            && let Some(connection) = self.connection()
+        {
+            connection.pause();
+        }
         if transition == gst::StateChange::PausedToReady
             || (transition == gst::StateChange::ReadyToPaused && result.is_err())
         {

@@ -98,6 +98,77 @@ impl From<StallAction> for session::StallAction {
     }
 }
 
+/// What PLAYING→PAUSED does. Nothing but PLAYING takes it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(u32)]
+#[enum_type(name = "GstSymblPausePolicy")]
+#[non_exhaustive]
+pub enum PausePolicy {
+    /// Nothing.
+    #[default]
+    #[enum_value(name = "Keep: the service goes on listening", nick = "keep")]
+    Keep = 0,
+    /// The service is asked to stop processing.
+    #[enum_value(
+        name = "Stop processing: the service stops, the connection stays",
+        nick = "stop-processing"
+    )]
+    StopProcessing = 1,
+    /// And the connection is closed.
+    #[enum_value(
+        name = "Disconnect: the service stops and the connection is closed",
+        nick = "disconnect"
+    )]
+    Disconnect = 2,
+}
+
+impl From<PausePolicy> for session::PausePolicy {
+    fn from(policy: PausePolicy) -> Self {
+        match policy {
+            PausePolicy::Keep => Self::Keep,
+            PausePolicy::StopProcessing => Self::StopProcessing,
+            PausePolicy::Disconnect => Self::Disconnect,
+        }
+    }
+}
+
+/// How the service is told of new caps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(u32)]
+#[enum_type(name = "GstSymblCapsChangePolicy")]
+#[non_exhaustive]
+pub enum CapsChangePolicy {
+    /// In mid-stream.
+    #[default]
+    #[enum_value(
+        name = "Modify: a modify_request in mid-stream, Reconnect where that is refused",
+        nick = "modify"
+    )]
+    Modify = 0,
+    /// By a stop and a start.
+    #[enum_value(
+        name = "Restart: a stop and a start on the same connection",
+        nick = "restart"
+    )]
+    Restart = 1,
+    /// By a stop, and a start on another connection.
+    #[enum_value(
+        name = "Reconnect: a stop, and a start on another connection",
+        nick = "reconnect"
+    )]
+    Reconnect = 2,
+}
+
+impl From<CapsChangePolicy> for session::FormatChangePolicy {
+    fn from(policy: CapsChangePolicy) -> Self {
+        match policy {
+            CapsChangePolicy::Modify => Self::Modify,
+            CapsChangePolicy::Restart => Self::Restart,
+            CapsChangePolicy::Reconnect => Self::Reconnect,
+        }
+    }
+}
+
 /// What a failure that no retry can help does to the pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(u32)]
@@ -209,9 +280,11 @@ impl From<session::State> for State {
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     #[cfg(feature = "doc")]
     for type_ in [
+        CapsChangePolicy::static_type(),
         InsightTypes::static_type(),
         Leaky::static_type(),
         OnFatal::static_type(),
+        PausePolicy::static_type(),
         StallAction::static_type(),
         State::static_type(),
     ] {

@@ -11,7 +11,7 @@
 //! Names, ranges and defaults: Symbl Streaming API reference (`start_request`)
 //! and `docs/properties.md`.
 
-use super::{InsightTypes, Leaky, OnFatal, StallAction};
+use super::{CapsChangePolicy, InsightTypes, Leaky, OnFatal, PausePolicy, StallAction};
 use crate::protocol::{Encoding, StartRequest, StreamFormat, Tracker};
 use crate::session::{Failure, Reason, SessionConfig};
 use crate::transport::{AppCredentials, Endpoint, Proxy, Secret, TokenSource};
@@ -87,6 +87,8 @@ pub struct Settings {
     pub reconnect_timeout: u32,
     pub stall_timeout: u32,
     pub stall_action: StallAction,
+    pub pause_policy: PausePolicy,
+    pub caps_change_policy: CapsChangePolicy,
     pub drain_timeout: u32,
     pub history_recovery: bool,
     pub on_fatal: OnFatal,
@@ -205,6 +207,8 @@ impl Default for Settings {
             reconnect_timeout: 0,
             stall_timeout: 30_000,
             stall_action: StallAction::Report,
+            pause_policy: PausePolicy::Keep,
+            caps_change_policy: CapsChangePolicy::Modify,
             drain_timeout: 10_000,
             history_recovery: false,
             on_fatal: OnFatal::Error,
@@ -335,6 +339,8 @@ impl Settings {
             reconnect_timeout: millis(self.reconnect_timeout),
             stall_timeout: millis(self.stall_timeout),
             stall_action: self.stall_action.into(),
+            pause: self.pause_policy.into(),
+            format_change: self.caps_change_policy.into(),
             drain_timeout: millis(self.drain_timeout),
             history_recovery: self.history_recovery,
             seed,

@@ -176,6 +176,18 @@ impl Connection {
         self.with(|session, now| session.flush(now));
     }
 
+    /// See [`Session::pause`].
+    pub fn pause(&self) {
+        self.with(|session, now| session.pause(now));
+        self.shared.wake.notify_one(); // a stop may be due, and no audio comes
+    }
+
+    /// See [`Session::resume`].
+    pub fn resume(&self) {
+        self.with(|session, now| session.resume(now));
+        self.shared.wake.notify_one();
+    }
+
     /// See [`Session::end_of_stream`].
     pub fn end_of_stream(&self) {
         self.with(|session, now| session.end_of_stream(now));

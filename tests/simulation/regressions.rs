@@ -572,3 +572,19 @@ fn an_end_in_a_recess_is_the_end_of_that_too() {
     let source = [Pause(1), Caps(Linear8k), Silence(20)];
     keeps(0, settings, &source, &[(0, Think(600)), (7000, Flush)]);
 }
+
+#[test]
+fn what_a_service_refuses_is_not_taken_for_heard() {
+    let settings = Settings {
+        format: Opus,
+        buffer: 1000,
+        spool: 1000,
+        pause: PausePolicy::Disconnect,
+        modifies: false,
+        latency: 80,
+        ..PLAIN
+    };
+    let source = [Words(17), Silence(400), Words(6), Caps(Linear8k), Words(1)];
+    let happenings = [(0, Stall(3000)), (2000, Flush), (5900, Suspend(0))];
+    keeps(0, settings, &source, &happenings);
+}

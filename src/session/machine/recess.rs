@@ -131,7 +131,6 @@ impl Session {
         stop.settle = true;
         self.recess = Some(stop);
         self.phase = Phase::Stopping;
-        self.modified_at = None;
         self.bill(now);
         self.set_state(State::Stopping, None, None);
         self.frames.push_back(Output::Text(STOP_REQUEST.to_owned()));

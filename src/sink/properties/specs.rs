@@ -299,6 +299,18 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             (0, HOUR_MS),
             d.drain_timeout,
         ),
+        enumeration(
+            "pause-policy",
+            "Pause policy",
+            "What a pause of the pipeline means for the service.",
+            d.pause_policy,
+        ),
+        enumeration(
+            "caps-change-policy",
+            "Caps change policy",
+            "How the service is told of new caps.",
+            d.caps_change_policy,
+        ),
         boolean(
             "history-recovery",
             "History recovery",

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::sink::settings::TIMEZONE_UNSET;
-use crate::sink::{InsightTypes, Leaky, OnFatal, StallAction, State};
+use crate::sink::{
+    CapsChangePolicy, InsightTypes, Leaky, OnFatal, PausePolicy, StallAction, State,
+};
 use gst::glib::translate::IntoGlib;
 
 mod documentation;
@@ -68,6 +70,13 @@ const CONTRACT: [Row; 46] = [
     Row("stall-timeout", "guint", "30000", "0 to 3600000"),
     Row("stall-action", "GstSymblStallAction", "report", ""),
     Row("drain-timeout", "guint", "10000", "0 to 3600000"),
+    Row("pause-policy", "GstSymblPausePolicy", "keep", ""),
+    Row(
+        "caps-change-policy",
+        "GstSymblCapsChangePolicy",
+        "modify",
+        "",
+    ),
     Row("history-recovery", "gboolean", "false", ""),
     Row("on-fatal", "GstSymblOnFatal", "error", ""),
     Row("state", "GstSymblState", "idle", "read-only"),
@@ -129,6 +138,8 @@ fn another(spec: &glib::ParamSpec) -> glib::Value {
         "leaky" => Leaky::Oldest.to_value(),
         "on-fatal" => OnFatal::Warning.to_value(),
         "stall-action" => StallAction::Reconnect.to_value(),
+        "pause-policy" => PausePolicy::StopProcessing.to_value(),
+        "caps-change-policy" => CapsChangePolicy::Reconnect.to_value(),
         "trackers" => r#"[{"name":"n","vocabulary":["v"]}]"#.to_value(),
         "start-request-extra" => r#"{"a":[1]}"#.to_value(),
         "timezone-offset" => 60i32.to_value(),
@@ -407,6 +418,10 @@ fn enumerations_have_the_nicks_of_the_contract() {
     assert_eq!(nicks(Leaky::static_type()), ["auto", "none", "oldest"]);
     assert_eq!(nicks(OnFatal::static_type()), ["error", "warning"]);
     assert_eq!(nicks(StallAction::static_type()), ["report", "reconnect"]);
+    let nicks_of_pauses = nicks(PausePolicy::static_type());
+    assert_eq!(nicks_of_pauses, ["keep", "stop-processing", "disconnect"]);
+    let nicks_of_changes = nicks(CapsChangePolicy::static_type());
+    assert_eq!(nicks_of_changes, ["modify", "restart", "reconnect"]);
     let states = nicks(State::static_type());
     let contract = "idle connecting starting listening reconnecting stopping drained failed";
     assert_eq!(states.join(" "), contract);

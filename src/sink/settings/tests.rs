@@ -201,6 +201,8 @@ fn every_setting_of_the_session_reaches_it_in_its_unit() {
         reconnect_timeout: 17,
         stall_timeout: 19,
         stall_action: StallAction::Reconnect,
+        pause_policy: PausePolicy::Disconnect,
+        caps_change_policy: CapsChangePolicy::Restart,
         drain_timeout: 18,
         history_recovery: true,
         ..Settings::default()
@@ -210,6 +212,9 @@ fn every_setting_of_the_session_reaches_it_in_its_unit() {
     assert!(!config.interim_results && config.history_recovery);
     assert_eq!(config.leaky, crate::session::LeakyPolicy::Oldest);
     assert_eq!(config.stall_action, crate::session::StallAction::Reconnect);
+    assert_eq!(config.pause, crate::session::PausePolicy::Disconnect);
+    let restart = crate::session::FormatChangePolicy::Restart;
+    assert_eq!(config.format_change, restart);
     assert_eq!(config.catch_up_rate, 3.5);
     let durations = [
         (config.chunk_duration, ms(11)),
