@@ -89,7 +89,9 @@ fn error(failure: &Failure) -> glib::Error {
         | Reason::Read
         | Reason::Write => glib::Error::new(gst::ResourceError::Write, message),
         Reason::DrainTimeout => glib::Error::new(gst::ResourceError::Close, message),
-        Reason::Protocol | Reason::FormatChange => glib::Error::new(gst::StreamError::Format, message),
+        Reason::Protocol | Reason::FormatChange => {
+            glib::Error::new(gst::StreamError::Format, message)
+        }
         Reason::Internal => glib::Error::new(gst::CoreError::Failed, message),
     }
 }

@@ -588,3 +588,13 @@ fn what_a_service_refuses_is_not_taken_for_heard() {
     let happenings = [(0, Stall(3000)), (2000, Flush), (5900, Suspend(0))];
     keeps(0, settings, &source, &happenings);
 }
+
+#[test]
+fn a_flush_that_takes_back_an_end_in_a_pause_starts_nothing() {
+    let settings = Settings {
+        pause: PausePolicy::Disconnect,
+        ..PLAIN
+    };
+    let happenings = [(0, Stall(4000)), (3300, Suspend(800)), (4000, Flush)];
+    keeps(0, settings, &[Words(1)], &happenings);
+}

@@ -3,7 +3,7 @@
 //! Flushes, seeks, caps, segments and latency.
 
 use crate::common::feed::{CAPS, Feed, MS};
-use crate::common::peer::{Message, Peer, Record, Script};
+use crate::common::peer::{Peer, Script};
 use crate::common::pipeline::{BOUND, Pipeline, buffer, counted, until};
 use crate::common::service::Service;
 use gst::prelude::*;
@@ -231,28 +231,6 @@ fn caps_that_the_service_does_not_take_are_refused_with_a_hint() {
     }
 }
 
-/// Types of the text messages of a record, with the place of the audio between them.
-fn order(record: &Record) -> Vec<String> {
-    let mut order: Vec<String> = record
-        .frames
-        .iter()
-        .filter_map(|frame| match frame {
-            Message::Text(text) => {
-                let json: serde_json::Value = serde_json::from_str(text).expect("JSON");
-                let rate = ["/config", ""].iter().find_map(|parent| {
-                    json.pointer(&format!("{parent}/speechRecognition/sampleRateHertz"))
-                });
-                let rate = rate.map_or(String::new(), |rate| format!(" {rate}"));
-                Some(format!("{}{rate}", json["type"].as_str().expect("a type")))
-            }
-            Message::Binary(audio) => Some(format!("{} bytes", audio.len())),
-            _ => None,
-        })
-        .collect();
-    order.dedup();
-    order
-}
-
 #[test]
 fn new_caps_are_in_force_between_the_audio_before_and_after_them() {
     let peer = Peer::start(Script::listening());
@@ -268,7 +246,7 @@ fn new_caps_are_in_force_between_the_audio_before_and_after_them() {
     assert!(feed.end());
     pipeline.wait_for_eos();
     assert_eq!(
-        order(&peer.records()[0]),
+        peer.records()[0].order(),
         [
             "start_request 16000",
             "3200 bytes",
@@ -292,7 +270,7 @@ fn caps_that_say_the_same_in_other_words_change_nothing() {
     assert!(feed.end());
     pipeline.wait_for_eos();
     assert_eq!(
-        order(&peer.records()[0]),
+        peer.records()[0].order(),
         ["start_request 16000", "3200 bytes", "stop_request"]
     );
 }

@@ -17,6 +17,7 @@
 //! | C11–C14 | every byte, in messages cut where they may be | `bytes` |
 //! | C15 | no faster than real time | `pacing` |
 //! | C19–C26 | what the service says | `receiving` |
+//! | C28–C30 | stops after which it goes on: pauses and new caps | `recess` |
 //! | C31–C33 | the end of a session | `closing`; how long it may take: `stopping`, `ending` |
 //! | C34, C36, C37 | a plain rejoin after a lost socket | `rejoin` |
 //! | C35 | what a close code says | `faults` |
@@ -61,6 +62,7 @@ mod pacing;
 mod proxy;
 mod readme;
 mod receiving;
+mod recess;
 mod rejoin;
 mod sdk;
 mod secrets;

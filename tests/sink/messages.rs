@@ -352,7 +352,8 @@ fn counters_count_what_went_over_the_wire_and_came_to_the_bus() {
     assert_eq!(counted(&sink, "chunks-sent"), nanos.div_ceil(100 * MS));
     assert_eq!(counted(&sink, "audio-sent"), nanos);
     assert_eq!(counted(&sink, "audio-finalised"), nanos);
-    assert_eq!(counted(&sink, "billable-time"), nanos);
+    // The time that the service took it, where that is longer.
+    assert!(counted(&sink, "billable-time") >= nanos);
     for kind in ["transcript", "message", "insight", "tracker", "topic"] {
         let posted = pipeline.of_kind(kind).len() as u64;
         assert_eq!(counted(&sink, &format!("{kind}s")), posted, "{kind}");

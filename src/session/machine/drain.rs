@@ -158,6 +158,7 @@ impl Session {
             Phase::Drained => self.restart(now),
             _ => {}
         }
+        self.come_to_rest(now);
     }
 
     /// The application is done with the session: nothing more is told. Asks

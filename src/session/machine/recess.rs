@@ -35,17 +35,24 @@ impl Session {
             return;
         }
         self.flush_chunk(now);
-        if matches!(self.phase, Phase::Starting { .. }) && self.holds() {
+        self.come_to_rest(now);
+    }
+
+    /// Where there is a pause, and nothing is started that has to be stopped before.
+    pub(super) fn come_to_rest(&mut self, now: Time) {
+        if !self.holds() {
+            return;
+        }
+        if matches!(self.phase, Phase::Starting { .. }) {
             self.take_back_the_start();
         }
         match self.phase {
-            Phase::Waiting { .. } | Phase::Dialing { .. } | Phase::Connected if self.holds() => {
-                if self.config.pause == PausePolicy::Disconnect {
-                    self.hang_up(now);
-                } else if self.phase == Phase::Connected {
-                    self.rest();
-                }
+            Phase::Waiting { .. } | Phase::Dialing { .. } | Phase::Connected
+                if self.stays_away() =>
+            {
+                self.hang_up(now);
             }
+            Phase::Connected => self.rest(),
             _ => {}
         }
     }

@@ -79,6 +79,26 @@ impl Record {
         self.audio_messages().concat()
     }
 
+    /// Types of the text messages, with the rates that they tell and the sizes of the
+    /// audio between them; of equal ones in a row the first.
+    pub fn order(&self) -> Vec<String> {
+        let line = |frame: &Message| match frame {
+            Message::Text(text) => {
+                let json: serde_json::Value = serde_json::from_str(text).expect("JSON");
+                let rate = ["/config", ""].iter().find_map(|parent| {
+                    json.pointer(&format!("{parent}/speechRecognition/sampleRateHertz"))
+                });
+                let rate = rate.map_or(String::new(), |rate| format!(" {rate}"));
+                Some(format!("{}{rate}", json["type"].as_str().expect("a type")))
+            }
+            Message::Binary(audio) => Some(format!("{} bytes", audio.len())),
+            _ => None,
+        };
+        let mut order: Vec<String> = self.frames.iter().filter_map(line).collect();
+        order.dedup();
+        order
+    }
+
     /// Whether a text message of this `type` came.
     pub fn has(&self, kind: &str) -> bool {
         self.texts().iter().any(|text| is_of_type(text, kind))
