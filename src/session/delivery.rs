@@ -301,6 +301,11 @@ impl Delivery {
         }
     }
 
+    /// Whether there are finals whose messages have not come.
+    pub fn owes_messages(&self) -> bool {
+        self.settled() < self.delivered
+    }
+
     /// A new start after `ended`: the service's clocks begin anew.
     pub fn begin_generation(&mut self, ended: Generation) {
         if ended.has_audio() {

@@ -598,3 +598,19 @@ fn a_flush_that_takes_back_an_end_in_a_pause_starts_nothing() {
     let happenings = [(0, Stall(4000)), (3300, Suspend(800)), (4000, Flush)];
     keeps(0, settings, &[Words(1)], &happenings);
 }
+
+#[test]
+fn a_start_waits_for_the_messages_of_the_one_before() {
+    let settings = Settings {
+        format_change: FormatChangePolicy::Restart,
+        distinct: false,
+        ..SAYING
+    };
+    let source = [Words(20), Caps(Linear8k), Words(1)];
+    keeps(
+        1_795_299_794_125_770_407,
+        settings,
+        &source,
+        &[(3000, Ponder(2000))],
+    );
+}

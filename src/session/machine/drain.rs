@@ -107,8 +107,10 @@ impl Session {
     pub(super) fn recognition_stopped(&mut self, now: Time) {
         if self.phase == Phase::Stopping {
             self.progress(now);
+            let owed = self.delivery.owes_messages();
             if let Some(stop) = self.stop() {
                 stop.take(now);
+                stop.owed = owed;
             }
             if self.recess.is_some() && planted(Bug::RecessCutShort) {
                 self.end_recess(now);
@@ -152,7 +154,7 @@ impl Session {
         match self.phase {
             Phase::Stopping if self.recess.is_none() => {
                 // The service was asked to stop; what follows needs a new start.
-                self.count_and_close(now, "end of stream");
+                self.count_and_close(now, 1000, "end of stream");
                 self.restart(now);
             }
             Phase::Drained => self.restart(now),
@@ -232,7 +234,8 @@ impl Session {
         }
     }
 
-    pub(super) fn count_and_close(&mut self, now: Time, reason: &'static str) {
+    /// Closes for good (1000), or because it goes away and comes back (1001).
+    pub(super) fn count_and_close(&mut self, now: Time, code: u16, reason: &'static str) {
         let had_socket = self.has_socket();
         self.bill(now);
         if let Some(since) = self.up_since.take() {
@@ -240,7 +243,7 @@ impl Session {
         }
         self.frames.clear();
         self.actions.push_back(if had_socket {
-            Output::Close { code: 1000, reason }
+            Output::Close { code, reason }
         } else {
             Output::Abort
         });
@@ -248,7 +251,7 @@ impl Session {
 
     /// The stream is over: closes, and says so.
     pub(super) fn finish(&mut self, now: Time, complete: bool) {
-        self.count_and_close(now, "end of stream");
+        self.count_and_close(now, 1000, "end of stream");
         self.recess = None;
         self.phase = Phase::Drained;
         self.tell_drained(complete);

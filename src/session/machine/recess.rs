@@ -157,7 +157,7 @@ impl Session {
             self.phase = Phase::Connected;
             self.rest();
         } else if reconnects && self.format_changes() {
-            self.count_and_close(now, "another format follows");
+            self.count_and_close(now, 1001, "another format follows");
             self.restart(now);
         } else {
             self.phase = Phase::Connected;
@@ -210,7 +210,7 @@ impl Session {
 
     /// Closes, or gives up dialing, until the pause is over.
     pub(super) fn hang_up(&mut self, now: Time) {
-        self.count_and_close(now, "paused");
+        self.count_and_close(now, 1001, "paused");
         self.pause.hung_up = true;
         self.phase = Phase::Idle;
         self.rest();

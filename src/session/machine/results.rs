@@ -216,6 +216,10 @@ impl Session {
         let finalised = delivered.saturating_sub(never_sent);
         self.stats.audio_finalised = self.stats.audio_finalised.max(finalised);
         self.spool.acknowledge(delivered, self.delivery.settled());
+        let owed = self.delivery.owes_messages();
+        if let Some(stop) = self.stop() {
+            stop.owed = owed;
+        }
         self.timeline.prune(delivered);
     }
 

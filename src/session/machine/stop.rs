@@ -10,6 +10,9 @@ use std::time::Duration;
 /// a later start), this long without a result and a pong after it mean that it is.
 const SETTLE: Duration = Duration::from_secs(2);
 
+/// The same while messages are owed for what was finalised.
+const SETTLE_OWED: Duration = Duration::from_secs(6);
+
 /// The wait for the last results.
 #[derive(Debug)]
 pub(super) struct Stop {
@@ -19,6 +22,8 @@ pub(super) struct Stop {
     taken: Option<Time>,
     /// Whether the service keeps the connection, and so does not say when it is done.
     pub(super) settle: bool,
+    /// Whether there are finals whose messages have not come.
+    pub(super) owed: bool,
     /// It has been quiet for long enough, and the service was asked whether the
     /// link still is one: silence may mean that it is not.
     asked: bool,
@@ -32,6 +37,7 @@ impl Stop {
             idle_since: now,
             taken: None,
             settle: false,
+            owed: false,
             asked: false,
         }
     }
@@ -81,6 +87,7 @@ impl Stop {
     /// When a service that does not say that it is done is taken to be.
     fn settled_at(&self) -> Option<Time> {
         let taken = self.taken.filter(|_| self.settle && !self.asked)?;
-        Some(self.idle_since.max(taken) + SETTLE)
+        let settle = if self.owed { SETTLE_OWED } else { SETTLE };
+        Some(self.idle_since.max(taken) + settle)
     }
 }
