@@ -614,3 +614,14 @@ fn a_start_waits_for_the_messages_of_the_one_before() {
         &[(3000, Ponder(2000))],
     );
 }
+
+#[test]
+fn of_several_changes_of_format_the_first_may_be_the_one_that_is_refused() {
+    let settings = Settings {
+        paced: false,
+        modifies: false,
+        ..PLAIN
+    };
+    let source = [Words(1), Caps(Flac(6)), Words(1), Caps(Flac(5)), Words(1)];
+    keeps(0, settings, &source, &[]);
+}

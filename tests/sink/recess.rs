@@ -133,7 +133,7 @@ fn a_pause_that_disconnects_has_no_socket() {
     dialogue.pipeline.wait_for_state("listening");
     dialogue.feed.hush(200).expect("there is room");
     pause(&mut dialogue.pipeline);
-    dialogue.wait(|record| record.close_code() == Some(1000));
+    dialogue.wait(|record| record.close_code() == Some(1001));
     assert_eq!(dialogue.peer.records().len(), 1);
     dialogue.pipeline.set_state(gst::State::Playing);
     dialogue.pipeline.wait_for_state("listening");

@@ -381,10 +381,10 @@ impl Session {
                 self.begin_recess(now);
                 return self.frames.pop_front();
             }
-            self.modified_at = changes.then_some(chunk.start);
             self.header = Some(format.header.clone()).filter(|h| !h.is_empty());
             self.wire_format = Some(Arc::clone(&format));
             if changes {
+                self.modified_at.get_or_insert(chunk.start);
                 return Some(Output::Text(
                     ModifyRequest {
                         format: format.wire,
