@@ -8,19 +8,22 @@
 //! it is larger than a message may be, several that only make sense together.
 //! What waits here has a deadline: a lone short buffer leaves in time.
 
+use super::config::Speaker;
 use super::{Position, Time};
 use crate::protocol::{Encoding, MAX_AUDIO_MESSAGE, StreamFormat};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the audio is, for the wire and for the arithmetic.
+/// What the audio is, for the wire and for the arithmetic; and whose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudioFormat {
     /// What `start_request` and `modify_request` say.
     pub wire: StreamFormat,
     /// Sent as the first audio after every start: the FLAC stream header.
     pub header: Bytes,
+    /// Who speaks. The session fills it in.
+    pub speaker: Arc<Speaker>,
 }
 
 impl AudioFormat {
@@ -29,6 +32,7 @@ impl AudioFormat {
         Self {
             wire,
             header: Bytes::new(),
+            speaker: Arc::default(),
         }
     }
 

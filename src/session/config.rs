@@ -52,10 +52,20 @@ pub enum FormatChangePolicy {
     Reconnect,
 }
 
+/// Who speaks, as a start request says it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Speaker {
+    /// Often an e-mail address.
+    pub user_id: Option<String>,
+    /// As it is shown.
+    pub name: Option<String>,
+}
+
 /// Everything that steers a session. All durations are bounds in the field's unit.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
-    /// Sent at every start, with the format of the audio that follows it.
+    /// Sent at every start, with the format and the speaker of the audio that
+    /// follows it. Its own are those of the first audio.
     pub start: StartRequest,
     /// Whether interim transcripts are told.
     pub interim_results: bool,

@@ -41,6 +41,8 @@ const NEAR: u64 = 60_000_000;
 const LATE: i64 = 1_000_000_000;
 /// Earlier starts of which the wall clock is remembered.
 const MAX_BEFORE: usize = 8;
+/// Speakers that we may have been when something was said that is still to come.
+const MAX_OWN: usize = 8;
 /// Messages and insights that may still be referred to.
 const MAX_MESSAGES: usize = 256;
 
@@ -162,8 +164,8 @@ pub struct Delivery {
     utterance: u64,
     finals: VecDeque<Final>,
     known: VecDeque<Known>,
-    /// Who the service takes us for.
-    own: Option<Speaker>,
+    /// Who the service takes us for, and took us for.
+    own: VecDeque<Speaker>,
     /// Wall clock of the service at its time zero, in nanoseconds.
     wall_zero: Option<i64>,
     /// The same in earlier starts, with what was given then.
@@ -182,7 +184,7 @@ impl Default for Delivery {
             utterance: 1,
             finals: VecDeque::new(),
             known: VecDeque::new(),
-            own: None,
+            own: VecDeque::new(),
             wall_zero: None,
             before: VecDeque::new(),
             forgotten: None,
@@ -319,8 +321,8 @@ impl Delivery {
 
     /// A live result. `None`: it is not for this place, or was delivered before.
     pub fn heard(&mut self, result: &RecognitionResult, generation: &Generation) -> Option<Heard> {
-        if result.user.is_some() && self.own != result.user {
-            self.own.clone_from(&result.user);
+        if let Some(user) = &result.user {
+            self.speaks_as(user);
         }
         let spans: Vec<PlacedWord> = result
             .words
@@ -486,10 +488,18 @@ impl Delivery {
         (!repeated).then_some(said)
     }
 
+    /// The service takes us for `speaker`, or will.
+    pub fn speaks_as(&mut self, speaker: &Speaker) {
+        if !self.own.contains(speaker) {
+            self.own.push_front(speaker.clone());
+            self.own.truncate(MAX_OWN);
+        }
+    }
+
     /// Whether it can be our own speaker's.
     fn is_own(&self, from: Option<&Speaker>) -> bool {
-        from.zip(self.own.as_ref())
-            .is_none_or(|(theirs, own)| same_speaker(theirs, own))
+        let is_ours = |theirs| self.own.iter().any(|own| same_speaker(theirs, own));
+        self.own.is_empty() || from.is_none_or(is_ours)
     }
 
     /// Finds the words of the message in the finals that wait for theirs.

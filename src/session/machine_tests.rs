@@ -1105,8 +1105,8 @@ fn a_flac_header_precedes_the_audio_of_every_start() {
     rig.session.set_format(
         rig.now,
         AudioFormat {
-            wire,
             header: header.clone(),
+            ..AudioFormat::new(wire)
         },
     );
     let frame = Audio {

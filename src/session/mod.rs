@@ -43,7 +43,9 @@ pub mod stats;
 pub mod timeline;
 
 pub use chunker::AudioFormat;
-pub use config::{FormatChangePolicy, LeakyPolicy, PausePolicy, SessionConfig, StallAction};
+pub use config::{
+    FormatChangePolicy, LeakyPolicy, PausePolicy, SessionConfig, Speaker, StallAction,
+};
 pub use event::{Event, EventKind, Failure, Placement, Reason, SessionEvent, State};
 pub use machine::{Audio, Input, Output, Session};
 pub use stats::Stats;

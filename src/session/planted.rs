@@ -32,6 +32,7 @@ pub enum Bug {
     SplitNotNoticed,
     PauseForgotten,
     RecessCutShort,
+    SpeakerNotTold,
 }
 
 #[cfg(feature = "planted-bugs")]
@@ -41,7 +42,7 @@ mod imp {
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 22] = [
+        pub const ALL: [Self; 23] = [
             Self::AcknowledgementSkipped,
             Self::AnchorDropped,
             Self::GenerationForgotten,
@@ -64,6 +65,7 @@ mod imp {
             Self::SplitNotNoticed,
             Self::PauseForgotten,
             Self::RecessCutShort,
+            Self::SpeakerNotTold,
         ];
     }
 

@@ -150,7 +150,10 @@ fn flac(structure: &gst::StructureRef) -> Result<AudioFormat, String> {
     let wire = wire(Encoding::Flac, rate(structure, decode)?, decode)?;
     let header =
         flac_header(structure).map_err(|problem| format!("streamheader {problem}; {hint}"))?;
-    Ok(AudioFormat { wire, header })
+    Ok(AudioFormat {
+        header,
+        ..AudioFormat::new(wire)
+    })
 }
 
 /// The native stream header: `fLaC` and all metadata blocks.

@@ -88,8 +88,8 @@ impl Format {
             _ => Bytes::new(),
         };
         AudioFormat {
-            wire: self.wire(),
             header,
+            ..AudioFormat::new(self.wire())
         }
     }
 

@@ -3,6 +3,7 @@
 //! Everything that the session told, in a form that the invariants can look at.
 
 use crate::service::word_spelled;
+use gstsymbl::protocol::response::Speaker;
 use gstsymbl::session::event::PlacedWord;
 use gstsymbl::session::{Event, EventKind, Placement, SessionEvent, State, Time};
 use std::collections::{HashMap, HashSet};
@@ -14,6 +15,8 @@ pub struct Word {
     pub running_time: Option<u64>,
     pub duration: Option<u64>,
     pub utterance: Option<String>,
+    /// Who is said to have said it.
+    pub speaker: Option<String>,
     /// Number of the event that it came in.
     pub event: usize,
 }
@@ -71,7 +74,13 @@ impl Book {
         self.nonsense.get_or_insert(what);
     }
 
-    fn words(&mut self, words: &[PlacedWord], utterance: Option<&str>) -> Vec<Word> {
+    fn words(
+        &mut self,
+        words: &[PlacedWord],
+        utterance: Option<&str>,
+        speaker: Option<Speaker>,
+    ) -> Vec<Word> {
+        let speaker = speaker.and_then(|speaker| speaker.user_id);
         let mut told = Vec::new();
         for word in words {
             match word_spelled(&word.word) {
@@ -80,6 +89,7 @@ impl Book {
                     running_time: word.running_time,
                     duration: word.duration,
                     utterance: utterance.map(str::to_owned),
+                    speaker: speaker.clone(),
                     event: self.events,
                 }),
                 None => self.nonsense(format!("the word {:?}, which nobody said", word.word)),
@@ -105,6 +115,7 @@ impl Book {
                 utterance_id,
                 words,
                 text,
+                speaker,
                 ..
             } => {
                 self.placements.extend(place);
@@ -112,7 +123,7 @@ impl Book {
                     if words.is_empty() {
                         self.nonsense("a final without words".into());
                     }
-                    let words = self.words(&words, Some(&utterance_id));
+                    let words = self.words(&words, Some(&utterance_id), speaker);
                     self.finals.extend(words);
                 } else {
                     let words = text.split_whitespace().filter_map(word_spelled);
@@ -127,10 +138,11 @@ impl Book {
                 id,
                 words,
                 utterance_id,
+                speaker,
                 ..
             } => {
                 self.placements.extend(place);
-                let words = self.words(&words, utterance_id.as_deref());
+                let words = self.words(&words, utterance_id.as_deref(), speaker);
                 self.messages.extend(words);
                 let id = id.unwrap_or_default();
                 if self.message_ids.insert(id.clone(), place).is_some() {

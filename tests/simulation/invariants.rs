@@ -5,6 +5,7 @@
 use crate::audio::{MAX_WORDS, WORD};
 use crate::book::{Book, Word};
 use crate::schedule::Settings;
+use crate::service::PEOPLE;
 use crate::source::{JITTER, MS, STREAM, Spoken, UTC};
 use crate::waits::{CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits};
 use gstsymbl::session::event::SessionEvent;
@@ -57,6 +58,7 @@ const AT_THE_END: &[Promise] = promises![
     every_word_is_told_once_or_lies_in_a_gap,
     no_word_is_told_and_in_a_gap,
     every_time_is_true,
+    every_word_has_its_speaker,
     words_come_in_order,
     all_times_of_a_place_agree,
     interims_belong_to_the_final_that_follows,
@@ -243,6 +245,21 @@ fn every_time_is_true(seen: &Seen<'_>) -> Check {
             return Err(format!(
                 "word {} at {start} for {length}, said at {} for {} ms",
                 told.word, spoken.running_time, spoken.given
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn every_word_has_its_speaker(seen: &Seen<'_>) -> Check {
+    for told in seen.book.finals.iter().chain(&seen.book.messages) {
+        let spoken = seen.spoken.get(usize::from(told.word));
+        let speaker = spoken.and_then(|spoken| PEOPLE[usize::from(spoken.speaker)].user_id);
+        // In the history, who speaks may stand elsewhere.
+        if told.speaker.is_some() && told.speaker.as_deref() != speaker {
+            return Err(format!(
+                "word {} of {speaker:?} as {:?}'s",
+                told.word, told.speaker
             ));
         }
     }

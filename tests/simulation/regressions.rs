@@ -625,3 +625,13 @@ fn of_several_changes_of_format_the_first_may_be_the_one_that_is_refused() {
     let source = [Words(1), Caps(Flac(6)), Words(1), Caps(Flac(5)), Words(1)];
     keeps(0, settings, &source, &[]);
 }
+
+#[test]
+fn a_history_of_another_speaker_that_was_us() {
+    let settings = Settings {
+        history: true,
+        ..SAYING
+    };
+    let source = [Words(6), Speaker(2), Words(2)];
+    keeps(1646, settings, &source, &[(0, Think(38))]);
+}

@@ -73,6 +73,8 @@ pub enum Piece {
     Pause(Ms),
     /// New caps.
     Caps(Format),
+    /// Somebody else speaks: one of [`crate::service::PEOPLE`].
+    Speaker(u8),
 }
 
 /// What somebody else does.
@@ -156,7 +158,7 @@ fn length(source: &[Piece]) -> Ms {
     let each = source.iter().map(|piece| match *piece {
         Piece::Words(count) => u32::from(count) * WORD,
         Piece::Silence(ms) | Piece::Hole(ms) | Piece::Gap(ms) | Piece::Pause(ms) => ms,
-        Piece::Caps(_) => 0,
+        Piece::Caps(_) | Piece::Speaker(_) => 0,
     });
     each.sum()
 }
@@ -229,12 +231,13 @@ fn source(rng: &mut Rng) -> Vec<Piece> {
         source.push(Piece::Words(count));
         let most = pick(rng, &[60, 500, 4000]);
         let span = rng.u32(1..most);
-        match rng.u8(0..8) {
+        match rng.u8(0..9) {
             0 | 1 => source.push(Piece::Silence(span.next_multiple_of(20))),
             2 => source.push(Piece::Hole(span)),
             3 => source.push(Piece::Gap(span)),
             4 => source.push(Piece::Pause(span)),
             5 => source.push(Piece::Caps(Format::draw(rng))),
+            6 => source.push(Piece::Speaker(rng.u8(0..3))),
             _ => {}
         }
     }

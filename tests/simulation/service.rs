@@ -109,6 +109,8 @@ pub struct Service {
     stopped: bool,
     /// Whether it was asked to close after a stop.
     disconnects: bool,
+    /// Who speaks in this start.
+    speaker: Person<'static>,
     /// It was told of a format that it does not take in mid-stream.
     refused: bool,
     /// Milliseconds that messages come after their finals.
@@ -122,11 +124,20 @@ pub struct Service {
 /// With how many milliseconds of delay what is sent.
 pub type Answers = Vec<(Ms, Answer)>;
 
-const ME: Person<'static> = Person {
-    id: Some("3a1b"),
-    user_id: Some("me@example.com"),
-    name: Some("Me"),
-};
+/// Who may speak.
+pub const PEOPLE: [Person<'static>; 3] = [
+    person("3a1b", "me@example.com", "Me"),
+    person("9c2f", "you@example.com", "You"),
+    person("11d0", "they@example.com", "They"),
+];
+
+const fn person(id: &'static str, user_id: &'static str, name: &'static str) -> Person<'static> {
+    Person {
+        id: Some(id),
+        user_id: Some(user_id),
+        name: Some(name),
+    }
+}
 
 impl Service {
     pub fn new(settings: Settings, seed: u64) -> Self {
@@ -139,6 +150,7 @@ impl Service {
             utterance: Vec::new(),
             stopped: false,
             disconnects: true,
+            speaker: PEOPLE[0],
             refused: false,
             ponder: 0,
             repeat: 0,
@@ -163,6 +175,9 @@ impl Service {
             ClientMessage::Start(_) if self.ear.is_some() => Err("a second start request".into()),
             ClientMessage::Start(request) => {
                 self.ear = Some(Ear::new(request.format));
+                let named = |person: &&Person| person.user_id == request.speaker_user_id.as_deref();
+                let named = PEOPLE.iter().find(named);
+                self.speaker = *named.ok_or("a start with an unknown speaker")?;
                 self.disconnects = request.disconnect_on_stop_request != Some(false);
                 self.offset = now - *conversation.since.get_or_insert(now);
                 let id = conversation.id.to_string();
@@ -292,7 +307,12 @@ impl Service {
         let text = self.spellings(&self.utterance).join(" ");
         let start = self.utterance.first().map(|w| w.start);
         let start = start.filter(|_| self.settings.distinct);
-        let text = reply::interim_result(&text, start.map(Duration::from_nanos), Some(ME), 0);
+        let text = reply::interim_result(
+            &text,
+            start.map(Duration::from_nanos),
+            Some(self.speaker),
+            0,
+        );
         answers.push((0, Answer::Text(text)));
     }
 
@@ -303,7 +323,7 @@ impl Service {
         }
         let spellings = self.spellings(&heard);
         let words = words(&heard, &spellings);
-        let text = reply::final_result(&spellings.join(" "), &words, 0.9, Some(ME), 0);
+        let text = reply::final_result(&spellings.join(" "), &words, 0.9, Some(self.speaker), 0);
         self.twice(0, text, answers);
         if !self.settings.messages {
             return;
@@ -337,7 +357,7 @@ impl Service {
         let text = texts.join(" ");
         let message = Message {
             id: &id,
-            from: ME,
+            from: self.speaker,
             text: &text,
             original_text: &text,
             timezone_offset: 0,
@@ -360,7 +380,7 @@ impl Service {
                     confidence: 0.9,
                     hints: &[],
                     assignee: None,
-                    from: ME,
+                    from: self.speaker,
                     message_id: &id,
                     due_by: None,
                 }],

@@ -128,7 +128,7 @@ fn smaller_piece(piece: Piece) -> Vec<Piece> {
         Piece::Hole(ms) => times(ms, Piece::Hole),
         Piece::Gap(ms) => times(ms, Piece::Gap),
         Piece::Pause(ms) => times(ms, Piece::Pause),
-        Piece::Caps(Format::Linear8k) => Vec::new(),
+        Piece::Caps(Format::Linear8k) | Piece::Speaker(_) => Vec::new(),
         Piece::Caps(_) => vec![Piece::Caps(Format::Linear8k)],
     }
 }

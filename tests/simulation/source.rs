@@ -5,7 +5,8 @@
 
 use crate::audio::{Format, Ms, WORD, code_of};
 use crate::schedule::{Piece, Schedule, Settings};
-use gstsymbl::session::{Audio, Instants, Session, Time};
+use crate::service::PEOPLE;
+use gstsymbl::session::{Audio, Instants, Session, Speaker, Time};
 use std::time::Duration;
 
 pub const MS: u64 = 1_000_000;
@@ -28,6 +29,17 @@ pub struct Spoken {
     pub given: Ms,
     /// Given before a flush.
     pub flushed: bool,
+    /// Who said it.
+    pub speaker: u8,
+}
+
+/// What the application says of who speaks.
+pub fn speaker_named(number: u8) -> Speaker {
+    let person = PEOPLE[usize::from(number)];
+    Speaker {
+        user_id: person.user_id.map(str::to_owned),
+        name: person.name.map(str::to_owned),
+    }
 }
 
 /// Running time at which an epoch begins: in no order, and never twice.
@@ -43,6 +55,7 @@ pub struct Source {
     at: (usize, Ms),
     word: u16,
     format: Format,
+    speaker: u8,
     packets: u32,
     /// When the next buffer is due.
     pub due: Time,
@@ -67,6 +80,7 @@ impl Source {
             at: (0, 0),
             word: 0,
             format: schedule.settings.format,
+            speaker: 0,
             packets: 0,
             due: Time::ZERO,
             running_time: 0,
@@ -101,6 +115,11 @@ impl Source {
                 Piece::Caps(format) => {
                     self.format = format;
                     session.set_format(now, format.session());
+                    self.next_piece();
+                }
+                Piece::Speaker(speaker) => {
+                    self.speaker = speaker;
+                    session.set_speaker(now, speaker_named(speaker));
                     self.next_piece();
                 }
                 Piece::Hole(ms) => {
@@ -247,6 +266,7 @@ impl Source {
         if self.at.1.is_multiple_of(WORD) {
             self.spoken.push(Spoken {
                 running_time: self.running_time + into,
+                speaker: self.speaker,
                 given: 0,
                 flushed: false,
             });

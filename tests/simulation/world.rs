@@ -125,6 +125,9 @@ impl World {
     pub fn new(schedule: Schedule) -> Self {
         let settings = &schedule.settings;
         let mut start = StartRequest::new(settings.format.wire());
+        let speaker = crate::source::speaker_named(0);
+        start.speaker_user_id = speaker.user_id;
+        start.speaker_name = speaker.name;
         start.disconnect_on_stop_request = Some(settings.disconnect_on_stop);
         let mut config = SessionConfig::new(start);
         config.chunk_duration = ms(settings.chunk);

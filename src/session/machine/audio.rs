@@ -8,7 +8,7 @@ use super::super::packet;
 use super::super::planted::{Bug, planted};
 use super::super::timeline::Instants;
 use super::super::{Position, Time};
-use super::{Phase, Session};
+use super::{Phase, Session, Speaker};
 use crate::protocol::Encoding;
 use std::ops::Range;
 use std::sync::Arc;
@@ -63,6 +63,21 @@ impl Audio<'_> {
 impl Session {
     /// Audio that follows has this format.
     pub fn set_format(&mut self, now: Time, format: AudioFormat) {
+        let speaker = Arc::clone(&self.speaker);
+        self.label(now, AudioFormat { speaker, ..format });
+    }
+
+    /// Somebody else speaks in the audio that follows. The service is told by a
+    /// stop and a start.
+    pub fn set_speaker(&mut self, now: Time, speaker: Speaker) {
+        self.speaker = Arc::new(speaker);
+        if let Some(format) = self.chunker.format() {
+            let format = AudioFormat::clone(format);
+            self.set_format(now, format);
+        }
+    }
+
+    fn label(&mut self, now: Time, format: AudioFormat) {
         if self
             .chunker
             .format()

@@ -111,6 +111,7 @@ impl Session {
             return;
         };
         self.phase = Phase::Connected;
+        self.missed_some = true;
         self.liveness.last_ping = now;
         self.liveness.pinged = None;
         if self.holds() {
@@ -142,6 +143,8 @@ impl Session {
         };
         let mut request = self.config.start.clone();
         request.format = format.wire;
+        request.speaker_user_id.clone_from(&format.speaker.user_id);
+        request.speaker_name.clone_from(&format.speaker.name);
         if self.stops_between() {
             request.disconnect_on_stop_request = Some(false);
         }
@@ -165,6 +168,7 @@ impl Session {
         }
         let ended = std::mem::replace(&mut self.generation, next);
         self.delivery.begin_generation(ended);
+        self.speak_as(&format.speaker);
         self.stall.answered();
         self.conversation_told = false;
         self.modified_at = None;

@@ -18,7 +18,7 @@ mod stop;
 
 use super::backoff::Backoff;
 use super::chunker::{AudioFormat, Chunker};
-use super::config::{FormatChangePolicy, LeakyPolicy, SessionConfig};
+use super::config::{FormatChangePolicy, LeakyPolicy, SessionConfig, Speaker};
 use super::delivery::Delivery;
 use super::event::{Event, EventKind, Failure, Placement, Reason, State};
 use super::generation::Generation;
@@ -139,7 +139,9 @@ pub struct Session {
     conversation_id: Option<Arc<str>>,
     /// Whether this generation's conversation was told.
     conversation_told: bool,
-    /// The format that the service was last told.
+    /// Who speaks in the audio that is pushed now.
+    speaker: Arc<Speaker>,
+    /// The format and the speaker that the service was last told.
     wire_format: Option<Arc<AudioFormat>>,
     /// The stream header that has to precede the next chunk.
     header: Option<Bytes>,
@@ -168,6 +170,11 @@ pub struct Session {
     pause: Pause,
     /// Since when the service processes.
     processing_since: Option<Time>,
+    /// The socket is new: what the conversation was told while there was none was missed.
+    missed_some: bool,
+    /// There was a stop to make between two starts, and the service had not been
+    /// asked to keep the connection after one.
+    stops_come: bool,
     /// Whether the service was asked to keep the connection after a stop.
     stays_after_stop: bool,
     /// Where audio of a new format began in mid-stream, until the service was
@@ -216,6 +223,10 @@ impl Session {
             delivery: Delivery::default(),
             conversation_id: None,
             conversation_told: false,
+            speaker: Arc::new(Speaker {
+                user_id: config.start.speaker_user_id.clone(),
+                name: config.start.speaker_name.clone(),
+            }),
             wire_format: None,
             header: None,
             backoff: Backoff::new(config.reconnect_max_delay, config.seed),
@@ -233,6 +244,8 @@ impl Session {
             recess: None,
             pause: Pause::default(),
             processing_since: None,
+            missed_some: false,
+            stops_come: false,
             stays_after_stop: false,
             modified_at: None,
             replayed_until: 0,
@@ -375,11 +388,13 @@ impl Session {
         }
         if self.wire_format.as_ref() != Some(&chunk.format) {
             let format = Arc::clone(&chunk.format);
-            let told = self.wire_format.as_ref().map(|f| f.wire);
-            let changes = told != Some(format.wire) && !planted(Bug::ModifyRequestNotSent);
-            if changes && self.config.format_change != FormatChangePolicy::Modify {
-                self.begin_recess(now);
-                return self.frames.pop_front();
+            let told = self.wire_format.as_ref();
+            let changes = told.is_none_or(|told| told.wire != format.wire)
+                && !planted(Bug::ModifyRequestNotSent);
+            let another = told.is_some_and(|told| told.speaker != format.speaker)
+                && !planted(Bug::SpeakerNotTold);
+            if another || changes && self.config.format_change != FormatChangePolicy::Modify {
+                return self.stop_between(now);
             }
             self.header = Some(format.header.clone()).filter(|h| !h.is_empty());
             self.wire_format = Some(Arc::clone(&format));

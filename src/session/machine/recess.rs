@@ -115,14 +115,30 @@ impl Session {
 
     /// Whether stops are asked for after which the session goes on.
     pub(super) fn stops_between(&self) -> bool {
-        self.config.pause != PausePolicy::Keep
+        self.stops_come
+            || self.config.pause != PausePolicy::Keep
             || self.config.format_change != FormatChangePolicy::Modify
     }
 
-    /// Whether the next audio has a format that the service was not told.
-    fn format_changes(&self) -> bool {
-        let next = self.spool.peek().map(|chunk| chunk.format.wire);
-        next.is_some_and(|next| self.wire_format.as_ref().is_some_and(|f| f.wire != next))
+    /// Whether the next audio has a format, or a speaker, that the service was not told.
+    fn label_changes(&self) -> bool {
+        let next = self.spool.peek().map(|chunk| &chunk.format);
+        next.zip(self.wire_format.as_ref())
+            .is_some_and(|(next, told)| next.wire != told.wire || next.speaker != told.speaker)
+    }
+
+    /// What comes next needs a start of its own.
+    pub(super) fn stop_between(&mut self, now: Time) -> Option<Output> {
+        if self.stays_after_stop {
+            self.begin_recess(now);
+            return self.frames.pop_front();
+        }
+        // A stop would end the conversation. After a start that asks for another
+        // kind of stop it comes here again.
+        self.stops_come = true;
+        self.count_and_close(now, 1001, "another speaker follows");
+        self.restart(now);
+        self.actions.pop_front()
     }
 
     /// All audio before the pause has left: asks the service to stop.
@@ -156,7 +172,7 @@ impl Session {
         } else if self.holds() {
             self.phase = Phase::Connected;
             self.rest();
-        } else if reconnects && self.format_changes() {
+        } else if reconnects && self.label_changes() {
             self.count_and_close(now, 1001, "another format follows");
             self.restart(now);
         } else {
@@ -235,7 +251,7 @@ impl Session {
              it is connected to anew"
         );
         // The same stop would come again and again if this audio were sent again.
-        if self.format_changes() && !self.holds() {
+        if self.label_changes() && !self.holds() {
             let end = self.generation.end();
             for span in self.spool.unheard().filter(|span| span.start < end) {
                 self.note_gap(span.start..span.end.min(end), GapReason::NotFinalised);

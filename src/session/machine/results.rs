@@ -9,7 +9,7 @@ use super::super::{Position, Time};
 use super::{Output, Session};
 use crate::protocol::ServerMessage;
 use crate::protocol::response::{
-    Entity, Insight, Message, RecognitionResult, ServiceError, Topic, TrackerMatch,
+    Entity, Insight, Message, RecognitionResult, ServiceError, Speaker, Topic, TrackerMatch,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -122,6 +122,7 @@ impl Session {
         if std::mem::replace(&mut self.conversation_told, true) {
             return;
         }
+        let missed_some = std::mem::take(&mut self.missed_some);
         let previous = self.conversation_id.replace(Arc::from(id.as_str()));
         let (event, previous) = match previous {
             None => (SessionEvent::Created, None),
@@ -131,9 +132,20 @@ impl Session {
             Some(other) => (SessionEvent::Split, Some(other)),
         };
         self.session_event(event, previous, None);
-        if event == SessionEvent::Resumed && self.config.history_recovery {
+        if event == SessionEvent::Resumed && missed_some && self.config.history_recovery {
             self.actions.push_back(Output::FetchHistory {
                 conversation_id: Arc::from(id),
+            });
+        }
+    }
+
+    /// The service was told who speaks, if anybody has a name.
+    pub(super) fn speak_as(&mut self, told: &super::Speaker) {
+        if told.user_id.is_some() || told.name.is_some() {
+            self.delivery.speaks_as(&Speaker {
+                id: None,
+                user_id: told.user_id.clone(),
+                name: told.name.clone(),
             });
         }
     }
