@@ -18,7 +18,7 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -83,6 +83,8 @@ pub struct SymblSink {
     status: Mutex<Status>,
     pub(super) streaming: Mutex<Streaming>,
     open: Mutex<Option<Open>>,
+    /// The streaming thread has not told the connection who speaks now.
+    pub(super) speaker_changed: AtomicBool,
     /// Number of the last message posted.
     seq: AtomicU64,
 }
@@ -307,6 +309,9 @@ impl ObjectImpl for SymblSink {
         {
             let token = lock(&self.settings).token();
             connection.set_token(token);
+        }
+        if ["speaker-id", "speaker-name"].contains(&pspec.name()) {
+            self.speaker_changed.store(true, Ordering::Release);
         }
         if pspec.name() == "connection-id" {
             // The one of the run before is history.

@@ -13,7 +13,7 @@
 
 use super::{CapsChangePolicy, InsightTypes, Leaky, OnFatal, PausePolicy, StallAction};
 use crate::protocol::{Encoding, StartRequest, StreamFormat, Tracker};
-use crate::session::{Failure, Reason, SessionConfig};
+use crate::session::{Failure, Reason, SessionConfig, Speaker};
 use crate::transport::{AppCredentials, Endpoint, Proxy, Secret, TokenSource};
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -319,6 +319,14 @@ impl Settings {
         request.disconnect_on_stop_request_timeout = Some(self.disconnect_on_stop_request_timeout);
         request.extra = self.start_request_extra.members.clone();
         request
+    }
+
+    /// Who speaks in the audio that follows.
+    pub fn speaker(&self) -> Speaker {
+        Speaker {
+            user_id: self.speaker_id.clone(),
+            name: self.speaker_name.clone(),
+        }
     }
 
     /// What a session is told before it begins. The format in its start

@@ -12,6 +12,7 @@ use crate::transport::{Connection, Waited};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
+use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The same audio, which says of itself that it lasts as long as its samples.
@@ -159,6 +160,9 @@ impl SymblSink {
             return Err(gst::FlowError::NotNegotiated);
         };
         self.ask_upstream(&connection);
+        if self.speaker_changed.swap(false, Ordering::AcqRel) {
+            connection.set_speaker(lock(&self.settings).speaker());
+        }
         let buffer = match format.bytes_per_sample() {
             // Compressed streams repeat their headers in front of the first
             // packet; the wire has its own place for them.

@@ -13,7 +13,9 @@ use super::driver;
 use super::endpoint::{Endpoint, TokenSource};
 use super::runtime;
 use super::secret::Secret;
-use crate::session::{Audio, AudioFormat, Event, Failure, Instants, Session, State, Stats, Time};
+use crate::session::{
+    Audio, AudioFormat, Event, Failure, Instants, Session, Speaker, State, Stats, Time,
+};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
@@ -159,6 +161,11 @@ impl Connection {
     /// See [`Session::set_format`].
     pub fn set_format(&self, format: AudioFormat) {
         self.with(|session, now| session.set_format(now, format));
+    }
+
+    /// See [`Session::set_speaker`].
+    pub fn set_speaker(&self, speaker: Speaker) {
+        self.with(|session, now| session.set_speaker(now, speaker));
     }
 
     /// See [`Session::push_audio`].

@@ -295,3 +295,35 @@ fn a_stop_for_new_caps_that_nobody_answers_has_a_bound() {
     let order = dialogue.record().order();
     assert_eq!(order, ["start_request 8000", "1600 bytes"]);
 }
+
+#[test]
+fn a_speaker_that_changes_while_it_plays_is_that_of_the_audio_that_follows() {
+    let service = Service::start();
+    let properties = format!("base-url={} speaker-name=Ada", service.url());
+    let (mut pipeline, feed) = Feed::pipeline(&properties);
+    let sink = pipeline.sink();
+    pipeline.play();
+    assert!(feed.begin(CAPS));
+    for (n, name) in (0..).zip(["Ada", "Bob", "Cleo"]) {
+        sink.set_property("speaker-name", name);
+        let words = n * 10..n * 10 + 10;
+        feed.speak(&scripted::speech(words, 16_000)).expect("room");
+    }
+    assert!(feed.end());
+    pipeline.wait_for_eos();
+    let words = pipeline.words().into_iter().map(|(word, _)| word);
+    let expected: Vec<String> = (0..30).map(|n| format!("w{n}")).collect();
+    assert_eq!(words.collect::<Vec<_>>(), expected);
+    for kind in ["transcript", "message"] {
+        let mut speakers: Vec<String> = pipeline
+            .of_kind(kind)
+            .iter()
+            .map(|said| said.get("speaker-name").expect("a speaker"))
+            .collect();
+        speakers.dedup();
+        assert_eq!(speakers, ["Ada", "Bob", "Cleo"], "{kind}");
+    }
+    let events = pipeline.of_kind("session");
+    let split = |s: &gst::Structure| s.get::<&str>("event") == Ok("split");
+    assert!(!events.iter().any(split));
+}

@@ -161,17 +161,15 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             Some(&d.language_code),
         ),
         timezone_offset(&d),
-        string(
+        string_of_the_moment(
             "speaker-id",
             "Speaker id",
-            "Id of who speaks on this connection, often an e-mail address.",
-            None,
+            "Id of who speaks in the audio that follows, often an e-mail address.",
         ),
-        string(
+        string_of_the_moment(
             "speaker-name",
             "Speaker name",
-            "Name of who speaks on this connection.",
-            None,
+            "Name of who speaks in the audio that follows.",
         ),
         uint(
             "no-connection-timeout",
@@ -347,6 +345,14 @@ fn string(name: &str, nick: &str, meaning: &str, default: Option<&str>) -> glib:
         .blurb(&format!("{meaning} {NULL_READY}"))
         .default_value(default)
         .mutable_ready()
+        .build()
+}
+
+fn string_of_the_moment(name: &str, nick: &str, meaning: &str) -> glib::ParamSpec {
+    glib::ParamSpecString::builder(name)
+        .nick(nick)
+        .blurb(&format!("{meaning} {ANY_STATE}"))
+        .mutable_playing()
         .build()
 }
 

@@ -46,8 +46,8 @@ const CONTRACT: [Row; 48] = [
         "-2147483648",
         "-2147483648 to 840",
     ),
-    Row("speaker-id", "gchararray", "NULL", ""),
-    Row("speaker-name", "gchararray", "NULL", ""),
+    Row("speaker-id", "gchararray", "NULL", ", playing"),
+    Row("speaker-name", "gchararray", "NULL", ", playing"),
     Row("no-connection-timeout", "guint", "300", "0 to 1800"),
     Row("disconnect-on-stop-request", "gboolean", "true", ""),
     Row(
@@ -378,14 +378,15 @@ fn a_blurb_is_a_sentence_that_ends_with_range_and_state() {
 }
 
 #[test]
-fn only_secrets_may_change_while_audio_flows() {
+fn only_secrets_and_speakers_may_change_while_audio_flows() {
     for spec in all().iter().filter(|spec| settable(spec)) {
-        let is_secret = ["access-token", "app-secret"].contains(&spec.name());
+        let live = ["access-token", "app-secret", "speaker-id", "speaker-name"];
+        let is_live = live.contains(&spec.name());
         for (state, expected) in [
             (gst::State::Null, true),
             (gst::State::Ready, true),
-            (gst::State::Paused, is_secret),
-            (gst::State::Playing, is_secret),
+            (gst::State::Paused, is_live),
+            (gst::State::Playing, is_live),
         ] {
             assert_eq!(
                 may_change(spec, state),
