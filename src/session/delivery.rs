@@ -41,6 +41,8 @@ const NEAR: u64 = 60_000_000;
 const LATE: i64 = 1_000_000_000;
 /// Earlier starts of which the wall clock is remembered.
 const MAX_BEFORE: usize = 8;
+/// Finals without any message after which none is waited for before another start.
+const ENOUGH_FINALS: usize = 8;
 /// Speakers that we may have been when something was said that is still to come.
 const MAX_OWN: usize = 8;
 /// Messages and insights that may still be referred to.
@@ -92,6 +94,8 @@ impl Said {
 struct Final {
     /// Number of the start in which it came.
     generation: u64,
+    /// Who said it.
+    by: Option<Speaker>,
     words: Vec<FinalWord>,
     /// Words before this one have been found in messages.
     next: usize,
@@ -303,9 +307,10 @@ impl Delivery {
         }
     }
 
-    /// Whether there are finals whose messages have not come.
+    /// Whether there are finals whose messages have not come, and may.
     pub fn owes_messages(&self) -> bool {
-        self.settled() < self.delivered
+        let never = self.said == 0 && self.finals.len() < ENOUGH_FINALS;
+        never && !self.finals.is_empty() || self.settled() < self.delivered
     }
 
     /// A new start after `ended`: the service's clocks begin anew.
@@ -369,6 +374,7 @@ impl Delivery {
         };
         let record = Final {
             generation: generation.number,
+            by: result.user.clone(),
             words: spans
                 .iter()
                 .map(|(word, span)| FinalWord {
@@ -437,6 +443,7 @@ impl Delivery {
         let span = self.open_span(generation);
         self.remember(Final {
             generation: generation.number,
+            by: result.user.clone(),
             words: result
                 .text
                 .split_whitespace()
@@ -505,12 +512,17 @@ impl Delivery {
     /// Finds the words of the message in the finals that wait for theirs.
     fn match_final(&mut self, message: &Message, generation: &Generation) -> Option<(Said, bool)> {
         let keys = keys(message);
+        let by = |record: &Final| {
+            let both = message.from.as_ref().zip(record.by.as_ref());
+            both.is_none_or(|(theirs, ours)| same_speaker(theirs, ours))
+        };
         let next = |record: &Final, word: &FinalWord| {
-            record.generation == generation.number && middle(&word.span) >= self.matched
+            let now = record.generation == generation.number && by(record);
+            now && middle(&word.span) >= self.matched
         };
         let found = self
             .find_words(&keys, next)
-            .or_else(|| self.find_words(&keys, |_, _| true))?;
+            .or_else(|| self.find_words(&keys, |record, _| by(record)))?;
         let tied = self.tie_to(message, found)?;
         self.matched = tied.span.end;
         let start = generation.time_of(tied.span.start);

@@ -635,3 +635,14 @@ fn a_history_of_another_speaker_that_was_us() {
     let source = [Words(6), Speaker(2), Words(2)];
     keeps(1646, settings, &source, &[(0, Think(38))]);
 }
+
+#[test]
+fn a_start_waits_for_messages_that_have_ceased_to_come_before() {
+    let settings = Settings {
+        pause: PausePolicy::Disconnect,
+        distinct: false,
+        ..SAYING
+    };
+    let source = [Words(8), Speaker(2), Words(1)];
+    keeps(4, settings, &source, &[(1, Ponder(2000))]);
+}
