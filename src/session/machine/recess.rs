@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Stops after which the session goes on: for a pause, and for a change of
-//! format where the service does not take one in mid-stream.
+//! Stops after which the session goes on: for a pause, for another speaker, and
+//! for a change of format where the service does not take one in mid-stream.
 //!
 //! Between a stop and the next start lies a [`Stop`], the recess. It ends when
 //! the service has said all that it has to say about the start before, so that
