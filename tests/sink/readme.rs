@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! README.md tells the truth: its pipelines can be built, its properties and
-//! messages are there, its links lead somewhere.
+//! README.md and docs/sources.md tell the truth: their pipelines can be built,
+//! their links lead somewhere; properties and messages of the README are there.
 
 use crate::common::pipeline::init;
 use crate::speech::absent;
@@ -9,10 +9,11 @@ use gst::prelude::*;
 use std::path::Path;
 
 const README: &str = include_str!("../../README.md");
+const SOURCES: &str = include_str!("../../docs/sources.md");
 
 /// The commands in blocks of shell code, each in one line.
-fn commands() -> Vec<String> {
-    let blocks = README.split("```sh\n").skip(1);
+fn commands(document: &str) -> Vec<String> {
+    let blocks = document.split("```sh\n").skip(1);
     blocks
         .filter_map(|block| block.split("```").next())
         .flat_map(|block| {
@@ -37,8 +38,15 @@ fn first_column(heading: &str) -> Vec<&str> {
 #[test]
 fn every_pipeline_can_be_built() {
     init();
+    // A file, a microphone, RTSP, RTP in two encodings, a transport stream, a call in stereo.
+    assert_all_are_built(README, 7);
+    // RTSP with a picture and without, RTP in two encodings, a transport stream, SRT, HLS.
+    assert_all_are_built(SOURCES, 7);
+}
+
+fn assert_all_are_built(document: &str, pipelines: usize) {
     let mut built = 0;
-    for command in commands() {
+    for command in commands(document) {
         let Some(arguments) = command.strip_prefix("gst-launch-1.0 ") else {
             continue;
         };
@@ -57,8 +65,7 @@ fn every_pipeline_can_be_built() {
             Err(error) => panic!("{error}: {command}"),
         }
     }
-    // A file, a microphone, RTSP, RTP in two encodings, a transport stream, a call in stereo.
-    assert_eq!(built, 7);
+    assert_eq!(built, pipelines);
 }
 
 #[test]
@@ -81,15 +88,24 @@ fn every_property_and_message_is_there() {
 
 #[test]
 fn every_link_into_the_repository_leads_somewhere() {
-    let targets: Vec<&str> = README
+    assert_links_lead_somewhere(README, "");
+    assert_links_lead_somewhere(SOURCES, "docs");
+}
+
+/// Those of a document in this folder.
+fn assert_links_lead_somewhere(document: &str, folder: &str) {
+    let targets: Vec<&str> = document
         .split("](")
         .skip(1)
         .filter_map(|rest| rest.split(')').next())
         .filter(|target| !target.starts_with("https://"))
         .collect();
-    assert!(targets.len() > 5, "{targets:?}");
+    assert!(targets.len() > 2, "{targets:?}");
     for target in targets {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(target);
+        let file = target.split('#').next().unwrap_or(target);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(folder)
+            .join(file);
         assert!(path.exists(), "{target}");
     }
 }
