@@ -2,6 +2,9 @@
 
 //! The programs in `examples/`: what they print of a talk, and how they end.
 
+mod c;
+mod media_server;
+
 use crate::common::pipeline::{Pipeline, bytes_of};
 use crate::common::plugin;
 use crate::common::service::Service;

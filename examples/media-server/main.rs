@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A media server that has captions of each of its streams: many pipelines in
+//! one process, which come and go, and one loop for the messages of all.
+//!
+//! ```text
+//! media-server [--base-url URL]        commands on standard input:
+//!   add NAME INPUT                     a stream comes: a file or an address
+//!   remove NAME                        it goes; its last captions are waited for
+//! ```
+//!
+//! It ends with its input (or at Ctrl-C), when all streams have ended. What it
+//! shows of embedding:
+//!
+//! - One pipeline for each stream, so that an error, an EOS and a clock are of
+//!   that stream and nobody else's.
+//! - One loop. A sync handler on each bus passes its messages on to one channel,
+//!   together with the stream that they are of. Pipelines cannot share a bus: one
+//!   that stops empties it.
+//! - The loop never waits for a stream: what may take its time (a change of
+//!   state, an event) is done by [`gst::prelude::ElementExtManual::call_async`].
+//! - `on-fatal=warning`: where a service refuses one stream, that stream goes on
+//!   without captions.
+
+mod stream;
+
+use clap::Parser;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Instant;
+use stream::{Stream, Turn};
+
+/// Captions of many streams.
+#[derive(Parser)]
+#[command(name = "media-server", version)]
+struct Args {
+    /// Address of the service [default: SYMBL_BASE_URL, else the element's own]
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+}
+
+/// All that the loop hears of.
+enum Event {
+    /// A line of standard input.
+    Command(String),
+    /// No more streams: those that are there shall end.
+    Close,
+    /// On the bus of the stream of this number.
+    Message(u64, gst::Message),
+    /// The stream of this number is in NULL.
+    Stopped(u64),
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("media-server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    gst::init()?;
+    gstsymbl::plugin_register_static()?;
+    let (events, queue) = mpsc::channel();
+    let interrupted = events.clone();
+    ctrlc::set_handler(move || {
+        let _ = interrupted.send(Event::Close);
+    })?;
+    let commands = events.clone();
+    std::thread::spawn(move || read_commands(&commands));
+    Server {
+        base_url: args.base_url.clone(),
+        events,
+        streams: BTreeMap::new(),
+        next: 0,
+        closing: false,
+    }
+    .serve(&queue);
+    Ok(())
+}
+
+fn read_commands(events: &Sender<Event>) {
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        if events.send(Event::Command(line)).is_err() {
+            return;
+        }
+    }
+    let _ = events.send(Event::Close);
+}
+
+struct Server {
+    base_url: Option<String>,
+    events: Sender<Event>,
+    /// By number, which is never used again: a name may be.
+    streams: BTreeMap<u64, Stream>,
+    next: u64,
+    closing: bool,
+}
+
+impl Server {
+    /// The loop.
+    fn serve(mut self, queue: &Receiver<Event>) {
+        while !(self.closing && self.streams.is_empty()) {
+            match self.next_event(queue) {
+                Ok(Event::Command(line)) => {
+                    if let Err(error) = self.command(&line) {
+                        eprintln!("media-server: {error}");
+                    }
+                }
+                Ok(Event::Close) => {
+                    self.closing = true;
+                    self.streams.values_mut().for_each(Stream::end);
+                }
+                Ok(Event::Message(number, message)) => {
+                    if let Some(stream) = self.streams.get_mut(&number)
+                        && stream.hear(&message) == Turn::Over
+                    {
+                        self.stop(number);
+                    }
+                }
+                Ok(Event::Stopped(number)) => {
+                    self.streams.remove(&number);
+                }
+                Err(RecvTimeoutError::Timeout) => self.stop_overdue(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Waits for an event, or until the patience with a stream is over.
+    fn next_event(&self, queue: &Receiver<Event>) -> Result<Event, RecvTimeoutError> {
+        match self.streams.values().filter_map(Stream::deadline).min() {
+            Some(deadline) => {
+                queue.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            }
+            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn command(&mut self, line: &str) -> Result<(), Box<dyn Error>> {
+        let words: Vec<&str> = line.splitn(3, ' ').collect();
+        match words[..] {
+            ["add", name, input] => self.add(name, input),
+            ["remove", name] => {
+                let stream = self.streams.values_mut().find(|s| s.is_running(name));
+                stream.ok_or_else(|| format!("no stream {name}"))?.end();
+                Ok(())
+            }
+            _ => Err(format!("'{line}' is neither 'add NAME INPUT' nor 'remove NAME'").into()),
+        }
+    }
+
+    fn add(&mut self, name: &str, input: &str) -> Result<(), Box<dyn Error>> {
+        if self.closing {
+            return Err("it is closing".into());
+        }
+        if self.streams.values().any(|stream| stream.is_running(name)) {
+            return Err(format!("there is a stream {name}").into());
+        }
+        let number = self.next;
+        self.next += 1;
+        let events = self.events.clone();
+        let on_message = move |message| {
+            let _ = events.send(Event::Message(number, message));
+        };
+        let stream = Stream::start(name, input, self.base_url.as_deref(), on_message)?;
+        self.streams.insert(number, stream);
+        Ok(())
+    }
+
+    /// Takes a stream to NULL; it is gone when that is done.
+    fn stop(&mut self, number: u64) {
+        if let Some(stream) = self.streams.get_mut(&number) {
+            let events = self.events.clone();
+            stream.stop(move || {
+                let _ = events.send(Event::Stopped(number));
+            });
+        }
+    }
+
+    /// Stops streams that were to end and did not.
+    fn stop_overdue(&mut self) {
+        let now = Instant::now();
+        let overdue = |(number, stream): (&u64, &Stream)| {
+            let over = stream.deadline().is_some_and(|deadline| deadline <= now);
+            over.then_some(*number)
+        };
+        let overdue: Vec<u64> = self.streams.iter().filter_map(overdue).collect();
+        for number in overdue {
+            if let Some(stream) = self.streams.get(&number) {
+                stream.tell("did not end in time");
+            }
+            self.stop(number);
+        }
+    }
+}
