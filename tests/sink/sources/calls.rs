@@ -3,7 +3,7 @@
 //! Telephone calls: one by SIP, with SIPp on both ends of the signalling, and
 //! the two legs of one as two sinks of one conversation.
 
-use super::{assert_words, documented, end, free_port, hear, of_sink, talk, texts, wav};
+use super::{assert_words, documented, end, free_port, hear, talk, texts, wav};
 use crate::common::feed::{CAPS, Feed};
 use crate::common::pipeline::Pipeline;
 use crate::common::service::Service;
@@ -82,8 +82,11 @@ fn a_sip_call_gives_its_words_once_at_their_time() {
     end(&mut to);
     let words = to.words();
     assert_words(&words, 0..25, words[0].1, 20_000_000);
-    let speakers = texts(&of_sink(&to, "sink", "message"), "speaker-name");
+    let speakers = texts(&to.of_kind("message"), "speaker-name");
+    assert!(!speakers.is_empty());
     assert!(speakers.iter().all(|name| name == "Caller"), "{speakers:?}");
+    let drained = to.of_kind("drained");
+    assert_eq!(drained[0].get::<bool>("complete"), Ok(true));
 }
 
 /// A leg of call 17 that is fed by hand.
