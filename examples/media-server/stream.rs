@@ -22,6 +22,8 @@ pub struct Stream {
     name: String,
     pipeline: gst::Pipeline,
     phase: Phase,
+    /// Whether it has come to PLAYING: an EOS before that is lost.
+    playing: bool,
     /// Whether captions of all that was played have come.
     complete: bool,
 }
@@ -72,6 +74,7 @@ impl Stream {
             name: name.to_owned(),
             pipeline,
             phase: Phase::Running,
+            playing: false,
             complete: false,
         };
         stream.tell("begins");
@@ -92,10 +95,16 @@ impl Stream {
     pub fn end(&mut self) {
         if let Phase::Running = self.phase {
             self.phase = Phase::Ending(Instant::now() + PATIENCE);
-            self.pipeline.call_async(|pipeline| {
-                pipeline.send_event(gst::event::Eos::new());
-            });
+            if self.playing {
+                self.send_eos();
+            }
         }
+    }
+
+    fn send_eos(&self) {
+        self.pipeline.call_async(|pipeline| {
+            pipeline.send_event(gst::event::Eos::new());
+        });
     }
 
     /// When it is to be stopped, if it has not ended by then.
@@ -123,6 +132,17 @@ impl Stream {
             return Turn::On;
         }
         match message.view() {
+            MessageView::StateChanged(change)
+                if !self.playing
+                    && change.current() == gst::State::Playing
+                    && message.src() == Some(self.pipeline.upcast_ref()) =>
+            {
+                self.playing = true;
+                if let Phase::Ending(_) = self.phase {
+                    self.send_eos();
+                }
+                Turn::On
+            }
             MessageView::Element(element) => {
                 if let Some(structure) = element.structure() {
                     self.caption(structure);

@@ -130,3 +130,14 @@ fn what_is_there_when_it_closes_ends_with_its_captions() {
         assert_eq!(lines.last(), Some(&"ended, all captions are there"));
     }
 }
+
+#[test]
+fn a_stream_that_is_told_to_end_before_it_has_begun_ends() {
+    let service = Service::start();
+    let (_folder, sound, _) = talk(150);
+    let mut server = Server::start(&service);
+    server.command(&format!("add early {}\nremove early", sound.display()));
+    server.close();
+    let lines = server.of("early");
+    assert!(lines[lines.len() - 1].starts_with("ended, "), "{lines:?}");
+}
