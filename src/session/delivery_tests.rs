@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
+use super::messages::MAX_MESSAGES;
 use super::*;
+use crate::protocol::response::Message;
 use crate::protocol::response::{MessageWord, Word};
 use crate::protocol::{Encoding, StreamFormat};
 use crate::session::AudioFormat;

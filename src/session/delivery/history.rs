@@ -4,7 +4,9 @@
 
 use super::super::generation::Generation;
 use super::super::{Position, Time};
-use super::{Delivery, Final, FinalWord, LATE, Message, NEAR, Said, keys, middle, placed, says};
+use super::messages::{keys, placed, says};
+use super::{Delivery, Final, FinalWord, LATE, NEAR, Said, middle};
+use crate::protocol::response::Message;
 use std::ops::RangeInclusive;
 
 /// What the wall clock may have read at the service's time zero of `start`, if it
