@@ -92,6 +92,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
         return too_many("The limit of concurrent streaming connections is reached.");
     };
+    let client = visit.client;
     let (upgrade, room, line) = visit.into_parts();
     let on_line = Arc::clone(&line);
     let mut response = upgrade.on_upgrade(move |websocket| async move {
@@ -102,7 +103,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
             alive,
             ..
         } = shared;
-        socket::serve(websocket, room, config, hub, shutdown, line).await;
+        socket::serve(websocket, room, client, config, hub, shutdown, line).await;
         drop((place, alive));
     });
     on_line.spoil(&mut response);

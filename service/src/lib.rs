@@ -23,6 +23,7 @@
 
 pub mod analysis;
 pub mod audio;
+mod client;
 mod clock;
 mod closing;
 mod config;

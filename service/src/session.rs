@@ -10,6 +10,8 @@
 //! - a second start is an error and the running session goes on;
 //! - a pause is not the end of the conversation: `conversation_completed` is
 //!   sent to a socket before it is closed, and only then;
+//! - `recognition_stopped` comes before the last results and `conversation_completed`,
+//!   but behind them to a [`Client`] that would hang up at it;
 //! - what was not final when a socket is lost will be sent again by its client,
 //!   so it is not transcribed; after a clean close it is;
 //! - a session that was stopped is finished when its client knows: it closed the
@@ -18,6 +20,7 @@
 //!
 //! Nothing that a client sends may end more than its own session.
 
+use crate::client::Client;
 use crate::closing::{Closing, SocketEnd};
 use crate::config::ServerConfig;
 use crate::conversation::Wanted;
@@ -61,6 +64,7 @@ struct StopPolicy {
 /// The session of one socket.
 pub(crate) struct Session {
     config: Arc<ServerConfig>,
+    client: Client,
     seat: Seat,
     own: Outbox,
     phase: Phase,
@@ -69,9 +73,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(config: Arc<ServerConfig>, seat: Seat, own: Outbox) -> Self {
+    pub(crate) fn new(config: Arc<ServerConfig>, client: Client, seat: Seat, own: Outbox) -> Self {
         Self {
             config,
+            client,
             seat,
             own,
             phase: Phase::Idle,
@@ -261,13 +266,17 @@ impl Session {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Processing(stream) => {
                 self.log("stopped");
-                self.own.send(reply::recognition_stopped());
+                if !self.tells_stop_last() {
+                    self.own.send(reply::recognition_stopped());
+                }
                 stream.stop().await;
                 self.phase = Phase::Draining { stream, stopped };
                 None
             }
             Phase::Idle | Phase::Paused { .. } if self.policy.is_some() => {
-                self.own.send(reply::recognition_stopped());
+                if !self.tells_stop_last() {
+                    self.own.send(reply::recognition_stopped());
+                }
                 self.drained(stopped)
             }
             phase => {
@@ -276,6 +285,11 @@ impl Session {
                 None
             }
         }
+    }
+
+    /// Whether `recognition_stopped` has to wait, because the client hangs up at it.
+    fn tells_stop_last(&self) -> bool {
+        self.client.hangs_up_when_stopped() && self.policy.is_some_and(|policy| policy.disconnect)
     }
 
     fn disconnects(&self) -> bool {
@@ -298,6 +312,9 @@ impl Session {
     fn complete(&self) -> Closing {
         let id = self.seat.room.state().conversation.id().to_owned();
         self.own.send(reply::conversation_completed(&id));
+        if self.tells_stop_last() {
+            self.own.send(reply::recognition_stopped());
+        }
         Closing::Close {
             code: 1000,
             reason: "",
