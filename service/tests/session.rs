@@ -175,7 +175,7 @@ async fn what_cannot_be_understood_is_an_error_and_the_socket_stays_open() {
     let server = server().await;
     let mut client = Client::connect(&server, "odd").await;
     for (text, code) in [
-        ("{'type': 'stop_request'}", "invalid_message"),
+        ("{'type': 'start_request'}", "invalid_message"),
         ("[1]", "invalid_message"),
         (r#"{"type":"bookmark_request"}"#, "unknown_type"),
         (r#"{"type":"stop_request"}"#, "not_processing"),

@@ -10,6 +10,7 @@
 
 mod app;
 mod node;
+mod python;
 mod symbl_js;
 
 #[path = "../../../tests/sink/engine.rs"]
