@@ -33,6 +33,7 @@ mod handshake;
 mod http;
 mod hub;
 mod kept;
+mod origin;
 mod outbox;
 pub mod recognizer;
 mod rest;
@@ -50,6 +51,7 @@ pub mod trackers;
 mod voice;
 
 pub use config::{Auth, Limits, ServerConfig};
+pub use origin::{Origin, OriginError};
 pub use server::{BindError, Server};
 pub use store::StoreError;
 pub use tls::{TlsError, tls_config};

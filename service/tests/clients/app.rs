@@ -80,6 +80,11 @@ pub fn told<'a>(seen: &'a Value, handler: &str) -> Vec<&'a Value> {
         .collect()
 }
 
+/// The items of a list.
+pub fn each(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().expect("a list").iter()
+}
+
 /// The texts of messages or insights.
 pub fn contents<'a>(items: impl IntoIterator<Item = &'a Value>) -> Vec<&'a str> {
     let text = |item: &'a Value| item["payload"]["content"].as_str().expect("a text");

@@ -12,6 +12,7 @@ mod app;
 mod node;
 mod python;
 mod symbl_js;
+mod web_sdk;
 
 #[path = "../../../tests/sink/engine.rs"]
 mod engine;

@@ -2,7 +2,7 @@
 
 //! `@symblai/symbl-js` in Node.js.
 
-use crate::app::{closed, contents, run, scripted, told, words};
+use crate::app::{closed, contents, each, run, scripted, told, words};
 use crate::common::prompter::Prompter;
 use crate::common::relay::Relay;
 use crate::common::service::Service;
@@ -41,10 +41,6 @@ impl Sounds {
 fn messages(seen: &Value) -> Vec<&Value> {
     let responses = told(seen, "onMessageResponse");
     responses.into_iter().flat_map(each).collect()
-}
-
-fn each(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().expect("a list").iter()
 }
 
 /// What the SDK made of `samples` in one stream; `None` where Node.js is absent.
