@@ -28,11 +28,11 @@ pub fn here(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A minute for an application, which has credentials in its environment.
-pub fn minute() -> Command {
+/// Some time for an application, which has credentials in its environment.
+pub fn patience() -> Command {
     let mut command = Command::new("timeout");
     command
-        .args(["--kill-after=5", "60"])
+        .args(["--kill-after=5", "150"])
         .env("SYMBL_APP_ID", APP_ID)
         .env("SYMBL_APP_SECRET", APP_SECRET);
     command

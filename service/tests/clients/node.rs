@@ -2,7 +2,7 @@
 
 //! Node.js with the official JavaScript SDKs.
 
-use crate::app::{here, minute};
+use crate::app::{here, patience};
 use crate::speech::absent;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 /// A command that runs one of the applications in `js`; `None` where Node.js is absent.
 pub fn node(application: &str) -> Option<Command> {
     let modules = installed()?;
-    let mut command = minute();
+    let mut command = patience();
     command
         .arg("node")
         .arg(here("js").join(application))

@@ -2,7 +2,7 @@
 
 //! `symbl` of PyPI.
 
-use crate::app::{closed, contents, here, minute, run, scripted, told, words};
+use crate::app::{closed, contents, here, patience, run, scripted, told, words};
 use crate::common::service::Service;
 use crate::speech::absent;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ fn it_streams_to_the_last_word_and_stops() {
     let samples = scripted::speech(0..25, 44_100);
     let bytes: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
     std::fs::write(&sound, bytes).expect("a file");
-    let mut application = minute();
+    let mut application = patience();
     application
         .arg(python)
         .arg(here("python/stream.py"))

@@ -12,12 +12,7 @@ use std::time::Duration;
 use symbl_service::recognizer::scripted;
 
 /// What browsers of its kind are called.
-const BROWSERS: [&str; 4] = [
-    "chromium-headless-shell",
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-];
+const BROWSERS: [&str; 3] = ["chromium-headless-shell", "google-chrome", "chromium"];
 
 /// Words in the file, which the browser plays again and again.
 const SPOKEN: u16 = 20;

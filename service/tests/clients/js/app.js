@@ -132,7 +132,7 @@ function run(main, log) {
   const stuck = setTimeout(() => {
     console.error("stuck after", JSON.stringify(log.calls));
     process.exit(1);
-  }, 50000);
+  }, 140000);
   main().then(async (result) => {
     clearTimeout(stuck);
     // The SDK calls its handlers one turn after it has read a message.

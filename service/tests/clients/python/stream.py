@@ -68,7 +68,7 @@ def main():
         while chunk := samples.read(CHUNK):
             connection.send_audio(chunk)
     connection.stop()
-    if not over.wait(45):
+    if not over.wait(140):
         print(f"stuck after {calls}", file=sys.stderr, flush=True)
         # Past the SDK's thread, which would keep Python here.
         os._exit(1)
