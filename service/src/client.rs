@@ -4,7 +4,7 @@
 //! allows for. docs/clients.md has the list.
 //!
 //! They say it in the query of the request: `source=js_sdk`, `web_sdk` or `python_sdk`.
-//! It must never change what is said, only the order in which it is said.
+//! It must never change what is said, only in which order and in which of two forms.
 
 /// What dials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,12 @@ impl Client {
     /// Whether it closes its socket at `recognition_stopped`, before the last results,
     /// if a stop ends the connection anyway. It does at `conversation_completed` too.
     pub(crate) fn hangs_up_when_stopped(self) -> bool {
+        self == Self::JavaScriptSdk
+    }
+
+    /// Whether its `start()` hears of an error in the envelope of `message` only, and
+    /// otherwise waits for ever.
+    pub(crate) fn wants_errors_enveloped(self) -> bool {
         self == Self::JavaScriptSdk
     }
 }

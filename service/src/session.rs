@@ -418,6 +418,10 @@ impl Session {
 
     fn error(&self, message: &str, details: &str, code: &str) {
         tracing::info!(code, details, "error told to the client");
-        self.own.send(reply::error(message, details, Some(code)));
+        let error = match self.client.wants_errors_enveloped() {
+            true => reply::enveloped_error(message, details, Some(code)),
+            false => reply::error(message, details, Some(code)),
+        };
+        self.own.send(error);
     }
 }

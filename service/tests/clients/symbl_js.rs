@@ -171,6 +171,20 @@ fn speech_gives_messages_insights_and_trackers() {
     assert_eq!(tracker["trackers"][0]["name"], "Report", "{seen}");
 }
 
+#[test]
+fn a_start_that_is_refused_is_told_and_may_be_tried_again() {
+    let service = Service::with(closed);
+    let Some(mut node) = node("refused.js") else {
+        return;
+    };
+    let seen = run(node.arg(service.url()), |_| {});
+    let refused = &seen["refused"]["message"];
+    assert_eq!(refused["code"], "invalid_request", "{seen}");
+    let details = refused["details"].as_str().expect("a text");
+    assert!(details.contains("noConnectionTimeout"), "{details}");
+    assert_eq!(conversations(&seen), [&seen["conversationId"]], "{seen}");
+}
+
 /// The ids that `recognition_started` told.
 fn conversations(seen: &Value) -> Vec<&Value> {
     let starts = told(seen, "onRequestStart").into_iter();
