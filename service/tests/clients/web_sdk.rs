@@ -4,6 +4,7 @@
 
 use crate::app::{closed, contents, each, run, told, words};
 use crate::common::service::Service;
+use crate::engine;
 use crate::node::node;
 use crate::speech::absent;
 use serde_json::Value;
@@ -13,6 +14,9 @@ use symbl_service::recognizer::scripted;
 
 /// What browsers of its kind are called.
 const BROWSERS: [&str; 3] = ["chromium-headless-shell", "google-chrome", "chromium"];
+
+/// Of the file, in hertz.
+const RATE: u32 = 48_000;
 
 /// Words in the file, which the browser plays again and again.
 const SPOKEN: u16 = 20;
@@ -33,31 +37,30 @@ fn chromium() -> Option<PathBuf> {
     found
 }
 
-/// What a page was told that streamed in `encoding`; `None` where something is absent.
-fn stream(service: &Service, encoding: &str) -> Option<Value> {
+/// What a page was told that streamed these samples of 48 kHz in `encoding`, `until` so many
+/// words were heard; `None` where something is absent.
+fn stream(service: &Service, encoding: &str, samples: &[i16], until: &[&str]) -> Option<Value> {
     let chromium = chromium()?;
     let folder = tempfile::tempdir().expect("a folder");
     let sound = folder.path().join("talk.wav");
-    let rate = 48_000;
-    let mut samples = scripted::speech(0..SPOKEN, rate);
-    samples.extend(scripted::silence(Duration::from_millis(500), rate));
     let spec = hound::WavSpec {
         channels: 1,
-        sample_rate: rate,
+        sample_rate: RATE,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };
     let mut writer = hound::WavWriter::create(&sound, spec).expect("a file");
     for sample in samples {
-        writer.write_sample(sample).expect("room");
+        writer.write_sample(*sample).expect("room");
     }
     writer.finalize().expect("room");
     let mut node = node("web_sdk.js")?;
     node.arg(chromium)
         .arg(folder.path())
-        .args([&service.url(), encoding])
+        .arg(service.url())
+        .arg(encoding)
         .arg(sound)
-        .arg(HEARD.to_string());
+        .args(until);
     Some(run(&mut node, |_| {}))
 }
 
@@ -87,7 +90,9 @@ fn assert_words_follow_each_other(seen: &Value) {
 /// its token.
 fn assert_a_page_streams(encoding: &str, rate: Option<u32>) {
     let service = Service::with(closed);
-    let Some(seen) = stream(&service, encoding) else {
+    let mut samples = scripted::speech(0..SPOKEN, RATE);
+    samples.extend(scripted::silence(Duration::from_millis(500), RATE));
+    let Some(seen) = stream(&service, encoding, &samples, &[&HEARD.to_string()]) else {
         return;
     };
     assert_words_follow_each_other(&seen);
@@ -112,4 +117,25 @@ fn a_page_streams_linear16() {
 #[test]
 fn a_page_streams_opus() {
     assert_a_page_streams("OPUS", Some(48_000));
+}
+
+#[test]
+fn a_voice_at_the_microphone_as_it_is_gives_messages_and_a_question() {
+    let Some(service) = engine::service() else {
+        return;
+    };
+    let Some(spoken) = engine::spoken(&["When does the meeting start?"]) else {
+        return;
+    };
+    // The page may begin to listen in the middle of it.
+    let samples: Vec<i16> = spoken.into_iter().flat_map(|s| [s, s, s]).collect();
+    let Some(seen) = stream(&service, "LINEAR16", &samples, &["14", "voice"]) else {
+        return;
+    };
+    let messages = told(&seen, "message").into_iter().flat_map(each);
+    let heard = contents(messages);
+    println!("{heard:?}");
+    assert!(heard.contains(&"When does the meeting start?"), "{seen}");
+    let questions = contents(told(&seen, "question"));
+    assert!(questions.contains(&"When does the meeting start?"));
 }

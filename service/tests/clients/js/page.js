@@ -60,20 +60,29 @@ function audioStream() {
   });
 }
 
-async function main() {
-  const { appId, appSecret, basePath, encoding } = SETTINGS;
-  const symbl = new Symbl({ appId, appSecret, basePath, logLevel: "error" });
+/** The microphone as it is for tones; for a voice, nothing: the SDK opens it by itself. */
+async function toneStream() {
+  if (SETTINGS.voice) {
+    return undefined;
+  }
   // What makes a voice clear would make the scripted recogniser's tones unclear.
   const audio = { autoGainControl: false, echoCancellation: false, noiseSuppression: false };
   const microphone = await navigator.mediaDevices.getUserMedia({ audio });
   const stream = audioStream();
   await stream.attachAudioDevice("default", microphone);
-  const connection = await symbl.createConnection(undefined, stream);
+  return stream;
+}
+
+async function main() {
+  const { appId, appSecret, basePath, encoding } = SETTINGS;
+  const symbl = new Symbl({ appId, appSecret, basePath, logLevel: "error" });
+  const connection = await symbl.createConnection(undefined, await toneStream());
   EVENTS.forEach((name) => connection.on(name, (said) => note(name, said)));
   // The SDK takes the rate from the device, which Opus need not have.
   const rate = encoding === "OPUS" ? { sampleRateHertz: 48000 } : {};
   await connection.startProcessing({
     config: { encoding, ...rate },
+    insightTypes: ["question"],
     speaker: { name: "Anna", userId: "anna@example.com" },
     trackers: [{ name: "Report", vocabulary: ["w3"] }],
   });

@@ -3,9 +3,9 @@
 // Serves a page with the official Web SDK, opens it in a headless Chromium whose
 // microphone is a WAV file, and prints what the page was told.
 //
-//   node web_sdk.js CHROMIUM FOLDER BASE_URL LINEAR16|OPUS FILE.wav WORDS
+//   node web_sdk.js CHROMIUM FOLDER BASE_URL LINEAR16|OPUS FILE.wav WORDS [voice]
 //
-// FOLDER is empty, for the browser. The page stops after so many words.
+// FOLDER is for the browser. The page stops after so many words.
 
 "use strict";
 
@@ -15,7 +15,7 @@ const http = require("http");
 const path = require("path");
 const esbuild = require("esbuild");
 
-const [chromium, folder, basePath, encoding, file, words] = process.argv.slice(2);
+const [chromium, folder, basePath, encoding, file, words, voice] = process.argv.slice(2);
 
 // The encoder of the SDK, which it would fetch from a host that may be gone.
 const ENCODER = path.join(process.env.NODE_PATH, "symbl-opus-encdec", "dist");
@@ -31,6 +31,7 @@ const SETTINGS = {
   appSecret: process.env.SYMBL_APP_SECRET,
   basePath,
   encoding,
+  voice: Boolean(voice),
   words: Number(words),
 };
 
