@@ -36,7 +36,7 @@ use gstsymbl::protocol::{ClientMessage, Encoding, PONG_TEXT, StartRequest, Strea
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// `disconnectOnStopRequestTimeout` by default.
 const PAUSE: Duration = Duration::from_secs(1800);
@@ -379,11 +379,13 @@ impl Session {
                 stream.abandon();
                 Leave::Lost
             }
-            // Clients that have what they want do not all wait for the rest.
-            Phase::Draining { .. } if end != SocketEnd::Lost => Leave::Finished,
             phase @ Phase::Draining { .. } => {
                 self.phase = phase;
-                Leave::Lost
+                // Clients that have what they want do not all wait for the rest.
+                match end {
+                    SocketEnd::Lost => Leave::Lost,
+                    SocketEnd::Closed | SocketEnd::Left => Leave::Finished,
+                }
             }
             Phase::Idle | Phase::Paused { .. } if cleanly => Leave::Finished,
             Phase::Idle | Phase::Paused { .. } => Leave::Lost,
@@ -397,15 +399,28 @@ impl Session {
         self.seat.close();
     }
 
-    /// Leaves the room. What a stopped stream still owes it goes on to say,
-    /// unless its client may come back and send that audio again.
+    /// Leaves the room. What a stopped stream still owes it goes on to say to those
+    /// who listen, unless its client may come back and send that audio again.
     pub(crate) fn leave(self, how: Leave) {
-        match &self.phase {
+        match self.phase {
             Phase::Processing(stream) => stream.abandon(),
             Phase::Draining { stream, .. } if how == Leave::Lost && self.seat.is_kept() => {
                 stream.abandon();
             }
-            _ => {}
+            Phase::Draining {
+                mut stream,
+                stopped,
+            } => {
+                let until = stopped + self.config.limits.drain;
+                let settled = self.seat.owe();
+                tokio::spawn(async move {
+                    if timeout_at(until, stream.done()).await.is_err() {
+                        stream.abandon();
+                    }
+                    settled();
+                });
+            }
+            Phase::Idle | Phase::Paused { .. } => {}
         }
         self.seat.leave(how);
     }
