@@ -36,6 +36,14 @@ for group in "$@"; do
             # Node.js may have come from elsewhere, with npm inside.
             command -v node >/dev/null || wanted="$wanted nodejs"
             command -v npm >/dev/null || wanted="$wanted npm"
+            # Any browser of its kind will do for the Web SDK.
+            if ! command -v google-chrome >/dev/null && ! command -v chromium >/dev/null; then
+                if grep -qs '^ID=ubuntu' /etc/os-release; then
+                    say 'Ubuntu has Chromium as a snap only, which cannot read the files of the tests; install google-chrome-stable for those of the Web SDK'
+                else
+                    wanted="$wanted chromium-headless-shell|chromium"
+                fi
+            fi
             python3 -c 'import venv, ensurepip' 2>/dev/null || wanted="$wanted python3-venv"
             ;;
         *) die "no group '$group'; the groups are build, run, demo and test" ;;

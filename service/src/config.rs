@@ -4,6 +4,7 @@
 //! a test can scale them down and a user can raise them.
 
 use crate::fault::Faults;
+use crate::origin::Origin;
 use crate::recognizer::Recognizer;
 use crate::trackers::{MemoryTrackers, TrackerStore};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,13 +33,16 @@ pub struct ServerConfig {
     pub data: Option<PathBuf>,
     /// The account's trackers, for `enableAllTrackers`.
     pub trackers: Arc<dyn TrackerStore>,
+    /// Where web pages may come from that ask for tokens and for what was said; pages
+    /// of this machine may always.
+    pub origins: Vec<Origin>,
     /// What goes wrong on purpose.
     pub faults: Faults,
 }
 
 impl ServerConfig {
     /// Any free port of the loopback, no authentication, strict, default
-    /// limits, no TLS, no trackers (kept in memory) and no faults.
+    /// limits, no TLS, web pages of this machine only, no trackers (kept in memory) and no faults.
     pub fn new(recognizer: Arc<dyn Recognizer>) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -49,6 +53,7 @@ impl ServerConfig {
             tls: None,
             data: None,
             trackers: Arc::new(MemoryTrackers::default()),
+            origins: Vec::new(),
             faults: Faults::default(),
         }
     }

@@ -3,6 +3,7 @@
 //! Who asks, and for which socket: tokens wherever they stand, and what a
 //! request for a WebSocket must have before it is upgraded.
 
+use crate::client::Client;
 use crate::fault::{Line, OnLine};
 use crate::http::{self, Shared};
 use crate::hub::RoomKey;
@@ -54,6 +55,8 @@ pub(crate) struct Visit {
     pub(crate) room: RoomKey,
     /// The connection that it came on.
     pub(crate) line: Arc<Line>,
+    /// What dials.
+    pub(crate) client: Client,
 }
 
 impl FromRequestParts<Shared> for Visit {
@@ -101,6 +104,7 @@ impl FromRequestParts<Shared> for Visit {
                 connection_id: id,
             },
             line,
+            client: Client::of(parts.uri.query()),
         })
     }
 }

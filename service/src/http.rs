@@ -8,7 +8,7 @@ use crate::handshake::Visit;
 use crate::hub::Hub;
 use crate::store::Store;
 use crate::token::{TokenError, Tokens};
-use crate::{rest, socket, subscriber};
+use crate::{origin, rest, socket, subscriber};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -39,6 +39,7 @@ pub(crate) struct Shared {
 const LARGEST_BODY: usize = 64 * 1024;
 
 pub(crate) fn router(shared: Shared) -> Router {
+    let origins = origin::layer(shared.config.origins.clone());
     Router::new()
         .route("/v1/streaming/{id}", any(streaming))
         .route("/v1/realtime/insights/{id}", any(streaming))
@@ -50,6 +51,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(origins)
         .with_state(shared)
 }
 
@@ -92,6 +94,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
         return too_many("The limit of concurrent streaming connections is reached.");
     };
+    let client = visit.client;
     let (upgrade, room, line) = visit.into_parts();
     let on_line = Arc::clone(&line);
     let mut response = upgrade.on_upgrade(move |websocket| async move {
@@ -102,7 +105,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
             alive,
             ..
         } = shared;
-        socket::serve(websocket, room, config, hub, shutdown, line).await;
+        socket::serve(websocket, room, client, config, hub, shutdown, line).await;
         drop((place, alive));
     });
     on_line.spoil(&mut response);

@@ -87,6 +87,8 @@ impl Hub {
                 listeners: Vec::new(),
                 next_member: 0,
                 closing: 0,
+                owing: 0,
+                is_over: false,
                 no_connection_timeout: Duration::ZERO,
                 ends: None,
             }),
@@ -245,6 +247,23 @@ impl Hub {
         if is_over && is_current {
             rooms.remove(&room.key);
             drop(rooms);
+            let mut state = room.state();
+            state.is_over = true;
+            let owes = state.owing > 0;
+            drop(state);
+            if !owes {
+                self.finish(room);
+            }
+        }
+    }
+
+    /// A stream whose member has gone has said what it owed.
+    pub(crate) fn settle(&self, room: &Room) {
+        let mut state = room.state();
+        state.owing = state.owing.saturating_sub(1);
+        let over = state.is_over && state.owing == 0;
+        drop(state);
+        if over {
             self.finish(room);
         }
     }

@@ -23,6 +23,7 @@
 
 pub mod analysis;
 pub mod audio;
+mod client;
 mod clock;
 mod closing;
 mod config;
@@ -32,6 +33,7 @@ mod handshake;
 mod http;
 mod hub;
 mod kept;
+mod origin;
 mod outbox;
 pub mod recognizer;
 mod rest;
@@ -49,6 +51,7 @@ pub mod trackers;
 mod voice;
 
 pub use config::{Auth, Limits, ServerConfig};
+pub use origin::{Origin, OriginError};
 pub use server::{BindError, Server};
 pub use store::StoreError;
 pub use tls::{TlsError, tls_config};

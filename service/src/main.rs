@@ -17,7 +17,7 @@ use symbl_service::recognizer::command::{Command, CommandLimits};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::scripted::Scripted;
 use symbl_service::recognizer::{Recognizer, RecognizerError};
-use symbl_service::{Auth, BindError, Server, ServerConfig, TlsError, tls_config};
+use symbl_service::{Auth, BindError, Origin, Server, ServerConfig, TlsError, tls_config};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -77,6 +77,12 @@ struct Options {
     /// Key of the certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+
+    /// Let web pages from there ask for tokens and for what was said (CORS), such as
+    /// https://app.example; `*` for all pages; may be given several times. Pages of this
+    /// machine (localhost) may always
+    #[arg(long = "allow-origin", value_name = "ORIGIN")]
+    origins: Vec<Origin>,
 
     /// What goes wrong on purpose with the first connection, to test a client;
     /// again for the second, and so on. Those after that are served well
@@ -158,6 +164,7 @@ async fn serve(options: Options) -> Result<(), Failure> {
     let mut config = ServerConfig::new(Arc::clone(&recognizer));
     config.listen = options.listen;
     config.data = options.data.clone();
+    config.origins = options.origins.clone();
     config.auth = match (options.auth, options.app_id, options.app_secret) {
         (None, Some(id), Some(secret)) => Auth::App { id, secret },
         _ => Auth::None,

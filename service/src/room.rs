@@ -41,6 +41,10 @@ pub(crate) struct RoomState {
     pub(crate) next_member: u64,
     /// Members that were told everything and whose sockets are being closed.
     pub(crate) closing: usize,
+    /// Streams whose members have gone and that still have something to say.
+    pub(crate) owing: usize,
+    /// Nobody finds the room any more: it is over when nothing is owed.
+    pub(crate) is_over: bool,
     /// How long the room waits for a lost member.
     pub(crate) no_connection_timeout: Duration,
     /// Set while nobody is there: when the room ends.

@@ -48,6 +48,19 @@ impl Seat {
         }
     }
 
+    /// The room has to wait with its end for a stream of the member that goes on
+    /// without it, until what this gives is called.
+    pub(crate) fn owe(&self) -> impl FnOnce() + Send + use<> {
+        self.room.state().owing += 1;
+        let (hub, room) = (Arc::downgrade(&self.hub), Arc::clone(&self.room));
+        move || {
+            // A service that is gone has nothing to end.
+            if let Some(hub) = hub.upgrade() {
+                hub.settle(&room);
+            }
+        }
+    }
+
     /// Gives the seat back.
     pub(crate) fn leave(self, how: Leave) {
         let Self {

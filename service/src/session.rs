@@ -10,6 +10,8 @@
 //! - a second start is an error and the running session goes on;
 //! - a pause is not the end of the conversation: `conversation_completed` is
 //!   sent to a socket before it is closed, and only then;
+//! - `recognition_stopped` comes before the last results and `conversation_completed`,
+//!   but behind them to a [`Client`] that would hang up at it;
 //! - what was not final when a socket is lost will be sent again by its client,
 //!   so it is not transcribed; after a clean close it is;
 //! - a session that was stopped is finished when its client knows: it closed the
@@ -18,6 +20,7 @@
 //!
 //! Nothing that a client sends may end more than its own session.
 
+use crate::client::Client;
 use crate::closing::{Closing, SocketEnd};
 use crate::config::ServerConfig;
 use crate::conversation::Wanted;
@@ -33,7 +36,7 @@ use gstsymbl::protocol::{ClientMessage, Encoding, PONG_TEXT, StartRequest, Strea
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// `disconnectOnStopRequestTimeout` by default.
 const PAUSE: Duration = Duration::from_secs(1800);
@@ -61,6 +64,7 @@ struct StopPolicy {
 /// The session of one socket.
 pub(crate) struct Session {
     config: Arc<ServerConfig>,
+    client: Client,
     seat: Seat,
     own: Outbox,
     phase: Phase,
@@ -69,9 +73,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(config: Arc<ServerConfig>, seat: Seat, own: Outbox) -> Self {
+    pub(crate) fn new(config: Arc<ServerConfig>, client: Client, seat: Seat, own: Outbox) -> Self {
         Self {
             config,
+            client,
             seat,
             own,
             phase: Phase::Idle,
@@ -261,13 +266,17 @@ impl Session {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Processing(stream) => {
                 self.log("stopped");
-                self.own.send(reply::recognition_stopped());
+                if !self.tells_stop_last() {
+                    self.own.send(reply::recognition_stopped());
+                }
                 stream.stop().await;
                 self.phase = Phase::Draining { stream, stopped };
                 None
             }
             Phase::Idle | Phase::Paused { .. } if self.policy.is_some() => {
-                self.own.send(reply::recognition_stopped());
+                if !self.tells_stop_last() {
+                    self.own.send(reply::recognition_stopped());
+                }
                 self.drained(stopped)
             }
             phase => {
@@ -276,6 +285,11 @@ impl Session {
                 None
             }
         }
+    }
+
+    /// Whether `recognition_stopped` has to wait, because the client hangs up at it.
+    fn tells_stop_last(&self) -> bool {
+        self.client.hangs_up_when_stopped() && self.policy.is_some_and(|policy| policy.disconnect)
     }
 
     fn disconnects(&self) -> bool {
@@ -298,6 +312,9 @@ impl Session {
     fn complete(&self) -> Closing {
         let id = self.seat.room.state().conversation.id().to_owned();
         self.own.send(reply::conversation_completed(&id));
+        if self.tells_stop_last() {
+            self.own.send(reply::recognition_stopped());
+        }
         Closing::Close {
             code: 1000,
             reason: "",
@@ -362,11 +379,13 @@ impl Session {
                 stream.abandon();
                 Leave::Lost
             }
-            // Clients that have what they want do not all wait for the rest.
-            Phase::Draining { .. } if end != SocketEnd::Lost => Leave::Finished,
             phase @ Phase::Draining { .. } => {
                 self.phase = phase;
-                Leave::Lost
+                // Clients that have what they want do not all wait for the rest.
+                match end {
+                    SocketEnd::Lost => Leave::Lost,
+                    SocketEnd::Closed | SocketEnd::Left => Leave::Finished,
+                }
             }
             Phase::Idle | Phase::Paused { .. } if cleanly => Leave::Finished,
             Phase::Idle | Phase::Paused { .. } => Leave::Lost,
@@ -380,15 +399,28 @@ impl Session {
         self.seat.close();
     }
 
-    /// Leaves the room. What a stopped stream still owes it goes on to say,
-    /// unless its client may come back and send that audio again.
+    /// Leaves the room. What a stopped stream still owes it goes on to say to those
+    /// who listen, unless its client may come back and send that audio again.
     pub(crate) fn leave(self, how: Leave) {
-        match &self.phase {
+        match self.phase {
             Phase::Processing(stream) => stream.abandon(),
             Phase::Draining { stream, .. } if how == Leave::Lost && self.seat.is_kept() => {
                 stream.abandon();
             }
-            _ => {}
+            Phase::Draining {
+                mut stream,
+                stopped,
+            } => {
+                let until = stopped + self.config.limits.drain;
+                let settled = self.seat.owe();
+                tokio::spawn(async move {
+                    if timeout_at(until, stream.done()).await.is_err() {
+                        stream.abandon();
+                    }
+                    settled();
+                });
+            }
+            Phase::Idle | Phase::Paused { .. } => {}
         }
         self.seat.leave(how);
     }
@@ -401,6 +433,10 @@ impl Session {
 
     fn error(&self, message: &str, details: &str, code: &str) {
         tracing::info!(code, details, "error told to the client");
-        self.own.send(reply::error(message, details, Some(code)));
+        let error = match self.client.wants_errors_enveloped() {
+            true => reply::enveloped_error(message, details, Some(code)),
+            false => reply::error(message, details, Some(code)),
+        };
+        self.own.send(error);
     }
 }

@@ -5,6 +5,7 @@
 //! The socket is read only as fast as the session takes frames, and written by
 //! a task of its own, so that a client which reads slowly is still listened to.
 
+use crate::client::Client;
 use crate::closing::{Closing, SocketEnd};
 use crate::config::{Limits, ServerConfig};
 use crate::fault::{self, Line};
@@ -32,6 +33,7 @@ const NO_CODE: u16 = 1005;
 pub(crate) async fn serve(
     socket: WebSocket,
     room: RoomKey,
+    client: Client,
     config: Arc<ServerConfig>,
     hub: Arc<Hub>,
     mut shutdown: watch::Receiver<bool>,
@@ -50,7 +52,7 @@ pub(crate) async fn serve(
     ));
     let seat = hub.join(&room, outbox.clone(), line.splits()).await;
     let conversation = seat.room.state().conversation.id().to_owned();
-    let mut session = Session::new(config, seat, outbox.clone());
+    let mut session = Session::new(config, client, seat, outbox.clone());
     tracing::info!(
         event = "connected",
         connection = room.connection_id,

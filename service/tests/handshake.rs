@@ -193,3 +193,35 @@ async fn s11_the_limit_of_connections_is_429_with_retry_after_until_one_leaves()
         .is_err()
     {}
 }
+
+/// What a browser asks before a page may ask for a token, and the answer's head.
+async fn preflight(server: &Server, origin: &str) -> String {
+    let request = format!(
+        "OPTIONS /oauth2/token:generate HTTP/1.1\r\nOrigin: {origin}\r\n\
+         Access-Control-Request-Method: POST\r\n\
+         Access-Control-Request-Headers: content-type\r\nX:"
+    );
+    http(server, &request, "").await.0
+}
+
+#[tokio::test]
+async fn pages_of_this_machine_and_those_that_are_named_get_tokens() {
+    let mut config = config();
+    config.origins = vec!["https://app.example".parse().unwrap()];
+    let server = Server::bind(config).await.unwrap();
+    for origin in ["http://localhost:8080", "https://app.example"] {
+        let head = preflight(&server, origin).await;
+        let allowed = format!("access-control-allow-origin: {origin}");
+        assert!(head.contains(&allowed), "{origin}: {head}");
+        assert!(head.contains("access-control-allow-headers: content-type"));
+        let request = format!("POST /oauth2/token:generate HTTP/1.1\r\nOrigin: {origin}\r\nX:");
+        let body = r#"{"type":"application","appId":"a","appSecret":"b"}"#;
+        let (head, _) = http(&server, &request, body).await;
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        assert!(head.contains(&allowed), "{origin}: {head}");
+    }
+    for origin in ["https://other.example", "null"] {
+        let head = preflight(&server, origin).await;
+        assert!(!head.contains("access-control-allow-origin"), "{head}");
+    }
+}

@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use symbl_service::Server;
 use symbl_service::recognizer::scripted::{silence, speech};
@@ -43,6 +43,53 @@ async fn s8_a_stop_gives_recognition_stopped_then_the_tail_then_completed_then_c
         assert!(start.abs_diff(200 * k) <= 10, "{word} starts at {start} ms");
         assert!(end.abs_diff(200 * k + 200) <= 10, "{word} ends at {end} ms");
     }
+}
+
+/// What a client hears of its start, of words and of a stop, by the kinds that end things.
+async fn end_of_a_stop(query: &str, request: &Value) -> Vec<String> {
+    let server = server().await;
+    let path = format!("/v1/realtime/insights/s8?{query}");
+    let (mut client, _) = Client::open(&server, &path, &[]).await.unwrap();
+    client.start(request).await;
+    client.send_audio(&linear16(&speech(0..3, 16_000))).await;
+    client.stop().await;
+    let ends = [
+        "message_response",
+        "recognition_stopped",
+        "conversation_completed",
+        "closed",
+    ];
+    let heard = client.rest().await;
+    let kinds = kinds(&heard).into_iter().filter(|kind| ends.contains(kind));
+    kinds.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn s8_who_hangs_up_at_recognition_stopped_is_told_last() {
+    let usual = [
+        "recognition_stopped",
+        "message_response",
+        "conversation_completed",
+        "closed",
+    ];
+    let last = [
+        "message_response",
+        "conversation_completed",
+        "recognition_stopped",
+        "closed",
+    ];
+    let request = start_request();
+    for query in ["source=js_sdk", "a=b&source=web_sdk"] {
+        assert_eq!(end_of_a_stop(query, &request).await, last, "{query}");
+    }
+    for query in ["source=python_sdk", ""] {
+        assert_eq!(end_of_a_stop(query, &request).await, usual, "{query}");
+    }
+    // Those who said so hang up at nothing.
+    let mut patient = start_request();
+    patient["disconnectOnStopRequest"] = json!(false);
+    patient["disconnectOnStopRequestTimeout"] = json!(0);
+    assert_eq!(end_of_a_stop("source=js_sdk", &patient).await, usual);
 }
 
 #[tokio::test]
@@ -128,7 +175,7 @@ async fn what_cannot_be_understood_is_an_error_and_the_socket_stays_open() {
     let server = server().await;
     let mut client = Client::connect(&server, "odd").await;
     for (text, code) in [
-        ("{'type': 'stop_request'}", "invalid_message"),
+        ("{'type': 'start_request'}", "invalid_message"),
         ("[1]", "invalid_message"),
         (r#"{"type":"bookmark_request"}"#, "unknown_type"),
         (r#"{"type":"stop_request"}"#, "not_processing"),

@@ -186,3 +186,21 @@ async fn who_subscribes_needs_a_token() {
         401
     );
 }
+
+#[tokio::test]
+async fn a_speaker_who_hangs_up_at_once_is_heard_to_the_end() {
+    let server = server().await;
+    let (mut speaker, _) = Client::started(&server, "hasty", &start_request()).await;
+    let (mut listener, conversation) = subscriber(&server, "hasty").await;
+    speaker.send_audio(&linear16(&speech(0..25, 16_000))).await;
+    speaker.stop().await;
+    speaker.close(1000).await;
+    let heard = listener.rest().await;
+    let words = final_words(&heard);
+    let expected: Vec<String> = (0..25).map(|n| format!("w{n}")).collect();
+    assert_eq!(texts(&words), expected);
+    let completed = heard[heard.len() - 2].json();
+    assert_eq!(completed["message"]["type"], "conversation_completed");
+    let id = &completed["message"]["data"]["conversationId"];
+    assert_eq!(id, conversation.as_str());
+}

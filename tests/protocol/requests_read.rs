@@ -316,6 +316,8 @@ fn stops_and_pings_are_told_apart() {
     let parse = |text| ClientMessage::parse(text).unwrap();
     assert_eq!(parse(STOP_REQUEST), ClientMessage::Stop);
     assert_eq!(parse(r#"{"type":"stop_recognition"}"#), ClientMessage::Stop);
+    // The Python SDK's idea of a stop.
+    assert_eq!(parse("{'type': 'stop_request'}"), ClientMessage::Stop);
     assert_eq!(parse(PING_TEXT), ClientMessage::Ping);
     assert_eq!(
         parse(r#"{"type":"dance"}"#),
@@ -328,7 +330,7 @@ fn what_is_no_message_is_malformed() {
     for text in [
         "",
         "hello",
-        "{'type': 'stop_request'}", // the Python SDK's idea of a stop
+        "{'type': 'start_request'}",
         "[]",
         "null",
         "{}",

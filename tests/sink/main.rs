@@ -64,7 +64,6 @@ mod readme;
 mod receiving;
 mod recess;
 mod rejoin;
-mod sdk;
 mod secrets;
 mod slice;
 mod sources;

@@ -222,8 +222,9 @@ impl Line {
             (Kind::Delay(_), true) => self.strike(outbox),
             (_, true) if moment == When::Stop => {
                 self.strike(outbox);
-                // What came last was lost with the connection.
-                return self.fate() == Fate::Sound;
+                // What came last was lost with the connection; one that is closed now would
+                // be closed as always, if its session came first.
+                return self.fate() == Fate::Sound && self.close.borrow().is_none();
             }
             _ => {}
         }

@@ -318,6 +318,15 @@ pub fn entity_response(entities: &[Entity<'_>], sequence_number: u64) -> String 
 /// An error inside the session: `message` says what, `details` says why and what
 /// is allowed, `code` is a stable name (our extension).
 pub fn error(message: &str, details: &str, code: Option<&str>) -> String {
+    error_members(message, details, code).to_string()
+}
+
+/// The same in the envelope of `message`, which is the form that some clients look for.
+pub fn enveloped_error(message: &str, details: &str, code: Option<&str>) -> String {
+    enveloped(error_members(message, details, code))
+}
+
+fn error_members(message: &str, details: &str, code: Option<&str>) -> Value {
     let mut members = Map::new();
     members.insert("type".into(), "error".into());
     members.insert("details".into(), details.into());
@@ -325,7 +334,7 @@ pub fn error(message: &str, details: &str, code: Option<&str>) -> String {
     if let Some(code) = code {
         members.insert("code".into(), code.into());
     }
-    Value::Object(members).to_string()
+    Value::Object(members)
 }
 
 fn enveloped(message: Value) -> String {

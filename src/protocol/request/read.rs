@@ -17,6 +17,10 @@ use std::ops::RangeInclusive;
 const ENCODING: &str = "config.speechRecognition.encoding";
 const SAMPLE_RATE: &str = "config.speechRecognition.sampleRateHertz";
 
+/// What the official Python SDK (`symbl` 2.0.6) sends in place of a `stop_request`: a
+/// `dict` as Python prints it.
+const PYTHON_STOP: &str = "{'type': 'stop_request'}";
+
 /// What some encoding takes, in hertz; which one is for [`StreamFormat`] to say.
 const SAMPLE_RATES: RangeInclusive<u32> = 8_000..=48_000;
 
@@ -32,7 +36,8 @@ pub enum ClientMessage {
         /// New rate in hertz, if given: 8,000–48,000, and one that the encoding takes if both are.
         sample_rate: Option<u32>,
     },
-    /// `stop_request` or the legacy `stop_recognition`.
+    /// `stop_request` or the legacy `stop_recognition`; also as the official Python SDK
+    /// writes it, which is not JSON.
     Stop,
     /// [`PING_TEXT`].
     Ping,
@@ -65,6 +70,9 @@ impl ClientMessage {
     pub fn parse(text: &str) -> Result<Self, ClientMessageError> {
         if text.trim() == PING_TEXT {
             return Ok(Self::Ping);
+        }
+        if text.trim() == PYTHON_STOP {
+            return Ok(Self::Stop);
         }
         let value: Value = serde_json::from_str(text)
             .map_err(|error| ClientMessageError::Malformed(error.to_string()))?;
