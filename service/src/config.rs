@@ -89,6 +89,14 @@ pub struct Limits {
     pub audio_message: usize,
     /// Largest message of any kind in bytes; above it the socket is closed (1009).
     pub message: usize,
+    /// Connections at the same time that are no WebSocket (yet); the next one is
+    /// refused (503).
+    pub handshakes: usize,
+    /// How long a TLS handshake may take, and then the head of a request.
+    pub handshake: Duration,
+    /// How long a request may take from its head to its answer, and an answer to
+    /// be read. A connection without an upgrade ends after at most three times that.
+    pub request: Duration,
     /// Streaming sockets at the same time; the next one is refused (429).
     pub connections: usize,
     /// Subscriber sockets at the same time; the next one is refused (429).
@@ -111,6 +119,17 @@ pub struct Limits {
     pub shutdown: Duration,
     /// How long a generated token is valid.
     pub token: Duration,
+    /// Longest name, user id, title or language code in a `start_request`, in bytes.
+    pub text: usize,
+    /// Phrases in a `start_request`, of its vocabulary and all its trackers.
+    pub phrases: usize,
+    /// Longest of them in bytes.
+    pub phrase: usize,
+    /// Speakers of a conversation.
+    pub speakers: usize,
+    /// Conversations that wait for their last speaker to come back; the next one
+    /// is over at once.
+    pub waiting: usize,
     /// Messages of each conversation that are kept in memory, the newest; in a
     /// directory all are.
     pub kept_messages: usize,
@@ -124,6 +143,9 @@ impl Default for Limits {
         Self {
             audio_message: gstsymbl::protocol::MAX_AUDIO_MESSAGE,
             message: 1024 * 1024,
+            handshakes: 1024,
+            handshake: Duration::from_secs(10),
+            request: Duration::from_secs(30),
             connections: 1000,
             subscribers: 10_000,
             audio_queue: 64,
@@ -135,6 +157,11 @@ impl Default for Limits {
             close: Duration::from_secs(5),
             shutdown: Duration::from_secs(5),
             token: Duration::from_secs(86_400),
+            text: 1024,
+            phrases: 5000,
+            phrase: 256,
+            speakers: 1000,
+            waiting: 1000,
             kept_messages: 2000,
             kept_conversations: 100,
         }

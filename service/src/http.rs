@@ -8,12 +8,14 @@ use crate::handshake::Visit;
 use crate::hub::Hub;
 use crate::store::Store;
 use crate::token::{TokenError, Tokens};
-use crate::{rest, socket, subscriber};
+use crate::{connection, rest, socket, subscriber};
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use std::sync::Arc;
@@ -39,6 +41,7 @@ pub(crate) struct Shared {
 const LARGEST_BODY: usize = 64 * 1024;
 
 pub(crate) fn router(shared: Shared) -> Router {
+    let patience = shared.config.limits.request;
     Router::new()
         .route("/v1/streaming/{id}", any(streaming))
         .route("/v1/realtime/insights/{id}", any(streaming))
@@ -50,6 +53,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn_with_state(patience, connection::within))
         .with_state(shared)
 }
 
@@ -74,7 +78,19 @@ pub(crate) async fn wrong_method() -> Response {
     )
 }
 
-async fn generate_token(State(shared): State<Shared>, body: Bytes) -> Response {
+/// A body that cannot be read, above all one that is too large.
+pub(crate) fn unreadable(reason: &BytesRejection) -> Response {
+    error(reason.status(), &format!("{}.", reason.body_text()))
+}
+
+async fn generate_token(
+    State(shared): State<Shared>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(reason) => return unreadable(&reason),
+    };
     match shared.tokens.generate(&body) {
         Ok(granted) => axum::Json(granted).into_response(),
         Err(reason) => {

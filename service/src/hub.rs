@@ -23,7 +23,7 @@ use gstsymbl::protocol::reply;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 
 /// All rooms.
@@ -33,6 +33,8 @@ pub(crate) struct Hub {
     pub(crate) store: Arc<Store>,
     /// How long a socket that is being closed may hold its room up.
     longest_closing: Duration,
+    /// One permit for each room that may still begin to wait.
+    waiting: Arc<Semaphore>,
 }
 
 impl Hub {
@@ -47,6 +49,7 @@ impl Hub {
             rooms: Mutex::default(),
             store,
             longest_closing: limits.close.saturating_mul(2),
+            waiting: Arc::new(Semaphore::new(limits.waiting)),
         });
         for open in open {
             let key = RoomKey {
@@ -61,6 +64,7 @@ impl Hub {
                 let mut state = room.state();
                 state.no_connection_timeout = keep;
                 state.ends = Some(Instant::now() + left);
+                state.place_to_wait = hub.place_to_wait();
                 tracing::info!(
                     event = "restored",
                     connection = key.connection_id,
@@ -89,6 +93,7 @@ impl Hub {
                 closing: 0,
                 no_connection_timeout: Duration::ZERO,
                 ends: None,
+                place_to_wait: None,
             }),
             speaking: Mutex::default(),
             closed: Notify::new(),
@@ -99,6 +104,7 @@ impl Hub {
     fn finish(&self, room: &Room) {
         let mut state = room.state();
         state.dismiss();
+        state.place_to_wait = None;
         tracing::info!(
             event = "over",
             connection = room.key.connection_id,
@@ -195,6 +201,12 @@ impl Hub {
             self.finish(&replaced);
         }
         Ok(self.seat(room, member))
+    }
+
+    /// A place for a room that waits for somebody to come back. Strangers could
+    /// leave as many as they like.
+    pub(crate) fn place_to_wait(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.waiting).try_acquire_owned().ok()
     }
 
     /// Whether this connection id is in use, or somebody may come back to it.
@@ -327,6 +339,32 @@ mod tests {
         seat.keep_for(Duration::from_nanos(1));
         seat.leave(Leave::Lost);
         assert_ne!(join(&hub, "x").await.1, a);
+    }
+
+    #[tokio::test]
+    async fn no_more_rooms_wait_than_are_allowed() {
+        let limits = Limits {
+            waiting: 1,
+            ..Limits::default()
+        };
+        let store = Store::open(None, &limits).expect("memory");
+        let hub = Hub::open(&limits, Arc::new(store)).expect("nothing to restore");
+        let lose = async |connection_id| {
+            let (seat, id) = join(&hub, connection_id).await;
+            seat.keep_for(Duration::from_secs(1000));
+            seat.leave(Leave::Lost);
+            id
+        };
+        let kept = lose("x").await;
+        let lost = lose("y").await;
+        assert!(hub.is_live(&key("x")) && !hub.is_live(&key("y")));
+        // Who comes back leaves the place to others.
+        let (back, id) = join(&hub, "x").await;
+        assert_eq!(id, kept);
+        let kept = lose("y").await;
+        assert_ne!(kept, lost);
+        assert!(hub.is_live(&key("y")));
+        back.leave(Leave::Finished);
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,9 +23,11 @@
 
 pub mod analysis;
 pub mod audio;
+mod bounds;
 mod clock;
 mod closing;
 mod config;
+mod connection;
 mod conversation;
 pub mod fault;
 mod handshake;

@@ -138,6 +138,7 @@ fn main() -> ExitCode {
 }
 
 fn start(options: Options) -> Result<(), Failure> {
+    allow_many_files();
     let filter = EnvFilter::try_new(&options.log).map_err(|reason| Failure::Log {
         filter: options.log.clone(),
         reason,
@@ -206,6 +207,18 @@ fn recognizer(options: &Options) -> Result<Arc<dyn Recognizer>, Failure> {
             Err(Failure::ModelWithoutEngine)
         }
         Engine::Scripted => Ok(Arc::new(Scripted)),
+    }
+}
+
+/// As many open files as the system lets us have: each socket is one, and many a
+/// shell begins with 1,024.
+fn allow_many_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // Refused, the limit is what it was.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 

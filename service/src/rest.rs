@@ -7,10 +7,10 @@
 //! as unknown (404) as one that never was.
 
 use crate::handshake::Account;
-use crate::http::{Shared, error};
+use crate::http::{Shared, error, unreadable};
 use crate::store::{Found, Insights, List, StoreError, find, list};
 use axum::body::Bytes;
-use axum::extract::rejection::PathRejection;
+use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -227,8 +227,12 @@ async fn rename(
     State(shared): State<Shared>,
     Account(account): Account,
     path: Result<Path<(String, String)>, PathRejection>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(reason) => return unreadable(&reason),
+    };
     let Ok(Path((id, member))) = path else {
         return unknown();
     };

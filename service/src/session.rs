@@ -18,9 +18,10 @@
 //!
 //! Nothing that a client sends may end more than its own session.
 
+use crate::bounds;
 use crate::closing::{Closing, SocketEnd};
 use crate::config::ServerConfig;
-use crate::conversation::Wanted;
+use crate::conversation::{Speaker, Wanted};
 use crate::hub::{Leave, Seat};
 use crate::outbox::Outbox;
 use crate::recognizer::StreamOptions;
@@ -131,6 +132,7 @@ impl Session {
             ClientMessage::Stop => self.stop().await,
             ClientMessage::Ping => None,
             ClientMessage::Unknown(kind) => {
+                let kind = bounds::shortened(&kind);
                 let details = format!("nothing is known of the type `{kind}`");
                 self.error("Unknown message", &details, "unknown_type");
                 None
@@ -175,6 +177,15 @@ impl Session {
             self.error("The session was not started again", why, code);
             return;
         }
+        let speaker =
+            bounds::check(request, &self.config.limits).and_then(|()| self.speaker(request));
+        let speaker = match speaker {
+            Ok(speaker) => speaker,
+            Err(why) => {
+                self.error("The session was not started", &why, "invalid_request");
+                return;
+            }
+        };
         if let Some(seconds) = request.no_connection_timeout {
             self.seat.keep_for(Duration::from_secs(seconds.into()));
         }
@@ -197,7 +208,7 @@ impl Session {
                 connection: self.seat.room.key.connection_id.clone(),
             },
             format: request.format,
-            voice: self.voice(request),
+            voice: self.voice(request, speaker),
             after,
         };
         self.log("started");
@@ -211,11 +222,21 @@ impl Session {
         }
     }
 
-    fn voice(&self, request: &StartRequest) -> Voice {
-        let speaker = self.seat.room.state().conversation.speaker(
+    /// Who speaks, if the conversation has room for another one.
+    fn speaker(&self, request: &StartRequest) -> Result<Speaker, String> {
+        let limit = self.config.limits.speakers;
+        let mut state = self.seat.room.state();
+        let speaker = state.conversation.speaker(
             request.speaker_user_id.as_deref(),
             request.speaker_name.as_deref(),
+            limit,
         );
+        speaker.ok_or_else(|| {
+            format!("the conversation has {limit} speakers; start as one of them, or with another connection id")
+        })
+    }
+
+    fn voice(&self, request: &StartRequest, speaker: Speaker) -> Voice {
         let store = &self.config.trackers;
         let (trackers, tracker_ids) = trackers::wanted(store.as_ref(), request);
         let wanted = Wanted {

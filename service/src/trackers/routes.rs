@@ -7,6 +7,7 @@
 //! vocabulary. Bodies above 1 MB are refused, as the reference says.
 
 use super::{KeptTracker, TrackerError, check};
+use crate::connection::LARGEST_BODY;
 use crate::handshake::Account;
 use crate::http::{Shared, error};
 use axum::body::Bytes;
@@ -19,9 +20,6 @@ use axum::{Json, Router};
 use gstsymbl::protocol::Tracker;
 use serde::Deserialize;
 use serde_json::json;
-
-/// Largest body in bytes.
-const LARGEST_BODY: usize = 1024 * 1024;
 
 pub(crate) fn routes() -> Router<Shared> {
     let all = get(list).post(create);
