@@ -8,7 +8,7 @@ use crate::handshake::Visit;
 use crate::hub::Hub;
 use crate::store::Store;
 use crate::token::{TokenError, Tokens};
-use crate::{connection, rest, socket, subscriber};
+use crate::{connection, metrics, rest, socket, subscriber};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -41,6 +41,7 @@ pub(crate) struct Shared {
 const LARGEST_BODY: usize = 64 * 1024;
 
 pub(crate) fn router(shared: Shared) -> Router {
+    let counted = Arc::clone(&shared.hub.metrics);
     let patience = shared.config.limits.request;
     Router::new()
         .route("/v1/streaming/{id}", any(streaming))
@@ -53,6 +54,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn_with_state(counted, metrics::count))
         .layer(from_fn_with_state(patience, connection::within))
         .with_state(shared)
 }
@@ -118,8 +120,9 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
             alive,
             ..
         } = shared;
+        let open = hub.metrics.socket("streaming");
         socket::serve(websocket, room, config, hub, shutdown, line).await;
-        drop((place, alive));
+        drop((open, place, alive));
     });
     on_line.spoil(&mut response);
     response
@@ -145,8 +148,9 @@ async fn subscribe(State(shared): State<Shared>, visit: Visit) -> Response {
             alive,
             ..
         } = shared;
+        let open = hub.metrics.socket("subscriber");
         subscriber::serve(websocket, room, &config.limits, hub, shutdown, line).await;
-        drop((place, alive));
+        drop((open, place, alive));
     });
     on_line.spoil(&mut response);
     response

@@ -15,6 +15,7 @@
 
 use crate::config::Limits;
 use crate::conversation::Conversation;
+use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 pub(crate) use crate::room::{Ear, Room, RoomKey, RoomState};
 pub(crate) use crate::seat::{Leave, Seat};
@@ -31,6 +32,7 @@ use tokio::time::timeout_at;
 pub(crate) struct Hub {
     rooms: Mutex<HashMap<RoomKey, Arc<Room>>>,
     pub(crate) store: Arc<Store>,
+    pub(crate) metrics: Arc<Metrics>,
     /// How long a socket that is being closed may hold its room up.
     longest_closing: Duration,
     /// One permit for each room that may still begin to wait.
@@ -43,11 +45,16 @@ impl Hub {
     /// # Errors
     ///
     /// The database cannot be read.
-    pub(crate) fn open(limits: &Limits, store: Arc<Store>) -> Result<Arc<Self>, StoreError> {
+    pub(crate) fn open(
+        limits: &Limits,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, StoreError> {
         let open = store.still_open()?;
         let hub = Arc::new(Self {
             rooms: Mutex::default(),
             store,
+            metrics,
             longest_closing: limits.close.saturating_mul(2),
             waiting: Arc::new(Semaphore::new(limits.waiting)),
         });
@@ -265,11 +272,21 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::{Kept, Refused};
+    use crate::recognizer::scripted::Scripted;
 
     fn hub() -> Arc<Hub> {
-        let limits = Limits::default();
-        let store = Store::open(None, &limits).expect("memory");
-        Hub::open(&limits, Arc::new(store)).expect("nothing to restore")
+        hub_with(&Limits::default())
+    }
+
+    fn hub_with(limits: &Limits) -> Arc<Hub> {
+        let store = Arc::new(Store::open(None, limits).expect("memory"));
+        let metrics = Metrics::new(Kept {
+            recognizer: Arc::new(Scripted),
+            refused: Refused::default(),
+            counts: store.counts.clone(),
+        });
+        Hub::open(limits, store, Arc::new(metrics)).expect("nothing to restore")
     }
 
     fn key(connection_id: &str) -> RoomKey {
@@ -347,8 +364,7 @@ mod tests {
             waiting: 1,
             ..Limits::default()
         };
-        let store = Store::open(None, &limits).expect("memory");
-        let hub = Hub::open(&limits, Arc::new(store)).expect("nothing to restore");
+        let hub = hub_with(&limits);
         let lose = async |connection_id| {
             let (seat, id) = join(&hub, connection_id).await;
             seat.keep_for(Duration::from_secs(1000));

@@ -34,6 +34,7 @@ mod handshake;
 mod http;
 mod hub;
 mod kept;
+mod metrics;
 mod outbox;
 pub mod recognizer;
 mod rest;

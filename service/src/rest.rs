@@ -30,6 +30,7 @@ pub(crate) fn router() -> Router<Shared> {
     let at = |path: &str| format!("{base}{path}");
     Router::new()
         .route("/healthz", get(health))
+        .route("/metrics", get(metrics))
         .route("/v1/conversations", get(conversations))
         .route(base, part(Found::conversation).delete(delete))
         .route(&at("/messages"), get(messages))
@@ -57,6 +58,11 @@ async fn health(State(shared): State<Shared>) -> Response {
             "The database does not answer; see the log of the service.",
         ),
     }
+}
+
+/// What is counted.
+async fn metrics(State(shared): State<Shared>) -> Response {
+    shared.hub.metrics.answer()
 }
 
 type Id = Result<Path<String>, PathRejection>;

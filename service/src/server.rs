@@ -7,6 +7,7 @@ use crate::connection;
 use crate::fault::Door;
 use crate::http::{self, Shared};
 use crate::hub::Hub;
+use crate::metrics::{Kept, Metrics, Refused};
 use crate::store::{Store, StoreError};
 use crate::token::Tokens;
 use std::net::SocketAddr;
@@ -59,16 +60,23 @@ impl Server {
             reason,
         };
         let (tls, faults) = (config.tls.clone(), config.faults.clone());
-        let door = Door::bind(config.listen, tls, faults, &config.limits).map_err(failed)?;
+        let refused = Refused::default();
+        let door = Door::bind(config.listen, tls, faults, &config.limits, refused.clone());
+        let door = door.map_err(failed)?;
         let address = door.local_addr();
         let store = Arc::new(Store::open(config.data.as_deref(), &config.limits)?);
+        let metrics = Arc::new(Metrics::new(Kept {
+            recognizer: Arc::clone(&config.recognizer),
+            refused,
+            counts: store.counts.clone(),
+        }));
         let key = store.key()?;
         let (stop, stopped) = watch::channel(false);
         let (alive, sockets) = mpsc::channel(1);
         let patience = config.limits.shutdown;
         let limits = config.limits.clone();
         let router = http::router(Shared {
-            hub: Hub::open(&config.limits, Arc::clone(&store))?,
+            hub: Hub::open(&config.limits, Arc::clone(&store), Arc::clone(&metrics))?,
             tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)),
             store: Arc::clone(&store),
             places: Arc::new(Semaphore::new(config.limits.connections)),

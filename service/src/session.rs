@@ -250,6 +250,7 @@ impl Session {
         Voice::new(
             Arc::clone(&self.seat.room),
             self.own.clone(),
+            Arc::clone(&self.seat.hub.metrics),
             speaker,
             wanted,
             request.timezone_offset.unwrap_or(0),

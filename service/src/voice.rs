@@ -14,6 +14,7 @@ use crate::clock::AudioClock;
 use crate::conversation::{Speaker, Wanted};
 use crate::hub::Room;
 use crate::kept;
+use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::recognizer::Word;
 use crate::store::{self, Record, StoreError, Utterance};
@@ -26,6 +27,7 @@ use uuid::Uuid;
 pub(crate) struct Voice {
     room: Arc<Room>,
     own: Outbox,
+    metrics: Arc<Metrics>,
     speaker: Speaker,
     wanted: Wanted,
     timezone_offset: i32,
@@ -51,6 +53,7 @@ impl Voice {
     pub(crate) fn new(
         room: Arc<Room>,
         own: Outbox,
+        metrics: Arc<Metrics>,
         speaker: Speaker,
         wanted: Wanted,
         timezone_offset: i32,
@@ -59,6 +62,7 @@ impl Voice {
         Self {
             room,
             own,
+            metrics,
             speaker,
             wanted,
             timezone_offset,
@@ -73,6 +77,11 @@ impl Voice {
     /// The client's own socket.
     pub(crate) fn own(&self) -> &Outbox {
         &self.own
+    }
+
+    /// Where it is counted what is said.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// When this stream's first audio came.
@@ -127,6 +136,7 @@ impl Voice {
         let result: Arc<str> = reply::interim_result(text, Some(start), user, elapsed).into();
         self.own.send(Arc::clone(&result));
         self.room.state().tell_listeners(&result);
+        self.metrics.results("interim", 1);
         if !self.wanted.interim_trackers {
             return;
         }
@@ -204,6 +214,7 @@ impl Voice {
         if said.is_empty() {
             self.own.send(Arc::clone(&result));
             state.tell_listeners(&result);
+            self.metrics.results("final", 1);
             return Ok(());
         }
         let sequence = state.conversation.take_sequence();
@@ -255,6 +266,19 @@ impl Voice {
         }
         drop(state);
         drop(turn);
+        self.metrics.results("final", 1);
+        self.metrics.results("message", said.len());
+        for (_, insight) in &insights {
+            self.metrics.results(insight.kind.as_str(), 1);
+        }
+        self.metrics.results("topic", topics.len());
+        self.metrics.results("tracker", trackers.len());
+        self.metrics.results("entity", entities.len());
+        if let Some(last) = words.last() {
+            let spoken = start.saturating_add(i64::try_from(last.end.as_nanos()).unwrap_or(0));
+            let late = u64::try_from(store::now().saturating_sub(spoken)).unwrap_or(0);
+            self.metrics.latency(Duration::from_nanos(late));
+        }
         Ok(())
     }
 

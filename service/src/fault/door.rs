@@ -10,6 +10,7 @@ use super::line::{Fate, Line};
 use super::wire::{Carrier, Stream, Wire};
 use super::{Faults, Kind, When};
 use crate::config::Limits;
+use crate::metrics::Refused;
 use std::io::{ErrorKind, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ impl Door {
         tls: Option<Arc<ServerConfig>>,
         faults: Faults,
         limits: &Limits,
+        refused: Refused,
     ) -> Result<Self> {
         // While the port is closed nobody else is to get it.
         let place = faults
@@ -73,6 +75,7 @@ impl Door {
             faults,
             places: Arc::new(Semaphore::new(limits.handshakes)),
             patience: limits.handshake,
+            refused,
             accepted,
         };
         let accepting = tokio::spawn(async move {
@@ -130,6 +133,7 @@ struct Keeper {
     places: Arc<Semaphore>,
     /// Longest TLS handshake.
     patience: Duration,
+    refused: Refused,
     accepted: mpsc::Sender<Accepted>,
 }
 
@@ -177,6 +181,7 @@ impl Keeper {
     fn accepted(&self, tcp: TcpStream, from: SocketAddr) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             tracing::debug!(%from, "refused: too many connections are being opened");
+            self.refused.count("busy");
             if self.tls.is_none() {
                 refuse(&tcp);
             }
@@ -188,6 +193,7 @@ impl Keeper {
         }
         let line = Arc::new(Line::new(self.faults.accepted()));
         let wire = Wire::new(tcp, Arc::clone(&line));
+        let refused = self.refused.clone();
         let (tls, accepted, patience) = (self.tls.clone(), self.accepted.clone(), self.patience);
         // A client that takes its time over the handshake holds up nobody else.
         tokio::spawn(async move {
@@ -204,10 +210,12 @@ impl Keeper {
                     Ok(Ok(stream)) => Box::new(stream),
                     Ok(Err(error)) => {
                         tracing::info!(%error, %from, "no TLS");
+                        refused.count("tls");
                         return;
                     }
                     Err(_) => {
                         tracing::info!(%from, "the TLS handshake takes too long");
+                        refused.count("tls");
                         return;
                     }
                 },
