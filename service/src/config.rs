@@ -109,6 +109,9 @@ pub struct Limits {
     pub idle: Duration,
     /// A stream in whose audio nothing is said for so long is closed (1008).
     pub silence: Duration,
+    /// Longest wait for the last speaker of a conversation to come back; who asks for
+    /// more (`noConnectionTimeout`) gets this.
+    pub no_connection: Duration,
     /// How long a stopped stream may take to say what it still owes.
     pub drain: Duration,
     /// How long one message may take to be written.
@@ -152,6 +155,7 @@ impl Default for Limits {
             outbound_queue: 4096,
             idle: Duration::from_secs(1800),
             silence: Duration::from_secs(1800),
+            no_connection: Duration::from_secs(1800),
             drain: Duration::from_secs(60),
             write: Duration::from_secs(60),
             close: Duration::from_secs(5),

@@ -6,7 +6,10 @@
 //! go to standard error. The secret is taken from the environment so that it
 //! need not stand in the process list.
 
+mod options;
+
 use clap::{Parser, ValueEnum};
+use options::LimitOptions;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -77,6 +80,9 @@ struct Options {
     /// Key of the certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+
+    #[command(flatten)]
+    limits: LimitOptions,
 
     /// What goes wrong on purpose with the first connection, to test a client;
     /// again for the second, and so on. Those after that are served well
@@ -159,6 +165,7 @@ async fn serve(options: Options) -> Result<(), Failure> {
     let mut config = ServerConfig::new(Arc::clone(&recognizer));
     config.listen = options.listen;
     config.data = options.data.clone();
+    config.limits = options.limits.limits();
     config.auth = match (options.auth, options.app_id, options.app_secret) {
         (None, Some(id), Some(secret)) => Auth::App { id, secret },
         _ => Auth::None,

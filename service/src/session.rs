@@ -187,7 +187,9 @@ impl Session {
             }
         };
         if let Some(seconds) = request.no_connection_timeout {
-            self.seat.keep_for(Duration::from_secs(seconds.into()));
+            let asked = Duration::from_secs(seconds.into());
+            self.seat
+                .keep_for(asked.min(self.config.limits.no_connection));
         }
         self.policy = Some(StopPolicy {
             disconnect: request.disconnect_on_stop_request.unwrap_or(true),
