@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::recognizer::scripted::silence;
 use symbl_service::{Server, ServerConfig};
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 const LINES: &[&str] = &[
     "can you send me the budget report",
@@ -174,6 +176,43 @@ async fn s13_every_part_of_a_conversation_has_the_shape_of_the_fixtures_and_what
     assert_eq!(meta["id"], id.as_str());
     assert_eq!(meta["name"], "Handover");
     assert_eq!(meta["members"][0]["email"], "ada@example.org");
+}
+
+#[tokio::test]
+async fn s13_a_task_is_due_on_a_day_and_not_by_a_word() {
+    let server = server().await;
+    let mut request = request();
+    // Seven hours west: there it may be another day.
+    request["config"]["timezoneOffset"] = (-420).into();
+    let (mut client, id) = Client::started(&server, "due", &request).await;
+    let audio = linear16(&silence(Duration::from_millis(1600), 16_000));
+    client.send_audio(&audio).await;
+    client.stop().await;
+    let heard = client.rest().await;
+    let messages = get(&server, &format!("/{id}/messages")).await;
+    let said = messages["messages"][1]["startTime"]
+        .as_str()
+        .expect("a time");
+    let offset = UtcOffset::from_hms(-7, 0, 0).expect("an offset");
+    let said = OffsetDateTime::parse(said, &Rfc3339)
+        .expect("RFC 3339")
+        .to_offset(offset);
+    let tomorrow = said.date().next_day().expect("a day");
+    // As in the samples: live with the offset, in the API in UTC.
+    let live = heard
+        .iter()
+        .filter(|h| h.kind() == "insight_response")
+        .flat_map(|h| h.json()["insights"].as_array().cloned().expect("insights"))
+        .find_map(|i| i["dueBy"]["value"].as_str().map(str::to_owned));
+    assert_eq!(live, Some(format!("{tomorrow}T00:00:00-07:00")));
+    let actions = get(&server, &format!("/{id}/action-items")).await;
+    let due: Vec<&Value> = actions["actionItems"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .filter_map(|item| item.get("dueBy"))
+        .collect();
+    assert_eq!(due, [&json!(format!("{tomorrow}T07:00:00.000Z"))]);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use crate::config::Limits;
 pub(crate) use open::Open;
 use prometheus_client::metrics::counter::Counter;
 pub(crate) use query::{Found, Insights, List, find, list};
-pub(crate) use record::{Insight, Match, Message, Record, Topic, Utterance, new_id};
+pub(crate) use record::{Entity, Insight, Match, Message, Record, Topic, Utterance, new_id};
 use rusqlite::{Connection, params};
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -10,6 +10,7 @@
 use gstsymbl::protocol::timestamp::format_rfc3339;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// A conversation that the one who asks may see.
@@ -217,9 +218,9 @@ impl Found {
             if which == Insights::Questions {
                 return Ok(item);
             }
-            item["entities"] = json!([]);
+            let named: Option<String> = row.get(6)?;
+            item["entities"] = named_in(from, message, named.as_deref())?;
             if kind != "question" {
-                let named: Option<String> = row.get(6)?;
                 item["phrases"] = json!([]);
                 item["assignee"] = match (row.get(5)?, named) {
                     (true, _) => person(None, name, ("email", email)),
@@ -267,23 +268,34 @@ impl Found {
         })
     }
 
+    /// Each with all places where it is named.
     pub(crate) fn entities(self, from: &Connection) -> Answer {
         let sql = "SELECT e.type, e.value, e.text, m.id, m.text, e.offset FROM entity e
                    JOIN message m ON m.id = e.message WHERE m.conversation = ?1
-                   ORDER BY m.start, e.offset";
-        let entities = all(from, sql, [self.id], |row| {
-            let message: i64 = row.get(3)?;
-            Ok(json!({
-                "type": row.get::<_, String>(0)?,
-                "value": row.get::<_, String>(1)?,
-                "text": row.get::<_, String>(2)?,
-                "messageRefs": [{
-                    "id": message.to_string(),
-                    "text": row.get::<_, String>(4)?,
-                    "offset": row.get::<_, i64>(5)?,
-                }],
-            }))
-        })?;
+                   ORDER BY m.start, m.rowid, e.offset";
+        let mut rows = from.prepare_cached(sql)?;
+        let mut rows = rows.query([self.id])?;
+        let mut known: HashMap<(String, String, String), usize> = HashMap::new();
+        let mut entities: Vec<Value> = Vec::new();
+        while let Some(row) = rows.next()? {
+            let key: (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let place = json!({
+                "id": row.get::<_, i64>(3)?.to_string(),
+                "text": row.get::<_, String>(4)?,
+                "offset": row.get::<_, i64>(5)?,
+            });
+            let places = known.get(&key).and_then(|index| entities.get_mut(*index));
+            match places.and_then(|entity| entity["messageRefs"].as_array_mut()) {
+                Some(places) => places.push(place),
+                None => {
+                    let (kind, value, text) = &key;
+                    entities.push(json!({
+                        "type": kind, "value": value, "text": text, "messageRefs": [place],
+                    }));
+                    known.insert(key, entities.len() - 1);
+                }
+            }
+        }
         Ok(json!({ "entities": entities }))
     }
 
@@ -307,6 +319,21 @@ impl Found {
         in_.execute("DELETE FROM conversation WHERE id = ?1", [self.id])
             .map(|_| ())
     }
+}
+
+/// The entities of a message, as they stand in an insight; persons with their name.
+fn named_in(from: &Connection, message: i64, assignee: Option<&str>) -> Answer {
+    let sql = "SELECT type, text, offset, value FROM entity WHERE message = ?1 ORDER BY offset";
+    all(from, sql, [message], |row| {
+        let (kind, text): (String, String) = (row.get(0)?, row.get(1)?);
+        let value = match kind.as_str() {
+            "person" if assignee == Some(text.as_str()) => json!({"assignee": true, "name": text}),
+            "person" => json!({"name": text}),
+            _ => row.get::<_, String>(3)?.into(),
+        };
+        let offset: i64 = row.get(2)?;
+        Ok(json!({"type": kind, "text": text, "offset": offset, "value": value}))
+    })
 }
 
 /// The matches of a tracker, one item for each vocabulary entry.
