@@ -5,7 +5,7 @@
 
 use crate::fault::Faults;
 use crate::recognizer::Recognizer;
-use crate::trackers::{MemoryTrackers, TrackerStore};
+use crate::trackers::TrackerStore;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,15 +30,16 @@ pub struct ServerConfig {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Directory of the database; without one everything is kept in memory.
     pub data: Option<PathBuf>,
-    /// The account's trackers, for `enableAllTrackers`.
-    pub trackers: Arc<dyn TrackerStore>,
+    /// The accounts' trackers, for `enableAllTrackers`; without a store they are in
+    /// the database.
+    pub trackers: Option<Arc<dyn TrackerStore>>,
     /// What goes wrong on purpose.
     pub faults: Faults,
 }
 
 impl ServerConfig {
     /// Any free port of the loopback, no authentication, strict, default
-    /// limits, no TLS, no trackers (kept in memory) and no faults.
+    /// limits, no TLS, no trackers yet and no faults.
     pub fn new(recognizer: Arc<dyn Recognizer>) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -48,7 +49,7 @@ impl ServerConfig {
             limits: Limits::default(),
             tls: None,
             data: None,
-            trackers: Arc::new(MemoryTrackers::default()),
+            trackers: None,
             faults: Faults::default(),
         }
     }

@@ -20,6 +20,7 @@ use crate::outbox::Outbox;
 pub(crate) use crate::room::{Ear, Room, RoomKey, RoomState};
 pub(crate) use crate::seat::{Leave, Seat};
 use crate::store::{self, Record, Store, StoreError};
+use crate::trackers::TrackerStore;
 use gstsymbl::protocol::reply;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +34,7 @@ pub(crate) struct Hub {
     rooms: Mutex<HashMap<RoomKey, Arc<Room>>>,
     pub(crate) store: Arc<Store>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) trackers: Arc<dyn TrackerStore>,
     /// How long a socket that is being closed may hold its room up.
     longest_closing: Duration,
     /// One permit for each room that may still begin to wait.
@@ -40,7 +42,8 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// With the rooms that somebody may come back to, as the database has them.
+    /// With the rooms that somebody may come back to, as the database has them; with
+    /// the trackers of the database, if there are no others.
     ///
     /// # Errors
     ///
@@ -49,10 +52,12 @@ impl Hub {
         limits: &Limits,
         store: Arc<Store>,
         metrics: Arc<Metrics>,
+        trackers: Option<Arc<dyn TrackerStore>>,
     ) -> Result<Arc<Self>, StoreError> {
         let open = store.still_open()?;
         let hub = Arc::new(Self {
             rooms: Mutex::default(),
+            trackers: trackers.unwrap_or_else(|| Arc::clone(&store) as Arc<dyn TrackerStore>),
             store,
             metrics,
             longest_closing: limits.close.saturating_mul(2),
@@ -286,7 +291,7 @@ mod tests {
             refused: Refused::default(),
             counts: store.counts.clone(),
         });
-        Hub::open(limits, store, Arc::new(metrics)).expect("nothing to restore")
+        Hub::open(limits, store, Arc::new(metrics), None).expect("nothing to restore")
     }
 
     fn key(connection_id: &str) -> RoomKey {

@@ -76,7 +76,12 @@ impl Server {
         let patience = config.limits.shutdown;
         let limits = config.limits.clone();
         let router = http::router(Shared {
-            hub: Hub::open(&config.limits, Arc::clone(&store), Arc::clone(&metrics))?,
+            hub: Hub::open(
+                &config.limits,
+                Arc::clone(&store),
+                Arc::clone(&metrics),
+                config.trackers.clone(),
+            )?,
             tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)),
             store: Arc::clone(&store),
             places: Arc::new(Semaphore::new(config.limits.connections)),

@@ -26,7 +26,7 @@ use crate::hub::{Leave, Seat};
 use crate::outbox::Outbox;
 use crate::recognizer::StreamOptions;
 use crate::stream::{self, Outcome, Start, Stream};
-use crate::trackers;
+use crate::trackers::{self, KeptTracker};
 use crate::voice::Voice;
 use bytes::Bytes;
 use gstsymbl::protocol::request::ClientMessageError;
@@ -119,7 +119,7 @@ impl Session {
         self.last_activity = Instant::now();
         match message {
             ClientMessage::Start(request) => {
-                self.start(&request);
+                self.start(&request).await;
                 None
             }
             ClientMessage::Modify {
@@ -165,7 +165,7 @@ impl Session {
         None
     }
 
-    fn start(&mut self, request: &StartRequest) {
+    async fn start(&mut self, request: &StartRequest) {
         let refused = match &self.phase {
             Phase::Processing(_) => Some(("it is running", "already_started")),
             Phase::Draining { .. } if self.disconnects() => {
@@ -186,6 +186,8 @@ impl Session {
                 return;
             }
         };
+        let account = &self.seat.room.key.account;
+        let kept = trackers::kept(&self.seat.hub.trackers, account, request).await;
         if let Some(seconds) = request.no_connection_timeout {
             let asked = Duration::from_secs(seconds.into());
             self.seat
@@ -210,7 +212,7 @@ impl Session {
                 connection: self.seat.room.key.connection_id.clone(),
             },
             format: request.format,
-            voice: self.voice(request, speaker),
+            voice: self.voice(request, speaker, kept),
             after,
         };
         self.log("started");
@@ -238,9 +240,8 @@ impl Session {
         })
     }
 
-    fn voice(&self, request: &StartRequest, speaker: Speaker) -> Voice {
-        let store = &self.config.trackers;
-        let (trackers, tracker_ids) = trackers::wanted(store.as_ref(), request);
+    fn voice(&self, request: &StartRequest, speaker: Speaker, kept: Vec<KeptTracker>) -> Voice {
+        let (trackers, tracker_ids) = trackers::wanted(kept, request);
         let wanted = Wanted {
             insight_types: request.insight_types.clone(),
             confidence_threshold: request.confidence_threshold.unwrap_or(0.5),
