@@ -33,6 +33,9 @@ pub struct ServerConfig {
     /// The accounts' trackers, for `enableAllTrackers`; without a store they are in
     /// the database.
     pub trackers: Option<Arc<dyn TrackerStore>>,
+    /// How much later the Conversation API knows what was said than the sockets, as
+    /// the original may; nothing by default.
+    pub history_delay: Duration,
     /// What goes wrong on purpose.
     pub faults: Faults,
 }
@@ -50,6 +53,7 @@ impl ServerConfig {
             tls: None,
             data: None,
             trackers: None,
+            history_delay: Duration::ZERO,
             faults: Faults::default(),
         }
     }

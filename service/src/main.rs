@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use symbl_service::fault::{Fault, Faults, HELP};
 use symbl_service::recognizer::command::{Command, CommandLimits};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
@@ -88,6 +89,10 @@ struct Options {
     /// again for the second, and so on. Those after that are served well
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Fault>,
+
+    /// The Conversation API knows what was said only so much later, to test clients
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = delay)]
+    history_delay: f64,
 
     /// Begin with the first --fault again after the last
     #[arg(long, requires = "faults")]
@@ -165,6 +170,7 @@ async fn serve(options: Options) -> Result<(), Failure> {
     let mut config = ServerConfig::new(Arc::clone(&recognizer));
     config.listen = options.listen;
     config.data = options.data.clone();
+    config.history_delay = Duration::from_secs_f64(options.history_delay);
     config.limits = options.limits.limits();
     config.auth = match (options.auth, options.app_id, options.app_secret) {
         (None, Some(id), Some(secret)) => Auth::App { id, secret },
@@ -215,6 +221,12 @@ fn recognizer(options: &Options) -> Result<Arc<dyn Recognizer>, Failure> {
         }
         Engine::Scripted => Ok(Arc::new(Scripted)),
     }
+}
+
+/// Up to an hour.
+fn delay(text: &str) -> Result<f64, &'static str> {
+    let seconds = text.parse().ok().filter(|s| (0.0..=3600.0).contains(s));
+    seconds.ok_or("a number of seconds from 0 to 3600 is expected")
 }
 
 /// As many open files as the system lets us have: each socket is one, and many a

@@ -12,15 +12,17 @@
 //! In memory the newest are kept, within [`Limits`]; in a directory everything,
 //! until it is deleted.
 
+mod filter;
 mod open;
 mod query;
 mod record;
 mod schema;
 
 use crate::config::Limits;
+pub(crate) use filter::Filter;
 pub(crate) use open::Open;
 use prometheus_client::metrics::counter::Counter;
-pub(crate) use query::{Found, Insights, List, find, list};
+pub(crate) use query::{Found, Insights, List, Sort, find, list};
 pub(crate) use record::{Entity, Insight, Match, Message, Record, Topic, Utterance, new_id};
 use rusqlite::{Connection, params};
 use std::fs::File;

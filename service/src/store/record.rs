@@ -185,18 +185,21 @@ impl Utterance {
         for message in &self.messages {
             let start = message.words.first().map_or(self.zero, |word| word.1);
             let stop = message.words.last().map_or(start, |word| word.2);
-            to.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
-                .execute(params![
-                    message.id,
-                    self.conversation,
-                    message.live,
-                    self.speaker,
-                    message.text,
-                    start,
-                    stop,
-                    json!(message.words).to_string(),
-                    self.confidence
-                ])?;
+            to.prepare_cached(
+                "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                message.id,
+                self.conversation,
+                message.live,
+                self.speaker,
+                message.text,
+                start,
+                stop,
+                json!(message.words).to_string(),
+                self.confidence,
+                super::now()
+            ])?;
         }
         for insight in &self.insights {
             to.prepare_cached("INSERT INTO insight VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?

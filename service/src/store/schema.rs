@@ -95,6 +95,7 @@ CREATE INDEX entity_in ON entity (message);
 
 /// What version 2 has and version 1 had not.
 const SINCE_2: &str = "
+ALTER TABLE message ADD COLUMN stored INTEGER NOT NULL DEFAULT 0; -- when it was written
 CREATE TABLE kept_tracker (
     made INTEGER PRIMARY KEY,   -- their order
     id INTEGER NOT NULL UNIQUE,

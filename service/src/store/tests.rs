@@ -115,7 +115,10 @@ fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
         let database = Connection::open(directory.path().join(FILE)).unwrap();
         database.execute_batch(sql).unwrap();
     };
-    change("DROP TABLE kept_tracker; PRAGMA user_version = 1;");
+    change(
+        "DROP TABLE kept_tracker; ALTER TABLE message DROP COLUMN stored;
+         PRAGMA user_version = 1;",
+    );
     let store = open().unwrap();
     assert!(
         store
