@@ -132,11 +132,14 @@ async fn nobody_is_waited_for_longer_than_the_service_allows() {
     let server = Server::bind(config).await.expect("a free port");
     let (client, first) = Client::started(&server, "limit", &rejoinable("Ada", 1800)).await;
     drop(client);
-    while Client::started(&server, "limit", &rejoinable("Ada", 1800))
-        .await
-        .1
-        == first
-    {}
+    in_time(async {
+        while Client::started(&server, "limit", &rejoinable("Ada", 1800))
+            .await
+            .1
+            == first
+        {}
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -56,16 +56,15 @@ async fn scrape(server: &Server) -> HashMap<String, f64> {
 
 /// Scrapes until a sample has this value: sockets are counted as they come and go.
 async fn until(server: &Server, name: &str, value: f64) -> HashMap<String, f64> {
-    let scraping = async {
+    in_time(async {
         loop {
             let samples = scrape(server).await;
             if samples.get(name) == Some(&value) {
                 return samples;
             }
         }
-    };
-    let patience = Duration::from_secs(60);
-    tokio::time::timeout(patience, scraping).await.expect(name)
+    })
+    .await
 }
 
 #[tokio::test]
@@ -186,12 +185,15 @@ async fn connections_that_never_were_are_counted_by_their_reason() {
     drop((first, second));
     let name = "symbl_service_connections_refused_total{reason=\"busy\"}";
     // More are refused while the service has not seen that those are gone.
-    let scraped = loop {
-        let (head, text) = http(&server, "GET /metrics", "").await;
-        if head.starts_with("http/1.1 200") {
-            break text;
+    let scraped = in_time(async {
+        loop {
+            let (head, text) = http(&server, "GET /metrics", "").await;
+            if head.starts_with("http/1.1 200") {
+                break text;
+            }
         }
-    };
+    })
+    .await;
     let line = scraped.lines().find_map(|line| line.strip_prefix(name));
     let refused: f64 = line.expect("a count").trim().parse().expect("a number");
     assert!(refused >= 1.0);

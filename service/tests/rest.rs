@@ -379,7 +379,7 @@ async fn s13_what_was_said_is_known_only_after_the_delay_that_is_asked_for() {
         get(&server, &format!("/{id}")).await;
         for part in parts {
             let path = format!("/{id}/{part}");
-            while known && found(&get(&server, &path).await) == 0 {}
+            in_time(async { while known && found(&get(&server, &path).await) == 0 {} }).await;
             assert_eq!(found(&get(&server, &path).await) > 0, known, "{part}");
         }
     }

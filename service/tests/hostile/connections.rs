@@ -165,11 +165,14 @@ async fn half_open_connections_are_bound_and_the_next_one_is_told_to_come_later(
     drop(silent);
     // Those that became WebSockets do not count.
     let mut sockets = Vec::new();
-    while sockets.len() < 2 * most {
-        let path = format!("/v1/streaming/{}", sockets.len());
-        if let Ok((client, _)) = Client::open(&server, &path, &[]).await {
-            sockets.push(client);
+    in_time(async {
+        while sockets.len() < 2 * most {
+            let path = format!("/v1/streaming/{}", sockets.len());
+            if let Ok((client, _)) = Client::open(&server, &path, &[]).await {
+                sockets.push(client);
+            }
         }
-    }
+    })
+    .await;
     sockets[0].start(&start_request()).await;
 }
