@@ -6,7 +6,7 @@
 use crate::fault::Faults;
 use crate::origin::Origin;
 use crate::recognizer::Recognizer;
-use crate::trackers::{MemoryTrackers, TrackerStore};
+use crate::trackers::TrackerStore;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,8 +31,12 @@ pub struct ServerConfig {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Directory of the database; without one everything is kept in memory.
     pub data: Option<PathBuf>,
-    /// The account's trackers, for `enableAllTrackers`.
-    pub trackers: Arc<dyn TrackerStore>,
+    /// The accounts' trackers, for `enableAllTrackers`; without a store they are in
+    /// the database.
+    pub trackers: Option<Arc<dyn TrackerStore>>,
+    /// How much later the Conversation API knows what was said than the sockets, as
+    /// the original may; nothing by default.
+    pub history_delay: Duration,
     /// Where web pages may come from that ask for tokens and for what was said; pages
     /// of this machine may always.
     pub origins: Vec<Origin>,
@@ -42,7 +46,7 @@ pub struct ServerConfig {
 
 impl ServerConfig {
     /// Any free port of the loopback, no authentication, strict, default
-    /// limits, no TLS, web pages of this machine only, no trackers (kept in memory) and no faults.
+    /// limits, no TLS, web pages of this machine only, no trackers yet and no faults.
     pub fn new(recognizer: Arc<dyn Recognizer>) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -52,8 +56,9 @@ impl ServerConfig {
             limits: Limits::default(),
             tls: None,
             data: None,
-            trackers: Arc::new(MemoryTrackers::default()),
             origins: Vec::new(),
+            trackers: None,
+            history_delay: Duration::ZERO,
             faults: Faults::default(),
         }
     }
@@ -94,6 +99,14 @@ pub struct Limits {
     pub audio_message: usize,
     /// Largest message of any kind in bytes; above it the socket is closed (1009).
     pub message: usize,
+    /// Connections at the same time that are no WebSocket (yet); the next one is
+    /// refused (503).
+    pub handshakes: usize,
+    /// How long a TLS handshake may take, and then the head of a request.
+    pub handshake: Duration,
+    /// How long a request may take from its head to its answer, and an answer to
+    /// be read. A connection without an upgrade ends after at most three times that.
+    pub request: Duration,
     /// Streaming sockets at the same time; the next one is refused (429).
     pub connections: usize,
     /// Subscriber sockets at the same time; the next one is refused (429).
@@ -106,6 +119,9 @@ pub struct Limits {
     pub idle: Duration,
     /// A stream in whose audio nothing is said for so long is closed (1008).
     pub silence: Duration,
+    /// Longest wait for the last speaker of a conversation to come back; who asks for
+    /// more (`noConnectionTimeout`) gets this.
+    pub no_connection: Duration,
     /// How long a stopped stream may take to say what it still owes.
     pub drain: Duration,
     /// How long one message may take to be written.
@@ -116,6 +132,17 @@ pub struct Limits {
     pub shutdown: Duration,
     /// How long a generated token is valid.
     pub token: Duration,
+    /// Longest name, user id, title or language code in a `start_request`, in bytes.
+    pub text: usize,
+    /// Phrases in a `start_request`, of its vocabulary and all its trackers.
+    pub phrases: usize,
+    /// Longest of them in bytes.
+    pub phrase: usize,
+    /// Speakers of a conversation.
+    pub speakers: usize,
+    /// Conversations that wait for their last speaker to come back; the next one
+    /// is over at once.
+    pub waiting: usize,
     /// Messages of each conversation that are kept in memory, the newest; in a
     /// directory all are.
     pub kept_messages: usize,
@@ -129,17 +156,26 @@ impl Default for Limits {
         Self {
             audio_message: gstsymbl::protocol::MAX_AUDIO_MESSAGE,
             message: 1024 * 1024,
+            handshakes: 1024,
+            handshake: Duration::from_secs(10),
+            request: Duration::from_secs(30),
             connections: 1000,
             subscribers: 10_000,
             audio_queue: 64,
             outbound_queue: 4096,
             idle: Duration::from_secs(1800),
             silence: Duration::from_secs(1800),
+            no_connection: Duration::from_secs(1800),
             drain: Duration::from_secs(60),
             write: Duration::from_secs(60),
             close: Duration::from_secs(5),
             shutdown: Duration::from_secs(5),
             token: Duration::from_secs(86_400),
+            text: 1024,
+            phrases: 5000,
+            phrase: 256,
+            speakers: 1000,
+            waiting: 1000,
             kept_messages: 2000,
             kept_conversations: 100,
         }

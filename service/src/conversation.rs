@@ -8,6 +8,9 @@ use crate::store::{Open, new_id};
 use gstsymbl::protocol::{InsightType, Tracker};
 use uuid::Uuid;
 
+/// Kinds of wishes that are remembered: as many clients wish otherwise at a time.
+const MOST_ANALYSES: usize = 16;
+
 #[derive(Debug)]
 pub(crate) struct Conversation {
     id: String,
@@ -16,6 +19,7 @@ pub(crate) struct Conversation {
     zero: Option<i64>,
     sequence: u64,
     speakers: Vec<Speaker>,
+    /// The latest first.
     analyses: Vec<Analysis>,
 }
 
@@ -123,8 +127,14 @@ impl Conversation {
     }
 
     /// The speaker whom a client describes so; who gives neither id nor name is
-    /// the conversation's unknown speaker.
-    pub(crate) fn speaker(&mut self, user_id: Option<&str>, name: Option<&str>) -> Speaker {
+    /// the conversation's unknown speaker. `None`: it is a new one, and there are
+    /// `most` already.
+    pub(crate) fn speaker(
+        &mut self,
+        user_id: Option<&str>,
+        name: Option<&str>,
+        most: usize,
+    ) -> Option<Speaker> {
         let known = self.speakers.iter_mut().find(|known| match user_id {
             Some(_) => known.user_id.as_deref() == user_id,
             None => known.user_id.is_none() && known.name.as_deref() == name,
@@ -133,7 +143,10 @@ impl Conversation {
             if name.is_some() {
                 known.name = name.map(str::to_owned);
             }
-            return known.clone();
+            return Some(known.clone());
+        }
+        if self.speakers.len() >= most {
+            return None;
         }
         let speaker = Speaker {
             id: Uuid::new_v4().to_string(),
@@ -141,27 +154,28 @@ impl Conversation {
             name: name.map(str::to_owned),
         };
         self.speakers.push(speaker.clone());
-        speaker
+        Some(speaker)
     }
 
     /// The analyzer for these wishes, with what it remembers of the conversation.
+    /// Of wishes that are many the one that was not used for longest is forgotten.
     pub(crate) fn analyzer(&mut self, wanted: &Wanted) -> &mut Analyzer {
-        let index = match self.analyses.iter().position(|a| a.wanted == *wanted) {
-            Some(index) => index,
-            None => {
-                self.analyses.push(Analysis {
-                    wanted: wanted.clone(),
-                    analyzer: Analyzer::new(AnalyzerOptions {
-                        insight_types: wanted.insight_types.clone(),
-                        confidence_threshold: wanted.confidence_threshold,
-                        trackers: wanted.trackers.clone(),
-                        entities: wanted.entities,
-                    }),
-                });
-                self.analyses.len() - 1
-            }
+        let known = self.analyses.iter().position(|a| a.wanted == *wanted);
+        let analysis = match known {
+            Some(index) => self.analyses.remove(index),
+            None => Analysis {
+                wanted: wanted.clone(),
+                analyzer: Analyzer::new(AnalyzerOptions {
+                    insight_types: wanted.insight_types.clone(),
+                    confidence_threshold: wanted.confidence_threshold,
+                    trackers: wanted.trackers.clone(),
+                    entities: wanted.entities,
+                }),
+            },
         };
-        &mut self.analyses[index].analyzer
+        self.analyses.truncate(MOST_ANALYSES - 1);
+        self.analyses.insert(0, analysis);
+        &mut self.analyses[0].analyzer
     }
 }
 
@@ -181,12 +195,42 @@ mod tests {
     #[test]
     fn a_speaker_keeps_the_id_and_two_speakers_have_two() {
         let mut conversation = Conversation::new();
-        let ada = conversation.speaker(Some("ada@example.org"), Some("Ada"));
-        let again = conversation.speaker(Some("ada@example.org"), None);
+        let mut speaker = |id, name| conversation.speaker(id, name, 3).expect("a place");
+        let ada = speaker(Some("ada@example.org"), Some("Ada"));
+        let again = speaker(Some("ada@example.org"), None);
         assert_eq!(ada, again);
-        let unknown = conversation.speaker(None, None);
+        let unknown = speaker(None, None);
         assert_ne!(ada.id, unknown.id);
-        assert_eq!(unknown, conversation.speaker(None, None));
-        assert_ne!(unknown.id, conversation.speaker(None, Some("Bob")).id);
+        assert_eq!(unknown, speaker(None, None));
+        assert_ne!(unknown.id, speaker(None, Some("Bob")).id);
+    }
+
+    #[test]
+    fn no_more_speakers_than_are_allowed_but_those_always() {
+        let mut conversation = Conversation::new();
+        assert!(conversation.speaker(None, Some("Ada"), 1).is_some());
+        assert!(conversation.speaker(None, Some("Bob"), 1).is_none());
+        assert!(conversation.speaker(None, Some("Ada"), 1).is_some());
+    }
+
+    #[test]
+    fn wishes_without_end_are_not_remembered_without_end() {
+        let mut conversation = Conversation::new();
+        let wanted = |number: u32| Wanted {
+            insight_types: Vec::new(),
+            confidence_threshold: f64::from(number),
+            trackers: Vec::new(),
+            tracker_ids: Vec::new(),
+            interim_trackers: false,
+            entities: false,
+        };
+        for number in 0..100 {
+            conversation.analyzer(&wanted(0));
+            conversation.analyzer(&wanted(number));
+        }
+        assert_eq!(conversation.analyses.len(), MOST_ANALYSES);
+        let kept = conversation.analyses.iter();
+        let kept: Vec<f64> = kept.map(|a| a.wanted.confidence_threshold).collect();
+        assert!(kept.contains(&0.0) && kept.contains(&99.0), "{kept:?}");
     }
 }

@@ -18,9 +18,6 @@ use std::sync::Arc;
 /// Longest connection id in bytes.
 const LONGEST_ID: usize = 256;
 
-/// Messages above this are not even assembled.
-const LARGEST_MESSAGE: usize = 16 * 1024 * 1024;
-
 /// What a request without a good token is told.
 const REFUSED: &str = "Token validation failed for provided token.";
 
@@ -95,10 +92,11 @@ impl FromRequestParts<Shared> for Visit {
         if let Some(protocol) = chosen {
             upgrade.set_selected_protocol(protocol);
         }
+        // What is larger than allowed is told so in peace; what is much larger is
+        // not even assembled.
+        let largest = shared.config.limits.message.saturating_mul(2);
         Ok(Self {
-            upgrade: upgrade
-                .max_message_size(LARGEST_MESSAGE)
-                .max_frame_size(LARGEST_MESSAGE),
+            upgrade: upgrade.max_message_size(largest).max_frame_size(largest),
             room: RoomKey {
                 account,
                 connection_id: id,

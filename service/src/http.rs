@@ -8,12 +8,14 @@ use crate::handshake::Visit;
 use crate::hub::Hub;
 use crate::store::Store;
 use crate::token::{TokenError, Tokens};
-use crate::{origin, rest, socket, subscriber};
+use crate::{connection, metrics, origin, rest, socket, subscriber};
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use std::sync::Arc;
@@ -40,6 +42,8 @@ const LARGEST_BODY: usize = 64 * 1024;
 
 pub(crate) fn router(shared: Shared) -> Router {
     let origins = origin::layer(shared.config.origins.clone());
+    let counted = Arc::clone(&shared.hub.metrics);
+    let patience = shared.config.limits.request;
     Router::new()
         .route("/v1/streaming/{id}", any(streaming))
         .route("/v1/realtime/insights/{id}", any(streaming))
@@ -52,6 +56,8 @@ pub(crate) fn router(shared: Shared) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(origins)
+        .layer(from_fn_with_state(counted, metrics::count))
+        .layer(from_fn_with_state(patience, connection::within))
         .with_state(shared)
 }
 
@@ -76,7 +82,19 @@ pub(crate) async fn wrong_method() -> Response {
     )
 }
 
-async fn generate_token(State(shared): State<Shared>, body: Bytes) -> Response {
+/// A body that cannot be read, above all one that is too large.
+pub(crate) fn unreadable(reason: &BytesRejection) -> Response {
+    error(reason.status(), &format!("{}.", reason.body_text()))
+}
+
+async fn generate_token(
+    State(shared): State<Shared>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(reason) => return unreadable(&reason),
+    };
     match shared.tokens.generate(&body) {
         Ok(granted) => axum::Json(granted).into_response(),
         Err(reason) => {
@@ -105,8 +123,9 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
             alive,
             ..
         } = shared;
+        let open = hub.metrics.socket("streaming");
         socket::serve(websocket, room, client, config, hub, shutdown, line).await;
-        drop((place, alive));
+        drop((open, place, alive));
     });
     on_line.spoil(&mut response);
     response
@@ -132,8 +151,9 @@ async fn subscribe(State(shared): State<Shared>, visit: Visit) -> Response {
             alive,
             ..
         } = shared;
+        let open = hub.metrics.socket("subscriber");
         subscriber::serve(websocket, room, &config.limits, hub, shutdown, line).await;
-        drop((place, alive));
+        drop((open, place, alive));
     });
     on_line.spoil(&mut response);
     response

@@ -15,15 +15,17 @@
 
 use crate::config::Limits;
 use crate::conversation::Conversation;
+use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 pub(crate) use crate::room::{Ear, Room, RoomKey, RoomState};
 pub(crate) use crate::seat::{Leave, Seat};
 use crate::store::{self, Record, Store, StoreError};
+use crate::trackers::TrackerStore;
 use gstsymbl::protocol::reply;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 
 /// All rooms.
@@ -31,22 +33,35 @@ use tokio::time::timeout_at;
 pub(crate) struct Hub {
     rooms: Mutex<HashMap<RoomKey, Arc<Room>>>,
     pub(crate) store: Arc<Store>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) trackers: Arc<dyn TrackerStore>,
     /// How long a socket that is being closed may hold its room up.
     longest_closing: Duration,
+    /// One permit for each room that may still begin to wait.
+    waiting: Arc<Semaphore>,
 }
 
 impl Hub {
-    /// With the rooms that somebody may come back to, as the database has them.
+    /// With the rooms that somebody may come back to, as the database has them; with
+    /// the trackers of the database, if there are no others.
     ///
     /// # Errors
     ///
     /// The database cannot be read.
-    pub(crate) fn open(limits: &Limits, store: Arc<Store>) -> Result<Arc<Self>, StoreError> {
+    pub(crate) fn open(
+        limits: &Limits,
+        store: Arc<Store>,
+        metrics: Arc<Metrics>,
+        trackers: Option<Arc<dyn TrackerStore>>,
+    ) -> Result<Arc<Self>, StoreError> {
         let open = store.still_open()?;
         let hub = Arc::new(Self {
             rooms: Mutex::default(),
+            trackers: trackers.unwrap_or_else(|| Arc::clone(&store) as Arc<dyn TrackerStore>),
             store,
+            metrics,
             longest_closing: limits.close.saturating_mul(2),
+            waiting: Arc::new(Semaphore::new(limits.waiting)),
         });
         for open in open {
             let key = RoomKey {
@@ -61,6 +76,7 @@ impl Hub {
                 let mut state = room.state();
                 state.no_connection_timeout = keep;
                 state.ends = Some(Instant::now() + left);
+                state.place_to_wait = hub.place_to_wait();
                 tracing::info!(
                     event = "restored",
                     connection = key.connection_id,
@@ -91,6 +107,7 @@ impl Hub {
                 is_over: false,
                 no_connection_timeout: Duration::ZERO,
                 ends: None,
+                place_to_wait: None,
             }),
             speaking: Mutex::default(),
             closed: Notify::new(),
@@ -101,6 +118,7 @@ impl Hub {
     fn finish(&self, room: &Room) {
         let mut state = room.state();
         state.dismiss();
+        state.place_to_wait = None;
         tracing::info!(
             event = "over",
             connection = room.key.connection_id,
@@ -199,6 +217,12 @@ impl Hub {
         Ok(self.seat(room, member))
     }
 
+    /// A place for a room that waits for somebody to come back. Strangers could
+    /// leave as many as they like.
+    pub(crate) fn place_to_wait(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.waiting).try_acquire_owned().ok()
+    }
+
     /// Whether this connection id is in use, or somebody may come back to it.
     pub(crate) fn is_live(&self, key: &RoomKey) -> bool {
         self.rooms()
@@ -272,11 +296,21 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::{Kept, Refused};
+    use crate::recognizer::scripted::Scripted;
 
     fn hub() -> Arc<Hub> {
-        let limits = Limits::default();
-        let store = Store::open(None, &limits).expect("memory");
-        Hub::open(&limits, Arc::new(store)).expect("nothing to restore")
+        hub_with(&Limits::default())
+    }
+
+    fn hub_with(limits: &Limits) -> Arc<Hub> {
+        let store = Arc::new(Store::open(None, limits).expect("memory"));
+        let metrics = Metrics::new(Kept {
+            recognizer: Arc::new(Scripted),
+            refused: Refused::default(),
+            counts: store.counts.clone(),
+        });
+        Hub::open(limits, store, Arc::new(metrics), None).expect("nothing to restore")
     }
 
     fn key(connection_id: &str) -> RoomKey {
@@ -346,6 +380,31 @@ mod tests {
         seat.keep_for(Duration::from_nanos(1));
         seat.leave(Leave::Lost);
         assert_ne!(join(&hub, "x").await.1, a);
+    }
+
+    #[tokio::test]
+    async fn no_more_rooms_wait_than_are_allowed() {
+        let limits = Limits {
+            waiting: 1,
+            ..Limits::default()
+        };
+        let hub = hub_with(&limits);
+        let lose = async |connection_id| {
+            let (seat, id) = join(&hub, connection_id).await;
+            seat.keep_for(Duration::from_secs(1000));
+            seat.leave(Leave::Lost);
+            id
+        };
+        let kept = lose("x").await;
+        let lost = lose("y").await;
+        assert!(hub.is_live(&key("x")) && !hub.is_live(&key("y")));
+        // Who comes back leaves the place to others.
+        let (back, id) = join(&hub, "x").await;
+        assert_eq!(id, kept);
+        let kept = lose("y").await;
+        assert_ne!(kept, lost);
+        assert!(hub.is_live(&key("y")));
+        back.leave(Leave::Finished);
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,10 +2,14 @@
 
 //! What was said and found, as it is stored.
 
-use crate::analysis::{Assignee, InsightFinding, TopicFinding, TrackerFinding};
-use crate::store::{Insight, Match, Message, Topic, new_id};
+use crate::analysis::{
+    Assignee, EntityFinding, EntityKind, InsightFinding, TopicFinding, TrackerFinding, date_of,
+};
+use crate::store::{Entity, Insight, Match, Message, Topic, new_id};
 use gstsymbl::protocol::reply;
+use gstsymbl::protocol::timestamp::format_rfc3339;
 use std::time::Duration;
+use time::Date;
 
 /// A sentence of a stream that began at `start`, nanoseconds since the Unix epoch.
 pub(crate) fn message(live: &str, text: &str, words: &[reply::Word<'_>], start: i64) -> Message {
@@ -22,7 +26,7 @@ pub(crate) fn message(live: &str, text: &str, words: &[reply::Word<'_>], start: 
     }
 }
 
-pub(crate) fn insight(message: i64, found: &InsightFinding) -> Insight {
+pub(crate) fn insight(message: i64, found: &InsightFinding, due: Option<i64>) -> Insight {
     let (by_speaker, assignee) = match &found.assignee {
         Some(Assignee::Speaker) => (true, None),
         Some(Assignee::Named(name)) => (false, Some(name.clone())),
@@ -35,7 +39,7 @@ pub(crate) fn insight(message: i64, found: &InsightFinding) -> Insight {
         score: found.confidence,
         by_speaker,
         assignee,
-        due: found.due_by.clone(),
+        due: due.map(format_rfc3339),
     }
 }
 
@@ -53,5 +57,20 @@ pub(crate) fn tracker(message: i64, found: &TrackerFinding) -> Match {
         message,
         value: found.value.clone(),
         offset: found.offset,
+    }
+}
+
+/// An entity of a message that was said on this day.
+pub(crate) fn entity(message: i64, found: &EntityFinding, day: Date) -> Entity {
+    let date = match found.kind {
+        EntityKind::Date => date_of(&found.value, day),
+        _ => None,
+    };
+    Entity {
+        message,
+        kind: found.kind.name(),
+        value: date.map_or_else(|| found.value.clone(), |date| date.to_string()),
+        text: found.value.clone(),
+        offset: i64::try_from(found.offset).unwrap_or(i64::MAX),
     }
 }

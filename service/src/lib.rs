@@ -23,16 +23,19 @@
 
 pub mod analysis;
 pub mod audio;
+mod bounds;
 mod client;
 mod clock;
 mod closing;
 mod config;
+mod connection;
 mod conversation;
 pub mod fault;
 mod handshake;
 mod http;
 mod hub;
 mod kept;
+mod metrics;
 mod origin;
 mod outbox;
 pub mod recognizer;

@@ -6,12 +6,16 @@
 //! go to standard error. The secret is taken from the environment so that it
 //! need not stand in the process list.
 
+mod options;
+
 use clap::{Parser, ValueEnum};
+use options::LimitOptions;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use symbl_service::fault::{Fault, Faults, HELP};
 use symbl_service::recognizer::command::{Command, CommandLimits};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
@@ -83,11 +87,17 @@ struct Options {
     /// machine (localhost) may always
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     origins: Vec<Origin>,
+    #[command(flatten)]
+    limits: LimitOptions,
 
     /// What goes wrong on purpose with the first connection, to test a client;
     /// again for the second, and so on. Those after that are served well
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Fault>,
+
+    /// The Conversation API knows what was said only so much later, to test clients
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = delay)]
+    history_delay: f64,
 
     /// Begin with the first --fault again after the last
     #[arg(long, requires = "faults")]
@@ -144,6 +154,7 @@ fn main() -> ExitCode {
 }
 
 fn start(options: Options) -> Result<(), Failure> {
+    allow_many_files();
     let filter = EnvFilter::try_new(&options.log).map_err(|reason| Failure::Log {
         filter: options.log.clone(),
         reason,
@@ -165,6 +176,8 @@ async fn serve(options: Options) -> Result<(), Failure> {
     config.listen = options.listen;
     config.data = options.data.clone();
     config.origins = options.origins.clone();
+    config.history_delay = Duration::from_secs_f64(options.history_delay);
+    config.limits = options.limits.limits();
     config.auth = match (options.auth, options.app_id, options.app_secret) {
         (None, Some(id), Some(secret)) => Auth::App { id, secret },
         _ => Auth::None,
@@ -213,6 +226,24 @@ fn recognizer(options: &Options) -> Result<Arc<dyn Recognizer>, Failure> {
             Err(Failure::ModelWithoutEngine)
         }
         Engine::Scripted => Ok(Arc::new(Scripted)),
+    }
+}
+
+/// Up to an hour.
+fn delay(text: &str) -> Result<f64, &'static str> {
+    let seconds = text.parse().ok().filter(|s| (0.0..=3600.0).contains(s));
+    seconds.ok_or("a number of seconds from 0 to 3600 is expected")
+}
+
+/// As many open files as the system lets us have: each socket is one, and many a
+/// shell begins with 1,024.
+fn allow_many_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // Refused, the limit is what it was.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 

@@ -7,11 +7,11 @@
 //! as unknown (404) as one that never was.
 
 use crate::handshake::Account;
-use crate::http::{Shared, error};
-use crate::store::{Found, Insights, List, StoreError, find, list};
+use crate::http::{Shared, error, unreadable};
+use crate::store::{Filter, Found, Insights, List, Sort, StoreError, find, list, now};
 use axum::body::Bytes;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, put};
@@ -30,6 +30,7 @@ pub(crate) fn router() -> Router<Shared> {
     let at = |path: &str| format!("{base}{path}");
     Router::new()
         .route("/healthz", get(health))
+        .route("/metrics", get(metrics))
         .route("/v1/conversations", get(conversations))
         .route(base, part(Found::conversation).delete(delete))
         .route(&at("/messages"), get(messages))
@@ -57,6 +58,11 @@ async fn health(State(shared): State<Shared>) -> Response {
             "The database does not answer; see the log of the service.",
         ),
     }
+}
+
+/// What is counted.
+async fn metrics(State(shared): State<Shared>) -> Response {
+    shared.hub.metrics.answer()
 }
 
 type Id = Result<Path<String>, PathRejection>;
@@ -87,9 +93,16 @@ async fn of(
     let Some(id) = number(id) else {
         return unknown();
     };
+    let delay = shared.config.history_delay;
     let found = look(shared, move |database| {
         match find(database, &account.0, id)? {
-            Some(found) => answer(found, database).map(Some),
+            Some(mut found) => {
+                if !delay.is_zero() {
+                    let delay = i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX);
+                    found.until = now().saturating_sub(delay);
+                }
+                answer(found, database).map(Some)
+            }
             None => Ok(None),
         }
     });
@@ -130,64 +143,81 @@ fn insights(which: Insights) -> MethodRouter<Shared> {
     part(move |found, database| found.insights(database, which))
 }
 
-fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
-    query
-        .into_iter()
-        .flat_map(|query| query.split('&'))
-        .filter_map(|pair| pair.split_once('='))
-}
+/// The query, decoded.
+type Asked = Query<Vec<(String, String)>>;
 
 async fn messages(
     State(shared): State<Shared>,
     account: Account,
     id: Id,
-    RawQuery(query): RawQuery,
+    Query(asked): Asked,
 ) -> Response {
-    let verbose = pairs(query.as_deref()).any(|pair| pair == ("verbose", "true"));
+    let verbose = asked
+        .iter()
+        .any(|(name, value)| name == "verbose" && value == "true");
     of(shared, account, id, move |found, database| {
         found.messages(database, verbose)
     })
     .await
 }
 
-/// What the query says about the list; `None`: what cannot be.
-fn wanted(query: Option<&str>) -> Option<List> {
+/// What the query says about the list, or what cannot be.
+fn wanted(asked: &[(String, String)]) -> Result<List, String> {
     let mut wanted = List {
         limit: 20,
         offset: 0,
-        newest_first: true,
+        descending: true,
+        sort: Sort::Created,
+        filter: Filter::default(),
         from: i64::MIN,
         to: i64::MAX,
     };
-    for (name, value) in pairs(query) {
-        let time = || parse_rfc3339(&value.replace("%3A", ":").replace("%3a", ":"));
-        match name {
-            "limit" => wanted.limit = value.parse().ok().filter(|n| *n <= LONGEST_LIST)?,
-            "offset" => wanted.offset = value.parse().ok()?,
+    for (name, value) in asked {
+        let must = |what: &str| format!("`{name}` must be {what}.");
+        let time = || {
+            // A `+` that was not escaped is a space.
+            parse_rfc3339(&value.replace(' ', "+")).ok_or_else(|| must("a time in RFC 3339"))
+        };
+        match name.as_str() {
+            "limit" => {
+                let limit = value.parse().ok().filter(|n| *n <= LONGEST_LIST);
+                wanted.limit = limit.ok_or_else(|| must("0 to 65536"))?;
+            }
+            "offset" => wanted.offset = value.parse().map_err(|_| must("a number"))?,
             "order" => {
-                wanted.newest_first = match value.to_ascii_lowercase().as_str() {
+                wanted.descending = match value.to_ascii_lowercase().as_str() {
                     "desc" => true,
                     "asc" => false,
-                    _ => return None,
+                    _ => return Err(must("`asc` or `desc`")),
                 }
+            }
+            "sort" => {
+                wanted.sort = match value.as_str() {
+                    "startTime" => Sort::Start,
+                    "endTime" => Sort::End,
+                    "name" => Sort::Name,
+                    _ => return Err(must("`startTime`, `endTime` or `name`")),
+                }
+            }
+            "filter" => {
+                wanted.filter = Filter::parse(value).map_err(|error| format!("{error}."))?;
             }
             "startTime" => wanted.from = time()?,
             "endTime" => wanted.to = time()?,
             _ => {}
         }
     }
-    Some(wanted)
+    Ok(wanted)
 }
 
 async fn conversations(
     State(shared): State<Shared>,
     Account(account): Account,
-    RawQuery(query): RawQuery,
+    Query(asked): Asked,
 ) -> Response {
-    let Some(wanted) = wanted(query.as_deref()) else {
-        let message = "`limit` is 0 to 65536, `offset` a number, `order` asc or desc, \
-                       `startTime` and `endTime` are in RFC 3339.";
-        return error(StatusCode::BAD_REQUEST, message);
+    let wanted = match wanted(&asked) {
+        Ok(wanted) => wanted,
+        Err(message) => return error(StatusCode::BAD_REQUEST, &message),
     };
     match look(shared, move |database| list(database, &account, &wanted)).await {
         Ok(value) => Json(value).into_response(),
@@ -227,8 +257,12 @@ async fn rename(
     State(shared): State<Shared>,
     Account(account): Account,
     path: Result<Path<(String, String)>, PathRejection>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(reason) => return unreadable(&reason),
+    };
     let Ok(Path((id, member))) = path else {
         return unknown();
     };

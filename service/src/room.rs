@@ -9,7 +9,7 @@ use crate::store::Store;
 use gstsymbl::protocol::reply;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 /// What a room is found by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -49,6 +49,8 @@ pub(crate) struct RoomState {
     pub(crate) no_connection_timeout: Duration,
     /// Set while nobody is there: when the room ends.
     pub(crate) ends: Option<Instant>,
+    /// Held while nobody is there.
+    pub(crate) place_to_wait: Option<OwnedSemaphorePermit>,
 }
 
 impl RoomState {
@@ -91,6 +93,7 @@ impl RoomState {
         let member = self.next_member;
         self.next_member += 1;
         self.ends = None;
+        self.place_to_wait = None;
         self.members.push((member, outbox));
         member
     }

@@ -79,10 +79,17 @@ impl Seat {
             if !state.members.is_empty() || state.closing > 0 {
                 return;
             }
-            let wait = match how {
+            let mut wait = match how {
                 Leave::Lost => state.no_connection_timeout,
                 Leave::Finished => Duration::ZERO,
             };
+            if !wait.is_zero() {
+                state.place_to_wait = hub.place_to_wait();
+                if state.place_to_wait.is_none() {
+                    tracing::warn!("too many conversations wait already; this one is over");
+                    wait = Duration::ZERO;
+                }
+            }
             state.ends = Some(Instant::now() + wait);
             wait
         };

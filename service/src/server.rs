@@ -3,12 +3,13 @@
 //! The listening server: binds, accepts, and ends within a bound.
 
 use crate::config::ServerConfig;
-use crate::fault::{Door, OnLine};
+use crate::connection;
+use crate::fault::Door;
 use crate::http::{self, Shared};
 use crate::hub::Hub;
+use crate::metrics::{Kept, Metrics, Refused};
 use crate::store::{Store, StoreError};
 use crate::token::Tokens;
-use axum::serve::Listener;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,16 +59,29 @@ impl Server {
             address: config.listen,
             reason,
         };
-        let door = Door::bind(config.listen, config.tls.clone(), config.faults.clone());
+        let (tls, faults) = (config.tls.clone(), config.faults.clone());
+        let refused = Refused::default();
+        let door = Door::bind(config.listen, tls, faults, &config.limits, refused.clone());
         let door = door.map_err(failed)?;
-        let address = door.local_addr().map_err(failed)?;
+        let address = door.local_addr();
         let store = Arc::new(Store::open(config.data.as_deref(), &config.limits)?);
+        let metrics = Arc::new(Metrics::new(Kept {
+            recognizer: Arc::clone(&config.recognizer),
+            refused,
+            counts: store.counts.clone(),
+        }));
         let key = store.key()?;
-        let (stop, mut stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
         let (alive, sockets) = mpsc::channel(1);
         let patience = config.limits.shutdown;
+        let limits = config.limits.clone();
         let router = http::router(Shared {
-            hub: Hub::open(&config.limits, Arc::clone(&store))?,
+            hub: Hub::open(
+                &config.limits,
+                Arc::clone(&store),
+                Arc::clone(&metrics),
+                config.trackers.clone(),
+            )?,
             tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)),
             store: Arc::clone(&store),
             places: Arc::new(Semaphore::new(config.limits.connections)),
@@ -76,17 +90,7 @@ impl Server {
             shutdown: stopped.clone(),
             alive,
         });
-        let accepting = tokio::spawn(async move {
-            let until = async move {
-                // An error means that the server itself is gone.
-                let _ = stopped.wait_for(|stop| *stop).await;
-            };
-            let service = router.into_make_service_with_connect_info::<OnLine>();
-            let serving = axum::serve(door, service).with_graceful_shutdown(until);
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "no longer accepting connections");
-            }
-        });
+        let accepting = tokio::spawn(connection::accept_all(door, router, limits, stopped));
         Ok(Self {
             address,
             stop,

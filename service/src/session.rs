@@ -20,15 +20,16 @@
 //!
 //! Nothing that a client sends may end more than its own session.
 
+use crate::bounds;
 use crate::client::Client;
 use crate::closing::{Closing, SocketEnd};
 use crate::config::ServerConfig;
-use crate::conversation::Wanted;
+use crate::conversation::{Speaker, Wanted};
 use crate::hub::{Leave, Seat};
 use crate::outbox::Outbox;
 use crate::recognizer::StreamOptions;
 use crate::stream::{self, Outcome, Start, Stream};
-use crate::trackers;
+use crate::trackers::{self, KeptTracker};
 use crate::voice::Voice;
 use bytes::Bytes;
 use gstsymbl::protocol::request::ClientMessageError;
@@ -123,7 +124,7 @@ impl Session {
         self.last_activity = Instant::now();
         match message {
             ClientMessage::Start(request) => {
-                self.start(&request);
+                self.start(&request).await;
                 None
             }
             ClientMessage::Modify {
@@ -136,6 +137,7 @@ impl Session {
             ClientMessage::Stop => self.stop().await,
             ClientMessage::Ping => None,
             ClientMessage::Unknown(kind) => {
+                let kind = bounds::shortened(&kind);
                 let details = format!("nothing is known of the type `{kind}`");
                 self.error("Unknown message", &details, "unknown_type");
                 None
@@ -168,7 +170,7 @@ impl Session {
         None
     }
 
-    fn start(&mut self, request: &StartRequest) {
+    async fn start(&mut self, request: &StartRequest) {
         let refused = match &self.phase {
             Phase::Processing(_) => Some(("it is running", "already_started")),
             Phase::Draining { .. } if self.disconnects() => {
@@ -180,8 +182,21 @@ impl Session {
             self.error("The session was not started again", why, code);
             return;
         }
+        let speaker =
+            bounds::check(request, &self.config.limits).and_then(|()| self.speaker(request));
+        let speaker = match speaker {
+            Ok(speaker) => speaker,
+            Err(why) => {
+                self.error("The session was not started", &why, "invalid_request");
+                return;
+            }
+        };
+        let account = &self.seat.room.key.account;
+        let kept = trackers::kept(&self.seat.hub.trackers, account, request).await;
         if let Some(seconds) = request.no_connection_timeout {
-            self.seat.keep_for(Duration::from_secs(seconds.into()));
+            let asked = Duration::from_secs(seconds.into());
+            self.seat
+                .keep_for(asked.min(self.config.limits.no_connection));
         }
         self.policy = Some(StopPolicy {
             disconnect: request.disconnect_on_stop_request.unwrap_or(true),
@@ -202,7 +217,7 @@ impl Session {
                 connection: self.seat.room.key.connection_id.clone(),
             },
             format: request.format,
-            voice: self.voice(request),
+            voice: self.voice(request, speaker, kept),
             after,
         };
         self.log("started");
@@ -216,13 +231,22 @@ impl Session {
         }
     }
 
-    fn voice(&self, request: &StartRequest) -> Voice {
-        let speaker = self.seat.room.state().conversation.speaker(
+    /// Who speaks, if the conversation has room for another one.
+    fn speaker(&self, request: &StartRequest) -> Result<Speaker, String> {
+        let limit = self.config.limits.speakers;
+        let mut state = self.seat.room.state();
+        let speaker = state.conversation.speaker(
             request.speaker_user_id.as_deref(),
             request.speaker_name.as_deref(),
+            limit,
         );
-        let store = &self.config.trackers;
-        let (trackers, tracker_ids) = trackers::wanted(store.as_ref(), request);
+        speaker.ok_or_else(|| {
+            format!("the conversation has {limit} speakers; start as one of them, or with another connection id")
+        })
+    }
+
+    fn voice(&self, request: &StartRequest, speaker: Speaker, kept: Vec<KeptTracker>) -> Voice {
+        let (trackers, tracker_ids) = trackers::wanted(kept, request);
         let wanted = Wanted {
             insight_types: request.insight_types.clone(),
             confidence_threshold: request.confidence_threshold.unwrap_or(0.5),
@@ -234,6 +258,7 @@ impl Session {
         Voice::new(
             Arc::clone(&self.seat.room),
             self.own.clone(),
+            Arc::clone(&self.seat.hub.metrics),
             speaker,
             wanted,
             request.timezone_offset.unwrap_or(0),

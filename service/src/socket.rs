@@ -96,6 +96,10 @@ pub(crate) async fn serve(
             let heard = farewell.unwrap_or(false);
             let leave = if heard { leave } else { Leave::Lost };
             session.leave(leave);
+            if !heard {
+                // Who cannot be read further is told why all the same.
+                let _ = timeout(limits.close, &mut writer).await;
+            }
             leave
         }
     };
@@ -129,6 +133,7 @@ async fn run(
                 Some(Ok(Message::Close(frame))) => {
                     Some(session.closed(end_of(frame.as_ref())).await)
                 }
+                Some(Err(error)) if is_too_large(&error) => Some(too_large(outbox, limits)),
                 Some(Err(error)) => {
                     tracing::info!(%error, "socket lost");
                     Some(session.closed(SocketEnd::Lost).await)
@@ -168,6 +173,13 @@ pub(crate) fn size(message: &Message) -> usize {
         Message::Binary(bytes) => bytes.len(),
         Message::Ping(_) | Message::Pong(_) | Message::Close(_) => 0,
     }
+}
+
+/// Whether a message was larger than is assembled.
+pub(crate) fn is_too_large(error: &axum::Error) -> bool {
+    let source = std::error::Error::source(error);
+    let of_socket = source.and_then(|source| source.downcast_ref::<tungstenite::Error>());
+    matches!(of_socket, Some(tungstenite::Error::Capacity(_)))
 }
 
 fn too_large(outbox: &Outbox, limits: &Limits) -> Closing {

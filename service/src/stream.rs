@@ -8,6 +8,7 @@
 use crate::audio::{self, AudioError, End, Input, Listener, Queue, StreamError};
 use crate::clock::AudioClock;
 use crate::config::Limits;
+use crate::metrics::Metrics;
 use crate::recognizer::{
     Recognition, Recognizer, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
 };
@@ -124,6 +125,9 @@ fn run(start: Start, mut queue: Queue, silence: Duration, runtime: Handle) -> Ou
     if let Some(before) = after {
         wait_for(before, &voice);
     }
+    let engine = recognizer.name();
+    let metrics = Arc::clone(voice.metrics());
+    let _open = metrics.stream(engine);
     let result = voice
         .listening()
         .map_err(StreamError::from)
@@ -135,6 +139,8 @@ fn run(start: Start, mut queue: Queue, silence: Duration, runtime: Handle) -> Ou
                 voice,
                 heard: Vec::new(),
                 samples: 0,
+                engine,
+                metrics,
                 last_word: Duration::ZERO,
                 silence,
                 runtime,
@@ -204,6 +210,8 @@ struct Hearing {
     voice: Voice,
     heard: Vec<Recognition>,
     samples: u64,
+    engine: &'static str,
+    metrics: Arc<Metrics>,
     /// Where in the audio something was said last.
     last_word: Duration,
     silence: Duration,
@@ -248,6 +256,8 @@ impl Listener for Hearing {
         self.voice.own().wait_for_room(&self.runtime);
         let result = self.stream.push(samples, &mut self.heard);
         self.samples += samples.len() as u64;
+        let length = Duration::from_secs(samples.len() as u64) / SAMPLE_RATE;
+        self.metrics.audio(self.engine, length);
         let now = self.now();
         self.speak_at(now)?;
         result?;

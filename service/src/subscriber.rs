@@ -61,7 +61,10 @@ pub(crate) async fn serve(
     if let Some((code, reason)) = ours {
         outbox.close(code, reason);
     }
-    let _ = timeout(limits.close, socket::answered(&mut frames)).await;
+    let farewell = timeout(limits.close, socket::answered(&mut frames)).await;
+    if ours.is_some() && farewell != Ok(true) {
+        let _ = timeout(limits.close, &mut writer).await;
+    }
     writer.abort();
 }
 
@@ -71,7 +74,14 @@ async fn heed(
     outbox: &Outbox,
     limits: &Limits,
 ) -> Option<(u16, &'static str)> {
-    while let Some(Ok(message)) = frames.next().await {
+    while let Some(read) = frames.next().await {
+        let message = match read {
+            Ok(message) => message,
+            Err(error) if socket::is_too_large(&error) => {
+                return Some((1009, "message too large"));
+            }
+            Err(_) => return None,
+        };
         if socket::size(&message) > limits.message {
             return Some((1009, "message too large"));
         }

@@ -65,6 +65,9 @@ pub(crate) enum TokenError {
     Signing(String),
 }
 
+/// Longest id of an application in bytes.
+const LONGEST_APP_ID: usize = 256;
+
 /// Applications that are remembered when everybody may have a token.
 const MOST_CACHED: usize = 1000;
 
@@ -92,6 +95,11 @@ impl Tokens {
         ) else {
             return Err(TokenError::Malformed("a member is missing".to_owned()));
         };
+        if app_id.len() > LONGEST_APP_ID {
+            return Err(TokenError::Malformed(format!(
+                "`appId` has more than {LONGEST_APP_ID} bytes"
+            )));
+        }
         if let Auth::App { id, secret: ours } = &self.auth
             && !(same(id, &app_id) & same(ours, secret))
         {

@@ -14,18 +14,22 @@ use crate::clock::AudioClock;
 use crate::conversation::{Speaker, Wanted};
 use crate::hub::Room;
 use crate::kept;
+use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::recognizer::Word;
 use crate::store::{self, Record, StoreError, Utterance};
 use gstsymbl::protocol::reply::{self, Person};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use uuid::Uuid;
 
 /// One `start_request`'s way into its conversation.
 pub(crate) struct Voice {
     room: Arc<Room>,
     own: Outbox,
+    metrics: Arc<Metrics>,
     speaker: Speaker,
     wanted: Wanted,
     timezone_offset: i32,
@@ -42,15 +46,27 @@ pub(crate) struct Voice {
 /// A sentence on its way out.
 struct Said {
     id: String,
+    /// When, as the speaker's clock shows it.
+    at: OffsetDateTime,
     text: String,
     original_text: String,
     words: std::ops::Range<usize>,
+}
+
+impl Said {
+    /// When something is due that is due by these words.
+    fn due(&self, words: &str) -> Option<OffsetDateTime> {
+        let local = PrimitiveDateTime::new(self.at.date(), self.at.time());
+        let due = analysis::due_time(words, local)?;
+        Some(due.assume_offset(self.at.offset()))
+    }
 }
 
 impl Voice {
     pub(crate) fn new(
         room: Arc<Room>,
         own: Outbox,
+        metrics: Arc<Metrics>,
         speaker: Speaker,
         wanted: Wanted,
         timezone_offset: i32,
@@ -59,6 +75,7 @@ impl Voice {
         Self {
             room,
             own,
+            metrics,
             speaker,
             wanted,
             timezone_offset,
@@ -73,6 +90,11 @@ impl Voice {
     /// The client's own socket.
     pub(crate) fn own(&self) -> &Outbox {
         &self.own
+    }
+
+    /// Where it is counted what is said.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// When this stream's first audio came.
@@ -127,6 +149,7 @@ impl Voice {
         let result: Arc<str> = reply::interim_result(text, Some(start), user, elapsed).into();
         self.own.send(Arc::clone(&result));
         self.room.state().tell_listeners(&result);
+        self.metrics.results("interim", 1);
         if !self.wanted.interim_trackers {
             return;
         }
@@ -182,7 +205,8 @@ impl Voice {
         let room = Arc::clone(&self.room);
         let turn = room.speaking.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = room.state();
-        let zero = state.conversation.zero(self.clock.zero());
+        let start = self.clock.zero();
+        let zero = state.conversation.zero(start);
         for sentence in sentences {
             let id = std::mem::replace(&mut self.next_message, Uuid::new_v4().to_string());
             let found = state
@@ -193,8 +217,11 @@ impl Voice {
             trackers.extend(found.trackers.into_iter().map(|f| (id.clone(), f)));
             topics.extend(found.topics);
             entities.extend(found.entities.into_iter().map(|f| (said.len(), f)));
+            let first = words.get(sentence.words.start);
+            let since = first.map_or(Duration::ZERO, |word| word.start);
             said.push(Said {
                 id,
+                at: self.local(start, since),
                 text: sentence.text,
                 original_text: sentence.original_text,
                 words: sentence.words,
@@ -204,6 +231,7 @@ impl Voice {
         if said.is_empty() {
             self.own.send(Arc::clone(&result));
             state.tell_listeners(&result);
+            self.metrics.results("final", 1);
             return Ok(());
         }
         let sequence = state.conversation.take_sequence();
@@ -217,14 +245,20 @@ impl Voice {
             ..Utterance::default()
         };
         drop(state);
-        let start = self.clock.zero();
-        for said in &said {
+        for (index, said) in said.iter().enumerate() {
             let words = words.get(said.words.clone()).unwrap_or_default();
             let message = kept::message(&said.id, &said.text, words, start);
             let found_in = |id: &String| *id == said.id;
             let insights = insights.iter().filter(|(id, _)| found_in(id));
-            let insights = insights.map(|(_, found)| kept::insight(message.id, found));
+            let insights = insights.map(|(_, found)| {
+                let due = found.due_by.as_deref().and_then(|words| said.due(words));
+                let due = due.and_then(|due| i64::try_from(due.unix_timestamp_nanos()).ok());
+                kept::insight(message.id, found, due)
+            });
             utterance.insights.extend(insights);
+            let named = entities.iter().filter(|(at, _)| *at == index);
+            let named = named.map(|(_, found)| kept::entity(message.id, found, said.at.date()));
+            utterance.entities.extend(named);
             let matches = trackers.iter().filter(|(id, _)| found_in(id));
             let matches = matches.map(|(_, found)| kept::tracker(message.id, found));
             utterance.matches.extend(matches);
@@ -234,9 +268,10 @@ impl Voice {
         let state = room.state();
         self.own.send(Arc::clone(&result));
         state.tell_listeners(&result);
-        state.broadcast(self.message_response(&said, &words, zero, sequence));
+        let named = findings::entities(&entities, &said, &words, start);
+        state.broadcast(self.message_response(&said, &named, &words, zero, sequence));
         if !insights.is_empty() {
-            state.broadcast(self.insight_response(&insights, sequence));
+            state.broadcast(self.insight_response(&insights, &said, sequence));
         }
         if !topics.is_empty() {
             state.broadcast(findings::topic_response(&topics));
@@ -248,13 +283,24 @@ impl Voice {
                 .collect();
             state.broadcast(reply::tracker_response(&matches, true, sequence));
         }
-        if !entities.is_empty() {
-            state.broadcast(findings::entity_response(
-                &entities, &said, &words, start, sequence,
-            ));
+        if !named.is_empty() {
+            state.broadcast(reply::entity_response(&named, sequence));
         }
         drop(state);
         drop(turn);
+        self.metrics.results("final", 1);
+        self.metrics.results("message", said.len());
+        for (_, insight) in &insights {
+            self.metrics.results(insight.kind.as_str(), 1);
+        }
+        self.metrics.results("topic", topics.len());
+        self.metrics.results("tracker", trackers.len());
+        self.metrics.results("entity", entities.len());
+        if let Some(last) = words.last() {
+            let spoken = start.saturating_add(i64::try_from(last.end.as_nanos()).unwrap_or(0));
+            let late = u64::try_from(store::now().saturating_sub(spoken)).unwrap_or(0);
+            self.metrics.latency(Duration::from_nanos(late));
+        }
         Ok(())
     }
 
@@ -262,18 +308,39 @@ impl Voice {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// So long after `start`, nanoseconds since the Unix epoch, on the speaker's clock.
+    fn local(&self, start: i64, since: Duration) -> OffsetDateTime {
+        let nanos = i128::from(start).saturating_add_unsigned(since.as_nanos());
+        let utc = OffsetDateTime::from_unix_timestamp_nanos(nanos);
+        let utc = utc.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let offset = UtcOffset::from_whole_seconds(self.timezone_offset.saturating_mul(60));
+        offset
+            .ok()
+            .and_then(|offset| utc.checked_to_offset(offset))
+            .unwrap_or(utc)
+    }
+
     fn message_response(
         &self,
         said: &[Said],
+        entities: &[reply::Entity<'_>],
         words: &[reply::Word<'_>],
         zero: i64,
         sequence: u64,
     ) -> String {
+        let named: Vec<Vec<reply::Entity<'_>>> = said
+            .iter()
+            .map(|said| {
+                let here = entities.iter().filter(|e| e.message_id == said.id);
+                here.copied().collect()
+            })
+            .collect();
         let since_zero = self.clock.zero().saturating_sub(zero);
         let stream_offset = Duration::from_nanos(u64::try_from(since_zero).unwrap_or(0));
         let messages: Vec<reply::Message<'_>> = said
             .iter()
-            .map(|said| reply::Message {
+            .zip(&named)
+            .map(|(said, entities)| reply::Message {
                 id: &said.id,
                 from: person(&self.speaker),
                 text: &said.text,
@@ -282,6 +349,7 @@ impl Voice {
                 words: words.get(said.words.clone()).unwrap_or_default(),
                 stream_offset,
                 conversation_start: zero,
+                entities,
             })
             .collect();
         reply::message_response(&messages, sequence)
@@ -304,12 +372,25 @@ impl Voice {
         }
     }
 
-    fn insight_response(&self, found: &[(String, InsightFinding)], sequence: u64) -> String {
-        let ids: Vec<String> = found.iter().map(|_| Uuid::new_v4().to_string()).collect();
+    fn insight_response(
+        &self,
+        found: &[(String, InsightFinding)],
+        said: &[Said],
+        sequence: u64,
+    ) -> String {
+        let ids: Vec<(String, Option<String>)> = found
+            .iter()
+            .map(|(message_id, finding)| {
+                let said = said.iter().find(|said| said.id == *message_id);
+                let due = said.zip(finding.due_by.as_deref());
+                let due = due.and_then(|(said, words)| said.due(words)?.format(&Rfc3339).ok());
+                (Uuid::new_v4().to_string(), due)
+            })
+            .collect();
         let insights: Vec<reply::Insight<'_>> = found
             .iter()
             .zip(&ids)
-            .map(|((message_id, finding), id)| reply::Insight {
+            .map(|((message_id, finding), (id, due))| reply::Insight {
                 id,
                 kind: finding.kind,
                 text: &finding.text,
@@ -324,7 +405,7 @@ impl Voice {
                 }),
                 from: person(&self.speaker),
                 message_id,
-                due_by: finding.due_by.as_deref(),
+                due_by: due.as_deref(),
             })
             .collect();
         reply::insight_response(&insights, sequence)

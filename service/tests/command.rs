@@ -116,6 +116,35 @@ fn an_explicit_auth_none_opens_the_door() {
 }
 
 #[test]
+fn limits_are_given_as_options() {
+    let mut narrow = command();
+    narrow.args(["--max-connections", "1", "--max-handshake-time", "3600"]);
+    let mut child = narrow.spawn().expect("started");
+    let address = address(&mut child);
+    let upgrade = "GET /v1/streaming/x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
+                   Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let mut first = TcpStream::connect(&address).expect("a connection");
+    first.write_all(upgrade.as_bytes()).expect("sent");
+    let mut line = String::new();
+    let mut answers = BufReader::new(&first);
+    answers.read_line(&mut line).expect("a line");
+    assert!(line.starts_with("HTTP/1.1 101"), "{line}");
+    assert!(get(&address, "").starts_with("HTTP/1.1 429"));
+    end(child, "-TERM");
+    let refused = command()
+        .args(["--max-idle", "0"])
+        .output()
+        .expect("an end");
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("--max-idle") && said.contains("1.."),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_cannot_be_is_said_on_standard_error() {
     let mut first = command().spawn().expect("started");
     let taken = address(&mut first);

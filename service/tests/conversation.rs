@@ -126,6 +126,23 @@ async fn without_no_connection_timeout_a_lost_socket_ends_the_conversation() {
 }
 
 #[tokio::test]
+async fn nobody_is_waited_for_longer_than_the_service_allows() {
+    let mut config = config();
+    config.limits.no_connection = Duration::ZERO;
+    let server = Server::bind(config).await.expect("a free port");
+    let (client, first) = Client::started(&server, "limit", &rejoinable("Ada", 1800)).await;
+    drop(client);
+    in_time(async {
+        while Client::started(&server, "limit", &rejoinable("Ada", 1800))
+            .await
+            .1
+            == first
+        {}
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn after_a_clean_stop_the_connection_id_begins_a_new_conversation() {
     let server = server().await;
     let (mut client, first) = Client::started(&server, "stop", &rejoinable("Ada", 1800)).await;

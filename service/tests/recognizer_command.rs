@@ -156,6 +156,7 @@ fn after_a_death_in_the_middle_no_word_is_missing_and_none_comes_twice() {
     let heard = hear(&command, &audio(&TALK[..10])).unwrap();
     assert_eq!(finals(&heard), talk());
     assert_eq!(runs(&folder).len(), 4);
+    assert_eq!(command.restarts(), 3);
 }
 
 #[test]

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::recognizer::scripted::silence;
 use symbl_service::{Server, ServerConfig};
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 const LINES: &[&str] = &[
     "can you send me the budget report",
@@ -177,6 +179,43 @@ async fn s13_every_part_of_a_conversation_has_the_shape_of_the_fixtures_and_what
 }
 
 #[tokio::test]
+async fn s13_a_task_is_due_on_a_day_and_not_by_a_word() {
+    let server = server().await;
+    let mut request = request();
+    // Seven hours west: there it may be another day.
+    request["config"]["timezoneOffset"] = (-420).into();
+    let (mut client, id) = Client::started(&server, "due", &request).await;
+    let audio = linear16(&silence(Duration::from_millis(1600), 16_000));
+    client.send_audio(&audio).await;
+    client.stop().await;
+    let heard = client.rest().await;
+    let messages = get(&server, &format!("/{id}/messages")).await;
+    let said = messages["messages"][1]["startTime"]
+        .as_str()
+        .expect("a time");
+    let offset = UtcOffset::from_hms(-7, 0, 0).expect("an offset");
+    let said = OffsetDateTime::parse(said, &Rfc3339)
+        .expect("RFC 3339")
+        .to_offset(offset);
+    let tomorrow = said.date().next_day().expect("a day");
+    // As in the samples: live with the offset, in the API in UTC.
+    let live = heard
+        .iter()
+        .filter(|h| h.kind() == "insight_response")
+        .flat_map(|h| h.json()["insights"].as_array().cloned().expect("insights"))
+        .find_map(|i| i["dueBy"]["value"].as_str().map(str::to_owned));
+    assert_eq!(live, Some(format!("{tomorrow}T00:00:00-07:00")));
+    let actions = get(&server, &format!("/{id}/action-items")).await;
+    let due: Vec<&Value> = actions["actionItems"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .filter_map(|item| item.get("dueBy"))
+        .collect();
+    assert_eq!(due, [&json!(format!("{tomorrow}T07:00:00.000Z"))]);
+}
+
+#[tokio::test]
 async fn s13_a_member_is_renamed_everywhere_and_a_conversation_is_deleted() {
     let server = server().await;
     let (id, _) = held(&server, "s13").await;
@@ -246,9 +285,103 @@ async fn s13_conversations_are_listed_in_the_order_and_number_that_is_asked_for(
     assert_eq!(listed("").await, ids);
     assert_eq!(listed("?endTime=2001-01-01T00%3A00%3A00Z").await, [""; 0]);
     assert_eq!(listed("?startTime=2001-01-01T00:00:00Z").await, ids);
-    for query in ["?limit=65537", "?limit=-1", "?order=up", "?startTime=soon"] {
+    for query in [
+        "?limit=65537",
+        "?limit=-1",
+        "?order=up",
+        "?startTime=soon",
+        "?sort=size",
+        "?filter=size==1",
+    ] {
         let (code, body) = ask(&server, &format!("GET /v1/conversations{query}"), "").await;
         assert_eq!((code.as_str(), body["message"].is_string()), ("400", true));
+    }
+}
+
+#[tokio::test]
+async fn s13_conversations_are_sorted_and_filtered_as_asked() {
+    let server = server().await;
+    for title in ["beta one", "alpha", "beta two"] {
+        let mut request = request();
+        request["config"]["meetingTitle"] = title.into();
+        let path = title.replace(' ', "%20");
+        let (mut client, _) = Client::started(&server, &path, &request).await;
+        // Its first audio is when it begins.
+        client
+            .send_audio(&linear16(&silence(Duration::from_millis(600), 16_000)))
+            .await;
+        client.until("message_response").await;
+        client.stop().await;
+        client.rest().await;
+    }
+    let listed = async |query: &str| {
+        let answer = get(&server, query).await;
+        let list = answer["conversations"].as_array().expect("a list").clone();
+        let names = list
+            .iter()
+            .map(|c| c["name"].as_str().expect("a name").to_owned());
+        (names.collect::<Vec<_>>(), list)
+    };
+    let (names, all) = listed("?sort=startTime&order=asc").await;
+    assert_eq!(names, ["beta one", "alpha", "beta two"]);
+    let (names, _) = listed("?sort=endTime").await;
+    assert_eq!(names, ["beta two", "alpha", "beta one"]);
+    let (names, _) = listed("?sort=name&order=asc").await;
+    assert_eq!(names, ["alpha", "beta one", "beta two"]);
+    let (id, start) = (&all[1]["id"], &all[1]["startTime"]);
+    let (id, start) = (id.as_str().expect("an id"), start.as_str().expect("a time"));
+    for (filter, expected) in [
+        ("name==beta*".to_owned(), &["beta one", "beta two"][..]),
+        ("name!=beta*".to_owned(), &["alpha"]),
+        ("name==%22beta+one%22".to_owned(), &["beta one"]),
+        ("name==alpha,name==*two".to_owned(), &["alpha", "beta two"]),
+        ("name==*two;name==beta*".to_owned(), &["beta two"]),
+        (
+            "(name==alpha,name==*two);name==b*".to_owned(),
+            &["beta two"],
+        ),
+        (format!("id=={id}"), &["alpha"]),
+        (format!("startTime%3C{start}"), &["beta one"]),
+        (format!("startTime=={start}"), &["alpha"]),
+        (format!("startTime=gt={start}"), &["beta two"]),
+        (format!("startTime=ge={start}"), &["alpha", "beta two"]),
+        ("name==%27%20OR%201=1%20--%27".to_owned(), &[]),
+        (String::new(), &["alpha", "beta one", "beta two"]),
+    ] {
+        let query = format!("?sort=name&order=asc&filter={filter}");
+        assert_eq!(listed(&query).await.0, expected, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn s13_what_was_said_is_known_only_after_the_delay_that_is_asked_for() {
+    let parts = ["messages", "insights", "topics", "trackers", "entities"];
+    let found = |answer: &Value| {
+        let list = answer.as_object().and_then(|o| o.values().next());
+        list.unwrap_or(answer).as_array().expect("a list").len()
+    };
+    let mut request = request();
+    request["config"]["detectEntities"] = true.into();
+    for (delay, known) in [
+        (Duration::from_secs(3600), false),
+        (Duration::from_millis(1), true),
+    ] {
+        let mut config = ServerConfig::new(Arc::new(Prompter(LINES)));
+        config.history_delay = delay;
+        let server = Server::bind(config).await.expect("a free port");
+        let (mut client, id) = Client::started(&server, "delay", &request).await;
+        client
+            .send_audio(&linear16(&silence(Duration::from_millis(1600), 16_000)))
+            .await;
+        client.stop().await;
+        client.rest().await;
+        // The conversation itself is known at once.
+        get(&server, &format!("/{id}")).await;
+        for part in parts {
+            let path = format!("/{id}/{part}");
+            in_time(async { while known && found(&get(&server, &path).await) == 0 {} }).await;
+            assert_eq!(found(&get(&server, &path).await) > 0, known, "{part}");
+        }
     }
 }
 

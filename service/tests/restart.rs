@@ -210,6 +210,37 @@ async fn s13_what_one_application_said_is_nothing_to_another() {
     assert_eq!(stored["messages"].as_array().map(Vec::len), Some(1));
 }
 
+#[tokio::test]
+async fn kept_trackers_outlive_the_service_and_are_of_their_application_only() {
+    let data = tempfile::tempdir().expect("a directory");
+    let service = Service::start(data.path(), "one");
+    let one = service.token("one").await;
+    let tracker = json!({"name": "Numbers", "vocabulary": ["w1"]}).to_string();
+    let make = format!("POST /v1/manage/tracker HTTP/1.1\r\nX-API-KEY: {one}\r\nX-Rest:");
+    let (_, made) = http(&service.address, &make, &tracker).await;
+    let made: Value = serde_json::from_str(&made).expect("JSON");
+    service.kill();
+
+    let service = Service::start(data.path(), "two");
+    let two = service.token("two").await;
+    let (_, listed) = service.get(&two, "/v1/manage/trackers").await;
+    assert_eq!(listed, json!({"trackers": []}));
+    service.kill();
+
+    let service = Service::start(data.path(), "one");
+    let (_, listed) = service.get(&one, "/v1/manage/trackers").await;
+    assert_eq!(listed, json!({"trackers": [made["tracker"]]}));
+    let (mut client, _) = Client::open(&service.address, "/v1/streaming/x", &[("X-API-KEY", &one)])
+        .await
+        .expect("an upgrade");
+    let mut request = start_request();
+    request["config"]["trackers"] = json!({"enableAllTrackers": true});
+    client.start(&request).await;
+    client.send_audio(&said(0..3)).await;
+    let found = client.until("tracker_response").await;
+    assert_eq!(found.json()["trackers"][0]["id"], made["tracker"]["id"]);
+}
+
 #[test]
 fn a_directory_that_is_in_use_is_refused() {
     let data = tempfile::tempdir().expect("a directory");

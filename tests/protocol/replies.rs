@@ -46,6 +46,7 @@ fn message<'a>(words: &'a [Word<'a>]) -> Message<'a> {
         words,
         stream_offset: Duration::ZERO,
         conversation_start: parse_rfc3339("2024-03-05T09:00:03.250Z").unwrap(),
+        entities: &[],
     }
 }
 

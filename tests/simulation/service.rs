@@ -364,6 +364,7 @@ impl Service {
             words,
             stream_offset: self.offset,
             conversation_start: conversation_start(conversation),
+            entities: &[],
         };
         remember(&message, conversation);
         self.twice(

@@ -11,6 +11,7 @@ use std::time::Duration;
 use symbl_service::recognizer::{
     Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word,
 };
+use symbl_service::trackers::{MemoryTrackers, TrackerStore};
 
 /// Hears one sentence in any audio, a second after its beginning.
 struct Parrot;
@@ -71,7 +72,9 @@ fn entities_and_the_accounts_trackers_come_to_who_asks_at_the_time_of_their_mess
             name: "Refunds".to_owned(),
             vocabulary: vec!["refund".to_owned()],
         };
-        id = config.trackers.create(vec![refunds]).unwrap().remove(0).id;
+        let trackers = MemoryTrackers::default();
+        id = trackers.create("", vec![refunds]).unwrap().remove(0).id;
+        config.trackers = Some(Arc::new(trackers));
     });
     let silent = spoken(&service, "");
     assert_eq!(silent.of_kind("message").len(), 1);

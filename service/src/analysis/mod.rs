@@ -11,6 +11,7 @@
 //! This module is a function of its arguments. It must never do I/O, look at a
 //! clock or draw a random number: the same words give the same findings.
 
+mod calendar;
 mod due;
 mod entity;
 mod insight;
@@ -27,6 +28,7 @@ use crate::recognizer::Word;
 use gstsymbl::protocol::{InsightType, Tracker};
 use std::ops::Range;
 
+pub use calendar::{date_of, due_time};
 pub use entity::EntityKind;
 pub use punctuation::punctuate;
 

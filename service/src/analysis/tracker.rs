@@ -108,11 +108,13 @@ impl Phrases {
     pub fn new(trackers: &[Tracker]) -> Self {
         let mut phrases: Vec<Phrase> = Vec::new();
         for tracker in trackers {
+            // Each with those of its tracker alone: there may be thousands of others.
+            let first = phrases.len();
             for value in &tracker.vocabulary {
                 let words = tokens(value);
                 let forms: Vec<Form> = words.iter().map(Form::new).collect();
-                let known = |p: &Phrase| p.name == tracker.name && same(&p.forms, &forms);
-                if forms.is_empty() || phrases.iter().any(known) {
+                let known = |p: &Phrase| same(&p.forms, &forms);
+                if forms.is_empty() || phrases.iter().skip(first).any(known) {
                     continue;
                 }
                 phrases.push(Phrase {

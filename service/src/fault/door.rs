@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The listening socket: accepts, does the TLS handshake, and closes the port
-//! where a fault says so.
+//! The listening socket: accepts within bounds, does the TLS handshake, and
+//! closes the port where a fault says so.
+//!
+//! Strangers may open as many connections as they like: so many at a time are
+//! listened to, the others are told to come later.
 
 use super::line::{Fate, Line};
 use super::wire::{Carrier, Stream, Wire};
 use super::{Faults, Kind, When};
-use axum::serve::Listener;
+use crate::config::Limits;
+use crate::metrics::Refused;
 use std::io::{ErrorKind, Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -21,14 +25,24 @@ use tokio_rustls::rustls::ServerConfig;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// Longest TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// What is said where too many are there. It is not known yet what is asked for.
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    Content-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\n\
+    Content-Length: 71\r\n\r\n\
+    {\"message\":\"Too many connections are being opened; try again later.\"}\r\n";
+
+/// A connection that a request may come on.
+pub(crate) struct Accepted {
+    pub(crate) stream: Stream,
+    /// Held until it is a WebSocket, or over.
+    pub(crate) place: OwnedSemaphorePermit,
+}
 
 /// Where connections come in.
 #[derive(Debug)]
 pub(crate) struct Door {
     address: SocketAddr,
-    accepted: mpsc::Receiver<(Stream, SocketAddr)>,
+    accepted: mpsc::Receiver<Accepted>,
     accepting: JoinHandle<()>,
 }
 
@@ -38,6 +52,8 @@ impl Door {
         address: SocketAddr,
         tls: Option<Arc<ServerConfig>>,
         faults: Faults,
+        limits: &Limits,
+        refused: Refused,
     ) -> Result<Self> {
         // While the port is closed nobody else is to get it.
         let place = faults
@@ -57,6 +73,9 @@ impl Door {
             address,
             tls: tls.map(TlsAcceptor::from),
             faults,
+            places: Arc::new(Semaphore::new(limits.handshakes)),
+            patience: limits.handshake,
+            refused,
             accepted,
         };
         let accepting = tokio::spawn(async move {
@@ -73,11 +92,9 @@ impl Door {
     }
 }
 
-impl Listener for Door {
-    type Io = Stream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Stream, SocketAddr) {
+impl Door {
+    /// The next connection.
+    pub(crate) async fn accept(&mut self) -> Accepted {
         match self.accepted.recv().await {
             Some(accepted) => accepted,
             // It was logged why. The server still ends in due form.
@@ -85,8 +102,9 @@ impl Listener for Door {
         }
     }
 
-    fn local_addr(&self) -> Result<SocketAddr> {
-        Ok(self.address)
+    /// Where it listens.
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.address
     }
 }
 
@@ -111,7 +129,12 @@ struct Keeper {
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     faults: Faults,
-    accepted: mpsc::Sender<(Stream, SocketAddr)>,
+    /// One for each connection that may still come.
+    places: Arc<Semaphore>,
+    /// Longest TLS handshake.
+    patience: Duration,
+    refused: Refused,
+    accepted: mpsc::Sender<Accepted>,
 }
 
 impl Keeper {
@@ -156,13 +179,22 @@ impl Keeper {
     }
 
     fn accepted(&self, tcp: TcpStream, from: SocketAddr) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            tracing::debug!(%from, "refused: too many connections are being opened");
+            self.refused.count("busy");
+            if self.tls.is_none() {
+                refuse(&tcp);
+            }
+            return;
+        };
         // Captions are small and late enough.
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         let line = Arc::new(Line::new(self.faults.accepted()));
         let wire = Wire::new(tcp, Arc::clone(&line));
-        let (tls, accepted) = (self.tls.clone(), self.accepted.clone());
+        let refused = self.refused.clone();
+        let (tls, accepted, patience) = (self.tls.clone(), self.accepted.clone(), self.patience);
         // A client that takes its time over the handshake holds up nobody else.
         tokio::spawn(async move {
             if let Some(time) = line.late(When::Accept) {
@@ -170,7 +202,7 @@ impl Keeper {
             }
             let longest = match line.fate() {
                 Fate::Frozen => Duration::MAX,
-                _ => HANDSHAKE,
+                _ => patience,
             };
             let carrier: Carrier = match tls {
                 None => Box::new(wire),
@@ -178,16 +210,43 @@ impl Keeper {
                     Ok(Ok(stream)) => Box::new(stream),
                     Ok(Err(error)) => {
                         tracing::info!(%error, %from, "no TLS");
+                        refused.count("tls");
                         return;
                     }
                     Err(_) => {
                         tracing::info!(%from, "the TLS handshake takes too long");
+                        refused.count("tls");
                         return;
                     }
                 },
             };
             // The server may have stopped meanwhile.
-            let _ = accepted.send((Stream::new(carrier, line), from)).await;
+            let stream = Stream::new(carrier, line);
+            let _ = accepted.send(Accepted { stream, place }).await;
         });
+    }
+}
+
+/// Says so without a wait. What came is read, as far as it is there: a socket that
+/// is closed with bytes unread is reset, and its client may not see the answer.
+fn refuse(tcp: &TcpStream) {
+    let mut unread = [0; 4096];
+    let _ = tcp.try_read(&mut unread);
+    // A client that takes no hundred bytes has no use for them.
+    let _ = tcp.try_write(BUSY);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::BUSY;
+
+    #[test]
+    fn the_refusal_is_as_long_as_it_says() {
+        let text = std::str::from_utf8(BUSY).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let length = head.split("Content-Length: ").nth(1).unwrap();
+        assert_eq!(length.parse(), Ok(body.len()));
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert!(body["message"].is_string());
     }
 }

@@ -6,12 +6,10 @@
 use super::mouth::kind_of;
 use super::{Fault, Kind, When};
 use crate::outbox::{Frame, Outbox};
-use axum::extract::connect_info::Connected;
 use axum::extract::ws::Message;
 use axum::http::header::{LOCATION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::serve::IncomingStream;
 use futures_util::task::AtomicWaker;
 use gstsymbl::protocol::{ClientMessage, Encoding, StreamFormat, reply};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,6 +91,11 @@ impl Line {
 
     pub(super) fn kind(&self) -> Kind {
         self.fault.kind
+    }
+
+    /// Whether nothing goes wrong on purpose, so that it has to keep to the limits.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.fault.kind == Kind::None
     }
 
     /// How much later than usual everything is said.
@@ -304,9 +307,3 @@ impl Line {
 /// The connection that a request came on.
 #[derive(Debug, Clone)]
 pub(crate) struct OnLine(pub(crate) Arc<Line>);
-
-impl Connected<IncomingStream<'_, super::Door>> for OnLine {
-    fn connect_info(stream: IncomingStream<'_, super::Door>) -> Self {
-        Self(Arc::clone(stream.io().line()))
-    }
-}

@@ -30,7 +30,7 @@ mod wire;
 
 pub use name::{HELP, ParseFaultError};
 
-pub(crate) use door::Door;
+pub(crate) use door::{Accepted, Door};
 pub(crate) use line::{Line, OnLine};
 pub(crate) use mouth::through;
 

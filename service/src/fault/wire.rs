@@ -185,7 +185,8 @@ impl Stream {
         }
     }
 
-    pub(super) fn line(&self) -> &Arc<Line> {
+    /// Whose fate it shares.
+    pub(crate) fn line(&self) -> &Arc<Line> {
         &self.line
     }
 

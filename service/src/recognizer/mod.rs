@@ -102,6 +102,11 @@ pub trait Recognizer: Send + Sync {
     /// Opens a stream. May take a second and a hundred megabytes.
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError>;
 
+    /// How often a part of the engine died and was replaced, since it was made.
+    fn restarts(&self) -> u64 {
+        0
+    }
+
     /// The service is about to end: lets go of all that would outlive it. No
     /// stream can go on, none can be opened. Never waits.
     fn close(&self) {}

@@ -12,15 +12,18 @@
 //! In memory the newest are kept, within [`Limits`]; in a directory everything,
 //! until it is deleted.
 
+mod filter;
 mod open;
 mod query;
 mod record;
 mod schema;
 
 use crate::config::Limits;
+pub(crate) use filter::Filter;
 pub(crate) use open::Open;
-pub(crate) use query::{Found, Insights, List, find, list};
-pub(crate) use record::{Insight, Match, Message, Record, Topic, Utterance, new_id};
+use prometheus_client::metrics::counter::Counter;
+pub(crate) use query::{Found, Insights, List, Sort, find, list};
+pub(crate) use record::{Entity, Insight, Match, Message, Record, Topic, Utterance, new_id};
 use rusqlite::{Connection, params};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -78,8 +81,16 @@ pub(crate) struct Store {
     jobs: Sender<Job>,
     /// For reading; in memory there is but one connection.
     reader: Arc<Mutex<Connection>>,
+    pub(crate) counts: Counts,
     /// Held while the directory is ours.
     _lock: Option<File>,
+}
+
+/// How many jobs were written, and how many were not.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counts {
+    pub(crate) written: Counter,
+    pub(crate) failed: Counter,
 }
 
 #[derive(Debug)]
@@ -131,9 +142,11 @@ impl Store {
             }
         };
         let (jobs, waiting) = channel();
+        let counts = Counts::default();
+        let counted = counts.clone();
         std::thread::Builder::new()
             .name("symbl-store".to_owned())
-            .spawn(move || write_all(&writer, &waiting, bound))
+            .spawn(move || write_all(&writer, &waiting, bound, &counted))
             .map_err(|reason| StoreError::File {
                 path: "a thread".into(),
                 reason,
@@ -141,6 +154,7 @@ impl Store {
         Ok(Self {
             jobs,
             reader,
+            counts,
             _lock: lock,
         })
     }
@@ -187,7 +201,12 @@ fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
 }
 
 /// The writer's thread: ends when nobody can send a job any more.
-fn write_all(connection: &Mutex<Connection>, waiting: &Receiver<Job>, bound: Option<Bound>) {
+fn write_all(
+    connection: &Mutex<Connection>,
+    waiting: &Receiver<Job>,
+    bound: Option<Bound>,
+    counts: &Counts,
+) {
     loop {
         let mut batch = Vec::new();
         match waiting.recv_timeout(HEARTBEAT) {
@@ -209,6 +228,10 @@ fn write_all(connection: &Mutex<Connection>, waiting: &Receiver<Job>, bound: Opt
                 (Err(error), _) => Err(StoreError::Commit(error.to_string())),
                 (Ok(_), Some((_, error))) => Err(StoreError::Commit(error.clone())),
                 (Ok(_), None) => Ok(()),
+            };
+            match &result {
+                Ok(()) => counts.written.inc(),
+                Err(_) => counts.failed.inc(),
             };
             match (job.done, result) {
                 // Whoever asked may have given up.

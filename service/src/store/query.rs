@@ -7,9 +7,12 @@
 //! not from the first audio; `/trackers-detected` is a bare array; there is no
 //! paging but in the list of conversations.
 
+use super::filter::Filter;
 use gstsymbl::protocol::timestamp::format_rfc3339;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// A conversation that the one who asks may see.
@@ -19,6 +22,8 @@ pub(crate) struct Found {
     /// Start of the first sentence.
     first: i64,
     pub(crate) is_over: bool,
+    /// What was written later is not told, nanoseconds since the Unix epoch.
+    pub(crate) until: i64,
 }
 
 /// Which conversations are listed.
@@ -26,11 +31,23 @@ pub(crate) struct Found {
 pub(crate) struct List {
     pub(crate) limit: u32,
     pub(crate) offset: u32,
-    pub(crate) newest_first: bool,
+    pub(crate) descending: bool,
+    pub(crate) sort: Sort,
+    pub(crate) filter: Filter,
     /// Begun at this time or later, nanoseconds since the Unix epoch.
     pub(crate) from: i64,
     /// Begun before.
     pub(crate) to: i64,
+}
+
+/// By what a list is sorted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sort {
+    /// When the service first heard of it.
+    Created,
+    Start,
+    End,
+    Name,
 }
 
 /// Which insights are asked for, and under which name.
@@ -95,21 +112,28 @@ pub(crate) fn find(from: &Connection, account: &str, id: i64) -> rusqlite::Resul
                 id: row.get(0)?,
                 first: row.get::<_, Option<i64>>(1)?.unwrap_or(0),
                 is_over: row.get::<_, Option<i64>>(2)?.is_some(),
+                until: i64::MAX,
             })
         })
         .optional()
 }
 
-const CONVERSATIONS: &str = "SELECT id, name, coalesce(zero, created), coalesce(ended,
-    (SELECT max(stop) FROM message WHERE conversation = c.id), zero, created) FROM conversation c";
+/// When a conversation began and ended, and what it is called.
+pub(super) const START: &str = "coalesce(zero, created)";
+pub(super) const END: &str = "coalesce(ended, (SELECT max(stop) FROM message
+    WHERE conversation = c.id), zero, created)";
+pub(super) const NAME: &str = "coalesce(name, 'Conversation ' || id)";
+
+fn conversations() -> String {
+    format!("SELECT id, {NAME}, {START}, {END} FROM conversation c")
+}
 
 fn conversation(from: &Connection, row: &Row<'_>) -> Answer {
     let id: i64 = row.get(0)?;
-    let name: Option<String> = row.get(1)?;
     Ok(json!({
         "id": id.to_string(),
         "type": "meeting",
-        "name": name.unwrap_or_else(|| format!("Conversation {id}")),
+        "name": row.get::<_, String>(1)?,
         "startTime": format_rfc3339(row.get(2)?),
         "endTime": format_rfc3339(row.get(3)?),
         "members": members_of(from, id)?,
@@ -119,12 +143,33 @@ fn conversation(from: &Connection, row: &Row<'_>) -> Answer {
 
 /// Several conversations of an account.
 pub(crate) fn list(from: &Connection, account: &str, list: &List) -> Answer {
-    let order = if list.newest_first { "DESC" } else { "ASC" };
+    let order = if list.descending { "DESC" } else { "ASC" };
+    let sort = match list.sort {
+        Sort::Created => "created",
+        Sort::Start => START,
+        Sort::End => END,
+        Sort::Name => NAME,
+    };
+    let filter = match list.filter.condition.as_str() {
+        "" => String::new(),
+        condition => format!("AND ({condition})"),
+    };
     let sql = format!(
-        "{CONVERSATIONS} WHERE account = ?1 AND created >= ?2 AND created < ?3
-         ORDER BY created {order}, id LIMIT ?4 OFFSET ?5"
+        "{} WHERE account = ? AND created >= ? AND created < ? {filter}
+         ORDER BY {sort} {order}, id LIMIT ? OFFSET ?",
+        conversations()
     );
-    let parameters = params![account, list.from, list.to, list.limit, list.offset];
+    let number = |number: u32| SqlValue::Integer(number.into());
+    let parameters = [
+        SqlValue::Text(account.to_owned()),
+        SqlValue::Integer(list.from),
+        SqlValue::Integer(list.to),
+    ];
+    let parameters = parameters
+        .into_iter()
+        .chain(list.filter.values.iter().cloned())
+        .chain([number(list.limit), number(list.offset)]);
+    let parameters = params_from_iter(parameters);
     let conversations = all(from, &sql, parameters, |row| conversation(from, row))?;
     Ok(json!({ "conversations": conversations }))
 }
@@ -144,7 +189,7 @@ fn members_of(from: &Connection, id: i64) -> Answer {
 
 impl Found {
     pub(crate) fn conversation(self, from: &Connection) -> Answer {
-        let sql = format!("{CONVERSATIONS} WHERE id = ?1");
+        let sql = format!("{} WHERE id = ?1", conversations());
         from.prepare_cached(&sql)?
             .query_row([self.id], |row| conversation(from, row))
     }
@@ -158,8 +203,8 @@ impl Found {
         let sql = "SELECT m.id, m.text, m.start, m.stop, m.words, m.confidence, p.id, p.name,
                    p.user_id FROM message m LEFT JOIN member p
                    ON p.conversation = m.conversation AND p.id = m.speaker
-                   WHERE m.conversation = ?1 ORDER BY m.start, m.rowid";
-        let messages = all(from, sql, [self.id], |row| {
+                   WHERE m.conversation = ?1 AND m.stored <= ?2 ORDER BY m.start, m.rowid";
+        let messages = all(from, sql, [self.id, self.until], |row| {
             let (id, text): (i64, String) = (row.get(0)?, row.get(1)?);
             let speaker: [Option<String>; 3] = [row.get(6)?, row.get(7)?, row.get(8)?];
             let [speaker_id, name, email] = speaker.each_ref().map(Option::as_deref);
@@ -200,8 +245,8 @@ impl Found {
                    i.due, p.id, p.name, p.user_id FROM insight i
                    JOIN message m ON m.id = i.message LEFT JOIN member p
                    ON p.conversation = m.conversation AND p.id = m.speaker
-                   WHERE i.conversation = ?1 AND i.kind LIKE ?2 ORDER BY m.start, i.rowid";
-        let items = all(from, sql, params![self.id, kind], |row| {
+                   WHERE i.conversation = ?1 AND i.kind LIKE ?2 AND m.stored <= ?3 ORDER BY m.start, i.rowid";
+        let items = all(from, sql, params![self.id, kind, self.until], |row| {
             let (id, message): (i64, i64) = (row.get(0)?, row.get(4)?);
             let kind: String = row.get(2)?;
             let speaker: [Option<String>; 3] = [row.get(8)?, row.get(9)?, row.get(10)?];
@@ -217,9 +262,9 @@ impl Found {
             if which == Insights::Questions {
                 return Ok(item);
             }
-            item["entities"] = json!([]);
+            let named: Option<String> = row.get(6)?;
+            item["entities"] = named_in(from, message, named.as_deref())?;
             if kind != "question" {
-                let named: Option<String> = row.get(6)?;
                 item["phrases"] = json!([]);
                 item["assignee"] = match (row.get(5)?, named) {
                     (true, _) => person(None, name, ("email", email)),
@@ -237,9 +282,12 @@ impl Found {
     pub(crate) fn topics(self, from: &Connection) -> Answer {
         let sql = "SELECT id, text, score, (SELECT json_group_array(CAST(m.id AS TEXT))
                    FROM json_each(t.messages) j JOIN message m
-                   ON m.conversation = t.conversation AND m.live = j.value)
-                   FROM topic t WHERE conversation = ?1 ORDER BY score DESC, id";
-        let topics = all(from, sql, [self.id], |row| {
+                   ON m.conversation = t.conversation AND m.live = j.value AND m.stored <= ?2)
+                   FROM topic t WHERE conversation = ?1 AND EXISTS (SELECT 1
+                   FROM json_each(t.messages) j JOIN message m
+                   ON m.conversation = t.conversation AND m.live = j.value AND m.stored <= ?2)
+                   ORDER BY score DESC, id";
+        let topics = all(from, sql, [self.id, self.until], |row| {
             let (id, messages): (i64, String) = (row.get(0)?, row.get(3)?);
             let messages: Value = serde_json::from_str(&messages).unwrap_or_default();
             Ok(json!({
@@ -256,34 +304,47 @@ impl Found {
 
     /// A bare array, as the reference has it.
     pub(crate) fn trackers(self, from: &Connection) -> Answer {
-        let sql = "SELECT id, name FROM tracker WHERE conversation = ?1 ORDER BY name";
-        all(from, sql, [self.id], |row| {
+        let sql = "SELECT id, name FROM tracker t WHERE conversation = ?1 AND EXISTS (SELECT 1
+                   FROM tracker_match f JOIN message m ON m.id = f.message
+                   WHERE f.tracker = t.id AND m.stored <= ?2) ORDER BY name";
+        all(from, sql, [self.id, self.until], |row| {
             let id: i64 = row.get(0)?;
             Ok(json!({
                 "id": id.to_string(),
                 "name": row.get::<_, String>(1)?,
-                "matches": matches_of(from, id)?,
+                "matches": matches_of(from, id, self.until)?,
             }))
         })
     }
 
+    /// Each with all places where it is named.
     pub(crate) fn entities(self, from: &Connection) -> Answer {
         let sql = "SELECT e.type, e.value, e.text, m.id, m.text, e.offset FROM entity e
-                   JOIN message m ON m.id = e.message WHERE m.conversation = ?1
-                   ORDER BY m.start, e.offset";
-        let entities = all(from, sql, [self.id], |row| {
-            let message: i64 = row.get(3)?;
-            Ok(json!({
-                "type": row.get::<_, String>(0)?,
-                "value": row.get::<_, String>(1)?,
-                "text": row.get::<_, String>(2)?,
-                "messageRefs": [{
-                    "id": message.to_string(),
-                    "text": row.get::<_, String>(4)?,
-                    "offset": row.get::<_, i64>(5)?,
-                }],
-            }))
-        })?;
+                   JOIN message m ON m.id = e.message WHERE m.conversation = ?1 AND m.stored <= ?2
+                   ORDER BY m.start, m.rowid, e.offset";
+        let mut rows = from.prepare_cached(sql)?;
+        let mut rows = rows.query([self.id, self.until])?;
+        let mut known: HashMap<(String, String, String), usize> = HashMap::new();
+        let mut entities: Vec<Value> = Vec::new();
+        while let Some(row) = rows.next()? {
+            let key: (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let place = json!({
+                "id": row.get::<_, i64>(3)?.to_string(),
+                "text": row.get::<_, String>(4)?,
+                "offset": row.get::<_, i64>(5)?,
+            });
+            let places = known.get(&key).and_then(|index| entities.get_mut(*index));
+            match places.and_then(|entity| entity["messageRefs"].as_array_mut()) {
+                Some(places) => places.push(place),
+                None => {
+                    let (kind, value, text) = &key;
+                    entities.push(json!({
+                        "type": kind, "value": value, "text": text, "messageRefs": [place],
+                    }));
+                    known.insert(key, entities.len() - 1);
+                }
+            }
+        }
         Ok(json!({ "entities": entities }))
     }
 
@@ -309,13 +370,28 @@ impl Found {
     }
 }
 
+/// The entities of a message, as they stand in an insight; persons with their name.
+fn named_in(from: &Connection, message: i64, assignee: Option<&str>) -> Answer {
+    let sql = "SELECT type, text, offset, value FROM entity WHERE message = ?1 ORDER BY offset";
+    all(from, sql, [message], |row| {
+        let (kind, text): (String, String) = (row.get(0)?, row.get(1)?);
+        let value = match kind.as_str() {
+            "person" if assignee == Some(text.as_str()) => json!({"assignee": true, "name": text}),
+            "person" => json!({"name": text}),
+            _ => row.get::<_, String>(3)?.into(),
+        };
+        let offset: i64 = row.get(2)?;
+        Ok(json!({"type": kind, "text": text, "offset": offset, "value": value}))
+    })
+}
+
 /// The matches of a tracker, one item for each vocabulary entry.
-fn matches_of(from: &Connection, tracker: i64) -> Answer {
+fn matches_of(from: &Connection, tracker: i64, until: i64) -> Answer {
     let sql = "SELECT value, m.id, m.text, t.offset FROM tracker_match t
-               JOIN message m ON m.id = t.message WHERE t.tracker = ?1
+               JOIN message m ON m.id = t.message WHERE t.tracker = ?1 AND m.stored <= ?2
                ORDER BY value, m.start, t.offset";
     let mut rows = from.prepare_cached(sql)?;
-    let mut rows = rows.query([tracker])?;
+    let mut rows = rows.query([tracker, until])?;
     let mut values: Vec<(String, Vec<Value>)> = Vec::new();
     while let Some(row) = rows.next()? {
         let (value, message): (String, i64) = (row.get(0)?, row.get(1)?);

@@ -59,6 +59,7 @@ pub(crate) struct Utterance {
     pub(crate) insights: Vec<Insight>,
     pub(crate) topics: Vec<Topic>,
     pub(crate) matches: Vec<Match>,
+    pub(crate) entities: Vec<Entity>,
 }
 
 /// A sentence.
@@ -81,6 +82,7 @@ pub(crate) struct Insight {
     pub(crate) score: f64,
     pub(crate) by_speaker: bool,
     pub(crate) assignee: Option<String>,
+    /// RFC 3339, UTC.
     pub(crate) due: Option<String>,
 }
 
@@ -99,6 +101,19 @@ pub(crate) struct Match {
     pub(crate) tracker: String,
     pub(crate) message: i64,
     pub(crate) value: String,
+    pub(crate) offset: i64,
+}
+
+/// Something that is named.
+#[derive(Debug)]
+pub(crate) struct Entity {
+    pub(crate) message: i64,
+    pub(crate) kind: &'static str,
+    /// What is meant: the date of a day, else the words.
+    pub(crate) value: String,
+    /// The words.
+    pub(crate) text: String,
+    /// Characters from the start of the message.
     pub(crate) offset: i64,
 }
 
@@ -170,18 +185,21 @@ impl Utterance {
         for message in &self.messages {
             let start = message.words.first().map_or(self.zero, |word| word.1);
             let stop = message.words.last().map_or(start, |word| word.2);
-            to.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
-                .execute(params![
-                    message.id,
-                    self.conversation,
-                    message.live,
-                    self.speaker,
-                    message.text,
-                    start,
-                    stop,
-                    json!(message.words).to_string(),
-                    self.confidence
-                ])?;
+            to.prepare_cached(
+                "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                message.id,
+                self.conversation,
+                message.live,
+                self.speaker,
+                message.text,
+                start,
+                stop,
+                json!(message.words).to_string(),
+                self.confidence,
+                super::now()
+            ])?;
         }
         for insight in &self.insights {
             to.prepare_cached("INSERT INTO insight VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
@@ -224,6 +242,17 @@ impl Utterance {
                 found.value,
                 found.offset
             ])?;
+        }
+        for entity in &self.entities {
+            to.prepare_cached("INSERT INTO entity VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .execute(params![
+                    new_id(),
+                    entity.message,
+                    entity.kind,
+                    entity.value,
+                    entity.text,
+                    entity.offset
+                ])?;
         }
         Ok(())
     }

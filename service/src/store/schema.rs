@@ -8,7 +8,7 @@
 use rusqlite::Connection;
 
 /// What `PRAGMA user_version` says of a database of ours.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -93,6 +93,19 @@ CREATE TABLE entity (
 CREATE INDEX entity_in ON entity (message);
 ";
 
+/// What version 2 has and version 1 had not.
+const SINCE_2: &str = "
+ALTER TABLE message ADD COLUMN stored INTEGER NOT NULL DEFAULT 0; -- when it was written
+CREATE TABLE kept_tracker (
+    made INTEGER PRIMARY KEY,   -- their order
+    id INTEGER NOT NULL UNIQUE,
+    account TEXT NOT NULL,
+    name TEXT NOT NULL,
+    vocabulary TEXT NOT NULL,   -- JSON: phrases
+    UNIQUE (account, name)
+);
+";
+
 /// Makes a connection ours: settings, and the tables where there are none.
 /// What the database was made by, where that is not this version.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> {
@@ -102,10 +115,15 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> 
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version == 0 {
-        connection.execute_batch(&format!(
-            "BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
-        ))?;
-    }
-    Ok(Some(version).filter(|version| *version != 0 && *version != VERSION))
+    let missing = match version {
+        0 => [TABLES, SINCE_2].as_slice(),
+        1 => &[SINCE_2],
+        VERSION => return Ok(None),
+        other => return Ok(Some(other)),
+    };
+    let missing = missing.concat();
+    connection.execute_batch(&format!(
+        "BEGIN; {missing} PRAGMA user_version = {VERSION}; COMMIT;"
+    ))?;
+    Ok(None)
 }

@@ -105,3 +105,33 @@ fn the_key_is_as_old_as_the_database() {
     assert_eq!(open().unwrap().key().unwrap(), key);
     assert_ne!(self::store().key().unwrap(), key);
 }
+
+#[test]
+fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || Store::open(Some(directory.path()), &Limits::default());
+    open().unwrap().write(vec![started(1, 0), said(1)]).unwrap();
+    let change = |sql: &str| {
+        let database = Connection::open(directory.path().join(FILE)).unwrap();
+        database.execute_batch(sql).unwrap();
+    };
+    change(
+        "DROP TABLE kept_tracker; ALTER TABLE message DROP COLUMN stored;
+         PRAGMA user_version = 1;",
+    );
+    let store = open().unwrap();
+    assert!(
+        store
+            .with(|database| find(database, "app", 1))
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(
+        crate::trackers::TrackerStore::list(&store, "app").unwrap(),
+        []
+    );
+    drop(store);
+    change("PRAGMA user_version = 3;");
+    let refused = open().map(drop);
+    assert!(matches!(refused, Err(StoreError::Version { found: 3, .. })));
+}

@@ -9,16 +9,32 @@
 
 mod memory;
 mod routes;
+mod stored;
 
 use gstsymbl::protocol::{StartRequest, Tracker};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 pub use memory::MemoryTrackers;
 pub(crate) use routes::routes;
 
 /// Most trackers of an account.
 pub const MOST_TRACKERS: usize = 500;
+
+/// Most phrases of all of them.
+pub const MOST_PHRASES: usize = 25_000;
+
+/// Whether an account may have these.
+fn fit<'a>(vocabularies: impl Iterator<Item = &'a Vec<String>>) -> Result<(), TrackerError> {
+    let (trackers, phrases) = vocabularies.fold((0, 0), |(trackers, phrases), vocabulary| {
+        (trackers + 1, phrases + vocabulary.len())
+    });
+    match trackers <= MOST_TRACKERS && phrases <= MOST_PHRASES {
+        true => Ok(()),
+        false => Err(TrackerError::Full),
+    }
+}
 
 /// Longest name of a tracker and longest phrase, in bytes.
 const LONGEST: usize = 1024;
@@ -47,7 +63,7 @@ pub enum TrackerError {
     #[error("A tracker with the name {0:?} already exists.")]
     NameTaken(String),
     /// No more can be kept.
-    #[error("At most {MOST_TRACKERS} trackers can be kept.")]
+    #[error("At most {MOST_TRACKERS} trackers with {MOST_PHRASES} phrases can be kept.")]
     Full,
     /// There is none with this id.
     #[error("No tracker has this id.")]
@@ -57,8 +73,8 @@ pub enum TrackerError {
     Store(String),
 }
 
-/// Where trackers are kept. Called from HTTP handlers and at the start of
-/// streams: must answer within milliseconds.
+/// Where trackers are kept, each account's apart. Called for HTTP requests and at
+/// the start of streams, on threads that may block.
 ///
 /// What is given has been checked with [`check`].
 pub trait TrackerStore: std::fmt::Debug + Send + Sync {
@@ -67,28 +83,37 @@ pub trait TrackerStore: std::fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// [`TrackerError::Store`] here as in all others.
-    fn list(&self) -> Result<Vec<KeptTracker>, TrackerError>;
+    fn list(&self, account: &str) -> Result<Vec<KeptTracker>, TrackerError>;
 
     /// Makes all of them, or none.
     ///
     /// # Errors
     ///
     /// [`TrackerError::NameTaken`] or [`TrackerError::Full`].
-    fn create(&self, trackers: Vec<Tracker>) -> Result<Vec<KeptTracker>, TrackerError>;
+    fn create(
+        &self,
+        account: &str,
+        trackers: Vec<Tracker>,
+    ) -> Result<Vec<KeptTracker>, TrackerError>;
 
     /// Puts a tracker in the place of another one.
     ///
     /// # Errors
     ///
     /// [`TrackerError::NotFound`] or [`TrackerError::NameTaken`].
-    fn replace(&self, id: &str, tracker: Tracker) -> Result<KeptTracker, TrackerError>;
+    fn replace(
+        &self,
+        account: &str,
+        id: &str,
+        tracker: Tracker,
+    ) -> Result<KeptTracker, TrackerError>;
 
     /// Deletes one.
     ///
     /// # Errors
     ///
     /// [`TrackerError::NotFound`].
-    fn delete(&self, id: &str) -> Result<(), TrackerError>;
+    fn delete(&self, account: &str, id: &str) -> Result<(), TrackerError>;
 }
 
 /// Whether a tracker can be kept: it has a name and phrases, each once, without
@@ -125,20 +150,31 @@ pub fn check(tracker: &Tracker) -> Result<(), TrackerError> {
     Ok(())
 }
 
+/// The account's trackers, if a request asks for them.
+pub(crate) async fn kept(
+    store: &Arc<dyn TrackerStore>,
+    account: &str,
+    request: &StartRequest,
+) -> Vec<KeptTracker> {
+    if !request.enable_all_trackers {
+        return Vec::new();
+    }
+    let (store, account) = (Arc::clone(store), account.to_owned());
+    let listed = tokio::task::spawn_blocking(move || store.list(&account)).await;
+    let listed = listed.map_err(|error| TrackerError::Store(error.to_string()));
+    listed.and_then(|listed| listed).unwrap_or_else(|error| {
+        tracing::error!(%error, "a stream goes on without the account's trackers");
+        Vec::new()
+    })
+}
+
 /// The trackers that a request asks for, and name and id of those among them that
 /// are kept. The request's own take the place of kept ones of the same name.
 pub(crate) fn wanted(
-    store: &dyn TrackerStore,
+    kept: Vec<KeptTracker>,
     request: &StartRequest,
 ) -> (Vec<Tracker>, Vec<(String, String)>) {
     let (mut trackers, mut ids) = (request.trackers.clone(), Vec::new());
-    if !request.enable_all_trackers {
-        return (trackers, ids);
-    }
-    let kept = store.list().unwrap_or_else(|error| {
-        tracing::error!(%error, "a stream goes on without the account's trackers");
-        Vec::new()
-    });
     for tracker in kept {
         if !request.trackers.iter().any(|own| own.name == tracker.name) {
             ids.push((tracker.name.clone(), tracker.id));

@@ -6,7 +6,8 @@
 //! name; both take one tracker or, as an array, several. A `PUT` replaces name and
 //! vocabulary. Bodies above 1 MB are refused, as the reference says.
 
-use super::{KeptTracker, TrackerError, check};
+use super::{KeptTracker, TrackerError, TrackerStore, check};
+use crate::connection::LARGEST_BODY;
 use crate::handshake::Account;
 use crate::http::{Shared, error};
 use axum::body::Bytes;
@@ -19,9 +20,7 @@ use axum::{Json, Router};
 use gstsymbl::protocol::Tracker;
 use serde::Deserialize;
 use serde_json::json;
-
-/// Largest body in bytes.
-const LARGEST_BODY: usize = 1024 * 1024;
+use std::sync::Arc;
 
 pub(crate) fn routes() -> Router<Shared> {
     let all = get(list).post(create);
@@ -54,8 +53,20 @@ struct Filter {
     name: Option<String>,
 }
 
-async fn list(State(shared): State<Shared>, _: Account, filter: Query<Filter>) -> Response {
-    answer(shared.config.trackers.list(), |mut trackers| {
+/// Asks the store about an account, on a thread that may block.
+async fn ask<T: Send + 'static>(
+    shared: &Shared,
+    Account(account): Account,
+    ask: impl FnOnce(&dyn TrackerStore, &str) -> Result<T, TrackerError> + Send + 'static,
+) -> Result<T, TrackerError> {
+    let store = Arc::clone(&shared.hub.trackers);
+    let asked = tokio::task::spawn_blocking(move || ask(store.as_ref(), &account)).await;
+    asked.map_err(|error| TrackerError::Store(error.to_string()))?
+}
+
+async fn list(State(shared): State<Shared>, account: Account, filter: Query<Filter>) -> Response {
+    let listed = ask(&shared, account, |store, account| store.list(account)).await;
+    answer(listed, |mut trackers| {
         if let Some(name) = &filter.name {
             trackers.retain(|tracker| tracker.name == *name);
         }
@@ -65,7 +76,7 @@ async fn list(State(shared): State<Shared>, _: Account, filter: Query<Filter>) -
 
 async fn create(
     State(shared): State<Shared>,
-    _: Account,
+    account: Account,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let (sent, single) = match parse(body) {
@@ -74,15 +85,24 @@ async fn create(
         Err((status, why)) => return error(status, &why),
     };
     let checked: Result<Vec<Tracker>, TrackerError> = sent.into_iter().map(checked).collect();
-    let made = checked.and_then(|trackers| shared.config.trackers.create(trackers));
+    let made = match checked {
+        Err(refused) => Err(refused),
+        Ok(trackers) => {
+            ask(&shared, account, |store, account| {
+                store.create(account, trackers)
+            })
+            .await
+        }
+    };
     answer(made, |trackers| match (single, trackers.as_slice()) {
         (true, [tracker]) => json!({ "tracker": tracker }),
         _ => json!({ "trackers": trackers }),
     })
 }
 
-async fn read(State(shared): State<Shared>, _: Account, Path(id): Path<String>) -> Response {
-    let found = shared.config.trackers.list().and_then(|trackers| {
+async fn read(State(shared): State<Shared>, account: Account, Path(id): Path<String>) -> Response {
+    let listed = ask(&shared, account, |store, account| store.list(account)).await;
+    let found = listed.and_then(|trackers| {
         let found = trackers.into_iter().find(|tracker| tracker.id == id);
         found.ok_or(TrackerError::NotFound)
     });
@@ -91,17 +111,22 @@ async fn read(State(shared): State<Shared>, _: Account, Path(id): Path<String>) 
 
 async fn replace(
     State(shared): State<Shared>,
-    _: Account,
+    account: Account,
     Path(id): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     match parse(body) {
         Ok(SentTrackers::One(sent)) => {
-            let tracker = checked(sent);
-            answer(
-                tracker.and_then(|t| shared.config.trackers.replace(&id, t)),
-                one,
-            )
+            let replaced = match checked(sent) {
+                Err(refused) => Err(refused),
+                Ok(tracker) => {
+                    ask(&shared, account, move |store, account| {
+                        store.replace(account, &id, tracker)
+                    })
+                    .await
+                }
+            };
+            answer(replaced, one)
         }
         Ok(SentTrackers::Several(_)) => error(
             StatusCode::BAD_REQUEST,
@@ -111,10 +136,17 @@ async fn replace(
     }
 }
 
-async fn delete(State(shared): State<Shared>, _: Account, Path(id): Path<String>) -> Response {
+async fn delete(
+    State(shared): State<Shared>,
+    account: Account,
+    Path(id): Path<String>,
+) -> Response {
+    let deleted = ask(&shared, account, move |store, account| {
+        store.delete(account, &id).map(|()| id)
+    });
     answer(
-        shared.config.trackers.delete(&id),
-        |()| json!({ "id": id, "type": "tracker", "deleted": true }),
+        deleted.await,
+        |id| json!({ "id": id, "type": "tracker", "deleted": true }),
     )
 }
 

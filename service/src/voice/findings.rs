@@ -26,13 +26,12 @@ pub(super) fn topic_response(found: &[TopicFinding]) -> String {
 
 /// The entities, each with the index of its sentence; `zero` is when the stream's
 /// audio began.
-pub(super) fn entity_response(
-    found: &[(usize, EntityFinding)],
-    said: &[Said],
+pub(super) fn entities<'a>(
+    found: &'a [(usize, EntityFinding)],
+    said: &'a [Said],
     words: &[reply::Word<'_>],
     zero: i64,
-    sequence: u64,
-) -> String {
+) -> Vec<reply::Entity<'a>> {
     let at = |time: Duration| {
         let nanos = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
         zero.saturating_add(nanos)
@@ -52,5 +51,5 @@ pub(super) fn entity_response(
             span: (at(start), at(end)),
         })
     });
-    reply::entity_response(&entities.collect::<Vec<_>>(), sequence)
+    entities.collect()
 }

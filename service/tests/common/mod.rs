@@ -48,6 +48,11 @@ pub fn start_request() -> Value {
     })
 }
 
+/// Waits for what a test waits for, but not for ever.
+pub async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, what).await.expect("in time")
+}
+
 /// Where a service listens.
 pub trait Place {
     fn address(&self) -> SocketAddr;

@@ -64,6 +64,8 @@ pub struct Message<'a> {
     pub stream_offset: Duration,
     /// Wall-clock time of the conversation's start, nanoseconds since the Unix epoch.
     pub conversation_start: i64,
+    /// What is named in it, where that was asked for.
+    pub entities: &'a [Entity<'a>],
 }
 
 /// A question, action item or follow-up.

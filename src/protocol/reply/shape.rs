@@ -23,7 +23,7 @@ pub(super) fn message(message: &Message<'_>) -> Value {
         .collect();
     let start = message.words.first().map_or(Duration::ZERO, |w| w.start);
     let end = message.words.last().map_or(start, |w| w.end);
-    json!({
+    let mut value = json!({
         "from": person(&message.from),
         "payload": content(message.text),
         "id": message.id,
@@ -37,7 +37,24 @@ pub(super) fn message(message: &Message<'_>) -> Value {
         },
         "dismissed": false,
         "duration": span(message, start, end),
-    })
+    });
+    if !message.entities.is_empty() {
+        value["entities"] = message.entities.iter().map(named).collect();
+    }
+    value
+}
+
+/// An entity in its message.
+fn named(found: &Entity<'_>) -> Value {
+    let mut members = Map::new();
+    members.insert("type".into(), found.kind.into());
+    if let Some(sub_type) = found.sub_type {
+        members.insert("subType".into(), sub_type.into());
+    }
+    members.insert("category".into(), "General".into());
+    members.insert("detectedValue".into(), found.value.into());
+    members.insert("offset".into(), found.offset.into());
+    Value::Object(members)
 }
 
 /// The four members that place something of a message in time.

@@ -120,6 +120,7 @@ pub fn sentence(from: Person<'_>, text: &str, start: u64) -> Message {
         words: &words,
         stream_offset: Duration::from_secs(60),
         conversation_start: 1_763_715_600_000_000_000,
+        entities: &[],
     };
     Message::text(reply::message_response(&[message], 0))
 }

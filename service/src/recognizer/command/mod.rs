@@ -23,6 +23,7 @@ use super::{Recognizer, RecognizerError, RecognizerStream, StreamOptions};
 use process::Group;
 use std::path::Path;
 use std::process::Command as Program;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -82,6 +83,8 @@ struct Shared {
     limits: CommandLimits,
     /// What runs; `None` when the service ends.
     running: Mutex<Option<Vec<Weak<Group>>>>,
+    /// Processes that took the place of others.
+    restarts: AtomicU64,
 }
 
 impl Command {
@@ -111,6 +114,7 @@ impl Command {
             arguments: words.collect(),
             limits,
             running: Mutex::new(Some(Vec::new())),
+            restarts: AtomicU64::new(0),
         })))
     }
 }
@@ -123,6 +127,10 @@ impl Recognizer for Command {
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
         let stream = stream::Stream::open(Arc::clone(&self.0), options.clone())?;
         Ok(Box::new(stream))
+    }
+
+    fn restarts(&self) -> u64 {
+        self.0.restarts.load(Ordering::Relaxed)
     }
 
     fn close(&self) {

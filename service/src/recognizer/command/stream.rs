@@ -16,6 +16,7 @@ use crate::recognizer::{
 };
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Samples that are given at a time: 100 ms.
@@ -176,6 +177,7 @@ impl Stream {
         self.bad = 0;
         match self.shared.start(&self.options) {
             Ok(process) => {
+                self.shared.restarts.fetch_add(1, Ordering::Relaxed);
                 let again = duration(self.furthest.saturating_sub(self.offset));
                 tracing::info!(
                     connection = self.options.connection,

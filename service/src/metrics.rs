@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What `GET /metrics` tells: counts of what comes, goes and fails, in the text
+//! format of OpenMetrics, which Prometheus reads.
+//!
+//! Labels are of a few fixed words. Never an account, a token, a connection or a
+//! conversation: they are nobody's business here, and without number.
+
+use crate::recognizer::Recognizer;
+use crate::store::Counts;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// In front of every name.
+const PREFIX: &str = "symbl_service";
+
+/// Upper ends of the latencies that are told apart, seconds.
+const LATENCIES: [f64; 10] = [0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
+
+const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Label = [(&'static str, &'static str); 1];
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    sockets: Family<Label, Gauge>,
+    accepted: Family<Label, Counter>,
+    pub(crate) refused: Refused,
+    streams: Family<Label, Gauge>,
+    audio: Family<Label, Counter<f64, AtomicU64>>,
+    results: Family<Label, Counter>,
+    latency: Histogram,
+}
+
+/// Counts for as long as it is held.
+#[derive(Debug)]
+pub(crate) struct Open(Gauge);
+
+impl Open {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Connections and requests for WebSockets that were refused.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Refused(Family<Label, Counter>);
+
+impl Refused {
+    /// One more.
+    pub(crate) fn count(&self, reason: &'static str) {
+        self.0.get_or_create(&[("reason", reason)]).inc();
+    }
+}
+
+/// Counts that others keep.
+pub(crate) struct Kept {
+    pub(crate) refused: Refused,
+    pub(crate) recognizer: Arc<dyn Recognizer>,
+    pub(crate) counts: Counts,
+}
+
+impl Metrics {
+    pub(crate) fn new(kept: Kept) -> Self {
+        let mut metrics = Self {
+            registry: Registry::default(),
+            sockets: Family::default(),
+            accepted: Family::default(),
+            refused: kept.refused,
+            streams: Family::default(),
+            audio: Family::default(),
+            results: Family::default(),
+            latency: Histogram::new(LATENCIES),
+        };
+        // A count that was never raised is told as 0.
+        let engine = [("recognizer", kept.recognizer.name())];
+        drop(metrics.streams.get_or_create(&engine));
+        drop(metrics.audio.get_or_create(&engine));
+        for kind in ["streaming", "subscriber"] {
+            drop(metrics.sockets.get_or_create(&[("kind", kind)]));
+            drop(metrics.accepted.get_or_create(&[("kind", kind)]));
+        }
+        let mut registry = std::mem::take(&mut metrics.registry);
+        let names = registry.sub_registry_with_prefix(PREFIX);
+        metrics.name(names);
+        names.register(
+            "store_writes",
+            "Jobs that were written to the database",
+            kept.counts.written,
+        );
+        names.register(
+            "store_failures",
+            "Jobs that the database did not take",
+            kept.counts.failed,
+        );
+        names.register_collector(Box::new(Restarts(kept.recognizer)));
+        let start = ConstGauge::new(crate::store::now() as f64 / 1e9);
+        // Its name is the same for all programs.
+        registry.register_with_unit(
+            "process_start_time",
+            "When the service began, since the Unix epoch",
+            Unit::Seconds,
+            start,
+        );
+        metrics.registry = registry;
+        metrics
+    }
+
+    fn name(&self, names: &mut Registry) {
+        names.register("sockets", "Open WebSockets, by kind", self.sockets.clone());
+        names.register(
+            "connections_accepted",
+            "WebSockets that were opened, by kind",
+            self.accepted.clone(),
+        );
+        names.register(
+            "connections_refused",
+            "Connections and requests for WebSockets that were refused, by reason",
+            self.refused.0.clone(),
+        );
+        names.register(
+            "streams",
+            "Streams between start and end, by recogniser",
+            self.streams.clone(),
+        );
+        names.register_with_unit(
+            "audio",
+            "Audio that was heard, by recogniser",
+            Unit::Seconds,
+            self.audio.clone(),
+        );
+        names.register(
+            "results",
+            "What was told, by kind; once, however many heard it",
+            self.results.clone(),
+        );
+        names.register_with_unit(
+            "final_latency",
+            "From the end of what was said to its final result, for audio that comes in real time",
+            Unit::Seconds,
+            self.latency.clone(),
+        );
+    }
+
+    /// A WebSocket was opened; held as long as it is.
+    pub(crate) fn socket(&self, kind: &'static str) -> Open {
+        self.accepted.get_or_create(&[("kind", kind)]).inc();
+        Open::new(&self.sockets.get_or_create(&[("kind", kind)]))
+    }
+
+    /// A stream was started; held until it ends.
+    pub(crate) fn stream(&self, recognizer: &'static str) -> Open {
+        let label = [("recognizer", recognizer)];
+        Open::new(&self.streams.get_or_create(&label))
+    }
+
+    /// So much audio was heard.
+    pub(crate) fn audio(&self, recognizer: &'static str, length: Duration) {
+        let label = [("recognizer", recognizer)];
+        self.audio
+            .get_or_create(&label)
+            .inc_by(length.as_secs_f64());
+    }
+
+    /// So many of a kind were told.
+    pub(crate) fn results(&self, kind: &'static str, number: usize) {
+        if number > 0 {
+            let count = self.results.get_or_create(&[("kind", kind)]);
+            count.inc_by(number as u64);
+        }
+    }
+
+    /// A final result was told so long after its last word.
+    pub(crate) fn latency(&self, latency: Duration) {
+        self.latency.observe(latency.as_secs_f64());
+    }
+
+    /// The answer to `GET /metrics`.
+    pub(crate) fn answer(&self) -> Response {
+        let mut text = String::new();
+        match encode(&mut text, &self.registry) {
+            Ok(()) => ([(CONTENT_TYPE, TYPE)], text).into_response(),
+            // A string takes everything.
+            Err(fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
+}
+
+/// Counts the requests for WebSockets that were refused.
+pub(crate) async fn count(
+    State(metrics): State<Arc<Metrics>>,
+    path: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let response = next.run(request).await;
+    let socket = |path: &MatchedPath| {
+        let path = path.as_str();
+        ["streaming", "realtime", "subscribe"].contains(&path.split('/').nth(2).unwrap_or_default())
+    };
+    if path.as_ref().is_some_and(socket)
+        && let Some(reason) = reason(response.status())
+    {
+        metrics.refused.count(reason);
+    }
+    response
+}
+
+fn reason(status: StatusCode) -> Option<&'static str> {
+    Some(match status {
+        StatusCode::SWITCHING_PROTOCOLS => return None,
+        StatusCode::BAD_REQUEST => "bad_id",
+        StatusCode::UNAUTHORIZED => "unauthorized",
+        StatusCode::NOT_FOUND => "unknown_id",
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::UPGRADE_REQUIRED => "no_websocket",
+        StatusCode::REQUEST_TIMEOUT => "timeout",
+        StatusCode::TOO_MANY_REQUESTS => "limit",
+        _ => "other",
+    })
+}
+
+/// How often the recogniser began anew, as it says itself.
+struct Restarts(Arc<dyn Recognizer>);
+
+impl fmt::Debug for Restarts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Restarts").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Restarts {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let restarts = ConstCounter::new(self.0.restarts());
+        restarts.encode(encoder.encode_descriptor(
+            "recognizer_restarts",
+            "Processes of the recogniser that were replaced",
+            None,
+            MetricType::Counter,
+        )?)
+    }
+}

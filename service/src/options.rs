@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The limits as options of the command. Times are whole seconds, sizes bytes;
+//! docs/service.md says what happens beyond each.
+
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use std::time::Duration;
+use symbl_service::Limits;
+
+/// Ten years: longer waits are no limits.
+const LONGEST: u64 = 315_360_000;
+
+/// As many of anything as can be counted in 32 bits.
+fn number() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=u64::from(u32::MAX))
+}
+
+fn seconds() -> RangedU64ValueParser<u64> {
+    RangedU64ValueParser::new().range(1..=LONGEST)
+}
+
+/// What is left out is as in [`Limits::default`].
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitOptions {
+    /// Streaming sockets at the same time; the next one gets 429 [default: 1000]
+    #[arg(long, value_name = "N", value_parser = number())]
+    max_connections: Option<usize>,
+
+    /// Subscribers at the same time; the next one gets 429 [default: 10000]
+    #[arg(long, value_name = "N", value_parser = number())]
+    max_subscribers: Option<usize>,
+
+    /// Connections that are no WebSocket (yet); the next one gets 503 [default: 1024]
+    #[arg(long, value_name = "N", value_parser = number())]
+    max_handshakes: Option<usize>,
+
+    /// For a TLS handshake, and then for the head of a request [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds())]
+    max_handshake_time: Option<u64>,
+
+    /// For a request from its head to its answer [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds())]
+    max_request_time: Option<u64>,
+
+    /// Without a message from a client; then its socket is closed [default: 1800]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds())]
+    max_idle: Option<u64>,
+
+    /// Of audio in which nothing is said; then its socket is closed [default: 1800]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds())]
+    max_silence: Option<u64>,
+
+    /// That a conversation waits for its last speaker, whatever noConnectionTimeout
+    /// asks for: 0 to 1800 [default: 1800]
+    #[arg(long, value_name = "SECONDS", value_parser = RangedU64ValueParser::<u64>::new().range(0..=1800))]
+    max_no_connection_timeout: Option<u64>,
+
+    /// Conversations that wait for their last speaker [default: 1000]
+    #[arg(long, value_name = "N", value_parser = number())]
+    max_waiting: Option<usize>,
+
+    /// For a stopped stream to say what it still owes [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds())]
+    max_drain_time: Option<u64>,
+
+    /// Size of any message [default: 1048576]
+    #[arg(long, value_name = "BYTES", value_parser = number())]
+    max_message: Option<usize>,
+
+    /// Size of an audio message [default: 8192]
+    #[arg(long, value_name = "BYTES", value_parser = number())]
+    max_audio_message: Option<usize>,
+
+    /// Messages that wait for a client to read them [default: 4096]
+    #[arg(long, value_name = "N", value_parser = number())]
+    max_unread: Option<usize>,
+
+    /// Phrases in a start request, of vocabulary and trackers [default: 5000]
+    #[arg(long, value_name = "N", value_parser = number())]
+    max_phrases: Option<usize>,
+
+    /// Size of one of them [default: 256]
+    #[arg(long, value_name = "BYTES", value_parser = number())]
+    max_phrase: Option<usize>,
+
+    /// Size of a name, user id, title or language in a start request [default: 1024]
+    #[arg(long, value_name = "BYTES", value_parser = number())]
+    max_text: Option<usize>,
+
+    /// Speakers of a conversation [default: 1000]
+    #[arg(long, value_name = "N", value_parser = number())]
+    max_speakers: Option<usize>,
+
+    /// Life of a token [default: 86400]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds())]
+    max_token_life: Option<u64>,
+
+    /// Messages of each conversation that are kept without --data [default: 2000]
+    #[arg(long, value_name = "N", value_parser = number())]
+    max_kept_messages: Option<usize>,
+
+    /// Conversations that are over and kept without --data [default: 100]
+    #[arg(long, value_name = "N", value_parser = number())]
+    max_kept_conversations: Option<usize>,
+}
+
+impl LimitOptions {
+    /// The limits that were asked for.
+    pub(crate) fn limits(&self) -> Limits {
+        let usual = Limits::default();
+        let time = |seconds: Option<u64>, usual| seconds.map_or(usual, Duration::from_secs);
+        Limits {
+            connections: self.max_connections.unwrap_or(usual.connections),
+            subscribers: self.max_subscribers.unwrap_or(usual.subscribers),
+            handshakes: self.max_handshakes.unwrap_or(usual.handshakes),
+            handshake: time(self.max_handshake_time, usual.handshake),
+            request: time(self.max_request_time, usual.request),
+            idle: time(self.max_idle, usual.idle),
+            silence: time(self.max_silence, usual.silence),
+            no_connection: time(self.max_no_connection_timeout, usual.no_connection),
+            waiting: self.max_waiting.unwrap_or(usual.waiting),
+            drain: time(self.max_drain_time, usual.drain),
+            message: self.max_message.unwrap_or(usual.message),
+            audio_message: self.max_audio_message.unwrap_or(usual.audio_message),
+            outbound_queue: self.max_unread.unwrap_or(usual.outbound_queue),
+            phrases: self.max_phrases.unwrap_or(usual.phrases),
+            phrase: self.max_phrase.unwrap_or(usual.phrase),
+            text: self.max_text.unwrap_or(usual.text),
+            speakers: self.max_speakers.unwrap_or(usual.speakers),
+            token: time(self.max_token_life, usual.token),
+            kept_messages: self.max_kept_messages.unwrap_or(usual.kept_messages),
+            kept_conversations: self
+                .max_kept_conversations
+                .unwrap_or(usual.kept_conversations),
+            ..usual
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, Parser};
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        limits: LimitOptions,
+    }
+
+    /// Field and value of all limits.
+    fn fields(limits: &Limits) -> Vec<(String, String)> {
+        let text = format!("{limits:#?}");
+        let lines = text.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .map(|(name, value)| (name.trim().to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn every_option_sets_one_limit_and_its_help_tells_the_default() {
+        let usual = fields(&Limits::default());
+        assert_eq!(fields(&Only::parse_from(["x"]).limits.limits()), usual);
+        let command = Only::command();
+        let mut set = Vec::new();
+        for option in command.get_arguments().filter(|o| o.get_long().is_some()) {
+            let name = option.get_long().unwrap();
+            let parsed = Only::parse_from(["x", &format!("--{name}"), "7"]);
+            let now = fields(&parsed.limits.limits());
+            let changed = now.iter().zip(&usual).filter(|(now, was)| now != was);
+            let [((field, value), (_, was))] = &changed.collect::<Vec<_>>()[..] else {
+                panic!("{name} sets something else")
+            };
+            assert!(["7,", "7s,"].contains(&value.as_str()), "{name}: {value}");
+            assert!(!set.contains(field), "{name} sets {field} too");
+            set.push(field.clone());
+            let default = was.trim_end_matches([',', 's']);
+            let help = option.get_help().unwrap().to_string();
+            assert!(
+                help.contains(&format!("[default: {default}]")),
+                "{name}: {help}"
+            );
+        }
+        // These are the affair of the service itself.
+        let own = ["audio_queue", "write", "close", "shutdown"];
+        let known = usual.iter().map(|(field, _)| field.as_str());
+        let missing: Vec<&str> = known.filter(|f| !set.iter().any(|s| s == f)).collect();
+        assert!(missing.iter().all(|f| own.contains(f)), "{missing:?}");
+    }
+
+    #[test]
+    fn what_is_no_limit_is_refused() {
+        for (option, value) in [
+            ("--max-idle", "0"),
+            ("--max-idle", "-1"),
+            ("--max-idle", "999999999999"),
+            ("--max-connections", "0"),
+            ("--max-connections", "many"),
+            ("--max-no-connection-timeout", "1801"),
+        ] {
+            assert!(
+                Only::try_parse_from(["x", option, value]).is_err(),
+                "{option} {value}"
+            );
+        }
+    }
+}

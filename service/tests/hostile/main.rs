@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What strangers may send: everything gets a clear refusal, takes a bounded
+//! amount of memory and reaches nobody else.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+#[path = "../common/child.rs"]
+mod child;
+
+mod connections;
+mod messages;
+mod raw;
+mod strings;
