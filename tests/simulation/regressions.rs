@@ -646,3 +646,15 @@ fn a_start_waits_for_messages_that_have_ceased_to_come_before() {
     let source = [Words(8), Speaker(2), Words(1)];
     keeps(4, settings, &source, &[(1, Ponder(2000))]);
 }
+
+#[test]
+fn a_gap_before_a_stop_is_told_before_what_comes_of_it() {
+    let settings = Settings {
+        live: true,
+        buffer: 1000,
+        spool: 2000,
+        ..PLAIN
+    };
+    let source = [Words(12), Speaker(2), Words(10)];
+    keeps(0, settings, &source, &[(0, Slow(100)), (4000, Stop)]);
+}

@@ -152,6 +152,8 @@ impl Session {
     pub(super) fn begin_recess(&mut self, now: Time) {
         let mut stop = Stop::new(now, self.config.drain_timeout);
         stop.settle = true;
+        // What is lost is told before what comes of the rest.
+        self.tell_gap();
         self.recess = Some(stop);
         self.phase = Phase::Stopping;
         self.bill(now);
