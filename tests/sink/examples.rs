@@ -38,7 +38,7 @@ fn expected(words: u16) -> Vec<String> {
 }
 
 /// What was built along with this test, from its folder `target/<profile>/deps`.
-fn built(path: &str) -> PathBuf {
+pub(crate) fn built(path: &str) -> PathBuf {
     let test = std::env::current_exe().expect("this test");
     let path = test.parent().expect("a folder").join(path);
     assert!(

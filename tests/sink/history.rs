@@ -14,8 +14,7 @@ use std::io::{Read, Write};
 use symbl_service::recognizer::scripted;
 
 /// The messages of a conversation, as the service gives them.
-fn stored(service: &Service, conversation_id: &str) -> Vec<Value> {
-    let url = service.url();
+pub(crate) fn stored(url: &str, conversation_id: &str) -> Vec<Value> {
     let address = url.strip_prefix("http://").expect("plain");
     let mut socket = std::net::TcpStream::connect(address).expect("it listens");
     write!(
@@ -53,7 +52,7 @@ fn what_was_posted_is_found_again_by_speaker_and_times() {
     assert!(feed.end());
     pipeline.wait_for_eos();
     let id: String = pipeline.sink().property("conversation-id");
-    let stored = stored(&service, &id);
+    let stored = stored(&service.url(), &id);
     let posted = pipeline.of_kind("message");
     assert_eq!(stored.len(), posted.len());
     for (stored, posted) in stored.iter().zip(&posted) {

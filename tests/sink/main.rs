@@ -21,6 +21,7 @@
 //! | C31–C33 | the end of a session | `closing`; how long it may take: `stopping`, `ending` |
 //! | C34, C36, C37 | a plain rejoin after a lost socket | `rejoin` |
 //! | C35 | what a close code says | `faults` |
+//! | S7 | a service that is killed and comes back, with all that was said | `killed` |
 //! | C39, C41 | sockets that are dead without a word | `faults::liveness`; C39 also `faults` |
 //!
 //! C9, C10, C18–C25 and C27 have halves that need no wire in `tests/protocol`;
@@ -56,6 +57,7 @@ mod handshake;
 mod history;
 mod inputs;
 mod inspect;
+mod killed;
 mod liveness;
 mod messages;
 mod pacing;

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The service's command is killed in the middle of a conversation and started
+//! again: the sink goes on in it, and the Conversation API has all of it. S7.
+
+use crate::common::feed::{CAPS, Feed, MS};
+use crate::common::pipeline::{counted, until};
+use crate::examples::built;
+use crate::history::stored;
+use gst::prelude::*;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use symbl_service::recognizer::scripted;
+
+/// `symbl-service`, killed when it is dropped.
+struct Program {
+    child: Child,
+    url: String,
+}
+
+impl Program {
+    /// Returns when it listens.
+    fn start(data: &Path, listen: &str) -> Self {
+        let mut child = Command::new(built("../symbl-service"))
+            .args(["--listen", listen, "--recognizer", "scripted"])
+            .args(["--log", "error", "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("symbl-service starts");
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().expect("piped"));
+        out.read_line(&mut line).expect("a line");
+        let url = line.trim_end().strip_prefix("listening on ").expect(&line);
+        Self {
+            url: url.to_owned(),
+            child,
+        }
+    }
+
+    fn address(&self) -> String {
+        self.url.trim_start_matches("http://").to_owned()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // SIGKILL
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn s7_a_killed_service_that_comes_back_has_all_of_the_conversation() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut service = Program::start(data.path(), "127.0.0.1:0");
+    let (mut pipeline, feed) =
+        Feed::pipeline(&format!("base-url={} reconnect-max-delay=50", service.url));
+    let sink = pipeline.sink();
+    pipeline.play();
+    assert!(feed.begin(CAPS));
+    pipeline.wait_for_state("listening");
+    for from in [0, 15, 30] {
+        // An utterance that is over, and one that is not.
+        feed.speak(&scripted::speech(from..from + 10, 16_000))
+            .expect("room");
+        feed.hush(1000).expect("room");
+        let rest = scripted::speech(from + 10..from + 15, 16_000);
+        feed.speak(&rest).expect("room");
+        let utterances = usize::from(from / 15) + 1;
+        while pipeline.of_kind("message").len() < utterances {
+            pipeline.wait_for_kind("message");
+        }
+        until("all of it is sent", || counted(&sink, "audio-spooled") == 0);
+        let address = service.address();
+        drop(service);
+        pipeline.wait_for_state("reconnecting");
+        service = Program::start(data.path(), &address);
+        pipeline.wait_for_state("listening");
+    }
+    assert!(feed.end());
+    pipeline.wait_for_eos();
+
+    let told = pipeline.words();
+    let words: Vec<&str> = told.iter().map(|(word, _)| word.as_str()).collect();
+    let expected: Vec<String> = (0..45).map(|n| format!("w{n}")).collect();
+    assert_eq!(words, expected);
+    for (n, (word, at)) in told.iter().enumerate() {
+        let (n, hushes) = (n as u64, (n as u64 + 5) / 15);
+        let truth = (n * 200 + hushes * 1000) * MS;
+        assert!(at.abs_diff(truth) <= 20 * MS, "{word} at {at}, not {truth}");
+    }
+    assert!(pipeline.of_kind("gap").is_empty());
+    let events = pipeline.of_kind("session");
+    let events: Vec<&str> = events
+        .iter()
+        .map(|s| s.get("event").expect("one"))
+        .collect();
+    assert_eq!(
+        events,
+        ["created", "resumed", "resumed", "resumed", "completed"]
+    );
+
+    let id: String = sink.property("conversation-id");
+    let messages = stored(&service.url, &id);
+    let said: Vec<&str> = messages.iter().filter_map(|m| m["text"].as_str()).collect();
+    let words = said.iter().flat_map(|text| text.split_whitespace());
+    let words: Vec<String> = words
+        .map(|word| {
+            word.trim_matches(|c: char| !c.is_alphanumeric())
+                .to_lowercase()
+        })
+        .collect();
+    assert_eq!(words, expected, "{said:?}");
+}
