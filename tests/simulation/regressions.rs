@@ -658,3 +658,15 @@ fn a_gap_before_a_stop_is_told_before_what_comes_of_it() {
     let source = [Words(12), Speaker(2), Words(10)];
     keeps(0, settings, &source, &[(0, Slow(100)), (4000, Stop)]);
 }
+
+#[test]
+fn the_back_off_starts_over_after_a_connection_that_lasted() {
+    let settings = Settings {
+        format: Flac(8),
+        pause: PausePolicy::StopProcessing,
+        modifies: false,
+        ..PLAIN
+    };
+    let source = [Words(8), Speaker(1), Words(13), Caps(Linear8k), Silence(20)];
+    keeps(0, settings, &source, &[(0, Slow(100)), (1, Cut(0))]);
+}

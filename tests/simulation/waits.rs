@@ -20,7 +20,7 @@ pub struct Waits {
     pub dialing: Option<Time>,
     /// A start request without an acknowledgement.
     pub starting: Option<Time>,
-    /// There is a session.
+    /// There is a session on this link.
     pub up: Option<Time>,
     /// The last that came on the open link, or its opening.
     pub heard: Option<Time>,
@@ -82,7 +82,7 @@ impl Waits {
 
     pub fn acknowledged(&mut self, now: Time) {
         if self.starting.take().is_some() {
-            self.up = Some(now);
+            self.up.get_or_insert(now); // Another start on the same link is no other link.
         }
     }
 }
