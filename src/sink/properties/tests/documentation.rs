@@ -59,6 +59,7 @@ fn the_documentation_has_every_property_with_type_default_range_and_states() {
         let flags = spec.flags();
         let expected = match name {
             "access-token" | "app-secret" => "any state, write-only",
+            _ if flags.contains(gst::PARAM_FLAG_MUTABLE_PLAYING) => "any state",
             _ if flags.contains(glib::ParamFlags::WRITABLE) => "NULL, READY",
             _ => "read-only",
         };
