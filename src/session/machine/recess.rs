@@ -203,9 +203,9 @@ impl Session {
         }
     }
 
-    /// The socket is gone while nothing is wanted of it. Whether that is all
-    /// right until the pause is over: it is not for the service to end what the
-    /// service may not keep.
+    /// The socket is gone while nothing is wanted of it. Whether it need not be
+    /// opened again before the pause is over: a service that closes an idle socket
+    /// in due form, or for its limits (1008), would close the next one too.
     pub(super) fn may_stay_away(&self, failure: &Failure) -> bool {
         self.stays_away()
             || self.holds() && (failure.is_in_form() || failure.close_code == Some(1008))
