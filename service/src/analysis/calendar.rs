@@ -13,7 +13,8 @@ use text2num::lang::English;
 use text2num::text2digits;
 use time::{Date, Duration, Month, PrimitiveDateTime, Time, Weekday};
 
-const MONTHS: [&str; 12] = [
+/// In their order.
+pub(crate) const MONTHS: [&str; 12] = [
     "january",
     "february",
     "march",

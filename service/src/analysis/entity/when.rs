@@ -4,6 +4,7 @@
 
 use super::piece::{Piece, before, word};
 use super::quantity::numeral;
+use crate::analysis::calendar::MONTHS;
 
 const DAYS: &[&str] = &[
     "monday",
@@ -13,21 +14,6 @@ const DAYS: &[&str] = &[
     "friday",
     "saturday",
     "sunday",
-];
-
-const MONTHS: &[&str] = &[
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
 ];
 
 const SEASONS: &[&str] = &["spring", "summer", "autumn", "fall", "winter"];
