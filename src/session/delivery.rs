@@ -44,6 +44,7 @@ const LATE: i64 = 1_000_000_000;
 const MAX_BEFORE: usize = 8;
 /// Finals without any message after which none is waited for before another start.
 const ENOUGH_FINALS: usize = 8;
+
 /// A live result with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heard {

@@ -64,20 +64,7 @@ impl Session {
     /// Audio that follows has this format.
     pub fn set_format(&mut self, now: Time, format: AudioFormat) {
         let speaker = Arc::clone(&self.speaker);
-        self.label(now, AudioFormat { speaker, ..format });
-    }
-
-    /// Somebody else speaks in the audio that follows. The service is told by a
-    /// stop and a start.
-    pub fn set_speaker(&mut self, now: Time, speaker: Speaker) {
-        self.speaker = Arc::new(speaker);
-        if let Some(format) = self.chunker.format() {
-            let format = AudioFormat::clone(format);
-            self.set_format(now, format);
-        }
-    }
-
-    fn label(&mut self, now: Time, format: AudioFormat) {
+        let format = AudioFormat { speaker, ..format };
         if self
             .chunker
             .format()
@@ -88,6 +75,16 @@ impl Session {
         self.flush_chunk(now);
         self.chunker.set_format(Arc::new(format));
         self.start_if_ready(now);
+    }
+
+    /// Somebody else speaks in the audio that follows. The service is told by a
+    /// stop and a start.
+    pub fn set_speaker(&mut self, now: Time, speaker: Speaker) {
+        self.speaker = Arc::new(speaker);
+        if let Some(format) = self.chunker.format() {
+            let format = AudioFormat::clone(format);
+            self.set_format(now, format);
+        }
     }
 
     /// Takes audio, all of it: ask [`Session::has_room`] before, so that no more

@@ -11,7 +11,7 @@ use super::super::Time;
 use super::super::event::{EventKind, Failure, GapReason, Reason, State};
 use super::super::planted::{Bug, planted};
 use super::recess::Pause;
-use super::stop::Stop;
+use super::stop::{SETTLE, SETTLE_OWED, Stop};
 use super::{Output, Phase, Session};
 use crate::protocol::request::STOP_REQUEST;
 use std::time::Duration;
@@ -24,11 +24,11 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    pub(super) fn deadline(&self) -> Time {
+    pub(super) fn deadline(&self, settle: Option<Duration>) -> Time {
         if planted(Bug::DrainTimeoutIgnored) {
             return Time::MAX;
         }
-        self.stop.deadline().min(self.hard)
+        self.stop.deadline(settle).min(self.hard)
     }
 }
 
@@ -78,6 +78,24 @@ impl Session {
         self.recess.as_mut().or(drain)
     }
 
+    /// How long a service has to be quiet to be done, where it keeps the connection
+    /// after a stop and so does not say it.
+    pub(super) fn settle(&self) -> Option<Duration> {
+        self.stays_after_stop
+            .then(|| match self.delivery.owes_messages() {
+                true => SETTLE_OWED,
+                false => SETTLE,
+            })
+    }
+
+    /// Asks the service to stop.
+    pub(super) fn ask_to_stop(&mut self, now: Time) {
+        self.phase = Phase::Stopping;
+        self.bill(now);
+        self.set_state(State::Stopping, None, None);
+        self.frames.push_back(Output::Text(STOP_REQUEST.to_owned()));
+    }
+
     /// The end of the stream, or of a recess, came nearer.
     pub(super) fn progress(&mut self, now: Time) {
         if let Some(recess) = &mut self.recess {
@@ -95,11 +113,7 @@ impl Session {
             && self.spool.is_drained()
         {
             drain.stop.progress(now);
-            drain.stop.settle = self.stays_after_stop;
-            self.phase = Phase::Stopping;
-            self.bill(now);
-            self.set_state(State::Stopping, None, None);
-            self.frames.push_back(Output::Text(STOP_REQUEST.to_owned()));
+            self.ask_to_stop(now);
         }
     }
 
@@ -107,10 +121,8 @@ impl Session {
     pub(super) fn recognition_stopped(&mut self, now: Time) {
         if self.phase == Phase::Stopping {
             self.progress(now);
-            let owed = self.delivery.owes_messages();
             if let Some(stop) = self.stop() {
                 stop.take(now);
-                stop.owed = owed;
             }
             if self.recess.is_some() && planted(Bug::RecessCutShort) {
                 self.end_recess(now);
@@ -215,13 +227,14 @@ impl Session {
     }
 
     pub(super) fn drain_timeout(&mut self, now: Time) {
+        let settle = self.settle();
         let Some(drain) = &mut self.drain else {
             return;
         };
-        if matches!(self.phase, Phase::Drained | Phase::Failed) || drain.deadline() > now {
+        if matches!(self.phase, Phase::Drained | Phase::Failed) || drain.deadline(settle) > now {
             return;
         }
-        if now < drain.hard && drain.stop.ask(now) {
+        if now < drain.hard && drain.stop.ask(now, settle) {
             return self.ping(now);
         }
         self.finish(now, false);

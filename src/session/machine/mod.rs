@@ -440,12 +440,14 @@ impl Session {
         };
         let held = self.held_until.filter(|_| self.phase == Phase::Listening);
         let over = matches!(self.phase, Phase::Drained | Phase::Failed);
-        let drain = self.drain.as_ref().filter(|_| !over).map(Drain::deadline);
+        let drain = self.drain.as_ref().filter(|_| !over);
         [
             phase,
             held,
-            drain,
-            self.recess.as_ref().map(Stop::deadline),
+            drain.map(|drain| drain.deadline(self.settle())),
+            self.recess
+                .as_ref()
+                .map(|stop| stop.deadline(self.settle())),
             self.chunker.deadline(),
             self.liveness.next(&self.config, self.has_socket()),
             self.stall_deadline(),

@@ -7,13 +7,12 @@
 //! the service has said all that it has to say about the start before, so that
 //! nothing of it can be taken for a result of the next.
 
+use super::super::Time;
 use super::super::config::{FormatChangePolicy, PausePolicy};
 use super::super::event::{EventKind, Failure, GapReason, Reason, State};
 use super::super::planted::{Bug, planted};
-use super::super::{Position, Time};
 use super::stop::Stop;
 use super::{Output, Phase, Session};
-use crate::protocol::request::STOP_REQUEST;
 
 /// The pause that PLAYING ends.
 #[derive(Debug, Default)]
@@ -150,15 +149,10 @@ impl Session {
 
     /// Asks the service to stop for a while.
     pub(super) fn begin_recess(&mut self, now: Time) {
-        let mut stop = Stop::new(now, self.config.drain_timeout);
-        stop.settle = true;
         // What is lost is told before what comes of the rest.
         self.tell_gap();
-        self.recess = Some(stop);
-        self.phase = Phase::Stopping;
-        self.bill(now);
-        self.set_state(State::Stopping, None, None);
-        self.frames.push_back(Output::Text(STOP_REQUEST.to_owned()));
+        self.recess = Some(Stop::new(now, self.config.drain_timeout));
+        self.ask_to_stop(now);
     }
 
     /// The service has said all about this start.
@@ -186,11 +180,8 @@ impl Session {
     /// What this start was given was heard to its end: nothing of it is to be
     /// sent again.
     fn all_was_said(&mut self) {
-        let end: Position = self.generation.end();
-        let never_sent = self.spool.sent().saturating_sub(self.stats.audio_sent);
-        let finalised = end.saturating_sub(never_sent);
-        self.stats.audio_finalised = self.stats.audio_finalised.max(finalised);
-        self.spool.acknowledge(end, end);
+        let end = self.generation.end();
+        self.finalised(end, end);
     }
 
     /// The recess is over because the socket is. Whether the service had said all.
@@ -241,10 +232,12 @@ impl Session {
     }
 
     pub(super) fn recess_timeout(&mut self, now: Time) {
-        let Some(recess) = self.recess.as_mut().filter(|r| r.deadline() <= now) else {
+        let settle = self.settle();
+        let due = |recess: &&mut Stop| recess.deadline(settle) <= now;
+        let Some(recess) = self.recess.as_mut().filter(due) else {
             return;
         };
-        if recess.ask(now) {
+        if recess.ask(now, settle) {
             return self.ping(now);
         }
         let waited = self.config.drain_timeout.as_millis();

@@ -223,16 +223,17 @@ impl Session {
             return;
         }
         let delivered = self.delivery.delivered();
+        self.finalised(delivered, self.delivery.settled());
+        self.timeline.prune(delivered);
+    }
+
+    /// Everything before `until` was finalised, and before `released` nothing is owed.
+    pub(super) fn finalised(&mut self, until: Position, released: Position) {
         // A position counts what was dropped too.
         let never_sent = self.spool.sent().saturating_sub(self.stats.audio_sent);
-        let finalised = delivered.saturating_sub(never_sent);
+        let finalised = until.saturating_sub(never_sent);
         self.stats.audio_finalised = self.stats.audio_finalised.max(finalised);
-        self.spool.acknowledge(delivered, self.delivery.settled());
-        let owed = self.delivery.owes_messages();
-        if let Some(stop) = self.stop() {
-            stop.owed = owed;
-        }
-        self.timeline.prune(delivered);
+        self.spool.acknowledge(until, released);
     }
 
     fn place_words(&self, words: &[(String, Range<Position>)]) -> Vec<PlacedWord> {

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 /// Where the service does not say that it is done (it keeps the connection for
 /// a later start), this long without a result and a pong after it mean that it is.
-const SETTLE: Duration = Duration::from_secs(2);
+pub(super) const SETTLE: Duration = Duration::from_secs(2);
 
 /// The same while messages are owed for what was finalised.
-const SETTLE_OWED: Duration = Duration::from_secs(6);
+pub(super) const SETTLE_OWED: Duration = Duration::from_secs(6);
 
 /// The wait for the last results.
 #[derive(Debug)]
@@ -20,10 +20,6 @@ pub(super) struct Stop {
     idle_since: Time,
     /// The service took the stop request, at this time.
     taken: Option<Time>,
-    /// Whether the service keeps the connection, and so does not say when it is done.
-    pub(super) settle: bool,
-    /// Whether there are finals whose messages have not come.
-    pub(super) owed: bool,
     /// It has been quiet for long enough, and the service was asked whether the
     /// link still is one: silence may mean that it is not.
     asked: bool,
@@ -36,8 +32,6 @@ impl Stop {
             timeout,
             idle_since: now,
             taken: None,
-            settle: false,
-            owed: false,
             asked: false,
         }
     }
@@ -70,24 +64,24 @@ impl Stop {
         self.asked
     }
 
-    /// When it is to be asked, or the time is up.
-    pub(super) fn deadline(&self) -> Time {
+    /// When it is to be asked, or the time is up. `settle`: how long it has to be
+    /// quiet, if it does not say that it is done.
+    pub(super) fn deadline(&self, settle: Option<Duration>) -> Time {
         let soft = self.idle_since + self.timeout;
-        self.settled_at().unwrap_or(soft).min(soft)
+        self.settled_at(settle).unwrap_or(soft).min(soft)
     }
 
     /// Whether it has been quiet for so long that the service is to be asked, and
     /// if so, notes that it is.
-    pub(super) fn ask(&mut self, now: Time) -> bool {
-        let quiet = self.settled_at().is_some_and(|at| at <= now);
+    pub(super) fn ask(&mut self, now: Time, settle: Option<Duration>) -> bool {
+        let quiet = self.settled_at(settle).is_some_and(|at| at <= now);
         self.asked |= quiet;
         quiet
     }
 
     /// When a service that does not say that it is done is taken to be.
-    fn settled_at(&self) -> Option<Time> {
-        let taken = self.taken.filter(|_| self.settle && !self.asked)?;
-        let settle = if self.owed { SETTLE_OWED } else { SETTLE };
-        Some(self.idle_since.max(taken) + settle)
+    fn settled_at(&self, settle: Option<Duration>) -> Option<Time> {
+        let taken = self.taken.filter(|_| !self.asked)?;
+        Some(self.idle_since.max(taken) + settle?)
     }
 }
