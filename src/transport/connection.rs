@@ -153,6 +153,13 @@ impl Connection {
         result
     }
 
+    /// The same for a turn of the stream: there are new deadlines, and no audio comes
+    /// that would wake the task.
+    fn turn(&self, f: impl FnOnce(&mut Session, Time)) {
+        self.with(f);
+        self.shared.wake.notify_one();
+    }
+
     /// See [`Session::set_upstream`].
     pub fn set_upstream(&self, live: bool, paced: bool) {
         self.with(|session, _| session.set_upstream(live, paced));
@@ -185,20 +192,17 @@ impl Connection {
 
     /// See [`Session::pause`].
     pub fn pause(&self) {
-        self.with(|session, now| session.pause(now));
-        self.shared.wake.notify_one(); // a stop may be due, and no audio comes
+        self.turn(|session, now| session.pause(now));
     }
 
     /// See [`Session::resume`].
     pub fn resume(&self) {
-        self.with(|session, now| session.resume(now));
-        self.shared.wake.notify_one();
+        self.turn(|session, now| session.resume(now));
     }
 
     /// See [`Session::end_of_stream`].
     pub fn end_of_stream(&self) {
-        self.with(|session, now| session.end_of_stream(now));
-        self.shared.wake.notify_one(); // there is a new deadline
+        self.turn(|session, now| session.end_of_stream(now));
     }
 
     /// The token to use from the next dial on. A session that failed for want
