@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! `make bench`: what the element and the service cost, beside the peers and
+//! beside what nothing can go below. `docs/performance.md` says how to read it.
+//!
+//! ```text
+//! suite                 all measurements
+//! suite NAME…           those of these names
+//! ```
+//!
+//! What is measured runs in a process of its own, which is this program again,
+//! so that the system counts what belongs to it and nothing else.
+
+mod child;
+mod report;
+
+use report::Report;
+use std::process::ExitCode;
+
+/// Why a measurement could not be made.
+pub type Problem = Box<dyn std::error::Error>;
+
+/// A measurement: its name, and what says its figures.
+type Bench = (&'static str, fn(&mut Report) -> Result<(), Problem>);
+
+/// What a process of this program can be: its name, and what it does with its
+/// arguments until its standard input is closed.
+type Role = (&'static str, fn(&[String]) -> Result<(), Problem>);
+
+/// In the order in which they run.
+const BENCHES: &[Bench] = &[];
+
+const ROLES: &[Role] = &[];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.as_slice() {
+        [role, name, arguments @ ..] if role == child::ROLE => play(name, arguments),
+        names => measure(names),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("suite: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn play(name: &str, arguments: &[String]) -> Result<(), Problem> {
+    let role = ROLES.iter().find(|(role, _)| *role == name);
+    let (_, act) = role.ok_or_else(|| format!("there is no role {name}"))?;
+    act(arguments)
+}
+
+fn measure(names: &[String]) -> Result<(), Problem> {
+    // Cargo says that this is a benchmark.
+    let names: Vec<&String> = names.iter().filter(|name| *name != "--bench").collect();
+    let mut report = Report::default();
+    let mut failed = Vec::new();
+    for (name, run) in BENCHES {
+        if !names.is_empty() && !names.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        if let Err(problem) = run(&mut report) {
+            eprintln!("{name}: {problem}");
+            failed.push(*name);
+        }
+    }
+    eprintln!("{}", report.table());
+    match failed.as_slice() {
+        [] => Ok(()),
+        failed => Err(format!("not measured: {}", failed.join(", ")).into()),
+    }
+}
