@@ -56,6 +56,11 @@ use url::{Host, Position, Url};
 /// an error of the socket. Results are a few kilobytes.
 pub const MAX_MESSAGE: usize = 8 << 20;
 
+/// How much is read at once, in bytes: most results fit. `tungstenite` zeroes as
+/// much before each look for something to read, so that its own 128 KiB would
+/// cost more than all else that is done for a chunk, and as much memory a sink.
+const READ_BUFFER: usize = 4 << 10;
+
 /// What we call ourselves.
 pub(super) const AGENT: &str = concat!("gst-plugin-symbl/", env!("CARGO_PKG_VERSION"));
 
@@ -248,6 +253,7 @@ async fn upgrade(
             )
         })?;
     let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE));
     Ok(WebSocketStream::from_partially_read(

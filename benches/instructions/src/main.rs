@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Takes audio and results through a real `symblsink` step by step, so that
+//! callgrind counts the same instructions in each run.
+//!
+//! ```text
+//! symbl-instructions audio SECONDS      buffers of 20 ms, in step with their chunks
+//! symbl-instructions results SECONDS    the same, and what was said in each second
+//! symbl-instructions fakesink SECONDS   the same buffers into a fakesink
+//! ```
+//!
+//! Nothing here waits for a clock: a buffer is pushed when the peer has the chunk
+//! before it, and a result is told when the one before it is on the bus. What is
+//! counted, and against what, is in `tests/baseline.rs`.
+
+mod peer;
+
+use gst::glib;
+use gst::prelude::*;
+use peer::Peer;
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+/// Longest that a step may take: valgrind is slow, and a machine may be busy.
+pub const BOUND: Duration = Duration::from_secs(120);
+
+/// Bytes of 20 ms.
+const BUFFER: usize = 640;
+/// Buffers in a chunk of 100 ms.
+const BUFFERS: u64 = 5;
+/// Chunks in a second.
+const CHUNKS: u64 = 10;
+const MS: u64 = 1_000_000;
+
+type Done<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("symbl-instructions: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Done<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [what, seconds] = arguments.as_slice() else {
+        return Err("give what to do: audio, results or fakesink; and for how many seconds".into());
+    };
+    let seconds: u64 = seconds.parse()?;
+    gst::init()?;
+    gstsymbl::plugin_register_static()?;
+    if what == "fakesink" {
+        let sink = gst::ElementFactory::make("fakesink").property("enable-last-sample", false);
+        let stream = Stream::begin(&sink.property("async", false).build()?)?;
+        (0..seconds * CHUNKS).try_for_each(|chunk| stream.push_chunk(chunk))?;
+        stream.end();
+        return Ok(());
+    }
+    let mut peer = Peer::start()?;
+    let sink = gst::ElementFactory::make("symblsink").property("base-url", peer.base_url());
+    let stream = Stream::begin(&sink.property("sync", false).build()?)?;
+    for second in 0..seconds {
+        for chunk in 0..CHUNKS {
+            stream.push_chunk(second * CHUNKS + chunk)?;
+            peer.wait_for_audio(BUFFERS * BUFFER as u64)?;
+        }
+        if what == "results" {
+            for text in peer::said_in(second) {
+                peer.say(text);
+                stream.wait_for_message()?;
+            }
+        }
+    }
+    stream.end();
+    Ok(())
+}
+
+/// A sink that plays, and a pad in front of it.
+struct Stream {
+    pipeline: gst::Pipeline,
+    pad: gst::Pad,
+    /// One for each result on the bus.
+    told: Receiver<()>,
+}
+
+impl Stream {
+    fn begin(sink: &gst::Element) -> Done<Self> {
+        let pipeline = gst::Pipeline::new();
+        pipeline.add(sink)?;
+        let pad = gst::Pad::builder(gst::PadDirection::Src).build();
+        pad.set_active(true)?;
+        pad.link(&sink.static_pad("sink").ok_or("a sink without a pad")?)?;
+        let (tell, told) = mpsc::channel();
+        let bus = pipeline.bus().ok_or("a pipeline without a bus")?;
+        bus.set_sync_handler(move |_, message| {
+            let kind = message.structure().map(|said| said.name().as_str());
+            if let Some("symbl/transcript" | "symbl/message" | "symbl/insight") = kind {
+                // Nobody listens any more at the end.
+                let _ = tell.send(());
+            }
+            gst::BusSyncReply::Drop
+        });
+        pipeline.set_state(gst::State::Playing)?;
+        pad.push_event(gst::event::StreamStart::new("instructions"));
+        let caps: gst::Caps =
+            "audio/x-raw,format=S16LE,layout=interleaved,channels=1,rate=16000".parse()?;
+        pad.push_event(gst::event::Caps::new(&caps));
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        pad.push_event(gst::event::Segment::new(&segment));
+        Ok(Self {
+            pipeline,
+            pad,
+            told,
+        })
+    }
+
+    fn push_chunk(&self, chunk: u64) -> Done<()> {
+        for buffer in 0..BUFFERS {
+            let at = (chunk * BUFFERS + buffer) * 20 * MS;
+            // Loud enough to be no silence.
+            let mut data = gst::Buffer::from_mut_slice([0x11_u8; BUFFER]);
+            if let Some(data) = data.get_mut() {
+                data.set_pts(gst::ClockTime::from_nseconds(at));
+                data.set_duration(gst::ClockTime::from_mseconds(20));
+            }
+            self.pad.push(data)?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_message(&self) -> Done<()> {
+        self.told.recv_timeout(BOUND)?;
+        Ok(())
+    }
+
+    fn end(self) {
+        // An end without a drain: it is not what is counted.
+        if let Err(error) = self.pipeline.set_state(gst::State::Null) {
+            glib::g_warning!("instructions", "{error}");
+        }
+    }
+}
