@@ -20,13 +20,17 @@ status=0
 # library's files have the same names whatever its features.
 teeth=(cargo test --locked --no-default-features --features planted-bugs --test simulation
     --target-dir "${CARGO_TARGET_DIR:-target}/planted-bugs")
+# How many instructions audio and results take, which only a release build says.
+counts=(cargo test --release --locked --package symbl-instructions)
 # Built outside the bound: how long that takes is the machine's affair.
 cargo test --workspace --locked --no-run
 "${teeth[@]}" --no-run
+"${counts[@]}" --no-run
 bound=25m
 timeout --kill-after=10s "$bound" cargo test --workspace --locked --no-fail-fast 2>&1 |
     tee "$log" || status=$?
 timeout --kill-after=10s 5m "${teeth[@]}" teeth:: 2>&1 | tee -a "$log" || status=$?
+timeout --kill-after=10s 5m "${counts[@]}" 2>&1 | tee -a "$log" || status=$?
 [ "$status" -ne 124 ] || echo "the tests did not end within $bound; see which one began last"
 
 awk '/^test result:/ { passed += $4; failed += $6 }

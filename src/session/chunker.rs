@@ -102,15 +102,23 @@ fn is_loud(bytes: usize, nanos: u64) -> bool {
     bytes as u64 * 8_000_000_000 / LOUD_BIT_RATE > nanos
 }
 
+/// Bytes that are looked at together; a whole number of samples.
+const BLOCK: usize = 512;
+
 /// Whether raw audio rises above silence anywhere.
 fn is_audible(encoding: Encoding, data: &[u8]) -> bool {
     match encoding {
-        Encoding::Linear16 => data.as_chunks().0.iter().any(|sample| {
-            let sample = i16::from_le_bytes(*sample);
-            sample.unsigned_abs() > AUDIBLE
+        // Blocks, for the compiler to take many samples at once.
+        Encoding::Linear16 => data.chunks(BLOCK).any(|block| {
+            let samples = block.as_chunks().0.iter();
+            let levels = samples.map(|sample| i16::from_le_bytes(*sample).unsigned_abs());
+            levels.fold(0, u16::max) > AUDIBLE
         }),
         // The first segment of the companding curve ends at about the same level.
-        Encoding::Mulaw => data.iter().any(|byte| !byte & 0x7f > 0x0f),
+        Encoding::Mulaw => data.chunks(BLOCK).any(|block| {
+            let levels = block.iter().map(|byte| !byte & 0x7f);
+            levels.fold(0, u8::max) > 0x0f
+        }),
         Encoding::Opus | Encoding::Flac => true,
     }
 }
@@ -131,7 +139,12 @@ impl SampleClock {
 
 /// Nanoseconds that `samples` last at `rate` hertz, rounded down.
 pub fn samples_to_nanos(samples: u64, rate: u32) -> u64 {
-    u64::try_from(u128::from(samples) * 1_000_000_000 / u128::from(rate.max(1))).unwrap_or(u64::MAX)
+    // Asked several times for each buffer, and days of audio fit in.
+    match samples.checked_mul(1_000_000_000) {
+        Some(scaled) => scaled / u64::from(rate.max(1)),
+        None => u64::try_from(u128::from(samples) * 1_000_000_000 / u128::from(rate.max(1)))
+            .unwrap_or(u64::MAX),
+    }
 }
 
 /// Samples in `nanos` at `rate` hertz, rounded to the nearest.
@@ -145,11 +158,18 @@ pub fn nanos_to_samples(nanos: u64, rate: u32) -> u64 {
 pub struct Chunker {
     duration: Duration,
     format: Option<Arc<AudioFormat>>,
+    /// How many bytes of raw audio make a full chunk of this format.
+    full: usize,
+    /// How long they last, in nanoseconds; 0 for packets.
+    full_nanos: u64,
     clock: SampleClock,
     pending: BytesMut,
     pending_start: Position,
     /// When the oldest pending byte must leave.
     deadline: Option<Time>,
+    /// A full chunk has left, and the next one would be due no sooner, if its audio
+    /// comes at an even pace.
+    lookout: Option<Time>,
 }
 
 impl Chunker {
@@ -158,6 +178,8 @@ impl Chunker {
         Self {
             duration,
             format: None,
+            full: 0,
+            full_nanos: 0,
             clock: SampleClock {
                 base: 0,
                 samples: 0,
@@ -166,6 +188,7 @@ impl Chunker {
             pending: BytesMut::new(),
             pending_start: 0,
             deadline: None,
+            lookout: None,
         }
     }
 
@@ -182,6 +205,9 @@ impl Chunker {
             samples: 0,
             rate: format.clock_rate(),
         };
+        let width = format.bytes_per_sample().unwrap_or(1);
+        self.full = self.full_chunk(width);
+        self.full_nanos = format.duration_of(self.full);
         self.format = Some(format);
     }
 
@@ -204,6 +230,18 @@ impl Chunker {
         self.deadline
     }
 
+    /// Until when whoever waits for [`Chunker::deadline`] may sleep: what comes
+    /// meanwhile is due later, as long as it comes at an even pace. Without this,
+    /// the first buffer of each chunk would wake the one who sleeps.
+    pub fn lookout(&self) -> Option<Time> {
+        self.deadline.or(self.lookout)
+    }
+
+    /// Nothing is pending at `now`, and nothing is waited for.
+    pub fn relax(&mut self, now: Time) {
+        self.lookout = self.lookout.filter(|at| *at > now);
+    }
+
     /// How many bytes of raw audio make a full chunk.
     fn full_chunk(&self, bytes_per_sample: usize) -> usize {
         let nanos = u64::try_from(self.duration.as_nanos()).unwrap_or(u64::MAX);
@@ -217,10 +255,7 @@ impl Chunker {
 
     /// How long a full chunk of raw audio lasts, in nanoseconds; 0 for packets.
     pub fn chunk_nanos(&self) -> u64 {
-        self.format.as_ref().map_or(0, |format| {
-            let width = format.bytes_per_sample().unwrap_or(1);
-            format.duration_of(self.full_chunk(width))
-        })
+        self.full_nanos
     }
 
     /// Takes raw audio, at most until one chunk is full. Returns how many
@@ -229,7 +264,7 @@ impl Chunker {
         let Some(bytes_per_sample) = self.format.as_ref().and_then(|f| f.bytes_per_sample()) else {
             return (0, None);
         };
-        let full = self.full_chunk(bytes_per_sample);
+        let full = self.full;
         let whole = data.len() - data.len() % bytes_per_sample;
         let taken = whole.min(full.saturating_sub(self.pending.len()));
         if taken > 0 {
@@ -241,7 +276,19 @@ impl Chunker {
             self.pending.extend_from_slice(&data[..taken]);
             self.clock.samples += (taken / bytes_per_sample) as u64;
         }
-        let chunk = (self.pending.len() >= full).then(|| self.flush()).flatten();
+        if self.pending.len() < full {
+            return (taken, None);
+        }
+        let due = self.deadline.unwrap_or(now);
+        let chunk = self.flush();
+        // At an even pace the next one will be full a chunk's duration from now, and
+        // due one buffer's duration later; few buffers are shorter than an eighth.
+        let is_even = due < now + self.duration / 2;
+        self.lookout = match taken == full {
+            true => None, // One buffer is a chunk.
+            false if is_even => Some(now + self.duration + self.duration / 8),
+            false => Some(now + self.duration),
+        };
         (taken, chunk)
     }
 

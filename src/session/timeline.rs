@@ -79,18 +79,10 @@ impl Timeline {
     /// Ties `position` to `instants`. Where the audio simply goes on as the
     /// last anchor says, nothing is added.
     pub fn anchor(&mut self, position: Position, instants: Instants, speed: f64) {
+        if self.goes_on(position, &instants, speed) {
+            return;
+        }
         if let Some(last) = self.anchors.back() {
-            let expected = last.at(position);
-            let near = |a: Option<u64>, b: Option<u64>| match (a, b) {
-                (Some(a), Some(b)) => a.abs_diff(b) <= TOLERANCE,
-                (a, b) => a == b,
-            };
-            if near(expected.running_time, instants.running_time)
-                && near(expected.stream_time, instants.stream_time)
-                && last.speed == speed
-            {
-                return;
-            }
             if planted(Bug::AnchorDropped) {
                 return;
             }
@@ -103,6 +95,25 @@ impl Timeline {
             instants,
             speed,
         });
+    }
+
+    /// Whether there is no anchor yet.
+    pub fn is_empty(&self) -> bool {
+        self.anchors.is_empty()
+    }
+
+    /// Whether the audio at `position` goes on as the last anchor says.
+    pub fn goes_on(&self, position: Position, instants: &Instants, speed: f64) -> bool {
+        let near = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => a.abs_diff(b) <= TOLERANCE,
+            (a, b) => a == b,
+        };
+        self.anchors.back().is_some_and(|last| {
+            let expected = last.at(position);
+            near(expected.running_time, instants.running_time)
+                && near(expected.stream_time, instants.stream_time)
+                && last.speed == speed
+        })
     }
 
     /// The times at which the audio that follows `position` would stand if it

@@ -8,8 +8,9 @@
 use super::errors::Report;
 use super::host::{self, BusHost};
 use super::settings::Settings;
-use super::{OnFatal, State, caps, properties, stats, streaming};
-use crate::session::{AudioFormat, Session, Stats};
+use super::streaming::{self, Streaming};
+use super::{OnFatal, State, caps, properties, stats};
+use crate::session::{Session, Stats};
 use crate::transport::{self, Connection, Host};
 use gst::glib;
 use gst::prelude::*;
@@ -50,21 +51,6 @@ struct Status {
     refused: BTreeMap<String, String>,
     /// Code of the PROGRESS that has begun and not ended.
     progress: Option<&'static str>,
-}
-
-/// What the streaming thread knows of its stream.
-#[derive(Default)]
-pub(super) struct Streaming {
-    /// In force since the last CAPS event.
-    pub(super) format: Option<AudioFormat>,
-    /// Whether upstream was asked if it is live, since the last start or flush.
-    pub(super) asked_upstream: bool,
-    /// Whether there was audio since the last start or flush, and so something to follow.
-    pub(super) placed: bool,
-    /// Whether a buffer without a timestamp was complained about.
-    pub(super) warned_timestamps: bool,
-    /// What was said last about a stream that cannot be taken.
-    pub(super) refused: Option<String>,
 }
 
 struct Open {
@@ -177,6 +163,7 @@ impl SymblSink {
             }
         });
         let connection = Arc::new(connection);
+        lock(&self.streaming).connection = Some(Arc::clone(&connection));
         *lock(&self.open) = Some(Open {
             connection: Arc::clone(&connection),
             _host: host,
@@ -195,6 +182,7 @@ impl SymblSink {
             return;
         };
         open.connection.close();
+        lock(&self.streaming).connection = None;
         lock(&self.status).last_stats = open.connection.stats();
         self.end_progress(gst::ProgressType::Canceled, "Stopped");
         self.state_changed(State::Idle);
@@ -210,8 +198,7 @@ impl SymblSink {
                 }
             }
             Some(gst::EventView::Eos(_)) => self.drain(),
-            Some(_) => {}
-            None => self.wait_for_room(),
+            _ => {}
         }
     }
 
@@ -269,15 +256,13 @@ impl ObjectImpl for SymblSink {
         obj.set_qos(false);
         obj.set_max_lateness(-1);
         obj.set_processing_deadline(gst::ClockTime::ZERO);
-        let what = gst::PadProbeType::BUFFER
-            | gst::PadProbeType::BUFFER_LIST
-            | gst::PadProbeType::EVENT_DOWNSTREAM;
-        obj.sink_pad().add_probe(what, |pad, info| {
-            if let Some(sink) = pad.parent().and_downcast::<super::SymblSink>() {
-                sink.imp().before_base_sink(info);
-            }
-            gst::PadProbeReturn::Ok
-        });
+        obj.sink_pad()
+            .add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |pad, info| {
+                if let Some(sink) = pad.parent().and_downcast::<super::SymblSink>() {
+                    sink.imp().before_base_sink(info);
+                }
+                gst::PadProbeReturn::Ok
+            });
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -439,7 +424,11 @@ impl BaseSinkImpl for SymblSink {
         let format = caps::format_from_caps(caps)
             .map_err(|problem| gst::loggable_error!(CAT, "{problem}"))?;
         gst::debug!(CAT, imp = self, "Audio is {:?}", format.wire);
-        lock(&self.streaming).format = Some(format.clone());
+        {
+            let mut streaming = lock(&self.streaming);
+            streaming.format = Some(Arc::new(format.clone()));
+            streaming.steady = None;
+        }
         if let Some(connection) = self.connection() {
             self.ask_upstream(&connection);
             connection.set_format(format);
@@ -455,6 +444,7 @@ impl BaseSinkImpl for SymblSink {
     fn event(&self, event: gst::Event) -> bool {
         match event.view() {
             gst::EventView::Segment(segment) => {
+                lock(&self.streaming).steady = None;
                 if let Some(problem) = streaming::problem_of(segment.segment()) {
                     self.refuse(problem);
                     return false;
@@ -462,11 +452,11 @@ impl BaseSinkImpl for SymblSink {
                 self.parent_event(event)
             }
             gst::EventView::Gap(gap) => {
+                lock(&self.streaming).steady = None;
                 let (start, duration) = gap.get();
                 let result = self.parent_event(event.clone());
-                if let (Some(connection), Some(duration)) = (self.connection(), duration) {
-                    let speed = self.obj().segment().rate().abs();
-                    connection.push_gap(self.instants(Some(start)), duration.nseconds(), speed);
+                if let Some(duration) = duration {
+                    self.take_gap(start, duration);
                 }
                 result
             }
@@ -476,6 +466,7 @@ impl BaseSinkImpl for SymblSink {
                     let mut streaming = lock(&self.streaming);
                     streaming.asked_upstream = false;
                     streaming.placed = false;
+                    streaming.steady = None;
                 }
                 if let Some(connection) = self.connection() {
                     connection.flush();

@@ -16,7 +16,7 @@ use crate::protocol::timestamp::format_rfc3339;
 use crate::session::event::PlacedWord;
 use crate::session::{Event, EventKind, Failure, Placement, SessionEvent};
 use gst::structure::Builder;
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 /// Version of the set of names and types below.
 pub const SCHEMA: i32 = 1;
@@ -242,18 +242,26 @@ fn words_json(words: &[PlacedWord]) -> Option<String> {
     if words.is_empty() {
         return None;
     }
-    let entry = |word: &PlacedWord| {
-        let mut entry = Map::new();
-        entry.insert("word".into(), word.word.as_str().into());
-        if let Some(time) = word.running_time {
-            entry.insert("running-time".into(), time.into());
-        }
-        if let Some(duration) = word.duration {
-            entry.insert("duration".into(), duration.into());
-        }
-        Value::Object(entry)
-    };
-    Some(Value::Array(words.iter().map(entry).collect()).to_string())
+    let words: Vec<Word> = words
+        .iter()
+        .map(|word| Word {
+            word: &word.word,
+            running_time: word.running_time,
+            duration: word.duration,
+        })
+        .collect();
+    serde_json::to_string(&words).ok()
+}
+
+/// An entry of `words`.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Word<'a> {
+    word: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running_time: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration: Option<u64>,
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 //! What the streaming thread does with buffers: their times, the way into the
 //! connection, and the waits on it.
+//!
+//! Hundreds of sinks take fifty buffers a second each, so that what is the same
+//! for each buffer as for the one before is not done again: see [`Steady`].
 
 use super::imp::{CAT, SymblSink, lock};
 use super::{OnFatal, errors};
@@ -12,8 +15,68 @@ use crate::transport::{Connection, Waited};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What the streaming thread knows of its stream.
+#[derive(Default)]
+pub(super) struct Streaming {
+    /// Since READY→PAUSED.
+    pub(super) connection: Option<Arc<Connection>>,
+    /// In force since the last CAPS event.
+    pub(super) format: Option<Arc<AudioFormat>>,
+    /// Whether upstream was asked if it is live, since the last start or flush.
+    pub(super) asked_upstream: bool,
+    /// Whether there was audio since the last start or flush, and so something to follow.
+    pub(super) placed: bool,
+    /// How the stream goes on, while it does.
+    pub(super) steady: Option<Steady>,
+    /// Whether buffers wait in front of GstBaseSink for room.
+    gated: bool,
+    /// Whether a buffer without a timestamp was complained about.
+    warned_timestamps: bool,
+    /// What was said last about a stream that cannot be taken.
+    refused: Option<String>,
+}
+
+/// Raw audio of which each buffer begins where the one before ended, in one segment.
+/// Its times follow from those that were computed last, which is not long ago.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Steady {
+    /// Timestamp of the next buffer, in nanoseconds.
+    next: u64,
+    /// Times are computed again for audio behind this, in nanoseconds.
+    until: u64,
+}
+
+impl Steady {
+    /// How far a timestamp may be off and is still where it should be, in
+    /// nanoseconds: less than the session would make a new anchor for.
+    const JITTER: u64 = 1_000_000;
+    /// Longest that no times are computed, in nanoseconds: clocks drift, and
+    /// GstBaseSink may change its segment.
+    const LONGEST: u64 = 1_000_000_000;
+
+    /// After audio up to `next`, of which times were computed, in a segment that
+    /// stops at `stop`.
+    fn new(next: u64, stop: Option<u64>) -> Self {
+        let until = next.saturating_add(Self::LONGEST);
+        Self {
+            next,
+            until: stop.map_or(until, |stop| stop.min(until)),
+        }
+    }
+
+    /// Whether a buffer of this timestamp, which lasts `duration` nanoseconds, goes
+    /// on. It has gone on then.
+    fn goes_on(&mut self, pts: u64, duration: u64) -> bool {
+        let end = self.next.saturating_add(duration);
+        let goes_on = pts.abs_diff(self.next) <= Self::JITTER && end <= self.until;
+        self.next = end;
+        goes_on
+    }
+}
 
 /// The same audio, which says of itself that it lasts as long as its samples.
 /// GStreamer clips by what a buffer says, and beyond the end of one that says
@@ -34,25 +97,9 @@ impl SymblSink {
         self.obj().sink_pad().peer_query(&mut query) && query.result().0
     }
 
-    /// Times of the audio that begins at `pts`.
-    pub(super) fn instants(&self, pts: Option<gst::ClockTime>) -> Instants {
-        let obj = self.obj();
-        let segment = obj.segment();
-        let Some(segment) = segment.downcast_ref::<gst::ClockTime>() else {
-            return Instants::default();
-        };
-        let running_time = pts.and_then(|pts| segment.to_running_time(pts));
-        Instants {
-            running_time: running_time.map(gst::ClockTime::nseconds),
-            stream_time: pts
-                .and_then(|pts| segment.to_stream_time(pts))
-                .map(gst::ClockTime::nseconds),
-            utc: running_time.and_then(|running_time| self.utc(running_time)),
-        }
-    }
-
     /// Wall-clock time at which a running time is due, or was.
-    pub(super) fn utc(&self, running_time: gst::ClockTime) -> Option<i64> {
+    fn utc(&self, running_time: Option<u64>) -> Option<i64> {
+        let running_time = gst::ClockTime::from_nseconds(running_time?);
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
         let wall = i128::try_from(wall.as_nanos()).ok()?;
         let obj = self.obj();
@@ -71,11 +118,35 @@ impl SymblSink {
     /// In a probe of the pad, in front of GstBaseSink, and not in `render`: there
     /// it holds its preroll lock, which it takes for a change to PLAYING as well
     /// as to PAUSED, but ends waits (`unlock`) for the latter only. Out here a
-    /// wait is in nobody's way, and a pause is no reason to end it.
-    pub(super) fn wait_for_room(&self) {
-        if let Some(connection) = self.connection().filter(|c| !c.has_room()) {
+    /// wait is in nobody's way, and a pause is no reason to end it. The probe is
+    /// there only while room is scarce: each buffer would pay for it.
+    fn gate(&self) {
+        if std::mem::replace(&mut lock(&self.streaming).gated, true) {
+            return;
+        }
+        let buffers = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+        self.obj().sink_pad().add_probe(buffers, |pad, _| {
+            let sink = pad.parent().and_downcast::<super::SymblSink>();
+            match sink.is_some_and(|sink| sink.imp().wait_for_room()) {
+                true => gst::PadProbeReturn::Ok,
+                false => gst::PadProbeReturn::Remove,
+            }
+        });
+    }
+
+    /// Waits at the gate. Whether it is still needed.
+    fn wait_for_room(&self) -> bool {
+        let connection = lock(&self.streaming).connection.clone();
+        let Some(connection) = connection else {
+            lock(&self.streaming).gated = false;
+            return false;
+        };
+        if !connection.has_room() {
             self.wait(&connection, Connection::wait_for_room);
         }
+        let gated = !connection.has_much_room();
+        lock(&self.streaming).gated = gated;
+        gated
     }
 
     /// End of the stream: everything is sent, and the last results have come
@@ -115,11 +186,13 @@ impl SymblSink {
 
     /// When a buffer begins. The first audio of a stream without timestamps
     /// begins with its segment; what follows has no time of its own.
-    fn pts_of(&self, buffer: &gst::BufferRef) -> Option<gst::ClockTime> {
+    fn pts_of(
+        &self,
+        buffer: &gst::BufferRef,
+        segment: &gst::FormattedSegment<gst::ClockTime>,
+    ) -> Option<gst::ClockTime> {
         let first = !std::mem::replace(&mut lock(&self.streaming).placed, true);
-        let obj = self.obj();
-        let segment = obj.segment();
-        let start = segment.downcast_ref::<gst::ClockTime>()?.start();
+        let start = segment.start();
         match buffer.pts() {
             // A packet that hangs over the start of its segment is sent whole, and
             // there is no running time before that.
@@ -155,60 +228,146 @@ impl SymblSink {
     /// Takes a buffer as the caps say it is: raw audio clipped to the segment,
     /// or one packet.
     pub(super) fn take(&self, buffer: &gst::Buffer) -> Result<(), gst::FlowError> {
-        let format = lock(&self.streaming).format.clone();
-        let (Some(format), Some(connection)) = (format, self.connection()) else {
-            return Err(gst::FlowError::NotNegotiated);
+        let (connection, format, goes_on) = {
+            let mut streaming = lock(&self.streaming);
+            let (Some(connection), Some(format)) = (&streaming.connection, &streaming.format)
+            else {
+                return Err(gst::FlowError::NotNegotiated);
+            };
+            let (connection, format) = (Arc::clone(connection), Arc::clone(format));
+            let duration = format.duration_of(buffer.size());
+            let pts = buffer.pts().map(gst::ClockTime::nseconds);
+            let goes_on = pts
+                .zip(streaming.steady.as_mut())
+                .is_some_and(|(pts, steady)| steady.goes_on(pts, duration));
+            (connection, format, goes_on)
         };
-        self.ask_upstream(&connection);
-        if self.speaker_changed.swap(false, Ordering::AcqRel) {
+        if self.speaker_changed.load(Ordering::Relaxed)
+            && self.speaker_changed.swap(false, Ordering::AcqRel)
+        {
             connection.set_speaker(lock(&self.settings).speaker());
         }
+        if connection.has_failed() && self.on_fatal() == OnFatal::Error {
+            return Err(gst::FlowError::Error); // It is on the bus already.
+        }
+        let has_room = if goes_on {
+            let map = self.map(buffer)?;
+            let audio = Audio {
+                data: &map,
+                instants: Instants::default(),
+                duration: None,
+                speed: 1.0,
+            };
+            connection.push_audio(&audio, || None)
+        } else {
+            self.place(buffer, &connection, &format)?
+        };
+        if !has_room {
+            self.gate();
+        }
+        Ok(())
+    }
+
+    /// Takes a buffer whose times are to be computed. Whether there is room for more.
+    fn place(
+        &self,
+        buffer: &gst::Buffer,
+        connection: &Connection,
+        format: &AudioFormat,
+    ) -> Result<bool, gst::FlowError> {
+        lock(&self.streaming).steady = None;
+        self.ask_upstream(connection);
+        let segment = self.obj().segment();
+        // Somebody who flushed and sent no segment after it gets no clipping.
+        let times = segment.downcast_ref::<gst::ClockTime>();
         let buffer = match format.bytes_per_sample() {
             // Compressed streams repeat their headers in front of the first
             // packet; the wire has its own place for them.
             None if buffer.flags().contains(gst::BufferFlags::HEADER) => {
-                return Ok(());
+                return Ok(true);
             }
             None => buffer.clone(),
             Some(width) => {
                 let rate = format.wire.sample_rate();
-                let buffer = with_true_duration(buffer, &format);
-                let segment = self.obj().segment();
-                // Somebody who flushed and sent no segment after it gets no clipping.
-                if segment.format() != gst::Format::Time {
+                let buffer = with_true_duration(buffer, format);
+                if times.is_none() {
                     buffer
                 } else if let Some(buffer) =
                     gst_audio::audio_buffer_clip(buffer, &segment, rate, width as u32)
                 {
                     buffer
                 } else {
-                    return Ok(());
+                    return Ok(true);
                 }
             }
         };
-        let map = buffer.map_readable().map_err(|_| {
+        let map = self.map(&buffer)?;
+        // Not all payloaders know the headers of a file, and RTP has no flag for them.
+        let is_header = format.wire.encoding() == Encoding::Opus && is_opus_header(&map);
+        if map.is_empty() || is_header {
+            return Ok(true);
+        }
+        let pts = times.and_then(|segment| self.pts_of(&buffer, segment));
+        let instants = times.map_or_else(Instants::default, |segment| instants(segment, pts));
+        let audio = Audio {
+            data: &map,
+            instants,
+            duration: buffer.duration().map(gst::ClockTime::nseconds),
+            speed: segment.rate().abs(),
+        };
+        let has_room = connection.push_audio(&audio, || self.utc(instants.running_time));
+        // Where a position is known, what follows can go on from it.
+        if let (Some(pts), Some(segment), Some(_)) = (pts, times, format.bytes_per_sample())
+            && instants.running_time.is_some()
+            && buffer.pts().is_some()
+        {
+            let next = pts.nseconds() + format.duration_of(map.len());
+            let stop = segment.stop().map(gst::ClockTime::nseconds);
+            lock(&self.streaming).steady = Some(Steady::new(next, stop));
+        }
+        Ok(has_room)
+    }
+
+    fn map<'a>(
+        &self,
+        buffer: &'a gst::Buffer,
+    ) -> Result<gst::BufferMap<'a, gst::buffer::Readable>, gst::FlowError> {
+        buffer.map_readable().map_err(|_| {
             gst::element_imp_error!(
                 self,
                 gst::ResourceError::Read,
                 ("A buffer could not be read")
             );
             gst::FlowError::Error
-        })?;
-        // Not all payloaders know the headers of a file, and RTP has no flag for them.
-        let is_header = format.wire.encoding() == Encoding::Opus && is_opus_header(&map);
-        if map.is_empty() || is_header {
-            return Ok(());
-        }
-        if connection.has_failed() && self.on_fatal() == OnFatal::Error {
-            return Err(gst::FlowError::Error); // It is on the bus already.
-        }
-        connection.push_audio(&Audio {
-            data: &map,
-            instants: self.instants(self.pts_of(&buffer)),
-            duration: buffer.duration().map(gst::ClockTime::nseconds),
-            speed: self.obj().segment().rate().abs(),
-        });
-        Ok(())
+        })
+    }
+
+    /// Nothing sounds for so long.
+    pub(super) fn take_gap(&self, start: gst::ClockTime, duration: gst::ClockTime) {
+        let Some(connection) = self.connection() else {
+            return;
+        };
+        let segment = self.obj().segment();
+        let Some(times) = segment.downcast_ref::<gst::ClockTime>() else {
+            return;
+        };
+        let speed = segment.rate().abs();
+        let instants = instants(times, Some(start));
+        connection.push_gap(instants, duration.nseconds(), speed);
+    }
+}
+
+/// Running time and stream time of the audio that begins at `pts`.
+fn instants(
+    segment: &gst::FormattedSegment<gst::ClockTime>,
+    pts: Option<gst::ClockTime>,
+) -> Instants {
+    let running_time = pts.and_then(|pts| segment.to_running_time(pts));
+    let stream_time = pts.and_then(|pts| segment.to_stream_time(pts));
+    Instants {
+        running_time: running_time.map(gst::ClockTime::nseconds),
+        stream_time: stream_time.map(gst::ClockTime::nseconds),
+        utc: None,
     }
 }
 

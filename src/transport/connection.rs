@@ -9,6 +9,7 @@
 //! Lock order: the session's mutex and the endpoint's; neither is taken while
 //! the other is held.
 
+use super::bell::Bell;
 use super::driver;
 use super::endpoint::{Endpoint, TokenSource};
 use super::runtime;
@@ -19,7 +20,6 @@ use crate::session::{
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
 
 /// Longest that [`Connection::close`] waits for the task to end.
 const CLOSE_BOUND: Duration = Duration::from_millis(300);
@@ -55,14 +55,44 @@ pub(super) struct Locked {
     pub(super) waiting: bool,
     /// How often its waits were interrupted.
     interruptions: u64,
+    /// What the task sleeps on, while it sleeps.
+    pub(super) sleep: Option<Sleep>,
+}
+
+/// The sleep of a task that has nothing to do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sleep {
+    /// It wakes up by itself then.
+    pub(super) until: Option<Time>,
+    /// Whether it would have been given frames, or a socket that is full waits
+    /// for the network.
+    pub(super) writable: bool,
+}
+
+impl Locked {
+    /// Ends the sleep of the task if there is something to do for it. Whether it
+    /// is to be woken.
+    fn ends_sleep(&mut self) -> bool {
+        let wakes = self.sleep.is_some_and(|sleep| {
+            let due = self.session.chunk_deadline();
+            self.session.needs_poll(sleep.writable)
+                || due.is_some_and(|due| sleep.until.is_none_or(|until| due < until))
+        });
+        if wakes {
+            self.sleep = None;
+        }
+        wakes
+    }
 }
 
 /// What both sides hold.
 pub(super) struct Shared {
     pub(super) locked: Mutex<Locked>,
     pub(super) changed: Condvar,
-    pub(super) wake: Notify,
+    pub(super) bell: Bell,
     pub(super) closing: AtomicBool,
+    /// See [`Connection::has_failed`].
+    pub(super) failed: AtomicBool,
     pub(super) epoch: Instant,
     endpoint: Mutex<Endpoint>,
     /// Held while the application is being asked for a token.
@@ -77,10 +107,12 @@ impl Shared {
                 telling: false,
                 waiting: false,
                 interruptions: 0,
+                sleep: None,
             }),
             changed: Condvar::new(),
-            wake: Notify::new(),
+            bell: Bell::default(),
             closing: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             epoch: Instant::now(),
             endpoint: Mutex::new(endpoint),
             asking: Arc::default(),
@@ -143,12 +175,13 @@ impl Connection {
     fn with<R>(&self, f: impl FnOnce(&mut Session, Time) -> R) -> R {
         let now = self.shared.now();
         let mut locked = self.shared.lock();
-        let known = locked.session.chunk_deadline();
         let result = f(&mut locked.session, now);
-        let wake = locked.session.needs_poll(known);
+        let failed = locked.session.has_failed();
+        self.shared.failed.store(failed, Ordering::Release);
+        let wakes = locked.ends_sleep();
         drop(locked);
-        if wake {
-            self.shared.wake.notify_one();
+        if wakes {
+            self.shared.bell.ring();
         }
         result
     }
@@ -157,7 +190,7 @@ impl Connection {
     /// that would wake the task.
     fn turn(&self, f: impl FnOnce(&mut Session, Time)) {
         self.with(f);
-        self.shared.wake.notify_one();
+        self.shared.bell.ring();
     }
 
     /// See [`Session::set_upstream`].
@@ -175,9 +208,27 @@ impl Connection {
         self.with(|session, now| session.set_speaker(now, speaker));
     }
 
-    /// See [`Session::push_audio`].
-    pub fn push_audio(&self, audio: &Audio<'_>) {
-        self.with(|session, now| session.push_audio(now, audio));
+    /// See [`Session::push_audio`]. `utc` is asked for the UTC of the audio where the
+    /// session does not know it. Whether there is room for more: see
+    /// [`Session::has_room`].
+    pub fn push_audio(&self, audio: &Audio<'_>, utc: impl FnOnce() -> Option<i64>) -> bool {
+        let push = |audio: &Audio<'_>| {
+            self.with(|session, now| {
+                session.push_audio(now, audio);
+                session.has_room()
+            })
+        };
+        let instants = &audio.instants;
+        let is_known = instants.running_time.is_none()
+            || self.shared.lock().session.goes_on(instants, audio.speed);
+        if is_known {
+            return push(audio);
+        }
+        let utc = utc();
+        push(&Audio {
+            instants: Instants { utc, ..*instants },
+            ..*audio
+        })
     }
 
     /// See [`Session::push_gap`].
@@ -221,9 +272,14 @@ impl Connection {
         self.shared.lock().session.state()
     }
 
-    /// Whether the session failed for good.
+    /// Whether the session failed for good. Takes no lock.
     pub fn has_failed(&self) -> bool {
-        self.shared.lock().session.has_failed()
+        self.shared.failed.load(Ordering::Acquire)
+    }
+
+    /// See [`Session::has_much_room`].
+    pub fn has_much_room(&self) -> bool {
+        self.shared.lock().session.has_much_room()
     }
 
     /// See [`Session::has_room`].
@@ -287,7 +343,7 @@ impl Connection {
     /// does; nothing is told afterwards.
     pub fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
-        self.shared.wake.notify_one();
+        self.shared.bell.ring();
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         if ended.recv_timeout(CLOSE_BOUND) == Err(mpsc::RecvTimeoutError::Timeout) {
             self.task.abort();

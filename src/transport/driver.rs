@@ -8,20 +8,21 @@
 
 use super::api;
 use super::connect::{self, Socket};
-use super::connection::{Host, Shared};
+use super::connection::{Host, Shared, Sleep};
 use super::credentials::Credentials;
 use super::endpoint::{Endpoint, TokenSource};
 use super::link::{Link, Step};
 use super::secret::Secret;
 use crate::protocol::response;
-use crate::session::{Event, EventKind, Failure, Input, Output, Reason};
+use crate::session::{Event, EventKind, Failure, Input, Output, Reason, Time};
 use futures_util::FutureExt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -35,6 +36,9 @@ const FAREWELL_BOUND: Duration = Duration::from_millis(150);
 static TURNS: Semaphore = Semaphore::const_new(4);
 /// Longest that a sink waits for its turn.
 const TURN_BOUND: Duration = Duration::from_millis(50);
+/// A message of more bytes takes milliseconds to read: not on the thread that
+/// serves all sinks. Results are a few kilobytes.
+const LARGE: usize = 128 << 10;
 /// Longest that the service may take to answer a close frame.
 const CLOSE_HANDSHAKE_BOUND: Duration = Duration::from_secs(2);
 
@@ -66,6 +70,7 @@ fn tell_panic(shared: &Shared, host: &Weak<dyn Host>) {
     }
     let mut locked = shared.lock();
     locked.session.abandon();
+    shared.failed.store(true, Ordering::Release);
     locked.telling = false; // nobody is to wait for what was being told
     shared.changed.notify_all();
 }
@@ -88,6 +93,49 @@ struct Driver {
     link: Option<Link>,
     /// Beside the link, and never in its way.
     history: Option<Fetch>,
+    timer: Timer,
+}
+
+/// What ended a sleep.
+enum Wake {
+    Bell,
+    Timer,
+    Dialed(Dialed),
+    Fetched(Fetched),
+    Link(Step),
+}
+
+/// The time at which a sleep ends by itself.
+#[derive(Default)]
+struct Timer {
+    at: Option<Instant>,
+    sleep: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Timer {
+    fn set(&mut self, at: Option<Instant>) {
+        if self.at == at {
+            return;
+        }
+        self.at = at;
+        match (&mut self.sleep, at) {
+            // Not `reset`, which leaves the earlier time in the runtime's clockwork: a
+            // wake-up for nothing.
+            (Some(sleep), Some(at)) => sleep.set(tokio::time::sleep_until(at.into())),
+            (sleep, at) => *sleep = at.map(|at| Box::pin(tokio::time::sleep_until(at.into()))),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(sleep) = &mut self.sleep else {
+            return Poll::Pending;
+        };
+        let over = sleep.as_mut().poll(cx);
+        if over.is_ready() {
+            self.set(None);
+        }
+        over
+    }
 }
 
 impl Driver {
@@ -100,6 +148,7 @@ impl Driver {
             dial: None,
             link: None,
             history: None,
+            timer: Timer::default(),
         }
     }
 
@@ -108,64 +157,81 @@ impl Driver {
             if self.shared.closing.load(Ordering::Acquire) {
                 return self.farewell().await;
             }
-            self.pump().await;
-            let deadline = {
-                let locked = self.shared.lock();
-                if locked.waiting {
-                    self.shared.changed.notify_all();
-                }
-                locked.session.next_timeout()
-            };
-            let timer = async {
-                match deadline {
-                    Some(at) => tokio::time::sleep_until((self.shared.epoch + at).into()).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = self.shared.wake.notified() => {}
-                () = timer => {
+            let until = self.pump().await;
+            self.timer.set(until.map(|at| self.shared.epoch + at));
+            match poll_fn(|cx| self.poll_wake(cx)).await {
+                Wake::Bell => {}
+                Wake::Timer => {
                     let now = self.shared.now();
                     self.shared.lock().session.handle_timeout(now);
                 }
-                dialed = wait_for(&mut self.dial) => self.dialed(dialed),
-                fetched = wait_for(&mut self.history) => self.fetched(fetched),
-                step = Link::step(&mut self.link) => self.stepped(step),
+                Wake::Dialed(dialed) => self.dialed(dialed),
+                Wake::Fetched(fetched) => self.fetched(fetched),
+                Wake::Link(step) => self.stepped(step),
             }
         }
     }
 
-    /// Does what the session wants done, until it wants nothing.
-    async fn pump(&mut self) {
+    /// The end of a sleep. The bell is last: what it asks for is done whatever the
+    /// end was, so that a streaming thread which never rests holds up nothing.
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        if self.timer.poll(cx).is_ready() {
+            return Poll::Ready(Wake::Timer);
+        }
+        if let Poll::Ready(dialed) = poll_task(&mut self.dial, cx) {
+            return Poll::Ready(Wake::Dialed(dialed));
+        }
+        if let Poll::Ready(fetched) = poll_task(&mut self.history, cx) {
+            return Poll::Ready(Wake::Fetched(fetched));
+        }
+        if let Poll::Ready(step) = Link::poll_step(&mut self.link, cx) {
+            return Poll::Ready(Wake::Link(step));
+        }
+        self.shared.bell.poll(cx).map(|()| Wake::Bell)
+    }
+
+    /// Does what the session wants done, until it wants nothing before the time
+    /// that is returned.
+    async fn pump(&mut self) -> Option<Time> {
         loop {
-            let writable = self.link.as_ref().is_some_and(|link| !link.flushing);
+            let writable = self.link.as_mut().is_some_and(Link::is_writable);
             let output = {
                 let now = self.shared.now();
                 let mut locked = self.shared.lock();
                 let output = locked.session.poll(now, writable);
-                locked.telling = matches!(output, Some(Output::Event(_)));
+                let failed = locked.session.has_failed();
+                self.shared.failed.store(failed, Ordering::Release);
+                let Some(output) = output else {
+                    let until = locked.session.next_timeout();
+                    // Who brings something from now on ends the sleep.
+                    locked.sleep = Some(Sleep { until, writable });
+                    if locked.waiting {
+                        self.shared.changed.notify_all();
+                    }
+                    return until;
+                };
+                locked.telling = matches!(output, Output::Event(_));
                 output
             };
             match output {
-                None => return,
-                Some(Output::Dial) => {
+                Output::Dial => {
                     self.link = None;
                     self.dial = Some(Box::pin(dial(self.credentials.clone())));
                 }
-                Some(Output::Abort) => {
+                Output::Abort => {
                     self.dial = None;
                     if let Some(link) = self.link.take() {
                         link.reset();
                     }
                 }
-                Some(Output::Text(text)) => self.send(Message::text(text)),
-                Some(Output::Binary(data)) => self.send(Message::Binary(data)),
-                Some(Output::Ping) => self.send(Message::Ping(tungstenite::Bytes::new())),
-                Some(Output::Close { code, reason }) => self.close_link(code, reason).await,
-                Some(Output::FetchHistory { conversation_id }) => {
+                Output::Text(text) => self.send(Message::text(text)),
+                Output::Binary(data) => self.send(Message::Binary(data)),
+                Output::Ping => self.send(Message::Ping(tungstenite::Bytes::new())),
+                Output::Close { code, reason } => self.close_link(code, reason).await,
+                Output::FetchHistory { conversation_id } => {
                     self.fetch_history(conversation_id);
                 }
-                Some(Output::Event(event)) => self.tell(*event).await,
+                Output::Event(event) => self.tell(*event).await,
             }
             // A socket that takes everything at once must not starve the others.
             tokio::task::coop::consume_budget().await;
@@ -247,7 +313,12 @@ impl Driver {
             Step::Message(Message::Frame(_)) => return,
             Step::Ended(failure) => return self.closed(failure.clone()),
         };
-        self.shared.lock().session.handle(now, input);
+        let is_large = matches!(&input, Input::Text(text) if text.len() > LARGE);
+        let handle = || self.shared.lock().session.handle(now, input);
+        match is_large {
+            true => tokio::task::block_in_place(handle),
+            false => handle(),
+        }
     }
 
     fn closed(&mut self, failure: Failure) {
@@ -360,11 +431,14 @@ fn read_history(body: &str) -> Fetched {
     })
 }
 
-/// What is in progress, or for ever.
-async fn wait_for<T>(task: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
+/// What is in progress, or nothing.
+fn poll_task<T>(
+    task: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    cx: &mut Context<'_>,
+) -> Poll<T> {
     match task {
-        Some(task) => task.await,
-        None => std::future::pending().await,
+        Some(task) => task.as_mut().poll(cx),
+        None => Poll::Pending,
     }
 }
 
@@ -425,7 +499,7 @@ mod tests {
         };
         let look = tokio::time::timeout(Duration::from_secs(20), look);
         tokio::select! {
-            _ = wait_for(&mut driver.history) => panic!("an answer"),
+            _ = poll_fn(|cx| poll_task(&mut driver.history, cx)) => panic!("an answer"),
             in_time = look => in_time.expect("in time"),
         }
     }
@@ -455,7 +529,8 @@ mod tests {
         let shared = Arc::new(Shared::new(session(), endpoint));
         let mut driver = Driver::new(shared, nobody());
         driver.fetch_history("1".into());
-        let failure = wait_for(&mut driver.history).await.unwrap_err();
+        let fetched = poll_fn(|cx| poll_task(&mut driver.history, cx)).await;
+        let failure = fetched.unwrap_err();
         assert_eq!(failure.reason, Reason::ConnectTimeout);
         assert!(
             failure.retryable && failure.message.contains("50 ms"),

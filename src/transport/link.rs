@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! An open WebSocket: one frame on its way out, everything that comes in, and
+//! An open WebSocket: frames on their way out, everything that comes in, and
 //! what its errors mean.
+//!
+//! Frames that are there together leave in one write. The stream is read only
+//! when there is something to read: a wake-up for audio costs no look for results.
 
 use super::connect::{Socket, redacted};
 use super::secret::Secret;
@@ -9,15 +12,27 @@ use crate::session::{Failure, Reason};
 use futures_util::{Sink, Stream};
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::Context;
 use std::task::Poll;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// An open socket. One frame at a time is on its way out; meanwhile it reads.
+/// How much may be on its way out before no more is taken, in bytes. What is held
+/// here was sent as far as the session knows, so that it is little: a message of
+/// the largest size and some of the usual one.
+const BATCH: usize = 16 << 10;
+
+/// An open socket. While something is on its way out it reads.
 pub(super) struct Link {
     pub(super) socket: Socket,
-    /// A frame has not left completely.
-    pub(super) flushing: bool,
+    /// Bytes of frames that have not left completely.
+    unsent: usize,
+    /// The system took no more of them.
+    blocked: bool,
+    /// Frames were refused because of those that have not left.
+    held_up: bool,
+    /// Nothing is left in the socket's own buffers.
+    drained: bool,
     /// The service sent a close frame.
     pub(super) closed: Option<Failure>,
     /// What the service was told and must not tell anybody.
@@ -26,6 +41,7 @@ pub(super) struct Link {
 
 /// What happened on a socket.
 pub(super) enum Step {
+    /// It takes frames again.
     Flushed,
     Message(Message),
     Ended(Failure),
@@ -35,7 +51,10 @@ impl Link {
     pub(super) fn new(socket: Socket, token: Option<Secret>) -> Self {
         Self {
             socket,
-            flushing: false,
+            unsent: 0,
+            blocked: false,
+            held_up: false,
+            drained: false,
             closed: None,
             token,
         }
@@ -61,19 +80,32 @@ impl Link {
         });
     }
 
+    /// Whether it takes another frame now. If not, [`Step::Flushed`] tells when it does.
+    pub(super) fn is_writable(&mut self) -> bool {
+        self.held_up = self.blocked || self.unsent >= BATCH;
+        !self.held_up
+    }
+
     pub(super) fn send(&mut self, message: Message) -> Result<(), Failure> {
-        self.flushing = true;
+        self.unsent += message.len().max(1);
         let sent = Pin::new(&mut self.socket).start_send(message);
         sent.map_err(|error| self.ended(write_failure(&error)))
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), Failure> {
-        if self.flushing {
-            let flushed = poll_fn(|cx| Pin::new(&mut self.socket).poll_flush(cx)).await;
-            flushed.map_err(|error| self.ended(write_failure(&error)))?;
-            self.flushing = false;
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if self.unsent == 0 {
+            return Poll::Ready(Ok(()));
         }
-        Ok(())
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        self.blocked = flushed.is_pending();
+        flushed.map(|flushed| {
+            self.unsent = 0;
+            flushed.map_err(|error| self.ended(write_failure(&error)))
+        })
     }
 
     /// Why the socket ended: a close frame says more than the `error` after it.
@@ -83,28 +115,37 @@ impl Link {
 
     /// The next thing that happens on the socket. Cancel-safe.
     pub(super) async fn step(link: &mut Option<Self>) -> Step {
+        poll_fn(|cx| Self::poll_step(link, cx)).await
+    }
+
+    /// The same as a poll.
+    pub(super) fn poll_step(link: &mut Option<Self>, cx: &mut Context<'_>) -> Poll<Step> {
         let Some(link) = link else {
-            return std::future::pending().await;
+            return Poll::Pending;
         };
-        poll_fn(|cx| {
-            if link.flushing
-                && let Poll::Ready(flushed) = Pin::new(&mut link.socket).poll_flush(cx)
-            {
-                link.flushing = false;
-                return Poll::Ready(match flushed {
-                    Ok(()) => Step::Flushed,
-                    Err(error) => Step::Ended(link.ended(write_failure(&error))),
-                });
+        match link.poll_flush(cx) {
+            Poll::Ready(Err(failure)) => return Poll::Ready(Step::Ended(failure)),
+            Poll::Ready(Ok(())) if std::mem::take(&mut link.held_up) => {
+                return Poll::Ready(Step::Flushed);
             }
-            Pin::new(&mut link.socket)
-                .poll_next(cx)
-                .map(|next| match next {
-                    Some(Ok(message)) => Step::Message(message),
-                    Some(Err(error)) => Step::Ended(link.ended(read_failure(&error))),
-                    None => Step::Ended(link.ended(closed_without_a_word())),
-                })
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        let tcp = link.socket.get_ref().tcp();
+        if link.drained && tcp.poll_read_ready(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let next = Pin::new(&mut link.socket).poll_next(cx);
+        link.drained = next.is_pending();
+        next.map(|next| match next {
+            Some(Ok(message)) => {
+                if message.is_ping() {
+                    link.unsent += 1; // its answer
+                }
+                Step::Message(message)
+            }
+            Some(Err(error)) => Step::Ended(link.ended(read_failure(&error))),
+            None => Step::Ended(link.ended(closed_without_a_word())),
         })
-        .await
     }
 }
 

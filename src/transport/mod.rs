@@ -6,6 +6,7 @@
 //! [`session`](crate::session)'s. Knows tokio and the network, never GStreamer.
 
 mod api;
+mod bell;
 pub mod connect;
 mod connection;
 mod credentials;

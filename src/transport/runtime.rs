@@ -10,8 +10,10 @@ use crate::session::{Failure, Reason};
 use once_cell::sync::OnceCell;
 use tokio::runtime::{Builder, Runtime};
 
-/// Two, so that a session that computes does not hold up the others.
-const WORKERS: usize = 2;
+/// One, which does the work of hundreds of sinks with time to spare: with more,
+/// each wake-up for a chunk is a wake-up of two threads. What may take its time is
+/// done elsewhere.
+const WORKERS: usize = 1;
 
 /// Name of every thread of the runtime, as seen in `top -H` and debuggers.
 const THREAD_NAME: &str = "symbl-net";
@@ -50,7 +52,7 @@ mod tests {
         let here = runtime().unwrap();
         let there = std::thread::spawn(|| runtime().unwrap()).join().unwrap();
         assert!(std::ptr::eq(here, there));
-        assert_eq!(here.metrics().num_workers(), 2);
+        assert_eq!(here.metrics().num_workers(), 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! ```text
 //! symbl-instructions audio SECONDS      buffers of 20 ms, in step with their chunks
 //! symbl-instructions results SECONDS    the same, and what was said in each second
+//! symbl-instructions flood SECONDS      the same buffers as fast as they are taken
 //! symbl-instructions fakesink SECONDS   the same buffers into a fakesink
 //! ```
 //!
@@ -49,7 +50,9 @@ fn main() -> ExitCode {
 fn run() -> Done<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [what, seconds] = arguments.as_slice() else {
-        return Err("give what to do: audio, results or fakesink; and for how many seconds".into());
+        return Err(
+            "give what to do: audio, results, flood or fakesink; and for how many seconds".into(),
+        );
     };
     let seconds: u64 = seconds.parse()?;
     gst::init()?;
@@ -64,6 +67,12 @@ fn run() -> Done<()> {
     let mut peer = Peer::start()?;
     let sink = gst::ElementFactory::make("symblsink").property("base-url", peer.base_url());
     let stream = Stream::begin(&sink.property("sync", false).build()?)?;
+    if what == "flood" {
+        (0..seconds * CHUNKS).try_for_each(|chunk| stream.push_chunk(chunk))?;
+        peer.wait_for_audio(seconds * CHUNKS * BUFFERS * BUFFER as u64)?;
+        stream.end();
+        return Ok(());
+    }
     for second in 0..seconds {
         for chunk in 0..CHUNKS {
             stream.push_chunk(second * CHUNKS + chunk)?;

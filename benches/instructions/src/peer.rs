@@ -150,7 +150,8 @@ fn result(second: u64, words: u64, is_final: bool) -> String {
         })
         .collect();
     let text = text(second, words);
-    let alternative = json!({"words": placed, "transcript": text, "confidence": 0.9471283555030823});
+    let alternative =
+        json!({"words": placed, "transcript": text, "confidence": 0.9471283555030823});
     json!({
         "type": "message",
         "message": {

@@ -241,15 +241,15 @@ impl Session {
 
     /// The audio that follows stands at `instants`: fills or notes a hole.
     fn continue_at(&mut self, now: Time, instants: Instants, speed: f64) {
-        let position = self.chunker.position();
-        let expected = self.timeline.expected(position);
         let Some(actual) = instants.running_time else {
             // Without timestamps the audio simply goes on.
-            if expected.is_none() {
-                self.timeline.anchor(position, instants, speed);
+            if self.timeline.is_empty() {
+                self.timeline
+                    .anchor(self.chunker.position(), instants, speed);
             }
             return;
         };
+        let expected = self.timeline.expected(self.chunker.position());
         if let Some(expected) = expected.and_then(|e| e.running_time)
             && actual > expected.saturating_add(MIN_HOLE)
         {

@@ -25,7 +25,7 @@ use super::generation::Generation;
 use super::planted::{Bug, planted};
 use super::spool::Spool;
 use super::stats::{Delays, Stats};
-use super::timeline::Timeline;
+use super::timeline::{Instants, Timeline};
 use super::{Position, Time};
 use crate::protocol::ModifyRequest;
 use crate::protocol::response::Message;
@@ -298,6 +298,13 @@ impl Session {
         self.phase == Phase::Failed
     }
 
+    /// Whether half of the bound is free, or nobody is ever to wait for room.
+    pub fn has_much_room(&self) -> bool {
+        self.drops_oldest()
+            || matches!(self.phase, Phase::Failed)
+            || self.spool.backlog() <= self.spool.limit() / 2 && self.has_room()
+    }
+
     /// Whether there is room for more audio within the bound. Always, where the
     /// oldest is dropped for the newest.
     pub fn has_room(&self) -> bool {
@@ -306,14 +313,20 @@ impl Session {
             || self.spool.has_room(self.chunker.chunk_nanos())
     }
 
-    /// Whether [`Session::poll`] has something to give on a writable socket,
-    /// or a deadline that was not there before `known`.
-    pub fn needs_poll(&self, known: Option<Time>) -> bool {
+    /// Whether [`Session::poll`] may have something to give. Audio that is held
+    /// back has a time of its own: see [`Session::next_timeout`].
+    pub fn needs_poll(&self, writable: bool) -> bool {
+        let audio = self.phase == Phase::Listening && self.held_until.is_none();
         !self.events.is_empty()
             || !self.actions.is_empty()
-            || !self.frames.is_empty()
-            || (self.phase == Phase::Listening && !self.spool.is_drained())
-            || self.chunker.deadline() != known
+            || writable && (!self.frames.is_empty() || audio && !self.spool.is_drained())
+    }
+
+    /// Whether audio at these times simply goes on with what was pushed before, so
+    /// that its UTC is known already.
+    pub fn goes_on(&self, instants: &Instants, speed: f64) -> bool {
+        self.timeline
+            .goes_on(self.chunker.position(), instants, speed)
     }
 
     /// Audio that is held in memory, sent or not, in nanoseconds.
@@ -448,7 +461,7 @@ impl Session {
             self.recess
                 .as_ref()
                 .map(|stop| stop.deadline(self.settle())),
-            self.chunker.deadline(),
+            self.chunker.lookout(),
             self.liveness.next(&self.config, self.has_socket()),
             self.stall_deadline(),
         ]
@@ -463,6 +476,7 @@ impl Session {
         if self.chunker.deadline().is_some_and(|at| at <= now) {
             self.flush_chunk(now);
         }
+        self.chunker.relax(now);
         self.link_timeout(now);
         self.stall_timeout(now);
         self.recess_timeout(now);

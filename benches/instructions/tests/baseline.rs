@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! How many instructions audio and results take, against what is written down.
+//!
+//! `baseline.json` says how many a second of audio takes in `render` and in the
+//! task that sends it, and how many what was said in a second takes from the text
+//! of its frames to the messages on the bus. callgrind counts the same each time
+//! within two percent, whatever else the machine does, so that a rise of more than
+//! a tenth is one of ours. After a change that is meant to cost or to save:
+//!
+//! ```text
+//! SYMBL_BASELINE=write cargo test --release -p symbl-instructions
+//! ```
+//!
+//! Only of a release build: of any other, the figures say nothing.
+#![cfg(not(debug_assertions))]
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+/// How much more is a failure.
+const MOST: f64 = 1.1;
+
+/// Below that part, the baseline is worth lowering.
+const LEAST: f64 = 0.9;
+
+/// The lengths in seconds whose difference is counted: what comes once, such as
+/// connecting, is in both.
+const SHORT: u64 = 20;
+const LONG: u64 = 60;
+
+/// What is counted, on whatever thread it runs: these and all that they call.
+const AUDIO: [&str; 2] = [
+    "gstreamer_base::subclass::base_sink::base_sink_render*",
+    "gstsymbl::transport::connection::Connection::open::*",
+];
+const RESULTS: [&str; 2] = [
+    "*gstsymbl::transport::driver::Driver::stepped*",
+    "*BusHost as gstsymbl::transport::connection::Host>::event*",
+];
+
+#[test]
+fn a_second_of_audio_takes_no_more_instructions_than_it_did() {
+    compare("audio", &AUDIO);
+}
+
+#[test]
+fn what_is_said_in_a_second_takes_no_more_instructions_than_it_did() {
+    compare("results", &RESULTS);
+}
+
+fn compare(what: &str, functions: &[&str]) {
+    let [short, long] = [SHORT, LONG].map(|seconds| count(what, seconds, functions));
+    assert!(
+        long > short && short > 0,
+        "nothing was counted ({short}, {long}): have the functions of this test other names now?"
+    );
+    let counted = (long - short) / (LONG - SHORT);
+    if std::env::var("SYMBL_BASELINE").is_ok_and(|value| value == "write") {
+        return write(what, counted);
+    }
+    let written = read()[what].as_u64().expect("a number of instructions");
+    let ratio = counted as f64 / written as f64;
+    println!("{what}: {counted} instructions a second, {ratio:.3} of the baseline");
+    assert!(
+        ratio <= MOST,
+        "{what}: {counted} instructions a second, {ratio:.2} times what {} says",
+        path().display()
+    );
+    if ratio < LEAST {
+        println!("{what}: SYMBL_BASELINE=write keeps what was saved");
+    }
+}
+
+/// Instructions of these functions while so many seconds go through.
+fn count(what: &str, seconds: u64, functions: &[&str]) -> u64 {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--fair-sched=yes"])
+        .arg(format!(
+            "--callgrind-out-file={}",
+            folder.path().join("out").display()
+        ))
+        .args(
+            functions
+                .iter()
+                .map(|name| format!("--toggle-collect={name}")),
+        )
+        .arg(env!("CARGO_BIN_EXE_symbl-instructions"))
+        .args([what, &seconds.to_string()])
+        .output()
+        .expect("valgrind; scripts/install-deps.sh installs it");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let collected = said.lines().find_map(|line| line.split_once("Collected :"));
+    let (_, number) = collected.unwrap_or_else(|| panic!("no count: {said}"));
+    number.trim().parse().expect("a number")
+}
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("baseline.json")
+}
+
+fn read() -> Value {
+    let text = std::fs::read_to_string(path()).expect("a baseline");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+fn write(what: &str, counted: u64) {
+    // The tests are threads of one process.
+    static WRITING: Mutex<()> = Mutex::new(());
+    let _writing = WRITING.lock().expect("nobody failed to write");
+    let mut baseline = read();
+    baseline[what] = counted.into();
+    let text = serde_json::to_string_pretty(&baseline).expect("JSON");
+    std::fs::write(path(), text + "\n").expect("a baseline");
+}
