@@ -15,12 +15,13 @@ PREFIX ?= $(shell pkg-config --variable=prefix gstreamer-1.0)
 libdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=libdir gstreamer-1.0)
 pluginsdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=pluginsdir gstreamer-1.0)
 
-.PHONY: help build test soak demo install clean
+.PHONY: help build test soak bench demo install clean
 
 help:
 	@echo 'make demo [FILE=talk.wav]   live captions of recorded speech, or of your own file'
 	@echo 'make test                   formatting, lints and all tests'
 	@echo 'make soak [MINUTES=10]      simulated faults that nobody has seen, until one finds something'
+	@echo 'make bench [BENCH="name …"] [MINUTES=10]   what it costs, beside fakesink, the peers and the limit'
 	@echo 'make build                  $(PLUGIN), $(SERVICE) and $(TAP)'
 	@echo 'make install                the plugin into GStreamer'"'"'s folder (PREFIX, DESTDIR)'
 	@echo 'make clean                  remove what was built'
@@ -36,6 +37,13 @@ test:
 soak:
 	SYMBL_SOAK_MINUTES=$(or $(MINUTES),10) $(CARGO) test --release --locked --no-default-features \
 		--target-dir $(TARGET_DIR)/soak --test simulation soak::soak -- --exact --ignored --nocapture
+
+# What counts instructions and system calls is not to be had everywhere: then
+# those figures are left out.
+bench:
+	scripts/install-deps.sh build run >&2
+	scripts/install-deps.sh bench >&2 || true
+	SYMBL_BENCH_MINUTES=$(or $(MINUTES),1) scripts/bench.sh $(BENCH)
 
 demo:
 	scripts/install-deps.sh build run $(if $(FILE),,demo)

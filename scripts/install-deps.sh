@@ -3,12 +3,13 @@
 # Installs the Debian packages that the project needs; does nothing (and asks
 # for no password) when all are there.
 #
-#   scripts/install-deps.sh [build|run|demo|test]...     default: all groups
+#   scripts/install-deps.sh [build|run|demo|test|bench]...     default: all groups but bench
 #
 # build  compile the plugin and the service
 # run    GStreamer's tools and elements, and the speech recogniser's library and model
 # demo   the recorded speech that the demo plays
 # test   what the tests need on top of these
+# bench  what the benchmarks count and measure with
 set -eu
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }
@@ -23,6 +24,7 @@ run='gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 demo='asterisk-core-sounds-en-g722 ffmpeg'
 test='gstreamer1.0-plugins-bad flite iproute2 mount python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
       gir1.2-gst-rtsp-server-1.0 sip-tester valgrind'
+bench='gstreamer1.0-plugins-bad linux-perf|linux-tools-generic strace valgrind iproute2 util-linux'
 
 [ $# -gt 0 ] || set -- build run demo test
 wanted=
@@ -31,6 +33,7 @@ for group in "$@"; do
         build) wanted="$wanted $build" ;;
         run) wanted="$wanted $run" ;;
         demo) wanted="$wanted $demo" ;;
+        bench) wanted="$wanted $bench" ;;
         test)
             wanted="$wanted $test"
             # Node.js may have come from elsewhere, with npm inside.

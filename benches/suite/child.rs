@@ -1,31 +1,43 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! This program again, in a process of its own and in another role.
+//!
+//! A parent tells its child lines on standard input, and closes it when the child
+//! is to come to its end; a child answers in lines on standard output. Every wait
+//! for a child has a bound, and no child outlives its parent's interest in it.
 
 use super::Problem;
-use std::io::{BufRead, BufReader, Lines, Read};
-use std::process::{Child as Process, ChildStdout, Command, Stdio};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child as Process, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 /// In front of the name of a role.
 pub const ROLE: &str = "--role";
 
+/// Longest wait for what takes a moment.
+pub const SOON: Duration = Duration::from_secs(20);
+
 /// A process that plays a role. It is killed when this is dropped.
 pub struct Child {
     process: Process,
-    said: Lines<BufReader<ChildStdout>>,
+    hears: Option<ChildStdin>,
+    said: Receiver<String>,
 }
 
 impl Child {
-    /// Starts this program as `role` with `arguments`.
-    pub fn start(role: &str, arguments: &[String]) -> Result<Self, Problem> {
-        Self::start_under(&[], role, arguments)
+    /// Starts this program as `role`, with one argument: `what`, as JSON.
+    pub fn start(role: &str, what: &impl Serialize) -> Result<Self, Problem> {
+        Self::start_under(&[], role, what)
     }
 
     /// The same with a command in front, such as `perf stat`.
     pub fn start_under(
         command: &[String],
         role: &str,
-        arguments: &[String],
+        what: &impl Serialize,
     ) -> Result<Self, Problem> {
         let this = std::env::current_exe()?;
         let mut start = match command {
@@ -37,25 +49,53 @@ impl Child {
             }
         };
         let mut process = start
-            .args([ROLE, role])
-            .args(arguments)
+            .args([ROLE, role, &serde_json::to_string(what)?])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let said = process
-            .stdout
-            .take()
-            .ok_or("a child has no standard output")?;
-        let said = BufReader::new(said).lines();
-        Ok(Self { process, said })
+        let out = process.stdout.take();
+        let out = out.ok_or("a child has no standard output")?;
+        let hears = process.stdin.take();
+        let (say, said) = channel();
+        // It ends with the child.
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines() {
+                let Ok(line) = line else { return };
+                if say.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self {
+            process,
+            hears,
+            said,
+        })
     }
 
-    /// The next line that it says.
-    pub fn line(&mut self) -> Result<String, Problem> {
-        match self.said.next() {
-            Some(line) => Ok(line?),
-            None => Err(format!("a child ended: {}", self.process.wait()?).into()),
+    /// The next thing that it says.
+    pub fn answer<T: DeserializeOwned>(&mut self, bound: Duration) -> Result<T, Problem> {
+        match self.said.recv_timeout(bound) {
+            Ok(line) => {
+                serde_json::from_str(&line).map_err(|error| format!("{error}: {line}").into())
+            }
+            Err(RecvTimeoutError::Timeout) => Err(format!("no word within {bound:?}").into()),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(format!("a child ended: {}", self.process.wait()?).into())
+            }
         }
+    }
+
+    /// Tells it something.
+    pub fn tell(&mut self, line: &str) -> Result<(), Problem> {
+        let hears = self.hears.as_mut().ok_or("a child hears no more")?;
+        Ok(writeln!(hears, "{line}")?)
+    }
+
+    /// Tells it something that it answers.
+    pub fn ask<T: DeserializeOwned>(&mut self, line: &str) -> Result<T, Problem> {
+        self.tell(line)?;
+        self.answer(SOON)
     }
 
     /// For the system's books about it.
@@ -63,14 +103,24 @@ impl Child {
         self.process.id()
     }
 
-    /// Closes its standard input, which is how it is told to come to its end, and
-    /// waits for that; what it still said.
-    pub fn end(mut self) -> Result<Vec<String>, Problem> {
-        drop(self.process.stdin.take());
-        let said: Result<Vec<String>, _> = self.said.by_ref().collect();
+    /// Closes its standard input, which is how it is told to come to its end.
+    pub fn dismiss(&mut self) {
+        drop(self.hears.take());
+    }
+
+    /// Waits for the end of one that comes to it by itself or was dismissed.
+    pub fn wait(mut self, bound: Duration) -> Result<(), Problem> {
+        self.dismiss();
+        loop {
+            match self.said.recv_timeout(bound) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => return Err("a child does not end".into()),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
         let status = self.process.wait()?;
         match status.success() {
-            true => Ok(said?),
+            true => Ok(()),
             false => Err(format!("a child failed: {status}").into()),
         }
     }
@@ -84,7 +134,20 @@ impl Drop for Child {
     }
 }
 
-/// In a role: waits until the parent closes standard input, or is gone.
-pub fn wait_for_the_end() {
-    let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
+/// In a role: says something to the parent.
+pub fn say(what: &impl Serialize) -> Result<(), Problem> {
+    let line = serde_json::to_string(what)?;
+    Ok(writeln!(std::io::stdout().lock(), "{line}")?)
+}
+
+/// In a role: gives every line that the parent says to `hear`, then none, which is
+/// the end.
+pub fn listen(mut hear: impl FnMut(Option<String>) + Send + 'static) {
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { break };
+            hear(Some(line));
+        }
+        hear(None);
+    });
 }

@@ -11,8 +11,19 @@
 //! What is measured runs in a process of its own, which is this program again,
 //! so that the system counts what belongs to it and nothing else.
 
+mod bare;
+mod books;
 mod child;
+mod clock;
+mod dialect;
+mod feeder;
+mod real_time;
 mod report;
+mod run;
+mod server;
+mod stream;
+mod subject;
+mod wav;
 
 use report::Report;
 use std::process::ExitCode;
@@ -24,18 +35,23 @@ pub type Problem = Box<dyn std::error::Error>;
 type Bench = (&'static str, fn(&mut Report) -> Result<(), Problem>);
 
 /// What a process of this program can be: its name, and what it does with its
-/// arguments until its standard input is closed.
-type Role = (&'static str, fn(&[String]) -> Result<(), Problem>);
+/// argument, which is JSON, until its standard input is closed.
+type Role = (&'static str, fn(&str) -> Result<(), Problem>);
 
 /// In the order in which they run.
-const BENCHES: &[Bench] = &[];
+const BENCHES: &[Bench] = &[("real-time", real_time::measure)];
 
-const ROLES: &[Role] = &[];
+const ROLES: &[Role] = &[
+    (server::ROLE, |what| {
+        server::play(serde_json::from_str(what)?)
+    }),
+    (run::ROLE, |what| run::play(serde_json::from_str(what)?)),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.as_slice() {
-        [role, name, arguments @ ..] if role == child::ROLE => play(name, arguments),
+        [role, name, what] if role == child::ROLE => play(name, what),
         names => measure(names),
     };
     match done {
@@ -47,10 +63,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn play(name: &str, arguments: &[String]) -> Result<(), Problem> {
+fn play(name: &str, what: &str) -> Result<(), Problem> {
     let role = ROLES.iter().find(|(role, _)| *role == name);
     let (_, act) = role.ok_or_else(|| format!("there is no role {name}"))?;
-    act(arguments)
+    act(what)
 }
 
 fn measure(names: &[String]) -> Result<(), Problem> {

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the system has on its books about a process: CPU, switches, memory,
+//! threads, system calls, instructions.
+//!
+//! Counted in windows, so that nothing of a process's start is in them.
+
+use super::Problem;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// What a process has used up to now.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Used {
+    /// Seconds on a processor.
+    pub cpu: f64,
+    /// Context switches.
+    pub switches: f64,
+    /// How many threads there are.
+    pub threads: f64,
+}
+
+impl std::ops::Sub for Used {
+    type Output = Self;
+    fn sub(self, before: Self) -> Self {
+        Self {
+            cpu: self.cpu - before.cpu,
+            switches: self.switches - before.switches,
+            threads: self.threads - before.threads,
+        }
+    }
+}
+
+/// Of all threads that there are. One that ends takes its figures with it.
+pub fn used(process: u32) -> Result<Used, Problem> {
+    let mut used = Used::default();
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let thread = thread?.path();
+        let ran = fs::read_to_string(thread.join("schedstat"))?;
+        let ran: f64 = ran.split(' ').next().unwrap_or_default().parse()?;
+        used.cpu += ran / 1e9;
+        let status = fs::read_to_string(thread.join("status"))?;
+        used.switches += field(&status, "voluntary_ctxt_switches:")
+            + field(&status, "nonvoluntary_ctxt_switches:");
+        used.threads += 1.0;
+    }
+    Ok(used)
+}
+
+/// KiB that a process has for itself, and how much of that no file is behind.
+pub fn memory(process: u32) -> Result<(f64, f64), Problem> {
+    let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+    let private = field(&rollup, "Private_Clean:") + field(&rollup, "Private_Dirty:");
+    Ok((private, field(&rollup, "Anonymous:")))
+}
+
+/// MiB that a process had at most.
+pub fn peak(process: u32) -> Result<f64, Problem> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    Ok(field(&status, "VmHWM:") / 1024.0)
+}
+
+/// The number behind this name; 0 where there is none.
+fn field(text: &str, name: &str) -> f64 {
+    let value = text.lines().find_map(|line| line.strip_prefix(name));
+    let value = value.and_then(|value| value.split_whitespace().next());
+    value.and_then(|value| value.parse().ok()).unwrap_or(0.0)
+}
+
+/// Whether `perf stat` counts this event of a process here.
+pub fn perf_counts(event: &str) -> bool {
+    let stat = Command::new("perf")
+        .args(["stat", "-x,", "-e", event, "true"])
+        .output();
+    stat.is_ok_and(|stat| {
+        let said = String::from_utf8_lossy(&stat.stderr);
+        stat.status.success() && said.lines().any(|line| counted(line, event).is_some())
+    })
+}
+
+/// The figure in a line of `perf stat -x,` for this event.
+pub fn counted(line: &str, event: &str) -> Option<f64> {
+    let fields: Vec<&str> = line.split(',').collect();
+    let (value, name) = (fields.first()?, fields.get(2)?);
+    let same = *name == event || name.strip_suffix(":u") == event.strip_suffix(":u");
+    same.then(|| value.parse().ok()).flatten()
+}
+
+const SYSCALLS: &str = "raw_syscalls:sys_enter";
+
+/// Counts the system calls of a process for a while.
+pub struct Syscalls {
+    counter: Child,
+    perf: bool,
+}
+
+impl Syscalls {
+    /// From now on, until it is asked.
+    pub fn begin(process: u32, window: Duration) -> Result<Self, Problem> {
+        let perf = perf_counts(SYSCALLS);
+        let process = process.to_string();
+        let seconds = window.as_secs().to_string();
+        let mut command;
+        if perf {
+            command = Command::new("perf");
+            command.args(["stat", "-x,", "-e", SYSCALLS, "-p", &process]);
+            command.args(["--", "sleep", &seconds]);
+        } else {
+            command = Command::new("timeout");
+            command.args(["--signal=INT", &seconds]);
+            command.args(["strace", "-f", "-c", "-p", &process]);
+        }
+        let counter = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        Ok(Self { counter, perf })
+    }
+
+    /// Waits for the end of the window; how many there were.
+    pub fn end(self) -> Result<f64, Problem> {
+        let output = self.counter.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let total = |line: &str| {
+            // % time, seconds, µs per call, calls.
+            let line = line.trim().strip_suffix("total")?;
+            line.split_whitespace().nth(3)?.parse().ok()
+        };
+        let count = said.lines().find_map(|line| match self.perf {
+            true => counted(line, SYSCALLS),
+            false => total(line),
+        });
+        count.ok_or_else(|| format!("no system calls counted: {}", said.trim()).into())
+    }
+}

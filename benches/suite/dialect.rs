@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! As much of each service's protocol as its client needs to go on.
+//!
+//! Facts: the Symbl Streaming API reference; for the peers what their published
+//! clients read and write (`gst-plugin-speechmatics`, the crate `deepgram`).
+
+use super::clock;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+/// Bytes of audio in a second: 16 kHz, 16 bit, mono.
+pub const BYTES_PER_SECOND: usize = 32_000;
+
+/// In front of the time at which a result was said, in its text.
+pub const SAID_AT: &str = "at ";
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Dialect {
+    Symbl,
+    Speechmatics,
+    Deepgram,
+    Bare,
+}
+
+/// What is said to a text, or to an empty message.
+pub enum Answer {
+    Nothing,
+    /// The client may send audio.
+    Started(Vec<Message>),
+    /// No audio follows.
+    Ended(Vec<Message>),
+}
+
+impl Dialect {
+    /// By the path of the upgrade.
+    pub fn of(path: &str) -> Self {
+        match path {
+            path if path.starts_with("/v1/streaming") => Self::Symbl,
+            path if path.starts_with("/v1/listen") => Self::Deepgram,
+            path if path.starts_with("/speechmatics") => Self::Speechmatics,
+            _ => Self::Bare,
+        }
+    }
+
+    /// The name of the subject that speaks it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Symbl => "symblsink",
+            Self::Speechmatics => "speechmatics",
+            Self::Deepgram => "deepgram",
+            Self::Bare => "bare",
+        }
+    }
+
+    /// What the client looks for in the answer to its upgrade.
+    pub fn header(self) -> Option<(HeaderName, HeaderValue)> {
+        let id = HeaderValue::from_static("8b2d3a5e-5f4c-4b8e-9a57-2f1f6f0f6f5e");
+        (self == Self::Deepgram).then_some((HeaderName::from_static("dg-request-id"), id))
+    }
+
+    /// Whether the client sends audio without a start.
+    pub fn starts_by_itself(self) -> bool {
+        matches!(self, Self::Deepgram | Self::Bare)
+    }
+
+    /// What is said to the `frames`-th frame of audio.
+    pub fn heard(self, frames: usize) -> Option<Message> {
+        (self == Self::Speechmatics)
+            .then(|| Message::text(format!(r#"{{"message":"AudioAdded","seq_no":{frames}}}"#)))
+    }
+
+    /// To a text; an empty one stands for an empty binary message.
+    pub fn answer(self, text: &str, frames: usize) -> Answer {
+        let is = |word: &str| text.contains(word);
+        match self {
+            Self::Symbl if is("start_request") => Answer::Started(vec![
+                lifecycle("started_listening"),
+                lifecycle("conversation_created"),
+                lifecycle("recognition_started"),
+            ]),
+            Self::Symbl if is("stop_request") => Answer::Ended(vec![
+                lifecycle("recognition_stopped"),
+                lifecycle("conversation_completed"),
+                close(),
+            ]),
+            Self::Speechmatics if is("StartRecognition") => Answer::Started(vec![Message::text(
+                r#"{"message":"RecognitionStarted","id":"8b2d3a5e"}"#,
+            )]),
+            Self::Speechmatics if is("EndOfStream") => {
+                Answer::Ended(vec![Message::text(r#"{"message":"EndOfTranscript"}"#)])
+            }
+            Self::Deepgram if text.is_empty() || is("CloseStream") => {
+                let seconds = frames as f64 / 50.0;
+                Answer::Ended(vec![Message::text(format!(
+                    r#"{{"type":"Metadata","request_id":"8b2d3a5e","created":"2026-01-01T00:00:00.000Z","duration":{seconds:?},"channels":1}}"#
+                ))])
+            }
+            Self::Bare if is("end") => Answer::Ended(vec![close()]),
+            _ => Answer::Nothing,
+        }
+    }
+
+    /// A result after this many bytes of audio, with the time in its text.
+    pub fn result(self, bytes: usize, is_final: bool) -> Message {
+        let text = format!("{SAID_AT}{}", clock::now());
+        let milliseconds = bytes * 1000 / BYTES_PER_SECOND;
+        let parts = |milliseconds: usize| {
+            let nanos = milliseconds % 1000 * 1_000_000;
+            format!(
+                r#"{{"seconds":"{}","nanos":"{nanos:09}"}}"#,
+                milliseconds / 1000
+            )
+        };
+        let (from, to) = (parts(milliseconds.saturating_sub(200)), parts(milliseconds));
+        let end = milliseconds as f64 / 1000.0;
+        let begin = (end - 0.2).max(0.0);
+        Message::text(match self {
+            Self::Symbl if is_final => format!(
+                r#"{{"type":"message","message":{{"type":"recognition_result","isFinal":true,"payload":{{"raw":{{"alternatives":[{{"words":[{{"word":"{text}","startTime":{from},"endTime":{to}}}],"transcript":"{text}","confidence":0.9471283555030823}}]}}}},"punctuated":{{"transcript":"{text}"}},"user":{{"userId":"mara@example.org","name":"Mara Lind","id":"0d9a1f52-7c3e-4a7b-8f16-5b2c9e7d4a10"}}}},"timeOffset":{milliseconds}}}"#
+            ),
+            Self::Symbl | Self::Bare => format!(
+                r#"{{"type":"message","message":{{"type":"recognition_result","isFinal":false,"payload":{{"raw":{{"alternatives":[{{"words":[],"transcript":"{text}","confidence":0}}]}}}},"punctuated":{{"transcript":"{text}"}},"user":{{"userId":"mara@example.org","name":"Mara Lind","id":"0d9a1f52-7c3e-4a7b-8f16-5b2c9e7d4a10"}}}},"timeOffset":{milliseconds}}}"#
+            ),
+            Self::Speechmatics => {
+                let kind = if is_final {
+                    "AddTranscript"
+                } else {
+                    "AddPartialTranscript"
+                };
+                format!(
+                    r#"{{"message":"{kind}","format":"2.9","metadata":{{"start_time":{begin:?},"end_time":{end:?},"transcript":"{text}"}},"results":[{{"type":"word","start_time":{begin:?},"end_time":{end:?},"alternatives":[{{"content":"{text}","confidence":0.9,"language":"en"}}]}}]}}"#
+                )
+            }
+            Self::Deepgram => format!(
+                r#"{{"type":"Results","channel_index":[0,1],"duration":0.2,"start":{begin:?},"is_final":{is_final},"speech_final":{is_final},"from_finalize":false,"channel":{{"alternatives":[{{"transcript":"{text}","confidence":0.9,"words":[{{"word":"{text}","start":{begin:?},"end":{end:?},"confidence":0.9}}]}}]}},"metadata":{{"request_id":"8b2d3a5e","model_info":{{"name":"nova","version":"1","arch":"nova-3"}},"model_uuid":"8b2d3a5e"}}}}"#
+            ),
+        })
+    }
+}
+
+fn lifecycle(kind: &str) -> Message {
+    Message::text(format!(
+        r#"{{"type":"message","message":{{"type":"{kind}","data":{{"conversationId":"5318203764539392"}}}}}}"#
+    ))
+}
+
+fn close() -> Message {
+    Message::Close(Some(CloseFrame {
+        code: CloseCode::Normal,
+        reason: "".into(),
+    }))
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What a stream costs in real time: CPU, system calls, context switches.
+//!
+//! All subjects run side by side, each in its process, so that whatever else the
+//! machine does hits all of them. Counted is a window after the start and before
+//! the end. In real time it is wake-ups that cost, not bytes.
+
+use super::books::{self, Syscalls, Used};
+use super::report::{Report, Row, Target};
+use super::run::{Audio, Run, Running};
+use super::server::{self, Manner};
+use super::subject::{Subject, those_there};
+use super::wav::Wav;
+use super::{Problem, child};
+use std::thread::sleep;
+use std::time::Duration;
+
+const BENCH: &str = "real-time";
+const ROUNDS: usize = 3;
+/// Before the window: connections, start-up.
+const SETTLE: Duration = Duration::from_secs(2);
+const WINDOW: Duration = Duration::from_secs(20);
+/// Of the whole file.
+const SECONDS: usize = 25;
+/// 20 ms.
+const BUFFER: usize = 640;
+/// 100 ms, which is what symblsink makes of them.
+const CHUNK: usize = 3200;
+
+const SUBJECTS: &[Subject] = &[
+    Subject::Fakesink,
+    Subject::Tcpclientsink,
+    Subject::Bare,
+    Subject::Symblsink,
+    Subject::Speechmatics,
+    Subject::Deepgram,
+];
+
+/// What a subject used in the window, above nothing.
+#[derive(Default)]
+struct Cost {
+    cpu: Vec<f64>,
+    syscalls: Vec<f64>,
+    switches: Vec<f64>,
+}
+
+pub fn measure(report: &mut Report) -> Result<(), Problem> {
+    let wav = Wav::new(SECONDS)?;
+    let subjects = those_there(SUBJECTS);
+    let mut costs: Vec<Cost> = subjects.iter().map(|_| Cost::default()).collect();
+    for _ in 0..ROUNDS {
+        round(&wav, &subjects, &mut costs)?;
+    }
+    let floor = subjects
+        .iter()
+        .position(|subject| *subject == Subject::Fakesink);
+    let floor = floor.and_then(|index| costs.get(index));
+    let peer = subjects
+        .iter()
+        .position(|subject| *subject == Subject::Speechmatics);
+    let peer = peer.and_then(|index| costs.get(index));
+    let above = |values: &[f64], floor: Option<&Vec<f64>>| -> Vec<f64> {
+        let floor = floor.cloned().unwrap_or_default();
+        values
+            .iter()
+            .zip(floor)
+            .map(|(value, floor)| value - floor)
+            .collect()
+    };
+    let median = |values: &[f64]| Row::new(BENCH, "", "", "", values).value;
+    for (subject, cost) in subjects.iter().zip(&costs) {
+        let name = subject.name();
+        let own = *subject == Subject::Symblsink;
+        // The bare client has no pipeline below it.
+        let whole = matches!(subject, Subject::Fakesink | Subject::Bare);
+        let rows = [
+            (
+                "CPU per audio-minute",
+                "ms",
+                &cost.cpu,
+                floor.map(|floor| &floor.cpu),
+            ),
+            (
+                "system calls per second of audio",
+                "calls/s",
+                &cost.syscalls,
+                floor.map(|floor| &floor.syscalls),
+            ),
+            (
+                "context switches per second of audio",
+                "switches/s",
+                &cost.switches,
+                floor.map(|floor| &floor.switches),
+            ),
+        ];
+        for (index, (measure, unit, values, floor)) in rows.into_iter().enumerate() {
+            if values.is_empty() {
+                continue;
+            }
+            if whole {
+                report.say(Row::new(BENCH, name, measure, unit, values));
+                continue;
+            }
+            let values = above(values, floor);
+            let mut row = Row::new(
+                BENCH,
+                name,
+                &format!("{measure}, above fakesink"),
+                unit,
+                &values,
+            );
+            if own {
+                let bound = match index {
+                    0 => peer.map(|peer| median(&above(&peer.cpu, floor)) / 4.0),
+                    1 => Some(40.0),
+                    _ => Some(30.0),
+                };
+                if let Some(bound) = bound {
+                    row = row.target(Target::AtMost(bound));
+                }
+                if index == 0 {
+                    row = row.note("the target is a quarter of speechmatics in this run");
+                }
+            }
+            report.say(row);
+        }
+    }
+    Ok(())
+}
+
+/// All subjects at once.
+fn round(wav: &Wav, subjects: &[Subject], costs: &mut [Cost]) -> Result<(), Problem> {
+    let (mut server, address) = server::start(&Manner::default())?;
+    let start = |subject: &Subject| {
+        let bytes = match subject {
+            Subject::Bare => CHUNK,
+            _ => BUFFER,
+        };
+        let path = wav.path().to_owned();
+        let audio = Audio::File {
+            path,
+            bytes,
+            paced: true,
+        };
+        Run::new(*subject, address, audio).start()
+    };
+    let runs: Result<Vec<Running>, Problem> = subjects.iter().map(start).collect();
+    let mut runs = runs?;
+    for run in &mut runs {
+        run.ready(child::SOON)?;
+    }
+    sleep(SETTLE);
+    let counters: Vec<_> = runs
+        .iter()
+        .map(|run| Syscalls::begin(run.child.id(), WINDOW))
+        .collect();
+    let used = |runs: &[Running]| -> Result<Vec<Used>, Problem> {
+        runs.iter().map(|run| books::used(run.child.id())).collect()
+    };
+    let before = used(&runs)?;
+    sleep(WINDOW);
+    let after = used(&runs)?;
+    let seconds = WINDOW.as_secs_f64();
+    for ((cost, counter), (after, before)) in costs
+        .iter_mut()
+        .zip(counters)
+        .zip(after.into_iter().zip(before))
+    {
+        let used = after - before;
+        cost.cpu.push(used.cpu * 1e3 / seconds * 60.0);
+        cost.switches.push(used.switches / seconds);
+        match counter.and_then(Syscalls::end) {
+            Ok(calls) => cost.syscalls.push(calls / seconds),
+            Err(error) => eprintln!("{BENCH}: {error}"),
+        }
+    }
+    for run in runs {
+        run.done(child::SOON)?;
+    }
+    let books: server::Books = server.ask("take")?;
+    for subject in subjects {
+        if *subject != Subject::Fakesink {
+            wav.compare(subject.name(), books.of(subject.name())?)?;
+        }
+    }
+    Ok(())
+}
