@@ -103,19 +103,23 @@ fn is_loud(bytes: usize, nanos: u64) -> bool {
 }
 
 /// Bytes that are looked at together; a whole number of samples.
-const BLOCK: usize = 512;
+const LOOK: usize = 512;
+
+/// Memory that is asked for at once, in bytes: some messages of the largest size.
+/// Chunks are cut from it, and it is used again when all of them are let go of.
+const BLOCK: usize = 4 * MAX_AUDIO_MESSAGE;
 
 /// Whether raw audio rises above silence anywhere.
 fn is_audible(encoding: Encoding, data: &[u8]) -> bool {
     match encoding {
         // Blocks, for the compiler to take many samples at once.
-        Encoding::Linear16 => data.chunks(BLOCK).any(|block| {
+        Encoding::Linear16 => data.chunks(LOOK).any(|block| {
             let samples = block.as_chunks().0.iter();
             let levels = samples.map(|sample| i16::from_le_bytes(*sample).unsigned_abs());
             levels.fold(0, u16::max) > AUDIBLE
         }),
         // The first segment of the companding curve ends at about the same level.
-        Encoding::Mulaw => data.chunks(BLOCK).any(|block| {
+        Encoding::Mulaw => data.chunks(LOOK).any(|block| {
             let levels = block.iter().map(|byte| !byte & 0x7f);
             levels.fold(0, u8::max) > 0x0f
         }),
@@ -163,6 +167,7 @@ pub struct Chunker {
     /// How long they last, in nanoseconds; 0 for packets.
     full_nanos: u64,
     clock: SampleClock,
+    /// In a block of memory with room for what follows.
     pending: BytesMut,
     pending_start: Position,
     /// When the oldest pending byte must leave.
@@ -271,7 +276,7 @@ impl Chunker {
             if self.pending.is_empty() {
                 self.pending_start = self.position();
                 self.deadline = Some(now + self.duration);
-                self.pending.reserve(full);
+                self.provide(full);
             }
             self.pending.extend_from_slice(&data[..taken]);
             self.clock.samples += (taken / bytes_per_sample) as u64;
@@ -307,7 +312,9 @@ impl Chunker {
         self.clock.samples += u64::from(samples);
         let end = self.position();
         let loud = is_loud(packet.len(), end - start);
-        let packet = Bytes::copy_from_slice(packet);
+        self.provide(packet.len());
+        self.pending.extend_from_slice(packet);
+        let packet = self.pending.split().freeze();
         let parts = packet.len().div_ceil(MAX_AUDIO_MESSAGE);
         (0..parts)
             .map(|part| {
@@ -324,6 +331,13 @@ impl Chunker {
                 }
             })
             .collect()
+    }
+
+    /// Room for so many bytes more.
+    fn provide(&mut self, bytes: usize) {
+        if self.pending.capacity() - self.pending.len() < bytes {
+            self.pending.reserve(bytes.max(BLOCK));
+        }
     }
 
     /// Gives out what is pending, however short.
