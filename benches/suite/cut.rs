@@ -85,7 +85,10 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
 fn most(dials: &[u64]) -> usize {
     let within = |begin: &u64| {
         let end = begin + SLOT;
-        dials.iter().filter(|at| (*begin..end).contains(at)).count()
+        dials
+            .iter()
+            .filter(|at| (*begin..end).contains(*at))
+            .count()
     };
     dials.iter().map(within).max().unwrap_or(0)
 }
