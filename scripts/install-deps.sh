@@ -49,7 +49,7 @@ for group in "$@"; do
             fi
             python3 -c 'import venv, ensurepip' 2>/dev/null || wanted="$wanted python3-venv"
             ;;
-        *) die "no group '$group'; the groups are build, run, demo and test" ;;
+        *) die "no group '$group'; the groups are build, run, demo, test and bench" ;;
     esac
 done
 

@@ -136,7 +136,7 @@ impl Dialect {
                 )
             }
             Self::Deepgram => format!(
-                r#"{{"type":"Results","channel_index":[0,1],"duration":0.2,"start":{begin:?},"is_final":{is_final},"speech_final":{is_final},"from_finalize":false,"channel":{{"alternatives":[{{"transcript":"{text}","confidence":0.9,"words":[{{"word":"{text}","start":{begin:?},"end":{end:?},"confidence":0.9}}]}}]}},"metadata":{{"request_id":"8b2d3a5e","model_info":{{"name":"nova","version":"1","arch":"nova-3"}},"model_uuid":"8b2d3a5e"}}}}"#
+                r#"{{"type":"Results","channel_index":[0,1],"duration":0.2,"start":{begin:?},"is_final":{is_final},"speech_final":{is_final},"from_finalize":false,"channel":{{"alternatives":[{{"transcript":"{text}","confidence":0.9,"words":[{{"word":"{text}","punctuated_word":"{text}","start":{begin:?},"end":{end:?},"confidence":0.9}}]}}]}},"metadata":{{"request_id":"8b2d3a5e","model_info":{{"name":"nova","version":"1","arch":"nova-3"}},"model_uuid":"8b2d3a5e"}}}}"#
             ),
         })
     }

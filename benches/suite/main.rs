@@ -15,14 +15,21 @@ mod bare;
 mod books;
 mod child;
 mod clock;
+mod cut;
+mod dead_link;
 mod dialect;
 mod feeder;
+mod instructions;
+mod latency;
+mod many;
+mod memory;
 mod real_time;
 mod report;
 mod run;
 mod server;
 mod stream;
 mod subject;
+mod throughput;
 mod wav;
 
 use report::Report;
@@ -39,7 +46,17 @@ type Bench = (&'static str, fn(&mut Report) -> Result<(), Problem>);
 type Role = (&'static str, fn(&str) -> Result<(), Problem>);
 
 /// In the order in which they run.
-const BENCHES: &[Bench] = &[("real-time", real_time::measure)];
+const BENCHES: &[Bench] = &[
+    ("instructions", instructions::measure),
+    ("real-time", real_time::measure),
+    ("throughput", throughput::measure),
+    ("latency", latency::measure),
+    ("results", latency::results),
+    ("memory", memory::measure),
+    ("many", many::measure),
+    ("cut", cut::measure),
+    ("dead-link", dead_link::measure),
+];
 
 const ROLES: &[Role] = &[
     (server::ROLE, |what| {

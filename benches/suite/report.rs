@@ -89,7 +89,8 @@ impl Row {
     /// With what it should come to.
     pub fn target(mut self, target: Target) -> Self {
         self.target = Some(target);
-        self.of_target = Some(self.value / target.bound());
+        // Of nothing there is no part.
+        self.of_target = Some(self.value / target.bound()).filter(|ratio| ratio.is_finite());
         self
     }
 
@@ -116,6 +117,12 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// Goes on without the figures of a subject that failed: a peer's troubles are
+    /// no reason to measure nothing.
+    pub fn left_out(&mut self, bench: &str, subject: &str, problem: &dyn std::fmt::Display) {
+        eprintln!("{bench}: {subject}: left out: {problem}");
+    }
+
     /// The table of all figures, for people.
     pub fn table(&self) -> String {
         let mut lines = Vec::new();
@@ -138,7 +145,7 @@ impl Report {
                 .of_target
                 .map_or(String::new(), |ratio| format!("× {ratio:.2}"));
             let line = format!(
-                "  {:<14} {:<58} {:>10} {:<14} {:<24} {:<18} {ratio}",
+                "  {:<14} {:<70} {:>8} {:<14} {:<24} {:<18} {ratio}",
                 row.subject,
                 row.measure,
                 figure(row.value),

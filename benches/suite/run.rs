@@ -152,9 +152,9 @@ impl Running {
     }
 
     /// Ends the audio, and waits for the rest.
-    pub fn eos(mut self) -> Result<Done, Problem> {
+    pub fn eos(mut self, bound: Duration) -> Result<Done, Problem> {
         self.child.tell("eos")?;
-        self.done(SOON)
+        self.done(bound)
     }
 
     fn of(&self, error: Problem) -> Problem {

@@ -7,8 +7,8 @@
 //! and when they came. It recognises nothing.
 //!
 //! A role of its own process. What it is told on standard input: `cut` (every
-//! connection is reset and every dial is), `heal`, `take` (the books up to now,
-//! which begin anew).
+//! connection is reset and every dial is), `heal`, `settled` (latencies
+//! count from now on), `take` (the books up to now, which begin anew).
 
 use super::Problem;
 use super::child;
@@ -109,6 +109,12 @@ struct Shared {
 }
 
 impl Shared {
+    fn settled(&mut self) {
+        for record in self.records.values_mut() {
+            record.waits.clear();
+        }
+    }
+
     fn take(&mut self) -> Books {
         let taken = std::mem::take(self);
         let heard = taken.records.into_iter().map(|(name, mut record)| {
@@ -186,6 +192,7 @@ async fn serve(manner: Manner) -> Result<(), Problem> {
             line = tells.recv() => match line.flatten().as_deref() {
                 Some("cut") => drop(refuse.send(true)),
                 Some("heal") => drop(refuse.send(false)),
+                Some("settled") => shared.borrow_mut().settled(),
                 Some("take") => child::say(&shared.borrow_mut().take())?,
                 Some(other) => return Err(format!("the server cannot {other}").into()),
                 None => return Ok(()),
@@ -277,6 +284,9 @@ async fn converse(
     let mut bytes = 0;
     let mut frames = 0;
     let mut started = dialect.starts_by_itself();
+    if started && manner.deaf {
+        std::future::pending::<()>().await;
+    }
     loop {
         let message = tokio::select! {
             message = socket.next() => message.ok_or("it has gone")??,

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The other side takes no more, and the pipeline is to stop: how long the change
+//! to NULL takes.
+
+use super::Problem;
+use super::child::SOON;
+use super::report::{Report, Row, Target};
+use super::run::{Audio, Run};
+use super::server::{self, Manner};
+use super::subject::{Subject, those_there};
+use super::wav::Wav;
+use std::thread::sleep;
+use std::time::Duration;
+
+const BENCH: &str = "dead-link";
+/// More than all sockets on the way hold.
+const SECONDS: usize = 1800;
+/// Until everything is full.
+const FULL: Duration = Duration::from_secs(3);
+/// Who has not stopped by then is killed.
+const BOUND: Duration = Duration::from_secs(5);
+
+pub fn measure(report: &mut Report) -> Result<(), Problem> {
+    let wav = Wav::new(SECONDS)?;
+    for subject in those_there(&[
+        Subject::Tcpclientsink,
+        Subject::Symblsink,
+        Subject::Speechmatics,
+        Subject::Deepgram,
+    ]) {
+        let (_server, address) = server::start(&Manner {
+            deaf: true,
+            ..Manner::default()
+        })?;
+        let audio = Audio::File {
+            path: wav.path().to_owned(),
+            bytes: 640,
+            paced: false,
+        };
+        let mut running = Run::new(subject, address, audio).start()?;
+        running.ready(SOON)?;
+        sleep(FULL);
+        running.child.dismiss();
+        let null = running.done(BOUND);
+        let measure = "the peer reads no more: change to NULL";
+        let row = |seconds: f64| Row::new(BENCH, subject.name(), measure, "s", &[seconds]);
+        report.say(match null {
+            Ok(done) if subject == Subject::Symblsink => row(done.null).target(Target::AtMost(0.5)),
+            Ok(done) => row(done.null),
+            Err(_) => row(BOUND.as_secs_f64()).note("still hanging then, and killed"),
+        });
+    }
+    Ok(())
+}

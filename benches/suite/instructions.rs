@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! User instructions of a stream at full speed: the figure that repeats.
+//!
+//! The slope between a short and a longer file, so that start-up is not in it; of
+//! each the least of some runs, for what disturbs a run can only add to it.
+//! By `perf` where the processor's counters are to be had, else by callgrind,
+//! which runs one thread at a time: what threads do while they wait for one
+//! another comes out higher than it is.
+
+use super::Problem;
+use super::books;
+use super::report::{Report, Row, Target};
+use super::run::{Audio, Run};
+use super::server::{self, Address, Books, Manner};
+use super::subject::{Subject, those_there};
+use super::wav::Wav;
+use std::time::Duration;
+use tempfile::NamedTempFile;
+
+const BENCH: &str = "instructions";
+const RUNS: usize = 3;
+const SHORT: usize = 10;
+/// Shorter than what symblsink keeps: of a file that is held up, the figure would
+/// depend on when.
+const LONG: usize = 50;
+/// Far above what it takes under callgrind.
+const BOUND: Duration = Duration::from_secs(60);
+const EVENT: &str = "instructions:u";
+
+pub fn measure(report: &mut Report) -> Result<(), Problem> {
+    let perf = books::perf_counts(EVENT);
+    let (short, long) = (Wav::new(SHORT)?, Wav::new(LONG)?);
+    let (mut server, address) = server::start(&Manner::default())?;
+    let mut floor = 0.0;
+    for (subject, bytes) in [
+        (Subject::Fakesink, 640),
+        (Subject::Bare, 640),
+        (Subject::Bare, 3200),
+        (Subject::Bare, 8192),
+        (Subject::Symblsink, 640),
+        (Subject::Speechmatics, 640),
+        (Subject::Deepgram, 640),
+    ] {
+        if those_there(&[subject]).is_empty() {
+            continue;
+        }
+        let name = subject.name();
+        if subject == Subject::Deepgram && !perf {
+            eprintln!("{BENCH}: {name}: callgrind counts ten times of it, and never the same");
+            continue;
+        }
+        let mut least = |wav: &Wav| -> Result<f64, Problem> {
+            let mut least = f64::INFINITY;
+            for _ in 0..RUNS {
+                least = least.min(count(subject, bytes, wav, address, perf)?);
+                let books: Books = server.ask("take")?;
+                if subject != Subject::Fakesink {
+                    wav.compare(name, books.of(name)?)?;
+                }
+            }
+            Ok(least)
+        };
+        let slope = match (least(&long), least(&short)) {
+            (Ok(long), Ok(short)) => (long - short) * 60.0 / (LONG - SHORT) as f64 / 1e6,
+            (Err(problem), _) | (_, Err(problem)) => {
+                report.left_out(BENCH, name, &problem);
+                continue;
+            }
+        };
+        let measure = "user instructions per audio-minute";
+        let row = |measure: &str, value: f64| {
+            let by = if perf { "perf" } else { "callgrind" };
+            Row::new(BENCH, name, measure, "M", &[value]).note(by)
+        };
+        report.say(match subject {
+            Subject::Fakesink => {
+                floor = slope;
+                row(measure, slope)
+            }
+            Subject::Bare => row(&format!("{measure}, frames of {bytes} B"), slope),
+            _ => {
+                let row = row(&format!("{measure}, above fakesink"), slope - floor);
+                match subject {
+                    Subject::Symblsink => row.target(Target::AtMost(5.0)),
+                    _ => row,
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Of one whole process.
+fn count(
+    subject: Subject,
+    bytes: usize,
+    wav: &Wav,
+    server: Address,
+    perf: bool,
+) -> Result<f64, Problem> {
+    let out = NamedTempFile::new()?;
+    let path = out.path().to_string_lossy();
+    let command: Vec<String> = match perf {
+        true => ["perf", "stat", "-x,", "-e", EVENT, "-o", &path]
+            .map(str::to_owned)
+            .into(),
+        false => vec![
+            "valgrind".to_owned(),
+            "--tool=callgrind".to_owned(),
+            "--fair-sched=yes".to_owned(),
+            "--log-file=/dev/null".to_owned(),
+            format!("--callgrind-out-file={path}"),
+        ],
+    };
+    let audio = Audio::File {
+        path: wav.path().to_owned(),
+        bytes,
+        paced: false,
+    };
+    Run::new(subject, server, audio)
+        .start_under(&command)?
+        .done(BOUND)?;
+    let said = std::fs::read_to_string(out.path())?;
+    let figure = said.lines().find_map(|line| match perf {
+        true => books::counted(line, EVENT),
+        false => line.strip_prefix("totals: ")?.trim().parse().ok(),
+    });
+    figure.ok_or_else(|| "no instructions counted".into())
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! How long it takes: a chunk from its last byte in the sink to the server, and a
+//! result from the server to the bus.
+//!
+//! Each buffer is stamped where it comes to the sink; the server reads the stamp
+//! of the last one in each frame once it has the whole frame. Results flow back
+//! meanwhile, for a socket that only sends hides what Nagle's algorithm does.
+
+use super::Problem;
+use super::child::SOON;
+use super::clock::Spread;
+use super::report::{Report, Row, Target};
+use super::run::{Audio, Done, Run};
+use super::server::{self, Books, Manner};
+use super::subject::{Subject, those_there};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// 20 ms.
+pub const BUFFER: usize = 640;
+const SETTLE: Duration = Duration::from_secs(2);
+const WINDOW: Duration = Duration::from_secs(10);
+const MANY: usize = 200;
+
+pub fn measure(report: &mut Report) -> Result<(), Problem> {
+    const BENCH: &str = "latency";
+    let subjects = [
+        Subject::Bare,
+        Subject::Symblsink,
+        Subject::Speechmatics,
+        Subject::Deepgram,
+    ];
+    for subject in those_there(&subjects) {
+        let latency = match run(subject, 1, 5) {
+            Ok((latency, _)) => latency,
+            Err(problem) => {
+                report.left_out(BENCH, subject.name(), &problem);
+                continue;
+            }
+        };
+        let [p50, p90, p99, max] = rows(BENCH, subject, "", latency);
+        let own = subject == Subject::Symblsink;
+        report.say(if own {
+            p50.target(Target::AtMost(0.3))
+        } else {
+            p50
+        });
+        report.say(p90);
+        report.say(if own {
+            p99.target(Target::AtMost(2.0))
+        } else {
+            p99
+        });
+        report.say(max);
+    }
+    let (latency, _) = run(Subject::Symblsink, MANY, 5)?;
+    let with = format!(", {MANY} sinks in the process");
+    let [p50, p90, p99, max] = rows(BENCH, Subject::Symblsink, &with, latency);
+    [p50, p90, p99.target(Target::AtMost(20.0)), max]
+        .into_iter()
+        .for_each(|row| report.say(row));
+    Ok(())
+}
+
+pub fn results(report: &mut Report) -> Result<(), Problem> {
+    let (_, done) = run(Subject::Symblsink, 1, 50)?;
+    let spread = done.results.some()?;
+    let row = |what: &str, value: f64| {
+        let measure = format!("result at the socket → message on the bus, {what}");
+        Row::new("results", "symblsink", &measure, "ms", &[value])
+    };
+    report.say(row("p50", spread.p50));
+    report.say(row("p99", spread.p99).target(Target::AtMost(1.0)));
+    report.say(row("max", spread.max));
+    Ok(())
+}
+
+/// The rows of a spread: p50, p90, p99, max.
+pub fn rows(bench: &'static str, subject: Subject, with: &str, spread: Spread) -> [Row; 4] {
+    [
+        ("p50", spread.p50),
+        ("p90", spread.p90),
+        ("p99", spread.p99),
+        ("max", spread.max),
+    ]
+    .map(|(what, value)| {
+        let measure = format!("chunk complete → parsed by the peer, {what}{with}");
+        Row::new(bench, subject.name(), &measure, "ms", &[value])
+            .note(format!("{} chunks", spread.count))
+    })
+}
+
+/// So many live sources, so many results a second to each.
+fn run(subject: Subject, sinks: usize, results: u32) -> Result<(Spread, Done), Problem> {
+    let (mut server, address) = server::start(&Manner {
+        unit: BUFFER,
+        results,
+        ..Manner::default()
+    })?;
+    let mut running = Run {
+        sinks,
+        ..Run::new(subject, address, Audio::Live { bytes: BUFFER })
+    }
+    .start()?;
+    running.ready(SOON)?;
+    sleep(SETTLE);
+    let _: Books = server.ask("take")?;
+    sleep(WINDOW);
+    let books: Books = server.ask("take")?;
+    let done = running.eos(SOON)?;
+    let heard = books.of(subject.name())?;
+    if heard.ragged > 0 {
+        return Err(format!("{} frames that end within a buffer", heard.ragged).into());
+    }
+    Ok((heard.latency.some()?, done))
+}
