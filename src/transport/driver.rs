@@ -7,6 +7,7 @@
 //! the session's next deadline.
 
 use super::api;
+use super::application;
 use super::connect::{self, Socket};
 use super::connection::{Host, Shared, Sleep};
 use super::credentials::Credentials;
@@ -23,19 +24,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 /// Longest that the last frames may take to leave when the sink is stopped.
 const FAREWELL_BOUND: Duration = Duration::from_millis(150);
-/// How many sinks tell at the same time. Each takes its thread out of the
-/// runtime, which makes another one: hundreds of sinks that lose their service
-/// at once are not to have hundreds of threads.
-static TURNS: Semaphore = Semaphore::const_new(4);
-/// Longest that a sink waits for its turn.
-const TURN_BOUND: Duration = Duration::from_millis(50);
 /// A message of more bytes takes milliseconds to read: not on the thread that
 /// serves all sinks. Results are a few kilobytes.
 const LARGE: usize = 128 << 10;
@@ -231,22 +225,32 @@ impl Driver {
                 Output::FetchHistory { conversation_id } => {
                     self.fetch_history(conversation_id);
                 }
-                Output::Event(event) => self.tell(*event).await,
+                Output::Event(event) => {
+                    let mut events = vec![*event];
+                    events.extend(self.shared.lock().session.more_events());
+                    self.tell(events).await;
+                }
             }
             // A socket that takes everything at once must not starve the others.
             tokio::task::coop::consume_budget().await;
         }
     }
 
-    async fn tell(&mut self, event: Event) {
-        // Who does not get one goes on all the same: an application that takes
-        // its time over an event is not to hold up the other sinks.
-        let _turn = tokio::time::timeout(TURN_BOUND, TURNS.acquire()).await;
-        if let Some(host) = self.host.upgrade()
-            && !self.shared.closing.load(Ordering::Acquire)
-        {
-            tokio::task::block_in_place(|| host.event(event));
-        }
+    /// Tells what happened, in order.
+    async fn tell(&mut self, events: Vec<Event>) {
+        let (shared, host) = (Arc::clone(&self.shared), self.host.clone());
+        application::call(move || {
+            let Some(host) = host.upgrade() else {
+                return;
+            };
+            for event in events {
+                if shared.closing.load(Ordering::Acquire) {
+                    return;
+                }
+                host.event(event);
+            }
+        })
+        .await;
         let mut locked = self.shared.lock();
         locked.telling = false;
     }

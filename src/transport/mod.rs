@@ -6,6 +6,7 @@
 //! [`session`](crate::session)'s. Knows tokio and the network, never GStreamer.
 
 mod api;
+mod application;
 mod bell;
 pub mod connect;
 mod connection;
@@ -33,7 +34,7 @@ pub fn after(delay: std::time::Duration, f: impl FnOnce() + Send + 'static) {
     if let Ok(runtime) = runtime::runtime() {
         runtime.spawn(async move {
             tokio::time::sleep(delay).await;
-            tokio::task::block_in_place(f);
+            application::call(f).await;
         });
     }
 }

@@ -388,6 +388,12 @@ impl Session {
         }
     }
 
+    /// What else there is to tell behind an [`Output::Event`], for one who tells
+    /// all of it at once.
+    pub fn more_events(&mut self) -> impl Iterator<Item = Event> {
+        self.events.drain(..)
+    }
+
     /// The next piece of audio, in the order: change of format, header, chunk.
     fn poll_audio(&mut self, now: Time) -> Option<Output> {
         let chunk = self.spool.peek()?;
