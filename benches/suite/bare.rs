@@ -54,7 +54,11 @@ async fn send(run: &Run) -> Result<(), Problem> {
     let before = cpu();
     let tcp = TcpStream::connect((run.server.host, run.server.web)).await?;
     tcp.set_nodelay(true)?;
-    let url = format!("ws://{}:{}/bare", run.server.host, run.server.web);
+    let frame = match run.audio {
+        Audio::Live { bytes } => format!("/{bytes}"),
+        _ => String::new(),
+    };
+    let url = format!("ws://{}:{}/bare{frame}", run.server.host, run.server.web);
     let (socket, _) = tokio_tungstenite::client_async(url, tcp).await?;
     let (mut out, mut back) = socket.split();
     // Ends with the close frame of the server, which comes after all was read.

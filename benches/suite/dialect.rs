@@ -17,6 +17,12 @@ pub const BYTES_PER_SECOND: usize = 32_000;
 /// In front of the time at which a result was said, in its text.
 pub const SAID_AT: &str = "at ";
 
+/// Bytes of a frame of symblsink at its default chunk duration.
+pub const CHUNK: usize = 3200;
+
+/// Where the bare client sends such frames, live.
+const BARE_CHUNK: &str = "/bare/3200";
+
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Dialect {
@@ -24,6 +30,8 @@ pub enum Dialect {
     Speechmatics,
     Deepgram,
     Bare,
+    /// The same with the frames of symblsink, where both are measured.
+    BareChunk,
 }
 
 /// What is said to a text, or to an empty message.
@@ -42,6 +50,7 @@ impl Dialect {
             path if path.starts_with("/v1/streaming") => Self::Symbl,
             path if path.starts_with("/v1/listen") => Self::Deepgram,
             path if path.starts_with("/speechmatics") => Self::Speechmatics,
+            BARE_CHUNK => Self::BareChunk,
             _ => Self::Bare,
         }
     }
@@ -53,6 +62,7 @@ impl Dialect {
             Self::Speechmatics => "speechmatics",
             Self::Deepgram => "deepgram",
             Self::Bare => "bare",
+            Self::BareChunk => "bare, chunks",
         }
     }
 
@@ -64,7 +74,7 @@ impl Dialect {
 
     /// Whether the client sends audio without a start.
     pub fn starts_by_itself(self) -> bool {
-        matches!(self, Self::Deepgram | Self::Bare)
+        matches!(self, Self::Deepgram | Self::Bare | Self::BareChunk)
     }
 
     /// What is said to the `frames`-th frame of audio.
@@ -99,7 +109,7 @@ impl Dialect {
                     r#"{{"type":"Metadata","request_id":"8b2d3a5e","created":"2026-01-01T00:00:00.000Z","duration":{seconds:?},"channels":1}}"#
                 ))])
             }
-            Self::Bare if is("end") => Answer::Ended(vec![close()]),
+            Self::Bare | Self::BareChunk if is("end") => Answer::Ended(vec![close()]),
             _ => Answer::Nothing,
         }
     }
@@ -122,7 +132,7 @@ impl Dialect {
             Self::Symbl if is_final => format!(
                 r#"{{"type":"message","message":{{"type":"recognition_result","isFinal":true,"payload":{{"raw":{{"alternatives":[{{"words":[{{"word":"{text}","startTime":{from},"endTime":{to}}}],"transcript":"{text}","confidence":0.9471283555030823}}]}}}},"punctuated":{{"transcript":"{text}"}},"user":{{"userId":"mara@example.org","name":"Mara Lind","id":"0d9a1f52-7c3e-4a7b-8f16-5b2c9e7d4a10"}}}},"timeOffset":{milliseconds}}}"#
             ),
-            Self::Symbl | Self::Bare => format!(
+            Self::Symbl | Self::Bare | Self::BareChunk => format!(
                 r#"{{"type":"message","message":{{"type":"recognition_result","isFinal":false,"payload":{{"raw":{{"alternatives":[{{"words":[],"transcript":"{text}","confidence":0}}]}}}},"punctuated":{{"transcript":"{text}"}},"user":{{"userId":"mara@example.org","name":"Mara Lind","id":"0d9a1f52-7c3e-4a7b-8f16-5b2c9e7d4a10"}}}},"timeOffset":{milliseconds}}}"#
             ),
             Self::Speechmatics => {

@@ -21,6 +21,10 @@ const THREADS: usize = 2;
 
 const TURN: Duration = Duration::from_millis(1);
 
+/// How many buffers of 20 ms are in a chunk: calls do not begin all at once, so
+/// their chunks are not complete all at once.
+const SPREAD: usize = 5;
+
 /// Threads that push. They end when this does.
 pub struct Feeder {
     stop: Arc<AtomicBool>,
@@ -134,8 +138,12 @@ fn feed(
                 }
                 return;
             }
-            for pad in pads.iter().skip(turn).step_by(turns) {
-                push(pad, number);
+            for (index, pad) in pads.iter().enumerate().skip(turn).step_by(turns) {
+                // Those of one turn begin one buffer after the other.
+                let late = u32::try_from(index / turns % SPREAD).unwrap_or(0);
+                if let Some(number) = number.checked_sub(late) {
+                    push(pad, number);
+                }
             }
         }
     }

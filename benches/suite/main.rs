@@ -21,6 +21,8 @@ mod dialect;
 mod feeder;
 mod instructions;
 mod latency;
+mod latency_rtt;
+mod line;
 mod many;
 mod memory;
 mod real_time;
@@ -51,6 +53,7 @@ const BENCHES: &[Bench] = &[
     ("real-time", real_time::measure),
     ("throughput", throughput::measure),
     ("latency", latency::measure),
+    ("latency-rtt", latency_rtt::measure),
     ("results", latency::results),
     ("memory", memory::measure),
     ("many", many::measure),
@@ -63,6 +66,7 @@ const ROLES: &[Role] = &[
         server::play(serde_json::from_str(what)?)
     }),
     (run::ROLE, |what| run::play(serde_json::from_str(what)?)),
+    (latency_rtt::ROLE, |_| latency_rtt::play()),
 ];
 
 fn main() -> ExitCode {

@@ -50,7 +50,7 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
     let subjects = those_there(SUBJECTS);
     let mut costs: Vec<Cost> = subjects.iter().map(|_| Cost::default()).collect();
     for _ in 0..ROUNDS {
-        round(&wav, &subjects, &mut costs)?;
+        round(report, &wav, &subjects, &mut costs)?;
     }
     let floor = subjects
         .iter()
@@ -129,10 +129,16 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
     Ok(())
 }
 
-/// All subjects at once.
-fn round(wav: &Wav, subjects: &[Subject], costs: &mut [Cost]) -> Result<(), Problem> {
+/// All subjects at once. One that fails is left out of this round.
+fn round(
+    report: &mut Report,
+    wav: &Wav,
+    subjects: &[Subject],
+    costs: &mut [Cost],
+) -> Result<(), Problem> {
     let (mut server, address) = server::start(&Manner::default())?;
-    let start = |subject: &Subject| {
+    let mut runs = Vec::new();
+    for (subject, cost) in subjects.iter().zip(costs) {
         let bytes = match subject {
             Subject::Bare => CHUNK,
             _ => BUFFER,
@@ -143,45 +149,53 @@ fn round(wav: &Wav, subjects: &[Subject], costs: &mut [Cost]) -> Result<(), Prob
             bytes,
             paced: true,
         };
-        Run::new(*subject, address, audio).start()
-    };
-    let runs: Result<Vec<Running>, Problem> = subjects.iter().map(start).collect();
-    let mut runs = runs?;
-    for run in &mut runs {
-        run.ready(child::SOON)?;
+        runs.push((Run::new(*subject, address, audio).start()?, cost));
+    }
+    let mut ready = Vec::new();
+    for (mut run, cost) in runs {
+        match run.ready(child::SOON) {
+            Ok(_) => ready.push((run, cost)),
+            Err(problem) => report.left_out(BENCH, run.subject.name(), &problem),
+        }
     }
     sleep(SETTLE);
-    let counters: Vec<_> = runs
+    let counters: Vec<_> = ready
         .iter()
-        .map(|run| Syscalls::begin(run.child.id(), WINDOW))
+        .map(|(run, _)| Syscalls::begin(run.child.id(), WINDOW))
         .collect();
-    let used = |runs: &[Running]| -> Result<Vec<Used>, Problem> {
-        runs.iter().map(|run| books::used(run.child.id())).collect()
+    let used = |runs: &[(Running, &mut Cost)]| -> Result<Vec<Used>, Problem> {
+        let used = runs.iter().map(|(run, _)| books::used(run.child.id()));
+        used.collect()
     };
-    let before = used(&runs)?;
+    let before = used(&ready)?;
     sleep(WINDOW);
-    let after = used(&runs)?;
+    let after = used(&ready)?;
     let seconds = WINDOW.as_secs_f64();
-    for ((cost, counter), (after, before)) in costs
-        .iter_mut()
-        .zip(counters)
-        .zip(after.into_iter().zip(before))
-    {
-        let used = after - before;
+    let mut ended = Vec::new();
+    let counted = counters.into_iter().zip(after.into_iter().zip(before));
+    for ((run, cost), (counter, (after, before))) in ready.into_iter().zip(counted) {
+        let subject = run.subject;
+        match run.done(child::SOON) {
+            Ok(_) => ended.push((subject, cost, after - before, counter)),
+            Err(problem) => report.left_out(BENCH, subject.name(), &problem),
+        }
+    }
+    let books: server::Books = server.ask("take")?;
+    for (subject, cost, used, counter) in ended {
+        let name = subject.name();
+        let whole = match subject {
+            Subject::Fakesink => Ok(()),
+            _ => books.of(name).and_then(|heard| wav.compare(name, heard)),
+        };
+        if let Err(problem) = whole {
+            report.left_out(BENCH, name, &problem);
+            continue;
+        }
         cost.cpu.push(used.cpu * 1e3 / seconds * 60.0);
         cost.switches.push(used.switches / seconds);
         match counter.and_then(Syscalls::end) {
             Ok(calls) => cost.syscalls.push(calls / seconds),
-            Err(error) => eprintln!("{BENCH}: {error}"),
-        }
-    }
-    for run in runs {
-        run.done(child::SOON)?;
-    }
-    let books: server::Books = server.ask("take")?;
-    for subject in subjects {
-        if *subject != Subject::Fakesink {
-            wav.compare(subject.name(), books.of(subject.name())?)?;
+            Err(problem) => report.left_out(BENCH, name, &problem),
         }
     }
     Ok(())

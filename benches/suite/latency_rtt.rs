@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The same latency over a line with a round trip of 40 ms; and then the line
+//! goes silent, and the pipelines are to stop.
+//!
+//! All subjects share the line at the same time. A sender that waits for the
+//! acknowledgement of what it sent before pays up to a round trip more.
+
+use super::Problem;
+use super::child::{self, Child, SOON};
+use super::clock::Spread;
+use super::latency::{self, BUFFER};
+use super::line::{self, Line};
+use super::report::{Report, Row, Target};
+use super::run::{Audio, Run, Running};
+use super::server::{self, Books, Manner};
+use super::subject::{Subject, those_there};
+use serde::{Deserialize, Serialize};
+use std::thread::sleep;
+use std::time::Duration;
+
+const BENCH: &str = "latency-rtt";
+pub const ROLE: &str = "hosts";
+const ONE_WAY: Duration = Duration::from_millis(20);
+const SETTLE: Duration = Duration::from_secs(2);
+const WINDOW: Duration = Duration::from_secs(15);
+/// Longer than the audio that fills the sockets.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Who has not stopped by then is killed.
+const BOUND: Duration = Duration::from_secs(5);
+/// Of all of that.
+const ALL: Duration = Duration::from_secs(90);
+
+const SUBJECTS: &[Subject] = &[
+    Subject::Bare,
+    Subject::Symblsink,
+    Subject::Speechmatics,
+    Subject::Deepgram,
+];
+
+/// What is measured on hosts of its own.
+#[derive(Debug, Serialize, Deserialize)]
+struct Measured {
+    subject: Subject,
+    latency: Spread,
+    /// Seconds; none: more than the bound.
+    null: Option<f64>,
+}
+
+pub fn measure(report: &mut Report) -> Result<(), Problem> {
+    let mut hosts = Child::start_under(&line::alone(), ROLE, &())?;
+    let measured: Vec<Measured> = match hosts.answer(ALL) {
+        Ok(measured) => measured,
+        Err(problem) => {
+            report.left_out(BENCH, "all", &problem);
+            return Ok(());
+        }
+    };
+    for Measured {
+        subject, latency, ..
+    } in &measured
+    {
+        let [p50, p90, p99, max] = latency::rows(BENCH, *subject, ", round trip 40 ms", *latency);
+        report.say(p50);
+        report.say(match subject {
+            Subject::Symblsink => p90.target(Target::AtMost(21.0)),
+            Subject::Bare => p90.note("what the line itself takes, and it is 20 ms long"),
+            _ => p90,
+        });
+        report.say(p99);
+        report.say(max);
+    }
+    let stops = measured
+        .iter()
+        .filter(|measured| measured.subject != Subject::Bare);
+    for Measured { subject, null, .. } in stops {
+        let seconds = null.unwrap_or(BOUND.as_secs_f64());
+        let measure = "the line is silent: change to NULL";
+        let row = Row::new(BENCH, subject.name(), measure, "s", &[seconds]);
+        let row = match null {
+            Some(_) => row,
+            None => row.note("still hanging then, and killed"),
+        };
+        report.say(match subject {
+            Subject::Symblsink => row.target(Target::AtMost(0.5)),
+            _ => row,
+        });
+    }
+    Ok(())
+}
+
+/// In a process that has a network of its own.
+pub fn play() -> Result<(), Problem> {
+    let manner = Manner {
+        host: line::SERVER.into(),
+        unit: BUFFER,
+        results: 5,
+        deaf: false,
+    };
+    let serve = move || server::start(&manner).map_err(|problem| problem.to_string());
+    let (line, (mut server, address)) = Line::new(ONE_WAY, serve)?;
+    let start =
+        |subject: &Subject| Run::new(*subject, address, Audio::Live { bytes: BUFFER }).start();
+    let runs: Result<Vec<Running>, Problem> = those_there(SUBJECTS).iter().map(start).collect();
+    let mut runs = runs?;
+    for run in &mut runs {
+        run.ready(SOON)?;
+    }
+    sleep(SETTLE);
+    let _: Books = server.ask("take")?;
+    sleep(WINDOW);
+    let books: Books = server.ask("take")?;
+    line.silence();
+    sleep(SILENCE);
+    let mut measured = Vec::new();
+    for mut run in runs {
+        let subject = run.subject;
+        run.child.dismiss();
+        measured.push(Measured {
+            subject,
+            latency: books.of(subject.name())?.latency.some()?,
+            null: run.done(BOUND).ok().map(|done| done.null),
+        });
+    }
+    child::say(&measured)
+}
