@@ -73,6 +73,8 @@ fn scale(nanos: u64, speed: f64) -> u64 {
 pub struct Timeline {
     anchors: VecDeque<Anchor>,
     arrivals: VecDeque<(Position, Time)>,
+    /// Clocks went on while the audio did not.
+    parted: bool,
 }
 
 impl Timeline {
@@ -82,6 +84,7 @@ impl Timeline {
         if self.goes_on(position, &instants, speed) {
             return;
         }
+        self.parted = false;
         if let Some(last) = self.anchors.back() {
             if planted(Bug::AnchorDropped) {
                 return;
@@ -97,6 +100,12 @@ impl Timeline {
         });
     }
 
+    /// After a pause running time goes on where it was, and UTC does not: what comes
+    /// next has an anchor of its own.
+    pub fn part(&mut self) {
+        self.parted = true;
+    }
+
     /// Whether there is no anchor yet.
     pub fn is_empty(&self) -> bool {
         self.anchors.is_empty()
@@ -108,7 +117,8 @@ impl Timeline {
             (Some(a), Some(b)) => a.abs_diff(b) <= TOLERANCE,
             (a, b) => a == b,
         };
-        self.anchors.back().is_some_and(|last| {
+        let last = self.anchors.back().filter(|_| !self.parted);
+        last.is_some_and(|last| {
             let expected = last.at(position);
             near(expected.running_time, instants.running_time)
                 && near(expected.stream_time, instants.stream_time)
@@ -243,6 +253,26 @@ mod tests {
             timeline.anchor(second * S, at(second), 1.0);
         }
         assert_eq!(timeline.anchors.len(), 1);
+    }
+
+    #[test]
+    fn a_pause_moves_utc_and_nothing_else() {
+        let mut timeline = Timeline::default();
+        timeline.anchor(0, at(0), 1.0);
+        timeline.part();
+        assert!(!timeline.goes_on(S, &at(1), 1.0));
+        let paused = Instants {
+            utc: at(61).utc,
+            ..at(1)
+        };
+        timeline.anchor(S, paused, 1.0);
+        assert!(timeline.goes_on(2 * S, &at(2), 1.0));
+        let after = timeline.locate(2 * S).unwrap();
+        assert_eq!((after.running_time, after.utc), (Some(2 * S), at(62).utc));
+        assert_eq!(
+            timeline.locate(S / 2).unwrap().utc,
+            at(0).utc.map(|t| t + 500_000_000)
+        );
     }
 
     #[test]

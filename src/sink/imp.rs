@@ -380,6 +380,7 @@ impl ElementImpl for SymblSink {
         if transition == gst::StateChange::PausedToPlaying
             && let Some(connection) = self.connection()
         {
+            lock(&self.streaming).steady = None;
             connection.resume();
         }
         let result = self.parent_change_state(transition);

@@ -373,3 +373,30 @@ fn of_a_rate_that_does_not_divide_a_second() {
         stream.finish().assert_words(&times(0..100, 0));
     }
 }
+
+#[test]
+fn after_a_pause_at_the_wall_clock_of_then() {
+    let stream = Stream::plain();
+    stream.speak(0, &speech(0..10));
+    stream.pipeline.set_state(gst::State::Paused);
+    let paused = std::time::Instant::now();
+    // Not waited for: a pause has to last.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let paused = paused.elapsed();
+    stream.pipeline.play();
+    stream.speak(2 * S, &speech(10..20));
+    let told = stream.finish();
+    told.assert_words(&times(0..20, 0));
+    let of = |index: usize| {
+        let found = &told.0.finals()[index];
+        let utc = found.get::<&str>("utc").expect("a time");
+        let utc = gstsymbl::protocol::timestamp::parse_rfc3339(utc).expect("RFC 3339");
+        (found.get::<u64>("running-time").expect("a time"), utc)
+    };
+    let (first, second) = (of(0), of(1));
+    let running = i128::from(second.0) - i128::from(first.0);
+    let shift = i128::from(second.1) - i128::from(first.1) - running;
+    // RFC 3339 is written to the millisecond.
+    let paused = paused.as_nanos() as i128 - i128::from(2 * MS);
+    assert!(shift >= paused, "{shift} ns later, after {paused} ns");
+}

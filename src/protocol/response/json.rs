@@ -7,7 +7,9 @@
 //! holds, half a surrogate pair or a thousand nested arrays to the member that
 //! has them. Must never recurse into the text, whatever its depth.
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor,
+};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -49,7 +51,17 @@ impl<'a> Node<'a> {
 
     /// The member of that name.
     pub(super) fn get(self, name: &str) -> Self {
-        self.members().get(name)
+        self.at(&[name])
+    }
+
+    /// The member of the last name in that of the one before, and so on: one look
+    /// through the text, however deep.
+    pub(super) fn at(self, names: &[&str]) -> Self {
+        let found = self.0.and_then(|value| {
+            let mut text = serde_json::Deserializer::from_str(value.get());
+            At(names).deserialize(&mut text).ok()
+        });
+        found.flatten().map_or(Self(None), Self::from)
     }
 
     /// The items of an array; of anything else there are none.
@@ -156,6 +168,11 @@ impl<'a> From<&'a RawValue> for Node<'a> {
 }
 
 impl<'a> Members<'a> {
+    /// Those of the object that `text` is.
+    pub(super) fn of(text: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
     /// The last member of that name.
     pub(super) fn get(&self, name: &str) -> Node<'a> {
         let found = self.0.iter().rev().find(|(other, _)| other.0 == name);
@@ -190,6 +207,40 @@ impl<'de> Visitor<'de> for MembersVisitor {
             members.push(member);
         }
         Ok(Members(members))
+    }
+}
+
+/// The way to a member by its names, of which there is at least one.
+struct At<'n>(&'n [&'n str]);
+
+impl<'de> DeserializeSeed<'de> for At<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for At<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (name, rest) = self.0.split_first().unwrap_or((&"", &[]));
+        let mut found = None;
+        while let Some(Text(key)) = map.next_key()? {
+            if key != *name {
+                map.next_value::<IgnoredAny>()?;
+            } else if rest.is_empty() {
+                found = Some(map.next_value()?);
+            } else {
+                found = map.next_value_seed(At(rest))?;
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -40,6 +40,9 @@ impl ServerMessage {
 
 /// The members of a text that is one JSON object.
 fn object(text: &str) -> Result<Members<'_>, ParseError> {
+    if let Ok(members) = Members::of(text) {
+        return Ok(members);
+    }
     let length = text.len();
     let node = Node::of(text).map_err(|error| ParseError::NotJson {
         length,
@@ -120,10 +123,9 @@ fn conversation_id(body: &Members<'_>) -> Option<String> {
 }
 
 fn recognition_result(body: &Members<'_>, frame: &Members<'_>, text: &str) -> RecognitionResult {
-    let alternative = body
-        .get("payload")
-        .get("raw")
-        .get("alternatives")
+    let payload = body.get("payload");
+    let alternative = payload
+        .at(&["raw", "alternatives"])
         .items()
         .next()
         .map(Node::members)
@@ -184,8 +186,7 @@ fn message(item: Node<'_>) -> Message {
         words: message_words(metadata.get("words")),
         sentiment: members
             .get("sentiment")
-            .get("polarity")
-            .get("score")
+            .at(&["polarity", "score"])
             .number_within(-1.0, 1.0),
         json: item.text().to_owned(),
     }

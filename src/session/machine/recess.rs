@@ -67,6 +67,7 @@ impl Session {
 
     /// The pipeline plays again.
     pub fn resume(&mut self, now: Time) {
+        self.timeline.part();
         if !std::mem::take(&mut self.pause.on) {
             return;
         }
