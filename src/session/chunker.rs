@@ -378,6 +378,45 @@ mod tests {
         chunker
     }
 
+    /// Pushes five buffers of 20 ms, one each `pace` from `from` on.
+    fn push_chunk(chunker: &mut Chunker, from: Time, pace: Duration) {
+        for n in 0..5 {
+            let (taken, chunk) = chunker.push_raw(from + pace * n, &[0; 640]);
+            assert_eq!((taken, chunk.is_some()), (640, n == 4));
+        }
+    }
+
+    #[test]
+    fn who_waits_for_the_deadline_sleeps_until_the_next_one_at_an_even_pace() {
+        for pace in [20, 0].map(Duration::from_millis) {
+            let mut chunker = chunker(Encoding::Linear16, 16_000);
+            push_chunk(&mut chunker, Time::ZERO, pace);
+            let lookout = chunker.lookout().unwrap();
+            let full_again = pace * 9;
+            assert!(lookout > full_again, "{pace:?}: not for nothing");
+            let (_, none) = chunker.push_raw(pace * 5, &[0; 640]);
+            assert!(none.is_none());
+            assert!(
+                chunker.deadline().unwrap() >= lookout,
+                "{pace:?}: no need to wake up"
+            );
+            assert_eq!(chunker.lookout(), chunker.deadline(), "{pace:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_stream_that_has_ended_or_has_a_chunk_in_each_buffer() {
+        let mut chunker = chunker(Encoding::Linear16, 16_000);
+        push_chunk(&mut chunker, Time::ZERO, Duration::from_millis(20));
+        let lookout = chunker.lookout().unwrap();
+        chunker.relax(lookout - Duration::from_millis(1));
+        assert_eq!(chunker.lookout(), Some(lookout));
+        chunker.relax(lookout);
+        assert_eq!(chunker.lookout(), None);
+        chunker.push_raw(lookout, &[0; 3200]);
+        assert_eq!((chunker.deadline(), chunker.lookout()), (None, None));
+    }
+
     fn push_all(chunker: &mut Chunker, mut data: &[u8]) -> Vec<Chunk> {
         let mut chunks = Vec::new();
         loop {
