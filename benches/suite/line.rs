@@ -105,6 +105,9 @@ fn give(to: &SyncDevice, arriving: &Receiver<Underway>) {
 fn plug_in(address: &str) -> Result<SyncDevice, String> {
     let device = DeviceBuilder::new().name(DEVICE).build_sync();
     let device = device.map_err(|error| format!("no TUN device: {error}"))?;
+    // What most systems have. BBR would spread the three packets of a chunk over
+    // more than a millisecond. A host that cannot be told keeps what it has.
+    let _ = std::fs::write("/proc/sys/net/ipv4/tcp_congestion_control", "cubic");
     ip(&["address", "add", address, "dev", DEVICE])?;
     ip(&["link", "set", DEVICE, "up"])?;
     Ok(device)
