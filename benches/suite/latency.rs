@@ -10,6 +10,7 @@
 use super::Problem;
 use super::child::SOON;
 use super::clock::Spread;
+use super::dialect::CHUNK;
 use super::report::{Report, Row, Target};
 use super::run::{Audio, Done, Run};
 use super::server::{self, Books, Manner};
@@ -23,23 +24,29 @@ const SETTLE: Duration = Duration::from_secs(2);
 const WINDOW: Duration = Duration::from_secs(10);
 const MANY: usize = 200;
 
+/// With the name under which the server knows them, and the bytes of a buffer.
+pub const ALONE: &[(Subject, &str, usize)] = &[
+    (Subject::Bare, "bare", BUFFER),
+    (Subject::Bare, "bare, chunks", CHUNK),
+    (Subject::Symblsink, "symblsink", BUFFER),
+    (Subject::Speechmatics, "speechmatics", BUFFER),
+    (Subject::Deepgram, "deepgram", BUFFER),
+];
+
 pub fn measure(report: &mut Report) -> Result<(), Problem> {
     const BENCH: &str = "latency";
-    let subjects = [
-        Subject::Bare,
-        Subject::Symblsink,
-        Subject::Speechmatics,
-        Subject::Deepgram,
-    ];
-    for subject in those_there(&subjects) {
-        let latency = match run(subject, 1, 5) {
+    for (subject, name, bytes) in ALONE.iter().copied() {
+        if those_there(&[subject]).is_empty() {
+            continue;
+        }
+        let latency = match run(subject, name, bytes, 1, 5) {
             Ok((latency, _)) => latency,
             Err(problem) => {
-                report.left_out(BENCH, subject.name(), &problem);
+                report.left_out(BENCH, name, &problem);
                 continue;
             }
         };
-        let [p50, p90, p99, max] = rows(BENCH, subject, "", latency);
+        let [p50, p90, p99, max] = rows(BENCH, name, "", latency);
         let own = subject == Subject::Symblsink;
         report.say(if own {
             p50.target(Target::AtMost(0.3))
@@ -54,9 +61,9 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
         });
         report.say(max);
     }
-    let (latency, _) = run(Subject::Symblsink, MANY, 5)?;
+    let (latency, _) = run(Subject::Symblsink, "symblsink", BUFFER, MANY, 5)?;
     let with = format!(", {MANY} sinks in the process");
-    let [p50, p90, p99, max] = rows(BENCH, Subject::Symblsink, &with, latency);
+    let [p50, p90, p99, max] = rows(BENCH, "symblsink", &with, latency);
     [p50, p90, p99.target(Target::AtMost(20.0)), max]
         .into_iter()
         .for_each(|row| report.say(row));
@@ -64,7 +71,7 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
 }
 
 pub fn results(report: &mut Report) -> Result<(), Problem> {
-    let (_, done) = run(Subject::Symblsink, 1, 50)?;
+    let (_, done) = run(Subject::Symblsink, "symblsink", BUFFER, 1, 50)?;
     let spread = done.results.some()?;
     let row = |what: &str, value: f64| {
         let measure = format!("result at the socket → message on the bus, {what}");
@@ -77,7 +84,7 @@ pub fn results(report: &mut Report) -> Result<(), Problem> {
 }
 
 /// The rows of a spread: p50, p90, p99, max.
-pub fn rows(bench: &'static str, subject: Subject, with: &str, spread: Spread) -> [Row; 4] {
+pub fn rows(bench: &'static str, subject: &str, with: &str, spread: Spread) -> [Row; 4] {
     [
         ("p50", spread.p50),
         ("p90", spread.p90),
@@ -86,13 +93,18 @@ pub fn rows(bench: &'static str, subject: Subject, with: &str, spread: Spread) -
     ]
     .map(|(what, value)| {
         let measure = format!("chunk complete → parsed by the peer, {what}{with}");
-        Row::new(bench, subject.name(), &measure, "ms", &[value])
-            .note(format!("{} chunks", spread.count))
+        Row::new(bench, subject, &measure, "ms", &[value]).note(format!("{} chunks", spread.count))
     })
 }
 
 /// So many live sources, so many results a second to each.
-fn run(subject: Subject, sinks: usize, results: u32) -> Result<(Spread, Done), Problem> {
+fn run(
+    subject: Subject,
+    name: &str,
+    bytes: usize,
+    sinks: usize,
+    results: u32,
+) -> Result<(Spread, Done), Problem> {
     let (mut server, address) = server::start(&Manner {
         unit: BUFFER,
         results,
@@ -100,7 +112,7 @@ fn run(subject: Subject, sinks: usize, results: u32) -> Result<(Spread, Done), P
     })?;
     let mut running = Run {
         sinks,
-        ..Run::new(subject, address, Audio::Live { bytes: BUFFER })
+        ..Run::new(subject, address, Audio::Live { bytes })
     }
     .start()?;
     running.ready(SOON)?;
@@ -109,7 +121,7 @@ fn run(subject: Subject, sinks: usize, results: u32) -> Result<(Spread, Done), P
     sleep(WINDOW);
     let books: Books = server.ask("take")?;
     let done = running.eos(SOON)?;
-    let heard = books.of(subject.name())?;
+    let heard = books.of(name)?;
     if heard.ragged > 0 {
         return Err(format!("{} frames that end within a buffer", heard.ragged).into());
     }

@@ -9,12 +9,12 @@
 use super::Problem;
 use super::child::{self, Child, SOON};
 use super::clock::Spread;
-use super::latency::{self, BUFFER};
+use super::latency::{self, ALONE, BUFFER};
 use super::line::{self, Line};
 use super::report::{Report, Row, Target};
-use super::run::{Audio, Run, Running};
+use super::run::{Audio, Run};
 use super::server::{self, Books, Manner};
-use super::subject::{Subject, those_there};
+use super::subject::Subject;
 use serde::{Deserialize, Serialize};
 use std::thread::sleep;
 use std::time::Duration;
@@ -31,17 +31,12 @@ const BOUND: Duration = Duration::from_secs(5);
 /// Of all of that.
 const ALL: Duration = Duration::from_secs(90);
 
-const SUBJECTS: &[Subject] = &[
-    Subject::Bare,
-    Subject::Symblsink,
-    Subject::Speechmatics,
-    Subject::Deepgram,
-];
-
 /// What is measured on hosts of its own.
 #[derive(Debug, Serialize, Deserialize)]
 struct Measured {
     subject: Subject,
+    /// What the server calls it.
+    name: String,
     latency: Spread,
     /// Seconds; none: more than the bound.
     null: Option<f64>,
@@ -57,10 +52,13 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
         }
     };
     for Measured {
-        subject, latency, ..
+        subject,
+        name,
+        latency,
+        ..
     } in &measured
     {
-        let [p50, p90, p99, max] = latency::rows(BENCH, *subject, ", round trip 40 ms", *latency);
+        let [p50, p90, p99, max] = latency::rows(BENCH, name, ", round trip 40 ms", *latency);
         report.say(p50);
         report.say(match subject {
             Subject::Symblsink => p90.target(Target::AtMost(21.0)),
@@ -99,11 +97,14 @@ pub fn play() -> Result<(), Problem> {
     };
     let serve = move || server::start(&manner).map_err(|problem| problem.to_string());
     let (line, (mut server, address)) = Line::new(ONE_WAY, serve)?;
-    let start =
-        |subject: &Subject| Run::new(*subject, address, Audio::Live { bytes: BUFFER }).start();
-    let runs: Result<Vec<Running>, Problem> = those_there(SUBJECTS).iter().map(start).collect();
-    let mut runs = runs?;
-    for run in &mut runs {
+    let mut runs = Vec::new();
+    for (subject, name, bytes) in ALONE.iter().copied() {
+        if subject.is_there() {
+            let run = Run::new(subject, address, Audio::Live { bytes });
+            runs.push((run.start()?, name));
+        }
+    }
+    for (run, _) in &mut runs {
         run.ready(SOON)?;
     }
     sleep(SETTLE);
@@ -113,12 +114,13 @@ pub fn play() -> Result<(), Problem> {
     line.silence();
     sleep(SILENCE);
     let mut measured = Vec::new();
-    for mut run in runs {
+    for (mut run, name) in runs {
         let subject = run.subject;
         run.child.dismiss();
         measured.push(Measured {
             subject,
-            latency: books.of(subject.name())?.latency.some()?,
+            name: name.to_owned(),
+            latency: books.of(name)?.latency.some()?,
             null: run.done(BOUND).ok().map(|done| done.null),
         });
     }

@@ -21,6 +21,7 @@ const DEVICE: &str = "line";
 /// Addresses for documentation: no real network has them.
 pub const SERVER: [u8; 4] = [192, 0, 2, 1];
 const CLIENT: &str = "192.0.2.2/24";
+const NETWORK: &str = "192.0.2.0/24";
 /// Larger than any packet of the devices, whose MTU is 1,500.
 const PACKET: usize = 4096;
 /// How long before its time a thread is awake.
@@ -107,6 +108,14 @@ fn plug_in(address: &str) -> Result<SyncDevice, String> {
     let device = device.map_err(|error| format!("no TUN device: {error}"))?;
     ip(&["address", "add", address, "dev", DEVICE])?;
     ip(&["link", "set", DEVICE, "up"])?;
+    // What most systems have. BBR would spread the three packets of a chunk over
+    // more than a millisecond. A host that cannot be told so keeps what it has.
+    let cubic = [
+        "route", "replace", NETWORK, "dev", DEVICE, "congctl", "cubic",
+    ];
+    if let Err(problem) = ip(&cubic) {
+        eprintln!("the line keeps the system's congestion control: {problem}");
+    }
     Ok(device)
 }
 

@@ -4,13 +4,14 @@
 //! dropped, and one more costs what one costs.
 //!
 //! Two ways to have them. Pushed into by two threads, as a media server with a loop
-//! of its own does it: buffers of 20 ms. And in live pipelines, each with a thread:
-//! buffers of 100 ms, because five hundred such threads with 20 ms take two cores
-//! by themselves.
+//! of its own does it: buffers of 20 ms. And in live pipelines, each with a thread
+//! and a source: buffers of 100 ms, because with 20 ms those would be most of what
+//! is counted.
 
 use super::Problem;
 use super::books::{self, Used};
 use super::child::SOON;
+use super::dialect::CHUNK;
 use super::latency;
 use super::report::{Report, Row, Target};
 use super::run::{Audio, Done, Run};
@@ -26,8 +27,6 @@ const SETTLE: Duration = Duration::from_secs(4);
 const SHORT: Duration = Duration::from_secs(10);
 /// 20 ms.
 const BUFFER: usize = 640;
-/// 100 ms.
-const CHUNK: usize = 3200;
 /// How long the run of all lasts.
 const MINUTES: &str = "SYMBL_BENCH_MINUTES";
 /// To the last result of each.
@@ -65,7 +64,7 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
             report.say(row("CPU", "% of a core", cpu));
             let Some(heard) = ran.heard else { continue };
             let with = format!(", {sinks} sinks, {how}");
-            let [p50, _, p99, max] = latency::rows(BENCH, subject, &with, heard.latency);
+            let [p50, _, p99, max] = latency::rows(BENCH, subject.name(), &with, heard.latency);
             report.say(p50);
             report.say(p99.target(Target::AtMost(100.0)));
             report.say(max);

@@ -7,6 +7,7 @@
 use super::Problem;
 use super::books;
 use super::child::SOON;
+use super::dialect::CHUNK;
 use super::latency::BUFFER;
 use super::report::{Report, Row, Target};
 use super::run::{Audio, Run};
@@ -19,8 +20,6 @@ const BENCH: &str = "memory";
 const FEW: usize = 20;
 const MANY: usize = 120;
 const SETTLE: Duration = Duration::from_secs(6);
-/// 100 ms.
-const CHUNK: usize = 3200;
 /// Makes 60 s, and no more: what would be dropped is not measured here.
 const HELD: usize = 600;
 /// KiB of them.

@@ -7,6 +7,7 @@
 //! the end. In real time it is wake-ups that cost, not bytes.
 
 use super::books::{self, Syscalls, Used};
+use super::dialect::CHUNK;
 use super::report::{Report, Row, Target};
 use super::run::{Audio, Run, Running};
 use super::server::{self, Manner};
@@ -25,8 +26,6 @@ const WINDOW: Duration = Duration::from_secs(20);
 const SECONDS: usize = 25;
 /// 20 ms.
 const BUFFER: usize = 640;
-/// 100 ms, which is what symblsink makes of them.
-const CHUNK: usize = 3200;
 
 const SUBJECTS: &[Subject] = &[
     Subject::Fakesink,

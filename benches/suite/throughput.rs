@@ -4,6 +4,7 @@
 
 use super::Problem;
 use super::child::SOON;
+use super::dialect::CHUNK;
 use super::report::{Report, Row, Target};
 use super::run::{Audio, Run};
 use super::server::{self, Books, Manner};
@@ -13,8 +14,6 @@ use super::wav::Wav;
 const BENCH: &str = "throughput";
 const RUNS: usize = 5;
 const MINUTES: usize = 30;
-/// What symblsink sends at its default chunk duration.
-const CHUNK: usize = 3200;
 
 pub fn measure(report: &mut Report) -> Result<(), Problem> {
     let wav = Wav::new(MINUTES * 60)?;
