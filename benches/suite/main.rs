@@ -36,6 +36,7 @@ mod wav;
 
 use report::Report;
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// Why a measurement could not be made.
 pub type Problem = Box<dyn std::error::Error>;
@@ -99,10 +100,12 @@ fn measure(names: &[String]) -> Result<(), Problem> {
         if !names.is_empty() && !names.iter().any(|wanted| wanted == name) {
             continue;
         }
+        let begin = Instant::now();
         if let Err(problem) = run(&mut report) {
             eprintln!("{name}: {problem}");
             failed.push(*name);
         }
+        eprintln!("{name}: took {} s", begin.elapsed().as_secs());
     }
     eprintln!("{}", report.table());
     match failed.as_slice() {
