@@ -27,6 +27,9 @@ pub struct ServerConfig {
     pub strict: bool,
     /// How much and how long.
     pub limits: Limits,
+    /// Part of all processor cores that recognition may take, 1.0 for all; a
+    /// conversation beyond that is refused (429). None: nobody is refused for it.
+    pub max_load: Option<f64>,
     /// Certificate and key, to serve over TLS; without them in the clear.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Directory of the database; without one everything is kept in memory.
@@ -54,6 +57,7 @@ impl ServerConfig {
             auth: Auth::None,
             strict: true,
             limits: Limits::default(),
+            max_load: None,
             tls: None,
             data: None,
             origins: Vec::new(),

@@ -3,9 +3,11 @@
 //! The HTTP side: paths, tokens, and what is said to a request that is no
 //! WebSocket. Error bodies are `{"message": …}`, as the API's errors are.
 
+use crate::admission::{Entrance, Full};
 use crate::config::ServerConfig;
 use crate::handshake::Visit;
 use crate::hub::Hub;
+use crate::socket::Guest;
 use crate::store::Store;
 use crate::token::{TokenError, Tokens};
 use crate::{connection, metrics, origin, rest, socket, subscriber};
@@ -32,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) places: Arc<Semaphore>,
     /// One for each subscriber.
     pub(crate) listeners: Arc<Semaphore>,
+    /// Whether there is room for another stream.
+    pub(crate) entrance: Entrance,
     pub(crate) shutdown: watch::Receiver<bool>,
     /// Held by every socket: all of them are gone when the other end says so.
     pub(crate) alive: mpsc::Sender<()>,
@@ -110,10 +114,28 @@ async fn generate_token(
 
 async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
-        return too_many("The limit of concurrent streaming connections is reached.");
+        return too_many(
+            "The limit of concurrent streaming connections is reached.",
+            SOON,
+        );
+    };
+    let hub = &shared.hub;
+    let returns = hub.is_live(&visit.room);
+    let admitted = shared.entrance.enter(hub.awaited(), returns);
+    let admitted = match admitted {
+        Ok(admitted) => admitted,
+        Err(Full::Capacity) => return too_many("As many streams are recognised as can be.", LATER),
+        Err(Full::Lag) => {
+            return too_many("Recognition is behind the streams that are here.", LATER);
+        }
     };
     let client = visit.client;
     let (upgrade, room, line) = visit.into_parts();
+    let guest = Guest {
+        room,
+        client,
+        admitted,
+    };
     let on_line = Arc::clone(&line);
     let mut response = upgrade.on_upgrade(move |websocket| async move {
         let Shared {
@@ -124,7 +146,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
             ..
         } = shared;
         let open = hub.metrics.socket("streaming");
-        socket::serve(websocket, room, client, config, hub, shutdown, line).await;
+        socket::serve(websocket, guest, config, hub, shutdown, line).await;
         drop((open, place, alive));
     });
     on_line.spoil(&mut response);
@@ -139,7 +161,7 @@ async fn subscribe(State(shared): State<Shared>, visit: Visit) -> Response {
         );
     }
     let Ok(place) = Arc::clone(&shared.listeners).try_acquire_owned() else {
-        return too_many("The limit of subscribers is reached.");
+        return too_many("The limit of subscribers is reached.", SOON);
     };
     let (upgrade, room, line) = visit.into_parts();
     let on_line = Arc::clone(&line);
@@ -159,9 +181,14 @@ async fn subscribe(State(shared): State<Shared>, visit: Visit) -> Response {
     response
 }
 
-fn too_many(message: &str) -> Response {
+/// Seconds until somebody may have left.
+const SOON: &str = "1";
+/// Seconds until a conversation may be over, or recognition have caught up.
+const LATER: &str = "5";
+
+fn too_many(message: &str, retry_after: &'static str) -> Response {
     let mut response = error(StatusCode::TOO_MANY_REQUESTS, message);
     let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    headers.insert(RETRY_AFTER, HeaderValue::from_static(retry_after));
     response
 }

@@ -39,6 +39,8 @@ pub(crate) struct Hub {
     longest_closing: Duration,
     /// One permit for each room that may still begin to wait.
     waiting: Arc<Semaphore>,
+    /// How many rooms may wait.
+    most_waiting: usize,
 }
 
 impl Hub {
@@ -62,6 +64,7 @@ impl Hub {
             metrics,
             longest_closing: limits.close.saturating_mul(2),
             waiting: Arc::new(Semaphore::new(limits.waiting)),
+            most_waiting: limits.waiting,
         });
         for open in open {
             let key = RoomKey {
@@ -221,6 +224,12 @@ impl Hub {
     /// leave as many as they like.
     pub(crate) fn place_to_wait(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.waiting).try_acquire_owned().ok()
+    }
+
+    /// How many rooms wait for their last speaker to come back.
+    pub(crate) fn awaited(&self) -> usize {
+        let left = self.waiting.available_permits();
+        self.most_waiting.saturating_sub(left)
     }
 
     /// Whether this connection id is in use, or somebody may come back to it.

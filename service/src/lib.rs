@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+pub mod admission;
 pub mod analysis;
 pub mod audio;
 mod bounds;

@@ -90,6 +90,11 @@ struct Options {
     #[command(flatten)]
     limits: LimitOptions,
 
+    /// Of all processor cores, how many percent recognition may take; who would begin a
+    /// conversation beyond that gets 429. 0: nobody is refused for it
+    #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    max_load: u32,
+
     /// What goes wrong on purpose with the first connection, to test a client;
     /// again for the second, and so on. Those after that are served well
     #[arg(long = "fault", value_name = "FAULT")]
@@ -178,6 +183,7 @@ async fn serve(options: Options) -> Result<(), Failure> {
     config.origins = options.origins.clone();
     config.history_delay = Duration::from_secs_f64(options.history_delay);
     config.limits = options.limits.limits();
+    config.max_load = Some(f64::from(options.max_load) / 100.0).filter(|load| *load > 0.0);
     config.auth = match (options.auth, options.app_id, options.app_secret) {
         (None, Some(id), Some(secret)) => Auth::App { id, secret },
         _ => Auth::None,

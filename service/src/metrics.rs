@@ -48,6 +48,7 @@ pub(crate) struct Metrics {
     audio: Family<Label, Counter<f64, AtomicU64>>,
     results: Family<Label, Counter>,
     latency: Histogram,
+    load: Gauge<f64, AtomicU64>,
 }
 
 /// Counts for as long as it is held.
@@ -96,6 +97,7 @@ impl Metrics {
             audio: Family::default(),
             results: Family::default(),
             latency: Histogram::new(LATENCIES),
+            load: Gauge::default(),
         };
         // A count that was never raised is told as 0.
         let engine = [("recognizer", kept.recognizer.name())];
@@ -165,6 +167,11 @@ impl Metrics {
             Unit::Seconds,
             self.latency.clone(),
         );
+        names.register(
+            "load",
+            "What recognition would take if all streams spoke, of what it may take",
+            self.load.clone(),
+        );
     }
 
     /// A WebSocket was opened; held as long as it is.
@@ -198,6 +205,11 @@ impl Metrics {
     /// A final result was told so long after its last word.
     pub(crate) fn latency(&self, latency: Duration) {
         self.latency.observe(latency.as_secs_f64());
+    }
+
+    /// How full the house is; 1 is full.
+    pub(crate) fn load(&self, load: f64) {
+        self.load.set(load);
     }
 
     /// The answer to `GET /metrics`.

@@ -62,7 +62,9 @@ async fn health(State(shared): State<Shared>) -> Response {
 
 /// What is counted.
 async fn metrics(State(shared): State<Shared>) -> Response {
-    shared.hub.metrics.answer()
+    let hub = &shared.hub;
+    hub.metrics.load(shared.entrance.load(hub.awaited()));
+    hub.metrics.answer()
 }
 
 type Id = Result<Path<String>, PathRejection>;

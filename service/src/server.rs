@@ -2,6 +2,7 @@
 
 //! The listening server: binds, accepts, and ends within a bound.
 
+use crate::admission::{Admission, Entrance};
 use crate::config::ServerConfig;
 use crate::connection;
 use crate::fault::Door;
@@ -86,6 +87,7 @@ impl Server {
             store: Arc::clone(&store),
             places: Arc::new(Semaphore::new(config.limits.connections)),
             listeners: Arc::new(Semaphore::new(config.limits.subscribers)),
+            entrance: Entrance::new(admission(&config)),
             config: Arc::new(config),
             shutdown: stopped.clone(),
             alive,
@@ -126,6 +128,13 @@ impl Server {
             tracing::warn!("the last changes may not be stored");
         }
     }
+}
+
+/// As many cores as recognition may take.
+fn admission(config: &ServerConfig) -> Option<Admission> {
+    let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
+    let capacity = cores * config.max_load?;
+    Some(Admission::new(capacity, config.recognizer.cost()))
 }
 
 impl Drop for Server {

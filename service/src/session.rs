@@ -20,6 +20,7 @@
 //!
 //! Nothing that a client sends may end more than its own session.
 
+use crate::admission::Place;
 use crate::bounds;
 use crate::client::Client;
 use crate::closing::{Closing, SocketEnd};
@@ -68,18 +69,26 @@ pub(crate) struct Session {
     client: Client,
     seat: Seat,
     own: Outbox,
+    admitted: Place,
     phase: Phase,
     policy: Option<StopPolicy>,
     last_activity: Instant,
 }
 
 impl Session {
-    pub(crate) fn new(config: Arc<ServerConfig>, client: Client, seat: Seat, own: Outbox) -> Self {
+    pub(crate) fn new(
+        config: Arc<ServerConfig>,
+        client: Client,
+        seat: Seat,
+        own: Outbox,
+        admitted: Place,
+    ) -> Self {
         Self {
             config,
             client,
             seat,
             own,
+            admitted,
             phase: Phase::Idle,
             policy: None,
             last_activity: Instant::now(),
@@ -218,6 +227,7 @@ impl Session {
             },
             format: request.format,
             voice: self.voice(request, speaker, kept),
+            effort: self.admitted.effort(),
             after,
         };
         self.log("started");

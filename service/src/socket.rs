@@ -5,6 +5,7 @@
 //! The socket is read only as fast as the session takes frames, and written by
 //! a task of its own, so that a client which reads slowly is still listened to.
 
+use crate::admission::Place;
 use crate::client::Client;
 use crate::closing::{Closing, SocketEnd};
 use crate::config::{Limits, ServerConfig};
@@ -29,16 +30,27 @@ const GOING_AWAY: u16 = 1001;
 /// A close frame without a code (RFC 6455, 7.1.5).
 const NO_CODE: u16 = 1005;
 
+/// Who comes in.
+pub(crate) struct Guest {
+    pub(crate) room: RoomKey,
+    pub(crate) client: Client,
+    pub(crate) admitted: Place,
+}
+
 /// Serves one socket to its end.
 pub(crate) async fn serve(
     socket: WebSocket,
-    room: RoomKey,
-    client: Client,
+    guest: Guest,
     config: Arc<ServerConfig>,
     hub: Arc<Hub>,
     mut shutdown: watch::Receiver<bool>,
     line: Arc<Line>,
 ) {
+    let Guest {
+        room,
+        client,
+        admitted,
+    } = guest;
     let limits = config.limits.clone();
     let (sink, mut frames) = socket.split();
     let (outbox, waiting) = Outbox::new(limits.outbound_queue);
@@ -52,7 +64,7 @@ pub(crate) async fn serve(
     ));
     let seat = hub.join(&room, outbox.clone(), line.splits()).await;
     let conversation = seat.room.state().conversation.id().to_owned();
-    let mut session = Session::new(config, client, seat, outbox.clone());
+    let mut session = Session::new(config, client, seat, outbox.clone(), admitted);
     tracing::info!(
         event = "connected",
         connection = room.connection_id,

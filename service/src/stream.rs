@@ -5,6 +5,7 @@
 //! The thread blocks and burns CPU, so it is no tokio task. It ends by itself
 //! when its audio is stopped or abandoned, or its recogniser fails.
 
+use crate::admission::Effort;
 use crate::audio::{self, AudioError, End, Input, Listener, Queue, StreamError};
 use crate::clock::AudioClock;
 use crate::config::Limits;
@@ -50,6 +51,8 @@ pub(crate) struct Start {
     pub(crate) options: StreamOptions,
     pub(crate) format: StreamFormat,
     pub(crate) voice: Voice,
+    /// Where it tells of its work.
+    pub(crate) effort: Effort,
     /// The socket's stream before this one: speaks up to its end first.
     pub(crate) after: Option<Stream>,
 }
@@ -119,6 +122,7 @@ fn run(start: Start, mut queue: Queue, silence: Duration, runtime: Handle) -> Ou
         recognizer,
         options,
         voice,
+        effort,
         after,
         ..
     } = start;
@@ -141,6 +145,7 @@ fn run(start: Start, mut queue: Queue, silence: Duration, runtime: Handle) -> Ou
                 samples: 0,
                 engine,
                 metrics,
+                effort,
                 last_word: Duration::ZERO,
                 silence,
                 runtime,
@@ -212,6 +217,7 @@ struct Hearing {
     samples: u64,
     engine: &'static str,
     metrics: Arc<Metrics>,
+    effort: Effort,
     /// Where in the audio something was said last.
     last_word: Duration,
     silence: Duration,
@@ -245,7 +251,9 @@ impl Hearing {
 
     /// What was heard before a failure is said all the same.
     fn finish(&mut self) -> Result<(), StreamError> {
+        let begun = self.effort.begin();
         let result = self.stream.finish(&mut self.heard);
+        self.effort.end(&begun, 0, &self.heard, Duration::ZERO);
         self.speak()?;
         Ok(result?)
     }
@@ -254,7 +262,10 @@ impl Hearing {
 impl Listener for Hearing {
     fn hear(&mut self, samples: &[i16]) -> Result<(), StreamError> {
         self.voice.own().wait_for_room(&self.runtime);
+        let begun = self.effort.begin();
         let result = self.stream.push(samples, &mut self.heard);
+        let behind = self.stream.behind();
+        self.effort.end(&begun, samples.len(), &self.heard, behind);
         self.samples += samples.len() as u64;
         let length = Duration::from_secs(samples.len() as u64) / SAMPLE_RATE;
         self.metrics.audio(self.engine, length);

@@ -102,6 +102,13 @@ pub trait Recognizer: Send + Sync {
     /// Opens a stream. May take a second and a hundred megabytes.
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError>;
 
+    /// What a stream takes of a processor core while somebody speaks, before that
+    /// was measured: 0.5 is half a core. `None`: the work is done elsewhere, and what
+    /// the stream's thread takes says nothing about it.
+    fn cost(&self) -> Option<f64> {
+        None
+    }
+
     /// How often a part of the engine died and was replaced, since it was made.
     fn restarts(&self) -> u64 {
         0
@@ -117,6 +124,11 @@ pub trait RecognizerStream: Send {
     /// Takes the next 16 kHz mono samples (any number) and appends what was
     /// heard to `out`, in the order of the audio.
     fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError>;
+
+    /// How far an engine that takes audio and works on it later is behind it.
+    fn behind(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// How often [`RecognizerStream::poll`] wants to be called while no audio
     /// comes; `None` for an engine that has nothing to say without audio.

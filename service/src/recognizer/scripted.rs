@@ -35,6 +35,10 @@ impl Recognizer for Scripted {
         "scripted"
     }
 
+    fn cost(&self) -> Option<f64> {
+        Some(0.001)
+    }
+
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
         Ok(Box::new(Stream {
             ear: Ear::new(),

@@ -287,6 +287,10 @@ fn delays(shared: &Shared) -> ExponentialBackoff {
 }
 
 impl RecognizerStream for Stream {
+    fn behind(&self) -> Duration {
+        self.pace.behind()
+    }
+
     fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
         self.turn(Duration::ZERO, out)?;
         let voiced = self.backlog.push(samples);

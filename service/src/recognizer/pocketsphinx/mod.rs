@@ -142,6 +142,11 @@ impl Recognizer for Pocketsphinx {
         ENGINE
     }
 
+    /// Interim results by a quick pass, and finals by one over the whole utterance.
+    fn cost(&self) -> Option<f64> {
+        Some(0.17)
+    }
+
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
         if self.english_only && !is_english(&options.language) {
             return Err(RecognizerError::Unavailable {

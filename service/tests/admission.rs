@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Overload is refused at the door: no more conversations than the processor can
+//! recognise, and none of those that are in is turned away.
+
+mod common;
+
+use common::{Client, config, in_time, start_request};
+use std::sync::Arc;
+use symbl_service::recognizer::scripted::Scripted;
+use symbl_service::recognizer::{Recognizer, RecognizerError, RecognizerStream, StreamOptions};
+use symbl_service::{Server, ServerConfig};
+use tokio_tungstenite::tungstenite::Error;
+
+/// An engine of which each stream takes half of all cores, as it says.
+struct Dear;
+
+impl Recognizer for Dear {
+    fn name(&self) -> &'static str {
+        "dear"
+    }
+
+    fn cost(&self) -> Option<f64> {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        Some(cores as f64 / 2.0)
+    }
+
+    fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
+        Scripted.open(options)
+    }
+}
+
+fn dear(max_load: Option<f64>) -> ServerConfig {
+    ServerConfig {
+        recognizer: Arc::new(Dear),
+        max_load,
+        ..config()
+    }
+}
+
+/// The status and the `Retry-After` of a dial that was refused.
+async fn refused(server: &Server, id: &str) -> Option<(u16, String)> {
+    match Client::open(server, &format!("/v1/streaming/{id}"), &[]).await {
+        Ok(_) => None,
+        Err(Error::Http(response)) => {
+            let retry_after = response.headers().get("Retry-After");
+            let retry_after = retry_after.and_then(|value| value.to_str().ok());
+            let retry_after = retry_after.unwrap_or_default().to_owned();
+            Some((response.status().as_u16(), retry_after))
+        }
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn one_more_than_can_be_recognised_is_429_until_one_leaves() {
+    let server = Server::bind(dear(Some(1.0))).await.unwrap();
+    let first = Client::connect(&server, "a").await;
+    let _second = Client::connect(&server, "b").await;
+    for _ in 0..3 {
+        assert_eq!(refused(&server, "c").await, Some((429, "5".into())));
+    }
+    first.close(1000).await;
+    let let_in = async { while refused(&server, "c").await.is_some() {} };
+    in_time(let_in).await;
+}
+
+#[tokio::test]
+async fn where_it_is_not_asked_for_nobody_is_refused() {
+    let server = Server::bind(dear(None)).await.unwrap();
+    let mut inside = Vec::new();
+    for id in 0..10 {
+        inside.push(Client::connect(&server, &id.to_string()).await);
+    }
+}
+
+#[tokio::test]
+async fn one_is_always_let_in() {
+    let server = Server::bind(dear(Some(0.1))).await.unwrap();
+    let _first = Client::connect(&server, "a").await;
+    assert_eq!(
+        refused(&server, "b").await.map(|(status, _)| status),
+        Some(429)
+    );
+}
+
+#[tokio::test]
+async fn a_lost_speaker_comes_back_while_the_door_is_closed_to_others() {
+    let server = Server::bind(dear(Some(1.0))).await.unwrap();
+    let _other = Client::connect(&server, "a").await;
+    let mut request = start_request();
+    request["noConnectionTimeout"] = 1800.into();
+    let (lost, conversation) = Client::started(&server, "b", &request).await;
+    drop(lost);
+    // Its place is kept: whether the service has seen that it is gone or not.
+    for _ in 0..20 {
+        assert_eq!(
+            refused(&server, "c").await.map(|(status, _)| status),
+            Some(429)
+        );
+    }
+    let (back, same) = Client::started(&server, "b", &request).await;
+    assert_eq!(same, conversation);
+    assert_eq!(
+        refused(&server, "c").await.map(|(status, _)| status),
+        Some(429)
+    );
+    // Who joins a conversation that goes on is let in, too.
+    let _joins = Client::connect(&server, "b").await;
+    drop(back);
+}
