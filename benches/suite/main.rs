@@ -29,6 +29,7 @@ mod real_time;
 mod report;
 mod run;
 mod server;
+mod speech;
 mod stream;
 mod subject;
 mod throughput;
@@ -60,6 +61,7 @@ const BENCHES: &[Bench] = &[
     ("many", many::measure),
     ("cut", cut::measure),
     ("dead-link", dead_link::measure),
+    ("service-speech", speech::measure),
 ];
 
 const ROLES: &[Role] = &[
@@ -68,6 +70,9 @@ const ROLES: &[Role] = &[
     }),
     (run::ROLE, |what| run::play(serde_json::from_str(what)?)),
     (latency_rtt::ROLE, |_| latency_rtt::play()),
+    (speech::ROLE, |what| {
+        speech::play(&serde_json::from_str(what)?)
+    }),
 ];
 
 fn main() -> ExitCode {

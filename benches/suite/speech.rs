@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The service with its real recogniser: how soon after the end of an utterance its
+//! final result comes, with more and more streams; and what becomes of that when more
+//! dial than it can serve.
+//!
+//! Recorded prompts of a Debian package, in real time, a second of silence between
+//! them. Both sides share the processors; the speakers take next to nothing.
+
+use super::Problem;
+use super::child::{self, Child};
+use super::clock::{self, Spread};
+use super::report::{Report, Row, Target};
+use futures_util::{SinkExt, StreamExt};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
+use symbl_service::{Server, ServerConfig};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+const BENCH: &str = "service-speech";
+pub const ROLE: &str = "speech-service";
+/// Of streams, one after the other.
+const STEPS: [usize; 4] = [1, 4, 8, 12];
+/// Who dial where the service keeps its door.
+const DIALS: usize = 20;
+/// Each stream opens a decoder first, and catches up with what was said meanwhile.
+const SETTLE: Duration = Duration::from_secs(6);
+const WINDOW: Duration = Duration::from_secs(15);
+/// For the last results.
+const DRAIN: Duration = Duration::from_secs(3);
+/// A model of tens of megabytes is loaded.
+const LOADED: Duration = Duration::from_secs(30);
+/// How much later than with one stream results may come that are in time.
+const LATER: f64 = 1000.0;
+/// 100 ms of 16 kHz.
+const FRAME: usize = 3200;
+const FRAME_TIME: Duration = Duration::from_millis(100);
+/// Bytes of a second.
+const SECOND: usize = 32_000;
+
+/// What a service is started with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Served {
+    max_load: Option<f64>,
+}
+
+pub fn play(served: &Served) -> Result<(), Problem> {
+    let recognizer = Pocketsphinx::open(PocketsphinxConfig::default())?;
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let mut config = ServerConfig::new(Arc::new(recognizer));
+        config.max_load = served.max_load;
+        let server = Server::bind(config).await?;
+        child::say(&server.local_addr())?;
+        let (end, ended) = oneshot::channel::<()>();
+        let mut end = Some(end);
+        child::listen(move |_| drop(end.take()));
+        // Closed, it says the same.
+        let _ = ended.await;
+        server.shutdown().await;
+        Ok(())
+    })
+}
+
+pub fn measure(report: &mut Report) -> Result<(), Problem> {
+    let prompts = match prompts() {
+        Ok(prompts) => Arc::new(prompts),
+        Err(problem) => {
+            report.left_out(BENCH, "all", &problem);
+            return Ok(());
+        }
+    };
+    let cores = std::thread::available_parallelism()?.get() as f64;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut first = None;
+    let mut in_time = 0;
+    for streams in STEPS {
+        let ran = runtime.block_on(run(None, streams, &prompts))?;
+        let with = format!("{streams} streams");
+        say(report, &with, &ran);
+        let bound = *first.get_or_insert(ran.delays.p90) + LATER;
+        if ran.delays.p90 <= bound && ran.late <= 1.0 {
+            in_time = streams;
+        }
+    }
+    report.say(
+        Row::new(
+            BENCH,
+            "pocketsphinx",
+            "streams per core that it keeps up with",
+            "streams",
+            &[in_time as f64 / cores],
+        )
+        .note("the most of those above whose p90 is at most 1 s above that of one stream"),
+    );
+    let ran = runtime.block_on(run(Some(0.9), DIALS, &prompts))?;
+    let with = format!("{DIALS} dials at once, --max-load 90");
+    say(report, &with, &ran);
+    let refused = Row::new(
+        BENCH,
+        "pocketsphinx",
+        &format!("{with}: refused with 429"),
+        "dials",
+        &[ran.refused as f64],
+    );
+    report.say(refused);
+    let bound = first.unwrap_or(0.0) + LATER;
+    let row = Row::new(
+        BENCH,
+        "pocketsphinx",
+        &format!("{with}: end of speech → final, p90"),
+        "ms",
+        &[ran.delays.p90],
+    );
+    report.say(row.target(Target::AtMost(bound)));
+    Ok(())
+}
+
+fn say(report: &mut Report, with: &str, ran: &Ran) {
+    let row = |measure: &str, value: f64| {
+        let measure = format!("{with}: {measure}");
+        Row::new(BENCH, "pocketsphinx", &measure, "ms", &[value])
+    };
+    let finals = format!("of {} finals", ran.delays.count);
+    report.say(row("end of speech → final, p50", ran.delays.p50).note(finals));
+    report.say(row("end of speech → final, p90", ran.delays.p90));
+    report.say(row("end of speech → final, max", ran.delays.max));
+}
+
+/// What came of some streams.
+struct Ran {
+    delays: Spread,
+    refused: usize,
+    /// Of the finals that were to come, how many times more did not.
+    late: f64,
+}
+
+/// What came of one.
+#[derive(Default)]
+struct Heard {
+    /// From the end of what was said to its final, in nanoseconds.
+    delays: Vec<u64>,
+    /// Prompts that had ended before the last results were waited for.
+    prompts: usize,
+    refused: bool,
+}
+
+async fn run(
+    max_load: Option<f64>,
+    streams: usize,
+    prompts: &Arc<Vec<Vec<u8>>>,
+) -> Result<Ran, Problem> {
+    let mut service = Child::start(ROLE, &Served { max_load })?;
+    let address: SocketAddr = service.answer(LOADED)?;
+    let speakers: Vec<_> = (0..streams)
+        .map(|number| speak(address, number, prompts))
+        .collect();
+    let heard = futures_util::future::join_all(speakers).await;
+    let mut delays = Vec::new();
+    let (mut refused, mut said) = (0, 0);
+    for heard in heard {
+        let heard = heard?;
+        refused += usize::from(heard.refused);
+        said += heard.prompts;
+        delays.extend(heard.delays);
+    }
+    service.dismiss();
+    service.wait(child::SOON)?;
+    let late = said.saturating_sub(delays.len()) as f64 / delays.len().max(1) as f64;
+    Ok(Ran {
+        delays: Spread::of(&mut delays).some()?,
+        refused,
+        late,
+    })
+}
+
+/// Speaks prompts from the `number`-th on.
+async fn speak(
+    address: SocketAddr,
+    number: usize,
+    prompts: &Arc<Vec<Vec<u8>>>,
+) -> Result<Heard, Problem> {
+    let tcp = TcpStream::connect(address).await?;
+    tcp.set_nodelay(true)?;
+    let url = format!("ws://{address}/v1/streaming/speech-{number}");
+    let (mut socket, _) = match client_async(url, tcp).await {
+        Ok(opened) => opened,
+        Err(Error::Http(response)) if response.status() == 429 => {
+            return Ok(Heard {
+                refused: true,
+                ..Heard::default()
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let start = json!({
+        "type": "start_request",
+        "config": {"speechRecognition": {"encoding": "LINEAR16", "sampleRateHertz": 16000}},
+    });
+    socket.send(Message::text(start.to_string())).await?;
+    let mut audio = prompts.iter().cycle().skip(number).flatten().copied();
+    // Phases are spread, as those of people are.
+    let begin = Instant::now() + FRAME_TIME * u32::try_from(number % 10)? / 10;
+    let mut sent: Vec<u64> = Vec::new();
+    let mut heard = Heard::default();
+    let mut spoken = 0;
+    while begin.elapsed() < WINDOW + DRAIN {
+        let at = begin + FRAME_TIME * u32::try_from(sent.len())?;
+        while let Ok(message) = timeout_at(at, socket.next()).await {
+            let Some(message) = message else {
+                return Err("the service hung up".into());
+            };
+            if let Message::Text(text) = message?
+                && let Some(end) = end_of_final(&text)
+            {
+                if end < SETTLE.as_secs_f64() {
+                    continue;
+                }
+                let index = (end / FRAME_TIME.as_secs_f64()) as usize;
+                let said = sent.get(index.min(sent.len().saturating_sub(1)));
+                heard.delays.extend(said.map(|said| clock::now() - said));
+            }
+        }
+        // At the end there is silence, so that everything gets its final.
+        let frame: Vec<u8> = match begin.elapsed() < WINDOW {
+            true => audio.by_ref().take(FRAME).collect(),
+            false => vec![0; FRAME],
+        };
+        if begin.elapsed() < WINDOW {
+            spoken += FRAME;
+        }
+        socket.send(Message::binary(frame)).await?;
+        sent.push(clock::now());
+    }
+    let mut ends = prompts.iter().cycle().skip(number).scan(0, |end, prompt| {
+        *end += prompt.len();
+        Some(*end)
+    });
+    let settled = SECOND * usize::try_from(SETTLE.as_secs())?;
+    let ended = ends.by_ref().take_while(|end| *end <= spoken);
+    heard.prompts = ended.filter(|end| *end > settled + SECOND).count();
+    Ok(heard)
+}
+
+/// Where the last word of a final result ends, in seconds.
+fn end_of_final(text: &str) -> Option<f64> {
+    let told: Value = serde_json::from_str(text).ok()?;
+    let message = told.get("message")?;
+    message
+        .get("isFinal")
+        .filter(|is_final| **is_final == true)?;
+    let words = message.pointer("/payload/raw/alternatives/0/words")?;
+    let end = words.as_array()?.last()?.get("endTime")?;
+    let number = |name: &str| end.get(name)?.as_str()?.parse::<f64>().ok();
+    Some(number("seconds")? + number("nanos")? / 1e9)
+}
+
+/// The prompts of the demo as 16 kHz S16LE, each with a second of silence behind it.
+fn prompts() -> Result<Vec<Vec<u8>>, Problem> {
+    let list = include_str!("../../examples/talk/prompts.tsv");
+    let paths = list
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split('\t').next());
+    paths
+        .map(|path| {
+            let mut decode = Command::new("ffmpeg");
+            decode.args(["-v", "error", "-nostdin", "-f", "g722", "-i", path]);
+            decode.args(["-ar", "16000", "-ac", "1", "-f", "s16le", "-"]);
+            let output = decode.output()?;
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                return Err(said.into());
+            }
+            let mut audio = output.stdout;
+            audio.extend(std::iter::repeat_n(0, SECOND));
+            Ok(audio)
+        })
+        .collect()
+}
