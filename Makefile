@@ -41,9 +41,9 @@ soak:
 # What counts instructions and system calls is not to be had everywhere: then
 # those figures are left out.
 bench:
-	@scripts/install-deps.sh build run >&2
+	@scripts/install-deps.sh build run demo >&2
 	@scripts/install-deps.sh bench >&2 || true
-	@SYMBL_BENCH_MINUTES=$(or $(MINUTES),1) scripts/bench.sh $(BENCH)
+	@SYMBL_BENCH_MINUTES=$(MINUTES) scripts/bench.sh $(BENCH)
 
 demo:
 	scripts/install-deps.sh build run $(if $(FILE),,demo)

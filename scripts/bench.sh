@@ -5,7 +5,7 @@
 #
 #   scripts/bench.sh [NAME]...     default: all
 #
-# SYMBL_BENCH_MINUTES is how long the run of 500 sinks lasts (default 1).
+# SYMBL_BENCH_MINUTES is how long the run of 500 sinks lasts (by default 20 seconds).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 
 const BENCH: &str = "instructions";
-const RUNS: usize = 3;
+const RUNS: usize = 2;
 const SHORT: usize = 10;
 const LONG: usize = 50;
 /// A file that is held up wakes and sleeps as the threads happen to run; here all of
@@ -36,9 +36,7 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
     let mut floor = 0.0;
     for (subject, bytes) in [
         (Subject::Fakesink, 640),
-        (Subject::Bare, 640),
         (Subject::Bare, 3200),
-        (Subject::Bare, 8192),
         (Subject::Symblsink, 640),
         (Subject::Speechmatics, 640),
         (Subject::Deepgram, 640),

@@ -21,7 +21,7 @@ use std::time::Duration;
 /// 20 ms.
 pub const BUFFER: usize = 640;
 const SETTLE: Duration = Duration::from_secs(2);
-const WINDOW: Duration = Duration::from_secs(10);
+const WINDOW: Duration = Duration::from_secs(7);
 const MANY: usize = 200;
 
 /// With the name under which the server knows them, and the bytes of a buffer.

@@ -23,7 +23,7 @@ const BENCH: &str = "latency-rtt";
 pub const ROLE: &str = "hosts";
 const ONE_WAY: Duration = Duration::from_millis(20);
 const SETTLE: Duration = Duration::from_secs(2);
-const WINDOW: Duration = Duration::from_secs(15);
+const WINDOW: Duration = Duration::from_secs(8);
 /// Longer than the audio that fills the sockets.
 const SILENCE: Duration = Duration::from_secs(10);
 /// Who has not stopped by then is killed.

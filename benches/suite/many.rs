@@ -24,25 +24,25 @@ const BENCH: &str = "many";
 const FEW: usize = 50;
 const MANY: usize = 500;
 const SETTLE: Duration = Duration::from_secs(4);
-const SHORT: Duration = Duration::from_secs(10);
+const SHORT: Duration = Duration::from_secs(6);
 /// 20 ms.
 const BUFFER: usize = 640;
-/// How long the run of all lasts.
+/// How long the run of all lasts, unless that is asked for.
+const USUAL: Duration = Duration::from_secs(20);
+/// How long in minutes.
 const MINUTES: &str = "SYMBL_BENCH_MINUTES";
 /// To the last result of each.
 const DRAIN: Duration = Duration::from_secs(60);
 
 pub fn measure(report: &mut Report) -> Result<(), Problem> {
     let minutes = std::env::var(MINUTES).ok();
-    let minutes: u64 = minutes
-        .and_then(|minutes| minutes.parse().ok())
-        .unwrap_or(1);
+    let minutes: Option<u64> = minutes.and_then(|minutes| minutes.parse().ok());
     let fed = Audio::Fed {
         bytes: BUFFER,
         burst: None,
     };
     let live = Audio::Live { bytes: CHUNK };
-    let long = Duration::from_secs(minutes * 60);
+    let long = minutes.map_or(USUAL, |minutes| Duration::from_secs(minutes * 60));
     for (audio, bytes, how, window) in [
         (&fed, BUFFER, "pushed into, 20 ms", long),
         (&live, CHUNK, "live pipelines, 100 ms", SHORT),

@@ -21,9 +21,9 @@ const BENCH: &str = "real-time";
 const ROUNDS: usize = 3;
 /// Before the window: connections, start-up.
 const SETTLE: Duration = Duration::from_secs(2);
-const WINDOW: Duration = Duration::from_secs(20);
+const WINDOW: Duration = Duration::from_secs(12);
 /// Of the whole file.
-const SECONDS: usize = 25;
+const SECONDS: usize = 17;
 /// 20 ms.
 const BUFFER: usize = 640;
 
