@@ -27,6 +27,7 @@ mod real_time;
 mod report;
 mod run;
 mod server;
+mod service;
 mod stream;
 mod subject;
 mod throughput;
@@ -56,6 +57,8 @@ const BENCHES: &[Bench] = &[
     ("many", many::measure),
     ("cut", cut::measure),
     ("dead-link", dead_link::measure),
+    ("service-streams", service::streams),
+    ("service-subscribers", service::subscribers),
 ];
 
 const ROLES: &[Role] = &[
@@ -63,6 +66,12 @@ const ROLES: &[Role] = &[
         server::play(serde_json::from_str(what)?)
     }),
     (run::ROLE, |what| run::play(serde_json::from_str(what)?)),
+    (service::ROLE, |what| {
+        service::play(serde_json::from_str(what)?)
+    }),
+    (service::LOAD, |what| {
+        service::load(serde_json::from_str(what)?)
+    }),
 ];
 
 fn main() -> ExitCode {
