@@ -120,8 +120,8 @@ struct Told {
 
 /// What a socket heard: by speaker, and whether any was late.
 struct Heard {
-    /// Its own speaker, where others are in rooms of their own.
-    alone: Option<usize>,
+    /// Whose socket it is: live results of others go to those who only listen.
+    own: Option<usize>,
     told: Vec<Told>,
     late: bool,
 }
@@ -161,7 +161,7 @@ fn result(text: &str) -> Option<(bool, u64, u64)> {
 
 async fn hear<S>(
     mut socket: WebSocketStream<S>,
-    alone: Option<usize>,
+    own: Option<usize>,
     books: Rc<RefCell<Books>>,
     mut over: watch::Receiver<bool>,
 ) -> Heard
@@ -169,8 +169,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut heard = Heard {
-        alone,
-        told: vec![Told::default(); alone.map_or(books.borrow().load.speakers, |_| 1)],
+        own,
+        told: vec![Told::default(); own.map_or(books.borrow().load.speakers, |_| 1)],
         late: false,
     };
     loop {
@@ -189,12 +189,12 @@ where
             continue;
         };
         let (speaker, word) = Audio::word(code);
-        let Some(told) = heard.told.get_mut(speaker) else {
+        let Some(told) = heard.told.get_mut(own.map_or(speaker, |_| 0)) else {
             continue;
         };
         let mut books = books.borrow_mut();
         books.results += 1;
-        let due = books.due(alone.unwrap_or(speaker), word);
+        let due = books.due(own.unwrap_or(speaker), word);
         let wait = at.saturating_sub(due);
         heard.late |= wait > REAL_TIME && books.counts(due);
         let waits = if is_final {
@@ -238,8 +238,8 @@ async fn run(load: Load) -> Result<(), Problem> {
     let mut connecting = iter(connecting).buffered(AT_ONCE);
     while let Some(connected) = connecting.next().await {
         let (reader, writer): (Reader, _) = connected?;
-        let alone = Some(speakers.len()).filter(|_| !load.together);
-        hearers.spawn_local(hear(reader, alone, Rc::clone(&books), is_over.clone()));
+        let own = Some(speakers.len());
+        hearers.spawn_local(hear(reader, own, Rc::clone(&books), is_over.clone()));
         speakers.push(Speaker::new(writer));
     }
     let subscribing = (0..load.subscribers).map(|_| subscribe(&load));
@@ -274,7 +274,7 @@ async fn run(load: Load) -> Result<(), Problem> {
     for heard in heard {
         done.in_time += usize::from(!heard.late);
         for (index, told) in heard.told.iter().enumerate() {
-            let said = speakers.get(heard.alone.unwrap_or(index));
+            let said = speakers.get(heard.own.unwrap_or(index));
             let said = said.map_or(0, |speaker| speaker.said / 2);
             done.missing += said.saturating_sub(told.interims) + said.saturating_sub(told.finals);
         }
