@@ -29,6 +29,7 @@ mod real_time;
 mod report;
 mod run;
 mod server;
+mod service;
 mod speech;
 mod stream;
 mod subject;
@@ -62,6 +63,8 @@ const BENCHES: &[Bench] = &[
     ("cut", cut::measure),
     ("dead-link", dead_link::measure),
     ("service-speech", speech::measure),
+    ("service-streams", service::streams),
+    ("service-subscribers", service::subscribers),
 ];
 
 const ROLES: &[Role] = &[
@@ -72,6 +75,12 @@ const ROLES: &[Role] = &[
     (latency_rtt::ROLE, |_| latency_rtt::play()),
     (speech::ROLE, |what| {
         speech::play(&serde_json::from_str(what)?)
+    }),
+    (service::ROLE, |what| {
+        service::play(serde_json::from_str(what)?)
+    }),
+    (service::LOAD, |what| {
+        service::load(serde_json::from_str(what)?)
     }),
 ];
 

@@ -7,6 +7,7 @@
 //! waits: a client that does not read its messages must not hold up the others,
 //! so its queue overflows and its socket is closed.
 
+use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -15,8 +16,8 @@ use tokio::sync::watch;
 /// One thing to write.
 #[derive(Debug)]
 pub(crate) enum Frame {
-    /// A text message.
-    Text(Arc<str>),
+    /// A text message; one copy for all sockets that it goes to.
+    Text(Utf8Bytes),
     /// A binary message; no service sends one but by a fault.
     Binary(Bytes),
     /// The last frame.
@@ -47,7 +48,7 @@ impl Outbox {
     }
 
     /// Puts a message in.
-    pub(crate) fn send(&self, text: impl Into<Arc<str>>) {
+    pub(crate) fn send(&self, text: impl Into<Utf8Bytes>) {
         self.put(Frame::Text(text.into()));
     }
 

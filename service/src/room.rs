@@ -6,6 +6,7 @@
 use crate::conversation::Conversation;
 use crate::outbox::Outbox;
 use crate::store::Store;
+use axum::extract::ws::Utf8Bytes;
 use gstsymbl::protocol::reply;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -56,24 +57,24 @@ pub(crate) struct RoomState {
 impl RoomState {
     /// Sends to every socket of the room.
     pub(crate) fn broadcast(&self, text: String) {
-        let text: Arc<str> = text.into();
+        let text: Utf8Bytes = text.into();
         for (_, outbox) in self.members.iter().chain(&self.listeners) {
-            outbox.send(Arc::clone(&text));
+            outbox.send(text.clone());
         }
     }
 
     /// Sends to those who only listen.
-    pub(crate) fn tell_listeners(&self, text: &Arc<str>) {
+    pub(crate) fn tell_listeners(&self, text: &Utf8Bytes) {
         for (_, outbox) in &self.listeners {
-            outbox.send(Arc::clone(text));
+            outbox.send(text.clone());
         }
     }
 
     /// The conversation is over: lets those go who only listen.
     pub(crate) fn dismiss(&mut self) {
-        let text: Arc<str> = reply::conversation_completed(self.conversation.id()).into();
+        let text: Utf8Bytes = reply::conversation_completed(self.conversation.id()).into();
         for (_, outbox) in self.listeners.drain(..) {
-            outbox.send(Arc::clone(&text));
+            outbox.send(text.clone());
             outbox.close(1000, "");
         }
     }

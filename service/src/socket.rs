@@ -219,7 +219,7 @@ pub(crate) async fn write(
     while let Some(frame) = waiting.recv().await {
         let mut said = None;
         let (message, last) = match frame {
-            Frame::Text(text) => (Message::text(&**said.insert(text)), false),
+            Frame::Text(text) => (Message::Text(said.insert(text).clone()), false),
             Frame::Binary(bytes) => (Message::Binary(bytes), false),
             Frame::Close { code, reason } => {
                 let reason = reason.into();

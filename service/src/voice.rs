@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::recognizer::Word;
 use crate::store::{self, Record, StoreError, Utterance};
+use axum::extract::ws::Utf8Bytes;
 use gstsymbl::protocol::reply::{self, Person};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -146,8 +147,8 @@ impl Voice {
     pub(crate) fn interim(&mut self, text: &str, start: Duration) {
         let elapsed = self.elapsed();
         let user = Some(person(&self.speaker));
-        let result: Arc<str> = reply::interim_result(text, Some(start), user, elapsed).into();
-        self.own.send(Arc::clone(&result));
+        let result: Utf8Bytes = reply::interim_result(text, Some(start), user, elapsed).into();
+        self.own.send(result.clone());
         self.room.state().tell_listeners(&result);
         self.metrics.results("interim", 1);
         if !self.wanted.interim_trackers {
@@ -188,7 +189,7 @@ impl Voice {
             })
             .collect();
         let texts: Vec<&str> = sentences.iter().map(|s| s.text.as_str()).collect();
-        let result: Arc<str> = reply::final_result(
+        let result: Utf8Bytes = reply::final_result(
             &texts.join(" "),
             &words,
             confidence,
@@ -229,7 +230,7 @@ impl Voice {
         }
         self.interim_findings.clear();
         if said.is_empty() {
-            self.own.send(Arc::clone(&result));
+            self.own.send(result.clone());
             state.tell_listeners(&result);
             self.metrics.results("final", 1);
             return Ok(());
@@ -266,7 +267,7 @@ impl Voice {
         }
         room.store.write(vec![Record::Said(Box::new(utterance))])?;
         let state = room.state();
-        self.own.send(Arc::clone(&result));
+        self.own.send(result.clone());
         state.tell_listeners(&result);
         let named = findings::entities(&entities, &said, &words, start);
         state.broadcast(self.message_response(&said, &named, &words, zero, sequence));

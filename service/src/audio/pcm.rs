@@ -16,19 +16,14 @@ pub(super) fn linear16(
     let mut odd: Option<u8> = None;
     while let Some(chunk) = queue.chunk(listener) {
         samples.clear();
-        let mut bytes = chunk.iter().copied();
-        if let Some(low) = odd.take() {
-            match bytes.next() {
-                Some(high) => samples.push(i16::from_le_bytes([low, high])),
-                None => odd = Some(low),
-            }
+        let mut bytes = &*chunk;
+        if let (Some(low), [high, rest @ ..]) = (odd, bytes) {
+            samples.push(i16::from_le_bytes([low, *high]));
+            (odd, bytes) = (None, rest);
         }
-        while let Some(low) = bytes.next() {
-            match bytes.next() {
-                Some(high) => samples.push(i16::from_le_bytes([low, high])),
-                None => odd = Some(low),
-            }
-        }
+        let (whole, half) = bytes.as_chunks();
+        samples.extend(whole.iter().copied().map(i16::from_le_bytes));
+        odd = half.first().copied().or(odd);
         listener.hear(resampler.push(&samples)?)?;
     }
     listener.hear(resampler.finish()?)

@@ -71,7 +71,7 @@ impl Mouth {
             Kind::Mute | Kind::Terminated if is_result => {}
             Kind::Duplicate if is_result => {
                 if let Frame::Text(text) = &frame {
-                    self.put(Frame::Text(Arc::clone(text)));
+                    self.put(Frame::Text(text.clone()));
                 }
                 self.put(frame);
             }

@@ -6,6 +6,7 @@
 //! Conversation API shows are the rows' own: random, sixteen digits.
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 /// What `PRAGMA user_version` says of a database of ours.
 pub(super) const VERSION: i64 = 2;
@@ -110,6 +111,8 @@ CREATE TABLE kept_tracker (
 /// What the database was made by, where that is not this version.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    // A plan depends on the statement alone: else each new value would make a new one.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // In memory the mode stays `memory`.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;

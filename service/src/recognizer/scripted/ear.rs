@@ -8,7 +8,7 @@
 //! accurate to a millisecond or two whether silence or another word adjoins.
 
 use super::UTTERANCE_GAP;
-use super::tones::{Analyser, HOP, Spectrum, WINDOW};
+use super::tones::{HOP, Spectrum, WINDOW, measure};
 use crate::recognizer::SAMPLE_RATE;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -26,6 +26,9 @@ const BRIDGES: u64 = 12;
 
 /// Spectra that are kept to find edges in: 400 ms.
 const HISTORY: usize = 80;
+
+/// Samples that are kept beside those of a window at most.
+const AT_ONCE: usize = 4096;
 
 /// What was heard.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,9 +70,8 @@ impl Run {
 
 #[derive(Debug)]
 pub(super) struct Ear {
-    analyser: Analyser,
     /// Samples that windows to come still need.
-    samples: VecDeque<i16>,
+    samples: Vec<i16>,
     /// Samples taken from the stream.
     length: u64,
     /// The next hop; its window is centred on sample `hop`·[`HOP`].
@@ -87,9 +89,8 @@ pub(super) struct Ear {
 impl Ear {
     pub(super) fn new() -> Self {
         Self {
-            analyser: Analyser::new(),
             // The first window is centred on the first sample.
-            samples: VecDeque::from(vec![0; WINDOW / 2]),
+            samples: vec![0; WINDOW / 2],
             length: 0,
             hop: 0,
             history: VecDeque::with_capacity(HISTORY),
@@ -102,30 +103,32 @@ impl Ear {
 
     pub(super) fn push(&mut self, samples: &[i16], heard: &mut Vec<Heard>) {
         self.length += samples.len() as u64;
-        self.listen(samples.iter().copied(), heard);
+        for samples in samples.chunks(AT_ONCE) {
+            self.listen(samples, heard);
+        }
     }
 
     /// No more audio: ends the word in progress.
     pub(super) fn finish(&mut self, heard: &mut Vec<Heard>) {
         let quiet = WINDOW + (BRIDGES as usize + 2) * HOP;
-        self.listen(std::iter::repeat_n(0, quiet), heard);
+        self.listen(&vec![0; quiet], heard);
         self.end_current(heard);
     }
 
-    fn listen(&mut self, samples: impl Iterator<Item = i16>, heard: &mut Vec<Heard>) {
-        for sample in samples {
-            self.samples.push_back(sample);
-            if self.samples.len() == WINDOW {
-                let spectrum = self.analyser.measure(self.samples.iter().copied());
-                if self.history.len() == HISTORY {
-                    self.history.pop_front();
-                }
-                self.history.push_back(spectrum);
-                self.samples.drain(..HOP);
-                self.hop += 1;
-                self.judge(self.hop - 1, &spectrum, heard);
+    fn listen(&mut self, samples: &[i16], heard: &mut Vec<Heard>) {
+        self.samples.extend_from_slice(samples);
+        let mut taken = 0;
+        while let Some(window) = self.samples.get(taken..).and_then(<[i16]>::first_chunk) {
+            let spectrum = measure(window);
+            if self.history.len() == HISTORY {
+                self.history.pop_front();
             }
+            self.history.push_back(spectrum);
+            taken += HOP;
+            self.hop += 1;
+            self.judge(self.hop - 1, &spectrum, heard);
         }
+        self.samples.drain(..taken);
     }
 
     fn judge(&mut self, at: u64, spectrum: &Spectrum, heard: &mut Vec<Heard>) {
