@@ -94,7 +94,7 @@ struct Driver {
 enum Wake {
     Bell,
     Timer,
-    Dialed(Dialed),
+    Dialed(Box<Dialed>),
     Fetched(Fetched),
     Link(Step),
 }
@@ -159,7 +159,7 @@ impl Driver {
                     let now = self.shared.now();
                     self.shared.lock().session.handle_timeout(now);
                 }
-                Wake::Dialed(dialed) => self.dialed(dialed),
+                Wake::Dialed(dialed) => self.dialed(*dialed),
                 Wake::Fetched(fetched) => self.fetched(fetched),
                 Wake::Link(step) => self.stepped(step),
             }
@@ -173,7 +173,7 @@ impl Driver {
             return Poll::Ready(Wake::Timer);
         }
         if let Poll::Ready(dialed) = poll_task(&mut self.dial, cx) {
-            return Poll::Ready(Wake::Dialed(dialed));
+            return Poll::Ready(Wake::Dialed(Box::new(dialed)));
         }
         if let Poll::Ready(fetched) = poll_task(&mut self.history, cx) {
             return Poll::Ready(Wake::Fetched(fetched));
