@@ -845,6 +845,30 @@ fn a_backlog_of_paced_audio_is_sent_at_the_catch_up_rate() {
 }
 
 #[test]
+fn a_backlog_that_is_held_back_wakes_nobody_and_a_flush_ends_that() {
+    let mut rig = Rig::new(|_| {});
+    rig.session.set_upstream(true, true);
+    rig.speak(10_000);
+    rig.input(Input::Connected);
+    rig.text(LISTENING);
+    assert!(!rig.session.needs_poll(true));
+    rig.session.flush(rig.now);
+    assert!(!rig.session.needs_poll(true), "nothing is there");
+    let audio = Audio {
+        data: &[0; 3200],
+        instants: Instants::default(),
+        duration: None,
+        speed: 1.0,
+    };
+    rig.session.push_audio(rig.now, &audio);
+    assert!(rig.session.needs_poll(true));
+    assert!(
+        !rig.session.needs_poll(false),
+        "a socket that takes nothing"
+    );
+}
+
+#[test]
 fn audio_that_waits_for_nobody_blocks_and_loses_nothing() {
     let mut rig = Rig::new(|config| config.buffer_duration = Duration::from_secs(2));
     // A buffer is taken whole, however long; and none after it.

@@ -322,6 +322,7 @@ impl Session {
         }
         self.unconfirmed = 0;
         self.pacing = None; // There is no backlog any more.
+        self.held_until = None;
         self.filled = MAX_FILL; // What follows is elsewhere, not after a hole.
         self.leave_drain(now);
     }
