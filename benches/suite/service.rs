@@ -42,11 +42,16 @@ pub struct Served {
 }
 
 pub fn play(served: Served) -> Result<(), Problem> {
+    let mut config = ServerConfig::new(Arc::new(Scripted));
+    config.limits.connections = served.sockets;
+    config.limits.subscribers = served.sockets;
+    serve(config)
+}
+
+/// Serves, says where, and ends with its standard input.
+pub fn serve(config: ServerConfig) -> Result<(), Problem> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
-        let mut config = ServerConfig::new(Arc::new(Scripted));
-        config.limits.connections = served.sockets;
-        config.limits.subscribers = served.sockets;
         let server = Server::bind(config).await?;
         child::say(&server.local_addr())?;
         let (end, ended) = oneshot::channel::<()>();

@@ -11,6 +11,7 @@ use super::Problem;
 use super::child::{self, Child};
 use super::clock::{self, Spread};
 use super::report::{Report, Row, Target};
+use super::service;
 use futures_util::{SinkExt, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,10 +19,9 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
+use symbl_service::ServerConfig;
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
-use symbl_service::{Server, ServerConfig};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -55,19 +55,9 @@ pub struct Served {
 
 pub fn play(served: &Served) -> Result<(), Problem> {
     let recognizer = Pocketsphinx::open(PocketsphinxConfig::default())?;
-    tokio::runtime::Runtime::new()?.block_on(async {
-        let mut config = ServerConfig::new(Arc::new(recognizer));
-        config.max_load = served.max_load;
-        let server = Server::bind(config).await?;
-        child::say(&server.local_addr())?;
-        let (end, ended) = oneshot::channel::<()>();
-        let mut end = Some(end);
-        child::listen(move |_| drop(end.take()));
-        // Closed, it says the same.
-        let _ = ended.await;
-        server.shutdown().await;
-        Ok(())
-    })
+    let mut config = ServerConfig::new(Arc::new(recognizer));
+    config.max_load = served.max_load;
+    service::serve(config)
 }
 
 pub fn measure(report: &mut Report) -> Result<(), Problem> {
