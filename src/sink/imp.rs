@@ -220,6 +220,14 @@ impl ObjectSubclass for SymblSink {
     const NAME: &'static str = "GstSymblSink";
     type Type = super::SymblSink;
     type ParentType = gst_base::BaseSink;
+
+    fn class_init(class: &mut Self::Class) {
+        // The bindings fill these in for everybody, and for their sake GstBaseSink
+        // computes the times of each buffer twice. There is nothing to prepare here.
+        let class = class.upcast_ref_mut::<gst_base::BaseSink>().as_mut();
+        class.prepare = None;
+        class.prepare_list = None;
+    }
 }
 
 impl ObjectImpl for SymblSink {

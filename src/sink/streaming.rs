@@ -251,14 +251,15 @@ impl SymblSink {
             return Err(gst::FlowError::Error); // It is on the bus already.
         }
         let has_room = if goes_on {
-            let map = self.map(buffer)?;
-            let audio = Audio {
-                data: &map,
-                instants: Instants::default(),
-                duration: None,
-                speed: 1.0,
-            };
-            connection.push_audio(&audio, || None)
+            self.read(buffer, |data| {
+                let audio = Audio {
+                    data,
+                    instants: Instants::default(),
+                    duration: None,
+                    speed: 1.0,
+                };
+                connection.push_audio(&audio, || None)
+            })?
         } else {
             self.place(buffer, &connection, &format)?
         };
@@ -301,38 +302,46 @@ impl SymblSink {
                 }
             }
         };
-        let map = self.map(&buffer)?;
-        // Not all payloaders know the headers of a file, and RTP has no flag for them.
-        let is_header = format.wire.encoding() == Encoding::Opus && is_opus_header(&map);
-        if map.is_empty() || is_header {
-            return Ok(true);
-        }
-        let pts = times.and_then(|segment| self.pts_of(&buffer, segment));
-        let instants = times.map_or_else(Instants::default, |segment| instants(segment, pts));
-        let audio = Audio {
-            data: &map,
-            instants,
-            duration: buffer.duration().map(gst::ClockTime::nseconds),
-            speed: segment.rate().abs(),
-        };
-        let has_room = connection.push_audio(&audio, || self.utc(instants.running_time));
-        // Where a position is known, what follows can go on from it.
-        if let (Some(pts), Some(segment), Some(_)) = (pts, times, format.bytes_per_sample())
-            && instants.running_time.is_some()
-            && buffer.pts().is_some()
-        {
-            let next = pts.nseconds() + format.duration_of(map.len());
-            let stop = segment.stop().map(gst::ClockTime::nseconds);
-            lock(&self.streaming).steady = Some(Steady::new(next, stop));
-        }
-        Ok(has_room)
+        self.read(&buffer, |data| {
+            // Not all payloaders know the headers of a file, and RTP has no flag for them.
+            let is_header = format.wire.encoding() == Encoding::Opus && is_opus_header(data);
+            if data.is_empty() || is_header {
+                return true;
+            }
+            let pts = times.and_then(|segment| self.pts_of(&buffer, segment));
+            let instants = times.map_or_else(Instants::default, |segment| instants(segment, pts));
+            let audio = Audio {
+                data,
+                instants,
+                duration: buffer.duration().map(gst::ClockTime::nseconds),
+                speed: segment.rate().abs(),
+            };
+            let has_room = connection.push_audio(&audio, || self.utc(instants.running_time));
+            // Where a position is known, what follows can go on from it.
+            if let (Some(pts), Some(segment), Some(_)) = (pts, times, format.bytes_per_sample())
+                && instants.running_time.is_some()
+                && buffer.pts().is_some()
+            {
+                let next = pts.nseconds() + format.duration_of(data.len());
+                let stop = segment.stop().map(gst::ClockTime::nseconds);
+                lock(&self.streaming).steady = Some(Steady::new(next, stop));
+            }
+            has_room
+        })
     }
 
-    fn map<'a>(
+    /// Gives `f` the bytes of a buffer. They nearly always lie in one piece, which is
+    /// mapped for less than a buffer.
+    fn read<R>(
         &self,
-        buffer: &'a gst::Buffer,
-    ) -> Result<gst::BufferMap<'a, gst::buffer::Readable>, gst::FlowError> {
-        buffer.map_readable().map_err(|_| {
+        buffer: &gst::BufferRef,
+        f: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, gst::FlowError> {
+        let read = match buffer.n_memory() {
+            1 => buffer.peek_memory(0).map_readable().map(|map| f(&map)),
+            _ => buffer.map_readable().map(|map| f(&map)),
+        };
+        read.map_err(|_| {
             gst::element_imp_error!(
                 self,
                 gst::ResourceError::Read,

@@ -4,21 +4,24 @@
 //! and the application's threads hold it.
 //!
 //! The session stands behind a mutex that is held for a few function calls,
-//! never across an await, a post or a wait on the network.
+//! never across an await, a post or a call into the network. So does the socket,
+//! whose calls never wait: the streaming thread writes a chunk itself where the task
+//! sleeps and the socket takes it, which spares the wake-up of another thread.
 //!
-//! Lock order: the session's mutex and the endpoint's; neither is taken while
-//! the other is held.
+//! Lock order: the socket's mutex, then the session's; who holds the session's may
+//! only try for the socket's. The endpoint's is not taken while one of them is held.
 
 use super::bell::Bell;
 use super::driver;
 use super::endpoint::{Endpoint, TokenSource};
+use super::link::{self, Link};
 use super::runtime;
 use super::secret::Secret;
 use crate::session::{
     Audio, AudioFormat, Event, Failure, Instants, Session, Speaker, State, Stats, Time,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 /// Longest that [`Connection::close`] waits for the task to end.
@@ -70,18 +73,21 @@ pub(super) struct Sleep {
 }
 
 impl Locked {
-    /// Ends the sleep of the task if there is something to do for it. Whether it
-    /// is to be woken.
-    fn ends_sleep(&mut self) -> bool {
-        let wakes = self.sleep.is_some_and(|sleep| {
-            let due = self.session.chunk_deadline();
+    /// Whether the task is to be woken: there is something to do for it, or it would
+    /// sleep beyond what is `due`.
+    fn ends_sleep(&self, due: Option<Time>) -> bool {
+        self.sleep.is_some_and(|sleep| {
             self.session.needs_poll(sleep.writable)
                 || due.is_some_and(|due| sleep.until.is_none_or(|until| due < until))
-        });
-        if wakes {
-            self.sleep = None;
-        }
-        wakes
+        })
+    }
+
+    /// Whether audio is best sent by the thread that brought it. Where it comes
+    /// faster than it sounds, the task sends more of it at a time.
+    fn sends_at_once(&self) -> bool {
+        self.session.is_paced()
+            && self.session.needs_poll(true)
+            && self.sleep.is_some_and(|sleep| sleep.writable)
     }
 }
 
@@ -90,6 +96,8 @@ pub(super) struct Shared {
     pub(super) locked: Mutex<Locked>,
     pub(super) changed: Condvar,
     pub(super) bell: Bell,
+    /// The socket, while there is one.
+    link: Mutex<Option<Link>>,
     pub(super) closing: AtomicBool,
     /// See [`Connection::has_failed`].
     pub(super) failed: AtomicBool,
@@ -111,6 +119,7 @@ impl Shared {
             }),
             changed: Condvar::new(),
             bell: Bell::default(),
+            link: Mutex::default(),
             closing: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             epoch: Instant::now(),
@@ -121,6 +130,35 @@ impl Shared {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Locked> {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn link(&self) -> MutexGuard<'_, Option<Link>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends what the session has, as far as the socket takes it at once, in place of
+    /// a task that sleeps. Whether that is all: else the task has to go on.
+    fn send_at_once(&self, locked: MutexGuard<'_, Locked>, now: Time) -> bool {
+        let mut link = match self.link.try_lock() {
+            Ok(link) => link,
+            Err(TryLockError::Poisoned(link)) => link.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        let Some(link) = &mut *link else {
+            return false;
+        };
+        let mut locked = Some(locked);
+        while link.is_writable() {
+            let mut session = locked.take().unwrap_or_else(|| self.lock());
+            let output = session.session.poll_frame(now);
+            drop(session);
+            match output.map(link::frame) {
+                Some(Ok(frame)) => link.send(frame),
+                Some(Err(_)) => return false, // no frame, which cannot be
+                None => break,
+            }
+        }
+        link.try_flush()
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
@@ -171,16 +209,25 @@ impl Connection {
         })
     }
 
-    /// Runs `f` on the session and wakes the task if there is something to do.
+    /// Runs `f` on the session, and does what there is to do then, or wakes the task
+    /// for it.
     fn with<R>(&self, f: impl FnOnce(&mut Session, Time) -> R) -> R {
         let now = self.shared.now();
         let mut locked = self.shared.lock();
         let result = f(&mut locked.session, now);
         let failed = locked.session.has_failed();
         self.shared.failed.store(failed, Ordering::Release);
-        let wakes = locked.ends_sleep();
-        drop(locked);
+        let mut due = locked.session.chunk_deadline();
+        let mut wakes = false;
+        if locked.sends_at_once() {
+            wakes = !self.shared.send_at_once(locked, now);
+            locked = self.shared.lock();
+            due = locked.session.next_timeout();
+        }
+        wakes |= locked.ends_sleep(due);
         if wakes {
+            locked.sleep = None;
+            drop(locked);
             self.shared.bell.ring();
         }
         result

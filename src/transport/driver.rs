@@ -12,7 +12,7 @@ use super::connect::{self, Socket};
 use super::connection::{Host, Shared, Sleep};
 use super::credentials::Credentials;
 use super::endpoint::{Endpoint, TokenSource};
-use super::link::{Link, Step};
+use super::link::{self, Link, Step};
 use super::secret::Secret;
 use crate::protocol::response;
 use crate::session::{Event, EventKind, Failure, Input, Output, Reason, Time};
@@ -24,9 +24,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{self, Message};
 
 /// Longest that the last frames may take to leave when the sink is stopped.
 const FAREWELL_BOUND: Duration = Duration::from_millis(150);
@@ -84,7 +84,6 @@ struct Driver {
     /// What the last socket was opened with.
     token: Option<Secret>,
     dial: Option<Dial>,
-    link: Option<Link>,
     /// Beside the link, and never in its way.
     history: Option<Fetch>,
     timer: Timer,
@@ -97,6 +96,16 @@ enum Wake {
     Dialed(Box<Dialed>),
     Fetched(Fetched),
     Link(Step),
+}
+
+/// What the session wanted.
+enum Next {
+    /// A frame, which is on its way.
+    Sent,
+    /// Something else.
+    Act(Output),
+    /// Nothing before this time.
+    Sleep(Option<Time>),
 }
 
 /// The time at which a sleep ends by itself.
@@ -140,7 +149,6 @@ impl Driver {
             host,
             token: None,
             dial: None,
-            link: None,
             history: None,
             timer: Timer::default(),
         }
@@ -178,7 +186,7 @@ impl Driver {
         if let Poll::Ready(fetched) = poll_task(&mut self.history, cx) {
             return Poll::Ready(Wake::Fetched(fetched));
         }
-        if let Poll::Ready(step) = Link::poll_step(&mut self.link, cx) {
+        if let Poll::Ready(step) = Link::poll_step(&mut self.shared.link(), cx) {
             return Poll::Ready(Wake::Link(step));
         }
         self.shared.bell.poll(cx).map(|()| Wake::Bell)
@@ -188,51 +196,70 @@ impl Driver {
     /// that is returned.
     async fn pump(&mut self) -> Option<Time> {
         loop {
-            let writable = self.link.as_mut().is_some_and(Link::is_writable);
-            let output = {
-                let now = self.shared.now();
-                let mut locked = self.shared.lock();
-                let output = locked.session.poll(now, writable);
-                let failed = locked.session.has_failed();
-                self.shared.failed.store(failed, Ordering::Release);
-                let Some(output) = output else {
-                    let until = locked.session.next_timeout();
-                    // Who brings something from now on ends the sleep.
-                    locked.sleep = Some(Sleep { until, writable });
-                    if locked.waiting {
-                        self.shared.changed.notify_all();
-                    }
-                    return until;
-                };
-                locked.telling = matches!(output, Output::Event(_));
-                output
-            };
-            match output {
-                Output::Dial => {
-                    self.link = None;
-                    self.dial = Some(Box::pin(dial(self.credentials.clone())));
+            match self.next() {
+                // A socket that takes everything at once must not starve the others.
+                Next::Sent => tokio::task::coop::consume_budget().await,
+                Next::Act(output) => self.act(output).await,
+                Next::Sleep(until) => return until,
+            }
+        }
+    }
+
+    /// Takes the next thing from the session, and sends it if it is a frame.
+    fn next(&mut self) -> Next {
+        // Held from the look at the session on, so that frames leave in its order,
+        // whichever thread sends them.
+        let mut link = self.shared.link();
+        let writable = link.as_mut().is_some_and(Link::is_writable);
+        let now = self.shared.now();
+        let mut locked = self.shared.lock();
+        let output = locked.session.poll(now, writable);
+        let failed = locked.session.has_failed();
+        self.shared.failed.store(failed, Ordering::Release);
+        let Some(output) = output else {
+            let until = locked.session.next_timeout();
+            // Who brings something from now on ends the sleep.
+            locked.sleep = Some(Sleep { until, writable });
+            if locked.waiting {
+                self.shared.changed.notify_all();
+            }
+            return Next::Sleep(until);
+        };
+        locked.telling = matches!(output, Output::Event(_));
+        drop(locked);
+        match link::frame(output) {
+            Ok(frame) => {
+                if let Some(link) = &mut *link {
+                    link.send(frame);
                 }
-                Output::Abort => {
-                    self.dial = None;
-                    if let Some(link) = self.link.take() {
-                        link.reset();
-                    }
-                }
-                Output::Text(text) => self.send(Message::text(text)),
-                Output::Binary(data) => self.send(Message::Binary(data)),
-                Output::Ping => self.send(Message::Ping(tungstenite::Bytes::new())),
-                Output::Close { code, reason } => self.close_link(code, reason).await,
-                Output::FetchHistory { conversation_id } => {
-                    self.fetch_history(conversation_id);
-                }
-                Output::Event(event) => {
-                    let mut events = vec![*event];
-                    events.extend(self.shared.lock().session.more_events());
-                    self.tell(events).await;
+                Next::Sent
+            }
+            Err(output) => Next::Act(output),
+        }
+    }
+
+    /// Does what is not a frame.
+    async fn act(&mut self, output: Output) {
+        match output {
+            Output::Dial => {
+                self.shared.link().take();
+                self.dial = Some(Box::pin(dial(self.credentials.clone())));
+            }
+            Output::Abort => {
+                self.dial = None;
+                let link = self.shared.link().take();
+                if let Some(link) = link {
+                    link.reset();
                 }
             }
-            // A socket that takes everything at once must not starve the others.
-            tokio::task::coop::consume_budget().await;
+            Output::Close { code, reason } => self.close_link(code, reason).await,
+            Output::FetchHistory { conversation_id } => self.fetch_history(conversation_id),
+            Output::Event(event) => {
+                let mut events = vec![*event];
+                events.extend(self.shared.lock().session.more_events());
+                self.tell(events).await;
+            }
+            Output::Text(_) | Output::Binary(_) | Output::Ping => {} // frames
         }
     }
 
@@ -255,21 +282,13 @@ impl Driver {
         locked.telling = false;
     }
 
-    fn send(&mut self, message: Message) {
-        if let Some(link) = &mut self.link
-            && let Err(failure) = link.send(message)
-        {
-            self.closed(failure);
-        }
-    }
-
     fn dialed(&mut self, dialed: Dialed) {
         self.dial = None;
         let now = self.shared.now();
         match dialed {
             Ok((socket, token)) => {
                 self.token = token.clone();
-                self.link = Some(Link::new(socket, token));
+                *self.shared.link() = Some(Link::new(socket, token));
                 self.shared.lock().session.handle(now, Input::Connected);
             }
             Err(failure) => self
@@ -301,15 +320,14 @@ impl Driver {
         let input = match &step {
             Step::Flushed => return,
             Step::Message(Message::Text(text)) => {
-                let token = self.link.as_ref().and_then(|link| link.token.as_ref());
-                harmless = token.and_then(|token| token.cut_out_of(text));
+                harmless = self.token.as_ref().and_then(|token| token.cut_out_of(text));
                 Input::Text(harmless.as_deref().unwrap_or(text))
             }
             Step::Message(Message::Binary(_)) => Input::Binary,
             Step::Message(Message::Ping(_)) => Input::Ping,
             Step::Message(Message::Pong(_)) => Input::Pong,
             Step::Message(Message::Close(frame)) => {
-                if let Some(link) = &mut self.link {
+                if let Some(link) = &mut *self.shared.link() {
                     link.closing(frame.as_ref());
                 }
                 return;
@@ -327,7 +345,8 @@ impl Driver {
 
     fn closed(&mut self, failure: Failure) {
         // On one whose messages cannot be read the service may still listen.
-        if let Some(link) = self.link.take()
+        let link = self.shared.link().take();
+        if let Some(link) = link
             && failure.reason == Reason::Protocol
         {
             link.reset();
@@ -342,7 +361,8 @@ impl Driver {
     /// Sends a close frame; the service's answer is waited for elsewhere.
     async fn close_link(&mut self, code: u16, reason: &'static str) {
         self.dial = None;
-        let Some(mut link) = self.link.take() else {
+        let link = self.shared.link().take();
+        let Some(mut link) = link else {
             return;
         };
         let frame = CloseFrame {
@@ -351,7 +371,7 @@ impl Driver {
         };
         let sent = async {
             link.flush().await?;
-            link.send(Message::Close(Some(frame)))?;
+            link.send(Message::Close(Some(frame)));
             link.flush().await
         };
         if let Ok(Ok(())) = tokio::time::timeout(FAREWELL_BOUND, sent).await {
@@ -365,30 +385,39 @@ impl Driver {
     /// The sink is being stopped: last frames, as far as they leave at once.
     async fn farewell(mut self) {
         self.history = None;
+        let mut link = self.shared.link().take();
         self.shared.lock().session.close();
         let _ = tokio::time::timeout(FAREWELL_BOUND, async {
-            if let Some(link) = &mut self.link
-                && link.flush().await.is_err()
-            {
-                return;
-            }
             loop {
+                if let Some(link) = &mut link
+                    && link.flush().await.is_err()
+                {
+                    return;
+                }
                 let output = self.shared.lock().session.poll(self.shared.now(), true);
-                match (output, &mut self.link) {
-                    (Some(Output::Text(text)), Some(link)) => {
-                        if link.send(Message::text(text)).is_err() || link.flush().await.is_err() {
-                            return;
+                match output.map(link::frame) {
+                    Some(Ok(frame)) => {
+                        if let Some(link) = &mut link {
+                            link.send(frame);
                         }
                     }
-                    (Some(Output::Close { code, reason }), _) => {
-                        self.close_link(code, reason).await
+                    Some(Err(Output::Close { code, reason })) => {
+                        *self.shared.link() = link.take();
+                        self.close_link(code, reason).await;
                     }
-                    (Some(_), _) => {}
-                    (None, _) => return,
+                    Some(Err(_)) => {}
+                    None => return,
                 }
             }
         })
         .await;
+    }
+}
+
+impl Drop for Driver {
+    /// However the task ends, nobody is to send any more.
+    fn drop(&mut self) {
+        self.shared.link().take();
     }
 }
 

@@ -8,12 +8,11 @@
 
 use super::connect::{Socket, redacted};
 use super::secret::Secret;
-use crate::session::{Failure, Reason};
+use crate::session::{Failure, Output, Reason};
 use futures_util::{Sink, Stream};
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -33,6 +32,8 @@ pub(super) struct Link {
     held_up: bool,
     /// Nothing is left in the socket's own buffers.
     drained: bool,
+    /// It could not be written to.
+    broken: Option<Failure>,
     /// The service sent a close frame.
     pub(super) closed: Option<Failure>,
     /// What the service was told and must not tell anybody.
@@ -55,6 +56,7 @@ impl Link {
             blocked: false,
             held_up: false,
             drained: false,
+            broken: None,
             closed: None,
             token,
         }
@@ -80,23 +82,43 @@ impl Link {
         });
     }
 
-    /// Whether it takes another frame now. If not, [`Step::Flushed`] tells when it does.
+    /// Whether it takes another frame now. If not, [`Step::Flushed`] tells when it
+    /// does, or [`Step::Ended`] that it never will.
     pub(super) fn is_writable(&mut self) -> bool {
         self.held_up = self.blocked || self.unsent >= BATCH;
-        !self.held_up
+        !self.held_up && self.broken.is_none()
     }
 
-    pub(super) fn send(&mut self, message: Message) -> Result<(), Failure> {
+    /// Puts a frame on its way. One that cannot be written ends the socket, which
+    /// the next flush or step tells.
+    pub(super) fn send(&mut self, message: Message) {
         self.unsent += message.len().max(1);
-        let sent = Pin::new(&mut self.socket).start_send(message);
-        sent.map_err(|error| self.ended(write_failure(&error)))
+        if let Err(error) = Pin::new(&mut self.socket).start_send(message) {
+            self.broken = Some(self.ended(write_failure(&error)));
+        }
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), Failure> {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
+    /// Writes what the system takes at once. Whether that was all: else somebody
+    /// has to go on with [`Link::step`].
+    pub(super) fn try_flush(&mut self) -> bool {
+        match self.poll_flush(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => true,
+            Poll::Ready(Err(failure)) => {
+                self.broken = Some(failure);
+                false
+            }
+            Poll::Pending => false,
+        }
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if let Some(failure) = &self.broken {
+            return Poll::Ready(Err(failure.clone()));
+        }
         if self.unsent == 0 {
             return Poll::Ready(Ok(()));
         }
@@ -146,6 +168,16 @@ impl Link {
             Some(Err(error)) => Step::Ended(link.ended(read_failure(&error))),
             None => Step::Ended(link.ended(closed_without_a_word())),
         })
+    }
+}
+
+/// What is to be sent, if it is a frame.
+pub(super) fn frame(output: Output) -> Result<Message, Output> {
+    match output {
+        Output::Text(text) => Ok(Message::text(text)),
+        Output::Binary(data) => Ok(Message::Binary(data)),
+        Output::Ping => Ok(Message::Ping(tungstenite::Bytes::new())),
+        other => Err(other),
     }
 }
 

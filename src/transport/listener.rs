@@ -81,7 +81,7 @@ impl Listener {
     /// which also tells what is wrong if it cannot.
     pub fn ping(&mut self) {
         if let Some(link) = &mut self.link {
-            let _ = link.send(Message::Ping(Bytes::new()));
+            link.send(Message::Ping(Bytes::new()));
         }
     }
 
@@ -94,7 +94,8 @@ impl Listener {
             code: CloseCode::Normal,
             reason: "".into(),
         };
-        if link.flush().await.is_ok() && link.send(Message::Close(Some(frame))).is_ok() {
+        if link.flush().await.is_ok() {
+            link.send(Message::Close(Some(frame)));
             let mut link = Some(link);
             while !matches!(Link::step(&mut link).await, Step::Ended(_)) {}
         }

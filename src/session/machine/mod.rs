@@ -275,6 +275,11 @@ impl Session {
         self.paced = paced;
     }
 
+    /// Whether audio comes at the pace of a clock, and not as fast as it is taken.
+    pub fn is_paced(&self) -> bool {
+        self.paced
+    }
+
     /// As last told to the application.
     pub fn state(&self) -> State {
         self.state
@@ -365,9 +370,22 @@ impl Session {
         if let Some(event) = self.events.pop_front() {
             return Some(Output::Event(Box::new(event)));
         }
-        if !writable {
-            return None;
+        match writable {
+            true => self.next_frame(now),
+            false => None,
         }
+    }
+
+    /// The next frame, if nothing else is to be done before it: for one who can
+    /// only send. The socket takes it.
+    pub fn poll_frame(&mut self, now: Time) -> Option<Output> {
+        match self.actions.is_empty() && self.events.is_empty() {
+            true => self.next_frame(now),
+            false => None,
+        }
+    }
+
+    fn next_frame(&mut self, now: Time) -> Option<Output> {
         if let Some(frame) = self.frames.pop_front() {
             return Some(frame);
         }

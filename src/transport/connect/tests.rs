@@ -327,6 +327,7 @@ async fn what_cannot_be_sent_after_a_close_frame_ended_by_that_close_frame() {
     };
     let mut link = link.unwrap();
     link.closing(frame.as_ref());
-    let failure = link.send(Message::text("late")).unwrap_err();
+    link.send(Message::text("late"));
+    let failure = link.flush().await.unwrap_err();
     assert_eq!((failure.close_code, failure.retryable), (Some(1008), false));
 }
