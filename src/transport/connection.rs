@@ -17,6 +17,7 @@ use super::endpoint::{Endpoint, TokenSource};
 use super::link::{self, Link};
 use super::runtime;
 use super::secret::Secret;
+use super::timer::Timer;
 use crate::session::{
     Audio, AudioFormat, Event, Failure, Instants, Session, Speaker, State, Stats, Time,
 };
@@ -73,13 +74,17 @@ pub(super) struct Sleep {
 }
 
 impl Locked {
-    /// Whether the task is to be woken: there is something to do for it, or it would
-    /// sleep beyond what is `due`.
-    fn ends_sleep(&self, due: Option<Time>) -> bool {
-        self.sleep.is_some_and(|sleep| {
+    /// Ends the sleep of the task if there is something to do for it, or it would sleep
+    /// beyond what is `due`. Whether it is to be woken.
+    fn ends_sleep(&mut self, due: Option<Time>) -> bool {
+        let wakes = self.sleep.is_some_and(|sleep| {
             self.session.needs_poll(sleep.writable)
                 || due.is_some_and(|due| sleep.until.is_none_or(|until| due < until))
-        })
+        });
+        if wakes {
+            self.sleep = None;
+        }
+        wakes
     }
 
     /// Whether audio is best sent by the thread that brought it. Where it comes
@@ -91,13 +96,20 @@ impl Locked {
     }
 }
 
+/// What the task waits for, and the streaming thread uses while it sleeps.
+#[derive(Default)]
+pub(super) struct Line {
+    /// The socket, while there is one.
+    pub(super) link: Option<Link>,
+    pub(super) timer: Timer,
+}
+
 /// What both sides hold.
 pub(super) struct Shared {
     pub(super) locked: Mutex<Locked>,
     pub(super) changed: Condvar,
     pub(super) bell: Bell,
-    /// The socket, while there is one.
-    link: Mutex<Option<Link>>,
+    line: Mutex<Line>,
     pub(super) closing: AtomicBool,
     /// See [`Connection::has_failed`].
     pub(super) failed: AtomicBool,
@@ -119,7 +131,7 @@ impl Shared {
             }),
             changed: Condvar::new(),
             bell: Bell::default(),
-            link: Mutex::default(),
+            line: Mutex::default(),
             closing: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             epoch: Instant::now(),
@@ -132,33 +144,48 @@ impl Shared {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn link(&self) -> MutexGuard<'_, Option<Link>> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends what the session has, as far as the socket takes it at once, in place of
-    /// a task that sleeps. Whether that is all: else the task has to go on.
+    /// Sends what the session has, in place of a task that sleeps, if the socket takes
+    /// it at once. Whether the task can sleep on.
     fn send_at_once(&self, locked: MutexGuard<'_, Locked>, now: Time) -> bool {
-        let mut link = match self.link.try_lock() {
-            Ok(link) => link,
-            Err(TryLockError::Poisoned(link)) => link.into_inner(),
+        let mut line = match self.line.try_lock() {
+            Ok(line) => line,
+            Err(TryLockError::Poisoned(line)) => line.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
-        let Some(link) = &mut *link else {
+        let Line { link, timer } = &mut *line;
+        let Some(link) = link else {
             return false;
         };
-        let mut locked = Some(locked);
+        let mut held = Some(locked);
         while link.is_writable() {
-            let mut session = locked.take().unwrap_or_else(|| self.lock());
-            let output = session.session.poll_frame(now);
-            drop(session);
+            let mut locked = held.take().unwrap_or_else(|| self.lock());
+            let output = locked.session.poll_frame(now);
+            drop(locked);
             match output.map(link::frame) {
                 Some(Ok(frame)) => link.send(frame),
                 Some(Err(_)) => return false, // no frame, which cannot be
                 None => break,
             }
         }
-        link.try_flush()
+        drop(held);
+        if !link.try_flush() {
+            return false;
+        }
+        let mut locked = self.lock();
+        let until = locked.session.next_timeout();
+        if locked.ends_sleep(until) {
+            return false;
+        }
+        // At an even pace this is each time before the timer is over.
+        if let (Some(sleep), Some(until)) = (&mut locked.sleep, until) {
+            sleep.until = Some(until);
+            timer.extend(self.epoch + until);
+        }
+        true
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
@@ -217,17 +244,15 @@ impl Connection {
         let result = f(&mut locked.session, now);
         let failed = locked.session.has_failed();
         self.shared.failed.store(failed, Ordering::Release);
-        let mut due = locked.session.chunk_deadline();
-        let mut wakes = false;
-        if locked.sends_at_once() {
-            wakes = !self.shared.send_at_once(locked, now);
-            locked = self.shared.lock();
-            due = locked.session.next_timeout();
-        }
-        wakes |= locked.ends_sleep(due);
-        if wakes {
-            locked.sleep = None;
+        let wakes = if locked.sends_at_once() {
+            !self.shared.send_at_once(locked, now)
+        } else {
+            let due = locked.session.chunk_deadline();
+            let wakes = locked.ends_sleep(due);
             drop(locked);
+            wakes
+        };
+        if wakes {
             self.shared.bell.ring();
         }
         result

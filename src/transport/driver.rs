@@ -9,13 +9,13 @@
 use super::api;
 use super::application;
 use super::connect::{self, Socket};
-use super::connection::{Host, Shared, Sleep};
+use super::connection::{Host, Line, Shared, Sleep};
 use super::credentials::Credentials;
 use super::endpoint::{Endpoint, TokenSource};
 use super::link::{self, Link, Step};
 use super::secret::Secret;
 use crate::protocol::response;
-use crate::session::{Event, EventKind, Failure, Input, Output, Reason, Time};
+use crate::session::{Event, EventKind, Failure, Input, Output, Reason};
 use futures_util::FutureExt;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
@@ -23,7 +23,7 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -86,7 +86,6 @@ struct Driver {
     dial: Option<Dial>,
     /// Beside the link, and never in its way.
     history: Option<Fetch>,
-    timer: Timer,
 }
 
 /// What ended a sleep.
@@ -104,41 +103,8 @@ enum Next {
     Sent,
     /// Something else.
     Act(Output),
-    /// Nothing before this time.
-    Sleep(Option<Time>),
-}
-
-/// The time at which a sleep ends by itself.
-#[derive(Default)]
-struct Timer {
-    at: Option<Instant>,
-    sleep: Option<Pin<Box<tokio::time::Sleep>>>,
-}
-
-impl Timer {
-    fn set(&mut self, at: Option<Instant>) {
-        if self.at == at {
-            return;
-        }
-        self.at = at;
-        match (&mut self.sleep, at) {
-            // Not `reset`, which leaves the earlier time in the runtime's clockwork: a
-            // wake-up for nothing.
-            (Some(sleep), Some(at)) => sleep.set(tokio::time::sleep_until(at.into())),
-            (sleep, at) => *sleep = at.map(|at| Box::pin(tokio::time::sleep_until(at.into()))),
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(sleep) = &mut self.sleep else {
-            return Poll::Pending;
-        };
-        let over = sleep.as_mut().poll(cx);
-        if over.is_ready() {
-            self.set(None);
-        }
-        over
-    }
+    /// Nothing, before the timer is over.
+    Sleep,
 }
 
 impl Driver {
@@ -150,7 +116,6 @@ impl Driver {
             token: None,
             dial: None,
             history: None,
-            timer: Timer::default(),
         }
     }
 
@@ -159,8 +124,7 @@ impl Driver {
             if self.shared.closing.load(Ordering::Acquire) {
                 return self.farewell().await;
             }
-            let until = self.pump().await;
-            self.timer.set(until.map(|at| self.shared.epoch + at));
+            self.pump().await;
             match poll_fn(|cx| self.poll_wake(cx)).await {
                 Wake::Bell => {}
                 Wake::Timer => {
@@ -177,7 +141,7 @@ impl Driver {
     /// The end of a sleep. The bell is last: what it asks for is done whatever the
     /// end was, so that a streaming thread which never rests holds up nothing.
     fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
-        if self.timer.poll(cx).is_ready() {
+        if self.shared.line().timer.poll(cx).is_ready() {
             return Poll::Ready(Wake::Timer);
         }
         if let Poll::Ready(dialed) = poll_task(&mut self.dial, cx) {
@@ -186,21 +150,21 @@ impl Driver {
         if let Poll::Ready(fetched) = poll_task(&mut self.history, cx) {
             return Poll::Ready(Wake::Fetched(fetched));
         }
-        if let Poll::Ready(step) = Link::poll_step(&mut self.shared.link(), cx) {
+        if let Poll::Ready(step) = Link::poll_step(&mut self.shared.line().link, cx) {
             return Poll::Ready(Wake::Link(step));
         }
         self.shared.bell.poll(cx).map(|()| Wake::Bell)
     }
 
-    /// Does what the session wants done, until it wants nothing before the time
-    /// that is returned.
-    async fn pump(&mut self) -> Option<Time> {
+    /// Does what the session wants done, until it wants nothing before the timer
+    /// is over.
+    async fn pump(&mut self) {
         loop {
             match self.next() {
                 // A socket that takes everything at once must not starve the others.
                 Next::Sent => tokio::task::coop::consume_budget().await,
                 Next::Act(output) => self.act(output).await,
-                Next::Sleep(until) => return until,
+                Next::Sleep => return,
             }
         }
     }
@@ -209,8 +173,8 @@ impl Driver {
     fn next(&mut self) -> Next {
         // Held from the look at the session on, so that frames leave in its order,
         // whichever thread sends them.
-        let mut link = self.shared.link();
-        let writable = link.as_mut().is_some_and(Link::is_writable);
+        let mut line = self.shared.line();
+        let writable = line.link.as_mut().is_some_and(Link::is_writable);
         let now = self.shared.now();
         let mut locked = self.shared.lock();
         let output = locked.session.poll(now, writable);
@@ -223,13 +187,15 @@ impl Driver {
             if locked.waiting {
                 self.shared.changed.notify_all();
             }
-            return Next::Sleep(until);
+            drop(locked);
+            line.timer.set(until.map(|at| self.shared.epoch + at));
+            return Next::Sleep;
         };
         locked.telling = matches!(output, Output::Event(_));
         drop(locked);
         match link::frame(output) {
             Ok(frame) => {
-                if let Some(link) = &mut *link {
+                if let Some(link) = &mut line.link {
                     link.send(frame);
                 }
                 Next::Sent
@@ -242,12 +208,12 @@ impl Driver {
     async fn act(&mut self, output: Output) {
         match output {
             Output::Dial => {
-                self.shared.link().take();
+                self.shared.line().link.take();
                 self.dial = Some(Box::pin(dial(self.credentials.clone())));
             }
             Output::Abort => {
                 self.dial = None;
-                let link = self.shared.link().take();
+                let link = self.shared.line().link.take();
                 if let Some(link) = link {
                     link.reset();
                 }
@@ -288,7 +254,7 @@ impl Driver {
         match dialed {
             Ok((socket, token)) => {
                 self.token = token.clone();
-                *self.shared.link() = Some(Link::new(socket, token));
+                self.shared.line().link = Some(Link::new(socket, token));
                 self.shared.lock().session.handle(now, Input::Connected);
             }
             Err(failure) => self
@@ -327,7 +293,7 @@ impl Driver {
             Step::Message(Message::Ping(_)) => Input::Ping,
             Step::Message(Message::Pong(_)) => Input::Pong,
             Step::Message(Message::Close(frame)) => {
-                if let Some(link) = &mut *self.shared.link() {
+                if let Some(link) = &mut self.shared.line().link {
                     link.closing(frame.as_ref());
                 }
                 return;
@@ -345,7 +311,7 @@ impl Driver {
 
     fn closed(&mut self, failure: Failure) {
         // On one whose messages cannot be read the service may still listen.
-        let link = self.shared.link().take();
+        let link = self.shared.line().link.take();
         if let Some(link) = link
             && failure.reason == Reason::Protocol
         {
@@ -361,7 +327,7 @@ impl Driver {
     /// Sends a close frame; the service's answer is waited for elsewhere.
     async fn close_link(&mut self, code: u16, reason: &'static str) {
         self.dial = None;
-        let link = self.shared.link().take();
+        let link = self.shared.line().link.take();
         let Some(mut link) = link else {
             return;
         };
@@ -385,7 +351,7 @@ impl Driver {
     /// The sink is being stopped: last frames, as far as they leave at once.
     async fn farewell(mut self) {
         self.history = None;
-        let mut link = self.shared.link().take();
+        let mut link = self.shared.line().link.take();
         self.shared.lock().session.close();
         let _ = tokio::time::timeout(FAREWELL_BOUND, async {
             loop {
@@ -402,7 +368,7 @@ impl Driver {
                         }
                     }
                     Some(Err(Output::Close { code, reason })) => {
-                        *self.shared.link() = link.take();
+                        self.shared.line().link = link.take();
                         self.close_link(code, reason).await;
                     }
                     Some(Err(_)) => {}
@@ -417,7 +383,7 @@ impl Driver {
 impl Drop for Driver {
     /// However the task ends, nobody is to send any more.
     fn drop(&mut self) {
-        self.shared.link().take();
+        *self.shared.line() = Line::default();
     }
 }
 

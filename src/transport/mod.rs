@@ -21,6 +21,7 @@ mod peer;
 pub mod proxy;
 mod runtime;
 pub mod secret;
+mod timer;
 mod tls;
 
 pub use connection::{Connection, Host, Waited};
