@@ -33,8 +33,8 @@ const STEPS: [usize; 3] = [1, 4, 8];
 /// Who dial where the service keeps its door.
 const DIALS: usize = 20;
 /// Each stream opens a decoder first, and catches up with what was said meanwhile.
-const SETTLE: Duration = Duration::from_secs(4);
-const WINDOW: Duration = Duration::from_secs(12);
+const SETTLE: Duration = Duration::from_secs(6);
+const WINDOW: Duration = Duration::from_secs(15);
 /// For the last results.
 const DRAIN: Duration = Duration::from_secs(3);
 /// A model of tens of megabytes is loaded.
