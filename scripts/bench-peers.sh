@@ -59,7 +59,8 @@ packages=(--package gst-plugin-speechmatics)
 if change_deepgram; then
     packages+=(--package gst-plugin-deepgram --config "patch.crates-io.gst-plugin-deepgram.path='$deepgram'")
 fi
-# Where one fails, the other is built all the same.
+# Where one fails, the other is built all the same; what an earlier run left is not measured instead.
+rm -f "$target"/release/libgst{deepgram,speechmatics}.so
 "$cargo" build --profile bench --keep-going --manifest-path "$workspace/Cargo.toml" \
     --target-dir "$target" "${packages[@]}" >&2 ||
     say 'not all could be built'

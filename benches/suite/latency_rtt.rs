@@ -43,8 +43,8 @@ struct Measured {
 }
 
 pub fn measure(report: &mut Report) -> Result<(), Problem> {
-    let mut hosts = Child::start_under(&line::alone(), ROLE, &())?;
-    let measured: Vec<Measured> = match hosts.answer(ALL) {
+    let hosts = Child::start_under(&line::alone(), ROLE, &());
+    let measured: Vec<Measured> = match hosts.and_then(|mut hosts| hosts.answer(ALL)) {
         Ok(measured) => measured,
         Err(problem) => {
             report.left_out(BENCH, "all", &problem);
