@@ -38,11 +38,7 @@ soak:
 	SYMBL_SOAK_MINUTES=$(or $(MINUTES),10) $(CARGO) test --release --locked --no-default-features \
 		--target-dir $(TARGET_DIR)/soak --test simulation soak::soak -- --exact --ignored --nocapture
 
-# What counts instructions and system calls is not to be had everywhere: then
-# those figures are left out.
 bench:
-	@scripts/install-deps.sh build run demo >&2
-	@scripts/install-deps.sh bench >&2 || true
 	@SYMBL_BENCH_MINUTES=$(MINUTES) scripts/bench.sh $(BENCH)
 
 demo:

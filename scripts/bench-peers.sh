@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
 # Builds the elements that the benchmarks compare with, from their published
-# crates, into a folder of their own, and prints that folder.
+# crates, and prints the folder with their libraries. It is the one of the suite, with
+# the same profile, so that what both need is built once.
 #
 # deepgramtranscriber knows one address, that of its company. A copy of its
 # source gets one line changed, so that it talks to the server of the benchmarks.
@@ -11,48 +12,55 @@ cd "$(dirname "$0")/.."
 
 say() { printf 'bench-peers: %s\n' "$*" >&2; }
 
-target=${CARGO_TARGET_DIR:-$PWD/target}/bench-peers
-workspace=$target/workspace
-deepgram=$target/gst-plugin-deepgram
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+workspace=$target/bench-peers/workspace
+deepgram=$target/bench-peers/gst-plugin-deepgram
 manifest=benches/peers/Cargo.toml
 cargo=${CARGO:-cargo}
 
-printf '%s\n' "$target"
+printf '%s\n' "$target/release"
 mkdir -p "$workspace"
 # The workspace is copied, because the changed source is not in its lock.
 cmp -s "$manifest" "$workspace/Cargo.toml" || {
+    rm -rf "$deepgram"
     cp benches/peers/Cargo.toml benches/peers/Cargo.lock benches/peers/lib.rs "$workspace/" || exit 0
 }
 
-build() {
-    "$cargo" build --release --manifest-path "$workspace/Cargo.toml" --target-dir "$target" \
-        --jobs "${JOBS:-$(nproc)}" "$@" >&2
-}
-
-# Where cargo has put the published source of a package.
+# Where cargo has put the published source of a package. Without the platform it
+# would fetch what other systems need, too.
 source_of() {
-    "$cargo" metadata --format-version 1 --locked --manifest-path "$manifest" |
+    "$cargo" metadata --format-version 1 --locked --manifest-path "$manifest" \
+        --filter-platform "$("$cargo" -vV | sed -n 's/^host: //p')" |
         grep -o "\"manifest_path\":\"[^\"]*/$1-[0-9][^\"]*/Cargo.toml\"" | head -n 1 | cut -d '"' -f 4
 }
 
-build --package gst-plugin-speechmatics || say 'speechmaticstranscriber could not be built'
-
-original=$(dirname "$(source_of gst-plugin-deepgram)")
-if [ ! -e "$original/src/transcriber/imp.rs" ]; then
-    say 'the source of deepgramtranscriber is not to be had'
-    exit 0
-fi
-if [ ! -e "$deepgram/patched" ]; then
+# Makes the changed copy of deepgramtranscriber, unless it is there.
+change_deepgram() {
+    [ -e "$deepgram/patched" ] && return
+    local original line own
+    original=$(dirname "$(source_of gst-plugin-deepgram)")
+    if [ ! -e "$original/src/transcriber/imp.rs" ]; then
+        say 'the source of deepgramtranscriber is not to be had; left out'
+        return 1
+    fi
     rm -rf "$deepgram"
     cp -r "$original" "$deepgram"
     line='Deepgram::new(api_key)'
     own='Deepgram::with_base_url_and_api_key(std::env::var("DEEPGRAM_BASE_URL").unwrap_or_default().as_str(), api_key)'
     if [ "$(grep -c -F "$line" "$deepgram/src/transcriber/imp.rs")" != 1 ]; then
         say 'deepgramtranscriber is another one than expected; left out'
-        exit 0
+        return 1
     fi
     sed -i "s|$line|$own|" "$deepgram/src/transcriber/imp.rs"
     touch "$deepgram/patched"
+}
+
+packages=(--package gst-plugin-speechmatics)
+if change_deepgram; then
+    packages+=(--package gst-plugin-deepgram --config "patch.crates-io.gst-plugin-deepgram.path='$deepgram'")
 fi
-build --package gst-plugin-deepgram --config "patch.crates-io.gst-plugin-deepgram.path='$deepgram'" ||
-    say 'deepgramtranscriber could not be built'
+# Where one fails, the other is built all the same; what an earlier run left is not measured instead.
+rm -f "$target"/release/libgst{deepgram,speechmatics}.so
+"$cargo" build --profile bench --keep-going --manifest-path "$workspace/Cargo.toml" \
+    --target-dir "$target" "${packages[@]}" >&2 ||
+    say 'not all could be built'

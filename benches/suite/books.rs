@@ -68,6 +68,11 @@ fn field(text: &str, name: &str) -> f64 {
     value.and_then(|value| value.parse().ok()).unwrap_or(0.0)
 }
 
+/// Whether there is this program.
+pub fn runs(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
 /// Whether `perf stat` counts this event of a process here.
 pub fn perf_counts(event: &str) -> bool {
     let stat = Command::new("perf")
@@ -89,48 +94,77 @@ pub fn counted(line: &str, event: &str) -> Option<f64> {
 
 const SYSCALLS: &str = "raw_syscalls:sys_enter";
 
+/// What counts system calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counter {
+    Perf,
+    /// It stops the process at each of them.
+    Strace,
+}
+
+impl Counter {
+    /// The better one of those that are to be had here.
+    pub fn here() -> Option<Self> {
+        if perf_counts(SYSCALLS) {
+            return Some(Self::Perf);
+        }
+        let strace = Command::new("strace").args(["-c", "true"]).output();
+        let counts = strace.is_ok_and(|strace| strace.status.success());
+        counts.then_some(Self::Strace)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Perf => "perf",
+            Self::Strace => "strace",
+        }
+    }
+}
+
 /// Counts the system calls of a process for a while.
 pub struct Syscalls {
-    counter: Child,
-    perf: bool,
+    process: Child,
+    counter: Counter,
 }
 
 impl Syscalls {
     /// From now on, until it is asked.
-    pub fn begin(process: u32, window: Duration) -> Result<Self, Problem> {
-        let perf = perf_counts(SYSCALLS);
+    pub fn begin(counter: Counter, process: u32, window: Duration) -> Result<Self, Problem> {
         let process = process.to_string();
         let seconds = window.as_secs().to_string();
         let mut command;
-        if perf {
-            command = Command::new("perf");
-            command.args(["stat", "-x,", "-e", SYSCALLS, "-p", &process]);
-            command.args(["--", "sleep", &seconds]);
-        } else {
-            command = Command::new("timeout");
-            command.args(["--signal=INT", &seconds]);
-            command.args(["strace", "-f", "-c", "-p", &process]);
+        match counter {
+            Counter::Perf => {
+                command = Command::new("perf");
+                command.args(["stat", "-x,", "-e", SYSCALLS, "-p", &process]);
+                command.args(["--", "sleep", &seconds]);
+            }
+            Counter::Strace => {
+                command = Command::new("timeout");
+                command.args(["--signal=INT", &seconds]);
+                command.args(["strace", "-f", "-c", "-p", &process]);
+            }
         }
-        let counter = command
+        let process = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
-        Ok(Self { counter, perf })
+        Ok(Self { process, counter })
     }
 
     /// Waits for the end of the window; how many there were.
     pub fn end(self) -> Result<f64, Problem> {
-        let output = self.counter.wait_with_output()?;
+        let output = self.process.wait_with_output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         let total = |line: &str| {
             // % time, seconds, µs per call, calls.
             let line = line.trim().strip_suffix("total")?;
             line.split_whitespace().nth(3)?.parse().ok()
         };
-        let count = said.lines().find_map(|line| match self.perf {
-            true => counted(line, SYSCALLS),
-            false => total(line),
+        let count = said.lines().find_map(|line| match self.counter {
+            Counter::Perf => counted(line, SYSCALLS),
+            Counter::Strace => total(line),
         });
         count.ok_or_else(|| format!("no system calls counted: {}", said.trim()).into())
     }

@@ -17,7 +17,7 @@ const BENCH: &str = "cut";
 const SINKS: usize = 500;
 /// 20 ms.
 const BUFFER: usize = 640;
-const SETTLE: Duration = Duration::from_secs(5);
+const SETTLE: Duration = Duration::from_secs(3);
 const AWAY: Duration = Duration::from_secs(3);
 /// A backlog goes at twice real time.
 const DRAIN: Duration = Duration::from_secs(60);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! The other side takes no more, and the pipeline is to stop: how long the change
-//! to NULL takes.
+//! to NULL takes. All subjects at once: they wait, and take no time from each other.
 
 use super::Problem;
 use super::child::SOON;
@@ -23,13 +23,14 @@ const BOUND: Duration = Duration::from_secs(5);
 
 pub fn measure(report: &mut Report) -> Result<(), Problem> {
     let wav = Wav::new(SECONDS)?;
+    let mut runs = Vec::new();
     for subject in those_there(&[
         Subject::Tcpclientsink,
         Subject::Symblsink,
         Subject::Speechmatics,
         Subject::Deepgram,
     ]) {
-        let (_server, address) = server::start(&Manner {
+        let (server, address) = server::start(&Manner {
             deaf: true,
             ..Manner::default()
         })?;
@@ -38,12 +39,19 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
             bytes: 640,
             paced: false,
         };
-        let mut running = Run::new(subject, address, audio).start()?;
+        runs.push((server, Run::new(subject, address, audio).start()?));
+    }
+    for (_, running) in &mut runs {
         running.ready(SOON)?;
-        sleep(FULL);
+    }
+    sleep(FULL);
+    for (_, running) in &mut runs {
         running.child.dismiss();
-        let asked = Instant::now();
-        let null = running.done(BOUND);
+    }
+    let asked = Instant::now();
+    for (_server, running) in runs {
+        let subject = running.subject;
+        let null = running.done(BOUND.saturating_sub(asked.elapsed()));
         let measure = "the peer reads no more: change to NULL";
         let row = |seconds: f64| Row::new(BENCH, subject.name(), measure, "s", &[seconds]);
         report.say(match null {

@@ -3,7 +3,8 @@
 //! User instructions of a stream at full speed: the figure that repeats.
 //!
 //! The slope between a short and a longer file, so that start-up is not in it; of
-//! each the least of some runs, for what disturbs a run can only add to it.
+//! each the least of some runs, for what disturbs a run can only add to it. Both files
+//! go at once, each to a server of its own: instructions are the same on a busy machine.
 //! By `perf` where the processor's counters are to be had, else by callgrind,
 //! which runs one thread at a time: what threads do while they wait for one
 //! another comes out higher than it is.
@@ -11,8 +12,8 @@
 use super::Problem;
 use super::books;
 use super::report::{Report, Row, Target};
-use super::run::{Audio, Run};
-use super::server::{self, Address, Books, Manner};
+use super::run::{Audio, Run, both};
+use super::server::{self, Books, Manner};
 use super::subject::{Subject, those_there};
 use super::wav::Wav;
 use std::time::Duration;
@@ -31,8 +32,12 @@ const EVENT: &str = "instructions:u";
 
 pub fn measure(report: &mut Report) -> Result<(), Problem> {
     let perf = books::perf_counts(EVENT);
+    if !perf && !books::runs("valgrind") {
+        let problem = "neither perf nor valgrind counts instructions here";
+        report.left_out(BENCH, "all", &problem);
+        return Ok(());
+    }
     let (short, long) = (Wav::new(SHORT)?, Wav::new(LONG)?);
-    let (mut server, address) = server::start(&Manner::default())?;
     let mut floor = 0.0;
     for (subject, bytes) in [
         (Subject::Fakesink, 640),
@@ -49,18 +54,15 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
             eprintln!("{BENCH}: {name}: callgrind counts ten times of it, and never the same");
             continue;
         }
-        let mut least = |wav: &Wav| -> Result<f64, Problem> {
+        let least = |wav: &Wav| -> Result<f64, String> {
             let mut least = f64::INFINITY;
             for _ in 0..RUNS {
-                least = least.min(count(subject, bytes, wav, address, perf)?);
-                let books: Books = server.ask("take")?;
-                if subject != Subject::Fakesink {
-                    wav.compare(name, books.of(name)?)?;
-                }
+                let counted = count(subject, bytes, wav, perf);
+                least = least.min(counted.map_err(|problem| problem.to_string())?);
             }
             Ok(least)
         };
-        let slope = match (least(&long), least(&short)) {
+        let slope = match both(|| least(&long), || least(&short)) {
             (Ok(long), Ok(short)) => (long - short) * 60.0 / (LONG - SHORT) as f64 / 1e6,
             (Err(problem), _) | (_, Err(problem)) => {
                 report.left_out(BENCH, name, &problem);
@@ -95,13 +97,8 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
 }
 
 /// Of one whole process.
-fn count(
-    subject: Subject,
-    bytes: usize,
-    wav: &Wav,
-    server: Address,
-    perf: bool,
-) -> Result<f64, Problem> {
+fn count(subject: Subject, bytes: usize, wav: &Wav, perf: bool) -> Result<f64, Problem> {
+    let (mut server, address) = server::start(&Manner::default())?;
     let out = NamedTempFile::new()?;
     let path = out.path().to_string_lossy();
     let command: Vec<String> = match perf {
@@ -123,9 +120,13 @@ fn count(
     };
     let run = Run {
         properties: ROOM.to_owned(),
-        ..Run::new(subject, server, audio)
+        ..Run::new(subject, address, audio)
     };
     run.start_under(&command)?.done(BOUND)?;
+    let books: Books = server.ask("take")?;
+    if subject != Subject::Fakesink {
+        wav.compare(subject.name(), books.of(subject.name())?)?;
+    }
     let said = std::fs::read_to_string(out.path())?;
     let figure = said.lines().find_map(|line| match perf {
         true => books::counted(line, EVENT),

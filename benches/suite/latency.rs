@@ -20,8 +20,11 @@ use std::time::Duration;
 
 /// 20 ms.
 pub const BUFFER: usize = 640;
-const SETTLE: Duration = Duration::from_secs(2);
-const WINDOW: Duration = Duration::from_secs(7);
+const SETTLE: Duration = Duration::from_secs(1);
+/// For ten frames a second.
+const LONG: Duration = Duration::from_secs(7);
+/// For who says more in the same time.
+const SHORT: Duration = Duration::from_secs(4);
 const MANY: usize = 200;
 
 /// With the name under which the server knows them, and the bytes of a buffer.
@@ -39,7 +42,11 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
         if those_there(&[subject]).is_empty() {
             continue;
         }
-        let latency = match run(subject, name, bytes, 1, 5) {
+        let window = match (subject, bytes) {
+            (Subject::Symblsink, _) | (_, CHUNK) => LONG,
+            _ => SHORT,
+        };
+        let latency = match run(subject, name, bytes, 1, 5, window) {
             Ok((latency, _)) => latency,
             Err(problem) => {
                 report.left_out(BENCH, name, &problem);
@@ -61,7 +68,7 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
         });
         report.say(max);
     }
-    let (latency, _) = run(Subject::Symblsink, "symblsink", BUFFER, MANY, 5)?;
+    let (latency, _) = run(Subject::Symblsink, "symblsink", BUFFER, MANY, 5, SHORT)?;
     let with = format!(", {MANY} sinks in the process");
     let [p50, p90, p99, max] = rows(BENCH, "symblsink", &with, latency);
     [p50, p90, p99.target(Target::AtMost(20.0)), max]
@@ -71,7 +78,7 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
 }
 
 pub fn results(report: &mut Report) -> Result<(), Problem> {
-    let (_, done) = run(Subject::Symblsink, "symblsink", BUFFER, 1, 50)?;
+    let (_, done) = run(Subject::Symblsink, "symblsink", BUFFER, 1, 50, SHORT)?;
     let spread = done.results.some()?;
     let row = |what: &str, value: f64| {
         let measure = format!("result at the socket → message on the bus, {what}");
@@ -104,6 +111,7 @@ fn run(
     bytes: usize,
     sinks: usize,
     results: u32,
+    window: Duration,
 ) -> Result<(Spread, Done), Problem> {
     let (mut server, address) = server::start(&Manner {
         unit: BUFFER,
@@ -118,7 +126,7 @@ fn run(
     running.ready(SOON)?;
     sleep(SETTLE);
     let _: Books = server.ask("take")?;
-    sleep(WINDOW);
+    sleep(window);
     let books: Books = server.ask("take")?;
     let done = running.eos(SOON)?;
     let heard = books.of(name)?;

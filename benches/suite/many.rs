@@ -23,12 +23,12 @@ use std::time::Duration;
 const BENCH: &str = "many";
 const FEW: usize = 50;
 const MANY: usize = 500;
-const SETTLE: Duration = Duration::from_secs(4);
-const SHORT: Duration = Duration::from_secs(6);
+const SETTLE: Duration = Duration::from_secs(3);
+const SHORT: Duration = Duration::from_secs(4);
 /// 20 ms.
 const BUFFER: usize = 640;
 /// How long the run of all lasts, unless that is asked for.
-const USUAL: Duration = Duration::from_secs(20);
+const USUAL: Duration = Duration::from_secs(12);
 /// How long in minutes.
 const MINUTES: &str = "SYMBL_BENCH_MINUTES";
 /// To the last result of each.

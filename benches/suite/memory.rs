@@ -2,7 +2,8 @@
 
 //! What one more sink in a process takes: memory, threads.
 //!
-//! The slope between few and many, so that what a process has once is not in it.
+//! The slope between few and many, so that what a process has once is not in it. Both
+//! processes run at once: neither is asked for time.
 
 use super::Problem;
 use super::books;
@@ -10,7 +11,7 @@ use super::child::SOON;
 use super::dialect::CHUNK;
 use super::latency::BUFFER;
 use super::report::{Report, Row, Target};
-use super::run::{Audio, Run};
+use super::run::{Audio, Run, both};
 use super::server::{self, Manner};
 use super::subject::{Subject, those_there};
 use std::thread::sleep;
@@ -19,7 +20,7 @@ use std::time::Duration;
 const BENCH: &str = "memory";
 const FEW: usize = 20;
 const MANY: usize = 120;
-const SETTLE: Duration = Duration::from_secs(6);
+const SETTLE: Duration = Duration::from_secs(5);
 /// Makes 60 s, and no more: what would be dropped is not measured here.
 const HELD: usize = 600;
 /// KiB of them.
@@ -111,8 +112,9 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
 
 /// Per sink; the peak is that of the many. `away`: the server refuses.
 fn slope(subject: Subject, audio: &Audio, away: bool) -> Result<Size, Problem> {
-    let few = size(subject, audio, FEW, away)?;
-    let many = size(subject, audio, MANY, away)?;
+    let size = |sinks| size(subject, audio, sinks, away).map_err(|problem| problem.to_string());
+    let (few, many) = both(|| size(FEW), || size(MANY));
+    let (few, many) = (few?, many?);
     let per = |few: f64, many: f64| (many - few) / (MANY - FEW) as f64;
     Ok(Size {
         private: per(few.private, many.private),

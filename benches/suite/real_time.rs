@@ -6,7 +6,7 @@
 //! machine does hits all of them. Counted is a window after the start and before
 //! the end. In real time it is wake-ups that cost, not bytes.
 
-use super::books::{self, Syscalls, Used};
+use super::books::{self, Counter, Syscalls, Used};
 use super::dialect::CHUNK;
 use super::report::{Report, Row, Target};
 use super::run::{Audio, Run, Running};
@@ -20,10 +20,10 @@ use std::time::Duration;
 const BENCH: &str = "real-time";
 const ROUNDS: usize = 3;
 /// Before the window: connections, start-up.
-const SETTLE: Duration = Duration::from_secs(2);
-const WINDOW: Duration = Duration::from_secs(12);
+const SETTLE: Duration = Duration::from_secs(1);
+const WINDOW: Duration = Duration::from_secs(9);
 /// Of the whole file.
-const SECONDS: usize = 17;
+const SECONDS: usize = 12;
 /// 20 ms.
 const BUFFER: usize = 640;
 
@@ -48,8 +48,26 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
     let wav = Wav::new(SECONDS)?;
     let subjects = those_there(SUBJECTS);
     let mut costs: Vec<Cost> = subjects.iter().map(|_| Cost::default()).collect();
+    let counter = Counter::here();
+    let beside = counter.filter(|counter| *counter == Counter::Perf);
     for _ in 0..ROUNDS {
-        round(report, &wav, &subjects, &mut costs)?;
+        round(report, &wav, &subjects, beside, &mut costs)?;
+    }
+    match counter {
+        Some(Counter::Perf) => {}
+        // Who is stopped at each call is not to be asked what a call costs.
+        Some(Counter::Strace) => {
+            let mut apart: Vec<Cost> = subjects.iter().map(|_| Cost::default()).collect();
+            round(report, &wav, &subjects, counter, &mut apart)?;
+            for (cost, apart) in costs.iter_mut().zip(apart) {
+                cost.syscalls = apart.syscalls;
+            }
+        }
+        None => report.left_out(
+            BENCH,
+            "system calls",
+            &"neither perf nor strace counts them here",
+        ),
     }
     let floor = subjects
         .iter()
@@ -122,6 +140,9 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
                     row = row.note("the target is a quarter of speechmatics in this run");
                 }
             }
+            if let (1, Some(counter)) = (index, counter) {
+                row = row.note(counter.name());
+            }
             report.say(row);
         }
     }
@@ -133,6 +154,7 @@ fn round(
     report: &mut Report,
     wav: &Wav,
     subjects: &[Subject],
+    counter: Option<Counter>,
     costs: &mut [Cost],
 ) -> Result<(), Problem> {
     let (mut server, address) = server::start(&Manner::default())?;
@@ -160,7 +182,7 @@ fn round(
     sleep(SETTLE);
     let counters: Vec<_> = ready
         .iter()
-        .map(|(run, _)| Syscalls::begin(run.child.id(), WINDOW))
+        .map(|(run, _)| counter.map(|c| Syscalls::begin(c, run.child.id(), WINDOW)))
         .collect();
     let used = |runs: &[(Running, &mut Cost)]| -> Result<Vec<Used>, Problem> {
         let used = runs.iter().map(|(run, _)| books::used(run.child.id()));
@@ -192,9 +214,10 @@ fn round(
         }
         cost.cpu.push(used.cpu * 1e3 / seconds * 60.0);
         cost.switches.push(used.switches / seconds);
-        match counter.and_then(Syscalls::end) {
-            Ok(calls) => cost.syscalls.push(calls / seconds),
-            Err(problem) => report.left_out(BENCH, name, &problem),
+        match counter.map(|counter| counter.and_then(Syscalls::end)) {
+            Some(Ok(calls)) => cost.syscalls.push(calls / seconds),
+            None => {}
+            Some(Err(problem)) => report.left_out(BENCH, name, &problem),
         }
     }
     Ok(())

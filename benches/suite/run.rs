@@ -80,6 +80,18 @@ pub struct Done {
     pub lost: u64,
 }
 
+/// Does two things at once, of which neither is timed.
+pub fn both<T: Send>(one: impl FnOnce() -> T + Send, other: impl FnOnce() -> T) -> (T, T) {
+    std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        match one.join() {
+            Ok(one) => (one, other),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
 pub fn play(run: Run) -> Result<(), Problem> {
     match run.subject {
         Subject::Bare => bare::play(&run),

@@ -31,7 +31,7 @@ pub const ROLE: &str = "service";
 const STREAMS: &str = "SYMBL_BENCH_STREAMS";
 const SUBSCRIBERS: usize = 2000;
 const SETTLE: Duration = Duration::from_secs(5);
-const WINDOW: Duration = Duration::from_secs(20);
+const WINDOW: Duration = Duration::from_secs(10);
 /// For thousands of handshakes.
 const RAMP: Duration = Duration::from_secs(40);
 

@@ -75,7 +75,14 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
     let mut first = None;
     let mut in_time = 0;
     for streams in STEPS {
-        let ran = runtime.block_on(run(None, streams, &prompts))?;
+        let ran = match runtime.block_on(run(None, streams, &prompts)) {
+            Ok(ran) => ran,
+            Err(problem) if first.is_none() => {
+                report.left_out(BENCH, "all", &problem);
+                return Ok(());
+            }
+            Err(problem) => return Err(problem),
+        };
         let with = format!("{streams} streams");
         say(report, &with, &ran);
         let bound = *first.get_or_insert(ran.delays.p90) + LATER;
