@@ -428,3 +428,6 @@ impl Drop for Connection {
         self.task.abort();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -226,13 +226,15 @@ fn write_failure(error: &tungstenite::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::Link;
+    use super::{Link, Step};
     use crate::transport::connect::Stream;
+    use futures_util::StreamExt;
     use std::io::ErrorKind;
     use std::net::Ipv4Addr;
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
     use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::Message;
     use tokio_tungstenite::tungstenite::protocol::Role;
 
     #[tokio::test]
@@ -245,5 +247,33 @@ mod tests {
         Link::new(socket, None).reset();
         let error = service.read(&mut [0; 8]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn what_the_system_does_not_take_at_once_is_left_to_a_step() {
+        const FRAME: usize = 8192;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream: Box<dyn Stream> = Box::new(TcpStream::connect(address).await.unwrap());
+        let (service, _) = listener.accept().await.unwrap();
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+        let mut link = Some(Link::new(socket, None));
+        let mut frames = 0;
+        while let Some(link) = &mut link
+            && link.is_writable()
+        {
+            link.send(Message::binary(vec![frames as u8; FRAME]));
+            frames += 1;
+            link.try_flush();
+        }
+        let all = tokio::spawn(async move {
+            let mut socket = WebSocketStream::from_raw_socket(service, Role::Server, None).await;
+            for number in 0..frames {
+                let frame = socket.next().await.unwrap().unwrap();
+                assert_eq!(frame, Message::binary(vec![number as u8; FRAME]));
+            }
+        });
+        assert!(matches!(Link::step(&mut link).await, Step::Flushed));
+        all.await.unwrap();
     }
 }
