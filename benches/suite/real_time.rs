@@ -18,12 +18,12 @@ use std::thread::sleep;
 use std::time::Duration;
 
 const BENCH: &str = "real-time";
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 7;
 /// Before the window: connections, start-up.
 const SETTLE: Duration = Duration::from_secs(1);
-const WINDOW: Duration = Duration::from_secs(9);
+const WINDOW: Duration = Duration::from_secs(5);
 /// Of the whole file.
-const SECONDS: usize = 12;
+const SECONDS: usize = 7;
 /// 20 ms.
 const BUFFER: usize = 640;
 

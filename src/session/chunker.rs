@@ -105,9 +105,9 @@ fn is_loud(bytes: usize, nanos: u64) -> bool {
 /// Bytes that are looked at together; a whole number of samples.
 const LOOK: usize = 512;
 
-/// Memory that is asked for at once, in bytes: some messages of the largest size.
+/// Memory that is asked for at once, in bytes: two messages of the largest size.
 /// Chunks are cut from it, and it is used again when all of them are let go of.
-const BLOCK: usize = 4 * MAX_AUDIO_MESSAGE;
+const BLOCK: usize = 2 * MAX_AUDIO_MESSAGE;
 
 /// Whether raw audio rises above silence anywhere.
 fn is_audible(encoding: Encoding, data: &[u8]) -> bool {
@@ -336,7 +336,8 @@ impl Chunker {
     /// Room for so many bytes more.
     fn provide(&mut self, bytes: usize) {
         if self.pending.capacity() - self.pending.len() < bytes {
-            self.pending.reserve(bytes.max(BLOCK));
+            // No more than is used, if all that follows is of this size.
+            self.pending.reserve((BLOCK / bytes.max(1)).max(1) * bytes);
         }
     }
 

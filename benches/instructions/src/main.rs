@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! symbl-instructions audio SECONDS      buffers of 20 ms, in step with their chunks
+//! symbl-instructions live SECONDS       the same of a live source, whose chunks the streaming thread sends
 //! symbl-instructions results SECONDS    the same, and what was said in each second
 //! symbl-instructions flood SECONDS      the same buffers as fast as they are taken
 //! symbl-instructions fakesink SECONDS   the same buffers into a fakesink
@@ -51,7 +52,8 @@ fn run() -> Done<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [what, seconds] = arguments.as_slice() else {
         return Err(
-            "give what to do: audio, results, flood or fakesink; and for how many seconds".into(),
+            "give what to do: audio, live, results, flood or fakesink; and for how many seconds"
+                .into(),
         );
     };
     let seconds: u64 = seconds.parse()?;
@@ -59,14 +61,14 @@ fn run() -> Done<()> {
     gstsymbl::plugin_register_static()?;
     if what == "fakesink" {
         let sink = gst::ElementFactory::make("fakesink").property("enable-last-sample", false);
-        let stream = Stream::begin(&sink.property("async", false).build()?)?;
+        let stream = Stream::begin(&sink.property("async", false).build()?, false)?;
         (0..seconds * CHUNKS).try_for_each(|chunk| stream.push_chunk(chunk))?;
         stream.end();
         return Ok(());
     }
     let mut peer = Peer::start()?;
     let sink = gst::ElementFactory::make("symblsink").property("base-url", peer.base_url());
-    let stream = Stream::begin(&sink.property("sync", false).build()?)?;
+    let stream = Stream::begin(&sink.property("sync", false).build()?, what == "live")?;
     if what == "flood" {
         (0..seconds * CHUNKS).try_for_each(|chunk| stream.push_chunk(chunk))?;
         peer.wait_for_audio(seconds * CHUNKS * BUFFERS * BUFFER as u64)?;
@@ -98,10 +100,18 @@ struct Stream {
 }
 
 impl Stream {
-    fn begin(sink: &gst::Element) -> Done<Self> {
+    fn begin(sink: &gst::Element, live: bool) -> Done<Self> {
         let pipeline = gst::Pipeline::new();
         pipeline.add(sink)?;
-        let pad = gst::Pad::builder(gst::PadDirection::Src).build();
+        let pad = gst::Pad::builder(gst::PadDirection::Src)
+            .query_function(move |pad, parent, query| match query.view_mut() {
+                gst::QueryViewMut::Latency(latency) => {
+                    latency.set(live, gst::ClockTime::ZERO, gst::ClockTime::NONE);
+                    true
+                }
+                _ => gst::Pad::query_default(pad, parent, query),
+            })
+            .build();
         pad.set_active(true)?;
         pad.link(&sink.static_pad("sink").ok_or("a sink without a pad")?)?;
         let (tell, told) = mpsc::channel();
