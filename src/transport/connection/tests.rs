@@ -83,7 +83,7 @@ fn audio_of_a_clock_leaves_although_the_network_thread_is_busy() {
 
 #[test]
 fn who_sends_in_place_of_the_task_keeps_the_order_of_its_frames() {
-    const CHUNKS: u32 = 2000;
+    const CHUNKS: u32 = 6000;
     let peer = Peer::start(Script::listening());
     let (connection, host) = listening(&peer);
     let sent = std::thread::scope(|scope| {
