@@ -8,12 +8,17 @@
 
 use crate::session::{Failure, Reason};
 use once_cell::sync::OnceCell;
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 /// One, which does the work of hundreds of sinks with time to spare: with more,
 /// each wake-up for a chunk is a wake-up of two threads. What may take its time is
 /// done elsewhere.
 const WORKERS: usize = 1;
+
+/// How long a thread for calls into the application waits for another one. Some are
+/// made where many sinks have something to tell at once, and are not needed for long.
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
 /// Name of every thread of the runtime, as seen in `top -H` and debuggers.
 const THREAD_NAME: &str = "symbl-net";
@@ -29,6 +34,7 @@ pub fn runtime() -> Result<&'static Runtime, Failure> {
         Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .thread_name(THREAD_NAME)
+            .thread_keep_alive(KEEP_ALIVE)
             .enable_all()
             .build()
             .map_err(|error| {
