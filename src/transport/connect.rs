@@ -19,9 +19,11 @@
 
 mod dial;
 mod refusal;
+mod tcp;
 mod tunnel;
 
 pub(super) use refusal::{Answer, redacted};
+pub(super) use tcp::Tcp;
 #[cfg(test)]
 mod tests;
 
@@ -73,15 +75,15 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {
     fn tcp(&self) -> &TcpStream;
 }
 
-impl Stream for TcpStream {
+impl Stream for Tcp {
     fn tcp(&self) -> &TcpStream {
-        self
+        self.stream()
     }
 }
 
-impl Stream for TlsStream<TcpStream> {
+impl Stream for TlsStream<Tcp> {
     fn tcp(&self) -> &TcpStream {
-        self.get_ref().0
+        self.get_ref().0.stream()
     }
 }
 

@@ -4,9 +4,10 @@
 //! and the application's threads hold it.
 //!
 //! The session stands behind a mutex that is held for a few function calls,
-//! never across an await, a post or a call into the network. So does the socket,
-//! whose calls never wait: the streaming thread writes a chunk itself where the task
-//! sleeps and the socket takes it, which spares the wake-up of another thread.
+//! never across an await, a post or a call into the network. The socket stands behind
+//! another, with the timer of the task, and is only asked for what it does at once: the
+//! streaming thread writes a chunk itself where the task has nothing to do, which
+//! spares the wake-up of another thread.
 //!
 //! Lock order: the socket's mutex, then the session's; who holds the session's may
 //! only try for the socket's. The endpoint's is not taken while one of them is held.
@@ -59,7 +60,8 @@ pub(super) struct Locked {
     pub(super) waiting: bool,
     /// How often its waits were interrupted.
     interruptions: u64,
-    /// What the task sleeps on, while it sleeps.
+    /// What the task sleeps on: since it had nothing to do, until somebody has something
+    /// for it or it looks again.
     pub(super) sleep: Option<Sleep>,
 }
 
@@ -87,8 +89,8 @@ impl Locked {
         wakes
     }
 
-    /// Whether audio is best sent by the thread that brought it. Where it comes
-    /// faster than it sounds, the task sends more of it at a time.
+    /// Whether what there is for the task is best tried by the thread that brought it.
+    /// Where audio comes faster than it sounds, the task sends more of it at a time.
     fn sends_at_once(&self) -> bool {
         self.session.is_paced()
             && self.session.needs_poll(true)
@@ -183,6 +185,7 @@ impl Shared {
         // At an even pace this is each time before the timer is over.
         if let (Some(sleep), Some(until)) = (&mut locked.sleep, until) {
             sleep.until = Some(until);
+            drop(locked);
             timer.extend(self.epoch + until);
         }
         true
@@ -244,7 +247,8 @@ impl Connection {
         let result = f(&mut locked.session, now);
         let failed = locked.session.has_failed();
         self.shared.failed.store(failed, Ordering::Release);
-        let wakes = if locked.sends_at_once() {
+        let closing = self.shared.closing.load(Ordering::Acquire);
+        let wakes = if !closing && locked.sends_at_once() {
             !self.shared.send_at_once(locked, now)
         } else {
             let due = locked.session.chunk_deadline();

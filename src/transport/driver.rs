@@ -4,7 +4,8 @@
 //!
 //! One task per sink on the shared runtime. It takes outputs from the session
 //! and does them, gives what the socket brings back to it, and sleeps until
-//! the session's next deadline.
+//! the session's next deadline. While it has nothing to do, a streaming thread may
+//! send frames in its place: see `connection`.
 
 use super::api;
 use super::application;
@@ -218,7 +219,11 @@ impl Driver {
                     link.reset();
                 }
             }
-            Output::Close { code, reason } => self.close_link(code, reason).await,
+            Output::Close { code, reason } => {
+                self.dial = None;
+                let link = self.shared.line().link.take();
+                close_link(link, code, reason).await;
+            }
             Output::FetchHistory { conversation_id } => self.fetch_history(conversation_id),
             Output::Event(event) => {
                 let mut events = vec![*event];
@@ -292,13 +297,8 @@ impl Driver {
             Step::Message(Message::Binary(_)) => Input::Binary,
             Step::Message(Message::Ping(_)) => Input::Ping,
             Step::Message(Message::Pong(_)) => Input::Pong,
-            Step::Message(Message::Close(frame)) => {
-                if let Some(link) = &mut self.shared.line().link {
-                    link.closing(frame.as_ref());
-                }
-                return;
-            }
-            Step::Message(Message::Frame(_)) => return,
+            // What it means is told with the end.
+            Step::Message(Message::Close(_) | Message::Frame(_)) => return,
             Step::Ended(failure) => return self.closed(failure.clone()),
         };
         let is_large = matches!(&input, Input::Text(text) if text.len() > LARGE);
@@ -324,30 +324,6 @@ impl Driver {
             .handle(now, Input::Closed(failure));
     }
 
-    /// Sends a close frame; the service's answer is waited for elsewhere.
-    async fn close_link(&mut self, code: u16, reason: &'static str) {
-        self.dial = None;
-        let link = self.shared.line().link.take();
-        let Some(mut link) = link else {
-            return;
-        };
-        let frame = CloseFrame {
-            code: CloseCode::from(code),
-            reason: reason.into(),
-        };
-        let sent = async {
-            link.flush().await?;
-            link.send(Message::Close(Some(frame)));
-            link.flush().await
-        };
-        if let Ok(Ok(())) = tokio::time::timeout(FAREWELL_BOUND, sent).await {
-            tokio::spawn(tokio::time::timeout(CLOSE_HANDSHAKE_BOUND, async move {
-                let mut link = Some(link);
-                while !matches!(Link::step(&mut link).await, Step::Ended(_)) {}
-            }));
-        }
-    }
-
     /// The sink is being stopped: last frames, as far as they leave at once.
     async fn farewell(mut self) {
         self.history = None;
@@ -368,8 +344,8 @@ impl Driver {
                         }
                     }
                     Some(Err(Output::Close { code, reason })) => {
-                        self.shared.line().link = link.take();
-                        self.close_link(code, reason).await;
+                        self.dial = None;
+                        close_link(link.take(), code, reason).await;
                     }
                     Some(Err(_)) => {}
                     None => return,
@@ -384,6 +360,28 @@ impl Drop for Driver {
     /// However the task ends, nobody is to send any more.
     fn drop(&mut self) {
         *self.shared.line() = Line::default();
+    }
+}
+
+/// Sends a close frame; the service's answer is waited for elsewhere.
+async fn close_link(link: Option<Link>, code: u16, reason: &'static str) {
+    let Some(mut link) = link else {
+        return;
+    };
+    let frame = CloseFrame {
+        code: CloseCode::from(code),
+        reason: reason.into(),
+    };
+    let sent = async {
+        link.flush().await?;
+        link.send(Message::Close(Some(frame)));
+        link.flush().await
+    };
+    if let Ok(Ok(())) = tokio::time::timeout(FAREWELL_BOUND, sent).await {
+        tokio::spawn(tokio::time::timeout(CLOSE_HANDSHAKE_BOUND, async move {
+            let mut link = Some(link);
+            while !matches!(Link::step(&mut link).await, Step::Ended(_)) {}
+        }));
     }
 }
 

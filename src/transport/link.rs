@@ -35,7 +35,7 @@ pub(super) struct Link {
     /// It could not be written to.
     broken: Option<Failure>,
     /// The service sent a close frame.
-    pub(super) closed: Option<Failure>,
+    closed: Option<Failure>,
     /// What the service was told and must not tell anybody.
     pub(super) token: Option<Secret>,
 }
@@ -72,7 +72,7 @@ impl Link {
 
     /// The service sent a close frame. Reading on answers it; the stream ends
     /// when that is done.
-    pub(super) fn closing(&mut self, frame: Option<&CloseFrame>) {
+    fn closing(&mut self, frame: Option<&CloseFrame>) {
         self.closed = Some(match frame {
             Some(frame) => {
                 let reason = redacted(frame.reason.to_string(), self.token.as_ref());
@@ -92,6 +92,9 @@ impl Link {
     /// Puts a frame on its way. One that cannot be written ends the socket, which
     /// the next flush or step tells.
     pub(super) fn send(&mut self, message: Message) {
+        if self.broken.is_some() {
+            return;
+        }
         self.unsent += message.len().max(1);
         if let Err(error) = Pin::new(&mut self.socket).start_send(message) {
             self.broken = Some(self.ended(write_failure(&error)));
@@ -106,7 +109,10 @@ impl Link {
     /// has to go on with [`Link::step`].
     pub(super) fn try_flush(&mut self) -> bool {
         match self.poll_flush(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => true,
+            Poll::Ready(Ok(())) => {
+                self.held_up = false;
+                true
+            }
             Poll::Ready(Err(failure)) => {
                 self.broken = Some(failure);
                 false
@@ -160,8 +166,10 @@ impl Link {
         link.drained = next.is_pending();
         next.map(|next| match next {
             Some(Ok(message)) => {
-                if message.is_ping() {
-                    link.unsent += 1; // its answer
+                match &message {
+                    Message::Ping(_) => link.unsent += 1, // its answer
+                    Message::Close(frame) => link.closing(frame.as_ref()),
+                    _ => {}
                 }
                 Step::Message(message)
             }
@@ -227,7 +235,7 @@ fn write_failure(error: &tungstenite::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::{Link, Step};
-    use crate::transport::connect::Stream;
+    use crate::transport::connect::{Stream, Tcp};
     use futures_util::StreamExt;
     use std::io::ErrorKind;
     use std::net::Ipv4Addr;
@@ -241,7 +249,8 @@ mod tests {
     async fn a_link_that_is_given_up_is_reset_and_not_closed() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let stream: Box<dyn Stream> = Box::new(TcpStream::connect(address).await.unwrap());
+        let stream = Tcp::from(TcpStream::connect(address).await.unwrap());
+        let stream: Box<dyn Stream> = Box::new(stream);
         let (mut service, _) = listener.accept().await.unwrap();
         let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
         Link::new(socket, None).reset();
@@ -254,7 +263,8 @@ mod tests {
         const FRAME: usize = 8192;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let stream: Box<dyn Stream> = Box::new(TcpStream::connect(address).await.unwrap());
+        let stream = Tcp::from(TcpStream::connect(address).await.unwrap());
+        let stream: Box<dyn Stream> = Box::new(stream);
         let (service, _) = listener.accept().await.unwrap();
         let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
         let mut link = Some(Link::new(socket, None));

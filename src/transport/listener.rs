@@ -57,16 +57,11 @@ impl Listener {
     pub async fn next(&mut self) -> Heard {
         loop {
             match Link::step(&mut self.link).await {
-                Step::Flushed | Step::Message(Message::Frame(_)) => {}
+                Step::Flushed | Step::Message(Message::Frame(_) | Message::Close(_)) => {}
                 Step::Message(Message::Text(text)) => {
                     let token = self.link.as_ref().and_then(|link| link.token.as_ref());
                     let harmless = token.and_then(|token| token.cut_out_of(&text));
                     return Heard::Text(harmless.unwrap_or_else(|| text.to_string()));
-                }
-                Step::Message(Message::Close(frame)) => {
-                    if let Some(link) = &mut self.link {
-                        link.closing(frame.as_ref());
-                    }
                 }
                 Step::Message(_) => return Heard::Life,
                 Step::Ended(failure) => {

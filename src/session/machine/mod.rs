@@ -370,10 +370,12 @@ impl Session {
         if let Some(event) = self.events.pop_front() {
             return Some(Output::Event(Box::new(event)));
         }
-        match writable {
-            true => self.next_frame(now),
-            false => None,
+        if !writable {
+            return None;
         }
+        // Where there is no frame, the look for one may have found that the socket is
+        // to be closed.
+        self.next_frame(now).or_else(|| self.actions.pop_front())
     }
 
     /// The next frame, if nothing else is to be done before it: for one who can

@@ -138,7 +138,7 @@ impl Session {
         self.stops_come = true;
         self.count_and_close(now, 1001, "another speaker follows");
         self.restart(now);
-        self.actions.pop_front()
+        None
     }
 
     /// All audio before the pause has left: asks the service to stop.

@@ -7,7 +7,7 @@
 //! a head start only (RFC 8305, without its resolver part). Must never write a
 //! byte: `TCP_NODELAY` is set before anything can be.
 
-use super::Place;
+use super::{Place, Tcp};
 use crate::session::{Failure, Reason};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::VecDeque;
@@ -28,10 +28,11 @@ const HEAD_START: Duration = Duration::from_millis(250);
 const SEND_BUFFER: u32 = 64 << 10;
 
 /// Connects to `place`.
-pub(super) async fn dial(place: &Place) -> Result<TcpStream, Failure> {
+pub(super) async fn dial(place: &Place) -> Result<Tcp, Failure> {
     let addresses = look_up(place).await?;
     race(take_turns(addresses), HEAD_START, open)
         .await
+        .map(Tcp::from)
         .map_err(|error| tcp_failure(place, &error))
 }
 

@@ -322,11 +322,8 @@ async fn what_cannot_be_sent_after_a_close_frame_ended_by_that_close_frame() {
     let mut link = Some(Link::new(socket, None));
     peer.say(0, peer::close(1008));
     let step = tokio::time::timeout(SOON, Link::step(&mut link)).await;
-    let Ok(Step::Message(Message::Close(frame))) = step else {
-        panic!("no close frame");
-    };
+    assert!(matches!(step, Ok(Step::Message(Message::Close(_)))));
     let mut link = link.unwrap();
-    link.closing(frame.as_ref());
     link.send(Message::text("late"));
     let failure = link.flush().await.unwrap_err();
     assert_eq!((failure.close_code, failure.retryable), (Some(1008), false));

@@ -9,7 +9,7 @@
 //! Facts: RFC 9110, sections 9.3.6 (CONNECT) and 15.5.8 (407).
 
 use super::refusal::{Answer, redacted};
-use super::{AGENT, Place, dial};
+use super::{AGENT, Place, Tcp, dial};
 use crate::session::{Failure, Reason};
 use crate::transport::proxy::Gateway;
 use crate::transport::secret::Secret;
@@ -20,13 +20,12 @@ use hyper::header::{HOST, PROXY_AUTHORIZATION, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use std::pin::pin;
-use tokio::net::TcpStream;
 
 /// The credentials are refused, or are wanted and not given.
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 
 /// Has the proxy connect to `place`.
-pub(super) async fn open(gateway: &Gateway, place: &Place) -> Result<TcpStream, Failure> {
+pub(super) async fn open(gateway: &Gateway, place: &Place) -> Result<Tcp, Failure> {
     let tcp = dial::dial(&gateway.place).await?;
     let request = request(gateway, place)?;
     let broken = |error: hyper::Error| broken(gateway, &error);
@@ -47,7 +46,7 @@ pub(super) async fn open(gateway: &Gateway, place: &Place) -> Result<TcpStream, 
         upgraded = &mut exchange => upgraded?,
         _ = &mut connection => exchange.await?,
     };
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| {
+    let parts = upgraded.downcast::<TokioIo<Tcp>>().map_err(|_| {
         Failure::fatal(
             Reason::Internal,
             "the stream through the proxy is another one; please report this",

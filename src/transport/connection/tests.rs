@@ -4,7 +4,7 @@ use super::*;
 use crate::protocol::{Encoding, StartRequest, StreamFormat};
 use crate::session::{EventKind, SessionConfig};
 use crate::transport::Proxy;
-use crate::transport::peer::{Message, Peer, Script};
+use crate::transport::peer::{Message, Peer, Record, Script, close};
 
 const SOON: Duration = Duration::from_secs(20);
 /// Bytes of a chunk of 100 ms.
@@ -43,7 +43,7 @@ fn listening(peer: &Peer) -> (Connection, Arc<Mutex<Vec<Event>>>) {
     (connection, host)
 }
 
-fn until(what: &str, reached: impl Fn() -> bool) {
+fn until(what: &str, mut reached: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !reached() {
         assert!(begin.elapsed() < SOON, "{what}");
@@ -111,4 +111,42 @@ fn who_sends_in_place_of_the_task_keeps_the_order_of_its_frames() {
     assert!(peer.records()[0].audio() == sent, "another order");
     let is_topic = |event: &Event| matches!(event.kind, EventKind::Topic(_));
     assert!(host.lock().unwrap().iter().any(is_topic));
+}
+
+#[test]
+fn what_is_no_frame_is_left_to_the_task() {
+    let peer = Peer::start(Script::listening());
+    let (connection, _host) = listening(&peer);
+    let before = push(&connection, 1);
+    connection.set_speaker(Speaker {
+        user_id: None,
+        name: Some("Another".into()),
+    });
+    // The conversation goes on with a start of its own, on another connection.
+    push(&connection, 2);
+    let goes_on = |records: &[Record]| records[0].ended && records.len() > 1;
+    assert!(peer.wait_for(goes_on, SOON));
+    let records = peer.records();
+    assert_eq!(records[0].close_code(), Some(1001));
+    assert_eq!(records[0].audio(), before);
+}
+
+#[test]
+fn audio_that_comes_after_a_close_frame_does_not_hide_what_it_said() {
+    let peer = Peer::start(Script::listening());
+    let (connection, host) = listening(&peer);
+    peer.say(0, close(1008));
+    let mut number = 0;
+    let mut code = None;
+    until("the session has failed", || {
+        number += 1;
+        push(&connection, number);
+        let told = host.lock().unwrap();
+        code = told.iter().find_map(|event| match &event.kind {
+            EventKind::Failed(failure) => Some(failure.close_code),
+            _ => None,
+        });
+        code.is_some()
+    });
+    assert_eq!(code, Some(Some(1008)));
 }
