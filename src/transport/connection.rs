@@ -434,4 +434,4 @@ impl Drop for Connection {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

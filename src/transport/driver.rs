@@ -442,10 +442,9 @@ fn poll_task<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Encoding, StartRequest, StreamFormat};
-    use crate::session::{Session, SessionConfig};
+    use crate::transport::connection::tests::{endpoint, session};
     use crate::transport::peer::{Peer, Script};
-    use crate::transport::{Connection, Proxy, Waited};
+    use crate::transport::{Connection, Waited};
     use std::sync::Mutex;
 
     /// An application's side that panics over the first thing that it is told.
@@ -466,25 +465,6 @@ mod tests {
 
     fn nobody() -> Weak<dyn Host> {
         Weak::<()>::new()
-    }
-
-    fn session() -> Session {
-        let format = StreamFormat::new(Encoding::Linear16, 16_000).unwrap();
-        Session::new(SessionConfig::new(StartRequest::new(format)))
-    }
-
-    fn endpoint(base_url: String) -> Endpoint {
-        Endpoint {
-            base_url,
-            streaming_path: "/".into(),
-            connection_id: "id".into(),
-            token: TokenSource::None,
-            token_in_query: false,
-            ca_file: None,
-            tls_verify: true,
-            proxy: Proxy::default(),
-            request_timeout: Duration::from_secs(60),
-        }
     }
 
     /// Lets what is in progress go on until `reached`.

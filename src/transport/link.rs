@@ -108,17 +108,12 @@ impl Link {
     /// Writes what the system takes at once. Whether that was all: else somebody
     /// has to go on with [`Link::step`].
     pub(super) fn try_flush(&mut self) -> bool {
-        match self.poll_flush(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => {
-                self.held_up = false;
-                true
-            }
-            Poll::Ready(Err(failure)) => {
-                self.broken = Some(failure);
-                false
-            }
-            Poll::Pending => false,
+        let flushed = self.poll_flush(&mut Context::from_waker(Waker::noop()));
+        let all = matches!(flushed, Poll::Ready(Ok(())));
+        if all {
+            self.held_up = false;
         }
+        all
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
@@ -132,7 +127,11 @@ impl Link {
         self.blocked = flushed.is_pending();
         flushed.map(|flushed| {
             self.unsent = 0;
-            flushed.map_err(|error| self.ended(write_failure(&error)))
+            flushed.map_err(|error| {
+                let failure = self.ended(write_failure(&error));
+                self.broken = Some(failure.clone());
+                failure
+            })
         })
     }
 

@@ -3,8 +3,9 @@
 //! How many instructions audio and results take, against what is written down.
 //!
 //! `baseline.json` says how many a second of audio takes in `render` and in the
-//! task that sends it, the same for a live source, which needs no task, and how many that task and the calls into the application
-//! take where what was said in the second comes back as well. callgrind counts the same each time
+//! task that sends it, the same for a live source, which needs no task, and how many
+//! that task and the calls into the application take where what was said in the second
+//! comes back as well. callgrind counts the same each time
 //! within two percent, whatever else the machine does, so that a rise of more than
 //! a tenth is one of ours. After a change that is meant to cost or to save:
 //!

@@ -17,12 +17,19 @@ impl Host for Mutex<Vec<Event>> {
     }
 }
 
-/// Of audio that is paced, with a service that listens.
-fn listening(peer: &Peer) -> (Connection, Arc<Mutex<Vec<Event>>>) {
-    let format = StreamFormat::new(Encoding::Linear16, 16_000).unwrap();
-    let session = Session::new(SessionConfig::new(StartRequest::new(format)));
-    let endpoint = Endpoint {
-        base_url: peer.base_url(),
+fn format() -> StreamFormat {
+    StreamFormat::new(Encoding::Linear16, 16_000).unwrap()
+}
+
+/// One that has not begun.
+pub fn session() -> Session {
+    Session::new(SessionConfig::new(StartRequest::new(format())))
+}
+
+/// Of a service without TLS and tokens.
+pub fn endpoint(base_url: String) -> Endpoint {
+    Endpoint {
+        base_url,
         streaming_path: "/".into(),
         connection_id: "id".into(),
         token: TokenSource::None,
@@ -30,12 +37,16 @@ fn listening(peer: &Peer) -> (Connection, Arc<Mutex<Vec<Event>>>) {
         ca_file: None,
         tls_verify: true,
         proxy: Proxy::default(),
-        request_timeout: SOON,
-    };
+        request_timeout: Duration::from_secs(60),
+    }
+}
+
+/// Of audio that is paced, with a service that listens.
+fn listening(peer: &Peer) -> (Connection, Arc<Mutex<Vec<Event>>>) {
     let host: Arc<Mutex<Vec<Event>>> = Arc::default();
     let weak: Weak<dyn Host> = Arc::downgrade(&(Arc::clone(&host) as Arc<dyn Host>));
-    let connection = Connection::open(session, endpoint, weak).unwrap();
-    connection.set_format(AudioFormat::new(format));
+    let connection = Connection::open(session(), endpoint(peer.base_url()), weak).unwrap();
+    connection.set_format(AudioFormat::new(format()));
     until("listening and asleep", || {
         let locked = connection.shared.lock();
         locked.session.state() == State::Listening && locked.sleep.is_some()
