@@ -15,12 +15,13 @@ PREFIX ?= $(shell pkg-config --variable=prefix gstreamer-1.0)
 libdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=libdir gstreamer-1.0)
 pluginsdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=pluginsdir gstreamer-1.0)
 
-.PHONY: help build test soak bench demo install clean
+.PHONY: help build test soak stress bench demo install clean
 
 help:
 	@echo 'make demo [FILE=talk.wav]   live captions of recorded speech, or of your own file'
 	@echo 'make test                   formatting, lints and all tests'
 	@echo 'make soak [MINUTES=10]      simulated faults that nobody has seen, until one finds something'
+	@echo 'make stress [MINUTES=5]     ten sinks beside hostile clients of the same service, with figures'
 	@echo 'make bench [BENCH="name …"] [MINUTES=10]   what it costs, beside fakesink, the peers and the limit'
 	@echo 'make build                  $(PLUGIN), $(SERVICE) and $(TAP)'
 	@echo 'make install                the plugin into GStreamer'"'"'s folder (PREFIX, DESTDIR)'
@@ -37,6 +38,13 @@ test:
 soak:
 	SYMBL_SOAK_MINUTES=$(or $(MINUTES),10) $(CARGO) test --release --locked --no-default-features \
 		--target-dir $(TARGET_DIR)/soak --test simulation soak::soak -- --exact --ignored --nocapture
+
+# The bound of all tests of this kind is three minutes, which this one sets aside.
+stress:
+	scripts/install-deps.sh build run
+	$(CARGO) build --release --locked --package symbl-service
+	SYMBL_STRESS_MINUTES=$(or $(MINUTES),5) $(CARGO) test --release --locked --test sink \
+		stress::hostile -- --nocapture
 
 bench:
 	@SYMBL_BENCH_MINUTES=$(MINUTES) scripts/bench.sh $(BENCH)

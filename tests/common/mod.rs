@@ -14,6 +14,7 @@ pub mod gate;
 pub mod peer;
 pub mod pipeline;
 pub mod plugin;
+pub mod program;
 pub mod proxy;
 pub mod relay;
 pub mod script;

@@ -5,58 +5,30 @@
 
 use crate::common::feed::{CAPS, Feed, MS};
 use crate::common::pipeline::{counted, until};
+use crate::common::program::Program;
 use crate::examples::built;
 use crate::history::stored;
 use gst::prelude::*;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use symbl_service::recognizer::scripted;
 
-/// `symbl-service`, killed when it is dropped.
-struct Program {
-    child: Child,
-    url: String,
-}
-
-impl Program {
-    /// Returns when it listens.
-    fn start(data: &Path, listen: &str) -> Self {
-        let mut child = Command::new(built("../symbl-service"))
-            .args(["--listen", listen, "--recognizer", "scripted"])
-            .args(["--log", "error", "--data"])
-            .arg(data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("symbl-service starts");
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.take().expect("piped"));
-        out.read_line(&mut line).expect("a line");
-        let url = line.trim_end().strip_prefix("listening on ").expect(&line);
-        Self {
-            url: url.to_owned(),
-            child,
-        }
-    }
-
-    fn address(&self) -> String {
-        self.url.trim_start_matches("http://").to_owned()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // SIGKILL
-        let _ = self.child.wait();
-    }
+/// Returns when it listens.
+fn start(data: &Path, listen: &str) -> Program {
+    let data = data.to_str().expect("a path");
+    let arguments = ["--log", "error", "--data", data];
+    let log = Stdio::inherit();
+    Program::start(built("../symbl-service"), listen, &arguments, log)
 }
 
 #[test]
 fn s7_a_killed_service_that_comes_back_has_all_of_the_conversation() {
     let data = tempfile::tempdir().expect("a folder");
-    let mut service = Program::start(data.path(), "127.0.0.1:0");
-    let (mut pipeline, feed) =
-        Feed::pipeline(&format!("base-url={} reconnect-max-delay=50", service.url));
+    let mut service = start(data.path(), "127.0.0.1:0");
+    let (mut pipeline, feed) = Feed::pipeline(&format!(
+        "base-url={} reconnect-max-delay=50",
+        service.url()
+    ));
     let sink = pipeline.sink();
     // The service orders what was said by its clock.
     sink.set_property("sync", true);
@@ -78,7 +50,7 @@ fn s7_a_killed_service_that_comes_back_has_all_of_the_conversation() {
         let address = service.address();
         drop(service);
         pipeline.wait_for_state("reconnecting");
-        service = Program::start(data.path(), &address);
+        service = start(data.path(), &address);
         pipeline.wait_for_state("listening");
     }
     assert!(feed.end());
@@ -105,7 +77,7 @@ fn s7_a_killed_service_that_comes_back_has_all_of_the_conversation() {
     );
 
     let id: String = sink.property("conversation-id");
-    let messages = stored(&service.url, &id);
+    let messages = stored(service.url(), &id);
     let said: Vec<&str> = messages.iter().filter_map(|m| m["text"].as_str()).collect();
     let words = said.iter().flat_map(|text| text.split_whitespace());
     let words = words.map(|word| {

@@ -8,6 +8,7 @@
 
 mod child;
 mod cycles;
+mod hostile;
 mod many;
 mod storm;
 mod tee;
