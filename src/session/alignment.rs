@@ -13,7 +13,8 @@
 //!
 //! - Timestamps that jitter by more than the threshold are apart from the count
 //!   nearly always, on either side. They *stay* apart when [`STEADY`] buffers in a
-//!   row agree with one another. What jittered once within the wait is taken for
+//!   row agree with one another. A step forward that is longer than the wait needs no
+//!   other wait: nothing came for so long. What jittered once within the wait is taken for
 //!   jitter from then on (the [`Band`]).
 //! - Once decided, the step counts from where it was seen first, not from the
 //!   decision on: results come later than audio, so most of the words in between
@@ -30,6 +31,10 @@ use std::time::Duration;
 
 /// Buffers in a row that agree on a step.
 const STEADY: u32 = 8;
+
+/// They last so many times as long as they may disagree. Audio that was held up and
+/// comes at twice the pace, or all at once, does not agree for so long.
+const STEADY_AUDIO: u64 = 4;
 
 /// Stretches of agreeing buffers that are remembered while nothing is decided.
 const MAX_STRETCHES: usize = 64;
@@ -105,6 +110,11 @@ impl Band {
 
     fn width(self) -> i64 {
         self.highest.saturating_sub(self.lowest)
+    }
+
+    /// Returns `true` if all of it is at least `nanos` later than the count.
+    fn is_ahead(self, nanos: u64) -> bool {
+        u64::try_from(self.lowest).is_ok_and(|lowest| lowest >= nanos)
     }
 
     /// Returns `true` if `offset` is less than `margin` outside.
@@ -247,9 +257,16 @@ impl Alignment {
             stretches: VecDeque::new(),
         });
         apart.take(position, offset, tolerance);
-        let lasts = actual.abs_diff(apart.since) >= self.wait;
-        let steady = apart.stretches.back().is_some_and(|s| s.buffers >= STEADY);
-        if lasts && steady {
+        let since = apart.since;
+        let wait = self.wait;
+        let decides = |stretch: &Stretch| {
+            // As long as a step forward is, nothing came: so long was waited already.
+            let lasts = actual.abs_diff(since) >= wait || stretch.band.is_ahead(wait);
+            let audio = position.saturating_sub(stretch.from);
+            let steady = stretch.buffers >= STEADY && audio / STEADY_AUDIO >= tolerance.unsigned_abs();
+            lasts && steady
+        };
+        if apart.stretches.back().is_some_and(decides) {
             return self.decide(jitter);
         }
         let audio = position.saturating_sub(apart.from);

@@ -91,7 +91,7 @@ fn a_stall_and_what_comes_at_once_behind_it_are_no_hole() {
 
 #[test]
 fn timestamps_that_stay_apart_count_from_where_they_parted() {
-    for step in [ms(60), ms(7000), ms(-400), ms(-60)] {
+    for step in [ms(60), ms(900), ms(-900), ms(-60)] {
         let mut stream = Stream::new();
         stream.run(100, |_| 0);
         let begins = stream.position;
@@ -106,6 +106,32 @@ fn timestamps_that_stay_apart_count_from_where_they_parted() {
         stream.run(500, |_| step);
         assert_eq!((stream.resyncs, stream.shifts.len()), (0, 1));
     }
+}
+
+#[test]
+fn a_step_forward_that_is_longer_than_the_wait_counts_when_eight_buffers_agree() {
+    for step in [ms(1000), ms(7000), ms(600_000)] {
+        let mut stream = Stream::new();
+        stream.run(100, |_| 0);
+        let begins = stream.position;
+        stream.run(8, |_| step);
+        assert_eq!(stream.shifts, []);
+        stream.run(1, |_| step);
+        let expected = Shift {
+            from: begins,
+            by: step,
+        };
+        assert_eq!(stream.shifts, [expected]);
+    }
+}
+
+#[test]
+fn audio_that_was_held_up_and_comes_at_twice_the_pace_is_no_hole() {
+    let mut stream = Stream::new();
+    stream.run(100, |_| 0);
+    stream.run(400, |n| ms(4000 - 10 * n as i64));
+    stream.run(500, |_| 0);
+    assert_eq!((stream.resyncs, stream.shifts.len()), (0, 0));
 }
 
 #[test]

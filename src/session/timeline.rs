@@ -157,12 +157,12 @@ impl Timeline {
                 return;
             }
             let zero = wall_clock_at_zero(&last.instants);
-            instants.utc = zero.zip(signed(instants.running_time)).map(|(a, b)| a + b);
+            let utc = zero.zip(signed(instants.running_time));
+            let utc = utc.map(|(zero, running)| zero.saturating_add(running));
+            instants.utc = utc.or(instants.utc);
             if last.position == position {
                 self.anchors.pop_back();
             }
-        } else {
-            instants.utc = None;
         }
         self.anchors.push_back(Anchor {
             position,

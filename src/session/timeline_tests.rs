@@ -148,21 +148,20 @@ fn a_small_difference_of_the_wall_clock_is_corrected_bit_by_bit_and_a_large_one_
 #[test]
 fn a_step_that_was_noticed_late_moves_what_stands_behind_it() {
     let mut timeline = Timeline::default();
-    timeline.anchor(0, at(0), 1.0);
-    timeline.read_wall_clock(Time::ZERO, 0, &at(0));
-    timeline.anchor(8 * S, at(9), 1.0);
+    timeline.anchor(0, at(1), 1.0);
+    timeline.anchor(8 * S, at(10), 1.0);
     timeline.shift(Shift {
         from: 4 * S,
         by: 3_000_000_000,
     });
-    assert_eq!(timeline.locate(3 * S), Some(at(3)));
-    assert_eq!(timeline.locate(5 * S), Some(at(8)));
-    assert_eq!(timeline.locate(8 * S), Some(at(12)));
+    assert_eq!(timeline.locate(3 * S), Some(at(4)));
+    assert_eq!(timeline.locate(5 * S), Some(at(9)));
+    assert_eq!(timeline.locate(8 * S), Some(at(13)));
     timeline.shift(Shift {
         from: 0,
         by: -1_000_000,
     });
-    let earlier = at(3).running_time.map(|t| t - 1_000_000);
+    let earlier = at(4).running_time.map(|t| t - 1_000_000);
     assert_eq!(timeline.locate(3 * S).and_then(|i| i.running_time), earlier);
 }
 

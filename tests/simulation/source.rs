@@ -74,6 +74,8 @@ struct Apart {
     least: u64,
     most: u64,
     buffers: u32,
+    /// How much audio was given before them.
+    from: u64,
 }
 
 /// What upstream does.
@@ -320,12 +322,19 @@ impl Source {
             least: off,
             most: off,
             buffers: 0,
+            from: self.given,
         });
         let (least, most) = (apart.least.min(off), apart.most.max(off));
         let agrees = most - least < ALIGNMENT_THRESHOLD;
         (apart.least, apart.most) = if agrees { (least, most) } else { (off, off) };
-        apart.buffers = if agrees { apart.buffers + 1 } else { 1 };
-        if stamp - apart.since >= DISCONT_WAIT && apart.buffers >= AGREEING_BUFFERS {
+        (apart.buffers, apart.from) = match agrees {
+            true => (apart.buffers + 1, apart.from),
+            false => (1, self.given),
+        };
+        let lasts = stamp - apart.since >= DISCONT_WAIT || apart.least >= DISCONT_WAIT;
+        let audio = self.given - apart.from;
+        let agree = apart.buffers >= AGREEING_BUFFERS && audio >= 4 * ALIGNMENT_THRESHOLD;
+        if lasts && agree {
             self.expected = Some(expected + apart.least);
             self.apart = None;
         }
