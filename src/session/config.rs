@@ -100,6 +100,10 @@ pub struct SessionConfig {
     /// At the end of the stream, and at each stop before: how long to go without
     /// any progress.
     pub drain_timeout: Duration,
+    /// How far timestamps may be off the count of samples.
+    pub alignment_threshold: Duration,
+    /// How long they have to stay further off until they count.
+    pub discont_wait: Duration,
     /// Seed of the back-off's jitter.
     pub seed: u64,
 }
@@ -125,6 +129,8 @@ impl SessionConfig {
             pause: PausePolicy::Keep,
             format_change: FormatChangePolicy::Modify,
             drain_timeout: Duration::from_secs(10),
+            alignment_threshold: Duration::from_millis(40),
+            discont_wait: Duration::from_secs(1),
             seed: 0,
         }
     }

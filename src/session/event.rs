@@ -217,6 +217,8 @@ pub enum Reason {
     DrainTimeout,
     /// The service does not take a change of format in mid-stream.
     FormatChange,
+    /// Somebody set the wall clock.
+    WallClock,
     Internal,
 }
 
@@ -244,6 +246,7 @@ impl Reason {
             Self::Settings => "settings",
             Self::DrainTimeout => "drain-timeout",
             Self::FormatChange => "format-change",
+            Self::WallClock => "wall-clock",
             Self::Internal => "internal",
         }
     }

@@ -491,7 +491,9 @@ fn words_stand_at_the_running_time_of_their_audio() {
 fn a_hole_is_filled_up_to_a_bound_and_then_stepped_over() {
     let mut rig = Rig::listening();
     rig.speak_at(0, 1000);
+    rig.session.discontinuity();
     rig.speak_at(1_500 * MS, 1000); // half a second is missing
+    rig.session.discontinuity();
     rig.speak_at(10_000 * MS, 1000); // seven and a half are missing
     rig.pass(Duration::from_millis(100));
     assert_eq!(rig.heard().len(), (3000 + 500 + 1000) * 16);
@@ -505,6 +507,54 @@ fn a_hole_is_filled_up_to_a_bound_and_then_stepped_over() {
     };
     let times: Vec<_> = words.iter().map(|w| w.running_time.unwrap() / MS).collect();
     assert_eq!(times, [900, 1500, 10_000]);
+}
+
+#[test]
+fn audio_that_comes_in_bursts_is_sent_as_it_is() {
+    let mut rig = Rig::listening();
+    for n in 0..500 {
+        // Five buffers of 20 ms have the time at which they came, together.
+        rig.speak_at((n / 5 + 1) * 100 * MS, 20);
+    }
+    rig.pass(Duration::from_millis(100));
+    assert_eq!(rig.heard().len(), 10_000 * 16);
+    rig.text(&final_of(&[("late", 9000, 9500)]));
+    let counted = Some((100 + 9000) * MS);
+    assert_eq!(rig.finals(), [("late".to_owned(), counted)]);
+}
+
+#[test]
+fn that_the_wall_clock_was_set_is_told_once() {
+    let mut rig = Rig::listening();
+    let zero = std::cell::Cell::new(1_700_000_000_000_000_000);
+    let speak = |rig: &mut Rig| {
+        let running_time = rig.pushed * MS / 16;
+        let audio = Audio {
+            data: &[0; 3200],
+            instants: Instants {
+                running_time: Some(running_time),
+                stream_time: Some(running_time),
+                utc: Some(zero.get() + running_time as i64),
+            },
+            duration: None,
+            speed: 1.0,
+        };
+        rig.session.push_audio(rig.now, &audio);
+        rig.pushed += 1600;
+        rig.pass(Duration::from_millis(100));
+        rig.input(Input::Pong);
+    };
+    (0..20).for_each(|_| speak(&mut rig));
+    zero.set(zero.get() + 3_600_000_000_000);
+    (0..400).for_each(|_| speak(&mut rig));
+    let told = rig.events.iter().filter(
+        |e| matches!(&e.kind, EventKind::Warning(f) if f.reason == Reason::WallClock),
+    );
+    assert_eq!(told.count(), 1);
+    rig.text(&final_of(&[("late", 40_000, 41_000)]));
+    let place = rig.events.last().unwrap().placement.unwrap();
+    let running_time = place.running_time.unwrap() as i64;
+    assert_eq!(place.utc, Some(zero.get() + running_time));
 }
 
 #[test]

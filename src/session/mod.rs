@@ -29,6 +29,7 @@
 //!
 //! Facts: Symbl Streaming API reference, sections on lifetimes and rejoin.
 
+pub mod alignment;
 pub mod backoff;
 pub mod chunker;
 pub mod config;

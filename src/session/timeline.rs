@@ -4,16 +4,24 @@
 //!
 //! An anchor ties one position to running time, stream time and UTC; between
 //! anchors time runs with the audio. A new anchor is made wherever the two
-//! part: at the start, after a hole, a GAP, a flush, a segment change. Arrival
-//! times are never used to place text; they are kept only to tell how long
+//! part: at the start, after a hole, a GAP, a flush, a segment change, and where
+//! [`super::alignment`] has decided that the timestamps are right. The times at
+//! which buffers come in place no text; they are kept only to tell how long
 //! after its audio a result came.
 //!
-//! Facts: GStreamer design documents "segments" and "synchronisation".
+//! UTC is running time and the wall clock at running time zero. The wall clock is
+//! read again at each discontinuity and every ten seconds, because it may be
+//! set, and the pipeline's clock drifts against it.
+//!
+//! Facts: GStreamer design documents "segments" and "synchronisation"; RFC 5905
+//! (NTP), section 11.3, on slewing and stepping a clock.
 
+use super::alignment::Shift;
 use super::generation::off_the_edges;
 use super::planted::{Bug, planted};
 use super::{Position, Time};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// How far behind the acknowledged audio places can still be asked for.
 const MEMORY: u64 = 120_000_000_000;
@@ -21,6 +29,16 @@ const MEMORY: u64 = 120_000_000_000;
 /// Difference from the running count above which an anchor is made, in
 /// nanoseconds: well below a word, well above the rounding of timestamps.
 const TOLERANCE: u64 = 2_000_000;
+
+/// Longest time between two readings of the wall clock while audio comes.
+const WALL_CLOCK_AGE: Duration = Duration::from_secs(10);
+
+/// Difference of the wall clock from which it is stepped, in nanoseconds: that of NTP.
+const WALL_CLOCK_STEP: i64 = 128_000_000;
+
+/// Least and most that a smaller difference is corrected by at each reading, in
+/// nanoseconds. Twice as fast as NTP slews a clock, so that it is caught up with.
+const WALL_CLOCK_SLEW: (i64, i64) = (1_000_000, 10_000_000);
 
 /// The times of one place in the audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,6 +77,15 @@ impl Anchor {
     }
 }
 
+fn signed(time: Option<u64>) -> Option<i64> {
+    i64::try_from(time?).ok()
+}
+
+/// What the wall clock says at running time zero, by the times of one place.
+fn wall_clock_at_zero(instants: &Instants) -> Option<i64> {
+    instants.utc?.checked_sub(signed(instants.running_time)?)
+}
+
 /// `nanos` of audio in nanoseconds of running time. Exact at normal speed.
 fn scale(nanos: u64, speed: f64) -> u64 {
     if speed == 1.0 || speed <= 0.0 {
@@ -68,27 +95,71 @@ fn scale(nanos: u64, speed: f64) -> u64 {
     }
 }
 
+impl Anchor {
+    /// The times of a position before the anchor.
+    fn before(&self, position: Position) -> Instants {
+        let audio = self.position.saturating_sub(position);
+        let running = scale(audio, self.speed);
+        let Instants {
+            running_time,
+            stream_time,
+            utc,
+        } = self.instants;
+        let sooner = |t: i64| t.saturating_sub(i64::try_from(running).unwrap_or(i64::MAX));
+        Instants {
+            running_time: running_time.map(|t| t.saturating_sub(running)),
+            stream_time: stream_time.map(|t| t.saturating_sub(audio)),
+            utc: utc.map(sooner),
+        }
+    }
+
+    /// The same anchor with all its times moved by nanoseconds of running time.
+    fn moved(self, by: i64) -> Self {
+        let stream = (by as f64 * self.speed) as i64;
+        let Instants {
+            running_time,
+            stream_time,
+            utc,
+        } = self.instants;
+        Self {
+            instants: Instants {
+                running_time: running_time.map(|t| t.saturating_add_signed(by)),
+                stream_time: stream_time.map(|t| t.saturating_add_signed(stream)),
+                utc: utc.map(|t| t.saturating_add(by)),
+            },
+            ..self
+        }
+    }
+}
+
 /// The anchors of a session, and when its audio came in.
 #[derive(Debug, Default)]
 pub struct Timeline {
     anchors: VecDeque<Anchor>,
     arrivals: VecDeque<(Position, Time)>,
-    /// Clocks went on while the audio did not.
+    /// The pipeline paused: running time stood still, and the wall clock went on.
     parted: bool,
+    /// When the wall clock was read last.
+    wall_clock_read: Option<Time>,
 }
 
 impl Timeline {
     /// Ties `position` to `instants`. Where the audio simply goes on as the
-    /// last anchor says, nothing is added.
+    /// last anchor says, nothing is added. The last UTC stays in force until
+    /// [`Timeline::read_wall_clock`] corrects it.
     pub fn anchor(&mut self, position: Position, instants: Instants, speed: f64) {
         if self.goes_on(position, &instants, speed) {
             return;
         }
-        self.parted = false;
+        let mut instants = instants;
         if let Some(last) = self.anchors.back() {
             if planted(Bug::AnchorDropped) {
                 return;
             }
+            let zero = wall_clock_at_zero(&last.instants);
+            let utc = zero.zip(signed(instants.running_time));
+            let utc = utc.map(|(zero, running)| zero.saturating_add(running));
+            instants.utc = utc.or(instants.utc);
             if last.position == position {
                 self.anchors.pop_back();
             }
@@ -100,8 +171,25 @@ impl Timeline {
         });
     }
 
-    /// After a pause running time goes on where it was, and UTC does not: what comes
-    /// next has an anchor of its own.
+    /// Moves the times of all audio from a position on.
+    pub fn shift(&mut self, shift: Shift) {
+        let first = self.anchors.partition_point(|a| a.position < shift.from);
+        let begins = self.anchors.get(first).map(|a| a.position) == Some(shift.from);
+        if !begins && let Some(before) = first.checked_sub(1).and_then(|n| self.anchors.get(n)) {
+            let here = Anchor {
+                position: shift.from,
+                instants: before.at(shift.from),
+                speed: before.speed,
+            };
+            self.anchors.insert(first, here);
+        }
+        for anchor in self.anchors.range_mut(first..) {
+            *anchor = anchor.moved(shift.by);
+        }
+    }
+
+    /// After a pause running time goes on where it was, and the wall clock does not:
+    /// what comes next is at another UTC.
     pub fn part(&mut self) {
         self.parted = true;
     }
@@ -111,18 +199,89 @@ impl Timeline {
         self.anchors.is_empty()
     }
 
-    /// Whether the audio at `position` goes on as the last anchor says.
-    pub fn goes_on(&self, position: Position, instants: &Instants, speed: f64) -> bool {
+    /// Returns `true` if the wall clock is to be read again.
+    pub fn wants_wall_clock(&self, now: Time) -> bool {
+        let age = self.wall_clock_read.map(|read| now.saturating_sub(read));
+        self.parted || age.is_none_or(|age| age >= WALL_CLOCK_AGE)
+    }
+
+    /// At `now` the wall clock says that the audio at running time `running_time` is
+    /// at `utc`. Corrects the UTC of the audio from `position` on: a small difference
+    /// bit by bit, a large one at once. Returns by how many nanoseconds the wall clock
+    /// was set, if it was.
+    pub fn read_wall_clock(
+        &mut self,
+        now: Time,
+        position: Position,
+        instants: &Instants,
+    ) -> Option<i64> {
+        let zero = wall_clock_at_zero(instants)?;
+        let mut here = *self.anchors.back()?;
+        if self.wall_clock_read.is_some() && planted(Bug::WallClockReadOnce) {
+            return None;
+        }
+        self.wall_clock_read = Some(now);
+        here.instants = here.at(position);
+        here.position = position;
+        let running_time = signed(here.instants.running_time)?;
+        let utc = running_time.saturating_add(zero);
+        let paused = std::mem::take(&mut self.parted);
+        let difference = here.instants.utc.map(|before| utc.saturating_sub(before));
+        let stepped = difference.filter(|d| d.saturating_abs() >= WALL_CLOCK_STEP && !paused);
+        let by = match difference {
+            Some(difference) if stepped.is_none() && !paused => {
+                let (least, most) = WALL_CLOCK_SLEW;
+                difference.clamp(-most, most) * i64::from(difference.saturating_abs() >= least)
+            }
+            Some(difference) => difference,
+            None => {
+                here.instants.utc = Some(utc);
+                0
+            }
+        };
+        if by != 0 || difference.is_none() {
+            here.instants.utc = here.instants.utc.map(|utc| utc.saturating_add(by));
+            if self.anchors.back().is_some_and(|a| a.position == position) {
+                self.anchors.pop_back();
+            }
+            self.anchors.push_back(here);
+        }
+        stepped
+    }
+
+    /// Returns `true` if the audio at `position` goes on as the last anchor says.
+    fn goes_on(&self, position: Position, instants: &Instants, speed: f64) -> bool {
         let near = |a: Option<u64>, b: Option<u64>| match (a, b) {
             (Some(a), Some(b)) => a.abs_diff(b) <= TOLERANCE,
             (a, b) => a == b,
         };
-        let last = self.anchors.back().filter(|_| !self.parted);
-        last.is_some_and(|last| {
+        self.anchors.back().is_some_and(|last| {
             let expected = last.at(position);
             near(expected.running_time, instants.running_time)
                 && near(expected.stream_time, instants.stream_time)
                 && last.speed == speed
+        })
+    }
+
+    /// Returns `true` if running time and stream time belong together as before:
+    /// the same segment, or one that follows it.
+    pub fn is_same_segment(&self, position: Position, instants: &Instants, speed: f64) -> bool {
+        let apart = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => Some(i128::from(a) - i128::from(b)),
+            _ => None,
+        };
+        self.anchors.back().is_some_and(|last| {
+            let expected = last.at(position);
+            let running = apart(instants.running_time, expected.running_time);
+            let stream = apart(instants.stream_time, expected.stream_time);
+            let same = match (running, stream) {
+                (Some(running), Some(stream)) => {
+                    let scaled = running as f64 * speed;
+                    (scaled - stream as f64).abs() <= TOLERANCE as f64
+                }
+                _ => instants.stream_time.is_none() && expected.stream_time.is_none(),
+            };
+            same && last.speed == speed
         })
     }
 
@@ -132,12 +291,14 @@ impl Timeline {
         self.anchors.back().map(|anchor| anchor.at(position))
     }
 
-    /// The times of the audio that starts at `position`.
+    /// The times of the audio that starts at `position`. Before the first anchor that
+    /// is remembered: as if there had been no other.
     pub fn locate(&self, position: Position) -> Option<Instants> {
         let after = self.anchors.partition_point(|a| a.position <= position);
-        self.anchors
-            .get(after.checked_sub(1)?)
-            .map(|a| a.at(position))
+        match after.checked_sub(1) {
+            Some(at) => self.anchors.get(at).map(|a| a.at(position)),
+            None => self.anchors.front().map(|a| a.before(position)),
+        }
     }
 
     /// The times at which the audio from `start` to `end` ends. Differs from
@@ -146,7 +307,10 @@ impl Timeline {
         let after = self
             .anchors
             .partition_point(|a| a.position < end.max(start + 1));
-        self.anchors.get(after.checked_sub(1)?).map(|a| a.at(end))
+        match after.checked_sub(1) {
+            Some(at) => self.anchors.get(at).map(|a| a.at(end)),
+            None => self.anchors.front().map(|a| a.before(end)),
+        }
     }
 
     /// The times at which something that was heard from `start` to `end` begins
@@ -195,116 +359,5 @@ impl Timeline {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const S: u64 = 1_000_000_000;
-
-    fn at(seconds: u64) -> Instants {
-        Instants {
-            running_time: Some(seconds * S),
-            stream_time: Some(seconds * S + 5),
-            utc: Some((seconds * S) as i64 + 7),
-        }
-    }
-
-    #[test]
-    fn time_runs_with_the_audio() {
-        let mut timeline = Timeline::default();
-        assert_eq!(timeline.locate(0), None);
-        timeline.anchor(0, at(3), 1.0);
-        assert_eq!(timeline.locate(2 * S), Some(at(5)));
-    }
-
-    #[test]
-    fn a_hole_moves_what_follows_and_nothing_before() {
-        let mut timeline = Timeline::default();
-        timeline.anchor(0, at(0), 1.0);
-        timeline.anchor(4 * S, at(10), 1.0);
-        assert_eq!(timeline.locate(3 * S), Some(at(3)));
-        assert_eq!(timeline.locate(4 * S), Some(at(10)));
-        assert_eq!(
-            timeline.locate_end(3 * S, 4 * S),
-            Some(at(4)),
-            "a word before the hole ends before it"
-        );
-        assert_eq!(timeline.locate(5 * S), Some(at(11)));
-    }
-
-    #[test]
-    fn rounding_takes_no_word_over_a_hole() {
-        let mut timeline = Timeline::default();
-        timeline.anchor(0, at(0), 1.0);
-        timeline.anchor(4 * S, at(10), 1.0);
-        let heard = |start, end| timeline.locate_heard(start, end).unwrap();
-        assert_eq!(heard(4 * S - 1, 5 * S), (at(10), at(11)), "begins behind");
-        assert_eq!(heard(3 * S, 4 * S + 1), (at(3), at(4)), "ends before");
-        let over = heard(3 * S, 5 * S);
-        assert_eq!(over, (at(3), at(11)), "a word that goes over it does");
-        assert_eq!(heard(4 * S, 5 * S), (at(10), at(11)));
-        let short = heard(4 * S - 2, 4 * S - 1);
-        assert!(short.1.running_time < Some(4 * S), "{short:?}");
-    }
-
-    #[test]
-    fn audio_that_goes_on_needs_no_anchor() {
-        let mut timeline = Timeline::default();
-        for second in 0..1000 {
-            timeline.anchor(second * S, at(second), 1.0);
-        }
-        assert_eq!(timeline.anchors.len(), 1);
-    }
-
-    #[test]
-    fn a_pause_moves_utc_and_nothing_else() {
-        let mut timeline = Timeline::default();
-        timeline.anchor(0, at(0), 1.0);
-        timeline.part();
-        assert!(!timeline.goes_on(S, &at(1), 1.0));
-        let paused = Instants {
-            utc: at(61).utc,
-            ..at(1)
-        };
-        timeline.anchor(S, paused, 1.0);
-        assert!(timeline.goes_on(2 * S, &at(2), 1.0));
-        let after = timeline.locate(2 * S).unwrap();
-        assert_eq!((after.running_time, after.utc), (Some(2 * S), at(62).utc));
-        assert_eq!(
-            timeline.locate(S / 2).unwrap().utc,
-            at(0).utc.map(|t| t + 500_000_000)
-        );
-    }
-
-    #[test]
-    fn a_segment_at_double_speed_takes_half_the_running_time() {
-        let mut timeline = Timeline::default();
-        timeline.anchor(0, at(0), 2.0);
-        let there = timeline.locate(4 * S).unwrap();
-        assert_eq!(
-            (there.running_time, there.stream_time),
-            (Some(2 * S), Some(4 * S + 5))
-        );
-    }
-
-    #[test]
-    fn arrivals_tell_when_audio_was_complete() {
-        let mut timeline = Timeline::default();
-        timeline.arrived(S, Time::from_secs(10));
-        timeline.arrived(2 * S, Time::from_secs(11));
-        assert_eq!(timeline.arrival(S / 2), Some(Time::from_secs(10)));
-        assert_eq!(timeline.arrival(S + 1), Some(Time::from_secs(11)));
-        assert_eq!(timeline.arrival(9 * S), Some(Time::from_secs(11)));
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let mut timeline = Timeline::default();
-        for second in 0..1000 {
-            timeline.anchor(second * S, at(second * 2), 1.0);
-            timeline.arrived(second * S, Time::from_secs(second));
-            timeline.prune(second * S);
-        }
-        assert!(timeline.anchors.len() <= 122 && timeline.arrivals.len() <= 122);
-        assert!(timeline.locate(900 * S).is_some());
-    }
-}
+#[path = "timeline_tests.rs"]
+mod tests;

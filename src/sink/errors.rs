@@ -92,6 +92,7 @@ fn error(failure: &Failure) -> glib::Error {
         Reason::Protocol | Reason::FormatChange => {
             glib::Error::new(gst::StreamError::Format, message)
         }
+        Reason::WallClock => glib::Error::new(gst::CoreError::Clock, message),
         Reason::Internal => glib::Error::new(gst::CoreError::Failed, message),
     }
 }
@@ -115,7 +116,8 @@ fn phase(reason: Reason) -> Option<&'static str> {
         | Reason::Read
         | Reason::Write
         | Reason::Protocol
-        | Reason::FormatChange => Some("session"),
+        | Reason::FormatChange
+        | Reason::WallClock => Some("session"),
         Reason::DrainTimeout => Some("drain"),
         // A token or a limit can be refused at the upgrade and inside the session.
         Reason::Auth | Reason::Limit | Reason::Internal => None,

@@ -19,6 +19,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// How often the wall clock and the pipeline's are read together, for the best pair.
+const READINGS: usize = 3;
+
+/// Returns the wall-clock time, in nanoseconds since the Unix epoch.
+fn wall_clock() -> Option<i64> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_nanos()).ok()
+}
+
 /// What the streaming thread knows of its stream.
 #[derive(Default)]
 pub(super) struct Streaming {
@@ -97,20 +106,24 @@ impl SymblSink {
         self.obj().sink_pad().peer_query(&mut query) && query.result().0
     }
 
-    /// Wall-clock time at which a running time is due, or was.
+    /// Returns the wall-clock time at which a running time is due, or was.
     fn utc(&self, running_time: Option<u64>) -> Option<i64> {
         let running_time = gst::ClockTime::from_nseconds(running_time?);
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-        let wall = i128::try_from(wall.as_nanos()).ok()?;
         let obj = self.obj();
-        let due = obj
-            .base_time()
-            .zip(obj.clock())
-            .map_or(0, |(base_time, clock)| {
-                let due = base_time.saturating_add(running_time);
-                i128::from(due.nseconds()) - i128::from(clock.time().nseconds())
-            });
-        i64::try_from(wall + due).ok()
+        let Some((base_time, clock)) = obj.base_time().zip(obj.clock()) else {
+            return wall_clock();
+        };
+        let due = base_time.saturating_add(running_time);
+        // Another thread may run between the two readings: the closest pair counts.
+        let pairs = (0..READINGS).filter_map(|_| {
+            let before = wall_clock()?;
+            let now = i64::try_from(clock.time().nseconds()).ok()?;
+            let took = wall_clock()?.checked_sub(before)?;
+            Some((took.unsigned_abs(), before.checked_add(took / 2)?, now))
+        });
+        let (_, wall, now) = pairs.min_by_key(|(took, _, _)| *took)?;
+        let due = i64::try_from(due.nseconds()).ok()?;
+        wall.checked_add(due.checked_sub(now)?)
     }
 
     /// Holds the streaming thread up until there is room for a buffer.
@@ -258,7 +271,7 @@ impl SymblSink {
                     duration: None,
                     speed: 1.0,
                 };
-                connection.push_audio(&audio, || None)
+                connection.push_audio(&audio)
             })?
         } else {
             self.place(buffer, &connection, &format)?
@@ -316,17 +329,23 @@ impl SymblSink {
                 duration: buffer.duration().map(gst::ClockTime::nseconds),
                 speed: segment.rate().abs(),
             };
-            let has_room = connection.push_audio(&audio, || self.utc(instants.running_time));
+            let discont = buffer
+                .flags()
+                .intersects(gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC);
+            let pushed = connection.push_timed(&audio, discont, |running_time| {
+                self.utc(running_time)
+            });
             // Where a position is known, what follows can go on from it.
             if let (Some(pts), Some(segment), Some(_)) = (pts, times, format.bytes_per_sample())
                 && instants.running_time.is_some()
                 && buffer.pts().is_some()
+                && pushed.is_settled
             {
                 let next = pts.nseconds() + format.duration_of(data.len());
                 let stop = segment.stop().map(gst::ClockTime::nseconds);
                 lock(&self.streaming).steady = Some(Steady::new(next, stop));
             }
-            has_room
+            pushed.has_room
         })
     }
 

@@ -51,6 +51,15 @@ pub enum Waited {
     Interrupted,
 }
 
+/// What [`Connection::push_timed`] came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Pushed {
+    /// There is room for more: see [`Session::has_room`].
+    pub has_room: bool,
+    /// No timestamp is needed soon: see [`Session::is_settled_in_time`].
+    pub is_settled: bool,
+}
+
 /// What the task and the application's threads share.
 pub(super) struct Locked {
     pub(super) session: Session,
@@ -284,26 +293,49 @@ impl Connection {
         self.with(|session, now| session.set_speaker(now, speaker));
     }
 
-    /// See [`Session::push_audio`]. `utc` is asked for the UTC of the audio where the
-    /// session does not know it. Whether there is room for more: see
-    /// [`Session::has_room`].
-    pub fn push_audio(&self, audio: &Audio<'_>, utc: impl FnOnce() -> Option<i64>) -> bool {
-        let push = |audio: &Audio<'_>| {
-            self.with(|session, now| {
-                session.push_audio(now, audio);
-                session.has_room()
+    /// Pushes audio that follows the audio before it. Returns `true` if there is room
+    /// for more: see [`Session::push_audio`] and [`Session::has_room`].
+    pub fn push_audio(&self, audio: &Audio<'_>) -> bool {
+        self.with(|session, now| {
+            session.push_audio(now, audio);
+            session.has_room()
+        })
+    }
+
+    /// Pushes audio whose times decide where it stands, after a discontinuity if
+    /// `discont` is `true`. `utc` is asked for the UTC of a running time in nanoseconds,
+    /// if the session wants to know it: see [`Session::wants_wall_clock`].
+    pub fn push_timed(
+        &self,
+        audio: &Audio<'_>,
+        discont: bool,
+        utc: impl FnOnce(Option<u64>) -> Option<i64>,
+    ) -> Pushed {
+        let now = self.shared.now();
+        let running_time = {
+            let mut locked = self.shared.lock();
+            if discont {
+                locked.session.discontinuity();
+            }
+            let session = &locked.session;
+            session.wants_wall_clock(now).then(|| {
+                let running_time = audio.instants.running_time;
+                running_time.or(session.expected_running_time())
             })
         };
-        let instants = &audio.instants;
-        let is_known = instants.running_time.is_none()
-            || self.shared.lock().session.goes_on(instants, audio.speed);
-        if is_known {
-            return push(audio);
-        }
-        let utc = utc();
-        push(&Audio {
-            instants: Instants { utc, ..*instants },
+        let audio = Audio {
+            instants: Instants {
+                utc: running_time.and_then(utc),
+                ..audio.instants
+            },
             ..*audio
+        };
+        self.with(|session, now| {
+            session.push_audio(now, &audio);
+            Pushed {
+                has_room: session.has_room(),
+                is_settled: session.is_settled_in_time(),
+            }
         })
     }
 

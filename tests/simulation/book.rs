@@ -5,7 +5,7 @@
 use crate::service::word_spelled;
 use gstsymbl::protocol::response::Speaker;
 use gstsymbl::session::event::PlacedWord;
-use gstsymbl::session::{Event, EventKind, Placement, SessionEvent, State, Time};
+use gstsymbl::session::{Event, EventKind, Placement, Reason, SessionEvent, State, Time};
 use std::collections::{HashMap, HashSet};
 
 /// A word that was told, in a final or a message.
@@ -14,6 +14,8 @@ pub struct Word {
     pub word: u16,
     pub running_time: Option<u64>,
     pub duration: Option<u64>,
+    /// The wall clock at running time zero, of the first word of what was told.
+    pub wall: Option<i64>,
     pub utterance: Option<String>,
     /// Who is said to have said it.
     pub speaker: Option<String>,
@@ -62,6 +64,8 @@ pub struct Book {
     /// What was told of the last end: complete, and how much is not confirmed.
     pub drained: Option<(bool, u64)>,
     pub failed: Option<String>,
+    /// How often it was told that the wall clock was set.
+    pub wall_clock_sets: usize,
     pub state: State,
     /// Generation of the last event.
     pub generation: u64,
@@ -88,6 +92,7 @@ impl Book {
                     word: number,
                     running_time: word.running_time,
                     duration: word.duration,
+                    wall: None,
                     utterance: utterance.map(str::to_owned),
                     speaker: speaker.clone(),
                     event: self.events,
@@ -123,7 +128,13 @@ impl Book {
                     if words.is_empty() {
                         self.nonsense("a final without words".into());
                     }
-                    let words = self.words(&words, Some(&utterance_id), speaker);
+                    let mut words = self.words(&words, Some(&utterance_id), speaker);
+                    if let Some(first) = words.first_mut() {
+                        first.wall = place.and_then(|place| {
+                            let running_time = i64::try_from(place.running_time?).ok()?;
+                            Some(place.utc? - running_time)
+                        });
+                    }
                     self.finals.extend(words);
                 } else {
                     let words = text.split_whitespace().filter_map(word_spelled);
@@ -185,6 +196,9 @@ impl Book {
                     self.nonsense(format!("in {previous:?} after {:?}", self.state));
                 }
                 self.state = state;
+            }
+            EventKind::Warning(failure) if failure.reason == Reason::WallClock => {
+                self.wall_clock_sets += 1;
             }
             EventKind::Entity(_)
             | EventKind::Error { .. }

@@ -27,6 +27,7 @@ mod source;
 #[cfg(feature = "planted-bugs")]
 mod teeth;
 mod waits;
+mod wall;
 mod world;
 
 use invariants::Broken;

@@ -9,7 +9,7 @@ use crate::audio::Format::{Flac, Linear8k, Linear16k, Linear48k, Opus};
 use crate::run;
 use crate::schedule::Happening::{self, *};
 use crate::schedule::Piece::{self, *};
-use crate::schedule::{Schedule, Settings};
+use crate::schedule::{Schedule, Settings, Stamps};
 use gstsymbl::session::{FormatChangePolicy, PausePolicy};
 
 /// What they have in common.
@@ -17,6 +17,10 @@ const PLAIN: Settings = Settings {
     live: false,
     paced: true,
     timestamps: true,
+    stamps: Stamps::Exact,
+    declared: true,
+    drift: 0,
+    wall_drift: 0,
     format: Linear16k,
     buffer: 100,
     chunk: 100,

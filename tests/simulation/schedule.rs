@@ -30,6 +30,14 @@ pub struct Settings {
     pub paced: bool,
     /// Whether all buffers have timestamps, or only the first after a flush.
     pub timestamps: bool,
+    /// How timestamps come to be.
+    pub stamps: Stamps,
+    /// Whether a flag says of a buffer that it is the first behind a hole.
+    pub declared: bool,
+    /// How much faster the pipeline's clock runs than the sender's, in ppm.
+    pub drift: i32,
+    /// How much faster the wall clock runs than the pipeline's, in ppm.
+    pub wall_drift: i32,
     pub format: Format,
     /// Length of upstream buffers of raw audio.
     pub buffer: Ms,
@@ -58,6 +66,17 @@ pub struct Settings {
     pub history: bool,
     /// Longest time that a frame is under way.
     pub latency: Ms,
+}
+
+/// How timestamps come to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Stamps {
+    /// By the count of samples.
+    Exact,
+    /// By arrival, which is earlier or later by at most so much.
+    Jitter(Ms),
+    /// By arrival, of so many buffers at once.
+    Bursts(u8),
 }
 
 /// A piece of the source.
@@ -118,6 +137,8 @@ pub enum Happening {
     End,
     /// The application stops the sink.
     Stop,
+    /// Somebody sets the wall clock by so many milliseconds.
+    Clock(i32),
     /// The application sets a token. Dials are no longer refused for the old one.
     Token,
 }
@@ -132,7 +153,7 @@ impl Schedule {
     pub fn from_seed(seed: u64) -> Self {
         let rng = &mut Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let settings = Settings::draw(rng);
-        let source = source(rng);
+        let source = source(rng, &settings);
         let span = length(&source) + 3000;
         let count = rng.usize(0..7);
         let mut happenings = some(rng, count, |rng| (rng.u32(0..span), Happening::draw(rng)));
@@ -178,7 +199,38 @@ impl Format {
 
 impl Settings {
     fn draw(rng: &mut Rng) -> Self {
+        let mut settings = Self::draw_plain(rng);
+        match rng.u8(0..12) {
+            0 => settings.stamps = Stamps::Jitter(pick(rng, &[5, 50, 500, 500])),
+            1 => settings.stamps = Stamps::Bursts(pick(rng, &[2, 5, 5, 25])),
+            2 => settings.declared = false,
+            // Minutes of audio, which take their time to simulate.
+            3 if rng.u8(0..6) == 0 => {
+                settings.drift = pick(rng, &[200, -200]);
+                settings.paced = true;
+                settings.buffer = 1000;
+            }
+            _ => return settings,
+        }
+        settings.timestamps = true;
+        if settings.stamps != Stamps::Exact {
+            settings.buffer = pick(rng, &[10, 20, 20, 50]);
+            settings.drift = pick(rng, &[0, 200, -200]);
+        }
+        settings
+    }
+
+    /// Returns `true` if the session has only an estimate of where audio stands.
+    pub fn estimates(&self) -> bool {
+        self.stamps != Stamps::Exact || self.drift != 0 || !self.declared
+    }
+
+    fn draw_plain(rng: &mut Rng) -> Self {
         Self {
+            stamps: Stamps::Exact,
+            declared: true,
+            drift: 0,
+            wall_drift: pick(rng, &[0, 0, 200, -200]),
             live: rng.bool(),
             paced: rng.u8(0..4) > 0,
             timestamps: rng.u8(0..5) > 0,
@@ -222,7 +274,7 @@ fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(0..from.len())]
 }
 
-fn source(rng: &mut Rng) -> Vec<Piece> {
+fn source(rng: &mut Rng, settings: &Settings) -> Vec<Piece> {
     let mut left: u16 = rng.u16(3..60).min(MAX_WORDS);
     let mut source = Vec::new();
     while left > 0 {
@@ -241,13 +293,17 @@ fn source(rng: &mut Rng) -> Vec<Piece> {
             _ => {}
         }
     }
+    if settings.drift != 0 && settings.stamps == Stamps::Exact {
+        // So long that the clocks are seen to drift, and a word behind it.
+        source.insert(1, Piece::Silence(rng.u32(8..15) * 20_000));
+    }
     source
 }
 
 impl Happening {
     fn draw(rng: &mut Rng) -> Self {
         let span = rng.u32(10..6000);
-        match rng.u8(0..36) {
+        match rng.u8(0..38) {
             0..=4 => Self::Cut(pick(rng, &[0, 0, 30, 300])),
             5 | 6 => Self::Close(pick(rng, &[1000, 1001, 1005, 1006, 1011, 1012, 1013, 1008])),
             7 | 8 => Self::Deaf,
@@ -271,6 +327,7 @@ impl Happening {
             30 => Self::Stop,
             31 => Self::Terminate,
             32..=34 => Self::Suspend(span),
+            35 | 36 => Self::Clock(pick(rng, &[500, -500, 3_600_000, -3_600_000])),
             _ => Self::Token,
         }
     }

@@ -7,7 +7,7 @@
 
 use crate::audio::{Format, Ms};
 use crate::run;
-use crate::schedule::{Happening, Piece, Schedule, Settings};
+use crate::schedule::{Happening, Piece, Schedule, Settings, Stamps};
 use gstsymbl::session::{FormatChangePolicy, PausePolicy};
 
 /// Runs that shrinking may take.
@@ -79,7 +79,11 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
 type Change<'a> = &'a dyn Fn(&mut Schedule);
 
 fn settings(add: &mut dyn FnMut(Change)) {
-    let plain: [fn(&mut Settings); 19] = [
+    let plain: [fn(&mut Settings); 23] = [
+        |s| s.stamps = Stamps::Exact,
+        |s| s.declared = true,
+        |s| s.drift = 0,
+        |s| s.wall_drift = 0,
         |s| s.format = Format::Linear16k,
         |s| s.latency = 1,
         |s| s.messages = false,

@@ -8,6 +8,7 @@ use crate::network::{Frame, Link};
 use crate::schedule::{Happening, Schedule};
 use crate::service::{Answer, Conversation, Service, noise};
 use crate::source::Source;
+use crate::wall::Wall;
 use crate::waits::{CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits};
 use fastrand::Rng;
 use gstsymbl::protocol::{StartRequest, reply, response};
@@ -20,6 +21,9 @@ use std::time::Duration;
 
 /// No run may take longer than its schedule and this.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// So many times its length a long schedule may take: the slowest socket is as slow.
+const SLOWEST: u32 = 9;
 
 /// How long a stopped session is watched.
 const AFTERMATH: Duration = Duration::from_secs(15);
@@ -82,6 +86,7 @@ pub struct World {
     session: Session,
     source: Source,
     book: Book,
+    walls: Wall,
     waits: Waits,
     now: Time,
     order: u64,
@@ -153,6 +158,7 @@ impl World {
             session,
             source,
             book: Book::default(),
+            walls: Wall::new(schedule.settings.wall_drift),
             waits: Waits::default(),
             now: Time::ZERO,
             order: 0,
@@ -194,7 +200,8 @@ impl World {
 
     /// To the end, or to the first broken promise.
     pub fn run(mut self) -> Result<Figures, Broken> {
-        let bound = ms(self.schedule.length()) + PATIENCE;
+        let length = ms(self.schedule.length());
+        let bound = (length + PATIENCE).max(length * SLOWEST);
         let mut still = 0;
         self.pump()?;
         while let Some(next) = self.next() {
@@ -269,6 +276,7 @@ impl World {
             self.pump()?;
         }
         if self.is_sourcing() && self.source.due <= self.now {
+            self.source.wall = self.walls.at(self.now);
             if self.source.give(self.now, &mut self.session) {
                 self.end();
             }
@@ -283,6 +291,7 @@ impl World {
             settings: &self.schedule.settings,
             book: &self.book,
             spoken: &self.source.spoken,
+            walls: &self.walls,
             waits: &self.waits,
             given: self.source.given,
             stats: &self.session.stats(self.now),
@@ -294,10 +303,8 @@ impl World {
 
     fn figures(&self) -> Figures {
         let stats = self.session.stats(self.now);
-        let lost = self.source.spoken.iter().filter(|word| {
-            let end = word.running_time + u64::from(word.given) * crate::source::MS;
-            self.book.lost(word.running_time, end) > 0
-        });
+        let words = self.source.spoken.iter();
+        let lost = words.filter(|word| invariants::lost_least(&self.book, word) > 0);
         Figures {
             words: self.source.spoken.len() as u64,
             told: self.book.finals.len() as u64,
@@ -396,6 +403,7 @@ impl World {
                 self.waits = Waits::default();
                 self.book.ending_since = None;
             }
+            Happening::Clock(ms) => self.walls.set(self.now, ms),
             Happening::Token => {
                 self.refusing = self
                     .refusing

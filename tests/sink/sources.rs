@@ -4,6 +4,7 @@
 //! or a file, and words that are known to the letter. What goes in without
 //! decoding, and calls in µ-law, are in `inputs`.
 
+mod arrival;
 mod calls;
 mod files;
 mod hls;

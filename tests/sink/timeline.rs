@@ -6,6 +6,7 @@
 //! The truth is the audio itself: word `w<n>` sounds in the samples that the
 //! test puts at a time, and the service's recogniser hears only samples.
 
+mod arrival;
 mod packets;
 
 use crate::common::pipeline::{Pipeline, buffer, bytes_of, init};
@@ -35,9 +36,16 @@ impl Stream {
 
     /// The same of any caps.
     fn begin(caps: &gst::Caps) -> Self {
+        init();
+        Self::begin_with(caps, &gst::SystemClock::obtain())
+    }
+
+    /// The same by this clock.
+    fn begin_with(caps: &gst::Caps, clock: &impl IsA<gst::Clock>) -> Self {
         let service = Service::start();
         let (pipeline, feed) =
             crate::common::feed::Feed::pipeline(&format!("base-url={}", service.url()));
+        pipeline.pipeline.use_clock(Some(clock));
         pipeline.play();
         let pad = feed.pad.clone();
         pad.push_event(gst::event::StreamStart::new("test"));
@@ -280,7 +288,12 @@ fn after_many_small_holes() {
     let mut expected = Vec::new();
     for n in 0..30u16 {
         let begin = u64::from(n) * 235 * MS;
-        stream.speak(begin, &speech(n..n + 1));
+        let word = speech(n..n + 1);
+        let mut first = buffer(bytes_of(&word[..480]), Some(begin), Some(30 * MS));
+        let flagged = first.get_mut().expect("a new buffer");
+        flagged.set_flags(gst::BufferFlags::DISCONT);
+        stream.push(first);
+        stream.speak(begin + 30 * MS, &word[480..]);
         expected.push((n, begin));
     }
     stream.finish().assert_words(&expected);

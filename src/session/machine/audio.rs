@@ -2,6 +2,7 @@
 
 //! What the application gives: formats, audio, gaps, flushes.
 
+use super::super::alignment::Verdict;
 use super::super::chunker::{AudioFormat, Chunk, nanos_to_samples, samples_to_nanos};
 use super::super::event::{EventKind, Failure, GapReason, Placement, Reason};
 use super::super::packet;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 /// that an utterance is over.
 const MAX_FILL: u64 = 1_000_000_000;
 
-/// Holes below this are the jitter of timestamps, not missing audio.
+/// No silence is sent into smaller holes: they are stepped over.
 const MIN_HOLE: u64 = 40_000_000;
 
 /// A buffer of audio with its times.
@@ -108,7 +109,7 @@ impl Session {
             .data
             .get(..audio.data.len() - audio.data.len() % width)
             .unwrap_or_default();
-        self.continue_at(now, audio.instants, audio.speed);
+        self.continue_at(now, &audio.instants, audio.speed);
         while !rest.is_empty() {
             self.make_room(self.chunker.chunk_nanos());
             let (taken, chunk) = self.chunker.push_raw(now, rest);
@@ -122,7 +123,7 @@ impl Session {
     fn push_packet(&mut self, now: Time, audio: &Audio, format: &AudioFormat) {
         let samples = audio.packet_samples(format);
         self.make_room(samples_to_nanos(u64::from(samples), format.clock_rate()));
-        self.continue_at(now, audio.instants, audio.speed);
+        self.continue_at(now, &audio.instants, audio.speed);
         for chunk in self.chunker.push_packet(audio.data, samples) {
             self.spool_chunk(now, chunk);
         }
@@ -227,7 +228,7 @@ impl Session {
     /// Audio of a session that has failed for good. It may come back with a new
     /// token: positions and times go on.
     fn drop_audio(&mut self, now: Time, audio: &Audio, format: &AudioFormat) {
-        self.continue_at(now, audio.instants, audio.speed);
+        self.continue_at(now, &audio.instants, audio.speed);
         let start = self.chunker.position();
         self.chunker.skip(match format.bytes_per_sample() {
             Some(width) => (audio.data.len() / width) as u64,
@@ -239,25 +240,77 @@ impl Session {
         self.timeline.prune(end);
     }
 
-    /// The audio that follows stands at `instants`: fills or notes a hole.
-    fn continue_at(&mut self, now: Time, instants: Instants, speed: f64) {
-        let Some(actual) = instants.running_time else {
-            // Without timestamps the audio simply goes on.
-            if self.timeline.is_empty() {
-                self.timeline
-                    .anchor(self.chunker.position(), instants, speed);
+    /// The audio that follows does not follow what came before: its timestamp says
+    /// where it stands.
+    pub fn discontinuity(&mut self) {
+        self.discontinuity = true;
+    }
+
+    /// The audio that follows has these times. Decides where it stands, and fills a hole.
+    fn continue_at(&mut self, now: Time, instants: &Instants, speed: f64) {
+        let position = self.chunker.position();
+        let declared = std::mem::take(&mut self.discontinuity);
+        let expected = self.expected_running_time();
+        match (instants.running_time, expected) {
+            (Some(actual), Some(expected)) => {
+                if !self.timeline.is_same_segment(position, instants, speed) {
+                    self.alignment.restart();
+                }
+                match self.alignment.take(position, expected, actual, declared) {
+                    Verdict::GoesOn => {}
+                    Verdict::Moved(shifts) => {
+                        shifts.into_iter().for_each(|s| self.timeline.shift(s));
+                    }
+                    Verdict::Resync => {
+                        if actual > expected.saturating_add(MIN_HOLE) {
+                            self.fill(now, actual - expected);
+                        }
+                        let position = self.chunker.position();
+                        self.timeline.anchor(position, *instants, speed);
+                    }
+                }
+                self.filled = 0;
             }
-            return;
-        };
-        let expected = self.timeline.expected(self.chunker.position());
-        if let Some(expected) = expected.and_then(|e| e.running_time)
-            && actual > expected.saturating_add(MIN_HOLE)
-        {
-            self.fill(now, actual - expected);
+            (Some(actual), None) => {
+                self.alignment.restart();
+                self.alignment.take(position, actual, actual, declared);
+                self.timeline.anchor(position, *instants, speed);
+                self.filled = 0;
+            }
+            // Without timestamps the audio simply goes on.
+            (None, _) if self.timeline.is_empty() => {
+                self.timeline.anchor(position, *instants, speed);
+            }
+            (None, _) => {}
         }
-        self.timeline
-            .anchor(self.chunker.position(), instants, speed);
-        self.filled = 0;
+        if instants.utc.is_some() && self.timeline.wants_wall_clock(now) {
+            self.read_wall_clock(now, instants);
+        }
+    }
+
+    fn read_wall_clock(&mut self, now: Time, instants: &Instants) {
+        let position = self.chunker.position();
+        let running_time = instants.running_time.or(self.expected_running_time());
+        let instants = Instants {
+            running_time,
+            ..*instants
+        };
+        let set = self.timeline.read_wall_clock(now, position, &instants);
+        if let Some(nanos) = set {
+            let seconds = nanos as f64 / 1e9;
+            self.emit(
+                EventKind::Warning(Failure::retryable(
+                    Reason::WallClock,
+                    format!(
+                        "the wall clock was set by {seconds:+.3} s: the UTC of what is said from \
+                         now on differs by so much from before; running time is what it was. See \
+                         to it that the clock of this machine is kept by NTP"
+                    ),
+                )),
+                None,
+                None,
+            );
+        }
     }
 
     /// Nothing sounds for `duration` nanoseconds from `instants` on.
@@ -274,6 +327,7 @@ impl Session {
             return;
         };
         let end = start.saturating_add((duration as f64 / speed) as u64);
+        self.discontinuity = true;
         self.fill(now, end.saturating_sub(expected));
     }
 
@@ -323,6 +377,7 @@ impl Session {
         self.unconfirmed = 0;
         self.pacing = None; // There is no backlog any more.
         self.held_until = None;
+        self.alignment.restart();
         self.filled = MAX_FILL; // What follows is elsewhere, not after a hole.
         self.leave_drain(now);
     }

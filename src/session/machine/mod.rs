@@ -16,6 +16,7 @@ mod results;
 mod stall;
 mod stop;
 
+use super::alignment::Alignment;
 use super::backoff::Backoff;
 use super::chunker::{AudioFormat, Chunker};
 use super::config::{FormatChangePolicy, LeakyPolicy, SessionConfig, Speaker};
@@ -25,7 +26,7 @@ use super::generation::Generation;
 use super::planted::{Bug, planted};
 use super::spool::Spool;
 use super::stats::{Delays, Stats};
-use super::timeline::{Instants, Timeline};
+use super::timeline::Timeline;
 use super::{Position, Time};
 use crate::protocol::ModifyRequest;
 use crate::protocol::response::Message;
@@ -134,6 +135,10 @@ pub struct Session {
     chunker: Chunker,
     spool: Spool,
     timeline: Timeline,
+    /// Whether timestamps or the count of samples say where audio stands.
+    alignment: Alignment,
+    /// Upstream said that the next audio does not follow what came before.
+    discontinuity: bool,
     generation: Generation,
     delivery: Delivery,
     conversation_id: Option<Arc<str>>,
@@ -219,6 +224,8 @@ impl Session {
             chunker: Chunker::new(config.chunk_duration),
             spool: Spool::new(nanos(config.buffer_duration)),
             timeline: Timeline::default(),
+            alignment: Alignment::new(config.alignment_threshold, config.discont_wait),
+            discontinuity: false,
             generation: Generation::default(),
             delivery: Delivery::default(),
             conversation_id: None,
@@ -327,11 +334,23 @@ impl Session {
             || writable && (!self.frames.is_empty() || audio && !self.spool.is_drained())
     }
 
-    /// Whether audio at these times simply goes on with what was pushed before, so
-    /// that its UTC is known already.
-    pub fn goes_on(&self, instants: &Instants, speed: f64) -> bool {
+    /// Returns `true` if the wall clock is to be read for the audio that comes now.
+    pub fn wants_wall_clock(&self, now: Time) -> bool {
+        self.discontinuity || self.timeline.wants_wall_clock(now)
+    }
+
+    /// Returns the running time, in nanoseconds, of the audio that comes next, as far
+    /// as the audio before tells.
+    pub fn expected_running_time(&self) -> Option<u64> {
         self.timeline
-            .goes_on(self.chunker.position(), instants, speed)
+            .expected(self.chunker.position())?
+            .running_time
+    }
+
+    /// Returns `true` unless timestamps are apart from the count of samples, and it is
+    /// not decided which are right: until then the session has to see each timestamp.
+    pub fn is_settled_in_time(&self) -> bool {
+        self.alignment.is_settled()
     }
 
     /// Audio that is held in memory, sent or not, in nanoseconds.

@@ -3,7 +3,7 @@
 use super::*;
 use std::time::Duration;
 
-const ALL: [Reason; 18] = [
+const ALL: [Reason; 19] = [
     Reason::Dns,
     Reason::Tcp,
     Reason::Tls,
@@ -21,6 +21,7 @@ const ALL: [Reason; 18] = [
     Reason::Protocol,
     Reason::Settings,
     Reason::DrainTimeout,
+    Reason::WallClock,
     Reason::Internal,
 ];
 
@@ -90,6 +91,7 @@ fn the_other_reasons_have_a_code_each() {
     assert!(of(Reason::Settings).matches(gst::ResourceError::Settings));
     assert!(of(Reason::DrainTimeout).matches(gst::ResourceError::Close));
     assert!(of(Reason::Protocol).matches(gst::StreamError::Format));
+    assert!(of(Reason::WallClock).matches(gst::CoreError::Clock));
     assert!(of(Reason::Internal).matches(gst::CoreError::Failed));
 }
 

@@ -218,6 +218,22 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             d.chunk_duration,
         ),
         millis(
+            "alignment-threshold",
+            "Alignment threshold",
+            "How far timestamps may be off the count of samples, as in GstAudioBaseSink \
+            (in milliseconds here, not in nanoseconds).",
+            (0, HOUR_MS),
+            d.alignment_threshold,
+        ),
+        millis(
+            "discont-wait",
+            "Discont wait",
+            "How long timestamps have to stay further off until they count and not the samples, \
+            as in GstAudioBaseSink; 0: at once.",
+            (0, HOUR_MS),
+            d.discont_wait,
+        ),
+        millis(
             "buffer-duration",
             "Buffer duration",
             "How much audio is kept for a service that is slow or away.",

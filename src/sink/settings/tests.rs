@@ -191,6 +191,8 @@ fn every_setting_of_the_session_reaches_it_in_its_unit() {
     let settings = Settings {
         interim_results: false,
         chunk_duration: 11,
+        alignment_threshold: 20,
+        discont_wait: 21,
         buffer_duration: 1_200,
         leaky: Leaky::Oldest,
         catch_up_rate: 3.5,
@@ -218,6 +220,8 @@ fn every_setting_of_the_session_reaches_it_in_its_unit() {
     assert_eq!(config.catch_up_rate, 3.5);
     let durations = [
         (config.chunk_duration, ms(11)),
+        (config.alignment_threshold, ms(20)),
+        (config.discont_wait, ms(21)),
         (config.buffer_duration, ms(1_200)),
         (config.connect_timeout, ms(13)),
         (config.ping_interval, ms(1_400)),

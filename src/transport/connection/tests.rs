@@ -71,7 +71,7 @@ fn push(connection: &Connection, number: u32) -> Vec<u8> {
         duration: None,
         speed: 1.0,
     };
-    connection.push_audio(&audio, || None);
+    connection.push_audio(&audio);
     data
 }
 

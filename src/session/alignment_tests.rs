@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MPL-2.0
+
+use super::*;
+use fastrand::Rng;
+
+const MS: u64 = 1_000_000;
+const S: u64 = 1000 * MS;
+
+/// A stream beside its timestamps: where audio stands by the decisions so far.
+struct Stream {
+    alignment: Alignment,
+    /// Samples so far, as nanoseconds.
+    position: Position,
+    /// Where the next sample stands.
+    line: i64,
+    resyncs: u32,
+    shifts: Vec<Shift>,
+}
+
+impl Stream {
+    /// Samples count from zero on.
+    fn new() -> Self {
+        let mut stream = Self {
+            alignment: Alignment::new(Duration::from_millis(40), Duration::from_secs(1)),
+            position: 0,
+            line: 0,
+            resyncs: 0,
+            shifts: Vec::new(),
+        };
+        assert_eq!(stream.alignment.take(0, 0, 0, false), Verdict::Resync);
+        stream.count(20 * MS);
+        stream
+    }
+
+    fn count(&mut self, nanos: u64) {
+        self.position += nanos;
+        self.line += nanos as i64;
+    }
+
+    /// A buffer of 20 ms with this timestamp.
+    fn take(&mut self, stamp: i64, declared: bool) {
+        let (stamp, line) = (stamp + S as i64, self.line + S as i64);
+        let verdict =
+            self.alignment
+                .take(self.position, line as u64, stamp as u64, declared);
+        match verdict {
+            Verdict::GoesOn => {}
+            Verdict::Resync => {
+                self.resyncs += 1;
+                self.line = stamp - S as i64;
+            }
+            Verdict::Moved(shifts) => {
+                for shift in shifts {
+                    self.line += shift.by;
+                    self.shifts.push(shift);
+                }
+            }
+        }
+        self.count(20 * MS);
+    }
+
+    /// So many buffers whose timestamps are off by this.
+    fn run(&mut self, buffers: u64, mut off: impl FnMut(u64) -> i64) {
+        for n in 0..buffers {
+            self.take(self.position as i64 + off(n), false);
+        }
+    }
+}
+
+const fn ms(ms: i64) -> i64 {
+    ms * MS as i64
+}
+
+#[test]
+fn bursts_are_no_holes() {
+    let mut stream = Stream::new();
+    stream.run(3000, |n| ms(20 * (4 - n as i64 % 5)));
+    assert_eq!((stream.resyncs, stream.shifts.len()), (0, 0));
+    assert!(stream.alignment.is_settled());
+}
+
+#[test]
+fn a_stall_and_what_comes_at_once_behind_it_are_no_hole() {
+    let mut stream = Stream::new();
+    stream.run(100, |_| 0);
+    // Seven seconds of audio arrive in one moment.
+    stream.run(350, |n| ms(7000 - 20 * n as i64));
+    stream.run(500, |_| 0);
+    assert_eq!((stream.resyncs, stream.shifts.len()), (0, 0));
+}
+
+#[test]
+fn timestamps_that_stay_apart_count_from_where_they_parted() {
+    for step in [ms(60), ms(900), ms(-900), ms(-60)] {
+        let mut stream = Stream::new();
+        stream.run(100, |_| 0);
+        let begins = stream.position;
+        stream.run(49, |_| step);
+        assert_eq!(stream.shifts, [], "not before the wait is over");
+        stream.run(10, |_| step);
+        let expected = Shift {
+            from: begins,
+            by: step,
+        };
+        assert_eq!(stream.shifts, [expected]);
+        stream.run(500, |_| step);
+        assert_eq!((stream.resyncs, stream.shifts.len()), (0, 1));
+    }
+}
+
+#[test]
+fn a_step_forward_that_is_longer_than_the_wait_counts_when_eight_buffers_agree() {
+    for step in [ms(1000), ms(7000), ms(600_000)] {
+        let mut stream = Stream::new();
+        stream.run(100, |_| 0);
+        let begins = stream.position;
+        stream.run(8, |_| step);
+        assert_eq!(stream.shifts, []);
+        stream.run(1, |_| step);
+        let expected = Shift {
+            from: begins,
+            by: step,
+        };
+        assert_eq!(stream.shifts, [expected]);
+    }
+}
+
+#[test]
+fn audio_that_was_held_up_and_comes_at_twice_the_pace_is_no_hole() {
+    let mut stream = Stream::new();
+    stream.run(100, |_| 0);
+    stream.run(400, |n| ms(4000 - 10 * n as i64));
+    stream.run(500, |_| 0);
+    assert_eq!((stream.resyncs, stream.shifts.len()), (0, 0));
+}
+
+#[test]
+fn timestamps_that_come_back_within_the_wait_do_not_count() {
+    let mut stream = Stream::new();
+    for _ in 0..20 {
+        stream.run(100, |_| 0);
+        stream.run(45, |_| ms(300));
+    }
+    assert_eq!((stream.resyncs, stream.shifts.len()), (0, 0));
+}
+
+#[test]
+fn talk_between_pauses_that_nobody_tells_of_stands_where_its_timestamps_say() {
+    let mut stream = Stream::new();
+    stream.run(100, |_| 0);
+    let first = stream.position;
+    stream.run(20, |_| ms(3000)); // 400 ms of talk
+    let second = stream.position;
+    stream.run(20, |_| ms(5000));
+    let expected = [(first, ms(3000)), (second, ms(2000))];
+    assert_eq!(stream.shifts, expected.map(|(from, by)| Shift { from, by }));
+}
+
+#[test]
+fn what_upstream_declares_counts_at_once() {
+    let mut stream = Stream::new();
+    stream.run(100, |_| 0);
+    stream.take(stream.position as i64 + ms(15), true);
+    assert_eq!(stream.line - stream.position as i64, ms(15));
+    stream.take(stream.position as i64 - ms(500), true);
+    assert_eq!(stream.line - stream.position as i64, ms(-500));
+    assert_eq!(stream.resyncs, 2);
+}
+
+#[test]
+fn a_declared_hole_that_is_no_larger_than_the_jitter_is_none() {
+    let mut stream = Stream::new();
+    stream.run(100, |n| ms(20 * (4 - n as i64 % 5)));
+    stream.take(stream.position as i64 + ms(90), true);
+    assert_eq!(stream.resyncs, 0);
+    stream.take(stream.position as i64 + ms(2000), true);
+    assert_eq!(stream.resyncs, 1);
+}
+
+#[test]
+fn without_a_wait_a_step_counts_at_once() {
+    let mut alignment = Alignment::new(Duration::from_millis(40), Duration::ZERO);
+    alignment.take(0, 0, 0, false);
+    let verdict = |alignment: &mut Alignment, off| alignment.take(S, S, S + off, false);
+    assert_eq!(verdict(&mut alignment, 39 * MS), Verdict::GoesOn);
+    assert_eq!(verdict(&mut alignment, 40 * MS), Verdict::Resync);
+}
+
+/// How far off the truth the line is at most in an hour, in milliseconds: samples
+/// from the first timestamp on, in the sender's time.
+fn farthest_off_in_an_hour(drift_ppm: i64, mut jitter: impl FnMut(u64) -> i64) -> i64 {
+    let mut stream = Stream::new();
+    let first = jitter(0);
+    let mut farthest = 0;
+    for n in 1..180_000 {
+        let drift = stream.position as i64 / 1_000_000 * drift_ppm;
+        let truth = stream.position as i64 + drift;
+        farthest = farthest.max((stream.line - truth).abs());
+        stream.take(truth + jitter(n) - first, false);
+    }
+    assert_eq!(stream.resyncs, 0);
+    let jump = stream.shifts.iter().map(|shift| shift.by.abs()).max();
+    assert!(jump.unwrap_or(0) <= ms(10), "no jump: {jump:?}");
+    farthest / ms(1)
+}
+
+#[test]
+fn for_an_hour_a_drift_of_200_ppm_is_followed_within_20_ms_whatever_the_jitter() {
+    for drift in [-200, 0, 200] {
+        let off = farthest_off_in_an_hour(drift, |_| 0);
+        assert!(off <= 20, "{off} ms off at {drift} ppm without jitter");
+        let off = farthest_off_in_an_hour(drift, |n| ms(20 * (4 - n as i64 % 5)));
+        assert!(off <= 20, "{off} ms off at {drift} ppm in bursts");
+        for seed in 0..3 {
+            for most in [2, 5, 30, 500] {
+                let mut rng = Rng::with_seed(seed);
+                let jitter = |_| rng.i64(-ms(most)..=ms(most));
+                let off = farthest_off_in_an_hour(drift, jitter);
+                assert!(
+                    off <= 20,
+                    "{off} ms off at {drift} ppm, jitter {most} ms, {seed}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The same of buffers that have the time of their arrival, that hold half a
+//! sample, or that come while somebody sets the wall clock.
+
+use super::{L16_16K, MS, S, Stream, speech, times};
+use crate::common::pipeline::{buffer, bytes_of, counted};
+use gst::prelude::*;
+
+/// Buffers of 20 ms with these timestamps, and the audio that the sink took.
+fn speak_as(stream: &Stream, samples: &[i16], stamp: impl Fn(u64) -> u64) {
+    for (n, piece) in (0..).zip(samples.chunks(320)) {
+        stream.push(buffer(bytes_of(piece), Some(stamp(n)), Some(20 * MS)));
+    }
+}
+
+fn assert_sent_as_it_came(told: &super::Told, samples: usize) {
+    let sent = counted(&told.0.sink(), "audio-sent");
+    assert_eq!(sent, samples as u64 * MS / 16, "what came was sent");
+}
+
+#[test]
+fn of_bursts_samples_count_and_no_silence_is_sent() {
+    let stream = Stream::plain();
+    let samples = speech(0..50);
+    speak_as(&stream, &samples, |n| (n / 5 + 1) * 100 * MS);
+    let told = stream.finish();
+    told.assert_words(&times(0..50, 100 * MS));
+    assert_sent_as_it_came(&told, samples.len());
+}
+
+#[test]
+fn of_arrivals_that_jitter_by_half_a_second_samples_count_and_no_silence_is_sent() {
+    let stream = Stream::plain();
+    let samples = speech(0..100);
+    let mut rng = fastrand::Rng::with_seed(21);
+    let jitter: Vec<u64> = (0..1000).map(|_| rng.u64(0..1000) * MS).collect();
+    speak_as(&stream, &samples, |n| n * 20 * MS + jitter[n as usize]);
+    let told = stream.finish();
+    told.assert_words(&times(0..100, jitter[0]));
+    assert_sent_as_it_came(&told, samples.len());
+}
+
+#[test]
+fn after_a_hole_of_which_no_flag_tells_timestamps_count_once_they_stay() {
+    let stream = Stream::plain();
+    stream.speak_in(20, 0, &speech(0..10));
+    stream.speak_in(20, 9 * S, &speech(10..40));
+    let told = stream.finish();
+    told.assert_words(&[times(0..10, 0), times(10..40, 9 * S)].concat());
+    assert_sent_as_it_came(&told, 40 * 3200);
+}
+
+#[test]
+fn of_buffers_that_hold_half_a_sample_nothing_is_lost() {
+    for size in [1023, 1, 641] {
+        let stream = Stream::plain();
+        let words = if size == 1 { 0..3 } else { 0..25 };
+        let samples = speech(words.clone());
+        let mut at = 0;
+        for piece in bytes_of(&samples).chunks(size) {
+            let pts = at / 2 * S / 16_000;
+            stream.push(buffer(piece.to_vec(), Some(pts), None));
+            at += piece.len() as u64;
+        }
+        let mut told = stream.finish();
+        told.assert_words(&times(words, 0));
+        assert_sent_as_it_came(&told, samples.len());
+        told.0.collect();
+        let warnings = told.0.messages.iter();
+        let warnings = warnings.filter(|m| m.type_() == gst::MessageType::Warning);
+        assert_eq!(warnings.count(), 1, "said once");
+    }
+}
+
+#[test]
+fn of_half_a_sample_before_a_discontinuity_nothing_is_left_behind_it() {
+    let stream = Stream::plain();
+    let mut before = bytes_of(&speech(0..10));
+    before.push(0x55);
+    stream.push(buffer(before, Some(0), None));
+    let mut behind = buffer(bytes_of(&speech(10..20)), Some(5 * S), None);
+    let flagged = behind.get_mut().expect("a new buffer");
+    flagged.set_flags(gst::BufferFlags::DISCONT);
+    stream.push(behind);
+    let expected = [times(0..10, 0), times(10..20, 5 * S)];
+    stream.finish().assert_words(&expected.concat());
+}
+
+#[test]
+fn of_a_wall_clock_that_is_set_by_an_hour_utc_follows_and_a_warning_says_so_once() {
+    const HOUR: u64 = 3600 * S;
+    // The wall clock of the machine cannot be set in a test. That the pipeline's is
+    // set back is the same to the difference of the two.
+    let clock = gst::glib::Object::new::<gst::SystemClock>();
+    let stream = Stream::begin_with(&L16_16K.parse().expect("caps"), &clock);
+    stream.segment(&super::segment(0, None));
+    stream.speak(0, &speech(0..10));
+    let (internal, external, numerator, denominator) = clock.calibration();
+    let external = external + gst::ClockTime::from_nseconds(HOUR);
+    let internal = internal + gst::ClockTime::from_nseconds(2 * HOUR);
+    clock.set_calibration(internal, external, numerator, denominator);
+    for first in [10, 20] {
+        let mut next = buffer(bytes_of(&speech(first..first + 10)), None, None);
+        let at = u64::from(first) * 200 * MS;
+        let next_mut = next.get_mut().expect("a new buffer");
+        next_mut.set_pts(gst::ClockTime::from_nseconds(at));
+        next_mut.set_flags(gst::BufferFlags::DISCONT);
+        stream.push(next);
+    }
+    let told = stream.finish();
+    told.assert_words(&times(0..30, 0));
+    let zero = |index: usize| {
+        let found = &told.0.finals()[index];
+        let utc = found.get::<&str>("utc").expect("a time");
+        let utc = gstsymbl::protocol::timestamp::parse_rfc3339(utc).expect("RFC 3339");
+        let running_time = found.get::<u64>("running-time").expect("a time");
+        i128::from(utc) - i128::from(running_time)
+    };
+    let last = told.0.finals().len() - 1;
+    let off = zero(last) - zero(0) - i128::from(HOUR);
+    // A busy machine may stop between the two readings of a clock.
+    assert!(off.abs() < i128::from(60 * S), "{off} ns");
+    let warnings = told.0.messages.iter().filter(|m| match m.view() {
+        gst::MessageView::Warning(warning) => {
+            warning.details().is_some_and(|d| d.get("reason") == Ok("wall-clock"))
+        }
+        _ => false,
+    });
+    assert_eq!(warnings.count(), 1);
+}
