@@ -100,6 +100,9 @@ pub struct SessionConfig {
     /// At the end of the stream, and at each stop before: how long to go without
     /// any progress.
     pub drain_timeout: Duration,
+    /// At the end of a stream of which no session has taken any audio: how long a service
+    /// that asked to come later is dialed. Zero: for the drain timeout.
+    pub admission_timeout: Duration,
     /// Seed of the back-off's jitter.
     pub seed: u64,
 }
@@ -125,6 +128,7 @@ impl SessionConfig {
             pause: PausePolicy::Keep,
             format_change: FormatChangePolicy::Modify,
             drain_timeout: Duration::from_secs(10),
+            admission_timeout: Duration::from_secs(300),
             seed: 0,
         }
     }

@@ -4,6 +4,8 @@
 
 #[path = "needs_tests.rs"]
 mod needs;
+#[path = "outage_tests.rs"]
+mod outage;
 
 use super::*;
 use crate::protocol::{Encoding, StartRequest, StreamFormat, response};

@@ -127,6 +127,7 @@ const CONTRACT: [(&str, &str, &str); 54] = [
     ("stall-timeout", "Unsigned Integer", "30000"),
     ("stall-action", "Enum", "\"report\""),
     ("drain-timeout", "Unsigned Integer", "10000"),
+    ("admission-timeout", "Unsigned Integer", "300000"),
     ("pause-policy", "Enum", "\"keep\""),
     ("caps-change-policy", "Enum", "\"modify\""),
     ("history-recovery", "Boolean", "false"),
@@ -263,6 +264,7 @@ fn every_default_printed_is_the_one_of_the_settings() {
         pause_policy,
         caps_change_policy,
         drain_timeout,
+        admission_timeout,
         history_recovery,
         on_fatal,
     } = Settings::default();
@@ -321,6 +323,7 @@ fn every_default_printed_is_the_one_of_the_settings() {
         ("pause-policy", lower(&pause_policy)),
         ("caps-change-policy", lower(&caps_change_policy)),
         ("drain-timeout", drain_timeout.to_string()),
+        ("admission-timeout", admission_timeout.to_string()),
         ("history-recovery", history_recovery.to_string()),
         ("on-fatal", lower(&on_fatal)),
     ];

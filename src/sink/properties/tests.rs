@@ -70,6 +70,7 @@ const CONTRACT: [Row; 48] = [
     Row("stall-timeout", "guint", "30000", "0 to 3600000"),
     Row("stall-action", "GstSymblStallAction", "report", ""),
     Row("drain-timeout", "guint", "10000", "0 to 3600000"),
+    Row("admission-timeout", "guint", "300000", "0 to 3600000"),
     Row("pause-policy", "GstSymblPausePolicy", "keep", ""),
     Row(
         "caps-change-policy",
