@@ -33,6 +33,9 @@ pub enum Bug {
     PauseForgotten,
     RecessCutShort,
     SpeakerNotTold,
+    AudioForgottenWithoutAThread,
+    FirstOddAnswerBelieved,
+    AdmissionTimeoutIgnored,
 }
 
 #[cfg(feature = "planted-bugs")]
@@ -42,7 +45,7 @@ mod imp {
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 23] = [
+        pub const ALL: [Self; 26] = [
             Self::AcknowledgementSkipped,
             Self::AnchorDropped,
             Self::GenerationForgotten,
@@ -66,6 +69,9 @@ mod imp {
             Self::PauseForgotten,
             Self::RecessCutShort,
             Self::SpeakerNotTold,
+            Self::AudioForgottenWithoutAThread,
+            Self::FirstOddAnswerBelieved,
+            Self::AdmissionTimeoutIgnored,
         ];
     }
 

@@ -11,3 +11,5 @@ mod cycles;
 mod many;
 mod storm;
 mod tee;
+#[cfg(target_os = "linux")]
+mod threads;

@@ -91,6 +91,7 @@ impl Session {
     pub(super) fn drain_deadline(&self) -> Option<Time> {
         let drain = self.drain.as_ref()?;
         Some(match self.waits_for_admission() {
+            true if planted(Bug::AdmissionTimeoutIgnored) => Time::MAX,
             true => drain.since + self.config.admission_timeout,
             false => drain.deadline(self.settle()),
         })

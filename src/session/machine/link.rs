@@ -219,6 +219,9 @@ impl Session {
         failure.retryable |= failure.reason == Reason::Settings && self.listened;
         failure.retryable |= failure.reason == Reason::Auth && std::mem::take(&mut self.renewed);
         self.believe_or_not(now, &mut failure);
+        if failure.reason == Reason::Internal && planted(Bug::AudioForgottenWithoutAThread) {
+            self.spool.clear();
+        }
         self.asked_to_wait |= !self.listened
             && failure.retryable
             && (failure.reason == Reason::Limit || failure.retry_after.is_some());
@@ -268,7 +271,8 @@ impl Session {
     /// Makes an answer that no retry should help one that is tried again, where there was
     /// a session before and it has not stayed for long.
     fn believe_or_not(&mut self, now: Time, failure: &mut Failure) {
-        let dialing = matches!(self.phase, Phase::Dialing { .. });
+        let dialing =
+            matches!(self.phase, Phase::Dialing { .. }) && !planted(Bug::FirstOddAnswerBelieved);
         if !dialing || !self.listened || !OddAnswers::is_odd(failure) {
             return self.odd_answers.end();
         }
