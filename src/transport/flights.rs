@@ -121,7 +121,7 @@ impl<K: Hash + Eq + Clone + Send + 'static, T: Clone + Send + Sync + 'static> Fl
             drop(landing);
             done.send_replace(Some(value));
         };
-        let begun = self.pool.submit(slow, Box::new(job));
+        let begun = self.pool.submit(slow, Box::new(job)).is_ok();
         (result, begun)
     }
 }

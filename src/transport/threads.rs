@@ -99,6 +99,12 @@ impl<J> Rota<J> {
         self.count
     }
 
+    /// Removes a job that has not begun.
+    fn withdraw(&mut self, number: u64) -> Option<J> {
+        let place = self.waiting.iter().position(|job| job.number == number)?;
+        self.waiting.remove(place).map(|job| job.job)
+    }
+
     fn is_waiting(&self, number: u64) -> bool {
         self.waiting.iter().any(|job| job.number == number)
     }
@@ -242,7 +248,8 @@ impl Pool {
                 let _ = done.send(catch_unwind(AssertUnwindSafe(work)));
             }
         };
-        if !self.submit(false, Box::new(job)) {
+        if let Err(number) = self.submit(false, Box::new(job)) {
+            let _waits = Withdrawn { pool: self, number };
             let mut patience = Patience::default();
             loop {
                 match tokio::time::timeout(LOOK_AGAIN, &mut result).await {
@@ -254,14 +261,20 @@ impl Pool {
         outcome(result.await)
     }
 
-    /// Adds a job. Returns `true` if a thread is about to run it. `slow`: the same job
-    /// took long the last time.
-    pub(super) fn submit(&self, slow: bool, job: Job) -> bool {
+    /// Adds a job. `slow`: the same job took long the last time.
+    ///
+    /// # Errors
+    ///
+    /// No thread runs it yet: its number in the queue, for [`Pool::look_again`].
+    pub(super) fn submit(&self, slow: bool, job: Job) -> Result<(), u64> {
         let mut inner = self.lock();
         let number = inner.rota.add(slow, job);
         // An error is found again by whoever waits for the job.
         let _ = self.advance(&mut inner);
-        !inner.rota.is_waiting(number)
+        match inner.rota.is_waiting(number) {
+            true => Err(number),
+            false => Ok(()),
+        }
     }
 
     /// Begins the jobs that may begin.
@@ -340,6 +353,20 @@ impl Pool {
                 return None;
             }
         }
+    }
+}
+
+/// Takes a job out of the queue when its caller no longer waits: what the job holds, such
+/// as the turn of a sink to ask for a token, is free then.
+struct Withdrawn<'a> {
+    pool: &'a Pool,
+    number: u64,
+}
+
+impl Drop for Withdrawn<'_> {
+    fn drop(&mut self) {
+        let job = self.pool.lock().rota.withdraw(self.number);
+        drop(job); // without the lock
     }
 }
 

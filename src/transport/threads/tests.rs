@@ -108,11 +108,25 @@ async fn without_any_thread_a_job_is_given_up_in_time_and_the_next_one_is_done()
     let undone = pool.run(|| ()).await;
     assert!(matches!(undone, Err(Undone::NoThread(_))), "{undone:?}");
     // Threads can be had again while a job waits.
-    let (waits, done) = (pool.clone(), tokio::spawn(async {}));
+    let waits = pool.clone();
     let job = tokio::spawn(async move { waits.run(|| 7).await });
-    done.await.unwrap();
+    tokio::task::yield_now().await;
     plenty.store(true, Ordering::SeqCst);
     assert_eq!(job.await.unwrap().unwrap(), 7);
+}
+
+#[tokio::test]
+async fn a_job_that_is_given_up_holds_on_to_nothing() {
+    let (_, _, pool) = scarce(0);
+    let held = Arc::new(());
+    let given_up = Arc::clone(&held);
+    assert!(pool.run(move || drop(given_up)).await.is_err());
+    assert_eq!(Arc::strong_count(&held), 1);
+    let dropped = Arc::clone(&held);
+    let waits = pool.run(move || drop(dropped));
+    let short = Duration::from_millis(1);
+    assert!(tokio::time::timeout(short, waits).await.is_err());
+    assert_eq!(Arc::strong_count(&held), 1);
 }
 
 #[tokio::test]
