@@ -104,6 +104,9 @@ pub struct SessionConfig {
     pub alignment_threshold: Duration,
     /// How long they have to stay further off until they count.
     pub discont_wait: Duration,
+    /// At the end of a stream of which no session has taken any audio: how long a service
+    /// that asked to come later is dialed. Zero: for the drain timeout.
+    pub admission_timeout: Duration,
     /// Seed of the back-off's jitter.
     pub seed: u64,
 }
@@ -131,6 +134,7 @@ impl SessionConfig {
             drain_timeout: Duration::from_secs(10),
             alignment_threshold: Duration::from_millis(40),
             discont_wait: Duration::from_secs(1),
+            admission_timeout: Duration::from_secs(300),
             seed: 0,
         }
     }

@@ -36,6 +36,9 @@ pub enum Bug {
     JitterTakenForHoles,
     DriftIgnored,
     WallClockReadOnce,
+    AudioForgottenWithoutAThread,
+    FirstOddAnswerBelieved,
+    AdmissionTimeoutIgnored,
 }
 
 #[cfg(feature = "planted-bugs")]
@@ -45,7 +48,7 @@ mod imp {
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 26] = [
+        pub const ALL: [Self; 29] = [
             Self::AcknowledgementSkipped,
             Self::AnchorDropped,
             Self::GenerationForgotten,
@@ -72,6 +75,9 @@ mod imp {
             Self::JitterTakenForHoles,
             Self::DriftIgnored,
             Self::WallClockReadOnce,
+            Self::AudioForgottenWithoutAThread,
+            Self::FirstOddAnswerBelieved,
+            Self::AdmissionTimeoutIgnored,
         ];
     }
 

@@ -14,7 +14,7 @@
 use super::{CapsChangePolicy, InsightTypes, Leaky, OnFatal, PausePolicy, StallAction};
 use crate::protocol::{Encoding, StartRequest, StreamFormat, Tracker};
 use crate::session::{Failure, Reason, SessionConfig, Speaker};
-use crate::transport::{AppCredentials, Endpoint, Proxy, Secret, TokenSource};
+use crate::transport::{AppCredentials, Endpoint, Proxy, Secret, TokenSource, files};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
@@ -92,6 +92,7 @@ pub struct Settings {
     pub pause_policy: PausePolicy,
     pub caps_change_policy: CapsChangePolicy,
     pub drain_timeout: u32,
+    pub admission_timeout: u32,
     pub history_recovery: bool,
     pub on_fatal: OnFatal,
 }
@@ -214,6 +215,7 @@ impl Default for Settings {
             pause_policy: PausePolicy::Keep,
             caps_change_policy: CapsChangePolicy::Modify,
             drain_timeout: 10_000,
+            admission_timeout: 300_000,
             history_recovery: false,
             on_fatal: OnFatal::Error,
         }
@@ -356,12 +358,14 @@ impl Settings {
             pause: self.pause_policy.into(),
             format_change: self.caps_change_policy.into(),
             drain_timeout: millis(self.drain_timeout),
+            admission_timeout: millis(self.admission_timeout),
             history_recovery: self.history_recovery,
             seed,
         }
     }
 
-    /// Whether the element can start with these. Reads the token file, no network.
+    /// Whether the element can start with these. Looks at the files that they name, but no
+    /// longer than a moment, and uses no network.
     ///
     /// # Errors
     ///
@@ -381,20 +385,9 @@ impl Settings {
         endpoint.token_in_query = false;
         endpoint.url()?;
         endpoint.proxy.check()?;
-        match endpoint.token.read() {
-            // A token file may be empty for a moment: the dial tries again.
-            Err(failure) if !failure.retryable => return Err(failure),
-            Err(_) | Ok(_) => {}
-        }
+        files::check(&endpoint)?;
         if let Some(problem) = self.app_problem() {
             return refuse(problem.into());
-        }
-        if let Some(path) = &self.ca_file
-            && let Err(error) = std::fs::File::open(path)
-        {
-            return refuse(format!(
-                "cannot read ca-file {path}: {error}; check the path and who may read it"
-            ));
         }
         if let Err(error) = self.start_request(stand_in_format()).to_json() {
             return refuse(format!(

@@ -332,9 +332,8 @@ impl SymblSink {
             let discont = buffer
                 .flags()
                 .intersects(gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC);
-            let pushed = connection.push_timed(&audio, discont, |running_time| {
-                self.utc(running_time)
-            });
+            let pushed =
+                connection.push_timed(&audio, discont, |running_time| self.utc(running_time));
             // Where a position is known, what follows can go on from it.
             if let (Some(pts), Some(segment), Some(_)) = (pts, times, format.bytes_per_sample())
                 && instants.running_time.is_some()

@@ -18,6 +18,7 @@
 //! RFC 6455 section 4.1; RFC 8305 for the race of the addresses.
 
 mod dial;
+mod names;
 mod refusal;
 mod tcp;
 mod tunnel;
@@ -27,7 +28,8 @@ pub(super) use tcp::Tcp;
 #[cfg(test)]
 mod tests;
 
-use super::endpoint::{Endpoint, TokenSource};
+use super::endpoint::Endpoint;
+use super::files;
 use super::secret::Secret;
 use super::tls;
 use crate::session::{Failure, Reason};
@@ -42,7 +44,6 @@ use hyper::header::{
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::pin::pin;
-use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -96,7 +97,7 @@ impl Stream for TlsStream<Tcp> {
 /// CA file), `Dns`, `Tcp`, `Proxy`, `Tls`, `Auth`, `Limit`, `Http` (an HTTP status in
 /// place of the upgrade), `Handshake` (an answer that is no WebSocket upgrade).
 pub async fn connect(endpoint: &Endpoint) -> Result<Socket, Failure> {
-    let token = read_token(&endpoint.token).await?;
+    let token = files::read_token(&endpoint.token).await?;
     let url = endpoint.url_with(token.as_ref())?;
     let place = Place::of(&url)?;
     let key = generate_key();
@@ -174,17 +175,6 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// The token of now; a file is read where that holds up nobody.
-pub(super) async fn read_token(source: &TokenSource) -> Result<Option<Secret>, Failure> {
-    match source {
-        TokenSource::File(_) => {
-            let source = source.clone();
-            aside(move || source.read()).await
-        }
-        TokenSource::None | TokenSource::Value(_) | TokenSource::App(_) => source.read(),
-    }
-}
-
 async fn connector(
     endpoint: &Endpoint,
     place: &Place,
@@ -199,24 +189,8 @@ async fn connector(
         Host::Ipv4(address) => ServerName::IpAddress(std::net::IpAddr::from(*address).into()),
         Host::Ipv6(address) => ServerName::IpAddress(std::net::IpAddr::from(*address).into()),
     };
-    let (ca_file, verify) = (endpoint.ca_file.clone(), endpoint.tls_verify);
-    let config = aside(move || tls::client_config(ca_file.as_deref(), verify)).await?;
-    Ok((TlsConnector::from(Arc::new(config)), name))
-}
-
-/// Runs what reads files where it holds up no other session.
-pub(super) async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| {
-            Failure::fatal(
-                Reason::Internal,
-                format!("preparing the connection failed: {error}; please report this"),
-            )
-        })
-        .flatten()
+    let config = files::tls_config(endpoint.ca_file.clone(), endpoint.tls_verify).await?;
+    Ok((TlsConnector::from(config), name))
 }
 
 /// Asks for the upgrade and turns the answer into a socket or a failure.

@@ -13,11 +13,13 @@
 //! a wrong time of day does no harm.
 
 use super::api::{self, Granted};
-use super::connect::{aside, read_token};
+use super::application;
 use super::connection::{Host, Shared};
 use super::endpoint::{AppCredentials, Endpoint, TokenSource, sendable};
+use super::files::read_token;
 use super::proxy::Proxy;
 use super::secret::Secret;
+use super::threads::{Undone, no_thread};
 use crate::session::{Failure, Reason};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared as SharedFuture, WeakShared};
@@ -112,13 +114,20 @@ impl Credentials {
     async fn asked_for(&self) -> Result<Option<Secret>, Failure> {
         let turn = Arc::clone(&self.shared.asking).lock_owned().await;
         let (shared, host) = (Arc::clone(&self.shared), self.host.clone());
-        let answer = aside(move || {
+        let answer = application::ask(move || {
             let _turn = turn;
             let open = !shared.closing.load(Ordering::Acquire);
             let host = host.upgrade().filter(|_| open);
-            Ok(host.and_then(|host| host.request_token()))
+            host.and_then(|host| host.request_token())
         });
-        match answer.await?.filter(|token| !token.is_blank()) {
+        let answer = answer.await.map_err(|undone| match undone {
+            Undone::NoThread(error) => no_thread("ask the application for a token", &error),
+            Undone::Panicked(_) => Failure::fatal(
+                Reason::Internal,
+                "a handler of the signal request-token panicked; please report this",
+            ),
+        });
+        match answer?.filter(|token| !token.is_blank()) {
             Some(token) => sendable(token.expose(), "the signal request-token").map(Some),
             None => Ok(None),
         }

@@ -15,8 +15,9 @@ use super::credentials::Credentials;
 use super::endpoint::{Endpoint, TokenSource};
 use super::link::{self, Link, Step};
 use super::secret::Secret;
+use super::threads::{Undone, no_thread};
 use crate::protocol::response;
-use crate::session::{Event, EventKind, Failure, Input, Output, Reason};
+use crate::session::{Event, EventKind, Failure, Input, Output, Reason, Time};
 use futures_util::FutureExt;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
@@ -39,18 +40,33 @@ const CLOSE_HANDSHAKE_BOUND: Duration = Duration::from_secs(2);
 
 /// Drives the session of `shared` until it is closed.
 pub(super) async fn drive(shared: Arc<Shared>, host: Weak<dyn Host>) {
-    let driver = Driver::new(Arc::clone(&shared), host.clone());
-    if AssertUnwindSafe(driver.run()).catch_unwind().await.is_err() {
+    let run = || AssertUnwindSafe(Driver::new(Arc::clone(&shared), host.clone()).run());
+    if run().catch_unwind().await.is_ok() {
+        return;
+    }
+    // A panic must not go unnoticed, and neither must the audio that it costs: the session
+    // fails, and another driver tells so and what is lost.
+    {
+        let now = shared.now();
+        let mut locked = shared.lock();
+        locked.telling = false;
+        locked.session.break_down(now, panicked());
+        shared.failed.store(true, Ordering::Release);
+    }
+    if run().catch_unwind().await.is_err() {
         tell_panic(&shared, &host);
     }
 }
 
-/// A panic in the task must not go unnoticed: the application is told.
-fn tell_panic(shared: &Shared, host: &Weak<dyn Host>) {
-    let failure = Failure::fatal(
+fn panicked() -> Failure {
+    Failure::fatal(
         Reason::Internal,
         "the task that drives the session panicked; this is a bug, please report it with a debug log",
-    );
+    )
+}
+
+/// Tells that the task panicked while it told of a panic. Nothing more is told then.
+fn tell_panic(shared: &Shared, host: &Weak<dyn Host>) {
     if let Some(host) = host
         .upgrade()
         .filter(|_| !shared.closing.load(Ordering::Acquire))
@@ -60,7 +76,7 @@ fn tell_panic(shared: &Shared, host: &Weak<dyn Host>) {
             conversation_id: None,
             placement: None,
             json: None,
-            kind: EventKind::Failed(failure),
+            kind: EventKind::Failed(panicked()),
         });
     }
     let mut locked = shared.lock();
@@ -134,7 +150,7 @@ impl Driver {
                 }
                 Wake::Dialed(dialed) => self.dialed(*dialed),
                 Wake::Fetched(fetched) => self.fetched(fetched),
-                Wake::Link(step) => self.stepped(step),
+                Wake::Link(step) => self.stepped(step).await,
             }
         }
     }
@@ -285,14 +301,18 @@ impl Driver {
         self.shared.lock().session.handle(now, input);
     }
 
-    fn stepped(&mut self, step: Step) {
+    async fn stepped(&mut self, step: Step) {
         let now = self.shared.now();
         let harmless;
         let input = match &step {
             Step::Flushed => return,
             Step::Message(Message::Text(text)) => {
                 harmless = self.token.as_ref().and_then(|token| token.cut_out_of(text));
-                Input::Text(harmless.as_deref().unwrap_or(text))
+                let text = harmless.as_deref().unwrap_or(text);
+                if text.len() > LARGE {
+                    return self.read_large(now, text.to_owned()).await;
+                }
+                Input::Text(text)
             }
             Step::Message(Message::Binary(_)) => Input::Binary,
             Step::Message(Message::Ping(_)) => Input::Ping,
@@ -301,12 +321,13 @@ impl Driver {
             Step::Message(Message::Close(_) | Message::Frame(_)) => return,
             Step::Ended(failure) => return self.closed(failure.clone()),
         };
-        let is_large = matches!(&input, Input::Text(text) if text.len() > LARGE);
-        let handle = || self.shared.lock().session.handle(now, input);
-        match is_large {
-            true => tokio::task::block_in_place(handle),
-            false => handle(),
-        }
+        self.shared.lock().session.handle(now, input);
+    }
+
+    /// Gives a large message to the session, on another thread.
+    async fn read_large(&mut self, now: Time, text: String) {
+        let shared = Arc::clone(&self.shared);
+        application::call(move || shared.lock().session.handle(now, Input::Text(&text))).await;
     }
 
     fn closed(&mut self, failure: Failure) {
@@ -408,7 +429,15 @@ async fn fetch(
     match tokio::time::timeout(timeout, credentials.show(token, get)).await {
         Ok(fetched) => {
             let (body, _) = fetched?;
-            connect::aside(move || read_history(&body)).await
+            application::ask(move || read_history(&body))
+                .await
+                .map_err(|undone| match undone {
+                    Undone::NoThread(error) => no_thread("read the messages", &error),
+                    Undone::Panicked(_) => Failure::retryable(
+                        Reason::Internal,
+                        "reading the messages of the conversation panicked; please report this",
+                    ),
+                })?
         }
         Err(_) => Err(Failure::retryable(
             Reason::ConnectTimeout,

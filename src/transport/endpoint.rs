@@ -5,20 +5,20 @@
 //! Must never show a token: neither `Debug` nor [`Endpoint::display`] nor a
 //! failure holds one, and none holds what a user may have put into `base-url`
 //! by mistake (a password, a query). No sockets here; the only I/O is reading
-//! the token file.
+//! the token file, by way of [`files`].
 //!
 //! Facts: Symbl Streaming API reference, sections on the endpoint, the
 //! connection id, authentication and the Conversation API. A connection id is
 //! any text; common forms are UUID, hex and base64, and the last has `+`, `/`
 //! and `=`.
 
+use super::files;
 use super::proxy::Proxy;
 use super::secret::Secret;
 use crate::session::{Failure, Reason};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
@@ -28,9 +28,6 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-
-/// More than any token; bounds the read of a file that is not a token.
-const MAX_TOKEN_FILE: u64 = 64 * 1024;
 
 /// Who an application is to the service: what a token can be had for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,32 +66,9 @@ impl TokenSource {
             Self::None | Self::App(_) => Ok(None),
             Self::Value(value) if value.is_blank() => Ok(None),
             Self::Value(value) => sendable(value.expose(), "access-token").map(Some),
-            Self::File(path) => read_file(path).map(Some),
+            Self::File(path) => files::token_file(path).map(Some),
         }
     }
-}
-
-fn read_file(path: &Path) -> Result<Secret, Failure> {
-    let shown = path.display();
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_TOKEN_FILE).read_to_string(&mut text))
-        .map_err(|error| {
-            Failure::fatal(
-                Reason::Settings,
-                format!(
-                    "cannot read access-token-file {shown}: {error}; \
-                     check the path and who may read it"
-                ),
-            )
-        })?;
-    if text.trim().is_empty() {
-        return Err(Failure::retryable(
-            Reason::Settings,
-            format!("access-token-file {shown} is empty; write the token into it"),
-        ));
-    }
-    sendable(&text, &format!("access-token-file {shown}"))
 }
 
 /// A token has to pass through an HTTP header unchanged.

@@ -8,8 +8,9 @@
 //! Facts: Symbl Subscribe API reference. A subscriber sends nothing, and hears
 //! what all participants of the connection hear.
 
-use super::connect::{self, read_token};
+use super::connect;
 use super::endpoint::{Endpoint, TokenSource};
+use super::files::read_token;
 use super::link::{Link, Step};
 use crate::session::Failure;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;

@@ -13,6 +13,8 @@ mod connection;
 mod credentials;
 mod driver;
 pub mod endpoint;
+pub mod files;
+mod flights;
 mod link;
 pub mod listener;
 #[cfg(test)]
@@ -21,6 +23,7 @@ mod peer;
 pub mod proxy;
 mod runtime;
 pub mod secret;
+mod threads;
 mod timer;
 mod tls;
 

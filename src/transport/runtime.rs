@@ -6,47 +6,52 @@
 //! plugin registers: the registry scanner loads plugins in a process that is to
 //! have no threads. It is never shut down, because a plugin is never unloaded.
 
+use super::application;
 use crate::session::{Failure, Reason};
 use once_cell::sync::OnceCell;
-use std::time::Duration;
-use tokio::runtime::{Builder, Runtime};
+use std::future::pending;
+use std::io;
+use std::thread;
+use tokio::runtime::{Builder, Handle};
 
-/// One, which does the work of hundreds of sinks with time to spare: with more,
-/// each wake-up for a chunk is a wake-up of two threads. What may take its time is
-/// done elsewhere.
-const WORKERS: usize = 1;
-
-/// How long a thread for calls into the application waits for another one. Some are
-/// made where many sinks have something to tell at once, and are not needed for long.
-const KEEP_ALIVE: Duration = Duration::from_secs(2);
-
-/// Name of every thread of the runtime, as seen in `top -H` and debuggers.
+/// Name of the runtime's thread, as seen in `top -H` and debuggers.
 const THREAD_NAME: &str = "symbl-net";
 
-/// The runtime of this process; made at the first call.
+/// Returns the runtime of this process; made at the first call.
+///
+/// It has one thread, which does the work of hundreds of sinks with time to spare: with
+/// more, each wake-up for a chunk is a wake-up of two threads. What may take its time
+/// is done elsewhere (see `threads`), and never by tokio's own pool, which panics where
+/// the system refuses a thread.
 ///
 /// # Errors
 ///
 /// When the system gives no thread or no poll descriptor. The next call tries again.
-pub fn runtime() -> Result<&'static Runtime, Failure> {
-    static RUNTIME: OnceCell<Runtime> = OnceCell::new();
-    RUNTIME.get_or_try_init(|| {
-        Builder::new_multi_thread()
-            .worker_threads(WORKERS)
-            .thread_name(THREAD_NAME)
-            .thread_keep_alive(KEEP_ALIVE)
-            .enable_all()
-            .build()
-            .map_err(|error| {
-                Failure::fatal(
-                    Reason::Internal,
-                    format!(
-                        "cannot start the network threads: {error}; \
-                         check the limits on threads and open files of this process"
-                    ),
-                )
-            })
+pub fn runtime() -> Result<&'static Handle, Failure> {
+    static RUNTIME: OnceCell<Handle> = OnceCell::new();
+    let made = RUNTIME.get_or_try_init(|| {
+        // First, so that a failure leaves no runtime behind.
+        application::prepare()?;
+        start()
+    });
+    made.map_err(|error| {
+        Failure::fatal(
+            Reason::Internal,
+            format!(
+                "cannot start the network threads: {error}; \
+                 check the limits on threads and open files of this process"
+            ),
+        )
     })
+}
+
+fn start() -> io::Result<Handle> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    thread::Builder::new()
+        .name(THREAD_NAME.to_owned())
+        .spawn(move || runtime.block_on(pending::<()>()))?;
+    Ok(handle)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! Verification is off only where the user said so. Must never touch the
 //! process's default crypto provider: the host application owns that.
 
+use super::files;
 use crate::session::{Failure, Reason};
 use rustls_platform_verifier::Verifier;
 use std::path::Path;
@@ -55,8 +56,9 @@ pub fn client_config(ca_file: Option<&Path>, verify: bool) -> Result<ClientConfi
 }
 
 fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let roots = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let pem = files::ca_file(path).map_err(|error| unusable(Some(path), &error.to_string()))?;
+    let roots = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| unusable(Some(path), &error.to_string()))?;
     if roots.is_empty() {
         return Err(unusable(Some(path), "there is no certificate in it"));

@@ -7,8 +7,10 @@ use crate::book::{Book, Word};
 use crate::schedule::Settings;
 use crate::service::PEOPLE;
 use crate::source::{JITTER, MS, STREAM, Spoken};
+use crate::waits::{
+    ADMISSION_TIMEOUT, CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits,
+};
 use crate::wall::Wall;
-use crate::waits::{CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits};
 use gstsymbl::session::event::SessionEvent;
 use gstsymbl::session::{State, Stats, Time};
 use std::time::Duration;
@@ -132,12 +134,15 @@ fn every_wait_ends_by_its_deadline(seen: &Seen<'_>) -> Check {
         return Ok(()); // Nothing is waited for.
     }
     let waits = seen.waits;
-    let drain = ms(seen.settings.drain_timeout);
+    let mut drain = ms(seen.settings.drain_timeout);
+    if waits.admitted.is_none() && waits.asked_to_wait {
+        drain = ADMISSION_TIMEOUT;
+    }
     let longest = drain + waits.unfinalised;
-    let idle = waits
-        .progress
-        .max(seen.book.ending_since.unwrap_or_default());
-    let ending = seen.book.ending_since;
+    // The time for the end begins with the first session.
+    let admitted = waits.admitted.unwrap_or_default();
+    let ending = seen.book.ending_since.map(|since| since.max(admitted));
+    let idle = waits.progress.max(ending.unwrap_or_default());
     let bounds = [
         ("the dial", waits.dialing, CONNECT_TIMEOUT),
         ("the start", waits.starting, CONNECT_TIMEOUT),
@@ -196,7 +201,9 @@ fn length_of(spoken: &Spoken) -> u64 {
 /// How much of a word lies in gaps, in nanoseconds, wherever it may be told to stand.
 fn lost_at_both<'a>(book: &'a Book, spoken: &'a Spoken) -> impl Iterator<Item = u64> + 'a {
     let places = [spoken.running_time, spoken.counted];
-    places.map(|start| book.lost(start, start + length_of(spoken))).into_iter()
+    places
+        .map(|start| book.lost(start, start + length_of(spoken)))
+        .into_iter()
 }
 
 pub fn lost_least(book: &Book, spoken: &Spoken) -> u64 {
@@ -434,8 +441,10 @@ fn the_conversation_is_named_rightly(seen: &Seen<'_>) -> Check {
 }
 
 fn a_session_fails_only_where_no_retry_helps(seen: &Seen<'_>) -> Check {
+    // A stream that nobody heard is no success.
+    let hopeless = seen.hopeless || seen.waits.admitted.is_none();
     match &seen.book.failed {
-        Some(failure) if !seen.hopeless && seen.settings.give_up == 0 => Err(failure.clone()),
+        Some(failure) if !hopeless && seen.settings.give_up == 0 => Err(failure.clone()),
         _ => Ok(()),
     }
 }

@@ -111,6 +111,8 @@ pub enum Happening {
     Refuse(u16, Ms, Ms),
     /// Dials get no answer for a while.
     Hang(Ms),
+    /// The host is at its limit of threads for a while: dials fail before they begin.
+    NoThread(Ms),
     /// The socket takes nothing for a while.
     Stall(Ms),
     /// From now on the socket takes this long over each frame.
@@ -303,13 +305,13 @@ fn source(rng: &mut Rng, settings: &Settings) -> Vec<Piece> {
 impl Happening {
     fn draw(rng: &mut Rng) -> Self {
         let span = rng.u32(10..6000);
-        match rng.u8(0..38) {
+        match rng.u8(0..39) {
             0..=4 => Self::Cut(pick(rng, &[0, 0, 30, 300])),
             5 | 6 => Self::Close(pick(rng, &[1000, 1001, 1005, 1006, 1011, 1012, 1013, 1008])),
             7 | 8 => Self::Deaf,
             9 | 10 => Self::Mute,
             11..=13 => Self::Refuse(
-                pick(rng, &[0, 429, 503, 503, 408, 401]),
+                pick(rng, &[0, 429, 503, 503, 408, 401, 302, 404]),
                 span,
                 pick(rng, &[0, 0, 3000, 9000]),
             ),
@@ -328,6 +330,7 @@ impl Happening {
             31 => Self::Terminate,
             32..=34 => Self::Suspend(span),
             35 | 36 => Self::Clock(pick(rng, &[500, -500, 3_600_000, -3_600_000])),
+            37 => Self::NoThread(span),
             _ => Self::Token,
         }
     }

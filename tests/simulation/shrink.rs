@@ -152,6 +152,7 @@ fn smaller_happening(happening: Happening) -> Vec<Happening> {
         }
         Happening::Suspend(ms) => times(ms, &Happening::Suspend),
         Happening::Hang(ms) => times(ms, &Happening::Hang),
+        Happening::NoThread(ms) => times(ms, &Happening::NoThread),
         Happening::Stall(ms) => times(ms, &Happening::Stall),
         Happening::Slow(ms) => times(ms, &Happening::Slow),
         Happening::Think(ms) => times(ms, &Happening::Think),

@@ -9,6 +9,7 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 pub const PING_INTERVAL: Duration = Duration::from_secs(2);
 pub const PONG_TIMEOUT: Duration = Duration::from_secs(2);
 pub const MAX_DELAY: Duration = Duration::from_secs(4);
+pub const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
 /// A session that lasted so long was healthy: the back-off starts over.
 const HEALTHY: Duration = Duration::from_secs(30);
 const FIRST_DELAY: Duration = Duration::from_millis(500);
@@ -31,6 +32,10 @@ pub struct Waits {
     pub progress: Time,
     /// Audio that was not finalised when the end of the stream came.
     pub unfinalised: Duration,
+    /// When the first session began.
+    pub admitted: Option<Time>,
+    /// A dial was answered by "later".
+    pub asked_to_wait: bool,
     /// Failures in a row, for the back-off.
     failures: u32,
     pub dials: u32,
@@ -82,6 +87,7 @@ impl Waits {
 
     pub fn acknowledged(&mut self, now: Time) {
         if self.starting.take().is_some() {
+            self.admitted.get_or_insert(now);
             self.up.get_or_insert(now); // Another start on the same link is no other link.
         }
     }

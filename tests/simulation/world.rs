@@ -8,8 +8,10 @@ use crate::network::{Frame, Link};
 use crate::schedule::{Happening, Schedule};
 use crate::service::{Answer, Conversation, Service, noise};
 use crate::source::Source;
+use crate::waits::{
+    ADMISSION_TIMEOUT, CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits,
+};
 use crate::wall::Wall;
-use crate::waits::{CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits};
 use fastrand::Rng;
 use gstsymbl::protocol::{StartRequest, reply, response};
 use gstsymbl::session::{
@@ -99,6 +101,7 @@ pub struct World {
     /// Status, until when, and what to ask for.
     refusing: Option<(u16, Time, Duration)>,
     hanging_until: Time,
+    threadless_until: Time,
     stalled_until: Time,
     ignoring_until: Time,
     slow: Duration,
@@ -146,6 +149,7 @@ impl World {
         config.reconnect_max_delay = MAX_DELAY;
         config.reconnect_timeout = ms(settings.give_up);
         config.drain_timeout = ms(settings.drain_timeout);
+        config.admission_timeout = ADMISSION_TIMEOUT;
         config.pause = settings.pause;
         config.format_change = settings.format_change;
         let mut session = Session::new(config);
@@ -169,6 +173,7 @@ impl World {
             forgotten: false,
             refusing: None,
             hanging_until: Time::ZERO,
+            threadless_until: Time::ZERO,
             stalled_until: Time::ZERO,
             ignoring_until: Time::ZERO,
             slow: Duration::ZERO,
@@ -369,6 +374,10 @@ impl World {
                 self.hanging_until = self.now + ms(span);
                 self.cut(Duration::ZERO);
             }
+            Happening::NoThread(span) => {
+                self.threadless_until = self.now + ms(span);
+                self.cut(Duration::ZERO);
+            }
             Happening::Stall(span) => {
                 self.stalled_until = self.now + ms(span);
                 self.at(self.stalled_until, Step::Writable);
@@ -531,6 +540,9 @@ impl World {
     }
 
     fn dialed(&mut self) {
+        if self.now < self.threadless_until {
+            return self.lost(Failure::retryable(Reason::Internal, "no thread"), true);
+        }
         if let Some((status, _, after)) = self.refusing.filter(|(_, until, _)| self.now < *until) {
             let failure = match status {
                 0 => Failure::retryable(Reason::Tcp, "refused"),
@@ -549,7 +561,11 @@ impl World {
     /// The session learns that it has no link.
     fn lost(&mut self, failure: Failure, dialing: bool) {
         self.trace(|| failure.message.clone());
-        if failure.retryable {
+        // Where there was a session, it is tried again for a while.
+        let odd = matches!(failure.http_status, Some(302 | 404));
+        if failure.retryable || dialing && odd && self.waits.admitted.is_some() {
+            self.waits.asked_to_wait |=
+                failure.reason == Reason::Limit || failure.retry_after.is_some();
             let least = failure.retry_after.unwrap_or_default();
             self.waits.lost(self.now, least);
         } else {

@@ -88,34 +88,100 @@ fn the_end_without_audio_does_not_wait_for_a_service_that_is_away() {
     assert_eq!(drained(&pipeline), (true, 0));
 }
 
+/// What is lost of a stream of a second of which nothing was sent.
+fn all_is_missing(pipeline: &Pipeline) {
+    assert_eq!(drained(pipeline), (false, 1000 * MS));
+    let gaps = pipeline.of_kind("gap");
+    assert_eq!(gaps.len(), 1);
+    assert_eq!(gaps[0].get::<&str>("reason"), Ok("not-drained"));
+    assert_eq!(gaps[0].get::<u64>("running-time"), Ok(0));
+    assert_eq!(gaps[0].get::<u64>("duration"), Ok(1000 * MS));
+    let stats = stats(&pipeline.sink());
+    assert_eq!(stats.get::<u64>("audio-dropped"), Ok(1000 * MS));
+    assert_eq!(stats.get::<u64>("audio-spooled"), Ok(0));
+}
+
 #[test]
 fn the_end_while_the_service_is_away_is_bounded_and_says_what_is_missing() {
     for script in [Script::never_accepts(), Script::black_hole()] {
-        let peer = Peer::start(script);
-        let (mut pipeline, feed) =
-            Feed::pipeline(&format!("base-url={} drain-timeout=300", peer.base_url()));
-        pipeline.play();
-        assert!(feed.begin(CAPS));
-        feed.hush(1000).expect("there is room");
-        assert!(feed.end());
-        pipeline.wait_for_eos();
-        assert_eq!(drained(&pipeline), (false, 1000 * MS));
-        let warnings = warnings(&pipeline);
-        assert!(
-            warnings
-                .iter()
-                .any(|w| w.contains("last 1000 ms") && w.contains("drain-timeout")),
-            "{warnings:?}"
-        );
-        let gaps = pipeline.of_kind("gap");
-        assert_eq!(gaps.len(), 1);
-        assert_eq!(gaps[0].get::<&str>("reason"), Ok("not-drained"));
-        assert_eq!(gaps[0].get::<u64>("running-time"), Ok(0));
-        assert_eq!(gaps[0].get::<u64>("duration"), Ok(1000 * MS));
-        let stats = stats(&pipeline.sink());
-        assert_eq!(stats.get::<u64>("audio-dropped"), Ok(1000 * MS));
-        assert_eq!(stats.get::<u64>("audio-spooled"), Ok(0));
+        for on_fatal in ["error", "warning"] {
+            let peer = Peer::start(script.clone());
+            let (mut pipeline, feed) = Feed::pipeline(&format!(
+                "base-url={} drain-timeout=300 on-fatal={on_fatal}",
+                peer.base_url()
+            ));
+            pipeline.play();
+            assert!(feed.begin(CAPS));
+            feed.hush(1000).expect("there is room");
+            assert!(feed.end());
+            let told = pipeline.wait_for("what is wrong", |message| {
+                let text = match message.view() {
+                    gst::MessageView::Error(error) => error.error().to_string(),
+                    gst::MessageView::Warning(warning) => warning.error().to_string(),
+                    _ => return false,
+                };
+                text.contains("1000 ms of audio") && text.contains("drain-timeout")
+            });
+            // Nothing was heard: that is no end for a pipeline to be content with.
+            let is_error = told.type_() == gst::MessageType::Error;
+            assert_eq!(is_error, on_fatal == "error");
+            pipeline.wait_for_eos();
+            all_is_missing(&pipeline);
+        }
     }
+}
+
+#[test]
+fn a_file_that_is_never_admitted_ends_with_an_error_and_not_with_success() {
+    let service = Service::with(|config| {
+        let refusal = "http=429:1s".parse().expect("a fault");
+        config.faults = symbl_service::fault::Faults::repeating([refusal]);
+    });
+    let (_folder, sound, _) = talk(5);
+    let output = plugin::command("gst-launch-1.0")
+        .args(["-m", "filesrc"])
+        .arg(format!("location={}", sound.display()))
+        .args([
+            "!",
+            "wavparse",
+            "!",
+            "audioconvert",
+            "!",
+            "symblsink",
+            "sync=false",
+        ])
+        .args(["admission-timeout=1500", "drain-timeout=100"])
+        .arg(format!("base-url={}", service.url()))
+        .output()
+        .expect("gst-launch-1.0");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        complained.contains("admission-timeout") && complained.contains("429"),
+        "{complained}"
+    );
+    assert!(complained.contains("reason=\"limit\""), "{complained}");
+    // It was dialed again after the end, as it had asked to.
+    assert!(service.faults().connections() >= 2);
+}
+
+#[test]
+fn a_file_that_ended_before_it_was_admitted_is_heard_when_it_is() {
+    let service = Service::faulty("http=429:1s http=429:1s");
+    let (mut pipeline, feed) =
+        Feed::pipeline(&format!("base-url={} drain-timeout=100", service.url()));
+    pipeline.play();
+    assert!(feed.begin(CAPS));
+    feed.speak(&scripted::speech(0..3, 16_000))
+        .expect("there is room");
+    pipeline.wait_for("a refusal", |message| {
+        message.structure().is_some_and(|s| s.has_field("retry-in"))
+    });
+    assert!(feed.end());
+    pipeline.wait_for_eos();
+    assert_eq!(pipeline.words().len(), 3);
+    assert!(drained(&pipeline).0);
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn the_element_is_printed_as_in_the_contract() {
 }
 
 /// The contract's table: name, type and default as printed, unit and range.
-const CONTRACT: [(&str, &str, &str); 54] = [
+const CONTRACT: [(&str, &str, &str); 55] = [
     ("base-url", "String", "\"http://127.0.0.1:8787\""),
     ("streaming-path", "String", "\"/v1/streaming\""),
     ("access-token", "String", "null"),
@@ -129,6 +129,7 @@ const CONTRACT: [(&str, &str, &str); 54] = [
     ("stall-timeout", "Unsigned Integer", "30000"),
     ("stall-action", "Enum", "\"report\""),
     ("drain-timeout", "Unsigned Integer", "10000"),
+    ("admission-timeout", "Unsigned Integer", "300000"),
     ("pause-policy", "Enum", "\"keep\""),
     ("caps-change-policy", "Enum", "\"modify\""),
     ("history-recovery", "Boolean", "false"),
@@ -267,6 +268,7 @@ fn every_default_printed_is_the_one_of_the_settings() {
         pause_policy,
         caps_change_policy,
         drain_timeout,
+        admission_timeout,
         history_recovery,
         on_fatal,
     } = Settings::default();
@@ -327,6 +329,7 @@ fn every_default_printed_is_the_one_of_the_settings() {
         ("pause-policy", lower(&pause_policy)),
         ("caps-change-policy", lower(&caps_change_policy)),
         ("drain-timeout", drain_timeout.to_string()),
+        ("admission-timeout", admission_timeout.to_string()),
         ("history-recovery", history_recovery.to_string()),
         ("on-fatal", lower(&on_fatal)),
     ];

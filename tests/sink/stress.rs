@@ -12,3 +12,5 @@ mod hostile;
 mod many;
 mod storm;
 mod tee;
+#[cfg(target_os = "linux")]
+mod threads;

@@ -6,6 +6,10 @@
 //! after the drain timeout. With progress it goes on, but never longer than the
 //! drain timeout plus the duration of the audio that was unfinalised when the
 //! end came: a service that keeps up with real time needs no more.
+//!
+//! Where there never was a session, the audio has not been heard at all, and to drain out
+//! with a warning would hide that: the session fails. A service that asked to come later
+//! (429, `Retry-After`) is dialed until the admission timeout is over.
 
 use super::super::Time;
 use super::super::event::{EventKind, Failure, GapReason, Reason, State};
@@ -19,6 +23,7 @@ use std::time::Duration;
 /// The end of the stream, and the wait for the last results.
 #[derive(Debug)]
 pub(super) struct Drain {
+    since: Time,
     stop: Stop,
     hard: Time,
 }
@@ -41,16 +46,7 @@ impl Session {
         if !planted(Bug::LastAudioForgotten) {
             self.flush_chunk(now);
         }
-        // Of silence the counters do not know that it was finalised, and the spool
-        // not how much was dropped in between.
-        let counted = self.stats.audio_sent + self.spool.unsent_duration();
-        let counted = counted.saturating_sub(self.stats.audio_finalised);
-        let unfinalised = counted.min(self.spool.unacknowledged_duration());
-        let unfinalised = Duration::from_nanos(unfinalised);
-        self.drain = Some(Drain {
-            stop: Stop::new(now, self.config.drain_timeout),
-            hard: now + self.config.drain_timeout + unfinalised,
-        });
+        self.drain = Some(self.new_drain(now));
         match self.phase {
             Phase::Failed => self.tell_drained_in_failure(),
             Phase::Drained => self.tell_drained(self.spool.unacknowledged_duration() == 0),
@@ -63,6 +59,68 @@ impl Session {
             }
             _ => {}
         }
+    }
+
+    fn new_drain(&self, now: Time) -> Drain {
+        // Of silence the counters do not know that it was finalised, and the spool
+        // not how much was dropped in between.
+        let counted = self.stats.audio_sent + self.spool.unsent_duration();
+        let counted = counted.saturating_sub(self.stats.audio_finalised);
+        let unfinalised = counted.min(self.spool.unacknowledged_duration());
+        let unfinalised = Duration::from_nanos(unfinalised);
+        Drain {
+            since: now,
+            stop: Stop::new(now, self.config.drain_timeout),
+            hard: now + self.config.drain_timeout + unfinalised,
+        }
+    }
+
+    /// The first session began after the end of the stream: its bounds begin now.
+    pub(super) fn begin_to_drain_late(&mut self, now: Time) {
+        if self.drain.is_some() {
+            self.drain = Some(self.new_drain(now));
+        }
+    }
+
+    /// Whether there never was a session, and the service asked to come later.
+    fn waits_for_admission(&self) -> bool {
+        !self.listened && self.asked_to_wait && !self.config.admission_timeout.is_zero()
+    }
+
+    /// When the wait for the end is over, or something is to be done in it.
+    pub(super) fn drain_deadline(&self) -> Option<Time> {
+        let drain = self.drain.as_ref()?;
+        Some(match self.waits_for_admission() {
+            true if planted(Bug::AdmissionTimeoutIgnored) => Time::MAX,
+            true => drain.since + self.config.admission_timeout,
+            false => drain.deadline(self.settle()),
+        })
+    }
+
+    /// The time for the end is up and no audio was ever taken.
+    fn fail_unheard(&mut self, now: Time) {
+        let (property, bound) = match self.waits_for_admission() {
+            true => ("admission-timeout", self.config.admission_timeout),
+            false => ("drain-timeout", self.config.drain_timeout),
+        };
+        let last = self.last_failure.take().unwrap_or_else(|| {
+            let hint = "the service has not answered yet; check base-url and the network";
+            Failure::fatal(Reason::DrainTimeout, hint)
+        });
+        let message = format!(
+            "the stream ended and no session began within {} ms ({property}), so that none of \
+             its {} ms of audio was heard: {}",
+            bound.as_millis(),
+            self.spool.unacknowledged_duration() / 1_000_000,
+            last.message
+        );
+        let failure = Failure {
+            message,
+            retryable: false,
+            retry_after: None,
+            ..last
+        };
+        self.fail_for(now, failure, GapReason::NotDrained);
     }
 
     /// Whether no audio was ever given to this generation and none waits.
@@ -210,6 +268,14 @@ impl Session {
         self.stats.audio_dropped += self.forget_unsent();
     }
 
+    /// The owner has lost its way (its task died): the session fails, and the audio that
+    /// nobody confirmed is told as lost.
+    pub fn break_down(&mut self, now: Time, failure: Failure) {
+        if !matches!(self.phase, Phase::Drained | Phase::Failed) {
+            self.fail(now, failure);
+        }
+    }
+
     /// The owner cannot go on (its task died): ends without another word.
     pub fn abandon(&mut self) {
         self.events.clear();
@@ -228,12 +294,16 @@ impl Session {
 
     pub(super) fn drain_timeout(&mut self, now: Time) {
         let settle = self.settle();
+        let over = matches!(self.phase, Phase::Drained | Phase::Failed);
+        if over || self.drain_deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        if !self.listened && self.spool.unacknowledged_duration() > 0 {
+            return self.fail_unheard(now);
+        }
         let Some(drain) = &mut self.drain else {
             return;
         };
-        if matches!(self.phase, Phase::Drained | Phase::Failed) || drain.deadline(settle) > now {
-            return;
-        }
         if now < drain.hard && drain.stop.ask(now, settle) {
             return self.ping(now);
         }

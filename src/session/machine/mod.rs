@@ -15,6 +15,7 @@ mod recess;
 mod results;
 mod stall;
 mod stop;
+mod verdict;
 
 use super::alignment::Alignment;
 use super::backoff::Backoff;
@@ -41,6 +42,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use stop::Stop;
+use verdict::OddAnswers;
 
 /// What the owner of the socket tells the session.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,6 +161,11 @@ pub struct Session {
     link_lost: bool,
     /// Whether this outage was warned of.
     warned: bool,
+    /// What ended the last dial or session.
+    last_failure: Option<Failure>,
+    /// Before there was a session, the service asked to come later.
+    asked_to_wait: bool,
+    odd_answers: OddAnswers,
     /// Since when there is no session.
     down_since: Option<Time>,
     /// Since when there is one.
@@ -241,6 +248,9 @@ impl Session {
             listened: false,
             link_lost: false,
             warned: false,
+            last_failure: None,
+            asked_to_wait: false,
+            odd_answers: OddAnswers::default(),
             down_since: None,
             up_since: None,
             liveness: Liveness::default(),
@@ -498,11 +508,11 @@ impl Session {
         };
         let held = self.held_until.filter(|_| self.phase == Phase::Listening);
         let over = matches!(self.phase, Phase::Drained | Phase::Failed);
-        let drain = self.drain.as_ref().filter(|_| !over);
+        let drain = self.drain_deadline().filter(|_| !over);
         [
             phase,
             held,
-            drain.map(|drain| drain.deadline(self.settle())),
+            drain,
             self.recess
                 .as_ref()
                 .map(|stop| stop.deadline(self.settle())),

@@ -313,6 +313,14 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             (0, HOUR_MS),
             d.drain_timeout,
         ),
+        millis(
+            "admission-timeout",
+            "Admission timeout",
+            "At EOS, how long a service that asked to come later is dialed for the first \
+            session; 0: as long as drain-timeout.",
+            (0, HOUR_MS),
+            d.admission_timeout,
+        ),
         enumeration(
             "pause-policy",
             "Pause policy",

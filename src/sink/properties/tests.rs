@@ -12,7 +12,7 @@ mod documentation;
 /// A property of the contract: name, type, default, and range or how it may be used.
 struct Row(&'static str, &'static str, &'static str, &'static str);
 
-const CONTRACT: [Row; 48] = [
+const CONTRACT: [Row; 49] = [
     Row("base-url", "gchararray", "\"http://127.0.0.1:8787\"", ""),
     Row("streaming-path", "gchararray", "\"/v1/streaming\"", ""),
     Row("access-token", "gchararray", "NULL", "write-only, playing"),
@@ -72,6 +72,7 @@ const CONTRACT: [Row; 48] = [
     Row("stall-timeout", "guint", "30000", "0 to 3600000"),
     Row("stall-action", "GstSymblStallAction", "report", ""),
     Row("drain-timeout", "guint", "10000", "0 to 3600000"),
+    Row("admission-timeout", "guint", "300000", "0 to 3600000"),
     Row("pause-policy", "GstSymblPausePolicy", "keep", ""),
     Row(
         "caps-change-policy",

@@ -206,6 +206,7 @@ fn every_setting_of_the_session_reaches_it_in_its_unit() {
         pause_policy: PausePolicy::Disconnect,
         caps_change_policy: CapsChangePolicy::Restart,
         drain_timeout: 18,
+        admission_timeout: 20,
         history_recovery: true,
         ..Settings::default()
     };
@@ -230,6 +231,7 @@ fn every_setting_of_the_session_reaches_it_in_its_unit() {
         (config.reconnect_timeout, ms(17)),
         (config.stall_timeout, ms(19)),
         (config.drain_timeout, ms(18)),
+        (config.admission_timeout, ms(20)),
     ];
     for (found, expected) in durations {
         assert_eq!(found, expected);

@@ -7,8 +7,9 @@
 //! a head start only (RFC 8305, without its resolver part). Must never write a
 //! byte: `TCP_NODELAY` is set before anything can be.
 
-use super::{Place, Tcp};
+use super::{Place, Tcp, names};
 use crate::session::{Failure, Reason};
+use crate::transport::threads::no_thread;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::VecDeque;
 use std::io;
@@ -37,9 +38,10 @@ pub(super) async fn dial(place: &Place) -> Result<Tcp, Failure> {
 }
 
 async fn look_up(place: &Place) -> Result<Vec<SocketAddr>, Failure> {
+    let at = |address: IpAddr| SocketAddr::new(address, place.port);
     let name = match &place.host {
-        Host::Ipv4(address) => return Ok(vec![(IpAddr::from(*address), place.port).into()]),
-        Host::Ipv6(address) => return Ok(vec![(IpAddr::from(*address), place.port).into()]),
+        Host::Ipv4(address) => return Ok(vec![at((*address).into())]),
+        Host::Ipv6(address) => return Ok(vec![at((*address).into())]),
         Host::Domain(name) => name.as_str(),
     };
     let (reason, what) = match place.is_proxy {
@@ -52,14 +54,14 @@ async fn look_up(place: &Place) -> Result<Vec<SocketAddr>, Failure> {
             format!("cannot find {place}: {why}; check {what} and this machine's network"),
         )
     };
-    let addresses: Vec<_> = tokio::net::lookup_host((name, place.port))
+    let found = names::look_up(name)
         .await
-        .map_err(|error| failed(error.to_string()))?
-        .collect();
+        .map_err(|error| no_thread(&format!("look up {place}"), &error))?;
+    let addresses = found.map_err(failed)?;
     if addresses.is_empty() {
         return Err(failed("the name has no address".to_owned()));
     }
-    Ok(addresses)
+    Ok(addresses.into_iter().map(at).collect())
 }
 
 /// Keeps the system's order but lets the address families alternate.

@@ -122,9 +122,9 @@ fn of_a_wall_clock_that_is_set_by_an_hour_utc_follows_and_a_warning_says_so_once
     // A busy machine may stop between the two readings of a clock.
     assert!(off.abs() < i128::from(60 * S), "{off} ns");
     let warnings = told.0.messages.iter().filter(|m| match m.view() {
-        gst::MessageView::Warning(warning) => {
-            warning.details().is_some_and(|d| d.get("reason") == Ok("wall-clock"))
-        }
+        gst::MessageView::Warning(warning) => warning
+            .details()
+            .is_some_and(|d| d.get("reason") == Ok("wall-clock")),
         _ => false,
     });
     assert_eq!(warnings.count(), 1);

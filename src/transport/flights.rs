@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Work that is done once for all who want it at the same time.
+//!
+//! Hundreds of sinks may look up one host or read one file. Whoever asks for a key
+//! while the work for it waits or runs gets the result of that work, so that a name
+//! server or a mount that never answers takes up one thread and not hundreds. A result
+//! is not kept: who asks later has the work done anew.
+
+use super::threads::{Patience, Pool, Undone};
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How often somebody who waits looks whether the work can begin now.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Keys that are remembered as slow; the oldest make room.
+const MOST_SLOW: usize = 256;
+
+type Result<T> = std::result::Result<T, Undone>;
+
+struct Known<K, T> {
+    flying: HashMap<K, watch::Receiver<Option<T>>>,
+    /// The work for these took long the last time.
+    slow: VecDeque<K>,
+}
+
+/// See the module. Work that took longer than `patience` is slow: the next for its key
+/// waits behind that of others.
+pub(super) struct Flights<K, T> {
+    pool: Pool,
+    patience: Duration,
+    known: Arc<Mutex<Known<K, T>>>,
+}
+
+impl<K: Hash + Eq + Clone + Send + 'static, T: Clone + Send + Sync + 'static> Flights<K, T> {
+    pub(super) fn new(pool: Pool, patience: Duration) -> Self {
+        Self {
+            pool,
+            patience,
+            known: Arc::new(Mutex::new(Known {
+                flying: HashMap::new(),
+                slow: VecDeque::new(),
+            })),
+        }
+    }
+
+    /// Returns what `work` returns, or the work for this key that was begun before.
+    ///
+    /// # Errors
+    ///
+    /// See [`Undone`].
+    pub(super) async fn get(&self, key: K, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let (mut result, begun) = self.ask(key, work);
+        if begun {
+            return flown(result.wait_for(Option::is_some).await);
+        }
+        let mut patience = Patience::default();
+        loop {
+            let wait = result.wait_for(Option::is_some);
+            match tokio::time::timeout(LOOK_AGAIN, wait).await {
+                Ok(value) => return flown(value),
+                Err(_) => patience.spend(&self.pool)?,
+            }
+        }
+    }
+
+    /// Blocks for the same result; returns `None` if that takes longer than `bound`, for
+    /// want of a thread too.
+    pub(super) fn get_within(
+        &self,
+        bound: Duration,
+        key: K,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<Result<T>> {
+        let (mut result, _) = self.ask(key, work);
+        let deadline = Instant::now() + bound;
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut wait = pin!(result.wait_for(Option::is_some));
+        loop {
+            if let Poll::Ready(value) = wait.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return Some(flown(value));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            std::thread::park_timeout(left);
+        }
+    }
+
+    /// Joins the work for this key or has it begun. The second value is `true` if a
+    /// thread has it or is about to.
+    fn ask(
+        &self,
+        key: K,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> (watch::Receiver<Option<T>>, bool) {
+        let mut known = lock(&self.known);
+        if let Some(flight) = known.flying.get(&key) {
+            return (flight.clone(), false);
+        }
+        let (done, result) = watch::channel(None);
+        known.flying.insert(key.clone(), result.clone());
+        let slow = known.slow.contains(&key);
+        drop(known);
+        let (all, patience) = (Arc::clone(&self.known), self.patience);
+        let job = move || {
+            let began = Instant::now();
+            // However it ends, it no longer flies.
+            let landing = Landing { known: all, key };
+            let value = work();
+            landing.note(began.elapsed() >= patience);
+            drop(landing);
+            done.send_replace(Some(value));
+        };
+        let begun = self.pool.submit(slow, Box::new(job)).is_ok();
+        (result, begun)
+    }
+}
+
+fn lock<K, T>(known: &Mutex<Known<K, T>>) -> MutexGuard<'_, Known<K, T>> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The job is dropped without a result if it panicked.
+fn flown<T: Clone>(
+    value: std::result::Result<watch::Ref<'_, Option<T>>, watch::error::RecvError>,
+) -> Result<T> {
+    let value = value.ok().and_then(|value| value.clone());
+    value.ok_or_else(|| Undone::NoThread(io::Error::other("its thread ended")))
+}
+
+/// Takes a key out of what flies when it is dropped.
+struct Landing<K: Hash + Eq, T> {
+    known: Arc<Mutex<Known<K, T>>>,
+    key: K,
+}
+
+impl<K: Hash + Eq + Clone, T> Landing<K, T> {
+    /// Remembers whether the work took long.
+    fn note(&self, is_slow: bool) {
+        let mut known = lock(&self.known);
+        known.slow.retain(|key| *key != self.key);
+        if is_slow {
+            known.slow.push_back(self.key.clone());
+            if known.slow.len() > MOST_SLOW {
+                known.slow.pop_front();
+            }
+        }
+    }
+}
+
+impl<K: Hash + Eq, T> Drop for Landing<K, T> {
+    fn drop(&mut self) {
+        lock(&self.known).flying.remove(&self.key);
+    }
+}
+
+/// Wakes a thread that is parked.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::threads::Rule;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    const RULE: Rule = Rule {
+        name: "symbl-test",
+        prompt: 2,
+        patience: Duration::from_millis(50),
+        most: 8,
+        newest_first: true,
+        keeps_one: false,
+    };
+
+    fn flights() -> Flights<&'static str, u32> {
+        Flights::new(Pool::new(RULE), RULE.patience)
+    }
+
+    #[tokio::test]
+    async fn all_who_ask_for_a_key_at_the_same_time_share_one_thread_and_one_answer() {
+        let flights = Arc::new(flights());
+        let (release, wait) = mpsc::channel::<()>();
+        let mut wait = Some(wait);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let asking: Vec<_> = (0..300)
+            .map(|_| {
+                let (flights, asked) = (Arc::clone(&flights), Arc::clone(&asked));
+                let wait = wait.take();
+                let work = move || {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    wait.map(|wait| wait.recv());
+                    5
+                };
+                tokio::spawn(async move { flights.get("silent", work).await })
+            })
+            .collect();
+        // What they wait for holds up no other key.
+        tokio::task::yield_now().await;
+        assert_eq!(flights.get("good", || 1).await.unwrap(), 1);
+        drop(release);
+        for answer in asking {
+            assert_eq!(answer.await.unwrap().unwrap(), 5);
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        // The answer is not kept.
+        assert_eq!(flights.get("silent", || 6).await.unwrap(), 6);
+    }
+
+    #[test]
+    fn a_thread_waits_for_an_answer_within_its_bound() {
+        let flights = flights();
+        let (release, wait) = mpsc::channel::<()>();
+        let work = move || {
+            let _ = wait.recv();
+            1
+        };
+        let bound = Duration::from_millis(10);
+        assert!(flights.get_within(bound, "slow", work).is_none());
+        let long = Duration::from_secs(60);
+        std::thread::scope(|scope| {
+            let joined = scope.spawn(|| flights.get_within(long, "slow", || 2));
+            let other = flights.get_within(long, "good", || 3).unwrap();
+            assert_eq!(other.unwrap(), 3);
+            drop(release);
+            assert!(joined.join().unwrap().is_some_and(|value| value.is_ok()));
+        });
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_told_and_asked_for_again() {
+        let flights = flights();
+        let work = || panic!("a panic that this test wants");
+        assert!(flights.get("key", work).await.is_err());
+        assert_eq!(flights.get("key", || 1).await.unwrap(), 1);
+    }
+}
