@@ -282,6 +282,12 @@ impl Delivery {
         })
     }
 
+    /// Nothing before `until` is waited for any more: the final that was about it could
+    /// not be read.
+    pub fn pass_over(&mut self, until: Position) {
+        self.delivered = self.delivered.max(until);
+    }
+
     /// Whether a final has told what stands there.
     fn was_delivered(&self, span: &Range<Position>) -> bool {
         middle(span) < self.delivered && !planted(Bug::RepeatedWordsTold)

@@ -74,3 +74,4 @@ mod states;
 mod stopping;
 mod stress;
 mod timeline;
+mod unreadable;

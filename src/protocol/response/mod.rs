@@ -10,8 +10,10 @@
 //! those of the Symbl Streaming API reference and of the official SDKs.
 
 mod json;
+mod mend;
 mod parse;
 
+pub use mend::Unreadable;
 pub use parse::history;
 
 use std::time::Duration;

@@ -131,6 +131,7 @@ impl Session {
             return;
         }
         self.replayed_until = self.spool.sent();
+        self.unread.forget_open(); // It is sent again, or told as lost.
         for span in self.spool.rewind() {
             self.lose(span, GapReason::NotFinalised);
         }
@@ -288,6 +289,7 @@ impl Session {
         self.stats.last_error = Some(failure.message.clone());
         self.failed = Some(failure.reason);
         self.unconfirmed = self.spool.unacknowledged_duration() + self.pending_nanos();
+        self.unread.forget_open();
         self.give_up_audio(GapReason::SessionFailed);
         self.set_state(State::Failed, Some(failure.clone()), None);
         self.emit(EventKind::Failed(failure), None, None);

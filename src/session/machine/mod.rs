@@ -4,7 +4,7 @@
 //!
 //! Split by what comes in: `audio` (from the application), `link` (what
 //! happens to the socket, and the waiting for it), `results` (what the service
-//! says), `drain` (the end of the stream), `recess` (pauses, and other stops that
+//! says), `unread` (what of it cannot be read), `drain` (the end of the stream), `recess` (pauses, and other stops that
 //! are not the end). This file holds the state that they
 //! share and the way out, [`Session::poll`].
 
@@ -15,6 +15,7 @@ mod recess;
 mod results;
 mod stall;
 mod stop;
+mod unread;
 
 use super::backoff::Backoff;
 use super::chunker::{AudioFormat, Chunker};
@@ -40,6 +41,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use stop::Stop;
+use unread::Unread;
 
 /// What the owner of the socket tells the session.
 #[derive(Debug, Clone, PartialEq)]
@@ -190,6 +192,8 @@ pub struct Session {
     failed: Option<Reason>,
     /// Audio that nobody confirmed when the session failed or since, in nanoseconds.
     unconfirmed: u64,
+    /// Audio whose final could not be read.
+    unread: Unread,
     /// Whether there is a newer token than the one that the dial began with.
     renewed: bool,
     /// Nobody takes events any more.
@@ -253,6 +257,7 @@ impl Session {
             filled: 0,
             failed: None,
             unconfirmed: 0,
+            unread: Unread::default(),
             renewed: false,
             abandoned: false,
             parse_warned: 0,

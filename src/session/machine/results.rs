@@ -3,7 +3,7 @@
 //! What the service says, turned into events with their places.
 
 use super::super::delivery::Said;
-use super::super::event::{EventKind, Failure, PlacedWord, Placement, Reason, SessionEvent};
+use super::super::event::{EventKind, PlacedWord, Placement, SessionEvent};
 use super::super::planted::{Bug, planted};
 use super::super::{Position, Time};
 use super::{Output, Session};
@@ -29,25 +29,12 @@ fn says_something(message: &ServerMessage) -> bool {
 
 impl Session {
     pub(super) fn handle_text(&mut self, now: Time, text: &str) {
-        let message = match ServerMessage::parse(text) {
-            Ok(message) => message,
-            Err(error) => {
-                self.stats.parse_errors += 1;
-                // Once for each start: a broken service is not to flood the bus.
-                if std::mem::replace(&mut self.parse_warned, self.generation.number)
-                    != self.generation.number
-                {
-                    let text = format!(
-                        "ignored what the service sent: {error}; is base-url a Symbl streaming service?"
-                    );
-                    self.emit(
-                        EventKind::Warning(Failure::retryable(Reason::Protocol, text)),
-                        None,
-                        None,
-                    );
-                }
-                return;
+        let message = match ServerMessage::parse_mended(text) {
+            Ok((message, flaw)) => {
+                self.stats.parse_errors += u64::from(flaw.is_some());
+                message
             }
+            Err(error) => return self.unreadable(now, text, &error),
         };
         if says_something(&message) {
             self.stall.answered();
@@ -182,8 +169,12 @@ impl Session {
     }
 
     fn recognition_result(&mut self, now: Time, result: RecognitionResult) {
+        self.pass_over_unread(&result);
         let heard = self.delivery.heard(&result, &self.generation);
         if result.is_final {
+            if let Some(heard) = &heard {
+                self.lose_unread(heard.span.start);
+            }
             self.acknowledge();
         }
         let Some(heard) = heard else {
@@ -231,7 +222,7 @@ impl Session {
     pub(super) fn finalised(&mut self, until: Position, released: Position) {
         // A position counts what was dropped too.
         let never_sent = self.spool.sent().saturating_sub(self.stats.audio_sent);
-        let finalised = until.saturating_sub(never_sent);
+        let finalised = until.saturating_sub(never_sent + self.unread.lost());
         self.stats.audio_finalised = self.stats.audio_finalised.max(finalised);
         self.spool.acknowledge(until, released);
     }
