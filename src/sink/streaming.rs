@@ -247,8 +247,14 @@ impl SymblSink {
         {
             connection.set_speaker(lock(&self.settings).speaker());
         }
-        if connection.has_failed() && self.on_fatal() == OnFatal::Error {
-            return Err(gst::FlowError::Error); // It is on the bus already.
+        // Until the application has been told why, which it may take its time over, the
+        // audio is taken and counted as lost. To wait here could be a deadlock: a handler may
+        // itself wait for this thread.
+        if connection.has_failed()
+            && self.error_posted.load(Ordering::Acquire)
+            && self.on_fatal() == OnFatal::Error
+        {
+            return Err(gst::FlowError::Error);
         }
         let has_room = if goes_on {
             self.read(buffer, |data| {

@@ -183,7 +183,7 @@ fn a_wrong_token_is_an_error_of_its_own_kind_and_is_not_tried_again() {
         assert_eq!(details.get::<&str>("phase"), Ok("connect"), "{details}");
         assert_eq!(details.get::<bool>("retryable"), Ok(false), "{details}");
         assert_eq!(pipeline.state(), "failed");
-        assert_eq!(feed.hush(20), Err(gst::FlowError::Error));
+        assert_eq!(feed.refusal(), gst::FlowError::Error);
     }
 }
 

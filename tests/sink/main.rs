@@ -52,6 +52,7 @@ mod examples;
 mod faults;
 mod fifty_cuts;
 mod findings;
+mod first_error;
 mod flow;
 mod handshake;
 mod history;
