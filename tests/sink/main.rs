@@ -66,6 +66,7 @@ mod proxy;
 mod readme;
 mod receiving;
 mod recess;
+mod refused_start;
 mod rejoin;
 mod secrets;
 mod slice;

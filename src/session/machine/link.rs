@@ -171,6 +171,7 @@ impl Session {
         self.delivery.begin_generation(ended);
         self.speak_as(&format.speaker);
         self.stall.answered();
+        self.refusals.begin();
         self.conversation_told = false;
         self.modified_at = None;
         let repeats = self.generation.number == 1 || !planted(Bug::HeaderNotRepeated);
@@ -216,6 +217,7 @@ impl Session {
         // replaced, or that cannot be opened for want of descriptors.
         failure.retryable |= failure.reason == Reason::Settings && self.listened;
         failure.retryable |= failure.reason == Reason::Auth && std::mem::take(&mut self.renewed);
+        self.count_refusals(&mut failure);
         self.frames.clear();
         self.count_connected_time(now);
         self.lose_recess(&failure);
@@ -326,8 +328,13 @@ impl Session {
             _ => false,
         };
         if started {
-            let message = "the service ended its processing by itself (processing_terminated), \
-                           as services do at their limits of time and silence";
+            let why = match self.refusals.said() {
+                Some(said) => format!("after it told an error: {said}"),
+                None => "as services do at their limits of time and silence".to_owned(),
+            };
+            let message = format!(
+                "the service ended its processing by itself (processing_terminated), {why}"
+            );
             self.cut(now, Failure::retryable(Reason::Terminated, message));
         }
     }
@@ -354,11 +361,13 @@ impl Session {
             }
             Phase::Starting { deadline } if deadline <= now && !ignored => {
                 let waited = self.config.connect_timeout.as_millis();
+                let said = self.refusals.said();
+                let said = said.map_or_else(String::new, |said| format!("; it told: {said}"));
                 self.cut(
                     now,
                     Failure::retryable(
                         Reason::StartTimeout,
-                        format!("the service did not acknowledge the start within {waited} ms (connect-timeout)"),
+                        format!("the service did not acknowledge the start within {waited} ms (connect-timeout){said}"),
                     ),
                 );
             }

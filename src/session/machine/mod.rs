@@ -4,7 +4,7 @@
 //!
 //! Split by what comes in: `audio` (from the application), `link` (what
 //! happens to the socket, and the waiting for it), `results` (what the service
-//! says), `unread` (what of it cannot be read), `drain` (the end of the stream), `recess` (pauses, and other stops that
+//! says), `unread` (what of it cannot be read), `refusal` (its errors), `drain` (the end of the stream), `recess` (pauses, and other stops that
 //! are not the end). This file holds the state that they
 //! share and the way out, [`Session::poll`].
 
@@ -12,6 +12,7 @@ mod audio;
 mod drain;
 mod link;
 mod recess;
+mod refusal;
 mod results;
 mod stall;
 mod stop;
@@ -36,6 +37,7 @@ use bytes::Bytes;
 use drain::Drain;
 use link::{Liveness, Pacing};
 use recess::Pause;
+use refusal::Refusals;
 use stall::Stall;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -194,6 +196,7 @@ pub struct Session {
     unconfirmed: u64,
     /// Audio whose final could not be read.
     unread: Unread,
+    refusals: Refusals,
     /// Whether there is a newer token than the one that the dial began with.
     renewed: bool,
     /// Nobody takes events any more.
@@ -258,6 +261,7 @@ impl Session {
             failed: None,
             unconfirmed: 0,
             unread: Unread::default(),
+            refusals: Refusals::default(),
             renewed: false,
             abandoned: false,
             parse_warned: 0,

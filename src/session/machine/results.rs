@@ -9,7 +9,7 @@ use super::super::{Position, Time};
 use super::{Output, Session};
 use crate::protocol::ServerMessage;
 use crate::protocol::response::{
-    Entity, Insight, Message, RecognitionResult, ServiceError, Speaker, Topic, TrackerMatch,
+    Entity, Insight, Message, RecognitionResult, Speaker, Topic, TrackerMatch,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,6 +38,7 @@ impl Session {
         };
         if says_something(&message) {
             self.stall.answered();
+            self.refusals.worked();
         }
         match message {
             ServerMessage::StartedListening => self.listening(now),
@@ -319,19 +320,5 @@ impl Session {
         let placement = self.place_opt(now, span);
         let json = entity.json.clone();
         self.emit(EventKind::Entity(entity), placement, Some(json));
-    }
-
-    fn service_error(&mut self, now: Time, error: ServiceError) {
-        let text = error.details.clone().or_else(|| error.message.clone());
-        self.stats.last_error = text
-            .clone()
-            .or_else(|| Some("the service told an error without a text".to_owned()));
-        let kind = EventKind::Error {
-            message: error.message,
-            details: error.details,
-            fatal: false,
-        };
-        self.emit(kind, None, Some(error.json));
-        self.modify_failed(now, text.as_deref());
     }
 }
