@@ -225,6 +225,20 @@ impl SymblSink {
         }
     }
 
+    /// There is no format that a buffer could have. Where none was told, caps have not
+    /// been refused before: a file, or a socket, says nothing of what it holds.
+    fn not_negotiated(&self) -> gst::FlowError {
+        if self.connection().is_some() && lock(&self.streaming).refused.is_none() {
+            let raw = "audio/x-raw,format=S16LE,layout=interleaved,channels=1,rate=16000";
+            self.refuse(format!(
+                "nobody has said what it is (no caps); put `decodebin ! audioconvert ! \
+                 audioresample` before the sink for a file, a `capsfilter` or the `caps` of the \
+                 source for raw audio, for example `{raw}`"
+            ));
+        }
+        gst::FlowError::NotNegotiated
+    }
+
     /// Takes a buffer as the caps say it is: raw audio clipped to the segment,
     /// or one packet.
     pub(super) fn take(&self, buffer: &gst::Buffer) -> Result<(), gst::FlowError> {
@@ -232,7 +246,8 @@ impl SymblSink {
             let mut streaming = lock(&self.streaming);
             let (Some(connection), Some(format)) = (&streaming.connection, &streaming.format)
             else {
-                return Err(gst::FlowError::NotNegotiated);
+                drop(streaming);
+                return Err(self.not_negotiated());
             };
             let (connection, format) = (Arc::clone(connection), Arc::clone(format));
             let duration = format.duration_of(buffer.size());
