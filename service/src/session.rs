@@ -28,7 +28,7 @@ use crate::config::ServerConfig;
 use crate::conversation::{Speaker, Wanted};
 use crate::hub::{Leave, Seat};
 use crate::outbox::Outbox;
-use crate::recognizer::StreamOptions;
+use crate::recognizer::{self, StreamOptions};
 use crate::stream::{self, Outcome, Start, Stream};
 use crate::trackers::{self, KeptTracker};
 use crate::voice::Voice;
@@ -220,7 +220,7 @@ impl Session {
         let start = Start {
             recognizer: Arc::clone(&self.config.recognizer),
             options: StreamOptions {
-                vocabulary: request.custom_vocabulary.clone(),
+                vocabulary: recognizer::composed(&request.custom_vocabulary),
                 language: request.language_code.clone().unwrap_or_default(),
                 interim: true,
                 connection: self.seat.room.key.connection_id.clone(),

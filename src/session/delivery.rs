@@ -26,6 +26,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+use unicode_normalization::UnicodeNormalization;
 
 /// Finals whose messages may still come.
 const MAX_FINALS: usize = 64;
@@ -134,10 +135,17 @@ impl Default for Delivery {
     }
 }
 
-/// What two spellings of one word have in common.
+/// What two spellings of one word have in common, also if one of them has its accents
+/// behind the letters (NFD).
 fn key(word: &str) -> String {
-    word.chars()
-        .filter(|c| c.is_alphanumeric())
+    match word.is_ascii() {
+        true => letters(word.chars()),
+        false => letters(word.nfc()),
+    }
+}
+
+fn letters(word: impl Iterator<Item = char>) -> String {
+    word.filter(|c| c.is_alphanumeric())
         .flat_map(char::to_lowercase)
         .collect()
 }
@@ -280,6 +288,12 @@ impl Delivery {
             span,
             words: fresh,
         })
+    }
+
+    /// Nothing before `until` is waited for any more: the final that was about it could
+    /// not be read.
+    pub fn pass_over(&mut self, until: Position) {
+        self.delivered = self.delivered.max(until);
     }
 
     /// Whether a final has told what stands there.

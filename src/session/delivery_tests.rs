@@ -100,6 +100,18 @@ fn a_message_takes_the_places_of_the_words_it_repeats() {
 }
 
 #[test]
+fn words_are_the_same_however_their_letters_are_composed() {
+    for (one, other) in [
+        ("café", "cafe\u{301}"),
+        ("Überall,", "u\u{308}berall"),
+        ("한국", "\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}"),
+    ] {
+        assert_eq!(key(one), key(other));
+    }
+    assert_ne!(key("café"), key("cafe"), "another word");
+}
+
+#[test]
 fn a_final_whose_message_was_lost_does_not_take_that_of_a_later_one() {
     let (mut delivery, generation) = (Delivery::default(), given(1, 0, 9000));
     for (text, start_ms) in [("Yes.", 0), ("Go on.", 1000), ("Yes.", 2000)] {

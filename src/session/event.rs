@@ -174,6 +174,8 @@ pub enum GapReason {
     NotFinalised,
     /// The session failed for good before it was finalised, or had failed when it came.
     SessionFailed,
+    /// The service finalised it in a message that cannot be read.
+    Unreadable,
 }
 
 impl GapReason {
@@ -184,6 +186,7 @@ impl GapReason {
             Self::NotDrained => "not-drained",
             Self::NotFinalised => "not-finalised",
             Self::SessionFailed => "session-failed",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -19,10 +19,17 @@ const OPUS_RATES: [i32; 4] = [8_000, 16_000, 24_000, 48_000];
 /// What RTP clocks all Opus at (RFC 7587), whatever the original sound was.
 const OPUS_CLOCK_RATE: u32 = 48_000;
 const FLAC_MARKER: &[u8] = b"fLaC";
+/// Of the block that follows the marker (RFC 9639, section 8.2), in bytes.
+const STREAMINFO_LENGTH: u8 = 34;
+/// The marker, the four bytes in front of a metadata block, and STREAMINFO.
+const FLAC_HEADER_LENGTH: usize = 4 + 4 + STREAMINFO_LENGTH as usize;
+/// The bit in front of the type of a metadata block that no other follows.
+const LAST_BLOCK: u8 = 0x80;
 /// Packet type 0x7F, `FLAC`, two bytes of version, two of the number of header packets.
 const OGG_MAPPING_LENGTH: usize = 9;
 const OGG_MAPPING_MARKER: &[u8] = b"\x7fFLAC";
 
+const CONVERT: &str = "put `audioconvert` before the sink";
 const DOWNMIX: &str = "put `audioconvert ! audio/x-raw,channels=1` before the sink, \
      or `deinterleave` and one sink for each channel";
 const RESAMPLE: &str = "put `audioresample ! audio/x-raw,rate=16000` before the sink";
@@ -73,18 +80,17 @@ pub fn format_from_caps(caps: &gst::CapsRef) -> Result<AudioFormat, String> {
     };
     match structure.name().as_str() {
         "audio/x-raw" => {
-            expect_text(
+            all_said(
                 structure,
-                "format",
-                "S16LE",
-                "put `audioconvert` before the sink",
+                &[
+                    ("format", "S16LE", "S16LE"),
+                    ("layout", "interleaved", "interleaved"),
+                    ("channels", "1", "1"),
+                    ("rate", "a number of hertz", "16000"),
+                ],
             )?;
-            expect_text(
-                structure,
-                "layout",
-                "interleaved",
-                "put `audioconvert` before the sink",
-            )?;
+            expect_text(structure, "format", "S16LE", CONVERT)?;
+            expect_text(structure, "layout", "interleaved", CONVERT)?;
             expect_channels(structure, 1, DOWNMIX)?;
             let rate = rate(structure, RESAMPLE)?;
             wire(Encoding::Linear16, rate, RESAMPLE).map(AudioFormat::new)
@@ -92,6 +98,10 @@ pub fn format_from_caps(caps: &gst::CapsRef) -> Result<AudioFormat, String> {
         "audio/x-mulaw" => {
             let hint = "put `mulawdec ! audioconvert ! audioresample ! audio/x-raw,rate=8000,channels=1 ! mulawenc` \
                  before the sink";
+            all_said(
+                structure,
+                &[("channels", "1", "1"), ("rate", "8000", "8000")],
+            )?;
             expect_channels(structure, 1, hint)?;
             let rate = rate(structure, hint)?;
             wire(Encoding::Mulaw, rate, hint).map(AudioFormat::new)
@@ -110,6 +120,13 @@ pub fn format_from_caps(caps: &gst::CapsRef) -> Result<AudioFormat, String> {
 /// `rtpopusdepay` leaves it out where the sender did not tell it.
 fn opus(structure: &gst::StructureRef) -> Result<AudioFormat, String> {
     let hint = "put `opusdec ! audioconvert ! audio/x-raw,channels=1 ! opusenc` before the sink";
+    // Whoever hands on packets as they come need not know what is in them.
+    for (field, allowed) in [("channel-mapping-family", "0"), ("channels", "1 or 2")] {
+        if !structure.has_field(field) {
+            let parse = "put `opusparse` before the sink, which reads it from the packets";
+            return Err(refusal(field, "missing", allowed, parse));
+        }
+    }
     match int(structure, "channel-mapping-family") {
         Some(0) => {}
         found => {
@@ -146,6 +163,11 @@ fn flac(structure: &gst::StructureRef) -> Result<AudioFormat, String> {
     if structure.get::<bool>("framed") != Ok(true) {
         return Err(refusal("framed", "not true", "true", hint));
     }
+    for (field, allowed) in [("channels", "1"), ("rate", "a number of hertz")] {
+        if !structure.has_field(field) {
+            return Err(refusal(field, "missing", allowed, hint));
+        }
+    }
     expect_channels(structure, 1, decode)?;
     let wire = wire(Encoding::Flac, rate(structure, decode)?, decode)?;
     let header =
@@ -156,13 +178,18 @@ fn flac(structure: &gst::StructureRef) -> Result<AudioFormat, String> {
     })
 }
 
-/// The native stream header: `fLaC` and all metadata blocks.
+/// The native stream header: `fLaC` and STREAMINFO, which is marked as the last metadata
+/// block. Decoders need no other, and a cover picture would be sent again at each start.
 fn flac_header(structure: &gst::StructureRef) -> Result<Bytes, &'static str> {
     let Ok(blocks) = structure.get::<gst::Array>("streamheader") else {
         return Err("is missing: must hold the FLAC metadata blocks");
     };
-    let mut header = BytesMut::new();
+    let mut header = BytesMut::with_capacity(FLAC_HEADER_LENGTH);
     for (index, block) in blocks.iter().enumerate() {
+        let left = FLAC_HEADER_LENGTH - header.len();
+        if left == 0 {
+            break;
+        }
         let map = block
             .get::<gst::Buffer>()
             .ok()
@@ -175,10 +202,18 @@ fn flac_header(structure: &gst::StructureRef) -> Result<Bytes, &'static str> {
             Some(native) if index == 0 && bytes.starts_with(OGG_MAPPING_MARKER) => native,
             _ => bytes,
         };
-        header.extend_from_slice(native);
+        header.extend_from_slice(native.get(..left).unwrap_or(native));
     }
     if !header.starts_with(FLAC_MARKER) {
         return Err("does not begin with fLaC");
+    }
+    match header.get_mut(FLAC_MARKER.len()..) {
+        Some([kind, 0, 0, STREAMINFO_LENGTH, info @ ..])
+            if *kind & !LAST_BLOCK == 0 && info.len() == usize::from(STREAMINFO_LENGTH) =>
+        {
+            *kind |= LAST_BLOCK;
+        }
+        _ => return Err("does not begin with a STREAMINFO block"),
     }
     Ok(header.freeze())
 }
@@ -197,6 +232,24 @@ fn shown(structure: &gst::StructureRef, field: &str, found: Option<i32>) -> Stri
 
 fn refusal(field: &str, value: &str, allowed: &str, hint: &str) -> String {
     format!("{field} is {value}: must be {allowed}; {hint}")
+}
+
+/// A field that caps must have: its name, what is allowed, and one such value.
+type Field = (&'static str, &'static str, &'static str);
+
+/// Refuses caps in which one of these fields is missing. No element can add what only
+/// the source knows.
+fn all_said(structure: &gst::StructureRef, fields: &[Field]) -> Result<(), String> {
+    let missing = fields
+        .iter()
+        .find(|(field, ..)| !structure.has_field(*field));
+    missing.map_or(Ok(()), |(field, allowed, example)| {
+        let hint = format!(
+            "say `{field}={example}`, if that is what it is, in the caps of the element that \
+             makes the audio (`appsrc`, a capsfilter)"
+        );
+        Err(refusal(field, "missing", allowed, &hint))
+    })
 }
 
 fn expect_text(

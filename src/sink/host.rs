@@ -12,6 +12,7 @@ use crate::transport::{Host, Secret};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use std::sync::atomic::Ordering;
 
 /// The element, as its connection knows it: it does not keep it alive.
 pub struct BusHost {
@@ -96,6 +97,7 @@ fn failed(sink: &super::SymblSink, failure: &Failure) {
         OnFatal::Error => {
             gst::error!(imp::CAT, obj = sink, "{}", failure.message);
             post(sink, report.into_error(sink));
+            sink.imp().error_posted.store(true, Ordering::Release);
         }
         OnFatal::Warning => {
             gst::warning!(

@@ -73,6 +73,9 @@ pub struct SymblSink {
     pub(super) speaker_changed: AtomicBool,
     /// Number of the last message posted.
     seq: AtomicU64,
+    /// The ERROR of the session that failed is on the bus. Only then may the streaming
+    /// thread return an error, at which upstream posts one that says less.
+    pub(super) error_posted: AtomicBool,
 }
 
 /// A lock that outlives a panic elsewhere.
@@ -98,6 +101,9 @@ impl SymblSink {
     }
 
     pub(super) fn state_changed(&self, state: State) {
+        if state != State::Failed {
+            self.error_posted.store(false, Ordering::Release);
+        }
         lock(&self.status).state = state;
         self.obj().notify("state");
     }
@@ -145,6 +151,7 @@ impl SymblSink {
         }
         self.obj().notify("connection-id");
         *lock(&self.streaming) = Streaming::default();
+        self.error_posted.store(false, Ordering::Release);
         self.begin_progress("connect", "Connecting to the service");
         let endpoint = settings.endpoint(&id);
         gst::info!(CAT, imp = self, "Connection {id} to {}", endpoint.display());

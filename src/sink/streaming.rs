@@ -238,6 +238,20 @@ impl SymblSink {
         }
     }
 
+    /// There is no format that a buffer could have. Where none was told, caps have not
+    /// been refused before: a file, or a socket, says nothing of what it holds.
+    fn not_negotiated(&self) -> gst::FlowError {
+        if self.connection().is_some() && lock(&self.streaming).refused.is_none() {
+            let raw = "audio/x-raw,format=S16LE,layout=interleaved,channels=1,rate=16000";
+            self.refuse(format!(
+                "nobody has said what it is (no caps); put `decodebin ! audioconvert ! \
+                 audioresample` before the sink for a file, a `capsfilter` or the `caps` of the \
+                 source for raw audio, for example `{raw}`"
+            ));
+        }
+        gst::FlowError::NotNegotiated
+    }
+
     /// Takes a buffer as the caps say it is: raw audio clipped to the segment,
     /// or one packet.
     pub(super) fn take(&self, buffer: &gst::Buffer) -> Result<(), gst::FlowError> {
@@ -245,7 +259,8 @@ impl SymblSink {
             let mut streaming = lock(&self.streaming);
             let (Some(connection), Some(format)) = (&streaming.connection, &streaming.format)
             else {
-                return Err(gst::FlowError::NotNegotiated);
+                drop(streaming);
+                return Err(self.not_negotiated());
             };
             let (connection, format) = (Arc::clone(connection), Arc::clone(format));
             let duration = format.duration_of(buffer.size());
@@ -260,8 +275,14 @@ impl SymblSink {
         {
             connection.set_speaker(lock(&self.settings).speaker());
         }
-        if connection.has_failed() && self.on_fatal() == OnFatal::Error {
-            return Err(gst::FlowError::Error); // It is on the bus already.
+        // Until the application has been told why, which it may take its time over, the
+        // audio is taken and counted as lost. To wait here could be a deadlock: a handler may
+        // itself wait for this thread.
+        if connection.has_failed()
+            && self.error_posted.load(Ordering::Acquire)
+            && self.on_fatal() == OnFatal::Error
+        {
+            return Err(gst::FlowError::Error);
         }
         let has_room = if goes_on {
             self.read(buffer, |data| {

@@ -3,10 +3,11 @@
 //! An upstream that the test plays itself: what it pushes has been rendered
 //! when the call returns, and it sees the flow return.
 
-use super::pipeline::{Pipeline, buffer, init};
+use super::pipeline::{BOUND, Pipeline, buffer, init};
 use gst::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// Raw audio at 16 kHz.
 pub const CAPS: &str = "audio/x-raw,format=S16LE,layout=interleaved,channels=1,rate=16000";
@@ -101,6 +102,18 @@ impl Feed {
             self.pad.push(buffer(data, Some(pts), Some(duration)))?;
         }
         Ok(())
+    }
+
+    /// Pushes audio until the sink refuses it, which it does soon after its error was
+    /// posted. Returns the refusal.
+    pub fn refusal(&self) -> gst::FlowError {
+        let end = Instant::now() + BOUND;
+        loop {
+            if let Err(refusal) = self.hush(20) {
+                return refusal;
+            }
+            assert!(Instant::now() < end, "the flow never ends");
+        }
     }
 
     /// So many milliseconds without a word.

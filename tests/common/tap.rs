@@ -49,9 +49,13 @@ impl Tap {
         given.filter(|g| !g.header).map(|g| g.data).collect()
     }
 
-    /// The buffers that are headers, joined.
-    pub fn headers(&self) -> Vec<u8> {
+    /// What a decoder of FLAC needs of the buffers that are headers: `fLaC` and
+    /// STREAMINFO, as the only metadata block.
+    pub fn flac_header(&self) -> Vec<u8> {
         let given = self.given().into_iter();
-        given.filter(|g| g.header).flat_map(|g| g.data).collect()
+        let all = given.filter(|g| g.header).flat_map(|g| g.data);
+        let mut header: Vec<u8> = all.take(4 + 4 + 34).collect();
+        header[4] |= 0x80;
+        header
     }
 }

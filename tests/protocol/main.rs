@@ -9,6 +9,7 @@
 mod any_input;
 mod findings_read;
 mod history_read;
+mod mended;
 mod replies;
 mod replies_findings;
 mod requests_read;

@@ -208,6 +208,12 @@ fn caps_that_the_service_does_not_take_are_refused_with_a_hint() {
             "audio/mpeg,mpegversion=4,channels=1,rate=16000",
             "decodebin",
         ),
+        ("audio/x-opus", "opusparse"),
+        ("audio/x-flac", "flacparse"),
+        (
+            "audio/x-raw,format=S16LE,channels=1,rate=16000",
+            "layout=interleaved",
+        ),
     ] {
         let peer = Peer::start(Script::listening());
         let (mut pipeline, feed) = Feed::pipeline(&format!("base-url={}", peer.base_url()));
@@ -228,6 +234,24 @@ fn caps_that_the_service_does_not_take_are_refused_with_a_hint() {
                 .iter()
                 .all(|r| r.frames.iter().all(|f| !f.is_binary()))
         );
+    }
+}
+
+#[test]
+fn audio_without_caps_is_refused_with_a_hint() {
+    let peer = Peer::start(Script::listening());
+    let (mut pipeline, feed) = Feed::pipeline(&format!("base-url={}", peer.base_url()));
+    pipeline.play();
+    feed.pad.push_event(gst::event::StreamStart::new("feed"));
+    feed.segment();
+    for _ in 0..2 {
+        let data = buffer(vec![0; 640], Some(0), None);
+        assert_eq!(feed.pad.push(data), Err(gst::FlowError::NotNegotiated));
+    }
+    let error = error(&mut pipeline);
+    assert!(error.matches(gst::StreamError::Format), "{error}");
+    for word in ["no caps", "decodebin", "layout=interleaved"] {
+        assert!(error.message().contains(word), "{error}");
     }
 }
 

@@ -182,10 +182,10 @@ fn c36_the_flac_header_precedes_the_replay_which_begins_with_a_whole_frame() {
         let records = peer.records();
         assert_eq!(records.len(), 2);
         let packets = tap.packets();
-        let replay = [tap.headers(), packets[15..].concat()].concat();
+        let replay = [tap.flac_header(), packets[15..].concat()].concat();
         assert!(records[1].audio() == replay, "amplitude {amplitude}");
         let first = records[1].audio_messages();
-        assert_eq!(first[0], tap.headers());
+        assert_eq!(first[0], tap.flac_header());
         assert!(packets[15].starts_with(first[1]) && packets[15].len().div_ceil(8192) == messages);
     }
 }

@@ -3,10 +3,14 @@
 //! The words of a sentence as the rules see them: lower case, contractions
 //! taken apart, small numbers as words, each with its place in the text.
 //!
-//! Word boundaries are those of Unicode (UAX #29), stems are Snowball's.
+//! Word boundaries are those of Unicode (UAX #29), stems are Snowball's. Letters with
+//! marks compare in their composed form (NFC), however a text is written; places are
+//! those in the text as it is written.
 //! Never changes the text it looks at.
 
 use rust_stemmers::{Algorithm, Stemmer};
+use std::borrow::Cow;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// One word, or half of a contraction (`i'll` is `i` and `will`, both with the
@@ -104,7 +108,7 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
             continue;
         }
         let capital = piece.chars().next().is_some_and(char::is_uppercase);
-        for text in parts(&piece.to_lowercase().replace('\u{2019}', "'")) {
+        for text in parts(&composed(piece).to_lowercase().replace('\u{2019}', "'")) {
             out.push(Token {
                 text,
                 start,
@@ -114,6 +118,15 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
         }
     }
     out
+}
+
+/// Returns a word in the composed form of Unicode (NFC): `e` and an accent behind it are
+/// one `é`.
+pub(super) fn composed(word: &str) -> Cow<'_, str> {
+    match is_nfc_quick(word.chars()) {
+        IsNormalized::Yes => Cow::Borrowed(word),
+        _ => Cow::Owned(word.nfc().collect()),
+    }
 }
 
 fn parts(word: &str) -> Vec<String> {
@@ -188,6 +201,15 @@ mod tests {
     #[test]
     fn small_numbers_are_words_and_tokens_stay() {
         assert_eq!(words("Press 1, w12"), ["press", "one", "w12"]);
+    }
+
+    #[test]
+    fn a_decomposed_word_is_the_composed_one_and_stands_where_it_is_written() {
+        let found = tokens("u\u{308}ber cafe\u{301} now");
+        let texts: Vec<&str> = found.iter().map(|t| t.text.as_str()).collect();
+        assert_eq!(texts, ["über", "café", "now"]);
+        assert_eq!((found[0].start, found[0].end), (0, 5));
+        assert_eq!((found[2].start, found[2].end), (12, 15));
     }
 
     #[test]

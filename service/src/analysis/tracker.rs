@@ -285,6 +285,26 @@ mod tests {
     }
 
     #[test]
+    fn a_phrase_is_found_however_its_letters_are_composed() {
+        for (phrase, text, offset) in [
+            ("cre\u{300}me bru\u{302}le\u{301}e", "The crème brûlée.", 4),
+            ("crème brûlée", "The cre\u{300}me bru\u{302}le\u{301}e.", 4),
+            // In characters of the text as it is told.
+            ("Zürich", "Ge\u{301}za in Zu\u{308}rich.", 9),
+            (
+                "한국",
+                "\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}",
+                0,
+            ),
+        ] {
+            assert_eq!(offsets(phrase, text), [offset], "{text}");
+        }
+        let found = phrases(&["cafe\u{301}"]).find("A café.");
+        assert_eq!(found[0].value, "cafe\u{301}", "as it was asked for");
+        assert_eq!(found[0].text, "A café.");
+    }
+
+    #[test]
     fn a_similar_match_has_the_offset_minus_one() {
         assert_eq!(
             offsets("cancel my subscription", "Cancel the subscription."),

@@ -7,6 +7,7 @@
 //! measured from the first sample that the stream was given.
 
 use std::time::Duration;
+use unicode_normalization::UnicodeNormalization;
 
 /// Sample rate of all audio that a [`RecognizerStream`] is given, in hertz.
 pub const SAMPLE_RATE: u32 = 16_000;
@@ -59,6 +60,15 @@ pub struct StreamOptions {
     pub interim: bool,
     /// The client's connection id, for the log.
     pub connection: String,
+}
+
+/// Returns phrases in the composed form of Unicode (NFC), in which dictionaries and models
+/// have their words.
+pub(crate) fn composed(phrases: &[String]) -> Vec<String> {
+    phrases
+        .iter()
+        .map(|phrase| phrase.nfc().collect())
+        .collect()
 }
 
 /// Why an engine cannot be used.
@@ -154,3 +164,14 @@ pub mod command;
 pub mod pocketsphinx;
 pub mod scripted;
 mod vad;
+
+#[cfg(test)]
+mod tests {
+    use super::composed;
+
+    #[test]
+    fn an_engine_is_given_its_vocabulary_composed() {
+        let asked = ["Zu\u{308}rich", "Zürich", "plain"].map(str::to_owned);
+        assert_eq!(composed(&asked), ["Zürich", "Zürich", "plain"]);
+    }
+}

@@ -99,8 +99,9 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A truth, also when it is written as a string.
     pub(super) fn boolean(self) -> Option<bool> {
-        self.read()
+        self.read().or_else(|| self.string()?.trim().parse().ok())
     }
 
     /// A number; never infinite nor NaN.
@@ -108,17 +109,19 @@ impl<'a> Node<'a> {
         self.read().filter(|number: &f64| number.is_finite())
     }
 
-    /// A number within `low` to `high`.
+    /// A number within `low` to `high`, also when it is written as a string.
     pub(super) fn number_within(self, low: f64, high: f64) -> Option<f64> {
-        self.number().filter(|number| (low..=high).contains(number))
+        let written = || self.string()?.trim().parse().ok();
+        let number = self.number().or_else(written);
+        number.filter(|number| (low..=high).contains(number))
     }
 
     /// A whole number, also when it is written as a double.
     pub(super) fn integer(self) -> Option<i64> {
         self.read().or_else(|| {
             // Below 2^53 every integer is exact.
-            let whole = self.number_within(-9e15, 9e15)?.trunc();
-            Some(whole as i64)
+            let whole = self.number()?.trunc();
+            (-9e15..=9e15).contains(&whole).then_some(whole as i64)
         })
     }
 
@@ -134,10 +137,11 @@ impl<'a> Node<'a> {
     }
 
     /// `{"seconds":…,"nanos":…}`, each a string or a number, one of them at least.
+    /// Seconds that are `null` are not known, which is not zero.
     pub(super) fn seconds_and_nanos(self) -> Option<Duration> {
         let members = self.members();
         let (whole, nanos) = (members.get("seconds"), members.get("nanos"));
-        if !whole.exists() && !nanos.exists() {
+        if !whole.exists() && (!nanos.exists() || members.has("seconds")) {
             return None;
         }
         let time = whole.scaled(1.0)?.checked_add(nanos.scaled(1e-9)?)?;
@@ -149,6 +153,7 @@ impl<'a> Node<'a> {
         if !self.exists() {
             return Some(Duration::ZERO);
         }
+        // Services write strings here: those are looked for first.
         let number = match self.string() {
             Some(digits) => digits.trim().parse().ok()?,
             None => self.number()?,
@@ -171,6 +176,20 @@ impl<'a> Members<'a> {
     /// Those of the object that `text` is.
     pub(super) fn of(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
+    }
+
+    /// Returns `true` if there is a member of that name, even a `null`.
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(other, _)| other.0 == name)
+    }
+
+    /// Returns `true` if a name has a character that JSON wants escaped: unlike values,
+    /// names are not checked when they are read.
+    pub(super) fn has_raw_control(&self) -> bool {
+        let is_control = |byte: u8| byte < 0x20;
+        self.0
+            .iter()
+            .any(|(name, _)| matches!(name.0, Cow::Borrowed(name) if name.bytes().any(is_control)))
     }
 
     /// The last member of that name.

@@ -10,8 +10,10 @@
 //! those of the Symbl Streaming API reference and of the official SDKs.
 
 mod json;
+mod mend;
 mod parse;
 
+pub use mend::Unreadable;
 pub use parse::history;
 
 use std::time::Duration;
@@ -280,6 +282,32 @@ pub struct ServiceError {
     pub code: Option<String>,
     /// The message's original text.
     pub json: String,
+}
+
+impl ServiceError {
+    /// Returns `true` if the service says that what it was asked for is wrong, so that
+    /// it would refuse the same request again.
+    ///
+    /// Our own service says so by a code. The original one is known to say
+    /// "Invalid start_request"; a code that looks like an HTTP status is read as one.
+    pub fn refuses_the_request(&self) -> bool {
+        const CODES: [&str; 7] = [
+            "invalid_request",
+            "invalid_message",
+            "invalid_argument",
+            "bad_request",
+            "unsupported_language",
+            "400",
+            "422",
+        ];
+        match &self.code {
+            Some(code) => CODES.iter().any(|known| code.eq_ignore_ascii_case(known)),
+            None => self.message.as_deref().is_some_and(|message| {
+                let message = message.to_ascii_lowercase();
+                message.contains("invalid") && message.contains("start_request")
+            }),
+        }
+    }
 }
 
 /// Why a text frame could not be read.

@@ -3,10 +3,12 @@
 //! From the text of a frame to a [`ServerMessage`].
 //!
 //! A member of a wrong type counts as absent, an item that is no object is
-//! passed over. Facts: trace of the original service, Symbl Streaming API
+//! passed over. Text that is not quite JSON is mended, see [`super::mend`], after a
+//! strict parser has refused it: what is JSON is parsed once. Facts: trace of the original service, Symbl Streaming API
 //! reference, source of the official SDKs.
 
 use super::json::{Members, Node};
+use super::mend::mend;
 use super::{
     Entity, Insight, Message, MessageWord, ParseError, RecognitionResult, ServerMessage,
     ServiceError, Speaker, Topic, TrackerMatch, Word,
@@ -15,12 +17,27 @@ use crate::protocol::PONG_TEXT;
 use crate::protocol::timestamp::parse_rfc3339;
 
 impl ServerMessage {
-    /// Reads one text frame.
+    /// Reads one text frame, also one that is only nearly JSON.
     ///
     /// # Errors
     ///
-    /// Only when the frame is not a JSON object (and not [`PONG_TEXT`]).
+    /// Only when the frame is not a JSON object (and not [`PONG_TEXT`]), and nothing
+    /// that can be mended keeps it from being one.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
+        Self::parse_mended(text).map(|(message, _)| message)
+    }
+
+    /// Reads one text frame, and returns with it what kept it from being JSON, if it
+    /// had to be mended. The `json` of the message is then the mended text.
+    ///
+    /// # Errors
+    ///
+    /// As [`ServerMessage::parse`].
+    pub fn parse_mended(text: &str) -> Result<(Self, Option<ParseError>), ParseError> {
+        or_mended(text, Self::parse_strictly)
+    }
+
+    fn parse_strictly(text: &str) -> Result<Self, ParseError> {
         if text.trim() == PONG_TEXT {
             return Ok(Self::Pong);
         }
@@ -38,20 +55,46 @@ impl ServerMessage {
     }
 }
 
+/// Parses `text`; if that is not JSON, parses what it was meant to be, and returns the
+/// first complaint with the result.
+fn or_mended<T>(
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, ParseError>,
+) -> Result<(T, Option<ParseError>), ParseError> {
+    match parse(text) {
+        Err(flaw @ ParseError::NotJson { .. }) => {
+            let mended = mend(text).and_then(|text| parse(&text).ok());
+            match mended {
+                Some(read) => Ok((read, Some(flaw))),
+                None => Err(flaw),
+            }
+        }
+        read => Ok((read?, None)),
+    }
+}
+
 /// The members of a text that is one JSON object.
 fn object(text: &str) -> Result<Members<'_>, ParseError> {
+    let length = text.len();
     if let Ok(members) = Members::of(text) {
+        if members.has_raw_control() {
+            let reason = "control character in the name of a member".to_owned();
+            return Err(ParseError::NotJson { length, reason });
+        }
         return Ok(members);
     }
-    let length = text.len();
-    let node = Node::of(text).map_err(|error| ParseError::NotJson {
-        length,
-        reason: error.to_string(),
-    })?;
+    let node = Node::of(text).map_err(|error| not_json(text, &error))?;
     if !node.is_object() {
         return Err(ParseError::NotAnObject { length });
     }
     Ok(node.members())
+}
+
+fn not_json(text: &str, error: &serde_json::Error) -> ParseError {
+    ParseError::NotJson {
+        length: text.len(),
+        reason: error.to_string(),
+    }
 }
 
 /// `body` has what the kind needs; `frame` is the whole, the same if there is no envelope.
@@ -131,18 +174,25 @@ fn recognition_result(body: &Members<'_>, frame: &Members<'_>, text: &str) -> Re
         .map(Node::members)
         .unwrap_or_default();
     let punctuated = body.get("punctuated").get("transcript").filled();
+    let words = alternative.get("words");
     RecognitionResult {
         is_final: body.get("isFinal").boolean().unwrap_or(false),
         text: punctuated
-            .or_else(|| alternative.get("transcript").string())
-            .unwrap_or_default(),
+            .or_else(|| alternative.get("transcript").filled())
+            .unwrap_or_else(|| words_joined(words)),
         confidence: alternative.get("confidence").number_within(0.0, 1.0),
-        words: alternative.get("words").items().filter_map(word).collect(),
+        words: words.items().filter_map(word).collect(),
         start: alternative.get("startTime").seconds_and_nanos(),
         user: speaker(body.get("user")),
         time_offset_ms: frame.get("timeOffset").count(),
         json: text.to_owned(),
     }
+}
+
+/// The text of a result that has it in its words only.
+fn words_joined(words: Node<'_>) -> String {
+    let words = words.items().filter_map(|node| node.get("word").filled());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A word that cannot be placed is left out: the text has it all the same.
@@ -198,10 +248,13 @@ fn message(item: Node<'_>) -> Message {
 ///
 /// # Errors
 ///
-/// When the text is not a JSON object.
+/// When the text is not a JSON object, and cannot be mended.
 pub fn history(text: &str) -> Result<Vec<Message>, ParseError> {
-    let messages = objects(object(text)?.get("messages"));
-    Ok(messages.map(history_message).collect())
+    let (messages, _) = or_mended(text, |text| {
+        let messages = objects(object(text)?.get("messages"));
+        Ok(messages.map(history_message).collect())
+    })?;
+    Ok(messages)
 }
 
 fn history_message(item: Node<'_>) -> Message {
@@ -228,7 +281,13 @@ fn content(item: &Members<'_>) -> String {
 
 fn message_words(node: Node<'_>) -> Vec<MessageWord> {
     match node.string() {
-        Some(inner) => Node::of(&inner).map_or_else(|_| Vec::new(), words_of_array),
+        Some(inner) => {
+            let words = or_mended(&inner, |text| {
+                let array = Node::of(text).map_err(|error| not_json(text, &error))?;
+                Ok(words_of_array(array))
+            });
+            words.map(|(words, _)| words).unwrap_or_default()
+        }
         None => words_of_array(node),
     }
 }

@@ -9,7 +9,7 @@ use super::super::packet;
 use super::super::planted::{Bug, planted};
 use super::super::timeline::Instants;
 use super::super::{Position, Time};
-use super::{Phase, Session, Speaker};
+use super::{Phase, Session, Speaker, Unread};
 use crate::protocol::Encoding;
 use std::ops::Range;
 use std::sync::Arc;
@@ -375,6 +375,7 @@ impl Session {
             self.stats.audio_dropped += unsent + pending;
         }
         self.unconfirmed = 0;
+        self.unread = Unread::default();
         self.pacing = None; // There is no backlog any more.
         self.held_until = None;
         self.alignment.restart();

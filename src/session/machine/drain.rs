@@ -344,7 +344,7 @@ impl Session {
     /// The failure itself has been told.
     pub(super) fn tell_drained_in_failure(&mut self) {
         self.tell_gap();
-        let unconfirmed = self.unconfirmed;
+        let unconfirmed = self.unconfirmed + self.unread.lost();
         self.emit(
             EventKind::Drained {
                 complete: unconfirmed == 0,
@@ -361,11 +361,13 @@ impl Session {
         } else {
             self.spool.unacknowledged_duration()
         };
-        let complete = unconfirmed == 0;
-        if complete {
+        if unconfirmed == 0 {
             self.tell_gap();
-            self.stats.audio_finalised = self.stats.audio_sent;
+            self.lose_unread(self.generation.end());
+            let finalised = self.stats.audio_sent;
+            self.stats.audio_finalised = finalised.saturating_sub(self.unread.lost());
         } else {
+            self.unread.forget_open();
             self.give_up_audio(GapReason::NotDrained);
             self.emit(
                 EventKind::Warning(Failure::retryable(
@@ -382,9 +384,10 @@ impl Session {
             );
         }
         self.spool.clear();
+        let unconfirmed = unconfirmed + self.unread.lost();
         self.emit(
             EventKind::Drained {
-                complete,
+                complete: unconfirmed == 0,
                 unconfirmed,
             },
             None,

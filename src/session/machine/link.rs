@@ -132,6 +132,7 @@ impl Session {
             return;
         }
         self.replayed_until = self.spool.sent();
+        self.unread.forget_open(); // It is sent again, or told as lost.
         for span in self.spool.rewind() {
             self.lose(span, GapReason::NotFinalised);
         }
@@ -171,6 +172,7 @@ impl Session {
         self.delivery.begin_generation(ended);
         self.speak_as(&format.speaker);
         self.stall.answered();
+        self.refusals.begin();
         self.conversation_told = false;
         self.modified_at = None;
         let repeats = self.generation.number == 1 || !planted(Bug::HeaderNotRepeated);
@@ -219,6 +221,7 @@ impl Session {
         failure.retryable |= failure.reason == Reason::Settings && self.listened;
         failure.retryable |= failure.reason == Reason::Auth && std::mem::take(&mut self.renewed);
         self.believe_or_not(now, &mut failure);
+        self.count_refusals(&mut failure);
         if failure.reason == Reason::Internal && planted(Bug::AudioForgottenWithoutAThread) {
             self.spool.clear();
         }
@@ -325,6 +328,7 @@ impl Session {
         self.stats.last_error = Some(failure.message.clone());
         self.failed = Some(failure.reason);
         self.unconfirmed = self.spool.unacknowledged_duration() + self.pending_nanos();
+        self.unread.forget_open();
         self.give_up_audio(reason);
         self.set_state(State::Failed, Some(failure.clone()), None);
         self.emit(EventKind::Failed(failure), None, None);
@@ -361,8 +365,13 @@ impl Session {
             _ => false,
         };
         if started {
-            let message = "the service ended its processing by itself (processing_terminated), \
-                           as services do at their limits of time and silence";
+            let why = match self.refusals.said() {
+                Some(said) => format!("after it told an error: {said}"),
+                None => "as services do at their limits of time and silence".to_owned(),
+            };
+            let message = format!(
+                "the service ended its processing by itself (processing_terminated), {why}"
+            );
             self.cut(now, Failure::retryable(Reason::Terminated, message));
         }
     }
@@ -389,11 +398,13 @@ impl Session {
             }
             Phase::Starting { deadline } if deadline <= now && !ignored => {
                 let waited = self.config.connect_timeout.as_millis();
+                let said = self.refusals.said();
+                let said = said.map_or_else(String::new, |said| format!("; it told: {said}"));
                 self.cut(
                     now,
                     Failure::retryable(
                         Reason::StartTimeout,
-                        format!("the service did not acknowledge the start within {waited} ms (connect-timeout)"),
+                        format!("the service did not acknowledge the start within {waited} ms (connect-timeout){said}"),
                     ),
                 );
             }

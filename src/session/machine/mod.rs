@@ -4,7 +4,7 @@
 //!
 //! Split by what comes in: `audio` (from the application), `link` (what
 //! happens to the socket, and the waiting for it), `results` (what the service
-//! says), `drain` (the end of the stream), `recess` (pauses, and other stops that
+//! says), `unread` (what of it cannot be read), `refusal` (its errors), `drain` (the end of the stream), `recess` (pauses, and other stops that
 //! are not the end). This file holds the state that they
 //! share and the way out, [`Session::poll`].
 
@@ -12,9 +12,11 @@ mod audio;
 mod drain;
 mod link;
 mod recess;
+mod refusal;
 mod results;
 mod stall;
 mod stop;
+mod unread;
 mod verdict;
 
 use super::alignment::Alignment;
@@ -37,11 +39,13 @@ use bytes::Bytes;
 use drain::Drain;
 use link::{Liveness, Pacing};
 use recess::Pause;
+use refusal::Refusals;
 use stall::Stall;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use stop::Stop;
+use unread::Unread;
 use verdict::OddAnswers;
 
 /// What the owner of the socket tells the session.
@@ -202,6 +206,9 @@ pub struct Session {
     failed: Option<Reason>,
     /// Audio that nobody confirmed when the session failed or since, in nanoseconds.
     unconfirmed: u64,
+    /// Audio whose final could not be read.
+    unread: Unread,
+    refusals: Refusals,
     /// Whether there is a newer token than the one that the dial began with.
     renewed: bool,
     /// Nobody takes events any more.
@@ -270,6 +277,8 @@ impl Session {
             filled: 0,
             failed: None,
             unconfirmed: 0,
+            unread: Unread::default(),
+            refusals: Refusals::default(),
             renewed: false,
             abandoned: false,
             parse_warned: 0,

@@ -182,6 +182,7 @@ impl Session {
     /// sent again.
     fn all_was_said(&mut self) {
         let end = self.generation.end();
+        self.lose_unread(end);
         self.finalised(end, end);
     }
 
@@ -249,6 +250,7 @@ impl Session {
         // The same stop would come again and again if this audio were sent again.
         if self.label_changes() && !self.holds() {
             let end = self.generation.end();
+            self.unread.forget_open();
             for span in self.spool.unheard().filter(|span| span.start < end) {
                 self.note_gap(span.start..span.end.min(end), GapReason::NotFinalised);
             }

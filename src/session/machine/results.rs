@@ -3,13 +3,13 @@
 //! What the service says, turned into events with their places.
 
 use super::super::delivery::Said;
-use super::super::event::{EventKind, Failure, PlacedWord, Placement, Reason, SessionEvent};
+use super::super::event::{EventKind, PlacedWord, Placement, SessionEvent};
 use super::super::planted::{Bug, planted};
 use super::super::{Position, Time};
 use super::{Output, Session};
 use crate::protocol::ServerMessage;
 use crate::protocol::response::{
-    Entity, Insight, Message, RecognitionResult, ServiceError, Speaker, Topic, TrackerMatch,
+    Entity, Insight, Message, RecognitionResult, Speaker, Topic, TrackerMatch,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,28 +29,16 @@ fn says_something(message: &ServerMessage) -> bool {
 
 impl Session {
     pub(super) fn handle_text(&mut self, now: Time, text: &str) {
-        let message = match ServerMessage::parse(text) {
-            Ok(message) => message,
-            Err(error) => {
-                self.stats.parse_errors += 1;
-                // Once for each start: a broken service is not to flood the bus.
-                if std::mem::replace(&mut self.parse_warned, self.generation.number)
-                    != self.generation.number
-                {
-                    let text = format!(
-                        "ignored what the service sent: {error}; is base-url a Symbl streaming service?"
-                    );
-                    self.emit(
-                        EventKind::Warning(Failure::retryable(Reason::Protocol, text)),
-                        None,
-                        None,
-                    );
-                }
-                return;
+        let message = match ServerMessage::parse_mended(text) {
+            Ok((message, flaw)) => {
+                self.stats.parse_errors += u64::from(flaw.is_some());
+                message
             }
+            Err(error) => return self.unreadable(now, text, &error),
         };
         if says_something(&message) {
             self.stall.answered();
+            self.refusals.worked();
         }
         match message {
             ServerMessage::StartedListening => self.listening(now),
@@ -182,8 +170,12 @@ impl Session {
     }
 
     fn recognition_result(&mut self, now: Time, result: RecognitionResult) {
+        self.pass_over_unread(&result);
         let heard = self.delivery.heard(&result, &self.generation);
         if result.is_final {
+            if let Some(heard) = &heard {
+                self.lose_unread(heard.span.start);
+            }
             self.acknowledge();
         }
         let Some(heard) = heard else {
@@ -231,7 +223,7 @@ impl Session {
     pub(super) fn finalised(&mut self, until: Position, released: Position) {
         // A position counts what was dropped too.
         let never_sent = self.spool.sent().saturating_sub(self.stats.audio_sent);
-        let finalised = until.saturating_sub(never_sent);
+        let finalised = until.saturating_sub(never_sent + self.unread.lost());
         self.stats.audio_finalised = self.stats.audio_finalised.max(finalised);
         self.spool.acknowledge(until, released);
     }
@@ -328,19 +320,5 @@ impl Session {
         let placement = self.place_opt(now, span);
         let json = entity.json.clone();
         self.emit(EventKind::Entity(entity), placement, Some(json));
-    }
-
-    fn service_error(&mut self, now: Time, error: ServiceError) {
-        let text = error.details.clone().or_else(|| error.message.clone());
-        self.stats.last_error = text
-            .clone()
-            .or_else(|| Some("the service told an error without a text".to_owned()));
-        let kind = EventKind::Error {
-            message: error.message,
-            details: error.details,
-            fatal: false,
-        };
-        self.emit(kind, None, Some(error.json));
-        self.modify_failed(now, text.as_deref());
     }
 }

@@ -154,6 +154,11 @@ pub fn recognition_stopped() -> Message {
     lifecycle("recognition_stopped", "")
 }
 
+/// The service ended its processing by itself.
+pub fn processing_terminated() -> Message {
+    lifecycle("processing_terminated", "")
+}
+
 /// Nothing more will come.
 pub fn conversation_completed() -> Message {
     with_conversation("conversation_completed")

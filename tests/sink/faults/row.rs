@@ -143,7 +143,7 @@ impl Row {
         assert_eq!(pipeline.state(), "failed");
         let states = pipeline.of_kind("state");
         failure.assert_told(states.last().expect("a change of state"), false);
-        assert_eq!(feed.hush(20), Err(gst::FlowError::Error));
+        assert_eq!(feed.refusal(), gst::FlowError::Error);
     }
 
     fn survives(&self, pipeline: &mut Pipeline, feed: &Feed) {

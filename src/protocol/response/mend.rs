@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Text that is nearly JSON, or none at all.
+//!
+//! Some serialisers write what JSON does not have: `NaN` for a confidence of 0/0, a
+//! byte order mark in front, a NUL behind, control characters inside of strings. A caption is
+//! worth more than the point of order, so [`mend`] writes the JSON that was meant. It is
+//! asked only about text that a strict parser has refused; no crate that reads more than JSON
+//! keeps the original text of each item, which applications are promised.
+//!
+//! Of a text that is beyond mending, [`Unreadable`] tells what it seems to have been.
+
+use std::fmt::Write;
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// Longest type that is told of a text that cannot be read, in bytes.
+const LONGEST_KIND: usize = 64;
+
+/// Returns the JSON that `text` was meant to be, or `None` if there is nothing to mend.
+///
+/// Numbers that JSON does not have (`NaN`, `Infinity`) and `undefined` become `null`. Control
+/// characters, and a backslash that escapes nothing, are escaped inside of strings. Outside of
+/// them, control characters and byte order marks become spaces. Everything else stays as it is,
+/// so that the result is JSON only if the rest of `text` was.
+pub(super) fn mend(text: &str) -> Option<String> {
+    let mut mended = String::with_capacity(text.len() + 16);
+    let mut rest = text.chars().peekable();
+    while let Some(next) = rest.next() {
+        match next {
+            '"' => string(&mut rest, &mut mended),
+            '+' | '-' if rest.peek().is_some_and(char::is_ascii_alphabetic) => {
+                let name = name(None, &mut rest);
+                match is_no_number(&name) {
+                    true => mended.push_str("null"),
+                    false => mended.extend([String::from(next), name]),
+                }
+            }
+            letter if letter.is_ascii_alphabetic() => {
+                let name = name(Some(letter), &mut rest);
+                match is_no_number(&name) || name == "undefined" {
+                    true => mended.push_str("null"),
+                    false => mended.push_str(&name),
+                }
+            }
+            '\n' | '\r' | '\t' => mended.push(next),
+            '\u{feff}' => mended.push(' '),
+            control if control.is_control() => mended.push(' '),
+            other => mended.push(other),
+        }
+    }
+    (mended != text).then_some(mended)
+}
+
+/// Copies a string up to its closing quotation mark, and escapes what has to be.
+fn string(rest: &mut Peekable<Chars<'_>>, mended: &mut String) {
+    mended.push('"');
+    while let Some(next) = rest.next() {
+        match next {
+            '"' => {
+                mended.push('"');
+                return;
+            }
+            '\\' => escape(rest, mended),
+            control if u32::from(control) < 0x20 => {
+                // Writing to a string does not fail.
+                let _ = write!(mended, "\\u{:04x}", u32::from(control));
+            }
+            other => mended.push(other),
+        }
+    }
+}
+
+/// Copies what follows a backslash. JavaScript, C and Python have escapes that JSON does not.
+fn escape(rest: &mut Peekable<Chars<'_>>, mended: &mut String) {
+    match rest.peek() {
+        Some('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't') => {
+            mended.push('\\');
+            mended.extend(rest.next());
+        }
+        Some('u') => {
+            let digits = rest.clone().skip(1).take(4);
+            let is_one = digits.filter(char::is_ascii_hexdigit).count() == 4;
+            mended.push_str(if is_one { "\\" } else { "\\\\" });
+            mended.extend(rest.next());
+        }
+        // Only what is escaped counts: `\'` is an apostrophe.
+        Some(_) => {}
+        None => mended.push('\\'),
+    }
+}
+
+/// Reads the rest of a bare word.
+fn name(first: Option<char>, rest: &mut Peekable<Chars<'_>>) -> String {
+    let mut name: String = first.into_iter().collect();
+    while let Some(letter) = rest.next_if(|c| c.is_ascii_alphanumeric() || *c == '_') {
+        name.push(letter);
+    }
+    name
+}
+
+/// Returns `true` if languages write a number like this that is none in JSON.
+fn is_no_number(name: &str) -> bool {
+    ["nan", "inf", "infinity"]
+        .iter()
+        .any(|no_number| name.eq_ignore_ascii_case(no_number))
+}
+
+/// What a text that cannot be read seems to have been.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unreadable {
+    /// The type of the message, empty if that cannot be told.
+    pub kind: String,
+    /// Whether it may have been a final recognition result, the loss of which leaves
+    /// audio without a text.
+    pub may_be_final: bool,
+}
+
+impl Unreadable {
+    /// Looks into a text that [`super::ServerMessage::parse`] has refused.
+    pub fn of(text: &str) -> Self {
+        let mut kinds = text
+            .match_indices(r#""type""#)
+            .filter_map(|(at, name)| value(text.get(at + name.len()..)?));
+        let outer = kinds.next().unwrap_or_default();
+        let kind = match outer {
+            "message" => kinds.next().unwrap_or(outer),
+            _ => outer,
+        };
+        let names_a_result =
+            kind == RESULT || matches!(kind, "" | "message") && text.contains(RESULT);
+        Self {
+            kind: kind.to_owned(),
+            may_be_final: names_a_result && !is_interim(text),
+        }
+    }
+}
+
+const RESULT: &str = "recognition_result";
+
+/// The string behind the name of a member.
+fn value(rest: &str) -> Option<&str> {
+    let rest = rest.trim_start().strip_prefix(':')?.trim_start();
+    let rest = rest.strip_prefix('"')?;
+    let end = rest
+        .bytes()
+        .take(LONGEST_KIND)
+        .position(|byte| byte == b'"')?;
+    let kind = rest.get(..end)?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_.-:".contains(c);
+    kind.chars().all(is_name).then_some(kind)
+}
+
+/// Returns `true` if the result says of itself that it is not final.
+fn is_interim(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("isFinal") else {
+        return false;
+    };
+    let value = rest.trim_start_matches(|c: char| c.is_whitespace() || "\"':=".contains(c));
+    value
+        .get(..5)
+        .is_some_and(|word| word.eq_ignore_ascii_case("false"))
+}
