@@ -22,22 +22,20 @@ enum Last {
     #[default]
     Nothing,
     Stored(Instant),
-    /// It was not stored, for this reason.
-    Failed(String),
+    Failed,
 }
 
 impl Health {
     /// Notes that a write is stored; returns `true` if the one before it was not.
     pub(super) fn stored(&self, at: Instant) -> bool {
         let before = std::mem::replace(&mut *lock(&self.last), Last::Stored(at));
-        matches!(before, Last::Failed(_))
+        matches!(before, Last::Failed)
     }
 
     /// Notes that a write is not stored; returns `true` if the one before it was.
-    pub(super) fn failed(&self, reason: &str) -> bool {
-        let failed = Last::Failed(reason.to_owned());
-        let before = std::mem::replace(&mut *lock(&self.last), failed);
-        !matches!(before, Last::Failed(_))
+    pub(super) fn failed(&self) -> bool {
+        let before = std::mem::replace(&mut *lock(&self.last), Last::Failed);
+        !matches!(before, Last::Failed)
     }
 
     /// Returns `true` if something was stored just now.
@@ -47,7 +45,7 @@ impl Health {
 
     /// Returns `true` if the last write was not stored.
     pub(super) fn is_failing(&self) -> bool {
-        matches!(*lock(&self.last), Last::Failed(_))
+        matches!(*lock(&self.last), Last::Failed)
     }
 }
 
@@ -83,7 +81,7 @@ mod tests {
         assert!(!health.is_fresh(now) && !health.is_failing());
         assert!(!health.stored(now));
         assert!(health.is_fresh(now) && !health.is_fresh(now + FRESH));
-        assert!(health.failed("full") && !health.failed("full"));
+        assert!(health.failed() && !health.failed());
         assert!(health.is_failing() && !health.is_fresh(now));
         assert!(health.stored(now) && !health.stored(now));
         assert!(!health.is_failing());

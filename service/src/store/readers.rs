@@ -6,7 +6,7 @@
 //! no client holds a thread or a transaction while it takes its time. How many reads
 //! wait is bounded by how many connections there may be; how long, by the caller.
 
-use super::StoreError;
+use super::{Held, StoreError};
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -26,16 +26,24 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// Starts one thread for each connection.
-    pub(super) fn start(connections: Vec<Arc<Mutex<Connection>>>) -> std::io::Result<Self> {
+    /// Starts one thread for each connection; each holds the directory's lock until its
+    /// connection is closed.
+    pub(super) fn start(
+        connections: Vec<Arc<Mutex<Connection>>>,
+        held: &Held,
+    ) -> std::io::Result<Self> {
         let idle = Arc::new(Semaphore::new(connections.len()));
         let (jobs, waiting) = channel();
         let waiting = Arc::new(Mutex::new(waiting));
         for connection in connections {
-            let waiting = Arc::clone(&waiting);
+            let (waiting, held) = (Arc::clone(&waiting), held.clone());
             std::thread::Builder::new()
                 .name("symbl-read".to_owned())
-                .spawn(move || read_all(&connection, &waiting))?;
+                .spawn(move || {
+                    read_all(&connection, &waiting);
+                    drop(connection);
+                    drop(held);
+                })?;
         }
         Ok(Self { jobs, idle })
     }

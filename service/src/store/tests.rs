@@ -43,9 +43,12 @@ fn a_job_that_fails_is_told_and_leaves_nothing_and_the_others_are_stored() {
     assert!(matches!(refused, Err(StoreError::Commit(_))));
     store.write(vec![said(1)]).unwrap();
     let found = store.with(|database| {
-        find(database, "app", 1)?
-            .expect("stored")
-            .messages(database, true)
+        let verbose = Wanted {
+            verbose: true,
+            ..Wanted::default()
+        };
+        let found = find(database, "app", 1)?.expect("stored");
+        found.messages(verbose).all(database)
     });
     let found = found.unwrap();
     assert_eq!(found["messages"].as_array().unwrap().len(), 1);

@@ -102,7 +102,13 @@ impl Writer {
                 match job {
                     Job::Write { since, done, .. } if since.elapsed() > LONGEST_QUEUE => {
                         let late = "the database is too slow".to_owned();
-                        self.answer(Write { records: Vec::new(), done }, Err(late));
+                        self.answer(
+                            Write {
+                                records: Vec::new(),
+                                done,
+                            },
+                            Err(late),
+                        );
                     }
                     Job::Write { records, done, .. } => writes.push(Write { records, done }),
                     Job::Change(change) => {
@@ -218,8 +224,11 @@ impl Writer {
             None if self.health.stored(Instant::now()) => {
                 tracing::info!("what is said is stored again");
             }
-            Some(reason) if self.health.failed(&reason) => {
-                tracing::error!(reason, "what is said cannot be stored; /healthz says 503 until it can");
+            Some(reason) if self.health.failed() => {
+                tracing::error!(
+                    reason,
+                    "what is said cannot be stored; /healthz says 503 until it can"
+                );
             }
             _ => {}
         }
