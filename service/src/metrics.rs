@@ -121,6 +121,11 @@ impl Metrics {
             kept.counts.failed,
         );
         names.register(
+            "store_reads",
+            "Reads of the database for the Conversation API; a long list takes many",
+            kept.counts.read,
+        );
+        names.register(
             "store_healthy",
             "1 if the database took the last of them, else 0",
             kept.counts.healthy,

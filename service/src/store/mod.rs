@@ -134,6 +134,8 @@ struct Held {
 pub(crate) struct Counts {
     pub(crate) written: Counter,
     pub(crate) failed: Counter,
+    /// Reads for the Conversation API.
+    pub(crate) read: Counter,
     /// 1 if the last write was stored.
     pub(crate) healthy: Gauge,
 }
@@ -344,6 +346,7 @@ impl Store {
         patience: Duration,
         look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.counts.read.inc();
         match &self.readers {
             Some(readers) => readers.look(patience, look).await,
             None => Err(gone()),

@@ -124,14 +124,15 @@ impl Found {
     }
 
     pub(crate) fn topics(self, from: &Connection) -> rusqlite::Result<Listing> {
+        // Left to itself, SQLite would look through all messages for each topic.
         let sql = "SELECT id FROM topic t WHERE conversation = ?1 AND EXISTS (SELECT 1
-                   FROM json_each(t.messages) j JOIN message m
+                   FROM json_each(t.messages) j CROSS JOIN message m INDEXED BY message_live
                    ON m.conversation = t.conversation AND m.live = j.value AND m.stored <= ?2)
                    ORDER BY score DESC, id";
         let keys = keys(from, sql, [self.id, self.until])?;
         let rows = Keys::new(keys, move |from, id| {
             let sql = "SELECT text, score, (SELECT json_group_array(CAST(m.id AS TEXT))
-                       FROM json_each(t.messages) j JOIN message m
+                       FROM json_each(t.messages) j CROSS JOIN message m INDEXED BY message_live
                        ON m.conversation = t.conversation AND m.live = j.value AND m.stored <= ?2)
                        FROM topic t WHERE id = ?1";
             let topic = |row: &Row<'_>| {
