@@ -450,3 +450,15 @@ async fn rename(
         Err(response) => response,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_while_too_many_read_is_told_when_to_ask_again() {
+        let response = failed(&StoreError::Busy(PATIENCE));
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers().contains_key(RETRY_AFTER));
+    }
+}
