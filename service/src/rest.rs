@@ -36,8 +36,7 @@ const LONGEST_LIST: u32 = 65_536;
 /// How long a request waits while others read.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a deletion waits for other programs to let go of the write-ahead log, and how
-/// often it asks.
+/// How long a deletion waits until its words have left the files, and how often it asks.
 const LONGEST_PURGE: Duration = Duration::from_secs(10);
 const PURGE_AGAIN: Duration = Duration::from_millis(100);
 
@@ -375,15 +374,16 @@ async fn delete(State(shared): State<Shared>, Account(account): Account, id: Id)
     }
     let until = Instant::now() + LONGEST_PURGE;
     loop {
-        match shared.store.settle().await {
+        match shared.store.purge().await {
             Ok(true) => {
                 return Json(json!({"message": "The conversation is deleted."})).into_response();
             }
-            // The log keeps its words as long as another program reads it.
+            // Another program reads, or the database is large and somebody speaks.
             Ok(false) if Instant::now() < until => sleep(PURGE_AGAIN).await,
             Ok(false) => {
-                let message = "The conversation is deleted. Its words leave the write-ahead log \
-                               when the other program that reads the database has ended.";
+                let message = "The conversation is deleted. Traces of its words stay in unused \
+                               parts of the files until nobody speaks and no other program \
+                               reads the database.";
                 return (StatusCode::ACCEPTED, Json(json!({"message": message}))).into_response();
             }
             Err(reason) => return failed(&reason),

@@ -19,6 +19,7 @@ mod listing;
 mod open;
 mod parts;
 mod place;
+mod purge;
 mod query;
 mod readers;
 mod record;
@@ -33,12 +34,14 @@ pub(crate) use open::Open;
 pub(crate) use parts::Wanted;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use purge::{Attempts, Purge};
 pub(crate) use query::{Found, Insights, List, Sort, find, list};
 use readers::Readers;
 pub(crate) use record::{Entity, Insight, Match, Message, Record, Topic, Utterance, new_id};
 use rusqlite::Connection;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -115,6 +118,7 @@ pub(crate) struct Store {
     reader: Arc<Mutex<Connection>>,
     readers: Option<Readers>,
     health: Arc<Health>,
+    purge: Arc<Purge>,
     pub(crate) counts: Counts,
     /// Is disconnected when all threads have closed their connections.
     ended: Mutex<Receiver<()>>,
@@ -232,6 +236,7 @@ impl Store {
         let readers = Readers::start(parts.readers, &held).map_err(thread)?;
         let (jobs, waiting) = channel();
         let (counts, health) = (Counts::default(), Arc::new(Health::default()));
+        let purge = Arc::new(Purge::default());
         let writer = Writer {
             connection: parts.writer,
             bound: parts.bound,
@@ -239,6 +244,8 @@ impl Store {
             place: parts.place,
             counts: counts.clone(),
             health: Arc::clone(&health),
+            purge: Arc::clone(&purge),
+            attempts: Attempts::default(),
         };
         std::thread::Builder::new()
             .name("symbl-store".to_owned())
@@ -252,6 +259,7 @@ impl Store {
             reader: parts.reader,
             readers: Some(readers),
             health,
+            purge,
             counts,
             ended: Mutex::new(ended),
             _lock: parts.lock,
@@ -259,8 +267,11 @@ impl Store {
     }
 
     fn send(&self, job: Job) -> Result<(), StoreError> {
-        let sent = self.jobs.as_ref().map(|jobs| jobs.send(job));
-        sent.and_then(Result::ok).ok_or_else(gone)
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        if job.is_waited_for() {
+            self.purge.waiting.fetch_add(1, Ordering::AcqRel);
+        }
+        jobs.send(job).map_err(|_| gone())
     }
 
     /// Hands a job to the writer and waits for its end.
@@ -323,9 +334,17 @@ impl Store {
         self.ask(PATIENCE, Job::Settle).await
     }
 
+    /// Takes the traces of what was deleted out of the files; returns `false` if that has
+    /// to wait, until nobody speaks or another program has read.
+    pub(crate) async fn purge(&self) -> Result<bool, StoreError> {
+        self.ask(PATIENCE, Job::Purge).await
+    }
+
     /// Finds out whether what is said now is stored.
     pub(crate) async fn probe(&self) -> Result<(), StoreError> {
-        if self.health.is_fresh(Instant::now()) {
+        // The writer is at rest during a purge, and as healthy as before.
+        let rests = self.purge.is_running() && !self.health.is_failing();
+        if rests || self.health.is_fresh(Instant::now()) {
             return Ok(());
         }
         self.ask(LONGEST_PROBE, |tell| write(Vec::new(), Some(tell)))

@@ -155,11 +155,32 @@ impl Found {
 
     /// A bare array, as the reference has it.
     pub(crate) fn trackers(self, from: &Connection) -> rusqlite::Result<Listing> {
-        let sql = "SELECT f.rowid FROM tracker t JOIN tracker_match f ON f.tracker = t.id
-                   JOIN message m ON m.id = f.message WHERE t.conversation = ?1 AND m.stored <= ?2
+        let sql = "SELECT t.id, t.name, f.value, f.message, f.offset FROM tracker t
+                   JOIN tracker_match f ON f.tracker = t.id JOIN message m ON m.id = f.message
+                   WHERE t.conversation = ?1 AND m.stored <= ?2
                    ORDER BY t.name, f.value, m.start, f.offset";
+        let mut rows = from.prepare_cached(sql)?;
+        let mut rows = rows.query([self.id, self.until])?;
+        let mut phrases: Vec<Phrase> = Vec::new();
+        let mut places = Vec::new();
+        while let Some(row) = rows.next()? {
+            let tracker = row.get(0)?;
+            let value = row.get_ref(2)?.as_str()?;
+            let last = phrases.last();
+            if last.is_none_or(|last| (last.tracker, last.value.as_str()) != (tracker, value)) {
+                let value = value.to_owned();
+                let name = row.get(1)?;
+                phrases.push(Phrase {
+                    tracker,
+                    name,
+                    value,
+                });
+            }
+            places.push((phrases.len() - 1, row.get(3)?, row.get(4)?));
+        }
         let rows = Trackers {
-            keys: keys(from, sql, [self.id, self.until])?.into_iter(),
+            phrases,
+            places: places.into_iter(),
             last: None,
         };
         Ok(Listing::new("[", "]", rows))
@@ -228,62 +249,71 @@ fn insight(from: &Connection, which: Insights, id: i64) -> rusqlite::Result<Opti
     from.prepare_cached(sql)?.query_row([id], item).optional()
 }
 
-/// A place in a message, as lists of them have it.
-fn place(row: &Row<'_>) -> Answer {
-    Ok(json!({
-        "id": row.get::<_, i64>(0)?.to_string(),
-        "text": row.get::<_, String>(1)?,
-        "offset": row.get::<_, i64>(2)?,
-    }))
+/// A phrase of a tracker that matched.
+struct Phrase {
+    tracker: i64,
+    name: String,
+    value: String,
 }
 
 /// Trackers, each with the phrases that matched, each with its places.
 struct Trackers {
-    /// Of the matches, in order.
-    keys: std::vec::IntoIter<i64>,
-    /// Tracker and phrase whose places are being written.
-    last: Option<(i64, String)>,
+    phrases: Vec<Phrase>,
+    /// Index of the phrase, message and offset. A match has no key of its own that would
+    /// stay the same when the database is written anew.
+    places: std::vec::IntoIter<(usize, i64, i64)>,
+    /// The phrase whose places are being written.
+    last: Option<usize>,
+}
+
+impl Trackers {
+    /// Begins with the places of another phrase.
+    fn open(&mut self, piece: &mut Piece, index: usize) {
+        let last = self.last.replace(index);
+        let last = last.and_then(|last| self.phrases.get(last));
+        let Some(phrase) = self.phrases.get(index) else {
+            return;
+        };
+        let same = last.map(|last| last.tracker == phrase.tracker);
+        match same {
+            Some(true) => piece.raw("]}", false),
+            Some(false) => piece.raw("]}]}", false),
+            None => {}
+        }
+        piece.comma();
+        if same != Some(true) {
+            let id = Value::from(phrase.tracker.to_string());
+            let name = Value::from(phrase.name.as_str());
+            piece.raw(
+                &format!("{{\"id\":{id},\"name\":{name},\"matches\":["),
+                true,
+            );
+        }
+        let value = Value::from(phrase.value.as_str());
+        let open = format!(
+            "{{\"type\":\"vocabulary\",\"value\":{value},\"insightRefs\":[],\"messageRefs\":["
+        );
+        piece.raw(&open, true);
+    }
 }
 
 impl Rows for Trackers {
     fn fill(&mut self, piece: &mut Piece, from: &Connection) -> rusqlite::Result<bool> {
-        let sql = "SELECT m.id, m.text, f.offset, t.id, t.name, f.value FROM tracker_match f
-                   JOIN message m ON m.id = f.message JOIN tracker t ON t.id = f.tracker
-                   WHERE f.rowid = ?1";
-        let mut found = from.prepare_cached(sql)?;
-        for key in self.keys.by_ref() {
-            let mut rows = found.query([key])?;
-            let Some(row) = rows.next()? else { continue };
-            let now: (i64, String) = (row.get(3)?, row.get(5)?);
-            if self.last.as_ref() != Some(&now) {
-                let same = self.last.as_ref().map(|(tracker, _)| *tracker == now.0);
-                match same {
-                    Some(true) => piece.raw("]}", false),
-                    Some(false) => piece.raw("]}]}", false),
-                    None => {}
-                }
-                piece.comma();
-                if same != Some(true) {
-                    let (id, name) = (now.0.to_string(), row.get::<_, String>(4)?);
-                    let (id, name) = (Value::from(id), Value::from(name));
-                    piece.raw(
-                        &format!("{{\"id\":{id},\"name\":{name},\"matches\":["),
-                        true,
-                    );
-                }
-                let value = Value::from(now.1.as_str());
-                let open = format!(
-                    "{{\"type\":\"vocabulary\",\"value\":{value},\"insightRefs\":[],\"messageRefs\":["
-                );
-                piece.raw(&open, true);
-                self.last = Some(now);
+        let mut texts = from.prepare_cached("SELECT text FROM message WHERE id = ?1")?;
+        while let Some((index, message, offset)) = self.places.next() {
+            let text = texts.query_row([message], |row| row.get::<_, String>(0));
+            let Some(text) = text.optional()? else {
+                continue;
+            };
+            if self.last != Some(index) {
+                self.open(piece, index);
             }
-            piece.item(&place(row)?);
+            piece.item(&json!({"id": message.to_string(), "text": text, "offset": offset}));
             if piece.is_full() {
                 break;
             }
         }
-        let more = self.keys.len() > 0;
+        let more = self.places.len() > 0;
         if !more && self.last.is_some() {
             piece.raw("]}]}", false);
         }
@@ -322,7 +352,11 @@ impl Rows for Entities {
                 piece.raw(&format!("{open},\"messageRefs\":["), true);
                 self.last = Some(now);
             }
-            piece.item(&place(row)?);
+            piece.item(&json!({
+                "id": row.get::<_, i64>(0)?.to_string(),
+                "text": row.get::<_, String>(1)?,
+                "offset": row.get::<_, i64>(2)?,
+            }));
             if piece.is_full() {
                 break;
             }

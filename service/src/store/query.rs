@@ -236,6 +236,7 @@ impl Found {
     /// Deletes a part of the conversation, so that others can write in between; returns
     /// `true` when nothing is left of it.
     pub(crate) fn delete_some(self, in_: &Connection) -> rusqlite::Result<bool> {
+        super::purge::note(in_)?;
         let messages = in_
             .prepare_cached(
                 "DELETE FROM message WHERE id IN

@@ -206,7 +206,7 @@ async fn nothing_of_many_deleted_messages_is_left_whatever_pages_they_shared() {
         .await
         .unwrap()
     {}
-    assert!(store.settle().await.unwrap());
+    assert!(store.purge().await.unwrap());
     for file in std::fs::read_dir(directory.path()).unwrap() {
         let path = file.unwrap().path();
         let bytes = std::fs::read(&path).unwrap();
@@ -217,4 +217,31 @@ async fn nothing_of_many_deleted_messages_is_left_whatever_pages_they_shared() {
             assert!(text.contains("retain-text") && text.contains("retain-topic"));
         }
     }
+}
+
+#[test]
+fn a_purge_of_a_large_database_waits_until_nothing_is_said_and_gives_way() {
+    use super::purge::{note, purge};
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(FILE);
+    place::create(&file).unwrap();
+    let mut connection = open::writer(&file).unwrap();
+    let fill = "CREATE TABLE filler AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL
+                SELECT n + 1 FROM n WHERE n < 1000) SELECT zeroblob(1024) FROM n";
+    connection.execute_batch(fill).unwrap();
+    let shared = Arc::new(Purge::new(1 << 20));
+    let mut attempts = Attempts::default();
+    let mut try_it = |connection: &mut Connection, at_rest| {
+        purge(connection, &shared, &mut attempts, at_rest).unwrap()
+    };
+    assert!(try_it(&mut connection, false), "nothing was deleted");
+    note(&connection).unwrap();
+    assert!(!try_it(&mut connection, false), "somebody speaks");
+    shared.waiting.store(1, Ordering::Release);
+    assert!(!try_it(&mut connection, true), "a job waits");
+    shared.waiting.store(0, Ordering::Release);
+    assert!(!try_it(&mut connection, true), "not again at once");
+    let mut attempts = Attempts::default();
+    assert!(purge(&mut connection, &shared, &mut attempts, true).unwrap());
+    assert!(!shared.is_running());
 }

@@ -11,9 +11,11 @@
 use super::health::{Health, is_of_storage};
 use super::open::WAIT_FOR_OTHERS;
 use super::place::Place;
+use super::purge::{Attempts, Purge, purge};
 use super::{Counts, Record, StoreError, lock, now};
 use rusqlite::{Connection, TransactionBehavior, params};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -59,6 +61,19 @@ pub(super) enum Job {
     Change(Box<dyn FnOnce(&Connection) -> Changed + Send>),
     /// Moves the log into the database; tells whether nothing is left in it.
     Settle(Tell<bool>),
+    /// The same, when the traces of what was deleted are gone.
+    Purge(Tell<bool>),
+}
+
+impl Job {
+    /// Returns `true` for what a purge gives way to: words, and changes of clients.
+    pub(super) fn is_waited_for(&self) -> bool {
+        match self {
+            Self::Write { records, .. } => !records.is_empty(),
+            Self::Change(_) => true,
+            Self::Settle(_) | Self::Purge(_) => false,
+        }
+    }
 }
 
 struct Write {
@@ -84,6 +99,8 @@ pub(super) struct Writer {
     pub(super) health: Arc<Health>,
     /// When something but a sign of life was written last, if the log may still have it.
     pub(super) changed: Option<Instant>,
+    pub(super) purge: Arc<Purge>,
+    pub(super) attempts: Attempts,
 }
 
 impl Writer {
@@ -98,7 +115,11 @@ impl Writer {
             let idle = first.is_none();
             let mut writes = Vec::new();
             let more = if idle { 0 } else { BATCH - 1 };
+            let purge = Arc::clone(&self.purge);
             for job in first.into_iter().chain(waiting.try_iter().take(more)) {
+                if job.is_waited_for() {
+                    purge.waiting.fetch_sub(1, Ordering::AcqRel);
+                }
                 match job {
                     Job::Write { since, done, .. } if since.elapsed() > LONGEST_QUEUE => {
                         let late = "the database is too slow".to_owned();
@@ -119,14 +140,14 @@ impl Writer {
                         self.write(std::mem::take(&mut writes), false);
                         tell(self.settle());
                     }
+                    Job::Purge(tell) => {
+                        self.write(std::mem::take(&mut writes), false);
+                        tell(self.purge(false));
+                    }
                 }
             }
             self.write(writes, idle);
-            if self.changed.is_some_and(|at| at.elapsed() >= REST)
-                && let Err(error) = self.settle()
-            {
-                tracing::debug!(%error, "the write-ahead log stays as it is");
-            }
+            self.rest();
         }
         let _ = self.settle();
     }
@@ -193,6 +214,32 @@ impl Writer {
             (None, Ok(())) => self.note(None),
         }
         tell(kept);
+    }
+
+    /// Tidies up where nothing was written for a while.
+    fn rest(&mut self) {
+        if self.changed.is_some_and(|at| at.elapsed() >= REST)
+            && let Err(error) = self.purge(true)
+        {
+            tracing::debug!(%error, "the database cannot be tidied up");
+        }
+    }
+
+    /// Takes away what deleted words have left, and empties the log.
+    fn purge(&mut self, at_rest: bool) -> Result<bool, StoreError> {
+        if self.place.is_none() {
+            return Ok(true);
+        }
+        let mut connection = lock(&self.connection);
+        let purged = purge(&mut connection, &self.purge, &mut self.attempts, at_rest);
+        drop(connection);
+        let settled = self.settle()?;
+        let purged = purged?;
+        if settled && !purged {
+            // It is tried again at rest.
+            self.changed = Some(Instant::now());
+        }
+        Ok(purged && settled)
     }
 
     /// Moves the log into the database file and makes the log empty.
