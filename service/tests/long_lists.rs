@@ -3,6 +3,7 @@
 //! Long conversations, asked for by many at once: nobody makes the service hold a list.
 
 #[path = "common/child.rs"]
+#[allow(dead_code)] // Other tests read its log.
 mod child;
 mod common;
 

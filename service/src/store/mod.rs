@@ -237,6 +237,8 @@ impl Store {
         let (jobs, waiting) = channel();
         let (counts, health) = (Counts::default(), Arc::new(Health::default()));
         let purge = Arc::new(Purge::default());
+        // Nothing is amiss before the first write.
+        counts.healthy.set(1);
         let writer = Writer {
             connection: parts.writer,
             bound: parts.bound,

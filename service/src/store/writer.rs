@@ -121,15 +121,15 @@ impl Writer {
                     purge.waiting.fetch_sub(1, Ordering::AcqRel);
                 }
                 match job {
-                    Job::Write { since, done, .. } if since.elapsed() > LONGEST_QUEUE => {
+                    // Whoever waits for it gives up before it could be told.
+                    Job::Write {
+                        since,
+                        done: Some(done),
+                        ..
+                    } if since.elapsed() > LONGEST_QUEUE => {
+                        let (records, done) = (Vec::new(), Some(done));
                         let late = "the database is too slow".to_owned();
-                        self.answer(
-                            Write {
-                                records: Vec::new(),
-                                done,
-                            },
-                            Err(late),
-                        );
+                        self.answer(Write { records, done }, Err(late));
                     }
                     Job::Write { records, done, .. } => writes.push(Write { records, done }),
                     Job::Change(change) => {
