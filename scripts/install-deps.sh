@@ -23,7 +23,7 @@ run='gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
      libpocketsphinx3|libpocketsphinx5 pocketsphinx-en-us ca-certificates'
 demo='asterisk-core-sounds-en-g722 ffmpeg'
 test='gstreamer1.0-plugins-bad flite iproute2 mount python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
-      gir1.2-gst-rtsp-server-1.0 sip-tester valgrind'
+      gir1.2-gst-rtsp-server-1.0 sip-tester sqlite3 util-linux valgrind'
 bench='gstreamer1.0-plugins-bad linux-perf|linux-tools-generic strace valgrind iproute2 util-linux'
 
 [ $# -gt 0 ] || set -- build run demo test

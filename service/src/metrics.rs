@@ -120,6 +120,16 @@ impl Metrics {
             "Jobs that the database did not take",
             kept.counts.failed,
         );
+        names.register(
+            "store_reads",
+            "Reads of the database for the Conversation API; a long list takes many",
+            kept.counts.read,
+        );
+        names.register(
+            "store_healthy",
+            "1 if the database took the last of them, else 0",
+            kept.counts.healthy,
+        );
         names.register_collector(Box::new(Restarts(kept.recognizer)));
         let start = ConstGauge::new(crate::store::now() as f64 / 1e9);
         // Its name is the same for all programs.

@@ -121,11 +121,13 @@ impl Server {
         if timeout(patience, done).await.is_err() {
             tracing::warn!("some sockets did not close in time");
         }
-        // What was posted is written before what is waited for.
-        let store = Arc::clone(&self.store);
-        let written = tokio::task::spawn_blocking(move || store.write(Vec::new()));
-        if !matches!(timeout(patience, written).await, Ok(Ok(Ok(())))) {
-            tracing::warn!("the last changes may not be stored");
+        // What was posted is written before what is waited for; the file alone is whole then.
+        match timeout(patience, self.store.settle()).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
+                tracing::warn!("another program reads the database: a copy needs symbl.db-wal too")
+            }
+            _ => tracing::warn!("the last changes may not be stored"),
         }
     }
 }

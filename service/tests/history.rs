@@ -119,6 +119,50 @@ async fn s13_the_speakers_of_a_conversation_and_its_rejoins_are_in_one_list() {
 }
 
 #[tokio::test]
+async fn a_part_of_the_messages_is_answered_by_time_and_number() {
+    let server = server().await;
+    let (mut client, id) = Client::started(&server, "part", &request("ada")).await;
+    for k in 0..5 {
+        client.send_audio(&said(10 * k..10 * k + 2)).await;
+        client.until("message_response").await;
+    }
+    client.stop().await;
+    client.rest().await;
+    let all = get(&server, &id, "").await["messages"].clone();
+    let all = all.as_array().expect("messages").clone();
+    assert_eq!(all.len(), 5);
+    let time = |k: usize| all[k]["startTime"].as_str().expect("a time").to_owned();
+    for (query, expected) in [
+        ("limit=2".to_owned(), &all[..2]),
+        ("offset=3".to_owned(), &all[3..]),
+        ("limit=1&offset=2".to_owned(), &all[2..3]),
+        ("limit=0".to_owned(), &all[..0]),
+        ("offset=5".to_owned(), &all[..0]),
+        // A time has milliseconds, and what began within that one counts.
+        (format!("startTime={}", time(2)), &all[2..]),
+        (format!("endTime={}", time(2)), &all[..2]),
+        (
+            format!("startTime={}&endTime={}&limit=1", time(1), time(4)),
+            &all[1..2],
+        ),
+        ("startTime=2100-01-01T00:00:00Z".to_owned(), &all[..0]),
+    ] {
+        let answer = get(&server, &id, &format!("?{query}")).await;
+        assert_eq!(answer, json!({ "messages": expected }), "{query}");
+    }
+    for query in ["startTime=yesterday", "limit=many", "offset=-1"] {
+        let path = format!("GET /v1/conversations/{id}/messages?{query}");
+        let (code, body) = status(&server, &path).await;
+        let name = query.split('=').next().expect("a name");
+        let message = body["message"].as_str().expect("a message");
+        assert!(
+            code == "400" && message.contains(name),
+            "{query}: {code} {body}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn who_asks_needs_a_token_and_a_conversation_that_there_is() {
     let mut config = config();
     config.auth = Auth::App {

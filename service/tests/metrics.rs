@@ -153,6 +153,7 @@ async fn a_conversation_is_counted_and_nobody_is_named() {
         ("results_total{kind=\"entity\"}", 1.0),
         ("final_latency_seconds_count", 2.0),
         ("store_failures_total", 0.0),
+        ("store_healthy", 1.0),
     ] {
         let found = over[&format!("symbl_service_{name}")];
         assert!((found - value).abs() < 1e-9, "{name}: {found}");

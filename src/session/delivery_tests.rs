@@ -334,6 +334,29 @@ fn of_the_history_nothing_is_told_from_before_our_time() {
 }
 
 #[test]
+fn of_the_history_no_more_is_asked_for_than_may_have_been_missed() {
+    let nothing = Delivery::default();
+    assert_eq!(nothing.told_until(), None);
+    assert_eq!(nothing.missed_since(None), None);
+    let mut delivery = after_an_outage();
+    let at = |ms: i64| WALL + ms * MS as i64;
+    assert_eq!(delivery.told_until(), Some(at(2000)));
+    // Our time began at zero.
+    assert_eq!(delivery.missed_since(None), Some(at(0)));
+    assert_eq!(delivery.missed_since(Some(at(2000))), Some(at(0)));
+    // Long after that, what was said five minutes before the last message was told too.
+    let later = Some(at(3_600_000));
+    assert_eq!(delivery.missed_since(later), Some(at(3_300_000)));
+    // What is forgotten cannot be told again.
+    for n in 0..1000 {
+        let message = remembered(&format!("m{n}"), "x", "other", 3_500_000 + n);
+        delivery.said(&message, &given(2, 0, 9000));
+    }
+    let since = delivery.missed_since(later);
+    assert!(since > Some(at(3_500_000)), "{since:?}");
+}
+
+#[test]
 fn an_interim_says_only_what_no_final_has_said() {
     let mut delivery = Delivery::default();
     delivery.heard(&result("one two", 0), &given(1, 0, 5000));

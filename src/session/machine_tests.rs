@@ -840,8 +840,11 @@ fn c38_what_was_missed_in_an_outage_is_asked_for_and_told_once() {
     rig.pass(Duration::from_millis(500));
     rig.input(Input::Connected);
     rig.text(&named("recognition_started", "42"));
+    // From the beginning of our time: there are no five minutes of it.
+    let first = response::history(history).unwrap()[0].start_time.unwrap() - 200_000_000;
     let asked = Output::FetchHistory {
         conversation_id: Arc::from("42"),
+        since: first,
     };
     assert!(rig.sent.contains(&asked), "{:?}", rig.sent);
     for _ in 0..2 {

@@ -29,7 +29,8 @@ use std::pin::pin;
 use std::time::Duration;
 use url::{Position, Url};
 
-/// The messages of a day of talk, in bytes: the API knows no paging.
+/// The messages of a day of talk, in bytes: the original's API has neither pages nor a
+/// way to ask for the last ones only.
 const MAX_MESSAGES: usize = 32 << 20;
 
 /// A token and what else fits into its answer, in bytes.
@@ -71,7 +72,8 @@ pub(super) async fn generate_token(
     call.granted(&answer)
 }
 
-/// The messages of a conversation, as JSON text.
+/// Returns the messages of a conversation that began at `since` or later, in nanoseconds
+/// since the Unix epoch, as JSON text. Services that cannot tell them apart send all.
 ///
 /// # Errors
 ///
@@ -80,9 +82,10 @@ pub(super) async fn generate_token(
 pub(super) async fn messages(
     endpoint: &Endpoint,
     conversation_id: &str,
+    since: i64,
     token: Option<&Secret>,
 ) -> Result<String, Failure> {
-    let url = endpoint.messages_url(conversation_id)?;
+    let url = endpoint.messages_url(conversation_id, since)?;
     let mut request = request(Method::GET, &url).header(ACCEPT, "application/json");
     if let Some(token) = token {
         let bearer = format!("Bearer {}", token.expose());

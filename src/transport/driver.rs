@@ -240,7 +240,10 @@ impl Driver {
                 let link = self.shared.line().link.take();
                 close_link(link, code, reason).await;
             }
-            Output::FetchHistory { conversation_id } => self.fetch_history(conversation_id),
+            Output::FetchHistory {
+                conversation_id,
+                since,
+            } => self.fetch_history(conversation_id, since),
             Output::Event(event) => {
                 let mut events = vec![*event];
                 events.extend(self.shared.lock().session.more_events());
@@ -287,10 +290,10 @@ impl Driver {
     }
 
     /// In place of the fetch that there may still be.
-    fn fetch_history(&mut self, conversation_id: Arc<str>) {
+    fn fetch_history(&mut self, conversation_id: Arc<str>, since: i64) {
         let (credentials, token) = (self.credentials.clone(), self.token.clone());
         let timeout = self.shared.endpoint().request_timeout;
-        let fetch = fetch(credentials, token, conversation_id, timeout);
+        let fetch = fetch(credentials, token, (conversation_id, since), timeout);
         self.history = Some(Box::pin(fetch));
     }
 
@@ -415,16 +418,17 @@ async fn dial(credentials: Credentials) -> Dialed {
     credentials.show(token, open).await
 }
 
-/// Gets the messages of a conversation with the `token` that opened the socket.
+/// Gets the messages of a conversation that began since then, with the `token` that
+/// opened the socket.
 async fn fetch(
     credentials: Credentials,
     token: Option<Secret>,
-    conversation_id: Arc<str>,
+    (conversation_id, since): (Arc<str>, i64),
     timeout: Duration,
 ) -> Fetched {
     let id = &conversation_id;
     let get = |endpoint: Endpoint, token: Option<Secret>| async move {
-        api::messages(&endpoint, id, token.as_ref()).await
+        api::messages(&endpoint, id, since, token.as_ref()).await
     };
     match tokio::time::timeout(timeout, credentials.show(token, get)).await {
         Ok(fetched) => {
@@ -515,9 +519,9 @@ mod tests {
         let peer = Peer::start(Script::black_hole());
         let shared = Arc::new(Shared::new(session(), endpoint(peer.base_url())));
         let mut driver = Driver::new(shared, nobody());
-        driver.fetch_history("1".into());
+        driver.fetch_history("1".into(), 0);
         until(&mut driver, || peer.records().len() == 1).await;
-        driver.fetch_history("2".into());
+        driver.fetch_history("2".into(), 0);
         until(&mut driver, || peer.records().len() == 2).await;
         until(&mut driver, || peer.records()[0].ended).await;
         assert!(!peer.records()[1].ended);
@@ -534,7 +538,7 @@ mod tests {
         };
         let shared = Arc::new(Shared::new(session(), endpoint));
         let mut driver = Driver::new(shared, nobody());
-        driver.fetch_history("1".into());
+        driver.fetch_history("1".into(), 0);
         let fetched = poll_fn(|cx| poll_task(&mut driver.history, cx)).await;
         let failure = fetched.unwrap_err();
         assert_eq!(failure.reason, Reason::ConnectTimeout);

@@ -15,6 +15,7 @@
 use super::files;
 use super::proxy::Proxy;
 use super::secret::Secret;
+use crate::protocol::timestamp::format_rfc3339;
 use crate::session::{Failure, Reason};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt;
@@ -153,7 +154,7 @@ impl Endpoint {
     }
 
     /// The address of a conversation's messages.
-    pub(super) fn messages_url(&self, conversation_id: &str) -> Result<Url, Failure> {
+    pub(super) fn messages_url(&self, conversation_id: &str, since: i64) -> Result<Url, Failure> {
         if matches!(conversation_id, "" | "." | "..") {
             return Err(Failure::fatal(
                 Reason::Protocol,
@@ -165,7 +166,9 @@ impl Endpoint {
         let id = utf8_percent_encode(conversation_id, SEGMENT);
         let mut url = self.base()?;
         url.set_path(&below(&url, &format!("v1/conversations/{id}/messages")));
-        url.set_query(Some("verbose=true"));
+        url.query_pairs_mut()
+            .append_pair("verbose", "true")
+            .append_pair("startTime", &format_rfc3339(since));
         Ok(url)
     }
 
@@ -303,12 +306,15 @@ mod tests {
             let endpoint = endpoint(base_url);
             let token: String = endpoint.token_url().unwrap().into();
             assert_eq!(token, format!("{stem}/oauth2/token:generate"));
-            let messages: String = endpoint.messages_url("a/b").unwrap().into();
-            let expected = format!("{stem}/v1/conversations/a%2Fb/messages?verbose=true");
+            let messages: String = endpoint.messages_url("a/b", 0).unwrap().into();
+            let expected = format!(
+                "{stem}/v1/conversations/a%2Fb/messages\
+                 ?verbose=true&startTime=1970-01-01T00%3A00%3A00.000Z"
+            );
             assert_eq!(messages, expected);
         }
         for id in ["", ".", ".."] {
-            let failure = endpoint("http://h").messages_url(id).unwrap_err();
+            let failure = endpoint("http://h").messages_url(id, 0).unwrap_err();
             assert_eq!(failure.reason, Reason::Protocol);
         }
     }

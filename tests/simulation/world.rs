@@ -13,6 +13,7 @@ use crate::waits::{
 };
 use crate::wall::Wall;
 use fastrand::Rng;
+use gstsymbl::protocol::timestamp::parse_rfc3339;
 use gstsymbl::protocol::{StartRequest, reply, response};
 use gstsymbl::session::{
     EventKind, Failure, Input, Output, PausePolicy, Reason, Session, SessionConfig, State, Time,
@@ -737,7 +738,7 @@ impl World {
                     self.send(Frame::Binary(data))?;
                 }
                 Output::Ping => self.send(Frame::Ping)?,
-                Output::FetchHistory { .. } => self.fetch_history(),
+                Output::FetchHistory { since, .. } => self.fetch_history(since),
                 Output::Event(event) => {
                     self.trace(|| format!("told {:?} {:?}", event.kind, event.placement));
                     if matches!(event.kind, EventKind::Failed(_) | EventKind::Drained { .. }) {
@@ -760,8 +761,14 @@ impl World {
         }
     }
 
-    fn fetch_history(&mut self) {
-        let messages = &self.conversation.history;
+    /// Answers with the messages that began then or later, as the service does.
+    fn fetch_history(&mut self, since: i64) {
+        let began = |message: &serde_json::Value| {
+            let start = message["startTime"].as_str().and_then(parse_rfc3339);
+            start.is_none_or(|start| start >= since)
+        };
+        let messages = self.conversation.history.iter();
+        let messages: Vec<_> = messages.filter(|message| began(message)).collect();
         let body = serde_json::json!({"messages": messages}).to_string();
         let body = Some(body).filter(|_| self.rng.u8(0..4) > 0);
         let at = self.now + self.latency();

@@ -4,44 +4,63 @@
 //! directory of the user's or in memory.
 //!
 //! One thread writes, in batches: whoever waits in [`Store::write`] goes on when
-//! the transaction is committed, and only then may anything of it go out. With
-//! `synchronous=NORMAL` a commit survives the death of the process; the death of
-//! the machine may take the last ones. Waits block, so they belong on the
-//! streams' own threads and never on the runtime's workers.
+//! the transaction is committed and the file is still in its place, and only then may
+//! anything of it go out. With `synchronous=NORMAL` a commit survives the death of the
+//! process; the death of the machine may take the last ones. A few threads read, each
+//! for a short time ([`Listing`]). Calls that are not `async` block, so they belong on
+//! the streams' own threads and never on the runtime's workers.
 //!
 //! In memory the newest are kept, within [`Limits`]; in a directory everything,
 //! until it is deleted.
 
 mod filter;
+mod health;
+mod listing;
 mod open;
+mod parts;
+mod place;
+mod purge;
 mod query;
+mod readers;
 mod record;
 mod schema;
+mod writer;
 
 use crate::config::Limits;
 pub(crate) use filter::Filter;
+use health::Health;
+pub(crate) use listing::Listing;
 pub(crate) use open::Open;
+pub(crate) use parts::Wanted;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use purge::{Attempts, Purge};
 pub(crate) use query::{Found, Insights, List, Sort, find, list};
+use readers::Readers;
 pub(crate) use record::{Entity, Insight, Match, Message, Record, Topic, Utterance, new_id};
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use writer::{Bound, Changed, Job, Tell, Writer};
 
 /// Name of the database in its directory.
 const FILE: &str = "symbl.db";
 
-/// Jobs that are committed together.
-const BATCH: usize = 64;
-
 /// How long a commit may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often a service in which nothing is said leaves a sign of life.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How long the answer to [`Store::probe`] may take.
+const LONGEST_PROBE: Duration = Duration::from_secs(5);
+
+/// How long the connections may take to be closed.
+const LONGEST_END: Duration = Duration::from_secs(5);
+
+/// Threads that read for the Conversation API.
+const READERS: usize = 4;
 
 /// Why something is not stored, or cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +86,21 @@ pub enum StoreError {
         /// The system's complaint.
         reason: std::io::Error,
     },
+    /// What is written would be gone with the process.
+    #[error(
+        "{0} was deleted or moved while the service had it open; \
+         put it back, or restart the service to begin another"
+    )]
+    Deleted(PathBuf),
+    /// What is written would be gone with the process.
+    #[error(
+        "{0} is another file than the service has open; \
+         put the old one back, or restart the service to use this one"
+    )]
+    Replaced(PathBuf),
+    /// Other reads took all the time.
+    #[error("other requests kept the database busy for {} s; ask again later", .0.as_secs_f32())]
+    Busy(Duration),
     /// The database's complaint.
     #[error("the database refuses: {0}")]
     Database(#[from] rusqlite::Error),
@@ -78,12 +112,25 @@ pub enum StoreError {
 /// The database.
 #[derive(Debug)]
 pub(crate) struct Store {
-    jobs: Sender<Job>,
+    /// To the thread that writes; gone when the store is dropped.
+    jobs: Option<Sender<Job>>,
     /// For reading; in memory there is but one connection.
     reader: Arc<Mutex<Connection>>,
+    readers: Option<Readers>,
+    health: Arc<Health>,
+    purge: Arc<Purge>,
     pub(crate) counts: Counts,
+    /// Is disconnected when all threads have closed their connections.
+    ended: Mutex<Receiver<()>>,
     /// Held while the directory is ours.
-    _lock: Option<File>,
+    _lock: Option<Arc<File>>,
+}
+
+/// What each thread holds until its connection is closed.
+#[derive(Debug, Clone)]
+struct Held {
+    _lock: Option<Arc<File>>,
+    _alive: Sender<()>,
 }
 
 /// How many jobs were written, and how many were not.
@@ -91,19 +138,10 @@ pub(crate) struct Store {
 pub(crate) struct Counts {
     pub(crate) written: Counter,
     pub(crate) failed: Counter,
-}
-
-#[derive(Debug)]
-struct Job {
-    records: Vec<Record>,
-    done: Option<SyncSender<Result<(), StoreError>>>,
-}
-
-/// What is kept where memory is the bound.
-#[derive(Debug, Clone, Copy)]
-struct Bound {
-    messages: usize,
-    conversations: usize,
+    /// Reads for the Conversation API.
+    pub(crate) read: Counter,
+    /// 1 if the last write was stored.
+    pub(crate) healthy: Gauge,
 }
 
 /// Nanoseconds since the Unix epoch.
@@ -115,6 +153,66 @@ pub(crate) fn now() -> i64 {
         .unwrap_or(0)
 }
 
+impl StoreError {
+    /// Returns the error for clients: without the directory, which is none of their
+    /// business.
+    pub(crate) fn reason(&self) -> String {
+        let name = |path: &Path| PathBuf::from(path.file_name().unwrap_or_default());
+        match self {
+            Self::Deleted(path) => Self::Deleted(name(path)).to_string(),
+            Self::Replaced(path) => Self::Replaced(name(path)).to_string(),
+            Self::File { path, reason } => format!("{}: {reason}", name(path).display()),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// What a store is made of, in a directory or in memory.
+struct Parts {
+    writer: Arc<Mutex<Connection>>,
+    reader: Arc<Mutex<Connection>>,
+    /// One for each thread that reads.
+    readers: Vec<Arc<Mutex<Connection>>>,
+    lock: Option<Arc<File>>,
+    bound: Option<Bound>,
+    place: Option<place::Place>,
+}
+
+impl Parts {
+    fn in_directory(directory: &Path) -> Result<Self, StoreError> {
+        let lock = place::lock(directory)?;
+        let file = directory.join(FILE);
+        place::create(&file)?;
+        let writer = open::writer(&file)?;
+        let readers = (0..READERS).map(|_| open::reader(&file));
+        Ok(Self {
+            writer: Arc::new(Mutex::new(writer)),
+            reader: open::reader(&file)?,
+            readers: readers.collect::<Result<_, _>>()?,
+            lock: Some(Arc::new(lock)),
+            bound: None,
+            place: Some(place::Place::of(&file)?),
+        })
+    }
+
+    fn in_memory(limits: &Limits) -> Result<Self, StoreError> {
+        let connection = Connection::open_in_memory()?;
+        schema::prepare(&connection)?;
+        let connection = Arc::new(Mutex::new(connection));
+        Ok(Self {
+            writer: Arc::clone(&connection),
+            reader: Arc::clone(&connection),
+            readers: vec![connection],
+            lock: None,
+            bound: Some(Bound {
+                messages: limits.kept_messages,
+                conversations: limits.kept_conversations,
+            }),
+            place: None,
+        })
+    }
+}
+
 impl Store {
     /// The database of this directory, which is made if need be; without one, in memory.
     ///
@@ -122,180 +220,209 @@ impl Store {
     ///
     /// The directory is in use, cannot be used, or is of another version.
     pub(crate) fn open(directory: Option<&Path>, limits: &Limits) -> Result<Self, StoreError> {
-        let (writer, reader, lock, bound) = match directory {
-            Some(directory) => {
-                let lock = open::lock(directory)?;
-                let file = directory.join(FILE);
-                let writer = open::private(&file)?;
-                let reader = Arc::new(Mutex::new(open::private(&file)?));
-                (Arc::new(Mutex::new(writer)), reader, Some(lock), None)
-            }
-            None => {
-                let connection = Connection::open_in_memory()?;
-                schema::prepare(&connection)?;
-                let connection = Arc::new(Mutex::new(connection));
-                let bound = Bound {
-                    messages: limits.kept_messages,
-                    conversations: limits.kept_conversations,
-                };
-                (Arc::clone(&connection), connection, None, Some(bound))
-            }
+        let parts = match directory {
+            Some(directory) => Parts::in_directory(directory)?,
+            None => Parts::in_memory(limits)?,
         };
+        let thread = |reason| StoreError::File {
+            path: "a thread".into(),
+            reason,
+        };
+        let (alive, ended) = channel();
+        let held = Held {
+            _lock: parts.lock.clone(),
+            _alive: alive,
+        };
+        let readers = Readers::start(parts.readers, &held).map_err(thread)?;
         let (jobs, waiting) = channel();
-        let counts = Counts::default();
-        let counted = counts.clone();
+        let (counts, health) = (Counts::default(), Arc::new(Health::default()));
+        let purge = Arc::new(Purge::default());
+        // Nothing is amiss before the first write.
+        counts.healthy.set(1);
+        let writer = Writer {
+            connection: parts.writer,
+            bound: parts.bound,
+            changed: parts.place.is_some().then(Instant::now),
+            place: parts.place,
+            counts: counts.clone(),
+            health: Arc::clone(&health),
+            purge: Arc::clone(&purge),
+            attempts: Attempts::default(),
+        };
         std::thread::Builder::new()
             .name("symbl-store".to_owned())
-            .spawn(move || write_all(&writer, &waiting, bound, &counted))
-            .map_err(|reason| StoreError::File {
-                path: "a thread".into(),
-                reason,
-            })?;
+            .spawn(move || {
+                writer.run(&waiting);
+                drop(held);
+            })
+            .map_err(thread)?;
         Ok(Self {
-            jobs,
-            reader,
+            jobs: Some(jobs),
+            reader: parts.reader,
+            readers: Some(readers),
+            health,
+            purge,
             counts,
-            _lock: lock,
+            ended: Mutex::new(ended),
+            _lock: parts.lock,
         })
+    }
+
+    fn send(&self, job: Job) -> Result<(), StoreError> {
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        if job.is_waited_for() {
+            self.purge.waiting.fetch_add(1, Ordering::AcqRel);
+        }
+        jobs.send(job).map_err(|_| gone())
+    }
+
+    /// Hands a job to the writer and waits for its end.
+    fn wait<T: Send + 'static>(&self, job: impl FnOnce(Tell<T>) -> Job) -> Result<T, StoreError> {
+        let (done, answer) = sync_channel(1);
+        // Whoever asked may have given up.
+        let tell: Tell<T> = Box::new(move |result| drop(done.try_send(result)));
+        self.send(job(tell))?;
+        answer
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|error| match error {
+                RecvTimeoutError::Timeout => Err(too_long()),
+                RecvTimeoutError::Disconnected => Err(gone()),
+            })
+    }
+
+    /// As [`wait`](Self::wait), without blocking.
+    async fn ask<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        job: impl FnOnce(Tell<T>) -> Job,
+    ) -> Result<T, StoreError> {
+        let (done, answer) = tokio::sync::oneshot::channel();
+        let tell: Tell<T> = Box::new(move |result| drop(done.send(result)));
+        self.send(job(tell))?;
+        let answer = tokio::time::timeout(patience, answer).await;
+        answer.map_err(|_| too_long())?.map_err(|_| gone())?
     }
 
     /// Writes, and waits until it is committed.
     pub(crate) fn write(&self, records: Vec<Record>) -> Result<(), StoreError> {
-        let (done, answer) = sync_channel(1);
-        let job = Job {
-            records,
-            done: Some(done),
-        };
-        let gone = || StoreError::Commit("the writer is gone".to_owned());
-        self.jobs.send(job).map_err(|_| gone())?;
-        answer
-            .recv_timeout(PATIENCE)
-            .unwrap_or_else(|error| match error {
-                RecvTimeoutError::Timeout => {
-                    Err(StoreError::Commit("it takes too long".to_owned()))
-                }
-                RecvTimeoutError::Disconnected => Err(gone()),
-            })
+        self.wait(|tell| write(records, Some(tell)))
     }
 
     /// Writes some time soon, in order.
     pub(crate) fn post(&self, record: Record) {
         // A writer that is gone was complained about by who waits for it.
-        let _ = self.jobs.send(Job {
-            records: vec![record],
-            done: None,
-        });
+        let _ = self.send(write(vec![record], None));
     }
 
-    /// Looks something up, or changes what no stream changes; blocks.
+    /// Changes what no stream changes, on the thread that writes; waits for it.
+    pub(crate) fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.wait(|tell| changing(change, tell))
+    }
+
+    /// As [`change`](Self::change), without blocking.
+    pub(crate) async fn alter<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(PATIENCE, |tell| changing(change, tell)).await
+    }
+
+    /// Makes the database file whole, with an empty write-ahead log beside it; returns
+    /// `false` if another program that reads is in the way.
+    pub(crate) async fn settle(&self) -> Result<bool, StoreError> {
+        self.ask(PATIENCE, Job::Settle).await
+    }
+
+    /// Takes the traces of what was deleted out of the files; returns `false` if that has
+    /// to wait, until nobody speaks or another program has read.
+    pub(crate) async fn purge(&self) -> Result<bool, StoreError> {
+        self.ask(PATIENCE, Job::Purge).await
+    }
+
+    /// Finds out whether what is said now is stored.
+    pub(crate) async fn probe(&self) -> Result<(), StoreError> {
+        // The writer is at rest during a purge, and as healthy as before.
+        let rests = self.purge.is_running() && !self.health.is_failing();
+        if rests || self.health.is_fresh(Instant::now()) {
+            return Ok(());
+        }
+        self.ask(LONGEST_PROBE, |tell| write(Vec::new(), Some(tell)))
+            .await
+    }
+
+    /// Looks something up; blocks.
     pub(crate) fn with<T>(
         &self,
         look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         Ok(look(&lock(&self.reader))?)
     }
-}
 
-fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
-    connection.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The writer's thread: ends when nobody can send a job any more.
-fn write_all(
-    connection: &Mutex<Connection>,
-    waiting: &Receiver<Job>,
-    bound: Option<Bound>,
-    counts: &Counts,
-) {
-    loop {
-        let mut batch = Vec::new();
-        match waiting.recv_timeout(HEARTBEAT) {
-            Ok(job) => batch.push(job),
-            Err(RecvTimeoutError::Disconnected) => return,
-            // Nothing outlives the process in memory.
-            Err(RecvTimeoutError::Timeout) if bound.is_some() => continue,
-            Err(RecvTimeoutError::Timeout) => {}
+    /// Looks something up on a thread that may block; waits so long for one.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.counts.read.inc();
+        match &self.readers {
+            Some(readers) => readers.look(patience, look).await,
+            None => Err(gone()),
         }
-        batch.extend(waiting.try_iter().take(BATCH - 1));
-        let connection = &mut *lock(connection);
-        let results = commit(connection, &batch, bound);
-        for (k, job) in batch.into_iter().enumerate() {
-            let result = match &results {
-                Ok(failures) => failures.iter().find(|(failed, _)| *failed == k),
-                Err(_) => None,
-            };
-            let result = match (&results, result) {
-                (Err(error), _) => Err(StoreError::Commit(error.to_string())),
-                (Ok(_), Some((_, error))) => Err(StoreError::Commit(error.clone())),
-                (Ok(_), None) => Ok(()),
-            };
-            match &result {
-                Ok(()) => counts.written.inc(),
-                Err(_) => counts.failed.inc(),
-            };
-            match (job.done, result) {
-                // Whoever asked may have given up.
-                (Some(done), result) => drop(done.try_send(result)),
-                (None, Err(error)) => tracing::error!(%error, "not stored"),
-                (None, Ok(())) => {}
+    }
+}
+
+impl Drop for Store {
+    /// Waits for the connections to be closed, so that the files are whole and the
+    /// directory is free.
+    fn drop(&mut self) {
+        self.jobs = None;
+        self.readers = None;
+        // A thread that does not end in time keeps the directory locked until it does.
+        let _ = lock(&self.ended).recv_timeout(LONGEST_END);
+    }
+}
+
+fn write(records: Vec<Record>, done: Option<Tell<()>>) -> Job {
+    Job::Write {
+        records,
+        since: Instant::now(),
+        done,
+    }
+}
+
+fn changing<T: Send + 'static>(
+    change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    tell: Tell<T>,
+) -> Job {
+    Job::Change(Box::new(move |connection| match change(connection) {
+        Ok(value) => Changed {
+            error: None,
+            tell: Box::new(move |kept| tell(kept.map(|()| value))),
+        },
+        Err(error) => {
+            let told = error.to_string();
+            Changed {
+                error: Some(error),
+                tell: Box::new(move |_| tell(Err(StoreError::Commit(told)))),
             }
         }
-    }
+    }))
 }
 
-/// Writes all jobs of a batch in one transaction; those that failed alone, with
-/// the reason.
-fn commit(
-    connection: &mut Connection,
-    batch: &[Job],
-    bound: Option<Bound>,
-) -> rusqlite::Result<Vec<(usize, String)>> {
-    let mut transaction = connection.transaction()?;
-    let mut failures = Vec::new();
-    for (k, job) in batch.iter().enumerate() {
-        let point = transaction.savepoint()?;
-        match job
-            .records
-            .iter()
-            .try_for_each(|record| record.write(&point))
-        {
-            Ok(()) => point.commit()?,
-            // The savepoint is rolled back when it is dropped.
-            Err(error) => failures.push((k, error.to_string())),
-        }
-    }
-    if let Some(bound) = bound {
-        for record in batch.iter().flat_map(|job| &job.records) {
-            bound.keep_to(&transaction, record)?;
-        }
-    } else {
-        Record::Alive { at: now() }.write(&transaction)?;
-    }
-    transaction.commit()?;
-    Ok(failures)
+fn gone() -> StoreError {
+    StoreError::Commit("the writer is gone".to_owned())
 }
 
-impl Bound {
-    /// Forgets the oldest for what came.
-    fn keep_to(self, in_: &Connection, record: &Record) -> rusqlite::Result<()> {
-        let as_sql = |bound: usize| i64::try_from(bound).unwrap_or(i64::MAX);
-        match record {
-            Record::Said(said) => in_
-                .prepare_cached(
-                    "DELETE FROM message WHERE id IN (SELECT id FROM message
-                     WHERE conversation = ?1 ORDER BY start DESC LIMIT -1 OFFSET ?2)",
-                )?
-                .execute(params![said.conversation, as_sql(self.messages)])?,
-            Record::Finished { .. } => in_
-                .prepare_cached(
-                    "DELETE FROM conversation WHERE id IN (SELECT id FROM conversation
-                     WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT -1 OFFSET ?1)",
-                )?
-                .execute(params![as_sql(self.conversations)])?,
-            _ => 0,
-        };
-        Ok(())
-    }
+fn too_long() -> StoreError {
+    StoreError::Commit("it takes too long".to_owned())
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a service finds when it comes back: the directory, its own key, and the
-//! conversations that somebody may still come back to.
+//! Opens connections, and reads what a service finds when it comes back: its own key,
+//! and the conversations that somebody may still come back to.
 
 use super::{Record, Store, StoreError, now, schema};
-use rusqlite::{Connection, OptionalExtension, params};
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -34,43 +34,14 @@ pub(crate) struct OpenMember {
     pub(crate) name: Option<String>,
 }
 
-fn failed(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
-    move |reason| StoreError::File {
-        path: path.to_owned(),
-        reason,
-    }
-}
+/// How long the writer waits for another program that has locked the database.
+pub(super) const WAIT_FOR_OTHERS: Duration = Duration::from_secs(15);
 
-/// Makes the directory, for its owner only, and takes it.
-pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
-    let made = DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory);
-    made.map_err(failed(directory))?;
-    let path = directory.join("lock");
-    let file = private_file(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(directory.to_owned())),
-        Err(TryLockError::Error(reason)) => Err(failed(&path)(reason)),
-    }
-}
-
-fn private_file(path: &Path) -> Result<File, StoreError> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed(path))
-}
-
-/// A connection to a database that only its owner may read.
-pub(super) fn private(file: &Path) -> Result<Connection, StoreError> {
-    drop(private_file(file)?);
-    let connection = Connection::open(file)?;
+/// Opens a connection to a database that [`super::place::create`] has made.
+pub(super) fn connect(file: &Path) -> Result<Connection, StoreError> {
+    // It is not made here, since SQLite would let others read it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
     match schema::prepare(&connection)? {
         None => Ok(connection),
         Some(found) => Err(StoreError::Version {
@@ -81,10 +52,24 @@ pub(super) fn private(file: &Path) -> Result<Connection, StoreError> {
     }
 }
 
+/// Opens the connection of the thread that writes.
+pub(super) fn writer(file: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(file)?;
+    connection.busy_timeout(WAIT_FOR_OTHERS)?;
+    Ok(connection)
+}
+
+/// Opens a connection that cannot write.
+pub(super) fn reader(file: &Path) -> Result<Arc<Mutex<Connection>>, StoreError> {
+    let connection = connect(file)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(Arc::new(Mutex::new(connection)))
+}
+
 impl Store {
     /// The key that tokens are signed with: as old as the database.
     pub(crate) fn key(&self) -> Result<Vec<u8>, StoreError> {
-        self.with(|connection| {
+        self.change(|connection| {
             let known = connection
                 .query_row("SELECT value FROM meta WHERE key = 'key'", [], |row| {
                     row.get(0)

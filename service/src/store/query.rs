@@ -5,22 +5,26 @@
 //! Facts: Symbl Conversation API reference. Ids are numbers in strings and not
 //! those of the live messages; `timeOffset` counts from the first sentence and
 //! not from the first audio; `/trackers-detected` is a bare array; there is no
-//! paging but in the list of conversations.
+//! paging but in the list of conversations. Of messages a part may be asked for, which
+//! is an extension.
 
 use super::filter::Filter;
+use super::listing::{Keys, Listing};
 use gstsymbl::protocol::timestamp::format_rfc3339;
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
 use std::time::Duration;
+
+/// How many messages are deleted at once.
+const DELETED_AT_ONCE: i64 = 200;
 
 /// A conversation that the one who asks may see.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found {
-    id: i64,
+    pub(super) id: i64,
     /// Start of the first sentence.
-    first: i64,
+    pub(super) first: i64,
     pub(crate) is_over: bool,
     /// What was written later is not told, nanoseconds since the Unix epoch.
     pub(crate) until: i64,
@@ -59,11 +63,11 @@ pub(crate) enum Insights {
     FollowUps,
 }
 
-type Answer = rusqlite::Result<Value>;
+pub(super) type Answer = rusqlite::Result<Value>;
 
 /// A name and an address where there is one; the `userId` of the sockets is
 /// called `email` by most of the API.
-fn person(id: Option<&str>, name: Option<&str>, address: (&str, Option<&str>)) -> Value {
+pub(super) fn person(id: Option<&str>, name: Option<&str>, address: (&str, Option<&str>)) -> Value {
     let mut members = Map::new();
     for (key, value) in [("id", id), ("name", name), address] {
         if let Some(value) = value {
@@ -84,7 +88,7 @@ fn hundredths(nanos: i64) -> Value {
 }
 
 /// The four members that place something in time.
-fn span(zero: i64, start: i64, stop: i64) -> Map<String, Value> {
+pub(super) fn span(zero: i64, start: i64, stop: i64) -> Map<String, Value> {
     let mut members = Map::new();
     members.insert("startTime".into(), format_rfc3339(start).into());
     members.insert("endTime".into(), format_rfc3339(stop).into());
@@ -93,7 +97,7 @@ fn span(zero: i64, start: i64, stop: i64) -> Map<String, Value> {
     members
 }
 
-fn all(
+pub(super) fn all(
     from: &Connection,
     sql: &str,
     parameters: impl rusqlite::Params,
@@ -142,7 +146,7 @@ fn conversation(from: &Connection, row: &Row<'_>) -> Answer {
 }
 
 /// Several conversations of an account.
-pub(crate) fn list(from: &Connection, account: &str, list: &List) -> Answer {
+pub(crate) fn list(from: &Connection, account: &str, list: &List) -> rusqlite::Result<Listing> {
     let order = if list.descending { "DESC" } else { "ASC" };
     let sort = match list.sort {
         Sort::Created => "created",
@@ -155,9 +159,8 @@ pub(crate) fn list(from: &Connection, account: &str, list: &List) -> Answer {
         condition => format!("AND ({condition})"),
     };
     let sql = format!(
-        "{} WHERE account = ? AND created >= ? AND created < ? {filter}
-         ORDER BY {sort} {order}, id LIMIT ? OFFSET ?",
-        conversations()
+        "SELECT id FROM conversation c WHERE account = ? AND created >= ? AND created < ? {filter}
+         ORDER BY {sort} {order}, id LIMIT ? OFFSET ?"
     );
     let number = |number: u32| SqlValue::Integer(number.into());
     let parameters = [
@@ -169,9 +172,25 @@ pub(crate) fn list(from: &Connection, account: &str, list: &List) -> Answer {
         .into_iter()
         .chain(list.filter.values.iter().cloned())
         .chain([number(list.limit), number(list.offset)]);
-    let parameters = params_from_iter(parameters);
-    let conversations = all(from, &sql, parameters, |row| conversation(from, row))?;
-    Ok(json!({ "conversations": conversations }))
+    let keys = keys(from, &sql, params_from_iter(parameters))?;
+    let rows = Keys::new(keys, |from, id| {
+        let sql = format!("{} WHERE id = ?1", conversations());
+        from.prepare_cached(&sql)?
+            .query_row([id], |row| conversation(from, row))
+            .optional()
+    });
+    Ok(Listing::new("{\"conversations\":[", "]}", rows))
+}
+
+/// The first column of all rows: eight bytes each, whatever stands in the others.
+pub(super) fn keys(
+    from: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<i64>> {
+    let mut rows = from.prepare_cached(sql)?;
+    let rows = rows.query_map(parameters, |row| row.get(0))?;
+    rows.collect()
 }
 
 fn members_of(from: &Connection, id: i64) -> Answer {
@@ -198,156 +217,6 @@ impl Found {
         Ok(json!({ "members": members_of(from, self.id)? }))
     }
 
-    /// In the order of their times; the words of each only where it is to be `verbose`.
-    pub(crate) fn messages(self, from: &Connection, verbose: bool) -> Answer {
-        let sql = "SELECT m.id, m.text, m.start, m.stop, m.words, m.confidence, p.id, p.name,
-                   p.user_id FROM message m LEFT JOIN member p
-                   ON p.conversation = m.conversation AND p.id = m.speaker
-                   WHERE m.conversation = ?1 AND m.stored <= ?2 ORDER BY m.start, m.rowid";
-        let messages = all(from, sql, [self.id, self.until], |row| {
-            let (id, text): (i64, String) = (row.get(0)?, row.get(1)?);
-            let speaker: [Option<String>; 3] = [row.get(6)?, row.get(7)?, row.get(8)?];
-            let [speaker_id, name, email] = speaker.each_ref().map(Option::as_deref);
-            let mut members = Map::new();
-            members.insert("id".into(), id.to_string().into());
-            members.insert("text".into(), text.into());
-            members.insert("from".into(), person(speaker_id, name, ("email", email)));
-            members.append(&mut span(self.first, row.get(2)?, row.get(3)?));
-            members.insert("conversationId".into(), self.id.to_string().into());
-            members.insert("phrases".into(), json!([]));
-            if verbose {
-                let words: String = row.get(4)?;
-                let words: Vec<(String, i64, i64)> =
-                    serde_json::from_str(&words).unwrap_or_default();
-                let confidence: f64 = row.get(5)?;
-                let words = words.into_iter().map(|(word, start, stop)| {
-                    let mut members = Map::new();
-                    members.insert("word".into(), word.into());
-                    members.append(&mut span(self.first, start, stop));
-                    members.insert("score".into(), confidence.into());
-                    Value::Object(members)
-                });
-                members.insert("words".into(), words.collect());
-            }
-            Ok(Value::Object(members))
-        })?;
-        Ok(json!({ "messages": messages }))
-    }
-
-    pub(crate) fn insights(self, from: &Connection, which: Insights) -> Answer {
-        let (root, kind) = match which {
-            Insights::All => ("insights", "%"),
-            Insights::ActionItems => ("actionItems", "action_item"),
-            Insights::Questions => ("questions", "question"),
-            Insights::FollowUps => ("followUps", "follow_up"),
-        };
-        let sql = "SELECT i.id, i.text, i.kind, i.score, i.message, i.by_speaker, i.assignee,
-                   i.due, p.id, p.name, p.user_id FROM insight i
-                   JOIN message m ON m.id = i.message LEFT JOIN member p
-                   ON p.conversation = m.conversation AND p.id = m.speaker
-                   WHERE i.conversation = ?1 AND i.kind LIKE ?2 AND m.stored <= ?3 ORDER BY m.start, i.rowid";
-        let items = all(from, sql, params![self.id, kind, self.until], |row| {
-            let (id, message): (i64, i64) = (row.get(0)?, row.get(4)?);
-            let kind: String = row.get(2)?;
-            let speaker: [Option<String>; 3] = [row.get(8)?, row.get(9)?, row.get(10)?];
-            let [speaker_id, name, email] = speaker.each_ref().map(Option::as_deref);
-            let mut item = json!({
-                "id": id.to_string(),
-                "text": row.get::<_, String>(1)?,
-                "type": kind,
-                "score": row.get::<_, f64>(3)?,
-                "messageIds": [message.to_string()],
-                "from": person(speaker_id, name, ("userId", email)),
-            });
-            if which == Insights::Questions {
-                return Ok(item);
-            }
-            let named: Option<String> = row.get(6)?;
-            item["entities"] = named_in(from, message, named.as_deref())?;
-            if kind != "question" {
-                item["phrases"] = json!([]);
-                item["assignee"] = match (row.get(5)?, named) {
-                    (true, _) => person(None, name, ("email", email)),
-                    (false, named) => person(None, named.as_deref(), ("email", None)),
-                };
-                if let Some(due) = row.get::<_, Option<String>>(7)? {
-                    item["dueBy"] = due.into();
-                }
-            }
-            Ok(item)
-        })?;
-        Ok(json!({ root: items }))
-    }
-
-    pub(crate) fn topics(self, from: &Connection) -> Answer {
-        let sql = "SELECT id, text, score, (SELECT json_group_array(CAST(m.id AS TEXT))
-                   FROM json_each(t.messages) j JOIN message m
-                   ON m.conversation = t.conversation AND m.live = j.value AND m.stored <= ?2)
-                   FROM topic t WHERE conversation = ?1 AND EXISTS (SELECT 1
-                   FROM json_each(t.messages) j JOIN message m
-                   ON m.conversation = t.conversation AND m.live = j.value AND m.stored <= ?2)
-                   ORDER BY score DESC, id";
-        let topics = all(from, sql, [self.id, self.until], |row| {
-            let (id, messages): (i64, String) = (row.get(0)?, row.get(3)?);
-            let messages: Value = serde_json::from_str(&messages).unwrap_or_default();
-            Ok(json!({
-                "id": id.to_string(),
-                "text": row.get::<_, String>(1)?,
-                "type": "topic",
-                "score": row.get::<_, f64>(2)?,
-                "messageIds": messages,
-                "parentRefs": [],
-            }))
-        })?;
-        Ok(json!({ "topics": topics }))
-    }
-
-    /// A bare array, as the reference has it.
-    pub(crate) fn trackers(self, from: &Connection) -> Answer {
-        let sql = "SELECT id, name FROM tracker t WHERE conversation = ?1 AND EXISTS (SELECT 1
-                   FROM tracker_match f JOIN message m ON m.id = f.message
-                   WHERE f.tracker = t.id AND m.stored <= ?2) ORDER BY name";
-        all(from, sql, [self.id, self.until], |row| {
-            let id: i64 = row.get(0)?;
-            Ok(json!({
-                "id": id.to_string(),
-                "name": row.get::<_, String>(1)?,
-                "matches": matches_of(from, id, self.until)?,
-            }))
-        })
-    }
-
-    /// Each with all places where it is named.
-    pub(crate) fn entities(self, from: &Connection) -> Answer {
-        let sql = "SELECT e.type, e.value, e.text, m.id, m.text, e.offset FROM entity e
-                   JOIN message m ON m.id = e.message WHERE m.conversation = ?1 AND m.stored <= ?2
-                   ORDER BY m.start, m.rowid, e.offset";
-        let mut rows = from.prepare_cached(sql)?;
-        let mut rows = rows.query([self.id, self.until])?;
-        let mut known: HashMap<(String, String, String), usize> = HashMap::new();
-        let mut entities: Vec<Value> = Vec::new();
-        while let Some(row) = rows.next()? {
-            let key: (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let place = json!({
-                "id": row.get::<_, i64>(3)?.to_string(),
-                "text": row.get::<_, String>(4)?,
-                "offset": row.get::<_, i64>(5)?,
-            });
-            let places = known.get(&key).and_then(|index| entities.get_mut(*index));
-            match places.and_then(|entity| entity["messageRefs"].as_array_mut()) {
-                Some(places) => places.push(place),
-                None => {
-                    let (kind, value, text) = &key;
-                    entities.push(json!({
-                        "type": kind, "value": value, "text": text, "messageRefs": [place],
-                    }));
-                    known.insert(key, entities.len() - 1);
-                }
-            }
-        }
-        Ok(json!({ "entities": entities }))
-    }
-
     /// Gives a member another name or address; whether there is such a member.
     pub(crate) fn rename(
         self,
@@ -364,54 +233,20 @@ impl Found {
         Ok(changed > 0)
     }
 
-    pub(crate) fn delete(self, in_: &Connection) -> rusqlite::Result<()> {
-        in_.execute("DELETE FROM conversation WHERE id = ?1", [self.id])
-            .map(|_| ())
-    }
-}
-
-/// The entities of a message, as they stand in an insight; persons with their name.
-fn named_in(from: &Connection, message: i64, assignee: Option<&str>) -> Answer {
-    let sql = "SELECT type, text, offset, value FROM entity WHERE message = ?1 ORDER BY offset";
-    all(from, sql, [message], |row| {
-        let (kind, text): (String, String) = (row.get(0)?, row.get(1)?);
-        let value = match kind.as_str() {
-            "person" if assignee == Some(text.as_str()) => json!({"assignee": true, "name": text}),
-            "person" => json!({"name": text}),
-            _ => row.get::<_, String>(3)?.into(),
-        };
-        let offset: i64 = row.get(2)?;
-        Ok(json!({"type": kind, "text": text, "offset": offset, "value": value}))
-    })
-}
-
-/// The matches of a tracker, one item for each vocabulary entry.
-fn matches_of(from: &Connection, tracker: i64, until: i64) -> Answer {
-    let sql = "SELECT value, m.id, m.text, t.offset FROM tracker_match t
-               JOIN message m ON m.id = t.message WHERE t.tracker = ?1 AND m.stored <= ?2
-               ORDER BY value, m.start, t.offset";
-    let mut rows = from.prepare_cached(sql)?;
-    let mut rows = rows.query([tracker, until])?;
-    let mut values: Vec<(String, Vec<Value>)> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (value, message): (String, i64) = (row.get(0)?, row.get(1)?);
-        let reference = json!({
-            "id": message.to_string(),
-            "text": row.get::<_, String>(2)?,
-            "offset": row.get::<_, i64>(3)?,
-        });
-        match values.last_mut() {
-            Some((last, references)) if *last == value => references.push(reference),
-            _ => values.push((value, vec![reference])),
+    /// Deletes a part of the conversation, so that others can write in between; returns
+    /// `true` when nothing is left of it.
+    pub(crate) fn delete_some(self, in_: &Connection) -> rusqlite::Result<bool> {
+        super::purge::note(in_)?;
+        let messages = in_
+            .prepare_cached(
+                "DELETE FROM message WHERE id IN
+                 (SELECT id FROM message WHERE conversation = ?1 LIMIT ?2)",
+            )?
+            .execute([self.id, DELETED_AT_ONCE])?;
+        if messages > 0 {
+            return Ok(false);
         }
+        in_.execute("DELETE FROM conversation WHERE id = ?1", [self.id])?;
+        Ok(true)
     }
-    let matches = values.into_iter().map(|(value, references)| {
-        json!({
-            "type": "vocabulary",
-            "value": value,
-            "messageRefs": references,
-            "insightRefs": [],
-        })
-    });
-    Ok(matches.collect())
 }

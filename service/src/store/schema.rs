@@ -117,6 +117,9 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> 
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // What is deleted is overwritten, and no part of it goes into files elsewhere.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let missing = match version {
         0 => [TABLES, SINCE_2].as_slice(),

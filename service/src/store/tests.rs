@@ -43,9 +43,12 @@ fn a_job_that_fails_is_told_and_leaves_nothing_and_the_others_are_stored() {
     assert!(matches!(refused, Err(StoreError::Commit(_))));
     store.write(vec![said(1)]).unwrap();
     let found = store.with(|database| {
-        find(database, "app", 1)?
-            .expect("stored")
-            .messages(database, true)
+        let verbose = Wanted {
+            verbose: true,
+            ..Wanted::default()
+        };
+        let found = find(database, "app", 1)?.expect("stored");
+        found.messages(verbose).all(database)
     });
     let found = found.unwrap();
     assert_eq!(found["messages"].as_array().unwrap().len(), 1);
@@ -134,4 +137,111 @@ fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
     change("PRAGMA user_version = 3;");
     let refused = open().map(drop);
     assert!(matches!(refused, Err(StoreError::Version { found: 3, .. })));
+}
+
+#[tokio::test]
+async fn a_read_that_finds_no_thread_in_time_is_refused_and_leaves_nothing_behind() {
+    let store = Arc::new(store());
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let patience = Duration::from_secs(60);
+    let busy = Arc::clone(&store);
+    let first = tokio::spawn(async move {
+        let look = move |_: &Connection| {
+            begun.send(()).unwrap();
+            wait.recv().unwrap();
+            Ok(1)
+        };
+        busy.look(patience, look).await
+    });
+    begins.await.unwrap();
+    let refused = store.look(Duration::from_millis(10), |_| Ok(())).await;
+    assert!(matches!(refused, Err(StoreError::Busy(_))), "{refused:?}");
+    go.send(()).unwrap();
+    assert_eq!(first.await.unwrap().unwrap(), 1);
+    // A panic costs its own answer only.
+    let panicked = store.look(patience, |_| -> rusqlite::Result<()> {
+        panic!("as wanted")
+    });
+    assert!(panicked.await.is_err());
+    assert_eq!(store.look(patience, |_| Ok(2)).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn nothing_of_many_deleted_messages_is_left_whatever_pages_they_shared() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(Store::open(Some(directory.path()), &Limits::default()).unwrap());
+    let (gone, kept) = (1, 2);
+    store
+        .write(vec![started(gone, 0), started(kept, 0)])
+        .unwrap();
+    let mut random = fastrand::Rng::with_seed(4);
+    for n in 0..600 {
+        let conversation = random.choice([gone, kept]).unwrap();
+        let Record::Said(mut utterance) = said(conversation) else {
+            unreachable!()
+        };
+        let mark = if conversation == gone {
+            "delete"
+        } else {
+            "retain"
+        };
+        let message = &mut utterance.messages[0];
+        // Some fit into a page with others, and some take several of their own.
+        message.text = format!("{mark}-text-{n} ").repeat(random.usize(1..40).pow(2));
+        message.live = format!("{mark}-live-{n}");
+        utterance.topics = vec![Topic {
+            text: format!("{mark}-topic-{n}"),
+            score: 0.5,
+            messages: vec![message.live.clone()],
+        }];
+        store.write(vec![Record::Said(utterance)]).unwrap();
+    }
+    let found = store
+        .with(|database| find(database, "app", gone))
+        .unwrap()
+        .unwrap();
+    while !store
+        .alter(move |database| found.delete_some(database))
+        .await
+        .unwrap()
+    {}
+    assert!(store.purge().await.unwrap());
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let path = file.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        let left = text.find("delete-").and_then(|at| text.get(at..at + 20));
+        assert_eq!(left, None, "{}", path.display());
+        if path.ends_with(FILE) {
+            assert!(text.contains("retain-text") && text.contains("retain-topic"));
+        }
+    }
+}
+
+#[test]
+fn a_purge_of_a_large_database_waits_until_nothing_is_said_and_gives_way() {
+    use super::purge::{note, purge};
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(FILE);
+    place::create(&file).unwrap();
+    let mut connection = open::writer(&file).unwrap();
+    let fill = "CREATE TABLE filler AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL
+                SELECT n + 1 FROM n WHERE n < 1000) SELECT zeroblob(1024) FROM n";
+    connection.execute_batch(fill).unwrap();
+    let shared = Arc::new(Purge::new(1 << 20));
+    let mut attempts = Attempts::default();
+    let mut try_it = |connection: &mut Connection, at_rest| {
+        purge(connection, &shared, &mut attempts, at_rest).unwrap()
+    };
+    assert!(try_it(&mut connection, false), "nothing was deleted");
+    note(&connection).unwrap();
+    assert!(!try_it(&mut connection, false), "somebody speaks");
+    shared.waiting.store(1, Ordering::Release);
+    assert!(!try_it(&mut connection, true), "a job waits");
+    shared.waiting.store(0, Ordering::Release);
+    assert!(!try_it(&mut connection, true), "not again at once");
+    let mut attempts = Attempts::default();
+    assert!(purge(&mut connection, &shared, &mut attempts, true).unwrap());
+    assert!(!shared.is_running());
 }

@@ -29,17 +29,20 @@ fn all(from: &Connection, account: &str) -> rusqlite::Result<Vec<KeptTracker>> {
 }
 
 /// Makes a change that is seen whole or not at all.
-fn change<T>(
+fn change<T: Send + 'static>(
     store: &Store,
     account: &str,
-    change: impl FnOnce(&Connection, &[KeptTracker]) -> rusqlite::Result<Result<T, TrackerError>>,
+    change: impl FnOnce(&Connection, &str, &[KeptTracker]) -> rusqlite::Result<Result<T, TrackerError>>
+    + Send
+    + 'static,
 ) -> Result<T, TrackerError> {
-    let changed = store.with(|connection| {
+    let account = account.to_owned();
+    let changed = store.change(move |connection| {
         // Begun as a writer: one that has read already would not wait for others.
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        let kept = all(&transaction, account)?;
-        let done = change(&transaction, &kept)?;
-        let now = all(&transaction, account)?;
+        let kept = all(&transaction, &account)?;
+        let done = change(&transaction, &account, &kept)?;
+        let now = all(&transaction, &account)?;
         let fits = fit(now.iter().map(|tracker| &tracker.vocabulary));
         match done.and_then(|done| fits.map(|()| done)) {
             // What was done is undone when the transaction is dropped.
@@ -64,7 +67,7 @@ impl TrackerStore for Store {
         account: &str,
         trackers: Vec<Tracker>,
     ) -> Result<Vec<KeptTracker>, TrackerError> {
-        change(self, account, |connection, kept| {
+        change(self, account, |connection, account, kept| {
             let mut made: Vec<KeptTracker> = Vec::new();
             for tracker in trackers {
                 if kept.iter().chain(&made).any(|t| t.name == tracker.name) {
@@ -93,7 +96,8 @@ impl TrackerStore for Store {
         id: &str,
         tracker: Tracker,
     ) -> Result<KeptTracker, TrackerError> {
-        change(self, account, |connection, kept| {
+        let id = id.to_owned();
+        change(self, account, move |connection, account, kept| {
             if kept.iter().any(|t| t.name == tracker.name && t.id != id) {
                 return Ok(Err(TrackerError::NameTaken(tracker.name)));
             }
@@ -106,7 +110,7 @@ impl TrackerStore for Store {
                 params![account, id, tracker.name, vocabulary(&tracker)],
             )?;
             Ok(Ok(KeptTracker {
-                id: id.to_owned(),
+                id,
                 name: tracker.name,
                 vocabulary: tracker.vocabulary,
             }))
@@ -114,7 +118,8 @@ impl TrackerStore for Store {
     }
 
     fn delete(&self, account: &str, id: &str) -> Result<(), TrackerError> {
-        let deleted = self.with(|connection| {
+        let (account, id) = (account.to_owned(), id.to_owned());
+        let deleted = self.change(move |connection| {
             connection.execute(
                 "DELETE FROM kept_tracker WHERE account = ?1 AND CAST(id AS TEXT) = ?2",
                 params![account, id],

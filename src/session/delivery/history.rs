@@ -4,7 +4,7 @@
 
 use super::super::generation::Generation;
 use super::super::{Position, Time};
-use super::messages::{keys, placed, says};
+use super::messages::{Known, keys, placed, says};
 use super::{Delivery, Final, FinalWord, LATE, NEAR, Said, middle};
 use crate::protocol::response::Message;
 use std::ops::RangeInclusive;
@@ -25,7 +25,28 @@ fn reckoned(zero: i64, then: &Generation, start: &Generation) -> Option<RangeInc
     Some(first..=last)
 }
 
+/// How long a message may have begun before another one that was told earlier: it is
+/// told when its utterance is over, in nanoseconds.
+const LONGEST_UTTERANCE: i64 = 300_000_000_000;
+
 impl Delivery {
+    /// Returns the start of the latest message that was told, by the service's wall clock.
+    pub fn told_until(&self) -> Option<i64> {
+        self.known.iter().filter_map(Known::start).max()
+    }
+
+    /// Returns from when on the conversation's history may have what was missed since
+    /// [`told_until`](Self::told_until), by the service's wall clock. `None`: nothing
+    /// of it could be placed.
+    pub fn missed_since(&self, told_until: Option<i64>) -> Option<i64> {
+        let first = self.before.iter().filter_map(|(zero, _)| *zero).min()?;
+        let late = told_until.map(|told| told.saturating_sub(LONGEST_UTTERANCE));
+        Some(
+            late.max(self.forgotten)
+                .map_or(first, |since| since.max(first)),
+        )
+    }
+
     /// A message of the conversation's history, after a reconnect whose replay
     /// begins at `replay`. `None`: it was delivered before, or will come with the
     /// replay, or it was said before our time.

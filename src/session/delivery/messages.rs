@@ -66,6 +66,11 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// When it was said, by the service's wall clock.
+    pub(super) fn start(&self) -> Option<i64> {
+        self.said.as_ref().map(|(_, start)| *start)
+    }
+
     /// Whether this is the same message, whatever its id: the Conversation API
     /// has ids of its own.
     fn was_said(&self, by: Option<&Speaker>, at: i64) -> bool {

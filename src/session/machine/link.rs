@@ -112,7 +112,9 @@ impl Session {
             return;
         };
         self.phase = Phase::Connected;
-        self.missed_some = true;
+        if !std::mem::replace(&mut self.missed_some, true) {
+            self.told_until = self.delivery.told_until();
+        }
         self.liveness.last_ping = now;
         self.liveness.pinged = None;
         if self.holds() {

@@ -97,6 +97,9 @@ pub enum Output {
     FetchHistory {
         /// Whose messages.
         conversation_id: Arc<str>,
+        /// Those that began earlier are of no use, in nanoseconds since the Unix epoch
+        /// by the service's wall clock.
+        since: i64,
     },
     /// Tell the application.
     Event(Box<Event>),
@@ -188,6 +191,8 @@ pub struct Session {
     processing_since: Option<Time>,
     /// The socket is new: what the conversation was told while there was none was missed.
     missed_some: bool,
+    /// When the latest message began that was told before that, by the service's wall clock.
+    told_until: Option<i64>,
     /// There was a stop to make between two starts, and the service had not been
     /// asked to keep the connection after one.
     stops_come: bool,
@@ -269,6 +274,7 @@ impl Session {
             pause: Pause::default(),
             processing_since: None,
             missed_some: false,
+            told_until: None,
             stops_come: false,
             stays_after_stop: false,
             modified_at: None,

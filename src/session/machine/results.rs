@@ -120,9 +120,14 @@ impl Session {
             Some(other) => (SessionEvent::Split, Some(other)),
         };
         self.session_event(event, previous, None);
-        if event == SessionEvent::Resumed && missed_some && self.config.history_recovery {
+        let recovers = missed_some && self.config.history_recovery;
+        if event == SessionEvent::Resumed
+            && recovers
+            && let Some(since) = self.delivery.missed_since(self.told_until)
+        {
             self.actions.push_back(Output::FetchHistory {
                 conversation_id: Arc::from(id),
+                since,
             });
         }
     }

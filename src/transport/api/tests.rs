@@ -9,6 +9,8 @@ use crate::transport::proxy::Proxy;
 
 const TOKEN: &str = "s3cr3t/t0ken==";
 
+const SINCE: i64 = 1_700_000_000_000_000_000;
+
 fn endpoint(base_url: impl Into<String>) -> Endpoint {
     Endpoint {
         base_url: base_url.into(),
@@ -26,7 +28,7 @@ fn endpoint(base_url: impl Into<String>) -> Endpoint {
 async fn ask(script: Script) -> Result<String, Failure> {
     let peer = Peer::start(script);
     let token = Secret::new(TOKEN);
-    messages(&endpoint(peer.base_url()), "42", Some(&token)).await
+    messages(&endpoint(peer.base_url()), "42", SINCE, Some(&token)).await
 }
 
 #[tokio::test]
@@ -35,11 +37,12 @@ async fn c38_the_request_is_a_get_with_a_bearer_token_and_the_answer_its_body() 
     let peer = Peer::start(Script::http(200, &[], body));
     let token = Secret::new(TOKEN);
     let endpoint = endpoint(format!("{}/prefix", peer.base_url()));
-    let answer = messages(&endpoint, "42", Some(&token)).await;
+    let answer = messages(&endpoint, "42", SINCE, Some(&token)).await;
     assert_eq!(answer.as_deref(), Ok(body));
     let head = peer.records()[0].request.clone().unwrap();
     assert_eq!(head.method, "GET");
-    let path = "/prefix/v1/conversations/42/messages?verbose=true";
+    let path = "/prefix/v1/conversations/42/messages\
+                ?verbose=true&startTime=2023-11-14T22%3A13%3A20.000Z";
     assert_eq!(head.path, path);
     let bearer = format!("Bearer {TOKEN}");
     assert_eq!(head.header("authorization"), Some(bearer.as_str()));
@@ -47,7 +50,7 @@ async fn c38_the_request_is_a_get_with_a_bearer_token_and_the_answer_its_body() 
     let host = peer.address().to_string();
     assert_eq!(head.header("host"), Some(host.as_str()));
 
-    messages(&endpoint, "42", None).await.unwrap();
+    messages(&endpoint, "42", SINCE, None).await.unwrap();
     let head = peer.records()[1].request.clone().unwrap();
     assert_eq!(head.header("authorization"), None);
 }

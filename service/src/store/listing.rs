@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Lists of any length as JSON text, read in pieces.
+//!
+//! Between two pieces nothing is held: neither a connection nor a transaction. A list
+//! remembers where it is, by the place of the last row or by the keys that are still
+//! to come (eight bytes each). What is deleted meanwhile is left out.
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+/// About how large a piece is, in bytes. It ends with the row that reaches this.
+const PIECE: usize = 64 << 10;
+
+/// The items of a list.
+pub(super) trait Rows: Send {
+    /// Appends items until the piece is full; returns `false` when there are no more.
+    fn fill(&mut self, piece: &mut Piece, from: &Connection) -> rusqlite::Result<bool>;
+}
+
+/// A part of a list's text.
+#[derive(Default)]
+pub(super) struct Piece {
+    text: Vec<u8>,
+    /// Whether the next item follows another one.
+    follows: bool,
+}
+
+impl Piece {
+    pub(super) fn is_full(&self) -> bool {
+        self.text.len() >= PIECE
+    }
+
+    /// Appends an item, behind a comma where there is one before it.
+    pub(super) fn item(&mut self, value: &Value) {
+        self.comma();
+        self.value(value);
+    }
+
+    pub(super) fn comma(&mut self) {
+        if std::mem::replace(&mut self.follows, true) {
+            self.text.push(b',');
+        }
+    }
+
+    /// Appends text as it is; with `opens`, a list begins with it.
+    pub(super) fn raw(&mut self, text: &str, opens: bool) {
+        self.text.extend_from_slice(text.as_bytes());
+        self.follows = !opens;
+    }
+
+    pub(super) fn value(&mut self, value: &Value) {
+        self.text.extend_from_slice(value.to_string().as_bytes());
+    }
+}
+
+/// A list that is read in pieces.
+pub(crate) struct Listing {
+    /// What comes before the first item, and behind the last.
+    head: &'static str,
+    tail: &'static str,
+    rows: Box<dyn Rows>,
+    begun: bool,
+    follows: bool,
+}
+
+impl Listing {
+    pub(super) fn new(head: &'static str, tail: &'static str, rows: impl Rows + 'static) -> Self {
+        Self {
+            head,
+            tail,
+            rows: Box::new(rows),
+            begun: false,
+            follows: false,
+        }
+    }
+
+    /// Reads the next piece; the second value is `true` if more follows.
+    pub(crate) fn read(&mut self, from: &Connection) -> rusqlite::Result<(Vec<u8>, bool)> {
+        let mut piece = Piece {
+            text: Vec::new(),
+            follows: self.follows,
+        };
+        if !std::mem::replace(&mut self.begun, true) {
+            piece.raw(self.head, true);
+        }
+        let more = self.rows.fill(&mut piece, from)?;
+        self.follows = piece.follows;
+        if !more {
+            piece.raw(self.tail, false);
+        }
+        Ok((piece.text, more))
+    }
+
+    /// Reads all of it, for tests.
+    #[cfg(test)]
+    pub(super) fn all(mut self, from: &Connection) -> rusqlite::Result<Value> {
+        let mut text = Vec::new();
+        loop {
+            let (mut piece, more) = self.read(from)?;
+            text.append(&mut piece);
+            if !more {
+                return Ok(serde_json::from_slice(&text).expect("JSON"));
+            }
+        }
+    }
+}
+
+/// Items that are made one by one of their keys; those that are gone are left out.
+pub(super) struct Keys<M> {
+    keys: std::vec::IntoIter<i64>,
+    make: M,
+}
+
+impl<M> Keys<M>
+where
+    M: FnMut(&Connection, i64) -> rusqlite::Result<Option<Value>> + Send,
+{
+    pub(super) fn new(keys: Vec<i64>, make: M) -> Self {
+        let keys = keys.into_iter();
+        Self { keys, make }
+    }
+}
+
+impl<M> Rows for Keys<M>
+where
+    M: FnMut(&Connection, i64) -> rusqlite::Result<Option<Value>> + Send,
+{
+    fn fill(&mut self, piece: &mut Piece, from: &Connection) -> rusqlite::Result<bool> {
+        for key in self.keys.by_ref() {
+            if let Some(value) = (self.make)(from, key)? {
+                piece.item(&value);
+            }
+            if piece.is_full() {
+                break;
+            }
+        }
+        Ok(self.keys.len() > 0)
+    }
+}

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The thread that writes.
+//!
+//! It takes what waits as one batch and answers after the commit, when the files are
+//! still in their place. While nothing is said it leaves a sign of life once a second,
+//! which shows too whether the disk takes anything, and moves what is in the
+//! write-ahead log into the database, so that the one file is whole. It never waits
+//! for a client or for a lock of a conversation.
+
+use super::health::{Health, is_of_storage};
+use super::open::WAIT_FOR_OTHERS;
+use super::place::Place;
+use super::purge::{Attempts, Purge, purge};
+use super::{Counts, Record, StoreError, lock, now};
+use rusqlite::{Connection, TransactionBehavior, params};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Jobs that are committed together.
+const BATCH: usize = 64;
+
+/// How often a service in which nothing is said leaves a sign of life.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How long nothing must have been written before the log is moved into the database.
+const REST: Duration = Duration::from_secs(1);
+
+/// How long that may wait for readers of the log: the next words wait with it.
+const WAIT_FOR_READERS: Duration = Duration::from_millis(100);
+
+/// How long a job may have waited when it is begun: whoever asked must hear the answer.
+const LONGEST_QUEUE: Duration = Duration::from_secs(14);
+
+/// What has to fit after something did not, in bytes. A sign of life would fit in places
+/// that words do not.
+const PROBE: i64 = 64 << 10;
+
+/// Takes what came of a job.
+pub(super) type Tell<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
+
+/// What came of a change, before it is known whether the files are in their place.
+pub(super) struct Changed {
+    /// What the database says, if the change failed.
+    pub(super) error: Option<rusqlite::Error>,
+    /// Tells whoever asked; takes the outcome for the files.
+    pub(super) tell: Tell<()>,
+}
+
+pub(super) enum Job {
+    /// Records that are committed with others.
+    Write {
+        records: Vec<Record>,
+        since: Instant,
+        done: Option<Tell<()>>,
+    },
+    /// Anything else that changes the database, in a transaction of its own.
+    Change(Box<dyn FnOnce(&Connection) -> Changed + Send>),
+    /// Moves the log into the database; tells whether nothing is left in it.
+    Settle(Tell<bool>),
+    /// The same, when the traces of what was deleted are gone.
+    Purge(Tell<bool>),
+}
+
+impl Job {
+    /// Returns `true` for what a purge gives way to: words, and changes of clients.
+    pub(super) fn is_waited_for(&self) -> bool {
+        match self {
+            Self::Write { records, .. } => !records.is_empty(),
+            Self::Change(_) => true,
+            Self::Settle(_) | Self::Purge(_) => false,
+        }
+    }
+}
+
+struct Write {
+    records: Vec<Record>,
+    done: Option<Tell<()>>,
+}
+
+/// What is kept where memory is the bound.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bound {
+    pub(super) messages: usize,
+    pub(super) conversations: usize,
+}
+
+/// The thread's own.
+pub(super) struct Writer {
+    pub(super) connection: Arc<Mutex<Connection>>,
+    /// In memory only.
+    pub(super) bound: Option<Bound>,
+    /// In a directory only.
+    pub(super) place: Option<Place>,
+    pub(super) counts: Counts,
+    pub(super) health: Arc<Health>,
+    /// When something but a sign of life was written last, if the log may still have it.
+    pub(super) changed: Option<Instant>,
+    pub(super) purge: Arc<Purge>,
+    pub(super) attempts: Attempts,
+}
+
+impl Writer {
+    /// Ends when nobody can send a job any more.
+    pub(super) fn run(mut self, waiting: &Receiver<Job>) {
+        loop {
+            let first = match waiting.recv_timeout(HEARTBEAT) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let idle = first.is_none();
+            let mut writes = Vec::new();
+            let more = if idle { 0 } else { BATCH - 1 };
+            let purge = Arc::clone(&self.purge);
+            for job in first.into_iter().chain(waiting.try_iter().take(more)) {
+                if job.is_waited_for() {
+                    purge.waiting.fetch_sub(1, Ordering::AcqRel);
+                }
+                match job {
+                    // Whoever waits for it gives up before it could be told.
+                    Job::Write {
+                        since,
+                        done: Some(done),
+                        ..
+                    } if since.elapsed() > LONGEST_QUEUE => {
+                        let (records, done) = (Vec::new(), Some(done));
+                        let late = "the database is too slow".to_owned();
+                        self.answer(Write { records, done }, Err(late));
+                    }
+                    Job::Write { records, done, .. } => writes.push(Write { records, done }),
+                    Job::Change(change) => {
+                        self.write(std::mem::take(&mut writes), false);
+                        self.change(change);
+                    }
+                    Job::Settle(tell) => {
+                        self.write(std::mem::take(&mut writes), false);
+                        tell(self.settle());
+                    }
+                    Job::Purge(tell) => {
+                        self.write(std::mem::take(&mut writes), false);
+                        tell(self.purge(false));
+                    }
+                }
+            }
+            self.write(writes, idle);
+            self.rest();
+        }
+        let _ = self.settle();
+    }
+
+    /// Commits the jobs and answers them; without any, leaves a sign of life if asked to.
+    fn write(&mut self, writes: Vec<Write>, sign: bool) {
+        if writes.is_empty() && (!sign || self.place.is_none()) {
+            return;
+        }
+        let failing = self.health.is_failing();
+        let committed = commit(&mut lock(&self.connection), &writes, self.bound, failing);
+        let committed = committed
+            .map_err(StoreError::from)
+            .and_then(|failures| self.check().map(|()| failures));
+        if writes.iter().any(|write| !write.records.is_empty()) {
+            self.changed = Some(Instant::now());
+        }
+        match committed {
+            Ok(mut failures) => {
+                let trouble = failures.iter().find(|(_, error)| is_of_storage(error));
+                self.note(trouble.map(|(_, error)| error.to_string()));
+                for (k, write) in writes.into_iter().enumerate() {
+                    let failed = failures.iter().position(|(failed, _)| *failed == k);
+                    let result = failed.map(|at| failures.swap_remove(at).1.to_string());
+                    self.answer(write, result.map_or(Ok(()), Err));
+                }
+            }
+            Err(error) => {
+                let reason = error.reason();
+                self.note(Some(reason.clone()));
+                for write in writes {
+                    self.answer(write, Err(reason.clone()));
+                }
+            }
+        }
+    }
+
+    fn answer(&self, write: Write, result: Result<(), String>) {
+        match &result {
+            Ok(()) => self.counts.written.inc(),
+            Err(_) => self.counts.failed.inc(),
+        };
+        match (write.done, result) {
+            (Some(done), result) => done(result.map_err(StoreError::Commit)),
+            (None, Err(error)) => tracing::error!(%error, "not stored"),
+            (None, Ok(())) => {}
+        }
+    }
+
+    fn change(&mut self, change: Box<dyn FnOnce(&Connection) -> Changed + Send>) {
+        let connection = Arc::clone(&self.connection);
+        // A panic in it costs who asked the answer, and not everybody the writer.
+        let changed = catch_unwind(AssertUnwindSafe(|| change(&lock(&connection))));
+        let Ok(Changed { error, tell }) = changed else {
+            return;
+        };
+        self.changed = Some(Instant::now());
+        let kept = self.check();
+        match (&error, &kept) {
+            (Some(error), _) if is_of_storage(error) => self.note(Some(error.to_string())),
+            (Some(_), Ok(())) => {}
+            (_, Err(error)) => self.note(Some(error.reason())),
+            (None, Ok(())) if self.health.is_failing() => {}
+            (None, Ok(())) => self.note(None),
+        }
+        tell(kept);
+    }
+
+    /// Tidies up where nothing was written for a while.
+    fn rest(&mut self) {
+        if self.changed.is_some_and(|at| at.elapsed() >= REST)
+            && let Err(error) = self.purge(true)
+        {
+            tracing::debug!(%error, "the database cannot be tidied up");
+        }
+    }
+
+    /// Takes away what deleted words have left, and empties the log.
+    fn purge(&mut self, at_rest: bool) -> Result<bool, StoreError> {
+        if self.place.is_none() {
+            return Ok(true);
+        }
+        let mut connection = lock(&self.connection);
+        let purged = purge(&mut connection, &self.purge, &mut self.attempts, at_rest);
+        drop(connection);
+        let settled = self.settle()?;
+        let purged = purged?;
+        if settled && !purged {
+            // It is tried again at rest.
+            self.changed = Some(Instant::now());
+        }
+        Ok(purged && settled)
+    }
+
+    /// Moves the log into the database file and makes the log empty.
+    fn settle(&mut self) -> Result<bool, StoreError> {
+        if self.place.is_none() {
+            return Ok(true);
+        }
+        let connection = lock(&self.connection);
+        connection.busy_timeout(WAIT_FOR_READERS)?;
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy = connection.query_row(sql, [], |row| row.get::<_, bool>(0));
+        connection.busy_timeout(WAIT_FOR_OTHERS)?;
+        let whole = !busy?;
+        drop(connection);
+        if whole {
+            self.changed = None;
+        }
+        Ok(whole)
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        self.place.as_ref().map_or(Ok(()), Place::check)
+    }
+
+    /// Notes whether something was stored, and says so where that changes.
+    fn note(&self, trouble: Option<String>) {
+        self.counts.healthy.set(i64::from(trouble.is_none()));
+        match trouble {
+            None if self.health.stored(Instant::now()) => {
+                tracing::info!("what is said is stored again");
+            }
+            Some(reason) if self.health.failed() => {
+                tracing::error!(
+                    reason,
+                    "what is said cannot be stored; /healthz says 503 until it can"
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Writes all jobs of a batch in one transaction; returns those that failed alone, with
+/// the reason.
+fn commit(
+    connection: &mut Connection,
+    batch: &[Write],
+    bound: Option<Bound>,
+    failing: bool,
+) -> rusqlite::Result<Vec<(usize, rusqlite::Error)>> {
+    // Begun as a writer: one that has read already would not wait for others.
+    let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut failures = Vec::new();
+    for (k, job) in batch.iter().enumerate() {
+        let point = transaction.savepoint()?;
+        match job
+            .records
+            .iter()
+            .try_for_each(|record| record.write(&point))
+        {
+            Ok(()) => point.commit()?,
+            // A full disk takes the whole transaction back, and with it the jobs before.
+            Err(error) if point.is_autocommit() => return Err(error),
+            // The savepoint is rolled back when it is dropped.
+            Err(error) => failures.push((k, error)),
+        }
+    }
+    if let Some(bound) = bound {
+        for record in batch.iter().flat_map(|job| &job.records) {
+            bound.keep_to(&transaction, record)?;
+        }
+        transaction.commit()?;
+        return Ok(failures);
+    }
+    Record::Alive { at: now() }.write(&transaction)?;
+    if failing {
+        let sql = "INSERT OR REPLACE INTO meta VALUES ('probe', zeroblob(?1))";
+        transaction.execute(sql, [PROBE])?;
+    }
+    transaction.commit()?;
+    if failing {
+        connection.execute("DELETE FROM meta WHERE key = 'probe'", [])?;
+    }
+    Ok(failures)
+}
+
+impl Bound {
+    /// Forgets the oldest for what came.
+    fn keep_to(self, in_: &Connection, record: &Record) -> rusqlite::Result<()> {
+        let as_sql = |bound: usize| i64::try_from(bound).unwrap_or(i64::MAX);
+        match record {
+            Record::Said(said) => in_
+                .prepare_cached(
+                    "DELETE FROM message WHERE id IN (SELECT id FROM message
+                     WHERE conversation = ?1 ORDER BY start DESC LIMIT -1 OFFSET ?2)",
+                )?
+                .execute(params![said.conversation, as_sql(self.messages)])?,
+            Record::Finished { .. } => in_
+                .prepare_cached(
+                    "DELETE FROM conversation WHERE id IN (SELECT id FROM conversation
+                     WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT -1 OFFSET ?1)",
+                )?
+                .execute(params![as_sql(self.conversations)])?,
+            _ => 0,
+        };
+        Ok(())
+    }
+}

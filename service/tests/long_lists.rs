@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Long conversations, asked for by many at once: nobody makes the service hold a list.
+
+#[path = "common/child.rs"]
+#[allow(dead_code)] // Other tests read its log.
+mod child;
+mod common;
+
+use child::Service;
+use common::*;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use symbl_service::recognizer::scripted::speech;
+
+const MESSAGES: usize = 4000;
+
+/// Words of each message.
+const WORDS: usize = 14;
+
+/// How many ask at the same time.
+const READERS: usize = 4;
+
+/// What all of them together may cost, in bytes.
+const LARGEST_GROWTH: u64 = 64 << 20;
+
+/// A conversation of `MESSAGES`, and its id.
+async fn prepared(service: &Service, data: &Path) -> String {
+    let (mut client, id) = Client::started(service, "long", &start_request()).await;
+    client.send_audio(&linear16(&speech(0..2, 16_000))).await;
+    client.stop().await;
+    client.rest().await;
+    let words: Vec<String> = (0..WORDS)
+        .map(|k| format!(r#"["word{k}",17000000000000000{k:02},17000000000000000{k:02}]"#))
+        .collect();
+    let sql = format!(
+        "DELETE FROM message; WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n
+         WHERE n < {MESSAGES}) INSERT INTO message (id, conversation, live, speaker, text, start,
+         stop, words, confidence) SELECT 2000000000000000 + n, {id}, 'live' || n, 'x',
+         'Message ' || n || '.', 1700000000000000000 + n * 1000000000,
+         1700000000500000000 + n * 1000000000, '[{}]', 0.5 FROM n;
+         INSERT INTO insight SELECT id + 1, conversation, id, 'question', text, 0.5, 0, NULL, NULL
+         FROM message;
+         INSERT INTO tracker VALUES (1, {id}, 'Rates');
+         INSERT INTO tracker_match SELECT 1, id, 'phrase ' || (id % 3), 0 FROM message;
+         INSERT INTO entity SELECT id, id, 'date', id % 3, 'day', 0 FROM message;
+         INSERT INTO topic SELECT id, conversation, text, 0.5, json_array(live) FROM message
+         LIMIT 2000;",
+        words.join(",")
+    );
+    let made = Command::new("sqlite3")
+        .arg(data.join("symbl.db"))
+        .arg(sql)
+        .output()
+        .expect("sqlite3; run scripts/install-deps.sh test");
+    assert!(made.status.success(), "{made:?}");
+    id
+}
+
+fn ask(service: &Service, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(service.address()).expect("a connection");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("sent");
+    stream
+}
+
+/// The body, whether it comes in chunks or not; whole, or it panics.
+fn body(stream: TcpStream) -> Vec<u8> {
+    let mut answer = BufReader::new(stream);
+    let mut line = String::new();
+    answer.read_line(&mut line).expect("a status line");
+    assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+    let mut chunked = false;
+    while line != "\r\n" {
+        line.clear();
+        answer.read_line(&mut line).expect("a header");
+        chunked |= line.eq_ignore_ascii_case("transfer-encoding: chunked\r\n");
+    }
+    let mut body = Vec::new();
+    if !chunked {
+        answer.read_to_end(&mut body).expect("a body");
+        return body;
+    }
+    loop {
+        line.clear();
+        answer.read_line(&mut line).expect("a length");
+        let length = usize::from_str_radix(line.trim(), 16).expect("a length");
+        let taken = answer.by_ref().take(length as u64).read_to_end(&mut body);
+        assert_eq!(taken.expect("a chunk"), length);
+        answer.read_line(&mut line).expect("the chunk's end");
+        if length == 0 {
+            return body;
+        }
+    }
+}
+
+/// How many there are of `what` in a text.
+fn count(text: &[u8], what: &str) -> usize {
+    std::str::from_utf8(text)
+        .expect("UTF-8")
+        .matches(what)
+        .count()
+}
+
+#[tokio::test]
+async fn a_long_conversation_is_read_by_many_at_once_in_little_memory() {
+    let data = tempfile::tempdir().expect("a directory");
+    let directory = data.path().to_str().expect("UTF-8");
+    let service = Service::start(&["--data", directory]);
+    let id = prepared(&service, data.path()).await;
+    let before = service.peak_memory();
+    let path = format!("/v1/conversations/{id}/messages?verbose=true");
+    // They ask and do not read, and hold up nobody.
+    let idle: Vec<TcpStream> = (0..8).map(|_| ask(&service, &path)).collect();
+    let readers: Vec<_> = (0..READERS)
+        .map(|_| ask(&service, &path))
+        .map(|stream| {
+            std::thread::spawn(move || {
+                let body = body(stream);
+                assert!(body.ends_with(b"]}"));
+                (count(&body, "conversationId"), count(&body, "\"score\""))
+            })
+        })
+        .collect();
+    let (mut client, _) = Client::started(&service, "beside", &start_request()).await;
+    client.send_audio(&linear16(&speech(0..2, 16_000))).await;
+    client.stop().await;
+    assert!(kinds(&client.rest().await).contains(&"message_response"));
+    for reader in readers {
+        let counted = reader.join().expect("no panic");
+        assert_eq!(counted, (MESSAGES, MESSAGES * WORDS));
+    }
+    drop(idle);
+    let growth = service.peak_memory().saturating_sub(before);
+    assert!(growth < LARGEST_GROWTH, "{growth} bytes");
+}
+
+#[tokio::test]
+async fn every_long_list_is_whole_however_many_pieces_it_takes() {
+    let data = tempfile::tempdir().expect("a directory");
+    let directory = data.path().to_str().expect("UTF-8");
+    let service = Service::start(&["--data", directory]);
+    let id = prepared(&service, data.path()).await;
+    let get = |part: &str| -> Value {
+        let path = format!("/v1/conversations/{id}{part}");
+        serde_json::from_slice(&body(ask(&service, &path))).expect("JSON")
+    };
+    let all = |answer: &Value, name: &str| -> Vec<String> {
+        let items = answer.as_array().expect("an array").iter();
+        items
+            .map(|item| item[name].as_str().expect(name).to_owned())
+            .collect()
+    };
+    let messages = all(&get("/messages")["messages"], "id");
+    let expected: Vec<String> = (1..=MESSAGES)
+        .map(|n| (2_000_000_000_000_000 + n).to_string())
+        .collect();
+    assert!(messages == expected, "{} messages", messages.len());
+    let texts = all(&get("/insights")["insights"], "text");
+    let expected: Vec<String> = (1..=MESSAGES).map(|n| format!("Message {n}.")).collect();
+    assert!(texts == expected, "{} insights", texts.len());
+    let topics = all(&get("/topics")["topics"], "id");
+    assert_eq!(topics.iter().collect::<BTreeSet<_>>().len(), 2000);
+    for (part, groups) in [
+        (
+            "/trackers-detected",
+            get("/trackers-detected")[0]["matches"].clone(),
+        ),
+        ("/entities", get("/entities")["entities"].clone()),
+    ] {
+        let groups = groups.as_array().expect(part);
+        assert_eq!(groups.len(), 3, "{part}");
+        let places = groups
+            .iter()
+            .flat_map(|group| all(&group["messageRefs"], "id"));
+        assert_eq!(places.collect::<BTreeSet<_>>().len(), MESSAGES, "{part}");
+    }
+}
+
+/// How many pieces of lists were read so far.
+fn pieces(service: &Service) -> u64 {
+    let metrics = String::from_utf8(body(ask(service, "/metrics"))).expect("text");
+    let mut lines = metrics.lines();
+    let count = lines.find_map(|line| line.strip_prefix("symbl_service_store_reads_total "));
+    count.expect("a metric").parse().expect("a number")
+}
+
+#[tokio::test]
+async fn what_a_client_that_hung_up_asked_for_is_not_read_to_its_end() {
+    let data = tempfile::tempdir().expect("a directory");
+    let directory = data.path().to_str().expect("UTF-8");
+    let service = Service::start(&["--data", directory]);
+    let id = prepared(&service, data.path()).await;
+    let path = format!("/v1/conversations/{id}/messages?verbose=true");
+    let before = pieces(&service);
+    assert_eq!(
+        count(&body(ask(&service, &path)), "conversationId"),
+        MESSAGES
+    );
+    let whole = pieces(&service) - before;
+    // All of them together would be as many pieces again, eight times.
+    for _ in 0..8 {
+        let mut stream = ask(&service, &path);
+        stream.read_exact(&mut [0; 12]).expect("an answer");
+    }
+    body(ask(&service, &path));
+    let read = pieces(&service) - before;
+    assert!(read < 8 * whole, "{read} pieces, {whole} for a whole list");
+}

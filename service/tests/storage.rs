@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The database as an operator treats it: looked into, copied, deleted, on a full disk.
+//! The service is the command, and whoever touches its files is another process.
+
+mod common;
+
+use common::*;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use symbl_service::recognizer::scripted::{silence, speech};
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The command on a directory of its own, killed when it is dropped.
+struct Service {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Service {
+    fn start(data: &Path) -> Self {
+        // A process that may not write so much to a file is to get an error, not a signal.
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .arg(env!("CARGO_BIN_EXE_symbl-service"))
+            .args(["--listen", "127.0.0.1:0", "--recognizer", "scripted"])
+            .args(["--log", "off", "--data"])
+            .arg(data)
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().expect("started");
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().expect("piped"));
+        out.read_line(&mut line).expect("a line");
+        let address = line.strip_prefix("listening on http://").expect(&line);
+        let address = address.trim_end().parse().expect("an address");
+        Self { child, address }
+    }
+
+    /// Ends it as an operator does, and waits for its end.
+    fn stop(mut self) {
+        run("kill", &["-TERM", &self.child.id().to_string()]);
+        assert!(self.child.wait().expect("an end").success());
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let (head, body) = http(&self.address, &format!("GET {path}"), "").await;
+        let code = head.split(' ').nth(1).expect("a status");
+        (
+            code.parse().expect("a number"),
+            serde_json::from_str(&body).expect("JSON"),
+        )
+    }
+
+    /// Asks for its health until that is `expected`.
+    async fn until_health(&self, expected: u16) -> Value {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let (code, body) = self.get("/healthz").await;
+            if code == expected {
+                return body;
+            }
+            assert!(Instant::now() < until, "{code} {body}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Holds a conversation, and returns its id.
+    async fn hold(&self, name: &str, words: std::ops::Range<u16>) -> String {
+        let (mut client, id) = Client::started(&self.address, name, &request(name)).await;
+        client.send_audio(&said(words)).await;
+        client.until("message_response").await;
+        client.stop().await;
+        assert_eq!(client.rest().await.last(), Some(&Heard::Closed(Some(1000))));
+        id
+    }
+
+    async fn texts_of(&self, conversation: &str) -> Vec<String> {
+        let path = format!("/v1/conversations/{conversation}/messages");
+        let (code, body) = self.get(&path).await;
+        assert_eq!(code, 200, "{body}");
+        let messages = body["messages"].as_array().expect("messages");
+        let text = |message: &Value| message["text"].as_str().expect("a text").to_owned();
+        messages.iter().map(text).collect()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn request(name: &str) -> Value {
+    let mut request = start_request();
+    request["speaker"] = json!({"userId": format!("{name}@example.org"), "name": name});
+    request["config"]["meetingTitle"] = format!("about {name}").into();
+    request["trackers"] = json!([{"name": format!("tracker of {name}"), "vocabulary": ["w1"]}]);
+    request
+}
+
+/// Words, and the pause that ends an utterance.
+fn said(words: std::ops::Range<u16>) -> Vec<u8> {
+    let mut samples = speech(words, 16_000);
+    samples.extend(silence(Duration::from_millis(600), 16_000));
+    linear16(&samples)
+}
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let hint = "run scripts/install-deps.sh test";
+    let output = Command::new(program).args(arguments).output();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output.unwrap_or_else(|error| panic!("{program}: {error}; {hint}"));
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{program} {arguments:?}: {stderr}");
+    String::from_utf8(stdout).expect("text").trim().to_owned()
+}
+
+fn shell(database: &Path, sql: &str) -> String {
+    run("sqlite3", &[database.to_str().expect("UTF-8"), sql])
+}
+
+/// As programs that show a database open it: look, take the lock of the writer, let go.
+const BROWSER: &str = "
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute('PRAGMA journal_mode').fetchall()
+database.execute('SELECT * FROM sqlite_master').fetchall()
+database.execute('BEGIN IMMEDIATE')
+database.execute('SELECT * FROM message').fetchall()
+database.execute('ROLLBACK')
+database.close()
+";
+
+type Outsider = fn(&Path, &Path);
+
+const OUTSIDERS: [(&str, Outsider); 6] = [
+    ("a query", |database, _| {
+        shell(database, "SELECT count(*) FROM message");
+    }),
+    ("a backup", |database, copy| {
+        shell(database, &format!(".backup '{}'", copy.display()));
+    }),
+    ("a browser", |database, _| {
+        run(
+            "python3",
+            &["-c", BROWSER, database.to_str().expect("UTF-8")],
+        );
+    }),
+    ("a checkpoint", |database, _| {
+        shell(database, "PRAGMA wal_checkpoint(TRUNCATE)");
+    }),
+    ("a copy of all files", |database, copy| {
+        let directory = database.parent().expect("a directory");
+        let (from, to) = (
+            format!("{}/.", directory.display()),
+            copy.display().to_string(),
+        );
+        run("cp", &["-r", &from, &to]);
+    }),
+    ("a second service", |database, _| {
+        let second = Command::new(env!("CARGO_BIN_EXE_symbl-service"))
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--recognizer",
+                "scripted",
+                "--data",
+            ])
+            .arg(database.parent().expect("a directory"))
+            .output();
+        assert!(!second.expect("run").status.success());
+    }),
+];
+
+#[tokio::test]
+async fn what_is_said_after_an_outsider_looked_into_the_database_is_there_after_a_restart() {
+    let data = tempfile::tempdir().expect("a directory");
+    let copies = tempfile::tempdir().expect("a directory");
+    let mut held = Vec::new();
+    let mut service = Service::start(data.path());
+    for (k, (outsider, look)) in OUTSIDERS.into_iter().enumerate() {
+        held.push((outsider, service.hold("before", 0..2).await));
+        look(
+            &data.path().join("symbl.db"),
+            &copies.path().join(k.to_string()),
+        );
+        held.push((outsider, service.hold("after", 2..4).await));
+        service.stop();
+        service = Service::start(data.path());
+        for (outsider, conversation) in &held {
+            let path = format!("/v1/conversations/{conversation}/messages");
+            let (code, body) = service.get(&path).await;
+            let messages = body["messages"].as_array().map(Vec::len);
+            assert_eq!((code, messages), (200, Some(1)), "after {outsider}");
+        }
+    }
+    let database = data.path().join("symbl.db");
+    assert_eq!(shell(&database, "PRAGMA integrity_check"), "ok");
+}
+
+#[tokio::test]
+async fn the_files_are_readable_by_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let data = tempfile::tempdir().expect("a directory");
+    let service = Service::start(&data.path().join("made"));
+    service.hold("modes", 0..2).await;
+    let files = std::fs::read_dir(data.path().join("made")).expect("a directory");
+    for file in files.map(|file| file.expect("a file")) {
+        let mode = file.metadata().expect("there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?}: {mode:o}", file.file_name());
+    }
+}
+
+#[tokio::test]
+async fn a_service_whose_directory_was_deleted_is_unhealthy_and_tells_nothing_that_is_lost() {
+    let data = tempfile::tempdir().expect("a directory");
+    for (deleted, restored) in [("", false), ("symbl.db", true), ("symbl.db-wal", true)] {
+        let directory = data.path().join(format!("data{}", deleted.len()));
+        let service = Service::start(&directory);
+        let (mut client, _) = Client::started(&service.address, "x", &request("x")).await;
+        client.send_audio(&said(0..2)).await;
+        client.until("message_response").await;
+        assert_eq!(service.until_health(200).await, json!({"status": "ok"}));
+
+        let (victim, aside) = (directory.join(deleted), data.path().join("aside"));
+        std::fs::rename(&victim, &aside).expect("moved away");
+        client.send_audio(&said(2..4)).await;
+        let heard = client.until("error").await;
+        assert_eq!(heard.json()["code"], "storage_failed", "{deleted}");
+        let unhealthy = service.until_health(503).await;
+        assert_eq!(unhealthy["status"], "failing");
+        let reason = unhealthy["reason"].as_str().expect("a reason");
+        assert!(reason.contains("symbl.db"), "{reason}");
+
+        // In its place again, it is the file that the service has open.
+        if restored {
+            std::fs::rename(&aside, &victim).expect("moved back");
+            service.until_health(200).await;
+            service.hold("y", 4..6).await;
+        } else {
+            std::fs::remove_dir_all(&aside).expect("deleted");
+            assert_eq!(service.get("/healthz").await.0, 503);
+        }
+    }
+}
+
+#[tokio::test]
+async fn on_a_full_disk_the_stream_fails_the_service_is_unhealthy_and_recovers_with_room() {
+    let data = tempfile::tempdir().expect("a directory");
+    let service = Service::start(data.path());
+    let pid = service.child.id().to_string();
+    let limit = |bytes: &str| {
+        run(
+            "prlimit",
+            &["--pid", &pid, &format!("--fsize={bytes}:unlimited")],
+        );
+    };
+    let (mut client, conversation) = Client::started(&service.address, "x", &request("x")).await;
+    client.send_audio(&said(0..2)).await;
+    client.until("message_response").await;
+    service.until_health(200).await;
+
+    limit("4096");
+    client.send_audio(&said(2..4)).await;
+    let mut told = Vec::new();
+    loop {
+        let heard = client.next().await;
+        if heard.kind() == "error" {
+            assert_eq!(heard.json()["code"], "storage_failed");
+            break;
+        }
+        told.push(heard);
+    }
+    assert!(final_words(&told).is_empty(), "{told:?}");
+    assert!(!kinds(&told).contains(&"message_response"), "{told:?}");
+    let unhealthy = service.until_health(503).await;
+    assert_eq!(unhealthy["status"], "failing");
+
+    limit("unlimited");
+    service.until_health(200).await;
+    let next = service.hold("y", 4..6).await;
+    drop(client);
+    service.stop();
+    let service = Service::start(data.path());
+    assert_eq!(service.texts_of(&conversation).await.len(), 1);
+    assert_eq!(service.texts_of(&next).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_database_file_alone_is_a_whole_backup_while_nobody_speaks_and_after_a_stop() {
+    let data = tempfile::tempdir().expect("a directory");
+    let copies = tempfile::tempdir().expect("a directory");
+    let database = data.path().join("symbl.db");
+    let service = Service::start(data.path());
+    let first = service.hold("first", 0..2).await;
+    let copy = copies.path().join("at-rest.db");
+    let until = Instant::now() + PATIENCE;
+    loop {
+        std::fs::copy(&database, &copy).expect("copied");
+        let counted = Command::new("sqlite3")
+            .arg(&copy)
+            .arg("SELECT count(*) FROM message")
+            .output()
+            .expect("sqlite3; run scripts/install-deps.sh test");
+        if counted.stdout == b"1\n" {
+            break;
+        }
+        assert!(Instant::now() < until, "{counted:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    // Somebody speaks while this one is made.
+    let (mut client, second) = Client::started(&service.address, "second", &request("x")).await;
+    client.send_audio(&said(2..4)).await;
+    client.until("message_response").await;
+    let live = copies.path().join("live.db");
+    shell(&database, &format!(".backup '{}'", live.display()));
+    drop(client);
+    service.stop();
+    let stopped = copies.path().join("stopped.db");
+    std::fs::copy(&database, &stopped).expect("copied");
+
+    for backup in [live, stopped] {
+        let restored = tempfile::tempdir().expect("a directory");
+        std::fs::copy(&backup, restored.path().join("symbl.db")).expect("restored");
+        let service = Service::start(restored.path());
+        for conversation in [&first, &second] {
+            let texts = service.texts_of(conversation).await;
+            assert_eq!(texts.len(), 1, "{}: {texts:?}", backup.display());
+        }
+        service.hold("third", 4..6).await;
+    }
+}
+
+/// Which of `words` stand in a file of the directory, in any case.
+fn left_in(directory: &Path, words: &[String]) -> Vec<String> {
+    let mut left = Vec::new();
+    for file in std::fs::read_dir(directory).expect("a directory") {
+        let path = file.expect("a file").path();
+        let bytes = std::fs::read(&path).expect("read");
+        let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
+        let found = words.iter().filter(|word| text.contains(word.as_str()));
+        left.extend(found.map(|word| format!("{word} in {}", path.display())));
+    }
+    left
+}
+
+#[tokio::test]
+async fn deleted_words_are_in_no_file_of_the_directory() {
+    let data = tempfile::tempdir().expect("a directory");
+    let service = Service::start(data.path());
+    // Two conversations whose rows share pages; one of them has utterances of any length.
+    let (mut gone, id) = Client::started(&service.address, "gone", &request("secretary")).await;
+    let (mut kept, other) = Client::started(&service.address, "kept", &request("chair")).await;
+    let mut words = vec!["secretary".to_owned()];
+    for k in 0..12u16 {
+        let spoken = 1000 + 50 * k..1000 + 50 * k + 1 + 7 * (k % 4);
+        words.extend(spoken.clone().map(|word| format!("w{word}")));
+        gone.send_audio(&said(spoken)).await;
+        gone.until("message_response").await;
+        kept.send_audio(&said(2000 + k..2001 + k)).await;
+        kept.until("message_response").await;
+    }
+    gone.stop().await;
+    gone.rest().await;
+    let stored = left_in(data.path(), &words);
+    let missing = |word: &&String| !stored.iter().any(|left| left.starts_with(*word));
+    assert_eq!(words.iter().find(missing), None, "{stored:?}");
+    let delete = format!("DELETE /v1/conversations/{id}");
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let (head, body) = http(&service.address, &delete, "").await;
+        if head.starts_with("http/1.1 200") {
+            break;
+        }
+        // Its end may not be stored yet.
+        assert!(head.starts_with("http/1.1 409"), "{head} {body}");
+        assert!(Instant::now() < until);
+    }
+    assert_eq!(left_in(data.path(), &words), Vec::<String>::new());
+    assert_eq!(service.texts_of(&other).await.len(), 12);
+    let kept_words: Vec<String> = (0..12).map(|k| format!("w{}", 2000 + k)).collect();
+    kept.stop().await;
+    kept.rest().await;
+    service.stop();
+    assert_eq!(left_in(data.path(), &words), Vec::<String>::new());
+    assert_eq!(left_in(data.path(), &kept_words).len(), kept_words.len());
+}
