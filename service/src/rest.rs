@@ -63,7 +63,7 @@ async fn health(State(shared): State<Shared>) -> Response {
 /// What is counted.
 async fn metrics(State(shared): State<Shared>) -> Response {
     let hub = &shared.hub;
-    hub.metrics.load(shared.entrance.load(hub.awaited()));
+    hub.metrics.load(shared.entrance.load(), hub.awaited());
     hub.metrics.answer()
 }
 
@@ -74,7 +74,8 @@ async fn look<T: Send + 'static>(
     shared: Shared,
     look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
 ) -> Result<T, Response> {
-    let looked = tokio::task::spawn_blocking(move || shared.store.with(look)).await;
+    let workers = std::sync::Arc::clone(&shared.hub.workers);
+    let looked = workers.run(move || shared.store.with(look)).await;
     let failed = |reason: &dyn std::fmt::Display| {
         tracing::error!(%reason, "the database does not answer");
         let message = "The database does not answer; see the log of the service.";

@@ -3,14 +3,16 @@
 //! The listening server: binds, accepts, and ends within a bound.
 
 use crate::admission::{Admission, Entrance};
+use crate::clock::WallClock;
 use crate::config::ServerConfig;
 use crate::connection;
 use crate::fault::Door;
 use crate::http::{self, Shared};
-use crate::hub::Hub;
+use crate::hub::{Hub, Services};
 use crate::metrics::{Kept, Metrics, Refused};
 use crate::store::{Store, StoreError};
 use crate::token::Tokens;
+use crate::workers::Workers;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ pub struct Server {
     sockets: mpsc::Receiver<()>,
     patience: Duration,
     store: Arc<Store>,
+    workers: Arc<Workers>,
 }
 
 /// Why a server cannot be.
@@ -44,6 +47,9 @@ pub enum BindError {
         #[source]
         reason: std::io::Error,
     },
+    /// The system has no thread for it.
+    #[error("the service has no thread: {0}; raise the limit of threads (`ulimit -u`)")]
+    Thread(#[source] std::io::Error),
     /// It has nowhere to keep what is said.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -65,6 +71,7 @@ impl Server {
         let door = Door::bind(config.listen, tls, faults, &config.limits, refused.clone());
         let door = door.map_err(failed)?;
         let address = door.local_addr();
+        let workers = Arc::new(Workers::start().map_err(BindError::Thread)?);
         let store = Arc::new(Store::open(config.data.as_deref(), &config.limits)?);
         let metrics = Arc::new(Metrics::new(Kept {
             recognizer: Arc::clone(&config.recognizer),
@@ -79,9 +86,13 @@ impl Server {
         let router = http::router(Shared {
             hub: Hub::open(
                 &config.limits,
-                Arc::clone(&store),
-                Arc::clone(&metrics),
-                config.trackers.clone(),
+                Services {
+                    store: Arc::clone(&store),
+                    metrics: Arc::clone(&metrics),
+                    trackers: config.trackers.clone(),
+                    workers: Arc::clone(&workers),
+                    wall: WallClock::default(),
+                },
             )?,
             tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)),
             store: Arc::clone(&store),
@@ -100,6 +111,7 @@ impl Server {
             sockets,
             patience,
             store,
+            workers,
         })
     }
 
@@ -123,7 +135,7 @@ impl Server {
         }
         // What was posted is written before what is waited for.
         let store = Arc::clone(&self.store);
-        let written = tokio::task::spawn_blocking(move || store.write(Vec::new()));
+        let written = self.workers.run(move || store.write(Vec::new()));
         if !matches!(timeout(patience, written).await, Ok(Ok(Ok(())))) {
             tracing::warn!("the last changes may not be stored");
         }
