@@ -8,7 +8,7 @@
 
 use crate::handshake::Account;
 use crate::http::{Shared, error, unreadable};
-use crate::store::{Filter, Found, Insights, List, Sort, StoreError, find, list, now};
+use crate::store::{Filter, Found, Insights, List, Sort, StoreError, find, list, steady};
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, Query, State};
@@ -102,7 +102,7 @@ async fn of(
             Some(mut found) => {
                 if !delay.is_zero() {
                     let delay = i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX);
-                    found.until = now().saturating_sub(delay);
+                    found.until = steady().saturating_sub(delay);
                 }
                 answer(found, database).map(Some)
             }

@@ -247,3 +247,28 @@ async fn finish(mut client: Client) {
     client.stop().await;
     client.rest().await;
 }
+
+/// Other tests may run beside it: it has a runtime of its own, with one thread for work
+/// that blocks, which never comes back. So it is where the system refuses another one.
+#[test]
+fn requests_are_answered_where_no_thread_can_be_had() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .expect("a runtime");
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    runtime.block_on(async {
+        tokio::task::spawn_blocking(move || drop(ended.recv()));
+        let server = server().await;
+        for path in ["/healthz", "/v1/conversations", "/v1/manage/trackers"] {
+            let (head, _) = http(&server, &format!("GET {path}"), "").await;
+            assert!(head.starts_with("http/1.1 200"), "{path}: {head}");
+        }
+        let mut request = start_request();
+        request["config"]["trackers"] = json!({"enableAllTrackers": true});
+        Client::started(&server, "x", &request).await;
+        server.shutdown().await;
+    });
+    drop(end);
+}

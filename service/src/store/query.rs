@@ -198,12 +198,12 @@ impl Found {
         Ok(json!({ "members": members_of(from, self.id)? }))
     }
 
-    /// In the order of their times; the words of each only where it is to be `verbose`.
+    /// In the order in which they were told; the words of each only where it is to be `verbose`.
     pub(crate) fn messages(self, from: &Connection, verbose: bool) -> Answer {
         let sql = "SELECT m.id, m.text, m.start, m.stop, m.words, m.confidence, p.id, p.name,
                    p.user_id FROM message m LEFT JOIN member p
                    ON p.conversation = m.conversation AND p.id = m.speaker
-                   WHERE m.conversation = ?1 AND m.stored <= ?2 ORDER BY m.start, m.rowid";
+                   WHERE m.conversation = ?1 AND m.stored <= ?2 ORDER BY m.stored, m.start, m.rowid";
         let messages = all(from, sql, [self.id, self.until], |row| {
             let (id, text): (i64, String) = (row.get(0)?, row.get(1)?);
             let speaker: [Option<String>; 3] = [row.get(6)?, row.get(7)?, row.get(8)?];
@@ -245,7 +245,7 @@ impl Found {
                    i.due, p.id, p.name, p.user_id FROM insight i
                    JOIN message m ON m.id = i.message LEFT JOIN member p
                    ON p.conversation = m.conversation AND p.id = m.speaker
-                   WHERE i.conversation = ?1 AND i.kind LIKE ?2 AND m.stored <= ?3 ORDER BY m.start, i.rowid";
+                   WHERE i.conversation = ?1 AND i.kind LIKE ?2 AND m.stored <= ?3 ORDER BY m.stored, m.start, i.rowid";
         let items = all(from, sql, params![self.id, kind, self.until], |row| {
             let (id, message): (i64, i64) = (row.get(0)?, row.get(4)?);
             let kind: String = row.get(2)?;
@@ -321,7 +321,7 @@ impl Found {
     pub(crate) fn entities(self, from: &Connection) -> Answer {
         let sql = "SELECT e.type, e.value, e.text, m.id, m.text, e.offset FROM entity e
                    JOIN message m ON m.id = e.message WHERE m.conversation = ?1 AND m.stored <= ?2
-                   ORDER BY m.start, m.rowid, e.offset";
+                   ORDER BY m.stored, m.start, m.rowid, e.offset";
         let mut rows = from.prepare_cached(sql)?;
         let mut rows = rows.query([self.id, self.until])?;
         let mut known: HashMap<(String, String, String), usize> = HashMap::new();
@@ -389,7 +389,7 @@ fn named_in(from: &Connection, message: i64, assignee: Option<&str>) -> Answer {
 fn matches_of(from: &Connection, tracker: i64, until: i64) -> Answer {
     let sql = "SELECT value, m.id, m.text, t.offset FROM tracker_match t
                JOIN message m ON m.id = t.message WHERE t.tracker = ?1 AND m.stored <= ?2
-               ORDER BY value, m.start, t.offset";
+               ORDER BY value, m.stored, m.start, t.offset";
     let mut rows = from.prepare_cached(sql)?;
     let mut rows = rows.query([tracker, until])?;
     let mut values: Vec<(String, Vec<Value>)> = Vec::new();

@@ -203,7 +203,7 @@ impl Utterance {
                 stop,
                 json!(message.words).to_string(),
                 self.confidence,
-                super::now()
+                super::stamp()
             ])?;
         }
         for insight in &self.insights {
