@@ -8,8 +8,8 @@
 //! - **Reservations.** Each stream that is in holds as much of the processor as
 //!   speech costs, whether somebody speaks or not: who is silent now may speak.
 //!   The cost is measured with each final result, and before the first it is what the
-//!   engine says of itself. Conversations that wait for a speaker who was lost hold
-//!   a place for it.
+//!   engine says of itself. A conversation that waits for a speaker who was lost holds
+//!   no place: it takes nothing of the processor, and its speaker is let in always.
 //! - **Lag.** While recognition is behind the audio of any stream, nobody else
 //!   comes in. That also serves engines that do their work elsewhere, whose cost
 //!   cannot be measured here.
@@ -90,10 +90,10 @@ impl Admission {
         self.costs.map_or(0.0, |(spent, spoken)| spent / spoken)
     }
 
-    /// What all streams would take if all spoke, of what they may: 1 is a full
-    /// house. `waiting`: conversations that wait for a lost speaker.
-    pub fn load(&self, waiting: usize) -> f64 {
-        (self.streams + waiting) as f64 * self.cost() / self.capacity
+    /// Returns what all streams that are in would take if all spoke, of what they may: 1
+    /// is a full house. It is more where speakers came back into a full one.
+    pub fn load(&self) -> f64 {
+        self.streams as f64 * self.cost() / self.capacity
     }
 
     /// A stream wants to come in; `returns`: into a conversation that goes on.
@@ -101,8 +101,8 @@ impl Admission {
     /// # Errors
     ///
     /// There is no room for it.
-    pub fn enter(&mut self, now: Duration, waiting: usize, returns: bool) -> Result<(), Full> {
-        let taken = self.streams + waiting;
+    pub fn enter(&mut self, now: Duration, returns: bool) -> Result<(), Full> {
+        let taken = self.streams;
         if !returns && taken > 0 {
             if now < self.lags_until {
                 return Err(Full::Lag);
@@ -203,15 +203,15 @@ impl Entrance {
     }
 
     /// See [`Admission::load`]; 0 where nobody is refused.
-    pub(crate) fn load(&self, waiting: usize) -> f64 {
-        self.lock().map_or(0.0, |admission| admission.load(waiting))
+    pub(crate) fn load(&self) -> f64 {
+        self.lock().map_or(0.0, |admission| admission.load())
     }
 
     /// See [`Admission::enter`]. Who is in holds what this gives.
-    pub(crate) fn enter(&self, waiting: usize, returns: bool) -> Result<Place, Full> {
+    pub(crate) fn enter(&self, returns: bool) -> Result<Place, Full> {
         let now = self.epoch.elapsed();
         if let Some(mut admission) = self.lock() {
-            admission.enter(now, waiting, returns)?;
+            admission.enter(now, returns)?;
         }
         Ok(Place(self.clone()))
     }

@@ -128,6 +128,9 @@ pub struct Limits {
     pub no_connection: Duration,
     /// How long a stopped stream may take to say what it still owes.
     pub drain: Duration,
+    /// Stopped streams that still drain while their sockets have started the next one; a
+    /// start that would make one more is refused. A socket may have two of them.
+    pub draining: usize,
     /// How long one message may take to be written.
     pub write: Duration,
     /// How long a client may take to answer a close frame.
@@ -147,6 +150,11 @@ pub struct Limits {
     /// Conversations that wait for their last speaker to come back; the next one
     /// is over at once.
     pub waiting: usize,
+    /// Memory that all of them may take, in bytes; the next one is over at once.
+    pub waiting_memory: usize,
+    /// Memory that the trackers of all streams may take, ready to be looked for, in
+    /// bytes; streams that ask for the same ones share them. A start beyond it is refused.
+    pub tracker_memory: usize,
     /// Messages of each conversation that are kept in memory, the newest; in a
     /// directory all are.
     pub kept_messages: usize,
@@ -171,6 +179,7 @@ impl Default for Limits {
             silence: Duration::from_secs(1800),
             no_connection: Duration::from_secs(1800),
             drain: Duration::from_secs(60),
+            draining: 1000,
             write: Duration::from_secs(60),
             close: Duration::from_secs(5),
             shutdown: Duration::from_secs(5),
@@ -180,6 +189,8 @@ impl Default for Limits {
             phrase: 256,
             speakers: 1000,
             waiting: 1000,
+            waiting_memory: 64 << 20,
+            tracker_memory: 512 << 20,
             kept_messages: 2000,
             kept_conversations: 100,
         }

@@ -1,26 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! What the sockets of one room have in common: the conversation's id, its
-//! clock, its numbering, its speakers and what was found in what they said.
+//! zero, its numbering and its speakers.
 
-use crate::analysis::{Analyzer, AnalyzerOptions};
 use crate::store::{Open, new_id};
-use gstsymbl::protocol::{InsightType, Tracker};
 use uuid::Uuid;
-
-/// Kinds of wishes that are remembered: as many clients wish otherwise at a time.
-const MOST_ANALYSES: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Conversation {
     id: String,
     number: i64,
-    /// Wall-clock time of its first audio, nanoseconds since the Unix epoch.
+    /// When its first audio came, nanoseconds since the Unix epoch.
     zero: Option<i64>,
     sequence: u64,
     speakers: Vec<Speaker>,
-    /// The latest first.
-    analyses: Vec<Analysis>,
 }
 
 /// A participant, known by what the client says about them.
@@ -30,28 +23,6 @@ pub(crate) struct Speaker {
     pub(crate) id: String,
     pub(crate) user_id: Option<String>,
     pub(crate) name: Option<String>,
-}
-
-/// What clients asked for in the same words is looked for together, so that a
-/// topic of two speakers is one topic.
-#[derive(Debug)]
-struct Analysis {
-    wanted: Wanted,
-    analyzer: Analyzer,
-}
-
-/// What a client wants to be told.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Wanted {
-    pub(crate) insight_types: Vec<InsightType>,
-    pub(crate) confidence_threshold: f64,
-    pub(crate) trackers: Vec<Tracker>,
-    /// Names and ids of those among them that are kept by the service.
-    pub(crate) tracker_ids: Vec<(String, String)>,
-    /// Whether trackers are looked for in interims too.
-    pub(crate) interim_trackers: bool,
-    /// Whether entities are looked for.
-    pub(crate) entities: bool,
 }
 
 impl Conversation {
@@ -64,7 +35,6 @@ impl Conversation {
             zero: None,
             sequence: 0,
             speakers: Vec::new(),
-            analyses: Vec::new(),
         }
     }
 
@@ -82,7 +52,6 @@ impl Conversation {
             zero: open.zero,
             sequence: u64::try_from(open.sequence).unwrap_or(0),
             speakers: speakers.collect(),
-            analyses: Vec::new(),
         }
     }
 
@@ -108,7 +77,7 @@ impl Conversation {
         &self.id
     }
 
-    /// The wall-clock time that message offsets count from: the first audio
+    /// The time that message offsets count from: the first audio
     /// that anybody sent.
     pub(crate) fn zero(&mut self, audio_starts: i64) -> i64 {
         *self.zero.get_or_insert(audio_starts)
@@ -157,25 +126,12 @@ impl Conversation {
         Some(speaker)
     }
 
-    /// The analyzer for these wishes, with what it remembers of the conversation.
-    /// Of wishes that are many the one that was not used for longest is forgotten.
-    pub(crate) fn analyzer(&mut self, wanted: &Wanted) -> &mut Analyzer {
-        let known = self.analyses.iter().position(|a| a.wanted == *wanted);
-        let analysis = match known {
-            Some(index) => self.analyses.remove(index),
-            None => Analysis {
-                wanted: wanted.clone(),
-                analyzer: Analyzer::new(AnalyzerOptions {
-                    insight_types: wanted.insight_types.clone(),
-                    confidence_threshold: wanted.confidence_threshold,
-                    trackers: wanted.trackers.clone(),
-                    entities: wanted.entities,
-                }),
-            },
-        };
-        self.analyses.truncate(MOST_ANALYSES - 1);
-        self.analyses.insert(0, analysis);
-        &mut self.analyses[0].analyzer
+    /// Returns about how much memory it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let texts = |s: &Speaker| s.id.len() + length(&s.user_id) + length(&s.name);
+        let speaker = |s| size_of::<Speaker>() + texts(s);
+        self.id.len() + self.speakers.iter().map(speaker).sum::<usize>()
     }
 }
 
@@ -211,26 +167,5 @@ mod tests {
         assert!(conversation.speaker(None, Some("Ada"), 1).is_some());
         assert!(conversation.speaker(None, Some("Bob"), 1).is_none());
         assert!(conversation.speaker(None, Some("Ada"), 1).is_some());
-    }
-
-    #[test]
-    fn wishes_without_end_are_not_remembered_without_end() {
-        let mut conversation = Conversation::new();
-        let wanted = |number: u32| Wanted {
-            insight_types: Vec::new(),
-            confidence_threshold: f64::from(number),
-            trackers: Vec::new(),
-            tracker_ids: Vec::new(),
-            interim_trackers: false,
-            entities: false,
-        };
-        for number in 0..100 {
-            conversation.analyzer(&wanted(0));
-            conversation.analyzer(&wanted(number));
-        }
-        assert_eq!(conversation.analyses.len(), MOST_ANALYSES);
-        let kept = conversation.analyses.iter();
-        let kept: Vec<f64> = kept.map(|a| a.wanted.confidence_threshold).collect();
-        assert!(kept.contains(&0.0) && kept.contains(&99.0), "{kept:?}");
     }
 }

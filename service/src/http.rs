@@ -9,6 +9,7 @@ use crate::handshake::Visit;
 use crate::hub::Hub;
 use crate::socket::Guest;
 use crate::store::Store;
+use crate::stream::Places;
 use crate::token::{TokenError, Tokens};
 use crate::{connection, metrics, origin, rest, socket, subscriber};
 use axum::Router;
@@ -121,7 +122,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     };
     let hub = &shared.hub;
     let returns = hub.is_live(&visit.room);
-    let admitted = shared.entrance.enter(hub.awaited(), returns);
+    let admitted = shared.entrance.enter(returns);
     let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(Full::Capacity) => return too_many("As many streams are recognised as can be.", LATER),
@@ -134,7 +135,10 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     let guest = Guest {
         room,
         client,
-        admitted,
+        places: Arc::new(Places {
+            admitted,
+            _socket: place,
+        }),
     };
     let on_line = Arc::clone(&line);
     let mut response = upgrade.on_upgrade(move |websocket| async move {
@@ -147,7 +151,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         } = shared;
         let open = hub.metrics.socket("streaming");
         socket::serve(websocket, guest, config, hub, shutdown, line).await;
-        drop((open, place, alive));
+        drop((open, alive));
     });
     on_line.spoil(&mut response);
     response

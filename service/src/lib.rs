@@ -39,6 +39,8 @@ mod kept;
 mod metrics;
 mod origin;
 mod outbox;
+mod parked;
+mod phrasebook;
 pub mod recognizer;
 mod rest;
 mod room;
@@ -53,6 +55,7 @@ mod tls;
 mod token;
 pub mod trackers;
 mod voice;
+mod workers;
 
 pub use config::{Auth, Limits, ServerConfig};
 pub use origin::{Origin, OriginError};

@@ -49,6 +49,7 @@ pub(crate) struct Metrics {
     results: Family<Label, Counter>,
     latency: Histogram,
     load: Gauge<f64, AtomicU64>,
+    waiting: Gauge,
 }
 
 /// Counts for as long as it is held.
@@ -98,6 +99,7 @@ impl Metrics {
             results: Family::default(),
             latency: Histogram::new(LATENCIES),
             load: Gauge::default(),
+            waiting: Gauge::default(),
         };
         // A count that was never raised is told as 0.
         let engine = [("recognizer", kept.recognizer.name())];
@@ -182,6 +184,11 @@ impl Metrics {
             "What recognition would take if all streams spoke, of what it may take",
             self.load.clone(),
         );
+        names.register(
+            "waiting_conversations",
+            "Conversations without a socket that wait for a speaker to come back",
+            self.waiting.clone(),
+        );
     }
 
     /// A WebSocket was opened; held as long as it is.
@@ -217,9 +224,11 @@ impl Metrics {
         self.latency.observe(latency.as_secs_f64());
     }
 
-    /// How full the house is; 1 is full.
-    pub(crate) fn load(&self, load: f64) {
+    /// Takes down how full the house is (1 is full), and how many conversations wait for
+    /// a speaker to come back.
+    pub(crate) fn load(&self, load: f64, waiting: usize) {
         self.load.set(load);
+        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
     /// The answer to `GET /metrics`.

@@ -61,9 +61,23 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "N", value_parser = number())]
     max_waiting: Option<usize>,
 
+    /// Memory of all of them [default: 67108864]
+    #[arg(long, value_name = "BYTES", value_parser = number())]
+    max_waiting_memory: Option<usize>,
+
+    /// Memory of the trackers of all streams; the same ones count once
+    /// [default: 536870912]
+    #[arg(long, value_name = "BYTES", value_parser = number())]
+    max_tracker_memory: Option<usize>,
+
     /// For a stopped stream to say what it still owes [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = seconds())]
     max_drain_time: Option<u64>,
+
+    /// Stopped streams that drain while their sockets have started the next one
+    /// [default: 1000]
+    #[arg(long, value_name = "N", value_parser = number())]
+    max_draining: Option<usize>,
 
     /// Size of any message [default: 1048576]
     #[arg(long, value_name = "BYTES", value_parser = number())]
@@ -121,7 +135,10 @@ impl LimitOptions {
             silence: time(self.max_silence, usual.silence),
             no_connection: time(self.max_no_connection_timeout, usual.no_connection),
             waiting: self.max_waiting.unwrap_or(usual.waiting),
+            waiting_memory: self.max_waiting_memory.unwrap_or(usual.waiting_memory),
+            tracker_memory: self.max_tracker_memory.unwrap_or(usual.tracker_memory),
             drain: time(self.max_drain_time, usual.drain),
+            draining: self.max_draining.unwrap_or(usual.draining),
             message: self.max_message.unwrap_or(usual.message),
             audio_message: self.max_audio_message.unwrap_or(usual.audio_message),
             outbound_queue: self.max_unread.unwrap_or(usual.outbound_queue),

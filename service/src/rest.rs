@@ -10,7 +10,7 @@
 use crate::handshake::Account;
 use crate::http::{Shared, error, unreadable};
 use crate::store::{
-    Filter, Found, Insights, List, Listing, Sort, StoreError, Wanted, find, list, now,
+    Filter, Found, Insights, List, Listing, Sort, StoreError, Wanted, find, list, steady,
 };
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, PathRejection};
@@ -80,7 +80,7 @@ async fn health(State(shared): State<Shared>) -> Response {
 /// What is counted.
 async fn metrics(State(shared): State<Shared>) -> Response {
     let hub = &shared.hub;
-    hub.metrics.load(shared.entrance.load(hub.awaited()));
+    hub.metrics.load(shared.entrance.load(), hub.awaited());
     hub.metrics.answer()
 }
 
@@ -125,7 +125,7 @@ async fn of<T: Send + 'static>(
             Some(mut found) => {
                 if !delay.is_zero() {
                     let delay = i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX);
-                    found.until = now().saturating_sub(delay);
+                    found.until = steady().saturating_sub(delay);
                 }
                 answer(found, database).map(Some)
             }

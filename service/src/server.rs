@@ -3,14 +3,16 @@
 //! The listening server: binds, accepts, and ends within a bound.
 
 use crate::admission::{Admission, Entrance};
+use crate::clock::WallClock;
 use crate::config::ServerConfig;
 use crate::connection;
 use crate::fault::Door;
 use crate::http::{self, Shared};
-use crate::hub::Hub;
+use crate::hub::{Hub, Services};
 use crate::metrics::{Kept, Metrics, Refused};
 use crate::store::{Store, StoreError};
 use crate::token::Tokens;
+use crate::workers::Workers;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +46,9 @@ pub enum BindError {
         #[source]
         reason: std::io::Error,
     },
+    /// The system has no thread for it.
+    #[error("the service has no thread: {0}; raise the limit of threads (`ulimit -u`)")]
+    Thread(#[source] std::io::Error),
     /// It has nowhere to keep what is said.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -65,6 +70,7 @@ impl Server {
         let door = Door::bind(config.listen, tls, faults, &config.limits, refused.clone());
         let door = door.map_err(failed)?;
         let address = door.local_addr();
+        let workers = Arc::new(Workers::start().map_err(BindError::Thread)?);
         let store = Arc::new(Store::open(config.data.as_deref(), &config.limits)?);
         let metrics = Arc::new(Metrics::new(Kept {
             recognizer: Arc::clone(&config.recognizer),
@@ -79,9 +85,13 @@ impl Server {
         let router = http::router(Shared {
             hub: Hub::open(
                 &config.limits,
-                Arc::clone(&store),
-                Arc::clone(&metrics),
-                config.trackers.clone(),
+                Services {
+                    store: Arc::clone(&store),
+                    metrics: Arc::clone(&metrics),
+                    trackers: config.trackers.clone(),
+                    workers,
+                    wall: WallClock::default(),
+                },
             )?,
             tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)),
             store: Arc::clone(&store),

@@ -20,28 +20,34 @@
 //!
 //! Nothing that a client sends may end more than its own session.
 
-use crate::admission::Place;
+use crate::analysis::AnalyzerOptions;
 use crate::bounds;
 use crate::client::Client;
 use crate::closing::{Closing, SocketEnd};
 use crate::config::ServerConfig;
-use crate::conversation::{Speaker, Wanted};
+use crate::conversation::Speaker;
 use crate::hub::{Leave, Seat};
 use crate::outbox::Outbox;
+use crate::phrasebook::Compiled;
 use crate::recognizer::{self, StreamOptions};
-use crate::stream::{self, Outcome, Start, Stream};
-use crate::trackers::{self, KeptTracker};
-use crate::voice::Voice;
+use crate::stream::{self, Before, NoThread, Outcome, Places, Start, Stream};
+use crate::trackers;
+use crate::voice::{Voice, Wanted};
 use bytes::Bytes;
 use gstsymbl::protocol::request::ClientMessageError;
 use gstsymbl::protocol::{ClientMessage, Encoding, PONG_TEXT, StartRequest, StreamFormat, reply};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::{Instant, timeout_at};
 
 /// `disconnectOnStopRequestTimeout` by default.
 const PAUSE: Duration = Duration::from_secs(1800);
+
+/// Most streams of a socket that drain while it has started the next one. Clients that
+/// wait for their results before they start again have none.
+const MOST_DRAINING: usize = 2;
 
 /// Where a session stands.
 #[derive(Debug)]
@@ -69,7 +75,9 @@ pub(crate) struct Session {
     client: Client,
     seat: Seat,
     own: Outbox,
-    admitted: Place,
+    places: Arc<Places>,
+    /// One permit for each stream that may drain behind another start.
+    draining: Arc<Semaphore>,
     phase: Phase,
     policy: Option<StopPolicy>,
     last_activity: Instant,
@@ -81,14 +89,15 @@ impl Session {
         client: Client,
         seat: Seat,
         own: Outbox,
-        admitted: Place,
+        places: Arc<Places>,
     ) -> Self {
         Self {
             config,
             client,
             seat,
             own,
-            admitted,
+            places,
+            draining: Arc::new(Semaphore::new(MOST_DRAINING)),
             phase: Phase::Idle,
             policy: None,
             last_activity: Instant::now(),
@@ -191,31 +200,55 @@ impl Session {
             self.error("The session was not started again", why, code);
             return;
         }
-        let speaker =
-            bounds::check(request, &self.config.limits).and_then(|()| self.speaker(request));
-        let speaker = match speaker {
+        let Ok(permits) = self.permits_to_drain() else {
+            self.error(
+                "The session was not started again",
+                "streams that were stopped still say what they heard; wait for their results",
+                "too_many_streams",
+            );
+            return;
+        };
+        if let Err(why) = bounds::check(request, &self.config.limits) {
+            self.error("The session was not started", &why, "invalid_request");
+            return;
+        }
+        let account = &self.seat.room.key.account;
+        let kept = trackers::kept(&self.seat.hub, account, request).await;
+        let (trackers, tracker_ids) = trackers::wanted(kept, request);
+        let Some(trackers) = self.seat.hub.phrasebook.get(trackers) else {
+            self.error(
+                "The session was not started",
+                "the trackers of all streams take as much memory as they may; try again \
+                 later, or with fewer phrases",
+                "too_many_trackers",
+            );
+            return;
+        };
+        let speaker = match self.speaker(request) {
             Ok(speaker) => speaker,
             Err(why) => {
                 self.error("The session was not started", &why, "invalid_request");
                 return;
             }
         };
-        let account = &self.seat.room.key.account;
-        let kept = trackers::kept(&self.seat.hub.trackers, account, request).await;
-        if let Some(seconds) = request.no_connection_timeout {
+        let keep = request.no_connection_timeout.map(|seconds| {
             let asked = Duration::from_secs(seconds.into());
-            self.seat
-                .keep_for(asked.min(self.config.limits.no_connection));
-        }
+            asked.min(self.config.limits.no_connection)
+        });
+        self.seat.speaks(Some(&speaker.id), keep);
         self.policy = Some(StopPolicy {
             disconnect: request.disconnect_on_stop_request.unwrap_or(true),
             timeout: request
                 .disconnect_on_stop_request_timeout
                 .map_or(PAUSE, |seconds| Duration::from_secs(seconds.into())),
         });
-        let after = match std::mem::replace(&mut self.phase, Phase::Idle) {
-            Phase::Draining { stream, .. } => Some(stream),
-            _ => None,
+        let (before, stopped) = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Draining { stream, stopped } => {
+                stream.hold(permits);
+                let until = (stopped + self.config.limits.drain).into_std();
+                (Some(Before { stream, until }), stopped)
+            }
+            _ => (None, Instant::now()),
         };
         let start = Start {
             recognizer: Arc::clone(&self.config.recognizer),
@@ -226,19 +259,38 @@ impl Session {
                 connection: self.seat.room.key.connection_id.clone(),
             },
             format: request.format,
-            voice: self.voice(request, speaker, kept),
-            effort: self.admitted.effort(),
-            after,
+            voice: self.voice(request, speaker, trackers, tracker_ids),
+            places: Arc::clone(&self.places),
+            before,
         };
         self.log("started");
         match Stream::start(start, &self.config.limits) {
             Ok(stream) => self.phase = Phase::Processing(stream),
-            Err(error) => {
-                let details = format!("no thread for the stream: {error}");
+            Err(NoThread { reason, before }) => {
+                let details =
+                    format!("the service has no thread for the stream: {reason}; try again later");
+                tracing::warn!(%reason, "no thread for a stream; raise the limit of threads");
                 self.error("The session was not started", &details, "internal");
-                self.own.send(reply::processing_terminated());
+                match before {
+                    Some(Before { stream, .. }) => {
+                        self.phase = Phase::Draining { stream, stopped };
+                    }
+                    None => self.own.send(reply::processing_terminated()),
+                }
             }
         }
+    }
+
+    /// Returns what the stream that drains has to hold if another one is started: a place
+    /// among those of this socket, and one among those of all sockets.
+    fn permits_to_drain(&self) -> Result<Vec<OwnedSemaphorePermit>, TryAcquireError> {
+        if !matches!(self.phase, Phase::Draining { .. }) {
+            return Ok(Vec::new());
+        }
+        let places = [&self.draining, &self.seat.hub.draining].into_iter();
+        places
+            .map(|places| Arc::clone(places).try_acquire_owned())
+            .collect()
     }
 
     /// Who speaks, if the conversation has room for another one.
@@ -255,15 +307,23 @@ impl Session {
         })
     }
 
-    fn voice(&self, request: &StartRequest, speaker: Speaker, kept: Vec<KeptTracker>) -> Voice {
-        let (trackers, tracker_ids) = trackers::wanted(kept, request);
+    fn voice(
+        &self,
+        request: &StartRequest,
+        speaker: Speaker,
+        trackers: Arc<Compiled>,
+        tracker_ids: Vec<(String, String)>,
+    ) -> Voice {
         let wanted = Wanted {
-            insight_types: request.insight_types.clone(),
-            confidence_threshold: request.confidence_threshold.unwrap_or(0.5),
+            options: AnalyzerOptions {
+                insight_types: request.insight_types.clone(),
+                confidence_threshold: request.confidence_threshold.unwrap_or(0.5),
+                trackers: Vec::new(),
+                entities: request.detect_entities,
+            },
             trackers,
             tracker_ids,
             interim_trackers: request.interim_trackers,
-            entities: request.detect_entities,
         };
         Voice::new(
             Arc::clone(&self.seat.room),
@@ -345,8 +405,8 @@ impl Session {
     }
 
     fn complete(&self) -> Closing {
-        let id = self.seat.room.state().conversation.id().to_owned();
-        self.own.send(reply::conversation_completed(&id));
+        self.own
+            .send(reply::conversation_completed(&self.seat.room.id));
         if self.tells_stop_last() {
             self.own.send(reply::recognition_stopped());
         }
@@ -461,9 +521,9 @@ impl Session {
     }
 
     fn log(&self, event: &str) {
-        let connection = &self.seat.room.key.connection_id;
-        let state = self.seat.room.state();
-        tracing::info!(event, connection, conversation = state.conversation.id());
+        let room = &self.seat.room;
+        let connection = &room.key.connection_id;
+        tracing::info!(event, connection, conversation = room.id);
     }
 
     fn error(&self, message: &str, details: &str, code: &str) {

@@ -5,7 +5,6 @@
 //! The socket is read only as fast as the session takes frames, and written by
 //! a task of its own, so that a client which reads slowly is still listened to.
 
-use crate::admission::Place;
 use crate::client::Client;
 use crate::closing::{Closing, SocketEnd};
 use crate::config::{Limits, ServerConfig};
@@ -13,6 +12,7 @@ use crate::fault::{self, Line};
 use crate::hub::{Hub, Leave, RoomKey};
 use crate::outbox::{Frame, Outbox};
 use crate::session::Session;
+use crate::stream::Places;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -34,7 +34,7 @@ const NO_CODE: u16 = 1005;
 pub(crate) struct Guest {
     pub(crate) room: RoomKey,
     pub(crate) client: Client,
-    pub(crate) admitted: Place,
+    pub(crate) places: Arc<Places>,
 }
 
 /// Serves one socket to its end.
@@ -49,7 +49,7 @@ pub(crate) async fn serve(
     let Guest {
         room,
         client,
-        admitted,
+        places,
     } = guest;
     let limits = config.limits.clone();
     let (sink, mut frames) = socket.split();
@@ -63,8 +63,8 @@ pub(crate) async fn serve(
         outbox.clone(),
     ));
     let seat = hub.join(&room, outbox.clone(), line.splits()).await;
-    let conversation = seat.room.state().conversation.id().to_owned();
-    let mut session = Session::new(config, client, seat, outbox.clone(), admitted);
+    let conversation = seat.room.id.clone();
+    let mut session = Session::new(config, client, seat, outbox.clone(), places);
     tracing::info!(
         event = "connected",
         connection = room.connection_id,

@@ -5,11 +5,12 @@
 //! The thread blocks and burns CPU, so it is no tokio task. It ends by itself
 //! when its audio is stopped or abandoned, or its recogniser fails.
 
-use crate::admission::Effort;
+use crate::admission::{Effort, Place};
 use crate::audio::{self, AudioError, End, Input, Listener, Queue, StreamError};
 use crate::clock::AudioClock;
 use crate::config::Limits;
 use crate::metrics::Metrics;
+use crate::parked;
 use crate::recognizer::{
     Recognition, Recognizer, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
 };
@@ -18,10 +19,11 @@ use crate::voice::Voice;
 use gstsymbl::protocol::{StreamFormat, reply};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 /// How a stream ended.
 #[derive(Debug)]
@@ -40,9 +42,50 @@ pub(crate) struct Stream {
     input: mpsc::Sender<Input>,
     abandoned: Arc<AtomicBool>,
     done: oneshot::Receiver<Outcome>,
-    thread: Option<JoinHandle<()>>,
     clock: AudioClock,
     format: StreamFormat,
+    held: Arc<Held>,
+}
+
+/// What the thread of a stream holds until it ends. It may outlive the stream's session.
+#[derive(Debug, Default)]
+struct Held {
+    permits: Mutex<Vec<OwnedSemaphorePermit>>,
+}
+
+/// The places that a socket takes. They are free again when the socket is gone and the
+/// threads of all its streams have ended: what they still owe is work, too.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// Among all that is recognised.
+    pub(crate) admitted: Place,
+    /// Among the sockets.
+    pub(crate) _socket: OwnedSemaphorePermit,
+}
+
+/// A stopped stream that the next one lets speak up to its end.
+#[derive(Debug)]
+pub(crate) struct Before {
+    pub(crate) stream: Stream,
+    /// It is waited for until then.
+    pub(crate) until: Instant,
+}
+
+/// The system has no thread for a stream.
+#[derive(Debug)]
+pub(crate) struct NoThread {
+    pub(crate) reason: std::io::Error,
+    /// The stream that drains goes on.
+    pub(crate) before: Option<Before>,
+}
+
+/// What a thread does.
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Starts a thread.
+fn spawn(work: Work) -> std::io::Result<()> {
+    let thread = std::thread::Builder::new().name("symbl-stream".to_owned());
+    thread.spawn(work).map(drop)
 }
 
 /// What a stream is started with.
@@ -51,36 +94,63 @@ pub(crate) struct Start {
     pub(crate) options: StreamOptions,
     pub(crate) format: StreamFormat,
     pub(crate) voice: Voice,
-    /// Where it tells of its work.
-    pub(crate) effort: Effort,
-    /// The socket's stream before this one: speaks up to its end first.
-    pub(crate) after: Option<Stream>,
+    pub(crate) places: Arc<Places>,
+    pub(crate) before: Option<Before>,
 }
 
 impl Stream {
     /// Starts the thread.
-    pub(crate) fn start(start: Start, limits: &Limits) -> std::io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// The system refuses it.
+    pub(crate) fn start(start: Start, limits: &Limits) -> Result<Self, NoThread> {
+        Self::start_on(spawn, start, limits)
+    }
+
+    fn start_on(
+        spawn: impl FnOnce(Work) -> std::io::Result<()>,
+        start: Start,
+        limits: &Limits,
+    ) -> Result<Self, NoThread> {
         let (input, receiver) = mpsc::channel(limits.audio_queue.max(1));
         let (tell, done) = oneshot::channel();
         let abandoned = Arc::new(AtomicBool::new(false));
         let queue = Queue::new(receiver, Arc::clone(&abandoned), start.format);
         let (clock, format) = (start.voice.clock().clone(), start.format);
         let (silence, runtime) = (limits.silence, Handle::current());
-        let thread = std::thread::Builder::new()
-            .name("symbl-stream".to_owned())
-            .spawn(move || {
-                let outcome = run(start, queue, silence, runtime);
-                // Nobody may be interested any more.
-                let _ = tell.send(outcome);
-            })?;
+        let held = Arc::new(Held::default());
+        // What a thread that cannot be had was to do is not to be lost with it.
+        let (hand, handed) = std::sync::mpsc::sync_channel::<Start>(1);
+        let holds = Arc::clone(&held);
+        let work = move || {
+            let Ok(start) = handed.recv() else { return };
+            let places = Arc::clone(&start.places);
+            let outcome = run(start, queue, silence, runtime);
+            // Nobody may be interested any more.
+            let _ = tell.send(outcome);
+            drop(places);
+            holds.let_go();
+        };
+        if let Err(reason) = spawn(Box::new(work)) {
+            let before = start.before;
+            return Err(NoThread { reason, before });
+        }
+        // The thread takes it: nobody else has the other end.
+        let _ = hand.send(start);
         Ok(Self {
             input,
             abandoned,
             done,
-            thread: Some(thread),
             clock,
             format,
+            held,
         })
+    }
+
+    /// Gives the stream's thread something to hold until it ends.
+    pub(crate) fn hold(&self, permits: impl IntoIterator<Item = OwnedSemaphorePermit>) {
+        self.held.permits().extend(permits);
     }
 
     /// The format of the audio that is passed on from now on.
@@ -117,16 +187,27 @@ impl Stream {
     }
 }
 
+impl Held {
+    fn permits(&self) -> std::sync::MutexGuard<'_, Vec<OwnedSemaphorePermit>> {
+        self.permits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn let_go(&self) {
+        self.permits().clear();
+    }
+}
+
 fn run(start: Start, mut queue: Queue, silence: Duration, runtime: Handle) -> Outcome {
     let Start {
         recognizer,
         options,
         voice,
-        effort,
-        after,
+        places,
+        before,
         ..
     } = start;
-    if let Some(before) = after {
+    let effort = places.admitted.effort();
+    if let Some(before) = before {
         wait_for(before, &voice);
     }
     let engine = recognizer.name();
@@ -163,15 +244,16 @@ fn run(start: Start, mut queue: Queue, silence: Duration, runtime: Handle) -> Ou
 }
 
 /// The stream before this one is stopped; its results come before ours.
-fn wait_for(mut before: Stream, voice: &Voice) {
-    if let Some(thread) = before.thread.take() {
-        // That it died is seen below.
-        let _ = thread.join();
-    }
-    match before.done.try_recv() {
-        Ok(Outcome::Finished | Outcome::Silent) => {}
-        Ok(Outcome::Failed(error)) => voice.own().send(failure(&error)),
-        Err(_) => voice.own().send(death()),
+fn wait_for(before: Before, voice: &Voice) {
+    let Before { mut stream, until } = before;
+    match parked::wait(&mut stream.done, until) {
+        Poll::Ready(Ok(Outcome::Finished | Outcome::Silent)) => {}
+        Poll::Ready(Ok(Outcome::Failed(error))) => voice.own().send(failure(&error)),
+        Poll::Ready(Err(_)) => voice.own().send(death()),
+        Poll::Pending => {
+            tracing::warn!("a stopped stream took too long to drain");
+            stream.abandon();
+        }
     }
 }
 
@@ -297,3 +379,6 @@ impl Listener for Hearing {
         self.voice.own().send(text);
     }
 }
+
+#[cfg(test)]
+mod tests;

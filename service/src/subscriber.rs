@@ -42,7 +42,7 @@ pub(crate) async fn serve(
     ));
     let ear = hub.listen(&room, outbox.clone());
     let connection = &room.connection_id;
-    let conversation = ear.as_ref().map(|ear| ear.conversation_id());
+    let conversation = ear.as_ref().map(|ear| ear.room.id.clone());
     tracing::info!(event = "subscribed", connection, conversation);
     if ear.is_none() {
         // It was over between the handshake and now.

@@ -6,18 +6,25 @@
 //! trackers go to all sockets of the room, and nothing of a final goes out before
 //! it is stored. Everything that is derived from one
 //! final is sent under one lock, so that all sockets see the same order.
+//!
+//! What a final says is looked for before any lock is taken, on the stream's own thread:
+//! however long that takes, nobody waits for it but this stream. Topics alone are those
+//! of the whole conversation, and belong to the turn to speak.
 
 mod findings;
 
-use crate::analysis::{self, Assignee, InsightFinding, Sentence, TrackerFinding};
+use crate::analysis::{
+    self, AnalyzerOptions, Assignee, Finder, InsightFinding, Sentence, TrackerFinding,
+};
 use crate::clock::AudioClock;
-use crate::conversation::{Speaker, Wanted};
+use crate::conversation::Speaker;
 use crate::hub::Room;
 use crate::kept;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
+use crate::phrasebook::Compiled;
 use crate::recognizer::Word;
-use crate::store::{self, Record, StoreError, Utterance};
+use crate::store::{Record, StoreError, Utterance};
 use axum::extract::ws::Utf8Bytes;
 use gstsymbl::protocol::reply::{self, Person};
 use std::sync::{Arc, PoisonError};
@@ -33,6 +40,8 @@ pub(crate) struct Voice {
     metrics: Arc<Metrics>,
     speaker: Speaker,
     wanted: Wanted,
+    /// Made when it is needed first.
+    finder: Option<Finder>,
     timezone_offset: i32,
     title: Option<String>,
     clock: AudioClock,
@@ -42,6 +51,18 @@ pub(crate) struct Voice {
     next_message: String,
     /// What was found in its interims so far.
     interim_findings: Vec<TrackerFinding>,
+}
+
+/// What a client wants to be told.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// What is looked for beside trackers, which are not in here.
+    pub(crate) options: AnalyzerOptions,
+    pub(crate) trackers: Arc<Compiled>,
+    /// Names and ids of those among them that are kept by the service.
+    pub(crate) tracker_ids: Vec<(String, String)>,
+    /// Whether trackers are looked for in interims too.
+    pub(crate) interim_trackers: bool,
 }
 
 /// A sentence on its way out.
@@ -74,14 +95,15 @@ impl Voice {
         title: Option<String>,
     ) -> Self {
         Self {
+            clock: AudioClock::of(room.clock),
             room,
             own,
             metrics,
             speaker,
             wanted,
+            finder: None,
             timezone_offset,
             title,
-            clock: AudioClock::default(),
             started: Instant::now(),
             next_message: Uuid::new_v4().to_string(),
             interim_findings: Vec::new(),
@@ -106,19 +128,15 @@ impl Voice {
     /// Says that audio is awaited, and in which conversation; that conversation
     /// is in the database before.
     pub(crate) fn listening(&self) -> Result<(), StoreError> {
-        let (conversation, id, keep) = {
-            let state = self.room.state();
-            let conversation = &state.conversation;
-            let keep = state.no_connection_timeout.as_secs();
-            (conversation.number(), conversation.id().to_owned(), keep)
-        };
+        let (conversation, id) = (self.room.number, &self.room.id);
+        let keep = self.room.state().longest_keep(Instant::now()).as_secs();
         self.room.store.write(vec![
             Record::Started {
                 conversation,
                 account: self.room.key.account.clone(),
                 connection_id: self.room.key.connection_id.clone(),
                 title: self.title.clone(),
-                at: store::now(),
+                at: self.room.clock.now(),
                 keep: i64::try_from(keep).unwrap_or(i64::MAX),
             },
             Record::Member {
@@ -129,18 +147,22 @@ impl Voice {
             },
         ])?;
         self.own.send(reply::started_listening());
-        self.own.send(reply::conversation_created(&id));
+        self.own.send(reply::conversation_created(id));
         Ok(())
     }
 
     /// Says that words can come.
     pub(crate) fn recognising(&self) {
-        self.own
-            .send(reply::recognition_started(&self.conversation_id()));
+        self.own.send(reply::recognition_started(&self.room.id));
     }
 
-    fn conversation_id(&self) -> String {
-        self.room.state().conversation.id().to_owned()
+    /// Returns what finds all that the client wants. The first call may take long.
+    fn finder(&mut self) -> &Finder {
+        let Wanted {
+            options, trackers, ..
+        } = &self.wanted;
+        let make = || Finder::new(options.clone(), trackers.phrases());
+        self.finder.get_or_insert_with(make)
     }
 
     /// A guess at the utterance in progress, which began at `start`.
@@ -154,19 +176,20 @@ impl Voice {
         if !self.wanted.interim_trackers {
             return;
         }
-        let mut state = self.room.state();
-        let findings = state.conversation.analyzer(&self.wanted).interim(text);
+        let findings = self.finder().trackers(text);
         let is_news = findings.iter().any(|found| {
             let same = |old: &TrackerFinding| old.name == found.name && old.value == found.value;
             !self.interim_findings.iter().any(same)
         });
         if is_news {
+            let state = self.room.state();
             let matches: Vec<_> = findings
                 .iter()
                 .map(|found| self.tracker_match(&self.next_message, found))
                 .collect();
             let sequence = state.conversation.next_sequence();
             state.broadcast(reply::tracker_response(&matches, false, sequence));
+            drop(state);
             self.interim_findings = findings;
         }
     }
@@ -203,20 +226,12 @@ impl Voice {
         let mut trackers = Vec::new();
         let mut topics = Vec::new();
         let mut entities = Vec::new();
-        let room = Arc::clone(&self.room);
-        let turn = room.speaking.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut state = room.state();
         let start = self.clock.zero();
-        let zero = state.conversation.zero(start);
         for sentence in sentences {
             let id = std::mem::replace(&mut self.next_message, Uuid::new_v4().to_string());
-            let found = state
-                .conversation
-                .analyzer(&self.wanted)
-                .sentence(&id, &sentence);
+            let found = self.finder().sentence(&sentence);
             insights.extend(found.insights.into_iter().map(|f| (id.clone(), f)));
             trackers.extend(found.trackers.into_iter().map(|f| (id.clone(), f)));
-            topics.extend(found.topics);
             entities.extend(found.entities.into_iter().map(|f| (said.len(), f)));
             let first = words.get(sentence.words.start);
             let since = first.map_or(Duration::ZERO, |word| word.start);
@@ -231,10 +246,21 @@ impl Voice {
         self.interim_findings.clear();
         if said.is_empty() {
             self.own.send(result.clone());
-            state.tell_listeners(&result);
+            self.room.state().tell_listeners(&result);
             self.metrics.results("final", 1);
             return Ok(());
         }
+        let wants_topics = self.finder().wants_topics();
+        let room = Arc::clone(&self.room);
+        let mut turn = room.speaking.lock().unwrap_or_else(PoisonError::into_inner);
+        if wants_topics {
+            for said in &said {
+                topics.extend(turn.sentence(&said.id, &said.text));
+            }
+            room.measure(&turn);
+        }
+        let mut state = room.state();
+        let zero = state.conversation.zero(start);
         let sequence = state.conversation.take_sequence();
         let mut utterance = Utterance {
             conversation: state.conversation.number(),
@@ -299,7 +325,7 @@ impl Voice {
         self.metrics.results("entity", entities.len());
         if let Some(last) = words.last() {
             let spoken = start.saturating_add(i64::try_from(last.end.as_nanos()).unwrap_or(0));
-            let late = u64::try_from(store::now().saturating_sub(spoken)).unwrap_or(0);
+            let late = u64::try_from(room.clock.now().saturating_sub(spoken)).unwrap_or(0);
             self.metrics.latency(Duration::from_nanos(late));
         }
         Ok(())

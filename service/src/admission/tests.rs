@@ -8,7 +8,7 @@ const S: Duration = Duration::from_secs(1);
 
 /// As many as are let in of so many that dial at once.
 fn let_in(admission: &mut Admission, dials: usize) -> usize {
-    let enter = |_: &usize| admission.enter(Duration::ZERO, 0, false).is_ok();
+    let enter = |_: &usize| admission.enter(Duration::ZERO, false).is_ok();
     (0..dials).filter(enter).count()
 }
 
@@ -54,24 +54,27 @@ fn an_estimate_that_trembles_does_not_open_the_door() {
     assert_eq!(let_in(&mut admission, 10), 4);
     for _ in 0..100 {
         admission.measured(240 * MS * 10, 10 * S);
-        assert_eq!(admission.enter(S, 0, false), Err(Full::Capacity));
+        assert_eq!(admission.enter(S, false), Err(Full::Capacity));
     }
     assert!(5.0 * admission.cost() > 1.0 || admission.cost() < 0.25);
     // One that falls does.
     (0..1000).for_each(|_| admission.measured(S, 10 * S));
-    assert_eq!(admission.enter(S, 0, false), Ok(()));
+    assert_eq!(admission.enter(S, false), Ok(()));
 }
 
 #[test]
-fn a_full_house_takes_who_comes_back_and_keeps_a_place_for_who_is_awaited() {
+fn a_full_house_takes_who_comes_back_and_keeps_no_place_for_who_is_awaited() {
     let mut admission = Admission::new(1.0, Some(0.25));
     assert_eq!(let_in(&mut admission, 10), 4);
-    assert_eq!(admission.enter(S, 0, true), Ok(()));
-    admission.leave();
     admission.leave(); // It was lost: its conversation waits.
-    assert_eq!(admission.enter(S, 1, false), Err(Full::Capacity));
-    assert_eq!(admission.enter(S, 1, true), Ok(()));
-    assert!((admission.load(0) - 1.0).abs() < 1e-9);
+    assert_eq!(admission.enter(S, false), Ok(()), "nobody uses the place");
+    assert_eq!(admission.enter(S, false), Err(Full::Capacity));
+    assert_eq!(
+        admission.enter(S, true),
+        Ok(()),
+        "it comes back all the same"
+    );
+    assert!((admission.load() - 1.25).abs() < 1e-9);
 }
 
 #[test]
@@ -79,16 +82,12 @@ fn while_somebody_lags_nobody_else_comes_in() {
     let mut admission = Admission::new(8.0, None);
     assert_eq!(let_in(&mut admission, 2), 2);
     admission.behind(S, BEHIND - MS);
-    assert_eq!(admission.enter(S, 0, false), Ok(()));
+    assert_eq!(admission.enter(S, false), Ok(()));
     admission.behind(S, BEHIND);
-    assert_eq!(admission.enter(2 * S, 0, false), Err(Full::Lag));
-    assert_eq!(
-        admission.enter(2 * S, 0, true),
-        Ok(()),
-        "but who comes back"
-    );
+    assert_eq!(admission.enter(2 * S, false), Err(Full::Lag));
+    assert_eq!(admission.enter(2 * S, true), Ok(()), "but who comes back");
     // A stream of which nothing is heard any more holds up nobody for long.
-    assert_eq!(admission.enter(S + LAGGED, 0, false), Ok(()));
+    assert_eq!(admission.enter(S + LAGGED, false), Ok(()));
 }
 
 #[test]
@@ -128,7 +127,7 @@ fn who_is_sent_in_time_or_faster_or_with_pauses_is_not_behind() {
 /// What it makes the cost look like.
 fn estimate(speech: u32, pause: u32) -> f64 {
     let entrance = Entrance::new(Some(Admission::new(2.0, Some(0.1))));
-    let place = entrance.enter(0, false).expect("the first");
+    let place = entrance.enter(false).expect("the first");
     let mut effort = place.effort();
     let mut at = Duration::ZERO;
     let mut hear = |said: &[Recognition], spent| {
@@ -179,7 +178,7 @@ fn whatever_happens_the_house_is_never_overfull_nor_closed_without_reason() {
             let now = step * S;
             match random.u32(0..10) {
                 0..4 => {
-                    let entered = admission.enter(now, 0, false).is_ok();
+                    let entered = admission.enter(now, false).is_ok();
                     // Once it is known, what counts is what it really costs.
                     let real = (inside + 1) as f64 * cost / capacity;
                     if step > 2000 {

@@ -27,10 +27,13 @@ mod tracker;
 use crate::recognizer::Word;
 use gstsymbl::protocol::{InsightType, Tracker};
 use std::ops::Range;
+use std::sync::Arc;
 
 pub use calendar::{date_of, due_time};
 pub use entity::EntityKind;
 pub use punctuation::punctuate;
+pub(crate) use topic::Topics;
+pub(crate) use tracker::Phrases;
 
 /// A sentence found in the words of one final.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,44 +136,42 @@ pub struct TopicFinding {
     pub root_words: Vec<String>,
 }
 
-/// Follows one conversation, sentence by sentence.
-#[derive(Debug)]
-pub struct Analyzer {
+/// Finds what a sentence says by itself: insights, phrases of trackers, entities. It
+/// remembers nothing, so that streams of one conversation need not wait for each other.
+#[derive(Debug, Clone)]
+pub(crate) struct Finder {
     insight_types: Vec<InsightType>,
     confidence_threshold: f64,
-    phrases: tracker::Phrases,
-    topics: topic::Topics,
+    phrases: Arc<Phrases>,
     entities: bool,
 }
 
-impl Analyzer {
-    /// An analyzer that has heard nothing.
-    pub fn new(options: AnalyzerOptions) -> Self {
+impl Finder {
+    /// Looks for these `phrases`; the trackers of the options are not looked at.
+    pub(crate) fn new(options: AnalyzerOptions, phrases: Arc<Phrases>) -> Self {
         Self {
             insight_types: options.insight_types,
             confidence_threshold: options.confidence_threshold,
-            phrases: tracker::Phrases::new(&options.trackers),
-            topics: topic::Topics::default(),
+            phrases,
             entities: options.entities,
         }
     }
 
-    /// Takes the next sentence of the conversation, known to the client as the
-    /// message `message_id`.
-    pub fn sentence(&mut self, message_id: &str, sentence: &Sentence) -> Analysis {
-        let topics = if self.insight_types.contains(&InsightType::Topic) {
-            self.topics.sentence(message_id, &sentence.text)
-        } else {
-            Vec::new()
-        };
+    /// Returns `true` if the client wants to be told of topics.
+    pub(crate) fn wants_topics(&self) -> bool {
+        self.insight_types.contains(&InsightType::Topic)
+    }
+
+    /// Returns all but topics.
+    pub(crate) fn sentence(&self, sentence: &Sentence) -> Analysis {
         Analysis {
             insights: insight::find(
                 &sentence.text,
                 &self.insight_types,
                 self.confidence_threshold,
             ),
-            trackers: self.phrases.find(&sentence.text),
-            topics,
+            trackers: self.trackers(&sentence.text),
+            topics: Vec::new(),
             entities: match self.entities {
                 true => entity::find(&sentence.text),
                 false => Vec::new(),
@@ -178,9 +179,42 @@ impl Analyzer {
         }
     }
 
-    /// Trackers in the text of an interim; remembers nothing.
-    pub fn interim(&self, text: &str) -> Vec<TrackerFinding> {
+    /// Returns the trackers in a text.
+    pub(crate) fn trackers(&self, text: &str) -> Vec<TrackerFinding> {
         self.phrases.find(text)
+    }
+}
+
+/// Follows one conversation, sentence by sentence.
+#[derive(Debug)]
+pub struct Analyzer {
+    finder: Finder,
+    topics: Topics,
+}
+
+impl Analyzer {
+    /// Makes an analyzer that has heard nothing.
+    pub fn new(mut options: AnalyzerOptions) -> Self {
+        let phrases = Arc::new(Phrases::new(&std::mem::take(&mut options.trackers)));
+        Self {
+            finder: Finder::new(options, phrases),
+            topics: Topics::default(),
+        }
+    }
+
+    /// Takes the next sentence of the conversation, known to the client as the
+    /// message `message_id`.
+    pub fn sentence(&mut self, message_id: &str, sentence: &Sentence) -> Analysis {
+        let mut found = self.finder.sentence(sentence);
+        if self.finder.wants_topics() {
+            found.topics = self.topics.sentence(message_id, &sentence.text);
+        }
+        found
+    }
+
+    /// Returns the trackers in the text of an interim; remembers nothing.
+    pub fn interim(&self, text: &str) -> Vec<TrackerFinding> {
+        self.finder.trackers(text)
     }
 }
 

@@ -36,6 +36,9 @@ const HALF: f64 = 2.0;
 /// Most messages that a topic refers to.
 const MOST_MESSAGES: usize = 32;
 
+/// What an entry takes beside its text, in bytes.
+const ENTRY: usize = 48;
+
 /// Words that are no subject: verbs, adjectives and adverbs of everyday speech,
 /// pleasantries, and nouns of time and number.
 #[rustfmt::skip]
@@ -95,7 +98,7 @@ struct Candidate {
 
 /// Follows the subjects of a conversation.
 #[derive(Debug, Default)]
-pub(super) struct Topics {
+pub(crate) struct Topics {
     sentence: u64,
     /// By the stems of the words.
     candidates: BTreeMap<Vec<String>, Candidate>,
@@ -129,6 +132,17 @@ impl Topics {
             }
         }
         self.tell(touched)
+    }
+
+    /// Returns about how much memory this takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let texts = |texts: &[String]| texts.iter().map(|text| text.len() + ENTRY).sum::<usize>();
+        let candidates = self.candidates.iter().map(|(key, candidate)| {
+            let said = candidate.said.iter();
+            let said: usize = said.map(|said| said.message_id.len() + ENTRY).sum();
+            ENTRY + texts(key) + candidate.text.len() + said
+        });
+        candidates.sum()
     }
 
     fn tell(&mut self, touched: Vec<Vec<String>>) -> Vec<TopicFinding> {

@@ -14,6 +14,7 @@ use super::TrackerFinding;
 use super::token::{Token, stem, tokens};
 use gstsymbl::protocol::Tracker;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Words of this many letters at least may be misheard.
 const MISHEARD_LENGTH: usize = 4;
@@ -38,27 +39,30 @@ const INFLECTIONS: &[&str] = &[
     "", "s", "es", "'s", "e", "ed", "d", "ing", "y", "ies", "ied",
 ];
 
+/// Smallest piece of memory that is allocated, in bytes.
+const BLOCK: usize = 32;
+
 /// A word to be compared.
 #[derive(Debug)]
 struct Form {
-    word: String,
-    stem: String,
+    word: Box<str>,
+    stem: Box<str>,
     little: bool,
 }
 
 /// A phrase of the vocabulary, ready to be compared.
 #[derive(Debug)]
 struct Phrase {
-    name: String,
-    value: String,
-    forms: Vec<Form>,
+    name: Arc<str>,
+    value: Box<str>,
+    forms: Box<[Form]>,
     /// The phrase in one word.
-    joined: String,
+    joined: Box<str>,
 }
 
 /// All phrases of all trackers.
 #[derive(Debug)]
-pub(super) struct Phrases(Vec<Phrase>);
+pub(crate) struct Phrases(Vec<Phrase>);
 
 /// The length of a match, in words, at the beginning of what was heard.
 type Way = fn(&Phrase, &[Form]) -> Option<usize>;
@@ -66,8 +70,8 @@ type Way = fn(&Phrase, &[Form]) -> Option<usize>;
 impl Form {
     fn new(token: &Token) -> Self {
         Self {
-            word: token.text.clone(),
-            stem: stem(&token.text),
+            word: token.text.as_str().into(),
+            stem: stem(&token.text).into(),
             little: LITTLE.contains(&token.text.as_str()),
         }
     }
@@ -110,22 +114,34 @@ impl Phrases {
         for tracker in trackers {
             // Each with those of its tracker alone: there may be thousands of others.
             let first = phrases.len();
+            let name: Arc<str> = tracker.name.as_str().into();
             for value in &tracker.vocabulary {
                 let words = tokens(value);
-                let forms: Vec<Form> = words.iter().map(Form::new).collect();
+                let forms: Box<[Form]> = words.iter().map(Form::new).collect();
                 let known = |p: &Phrase| same(&p.forms, &forms);
                 if forms.is_empty() || phrases.iter().skip(first).any(known) {
                     continue;
                 }
                 phrases.push(Phrase {
-                    name: tracker.name.clone(),
-                    value: value.clone(),
+                    name: Arc::clone(&name),
+                    value: value.as_str().into(),
                     joined: joined(&forms),
                     forms,
                 });
             }
         }
         Self(phrases)
+    }
+
+    /// Returns about how much memory these trackers take when they are compiled, in
+    /// bytes; at least as much as they do.
+    pub fn bytes(trackers: &[Tracker]) -> usize {
+        let phrases = trackers.iter().flat_map(|tracker| &tracker.vocabulary);
+        let phrase = |value: &String| {
+            let words = 1 + value.matches(|c: char| !c.is_alphanumeric()).count();
+            size_of::<Phrase>() + 4 * value.len() + words * (size_of::<Form>() + 4 * BLOCK)
+        };
+        phrases.map(phrase).sum()
     }
 
     /// Every place of every phrase: exact ones, and similar ones elsewhere.
@@ -166,8 +182,8 @@ impl Phrase {
         places
             .into_iter()
             .map(|(place, exact)| TrackerFinding {
-                name: self.name.clone(),
-                value: self.value.clone(),
+                name: self.name.to_string(),
+                value: self.value.to_string(),
                 text: text.to_owned(),
                 offset: match tokens.get(place.start) {
                     Some(first) if exact => i64::try_from(first.start).unwrap_or(-1),
@@ -245,13 +261,9 @@ fn same(some: &[Form], others: &[Form]) -> bool {
     some.len() == others.len() && some.iter().zip(others).all(|(a, b)| a.is(b))
 }
 
-fn joined(forms: &[Form]) -> String {
-    stem(
-        &forms
-            .iter()
-            .map(|form| form.word.as_str())
-            .collect::<String>(),
-    )
+fn joined(forms: &[Form]) -> Box<str> {
+    let words: String = forms.iter().map(|form| &*form.word).collect();
+    stem(&words).into()
 }
 
 fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {

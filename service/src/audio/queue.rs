@@ -3,13 +3,13 @@
 //! The bounded way from a socket task to its stream's thread.
 
 use super::{Listener, StreamError};
+use crate::parked;
 use bytes::Bytes;
 use gstsymbl::protocol::StreamFormat;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Instant;
 use tokio::sync::mpsc;
 
 /// What a socket passes on, in the order in which it came.
@@ -88,7 +88,9 @@ impl Queue {
         let input = match listener.idle_interval() {
             None => self.input.blocking_recv(),
             Some(interval) => loop {
-                if let Poll::Ready(input) = receive_within(&mut self.input, interval) {
+                if let Poll::Ready(input) =
+                    parked::wait(self.input.recv(), Instant::now() + interval)
+                {
                     break input;
                 }
                 if let Err(error) = listener.idle() {
@@ -117,30 +119,5 @@ impl Queue {
                 None
             }
         }
-    }
-}
-
-/// Waits for the next input, so long at most. On a thread of its own, which
-/// needs no runtime for it: the service may be ending.
-fn receive_within(input: &mut mpsc::Receiver<Input>, limit: Duration) -> Poll<Option<Input>> {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let until = Instant::now() + limit;
-    loop {
-        if let Poll::Ready(input) = input.poll_recv(&mut context) {
-            return Poll::Ready(input);
-        }
-        match until.checked_duration_since(Instant::now()) {
-            Some(left) if !left.is_zero() => std::thread::park_timeout(left),
-            _ => return Poll::Pending,
-        }
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
     }
 }

@@ -41,9 +41,9 @@ pub(crate) use record::{Entity, Insight, Match, Message, Record, Topic, Utteranc
 use rusqlite::Connection;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use writer::{Bound, Changed, Job, Tell, Writer};
 
@@ -151,6 +151,35 @@ pub(crate) fn now() -> i64 {
         .ok()
         .and_then(|since| i64::try_from(since.as_nanos()).ok())
         .unwrap_or(0)
+}
+
+/// Returns the time since the process began, counted from what the wall clock showed
+/// then: a wall clock that is set does not move it.
+pub(crate) fn steady() -> i64 {
+    static BEGUN: LazyLock<(Instant, i64)> = LazyLock::new(|| (Instant::now(), now()));
+    let (begun, wall) = &*BEGUN;
+    let since = i64::try_from(begun.elapsed().as_nanos()).unwrap_or(i64::MAX);
+    wall.saturating_add(since)
+}
+
+/// The greatest stamp so far.
+static STAMP: AtomicI64 = AtomicI64::new(0);
+
+/// Returns when something is written, greater than any such time before: in this order
+/// what was said is told, whatever its own times are.
+pub(crate) fn stamp() -> i64 {
+    let now = steady();
+    let later = |last: i64| last.saturating_add(1).max(now);
+    let update = |last| Some(later(last));
+    let before = STAMP.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+    // Both are what there was before: the update is never refused.
+    later(before.unwrap_or_else(|before| before))
+}
+
+/// Makes all stamps greater than one of before a restart. The wall clock may have gone
+/// back meanwhile.
+fn stamped(last: i64) {
+    STAMP.fetch_max(last, Ordering::Relaxed);
 }
 
 impl StoreError {

@@ -3,7 +3,7 @@
 //! Opens connections, and reads what a service finds when it comes back: its own key,
 //! and the conversations that somebody may still come back to.
 
-use super::{Record, Store, StoreError, now, schema};
+use super::{Record, Store, StoreError, now, schema, stamped};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -23,6 +23,8 @@ pub(crate) struct Open {
     pub(crate) keep: i64,
     /// Nanoseconds since the Unix epoch.
     pub(crate) ends: i64,
+    /// When something of it was written last, likewise.
+    pub(crate) latest: Option<i64>,
     pub(crate) members: Vec<OpenMember>,
 }
 
@@ -99,8 +101,9 @@ impl Store {
                 .optional()?;
             let alive = alive.unwrap_or_else(now);
             let mut rows = connection.prepare(
-                "SELECT id, account, connection, zero, sequence, keep, ends FROM conversation
-                 WHERE ended IS NULL ORDER BY created",
+                "SELECT id, account, connection, zero, sequence, keep, ends,
+                 (SELECT max(stored) FROM message WHERE conversation = c.id)
+                 FROM conversation c WHERE ended IS NULL ORDER BY created",
             )?;
             let rows = rows.query_map([], |row| {
                 let keep: i64 = row.get(5)?;
@@ -113,10 +116,13 @@ impl Store {
                     sequence: row.get(4)?,
                     keep,
                     ends: ends.unwrap_or(alive.saturating_add(keep.saturating_mul(SECOND))),
+                    latest: row.get(7)?,
                     members: members(connection, row.get(0)?)?,
                 })
             })?;
             let rows: Vec<Open> = rows.collect::<Result<_, _>>()?;
+            let latest = rows.iter().filter_map(|open| open.latest).max();
+            stamped(latest.unwrap_or(0));
             let now = now();
             Ok(rows.into_iter().partition(|open| open.ends > now))
         })?;

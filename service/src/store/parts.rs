@@ -33,30 +33,36 @@ impl Default for Wanted {
     }
 }
 
-/// Messages in the order of their times, by the place of the last one that was read.
+/// Messages in the order in which they were told, by the place of the last one that was
+/// read: when it was stored, when it was said, and its id.
 struct Messages {
     found: Found,
     wanted: Wanted,
-    last: (i64, i64),
+    last: (i64, i64, i64),
 }
 
 impl Rows for Messages {
     fn fill(&mut self, piece: &mut Piece, from: &Connection) -> rusqlite::Result<bool> {
         let sql = "SELECT m.id, m.text, m.start, m.stop, m.words, m.confidence, p.id, p.name,
-                   p.user_id FROM message m LEFT JOIN member p
+                   p.user_id, m.stored FROM message m INDEXED BY message_told LEFT JOIN member p
                    ON p.conversation = m.conversation AND p.id = m.speaker
-                   WHERE m.conversation = ?1 AND m.stored <= ?2 AND m.start >= ?3
-                   AND (m.start, m.id) > (?3, ?4) AND m.start < ?5
-                   ORDER BY m.start, m.id LIMIT ?6 OFFSET ?7";
+                   WHERE m.conversation = ?1 AND m.stored <= ?2
+                   AND (m.stored, m.start, m.id) > (?3, ?4, ?5) AND m.start >= ?6 AND m.start < ?7
+                   ORDER BY m.stored, m.start, m.id LIMIT ?8 OFFSET ?9";
         let Found { id, until, .. } = self.found;
-        let (start, last) = self.last;
-        let Wanted { to, limit, .. } = self.wanted;
+        let (stored, start, last) = self.last;
+        let Wanted {
+            from: earliest,
+            to,
+            limit,
+            ..
+        } = self.wanted;
         let offset = std::mem::take(&mut self.wanted.offset);
         let mut rows = from.prepare_cached(sql)?;
-        let mut rows = rows.query([id, until, start, last, to, limit, offset])?;
+        let mut rows = rows.query([id, until, stored, start, last, earliest, to, limit, offset])?;
         while let Some(row) = rows.next()? {
             piece.item(&self.message(row)?);
-            self.last = (row.get(2)?, row.get(0)?);
+            self.last = (row.get(9)?, row.get(2)?, row.get(0)?);
             self.wanted.limit = self.wanted.limit.saturating_sub(1);
             if piece.is_full() {
                 return Ok(self.wanted.limit > 0);
@@ -97,13 +103,13 @@ impl Messages {
 }
 
 impl Found {
-    /// In the order of their times; the words of each only where it is to be `verbose`.
+    /// In the order in which they were told; the words of each only where it is to be `verbose`.
     pub(crate) fn messages(self, wanted: Wanted) -> Listing {
         let rows = Messages {
             found: self,
             wanted,
-            // Every id is larger than the smallest number.
-            last: (wanted.from, i64::MIN),
+            // Every time and id is larger than the smallest number.
+            last: (i64::MIN, i64::MIN, i64::MIN),
         };
         Listing::new("{\"messages\":[", "]}", rows)
     }
@@ -117,7 +123,7 @@ impl Found {
         };
         let sql = "SELECT i.id FROM insight i JOIN message m ON m.id = i.message
                    WHERE i.conversation = ?1 AND i.kind LIKE ?2 AND m.stored <= ?3
-                   ORDER BY m.start, i.rowid";
+                   ORDER BY m.stored, m.start, i.rowid";
         let keys = keys(from, sql, params![self.id, kind, self.until])?;
         let rows = Keys::new(keys, move |from, id| insight(from, which, id));
         Ok(Listing::new(head, "]}", rows))
@@ -158,7 +164,7 @@ impl Found {
         let sql = "SELECT t.id, t.name, f.value, f.message, f.offset FROM tracker t
                    JOIN tracker_match f ON f.tracker = t.id JOIN message m ON m.id = f.message
                    WHERE t.conversation = ?1 AND m.stored <= ?2
-                   ORDER BY t.name, f.value, m.start, f.offset";
+                   ORDER BY t.name, f.value, m.stored, m.start, f.offset";
         let mut rows = from.prepare_cached(sql)?;
         let mut rows = rows.query([self.id, self.until])?;
         let mut phrases: Vec<Phrase> = Vec::new();
@@ -190,7 +196,7 @@ impl Found {
     pub(crate) fn entities(self, from: &Connection) -> rusqlite::Result<Listing> {
         let sql = "SELECT e.id, e.type, e.value, e.text FROM entity e
                    JOIN message m ON m.id = e.message WHERE m.conversation = ?1 AND m.stored <= ?2
-                   ORDER BY m.start, m.rowid, e.offset";
+                   ORDER BY m.stored, m.start, m.rowid, e.offset";
         let mut rows = from.prepare_cached(sql)?;
         let mut rows = rows.query([self.id, self.until])?;
         let mut known: HashMap<Named, usize> = HashMap::new();

@@ -37,6 +37,8 @@ pub(crate) enum Record {
     },
     /// What was said, and what was found in it.
     Said(Box<Utterance>),
+    /// How long it would wait from now on, seconds.
+    Keep { conversation: i64, keep: i64 },
     /// Nobody is there; when it is over.
     Lost { conversation: i64, ends: i64 },
     /// It is over.
@@ -153,6 +155,9 @@ impl Record {
                 )?
                 .execute(params![conversation, id, user_id, name]),
             Self::Said(utterance) => return utterance.write(to),
+            Self::Keep { conversation, keep } => to
+                .prepare_cached("UPDATE conversation SET keep = ?2 WHERE id = ?1")?
+                .execute(params![conversation, keep]),
             Self::Lost { conversation, ends } => to
                 .prepare_cached("UPDATE conversation SET ends = ?2 WHERE id = ?1")?
                 .execute(params![conversation, ends]),
@@ -198,7 +203,7 @@ impl Utterance {
                 stop,
                 json!(message.words).to_string(),
                 self.confidence,
-                super::now()
+                super::stamp()
             ])?;
         }
         for insight in &self.insights {

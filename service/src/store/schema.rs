@@ -107,6 +107,11 @@ CREATE TABLE kept_tracker (
 );
 ";
 
+/// The order in which what was said is told. A release that does not know of it keeps it
+/// up to date all the same, so that no new version is needed.
+const ORDER: &str =
+    "CREATE INDEX IF NOT EXISTS message_told ON message (conversation, stored, start)";
+
 /// Makes a connection ours: settings, and the tables where there are none.
 /// What the database was made by, where that is not this version.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> {
@@ -124,12 +129,15 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> 
     let missing = match version {
         0 => [TABLES, SINCE_2].as_slice(),
         1 => &[SINCE_2],
-        VERSION => return Ok(None),
+        VERSION => &[],
         other => return Ok(Some(other)),
     };
-    let missing = missing.concat();
-    connection.execute_batch(&format!(
-        "BEGIN; {missing} PRAGMA user_version = {VERSION}; COMMIT;"
-    ))?;
+    if !missing.is_empty() {
+        let missing = missing.concat();
+        connection.execute_batch(&format!(
+            "BEGIN; {missing} PRAGMA user_version = {VERSION}; COMMIT;"
+        ))?;
+    }
+    connection.execute_batch(ORDER)?;
     Ok(None)
 }

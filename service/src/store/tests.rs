@@ -60,6 +60,43 @@ fn a_job_that_fails_is_told_and_leaves_nothing_and_the_others_are_stored() {
 }
 
 #[test]
+fn what_was_said_is_told_in_the_order_in_which_it_was_written_whatever_its_times() {
+    let store = store();
+    store.write(vec![started(1, 0)]).unwrap();
+    let mut records = Vec::new();
+    for (text, start) in [("first", 3), ("second", 1), ("third", 2)] {
+        let Record::Said(mut utterance) = said(1) else {
+            unreachable!()
+        };
+        for message in &mut utterance.messages {
+            message.text = text.to_owned();
+            message.words = vec![(text.to_owned(), start, start + 1)];
+        }
+        records.push(Record::Said(utterance));
+    }
+    // One batch, and so one moment of the clock.
+    store.write(records).unwrap();
+    let found = store.with(|database| {
+        find(database, "app", 1)?
+            .expect("stored")
+            .messages(Wanted::default())
+            .all(database)
+    });
+    let found = found.unwrap();
+    let texts = found["messages"].as_array().unwrap().iter();
+    let texts: Vec<_> = texts.map(|message| &message["text"]).collect();
+    assert_eq!(texts, ["first", "second", "third"]);
+}
+
+#[test]
+fn stamps_only_grow_over_a_restart_at_which_the_wall_clock_went_back_too() {
+    let last = stamp() + 3_600_000_000_000;
+    stamped(last);
+    let (next, after) = (stamp(), stamp());
+    assert!(last < next && next < after);
+}
+
+#[test]
 fn what_nobody_can_come_back_to_is_over_when_the_service_comes_back() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(Some(directory.path()), &Limits::default()).unwrap();

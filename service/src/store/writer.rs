@@ -334,7 +334,7 @@ impl Bound {
             Record::Said(said) => in_
                 .prepare_cached(
                     "DELETE FROM message WHERE id IN (SELECT id FROM message
-                     WHERE conversation = ?1 ORDER BY start DESC LIMIT -1 OFFSET ?2)",
+                     WHERE conversation = ?1 ORDER BY stored DESC LIMIT -1 OFFSET ?2)",
                 )?
                 .execute(params![said.conversation, as_sql(self.messages)])?,
             Record::Finished { .. } => in_

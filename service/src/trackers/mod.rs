@@ -11,6 +11,7 @@ mod memory;
 mod routes;
 mod stored;
 
+use crate::hub::Hub;
 use gstsymbl::protocol::{StartRequest, Tracker};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -151,16 +152,12 @@ pub fn check(tracker: &Tracker) -> Result<(), TrackerError> {
 }
 
 /// The account's trackers, if a request asks for them.
-pub(crate) async fn kept(
-    store: &Arc<dyn TrackerStore>,
-    account: &str,
-    request: &StartRequest,
-) -> Vec<KeptTracker> {
+pub(crate) async fn kept(hub: &Hub, account: &str, request: &StartRequest) -> Vec<KeptTracker> {
     if !request.enable_all_trackers {
         return Vec::new();
     }
-    let (store, account) = (Arc::clone(store), account.to_owned());
-    let listed = tokio::task::spawn_blocking(move || store.list(&account)).await;
+    let (store, account) = (Arc::clone(&hub.trackers), account.to_owned());
+    let listed = hub.workers.run(move || store.list(&account)).await;
     let listed = listed.map_err(|error| TrackerError::Store(error.to_string()));
     listed.and_then(|listed| listed).unwrap_or_else(|error| {
         tracing::error!(%error, "a stream goes on without the account's trackers");

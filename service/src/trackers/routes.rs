@@ -60,7 +60,8 @@ async fn ask<T: Send + 'static>(
     ask: impl FnOnce(&dyn TrackerStore, &str) -> Result<T, TrackerError> + Send + 'static,
 ) -> Result<T, TrackerError> {
     let store = Arc::clone(&shared.hub.trackers);
-    let asked = tokio::task::spawn_blocking(move || ask(store.as_ref(), &account)).await;
+    let workers = &shared.hub.workers;
+    let asked = workers.run(move || ask(store.as_ref(), &account)).await;
     asked.map_err(|error| TrackerError::Store(error.to_string()))?
 }
 

@@ -7,8 +7,9 @@ use crate::child::Service;
 use crate::common::*;
 use crate::raw::{Raw, frame_head};
 use serde_json::{Value, json};
+use std::time::Duration;
 use symbl_service::Server;
-use symbl_service::recognizer::scripted::speech;
+use symbl_service::recognizer::scripted::{silence, speech};
 use tokio_tungstenite::tungstenite::Message;
 
 const MEBIBYTE: usize = 1024 * 1024;
@@ -204,4 +205,38 @@ async fn audio_that_is_not_what_was_said_ends_its_own_stream_alone() {
     honest.stop().await;
     let words = final_words(&honest.rest().await);
     assert_eq!(texts(&words), ["w0", "w1", "w2", "w3", "w4"]);
+}
+
+/// A start request with so many phrases that nobody else has.
+fn tracking(client: usize) -> Value {
+    let mut request = start_request();
+    request["noConnectionTimeout"] = 1800.into();
+    let trackers = (0..500).map(|n| {
+        let phrases = (0..10).map(|k| format!("client{client} tracker{n} phrase{k}"));
+        json!({"name": n.to_string(), "vocabulary": phrases.collect::<Vec<_>>()})
+    });
+    request["trackers"] = trackers.collect();
+    request
+}
+
+#[tokio::test]
+async fn conversations_that_wait_for_their_speakers_keep_no_trackers() {
+    let service = Service::start(&[]);
+    let mut before = 0;
+    for number in 0..45 {
+        let id = number.to_string();
+        let (mut client, _) = Client::started(&service, &id, &tracking(number)).await;
+        let mut samples = speech(0..2, 16_000);
+        samples.extend(silence(Duration::from_millis(400), 16_000));
+        client.send_audio(&linear16(&samples)).await;
+        // Its phrases are looked for in this.
+        client.until("message_response").await;
+        drop(client);
+        if number == 4 {
+            before = service.peak_memory();
+        }
+    }
+    let grown = service.peak_memory() - before;
+    // One client's take about 2 MiB.
+    assert!(grown < 24 * MEBIBYTE as u64, "{grown} bytes for 40 clients");
 }

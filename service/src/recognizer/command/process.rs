@@ -85,36 +85,44 @@ pub(super) struct Process {
 impl Process {
     /// Starts it.
     pub(super) fn start(mut command: Command, connection: &str) -> std::io::Result<Self> {
+        let (audio, chunks) = sync_channel(CHUNKS);
+        let (tell, events) = sync_channel(EVENTS);
+        let group = Arc::new(Group(Mutex::new(None)));
+        // The thread that reaps the process is there before it: where the system has no
+        // thread, a process that nobody reaps would count against the same limit for good.
+        let (hand, handed) = sync_channel(1);
+        let (reaped, ended) = (Arc::clone(&group), tell.clone());
+        run("wait", move || {
+            if let Ok(child) = handed.recv() {
+                wait(child, &reaped, &ended);
+            }
+        })?;
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()?;
-        let leader = i32::try_from(child.id()).ok().map(Pid::from_raw);
-        let group = Arc::new(Group(Mutex::new(leader)));
-        let (audio, chunks) = sync_channel(CHUNKS);
-        let (tell, events) = sync_channel(EVENTS);
+        *group.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            i32::try_from(child.id()).ok().map(Pid::from_raw);
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        // The thread waits for it.
+        let _ = hand.send(child);
         let process = Self {
             audio: Some(audio),
             events,
-            group: Arc::clone(&group),
+            group,
             silent: false,
             exited: None,
             ending: None,
         };
-        let (stdin, stdout, stderr) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let connection = connection.to_owned();
-        let (written, said, ended) = (tell.clone(), tell.clone(), tell);
-        let threads = run("write", move || write(stdin, &chunks, &written))
-            .and_then(|()| run("read", move || read(stdout, &said)))
-            .and_then(|()| run("log", move || log(stderr, &connection)));
-        // Whatever failed: somebody has to wait for the process.
-        if threads.is_err() {
-            group.kill();
-        }
-        run("wait", move || wait(child, &group, &ended)).and(threads)?;
+        let (written, said) = (tell.clone(), tell);
+        // Where one of them cannot be had, dropping the process kills it.
+        run("write", move || write(stdin, &chunks, &written))?;
+        run("read", move || read(stdout, &said))?;
+        run("log", move || log(stderr, &connection))?;
         Ok(process)
     }
 
