@@ -4,6 +4,7 @@
 //! a test can scale them down and a user can raise them.
 
 use crate::fault::Faults;
+use crate::log::Lost;
 use crate::origin::Origin;
 use crate::recognizer::Recognizer;
 use crate::trackers::TrackerStore;
@@ -45,6 +46,8 @@ pub struct ServerConfig {
     pub origins: Vec<Origin>,
     /// What goes wrong on purpose.
     pub faults: Faults,
+    /// How many lines of the log were lost, for `/metrics`.
+    pub lost_log_lines: Lost,
 }
 
 impl ServerConfig {
@@ -64,6 +67,7 @@ impl ServerConfig {
             trackers: None,
             history_delay: Duration::ZERO,
             faults: Faults::default(),
+            lost_log_lines: Lost::default(),
         }
     }
 }

@@ -10,13 +10,15 @@ mod options;
 
 use clap::{Parser, ValueEnum};
 use options::LimitOptions;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::fault::{Fault, Faults, HELP};
+use symbl_service::log::{self, Log, LogError, Lost};
 use symbl_service::recognizer::command::{Command, CommandLimits};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::scripted::Scripted;
@@ -24,6 +26,10 @@ use symbl_service::recognizer::{Recognizer, RecognizerError};
 use symbl_service::{Auth, BindError, Origin, Server, ServerConfig, TlsError, tls_config};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// How long the end of the process waits for the log's output and for lookups in the
+/// database.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Self-hosted server for the Symbl Streaming API.
 #[derive(Parser)]
@@ -133,6 +139,8 @@ enum Failure {
         filter: String,
         reason: tracing_subscriber::filter::ParseError,
     },
+    #[error(transparent)]
+    Start(#[from] LogError),
     #[error("--lm and --dict are for --recognizer pocketsphinx only")]
     ModelWithoutEngine,
     #[error(transparent)]
@@ -152,7 +160,11 @@ fn main() -> ExitCode {
     match start(Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("symbl-service: {failure}");
+            let text = format!("symbl-service: {failure}\n");
+            log::within(PATIENCE, move || {
+                // Nobody is left to be told that this cannot be told.
+                let _ = std::io::stderr().write_all(text.as_bytes());
+            });
             ExitCode::FAILURE
         }
     }
@@ -164,20 +176,54 @@ fn start(options: Options) -> Result<(), Failure> {
         filter: options.log.clone(),
         reason,
     })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let log = Log::start(filter, own_stderr()?, with_colours())?;
+    let lost = log.lost();
+    let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(system("no runtime"))?;
-    runtime.block_on(serve(options))
+        .map_err(system("no runtime"))
+        .and_then(|runtime| {
+            let result = runtime.block_on(serve(options, lost));
+            // A lookup in the database that hangs does not keep the process.
+            runtime.shutdown_timeout(PATIENCE);
+            result
+        });
+    log.finish(PATIENCE);
+    result
 }
 
-async fn serve(options: Options) -> Result<(), Failure> {
+/// Returns a file of its own for standard error. The lock of [`std::io::stderr`] would
+/// be held for as long as a line is not taken.
+fn own_stderr() -> Result<std::fs::File, Failure> {
+    let own = std::io::stderr().as_fd().try_clone_to_owned();
+    own.map(Into::into).map_err(system("standard error"))
+}
+
+/// Returns `true` if the log goes to a terminal whose user wants colours
+/// (<https://no-color.org>).
+fn with_colours() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !unwanted
+}
+
+/// Writes the one line of standard output. Whoever reads it may be gone or slow, which is
+/// no reason to serve nobody.
+fn say(line: String) {
+    let said = std::thread::Builder::new().spawn(move || {
+        let mut out = std::io::stdout();
+        if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+            tracing::warn!(%error, "standard output does not take the line that says where the service listens");
+        }
+    });
+    if let Err(error) = said {
+        tracing::warn!(%error, "no thread for standard output");
+    }
+}
+
+async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     let recognizer = recognizer(&options)?;
     let mut config = ServerConfig::new(Arc::clone(&recognizer));
+    config.lost_log_lines = lost_log_lines;
     config.listen = options.listen;
     config.data = options.data.clone();
     config.origins = options.origins.clone();
@@ -204,10 +250,9 @@ async fn serve(options: Options) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(system("no signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("no signals"))?;
     let server = Server::bind(config).await?;
-    let mut out = std::io::stdout();
-    writeln!(out, "listening on {scheme}://{}", server.local_addr())
-        .and_then(|()| out.flush())
-        .map_err(system("standard output"))?;
+    let address = server.local_addr();
+    tracing::info!(%address, scheme, "listening");
+    say(format!("listening on {scheme}://{address}"));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

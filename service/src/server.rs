@@ -70,6 +70,7 @@ impl Server {
             recognizer: Arc::clone(&config.recognizer),
             refused,
             counts: store.counts.clone(),
+            log: config.lost_log_lines.clone(),
         }));
         let key = store.key()?;
         let (stop, stopped) = watch::channel(false);
