@@ -5,7 +5,7 @@
 
 use crate::fault::Faults;
 use crate::log::Lost;
-use crate::origin::Origin;
+use crate::origin::{AllowedHost, Origin};
 use crate::recognizer::Recognizer;
 use crate::trackers::TrackerStore;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -44,6 +44,9 @@ pub struct ServerConfig {
     /// Where web pages may come from that ask for tokens and for what was said; pages
     /// of this machine may always.
     pub origins: Vec<Origin>,
+    /// Names under which the service may be asked, beside `localhost` and addresses, where
+    /// nobody is asked for credentials.
+    pub hosts: Vec<AllowedHost>,
     /// What goes wrong on purpose.
     pub faults: Faults,
     /// How many lines of the log were lost, for `/metrics`.
@@ -64,6 +67,7 @@ impl ServerConfig {
             tls: None,
             data: None,
             origins: Vec::new(),
+            hosts: Vec::new(),
             trackers: None,
             history_delay: Duration::ZERO,
             faults: Faults::default(),

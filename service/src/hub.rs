@@ -318,6 +318,7 @@ mod tests {
             recognizer: Arc::new(Scripted),
             refused: Refused::default(),
             counts: store.counts.clone(),
+            log: crate::log::Lost::default(),
         });
         Hub::open(limits, store, Arc::new(metrics), None).expect("nothing to restore")
     }

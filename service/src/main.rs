@@ -6,12 +6,13 @@
 //! go to standard error. The secret is taken from the environment so that it
 //! need not stand in the process list.
 
+mod listen;
 mod options;
 
 use clap::{Parser, ValueEnum};
+use listen::Listen;
 use options::LimitOptions;
 use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ use symbl_service::recognizer::command::{Command, CommandLimits};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::scripted::Scripted;
 use symbl_service::recognizer::{Recognizer, RecognizerError};
-use symbl_service::{Auth, BindError, Origin, Server, ServerConfig, TlsError, tls_config};
+use symbl_service::{AllowedHost, Auth, BindError, Origin, ServerConfig, Tls, TlsError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -35,9 +36,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Parser)]
 #[command(version, after_long_help = HELP)]
 struct Options {
-    /// Address to listen on; port 0 takes any free one
+    /// Address to listen on, such as 0.0.0.0:8787, [::1]:8787 or localhost:8787; port 0
+    /// takes any free one. Of a name's addresses the first that can be had is taken
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
-    listen: SocketAddr,
+    listen: Listen,
 
     /// What turns speech into words
     #[arg(long, value_enum, default_value = "pocketsphinx")]
@@ -93,12 +95,18 @@ struct Options {
     /// machine (localhost) may always
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     origins: Vec<Origin>,
+
+    /// Answer to this name too, beside localhost and IP addresses, where no credentials
+    /// are set: such as captions.example; `*` for all names; may be given several times.
+    /// Other names may be those of web pages that want to read what is said (DNS rebinding)
+    #[arg(long = "allow-host", value_name = "NAME")]
+    hosts: Vec<AllowedHost>,
     #[command(flatten)]
     limits: LimitOptions,
 
     /// Of all processor cores, how many percent recognition may take; who would begin a
     /// conversation beyond that gets 429. 0: nobody is refused for it
-    #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u32).range(0..=100))]
     max_load: u32,
 
     /// What goes wrong on purpose with the first connection, to test a client;
@@ -147,6 +155,10 @@ enum Failure {
     Recognizer(#[from] RecognizerError),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error("--listen {listen}: {reason}; give an IP address and a port, such as 127.0.0.1:8787")]
+    Resolve { listen: String, reason: String },
+    #[error(transparent)]
+    Limits(#[from] options::LimitError),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("{what}: {reason}")]
@@ -224,11 +236,12 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     let recognizer = recognizer(&options)?;
     let mut config = ServerConfig::new(Arc::clone(&recognizer));
     config.lost_log_lines = lost_log_lines;
-    config.listen = options.listen;
     config.data = options.data.clone();
     config.origins = options.origins.clone();
+    config.hosts = options.hosts.clone();
+    config.hosts.extend(options.listen.name());
     config.history_delay = Duration::from_secs_f64(options.history_delay);
-    config.limits = options.limits.limits();
+    config.limits = options.limits.checked()?;
     config.max_load = Some(f64::from(options.max_load) / 100.0).filter(|load| *load > 0.0);
     config.auth = match (options.auth, options.app_id, options.app_secret) {
         (None, Some(id), Some(secret)) => Auth::App { id, secret },
@@ -238,8 +251,10 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
         true => Faults::repeating(options.faults),
         false => Faults::script(options.faults),
     };
+    let mut tls = None;
     if let (Some(certificate), Some(key)) = (&options.tls_cert, &options.tls_key) {
-        config.tls = Some(tls_config(certificate, key)?);
+        let opened = tls.insert(Arc::new(Tls::open(certificate, key)?));
+        config.tls = Some(opened.config());
     }
     let scheme = if config.tls.is_some() {
         "https"
@@ -249,18 +264,41 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     // Before anybody is told that we are there and may send one.
     let mut terminate = signal(SignalKind::terminate()).map_err(system("no signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("no signals"))?;
-    let server = Server::bind(config).await?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(system("no signals"))?;
+    let server = listen::bind(&options.listen, config).await?;
     let address = server.local_addr();
     tracing::info!(%address, scheme, "listening");
     say(format!("listening on {scheme}://{address}"));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(tls.clone()).await,
+        }
     }
     tracing::info!("shutting down");
     server.shutdown().await;
     recognizer.close();
     Ok(())
+}
+
+/// Does what SIGHUP asks for: reads the certificate again. Everything else is as it was
+/// when the service began. A terminal that is closed sends it too, which ends nothing.
+async fn reload(tls: Option<Arc<Tls>>) {
+    let Some(tls) = tls else {
+        tracing::info!("SIGHUP: there is no certificate to read again; the service goes on");
+        return;
+    };
+    // A file system may hang, which is not to hold up SIGTERM.
+    tokio::spawn(async move {
+        match tokio::task::spawn_blocking(move || tls.reload()).await {
+            Ok(Ok(())) => tracing::info!("SIGHUP: certificate and key were read again"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "SIGHUP: the certificate that was read before stays");
+            }
+            Err(error) => tracing::error!(%error, "SIGHUP: nothing was read"),
+        }
+    });
 }
 
 fn recognizer(options: &Options) -> Result<Arc<dyn Recognizer>, Failure> {

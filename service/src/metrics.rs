@@ -251,6 +251,7 @@ fn reason(status: StatusCode) -> Option<&'static str> {
         StatusCode::SWITCHING_PROTOCOLS => return None,
         StatusCode::BAD_REQUEST => "bad_id",
         StatusCode::UNAUTHORIZED => "unauthorized",
+        StatusCode::FORBIDDEN => "forbidden",
         StatusCode::NOT_FOUND => "unknown_id",
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::UPGRADE_REQUIRED => "no_websocket",
         StatusCode::REQUEST_TIMEOUT => "timeout",

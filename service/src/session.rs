@@ -31,6 +31,7 @@ use crate::outbox::Outbox;
 use crate::recognizer::StreamOptions;
 use crate::stream::{self, Outcome, Start, Stream};
 use crate::trackers::{self, KeptTracker};
+use crate::unsupported;
 use crate::voice::Voice;
 use bytes::Bytes;
 use gstsymbl::protocol::request::ClientMessageError;
@@ -133,6 +134,7 @@ impl Session {
         self.last_activity = Instant::now();
         match message {
             ClientMessage::Start(request) => {
+                self.warn_of_unsupported(text);
                 self.start(&request).await;
                 None
             }
@@ -200,6 +202,17 @@ impl Session {
                 return;
             }
         };
+        let language = request.language_code.as_deref().unwrap_or_default();
+        if let Err(why) = self.config.recognizer.check_language(language) {
+            let language = bounds::shortened(language);
+            let details = format!("config.languageCode: {language:?} is not understood: {why}");
+            self.error(
+                "The session was not started",
+                &details,
+                "unsupported_language",
+            );
+            return;
+        }
         let account = &self.seat.room.key.account;
         let kept = trackers::kept(&self.seat.hub.trackers, account, request).await;
         if let Some(seconds) = request.no_connection_timeout {
@@ -238,6 +251,23 @@ impl Session {
                 self.error("The session was not started", &details, "internal");
                 self.own.send(reply::processing_terminated());
             }
+        }
+    }
+
+    /// Tells the client and the log what the request asks for and will not get.
+    fn warn_of_unsupported(&self, request: &str) {
+        let fields = unsupported::fields(request);
+        if let Some(details) = unsupported::details(&fields) {
+            tracing::warn!(
+                details,
+                "a start request asks for what the service does not do"
+            );
+            self.own.send(reply::warning(
+                "Some of the request is not done",
+                &details,
+                "unsupported",
+                &fields,
+            ));
         }
     }
 

@@ -66,9 +66,11 @@ impl Stream {
         let queue = Queue::new(receiver, Arc::clone(&abandoned), start.format);
         let (clock, format) = (start.voice.clock().clone(), start.format);
         let (silence, runtime) = (limits.silence, Handle::current());
+        let client = tracing::Span::current();
         let thread = std::thread::Builder::new()
             .name("symbl-stream".to_owned())
             .spawn(move || {
+                let _about = client.entered();
                 let outcome = run(start, queue, silence, runtime);
                 // Nobody may be interested any more.
                 let _ = tell.send(outcome);

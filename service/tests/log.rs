@@ -6,10 +6,12 @@
 mod common;
 
 use common::*;
+use serde_json::json;
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use symbl_service::recognizer::scripted::speech;
 
@@ -47,6 +49,18 @@ impl Service {
         let address = line.strip_prefix("listening on http://").expect(&line);
         let address = address.trim_end().parse().expect("an address");
         Self { child, address }
+    }
+
+    /// The same with its log, which is read to the end.
+    fn logged(options: &[&str]) -> (Self, JoinHandle<String>) {
+        let mut service = Self::start(command().args(options), Stdio::piped());
+        let mut log = service.child.stderr.take().expect("piped");
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            log.read_to_string(&mut text).expect("UTF-8");
+            text
+        });
+        (service, log)
     }
 
     fn signal(&self, signal: &str) {
@@ -177,4 +191,172 @@ async fn what_waits_for_a_slow_log_is_written_when_it_is_read_again() {
     assert!(service.terminate());
     let text = text.join().expect("read");
     assert!(text.contains("connection=\"waits\""), "{}", text.trim());
+}
+
+/// The numbers in `lines=N` of the lines about lines that were left out.
+fn suppressed(log: &str) -> u64 {
+    let lines = log.lines().filter(|line| line.contains("were suppressed"));
+    let counts = lines.filter_map(|line| line.split_once("lines=")?.1.split(' ').next());
+    counts
+        .map(|count| count.parse::<u64>().expect("a number"))
+        .sum()
+}
+
+#[tokio::test]
+async fn a_socket_that_floods_the_log_is_told_in_one_line() {
+    const MESSAGES: u64 = 3000;
+    let (mut service, log) = Service::logged(&[]);
+    let mut flood = Client::connect(&service, "flood").await;
+    for _ in 0..MESSAGES {
+        flood.send_text("{}").await;
+        flood.until("error").await;
+    }
+    flood.close(1000).await;
+    // Another socket's lines are not left out for it.
+    let (honest, _) = Client::started(&service, "honest", &start_request()).await;
+    honest.close(1000).await;
+    assert!(service.terminate());
+    let log = log.join().expect("read");
+    let about = |id: &str| {
+        let named = format!("connection=\"{id}\"");
+        log.lines().filter(|line| line.contains(&named)).count() as u64
+    };
+    let written = log
+        .lines()
+        .filter(|line| line.contains("error told"))
+        .count() as u64;
+    assert!(written < MESSAGES / 4, "{written} lines");
+    assert!(about("flood") < MESSAGES / 4, "{} lines", about("flood"));
+    let left_out = suppressed(&log);
+    // The lines about its beginning and end are among them.
+    let all = MESSAGES..=MESSAGES + 5;
+    assert!(
+        all.contains(&(written + left_out)),
+        "{written} + {left_out}"
+    );
+    assert!(about("honest") >= 4, "{log}");
+}
+
+#[tokio::test]
+async fn guessing_leaves_one_warning_with_the_address_and_the_count() {
+    let credentials = ["--app-id", "a", "--app-secret", "h-u-s-h"];
+    let (mut service, log) = Service::logged(&credentials);
+    for number in 0..200 {
+        let guess = json!({"type": "application", "appId": "a", "appSecret": number.to_string()});
+        http(&service, "POST /oauth2/token:generate", &guess.to_string()).await;
+    }
+    assert!(service.terminate());
+    let log = log.join().expect("read");
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains(" WARN ")).collect();
+    let [warning] = warnings[..] else {
+        panic!("{warnings:?}");
+    };
+    for part in ["network=127.0.0.1", "failures=31", "429"] {
+        assert!(warning.contains(part), "{warning}");
+    }
+    assert!(!log.contains("h-u-s-h"), "{log}");
+}
+
+#[tokio::test]
+async fn refusals_are_in_the_log_by_default_with_address_and_without_the_token() {
+    let (mut service, log) = Service::logged(&["--app-id", "a", "--app-secret", "h-u-s-h"]);
+    for headers in [&[][..], &[("X-API-KEY", "t-o-k-e-n")]] {
+        let refused = Client::open(&service, "/v1/streaming/x?access_token=q", headers).await;
+        assert!(refused.is_err());
+    }
+    assert!(service.terminate());
+    let log = log.join().expect("read");
+    let refusals: Vec<&str> = log
+        .lines()
+        .filter(|l| l.contains("request refused"))
+        .collect();
+    assert_eq!(refusals.len(), 2, "{log}");
+    for line in refusals {
+        for part in ["status=401", "address=127.0.0.1", "/v1/streaming/x"] {
+            assert!(line.contains(part), "{line}");
+        }
+    }
+    for secret in ["t-o-k-e-n", "access_token", "h-u-s-h"] {
+        assert!(!log.contains(secret), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_about_a_stream_says_whose_it_is_in_plain_text() {
+    let (mut service, log) = Service::logged(&[]);
+    let mut request = start_request();
+    request["config"]["speechRecognition"] = json!({"encoding": "FLAC", "sampleRateHertz": 16000});
+    let (mut client, conversation) = Client::started(&service, "call-17", &request).await;
+    client
+        .send_audio(b"this is no FLAC, however long it is looked at")
+        .await;
+    client.until("processing_terminated").await;
+    client.close(1000).await;
+    assert!(service.terminate());
+    let log = log.join().expect("read");
+    assert!(!log.contains('\u{1b}'), "no colours: {log}");
+    let failed = log.lines().find(|line| line.contains("stream failed"));
+    let failed = failed.expect(&log);
+    let named = format!("connection=\"call-17\" conversation=\"{conversation}\"");
+    assert!(failed.contains(&named), "{failed}");
+    assert!(failed.contains(" WARN "), "{failed}");
+    // As docs/service.md says.
+    let about = log
+        .lines()
+        .filter(|line| line.contains("connection=\"call-17\""));
+    let about: Vec<&str> = about.collect();
+    let of = |text: &str| about.iter().filter(|line| line.contains(text)).count();
+    for text in [
+        "event=\"connected\"",
+        "event=\"started\"",
+        "event=\"over\"",
+        "stream failed",
+    ] {
+        assert_eq!(of(text), 1, "{text}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_open_to_the_network_warns_of_it() {
+    for (options, warns) in [
+        (&["--listen", "0.0.0.0:0"][..], true),
+        (&["--listen", "127.0.0.1:0"], false),
+        (
+            &[
+                "--listen",
+                "0.0.0.0:0",
+                "--app-id",
+                "a",
+                "--app-secret",
+                "s",
+            ],
+            false,
+        ),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_symbl-service"));
+        command
+            .args(["--recognizer", "scripted"])
+            .args(options)
+            .env_remove("SYMBL_APP_ID")
+            .env_remove("SYMBL_APP_SECRET")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("started");
+        let mut log = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let mut before = Vec::new();
+        for line in &mut log {
+            let line = line.expect("UTF-8");
+            let is_up = line.contains("listening");
+            before.push(line);
+            if is_up {
+                break;
+            }
+        }
+        let warned = before
+            .iter()
+            .any(|line| line.contains("no credentials are set"));
+        assert_eq!(warned, warns, "{options:?}: {before:?}");
+        child.kill().expect("killed");
+        child.wait().expect("dead");
+    }
 }

@@ -60,12 +60,7 @@ pub(super) struct Budget(Table<Lines>);
 
 impl Budget {
     /// Decides about a line that a socket of this network causes.
-    pub(super) fn line(
-        &mut self,
-        socket: &mut Socket,
-        network: Network,
-        now: Instant,
-    ) -> Verdict {
+    pub(super) fn line(&mut self, socket: &mut Socket, network: Network, now: Instant) -> Verdict {
         let lines = self.0.of(network, now);
         if !socket.bucket.take(SOCKET, now) {
             socket.suppressed += 1;

@@ -46,7 +46,10 @@ where
             && let Some(client) = span.extensions().get::<Client>()
         {
             let own = about.fields();
-            for (name, value) in client.fields().filter(|(name, _)| own.field(*name).is_none()) {
+            for (name, value) in client
+                .fields()
+                .filter(|(name, _)| own.field(*name).is_none())
+            {
                 write!(writer, " {name}={value}")?;
             }
         }

@@ -30,6 +30,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use writer::Counting;
 
+pub(crate) use clients::span;
 pub use writer::Lost;
 
 /// Lines that wait to be written. A line has a few hundred bytes.
