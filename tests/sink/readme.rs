@@ -73,7 +73,9 @@ fn every_line_of_the_properties_makes_an_element() {
     init();
     let document = include_str!("../../docs/properties.md");
     let lines = commands(document).into_iter();
-    let lines: Vec<String> = lines.filter(|line| line.starts_with("symblsink ")).collect();
+    let lines: Vec<String> = lines
+        .filter(|line| line.starts_with("symblsink "))
+        .collect();
     assert_eq!(lines.len(), 4);
     for line in lines {
         let arguments = shlex::split(&line).expect("a command");

@@ -90,15 +90,7 @@ impl Clients {
     }
 }
 
-fn tell(lines: u64, network: Option<Network>) {
-    let network = network.map(tracing::field::display);
-    tracing::warn!(
-        target: SUPPRESSED,
-        lines,
-        network,
-        "more lines about this client were suppressed"
-    );
-}
+const MORE: &str = "more lines about this client were suppressed";
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Clients {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -134,7 +126,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Clients {
                 false
             }
             Some(Verdict::Write { suppressed }) if suppressed > 0 => {
-                tell(suppressed, None);
+                // In the same span, so that it names the client.
+                tracing::warn!(target: SUPPRESSED, lines = suppressed, "{MORE}");
                 true
             }
             _ => true,
@@ -161,7 +154,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Clients {
             budget.close(&socket, network, Instant::now())
         };
         if suppressed > 0 {
-            tell(suppressed, Some(network));
+            // Whatever client this thread serves now is another one.
+            tracing::warn!(
+                target: SUPPRESSED,
+                parent: None,
+                lines = suppressed,
+                %network,
+                "{MORE}"
+            );
         }
     }
 }
