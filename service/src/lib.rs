@@ -2,8 +2,8 @@
 
 //! A self-hosted server for the Symbl Streaming API with a real recogniser.
 //!
-//! The way of a chunk: [`fault`] (the listening socket) → `http` (upgrade,
-//! token) → `socket` (frames) → `session` (what may be said when) → `stream` (a
+//! The way of a chunk: [`fault`] (the listening socket) → `gate` (`Host` and `Origin`) →
+//! `http` (upgrade, token) → `socket` (frames) → `session` (what may be said when) → `stream` (a
 //! thread: [`audio`], then [`recognizer`]) → `voice` ([`analysis`], then
 //! messages) → `outbox` of every socket in the `hub`'s room → `socket`, or
 //! `subscriber` for those who only listen. What was
