@@ -4,7 +4,8 @@
 //! a test can scale them down and a user can raise them.
 
 use crate::fault::Faults;
-use crate::origin::Origin;
+use crate::log::Lost;
+use crate::origin::{AllowedHost, Origin};
 use crate::recognizer::Recognizer;
 use crate::trackers::TrackerStore;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -43,8 +44,13 @@ pub struct ServerConfig {
     /// Where web pages may come from that ask for tokens and for what was said; pages
     /// of this machine may always.
     pub origins: Vec<Origin>,
+    /// Names under which the service may be asked, beside `localhost` and addresses, where
+    /// nobody is asked for credentials.
+    pub hosts: Vec<AllowedHost>,
     /// What goes wrong on purpose.
     pub faults: Faults,
+    /// How many lines of the log were lost, for `/metrics`.
+    pub lost_log_lines: Lost,
 }
 
 impl ServerConfig {
@@ -61,9 +67,11 @@ impl ServerConfig {
             tls: None,
             data: None,
             origins: Vec::new(),
+            hosts: Vec::new(),
             trackers: None,
             history_delay: Duration::ZERO,
             faults: Faults::default(),
+            lost_log_lines: Lost::default(),
         }
     }
 }

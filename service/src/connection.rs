@@ -26,8 +26,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
+use tracing::Instrument;
 
-/// Longest head of a request in bytes; hyper answers 431 above.
+/// Longest head of a request in bytes. hyper answers 431 to what does not fit into its
+/// buffer, which holds up to twice that when bytes come fast; [`within`] to the rest.
 const LONGEST_HEAD: usize = 64 * 1024;
 
 /// Accepts until `stop` says so; connections that were accepted go on, and hold
@@ -45,12 +47,9 @@ pub(crate) async fn accept_all(
             // An error means that the server itself is gone.
             _ = stopped.wait_for(|stop| *stop) => return,
         };
-        tokio::spawn(serve(
-            accepted,
-            router.clone(),
-            limits.clone(),
-            stop.clone(),
-        ));
+        let span = accepted.stream.line().span().clone();
+        let serving = serve(accepted, router.clone(), limits.clone(), stop.clone());
+        tokio::spawn(serving.instrument(span));
     }
 }
 
@@ -95,15 +94,33 @@ async fn serve(
     drop(place);
 }
 
+/// Returns how long the head of a request is that is written without needless spaces.
+fn head_length(request: &Request) -> usize {
+    let (method, uri) = (request.method().as_str(), request.uri());
+    let target = uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    let place = uri.authority().map_or(0, |place| place.as_str().len());
+    let line = method.len() + " ".len() + place + target + " HTTP/1.1\r\n".len();
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    line + headers.sum::<usize>() + "\r\n".len()
+}
+
 /// Largest body of any request in bytes; most take less.
 pub(crate) const LARGEST_BODY: usize = 1024 * 1024;
 
-/// Answers 413 to a body that says itself that it is too large, and 408 where a request takes too long, its body for example.
+/// Answers 431 to a head that is too long, 413 to a body that says itself that it is too
+/// large, and 408 where a request takes too long, its body for example.
 pub(crate) async fn within(
     State(limit): State<Duration>,
     request: Request,
     next: Next,
 ) -> Response {
+    if head_length(&request) > LONGEST_HEAD {
+        let message = format!("The head of a request may have at most {LONGEST_HEAD} bytes.");
+        return http::error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &message);
+    }
     let on_line = request.extensions().get::<ConnectInfo<OnLine>>();
     if on_line.is_some_and(|ConnectInfo(OnLine(line))| !line.is_sound()) {
         return next.run(request).await;

@@ -43,11 +43,19 @@ impl FromRequestParts<Shared> for Account {
 
 #[allow(clippy::result_large_err)] // The error is the answer, made once per request.
 fn account(parts: &Parts, shared: &Shared, protocols: &[&str]) -> Result<Account, Response> {
-    let offered = offered_tokens(&parts.headers, parts.uri.query(), protocols);
-    match shared.tokens.account(offered) {
-        Some(account) => Ok(Account(account)),
-        None => Err(http::error(StatusCode::UNAUTHORIZED, REFUSED)),
+    let mut offered = offered_tokens(&parts.headers, parts.uri.query(), protocols).peekable();
+    // A request without any token guesses nothing.
+    let has_token = offered.peek().is_some();
+    if let Some(account) = shared.tokens.account(offered) {
+        return Ok(Account(account));
     }
+    let peer = parts.extensions.get::<ConnectInfo<OnLine>>();
+    let wait = peer.filter(|_| has_token);
+    let wait = wait.and_then(|ConnectInfo(OnLine(line))| shared.guesses.fail(line.peer()));
+    Err(match wait {
+        Some(wait) => http::guessing(wait),
+        None => http::error(StatusCode::UNAUTHORIZED, REFUSED),
+    })
 }
 
 /// A good request for a WebSocket.

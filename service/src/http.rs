@@ -5,24 +5,29 @@
 
 use crate::admission::{Entrance, Full};
 use crate::config::ServerConfig;
+use crate::fault::{Line, OnLine};
+use crate::gate::{self, Gate};
 use crate::handshake::Visit;
-use crate::hub::Hub;
+use crate::hub::{Hub, RoomKey};
 use crate::socket::Guest;
 use crate::store::Store;
 use crate::stream::Places;
+use crate::throttle::Guesses;
 use crate::token::{TokenError, Tokens};
 use crate::{connection, metrics, origin, rest, socket, subscriber};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
+use tracing::{Instrument, Span};
 
 /// What all requests share.
 #[derive(Clone)]
@@ -31,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) store: Arc<Store>,
     pub(crate) tokens: Arc<Tokens>,
+    /// Failed authentications.
+    pub(crate) guesses: Arc<Guesses>,
     /// One permit for each streaming socket that may still come.
     pub(crate) places: Arc<Semaphore>,
     /// One for each subscriber.
@@ -49,6 +56,7 @@ pub(crate) fn router(shared: Shared) -> Router {
     let origins = origin::layer(shared.config.origins.clone());
     let counted = Arc::clone(&shared.hub.metrics);
     let patience = shared.config.limits.request;
+    let gate = Arc::new(Gate::new(&shared.config));
     Router::new()
         .route("/v1/streaming/{id}", any(streaming))
         .route("/v1/realtime/insights/{id}", any(streaming))
@@ -61,6 +69,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(origins)
+        .layer(from_fn_with_state(gate, gate::check))
         .layer(from_fn_with_state(counted, metrics::count))
         .layer(from_fn_with_state(patience, connection::within))
         .with_state(shared)
@@ -94,8 +103,13 @@ pub(crate) fn unreadable(reason: &BytesRejection) -> Response {
 
 async fn generate_token(
     State(shared): State<Shared>,
+    ConnectInfo(OnLine(line)): ConnectInfo<OnLine>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    // Whoever guesses secrets is not told whether the next one is right.
+    if let Some(wait) = shared.guesses.wait(line.peer()) {
+        return guessing(wait);
+    }
     let body = match body {
         Ok(body) => body,
         Err(reason) => return unreadable(&reason),
@@ -105,7 +119,10 @@ async fn generate_token(
         Err(reason) => {
             let status = match reason {
                 TokenError::Malformed(_) => StatusCode::BAD_REQUEST,
-                TokenError::Unauthorized => StatusCode::UNAUTHORIZED,
+                TokenError::Unauthorized => {
+                    shared.guesses.fail(line.peer());
+                    StatusCode::UNAUTHORIZED
+                }
                 TokenError::Signing(_) => StatusCode::INTERNAL_SERVER_ERROR,
             };
             error(status, &reason.to_string())
@@ -132,6 +149,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     };
     let client = visit.client;
     let (upgrade, room, line) = visit.into_parts();
+    let span = client_span(&line, &room);
     let guest = Guest {
         room,
         client,
@@ -141,7 +159,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         }),
     };
     let on_line = Arc::clone(&line);
-    let mut response = upgrade.on_upgrade(move |websocket| async move {
+    let serving = move |websocket| async move {
         let Shared {
             config,
             hub,
@@ -152,7 +170,8 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         let open = hub.metrics.socket("streaming");
         socket::serve(websocket, guest, config, hub, shutdown, line).await;
         drop((open, alive));
-    });
+    };
+    let mut response = upgrade.on_upgrade(|websocket| serving(websocket).instrument(span));
     on_line.spoil(&mut response);
     response
 }
@@ -169,7 +188,8 @@ async fn subscribe(State(shared): State<Shared>, visit: Visit) -> Response {
     };
     let (upgrade, room, line) = visit.into_parts();
     let on_line = Arc::clone(&line);
-    let mut response = upgrade.on_upgrade(move |websocket| async move {
+    let span = client_span(&line, &room);
+    let serving = move |websocket| async move {
         let Shared {
             config,
             hub,
@@ -180,9 +200,17 @@ async fn subscribe(State(shared): State<Shared>, visit: Visit) -> Response {
         let open = hub.metrics.socket("subscriber");
         subscriber::serve(websocket, room, &config.limits, hub, shutdown, line).await;
         drop((open, place, alive));
-    });
+    };
+    let mut response = upgrade.on_upgrade(|websocket| serving(websocket).instrument(span));
     on_line.spoil(&mut response);
     response
+}
+
+/// Returns the span of a client whose connection id is known now.
+fn client_span(line: &Line, room: &RoomKey) -> Span {
+    let span = line.span().clone();
+    span.record("connection", room.connection_id.as_str());
+    span
 }
 
 /// Seconds until somebody may have left.
@@ -194,5 +222,16 @@ fn too_many(message: &str, retry_after: &'static str) -> Response {
     let mut response = error(StatusCode::TOO_MANY_REQUESTS, message);
     let headers = response.headers_mut();
     headers.insert(RETRY_AFTER, HeaderValue::from_static(retry_after));
+    response
+}
+
+/// Returns the answer to a client whose address failed to authenticate too often.
+pub(crate) fn guessing(wait: Duration) -> Response {
+    let message = "Too many credentials or tokens from this address were wrong. Try again later, \
+                   with the right ones.";
+    let mut response = error(StatusCode::TOO_MANY_REQUESTS, message);
+    let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
 }

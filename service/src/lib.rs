@@ -2,8 +2,8 @@
 
 //! A self-hosted server for the Symbl Streaming API with a real recogniser.
 //!
-//! The way of a chunk: [`fault`] (the listening socket) → `http` (upgrade,
-//! token) → `socket` (frames) → `session` (what may be said when) → `stream` (a
+//! The way of a chunk: [`fault`] (the listening socket) → `gate` (`Host` and `Origin`) →
+//! `http` (upgrade, token) → `socket` (frames) → `session` (what may be said when) → `stream` (a
 //! thread: [`audio`], then [`recognizer`]) → `voice` ([`analysis`], then
 //! messages) → `outbox` of every socket in the `hub`'s room → `socket`, or
 //! `subscriber` for those who only listen. What was
@@ -32,15 +32,18 @@ mod config;
 mod connection;
 mod conversation;
 pub mod fault;
+mod gate;
 mod handshake;
 mod http;
 mod hub;
 mod kept;
+pub mod log;
 mod metrics;
 mod origin;
 mod outbox;
 mod parked;
 mod phrasebook;
+mod rate;
 pub mod recognizer;
 mod rest;
 mod room;
@@ -51,15 +54,17 @@ mod socket;
 mod store;
 mod stream;
 mod subscriber;
+mod throttle;
 mod tls;
 mod token;
 pub mod trackers;
+mod unsupported;
 mod voice;
 mod workers;
 
 pub use config::{Auth, Limits, ServerConfig};
-pub use origin::{Origin, OriginError};
+pub use origin::{AllowedHost, HostError, Origin, OriginError};
 pub use server::{BindError, Server};
 pub use store::StoreError;
-pub use tls::{TlsError, tls_config};
+pub use tls::{Tls, TlsError, tls_config};
 pub use tokio_rustls::rustls;

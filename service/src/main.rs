@@ -6,32 +6,40 @@
 //! go to standard error. The secret is taken from the environment so that it
 //! need not stand in the process list.
 
+mod listen;
 mod options;
 
 use clap::{Parser, ValueEnum};
+use listen::Listen;
 use options::LimitOptions;
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::fault::{Fault, Faults, HELP};
+use symbl_service::log::{self, Log, LogError, Lost};
 use symbl_service::recognizer::command::{Command, CommandLimits};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::scripted::Scripted;
 use symbl_service::recognizer::{Recognizer, RecognizerError};
-use symbl_service::{Auth, BindError, Origin, Server, ServerConfig, TlsError, tls_config};
+use symbl_service::{AllowedHost, Auth, BindError, Origin, ServerConfig, Tls, TlsError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// How long the end of the process waits for the log's output and for lookups in the
+/// database.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Self-hosted server for the Symbl Streaming API.
 #[derive(Parser)]
 #[command(version, after_long_help = HELP)]
 struct Options {
-    /// Address to listen on; port 0 takes any free one
+    /// Address to listen on, such as 0.0.0.0:8787, [::1]:8787 or localhost:8787; port 0
+    /// takes any free one. Of a name's addresses the first that can be had is taken
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
-    listen: SocketAddr,
+    listen: Listen,
 
     /// What turns speech into words
     #[arg(long, value_enum, default_value = "pocketsphinx")]
@@ -87,12 +95,18 @@ struct Options {
     /// machine (localhost) may always
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     origins: Vec<Origin>,
+
+    /// Answer to this name too, beside localhost and IP addresses, where no credentials
+    /// are set: such as captions.example; `*` for all names; may be given several times.
+    /// Other names may be those of web pages that want to read what is said (DNS rebinding)
+    #[arg(long = "allow-host", value_name = "NAME")]
+    hosts: Vec<AllowedHost>,
     #[command(flatten)]
     limits: LimitOptions,
 
     /// Of all processor cores, how many percent recognition may take; who would begin a
     /// conversation beyond that gets 429. 0: nobody is refused for it
-    #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u32).range(0..=100))]
     max_load: u32,
 
     /// What goes wrong on purpose with the first connection, to test a client;
@@ -133,12 +147,18 @@ enum Failure {
         filter: String,
         reason: tracing_subscriber::filter::ParseError,
     },
+    #[error(transparent)]
+    Start(#[from] LogError),
     #[error("--lm and --dict are for --recognizer pocketsphinx only")]
     ModelWithoutEngine,
     #[error(transparent)]
     Recognizer(#[from] RecognizerError),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error("--listen {listen}: {reason}; give an IP address and a port, such as 127.0.0.1:8787")]
+    Resolve { listen: String, reason: String },
+    #[error(transparent)]
+    Limits(#[from] options::LimitError),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("{what}: {reason}")]
@@ -152,7 +172,11 @@ fn main() -> ExitCode {
     match start(Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("symbl-service: {failure}");
+            let text = format!("symbl-service: {failure}\n");
+            log::within(PATIENCE, move || {
+                // Nobody is left to be told that this cannot be told.
+                let _ = std::io::stderr().write_all(text.as_bytes());
+            });
             ExitCode::FAILURE
         }
     }
@@ -164,25 +188,60 @@ fn start(options: Options) -> Result<(), Failure> {
         filter: options.log.clone(),
         reason,
     })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let log = Log::start(filter, own_stderr()?, with_colours())?;
+    let lost = log.lost();
+    let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(system("no runtime"))?;
-    runtime.block_on(serve(options))
+        .map_err(system("no runtime"))
+        .and_then(|runtime| {
+            let result = runtime.block_on(serve(options, lost));
+            // A lookup in the database that hangs does not keep the process.
+            runtime.shutdown_timeout(PATIENCE);
+            result
+        });
+    log.finish(PATIENCE);
+    result
 }
 
-async fn serve(options: Options) -> Result<(), Failure> {
+/// Returns a file of its own for standard error. The lock of [`std::io::stderr`] would
+/// be held for as long as a line is not taken.
+fn own_stderr() -> Result<std::fs::File, Failure> {
+    let own = std::io::stderr().as_fd().try_clone_to_owned();
+    own.map(Into::into).map_err(system("standard error"))
+}
+
+/// Returns `true` if the log goes to a terminal whose user wants colours
+/// (<https://no-color.org>).
+fn with_colours() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !unwanted
+}
+
+/// Writes the one line of standard output. Whoever reads it may be gone or slow, which is
+/// no reason to serve nobody.
+fn say(line: String) {
+    let said = std::thread::Builder::new().spawn(move || {
+        let mut out = std::io::stdout();
+        if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+            tracing::warn!(%error, "standard output does not take the line that says where the service listens");
+        }
+    });
+    if let Err(error) = said {
+        tracing::warn!(%error, "no thread for standard output");
+    }
+}
+
+async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     let recognizer = recognizer(&options)?;
     let mut config = ServerConfig::new(Arc::clone(&recognizer));
-    config.listen = options.listen;
+    config.lost_log_lines = lost_log_lines;
     config.data = options.data.clone();
     config.origins = options.origins.clone();
+    config.hosts = options.hosts.clone();
+    config.hosts.extend(options.listen.name());
     config.history_delay = Duration::from_secs_f64(options.history_delay);
-    config.limits = options.limits.limits();
+    config.limits = options.limits.checked()?;
     config.max_load = Some(f64::from(options.max_load) / 100.0).filter(|load| *load > 0.0);
     config.auth = match (options.auth, options.app_id, options.app_secret) {
         (None, Some(id), Some(secret)) => Auth::App { id, secret },
@@ -192,8 +251,10 @@ async fn serve(options: Options) -> Result<(), Failure> {
         true => Faults::repeating(options.faults),
         false => Faults::script(options.faults),
     };
+    let mut tls = None;
     if let (Some(certificate), Some(key)) = (&options.tls_cert, &options.tls_key) {
-        config.tls = Some(tls_config(certificate, key)?);
+        let opened = tls.insert(Arc::new(Tls::open(certificate, key)?));
+        config.tls = Some(opened.config());
     }
     let scheme = if config.tls.is_some() {
         "https"
@@ -203,19 +264,41 @@ async fn serve(options: Options) -> Result<(), Failure> {
     // Before anybody is told that we are there and may send one.
     let mut terminate = signal(SignalKind::terminate()).map_err(system("no signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("no signals"))?;
-    let server = Server::bind(config).await?;
-    let mut out = std::io::stdout();
-    writeln!(out, "listening on {scheme}://{}", server.local_addr())
-        .and_then(|()| out.flush())
-        .map_err(system("standard output"))?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let mut hangup = signal(SignalKind::hangup()).map_err(system("no signals"))?;
+    let server = listen::bind(&options.listen, config).await?;
+    let address = server.local_addr();
+    tracing::info!(%address, scheme, "listening");
+    say(format!("listening on {scheme}://{address}"));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(tls.clone()).await,
+        }
     }
     tracing::info!("shutting down");
     server.shutdown().await;
     recognizer.close();
     Ok(())
+}
+
+/// Does what SIGHUP asks for: reads the certificate again. Everything else is as it was
+/// when the service began. A terminal that is closed sends it too, which ends nothing.
+async fn reload(tls: Option<Arc<Tls>>) {
+    let Some(tls) = tls else {
+        tracing::info!("SIGHUP: there is no certificate to read again; the service goes on");
+        return;
+    };
+    // A file system may hang, which is not to hold up SIGTERM.
+    tokio::spawn(async move {
+        match tokio::task::spawn_blocking(move || tls.reload()).await {
+            Ok(Ok(())) => tracing::info!("SIGHUP: certificate and key were read again"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "SIGHUP: the certificate that was read before stays");
+            }
+            Err(error) => tracing::error!(%error, "SIGHUP: nothing was read"),
+        }
+    });
 }
 
 fn recognizer(options: &Options) -> Result<Arc<dyn Recognizer>, Failure> {

@@ -6,6 +6,7 @@
 //! Labels are of a few fixed words. Never an account, a token, a connection or a
 //! conversation: they are nobody's business here, and without number.
 
+use crate::log::Lost;
 use crate::recognizer::Recognizer;
 use crate::store::Counts;
 use axum::extract::{MatchedPath, Request, State};
@@ -85,6 +86,7 @@ pub(crate) struct Kept {
     pub(crate) refused: Refused,
     pub(crate) recognizer: Arc<dyn Recognizer>,
     pub(crate) counts: Counts,
+    pub(crate) log: Lost,
 }
 
 impl Metrics {
@@ -133,6 +135,7 @@ impl Metrics {
             kept.counts.healthy,
         );
         names.register_collector(Box::new(Restarts(kept.recognizer)));
+        names.register_collector(Box::new(LogLines(kept.log)));
         let start = ConstGauge::new(crate::store::now() as f64 / 1e9);
         // Its name is the same for all programs.
         registry.register_with_unit(
@@ -267,6 +270,7 @@ fn reason(status: StatusCode) -> Option<&'static str> {
         StatusCode::SWITCHING_PROTOCOLS => return None,
         StatusCode::BAD_REQUEST => "bad_id",
         StatusCode::UNAUTHORIZED => "unauthorized",
+        StatusCode::FORBIDDEN => "forbidden",
         StatusCode::NOT_FOUND => "unknown_id",
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::UPGRADE_REQUIRED => "no_websocket",
         StatusCode::REQUEST_TIMEOUT => "timeout",
@@ -293,5 +297,31 @@ impl Collector for Restarts {
             None,
             MetricType::Counter,
         )?)
+    }
+}
+
+/// Lines of the log that were not written.
+#[derive(Debug)]
+struct LogLines(Lost);
+
+impl Collector for LogLines {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let counts = [
+            (
+                "log_lines_dropped",
+                "Lines of the log that its output did not take, or not as fast as they came",
+                self.0.dropped(),
+            ),
+            (
+                "log_lines_suppressed",
+                "Lines of the log that were too many about one client",
+                self.0.suppressed(),
+            ),
+        ];
+        for (name, help, count) in counts {
+            let count = ConstCounter::new(count);
+            count.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+        }
+        Ok(())
     }
 }

@@ -11,13 +11,40 @@ use symbl_service::Limits;
 /// Ten years: longer waits are no limits.
 const LONGEST: u64 = 315_360_000;
 
-/// As many of anything as can be counted in 32 bits.
+/// Of sockets, speakers, messages: more of them is no limit.
 fn number() -> RangedU64ValueParser<usize> {
-    RangedU64ValueParser::new().range(1..=u64::from(u32::MAX))
+    RangedU64ValueParser::new().range(1..=1_000_000)
 }
 
+/// Of a message: clients have nothing larger, and each socket may hold twice that.
+fn size() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=64 << 20)
+}
+
+/// Of a name or a phrase.
+fn length() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=65_536)
+}
+
+/// Of something that a client waits for.
 fn seconds() -> RangedU64ValueParser<u64> {
-    RangedU64ValueParser::new().range(1..=LONGEST)
+    RangedU64ValueParser::new().range(1..=3600)
+}
+
+/// Of a socket on which nothing happens: up to 31 days.
+fn long_time() -> RangedU64ValueParser<u64> {
+    RangedU64ValueParser::new().range(1..=2_678_400)
+}
+
+/// Limits that contradict each other.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "--max-audio-message {audio} is more than --max-message {any}, which is for messages of any \
+     kind; give at most that"
+)]
+pub(crate) struct LimitError {
+    audio: usize,
+    any: usize,
 }
 
 /// What is left out is as in [`Limits::default`].
@@ -45,11 +72,11 @@ pub(crate) struct LimitOptions {
     max_request_time: Option<u64>,
 
     /// Without a message from a client; then its socket is closed [default: 1800]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds())]
+    #[arg(long, value_name = "SECONDS", value_parser = long_time())]
     max_idle: Option<u64>,
 
     /// Of audio in which nothing is said; then its socket is closed [default: 1800]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds())]
+    #[arg(long, value_name = "SECONDS", value_parser = long_time())]
     max_silence: Option<u64>,
 
     /// That a conversation waits for its last speaker, whatever noConnectionTimeout
@@ -80,11 +107,11 @@ pub(crate) struct LimitOptions {
     max_draining: Option<usize>,
 
     /// Size of any message [default: 1048576]
-    #[arg(long, value_name = "BYTES", value_parser = number())]
+    #[arg(long, value_name = "BYTES", value_parser = size())]
     max_message: Option<usize>,
 
     /// Size of an audio message [default: 8192]
-    #[arg(long, value_name = "BYTES", value_parser = number())]
+    #[arg(long, value_name = "BYTES", value_parser = size())]
     max_audio_message: Option<usize>,
 
     /// Messages that wait for a client to read them [default: 4096]
@@ -96,11 +123,11 @@ pub(crate) struct LimitOptions {
     max_phrases: Option<usize>,
 
     /// Size of one of them [default: 256]
-    #[arg(long, value_name = "BYTES", value_parser = number())]
+    #[arg(long, value_name = "BYTES", value_parser = length())]
     max_phrase: Option<usize>,
 
     /// Size of a name, user id, title or language in a start request [default: 1024]
-    #[arg(long, value_name = "BYTES", value_parser = number())]
+    #[arg(long, value_name = "BYTES", value_parser = length())]
     max_text: Option<usize>,
 
     /// Speakers of a conversation [default: 1000]
@@ -108,7 +135,7 @@ pub(crate) struct LimitOptions {
     max_speakers: Option<usize>,
 
     /// Life of a token [default: 86400]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds())]
+    #[arg(long, value_name = "SECONDS", value_parser = RangedU64ValueParser::<u64>::new().range(1..=LONGEST))]
     max_token_life: Option<u64>,
 
     /// Messages of each conversation that are kept without --data [default: 2000]
@@ -121,8 +148,18 @@ pub(crate) struct LimitOptions {
 }
 
 impl LimitOptions {
+    /// Returns the limits that were asked for, if they can all be kept.
+    pub(crate) fn checked(&self) -> Result<Limits, LimitError> {
+        let limits = self.limits();
+        let (audio, any) = (limits.audio_message, limits.message);
+        match audio <= any {
+            true => Ok(limits),
+            false => Err(LimitError { audio, any }),
+        }
+    }
+
     /// The limits that were asked for.
-    pub(crate) fn limits(&self) -> Limits {
+    fn limits(&self) -> Limits {
         let usual = Limits::default();
         let time = |seconds: Option<u64>, usual| seconds.map_or(usual, Duration::from_secs);
         Limits {
@@ -215,6 +252,12 @@ mod tests {
             ("--max-idle", "999999999999"),
             ("--max-connections", "0"),
             ("--max-connections", "many"),
+            ("--max-connections", "1000001"),
+            ("--max-message", "67108865"),
+            ("--max-text", "65537"),
+            ("--max-request-time", "3601"),
+            ("--max-silence", "2678401"),
+            ("--max-token-life", "315360001"),
             ("--max-no-connection-timeout", "1801"),
         ] {
             assert!(
@@ -222,5 +265,16 @@ mod tests {
                 "{option} {value}"
             );
         }
+    }
+
+    #[test]
+    fn an_audio_message_is_a_message() {
+        let checked = |options: &[&str]| {
+            let options = [&["x"], options].concat();
+            Only::parse_from(options).limits.checked()
+        };
+        assert!(checked(&["--max-audio-message", "1048577"]).is_err());
+        assert!(checked(&["--max-message", "8191"]).is_err());
+        assert!(checked(&["--max-message", "9000", "--max-audio-message", "9000"]).is_ok());
     }
 }

@@ -4,8 +4,9 @@
 //! of another origin have an answer (CORS, Fetch Standard 3.2).
 //!
 //! It must never let in any page by default: where no token is asked for, whoever
-//! can read an answer can read every conversation. Sockets are not covered, in no
-//! service: a browser opens them for any page, and [`crate::Auth`] decides.
+//! can read an answer can read every conversation. A browser opens sockets for any page
+//! without such a question; the `gate` sees to them, and to requests that change
+//! something.
 
 use axum::http::{HeaderValue, Method};
 use std::str::FromStr;
@@ -47,6 +48,36 @@ impl FromStr for Origin {
     }
 }
 
+/// A name under which the service may be asked where it asks nobody for credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowedHost {
+    /// Any name.
+    Any,
+    /// This one, under any port.
+    Named(String),
+}
+
+/// A text that is no host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a host is a name without scheme and port, such as captions.example, or *")]
+pub struct HostError;
+
+impl FromStr for AllowedHost {
+    type Err = HostError;
+
+    fn from_str(text: &str) -> Result<Self, HostError> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        match Host::parse(text) {
+            Ok(Host::Domain(name)) => Ok(Self::Named(name)),
+            // An address is allowed anyway.
+            Ok(Host::Ipv4(_) | Host::Ipv6(_)) => Ok(Self::Named(text.to_owned())),
+            Err(_) => Err(HostError),
+        }
+    }
+}
+
 /// Lets in pages of `allowed`, and those of this machine.
 pub(crate) fn layer(allowed: Vec<Origin>) -> CorsLayer {
     CorsLayer::new()
@@ -58,7 +89,8 @@ pub(crate) fn layer(allowed: Vec<Origin>) -> CorsLayer {
         .max_age(REMEMBERED)
 }
 
-fn allows(allowed: &[Origin], origin: &HeaderValue) -> bool {
+/// Returns `true` for origins of this machine and those that are allowed.
+pub(crate) fn allows(allowed: &[Origin], origin: &HeaderValue) -> bool {
     let Ok(origin) = origin.to_str() else {
         return false;
     };
@@ -107,6 +139,22 @@ mod tests {
             "http://192.168.0.2",
         ] {
             assert!(!may(origin), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_host_has_neither_scheme_nor_port() {
+        let named = |text: &str| Ok(AllowedHost::Named(text.to_owned()));
+        assert_eq!("*".parse(), Ok(AllowedHost::Any));
+        assert_eq!("Captions.example".parse(), named("captions.example"));
+        for text in [
+            "",
+            "a b",
+            "https://a.example",
+            "a.example:8787",
+            "a.example/x",
+        ] {
+            assert_eq!(text.parse::<AllowedHost>(), Err(HostError), "{text}");
         }
     }
 

@@ -418,6 +418,12 @@ async fn rename(
         let message = "The body must be a JSON object with `name`, `email` or both, as strings.";
         return error(StatusCode::BAD_REQUEST, message);
     };
+    let limit = shared.config.limits.text;
+    let longest = [&name, &email].map(|text| text.as_deref().map_or(0, str::len));
+    if longest.iter().any(|length| *length > limit) {
+        let message = format!("`name` and `email` may have at most {limit} bytes each.");
+        return error(StatusCode::BAD_REQUEST, &message);
+    }
     let answer = format!(
         "Member with id: {member} for conversationId: {id} updated successfully! The update \
          should be reflected in all messages and insights along with this conversation"

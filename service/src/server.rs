@@ -4,14 +4,14 @@
 
 use crate::admission::{Admission, Entrance};
 use crate::clock::WallClock;
-use crate::config::ServerConfig;
+use crate::config::{Auth, ServerConfig};
 use crate::connection;
 use crate::fault::Door;
 use crate::http::{self, Shared};
 use crate::hub::{Hub, Services};
 use crate::metrics::{Kept, Metrics, Refused};
 use crate::store::{Store, StoreError};
-use crate::token::Tokens;
+use crate::token::{TokenError, Tokens};
 use crate::workers::Workers;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,6 +52,18 @@ pub enum BindError {
     /// It has nowhere to keep what is said.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Its credentials would keep nobody out.
+    #[error(
+        "the {what} of the application is empty, so anybody could guess it; set one, or ask for \
+         no credentials (--auth none)"
+    )]
+    Credentials {
+        /// `id` or `secret`.
+        what: &'static str,
+    },
+    /// It cannot make tokens.
+    #[error("tokens cannot be signed: {0}")]
+    Tokens(String),
 }
 
 impl Server {
@@ -61,6 +73,7 @@ impl Server {
     ///
     /// The address cannot be bound, or the directory for data not be used.
     pub async fn bind(config: ServerConfig) -> Result<Self, BindError> {
+        check_credentials(&config.auth)?;
         let failed = |reason| BindError::Listen {
             address: config.listen,
             reason,
@@ -76,8 +89,16 @@ impl Server {
             recognizer: Arc::clone(&config.recognizer),
             refused,
             counts: store.counts.clone(),
+            log: config.lost_log_lines.clone(),
         }));
         let key = store.key()?;
+        if matches!(config.auth, Auth::None) && !address.ip().to_canonical().is_loopback() {
+            tracing::warn!(
+                %address,
+                "anybody who reaches this address can speak, listen and read everything that \
+                 was said: no credentials are set (SYMBL_APP_ID and SYMBL_APP_SECRET)"
+            );
+        }
         let (stop, stopped) = watch::channel(false);
         let (alive, sockets) = mpsc::channel(1);
         let patience = config.limits.shutdown;
@@ -93,7 +114,8 @@ impl Server {
                     wall: WallClock::default(),
                 },
             )?,
-            tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)),
+            tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)?),
+            guesses: Arc::default(),
             store: Arc::clone(&store),
             places: Arc::new(Semaphore::new(config.limits.connections)),
             listeners: Arc::new(Semaphore::new(config.limits.subscribers)),
@@ -139,6 +161,24 @@ impl Server {
             }
             _ => tracing::warn!("the last changes may not be stored"),
         }
+    }
+}
+
+/// Refuses credentials that everybody has.
+fn check_credentials(auth: &Auth) -> Result<(), BindError> {
+    let Auth::App { id, secret } = auth else {
+        return Ok(());
+    };
+    let parts = [("id", id), ("secret", secret)];
+    match parts.iter().find(|(_, text)| text.trim().is_empty()) {
+        Some((what, _)) => Err(BindError::Credentials { what }),
+        None => Ok(()),
+    }
+}
+
+impl From<TokenError> for BindError {
+    fn from(error: TokenError) -> Self {
+        Self::Tokens(error.to_string())
     }
 }
 

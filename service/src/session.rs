@@ -32,6 +32,7 @@ use crate::phrasebook::Compiled;
 use crate::recognizer::{self, StreamOptions};
 use crate::stream::{self, Before, NoThread, Outcome, Places, Start, Stream};
 use crate::trackers;
+use crate::unsupported;
 use crate::voice::{Voice, Wanted};
 use bytes::Bytes;
 use gstsymbl::protocol::request::ClientMessageError;
@@ -142,6 +143,7 @@ impl Session {
         self.last_activity = Instant::now();
         match message {
             ClientMessage::Start(request) => {
+                self.warn_of_unsupported(text);
                 self.start(&request).await;
                 None
             }
@@ -210,6 +212,17 @@ impl Session {
         };
         if let Err(why) = bounds::check(request, &self.config.limits) {
             self.error("The session was not started", &why, "invalid_request");
+            return;
+        }
+        let language = request.language_code.as_deref().unwrap_or_default();
+        if let Err(why) = self.config.recognizer.check_language(language) {
+            let language = bounds::shortened(language);
+            let details = format!("config.languageCode: {language:?} is not understood: {why}");
+            self.error(
+                "The session was not started",
+                &details,
+                "unsupported_language",
+            );
             return;
         }
         let account = &self.seat.room.key.account;
@@ -291,6 +304,23 @@ impl Session {
         places
             .map(|places| Arc::clone(places).try_acquire_owned())
             .collect()
+    }
+
+    /// Tells the client and the log what the request asks for and will not get.
+    fn warn_of_unsupported(&self, request: &str) {
+        let fields = unsupported::fields(request);
+        if let Some(details) = unsupported::details(&fields) {
+            tracing::warn!(
+                details,
+                "a start request asks for what the service does not do"
+            );
+            self.own.send(reply::warning(
+                "Some of the request is not done",
+                &details,
+                "unsupported",
+                &fields,
+            ));
+        }
     }
 
     /// Who speaks, if the conversation has room for another one.

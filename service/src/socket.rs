@@ -20,6 +20,7 @@ use gstsymbl::protocol::reply;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
+use tracing::Span;
 
 /// Clients close with this when they are done.
 const NORMAL: u16 = 1000;
@@ -64,6 +65,7 @@ pub(crate) async fn serve(
     ));
     let seat = hub.join(&room, outbox.clone(), line.splits()).await;
     let conversation = seat.room.id.clone();
+    Span::current().record("conversation", conversation.as_str());
     let mut session = Session::new(config, client, seat, outbox.clone(), places);
     tracing::info!(
         event = "connected",

@@ -123,7 +123,9 @@ impl Stream {
         // What a thread that cannot be had was to do is not to be lost with it.
         let (hand, handed) = std::sync::mpsc::sync_channel::<Start>(1);
         let holds = Arc::clone(&held);
+        let client = tracing::Span::current();
         let work = move || {
+            let _about = client.entered();
             let Ok(start) = handed.recv() else { return };
             let places = Arc::clone(&start.places);
             let outcome = run(start, queue, silence, runtime);

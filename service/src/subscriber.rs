@@ -20,6 +20,7 @@ use gstsymbl::protocol::{ClientMessage, PONG_TEXT, reply};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tracing::Span;
 
 /// Serves one subscriber to its end.
 pub(crate) async fn serve(
@@ -43,6 +44,9 @@ pub(crate) async fn serve(
     let ear = hub.listen(&room, outbox.clone());
     let connection = &room.connection_id;
     let conversation = ear.as_ref().map(|ear| ear.room.id.clone());
+    if let Some(conversation) = &conversation {
+        Span::current().record("conversation", conversation.as_str());
+    }
     tracing::info!(event = "subscribed", connection, conversation);
     if ear.is_none() {
         // It was over between the handshake and now.

@@ -72,16 +72,18 @@ const LONGEST_APP_ID: usize = 256;
 const MOST_CACHED: usize = 1000;
 
 impl Tokens {
-    /// Those signed with this key, which is as old as the data: tokens outlive
-    /// the process where the data do.
-    pub(crate) fn new(auth: Auth, lifetime: Duration, key: &[u8]) -> Self {
-        Self {
+    /// Returns those that are signed with what is derived of this key and the
+    /// credentials. The key is as old as the data, so tokens outlive the process where the
+    /// data do; they do not outlive a change of the credentials.
+    pub(crate) fn new(auth: Auth, lifetime: Duration, key: &[u8]) -> Result<Self, TokenError> {
+        let key = signing_key(key, &auth)?;
+        Ok(Self {
             auth,
             lifetime,
-            encoding: EncodingKey::from_secret(key),
-            decoding: DecodingKey::from_secret(key),
+            encoding: EncodingKey::from_secret(&key),
+            decoding: DecodingKey::from_secret(&key),
             cached: Mutex::default(),
-        }
+        })
     }
 
     /// Answers the body of `POST /oauth2/token:generate`.
@@ -146,7 +148,9 @@ impl Tokens {
     pub(crate) fn account<'a>(&self, mut offered: impl Iterator<Item = &'a str>) -> Option<String> {
         match &self.auth {
             Auth::None => Some(String::new()),
-            Auth::App { .. } => offered.find_map(|token| self.claims(token)).map(|c| c.sub),
+            Auth::App { id, .. } => offered
+                .find_map(|token| self.claims(token).filter(|claims| claims.sub == *id))
+                .map(|claims| claims.sub),
         }
     }
 
@@ -161,6 +165,24 @@ impl Tokens {
         let decoded = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation);
         decoded.ok().map(|token| token.claims)
     }
+}
+
+/// Returns the key that tokens of these credentials are signed with: an HMAC-SHA256 of
+/// them under the stored key. Each part has its length in front, so that no two pairs of
+/// id and secret are the same bytes.
+fn signing_key(stored: &[u8], auth: &Auth) -> Result<Vec<u8>, TokenError> {
+    let mut about = Vec::new();
+    let parts = match auth {
+        Auth::None => vec!["anybody"],
+        Auth::App { id, secret } => vec!["application", id, secret],
+    };
+    for part in parts {
+        about.extend((part.len() as u64).to_be_bytes());
+        about.extend(part.as_bytes());
+    }
+    jsonwebtoken::crypto::sign(&about, &EncodingKey::from_secret(stored), Algorithm::HS256)
+        .map(String::into_bytes)
+        .map_err(|error| TokenError::Signing(error.to_string()))
 }
 
 /// Compares without telling by its time where the difference is.
@@ -193,7 +215,49 @@ mod tests {
             id: "a".into(),
             secret: "s".into(),
         };
-        Tokens::new(auth, Duration::from_secs(lifetime), key)
+        Tokens::new(auth, Duration::from_secs(lifetime), key).expect("a key")
+    }
+
+    fn app(id: &str, secret: &str) -> Auth {
+        Auth::App {
+            id: id.into(),
+            secret: secret.into(),
+        }
+    }
+
+    #[test]
+    fn a_token_is_good_for_the_application_and_the_secret_that_it_was_made_for() {
+        let of = |auth: &Auth| {
+            Tokens::new(auth.clone(), Duration::from_secs(100), b"key").expect("a key")
+        };
+        let all = [
+            app("a", "s"),
+            app("a", "s2"),
+            app("b", "s"),
+            app("as", ""),
+            app("", "as"),
+            Auth::None,
+        ];
+        for mine in &all {
+            let id = match mine {
+                Auth::App { id, .. } => id.clone(),
+                Auth::None => "a".to_owned(),
+            };
+            let token = of(mine).token_for(id).expect("a token").access_token;
+            for other in all.iter().filter(|other| !matches!(other, Auth::None)) {
+                let account = of(other).account([token.as_str()].into_iter());
+                let same = format!("{mine:?}") == format!("{other:?}")
+                    && matches!((mine, other), (Auth::App { secret: a, .. }, Auth::App { secret: b, .. }) if a == b);
+                assert_eq!(account.is_some(), same, "{mine:?} {other:?}");
+            }
+        }
+        // The right key does not help the wrong account.
+        let tokens = of(&app("a", "s"));
+        let token = tokens
+            .token_for("b".to_owned())
+            .expect("a token")
+            .access_token;
+        assert_eq!(tokens.account([token.as_str()].into_iter()), None);
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn end(mut child: Child, signal: &str) -> (bool, String, String) {
 fn get(address: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
     let request = format!(
-        "GET /v1/streaming/x?access_token=q-u-e-r-y HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET /v1/streaming/x?access_token=q-u-e-r-y HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
     );
     stream.write_all(request.as_bytes()).expect("sent");
@@ -121,7 +121,7 @@ fn limits_are_given_as_options() {
     narrow.args(["--max-connections", "1", "--max-handshake-time", "3600"]);
     let mut child = narrow.spawn().expect("started");
     let address = address(&mut child);
-    let upgrade = "GET /v1/streaming/x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
+    let upgrade = "GET /v1/streaming/x HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
                    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     let mut first = TcpStream::connect(&address).expect("a connection");
@@ -161,6 +161,39 @@ fn what_cannot_be_is_said_on_standard_error() {
             "cannot be used with",
         ),
         ("127.0.0.1:0", &["--app-id", "x"], "--app-secret"),
+        (
+            "127.0.0.1:0",
+            &["--app-id", "x", "--app-secret", ""],
+            "secret of the application is empty",
+        ),
+        (
+            "127.0.0.1:0",
+            &["--app-id", "", "--app-secret", "x"],
+            "id of the application is empty",
+        ),
+        ("127.0.0.1:0", &["--max-load", "500"], "0..=100"),
+        (
+            "127.0.0.1:0",
+            &["--max-connections", "4294967295"],
+            "1..=1000000",
+        ),
+        (
+            "127.0.0.1:0",
+            &["--max-message", "100"],
+            "--max-audio-message",
+        ),
+        ("no such host:0", &[], "an IP address or a name"),
+        (
+            "no-such-host.invalid:0",
+            &[],
+            "--listen no-such-host.invalid:0",
+        ),
+        (":8787", &[], "an IP address or a name"),
+        (
+            "127.0.0.1:0",
+            &["--allow-host", "https://x.example"],
+            "without scheme",
+        ),
         ("127.0.0.1:0", &["--log", "a=b=c"], "--log"),
         ("127.0.0.1:0", &["--fault", "resett"], "reset@3s"),
         ("127.0.0.1:0", &["--repeat-faults"], "--fault"),
@@ -287,4 +320,29 @@ async fn a_recogniser_command_runs_without_the_secrets_and_ends_with_the_service
             std::thread::yield_now();
         }
     }
+}
+
+#[test]
+fn a_name_to_listen_on_is_resolved_and_the_address_is_said() {
+    let mut child = command_at("localhost:0").spawn().expect("started");
+    let address = address(&mut child);
+    let parsed: std::net::SocketAddr = address.parse().expect("an address");
+    assert!(parsed.ip().is_loopback(), "{address}");
+    assert!(get(&address, "").starts_with("HTTP/1.1 101"));
+    end(child, "-TERM");
+}
+
+#[test]
+fn a_hangup_ends_nothing() {
+    let mut child = command().spawn().expect("started");
+    let address = address(&mut child);
+    for _ in 0..2 {
+        let process = child.id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &process]).status();
+        assert!(sent.expect("kill").success());
+        assert!(get(&address, "").starts_with("HTTP/1.1 101"));
+    }
+    let (success, _, log) = end(child, "-TERM");
+    assert!(success);
+    assert!(log.contains("SIGHUP"), "{log}");
 }

@@ -141,7 +141,7 @@ async fn a_slow_reader_is_slow() {
 /// The answer to an upgrade.
 async fn answer(server: &Server) -> String {
     let mut tcp = TcpStream::connect(server.local_addr()).await.unwrap();
-    let request = "GET /v1/streaming/x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
+    let request = "GET /v1/streaming/x HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     tcp.write_all(request.as_bytes()).await.unwrap();

@@ -60,6 +60,7 @@ impl Hosts {
             let device = plug_in(&[&format!("{SERVICE}/24")])?;
             let service = Service::with(|config| {
                 config.listen = format!("{SERVICE}:0").parse().expect("an address");
+                config.hosts = vec![NAME.parse().expect("a name")];
                 // Sockets that were silenced do not close.
                 config.limits.shutdown = Duration::from_millis(100);
             });

@@ -105,3 +105,19 @@ fn entities_and_the_accounts_trackers_come_to_who_asks_at_the_time_of_their_mess
     assert_eq!(trackers[0].get::<String>("id"), Ok(id));
     assert_eq!(trackers[0].get::<i32>("offset"), Ok(14));
 }
+
+#[test]
+fn what_the_service_does_not_do_is_posted_and_the_rest_is_done() {
+    let service = Service::with(|config| config.recognizer = Arc::new(Parrot));
+    let spoken = spoken(&service, "sentiment=true detect-entities=true");
+    let raw = spoken.of_kind("raw");
+    let [warning] = &raw[..] else {
+        panic!("{raw:?}");
+    };
+    assert_eq!(warning.get::<&str>("type"), Ok("warning"));
+    let json: &str = warning.get("json").expect("text");
+    let json: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    assert_eq!(json["fields"], serde_json::json!(["config.sentiment"]));
+    assert_eq!(spoken.of_kind("message").len(), 1);
+    assert_eq!(spoken.of_kind("entity").len(), 3);
+}

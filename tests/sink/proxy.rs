@@ -16,7 +16,7 @@ use gst::prelude::*;
 use rcgen::{CertificateParams, KeyPair};
 use std::path::PathBuf;
 use symbl_service::recognizer::scripted;
-use symbl_service::tls_config;
+use symbl_service::{ServerConfig, tls_config};
 use tempfile::TempDir;
 
 /// user:S3cr3t-7f3a9c2e1b, as it stands in an address.
@@ -48,6 +48,11 @@ fn shows_nothing(text: &str) {
     }
 }
 
+/// Answers to the name that the proxy knows it by.
+fn named(config: &mut ServerConfig) {
+    config.hosts = vec!["service.example".parse().expect("a name")];
+}
+
 /// A service over TLS as `service.example`, and the file to trust it by.
 struct Secure {
     service: Service,
@@ -64,7 +69,10 @@ impl Secure {
         std::fs::write(path("cert.pem"), certificate.pem()).unwrap();
         std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
         let tls = tls_config(&path("cert.pem"), &path("key.pem")).unwrap();
-        let service = Service::with(|config| config.tls = Some(tls));
+        let service = Service::with(|config| {
+            named(config);
+            config.tls = Some(tls);
+        });
         Self { service, folder }
     }
 
@@ -75,7 +83,7 @@ impl Secure {
 
 #[test]
 fn words_come_through_a_proxy_that_wants_credentials() {
-    let service = Service::start();
+    let service = Service::with(named);
     let proxy = Proxy::start(&service.url(), []);
     let address = proxy.url(CREDENTIALS);
     let pipeline = talk(&format!(
@@ -118,7 +126,7 @@ fn words_come_over_tls_through_a_proxy() {
 
 #[test]
 fn a_token_is_asked_for_through_the_proxy_too() {
-    let service = Service::start();
+    let service = Service::with(named);
     let proxy = Proxy::start(&service.url(), []);
     let pipeline = talk(&format!(
         "base-url=http://service.example:8787 app-id=proxied app-secret=hush-hush-hush proxy={}",
@@ -131,7 +139,7 @@ fn a_token_is_asked_for_through_the_proxy_too() {
 
 #[test]
 fn messages_that_were_missed_are_asked_for_through_the_proxy_too() {
-    let service = Service::start();
+    let service = Service::with(named);
     let relay = Relay::to(&service.url());
     let proxy = Proxy::start(&relay.base_url(), []);
     let (mut pipeline, feed) = Feed::pipeline(&format!(
@@ -152,7 +160,7 @@ fn messages_that_were_missed_are_asked_for_through_the_proxy_too() {
 
 #[test]
 fn a_proxy_that_refuses_the_credentials_is_an_error_and_is_not_asked_again() {
-    let service = Service::start();
+    let service = Service::with(named);
     for (credentials, hint) in [
         (CREDENTIALS, "refuses the user name and the password"),
         ("", "wants a user name and a password"),
@@ -188,7 +196,7 @@ fn a_proxy_that_refuses_the_credentials_is_an_error_and_is_not_asked_again() {
 
 #[test]
 fn a_proxy_that_does_not_connect_is_asked_again() {
-    let service = Service::start();
+    let service = Service::with(named);
     let acts = [
         // The request for a token.
         Act::Pass,
@@ -216,7 +224,7 @@ fn a_proxy_that_does_not_connect_is_asked_again() {
 
 #[test]
 fn a_proxy_that_does_not_answer_is_given_up_in_time() {
-    let service = Service::start();
+    let service = Service::with(named);
     let proxy = Proxy::start(&service.url(), [Act::Ignore]);
     let pipeline = talk(&format!(
         "base-url=http://service.example connect-timeout=1000 reconnect-max-delay=50 proxy={}",
@@ -253,7 +261,7 @@ fn a_proxy_that_is_not_there_is_named() {
 
 #[test]
 fn the_loopback_is_dialed_directly() {
-    let service = Service::start();
+    let service = Service::with(named);
     let proxy = Proxy::start(&service.url(), []);
     let pipeline = talk(&format!(
         "base-url={} proxy={}",

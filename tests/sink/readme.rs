@@ -69,6 +69,24 @@ fn assert_all_are_built(document: &str, pipelines: usize) {
 }
 
 #[test]
+fn every_line_of_the_properties_makes_an_element() {
+    init();
+    let document = include_str!("../../docs/properties.md");
+    let lines = commands(document).into_iter();
+    let lines: Vec<String> = lines
+        .filter(|line| line.starts_with("symblsink "))
+        .collect();
+    assert_eq!(lines.len(), 4);
+    for line in lines {
+        let arguments = shlex::split(&line).expect("a command");
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        if let Err(error) = gst::parse::launchv(&arguments) {
+            panic!("{error}: {line}");
+        }
+    }
+}
+
+#[test]
 fn every_property_and_message_is_there() {
     init();
     let sink = gst::ElementFactory::make("symblsink").build().unwrap();

@@ -10,6 +10,7 @@ use super::line::{Fate, Line};
 use super::wire::{Carrier, Stream, Wire};
 use super::{Faults, Kind, When};
 use crate::config::Limits;
+use crate::log;
 use crate::metrics::Refused;
 use std::io::{ErrorKind, Result};
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tracing::Instrument;
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -180,7 +182,9 @@ impl Keeper {
 
     fn accepted(&self, tcp: TcpStream, from: SocketAddr) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            tracing::debug!(%from, "refused: too many connections are being opened");
+            log::span(from.ip()).in_scope(|| {
+                tracing::info!("refused: too many connections are being opened");
+            });
             self.refused.count("busy");
             if self.tls.is_none() {
                 refuse(&tcp);
@@ -191,12 +195,13 @@ impl Keeper {
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
-        let line = Arc::new(Line::new(self.faults.accepted()));
+        let line = Arc::new(Line::new(self.faults.accepted(), from.ip()));
         let wire = Wire::new(tcp, Arc::clone(&line));
         let refused = self.refused.clone();
         let (tls, accepted, patience) = (self.tls.clone(), self.accepted.clone(), self.patience);
+        let span = line.span().clone();
         // A client that takes its time over the handshake holds up nobody else.
-        tokio::spawn(async move {
+        let opening = async move {
             if let Some(time) = line.late(When::Accept) {
                 sleep(time).await;
             }
@@ -209,12 +214,12 @@ impl Keeper {
                 Some(tls) => match timeout(longest, tls.accept(wire)).await {
                     Ok(Ok(stream)) => Box::new(stream),
                     Ok(Err(error)) => {
-                        tracing::info!(%error, %from, "no TLS");
+                        tracing::info!(%error, "no TLS");
                         refused.count("tls");
                         return;
                     }
                     Err(_) => {
-                        tracing::info!(%from, "the TLS handshake takes too long");
+                        tracing::info!("the TLS handshake takes too long");
                         refused.count("tls");
                         return;
                     }
@@ -223,7 +228,8 @@ impl Keeper {
             // The server may have stopped meanwhile.
             let stream = Stream::new(carrier, line);
             let _ = accepted.send(Accepted { stream, place }).await;
-        });
+        };
+        tokio::spawn(opening.instrument(span));
     }
 }
 

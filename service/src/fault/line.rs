@@ -5,6 +5,7 @@
 
 use super::mouth::kind_of;
 use super::{Fault, Kind, When};
+use crate::log;
 use crate::outbox::{Frame, Outbox};
 use axum::extract::ws::Message;
 use axum::http::header::{LOCATION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT};
@@ -12,11 +13,13 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::task::AtomicWaker;
 use gstsymbl::protocol::{ClientMessage, Encoding, StreamFormat, reply};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::Span;
 
 const HUGE: usize = 16 * 1024 * 1024;
 
@@ -35,6 +38,10 @@ pub(super) enum Fate {
 #[derive(Debug)]
 pub(crate) struct Line {
     fault: Fault,
+    /// The client's address.
+    peer: IpAddr,
+    /// The client, for the log.
+    span: Span,
     struck: AtomicBool,
     fate: Mutex<Fate>,
     pub(super) reader: AtomicWaker,
@@ -73,9 +80,11 @@ impl Audio {
 
 impl Line {
     /// A connection that was just accepted.
-    pub(super) fn new(fault: Fault) -> Self {
+    pub(super) fn new(fault: Fault, peer: IpAddr) -> Self {
         let line = Self {
             fault,
+            peer,
+            span: log::span(peer),
             struck: AtomicBool::new(false),
             fate: Mutex::new(Fate::Sound),
             reader: AtomicWaker::new(),
@@ -91,6 +100,16 @@ impl Line {
 
     pub(super) fn kind(&self) -> Kind {
         self.fault.kind
+    }
+
+    /// Returns the client's address.
+    pub(crate) fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// Returns the span in which everything is done for this client.
+    pub(crate) fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Whether nothing goes wrong on purpose, so that it has to keep to the limits.

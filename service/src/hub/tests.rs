@@ -19,6 +19,7 @@ pub(crate) fn hub_at(limits: &Limits, wall: WallClock) -> Arc<Hub> {
         recognizer: Arc::new(Scripted),
         refused: Refused::default(),
         counts: store.counts.clone(),
+        log: crate::log::Lost::default(),
     });
     let services = Services {
         store,

@@ -109,6 +109,14 @@ pub trait Recognizer: Send + Sync {
     /// Name as on the command line, for example `pocketsphinx`.
     fn name(&self) -> &'static str;
 
+    /// Returns why speech in `language` (a BCP-47 tag, `en-US` when empty) cannot be
+    /// recognised, or nothing if it can or the engine does not know before a stream is
+    /// opened. Quick: it is asked before the stream has its thread.
+    fn check_language(&self, language: &str) -> Result<(), String> {
+        let _ = language;
+        Ok(())
+    }
+
     /// Opens a stream. May take a second and a hundred megabytes.
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError>;
 

@@ -9,6 +9,7 @@
 //! was said.
 
 mod app;
+mod documented;
 mod node;
 mod python;
 mod symbl_js;

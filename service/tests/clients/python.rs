@@ -4,6 +4,7 @@
 
 use crate::app::{closed, contents, here, patience, run, scripted, told, words};
 use crate::common::service::Service;
+use crate::documented;
 use crate::speech::absent;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -50,12 +51,14 @@ fn it_streams_to_the_last_word_and_stops() {
     let samples = scripted::speech(0..25, 44_100);
     let bytes: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
     std::fs::write(&sound, bytes).expect("a file");
+    let (_kept, pointing) = documented::pointing_python(&service);
     let mut application = patience();
     application
         .arg(python)
         .arg(here("python/stream.py"))
         .arg(service.url())
-        .arg(sound);
+        .arg(sound)
+        .arg(pointing);
     let seen = run(&mut application, |_| {});
     let responses = told(&seen, "message_response").into_iter();
     let messages = responses.flat_map(|r| r["messages"].as_array().expect("a list"));
@@ -67,7 +70,11 @@ fn it_streams_to_the_last_word_and_stops() {
     assert_eq!(tracker["trackers"][0]["name"], "Report", "{seen}");
     let last = &lifecycle.last().expect("an end")["message"];
     assert_eq!(last["data"]["conversationId"], seen["conversationId"]);
-    let kept = seen["kept"].as_array().expect("a list").iter();
-    let kept: Vec<&str> = kept.map(|text| text.as_str().expect("a text")).collect();
-    assert_eq!(words(&kept), scripted(0..25), "{seen}");
+    // Of the connection's conversation, and of the client that the SDK makes when it is
+    // imported.
+    for api in ["kept", "asked"] {
+        let texts = seen[api].as_array().expect("a list").iter();
+        let texts: Vec<&str> = texts.map(|text| text.as_str().expect("a text")).collect();
+        assert_eq!(words(&texts), scripted(0..25), "{api}: {seen}");
+    }
 }

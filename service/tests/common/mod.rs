@@ -74,7 +74,8 @@ impl Place for SocketAddr {
 pub async fn http(server: &impl Place, request: &str, body: &str) -> (String, String) {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     let text = format!(
-        "{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        "{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(text.as_bytes()).await.unwrap();

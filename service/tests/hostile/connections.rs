@@ -88,7 +88,7 @@ async fn a_request_that_does_not_end_is_not_waited_for() {
     for begun in [
         "",
         "G",
-        "GET /v1/streaming/x HTTP/1.1\r\nHost: a\r\nX-Slow: ",
+        "GET /v1/streaming/x HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
     ] {
         let mut all = Vec::new();
         for _ in 0..50 {
@@ -108,7 +108,9 @@ async fn a_body_that_does_not_come_is_408() {
     let server = with(|limits| limits.request = Duration::from_millis(100)).await;
     for path in ["POST /oauth2/token:generate", "POST /v1/manage/tracker"] {
         let mut raw = Raw::connect(&server).await;
-        let head = format!("{path} HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n{{");
+        let head = format!(
+            "{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{{"
+        );
         raw.send(head.as_bytes()).await;
         let answer = raw.text().await;
         assert!(answer.starts_with("HTTP/1.1 408"), "{path}: {answer}");
@@ -125,7 +127,8 @@ async fn a_body_that_is_too_large_is_413_before_it_comes() {
         "PUT /v1/conversations/1234567890123456/members/x",
     ] {
         let mut raw = Raw::connect(&server).await;
-        let head = format!("{path} HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n");
+        let head =
+            format!("{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n");
         raw.send(head.as_bytes()).await;
         let answer = raw.text().await;
         assert!(answer.starts_with("HTTP/1.1 413"), "{path}: {answer}");
@@ -141,7 +144,8 @@ async fn a_connection_without_a_websocket_ends_whatever_it_does() {
     })
     .await;
     let mut raw = Raw::connect(&server).await;
-    raw.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    raw.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
     let answer = raw.text().await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }

@@ -51,7 +51,7 @@ impl Raw {
     pub async fn websocket(server: &impl Place, path: &str) -> Self {
         let mut raw = Self::connect(server).await;
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         );
         raw.send(request.as_bytes()).await;

@@ -328,6 +328,20 @@ pub fn enveloped_error(message: &str, details: &str, code: Option<&str>) -> Stri
     enveloped(error_members(message, details, code))
 }
 
+/// Returns a warning: `message` and `details` say what of a request is not done, `fields`
+/// are the paths of what asked for it, `code` is a stable name. The original service has
+/// no such message; the official SDKs ignore types that they do not know.
+pub fn warning(message: &str, details: &str, code: &str, fields: &[String]) -> String {
+    json!({
+        "type": "warning",
+        "message": message,
+        "details": details,
+        "code": code,
+        "fields": fields,
+    })
+    .to_string()
+}
+
 fn error_members(message: &str, details: &str, code: Option<&str>) -> Value {
     let mut members = Map::new();
     members.insert("type".into(), "error".into());

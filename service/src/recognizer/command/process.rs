@@ -200,6 +200,8 @@ impl Drop for Process {
 
 fn run(what: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     let name = format!("recogniser-{what}");
+    let client = tracing::Span::current();
+    let work = move || client.in_scope(work);
     thread::Builder::new().name(name).spawn(work).map(drop)
 }
 

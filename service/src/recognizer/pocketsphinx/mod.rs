@@ -149,8 +149,19 @@ impl Recognizer for Pocketsphinx {
         Some(0.4)
     }
 
+    fn check_language(&self, language: &str) -> Result<(), String> {
+        match self.english_only && !is_english(language) {
+            true => Err(
+                "the installed model of PocketSphinx knows English only; ask for en-US, or start \
+                 the service with a recogniser of that language"
+                    .to_owned(),
+            ),
+            false => Ok(()),
+        }
+    }
+
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
-        if self.english_only && !is_english(&options.language) {
+        if self.check_language(&options.language).is_err() {
             return Err(RecognizerError::Unavailable {
                 engine: ENGINE,
                 what: format!("language {:?}", options.language),

@@ -15,6 +15,9 @@ const log = new Log();
 run(async () => {
   const client = await sdk(service);
   const wanted = options(log);
+  // The service does neither, and says so in a message that the SDK does not know.
+  wanted.config.sentiment = true;
+  wanted.config.detectPhrases = true;
   if (patient) {
     wanted.disconnectOnStopRequest = false;
     wanted.disconnectOnStopRequestTimeout = 0;

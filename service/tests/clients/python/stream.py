@@ -1,32 +1,25 @@
 # SPDX-License-Identifier: MPL-2.0
 """The official Python SDK: streams raw 44.1 kHz samples, stops, and asks for the messages.
 
-    python stream.py BASE_URL SAMPLES.raw
+    python stream.py BASE_URL SAMPLES.raw POINTING.py
+
+POINTING.py points the SDK at BASE_URL: it is the block of docs/clients.md.
 """
 
 import json
 import os
 import sys
+import runpy
 import threading
 
+BASE_URL, PATH, POINTING = sys.argv[1:]
+# Before anything of the SDK is imported here.
+runpy.run_path(POINTING)
+
 import symbl
-import symbl_rest
 
 # 4,096 samples, as the SDK itself reads them from a microphone.
 CHUNK = 8192
-
-
-def point_at(base_url):
-    """Points the SDK at a service; it has no setting of its own for that."""
-    configuration = symbl_rest.Configuration()
-    configuration.host = base_url
-    symbl_rest.Configuration.set_default(configuration)
-    # `symbl.Connection` is the class, and not its module.
-    streaming = sys.modules["symbl.streaming_api.StreamingApi"]
-    listening = sys.modules["symbl.Connection"]
-    sockets = base_url.replace("http", "ws", 1)
-    streaming.SYMBL_STREAMING_API_FORMAT = sockets + "/v1/realtime/insights/{}?source=python_sdk"
-    listening.SYMBL_WEBSOCKET_BASE_PATH = sockets + "/session/subscribe/"
 
 
 def connected(**options):
@@ -40,8 +33,6 @@ def connected(**options):
 
 
 def main():
-    base_url, path = sys.argv[1:]
-    point_at(base_url)
     credentials = {
         "app_id": os.environ["SYMBL_APP_ID"],
         "app_secret": os.environ["SYMBL_APP_SECRET"],
@@ -50,6 +41,8 @@ def main():
         credentials=credentials,
         insight_types=["question", "action_item"],
         trackers=[{"name": "Report", "vocabulary": ["w3"]}],
+        # The service does not do it, and says so in a message that the SDK does not know.
+        config={"sentiment": True},
     )
     calls = []
     over = threading.Event()
@@ -64,7 +57,7 @@ def main():
 
     kinds = ["message", "message_response", "insight_response", "tracker_response"]
     connection.subscribe({kind: told(kind) for kind in kinds})
-    with open(path, "rb") as samples:
+    with open(PATH, "rb") as samples:
         while chunk := samples.read(CHUNK):
             connection.send_audio(chunk)
     connection.stop()
@@ -73,10 +66,16 @@ def main():
         # Past the SDK's thread, which would keep Python here.
         os._exit(1)
     found = connection.conversation.get_messages()
+    conversation = connection.conversation.get_conversation_id()
+    asked = symbl.Conversations.get_messages(conversation, credentials=credentials)
+    if isinstance(asked, dict):
+        print(f"the SDK's own client: {asked}", file=sys.stderr, flush=True)
+        os._exit(1)
     result = {
         "calls": calls,
-        "conversationId": connection.conversation.get_conversation_id(),
+        "conversationId": conversation,
         "kept": [message.text for message in found.messages],
+        "asked": [message.text for message in asked.messages],
     }
     print(json.dumps(result), flush=True)
 

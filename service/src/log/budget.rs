@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! How many lines a client may cause. Pure: the time is an argument.
+//!
+//! A socket has a budget, and so has the network that it comes from, which a client
+//! that opens one socket after the other uses up. A conversation writes about eight
+//! lines from its beginning to its end, so a client has to be noisy to reach either.
+
+use crate::rate::{Bucket, Entry, Network, Rate, Table};
+use std::time::{Duration, Instant};
+
+/// Of one connection: two lines a second.
+pub(super) const SOCKET: Rate = Rate {
+    burst: 100,
+    interval: Duration::from_millis(500),
+};
+
+/// Of one network: twenty lines a second, which are about 5 kB.
+pub(super) const NETWORK: Rate = Rate {
+    burst: 1000,
+    interval: Duration::from_millis(50),
+};
+
+/// How often a network's suppressed lines are told while its sockets come and go.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// The lines of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Socket {
+    bucket: Bucket,
+    suppressed: u64,
+}
+
+/// The lines of one network.
+#[derive(Debug, Default)]
+struct Lines {
+    bucket: Bucket,
+    suppressed: u64,
+    told: Option<Instant>,
+}
+
+impl Entry for Lines {
+    fn is_idle(&self, now: Instant) -> bool {
+        self.suppressed == 0 && self.bucket.is_full(now)
+    }
+}
+
+/// What becomes of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is written, after one that says how many were not.
+    Write { suppressed: u64 },
+    /// It is not written.
+    Suppress,
+}
+
+/// The lines of all networks.
+#[derive(Debug, Default)]
+pub(super) struct Budget(Table<Lines>);
+
+impl Budget {
+    /// Decides about a line that a socket of this network causes.
+    pub(super) fn line(&mut self, socket: &mut Socket, network: Network, now: Instant) -> Verdict {
+        let lines = self.0.of(network, now);
+        if !socket.bucket.take(SOCKET, now) {
+            socket.suppressed += 1;
+            return Verdict::Suppress;
+        }
+        if !lines.bucket.take(NETWORK, now) {
+            lines.suppressed += 1;
+            return Verdict::Suppress;
+        }
+        lines.told = Some(now);
+        Verdict::Write {
+            suppressed: std::mem::take(&mut socket.suppressed)
+                + std::mem::take(&mut lines.suppressed),
+        }
+    }
+
+    /// Returns how many suppressed lines are to be told now that the socket is gone.
+    pub(super) fn close(&mut self, socket: &Socket, network: Network, now: Instant) -> u64 {
+        let lines = self.0.of(network, now);
+        lines.suppressed += socket.suppressed;
+        if lines.suppressed == 0 {
+            return 0;
+        }
+        let since = lines.told.map(|told| now.saturating_duration_since(told));
+        if !lines.bucket.take(NETWORK, now) && since.is_some_and(|since| since < TOLD_EVERY) {
+            return 0;
+        }
+        lines.told = Some(now);
+        std::mem::take(&mut lines.suppressed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn network(last: u8) -> Network {
+        Network::of(IpAddr::from([192, 0, 2, last]))
+    }
+
+    #[test]
+    fn a_socket_that_floods_gets_its_burst_and_one_line_for_the_rest() {
+        let mut budget = Budget::default();
+        let mut socket = Socket::default();
+        let begin = Instant::now();
+        let mut written = 0;
+        for _ in 0..50_000 {
+            if budget.line(&mut socket, network(1), begin) != Verdict::Suppress {
+                written += 1;
+            }
+        }
+        assert_eq!(written, SOCKET.burst);
+        let suppressed = 50_000 - u64::from(SOCKET.burst);
+        let verdict = budget.line(&mut socket, network(1), begin + SECOND);
+        assert_eq!(verdict, Verdict::Write { suppressed });
+        let verdict = budget.line(&mut socket, network(1), begin + SECOND);
+        assert_eq!(verdict, Verdict::Write { suppressed: 0 });
+        // Another socket of the same network is not concerned.
+        let verdict = budget.line(&mut Socket::default(), network(1), begin);
+        assert_eq!(verdict, Verdict::Write { suppressed: 0 });
+    }
+
+    #[test]
+    fn a_network_that_dials_and_dials_gets_twenty_lines_a_second() {
+        let mut budget = Budget::default();
+        let begin = Instant::now();
+        let (mut written, mut told) = (0, 0);
+        for number in 0..60_000 {
+            let now = begin + Duration::from_millis(number);
+            let mut socket = Socket::default();
+            for _ in 0..3 {
+                if let Verdict::Write { suppressed } = budget.line(&mut socket, network(1), now) {
+                    written += 1;
+                    told += suppressed;
+                }
+            }
+            told += budget.close(&socket, network(1), now);
+        }
+        // A minute.
+        let most = NETWORK.burst + 60 * 20 + 10;
+        assert!(written <= most, "{written} lines");
+        let now = begin + 70 * SECOND;
+        told += budget.close(&Socket::default(), network(1), now);
+        assert_eq!(u64::from(written) + told, 180_000, "every line is counted");
+        let verdict = budget.line(&mut Socket::default(), network(2), begin);
+        assert_eq!(verdict, Verdict::Write { suppressed: 0 });
+    }
+
+    #[test]
+    fn what_a_socket_still_owes_is_told_when_it_closes() {
+        let mut budget = Budget::default();
+        let mut socket = Socket::default();
+        let now = Instant::now();
+        for _ in 0..SOCKET.burst + 7 {
+            budget.line(&mut socket, network(1), now);
+        }
+        assert_eq!(budget.close(&socket, network(1), now), 7);
+        assert_eq!(budget.close(&Socket::default(), network(1), now), 0);
+    }
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! README.md and docs/*.md are run as they stand: every block of code is executed by a
+//! test, or a comment in front of it says why not. A reader copies what is there.
+//!
+//! In front of a block, in a line of its own, may stand
+//!
+//! - `<!-- not run: WHY -->`;
+//! - `<!-- run by TEST -->`, where TEST is a file that reads the document and runs the block.
+//!
+//! Without either, a block is run here: `sh` by bash in an empty folder, `json` is
+//! parsed. A block without a language is output or a drawing, and has no command.
+
+mod common;
+
+use common::config;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use symbl_service::Server;
+
+/// Where a document says that the service is.
+const WRITTEN: &str = "127.0.0.1:8787";
+
+struct Block {
+    place: String,
+    document: String,
+    language: String,
+    comment: Option<String>,
+    text: String,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// All blocks of code of the documents.
+fn blocks() -> Vec<Block> {
+    let mut documents = vec!["README.md".to_owned()];
+    for file in fs::read_dir(root().join("docs")).expect("docs") {
+        let name = file.expect("a file").file_name();
+        documents.push(format!("docs/{}", name.to_str().expect("UTF-8")));
+    }
+    documents.retain(|name| name.ends_with(".md"));
+    documents.sort();
+    documents.iter().flat_map(|name| blocks_of(name)).collect()
+}
+
+fn blocks_of(document: &str) -> Vec<Block> {
+    let text = fs::read_to_string(root().join(document)).expect(document);
+    let mut found = Vec::new();
+    let mut before = "";
+    let mut lines = text.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        if let Some(language) = line.trim().strip_prefix("```") {
+            let code = lines.by_ref().map(|(_, line)| line);
+            let code: Vec<&str> = code.take_while(|line| line.trim() != "```").collect();
+            let comment = before
+                .strip_prefix("<!-- ")
+                .and_then(|rest| rest.strip_suffix(" -->"));
+            found.push(Block {
+                place: format!("{document}:{}", number + 1),
+                document: document.to_owned(),
+                language: language.to_owned(),
+                comment: comment.map(str::to_owned),
+                text: code.join("\n"),
+            });
+        }
+        if !line.trim().is_empty() {
+            before = line.trim();
+        }
+    }
+    found
+}
+
+/// What a comment in front of a block says about running it.
+enum Said<'a> {
+    Nothing,
+    NotRun,
+    By(&'a str),
+}
+
+impl Block {
+    fn said(&self) -> Said<'_> {
+        let comment = self.comment.as_deref().unwrap_or_default();
+        if let Some(why) = comment.strip_prefix("not run: ") {
+            assert!(why.len() > 5, "{}: why is it not run?", self.place);
+            return Said::NotRun;
+        }
+        match comment.strip_prefix("run by ") {
+            Some(test) => Said::By(test),
+            None => Said::Nothing,
+        }
+    }
+}
+
+#[test]
+fn every_block_of_code_is_run_by_a_test_or_says_why_not() {
+    let (mut all, mut excused) = (0, 0);
+    for block in blocks() {
+        let Block { place, .. } = &block;
+        all += 1;
+        match (block.said(), block.language.as_str()) {
+            (Said::NotRun, _) => excused += 1,
+            (Said::By(test), _) => {
+                let text = fs::read_to_string(root().join(test));
+                let text = text.unwrap_or_else(|error| panic!("{place}: {test}: {error}"));
+                let reads = text.contains(&block.document);
+                assert!(reads, "{place}: {test} does not read {}", block.document);
+            }
+            (Said::Nothing, "sh" | "json") => {}
+            (Said::Nothing, "") => {
+                let command = block.text.lines().find(|line| {
+                    let line = line.trim_start();
+                    [
+                        "$ ",
+                        "cargo ",
+                        "make ",
+                        "symbl-service --",
+                        "symbl-tap --",
+                        "gst-launch",
+                    ]
+                    .iter()
+                    .any(|begin| line.starts_with(begin))
+                });
+                assert_eq!(
+                    command, None,
+                    "{place}: a command; say `sh` behind the quotes"
+                );
+            }
+            (Said::Nothing, language) => panic!(
+                "{place}: no test runs this block of {language:?}; write one, or why not in a \
+                 comment in front of it: <!-- not run: WHY -->"
+            ),
+        }
+    }
+    println!("{all} blocks, {excused} not run");
+    assert!(all > 40, "{all} blocks");
+}
+
+#[test]
+fn every_block_of_json_is_json() {
+    let blocks = blocks().into_iter();
+    let blocks: Vec<Block> = blocks
+        .filter(|block| block.language == "json" && matches!(block.said(), Said::Nothing))
+        .collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        // One value, or one in each line.
+        let values = serde_json::Deserializer::from_str(&block.text);
+        for value in values.into_iter::<serde_json::Value>() {
+            value.unwrap_or_else(|error| panic!("{}: {error}", block.place));
+        }
+    }
+}
+
+#[test]
+fn the_handler_of_docs_messages_prints_a_final() {
+    let blocks = blocks_of("docs/messages.md").into_iter();
+    let handler = blocks.filter(|block| block.language == "python");
+    let handler: Vec<Block> = handler.collect();
+    let [handler] = &handler[..] else {
+        panic!("{} blocks of Python", handler.len());
+    };
+    let rest = r#"
+class Structure(dict):
+    get_name = lambda self: "symbl/transcript"
+    get_value = dict.get
+
+class Message(dict):
+    get_structure = lambda self: Structure(self) if self else None
+
+for final in True, False:
+    fields = {"is-final": final, "running-time": 1_230_000_000, "text": f"final: {final}"}
+    on_message(None, Message(fields))
+on_message(None, Message())
+"#;
+    let program = format!("{}\n{rest}", handler.text);
+    let output = Command::new("python3").args(["-c", &program]).output();
+    let output = output.expect("python3");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{log}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "1.23 final: True\n");
+}
+
+/// A folder with a command `symbl-service` in it: the one that was built, with the
+/// recogniser that needs no model, at a port of its own.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let command = folder.path().join("symbl-service");
+    let script = format!(
+        "#!/bin/sh\nexec '{}' --recognizer scripted --listen 127.0.0.1:0 \"$@\"\n",
+        env!("CARGO_BIN_EXE_symbl-service")
+    );
+    fs::write(&command, script).expect("room");
+    fs::set_permissions(&command, fs::Permissions::from_mode(0o755)).expect("a mode");
+    folder
+}
+
+/// Runs a block to its end, or until the service that it starts listens.
+fn run(block: &Block, address: &str) {
+    let folder = folder();
+    let here = folder.path().to_str().expect("UTF-8");
+    let text = block.text.replace(WRITTEN, address);
+    let text = text.replace("target/release/", &format!("{here}/"));
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new("timeout");
+    command
+        .args(["60", "bash", "-euo", "pipefail", "-c", &text])
+        .current_dir(folder.path())
+        .env("PATH", format!("{here}:{path}"))
+        .env_remove("SYMBL_APP_ID")
+        .env_remove("SYMBL_APP_SECRET")
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("timeout");
+    let mut said = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut log = child.stderr.take().expect("piped");
+    let log = std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = log.read_to_string(&mut text);
+        text
+    });
+    let serves = said.any(|line| line.is_ok_and(|line| line.starts_with("listening on ")));
+    let starts = block.text.contains("symbl-service");
+    let status = (!starts).then(|| child.wait().expect("an end"));
+    // Also what it left behind.
+    let group = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a number"));
+    let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+    let _ = child.wait();
+    let log = log.join().expect("read");
+    let place = &block.place;
+    match status {
+        Some(status) => assert!(status.success(), "{place}: {status}\n{text}\n{log}"),
+        None => assert!(serves, "{place}: no service listens\n{text}\n{log}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_block_of_shell_runs() {
+    let server = Server::bind(config()).await.expect("a free port");
+    let address = server.local_addr().to_string();
+    let blocks = blocks().into_iter();
+    let blocks: Vec<Block> = blocks
+        .filter(|block| block.language == "sh" && matches!(block.said(), Said::Nothing))
+        .collect();
+    assert!(!blocks.is_empty());
+    let run_all = move || blocks.iter().for_each(|block| run(block, &address));
+    tokio::task::spawn_blocking(run_all).await.expect("all run");
+    server.shutdown().await;
+}
