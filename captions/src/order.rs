@@ -10,7 +10,7 @@
 //! - A time up to [`LEAP`] ahead of what was said last is believed, and so is one
 //!   further ahead if the application has waited that long.
 //! - Another one that is further ahead waits for the next utterance. If that one
-//!   does not go back, there was a pause, and the time is believed. If it does, the
+//!   is near or later, there was a pause, and the time is believed. If not, the
 //!   time was wrong: the utterance stands right after the one before it.
 //! - A time more than [`BACK`] behind is wrong too. If the next utterance goes on
 //!   from there, a clock was set back: from then on its times are moved to where
@@ -97,7 +97,11 @@ impl Order {
         }
         let given = utterance.start();
         if let Some(first) = self.waiting.first() {
-            if given >= first.start().saturating_sub(BACK) {
+            // Another speaker may have begun earlier; a time that is wrong is further
+            // from the next one than that is from the one before.
+            let back = first.start().saturating_sub(given);
+            let on = given.saturating_sub(self.edge.unwrap_or(0));
+            if back <= BACK.min(on) {
                 ready.extend(self.finish());
             } else {
                 self.give_up_waiting(&mut ready);

@@ -325,5 +325,4 @@ mod tests {
             "{pieces:?}"
         );
     }
-
 }

@@ -171,8 +171,20 @@ mod tests {
     #[test]
     fn what_cannot_be_seen_is_left_out() {
         for c in [
-            '\u{ad}', '\u{34f}', '\u{115f}', '\u{3164}', '\u{180e}', '\u{2060}', '\u{2063}',
-            '\u{206a}', '\u{fff9}', '\u{fffb}', '\u{e0001}', '\u{e0061}', '\u{200d}', '\u{fe0f}',
+            '\u{ad}',
+            '\u{34f}',
+            '\u{115f}',
+            '\u{3164}',
+            '\u{180e}',
+            '\u{2060}',
+            '\u{2063}',
+            '\u{206a}',
+            '\u{fff9}',
+            '\u{fffb}',
+            '\u{e0001}',
+            '\u{e0061}',
+            '\u{200d}',
+            '\u{fe0f}',
         ] {
             assert_eq!(visible(&format!("a{c}b")), "ab", "{c:?}");
         }

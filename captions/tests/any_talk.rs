@@ -133,7 +133,9 @@ fn cut(talk: &[Utterance], mut cues: Cues) -> Vec<Cue> {
 
 /// What a reader of SubRip sees of a line.
 fn seen(line: &str) -> String {
-    line.replace('\u{2060}', "").replace('❴', "{").replace('❵', "}")
+    line.replace('\u{2060}', "")
+        .replace('❴', "{")
+        .replace('❵', "}")
 }
 
 /// A time of the parser, for both formats.

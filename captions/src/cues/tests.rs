@@ -211,12 +211,18 @@ fn one_wrong_time_moves_no_other_caption() {
             for (n, cue) in cues.iter().enumerate() {
                 let expected = if n == index { continue } else { right[n] };
                 let late = cue.start.checked_sub(ms(expected));
-                assert!(late.is_some_and(|late| late <= ms(1000)), "{wrong} at {index}: {cue:?}");
+                assert!(
+                    late.is_some_and(|late| late <= ms(1000)),
+                    "{wrong} at {index}: {cue:?}"
+                );
             }
             // There is nothing after the last one that could tell.
             if index > 0 && index + 1 < right.len() {
                 let (before, own) = (cues[index - 1].start, cues[index].start);
-                assert!((before..=before + ms(1000)).contains(&own), "{wrong} at {index}");
+                assert!(
+                    (before..=before + ms(1000)).contains(&own),
+                    "{wrong} at {index}"
+                );
             }
         }
     }
@@ -247,7 +253,9 @@ fn a_caption_after_a_pause_that_the_application_has_seen_is_there_at_once() {
 #[test]
 fn captions_go_on_where_they_are_when_a_clock_is_set_back_by_an_hour() {
     let hour = 3_600_000;
-    let set_back = (0..10).map(|n| hour + n * 3000).chain((10..20).map(|n| n * 3000));
+    let set_back = (0..10)
+        .map(|n| hour + n * 3000)
+        .chain((10..20).map(|n| n * 3000));
     let set_right = (20..30).map(|n| hour + n * 3000);
     let cues = remarks(set_back.chain(set_right));
     for (n, cue) in (0..).zip(&cues) {
@@ -265,10 +273,26 @@ fn one_word_with_a_wrong_time_moves_no_other() {
             words[index].start = ms(wrong);
             words[index].end = ms(wrong.saturating_add(500));
             let mut cues = Cues::new();
-            let before = Said { text: "Now.", start: Some(ms(599_000)), ..Said::default() };
-            let said = Said { text, words: &words, end: Some(ms(603_000)), ..Said::default() };
-            let after = Said { text: "Then.", start: Some(ms(604_000)), ..Said::default() };
-            let all: Vec<Cue> = [before, said, after].iter().flat_map(|s| cues.cut(s)).collect();
+            let before = Said {
+                text: "Now.",
+                start: Some(ms(599_000)),
+                ..Said::default()
+            };
+            let said = Said {
+                text,
+                words: &words,
+                end: Some(ms(603_000)),
+                ..Said::default()
+            };
+            let after = Said {
+                text: "Then.",
+                start: Some(ms(604_000)),
+                ..Said::default()
+            };
+            let all: Vec<Cue> = [before, said, after]
+                .iter()
+                .flat_map(|s| cues.cut(s))
+                .collect();
             let last = all.last().unwrap();
             assert!(last.start <= ms(606_000), "{wrong} at {index}: {all:?}");
             let spread = all.iter().all(|cue| cue.end <= ms(612_000));
