@@ -22,8 +22,9 @@
 //! ```
 //!
 //! Whoever has transcripts can use it, from the bus of a pipeline or from a
-//! socket: it knows neither GStreamer nor a protocol, opens no file and asks no
-//! clock. What it writes is only ever added to, one whole item at a time, so
+//! socket: it knows neither GStreamer nor a protocol. [`Writer`] opens no file and asks
+//! no clock; what holds up whoever writes to it is no concern of its own, but of
+//! [`Outlet`]. What it writes is only ever added to, one whole item at a time, so
 //! that a file can be read while it grows and is whole when the writer dies.
 //!
 //! Facts: WebVTT, W3C Candidate Recommendation 2019, sections 4.1 and 5 (what a
@@ -33,12 +34,14 @@
 mod cues;
 mod jsonl;
 mod order;
+mod outlet;
 mod text;
 mod timed;
 mod visible;
 mod writer;
 
 pub use cues::{Cue, Cues, HURRIED, LATEST, LINE_COLUMNS, LINES, LONGEST, SHORTEST};
+pub use outlet::{Notes, Outlet, QUEUE_BYTES};
 pub use visible::visible;
 pub use writer::{Format, UnknownFormat, Writer};
 
