@@ -125,7 +125,8 @@ impl Write for Outlet {
         if let Some(failure) = &state.failure {
             return Err(same(failure));
         }
-        if state.bytes + item.len() > QUEUE_BYTES {
+        // One item may be larger than the queue.
+        if !state.queue.is_empty() && state.bytes + item.len() > QUEUE_BYTES {
             state.lost += 1;
         } else {
             state.bytes += item.len();
