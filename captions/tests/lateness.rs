@@ -70,10 +70,10 @@ fn cues(talk: &[Remark]) -> Vec<Vec<Cue>> {
     for cue in all {
         // No word is lost, and all are in order.
         let text = cue.lines.join(" ");
-        let numbers = text
+        let mut numbers = text
             .split(' ')
             .filter_map(|w| w.strip_prefix('r')?.strip_suffix('x'));
-        let number: usize = numbers.last().unwrap().parse().unwrap();
+        let number: usize = numbers.next_back().unwrap().parse().unwrap();
         assert!(number == next || number == next + 1, "{cue:?} after {next}");
         next = number;
         of_remarks[number].push(cue);
