@@ -3,7 +3,7 @@
 /*
  * Live captions from C: plays a file or an address through symblsink and
  * prints what comes on the bus. Ctrl-C ends the talk and waits for its last
- * results.
+ * results; pressed again, it stops at once.
  *
  *   cc -o captions captions.c $(pkg-config --cflags --libs gstreamer-1.0)
  *   ./captions talk.wav [http://127.0.0.1:8787]
@@ -11,26 +11,126 @@
  * The plugin is installed or on GST_PLUGIN_PATH.
  */
 
+#include <errno.h>
 #include <glib-unix.h>
 #include <gst/gst.h>
 #include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+
+#define MOST_LINES 10000 /* that wait to be written; more are dropped and counted */
+
+/* Lines for stdout or stderr. A pipe that nobody reads blocks whoever writes to
+ * it, and the messages on the bus then pile up: so a thread writes. */
+typedef struct {
+    FILE *file;
+    GAsyncQueue *lines;
+    GAsyncQueue *done;
+    GMainLoop *loop; /* ended where the lines cannot be written, or NULL */
+    gint error;      /* errno of the thread */
+    guint lost;
+} Lines;
 
 typedef struct {
     GMainLoop *loop;
     GstElement *pipeline;
     gboolean failed;
+    Lines out, err;
 } App;
 
-/* A text of a structure, or "". */
-static const char *text(const GstStructure *fields, const char *name)
+static gpointer write_lines(gpointer data)
 {
-    const char *value = gst_structure_get_string(fields, name);
-    return value ? value : "";
+    Lines *to = data;
+    char *line;
+
+    while (*(line = g_async_queue_pop(to->lines))) {
+        if (!g_atomic_int_get(&to->error)) {
+            errno = 0;
+            if (to->file == stdout)
+                g_print("%s", line);
+            else
+                g_printerr("%s", line);
+            if (fflush(to->file) || ferror(to->file)) {
+                g_atomic_int_set(&to->error, errno ? errno : EIO);
+                if (to->loop)
+                    g_main_loop_quit(to->loop);
+            }
+        }
+        g_free(line);
+    }
+    g_free(line);
+    g_async_queue_push(to->done, to);
+    return NULL;
+}
+
+static void lines_open(Lines *to, FILE *file, GMainLoop *loop)
+{
+    to->file = file;
+    to->loop = loop;
+    to->lines = g_async_queue_new();
+    to->done = g_async_queue_new();
+    g_thread_unref(g_thread_new("lines", write_lines, to));
+}
+
+/* Waits until all is written, or for that many seconds. */
+static void lines_close(Lines *to, guint seconds)
+{
+    g_async_queue_push(to->lines, g_strdup(""));
+    if (seconds)
+        g_async_queue_timeout_pop(to->done, seconds * G_USEC_PER_SEC);
+    else
+        g_async_queue_pop(to->done);
+}
+
+G_GNUC_PRINTF(2, 3)
+static void say(Lines *to, const char *format, ...)
+{
+    va_list args;
+
+    if (g_async_queue_length(to->lines) >= MOST_LINES) {
+        to->lost++;
+        return;
+    }
+    va_start(args, format);
+    g_async_queue_push(to->lines, g_strdup_vprintf(format, args));
+    va_end(args);
+}
+
+/* A text without what a terminal would obey: what moves the cursor, reverses the
+ * text or hides in it. The library symbl-captions does the same, and keeps more
+ * emoji. The caller frees it. */
+static char *visible(const char *text)
+{
+    GString *shown = g_string_new(NULL);
+    char *valid = g_utf8_make_valid(text ? text : "", -1);
+
+    for (const char *at = valid; *at; at = g_utf8_next_char(at)) {
+        gunichar sign = g_utf8_get_char(at);
+        GUnicodeType type = g_unichar_type(sign);
+
+        if (type == G_UNICODE_CONTROL || g_unichar_isspace(sign)
+            || type == G_UNICODE_LINE_SEPARATOR || type == G_UNICODE_PARAGRAPH_SEPARATOR)
+            g_string_append_c(shown, ' ');
+        else if ((sign >= 0x202a && sign <= 0x202e) || (sign >= 0x2066 && sign <= 0x2069))
+            g_string_append_unichar(shown, 0xfffd);
+        /* The joiners are a part of words in Persian and Hindi, and of emoji. */
+        else if (type != G_UNICODE_FORMAT || sign == 0x200c || sign == 0x200d)
+            g_string_append_unichar(shown, sign);
+    }
+    g_free(valid);
+    return g_string_free(shown, FALSE);
+}
+
+/* A text of a structure to be shown, or "". */
+static char *text(const GstStructure *fields, const char *name)
+{
+    return visible(gst_structure_get_string(fields, name));
 }
 
 /* One message of the element. Fields that are not known are left out of it. */
-static void print_fields(const GstStructure *fields)
+static void print_fields(App *app, const GstStructure *fields)
 {
+    g_autofree char *said = text(fields, "text");
     gboolean final = FALSE;
     guint64 at = 0;
 
@@ -40,18 +140,30 @@ static void print_fields(const GstStructure *fields)
             return;
         gst_structure_get_uint64(fields, "running-time", &at);
         guint64 tenths = at / (GST_SECOND / 10);
-        g_print("[%02u:%02u.%u] %s\n", (guint)(tenths / 600),
-                (guint)(tenths / 10 % 60), (guint)(tenths % 10),
-                text(fields, "text"));
+        say(&app->out, "[%02u:%02u.%u] %s\n", (guint)(tenths / 600),
+            (guint)(tenths / 10 % 60), (guint)(tenths % 10), said);
     } else if (gst_structure_has_name(fields, "symbl/insight")) {
-        g_print("    %s: %s\n", text(fields, "type"), text(fields, "text"));
+        g_autofree char *type = text(fields, "type");
+        say(&app->out, "    %s: %s\n", type, said);
     } else if (gst_structure_has_name(fields, "symbl/tracker")) {
-        g_print("    tracker %s: %s\n", text(fields, "name"), text(fields, "value"));
+        g_autofree char *name = text(fields, "name");
+        g_autofree char *value = text(fields, "value");
+        say(&app->out, "    tracker %s: %s\n", name, value);
     } else if (gst_structure_has_name(fields, "symbl/topic")) {
-        g_print("    topic: %s\n", text(fields, "text"));
+        say(&app->out, "    topic: %s\n", said);
     } else if (gst_structure_has_name(fields, "symbl/gap")) {
-        g_printerr("audio was lost: %s\n", text(fields, "reason"));
+        g_autofree char *reason = text(fields, "reason");
+        say(&app->err, "audio was lost: %s\n", reason);
     }
+}
+
+/* A warning or an error of the pipeline. */
+static void print_error(App *app, const char *what, GError *error)
+{
+    g_autofree char *said = visible(error->message);
+
+    say(&app->err, "%s: %s\n", what, said);
+    g_error_free(error);
 }
 
 static gboolean on_message(GstBus *bus, GstMessage *message, gpointer data)
@@ -63,17 +175,15 @@ static gboolean on_message(GstBus *bus, GstMessage *message, gpointer data)
     switch (GST_MESSAGE_TYPE(message)) {
     case GST_MESSAGE_ELEMENT:
         if (gst_message_get_structure(message))
-            print_fields(gst_message_get_structure(message));
+            print_fields(app, gst_message_get_structure(message));
         break;
     case GST_MESSAGE_WARNING:
         gst_message_parse_warning(message, &error, NULL);
-        g_printerr("warning: %s\n", error->message);
-        g_error_free(error);
+        print_error(app, "warning", error);
         break;
     case GST_MESSAGE_ERROR:
         gst_message_parse_error(message, &error, NULL);
-        g_printerr("error: %s\n", error->message);
-        g_error_free(error);
+        print_error(app, "error", error);
         app->failed = TRUE;
         g_main_loop_quit(app->loop);
         break;
@@ -91,7 +201,7 @@ static gboolean on_interrupt(gpointer data)
     App *app = data;
 
     gst_element_send_event(app->pipeline, gst_event_new_eos());
-    return G_SOURCE_CONTINUE;
+    return G_SOURCE_REMOVE; /* the next one ends the program */
 }
 
 /* Sets a property of an element of the pipeline. */
@@ -105,12 +215,14 @@ static void set(GstElement *pipeline, const char *name, const char *property, co
 
 int main(int argc, char **argv)
 {
-    App app = { NULL, NULL, FALSE };
+    App app = { 0 };
     GError *error = NULL;
     char *uri;
     GstBus *bus;
+    guint interrupt;
 
     setlocale(LC_ALL, ""); /* g_print writes in the encoding of the terminal */
+    signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of the write */
     gst_init(&argc, &argv);
     if (argc < 2 || argc > 3) {
         g_printerr("usage: %s INPUT [BASE-URL]\n", argv[0]);
@@ -140,14 +252,31 @@ int main(int argc, char **argv)
         set(app.pipeline, "sink", "base-url", argv[2]);
 
     app.loop = g_main_loop_new(NULL, FALSE);
+    lines_open(&app.out, stdout, app.loop);
+    lines_open(&app.err, stderr, NULL);
     bus = gst_element_get_bus(app.pipeline);
     gst_bus_add_watch(bus, on_message, &app);
-    g_unix_signal_add(SIGINT, on_interrupt, &app);
+    interrupt = g_unix_signal_add(SIGINT, on_interrupt, &app);
 
     /* Where that fails, the bus says why. */
     gst_element_set_state(app.pipeline, GST_STATE_PLAYING);
     g_main_loop_run(app.loop);
     gst_element_set_state(app.pipeline, GST_STATE_NULL);
+
+    /* From here on Ctrl-C ends the program: somebody may never read its output. */
+    if (g_main_context_find_source_by_id(NULL, interrupt))
+        g_source_remove(interrupt);
+    lines_close(&app.out, 0);
+    /* A reader that has gone, as `head` does, is no failure of ours. */
+    if (app.out.error && app.out.error != EPIPE) {
+        say(&app.err, "error: cannot write to standard output: %s\n", g_strerror(app.out.error));
+        app.failed = TRUE;
+    } else if (app.out.lost) {
+        say(&app.err, "error: nobody read standard output in time: %u lines are missing in it\n",
+            app.out.lost);
+        app.failed = TRUE;
+    }
+    lines_close(&app.err, 1);
 
     gst_bus_remove_watch(bus);
     gst_object_unref(bus);

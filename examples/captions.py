@@ -4,7 +4,8 @@
 prints what comes on the bus.
 
 Needs PyGObject with GStreamer (Debian: python3-gi, gir1.2-gstreamer-1.0) and
-the plugin, installed, on GST_PLUGIN_PATH or named with --plugin.
+the plugin, installed, on GST_PLUGIN_PATH or named with --plugin; terminal.py is
+beside this file.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import gi
 gi.require_version("Gst", "1.0")
 from gi.repository import GLib, Gst  # noqa: E402
 
+from terminal import Lines, visible, written  # noqa: E402
+
 
 def caption(message):
     """The line to print for one message of the element, or None."""
@@ -25,28 +28,31 @@ def caption(message):
         # None where the place in the audio is not known.
         tenths = (fields.get_value("running-time") or 0) * 10 // Gst.SECOND
         time = f"{tenths // 600:02}:{tenths // 10 % 60:02}.{tenths % 10}"
-        return f"[{time}] {fields.get_value('text')}"
+        return f"[{time}] {visible(fields.get_value('text'))}"
     if kind == "symbl/insight":
-        return f"    {fields.get_value('type')}: {fields.get_value('text')}"
+        return f"    {visible(fields.get_value('type'))}: {visible(fields.get_value('text'))}"
     if kind == "symbl/tracker":
-        return f"    tracker {fields.get_value('name')}: {fields.get_value('value')}"
+        name, value = fields.get_value("name"), fields.get_value("value")
+        return f"    tracker {visible(name)}: {visible(value)}"
     if kind == "symbl/topic":
-        return f"    topic: {fields.get_value('text')}"
+        return f"    topic: {visible(fields.get_value('text'))}"
     return None
 
 
-def play(pipeline, loop):
+def play(pipeline, loop, notes):
     """Runs the pipeline to its end; returns the text of its error, or None."""
     failure = None
+    # Without a reader of the captions there is nothing left to do.
+    lines = Lines(sys.stdout, on_error=lambda _error: GLib.idle_add(loop.quit))
 
     def on_message(_bus, message):
         nonlocal failure
         if message.type == Gst.MessageType.ELEMENT:
             line = caption(message)
             if line:
-                print(line, flush=True)
+                lines.say(line)
         elif message.type == Gst.MessageType.WARNING:
-            print("warning:", message.parse_warning()[0].message, file=sys.stderr)
+            notes.say(f"warning: {visible(message.parse_warning()[0].message)}")
         elif message.type == Gst.MessageType.ERROR:
             failure = message.parse_error()[0].message
             loop.quit()
@@ -61,10 +67,11 @@ def play(pipeline, loop):
         loop.run()  # Ctrl-C comes out of here as KeyboardInterrupt
     finally:
         pipeline.set_state(Gst.State.NULL)
-    return failure
+    return failure or written(lines)
 
 
-def main():
+def main(notes):
+    """Plays what the command line says; returns the text of an error, or None."""
     parser = argparse.ArgumentParser(description="Live captions of INPUT.")
     parser.add_argument("--base-url", help="address of the service")
     parser.add_argument("--plugin", help="path of libgstsymbl.so")
@@ -86,14 +93,23 @@ def main():
         value = getattr(args, name.replace("-", "_"))
         if value is not None:
             pipeline.get_by_name("sink").set_property(name, value)
-    failure = play(pipeline, GLib.MainLoop())
-    sys.exit(f"error: {failure}" if failure else 0)
+    return play(pipeline, GLib.MainLoop(), notes)
+
+
+def run():
+    """Runs the program; returns its status."""
+    notes = Lines(sys.stderr)
+    try:
+        failure = main(notes)
+    except GLib.Error as error:
+        failure = error.message
+    except KeyboardInterrupt:
+        return 130
+    if failure:
+        notes.say(f"error: {visible(failure)}")
+    notes.finish(seconds=1)  # nobody may be reading them
+    return 1 if failure else 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except GLib.Error as error:
-        sys.exit(f"error: {error.message}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(run())

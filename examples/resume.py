@@ -7,7 +7,7 @@ sink, it dials with the same id, finds itself in the same conversation, and asks
 the Conversation API what was said before, by itself and by others.
 
 Needs PyGObject with GStreamer (Debian: python3-gi, gir1.2-gstreamer-1.0) and
-the plugin, installed or on GST_PLUGIN_PATH.
+the plugin, installed or on GST_PLUGIN_PATH; terminal.py is beside this file.
 """
 
 import argparse
@@ -23,6 +23,8 @@ import gi
 
 gi.require_version("Gst", "1.0")
 from gi.repository import GLib, Gst  # noqa: E402
+
+from terminal import Lines, visible, written  # noqa: E402
 
 SOON = 10  # seconds, for a request
 
@@ -63,10 +65,12 @@ def said_before(base_url, conversation):
 class Talk:
     """A pipeline whose conversation is known by the state."""
 
-    def __init__(self, pipeline, state):
-        self.pipeline, self.state = pipeline, state
+    def __init__(self, pipeline, state, notes):
+        self.pipeline, self.state, self.notes = pipeline, state, notes
         self.sink = pipeline.get_by_name("sink")
         self.loop = GLib.MainLoop()
+        # Without a reader there is nothing left to do.
+        self.lines = Lines(sys.stdout, on_error=lambda _error: GLib.idle_add(self.loop.quit))
         self.failure = None
         if "connection-id" in state.ids:
             self.sink.set_property("connection-id", state.ids["connection-id"])
@@ -78,14 +82,14 @@ class Talk:
         if fields.get_value("event") not in ("created", "split") or not conversation:
             return
         if conversation == self.state.ids.get("conversation-id"):
-            print("continued conversation", conversation, flush=True)
+            self.lines.say(f"continued conversation {visible(conversation)}")
             try:
                 for line in said_before(self.sink.get_property("base-url"), conversation):
-                    print("before:", line, flush=True)
+                    self.lines.say(f"before: {visible(line)}")
             except (urllib.error.URLError, OSError) as error:
-                print("what was said before is not known:", error, file=sys.stderr)
+                self.notes.say(f"what was said before is not known: {visible(error)}")
         else:
-            print("new conversation", conversation, flush=True)
+            self.lines.say(f"new conversation {visible(conversation)}")
         # Where the application gave none, the sink made one.
         self.state.store("connection-id", fields.get_value("connection-id"))
         self.state.store("conversation-id", conversation)
@@ -98,9 +102,9 @@ class Talk:
             elif fields.get_name() == "symbl/transcript" and fields.get_value("is-final"):
                 tenths = (fields.get_value("running-time") or 0) * 10 // Gst.SECOND
                 time = f"{tenths // 600:02}:{tenths // 10 % 60:02}.{tenths % 10}"
-                print(f"[{time}] {fields.get_value('text')}", flush=True)
+                self.lines.say(f"[{time}] {visible(fields.get_value('text'))}")
         elif message.type == Gst.MessageType.WARNING:
-            print("warning:", message.parse_warning()[0].message, file=sys.stderr)
+            self.notes.say(f"warning: {visible(message.parse_warning()[0].message)}")
         elif message.type == Gst.MessageType.ERROR:
             self.failure = message.parse_error()[0].message
             self.loop.quit()
@@ -118,10 +122,11 @@ class Talk:
             self.loop.run()  # Ctrl-C comes out of here as KeyboardInterrupt
         finally:
             self.pipeline.set_state(Gst.State.NULL)
-        return self.failure
+        return self.failure or written(self.lines)
 
 
-def main():
+def main(notes):
+    """Plays what the command line says; returns the text of an error, or None."""
     parser = argparse.ArgumentParser(description="Captions of INPUT that survive a kill.")
     parser.add_argument("--base-url", help="address of the service")
     parser.add_argument("--state", default="resume.json", help="file with the ids")
@@ -138,14 +143,23 @@ def main():
     pipeline.get_by_name("in").set_property("uri", uri)
     if args.base_url:
         pipeline.get_by_name("sink").set_property("base-url", args.base_url)
-    failure = Talk(pipeline, State(args.state)).play()
-    sys.exit(f"error: {failure}" if failure else 0)
+    return Talk(pipeline, State(args.state), notes).play()
+
+
+def run():
+    """Runs the program; returns its status."""
+    notes = Lines(sys.stderr)
+    try:
+        failure = main(notes)
+    except GLib.Error as error:
+        failure = error.message
+    except KeyboardInterrupt:
+        return 130
+    if failure:
+        notes.say(f"error: {visible(failure)}")
+    notes.finish(seconds=1)  # nobody may be reading them
+    return 1 if failure else 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except GLib.Error as error:
-        sys.exit(f"error: {error.message}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(run())

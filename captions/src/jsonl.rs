@@ -4,9 +4,11 @@
 //!
 //! `type` is `transcript` for what was said, and for what was found its kind.
 //! Times are seconds with at most three decimals. What is not known is left out.
+//! Texts are exactly those of the service; characters that a terminal would obey are
+//! written as `\uXXXX`.
 
 use crate::timed::millis;
-use crate::{Found, Said};
+use crate::{Found, Said, visible};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -77,7 +79,7 @@ pub(crate) fn found(found: &Found<'_>) -> serde_json::Result<String> {
 }
 
 fn line(value: &impl Serialize) -> serde_json::Result<String> {
-    let mut line = serde_json::to_string(value)?;
+    let mut line = visible::json(&serde_json::to_string(value)?);
     line.push('\n');
     Ok(line)
 }

@@ -22,8 +22,9 @@
 //! ```
 //!
 //! Whoever has transcripts can use it, from the bus of a pipeline or from a
-//! socket: it knows neither GStreamer nor a protocol, opens no file and asks no
-//! clock. What it writes is only ever added to, one whole item at a time, so
+//! socket: it knows neither GStreamer nor a protocol. [`Writer`] opens no file and asks
+//! no clock; what holds up whoever writes to it is no concern of its own, but of
+//! [`Outlet`]. What it writes is only ever added to, one whole item at a time, so
 //! that a file can be read while it grows and is whole when the writer dies.
 //!
 //! Facts: WebVTT, W3C Candidate Recommendation 2019, sections 4.1 and 5 (what a
@@ -32,11 +33,16 @@
 
 mod cues;
 mod jsonl;
+mod order;
+mod outlet;
 mod text;
 mod timed;
+mod visible;
 mod writer;
 
-pub use cues::{Cue, Cues, LINE_COLUMNS, LINES, LONGEST, SHORTEST};
+pub use cues::{Cue, Cues, HURRIED, LATEST, LINE_COLUMNS, LINES, LONGEST, SHORTEST};
+pub use outlet::{Notes, Outlet, QUEUE_BYTES};
+pub use visible::visible;
 pub use writer::{Format, UnknownFormat, Writer};
 
 use std::time::Duration;
@@ -47,7 +53,7 @@ use std::time::Duration;
 /// the recording, or of the conversation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Said<'a> {
-    /// All of it. White space and control characters are as good as a space.
+    /// All of it, as it came: [`visible`] decides what of it is shown.
     pub text: &'a str,
     /// Whether it is the last word; otherwise the same will be said anew.
     pub is_final: bool,
@@ -62,6 +68,10 @@ pub struct Said<'a> {
     pub words: &'a [Word],
     /// When it began, RFC 3339.
     pub utc: Option<&'a str>,
+    /// When the application heard it, by a monotonic clock of its own. After a pause it
+    /// tells that captions may be as much further on; without it, those of the first
+    /// sentence after a long pause come with those of the second.
+    pub heard_at: Option<Duration>,
 }
 
 impl Default for Said<'_> {
@@ -75,6 +85,7 @@ impl Default for Said<'_> {
             end: None,
             words: &[],
             utc: None,
+            heard_at: None,
         }
     }
 }

@@ -3,21 +3,50 @@
 //! How the formats for people write times and texts.
 
 use crate::cues::Cue;
-use crate::timed::clean;
-use crate::{Found, Said};
+use crate::{Found, Said, visible};
 use std::time::Duration;
 
 /// Width of the column with the time: `[00:00.0] `.
 const MARGIN: usize = 10;
 
-/// A cue of SubRip. The format has no escapes, and `-->` would be read as times.
+/// Returns a cue of SubRip.
 pub(crate) fn srt(number: u64, cue: &Cue) -> String {
     let (start, end) = (stamp(cue.start, ','), stamp(cue.end, ','));
-    let text = cue.lines.join("\n").replace("-->", "→");
+    let text = plain(&cue.lines.join("\n"));
     format!("{number}\n{start} --> {end}\n{text}\n\n")
 }
 
-/// A cue of WebVTT, in the voice of its speaker.
+/// Keeps players from reading what follows it as a part of markup. It has no
+/// width, and is no place to break a line.
+const WORD_JOINER: char = '\u{2060}';
+
+/// Returns `text` so that players of SubRip show it.
+///
+/// The format has no escapes. Players read HTML tags (`<b>`) and some drop all that
+/// looks like one (`<bob@example.com>`); VLC reads entities (`&lt;`); those that draw
+/// with libass read `\N`, and hide all between braces (`{\an8}`). A word joiner behind
+/// `<`, `&` and `\` makes them plain characters. Nothing inside braces helps, so
+/// they become ornamental ones. `-->` would be read as times.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '{' => plain.push('❴'),
+            '}' => plain.push('❵'),
+            '<' | '&' | '\\' => {
+                plain.push(c);
+                if rest.peek().is_some_and(|next| !next.is_whitespace()) {
+                    plain.push(WORD_JOINER);
+                }
+            }
+            _ => plain.push(c),
+        }
+    }
+    plain.replace("-->", "→")
+}
+
+/// Returns a cue of WebVTT, in the voice of its speaker.
 pub(crate) fn webvtt(cue: &Cue) -> String {
     let (start, end) = (stamp(cue.start, '.'), stamp(cue.end, '.'));
     let voice = match &cue.speaker {
@@ -28,10 +57,13 @@ pub(crate) fn webvtt(cue: &Cue) -> String {
     format!("{start} --> {end}\n{voice}{text}\n\n")
 }
 
+/// Returns `text` with the escapes of WebVTT, and so that players that make
+/// something of a backslash (ffmpeg and what is made of it) make nothing of it.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
+        .replace('\\', &format!("\\{WORD_JOINER}"))
 }
 
 /// `hh:mm:ss,mmm`; hours have more digits where they need them.
@@ -53,21 +85,21 @@ pub(crate) fn line(said: &Said<'_>) -> String {
         Some(start) => format!("[{}]", minutes(start)),
         None => String::new(),
     };
-    let speaker = said.speaker.map(clean).filter(|name| !name.is_empty());
+    let speaker = said.speaker.map(visible).filter(|name| !name.is_empty());
     let speaker = speaker.map_or_else(String::new, |name| format!("{name}: "));
-    let (text, width) = (clean(said.text), MARGIN - 1);
+    let (text, width) = (visible(said.text), MARGIN - 1);
     format!("{time:<width$} {speaker}{text}\n")
 }
 
 /// What was found, on a line below what it was found in.
 pub(crate) fn found(found: &Found<'_>) -> String {
-    let kind = found.kind.replace('_', " ");
+    let kind = visible(found.kind).replace('_', " ");
     let text = match found.name {
-        Some(name) => format!("{}: \"{}\"", clean(name), clean(found.text)),
-        None => clean(found.text),
+        Some(name) => format!("{}: \"{}\"", visible(name), visible(found.text)),
+        None => visible(found.text),
     };
-    let assignee = found.assignee.map(clean).map(|name| format!(" [{name}]"));
-    let due = found.due.map(clean).map(|due| format!(" (due: {due})"));
+    let assignee = found.assignee.map(visible).map(|name| format!(" [{name}]"));
+    let due = found.due.map(visible).map(|due| format!(" (due: {due})"));
     let (assignee, due) = (assignee.unwrap_or_default(), due.unwrap_or_default());
     format!("{:MARGIN$}> {kind:<11} {text}{assignee}{due}\n", "")
 }

@@ -6,7 +6,8 @@
 //! (`I'm` became `I am`): then a place in the text is the same share of the way
 //! through the words. Milliseconds throughout, as in all the formats.
 
-use crate::Said;
+use crate::order::LEAP;
+use crate::{Said, Word, visible};
 use std::time::Duration;
 use textwrap::WordSeparator;
 use textwrap::core::{Fragment, break_words, display_width};
@@ -54,22 +55,21 @@ impl Fragment for Piece {
     }
 }
 
-/// Without control characters, and with single spaces only.
-pub(crate) fn clean(text: &str) -> String {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    words.join(" ")
-}
-
 pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The pieces of `said`, none wider than `columns`. `after` is where it begins
-/// if nobody knows. Their times never run backwards.
-pub(crate) fn pieces(said: &Said<'_>, columns: usize, after: u64) -> Vec<Piece> {
-    let text = clean(said.text);
-    let clock = Clock::of(said, &text, after);
+/// Returns `true` if somebody told when `said` was said.
+pub(crate) fn is_timed(said: &Said<'_>) -> bool {
+    let has_words = said.words.iter().any(|word| signs(&word.text) > 0);
+    has_words || said.start.is_some() || said.end.is_some()
+}
+
+/// Returns the pieces of `said`, none wider than `columns`. Their times never run
+/// backwards; they count from 0 if nobody told them.
+pub(crate) fn pieces(said: &Said<'_>, columns: usize) -> Vec<Piece> {
+    let text = visible(said.text);
+    let clock = Clock::of(said, &text);
     let words = WordSeparator::UnicodeBreakProperties.find_words(&text);
     let all = signs(&text);
     let mut at = 0;
@@ -99,7 +99,42 @@ pub(crate) fn pieces(said: &Said<'_>, columns: usize, after: u64) -> Vec<Piece> 
     pieces
 }
 
-/// Characters that can be seen.
+/// Returns the times of the words, in order. A word that is far from both its
+/// neighbours has a wrong time: it takes that of the one before.
+fn believed(said: &Said<'_>) -> Vec<(u64, u64)> {
+    let start_of = |index: usize| said.words.get(index).map(|word: &Word| millis(word.start));
+    let mut before: Option<u64> = None;
+    let mut times = Vec::with_capacity(said.words.len());
+    for (index, word) in said.words.iter().enumerate() {
+        let start = millis(word.start);
+        let end_of_all = said.end.map(millis);
+        // What confirms a time that is far ahead: what comes next, or the end of all.
+        let confirmed = |time: u64| {
+            let next = start_of(index + 1).or(end_of_all);
+            next.is_some_and(|next| next.saturating_add(LEAP) >= time)
+        };
+        let (start, right) = match before {
+            Some(before) if start < before => (before, false),
+            Some(before) if start > before.saturating_add(LEAP) && !confirmed(start) => {
+                (before, false)
+            }
+            None if start_of(index + 1).is_some() && !confirmed(start) => {
+                (start_of(index + 1).unwrap_or(start), false)
+            }
+            _ => (start, true),
+        };
+        before = Some(start);
+        let end = millis(word.end);
+        let end = match right {
+            true => end.clamp(start, start.saturating_add(LEAP)),
+            false => start,
+        };
+        times.push((start, end));
+    }
+    times
+}
+
+/// Returns the number of characters that can be seen.
 fn signs(text: &str) -> u64 {
     text.chars().filter(|c| !c.is_whitespace()).count() as u64
 }
@@ -127,27 +162,32 @@ struct Clock {
 }
 
 impl Clock {
-    fn of(said: &Said<'_>, text: &str, after: u64) -> Self {
+    fn of(said: &Said<'_>, text: &str) -> Self {
         let mut clock = Self {
             spans: Vec::with_capacity(said.words.len().max(1)),
             signs: 0,
         };
         let shown: Vec<&str> = text.split(' ').collect();
         let alike = shown.len() == said.words.len();
-        let mut earliest = 0;
-        for (index, word) in said.words.iter().enumerate() {
-            let spelt = shown.get(index).filter(|_| alike);
-            let signs = signs(spelt.copied().unwrap_or(&word.text));
-            let start = millis(word.start).max(earliest);
-            let end = millis(word.end).max(start);
-            earliest = start;
-            clock.push(signs, start, end);
+        for (index, (start, end)) in believed(said).into_iter().enumerate() {
+            let spelt = shown.get(index).filter(|_| alike).copied();
+            let heard = said.words.get(index).map(|word| word.text.as_str());
+            clock.push(signs(spelt.or(heard).unwrap_or_default()), start, end);
         }
         if clock.signs == 0 {
             let signs = signs(text);
-            let start = said.start.map_or(after, millis);
-            let read = start.saturating_add(signs.saturating_mul(1000) / SPOKEN_PER_SECOND);
-            let end = said.end.map_or(read, millis).max(start);
+            let read = signs.saturating_mul(1000) / SPOKEN_PER_SECOND;
+            let (start, end) = match (said.start.map(millis), said.end.map(millis)) {
+                // Nobody speaks slower than a character a second.
+                (Some(start), Some(end)) if end.saturating_sub(start) <= LEAP + signs * 1000 => {
+                    (start, end.max(start))
+                }
+                (None, Some(end)) => (end.saturating_sub(read), end),
+                (start, _) => {
+                    let start = start.unwrap_or(0);
+                    (start, start.saturating_add(read))
+                }
+            };
             clock.push(signs, start, end);
         }
         clock
@@ -191,7 +231,7 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use super::{Piece, clean, pieces};
+    use super::{Piece, pieces};
     use crate::{Said, Word};
     use std::time::Duration;
 
@@ -205,7 +245,7 @@ mod tests {
 
     fn times(said: &Said<'_>) -> Vec<(String, u64, u64)> {
         let of = |piece: Piece| (piece.text, piece.start, piece.end);
-        pieces(said, 42, 7000).into_iter().map(of).collect()
+        pieces(said, 42).into_iter().map(of).collect()
     }
 
     #[test]
@@ -252,8 +292,8 @@ mod tests {
             end: None,
             ..said
         };
-        assert_eq!(times(&unknown)[0].1, 7000);
-        assert_eq!(times(&unknown)[1].2, 7533);
+        assert_eq!(times(&unknown)[0].1, 0);
+        assert_eq!(times(&unknown)[1].2, 533);
     }
 
     #[test]
@@ -263,7 +303,7 @@ mod tests {
             text: &text,
             ..Said::default()
         };
-        let pieces = pieces(&said, 42, 0);
+        let pieces = pieces(&said, 42);
         assert!(pieces.len() > 20);
         let whole: String = pieces.iter().map(|piece| piece.text.as_str()).collect();
         assert_eq!(whole, text);
@@ -276,7 +316,7 @@ mod tests {
             text: &text,
             ..Said::default()
         };
-        let pieces = pieces(&said, 42, 0);
+        let pieces = pieces(&said, 42);
         for piece in &pieces {
             assert_eq!(piece.text, piece.text.trim(), "{pieces:?}");
         }
@@ -284,14 +324,5 @@ mod tests {
             pieces[0].spaced && pieces[1].text.starts_with(':'),
             "{pieces:?}"
         );
-    }
-
-    #[test]
-    fn nothing_but_words_and_spaces_is_left() {
-        assert_eq!(
-            clean("\u{feff}a\n\nb\0c\u{1b}[1m \u{2028}d\t"),
-            "\u{feff}a b c [1m d"
-        );
-        assert_eq!(clean(" \n "), "");
     }
 }

@@ -5,7 +5,7 @@
 //! An item is written by one call and flushed. Nothing that was written is
 //! ever touched again.
 
-use crate::cues::Cues;
+use crate::cues::{Cue, Cues};
 use crate::{Found, Said, jsonl, text};
 use std::fmt;
 use std::io::{self, Write};
@@ -109,17 +109,22 @@ impl<W: Write> Writer<W> {
             Format::Text => self.put(&text::line(said)),
             Format::Jsonl => self.put(&jsonl::said(said)?),
             Format::Srt | Format::WebVtt => {
-                for cue in self.cues.cut(said) {
-                    self.number += 1;
-                    let cue = match self.format {
-                        Format::WebVtt => text::webvtt(&cue),
-                        _ => text::srt(self.number, &cue),
-                    };
-                    self.put(&cue)?;
-                }
-                Ok(())
+                let cues = self.cues.cut(said);
+                self.put_cues(cues)
             }
         }
+    }
+
+    /// Writes the captions that wait for another utterance, because the time of the
+    /// last one was far ahead. Nothing has to be called where nothing is to come:
+    /// then those captions are missing.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer's output.
+    pub fn finish(&mut self) -> io::Result<()> {
+        let cues = self.cues.finish();
+        self.put_cues(cues)
     }
 
     /// Writes what was found; captions do not show it.
@@ -138,6 +143,18 @@ impl<W: Write> Writer<W> {
     /// The output.
     pub fn get_ref(&self) -> &W {
         &self.out
+    }
+
+    fn put_cues(&mut self, cues: Vec<Cue>) -> io::Result<()> {
+        for cue in cues {
+            self.number += 1;
+            let cue = match self.format {
+                Format::WebVtt => text::webvtt(&cue),
+                _ => text::srt(self.number, &cue),
+            };
+            self.put(&cue)?;
+        }
+        Ok(())
     }
 
     fn put(&mut self, item: &str) -> io::Result<()> {

@@ -60,6 +60,7 @@ fn written(format: Format) -> String {
         })
         .unwrap();
     writer.said(&answered).unwrap();
+    writer.finish().unwrap();
     String::from_utf8(file).unwrap()
 }
 
@@ -67,7 +68,7 @@ fn written(format: Format) -> String {
 fn srt() {
     assert_eq!(
         written(Format::Srt),
-        "1\n00:01:01,000 --> 00:01:02,900\nAnna: How <much>?\n\n\
+        "1\n00:01:01,000 --> 00:01:02,900\nAnna: How <\u{2060}much>?\n\n\
          2\n01:01:03,250 --> 01:01:04,300\nBob & Co: Nothing & more\n\n"
     );
 }

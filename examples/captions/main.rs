@@ -11,7 +11,8 @@
 //! Everything that it prints it has from the messages on the bus and from the
 //! property `stats`: it shows how an application uses the element. Ctrl-C ends
 //! the talk early and still waits for its last results; pressed again, it stops
-//! at once. The status is 0 if captions of all that was played have come.
+//! at once. The status is 0 if captions of all that was played have come, or if the
+//! reader of standard output has gone.
 
 mod accuracy;
 mod launched;
@@ -21,9 +22,12 @@ mod view;
 use clap::Parser;
 use gst::prelude::*;
 use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use summary::Summary;
+use symbl_captions::Notes;
 use view::View;
 
 /// Live captions of INPUT, with the insights, trackers and topics found in it.
@@ -62,17 +66,31 @@ const INTERRUPTED: &str = "captions/interrupted";
 /// As a shell shows a program that was ended by Ctrl-C.
 const EXIT_INTERRUPTED: u8 = 130;
 
+/// Whether nothing is left to do but to write: Ctrl-C ends the program then.
+static WRITING: AtomicBool = AtomicBool::new(false);
+
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    let notes = Notes::new("captions");
+    let code = match run(&args, &notes) {
         Ok(code) => code,
+        Err(error) if has_no_reader(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("captions: {error}");
+            notes.tell(&error.to_string());
             ExitCode::FAILURE
         }
-    }
+    };
+    notes.finish();
+    code
 }
 
-fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+/// Returns `true` if the reader of standard output has gone, as `head` does.
+fn has_no_reader(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn run(args: &Args, notes: &Notes) -> Result<ExitCode, Box<dyn Error>> {
     let reference = match &args.reference {
         Some(path) => Some(
             std::fs::read_to_string(path)
@@ -83,8 +101,8 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     gst::init()?;
     if args.from_gst_launch {
         // Ctrl-C reaches both programs; the other one ends the talk.
-        ctrlc::set_handler(|| {})?;
-        let (mut view, mut summary) = (View::new(), Summary::default());
+        ctrlc::set_handler(end_if_writing)?;
+        let (mut view, mut summary) = (View::new(notes)?, Summary::default());
         let shown = launched::show(std::io::stdin().lock(), &mut view, &mut summary);
         view.close()?;
         shown?;
@@ -95,7 +113,7 @@ fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let pipeline = Pipeline::new(args)?;
     pipeline.stop_on_interrupt()?;
 
-    let mut view = View::new();
+    let mut view = View::new(notes)?;
     let mut summary = Summary::default();
     let end = pipeline.play(&mut view, &mut summary);
     view.close()?;
@@ -116,10 +134,19 @@ fn conclude(
     for line in summary.lines(stats, reference) {
         view.line(&line)?;
     }
+    WRITING.store(true, Ordering::Relaxed);
+    view.finish()?;
     if !summary.is_complete() {
         return Err("the captions are not complete".into());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends the program if it only waits for somebody to read its output.
+fn end_if_writing() {
+    if WRITING.load(Ordering::Relaxed) {
+        std::process::exit(EXIT_INTERRUPTED.into());
+    }
 }
 
 fn load_plugin(library: Option<&Path>) -> Result<(), Box<dyn Error>> {
@@ -181,6 +208,7 @@ impl Pipeline {
     fn stop_on_interrupt(&self) -> Result<(), Box<dyn Error>> {
         let bus = self.bus.clone();
         ctrlc::set_handler(move || {
+            end_if_writing();
             let interrupted = gst::Structure::new_empty(INTERRUPTED);
             // Refused only when the program is at its end anyway.
             let _ = bus.post(gst::message::Application::new(interrupted));

@@ -7,36 +7,44 @@
 //! line and is overwritten; anywhere else interims are left out.
 
 use console::{Term, measure_text_width, style};
-use std::io;
+use std::io::{self, Write};
+use std::time::Duration;
+use symbl_captions::{Notes, Outlet, visible};
 
 /// Width of the column with the time: `[00:00.0] `.
 const MARGIN: &str = "          ";
 
-/// Writes to standard output, and warnings to standard error.
+/// Writes to standard output, and warnings to standard error. Neither has to be
+/// read for the talk to go on.
 pub struct View {
-    out: Term,
+    /// Says what standard output is; it is written by `out`.
+    term: Term,
+    out: Outlet,
+    notes: Notes,
     /// What stands in the last line, to be taken away before anything else: time and text.
     interim: Option<(String, String)>,
 }
 
 impl View {
     /// On this program's standard output.
-    pub fn new() -> Self {
-        Self {
-            out: Term::stdout(),
+    pub fn new(notes: &Notes) -> io::Result<Self> {
+        Ok(Self {
+            term: Term::stdout(),
+            out: Outlet::stdout()?,
+            notes: notes.clone(),
             interim: None,
-        }
+        })
     }
 
     /// Shows one message of the element; of those that say nothing to a reader, nothing.
     pub fn show(&mut self, message: &gst::StructureRef) -> io::Result<()> {
-        let text = text_of(message, "text");
+        let text = &text_of(message, "text");
         match message.name().as_str() {
             "symbl/transcript" => self.transcript(message, text),
             "symbl/insight" => {
                 let kind = text_of(message, "type").replace('_', " ");
                 let due = match message.get::<&str>("due-by") {
-                    Ok(due) => format!(" (due: {due})"),
+                    Ok(due) => format!(" (due: {})", visible(due)),
                     Err(_) => String::new(),
                 };
                 self.found(&kind, &format!("{text}{due}"))
@@ -75,7 +83,7 @@ impl View {
         if message.get::<bool>("is-final") == Ok(true) {
             self.interim = None;
             self.line(&format!("{time} {text}"))
-        } else if self.out.is_term() {
+        } else if self.term.is_term() {
             self.take_away()?;
             self.draw(&time, text)?;
             self.interim = Some((time, text.to_owned()));
@@ -93,9 +101,9 @@ impl View {
     /// A line that stays; the interim moves below it.
     pub fn line(&mut self, line: &str) -> io::Result<()> {
         self.take_away()?;
-        self.out.write_line(line)?;
-        match &self.interim {
-            Some((time, text)) => self.draw(time, text),
+        self.put(&format!("{line}\n"))?;
+        match self.interim.clone() {
+            Some((time, text)) => self.draw(&time, &text),
             None => Ok(()),
         }
     }
@@ -103,12 +111,9 @@ impl View {
     /// Something that went wrong without ending the talk.
     pub fn warn(&mut self, what: &str) -> io::Result<()> {
         self.take_away()?;
-        eprintln!(
-            "{} {what}",
-            style("captions: warning:").for_stderr().yellow()
-        );
-        match &self.interim {
-            Some((time, text)) => self.draw(time, text),
+        self.notes.tell(&format!("warning: {what}"));
+        match self.interim.clone() {
+            Some((time, text)) => self.draw(&time, &text),
             None => Ok(()),
         }
     }
@@ -119,16 +124,37 @@ impl View {
         self.take_away()
     }
 
-    fn take_away(&self) -> io::Result<()> {
-        if self.out.is_term() {
-            self.out.clear_line()?;
+    /// Waits until everything is written, however long nobody reads it.
+    pub fn finish(&self) -> io::Result<()> {
+        while self
+            .out
+            .finish(Duration::from_secs(60))
+            .map_err(unwritten)?
+            > 0
+        {}
+        match self.out.lost() {
+            0 => Ok(()),
+            lost => Err(io::Error::other(format!(
+                "nobody read standard output in time: {lost} lines are missing in it"
+            ))),
         }
-        Ok(())
+    }
+
+    fn take_away(&mut self) -> io::Result<()> {
+        match self.term.is_term() {
+            true => self.put("\r\x1b[2K"),
+            false => Ok(()),
+        }
+    }
+
+    fn put(&mut self, text: &str) -> io::Result<()> {
+        let written = self.out.write_all(text.as_bytes());
+        written.and_then(|()| self.out.flush()).map_err(unwritten)
     }
 
     /// An interim's end, where the news is, as far as the line is wide.
-    fn draw(&self, time: &str, text: &str) -> io::Result<()> {
-        let (_, columns) = self.out.size();
+    fn draw(&mut self, time: &str, text: &str) -> io::Result<()> {
+        let (_, columns) = self.term.size();
         let room = usize::from(columns).saturating_sub(time.len() + 3);
         let shown = if measure_text_width(text) <= room {
             text.to_owned()
@@ -138,12 +164,18 @@ impl View {
             format!("…{}", fits.unwrap_or_default())
         };
         let line = style(format!("{time} {shown}")).dim();
-        self.out.write_str(&line.to_string())
+        self.put(&line.to_string())
     }
 }
 
-fn text_of<'a>(message: &'a gst::StructureRef, field: &str) -> &'a str {
-    message.get(field).unwrap_or_default()
+/// Returns a text of the service, as a terminal may show it.
+fn text_of(message: &gst::StructureRef, field: &str) -> String {
+    visible(message.get(field).unwrap_or_default())
+}
+
+fn unwritten(error: io::Error) -> io::Error {
+    let what = format!("cannot write to standard output: {error}");
+    io::Error::new(error.kind(), what)
 }
 
 fn seconds(message: &gst::StructureRef, field: &str) -> String {

@@ -19,6 +19,8 @@
 //!   that stops empties it.
 //! - The loop never waits for a stream: what may take its time (a change of
 //!   state, an event) is done by [`gst::prelude::ElementExtManual::call_async`].
+//! - Standard output may have no reader, or one that is slow: a thread of its own
+//!   writes, so that no stream is held up. If the reader has gone, the server ends.
 //! - `on-fatal=warning`: where a service refuses one stream, that stream goes on
 //!   without captions.
 
@@ -27,10 +29,12 @@ mod stream;
 use clap::Parser;
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use stream::{Stream, Turn};
+use symbl_captions::{Notes, Outlet};
 
 /// Captions of many streams.
 #[derive(Parser)]
@@ -54,16 +58,20 @@ enum Event {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    let notes = Notes::new("media-server");
+    let code = match run(&args, &notes) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("media-server: {error}");
+            notes.tell(&error.to_string());
             ExitCode::FAILURE
         }
-    }
+    };
+    notes.finish();
+    code
 }
 
-fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+fn run(args: &Args, notes: &Notes) -> Result<(), Box<dyn Error>> {
     gst::init()?;
     gstsymbl::plugin_register_static()?;
     let (events, queue) = mpsc::channel();
@@ -75,13 +83,14 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     std::thread::spawn(move || read_commands(&commands));
     Server {
         base_url: args.base_url.clone(),
+        out: Outlet::stdout()?,
+        notes: notes.clone(),
         events,
         streams: BTreeMap::new(),
         next: 0,
         closing: false,
     }
-    .serve(&queue);
-    Ok(())
+    .serve(&queue)
 }
 
 fn read_commands(events: &Sender<Event>) {
@@ -95,6 +104,9 @@ fn read_commands(events: &Sender<Event>) {
 
 struct Server {
     base_url: Option<String>,
+    /// Standard output.
+    out: Outlet,
+    notes: Notes,
     events: Sender<Event>,
     /// By number, which is never used again: a name may be.
     streams: BTreeMap<u64, Stream>,
@@ -104,18 +116,19 @@ struct Server {
 
 impl Server {
     /// The loop.
-    fn serve(mut self, queue: &Receiver<Event>) {
+    fn serve(mut self, queue: &Receiver<Event>) -> Result<(), Box<dyn Error>> {
         while !(self.closing && self.streams.is_empty()) {
+            if !self.closing && self.out.finish(Duration::ZERO).is_err() {
+                self.close();
+                continue;
+            }
             match self.next_event(queue) {
                 Ok(Event::Command(line)) => {
                     if let Err(error) = self.command(&line) {
-                        eprintln!("media-server: {error}");
+                        self.notes.tell(&error.to_string());
                     }
                 }
-                Ok(Event::Close) => {
-                    self.closing = true;
-                    self.streams.values_mut().for_each(Stream::end);
-                }
+                Ok(Event::Close) => self.close(),
                 Ok(Event::Message(number, message)) => {
                     if let Some(stream) = self.streams.get_mut(&number)
                         && stream.hear(&message) == Turn::Over
@@ -127,8 +140,35 @@ impl Server {
                     self.streams.remove(&number);
                 }
                 Err(RecvTimeoutError::Timeout) => self.stop_overdue(),
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => break,
             }
+        }
+        self.written(queue)
+    }
+
+    /// Takes no more streams, and lets those end that are there.
+    fn close(&mut self) {
+        self.closing = true;
+        self.streams.values_mut().for_each(Stream::end);
+    }
+
+    /// Waits until somebody has read all of standard output, or Ctrl-C.
+    fn written(&self, queue: &Receiver<Event>) -> Result<(), Box<dyn Error>> {
+        let left = loop {
+            match self.out.finish(Duration::from_millis(100)) {
+                Ok(0) => break 0,
+                Ok(left) if matches!(queue.try_recv(), Ok(Event::Close)) => break left as u64,
+                Ok(_) => {}
+                // The reader has gone, as `head` does.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                Err(error) => {
+                    return Err(format!("cannot write to standard output: {error}").into());
+                }
+            }
+        };
+        match self.out.lost() + left {
+            0 => Ok(()),
+            lost => Err(format!("nobody read standard output: {lost} lines are missing").into()),
         }
     }
 
@@ -168,7 +208,13 @@ impl Server {
         let on_message = move |message| {
             let _ = events.send(Event::Message(number, message));
         };
-        let stream = Stream::start(name, input, self.base_url.as_deref(), on_message)?;
+        let stream = Stream::start(
+            name,
+            input,
+            self.base_url.as_deref(),
+            self.out.clone(),
+            on_message,
+        )?;
         self.streams.insert(number, stream);
         Ok(())
     }

@@ -4,7 +4,9 @@
 
 use gst::prelude::*;
 use std::error::Error;
+use std::io::Write;
 use std::time::{Duration, Instant};
+use symbl_captions::{Outlet, visible};
 
 /// How long a stream may take to end that was told to: longer than the sink's
 /// `drain-timeout`, which is its own bound for the last results.
@@ -21,6 +23,8 @@ pub enum Turn {
 pub struct Stream {
     name: String,
     pipeline: gst::Pipeline,
+    /// Standard output.
+    out: Outlet,
     phase: Phase,
     /// Whether it has come to PLAYING: an EOS before that is lost.
     playing: bool,
@@ -42,6 +46,7 @@ impl Stream {
         name: &str,
         input: &str,
         base_url: Option<&str>,
+        out: Outlet,
         on_message: impl Fn(gst::Message) + Send + Sync + 'static,
     ) -> Result<Self, Box<dyn Error>> {
         // The fakesink stands for what the server does with its streams.
@@ -73,6 +78,7 @@ impl Stream {
         let stream = Self {
             name: name.to_owned(),
             pipeline,
+            out,
             phase: Phase::Running,
             playing: false,
             complete: false,
@@ -83,7 +89,10 @@ impl Stream {
 
     /// Prints a line about it.
     pub fn tell(&self, what: &str) {
-        println!("{} {what}", self.name);
+        let mut out = self.out.clone();
+        let line = format!("{} {}\n", self.name, visible(what));
+        // The server looks whether it can be written.
+        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
     }
 
     /// Whether it has this name and nobody has told it to end.

@@ -11,6 +11,7 @@ another model. docs/recognizers.md tells what goes in and comes out.
 import argparse
 import json
 import os
+import signal
 import sys
 
 from pocketsphinx import Decoder, Endpointer
@@ -54,6 +55,8 @@ def final(decoder, speech, start, end):
 
 
 def main():
+    # The service has gone: end without a traceback.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     parser = argparse.ArgumentParser()
     for name in ("hmm", "lm", "dict"):
         parser.add_argument("--" + name)

@@ -10,6 +10,7 @@ where there are many streams. docs/recognizers.md tells what goes in and comes o
 """
 import json
 import os
+import signal
 import sys
 
 from vosk import KaldiRecognizer, Model, SetLogLevel
@@ -32,6 +33,8 @@ def final(result, now):
 
 
 def main():
+    # The service has gone: end without a traceback.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if len(sys.argv) != 2:
         sys.exit("usage: with_vosk.py MODEL")
     SetLogLevel(-1)

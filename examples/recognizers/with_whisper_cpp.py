@@ -13,6 +13,7 @@ import argparse
 import array
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,8 @@ def final(samples, start, options):
 
 
 def main():
+    # The service has gone: end without a traceback.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     parser = argparse.ArgumentParser()
     parser.add_argument("-m", "--model", required=True)
     parser.add_argument("--program", default="whisper-cli")

@@ -9,7 +9,8 @@
 //!
 //! It shows how an application makes captions of the messages on the bus: see
 //! `captions`. Ctrl-C ends the recording and waits for its last captions. The
-//! recording goes on without captions where the service fails for good.
+//! recording goes on without captions where the service fails for good, or where
+//! they cannot be written.
 
 use clap::Parser;
 use gst::prelude::*;
@@ -19,7 +20,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use symbl_captions::{Format, Said, Word, Writer};
+use symbl_captions::{Format, Notes, Said, Word, Writer};
 
 /// Record the sound of INPUT, with captions beside it.
 #[derive(Parser)]
@@ -43,16 +44,20 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    let notes = Notes::new("recording");
+    let code = match run(&args, &notes) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("recording: {error}");
+            notes.tell(&error.to_string());
             ExitCode::FAILURE
         }
-    }
+    };
+    notes.finish();
+    code
 }
 
-fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+fn run(args: &Args, notes: &Notes) -> Result<(), Box<dyn Error>> {
     gst::init()?;
     gstsymbl::plugin_register_static()?;
     let beside = args.recording.with_extension(match args.format {
@@ -71,12 +76,37 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     })?;
     let file = File::create(&beside)
         .map_err(|error| format!("cannot write {}: {error}", beside.display()))?;
-    let mut writer = Writer::new(file, args.format)?;
+    let writer = Writer::new(file, args.format)
+        .map_err(|error| format!("cannot write {}: {error}", beside.display()))?;
     // The bus knows better than the return value why it failed.
     let _ = pipeline.set_state(gst::State::Playing);
-    let ended = captions(&bus, &mut writer);
+    let mut captions = Captions {
+        writer,
+        failure: None,
+    };
+    let ended = attend(&bus, &mut captions, notes);
     pipeline.set_state(gst::State::Null)?;
-    ended
+    ended?;
+    captions.attempt(Writer::finish);
+    match captions.failure {
+        Some(error) => Err(format!("cannot write {}: {error}", beside.display()).into()),
+        None => Ok(()),
+    }
+}
+
+/// The captions, as long as they can be written.
+struct Captions {
+    writer: Writer<File>,
+    failure: Option<std::io::Error>,
+}
+
+impl Captions {
+    /// Writes something. After a failure nothing is written any more.
+    fn attempt(&mut self, write: impl FnOnce(&mut Writer<File>) -> std::io::Result<()>) {
+        if self.failure.is_none() {
+            self.failure = write(&mut self.writer).err();
+        }
+    }
 }
 
 /// One branch records, the other is listened to.
@@ -108,17 +138,23 @@ fn pipeline(args: &Args) -> Result<gst::Pipeline, Box<dyn Error>> {
 }
 
 /// Writes what is said on the bus, to the end of the recording.
-fn captions(bus: &gst::Bus, writer: &mut Writer<File>) -> Result<(), Box<dyn Error>> {
+fn attend(bus: &gst::Bus, captions: &mut Captions, notes: &Notes) -> Result<(), Box<dyn Error>> {
     use gst::MessageView;
 
     for message in bus.iter_timed(gst::ClockTime::NONE) {
         match message.view() {
             MessageView::Element(element) => {
                 if let Some(structure) = element.structure() {
-                    caption(structure, writer)?;
+                    let begins = captions.failure.is_none();
+                    captions.attempt(|writer| caption(structure, writer));
+                    if let (true, Some(error)) = (begins, &captions.failure) {
+                        notes.tell(&format!(
+                            "warning: the captions cannot be written ({error}); the recording goes on"
+                        ));
+                    }
                 }
             }
-            MessageView::Warning(warning) => eprintln!("recording: warning: {}", warning.error()),
+            MessageView::Warning(warning) => notes.tell(&format!("warning: {}", warning.error())),
             MessageView::Error(error) => return Err(error.error().into()),
             MessageView::Eos(_) => return Ok(()),
             _ => {}

@@ -5,6 +5,10 @@
 //! Every wait has a bound: a dial, a silence, a farewell. A connection that is
 //! lost is dialed again, with growing delays, until the conversation is over:
 //! the service closes in order then. What no retry can help is an error.
+//!
+//! An output that takes nothing does not hold up the listening, for the service would
+//! hang up: a thread writes ([`Outlet`]). What does not fit into its queue is missing.
+//! This is told, and is an error at the end.
 
 use crate::output::{Output, nobody_reads};
 use crate::show::Show;
@@ -13,7 +17,7 @@ use gstsymbl::session::backoff::Backoff;
 use gstsymbl::session::{Failure, Reason};
 use gstsymbl::transport::{Endpoint, Heard, Listener};
 use std::time::Duration;
-use symbl_captions::{Format, Writer};
+use symbl_captions::{Format, Notes, Outlet, QUEUE_BYTES, Writer};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -21,6 +25,8 @@ use tokio::time::{Instant, timeout};
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest that the service may take to answer a goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How often the end looks whether the output has taken all.
+const LAST_LOOK: Duration = Duration::from_millis(50);
 /// Most between two dials.
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 /// The normal close: the conversation is over.
@@ -34,6 +40,18 @@ pub struct Listening {
     pub interim: bool,
     /// Silence after which a sign of life is asked for, and longest that it may take.
     pub ping_interval: Duration,
+    /// What the user should know.
+    pub notes: Notes,
+    /// The zero of the clock that sentences are stamped with.
+    pub since: Instant,
+}
+
+/// Why the listening ended.
+enum End {
+    /// The conversation is over, or nobody reads the output.
+    Over,
+    /// The user wants it.
+    Stopped,
 }
 
 /// What became of one connection.
@@ -48,43 +66,83 @@ impl Listening {
     /// or `stop` says so.
     pub async fn run(&self, output: Output, format: Format, stop: &Notify) -> Result<(), String> {
         let mut backoff = Backoff::new(LONGEST_DELAY, fastrand::u64(..));
-        let mut listener = tokio::select! {
+        let listener = tokio::select! {
             listener = self.begin(&mut backoff) => listener?,
             () = stop.notified() => return Ok(()),
         };
-        let mut show = match self.show(output, format) {
-            Ok(show) => show,
+        let outlet = Outlet::start(move || output.begin())
+            .map_err(|error| format!("cannot start a thread to write: {error}"))?;
+        let mut show = match Writer::new(outlet.clone(), format) {
+            Ok(writer) => Show::new(writer, self.interim),
             Err(error) => return unwritten(&error),
         };
+        let ended = self
+            .listen(listener, &mut show, &outlet, &mut backoff, stop)
+            .await;
+        let stopped = matches!(ended, Ok(End::Stopped));
+        if let Err(error) = show.finish() {
+            return ended.and_then(|_| unwritten(&error));
+        }
+        let written = self.written(&outlet, stopped, stop).await;
+        ended.and(written)
+    }
+
+    /// Listens over one connection after the other.
+    async fn listen(
+        &self,
+        mut listener: Listener,
+        show: &mut Show<Outlet>,
+        outlet: &Outlet,
+        backoff: &mut Backoff,
+        stop: &Notify,
+    ) -> Result<End, String> {
         loop {
-            eprintln!("symbl-tap: listening to {}", self.endpoint.display());
+            self.notes
+                .tell(&format!("listening to {}", self.endpoint.display()));
             let lost = tokio::select! {
-                lost = self.attend(&mut listener, &mut show, &mut backoff) => lost,
+                lost = self.attend(&mut listener, show, outlet, backoff) => lost,
                 () = stop.notified() => {
                     let _ = timeout(FAREWELL, listener.close()).await;
-                    return Ok(());
+                    return Ok(End::Stopped);
                 }
             };
             match lost {
-                Lost::Finalised => return Ok(()),
-                Lost::Output(error) => return unwritten(&error),
+                Lost::Finalised => return Ok(End::Over),
+                Lost::Output(error) => return unwritten(&error).map(|()| End::Over),
                 Lost::Failed(failure) if !failure.retryable => return Err(failure.message),
-                Lost::Failed(failure) => eprintln!(
-                    "symbl-tap: {}; what is said until then is missing",
+                Lost::Failed(failure) => self.notes.tell(&format!(
+                    "{}; what is said until then is missing",
                     failure.message
-                ),
+                )),
             }
             drop(listener);
             listener = tokio::select! {
-                listener = self.dial_again(&mut backoff) => listener?,
-                () = stop.notified() => return Ok(()),
+                listener = self.dial_again(backoff) => listener?,
+                () = stop.notified() => return Ok(End::Stopped),
             };
         }
     }
 
-    fn show(&self, mut output: Output, format: Format) -> std::io::Result<Show<Output>> {
-        output.begin()?;
-        Ok(Show::new(Writer::new(output, format)?, self.interim))
+    /// Waits until the output has taken all, or the user does not want to wait.
+    async fn written(&self, outlet: &Outlet, stopped: bool, stop: &Notify) -> Result<(), String> {
+        let mut stopped = stopped;
+        let left = loop {
+            match outlet.finish(Duration::ZERO) {
+                Ok(left) if left == 0 || stopped => break left as u64,
+                Ok(_) => {}
+                Err(error) => return unwritten(&error),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LAST_LOOK) => {}
+                () = stop.notified() => stopped = true,
+            }
+        };
+        match outlet.lost() + left {
+            0 => Ok(()),
+            missing => Err(format!(
+                "the output was not read in time: {missing} items are missing in it"
+            )),
+        }
     }
 
     /// The first connection.
@@ -147,14 +205,19 @@ impl Listening {
     async fn attend(
         &self,
         listener: &mut Listener,
-        show: &mut Show<Output>,
+        show: &mut Show<Outlet>,
+        outlet: &Outlet,
         backoff: &mut Backoff,
     ) -> Lost {
         let mut completed = false;
+        let mut told_of_loss = false;
         loop {
             let heard = match timeout(self.ping_interval, listener.next()).await {
                 Ok(heard) => heard,
                 Err(_) => {
+                    if let Err(error) = show.finish() {
+                        return Lost::Output(error);
+                    }
                     listener.ping();
                     match timeout(self.ping_interval, listener.next()).await {
                         Ok(heard) => heard,
@@ -173,16 +236,24 @@ impl Listening {
                     backoff.reset();
                     match ServerMessage::parse(&text) {
                         Ok(ServerMessage::ConversationCompleted { .. }) => completed = true,
-                        Ok(ServerMessage::Error(error)) => eprintln!(
-                            "symbl-tap: the service says: {}",
+                        Ok(ServerMessage::Error(error)) => self.notes.tell(&format!(
+                            "the service says: {}",
                             error.message.or(error.details).unwrap_or_default()
-                        ),
+                        )),
                         Ok(message) => {
-                            if let Err(error) = show.message(&message) {
+                            if let Err(error) = show.message(&message, self.since.elapsed()) {
                                 return Lost::Output(error);
                             }
                         }
-                        Err(error) => eprintln!("symbl-tap: not understood: {error}"),
+                        Err(error) => self.notes.tell(&format!("not understood: {error}")),
+                    }
+                    if !told_of_loss && outlet.lost() > 0 {
+                        told_of_loss = true;
+                        self.notes.tell(&format!(
+                            "nobody reads the output, and {} KiB wait for it: \
+                             what is said from now on is missing until somebody does",
+                            QUEUE_BYTES / 1024
+                        ));
                     }
                 }
             }
@@ -198,7 +269,7 @@ impl Listening {
     }
 }
 
-/// Whether the service knows no such connection.
+/// Returns `true` if the service knows no such connection.
 fn is_unknown(failure: &Failure) -> bool {
     failure.reason == Reason::Http && failure.http_status == Some(404)
 }
@@ -207,6 +278,6 @@ fn unwritten(error: &std::io::Error) -> Result<(), String> {
     if nobody_reads(error) {
         Ok(())
     } else {
-        Err(format!("cannot write: {error}"))
+        Err(format!("cannot write the output: {error}"))
     }
 }

@@ -13,13 +13,15 @@ mod show;
 use clap::Parser;
 use gstsymbl::transport::{Endpoint, Proxy, Secret, TokenSource};
 use listen::Listening;
+use output::Output;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use symbl_captions::Format;
+use symbl_captions::{Format, Notes};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Listen to the conversation of CONNECTION_ID and write it down.
 ///
@@ -79,34 +81,45 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if args.interim && args.format.is_captions() {
-        eprintln!("symbl-tap: --interim needs --format text or jsonl: a cue cannot be taken back");
-        return ExitCode::from(2);
-    }
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("symbl-tap: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let notes = Notes::new("symbl-tap");
+    let code = if args.interim && args.format.is_captions() {
+        notes.tell("--interim needs --format text or jsonl: a cue cannot be taken back");
+        ExitCode::from(2)
+    } else if let Err(error) = run(&args, &notes) {
+        notes.tell(&error);
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    };
+    notes.finish();
+    code
 }
 
-fn run(args: &Args) -> Result<(), String> {
+fn run(args: &Args, notes: &Notes) -> Result<(), String> {
     let stop = stop_at_ctrl_c()?;
-    let output = output::Output::open(args.output.as_deref())?;
     let listening = Listening {
         endpoint: endpoint(args),
         wait: Duration::from_secs(args.wait.into()),
         interim: args.interim,
         ping_interval: Duration::from_millis(args.ping_interval.into()),
+        notes: notes.clone(),
+        since: Instant::now(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
-    let ended = runtime.block_on(listening.run(output, args.format, &stop));
-    // A look-up of a name that is under way is not waited for.
+    let ended = runtime.block_on(async {
+        let path = args.output.clone();
+        // A named pipe opens when somebody reads it.
+        let open = tokio::task::spawn_blocking(move || Output::open(path.as_deref()));
+        let output = tokio::select! {
+            output = open => output.map_err(|error| format!("cannot open the output: {error}"))??,
+            () = stop.notified() => return Ok(()),
+        };
+        listening.run(output, args.format, &stop).await
+    });
+    // A look-up of a name that is under way is not waited for, nor a named pipe.
     runtime.shutdown_background();
     ended
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Where it is written: a file that is replaced once there is something to
-//! write, or standard output.
+//! write, or standard output. All of this may block; see [`symbl_captions::Outlet`].
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -30,13 +30,14 @@ impl Output {
         Ok(Self::File(file))
     }
 
-    /// Replaces what was there.
-    pub fn begin(&mut self) -> io::Result<()> {
-        match self {
+    /// Replaces what was there, and returns what to write to.
+    pub fn begin(self) -> io::Result<Self> {
+        match &self {
             // A pipe and a terminal hold nothing.
-            Self::File(file) if file.metadata()?.is_file() => file.set_len(0),
-            Self::File(_) | Self::Stdout(_) => Ok(()),
+            Self::File(file) if file.metadata()?.is_file() => file.set_len(0)?,
+            Self::File(_) | Self::Stdout(_) => {}
         }
+        Ok(self)
     }
 }
 
@@ -56,7 +57,7 @@ impl Write for Output {
     }
 }
 
-/// Whether whoever read the output has gone, as `head` does: no failure of ours.
+/// Returns `true` if the reader of the output has gone, as `head` does: no failure of ours.
 pub fn nobody_reads(error: &io::Error) -> bool {
     error.kind() == ErrorKind::BrokenPipe
 }

@@ -21,6 +21,8 @@ pub struct Show<W: Write> {
     interim: bool,
     /// Wall clock of the conversation's zero, nanoseconds since the Unix epoch.
     zero: Option<i64>,
+    /// When the message came that is being shown.
+    now: Duration,
 }
 
 impl<W: Write> Show<W> {
@@ -30,11 +32,19 @@ impl<W: Write> Show<W> {
             writer,
             interim,
             zero: None,
+            now: Duration::ZERO,
         }
     }
 
-    /// Writes what a reader of the conversation wants of this message.
-    pub fn message(&mut self, message: &ServerMessage) -> io::Result<()> {
+    /// Writes what waited for the next sentence, which will not come soon.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.writer.finish()
+    }
+
+    /// Writes what a reader of the conversation wants of this message, which came
+    /// at `now` by any monotonic clock.
+    pub fn message(&mut self, message: &ServerMessage, now: Duration) -> io::Result<()> {
+        self.now = now;
         match message {
             ServerMessage::RecognitionResult(result) if !result.is_final && self.interim => {
                 self.writer.said(&Said {
@@ -119,6 +129,7 @@ impl<W: Write> Show<W> {
             end,
             words: &words,
             utc: utc.as_deref(),
+            heard_at: Some(self.now),
         })
     }
 

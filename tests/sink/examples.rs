@@ -4,6 +4,7 @@
 
 mod c;
 mod media_server;
+mod output;
 
 use crate::common::pipeline::{Pipeline, bytes_of};
 use crate::common::plugin;

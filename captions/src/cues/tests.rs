@@ -2,7 +2,7 @@
 
 //! Cues of given sentences. What holds for all is in `tests/any_talk.rs`.
 
-use super::{Cue, Cues};
+use super::{Cue, Cues, LATEST};
 use crate::{Said, Word};
 use std::time::Duration;
 
@@ -160,4 +160,143 @@ fn an_interim_and_silence_are_no_cues() {
     };
     assert_eq!(Cues::new().cut(&interim), []);
     assert_eq!(cut(" \n", &[]), []);
+}
+
+/// The cues of remarks at these times, which last 400 ms, and their speakers.
+fn remarks(times: impl IntoIterator<Item = u64>) -> Vec<Cue> {
+    let mut cues = Cues::new();
+    let mut all = Vec::new();
+    for time in times {
+        all.extend(cues.cut(&Said {
+            text: "Yes.",
+            start: Some(ms(time)),
+            end: Some(ms(time.saturating_add(400))),
+            ..Said::default()
+        }));
+    }
+    all.extend(cues.finish());
+    all
+}
+
+#[test]
+fn two_remarks_a_second_for_ten_minutes_are_shown_as_they_come() {
+    let cues = remarks((0..1200).map(|n| n * 500));
+    assert_eq!(cues.len(), 1200);
+    for (n, cue) in (0..).zip(&cues) {
+        let late = cue.start - ms(n * 500);
+        assert!(late < ms(1500), "{late:?} late: {cue:?}");
+        assert!(cue.end - cue.start >= ms(490), "{cue:?}");
+    }
+    assert!(cues.is_sorted_by(|one, next| one.end <= next.start));
+}
+
+#[test]
+fn forty_remarks_at_once_overlap_rather_than_be_late() {
+    let cues = remarks([1000; 40]);
+    assert_eq!(cues.len(), 40);
+    assert!(cues.iter().all(|cue| cue.start <= ms(1000) + LATEST));
+    assert_eq!(remarks([1000, 1000, 20_000])[2].start, ms(20_000));
+}
+
+#[test]
+fn one_wrong_time_moves_no_other_caption() {
+    let right: Vec<u64> = (0..50).map(|n| n * 3000).collect();
+    let hour = 3_600_000;
+    for wrong in [u64::MAX, 100_000 * hour, hour, 0] {
+        for index in 0..right.len() {
+            let mut times = right.clone();
+            times[index] = wrong;
+            let cues = remarks(times.iter().copied());
+            assert_eq!(cues.len(), right.len());
+            for (n, cue) in cues.iter().enumerate() {
+                let expected = if n == index { continue } else { right[n] };
+                let late = cue.start.checked_sub(ms(expected));
+                assert!(
+                    late.is_some_and(|late| late <= ms(1000)),
+                    "{wrong} at {index}: {cue:?}"
+                );
+            }
+            // There is nothing after the last one that could tell.
+            if index > 0 && index + 1 < right.len() {
+                let (before, own) = (cues[index - 1].start, cues[index].start);
+                assert!(
+                    (before..=before + ms(1000)).contains(&own),
+                    "{wrong} at {index}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_pause_is_kept() {
+    let hour = 3_600_000;
+    let times = [0, 3000, hour, hour + 3000, 3 * hour, 3 * hour + 3000];
+    let starts: Vec<Duration> = remarks(times).iter().map(|cue| cue.start).collect();
+    assert_eq!(starts, times.map(ms));
+}
+
+#[test]
+fn a_caption_after_a_pause_that_the_application_has_seen_is_there_at_once() {
+    let mut cues = Cues::new();
+    for (at, heard) in [(0, 7000), (3_600_000, 3_606_000)] {
+        let said = Said {
+            text: "Yes.",
+            start: Some(ms(at)),
+            heard_at: Some(ms(heard)),
+            ..Said::default()
+        };
+        assert_eq!(cues.cut(&said)[0].start, ms(at));
+    }
+}
+
+#[test]
+fn captions_go_on_where_they_are_when_a_clock_is_set_back_by_an_hour() {
+    let hour = 3_600_000;
+    let set_back = (0..10)
+        .map(|n| hour + n * 3000)
+        .chain((10..20).map(|n| n * 3000));
+    let set_right = (20..30).map(|n| hour + n * 3000);
+    let cues = remarks(set_back.chain(set_right));
+    for (n, cue) in (0..).zip(&cues) {
+        let right = ms(hour + n * 3000);
+        assert!(cue.start.abs_diff(right) <= ms(6000), "{n}: {cue:?}");
+    }
+}
+
+#[test]
+fn one_word_with_a_wrong_time_moves_no_other() {
+    let text = "one two three four five six";
+    for wrong in [0, 3_600_000, u64::MAX] {
+        for index in 0..6 {
+            let mut words = words(text, 600_000, 500);
+            words[index].start = ms(wrong);
+            words[index].end = ms(wrong.saturating_add(500));
+            let mut cues = Cues::new();
+            let before = Said {
+                text: "Now.",
+                start: Some(ms(599_000)),
+                ..Said::default()
+            };
+            let said = Said {
+                text,
+                words: &words,
+                end: Some(ms(603_000)),
+                ..Said::default()
+            };
+            let after = Said {
+                text: "Then.",
+                start: Some(ms(604_000)),
+                ..Said::default()
+            };
+            let all: Vec<Cue> = [before, said, after]
+                .iter()
+                .flat_map(|s| cues.cut(s))
+                .collect();
+            let last = all.last().unwrap();
+            assert!(last.start <= ms(606_000), "{wrong} at {index}: {all:?}");
+            let spread = all.iter().all(|cue| cue.end <= ms(612_000));
+            assert!(spread, "{wrong} at {index}: {all:?}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod peer;
 mod client;
 
 mod lasting;
+mod output;
 mod run;
 mod service;
 mod writing;

@@ -32,7 +32,7 @@ fn captions_c() -> &'static Path {
     })
 }
 
-fn command() -> Command {
+pub(super) fn command() -> Command {
     plugin::command(captions_c().to_str().expect("a path"))
 }
 

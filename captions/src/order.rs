@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Which times are believed.
+//!
+//! A time may be wrong: one message an hour ahead, one an hour back, a clock that
+//! was set. A caption file grows in the order of its cues, so that one cue an hour
+//! ahead would push all later ones there. Utterances come in here in the order in
+//! which the application heard them, and leave with times that can be used:
+//!
+//! - A time up to [`LEAP`] ahead of what was said last is believed, and so is one
+//!   further ahead if the application has waited that long.
+//! - Another one that is further ahead waits for the next utterance. If that one
+//!   is near or later, there was a pause, and the time is believed. If not, the
+//!   time was wrong: the utterance stands right after the one before it.
+//! - A time more than [`BACK`] behind is wrong too. If the next utterance goes on
+//!   from there, a clock was set back: from then on its times are moved to where
+//!   the captions are.
+//!
+//! So one wrong time moves its own utterance and no other, unless it is so near
+//! that it could be right: then the others wait until they catch up with it, for
+//! [`LEAP`] at most.
+
+use crate::timed::Piece;
+
+/// Furthest that an utterance may be ahead of the one before, in milliseconds,
+/// for its time to be believed without a confirmation.
+pub(crate) const LEAP: u64 = 20_000;
+/// Furthest that an utterance may be behind another one, in milliseconds: the first
+/// sentence of a speaker who speaks for two minutes while others speak.
+pub(crate) const BACK: u64 = 120_000;
+/// Most utterances that wait for a confirmation.
+const MOST_WAITING: usize = 8;
+
+/// An utterance in pieces; there is at least one.
+#[derive(Debug, Clone)]
+pub(crate) struct Utterance {
+    pub(crate) pieces: Vec<Piece>,
+    pub(crate) speaker: Option<String>,
+    /// Whether somebody told its time. If not, its pieces count from 0.
+    pub(crate) timed: bool,
+    /// When the application heard it, in milliseconds.
+    pub(crate) heard_at: Option<u64>,
+}
+
+impl Utterance {
+    fn start(&self) -> u64 {
+        self.pieces.first().map_or(0, |piece| piece.start)
+    }
+
+    /// Moves it by this many milliseconds.
+    pub(crate) fn later(mut self, by: u64) -> Self {
+        for piece in &mut self.pieces {
+            piece.start = piece.start.saturating_add(by);
+            piece.end = piece.end.saturating_add(by);
+        }
+        self
+    }
+
+    /// Takes its times away: it was said at `time`, as far as anybody knows.
+    fn at(mut self, time: u64) -> Self {
+        for piece in &mut self.pieces {
+            (piece.start, piece.end) = (time, time);
+        }
+        self
+    }
+}
+
+/// Believes, doubts and corrects the times of utterances.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Order {
+    /// Start of the latest piece whose time was believed.
+    edge: Option<u64>,
+    /// When the application heard the utterance of the edge.
+    heard_at: Option<u64>,
+    /// What is added to all times since a clock was set back.
+    shift: u64,
+    /// The time of the last utterance, if it was too far behind.
+    behind: Option<u64>,
+    /// Too far ahead: the first one, and what came after it without a time.
+    waiting: Vec<Utterance>,
+}
+
+impl Order {
+    /// Takes the next utterance. Returns those that are ready, in order.
+    pub(crate) fn next(&mut self, utterance: Utterance) -> Vec<Utterance> {
+        let mut ready = Vec::new();
+        if !utterance.timed {
+            if self.waiting.is_empty() {
+                ready.push(utterance);
+            } else {
+                self.waiting.push(utterance);
+                if self.waiting.len() > MOST_WAITING {
+                    self.give_up_waiting(&mut ready);
+                }
+            }
+            return ready;
+        }
+        let given = utterance.start();
+        if let Some(first) = self.waiting.first() {
+            // Another speaker may have begun earlier; a time that is wrong is further
+            // from the next one than that is from the one before.
+            let back = first.start().saturating_sub(given);
+            let on = given.saturating_sub(self.edge.unwrap_or(0));
+            if back <= BACK.min(on) {
+                ready.extend(self.finish());
+            } else {
+                self.give_up_waiting(&mut ready);
+            }
+        }
+        let waited = waited(self.heard_at, utterance.heard_at);
+        let edge = self.edge.unwrap_or(0);
+        let is_first = self.edge.is_none();
+        let near = |shift: &u64| {
+            let time = given.saturating_add(*shift);
+            is_near(time, edge, waited) || is_first && time <= LEAP
+        };
+        // A clock that was set back may have been set right again.
+        if let Some(shift) = [self.shift, 0].into_iter().find(near) {
+            self.shift = shift;
+            ready.push(self.believe(utterance));
+        } else if is_first || given.saturating_add(self.shift) > edge {
+            self.behind = None;
+            self.waiting.push(utterance);
+        } else if let Some(before) = self.behind
+            && is_near(given, before, waited)
+        {
+            self.shift = edge.saturating_sub(before.min(given));
+            ready.push(self.believe(utterance));
+        } else {
+            self.behind = Some(given);
+            self.heard_at = utterance.heard_at;
+            ready.push(utterance.at(edge));
+        }
+        ready
+    }
+
+    /// Returns what waits, for nothing will come that could confirm or refute it.
+    pub(crate) fn finish(&mut self) -> Vec<Utterance> {
+        let mut ready = Vec::new();
+        for utterance in std::mem::take(&mut self.waiting) {
+            ready.push(match utterance.timed {
+                true => self.believe(utterance),
+                false => utterance,
+            });
+        }
+        ready
+    }
+
+    fn give_up_waiting(&mut self, ready: &mut Vec<Utterance>) {
+        let edge = self.edge.unwrap_or(0);
+        for utterance in std::mem::take(&mut self.waiting) {
+            ready.push(match utterance.timed {
+                true => utterance.at(edge),
+                false => utterance,
+            });
+        }
+    }
+
+    fn believe(&mut self, utterance: Utterance) -> Utterance {
+        let utterance = utterance.later(self.shift);
+        let last = utterance.pieces.last().map_or(0, |piece| piece.start);
+        self.edge = Some(self.edge.unwrap_or(0).max(last));
+        self.heard_at = utterance.heard_at;
+        self.behind = None;
+        utterance
+    }
+}
+
+/// Returns `true` if something at `time` may follow something at `before`, after
+/// the application has waited for so many milliseconds.
+fn is_near(time: u64, before: u64, waited: u64) -> bool {
+    let latest = before.saturating_add(LEAP).saturating_add(waited);
+    (before.saturating_sub(BACK)..=latest).contains(&time)
+}
+
+fn waited(from: Option<u64>, until: Option<u64>) -> u64 {
+    from.zip(until)
+        .map_or(0, |(from, until)| until.saturating_sub(from))
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The examples, where nobody reads their standard output or standard error, where
+//! these are closed, or on a full disk; and text that a terminal would obey.
+
+use super::{built, c, captions, captions_py, expected, talk, words};
+use crate::common::service::Service;
+use std::fs::File;
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// A bound for what is certain to come.
+const SOON: Duration = Duration::from_secs(60);
+
+/// The examples that print captions of a file, by name; those that can run here.
+fn programs(service: &Service, sound: &Path) -> Vec<(&'static str, Command)> {
+    let mut programs = vec![("Rust", captions(service)), ("C", c::command())];
+    programs.extend(captions_py(service).map(|command| ("Python", command)));
+    for (name, command) in &mut programs {
+        command.arg(sound);
+        if *name == "C" {
+            command.arg(service.url());
+        }
+    }
+    programs
+}
+
+/// A pipe that takes nothing more, with the end that keeps it open.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    // As much as Linux takes unless it is told otherwise.
+    writer.write_all(&[b'.'; 1 << 16]).unwrap();
+    (reader, writer)
+}
+
+/// Waits for the end of a program, and kills it should it hang.
+fn ended(child: &mut Child, name: &str) -> ExitStatus {
+    let begin = Instant::now();
+    while begin.elapsed() < SOON {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    panic!("{name} did not end");
+}
+
+fn signal(child: &Child, name: &str) {
+    let killed = Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+}
+
+fn said_by(child: &mut Child) -> String {
+    let mut said = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    said
+}
+
+#[test]
+fn an_example_ends_quietly_when_the_reader_of_its_captions_has_gone() {
+    let service = Service::start();
+    // A minute, which nobody waits for.
+    let (_folder, sound, _) = talk(300);
+    for (name, mut command) in programs(&service, &sound) {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut first)
+            .unwrap();
+        assert!(first.starts_with("[00:0"), "{name}: {first}");
+        let status = ended(&mut child, name);
+        assert_eq!(
+            (status.success(), said_by(&mut child).as_str()),
+            (true, ""),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn nobody_has_to_read_the_standard_error_of_an_example() {
+    let (_folder, sound, _) = talk(10);
+    for (index, full) in [
+        (0, false),
+        (0, true),
+        (1, false),
+        (1, true),
+        (2, false),
+        (2, true),
+    ] {
+        // The first dial is refused, of which each of them warns.
+        let service = Service::faulty("http=503");
+        let Some((name, mut command)) = programs(&service, &sound).into_iter().nth(index) else {
+            continue;
+        };
+        let (reader, writer) = if full {
+            full_pipe()
+        } else {
+            std::io::pipe().unwrap()
+        };
+        let reader = full.then_some(reader);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(writer)
+            .spawn()
+            .unwrap();
+        drop(command);
+        let mut printed = String::new();
+        child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut printed)
+            .unwrap();
+        let status = ended(&mut child, name);
+        assert!(status.success(), "{name}, {full}: {status}: {printed}");
+        assert_eq!(words(&printed), expected(10), "{name}, {full}: {printed}");
+        drop(reader);
+    }
+}
+
+#[test]
+fn ctrl_c_ends_an_example_whose_captions_nobody_reads() {
+    let service = Service::start();
+    let (_folder, sound, _) = talk(5);
+    for (name, mut command) in programs(&service, &sound) {
+        let (_out, stdout) = full_pipe();
+        let (_err, stderr) = full_pipe();
+        let child = command.stdout(stdout).stderr(stderr).spawn();
+        drop(command);
+        let mut child = child.unwrap();
+        // It says to nobody how far it is: once it ends the talk, then what waits.
+        let begin = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            assert!(begin.elapsed() < SOON, "{name} did not end");
+            signal(&child, "-INT");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+#[test]
+fn an_example_says_once_that_the_disk_is_full() {
+    let service = Service::start();
+    let (_folder, sound, _) = talk(30);
+    for (name, mut command) in programs(&service, &sound) {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut child = command.stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let status = ended(&mut child, name);
+        let said = said_by(&mut child);
+        assert_eq!(status.code(), Some(1), "{name}: {said}");
+        let error = "cannot write to standard output: No space left on device";
+        assert_eq!(
+            (said.lines().count(), said.matches(error).count()),
+            (1, 1),
+            "{name}: {said}"
+        );
+    }
+}
+
+#[test]
+fn what_a_terminal_would_obey_does_not_come_from_an_example() {
+    let service = Service::start();
+    let (_folder, sound, _) = talk(10);
+    let tracker = serde_json::json!([{
+        "name": "a\u{1b}[2J\u{9b}31m\u{7}b\u{202e}dab\u{2066}c\u{7f}d",
+        "vocabulary": ["w3"],
+    }]);
+    for (name, mut command) in programs(&service, &sound) {
+        if name == "C" {
+            continue; // sets no trackers
+        }
+        let output = command
+            .args(["--trackers", &tracker.to_string()])
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let found = printed.lines().find(|line| line.contains("31m")).unwrap();
+        let harmful = |c: char| {
+            c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
+        assert!(!found.contains(harmful), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn a_media_server_ends_when_the_reader_of_its_captions_has_gone() {
+    let service = Service::start();
+    let (_folder, sound, _) = talk(300);
+    let mut child = Command::new(built("../examples/media-server"))
+        .args(["--base-url", &service.url()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut commands = child.stdin.take().unwrap();
+    writeln!(commands, "add one {}", sound.display()).unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut first)
+        .unwrap();
+    assert_eq!(first, "one begins\n");
+    // Its standard input stays open.
+    let status = ended(&mut child, "media-server");
+    assert_eq!((status.success(), said_by(&mut child).as_str()), (true, ""));
+}
+
+#[test]
+fn a_recording_goes_on_when_its_captions_cannot_be_written() {
+    let service = Service::start();
+    let (folder, sound, _) = talk(25);
+    let recording = folder.path().join("recording.flac");
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("recording.srt")).unwrap();
+    let mut command = Command::new(built("../examples/recording"));
+    command
+        .args(["--base-url", &service.url()])
+        .arg(sound)
+        .arg(&recording);
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.matches("No space left on device").count(), 2, "{said}");
+    assert!(said.contains("the recording goes on"), "{said}");
+    // It is whole: a header that the encoder completes at the end has its length.
+    let samples = Command::new("gst-launch-1.0")
+        .args(["-q", "filesrc"])
+        .arg(format!("location={}", recording.display()))
+        .args("! flacparse ! flacdec ! fdsink".split(' '))
+        .output()
+        .unwrap();
+    assert_eq!(samples.stdout.len(), 2 * 25 * 3200);
+}
