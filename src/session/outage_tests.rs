@@ -190,7 +190,9 @@ fn a_stream_that_no_service_was_there_for_ends_in_an_error_after_the_drain_timeo
             config.connect_timeout = Duration::from_secs(60);
         });
         rig.speak(1000);
-        first.map(|failure| rig.input(Input::DialFailed(failure)));
+        if let Some(failure) = first {
+            rig.input(Input::DialFailed(failure));
+        }
         rig.session.end_of_stream(rig.now);
         rig.pass(Duration::from_millis(9_999));
         assert_eq!(failed(&rig), None);

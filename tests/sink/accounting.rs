@@ -203,7 +203,7 @@ fn cuts_and_what_is_dropped_is_in_the_gaps() {
 
 #[test]
 fn what_the_end_of_the_stream_or_of_the_session_leaves_over_is_in_a_gap() {
-    for (status, reason) in [(503, "not-drained"), (404, "session-failed")] {
+    for (status, reason) in [(503, "not-drained"), (403, "session-failed")] {
         let peer = Peer::start(Script::listening());
         let cutter = Cutter::to(&peer.base_url());
         let (mut pipeline, mut source) = source(&format!(
@@ -218,7 +218,7 @@ fn what_the_end_of_the_stream_or_of_the_session_leaves_over_is_in_a_gap() {
         pipeline.wait_for_state("reconnecting");
         // While the first dial after it is still to come.
         source.push(1000);
-        if status == 404 {
+        if status == 403 {
             pipeline.wait_for_state("failed");
         }
         assert!(source.feed.end());

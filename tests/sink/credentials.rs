@@ -427,7 +427,7 @@ fn a_handler_may_call_back_into_the_element() {
 fn a_handler_that_does_not_return_holds_up_neither_the_end_nor_a_stop() {
     let (_peer, gate) = gate();
     let (mut pipeline, feed) = Feed::pipeline(&format!(
-        "base-url={} connect-timeout=50 reconnect-max-delay=1 drain-timeout=300",
+        "base-url={} connect-timeout=50 reconnect-max-delay=1 drain-timeout=300 on-fatal=warning",
         gate.base_url()
     ));
     let (asks, asked) = mpsc::channel();

@@ -42,7 +42,7 @@ fn launch(url: &str, random: &mut fastrand::Rng) -> Pipeline {
     Pipeline::launch(&format!(
         "audiotestsrc name=src is-live={live} samplesperbuffer=320 ! \
          capsfilter name=caps caps=audio/x-raw,format=S16LE,channels=1,rate=16000 ! \
-         symblsink name=sink sync={sync} leaky={leaky} buffer-duration=500 drain-timeout=200 \
+         symblsink name=sink sync={sync} leaky={leaky} buffer-duration=500 drain-timeout=200 on-fatal=warning \
          ping-interval=100 pong-timeout=200 connect-timeout=300 reconnect-max-delay=50 \
          catch-up-rate=100 base-url={url}"
     ))

@@ -29,7 +29,7 @@ fn need_7_behind_a_tee_the_other_branch_gets_every_buffer() {
             "audiotestsrc num-buffers={BUFFERS} samplesperbuffer=320 ! {CAPS} ! tee name=t \
              t. ! queue ! fakesink name=other signal-handoffs=true sync=false \
              t. ! symblsink name=sink sync=false leaky=oldest buffer-duration=1000 \
-             drain-timeout=100 base-url={}",
+             drain-timeout=100 on-fatal=warning base-url={}",
             peer.base_url()
         ));
         let count = Arc::new(AtomicU64::new(0));
