@@ -115,15 +115,14 @@ mod tests {
     #[tokio::test]
     async fn more_work_than_may_wait_is_refused_and_what_nobody_waits_for_is_left_out() {
         let workers = Workers::start().expect("threads");
-        let gate = Arc::new(Mutex::new(()));
+        let gate = Arc::new(Barrier::new(THREADS + 1));
         let begun = Arc::new(Barrier::new(THREADS + 1));
-        let closed = gate.lock().expect("a lock");
         let mut busy = Vec::new();
         for _ in 0..THREADS {
             let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
             let work = move || {
                 begun.wait();
-                drop(gate.lock());
+                gate.wait();
             };
             busy.push(Box::pin(workers.run(work)));
         }
@@ -143,7 +142,7 @@ mod tests {
         }
         assert!(matches!(workers.run(|| ()).await, Err(Undone::Busy)));
         waiting.truncate(3);
-        drop(closed);
+        gate.wait();
         for work in waiting {
             work.await.expect("done");
         }
