@@ -40,8 +40,9 @@ fn every_pipeline_can_be_built() {
     init();
     // A file, a microphone, RTSP, RTP in two encodings, a transport stream, a call in stereo.
     assert_all_are_built(README, 7);
-    // RTSP with a picture and without, RTP in two encodings, a transport stream, SRT, HLS.
-    assert_all_are_built(SOURCES, 7);
+    // RTSP with a picture and without, RTP in two encodings and without a jitterbuffer, TCP,
+    // a transport stream, SRT, HLS.
+    assert_all_are_built(SOURCES, 9);
 }
 
 fn assert_all_are_built(document: &str, pipelines: usize) {

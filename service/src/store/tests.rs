@@ -156,7 +156,7 @@ fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
         database.execute_batch(sql).unwrap();
     };
     change(
-        "DROP TABLE kept_tracker; ALTER TABLE message DROP COLUMN stored;
+        "DROP TABLE kept_tracker; DROP INDEX message_told; ALTER TABLE message DROP COLUMN stored;
          PRAGMA user_version = 1;",
     );
     let store = open().unwrap();
