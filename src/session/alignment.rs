@@ -263,7 +263,8 @@ impl Alignment {
             // As long as a step forward is, nothing came: so long was waited already.
             let lasts = actual.abs_diff(since) >= wait || stretch.band.is_ahead(wait);
             let audio = position.saturating_sub(stretch.from);
-            let steady = stretch.buffers >= STEADY && audio / STEADY_AUDIO >= tolerance.unsigned_abs();
+            let steady =
+                stretch.buffers >= STEADY && audio / STEADY_AUDIO >= tolerance.unsigned_abs();
             lasts && steady
         };
         if apart.stretches.back().is_some_and(decides) {

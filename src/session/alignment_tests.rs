@@ -40,9 +40,9 @@ impl Stream {
     /// A buffer of 20 ms with this timestamp.
     fn take(&mut self, stamp: i64, declared: bool) {
         let (stamp, line) = (stamp + S as i64, self.line + S as i64);
-        let verdict =
-            self.alignment
-                .take(self.position, line as u64, stamp as u64, declared);
+        let verdict = self
+            .alignment
+            .take(self.position, line as u64, stamp as u64, declared);
         match verdict {
             Verdict::GoesOn => {}
             Verdict::Resync => {

@@ -547,9 +547,10 @@ fn that_the_wall_clock_was_set_is_told_once() {
     (0..20).for_each(|_| speak(&mut rig));
     zero.set(zero.get() + 3_600_000_000_000);
     (0..400).for_each(|_| speak(&mut rig));
-    let told = rig.events.iter().filter(
-        |e| matches!(&e.kind, EventKind::Warning(f) if f.reason == Reason::WallClock),
-    );
+    let told = rig
+        .events
+        .iter()
+        .filter(|e| matches!(&e.kind, EventKind::Warning(f) if f.reason == Reason::WallClock));
     assert_eq!(told.count(), 1);
     rig.text(&final_of(&[("late", 40_000, 41_000)]));
     let place = rig.events.last().unwrap().placement.unwrap();

@@ -126,11 +126,17 @@ fn a_small_difference_of_the_wall_clock_is_corrected_bit_by_bit_and_a_large_one_
     timeline.anchor(0, at(0), 1.0);
     assert_eq!(timeline.read_wall_clock(Time::ZERO, 0, &at(0)), None);
     let ten = Time::from_secs(10);
-    assert!(!timeline.wants_wall_clock(ten - Time::from_nanos(1)) && timeline.wants_wall_clock(ten));
+    assert!(
+        !timeline.wants_wall_clock(ten - Time::from_nanos(1)) && timeline.wants_wall_clock(ten)
+    );
     // The pipeline's clock is 25 ms slow by now.
     let late = reading(10, 25_000_000);
     assert_eq!(timeline.read_wall_clock(ten, 10 * S, &late), None);
-    assert_eq!(timeline.locate(9 * S), Some(at(9)), "what was said before stays");
+    assert_eq!(
+        timeline.locate(9 * S),
+        Some(at(9)),
+        "what was said before stays"
+    );
     assert_eq!(timeline.locate(11 * S), Some(reading(11, 10_000_000)));
     for n in 2..4 {
         timeline.read_wall_clock(ten * n, u64::from(n) * 10 * S, &reading(10, 25_000_000));
@@ -169,6 +175,12 @@ fn a_step_that_was_noticed_late_moves_what_stands_behind_it() {
 fn what_is_forgotten_stands_as_if_all_had_gone_on() {
     let mut timeline = Timeline::default();
     timeline.anchor(50 * S, at(60), 1.0);
-    assert_eq!(timeline.locate(40 * S).and_then(|i| i.running_time), Some(50 * S));
-    assert_eq!(timeline.locate(0).and_then(|i| i.stream_time), Some(10 * S + 5));
+    assert_eq!(
+        timeline.locate(40 * S).and_then(|i| i.running_time),
+        Some(50 * S)
+    );
+    assert_eq!(
+        timeline.locate(0).and_then(|i| i.stream_time),
+        Some(10 * S + 5)
+    );
 }

@@ -7,8 +7,8 @@ use crate::book::{Book, Word};
 use crate::schedule::Settings;
 use crate::service::PEOPLE;
 use crate::source::{JITTER, MS, STREAM, Spoken};
-use crate::wall::Wall;
 use crate::waits::{CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits};
+use crate::wall::Wall;
 use gstsymbl::session::event::SessionEvent;
 use gstsymbl::session::{State, Stats, Time};
 use std::time::Duration;
@@ -196,7 +196,9 @@ fn length_of(spoken: &Spoken) -> u64 {
 /// How much of a word lies in gaps, in nanoseconds, wherever it may be told to stand.
 fn lost_at_both<'a>(book: &'a Book, spoken: &'a Spoken) -> impl Iterator<Item = u64> + 'a {
     let places = [spoken.running_time, spoken.counted];
-    places.map(|start| book.lost(start, start + length_of(spoken))).into_iter()
+    places
+        .map(|start| book.lost(start, start + length_of(spoken)))
+        .into_iter()
 }
 
 pub fn lost_least(book: &Book, spoken: &Spoken) -> u64 {

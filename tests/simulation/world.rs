@@ -8,8 +8,8 @@ use crate::network::{Frame, Link};
 use crate::schedule::{Happening, Schedule};
 use crate::service::{Answer, Conversation, Service, noise};
 use crate::source::Source;
-use crate::wall::Wall;
 use crate::waits::{CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits};
+use crate::wall::Wall;
 use fastrand::Rng;
 use gstsymbl::protocol::{StartRequest, reply, response};
 use gstsymbl::session::{

@@ -80,7 +80,7 @@ fn the_element_is_printed_as_in_the_contract() {
 }
 
 /// The contract's table: name, type and default as printed, unit and range.
-const CONTRACT: [(&str, &str, &str); 54] = [
+const CONTRACT: [(&str, &str, &str); 56] = [
     ("base-url", "String", "\"http://127.0.0.1:8787\""),
     ("streaming-path", "String", "\"/v1/streaming\""),
     ("access-token", "String", "null"),

@@ -12,7 +12,7 @@ mod documentation;
 /// A property of the contract: name, type, default, and range or how it may be used.
 struct Row(&'static str, &'static str, &'static str, &'static str);
 
-const CONTRACT: [Row; 48] = [
+const CONTRACT: [Row; 50] = [
     Row("base-url", "gchararray", "\"http://127.0.0.1:8787\"", ""),
     Row("streaming-path", "gchararray", "\"/v1/streaming\"", ""),
     Row("access-token", "gchararray", "NULL", "write-only, playing"),
