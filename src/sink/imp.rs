@@ -444,6 +444,7 @@ impl BaseSinkImpl for SymblSink {
             let mut streaming = lock(&self.streaming);
             streaming.format = Some(Arc::new(format.clone()));
             streaming.steady = None;
+            streaming.cut.forget();
         }
         if let Some(connection) = self.connection() {
             self.ask_upstream(&connection);
@@ -483,6 +484,7 @@ impl BaseSinkImpl for SymblSink {
                     streaming.asked_upstream = false;
                     streaming.placed = false;
                     streaming.steady = None;
+                    streaming.cut.forget();
                 }
                 if let Some(connection) = self.connection() {
                     connection.flush();

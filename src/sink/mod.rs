@@ -25,6 +25,7 @@ pub mod properties;
 pub mod settings;
 pub mod stats;
 mod streaming;
+mod whole;
 
 pub use insight_types::InsightTypes;
 

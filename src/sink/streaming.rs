@@ -7,6 +7,7 @@
 //! for each buffer as for the one before is not done again: see [`Steady`].
 
 use super::imp::{CAT, SymblSink, lock};
+use super::whole::Cut;
 use super::{OnFatal, errors};
 use crate::protocol::Encoding;
 use crate::session::packet::is_opus_header;
@@ -15,8 +16,8 @@ use crate::transport::{Connection, Waited};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How often the wall clock and the pipeline's are read together, for the best pair.
@@ -41,6 +42,8 @@ pub(super) struct Streaming {
     pub(super) placed: bool,
     /// How the stream goes on, while it does.
     pub(super) steady: Option<Steady>,
+    /// A sample that upstream cut in two.
+    pub(super) cut: Cut,
     /// Whether buffers wait in front of GstBaseSink for room.
     gated: bool,
     /// Whether a buffer without a timestamp was complained about.
@@ -255,8 +258,27 @@ impl SymblSink {
     /// Takes a buffer as the caps say it is: raw audio clipped to the segment,
     /// or one packet.
     pub(super) fn take(&self, buffer: &gst::Buffer) -> Result<(), gst::FlowError> {
+        let streaming = lock(&self.streaming);
+        let width = streaming.format.as_ref().and_then(|f| f.bytes_per_sample());
+        match width {
+            Some(width) if !streaming.cut.is_whole(buffer.size(), width) => {
+                drop(streaming);
+                match self.whole(buffer, width)? {
+                    Some(whole) => self.take_whole(&whole, lock(&self.streaming)),
+                    None => Ok(()),
+                }
+            }
+            _ => self.take_whole(buffer, streaming),
+        }
+    }
+
+    /// Takes a buffer of whole samples, or one packet.
+    fn take_whole(
+        &self,
+        buffer: &gst::Buffer,
+        mut streaming: MutexGuard<'_, Streaming>,
+    ) -> Result<(), gst::FlowError> {
         let (connection, format, goes_on) = {
-            let mut streaming = lock(&self.streaming);
             let (Some(connection), Some(format)) = (&streaming.connection, &streaming.format)
             else {
                 drop(streaming);
@@ -270,6 +292,7 @@ impl SymblSink {
                 .is_some_and(|(pts, steady)| steady.goes_on(pts, duration));
             (connection, format, goes_on)
         };
+        drop(streaming);
         if self.speaker_changed.load(Ordering::Relaxed)
             && self.speaker_changed.swap(false, Ordering::AcqRel)
         {
@@ -371,7 +394,7 @@ impl SymblSink {
 
     /// Gives `f` the bytes of a buffer. They nearly always lie in one piece, which is
     /// mapped for less than a buffer.
-    fn read<R>(
+    pub(super) fn read<R>(
         &self,
         buffer: &gst::BufferRef,
         f: impl FnOnce(&[u8]) -> R,

@@ -283,7 +283,7 @@ impl Session {
             }
             (None, _) => {}
         }
-        if instants.utc.is_some() && self.timeline.wants_wall_clock(now) {
+        if instants.utc.is_some() && (declared || self.timeline.wants_wall_clock(now)) {
             self.read_wall_clock(now, instants);
         }
     }
