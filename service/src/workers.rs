@@ -115,15 +115,15 @@ mod tests {
     #[tokio::test]
     async fn more_work_than_may_wait_is_refused_and_what_nobody_waits_for_is_left_out() {
         let workers = Workers::start().expect("threads");
-        let gate = Arc::new(Mutex::new(()));
+        let (closed, gate) = std::sync::mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
         let begun = Arc::new(Barrier::new(THREADS + 1));
-        let closed = gate.lock().expect("a lock");
         let mut busy = Vec::new();
         for _ in 0..THREADS {
             let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
             let work = move || {
                 begun.wait();
-                drop(gate.lock());
+                drop(gate.lock().expect("a lock").recv());
             };
             busy.push(Box::pin(workers.run(work)));
         }
