@@ -123,7 +123,7 @@ mod tests {
             let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
             let work = move || {
                 begun.wait();
-                drop(gate.lock().expect("a lock").recv());
+                let _ = gate.lock().expect("a lock").recv();
             };
             busy.push(Box::pin(workers.run(work)));
         }
