@@ -273,7 +273,7 @@ impl Session {
             },
             format: request.format,
             voice: self.voice(request, speaker, trackers, tracker_ids),
-            places: Arc::clone(&self.places),
+            effort: self.places.admitted.effort(),
             before,
         };
         self.log("started");
@@ -291,6 +291,16 @@ impl Session {
                     None => self.own.send(reply::processing_terminated()),
                 }
             }
+        }
+    }
+
+    /// Bounds a stream that goes on without this session, if only until it sees that
+    /// nobody wants it any more. It takes a place among those that drain; where there is
+    /// none, it keeps those of the socket.
+    fn leave_behind(&self, stream: &Stream) {
+        match Arc::clone(&self.seat.hub.draining).try_acquire_owned() {
+            Ok(permit) => stream.hold(permit),
+            Err(_) => stream.hold(Arc::clone(&self.places)),
         }
     }
 
@@ -470,11 +480,13 @@ impl Session {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Idle => Some(self.terminate("idle")),
             Phase::Processing(stream) => {
+                self.leave_behind(&stream);
                 stream.abandon();
                 Some(self.terminate("no audio"))
             }
             Phase::Draining { stream, stopped } => {
                 tracing::warn!("a stopped stream took too long to drain");
+                self.leave_behind(&stream);
                 stream.abandon();
                 self.drained(stopped)
             }
@@ -497,10 +509,12 @@ impl Session {
         let cleanly = end == SocketEnd::Closed;
         let leave = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Processing(stream) if cleanly => {
+                self.leave_behind(&stream);
                 stream.stop().await;
                 Leave::Lost
             }
             Phase::Processing(stream) => {
+                self.leave_behind(&stream);
                 stream.abandon();
                 Leave::Lost
             }
@@ -527,6 +541,9 @@ impl Session {
     /// Leaves the room. What a stopped stream still owes it goes on to say to those
     /// who listen, unless its client may come back and send that audio again.
     pub(crate) fn leave(self, how: Leave) {
+        if let Phase::Processing(stream) | Phase::Draining { stream, .. } = &self.phase {
+            self.leave_behind(stream);
+        }
         match self.phase {
             Phase::Processing(stream) => stream.abandon(),
             Phase::Draining { stream, .. } if how == Leave::Lost && self.seat.is_kept() => {

@@ -47,14 +47,17 @@ pub(crate) struct Stream {
     held: Arc<Held>,
 }
 
+/// A permit, or what else is free again when it is dropped.
+type Thing = Box<dyn std::fmt::Debug + Send>;
+
 /// What the thread of a stream holds until it ends. It may outlive the stream's session.
 #[derive(Debug, Default)]
 struct Held {
-    permits: Mutex<Vec<OwnedSemaphorePermit>>,
+    things: Mutex<Vec<Thing>>,
 }
 
-/// The places that a socket takes. They are free again when the socket is gone and the
-/// threads of all its streams have ended: what they still owe is work, too.
+/// The places that a socket takes. They are free again when the socket is gone, and the
+/// streams have ended for which there was no place among those that may drain.
 #[derive(Debug)]
 pub(crate) struct Places {
     /// Among all that is recognised.
@@ -94,7 +97,8 @@ pub(crate) struct Start {
     pub(crate) options: StreamOptions,
     pub(crate) format: StreamFormat,
     pub(crate) voice: Voice,
-    pub(crate) places: Arc<Places>,
+    /// Where it tells of its work.
+    pub(crate) effort: Effort,
     pub(crate) before: Option<Before>,
 }
 
@@ -127,11 +131,9 @@ impl Stream {
         let work = move || {
             let _about = client.entered();
             let Ok(start) = handed.recv() else { return };
-            let places = Arc::clone(&start.places);
             let outcome = run(start, queue, silence, runtime);
             // Nobody may be interested any more.
             let _ = tell.send(outcome);
-            drop(places);
             holds.let_go();
         };
         if let Err(reason) = spawn(Box::new(work)) {
@@ -151,8 +153,8 @@ impl Stream {
     }
 
     /// Gives the stream's thread something to hold until it ends.
-    pub(crate) fn hold(&self, permits: impl IntoIterator<Item = OwnedSemaphorePermit>) {
-        self.held.permits().extend(permits);
+    pub(crate) fn hold(&self, thing: impl std::fmt::Debug + Send + 'static) {
+        self.held.things().push(Box::new(thing));
     }
 
     /// The format of the audio that is passed on from now on.
@@ -190,12 +192,12 @@ impl Stream {
 }
 
 impl Held {
-    fn permits(&self) -> std::sync::MutexGuard<'_, Vec<OwnedSemaphorePermit>> {
-        self.permits.lock().unwrap_or_else(PoisonError::into_inner)
+    fn things(&self) -> std::sync::MutexGuard<'_, Vec<Thing>> {
+        self.things.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn let_go(&self) {
-        self.permits().clear();
+        self.things().clear();
     }
 }
 
@@ -204,11 +206,10 @@ fn run(start: Start, mut queue: Queue, silence: Duration, runtime: Handle) -> Ou
         recognizer,
         options,
         voice,
-        places,
+        effort,
         before,
         ..
     } = start;
-    let effort = places.admitted.effort();
     if let Some(before) = before {
         wait_for(before, &voice);
     }

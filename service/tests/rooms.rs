@@ -132,8 +132,9 @@ async fn streams_that_drain_behind_a_new_start_are_bounded_for_all_sockets_toget
 }
 
 #[tokio::test]
-async fn a_stream_that_outlives_its_socket_keeps_the_socket_s_place() {
-    let (server, engine) = gated(|limits| limits.connections = 1).await;
+async fn a_stream_that_outlives_its_socket_and_has_no_place_to_drain_keeps_the_socket_s() {
+    let narrow = |limits: &mut Limits| (limits.connections, limits.draining) = (1, 0);
+    let (server, engine) = gated(narrow).await;
     let (mut client, _) = Client::started(&server, "x", &pausing()).await;
     client.stop().await;
     client.until("recognition_stopped").await;

@@ -62,7 +62,7 @@ fn start(voice: Voice, before: Option<Before>) -> Start {
         options: StreamOptions::default(),
         format: StreamFormat::new(Encoding::Linear16, 16_000).expect("a format"),
         voice,
-        places: places(),
+        effort: places().admitted.effort(),
         before,
     }
 }
