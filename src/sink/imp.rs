@@ -491,6 +491,11 @@ impl BaseSinkImpl for SymblSink {
                 }
                 result
             }
+            gst::EventView::Eos(_) => {
+                let result = self.parent_event(event);
+                host::tell_again_that_it_plays(&self.obj());
+                result
+            }
             _ => self.parent_event(event),
         }
     }

@@ -5,12 +5,14 @@
 
 use crate::common::feed::{CAPS, Feed, MS};
 use crate::common::peer::{Peer, Script};
-use crate::common::pipeline::{Pipeline, stats};
+use crate::common::pipeline::{BOUND, Pipeline, stats};
 use crate::common::plugin;
 use crate::common::service::Service;
 use crate::examples::talk;
+use gst::prelude::*;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, mpsc};
 use symbl_service::Auth;
 use symbl_service::recognizer::scripted;
 
@@ -282,4 +284,42 @@ fn after_a_failure_the_end_is_at_once_and_does_not_pretend() {
     let warnings = warnings(&pipeline);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("401"), "{warnings:?}");
+}
+
+/// GstBin posts "PAUSED" before it notes it. Here the thread of `decodebin`, which
+/// completes that change, is held up in between until the pipeline plays.
+#[test]
+fn a_pipeline_ends_though_the_note_that_it_plays_was_overwritten() {
+    let peer = Peer::start(Script::listening());
+    let sink = format!("symblsink sync=false base-url={}", peer.base_url());
+    let mut pipeline = Pipeline::launch(&format!(
+        "audiotestsrc num-buffers=10 ! {CAPS} ! decodebin ! tee name=both \
+         both. ! queue ! {sink} both. ! queue ! {sink}"
+    ));
+    let (told, paused) = mpsc::channel::<()>();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let bus = pipeline.pipeline.bus().expect("a bus");
+    bus.set_sync_handler(move |_, message| {
+        let is_pipeline = message.src().is_some_and(|src| src.is::<gst::Pipeline>());
+        if let gst::MessageView::StateChanged(change) = message.view()
+            && is_pipeline
+            && change.current() == gst::State::Paused
+            && told.send(()).is_ok()
+        {
+            let held = released.lock().expect("one thread at a time");
+            let _ = held.recv_timeout(BOUND);
+        }
+        gst::BusSyncReply::Pass
+    });
+    pipeline.set_state(gst::State::Paused);
+    paused.recv_timeout(BOUND).expect("PAUSED");
+    drop(paused);
+    pipeline.play();
+    drop(release);
+    pipeline.wait_for_eos();
+    assert_eq!(pipeline.of_kind("drained").len(), 2);
+    pipeline.collect();
+    let is_end = |message: &&gst::Message| message.type_() == gst::MessageType::Eos;
+    assert_eq!(pipeline.messages.iter().filter(is_end).count(), 1);
 }
