@@ -16,6 +16,9 @@
 //!   row agree with one another. A step forward that is longer than the wait needs no
 //!   other wait: nothing came for so long. What jittered once within the wait is taken for
 //!   jitter from then on (the [`Band`]).
+//! - After such a step, timestamps may jitter so much, or buffers be so long, that no such row
+//!   comes. They stay apart when the earliest of two stretches in a row, each as long as the
+//!   wait, are further ahead than the wait and agree within the threshold.
 //! - Once decided, the step counts from where it was seen first, not from the
 //!   decision on: results come later than audio, so most of the words in between
 //!   are still placed right.
@@ -39,8 +42,13 @@ const STEADY_AUDIO: u64 = 4;
 /// Stretches of agreeing buffers that are remembered while nothing is decided.
 const MAX_STRETCHES: usize = 64;
 
-/// After so many times the wait without a decision, what is apart is jitter.
+/// After so many times the wait, and so many buffers, without a decision, what is apart is
+/// jitter.
 const GIVE_UP: u64 = 10;
+const GIVE_UP_BUFFERS: u32 = 32;
+
+/// Least threshold, in nanoseconds.
+const LEAST_THRESHOLD: i64 = 1_000_000;
 
 /// Jitter of timestamps, in nanoseconds, below which a second of them tells the drift.
 const NARROW: i64 = 5_000_000;
@@ -139,7 +147,11 @@ struct Apart {
     /// Where its audio stands.
     from: Position,
     band: Band,
+    buffers: u32,
     stretches: VecDeque<Stretch>,
+    /// The stretch of the length of the wait that goes on, and the one before it.
+    current: Option<(Position, Band)>,
+    before: Option<Band>,
 }
 
 /// A while of timestamps that agree with the count.
@@ -184,7 +196,10 @@ impl Alignment {
     /// wait they do at once.
     pub fn new(threshold: Duration, wait: Duration) -> Self {
         Self {
-            threshold: i64::try_from(nanos(threshold)).unwrap_or(i64::MAX),
+            // Timestamps are rounded: not even exact ones are nearer.
+            threshold: i64::try_from(nanos(threshold))
+                .unwrap_or(i64::MAX)
+                .max(LEAST_THRESHOLD),
             wait: nanos(wait),
             fresh: true,
             apart: None,
@@ -200,11 +215,27 @@ impl Alignment {
         self.fresh = true;
     }
 
-    /// Forgets all timestamps before `position`: samples count from the one there.
+    /// Forgets all timestamps before `position`, and their jitter: samples count from the
+    /// one there.
+    fn begin(&mut self, position: Position) -> Verdict {
+        self.jitter = [Band::of(0); 2];
+        self.resync(position)
+    }
+
+    /// Forgets all timestamps before `position`. What they jittered by is still known; whether
+    /// the one at `position` is an early or a late one is not.
     fn resync(&mut self, position: Position) -> Verdict {
         self.fresh = false;
         self.apart = None;
-        self.jitter = [Band::of(0); 2];
+        let jitter = self.jitter[0].join(self.jitter[1]);
+        let most = jitter.highest.max(jitter.lowest.saturating_neg());
+        self.jitter = [
+            Band {
+                lowest: most.saturating_neg(),
+                highest: most,
+            },
+            Band::of(0),
+        ];
         self.jitter_since = position;
         self.current = None;
         self.reference = None;
@@ -230,7 +261,7 @@ impl Alignment {
         if self.fresh
             || planted(Bug::JitterTakenForHoles) && offset.saturating_abs() >= self.threshold
         {
-            return self.resync(position);
+            return self.begin(position);
         }
         self.forget_old_jitter(position);
         let jitter = self.jitter[0].join(self.jitter[1]);
@@ -244,6 +275,9 @@ impl Alignment {
             if let Some(apart) = self.apart.take() {
                 self.learn(apart.band);
             }
+            if offset.saturating_abs() >= self.threshold {
+                self.learn(Band::of(offset));
+            }
             return self.follow_drift(position, offset);
         }
         if self.wait == 0 {
@@ -254,7 +288,10 @@ impl Alignment {
             since: actual,
             from: position,
             band: Band::of(offset),
+            buffers: 0,
             stretches: VecDeque::new(),
+            current: None,
+            before: None,
         });
         apart.take(position, offset, tolerance);
         let since = apart.since;
@@ -270,8 +307,16 @@ impl Alignment {
         if apart.stretches.back().is_some_and(decides) {
             return self.decide(jitter);
         }
+        if let Some(offset) = apart.settled(position, offset, wait, self.threshold) {
+            let from = apart.from;
+            let by = offset.saturating_sub(self.earliest(jitter));
+            self.apart = None;
+            self.current = None; // Its edges belong to the time before.
+            return Verdict::Moved(vec![Shift { from, by }]);
+        }
         let audio = position.saturating_sub(apart.from);
         if audio >= self.wait.saturating_mul(GIVE_UP)
+            && apart.buffers >= GIVE_UP_BUFFERS
             && let Some(apart) = self.apart.take()
         {
             self.learn(apart.band);
@@ -282,9 +327,7 @@ impl Alignment {
     /// The step is real: each stretch stands where its timestamps say. They say it
     /// by their earliest, which is compared with the earliest that agreed with the count.
     fn decide(&mut self, jitter: Band) -> Verdict {
-        let agreed = self.reference.iter().chain(&self.current);
-        let lowest = agreed.map(|agreed| agreed.band.lowest);
-        let lowest = lowest.fold(jitter.lowest, i64::min);
+        let lowest = self.earliest(jitter);
         let mut before = 0i64;
         let stretches = self.apart.take().map(|a| a.stretches).unwrap_or_default();
         let told = stretches.iter().filter(|stretch| stretch.buffers > 1);
@@ -299,6 +342,13 @@ impl Alignment {
         let shifts = shifts.collect();
         self.current = None; // Its edges belong to the time before.
         Verdict::Moved(shifts)
+    }
+
+    /// Returns the offset of the earliest timestamps that agreed with the count.
+    fn earliest(&self, jitter: Band) -> i64 {
+        let agreed = self.reference.iter().chain(&self.current);
+        let lowest = agreed.map(|agreed| agreed.band.lowest);
+        lowest.fold(jitter.lowest, i64::min)
     }
 
     /// What was apart for a moment is jitter, as far as jitter goes.
@@ -363,8 +413,31 @@ impl Alignment {
 }
 
 impl Apart {
+    /// Returns how far off the count the audio stands, if the earliest timestamps of two
+    /// stretches in a row that last `wait` are further ahead than that, and agree within
+    /// `threshold`.
+    fn settled(
+        &mut self,
+        position: Position,
+        offset: i64,
+        wait: u64,
+        threshold: i64,
+    ) -> Option<i64> {
+        let (from, band) = self.current.get_or_insert((position, Band::of(offset)));
+        band.take(offset);
+        if position.saturating_sub(*from) < wait {
+            return None;
+        }
+        let (_, now) = self.current.take()?;
+        let before = self.before.replace(now)?;
+        let both = now.join(before);
+        let apart = now.lowest.abs_diff(before.lowest);
+        (both.is_ahead(wait) && apart <= threshold.unsigned_abs()).then_some(both.lowest)
+    }
+
     fn take(&mut self, position: Position, offset: i64, tolerance: i64) {
         self.band.take(offset);
+        self.buffers = self.buffers.saturating_add(1);
         if let Some(last) = self.stretches.back_mut() {
             let mut band = last.band;
             band.take(offset);

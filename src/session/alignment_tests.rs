@@ -224,3 +224,85 @@ fn for_an_hour_a_drift_of_200_ppm_is_followed_within_20_ms_whatever_the_jitter()
         }
     }
 }
+
+#[test]
+fn a_loss_under_jitter_that_is_known_is_no_hole() {
+    let mut stream = Stream::new();
+    let bursts = |n: u64| ms(20 * (4 - n as i64 % 5));
+    stream.run(1000, bursts);
+    // Each 50th packet is lost, and the one behind it says so.
+    for round in 0..100 {
+        let lost = round + 1;
+        stream.take(
+            stream.position as i64 + bursts(round) + ms(20 * lost as i64 % 40),
+            true,
+        );
+        stream.run(49, bursts);
+    }
+    assert_eq!(stream.resyncs, 0);
+}
+
+#[test]
+fn what_is_known_of_jitter_outlives_a_discontinuity() {
+    let mut stream = Stream::new();
+    let bursts = |n: u64| ms(20 * (4 - n as i64 % 5));
+    stream.run(1000, bursts);
+    // A real hole, and losses behind it that are smaller than the jitter.
+    stream.take(stream.position as i64 + ms(5000), true);
+    assert_eq!(stream.resyncs, 1);
+    let moved = stream.line - stream.position as i64;
+    for late in [60, -60, 80, -80] {
+        stream.take(stream.position as i64 + moved + ms(late), true);
+    }
+    assert_eq!(stream.resyncs, 1);
+}
+
+#[test]
+fn after_a_pause_under_jitter_the_earliest_arrivals_decide() {
+    for seed in 0..100 {
+        let mut rng = Rng::with_seed(seed);
+        let mut stream = Stream::new();
+        // Little of the jitter is known when the pause comes.
+        let most = 100 * (4 + seed as i64 % 6);
+        stream.run(10, |_| ms(rng.i64(0..most)));
+        stream.run(20, |_| 0);
+        let before = stream.line - stream.position as i64;
+        stream.run(2500, |_| ms(5000 + rng.i64(0..most)));
+        let off = stream.line - stream.position as i64 - before - ms(5000);
+        assert!(off.abs() <= ms(most), "seed {seed}: {off} ns");
+    }
+}
+
+#[test]
+fn buffers_longer_than_the_wait_follow_a_step_too() {
+    for long in [1500, 1700, 2000, 4000, 12_000] {
+        let long = long * MS;
+        let mut alignment = Alignment::new(Duration::from_millis(40), Duration::from_secs(1));
+        let (mut position, mut line) = (0, S);
+        let step = 60 * S;
+        assert_eq!(alignment.take(0, line, line, false), Verdict::Resync);
+        for n in 1..40 {
+            (position, line) = (position + long, line + long);
+            let stamp = S + position + if n >= 10 { step } else { 0 };
+            if let Verdict::Moved(shifts) = alignment.take(position, line, stamp, false) {
+                line = line.saturating_add_signed(shifts.iter().map(|shift| shift.by).sum());
+            }
+        }
+        assert_eq!(line, S + position + step, "buffers of {} ms", long / MS);
+    }
+}
+
+#[test]
+fn without_a_threshold_exact_timestamps_still_agree() {
+    let mut alignment = Alignment::new(Duration::ZERO, Duration::from_secs(1));
+    let (mut line, step) = (S, S / 2);
+    assert_eq!(alignment.take(0, line, line, false), Verdict::Resync);
+    for n in 1..500 {
+        line += 20 * MS;
+        let stamp = S + n * 20 * MS + if n >= 100 { step } else { 0 };
+        if let Verdict::Moved(shifts) = alignment.take(n * 20 * MS, line, stamp, false) {
+            line = line.saturating_add_signed(shifts.iter().map(|shift| shift.by).sum());
+        }
+    }
+    assert_eq!(line, S + 499 * 20 * MS + step);
+}

@@ -222,7 +222,7 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             "Alignment threshold",
             "How far timestamps may be off the count of samples, as in GstAudioBaseSink \
             (in milliseconds here, not in nanoseconds).",
-            (0, HOUR_MS),
+            (1, HOUR_MS),
             d.alignment_threshold,
         ),
         millis(
@@ -317,7 +317,7 @@ pub fn specs() -> Vec<glib::ParamSpec> {
             "admission-timeout",
             "Admission timeout",
             "At EOS, how long a service that asked to come later is dialed for the first \
-            session; 0: as long as drain-timeout.",
+            session; drain-timeout at least.",
             (0, HOUR_MS),
             d.admission_timeout,
         ),

@@ -59,7 +59,7 @@ const CONTRACT: [Row; 51] = [
     Row("start-request-extra", "gchararray", "NULL", ""),
     Row("interim-results", "gboolean", "true", ""),
     Row("chunk-duration", "guint", "100", "10 to 1000"),
-    Row("alignment-threshold", "guint", "40", "0 to 3600000"),
+    Row("alignment-threshold", "guint", "40", "1 to 3600000"),
     Row("discont-wait", "guint", "1000", "0 to 3600000"),
     Row("buffer-duration", "guint", "60000", "100 to 3600000"),
     Row("leaky", "GstSymblLeaky", "auto", ""),
