@@ -105,7 +105,7 @@ pub struct SessionConfig {
     /// How long they have to stay further off until they count.
     pub discont_wait: Duration,
     /// At the end of a stream of which no session has taken any audio: how long a service
-    /// that asked to come later is dialed. Zero: for the drain timeout.
+    /// that asked to come later is dialed; for the drain timeout at least.
     pub admission_timeout: Duration,
     /// Seed of the back-off's jitter.
     pub seed: u64,

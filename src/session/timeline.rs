@@ -40,6 +40,9 @@ const WALL_CLOCK_STEP: i64 = 128_000_000;
 /// nanoseconds. Twice as fast as NTP slews a clock, so that it is caught up with.
 const WALL_CLOCK_SLEW: (i64, i64) = (1_000_000, 10_000_000);
 
+/// The most is as much for each so many nanoseconds: 10 ms in 10 s.
+const WALL_CLOCK_RATE: u128 = 1000;
+
 /// The times of one place in the audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Instants {
@@ -220,7 +223,10 @@ impl Timeline {
         if self.wall_clock_read.is_some() && planted(Bug::WallClockReadOnce) {
             return None;
         }
-        self.wall_clock_read = Some(now);
+        let unread = self
+            .wall_clock_read
+            .replace(now)
+            .map_or(Time::ZERO, |last| now.saturating_sub(last));
         here.instants = here.at(position);
         here.position = position;
         let running_time = signed(here.instants.running_time)?;
@@ -231,6 +237,9 @@ impl Timeline {
         let by = match difference {
             Some(difference) if stepped.is_none() && !paused => {
                 let (least, most) = WALL_CLOCK_SLEW;
+                // Where there was no audio for long, the clocks have parted for as long.
+                let long = i64::try_from(unread.as_nanos() / WALL_CLOCK_RATE).unwrap_or(most);
+                let most = most.max(long);
                 difference.clamp(-most, most) * i64::from(difference.saturating_abs() >= least)
             }
             Some(difference) => difference,

@@ -136,7 +136,7 @@ fn every_wait_ends_by_its_deadline(seen: &Seen<'_>) -> Check {
     let waits = seen.waits;
     let mut drain = ms(seen.settings.drain_timeout);
     if waits.admitted.is_none() && waits.asked_to_wait {
-        drain = ADMISSION_TIMEOUT;
+        drain = drain.max(ADMISSION_TIMEOUT);
     }
     let longest = drain + waits.unfinalised;
     // The time for the end begins with the first session.

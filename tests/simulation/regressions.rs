@@ -674,3 +674,30 @@ fn the_back_off_starts_over_after_a_connection_that_lasted() {
     let source = [Words(8), Speaker(1), Words(13), Caps(Linear8k), Silence(20)];
     keeps(0, settings, &source, &[(0, Slow(100)), (1, Cut(0))]);
 }
+
+#[test]
+fn utc_is_that_of_the_wall_clock_after_minutes_without_audio() {
+    // A correction was bounded to what the clocks part by in ten seconds.
+    let settings = Settings {
+        wall_drift: -200,
+        format: Opus,
+        ..PLAIN
+    };
+    let source = [Silence(120_000), Words(1)];
+    keeps(0, settings, &source, &[(0, Slow(50))]);
+}
+
+#[test]
+fn a_service_that_asks_to_come_later_never_shortens_the_wait_for_the_end() {
+    let settings = Settings {
+        latency: 400,
+        ..PLAIN
+    };
+    let happenings = [
+        (500, Cut(0)),
+        (1000, Refuse(0, 1900, 0)),
+        (3700, Refuse(503, 4000, 3000)),
+        (4000, NoThread(400)),
+    ];
+    keeps(2, settings, &[Words(1)], &happenings);
+}

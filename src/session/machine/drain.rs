@@ -90,18 +90,22 @@ impl Session {
     /// When the wait for the end is over, or something is to be done in it.
     pub(super) fn drain_deadline(&self) -> Option<Time> {
         let drain = self.drain.as_ref()?;
+        let drained = drain.deadline(self.settle());
         Some(match self.waits_for_admission() {
             true if planted(Bug::AdmissionTimeoutIgnored) => Time::MAX,
-            true => drain.since + self.config.admission_timeout,
-            false => drain.deadline(self.settle()),
+            // To be asked to come later is no reason to wait for less long.
+            true => drained.max(drain.since + self.config.admission_timeout),
+            false => drained,
         })
     }
 
     /// The time for the end is up and no audio was ever taken.
     fn fail_unheard(&mut self, now: Time) {
-        let (property, bound) = match self.waits_for_admission() {
-            true => ("admission-timeout", self.config.admission_timeout),
-            false => ("drain-timeout", self.config.drain_timeout),
+        let admission = Some(self.config.admission_timeout)
+            .filter(|bound| self.waits_for_admission() && *bound > self.config.drain_timeout);
+        let (property, bound) = match admission {
+            Some(bound) => ("admission-timeout", bound),
+            None => ("drain-timeout", self.config.drain_timeout),
         };
         let last = self.last_failure.take().unwrap_or_else(|| {
             let hint = "the service has not answered yet; check base-url and the network";
