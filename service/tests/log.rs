@@ -128,13 +128,37 @@ async fn a_log_on_a_full_disk_stops_nobody_and_its_lines_are_counted() {
         .open("/dev/full")
         .expect("Linux");
     let service = Service::start(&mut command(), full);
-    let (_client, _) = Client::started(&service, "x", &start_request()).await;
-    let (_, text) = http(&service, "GET /metrics", "").await;
+    assert!(lines_dropped(&service).await > 0);
+    assert_serves(service).await;
+}
+
+/// Starts a stream, and returns how many lines of the log were dropped by then.
+async fn lines_dropped(service: &Service) -> u64 {
+    let (_client, _) = Client::started(service, "x", &start_request()).await;
+    let (_, text) = http(service, "GET /metrics", "").await;
     let count = text
         .lines()
         .find_map(|line| line.strip_prefix("symbl_service_log_lines_dropped_total "));
-    let count: u64 = count.expect(&text).parse().expect("a number");
-    assert!(count > 0);
+    count.expect(&text).parse().expect("a number")
+}
+
+#[tokio::test]
+async fn a_log_in_a_file_that_may_not_grow_stops_nobody_and_its_lines_are_counted() {
+    let data = tempfile::tempdir().expect("a directory");
+    let path = data.path().join("log");
+    std::fs::write(&path, vec![b'x'; 2 << 20]).expect("written");
+    let full = File::options().append(true).open(&path).expect("opened");
+    let mut limited = Command::new("sh");
+    limited
+        // At most 1 MiB, where a unit is 512 bytes.
+        .args(["-c", "ulimit -f 2048; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_symbl-service"))
+        .args(["--listen", "127.0.0.1:0", "--recognizer", "scripted"])
+        .env_remove("SYMBL_APP_ID")
+        .env_remove("SYMBL_APP_SECRET")
+        .stdout(Stdio::piped());
+    let service = Service::start(&mut limited, full);
+    assert!(lines_dropped(&service).await > 0);
     assert_serves(service).await;
 }
 
