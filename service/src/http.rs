@@ -138,8 +138,8 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         );
     };
     let hub = &shared.hub;
-    let returns = hub.is_live(&visit.room);
-    let admitted = shared.entrance.enter(returns);
+    let joining = hub.join_past_admission(&visit.room);
+    let admitted = shared.entrance.enter(joining.is_some());
     let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(Full::Capacity) => return too_many("As many streams are recognised as can be.", LATER),
@@ -162,6 +162,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     let serving = move |websocket| async move {
         let Shared {
             config,
+        joining,
             hub,
             shutdown,
             alive,

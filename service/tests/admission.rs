@@ -119,3 +119,18 @@ async fn a_lost_speaker_comes_back_while_the_door_is_closed_to_others() {
     let _joins = Client::connect(&server, "b").await;
     drop(back);
 }
+
+#[tokio::test]
+async fn a_conversation_is_no_way_around_admission() {
+    let server = Server::bind(dear(Some(1.0))).await.unwrap();
+    let _other = Client::connect(&server, "a").await;
+    let (_first, _) = Client::started(&server, "b", &start_request()).await;
+    // At the same time, and one after another.
+    let dials = (0..8).map(|_| Client::open(&server, "/v1/streaming/b", &[]));
+    let dials = futures_util::future::join_all(dials).await;
+    let let_in: Vec<_> = dials.into_iter().filter_map(Result::ok).collect();
+    assert_eq!(let_in.len(), 1);
+    assert_eq!(refused(&server, "b").await, Some((429, "5".into())));
+    let (_, metrics) = http(&server, "GET /metrics", "").await;
+    assert!(metrics.contains("symbl_service_load 1.5\n"), "{metrics}");
+}
