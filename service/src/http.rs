@@ -49,6 +49,9 @@ pub(crate) struct Shared {
     pub(crate) alive: mpsc::Sender<()>,
 }
 
+/// Largest message of a subscriber, in bytes.
+const LARGEST_OF_SUBSCRIBER: usize = 4 << 10;
+
 /// Largest body of a token request.
 const LARGEST_BODY: usize = 64 * 1024;
 
@@ -194,6 +197,10 @@ async fn subscribe(State(shared): State<Shared>, visit: Visit) -> Response {
         let Shared {
             config,
             hub,
+    // A subscriber has nothing to say, and is not to have the service keep it.
+    let upgrade = upgrade
+        .max_message_size(LARGEST_OF_SUBSCRIBER)
+        .max_frame_size(LARGEST_OF_SUBSCRIBER);
             shutdown,
             alive,
             ..
