@@ -151,6 +151,7 @@ impl Session {
                 encoding,
                 sample_rate,
             } => {
+                self.warn_of_unsupported(text);
                 self.modify(encoding, sample_rate).await;
                 None
             }
@@ -320,10 +321,7 @@ impl Session {
     fn warn_of_unsupported(&self, request: &str) {
         let fields = unsupported::fields(request);
         if let Some(details) = unsupported::details(&fields) {
-            tracing::warn!(
-                details,
-                "a start request asks for what the service does not do"
-            );
+            tracing::warn!(details, "a request asks for what the service does not do");
             self.own.send(reply::warning(
                 "Some of the request is not done",
                 &details,
