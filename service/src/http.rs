@@ -80,8 +80,14 @@ pub(crate) fn router(shared: Shared) -> Router {
 
 pub(crate) fn error(status: StatusCode, message: &str) -> Response {
     let body = serde_json::json!({ "message": message });
-    (status, axum::Json(body)).into_response()
+    let mut response = (status, axum::Json(body)).into_response();
+    response.extensions_mut().insert(Why(message.to_owned()));
+    response
 }
+
+/// What an error response says, for the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Why(pub(crate) String);
 
 async fn not_found() -> Response {
     error(
@@ -156,6 +162,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     let guest = Guest {
         room,
         client,
+        joining,
         places: Arc::new(Places {
             admitted,
             _socket: place,
@@ -165,7 +172,6 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     let serving = move |websocket| async move {
         let Shared {
             config,
-        joining,
             hub,
             shutdown,
             alive,
@@ -191,16 +197,16 @@ async fn subscribe(State(shared): State<Shared>, visit: Visit) -> Response {
         return too_many("The limit of subscribers is reached.", SOON);
     };
     let (upgrade, room, line) = visit.into_parts();
+    // A subscriber has nothing to say, and is not to have the service keep it.
+    let upgrade = upgrade
+        .max_message_size(LARGEST_OF_SUBSCRIBER)
+        .max_frame_size(LARGEST_OF_SUBSCRIBER);
     let on_line = Arc::clone(&line);
     let span = client_span(&line, &room);
     let serving = move |websocket| async move {
         let Shared {
             config,
             hub,
-    // A subscriber has nothing to say, and is not to have the service keep it.
-    let upgrade = upgrade
-        .max_message_size(LARGEST_OF_SUBSCRIBER)
-        .max_frame_size(LARGEST_OF_SUBSCRIBER);
             shutdown,
             alive,
             ..

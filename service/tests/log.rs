@@ -294,19 +294,28 @@ async fn refusals_are_in_the_log_by_default_with_address_and_without_the_token()
         let refused = Client::open(&service, "/v1/streaming/x?access_token=q", headers).await;
         assert!(refused.is_err());
     }
+    let body = r#"{"type": "application", "appId": "a", "appSecret": "w-r-o-n-g"}"#;
+    let (head, _) = http(&service, "POST /oauth2/token:generate", body).await;
+    assert!(head.starts_with("http/1.1 401"), "{head}");
     assert!(service.terminate());
     let log = log.join().expect("read");
     let refusals: Vec<&str> = log
         .lines()
         .filter(|l| l.contains("request refused"))
         .collect();
-    assert_eq!(refusals.len(), 2, "{log}");
+    assert_eq!(refusals.len(), 3, "{log}");
     for line in refusals {
-        for part in ["status=401", "address=127.0.0.1", "/v1/streaming/x"] {
+        for part in ["status=401", "address=127.0.0.1"] {
             assert!(line.contains(part), "{line}");
         }
+        let is_of_token = line.contains("/oauth2/token:generate");
+        assert!(is_of_token || line.contains("/v1/streaming/x"), "{line}");
+        assert!(
+            line.contains("why=") && !line.contains("why=\"\""),
+            "{line}"
+        );
     }
-    for secret in ["t-o-k-e-n", "access_token", "h-u-s-h"] {
+    for secret in ["t-o-k-e-n", "access_token", "h-u-s-h", "w-r-o-n-g"] {
         assert!(!log.contains(secret), "{log}");
     }
 }
