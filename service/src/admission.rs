@@ -217,23 +217,21 @@ impl Entrance {
         }
         Ok(Place(self.clone()))
     }
-}
 
-/// The place of a stream that was let in; dropping it frees it.
-#[derive(Debug)]
-pub(crate) struct Place(Entrance);
-
-impl Place {
-    /// For the thread of a stream of who has this place.
+    /// Returns what the thread of a stream that was let in tells of its work with.
     pub(crate) fn effort(&self) -> Effort {
         Effort {
-            entrance: self.0.clone(),
+            entrance: self.clone(),
             pace: Pace::default(),
             spent: Duration::ZERO,
             unanswered: Duration::ZERO,
         }
     }
 }
+
+/// The place of a stream that was let in; dropping it frees it.
+#[derive(Debug)]
+pub(crate) struct Place(Entrance);
 
 impl Drop for Place {
     fn drop(&mut self) {

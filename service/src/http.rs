@@ -163,10 +163,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         room,
         client,
         joining,
-        places: Arc::new(Places {
-            admitted,
-            _socket: place,
-        }),
+        places: Arc::new(Places::new(shared.entrance.clone(), admitted, place)),
     };
     let on_line = Arc::clone(&line);
     let serving = move |websocket| async move {
