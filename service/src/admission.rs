@@ -9,15 +9,16 @@
 //!   speech costs, whether somebody speaks or not: who is silent now may speak.
 //!   The cost is measured with each final result, and before the first it is what the
 //!   engine says of itself. A conversation that waits for a speaker who was lost holds
-//!   no place: it takes nothing of the processor, and its speaker is let in always.
+//!   no place: it takes nothing of the processor, and its speaker is let in all the same.
 //! - **Lag.** While recognition is behind the audio of any stream, nobody else
 //!   comes in. That also serves engines that do their work elsewhere, whose cost
 //!   cannot be measured here.
 //!
-//! Who comes into a conversation that goes on is let in always: a speaker whose
-//! link was lost was admitted before, its old socket may not be known to be dead,
-//! and half a conversation is worth little. One stream may always come in where
-//! there is none.
+//! A socket that joins a conversation that goes on is let in past both, while that
+//! conversation has few sockets (`RoomState::joins_past_admission`): a speaker whose link
+//! was lost was admitted before, its old socket may not be known to be dead, and half a
+//! conversation is worth little. Beyond that few, one connection id would be a way around
+//! the door. One stream may always come in where there is none.
 //!
 //! [`Admission`] decides, and has no clock, thread or lock; [`Entrance`] is what the
 //! service's threads hold.
@@ -96,7 +97,8 @@ impl Admission {
         self.streams as f64 * self.cost() / self.capacity
     }
 
-    /// A stream wants to come in; `returns`: into a conversation that goes on.
+    /// A stream wants to come in; `returns`: into a conversation that goes on, in
+    /// which it is let in past admission.
     ///
     /// # Errors
     ///
@@ -215,23 +217,21 @@ impl Entrance {
         }
         Ok(Place(self.clone()))
     }
-}
 
-/// The place of a stream that was let in; dropping it frees it.
-#[derive(Debug)]
-pub(crate) struct Place(Entrance);
-
-impl Place {
-    /// For the thread of a stream of who has this place.
+    /// Returns what the thread of a stream that was let in tells of its work with.
     pub(crate) fn effort(&self) -> Effort {
         Effort {
-            entrance: self.0.clone(),
+            entrance: self.clone(),
             pace: Pace::default(),
             spent: Duration::ZERO,
             unanswered: Duration::ZERO,
         }
     }
 }
+
+/// The place of a stream that was let in; dropping it frees it.
+#[derive(Debug)]
+pub(crate) struct Place(Entrance);
 
 impl Drop for Place {
     fn drop(&mut self) {

@@ -19,6 +19,15 @@ pub(crate) fn check(request: &StartRequest, limits: &Limits) -> Result<(), Strin
         let length = text.as_deref().map_or(0, str::len);
         at_most(length, limits.text, &format!("bytes in `{field}`"))?;
     }
+    let language = request.language_code.as_deref().unwrap_or_default();
+    // It goes to recognisers, as an argument of a command for example.
+    let is_of_tag = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if !language.bytes().all(is_of_tag) {
+        return Err(format!(
+            "`config.languageCode` is {:?}; it must be a language tag (BCP 47), such as en-US",
+            shortened(language)
+        ));
+    }
     at_most(request.trackers.len(), MOST_TRACKERS, "trackers")?;
     let tracked = request.trackers.iter().flat_map(|t| &t.vocabulary);
     let phrases = request.custom_vocabulary.iter().chain(tracked);

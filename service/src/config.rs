@@ -127,6 +127,9 @@ pub struct Limits {
     pub audio_queue: usize,
     /// Messages that wait for a client to read them before its socket is closed (1008).
     pub outbound_queue: usize,
+    /// How long a socket that has not started, or was stopped, keeps its place among the
+    /// streams that are recognised. After that it has to find another one when it starts.
+    pub start: Duration,
     /// A socket on which nothing happens is closed after this time (1008).
     pub idle: Duration,
     /// A stream in whose audio nothing is said for so long is closed (1008).
@@ -183,6 +186,7 @@ impl Default for Limits {
             subscribers: 10_000,
             audio_queue: 64,
             outbound_queue: 4096,
+            start: Duration::from_secs(10),
             idle: Duration::from_secs(1800),
             silence: Duration::from_secs(1800),
             no_connection: Duration::from_secs(1800),

@@ -18,7 +18,7 @@
 
 use crate::bounds::shortened;
 use crate::config::{Auth, ServerConfig};
-use crate::http::error;
+use crate::http::{Why, error};
 use crate::origin::{self, AllowedHost, Origin};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN, UPGRADE};
@@ -26,7 +26,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 /// Asked for by probes under any name; it says nothing that anybody must not know.
@@ -94,9 +94,24 @@ impl Allowed {
             return self.hosts.contains(&AllowedHost::Any);
         };
         let name = authority.host();
-        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        // The parser takes more than a name and a port, such as `[::1].evil.example`.
+        let is_port = |rest: &str| {
+            let port = rest.strip_prefix(':');
+            rest.is_empty()
+                || port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        if !host.strip_prefix(name).is_some_and(is_port) {
+            return self.hosts.contains(&AllowedHost::Any);
+        }
+        let bracketed = name
+            .strip_prefix('[')
+            .and_then(|name| name.strip_suffix(']'));
+        let is_address = match bracketed {
+            Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+            None => name.parse::<Ipv4Addr>().is_ok(),
+        };
         let name = name.strip_suffix('.').unwrap_or(name);
-        bare.parse::<IpAddr>().is_ok()
+        is_address
             || name.eq_ignore_ascii_case("localhost")
             || self.hosts.iter().any(|allowed| match allowed {
                 AllowedHost::Any => true,
@@ -151,7 +166,12 @@ pub(crate) async fn check(State(gate): State<Arc<Gate>>, request: Request, next:
     let path = shortened(request.uri().path());
     let (response, why) = match gate.refusal(&request) {
         Some((status, why)) => (error(status, &why), why),
-        None => (next.run(request).await, String::new()),
+        None => {
+            let response = next.run(request).await;
+            let why = response.extensions().get::<Why>();
+            let why = why.map(|Why(why)| why.clone()).unwrap_or_default();
+            (response, why)
+        }
     };
     let status = response.status();
     let is_refusal = [
@@ -223,6 +243,11 @@ mod tests {
             "captions.example@evil.example",
             "evil.example#captions.example",
             "a b",
+            "[::1].evil.example",
+            "[::1]evil.example:80",
+            "[127.0.0.1]",
+            "127.0.0.1]",
+            "localhost8787",
         ] {
             assert_eq!(of(&named, host), Some(403), "{host}");
             assert_eq!(of(&gate(&["*"], &[]), host), None, "{host}");

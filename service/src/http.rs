@@ -49,6 +49,9 @@ pub(crate) struct Shared {
     pub(crate) alive: mpsc::Sender<()>,
 }
 
+/// Largest message of a subscriber, in bytes.
+const LARGEST_OF_SUBSCRIBER: usize = 4 << 10;
+
 /// Largest body of a token request.
 const LARGEST_BODY: usize = 64 * 1024;
 
@@ -77,8 +80,14 @@ pub(crate) fn router(shared: Shared) -> Router {
 
 pub(crate) fn error(status: StatusCode, message: &str) -> Response {
     let body = serde_json::json!({ "message": message });
-    (status, axum::Json(body)).into_response()
+    let mut response = (status, axum::Json(body)).into_response();
+    response.extensions_mut().insert(Why(message.to_owned()));
+    response
 }
+
+/// What an error response says, for the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Why(pub(crate) String);
 
 async fn not_found() -> Response {
     error(
@@ -138,8 +147,8 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         );
     };
     let hub = &shared.hub;
-    let returns = hub.is_live(&visit.room);
-    let admitted = shared.entrance.enter(returns);
+    let joining = hub.join_past_admission(&visit.room);
+    let admitted = shared.entrance.enter(joining.is_some());
     let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(Full::Capacity) => return too_many("As many streams are recognised as can be.", LATER),
@@ -153,10 +162,8 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     let guest = Guest {
         room,
         client,
-        places: Arc::new(Places {
-            admitted,
-            _socket: place,
-        }),
+        joining,
+        places: Arc::new(Places::new(shared.entrance.clone(), admitted, place)),
     };
     let on_line = Arc::clone(&line);
     let serving = move |websocket| async move {
@@ -187,6 +194,10 @@ async fn subscribe(State(shared): State<Shared>, visit: Visit) -> Response {
         return too_many("The limit of subscribers is reached.", SOON);
     };
     let (upgrade, room, line) = visit.into_parts();
+    // A subscriber has nothing to say, and is not to have the service keep it.
+    let upgrade = upgrade
+        .max_message_size(LARGEST_OF_SUBSCRIBER)
+        .max_frame_size(LARGEST_OF_SUBSCRIBER);
     let on_line = Arc::clone(&line);
     let span = client_span(&line, &room);
     let serving = move |websocket| async move {

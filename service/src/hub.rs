@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::phrasebook::Phrasebook;
 use crate::room::PlaceToWait;
-pub(crate) use crate::room::{Ear, Room, RoomKey};
+pub(crate) use crate::room::{Ear, Joining, Room, RoomKey};
 pub(crate) use crate::seat::{Leave, Seat};
 use crate::store::{Open, Record, Store, StoreError};
 use crate::trackers::TrackerStore;
@@ -299,6 +299,20 @@ impl Hub {
     /// Returns `true` if this connection id is in use, or somebody may come back to it.
     pub(crate) fn is_live(&self, key: &RoomKey) -> bool {
         self.find(key).is_some_and(|room| room.state().is_live())
+    }
+
+    /// Lets a socket join a conversation that goes on past admission, if it may; see
+    /// [`crate::room::RoomState::joins_past_admission`]. Hold what this returns until the
+    /// socket has joined.
+    pub(crate) fn join_past_admission(&self, key: &RoomKey) -> Option<Joining> {
+        let room = self.find(key)?;
+        let mut state = room.state();
+        if !state.joins_past_admission(Instant::now()) {
+            return None;
+        }
+        state.joining += 1;
+        drop(state);
+        Some(Joining(room))
     }
 
     /// Listens to the room of this connection id until the conversation is over,

@@ -195,7 +195,10 @@ fn start(options: Options) -> Result<(), Failure> {
         .build()
         .map_err(system("no runtime"))
         .and_then(|runtime| {
-            let result = runtime.block_on(serve(options, lost));
+            let result = runtime.block_on(async {
+                survive_large_files()?;
+                serve(options, lost).await
+            });
             // A lookup in the database that hangs does not keep the process.
             runtime.shutdown_timeout(PATIENCE);
             result
@@ -334,6 +337,18 @@ fn allow_many_files() {
         // Refused, the limit is what it was.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
+}
+
+/// Makes a write beyond the size that a file may have (`ulimit -f`) an error (EFBIG) as
+/// on a full disk. Unhandled, the signal that comes with it would end the process. A
+/// process that ignored it would pass that on to the recognisers it starts; a handler is
+/// its own.
+fn survive_large_files() -> Result<(), Failure> {
+    let number = nix::sys::signal::Signal::SIGXFSZ as i32;
+    // The handler stays when the listener is dropped.
+    signal(SignalKind::from_raw(number))
+        .map(drop)
+        .map_err(system("no signals"))
 }
 
 fn system(what: &'static str) -> impl Fn(std::io::Error) -> Failure {

@@ -15,6 +15,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
+/// As long as a conversation has fewer sockets than this, the next one is let in past
+/// admission: a speaker may dial again before its old socket is seen to be dead.
+const MOST_SOCKETS: usize = 2;
+
+/// The same, while speakers that were lost may come back.
+const MOST_SOCKETS_WITH_LOST: usize = 4;
+
 /// What a room is found by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RoomKey {
@@ -50,6 +57,8 @@ pub(crate) struct RoomState {
     /// Sockets that listen only.
     pub(crate) listeners: Vec<(u64, Outbox)>,
     pub(crate) next_member: u64,
+    /// Sockets that were let in past admission and have not entered yet.
+    pub(crate) joining: usize,
     /// Members that were told everything and whose sockets are being closed.
     pub(crate) closing: usize,
     /// Streams whose members have gone and that still have something to say.
@@ -117,6 +126,7 @@ impl RoomState {
             members: Vec::new(),
             listeners: Vec::new(),
             next_member: 0,
+            joining: 0,
             closing: 0,
             owing: 0,
             is_over: false,
@@ -155,6 +165,18 @@ impl RoomState {
     /// Returns `true` if somebody is there or may come back.
     pub(crate) fn is_live(&self) -> bool {
         !self.is_over && self.ends.is_none_or(|ends| Instant::now() < ends)
+    }
+
+    /// Returns `true` if another socket may join, however full the service is: while the
+    /// conversation has few of them. Otherwise one connection id would be a way around
+    /// admission.
+    pub(crate) fn joins_past_admission(&mut self, now: Instant) -> bool {
+        let _ = self.wait(now);
+        let bound = match self.owed.is_empty() {
+            true => MOST_SOCKETS,
+            false => MOST_SOCKETS_WITH_LOST,
+        };
+        self.is_live() && self.members.len() + self.joining + self.closing < bound
     }
 
     /// Returns `true` if all that is left are sockets that are being closed.
@@ -283,6 +305,17 @@ impl Room {
     }
 }
 
+/// A socket that was let in past admission and has not entered its room yet.
+#[derive(Debug)]
+pub(crate) struct Joining(pub(crate) Arc<Room>);
+
+impl Drop for Joining {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.joining = state.joining.saturating_sub(1);
+    }
+}
+
 /// A listener's place in its room; given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Ear {
@@ -348,6 +381,29 @@ mod tests {
         assert_eq!(wait, Duration::ZERO, "she is there");
         let wait = leaves(&mut state, alive, Leave::Finished, now);
         assert_eq!(wait, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_conversation_takes_few_sockets_past_admission_and_more_for_lost_speakers() {
+        let now = Instant::now();
+        let mut state = state();
+        let ada = starts(&mut state, "ada", Some(10 * S));
+        assert!(state.joins_past_admission(now));
+        state.joining = 1;
+        assert!(!state.joins_past_admission(now), "one is on its way");
+        state.joining = 0;
+        let _bob = starts(&mut state, "bob", None);
+        assert!(!state.joins_past_admission(now));
+        let _eve = starts(&mut state, "eve", None);
+        let _ = leaves(&mut state, ada, Leave::Lost, now);
+        assert!(state.joins_past_admission(now), "ada may come back");
+        assert!(!state.joins_past_admission(now + 10 * S), "too late");
+        state.enter(Outbox::new(8).0);
+        state.closing = 1;
+        assert!(!state.joins_past_admission(now));
+        state.closing = 0;
+        state.is_over = true;
+        assert!(!state.joins_past_admission(now));
     }
 
     #[test]

@@ -20,6 +20,7 @@
 //!
 //! Nothing that a client sends may end more than its own session.
 
+use crate::admission::Full;
 use crate::analysis::AnalyzerOptions;
 use crate::bounds;
 use crate::client::Client;
@@ -82,6 +83,8 @@ pub(crate) struct Session {
     phase: Phase,
     policy: Option<StopPolicy>,
     last_activity: Instant,
+    /// Since when nothing has been recognised here, if nothing is.
+    rests_since: Instant,
 }
 
 impl Session {
@@ -102,11 +105,22 @@ impl Session {
             phase: Phase::Idle,
             policy: None,
             last_activity: Instant::now(),
+            rests_since: Instant::now(),
         }
     }
 
     /// When [`Session::deadline_passed`] is to be called.
     pub(crate) fn deadline(&self) -> Instant {
+        let of_phase = self.deadline_of_phase();
+        match self.phase {
+            Phase::Idle | Phase::Paused { .. } if self.places.is_admitted() => {
+                of_phase.min(self.rests_since + self.config.limits.start)
+            }
+            _ => of_phase,
+        }
+    }
+
+    fn deadline_of_phase(&self) -> Instant {
         match self.phase {
             Phase::Idle | Phase::Processing(_) => self.last_activity + self.config.limits.idle,
             Phase::Draining { stopped, .. } => stopped + self.config.limits.drain,
@@ -151,6 +165,7 @@ impl Session {
                 encoding,
                 sample_rate,
             } => {
+                self.warn_of_unsupported(text);
                 self.modify(encoding, sample_rate).await;
                 None
             }
@@ -248,6 +263,18 @@ impl Session {
             let asked = Duration::from_secs(seconds.into());
             asked.min(self.config.limits.no_connection)
         });
+        // A socket that does nothing keeps no place from those that speak.
+        let effort = match self.places.admit() {
+            Ok(effort) => effort,
+            Err(full) => {
+                let details = match full {
+                    Full::Capacity => "as many streams are recognised as can be; try again later",
+                    Full::Lag => "recognition is behind the streams that are here; try again later",
+                };
+                self.error("The session was not started", details, "overloaded");
+                return;
+            }
+        };
         self.seat.speaks(Some(&speaker.id), keep);
         self.policy = Some(StopPolicy {
             disconnect: request.disconnect_on_stop_request.unwrap_or(true),
@@ -273,7 +300,7 @@ impl Session {
             },
             format: request.format,
             voice: self.voice(request, speaker, trackers, tracker_ids),
-            effort: self.places.admitted.effort(),
+            effort,
             before,
         };
         self.log("started");
@@ -320,10 +347,7 @@ impl Session {
     fn warn_of_unsupported(&self, request: &str) {
         let fields = unsupported::fields(request);
         if let Some(details) = unsupported::details(&fields) {
-            tracing::warn!(
-                details,
-                "a start request asks for what the service does not do"
-            );
+            tracing::warn!(details, "a request asks for what the service does not do");
             self.own.send(reply::warning(
                 "Some of the request is not done",
                 &details,
@@ -437,6 +461,7 @@ impl Session {
         if self.disconnects() {
             return Some(self.complete());
         }
+        self.rests_since = Instant::now();
         let timeout = self.policy.map_or(PAUSE, |policy| policy.timeout);
         self.phase = Phase::Paused {
             until: stopped + timeout,
@@ -469,6 +494,7 @@ impl Session {
         match phase {
             Phase::Draining { stopped, .. } => self.drained(stopped),
             _ => {
+                self.rests_since = Instant::now();
                 self.own.send(reply::processing_terminated());
                 None
             }
@@ -477,6 +503,11 @@ impl Session {
 
     /// The time of [`Session::deadline`] has come.
     pub(crate) fn deadline_passed(&mut self) -> Option<Closing> {
+        let rests = matches!(self.phase, Phase::Idle | Phase::Paused { .. });
+        if rests && Instant::now() < self.deadline_of_phase() {
+            self.places.give_back();
+            return None;
+        }
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Idle => Some(self.terminate("idle")),
             Phase::Processing(stream) => {

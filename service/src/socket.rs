@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::closing::{Closing, SocketEnd};
 use crate::config::{Limits, ServerConfig};
 use crate::fault::{self, Line};
-use crate::hub::{Hub, Leave, RoomKey};
+use crate::hub::{Hub, Joining, Leave, RoomKey};
 use crate::outbox::{Frame, Outbox};
 use crate::session::Session;
 use crate::stream::Places;
@@ -35,6 +35,8 @@ const NO_CODE: u16 = 1005;
 pub(crate) struct Guest {
     pub(crate) room: RoomKey,
     pub(crate) client: Client,
+    /// Set if it was let in past admission, until it has joined.
+    pub(crate) joining: Option<Joining>,
     pub(crate) places: Arc<Places>,
 }
 
@@ -50,6 +52,7 @@ pub(crate) async fn serve(
     let Guest {
         room,
         client,
+        joining,
         places,
     } = guest;
     let limits = config.limits.clone();
@@ -64,6 +67,7 @@ pub(crate) async fn serve(
         outbox.clone(),
     ));
     let seat = hub.join(&room, outbox.clone(), line.splits()).await;
+    drop(joining);
     let conversation = seat.room.id.clone();
     Span::current().record("conversation", conversation.as_str());
     let mut session = Session::new(config, client, seat, outbox.clone(), places);

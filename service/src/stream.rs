@@ -5,7 +5,7 @@
 //! The thread blocks and burns CPU, so it is no tokio task. It ends by itself
 //! when its audio is stopped or abandoned, or its recogniser fails.
 
-use crate::admission::{Effort, Place};
+use crate::admission::{Effort, Entrance, Full, Place};
 use crate::audio::{self, AudioError, End, Input, Listener, Queue, StreamError};
 use crate::clock::AudioClock;
 use crate::config::Limits;
@@ -19,7 +19,7 @@ use crate::voice::Voice;
 use gstsymbl::protocol::{StreamFormat, reply};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -60,10 +60,48 @@ struct Held {
 /// streams have ended for which there was no place among those that may drain.
 #[derive(Debug)]
 pub(crate) struct Places {
-    /// Among all that is recognised.
-    pub(crate) admitted: Place,
+    entrance: Entrance,
+    /// Among all that is recognised; none while the socket has given it back.
+    admitted: Mutex<Option<Place>>,
     /// Among the sockets.
-    pub(crate) _socket: OwnedSemaphorePermit,
+    _socket: OwnedSemaphorePermit,
+}
+
+impl Places {
+    pub(crate) fn new(entrance: Entrance, admitted: Place, socket: OwnedSemaphorePermit) -> Self {
+        Self {
+            entrance,
+            admitted: Mutex::new(Some(admitted)),
+            _socket: socket,
+        }
+    }
+
+    fn admitted(&self) -> MutexGuard<'_, Option<Place>> {
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns `true` while the socket has a place among all that is recognised.
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.admitted().is_some()
+    }
+
+    /// Gives that place back: somebody else may need it.
+    pub(crate) fn give_back(&self) {
+        *self.admitted() = None;
+    }
+
+    /// Takes such a place if the socket has none, like a newcomer.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub(crate) fn admit(&self) -> Result<Effort, Full> {
+        let mut admitted = self.admitted();
+        if admitted.is_none() {
+            *admitted = Some(self.entrance.enter(false)?);
+        }
+        Ok(self.entrance.effort())
+    }
 }
 
 /// A stopped stream that the next one lets speak up to its end.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a `start_request` asks for and this service does not do. Clients are told, for a
+//! What a `start_request` or `modify_request` asks for and this service does not do. Clients are told, for a
 //! field that was accepted is believed to be honoured: whoever asks for `redaction` must
 //! not find out from the recording that there was none.
 //!
@@ -48,6 +48,22 @@ const OBJECTS: &[(&str, &[&str])] = &[
     ("speaker", &["email", "name", "userId"]),
 ];
 
+const TRACKER: &[&str] = &["name", "vocabulary"];
+
+const MODIFY: &str = "modify_request";
+
+/// A format is all that can be modified.
+const MODIFY_REQUEST: &[&str] = &["type", "config", "speechRecognition"];
+
+const MODIFY_OBJECTS: &[(&str, &[&str])] = &[
+    (
+        "config",
+        &["encoding", "sampleRateHertz", "speechRecognition"],
+    ),
+    ("config.speechRecognition", &["encoding", "sampleRateHertz"]),
+    ("speechRecognition", &["encoding", "sampleRateHertz"]),
+];
+
 /// Returns the paths of the fields that ask for what is not done, such as
 /// `config.redaction`.
 pub(crate) fn fields(request: &str) -> Vec<String> {
@@ -56,13 +72,28 @@ pub(crate) fn fields(request: &str) -> Vec<String> {
         return Vec::new();
     };
     let mut found = Vec::new();
-    unknown("", &request, REQUEST, &mut found);
-    for (path, known) in OBJECTS {
+    let is_modify = request.get("type").and_then(Value::as_str) == Some(MODIFY);
+    let (members, objects) = match is_modify {
+        true => (MODIFY_REQUEST, MODIFY_OBJECTS),
+        false => (REQUEST, OBJECTS),
+    };
+    unknown("", &request, members, &mut found);
+    for (path, known) in objects {
         let object = path.split('.').try_fold(&request, |object, name| {
             object.get(name).and_then(Value::as_object)
         });
         if let Some(object) = object {
             unknown(&format!("{path}."), object, known, &mut found);
+        }
+    }
+    if is_modify {
+        found.truncate(MOST);
+        return found;
+    }
+    let trackers = request.get("trackers").and_then(Value::as_array);
+    for (index, tracker) in trackers.into_iter().flatten().enumerate() {
+        if let Some(tracker) = tracker.as_object().filter(|_| found.len() < MOST) {
+            unknown(&format!("trackers[{index}]."), tracker, TRACKER, &mut found);
         }
     }
     // The official Go SDK has this as a boolean, which says no time.
@@ -85,11 +116,14 @@ fn unknown(path: &str, object: &Map<String, Value>, known: &[&str], found: &mut 
         .filter(|(name, _)| !known.contains(&name.as_str()));
     let asked = members.filter(|(name, value)| match name.as_str() {
         // Interim results are always sent: it is their absence that cannot be had.
-        "interimResults" => **value == Value::Bool(false),
-        "redaction" => {
-            let of = |name| value.get(name).is_some_and(asks);
-            of("identifyContent") || of("redactContent")
-        }
+        "interimResults" => !matches!(value, Value::Null | Value::Bool(true)),
+        // By what it is replaced says nothing where nothing is to be.
+        "redaction" => match value {
+            Value::Object(members) => members
+                .iter()
+                .any(|(name, value)| name != "redactionString" && asks(value)),
+            other => asks(other),
+        },
         _ => asks(value),
     });
     let names = asked.map(|(name, _)| format!("{path}{}", shortened(name)));
@@ -144,6 +178,22 @@ mod tests {
                 json!({"config": {"sentiment": true}}),
                 vec!["config.sentiment"],
             ),
+            (
+                json!({"config": {"redaction": "yes"}}),
+                vec!["config.redaction"],
+            ),
+            (
+                json!({"config": {"redaction": {"redact": 1}}}),
+                vec!["config.redaction"],
+            ),
+            (
+                json!({"config": {"speechRecognition": {"interimResults": "no"}}}),
+                vec!["config.speechRecognition.interimResults"],
+            ),
+            (
+                json!({"trackers": [{"name": "a", "vocabulary": []}, {"name": "b", "zz": 1}]}),
+                vec!["trackers[1].zz"],
+            ),
             (json!({"sentiments": true}), vec!["sentiments"]),
             (json!({"actions": [{"invokeOn": "stop"}]}), vec!["actions"]),
             (
@@ -195,6 +245,22 @@ mod tests {
         });
         assert_eq!(fields(&request.to_string()), Vec::<String>::new());
         assert_eq!(details(&[]), None);
+    }
+
+    #[test]
+    fn fields_of_a_modify_that_are_no_format_are_named() {
+        let request = json!({
+            "type": "modify_request",
+            "insightTypes": ["question"],
+            "config": {"languageCode": "en-US", "encoding": "LINEAR16"},
+            "speechRecognition": {"sampleRateHertz": 8000, "engine": "x"},
+        });
+        let expected = [
+            "insightTypes",
+            "config.languageCode",
+            "speechRecognition.engine",
+        ];
+        assert_eq!(fields(&request.to_string()), expected);
     }
 
     #[test]

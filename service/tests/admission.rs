@@ -119,3 +119,71 @@ async fn a_lost_speaker_comes_back_while_the_door_is_closed_to_others() {
     let _joins = Client::connect(&server, "b").await;
     drop(back);
 }
+
+/// Dials until it is let in.
+async fn let_in(server: &Server, id: &str) -> Client {
+    let dial = async {
+        loop {
+            if let Ok((client, _)) = Client::open(server, &format!("/v1/streaming/{id}"), &[]).await
+            {
+                break client;
+            }
+        }
+    };
+    in_time(dial).await
+}
+
+#[tokio::test]
+async fn a_socket_that_does_not_start_or_was_stopped_keeps_nobody_out() {
+    let mut config = dear(Some(1.0));
+    config.limits.start = std::time::Duration::from_millis(100);
+    let server = Server::bind(config).await.unwrap();
+    let mut silent = Client::connect(&server, "a").await;
+    let _other = Client::connect(&server, "b").await;
+    let mut request = start_request();
+    request["disconnectOnStopRequest"] = false.into();
+    let mut speakers = Vec::new();
+    for id in ["c", "d"] {
+        let mut speaker = let_in(&server, id).await;
+        speaker.start(&request).await;
+        speakers.push(speaker);
+    }
+    assert!(refused(&server, "e").await.is_some());
+    // It is refused on its socket, which stays open.
+    for _ in 0..2 {
+        silent.send_json(&start_request()).await;
+        let error = silent.next().await;
+        assert_eq!(error.json()["code"], "overloaded");
+    }
+    // One is stopped: its place is free, though its socket stays open.
+    speakers[0].stop().await;
+    let start = async {
+        loop {
+            silent.send_json(&start_request()).await;
+            if silent.next().await.kind() != "error" {
+                break;
+            }
+        }
+    };
+    in_time(start).await;
+    silent.until("recognition_started").await;
+    speakers[0].until("recognition_stopped").await;
+    speakers[0].send_json(&request).await;
+    let error = speakers[0].next().await;
+    assert_eq!(error.json()["code"], "overloaded");
+}
+
+#[tokio::test]
+async fn a_conversation_is_no_way_around_admission() {
+    let server = Server::bind(dear(Some(1.0))).await.unwrap();
+    let _other = Client::connect(&server, "a").await;
+    let (_first, _) = Client::started(&server, "b", &start_request()).await;
+    // At the same time, and one after another.
+    let dials = (0..8).map(|_| Client::open(&server, "/v1/streaming/b", &[]));
+    let dials = futures_util::future::join_all(dials).await;
+    let let_in: Vec<_> = dials.into_iter().filter_map(Result::ok).collect();
+    assert_eq!(let_in.len(), 1);
+    assert_eq!(refused(&server, "b").await, Some((429, "5".into())));
+    let (_, metrics) = http(&server, "GET /metrics", "").await;
+    assert!(metrics.contains("symbl_service_load 1.5\n"), "{metrics}");
+}

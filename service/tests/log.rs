@@ -128,13 +128,37 @@ async fn a_log_on_a_full_disk_stops_nobody_and_its_lines_are_counted() {
         .open("/dev/full")
         .expect("Linux");
     let service = Service::start(&mut command(), full);
-    let (_client, _) = Client::started(&service, "x", &start_request()).await;
-    let (_, text) = http(&service, "GET /metrics", "").await;
+    assert!(lines_dropped(&service).await > 0);
+    assert_serves(service).await;
+}
+
+/// Starts a stream, and returns how many lines of the log were dropped by then.
+async fn lines_dropped(service: &Service) -> u64 {
+    let (_client, _) = Client::started(service, "x", &start_request()).await;
+    let (_, text) = http(service, "GET /metrics", "").await;
     let count = text
         .lines()
         .find_map(|line| line.strip_prefix("symbl_service_log_lines_dropped_total "));
-    let count: u64 = count.expect(&text).parse().expect("a number");
-    assert!(count > 0);
+    count.expect(&text).parse().expect("a number")
+}
+
+#[tokio::test]
+async fn a_log_in_a_file_that_may_not_grow_stops_nobody_and_its_lines_are_counted() {
+    let data = tempfile::tempdir().expect("a directory");
+    let path = data.path().join("log");
+    std::fs::write(&path, vec![b'x'; 2 << 20]).expect("written");
+    let full = File::options().append(true).open(&path).expect("opened");
+    let mut limited = Command::new("sh");
+    limited
+        // At most 1 MiB, where a unit is 512 bytes.
+        .args(["-c", "ulimit -f 2048; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_symbl-service"))
+        .args(["--listen", "127.0.0.1:0", "--recognizer", "scripted"])
+        .env_remove("SYMBL_APP_ID")
+        .env_remove("SYMBL_APP_SECRET")
+        .stdout(Stdio::piped());
+    let service = Service::start(&mut limited, full);
+    assert!(lines_dropped(&service).await > 0);
     assert_serves(service).await;
 }
 
@@ -270,19 +294,28 @@ async fn refusals_are_in_the_log_by_default_with_address_and_without_the_token()
         let refused = Client::open(&service, "/v1/streaming/x?access_token=q", headers).await;
         assert!(refused.is_err());
     }
+    let body = r#"{"type": "application", "appId": "a", "appSecret": "w-r-o-n-g"}"#;
+    let (head, _) = http(&service, "POST /oauth2/token:generate", body).await;
+    assert!(head.starts_with("http/1.1 401"), "{head}");
     assert!(service.terminate());
     let log = log.join().expect("read");
     let refusals: Vec<&str> = log
         .lines()
         .filter(|l| l.contains("request refused"))
         .collect();
-    assert_eq!(refusals.len(), 2, "{log}");
+    assert_eq!(refusals.len(), 3, "{log}");
     for line in refusals {
-        for part in ["status=401", "address=127.0.0.1", "/v1/streaming/x"] {
+        for part in ["status=401", "address=127.0.0.1"] {
             assert!(line.contains(part), "{line}");
         }
+        let is_of_token = line.contains("/oauth2/token:generate");
+        assert!(is_of_token || line.contains("/v1/streaming/x"), "{line}");
+        assert!(
+            line.contains("why=") && !line.contains("why=\"\""),
+            "{line}"
+        );
     }
-    for secret in ["t-o-k-e-n", "access_token", "h-u-s-h"] {
+    for secret in ["t-o-k-e-n", "access_token", "h-u-s-h", "w-r-o-n-g"] {
         assert!(!log.contains(secret), "{log}");
     }
 }

@@ -358,6 +358,21 @@ async fn a_language_that_no_engine_has_is_an_error_before_the_stream_starts() {
 }
 
 #[tokio::test]
+async fn a_language_that_is_no_language_tag_is_an_invalid_request() {
+    let server = server().await;
+    let mut client = Client::connect(&server, "tag").await;
+    let mut request = start_request();
+    for language in ["en-US; drop", "--help me", "en\u{0}US", "en/US", "\u{e9}"] {
+        request["config"]["languageCode"] = language.into();
+        client.send_json(&request).await;
+        let error = client.next().await;
+        assert_eq!(error.json()["code"], "invalid_request", "{language:?}");
+    }
+    request["config"]["languageCode"] = "zh-Hant-TW".into();
+    client.start(&request).await;
+}
+
+#[tokio::test]
 async fn what_is_asked_for_and_not_done_is_told_as_a_warning_and_the_rest_is_done() {
     let server = server().await;
     let mut client = Client::connect(&server, "warned").await;

@@ -25,11 +25,8 @@ struct Service {
 
 impl Service {
     fn start(data: &Path) -> Self {
-        // A process that may not write so much to a file is to get an error, not a signal.
-        let mut command = Command::new("sh");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_symbl-service"));
         command
-            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
-            .arg(env!("CARGO_BIN_EXE_symbl-service"))
             .args(["--listen", "127.0.0.1:0", "--recognizer", "scripted"])
             .args(["--log", "off", "--data"])
             .arg(data)
@@ -272,18 +269,7 @@ async fn on_a_full_disk_the_stream_fails_the_service_is_unhealthy_and_recovers_w
     service.until_health(200).await;
 
     limit("4096");
-    client.send_audio(&said(2..4)).await;
-    let mut told = Vec::new();
-    loop {
-        let heard = client.next().await;
-        if heard.kind() == "error" {
-            assert_eq!(heard.json()["code"], "storage_failed");
-            break;
-        }
-        told.push(heard);
-    }
-    assert!(final_words(&told).is_empty(), "{told:?}");
-    assert!(!kinds(&told).contains(&"message_response"), "{told:?}");
+    until_not_stored(&mut client, 2..4).await;
     let unhealthy = service.until_health(503).await;
     assert_eq!(unhealthy["status"], "failing");
 
@@ -295,6 +281,89 @@ async fn on_a_full_disk_the_stream_fails_the_service_is_unhealthy_and_recovers_w
     let service = Service::start(data.path());
     assert_eq!(service.texts_of(&conversation).await.len(), 1);
     assert_eq!(service.texts_of(&next).await.len(), 1);
+}
+
+/// Speaks until the stream fails, and checks that it was told none of the words that are
+/// not stored.
+async fn until_not_stored(client: &mut Client, words: std::ops::Range<u16>) {
+    client.send_audio(&said(words)).await;
+    let mut told = Vec::new();
+    loop {
+        let heard = client.next().await;
+        if heard.kind() == "error" {
+            assert_eq!(heard.json()["code"], "storage_failed");
+            break;
+        }
+        told.push(heard);
+    }
+    assert!(final_words(&told).is_empty(), "{told:?}");
+    assert!(!kinds(&told).contains(&"message_response"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_service_without_a_table_that_streams_write_to_is_unhealthy_until_it_is_back() {
+    let data = tempfile::tempdir().expect("a directory");
+    let service = Service::start(data.path());
+    let (mut client, _) = Client::started(&service.address, "x", &request("x")).await;
+    client.send_audio(&said(0..2)).await;
+    client.until("message_response").await;
+    let database = data.path().join("symbl.db");
+    let rename = |from: &str, to: &str| {
+        let sql = format!("PRAGMA legacy_alter_table = on; ALTER TABLE {from} RENAME TO {to}");
+        shell(&database, &sql);
+    };
+    rename("message", "aside");
+    until_not_stored(&mut client, 2..4).await;
+    service.until_health(503).await;
+    // Each question makes a write of its own.
+    for _ in 0..3 {
+        assert_eq!(service.get("/healthz").await.0, 503);
+    }
+    rename("aside", "message");
+    service.until_health(200).await;
+    service.hold("y", 4..6).await;
+}
+
+#[tokio::test]
+async fn a_service_whose_database_was_emptied_tells_nothing_that_is_lost() {
+    let data = tempfile::tempdir().expect("a directory");
+    let service = Service::start(data.path());
+    let (mut client, _) = Client::started(&service.address, "x", &request("x")).await;
+    client.send_audio(&said(0..2)).await;
+    client.until("message_response").await;
+    let database = data.path().join("symbl.db");
+    let file = std::fs::File::options().write(true).open(&database);
+    file.expect("opened").set_len(0).expect("emptied");
+    until_not_stored(&mut client, 2..4).await;
+    for _ in 0..3 {
+        let (code, body) = service.get("/healthz").await;
+        assert_eq!(code, 503);
+        let reason = body["reason"].as_str().expect("a reason");
+        assert!(reason.contains("symbl.db"), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_whose_database_is_corrupt_is_unhealthy_to_its_end() {
+    let data = tempfile::tempdir().expect("a directory");
+    let service = Service::start(data.path());
+    service.hold("x", 0..2).await;
+    let database = data.path().join("symbl.db");
+    service.stop();
+    // The page on which the table of messages begins.
+    let sql = "SELECT rootpage FROM sqlite_master WHERE name = 'message'";
+    let page: u64 = shell(&database, sql).parse().expect("a number");
+    let file = std::fs::File::options().write(true).open(&database);
+    let file = file.expect("opened");
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 4096], (page - 1) * 4096)
+        .expect("written");
+    let service = Service::start(data.path());
+    let (mut client, _) = Client::started(&service.address, "y", &request("y")).await;
+    until_not_stored(&mut client, 2..4).await;
+    service.until_health(503).await;
+    for _ in 0..3 {
+        assert_eq!(service.get("/healthz").await.0, 503);
+    }
 }
 
 #[tokio::test]

@@ -85,6 +85,17 @@ async fn s5_a_subscriber_is_answered_and_told_that_it_only_listens() {
 }
 
 #[tokio::test]
+async fn a_subscriber_that_sends_more_than_4_kib_is_closed_with_1009() {
+    let server = server().await;
+    let (_speaker, _) = Client::started(&server, "large", &start_request()).await;
+    let (mut client, _) = subscriber(&server, "large").await;
+    client.send_text(&"x".repeat(4096)).await;
+    assert_eq!(client.next().await.json()["code"], "listen_only");
+    client.send_text(&"x".repeat(4097)).await;
+    assert_eq!(client.next().await, Heard::Closed(Some(1009)));
+}
+
+#[tokio::test]
 async fn s6_a_subscriber_hears_all_that_all_speakers_say_live_results_too() {
     let server = server().await;
     let (mut ada, first) = Client::started(&server, "s6", &start_request()).await;

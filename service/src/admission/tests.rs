@@ -128,7 +128,7 @@ fn who_is_sent_in_time_or_faster_or_with_pauses_is_not_behind() {
 fn estimate(speech: u32, pause: u32) -> f64 {
     let entrance = Entrance::new(Some(Admission::new(2.0, Some(0.1))));
     let place = entrance.enter(false).expect("the first");
-    let mut effort = place.effort();
+    let mut effort = place.0.effort();
     let mut at = Duration::ZERO;
     let mut hear = |said: &[Recognition], spent| {
         let work = (at, at + 10 * MS, SAMPLE_RATE as usize / 10);

@@ -4,7 +4,7 @@
 
 use super::lock;
 use rusqlite::{Error, ErrorCode};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// For how long a success answers for the next one.
@@ -14,6 +14,8 @@ const FRESH: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(super) struct Health {
     last: Mutex<Last>,
+    /// What is damaged. Nothing is written any more: what is readable may get worse by it.
+    damage: OnceLock<String>,
 }
 
 #[derive(Debug, Default)]
@@ -43,30 +45,45 @@ impl Health {
         matches!(*lock(&self.last), Last::Stored(at) if now.saturating_duration_since(at) < FRESH)
     }
 
+    /// Notes that the database is damaged, for as long as the service runs.
+    pub(super) fn damaged(&self, reason: String) {
+        // The first damage is what an operator has to know.
+        let _ = self.damage.set(reason);
+    }
+
+    /// Returns what is damaged.
+    pub(super) fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
+    }
+
     /// Returns `true` if the last write was not stored.
     pub(super) fn is_failing(&self) -> bool {
         matches!(*lock(&self.last), Last::Failed)
     }
 }
 
-/// Returns `true` for errors of the files below the database, which would meet any
-/// other write too.
+/// Returns `true` for errors that would meet any other write of its kind too: of the files
+/// below the database, and of its tables. What a record is to blame for is none.
 pub(super) fn is_of_storage(error: &Error) -> bool {
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::ConstraintViolation
+            | ErrorCode::OperationInterrupted
+            | ErrorCode::ParameterOutOfRange
+            | ErrorCode::TooBig
+            | ErrorCode::TypeMismatch,
+        )
+        | None => false,
+        // `no such table` has no code of its own.
+        Some(_) => true,
+    }
+}
+
+/// Returns `true` for errors that say that the database is damaged.
+pub(super) fn is_damage(error: &Error) -> bool {
     matches!(
         error.sqlite_error_code(),
-        Some(
-            ErrorCode::CannotOpen
-                | ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseCorrupt
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::DiskFull
-                | ErrorCode::FileLockingProtocolFailed
-                | ErrorCode::NotADatabase
-                | ErrorCode::OutOfMemory
-                | ErrorCode::PermissionDenied
-                | ErrorCode::ReadOnly
-                | ErrorCode::SystemIoFailure
-        )
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     )
 }
 

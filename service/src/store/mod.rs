@@ -19,6 +19,7 @@ mod listing;
 mod open;
 mod parts;
 mod place;
+mod probe;
 mod purge;
 mod query;
 mod readers;
@@ -98,6 +99,16 @@ pub enum StoreError {
          put the old one back, or restart the service to use this one"
     )]
     Replaced(PathBuf),
+    /// What is written would not be found in it again.
+    #[error(
+        "{0} was emptied while the service had it open; put a backup in its place and restart the service"
+    )]
+    Emptied(PathBuf),
+    /// What was seen of the database before.
+    #[error(
+        "{0}; nothing more is written until a backup is in its place and the service is restarted"
+    )]
+    Damaged(String),
     /// Other reads took all the time.
     #[error("other requests kept the database busy for {} s; ask again later", .0.as_secs_f32())]
     Busy(Duration),
@@ -190,6 +201,7 @@ impl StoreError {
         match self {
             Self::Deleted(path) => Self::Deleted(name(path)).to_string(),
             Self::Replaced(path) => Self::Replaced(name(path)).to_string(),
+            Self::Emptied(path) => Self::Emptied(name(path)).to_string(),
             Self::File { path, reason } => format!("{}: {reason}", name(path).display()),
             other => other.to_string(),
         }

@@ -65,6 +65,8 @@ pub(super) fn create(file: &Path) -> Result<(), StoreError> {
 #[derive(Debug)]
 pub(super) struct Place {
     files: Vec<(PathBuf, (u64, u64))>,
+    /// The database, of which SQLite never leaves nothing; unlike its WAL.
+    database: PathBuf,
 }
 
 fn identity(metadata: &Metadata) -> (u64, u64) {
@@ -84,15 +86,23 @@ impl Place {
                 files.push((path, identity(&metadata)));
             }
         }
-        Ok(Self { files })
+        Ok(Self {
+            files,
+            database: database.to_owned(),
+        })
     }
 
     /// Checks that the names still lead to the files that are open. A file that was
-    /// deleted can be written without any error, and is gone with the process.
+    /// deleted can be written without any error, and is gone with the process; so is what is
+    /// added to one that was emptied.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         for (path, known) in &self.files {
             match path.metadata() {
-                Ok(metadata) if identity(&metadata) == *known => {}
+                Ok(metadata) if identity(&metadata) == *known => {
+                    if metadata.len() == 0 && *path == self.database {
+                        return Err(StoreError::Emptied(path.clone()));
+                    }
+                }
                 Ok(_) => return Err(StoreError::Replaced(path.clone())),
                 Err(reason) if reason.kind() == ErrorKind::NotFound => {
                     return Err(StoreError::Deleted(path.clone()));

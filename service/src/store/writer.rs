@@ -8,11 +8,11 @@
 //! write-ahead log into the database, so that the one file is whole. It never waits
 //! for a client or for a lock of a conversation.
 
-use super::health::{Health, is_of_storage};
+use super::health::{Health, is_damage, is_of_storage};
 use super::open::WAIT_FOR_OTHERS;
 use super::place::Place;
 use super::purge::{Attempts, Purge, purge};
-use super::{Counts, Record, StoreError, lock, now};
+use super::{Counts, Record, StoreError, lock, now, probe};
 use rusqlite::{Connection, TransactionBehavior, params};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -158,10 +158,16 @@ impl Writer {
             return;
         }
         let failing = self.health.is_failing();
-        let committed = commit(&mut lock(&self.connection), &writes, self.bound, failing);
-        let committed = committed
-            .map_err(StoreError::from)
-            .and_then(|failures| self.check().map(|()| failures));
+        // Before too: a commit may move the log into a file that was emptied.
+        let committed = self.check().and_then(|()| {
+            let committed = commit(&mut lock(&self.connection), &writes, self.bound, failing);
+            self.inspect(committed.as_ref().err());
+            let failures = committed?;
+            failures
+                .iter()
+                .for_each(|(_, error)| self.inspect(Some(error)));
+            self.check_files().map(|()| failures)
+        });
         if writes.iter().any(|write| !write.records.is_empty()) {
             self.changed = Some(Instant::now());
         }
@@ -199,12 +205,17 @@ impl Writer {
 
     fn change(&mut self, change: Box<dyn FnOnce(&Connection) -> Changed + Send>) {
         let connection = Arc::clone(&self.connection);
+        // A database that was emptied must be noticed before the change may fill it again.
+        if let Err(error) = self.check() {
+            self.note(Some(error.reason()));
+        }
         // A panic in it costs who asked the answer, and not everybody the writer.
         let changed = catch_unwind(AssertUnwindSafe(|| change(&lock(&connection))));
         let Ok(Changed { error, tell }) = changed else {
             return;
         };
         self.changed = Some(Instant::now());
+        self.inspect(error.as_ref());
         let kept = self.check();
         match (&error, &kept) {
             (Some(error), _) if is_of_storage(error) => self.note(Some(error.to_string())),
@@ -230,6 +241,7 @@ impl Writer {
         if self.place.is_none() {
             return Ok(true);
         }
+        self.check()?;
         let mut connection = lock(&self.connection);
         let purged = purge(&mut connection, &self.purge, &mut self.attempts, at_rest);
         drop(connection);
@@ -247,6 +259,7 @@ impl Writer {
         if self.place.is_none() {
             return Ok(true);
         }
+        self.check()?;
         let connection = lock(&self.connection);
         connection.busy_timeout(WAIT_FOR_READERS)?;
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
@@ -260,8 +273,27 @@ impl Writer {
         Ok(whole)
     }
 
+    /// Checks that the database is undamaged, as far as is known, and in its place.
     fn check(&self) -> Result<(), StoreError> {
-        self.place.as_ref().map_or(Ok(()), Place::check)
+        match self.health.damage() {
+            Some(reason) => Err(StoreError::Damaged(reason.to_owned())),
+            None => self.check_files(),
+        }
+    }
+
+    fn check_files(&self) -> Result<(), StoreError> {
+        let checked = self.place.as_ref().map_or(Ok(()), Place::check);
+        if let Err(error @ StoreError::Emptied(_)) = &checked {
+            self.health.damaged(error.reason());
+        }
+        checked
+    }
+
+    /// Notes if an error says that the database is damaged.
+    fn inspect(&self, error: Option<&rusqlite::Error>) {
+        if let Some(error) = error.filter(|error| is_damage(error)) {
+            self.health.damaged(error.to_string());
+        }
     }
 
     /// Notes whether something was stored, and says so where that changes.
@@ -316,6 +348,12 @@ fn commit(
     }
     Record::Alive { at: now() }.write(&transaction)?;
     if failing {
+        // What a stream would write must be taken, and is taken back.
+        let point = transaction.savepoint()?;
+        for record in probe::records() {
+            record.write(&point)?;
+        }
+        point.finish()?;
         let sql = "INSERT OR REPLACE INTO meta VALUES ('probe', zeroblob(?1))";
         transaction.execute(sql, [PROBE])?;
     }

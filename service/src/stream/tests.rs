@@ -28,15 +28,6 @@ fn wall() -> (Arc<AtomicI64>, WallClock) {
     (shows, WallClock::new(move || read.load(Ordering::SeqCst)))
 }
 
-fn places() -> Arc<Places> {
-    let admitted = Entrance::new(None).enter(false).expect("nobody is refused");
-    let socket = Arc::new(Semaphore::new(1));
-    Arc::new(Places {
-        admitted,
-        _socket: socket.try_acquire_owned().expect("one"),
-    })
-}
-
 /// A speaker in the room `x`, and what it is told.
 async fn speaker(hub: &Arc<Hub>) -> (Seat, Voice, mpsc::Receiver<Frame>) {
     let (own, told) = Outbox::new(64);
@@ -62,7 +53,7 @@ fn start(voice: Voice, before: Option<Before>) -> Start {
         options: StreamOptions::default(),
         format: StreamFormat::new(Encoding::Linear16, 16_000).expect("a format"),
         voice,
-        effort: places().admitted.effort(),
+        effort: Entrance::new(None).effort(),
         before,
     }
 }
