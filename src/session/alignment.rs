@@ -149,9 +149,10 @@ struct Apart {
     band: Band,
     buffers: u32,
     stretches: VecDeque<Stretch>,
-    /// The stretch of the length of the wait that goes on, and the one before it.
+    /// The stretch that goes on of the length of the wait, all of it further ahead than
+    /// the wait, and the one right before it.
     current: Option<(Position, Band)>,
-    before: Option<Band>,
+    before: Option<(Position, Band)>,
 }
 
 /// A while of timestamps that agree with the count.
@@ -307,8 +308,7 @@ impl Alignment {
         if apart.stretches.back().is_some_and(decides) {
             return self.decide(jitter);
         }
-        if let Some(offset) = apart.settled(position, offset, wait, self.threshold) {
-            let from = apart.from;
+        if let Some((from, offset)) = apart.settled(position, offset, wait, self.threshold) {
             let by = offset.saturating_sub(self.earliest(jitter));
             self.apart = None;
             self.current = None; // Its edges belong to the time before.
@@ -413,26 +413,30 @@ impl Alignment {
 }
 
 impl Apart {
-    /// Returns how far off the count the audio stands, if the earliest timestamps of two
-    /// stretches in a row that last `wait` are further ahead than that, and agree within
-    /// `threshold`.
+    /// Returns from where on the audio stands how far off the count, if the earliest
+    /// timestamps of two stretches in a row that last `wait` are further ahead than that, and
+    /// agree within `threshold`.
     fn settled(
         &mut self,
         position: Position,
         offset: i64,
         wait: u64,
         threshold: i64,
-    ) -> Option<i64> {
+    ) -> Option<(Position, i64)> {
+        if !Band::of(offset).is_ahead(wait) {
+            (self.current, self.before) = (None, None);
+            return None;
+        }
         let (from, band) = self.current.get_or_insert((position, Band::of(offset)));
         band.take(offset);
         if position.saturating_sub(*from) < wait {
             return None;
         }
-        let (_, now) = self.current.take()?;
-        let before = self.before.replace(now)?;
-        let both = now.join(before);
-        let apart = now.lowest.abs_diff(before.lowest);
-        (both.is_ahead(wait) && apart <= threshold.unsigned_abs()).then_some(both.lowest)
+        let now = self.current.take()?;
+        let (from, before) = self.before.replace(now)?;
+        let lowest = now.1.lowest;
+        let agree = lowest.abs_diff(before.lowest) <= threshold.unsigned_abs();
+        agree.then_some((from, lowest.min(before.lowest)))
     }
 
     fn take(&mut self, position: Position, offset: i64, tolerance: i64) {

@@ -701,3 +701,22 @@ fn a_service_that_asks_to_come_later_never_shortens_the_wait_for_the_end() {
     ];
     keeps(2, settings, &[Words(1)], &happenings);
 }
+
+#[test]
+fn a_step_behind_a_smaller_one_moves_nothing_before_it() {
+    let settings = Settings {
+        paced: false,
+        declared: false,
+        buffer: 1000,
+        ..PLAIN
+    };
+    let source = [
+        Words(1),
+        Hole(60),
+        Words(1),
+        Hole(1000),
+        Words(16),
+        Words(6),
+    ];
+    keeps(0, settings, &source, &[]);
+}
