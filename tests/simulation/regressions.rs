@@ -720,3 +720,13 @@ fn a_step_behind_a_smaller_one_moves_nothing_before_it() {
     ];
     keeps(0, settings, &source, &[]);
 }
+
+#[test]
+fn an_odd_answer_after_a_session_that_was_ended_at_once_is_tried_again() {
+    let settings = Settings {
+        latency: 80,
+        ..PLAIN
+    };
+    let happenings = [(77, Terminate), (200, Refuse(302, 390, 0))];
+    keeps(3, settings, &[Words(1)], &happenings);
+}

@@ -562,9 +562,10 @@ impl World {
     /// The session learns that it has no link.
     fn lost(&mut self, failure: Failure, dialing: bool) {
         self.trace(|| failure.message.clone());
-        // Where there was a session, it is tried again for a while.
+        // Where a service has answered as one, it is tried again for a while.
         let odd = matches!(failure.http_status, Some(302 | 404));
-        if failure.retryable || dialing && odd && self.waits.admitted.is_some() {
+        let answered = self.session.conversation_id().is_some();
+        if failure.retryable || dialing && odd && answered {
             self.waits.asked_to_wait |=
                 failure.reason == Reason::Limit || failure.retry_after.is_some();
             let least = failure.retry_after.unwrap_or_default();

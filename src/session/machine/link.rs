@@ -273,12 +273,13 @@ impl Session {
         self.set_state(state, Some(failure), Some(delay));
     }
 
-    /// Makes an answer that no retry should help one that is tried again, where there was
-    /// a session before and it has not stayed for long.
+    /// Makes an answer that no retry should help one that is tried again, where a service
+    /// has answered as one before and it has not stayed for long.
     fn believe_or_not(&mut self, now: Time, failure: &mut Failure) {
         let dialing =
             matches!(self.phase, Phase::Dialing { .. }) && !planted(Bug::FirstOddAnswerBelieved);
-        if !dialing || !self.listened || !OddAnswers::is_odd(failure) {
+        let answered = self.listened || self.conversation_id.is_some();
+        if !dialing || !answered || !OddAnswers::is_odd(failure) {
             return self.odd_answers.end();
         }
         let stays = self.odd_answers.stay(now);
