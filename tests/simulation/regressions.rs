@@ -730,3 +730,24 @@ fn an_odd_answer_after_a_session_that_was_ended_at_once_is_tried_again() {
     let happenings = [(77, Terminate), (200, Refuse(302, 390, 0))];
     keeps(3, settings, &[Words(1)], &happenings);
 }
+
+#[test]
+fn a_gap_behind_a_hole_that_nobody_declared_has_the_words_that_were_lost() {
+    let settings = Settings {
+        live: true,
+        declared: false,
+        buffer: 1000,
+        spool: 1000,
+        ..PLAIN
+    };
+    let source = [
+        Words(1),
+        Hole(1000),
+        Words(13),
+        Speaker(2),
+        Words(2),
+        Hole(200),
+        Words(6),
+    ];
+    keeps(0, settings, &source, &[]);
+}
