@@ -300,6 +300,7 @@ fn every_utc_is_that_of_the_wall_clock(seen: &Seen<'_>) -> Check {
         };
         if let Some(zero) = told.wall
             && !seen.walls.is_true(zero, spoken.given_at)
+            && !seen.walls.is_true(zero, spoken.given_until)
         {
             return Err(format!(
                 "word {}, given at {:?}, by a wall clock of {zero} at running time zero",

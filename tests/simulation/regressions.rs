@@ -751,3 +751,22 @@ fn a_gap_behind_a_hole_that_nobody_declared_has_the_words_that_were_lost() {
     ];
     keeps(0, settings, &source, &[]);
 }
+
+#[test]
+fn a_word_that_is_held_up_while_the_wall_clock_is_set_has_either_time() {
+    let settings = Settings {
+        buffer: 10,
+        chunk: 170,
+        spool: 2000,
+        latency: 400,
+        ..SAYING
+    };
+    let happenings = [
+        (4070, Ignore(1100)),
+        (3000, Think(1000)),
+        (4000, Clock(-500)),
+        (11_000, Terminate),
+    ];
+    let source = [Words(6), Speaker(2), Words(18)];
+    keeps(2, settings, &source, &happenings);
+}

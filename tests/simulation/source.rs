@@ -43,8 +43,10 @@ pub struct Spoken {
     pub running_time: u64,
     /// Where its samples put it, while it is not decided that its timestamp is right.
     pub counted: u64,
-    /// When it was given.
+    /// When its first part was given, and when its last: a spool that is full may hold
+    /// it up in between.
     pub given_at: Time,
+    pub given_until: Time,
     /// How much of it was given.
     pub given: Ms,
     /// Given before a flush.
@@ -414,6 +416,7 @@ impl Source {
                 running_time: self.truth(into),
                 counted: self.expected.unwrap_or(self.running_time) + into,
                 given_at: now,
+                given_until: now,
                 speaker: self.speaker,
                 given: 0,
                 flushed: false,
@@ -422,6 +425,7 @@ impl Source {
         }
         if let Some(spoken) = self.spoken.last_mut() {
             spoken.given += part;
+            spoken.given_until = now;
         }
         code_of(self.word - 1)
     }
