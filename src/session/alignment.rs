@@ -116,6 +116,10 @@ impl Band {
         }
     }
 
+    fn magnitude(self) -> i64 {
+        self.highest.max(self.lowest.saturating_neg())
+    }
+
     fn width(self) -> i64 {
         self.highest.saturating_sub(self.lowest)
     }
@@ -146,6 +150,7 @@ struct Apart {
     since: u64,
     /// Where its audio stands.
     from: Position,
+    /// How far off those are that are no further off than the wait: as far as jitter goes.
     band: Band,
     buffers: u32,
     stretches: VecDeque<Stretch>,
@@ -181,6 +186,9 @@ pub struct Alignment {
     apart: Option<Apart>,
     /// Jitter that was seen in this and in the last [`LONG`] stretch.
     jitter: [Band; 2],
+    /// As much as that was seen before the last discontinuity, on either side: which edge
+    /// of it the timestamp there is at is not known.
+    kept: [Band; 2],
     jitter_since: Position,
     /// The timestamps since the drift was looked at.
     current: Option<While>,
@@ -205,6 +213,7 @@ impl Alignment {
             fresh: true,
             apart: None,
             jitter: [Band::of(0); 2],
+            kept: [Band::of(0); 2],
             jitter_since: 0,
             current: None,
             reference: None,
@@ -220,6 +229,7 @@ impl Alignment {
     /// one there.
     fn begin(&mut self, position: Position) -> Verdict {
         self.jitter = [Band::of(0); 2];
+        self.kept = [Band::of(0); 2];
         self.resync(position)
     }
 
@@ -228,15 +238,13 @@ impl Alignment {
     fn resync(&mut self, position: Position) -> Verdict {
         self.fresh = false;
         self.apart = None;
-        let jitter = self.jitter[0].join(self.jitter[1]);
-        let most = jitter.highest.max(jitter.lowest.saturating_neg());
-        self.jitter = [
-            Band {
-                lowest: most.saturating_neg(),
-                highest: most,
-            },
-            Band::of(0),
-        ];
+        let most = self.known_jitter().magnitude();
+        let kept = Band {
+            lowest: most.saturating_neg(),
+            highest: most,
+        };
+        self.kept = [kept, Band::of(0)];
+        self.jitter = [Band::of(0); 2];
         self.jitter_since = position;
         self.current = None;
         self.reference = None;
@@ -265,7 +273,7 @@ impl Alignment {
             return self.begin(position);
         }
         self.forget_old_jitter(position);
-        let jitter = self.jitter[0].join(self.jitter[1]);
+        let jitter = self.known_jitter();
         let near = jitter.is_near(offset, self.threshold);
         // A hole that is smaller than the jitter cannot be measured: it would be
         // the jitter of this timestamp that is filled with silence.
@@ -276,7 +284,8 @@ impl Alignment {
             if let Some(apart) = self.apart.take() {
                 self.learn(apart.band);
             }
-            if offset.saturating_abs() >= self.threshold {
+            let goes = offset.unsigned_abs() <= self.wait;
+            if offset.saturating_abs() >= self.threshold && goes {
                 self.learn(Band::of(offset));
             }
             return self.follow_drift(position, offset);
@@ -288,15 +297,18 @@ impl Alignment {
         let apart = self.apart.get_or_insert_with(|| Apart {
             since: actual,
             from: position,
-            band: Band::of(offset),
+            band: Band::of(0),
             buffers: 0,
             stretches: VecDeque::new(),
             current: None,
             before: None,
         });
+        let wait = self.wait;
+        if offset.unsigned_abs() <= wait {
+            apart.band.take(offset);
+        }
         apart.take(position, offset, tolerance);
         let since = apart.since;
-        let wait = self.wait;
         let decides = |stretch: &Stretch| {
             // As long as a step forward is, nothing came: so long was waited already.
             let lasts = actual.abs_diff(since) >= wait || stretch.band.is_ahead(wait);
@@ -306,10 +318,10 @@ impl Alignment {
             lasts && steady
         };
         if apart.stretches.back().is_some_and(decides) {
-            return self.decide(jitter);
+            return self.decide();
         }
         if let Some((from, offset)) = apart.settled(position, offset, wait, self.threshold) {
-            let by = offset.saturating_sub(self.earliest(jitter));
+            let by = offset.saturating_sub(self.earliest());
             self.apart = None;
             self.current = None; // Its edges belong to the time before.
             return Verdict::Moved(vec![Shift { from, by }]);
@@ -326,8 +338,8 @@ impl Alignment {
 
     /// The step is real: each stretch stands where its timestamps say. They say it
     /// by their earliest, which is compared with the earliest that agreed with the count.
-    fn decide(&mut self, jitter: Band) -> Verdict {
-        let lowest = self.earliest(jitter);
+    fn decide(&mut self) -> Verdict {
+        let lowest = self.earliest();
         let mut before = 0i64;
         let stretches = self.apart.take().map(|a| a.stretches).unwrap_or_default();
         let told = stretches.iter().filter(|stretch| stretch.buffers > 1);
@@ -345,25 +357,28 @@ impl Alignment {
     }
 
     /// Returns the offset of the earliest timestamps that agreed with the count.
-    fn earliest(&self, jitter: Band) -> i64 {
+    fn earliest(&self) -> i64 {
         let agreed = self.reference.iter().chain(&self.current);
         let lowest = agreed.map(|agreed| agreed.band.lowest);
-        lowest.fold(jitter.lowest, i64::min)
+        let jitter = self.jitter.iter().map(|seen| seen.lowest);
+        lowest.chain(jitter).fold(0, i64::min)
     }
 
-    /// What was apart for a moment is jitter, as far as jitter goes.
+    /// Returns the jitter that was seen in the last while, or may be expected.
+    fn known_jitter(&self) -> Band {
+        let all = self.jitter.iter().chain(&self.kept);
+        all.fold(Band::of(0), |known, band| known.join(*band))
+    }
+
+    /// What was apart for a moment is jitter.
     fn learn(&mut self, band: Band) {
-        let most = i64::try_from(self.wait).unwrap_or(i64::MAX);
-        for edge in [band.lowest, band.highest] {
-            if edge.saturating_abs() <= most {
-                self.jitter[0].take(edge);
-            }
-        }
+        self.jitter[0] = self.jitter[0].join(band);
     }
 
     fn forget_old_jitter(&mut self, position: Position) {
         if position.saturating_sub(self.jitter_since) >= LONG {
             self.jitter = [Band::of(0), self.jitter[0]];
+            self.kept = [Band::of(0), self.kept[0]];
             self.jitter_since = position;
         }
     }
@@ -440,7 +455,6 @@ impl Apart {
     }
 
     fn take(&mut self, position: Position, offset: i64, tolerance: i64) {
-        self.band.take(offset);
         self.buffers = self.buffers.saturating_add(1);
         if let Some(last) = self.stretches.back_mut() {
             let mut band = last.band;

@@ -770,3 +770,21 @@ fn a_word_that_is_held_up_while_the_wall_clock_is_set_has_either_time() {
     let source = [Words(6), Speaker(2), Words(18)];
     keeps(2, settings, &source, &happenings);
 }
+
+#[test]
+fn bursts_longer_than_the_wait_move_nothing_behind_a_declared_hole() {
+    let settings = Settings {
+        stamps: Stamps::Bursts(25),
+        buffer: 50,
+        ..PLAIN
+    };
+    let source = [
+        Words(11),
+        Words(8),
+        Hole(1),
+        Words(19),
+        Caps(Flac(4)),
+        Words(10),
+    ];
+    keeps(0, settings, &source, &[]);
+}
