@@ -199,6 +199,7 @@ mod tests {
         let (release, wait) = mpsc::channel::<()>();
         let mut wait = Some(wait);
         let asked = Arc::new(AtomicUsize::new(0));
+        let joined = Arc::new(AtomicUsize::new(0));
         let asking: Vec<_> = (0..300)
             .map(|_| {
                 let (flights, asked) = (Arc::clone(&flights), Arc::clone(&asked));
@@ -208,11 +209,19 @@ mod tests {
                     wait.map(|wait| wait.recv());
                     5
                 };
-                tokio::spawn(async move { flights.get("silent", work).await })
+                let joined = Arc::clone(&joined);
+                tokio::spawn(async move {
+                    let answer = flights.get("silent", work);
+                    // The same poll begins to wait for the answer.
+                    joined.fetch_add(1, Ordering::SeqCst);
+                    answer.await
+                })
             })
             .collect();
+        while joined.load(Ordering::SeqCst) < 300 {
+            tokio::task::yield_now().await;
+        }
         // What they wait for holds up no other key.
-        tokio::task::yield_now().await;
         assert_eq!(flights.get("good", || 1).await.unwrap(), 1);
         drop(release);
         for answer in asking {
