@@ -101,6 +101,11 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "SECONDS", value_parser = seconds())]
     max_drain_time: Option<u64>,
 
+    /// For a socket to start, or to start again after a stop; then its place is free for
+    /// others [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds())]
+    max_start_time: Option<u64>,
+
     /// Stopped streams that drain while their sockets have started the next one
     /// [default: 1000]
     #[arg(long, value_name = "N", value_parser = number())]
@@ -175,6 +180,7 @@ impl LimitOptions {
             waiting_memory: self.max_waiting_memory.unwrap_or(usual.waiting_memory),
             tracker_memory: self.max_tracker_memory.unwrap_or(usual.tracker_memory),
             drain: time(self.max_drain_time, usual.drain),
+            start: time(self.max_start_time, usual.start),
             draining: self.max_draining.unwrap_or(usual.draining),
             message: self.max_message.unwrap_or(usual.message),
             audio_message: self.max_audio_message.unwrap_or(usual.audio_message),

@@ -45,7 +45,6 @@ async fn attacked(service: &Service, token: &str, attack: &str) -> String {
     let mut request = start_request();
     request["speaker"] = json!({"userId": attack, "name": attack});
     request["config"]["meetingTitle"] = attack.into();
-    request["config"]["languageCode"] = attack.into();
     request["customVocabulary"] = json!([attack]);
     request["trackers"] = json!([{"name": attack, "vocabulary": ["w0", attack]}]);
     let id = client.start(&request).await;
