@@ -36,7 +36,7 @@ test:
 	scripts/test.sh
 
 soak:
-	SYMBL_SOAK_MINUTES=$(or $(MINUTES),10) $(CARGO) test --release --locked --no-default-features \
+	SYMBL_SOAK_MINUTES=$(or $(MINUTES),10) $(CARGO) test --release --locked --package symbl-client \
 		--target-dir $(TARGET_DIR)/soak --test simulation soak::soak -- --exact --ignored --nocapture
 
 # The bound of all tests of this kind is three minutes, which this one sets aside.

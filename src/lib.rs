@@ -8,23 +8,15 @@
 
 //! Live transcription for GStreamer through the Symbl Streaming API.
 //!
-//! The house has four floors, and each knows only the ones below it:
-//! `sink` (GStreamer) → `transport` (tokio, sockets) → [`session`] → [`protocol`].
-//! The two lower floors are pure: no socket, no clock, no thread, and the time
-//! is an argument. `docs/architecture.md` shows the whole on one page.
+//! This crate is what knows GStreamer. Below it are `symbl_client`, which decides
+//! and talks to the service, and `symbl_protocol`, which is what travels.
+//! `docs/architecture.md` shows the whole on one page.
 
-pub mod protocol;
-pub mod session;
-#[cfg(feature = "plugin")]
 pub mod sink;
-#[cfg(feature = "transport")]
-pub mod transport;
 
-#[cfg(feature = "plugin")]
 pub use plugin::plugin_register_static;
 
 /// What GStreamer looks for in the library.
-#[cfg(feature = "plugin")]
 #[allow(missing_docs)] // made by the macro
 mod plugin {
     fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {

@@ -6,7 +6,7 @@
 //! An input is lines. Each is read as a client's message, as a recogniser's line, and
 //! as what somebody said.
 
-use gstsymbl::protocol::{ClientMessage, InsightType, Tracker};
+use symbl_protocol::{ClientMessage, InsightType, Tracker};
 use std::time::Duration;
 use symbl_service::analysis::{Analyzer, AnalyzerOptions, punctuate};
 use symbl_service::recognizer::Word;

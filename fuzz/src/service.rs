@@ -11,10 +11,10 @@
 mod steps;
 
 use bytes::Bytes;
-use gstsymbl::protocol::{
+use symbl_protocol::{
     ClientMessage, Encoding, ServerMessage, StartRequest, StreamFormat, Tracker, response,
 };
-use gstsymbl::session::{
+use symbl_client::session::{
     Audio, AudioFormat, Failure, Input, Instants, LeakyPolicy, Output, Reason, Session,
     SessionConfig, Time,
 };
@@ -166,7 +166,7 @@ impl Talk {
 }
 
 fn check_message(data: &Bytes) {
-    assert!(!data.is_empty() && data.len() <= gstsymbl::protocol::MAX_AUDIO_MESSAGE);
+    assert!(!data.is_empty() && data.len() <= symbl_protocol::MAX_AUDIO_MESSAGE);
 }
 
 /// Reads as everything, and checks what the types promise.

@@ -3,10 +3,10 @@
 //! What a server is started with. All limits are fields with defaults, so that
 //! a test can scale them down and a user can raise them.
 
+use crate::door::origin::{AllowedHost, Origin};
 use crate::fault::Faults;
-use crate::log::Lost;
-use crate::origin::{AllowedHost, Origin};
-use crate::recognizer::Recognizer;
+use crate::hearing::recognizer::Recognizer;
+use crate::logging::Lost;
 use crate::trackers::TrackerStore;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -177,7 +177,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            audio_message: gstsymbl::protocol::MAX_AUDIO_MESSAGE,
+            audio_message: symbl_protocol::MAX_AUDIO_MESSAGE,
             message: 1024 * 1024,
             handshakes: 1024,
             handshake: Duration::from_secs(10),

@@ -21,50 +21,25 @@
 //! # }
 //! ```
 
-pub mod admission;
 pub mod analysis;
-pub mod audio;
-mod bounds;
-mod client;
+mod app;
 mod clock;
-mod closing;
 mod config;
-mod connection;
 mod conversation;
+mod door;
 pub mod fault;
-mod gate;
-mod handshake;
-mod http;
-mod hub;
-mod kept;
-pub mod log;
+mod hearing;
+pub mod logging;
 mod metrics;
-mod origin;
-mod outbox;
-mod parked;
-mod phrasebook;
 mod rate;
-pub mod recognizer;
-mod rest;
-mod room;
-mod seat;
-mod server;
-mod session;
-mod socket;
 mod store;
-mod stream;
-mod subscriber;
-mod throttle;
-mod tls;
-mod token;
 pub mod trackers;
-mod unsupported;
-mod voice;
 mod workers;
 
+pub use app::server::{BindError, Server};
 pub use config::{Auth, Limits, ServerConfig};
-pub use origin::{AllowedHost, HostError, Origin, OriginError};
-pub use server::{BindError, Server};
+pub use door::origin::{AllowedHost, HostError, Origin, OriginError};
+pub use door::tls::{Tls, TlsError, tls_config};
+pub use hearing::{admission, audio, recognizer};
 pub use store::StoreError;
-pub use tls::{Tls, TlsError, tls_config};
 pub use tokio_rustls::rustls;

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::fault::{Fault, Faults, HELP};
-use symbl_service::log::{self, Log, LogError, Lost};
+use symbl_service::logging::{self, Log, LogError, Lost};
 use symbl_service::recognizer::command::{Command, CommandLimits};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::scripted::Scripted;
@@ -173,7 +173,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let text = format!("symbl-service: {failure}\n");
-            log::within(PATIENCE, move || {
+            logging::within(PATIENCE, move || {
                 // Nobody is left to be told that this cannot be told.
                 let _ = std::io::stderr().write_all(text.as_bytes());
             });

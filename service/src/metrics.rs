@@ -6,8 +6,8 @@
 //! Labels are of a few fixed words. Never an account, a token, a connection or a
 //! conversation: they are nobody's business here, and without number.
 
-use crate::log::Lost;
-use crate::recognizer::Recognizer;
+use crate::hearing::recognizer::Recognizer;
+use crate::logging::Lost;
 use crate::store::Counts;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::StatusCode;

@@ -9,9 +9,9 @@
 //! analysis worse fails here. `cargo test -p symbl-service --test analysis --
 //! --nocapture` prints the tables of `docs/analysis.md`.
 
-use gstsymbl::protocol::{InsightType, Tracker};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use symbl_protocol::{InsightType, Tracker};
 use symbl_service::analysis::{Analyzer, AnalyzerOptions, Assignee, Sentence, punctuate};
 use symbl_service::recognizer::Word;
 

@@ -11,9 +11,9 @@
 //! mapping, which `flacenc`, `flacparse` and `oggdemux` 1.22 put in front of the
 //! first `streamheader` buffer and not into the stream.
 
-use crate::protocol::{Encoding, StreamFormat};
-use crate::session::AudioFormat;
 use bytes::{Bytes, BytesMut};
+use symbl_client::session::AudioFormat;
+use symbl_protocol::{Encoding, StreamFormat};
 
 const OPUS_RATES: [i32; 4] = [8_000, 16_000, 24_000, 48_000];
 /// What RTP clocks all Opus at (RFC 7587), whatever the original sound was.

@@ -9,9 +9,9 @@
 //!
 //! Facts: GStreamer's error domains; `docs/messages.md`.
 
-use crate::session::{Failure, Reason};
 use gst::glib;
 use gst::prelude::*;
+use symbl_client::session::{Failure, Reason};
 
 /// A failure in GStreamer's terms.
 #[derive(Debug, Clone)]

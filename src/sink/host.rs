@@ -7,12 +7,12 @@
 
 use super::errors::Report;
 use super::{OnFatal, State, imp, messages};
-use crate::session::{Event, EventKind, Failure};
-use crate::transport::{Host, Secret};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::atomic::Ordering;
+use symbl_client::session::{Event, EventKind, Failure};
+use symbl_client::transport::{Host, Secret};
 
 /// The element, as its connection knows it: it does not keep it alive.
 pub struct BusHost {

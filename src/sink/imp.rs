@@ -10,8 +10,6 @@ use super::host::{self, BusHost};
 use super::settings::Settings;
 use super::streaming::{self, Streaming};
 use super::{OnFatal, State, caps, properties, stats};
-use crate::session::{Session, Stats};
-use crate::transport::{self, Connection, Host};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -22,6 +20,8 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use symbl_client::session::{Session, Stats};
+use symbl_client::transport::{self, Connection, Host};
 
 /// Debug category of the element.
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {

@@ -5,8 +5,8 @@
 
 #![allow(missing_docs)]
 
-use crate::protocol::InsightType;
 use gst::glib;
+use symbl_protocol::InsightType;
 
 #[glib::flags(name = "GstSymblInsightTypes")]
 pub enum InsightTypes {

@@ -11,12 +11,12 @@
 
 use super::State;
 use super::stats::nanos;
-use crate::protocol::response::{Entity, Insight, Speaker, Topic, TrackerMatch};
-use crate::protocol::timestamp::format_rfc3339;
-use crate::session::event::PlacedWord;
-use crate::session::{Event, EventKind, Failure, Placement, SessionEvent};
 use gst::structure::Builder;
 use serde::Serialize;
+use symbl_client::session::event::PlacedWord;
+use symbl_client::session::{Event, EventKind, Failure, Placement, SessionEvent};
+use symbl_protocol::response::{Entity, Insight, Speaker, Topic, TrackerMatch};
+use symbl_protocol::timestamp::format_rfc3339;
 
 /// Version of the set of names and types below.
 pub const SCHEMA: i32 = 1;

@@ -3,7 +3,7 @@
 //! `symblsink`: what GStreamer sees of a session.
 //!
 //! Pads, caps, properties and bus messages are translated here into what
-//! [`crate::session`] and [`crate::transport`] understand, and back. Nothing is
+//! [`symbl_client::session`] and [`symbl_client::transport`] understand, and back. Nothing is
 //! decided here: when to dial, what to send again and what is lost is the
 //! session's business, how bytes travel is the transport's.
 //!
@@ -29,9 +29,9 @@ mod whole;
 
 pub use insight_types::InsightTypes;
 
-use crate::session;
 use gst::glib;
 use gst::prelude::*;
+use symbl_client::session;
 
 glib::wrapper! {
     /// The element: audio in, transcripts and insights out as bus messages.

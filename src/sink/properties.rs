@@ -10,9 +10,9 @@
 //! Facts: GStreamer plugin writer's guide (property flags), `docs/properties.md`.
 
 use super::settings::{Settings, StartRequestExtra, TIMEZONE_MAX, TIMEZONE_UNSET, Trackers};
-use crate::transport::Secret;
 use gst::glib;
 use gst::prelude::*;
+use symbl_client::transport::Secret;
 
 pub use specs::specs;
 

@@ -12,11 +12,11 @@
 //! and `docs/properties.md`.
 
 use super::{CapsChangePolicy, InsightTypes, Leaky, OnFatal, PausePolicy, StallAction};
-use crate::protocol::{Encoding, StartRequest, StreamFormat, Tracker};
-use crate::session::{Failure, Reason, SessionConfig, Speaker};
-use crate::transport::{AppCredentials, Endpoint, Proxy, Secret, TokenSource, files};
 use serde_json::{Map, Value};
 use std::time::Duration;
+use symbl_client::session::{Failure, Reason, SessionConfig, Speaker};
+use symbl_client::transport::{AppCredentials, Endpoint, Proxy, Secret, TokenSource, files};
+use symbl_protocol::{Encoding, StartRequest, StreamFormat, Tracker};
 
 /// Environment variable that gives `base-url` its default.
 pub const ENV_BASE_URL: &str = "SYMBL_BASE_URL";

@@ -5,9 +5,9 @@
 //! All fields are always there, all but `last-error` are unsigned 64-bit;
 //! amounts of audio and time are in nanoseconds. Names: `docs/properties.md`.
 
-use crate::session::Stats;
-use crate::session::stats::Percentiles;
 use std::time::Duration;
+use symbl_client::session::Stats;
+use symbl_client::session::stats::Percentiles;
 
 /// Name of the structure.
 pub const NAME: &str = "application/x-symbl-stats";

@@ -9,16 +9,16 @@
 use super::imp::{CAT, SymblSink, lock};
 use super::whole::Cut;
 use super::{OnFatal, errors};
-use crate::protocol::Encoding;
-use crate::session::packet::is_opus_header;
-use crate::session::{Audio, AudioFormat, Instants};
-use crate::transport::{Connection, Waited};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
+use symbl_client::session::packet::is_opus_header;
+use symbl_client::session::{Audio, AudioFormat, Instants};
+use symbl_client::transport::{Connection, Waited};
+use symbl_protocol::Encoding;
 
 /// How often the wall clock and the pipeline's are read together, for the best pair.
 const READINGS: usize = 3;

@@ -12,12 +12,12 @@
 
 use crate::output::{Output, nobody_reads};
 use crate::show::Show;
-use gstsymbl::protocol::ServerMessage;
-use gstsymbl::session::backoff::Backoff;
-use gstsymbl::session::{Failure, Reason};
-use gstsymbl::transport::{Endpoint, Heard, Listener};
 use std::time::Duration;
 use symbl_captions::{Format, Notes, Outlet, QUEUE_BYTES, Writer};
+use symbl_client::session::backoff::Backoff;
+use symbl_client::session::{Failure, Reason};
+use symbl_client::transport::{Endpoint, Heard, Listener};
+use symbl_protocol::ServerMessage;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 

@@ -11,7 +11,6 @@ mod output;
 mod show;
 
 use clap::Parser;
-use gstsymbl::transport::{Endpoint, Proxy, Secret, TokenSource};
 use listen::Listening;
 use output::Output;
 use std::path::PathBuf;
@@ -20,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use symbl_captions::{Format, Notes};
+use symbl_client::transport::{Endpoint, Proxy, Secret, TokenSource};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 

@@ -8,12 +8,12 @@
 //!
 //! Facts: Symbl Streaming API reference, messages; a trace of the original service.
 
-use gstsymbl::protocol::ServerMessage;
-use gstsymbl::protocol::response::{Message, Speaker};
-use gstsymbl::protocol::timestamp::format_rfc3339;
 use std::io::{self, Write};
 use std::time::Duration;
 use symbl_captions::{Found, Said, Word, Writer};
+use symbl_protocol::ServerMessage;
+use symbl_protocol::response::{Message, Speaker};
+use symbl_protocol::timestamp::format_rfc3339;
 
 /// Writes down messages as they come.
 pub struct Show<W: Write> {

@@ -5,9 +5,9 @@
 
 use crate::common::pipeline::{Pipeline, buffer};
 use crate::common::service::Service;
-use gstsymbl::protocol::Tracker;
 use std::sync::Arc;
 use std::time::Duration;
+use symbl_protocol::Tracker;
 use symbl_service::recognizer::{
     Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word,
 };

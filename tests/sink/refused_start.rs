@@ -6,8 +6,8 @@
 use crate::common::dialogue::{Dialogue, final_result};
 use crate::common::peer::{Message, Script, processing_terminated, started_listening};
 use crate::common::pipeline::{BOUND, Pipeline};
-use gstsymbl::protocol::reply;
 use std::path::Path;
+use symbl_protocol::reply;
 
 /// What `symbl-service` says to a language that its engine does not have.
 const LANGUAGE: &str = "config.languageCode: \"xx-YY\" is not understood: the installed model of \

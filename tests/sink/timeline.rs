@@ -403,7 +403,7 @@ fn after_a_pause_at_the_wall_clock_of_then() {
     let of = |index: usize| {
         let found = &told.0.finals()[index];
         let utc = found.get::<&str>("utc").expect("a time");
-        let utc = gstsymbl::protocol::timestamp::parse_rfc3339(utc).expect("RFC 3339");
+        let utc = symbl_protocol::timestamp::parse_rfc3339(utc).expect("RFC 3339");
         (found.get::<u64>("running-time").expect("a time"), utc)
     };
     let (first, second) = (of(0), of(1));

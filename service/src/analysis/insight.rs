@@ -11,9 +11,9 @@
 use super::pattern::{Pattern, Subject};
 use super::token::{Token, fluent_tokens};
 use super::{Assignee, InsightFinding, due, question, rules};
-use gstsymbl::protocol::InsightType;
 use std::ops::Range;
 use std::sync::LazyLock;
+use symbl_protocol::InsightType;
 
 /// How sure a question mark makes us that no rule would have set.
 const MARKED: f64 = 0.8;

@@ -24,10 +24,10 @@ mod token;
 mod topic;
 mod tracker;
 
-use crate::recognizer::Word;
-use gstsymbl::protocol::{InsightType, Tracker};
+use crate::hearing::recognizer::Word;
 use std::ops::Range;
 use std::sync::Arc;
+use symbl_protocol::{InsightType, Tracker};
 
 pub use calendar::{date_of, due_time};
 pub use entity::EntityKind;

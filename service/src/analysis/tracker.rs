@@ -12,9 +12,9 @@
 
 use super::TrackerFinding;
 use super::token::{Token, stem, tokens};
-use gstsymbl::protocol::Tracker;
 use std::ops::Range;
 use std::sync::Arc;
+use symbl_protocol::Tracker;
 
 /// Words of this many letters at least may be misheard.
 const MISHEARD_LENGTH: usize = 4;

@@ -10,7 +10,7 @@ use super::line::{Fate, Line};
 use super::wire::{Carrier, Stream, Wire};
 use super::{Faults, Kind, When};
 use crate::config::Limits;
-use crate::log;
+use crate::logging;
 use crate::metrics::Refused;
 use std::io::{ErrorKind, Result};
 use std::net::SocketAddr;
@@ -182,7 +182,7 @@ impl Keeper {
 
     fn accepted(&self, tcp: TcpStream, from: SocketAddr) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            log::span(from.ip()).in_scope(|| {
+            logging::span(from.ip()).in_scope(|| {
                 tracing::info!("refused: too many connections are being opened");
             });
             self.refused.count("busy");

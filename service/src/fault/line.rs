@@ -5,18 +5,18 @@
 
 use super::mouth::kind_of;
 use super::{Fault, Kind, When};
-use crate::log;
-use crate::outbox::{Frame, Outbox};
+use crate::conversation::outbox::{Frame, Outbox};
+use crate::logging;
 use axum::extract::ws::Message;
 use axum::http::header::{LOCATION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::task::AtomicWaker;
-use gstsymbl::protocol::{ClientMessage, Encoding, StreamFormat, reply};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use symbl_protocol::{ClientMessage, Encoding, StreamFormat, reply};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Span;
@@ -84,7 +84,7 @@ impl Line {
         let line = Self {
             fault,
             peer,
-            span: log::span(peer),
+            span: logging::span(peer),
             struck: AtomicBool::new(false),
             fate: Mutex::new(Fate::Sound),
             reader: AtomicWaker::new(),

@@ -8,8 +8,8 @@
 //! part of its text.
 
 use super::query::{END, NAME, START};
-use gstsymbl::protocol::timestamp::parse_rfc3339;
 use rusqlite::types::Value;
+use symbl_protocol::timestamp::parse_rfc3339;
 
 /// Longest filter in bytes.
 const LONGEST: usize = 1024;

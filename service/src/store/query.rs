@@ -10,11 +10,11 @@
 
 use super::filter::Filter;
 use super::listing::{Keys, Listing};
-use gstsymbl::protocol::timestamp::format_rfc3339;
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
+use symbl_protocol::timestamp::format_rfc3339;
 
 /// How many messages are deleted at once.
 const DELETED_AT_ONCE: i64 = 200;

@@ -4,9 +4,9 @@
 
 use super::{KeptTracker, TrackerError, TrackerStore, fit};
 use crate::store::new_id;
-use gstsymbl::protocol::Tracker;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use symbl_protocol::Tracker;
 
 /// A store that begins empty. The lock is held for a look or a change only.
 #[derive(Debug, Default)]

@@ -8,17 +8,15 @@
 //! kept is behind [`TrackerStore`].
 
 mod memory;
-mod routes;
 mod stored;
 
-use crate::hub::Hub;
-use gstsymbl::protocol::{StartRequest, Tracker};
+use crate::conversation::hub::Hub;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::Arc;
+use symbl_protocol::{StartRequest, Tracker};
 
 pub use memory::MemoryTrackers;
-pub(crate) use routes::routes;
 
 /// Most trackers of an account.
 pub const MOST_TRACKERS: usize = 500;

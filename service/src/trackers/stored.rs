@@ -4,8 +4,8 @@
 
 use super::{KeptTracker, TrackerError, TrackerStore, fit};
 use crate::store::{Store, StoreError, new_id};
-use gstsymbl::protocol::Tracker;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use symbl_protocol::Tracker;
 
 impl From<StoreError> for TrackerError {
     fn from(error: StoreError) -> Self {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
-use crate::session::State as Session;
-use crate::session::event::GapReason;
-use crate::session::{Failure, Reason};
 use gst::glib;
 use gst::prelude::*;
 use samples::*;
 use std::time::Duration;
+use symbl_client::session::State as Session;
+use symbl_client::session::event::GapReason;
+use symbl_client::session::{Failure, Reason};
 
 mod samples;
 

@@ -438,7 +438,7 @@ fn enumerations_have_the_nicks_of_the_contract() {
 fn the_word_for_a_state_is_its_nick() {
     gst::init().unwrap();
     let class = glib::EnumClass::with_type(State::static_type()).unwrap();
-    use crate::session::State as Session;
+    use symbl_client::session::State as Session;
     for state in [
         Session::Idle,
         Session::Connecting,

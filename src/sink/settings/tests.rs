@@ -213,10 +213,13 @@ fn every_setting_of_the_session_reaches_it_in_its_unit() {
     let config = settings.session_config(0);
     let ms = Duration::from_millis;
     assert!(!config.interim_results && config.history_recovery);
-    assert_eq!(config.leaky, crate::session::LeakyPolicy::Oldest);
-    assert_eq!(config.stall_action, crate::session::StallAction::Reconnect);
-    assert_eq!(config.pause, crate::session::PausePolicy::Disconnect);
-    let restart = crate::session::FormatChangePolicy::Restart;
+    assert_eq!(config.leaky, symbl_client::session::LeakyPolicy::Oldest);
+    assert_eq!(
+        config.stall_action,
+        symbl_client::session::StallAction::Reconnect
+    );
+    assert_eq!(config.pause, symbl_client::session::PausePolicy::Disconnect);
+    let restart = symbl_client::session::FormatChangePolicy::Restart;
     assert_eq!(config.format_change, restart);
     assert_eq!(config.catch_up_rate, 3.5);
     let durations = [

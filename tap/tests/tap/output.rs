@@ -5,11 +5,11 @@
 
 use crate::peer::{Message, Peer, Script, close};
 use crate::run::{ANNA, SOON, Tap, command, connections, sentence};
-use gstsymbl::protocol::reply::{self, Person};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use symbl_protocol::reply::{self, Person};
 
 /// The program, which is killed should it hang: status 124.
 fn bounded(base_url: &str, arguments: &[&str]) -> Command {
@@ -223,7 +223,7 @@ fn what_a_terminal_would_obey_does_not_reach_it() {
     };
     let insight = reply::Insight {
         id: "i",
-        kind: gstsymbl::protocol::InsightType::Question,
+        kind: symbl_protocol::InsightType::Question,
         text: evil,
         confidence: 0.9,
         hints: &[],

@@ -4,8 +4,8 @@
 
 use crate::peer::{Message, Peer, Script, close, conversation_completed};
 use crate::run::{ANNA, BOB, SOON, Tap, connections, failed, sentence};
-use gstsymbl::protocol::InsightType;
-use gstsymbl::protocol::reply::{self, Insight, TrackerMatch};
+use symbl_protocol::InsightType;
+use symbl_protocol::reply::{self, Insight, TrackerMatch};
 
 /// Two sentences, a question, a tracker and the end, with an interim before them.
 fn conversation() -> Vec<Message> {

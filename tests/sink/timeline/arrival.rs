@@ -117,7 +117,7 @@ fn of_a_wall_clock_that_is_set_by_an_hour_utc_follows_and_a_warning_says_so_once
     let zero = |index: usize| {
         let found = &told.0.finals()[index];
         let utc = found.get::<&str>("utc").expect("a time");
-        let utc = gstsymbl::protocol::timestamp::parse_rfc3339(utc).expect("RFC 3339");
+        let utc = symbl_protocol::timestamp::parse_rfc3339(utc).expect("RFC 3339");
         let running_time = found.get::<u64>("running-time").expect("a time");
         i128::from(utc) - i128::from(running_time)
     };

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Messages, and what refers to them: which words of which final they repeat.
+
+use super::super::Position;
+use super::super::generation::Generation;
+use super::super::planted::{Bug, planted};
+use super::{Delivery, Final, FinalWord, joined, key, middle, nanos, same_speaker};
+use std::ops::Range;
+use std::time::Duration;
+use symbl_protocol::response::{Message, Speaker};
+
+/// Wall-clock times are printed in milliseconds, rounded by whoever prints them.
+const SAME_TIME: u64 = 1_000_000;
+/// Speakers that we may have been when something was said that is still to come.
+const MAX_OWN: usize = 8;
+/// Messages and insights that may still be referred to.
+pub(super) const MAX_MESSAGES: usize = 256;
+
+/// A message with its place.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Said {
+    /// What to show, where that is less than its text: a part of it was delivered before.
+    pub text: Option<String>,
+    /// The utterance it was cut from.
+    pub utterance_id: Option<String>,
+    /// Where it was said.
+    pub span: Option<Range<Position>>,
+    /// Its words.
+    pub words: Vec<(String, Range<Position>)>,
+}
+
+impl Said {
+    /// What of it stands there, as far as its words have places.
+    pub(super) fn within(mut self, place: &Range<Position>) -> Self {
+        let all = self.words.len();
+        self.words.retain(|(_, span)| {
+            place.contains(&middle(span)) || planted(Bug::RepeatedMessagesTold)
+        });
+        if self.words.len() < all {
+            self.text = Some(joined(&self.words));
+            let ends = self.words.first().zip(self.words.last());
+            self.span = ends.map(|(first, last)| first.1.start..last.1.end);
+        }
+        self
+    }
+}
+
+/// A message whose words were found in a final.
+pub(super) struct Tied {
+    pub(super) said: Said,
+    /// Where all of its words stand, told before or not.
+    span: Range<Position>,
+    /// Number of the start of that final.
+    generation: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Known {
+    id: Option<String>,
+    span: Option<Range<Position>>,
+    /// Whether it repeats what was delivered before.
+    repeated: bool,
+    /// Who said it and when, by the service's wall clock.
+    said: Option<(Option<Speaker>, i64)>,
+}
+
+impl Known {
+    /// When it was said, by the service's wall clock.
+    pub(super) fn start(&self) -> Option<i64> {
+        self.said.as_ref().map(|(_, start)| *start)
+    }
+
+    /// Whether this is the same message, whatever its id: the Conversation API
+    /// has ids of its own.
+    fn was_said(&self, by: Option<&Speaker>, at: i64) -> bool {
+        self.said.as_ref().is_some_and(|(speaker, start)| {
+            start.abs_diff(at) <= SAME_TIME
+                && (speaker.as_ref().zip(by)).is_none_or(|(a, b)| same_speaker(a, b))
+        })
+    }
+}
+
+/// The words of a message that are more than punctuation.
+pub(super) fn spellings(message: &Message) -> Vec<&str> {
+    let spoken = message.original_text.as_deref().unwrap_or(&message.text);
+    let words = spoken.split_whitespace();
+    words.filter(|word| !key(word).is_empty()).collect()
+}
+
+/// Places the message by the wall clock, which read `zero` at the time zero of
+/// `generation`; where it has no such times, by `offset`.
+pub(super) fn placed(
+    message: &Message,
+    zero: Option<i64>,
+    generation: &Generation,
+    offset: impl Fn(Option<Duration>) -> Option<Position>,
+) -> Said {
+    let wall = |time: Option<i64>| u64::try_from(time?.saturating_sub(zero?)).ok();
+    let place = |start: Option<i64>, end: Option<i64>, time_offset, duration: Option<Duration>| {
+        let length = match (start, end) {
+            (Some(start), Some(end)) => u64::try_from(end.saturating_sub(start)).unwrap_or(0),
+            _ => duration.map(nanos).unwrap_or(0),
+        };
+        if let Some(from) = wall(start) {
+            return generation.extrapolate_span(from, from.saturating_add(length));
+        }
+        let from = offset(time_offset)?;
+        Some(from..from.saturating_add(length))
+    };
+    Said {
+        text: None,
+        utterance_id: None,
+        span: place(
+            message.start_time,
+            message.end_time,
+            message.time_offset,
+            message.duration,
+        ),
+        words: message
+            .words
+            .iter()
+            .filter_map(|w| {
+                let span = place(w.start_time, w.end_time, w.time_offset, w.duration)?;
+                Some((w.word.clone(), span))
+            })
+            .collect(),
+    }
+}
+
+/// What the words of a message are compared by.
+pub(super) fn keys(message: &Message) -> Vec<String> {
+    spellings(message).into_iter().map(key).collect()
+}
+
+/// Whether these are the words.
+pub(super) fn says(words: &[FinalWord], keys: &[String]) -> bool {
+    words.iter().map(|word| &word.key).eq(keys)
+}
+
+impl Delivery {
+    /// A message. `None`: it was delivered before.
+    pub fn said(&mut self, message: &Message, generation: &Generation) -> Option<Said> {
+        if self.known_as(message.id.as_deref()).is_some() {
+            return None;
+        }
+        let by = message.from.as_ref();
+        let own = self.is_own(by);
+        if !own && message.start_time.is_some_and(|at| self.was_said(by, at)) {
+            return None;
+        }
+        self.sends_messages |= own;
+        let (said, repeated) = match own.then(|| self.match_final(message, generation)).flatten() {
+            Some(found) => found,
+            None => (self.place_by_clock(message, generation, own), false),
+        };
+        self.know_message(message, said.span.clone(), repeated);
+        (!repeated).then_some(said)
+    }
+
+    /// The service takes us for `speaker`, or will.
+    pub fn speaks_as(&mut self, speaker: &Speaker) {
+        if !self.own.contains(speaker) {
+            self.own.push_front(speaker.clone());
+            self.own.truncate(MAX_OWN);
+        }
+    }
+
+    /// Whether it can be our own speaker's.
+    pub(super) fn is_own(&self, from: Option<&Speaker>) -> bool {
+        let is_ours = |theirs| self.own.iter().any(|own| same_speaker(theirs, own));
+        self.own.is_empty() || from.is_none_or(is_ours)
+    }
+
+    /// Finds the words of the message in the finals that wait for theirs.
+    fn match_final(&mut self, message: &Message, generation: &Generation) -> Option<(Said, bool)> {
+        let keys = keys(message);
+        let by = |record: &Final| {
+            let both = message.from.as_ref().zip(record.by.as_ref());
+            both.is_none_or(|(theirs, ours)| same_speaker(theirs, ours))
+        };
+        let next = |record: &Final, word: &FinalWord| {
+            let now = record.generation == generation.number && by(record);
+            now && middle(&word.span) >= self.matched
+        };
+        let found = self
+            .find_words(&keys, next)
+            .or_else(|| self.find_words(&keys, |record, _| by(record)))?;
+        let tied = self.tie_to(message, found)?;
+        self.matched = tied.span.end;
+        let start = generation.time_of(tied.span.start);
+        let start = start.and_then(|start| i64::try_from(start).ok());
+        if let (Some(wall), Some(start)) = (message.start_time, start)
+            && tied.generation == generation.number
+        {
+            self.wall_zero = Some(wall.saturating_sub(start));
+        }
+        let repeated = tied.said.words.is_empty();
+        Some((tied.said, repeated))
+    }
+
+    /// Ties the message to the words that were found.
+    pub(super) fn tie_to(
+        &mut self,
+        message: &Message,
+        (index, from): (usize, usize),
+    ) -> Option<Tied> {
+        let spellings = spellings(message);
+        let to = from + spellings.len();
+        let record = self.finals.get_mut(index)?;
+        let found = record.words.get(from..to)?;
+        let (first, last) = (found.first()?, found.last()?);
+        let span = first.span.start..last.span.end;
+        let words = spellings.into_iter().zip(found);
+        let words = words.map(|(word, place)| (word.to_owned(), place.span.clone()));
+        let said = Said {
+            text: None,
+            utterance_id: Some(last.utterance.to_string()),
+            span: Some(span.clone()),
+            words: words.collect(),
+        };
+        let said = said.within(&(self.said..Position::MAX));
+        let generation = record.generation;
+        record.next = to;
+        self.said = self.said.max(span.end);
+        let before = self.finals.iter_mut().take(index);
+        before.for_each(|record| record.passed_over = true);
+        Some(Tied {
+            said,
+            span,
+            generation,
+        })
+    }
+
+    /// Which final has these words next, and from which of its words on; `fits`:
+    /// whether it may be that final and that word.
+    pub(super) fn find_words(
+        &self,
+        keys: &[String],
+        fits: impl Fn(&Final, &FinalWord) -> bool,
+    ) -> Option<(usize, usize)> {
+        if keys.is_empty() {
+            return None;
+        }
+        self.finals.iter().enumerate().find_map(|(index, record)| {
+            let open = record.words.get(record.next..)?;
+            let skip = open.windows(keys.len()).position(|window| {
+                says(window, keys) && window.first().is_some_and(|w| fits(record, w))
+            })?;
+            Some((index, record.next + skip))
+        })
+    }
+
+    /// Places the message by the service's wall clock, or in the first start
+    /// by the time since the conversation began.
+    fn place_by_clock(&self, message: &Message, generation: &Generation, own: bool) -> Said {
+        placed(message, self.wall_zero, generation, |time| {
+            let time = time.filter(|_| own && generation.number == 1)?;
+            generation.position(nanos(time))
+        })
+    }
+
+    pub(super) fn know_message(
+        &mut self,
+        message: &Message,
+        span: Option<Range<Position>>,
+        repeated: bool,
+    ) {
+        let said = message.start_time.map(|at| (message.from.clone(), at));
+        self.know(Known {
+            id: message.id.clone(),
+            span,
+            repeated,
+            said,
+        });
+    }
+
+    fn know(&mut self, known: Known) {
+        if self.known.len() == MAX_MESSAGES {
+            let oldest = self.known.pop_front();
+            let at = oldest.and_then(|oldest| oldest.said).map(|(_, at)| at);
+            self.forgotten = self.forgotten.max(at);
+        }
+        self.known.push_back(known);
+    }
+
+    /// What has this id, if it has one.
+    fn known_as(&self, id: Option<&str>) -> Option<&Known> {
+        id?;
+        self.known
+            .iter()
+            .rev()
+            .find(|known| known.id.as_deref() == id)
+    }
+
+    /// Whether something was said by the same at that time, by the wall clock.
+    pub(super) fn was_said(&self, by: Option<&Speaker>, at: i64) -> bool {
+        self.known.iter().any(|known| known.was_said(by, at))
+    }
+
+    /// Something that refers to a message: where that stands. `None`: the
+    /// message repeats what was delivered before, and so does this.
+    pub fn referring(&self, message_id: Option<&str>) -> Option<Option<Range<Position>>> {
+        match self.known_as(message_id) {
+            Some(known) if known.repeated => None,
+            Some(known) => Some(known.span.clone()),
+            None => Some(None),
+        }
+    }
+
+    /// An insight: where it stands. `None`: it was delivered before.
+    pub fn insight(
+        &mut self,
+        id: Option<&str>,
+        message_id: Option<&str>,
+    ) -> Option<Option<Range<Position>>> {
+        let span = self.referring(message_id)?;
+        if let Some(id) = id.filter(|id| Some(*id) != message_id) {
+            if self.known_as(Some(id)).is_some() {
+                return None;
+            }
+            self.know(Known {
+                id: Some(id.to_owned()),
+                span: span.clone(),
+                repeated: false,
+                said: None,
+            });
+        }
+        Some(span)
+    }
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One start of a session with the service, and its clock.
+//!
+//! The service counts audio from zero after each `start_request`. What it was
+//! given need not be contiguous (audio may have been dropped or flushed), so
+//! the way back from its time to a position goes through a list of spans.
+
+use super::chunker::Chunk;
+use super::{Position, Time};
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// How far a service's times may be off the edge of a hole, in nanoseconds:
+/// less than a packet of audio is long, of which a lone one may be all that is
+/// left of a word.
+const ROUNDING: u64 = 5_000_000;
+
+/// Something heard from `start` to `end`, off the edges of holes: a service's
+/// times are rounded, so that what reaches over an edge by less than a word can
+/// is taken to begin or to end there. `after`: the first edge after a place;
+/// `before`: the last one before it.
+pub(super) fn off_the_edges(
+    start: u64,
+    end: u64,
+    after: impl FnOnce(u64) -> Option<u64>,
+    before: impl FnOnce(u64) -> Option<u64>,
+) -> (u64, u64) {
+    let starts_behind = after(start).filter(|edge| edge - start <= ROUNDING && *edge < end);
+    let start = starts_behind.unwrap_or(start);
+    let ends_before = before(end).filter(|edge| end - edge <= ROUNDING && *edge > start);
+    (start, ends_before.unwrap_or(end))
+}
+
+/// Spans remembered. Where each packet is behind a hole, these are minutes: older
+/// ones lie behind every result that can still come.
+const MAX_SPANS: usize = 16_384;
+
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    /// The service's time at which the span begins, in nanoseconds.
+    service: u64,
+    /// The position that it begins at.
+    position: Position,
+}
+
+/// A start of the session and the audio that went into it.
+#[derive(Debug, Default, Clone)]
+pub struct Generation {
+    /// Counts the starts of this session from 1; 0 before the first.
+    pub number: u64,
+    /// When the start was asked for.
+    pub asked: Option<Time>,
+    /// When the first audio was given.
+    pub began: Option<Time>,
+    spans: VecDeque<Span>,
+    /// How much audio the service has been given, in nanoseconds.
+    given: u64,
+    /// Position after the last chunk given.
+    end: Position,
+}
+
+impl Generation {
+    /// The start after this one.
+    pub fn next(&self) -> Self {
+        Self::numbered(self.number + 1)
+    }
+
+    /// The start with this number.
+    pub(super) fn numbered(number: u64) -> Self {
+        Self {
+            number,
+            ..Self::default()
+        }
+    }
+
+    /// The service is given `chunk`.
+    pub fn give(&mut self, chunk: &Chunk) {
+        if self.spans.is_empty() || chunk.start != self.end {
+            if self.spans.len() >= MAX_SPANS {
+                self.spans.pop_front();
+            }
+            self.spans.push_back(Span {
+                service: self.given,
+                position: chunk.start,
+            });
+        }
+        self.given += chunk.end - chunk.start;
+        self.end = chunk.end;
+    }
+
+    /// Whether any audio was given.
+    pub fn has_audio(&self) -> bool {
+        !self.spans.is_empty()
+    }
+
+    /// How much audio was given, in nanoseconds.
+    pub fn given(&self) -> u64 {
+        self.given
+    }
+
+    /// Position of the first audio given.
+    pub fn start(&self) -> Position {
+        self.spans.front().map_or(0, |span| span.position)
+    }
+
+    /// Position after the last audio given.
+    pub fn end(&self) -> Position {
+        self.end
+    }
+
+    /// The position of the service's time `nanos`. Never past what was given:
+    /// a recogniser may round, but cannot hear the future.
+    pub fn position(&self, nanos: u64) -> Option<Position> {
+        Some(self.extrapolate(nanos)?.min(self.end))
+    }
+
+    /// The same, as if audio had gone on after the last that was given.
+    pub fn extrapolate(&self, nanos: u64) -> Option<Position> {
+        let after = self.spans.partition_point(|s| s.service <= nanos);
+        let span = self.spans.get(after.checked_sub(1)?)?;
+        Some(span.position.saturating_add(nanos - span.service))
+    }
+
+    /// Where something stands that was heard from `start` to `end`, in the
+    /// service's time; off the edges of what was dropped. Never past what was given.
+    pub fn heard(&self, start: u64, end: u64) -> Option<Range<Position>> {
+        let span = self.extrapolate_span(start, end)?;
+        Some(span.start.min(self.end)..span.end.min(self.end))
+    }
+
+    /// The same, as if audio had gone on after the last that was given.
+    pub fn extrapolate_span(&self, start: u64, end: u64) -> Option<Range<Position>> {
+        let edge = |n: usize| self.spans.get(n).map(|span| span.service);
+        let (start, end) = off_the_edges(
+            start,
+            end,
+            |place| edge(self.spans.partition_point(|s| s.service <= place)),
+            |place| {
+                edge(
+                    self.spans
+                        .partition_point(|s| s.service < place)
+                        .checked_sub(1)?,
+                )
+            },
+        );
+        let position = self.extrapolate(start)?;
+        Some(position..self.extrapolate_end(end)?.max(position))
+    }
+
+    /// The service's time of a position that it was given.
+    pub fn time_of(&self, position: Position) -> Option<u64> {
+        // A replay never goes back within a generation: positions only grow.
+        let after = self.spans.partition_point(|s| s.position <= position);
+        let span = self.spans.get(after.checked_sub(1)?)?;
+        Some(span.service + (position - span.position))
+    }
+
+    /// The position at which audio that lasts until the service's time `nanos`
+    /// ends, as if it had gone on after the last that was given.
+    fn extrapolate_end(&self, nanos: u64) -> Option<Position> {
+        let after = self.spans.partition_point(|s| s.service < nanos).max(1);
+        let span = self.spans.get(after - 1)?;
+        Some(
+            span.position
+                .saturating_add(nanos.saturating_sub(span.service)),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::AudioFormat;
+    use bytes::Bytes;
+    use std::sync::Arc;
+    use symbl_protocol::{Encoding, StreamFormat};
+
+    fn give(generation: &mut Generation, start: Position, end: Position) {
+        let wire = StreamFormat::new(Encoding::Linear16, 16_000).unwrap();
+        generation.give(&Chunk {
+            data: Bytes::new(),
+            start,
+            end,
+            format: Arc::new(AudioFormat::new(wire)),
+            entry: true,
+            audible: true,
+            loud: true,
+        });
+    }
+
+    #[test]
+    fn service_time_starts_at_the_first_audio_given() {
+        let mut generation = Generation::default().next();
+        assert_eq!(generation.position(0), None);
+        give(&mut generation, 5000, 6000);
+        assert_eq!(generation.position(0), Some(5000));
+        assert_eq!(generation.position(400), Some(5400));
+        assert_eq!(generation.position(99_999), Some(6000));
+    }
+
+    #[test]
+    fn dropped_audio_does_not_count_for_the_service() {
+        let mut generation = Generation::default().next();
+        give(&mut generation, 0, 1000);
+        give(&mut generation, 4000, 5000);
+        assert_eq!(generation.position(999), Some(999));
+        assert_eq!(generation.position(1000), Some(4000));
+        assert_eq!(generation.extrapolate_end(1000), Some(1000));
+        assert_eq!(generation.position(1500), Some(4500));
+    }
+
+    #[test]
+    fn rounding_takes_no_word_over_what_was_dropped() {
+        const S: u64 = 1_000_000_000;
+        let mut generation = Generation::default().next();
+        give(&mut generation, 0, S);
+        give(&mut generation, 4 * S, 5 * S);
+        let (before, behind) = (S / 2..S, 4 * S..4 * S + S / 2);
+        assert_eq!(generation.heard(S - 1, S + S / 2), Some(behind));
+        assert_eq!(generation.heard(S / 2, S + 1), Some(before));
+        let over = generation.heard(S / 2, S + S / 2);
+        assert_eq!(over, Some(S / 2..4 * S + S / 2));
+        assert_eq!(generation.time_of(4 * S + 7), Some(S + 7));
+        assert_eq!(generation.extrapolate(3 * S), Some(6 * S));
+    }
+}

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the service says, turned into events with their places.
+
+use super::super::delivery::Said;
+use super::super::event::{EventKind, PlacedWord, Placement, SessionEvent};
+use super::super::planted::{Bug, planted};
+use super::super::{Position, Time};
+use super::{Output, Session};
+use std::ops::Range;
+use std::sync::Arc;
+use symbl_protocol::ServerMessage;
+use symbl_protocol::response::{
+    Entity, Insight, Message, RecognitionResult, Speaker, Topic, TrackerMatch,
+};
+
+/// Whether it is about what was heard.
+fn says_something(message: &ServerMessage) -> bool {
+    matches!(
+        message,
+        ServerMessage::RecognitionResult(_)
+            | ServerMessage::MessageResponse { .. }
+            | ServerMessage::InsightResponse { .. }
+            | ServerMessage::TopicResponse { .. }
+            | ServerMessage::TrackerResponse { .. }
+            | ServerMessage::EntityResponse { .. }
+    )
+}
+
+impl Session {
+    pub(super) fn handle_text(&mut self, now: Time, text: &str) {
+        let message = match ServerMessage::parse_mended(text) {
+            Ok((message, flaw)) => {
+                self.stats.parse_errors += u64::from(flaw.is_some());
+                message
+            }
+            Err(error) => return self.unreadable(now, text, &error),
+        };
+        if says_something(&message) {
+            self.stall.answered();
+            self.refusals.worked();
+        }
+        match message {
+            ServerMessage::StartedListening => self.listening(now),
+            ServerMessage::ConversationCreated { conversation_id } => {
+                self.conversation(conversation_id)
+            }
+            ServerMessage::RecognitionStarted { conversation_id } => {
+                self.conversation(conversation_id);
+                self.listening(now);
+            }
+            ServerMessage::RecognitionResult(result) => self.recognition_result(now, result),
+            ServerMessage::RecognitionStopped => self.recognition_stopped(now),
+            ServerMessage::ConversationCompleted {
+                conversation_id, ..
+            } => {
+                self.conversation(conversation_id);
+                self.session_event(SessionEvent::Completed, None, Some(text.to_owned()));
+                self.completed(now);
+            }
+            ServerMessage::SessionModified { json } => {
+                self.modified_at = None;
+                self.session_event(SessionEvent::Modified, None, Some(json))
+            }
+            ServerMessage::SubscriptionStarted { conversation_id } => {
+                self.conversation(conversation_id)
+            }
+            ServerMessage::MessageResponse { messages, .. } => {
+                messages
+                    .into_iter()
+                    .for_each(|item| self.message(now, item));
+            }
+            ServerMessage::InsightResponse { insights, .. } => {
+                insights
+                    .into_iter()
+                    .for_each(|item| self.insight(now, item));
+            }
+            ServerMessage::TopicResponse { topics } => {
+                topics.into_iter().for_each(|item| self.topic(now, item))
+            }
+            ServerMessage::TrackerResponse {
+                matches, is_final, ..
+            } => {
+                matches
+                    .into_iter()
+                    .for_each(|item| self.tracker(now, item, is_final));
+            }
+            ServerMessage::EntityResponse { entities } => {
+                entities.into_iter().for_each(|item| self.entity(now, item))
+            }
+            ServerMessage::Error(error) => self.service_error(now, error),
+            ServerMessage::Pong => {}
+            ServerMessage::ProcessingTerminated { json } => {
+                let kind = "processing_terminated".to_owned();
+                self.emit(EventKind::Raw { kind }, None, Some(json));
+                self.terminated(now);
+            }
+            ServerMessage::Unknown { kind, json } => {
+                self.stats.unknown += 1;
+                self.emit(EventKind::Raw { kind }, None, Some(json));
+            }
+        }
+    }
+
+    /// The service named the conversation.
+    fn conversation(&mut self, id: Option<String>) {
+        let Some(id) = id.filter(|id| !id.is_empty()) else {
+            return;
+        };
+        if std::mem::replace(&mut self.conversation_told, true) {
+            return;
+        }
+        let missed_some = std::mem::take(&mut self.missed_some);
+        let previous = self.conversation_id.replace(Arc::from(id.as_str()));
+        let (event, previous) = match previous {
+            None => (SessionEvent::Created, None),
+            Some(same) if *same == *id || planted(Bug::SplitNotNoticed) => {
+                (SessionEvent::Resumed, None)
+            }
+            Some(other) => (SessionEvent::Split, Some(other)),
+        };
+        self.session_event(event, previous, None);
+        let recovers = missed_some && self.config.history_recovery;
+        if event == SessionEvent::Resumed
+            && recovers
+            && let Some(since) = self.delivery.missed_since(self.told_until)
+        {
+            self.actions.push_back(Output::FetchHistory {
+                conversation_id: Arc::from(id),
+                since,
+            });
+        }
+    }
+
+    /// The service was told who speaks, if anybody has a name.
+    pub(super) fn speak_as(&mut self, told: &super::Speaker) {
+        if told.user_id.is_some() || told.name.is_some() {
+            self.delivery.speaks_as(&Speaker {
+                id: None,
+                user_id: told.user_id.clone(),
+                name: told.name.clone(),
+            });
+        }
+    }
+
+    /// What the conversation's history says that nobody told us.
+    pub(super) fn history(&mut self, now: Time, messages: Vec<Message>) {
+        let replay = if self.generation.has_audio() {
+            self.generation.start()
+        } else {
+            let next = self.spool.peek().map(|chunk| chunk.start);
+            next.unwrap_or(self.chunker.position())
+        };
+        for message in messages {
+            if let Some(said) = self.delivery.recall(&message, replay, &self.generation) {
+                self.tell_message(now, message, said);
+            }
+        }
+    }
+
+    fn session_event(
+        &mut self,
+        event: SessionEvent,
+        previous: Option<Arc<str>>,
+        json: Option<String>,
+    ) {
+        self.emit(
+            EventKind::Session {
+                event,
+                previous_conversation_id: previous,
+            },
+            None,
+            json,
+        );
+    }
+
+    fn recognition_result(&mut self, now: Time, result: RecognitionResult) {
+        self.pass_over_unread(&result);
+        let heard = self.delivery.heard(&result, &self.generation);
+        if result.is_final {
+            if let Some(heard) = &heard {
+                self.lose_unread(heard.span.start);
+            }
+            self.acknowledge();
+        }
+        let Some(heard) = heard else {
+            return;
+        };
+        self.progress(now);
+        if result.is_final && self.modified_at.is_some_and(|at| at <= heard.span.start) {
+            self.modified_at = None; // It was heard in the new format.
+        }
+        let placement = self.place(now, &heard.span);
+        let delays = if result.is_final {
+            &mut self.delay_final
+        } else {
+            &mut self.delay_interim
+        };
+        if let Some(delay) = placement.delay {
+            delays.record(delay);
+        }
+        if !result.is_final && !self.config.interim_results {
+            return;
+        }
+        self.stats.transcripts += 1;
+        let kind = EventKind::Transcript {
+            text: heard.text,
+            is_final: result.is_final,
+            utterance_id: heard.utterance_id,
+            confidence: result.confidence,
+            speaker: result.user,
+            words: self.place_words(&heard.words),
+        };
+        self.emit(kind, Some(placement), Some(result.json));
+    }
+
+    /// What was delivered in finals, and in messages, needs no replay.
+    fn acknowledge(&mut self) {
+        if planted(Bug::AcknowledgementSkipped) {
+            return;
+        }
+        let delivered = self.delivery.delivered();
+        self.finalised(delivered, self.delivery.settled());
+        self.timeline.prune(delivered);
+    }
+
+    /// Everything before `until` was finalised, and before `released` nothing is owed.
+    pub(super) fn finalised(&mut self, until: Position, released: Position) {
+        // A position counts what was dropped too.
+        let never_sent = self.spool.sent().saturating_sub(self.stats.audio_sent);
+        let finalised = until.saturating_sub(never_sent + self.unread.lost());
+        self.stats.audio_finalised = self.stats.audio_finalised.max(finalised);
+        self.spool.acknowledge(until, released);
+    }
+
+    fn place_words(&self, words: &[(String, Range<Position>)]) -> Vec<PlacedWord> {
+        words
+            .iter()
+            .map(|(word, span)| {
+                let times = self.timeline.locate_heard(span.start, span.end);
+                let start = times.and_then(|(start, _)| start.running_time);
+                let end = times.and_then(|(_, end)| end.running_time);
+                PlacedWord {
+                    word: word.clone(),
+                    running_time: start,
+                    duration: start.zip(end).map(|(s, e)| e.saturating_sub(s)),
+                }
+            })
+            .collect()
+    }
+
+    fn place_opt(&self, now: Time, span: Option<Range<Position>>) -> Option<Placement> {
+        span.map(|span| self.place(now, &span))
+    }
+
+    fn message(&mut self, now: Time, message: Message) {
+        let said = self.delivery.said(&message, &self.generation);
+        self.acknowledge();
+        if let Some(said) = said {
+            self.progress(now);
+            self.tell_message(now, message, said);
+        }
+    }
+
+    fn tell_message(&mut self, now: Time, message: Message, said: Said) {
+        self.stats.messages += 1;
+        let placement = self.place_opt(now, said.span);
+        let kind = EventKind::Message {
+            id: message.id,
+            original_text: message.original_text.filter(|_| said.text.is_none()),
+            text: said.text.unwrap_or(message.text),
+            utterance_id: said.utterance_id,
+            speaker: message.from,
+            words: self.place_words(&said.words),
+            sentiment: message.sentiment,
+        };
+        self.emit(kind, placement, Some(message.json));
+    }
+
+    fn insight(&mut self, now: Time, insight: Insight) {
+        let span = self
+            .delivery
+            .insight(insight.id.as_deref(), insight.message_id.as_deref());
+        let Some(span) = span else {
+            return;
+        };
+        self.progress(now);
+        self.stats.insights += 1;
+        let placement = self.place_opt(now, span);
+        let json = insight.json.clone();
+        self.emit(EventKind::Insight(insight), placement, Some(json));
+    }
+
+    fn tracker(&mut self, now: Time, found: TrackerMatch, is_final: bool) {
+        let Some(span) = self.delivery.referring(found.message_id.as_deref()) else {
+            return;
+        };
+        self.progress(now);
+        self.stats.trackers += 1;
+        let placement = self.place_opt(now, span);
+        let json = found.json.clone();
+        self.emit(
+            EventKind::Tracker { found, is_final },
+            placement,
+            Some(json),
+        );
+    }
+
+    fn topic(&mut self, now: Time, topic: Topic) {
+        let message_id = topic.message_ids.last().map(String::as_str);
+        let Some(span) = self.delivery.insight(topic.id.as_deref(), message_id) else {
+            return;
+        };
+        self.progress(now);
+        self.stats.topics += 1;
+        let placement = self.place_opt(now, span);
+        let json = topic.json.clone();
+        self.emit(EventKind::Topic(topic), placement, Some(json));
+    }
+
+    fn entity(&mut self, now: Time, entity: Entity) {
+        let Some(span) = self.delivery.referring(entity.message_id.as_deref()) else {
+            return;
+        };
+        let placement = self.place_opt(now, span);
+        let json = entity.json.clone();
+        self.emit(EventKind::Entity(entity), placement, Some(json));
+    }
+}

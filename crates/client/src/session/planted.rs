@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Bugs on purpose. A simulation that finds nothing proves nothing unless it
+//! finds these: a test runs it with one after the other.
+//!
+//! Only with `--cfg planted_bugs`, which is for that test alone. Without it
+//! [`planted`] is `false` and nothing of this is left in the program.
+
+/// A bug, named for what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // the names say it
+pub enum Bug {
+    AcknowledgementSkipped,
+    AnchorDropped,
+    GenerationForgotten,
+    ReplayFromTheSentMark,
+    RepeatedWordsTold,
+    RepeatedMessagesTold,
+    FlushKeepsTheSpool,
+    GapNotTold,
+    BoundIgnored,
+    PongDeadlineIgnored,
+    ConnectTimeoutIgnored,
+    BackOffNotApplied,
+    RetryAfterIgnored,
+    DrainTimeoutIgnored,
+    LastAudioForgotten,
+    HeaderNotRepeated,
+    ModifyRequestNotSent,
+    AudioBeforeTheAcknowledgement,
+    StopForgotten,
+    SplitNotNoticed,
+    PauseForgotten,
+    RecessCutShort,
+    SpeakerNotTold,
+    JitterTakenForHoles,
+    DriftIgnored,
+    WallClockReadOnce,
+    AudioForgottenWithoutAThread,
+    FirstOddAnswerBelieved,
+    AdmissionTimeoutIgnored,
+}
+
+#[cfg(planted_bugs)]
+mod imp {
+    use super::Bug;
+    use std::cell::Cell;
+
+    impl Bug {
+        /// All of them.
+        pub const ALL: [Self; 29] = [
+            Self::AcknowledgementSkipped,
+            Self::AnchorDropped,
+            Self::GenerationForgotten,
+            Self::ReplayFromTheSentMark,
+            Self::RepeatedWordsTold,
+            Self::RepeatedMessagesTold,
+            Self::FlushKeepsTheSpool,
+            Self::GapNotTold,
+            Self::BoundIgnored,
+            Self::PongDeadlineIgnored,
+            Self::ConnectTimeoutIgnored,
+            Self::BackOffNotApplied,
+            Self::RetryAfterIgnored,
+            Self::DrainTimeoutIgnored,
+            Self::LastAudioForgotten,
+            Self::HeaderNotRepeated,
+            Self::ModifyRequestNotSent,
+            Self::AudioBeforeTheAcknowledgement,
+            Self::StopForgotten,
+            Self::SplitNotNoticed,
+            Self::PauseForgotten,
+            Self::RecessCutShort,
+            Self::SpeakerNotTold,
+            Self::JitterTakenForHoles,
+            Self::DriftIgnored,
+            Self::WallClockReadOnce,
+            Self::AudioForgottenWithoutAThread,
+            Self::FirstOddAnswerBelieved,
+            Self::AdmissionTimeoutIgnored,
+        ];
+    }
+
+    thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Sessions on this thread have this bug, and no other, from now on.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.set(bug);
+    }
+
+    pub(crate) fn planted(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+}
+
+#[cfg(planted_bugs)]
+pub use imp::plant;
+#[cfg(planted_bugs)]
+pub(crate) use imp::planted;
+
+/// Whether this bug is wanted. It is not.
+#[cfg(not(planted_bugs))]
+pub(crate) const fn planted(_: Bug) -> bool {
+    false
+}

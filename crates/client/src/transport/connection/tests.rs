@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MPL-2.0
+
+use super::*;
+use crate::session::{EventKind, SessionConfig};
+use crate::transport::Proxy;
+use crate::transport::peer::{Message, Peer, Record, Script, close};
+use symbl_protocol::{Encoding, StartRequest, StreamFormat};
+
+const SOON: Duration = Duration::from_secs(20);
+/// Bytes of a chunk of 100 ms.
+const CHUNK: usize = 3200;
+
+impl Host for Mutex<Vec<Event>> {
+    fn event(&self, event: Event) {
+        let mut told = self.lock().unwrap_or_else(PoisonError::into_inner);
+        told.push(event);
+    }
+}
+
+fn format() -> StreamFormat {
+    StreamFormat::new(Encoding::Linear16, 16_000).unwrap()
+}
+
+/// One that has not begun.
+pub fn session() -> Session {
+    Session::new(SessionConfig::new(StartRequest::new(format())))
+}
+
+/// Of a service without TLS and tokens.
+pub fn endpoint(base_url: String) -> Endpoint {
+    Endpoint {
+        base_url,
+        streaming_path: "/".into(),
+        connection_id: "id".into(),
+        token: TokenSource::None,
+        token_in_query: false,
+        ca_file: None,
+        tls_verify: true,
+        proxy: Proxy::default(),
+        request_timeout: Duration::from_secs(60),
+    }
+}
+
+/// Of audio that is paced, with a service that listens.
+fn listening(peer: &Peer) -> (Connection, Arc<Mutex<Vec<Event>>>) {
+    let host: Arc<Mutex<Vec<Event>>> = Arc::default();
+    let weak: Weak<dyn Host> = Arc::downgrade(&(Arc::clone(&host) as Arc<dyn Host>));
+    let connection = Connection::open(session(), endpoint(peer.base_url()), weak).unwrap();
+    connection.set_format(AudioFormat::new(format()));
+    until("listening and asleep", || {
+        let locked = connection.shared.lock();
+        locked.session.state() == State::Listening && locked.sleep.is_some()
+    });
+    (connection, host)
+}
+
+fn until(what: &str, mut reached: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !reached() {
+        assert!(begin.elapsed() < SOON, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+/// The chunk of this number, which can be told from the others.
+fn push(connection: &Connection, number: u32) -> Vec<u8> {
+    let data: Vec<u8> = number.to_le_bytes().repeat(CHUNK / 4);
+    let audio = Audio {
+        data: &data,
+        instants: Instants::default(),
+        duration: None,
+        speed: 1.0,
+    };
+    connection.push_audio(&audio);
+    data
+}
+
+#[test]
+fn audio_of_a_clock_leaves_although_the_network_thread_is_busy() {
+    let peer = Peer::start(Script::listening());
+    let (connection, _host) = listening(&peer);
+    let (busy, is_busy) = mpsc::sync_channel(1);
+    let (release, released) = mpsc::channel::<()>();
+    runtime::runtime().unwrap().spawn(async move {
+        busy.send(()).unwrap();
+        let _ = released.recv_timeout(SOON);
+    });
+    is_busy.recv_timeout(SOON).unwrap();
+    let sent = [push(&connection, 1), push(&connection, 2)].concat();
+    // Half of the time for which the thread is busy at most.
+    assert!(peer.wait_for(|records| records[0].audio() == sent, SOON / 2));
+    drop(release);
+}
+
+#[test]
+fn who_sends_in_place_of_the_task_keeps_the_order_of_its_frames() {
+    const CHUNKS: u32 = 6000;
+    let peer = Peer::start(Script::listening());
+    let (connection, host) = listening(&peer);
+    let sent = std::thread::scope(|scope| {
+        let (end, ended) = mpsc::channel::<()>();
+        let (peer, connection) = (&peer, &connection);
+        // Results keep the task awake meanwhile, and asleep at times.
+        scope.spawn(move || {
+            let topic = r#"{"type":"topic_response","topics":[{"id":"1","phrases":"a pump"}]}"#;
+            while ended.try_recv() == Err(mpsc::TryRecvError::Empty) {
+                peer.say(0, Message::text(topic));
+                std::thread::yield_now();
+            }
+        });
+        let sent: Vec<Vec<u8>> = (0..CHUNKS)
+            .map(|number| {
+                connection.wait_for_room(connection.interruptions());
+                push(connection, number)
+            })
+            .collect();
+        drop(end);
+        sent.concat()
+    });
+    let all = CHUNKS as usize;
+    assert!(peer.wait_for(|records| records[0].audio_messages().len() == all, SOON));
+    assert!(peer.records()[0].audio() == sent, "another order");
+    let is_topic = |event: &Event| matches!(event.kind, EventKind::Topic(_));
+    assert!(host.lock().unwrap().iter().any(is_topic));
+}
+
+#[test]
+fn what_is_no_frame_is_left_to_the_task() {
+    let peer = Peer::start(Script::listening());
+    let (connection, _host) = listening(&peer);
+    let before = push(&connection, 1);
+    connection.set_speaker(Speaker {
+        user_id: None,
+        name: Some("Another".into()),
+    });
+    // The conversation goes on with a start of its own, on another connection.
+    push(&connection, 2);
+    let goes_on = |records: &[Record]| records[0].ended && records.len() > 1;
+    assert!(peer.wait_for(goes_on, SOON));
+    let records = peer.records();
+    assert_eq!(records[0].close_code(), Some(1001));
+    assert_eq!(records[0].audio(), before);
+}
+
+#[test]
+fn audio_that_comes_after_a_close_frame_does_not_hide_what_it_said() {
+    let peer = Peer::start(Script::listening());
+    let (connection, host) = listening(&peer);
+    peer.say(0, close(1008));
+    let mut number = 0;
+    let mut code = None;
+    until("the session has failed", || {
+        number += 1;
+        push(&connection, number);
+        let told = host.lock().unwrap();
+        code = told.iter().find_map(|event| match &event.kind {
+            EventKind::Failed(failure) => Some(failure.close_code),
+            _ => None,
+        });
+        code.is_some()
+    });
+    assert_eq!(code, Some(Some(1008)));
+}

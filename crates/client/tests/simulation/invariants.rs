@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What holds whatever happens. Each is a function with the name of its promise.
+
+use crate::audio::{MAX_WORDS, WORD};
+use crate::book::{Book, Word};
+use crate::schedule::Settings;
+use crate::service::PEOPLE;
+use crate::source::{JITTER, MS, STREAM, Spoken};
+use crate::waits::{
+    ADMISSION_TIMEOUT, CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits,
+};
+use crate::wall::Wall;
+use std::time::Duration;
+use symbl_client::session::event::SessionEvent;
+use symbl_client::session::{State, Stats, Time};
+
+/// A promise that was not kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Broken {
+    pub promise: &'static str,
+    pub how: String,
+}
+
+/// A run, as far as it has come.
+pub struct Seen<'a> {
+    pub now: Time,
+    pub settings: &'a Settings,
+    pub book: &'a Book,
+    pub spoken: &'a [Spoken],
+    pub walls: &'a Wall,
+    pub waits: &'a Waits,
+    /// Nanoseconds of audio given to the session, with silence for holes.
+    pub given: u64,
+    pub stats: &'a Stats,
+    /// Nanoseconds of audio that the session keeps.
+    pub kept: u64,
+    /// Whether there was a failure that no retry can help.
+    pub hopeless: bool,
+    /// Whether the application stopped the sink.
+    pub stopped: bool,
+}
+
+type Check = Result<(), String>;
+type Promise = (&'static str, fn(&Seen<'_>) -> Check);
+
+macro_rules! promises {
+    ($($name:ident),* $(,)?) => { &[$((stringify!($name), $name)),*] };
+}
+
+/// Hold at any time.
+const ALWAYS: &[Promise] = promises![
+    all_audio_is_accounted_for,
+    memory_stays_within_its_bounds,
+    every_wait_ends_by_its_deadline,
+    dials_keep_to_the_back_off,
+    what_is_told_makes_sense,
+];
+
+/// Hold when everything is over.
+const AT_THE_END: &[Promise] = promises![
+    every_word_is_told_once_or_lies_in_a_gap,
+    no_word_is_told_and_in_a_gap,
+    every_time_is_true,
+    every_utc_is_that_of_the_wall_clock,
+    that_the_wall_clock_was_set_is_told_once,
+    every_word_has_its_speaker,
+    words_come_in_order,
+    all_times_of_a_place_agree,
+    interims_belong_to_the_final_that_follows,
+    each_message_comes_once_and_with_its_final,
+    findings_stand_where_their_message_stands,
+    the_conversation_is_named_rightly,
+    a_session_fails_only_where_no_retry_helps,
+    the_end_is_told_and_true,
+];
+
+fn check(promises: &[Promise], seen: &Seen<'_>) -> Result<(), Broken> {
+    promises
+        .iter()
+        .try_for_each(|(promise, kept)| kept(seen).map_err(|how| Broken { promise, how }))
+}
+
+/// After each step.
+pub fn always(seen: &Seen<'_>) -> Result<(), Broken> {
+    check(ALWAYS, seen)
+}
+
+/// After the last.
+pub fn at_the_end(seen: &Seen<'_>) -> Result<(), Broken> {
+    check(AT_THE_END, seen)
+}
+
+/// Timers are met to the nanosecond here; what is rounded is not.
+const SLACK: Duration = Duration::from_millis(1);
+
+fn ms(ms: u32) -> Duration {
+    Duration::from_millis(ms.into())
+}
+
+fn all_audio_is_accounted_for(seen: &Seen<'_>) -> Check {
+    let stats = seen.stats;
+    let sum = stats.audio_sent + stats.audio_spooled + stats.audio_dropped;
+    if sum != seen.given {
+        return Err(format!(
+            "{sum} ns = {} sent + {} spooled + {} dropped, but {} were given",
+            stats.audio_sent, stats.audio_spooled, stats.audio_dropped, seen.given
+        ));
+    }
+    if stats.audio_finalised > stats.audio_sent {
+        return Err(format!(
+            "{} ns finalised of {} sent",
+            stats.audio_finalised, stats.audio_sent
+        ));
+    }
+    Ok(())
+}
+
+fn memory_stays_within_its_bounds(seen: &Seen<'_>) -> Check {
+    // A buffer and the silence of a hole are taken whole; a chunk is in the making.
+    let more = seen.settings.chunk.max(520) + seen.settings.buffer + 1000;
+    let bound = u64::from(seen.settings.spool + more) * MS;
+    if seen.kept > bound || seen.stats.audio_spooled > bound {
+        return Err(format!(
+            "{} ns kept, {} spooled, bound {bound}",
+            seen.kept, seen.stats.audio_spooled
+        ));
+    }
+    Ok(())
+}
+
+fn every_wait_ends_by_its_deadline(seen: &Seen<'_>) -> Check {
+    if seen.stopped {
+        return Ok(()); // Nothing is waited for.
+    }
+    let waits = seen.waits;
+    let mut drain = ms(seen.settings.drain_timeout);
+    if waits.admitted.is_none() && waits.asked_to_wait {
+        drain = drain.max(ADMISSION_TIMEOUT);
+    }
+    let longest = drain + waits.unfinalised;
+    // The time for the end begins with the first session.
+    let admitted = waits.admitted.unwrap_or_default();
+    let ending = seen.book.ending_since.map(|since| since.max(admitted));
+    let idle = waits.progress.max(ending.unwrap_or_default());
+    let bounds = [
+        ("the dial", waits.dialing, CONNECT_TIMEOUT),
+        ("the start", waits.starting, CONNECT_TIMEOUT),
+        ("a sign of life", waits.heard, PING_INTERVAL + PONG_TIMEOUT),
+        (
+            "the next dial",
+            waits.down.map(|(since, _)| since),
+            waits
+                .down
+                .map_or(MAX_DELAY, |(_, least)| least.max(MAX_DELAY)),
+        ),
+        ("the end", ending, longest),
+        ("progress towards the end", ending.map(|_| idle), drain),
+    ];
+    for (what, since, bound) in bounds {
+        if let Some(since) = since
+            && seen.now > since + bound + SLACK
+        {
+            return Err(format!(
+                "waits for {what} since {since:?}, {bound:?} at most"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn dials_keep_to_the_back_off(seen: &Seen<'_>) -> Check {
+    match &seen.waits.early {
+        Some(early) => Err(early.clone()),
+        None => Ok(()),
+    }
+}
+
+fn what_is_told_makes_sense(seen: &Seen<'_>) -> Check {
+    match &seen.book.nonsense {
+        Some(nonsense) => Err(nonsense.clone()),
+        None => Ok(()),
+    }
+}
+
+/// How often each word is among these.
+fn counts(words: &[Word]) -> [u8; MAX_WORDS as usize] {
+    let mut counts = [0u8; MAX_WORDS as usize];
+    for word in words {
+        if let Some(count) = counts.get_mut(usize::from(word.word)) {
+            *count = count.saturating_add(1);
+        }
+    }
+    counts
+}
+
+fn length_of(spoken: &Spoken) -> u64 {
+    u64::from(spoken.given) * MS
+}
+
+/// How much of a word lies in gaps, in nanoseconds, wherever it may be told to stand.
+fn lost_at_both<'a>(book: &'a Book, spoken: &'a Spoken) -> impl Iterator<Item = u64> + 'a {
+    let places = [spoken.running_time, spoken.counted];
+    places
+        .map(|start| book.lost(start, start + length_of(spoken)))
+        .into_iter()
+}
+
+pub fn lost_least(book: &Book, spoken: &Spoken) -> u64 {
+    lost_at_both(book, spoken).min().unwrap_or(0)
+}
+
+/// Of several holes that nobody declared, some may be known when a gap is told: then the
+/// word stands anywhere between the two places.
+fn lost_most(book: &Book, spoken: &Spoken) -> u64 {
+    let earliest = spoken.running_time.min(spoken.counted);
+    let latest = spoken.running_time.max(spoken.counted) + length_of(spoken);
+    book.lost(earliest, latest).min(length_of(spoken))
+}
+
+fn every_word_is_told_once_or_lies_in_a_gap(seen: &Seen<'_>) -> Check {
+    let counts = counts(&seen.book.finals);
+    if let Some(twice) = counts.iter().position(|count| *count > 1) {
+        return Err(format!("word {twice} came {} times", counts[twice]));
+    }
+    if seen.stopped {
+        return Ok(());
+    }
+    for (number, spoken) in seen.spoken.iter().enumerate() {
+        let whole = spoken.given == WORD && !spoken.flushed;
+        if counts[number] == 0 && whole && lost_most(seen.book, spoken) == 0 {
+            return Err(format!("word {number} never came and lies in no gap"));
+        }
+    }
+    Ok(())
+}
+
+/// How far off a gap may be where times are an estimate, in nanoseconds.
+fn loose(seen: &Seen<'_>) -> u64 {
+    if seen.settings.estimates() {
+        2 * 40 * MS
+    } else {
+        0
+    }
+}
+
+fn no_word_is_told_and_in_a_gap(seen: &Seen<'_>) -> Check {
+    for told in &seen.book.finals {
+        let Some(spoken) = seen.spoken.get(usize::from(told.word)) else {
+            return Err(format!("word {} was never said", told.word));
+        };
+        let half = u64::from(WORD) * MS / 2;
+        // A gap stands where the audio stands, to the jitter of timestamps.
+        let lost = lost_least(seen.book, spoken);
+        let near = JITTER + SLACK.as_nanos() as u64 + loose(seen);
+        if length_of(spoken) - lost + near <= half {
+            return Err(format!("word {} came and lies in a gap", told.word));
+        }
+    }
+    Ok(())
+}
+
+/// A word of which all was sent stands where it was said; one of which a part
+/// was lost may stand as far off as it is long.
+fn every_time_is_true(seen: &Seen<'_>) -> Check {
+    let finals = seen.book.finals.iter().map(|told| (told, 25));
+    // The audio of a message may have been heard again, and in part.
+    let messages = seen.book.messages.iter().map(|told| (told, WORD - 1));
+    for (told, exact) in finals.chain(messages) {
+        let Some(spoken) = seen.spoken.get(usize::from(told.word)) else {
+            return Err(format!("word {} was never said", told.word));
+        };
+        let lost = lost_most(seen.book, spoken) > 0;
+        let whole = spoken.given == WORD && !lost && !spoken.flushed;
+        let allowed = u64::from(if whole { exact } else { WORD }) * MS;
+        let (Some(start), Some(length)) = (told.running_time, told.duration) else {
+            return Err(format!("word {} has no time", told.word));
+        };
+        let (stamped, counted) = (spoken.running_time, spoken.counted);
+        let is_true = |time: u64, into: u64| {
+            let earliest = stamped.min(counted) + into;
+            let latest = stamped.max(counted) + into;
+            time + allowed >= earliest && time <= latest + allowed
+        };
+        if !is_true(start, 0) || !is_true(start + length, length_of(spoken)) {
+            return Err(format!(
+                "word {} at {start} for {length}, said at {stamped} ({counted} by its samples) \
+                 for {} ms",
+                told.word, spoken.given
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn every_utc_is_that_of_the_wall_clock(seen: &Seen<'_>) -> Check {
+    for told in &seen.book.finals {
+        let Some(spoken) = seen.spoken.get(usize::from(told.word)) else {
+            return Err(format!("word {} was never said", told.word));
+        };
+        if let Some(zero) = told.wall
+            && !seen.walls.is_true(zero, spoken.given_at)
+            && !seen.walls.is_true(zero, spoken.given_until)
+        {
+            return Err(format!(
+                "word {}, given at {:?}, by a wall clock of {zero} at running time zero",
+                told.word, spoken.given_at
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn that_the_wall_clock_was_set_is_told_once(seen: &Seen<'_>) -> Check {
+    let (told, sets) = (seen.book.wall_clock_sets, seen.walls.sets());
+    if told > sets {
+        return Err(format!("told {told} times, set {sets} times"));
+    }
+    Ok(())
+}
+
+fn every_word_has_its_speaker(seen: &Seen<'_>) -> Check {
+    for told in seen.book.finals.iter().chain(&seen.book.messages) {
+        let spoken = seen.spoken.get(usize::from(told.word));
+        let speaker = spoken.and_then(|spoken| PEOPLE[usize::from(spoken.speaker)].user_id);
+        // In the history, who speaks may stand elsewhere.
+        if told.speaker.is_some() && told.speaker.as_deref() != speaker {
+            return Err(format!(
+                "word {} of {speaker:?} as {:?}'s",
+                told.word, told.speaker
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn words_come_in_order(seen: &Seen<'_>) -> Check {
+    for pair in seen.book.finals.windows(2) {
+        if pair[1].word <= pair[0].word {
+            return Err(format!(
+                "word {} came after word {}",
+                pair[1].word, pair[0].word
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn all_times_of_a_place_agree(seen: &Seen<'_>) -> Check {
+    for place in &seen.book.placements {
+        let Some(running_time) = place.running_time else {
+            continue;
+        };
+        let stream = place.stream_time == Some(running_time + STREAM);
+        let zero = i64::try_from(running_time).ok().zip(place.utc);
+        let utc = zero.is_some_and(|(running_time, utc)| seen.walls.was(utc - running_time));
+        if !stream || !utc {
+            return Err(format!("{place:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn interims_belong_to_the_final_that_follows(seen: &Seen<'_>) -> Check {
+    let finals = &seen.book.finals;
+    for interim in &seen.book.interims {
+        // Of the words that had not been told before …
+        let told = &finals[..interim.finals_before];
+        let fresh = |word: &&u16| told.iter().all(|told| told.word != **word);
+        let Some(first) = interim.words.iter().find(fresh) else {
+            continue;
+        };
+        // … the first is in the final of its utterance, if it is in any.
+        let Some(found) = finals.iter().find(|told| told.word == *first) else {
+            continue;
+        };
+        if found.utterance.as_ref() != Some(&interim.utterance) {
+            return Err(format!(
+                "word {first} in an interim of {} and in the final of {:?}",
+                interim.utterance, found.utterance
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn each_message_comes_once_and_with_its_final(seen: &Seen<'_>) -> Check {
+    let counts = counts(&seen.book.messages);
+    if let Some(twice) = counts.iter().position(|count| *count > 1) {
+        return Err(format!("word {twice} came in {} messages", counts[twice]));
+    }
+    // A message may go over the words of several finals: it has the id of the last.
+    for message in seen.book.messages.chunk_by(|a, b| a.event == b.event) {
+        let of_final = |told: &&Word| message.iter().any(|word| word.word == told.word);
+        let mut finals = seen.book.finals.iter().filter(of_final);
+        let utterance = &message[0].utterance;
+        if utterance.is_none() && seen.settings.history {
+            continue; // The Conversation API does not say.
+        }
+        if !finals.any(|of_final| of_final.utterance == *utterance) {
+            return Err(format!(
+                "word {} in a message of {utterance:?}, but in no final of that",
+                message[0].word,
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn findings_stand_where_their_message_stands(seen: &Seen<'_>) -> Check {
+    if seen.settings.estimates() {
+        return Ok(()); // What is told later may be known better.
+    }
+    for finding in &seen.book.findings {
+        let message = finding.message.as_deref().unwrap_or_default();
+        let Some(place) = seen.book.message_ids.get(message) else {
+            return Err(format!("a finding in the message {message}, never told"));
+        };
+        let start = |p: &Option<symbl_client::session::Placement>| p.and_then(|p| p.running_time);
+        if start(place) != start(&finding.placement) {
+            return Err(format!("{finding:?}, whose message stands at {place:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn the_conversation_is_named_rightly(seen: &Seen<'_>) -> Check {
+    let mut current: Option<&String> = None;
+    for told in &seen.book.conversations {
+        let right = match told.event {
+            SessionEvent::Created => current.is_none(),
+            SessionEvent::Resumed => current.is_some() && current == told.id.as_ref(),
+            SessionEvent::Split => {
+                current.is_some()
+                    && current != told.id.as_ref()
+                    && current == told.previous.as_ref()
+            }
+            SessionEvent::Modified | SessionEvent::Completed => current == told.id.as_ref(),
+        };
+        if !right {
+            return Err(format!("{told:?} after {current:?}"));
+        }
+        current = told.id.as_ref();
+    }
+    Ok(())
+}
+
+fn a_session_fails_only_where_no_retry_helps(seen: &Seen<'_>) -> Check {
+    // A stream that nobody heard is no success.
+    let hopeless = seen.hopeless || seen.waits.admitted.is_none();
+    match &seen.book.failed {
+        Some(failure) if !hopeless && seen.settings.give_up == 0 => Err(failure.clone()),
+        _ => Ok(()),
+    }
+}
+
+fn the_end_is_told_and_true(seen: &Seen<'_>) -> Check {
+    if seen.stopped {
+        return Ok(());
+    }
+    let Some((complete, unconfirmed)) = seen.book.drained else {
+        return Err(format!("over without an end, in {:?}", seen.book.state));
+    };
+    if let Some(since) = seen.book.ending_since {
+        return Err(format!("the end of {since:?} was not told"));
+    }
+    if complete != (unconfirmed == 0) {
+        return Err(format!("complete: {complete}, unconfirmed: {unconfirmed}"));
+    }
+    match seen.book.state {
+        State::Drained | State::Failed => Ok(()),
+        other => Err(format!("over in {other:?}")),
+    }
+}

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The other side of one link: recognises the words that the audio carries.
+//!
+//! A word counts when at least half of it was heard, like the scripted
+//! recogniser of the real service. Its number is written in its spelling; that
+//! of "yes" and "no" in their punctuation, which is nothing to those who compare
+//! words.
+
+use crate::audio::{Ear, Ms, WORD, word_of};
+use crate::schedule::Settings;
+use fastrand::Rng;
+use serde_json::json;
+use std::time::Duration;
+use symbl_protocol::ClientMessage;
+use symbl_protocol::InsightType;
+use symbl_protocol::reply::{self, Insight, Message, Person, Topic, TrackerMatch, Word};
+use symbl_protocol::timestamp::format_rfc3339;
+
+/// What the service does in answer, each after a while. What comes at once keeps
+/// its order, and so does what comes later.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Answer {
+    /// Sends this text, in its turn.
+    Text(String),
+    /// Sends this text that was sent already.
+    Again(String),
+    /// Sends this text after everything else, and closes in form.
+    Last(String),
+}
+
+/// How a word is spelled.
+pub fn spelling(word: u16, distinct: bool) -> String {
+    if distinct {
+        return format!("w{word}");
+    }
+    let base = if word.is_multiple_of(3) { "no" } else { "yes" };
+    let mut text = base.to_owned();
+    for bit in 0..8 {
+        text.push(if word >> bit & 1 == 1 { '!' } else { '.' });
+    }
+    text
+}
+
+/// The word that was spelled so.
+pub fn word_spelled(text: &str) -> Option<u16> {
+    if let Some(number) = text.strip_prefix('w') {
+        return number.parse().ok();
+    }
+    let marks = text.trim_start_matches(|c: char| c.is_alphabetic());
+    let bits = marks.chars().rev();
+    Some(bits.fold(0, |number, mark| number << 1 | u16::from(mark == '!')))
+}
+
+/// A word as heard, in nanoseconds of this start.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    word: u16,
+    start: u64,
+    end: u64,
+}
+
+/// What outlives a link.
+#[derive(Debug, Clone)]
+pub struct Conversation {
+    pub id: u64,
+    /// When it began, on the world's clock.
+    pub since: Option<Duration>,
+    /// Messages so far.
+    pub messages: u64,
+    /// The same as the Conversation API gives them: with ids of its own.
+    pub history: Vec<serde_json::Value>,
+}
+
+impl Conversation {
+    /// A new one.
+    pub fn new(id: u64) -> Self {
+        Self {
+            id,
+            since: None,
+            messages: 0,
+            history: Vec::new(),
+        }
+    }
+}
+
+/// Counts samples of labels that change.
+#[derive(Default)]
+struct Clock {
+    base: u64,
+    samples: u64,
+}
+
+impl Clock {
+    fn nanos(&self, rate: u32) -> u64 {
+        self.base + self.samples * 1_000_000_000 / u64::from(rate)
+    }
+}
+
+/// One socket of the service, from the upgrade on.
+pub struct Service {
+    settings: Settings,
+    rng: Rng,
+    ear: Option<Ear>,
+    clock: Clock,
+    /// The stretch of one code that is being heard, and where it began.
+    run: (u8, u64),
+    utterance: Vec<Heard>,
+    stopped: bool,
+    /// Whether it was asked to close after a stop.
+    disconnects: bool,
+    /// Who speaks in this start.
+    speaker: Person<'static>,
+    /// It was told of a format that it does not take in mid-stream.
+    refused: bool,
+    /// Milliseconds that messages come after their finals.
+    pub ponder: Ms,
+    /// Results that are sent twice.
+    pub repeat: u8,
+    /// Where this start lies in its conversation.
+    offset: Duration,
+}
+
+/// With how many milliseconds of delay what is sent.
+pub type Answers = Vec<(Ms, Answer)>;
+
+/// Who may speak.
+pub const PEOPLE: [Person<'static>; 3] = [
+    person("3a1b", "me@example.com", "Me"),
+    person("9c2f", "you@example.com", "You"),
+    person("11d0", "they@example.com", "They"),
+];
+
+const fn person(id: &'static str, user_id: &'static str, name: &'static str) -> Person<'static> {
+    Person {
+        id: Some(id),
+        user_id: Some(user_id),
+        name: Some(name),
+    }
+}
+
+impl Service {
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            settings,
+            rng: Rng::with_seed(seed),
+            ear: None,
+            clock: Clock::default(),
+            run: (0, 0),
+            utterance: Vec::new(),
+            stopped: false,
+            disconnects: true,
+            speaker: PEOPLE[0],
+            refused: false,
+            ponder: 0,
+            repeat: 0,
+            offset: Duration::ZERO,
+        }
+    }
+
+    /// Between a start and a stop.
+    pub fn is_processing(&self) -> bool {
+        self.ear.is_some() && !self.stopped
+    }
+
+    /// A text message came.
+    pub fn text(
+        &mut self,
+        text: &str,
+        now: Duration,
+        conversation: &mut Conversation,
+    ) -> Result<Answers, String> {
+        let message = ClientMessage::parse(text).map_err(|e| format!("sent {text}: {e}"))?;
+        match message {
+            ClientMessage::Start(_) if self.ear.is_some() => Err("a second start request".into()),
+            ClientMessage::Start(request) => {
+                self.ear = Some(Ear::new(request.format));
+                let named = |person: &&Person| person.user_id == request.speaker_user_id.as_deref();
+                let named = PEOPLE.iter().find(named);
+                self.speaker = *named.ok_or("a start with an unknown speaker")?;
+                self.disconnects = request.disconnect_on_stop_request != Some(false);
+                self.offset = now - *conversation.since.get_or_insert(now);
+                let id = conversation.id.to_string();
+                let mut replies = vec![
+                    reply::started_listening(),
+                    reply::conversation_created(&id),
+                    reply::recognition_started(&id),
+                ];
+                self.rng.shuffle(&mut replies);
+                let spread = self.rng.u32(0..50);
+                let with_delay = |(n, text)| (n * spread, Answer::Text(text));
+                Ok((0..).zip(replies).map(with_delay).collect())
+            }
+            ClientMessage::Modify {
+                encoding,
+                sample_rate,
+            } => {
+                let ear = self.ear.as_mut().ok_or("a modify before a start")?;
+                if !self.settings.modifies {
+                    self.refused = true;
+                    let text = reply::error("Bad request", "no modify_request in mid-stream", None);
+                    return Ok(vec![(0, Answer::Text(text))]);
+                }
+                let label = symbl_protocol::StreamFormat::new(
+                    encoding.unwrap_or(ear.label().encoding()),
+                    sample_rate.unwrap_or(ear.label().sample_rate()),
+                )
+                .map_err(|e| e.to_string())?;
+                self.clock = Clock {
+                    base: self.clock.nanos(ear.label().sample_rate()),
+                    samples: 0,
+                };
+                ear.relabel(label)?;
+                Ok(vec![(0, Answer::Text(reply::session_modified(label)))])
+            }
+            ClientMessage::Stop if self.ear.is_none() => Err("a stop before a start".into()),
+            ClientMessage::Stop if self.stopped => Err("a second stop request".into()),
+            ClientMessage::Stop => {
+                self.stopped = true;
+                self.change(0);
+                let mut answers = vec![(0, Answer::Text(reply::recognition_stopped()))];
+                self.finalise(conversation, &mut answers);
+                if self.disconnects {
+                    let completed = reply::conversation_completed(&conversation.id.to_string());
+                    answers.push((0, Answer::Last(completed)));
+                } else {
+                    // Ready for another start, which counts from zero.
+                    self.ear = None;
+                    self.stopped = false;
+                    self.refused = false;
+                    self.clock = Clock::default();
+                    self.run = (0, 0);
+                }
+                Ok(answers)
+            }
+            other => Err(format!("unexpected {other:?}")),
+        }
+    }
+
+    /// A binary message came.
+    pub fn audio(
+        &mut self,
+        data: &[u8],
+        conversation: &mut Conversation,
+    ) -> Result<Answers, String> {
+        let ear = self.ear.as_mut().ok_or("audio before the start request")?;
+        if self.stopped {
+            return Err("audio after the stop request".into());
+        }
+        if self.refused {
+            return Ok(Vec::new());
+        }
+        let rate = ear.label().sample_rate();
+        let mut stretches = Vec::new();
+        ear.hear(data, &mut stretches)?;
+        let mut answers = Vec::new();
+        for (code, samples) in stretches {
+            if code != self.run.0 {
+                let before = self.utterance.len();
+                self.change(code);
+                if self.utterance.len() > before {
+                    self.interim(&mut answers);
+                }
+            }
+            self.clock.samples += samples;
+            let silence = self.clock.nanos(rate) - self.run.1;
+            if code == 0 && silence >= 300_000_000 || self.utterance.len() >= 10 {
+                self.finalise(conversation, &mut answers);
+            }
+        }
+        if self.utterance.len() > 2 && self.rng.u8(0..8) == 0 {
+            self.finalise(conversation, &mut answers);
+        }
+        Ok(answers)
+    }
+
+    /// A stretch of another code begins.
+    fn change(&mut self, code: u8) {
+        let now = self
+            .ear
+            .as_ref()
+            .map_or(0, |ear| self.clock.nanos(ear.label().sample_rate()));
+        let (last, start) = std::mem::replace(&mut self.run, (code, now));
+        let half = u64::from(WORD) * 1_000_000 / 2;
+        if let Some(word) = word_of(last)
+            && now - start >= half
+        {
+            self.utterance.push(Heard {
+                word,
+                start,
+                end: now,
+            });
+        }
+    }
+
+    fn spellings(&self, heard: &[Heard]) -> Vec<String> {
+        heard
+            .iter()
+            .map(|heard| spelling(heard.word, self.settings.distinct))
+            .collect()
+    }
+
+    fn interim(&mut self, answers: &mut Answers) {
+        if !self.settings.interims {
+            return;
+        }
+        let text = self.spellings(&self.utterance).join(" ");
+        let start = self.utterance.first().map(|w| w.start);
+        let start = start.filter(|_| self.settings.distinct);
+        let text = reply::interim_result(
+            &text,
+            start.map(Duration::from_nanos),
+            Some(self.speaker),
+            0,
+        );
+        answers.push((0, Answer::Text(text)));
+    }
+
+    fn finalise(&mut self, conversation: &mut Conversation, answers: &mut Answers) {
+        let heard = std::mem::take(&mut self.utterance);
+        if heard.is_empty() {
+            return;
+        }
+        let spellings = self.spellings(&heard);
+        let words = words(&heard, &spellings);
+        let text = reply::final_result(&spellings.join(" "), &words, 0.9, Some(self.speaker), 0);
+        self.twice(0, text, answers);
+        if !self.settings.messages {
+            return;
+        }
+        let mut delay = self.ponder + self.rng.u32(1..200);
+        let cut = if words.len() > 3 && self.rng.bool() {
+            self.rng.usize(1..words.len())
+        } else {
+            words.len()
+        };
+        for part in [&words[..cut], &words[cut..]] {
+            if !part.is_empty() {
+                delay += self.rng.u32(0..30);
+                self.message(part, delay, conversation, answers);
+            }
+        }
+    }
+
+    /// A message, and what is found in it.
+    fn message(
+        &mut self,
+        words: &[Word<'_>],
+        delay: Ms,
+        conversation: &mut Conversation,
+        answers: &mut Answers,
+    ) {
+        let sequence = conversation.messages;
+        conversation.messages += 1;
+        let id = format!("m{}-{sequence}", conversation.id);
+        let texts: Vec<&str> = words.iter().map(|word| word.text).collect();
+        let text = texts.join(" ");
+        let message = Message {
+            id: &id,
+            from: self.speaker,
+            text: &text,
+            original_text: &text,
+            timezone_offset: 0,
+            words,
+            stream_offset: self.offset,
+            conversation_start: conversation_start(conversation),
+            entities: &[],
+        };
+        remember(&message, conversation);
+        self.twice(
+            delay,
+            reply::message_response(&[message], sequence),
+            answers,
+        );
+        let finding = match self.rng.u8(0..6) {
+            0 => reply::insight_response(
+                &[Insight {
+                    id: &format!("i{id}"),
+                    kind: InsightType::Question,
+                    text: &text,
+                    confidence: 0.9,
+                    hints: &[],
+                    assignee: None,
+                    from: self.speaker,
+                    message_id: &id,
+                    due_by: None,
+                }],
+                sequence,
+            ),
+            1 => reply::topic_response(&[Topic {
+                id: &format!("t{id}"),
+                text: &text,
+                score: 0.9,
+                message_ids: std::slice::from_ref(&id),
+                root_words: &[],
+            }]),
+            2 => reply::tracker_response(
+                &[TrackerMatch {
+                    tracker_id: None,
+                    name: "words",
+                    value: texts[0],
+                    message_id: &id,
+                    text: &text,
+                    offset: 0,
+                }],
+                true,
+                sequence,
+            ),
+            _ => return,
+        };
+        let later = delay + self.rng.u32(0..100);
+        self.twice(later, finding, answers);
+    }
+
+    /// Says it, and says it again if it is a day for that.
+    fn twice(&mut self, delay: Ms, text: String, answers: &mut Answers) {
+        let again = (self.repeat > 0).then(|| {
+            self.repeat -= 1;
+            (delay + self.rng.u32(0..500), Answer::Again(text.clone()))
+        });
+        answers.push((delay, Answer::Text(text)));
+        answers.extend(again);
+    }
+}
+
+/// The wall clock at the beginning of the conversation.
+fn conversation_start(conversation: &Conversation) -> i64 {
+    let since = conversation.since.unwrap_or_default();
+    1_700_000_000_000_000_000 + i64::try_from(since.as_nanos()).unwrap_or(0)
+}
+
+/// Puts the message into the history.
+fn remember(message: &Message<'_>, conversation: &mut Conversation) {
+    let instant = |time: Duration| {
+        let time = message.stream_offset + time;
+        let nanos = i64::try_from(time.as_nanos()).unwrap_or(0);
+        format_rfc3339(message.conversation_start + nanos)
+    };
+    let words: Vec<_> = message
+        .words
+        .iter()
+        .map(|word| {
+            json!({
+                "word": word.text,
+                "startTime": instant(word.start),
+                "endTime": instant(word.end),
+            })
+        })
+        .collect();
+    conversation.history.push(json!({
+        "id": format!("h{}", message.id),
+        "text": message.text,
+        "from": {"id": message.from.id, "name": message.from.name, "email": message.from.user_id},
+        "startTime": words.first().map(|word| word["startTime"].clone()),
+        "endTime": words.last().map(|word| word["endTime"].clone()),
+        "words": words,
+    }));
+}
+
+fn words<'a>(heard: &[Heard], spellings: &'a [String]) -> Vec<Word<'a>> {
+    heard
+        .iter()
+        .zip(spellings)
+        .map(|(heard, text)| Word {
+            text,
+            start: Duration::from_nanos(heard.start),
+            end: Duration::from_nanos(heard.end),
+        })
+        .collect()
+}
+
+/// What no client expects.
+pub fn noise(kind: u8) -> String {
+    match kind {
+        0 => "{".into(),
+        1 => "[]".into(),
+        2 => r#"{"type":"user_defined","x":1}"#.into(),
+        _ => reply::error("Something failed", "and nobody knows why", None),
+    }
+}

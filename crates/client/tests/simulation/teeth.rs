@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Whether the simulation finds bugs: it is run with one after the other.
+
+use crate::invariants::Broken;
+use crate::schedule::Schedule;
+use crate::{SCHEDULES, run};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use symbl_client::session::planted::{Bug, plant};
+
+#[test]
+fn every_planted_bug_is_found() {
+    let next = AtomicUsize::new(0);
+    let missed = Mutex::new(Vec::new());
+    let hunt = || {
+        while let Some(bug) = Bug::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+            plant(Some(*bug));
+            let found = (0..SCHEDULES).find_map(|seed| {
+                let broken = run(&Schedule::from_seed(seed)).err()?;
+                Some((seed, broken))
+            });
+            match found {
+                Some((seed, Broken { promise, how })) => {
+                    println!("{bug:?}: found by schedule {seed}, {promise}: {how}");
+                    plant(None);
+                    let without = run(&Schedule::from_seed(seed));
+                    assert!(without.is_ok(), "found without it too: {without:?}");
+                }
+                None => missed.lock().unwrap().push(*bug),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let workers = std::thread::available_parallelism().map_or(2, |n| n.get());
+        (0..workers).for_each(|_| drop(scope.spawn(hunt)));
+    });
+    let missed = missed.into_inner().unwrap();
+    assert!(
+        missed.is_empty(),
+        "not found in {SCHEDULES} schedules: {missed:?}"
+    );
+}

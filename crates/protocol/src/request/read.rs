@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What a client said, read as the service reads it.
+//!
+//! Tolerant of how the official SDKs differ among each other and from the
+//! reference; it must never guess at a value that cannot be, because a client
+//! that asked for 5,000 seconds should hear that it does not get them.
+//! Facts: Symbl Streaming API reference, source of the official SDKs.
+
+use super::start::{START_TYPE, TIMEOUT_SECONDS, TIMEZONE_MINUTES, within};
+use super::{InsightType, RequestError, StartRequest, TRACKERS_SHAPE, Tracker, shortened};
+use crate::{Encoding, PING_TEXT, StreamFormat};
+use serde_json::{Map, Value};
+use std::fmt::Debug;
+use std::ops::RangeInclusive;
+
+const ENCODING: &str = "config.speechRecognition.encoding";
+const SAMPLE_RATE: &str = "config.speechRecognition.sampleRateHertz";
+
+/// What the official Python SDK (`symbl` 2.0.6) sends in place of a `stop_request`: a
+/// `dict` as Python prints it.
+const PYTHON_STOP: &str = "{'type': 'stop_request'}";
+
+/// What some encoding takes, in hertz; which one is for [`StreamFormat`] to say.
+const SAMPLE_RATES: RangeInclusive<u32> = 8_000..=48_000;
+
+/// What a client said, read tolerantly: for the service.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClientMessage {
+    /// `start_request`; values are checked by [`ClientMessage::parse`], unknown members are ignored.
+    Start(Box<StartRequest>),
+    /// `modify_request` with top-level or `config.speechRecognition`; absent members stay as they are.
+    Modify {
+        /// New encoding, if given.
+        encoding: Option<Encoding>,
+        /// New rate in hertz, if given: 8,000–48,000, and one that the encoding takes if both are.
+        sample_rate: Option<u32>,
+    },
+    /// `stop_request` or the legacy `stop_recognition`; also as the official Python SDK
+    /// writes it, which is not JSON.
+    Stop,
+    /// [`PING_TEXT`].
+    Ping,
+    /// Any other type.
+    Unknown(String),
+}
+
+/// Why a client's text frame was refused.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ClientMessageError {
+    /// Not a JSON object with a string `type`.
+    #[error("not a JSON object with a string `type`: {0}")]
+    Malformed(String),
+    /// A field has a value that cannot be.
+    #[error(transparent)]
+    Field(#[from] RequestError),
+}
+
+impl ClientMessage {
+    /// Reads one text frame. Nulls are as good as absent, numbers may be doubles,
+    /// encodings may be in any case, a missing encoding is LINEAR16 and a missing rate 16,000.
+    ///
+    /// Unknown members, unknown insight types and empty vocabulary entries are
+    /// ignored, and so is a boolean `noConnectionTimeout`, which the official Go
+    /// SDK can send. Any other member of a wrong type is an error.
+    ///
+    /// # Errors
+    ///
+    /// Not JSON, or a value out of its range.
+    pub fn parse(text: &str) -> Result<Self, ClientMessageError> {
+        if text.trim() == PING_TEXT {
+            return Ok(Self::Ping);
+        }
+        if text.trim() == PYTHON_STOP {
+            return Ok(Self::Stop);
+        }
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| ClientMessageError::Malformed(error.to_string()))?;
+        let Value::Object(members) = value else {
+            return Err(ClientMessageError::Malformed("not an object".to_owned()));
+        };
+        let message = Members(Some(&members));
+        let Some(Value::String(kind)) = message.get("type") else {
+            return Err(ClientMessageError::Malformed(
+                "`type` is missing or not a string".to_owned(),
+            ));
+        };
+        Ok(match kind.as_str() {
+            START_TYPE => Self::Start(Box::new(start_request(message)?)),
+            "modify_request" => modify_request(message)?,
+            "stop_request" | "stop_recognition" => Self::Stop,
+            other => Self::Unknown(other.to_owned()),
+        })
+    }
+}
+
+fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
+    let config = message.object("config", "config")?;
+    let (encoding, sample_rate) = format(config, config.speech_recognition()?)?;
+    let format = StreamFormat::new(
+        encoding.unwrap_or(Encoding::Linear16),
+        sample_rate.unwrap_or(16_000),
+    )?;
+    let tracking = config.object("config.trackers", "trackers")?;
+    let speaker = message.object("speaker", "speaker")?;
+    let request = StartRequest {
+        insight_types: insight_types(message)?,
+        custom_vocabulary: strings("customVocabulary", message.get("customVocabulary"))?,
+        confidence_threshold: config.number("config.confidenceThreshold", "confidenceThreshold")?,
+        meeting_title: config
+            .string("config.meetingTitle", "meetingTitle")?
+            .or(message.string("meetingTitle", "meetingTitle")?),
+        language_code: config.string("config.languageCode", "languageCode")?,
+        timezone_offset: config.integer(
+            "config.timezoneOffset",
+            "timezoneOffset",
+            TIMEZONE_MINUTES,
+        )?,
+        trackers: match message.get("trackers") {
+            Some(value) => usable(trackers(value)?)?,
+            None => Vec::new(),
+        },
+        interim_trackers: tracking
+            .boolean("config.trackers.interimResults", "interimResults")?
+            .unwrap_or(false),
+        enable_all_trackers: tracking
+            .boolean("config.trackers.enableAllTrackers", "enableAllTrackers")?
+            .or(message.boolean("enableAllTrackers", "enableAllTrackers")?)
+            .unwrap_or(false),
+        detect_entities: config
+            .boolean("config.detectEntities", "detectEntities")?
+            .unwrap_or(false),
+        sentiment: config
+            .boolean("config.sentiment", "sentiment")?
+            .or(config.boolean("config.sentiments", "sentiments")?)
+            .or(message.boolean("sentiment", "sentiment")?)
+            .or(message.boolean("sentiments", "sentiments")?)
+            .unwrap_or(false),
+        speaker_user_id: speaker
+            .string("speaker.userId", "userId")?
+            .or(speaker.string("speaker.email", "email")?),
+        speaker_name: speaker.string("speaker.name", "name")?,
+        no_connection_timeout: match message.get("noConnectionTimeout") {
+            Some(Value::Bool(_)) => None,
+            _ => message.integer(
+                "noConnectionTimeout",
+                "noConnectionTimeout",
+                TIMEOUT_SECONDS,
+            )?,
+        },
+        disconnect_on_stop_request: message
+            .boolean("disconnectOnStopRequest", "disconnectOnStopRequest")?,
+        disconnect_on_stop_request_timeout: message.integer(
+            "disconnectOnStopRequestTimeout",
+            "disconnectOnStopRequestTimeout",
+            TIMEOUT_SECONDS,
+        )?,
+        ..StartRequest::new(format)
+    };
+    within(
+        "config.confidenceThreshold",
+        request.confidence_threshold,
+        0.0..=1.0,
+    )?;
+    Ok(request)
+}
+
+fn modify_request(message: Members<'_>) -> Result<ClientMessage, RequestError> {
+    let config = message.object("config", "config")?;
+    let at_top = message.speech_recognition()?;
+    let recognition = if at_top.0.is_some() {
+        at_top
+    } else {
+        config.speech_recognition()?
+    };
+    let (encoding, sample_rate) = format(config, recognition)?;
+    if let (Some(encoding), Some(sample_rate)) = (encoding, sample_rate) {
+        StreamFormat::new(encoding, sample_rate)?;
+    }
+    Ok(ClientMessage::Modify {
+        encoding,
+        sample_rate,
+    })
+}
+
+/// From `speechRecognition`, or from where the options of the SDKs have it.
+fn format(
+    config: Members<'_>,
+    recognition: Members<'_>,
+) -> Result<(Option<Encoding>, Option<u32>), RequestError> {
+    let name = recognition
+        .string(ENCODING, "encoding")?
+        .or(config.string("config.encoding", "encoding")?);
+    let encoding = match name {
+        None => None,
+        Some(name) => Some(Encoding::from_wire(&name).ok_or_else(|| RequestError {
+            field: ENCODING,
+            value: shortened(&name),
+            allowed: "must be LINEAR16, FLAC, MULAW or Opus".to_owned(),
+        })?),
+    };
+    let sample_rate = recognition
+        .integer(SAMPLE_RATE, "sampleRateHertz", SAMPLE_RATES)?
+        .or(config.integer("config.sampleRateHertz", "sampleRateHertz", SAMPLE_RATES)?);
+    Ok((encoding, sample_rate))
+}
+
+fn insight_types(message: Members<'_>) -> Result<Vec<InsightType>, RequestError> {
+    let names = strings("insightTypes", message.get("insightTypes"))?;
+    let mut kinds = Vec::new();
+    for kind in names.iter().filter_map(|name| InsightType::from_wire(name)) {
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    Ok(kinds)
+}
+
+/// The entries that are neither null nor empty.
+fn strings(field: &'static str, value: Option<&Value>) -> Result<Vec<String>, RequestError> {
+    let entries = match value {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(entries)) => entries,
+        Some(other) => return Err(wrong(field, other, "must be an array of strings")),
+    };
+    let mut strings = Vec::new();
+    for entry in entries {
+        match entry {
+            Value::Null => {}
+            Value::String(text) if text.trim().is_empty() => {}
+            Value::String(text) => strings.push(text.clone()),
+            other => return Err(wrong(field, other, "must be an array of strings")),
+        }
+    }
+    Ok(strings)
+}
+
+/// The array of trackers; whether they are usable is still to be seen.
+pub(super) fn trackers(value: &Value) -> Result<Vec<Tracker>, RequestError> {
+    let Value::Array(entries) = value else {
+        return Err(wrong("trackers", value, TRACKERS_SHAPE));
+    };
+    entries
+        .iter()
+        .map(|entry| tracker(entry).ok_or_else(|| wrong("trackers", entry, TRACKERS_SHAPE)))
+        .collect()
+}
+
+fn tracker(entry: &Value) -> Option<Tracker> {
+    let vocabulary = entry.get("vocabulary")?.as_array()?;
+    Some(Tracker {
+        name: entry.get("name")?.as_str()?.to_owned(),
+        vocabulary: vocabulary
+            .iter()
+            .map(|phrase| phrase.as_str().map(str::to_owned))
+            .collect::<Option<_>>()?,
+    })
+}
+
+/// Without the empty phrases, which can match nothing.
+fn usable(mut trackers: Vec<Tracker>) -> Result<Vec<Tracker>, RequestError> {
+    for (index, tracker) in trackers.iter_mut().enumerate() {
+        tracker
+            .vocabulary
+            .retain(|phrase| !phrase.trim().is_empty());
+        tracker.validate(index)?;
+    }
+    Ok(trackers)
+}
+
+fn wrong(field: &'static str, value: &Value, allowed: &str) -> RequestError {
+    RequestError {
+        field,
+        value: shortened(&value.to_string()),
+        allowed: allowed.to_owned(),
+    }
+}
+
+/// An object that may be absent; a member that is null is absent too.
+#[derive(Clone, Copy)]
+struct Members<'a>(Option<&'a Map<String, Value>>);
+
+impl<'a> Members<'a> {
+    fn get(self, name: &str) -> Option<&'a Value> {
+        self.0?.get(name).filter(|value| !value.is_null())
+    }
+
+    fn object(self, field: &'static str, name: &str) -> Result<Self, RequestError> {
+        match self.get(name) {
+            None => Ok(Self(None)),
+            Some(Value::Object(members)) => Ok(Self(Some(members))),
+            Some(other) => Err(wrong(field, other, "must be an object")),
+        }
+    }
+
+    fn speech_recognition(self) -> Result<Self, RequestError> {
+        self.object("config.speechRecognition", "speechRecognition")
+    }
+
+    fn string(self, field: &'static str, name: &str) -> Result<Option<String>, RequestError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+            Some(other) => Err(wrong(field, other, "must be a string")),
+        }
+    }
+
+    fn boolean(self, field: &'static str, name: &str) -> Result<Option<bool>, RequestError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Bool(set)) => Ok(Some(*set)),
+            Some(other) => Err(wrong(field, other, "must be true or false")),
+        }
+    }
+
+    fn number(self, field: &'static str, name: &str) -> Result<Option<f64>, RequestError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(value) => value
+                .as_f64()
+                .map(Some)
+                .ok_or_else(|| wrong(field, value, "must be a number")),
+        }
+    }
+
+    /// A whole number, also when it is written as a double.
+    fn integer<T>(
+        self,
+        field: &'static str,
+        name: &str,
+        range: RangeInclusive<T>,
+    ) -> Result<Option<T>, RequestError>
+    where
+        T: TryFrom<i64> + PartialOrd + Debug,
+    {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let whole = value.as_i64().or_else(|| {
+            let number = value.as_f64().filter(|number| number.fract() == 0.0)?;
+            Some(number as i64) // saturates, and so falls out of the range
+        });
+        whole
+            .and_then(|whole| T::try_from(whole).ok())
+            .filter(|whole| range.contains(whole))
+            .map(Some)
+            .ok_or_else(|| {
+                let (start, end) = range.into_inner();
+                let allowed = format!("must be a whole number from {start:?} to {end:?}");
+                wrong(field, value, &allowed)
+            })
+    }
+}

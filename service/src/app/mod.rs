@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Puts the rooms together, and ends them within a bound.
+
+pub(crate) mod server;

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The listening server: binds, accepts, and ends within a bound.
+
+use crate::clock::WallClock;
+use crate::config::{Auth, ServerConfig};
+use crate::conversation::hub::{Hub, Services};
+use crate::door::connection;
+use crate::door::http::{self, Shared};
+use crate::door::token::{TokenError, Tokens};
+use crate::fault::Door;
+use crate::hearing::admission::{Admission, Entrance};
+use crate::metrics::{Kept, Metrics, Refused};
+use crate::store::{Store, StoreError};
+use crate::workers::Workers;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// A server that is listening. It stops when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+    /// Closes when the last socket is gone.
+    sockets: mpsc::Receiver<()>,
+    patience: Duration,
+    store: Arc<Store>,
+}
+
+/// Why a server cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// It cannot listen.
+    #[error(
+        "cannot listen on {address}: {reason}; choose another address, or port 0 for any free one"
+    )]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// The system's complaint.
+        #[source]
+        reason: std::io::Error,
+    },
+    /// The system has no thread for it.
+    #[error("the service has no thread: {0}; raise the limit of threads (`ulimit -u`)")]
+    Thread(#[source] std::io::Error),
+    /// It has nowhere to keep what is said.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its credentials would keep nobody out.
+    #[error(
+        "the {what} of the application is empty, so anybody could guess it; set one, or ask for \
+         no credentials (--auth none)"
+    )]
+    Credentials {
+        /// `id` or `secret`.
+        what: &'static str,
+    },
+    /// It cannot make tokens.
+    #[error("tokens cannot be signed: {0}")]
+    Tokens(String),
+}
+
+impl Server {
+    /// Listens, and serves on the tokio runtime that this is called on.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be bound, or the directory for data not be used.
+    pub async fn bind(config: ServerConfig) -> Result<Self, BindError> {
+        check_credentials(&config.auth)?;
+        let failed = |reason| BindError::Listen {
+            address: config.listen,
+            reason,
+        };
+        let (tls, faults) = (config.tls.clone(), config.faults.clone());
+        let refused = Refused::default();
+        let door = Door::bind(config.listen, tls, faults, &config.limits, refused.clone());
+        let door = door.map_err(failed)?;
+        let address = door.local_addr();
+        let workers = Arc::new(Workers::start().map_err(BindError::Thread)?);
+        let store = Arc::new(Store::open(config.data.as_deref(), &config.limits)?);
+        let metrics = Arc::new(Metrics::new(Kept {
+            recognizer: Arc::clone(&config.recognizer),
+            refused,
+            counts: store.counts.clone(),
+            log: config.lost_log_lines.clone(),
+        }));
+        let key = store.key()?;
+        if matches!(config.auth, Auth::None) && !address.ip().to_canonical().is_loopback() {
+            tracing::warn!(
+                %address,
+                "anybody who reaches this address can speak, listen and read everything that \
+                 was said: no credentials are set (SYMBL_APP_ID and SYMBL_APP_SECRET)"
+            );
+        }
+        let (stop, stopped) = watch::channel(false);
+        let (alive, sockets) = mpsc::channel(1);
+        let patience = config.limits.shutdown;
+        let limits = config.limits.clone();
+        let router = http::router(Shared {
+            hub: Hub::open(
+                &config.limits,
+                Services {
+                    store: Arc::clone(&store),
+                    metrics: Arc::clone(&metrics),
+                    trackers: config.trackers.clone(),
+                    workers,
+                    wall: WallClock::default(),
+                },
+            )?,
+            tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)?),
+            guesses: Arc::default(),
+            store: Arc::clone(&store),
+            places: Arc::new(Semaphore::new(config.limits.connections)),
+            listeners: Arc::new(Semaphore::new(config.limits.subscribers)),
+            entrance: Entrance::new(admission(&config)),
+            config: Arc::new(config),
+            shutdown: stopped.clone(),
+            alive,
+        });
+        let accepting = tokio::spawn(connection::accept_all(door, router, limits, stopped));
+        Ok(Self {
+            address,
+            stop,
+            accepting,
+            sockets,
+            patience,
+            store,
+        })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more connections, closes all sockets with 1001 and waits for
+    /// them, at most [`crate::Limits::shutdown`].
+    pub async fn shutdown(mut self) {
+        self.stop.send_replace(true);
+        let patience = self.patience;
+        let done = async {
+            let _ = (&mut self.accepting).await;
+            // Nobody sends: this waits for all senders to be gone.
+            let _ = self.sockets.recv().await;
+        };
+        if timeout(patience, done).await.is_err() {
+            tracing::warn!("some sockets did not close in time");
+        }
+        // What was posted is written before what is waited for; the file alone is whole then.
+        match timeout(patience, self.store.settle()).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
+                tracing::warn!("another program reads the database: a copy needs symbl.db-wal too")
+            }
+            _ => tracing::warn!("the last changes may not be stored"),
+        }
+    }
+}
+
+/// Refuses credentials that everybody has.
+fn check_credentials(auth: &Auth) -> Result<(), BindError> {
+    let Auth::App { id, secret } = auth else {
+        return Ok(());
+    };
+    let parts = [("id", id), ("secret", secret)];
+    match parts.iter().find(|(_, text)| text.trim().is_empty()) {
+        Some((what, _)) => Err(BindError::Credentials { what }),
+        None => Ok(()),
+    }
+}
+
+impl From<TokenError> for BindError {
+    fn from(error: TokenError) -> Self {
+        Self::Tokens(error.to_string())
+    }
+}
+
+/// As many cores as recognition may take.
+fn admission(config: &ServerConfig) -> Option<Admission> {
+    let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
+    let capacity = cores * config.max_load?;
+    Some(Admission::new(capacity, config.recognizer.cost()))
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        self.accepting.abort();
+    }
+}

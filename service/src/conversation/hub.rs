@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Which sockets belong together: connection ids and their conversations.
+//!
+//! All sockets of one connection id are members of one room, and a room holds
+//! one conversation. The room ends when its last member has left cleanly, or
+//! was lost and did not come back within `noConnectionTimeout`; the same
+//! connection id then begins a new conversation (Symbl Streaming API reference).
+//!
+//! Rooms that somebody may come back to are found again when the service comes
+//! back, if it has a directory for its data.
+//!
+//! Locks: the state of a room is never taken under the map of rooms, nor the map under
+//! the state of a room: whoever waits for one room keeps nobody from another one. A
+//! room's turn to speak, which only the streams' threads take, comes before its state.
+//! Each but that turn is held for a few calls only, and none of them across an await.
+
+use crate::clock::{Clock, WallClock};
+use crate::config::Limits;
+use crate::conversation::outbox::Outbox;
+use crate::conversation::room::PlaceToWait;
+pub(crate) use crate::conversation::room::{Ear, Joining, Room, RoomKey};
+pub(crate) use crate::conversation::seat::{Leave, Seat};
+use crate::conversation::state::Conversation;
+use crate::hearing::phrasebook::Phrasebook;
+use crate::metrics::Metrics;
+use crate::store::{Open, Record, Store, StoreError};
+use crate::trackers::TrackerStore;
+use crate::workers::Workers;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use symbl_protocol::reply;
+use tokio::sync::Semaphore;
+use tokio::time::timeout_at;
+
+/// All rooms.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    rooms: Mutex<HashMap<RoomKey, Arc<Room>>>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) trackers: Arc<dyn TrackerStore>,
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) phrasebook: Phrasebook,
+    pub(crate) wall: WallClock,
+    /// One permit for each stream that may drain while its socket has started the next.
+    pub(crate) draining: Arc<Semaphore>,
+    /// How long a socket that is being closed may hold its room up.
+    longest_closing: Duration,
+    /// One permit for each room that may still begin to wait.
+    waiting: Arc<Semaphore>,
+    /// One permit for each byte that rooms which wait may still take.
+    waiting_bytes: Arc<Semaphore>,
+    /// How many rooms may wait.
+    most_waiting: usize,
+}
+
+/// What a hub works with.
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) store: Arc<Store>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// None: those of the database.
+    pub(crate) trackers: Option<Arc<dyn TrackerStore>>,
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) wall: WallClock,
+}
+
+impl Hub {
+    /// Opens it with the rooms that somebody may come back to, as the database has them.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be read.
+    pub(crate) fn open(limits: &Limits, services: Services) -> Result<Arc<Self>, StoreError> {
+        let Services {
+            store,
+            metrics,
+            trackers,
+            workers,
+            wall,
+        } = services;
+        let open = store.still_open()?;
+        let hub = Arc::new(Self {
+            rooms: Mutex::default(),
+            trackers: trackers.unwrap_or_else(|| Arc::clone(&store) as Arc<dyn TrackerStore>),
+            store,
+            metrics,
+            workers,
+            phrasebook: Phrasebook::new(limits.tracker_memory),
+            wall,
+            draining: Arc::new(Semaphore::new(limits.draining)),
+            longest_closing: limits.close.saturating_mul(2),
+            waiting: Arc::new(Semaphore::new(limits.waiting)),
+            waiting_bytes: Arc::new(Semaphore::new(
+                limits.waiting_memory.min(Semaphore::MAX_PERMITS),
+            )),
+            most_waiting: limits.waiting,
+        });
+        for open in open {
+            hub.restore(open);
+        }
+        Ok(hub)
+    }
+
+    /// Takes up a conversation of before a restart.
+    fn restore(self: &Arc<Self>, open: Open) {
+        let key = RoomKey {
+            account: open.account.clone(),
+            connection_id: open.connection_id.clone(),
+        };
+        let wall = self.wall.now();
+        let left = u64::try_from(open.ends.saturating_sub(wall)).unwrap_or(0);
+        let left = Duration::from_nanos(left);
+        let keep = Duration::from_secs(u64::try_from(open.keep).unwrap_or(0));
+        // A wall clock that went back meanwhile does not take the conversation back.
+        let latest = open.latest.max(open.zero).unwrap_or(0);
+        let clock = Clock::begin(wall.max(latest));
+        let room = self.room(&key, Conversation::restored(open), clock);
+        let mut state = room.state();
+        state.await_anybody(Instant::now() + left, keep);
+        state.place_to_wait = self.place_to_wait(room.bytes(&state));
+        drop(state);
+        tracing::info!(
+            event = "restored",
+            connection = key.connection_id,
+            conversation = room.id,
+            seconds = left.as_secs()
+        );
+        let replaced = self.rooms().insert(key, Arc::clone(&room));
+        if let Some(replaced) = replaced {
+            self.retire(&replaced);
+        }
+        self.close_after(left, room);
+    }
+
+    fn room(&self, key: &RoomKey, conversation: Conversation, clock: Clock) -> Arc<Room> {
+        let store = Arc::clone(&self.store);
+        Arc::new(Room::new(key.clone(), conversation, store, clock))
+    }
+
+    /// Lets nobody in any more. The conversation is over when no stream owes anything.
+    fn retire(&self, room: &Room) {
+        let mut state = room.state();
+        state.is_over = true;
+        let owes = state.owing > 0;
+        drop(state);
+        if !owes {
+            self.finish(room);
+        }
+    }
+
+    /// The conversation of a room is over.
+    fn finish(&self, room: &Room) {
+        let mut state = room.state();
+        if std::mem::replace(&mut state.is_finished, true) {
+            return;
+        }
+        state.dismiss();
+        state.place_to_wait = None;
+        drop(state);
+        tracing::info!(
+            event = "over",
+            connection = room.key.connection_id,
+            conversation = room.id
+        );
+        self.store.post(Record::Finished {
+            conversation: room.number,
+            at: room.clock.now(),
+        });
+    }
+
+    /// Somebody in a conversation that runs is called otherwise.
+    pub(crate) fn rename(
+        &self,
+        account: &str,
+        conversation: i64,
+        member: &str,
+        name: Option<&str>,
+        user_id: Option<&str>,
+    ) {
+        let is_meant =
+            |room: &&Arc<Room>| room.key.account == account && room.number == conversation;
+        let room = self.rooms().values().find(is_meant).cloned();
+        if let Some(room) = room {
+            room.state().conversation.rename(member, name, user_id);
+        }
+    }
+
+    /// Ends a room after this time, unless somebody came back.
+    pub(crate) fn close_after(self: &Arc<Self>, wait: Duration, room: Arc<Room>) {
+        // A service that is gone has nothing to end.
+        let hub = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            if let Some(hub) = hub.upgrade() {
+                hub.close_room(&room);
+            }
+        });
+    }
+
+    /// Returns the room of this connection id.
+    fn find(&self, key: &RoomKey) -> Option<Arc<Room>> {
+        self.rooms().get(key).cloned()
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomKey, Arc<Room>>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a seat in the room of this connection id; `anew`: in a new one.
+    ///
+    /// Where the only sockets of the room are being closed, whether their
+    /// clients heard the end decides which conversation it is: that is waited
+    /// for, at most as long as a closing may take.
+    pub(crate) async fn join(self: &Arc<Self>, key: &RoomKey, outbox: Outbox, anew: bool) -> Seat {
+        let patience = tokio::time::Instant::now() + self.longest_closing;
+        loop {
+            let room = match self.try_join(key, &outbox, anew, false) {
+                Ok(seat) => return seat,
+                Err(room) => room,
+            };
+            let closed = room.closed.notified();
+            if !room.state().is_closing() {
+                continue;
+            }
+            if timeout_at(patience, closed).await.is_err()
+                && let Ok(seat) = self.try_join(key, &outbox, anew, true)
+            {
+                return seat;
+            }
+        }
+    }
+
+    /// Takes a seat; or returns the room whose last sockets are being closed, unless the
+    /// socket enters `regardless` of that.
+    fn try_join(
+        self: &Arc<Self>,
+        key: &RoomKey,
+        outbox: &Outbox,
+        anew: bool,
+        regardless: bool,
+    ) -> Result<Seat, Arc<Room>> {
+        loop {
+            let found = self.find(key);
+            if let Some(room) = found.as_ref().filter(|_| !anew) {
+                let mut state = room.state();
+                if state.is_closing() && !regardless {
+                    drop(state);
+                    return Err(Arc::clone(room));
+                }
+                if state.is_live() {
+                    let member = state.enter(outbox.clone());
+                    drop(state);
+                    return Ok(self.seat(Arc::clone(room), member));
+                }
+            }
+            let clock = Clock::begin(self.wall.now());
+            let room = self.room(key, Conversation::new(), clock);
+            let member = room.state().enter(outbox.clone());
+            let mut rooms = self.rooms();
+            let now = rooms.get(key);
+            let is_as_found = match &found {
+                Some(found) => now.is_none_or(|now| Arc::ptr_eq(now, found)),
+                None => now.is_none(),
+            };
+            if !is_as_found {
+                // Somebody else has put a room there meanwhile.
+                continue;
+            }
+            rooms.insert(key.clone(), Arc::clone(&room));
+            drop(rooms);
+            if let Some(replaced) = found {
+                self.retire(&replaced);
+            }
+            return Ok(self.seat(room, member));
+        }
+    }
+
+    /// Returns a place for a room of so many bytes that waits for somebody to come back.
+    /// Strangers could leave as many as they like.
+    pub(crate) fn place_to_wait(&self, bytes: usize) -> Option<PlaceToWait> {
+        let bytes = u32::try_from(bytes).ok()?;
+        let waiting = Arc::clone(&self.waiting).try_acquire_owned();
+        let memory = Arc::clone(&self.waiting_bytes).try_acquire_many_owned(bytes);
+        Some(PlaceToWait {
+            _conversation: waiting.ok()?,
+            _bytes: memory.ok()?,
+        })
+    }
+
+    /// Returns how many rooms wait for a speaker to come back.
+    pub(crate) fn awaited(&self) -> usize {
+        let left = self.waiting.available_permits();
+        self.most_waiting.saturating_sub(left)
+    }
+
+    /// Returns `true` if this connection id is in use, or somebody may come back to it.
+    pub(crate) fn is_live(&self, key: &RoomKey) -> bool {
+        self.find(key).is_some_and(|room| room.state().is_live())
+    }
+
+    /// Lets a socket join a conversation that goes on past admission, if it may; see
+    /// [`crate::conversation::room::RoomState::joins_past_admission`]. Hold what this returns until the
+    /// socket has joined.
+    pub(crate) fn join_past_admission(&self, key: &RoomKey) -> Option<Joining> {
+        let room = self.find(key)?;
+        let mut state = room.state();
+        if !state.joins_past_admission(Instant::now()) {
+            return None;
+        }
+        state.joining += 1;
+        drop(state);
+        Some(Joining(room))
+    }
+
+    /// Listens to the room of this connection id until the conversation is over,
+    /// when the outbox is closed. `None`: there is no such room (any more).
+    pub(crate) fn listen(&self, key: &RoomKey, outbox: Outbox) -> Option<Ear> {
+        let room = self.find(key)?;
+        let mut state = room.state();
+        if !state.is_live() {
+            return None;
+        }
+        outbox.send(reply::subscription_started(&room.id));
+        let listener = state.next_member;
+        state.next_member += 1;
+        state.listeners.push((listener, outbox));
+        drop(state);
+        Some(Ear { room, listener })
+    }
+
+    fn seat(self: &Arc<Self>, room: Arc<Room>, member: u64) -> Seat {
+        Seat {
+            hub: Arc::clone(self),
+            room,
+            member,
+            closing: None,
+        }
+    }
+
+    /// Ends a room, unless somebody is in it or may still come back to it.
+    pub(crate) fn close_room(&self, room: &Arc<Room>) {
+        let mut state = room.state();
+        if !state.members.is_empty() || state.closing > 0 || state.is_live() {
+            return;
+        }
+        // From now on nobody can enter it.
+        state.is_over = true;
+        drop(state);
+        let mut rooms = self.rooms();
+        let current = rooms.get(&room.key);
+        if current.is_some_and(|current| Arc::ptr_eq(current, room)) {
+            rooms.remove(&room.key);
+        }
+        drop(rooms);
+        self.retire(room);
+    }
+
+    /// A stream whose member has gone has said what it owed.
+    pub(crate) fn settle(&self, room: &Room) {
+        let mut state = room.state();
+        state.owing = state.owing.saturating_sub(1);
+        let over = state.is_over && state.owing == 0;
+        drop(state);
+        if over {
+            self.finish(room);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

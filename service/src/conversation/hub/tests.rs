@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MPL-2.0
+
+use super::*;
+use crate::hearing::recognizer::scripted::Scripted;
+use crate::metrics::{Kept, Refused};
+
+fn hub() -> Arc<Hub> {
+    hub_with(&Limits::default())
+}
+
+fn hub_with(limits: &Limits) -> Arc<Hub> {
+    hub_at(limits, WallClock::default())
+}
+
+/// A hub in memory, with this clock.
+pub(crate) fn hub_at(limits: &Limits, wall: WallClock) -> Arc<Hub> {
+    let store = Arc::new(Store::open(None, limits).expect("memory"));
+    let metrics = Metrics::new(Kept {
+        recognizer: Arc::new(Scripted),
+        refused: Refused::default(),
+        counts: store.counts.clone(),
+        log: crate::logging::Lost::default(),
+    });
+    let services = Services {
+        store,
+        metrics: Arc::new(metrics),
+        trackers: None,
+        workers: Arc::new(Workers::start().expect("threads")),
+        wall,
+    };
+    Hub::open(limits, services).expect("nothing to restore")
+}
+
+pub(crate) fn key(connection_id: &str) -> RoomKey {
+    RoomKey {
+        account: String::new(),
+        connection_id: connection_id.to_owned(),
+    }
+}
+
+fn keep(seat: &Seat, keep: Duration) {
+    seat.speaks(None, Some(keep));
+}
+
+async fn join(hub: &Arc<Hub>, connection_id: &str) -> (Seat, String) {
+    let seat = hub.join(&key(connection_id), Outbox::new(8).0, false).await;
+    let id = seat.room.state().conversation.id().to_owned();
+    (seat, id)
+}
+
+#[tokio::test]
+async fn sockets_of_one_connection_id_share_a_conversation() {
+    let hub = hub();
+    let (first, a) = join(&hub, "x").await;
+    let (second, b) = join(&hub, "x").await;
+    let (_other, c) = join(&hub, "y").await;
+    assert_eq!(a, b);
+    assert_ne!(a, c);
+    first.leave(Leave::Finished);
+    let (_third, d) = join(&hub, "x").await;
+    assert_eq!(a, d, "the second socket still holds the conversation");
+    second.leave(Leave::Finished);
+}
+
+#[tokio::test]
+async fn a_finished_conversation_is_not_continued() {
+    let hub = hub();
+    let (seat, a) = join(&hub, "x").await;
+    keep(&seat, Duration::from_secs(1000));
+    seat.leave(Leave::Finished);
+    assert_ne!(join(&hub, "x").await.1, a);
+}
+
+#[tokio::test]
+async fn how_a_closing_ends_decides_which_conversation_comes_next() {
+    let hub = hub();
+    for (how, same) in [(Leave::Lost, true), (Leave::Finished, false)] {
+        let (mut seat, a) = join(&hub, "x").await;
+        keep(&seat, Duration::from_secs(1000));
+        seat.close();
+        let next = join(&hub, "x");
+        tokio::pin!(next);
+        tokio::select! {
+            biased;
+            _ = &mut next => panic!("nobody knows yet"),
+            () = async {} => seat.leave(how),
+        }
+        let (seat, b) = next.await;
+        assert_eq!(a == b, same, "{how:?}");
+        seat.leave(Leave::Finished);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_member_finds_its_conversation_within_the_time_only() {
+    let hub = hub();
+    let (seat, a) = join(&hub, "x").await;
+    keep(&seat, Duration::from_secs(1000));
+    seat.leave(Leave::Lost);
+    let (seat, b) = join(&hub, "x").await;
+    assert_eq!(a, b);
+    keep(&seat, Duration::from_nanos(1));
+    seat.leave(Leave::Lost);
+    assert_ne!(join(&hub, "x").await.1, a);
+}
+
+#[tokio::test]
+async fn no_more_rooms_wait_than_are_allowed() {
+    let limits = Limits {
+        waiting: 1,
+        ..Limits::default()
+    };
+    let hub = hub_with(&limits);
+    let lose = async |connection_id| {
+        let (seat, id) = join(&hub, connection_id).await;
+        keep(&seat, Duration::from_secs(1000));
+        seat.leave(Leave::Lost);
+        id
+    };
+    let kept = lose("x").await;
+    let lost = lose("y").await;
+    assert!(hub.is_live(&key("x")) && !hub.is_live(&key("y")));
+    // Who comes back leaves the place to others.
+    let (back, id) = join(&hub, "x").await;
+    assert_eq!(id, kept);
+    let kept = lose("y").await;
+    assert_ne!(kept, lost);
+    assert!(hub.is_live(&key("y")));
+    back.leave(Leave::Finished);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rooms_that_nobody_comes_back_to_are_forgotten() {
+    let hub = hub();
+    let (seat, _) = join(&hub, "x").await;
+    keep(&seat, Duration::from_nanos(1));
+    seat.leave(Leave::Lost);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(hub.rooms().is_empty());
+}
+
+#[tokio::test]
+async fn a_room_that_is_waited_for_keeps_nobody_from_another_one() {
+    let hub = hub();
+    let (_held, _) = join(&hub, "held").await;
+    let (_other, other) = join(&hub, "other").await;
+    let room = hub.find(&key("held")).expect("a room");
+    let state = room.state();
+    let (tell, told) = std::sync::mpsc::channel();
+    let runtime = tokio::runtime::Handle::current();
+    let spawn = |work: Box<dyn FnOnce(Arc<Hub>) + Send>| {
+        let (hub, tell, runtime) = (Arc::clone(&hub), tell.clone(), runtime.clone());
+        std::thread::spawn(move || {
+            let _runtime = runtime.enter();
+            work(hub);
+            let _ = tell.send(());
+        });
+    };
+    // These wait for the room whose state is held.
+    spawn(Box::new(|hub| assert!(hub.is_live(&key("held")))));
+    spawn(Box::new(|hub| {
+        drop(hub.listen(&key("held"), Outbox::new(8).0))
+    }));
+    spawn(Box::new(|hub| {
+        let joined = hub.try_join(&key("held"), &Outbox::new(8).0, false, false);
+        drop(joined);
+    }));
+    let waited = told.recv_timeout(Duration::from_millis(200));
+    assert!(waited.is_err(), "one did not wait");
+    // And these do not wait for them.
+    spawn(Box::new(move |hub| {
+        assert!(hub.is_live(&key("other")) && !hub.is_live(&key("none")));
+        drop(hub.listen(&key("other"), Outbox::new(8).0));
+        drop(hub.try_join(&key("other"), &Outbox::new(8).0, false, false));
+        drop(hub.try_join(&key("new"), &Outbox::new(8).0, false, false));
+        let number = other.parse().expect("a number");
+        hub.rename("", number, "nobody", None, None);
+    }));
+    let done = told.recv_timeout(Duration::from_secs(60));
+    drop(state);
+    assert_eq!(done, Ok(()), "somebody waits for another one's room");
+    for _ in 0..3 {
+        let done = told.recv_timeout(Duration::from_secs(60));
+        assert_eq!(done, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn rooms_that_wait_have_a_bound_in_bytes() {
+    let limits = Limits {
+        waiting_memory: 1 << 20,
+        ..Limits::default()
+    };
+    let hub = hub_with(&limits);
+    let name = "x".repeat(limits.text);
+    for number in 0..30 {
+        let connection_id = number.to_string();
+        let (seat, _) = join(&hub, &connection_id).await;
+        for speaker in 0..100 {
+            let id = speaker.to_string();
+            let mut state = seat.room.state();
+            let known = state.conversation.speaker(Some(&id), Some(&name), 1000);
+            assert!(known.is_some());
+        }
+        keep(&seat, Duration::from_secs(1000));
+        seat.leave(Leave::Lost);
+    }
+    // Each takes a bit more than a tenth of what all may take.
+    assert_eq!(hub.awaited(), 9);
+    let available = hub.waiting_bytes.available_permits();
+    assert!(available < 120_000, "{available}");
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Serves HTTP/1.1 on the connections that come in, each within bounds: a head
+//! that does not come, a body that trickles and an answer that nobody reads end
+//! the connection. Upgraded to a WebSocket it is the socket's affair.
+//!
+//! Connections with a fault on purpose are not bound: what they do late they are
+//! to do late.
+
+use crate::config::Limits;
+use crate::door::http;
+use crate::fault::{Accepted, Door, OnLine};
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tower_service::Service;
+use tracing::Instrument;
+
+/// Longest head of a request in bytes. hyper answers 431 to what does not fit into its
+/// buffer, which holds up to twice that when bytes come fast; [`within`] to the rest.
+const LONGEST_HEAD: usize = 64 * 1024;
+
+/// Accepts until `stop` says so; connections that were accepted go on, and hold
+/// the router as long.
+pub(crate) async fn accept_all(
+    mut door: Door,
+    router: Router,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+) {
+    let mut stopped = stop.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = door.accept() => accepted,
+            // An error means that the server itself is gone.
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        let span = accepted.stream.line().span().clone();
+        let serving = serve(accepted, router.clone(), limits.clone(), stop.clone());
+        tokio::spawn(serving.instrument(span));
+    }
+}
+
+async fn serve(
+    accepted: Accepted,
+    router: Router,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
+    let Accepted { stream, place } = accepted;
+    let line = Arc::clone(stream.line());
+    let sound = line.is_sound();
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        let on_line = OnLine(Arc::clone(&line));
+        request.extensions_mut().insert(ConnectInfo(on_line));
+        // A router is always ready.
+        router.clone().call(request.map(Body::new))
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).max_buf_size(LONGEST_HEAD);
+    http.header_read_timeout(Some(limits.handshake).filter(|_| sound));
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection.with_upgrades());
+    let longest = match sound {
+        true => limits.request.saturating_mul(2),
+        false => Duration::MAX,
+    };
+    tokio::select! {
+        ended = connection.as_mut() => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "connection ended");
+            }
+            return;
+        }
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = sleep(longest) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    if timeout(limits.request, connection).await.is_err() {
+        tracing::debug!("an answer was not read in time");
+    }
+    drop(place);
+}
+
+/// Returns how long the head of a request is that is written without needless spaces.
+fn head_length(request: &Request) -> usize {
+    let (method, uri) = (request.method().as_str(), request.uri());
+    let target = uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    let place = uri.authority().map_or(0, |place| place.as_str().len());
+    let line = method.len() + " ".len() + place + target + " HTTP/1.1\r\n".len();
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    line + headers.sum::<usize>() + "\r\n".len()
+}
+
+/// Largest body of any request in bytes; most take less.
+pub(crate) const LARGEST_BODY: usize = 1024 * 1024;
+
+/// Answers 431 to a head that is too long, 413 to a body that says itself that it is too
+/// large, and 408 where a request takes too long, its body for example.
+pub(crate) async fn within(
+    State(limit): State<Duration>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if head_length(&request) > LONGEST_HEAD {
+        let message = format!("The head of a request may have at most {LONGEST_HEAD} bytes.");
+        return http::error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &message);
+    }
+    let on_line = request.extensions().get::<ConnectInfo<OnLine>>();
+    if on_line.is_some_and(|ConnectInfo(OnLine(line))| !line.is_sound()) {
+        return next.run(request).await;
+    }
+    // Less is read as far as it may be, so that its client can read the answer.
+    if request.body().size_hint().lower() > 4 * LARGEST_BODY as u64 {
+        let message = format!("A body may have at most {LARGEST_BODY} bytes.");
+        return http::error(StatusCode::PAYLOAD_TOO_LARGE, &message);
+    }
+    timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
+        let message = format!(
+            "The request took longer than {} s; send its body at once.",
+            limit.as_secs_f32()
+        );
+        http::error(StatusCode::REQUEST_TIMEOUT, &message)
+    })
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Who asks, and for which socket: tokens wherever they stand, and what a
+//! request for a WebSocket must have before it is upgraded.
+
+use crate::conversation::hub::RoomKey;
+use crate::door::http::{self, Shared};
+use crate::door::symbl::client::Client;
+use crate::fault::{Line, OnLine};
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{ConnectInfo, FromRequestParts, Path, WebSocketUpgrade};
+use axum::http::header::{AUTHORIZATION, CONNECTION, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+
+/// Longest connection id in bytes.
+const LONGEST_ID: usize = 256;
+
+/// How much is read from a socket at once, in bytes: an audio message of the usual
+/// size and some more. As much is filled with zeros before each read; the 128 KiB
+/// that are usual would take a fifth of the service's time.
+const READ_BUFFER: usize = 8 << 10;
+
+/// What a request without a good token is told.
+const REFUSED: &str = "Token validation failed for provided token.";
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Whose conversations a request may see: the application that its token is of;
+/// empty where everybody may come in.
+#[derive(Debug, Clone)]
+pub(crate) struct Account(pub(crate) String);
+
+impl FromRequestParts<Shared> for Account {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Response> {
+        account(parts, shared, &[])
+    }
+}
+
+#[allow(clippy::result_large_err)] // The error is the answer, made once per request.
+fn account(parts: &Parts, shared: &Shared, protocols: &[&str]) -> Result<Account, Response> {
+    let mut offered = offered_tokens(&parts.headers, parts.uri.query(), protocols).peekable();
+    // A request without any token guesses nothing.
+    let has_token = offered.peek().is_some();
+    if let Some(account) = shared.tokens.account(offered) {
+        return Ok(Account(account));
+    }
+    let peer = parts.extensions.get::<ConnectInfo<OnLine>>();
+    let wait = peer.filter(|_| has_token);
+    let wait = wait.and_then(|ConnectInfo(OnLine(line))| shared.guesses.fail(line.peer()));
+    Err(match wait {
+        Some(wait) => http::guessing(wait),
+        None => http::error(StatusCode::UNAUTHORIZED, REFUSED),
+    })
+}
+
+/// A good request for a WebSocket.
+pub(crate) struct Visit {
+    upgrade: WebSocketUpgrade,
+    /// The room that it is about.
+    pub(crate) room: RoomKey,
+    /// The connection that it came on.
+    pub(crate) line: Arc<Line>,
+    /// What dials.
+    pub(crate) client: Client,
+}
+
+impl FromRequestParts<Shared> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Response> {
+        let mut upgrade = match WebSocketUpgrade::from_request_parts(parts, shared).await {
+            Ok(upgrade) => upgrade,
+            Err(WebSocketUpgradeRejection::MethodNotGet(_)) => {
+                return Err(http::wrong_method().await);
+            }
+            Err(reason) => return Err(upgrade_required(&reason)),
+        };
+        let line = ConnectInfo::<OnLine>::from_request_parts(parts, shared).await;
+        let ConnectInfo(OnLine(line)) = line.map_err(IntoResponse::into_response)?;
+        if let Some(response) = line.in_place_of_upgrade().await {
+            return Err(response);
+        }
+        let id = match Path::<String>::from_request_parts(parts, shared).await {
+            Ok(Path(id)) if id.len() <= LONGEST_ID => id,
+            _ => {
+                let message =
+                    format!("The connection id must be UTF-8 of at most {LONGEST_ID} bytes.");
+                return Err(http::error(StatusCode::BAD_REQUEST, &message));
+            }
+        };
+        let offered = offered_protocols(&parts.headers);
+        let Account(account) = account(parts, shared, &offered)?;
+        // Clients abort unless the very value is echoed. Where several are offered,
+        // the token among them is the one that was meant.
+        let chosen = offered
+            .iter()
+            .find(|protocol| shared.tokens.is_valid(protocol))
+            .or_else(|| offered.first())
+            .and_then(|protocol| HeaderValue::from_str(protocol).ok());
+        if let Some(protocol) = chosen {
+            upgrade.set_selected_protocol(protocol);
+        }
+        // What is larger than allowed is told so in peace; what is much larger is
+        // not even assembled.
+        let largest = shared.config.limits.message.saturating_mul(2);
+        Ok(Self {
+            upgrade: upgrade
+                .read_buffer_size(READ_BUFFER)
+                .max_message_size(largest)
+                .max_frame_size(largest),
+            room: RoomKey {
+                account,
+                connection_id: id,
+            },
+            line,
+            client: Client::of(parts.uri.query()),
+        })
+    }
+}
+
+impl Visit {
+    /// The upgrade, and the rest of what was asked for.
+    pub(crate) fn into_parts(self) -> (WebSocketUpgrade, RoomKey, Arc<Line>) {
+        (self.upgrade, self.room, self.line)
+    }
+}
+
+fn upgrade_required(reason: &WebSocketUpgradeRejection) -> Response {
+    let message = format!("This path is for WebSockets only: {reason}.");
+    let mut response = http::error(StatusCode::UPGRADE_REQUIRED, &message);
+    response.headers_mut().extend([
+        (UPGRADE, HeaderValue::from_static("websocket")),
+        (CONNECTION, HeaderValue::from_static("upgrade")),
+    ]);
+    response
+}
+
+fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {
+    headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|protocol| !protocol.is_empty())
+        .collect()
+}
+
+/// All tokens of a handshake, wherever they stand.
+fn offered_tokens<'a>(
+    headers: &'a HeaderMap,
+    query: Option<&'a str>,
+    protocols: &'a [&'a str],
+) -> impl Iterator<Item = &'a str> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = text(AUTHORIZATION).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then_some(token.trim())
+    });
+    // A JWT has no character that would be escaped in a query.
+    let query = query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .filter_map(|pair| pair.strip_prefix("access_token="));
+    text(API_KEY)
+        .into_iter()
+        .chain(bearer)
+        .chain(query)
+        .chain(protocols.iter().copied())
+}

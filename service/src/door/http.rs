@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The HTTP side: paths, tokens, and what is said to a request that is no
+//! WebSocket. Error bodies are `{"message": …}`, as the API's errors are.
+
+use crate::config::ServerConfig;
+use crate::conversation::hub::{Hub, RoomKey};
+use crate::door::gate::{self, Gate};
+use crate::door::handshake::Visit;
+use crate::door::symbl::socket::Guest;
+use crate::door::symbl::{socket, subscriber};
+use crate::door::throttle::Guesses;
+use crate::door::token::{TokenError, Tokens};
+use crate::door::{connection, manage, origin, rest};
+use crate::fault::{Line, OnLine};
+use crate::hearing::admission::{Entrance, Full};
+use crate::hearing::stream::Places;
+use crate::metrics;
+use crate::store::Store;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, post};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tracing::{Instrument, Span};
+
+/// What all requests share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) tokens: Arc<Tokens>,
+    /// Failed authentications.
+    pub(crate) guesses: Arc<Guesses>,
+    /// One permit for each streaming socket that may still come.
+    pub(crate) places: Arc<Semaphore>,
+    /// One for each subscriber.
+    pub(crate) listeners: Arc<Semaphore>,
+    /// Whether there is room for another stream.
+    pub(crate) entrance: Entrance,
+    pub(crate) shutdown: watch::Receiver<bool>,
+    /// Held by every socket: all of them are gone when the other end says so.
+    pub(crate) alive: mpsc::Sender<()>,
+}
+
+/// Largest message of a subscriber, in bytes.
+const LARGEST_OF_SUBSCRIBER: usize = 4 << 10;
+
+/// Largest body of a token request.
+const LARGEST_BODY: usize = 64 * 1024;
+
+pub(crate) fn router(shared: Shared) -> Router {
+    let origins = origin::layer(shared.config.origins.clone());
+    let counted = Arc::clone(&shared.hub.metrics);
+    let patience = shared.config.limits.request;
+    let gate = Arc::new(Gate::new(&shared.config));
+    Router::new()
+        .route("/v1/streaming/{id}", any(streaming))
+        .route("/v1/realtime/insights/{id}", any(streaming))
+        .route("/v1/subscribe/{id}", any(subscribe))
+        .route("/session/subscribe/{id}", any(subscribe))
+        .route("/oauth2/token:generate", post(generate_token))
+        .merge(rest::router())
+        .merge(manage::routes())
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(origins)
+        .layer(from_fn_with_state(gate, gate::check))
+        .layer(from_fn_with_state(counted, metrics::count))
+        .layer(from_fn_with_state(patience, connection::within))
+        .with_state(shared)
+}
+
+pub(crate) fn error(status: StatusCode, message: &str) -> Response {
+    let body = serde_json::json!({ "message": message });
+    let mut response = (status, axum::Json(body)).into_response();
+    response.extensions_mut().insert(Why(message.to_owned()));
+    response
+}
+
+/// What an error response says, for the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Why(pub(crate) String);
+
+async fn not_found() -> Response {
+    error(
+        StatusCode::NOT_FOUND,
+        "Nothing is here. This is symbl-service: open a WebSocket at /v1/streaming/{connectionId}, \
+         POST to /oauth2/token:generate for a token, \
+         or GET /v1/conversations/{conversationId}/messages.",
+    )
+}
+
+pub(crate) async fn wrong_method() -> Response {
+    error(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "This path does not take this method.",
+    )
+}
+
+/// A body that cannot be read, above all one that is too large.
+pub(crate) fn unreadable(reason: &BytesRejection) -> Response {
+    error(reason.status(), &format!("{}.", reason.body_text()))
+}
+
+async fn generate_token(
+    State(shared): State<Shared>,
+    ConnectInfo(OnLine(line)): ConnectInfo<OnLine>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    // Whoever guesses secrets is not told whether the next one is right.
+    if let Some(wait) = shared.guesses.wait(line.peer()) {
+        return guessing(wait);
+    }
+    let body = match body {
+        Ok(body) => body,
+        Err(reason) => return unreadable(&reason),
+    };
+    match shared.tokens.generate(&body) {
+        Ok(granted) => axum::Json(granted).into_response(),
+        Err(reason) => {
+            let status = match reason {
+                TokenError::Malformed(_) => StatusCode::BAD_REQUEST,
+                TokenError::Unauthorized => {
+                    shared.guesses.fail(line.peer());
+                    StatusCode::UNAUTHORIZED
+                }
+                TokenError::Signing(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            error(status, &reason.to_string())
+        }
+    }
+}
+
+async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
+    let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
+        return too_many(
+            "The limit of concurrent streaming connections is reached.",
+            SOON,
+        );
+    };
+    let hub = &shared.hub;
+    let joining = hub.join_past_admission(&visit.room);
+    let admitted = shared.entrance.enter(joining.is_some());
+    let admitted = match admitted {
+        Ok(admitted) => admitted,
+        Err(Full::Capacity) => return too_many("As many streams are recognised as can be.", LATER),
+        Err(Full::Lag) => {
+            return too_many("Recognition is behind the streams that are here.", LATER);
+        }
+    };
+    let client = visit.client;
+    let (upgrade, room, line) = visit.into_parts();
+    let span = client_span(&line, &room);
+    let guest = Guest {
+        room,
+        client,
+        joining,
+        places: Arc::new(Places::new(shared.entrance.clone(), admitted, place)),
+    };
+    let on_line = Arc::clone(&line);
+    let serving = move |websocket| async move {
+        let Shared {
+            config,
+            hub,
+            shutdown,
+            alive,
+            ..
+        } = shared;
+        let open = hub.metrics.socket("streaming");
+        socket::serve(websocket, guest, config, hub, shutdown, line).await;
+        drop((open, alive));
+    };
+    let mut response = upgrade.on_upgrade(|websocket| serving(websocket).instrument(span));
+    on_line.spoil(&mut response);
+    response
+}
+
+async fn subscribe(State(shared): State<Shared>, visit: Visit) -> Response {
+    if !shared.hub.is_live(&visit.room) {
+        return error(
+            StatusCode::NOT_FOUND,
+            "Nobody speaks under this connection id, and nobody is expected to come back.",
+        );
+    }
+    let Ok(place) = Arc::clone(&shared.listeners).try_acquire_owned() else {
+        return too_many("The limit of subscribers is reached.", SOON);
+    };
+    let (upgrade, room, line) = visit.into_parts();
+    // A subscriber has nothing to say, and is not to have the service keep it.
+    let upgrade = upgrade
+        .max_message_size(LARGEST_OF_SUBSCRIBER)
+        .max_frame_size(LARGEST_OF_SUBSCRIBER);
+    let on_line = Arc::clone(&line);
+    let span = client_span(&line, &room);
+    let serving = move |websocket| async move {
+        let Shared {
+            config,
+            hub,
+            shutdown,
+            alive,
+            ..
+        } = shared;
+        let open = hub.metrics.socket("subscriber");
+        subscriber::serve(websocket, room, &config.limits, hub, shutdown, line).await;
+        drop((open, place, alive));
+    };
+    let mut response = upgrade.on_upgrade(|websocket| serving(websocket).instrument(span));
+    on_line.spoil(&mut response);
+    response
+}
+
+/// Returns the span of a client whose connection id is known now.
+fn client_span(line: &Line, room: &RoomKey) -> Span {
+    let span = line.span().clone();
+    span.record("connection", room.connection_id.as_str());
+    span
+}
+
+/// Seconds until somebody may have left.
+const SOON: &str = "1";
+/// Seconds until a conversation may be over, or recognition have caught up.
+const LATER: &str = "5";
+
+fn too_many(message: &str, retry_after: &'static str) -> Response {
+    let mut response = error(StatusCode::TOO_MANY_REQUESTS, message);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static(retry_after));
+    response
+}
+
+/// Returns the answer to a client whose address failed to authenticate too often.
+pub(crate) fn guessing(wait: Duration) -> Response {
+    let message = "Too many credentials or tokens from this address were wrong. Try again later, \
+                   with the right ones.";
+    let mut response = error(StatusCode::TOO_MANY_REQUESTS, message);
+    let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! How the outside comes in and is answered: connections, tokens, paths, wire forms.
+
+pub(crate) mod connection;
+pub(crate) mod gate;
+pub(crate) mod handshake;
+pub(crate) mod http;
+pub(crate) mod manage;
+pub(crate) mod origin;
+pub(crate) mod rest;
+pub(crate) mod symbl;
+pub(crate) mod throttle;
+pub(crate) mod tls;
+pub(crate) mod token;

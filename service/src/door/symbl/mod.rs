@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The Symbl Streaming API: sockets of speakers, and of those who only listen.
+
+pub(crate) mod bounds;
+pub(crate) mod client;
+pub(crate) mod closing;
+pub(crate) mod session;
+pub(crate) mod socket;
+pub(crate) mod subscriber;
+pub(crate) mod unsupported;

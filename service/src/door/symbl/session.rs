@@ -1,0 +1,615 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One socket's session: what is said when, and what it may do in which phase.
+//!
+//! The order of messages and the life of a session are those of the Symbl
+//! Streaming API reference. Where it is silent, we decided:
+//!
+//! - the answers to a start are `started_listening`, `conversation_created`,
+//!   `recognition_started`, in this order;
+//! - a second start is an error and the running session goes on;
+//! - a pause is not the end of the conversation: `conversation_completed` is
+//!   sent to a socket before it is closed, and only then;
+//! - `recognition_stopped` comes before the last results and `conversation_completed`,
+//!   but behind them to a [`Client`] that would hang up at it;
+//! - what was not final when a socket is lost will be sent again by its client,
+//!   so it is not transcribed; after a clean close it is;
+//! - a session that was stopped is finished when its client knows: it closed the
+//!   socket by itself, or answered our close frame. Otherwise it is lost, and
+//!   what it missed is found in the same conversation.
+//!
+//! Nothing that a client sends may end more than its own session.
+
+use crate::analysis::AnalyzerOptions;
+use crate::config::ServerConfig;
+use crate::conversation::hub::{Leave, Seat};
+use crate::conversation::outbox::Outbox;
+use crate::conversation::state::Speaker;
+use crate::door::symbl::bounds;
+use crate::door::symbl::client::Client;
+use crate::door::symbl::closing::{Closing, SocketEnd};
+use crate::door::symbl::unsupported;
+use crate::hearing::admission::Full;
+use crate::hearing::phrasebook::Compiled;
+use crate::hearing::recognizer::{self, StreamOptions};
+use crate::hearing::stream::{self, Before, NoThread, Outcome, Places, Start, Stream};
+use crate::hearing::voice::{Voice, Wanted};
+use crate::trackers;
+use bytes::Bytes;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+use symbl_protocol::request::ClientMessageError;
+use symbl_protocol::{ClientMessage, Encoding, PONG_TEXT, StartRequest, StreamFormat, reply};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::time::{Instant, timeout_at};
+
+/// `disconnectOnStopRequestTimeout` by default.
+const PAUSE: Duration = Duration::from_secs(1800);
+
+/// Most streams of a socket that drain while it has started the next one. Clients that
+/// wait for their results before they start again have none.
+const MOST_DRAINING: usize = 2;
+
+/// Where a session stands.
+#[derive(Debug)]
+enum Phase {
+    /// Nothing runs: not started yet, or ended by an error.
+    Idle,
+    /// Audio is taken.
+    Processing(Stream),
+    /// Stopped; the rest is being said.
+    Draining { stream: Stream, stopped: Instant },
+    /// Stopped and said, waiting for another start.
+    Paused { until: Instant },
+}
+
+/// What the last start wants to happen at a stop.
+#[derive(Debug, Clone, Copy)]
+struct StopPolicy {
+    disconnect: bool,
+    timeout: Duration,
+}
+
+/// The session of one socket.
+pub(crate) struct Session {
+    config: Arc<ServerConfig>,
+    client: Client,
+    seat: Seat,
+    own: Outbox,
+    places: Arc<Places>,
+    /// One permit for each stream that may drain behind another start.
+    draining: Arc<Semaphore>,
+    phase: Phase,
+    policy: Option<StopPolicy>,
+    last_activity: Instant,
+    /// Since when nothing has been recognised here, if nothing is.
+    rests_since: Instant,
+}
+
+impl Session {
+    pub(crate) fn new(
+        config: Arc<ServerConfig>,
+        client: Client,
+        seat: Seat,
+        own: Outbox,
+        places: Arc<Places>,
+    ) -> Self {
+        Self {
+            config,
+            client,
+            seat,
+            own,
+            places,
+            draining: Arc::new(Semaphore::new(MOST_DRAINING)),
+            phase: Phase::Idle,
+            policy: None,
+            last_activity: Instant::now(),
+            rests_since: Instant::now(),
+        }
+    }
+
+    /// When [`Session::deadline_passed`] is to be called.
+    pub(crate) fn deadline(&self) -> Instant {
+        let of_phase = self.deadline_of_phase();
+        match self.phase {
+            Phase::Idle | Phase::Paused { .. } if self.places.is_admitted() => {
+                of_phase.min(self.rests_since + self.config.limits.start)
+            }
+            _ => of_phase,
+        }
+    }
+
+    fn deadline_of_phase(&self) -> Instant {
+        match self.phase {
+            Phase::Idle | Phase::Processing(_) => self.last_activity + self.config.limits.idle,
+            Phase::Draining { stopped, .. } => stopped + self.config.limits.drain,
+            Phase::Paused { until } => until,
+        }
+    }
+
+    /// Waits for the end of the stream that runs, for ever if none does. Then
+    /// [`Session::stream_ended`] is to be called.
+    pub(crate) async fn stream_end(&mut self) -> Option<Outcome> {
+        match &mut self.phase {
+            Phase::Processing(stream) | Phase::Draining { stream, .. } => stream.done().await,
+            Phase::Idle | Phase::Paused { .. } => pending().await,
+        }
+    }
+
+    /// A text frame came.
+    pub(crate) async fn text(&mut self, text: &str) -> Option<Closing> {
+        let message = match ClientMessage::parse(text) {
+            Ok(ClientMessage::Ping) => {
+                self.own.send(PONG_TEXT);
+                return None;
+            }
+            Ok(message) => message,
+            Err(error) => {
+                let code = match error {
+                    ClientMessageError::Malformed(_) => "invalid_message",
+                    ClientMessageError::Field(_) => "invalid_request",
+                };
+                self.error("Invalid message", &error.to_string(), code);
+                return None;
+            }
+        };
+        self.last_activity = Instant::now();
+        match message {
+            ClientMessage::Start(request) => {
+                self.warn_of_unsupported(text);
+                self.start(&request).await;
+                None
+            }
+            ClientMessage::Modify {
+                encoding,
+                sample_rate,
+            } => {
+                self.warn_of_unsupported(text);
+                self.modify(encoding, sample_rate).await;
+                None
+            }
+            ClientMessage::Stop => self.stop().await,
+            ClientMessage::Ping => None,
+            ClientMessage::Unknown(kind) => {
+                let kind = bounds::shortened(&kind);
+                let details = format!("nothing is known of the type `{kind}`");
+                self.error("Unknown message", &details, "unknown_type");
+                None
+            }
+        }
+    }
+
+    /// A binary frame came: audio, if it is asked for.
+    pub(crate) async fn binary(&mut self, bytes: Bytes) -> Option<Closing> {
+        self.last_activity = Instant::now();
+        let Phase::Processing(stream) = &self.phase else {
+            return None;
+        };
+        let limit = self.config.limits.audio_message;
+        if self.config.strict && bytes.len() > limit {
+            let details = format!(
+                "an audio message of {} bytes came; at most {limit} are allowed",
+                bytes.len()
+            );
+            self.error("Audio message too large", &details, "audio_too_large");
+            return Some(Closing::Close {
+                code: 1009,
+                reason: "audio message too large",
+                leave: Leave::Lost,
+            });
+        }
+        if !bytes.is_empty() {
+            stream.audio(bytes).await;
+        }
+        None
+    }
+
+    async fn start(&mut self, request: &StartRequest) {
+        let refused = match &self.phase {
+            Phase::Processing(_) => Some(("it is running", "already_started")),
+            Phase::Draining { .. } if self.disconnects() => {
+                Some(("it is stopping and will be closed", "stopping"))
+            }
+            _ => None,
+        };
+        if let Some((why, code)) = refused {
+            self.error("The session was not started again", why, code);
+            return;
+        }
+        let Ok(permits) = self.permits_to_drain() else {
+            self.error(
+                "The session was not started again",
+                "streams that were stopped still say what they heard; wait for their results",
+                "too_many_streams",
+            );
+            return;
+        };
+        if let Err(why) = bounds::check(request, &self.config.limits) {
+            self.error("The session was not started", &why, "invalid_request");
+            return;
+        }
+        let language = request.language_code.as_deref().unwrap_or_default();
+        if let Err(why) = self.config.recognizer.check_language(language) {
+            let language = bounds::shortened(language);
+            let details = format!("config.languageCode: {language:?} is not understood: {why}");
+            self.error(
+                "The session was not started",
+                &details,
+                "unsupported_language",
+            );
+            return;
+        }
+        let account = &self.seat.room.key.account;
+        let kept = trackers::kept(&self.seat.hub, account, request).await;
+        let (trackers, tracker_ids) = trackers::wanted(kept, request);
+        let Some(trackers) = self.seat.hub.phrasebook.get(trackers) else {
+            self.error(
+                "The session was not started",
+                "the trackers of all streams take as much memory as they may; try again \
+                 later, or with fewer phrases",
+                "too_many_trackers",
+            );
+            return;
+        };
+        let speaker = match self.speaker(request) {
+            Ok(speaker) => speaker,
+            Err(why) => {
+                self.error("The session was not started", &why, "invalid_request");
+                return;
+            }
+        };
+        let keep = request.no_connection_timeout.map(|seconds| {
+            let asked = Duration::from_secs(seconds.into());
+            asked.min(self.config.limits.no_connection)
+        });
+        // A socket that does nothing keeps no place from those that speak.
+        let effort = match self.places.admit() {
+            Ok(effort) => effort,
+            Err(full) => {
+                let details = match full {
+                    Full::Capacity => "as many streams are recognised as can be; try again later",
+                    Full::Lag => "recognition is behind the streams that are here; try again later",
+                };
+                self.error("The session was not started", details, "overloaded");
+                return;
+            }
+        };
+        self.seat.speaks(Some(&speaker.id), keep);
+        self.policy = Some(StopPolicy {
+            disconnect: request.disconnect_on_stop_request.unwrap_or(true),
+            timeout: request
+                .disconnect_on_stop_request_timeout
+                .map_or(PAUSE, |seconds| Duration::from_secs(seconds.into())),
+        });
+        let (before, stopped) = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Draining { stream, stopped } => {
+                stream.hold(permits);
+                let until = (stopped + self.config.limits.drain).into_std();
+                (Some(Before { stream, until }), stopped)
+            }
+            _ => (None, Instant::now()),
+        };
+        let start = Start {
+            recognizer: Arc::clone(&self.config.recognizer),
+            options: StreamOptions {
+                vocabulary: recognizer::composed(&request.custom_vocabulary),
+                language: request.language_code.clone().unwrap_or_default(),
+                interim: true,
+                connection: self.seat.room.key.connection_id.clone(),
+            },
+            format: request.format,
+            voice: self.voice(request, speaker, trackers, tracker_ids),
+            effort,
+            before,
+        };
+        self.log("started");
+        match Stream::start(start, &self.config.limits) {
+            Ok(stream) => self.phase = Phase::Processing(stream),
+            Err(NoThread { reason, before }) => {
+                let details =
+                    format!("the service has no thread for the stream: {reason}; try again later");
+                tracing::warn!(%reason, "no thread for a stream; raise the limit of threads");
+                self.error("The session was not started", &details, "internal");
+                match before {
+                    Some(Before { stream, .. }) => {
+                        self.phase = Phase::Draining { stream, stopped };
+                    }
+                    None => self.own.send(reply::processing_terminated()),
+                }
+            }
+        }
+    }
+
+    /// Bounds a stream that goes on without this session, if only until it sees that
+    /// nobody wants it any more. It takes a place among those that drain; where there is
+    /// none, it keeps those of the socket.
+    fn leave_behind(&self, stream: &Stream) {
+        match Arc::clone(&self.seat.hub.draining).try_acquire_owned() {
+            Ok(permit) => stream.hold(permit),
+            Err(_) => stream.hold(Arc::clone(&self.places)),
+        }
+    }
+
+    /// Returns what the stream that drains has to hold if another one is started: a place
+    /// among those of this socket, and one among those of all sockets.
+    fn permits_to_drain(&self) -> Result<Vec<OwnedSemaphorePermit>, TryAcquireError> {
+        if !matches!(self.phase, Phase::Draining { .. }) {
+            return Ok(Vec::new());
+        }
+        let places = [&self.draining, &self.seat.hub.draining].into_iter();
+        places
+            .map(|places| Arc::clone(places).try_acquire_owned())
+            .collect()
+    }
+
+    /// Tells the client and the log what the request asks for and will not get.
+    fn warn_of_unsupported(&self, request: &str) {
+        let fields = unsupported::fields(request);
+        if let Some(details) = unsupported::details(&fields) {
+            tracing::warn!(details, "a request asks for what the service does not do");
+            self.own.send(reply::warning(
+                "Some of the request is not done",
+                &details,
+                "unsupported",
+                &fields,
+            ));
+        }
+    }
+
+    /// Who speaks, if the conversation has room for another one.
+    fn speaker(&self, request: &StartRequest) -> Result<Speaker, String> {
+        let limit = self.config.limits.speakers;
+        let mut state = self.seat.room.state();
+        let speaker = state.conversation.speaker(
+            request.speaker_user_id.as_deref(),
+            request.speaker_name.as_deref(),
+            limit,
+        );
+        speaker.ok_or_else(|| {
+            format!("the conversation has {limit} speakers; start as one of them, or with another connection id")
+        })
+    }
+
+    fn voice(
+        &self,
+        request: &StartRequest,
+        speaker: Speaker,
+        trackers: Arc<Compiled>,
+        tracker_ids: Vec<(String, String)>,
+    ) -> Voice {
+        let wanted = Wanted {
+            options: AnalyzerOptions {
+                insight_types: request.insight_types.clone(),
+                confidence_threshold: request.confidence_threshold.unwrap_or(0.5),
+                trackers: Vec::new(),
+                entities: request.detect_entities,
+            },
+            trackers,
+            tracker_ids,
+            interim_trackers: request.interim_trackers,
+        };
+        Voice::new(
+            Arc::clone(&self.seat.room),
+            self.own.clone(),
+            Arc::clone(&self.seat.hub.metrics),
+            speaker,
+            wanted,
+            request.timezone_offset.unwrap_or(0),
+            request.meeting_title.clone(),
+        )
+    }
+
+    async fn modify(&mut self, encoding: Option<Encoding>, sample_rate: Option<u32>) {
+        let Phase::Processing(stream) = &mut self.phase else {
+            let details = "a format can be changed between start_request and stop_request only";
+            self.error("Nothing to modify", details, "not_processing");
+            return;
+        };
+        let now = stream.format();
+        let wanted = StreamFormat::new(
+            encoding.unwrap_or(now.encoding()),
+            sample_rate.unwrap_or(now.sample_rate()),
+        );
+        match wanted {
+            Ok(format) => {
+                stream.modify(format).await;
+                self.own.send(reply::session_modified(format));
+            }
+            Err(error) => self.error("Not modified", &error.to_string(), "invalid_request"),
+        }
+    }
+
+    async fn stop(&mut self) -> Option<Closing> {
+        let stopped = Instant::now();
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Processing(stream) => {
+                self.log("stopped");
+                if !self.tells_stop_last() {
+                    self.own.send(reply::recognition_stopped());
+                }
+                stream.stop().await;
+                self.phase = Phase::Draining { stream, stopped };
+                None
+            }
+            Phase::Idle | Phase::Paused { .. } if self.policy.is_some() => {
+                if !self.tells_stop_last() {
+                    self.own.send(reply::recognition_stopped());
+                }
+                self.drained(stopped)
+            }
+            phase => {
+                self.phase = phase;
+                self.error("Nothing to stop", "no session is running", "not_processing");
+                None
+            }
+        }
+    }
+
+    /// Whether `recognition_stopped` has to wait, because the client hangs up at it.
+    fn tells_stop_last(&self) -> bool {
+        self.client.hangs_up_when_stopped() && self.policy.is_some_and(|policy| policy.disconnect)
+    }
+
+    fn disconnects(&self) -> bool {
+        self.policy
+            .is_none_or(|policy| policy.disconnect || policy.timeout.is_zero())
+    }
+
+    /// Everything was said after a stop.
+    fn drained(&mut self, stopped: Instant) -> Option<Closing> {
+        if self.disconnects() {
+            return Some(self.complete());
+        }
+        self.rests_since = Instant::now();
+        let timeout = self.policy.map_or(PAUSE, |policy| policy.timeout);
+        self.phase = Phase::Paused {
+            until: stopped + timeout,
+        };
+        None
+    }
+
+    fn complete(&self) -> Closing {
+        self.own
+            .send(reply::conversation_completed(&self.seat.room.id));
+        if self.tells_stop_last() {
+            self.own.send(reply::recognition_stopped());
+        }
+        Closing::Close {
+            code: 1000,
+            reason: "",
+            leave: Leave::Finished,
+        }
+    }
+
+    /// The stream has ended; `None` when its thread died.
+    pub(crate) fn stream_ended(&mut self, outcome: Option<Outcome>) -> Option<Closing> {
+        let phase = std::mem::replace(&mut self.phase, Phase::Idle);
+        match &outcome {
+            Some(Outcome::Finished) => {}
+            Some(Outcome::Silent) => return Some(self.terminate("nothing was said")),
+            Some(Outcome::Failed(error)) => self.own.send(stream::failure(error)),
+            None => self.own.send(stream::death()),
+        }
+        match phase {
+            Phase::Draining { stopped, .. } => self.drained(stopped),
+            _ => {
+                self.rests_since = Instant::now();
+                self.own.send(reply::processing_terminated());
+                None
+            }
+        }
+    }
+
+    /// The time of [`Session::deadline`] has come.
+    pub(crate) fn deadline_passed(&mut self) -> Option<Closing> {
+        let rests = matches!(self.phase, Phase::Idle | Phase::Paused { .. });
+        if rests && Instant::now() < self.deadline_of_phase() {
+            self.places.give_back();
+            return None;
+        }
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Idle => Some(self.terminate("idle")),
+            Phase::Processing(stream) => {
+                self.leave_behind(&stream);
+                stream.abandon();
+                Some(self.terminate("no audio"))
+            }
+            Phase::Draining { stream, stopped } => {
+                tracing::warn!("a stopped stream took too long to drain");
+                self.leave_behind(&stream);
+                stream.abandon();
+                self.drained(stopped)
+            }
+            Phase::Paused { .. } => Some(self.complete()),
+        }
+    }
+
+    fn terminate(&self, reason: &'static str) -> Closing {
+        self.log("terminated");
+        self.own.send(reply::processing_terminated());
+        Closing::Close {
+            code: 1008,
+            reason,
+            leave: Leave::Finished,
+        }
+    }
+
+    /// The client's socket ended.
+    pub(crate) async fn closed(&mut self, end: SocketEnd) -> Closing {
+        let cleanly = end == SocketEnd::Closed;
+        let leave = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Processing(stream) if cleanly => {
+                self.leave_behind(&stream);
+                stream.stop().await;
+                Leave::Lost
+            }
+            Phase::Processing(stream) => {
+                self.leave_behind(&stream);
+                stream.abandon();
+                Leave::Lost
+            }
+            phase @ Phase::Draining { .. } => {
+                self.phase = phase;
+                // Clients that have what they want do not all wait for the rest.
+                match end {
+                    SocketEnd::Lost => Leave::Lost,
+                    SocketEnd::Closed | SocketEnd::Left => Leave::Finished,
+                }
+            }
+            Phase::Idle | Phase::Paused { .. } if cleanly => Leave::Finished,
+            Phase::Idle | Phase::Paused { .. } => Leave::Lost,
+        };
+        Closing::Gone(leave)
+    }
+
+    /// Our close frame is on its way; [`Session::leave`] follows when the socket
+    /// is closed. Nothing more is sent to it.
+    pub(crate) fn closing(&mut self) {
+        self.seat.close();
+    }
+
+    /// Leaves the room. What a stopped stream still owes it goes on to say to those
+    /// who listen, unless its client may come back and send that audio again.
+    pub(crate) fn leave(self, how: Leave) {
+        if let Phase::Processing(stream) | Phase::Draining { stream, .. } = &self.phase {
+            self.leave_behind(stream);
+        }
+        match self.phase {
+            Phase::Processing(stream) => stream.abandon(),
+            Phase::Draining { stream, .. } if how == Leave::Lost && self.seat.is_kept() => {
+                stream.abandon();
+            }
+            Phase::Draining {
+                mut stream,
+                stopped,
+            } => {
+                let until = stopped + self.config.limits.drain;
+                let settled = self.seat.owe();
+                tokio::spawn(async move {
+                    if timeout_at(until, stream.done()).await.is_err() {
+                        stream.abandon();
+                    }
+                    settled();
+                });
+            }
+            Phase::Idle | Phase::Paused { .. } => {}
+        }
+        self.seat.leave(how);
+    }
+
+    fn log(&self, event: &str) {
+        let room = &self.seat.room;
+        let connection = &room.key.connection_id;
+        tracing::info!(event, connection, conversation = room.id);
+    }
+
+    fn error(&self, message: &str, details: &str, code: &str) {
+        tracing::info!(code, details, "error told to the client");
+        let error = match self.client.wants_errors_enveloped() {
+            true => reply::enveloped_error(message, details, Some(code)),
+            false => reply::error(message, details, Some(code)),
+        };
+        self.own.send(error);
+    }
+}

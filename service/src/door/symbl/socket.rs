@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Carries frames between one WebSocket and its session; decides nothing.
+//!
+//! The socket is read only as fast as the session takes frames, and written by
+//! a task of its own, so that a client which reads slowly is still listened to.
+
+use crate::config::{Limits, ServerConfig};
+use crate::conversation::hub::{Hub, Joining, Leave, RoomKey};
+use crate::conversation::outbox::{Frame, Outbox};
+use crate::door::symbl::client::Client;
+use crate::door::symbl::closing::{Closing, SocketEnd};
+use crate::door::symbl::session::Session;
+use crate::fault::{self, Line};
+use crate::hearing::stream::Places;
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use std::sync::Arc;
+use symbl_protocol::reply;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep_until, timeout};
+use tracing::Span;
+
+/// Clients close with this when they are done.
+const NORMAL: u16 = 1000;
+
+/// Browsers close with this when their page is left.
+const GOING_AWAY: u16 = 1001;
+
+/// A close frame without a code (RFC 6455, 7.1.5).
+const NO_CODE: u16 = 1005;
+
+/// Who comes in.
+pub(crate) struct Guest {
+    pub(crate) room: RoomKey,
+    pub(crate) client: Client,
+    /// Set if it was let in past admission, until it has joined.
+    pub(crate) joining: Option<Joining>,
+    pub(crate) places: Arc<Places>,
+}
+
+/// Serves one socket to its end.
+pub(crate) async fn serve(
+    socket: WebSocket,
+    guest: Guest,
+    config: Arc<ServerConfig>,
+    hub: Arc<Hub>,
+    mut shutdown: watch::Receiver<bool>,
+    line: Arc<Line>,
+) {
+    let Guest {
+        room,
+        client,
+        joining,
+        places,
+    } = guest;
+    let limits = config.limits.clone();
+    let (sink, mut frames) = socket.split();
+    let (outbox, waiting) = Outbox::new(limits.outbound_queue);
+    let waiting = fault::through(&line, waiting);
+    let mut writer = tokio::spawn(write(
+        sink,
+        waiting,
+        limits.clone(),
+        Arc::clone(&line),
+        outbox.clone(),
+    ));
+    let seat = hub.join(&room, outbox.clone(), line.splits()).await;
+    drop(joining);
+    let conversation = seat.room.id.clone();
+    Span::current().record("conversation", conversation.as_str());
+    let mut session = Session::new(config, client, seat, outbox.clone(), places);
+    tracing::info!(
+        event = "connected",
+        connection = room.connection_id,
+        conversation
+    );
+    let closing = tokio::select! {
+        closing = run(&mut session, &mut frames, &outbox, &limits, &line) => closing,
+        () = outbox.overflown() => Closing::Close {
+            code: 1008,
+            reason: "messages are not read",
+            leave: Leave::Lost,
+        },
+        _ = &mut writer => Closing::Gone(Leave::Lost),
+        code = line.closes() => Closing::Close {
+            code,
+            reason: "",
+            leave: Leave::Lost,
+        },
+        _ = shutdown.wait_for(|stop| *stop) => Closing::Close {
+            code: 1001,
+            reason: "service is shutting down",
+            leave: Leave::Lost,
+        },
+    };
+    let (connection, code) = (&room.connection_id, closing.code());
+    tracing::info!(event = "closing", connection, conversation, code);
+    let how = match closing {
+        Closing::Gone(leave) => {
+            session.leave(leave);
+            leave
+        }
+        Closing::Close {
+            code,
+            reason,
+            leave,
+        } => {
+            session.closing();
+            outbox.close(code, reason);
+            let farewell = timeout(limits.close + line.lateness(), answered(&mut frames)).await;
+            // Who did not answer may not have heard what came before.
+            let heard = farewell.unwrap_or(false);
+            let leave = if heard { leave } else { Leave::Lost };
+            session.leave(leave);
+            if !heard {
+                // Who cannot be read further is told why all the same.
+                let _ = timeout(limits.close, &mut writer).await;
+            }
+            leave
+        }
+    };
+    let event = match how {
+        Leave::Finished => "finished",
+        Leave::Lost => "lost",
+    };
+    tracing::info!(event, connection, conversation);
+    writer.abort();
+}
+
+async fn run(
+    session: &mut Session,
+    frames: &mut SplitStream<WebSocket>,
+    outbox: &Outbox,
+    limits: &Limits,
+    line: &Line,
+) -> Closing {
+    loop {
+        let deadline = session.deadline();
+        let closing = tokio::select! {
+            frame = frames.next() => match frame {
+                Some(Ok(message)) if size(&message) > limits.message => {
+                    Some(too_large(outbox, limits))
+                }
+                Some(Ok(message)) if !line.hear(&message, outbox) => None,
+                Some(Ok(Message::Text(text))) => session.text(text.as_str()).await,
+                Some(Ok(Message::Binary(bytes))) => session.binary(bytes).await,
+                // Pings are answered by the WebSocket library.
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
+                Some(Ok(Message::Close(frame))) => {
+                    Some(session.closed(end_of(frame.as_ref())).await)
+                }
+                Some(Err(error)) if is_too_large(&error) => Some(too_large(outbox, limits)),
+                Some(Err(error)) => {
+                    tracing::info!(%error, "socket lost");
+                    Some(session.closed(SocketEnd::Lost).await)
+                }
+                None => Some(session.closed(SocketEnd::Lost).await),
+            },
+            outcome = session.stream_end() => session.stream_ended(outcome),
+            () = sleep_until(deadline) => session.deadline_passed(),
+        };
+        if let Some(closing) = closing {
+            return closing;
+        }
+    }
+}
+
+/// Reads until the socket ends; whether the client's close frame came.
+pub(crate) async fn answered(frames: &mut SplitStream<WebSocket>) -> bool {
+    while let Some(Ok(message)) = frames.next().await {
+        if matches!(message, Message::Close(_)) {
+            return true;
+        }
+    }
+    false
+}
+
+fn end_of(frame: Option<&CloseFrame>) -> SocketEnd {
+    match frame.map_or(NO_CODE, |frame| frame.code) {
+        NORMAL => SocketEnd::Closed,
+        NO_CODE | GOING_AWAY => SocketEnd::Left,
+        _ => SocketEnd::Lost,
+    }
+}
+
+pub(crate) fn size(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) => bytes.len(),
+        Message::Ping(_) | Message::Pong(_) | Message::Close(_) => 0,
+    }
+}
+
+/// Whether a message was larger than is assembled.
+pub(crate) fn is_too_large(error: &axum::Error) -> bool {
+    let source = std::error::Error::source(error);
+    let of_socket = source.and_then(|source| source.downcast_ref::<tungstenite::Error>());
+    matches!(of_socket, Some(tungstenite::Error::Capacity(_)))
+}
+
+fn too_large(outbox: &Outbox, limits: &Limits) -> Closing {
+    let details = format!("a message may have at most {} bytes", limits.message);
+    outbox.send(reply::error(
+        "Message too large",
+        &details,
+        Some("message_too_large"),
+    ));
+    Closing::Close {
+        code: 1009,
+        reason: "message too large",
+        leave: Leave::Lost,
+    }
+}
+
+/// Writes until a close frame was written or the socket fails.
+pub(crate) async fn write(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut waiting: mpsc::Receiver<Frame>,
+    limits: Limits,
+    line: Arc<Line>,
+    outbox: Outbox,
+) {
+    while let Some(frame) = waiting.recv().await {
+        let mut said = None;
+        let (message, last) = match frame {
+            Frame::Text(text) => (Message::Text(said.insert(text).clone()), false),
+            Frame::Binary(bytes) => (Message::Binary(bytes), false),
+            Frame::Close { code, reason } => {
+                let reason = reason.into();
+                let frame = Some(CloseFrame { code, reason }).filter(|_| code != NO_CODE);
+                (Message::Close(frame), true)
+            }
+        };
+        match timeout(limits.write, sink.send(message)).await {
+            Ok(Ok(())) if !last => {}
+            _ => return,
+        }
+        if let Some(text) = said {
+            line.said(&text, &outbox);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What a `start_request` or `modify_request` asks for and this service does not do. Clients are told, for a
+//! field that was accepted is believed to be honoured: whoever asks for `redaction` must
+//! not find out from the recording that there was none.
+//!
+//! Pure: text in, names out. The lists are of what the service honours, so that a field
+//! that is added to the API counts as unsupported until somebody sees to it.
+
+use crate::door::symbl::bounds::shortened;
+use serde_json::{Map, Value};
+use symbl_protocol::InsightType;
+
+/// Names that are told, at most. A request may have a megabyte of them.
+const MOST: usize = 20;
+
+const REQUEST: &[&str] = &[
+    "type",
+    "config",
+    "customVocabulary",
+    "disconnectOnStopRequest",
+    "disconnectOnStopRequestTimeout",
+    "enableAllTrackers",
+    "insightTypes",
+    "meetingTitle",
+    "noConnectionTimeout",
+    "speaker",
+    "trackers",
+];
+
+const CONFIG: &[&str] = &[
+    "confidenceThreshold",
+    "detectEntities",
+    "encoding",
+    "languageCode",
+    "meetingTitle",
+    "sampleRateHertz",
+    "speechRecognition",
+    "timezoneOffset",
+    "trackers",
+];
+
+/// What is in objects of the request.
+const OBJECTS: &[(&str, &[&str])] = &[
+    ("config", CONFIG),
+    ("config.speechRecognition", &["encoding", "sampleRateHertz"]),
+    ("config.trackers", &["enableAllTrackers", "interimResults"]),
+    ("speaker", &["email", "name", "userId"]),
+];
+
+const TRACKER: &[&str] = &["name", "vocabulary"];
+
+const MODIFY: &str = "modify_request";
+
+/// A format is all that can be modified.
+const MODIFY_REQUEST: &[&str] = &["type", "config", "speechRecognition"];
+
+const MODIFY_OBJECTS: &[(&str, &[&str])] = &[
+    (
+        "config",
+        &["encoding", "sampleRateHertz", "speechRecognition"],
+    ),
+    ("config.speechRecognition", &["encoding", "sampleRateHertz"]),
+    ("speechRecognition", &["encoding", "sampleRateHertz"]),
+];
+
+/// Returns the paths of the fields that ask for what is not done, such as
+/// `config.redaction`.
+pub(crate) fn fields(request: &str) -> Vec<String> {
+    // What is no object was refused.
+    let Ok(Value::Object(request)) = serde_json::from_str(request) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    let is_modify = request.get("type").and_then(Value::as_str) == Some(MODIFY);
+    let (members, objects) = match is_modify {
+        true => (MODIFY_REQUEST, MODIFY_OBJECTS),
+        false => (REQUEST, OBJECTS),
+    };
+    unknown("", &request, members, &mut found);
+    for (path, known) in objects {
+        let object = path.split('.').try_fold(&request, |object, name| {
+            object.get(name).and_then(Value::as_object)
+        });
+        if let Some(object) = object {
+            unknown(&format!("{path}."), object, known, &mut found);
+        }
+    }
+    if is_modify {
+        found.truncate(MOST);
+        return found;
+    }
+    let trackers = request.get("trackers").and_then(Value::as_array);
+    for (index, tracker) in trackers.into_iter().flatten().enumerate() {
+        if let Some(tracker) = tracker.as_object().filter(|_| found.len() < MOST) {
+            unknown(&format!("trackers[{index}]."), tracker, TRACKER, &mut found);
+        }
+    }
+    // The official Go SDK has this as a boolean, which says no time.
+    if matches!(request.get("noConnectionTimeout"), Some(Value::Bool(true))) {
+        found.push("noConnectionTimeout".to_owned());
+    }
+    let kinds = request.get("insightTypes").and_then(Value::as_array);
+    let kinds = kinds.into_iter().flatten().filter_map(Value::as_str);
+    let kinds = kinds.filter(|kind| !kind.trim().is_empty());
+    for kind in kinds.filter(|kind| InsightType::from_wire(kind).is_none()) {
+        found.push(format!("insightTypes.{}", shortened(kind)));
+    }
+    found.truncate(MOST);
+    found
+}
+
+fn unknown(path: &str, object: &Map<String, Value>, known: &[&str], found: &mut Vec<String>) {
+    let members = object
+        .iter()
+        .filter(|(name, _)| !known.contains(&name.as_str()));
+    let asked = members.filter(|(name, value)| match name.as_str() {
+        // Interim results are always sent: it is their absence that cannot be had.
+        "interimResults" => !matches!(value, Value::Null | Value::Bool(true)),
+        // By what it is replaced says nothing where nothing is to be.
+        "redaction" => match value {
+            Value::Object(members) => members
+                .iter()
+                .any(|(name, value)| name != "redactionString" && asks(value)),
+            other => asks(other),
+        },
+        _ => asks(value),
+    });
+    let names = asked.map(|(name, _)| format!("{path}{}", shortened(name)));
+    found.extend(names.take(MOST));
+}
+
+/// Returns `false` for values that ask for nothing.
+fn asks(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(set) => *set,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(entries) => !entries.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Number(_) => true,
+    }
+}
+
+/// Returns what a client is told about these fields; nothing if there are none.
+pub(crate) fn details(fields: &[String]) -> Option<String> {
+    if fields.is_empty() {
+        return None;
+    }
+    let list = fields.join(", ");
+    let redaction = fields.iter().any(|field| field == "config.redaction");
+    let stays = match redaction {
+        true => " Nothing is redacted.",
+        false => "",
+    };
+    Some(format!(
+        "this service does not do what is asked by: {list}.{stays}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fields_that_ask_for_what_is_not_done_are_named() {
+        for (request, expected) in [
+            (
+                json!({"config": {"redaction": {"redactContent": true}}}),
+                vec!["config.redaction"],
+            ),
+            (
+                json!({"config": {"detectPhrases": true}}),
+                vec!["config.detectPhrases"],
+            ),
+            (
+                json!({"config": {"sentiment": true}}),
+                vec!["config.sentiment"],
+            ),
+            (
+                json!({"config": {"redaction": "yes"}}),
+                vec!["config.redaction"],
+            ),
+            (
+                json!({"config": {"redaction": {"redact": 1}}}),
+                vec!["config.redaction"],
+            ),
+            (
+                json!({"config": {"speechRecognition": {"interimResults": "no"}}}),
+                vec!["config.speechRecognition.interimResults"],
+            ),
+            (
+                json!({"trackers": [{"name": "a", "vocabulary": []}, {"name": "b", "zz": 1}]}),
+                vec!["trackers[1].zz"],
+            ),
+            (json!({"sentiments": true}), vec!["sentiments"]),
+            (json!({"actions": [{"invokeOn": "stop"}]}), vec!["actions"]),
+            (
+                json!({"noConnectionTimeout": true}),
+                vec!["noConnectionTimeout"],
+            ),
+            (
+                json!({"insightTypes": ["question", "mood"]}),
+                vec!["insightTypes.mood"],
+            ),
+            (
+                json!({"config": {"speechRecognition": {"engine": "google", "interimResults": false}}}),
+                vec![
+                    "config.speechRecognition.engine",
+                    "config.speechRecognition.interimResults",
+                ],
+            ),
+        ] {
+            let mut request = request;
+            request["type"] = "start_request".into();
+            assert_eq!(fields(&request.to_string()), expected, "{request}");
+        }
+    }
+
+    #[test]
+    fn what_asks_for_nothing_or_is_done_is_not_named() {
+        let request = json!({
+            "type": "start_request",
+            "insightTypes": ["question", "action_item", "follow_up", "topic", ""],
+            "customVocabulary": ["GStreamer"],
+            "config": {
+                "speechRecognition":
+                    {"encoding": "LINEAR16", "sampleRateHertz": 16000.0, "interimResults": true},
+                "redaction": {"identifyContent": false, "redactionString": "****"},
+                "sentiment": false,
+                "detectPhrases": null,
+                "confidenceThreshold": 0.5,
+                "meetingTitle": "x",
+                "languageCode": "en-US",
+                "timezoneOffset": 60,
+                "detectEntities": true,
+                "trackers": {"interimResults": true, "enableAllTrackers": true},
+            },
+            "speaker": {"userId": "a@b.example", "name": "A"},
+            "trackers": null,
+            "noConnectionTimeout": 5,
+            "disconnectOnStopRequest": false,
+            "disconnectOnStopRequestTimeout": 5,
+        });
+        assert_eq!(fields(&request.to_string()), Vec::<String>::new());
+        assert_eq!(details(&[]), None);
+    }
+
+    #[test]
+    fn fields_of_a_modify_that_are_no_format_are_named() {
+        let request = json!({
+            "type": "modify_request",
+            "insightTypes": ["question"],
+            "config": {"languageCode": "en-US", "encoding": "LINEAR16"},
+            "speechRecognition": {"sampleRateHertz": 8000, "engine": "x"},
+        });
+        let expected = [
+            "insightTypes",
+            "config.languageCode",
+            "speechRecognition.engine",
+        ];
+        assert_eq!(fields(&request.to_string()), expected);
+    }
+
+    #[test]
+    fn what_is_told_is_bounded() {
+        let members: Map<String, Value> = (0..10_000)
+            .map(|number| (format!("{number}{}", "x".repeat(50)), true.into()))
+            .collect();
+        let found = fields(&json!({"config": members}).to_string());
+        assert_eq!(found.len(), MOST);
+        assert!(details(&found).is_some_and(|text| text.len() < 2000));
+    }
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MPL-2.0
+
+use super::*;
+use crate::hearing::recognizer::Word;
+
+const MS: Duration = Duration::from_millis(1);
+const S: Duration = Duration::from_secs(1);
+
+/// As many as are let in of so many that dial at once.
+fn let_in(admission: &mut Admission, dials: usize) -> usize {
+    let enter = |_: &usize| admission.enter(Duration::ZERO, false).is_ok();
+    (0..dials).filter(enter).count()
+}
+
+/// A final result of speech from `start` to `end`.
+fn said(start: Duration, end: Duration) -> Recognition {
+    let word = |start, end| Word {
+        text: "word".into(),
+        start,
+        end,
+        confidence: 1.0,
+    };
+    Recognition::Final {
+        words: vec![word(start, start), word(end, end)],
+    }
+}
+
+#[test]
+fn those_that_dial_at_once_before_anything_was_measured_are_as_many_as_the_engine_says() {
+    assert_eq!(let_in(&mut Admission::new(2.0, Some(0.17)), 100), 11);
+    assert_eq!(let_in(&mut Admission::new(0.1, Some(0.17)), 100), 1, "one");
+    assert_eq!(let_in(&mut Admission::new(2.0, None), 100), 100);
+}
+
+#[test]
+fn what_is_measured_counts_more_and_more() {
+    let mut admission = Admission::new(1.0, Some(0.1));
+    (0..200).for_each(|_| admission.measured(5 * S, 10 * S));
+    assert!(admission.cost() > 0.45, "{}", admission.cost());
+    assert_eq!(let_in(&mut admission, 10), 2);
+}
+
+#[test]
+fn who_leaves_makes_room_for_one() {
+    let mut admission = Admission::new(1.0, Some(0.25));
+    assert_eq!(let_in(&mut admission, 10), 4);
+    admission.leave();
+    assert_eq!(let_in(&mut admission, 10), 1);
+}
+
+#[test]
+fn an_estimate_that_trembles_does_not_open_the_door() {
+    let mut admission = Admission::new(1.0, Some(0.25));
+    assert_eq!(let_in(&mut admission, 10), 4);
+    for _ in 0..100 {
+        admission.measured(240 * MS * 10, 10 * S);
+        assert_eq!(admission.enter(S, false), Err(Full::Capacity));
+    }
+    assert!(5.0 * admission.cost() > 1.0 || admission.cost() < 0.25);
+    // One that falls does.
+    (0..1000).for_each(|_| admission.measured(S, 10 * S));
+    assert_eq!(admission.enter(S, false), Ok(()));
+}
+
+#[test]
+fn a_full_house_takes_who_comes_back_and_keeps_no_place_for_who_is_awaited() {
+    let mut admission = Admission::new(1.0, Some(0.25));
+    assert_eq!(let_in(&mut admission, 10), 4);
+    admission.leave(); // It was lost: its conversation waits.
+    assert_eq!(admission.enter(S, false), Ok(()), "nobody uses the place");
+    assert_eq!(admission.enter(S, false), Err(Full::Capacity));
+    assert_eq!(
+        admission.enter(S, true),
+        Ok(()),
+        "it comes back all the same"
+    );
+    assert!((admission.load() - 1.25).abs() < 1e-9);
+}
+
+#[test]
+fn while_somebody_lags_nobody_else_comes_in() {
+    let mut admission = Admission::new(8.0, None);
+    assert_eq!(let_in(&mut admission, 2), 2);
+    admission.behind(S, BEHIND - MS);
+    assert_eq!(admission.enter(S, false), Ok(()));
+    admission.behind(S, BEHIND);
+    assert_eq!(admission.enter(2 * S, false), Err(Full::Lag));
+    assert_eq!(admission.enter(2 * S, true), Ok(()), "but who comes back");
+    // A stream of which nothing is heard any more holds up nobody for long.
+    assert_eq!(admission.enter(S + LAGGED, false), Ok(()));
+}
+
+#[test]
+fn a_thread_that_hears_less_than_time_goes_by_is_behind() {
+    let mut pace = Pace::default();
+    let mut at = Duration::ZERO;
+    let mut last = Duration::ZERO;
+    for _ in 0..100 {
+        // 100 ms of audio take 130.
+        last = pace.heard(at, at + 130 * MS, 100 * MS);
+        at += 130 * MS;
+    }
+    assert_eq!(last, 3000 * MS);
+    // It catches up: the next ones take 20.
+    for _ in 0..38 {
+        last = pace.heard(at, at + 20 * MS, 100 * MS);
+        at += 20 * MS;
+    }
+    assert_eq!(last, Duration::ZERO);
+}
+
+#[test]
+fn who_is_sent_in_time_or_faster_or_with_pauses_is_not_behind() {
+    for (took, every) in [(30, 100), (30, 30), (5, 20), (90, 400)] {
+        let mut pace = Pace::default();
+        for n in 0..500 {
+            let begin = every * n * MS;
+            let audio = 100.min(every.max(took)) * MS;
+            let behind = pace.heard(begin, begin + took * MS, audio);
+            assert!(behind <= took * MS, "{took} ms each {every}: {behind:?}");
+        }
+    }
+}
+
+/// A stream's work on speech and pauses of these lengths in seconds, for a minute each,
+/// where each second of speech takes 100 ms, half of it at the end of an utterance.
+/// What it makes the cost look like.
+fn estimate(speech: u32, pause: u32) -> f64 {
+    let entrance = Entrance::new(Some(Admission::new(2.0, Some(0.1))));
+    let place = entrance.enter(false).expect("the first");
+    let mut effort = place.0.effort();
+    let mut at = Duration::ZERO;
+    let mut hear = |said: &[Recognition], spent| {
+        let work = (at, at + 10 * MS, SAMPLE_RATE as usize / 10);
+        effort.account(work.0, work.1, work.2, said, (spent, Duration::ZERO));
+        at += 100 * MS;
+    };
+    for _ in 0..1200 / (speech + pause) {
+        for tenth in 0..speech * 10 {
+            let guess = Recognition::Interim {
+                text: "word".into(),
+                start: Duration::ZERO,
+            };
+            let heard: &[_] = if tenth % 10 == 9 { &[guess] } else { &[] };
+            hear(heard, 5 * MS);
+        }
+        hear(&[said(S, S + speech * S)], speech * 50 * MS);
+        (1..pause * 10).for_each(|_| hear(&[], MS / 100));
+    }
+    // Hours of silence, which costs nothing.
+    (0..100_000).for_each(|_| hear(&[], MS / 100));
+    entrance.lock().expect("it is heeded").cost()
+}
+
+#[test]
+fn neither_silence_nor_the_length_of_what_is_said_changes_what_speech_costs() {
+    for (speech, pause) in [(1, 1), (3, 1), (10, 1), (30, 1), (3, 60)] {
+        let cost = estimate(speech, pause);
+        assert!(
+            (0.09..0.12).contains(&cost),
+            "{cost} of {speech} s with {pause} s between"
+        );
+    }
+}
+
+/// Arrivals, departures and costs by chance, for hours of a clock that nobody waits for.
+#[test]
+fn whatever_happens_the_house_is_never_overfull_nor_closed_without_reason() {
+    for seed in 0..200 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let cost = 0.02 + random.f64() / 2.0;
+        let told = cost * (0.5 + random.f64());
+        let capacity = 1.0 + random.f64() * 7.0;
+        let mut admission = Admission::new(capacity, Some(told));
+        let (mut inside, mut refused, mut opened) = (0usize, 0u32, 0u32);
+        let mut open = true;
+        for step in 0..10_000u32 {
+            let now = step * S;
+            match random.u32(0..10) {
+                0..4 => {
+                    let entered = admission.enter(now, false).is_ok();
+                    // Once it is known, what counts is what it really costs.
+                    let real = (inside + 1) as f64 * cost / capacity;
+                    if step > 2000 {
+                        assert!(
+                            !entered || inside == 0 || real < 1.1,
+                            "seed {seed}: overfull"
+                        );
+                        assert!(entered || real > RELIEF * 0.9, "seed {seed}: no reason");
+                    }
+                    opened += u32::from(entered && !open);
+                    open = entered;
+                    refused += u32::from(!entered);
+                    inside += usize::from(entered);
+                }
+                4..7 if inside > 0 => {
+                    admission.leave();
+                    inside -= 1;
+                }
+                _ => {
+                    let spoken = (0.5 + random.f64() * 10.0) * 1000.0;
+                    let spent = spoken * cost * (0.8 + random.f64() * 0.4);
+                    let millis = |of: f64| Duration::from_micros((of * 1000.0) as u64);
+                    admission.measured(millis(spent), millis(spoken));
+                }
+            }
+            assert_eq!(admission.streams, inside, "seed {seed}");
+        }
+        assert!(
+            refused == 0 || opened > 0,
+            "seed {seed}: it never opened again"
+        );
+    }
+}

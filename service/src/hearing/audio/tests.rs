@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MPL-2.0
+
+use super::*;
+use crate::hearing::recognizer::scripted::{Scripted, silence, speech};
+use crate::hearing::recognizer::{Recognition, Recognizer, RecognizerStream, StreamOptions, Word};
+use ::opus::{Application, Bitrate, Channels, Encoder};
+use audio_codec_algorithms::encode_ulaw;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use symbl_protocol::StreamFormat;
+use tokio::sync::mpsc;
+
+#[path = "../../../tests/common/flac.rs"]
+mod flac_writer;
+
+struct Hearing {
+    stream: Box<dyn RecognizerStream>,
+    out: Vec<Recognition>,
+    samples: Vec<i16>,
+    complaints: Vec<String>,
+}
+
+impl Listener for Hearing {
+    fn hear(&mut self, samples: &[i16]) -> Result<(), StreamError> {
+        self.samples.extend_from_slice(samples);
+        Ok(self.stream.push(samples, &mut self.out)?)
+    }
+
+    fn complain(&mut self, error: AudioError) {
+        self.complaints.push(error.to_string());
+    }
+}
+
+impl Hearing {
+    fn words(&self) -> Vec<Word> {
+        let mut words = Vec::new();
+        for recognition in &self.out {
+            if let Recognition::Final { words: more } = recognition {
+                words.extend(more.iter().cloned());
+            }
+        }
+        words
+    }
+}
+
+fn format(encoding: Encoding, rate: u32) -> StreamFormat {
+    StreamFormat::new(encoding, rate).unwrap()
+}
+
+/// Runs a whole stream through decoder and recogniser.
+fn run(first: StreamFormat, inputs: Vec<Input>) -> (Hearing, Result<End, StreamError>) {
+    let (sender, receiver) = mpsc::channel(inputs.len().max(1));
+    for input in inputs {
+        sender.try_send(input).unwrap();
+    }
+    drop(sender);
+    let mut hearing = hearing();
+    let mut queue = Queue::new(receiver, Arc::default(), first);
+    let end = decode(&mut queue, &mut hearing);
+    hearing.stream.finish(&mut hearing.out).unwrap();
+    (hearing, end)
+}
+
+fn hearing() -> Hearing {
+    Hearing {
+        stream: Scripted.open(&StreamOptions::default()).unwrap(),
+        out: Vec::new(),
+        samples: Vec::new(),
+        complaints: Vec::new(),
+    }
+}
+
+/// Cuts bytes into messages of the given size and ends the stream.
+fn messages(bytes: &[u8], size: usize) -> Vec<Input> {
+    let mut inputs: Vec<Input> = bytes
+        .chunks(size)
+        .map(|chunk| Input::Audio(Bytes::copy_from_slice(chunk)))
+        .collect();
+    inputs.push(Input::Stop);
+    inputs
+}
+
+fn linear16(samples: &[i16]) -> Vec<u8> {
+    samples.iter().flat_map(|s| s.to_le_bytes()).collect()
+}
+
+/// 13 words, half a second of silence, and one more word.
+fn talk(rate: u32) -> Vec<i16> {
+    let mut samples = speech(500..513, rate);
+    samples.extend(silence(Duration::from_millis(500), rate));
+    samples.extend(speech([77], rate));
+    samples
+}
+
+/// Each word of [`talk`] once, in order, within 10 ms of where it was spoken
+/// plus the delay that is known to belong to the encoder.
+fn assert_talk(words: &[Word], encoder_delay: Duration) {
+    let expected = (0..13).map(|k| (500 + k, 200 * k)).chain([(77, 3100)]);
+    let texts: Vec<&str> = words.iter().map(|w| w.text.as_str()).collect();
+    let spoken: Vec<String> = expected.clone().map(|(n, _)| format!("w{n}")).collect();
+    assert_eq!(texts, spoken);
+    for (word, (_, at)) in words.iter().zip(expected) {
+        let start = Duration::from_millis(at) + encoder_delay;
+        let end = start + Duration::from_millis(200);
+        for (heard, spoken) in [(word.start, start), (word.end, end)] {
+            let error = heard.abs_diff(spoken);
+            assert!(
+                error <= Duration::from_millis(10),
+                "{word:?}: off by {error:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn words_keep_their_times_at_every_sample_rate() {
+    for rate in [8_000, 11_025, 16_000, 22_050, 44_100, 47_999, 48_000] {
+        let bytes = linear16(&talk(rate));
+        let (hearing, end) = run(format(Encoding::Linear16, rate), messages(&bytes, 3200));
+        assert_eq!(end.unwrap(), End::Stopped);
+        assert_talk(&hearing.words(), Duration::ZERO);
+    }
+}
+
+#[test]
+fn the_size_of_messages_does_not_change_a_sample() {
+    let bytes = linear16(&talk(44_100)[..44_100]);
+    let whole = run(
+        format(Encoding::Linear16, 44_100),
+        messages(&bytes, bytes.len()),
+    )
+    .0;
+    for size in [1, 3, 882, 8191] {
+        let pieces = run(format(Encoding::Linear16, 44_100), messages(&bytes, size)).0;
+        assert_eq!(pieces.samples, whole.samples, "messages of {size} bytes");
+    }
+}
+
+#[test]
+fn resampling_keeps_length_and_place() {
+    for rate in [8_000u32, 44_100, 48_000] {
+        let mut samples = vec![0i16; rate as usize];
+        // A narrow bump at half a second.
+        let centre = rate as usize / 2;
+        let reach = rate as usize / 1000;
+        for i in 0..=2 * reach {
+            let phase = (i as f64 / reach as f64 - 1.0) * std::f64::consts::PI;
+            samples[centre - reach + i] = (10_000.0 * (1.0 + phase.cos())) as i16;
+        }
+        let bytes = linear16(&samples);
+        let heard = run(format(Encoding::Linear16, rate), messages(&bytes, 4000))
+            .0
+            .samples;
+        assert_eq!(heard.len(), 16_000);
+        let peak = (0..heard.len()).max_by_key(|&i| heard[i]).unwrap();
+        assert!(peak.abs_diff(8_000) <= 1, "{rate} Hz: peak at {peak}");
+    }
+}
+
+#[test]
+fn mulaw_is_understood() {
+    let bytes: Vec<u8> = talk(8_000).iter().map(|&s| encode_ulaw(s)).collect();
+    for size in [1, 160, 8192] {
+        let (hearing, _) = run(format(Encoding::Mulaw, 8_000), messages(&bytes, size));
+        assert_talk(&hearing.words(), Duration::ZERO);
+    }
+}
+
+#[test]
+fn flac_is_understood_however_it_is_cut() {
+    for (rate, size) in [(16_000, 1), (16_000, 4096), (44_100, 1000), (48_000, 8192)] {
+        let bytes = flac_writer::encode(&talk(rate), rate, 1152).concat();
+        let (hearing, end) = run(format(Encoding::Flac, rate), messages(&bytes, size));
+        assert_eq!(end.unwrap(), End::Stopped);
+        assert_talk(&hearing.words(), Duration::ZERO);
+    }
+}
+
+/// 20 ms packets, and the encoder's look-ahead.
+fn opus_packets(samples: &[i16], bitrate: i32, channels: Channels) -> (Vec<Bytes>, Duration) {
+    let mut encoder = Encoder::new(48_000, channels, Application::Audio).unwrap();
+    encoder.set_bitrate(Bitrate::Bits(bitrate)).unwrap();
+    let lookahead = encoder.get_lookahead().unwrap() as u64;
+    let mut padded = samples.to_vec();
+    padded.resize(samples.len().next_multiple_of(960) + 960, 0);
+    let packets = padded
+        .chunks(960)
+        .map(|frame| {
+            let frame: Vec<i16> = frame
+                .iter()
+                .flat_map(|&s| std::iter::repeat_n(s, channels as usize))
+                .collect();
+            encoder.encode_vec(&frame, 4000).unwrap().into()
+        })
+        .collect();
+    (packets, Duration::from_nanos(lookahead * 1_000_000 / 48))
+}
+
+#[test]
+fn opus_is_understood_from_32_kbit_for_one_channel_up() {
+    for (bitrate, channels) in [
+        (32_000, Channels::Mono),
+        (64_000, Channels::Mono),
+        (96_000, Channels::Stereo),
+    ] {
+        let (packets, delay) = opus_packets(&talk(48_000), bitrate, channels);
+        let mut inputs: Vec<Input> = packets.into_iter().map(Input::Audio).collect();
+        inputs.push(Input::Stop);
+        let (hearing, _) = run(format(Encoding::Opus, 48_000), inputs);
+        assert_talk(&hearing.words(), delay);
+        assert!(hearing.complaints.is_empty());
+    }
+}
+
+#[test]
+fn a_damaged_opus_packet_costs_no_time_and_no_word() {
+    let (mut packets, delay) = opus_packets(&talk(48_000), 64_000, Channels::Mono);
+    // In the middle of the third word: a code 3 packet without its frame count.
+    packets[24] = Bytes::from_static(&[0xfb]);
+    let mut inputs: Vec<Input> = packets.into_iter().map(Input::Audio).collect();
+    inputs.push(Input::Stop);
+    let (hearing, _) = run(format(Encoding::Opus, 48_000), inputs);
+    assert_talk(&hearing.words(), delay);
+}
+
+#[test]
+fn an_ogg_page_is_refused_once_with_a_reason_and_the_stream_goes_on() {
+    let (packets, delay) = opus_packets(&talk(48_000), 64_000, Channels::Mono);
+    let page = Bytes::from_static(b"OggS\0\x02");
+    let mut inputs = vec![Input::Audio(page.clone()), Input::Audio(page)];
+    inputs.extend(packets.into_iter().map(Input::Audio));
+    inputs.push(Input::Stop);
+    let (hearing, end) = run(format(Encoding::Opus, 48_000), inputs);
+    assert_eq!(end.unwrap(), End::Stopped);
+    assert_eq!(hearing.complaints.len(), 1);
+    assert!(hearing.complaints[0].contains("raw packets"));
+    assert_talk(&hearing.words(), delay);
+}
+
+#[test]
+fn a_format_change_takes_effect_between_two_bytes_and_time_goes_on() {
+    let mut inputs = messages(&linear16(&speech(500..507, 48_000)), 5000);
+    inputs.pop();
+    inputs.push(Input::Format(format(Encoding::Flac, 16_000)));
+    let flac = flac_writer::encode(&speech(507..513, 16_000), 16_000, 576).concat();
+    inputs.extend(messages(&flac, 700));
+    inputs.pop();
+    inputs.push(Input::Format(format(Encoding::Linear16, 8_000)));
+    let mut rest = silence(Duration::from_millis(500), 8_000);
+    rest.extend(speech([77], 8_000));
+    inputs.extend(messages(&linear16(&rest), 320));
+    let (hearing, end) = run(format(Encoding::Linear16, 48_000), inputs);
+    assert_eq!(end.unwrap(), End::Stopped);
+    assert_talk(&hearing.words(), Duration::ZERO);
+}
+
+#[test]
+fn what_is_no_flac_ends_the_stream_with_a_reason() {
+    let garbage = messages(&[7; 9000], 500);
+    let (_, end) = run(format(Encoding::Flac, 16_000), garbage);
+    assert!(end.unwrap_err().to_string().contains("fLaC"));
+    let mut bytes = flac_writer::encode(&talk(16_000), 16_000, 1152).concat();
+    bytes[3000] ^= 0xff;
+    let (_, end) = run(format(Encoding::Flac, 16_000), messages(&bytes, 500));
+    assert!(matches!(
+        end,
+        Err(StreamError::Audio(AudioError::Flac { .. }))
+    ));
+}
+
+#[test]
+fn a_lost_sender_is_no_stop() {
+    let mut inputs = messages(&linear16(&talk(16_000)), 3200);
+    inputs.pop();
+    let (_, end) = run(format(Encoding::Linear16, 16_000), inputs);
+    assert_eq!(end.unwrap(), End::Abandoned);
+}
+
+#[test]
+fn streams_without_a_byte_are_no_error() {
+    for (encoding, rate) in [
+        (Encoding::Linear16, 8_000),
+        (Encoding::Mulaw, 8_000),
+        (Encoding::Opus, 48_000),
+        (Encoding::Flac, 16_000),
+    ] {
+        let (hearing, end) = run(format(encoding, rate), vec![Input::Stop]);
+        assert_eq!(end.unwrap(), End::Stopped);
+        assert!(hearing.samples.is_empty());
+    }
+}
+
+#[test]
+fn what_waits_in_an_abandoned_queue_is_not_heard() {
+    let (sender, receiver) = mpsc::channel(8);
+    for input in messages(&linear16(&speech(0..1, 16_000)), 3200) {
+        sender.try_send(input).unwrap();
+    }
+    let mut queue = Queue::new(
+        receiver,
+        Arc::new(true.into()),
+        format(Encoding::Linear16, 16_000),
+    );
+    let mut hearing = hearing();
+    assert_eq!(queue.chunk(&mut hearing), None);
+    assert_eq!(queue.end(), Some(End::Abandoned));
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What a recogniser process says: one JSON object per line.
+//!
+//! The format is told in `docs/recognizers.md`. Reading is tolerant of what it
+//! does not know (types and members) and strict with what it does: a time that
+//! is no time would place words wrongly. Pure; nothing here may panic.
+
+use crate::hearing::recognizer::Word;
+use serde::Deserialize;
+use std::io::BufRead;
+use std::time::Duration;
+
+/// Longest line in bytes; an utterance of 25 s has about 10,000.
+pub const LONGEST_LINE: usize = 1024 * 1024;
+
+/// Times beyond this (115 days) are no times of a stream.
+const LATEST: f64 = 1e7;
+
+/// One line that was understood. Times count from the first sample that the
+/// process was given.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Line {
+    /// A guess at the utterance in progress.
+    Partial {
+        /// All its words so far.
+        text: String,
+        /// Where the utterance starts, if said.
+        start: Option<Duration>,
+    },
+    /// An utterance is over.
+    Final {
+        /// In the order of their start; may be empty.
+        words: Vec<Word>,
+        /// Up to here all is said.
+        end: Duration,
+    },
+    /// Up to here all is said; nothing new was.
+    Progress {
+        /// Where.
+        end: Duration,
+    },
+    /// A type that is not known.
+    Unknown,
+}
+
+/// Why a line was skipped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// Not a JSON object, or a member has the wrong type.
+    #[error("not as in docs/recognizers.md: {0}")]
+    Malformed(String),
+    /// A time is negative, not finite, too late, or an end before its start.
+    #[error("{0} is no time in seconds, or lies before its start")]
+    Time(String),
+    /// A final has a text, but neither words nor start and end.
+    #[error("a final with a text needs `words`, or `start` and `end`")]
+    Untimed,
+    /// Longer than [`LONGEST_LINE`].
+    #[error("longer than {LONGEST_LINE} bytes")]
+    TooLong,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Wire {
+    Partial {
+        text: String,
+        start: Option<f64>,
+    },
+    Final {
+        words: Option<Vec<WireWord>>,
+        text: Option<String>,
+        start: Option<f64>,
+        end: Option<f64>,
+    },
+    Progress {
+        end: f64,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Deserialize)]
+struct WireWord {
+    word: String,
+    start: f64,
+    end: f64,
+    confidence: Option<f64>,
+}
+
+impl Line {
+    /// Reads one line, without its line feed.
+    ///
+    /// # Errors
+    ///
+    /// It is not understood.
+    pub fn parse(line: &[u8]) -> Result<Self, LineError> {
+        let wire = serde_json::from_slice(line)
+            .map_err(|error| LineError::Malformed(error.to_string()))?;
+        Ok(match wire {
+            Wire::Partial { text, start } => Self::Partial {
+                text,
+                start: start.map(time).transpose()?,
+            },
+            Wire::Final {
+                words,
+                text,
+                start,
+                end,
+            } => {
+                let text = text.unwrap_or_default();
+                let spoken = match (words.unwrap_or_default(), start, end) {
+                    (words, ..) if !words.is_empty() => words,
+                    _ if text.trim().is_empty() => Vec::new(),
+                    (_, Some(start), Some(end)) => vec![WireWord {
+                        word: text,
+                        start,
+                        end,
+                        confidence: None,
+                    }],
+                    _ => return Err(LineError::Untimed),
+                };
+                let words = words_of(&spoken)?;
+                let last = words.iter().map(|word| word.end).max();
+                let end = end.map(time).transpose()?;
+                Self::Final {
+                    end: last.max(end).unwrap_or_default(),
+                    words,
+                }
+            }
+            Wire::Progress { end } => Self::Progress { end: time(end)? },
+            Wire::Unknown => Self::Unknown,
+        })
+    }
+}
+
+fn time(seconds: f64) -> Result<Duration, LineError> {
+    (0.0..=LATEST)
+        .contains(&seconds)
+        .then(|| Duration::from_secs_f64(seconds))
+        .ok_or_else(|| LineError::Time(seconds.to_string()))
+}
+
+fn words_of(spoken: &[WireWord]) -> Result<Vec<Word>, LineError> {
+    let mut words = Vec::with_capacity(spoken.len());
+    for entry in spoken {
+        let (start, end) = (time(entry.start)?, time(entry.end)?);
+        if end < start {
+            return Err(LineError::Time(entry.end.to_string()));
+        }
+        let confidence = entry.confidence.unwrap_or(1.0).clamp(0.0, 1.0);
+        words.extend(spread(&entry.word, start, end, confidence));
+    }
+    words.sort_by_key(|word| word.start);
+    Ok(words)
+}
+
+/// The words of a text, each with a part of the time that fits its length.
+fn spread(
+    text: &str,
+    start: Duration,
+    end: Duration,
+    confidence: f64,
+) -> impl Iterator<Item = Word> {
+    let letters = |word: &str| u32::try_from(word.chars().count()).unwrap_or(u32::MAX);
+    let total = text
+        .split_whitespace()
+        .map(letters)
+        .fold(0, u32::saturating_add)
+        .max(1);
+    let mut before = 0u32;
+    text.split_whitespace().map(move |word| {
+        let at = |count: u32| start + (end - start).mul_f64(f64::from(count) / f64::from(total));
+        let from = at(before);
+        before = before.saturating_add(letters(word)).min(total);
+        Word {
+            text: word.to_owned(),
+            start: from,
+            end: at(before).max(from),
+            confidence,
+        }
+    })
+}
+
+/// Reads up to the next line feed, or the end; `None` at the end.
+///
+/// Keeps at most [`LONGEST_LINE`] bytes, whatever comes.
+///
+/// # Errors
+///
+/// What the reader says.
+pub(super) fn read_line(
+    reader: &mut impl BufRead,
+) -> std::io::Result<Option<Result<Vec<u8>, LineError>>> {
+    let mut line = Vec::new();
+    let (mut any, mut long) = (false, false);
+    loop {
+        let piece = match reader.fill_buf() {
+            Ok(piece) => piece,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if piece.is_empty() {
+            break;
+        }
+        any = true;
+        let feed = piece.iter().position(|byte| *byte == b'\n');
+        let text = piece.get(..feed.unwrap_or(piece.len())).unwrap_or_default();
+        if line.len() + text.len() > LONGEST_LINE {
+            (long, line) = (true, Vec::new());
+        } else if !long {
+            line.extend_from_slice(text);
+        }
+        let taken = text.len() + usize::from(feed.is_some());
+        reader.consume(taken);
+        if feed.is_some() {
+            break;
+        }
+    }
+    Ok(match (any, long) {
+        (false, _) => None,
+        (true, true) => Some(Err(LineError::TooLong)),
+        (true, false) => Some(Ok(line)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Line, LineError> {
+        Line::parse(line.as_bytes())
+    }
+
+    fn words(line: &str) -> Vec<(String, u128, u128)> {
+        match parse(line) {
+            Ok(Line::Final { words, .. }) => words
+                .into_iter()
+                .map(|w| (w.text, w.start.as_millis(), w.end.as_millis()))
+                .collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn unknown_members_and_types_are_tolerated() {
+        let line = r#"{"type":"partial","text":"hi","start":0.5,"extra":{"a":[1]}}"#;
+        let start = Some(Duration::from_millis(500));
+        let text = "hi".to_owned();
+        assert_eq!(parse(line), Ok(Line::Partial { text, start }));
+        assert_eq!(parse(r#"{"type":"later","x":1}"#), Ok(Line::Unknown));
+    }
+
+    #[test]
+    fn words_carry_their_times_and_come_in_order() {
+        let line = r#"{"type":"final","words":[{"word":"b","start":1,"end":1.5,"confidence":7},
+                      {"word":"a","start":0.25,"end":1}],"end":2}"#;
+        let line = line.replace('\n', "");
+        assert_eq!(
+            words(&line),
+            [("a".into(), 250, 1000), ("b".into(), 1000, 1500)]
+        );
+        let Ok(Line::Final { end, words }) = parse(&line) else {
+            panic!()
+        };
+        assert_eq!(end, Duration::from_secs(2));
+        assert_eq!((words[0].confidence, words[1].confidence), (1.0, 1.0));
+    }
+
+    #[test]
+    fn a_text_without_words_is_spread_over_its_time() {
+        let line = r#"{"type":"final","text":"ab abcd ab","start":1,"end":3}"#;
+        let expected = [("ab", 1000, 1500), ("abcd", 1500, 2500), ("ab", 2500, 3000)];
+        assert_eq!(words(line), expected.map(|(w, s, e)| (w.to_owned(), s, e)));
+        assert_eq!(words(r#"{"type":"final","text":" "}"#), []);
+        assert_eq!(
+            parse(r#"{"type":"final","text":"ab"}"#),
+            Err(LineError::Untimed)
+        );
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for line in [
+            r#"{"type":"progress","end":-1}"#,
+            r#"{"type":"progress","end":1e300}"#,
+            r#"{"type":"final","words":[{"word":"a","start":2,"end":1}]}"#,
+            r#"{"type":"partial","text":"a","start":1e9}"#,
+        ] {
+            assert!(matches!(parse(line), Err(LineError::Time(_))), "{line}");
+        }
+        for line in [
+            "",
+            "hello",
+            "[]",
+            r#"{"type":"final","words":[{"word":"a"}]}"#,
+            "\u{0}",
+        ] {
+            assert!(
+                matches!(parse(line), Err(LineError::Malformed(_))),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_beyond_the_bound_is_skipped_to_its_end() {
+        let mut text = vec![b'x'; 3 * LONGEST_LINE];
+        text.extend_from_slice(b"\nshort\nlast");
+        let mut reader = std::io::BufReader::with_capacity(1000, text.as_slice());
+        let mut next = || read_line(&mut reader).unwrap();
+        assert_eq!(next(), Some(Err(LineError::TooLong)));
+        assert_eq!(next(), Some(Ok(b"short".to_vec())));
+        assert_eq!(next(), Some(Ok(b"last".to_vec())));
+        assert_eq!(next(), None);
+    }
+}

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One stream of audio, whatever becomes of its processes.
+//!
+//! A process counts its audio from zero, the stream from its first sample; the
+//! difference is where the process was begun. What was said before a process died
+//! is settled and not given to the next one, so no word comes twice.
+
+use super::backlog::Backlog;
+use super::line::{Line, LineError};
+use super::pace::Pace;
+use super::process::{Ended, Event, Process, duration};
+use super::{ENGINE, Shared, failed, unavailable};
+use crate::hearing::recognizer::{
+    Recognition, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions, Word,
+};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Samples that are given at a time: 100 ms.
+const CHUNK: usize = 1600;
+
+/// Samples that may wait before the stream takes no more: 2 s.
+const MOST_WAITING: u64 = 32_000;
+
+/// Between two looks at the clock.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Between two looks at the process while no audio comes.
+const IDLE: Duration = Duration::from_millis(100);
+
+pub(super) struct Stream {
+    shared: Arc<Shared>,
+    options: StreamOptions,
+    backlog: Backlog,
+    pace: Pace,
+    process: Option<Process>,
+    /// Where in the audio the process was begun.
+    offset: u64,
+    /// The furthest that any process has taken.
+    furthest: u64,
+    /// How far this one has.
+    taken: u64,
+    /// When the next process is due.
+    due: Instant,
+    delays: ExponentialBackoff,
+    deaths: u32,
+    /// Lines of this process that were not understood.
+    bad: u64,
+}
+
+impl Stream {
+    pub(super) fn open(
+        shared: Arc<Shared>,
+        options: StreamOptions,
+    ) -> Result<Self, RecognizerError> {
+        let process = shared.start(&options).map_err(|error| {
+            let hint = "Start the command by hand to see what is wrong";
+            unavailable(&shared.program, &error.to_string(), hint)
+        })?;
+        let now = Instant::now();
+        Ok(Self {
+            delays: delays(&shared),
+            shared,
+            options,
+            backlog: Backlog::new(),
+            pace: Pace::new(now),
+            process: Some(process),
+            offset: 0,
+            furthest: 0,
+            taken: 0,
+            due: now,
+            deaths: 0,
+            bad: 0,
+        })
+    }
+
+    /// Does all that can be done now; waits at most `limit` for the process.
+    fn turn(&mut self, limit: Duration, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        let now = Instant::now();
+        if self.process.is_none() {
+            if now < self.due {
+                std::thread::sleep(limit.min(self.due - now));
+            } else {
+                self.restart(now, out)?;
+            }
+        }
+        self.give();
+        let mut limit = limit;
+        while let Some(event) = self.process.as_mut().and_then(|p| p.event(limit)) {
+            self.event(event, out);
+            self.give();
+            limit = Duration::ZERO;
+        }
+        self.check(out)
+    }
+
+    fn give(&mut self) {
+        let Some(process) = &self.process else { return };
+        while self.backlog.waiting() > 0 {
+            let chunk = self.backlog.chunk(CHUNK);
+            let samples = chunk.len() / 2;
+            if !process.give(chunk) {
+                return;
+            }
+            self.backlog.given(samples);
+        }
+    }
+
+    /// Whether the process is alive, and fast enough.
+    fn check(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        let now = Instant::now();
+        let limits = &self.shared.limits;
+        self.pace.tick(now, self.backlog.end() > self.taken);
+        let behind = self.pace.behind();
+        if behind > limits.behind {
+            return Err(RecognizerError::Behind {
+                engine: ENGINE,
+                behind,
+            });
+        }
+        let hangs = self.pace.hangs(now, limits);
+        let ended = match &mut self.process {
+            None => return Ok(()),
+            Some(process) => process.ended(now).or_else(|| {
+                hangs.map(|how| Ended {
+                    success: false,
+                    how,
+                })
+            }),
+        };
+        match ended {
+            Some(ended) => self.died(&ended.how, now, out),
+            None => Ok(()),
+        }
+    }
+
+    fn died(
+        &mut self,
+        how: &str,
+        now: Instant,
+        out: &mut Vec<Recognition>,
+    ) -> Result<(), RecognizerError> {
+        // Dropping it kills it.
+        self.process = None;
+        self.deaths += 1;
+        let connection = &self.options.connection;
+        tracing::warn!(
+            connection,
+            how,
+            deaths = self.deaths,
+            "recogniser process ended"
+        );
+        if self.deaths > self.shared.limits.deaths {
+            let times = self.deaths;
+            return Err(failed(format!(
+                "its process ended {times} times in a row: {how}"
+            )));
+        }
+        self.due = now
+            + self
+                .delays
+                .next()
+                .unwrap_or(self.shared.limits.longest_delay);
+        self.offset = self.backlog.rewind();
+        self.taken = self.offset;
+        out.extend(self.backlog.take_lost().map(|lost| Recognition::Gap {
+            start: duration(lost.start),
+            end: duration(lost.end),
+        }));
+        Ok(())
+    }
+
+    fn restart(&mut self, now: Instant, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        self.bad = 0;
+        match self.shared.start(&self.options) {
+            Ok(process) => {
+                self.shared.restarts.fetch_add(1, Ordering::Relaxed);
+                let again = duration(self.furthest.saturating_sub(self.offset));
+                tracing::info!(
+                    connection = self.options.connection,
+                    ?again,
+                    "recogniser restarted"
+                );
+                self.process = Some(process);
+                self.pace.answered(now);
+                Ok(())
+            }
+            Err(error) => self.died(&error.to_string(), now, out),
+        }
+    }
+
+    fn event(&mut self, event: Event, out: &mut Vec<Recognition>) {
+        match event {
+            Event::Taken(samples) => {
+                self.taken += samples as u64;
+                let new = self.taken.saturating_sub(self.furthest);
+                self.furthest = self.furthest.max(self.taken);
+                self.pace.taken(duration(new));
+            }
+            Event::Line(Ok(line)) => {
+                self.pace.answered(Instant::now());
+                self.line(line, out);
+            }
+            Event::Line(Err(error)) => self.skip(&error),
+            Event::Silent | Event::Exited { .. } => {}
+        }
+    }
+
+    fn skip(&mut self, error: &LineError) {
+        self.bad += 1;
+        let (connection, skipped) = (&self.options.connection, self.bad);
+        if skipped == 1 {
+            tracing::warn!(connection, %error, "a line of the recogniser is skipped, as others may be");
+        } else {
+            tracing::debug!(connection, %error, skipped, "a line of the recogniser is skipped");
+        }
+    }
+
+    fn line(&mut self, line: Line, out: &mut Vec<Recognition>) {
+        let zero = duration(self.offset);
+        match line {
+            Line::Partial { text, start } => {
+                let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                if self.options.interim && !text.is_empty() {
+                    let start = start.map(|start| zero + start);
+                    let start = start.unwrap_or(duration(self.backlog.settled()));
+                    let start = start.min(duration(self.backlog.next()));
+                    out.push(Recognition::Interim { text, start });
+                }
+            }
+            Line::Final { words, end } => {
+                let words = self.placed(words, zero);
+                self.settle(zero + end);
+                if !words.is_empty() {
+                    out.push(Recognition::Final { words });
+                }
+            }
+            Line::Progress { end } => self.settle(zero + end),
+            Line::Unknown => {}
+        }
+    }
+
+    /// The words in the stream's own time, without those that were said before.
+    fn placed(&self, words: Vec<Word>, zero: Duration) -> Vec<Word> {
+        let settled = duration(self.backlog.settled());
+        // No word is heard before it is said.
+        let given = duration(self.backlog.next());
+        words
+            .into_iter()
+            .map(|word| Word {
+                start: (zero + word.start).min(given),
+                end: (zero + word.end).min(given),
+                ..word
+            })
+            .filter(|word| word.start + (word.end - word.start) / 2 >= settled)
+            .collect()
+    }
+
+    fn settle(&mut self, to: Duration) {
+        let samples = to.as_nanos() * u128::from(SAMPLE_RATE) / 1_000_000_000;
+        if self
+            .backlog
+            .settle(u64::try_from(samples).unwrap_or(u64::MAX))
+        {
+            self.deaths = 0;
+            self.delays = delays(&self.shared);
+        }
+    }
+
+    /// Whether nothing is owed when the process has ended so.
+    fn is_done(&self, ended: &Ended) -> bool {
+        let all = self.backlog.waiting() == 0;
+        all && (ended.success || self.backlog.settled() == self.backlog.end())
+    }
+}
+
+fn delays(shared: &Shared) -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(shared.limits.first_delay)
+        .with_max_delay(shared.limits.longest_delay)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
+
+impl RecognizerStream for Stream {
+    fn behind(&self) -> Duration {
+        self.pace.behind()
+    }
+
+    fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        self.turn(Duration::ZERO, out)?;
+        let voiced = self.backlog.push(samples);
+        self.pace.spoken(duration(voiced as u64));
+        self.give();
+        // The client's socket is not read meanwhile.
+        while self.backlog.waiting() > MOST_WAITING {
+            self.turn(TICK, out)?;
+        }
+        Ok(())
+    }
+
+    fn poll_interval(&self) -> Option<Duration> {
+        Some(IDLE)
+    }
+
+    fn poll(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        self.turn(Duration::ZERO, out)
+    }
+
+    fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        let until = Instant::now() + self.shared.limits.finish;
+        loop {
+            let now = Instant::now();
+            if now > until {
+                self.process = None;
+                let bound = self.shared.limits.finish;
+                return Err(failed(format!(
+                    "it did not end within {bound:?} after the audio"
+                )));
+            }
+            if self.backlog.waiting() == 0 {
+                if let Some(process) = &mut self.process {
+                    process.finish();
+                    while let Some(event) = self.process.as_mut().and_then(|p| p.event(TICK)) {
+                        self.event(event, out);
+                    }
+                }
+                let ended = self.process.as_mut().and_then(|p| p.ended(Instant::now()));
+                match ended {
+                    Some(ended) if self.is_done(&ended) => {
+                        self.process = None;
+                        return Ok(());
+                    }
+                    Some(ended) => self.died(&ended.how, now, out)?,
+                    None => self.check(out)?,
+                }
+                if self.process.is_some() {
+                    continue;
+                }
+            }
+            self.turn(TICK, out)?;
+        }
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MPL-2.0
+//! One stream of audio: voice detection, utterances, interims, finals.
+//!
+//! All decisions fall on frames counted from the first sample of the stream,
+//! so what comes out depends on the samples alone and not on how they were cut
+//! into calls. A final comes from a decoder that saw nothing but its
+//! utterance; interims come from the stream's own decoder, which keeps what it
+//! learnt about the channel from one utterance to the next.
+
+use std::sync::Arc;
+
+use super::ffi::{Decoder, DecoderOptions, FfiError, Mode};
+use super::model::Model;
+use super::pool::Pool;
+use super::segmenter::{FRAME, Segmenter, Utterance};
+use super::words::{at, words};
+use super::{ENGINE, failed};
+use crate::hearing::recognizer::vad::VoiceDetector;
+use crate::hearing::recognizer::{Recognition, RecognizerError, RecognizerStream};
+
+/// Audio between two looks at the interim hypothesis: 200 ms at 16 kHz.
+const INTERIM_SAMPLES: usize = 3_200;
+
+/// A stream of the engine.
+pub(super) struct Stream {
+    /// Samples that do not fill a frame yet.
+    rest: Vec<i16>,
+    detector: VoiceDetector,
+    segmenter: Segmenter,
+    interims: Option<Interims>,
+    finals: Arc<Pool>,
+}
+
+impl Stream {
+    pub(super) fn open(finals: Arc<Pool>, interim: bool) -> Result<Self, FfiError> {
+        Ok(Self {
+            rest: Vec::with_capacity(FRAME),
+            detector: VoiceDetector::new(),
+            segmenter: Segmenter::default(),
+            interims: match interim {
+                true => Some(Interims::open(finals.model())?),
+                false => None,
+            },
+            finals,
+        })
+    }
+
+    fn frame(&mut self, frame: &[i16], out: &mut Vec<Recognition>) -> Result<(), FfiError> {
+        let voiced = self.detector.is_voiced(frame);
+        if let Some(utterance) = self.segmenter.frame(frame, voiced) {
+            self.end(&utterance, out)?;
+        }
+        if let (Some(interims), Some(utterance)) = (&mut self.interims, self.segmenter.current()) {
+            out.extend(interims.follow(utterance)?);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, utterance: &Utterance, out: &mut Vec<Recognition>) -> Result<(), FfiError> {
+        if let Some(interims) = &mut self.interims {
+            interims.end()?;
+        }
+        let words = words(utterance, &self.finals.decode(&utterance.samples)?);
+        if !words.is_empty() {
+            out.push(Recognition::Final { words });
+        }
+        Ok(())
+    }
+}
+
+impl RecognizerStream for Stream {
+    fn push(
+        &mut self,
+        mut samples: &[i16],
+        out: &mut Vec<Recognition>,
+    ) -> Result<(), RecognizerError> {
+        if !self.rest.is_empty() {
+            let missing = (FRAME - self.rest.len()).min(samples.len());
+            let (head, tail) = samples.split_at(missing);
+            self.rest.extend_from_slice(head);
+            samples = tail;
+            if self.rest.len() < FRAME {
+                return Ok(());
+            }
+            let frame = std::mem::take(&mut self.rest);
+            self.frame(&frame, out).map_err(failed)?;
+        }
+        let frames = samples.chunks_exact(FRAME);
+        self.rest.extend_from_slice(frames.remainder());
+        for frame in frames {
+            self.frame(frame, out).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        let rest = std::mem::take(&mut self.rest);
+        if let Some(utterance) = self.segmenter.finish(&rest) {
+            self.end(&utterance, out).map_err(failed)?;
+        }
+        tracing::trace!(engine = ENGINE, "stream finished");
+        Ok(())
+    }
+}
+
+/// The stream's own decoder, which follows the utterance in progress.
+struct Interims {
+    decoder: Decoder,
+    /// Samples of the utterance that the decoder has had; none between
+    /// utterances.
+    fed: usize,
+    /// Samples at the last look at the hypothesis.
+    looked: usize,
+    /// The hypothesis last given out.
+    text: String,
+}
+
+impl Interims {
+    fn open(model: &Model) -> Result<Self, FfiError> {
+        Ok(Self {
+            decoder: Decoder::open(DecoderOptions {
+                acoustic: &model.acoustic,
+                lm: &model.lm,
+                dict: &model.dict,
+                mode: Mode::Streaming,
+            })?,
+            fed: 0,
+            looked: 0,
+            text: String::new(),
+        })
+    }
+
+    /// Catches up with `utterance`; the new hypothesis, if it is time for one
+    /// and it says something new.
+    fn follow(&mut self, utterance: &Utterance) -> Result<Option<Recognition>, FfiError> {
+        let new = utterance.samples.get(self.fed..).unwrap_or_default();
+        if new.is_empty() {
+            return Ok(None);
+        }
+        if self.fed == 0 {
+            self.decoder.start_utt()?;
+        }
+        self.decoder.process(new)?;
+        self.fed += new.len();
+        if self.fed - self.looked < INTERIM_SAMPLES {
+            return Ok(None);
+        }
+        self.looked = self.fed;
+        let text = self.decoder.hyp();
+        if text.is_empty() || text == self.text {
+            return Ok(None);
+        }
+        self.text.clone_from(&text);
+        Ok(Some(Recognition::Interim {
+            text,
+            start: at(utterance.onset),
+        }))
+    }
+
+    /// The utterance is over.
+    fn end(&mut self) -> Result<(), FfiError> {
+        if self.fed > 0 {
+            self.decoder.end_utt()?;
+        }
+        self.fed = 0;
+        self.looked = 0;
+        self.text.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! From samples to words and their edges.
+//!
+//! A window slides over the audio in hops of 5 ms. Hops that read as the same
+//! word are joined to a run; a run of 100 ms is a word. Its edges are where its
+//! softest tone falls to half its level, interpolated between hops, which is
+//! accurate to a millisecond or two whether silence or another word adjoins.
+
+use super::UTTERANCE_GAP;
+use super::tones::{HOP, Spectrum, WINDOW, measure};
+use crate::hearing::recognizer::SAMPLE_RATE;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Least part of a word that makes it heard, in hops: 100 ms less the error of
+/// an edge, because a word in two exact halves is better heard twice than never.
+const COUNTS: f64 = 19.6;
+
+/// Another word must sound for so many hops to end the one before: what the
+/// mixture at a boundary happens to read as is no word.
+const TAKES_OVER: u64 = 6;
+
+/// A word may be disturbed for so many hops (60 ms) and still be one.
+const BRIDGES: u64 = 12;
+
+/// Spectra that are kept to find edges in: 400 ms.
+const HISTORY: usize = 80;
+
+/// Samples that are kept beside those of a window at most.
+const AT_ONCE: usize = 4096;
+
+/// What was heard.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Heard {
+    /// Enough of a word to know it.
+    Word { code: u16, start: Duration },
+    /// The word that was heard last is over.
+    EndOfWord { end: Duration },
+    /// No word for [`UTTERANCE_GAP`] after the end of the last.
+    Quiet,
+}
+
+/// Consecutive hops that read as one word. Positions are in hops.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    code: u16,
+    first: u64,
+    last: u64,
+    peak: f32,
+    counted: bool,
+}
+
+impl Run {
+    fn new(code: u16, at: u64, level: f32) -> Self {
+        Self {
+            code,
+            first: at,
+            last: at,
+            peak: level,
+            counted: false,
+        }
+    }
+
+    fn extend(&mut self, at: u64, level: f32) {
+        self.last = at;
+        self.peak = self.peak.max(level);
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Ear {
+    /// Samples that windows to come still need.
+    samples: Vec<i16>,
+    /// Samples taken from the stream.
+    length: u64,
+    /// The next hop; its window is centred on sample `hop`·[`HOP`].
+    hop: u64,
+    /// The newest spectra; the last belongs to `hop` − 1.
+    history: VecDeque<Spectrum>,
+    current: Option<Run>,
+    rival: Option<Run>,
+    /// End of the last word while the utterance is open.
+    last_end: Option<f64>,
+    /// No edge lies before this.
+    edge: f64,
+}
+
+impl Ear {
+    pub(super) fn new() -> Self {
+        Self {
+            // The first window is centred on the first sample.
+            samples: vec![0; WINDOW / 2],
+            length: 0,
+            hop: 0,
+            history: VecDeque::with_capacity(HISTORY),
+            current: None,
+            rival: None,
+            last_end: None,
+            edge: 0.0,
+        }
+    }
+
+    pub(super) fn push(&mut self, samples: &[i16], heard: &mut Vec<Heard>) {
+        self.length += samples.len() as u64;
+        for samples in samples.chunks(AT_ONCE) {
+            self.listen(samples, heard);
+        }
+    }
+
+    /// No more audio: ends the word in progress.
+    pub(super) fn finish(&mut self, heard: &mut Vec<Heard>) {
+        let quiet = WINDOW + (BRIDGES as usize + 2) * HOP;
+        self.listen(&vec![0; quiet], heard);
+        self.end_current(heard);
+    }
+
+    fn listen(&mut self, samples: &[i16], heard: &mut Vec<Heard>) {
+        self.samples.extend_from_slice(samples);
+        let mut taken = 0;
+        while let Some(window) = self.samples.get(taken..).and_then(<[i16]>::first_chunk) {
+            let spectrum = measure(window);
+            if self.history.len() == HISTORY {
+                self.history.pop_front();
+            }
+            self.history.push_back(spectrum);
+            taken += HOP;
+            self.hop += 1;
+            self.judge(self.hop - 1, &spectrum, heard);
+        }
+        self.samples.drain(..taken);
+    }
+
+    fn judge(&mut self, at: u64, spectrum: &Spectrum, heard: &mut Vec<Heard>) {
+        if let Some(code) = spectrum.code() {
+            let level = spectrum.level(code);
+            match &mut self.current {
+                Some(run) if run.code == code => {
+                    run.extend(at, level);
+                    self.rival = None;
+                }
+                Some(_) => self.contend(code, at, level, heard),
+                None => self.current = Some(Run::new(code, at, level)),
+            }
+        }
+        if self.current.is_some_and(|run| at > run.last + BRIDGES) {
+            self.end_current(heard);
+            self.current = self.rival.take();
+        }
+        self.count(at, heard);
+        self.quiet(at, heard);
+    }
+
+    /// Another word than the current one sounds.
+    fn contend(&mut self, code: u16, at: u64, level: f32, heard: &mut Vec<Heard>) {
+        let rival = match &mut self.rival {
+            Some(run) if run.code == code => {
+                run.extend(at, level);
+                *run
+            }
+            other => *other.insert(Run::new(code, at, level)),
+        };
+        if rival.last - rival.first + 1 >= TAKES_OVER {
+            self.end_current(heard);
+            self.current = self.rival.take();
+        }
+    }
+
+    /// Tells the current word as soon as enough of it was heard.
+    fn count(&mut self, at: u64, heard: &mut Vec<Heard>) {
+        let Some(run) = self.current else { return };
+        if run.counted || run.last != at || self.level(run.code, at) < run.peak / 2.0 {
+            return;
+        }
+        let start = self.start_of(&run);
+        if at as f64 - start >= COUNTS {
+            self.tell(run, start, heard);
+        }
+    }
+
+    fn tell(&mut self, run: Run, start: f64, heard: &mut Vec<Heard>) {
+        self.current = Some(Run {
+            counted: true,
+            ..run
+        });
+        self.edge = start;
+        heard.push(Heard::Word {
+            code: run.code,
+            start: self.time(start),
+        });
+    }
+
+    fn end_current(&mut self, heard: &mut Vec<Heard>) {
+        let Some(run) = self.current.take() else {
+            return;
+        };
+        let end = self.end_of(&run);
+        if !run.counted {
+            // Just enough may lie between the last whole hop and the edge.
+            let start = self.start_of(&run);
+            if end - start < COUNTS {
+                return;
+            }
+            self.tell(run, start, heard);
+            self.current = None;
+        }
+        self.edge = self.edge.max(end);
+        self.last_end = Some(self.edge);
+        heard.push(Heard::EndOfWord {
+            end: self.time(self.edge),
+        });
+    }
+
+    fn quiet(&mut self, at: u64, heard: &mut Vec<Heard>) {
+        let Some(end) = self.last_end else { return };
+        let limit = end + hops(UTTERANCE_GAP);
+        let undecided = self
+            .current
+            .is_some_and(|run| run.counted || (run.first as f64) < limit);
+        if at as f64 >= limit && !undecided {
+            self.last_end = None;
+            heard.push(Heard::Quiet);
+        }
+    }
+
+    fn level(&self, code: u16, at: u64) -> f32 {
+        let oldest = self.hop - self.history.len() as u64;
+        at.checked_sub(oldest)
+            .and_then(|i| self.history.get(i as usize))
+            .map_or(0.0, |spectrum| spectrum.level(code))
+    }
+
+    /// Where the level of a run rises through half its peak.
+    fn start_of(&self, run: &Run) -> f64 {
+        let half = run.peak / 2.0;
+        let mut at = run.first;
+        while at < run.last && self.level(run.code, at) < half {
+            at += 1;
+        }
+        loop {
+            let Some(before) = at.checked_sub(1) else {
+                return self.edge.max(0.0);
+            };
+            let (low, high) = (self.level(run.code, before), self.level(run.code, at));
+            if low < half || (before as f64) < self.edge {
+                return (before as f64 + crossing(low, high, half)).max(self.edge);
+            }
+            at = before;
+        }
+    }
+
+    /// Where the level of a run falls through half its peak.
+    fn end_of(&self, run: &Run) -> f64 {
+        let half = run.peak / 2.0;
+        let mut at = run.last;
+        while at > run.first && self.level(run.code, at) < half {
+            at -= 1;
+        }
+        while at + 1 < self.hop {
+            let (high, low) = (self.level(run.code, at), self.level(run.code, at + 1));
+            if low < half {
+                return at as f64 + 1.0 - crossing(low, high, half);
+            }
+            at += 1;
+        }
+        at as f64
+    }
+
+    /// A position in hops as a time, within the stream.
+    fn time(&self, hops: f64) -> Duration {
+        let samples = (hops * HOP as f64).round().max(0.0) as u64;
+        let nanos = samples.min(self.length) * 1_000_000_000 / u64::from(SAMPLE_RATE);
+        Duration::from_nanos(nanos)
+    }
+}
+
+fn hops(length: Duration) -> f64 {
+    length.as_secs_f64() * f64::from(SAMPLE_RATE) / HOP as f64
+}
+
+/// How far from `low` to `high` the value `at` lies, 0–1.
+fn crossing(low: f32, high: f32, at: f32) -> f64 {
+    if high > low {
+        f64::from((at - low) / (high - low)).clamp(0.0, 1.0)
+    } else {
+        0.5
+    }
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Which client a line is about, and whether it is one too many.
+//!
+//! The client's span ([`span`]) is entered wherever its connection is served, so that
+//! lines of any module, and of libraries below, are known to be about it.
+
+use super::budget::{Budget, Socket, Verdict};
+use super::writer::Lost;
+use crate::rate::Network;
+use std::fmt::{Debug, Write};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Span, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+/// The name of a client's span.
+pub(super) const CLIENT: &str = "client";
+
+/// The target of lines about lines that are not written. They are written always.
+const SUPPRESSED: &str = "symbl_service::logging";
+
+/// Returns the span of a connection from this address. At a level that no filter leaves
+/// out: without it a line would not be counted.
+pub(crate) fn span(address: IpAddr) -> Span {
+    tracing::error_span!(
+        "client",
+        %address,
+        connection = tracing::field::Empty,
+        conversation = tracing::field::Empty,
+    )
+}
+
+/// What is known of a client, in its span.
+#[derive(Default)]
+pub(super) struct Client {
+    address: Option<IpAddr>,
+    /// Name and value of its fields, as they are appended to a line.
+    fields: Vec<(&'static str, String)>,
+    socket: Mutex<Socket>,
+}
+
+impl Client {
+    /// Returns names and values of its fields.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let fields = self.fields.iter();
+        fields.map(|(name, value)| (*name, value.as_str()))
+    }
+}
+
+impl Visit for Client {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let mut text = String::new();
+        // A string takes everything.
+        let _ = write!(text, "{value:?}");
+        if field.name() == "address" {
+            self.address = text.parse().ok();
+        }
+        self.fields.retain(|(name, _)| *name != field.name());
+        self.fields.push((field.name(), text));
+    }
+}
+
+/// The layer that bounds the lines about each client.
+pub(super) struct Clients {
+    budget: Mutex<Budget>,
+    lost: Lost,
+}
+
+impl Clients {
+    pub(super) fn new(lost: Lost) -> Self {
+        Self {
+            budget: Mutex::default(),
+            lost,
+        }
+    }
+
+    fn verdict(&self, client: &Client) -> Verdict {
+        let Some(address) = client.address else {
+            return Verdict::Write { suppressed: 0 };
+        };
+        let mut socket = client.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.line(&mut socket, Network::of(address), Instant::now())
+    }
+}
+
+const MORE: &str = "more lines about this client were suppressed";
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Clients {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id).filter(|span| span.name() == CLIENT) {
+            let mut client = Client::default();
+            attributes.record(&mut client);
+            span.extensions_mut().insert(client);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(client) = span.extensions_mut().get_mut::<Client>()
+        {
+            values.record(client);
+        }
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, context: Context<'_, S>) -> bool {
+        if event.metadata().target() == SUPPRESSED {
+            return true;
+        }
+        let client = context
+            .event_scope(event)
+            .and_then(|mut scope| scope.find(|span| span.name() == CLIENT));
+        let Some(span) = client else {
+            return true;
+        };
+        let verdict = span.extensions().get::<Client>().map(|c| self.verdict(c));
+        match verdict {
+            Some(Verdict::Suppress) => {
+                self.lost.suppress();
+                false
+            }
+            Some(Verdict::Write { suppressed }) if suppressed > 0 => {
+                // In the same span, so that it names the client.
+                tracing::warn!(target: SUPPRESSED, lines = suppressed, "{MORE}");
+                true
+            }
+            _ => true,
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else {
+            return;
+        };
+        let client = span.extensions_mut().remove::<Client>();
+        let Some(Client {
+            address: Some(address),
+            socket,
+            ..
+        }) = client
+        else {
+            return;
+        };
+        let network = Network::of(address);
+        let socket = socket.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let suppressed = {
+            let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+            budget.close(&socket, network, Instant::now())
+        };
+        if suppressed > 0 {
+            // Whatever client this thread serves now is another one.
+            tracing::warn!(
+                target: SUPPRESSED,
+                parent: None,
+                lines = suppressed,
+                %network,
+                "{MORE}"
+            );
+        }
+    }
+}
