@@ -799,3 +799,13 @@ fn a_service_that_ends_its_processing_as_it_begins_admits_nobody() {
     let happenings = [(100, Terminate), (600, Cut(0)), (1000, NoThread(2000))];
     keeps(1795895467676416275, settings, &[Words(1)], &happenings);
 }
+
+#[test]
+fn a_hole_of_a_millisecond_is_followed_before_the_next_one_counts() {
+    let settings = Settings {
+        declared: false,
+        ..PLAIN
+    };
+    let source = [Words(6), Hole(1), Words(6), Hole(39), Words(6)];
+    keeps(0, settings, &source, &[]);
+}
