@@ -788,3 +788,24 @@ fn bursts_longer_than_the_wait_move_nothing_behind_a_declared_hole() {
     ];
     keeps(0, settings, &source, &[]);
 }
+
+#[test]
+fn a_service_that_ends_its_processing_as_it_begins_admits_nobody() {
+    let settings = Settings {
+        drain_timeout: 3000,
+        latency: 80,
+        ..PLAIN
+    };
+    let happenings = [(100, Terminate), (600, Cut(0)), (1000, NoThread(2000))];
+    keeps(1795895467676416275, settings, &[Words(1)], &happenings);
+}
+
+#[test]
+fn a_hole_of_a_millisecond_is_followed_before_the_next_one_counts() {
+    let settings = Settings {
+        declared: false,
+        ..PLAIN
+    };
+    let source = [Words(6), Hole(1), Words(6), Hole(39), Words(6)];
+    keeps(0, settings, &source, &[]);
+}

@@ -31,6 +31,8 @@ const LEAST_HOLE: u64 = 40 * MS;
 const ALIGNMENT_THRESHOLD: u64 = 40 * MS;
 const DISCONT_WAIT: u64 = 1_000 * MS;
 const AGREEING_BUFFERS: u32 = 8;
+/// A drift is followed by at most one part in so many.
+const MOST_DRIFT: u64 = 1_000;
 /// Holes are longer by so much where the session has only an estimate of times, so
 /// that it is known how much silence goes into them: as much as goes into any.
 const LONGER: Ms = 3_000;
@@ -108,6 +110,8 @@ pub struct Source {
     /// The next buffer is the first behind a hole, and says so.
     discont: bool,
     apart: Option<Apart>,
+    /// How much had been given when a timestamp was last taken as it is.
+    counted_from: u64,
     /// Buffers with arrival times so far.
     arrived: u64,
     rng: Rng,
@@ -135,6 +139,7 @@ impl Source {
             wall: UTC,
             discont: false,
             apart: None,
+            counted_from: 0,
             arrived: 0,
             rng: Rng::with_seed(!schedule.seed),
         }
@@ -295,6 +300,7 @@ impl Source {
             self.fill(stamp - expected);
         }
         self.filled = 0;
+        self.counted_from = self.given;
         self.expected = self
             .expected
             .filter(|expected| expected.abs_diff(stamp) <= JITTER)
@@ -315,7 +321,9 @@ impl Source {
             return;
         }
         let off = stamp.saturating_sub(expected);
-        if off < ALIGNMENT_THRESHOLD {
+        // A step that is smaller is followed as a drift, and the next one counts from there.
+        let followed = self.given.saturating_sub(self.counted_from) / MOST_DRIFT;
+        if off < ALIGNMENT_THRESHOLD + followed {
             self.apart = None;
             return;
         }
@@ -339,6 +347,7 @@ impl Source {
         if lasts && agree {
             self.expected = Some(expected + apart.least);
             self.apart = None;
+            self.counted_from = self.given;
         }
     }
 

@@ -85,6 +85,11 @@ impl Waits {
         self.heard = Some(now);
     }
 
+    /// The service ended its processing: what it says of the start now is too late.
+    pub fn terminated(&mut self) {
+        self.starting = None;
+    }
+
     pub fn acknowledged(&mut self, now: Time) {
         if self.starting.take().is_some() {
             self.admitted.get_or_insert(now);

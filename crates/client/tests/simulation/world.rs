@@ -669,7 +669,9 @@ impl World {
         self.waits.heard = Some(self.now);
         match frame {
             Frame::Text(text) => {
-                if text.contains("_started") || text.contains("started_") {
+                if text.contains("processing_terminated") {
+                    self.waits.terminated();
+                } else if text.contains("_started") || text.contains("started_") {
                     link.acknowledged = true;
                     self.waits.acknowledged(self.now);
                 }
