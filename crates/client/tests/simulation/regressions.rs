@@ -809,3 +809,13 @@ fn a_hole_of_a_millisecond_is_followed_before_the_next_one_counts() {
     let source = [Words(6), Hole(1), Words(6), Hole(39), Words(6)];
     keeps(0, settings, &source, &[]);
 }
+
+#[test]
+fn a_step_that_just_counts_is_followed_by_one_that_agrees_with_it() {
+    let settings = Settings {
+        declared: false,
+        ..PLAIN
+    };
+    let source = [Words(1), Hole(40), Words(1), Hole(30), Words(6)];
+    keeps(0, settings, &source, &[]);
+}

@@ -321,9 +321,7 @@ impl Source {
             return;
         }
         let off = stamp.saturating_sub(expected);
-        // A step that is smaller is followed as a drift, and the next one counts from there.
-        let followed = self.given.saturating_sub(self.counted_from) / MOST_DRIFT;
-        if off < ALIGNMENT_THRESHOLD + followed {
+        if off < ALIGNMENT_THRESHOLD {
             self.apart = None;
             return;
         }
@@ -345,9 +343,14 @@ impl Source {
         let audio = self.given - apart.from;
         let agree = apart.buffers >= AGREEING_BUFFERS && audio >= 4 * ALIGNMENT_THRESHOLD;
         if lasts && agree {
-            self.expected = Some(expected + apart.least);
+            // A step below the threshold is followed as a drift, and the next one is
+            // compared with where that has come to: it may be just below it, too.
+            let followed = self.given.saturating_sub(self.counted_from) / MOST_DRIFT;
+            if apart.least >= ALIGNMENT_THRESHOLD + followed {
+                self.expected = Some(expected + apart.least);
+                self.counted_from = self.given;
+            }
             self.apart = None;
-            self.counted_from = self.given;
         }
     }
 
