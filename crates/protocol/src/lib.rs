@@ -17,7 +17,9 @@ pub mod response;
 pub mod timestamp;
 
 pub use encoding::{Encoding, StreamFormat};
-pub use request::{ClientMessage, InsightType, ModifyRequest, RequestError, StartRequest, Tracker};
+pub use request::{
+    ClientMessage, InsightType, ModifyRequest, RequestError, StartRequest, StreamPlace, Tracker,
+};
 pub use response::{ParseError, ServerMessage};
 
 /// The largest binary message that the service takes, in bytes.

@@ -11,7 +11,7 @@ mod read;
 mod start;
 
 pub use read::{ClientMessage, ClientMessageError};
-pub use start::StartRequest;
+pub use start::{StartRequest, StreamPlace};
 
 use super::StreamFormat;
 use serde_json::{Value, json};

@@ -7,8 +7,13 @@
 //! that asked for 5,000 seconds should hear that it does not get them.
 //! Facts: Symbl Streaming API reference, source of the official SDKs.
 
-use super::start::{START_TYPE, TIMEOUT_SECONDS, TIMEZONE_MINUTES, within};
-use super::{InsightType, RequestError, StartRequest, TRACKERS_SHAPE, Tracker, shortened};
+use super::start::{
+    ATTEMPTS, POSITIONS, START_TYPE, STREAM_ID, STREAM_ID_SHAPE, TIMEOUT_SECONDS, TIMEZONE_MINUTES,
+    within,
+};
+use super::{
+    InsightType, RequestError, StartRequest, StreamPlace, TRACKERS_SHAPE, Tracker, shortened,
+};
 use crate::{Encoding, PING_TEXT, StreamFormat};
 use serde_json::{Map, Value};
 use std::fmt::Debug;
@@ -155,6 +160,7 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
             "disconnectOnStopRequestTimeout",
             TIMEOUT_SECONDS,
         )?,
+        stream: stream_place(message.object("x_stream", "x_stream")?)?,
         ..StartRequest::new(format)
     };
     within(
@@ -163,6 +169,23 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
         0.0..=1.0,
     )?;
     Ok(request)
+}
+
+/// Reads `x_stream`. A service that guessed at a member that is absent could store audio
+/// twice, or not at all.
+fn stream_place(place: Members<'_>) -> Result<Option<StreamPlace>, RequestError> {
+    if place.0.is_none() {
+        return Ok(None);
+    }
+    let id = match place.require(STREAM_ID, "id", STREAM_ID_SHAPE)? {
+        Value::String(id) if StreamPlace::is_id(id) => id.clone(),
+        other => return Err(wrong(STREAM_ID, other, STREAM_ID_SHAPE)),
+    };
+    Ok(Some(StreamPlace {
+        id,
+        attempt: place.require_integer("x_stream.attempt", "attempt", ATTEMPTS)?,
+        position: place.require_integer("x_stream.position", "position", POSITIONS)?,
+    }))
 }
 
 fn modify_request(message: Members<'_>) -> Result<ClientMessage, RequestError> {
@@ -293,6 +316,32 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// Returns the member, or refuses that it is absent.
+    fn require(
+        self,
+        field: &'static str,
+        name: &str,
+        allowed: &str,
+    ) -> Result<&'a Value, RequestError> {
+        self.get(name)
+            .ok_or_else(|| wrong(field, &Value::Null, allowed))
+    }
+
+    /// Returns a whole number that must be there.
+    fn require_integer<T>(
+        self,
+        field: &'static str,
+        name: &str,
+        range: RangeInclusive<T>,
+    ) -> Result<T, RequestError>
+    where
+        T: TryFrom<i64> + PartialOrd + Debug,
+    {
+        let allowed = whole_number(&range);
+        let absent = || wrong(field, &Value::Null, &allowed);
+        self.integer(field, name, range)?.ok_or_else(absent)
+    }
+
     fn speech_recognition(self) -> Result<Self, RequestError> {
         self.object("config.speechRecognition", "speechRecognition")
     }
@@ -344,10 +393,11 @@ impl<'a> Members<'a> {
             .and_then(|whole| T::try_from(whole).ok())
             .filter(|whole| range.contains(whole))
             .map(Some)
-            .ok_or_else(|| {
-                let (start, end) = range.into_inner();
-                let allowed = format!("must be a whole number from {start:?} to {end:?}");
-                wrong(field, value, &allowed)
-            })
+            .ok_or_else(|| wrong(field, value, &whole_number(&range)))
     }
+}
+
+fn whole_number<T: Debug>(range: &RangeInclusive<T>) -> String {
+    let (start, end) = (range.start(), range.end());
+    format!("must be a whole number from {start:?} to {end:?}")
 }

@@ -18,7 +18,62 @@ pub(super) const TIMEOUT_SECONDS: RangeInclusive<u32> = 0..=1_800;
 /// Minutes from UTC, east positive.
 pub(super) const TIMEZONE_MINUTES: RangeInclusive<i32> = -840..=840;
 
+/// Of a [`StreamPlace`], the attempt. The bound is below what a double saturates to when it
+/// is read as a 64-bit integer.
+pub(super) const ATTEMPTS: RangeInclusive<u64> = 1..=1 << 62;
+
+/// Of a [`StreamPlace`], the position in nanoseconds: 146 years at most.
+pub(super) const POSITIONS: RangeInclusive<u64> = 0..=1 << 62;
+
+pub(super) const STREAM_ID: &str = "x_stream.id";
+pub(super) const STREAM_ID_SHAPE: &str = "must be 1 to 64 characters of A-Z, a-z, 0-9 and -";
+
 pub(super) const START_TYPE: &str = "start_request";
+
+/// The place of a start in a stream of audio: what a service needs to know so that it stores
+/// audio once that it is sent again.
+///
+/// Only a service that announces itself (header `X-Symbl-Service` in the answer to the
+/// upgrade) is sent this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamPlace {
+    /// `x_stream.id`: names the stream in all attempts to transcribe it; 1 to 64 characters
+    /// of `A`–`Z`, `a`–`z`, `0`–`9` and `-`.
+    pub id: String,
+    /// `x_stream.attempt`: counts the start requests of this stream from 1, at most 2⁶². A
+    /// higher one supersedes all lower ones.
+    pub attempt: u64,
+    /// `x_stream.position`: nanoseconds of this stream's audio that come before the first
+    /// audio that is sent after this request, at most 2⁶². Audio that was never sent does not
+    /// count; audio that is sent again has the position that it had the first time.
+    pub position: u64,
+}
+
+impl StreamPlace {
+    /// Returns `true` if `id` may name a stream.
+    pub(super) fn is_id(id: &str) -> bool {
+        (1..=64).contains(&id.len())
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    }
+
+    fn validate(&self) -> Result<(), RequestError> {
+        if !Self::is_id(&self.id) {
+            return Err(RequestError {
+                field: STREAM_ID,
+                value: shortened(&self.id),
+                allowed: STREAM_ID_SHAPE.to_owned(),
+            });
+        }
+        within("x_stream.attempt", Some(self.attempt), ATTEMPTS)?;
+        within("x_stream.position", Some(self.position), POSITIONS)
+    }
+
+    fn to_value(&self) -> Value {
+        json!({"id": self.id, "attempt": self.attempt, "position": self.position})
+    }
+}
 
 /// `start_request`: fields left at `None`, `false` or empty are not sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +113,9 @@ pub struct StartRequest {
     pub disconnect_on_stop_request: Option<bool>,
     /// `disconnectOnStopRequestTimeout`: seconds that a stopped socket stays open, 0–1,800.
     pub disconnect_on_stop_request_timeout: Option<u32>,
+    /// `x_stream`: where the audio that follows stands in its stream, for a service that
+    /// announces itself.
+    pub stream: Option<StreamPlace>,
     /// Merged in last, objects member by member, a null takes a member away: a
     /// new field needs no new release. Anything but `type` may be replaced.
     pub extra: Map<String, Value>,
@@ -84,6 +142,7 @@ impl StartRequest {
             no_connection_timeout: None,
             disconnect_on_stop_request: None,
             disconnect_on_stop_request_timeout: None,
+            stream: None,
             extra: Map::new(),
         }
     }
@@ -126,6 +185,7 @@ impl StartRequest {
                 "noConnectionTimeout",
                 self.no_connection_timeout.map(Value::from),
             ),
+            ("x_stream", self.stream.as_ref().map(StreamPlace::to_value)),
         ]);
         merge(&mut request, &self.extra);
         Ok(Value::Object(request).to_string())
@@ -186,6 +246,9 @@ impl StartRequest {
             self.disconnect_on_stop_request_timeout,
             TIMEOUT_SECONDS,
         )?;
+        if let Some(place) = &self.stream {
+            place.validate()?;
+        }
         match self.extra.get("type") {
             Some(kind) if kind != START_TYPE => Err(RequestError {
                 field: "type",
