@@ -29,6 +29,7 @@ mod conversation;
 mod door;
 pub mod fault;
 mod hearing;
+mod id;
 pub mod logging;
 mod metrics;
 mod rate;
@@ -38,6 +39,7 @@ mod workers;
 
 pub use app::server::{BindError, Server};
 pub use config::{Auth, Limits, ServerConfig};
+pub use conversation::log::LogError;
 pub use door::origin::{AllowedHost, HostError, Origin, OriginError};
 pub use door::tls::{Tls, TlsError, tls_config};
 pub use hearing::{admission, audio, recognizer};

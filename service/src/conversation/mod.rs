@@ -2,8 +2,11 @@
 
 //! Who talks with whom, what was said, and who is told.
 
+pub(crate) mod entry;
 pub(crate) mod hub;
+pub(crate) mod log;
 pub(crate) mod outbox;
 pub(crate) mod room;
 pub(crate) mod seat;
 pub(crate) mod state;
+pub(crate) mod teller;

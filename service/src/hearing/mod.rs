@@ -4,7 +4,7 @@
 
 pub mod admission;
 pub mod audio;
-pub(crate) mod kept;
+pub(crate) mod draft;
 pub(crate) mod parked;
 pub(crate) mod phrasebook;
 pub mod recognizer;

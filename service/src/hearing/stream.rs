@@ -15,7 +15,6 @@ use crate::hearing::recognizer::{
 };
 use crate::hearing::voice::Voice;
 use crate::metrics::Metrics;
-use crate::store::StoreError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -251,12 +250,12 @@ fn run(start: Start, mut queue: Queue, silence: Duration, runtime: Handle) -> Ou
     if let Some(before) = before {
         wait_for(before, &voice);
     }
+    let mut voice = voice;
     let engine = recognizer.name();
     let metrics = Arc::clone(voice.metrics());
     let _open = metrics.stream(engine);
     let result = voice
         .listening()
-        .map_err(StreamError::from)
         .and_then(|()| recognizer.open(&options).map_err(StreamError::from))
         .and_then(|stream| {
             voice.recognising();
@@ -302,7 +301,9 @@ fn wait_for(before: Before, voice: &Voice) {
 pub(crate) fn failure(error: &StreamError) -> String {
     let (message, code) = match error {
         StreamError::Audio(_) => ("Audio cannot be decoded", "invalid_audio"),
-        StreamError::Store(_) => ("What was said cannot be stored", "storage_failed"),
+        StreamError::Log(_) => ("What was said cannot be stored", "storage_failed"),
+        StreamError::Superseded => ("The stream was begun again", "superseded"),
+        StreamError::Over => ("Nothing more can be said", "conversation_over"),
         StreamError::Silence(_) => ("Nothing was said", "silence"),
         StreamError::Recognizer(RecognizerError::Unavailable { .. }) => (
             "Speech recognition is not available",
@@ -348,7 +349,7 @@ struct Hearing {
 }
 
 impl Hearing {
-    fn speak(&mut self) -> Result<(), StoreError> {
+    fn speak(&mut self) -> Result<(), StreamError> {
         for recognition in self.heard.drain(..) {
             match recognition {
                 Recognition::Interim { text, start } => self.voice.interim(&text, start),
@@ -361,11 +362,12 @@ impl Hearing {
 
     /// Speaks what was heard in the audio up to `now`.
     fn speak_at(&mut self, now: Duration) -> Result<(), StreamError> {
+        self.voice.heard_again(now);
         if self.heard.is_empty() {
             return Ok(());
         }
         self.last_word = now;
-        Ok(self.speak()?)
+        self.speak()
     }
 
     fn now(&self) -> Duration {
@@ -377,6 +379,7 @@ impl Hearing {
         let begun = self.effort.begin();
         let result = self.stream.finish(&mut self.heard);
         self.effort.end(&begun, 0, &self.heard, Duration::ZERO);
+        self.voice.heard_again(Duration::MAX);
         self.speak()?;
         Ok(result?)
     }

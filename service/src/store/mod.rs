@@ -13,9 +13,12 @@
 //! In memory the newest are kept, within [`Limits`]; in a directory everything,
 //! until it is deleted.
 
+mod entries;
 mod filter;
 mod health;
 mod listing;
+mod log;
+mod migrate;
 mod open;
 mod parts;
 mod place;
@@ -31,14 +34,14 @@ use crate::config::Limits;
 pub(crate) use filter::Filter;
 use health::Health;
 pub(crate) use listing::Listing;
-pub(crate) use open::Open;
 pub(crate) use parts::Wanted;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use purge::{Attempts, Purge};
 pub(crate) use query::{Found, Insights, List, Sort, find, list};
 use readers::Readers;
-pub(crate) use record::{Entity, Insight, Match, Message, Record, Topic, Utterance, new_id};
+use record::Outcome;
+pub(crate) use record::Record;
 use rusqlite::Connection;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -345,14 +348,8 @@ impl Store {
     }
 
     /// Writes, and waits until it is committed.
-    pub(crate) fn write(&self, records: Vec<Record>) -> Result<(), StoreError> {
+    pub(crate) fn write(&self, records: Vec<Record>) -> Result<Vec<Outcome>, StoreError> {
         self.wait(|tell| write(records, Some(tell)))
-    }
-
-    /// Writes some time soon, in order.
-    pub(crate) fn post(&self, record: Record) {
-        // A writer that is gone was complained about by who waits for it.
-        let _ = self.send(write(vec![record], None));
     }
 
     /// Changes what no stream changes, on the thread that writes; waits for it.
@@ -392,6 +389,7 @@ impl Store {
         }
         self.ask(LONGEST_PROBE, |tell| write(Vec::new(), Some(tell)))
             .await
+            .map(drop)
     }
 
     /// Looks something up; blocks.
@@ -427,7 +425,7 @@ impl Drop for Store {
     }
 }
 
-fn write(records: Vec<Record>, done: Option<Tell<()>>) -> Job {
+fn write(records: Vec<Record>, done: Option<Tell<Vec<Outcome>>>) -> Job {
     Job::Write {
         records,
         since: Instant::now(),

@@ -1,33 +1,63 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
+use crate::conversation::entry::{Message as EntryMessage, Said, Speaker, Topic, Word};
+use crate::conversation::log::{Log, Start};
+use crate::id::new_id;
 
 fn started(conversation: i64, keep: i64) -> Record {
-    Record::Started {
+    Record::Start(start(conversation, keep))
+}
+
+fn start(conversation: i64, keep: i64) -> Start {
+    Start {
         conversation,
         account: "app".to_owned(),
         connection_id: conversation.to_string(),
         title: None,
         at: now(),
         keep,
+        speaker: speaker(),
+        place: None,
+    }
+}
+
+fn speaker() -> Speaker {
+    Speaker {
+        id: "ada".to_owned(),
+        ..Speaker::default()
+    }
+}
+
+fn final_of(text: &str, from: u64, until: u64) -> Said {
+    Said {
+        speaker: speaker(),
+        confidence: 0.5,
+        text: text.to_owned(),
+        words: vec![Word {
+            text: text.to_owned(),
+            start: from,
+            end: until,
+        }],
+        messages: vec![EntryMessage {
+            id: new_id(),
+            text: text.to_owned(),
+            original_text: text.to_owned(),
+            words: 0..1,
+        }],
+        ..Said::default()
+    }
+}
+
+fn record(conversation: i64, said: Said) -> Record {
+    Record::Said {
+        conversation,
+        said: Box::new(said),
     }
 }
 
 fn said(conversation: i64) -> Record {
-    let message = Message {
-        id: new_id(),
-        live: "live".to_owned(),
-        text: "Hello.".to_owned(),
-        words: vec![("Hello.".to_owned(), 800_000_000, 1_050_000_000)],
-    };
-    Record::Said(Box::new(Utterance {
-        conversation,
-        next_sequence: 1,
-        speaker: "ada".to_owned(),
-        confidence: 0.5,
-        messages: vec![message],
-        ..Utterance::default()
-    }))
+    record(conversation, final_of("Hello.", 800_000_000, 1_050_000_000))
 }
 
 fn store() -> Store {
@@ -65,14 +95,7 @@ fn what_was_said_is_told_in_the_order_in_which_it_was_written_whatever_its_times
     store.write(vec![started(1, 0)]).unwrap();
     let mut records = Vec::new();
     for (text, start) in [("first", 3), ("second", 1), ("third", 2)] {
-        let Record::Said(mut utterance) = said(1) else {
-            unreachable!()
-        };
-        for message in &mut utterance.messages {
-            message.text = text.to_owned();
-            message.words = vec![(text.to_owned(), start, start + 1)];
-        }
-        records.push(Record::Said(utterance));
+        records.push(record(1, final_of(text, start, start + 1)));
     }
     // One batch, and so one moment of the clock.
     store.write(records).unwrap();
@@ -105,19 +128,21 @@ fn what_nobody_can_come_back_to_is_over_when_the_service_comes_back() {
     store
         .write(vec![
             started(gone, 1),
-            Record::Lost {
+            Record::Closed {
                 conversation: gone,
                 ends: now() - 1,
+                at: now(),
             },
             started(kept, 1800),
-            Record::Lost {
+            Record::Closed {
                 conversation: kept,
                 ends: now() + long,
+                at: now(),
             },
             // Its speakers were there to the last.
             started(connected, 1800),
             started(finished, 1800),
-            Record::Finished {
+            Record::Over {
                 conversation: finished,
                 at: now(),
             },
@@ -156,7 +181,8 @@ fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
         database.execute_batch(sql).unwrap();
     };
     change(
-        "DROP TABLE kept_tracker; DROP INDEX message_told; ALTER TABLE message DROP COLUMN stored;
+        "DROP TABLE entry; DROP TABLE stream; ALTER TABLE conversation DROP COLUMN head;
+         DROP TABLE kept_tracker; DROP INDEX message_told; ALTER TABLE message DROP COLUMN stored;
          PRAGMA user_version = 1;",
     );
     let store = open().unwrap();
@@ -171,9 +197,9 @@ fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
         []
     );
     drop(store);
-    change("PRAGMA user_version = 3;");
+    change("PRAGMA user_version = 4;");
     let refused = open().map(drop);
-    assert!(matches!(refused, Err(StoreError::Version { found: 3, .. })));
+    assert!(matches!(refused, Err(StoreError::Version { found: 4, .. })));
 }
 
 #[tokio::test]
@@ -215,24 +241,22 @@ async fn nothing_of_many_deleted_messages_is_left_whatever_pages_they_shared() {
     let mut random = fastrand::Rng::with_seed(4);
     for n in 0..600 {
         let conversation = random.choice([gone, kept]).unwrap();
-        let Record::Said(mut utterance) = said(conversation) else {
-            unreachable!()
-        };
         let mark = if conversation == gone {
             "delete"
         } else {
             "retain"
         };
-        let message = &mut utterance.messages[0];
         // Some fit into a page with others, and some take several of their own.
-        message.text = format!("{mark}-text-{n} ").repeat(random.usize(1..40).pow(2));
-        message.live = format!("{mark}-live-{n}");
-        utterance.topics = vec![Topic {
+        let text = format!("{mark}-text-{n} ").repeat(random.usize(1..40).pow(2));
+        let mut said = final_of(&text, 0, 1);
+        said.topics = vec![Topic {
+            id: new_id(),
             text: format!("{mark}-topic-{n}"),
             score: 0.5,
-            messages: vec![message.live.clone()],
+            messages: vec![said.messages[0].id.to_string()],
+            root_words: Vec::new(),
         }];
-        store.write(vec![Record::Said(utterance)]).unwrap();
+        store.write(vec![record(conversation, said)]).unwrap();
     }
     let found = store
         .with(|database| find(database, "app", gone))

@@ -3,7 +3,8 @@
 //! Trackers in the service's database: as old as what was said.
 
 use super::{KeptTracker, TrackerError, TrackerStore, fit};
-use crate::store::{Store, StoreError, new_id};
+use crate::id::new_id;
+use crate::store::{Store, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use symbl_protocol::Tracker;
 

@@ -404,7 +404,7 @@ impl Service {
                     offset: 0,
                 }],
                 true,
-                sequence,
+                Some(sequence),
             ),
             _ => return,
         };

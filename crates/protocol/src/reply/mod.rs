@@ -246,12 +246,12 @@ pub fn topic_response(topics: &[Topic<'_>]) -> String {
 
 /// Matches, gathered by tracker and by vocabulary entry in the order of their first occurrence.
 ///
-/// `is_final` is false for matches in interim text; `sequence_number` is that of
-/// the message response they derive from (for interims: of the next one).
+/// `is_final` is false for matches in interim text; `sequence_number` is that of the message
+/// response that they derive from, which an interim has none of yet.
 pub fn tracker_response(
     matches: &[TrackerMatch<'_>],
     is_final: bool,
-    sequence_number: u64,
+    sequence_number: Option<u64>,
 ) -> String {
     let trackers: Value = gather(matches, |found| (found.tracker_id, found.name))
         .into_iter()
@@ -277,13 +277,15 @@ pub fn tracker_response(
             Value::Object(members)
         })
         .collect();
-    json!({
+    let mut response = json!({
         "type": "tracker_response",
         "isFinal": is_final,
         "trackers": trackers,
-        "sequenceNumber": sequence_number,
-    })
-    .to_string()
+    });
+    if let Some(number) = sequence_number {
+        response["sequenceNumber"] = number.into();
+    }
+    response.to_string()
 }
 
 /// Entities, gathered by their type and words in the order of their first occurrence;

@@ -113,7 +113,7 @@ fn tracker_responses_equal_the_fixture_and_come_back_in_groups() {
         offset: 25,
     };
     assert_eq!(
-        reply::tracker_response(&[found], false, 0),
+        reply::tracker_response(&[found], false, Some(0)),
         compact("tracker_response_interim.json")
     );
     let matches = [
@@ -134,7 +134,7 @@ fn tracker_responses_equal_the_fixture_and_come_back_in_groups() {
             ..found
         },
     ];
-    let text = reply::tracker_response(&matches, true, 9);
+    let text = reply::tracker_response(&matches, true, Some(9));
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(
         value["trackers"].as_array().unwrap().len(),

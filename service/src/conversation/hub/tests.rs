@@ -3,6 +3,7 @@
 use super::*;
 use crate::hearing::recognizer::scripted::Scripted;
 use crate::metrics::{Kept, Refused};
+use crate::store::Store;
 
 fn hub() -> Arc<Hub> {
     hub_with(&Limits::default())
@@ -14,6 +15,11 @@ fn hub_with(limits: &Limits) -> Arc<Hub> {
 
 /// A hub in memory, with this clock.
 pub(crate) fn hub_at(limits: &Limits, wall: WallClock) -> Arc<Hub> {
+    hub_and_store(limits, wall).0
+}
+
+/// The same, with the store that it has.
+pub(crate) fn hub_and_store(limits: &Limits, wall: WallClock) -> (Arc<Hub>, Arc<Store>) {
     let store = Arc::new(Store::open(None, limits).expect("memory"));
     let metrics = Metrics::new(Kept {
         recognizer: Arc::new(Scripted),
@@ -22,13 +28,14 @@ pub(crate) fn hub_at(limits: &Limits, wall: WallClock) -> Arc<Hub> {
         log: crate::logging::Lost::default(),
     });
     let services = Services {
-        store,
+        log: Arc::clone(&store) as Arc<dyn Log>,
         metrics: Arc::new(metrics),
-        trackers: None,
+        trackers: Arc::clone(&store) as Arc<dyn TrackerStore>,
         workers: Arc::new(Workers::start().expect("threads")),
         wall,
     };
-    Hub::open(limits, services).expect("nothing to restore")
+    let hub = Hub::open(limits, services).expect("nothing to restore");
+    (hub, store)
 }
 
 pub(crate) fn key(connection_id: &str) -> RoomKey {
@@ -158,9 +165,7 @@ async fn a_room_that_is_waited_for_keeps_nobody_from_another_one() {
     };
     // These wait for the room whose state is held.
     spawn(Box::new(|hub| assert!(hub.is_live(&key("held")))));
-    spawn(Box::new(|hub| {
-        drop(hub.listen(&key("held"), Outbox::new(8).0))
-    }));
+    spawn(Box::new(|hub| drop(hub.listenable(&key("held")))));
     spawn(Box::new(|hub| {
         let joined = hub.try_join(&key("held"), &Outbox::new(8).0, false, false);
         drop(joined);
@@ -170,7 +175,8 @@ async fn a_room_that_is_waited_for_keeps_nobody_from_another_one() {
     // And these do not wait for them.
     spawn(Box::new(move |hub| {
         assert!(hub.is_live(&key("other")) && !hub.is_live(&key("none")));
-        drop(hub.listen(&key("other"), Outbox::new(8).0));
+        let room = hub.listenable(&key("other")).expect("a room");
+        drop(room.listen_now(&Outbox::new(8).0, String::new()));
         drop(hub.try_join(&key("other"), &Outbox::new(8).0, false, false));
         drop(hub.try_join(&key("new"), &Outbox::new(8).0, false, false));
         let number = other.parse().expect("a number");

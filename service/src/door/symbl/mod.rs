@@ -9,3 +9,4 @@ pub(crate) mod session;
 pub(crate) mod socket;
 pub(crate) mod subscriber;
 pub(crate) mod unsupported;
+pub(crate) mod wire;

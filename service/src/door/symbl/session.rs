@@ -22,18 +22,21 @@
 
 use crate::analysis::AnalyzerOptions;
 use crate::config::ServerConfig;
+use crate::conversation::entry::Speaker;
 use crate::conversation::hub::{Leave, Seat};
+use crate::conversation::log::Place;
 use crate::conversation::outbox::Outbox;
-use crate::conversation::state::Speaker;
+use crate::conversation::seat::SUPERSEDED;
 use crate::door::symbl::bounds;
 use crate::door::symbl::client::Client;
 use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::unsupported;
 use crate::hearing::admission::Full;
+use crate::hearing::audio::StreamError;
 use crate::hearing::phrasebook::Compiled;
 use crate::hearing::recognizer::{self, StreamOptions};
 use crate::hearing::stream::{self, Before, NoThread, Outcome, Places, Start, Stream};
-use crate::hearing::voice::{Voice, Wanted};
+use crate::hearing::voice::{Speaking, Voice, Wanted};
 use crate::trackers;
 use bytes::Bytes;
 use std::future::pending;
@@ -276,6 +279,9 @@ impl Session {
             }
         };
         self.seat.speaks(Some(&speaker.id), keep);
+        if let Some(stream) = &request.stream {
+            self.seat.supersede(&stream.id, stream.attempt);
+        }
         self.policy = Some(StopPolicy {
             disconnect: request.disconnect_on_stop_request.unwrap_or(true),
             timeout: request
@@ -389,14 +395,23 @@ impl Session {
             tracker_ids,
             interim_trackers: request.interim_trackers,
         };
+        let speaking = Speaking {
+            speaker,
+            timezone_offset: request.timezone_offset.unwrap_or(0),
+            title: request.meeting_title.clone(),
+            place: request.stream.as_ref().map(|stream| Place {
+                stream: stream.id.clone(),
+                attempt: stream.attempt,
+                position: stream.position,
+            }),
+        };
         Voice::new(
             Arc::clone(&self.seat.room),
             self.own.clone(),
+            self.seat.member,
             Arc::clone(&self.seat.hub.metrics),
-            speaker,
+            speaking,
             wanted,
-            request.timezone_offset.unwrap_or(0),
-            request.meeting_title.clone(),
         )
     }
 
@@ -488,7 +503,16 @@ impl Session {
         match &outcome {
             Some(Outcome::Finished) => {}
             Some(Outcome::Silent) => return Some(self.terminate("nothing was said")),
-            Some(Outcome::Failed(error)) => self.own.send(stream::failure(error)),
+            Some(Outcome::Failed(error)) => {
+                self.own.send(stream::failure(error));
+                if matches!(error, StreamError::Superseded) {
+                    return Some(Closing::Close {
+                        code: SUPERSEDED,
+                        reason: "superseded",
+                        leave: Leave::Lost,
+                    });
+                }
+            }
             None => self.own.send(stream::death()),
         }
         match phase {

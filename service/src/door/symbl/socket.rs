@@ -11,6 +11,7 @@ use crate::conversation::outbox::{Frame, Outbox};
 use crate::door::symbl::client::Client;
 use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::session::Session;
+use crate::door::symbl::wire::SYMBL;
 use crate::fault::{self, Line};
 use crate::hearing::stream::Places;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
@@ -58,6 +59,7 @@ pub(crate) async fn serve(
     let limits = config.limits.clone();
     let (sink, mut frames) = socket.split();
     let (outbox, waiting) = Outbox::new(limits.outbound_queue);
+    let outbox = outbox.in_form(&SYMBL);
     let waiting = fault::through(&line, waiting);
     let mut writer = tokio::spawn(write(
         sink,

@@ -3,13 +3,14 @@
 use super::*;
 use crate::analysis::AnalyzerOptions;
 use crate::clock::WallClock;
-use crate::conversation::hub::tests::{hub_at, key};
+use crate::conversation::hub::tests::{hub_and_store, hub_at, key};
 use crate::conversation::hub::{Hub, Leave, Seat};
 use crate::conversation::outbox::{Frame, Outbox};
+use crate::door::symbl::wire::SYMBL;
 use crate::hearing::admission::Entrance;
 use crate::hearing::recognizer::Word;
 use crate::hearing::recognizer::scripted::Scripted;
-use crate::hearing::voice::Wanted;
+use crate::hearing::voice::{Speaking, Wanted};
 use serde_json::Value;
 use std::io::{Error, ErrorKind};
 use std::sync::atomic::AtomicI64;
@@ -31,6 +32,7 @@ fn wall() -> (Arc<AtomicI64>, WallClock) {
 /// A speaker in the room `x`, and what it is told.
 async fn speaker(hub: &Arc<Hub>) -> (Seat, Voice, mpsc::Receiver<Frame>) {
     let (own, told) = Outbox::new(64);
+    let own = own.in_form(&SYMBL);
     let seat = hub.join(&key("x"), own.clone(), false).await;
     let speaker = seat.room.state().conversation.speaker(None, None, 9);
     let trackers = hub.phrasebook.get(Vec::new()).expect("room");
@@ -43,7 +45,13 @@ async fn speaker(hub: &Arc<Hub>) -> (Seat, Voice, mpsc::Receiver<Frame>) {
     let room = Arc::clone(&seat.room);
     let metrics = Arc::clone(&hub.metrics);
     let speaker = speaker.expect("a place");
-    let voice = Voice::new(room, own, metrics, speaker, wanted, 0, None);
+    let speaking = Speaking {
+        speaker,
+        timezone_offset: 0,
+        title: None,
+        place: None,
+    };
+    let voice = Voice::new(room, own, seat.member, metrics, speaking, wanted);
     (seat, voice, told)
 }
 
@@ -128,7 +136,7 @@ fn begins(message: &Value) -> i64 {
 async fn a_wall_clock_that_is_set_moves_nobody_in_a_conversation_that_runs() {
     for step in [HOUR, -HOUR] {
         let (shows, wall) = wall();
-        let hub = hub_at(&Limits::default(), wall);
+        let (hub, database) = hub_and_store(&Limits::default(), wall);
         let (ada_seat, mut ada, mut to_ada) = speaker(&hub).await;
         ada.listening().expect("stored");
         let first = say(&mut ada, &mut to_ada);
@@ -146,7 +154,6 @@ async fn a_wall_clock_that_is_set_moves_nobody_in_a_conversation_that_runs() {
         let number = ada_seat.room.number;
         ada_seat.leave(Leave::Finished);
         bob_seat.leave(Leave::Finished);
-        let database = Arc::clone(&hub.store);
         database.write(Vec::new()).expect("written");
         let (first, ended): (i64, i64) = database
             .with(|database| {
