@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
-use crate::hearing::recognizer::scripted::Scripted;
 use crate::metrics::{Kept, Refused};
 
 fn hub() -> Arc<Hub> {
@@ -16,10 +15,10 @@ fn hub_with(limits: &Limits) -> Arc<Hub> {
 pub(crate) fn hub_at(limits: &Limits, wall: WallClock) -> Arc<Hub> {
     let store = Arc::new(Store::open(None, limits).expect("memory"));
     let metrics = Metrics::new(Kept {
-        recognizer: Arc::new(Scripted),
+        recognizer: "scripted",
         refused: Refused::default(),
         counts: store.counts.clone(),
-        log: crate::logging::Lost::default(),
+        collectors: Vec::new(),
     });
     let services = Services {
         store,
