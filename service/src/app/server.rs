@@ -2,6 +2,7 @@
 
 //! The listening server: binds, accepts, and ends within a bound.
 
+use crate::app::collectors::{LogLines, Restarts};
 use crate::clock::WallClock;
 use crate::config::{Auth, ServerConfig};
 use crate::conversation::hub::{Hub, Services};
@@ -90,10 +91,13 @@ impl Server {
         let workers = Arc::new(Workers::start().map_err(BindError::Thread)?);
         let store = Arc::new(Store::open(config.data.as_deref(), &config.limits)?);
         let metrics = Arc::new(Metrics::new(Kept {
-            recognizer: Arc::clone(&config.recognizer),
+            recognizer: config.recognizer.name(),
             refused,
             counts: store.counts.clone(),
-            log: config.lost_log_lines.clone(),
+            collectors: vec![
+                Box::new(Restarts(Arc::clone(&config.recognizer))),
+                Box::new(LogLines(config.lost_log_lines.clone())),
+            ],
         }));
         let key = store.key()?;
         if matches!(config.auth, Auth::None) && !address.ip().to_canonical().is_loopback() {

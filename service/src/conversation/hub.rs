@@ -15,17 +15,17 @@
 //! room's turn to speak, which only the streams' threads take, comes before its state.
 //! Each but that turn is held for a few calls only, and none of them across an await.
 
+use super::form::Recipient;
 use super::log::{Log, LogError, Open};
 use crate::clock::{Clock, WallClock};
-use crate::config::Limits;
-use crate::conversation::outbox::Outbox;
 use crate::conversation::room::PlaceToWait;
 pub(crate) use crate::conversation::room::{Joining, Room, RoomKey};
 pub(crate) use crate::conversation::seat::{Leave, Seat};
 use crate::conversation::state::Conversation;
-use crate::hearing::phrasebook::Phrasebook;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::trackers::TrackerStore;
+use crate::trackers::phrasebook::Phrasebook;
 use crate::workers::Workers;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -211,7 +211,13 @@ impl Hub {
     /// Where the only sockets of the room are being closed, whether their
     /// clients heard the end decides which conversation it is: that is waited
     /// for, at most as long as a closing may take.
-    pub(crate) async fn join(self: &Arc<Self>, key: &RoomKey, outbox: Outbox, anew: bool) -> Seat {
+    pub(crate) async fn join(
+        self: &Arc<Self>,
+        key: &RoomKey,
+        recipient: impl Into<Recipient>,
+        anew: bool,
+    ) -> Seat {
+        let outbox = recipient.into();
         let patience = tokio::time::Instant::now() + self.longest_closing;
         loop {
             let room = match self.try_join(key, &outbox, anew, false) {
@@ -235,7 +241,7 @@ impl Hub {
     fn try_join(
         self: &Arc<Self>,
         key: &RoomKey,
-        outbox: &Outbox,
+        outbox: &Recipient,
         anew: bool,
         regardless: bool,
     ) -> Result<Seat, Arc<Room>> {

@@ -3,9 +3,11 @@
 //! Who talks with whom, what was said, and who is told.
 
 pub(crate) mod entry;
+pub(crate) mod form;
 pub(crate) mod hub;
 pub(crate) mod log;
-pub(crate) mod outbox;
+#[cfg(test)]
+pub(crate) mod memory;
 pub(crate) mod room;
 pub(crate) mod seat;
 pub(crate) mod state;

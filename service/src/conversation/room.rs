@@ -4,14 +4,13 @@
 //! may come back. Who comes and goes is the `hub`'s to decide.
 
 use super::entry::Entry;
+use super::form::{Audience, Form, Live, Recipient, Rendered};
 use super::log::{Committed, Log};
-use super::outbox::{Audience, Form, Live, Rendered};
 use super::teller::{Item, Next, Teller};
 use crate::analysis::{TopicFinding, Topics};
 use crate::clock::Clock;
-use crate::conversation::outbox::Outbox;
 use crate::conversation::state::Conversation;
-use axum::extract::ws::Utf8Bytes;
+use crate::outbox::Text;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -65,7 +64,7 @@ pub(crate) struct RoomState {
     pub(crate) conversation: Conversation,
     pub(crate) members: Vec<Member>,
     /// Sockets that listen only.
-    pub(crate) listeners: Vec<(u64, Outbox)>,
+    pub(crate) listeners: Vec<(u64, Recipient)>,
     pub(crate) next_member: u64,
     /// Sockets that were let in past admission and have not entered yet.
     pub(crate) joining: usize,
@@ -98,7 +97,7 @@ struct Subjects {
 pub(crate) struct Member {
     /// Those that came later have greater ones.
     pub(crate) id: u64,
-    outbox: Outbox,
+    outbox: Recipient,
     /// Who speaks, once it was said.
     speaker: Option<String>,
     /// How long the conversation waits for this speaker (`noConnectionTimeout`).
@@ -158,7 +157,7 @@ impl RoomState {
     }
 
     /// Returns all sockets; those that may speak with their numbers.
-    fn sockets(&self) -> impl Iterator<Item = (Option<u64>, &Outbox)> {
+    fn sockets(&self) -> impl Iterator<Item = (Option<u64>, &Recipient)> {
         let members = self.members.iter();
         let members = members.map(|member| (Some(member.id), &member.outbox));
         members.chain(self.listeners.iter().map(|(_, outbox)| (None, outbox)))
@@ -178,10 +177,7 @@ impl RoomState {
     /// Sends the messages of an entry, which came of this socket.
     fn tell(&self, rendered: &[(&'static dyn Form, Rendered)], origin: Option<u64>) {
         for (member, outbox) in self.sockets() {
-            let form = outbox.form();
-            let is_its =
-                |known: &&'static dyn Form| form.is_some_and(|f| std::ptr::addr_eq(*known, f));
-            let messages = rendered.iter().find(|(known, _)| is_its(known));
+            let messages = rendered.iter().find(|(form, _)| outbox.is_told_in(*form));
             let messages = messages.map_or(&[][..], |(_, messages)| messages);
             for (audience, text) in messages {
                 if *audience == Audience::All || member.is_none() || member == origin {
@@ -192,7 +188,7 @@ impl RoomState {
     }
 
     /// Sends to those who only listen.
-    pub(crate) fn tell_listeners(&self, text: &Utf8Bytes) {
+    pub(crate) fn tell_listeners(&self, text: &Text) {
         for (_, outbox) in &self.listeners {
             outbox.send(text.clone());
         }
@@ -200,7 +196,7 @@ impl RoomState {
 
     /// The conversation is over: lets those go who only listen.
     pub(crate) fn dismiss(&mut self) {
-        let text: Utf8Bytes = reply::conversation_completed(self.conversation.id()).into();
+        let text: Text = reply::conversation_completed(self.conversation.id()).into();
         for (_, outbox) in self.listeners.drain(..) {
             outbox.send(text.clone());
             outbox.close(1000, "");
@@ -230,7 +226,7 @@ impl RoomState {
     }
 
     /// Lets a socket in, and returns its number.
-    pub(crate) fn enter(&mut self, outbox: Outbox) -> u64 {
+    pub(crate) fn enter(&mut self, outbox: impl Into<Recipient>) -> u64 {
         let id = self.next_member;
         self.next_member += 1;
         self.ends = None;
@@ -238,7 +234,7 @@ impl RoomState {
         self.owed.retain(|owed| owed.speaker.is_some());
         self.members.push(Member {
             id,
-            outbox,
+            outbox: outbox.into(),
             speaker: None,
             keep: Duration::ZERO,
             stream: None,
@@ -247,7 +243,7 @@ impl RoomState {
     }
 
     /// Lets a socket in that only listens, and returns its number.
-    pub(crate) fn listen(&mut self, outbox: Outbox) -> u64 {
+    pub(crate) fn listen(&mut self, outbox: Recipient) -> u64 {
         let id = self.next_member;
         self.next_member += 1;
         self.listeners.push((id, outbox));
@@ -282,7 +278,7 @@ impl RoomState {
 
     /// Notes which start request of a stream came on a socket. Returns the sockets of
     /// earlier ones.
-    pub(crate) fn supersede(&mut self, id: u64, stream: &str, attempt: u64) -> Vec<Outbox> {
+    pub(crate) fn supersede(&mut self, id: u64, stream: &str, attempt: u64) -> Vec<Recipient> {
         let mut earlier = Vec::new();
         for member in &mut self.members {
             if member.id == id {
@@ -449,7 +445,7 @@ impl Room {
 
     /// Begins to tell a socket that only listens what is said from now on, after this first
     /// message. `None`: the conversation is over.
-    pub(crate) fn listen_now(self: &Arc<Self>, outbox: &Outbox, first: String) -> Option<Ear> {
+    pub(crate) fn listen_now(self: &Arc<Self>, outbox: &Recipient, first: String) -> Option<Ear> {
         let mut state = self.state();
         if !state.is_live() {
             return None;
@@ -467,7 +463,7 @@ impl Room {
     pub(crate) fn listen_from(
         self: &Arc<Self>,
         heard: u64,
-        outbox: &Outbox,
+        outbox: &Recipient,
     ) -> Result<Ear, Option<Vec<Arc<Entry>>>> {
         let teller = self.teller();
         if teller.told() > heard {
@@ -552,6 +548,7 @@ impl Drop for Ear {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbox::Outbox;
 
     const S: Duration = Duration::from_secs(1);
 

@@ -4,7 +4,7 @@
 
 use super::entry::Speaker;
 use super::log::Open;
-use crate::id::new_id;
+use crate::ids::new_id;
 use uuid::Uuid;
 
 #[derive(Debug)]

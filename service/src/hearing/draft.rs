@@ -9,7 +9,7 @@ use crate::analysis::{
 };
 use crate::conversation::entry::{Entity, Insight, Message, Said, Topic, TrackerMatch, Word};
 use crate::hearing::recognizer;
-use crate::id::{new_id, topic_id};
+use crate::ids::{new_id, topic_id};
 use std::time::Duration;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 

@@ -6,7 +6,6 @@ pub mod admission;
 pub mod audio;
 pub(crate) mod draft;
 pub(crate) mod parked;
-pub(crate) mod phrasebook;
 pub mod recognizer;
 pub(crate) mod stream;
 pub(crate) mod voice;

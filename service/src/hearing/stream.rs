@@ -6,7 +6,6 @@
 //! when its audio is stopped or abandoned, or its recogniser fails.
 
 use crate::clock::AudioClock;
-use crate::config::Limits;
 use crate::hearing::admission::{Effort, Entrance, Full, Place};
 use crate::hearing::audio::{self, AudioError, End, Input, Listener, Queue, StreamError};
 use crate::hearing::parked;
@@ -14,6 +13,7 @@ use crate::hearing::recognizer::{
     Recognition, Recognizer, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
 };
 use crate::hearing::voice::Voice;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

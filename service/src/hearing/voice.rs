@@ -14,15 +14,16 @@
 use crate::analysis::{self, AnalyzerOptions, Finder, TrackerFinding};
 use crate::clock::AudioClock;
 use crate::conversation::entry::{Entry, Message, Part, Said, Speaker};
+use crate::conversation::form::{Interim, Live, Recipient};
 use crate::conversation::hub::Room;
 use crate::conversation::log::{Begun, Place, Start, Verdict};
-use crate::conversation::outbox::{Interim, Live, Outbox};
 use crate::hearing::audio::StreamError;
 use crate::hearing::draft::{Draft, nanos};
-use crate::hearing::phrasebook::Compiled;
 use crate::hearing::recognizer::Word;
-use crate::id::new_id;
+use crate::ids::new_id;
 use crate::metrics::Metrics;
+use crate::outbox::Outbox;
+use crate::trackers::phrasebook::Compiled;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ use symbl_protocol::reply;
 /// One `start_request`'s way into its conversation.
 pub(crate) struct Voice {
     room: Arc<Room>,
-    own: Outbox,
+    own: Recipient,
     /// The socket's number in the room.
     socket: u64,
     metrics: Arc<Metrics>,
@@ -79,7 +80,7 @@ pub(crate) struct Speaking {
 impl Voice {
     pub(crate) fn new(
         room: Arc<Room>,
-        own: Outbox,
+        own: Recipient,
         socket: u64,
         metrics: Arc<Metrics>,
         speaking: Speaking,

@@ -5,7 +5,7 @@
 use super::record::{Outcome, as_sql, from_sql};
 use crate::conversation::entry::{Body, Entry, Said, Speaker};
 use crate::conversation::log::Verdict;
-use crate::id::new_id;
+use crate::ids::new_id;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use crate::conversation::entry::{
     Entity, Insight, Message, Part, Said, Speaker, Topic, TrackerMatch, Word,
 };
 use crate::conversation::log::{Place, Start};
-use crate::id::new_id;
+use crate::ids::new_id;
 
 /// Returns the records of a stream in which somebody says one word.
 pub(super) fn records() -> [Record; 2] {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::conversation::entry::{Message as EntryMessage, Said, Speaker, Topic, Word};
 use crate::conversation::log::{Log, Start};
-use crate::id::new_id;
+use crate::ids::new_id;
 
 fn started(conversation: i64, keep: i64) -> Record {
     Record::Start(start(conversation, keep))

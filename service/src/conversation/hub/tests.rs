@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
-use crate::hearing::recognizer::scripted::Scripted;
-use crate::metrics::{Kept, Refused};
-use crate::store::Store;
+use crate::conversation::memory::MemoryLog;
+use crate::metrics::{Counts, Kept, Refused};
+use crate::outbox::Outbox;
+use crate::trackers::MemoryTrackers;
 
 fn hub() -> Arc<Hub> {
     hub_with(&Limits::default())
@@ -15,27 +16,25 @@ fn hub_with(limits: &Limits) -> Arc<Hub> {
 
 /// A hub in memory, with this clock.
 pub(crate) fn hub_at(limits: &Limits, wall: WallClock) -> Arc<Hub> {
-    hub_and_store(limits, wall).0
+    hub_with_log(limits, wall, Arc::new(MemoryLog::default()))
 }
 
-/// The same, with the store that it has.
-pub(crate) fn hub_and_store(limits: &Limits, wall: WallClock) -> (Arc<Hub>, Arc<Store>) {
-    let store = Arc::new(Store::open(None, limits).expect("memory"));
+/// The same, with a log of its own.
+pub(crate) fn hub_with_log(limits: &Limits, wall: WallClock, log: Arc<dyn Log>) -> Arc<Hub> {
     let metrics = Metrics::new(Kept {
-        recognizer: Arc::new(Scripted),
+        recognizer: "scripted",
         refused: Refused::default(),
-        counts: store.counts.clone(),
-        log: crate::logging::Lost::default(),
+        counts: Counts::default(),
+        collectors: Vec::new(),
     });
     let services = Services {
-        log: Arc::clone(&store) as Arc<dyn Log>,
+        log,
         metrics: Arc::new(metrics),
-        trackers: Arc::clone(&store) as Arc<dyn TrackerStore>,
+        trackers: Arc::new(MemoryTrackers::default()),
         workers: Arc::new(Workers::start().expect("threads")),
         wall,
     };
-    let hub = Hub::open(limits, services).expect("nothing to restore");
-    (hub, store)
+    Hub::open(limits, services).expect("nothing to restore")
 }
 
 pub(crate) fn key(connection_id: &str) -> RoomKey {
@@ -167,7 +166,7 @@ async fn a_room_that_is_waited_for_keeps_nobody_from_another_one() {
     spawn(Box::new(|hub| assert!(hub.is_live(&key("held")))));
     spawn(Box::new(|hub| drop(hub.listenable(&key("held")))));
     spawn(Box::new(|hub| {
-        let joined = hub.try_join(&key("held"), &Outbox::new(8).0, false, false);
+        let joined = hub.try_join(&key("held"), &Outbox::new(8).0.into(), false, false);
         drop(joined);
     }));
     let waited = told.recv_timeout(Duration::from_millis(200));
@@ -176,9 +175,9 @@ async fn a_room_that_is_waited_for_keeps_nobody_from_another_one() {
     spawn(Box::new(move |hub| {
         assert!(hub.is_live(&key("other")) && !hub.is_live(&key("none")));
         let room = hub.listenable(&key("other")).expect("a room");
-        drop(room.listen_now(&Outbox::new(8).0, String::new()));
-        drop(hub.try_join(&key("other"), &Outbox::new(8).0, false, false));
-        drop(hub.try_join(&key("new"), &Outbox::new(8).0, false, false));
+        drop(room.listen_now(&Outbox::new(8).0.into(), String::new()));
+        drop(hub.try_join(&key("other"), &Outbox::new(8).0.into(), false, false));
+        drop(hub.try_join(&key("new"), &Outbox::new(8).0.into(), false, false));
         let number = other.parse().expect("a number");
         hub.rename("", number, "nobody", None, None);
     }));

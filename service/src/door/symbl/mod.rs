@@ -8,5 +8,6 @@ pub(crate) mod closing;
 pub(crate) mod session;
 pub(crate) mod socket;
 pub(crate) mod subscriber;
+pub(crate) mod trackers;
 pub(crate) mod unsupported;
 pub(crate) mod wire;

@@ -23,21 +23,20 @@
 use crate::analysis::AnalyzerOptions;
 use crate::config::ServerConfig;
 use crate::conversation::entry::Speaker;
+use crate::conversation::form::Recipient;
 use crate::conversation::hub::{Leave, Seat};
 use crate::conversation::log::Place;
-use crate::conversation::outbox::Outbox;
 use crate::conversation::seat::SUPERSEDED;
 use crate::door::symbl::bounds;
 use crate::door::symbl::client::Client;
 use crate::door::symbl::closing::{Closing, SocketEnd};
-use crate::door::symbl::unsupported;
+use crate::door::symbl::{trackers, unsupported};
 use crate::hearing::admission::Full;
 use crate::hearing::audio::StreamError;
-use crate::hearing::phrasebook::Compiled;
 use crate::hearing::recognizer::{self, StreamOptions};
 use crate::hearing::stream::{self, Before, NoThread, Outcome, Places, Start, Stream};
 use crate::hearing::voice::{Speaking, Voice, Wanted};
-use crate::trackers;
+use crate::trackers::phrasebook::Compiled;
 use bytes::Bytes;
 use std::future::pending;
 use std::sync::Arc;
@@ -79,7 +78,7 @@ pub(crate) struct Session {
     config: Arc<ServerConfig>,
     client: Client,
     seat: Seat,
-    own: Outbox,
+    own: Recipient,
     places: Arc<Places>,
     /// One permit for each stream that may drain behind another start.
     draining: Arc<Semaphore>,
@@ -95,7 +94,7 @@ impl Session {
         config: Arc<ServerConfig>,
         client: Client,
         seat: Seat,
-        own: Outbox,
+        own: Recipient,
         places: Arc<Places>,
     ) -> Self {
         Self {

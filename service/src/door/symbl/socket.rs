@@ -5,15 +5,17 @@
 //! The socket is read only as fast as the session takes frames, and written by
 //! a task of its own, so that a client which reads slowly is still listened to.
 
-use crate::config::{Limits, ServerConfig};
+use crate::config::ServerConfig;
+use crate::conversation::form::Recipient;
 use crate::conversation::hub::{Hub, Joining, Leave, RoomKey};
-use crate::conversation::outbox::{Frame, Outbox};
 use crate::door::symbl::client::Client;
 use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::session::Session;
 use crate::door::symbl::wire::SYMBL;
 use crate::fault::{self, Line};
 use crate::hearing::stream::Places;
+use crate::limits::Limits;
+use crate::outbox::{Frame, Outbox};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -59,7 +61,6 @@ pub(crate) async fn serve(
     let limits = config.limits.clone();
     let (sink, mut frames) = socket.split();
     let (outbox, waiting) = Outbox::new(limits.outbound_queue);
-    let outbox = outbox.in_form(&SYMBL);
     let waiting = fault::through(&line, waiting);
     let mut writer = tokio::spawn(write(
         sink,
@@ -68,11 +69,12 @@ pub(crate) async fn serve(
         Arc::clone(&line),
         outbox.clone(),
     ));
-    let seat = hub.join(&room, outbox.clone(), line.splits()).await;
+    let recipient = Recipient::new(outbox.clone(), &SYMBL);
+    let seat = hub.join(&room, recipient.clone(), line.splits()).await;
     drop(joining);
     let conversation = seat.room.id.clone();
     Span::current().record("conversation", conversation.as_str());
-    let mut session = Session::new(config, client, seat, outbox.clone(), places);
+    let mut session = Session::new(config, client, seat, recipient, places);
     tracing::info!(
         event = "connected",
         connection = room.connection_id,

@@ -8,13 +8,13 @@
 //! closed with 1008. It hears nothing that was said before it came, unless it asks for it:
 //! with `?after=N` it is first told what follows the `sequenceNumber` N, as fast as it reads.
 
-use crate::config::Limits;
+use crate::conversation::form::{Form as _, Recipient};
 use crate::conversation::hub::{Hub, Room, RoomKey};
-use crate::conversation::outbox::Form as _;
-use crate::conversation::outbox::Outbox;
 use crate::door::symbl::socket;
 use crate::door::symbl::wire::SYMBL;
 use crate::fault::{self, Line};
+use crate::limits::Limits;
+use crate::outbox::Outbox;
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
@@ -54,7 +54,7 @@ pub(crate) async fn serve(
         Arc::clone(&line),
         outbox.clone(),
     ));
-    let outbox = outbox.in_form(&SYMBL);
+    let recipient = Recipient::new(outbox.clone(), &SYMBL);
     let Listening { room: key, after } = visit;
     let connection = &key.connection_id;
     let room = hub.listenable(&key);
@@ -66,7 +66,7 @@ pub(crate) async fn serve(
     // What the writer has written last, where it ends by itself, is a close frame.
     let ours = tokio::select! {
         close = heed(&mut frames, &outbox, limits) => close,
-        close = listen(&hub, room, after, &outbox) => Some(close),
+        close = listen(&hub, room, after, &recipient) => Some(close),
         () = outbox.overflown() => Some((1008, "messages are not read")),
         code = line.closes() => Some((code, "")),
         _ = shutdown.wait_for(|stop| *stop) => Some((1001, "service is shutting down")),
@@ -90,7 +90,7 @@ async fn listen(
     hub: &Arc<Hub>,
     room: Option<Arc<Room>>,
     after: Option<i64>,
-    outbox: &Outbox,
+    outbox: &Recipient,
 ) -> (u16, &'static str) {
     // It was over between the handshake and now.
     let Some(room) = room else { return (1000, "") };

@@ -3,9 +3,9 @@
 //! The wire form of the Symbl Streaming API: what is in the log as messages.
 
 use crate::conversation::entry::{Entity, Message, Said, Speaker, TrackerMatch, Word};
-use crate::conversation::outbox::{Audience, Form, Live, Rendered};
+use crate::conversation::form::{Audience, Form, Live, Rendered};
 use crate::hearing::draft::local;
-use axum::extract::ws::Utf8Bytes;
+use crate::outbox::Text;
 use std::time::Duration;
 use symbl_protocol::InsightType;
 use symbl_protocol::reply::{self, Person};
@@ -29,7 +29,7 @@ impl Form for Symbl {
             Some(person(&said.speaker)),
             said.elapsed,
         );
-        let mut rendered = vec![(Audience::Speaker, Utf8Bytes::from(result))];
+        let mut rendered = vec![(Audience::Speaker, Text::from(result))];
         if said.messages.is_empty() {
             return rendered;
         }

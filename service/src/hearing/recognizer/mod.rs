@@ -6,24 +6,12 @@
 //! it may block and burn CPU. Audio is always 16 kHz mono; every time is
 //! measured from the first sample that the stream was given.
 
+pub use crate::word::Word;
 use std::time::Duration;
 use unicode_normalization::UnicodeNormalization;
 
 /// Sample rate of all audio that a [`RecognizerStream`] is given, in hertz.
 pub const SAMPLE_RATE: u32 = 16_000;
-
-/// One recognised word.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Word {
-    /// The word as spoken, without punctuation.
-    pub text: String,
-    /// Where it starts, from the first sample of the stream.
-    pub start: Duration,
-    /// Where it ends; never before `start`.
-    pub end: Duration,
-    /// 0.0–1.0; the engine's own idea of how sure it is.
-    pub confidence: f64,
-}
 
 /// What a stream has heard.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,12 +7,9 @@
 //! waits: a client that does not read its messages must not hold up the others,
 //! so its queue overflows and its socket is closed.
 
-use super::entry::{Entry, Said, Speaker, TrackerMatch};
-use axum::extract::ws::Utf8Bytes;
+pub(crate) use axum::extract::ws::Utf8Bytes as Text;
 use bytes::Bytes;
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::watch;
 
@@ -20,7 +17,7 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) enum Frame {
     /// A text message; one copy for all sockets that it goes to.
-    Text(Utf8Bytes),
+    Text(Text),
     /// A binary message; no service sends one but by a fault.
     Binary(Bytes),
     /// The last frame.
@@ -35,61 +32,11 @@ pub(crate) enum Frame {
 /// Slots that a recogniser thread wants to see free before it goes on.
 const HEADROOM: usize = 16;
 
-/// To whom a message of an entry goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Audience {
-    /// The socket that said it, and those that only listen.
-    Speaker,
-    /// All sockets.
-    All,
-}
-
-/// The messages of an entry, in order.
-pub(crate) type Rendered = Vec<(Audience, Utf8Bytes)>;
-
-/// A guess at an utterance in progress.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Interim<'a> {
-    pub(crate) text: &'a str,
-    /// Where in the audio of its start it begins.
-    pub(crate) start: Duration,
-    pub(crate) speaker: &'a Speaker,
-    /// Milliseconds since the start request.
-    pub(crate) elapsed: u64,
-}
-
-/// What is told at once and is in no log.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Live<'a> {
-    Interim(Interim<'a>),
-    /// Phrases of trackers in a guess.
-    Trackers(&'a [TrackerMatch]),
-}
-
-/// The wire form of a door: how its sockets are told something.
-pub(crate) trait Form: fmt::Debug + Send + Sync {
-    /// Returns the messages of a final.
-    fn said(&self, said: &Said) -> Rendered;
-
-    /// Returns the messages of what is in no log.
-    fn live(&self, live: &Live<'_>) -> Rendered;
-
-    /// Returns the messages of an entry; none for one that this door does not tell.
-    fn render(&self, entry: &Entry) -> Rendered {
-        entry
-            .body
-            .said()
-            .map(|said| self.said(said))
-            .unwrap_or_default()
-    }
-}
-
 /// The sources' end.
 #[derive(Debug, Clone)]
 pub(crate) struct Outbox {
     frames: mpsc::Sender<Frame>,
     overflow: Arc<watch::Sender<bool>>,
-    form: Option<&'static dyn Form>,
 }
 
 impl Outbox {
@@ -97,34 +44,16 @@ impl Outbox {
     pub(crate) fn new(capacity: usize) -> (Self, mpsc::Receiver<Frame>) {
         let (frames, receiver) = mpsc::channel(capacity.max(2 * HEADROOM));
         let overflow = Arc::new(watch::Sender::new(false));
-        let outbox = Self {
-            frames,
-            overflow,
-            form: None,
-        };
-        (outbox, receiver)
-    }
-
-    /// Makes it one that is told entries, in this form.
-    pub(crate) fn in_form(self, form: &'static dyn Form) -> Self {
-        Self {
-            form: Some(form),
-            ..self
-        }
-    }
-
-    /// Returns the form in which it is told entries, if it is.
-    pub(crate) fn form(&self) -> Option<&'static dyn Form> {
-        self.form
+        (Self { frames, overflow }, receiver)
     }
 
     /// Puts a message in when there is room for it; returns `false` if the socket is gone.
-    pub(crate) async fn send_in_turn(&self, text: impl Into<Utf8Bytes>) -> bool {
+    pub(crate) async fn send_in_turn(&self, text: impl Into<Text>) -> bool {
         self.frames.send(Frame::Text(text.into())).await.is_ok()
     }
 
     /// Puts a message in.
-    pub(crate) fn send(&self, text: impl Into<Utf8Bytes>) {
+    pub(crate) fn send(&self, text: impl Into<Text>) {
         self.put(Frame::Text(text.into()));
     }
 
