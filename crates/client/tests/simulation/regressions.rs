@@ -32,6 +32,7 @@ const PLAIN: Settings = Settings {
     pause: PausePolicy::Keep,
     format_change: FormatChangePolicy::Modify,
     modifies: true,
+    announces: false,
     distinct: true,
     interims: false,
     messages: false,
