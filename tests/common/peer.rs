@@ -243,9 +243,10 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(
             stream.write_all(&bytes).await?;
             stream.shutdown().await?;
         }
-        Act::WrongAccept => stream.write_all(&upgrade("another key")).await?,
+        Act::WrongAccept => stream.write_all(&upgrade("another key", None)).await?,
         Act::WebSocket(talk) => {
-            stream.write_all(&upgrade(&key)).await?;
+            let announcement = talk.announcement.as_deref();
+            stream.write_all(&upgrade(&key, announcement)).await?;
             let socket =
                 WebSocketStream::from_partially_read(stream, after, Role::Server, None).await;
             converse(socket, talk, says, tell).await;
@@ -262,11 +263,13 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-fn upgrade(key: &str) -> Vec<u8> {
+fn upgrade(key: &str, announcement: Option<&str>) -> Vec<u8> {
     let accept = derive_accept_key(key.as_bytes());
+    let announcement = announcement.map(|value| format!("X-Symbl-Service: {value}\r\n"));
+    let announcement = announcement.unwrap_or_default();
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+         Sec-WebSocket-Accept: {accept}\r\n{announcement}\r\n"
     )
     .into_bytes()
 }

@@ -33,6 +33,8 @@ pub(super) struct Conversation {
     pub(super) at_stop: Vec<Message>,
     /// Whether anything is read after the first `start_request`.
     pub(super) deaf_after_start: bool,
+    /// Value of the header by which a `symbl-service` announces itself, if it does.
+    pub(super) announcement: Option<String>,
 }
 
 impl Script {
@@ -83,6 +85,7 @@ impl Script {
             ],
             at_stop: vec![recognition_stopped(), conversation_completed(), close(1000)],
             deaf_after_start: false,
+            announcement: None,
         }))
     }
 
@@ -112,6 +115,11 @@ impl Script {
     /// Replaces the replies to the stop. After one that is a close frame, no more is sent.
     pub fn replying_to_stop(self, replies: Vec<Message>) -> Self {
         self.with(|talk| talk.at_stop = replies)
+    }
+
+    /// Answers the upgrade with `X-Symbl-Service` and this value.
+    pub fn announcing(self, value: &str) -> Self {
+        self.with(|talk| talk.announcement = Some(value.to_owned()))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Conversation)) -> Self {

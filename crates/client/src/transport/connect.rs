@@ -70,6 +70,17 @@ pub(super) const AGENT: &str = concat!("gst-plugin-symbl/", env!("CARGO_PKG_VERS
 /// A connected socket, ready for messages.
 pub type Socket = WebSocketStream<Box<dyn Stream>>;
 
+/// The header by which a service says that it stores replayed audio once, if it is told
+/// where the audio stands.
+const ANNOUNCEMENT: HeaderName = HeaderName::from_static("x-symbl-service");
+
+/// A connected socket, and what the answer to the upgrade said of the service.
+pub(super) struct Opened {
+    pub(super) socket: Socket,
+    /// The answer had the header `X-Symbl-Service`, whatever its value.
+    pub(super) announced: bool,
+}
+
 /// What carries the bytes: TCP, or TLS over TCP.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {
     /// The TCP connection at the bottom.
@@ -97,6 +108,11 @@ impl Stream for TlsStream<Tcp> {
 /// CA file), `Dns`, `Tcp`, `Proxy`, `Tls`, `Auth`, `Limit`, `Http` (an HTTP status in
 /// place of the upgrade), `Handshake` (an answer that is no WebSocket upgrade).
 pub async fn connect(endpoint: &Endpoint) -> Result<Socket, Failure> {
+    Ok(open(endpoint).await?.socket)
+}
+
+/// Dials as [`connect`] does, and tells what the service said of itself.
+pub(super) async fn open(endpoint: &Endpoint) -> Result<Opened, Failure> {
     let token = files::read_token(&endpoint.token).await?;
     let url = endpoint.url_with(token.as_ref())?;
     let place = Place::of(&url)?;
@@ -200,7 +216,7 @@ async fn upgrade(
     key: &str,
     place: &Place,
     token: Option<&Secret>,
-) -> Result<Socket, Failure> {
+) -> Result<Opened, Failure> {
     let broken = |error: hyper::Error| refusal::broken(place, &error);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -211,12 +227,14 @@ async fn upgrade(
             return Err(refusal::refused(place, response, token).await);
         }
         check(&response, key).map_err(|why| refusal::no_upgrade(place, why))?;
-        hyper::upgrade::on(response).await.map_err(broken)
+        let announced = response.headers().contains_key(ANNOUNCEMENT);
+        let upgraded = hyper::upgrade::on(response).await.map_err(broken)?;
+        Ok((upgraded, announced))
     };
     let mut exchange = pin!(exchange);
     let mut connection = pin!(connection.with_upgrades());
     // The connection only moves the bytes; what became of it, the exchange learns.
-    let upgraded = tokio::select! {
+    let (upgraded, announced) = tokio::select! {
         upgraded = &mut exchange => upgraded?,
         _ = &mut connection => exchange.await?,
     };
@@ -232,13 +250,14 @@ async fn upgrade(
         .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE));
-    Ok(WebSocketStream::from_partially_read(
+    let socket = WebSocketStream::from_partially_read(
         parts.io.into_inner(),
         parts.read_buf.into(),
         Role::Client,
         Some(config),
     )
-    .await)
+    .await;
+    Ok(Opened { socket, announced })
 }
 
 fn request(url: &Url, key: &str, token: Option<&Secret>) -> Result<Request<Empty<Bytes>>, Failure> {

@@ -9,7 +9,7 @@
 
 use super::api;
 use super::application;
-use super::connect::{self, Socket};
+use super::connect::{self, Opened};
 use super::connection::{Host, Line, Shared, Sleep};
 use super::credentials::Credentials;
 use super::endpoint::{Endpoint, TokenSource};
@@ -87,7 +87,7 @@ fn tell_panic(shared: &Shared, host: &Weak<dyn Host>) {
 }
 
 /// A socket, and the token that it was opened with.
-type Dialed = Result<(Socket, Option<Secret>), Failure>;
+type Dialed = Result<(Opened, Option<Secret>), Failure>;
 type Dial = Pin<Box<dyn Future<Output = Dialed> + Send>>;
 
 /// The messages of a conversation.
@@ -276,10 +276,11 @@ impl Driver {
         self.dial = None;
         let now = self.shared.now();
         match dialed {
-            Ok((socket, token)) => {
+            Ok((Opened { socket, announced }, token)) => {
                 self.token = token.clone();
                 self.shared.line().link = Some(Link::new(socket, token));
-                self.shared.lock().session.handle(now, Input::Connected);
+                let input = Input::Connected { announced };
+                self.shared.lock().session.handle(now, input);
             }
             Err(failure) => self
                 .shared
@@ -413,7 +414,7 @@ async fn dial(credentials: Credentials) -> Dialed {
     let token = credentials.token().await?;
     let open = |endpoint: Endpoint, token: Option<Secret>| async move {
         let token = token.map_or(TokenSource::None, TokenSource::Value);
-        connect::connect(&Endpoint { token, ..endpoint }).await
+        connect::open(&Endpoint { token, ..endpoint }).await
     };
     credentials.show(token, open).await
 }

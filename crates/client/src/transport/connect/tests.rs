@@ -5,7 +5,7 @@
 mod refusals;
 mod trust;
 
-use super::{MAX_MESSAGE, Socket, connect};
+use super::{MAX_MESSAGE, Socket, connect, open};
 use crate::session::{Failure, Reason};
 use crate::transport::endpoint::{Endpoint, TokenSource};
 use crate::transport::link::{Link, Step};
@@ -139,6 +139,21 @@ async fn the_token_file_is_read_at_each_dial() {
     };
     let sent: Vec<_> = peer.records().iter().filter_map(token).collect();
     assert_eq!(sent, ["first", "second"]);
+}
+
+#[tokio::test]
+async fn a_service_announces_itself_by_a_header_of_any_value() {
+    let announced = async |script| {
+        let peer = Peer::start(script);
+        open(&endpoint(peer.base_url())).await.unwrap().announced
+    };
+    assert!(!announced(Script::listening()).await);
+    for value in ["1", "", "0.2; log=3", "é"] {
+        assert!(
+            announced(Script::listening().announcing(value)).await,
+            "{value}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use super::*;
 use crate::session::{EventKind, SessionConfig};
 use crate::transport::Proxy;
 use crate::transport::peer::{Message, Peer, Record, Script, close};
-use symbl_protocol::{Encoding, StartRequest, StreamFormat};
+use symbl_protocol::reply::{self, Word};
+use symbl_protocol::{ClientMessage, Encoding, StartRequest, StreamFormat, StreamPlace};
 
 const SOON: Duration = Duration::from_secs(20);
 /// Bytes of a chunk of 100 ms.
@@ -160,4 +161,68 @@ fn audio_that_comes_after_a_close_frame_does_not_hide_what_it_said() {
         code.is_some()
     });
     assert_eq!(code, Some(Some(1008)));
+}
+
+/// The text of the start request on this connection, once it came.
+fn start_request(record: &Record) -> Option<&str> {
+    record.frames.iter().find_map(|frame| match frame {
+        Message::Text(text) if text.contains("start_request") => Some(text.as_str()),
+        _ => None,
+    })
+}
+
+fn place(record: &Record) -> Option<StreamPlace> {
+    match ClientMessage::parse(start_request(record)?) {
+        Ok(ClientMessage::Start(request)) => request.stream,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_service_that_does_not_announce_itself_is_told_nothing_of_the_stream() {
+    let peer = Peer::start(Script::listening());
+    let _held = listening(&peer);
+    let records = peer.records();
+    let text = start_request(&records[0]).unwrap();
+    assert!(!text.contains("x_stream"), "{text}");
+}
+
+#[test]
+fn a_service_that_announces_itself_is_told_where_replayed_audio_stands() {
+    let peer = Peer::start(Script::listening().announcing("1"));
+    let (connection, _host) = listening(&peer);
+    let first = place(&peer.records()[0]).unwrap();
+    assert_eq!((first.attempt, first.position), (1, 0));
+    let chunks: Vec<_> = (1..=5).map(|number| push(&connection, number)).collect();
+    assert!(peer.wait_for(|records| records[0].audio() == chunks.concat(), SOON));
+
+    // Two chunks are finalised, and the others are sent again.
+    let word = Word {
+        text: "pump",
+        start: Duration::ZERO,
+        end: Duration::from_millis(200),
+    };
+    let message = reply::Message {
+        id: "1",
+        from: reply::Person::default(),
+        text: word.text,
+        original_text: word.text,
+        timezone_offset: 0,
+        words: std::slice::from_ref(&word),
+        stream_offset: Duration::ZERO,
+        conversation_start: 0,
+        entities: &[],
+    };
+    let message = reply::message_response(std::slice::from_ref(&message), 0);
+    let words = std::slice::from_ref(&word);
+    let transcript = reply::final_result(word.text, words, 0.9, None, 0);
+    peer.say(0, Message::text(transcript));
+    peer.say(0, Message::text(message));
+    peer.say(0, close(1012));
+    let replayed = chunks[2..].concat();
+    let again = |records: &[Record]| records.get(1).is_some_and(|r| r.audio() == replayed);
+    assert!(peer.wait_for(again, SOON), "another replay");
+    let second = place(&peer.records()[1]).unwrap();
+    assert_eq!(second.id, first.id);
+    assert_eq!((second.attempt, second.position), (2, 200_000_000));
 }
