@@ -818,6 +818,12 @@ fn a_step_that_just_counts_is_followed_by_one_that_agrees_with_it() {
         ..PLAIN
     };
     let source = [Words(1), Hole(40), Words(1), Hole(30), Words(6)];
+    keeps(0, settings.clone(), &source, &[]);
+    let settings = Settings {
+        buffer: 20,
+        ..settings
+    };
+    let source = [Words(1), Hole(40), Words(8), Hole(50), Words(3)];
     keeps(0, settings, &source, &[]);
 }
 
