@@ -2,10 +2,10 @@
 
 //! What is written, and where.
 
-use crate::peer::{Message, Peer, Script, close, conversation_completed};
 use crate::run::{ANNA, BOB, SOON, Tap, connections, failed, sentence};
 use symbl_protocol::InsightType;
 use symbl_protocol::reply::{self, Insight, TrackerMatch};
+use symbl_testkit::peer::{Message, Peer, Script, close, conversation_completed};
 
 /// Two sentences, a question, a tracker and the end, with an interim before them.
 fn conversation() -> Vec<Message> {
