@@ -2,12 +2,12 @@
 
 //! How long it listens, whom it shows its token, and what it cannot do.
 
-use crate::peer::{Peer, Script, close};
 use crate::run::{ANNA, SOON, TOKEN, Tap, command, connections, failed, sentence};
 use rcgen::{CertificateParams, KeyPair};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
+use symbl_testkit::peer::{Peer, Script, close};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;

@@ -2,12 +2,6 @@
 
 //! The program, against a scripted service and against `symbl-service`.
 
-#[path = "../../../tests/common/peer.rs"]
-mod peer;
-
-#[path = "../../../service/tests/common/mod.rs"]
-mod client;
-
 mod lasting;
 mod output;
 mod run;

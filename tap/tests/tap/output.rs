@@ -3,13 +3,13 @@
 //! Standard output and standard error that nobody reads, that are full, closed or
 //! on a full disk; and text that a terminal would obey.
 
-use crate::peer::{Message, Peer, Script, close};
 use crate::run::{ANNA, SOON, Tap, command, connections, sentence};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use symbl_protocol::reply::{self, Person};
+use symbl_testkit::peer::{Message, Peer, Script, close};
 
 /// The program, which is killed should it hang: status 124.
 fn bounded(base_url: &str, arguments: &[&str]) -> Command {

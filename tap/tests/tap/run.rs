@@ -2,11 +2,11 @@
 
 //! The program, run by a test, and what a scripted service says to it.
 
-use crate::peer::{Message, Record};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use symbl_protocol::reply::{self, Person, Word};
+use symbl_testkit::peer::{Message, Record};
 
 /// A bound for what is certain to come.
 pub const SOON: Duration = Duration::from_secs(60);

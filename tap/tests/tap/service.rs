@@ -2,12 +2,12 @@
 
 //! The program, against `symbl-service`.
 
-use crate::client::{Client, linear16, server, start_request};
 use crate::run::Tap;
 use serde_json::{Value, json};
 use std::time::Duration;
 use symbl_service::Server;
 use symbl_service::recognizer::scripted::{silence, speech};
+use symbl_testkit::client::{Client, linear16, server, start_request};
 use tokio::runtime::Runtime;
 
 /// A service on threads of its own, so that a test may block.

@@ -2,10 +2,10 @@
 
 //! What is written, and where.
 
-use crate::peer::{Message, Peer, Script, close, conversation_completed};
 use crate::run::{ANNA, BOB, SOON, Tap, connections, failed, sentence};
 use symbl_protocol::InsightType;
 use symbl_protocol::reply::{self, Insight, TrackerMatch};
+use symbl_testkit::peer::{Message, Peer, Script, close, conversation_completed};
 
 /// Two sentences, a question, a tracker and the end, with an interim before them.
 fn conversation() -> Vec<Message> {
@@ -32,7 +32,7 @@ fn conversation() -> Vec<Message> {
         Message::text(reply::interim_result("how much", None, Some(ANNA), 0)),
         sentence(ANNA, "How much is it?", 1000),
         Message::text(reply::insight_response(&[question], 0)),
-        Message::text(reply::tracker_response(&[price], true, 0)),
+        Message::text(reply::tracker_response(&[price], true, Some(0))),
         sentence(BOB, "Nothing.", 3000),
         conversation_completed(),
         close(1000),

@@ -477,9 +477,9 @@ fn poll_task<T>(
 mod tests {
     use super::*;
     use crate::transport::connection::tests::{endpoint, session};
-    use crate::transport::peer::{Peer, Script};
     use crate::transport::{Connection, Waited};
     use std::sync::Mutex;
+    use symbl_testkit::peer::{Peer, Script};
 
     /// An application's side that panics over the first thing that it is told.
     #[derive(Default)]

@@ -17,9 +17,6 @@ pub mod files;
 mod flights;
 mod link;
 pub mod listener;
-#[cfg(test)]
-#[path = "../../../../tests/common/peer.rs"]
-mod peer;
 pub mod proxy;
 mod runtime;
 pub mod secret;

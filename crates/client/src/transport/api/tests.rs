@@ -4,8 +4,8 @@
 
 use super::*;
 use crate::transport::endpoint::TokenSource;
-use crate::transport::peer::{Peer, Script};
 use crate::transport::proxy::Proxy;
+use symbl_testkit::peer::{Peer, Script};
 
 const TOKEN: &str = "s3cr3t/t0ken==";
 

@@ -9,13 +9,12 @@ use super::{MAX_MESSAGE, Socket, connect, open};
 use crate::session::{Failure, Reason};
 use crate::transport::endpoint::{Endpoint, TokenSource};
 use crate::transport::link::{Link, Step};
-use crate::transport::peer;
 use crate::transport::proxy::Proxy;
 use crate::transport::secret::Secret;
 use futures_util::{SinkExt, StreamExt};
-use peer::{Message, Peer, Record, Script};
 use std::io::{Read, Write};
 use std::time::Duration;
+use symbl_testkit::peer::{self, Message, Peer, Record, Script};
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 

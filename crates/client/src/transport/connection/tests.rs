@@ -3,9 +3,9 @@
 use super::*;
 use crate::session::{EventKind, SessionConfig};
 use crate::transport::Proxy;
-use crate::transport::peer::{Message, Peer, Record, Script, close};
 use symbl_protocol::reply::{self, Word};
 use symbl_protocol::{ClientMessage, Encoding, StartRequest, StreamFormat, StreamPlace};
+use symbl_testkit::peer::{Message, Peer, Record, Script, close};
 
 const SOON: Duration = Duration::from_secs(20);
 /// Bytes of a chunk of 100 ms.

@@ -20,8 +20,6 @@
 //!
 //! Facts: RFC 6455; Symbl Streaming API reference for the replies.
 
-#![allow(dead_code, unused_imports)] // each test binary uses its part
-
 use futures_util::{SinkExt, StreamExt};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -37,10 +35,7 @@ pub use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-// This file is loaded from several places, so the way to its parts is written out.
-#[path = "peer/record.rs"]
 mod record;
-#[path = "peer/script.rs"]
 mod script;
 
 use record::is_of_type;

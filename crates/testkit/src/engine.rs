@@ -2,7 +2,7 @@
 
 //! The service with the real recogniser, and speech for it.
 
-use crate::common::service::Service;
+use crate::service::Service;
 use crate::speech::absent;
 use std::path::Path;
 use std::process::Command;

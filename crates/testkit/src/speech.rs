@@ -4,9 +4,6 @@
 //!
 //! The list stands in `tests/fixtures/speech-samples.tsv` of the workspace.
 
-// Each test binary uses a part of this.
-#![allow(dead_code)]
-
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
