@@ -132,7 +132,7 @@ impl Hub {
         if let Some(replaced) = replaced {
             self.retire(&replaced);
         }
-        self.close_after(left, room);
+        self.close_after(left, &room);
     }
 
     fn room(&self, key: &RoomKey, conversation: Conversation, clock: Clock) -> Arc<Room> {
@@ -186,12 +186,12 @@ impl Hub {
     }
 
     /// Ends a room after this time, unless somebody came back.
-    pub(crate) fn close_after(self: &Arc<Self>, wait: Duration, room: Arc<Room>) {
-        // A service that is gone has nothing to end.
-        let hub = Arc::downgrade(self);
+    pub(crate) fn close_after(self: &Arc<Self>, wait: Duration, room: &Arc<Room>) {
+        // A service that is gone has nothing to end, and keeps no log open for it.
+        let (hub, room) = (Arc::downgrade(self), Arc::downgrade(room));
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
-            if let Some(hub) = hub.upgrade() {
+            if let Some((hub, room)) = hub.upgrade().zip(room.upgrade()) {
                 hub.close_room(&room);
             }
         });

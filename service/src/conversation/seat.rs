@@ -126,7 +126,7 @@ impl Seat {
         // The next service compares it with what the wall clock shows then.
         let ends = hub.wall.now().saturating_add(nanos(wait));
         hub.log.close(room.number, ends);
-        hub.close_after(wait, room);
+        hub.close_after(wait, &room);
     }
 }
 
