@@ -251,7 +251,7 @@ impl Voice {
     pub(crate) fn utterance(&mut self, words: &[Word]) -> Result<(), StreamError> {
         let is_before = |word: &&Word| {
             let (start, end) = (nanos(word.start), nanos(word.end));
-            self.position(start + end.saturating_sub(start) / 2) < self.said_until
+            was_said(self.position(start), self.position(end), self.said_until)
         };
         let said_before = words.iter().take_while(is_before).count();
         let words = words.get(said_before..).unwrap_or_default();
@@ -292,7 +292,7 @@ impl Voice {
 
     /// Returns what these words say, with all that is found in it. Pure but for the
     /// conversation's topics.
-    fn look_into(&mut self, words: &[Word]) -> Said {
+    pub(crate) fn look_into(&mut self, words: &[Word]) -> Said {
         let sentences = analysis::punctuate(words);
         let next = new_id();
         let first = std::mem::replace(&mut self.next_message, next);
@@ -348,6 +348,13 @@ impl Voice {
     }
 }
 
+/// Returns `true` for a word of which half was said before. A word that was cut in its middle
+/// counts as said: what was heard of it ends where its middle is.
+fn was_said(start: u64, end: u64, said_until: u64) -> bool {
+    let middle = start + end.saturating_sub(start) / 2;
+    middle < said_until || middle == said_until && start < said_until
+}
+
 /// What a final adds to the metrics.
 struct Counted {
     messages: usize,
@@ -379,5 +386,19 @@ impl Counted {
         metrics.results("topic", self.topics);
         metrics.results("tracker", self.trackers);
         metrics.results("entity", self.entities);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_belongs_to_the_side_of_an_edge_that_has_more_of_it() {
+        assert!(was_said(0, 200, 101));
+        assert!(was_said(0, 200, 100), "its first half was said");
+        assert!(!was_said(0, 200, 99));
+        assert!(!was_said(100, 100, 100), "it only begins there");
+        assert!(!was_said(0, 0, 0));
     }
 }

@@ -306,3 +306,85 @@ fn a_purge_of_a_large_database_waits_until_nothing_is_said_and_gives_way() {
     assert!(purge(&mut connection, &shared, &mut attempts, true).unwrap());
     assert!(!shared.is_running());
 }
+
+#[test]
+fn a_database_of_the_release_before_the_log_is_taken_over_in_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(FILE);
+    let made = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/schema-2.db");
+    std::fs::copy(made, &file).unwrap();
+    // One of its conversations would be over by now.
+    let database = Connection::open(&file).unwrap();
+    let sql = "UPDATE conversation SET ends = ?1 WHERE ended IS NULL";
+    database.execute(sql, [i64::MAX]).unwrap();
+    let texts = |sql: &str| {
+        let mut rows = database.prepare(sql).unwrap();
+        let rows = rows.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<Vec<String>, _>>().unwrap()
+    };
+    let told = texts("SELECT text FROM message ORDER BY conversation, stored");
+    let ids = texts("SELECT CAST(id AS TEXT) FROM message ORDER BY conversation, stored");
+    assert_eq!(told.len(), 6);
+    drop(database);
+    let store = Store::open(Some(directory.path()), &Limits::default()).unwrap();
+    let open = store.still_open().unwrap();
+    let [open] = open.as_slice() else {
+        panic!("{open:?}")
+    };
+    assert_eq!(
+        (open.connection_id.as_str(), open.members.len()),
+        ("open", 2)
+    );
+    let conversations: Vec<i64> = store
+        .with(|database| {
+            let mut rows = database.prepare("SELECT id FROM conversation ORDER BY id")?;
+            rows.query_map([], |row| row.get(0))?.collect()
+        })
+        .unwrap();
+    let mut entries = Vec::new();
+    for conversation in conversations {
+        let log = store.read(conversation, 0, 100).unwrap();
+        let numbers: Vec<u64> = log.iter().map(|entry| entry.seq).collect();
+        assert_eq!(numbers, (1..=log.len() as u64).collect::<Vec<_>>());
+        let kinds: Vec<_> = log.iter().map(|entry| entry.body.kind()).collect();
+        let is_open = conversation == open.id;
+        let expected: &[&str] = match is_open {
+            true => &["opened", "member", "member", "said", "said", "said"],
+            false => &["opened", "member", "said", "said", "said", "over"],
+        };
+        assert_eq!(kinds, expected);
+        if is_open {
+            assert_eq!(open.head, log.len() as u64);
+        }
+        entries.extend(log);
+    }
+    let finals: Vec<&Said> = entries.iter().filter_map(|e| e.body.said()).collect();
+    let texts = finals.iter().map(|said| said.messages[0].text.clone());
+    assert_eq!(texts.collect::<Vec<_>>(), told);
+    let kept = finals.iter().map(|said| said.messages[0].id.to_string());
+    assert_eq!(kept.collect::<Vec<_>>(), ids);
+    assert!(finals.iter().all(|said| !said.words.is_empty()));
+    assert!(
+        finals
+            .iter()
+            .any(|said| said.trackers.iter().any(|t| t.value == "w12"))
+    );
+    assert!(finals.iter().all(|said| said.speaker.name.is_some()));
+    // What is said next has the number behind those that were told.
+    store.begin(start(open.id, 0), Box::new(|_| {})).unwrap();
+    store
+        .append(open.id, final_of("Next.", 0, 1), Box::new(|_| {}))
+        .unwrap();
+    let last = store.read(open.id, open.head, 100).unwrap();
+    let last = last.iter().find_map(|entry| entry.body.said()).unwrap();
+    assert_eq!(last.number, 3);
+    // It is taken over once.
+    drop(store);
+    let store = Store::open(Some(directory.path()), &Limits::default()).unwrap();
+    let again = store.read(open.id, 0, 100).unwrap();
+    assert_eq!(
+        again.len() as u64,
+        open.head + 2,
+        "a member and a final are new"
+    );
+}
