@@ -127,12 +127,13 @@ pub(crate) fn set_caps<T: SymblElement>(element: &T, caps: &gst::CapsRef) -> Res
 /// Takes a segment of the audio that follows. Returns `false` if it is refused.
 pub(crate) fn set_segment(element: &impl SymblElement, segment: &gst::Segment) -> bool {
     element.feed().place_anew();
-    let problem = problem_of(segment);
-    let is_taken = problem.is_none();
-    if let Some(problem) = problem {
-        refuse(element, problem);
+    match problem_of(segment) {
+        Some(problem) => {
+            refuse(element, problem);
+            false
+        }
+        None => true,
     }
-    is_taken
 }
 
 /// Takes a FLUSH_STOP event: what comes next does not follow what came before.

@@ -5,7 +5,6 @@
 
 use super::{ask_upstream, read};
 use crate::element::{SymblElement, lock, wall_clock};
-use gst::prelude::*;
 use symbl_client::session::packet::is_opus_header;
 use symbl_client::session::{Audio, AudioFormat, Instants};
 use symbl_client::transport::Connection;
