@@ -6,6 +6,7 @@
 //! Hundreds of elements take fifty buffers a second each, so that what is the same
 //! for each buffer as for the one before is not done again: see [`Steady`].
 
+use super::life::Life;
 use super::whole::Cut;
 use super::{OnFatal, SymblElement, caps, errors, lock, upstream_is_live, whole};
 use gst::prelude::*;
@@ -80,6 +81,58 @@ impl Feed {
         lock(&self.stream).gated = gated;
     }
 
+    /// Takes raw audio that goes on where the buffer before ended, of which nothing is
+    /// computed. Returns `true` if there is room for more, and `None` for any other buffer,
+    /// which is for [`take`].
+    ///
+    /// # Errors
+    ///
+    /// The session has failed and the application knows.
+    pub(crate) fn take_steady(
+        &self,
+        life: &Life,
+        buffer: &gst::BufferRef,
+    ) -> Result<Option<bool>, gst::FlowError> {
+        let Some(connection) = self.goes_on(buffer) else {
+            return Ok(None);
+        };
+        before_audio(life, &connection)?;
+        let push = |data: &[u8]| {
+            let audio = Audio {
+                data,
+                instants: Instants::default(),
+                duration: None,
+                speed: 1.0,
+            };
+            connection.push_audio(&audio)
+        };
+        let has_room = map(buffer, push);
+        if has_room.is_err() {
+            self.place_anew();
+        }
+        Ok(has_room.ok())
+    }
+
+    /// Returns the connection if a buffer goes on where the one before ended, and counts it.
+    fn goes_on(&self, buffer: &gst::BufferRef) -> Option<Arc<Connection>> {
+        let mut stream = lock(&self.stream);
+        let stream = &mut *stream;
+        let steady = stream.steady.as_mut()?;
+        let (connection, format) = (stream.connection.as_ref()?, stream.format.as_ref()?);
+        let size = buffer.size();
+        let goes_on = format
+            .bytes_per_sample()
+            .is_some_and(|width| stream.cut.is_whole(size, width))
+            && buffer
+                .pts()
+                .is_some_and(|pts| steady.goes_on(pts.nseconds(), format.duration_of(size)));
+        if !goes_on {
+            stream.steady = None;
+            return None;
+        }
+        Some(Arc::clone(connection))
+    }
+
     /// Returns the whole samples of `width` bytes that a buffer of this content completes,
     /// and whether this is the first time that samples are cut.
     pub(super) fn complete(&self, data: &[u8], width: usize, discont: bool) -> (Vec<u8>, bool) {
@@ -150,9 +203,8 @@ pub(crate) fn flush(element: &impl SymblElement) {
     }
 }
 
-/// Takes a buffer as the caps say it is: raw audio clipped to the segment, or one packet.
-/// Returns `true` if there is room for more. `segment` is asked where times are computed,
-/// which is not for each buffer.
+/// Takes a buffer that [`Feed::take_steady`] has not taken, as the caps say it is: raw audio
+/// clipped to the segment, or one packet. Returns `true` if there is room for more.
 ///
 /// # Errors
 ///
@@ -182,23 +234,24 @@ fn take_whole(
     element: &impl SymblElement,
     buffer: &gst::Buffer,
     segment: impl FnOnce() -> gst::Segment,
-    mut stream: MutexGuard<'_, Stream>,
+    stream: MutexGuard<'_, Stream>,
 ) -> Result<bool, gst::FlowError> {
-    let (connection, format, goes_on) = {
-        let (Some(connection), Some(format)) = (&stream.connection, &stream.format) else {
-            drop(stream);
-            return Err(not_negotiated(element));
-        };
-        let (connection, format) = (Arc::clone(connection), Arc::clone(format));
-        let duration = format.duration_of(buffer.size());
-        let pts = buffer.pts().map(gst::ClockTime::nseconds);
-        let goes_on = pts
-            .zip(stream.steady.as_mut())
-            .is_some_and(|(pts, steady)| steady.goes_on(pts, duration));
-        (connection, format, goes_on)
+    let (Some(connection), Some(format)) = (&stream.connection, &stream.format) else {
+        drop(stream);
+        return Err(not_negotiated(element));
     };
+    let (connection, format) = (Arc::clone(connection), Arc::clone(format));
     drop(stream);
-    let life = element.life();
+    before_audio(element.life(), &connection)?;
+    place(element, buffer, &segment(), &connection, &format)
+}
+
+/// Tells the connection who speaks in the audio that comes now, if that is news.
+///
+/// # Errors
+///
+/// The session has failed and the application knows.
+fn before_audio(life: &Life, connection: &Connection) -> Result<(), gst::FlowError> {
     if let Some(speaker) = life.new_speaker() {
         connection.set_speaker(speaker);
     }
@@ -208,19 +261,7 @@ fn take_whole(
     if connection.has_failed() && life.has_posted_error() && life.on_fatal() == OnFatal::Error {
         return Err(gst::FlowError::Error);
     }
-    if goes_on {
-        read(element, buffer, |data| {
-            let audio = Audio {
-                data,
-                instants: Instants::default(),
-                duration: None,
-                speed: 1.0,
-            };
-            connection.push_audio(&audio)
-        })
-    } else {
-        place(element, buffer, &segment(), &connection, &format)
-    }
+    Ok(())
 }
 
 /// Takes a GAP event: nothing sounds for so long.
@@ -243,16 +284,20 @@ pub(crate) fn take_gap(
 
 /// Gives `f` the bytes of a buffer. They nearly always lie in one piece, which is
 /// mapped for less than a buffer.
+fn map<R>(buffer: &gst::BufferRef, f: impl FnOnce(&[u8]) -> R) -> Result<R, gst::glib::BoolError> {
+    match buffer.n_memory() {
+        1 => buffer.peek_memory(0).map_readable().map(|map| f(&map)),
+        _ => buffer.map_readable().map(|map| f(&map)),
+    }
+}
+
+/// Gives `f` the bytes of a buffer, or posts an ERROR.
 pub(super) fn read<R>(
     element: &impl SymblElement,
     buffer: &gst::BufferRef,
     f: impl FnOnce(&[u8]) -> R,
 ) -> Result<R, gst::FlowError> {
-    let read = match buffer.n_memory() {
-        1 => buffer.peek_memory(0).map_readable().map(|map| f(&map)),
-        _ => buffer.map_readable().map(|map| f(&map)),
-    };
-    read.map_err(|_| {
+    map(buffer, f).map_err(|_| {
         gst::element_error!(
             element,
             gst::ResourceError::Read,

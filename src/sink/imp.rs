@@ -184,9 +184,15 @@ impl BaseSinkImpl for SymblSink {
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let obj = self.obj();
-        if !feed::take(&*obj, buffer, || obj.segment())? {
-            gate::close(&obj);
+        let has_room = match self.feed.take_steady(&self.life, buffer)? {
+            Some(has_room) => has_room,
+            None => {
+                let obj = self.obj();
+                feed::take(&*obj, buffer, || obj.segment())?
+            }
+        };
+        if !has_room {
+            gate::close(&self.obj());
         }
         Ok(gst::FlowSuccess::Ok)
     }
