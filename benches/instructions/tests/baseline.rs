@@ -43,7 +43,7 @@ const AUDIO: [&str; 2] = [
 ];
 const RESULTS: [&str; 2] = [
     TASK,
-    "*BusHost as symbl_client::transport::connection::Host>::event*",
+    "*BusHost* as symbl_client::transport::connection::Host>::event*",
 ];
 
 #[test]

@@ -3,7 +3,7 @@
 //! docs/properties.md is held to the param specs.
 
 use super::*;
-use crate::sink::settings::TIMEZONE_MAX;
+use crate::element::settings::TIMEZONE_MAX;
 
 /// A row of docs/properties.md, cell by cell.
 fn documented(page: &'static str) -> Vec<[&'static str; 5]> {

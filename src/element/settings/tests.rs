@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
+use crate::element::{CapsChangePolicy, InsightTypes, Leaky, PausePolicy, StallAction};
 use serde_json::json;
 
 fn format() -> StreamFormat {

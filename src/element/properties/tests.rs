@@ -1,90 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
-use crate::sink::settings::TIMEZONE_UNSET;
-use crate::sink::{
+use crate::element::settings::TIMEZONE_UNSET;
+use crate::element::{
     CapsChangePolicy, InsightTypes, Leaky, OnFatal, PausePolicy, StallAction, State,
 };
+use contract::{CONTRACT, Row};
 use gst::glib::translate::IntoGlib;
+use gst::prelude::*;
+use symbl_client::transport::Secret;
 
+mod contract;
 mod documentation;
-
-/// A property of the contract: name, type, default, and range or how it may be used.
-struct Row(&'static str, &'static str, &'static str, &'static str);
-
-const CONTRACT: [Row; 51] = [
-    Row("base-url", "gchararray", "\"http://127.0.0.1:8787\"", ""),
-    Row("streaming-path", "gchararray", "\"/v1/streaming\"", ""),
-    Row("access-token", "gchararray", "NULL", "write-only, playing"),
-    Row("access-token-file", "gchararray", "NULL", ""),
-    Row("app-id", "gchararray", "NULL", ""),
-    Row("app-secret", "gchararray", "NULL", "write-only, playing"),
-    Row("token-in-query", "gboolean", "false", ""),
-    Row("ca-file", "gchararray", "NULL", ""),
-    Row("tls-verify", "gboolean", "true", ""),
-    Row("proxy", "gchararray", "NULL", ""),
-    Row("connection-id", "gchararray", "NULL", ""),
-    Row("conversation-id", "gchararray", "NULL", "read-only"),
-    Row(
-        "insight-types",
-        "GstSymblInsightTypes",
-        "action-item+question",
-        "",
-    ),
-    Row("custom-vocabulary", "GstValueArray", "<  >", ""),
-    Row("trackers", "gchararray", "NULL", ""),
-    Row("enable-all-trackers", "gboolean", "false", ""),
-    Row("interim-trackers", "gboolean", "false", ""),
-    Row("detect-entities", "gboolean", "false", ""),
-    Row("sentiment", "gboolean", "false", ""),
-    Row("confidence-threshold", "gdouble", "0.5", "0.5 to 1.0"),
-    Row("meeting-title", "gchararray", "NULL", ""),
-    Row("language-code", "gchararray", "\"en-US\"", ""),
-    Row(
-        "timezone-offset",
-        "gint",
-        "-2147483648",
-        "-2147483648 to 840",
-    ),
-    Row("speaker-id", "gchararray", "NULL", ", playing"),
-    Row("speaker-name", "gchararray", "NULL", ", playing"),
-    Row("no-connection-timeout", "guint", "300", "0 to 1800"),
-    Row("disconnect-on-stop-request", "gboolean", "true", ""),
-    Row(
-        "disconnect-on-stop-request-timeout",
-        "guint",
-        "1800",
-        "0 to 1800",
-    ),
-    Row("start-request-extra", "gchararray", "NULL", ""),
-    Row("interim-results", "gboolean", "true", ""),
-    Row("chunk-duration", "guint", "100", "10 to 1000"),
-    Row("alignment-threshold", "guint", "40", "1 to 3600000"),
-    Row("discont-wait", "guint", "1000", "0 to 3600000"),
-    Row("buffer-duration", "guint", "60000", "100 to 3600000"),
-    Row("leaky", "GstSymblLeaky", "auto", ""),
-    Row("catch-up-rate", "gdouble", "2", "1.0 to 1000.0"),
-    Row("connect-timeout", "guint", "10000", "1 to 3600000"),
-    Row("ping-interval", "guint", "10000", "100 to 3600000"),
-    Row("pong-timeout", "guint", "10000", "100 to 3600000"),
-    Row("reconnect-max-delay", "guint", "30000", "1 to 3600000"),
-    Row("reconnect-timeout", "guint", "0", "0 to 4294967295"),
-    Row("stall-timeout", "guint", "30000", "0 to 3600000"),
-    Row("stall-action", "GstSymblStallAction", "report", ""),
-    Row("drain-timeout", "guint", "10000", "0 to 3600000"),
-    Row("admission-timeout", "guint", "300000", "0 to 3600000"),
-    Row("pause-policy", "GstSymblPausePolicy", "keep", ""),
-    Row(
-        "caps-change-policy",
-        "GstSymblCapsChangePolicy",
-        "modify",
-        "",
-    ),
-    Row("history-recovery", "gboolean", "false", ""),
-    Row("on-fatal", "GstSymblOnFatal", "error", ""),
-    Row("state", "GstSymblState", "idle", "read-only"),
-    Row("stats", "GstStructure", "NULL", "read-only"),
-];
 
 fn all() -> Vec<glib::ParamSpec> {
     gst::init().unwrap();

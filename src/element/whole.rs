@@ -11,8 +11,7 @@
 //! comes. 16-bit samples that begin at the wrong byte are noise, so that of a buffer that
 //! would be much rougher so, the byte in front is left out: one buffer heals it.
 
-use super::imp::{SymblSink, lock};
-use gst::subclass::prelude::*;
+use super::{SymblElement, feed};
 
 /// The beginning of a sample whose rest is to come.
 #[derive(Debug, Default)]
@@ -58,9 +57,14 @@ impl Cut {
         self.bytes.clear();
     }
 
+    /// Returns `true` the first time that it is asked.
+    pub(super) fn is_news(&mut self) -> bool {
+        !std::mem::replace(&mut self.warned, true)
+    }
+
     /// Returns the whole samples of `width` bytes that `data` completes, and keeps
     /// the rest.
-    fn complete(&mut self, data: &[u8], width: usize) -> Vec<u8> {
+    pub(super) fn complete(&mut self, data: &[u8], width: usize) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.extend_from_slice(data);
         if width == 2 && data.len() >= ENOUGH {
@@ -74,42 +78,35 @@ impl Cut {
     }
 }
 
-impl SymblSink {
-    /// Returns the buffer in whole samples of `width` bytes, if it completes one.
-    pub(super) fn whole(
-        &self,
-        buffer: &gst::BufferRef,
-        width: usize,
-    ) -> Result<Option<gst::Buffer>, gst::FlowError> {
-        let (bytes, warn) = self.read(buffer, |data| {
-            let mut streaming = lock(&self.streaming);
-            let cut = &mut streaming.cut;
-            if buffer.flags().contains(gst::BufferFlags::DISCONT) {
-                cut.forget();
-            }
-            let bytes = cut.complete(data, width);
-            (bytes, !std::mem::replace(&mut cut.warned, true))
-        })?;
-        if warn {
-            let size = buffer.size();
-            gst::element_imp_warning!(
-                self,
-                gst::StreamError::Format,
-                ("A buffer ends within a sample (it has {size} bytes, a sample has {width}). The \
-                  rest of the sample is taken from the next buffer, if it is there. Put `rawaudioparse` before \
-                  the sink, or send whole samples")
-            );
-        }
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        let mut whole = gst::Buffer::from_mut_slice(bytes);
-        if let Some(whole) = whole.get_mut() {
-            whole.set_pts(buffer.pts());
-            whole.set_flags(buffer.flags());
-        }
-        Ok(Some(whole))
+/// Returns the buffer in whole samples of `width` bytes, if it completes one.
+pub(super) fn whole(
+    element: &impl SymblElement,
+    buffer: &gst::BufferRef,
+    width: usize,
+) -> Result<Option<gst::Buffer>, gst::FlowError> {
+    let discont = buffer.flags().contains(gst::BufferFlags::DISCONT);
+    let (bytes, is_news) = feed::read(element, buffer, |data| {
+        element.feed().complete(data, width, discont)
+    })?;
+    if is_news {
+        let size = buffer.size();
+        gst::element_warning!(
+            element,
+            gst::StreamError::Format,
+            ("A buffer ends within a sample (it has {size} bytes, a sample has {width}). The \
+              rest of the sample is taken from the next buffer, if it is there. Put `rawaudioparse` before \
+              the sink, or send whole samples")
+        );
     }
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let mut whole = gst::Buffer::from_mut_slice(bytes);
+    if let Some(whole) = whole.get_mut() {
+        whole.set_pts(buffer.pts());
+        whole.set_flags(buffer.flags());
+    }
+    Ok(Some(whole))
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The values of the element's properties, as plain data.
+//! The values of the element's properties, as plain data, and what they mean.
 //!
-//! [`Settings`] is what an application has set, with the defaults of the
-//! contract, and the only place where those defaults are written down: the
-//! param specs take them from here. It is copied out of its lock before
+//! [`Settings`] is what an application has set. Its fields and their defaults are those of
+//! the table of the properties. It is copied out of its lock before
 //! anything is done with it. It holds no live value (state, counters, the
 //! conversation) and must never show a secret, which is why it keeps a [`Secret`].
 //!
 //! Names, ranges and defaults: Symbl Streaming API reference (`start_request`)
 //! and `docs/properties.md`.
 
-use super::{CapsChangePolicy, InsightTypes, Leaky, OnFatal, PausePolicy, StallAction};
+pub use super::properties::table::Settings;
+
 use serde_json::{Map, Value};
 use std::time::Duration;
 use symbl_client::session::{Failure, Reason, SessionConfig, Speaker};
@@ -30,72 +30,6 @@ pub const ENV_APP_SECRET: &str = "SYMBL_APP_SECRET";
 pub const TIMEZONE_UNSET: i32 = i32::MIN;
 /// Largest offset from UTC, east or west, that `timezone-offset` takes, in minutes.
 pub const TIMEZONE_MAX: i32 = 840;
-
-/// What the application asked for. Durations are in the unit of the property.
-#[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs)] // one field per property of the same name; docs/properties.md describes them
-pub struct Settings {
-    pub base_url: String,
-    pub streaming_path: String,
-    pub access_token: Option<Secret>,
-    /// From the environment, used where no property says who we are.
-    pub environment_token: Option<Secret>,
-    pub access_token_file: Option<String>,
-    pub app_id: Option<String>,
-    /// From the environment, used where `app_id` is not set.
-    pub environment_app_id: Option<String>,
-    pub app_secret: Option<Secret>,
-    /// From the environment, used where `app_secret` is not set.
-    pub environment_app_secret: Option<Secret>,
-    pub token_in_query: bool,
-    pub ca_file: Option<String>,
-    pub tls_verify: bool,
-    /// The property, and what the environment says beside it.
-    pub proxy: Proxy,
-    /// `None`: a new UUID at every READY→PAUSED.
-    pub connection_id: Option<String>,
-    pub insight_types: InsightTypes,
-    pub custom_vocabulary: Vec<String>,
-    pub trackers: Trackers,
-    pub enable_all_trackers: bool,
-    pub interim_trackers: bool,
-    pub detect_entities: bool,
-    pub sentiment: bool,
-    pub confidence_threshold: f64,
-    pub meeting_title: Option<String>,
-    pub language_code: String,
-    /// Minutes, or [`TIMEZONE_UNSET`].
-    pub timezone_offset: i32,
-    pub speaker_id: Option<String>,
-    pub speaker_name: Option<String>,
-    /// Seconds.
-    pub no_connection_timeout: u32,
-    pub disconnect_on_stop_request: bool,
-    /// Seconds.
-    pub disconnect_on_stop_request_timeout: u32,
-    pub start_request_extra: StartRequestExtra,
-    pub interim_results: bool,
-    /// Milliseconds, like all numbers that follow but `catch_up_rate`.
-    pub chunk_duration: u32,
-    pub alignment_threshold: u32,
-    pub discont_wait: u32,
-    pub buffer_duration: u32,
-    pub leaky: Leaky,
-    pub catch_up_rate: f64,
-    pub connect_timeout: u32,
-    pub ping_interval: u32,
-    pub pong_timeout: u32,
-    pub reconnect_max_delay: u32,
-    pub reconnect_timeout: u32,
-    pub stall_timeout: u32,
-    pub stall_action: StallAction,
-    pub pause_policy: PausePolicy,
-    pub caps_change_policy: CapsChangePolicy,
-    pub drain_timeout: u32,
-    pub admission_timeout: u32,
-    pub history_recovery: bool,
-    pub on_fatal: OnFatal,
-}
 
 /// The `trackers` property: the text as it was set, and what it says.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -161,64 +95,6 @@ impl StartRequestExtra {
     /// As it was set.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            base_url: "http://127.0.0.1:8787".into(),
-            streaming_path: "/v1/streaming".into(),
-            access_token: None,
-            environment_token: None,
-            access_token_file: None,
-            app_id: None,
-            environment_app_id: None,
-            app_secret: None,
-            environment_app_secret: None,
-            token_in_query: false,
-            ca_file: None,
-            tls_verify: true,
-            proxy: Proxy::default(),
-            connection_id: None,
-            insight_types: InsightTypes::ACTION_ITEM | InsightTypes::QUESTION,
-            custom_vocabulary: Vec::new(),
-            trackers: Trackers::default(),
-            enable_all_trackers: false,
-            interim_trackers: false,
-            detect_entities: false,
-            sentiment: false,
-            confidence_threshold: 0.5,
-            meeting_title: None,
-            language_code: "en-US".into(),
-            timezone_offset: TIMEZONE_UNSET,
-            speaker_id: None,
-            speaker_name: None,
-            no_connection_timeout: 300,
-            disconnect_on_stop_request: true,
-            disconnect_on_stop_request_timeout: 1800,
-            start_request_extra: StartRequestExtra::default(),
-            interim_results: true,
-            chunk_duration: 100,
-            alignment_threshold: 40,
-            discont_wait: 1000,
-            buffer_duration: 60_000,
-            leaky: Leaky::Auto,
-            catch_up_rate: 2.0,
-            connect_timeout: 10_000,
-            ping_interval: 10_000,
-            pong_timeout: 10_000,
-            reconnect_max_delay: 30_000,
-            reconnect_timeout: 0,
-            stall_timeout: 30_000,
-            stall_action: StallAction::Report,
-            pause_policy: PausePolicy::Keep,
-            caps_change_policy: CapsChangePolicy::Modify,
-            drain_timeout: 10_000,
-            admission_timeout: 300_000,
-            history_recovery: false,
-            on_fatal: OnFatal::Error,
-        }
     }
 }
 
