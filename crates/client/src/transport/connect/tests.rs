@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a server sees of a dial, and what the dialer makes of the server.
+//! Tests what a server sees of a dial, and what the dialer makes of the server's
+//! answer.
 
 mod refusals;
 mod trust;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// A bound for what is certain to come.
+/// A bound for a wait that must succeed.
 const SOON: Duration = Duration::from_secs(20);
 
 const TOKEN: &str = "s3cr3t/t0ken==";
@@ -38,7 +39,7 @@ fn endpoint(base_url: impl Into<String>) -> Endpoint {
     }
 }
 
-/// Dials a peer that plays `script`; how it fails.
+/// Dials a peer that plays `script`, and returns how the dial fails.
 async fn failure(script: Script) -> Failure {
     let peer = Peer::start(script);
     connect(&endpoint(peer.base_url())).await.err().unwrap()
@@ -244,7 +245,7 @@ async fn a_dial_that_is_dropped_leaves_no_connection_behind() {
 }
 
 #[tokio::test]
-async fn a_peer_that_never_accepts_holds_the_dial_up_until_it_is_dropped() {
+async fn a_dial_to_a_peer_that_never_accepts_waits_until_it_is_dropped() {
     let peer = Peer::start(Script::never_accepts());
     let endpoint = endpoint(peer.base_url());
     let dial = tokio::time::timeout(Duration::from_millis(300), connect(&endpoint));
@@ -285,7 +286,7 @@ async fn peers_do_what_their_names_say() {
     let mut socket = connect(&endpoint(peer.base_url())).await.unwrap();
     say(&mut socket, "start_request").await;
     socket.send(Message::Ping("p".into())).await.unwrap();
-    // A ping's answer is the first that comes: the start had none.
+    // The answer to the ping comes first: the start had none.
     assert_eq!(next(&mut socket).await, Message::Pong("p".into()));
 
     let peer = Peer::start(
@@ -323,7 +324,7 @@ async fn a_peer_that_does_not_read_lets_the_socket_fill_up() {
     for _ in 0..3 {
         next(&mut socket).await;
     }
-    // More than all the buffers of both systems take.
+    // More than all buffers of both sides take.
     let flood = Message::binary(vec![0; 64 << 20]);
     let sent = tokio::time::timeout(Duration::from_millis(500), socket.send(flood));
     assert!(sent.await.is_err());
@@ -331,7 +332,7 @@ async fn a_peer_that_does_not_read_lets_the_socket_fill_up() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_after_a_close_frame_ended_by_that_close_frame() {
+async fn a_write_after_a_close_frame_fails_with_that_close_frame() {
     let peer = Peer::start(Script::upgrade_only());
     let socket = connect(&endpoint(peer.base_url())).await.unwrap();
     let mut link = Some(Link::new(socket, None));

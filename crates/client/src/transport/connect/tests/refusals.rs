@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Every way of not getting a socket, told apart.
+//! Tests that every way in which a dial fails is told apart.
 
 use super::*;
 use std::time::SystemTime;
@@ -18,7 +18,7 @@ fn assert_says(failure: &Failure, words: &[&str]) {
 
 #[tokio::test]
 async fn a_closed_port_on_this_machine_hints_at_symbl_service() {
-    // Bound but not listening: closed, and nobody else's.
+    // Bound but not listening, so it is closed, and no other program can get it.
     let closed = tokio::net::TcpSocket::new_v4().unwrap();
     closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = closed.local_addr().unwrap();
@@ -36,7 +36,7 @@ async fn a_closed_port_on_this_machine_hints_at_symbl_service() {
 
 #[tokio::test]
 async fn a_name_without_an_address_is_a_dns_failure() {
-    // No DNS label has more than 63 letters, so no network is asked.
+    // A DNS label has at most 63 letters, so this sends no query.
     let host = format!("{}.invalid", "a".repeat(64));
     let failure = connect(&endpoint(format!("http://{host}")))
         .await
@@ -48,7 +48,7 @@ async fn a_name_without_an_address_is_a_dns_failure() {
 }
 
 #[tokio::test]
-async fn a_web_page_is_told_by_its_title() {
+async fn a_web_page_is_described_by_its_title() {
     let page = "<!doctype html><html><head><TITLE lang=en>\n Sign in\n to Wi-Fi </TITLE></head>";
     let failure = failure(Script::http(200, &[("Content-Type", "text/html")], page)).await;
     assert_eq!(failure.reason, Reason::Handshake);
@@ -58,7 +58,7 @@ async fn a_web_page_is_told_by_its_title() {
 }
 
 #[tokio::test]
-async fn a_page_without_title_or_a_plain_text_is_told_by_its_beginning() {
+async fn a_page_without_title_or_a_plain_text_is_described_by_its_beginning() {
     let page = format!(
         "<html><body><p>Bad\u{7}</p>\n<b>gateway</b> {}",
         "é".repeat(100)
@@ -66,7 +66,7 @@ async fn a_page_without_title_or_a_plain_text_is_told_by_its_beginning() {
     let told = failure(Script::http(502, &[], &page)).await;
     assert_eq!(told.reason, Reason::Http);
     assert!(told.retryable);
-    // 80 characters of the text.
+    // The limit is 80 characters of the text.
     let said = format!("(Bad gateway {}…)", "é".repeat(68));
     assert_says(&told, &["HTTP 502", &said]);
     let told = failure(Script::http(404, &[], "no such page: a < b")).await;
@@ -132,7 +132,7 @@ async fn the_wait_that_a_busy_service_asks_for_is_kept_in_both_forms() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_but_its_target_told() {
+async fn a_redirect_is_not_followed_but_its_target_is_reported() {
     let target = [(
         "Location",
         "https://elsewhere.example/v1?access_token=abc#x",
@@ -214,7 +214,7 @@ async fn a_connection_that_closes_unanswered_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn no_failure_tells_the_token_even_when_the_service_does() {
+async fn no_failure_contains_the_token_even_if_the_service_sends_it_back() {
     let encoded = "s3cr3t%2Ft0ken%3D%3D";
     let cut = format!("{}{TOKEN}", "x".repeat(74));
     let echoes = [

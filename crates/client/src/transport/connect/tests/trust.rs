@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Who is believed over TLS, and what is said of the others.
+//! Tests which services are trusted over TLS, and what the failures for the others
+//! say.
 
 use super::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -9,7 +10,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// A certificate with its key, for a server.
+/// A server's certificate and key.
 struct Identity {
     certificate: rcgen::Certificate,
     key: KeyPair,
@@ -37,7 +38,7 @@ impl Identity {
     }
 }
 
-/// Dials `peer` with these certificates as its CA file.
+/// Dials `peer` with these certificates in the CA file.
 async fn dial(peer: &Peer, roots: &[&rcgen::Certificate]) -> Result<Socket, Failure> {
     let folder = tempfile::tempdir().unwrap();
     let mut endpoint = endpoint(peer.base_url());
@@ -55,7 +56,7 @@ async fn refusal(identity: &Identity, roots: &[&rcgen::Certificate]) -> Failure 
     let failure = dial(&peer, roots).await.err().unwrap();
     assert_eq!(failure.reason, Reason::Tls, "{}", failure.message);
     assert!(failure.message.contains(&peer.address().to_string()));
-    // Not a byte of the request, and so no token, went to a peer that is not believed.
+    // An untrusted peer got no byte of the request, and so no token.
     assert!(peer.wait_for(|records| records[0].ended, SOON));
     assert_eq!(peer.records()[0].request, None);
     failure
@@ -87,7 +88,7 @@ async fn a_self_signed_service_is_unknown_until_its_certificate_is_the_ca_file()
 }
 
 #[tokio::test]
-async fn a_private_ca_is_believed_when_it_is_in_the_ca_file() {
+async fn a_private_ca_is_trusted_when_it_is_in_the_ca_file() {
     let ca_key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -104,7 +105,7 @@ async fn a_private_ca_is_believed_when_it_is_in_the_ca_file() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_host_is_told_with_its_names() {
+async fn a_certificate_for_another_host_is_reported_with_its_names() {
     let identity = Identity::self_signed("other.example", |_| ());
     let failure = refusal(&identity, &[&identity.certificate]).await;
     assert_says(
@@ -115,7 +116,7 @@ async fn a_certificate_for_another_host_is_told_with_its_names() {
 }
 
 #[tokio::test]
-async fn a_certificate_out_of_its_time_is_told_with_the_date() {
+async fn an_expired_or_future_certificate_is_reported_with_the_date() {
     let expired = Identity::self_signed("127.0.0.1", |params| {
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(2001, 1, 1);
@@ -140,7 +141,7 @@ async fn a_ca_certificate_in_place_of_the_hosts_is_explained() {
 }
 
 #[tokio::test]
-async fn anyone_is_believed_only_when_verification_is_off() {
+async fn every_certificate_is_trusted_only_when_verification_is_off() {
     let identity = Identity::self_signed("other.example", |params| {
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(2001, 1, 1);
@@ -154,7 +155,7 @@ async fn anyone_is_believed_only_when_verification_is_off() {
 }
 
 #[tokio::test]
-async fn a_service_without_tls_is_told_apart_from_one_that_is_not_believed() {
+async fn a_service_without_tls_is_told_apart_from_an_untrusted_one() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {
