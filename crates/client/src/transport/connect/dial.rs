@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_never_answers_delays_the_next_by_the_head_start_only() {
+    async fn an_address_that_never_answers_holds_up_the_next_for_the_head_start_only() {
         let all = addresses(&["[::1]:1", "1.1.1.1:1"]);
         let race = race(all.clone().into(), Duration::from_millis(1), |address| {
             let dead = address == all[0];
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn when_all_addresses_fail_the_last_error_is_returned() {
+    async fn when_all_addresses_fail_the_last_error_is_told() {
         let all = addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1"]);
         let tried = RefCell::new(Vec::new());
         let error = race(all.clone().into(), NEVER, |address| {

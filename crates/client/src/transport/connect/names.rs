@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_does_not_exist_gives_the_error_of_the_system() {
+    async fn a_name_that_does_not_exist_is_told_in_the_words_of_the_system() {
         let found = look_up("no-such-host.invalid").await.unwrap();
         assert!(!found.unwrap_err().is_empty());
     }

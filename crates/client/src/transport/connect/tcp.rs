@@ -68,7 +68,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     #[tokio::test]
-    async fn several_pieces_are_written_one_at_a_time() {
+    async fn it_writes_one_piece_at_a_time() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await;
         let mut tcp = Tcp::from(stream.unwrap());

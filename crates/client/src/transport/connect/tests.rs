@@ -245,7 +245,7 @@ async fn a_dial_that_is_dropped_leaves_no_connection_behind() {
 }
 
 #[tokio::test]
-async fn a_dial_to_a_peer_that_never_accepts_waits_until_it_is_dropped() {
+async fn a_peer_that_never_accepts_holds_the_dial_up_until_it_is_dropped() {
     let peer = Peer::start(Script::never_accepts());
     let endpoint = endpoint(peer.base_url());
     let dial = tokio::time::timeout(Duration::from_millis(300), connect(&endpoint));
@@ -332,7 +332,7 @@ async fn a_peer_that_does_not_read_lets_the_socket_fill_up() {
 }
 
 #[tokio::test]
-async fn a_write_after_a_close_frame_fails_with_that_close_frame() {
+async fn what_cannot_be_sent_after_a_close_frame_ended_by_that_close_frame() {
     let peer = Peer::start(Script::upgrade_only());
     let socket = connect(&endpoint(peer.base_url())).await.unwrap();
     let mut link = Some(Link::new(socket, None));

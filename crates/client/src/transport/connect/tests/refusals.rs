@@ -48,7 +48,7 @@ async fn a_name_without_an_address_is_a_dns_failure() {
 }
 
 #[tokio::test]
-async fn a_web_page_is_described_by_its_title() {
+async fn a_web_page_is_told_by_its_title() {
     let page = "<!doctype html><html><head><TITLE lang=en>\n Sign in\n to Wi-Fi </TITLE></head>";
     let failure = failure(Script::http(200, &[("Content-Type", "text/html")], page)).await;
     assert_eq!(failure.reason, Reason::Handshake);
@@ -58,7 +58,7 @@ async fn a_web_page_is_described_by_its_title() {
 }
 
 #[tokio::test]
-async fn a_page_without_title_or_a_plain_text_is_described_by_its_beginning() {
+async fn a_page_without_title_or_a_plain_text_is_told_by_its_beginning() {
     let page = format!(
         "<html><body><p>Bad\u{7}</p>\n<b>gateway</b> {}",
         "é".repeat(100)
@@ -132,7 +132,7 @@ async fn the_wait_that_a_busy_service_asks_for_is_kept_in_both_forms() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_but_its_target_is_reported() {
+async fn a_redirect_is_not_followed_but_its_target_told() {
     let target = [(
         "Location",
         "https://elsewhere.example/v1?access_token=abc#x",
@@ -214,7 +214,7 @@ async fn a_connection_that_closes_unanswered_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn no_failure_contains_the_token_even_if_the_service_sends_it_back() {
+async fn no_failure_tells_the_token_even_when_the_service_does() {
     let encoded = "s3cr3t%2Ft0ken%3D%3D";
     let cut = format!("{}{TOKEN}", "x".repeat(74));
     let echoes = [

@@ -88,7 +88,7 @@ async fn a_self_signed_service_is_unknown_until_its_certificate_is_the_ca_file()
 }
 
 #[tokio::test]
-async fn a_private_ca_is_trusted_when_it_is_in_the_ca_file() {
+async fn a_private_ca_is_believed_when_it_is_in_the_ca_file() {
     let ca_key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -105,7 +105,7 @@ async fn a_private_ca_is_trusted_when_it_is_in_the_ca_file() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_host_is_reported_with_its_names() {
+async fn a_certificate_for_another_host_is_told_with_its_names() {
     let identity = Identity::self_signed("other.example", |_| ());
     let failure = refusal(&identity, &[&identity.certificate]).await;
     assert_says(
@@ -116,7 +116,7 @@ async fn a_certificate_for_another_host_is_reported_with_its_names() {
 }
 
 #[tokio::test]
-async fn an_expired_or_future_certificate_is_reported_with_the_date() {
+async fn a_certificate_out_of_its_time_is_told_with_the_date() {
     let expired = Identity::self_signed("127.0.0.1", |params| {
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(2001, 1, 1);
@@ -141,7 +141,7 @@ async fn a_ca_certificate_in_place_of_the_hosts_is_explained() {
 }
 
 #[tokio::test]
-async fn every_certificate_is_trusted_only_when_verification_is_off() {
+async fn anyone_is_believed_only_when_verification_is_off() {
     let identity = Identity::self_signed("other.example", |params| {
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(2001, 1, 1);
@@ -155,7 +155,7 @@ async fn every_certificate_is_trusted_only_when_verification_is_off() {
 }
 
 #[tokio::test]
-async fn a_service_without_tls_is_told_apart_from_an_untrusted_one() {
+async fn a_service_without_tls_is_told_apart_from_one_that_is_not_believed() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {
