@@ -32,7 +32,7 @@ fn conversation() -> Vec<Message> {
         Message::text(reply::interim_result("how much", None, Some(ANNA), 0)),
         sentence(ANNA, "How much is it?", 1000),
         Message::text(reply::insight_response(&[question], 0)),
-        Message::text(reply::tracker_response(&[price], true, 0)),
+        Message::text(reply::tracker_response(&[price], true, Some(0))),
         sentence(BOB, "Nothing.", 3000),
         conversation_completed(),
         close(1000),

@@ -163,7 +163,7 @@ fn audio_after_a_close_frame_does_not_hide_the_close_code() {
     assert_eq!(code, Some(Some(1008)));
 }
 
-/// The text of the start request on this connection, once it came.
+/// Returns the text of the start request on this connection, once it has come.
 fn start_request(record: &Record) -> Option<&str> {
     record.frames.iter().find_map(|frame| match frame {
         Message::Text(text) if text.contains("start_request") => Some(text.as_str()),
