@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The program, against a scripted service and against `symbl-service`.
+//! Tests the program against a scripted service and against `symbl-service`.
 
 mod lasting;
 mod output;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Whatever comes in, nothing panics and no promise of a type is broken.
+//! Tests that no input causes a panic or breaks the promise of a type.
 
 use super::text_frames;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ use symbl_protocol::{
     Tracker,
 };
 
-/// Members of the wire, so that arbitrary objects look like messages.
+/// Member names of the wire, so that arbitrary objects look like messages.
 const NAMES: [&str; 44] = [
     "type",
     "message",
@@ -123,7 +123,7 @@ static FIXTURES: LazyLock<Vec<String>> = LazyLock::new(|| {
     both.flat_map(text_frames).map(|(_, text)| text).collect()
 });
 
-/// Reads as everything, and checks what the types promise.
+/// Reads `text` as every kind of message, and checks what the types promise.
 fn read(text: &str) {
     if let Ok(ClientMessage::Start(request)) = ClientMessage::parse(text)
         && let Some(StreamPlace { id, attempt, .. }) = request.stream
@@ -141,7 +141,7 @@ fn read(text: &str) {
             return;
         }
     };
-    // What is handed on is JSON; what was JSON is handed on as it came.
+    // All `json` text is JSON, and it is unchanged if the input was JSON.
     let is_handed_on = |json: &str| {
         assert!(!json.contains('\0'));
         assert!(flaw.is_some() || text.contains(json));
@@ -178,14 +178,15 @@ fn read(text: &str) {
     }
 }
 
-/// Two of them still fit into 64 bits of nanoseconds.
+/// Checks that each time fits into 63 bits of nanoseconds, so that the sum of two times
+/// does not overflow.
 fn in_nanoseconds(times: impl Iterator<Item = Duration>) {
     for time in times {
         assert!(time <= Duration::from_nanos(i64::MAX as u64), "{time:?}");
     }
 }
 
-/// Every place in a value where another can be put.
+/// Lists the JSON pointers of all places in a value.
 fn places(value: &Value, path: String, all: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -254,7 +255,7 @@ prop_compose! {
 }
 
 proptest! {
-    // The same inputs in every run.
+    // Every run has the same inputs.
     #![proptest_config(ProptestConfig {
         cases: 256,
         failure_persistence: None,
@@ -302,7 +303,7 @@ proptest! {
     ) {
         let mut characters: Vec<char> = text.chars().collect();
         let at = at.index(characters.len());
-        // Mostly small wounds, now and then the rest cut off.
+        // Mostly small changes, and sometimes the rest is cut off.
         let end = (at + end.index(4)).min(characters.len());
         characters.splice(at..end, insert.chars());
         read(&characters.iter().collect::<String>());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The service's own messages equal the fixtures and are understood by the client:
-//! insights, topics, trackers and errors.
+//! Tests that the service's own messages equal the fixtures and that the client reads
+//! them: insights, topics, trackers, errors and entities.
 
 use super::{IVO, compact, parsed};
 use serde_json::Value;
@@ -87,7 +87,8 @@ fn topic_responses_equal_the_fixture_and_come_back() {
         root_words: &["pump".to_owned()],
     };
     let text = reply::topic_response(&[topic]);
-    // `messageIndex` is known from one SDK's types only, and nobody says what it counts.
+    // `messageIndex` occurs only in the types of one SDK, and no source says what it
+    // counts.
     assert_eq!(
         text,
         compact("topic_response.json").replace(",\"messageIndex\":0", "")

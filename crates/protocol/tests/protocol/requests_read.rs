@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Client → server, read tolerantly: what the service understands.
+//! Tests how the service reads client → server messages: tolerantly.
 
 use super::{fixture, full_request, linear16, started, text_frames};
 use serde_json::{Map, Value, json};
@@ -400,7 +400,7 @@ fn stops_and_pings_are_told_apart() {
     let parse = |text| ClientMessage::parse(text).unwrap();
     assert_eq!(parse(STOP_REQUEST), ClientMessage::Stop);
     assert_eq!(parse(r#"{"type":"stop_recognition"}"#), ClientMessage::Stop);
-    // The Python SDK's idea of a stop.
+    // The form of the Python SDK.
     assert_eq!(parse("{'type': 'stop_request'}"), ClientMessage::Stop);
     assert_eq!(parse(PING_TEXT), ClientMessage::Ping);
     assert_eq!(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Client → server, written strictly.
+//! Tests how the client writes client → server messages: strictly.
 
 use super::{fixture, full_request, linear16, started};
 use serde_json::{Map, Value, json};
@@ -134,7 +134,8 @@ fn c10_timeouts_are_sent_as_numbers_zero_included() {
 fn c10_a_full_request_equals_the_fixture_byte_for_byte() {
     let fixture: Value = serde_json::from_str(&fixture("client_start_request_full.json")).unwrap();
     let text = full_request().to_json().unwrap();
-    // The reference spells it `Opus`, one SDK `OPUS`; of the order only that of our own members counts.
+    // The reference spells it `Opus`, and one SDK `OPUS`. Only the order of our own
+    // members matters.
     let expected = fixture.to_string().replace("OPUS", "Opus");
     assert_eq!(text, expected);
 }

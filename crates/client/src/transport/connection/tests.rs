@@ -22,12 +22,12 @@ fn format() -> StreamFormat {
     StreamFormat::new(Encoding::Linear16, 16_000).unwrap()
 }
 
-/// One that has not begun.
+/// Returns a session that has not begun.
 pub fn session() -> Session {
     Session::new(SessionConfig::new(StartRequest::new(format())))
 }
 
-/// Of a service without TLS and tokens.
+/// Returns the endpoint of a service without TLS and without tokens.
 pub fn endpoint(base_url: String) -> Endpoint {
     Endpoint {
         base_url,
@@ -42,7 +42,7 @@ pub fn endpoint(base_url: String) -> Endpoint {
     }
 }
 
-/// Of audio that is paced, with a service that listens.
+/// Returns a connection with paced audio to a service that is ready, and its events.
 fn listening(peer: &Peer) -> (Connection, Arc<Mutex<Vec<Event>>>) {
     let host: Arc<Mutex<Vec<Event>>> = Arc::default();
     let weak: Weak<dyn Host> = Arc::downgrade(&(Arc::clone(&host) as Arc<dyn Host>));
@@ -63,7 +63,7 @@ fn until(what: &str, mut reached: impl FnMut() -> bool) {
     }
 }
 
-/// The chunk of this number, which can be told from the others.
+/// Pushes a chunk whose content is its number, and returns the content.
 fn push(connection: &Connection, number: u32) -> Vec<u8> {
     let data: Vec<u8> = number.to_le_bytes().repeat(CHUNK / 4);
     let audio = Audio {
@@ -77,7 +77,7 @@ fn push(connection: &Connection, number: u32) -> Vec<u8> {
 }
 
 #[test]
-fn audio_of_a_clock_leaves_although_the_network_thread_is_busy() {
+fn paced_audio_is_sent_although_the_network_thread_is_busy() {
     let peer = Peer::start(Script::listening());
     let (connection, _host) = listening(&peer);
     let (busy, is_busy) = mpsc::sync_channel(1);
@@ -88,20 +88,20 @@ fn audio_of_a_clock_leaves_although_the_network_thread_is_busy() {
     });
     is_busy.recv_timeout(SOON).unwrap();
     let sent = [push(&connection, 1), push(&connection, 2)].concat();
-    // Half of the time for which the thread is busy at most.
+    // At most half of the time for which the network thread is busy.
     assert!(peer.wait_for(|records| records[0].audio() == sent, SOON / 2));
     drop(release);
 }
 
 #[test]
-fn who_sends_in_place_of_the_task_keeps_the_order_of_its_frames() {
+fn frames_stay_in_order_when_the_streaming_thread_sends_for_the_task() {
     const CHUNKS: u32 = 6000;
     let peer = Peer::start(Script::listening());
     let (connection, host) = listening(&peer);
     let sent = std::thread::scope(|scope| {
         let (end, ended) = mpsc::channel::<()>();
         let (peer, connection) = (&peer, &connection);
-        // Results keep the task awake meanwhile, and asleep at times.
+        // Meanwhile results keep the task awake, with sleeps in between.
         scope.spawn(move || {
             let topic = r#"{"type":"topic_response","topics":[{"id":"1","phrases":"a pump"}]}"#;
             while ended.try_recv() == Err(mpsc::TryRecvError::Empty) {
@@ -126,7 +126,7 @@ fn who_sends_in_place_of_the_task_keeps_the_order_of_its_frames() {
 }
 
 #[test]
-fn what_is_no_frame_is_left_to_the_task() {
+fn an_output_that_is_no_frame_is_left_to_the_task() {
     let peer = Peer::start(Script::listening());
     let (connection, _host) = listening(&peer);
     let before = push(&connection, 1);
@@ -134,7 +134,7 @@ fn what_is_no_frame_is_left_to_the_task() {
         user_id: None,
         name: Some("Another".into()),
     });
-    // The conversation goes on with a start of its own, on another connection.
+    // The conversation continues with another start, on another connection.
     push(&connection, 2);
     let goes_on = |records: &[Record]| records[0].ended && records.len() > 1;
     assert!(peer.wait_for(goes_on, SOON));
@@ -144,7 +144,7 @@ fn what_is_no_frame_is_left_to_the_task() {
 }
 
 #[test]
-fn audio_that_comes_after_a_close_frame_does_not_hide_what_it_said() {
+fn audio_after_a_close_frame_does_not_hide_the_close_code() {
     let peer = Peer::start(Script::listening());
     let (connection, host) = listening(&peer);
     peer.say(0, close(1008));
@@ -163,7 +163,7 @@ fn audio_that_comes_after_a_close_frame_does_not_hide_what_it_said() {
     assert_eq!(code, Some(Some(1008)));
 }
 
-/// The text of the start request on this connection, once it came.
+/// Returns the text of the start request on this connection, once it has come.
 fn start_request(record: &Record) -> Option<&str> {
     record.frames.iter().find_map(|frame| match frame {
         Message::Text(text) if text.contains("start_request") => Some(text.as_str()),
