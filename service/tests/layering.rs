@@ -533,6 +533,32 @@ fn the_element_uses_nothing_of_the_root_of_its_crate() {
     PLUGIN.check();
 }
 
+/// Returns the files and lines of the service's sources that name the database's library,
+/// except in `allowed`.
+fn uses_of_the_database(root: &Path, allowed: &Path) -> Vec<String> {
+    let mut uses = Vec::new();
+    for file in sources_below(root) {
+        if file.starts_with(allowed) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("a source");
+        let names = tokens(&text).into_iter();
+        let names = names.filter(|token| token.text.starts_with("rusqlite"));
+        let name = file.strip_prefix(root).expect("a file below the root");
+        uses.extend(names.map(|token| format!("{}:{}", name.display(), token.line)));
+    }
+    uses.sort();
+    uses
+}
+
+#[test]
+fn only_the_sqlite_store_names_a_type_of_its_database() {
+    let root = normal(&workspace().join(SERVICE.sources));
+    let sqlite = root.join("store/sqlite");
+    assert!(!uses_of_the_database(&root, Path::new("-")).is_empty());
+    assert_eq!(uses_of_the_database(&root, &sqlite), [""; 0]);
+}
+
 /// Returns the crates of this workspace that a package depends on, without those of its
 /// tests.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {

@@ -13,7 +13,8 @@ use crate::door::token::{TokenError, Tokens};
 use crate::fault::Door;
 use crate::hearing::admission::{Admission, Entrance};
 use crate::metrics::{Kept, Metrics, Refused};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
+use crate::store::sqlite::Store;
 use crate::workers::Workers;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -124,7 +125,7 @@ impl Server {
             )?,
             tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)?),
             guesses: Arc::default(),
-            store: Arc::clone(&store),
+            records: store.clone(),
             places: Arc::new(Semaphore::new(config.limits.connections)),
             listeners: Arc::new(Semaphore::new(config.limits.subscribers)),
             entrance: Entrance::new(admission(&config)),

@@ -13,7 +13,7 @@ use crate::hearing::recognizer::Word;
 use crate::hearing::voice::{Speaking, Voice, Wanted};
 use crate::limits::Limits;
 use crate::outbox::{Frame, Outbox};
-use crate::store::Store;
+use crate::store::sqlite::Store;
 use serde_json::Value;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -16,7 +16,7 @@ use crate::door::{connection, manage, ops, origin, rest};
 use crate::fault::{Line, OnLine};
 use crate::hearing::admission::{Entrance, Full};
 use crate::hearing::stream::Places;
-use crate::store::Store;
+use crate::store::Records;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -36,7 +36,7 @@ use tracing::{Instrument, Span};
 pub(crate) struct Shared {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) store: Arc<Store>,
+    pub(crate) records: Arc<dyn Records>,
     pub(crate) tokens: Arc<Tokens>,
     /// Failed authentications.
     pub(crate) guesses: Arc<Guesses>,

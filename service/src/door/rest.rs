@@ -2,16 +2,19 @@
 
 //! The Conversation API: what was said in a conversation, so far or altogether.
 //!
-//! Everything is looked up in the database, off the runtime's workers, and only
-//! what belongs to the account that asks is found: to others a conversation is
-//! as unknown (404) as one that never was. Lists may have any length: they are read and
-//! sent in pieces, and no client makes the service hold a whole one.
+//! Everything is asked of the store ([`Records`]), and only what belongs to the account
+//! that asks is found: to others a conversation is as unknown (404) as one that never was.
+//! Lists may have any length: they are read and sent in pieces, and no client makes the
+//! service hold a whole one.
 
-use crate::clock::steady;
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error, unreadable};
 use crate::door::ops;
-use crate::store::{Filter, Found, Insights, List, Listing, Sort, StoreError, Wanted, find, list};
+use crate::store::{
+    Answer, Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError, Wanted,
+    Whose,
+};
+use crate::workers::Undone;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, Query, State};
@@ -21,7 +24,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, put};
 use axum::{Json, Router};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::future::ready;
@@ -32,9 +34,6 @@ use tokio::time::sleep;
 
 /// Most conversations in one answer, as the reference has it.
 const LONGEST_LIST: u32 = 65_536;
-
-/// How long a request waits while others read.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a deletion waits until its words have left the files, and how often it asks.
 const LONGEST_PURGE: Duration = Duration::from_secs(10);
@@ -50,23 +49,23 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/healthz", get(health))
         .route("/metrics", get(metrics))
         .route("/v1/conversations", get(conversations))
-        .route(base, part(Found::conversation).delete(delete))
+        .route(base, part(Records::find).delete(delete))
         .route(&at("/messages"), get(messages))
-        .route(&at("/members"), part(Found::members))
+        .route(&at("/members"), part(Records::members))
         .route(&at("/members/{member}"), put(rename))
         .route(&at("/insights"), insights(Insights::All))
         .route(&at("/action-items"), insights(Insights::ActionItems))
         .route(&at("/questions"), insights(Insights::Questions))
         .route(&at("/follow-ups"), insights(Insights::FollowUps))
-        .route(&at("/topics"), list_of(Found::topics))
-        .route(&at("/trackers-detected"), list_of(Found::trackers))
-        .route(&at("/trackers"), list_of(Found::trackers))
-        .route(&at("/entities"), list_of(Found::entities))
+        .route(&at("/topics"), list_of(Records::topics))
+        .route(&at("/trackers-detected"), list_of(Records::trackers))
+        .route(&at("/trackers"), list_of(Records::trackers))
+        .route(&at("/entities"), list_of(Records::entities))
 }
 
 /// Answers whether what is said now is stored.
 async fn health(State(shared): State<Shared>) -> Response {
-    match shared.store.probe().await {
+    match shared.records.probe().await {
         Ok(()) => Json(json!({"status": "ok"})).into_response(),
         Err(reason) => {
             let reason = reason.reason();
@@ -84,87 +83,69 @@ async fn metrics(State(shared): State<Shared>) -> Response {
     ops::metrics(&hub.metrics)
 }
 
+/// A store of any kind. As an alias it owns what it has (`dyn Records + 'static`), and the
+/// trait's methods fit below as they are.
+type Store = dyn Records;
+
 type Id = Result<Path<String>, PathRejection>;
+
+fn busy() -> Response {
+    let message = "Too many requests read at the same time; ask again later.";
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
 
 /// What a request is told that the database does not answer.
 fn failed(reason: &StoreError) -> Response {
     if let StoreError::Busy(_) = reason {
-        let message = "Too many requests read at the same time; ask again later.";
-        let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message);
-        let headers = response.headers_mut();
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        return response;
+        return busy();
     }
     tracing::error!(%reason, "the database does not answer");
     let message = "The database does not answer; see the log of the service.";
     error(StatusCode::INTERNAL_SERVER_ERROR, message)
 }
 
-/// Looks something up on a thread that may block.
-async fn look<T: Send + 'static>(
-    shared: &Shared,
-    look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-) -> Result<T, Response> {
-    let looked = shared.store.look(PATIENCE, look).await;
-    looked.map_err(|reason| failed(&reason))
+/// Returns the conversation that a request asks for.
+fn whose(shared: &Shared, Account(account): Account, id: Id) -> Option<Whose> {
+    Some(Whose {
+        account,
+        conversation: number(id)?,
+        delay: shared.config.history_delay,
+    })
 }
 
-/// What `answer` makes of a conversation of this account.
-async fn of<T: Send + 'static>(
-    shared: &Shared,
-    account: Account,
-    id: Id,
-    answer: impl FnOnce(Found, &Connection) -> rusqlite::Result<T> + Send + 'static,
-) -> Result<T, Response> {
-    let Some(id) = number(id) else {
-        return Err(unknown());
-    };
-    let delay = shared.config.history_delay;
-    let found = look(shared, move |database| {
-        match find(database, &account.0, id)? {
-            Some(mut found) => {
-                if !delay.is_zero() {
-                    let delay = i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX);
-                    found.until = steady().saturating_sub(delay);
-                }
-                answer(found, database).map(Some)
-            }
-            None => Ok(None),
-        }
-    });
-    found.await?.ok_or_else(unknown)
-}
-
-/// A list, and its first piece, which is all of it where no more follows.
-type Begun = (Listing, (Vec<u8>, bool));
-
-fn begin(mut listing: Listing, from: &Connection) -> rusqlite::Result<Begun> {
-    let piece = listing.read(from)?;
-    Ok((listing, piece))
+/// Answers with what the store found, or says why it found nothing.
+fn answered<T>(
+    found: Result<Option<T>, StoreError>,
+    answer: impl FnOnce(T) -> Response,
+) -> Response {
+    match found {
+        Ok(Some(found)) => answer(found),
+        Ok(None) => unknown(),
+        Err(reason) => failed(&reason),
+    }
 }
 
 /// Answers with a list. Pieces are read as the client takes them: while it does not,
 /// nothing is read, and when it hangs up nothing more.
-fn listed(shared: Shared, begun: Result<Begun, Response>) -> Response {
-    let (listing, (first, more)) = match begun {
-        Ok(begun) => begun,
-        Err(response) => return response,
-    };
-    if !more {
-        return (JSON, first).into_response();
+fn listed(records: Arc<dyn Records>, first: Piece) -> Response {
+    let Piece { text, rest } = first;
+    if rest.is_none() {
+        return (JSON, text).into_response();
     }
-    let first = stream::once(ready(Ok(first)));
-    let rest = stream::try_unfold(Some(listing), move |listing| {
-        let store = Arc::clone(&shared.store);
+    let first = stream::once(ready(Ok(text)));
+    let rest = stream::try_unfold(rest, move |rest| {
+        // A list does not keep its store open: this does.
+        let open = Arc::clone(&records);
         async move {
-            let Some(mut listing) = listing else {
+            let Some(list) = rest else {
                 return Ok::<_, StoreError>(None);
             };
-            let read = move |database: &Connection| {
-                let (piece, more) = listing.read(database)?;
-                Ok((piece, more.then_some(listing)))
-            };
-            store.look(PATIENCE, read).await.map(Some)
+            let Piece { text, rest } = list.next().await?;
+            drop(open);
+            Ok(Some((text, rest)))
         }
     });
     // An error ends the connection within the list, so that nobody takes it for whole.
@@ -189,36 +170,35 @@ fn unknown() -> Response {
 }
 
 /// A path under which a part of a conversation is found that is never long.
-fn part(
-    answer: impl Fn(Found, &Connection) -> rusqlite::Result<Value> + Copy + Send + Sync + 'static,
-) -> MethodRouter<Shared> {
+fn part(ask: fn(&Store, Whose) -> Answer<'_, Option<Value>>) -> MethodRouter<Shared> {
     get(
         move |State(shared): State<Shared>, account: Account, id: Id| async move {
-            match of(&shared, account, id, answer).await {
-                Ok(value) => Json(value).into_response(),
-                Err(response) => response,
-            }
+            let Some(whose) = whose(&shared, account, id) else {
+                return unknown();
+            };
+            let found = ask(shared.records.as_ref(), whose).await;
+            answered(found, |value| Json(value).into_response())
         },
     )
 }
 
 /// A path under which a list of things of a conversation is found.
 fn list_of(
-    answer: impl Fn(Found, &Connection) -> rusqlite::Result<Listing> + Copy + Send + Sync + 'static,
+    ask: impl Fn(&Store, Whose) -> Answer<'_, Option<Piece>> + Copy + Send + Sync + 'static,
 ) -> MethodRouter<Shared> {
     get(
         move |State(shared): State<Shared>, account: Account, id: Id| async move {
-            let begun = of(&shared, account, id, move |found, database| {
-                begin(answer(found, database)?, database)
-            });
-            let begun = begun.await;
-            listed(shared, begun)
+            let Some(whose) = whose(&shared, account, id) else {
+                return unknown();
+            };
+            let found = ask(shared.records.as_ref(), whose).await;
+            answered(found, |first| listed(shared.records, first))
         },
     )
 }
 
 fn insights(which: Insights) -> MethodRouter<Shared> {
-    list_of(move |found, database| found.insights(database, which))
+    list_of(move |records, whose| records.insights(whose, which))
 }
 
 /// The query, decoded.
@@ -234,11 +214,11 @@ async fn messages(
         Ok(wanted) => wanted,
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),
     };
-    let begun = of(&shared, account, id, move |found, database| {
-        begin(found.messages(wanted), database)
-    });
-    let begun = begun.await;
-    listed(shared, begun)
+    let Some(whose) = whose(&shared, account, id) else {
+        return unknown();
+    };
+    let found = shared.records.messages(whose, wanted).await;
+    answered(found, |first| listed(shared.records, first))
 }
 
 /// What must stand in a parameter of the query, where something else does.
@@ -327,54 +307,28 @@ async fn conversations(
         Ok(wanted) => wanted,
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),
     };
-    let begun = look(&shared, move |database| {
-        begin(list(database, &account, &wanted)?, database)
-    });
-    let begun = begun.await;
-    listed(shared, begun)
+    match shared.records.list(account, wanted).await {
+        Ok(first) => listed(shared.records, first),
+        Err(reason) => failed(&reason),
+    }
 }
 
-/// What came of a part of a deletion.
-enum Deleted {
-    Nothing,
-    /// The conversation is not over.
-    Runs,
-    APart,
-    Whole,
-}
-
-/// Deletes a conversation in parts, so that what is said elsewhere is written in between.
-/// The answer 200 comes when its words are in no file any more.
-async fn delete(State(shared): State<Shared>, Account(account): Account, id: Id) -> Response {
-    let Some(id) = number(id) else {
+/// Deletes a conversation. The answer 200 comes when its words are in no file any more.
+async fn delete(State(shared): State<Shared>, account: Account, id: Id) -> Response {
+    let Some(whose) = whose(&shared, account, id) else {
         return unknown();
     };
-    let mut begun = false;
-    loop {
-        let account = account.clone();
-        let deleted = shared.store.alter(move |database| {
-            Ok(match find(database, &account, id)? {
-                None => Deleted::Nothing,
-                Some(found) if !found.is_over => Deleted::Runs,
-                Some(found) if found.delete_some(database)? => Deleted::Whole,
-                Some(_) => Deleted::APart,
-            })
-        });
-        match deleted.await {
-            Ok(Deleted::APart) => begun = true,
-            Ok(Deleted::Whole) => break,
-            // Somebody else deletes it too.
-            Ok(Deleted::Nothing) if begun => break,
-            Ok(Deleted::Nothing) => return unknown(),
-            Ok(Deleted::Runs) => {
-                return error(StatusCode::CONFLICT, "The conversation is not over yet.");
-            }
-            Err(reason) => return failed(&reason),
+    match shared.records.delete(whose).await {
+        Ok(Deleted::Whole) => {}
+        Ok(Deleted::Unknown) => return unknown(),
+        Ok(Deleted::Runs) => {
+            return error(StatusCode::CONFLICT, "The conversation is not over yet.");
         }
+        Err(reason) => return failed(&reason),
     }
     let until = Instant::now() + LONGEST_PURGE;
     loop {
-        match shared.store.purge().await {
+        match shared.records.purge().await {
             Ok(true) => {
                 return Json(json!({"message": "The conversation is deleted."})).into_response();
             }
@@ -400,7 +354,7 @@ struct Member {
 
 async fn rename(
     State(shared): State<Shared>,
-    Account(account): Account,
+    account: Account,
     path: Result<Path<(String, String)>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
@@ -411,7 +365,7 @@ async fn rename(
     let Ok(Path((id, member))) = path else {
         return unknown();
     };
-    let Some(number) = number(Ok(Path(id.clone()))) else {
+    let Some(whose) = whose(&shared, account, Ok(Path(id.clone()))) else {
         return unknown();
     };
     let Ok(Member { name, email }) = serde_json::from_slice(&body) else {
@@ -428,42 +382,53 @@ async fn rename(
         "Member with id: {member} for conversationId: {id} updated successfully! The update \
          should be reflected in all messages and insights along with this conversation"
     );
-    let hub = Arc::clone(&shared.hub);
-    let renamed = shared.store.alter(move |database| {
-        let Some(found) = find(database, &account, number)? else {
-            return Ok(None);
-        };
-        let renamed = found.rename(database, &member, name.as_deref(), email.as_deref())?;
-        Ok(renamed.then_some((account, member, name, email)))
-    });
-    let renamed = match renamed.await {
-        Ok(renamed) => renamed,
-        Err(reason) => return failed(&reason),
-    };
-    // Its locks may be waited for, which the writer must not do.
-    let renamed = look(&shared, move |_| {
-        let told = renamed.map(|(account, member, name, email)| {
-            hub.rename(&account, number, &member, name.as_deref(), email.as_deref());
-        });
-        Ok(told.is_some())
-    });
+    let change = Change { name, email };
+    let renamed = shared
+        .records
+        .rename(whose.clone(), member.clone(), change.clone());
     match renamed.await {
-        Ok(true) => Json(json!({ "message": answer })).into_response(),
-        Ok(false) => error(
-            StatusCode::NOT_FOUND,
-            "No conversation with this id and member is known.",
-        ),
-        Err(response) => response,
+        Ok(true) => {}
+        Ok(false) => {
+            return error(
+                StatusCode::NOT_FOUND,
+                "No conversation with this id and member is known.",
+            );
+        }
+        Err(reason) => return failed(&reason),
+    }
+    // The hub's locks may be waited for, which the runtime's workers must not do.
+    let hub = Arc::clone(&shared.hub);
+    let told = shared.hub.workers.run(move || {
+        let Change { name, email } = change;
+        let (account, conversation) = (&whose.account, whose.conversation);
+        hub.rename(
+            account,
+            conversation,
+            &member,
+            name.as_deref(),
+            email.as_deref(),
+        );
+    });
+    match told.await {
+        Ok(()) => Json(json!({ "message": answer })).into_response(),
+        Err(Undone::Busy) => busy(),
+        Err(reason @ Undone::Panicked) => {
+            tracing::error!(%reason, "a conversation was not told of a new name");
+            let message = "The member is renamed, but the conversation still uses the old name; \
+                           see the log of the service.";
+            error(StatusCode::INTERNAL_SERVER_ERROR, message)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::LONGEST_WAIT;
 
     #[test]
     fn who_asks_while_too_many_read_is_told_when_to_ask_again() {
-        let response = failed(&StoreError::Busy(PATIENCE));
+        let response = failed(&StoreError::Busy(LONGEST_WAIT));
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(response.headers().contains_key(RETRY_AFTER));
     }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What every log has to do: the suite that each of them passes.
+//! What every store has to do: the suite that each of them passes. This part is about the
+//! log, [`records`] about what the Conversation API asks.
+
+mod records;
 
 use crate::conversation::entry::{Body, Entry, Message, Part, Said, Speaker, Word};
 use crate::conversation::log::{Begun, Log, Place, Start, Verdict};
 use crate::conversation::memory::MemoryLog;
 use crate::ids::new_id;
 use crate::limits::Limits;
-use crate::store::Store;
+use crate::store::sqlite::Store;
 use std::sync::{Arc, Mutex};
 
 /// Runs a test with each log that there is.

@@ -4,11 +4,9 @@
 //!
 //! Comparisons are `==` and `!=` (`*` stands for any text), `<`, `<=`, `>`, `>=` and
 //! their names `=lt=`, `=le=`, `=gt=`, `=ge=`; `;` or `and` binds more than `,` or `or`;
-//! brackets group. What a client sends becomes parameters of a statement and never a
-//! part of its text.
+//! brackets group. This module makes a tree of it, which each store translates for its
+//! database.
 
-use super::query::{END, NAME, START};
-use rusqlite::types::Value;
 use symbl_protocol::timestamp::parse_rfc3339;
 
 /// Longest filter in bytes.
@@ -20,12 +18,58 @@ const MILLISECOND: i64 = 1_000_000;
 /// Deepest brackets.
 const DEEPEST: u32 = 8;
 
-/// A condition of SQL, with the values of its parameters in their order. The default
-/// takes everything.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Filter {
-    pub(super) condition: String,
-    pub(super) values: Vec<Value>,
+/// What a listed conversation must be like. The default takes everything.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Filter {
+    /// All of these hold; with none of them, every conversation is taken.
+    All(Vec<Self>),
+    /// At least one of these holds.
+    Any(Vec<Self>),
+    /// A text compares like this with a value.
+    Text(TextField, Operator, String),
+    /// A text has the form of a pattern, in which `*` stands for any text.
+    Like(TextField, String),
+    /// A text does not have the form of a pattern.
+    Unlike(TextField, String),
+    /// A time, in milliseconds since the Unix epoch, compares like this with a value.
+    Time(TimeField, Operator, i64),
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self::All(Vec::new())
+    }
+}
+
+/// A text of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TextField {
+    Id,
+    Name,
+}
+
+/// A time of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimeField {
+    Start,
+    End,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Text(TextField),
+    Time(TimeField),
+}
+
+/// How a comparison is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
 }
 
 /// Why a filter is none.
@@ -39,24 +83,30 @@ pub(crate) enum FilterError {
     Expected(usize, &'static str),
 }
 
-const OPERATORS: [(&str, &str); 10] = [
-    ("==", "="),
-    ("!=", "!="),
-    ("=lt=", "<"),
-    ("=le=", "<="),
-    ("=gt=", ">"),
-    ("=ge=", ">="),
-    ("<=", "<="),
-    (">=", ">="),
-    ("<", "<"),
-    (">", ">"),
+const OPERATORS: [(&str, Operator); 10] = [
+    ("==", Operator::Equal),
+    ("!=", Operator::NotEqual),
+    ("=lt=", Operator::Less),
+    ("=le=", Operator::LessOrEqual),
+    ("=gt=", Operator::Greater),
+    ("=ge=", Operator::GreaterOrEqual),
+    ("<=", Operator::LessOrEqual),
+    (">=", Operator::GreaterOrEqual),
+    ("<", Operator::Less),
+    (">", Operator::Greater),
+];
+
+const FIELDS: [(&str, Field); 4] = [
+    ("id", Field::Text(TextField::Id)),
+    ("name", Field::Text(TextField::Name)),
+    ("startTime", Field::Time(TimeField::Start)),
+    ("endTime", Field::Time(TimeField::End)),
 ];
 
 struct Reader<'a> {
     text: &'a str,
     /// Bytes that were read.
     at: usize,
-    filter: Filter,
 }
 
 impl Filter {
@@ -72,14 +122,10 @@ impl Filter {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let mut reader = Reader {
-            text,
-            at: 0,
-            filter: Self::default(),
-        };
-        reader.any_of(0)?;
+        let mut reader = Reader { text, at: 0 };
+        let filter = reader.any_of(0)?;
         match reader.rest().trim().is_empty() {
-            true => Ok(reader.filter),
+            true => Ok(filter),
             false => Err(reader.expected("`;` or `,`")),
         }
     }
@@ -108,25 +154,23 @@ impl<'a> Reader<'a> {
         comes
     }
 
-    fn any_of(&mut self, depth: u32) -> Result<(), FilterError> {
-        self.all_of(depth)?;
+    fn any_of(&mut self, depth: u32) -> Result<Filter, FilterError> {
+        let mut parts = vec![self.all_of(depth)?];
         while self.takes(",") || self.takes(" or ") {
-            self.filter.condition.push_str(" OR ");
-            self.all_of(depth)?;
+            parts.push(self.all_of(depth)?);
         }
-        Ok(())
+        Ok(group(parts, Filter::Any))
     }
 
-    fn all_of(&mut self, depth: u32) -> Result<(), FilterError> {
-        self.one(depth)?;
+    fn all_of(&mut self, depth: u32) -> Result<Filter, FilterError> {
+        let mut parts = vec![self.one(depth)?];
         while self.takes(";") || self.takes(" and ") {
-            self.filter.condition.push_str(" AND ");
-            self.one(depth)?;
+            parts.push(self.one(depth)?);
         }
-        Ok(())
+        Ok(group(parts, Filter::All))
     }
 
-    fn one(&mut self, depth: u32) -> Result<(), FilterError> {
+    fn one(&mut self, depth: u32) -> Result<Filter, FilterError> {
         self.skip_space();
         if !self.takes("(") {
             return self.comparison();
@@ -134,31 +178,21 @@ impl<'a> Reader<'a> {
         if depth == DEEPEST {
             return Err(FilterError::TooDeep);
         }
-        self.filter.condition.push('(');
-        self.any_of(depth + 1)?;
+        let filter = self.any_of(depth + 1)?;
         self.skip_space();
-        if !self.takes(")") {
-            return Err(self.expected("`)`"));
+        match self.takes(")") {
+            true => Ok(filter),
+            false => Err(self.expected("`)`")),
         }
-        self.filter.condition.push(')');
-        Ok(())
     }
 
-    fn comparison(&mut self) -> Result<(), FilterError> {
-        let known = [
-            ("id", "CAST(id AS TEXT)", false),
-            ("name", NAME, false),
-            ("startTime", START, true),
-            ("endTime", END, true),
-        ];
-        let start = self.at;
+    fn comparison(&mut self) -> Result<Filter, FilterError> {
         let length = self
             .rest()
             .find(|c: char| !c.is_alphanumeric())
             .unwrap_or(self.rest().len());
         let name = self.rest().get(..length).unwrap_or_default();
-        let Some((_, column, is_time)) = known.iter().find(|(known, ..)| *known == name) else {
-            self.at = start;
+        let Some((_, field)) = FIELDS.iter().find(|(known, _)| *known == name) else {
             return Err(self.expected("`id`, `name`, `startTime` or `endTime`"));
         };
         self.at += length;
@@ -168,26 +202,22 @@ impl<'a> Reader<'a> {
         };
         let start = self.at;
         let value = self.value()?;
-        let condition = &mut self.filter.condition;
-        if *is_time {
-            // A `+` that was not escaped in the query is a space.
-            let Some(time) = parse_rfc3339(&value.replace(' ', "+")) else {
-                self.at = start;
-                return Err(self.expected("a time in RFC 3339"));
-            };
-            // In milliseconds, as times are told.
-            condition.push_str(&format!("{column} / {MILLISECOND} {operator} ?"));
-            self.filter.values.push(Value::Integer(time / MILLISECOND));
-            return Ok(());
-        }
-        let (operator, value) = match *operator {
-            "=" if value.contains('*') => ("GLOB", glob(&value)),
-            "!=" if value.contains('*') => ("NOT GLOB", glob(&value)),
-            operator => (operator, value),
+        let field = match *field {
+            Field::Text(field) => field,
+            Field::Time(field) => {
+                // A `+` that was not escaped in the query is a space.
+                let Some(time) = parse_rfc3339(&value.replace(' ', "+")) else {
+                    self.at = start;
+                    return Err(self.expected("a time in RFC 3339"));
+                };
+                return Ok(Filter::Time(field, *operator, time / MILLISECOND));
+            }
         };
-        condition.push_str(&format!("{column} {operator} ?"));
-        self.filter.values.push(Value::Text(value));
-        Ok(())
+        Ok(match *operator {
+            Operator::Equal if value.contains('*') => Filter::Like(field, value),
+            Operator::NotEqual if value.contains('*') => Filter::Unlike(field, value),
+            operator => Filter::Text(field, operator, value),
+        })
     }
 
     /// In quotes, or up to what ends a comparison.
@@ -220,15 +250,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// With `*` alone for any text.
-fn glob(text: &str) -> String {
-    text.chars().fold(String::new(), |mut pattern, c| {
-        match c {
-            '?' | '[' | ']' => pattern.extend(['[', c, ']']),
-            c => pattern.push(c),
-        }
-        pattern
-    })
+/// Returns the only part as it is, and several as a group.
+fn group(mut parts: Vec<Filter>, several: impl FnOnce(Vec<Filter>) -> Filter) -> Filter {
+    match parts.pop() {
+        Some(only) if parts.is_empty() => only,
+        last => several(parts.into_iter().chain(last).collect()),
+    }
 }
 
 #[cfg(test)]
@@ -236,14 +263,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sent_is_never_in_the_statement() {
-        let attack = "name==\"x' OR 1=1; --\";(name!=a*b?,id==1)";
-        let filter = Filter::parse(attack).unwrap();
-        let expected = format!("{NAME} = ? AND ({NAME} NOT GLOB ? OR CAST(id AS TEXT) = ?)");
-        assert_eq!(filter.condition, expected);
-        let values = ["x' OR 1=1; --", "a*b[?]", "1"].map(|v| Value::Text(v.to_owned()));
-        assert_eq!(filter.values, values);
-        assert_eq!(Filter::parse(" ").unwrap(), Filter::default());
+    fn and_binds_more_than_or_and_brackets_bind_most() {
+        use Operator::{Equal, GreaterOrEqual, NotEqual};
+        let name = |operator, value: &str| Filter::Text(TextField::Name, operator, value.into());
+        let (a, b, c) = (name(Equal, "a"), name(NotEqual, "b"), name(Equal, "c"));
+        let (a, b, c) = (|| a.clone(), || b.clone(), || c.clone());
+        for (text, expected) in [
+            (" ", Filter::All(vec![])),
+            ("((name==a))", a()),
+            (
+                "name==a,name!=b;name==c",
+                Filter::Any(vec![a(), Filter::All(vec![b(), c()])]),
+            ),
+            (
+                "(name==a or name!=b) and name==c",
+                Filter::All(vec![Filter::Any(vec![a(), b()]), c()]),
+            ),
+            ("name=='a*'", Filter::Like(TextField::Name, "a*".into())),
+            ("id!=1*", Filter::Unlike(TextField::Id, "1*".into())),
+            (
+                "startTime=ge=1970-01-01T00:00:01.5Z",
+                Filter::Time(TimeField::Start, GreaterOrEqual, 1500),
+            ),
+        ] {
+            assert_eq!(Filter::parse(text), Ok(expected), "{text}");
+        }
     }
 
     #[test]

@@ -1,71 +1,27 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What was said, kept in an embedded database: SQLite in write-ahead mode, in a
-//! directory of the user's or in memory.
+//! What was said, kept: what the rooms above may ask of a store, in plain types.
 //!
-//! One thread writes, in batches: whoever waits in [`Store::write`] goes on when
-//! the transaction is committed and the file is still in its place, and only then may
-//! anything of it go out. With `synchronous=NORMAL` a commit survives the death of the
-//! process; the death of the machine may take the last ones. A few threads read, each
-//! for a short time ([`Listing`]). Calls that are not `async` block, so they belong on
-//! the streams' own threads and never on the runtime's workers.
+//! A store keeps the log of conversations ([`Log`](crate::conversation::log::Log)) and
+//! answers the Conversation API from it ([`Records`]). [`sqlite`] is the one that there
+//! is; no type of its database leaves it. What every store has to do is tested by the
+//! suite in `contract`.
 //!
-//! In memory the newest are kept, within [`Limits`]; in a directory everything,
-//! until it is deleted.
+//! Lists may have any length. They are read in pieces ([`Piece`]): whoever has one asks
+//! for the next when its client has taken the last, and the store holds nothing between
+//! two of them.
 
-mod entries;
-mod filter;
-mod health;
-mod listing;
-mod log;
-mod migrate;
-mod open;
-mod parts;
-mod place;
-mod probe;
-mod purge;
-mod query;
-mod readers;
-mod record;
-mod schema;
-mod trackers;
-mod writer;
+pub(crate) mod filter;
+pub(crate) mod sqlite;
 
-use crate::clock::{now, stamp, stamped};
-use crate::limits::Limits;
-use crate::metrics::Counts;
 pub(crate) use filter::Filter;
-use health::Health;
-pub(crate) use listing::Listing;
-pub(crate) use parts::Wanted;
-use purge::{Attempts, Purge};
-pub(crate) use query::{Found, Insights, List, Sort, find, list};
-use readers::Readers;
-use record::Outcome;
-pub(crate) use record::Record;
-use rusqlite::Connection;
-use std::fs::File;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-use writer::{Bound, Changed, Job, Tell, Writer};
+use std::time::Duration;
 
-/// Name of the database in its directory.
-const FILE: &str = "symbl.db";
-
-/// How long a commit may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long the answer to [`Store::probe`] may take.
-const LONGEST_PROBE: Duration = Duration::from_secs(5);
-
-/// How long the connections may take to be closed.
-const LONGEST_END: Duration = Duration::from_secs(5);
-
-/// Threads that read for the Conversation API.
-const READERS: usize = 4;
+/// How long a read waits while others read, before it is refused as busy.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Why something is not stored, or cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -118,34 +74,10 @@ pub enum StoreError {
     Busy(Duration),
     /// The database's complaint.
     #[error("the database refuses: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A commit failed with others, or took too long.
     #[error("nothing could be stored: {0}")]
     Commit(String),
-}
-
-/// The database.
-#[derive(Debug)]
-pub(crate) struct Store {
-    /// To the thread that writes; gone when the store is dropped.
-    jobs: Option<Sender<Job>>,
-    /// For reading; in memory there is but one connection.
-    reader: Arc<Mutex<Connection>>,
-    readers: Option<Readers>,
-    health: Arc<Health>,
-    purge: Arc<Purge>,
-    pub(crate) counts: Counts,
-    /// Is disconnected when all threads have closed their connections.
-    ended: Mutex<Receiver<()>>,
-    /// Held while the directory is ours.
-    _lock: Option<Arc<File>>,
-}
-
-/// What each thread holds until its connection is closed.
-#[derive(Debug, Clone)]
-struct Held {
-    _lock: Option<Arc<File>>,
-    _alive: Sender<()>,
 }
 
 impl StoreError {
@@ -163,260 +95,152 @@ impl StoreError {
     }
 }
 
-/// What a store is made of, in a directory or in memory.
-struct Parts {
-    writer: Arc<Mutex<Connection>>,
-    reader: Arc<Mutex<Connection>>,
-    /// One for each thread that reads.
-    readers: Vec<Arc<Mutex<Connection>>>,
-    lock: Option<Arc<File>>,
-    bound: Option<Bound>,
-    place: Option<place::Place>,
-}
+/// What a store answers, later.
+pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
-impl Parts {
-    fn in_directory(directory: &Path) -> Result<Self, StoreError> {
-        let lock = place::lock(directory)?;
-        let file = directory.join(FILE);
-        place::create(&file)?;
-        let writer = open::writer(&file)?;
-        let readers = (0..READERS).map(|_| open::reader(&file));
-        Ok(Self {
-            writer: Arc::new(Mutex::new(writer)),
-            reader: open::reader(&file)?,
-            readers: readers.collect::<Result<_, _>>()?,
-            lock: Some(Arc::new(lock)),
-            bound: None,
-            place: Some(place::Place::of(&file)?),
-        })
-    }
+/// What the Conversation API asks of a store.
+///
+/// An account finds its own conversations only: to others they are as unknown as those
+/// that never were, and the answer is `None`. A read that waits longer than
+/// [`LONGEST_WAIT`] is refused with [`StoreError::Busy`]. No method blocks its thread.
+pub(crate) trait Records: Send + Sync {
+    /// Returns the conversation, with its members.
+    fn find(&self, whose: Whose) -> Answer<'_, Option<Value>>;
 
-    fn in_memory(limits: &Limits) -> Result<Self, StoreError> {
-        let connection = Connection::open_in_memory()?;
-        schema::prepare(&connection)?;
-        let connection = Arc::new(Mutex::new(connection));
-        Ok(Self {
-            writer: Arc::clone(&connection),
-            reader: Arc::clone(&connection),
-            readers: vec![connection],
-            lock: None,
-            bound: Some(Bound {
-                messages: limits.kept_messages,
-                conversations: limits.kept_conversations,
-            }),
-            place: None,
-        })
-    }
-}
+    /// Lists conversations of an account.
+    fn list(&self, account: String, list: List) -> Answer<'_, Piece>;
 
-impl Store {
-    /// The database of this directory, which is made if need be; without one, in memory.
-    ///
-    /// # Errors
-    ///
-    /// The directory is in use, cannot be used, or is of another version.
-    pub(crate) fn open(directory: Option<&Path>, limits: &Limits) -> Result<Self, StoreError> {
-        let parts = match directory {
-            Some(directory) => Parts::in_directory(directory)?,
-            None => Parts::in_memory(limits)?,
-        };
-        let thread = |reason| StoreError::File {
-            path: "a thread".into(),
-            reason,
-        };
-        let (alive, ended) = channel();
-        let held = Held {
-            _lock: parts.lock.clone(),
-            _alive: alive,
-        };
-        let readers = Readers::start(parts.readers, &held).map_err(thread)?;
-        let (jobs, waiting) = channel();
-        let (counts, health) = (Counts::default(), Arc::new(Health::default()));
-        let purge = Arc::new(Purge::default());
-        // Nothing is amiss before the first write.
-        counts.healthy.set(1);
-        let writer = Writer {
-            connection: parts.writer,
-            bound: parts.bound,
-            changed: parts.place.is_some().then(Instant::now),
-            place: parts.place,
-            counts: counts.clone(),
-            health: Arc::clone(&health),
-            purge: Arc::clone(&purge),
-            attempts: Attempts::default(),
-        };
-        std::thread::Builder::new()
-            .name("symbl-store".to_owned())
-            .spawn(move || {
-                writer.run(&waiting);
-                drop(held);
-            })
-            .map_err(thread)?;
-        Ok(Self {
-            jobs: Some(jobs),
-            reader: parts.reader,
-            readers: Some(readers),
-            health,
-            purge,
-            counts,
-            ended: Mutex::new(ended),
-            _lock: parts.lock,
-        })
-    }
+    /// Returns the members of a conversation.
+    fn members(&self, whose: Whose) -> Answer<'_, Option<Value>>;
 
-    fn send(&self, job: Job) -> Result<(), StoreError> {
-        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
-        if job.is_waited_for() {
-            self.purge.waiting.fetch_add(1, Ordering::AcqRel);
-        }
-        jobs.send(job).map_err(|_| gone())
-    }
+    /// Lists messages in the order of the log.
+    fn messages(&self, whose: Whose, wanted: Wanted) -> Answer<'_, Option<Piece>>;
 
-    /// Hands a job to the writer and waits for its end.
-    fn wait<T: Send + 'static>(&self, job: impl FnOnce(Tell<T>) -> Job) -> Result<T, StoreError> {
-        let (done, answer) = sync_channel(1);
-        // Whoever asked may have given up.
-        let tell: Tell<T> = Box::new(move |result| drop(done.try_send(result)));
-        self.send(job(tell))?;
-        answer
-            .recv_timeout(PATIENCE)
-            .unwrap_or_else(|error| match error {
-                RecvTimeoutError::Timeout => Err(too_long()),
-                RecvTimeoutError::Disconnected => Err(gone()),
-            })
-    }
+    /// Lists insights of one kind, or all.
+    fn insights(&self, whose: Whose, which: Insights) -> Answer<'_, Option<Piece>>;
 
-    /// As [`wait`](Self::wait), without blocking.
-    async fn ask<T: Send + 'static>(
-        &self,
-        patience: Duration,
-        job: impl FnOnce(Tell<T>) -> Job,
-    ) -> Result<T, StoreError> {
-        let (done, answer) = tokio::sync::oneshot::channel();
-        let tell: Tell<T> = Box::new(move |result| drop(done.send(result)));
-        self.send(job(tell))?;
-        let answer = tokio::time::timeout(patience, answer).await;
-        answer.map_err(|_| too_long())?.map_err(|_| gone())?
-    }
+    /// Lists topics, the most important first.
+    fn topics(&self, whose: Whose) -> Answer<'_, Option<Piece>>;
 
-    /// Writes, and waits until it is committed.
-    pub(crate) fn write(&self, records: Vec<Record>) -> Result<Vec<Outcome>, StoreError> {
-        self.wait(|tell| write(records, Some(tell)))
-    }
+    /// Lists the trackers that were detected, each with its places.
+    fn trackers(&self, whose: Whose) -> Answer<'_, Option<Piece>>;
 
-    /// Changes what no stream changes, on the thread that writes; waits for it.
-    pub(crate) fn change<T: Send + 'static>(
-        &self,
-        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.wait(|tell| changing(change, tell))
-    }
+    /// Lists entities, each with its places.
+    fn entities(&self, whose: Whose) -> Answer<'_, Option<Piece>>;
 
-    /// As [`change`](Self::change), without blocking.
-    pub(crate) async fn alter<T: Send + 'static>(
-        &self,
-        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.ask(PATIENCE, |tell| changing(change, tell)).await
-    }
+    /// Gives a member another name, another address or both, and appends that to the log.
+    /// Returns `false` if the account has no such conversation or it no such member.
+    fn rename(&self, whose: Whose, member: String, change: Change) -> Answer<'_, bool>;
 
-    /// Makes the database file whole, with an empty write-ahead log beside it; returns
-    /// `false` if another program that reads is in the way.
-    pub(crate) async fn settle(&self) -> Result<bool, StoreError> {
-        self.ask(PATIENCE, Job::Settle).await
-    }
+    /// Deletes a conversation in parts, so that what is said elsewhere is written in
+    /// between. [`purge`](Self::purge) takes its words out of the files.
+    fn delete(&self, whose: Whose) -> Answer<'_, Deleted>;
 
-    /// Takes the traces of what was deleted out of the files; returns `false` if that has
-    /// to wait, until nobody speaks or another program has read.
-    pub(crate) async fn purge(&self) -> Result<bool, StoreError> {
-        self.ask(PATIENCE, Job::Purge).await
-    }
+    /// Takes the traces of what was deleted out of the files. Returns `false` if that has
+    /// to wait until nobody speaks or another program has read.
+    fn purge(&self) -> Answer<'_, bool>;
 
     /// Finds out whether what is said now is stored.
-    pub(crate) async fn probe(&self) -> Result<(), StoreError> {
-        // The writer is at rest during a purge, and as healthy as before.
-        let rests = self.purge.is_running() && !self.health.is_failing();
-        if rests || self.health.is_fresh(Instant::now()) {
-            return Ok(());
+    fn probe(&self) -> Answer<'_, ()>;
+}
+
+/// A conversation, and the account that asks for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Whose {
+    pub(crate) account: String,
+    pub(crate) conversation: i64,
+    /// What was written in this time before now is not told.
+    pub(crate) delay: Duration,
+}
+
+/// A part of a list as JSON text: all parts in their order are the text.
+pub(crate) struct Piece {
+    pub(crate) text: Vec<u8>,
+    /// Reads on; `None` behind the last piece.
+    pub(crate) rest: Option<Box<dyn Listing>>,
+}
+
+/// A list that is being read. It does not keep its store open.
+pub(crate) trait Listing: Send {
+    /// Reads the next piece. What was deleted meanwhile is left out.
+    fn next(self: Box<Self>) -> Answer<'static, Piece>;
+}
+
+/// What is new of a member.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Change {
+    pub(crate) name: Option<String>,
+    pub(crate) email: Option<String>,
+}
+
+/// What became of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deleted {
+    /// The account has no such conversation.
+    Unknown,
+    /// The conversation is not over; it stays.
+    Runs,
+    /// Nothing is left of the conversation.
+    Whole,
+}
+
+/// Which conversations are listed.
+#[derive(Debug, Clone)]
+pub(crate) struct List {
+    pub(crate) limit: u32,
+    pub(crate) offset: u32,
+    pub(crate) descending: bool,
+    pub(crate) sort: Sort,
+    pub(crate) filter: Filter,
+    /// Begun at this time or later, nanoseconds since the Unix epoch.
+    pub(crate) from: i64,
+    /// Begun before.
+    pub(crate) to: i64,
+}
+
+/// By what a list is sorted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sort {
+    /// When the service first heard of it.
+    Created,
+    Start,
+    End,
+    Name,
+}
+
+/// Which insights are asked for, and under which name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Insights {
+    All,
+    ActionItems,
+    Questions,
+    FollowUps,
+}
+
+/// Which messages of a conversation are asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// With their words.
+    pub(crate) verbose: bool,
+    /// Begun at this time or later, nanoseconds since the Unix epoch.
+    pub(crate) from: i64,
+    /// Begun before.
+    pub(crate) to: i64,
+    pub(crate) limit: i64,
+    pub(crate) offset: i64,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            verbose: false,
+            from: i64::MIN,
+            to: i64::MAX,
+            limit: i64::MAX,
+            offset: 0,
         }
-        self.ask(LONGEST_PROBE, |tell| write(Vec::new(), Some(tell)))
-            .await
-            .map(drop)
     }
-
-    /// Looks something up; blocks.
-    pub(crate) fn with<T>(
-        &self,
-        look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
-        Ok(look(&lock(&self.reader))?)
-    }
-
-    /// Looks something up on a thread that may block; waits so long for one.
-    pub(crate) async fn look<T: Send + 'static>(
-        &self,
-        patience: Duration,
-        look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.counts.read.inc();
-        match &self.readers {
-            Some(readers) => readers.look(patience, look).await,
-            None => Err(gone()),
-        }
-    }
-}
-
-impl Drop for Store {
-    /// Waits for the connections to be closed, so that the files are whole and the
-    /// directory is free.
-    fn drop(&mut self) {
-        self.jobs = None;
-        self.readers = None;
-        // A thread that does not end in time keeps the directory locked until it does.
-        let _ = lock(&self.ended).recv_timeout(LONGEST_END);
-    }
-}
-
-fn write(records: Vec<Record>, done: Option<Tell<Vec<Outcome>>>) -> Job {
-    Job::Write {
-        records,
-        since: Instant::now(),
-        done,
-    }
-}
-
-fn changing<T: Send + 'static>(
-    change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    tell: Tell<T>,
-) -> Job {
-    Job::Change(Box::new(move |connection| match change(connection) {
-        Ok(value) => Changed {
-            error: None,
-            tell: Box::new(move |kept| tell(kept.map(|()| value))),
-        },
-        Err(error) => {
-            let told = error.to_string();
-            Changed {
-                error: Some(error),
-                tell: Box::new(move |_| tell(Err(StoreError::Commit(told)))),
-            }
-        }
-    }))
-}
-
-fn gone() -> StoreError {
-    StoreError::Commit("the writer is gone".to_owned())
-}
-
-fn too_long() -> StoreError {
-    StoreError::Commit("it takes too long".to_owned())
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod contract;
-#[cfg(test)]
-mod tests;

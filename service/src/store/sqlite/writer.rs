@@ -13,7 +13,7 @@ use super::open::WAIT_FOR_OTHERS;
 use super::place::Place;
 use super::purge::{Attempts, Purge, purge};
 use super::record::Outcome;
-use super::{Counts, Record, StoreError, lock, now, probe};
+use super::{Counts, Record, StoreError, lock, now, probe, refused};
 use rusqlite::{Connection, TransactionBehavior, params};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -166,7 +166,7 @@ impl Writer {
         let committed = self.check().and_then(|()| {
             let committed = commit(&mut lock(&self.connection), &writes, self.bound, failing);
             self.inspect(committed.as_ref().err());
-            let outcomes = committed?;
+            let outcomes = committed.map_err(refused)?;
             let failures = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
             failures.for_each(|error| self.inspect(Some(error)));
             self.check_files().map(|()| outcomes)
@@ -248,7 +248,7 @@ impl Writer {
         let purged = purge(&mut connection, &self.purge, &mut self.attempts, at_rest);
         drop(connection);
         let settled = self.settle()?;
-        let purged = purged?;
+        let purged = purged.map_err(refused)?;
         if settled && !purged {
             // It is tried again at rest.
             self.changed = Some(Instant::now());
@@ -263,11 +263,11 @@ impl Writer {
         }
         self.check()?;
         let connection = lock(&self.connection);
-        connection.busy_timeout(WAIT_FOR_READERS)?;
+        connection.busy_timeout(WAIT_FOR_READERS).map_err(refused)?;
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
         let busy = connection.query_row(sql, [], |row| row.get::<_, bool>(0));
-        connection.busy_timeout(WAIT_FOR_OTHERS)?;
-        let whole = !busy?;
+        connection.busy_timeout(WAIT_FOR_OTHERS).map_err(refused)?;
+        let whole = !busy.map_err(refused)?;
         drop(connection);
         if whole {
             self.changed = None;

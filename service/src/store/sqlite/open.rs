@@ -2,7 +2,7 @@
 
 //! Opens connections, and reads the key that tokens are signed with.
 
-use super::{Store, StoreError, schema};
+use super::{Store, StoreError, refused, schema};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -17,8 +17,8 @@ pub(super) const WAIT_FOR_OTHERS: Duration = Duration::from_secs(15);
 pub(super) fn connect(file: &Path) -> Result<Connection, StoreError> {
     // It is not made here, since SQLite would let others read it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags)?;
-    match schema::prepare(&connection)? {
+    let connection = Connection::open_with_flags(file, flags).map_err(refused)?;
+    match schema::prepare(&connection).map_err(refused)? {
         None => Ok(connection),
         Some(found) => Err(StoreError::Version {
             file: file.to_owned(),
@@ -31,14 +31,15 @@ pub(super) fn connect(file: &Path) -> Result<Connection, StoreError> {
 /// Opens the connection of the thread that writes.
 pub(super) fn writer(file: &Path) -> Result<Connection, StoreError> {
     let connection = connect(file)?;
-    connection.busy_timeout(WAIT_FOR_OTHERS)?;
+    connection.busy_timeout(WAIT_FOR_OTHERS).map_err(refused)?;
     Ok(connection)
 }
 
 /// Opens a connection that cannot write.
 pub(super) fn reader(file: &Path) -> Result<Arc<Mutex<Connection>>, StoreError> {
     let connection = connect(file)?;
-    connection.pragma_update(None, "query_only", true)?;
+    let query_only = connection.pragma_update(None, "query_only", true);
+    query_only.map_err(refused)?;
     Ok(Arc::new(Mutex::new(connection)))
 }
 

@@ -15,18 +15,18 @@ const PIECE: usize = 64 << 10;
 /// The items of a list.
 pub(super) trait Rows: Send {
     /// Appends items until the piece is full; returns `false` when there are no more.
-    fn fill(&mut self, piece: &mut Piece, from: &Connection) -> rusqlite::Result<bool>;
+    fn fill(&mut self, piece: &mut Text, from: &Connection) -> rusqlite::Result<bool>;
 }
 
 /// A part of a list's text.
 #[derive(Default)]
-pub(super) struct Piece {
+pub(super) struct Text {
     text: Vec<u8>,
     /// Whether the next item follows another one.
     follows: bool,
 }
 
-impl Piece {
+impl Text {
     pub(super) fn is_full(&self) -> bool {
         self.text.len() >= PIECE
     }
@@ -55,7 +55,7 @@ impl Piece {
 }
 
 /// A list that is read in pieces.
-pub(crate) struct Listing {
+pub(super) struct Listed {
     /// What comes before the first item, and behind the last.
     head: &'static str,
     tail: &'static str,
@@ -64,7 +64,7 @@ pub(crate) struct Listing {
     follows: bool,
 }
 
-impl Listing {
+impl Listed {
     pub(super) fn new(head: &'static str, tail: &'static str, rows: impl Rows + 'static) -> Self {
         Self {
             head,
@@ -76,8 +76,8 @@ impl Listing {
     }
 
     /// Reads the next piece; the second value is `true` if more follows.
-    pub(crate) fn read(&mut self, from: &Connection) -> rusqlite::Result<(Vec<u8>, bool)> {
-        let mut piece = Piece {
+    pub(super) fn read(&mut self, from: &Connection) -> rusqlite::Result<(Vec<u8>, bool)> {
+        let mut piece = Text {
             text: Vec::new(),
             follows: self.follows,
         };
@@ -126,7 +126,7 @@ impl<M> Rows for Keys<M>
 where
     M: FnMut(&Connection, i64) -> rusqlite::Result<Option<Value>> + Send,
 {
-    fn fill(&mut self, piece: &mut Piece, from: &Connection) -> rusqlite::Result<bool> {
+    fn fill(&mut self, piece: &mut Text, from: &Connection) -> rusqlite::Result<bool> {
         for key in self.keys.by_ref() {
             if let Some(value) = (self.make)(from, key)? {
                 piece.item(&value);

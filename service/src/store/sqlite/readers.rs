@@ -2,11 +2,12 @@
 
 //! Reads for the Conversation API: a few threads, each with a connection of its own.
 //!
-//! A read is short: long lists are read in pieces (see [`super::Listing`]), so that
+//! A read is short: long lists are read in pieces (see `listing`), so that
 //! no client holds a thread or a transaction while it takes its time. How many reads
 //! wait is bounded by how many connections there may be; how long, by the caller.
 
-use super::{Held, StoreError};
+use super::{Held, StoreError, refused};
+use crate::metrics::Counts;
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -23,6 +24,7 @@ pub(super) struct Readers {
     /// One permit for each thread, so that a read that is given up while it waits
     /// leaves nothing behind.
     idle: Arc<Semaphore>,
+    counts: Counts,
 }
 
 impl Readers {
@@ -31,6 +33,7 @@ impl Readers {
     pub(super) fn start(
         connections: Vec<Arc<Mutex<Connection>>>,
         held: &Held,
+        counts: Counts,
     ) -> std::io::Result<Self> {
         let idle = Arc::new(Semaphore::new(connections.len()));
         let (jobs, waiting) = channel();
@@ -45,7 +48,7 @@ impl Readers {
                     drop(held);
                 })?;
         }
-        Ok(Self { jobs, idle })
+        Ok(Self { jobs, idle, counts })
     }
 
     /// Looks something up on one of the threads.
@@ -58,6 +61,7 @@ impl Readers {
         patience: Duration,
         look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.counts.read.inc();
         let gone = || StoreError::Commit("a thread that reads is gone".to_owned());
         let idle = Arc::clone(&self.idle).acquire_owned();
         let permit = tokio::time::timeout(patience, idle)
@@ -70,7 +74,7 @@ impl Readers {
             let _ = tell.send(look(connection));
         });
         self.jobs.send((job, permit)).map_err(|_| gone())?;
-        Ok(told.await.map_err(|_| gone())??)
+        told.await.map_err(|_| gone())?.map_err(refused)
     }
 }
 

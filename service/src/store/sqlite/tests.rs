@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
+use super::query::find;
 use super::*;
 use crate::conversation::entry::{Message as EntryMessage, Said, Speaker, Topic, Word};
 use crate::conversation::log::{Log, Start};
 use crate::ids::new_id;
+use crate::store::Wanted;
 
 fn started(conversation: i64, keep: i64) -> Record {
     Record::Start(start(conversation, keep))

@@ -7,7 +7,6 @@
 //! it writes the database anew. For a small one that is done before a deletion is
 //! answered; a large one waits until nothing is said, and gives way to what comes.
 
-use super::StoreError;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -90,7 +89,7 @@ pub(super) fn purge(
     purge: &Arc<Purge>,
     attempts: &mut Attempts,
     at_rest: bool,
-) -> Result<bool, StoreError> {
+) -> rusqlite::Result<bool> {
     if !is_due(connection)? {
         return Ok(true);
     }
@@ -127,7 +126,7 @@ pub(super) fn purge(
         }
         Err(error) => {
             attempts.gave_way(Instant::now());
-            Err(error.into())
+            Err(error)
         }
     }
 }

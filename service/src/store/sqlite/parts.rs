@@ -2,36 +2,12 @@
 
 //! The parts of a conversation that may be long, as lists that are read in pieces.
 
-use super::listing::{Keys, Listing, Piece, Rows};
-use super::query::{Answer, Found, Insights, all, keys, person, span};
+use super::listing::{Keys, Listed, Rows, Text};
+use super::query::{Answer, Found, all, keys, person, span};
+use crate::store::{Insights, Wanted};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
-
-/// Which messages of a conversation are asked for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted {
-    /// With their words.
-    pub(crate) verbose: bool,
-    /// Begun at this time or later, nanoseconds since the Unix epoch.
-    pub(crate) from: i64,
-    /// Begun before.
-    pub(crate) to: i64,
-    pub(crate) limit: i64,
-    pub(crate) offset: i64,
-}
-
-impl Default for Wanted {
-    fn default() -> Self {
-        Self {
-            verbose: false,
-            from: i64::MIN,
-            to: i64::MAX,
-            limit: i64::MAX,
-            offset: 0,
-        }
-    }
-}
 
 /// Messages in the order in which they were told, by the place of the last one that was
 /// read: when it was stored, when it was said, and its id.
@@ -42,7 +18,7 @@ struct Messages {
 }
 
 impl Rows for Messages {
-    fn fill(&mut self, piece: &mut Piece, from: &Connection) -> rusqlite::Result<bool> {
+    fn fill(&mut self, piece: &mut Text, from: &Connection) -> rusqlite::Result<bool> {
         let sql = "SELECT m.id, m.text, m.start, m.stop, m.words, m.confidence, p.id, p.name,
                    p.user_id, m.stored FROM message m INDEXED BY message_told LEFT JOIN member p
                    ON p.conversation = m.conversation AND p.id = m.speaker
@@ -104,17 +80,17 @@ impl Messages {
 
 impl Found {
     /// In the order in which they were told; the words of each only where it is to be `verbose`.
-    pub(crate) fn messages(self, wanted: Wanted) -> Listing {
+    pub(super) fn messages(self, wanted: Wanted) -> Listed {
         let rows = Messages {
             found: self,
             wanted,
             // Every time and id is larger than the smallest number.
             last: (i64::MIN, i64::MIN, i64::MIN),
         };
-        Listing::new("{\"messages\":[", "]}", rows)
+        Listed::new("{\"messages\":[", "]}", rows)
     }
 
-    pub(crate) fn insights(self, from: &Connection, which: Insights) -> rusqlite::Result<Listing> {
+    pub(super) fn insights(self, from: &Connection, which: Insights) -> rusqlite::Result<Listed> {
         let (head, kind) = match which {
             Insights::All => ("{\"insights\":[", "%"),
             Insights::ActionItems => ("{\"actionItems\":[", "action_item"),
@@ -126,10 +102,10 @@ impl Found {
                    ORDER BY m.stored, m.start, i.rowid";
         let keys = keys(from, sql, params![self.id, kind, self.until])?;
         let rows = Keys::new(keys, move |from, id| insight(from, which, id));
-        Ok(Listing::new(head, "]}", rows))
+        Ok(Listed::new(head, "]}", rows))
     }
 
-    pub(crate) fn topics(self, from: &Connection) -> rusqlite::Result<Listing> {
+    pub(super) fn topics(self, from: &Connection) -> rusqlite::Result<Listed> {
         // Left to itself, SQLite would look through all messages for each topic.
         let sql = "SELECT id FROM topic t WHERE conversation = ?1 AND EXISTS (SELECT 1
                    FROM json_each(t.messages) j CROSS JOIN message m INDEXED BY message_live
@@ -156,11 +132,11 @@ impl Found {
             let mut rows = from.prepare_cached(sql)?;
             rows.query_row([id, self.until], topic).optional()
         });
-        Ok(Listing::new("{\"topics\":[", "]}", rows))
+        Ok(Listed::new("{\"topics\":[", "]}", rows))
     }
 
     /// A bare array, as the reference has it.
-    pub(crate) fn trackers(self, from: &Connection) -> rusqlite::Result<Listing> {
+    pub(super) fn trackers(self, from: &Connection) -> rusqlite::Result<Listed> {
         let sql = "SELECT t.id, t.name, f.value, f.message, f.offset FROM tracker t
                    JOIN tracker_match f ON f.tracker = t.id JOIN message m ON m.id = f.message
                    WHERE t.conversation = ?1 AND m.stored <= ?2
@@ -189,11 +165,11 @@ impl Found {
             places: places.into_iter(),
             last: None,
         };
-        Ok(Listing::new("[", "]", rows))
+        Ok(Listed::new("[", "]", rows))
     }
 
     /// Each with all places where it is named.
-    pub(crate) fn entities(self, from: &Connection) -> rusqlite::Result<Listing> {
+    pub(super) fn entities(self, from: &Connection) -> rusqlite::Result<Listed> {
         let sql = "SELECT e.id, e.type, e.value, e.text FROM entity e
                    JOIN message m ON m.id = e.message WHERE m.conversation = ?1 AND m.stored <= ?2
                    ORDER BY m.stored, m.start, m.rowid, e.offset";
@@ -214,7 +190,7 @@ impl Found {
             keys: keys.into_iter(),
             last: None,
         };
-        Ok(Listing::new("{\"entities\":[", "]}", rows))
+        Ok(Listed::new("{\"entities\":[", "]}", rows))
     }
 }
 
@@ -274,7 +250,7 @@ struct Trackers {
 
 impl Trackers {
     /// Begins with the places of another phrase.
-    fn open(&mut self, piece: &mut Piece, index: usize) {
+    fn open(&mut self, piece: &mut Text, index: usize) {
         let last = self.last.replace(index);
         let last = last.and_then(|last| self.phrases.get(last));
         let Some(phrase) = self.phrases.get(index) else {
@@ -304,7 +280,7 @@ impl Trackers {
 }
 
 impl Rows for Trackers {
-    fn fill(&mut self, piece: &mut Piece, from: &Connection) -> rusqlite::Result<bool> {
+    fn fill(&mut self, piece: &mut Text, from: &Connection) -> rusqlite::Result<bool> {
         let mut texts = from.prepare_cached("SELECT text FROM message WHERE id = ?1")?;
         while let Some((index, message, offset)) = self.places.next() {
             let text = texts.query_row([message], |row| row.get::<_, String>(0));
@@ -339,7 +315,7 @@ struct Entities {
 }
 
 impl Rows for Entities {
-    fn fill(&mut self, piece: &mut Piece, from: &Connection) -> rusqlite::Result<bool> {
+    fn fill(&mut self, piece: &mut Text, from: &Connection) -> rusqlite::Result<bool> {
         let sql = "SELECT m.id, m.text, e.offset, e.type, e.value, e.text FROM entity e
                    JOIN message m ON m.id = e.message WHERE e.id = ?1";
         let mut found = from.prepare_cached(sql)?;

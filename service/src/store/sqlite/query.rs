@@ -9,9 +9,10 @@
 //! is an extension.
 
 use super::entries::append;
-use super::filter::Filter;
-use super::listing::{Keys, Listing};
+use super::filter::Condition;
+use super::listing::{Keys, Listed};
 use crate::conversation::entry::{Body, Speaker};
+use crate::store::{Change, List, Sort};
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde_json::{Map, Value, json};
@@ -23,46 +24,13 @@ const DELETED_AT_ONCE: i64 = 200;
 
 /// A conversation that the one who asks may see.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Found {
+pub(super) struct Found {
     pub(super) id: i64,
     /// Start of the first sentence.
     pub(super) first: i64,
-    pub(crate) is_over: bool,
+    pub(super) is_over: bool,
     /// What was written later is not told, nanoseconds since the Unix epoch.
-    pub(crate) until: i64,
-}
-
-/// Which conversations are listed.
-#[derive(Debug, Clone)]
-pub(crate) struct List {
-    pub(crate) limit: u32,
-    pub(crate) offset: u32,
-    pub(crate) descending: bool,
-    pub(crate) sort: Sort,
-    pub(crate) filter: Filter,
-    /// Begun at this time or later, nanoseconds since the Unix epoch.
-    pub(crate) from: i64,
-    /// Begun before.
-    pub(crate) to: i64,
-}
-
-/// By what a list is sorted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Sort {
-    /// When the service first heard of it.
-    Created,
-    Start,
-    End,
-    Name,
-}
-
-/// Which insights are asked for, and under which name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Insights {
-    All,
-    ActionItems,
-    Questions,
-    FollowUps,
+    pub(super) until: i64,
 }
 
 pub(super) type Answer = rusqlite::Result<Value>;
@@ -111,7 +79,7 @@ pub(super) fn all(
 }
 
 /// The conversation of this id, if it is the account's.
-pub(crate) fn find(from: &Connection, account: &str, id: i64) -> rusqlite::Result<Option<Found>> {
+pub(super) fn find(from: &Connection, account: &str, id: i64) -> rusqlite::Result<Option<Found>> {
     from.prepare_cached("SELECT id, first, ended FROM conversation WHERE id = ?1 AND account = ?2")?
         .query_row(params![id, account], |row| {
             Ok(Found {
@@ -148,7 +116,7 @@ fn conversation(from: &Connection, row: &Row<'_>) -> Answer {
 }
 
 /// Several conversations of an account.
-pub(crate) fn list(from: &Connection, account: &str, list: &List) -> rusqlite::Result<Listing> {
+pub(super) fn list(from: &Connection, account: &str, list: &List) -> rusqlite::Result<Listed> {
     let order = if list.descending { "DESC" } else { "ASC" };
     let sort = match list.sort {
         Sort::Created => "created",
@@ -156,7 +124,8 @@ pub(crate) fn list(from: &Connection, account: &str, list: &List) -> rusqlite::R
         Sort::End => END,
         Sort::Name => NAME,
     };
-    let filter = match list.filter.condition.as_str() {
+    let condition = Condition::of(&list.filter);
+    let filter = match condition.text.as_str() {
         "" => String::new(),
         condition => format!("AND ({condition})"),
     };
@@ -172,7 +141,7 @@ pub(crate) fn list(from: &Connection, account: &str, list: &List) -> rusqlite::R
     ];
     let parameters = parameters
         .into_iter()
-        .chain(list.filter.values.iter().cloned())
+        .chain(condition.values)
         .chain([number(list.limit), number(list.offset)]);
     let keys = keys(from, &sql, params_from_iter(parameters))?;
     let rows = Keys::new(keys, |from, id| {
@@ -181,7 +150,7 @@ pub(crate) fn list(from: &Connection, account: &str, list: &List) -> rusqlite::R
             .query_row([id], |row| conversation(from, row))
             .optional()
     });
-    Ok(Listing::new("{\"conversations\":[", "]}", rows))
+    Ok(Listed::new("{\"conversations\":[", "]}", rows))
 }
 
 /// The first column of all rows: eight bytes each, whatever stands in the others.
@@ -209,30 +178,29 @@ fn members_of(from: &Connection, id: i64) -> Answer {
 }
 
 impl Found {
-    pub(crate) fn conversation(self, from: &Connection) -> Answer {
+    pub(super) fn conversation(self, from: &Connection) -> Answer {
         let sql = format!("{} WHERE id = ?1", conversations());
         from.prepare_cached(&sql)?
             .query_row([self.id], |row| conversation(from, row))
     }
 
-    pub(crate) fn members(self, from: &Connection) -> Answer {
+    pub(super) fn members(self, from: &Connection) -> Answer {
         Ok(json!({ "members": members_of(from, self.id)? }))
     }
 
     /// Gives a member another name or address; whether there is such a member.
-    pub(crate) fn rename(
+    pub(super) fn rename(
         self,
         in_: &Connection,
         member: &str,
-        name: Option<&str>,
-        email: Option<&str>,
+        change: &Change,
     ) -> rusqlite::Result<bool> {
         let renamed = in_
             .prepare_cached(
                 "UPDATE member SET name = coalesce(?3, name), user_id = coalesce(?4, user_id)
                  WHERE conversation = ?1 AND id = ?2 RETURNING id, user_id, name",
             )?
-            .query_row(params![self.id, member, name, email], |row| {
+            .query_row(params![self.id, member, change.name, change.email], |row| {
                 Ok(Speaker {
                     id: row.get(0)?,
                     user_id: row.get(1)?,
@@ -249,7 +217,7 @@ impl Found {
 
     /// Deletes a part of the conversation, so that others can write in between; returns
     /// `true` when nothing is left of it.
-    pub(crate) fn delete_some(self, in_: &Connection) -> rusqlite::Result<bool> {
+    pub(super) fn delete_some(self, in_: &Connection) -> rusqlite::Result<bool> {
         super::purge::note(in_)?;
         let messages = in_
             .prepare_cached(

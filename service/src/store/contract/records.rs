@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What every store has to answer to the Conversation API.
+
+use super::{append, begin, kinds, read, said, speaker, start};
+use crate::conversation::entry::{Body, Entity, Insight, Said, Speaker, Topic, TrackerMatch};
+use crate::conversation::log::Log;
+use crate::ids::new_id;
+use crate::limits::Limits;
+use crate::store::sqlite::Store;
+use crate::store::{
+    Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError, Wanted, Whose,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A log that can be asked.
+trait Kept: Log + Records {}
+
+impl<T: Log + Records> Kept for T {}
+
+/// Runs a test with each store that there is.
+fn with_each(test: impl AsyncFn(Box<dyn Kept>)) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let store = Store::open(None, &Limits::default()).expect("memory");
+    runtime.block_on(test(Box::new(store)));
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Store::open(Some(directory.path()), &Limits::default()).expect("a database");
+    runtime.block_on(test(Box::new(store)));
+}
+
+fn whose(account: &str, conversation: i64) -> Whose {
+    Whose {
+        account: account.to_owned(),
+        conversation,
+        delay: Duration::ZERO,
+    }
+}
+
+fn ours(conversation: i64) -> Whose {
+    whose("app", conversation)
+}
+
+fn all() -> List {
+    List {
+        limit: 100,
+        offset: 0,
+        descending: false,
+        sort: Sort::Created,
+        filter: Filter::default(),
+        from: i64::MIN,
+        to: i64::MAX,
+    }
+}
+
+/// Reads a list to its end. Returns it, and how many pieces it had.
+async fn whole(first: Piece) -> (Value, usize) {
+    let (mut text, mut rest, mut pieces) = (first.text, first.rest, 1);
+    while let Some(list) = rest {
+        let mut piece = list.next().await.expect("a piece");
+        text.append(&mut piece.text);
+        rest = piece.rest;
+        pieces += 1;
+    }
+    (serde_json::from_slice(&text).expect("JSON"), pieces)
+}
+
+/// Returns a member of each item of a list.
+fn each(list: &Value, name: &str, member: &str) -> Vec<Value> {
+    let items = list[name].as_array().expect("a list").iter();
+    items.map(|item| item[member].clone()).collect()
+}
+
+async fn messages(store: &dyn Kept, conversation: i64, wanted: Wanted) -> Vec<Value> {
+    let first = store.messages(ours(conversation), wanted).await;
+    let (list, _) = whole(first.expect("read").expect("known")).await;
+    each(&list, "messages", "text")
+}
+
+async fn listed(store: &dyn Kept, list: List) -> Vec<Value> {
+    let first = store.list("app".to_owned(), list).await.expect("read");
+    each(&whole(first).await.0, "conversations", "name")
+}
+
+/// Reads all lists of a conversation; `None` for those that the account does not find.
+async fn lists(store: &dyn Kept, whose: &Whose) -> Vec<Option<Value>> {
+    let all = [
+        store.messages(whose.clone(), Wanted::default()).await,
+        store.insights(whose.clone(), Insights::All).await,
+        store.topics(whose.clone()).await,
+        store.trackers(whose.clone()).await,
+        store.entities(whose.clone()).await,
+    ];
+    let mut read = Vec::new();
+    for list in all {
+        read.push(match list.expect("read") {
+            Some(first) => Some(whole(first).await.0),
+            None => None,
+        });
+    }
+    read
+}
+
+/// A final in which something of each kind was found.
+fn rich(text: &str) -> Said {
+    let mut said = said(text, None);
+    let message = said.messages[0].id;
+    said.insights.push(Insight {
+        id: new_id(),
+        message,
+        kind: "question".to_owned(),
+        text: text.to_owned(),
+        ..Insight::default()
+    });
+    said.topics.push(Topic {
+        id: new_id(),
+        text: text.to_owned(),
+        messages: vec![message.to_string()],
+        ..Topic::default()
+    });
+    said.trackers.push(TrackerMatch {
+        name: "tracker".to_owned(),
+        value: text.to_owned(),
+        message,
+        text: text.to_owned(),
+        ..TrackerMatch::default()
+    });
+    said.entities.push(Entity {
+        message,
+        kind: "person".to_owned(),
+        text: text.to_owned(),
+        value: text.to_owned(),
+        ..Entity::default()
+    });
+    said
+}
+
+/// Returns how many items each list of a conversation has.
+fn lengths(lists: &[Option<Value>]) -> Vec<usize> {
+    let names = ["messages", "insights", "topics", "", "entities"];
+    let length = |(list, name): (&Option<Value>, &str)| {
+        let list = list.as_ref().expect("a list");
+        let items = if name.is_empty() { list } else { &list[name] };
+        items.as_array().expect("items").len()
+    };
+    lists.iter().zip(names).map(length).collect()
+}
+
+#[test]
+fn an_account_finds_changes_and_deletes_its_own_conversations_only() {
+    with_each(async |store| {
+        let store = store.as_ref();
+        begin(store, 1, None);
+        append(store, 1, rich("Ada"));
+        store.finish(1, 9);
+        for (account, id) in [("other", 1), ("app", 404), ("", 1), ("APP", 1)] {
+            let whose = whose(account, id);
+            assert_eq!(store.find(whose.clone()).await.expect("read"), None);
+            assert_eq!(store.members(whose.clone()).await.expect("read"), None);
+            assert_eq!(lists(store, &whose).await, vec![None; 5]);
+            let change = Change {
+                name: Some("Eve".to_owned()),
+                email: None,
+            };
+            let renamed = store.rename(whose.clone(), "ada".to_owned(), change);
+            assert!(!renamed.await.expect("written"));
+            let deleted = store.delete(whose).await.expect("written");
+            assert_eq!(deleted, Deleted::Unknown);
+        }
+        let others = store.list("other".to_owned(), all()).await.expect("read");
+        let (others, _) = whole(others).await;
+        assert_eq!(others, json!({"conversations": []}));
+        let found = store.find(ours(1)).await.expect("read").expect("known");
+        let members = json!([{"id": "ada"}]);
+        assert_eq!(
+            (&found["id"], &found["name"]),
+            (&json!("1"), &json!("Talk"))
+        );
+        assert_eq!(found["members"], members);
+        let alone = store.members(ours(1)).await.expect("read");
+        assert_eq!(alone, Some(json!({ "members": members })));
+        assert_eq!(lengths(&lists(store, &ours(1)).await), [1; 5]);
+        assert_eq!(kinds(store, 1), ["opened", "member", "said", "over"]);
+    });
+}
+
+#[test]
+fn messages_have_the_order_of_the_log_whatever_their_times() {
+    with_each(async |store| {
+        let store = store.as_ref();
+        begin(store, 1, None);
+        for (text, start) in [("c", 30), ("a", 10), ("b", 20), ("d", 10)] {
+            let mut said = said(text, None);
+            said.start = start;
+            append(store, 1, said);
+        }
+        let log = read(store, 1);
+        let log = log.iter().filter_map(|entry| entry.body.said());
+        let log: Vec<&str> = log.map(|said| said.text.as_str()).collect();
+        assert_eq!(log, ["c", "a", "b", "d"]);
+        assert_eq!(messages(store, 1, Wanted::default()).await, log);
+    });
+}
+
+#[test]
+fn a_new_name_is_an_entry_and_is_told_with_what_was_said_before() {
+    with_each(async |store| {
+        let store = store.as_ref();
+        begin(store, 1, None);
+        append(store, 1, rich("Hello"));
+        let rename = |member: &str, name: Option<&str>, email: Option<&str>| {
+            let change = Change {
+                name: name.map(str::to_owned),
+                email: email.map(str::to_owned),
+            };
+            store.rename(ours(1), member.to_owned(), change)
+        };
+        assert!(!rename("eve", Some("Eve"), None).await.expect("written"));
+        assert_eq!(kinds(store, 1), ["opened", "member", "said"]);
+        assert!(rename("ada", Some("Ada"), None).await.expect("written"));
+        // What is not given stays.
+        let email = Some("ada@example.org");
+        assert!(rename("ada", None, email).await.expect("written"));
+        let expected = ["opened", "member", "said", "renamed", "renamed"];
+        assert_eq!(kinds(store, 1), expected);
+        let last = read(store, 1).pop().map(|entry| entry.body.clone());
+        let renamed = Speaker {
+            name: Some("Ada".to_owned()),
+            user_id: email.map(str::to_owned),
+            ..speaker("ada")
+        };
+        assert_eq!(last, Some(Body::Renamed(renamed)));
+        let person = json!({"id": "ada", "name": "Ada", "email": "ada@example.org"});
+        let members = store.members(ours(1)).await.expect("read");
+        assert_eq!(members, Some(json!({"members": [person]})));
+        let lists = lists(store, &ours(1)).await;
+        let list = lists[0].as_ref().expect("messages");
+        assert_eq!(list["messages"][0]["from"], person);
+    });
+}
+
+#[test]
+fn nothing_is_left_of_a_conversation_that_was_deleted_and_others_stay() {
+    // More than are deleted at once.
+    const MANY: usize = 450;
+    with_each(async |store| {
+        let store = store.as_ref();
+        for conversation in [1, 2] {
+            begin(store, conversation, None);
+            append(store, conversation, rich("Ada"));
+        }
+        for n in 0..MANY {
+            append(store, 1, said(&n.to_string(), None));
+        }
+        let runs = store.delete(ours(1)).await.expect("an answer");
+        assert_eq!(runs, Deleted::Runs);
+        assert_eq!(messages(store, 1, Wanted::default()).await.len(), MANY + 1);
+        store.finish(1, 9);
+        let whole = store.delete(ours(1)).await.expect("written");
+        assert_eq!(whole, Deleted::Whole);
+        assert!(store.purge().await.expect("purged"));
+        assert_eq!(store.find(ours(1)).await.expect("read"), None);
+        assert_eq!(store.members(ours(1)).await.expect("read"), None);
+        assert_eq!(lists(store, &ours(1)).await, vec![None; 5]);
+        assert!(read(store, 1).is_empty());
+        let again = store.delete(ours(1)).await.expect("an answer");
+        assert_eq!(again, Deleted::Unknown);
+        assert_eq!(lengths(&lists(store, &ours(2)).await), [1; 5]);
+        assert_eq!(listed(store, all()).await.len(), 1);
+        // Another conversation of the same number has nothing of the first one.
+        begin(store, 1, None);
+        assert_eq!(lengths(&lists(store, &ours(1)).await), [0; 5]);
+        assert_eq!(kinds(store, 1), ["opened", "member"]);
+    });
+}
+
+#[test]
+fn a_long_list_comes_in_pieces_without_what_is_deleted_meanwhile() {
+    const MANY: usize = 40;
+    with_each(async |store| {
+        let store = store.as_ref();
+        begin(store, 1, None);
+        let texts: Vec<String> = (0..MANY).map(|n| format!("{n} ").repeat(4000)).collect();
+        for text in &texts {
+            append(store, 1, said(text, None));
+        }
+        store.finish(1, 9);
+        let first = || async {
+            let first = store.messages(ours(1), Wanted::default()).await;
+            first.expect("read").expect("known")
+        };
+        let (list, pieces) = whole(first().await).await;
+        assert!(pieces > 2, "{pieces}");
+        assert_eq!(each(&list, "messages", "text"), texts);
+        let begun = first().await;
+        let deleted = store.delete(ours(1)).await.expect("written");
+        assert_eq!(deleted, Deleted::Whole);
+        let (list, pieces) = whole(begun).await;
+        assert_eq!(pieces, 2);
+        let told = each(&list, "messages", "text");
+        assert!(!told.is_empty() && told.len() < MANY, "{}", told.len());
+        assert_eq!(told, texts[..told.len()]);
+    });
+}
+
+#[test]
+fn a_list_does_not_keep_its_store_open() {
+    with_each(async |store| {
+        begin(store.as_ref(), 1, None);
+        for _ in 0..2 {
+            append(store.as_ref(), 1, said(&"a ".repeat(50_000), None));
+        }
+        let first = store.messages(ours(1), Wanted::default()).await;
+        let rest = first.expect("read").expect("known").rest;
+        drop(store);
+        let refused = rest.expect("more follows").next().await.map(|_| ());
+        assert!(matches!(refused, Err(StoreError::Commit(_))), "{refused:?}");
+    });
+}
+
+#[test]
+fn a_part_of_the_messages_may_be_asked_for() {
+    with_each(async |store| {
+        let store = store.as_ref();
+        begin(store, 1, None);
+        for (text, start) in [("a", 10), ("b", 20), ("c", 30), ("d", 40)] {
+            let mut said = said(text, None);
+            said.start = start;
+            append(store, 1, said);
+        }
+        let wanted = |from: i64, to: i64, limit: i64, offset: i64| Wanted {
+            verbose: false,
+            from,
+            to,
+            limit,
+            offset,
+        };
+        for (wanted, expected) in [
+            (wanted(20, 40, 10, 0), &["b", "c"][..]),
+            (wanted(0, i64::MAX, 2, 0), &["a", "b"]),
+            (wanted(0, i64::MAX, 2, 1), &["b", "c"]),
+            (wanted(20, i64::MAX, 1, 1), &["c"]),
+            (wanted(0, i64::MAX, 0, 0), &[]),
+            (wanted(0, i64::MAX, 9, 4), &[]),
+        ] {
+            assert_eq!(messages(store, 1, wanted).await, expected, "{wanted:?}");
+        }
+    });
+}
+
+#[test]
+fn conversations_are_listed_by_page_order_time_and_filter() {
+    with_each(async |store| {
+        let store = store.as_ref();
+        for (id, title) in [(1, "Standup b"), (2, "Standup a"), (3, "a*b?[c]")] {
+            let mut start = start(id, None);
+            start.title = Some(title.to_owned());
+            start.at = id * 1_000_000_000;
+            store.begin(start, Box::new(|_| {})).expect("begun");
+        }
+        let [first, second, third] = ["Standup b", "Standup a", "a*b?[c]"];
+        let filter = |text: &str| List {
+            filter: Filter::parse(text).expect("a filter"),
+            ..all()
+        };
+        let (descending, sort) = (true, Sort::Name);
+        for (list, expected) in [
+            (all(), &[first, second, third][..]),
+            (
+                List {
+                    descending,
+                    ..all()
+                },
+                &[third, second, first],
+            ),
+            (List { sort, ..all() }, &[second, first, third]),
+            (
+                List {
+                    limit: 1,
+                    offset: 1,
+                    ..all()
+                },
+                &[second],
+            ),
+            (
+                List {
+                    from: 2_000_000_000,
+                    ..all()
+                },
+                &[second, third],
+            ),
+            (
+                List {
+                    to: 2_000_000_000,
+                    ..all()
+                },
+                &[first],
+            ),
+            (filter("name==Standup*"), &[first, second]),
+            (filter("name!=Standup*"), &[third]),
+            (filter("name=='*b?[[c]*'"), &[]),
+            (filter("name=='a*b?[c]'"), &[third]),
+            (filter("name=='Standup a',id==1"), &[first, second]),
+            (filter("id==1,id==2;name!='Standup a'"), &[first]),
+            (filter("(id==1,id==2);name!='Standup b'"), &[second]),
+            (filter("id=gt=1;id<=2"), &[second]),
+            (filter("startTime>=1970-01-01T00:00:02Z"), &[second, third]),
+            (filter("endTime<1970-01-01T00:00:02Z"), &[first]),
+            (filter("name==\"x' OR 1=1; --\""), &[]),
+        ] {
+            let told = listed(store, list.clone()).await;
+            assert_eq!(told, expected, "{list:?}");
+        }
+    });
+}
+
+#[test]
+fn what_was_said_just_now_is_not_told_where_the_history_is_delayed() {
+    with_each(async |store| {
+        let store = store.as_ref();
+        begin(store, 1, None);
+        append(store, 1, rich("Ada"));
+        let now = ours(1);
+        let later = Whose {
+            delay: HOUR,
+            ..now.clone()
+        };
+        assert_eq!(lengths(&lists(store, &now).await), [1; 5]);
+        assert_eq!(lengths(&lists(store, &later).await), [0; 5]);
+        // That there is a conversation is told at once.
+        let found = store.find(later).await.expect("read");
+        assert!(found.is_some());
+    });
+}
+
+#[test]
+fn a_healthy_store_says_so() {
+    with_each(async |store| store.probe().await.expect("what is said is stored"));
+}

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The store in an embedded database: SQLite in write-ahead mode, in a directory of the
+//! user's or in memory.
+//!
+//! One thread writes, in batches: whoever waits in [`Store::write`] goes on when
+//! the transaction is committed and the file is still in its place, and only then may
+//! anything of it go out. With `synchronous=NORMAL` a commit survives the death of the
+//! process; the death of the machine may take the last ones. A few threads read, each
+//! for a short time (`listing`). Calls that are not `async` block, so they belong on
+//! the streams' own threads and never on the runtime's workers.
+//!
+//! In memory the newest are kept, within [`Limits`]; in a directory everything,
+//! until it is deleted.
+
+mod entries;
+mod filter;
+mod health;
+mod listing;
+mod log;
+mod migrate;
+mod open;
+mod parts;
+mod place;
+mod probe;
+mod purge;
+mod query;
+mod readers;
+mod record;
+mod records;
+mod schema;
+mod trackers;
+mod writer;
+
+use crate::clock::{now, stamp, stamped};
+use crate::limits::Limits;
+use crate::metrics::Counts;
+use crate::store::StoreError;
+use health::Health;
+use purge::{Attempts, Purge};
+use readers::Readers;
+use record::{Outcome, Record};
+use rusqlite::Connection;
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use writer::{Bound, Changed, Job, Tell, Writer};
+
+/// Name of the database in its directory.
+const FILE: &str = "symbl.db";
+
+/// How long a commit may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the answer to [`Store::probe`] may take.
+const LONGEST_PROBE: Duration = Duration::from_secs(5);
+
+/// How long the connections may take to be closed.
+const LONGEST_END: Duration = Duration::from_secs(5);
+
+/// Threads that read for the Conversation API.
+const READERS: usize = 4;
+
+/// The database.
+#[derive(Debug)]
+pub(crate) struct Store {
+    /// To the thread that writes; gone when the store is dropped.
+    jobs: Option<Sender<Job>>,
+    /// For reading; in memory there is but one connection.
+    reader: Arc<Mutex<Connection>>,
+    /// The only ones that keep the threads, but for a read that runs.
+    readers: Option<Arc<Readers>>,
+    health: Arc<Health>,
+    purge: Arc<Purge>,
+    pub(crate) counts: Counts,
+    /// Is disconnected when all threads have closed their connections.
+    ended: Mutex<Receiver<()>>,
+    /// Held while the directory is ours.
+    _lock: Option<Arc<File>>,
+}
+
+/// What each thread holds until its connection is closed.
+#[derive(Debug, Clone)]
+struct Held {
+    _lock: Option<Arc<File>>,
+    _alive: Sender<()>,
+}
+
+/// What a store is made of, in a directory or in memory.
+struct Parts {
+    writer: Arc<Mutex<Connection>>,
+    reader: Arc<Mutex<Connection>>,
+    /// One for each thread that reads.
+    readers: Vec<Arc<Mutex<Connection>>>,
+    lock: Option<Arc<File>>,
+    bound: Option<Bound>,
+    place: Option<place::Place>,
+}
+
+impl Parts {
+    fn in_directory(directory: &Path) -> Result<Self, StoreError> {
+        let lock = place::lock(directory)?;
+        let file = directory.join(FILE);
+        place::create(&file)?;
+        let writer = open::writer(&file)?;
+        let readers = (0..READERS).map(|_| open::reader(&file));
+        Ok(Self {
+            writer: Arc::new(Mutex::new(writer)),
+            reader: open::reader(&file)?,
+            readers: readers.collect::<Result<_, _>>()?,
+            lock: Some(Arc::new(lock)),
+            bound: None,
+            place: Some(place::Place::of(&file)?),
+        })
+    }
+
+    fn in_memory(limits: &Limits) -> Result<Self, StoreError> {
+        let connection = Connection::open_in_memory().map_err(refused)?;
+        schema::prepare(&connection).map_err(refused)?;
+        let connection = Arc::new(Mutex::new(connection));
+        Ok(Self {
+            writer: Arc::clone(&connection),
+            reader: Arc::clone(&connection),
+            readers: vec![connection],
+            lock: None,
+            bound: Some(Bound {
+                messages: limits.kept_messages,
+                conversations: limits.kept_conversations,
+            }),
+            place: None,
+        })
+    }
+}
+
+impl Store {
+    /// The database of this directory, which is made if need be; without one, in memory.
+    ///
+    /// # Errors
+    ///
+    /// The directory is in use, cannot be used, or is of another version.
+    pub(crate) fn open(directory: Option<&Path>, limits: &Limits) -> Result<Self, StoreError> {
+        let parts = match directory {
+            Some(directory) => Parts::in_directory(directory)?,
+            None => Parts::in_memory(limits)?,
+        };
+        let thread = |reason| StoreError::File {
+            path: "a thread".into(),
+            reason,
+        };
+        let (alive, ended) = channel();
+        let held = Held {
+            _lock: parts.lock.clone(),
+            _alive: alive,
+        };
+        let (counts, health) = (Counts::default(), Arc::new(Health::default()));
+        let readers = Readers::start(parts.readers, &held, counts.clone()).map_err(thread)?;
+        let (jobs, waiting) = channel();
+        let purge = Arc::new(Purge::default());
+        // Nothing is amiss before the first write.
+        counts.healthy.set(1);
+        let writer = Writer {
+            connection: parts.writer,
+            bound: parts.bound,
+            changed: parts.place.is_some().then(Instant::now),
+            place: parts.place,
+            counts: counts.clone(),
+            health: Arc::clone(&health),
+            purge: Arc::clone(&purge),
+            attempts: Attempts::default(),
+        };
+        std::thread::Builder::new()
+            .name("symbl-store".to_owned())
+            .spawn(move || {
+                writer.run(&waiting);
+                drop(held);
+            })
+            .map_err(thread)?;
+        Ok(Self {
+            jobs: Some(jobs),
+            reader: parts.reader,
+            readers: Some(Arc::new(readers)),
+            health,
+            purge,
+            counts,
+            ended: Mutex::new(ended),
+            _lock: parts.lock,
+        })
+    }
+
+    fn send(&self, job: Job) -> Result<(), StoreError> {
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        if job.is_waited_for() {
+            self.purge.waiting.fetch_add(1, Ordering::AcqRel);
+        }
+        jobs.send(job).map_err(|_| gone())
+    }
+
+    /// Hands a job to the writer and waits for its end.
+    fn wait<T: Send + 'static>(&self, job: impl FnOnce(Tell<T>) -> Job) -> Result<T, StoreError> {
+        let (done, answer) = sync_channel(1);
+        // Whoever asked may have given up.
+        let tell: Tell<T> = Box::new(move |result| drop(done.try_send(result)));
+        self.send(job(tell))?;
+        answer
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|error| match error {
+                RecvTimeoutError::Timeout => Err(too_long()),
+                RecvTimeoutError::Disconnected => Err(gone()),
+            })
+    }
+
+    /// As [`wait`](Self::wait), without blocking.
+    async fn ask<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        job: impl FnOnce(Tell<T>) -> Job,
+    ) -> Result<T, StoreError> {
+        let (done, answer) = tokio::sync::oneshot::channel();
+        let tell: Tell<T> = Box::new(move |result| drop(done.send(result)));
+        self.send(job(tell))?;
+        let answer = tokio::time::timeout(patience, answer).await;
+        answer.map_err(|_| too_long())?.map_err(|_| gone())?
+    }
+
+    /// Writes, and waits until it is committed.
+    pub(crate) fn write(&self, records: Vec<Record>) -> Result<Vec<Outcome>, StoreError> {
+        self.wait(|tell| write(records, Some(tell)))
+    }
+
+    /// Changes what no stream changes, on the thread that writes; waits for it.
+    pub(crate) fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.wait(|tell| changing(change, tell))
+    }
+
+    /// As [`change`](Self::change), without blocking.
+    pub(crate) async fn alter<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(PATIENCE, |tell| changing(change, tell)).await
+    }
+
+    /// Makes the database file whole, with an empty write-ahead log beside it; returns
+    /// `false` if another program that reads is in the way.
+    pub(crate) async fn settle(&self) -> Result<bool, StoreError> {
+        self.ask(PATIENCE, Job::Settle).await
+    }
+
+    /// Takes the traces of what was deleted out of the files; returns `false` if that has
+    /// to wait, until nobody speaks or another program has read.
+    pub(crate) async fn purge(&self) -> Result<bool, StoreError> {
+        self.ask(PATIENCE, Job::Purge).await
+    }
+
+    /// Finds out whether what is said now is stored.
+    pub(crate) async fn probe(&self) -> Result<(), StoreError> {
+        // The writer is at rest during a purge, and as healthy as before.
+        let rests = self.purge.is_running() && !self.health.is_failing();
+        if rests || self.health.is_fresh(Instant::now()) {
+            return Ok(());
+        }
+        self.ask(LONGEST_PROBE, |tell| write(Vec::new(), Some(tell)))
+            .await
+            .map(drop)
+    }
+
+    /// Looks something up; blocks.
+    pub(crate) fn with<T>(
+        &self,
+        look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        look(&lock(&self.reader)).map_err(refused)
+    }
+
+    /// Looks something up on a thread that may block; waits so long for one.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        look: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &self.readers {
+            Some(readers) => readers.look(patience, look).await,
+            None => Err(gone()),
+        }
+    }
+}
+
+impl Drop for Store {
+    /// Waits for the connections to be closed, so that the files are whole and the
+    /// directory is free.
+    fn drop(&mut self) {
+        self.jobs = None;
+        self.readers = None;
+        // A thread that does not end in time keeps the directory locked until it does.
+        let _ = lock(&self.ended).recv_timeout(LONGEST_END);
+    }
+}
+
+fn write(records: Vec<Record>, done: Option<Tell<Vec<Outcome>>>) -> Job {
+    Job::Write {
+        records,
+        since: Instant::now(),
+        done,
+    }
+}
+
+fn changing<T: Send + 'static>(
+    change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    tell: Tell<T>,
+) -> Job {
+    Job::Change(Box::new(move |connection| match change(connection) {
+        Ok(value) => Changed {
+            error: None,
+            tell: Box::new(move |kept| tell(kept.map(|()| value))),
+        },
+        Err(error) => {
+            let told = error.to_string();
+            Changed {
+                error: Some(error),
+                tell: Box::new(move |_| tell(Err(StoreError::Commit(told)))),
+            }
+        }
+    }))
+}
+
+/// Returns the database's complaint.
+fn refused(error: rusqlite::Error) -> StoreError {
+    StoreError::Database(error.into())
+}
+
+fn gone() -> StoreError {
+    StoreError::Commit("the writer is gone".to_owned())
+}
+
+fn too_long() -> StoreError {
+    StoreError::Commit("it takes too long".to_owned())
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the Conversation API asks, answered from the database.
+
+use super::listing::Listed;
+use super::query::{Found, find, list};
+use super::readers::Readers;
+use super::{Store, gone};
+use crate::clock::steady;
+use crate::store::{
+    Answer, Change, Deleted, Insights, LONGEST_WAIT, List, Listing, Piece, Records, StoreError,
+    Wanted, Whose,
+};
+use rusqlite::Connection;
+use serde_json::Value;
+use std::sync::{Arc, Weak};
+
+/// A list of which more follows.
+struct Rest {
+    list: Listed,
+    readers: Weak<Readers>,
+}
+
+impl Listing for Rest {
+    fn next(self: Box<Self>) -> Answer<'static, Piece> {
+        Box::pin(async move {
+            let Self { list, readers } = *self;
+            let open = readers.upgrade().ok_or_else(gone)?;
+            open.look(LONGEST_WAIT, |database| read(list, readers, database))
+                .await
+        })
+    }
+}
+
+/// Reads the next piece of a list.
+fn read(
+    mut list: Listed,
+    readers: Weak<Readers>,
+    database: &Connection,
+) -> rusqlite::Result<Piece> {
+    let (text, more) = list.read(database)?;
+    let rest: Option<Box<dyn Listing>> = match more {
+        true => Some(Box::new(Rest { list, readers })),
+        false => None,
+    };
+    Ok(Piece { text, rest })
+}
+
+/// What came of a part of a deletion.
+enum Step {
+    APart,
+    Done(Deleted),
+}
+
+impl Store {
+    /// Makes an answer of a conversation, if it is the account's.
+    async fn of<T: Send + 'static>(
+        &self,
+        whose: Whose,
+        answer: impl FnOnce(Found, &Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<Option<T>, StoreError> {
+        self.look(LONGEST_WAIT, move |database| {
+            let Some(mut found) = find(database, &whose.account, whose.conversation)? else {
+                return Ok(None);
+            };
+            if !whose.delay.is_zero() {
+                let delay = i64::try_from(whose.delay.as_nanos()).unwrap_or(i64::MAX);
+                found.until = steady().saturating_sub(delay);
+            }
+            answer(found, database).map(Some)
+        })
+        .await
+    }
+
+    /// Begins a list of a conversation: its first piece is read at once.
+    async fn list_of(
+        &self,
+        whose: Whose,
+        list: impl FnOnce(Found, &Connection) -> rusqlite::Result<Listed> + Send + 'static,
+    ) -> Result<Option<Piece>, StoreError> {
+        let readers = self.readers();
+        self.of(whose, move |found, database| {
+            read(list(found, database)?, readers, database)
+        })
+        .await
+    }
+
+    fn readers(&self) -> Weak<Readers> {
+        self.readers
+            .as_ref()
+            .map(Arc::downgrade)
+            .unwrap_or_default()
+    }
+}
+
+impl Records for Store {
+    fn find(&self, whose: Whose) -> Answer<'_, Option<Value>> {
+        Box::pin(self.of(whose, Found::conversation))
+    }
+
+    fn list(&self, account: String, wanted: List) -> Answer<'_, Piece> {
+        let readers = self.readers();
+        Box::pin(self.look(LONGEST_WAIT, move |database| {
+            read(list(database, &account, &wanted)?, readers, database)
+        }))
+    }
+
+    fn members(&self, whose: Whose) -> Answer<'_, Option<Value>> {
+        Box::pin(self.of(whose, Found::members))
+    }
+
+    fn messages(&self, whose: Whose, wanted: Wanted) -> Answer<'_, Option<Piece>> {
+        Box::pin(self.list_of(whose, move |found, _| Ok(found.messages(wanted))))
+    }
+
+    fn insights(&self, whose: Whose, which: Insights) -> Answer<'_, Option<Piece>> {
+        let insights = move |found: Found, database: &Connection| found.insights(database, which);
+        Box::pin(self.list_of(whose, insights))
+    }
+
+    fn topics(&self, whose: Whose) -> Answer<'_, Option<Piece>> {
+        Box::pin(self.list_of(whose, Found::topics))
+    }
+
+    fn trackers(&self, whose: Whose) -> Answer<'_, Option<Piece>> {
+        Box::pin(self.list_of(whose, Found::trackers))
+    }
+
+    fn entities(&self, whose: Whose) -> Answer<'_, Option<Piece>> {
+        Box::pin(self.list_of(whose, Found::entities))
+    }
+
+    fn rename(&self, whose: Whose, member: String, change: Change) -> Answer<'_, bool> {
+        Box::pin(self.alter(move |database| {
+            match find(database, &whose.account, whose.conversation)? {
+                Some(found) => found.rename(database, &member, &change),
+                None => Ok(false),
+            }
+        }))
+    }
+
+    fn delete(&self, whose: Whose) -> Answer<'_, Deleted> {
+        Box::pin(async move {
+            let mut begun = false;
+            loop {
+                let whose = whose.clone();
+                let step = self.alter(move |database| {
+                    Ok(match find(database, &whose.account, whose.conversation)? {
+                        None => Step::Done(Deleted::Unknown),
+                        Some(found) if !found.is_over => Step::Done(Deleted::Runs),
+                        Some(found) if found.delete_some(database)? => Step::Done(Deleted::Whole),
+                        Some(_) => Step::APart,
+                    })
+                });
+                match step.await? {
+                    Step::APart => begun = true,
+                    // Another request deletes it too.
+                    Step::Done(Deleted::Unknown) if begun => return Ok(Deleted::Whole),
+                    Step::Done(deleted) => return Ok(deleted),
+                }
+            }
+        })
+    }
+
+    fn purge(&self) -> Answer<'_, bool> {
+        Box::pin(Store::purge(self))
+    }
+
+    fn probe(&self) -> Answer<'_, ()> {
+        Box::pin(Store::probe(self))
+    }
+}
