@@ -52,7 +52,7 @@ impl RecognizerStream for Gated {
             end: Duration::ZERO,
             confidence: 1.0,
         };
-        out.push(Recognition::Final { words: vec![word] });
+        out.push(Recognition::bare(vec![word]));
         Ok(())
     }
 }

@@ -311,7 +311,7 @@ impl Effort {
 /// How long the words of a final result last, with what is between them.
 fn spoken(said: &Recognition) -> Duration {
     match said {
-        Recognition::Final { words } => {
+        Recognition::Final { words, .. } => {
             let ends = words.first().zip(words.last());
             ends.map_or(Duration::ZERO, |(first, last)| {
                 last.end.saturating_sub(first.start)

@@ -8,5 +8,7 @@ pub(crate) mod kept;
 pub(crate) mod parked;
 pub(crate) mod phrasebook;
 pub mod recognizer;
+pub mod segmenter;
 pub(crate) mod stream;
+pub mod vad;
 pub(crate) mod voice;

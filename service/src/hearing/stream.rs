@@ -351,8 +351,10 @@ impl Hearing {
     fn speak(&mut self) -> Result<(), StoreError> {
         for recognition in self.heard.drain(..) {
             match recognition {
-                Recognition::Interim { text, start } => self.voice.interim(&text, start),
-                Recognition::Final { words } => self.voice.utterance(&words)?,
+                Recognition::Interim { words, .. } => self.voice.interim(&words),
+                Recognition::Final { words, punctuated } => {
+                    self.voice.utterance(&words, punctuated)?;
+                }
                 Recognition::Gap { start, end } => self.voice.own().send(gap(start, end)),
             }
         }

@@ -22,7 +22,7 @@ use crate::conversation::outbox::Outbox;
 use crate::conversation::state::Speaker;
 use crate::hearing::kept;
 use crate::hearing::phrasebook::Compiled;
-use crate::hearing::recognizer::Word;
+use crate::hearing::recognizer::{Word, text_of};
 use crate::metrics::Metrics;
 use crate::store::{Record, StoreError, Utterance};
 use axum::extract::ws::Utf8Bytes;
@@ -165,11 +165,12 @@ impl Voice {
         self.finder.get_or_insert_with(make)
     }
 
-    /// A guess at the utterance in progress, which began at `start`.
-    pub(crate) fn interim(&mut self, text: &str, start: Duration) {
+    /// Tells a guess at the utterance in progress, which has these words so far.
+    pub(crate) fn interim(&mut self, words: &[Word]) {
+        let (text, start) = (&text_of(words), words.first().map(|word| word.start));
         let elapsed = self.elapsed();
         let user = Some(person(&self.speaker));
-        let result: Utf8Bytes = reply::interim_result(text, Some(start), user, elapsed).into();
+        let result: Utf8Bytes = reply::interim_result(text, start, user, elapsed).into();
         self.own.send(result.clone());
         self.room.state().tell_listeners(&result);
         self.metrics.results("interim", 1);
@@ -195,8 +196,11 @@ impl Voice {
     }
 
     /// The recogniser's last word on an utterance: told when it is stored.
-    pub(crate) fn utterance(&mut self, words: &[Word]) -> Result<(), StoreError> {
-        let sentences = analysis::punctuate(words);
+    pub(crate) fn utterance(&mut self, words: &[Word], punctuated: bool) -> Result<(), StoreError> {
+        let sentences = match punctuated {
+            true => analysis::sentences(words),
+            false => analysis::punctuate(words),
+        };
         let confidence = mean_confidence(words);
         let spoken: Vec<String> = sentences
             .iter()

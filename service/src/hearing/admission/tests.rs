@@ -12,17 +12,18 @@ fn let_in(admission: &mut Admission, dials: usize) -> usize {
     (0..dials).filter(enter).count()
 }
 
-/// A final result of speech from `start` to `end`.
-fn said(start: Duration, end: Duration) -> Recognition {
-    let word = |start, end| Word {
+fn word(start: Duration, end: Duration) -> Word {
+    Word {
         text: "word".into(),
         start,
         end,
         confidence: 1.0,
-    };
-    Recognition::Final {
-        words: vec![word(start, start), word(end, end)],
     }
+}
+
+/// A final result of speech from `start` to `end`.
+fn said(start: Duration, end: Duration) -> Recognition {
+    Recognition::bare(vec![word(start, start), word(end, end)])
 }
 
 #[test]
@@ -138,8 +139,8 @@ fn estimate(speech: u32, pause: u32) -> f64 {
     for _ in 0..1200 / (speech + pause) {
         for tenth in 0..speech * 10 {
             let guess = Recognition::Interim {
-                text: "word".into(),
-                start: Duration::ZERO,
+                words: vec![word(S, S)],
+                stable: 0,
             };
             let heard: &[_] = if tenth % 10 == 9 { &[guess] } else { &[] };
             hear(heard, 5 * MS);

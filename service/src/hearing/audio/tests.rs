@@ -36,7 +36,7 @@ impl Hearing {
     fn words(&self) -> Vec<Word> {
         let mut words = Vec::new();
         for recognition in &self.out {
-            if let Recognition::Final { words: more } = recognition {
+            if let Recognition::Final { words: more, .. } = recognition {
                 words.extend(more.iter().cloned());
             }
         }

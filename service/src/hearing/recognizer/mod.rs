@@ -30,15 +30,22 @@ pub struct Word {
 pub enum Recognition {
     /// A guess at the utterance in progress; each replaces the one before.
     Interim {
-        /// All words of the utterance so far, separated by spaces.
-        text: String,
-        /// Where the utterance starts.
-        start: Duration,
+        /// All words of the utterance so far, in order, never empty. The utterance starts
+        /// where its first word does. An engine that does not know the time of a word
+        /// lets it start and end where the utterance starts.
+        words: Vec<Word>,
+        /// How many of the first words will not change any more, neither in a later
+        /// interim nor in the final; 0 if the engine promises nothing.
+        stable: usize,
     },
     /// The utterance is over: its words, in order, never empty.
     Final {
         /// The words with their times.
         words: Vec<Word>,
+        /// The engine has set punctuation and case. The words are taken as they are then:
+        /// the service only cuts them into sentences. Otherwise it sets what its rules know
+        /// where it finds no punctuation.
+        punctuated: bool,
     },
     /// Audio with speech in it that will never be recognised.
     Gap {
@@ -47,6 +54,22 @@ pub enum Recognition {
         /// Where it ends.
         end: Duration,
     },
+}
+
+impl Recognition {
+    /// Returns a final of bare words, as an engine gives it that sets no punctuation.
+    pub fn bare(words: Vec<Word>) -> Self {
+        Self::Final {
+            words,
+            punctuated: false,
+        }
+    }
+}
+
+/// Returns the text of words: all of them, separated by spaces.
+pub fn text_of(words: &[Word]) -> String {
+    let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    texts.join(" ")
 }
 
 /// What a client asked of its stream.
@@ -171,7 +194,6 @@ pub trait RecognizerStream: Send {
 pub mod command;
 pub mod pocketsphinx;
 pub mod scripted;
-mod vad;
 
 #[cfg(test)]
 mod tests {

@@ -69,10 +69,10 @@ impl Stream {
                         confidence: 1.0,
                     });
                     if self.interim {
-                        let texts: Vec<&str> = self.words.iter().map(|w| w.text.as_str()).collect();
                         out.push(Recognition::Interim {
-                            text: texts.join(" "),
-                            start: self.words.first().map_or(start, |w| w.start),
+                            words: self.words.clone(),
+                            // A word that was heard is never taken back.
+                            stable: self.words.len(),
                         });
                     }
                 }
@@ -93,7 +93,7 @@ impl Stream {
 fn finalise(words: &mut Vec<Word>, out: &mut Vec<Recognition>) {
     if !words.is_empty() {
         let words = std::mem::take(words);
-        out.push(Recognition::Final { words });
+        out.push(Recognition::bare(words));
     }
 }
 
@@ -115,6 +115,7 @@ impl RecognizerStream for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hearing::recognizer::text_of;
 
     fn hear(samples: &[i16], chunk: usize) -> Vec<Recognition> {
         let options = StreamOptions {
@@ -133,7 +134,7 @@ mod tests {
     fn words(heard: &[Recognition]) -> Vec<Word> {
         let mut all = Vec::new();
         for recognition in heard {
-            if let Recognition::Final { words } = recognition {
+            if let Recognition::Final { words, .. } = recognition {
                 all.extend(words.iter().cloned());
             }
         }
@@ -214,7 +215,7 @@ mod tests {
         let interims: Vec<String> = hear(&speech(3..6, 16_000), 160)
             .into_iter()
             .filter_map(|r| match r {
-                Recognition::Interim { text, .. } => Some(text),
+                Recognition::Interim { words, .. } => Some(text_of(&words)),
                 _ => None,
             })
             .collect();
@@ -231,7 +232,7 @@ mod tests {
         let lengths: Vec<usize> = hear(&samples, 160)
             .iter()
             .filter_map(|r| match r {
-                Recognition::Final { words } => Some(words.len()),
+                Recognition::Final { words, .. } => Some(words.len()),
                 _ => None,
             })
             .collect();

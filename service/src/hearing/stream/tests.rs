@@ -106,7 +106,7 @@ fn say(voice: &mut Voice, told: &mut mpsc::Receiver<Frame>) -> Value {
         end: Duration::from_millis(200),
         confidence: 1.0,
     };
-    voice.utterance(&[word]).expect("stored");
+    voice.utterance(&[word], false).expect("stored");
     loop {
         match told.try_recv().expect("a message") {
             Frame::Text(text) if text.contains("message_response") => {

@@ -222,25 +222,49 @@ impl Stream {
     fn line(&mut self, line: Line, out: &mut Vec<Recognition>) {
         let zero = duration(self.offset);
         match line {
-            Line::Partial { text, start } => {
-                let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                if self.options.interim && !text.is_empty() {
-                    let start = start.map(|start| zero + start);
-                    let start = start.unwrap_or(duration(self.backlog.settled()));
-                    let start = start.min(duration(self.backlog.next()));
-                    out.push(Recognition::Interim { text, start });
+            Line::Partial {
+                text,
+                words,
+                stable,
+                start,
+            } => {
+                let words = match words.is_empty() {
+                    true => self.untimed(&text, start.map(|start| zero + start)),
+                    false => self.placed(words, zero),
+                };
+                if self.options.interim && !words.is_empty() {
+                    let stable = stable.min(words.len());
+                    out.push(Recognition::Interim { words, stable });
                 }
             }
-            Line::Final { words, end } => {
+            Line::Final {
+                words,
+                punctuated,
+                end,
+            } => {
                 let words = self.placed(words, zero);
                 self.settle(zero + end);
                 if !words.is_empty() {
-                    out.push(Recognition::Final { words });
+                    out.push(Recognition::Final { words, punctuated });
                 }
             }
             Line::Progress { end } => self.settle(zero + end),
             Line::Unknown => {}
         }
+    }
+
+    /// Returns the words of a text that has no times: all of them are where the utterance
+    /// starts.
+    fn untimed(&self, text: &str, start: Option<Duration>) -> Vec<Word> {
+        let start = start.unwrap_or(duration(self.backlog.settled()));
+        let start = start.min(duration(self.backlog.next()));
+        let word = |text: &str| Word {
+            text: text.to_owned(),
+            start,
+            end: start,
+            confidence: 1.0,
+        };
+        text.split_whitespace().map(word).collect()
     }
 
     /// The words in the stream's own time, without those that were said before.

@@ -21,7 +21,6 @@ mod domain;
 mod ffi;
 mod model;
 mod pool;
-mod segmenter;
 mod stream;
 mod words;
 
