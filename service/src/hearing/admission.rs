@@ -267,6 +267,14 @@ impl Effort {
         }
     }
 
+    /// Tells that the engine is `behind` by its own account, though it was given no audio.
+    pub(crate) fn behind(&self, behind: Duration) {
+        let now = self.entrance.epoch.elapsed();
+        if let Some(mut admission) = self.entrance.lock() {
+            admission.behind(now, behind);
+        }
+    }
+
     /// It has heard so many samples and said this; by its own account it is `behind`.
     pub(crate) fn end(
         &mut self,

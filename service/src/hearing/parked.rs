@@ -11,7 +11,7 @@ use std::time::Instant;
 
 /// Returns what `future` gives, or `Pending` if it has given nothing `until` then.
 pub(crate) fn wait<F: Future>(future: F, until: Instant) -> Poll<F::Output> {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let waker = waker();
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {
@@ -21,6 +21,25 @@ pub(crate) fn wait<F: Future>(future: F, until: Instant) -> Poll<F::Output> {
         match until.checked_duration_since(Instant::now()) {
             Some(left) if !left.is_zero() => std::thread::park_timeout(left),
             _ => return Poll::Pending,
+        }
+    }
+}
+
+/// Returns what wakes the thread that calls this from [`until`].
+pub(crate) fn waker() -> Waker {
+    Waker::from(Arc::new(Unpark(std::thread::current())))
+}
+
+/// Waits until the thread is woken, which may have been before, or the time has come.
+/// Returns now and then for no reason.
+pub(crate) fn until(time: Option<Instant>) {
+    match time {
+        None => std::thread::park(),
+        Some(time) => {
+            let left = time.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                std::thread::park_timeout(left);
+            }
         }
     }
 }

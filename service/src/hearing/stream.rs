@@ -19,7 +19,7 @@ use crate::store::StoreError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 use symbl_protocol::{StreamFormat, reply};
 use tokio::runtime::Handle;
@@ -403,12 +403,21 @@ impl Listener for Hearing {
         Ok(())
     }
 
-    fn idle_interval(&self) -> Option<Duration> {
-        self.stream.poll_interval()
+    fn wake_with(&mut self, waker: &Waker) {
+        self.stream.wake_with(waker.clone());
+    }
+
+    fn is_ready(&self) -> bool {
+        self.stream.is_ready()
+    }
+
+    fn idle_by(&self) -> Option<Instant> {
+        self.stream.poll_by()
     }
 
     fn idle(&mut self) -> Result<(), StreamError> {
         let result = self.stream.poll(&mut self.heard);
+        self.effort.behind(self.stream.behind());
         self.speak_at(self.now())?;
         Ok(result?)
     }

@@ -19,7 +19,8 @@ mod resample;
 
 use crate::hearing::recognizer::RecognizerError;
 use crate::store::StoreError;
-use std::time::Duration;
+use std::task::Waker;
+use std::time::Instant;
 use symbl_protocol::Encoding;
 
 pub use queue::{End, Input, Queue};
@@ -79,12 +80,22 @@ pub trait Listener {
     /// The stream cannot go on.
     fn hear(&mut self, samples: &[i16]) -> Result<(), StreamError>;
 
-    /// How often [`Listener::idle`] is to be called while no audio comes.
-    fn idle_interval(&self) -> Option<Duration> {
+    /// Gives what [`Listener::idle`] is asked for with.
+    fn wake_with(&mut self, waker: &Waker) {
+        let _ = waker;
+    }
+
+    /// Returns `true` if the listener takes audio now.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// Returns when [`Listener::idle`] is due even if nobody asks for it.
+    fn idle_by(&self) -> Option<Instant> {
         None
     }
 
-    /// No audio came for a while.
+    /// Does what there is to do without audio.
     ///
     /// # Errors
     ///

@@ -7,8 +7,7 @@ use crate::hearing::parked;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
-use std::time::Instant;
+use std::task::{Context, Poll};
 use symbl_protocol::StreamFormat;
 use tokio::sync::mpsc;
 
@@ -78,27 +77,28 @@ impl Queue {
         self.failure.take()
     }
 
-    /// The next chunk of the current format; waits for it, and calls the
-    /// listener's [`Listener::idle`] meanwhile. `None` when the format changed
-    /// or the audio ended.
+    /// Returns the next chunk of the current format, or `None` when the format changed or
+    /// the audio ended. Waits for it, and calls the listener's [`Listener::idle`] whenever
+    /// the thread is woken meanwhile.
     pub fn chunk(&mut self, listener: &mut dyn Listener) -> Option<Bytes> {
         if self.end.is_some() {
             return None;
         }
-        let input = match listener.idle_interval() {
-            None => self.input.blocking_recv(),
-            Some(interval) => loop {
-                if let Poll::Ready(input) =
-                    parked::wait(self.input.recv(), Instant::now() + interval)
-                {
-                    break input;
-                }
-                if let Err(error) = listener.idle() {
-                    self.failure = Some(error);
-                    self.end = Some(End::Abandoned);
-                    return None;
-                }
-            },
+        let waker = parked::waker();
+        listener.wake_with(&waker);
+        let mut context = Context::from_waker(&waker);
+        let input = loop {
+            if listener.is_ready()
+                && let Poll::Ready(input) = self.input.poll_recv(&mut context)
+            {
+                break input;
+            }
+            parked::until(listener.idle_by());
+            if let Err(error) = listener.idle() {
+                self.failure = Some(error);
+                self.end = Some(End::Abandoned);
+                return None;
+            }
         };
         if self.abandoned.load(Ordering::Acquire) {
             self.end = Some(End::Abandoned);

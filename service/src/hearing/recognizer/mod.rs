@@ -6,7 +6,8 @@
 //! it may block and burn CPU. Audio is always 16 kHz mono; every time is
 //! measured from the first sample that the stream was given.
 
-use std::time::Duration;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 use unicode_normalization::UnicodeNormalization;
 
 /// Sample rate of all audio that a [`RecognizerStream`] is given, in hertz.
@@ -171,13 +172,27 @@ pub trait RecognizerStream: Send {
         Duration::ZERO
     }
 
-    /// How often [`RecognizerStream::poll`] wants to be called while no audio
-    /// comes; `None` for an engine that has nothing to say without audio.
-    fn poll_interval(&self) -> Option<Duration> {
+    /// Gives the engine the handle that it wakes the stream with whenever
+    /// [`RecognizerStream::poll`] has something to do: a result came, or the engine takes
+    /// audio again. May be called again with another handle. An engine that has nothing to
+    /// say without audio needs none.
+    fn wake_with(&mut self, waker: Waker) {
+        let _ = waker;
+    }
+
+    /// Returns `true` if the engine takes audio now. One that does not is given none until
+    /// it has woken the stream.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// Returns when [`RecognizerStream::poll`] is due even if the engine wakes nobody,
+    /// because a bound of its own ends then. Asked for after each call.
+    fn poll_by(&self) -> Option<Instant> {
         None
     }
 
-    /// No audio came for a while: appends what was heard since.
+    /// Appends what was heard since the last call, though no audio came. Never waits.
     ///
     /// # Errors
     ///
@@ -187,7 +202,24 @@ pub trait RecognizerStream: Send {
         Ok(())
     }
 
-    /// No more audio will come: appends what is still owed.
+    /// No more audio will come: appends what is owed by now, and returns
+    /// [`Poll::Ready`] if that is all. Otherwise the engine wakes the stream, and this is
+    /// called again. An engine that works where it is called says all at once, by
+    /// [`RecognizerStream::finish`].
+    ///
+    /// # Errors
+    ///
+    /// The stream cannot say what it owes.
+    fn poll_finish(&mut self, out: &mut Vec<Recognition>) -> Result<Poll<()>, RecognizerError> {
+        self.finish(out).map(Poll::Ready)
+    }
+
+    /// No more audio will come: appends all that is still owed, and waits for it where the
+    /// engine works elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// The stream cannot say what it owes.
     fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError>;
 }
 

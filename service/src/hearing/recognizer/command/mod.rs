@@ -12,6 +12,7 @@
 //! hold up another stream, and never outlive its own.
 
 mod backlog;
+mod bell;
 mod line;
 mod pace;
 mod process;
@@ -20,6 +21,7 @@ mod stream;
 pub use line::{LONGEST_LINE, Line, LineError};
 
 use super::{Recognizer, RecognizerError, RecognizerStream, StreamOptions};
+use bell::Bell;
 use process::Group;
 use std::path::Path;
 use std::process::Command as Program;
@@ -148,13 +150,17 @@ impl Shared {
     }
 
     /// Starts a process for a stream.
-    fn start(&self, options: &StreamOptions) -> std::io::Result<process::Process> {
+    fn start(
+        &self,
+        options: &StreamOptions,
+        bell: &Arc<Bell>,
+    ) -> std::io::Result<process::Process> {
         // Held over the start, so that no process escapes the end of the service.
         let mut running = self.running();
         let Some(running) = running.as_mut() else {
             return Err(std::io::Error::other("the service is ending"));
         };
-        let process = process::Process::start(self.program(options), &options.connection)?;
+        let process = process::Process::start(self.program(options), &options.connection, bell)?;
         running.retain(|group| group.strong_count() > 0);
         running.push(Arc::downgrade(&process.group()));
         Ok(process)
