@@ -40,6 +40,6 @@ pub use app::server::{BindError, Server};
 pub use config::{Auth, Limits, ServerConfig};
 pub use door::origin::{AllowedHost, HostError, Origin, OriginError};
 pub use door::tls::{Tls, TlsError, tls_config};
-pub use hearing::{admission, audio, recognizer, segmenter, vad};
+pub use hearing::{admission, audio, capacity, recognizer, segmenter, vad};
 pub use store::StoreError;
 pub use tokio_rustls::rustls;

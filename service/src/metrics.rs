@@ -6,7 +6,7 @@
 //! Labels are of a few fixed words. Never an account, a token, a connection or a
 //! conversation: they are nobody's business here, and without number.
 
-use crate::hearing::recognizer::Recognizer;
+use crate::hearing::engines::Engines;
 use crate::logging::Lost;
 use crate::store::Counts;
 use axum::extract::{MatchedPath, Request, State};
@@ -84,7 +84,7 @@ impl Refused {
 /// Counts that others keep.
 pub(crate) struct Kept {
     pub(crate) refused: Refused,
-    pub(crate) recognizer: Arc<dyn Recognizer>,
+    pub(crate) engines: Engines,
     pub(crate) counts: Counts,
     pub(crate) log: Lost,
 }
@@ -104,9 +104,11 @@ impl Metrics {
             waiting: Gauge::default(),
         };
         // A count that was never raised is told as 0.
-        let engine = [("recognizer", kept.recognizer.name())];
-        drop(metrics.streams.get_or_create(&engine));
-        drop(metrics.audio.get_or_create(&engine));
+        for engine in kept.engines.all() {
+            let engine = [("recognizer", engine.name())];
+            drop(metrics.streams.get_or_create(&engine));
+            drop(metrics.audio.get_or_create(&engine));
+        }
         for kind in ["streaming", "subscriber"] {
             drop(metrics.sockets.get_or_create(&[("kind", kind)]));
             drop(metrics.accepted.get_or_create(&[("kind", kind)]));
@@ -134,7 +136,7 @@ impl Metrics {
             "1 if the database took the last of them, else 0",
             kept.counts.healthy,
         );
-        names.register_collector(Box::new(Restarts(kept.recognizer)));
+        names.register_collector(Box::new(Restarts(kept.engines)));
         names.register_collector(Box::new(LogLines(kept.log)));
         let start = ConstGauge::new(crate::store::now() as f64 / 1e9);
         // Its name is the same for all programs.
@@ -279,18 +281,14 @@ fn reason(status: StatusCode) -> Option<&'static str> {
     })
 }
 
-/// How often the recogniser began anew, as it says itself.
-struct Restarts(Arc<dyn Recognizer>);
-
-impl fmt::Debug for Restarts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Restarts").finish_non_exhaustive()
-    }
-}
+/// How often the recognisers began anew, as they say themselves.
+#[derive(Debug)]
+struct Restarts(Engines);
 
 impl Collector for Restarts {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let restarts = ConstCounter::new(self.0.restarts());
+        let restarts: u64 = self.0.all().map(|engine| engine.restarts()).sum();
+        let restarts = ConstCounter::new(restarts);
         restarts.encode(encoder.encode_descriptor(
             "recognizer_restarts",
             "Processes of the recogniser that were replaced",

@@ -9,7 +9,9 @@ use crate::door::connection;
 use crate::door::http::{self, Shared};
 use crate::door::token::{TokenError, Tokens};
 use crate::fault::Door;
+use crate::hearing::Hearing;
 use crate::hearing::admission::{Admission, Entrance};
+use crate::hearing::engines::Engines;
 use crate::metrics::{Kept, Metrics, Refused};
 use crate::store::{Store, StoreError};
 use crate::workers::Workers;
@@ -85,8 +87,9 @@ impl Server {
         let address = door.local_addr();
         let workers = Arc::new(Workers::start().map_err(BindError::Thread)?);
         let store = Arc::new(Store::open(config.data.as_deref(), &config.limits)?);
+        let engines = Engines::new(&config.recognizer, &config.more_recognizers);
         let metrics = Arc::new(Metrics::new(Kept {
-            recognizer: Arc::clone(&config.recognizer),
+            engines: engines.clone(),
             refused,
             counts: store.counts.clone(),
             log: config.lost_log_lines.clone(),
@@ -119,7 +122,10 @@ impl Server {
             store: Arc::clone(&store),
             places: Arc::new(Semaphore::new(config.limits.connections)),
             listeners: Arc::new(Semaphore::new(config.limits.subscribers)),
-            entrance: Entrance::new(admission(&config)),
+            hearing: Hearing {
+                entrance: Entrance::new(admission(&config, &engines)),
+                engines,
+            },
             config: Arc::new(config),
             shutdown: stopped.clone(),
             alive,
@@ -183,10 +189,10 @@ impl From<TokenError> for BindError {
 }
 
 /// As many cores as recognition may take.
-fn admission(config: &ServerConfig) -> Option<Admission> {
+fn admission(config: &ServerConfig, engines: &Engines) -> Option<Admission> {
     let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
-    let capacity = cores * config.max_load?;
-    Some(Admission::new(capacity, config.recognizer.cost()))
+    let cores = cores * config.max_load?;
+    Some(Admission::new(cores, &engines.capacities()))
 }
 
 impl Drop for Server {

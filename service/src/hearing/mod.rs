@@ -4,6 +4,8 @@
 
 pub mod admission;
 pub mod audio;
+pub mod capacity;
+pub(crate) mod engines;
 pub(crate) mod kept;
 pub(crate) mod parked;
 pub(crate) mod phrasebook;
@@ -12,3 +14,11 @@ pub mod segmenter;
 pub(crate) mod stream;
 pub mod vad;
 pub(crate) mod voice;
+
+/// What all streams share.
+#[derive(Debug, Clone)]
+pub(crate) struct Hearing {
+    pub(crate) engines: engines::Engines,
+    /// Lets streams in as long as the engines keep up.
+    pub(crate) entrance: admission::Entrance,
+}

@@ -7,8 +7,10 @@
 
 use crate::clock::AudioClock;
 use crate::config::Limits;
-use crate::hearing::admission::{Effort, Entrance, Full, Place};
+use crate::hearing::Hearing;
+use crate::hearing::admission::{Full, Place};
 use crate::hearing::audio::{self, AudioError, End, Input, Listener, Queue, StreamError};
+use crate::hearing::capacity::Effort;
 use crate::hearing::parked;
 use crate::hearing::recognizer::{
     Recognition, Recognizer, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
@@ -60,7 +62,7 @@ struct Held {
 /// streams have ended for which there was no place among those that may drain.
 #[derive(Debug)]
 pub(crate) struct Places {
-    entrance: Entrance,
+    hearing: Hearing,
     /// Among all that is recognised; none while the socket has given it back.
     admitted: Mutex<Option<Place>>,
     /// Among the sockets.
@@ -68,12 +70,17 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    pub(crate) fn new(entrance: Entrance, admitted: Place, socket: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(hearing: Hearing, admitted: Place, socket: OwnedSemaphorePermit) -> Self {
         Self {
-            entrance,
+            hearing,
             admitted: Mutex::new(Some(admitted)),
             _socket: socket,
         }
+    }
+
+    /// Returns what recognises.
+    pub(crate) fn hearing(&self) -> &Hearing {
+        &self.hearing
     }
 
     fn admitted(&self) -> MutexGuard<'_, Option<Place>> {
@@ -90,17 +97,19 @@ impl Places {
         *self.admitted() = None;
     }
 
-    /// Takes such a place if the socket has none, like a newcomer.
+    /// Makes sure that the socket has such a place for a stream of this engine. A socket
+    /// that has none takes one like a newcomer.
     ///
     /// # Errors
     ///
     /// There is none.
-    pub(crate) fn admit(&self) -> Result<Effort, Full> {
+    pub(crate) fn admit(&self, engine: usize) -> Result<Effort, Full> {
         let mut admitted = self.admitted();
-        if admitted.is_none() {
-            *admitted = Some(self.entrance.enter(false)?);
+        match &mut *admitted {
+            Some(place) => place.choose(engine)?,
+            None => *admitted = Some(self.hearing.entrance.enter(engine, false)?),
         }
-        Ok(self.entrance.effort())
+        Ok(self.hearing.entrance.effort(engine))
     }
 }
 
@@ -260,7 +269,8 @@ fn run(start: Start, mut queue: Queue, silence: Duration, runtime: Handle) -> Ou
         .and_then(|()| recognizer.open(&options).map_err(StreamError::from))
         .and_then(|stream| {
             voice.recognising();
-            let mut hearing = Hearing {
+            let mut hearing = Listening {
+                recognizer: Arc::clone(&recognizer),
                 stream,
                 voice,
                 heard: Vec::new(),
@@ -333,7 +343,8 @@ fn gap(start: Duration, end: Duration) -> String {
     reply::error("Audio was not recognised", &details, Some("audio_lost"))
 }
 
-struct Hearing {
+struct Listening {
+    recognizer: Arc<dyn Recognizer>,
     stream: Box<dyn RecognizerStream>,
     voice: Voice,
     heard: Vec<Recognition>,
@@ -347,7 +358,7 @@ struct Hearing {
     runtime: Handle,
 }
 
-impl Hearing {
+impl Listening {
     fn speak(&mut self) -> Result<(), StoreError> {
         for recognition in self.heard.drain(..) {
             match recognition {
@@ -376,21 +387,22 @@ impl Hearing {
 
     /// What was heard before a failure is said all the same.
     fn finish(&mut self) -> Result<(), StreamError> {
-        let begun = self.effort.begin();
+        let begun = self.effort.begin(Instant::now());
         let result = self.stream.finish(&mut self.heard);
-        self.effort.end(&begun, 0, &self.heard, Duration::ZERO);
+        let told = (Duration::ZERO, self.recognizer.capacity());
+        self.effort.end(&begun, 0, &self.heard, told);
         self.speak()?;
         Ok(result?)
     }
 }
 
-impl Listener for Hearing {
+impl Listener for Listening {
     fn hear(&mut self, samples: &[i16]) -> Result<(), StreamError> {
         self.voice.own().wait_for_room(&self.runtime);
-        let begun = self.effort.begin();
+        let begun = self.effort.begin(Instant::now());
         let result = self.stream.push(samples, &mut self.heard);
-        let behind = self.stream.behind();
-        self.effort.end(&begun, samples.len(), &self.heard, behind);
+        let told = (self.stream.behind(), self.recognizer.capacity());
+        self.effort.end(&begun, samples.len(), &self.heard, told);
         self.samples += samples.len() as u64;
         let length = Duration::from_secs(samples.len() as u64) / SAMPLE_RATE;
         self.metrics.audio(self.engine, length);

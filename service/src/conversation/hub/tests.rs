@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
+use crate::hearing::engines::Engines;
 use crate::hearing::recognizer::scripted::Scripted;
 use crate::metrics::{Kept, Refused};
 
@@ -16,7 +17,7 @@ fn hub_with(limits: &Limits) -> Arc<Hub> {
 pub(crate) fn hub_at(limits: &Limits, wall: WallClock) -> Arc<Hub> {
     let store = Arc::new(Store::open(None, limits).expect("memory"));
     let metrics = Metrics::new(Kept {
-        recognizer: Arc::new(Scripted),
+        engines: Engines::new(&(Arc::new(Scripted) as _), &[]),
         refused: Refused::default(),
         counts: store.counts.clone(),
         log: crate::logging::Lost::default(),

@@ -230,16 +230,19 @@ impl Session {
             return;
         }
         let language = request.language_code.as_deref().unwrap_or_default();
-        if let Err(why) = self.config.recognizer.check_language(language) {
-            let language = bounds::shortened(language);
-            let details = format!("config.languageCode: {language:?} is not understood: {why}");
-            self.error(
-                "The session was not started",
-                &details,
-                "unsupported_language",
-            );
-            return;
-        }
+        let engine = match self.places.hearing().engines.choose(language) {
+            Ok(engine) => engine,
+            Err(why) => {
+                let language = bounds::shortened(language);
+                let details = format!("config.languageCode: {language:?} is not understood: {why}");
+                self.error(
+                    "The session was not started",
+                    &details,
+                    "unsupported_language",
+                );
+                return;
+            }
+        };
         let account = &self.seat.room.key.account;
         let kept = trackers::kept(&self.seat.hub, account, request).await;
         let (trackers, tracker_ids) = trackers::wanted(kept, request);
@@ -264,7 +267,7 @@ impl Session {
             asked.min(self.config.limits.no_connection)
         });
         // A socket that does nothing keeps no place from those that speak.
-        let effort = match self.places.admit() {
+        let effort = match self.places.admit(engine.number) {
             Ok(effort) => effort,
             Err(full) => {
                 let details = match full {
@@ -291,7 +294,7 @@ impl Session {
             _ => (None, Instant::now()),
         };
         let start = Start {
-            recognizer: Arc::clone(&self.config.recognizer),
+            recognizer: engine.recognizer,
             options: StreamOptions {
                 vocabulary: recognizer::composed(&request.custom_vocabulary),
                 language: request.language_code.clone().unwrap_or_default(),

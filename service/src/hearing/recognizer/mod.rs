@@ -6,6 +6,7 @@
 //! it may block and burn CPU. Audio is always 16 kHz mono; every time is
 //! measured from the first sample that the stream was given.
 
+use crate::hearing::capacity::Capacity;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 use unicode_normalization::UnicodeNormalization;
@@ -144,11 +145,10 @@ pub trait Recognizer: Send + Sync {
     /// Opens a stream. May take a second and a hundred megabytes.
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError>;
 
-    /// What a stream takes of a processor core while somebody speaks, before that
-    /// was measured: 0.5 is half a core. `None`: the work is done elsewhere, and what
-    /// the stream's thread takes says nothing about it.
-    fn cost(&self) -> Option<f64> {
-        None
+    /// Returns where the engine works and what that takes. Asked again after each piece of
+    /// work; an engine that measures by itself says what it knows by then.
+    fn capacity(&self) -> Capacity {
+        Capacity::Elsewhere
     }
 
     /// How often a part of the engine died and was replaced, since it was made.

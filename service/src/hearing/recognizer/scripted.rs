@@ -15,6 +15,7 @@ mod ear;
 mod tones;
 
 use super::{Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word};
+use crate::hearing::capacity::Capacity;
 use ear::{Ear, Heard};
 use std::time::Duration;
 
@@ -35,8 +36,8 @@ impl Recognizer for Scripted {
         "scripted"
     }
 
-    fn cost(&self) -> Option<f64> {
-        Some(0.001)
+    fn capacity(&self) -> Capacity {
+        Capacity::Here { cost: 0.001 }
     }
 
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {

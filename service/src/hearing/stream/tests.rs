@@ -53,7 +53,7 @@ fn start(voice: Voice, before: Option<Before>) -> Start {
         options: StreamOptions::default(),
         format: StreamFormat::new(Encoding::Linear16, 16_000).expect("a format"),
         voice,
-        effort: Entrance::new(None).effort(),
+        effort: Entrance::new(None).effort(0),
         before,
     }
 }

@@ -21,6 +21,7 @@ mod stream;
 pub use line::{LONGEST_LINE, Line, LineError};
 
 use super::{Recognizer, RecognizerError, RecognizerStream, StreamOptions};
+use crate::hearing::capacity::Capacity;
 use bell::Bell;
 use process::Group;
 use std::path::Path;
@@ -129,6 +130,12 @@ impl Recognizer for Command {
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
         let stream = stream::Stream::open(Arc::clone(&self.0), options.clone())?;
         Ok(Box::new(stream))
+    }
+
+    /// What a command takes of a processor, and of which machine's, is not known here. How
+    /// far it is behind its audio says what it can take.
+    fn capacity(&self) -> Capacity {
+        Capacity::Elsewhere
     }
 
     fn restarts(&self) -> u64 {
