@@ -6,10 +6,48 @@
 //! A wall clock that somebody sets, or that NTP corrects, moves nobody in a conversation
 //! that runs. Over a restart of the service the wall clock is all there is.
 
-use crate::store;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Nanoseconds since the Unix epoch.
+pub(crate) fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_nanos()).ok())
+        .unwrap_or(0)
+}
+
+/// Returns the time since the process began, counted from what the wall clock showed
+/// then: a wall clock that is set does not move it.
+pub(crate) fn steady() -> i64 {
+    static BEGUN: LazyLock<(Instant, i64)> = LazyLock::new(|| (Instant::now(), now()));
+    let (begun, wall) = &*BEGUN;
+    let since = i64::try_from(begun.elapsed().as_nanos()).unwrap_or(i64::MAX);
+    wall.saturating_add(since)
+}
+
+/// The greatest stamp so far.
+static STAMP: AtomicI64 = AtomicI64::new(0);
+
+/// Returns when something is written, greater than any such time before: in this order
+/// what was said is told, whatever its own times are.
+pub(crate) fn stamp() -> i64 {
+    let now = steady();
+    let later = |last: i64| last.saturating_add(1).max(now);
+    let update = |last| Some(later(last));
+    let before = STAMP.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+    // Both are what there was before: the update is never refused.
+    later(before.unwrap_or_else(|before| before))
+}
+
+/// Makes all stamps greater than one of before a restart. The wall clock may have gone
+/// back meanwhile.
+pub(crate) fn stamped(last: i64) {
+    STAMP.fetch_max(last, Ordering::Relaxed);
+}
 
 /// Reads the wall clock, in nanoseconds since the Unix epoch. A test has its own.
 #[derive(Clone)]
@@ -28,7 +66,7 @@ impl WallClock {
 
 impl Default for WallClock {
     fn default() -> Self {
-        Self(Arc::new(store::now))
+        Self(Arc::new(now))
     }
 }
 

@@ -6,25 +6,15 @@
 //! Labels are of a few fixed words. Never an account, a token, a connection or a
 //! conversation: they are nobody's business here, and without number.
 
-use crate::hearing::engines::Engines;
-use crate::logging::Lost;
-use crate::store::Counts;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use crate::clock::now;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -33,8 +23,6 @@ const PREFIX: &str = "symbl_service";
 
 /// Upper ends of the latencies that are told apart, seconds.
 const LATENCIES: [f64; 10] = [0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
-
-const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Label = [(&'static str, &'static str); 1];
 
@@ -81,12 +69,25 @@ impl Refused {
     }
 }
 
+/// How many jobs the store has written, and how many it has not.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counts {
+    pub(crate) written: Counter,
+    pub(crate) failed: Counter,
+    /// Reads for the Conversation API.
+    pub(crate) read: Counter,
+    /// 1 if the last write was stored.
+    pub(crate) healthy: Gauge,
+}
+
 /// Counts that others keep.
 pub(crate) struct Kept {
     pub(crate) refused: Refused,
-    pub(crate) engines: Engines,
+    /// The names of the recognisers.
+    pub(crate) recognizers: Vec<&'static str>,
     pub(crate) counts: Counts,
-    pub(crate) log: Lost,
+    /// Those that are read when they are asked for.
+    pub(crate) collectors: Vec<Box<dyn Collector>>,
 }
 
 impl Metrics {
@@ -104,8 +105,8 @@ impl Metrics {
             waiting: Gauge::default(),
         };
         // A count that was never raised is told as 0.
-        for engine in kept.engines.all() {
-            let engine = [("recognizer", engine.name())];
+        for name in kept.recognizers {
+            let engine = [("recognizer", name)];
             drop(metrics.streams.get_or_create(&engine));
             drop(metrics.audio.get_or_create(&engine));
         }
@@ -136,9 +137,10 @@ impl Metrics {
             "1 if the database took the last of them, else 0",
             kept.counts.healthy,
         );
-        names.register_collector(Box::new(Restarts(kept.engines)));
-        names.register_collector(Box::new(LogLines(kept.log)));
-        let start = ConstGauge::new(crate::store::now() as f64 / 1e9);
+        for collector in kept.collectors {
+            names.register_collector(collector);
+        }
+        let start = ConstGauge::new(now() as f64 / 1e9);
         // Its name is the same for all programs.
         registry.register_with_unit(
             "process_start_time",
@@ -236,90 +238,10 @@ impl Metrics {
         self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
-    /// The answer to `GET /metrics`.
-    pub(crate) fn answer(&self) -> Response {
+    /// Returns all counts, in the text format of OpenMetrics.
+    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        match encode(&mut text, &self.registry) {
-            Ok(()) => ([(CONTENT_TYPE, TYPE)], text).into_response(),
-            // A string takes everything.
-            Err(fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        }
-    }
-}
-
-/// Counts the requests for WebSockets that were refused.
-pub(crate) async fn count(
-    State(metrics): State<Arc<Metrics>>,
-    path: Option<MatchedPath>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let response = next.run(request).await;
-    let socket = |path: &MatchedPath| {
-        let path = path.as_str();
-        ["streaming", "realtime", "subscribe"].contains(&path.split('/').nth(2).unwrap_or_default())
-    };
-    if path.as_ref().is_some_and(socket)
-        && let Some(reason) = reason(response.status())
-    {
-        metrics.refused.count(reason);
-    }
-    response
-}
-
-fn reason(status: StatusCode) -> Option<&'static str> {
-    Some(match status {
-        StatusCode::SWITCHING_PROTOCOLS => return None,
-        StatusCode::BAD_REQUEST => "bad_id",
-        StatusCode::UNAUTHORIZED => "unauthorized",
-        StatusCode::FORBIDDEN => "forbidden",
-        StatusCode::NOT_FOUND => "unknown_id",
-        StatusCode::METHOD_NOT_ALLOWED | StatusCode::UPGRADE_REQUIRED => "no_websocket",
-        StatusCode::REQUEST_TIMEOUT => "timeout",
-        StatusCode::TOO_MANY_REQUESTS => "limit",
-        _ => "other",
-    })
-}
-
-/// How often the recognisers began anew, as they say themselves.
-#[derive(Debug)]
-struct Restarts(Engines);
-
-impl Collector for Restarts {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let restarts: u64 = self.0.all().map(|engine| engine.restarts()).sum();
-        let restarts = ConstCounter::new(restarts);
-        restarts.encode(encoder.encode_descriptor(
-            "recognizer_restarts",
-            "Processes of the recogniser that were replaced",
-            None,
-            MetricType::Counter,
-        )?)
-    }
-}
-
-/// Lines of the log that were not written.
-#[derive(Debug)]
-struct LogLines(Lost);
-
-impl Collector for LogLines {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let counts = [
-            (
-                "log_lines_dropped",
-                "Lines of the log that its output did not take, or not as fast as they came",
-                self.0.dropped(),
-            ),
-            (
-                "log_lines_suppressed",
-                "Lines of the log that were too many about one client",
-                self.0.suppressed(),
-            ),
-        ];
-        for (name, help, count) in counts {
-            let count = ConstCounter::new(count);
-            count.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
-        }
-        Ok(())
+        encode(&mut text, &self.registry)?;
+        Ok(text)
     }
 }

@@ -24,7 +24,7 @@ mod token;
 mod topic;
 mod tracker;
 
-use crate::hearing::recognizer::Word;
+use crate::word::Word;
 use std::ops::Range;
 use std::sync::Arc;
 use symbl_protocol::{InsightType, Tracker};

@@ -2,4 +2,5 @@
 
 //! Puts the rooms together, and ends them within a bound.
 
+pub(crate) mod collectors;
 pub(crate) mod server;

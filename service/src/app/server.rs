@@ -2,6 +2,7 @@
 
 //! The listening server: binds, accepts, and ends within a bound.
 
+use crate::app::collectors::{LogLines, Restarts};
 use crate::clock::WallClock;
 use crate::config::{Auth, ServerConfig};
 use crate::conversation::hub::{Hub, Services};
@@ -89,10 +90,13 @@ impl Server {
         let store = Arc::new(Store::open(config.data.as_deref(), &config.limits)?);
         let engines = Engines::new(&config.recognizer, &config.more_recognizers);
         let metrics = Arc::new(Metrics::new(Kept {
-            engines: engines.clone(),
+            recognizers: engines.all().map(|engine| engine.name()).collect(),
             refused,
             counts: store.counts.clone(),
-            log: config.lost_log_lines.clone(),
+            collectors: vec![
+                Box::new(Restarts(engines.clone())),
+                Box::new(LogLines(config.lost_log_lines.clone())),
+            ],
         }));
         let key = store.key()?;
         if matches!(config.auth, Auth::None) && !address.ip().to_canonical().is_loopback() {

@@ -16,16 +16,16 @@
 //! Each but that turn is held for a few calls only, and none of them across an await.
 
 use crate::clock::{Clock, WallClock};
-use crate::config::Limits;
-use crate::conversation::outbox::Outbox;
 use crate::conversation::room::PlaceToWait;
 pub(crate) use crate::conversation::room::{Ear, Joining, Room, RoomKey};
 pub(crate) use crate::conversation::seat::{Leave, Seat};
 use crate::conversation::state::Conversation;
-use crate::hearing::phrasebook::Phrasebook;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::outbox::Outbox;
 use crate::store::{Open, Record, Store, StoreError};
 use crate::trackers::TrackerStore;
+use crate::trackers::phrasebook::Phrasebook;
 use crate::workers::Workers;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

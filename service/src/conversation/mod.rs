@@ -3,7 +3,6 @@
 //! Who talks with whom, what was said, and who is told.
 
 pub(crate) mod hub;
-pub(crate) mod outbox;
 pub(crate) mod room;
 pub(crate) mod seat;
 pub(crate) mod state;

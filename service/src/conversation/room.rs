@@ -5,8 +5,8 @@
 
 use crate::analysis::Topics;
 use crate::clock::Clock;
-use crate::conversation::outbox::Outbox;
 use crate::conversation::state::Conversation;
+use crate::outbox::Outbox;
 use crate::store::Store;
 use axum::extract::ws::Utf8Bytes;
 use std::sync::atomic::{AtomicUsize, Ordering};

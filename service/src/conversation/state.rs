@@ -3,7 +3,8 @@
 //! What the sockets of one room have in common: the conversation's id, its
 //! zero, its numbering and its speakers.
 
-use crate::store::{Open, new_id};
+use crate::ids::new_id;
+use crate::store::Open;
 use uuid::Uuid;
 
 #[derive(Debug)]

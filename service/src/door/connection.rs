@@ -7,9 +7,9 @@
 //! Connections with a fault on purpose are not bound: what they do late they are
 //! to do late.
 
-use crate::config::Limits;
 use crate::door::http;
 use crate::fault::{Accepted, Door, OnLine};
+use crate::limits::Limits;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};

@@ -16,9 +16,10 @@
 //! name, behind a reverse proxy for example. So nothing of this is looked at there. A
 //! body has to be JSON everywhere: a form's is none.
 
+use crate::config::origin::{AllowedHost, Origin};
 use crate::config::{Auth, ServerConfig};
 use crate::door::http::{Why, error};
-use crate::door::origin::{self, AllowedHost, Origin};
+use crate::door::origin;
 use crate::door::symbl::bounds::shortened;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN, UPGRADE};

@@ -11,13 +11,12 @@ use crate::door::symbl::socket::Guest;
 use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
-use crate::door::{connection, manage, origin, rest};
+use crate::door::{connection, manage, ops, origin, rest};
 use crate::fault::{Line, OnLine};
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
 use crate::hearing::stream::Places;
-use crate::metrics;
 use crate::store::Store;
 use axum::Router;
 use axum::body::Bytes;
@@ -77,7 +76,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(origins)
         .layer(from_fn_with_state(gate, gate::check))
-        .layer(from_fn_with_state(counted, metrics::count))
+        .layer(from_fn_with_state(counted, ops::count))
         .layer(from_fn_with_state(patience, connection::within))
         .with_state(shared)
 }

@@ -7,6 +7,7 @@ pub(crate) mod gate;
 pub(crate) mod handshake;
 pub(crate) mod http;
 pub(crate) mod manage;
+pub(crate) mod ops;
 pub(crate) mod origin;
 pub(crate) mod rest;
 pub(crate) mod symbl;

@@ -7,11 +7,11 @@
 //! as unknown (404) as one that never was. Lists may have any length: they are read and
 //! sent in pieces, and no client makes the service hold a whole one.
 
+use crate::clock::steady;
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error, unreadable};
-use crate::store::{
-    Filter, Found, Insights, List, Listing, Sort, StoreError, Wanted, find, list, steady,
-};
+use crate::door::ops;
+use crate::store::{Filter, Found, Insights, List, Listing, Sort, StoreError, Wanted, find, list};
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, Query, State};
@@ -82,7 +82,7 @@ async fn metrics(State(shared): State<Shared>) -> Response {
     let hub = &shared.hub;
     hub.metrics
         .load(shared.hearing.entrance.load(), hub.awaited());
-    hub.metrics.answer()
+    ops::metrics(&hub.metrics)
 }
 
 type Id = Result<Path<String>, PathRejection>;

@@ -9,7 +9,7 @@
 use super::line::{Fate, Line};
 use super::wire::{Carrier, Stream, Wire};
 use super::{Faults, Kind, When};
-use crate::config::Limits;
+use crate::limits::Limits;
 use crate::logging;
 use crate::metrics::Refused;
 use std::io::{ErrorKind, Result};

@@ -5,8 +5,8 @@
 
 use super::mouth::kind_of;
 use super::{Fault, Kind, When};
-use crate::conversation::outbox::{Frame, Outbox};
 use crate::logging;
+use crate::outbox::{Frame, Outbox};
 use axum::extract::ws::Message;
 use axum::http::header::{LOCATION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT};
 use axum::http::{HeaderValue, StatusCode};

@@ -4,7 +4,7 @@
 
 use super::Kind;
 use super::line::Line;
-use crate::conversation::outbox::Frame;
+use crate::outbox::Frame;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,7 +5,8 @@
 use crate::analysis::{
     Assignee, EntityFinding, EntityKind, InsightFinding, TopicFinding, TrackerFinding, date_of,
 };
-use crate::store::{Entity, Insight, Match, Message, Topic, new_id};
+use crate::ids::new_id;
+use crate::store::{Entity, Insight, Match, Message, Topic};
 use std::time::Duration;
 use symbl_protocol::reply;
 use symbl_protocol::timestamp::format_rfc3339;

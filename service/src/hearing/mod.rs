@@ -8,7 +8,6 @@ pub mod capacity;
 pub(crate) mod engines;
 pub(crate) mod kept;
 pub(crate) mod parked;
-pub(crate) mod phrasebook;
 pub mod recognizer;
 pub mod segmenter;
 pub(crate) mod stream;

@@ -6,7 +6,6 @@
 //! when its audio is stopped or abandoned, or its recogniser fails.
 
 use crate::clock::AudioClock;
-use crate::config::Limits;
 use crate::hearing::Hearing;
 use crate::hearing::admission::{Full, Place};
 use crate::hearing::audio::{self, AudioError, End, Input, Listener, Queue, StreamError};
@@ -16,6 +15,7 @@ use crate::hearing::recognizer::{
     Recognition, Recognizer, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
 };
 use crate::hearing::voice::Voice;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::store::StoreError;
 use std::sync::Arc;

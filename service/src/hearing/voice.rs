@@ -18,13 +18,13 @@ use crate::analysis::{
 };
 use crate::clock::AudioClock;
 use crate::conversation::hub::Room;
-use crate::conversation::outbox::Outbox;
 use crate::conversation::state::Speaker;
 use crate::hearing::kept;
-use crate::hearing::phrasebook::Compiled;
 use crate::hearing::recognizer::{Word, text_of};
 use crate::metrics::Metrics;
+use crate::outbox::Outbox;
 use crate::store::{Record, StoreError, Utterance};
+use crate::trackers::phrasebook::Compiled;
 use axum::extract::ws::Utf8Bytes;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};

@@ -25,27 +25,29 @@ mod query;
 mod readers;
 mod record;
 mod schema;
+mod trackers;
 mod writer;
 
-use crate::config::Limits;
+use crate::clock::{now, stamp, stamped};
+use crate::ids::new_id;
+use crate::limits::Limits;
+use crate::metrics::Counts;
 pub(crate) use filter::Filter;
 use health::Health;
 pub(crate) use listing::Listing;
 pub(crate) use open::Open;
 pub(crate) use parts::Wanted;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::Gauge;
 use purge::{Attempts, Purge};
 pub(crate) use query::{Found, Insights, List, Sort, find, list};
 use readers::Readers;
-pub(crate) use record::{Entity, Insight, Match, Message, Record, Topic, Utterance, new_id};
+pub(crate) use record::{Entity, Insight, Match, Message, Record, Topic, Utterance};
 use rusqlite::Connection;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use writer::{Bound, Changed, Job, Tell, Writer};
 
 /// Name of the database in its directory.
@@ -142,55 +144,6 @@ pub(crate) struct Store {
 struct Held {
     _lock: Option<Arc<File>>,
     _alive: Sender<()>,
-}
-
-/// How many jobs were written, and how many were not.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Counts {
-    pub(crate) written: Counter,
-    pub(crate) failed: Counter,
-    /// Reads for the Conversation API.
-    pub(crate) read: Counter,
-    /// 1 if the last write was stored.
-    pub(crate) healthy: Gauge,
-}
-
-/// Nanoseconds since the Unix epoch.
-pub(crate) fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|since| i64::try_from(since.as_nanos()).ok())
-        .unwrap_or(0)
-}
-
-/// Returns the time since the process began, counted from what the wall clock showed
-/// then: a wall clock that is set does not move it.
-pub(crate) fn steady() -> i64 {
-    static BEGUN: LazyLock<(Instant, i64)> = LazyLock::new(|| (Instant::now(), now()));
-    let (begun, wall) = &*BEGUN;
-    let since = i64::try_from(begun.elapsed().as_nanos()).unwrap_or(i64::MAX);
-    wall.saturating_add(since)
-}
-
-/// The greatest stamp so far.
-static STAMP: AtomicI64 = AtomicI64::new(0);
-
-/// Returns when something is written, greater than any such time before: in this order
-/// what was said is told, whatever its own times are.
-pub(crate) fn stamp() -> i64 {
-    let now = steady();
-    let later = |last: i64| last.saturating_add(1).max(now);
-    let update = |last| Some(later(last));
-    let before = STAMP.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
-    // Both are what there was before: the update is never refused.
-    later(before.unwrap_or_else(|before| before))
-}
-
-/// Makes all stamps greater than one of before a restart. The wall clock may have gone
-/// back meanwhile.
-fn stamped(last: i64) {
-    STAMP.fetch_max(last, Ordering::Relaxed);
 }
 
 impl StoreError {

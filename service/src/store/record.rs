@@ -2,17 +2,9 @@
 
 //! What is written: one record for each thing that must not be lost.
 
+use crate::ids::new_id;
 use rusqlite::{Connection, params};
 use serde_json::json;
-
-/// Smallest id, so that all have sixteen digits.
-const FIRST_ID: u128 = 1_000_000_000_000_000;
-
-/// A random id of sixteen decimal digits.
-pub(crate) fn new_id() -> i64 {
-    let id = FIRST_ID + uuid::Uuid::new_v4().as_u128() % (9 * FIRST_ID);
-    i64::try_from(id).unwrap_or(i64::MAX)
-}
 
 /// One thing to write.
 #[derive(Debug)]

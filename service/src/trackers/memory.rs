@@ -3,7 +3,7 @@
 //! Trackers in memory: gone with the service.
 
 use super::{KeptTracker, TrackerError, TrackerStore, fit};
-use crate::store::new_id;
+use crate::ids::new_id;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use symbl_protocol::Tracker;

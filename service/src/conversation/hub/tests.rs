@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
-use crate::hearing::engines::Engines;
-use crate::hearing::recognizer::scripted::Scripted;
 use crate::metrics::{Kept, Refused};
 
 fn hub() -> Arc<Hub> {
@@ -17,10 +15,10 @@ fn hub_with(limits: &Limits) -> Arc<Hub> {
 pub(crate) fn hub_at(limits: &Limits, wall: WallClock) -> Arc<Hub> {
     let store = Arc::new(Store::open(None, limits).expect("memory"));
     let metrics = Metrics::new(Kept {
-        engines: Engines::new(&(Arc::new(Scripted) as _), &[]),
+        recognizers: vec!["scripted"],
         refused: Refused::default(),
         counts: store.counts.clone(),
-        log: crate::logging::Lost::default(),
+        collectors: Vec::new(),
     });
     let services = Services {
         store,

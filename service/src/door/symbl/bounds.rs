@@ -3,7 +3,7 @@
 //! How much a `start_request` may ask for. Every string in it is kept, looked for
 //! in every sentence or sent with every result, so each has a bound.
 
-use crate::config::Limits;
+use crate::limits::Limits;
 use crate::trackers::MOST_TRACKERS;
 use symbl_protocol::StartRequest;
 

@@ -8,4 +8,5 @@ pub(crate) mod closing;
 pub(crate) mod session;
 pub(crate) mod socket;
 pub(crate) mod subscriber;
+pub(crate) mod trackers;
 pub(crate) mod unsupported;

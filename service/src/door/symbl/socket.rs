@@ -5,14 +5,15 @@
 //! The socket is read only as fast as the session takes frames, and written by
 //! a task of its own, so that a client which reads slowly is still listened to.
 
-use crate::config::{Limits, ServerConfig};
+use crate::config::ServerConfig;
 use crate::conversation::hub::{Hub, Joining, Leave, RoomKey};
-use crate::conversation::outbox::{Frame, Outbox};
 use crate::door::symbl::client::Client;
 use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::session::Session;
 use crate::fault::{self, Line};
 use crate::hearing::stream::Places;
+use crate::limits::Limits;
+use crate::outbox::{Frame, Outbox};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};

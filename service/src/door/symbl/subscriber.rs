@@ -8,11 +8,11 @@
 //! closed with 1008. It hears nothing that was said before it came; the
 //! Conversation API has that.
 
-use crate::config::Limits;
 use crate::conversation::hub::{Hub, RoomKey};
-use crate::conversation::outbox::Outbox;
 use crate::door::symbl::socket;
 use crate::fault::{self, Line};
+use crate::limits::Limits;
+use crate::outbox::Outbox;
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::StreamExt;
 use futures_util::stream::SplitStream;

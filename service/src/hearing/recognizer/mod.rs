@@ -7,25 +7,13 @@
 //! measured from the first sample that the stream was given.
 
 use crate::hearing::capacity::Capacity;
+pub use crate::word::Word;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 use unicode_normalization::UnicodeNormalization;
 
 /// Sample rate of all audio that a [`RecognizerStream`] is given, in hertz.
 pub const SAMPLE_RATE: u32 = 16_000;
-
-/// One recognised word.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Word {
-    /// The word as spoken, without punctuation.
-    pub text: String,
-    /// Where it starts, from the first sample of the stream.
-    pub start: Duration,
-    /// Where it ends; never before `start`.
-    pub end: Duration,
-    /// 0.0–1.0; the engine's own idea of how sure it is.
-    pub confidence: f64,
-}
 
 /// What a stream has heard.
 #[derive(Debug, Clone, PartialEq)]

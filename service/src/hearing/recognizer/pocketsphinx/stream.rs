@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::ffi::{Decoder, DecoderOptions, FfiError, Mode};
 use super::model::Model;
 use super::pool::Pool;
-use super::words::words;
+use super::words::{at, words};
 use super::{ENGINE, failed};
 use crate::hearing::recognizer::{Recognition, RecognizerError, RecognizerStream, text_of};
 use crate::hearing::segmenter::{Cut, Segmenter, Utterance};
@@ -127,7 +127,12 @@ impl Interims {
             return Ok(None);
         }
         self.looked = self.fed;
-        let words = words(utterance, &self.decoder.segments());
+        let mut words = words(utterance, &self.decoder.segments());
+        for word in &mut words {
+            // A guess may begin in the silence before the voice.
+            word.start = word.start.max(at(utterance.onset));
+            word.end = word.end.max(word.start);
+        }
         let text = text_of(&words);
         if text.is_empty() || text == self.text {
             return Ok(None);

@@ -2,8 +2,9 @@
 
 //! Trackers in the service's database: as old as what was said.
 
-use super::{KeptTracker, TrackerError, TrackerStore, fit};
-use crate::store::{Store, StoreError, new_id};
+use super::{Store, StoreError};
+use crate::ids::new_id;
+use crate::trackers::{KeptTracker, TrackerError, TrackerStore, fit};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use symbl_protocol::Tracker;
 
@@ -134,9 +135,9 @@ impl TrackerStore for Store {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{MOST_PHRASES, MOST_TRACKERS, MemoryTrackers};
     use super::*;
-    use crate::config::Limits;
+    use crate::limits::Limits;
+    use crate::trackers::{MOST_PHRASES, MOST_TRACKERS, MemoryTrackers};
 
     fn stores() -> [Box<dyn TrackerStore>; 2] {
         let stored = Store::open(None, &Limits::default()).unwrap();
