@@ -13,6 +13,7 @@ use crate::fault::Door;
 use crate::hearing::Hearing;
 use crate::hearing::admission::{Admission, Entrance};
 use crate::hearing::engines::Engines;
+use crate::hearing::pool::Pool;
 use crate::metrics::{Kept, Metrics, Refused};
 use crate::store::{Store, StoreError};
 use crate::workers::Workers;
@@ -129,6 +130,7 @@ impl Server {
             hearing: Hearing {
                 entrance: Entrance::new(admission(&config, &engines)),
                 engines,
+                pool: Pool::start(threads(&config)).map_err(BindError::Thread)?,
             },
             config: Arc::new(config),
             shutdown: stopped.clone(),
@@ -189,6 +191,14 @@ fn check_credentials(auth: &Auth) -> Result<(), BindError> {
 impl From<TokenError> for BindError {
     fn from(error: TokenError) -> Self {
         Self::Tokens(error.to_string())
+    }
+}
+
+/// Returns how many threads recognise.
+fn threads(config: &ServerConfig) -> usize {
+    match config.limits.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
     }
 }
 

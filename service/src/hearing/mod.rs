@@ -8,6 +8,7 @@ pub mod capacity;
 pub(crate) mod engines;
 pub(crate) mod kept;
 pub(crate) mod parked;
+pub(crate) mod pool;
 pub mod recognizer;
 pub mod segmenter;
 pub(crate) mod stream;
@@ -20,4 +21,6 @@ pub(crate) struct Hearing {
     pub(crate) engines: engines::Engines,
     /// Lets streams in as long as the engines keep up.
     pub(crate) entrance: admission::Entrance,
+    /// The threads that recognise.
+    pub(crate) pool: pool::Pool,
 }

@@ -30,7 +30,7 @@ use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::{trackers, unsupported};
 use crate::hearing::admission::Full;
 use crate::hearing::recognizer::{self, StreamOptions};
-use crate::hearing::stream::{self, Before, NoThread, Outcome, Places, Start, Stream};
+use crate::hearing::stream::{self, Before, Outcome, Places, Start, Stream};
 use crate::hearing::voice::{Voice, Wanted};
 use crate::outbox::Outbox;
 use crate::trackers::phrasebook::Compiled;
@@ -284,13 +284,13 @@ impl Session {
                 .disconnect_on_stop_request_timeout
                 .map_or(PAUSE, |seconds| Duration::from_secs(seconds.into())),
         });
-        let (before, stopped) = match std::mem::replace(&mut self.phase, Phase::Idle) {
+        let before = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Draining { stream, stopped } => {
                 stream.hold(permits);
                 let until = (stopped + self.config.limits.drain).into_std();
-                (Some(Before { stream, until }), stopped)
+                Some(Before { stream, until })
             }
-            _ => (None, Instant::now()),
+            _ => None,
         };
         let start = Start {
             recognizer: engine.recognizer,
@@ -306,21 +306,9 @@ impl Session {
             before,
         };
         self.log("started");
-        match Stream::start(start, &self.config.limits) {
-            Ok(stream) => self.phase = Phase::Processing(stream),
-            Err(NoThread { reason, before }) => {
-                let details =
-                    format!("the service has no thread for the stream: {reason}; try again later");
-                tracing::warn!(%reason, "no thread for a stream; raise the limit of threads");
-                self.error("The session was not started", &details, "internal");
-                match before {
-                    Some(Before { stream, .. }) => {
-                        self.phase = Phase::Draining { stream, stopped };
-                    }
-                    None => self.own.send(reply::processing_terminated()),
-                }
-            }
-        }
+        let pool = &self.places.hearing().pool;
+        let stream = Stream::start(start, pool, &self.config.limits);
+        self.phase = Phase::Processing(stream);
     }
 
     /// Bounds a stream that goes on without this session, if only until it sees that
@@ -484,7 +472,7 @@ impl Session {
         }
     }
 
-    /// The stream has ended; `None` when its thread died.
+    /// The stream has ended; `None` when it died.
     pub(crate) fn stream_ended(&mut self, outcome: Option<Outcome>) -> Option<Closing> {
         let phase = std::mem::replace(&mut self.phase, Phase::Idle);
         match &outcome {

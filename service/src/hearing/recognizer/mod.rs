@@ -1,12 +1,16 @@
 //! What turns speech into words.
 //!
-//! An engine stands behind two small traits: a [`Recognizer`] is opened once
-//! per process and shared, a [`RecognizerStream`] belongs to one audio stream
-//! and is driven from that stream's own thread (never from a tokio worker), so
-//! it may block and burn CPU. Audio is always 16 kHz mono; every time is
-//! measured from the first sample that the stream was given.
+//! An engine stands behind two small traits: a [`Recognizer`] is opened once per process
+//! and shared, a [`RecognizerStream`] belongs to one audio stream. The streams share a few
+//! worker threads, one for each processor core, so a call may compute, but must not wait:
+//! an engine that has results later says so with [`RecognizerStream::wake_with`], one that
+//! has enough audio with [`RecognizerStream::is_ready`], and what has to wait all the same
+//! does so in [`blocking`]. Calls for one stream never overlap, but come from different
+//! threads. Audio is always 16 kHz mono; every time is measured from the first sample that
+//! the stream was given.
 
 use crate::hearing::capacity::Capacity;
+pub use crate::hearing::pool::blocking;
 pub use crate::word::Word;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
