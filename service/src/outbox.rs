@@ -2,7 +2,7 @@
 
 //! What waits to be written to one socket.
 //!
-//! Many sources put messages in (its session, its recogniser thread, the other
+//! Many sources put messages in (its session, its stream, the other
 //! sockets of the conversation); one task writes them, in order. Putting never
 //! waits: a client that does not read its messages must not hold up the others,
 //! so its queue overflows and its socket is closed.

@@ -12,14 +12,17 @@
 //! waits within [`blocking`]: it gives the worker's place to one of [`SPARE`] further
 //! threads meanwhile. Only when all of those wait too is a place lost, until one of them
 //! has what it waited for. All threads are started with the service, so that none is asked
-//! for while a client waits.
+//! for while a client waits. The one that rested last is called first: its caches are
+//! warm, and the others, which have memory of their own each, are used in a rush only.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// Threads beside the workers: so many jobs may wait at once without holding up others.
@@ -54,8 +57,9 @@ struct Owner(Arc<Shared>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
-        self.0.notify_all();
+        let mut state = self.0.lock();
+        state.closed = true;
+        self.0.call_all(&mut state);
     }
 }
 
@@ -73,8 +77,6 @@ impl std::fmt::Debug for Pool {
 struct Shared {
     workers: usize,
     state: Mutex<State>,
-    /// A job is ready, or a place is free.
-    ready: Condvar,
     /// The next time has changed.
     times: Condvar,
 }
@@ -87,9 +89,33 @@ struct State {
     jobs: HashMap<u64, Arc<Job>>,
     /// How many entries and jobs there were.
     count: u64,
-    /// Workers that do a turn and do not wait in it.
+    /// Threads that do a turn and do not wait in it.
     running: usize,
+    /// Threads that have nothing to do, the one that rested last at the end.
+    resting: Vec<Arc<Resting>>,
+    /// Threads that were called and have not come yet.
+    called: usize,
     closed: bool,
+}
+
+/// A thread that has nothing to do.
+struct Resting {
+    thread: Thread,
+    called: AtomicBool,
+}
+
+impl Resting {
+    fn call(&self) {
+        self.called.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+
+    /// Waits to be called. Only the thread itself does.
+    fn rest(&self) {
+        while !self.called.swap(false, Ordering::Acquire) {
+            std::thread::park();
+        }
+    }
 }
 
 /// A job in a queue.
@@ -190,7 +216,7 @@ impl Wake for Job {
     fn wake_by_ref(self: &Arc<Self>) {
         let mut state = self.shared.lock();
         state.wake(self);
-        self.shared.call(&state);
+        self.shared.call(&mut state);
     }
 }
 
@@ -278,32 +304,45 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn notify_all(&self) {
-        self.ready.notify_all();
-        self.times.notify_all();
+    /// Has a thread look at the queue, if one may take something from it.
+    fn call(&self, state: &mut State) {
+        let has_place = state.running + state.called < self.workers;
+        if has_place
+            && state.called < state.ready.len()
+            && let Some(resting) = state.resting.pop()
+        {
+            state.called += 1;
+            resting.call();
+        }
     }
 
-    /// Has a thread look at the queue, if one may take something from it.
-    fn call(&self, state: &State) {
-        if state.running < self.workers && !state.ready.is_empty() {
-            self.ready.notify_one();
-        }
+    /// Has all threads see that the pool is over.
+    fn call_all(&self, state: &mut State) {
+        let resting = std::mem::take(&mut state.resting);
+        state.called += resting.len();
+        resting.iter().for_each(|resting| resting.call());
+        self.times.notify_all();
     }
 
     /// Does turns until the pool is over.
     fn work(self: &Arc<Self>) {
         HERE.set(Some(Arc::clone(self)));
+        let own = Arc::new(Resting {
+            thread: std::thread::current(),
+            called: AtomicBool::new(false),
+        });
         let mut state = self.lock();
         while !state.is_over() {
             let Some(job) = state.next(self.workers) else {
-                state = self
-                    .ready
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                state.resting.push(Arc::clone(&own));
+                drop(state);
+                own.rest();
+                state = self.lock();
+                state.called = state.called.saturating_sub(1);
                 continue;
             };
             // Another one may be ready, and another place free.
-            self.call(&state);
+            self.call(&mut state);
             drop(state);
             let next = job.turn();
             state = self.lock();
@@ -311,8 +350,7 @@ impl Shared {
                 self.times.notify_one();
             }
         }
-        drop(state);
-        self.notify_all();
+        self.call_all(&mut state);
     }
 
     /// Wakes jobs whose time has come, until the pool is over.
@@ -326,7 +364,7 @@ impl Shared {
                     if let Some(Reverse(entry)) = state.times.pop() {
                         entry.job.place().time = None;
                         state.wake(&entry.job);
-                        self.call(&state);
+                        self.call(&mut state);
                     }
                     state
                 }
@@ -356,7 +394,6 @@ impl Pool {
         let shared = Arc::new(Shared {
             workers,
             state: Mutex::default(),
-            ready: Condvar::new(),
             times: Condvar::new(),
         });
         // Dropped on the way out, it ends those that were started.
@@ -389,7 +426,7 @@ impl Pool {
         });
         state.jobs.insert(job.id, Arc::clone(&job));
         state.wake(&job);
-        shared.call(&state);
+        shared.call(&mut state);
         drop(state);
         Waker::from(job)
     }
@@ -420,7 +457,7 @@ impl Outside {
     fn enter(shared: Arc<Shared>) -> Self {
         let mut state = shared.lock();
         state.running = state.running.saturating_sub(1);
-        shared.call(&state);
+        shared.call(&mut state);
         drop(state);
         Self(shared)
     }

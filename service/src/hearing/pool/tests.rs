@@ -225,3 +225,29 @@ fn the_threads_end_with_the_pool_but_not_before_its_jobs() {
         std::thread::yield_now();
     }
 }
+
+/// Waits until all threads of a pool with one worker rest.
+fn rest(pool: &Pool) {
+    let until = Instant::now() + LONG;
+    while pool.0.0.lock().resting.len() < 1 + SPARE {
+        assert!(Instant::now() < until, "a thread does not rest");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn the_thread_that_rested_last_is_called_first() {
+    let pool = Pool::start(1).expect("threads");
+    let (tell, told) = channel();
+    let mut threads = std::collections::HashSet::new();
+    for _ in 0..20 {
+        rest(&pool);
+        let tell = tell.clone();
+        spawn(&pool, Duration::ZERO, move |_| {
+            tell.send(std::thread::current().id()).expect("a test");
+            Next::Over
+        });
+        threads.insert(told.recv_timeout(LONG).expect("a turn"));
+    }
+    assert_eq!(threads.len(), 1);
+}

@@ -155,6 +155,71 @@ async fn a_stream_whose_client_does_not_read_holds_no_worker() {
     assert!(matches!(stream.done().await, Some(Outcome::Finished)));
 }
 
+/// An engine that takes more than a slice for each call.
+struct Slow;
+
+impl Recognizer for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    fn open(&self, _: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl RecognizerStream for Slow {
+    fn push(&mut self, _: &[i16], _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        let begun = Instant::now();
+        while begun.elapsed() < SLICE {
+            std::hint::spin_loop();
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        Ok(())
+    }
+}
+
+/// Tells its name when it is dropped.
+#[derive(Debug)]
+struct Told(&'static str, mpsc::UnboundedSender<&'static str>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let _ = self.1.send(self.0);
+    }
+}
+
+#[tokio::test]
+async fn audio_that_is_sent_ahead_waits_while_others_need_the_worker() {
+    let hub = hub_at(&Limits::default(), WallClock::default());
+    let (limits, pool) = (Limits::default(), pool());
+    let (tell, mut order) = mpsc::unbounded_channel();
+    let mut seats = Vec::new();
+    let mut streams = Vec::new();
+    for (name, messages) in [("a file", 50), ("a speaker", 1)] {
+        let (seat, voice, told) = speaker(&hub).await;
+        let mut start = start(voice, None);
+        start.recognizer = Arc::new(Slow);
+        let stream = Stream::start(start, &pool, &limits);
+        stream.hold(Told(name, tell.clone()));
+        for _ in 0..messages {
+            // 100 ms each.
+            stream.audio(Bytes::from_static(&[0; 3200])).await;
+        }
+        stream.stop().await;
+        seats.push((seat, told));
+        streams.push(stream);
+    }
+    for stream in &mut streams {
+        assert!(matches!(stream.done().await, Some(Outcome::Finished)));
+    }
+    assert_eq!(order.recv().await, Some("a speaker"));
+    assert_eq!(order.recv().await, Some("a file"));
+}
+
 #[tokio::test]
 async fn a_stream_holds_its_permits_until_it_has_ended() {
     let hub = hub_at(&Limits::default(), WallClock::default());
