@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 
 /*
- * Live captions from C: plays a file or an address through symblsink and
- * prints what comes on the bus. Ctrl-C ends the talk and waits for its last
- * results; pressed again, it stops at once.
+ * Live captions from C: plays a file or an address through symblsink and prints
+ * the messages on the bus. Ctrl-C ends the talk and waits for its last results; a
+ * second Ctrl-C stops at once.
  *
  *   cc -o captions captions.c $(pkg-config --cflags --libs gstreamer-1.0)
  *   ./captions talk.wav [http://127.0.0.1:8787]
  *
- * The plugin is installed or on GST_PLUGIN_PATH.
+ * The plugin must be installed or on GST_PLUGIN_PATH.
  */
 
 #include <errno.h>
@@ -18,15 +18,15 @@
 #include <signal.h>
 #include <stdio.h>
 
-#define MOST_LINES 10000 /* that wait to be written; more are dropped and counted */
+#define MOST_LINES 10000 /* in the queue; more are dropped and counted */
 
-/* Lines for stdout or stderr. A pipe that nobody reads blocks whoever writes to
- * it, and the messages on the bus then pile up: so a thread writes. */
+/* Lines for stdout or stderr. A pipe without a reader blocks its writer, and then
+ * the messages on the bus pile up. So a thread writes. */
 typedef struct {
     FILE *file;
     GAsyncQueue *lines;
     GAsyncQueue *done;
-    GMainLoop *loop; /* ended where the lines cannot be written, or NULL */
+    GMainLoop *loop; /* quit if the lines cannot be written; may be NULL */
     gint error;      /* errno of the thread */
     guint lost;
 } Lines;
@@ -72,7 +72,7 @@ static void lines_open(Lines *to, FILE *file, GMainLoop *loop)
     g_thread_unref(g_thread_new("lines", write_lines, to));
 }
 
-/* Waits until all is written, or for that many seconds. */
+/* Waits until everything is written, for that many seconds at most. */
 static void lines_close(Lines *to, guint seconds)
 {
     g_async_queue_push(to->lines, g_strdup(""));
@@ -96,9 +96,9 @@ static void say(Lines *to, const char *format, ...)
     va_end(args);
 }
 
-/* A text without what a terminal would obey: what moves the cursor, reverses the
- * text or hides in it. The library symbl-captions does the same, and keeps more
- * emoji. The caller frees it. */
+/* Returns a text without the characters that move a terminal's cursor, reverse the
+ * text or are invisible. The library symbl-captions does the same, and keeps more
+ * emoji. The caller frees the result. */
 static char *visible(const char *text)
 {
     GString *shown = g_string_new(NULL);
@@ -113,7 +113,7 @@ static char *visible(const char *text)
             g_string_append_c(shown, ' ');
         else if ((sign >= 0x202a && sign <= 0x202e) || (sign >= 0x2066 && sign <= 0x2069))
             g_string_append_unichar(shown, 0xfffd);
-        /* The joiners are a part of words in Persian and Hindi, and of emoji. */
+        /* The joiners are part of words in Persian and Hindi, and of emoji. */
         else if (type != G_UNICODE_FORMAT || sign == 0x200c || sign == 0x200d)
             g_string_append_unichar(shown, sign);
     }
@@ -121,13 +121,13 @@ static char *visible(const char *text)
     return g_string_free(shown, FALSE);
 }
 
-/* A text of a structure to be shown, or "". */
+/* Returns a text field of a structure for display, or "". */
 static char *text(const GstStructure *fields, const char *name)
 {
     return visible(gst_structure_get_string(fields, name));
 }
 
-/* One message of the element. Fields that are not known are left out of it. */
+/* Prints one message of the element. A message has only the fields that are known. */
 static void print_fields(App *app, const GstStructure *fields)
 {
     g_autofree char *said = text(fields, "text");
@@ -157,7 +157,7 @@ static void print_fields(App *app, const GstStructure *fields)
     }
 }
 
-/* A warning or an error of the pipeline. */
+/* Prints a warning or an error of the pipeline. */
 static void print_error(App *app, const char *what, GError *error)
 {
     g_autofree char *said = visible(error->message);
@@ -222,7 +222,7 @@ int main(int argc, char **argv)
     guint interrupt;
 
     setlocale(LC_ALL, ""); /* g_print writes in the encoding of the terminal */
-    signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of the write */
+    signal(SIGPIPE, SIG_IGN); /* a write without a reader fails instead */
     gst_init(&argc, &argv);
     if (argc < 2 || argc > 3) {
         g_printerr("usage: %s INPUT [BASE-URL]\n", argv[0]);
@@ -258,16 +258,16 @@ int main(int argc, char **argv)
     gst_bus_add_watch(bus, on_message, &app);
     interrupt = g_unix_signal_add(SIGINT, on_interrupt, &app);
 
-    /* Where that fails, the bus says why. */
+    /* If it fails, the bus says why. */
     gst_element_set_state(app.pipeline, GST_STATE_PLAYING);
     g_main_loop_run(app.loop);
     gst_element_set_state(app.pipeline, GST_STATE_NULL);
 
-    /* From here on Ctrl-C ends the program: somebody may never read its output. */
+    /* From here on Ctrl-C ends the program, because its output may never be read. */
     if (g_main_context_find_source_by_id(NULL, interrupt))
         g_source_remove(interrupt);
     lines_close(&app.out, 0);
-    /* A reader that has gone, as `head` does, is no failure of ours. */
+    /* A reader that has gone, as `head` does, is not a failure. */
     if (app.out.error && app.out.error != EPIPE) {
         say(&app.err, "error: cannot write to standard output: %s\n", g_strerror(app.out.error));
         app.failed = TRUE;

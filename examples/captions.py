@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
 """Live captions from Python: plays a file or an address through symblsink and
-prints what comes on the bus.
+prints the messages on the bus.
 
 Needs PyGObject with GStreamer (Debian: python3-gi, gir1.2-gstreamer-1.0) and
-the plugin, installed, on GST_PLUGIN_PATH or named with --plugin; terminal.py is
-beside this file.
+the plugin: installed, on GST_PLUGIN_PATH or given with --plugin. terminal.py is next
+to this file.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from terminal import Lines, visible, written  # noqa: E402
 
 
 def caption(message):
-    """The line to print for one message of the element, or None."""
+    """Returns the line to print for a message of the element, or None."""
     fields = message.get_structure()
     kind = fields.get_name()
     if kind == "symbl/transcript" and fields.get_value("is-final"):
-        # None where the place in the audio is not known.
+        # None if the place in the audio is not known.
         tenths = (fields.get_value("running-time") or 0) * 10 // Gst.SECOND
         time = f"{tenths // 600:02}:{tenths // 10 % 60:02}.{tenths % 10}"
         return f"[{time}] {visible(fields.get_value('text'))}"
@@ -42,7 +42,7 @@ def caption(message):
 def play(pipeline, loop, notes):
     """Runs the pipeline to its end; returns the text of its error, or None."""
     failure = None
-    # Without a reader of the captions there is nothing left to do.
+    # Without a reader of the captions, the program ends.
     lines = Lines(sys.stdout, on_error=lambda _error: GLib.idle_add(loop.quit))
 
     def on_message(_bus, message):
@@ -64,14 +64,14 @@ def play(pipeline, loop, notes):
     bus.connect("message", on_message)
     pipeline.set_state(Gst.State.PLAYING)
     try:
-        loop.run()  # Ctrl-C comes out of here as KeyboardInterrupt
+        loop.run()  # Ctrl-C raises KeyboardInterrupt here
     finally:
         pipeline.set_state(Gst.State.NULL)
     return failure or written(lines)
 
 
 def main(notes):
-    """Plays what the command line says; returns the text of an error, or None."""
+    """Plays the input of the command line; returns the text of an error, or None."""
     parser = argparse.ArgumentParser(description="Live captions of INPUT.")
     parser.add_argument("--base-url", help="address of the service")
     parser.add_argument("--plugin", help="path of libgstsymbl.so")
@@ -97,7 +97,7 @@ def main(notes):
 
 
 def run():
-    """Runs the program; returns its status."""
+    """Runs the program; returns its exit status."""
     notes = Lines(sys.stderr)
     try:
         failure = main(notes)
@@ -107,7 +107,7 @@ def run():
         return 130
     if failure:
         notes.say(f"error: {visible(failure)}")
-    notes.finish(seconds=1)  # nobody may be reading them
+    notes.finish(seconds=1)  # they may have no reader
     return 1 if failure else 0
 
 

@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
-"""An application that can be killed and goes on in the same conversation.
+"""An application that can be killed and then continues the same conversation.
 
-It stores the connection id. Started again within no-connection-timeout of the
-sink, it dials with the same id, finds itself in the same conversation, and asks
-the Conversation API what was said before, by itself and by others.
+It stores the connection id. If it is started again within the sink's
+no-connection-timeout, it dials with the same id and is in the same conversation.
+It then gets from the Conversation API what its own and other speakers have said.
 
 Needs PyGObject with GStreamer (Debian: python3-gi, gir1.2-gstreamer-1.0) and
-the plugin, installed or on GST_PLUGIN_PATH; terminal.py is beside this file.
+the plugin, installed or on GST_PLUGIN_PATH. terminal.py is next to this file.
 """
 
 import argparse
@@ -26,11 +26,11 @@ from gi.repository import GLib, Gst  # noqa: E402
 
 from terminal import Lines, visible, written  # noqa: E402
 
-SOON = 10  # seconds, for a request
+SOON = 10  # seconds; the timeout of a request
 
 
 class State:
-    """The ids of the conversation, in a file that is replaced and never half written."""
+    """The ids of the conversation, in a file that is replaced and never partly written."""
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
@@ -50,7 +50,7 @@ class State:
 
 
 def said_before(base_url, conversation):
-    """The messages of the conversation so far, of all speakers."""
+    """Returns the messages of the conversation so far, of all speakers."""
     path = f"/v1/conversations/{urllib.parse.quote(conversation, safe='')}/messages"
     request = urllib.request.Request(base_url.rstrip("/") + path)
     token = os.environ.get("SYMBL_ACCESS_TOKEN")
@@ -63,20 +63,20 @@ def said_before(base_url, conversation):
 
 
 class Talk:
-    """A pipeline whose conversation is known by the state."""
+    """A pipeline whose conversation is stored in the state."""
 
     def __init__(self, pipeline, state, notes):
         self.pipeline, self.state, self.notes = pipeline, state, notes
         self.sink = pipeline.get_by_name("sink")
         self.loop = GLib.MainLoop()
-        # Without a reader there is nothing left to do.
+        # Without a reader, the program ends.
         self.lines = Lines(sys.stdout, on_error=lambda _error: GLib.idle_add(self.loop.quit))
         self.failure = None
         if "connection-id" in state.ids:
             self.sink.set_property("connection-id", state.ids["connection-id"])
 
     def on_session(self, fields):
-        """The service told in which conversation we are."""
+        """Handles the message with the id of the conversation."""
         conversation = fields.get_value("conversation-id")
         # "split": the connection was lost for so long that the conversation is another one.
         if fields.get_value("event") not in ("created", "split") or not conversation:
@@ -90,7 +90,7 @@ class Talk:
                 self.notes.say(f"what was said before is not known: {visible(error)}")
         else:
             self.lines.say(f"new conversation {visible(conversation)}")
-        # Where the application gave none, the sink made one.
+        # The sink has made an id if the application gave none.
         self.state.store("connection-id", fields.get_value("connection-id"))
         self.state.store("conversation-id", conversation)
 
@@ -109,24 +109,24 @@ class Talk:
             self.failure = message.parse_error()[0].message
             self.loop.quit()
         elif message.type == Gst.MessageType.EOS:
-            self.state.forget()  # it ended in order: there is nothing to go on with
+            self.state.forget()  # it ended in order, so there is nothing to continue
             self.loop.quit()
 
     def play(self):
-        """Runs to the end; returns the text of the error, or None."""
+        """Runs until the end; returns the text of the error, or None."""
         bus = self.pipeline.get_bus()
         bus.add_signal_watch()
         bus.connect("message", self.on_message)
         self.pipeline.set_state(Gst.State.PLAYING)
         try:
-            self.loop.run()  # Ctrl-C comes out of here as KeyboardInterrupt
+            self.loop.run()  # Ctrl-C raises KeyboardInterrupt here
         finally:
             self.pipeline.set_state(Gst.State.NULL)
         return self.failure or written(self.lines)
 
 
 def main(notes):
-    """Plays what the command line says; returns the text of an error, or None."""
+    """Plays the input of the command line; returns the text of an error, or None."""
     parser = argparse.ArgumentParser(description="Captions of INPUT that survive a kill.")
     parser.add_argument("--base-url", help="address of the service")
     parser.add_argument("--state", default="resume.json", help="file with the ids")
@@ -147,7 +147,7 @@ def main(notes):
 
 
 def run():
-    """Runs the program; returns its status."""
+    """Runs the program; returns its exit status."""
     notes = Lines(sys.stderr)
     try:
         failure = main(notes)
@@ -157,7 +157,7 @@ def run():
         return 130
     if failure:
         notes.say(f"error: {visible(failure)}")
-    notes.finish(seconds=1)  # nobody may be reading them
+    notes.finish(seconds=1)  # they may have no reader
     return 1 if failure else 0
 
 

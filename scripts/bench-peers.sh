@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# Builds the elements that the benchmarks compare with, from their published
-# crates, and prints the folder with their libraries. It is the one of the suite, with
-# the same profile, so that what both need is built once.
+# Builds the elements that the benchmarks compare with, from their published crates,
+# and prints the folder with their libraries. It is the folder of the suite, with the
+# same profile, so that common dependencies are built only once.
 #
-# deepgramtranscriber knows one address, that of its company. A copy of its
-# source gets one line changed, so that it talks to the server of the benchmarks.
-# What cannot be had or built is left out: the benchmarks say so.
+# deepgramtranscriber uses a fixed address, that of its company. One line in a copy of
+# its source is changed, so that it uses the server of the benchmarks. An element that
+# cannot be downloaded or built is left out, and the benchmarks report that.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,21 +20,21 @@ cargo=${CARGO:-cargo}
 
 printf '%s\n' "$target/release"
 mkdir -p "$workspace"
-# The workspace is copied, because the changed source is not in its lock.
+# The workspace is copied, because the changed source does not match the lock file.
 cmp -s "$manifest" "$workspace/Cargo.toml" || {
     rm -rf "$deepgram"
     cp benches/peers/Cargo.toml benches/peers/Cargo.lock benches/peers/lib.rs "$workspace/" || exit 0
 }
 
-# Where cargo has put the published source of a package. Without the platform it
-# would fetch what other systems need, too.
+# Prints the manifest of a package in cargo's folder of published sources. Without the
+# platform, cargo would fetch what other systems need too.
 source_of() {
     "$cargo" metadata --format-version 1 --locked --manifest-path "$manifest" \
         --filter-platform "$("$cargo" -vV | sed -n 's/^host: //p')" |
         grep -o "\"manifest_path\":\"[^\"]*/$1-[0-9][^\"]*/Cargo.toml\"" | head -n 1 | cut -d '"' -f 4
 }
 
-# Makes the changed copy of deepgramtranscriber, unless it is there.
+# Makes the changed copy of deepgramtranscriber, unless it exists.
 change_deepgram() {
     [ -e "$deepgram/patched" ] && return
     local original line own
@@ -59,7 +59,8 @@ packages=(--package gst-plugin-speechmatics)
 if change_deepgram; then
     packages+=(--package gst-plugin-deepgram --config "patch.crates-io.gst-plugin-deepgram.path='$deepgram'")
 fi
-# Where one fails, the other is built all the same; what an earlier run left is not measured instead.
+# If one fails, the other is still built. Libraries of an earlier run are removed, so
+# that they are not measured in place of a failed build.
 rm -f "$target"/release/libgst{deepgram,speechmatics}.so
 "$cargo" build --profile bench --keep-going --manifest-path "$workspace/Cargo.toml" \
     --target-dir "$target" "${packages[@]}" >&2 ||

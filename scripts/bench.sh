@@ -1,25 +1,27 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# The benchmarks: one JSON object per line on standard output, a table on
-# standard error at the end. docs/performance.md says how to read them.
+# Runs the benchmarks: one JSON object per line on standard output, and a table on
+# standard error at the end. docs/performance.md explains the results.
 #
 #   scripts/bench.sh [NAME]...     default: all
 #
-# SYMBL_BENCH_MINUTES is how long the run of 500 sinks lasts (by default some seconds).
+# SYMBL_BENCH_MINUTES sets how long the run of 500 sinks lasts (default: some
+# seconds).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf 'bench: %s\n' "$*" >&2; }
 
-# Says how long it has been since the last call.
+# Prints the time since the last call.
 since=0
 took() {
     say "$1 took $((SECONDS - since)) s"
     since=$SECONDS
 }
 
-# What counts and what is compared with is not to be had everywhere, and there may be no
-# network: then it goes with what is there, and says what is left out.
+# The tools that measure and the peers are not available everywhere, and there may be
+# no network. Then the benchmarks run with what is installed, and report what is
+# missing.
 scripts/install-deps.sh build run demo bench >&2 || scripts/install-deps.sh build run demo >&2 ||
     say 'going on with what is there'
 took 'installing packages'

@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# Live captions of a talk: starts symbl-service, plays the talk through
-# symblsink in real time and prints what comes back. Called by "make demo",
-# which has built everything.
+# Live captions of a talk: starts symbl-service, plays the talk through symblsink in
+# real time and prints the results. "make demo" builds everything and calls this.
 #
 #   scripts/demo.sh [FILE]     FILE: anything that GStreamer's decodebin reads;
 #                              without it, the recorded prompts of
 #                              examples/talk/prompts.tsv, joined into one talk
 #
-# Everything that it starts is stopped and everything that it writes is
-# removed when it ends, also by Ctrl-C. Its status is the live view's.
+# At its end, also by Ctrl-C, the script stops every process that it started and
+# removes every file that it wrote. Its exit status is that of the live view.
 set -euo pipefail
 caller=$PWD
 cd "$(dirname "$0")/.."
@@ -38,7 +37,7 @@ clean_up() {
     fi
     if [ -n "$service_pid" ]; then
         kill "$service_pid" 2>/dev/null || true
-        # A service that does not want to stop is not waited for for ever.
+        # Gives the service 10 seconds to stop.
         timeout 10 tail --pid="$service_pid" --sleep-interval=0.1 -f /dev/null ||
             kill -KILL "$service_pid" 2>/dev/null || true
         wait "$service_pid" 2>/dev/null || true
@@ -70,7 +69,7 @@ start_service() {
     mkfifo "$dir/service.out"
     "$target/symbl-service" --listen 127.0.0.1:0 >"$dir/service.out" 2>"$dir/service.log" &
     service_pid=$!
-    # Opened for as long as the script runs, or the service could not print.
+    # Keeps the pipe open for the whole script; otherwise the service could not print.
     exec 3<"$dir/service.out"
     base_url=
     while IFS= read -r -t 60 line <&3; do
@@ -104,12 +103,12 @@ start_service
 export SYMBL_BASE_URL=$base_url
 printf 'demo: %s\n' "service at $base_url" >&2
 
-# The plugin alone: GStreamer looks into every library below the folder.
+# Copies only the plugin, because GStreamer loads every library in the folder.
 mkdir "$dir/plugins"
 cp "$target/libgstsymbl.so" "$dir/plugins/"
 export GST_PLUGIN_PATH=$dir/plugins${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}
 
-# A value in the words of gst-launch-1.0.
+# Quotes a value for gst-launch-1.0.
 quote() {
     local value=${1//$'\n'/ }
     value=${value//\\/\\\\}
@@ -124,8 +123,8 @@ play() {
         "$target/examples/captions" --from-gst-launch "${reference[@]}"
 }
 
-# In the background, because only "wait" lets a signal through at once, and in
-# a process group of its own, so that all of it can be stopped.
+# Runs in the background, because only "wait" lets a signal through at once, and in a
+# process group of its own, so that all of its processes can be stopped.
 set -m
 play &
 view_pid=$!

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: MPL-2.0
 # Fuzzes what the element parses from the service (target `service`) and what the
 # service parses from its clients and recognisers (target `parsers`), guided by
-# coverage, for SYMBL_FUZZ_SECONDS (default: 60) and half of that. What is found stays
-# in fuzz/target for the next run. Arguments are a target and what goes to
-# libFuzzer: scripts/fuzz.sh parsers path/of/a/crash runs one input again.
+# coverage: the first for SYMBL_FUZZ_SECONDS (default: 60), the second for half of
+# that. The corpus stays in fuzz/target for the next run. Arguments are a target and
+# the arguments for libFuzzer: scripts/fuzz.sh parsers path/of/a/crash runs one input
+# again.
 #
-# Plain cargo with libFuzzer as a crate, and the compiler flags that `cargo fuzz`
-# would set: so that it needs no other toolchain and no tool to install.
+# Uses plain cargo with libFuzzer as a crate and the compiler flags of `cargo fuzz`,
+# so that no other toolchain or tool is needed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +16,7 @@ seconds=${SYMBL_FUZZ_SECONDS:-60}
 target=$PWD/fuzz/target
 corpus=$target/corpus
 seeds=$target/seeds
-# With a target given, the flags do not apply to build scripts and macros.
+# With an explicit target, the flags do not apply to build scripts and macros.
 triple=$(rustc -vV | sed -n 's/^host: //p')
 
 RUSTFLAGS='--cfg fuzzing -Cpasses=sancov-module
@@ -26,8 +27,8 @@ RUSTFLAGS='--cfg fuzzing -Cpasses=sancov-module
     cargo build --manifest-path fuzz/Cargo.toml --target-dir "$target" --target "$triple" \
     --release --locked
 
-# Each recorded message alone, and inside a session that runs and has heard audio:
-# steps end with a byte ff, see fuzz/src/steps.rs.
+# Seeds: each recorded message alone, and inside a running session that has audio. A
+# step ends with a byte ff; see fuzz/src/steps.rs.
 rm -rf "$seeds"
 mkdir -p "$seeds" "$corpus" "$target/artifacts"
 begin=tests/fixtures/symbl-messages/started_listening.json
@@ -46,20 +47,21 @@ for fixture in tests/fixtures/symbl-messages/*; do
         cat "$fixture"
     } >"$seeds/history-$name"
 done
-# One conversation with everything in it.
+# One conversation with all messages.
 for fixture in tests/fixtures/symbl-messages/*; do
     cat "$fixture"
     printf '\377'
 done >"$seeds/all"
 grep -oh '"[A-Za-z_]\+"' tests/fixtures/symbl-messages/*.json | sort -u >"$target/dictionary"
 
-# Whatever a client or a recogniser says, and what is said.
+# Seeds of the parsers: lines of a recogniser, spoken sentences, and messages of a
+# client.
 said=$target/seeds-parsers
 rm -rf "$said"
 mkdir -p "$said" "$target/corpus-parsers"
 sed -n '/^```json$/,/^```$/{/^```/!p}' docs/recognizers.md >"$said/lines"
 for table in service/tests/data/*.tsv; do
-    # The last column is what somebody said; 20 sentences are an input.
+    # The last column is a spoken sentence; 20 of them are one input.
     awk -F'\t' '/^[^#]/ { print $NF }' "$table" |
         split -l 20 - "$said/$(basename "$table")-"
 done
@@ -72,7 +74,7 @@ if [ $# -gt 0 ]; then
     shift
     exec "$fuzzer" "$@"
 fi
-# fuzz TARGET SECONDS CORPUS SEEDS
+# Usage: fuzz TARGET SECONDS CORPUS SEEDS
 fuzz() {
     local log=$target/log-$1
     "$target/$triple/release/$1" -max_total_time="$2" -max_len=16384 -timeout=10 \

@@ -1,15 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# Installs the Debian packages that the project needs; does nothing (and asks
-# for no password) when all are there.
+# Installs the Debian packages that the project needs. Does nothing, and asks for no
+# password, if all of them are installed.
 #
 #   scripts/install-deps.sh [build|run|demo|test|bench]...     default: all groups but bench
 #
 # build  compile the plugin and the service
 # run    GStreamer's tools and elements, and the speech recogniser's library and model
 # demo   the recorded speech that the demo plays
-# test   what the tests need on top of these
-# bench  what the benchmarks count and measure with
+# test   what the tests need in addition
+# bench  the tools that the benchmarks measure with
 set -eu
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }
@@ -17,7 +17,7 @@ die() { say "$*"; exit 1; }
 
 minimum_rust=1.92
 
-# Each word is a package, or alternatives joined by "|" of which one will do.
+# Each word is a package, or alternatives joined by "|", of which one is enough.
 build='build-essential cmake pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev'
 run='gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
      libpocketsphinx3|libpocketsphinx5 pocketsphinx-en-us ca-certificates'
@@ -36,10 +36,10 @@ for group in "$@"; do
         bench) wanted="$wanted $bench" ;;
         test)
             wanted="$wanted $test"
-            # Node.js may have come from elsewhere, with npm inside.
+            # Node.js may be installed from another source, with npm included.
             command -v node >/dev/null || wanted="$wanted nodejs"
             command -v npm >/dev/null || wanted="$wanted npm"
-            # Any browser of its kind will do for the Web SDK.
+            # The tests of the Web SDK need one of these browsers.
             if ! command -v google-chrome >/dev/null && ! command -v chromium >/dev/null; then
                 if grep -qs '^ID=ubuntu' /etc/os-release; then
                     say 'Ubuntu has Chromium as a snap only, which cannot read the files of the tests; install google-chrome-stable for those of the Web SDK'
@@ -57,7 +57,7 @@ installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# Leaves in $missing the entries of $wanted of which no alternative is installed.
+# Sets $missing to the entries of $wanted of which no alternative is installed.
 find_missing() {
     missing=
     for entry in $wanted; do
@@ -68,8 +68,8 @@ find_missing() {
     done
 }
 
-# Leaves in $packages one package per entry of $missing: the first alternative
-# that the package lists know.
+# Sets $packages to one package per entry of $missing: the first alternative that the
+# package lists contain.
 choose_packages() {
     packages=
     for entry in $missing; do
@@ -100,7 +100,7 @@ if [ -n "$missing" ]; then
         as_root=sudo
     fi
     say "installing:$missing"
-    # Old lists may still do where there is no network.
+    # Without network, the old package lists may still be good enough.
     $as_root apt-get update -q >&2 || say 'apt-get update failed; trying with the package lists that are there'
     choose_packages
     # shellcheck disable=SC2086 # one word per package

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# Formatting, lints, a minute of fuzzing and every test of the workspace. The last line is the sum
-# over all test programs, "N passed, N failed".
+# Runs the formatter, the lints, a minute of fuzzing and every test of the workspace.
+# The last line is the sum over all test programs, "N passed, N failed".
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Packages are installed by now: a test that would be skipped for want of one fails.
+# The packages are installed by now, so a test that would be skipped without one must
+# fail.
 export SYMBL_REQUIRE_SPEECH=1
 
 cargo fmt --all --check
@@ -16,14 +17,15 @@ scripts/fuzz.sh
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
-# Whether the simulation finds bugs that were planted. In a folder of its own: all that
-# is compiled depends on the flags.
+# Checks that the simulation finds planted bugs. It has a target folder of its own,
+# because everything that is compiled depends on the flags.
 teeth=(env RUSTFLAGS="${RUSTFLAGS:-} --cfg planted_bugs"
     cargo test --locked --package symbl-client --test simulation
     --target-dir "${CARGO_TARGET_DIR:-target}/planted-bugs")
-# How many instructions audio and results take, which only a release build says.
+# Checks the number of instructions per buffer and result, which only a release build
+# shows.
 counts=(cargo test --release --locked --package symbl-instructions)
-# Built outside the bound: how long that takes is the machine's affair.
+# Built before the time limit starts, because the build time depends on the machine.
 cargo test --workspace --locked --no-run
 "${teeth[@]}" --no-run
 "${counts[@]}" --no-run

@@ -12,6 +12,7 @@
 //! and talks to the service, and `symbl_protocol`, which is what travels.
 //! `docs/architecture.md` shows the whole on one page.
 
+pub mod element;
 pub mod sink;
 
 pub use plugin::plugin_register_static;
@@ -20,6 +21,8 @@ pub use plugin::plugin_register_static;
 #[allow(missing_docs)] // made by the macro
 mod plugin {
     fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
+        #[cfg(feature = "doc")]
+        crate::element::document_types();
         crate::sink::register(plugin)
     }
 

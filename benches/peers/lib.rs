@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Nothing: the dependencies are what is built.
+//! Empty: only the dependencies of this package are needed.

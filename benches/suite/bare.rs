@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The bare client: the same bytes in the same frames, and nothing else.
+//! The bare client: sends the same bytes in the same frames, and does nothing else.
 //!
-//! One thread, `tokio-tungstenite`, TCP_NODELAY. What a WebSocket client cannot
-//! do without is what this does.
+//! One thread, `tokio-tungstenite`, TCP_NODELAY. No WebSocket client can do less.
 
 use super::clock::{self, Stamp};
 use super::dialect::BYTES_PER_SECOND;
@@ -21,7 +20,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 type Out = SplitSink<WebSocketStream<TcpStream>, Message>;
 
-/// Bytes of a WAV header as the suite writes it.
+/// Size of a WAV header as the suite writes it, in bytes.
 const HEADER: usize = 44;
 
 pub fn play(run: &Run) -> Result<(), Problem> {
@@ -31,20 +30,20 @@ pub fn play(run: &Run) -> Result<(), Problem> {
     runtime.block_on(send(run))
 }
 
-/// Seconds of CPU that this process has used.
+/// Returns the CPU time that this process has used, in seconds.
 pub fn cpu() -> f64 {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
         return f64::NAN;
     };
     let seconds = |time: nix::sys::time::TimeVal| {
-        // Exact up to centuries.
+        // A double is exact here for centuries.
         time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6
     };
     seconds(usage.user_time()) + seconds(usage.system_time())
 }
 
 async fn send(run: &Run) -> Result<(), Problem> {
-    // In memory before anything is counted.
+    // Read into memory before anything is counted.
     let file = match &run.audio {
         Audio::File { path, .. } => std::fs::read(path)?,
         _ => Vec::new(),
@@ -61,12 +60,13 @@ async fn send(run: &Run) -> Result<(), Problem> {
     let url = format!("ws://{}:{}/bare{frame}", run.server.host, run.server.web);
     let (socket, _) = tokio_tungstenite::client_async(url, tcp).await?;
     let (mut out, mut back) = socket.split();
-    // Ends with the close frame of the server, which comes after all was read.
+    // Ends with the close frame of the server, which comes after it has read
+    // everything.
     let read = tokio::spawn(async move { while let Some(Ok(_)) = back.next().await {} });
     child::say(&Word::Ready { at: clock::now() })?;
     let (told, mut tells) = mpsc::unbounded_channel();
     child::listen(move |line| {
-        // Nobody listens once it is over.
+        // Fails at the end, when the receiver is gone.
         let _ = told.send(line);
     });
     let pushed = match &run.audio {
@@ -111,7 +111,7 @@ async fn live(out: &mut Out, bytes: usize) -> Result<u64, Problem> {
     }
 }
 
-/// How long this much audio lasts.
+/// Returns how long this much audio lasts.
 pub fn duration(bytes: usize) -> Duration {
     Duration::from_secs_f64(bytes as f64 / BYTES_PER_SECOND as f64)
 }

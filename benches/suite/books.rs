@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the system has on its books about a process: CPU, switches, memory,
-//! threads, system calls, instructions.
+//! Reads the system's counters for a process: CPU, context switches, memory, threads,
+//! system calls, instructions.
 //!
-//! Counted in windows, so that nothing of a process's start is in them.
+//! They are read at the beginning and at the end of a window, so that the start of
+//! the process is not included.
 
 use super::Problem;
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// What a process has used up to now.
+/// What a process has used so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Used {
-    /// Seconds on a processor.
+    /// CPU time in seconds.
     pub cpu: f64,
-    /// Context switches.
+    /// Number of context switches.
     pub switches: f64,
-    /// How many threads there are.
+    /// Number of threads.
     pub threads: f64,
 }
 
@@ -32,7 +33,8 @@ impl std::ops::Sub for Used {
     }
 }
 
-/// Of all threads that there are. One that ends takes its figures with it.
+/// Returns the sum over all running threads. A thread that ends takes its counts with
+/// it.
 pub fn used(process: u32) -> Result<Used, Problem> {
     let mut used = Used::default();
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
@@ -48,32 +50,32 @@ pub fn used(process: u32) -> Result<Used, Problem> {
     Ok(used)
 }
 
-/// KiB that a process has for itself, and how much of that no file is behind.
+/// Returns the private memory of a process and the anonymous part of it, in KiB.
 pub fn memory(process: u32) -> Result<(f64, f64), Problem> {
     let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
     let private = field(&rollup, "Private_Clean:") + field(&rollup, "Private_Dirty:");
     Ok((private, field(&rollup, "Anonymous:")))
 }
 
-/// MiB that a process had at most.
+/// Returns the peak memory of a process, in MiB.
 pub fn peak(process: u32) -> Result<f64, Problem> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     Ok(field(&status, "VmHWM:") / 1024.0)
 }
 
-/// The number behind this name; 0 where there is none.
+/// Returns the number after this name, or 0 if the name is missing.
 fn field(text: &str, name: &str) -> f64 {
     let value = text.lines().find_map(|line| line.strip_prefix(name));
     let value = value.and_then(|value| value.split_whitespace().next());
     value.and_then(|value| value.parse().ok()).unwrap_or(0.0)
 }
 
-/// Whether there is this program.
+/// Returns `true` if this program is installed.
 pub fn runs(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
-/// Whether `perf stat` counts this event of a process here.
+/// Returns `true` if `perf stat` can count this event here.
 pub fn perf_counts(event: &str) -> bool {
     let stat = Command::new("perf")
         .args(["stat", "-x,", "-e", event, "true"])
@@ -84,7 +86,7 @@ pub fn perf_counts(event: &str) -> bool {
     })
 }
 
-/// The figure in a line of `perf stat -x,` for this event.
+/// Returns the number for this event from a line of `perf stat -x,`.
 pub fn counted(line: &str, event: &str) -> Option<f64> {
     let fields: Vec<&str> = line.split(',').collect();
     let (value, name) = (fields.first()?, fields.get(2)?);
@@ -94,16 +96,16 @@ pub fn counted(line: &str, event: &str) -> Option<f64> {
 
 const SYSCALLS: &str = "raw_syscalls:sys_enter";
 
-/// What counts system calls.
+/// The tool that counts system calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {
     Perf,
-    /// It stops the process at each of them.
+    /// Stops the process at each system call.
     Strace,
 }
 
 impl Counter {
-    /// The better one of those that are to be had here.
+    /// Returns the better one of the tools that are available here.
     pub fn here() -> Option<Self> {
         if perf_counts(SYSCALLS) {
             return Some(Self::Perf);
@@ -121,14 +123,14 @@ impl Counter {
     }
 }
 
-/// Counts the system calls of a process for a while.
+/// Counts the system calls of a process in a window.
 pub struct Syscalls {
     process: Child,
     counter: Counter,
 }
 
 impl Syscalls {
-    /// From now on, until it is asked.
+    /// Starts to count.
     pub fn begin(counter: Counter, process: u32, window: Duration) -> Result<Self, Problem> {
         let process = process.to_string();
         let seconds = window.as_secs().to_string();
@@ -153,12 +155,12 @@ impl Syscalls {
         Ok(Self { process, counter })
     }
 
-    /// Waits for the end of the window; how many there were.
+    /// Waits for the end of the window, and returns the number of system calls.
     pub fn end(self) -> Result<f64, Problem> {
         let output = self.process.wait_with_output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         let total = |line: &str| {
-            // % time, seconds, µs per call, calls.
+            // The columns are: % time, seconds, µs per call, calls.
             let line = line.trim().strip_suffix("total")?;
             line.split_whitespace().nth(3)?.parse().ok()
         };

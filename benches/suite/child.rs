@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! This program again, in a process of its own and in another role.
+//! Starts this program again, in a process of its own and with another role.
 //!
-//! A parent tells its child lines on standard input, and closes it when the child
-//! is to come to its end; a child answers in lines on standard output. Every wait
-//! for a child has a bound, and no child outlives its parent's interest in it.
+//! A parent sends lines to its child's standard input, and closes it when the child
+//! has to end. A child answers with lines on standard output. Every wait for a child
+//! has a bound, and a child is killed when its parent drops it.
 
 use super::Problem;
 use serde::Serialize;
@@ -14,13 +14,13 @@ use std::process::{Child as Process, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// In front of the name of a role.
+/// The option before the name of a role.
 pub const ROLE: &str = "--role";
 
-/// Longest wait for what takes a moment.
+/// Bound for a wait that should be short.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// A process that plays a role. It is killed when this is dropped.
+/// A process with a role. It is killed when this is dropped.
 pub struct Child {
     process: Process,
     hears: Option<ChildStdin>,
@@ -33,7 +33,7 @@ impl Child {
         Self::start_under(&[], role, what)
     }
 
-    /// The same with a command in front, such as `perf stat`.
+    /// Starts this program as `role`, run by a command such as `perf stat`.
     pub fn start_under(
         command: &[String],
         role: &str,
@@ -57,7 +57,7 @@ impl Child {
         let out = out.ok_or("a child has no standard output")?;
         let hears = process.stdin.take();
         let (say, said) = channel();
-        // It ends with the child.
+        // This thread ends with the child.
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines() {
                 let Ok(line) = line else { return };
@@ -73,7 +73,7 @@ impl Child {
         })
     }
 
-    /// The next thing that it says.
+    /// Waits for the child's next line.
     pub fn answer<T: DeserializeOwned>(&mut self, bound: Duration) -> Result<T, Problem> {
         match self.said.recv_timeout(bound) {
             Ok(line) => {
@@ -86,29 +86,29 @@ impl Child {
         }
     }
 
-    /// Tells it something.
+    /// Sends a line to the child.
     pub fn tell(&mut self, line: &str) -> Result<(), Problem> {
         let hears = self.hears.as_mut().ok_or("a child hears no more")?;
         Ok(writeln!(hears, "{line}")?)
     }
 
-    /// Tells it something that it answers.
+    /// Sends a line to the child, and waits for its answer.
     pub fn ask<T: DeserializeOwned>(&mut self, line: &str) -> Result<T, Problem> {
         self.tell(line)?;
         self.answer(SOON)
     }
 
-    /// For the system's books about it.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Closes its standard input, which is how it is told to come to its end.
+    /// Closes the child's standard input, which tells it to end.
     pub fn dismiss(&mut self) {
         drop(self.hears.take());
     }
 
-    /// Waits for the end of one that comes to it by itself or was dismissed.
+    /// Waits for the end of the child.
     pub fn wait(mut self, bound: Duration) -> Result<(), Problem> {
         self.dismiss();
         loop {
@@ -128,20 +128,20 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Fails where it has ended.
+        // Fails if the child has ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// In a role: says something to the parent.
+/// Sends a line to the parent. For a process with a role.
 pub fn say(what: &impl Serialize) -> Result<(), Problem> {
     let line = serde_json::to_string(what)?;
     Ok(writeln!(std::io::stdout().lock(), "{line}")?)
 }
 
-/// In a role: gives every line that the parent says to `hear`, then none, which is
-/// the end.
+/// Passes every line of the parent to `hear`, and then `None` for the end. For a
+/// process with a role.
 pub fn listen(mut hear: impl FnMut(Option<String>) + Send + 'static) {
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The clock that all processes of a measurement share, and stamps of it in audio.
+//! The clock that all processes of a measurement share, and its time stamps in audio.
 
 use super::Problem;
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-/// Nanoseconds of CLOCK_MONOTONIC.
+/// Returns CLOCK_MONOTONIC in nanoseconds.
 pub fn now() -> u64 {
     let now =
         clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap_or(nix::sys::time::TimeSpec::new(0, 0));
@@ -14,23 +14,23 @@ pub fn now() -> u64 {
     whole + u64::try_from(now.tv_nsec()).unwrap_or(0)
 }
 
-/// Tells a stamp from audio.
+/// Marks a stamp.
 const MAGIC: u32 = 0x53_59_4d_42;
 
-/// How much of the end of a buffer a stamp takes.
+/// Size of a stamp in bytes.
 const SIZE: usize = 16;
 
-/// Stands at the end of a buffer.
+/// A time stamp at the end of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stamp {
     /// Number of the buffer, from 0.
     pub number: u32,
-    /// When it came to the sink.
+    /// When the buffer came to the sink, in nanoseconds of [`now`].
     pub at: u64,
 }
 
 impl Stamp {
-    /// Writes it over the end of `buffer`.
+    /// Writes the stamp over the end of `buffer`.
     pub fn write(self, buffer: &mut [u8]) {
         let mut bytes = [0; SIZE];
         let (magic, rest) = bytes.split_at_mut(4);
@@ -43,7 +43,7 @@ impl Stamp {
         }
     }
 
-    /// Reads the one at the end of `buffer`.
+    /// Reads the stamp at the end of `buffer`.
     pub fn read(buffer: &[u8]) -> Option<Self> {
         let end = buffer.last_chunk::<SIZE>()?;
         let magic = u32::from_le_bytes(*end.first_chunk()?);
@@ -53,7 +53,7 @@ impl Stamp {
     }
 }
 
-/// How waits are spread, in milliseconds.
+/// The distribution of delays, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     pub count: usize,
@@ -64,12 +64,12 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of waits in nanoseconds, which it sorts.
+    /// Returns the distribution of delays in nanoseconds, which it sorts.
     pub fn of(waits: &mut [u64]) -> Self {
         waits.sort_unstable();
         let at = |part: f64| {
             let last = waits.len().saturating_sub(1);
-            // A count of waits fits into a double.
+            // A double can hold every such index.
             let index = (part * last as f64).round() as usize;
             waits.get(index).copied().unwrap_or(0) as f64 / 1e6
         };
@@ -82,7 +82,7 @@ impl Spread {
         }
     }
 
-    /// One without any wait says nothing.
+    /// Returns an error if there is no delay in it.
     pub fn some(self) -> Result<Self, Problem> {
         match self.count {
             0 => Err("nothing arrived that could be timed".into()),

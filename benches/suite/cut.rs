@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Every connection of a process is cut at once, and the service is away for some
-//! seconds: how soon all listen again, how the dials are spread, what is lost.
+//! Measures a cut of all connections of a process and an outage of a few seconds: how
+//! soon all sinks listen again, how the dials are spread, and what is lost.
 
 use super::Problem;
 use super::child::SOON;
@@ -15,13 +15,13 @@ use std::time::Duration;
 
 const BENCH: &str = "cut";
 const SINKS: usize = 500;
-/// 20 ms.
+/// Bytes in 20 ms.
 const BUFFER: usize = 640;
 const SETTLE: Duration = Duration::from_secs(3);
 const AWAY: Duration = Duration::from_secs(3);
-/// A backlog goes at twice real time.
+/// Long enough, because a backlog is sent at twice real time.
 const DRAIN: Duration = Duration::from_secs(60);
-/// In nanoseconds.
+/// Length of a slot, in nanoseconds.
 const SLOT: u64 = 100_000_000;
 
 pub fn measure(report: &mut Report) -> Result<(), Problem> {
@@ -81,7 +81,7 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
     Ok(())
 }
 
-/// How many are within a slot, wherever that begins.
+/// Returns the largest number of dials within any slot.
 fn most(dials: &[u64]) -> usize {
     let within = |begin: &u64| {
         let end = begin + SLOT;

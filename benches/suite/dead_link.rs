@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The other side takes no more, and the pipeline is to stop: how long the change
-//! to NULL takes. All subjects at once: they wait, and take no time from each other.
+//! Measures how long the change to NULL takes when the other side reads no more. All
+//! subjects run at once: they only wait, and take no time from each other.
 
 use super::Problem;
 use super::child::SOON;
@@ -14,11 +14,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const BENCH: &str = "dead-link";
-/// More than all sockets on the way hold.
+/// More audio than all socket buffers on the way hold.
 const SECONDS: usize = 1800;
-/// Until everything is full.
+/// Time until all buffers are full.
 const FULL: Duration = Duration::from_secs(3);
-/// Who has not stopped by then is killed.
+/// A process that has not stopped by then is killed.
 const BOUND: Duration = Duration::from_secs(5);
 
 pub fn measure(report: &mut Report) -> Result<(), Problem> {

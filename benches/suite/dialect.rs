@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! As much of each service's protocol as its client needs to go on.
+//! The part of each service's protocol that its client needs.
 //!
-//! Facts: the Symbl Streaming API reference; for the peers what their published
+//! Sources: the Symbl Streaming API reference; for the peers, what their published
 //! clients read and write (`gst-plugin-speechmatics`, the crate `deepgram`).
 
 use super::clock;
@@ -11,40 +11,40 @@ use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// Bytes of audio in a second: 16 kHz, 16 bit, mono.
+/// Bytes of audio per second: 16 kHz, 16 bit, mono.
 pub const BYTES_PER_SECOND: usize = 32_000;
 
-/// In front of the time at which a result was said, in its text.
+/// Stands before the time of sending in the text of a result.
 pub const SAID_AT: &str = "at ";
 
-/// Bytes of a frame of symblsink at its default chunk duration.
+/// Bytes in a frame of symblsink with its default chunk duration.
 pub const CHUNK: usize = 3200;
 
-/// Where the bare client sends such frames, live.
+/// Path on which the bare client sends such frames, live.
 const BARE_CHUNK: &str = "/bare/3200";
 
-/// Who speaks.
+/// The protocol of a subject.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Dialect {
     Symbl,
     Speechmatics,
     Deepgram,
     Bare,
-    /// The same with the frames of symblsink, where both are measured.
+    /// The bare client with the frames of symblsink, where it is measured with both.
     BareChunk,
 }
 
-/// What is said to a text, or to an empty message.
+/// The answer to a text or to an empty message.
 pub enum Answer {
     Nothing,
-    /// The client may send audio.
+    /// Sent at the start; the client may send audio.
     Started(Vec<Message>),
-    /// No audio follows.
+    /// Sent at the end; no more audio follows.
     Ended(Vec<Message>),
 }
 
 impl Dialect {
-    /// By the path of the upgrade.
+    /// Returns the protocol for the path of an upgrade.
     pub fn of(path: &str) -> Self {
         match path {
             path if path.starts_with("/v1/streaming") => Self::Symbl,
@@ -55,7 +55,7 @@ impl Dialect {
         }
     }
 
-    /// The name of the subject that speaks it.
+    /// Returns the name of the subject with this protocol.
     pub fn name(self) -> &'static str {
         match self {
             Self::Symbl => "symblsink",
@@ -66,24 +66,25 @@ impl Dialect {
         }
     }
 
-    /// What the client looks for in the answer to its upgrade.
+    /// Returns the header that the client requires in the answer to its upgrade.
     pub fn header(self) -> Option<(HeaderName, HeaderValue)> {
         let id = HeaderValue::from_static("8b2d3a5e-5f4c-4b8e-9a57-2f1f6f0f6f5e");
         (self == Self::Deepgram).then_some((HeaderName::from_static("dg-request-id"), id))
     }
 
-    /// Whether the client sends audio without a start.
+    /// Returns `true` if the client sends audio without a start.
     pub fn starts_by_itself(self) -> bool {
         matches!(self, Self::Deepgram | Self::Bare | Self::BareChunk)
     }
 
-    /// What is said to the `frames`-th frame of audio.
+    /// Returns the answer to the `frames`-th frame of audio.
     pub fn heard(self, frames: usize) -> Option<Message> {
         (self == Self::Speechmatics)
             .then(|| Message::text(format!(r#"{{"message":"AudioAdded","seq_no":{frames}}}"#)))
     }
 
-    /// To a text; an empty one stands for an empty binary message.
+    /// Returns the answer to a text. An empty text stands for an empty binary
+    /// message.
     pub fn answer(self, text: &str, frames: usize) -> Answer {
         let is = |word: &str| text.contains(word);
         match self {
@@ -114,7 +115,8 @@ impl Dialect {
         }
     }
 
-    /// A result after this many bytes of audio, with the time in its text.
+    /// Returns a result after this many bytes of audio, with the current time in its
+    /// text.
     pub fn result(self, bytes: usize, is_final: bool) -> Message {
         let text = format!("{SAID_AT}{}", clock::now());
         let milliseconds = bytes * 1000 / BYTES_PER_SECOND;

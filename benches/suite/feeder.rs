@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A media server with a loop of its own: two threads push buffers into all sinks.
+//! Feeds all sinks from two threads, as a media server with a loop of its own does.
 //!
-//! Five hundred live pipelines have five hundred threads, which cost more than
-//! what is measured. Here each thread wakes every millisecond and pushes to those
-//! whose turn it is; the turns are spread over the duration of a buffer.
+//! Five hundred live pipelines have five hundred threads, which cost more than what
+//! is measured. Here each thread wakes up every millisecond and pushes to the sinks
+//! whose turn it is. The turns are spread over the duration of a buffer.
 
 use super::Problem;
 use super::bare;
@@ -21,19 +21,20 @@ const THREADS: usize = 2;
 
 const TURN: Duration = Duration::from_millis(1);
 
-/// How many buffers of 20 ms are in a chunk: calls do not begin all at once, so
-/// their chunks are not complete all at once.
+/// Number of buffers of 20 ms in a chunk. The streams start at different times, so
+/// their chunks are not complete at the same time.
 const SPREAD: usize = 5;
 
-/// Threads that push. They end when this does.
+/// The threads that push.
 pub struct Feeder {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Feeder {
-    /// Into these sinks buffers of this size, in real time; or `burst` buffers at
-    /// once, after which each sink counts as ready.
+    /// Starts to push buffers of this size into these sinks, in real time. With
+    /// `burst`, it pushes that many buffers at once, and then reports each sink as
+    /// ready.
     pub fn start(
         sinks: &[gst::Element],
         bytes: usize,
@@ -53,7 +54,7 @@ impl Feeder {
         Ok(Self { stop, threads })
     }
 
-    /// No more audio comes.
+    /// Ends the audio and waits for the threads.
     pub fn end(self) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads {
@@ -63,7 +64,7 @@ impl Feeder {
     }
 }
 
-/// A pad that pushes into this sink, as live as a microphone.
+/// Returns a pad that pushes into this sink and is as live as a microphone.
 fn source(sink: &gst::Element) -> Result<gst::Pad, Problem> {
     let pad = gst::Pad::builder(gst::PadDirection::Src)
         .query_function(|pad, parent, query| match query.view_mut() {
@@ -132,14 +133,14 @@ fn feed(
             let due = begin + duration * number + TURN * u32::try_from(turn).unwrap_or(0);
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             if stop.load(Ordering::Relaxed) {
-                // Those whose turn had come have one more.
+                // The sinks whose turn has come have one more buffer.
                 for pad in &pads {
                     pad.push_event(gst::event::Eos::new());
                 }
                 return;
             }
             for (index, pad) in pads.iter().enumerate().skip(turn).step_by(turns) {
-                // Those of one turn begin one buffer after the other.
+                // The sinks of one turn begin one buffer after the other.
                 let late = u32::try_from(index / turns % SPREAD).unwrap_or(0);
                 if let Some(number) = number.checked_sub(late) {
                     push(pad, number);

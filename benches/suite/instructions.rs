@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! User instructions of a stream at full speed: the figure that repeats.
+//! Counts the user instructions of a stream at full speed, a figure that repeats.
 //!
-//! The slope between a short and a longer file, so that start-up is not in it; of
-//! each the least of some runs, for what disturbs a run can only add to it. Both files
-//! go at once, each to a server of its own: instructions are the same on a busy machine.
-//! By `perf` where the processor's counters are to be had, else by callgrind,
-//! which runs one thread at a time: what threads do while they wait for one
-//! another comes out higher than it is.
+//! The result is the slope between a short and a longer file, so start-up is not in
+//! it. Each count is the minimum of several runs, because a disturbance can only add
+//! to it. Both files run at once, each with its own server, because instructions are
+//! the same on a busy machine. `perf` counts them if the processor's counters are
+//! available, else callgrind. callgrind runs one thread at a time, so it
+//! overestimates the work of threads that wait for each other.
 
 use super::Problem;
 use super::books;
@@ -23,10 +23,10 @@ const BENCH: &str = "instructions";
 const RUNS: usize = 2;
 const SHORT: usize = 10;
 const LONG: usize = 50;
-/// A file that is held up wakes and sleeps as the threads happen to run; here all of
-/// it finds room.
+/// A file whose sink has no room wakes and sleeps as the threads happen to run. Here
+/// there is room for all of it.
 const ROOM: &str = "buffer-duration=600000";
-/// Far above what it takes under callgrind.
+/// Far more time than it takes under callgrind.
 const BOUND: Duration = Duration::from_secs(60);
 const EVENT: &str = "instructions:u";
 
@@ -96,7 +96,7 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Of one whole process.
+/// Returns the instructions of one whole process.
 fn count(subject: Subject, bytes: usize, wav: &Wav, perf: bool) -> Result<f64, Problem> {
     let (mut server, address) = server::start(&Manner::default())?;
     let out = NamedTempFile::new()?;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How long it takes: a chunk from its last byte in the sink to the server, and a
-//! result from the server to the bus.
+//! Measures how long a chunk takes from its last byte in the sink to the server, and
+//! a result from the server to the bus.
 //!
-//! Each buffer is stamped where it comes to the sink; the server reads the stamp
-//! of the last one in each frame once it has the whole frame. Results flow back
-//! meanwhile, for a socket that only sends hides what Nagle's algorithm does.
+//! Each buffer gets a stamp when it comes to the sink. When the server has a whole
+//! frame, it reads the stamp of the last buffer in it. Results flow back at the same
+//! time, because a socket that only sends does not show the effect of Nagle's
+//! algorithm.
 
 use super::Problem;
 use super::child::SOON;
@@ -18,18 +19,19 @@ use super::subject::{Subject, those_there};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// 20 ms.
+/// Bytes in 20 ms.
 pub const BUFFER: usize = 640;
 const SETTLE: Duration = Duration::from_secs(1);
-/// For ten frames a second.
+/// Window for ten frames per second.
 const LONG: Duration = Duration::from_secs(7);
-/// For who says more in the same time.
+/// Window for subjects with more frames per second.
 const SHORT: Duration = Duration::from_secs(4);
 const MANY: usize = 200;
-/// Of each the p99 is that of two results: what the machine does beside is in it.
+/// Number of runs. The p99 of a run is that of two results, so it includes what else
+/// the machine does.
 const RESULTS_RUNS: usize = 3;
 
-/// With the name under which the server knows them, and the bytes of a buffer.
+/// The subjects, with their names at the server and the bytes of a buffer.
 pub const ALONE: &[(Subject, &str, usize)] = &[
     (Subject::Bare, "bare", BUFFER),
     (Subject::Bare, "bare, chunks", CHUNK),
@@ -96,7 +98,7 @@ pub fn results(report: &mut Report) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The rows of a spread: p50, p90, p99, max.
+/// Returns the rows of a distribution: p50, p90, p99, max.
 pub fn rows(bench: &'static str, subject: &str, with: &str, spread: Spread) -> [Row; 4] {
     [
         ("p50", spread.p50),
@@ -110,7 +112,7 @@ pub fn rows(bench: &'static str, subject: &str, with: &str, spread: Spread) -> [
     })
 }
 
-/// So many live sources, so many results a second to each.
+/// Measures this many live sources, with this many results per second for each.
 fn run(
     subject: Subject,
     name: &str,

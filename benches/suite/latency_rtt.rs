@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The same latency over a line with a round trip of 40 ms; and then the line
-//! goes silent, and the pipelines are to stop.
+//! Measures the same latency over a line with a round trip of 40 ms. Then the line
+//! goes silent, and it measures how long the pipelines take to stop.
 //!
 //! All subjects share the line at the same time. A sender that waits for the
-//! acknowledgement of what it sent before pays up to a round trip more.
+//! acknowledgement of earlier data takes up to a round trip longer.
 
 use super::Problem;
 use super::child::{self, Child, SOON};
@@ -26,19 +26,19 @@ const SETTLE: Duration = Duration::from_secs(1);
 const WINDOW: Duration = Duration::from_secs(8);
 /// Longer than the audio that fills the sockets.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Who has not stopped by then is killed.
+/// A process that has not stopped by then is killed.
 const BOUND: Duration = Duration::from_secs(5);
-/// Of all of that.
+/// Bound for the whole measurement.
 const ALL: Duration = Duration::from_secs(90);
 
-/// What is measured on hosts of its own.
+/// The result of a process with its own network.
 #[derive(Debug, Serialize, Deserialize)]
 struct Measured {
     subject: Subject,
-    /// What the server calls it.
+    /// The name at the server.
     name: String,
     latency: Spread,
-    /// Seconds; none: more than the bound.
+    /// Seconds of the change to NULL; `None` if it took longer than [`BOUND`].
     null: Option<f64>,
 }
 
@@ -87,7 +87,7 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
     Ok(())
 }
 
-/// In a process that has a network of its own.
+/// Runs the measurement in a process with its own network.
 pub fn play() -> Result<(), Problem> {
     let manner = Manner {
         host: line::SERVER.into(),
@@ -121,7 +121,8 @@ pub fn play() -> Result<(), Problem> {
     for (run, name) in runs {
         let subject = run.subject;
         let null = match subject {
-            // It has no pipeline, and waits for an answer that cannot come.
+            // The bare client has no pipeline, and waits for an answer that cannot
+            // come.
             Subject::Bare => None,
             _ => run
                 .done(BOUND.saturating_sub(asked.elapsed()))

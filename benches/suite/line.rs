@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A line between two hosts, each a network namespace, with a precise delay.
+//! A line with a precise delay between two hosts, each a network namespace.
 //!
-//! `tests/network` has one whose timers are those of tokio, to the millisecond.
-//! Here each direction has a thread that takes packets and one that gives them,
-//! and the last of a wait is spent awake: what the line adds is a fraction of a
-//! millisecond, and the bare client shows how much.
+//! The line of `tests/network` uses tokio's timers, which have a resolution of a
+//! millisecond. Here each direction has a thread that receives packets and one that
+//! delivers them, which spins at the end of a wait. So the line adds only a fraction
+//! of a millisecond, and the bare client shows how much.
 
 use super::Problem;
 use nix::sched::{CloneFlags, unshare};
@@ -16,18 +16,18 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use tun_rs::{DeviceBuilder, SyncDevice};
 
-/// Both hosts' device of the line.
+/// Name of the line's device on both hosts.
 const DEVICE: &str = "line";
-/// Addresses for documentation: no real network has them.
+/// An address for documentation, which no real network has.
 pub const SERVER: [u8; 4] = [192, 0, 2, 1];
 const CLIENT: &str = "192.0.2.2/24";
 const NETWORK: &str = "192.0.2.0/24";
 /// Larger than any packet of the devices, whose MTU is 1,500.
 const PACKET: usize = 4096;
-/// How long before its time a thread is awake.
+/// How long a thread spins before a packet is due.
 const AWAKE: Duration = Duration::from_micros(150);
 
-/// The command that gives a process a network of its own.
+/// Returns the command that gives a process a network of its own.
 pub fn alone() -> Vec<String> {
     let mut command = vec!["unshare".to_owned()];
     if !nix::unistd::geteuid().is_root() {
@@ -43,8 +43,8 @@ pub struct Line {
 }
 
 impl Line {
-    /// Makes this process's host the client's, and another for what `serve` starts.
-    /// Packets take `delay` each way.
+    /// Makes the network of this process the client's host, and creates another host
+    /// for what `serve` starts. Packets take `delay` each way.
     pub fn new<T: Send + 'static>(
         delay: Duration,
         serve: impl FnOnce() -> Result<T, String> + Send + 'static,
@@ -69,7 +69,7 @@ impl Line {
         Ok((Self { silent }, served))
     }
 
-    /// From now on nothing arrives, and nobody is told.
+    /// Drops all packets from now on, without an error on either side.
     pub fn silence(&self) {
         self.silent.store(true, Ordering::Relaxed);
     }
@@ -97,19 +97,19 @@ fn give(to: &SyncDevice, arriving: &Receiver<Underway>) {
         while Instant::now() < due {
             std::hint::spin_loop();
         }
-        // What the other host does not take is lost, as on any line.
+        // A packet that the other host does not take is lost, as on any line.
         let _ = to.send(&packet);
     }
 }
 
-/// A device with this address on the host of this thread.
+/// Creates a device with this address on the host of this thread.
 fn plug_in(address: &str) -> Result<SyncDevice, String> {
     let device = DeviceBuilder::new().name(DEVICE).build_sync();
     let device = device.map_err(|error| format!("no TUN device: {error}"))?;
     ip(&["address", "add", address, "dev", DEVICE])?;
     ip(&["link", "set", DEVICE, "up"])?;
-    // What most systems have. BBR would spread the three packets of a chunk over
-    // more than a millisecond. A host that cannot be told so keeps what it has.
+    // The default of most systems. BBR would spread the three packets of a chunk over
+    // more than a millisecond. A host that cannot set it keeps its own.
     let cubic = [
         "route", "replace", NETWORK, "dev", DEVICE, "congctl", "cubic",
     ];
@@ -119,7 +119,7 @@ fn plug_in(address: &str) -> Result<SyncDevice, String> {
     Ok(device)
 }
 
-/// On the host of this thread.
+/// Runs `ip` on the host of this thread.
 fn ip(arguments: &[&str]) -> Result<(), String> {
     let output = Command::new("ip").args(arguments).output();
     let output = output.map_err(|error| format!("ip: {error}"))?;

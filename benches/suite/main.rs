@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! `make bench`: what the element and the service cost, beside the peers and
-//! beside what nothing can go below. `docs/performance.md` says how to read it.
+//! `make bench`: measures what the element and the service cost, compared with the
+//! peers and with a lower bound. `docs/performance.md` explains the results.
 //!
 //! ```text
 //! suite                 all measurements
-//! suite NAME…           those of these names
+//! suite NAME…           the named measurements
 //! ```
 //!
-//! What is measured runs in a process of its own, which is this program again,
-//! so that the system counts what belongs to it and nothing else.
+//! The measured code runs in a process of its own, which is this program again, so
+//! that the system counts only what belongs to it.
 
 mod bare;
 mod books;
@@ -40,17 +40,17 @@ use report::Report;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Why a measurement could not be made.
+/// The error of a measurement.
 pub type Problem = Box<dyn std::error::Error>;
 
-/// A measurement: its name, and what says its figures.
+/// A measurement: its name, and the function that reports its figures.
 type Bench = (&'static str, fn(&mut Report) -> Result<(), Problem>);
 
-/// What a process of this program can be: its name, and what it does with its
-/// argument, which is JSON, until its standard input is closed.
+/// A role of a process: its name, and the function that runs it with its JSON
+/// argument until its standard input is closed.
 type Role = (&'static str, fn(&str) -> Result<(), Problem>);
 
-/// In the order in which they run.
+/// The measurements in the order in which they run.
 const BENCHES: &[Bench] = &[
     ("instructions", instructions::measure),
     ("real-time", real_time::measure),
@@ -106,7 +106,7 @@ fn play(name: &str, what: &str) -> Result<(), Problem> {
 }
 
 fn measure(names: &[String]) -> Result<(), Problem> {
-    // Cargo says that this is a benchmark.
+    // Cargo adds this argument for a benchmark.
     let names: Vec<&String> = names.iter().filter(|name| *name != "--bench").collect();
     let mut report = Report::default();
     let mut failed = Vec::new();

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Hundreds of sinks in one process: whether each chunk is in time, nothing is
-//! dropped, and one more costs what one costs.
+//! Measures hundreds of sinks in one process: every chunk must be in time, nothing
+//! may be dropped, and each further sink must cost no more than one does.
 //!
-//! Two ways to have them. Pushed into by two threads, as a media server with a loop
-//! of its own does it: buffers of 20 ms. And in live pipelines, each with a thread
-//! and a source: buffers of 100 ms, because with 20 ms those would be most of what
-//! is counted.
+//! There are two setups. In the first, two threads push buffers of 20 ms, as a media
+//! server with a loop of its own does. In the second, there are live pipelines, each
+//! with a thread and a source. Their buffers have 100 ms, because with 20 ms the
+//! pipelines would be most of what is counted.
 
 use super::Problem;
 use super::books::{self, Used};
@@ -25,13 +25,13 @@ const FEW: usize = 50;
 const MANY: usize = 500;
 const SETTLE: Duration = Duration::from_secs(3);
 const SHORT: Duration = Duration::from_secs(4);
-/// 20 ms.
+/// Bytes in 20 ms.
 const BUFFER: usize = 640;
-/// How long the run of all lasts, unless that is asked for.
+/// Length of the run with all sinks, unless [`MINUTES`] is set.
 const USUAL: Duration = Duration::from_secs(12);
-/// How long in minutes.
+/// Environment variable with the length of that run, in minutes.
 const MINUTES: &str = "SYMBL_BENCH_MINUTES";
-/// To the last result of each.
+/// Bound until the last result of each sink.
 const DRAIN: Duration = Duration::from_secs(60);
 
 pub fn measure(report: &mut Report) -> Result<(), Problem> {
@@ -86,7 +86,7 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
 
 struct Ran {
     used: Used,
-    /// Of the whole run, with the latencies of the window and after.
+    /// Counts of the whole run, with the latencies since the window began.
     heard: Option<Heard>,
     done: Done,
 }
@@ -110,7 +110,7 @@ fn run(
     .start()?;
     running.ready(SOON)?;
     sleep(SETTLE);
-    // What came at the start waited for the connection.
+    // The first chunks waited for the connection.
     server.tell("settled")?;
     let process = running.child.id();
     let before = books::used(process)?;

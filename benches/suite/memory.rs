@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What one more sink in a process takes: memory, threads.
+//! Measures the memory and the threads of one more sink in a process.
 //!
-//! The slope between few and many, so that what a process has once is not in it. Both
-//! processes run at once: neither is asked for time.
+//! The result is the slope between few and many sinks, so that what a process needs
+//! once is not in it. Both processes run at once, because no time is measured.
 
 use super::Problem;
 use super::books;
@@ -21,12 +21,13 @@ const BENCH: &str = "memory";
 const FEW: usize = 20;
 const MANY: usize = 120;
 const SETTLE: Duration = Duration::from_secs(5);
-/// Makes 60 s, and no more: what would be dropped is not measured here.
+/// Number of chunks that make 60 s. More would be dropped, which is not measured
+/// here.
 const HELD: usize = 600;
-/// KiB of them.
+/// Size of these chunks, in KiB.
 const SPOOL: f64 = (CHUNK * HELD) as f64 / 1024.0;
 
-/// Of a process.
+/// The memory of a process in KiB, its threads, and its peak in MiB.
 #[derive(Clone, Copy)]
 struct Size {
     private: f64,
@@ -110,7 +111,8 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Per sink; the peak is that of the many. `away`: the server refuses.
+/// Returns the size per sink. The peak is that of the process with many sinks. With
+/// `away`, the server refuses all connections.
 fn slope(subject: Subject, audio: &Audio, away: bool) -> Result<Size, Problem> {
     let size = |sinks| size(subject, audio, sinks, away).map_err(|problem| problem.to_string());
     let (few, many) = both(|| size(FEW), || size(MANY));

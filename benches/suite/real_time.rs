@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a stream costs in real time: CPU, system calls, context switches.
+//! Measures what a stream costs in real time: CPU, system calls, context switches.
 //!
-//! All subjects run side by side, each in its process, so that whatever else the
-//! machine does hits all of them. Counted is a window after the start and before
-//! the end. In real time it is wake-ups that cost, not bytes.
+//! All subjects run at the same time, each in its own process, so that anything else
+//! the machine does affects all of them. The counts are those of a window after the
+//! start and before the end. In real time, the cost is in wake-ups and not in bytes.
 
 use super::books::{self, Counter, Syscalls, Used};
 use super::dialect::CHUNK;
@@ -19,12 +19,12 @@ use std::time::Duration;
 
 const BENCH: &str = "real-time";
 const ROUNDS: usize = 7;
-/// Before the window: connections, start-up.
+/// Time before the window: start-up and connections.
 const SETTLE: Duration = Duration::from_secs(1);
 const WINDOW: Duration = Duration::from_secs(5);
-/// Of the whole file.
+/// Length of the whole file, in seconds.
 const SECONDS: usize = 7;
-/// 20 ms.
+/// Bytes in 20 ms.
 const BUFFER: usize = 640;
 
 const SUBJECTS: &[Subject] = &[
@@ -36,7 +36,7 @@ const SUBJECTS: &[Subject] = &[
     Subject::Deepgram,
 ];
 
-/// What a subject used in the window, above nothing.
+/// What a subject used in the window.
 #[derive(Default)]
 struct Cost {
     cpu: Vec<f64>,
@@ -55,7 +55,8 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
     }
     match counter {
         Some(Counter::Perf) => {}
-        // Who is stopped at each call is not to be asked what a call costs.
+        // strace stops the process at each call, so the calls are counted in a round
+        // of their own.
         Some(Counter::Strace) => {
             let mut apart: Vec<Cost> = subjects.iter().map(|_| Cost::default()).collect();
             round(report, &wav, &subjects, counter, &mut apart)?;
@@ -149,7 +150,7 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
     Ok(())
 }
 
-/// All subjects at once. One that fails is left out of this round.
+/// Runs all subjects at once. A subject that fails is left out of this round.
 fn round(
     report: &mut Report,
     wav: &Wav,

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a measurement says: one JSON object per line on standard output as soon
-//! as it is known, and all of them as a table on standard error at the end.
+//! Reports the figures: one JSON object per line on standard output as soon as it is
+//! known, and all of them as a table on standard error at the end.
 //!
-//! Figures, never verdicts: a target and the ratio to it stand beside a figure,
-//! and nothing fails because of them.
+//! It reports figures and no verdicts: a target and the ratio to it are next to a
+//! figure, but nothing fails because of them.
 
 use serde::Serialize;
 use std::io::Write;
 
-/// What a figure is to come to.
+/// The value that a figure should have.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
@@ -32,35 +32,36 @@ impl Target {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Row {
-    /// Which question it answers; those of one question stand together in the table.
+    /// The question that it answers. Figures with the same question are together in
+    /// the table.
     pub bench: &'static str,
-    /// Who was measured: `symblsink`, `fakesink`, `bare`, `speechmatics` …
+    /// The subject: `symblsink`, `fakesink`, `bare`, `speechmatics` …
     pub subject: String,
     /// What was measured, in words.
     pub measure: String,
     /// Unit of the values.
     pub unit: &'static str,
-    /// The median of all runs, or the one value there is.
+    /// The median of all runs, or the only value.
     pub value: f64,
-    /// Of all runs.
+    /// The minimum of all runs.
     pub min: f64,
-    /// Of all runs.
+    /// The maximum of all runs.
     pub max: f64,
-    /// How many runs.
+    /// The number of runs.
     pub runs: usize,
-    /// What `value` should come to; none for those that are compared with.
+    /// The value that `value` should have. Subjects of a comparison have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// `value` by the bound of `target`.
+    /// Ratio of `value` to the bound of `target`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of_target: Option<f64>,
-    /// How it was measured, if that is not plain.
+    /// How it was measured, if that needs an explanation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
 impl Row {
-    /// A figure of these runs, of which there is at least one.
+    /// Creates a figure from the values of these runs; at least one.
     pub fn new(
         bench: &'static str,
         subject: &str,
@@ -87,44 +88,44 @@ impl Row {
         }
     }
 
-    /// With what it should come to.
+    /// Sets the target.
     pub fn target(mut self, target: Target) -> Self {
         self.target = Some(target);
-        // Of nothing there is no part.
+        // There is no ratio to a target of zero.
         self.of_target = Some(self.value / target.bound()).filter(|ratio| ratio.is_finite());
         self
     }
 
-    /// With a word on how it was measured.
+    /// Adds a note on how it was measured.
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self
     }
 }
 
-/// All that was said.
+/// All figures so far.
 #[derive(Debug, Default)]
 pub struct Report {
     rows: Vec<Row>,
 }
 
 impl Report {
-    /// Says a figure.
+    /// Reports a figure.
     pub fn say(&mut self, row: Row) {
         if let Ok(json) = serde_json::to_string(&row) {
-            // A reader that has gone is no reason to stop measuring.
+            // The measurement goes on even if the reader has gone.
             let _ = writeln!(std::io::stdout().lock(), "{json}");
         }
         self.rows.push(row);
     }
 
-    /// Goes on without the figures of a subject that failed: a peer's troubles are
-    /// no reason to measure nothing.
+    /// Reports that a subject failed and its figures are missing. The measurement
+    /// goes on.
     pub fn left_out(&mut self, bench: &str, subject: &str, problem: &dyn std::fmt::Display) {
         eprintln!("{bench}: {subject}: left out: {problem}");
     }
 
-    /// The table of all figures, for people.
+    /// Returns the table of all figures.
     pub fn table(&self) -> String {
         let mut lines = Vec::new();
         let mut bench = "";
@@ -160,7 +161,7 @@ impl Report {
     }
 }
 
-/// Three digits that count.
+/// Formats a number with three significant digits.
 fn figure(value: f64) -> String {
     let digits = match value.abs() {
         size if size == 0.0 || size >= 100.0 => 0,

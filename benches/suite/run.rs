@@ -2,8 +2,8 @@
 
 //! A run: one subject with its audio, in a process of its own.
 //!
-//! What it is told on standard input: `eos` (the audio ends here). When that is
-//! closed, everything is stopped. What it says: [`Word`]s.
+//! The process reads `eos` from standard input, which ends the audio. When standard
+//! input is closed, it stops everything. It writes [`Word`]s to standard output.
 
 use super::child::{Child, SOON};
 use super::clock::Spread;
@@ -16,71 +16,71 @@ use std::time::{Duration, Instant};
 
 pub const ROLE: &str = "run";
 
-/// What is to run.
+/// The parameters of a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     pub subject: Subject,
     pub server: Address,
     pub audio: Audio,
-    /// How many at once.
+    /// Number of sinks that run at once.
     pub sinks: usize,
     /// Further properties of symblsink.
     pub properties: String,
 }
 
-/// Where the audio comes from: 16 kHz, S16LE, mono.
+/// The source of the audio: 16 kHz, S16LE, mono.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Audio {
-    /// A file to its end.
+    /// A file, up to its end.
     File {
         path: PathBuf,
-        /// Bytes of a buffer; of a frame, for the bare client.
+        /// Bytes in a buffer; for the bare client, in a frame.
         bytes: usize,
-        /// In real time, or as fast as it is taken.
+        /// `true` for real time, `false` for as fast as the subject takes it.
         paced: bool,
     },
-    /// A live source per sink, with stamps. Bytes of a buffer.
+    /// A live source per sink, with stamps and buffers of this many bytes.
     Live { bytes: usize },
-    /// Pushed into all sinks by two threads, with stamps.
+    /// Two threads that push into all sinks, with stamps.
     Fed {
         bytes: usize,
-        /// So many buffers at once, without any wait, and no more.
+        /// Push this many buffers at once without waiting, and no more.
         burst: Option<usize>,
     },
 }
 
-/// What a run says.
+/// What a run reports.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Word {
-    /// All sinks are there, and the first buffers have come to them. For symblsink:
-    /// all are in the state `listening`, again after each time that none was.
+    /// All sinks have received their first buffers. For symblsink: all sinks are in
+    /// the state `listening`, again after each time that none was.
     Ready {
         at: u64,
     },
     Done(Done),
 }
 
-/// How it was.
+/// The result of a run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Done {
     /// Seconds from the start of the audio to its end.
     pub wall: f64,
-    /// Seconds of CPU in that time.
+    /// CPU time in that time, in seconds.
     pub cpu: f64,
-    /// Stamped buffers that were pushed.
+    /// Number of stamped buffers that were pushed.
     pub pushed: u64,
-    /// From a result at the server to its message on the bus.
+    /// Delay from a result at the server to its message on the bus.
     pub results: Spread,
-    /// Seconds that the change to NULL took.
+    /// Duration of the change to NULL, in seconds.
     pub null: f64,
-    /// From the sinks' `stats`, in seconds.
+    /// Dropped audio in the sinks' `stats`, in seconds.
     pub dropped: f64,
     pub gaps: u64,
-    /// `symbl/state` messages that a connection was lost.
+    /// Number of `symbl/state` messages that report a lost connection.
     pub lost: u64,
 }
 
-/// Does two things at once, of which neither is timed.
+/// Runs two functions at once, neither of which is timed.
 pub fn both<T: Send>(one: impl FnOnce() -> T + Send, other: impl FnOnce() -> T) -> (T, T) {
     std::thread::scope(|scope| {
         let one = scope.spawn(one);
@@ -100,7 +100,7 @@ pub fn play(run: Run) -> Result<(), Problem> {
 }
 
 impl Run {
-    /// Of one sink.
+    /// Creates a run with one sink.
     pub fn new(subject: Subject, server: Address, audio: Audio) -> Self {
         Self {
             subject,
@@ -111,12 +111,12 @@ impl Run {
         }
     }
 
-    /// Starts it.
+    /// Starts the run.
     pub fn start(&self) -> Result<Running, Problem> {
         self.start_under(&[])
     }
 
-    /// Starts it with a command in front.
+    /// Starts the run under another command.
     pub fn start_under(&self, command: &[String]) -> Result<Running, Problem> {
         let mut before = self.subject.environment(self.server);
         before.extend_from_slice(command);
@@ -128,14 +128,14 @@ impl Run {
     }
 }
 
-/// A run that goes on.
+/// A run in progress.
 pub struct Running {
     pub child: Child,
     pub subject: Subject,
 }
 
 impl Running {
-    /// Waits until it is ready; when that was, on the common clock.
+    /// Waits until the run is ready, and returns when that was, on the common clock.
     pub fn ready(&mut self, bound: Duration) -> Result<u64, Problem> {
         match self.child.answer(bound).map_err(|error| self.of(error))? {
             Word::Ready { at } => Ok(at),
@@ -143,7 +143,7 @@ impl Running {
         }
     }
 
-    /// Waits until it has come to its end.
+    /// Waits until the run has ended.
     pub fn done(self, bound: Duration) -> Result<Done, Problem> {
         let end = Instant::now() + bound;
         let (mut child, subject) = (self.child, self.subject.name());

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The neutral server: one for all subjects, and as cheap as one can be.
+//! The neutral server: the same for all subjects, and as cheap as possible.
 //!
-//! It speaks as much of each service's protocol as a client needs to go on, and
-//! keeps books of what came: bytes and their CRC, the numbers of stamped buffers,
-//! and when they came. It recognises nothing.
+//! It speaks as much of each service's protocol as a client needs. It recognises
+//! nothing, and records what came: bytes and their CRC, the numbers of stamped
+//! buffers, and when they came.
 //!
-//! A role of its own process. What it is told on standard input: `cut` (every
-//! connection is reset and every dial is), `heal`, `settled` (latencies
-//! count from now on), `take` (the books up to now, which begin anew).
+//! It runs in a process of its own. The commands on its standard input are: `cut`
+//! (reset every connection and every dial), `heal`, `settled` (count latencies from
+//! now on) and `take` (return the record so far and begin a new one).
 
 use super::Problem;
 use super::child;
@@ -32,16 +32,16 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 pub const ROLE: &str = "server";
 
-/// How it is to behave.
+/// The behaviour of the server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manner {
-    /// Where it listens.
+    /// The address to listen on.
     pub host: IpAddr,
-    /// Bytes of a buffer that ends with a stamp; 0: audio has no stamps.
+    /// Bytes in a buffer with a stamp at its end; 0 if audio has no stamps.
     pub unit: usize,
-    /// How many results it says in a second; the last of each second is final.
+    /// Results per second. The last one of each second is final.
     pub results: u32,
-    /// Reads nothing once a client has started.
+    /// Read nothing once a client has started.
     pub deaf: bool,
 }
 
@@ -56,40 +56,40 @@ impl Default for Manner {
     }
 }
 
-/// Where it listens.
+/// The addresses that the server listens on.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Address {
     pub host: IpAddr,
-    /// For WebSockets.
+    /// Port for WebSockets.
     pub web: u16,
-    /// For bytes without any framing.
+    /// Port for bytes without any framing.
     pub plain: u16,
 }
 
-/// What came.
+/// Everything that came.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Books {
-    /// By who sent it: the name of a dialect.
+    /// What came by protocol: the key is the name of a dialect.
     pub heard: BTreeMap<String, Heard>,
-    /// When a dial came, on the common clock.
+    /// When each dial came, on the common clock.
     pub dials: Vec<u64>,
 }
 
-/// What came in one dialect.
+/// What came in one protocol.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Heard {
     pub connections: usize,
     pub bytes: u64,
     pub frames: u64,
-    /// Of all bytes, in their order: says something of one connection only.
+    /// CRC of all bytes in order. Meaningful only if there was one connection.
     pub crc: u32,
-    /// Stamped buffers, each counted once for each stream.
+    /// Number of stamped buffers. Each counts once per stream.
     pub buffers: u64,
-    /// Those that came once more.
+    /// Number of buffers that came again.
     pub again: u64,
-    /// Frames that did not end with a buffer.
+    /// Number of frames that did not end with a buffer.
     pub ragged: u64,
-    /// From a buffer's stamp to the arrival of the frame that it ends.
+    /// Delay from a buffer's stamp to the arrival of the frame that it ends.
     pub latency: Spread,
 }
 
@@ -98,7 +98,7 @@ struct Record {
     heard: Heard,
     crc: crc32fast::Hasher,
     waits: Vec<u64>,
-    /// Which buffers came, by the path that names a stream.
+    /// The buffers that came, by the path that names a stream.
     streams: BTreeMap<String, Vec<bool>>,
 }
 
@@ -182,7 +182,7 @@ async fn serve(manner: Manner) -> Result<(), Problem> {
     })?;
     let (told, mut tells) = mpsc::unbounded_channel();
     child::listen(move |line| {
-        // Nobody listens once it is over.
+        // Fails at the end, when the receiver is gone.
         let _ = told.send(line);
     });
     let (refuse, refusing) = watch::channel(false);
@@ -209,7 +209,7 @@ async fn serve(manner: Manner) -> Result<(), Problem> {
                     let mut tcp = Some(tcp);
                     let mut socket = None;
                     tokio::select! {
-                        // A client that goes is no affair of the server's.
+                        // A client that closes its connection is not an error.
                         _ = converse(&mut tcp, &mut socket, &shared, &manner) => {}
                         _ = refusing.wait_for(|refuse| *refuse) => {
                             let tcp = tcp.as_ref().or(socket.as_ref().map(WebSocketStream::get_ref));
@@ -335,15 +335,15 @@ async fn send(socket: &mut WebSocketStream<TcpStream>, says: Vec<Message>) -> Re
     Ok(())
 }
 
-/// Starts one.
+/// Starts a server in a process of its own.
 pub fn start(manner: &Manner) -> Result<(child::Child, Address), Problem> {
     let mut server = child::Child::start(ROLE, manner)?;
     let address = server.answer(child::SOON)?;
     Ok((server, address))
 }
 
-/// What came from this subject.
 impl Books {
+    /// Returns what came from this subject.
     pub fn of(&self, subject: &str) -> Result<&Heard, Problem> {
         let heard = self.heard.get(subject);
         heard.ok_or_else(|| format!("the server heard nothing of {subject}").into())

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The service under load: how many streams it keeps up with, and how soon
-//! thousands of listeners hear what is said.
+//! Measures the service under load: how many streams it can serve in real time, and
+//! how soon thousands of subscribers get the results.
 //!
-//! The real service with the recogniser of the tests, in a process of its own, and
-//! what speaks and listens in another. Both share the processors.
+//! The real service runs in a process of its own, with the recogniser of the tests.
+//! The speakers and subscribers run in another process. Both share the processors.
 
 mod load;
 mod speaker;
@@ -27,15 +27,15 @@ pub use load::{ROLE as LOAD, play as load};
 
 pub const ROLE: &str = "service";
 
-/// How many streams there are.
+/// Environment variable with the number of streams.
 const STREAMS: &str = "SYMBL_BENCH_STREAMS";
 const SUBSCRIBERS: usize = 2000;
 const SETTLE: Duration = Duration::from_secs(5);
 const WINDOW: Duration = Duration::from_secs(10);
-/// For thousands of handshakes.
+/// Bound for thousands of handshakes.
 const RAMP: Duration = Duration::from_secs(40);
 
-/// What a service is started with.
+/// The settings of a service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Served {
     sockets: usize,
@@ -48,7 +48,7 @@ pub fn play(served: Served) -> Result<(), Problem> {
     serve(config)
 }
 
-/// Serves, says where, and ends with its standard input.
+/// Runs a service, reports its address, and ends it when standard input is closed.
 pub fn serve(config: ServerConfig) -> Result<(), Problem> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
@@ -57,7 +57,7 @@ pub fn serve(config: ServerConfig) -> Result<(), Problem> {
         let (end, ended) = oneshot::channel::<()>();
         let mut end = Some(end);
         child::listen(move |_| drop(end.take()));
-        // Closed, it says the same.
+        // A closed channel means the same.
         let _ = ended.await;
         server.shutdown().await;
         Ok(())

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The service with its real recogniser: how soon after the end of an utterance its
-//! final result comes, with more and more streams; and what becomes of that when more
-//! dial than it can serve.
+//! Measures the service with its real recogniser: how soon after the end of an
+//! utterance its final comes, with more and more streams, and with more dials than it
+//! can serve.
 //!
-//! Recorded prompts of a Debian package, in real time, a second of silence between
-//! them. Both sides share the processors; the speakers take next to nothing.
+//! The speakers send recorded prompts of a Debian package in real time, with a second
+//! of silence between them. Both sides share the processors; the speakers take almost
+//! nothing.
 
 use super::Problem;
 use super::child::{self, Child};
@@ -28,26 +29,26 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 const BENCH: &str = "service-speech";
 pub const ROLE: &str = "speech-service";
-/// Of streams, one after the other.
+/// Numbers of streams, one after the other.
 const STEPS: [usize; 3] = [1, 4, 8];
-/// Who dial where the service keeps its door.
+/// Number of dials for the measurement with a limit on the load.
 const DIALS: usize = 20;
-/// Each stream opens a decoder first, and catches up with what was said meanwhile.
+/// Each stream first opens a decoder, and catches up with the audio since then.
 const SETTLE: Duration = Duration::from_secs(6);
 const WINDOW: Duration = Duration::from_secs(15);
-/// For the last results.
+/// Time for the last results.
 const DRAIN: Duration = Duration::from_secs(3);
-/// A model of tens of megabytes is loaded.
+/// Time to load a model of tens of megabytes.
 const LOADED: Duration = Duration::from_secs(30);
-/// How much later than with one stream results may come that are in time.
+/// How much later than with one stream results may come, in milliseconds.
 const LATER: f64 = 1000.0;
-/// 100 ms of 16 kHz.
+/// Bytes in 100 ms at 16 kHz.
 const FRAME: usize = 3200;
 const FRAME_TIME: Duration = Duration::from_millis(100);
-/// Bytes of a second.
+/// Bytes in a second.
 const SECOND: usize = 32_000;
 
-/// What a service is started with.
+/// The settings of a service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Served {
     max_load: Option<f64>,
@@ -134,20 +135,20 @@ fn say(report: &mut Report, with: &str, ran: &Ran) {
     report.say(row("end of speech → final, max", ran.delays.max));
 }
 
-/// What came of some streams.
+/// The result of several streams.
 struct Ran {
     delays: Spread,
     refused: usize,
-    /// Of the finals that were to come, how many times more did not.
+    /// Ratio of the missing finals to those that came.
     late: f64,
 }
 
-/// What came of one.
+/// The result of one stream.
 #[derive(Default)]
 struct Heard {
-    /// From the end of what was said to its final, in nanoseconds.
+    /// Delays from the end of an utterance to its final, in nanoseconds.
     delays: Vec<u64>,
-    /// Prompts that had ended before the last results were waited for.
+    /// Number of prompts that had ended before the wait for the last results.
     prompts: usize,
     refused: bool,
 }
@@ -175,7 +176,7 @@ async fn run(
     service.wait(child::SOON)?;
     let late = said.saturating_sub(delays.len()) as f64 / delays.len().max(1) as f64;
     if delays.is_empty() {
-        // Nothing came in the time that there was: it took longer than that.
+        // No final came in the whole time, so it took longer than that.
         delays.push(u64::try_from((WINDOW + DRAIN - SETTLE).as_nanos())?);
     }
     Ok(Ran {
@@ -210,7 +211,7 @@ async fn speak(
     });
     socket.send(Message::text(start.to_string())).await?;
     let mut audio = prompts.iter().cycle().skip(number).flatten().copied();
-    // Phases are spread, as those of people are.
+    // The streams are out of phase, like people.
     let begin = Instant::now() + FRAME_TIME * u32::try_from(number % 10)? / 10;
     let mut sent: Vec<u64> = Vec::new();
     let mut heard = Heard::default();
@@ -232,7 +233,7 @@ async fn speak(
                 heard.delays.extend(said.map(|said| clock::now() - said));
             }
         }
-        // At the end there is silence, so that everything gets its final.
+        // Ends with silence, so that every utterance gets its final.
         let frame: Vec<u8> = match begin.elapsed() < WINDOW {
             true => audio.by_ref().take(FRAME).collect(),
             false => vec![0; FRAME],
@@ -253,7 +254,7 @@ async fn speak(
     Ok(heard)
 }
 
-/// Where the last word of a final result ends, in seconds.
+/// Returns where the last word of a final ends, in seconds.
 fn end_of_final(text: &str) -> Option<f64> {
     let told: Value = serde_json::from_str(text).ok()?;
     let message = told.get("message")?;
@@ -266,7 +267,8 @@ fn end_of_final(text: &str) -> Option<f64> {
     Some(number("seconds")? + number("nanos")? / 1e9)
 }
 
-/// The prompts of the demo as 16 kHz S16LE, each with a second of silence behind it.
+/// Returns the prompts of the demo as 16 kHz S16LE, each followed by a second of
+/// silence.
 fn prompts() -> Result<Vec<Vec<u8>>, Problem> {
     let list = include_str!("../../examples/talk/prompts.tsv");
     let paths = list

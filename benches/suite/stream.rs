@@ -2,8 +2,8 @@
 
 //! A run of GStreamer: pipelines with the subject at their end.
 //!
-//! What it does beside the subject is as little as can be, and the same for all:
-//! messages are thrown away where they are posted, so that no bus grows.
+//! It does as little as possible besides, and the same for all subjects. Messages are
+//! dropped where they are posted, so that no bus grows.
 
 use super::clock::{self, Spread, Stamp};
 use super::dialect::{BYTES_PER_SECOND, SAID_AT};
@@ -17,20 +17,20 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// What happens in a run.
+/// An event in a run.
 pub enum Event {
-    /// A sink is ready, and was not.
+    /// A sink has become ready.
     Ready,
-    /// It is not any more.
+    /// A sink is no longer ready.
     Unready,
-    /// A pipeline is at its end.
+    /// A pipeline has ended.
     Eos,
     Error(String),
-    /// The parent.
+    /// A line from the parent, or its end.
     Told(Option<String>),
 }
 
-/// What is counted while it goes on.
+/// The counters of a run.
 #[derive(Default)]
 pub struct Count {
     pub pushed: AtomicU64,
@@ -45,7 +45,7 @@ pub fn play(run: &Run) -> Result<(), Problem> {
     let count = Arc::new(Count::default());
     let told = tell.clone();
     child::listen(move |line| {
-        // Nobody listens once it is over.
+        // Fails at the end, when the receiver is gone.
         let _ = told.send(Event::Told(line));
     });
     let mut pipelines = Pipelines(Vec::new());
@@ -93,19 +93,19 @@ pub fn play(run: &Run) -> Result<(), Problem> {
     child::say(&Word::Done(done))
 }
 
-/// GStreamer wants them in NULL before they go.
+/// The pipelines. GStreamer requires them to be in NULL when they are dropped.
 struct Pipelines(Vec<gst::Pipeline>);
 
 impl Drop for Pipelines {
     fn drop(&mut self) {
         for pipeline in &self.0 {
-            // Of one that fails there is nothing more to have.
+            // A pipeline that fails here is dropped anyway.
             let _ = pipeline.set_state(gst::State::Null);
         }
     }
 }
 
-/// Until all are at their end, or the parent wants no more.
+/// Waits until all pipelines have ended, or until the parent ends the run.
 fn wait(
     run: &Run,
     pipelines: &[gst::Pipeline],
@@ -154,7 +154,7 @@ fn pipeline(run: &Run, tell: &Sender<Event>, count: &Arc<Count>) -> Result<gst::
         Audio::File { path, bytes, paced } => {
             let milliseconds = bytes * 1000 / BYTES_PER_SECOND;
             let cut = match *bytes {
-                // What wavparse makes of itself.
+                // wavparse makes buffers of this size by itself.
                 4096 => String::new(),
                 _ => format!("! audiobuffersplit output-buffer-duration={milliseconds}/1000"),
             };
@@ -189,7 +189,7 @@ fn pipeline(run: &Run, tell: &Sender<Event>, count: &Arc<Count>) -> Result<gst::
         stamp(&pad, count);
     }
     if run.subject != Subject::Symblsink && !matches!(run.audio, Audio::Fed { .. }) {
-        // It has no state to tell; once audio comes, it is as ready as it gets.
+        // Another subject has no state. It counts as ready when it gets audio.
         let tell = tell.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
             let _ = tell.send(Event::Ready);
@@ -199,7 +199,7 @@ fn pipeline(run: &Run, tell: &Sender<Event>, count: &Arc<Count>) -> Result<gst::
     Ok(pipeline)
 }
 
-/// Writes the number and the time over the end of each buffer that comes.
+/// Writes number and time over the end of each buffer.
 fn stamp(pad: &gst::Pad, count: &Arc<Count>) {
     let (count, next) = (Arc::clone(count), AtomicUsize::new(0));
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
@@ -216,7 +216,7 @@ fn stamp(pad: &gst::Pad, count: &Arc<Count>) {
     });
 }
 
-/// Takes what is posted where it is posted.
+/// Handles messages where they are posted.
 fn watch(
     pipeline: &gst::Pipeline,
     subject: Subject,
@@ -238,7 +238,7 @@ fn watch(
             _ => None,
         };
         if let Some(event) = event {
-            // Nobody listens once it is over.
+            // Fails at the end, when the receiver is gone.
             let _ = tell.send(event);
         }
         gst::BusSyncReply::Drop
@@ -246,7 +246,7 @@ fn watch(
     Ok(())
 }
 
-/// A message of symblsink.
+/// Handles a message of symblsink.
 fn hear(said: &gst::StructureRef, count: &Count) -> Option<Event> {
     match said.name().as_str() {
         "symbl/transcript" => {

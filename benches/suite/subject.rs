@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Who is measured.
+//! The subjects of the measurements.
 
 use super::Problem;
 use super::server::Address;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// The folder with the libraries of the peers, if they were built.
+/// Environment variable with the folder of the peers' libraries, if they were built.
 const PEERS: &str = "SYMBL_BENCH_PEERS";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subject {
-    /// What a pipeline costs by itself.
+    /// The cost of a pipeline by itself.
     Fakesink,
     /// The same bytes into a socket, without any protocol.
     Tcpclientsink,
-    /// A WebSocket client without a pipeline: nothing can be much cheaper.
+    /// A WebSocket client without a pipeline. Hardly anything can be cheaper.
     Bare,
     Symblsink,
     Speechmatics,
@@ -38,7 +38,7 @@ impl Subject {
         }
     }
 
-    /// The library to load, for a peer.
+    /// Returns the library of a peer.
     fn library(self) -> Option<PathBuf> {
         let name = match self {
             Speechmatics => "libgstspeechmatics.so",
@@ -48,7 +48,7 @@ impl Subject {
         Some(PathBuf::from(std::env::var_os(PEERS)?).join(name))
     }
 
-    /// Whether it can be measured here.
+    /// Returns `true` if it can be measured here.
     pub fn is_there(self) -> bool {
         match self {
             Speechmatics | Deepgram => self.library().is_some_and(|library| library.exists()),
@@ -56,7 +56,7 @@ impl Subject {
         }
     }
 
-    /// GStreamer with what this subject needs.
+    /// Initialises GStreamer and loads the elements of this subject.
     pub fn load(self) -> Result<(), Problem> {
         gst::init()?;
         if self == Symblsink {
@@ -68,7 +68,7 @@ impl Subject {
         Ok(())
     }
 
-    /// Set for its process.
+    /// Returns the command that sets the environment of its process.
     pub fn environment(self, server: Address) -> Vec<String> {
         match self {
             Deepgram => {
@@ -82,8 +82,8 @@ impl Subject {
         }
     }
 
-    /// The end of a pipeline, as `gst-launch-1.0` takes it: an element named
-    /// `subject`, and what it needs behind it. `properties` are for symblsink.
+    /// Returns the end of a pipeline in the notation of `gst-launch-1.0`: an element
+    /// named `subject` and what it needs after it. `properties` are for symblsink.
     pub fn element(self, server: Address, properties: &str) -> String {
         let (host, web, plain) = (server.host, server.web, server.plain);
         match self {
@@ -103,13 +103,13 @@ impl Subject {
             Deepgram => "deepgramtranscriber name=subject api-key=none \
                          ! fakesink sync=false async=false"
                 .to_owned(),
-            // It has no pipeline.
+            // The bare client has no pipeline.
             Bare => String::new(),
         }
     }
 }
 
-/// Those of these that are there; a word about each that is not.
+/// Returns those subjects that are available, and prints which ones are not.
 pub fn those_there(subjects: &[Subject]) -> Vec<Subject> {
     let (there, missing): (Vec<_>, Vec<_>) = subjects
         .iter()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A file as fast as it is taken: what a byte costs, without any wait.
+//! Measures a file as fast as the subject takes it: the cost of a byte, without any
+//! wait.
 
 use super::Problem;
 use super::child::SOON;
@@ -18,7 +19,7 @@ const MINUTES: usize = 30;
 pub fn measure(report: &mut Report) -> Result<(), Problem> {
     let wav = Wav::new(MINUTES * 60)?;
     let (mut server, address) = server::start(&Manner::default())?;
-    // CPU in ms per audio-minute, and times of real time.
+    // CPU in ms per audio-minute, and speed as a multiple of real time.
     let mut measured = |subject: Subject, bytes: usize| -> Result<(Vec<f64>, Vec<f64>), Problem> {
         let (mut cpu, mut speed) = (Vec::new(), Vec::new());
         for _ in 0..RUNS {

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Audio in a file: noise, for silence is special to some.
+//! Audio in a file: noise, because some subjects treat silence differently.
 
 use super::Problem;
 use super::dialect::BYTES_PER_SECOND;
 use std::path::Path;
 use tempfile::NamedTempFile;
 
-/// A file that is gone when this is dropped.
+/// A temporary file, which is removed when this is dropped.
 pub struct Wav {
     file: NamedTempFile,
-    /// Bytes of audio in it.
+    /// Bytes of audio in the file.
     pub bytes: u64,
-    /// CRC of them.
+    /// CRC of the audio.
     pub crc: u32,
 }
 
 impl Wav {
-    /// Of this many seconds, 16 kHz, S16LE, mono.
+    /// Creates a file of this many seconds: 16 kHz, S16LE, mono.
     pub fn new(seconds: usize) -> Result<Self, Problem> {
         let file = tempfile::Builder::new().suffix(".wav").tempfile()?;
         let spec = hound::WavSpec {
@@ -50,7 +50,7 @@ impl Wav {
         self.file.path()
     }
 
-    /// Nothing may be missing of what came from one connection.
+    /// Checks that everything came, over a single connection.
     pub fn compare(&self, subject: &str, heard: &super::server::Heard) -> Result<(), Problem> {
         if (heard.bytes, heard.crc) == (self.bytes, self.crc) {
             return Ok(());

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Captions that can be read: how much text stands together, and how long.
+//! Cuts utterances into cues that a viewer can read in time.
 //!
-//! A cue has at most two lines of 42 columns and stays for one to seven seconds.
-//! No word is dropped. Where two people speak at once, the later cue waits for the
-//! earlier one. It gives the time that it lost back by staying no longer than it
-//! must; where remarks follow each other faster than a cue a second, a cue stays for
-//! less than a second ([`HURRIED`] at least), so that the captions keep up.
+//! Utterances come in, in the order in which the application heard them. Cues come
+//! out, in the order of their starts. A cue has at most two lines of 42 columns and
+//! stays for one to seven seconds. No word is ever dropped.
 //!
-//! A cue appears at most [`LATEST`] after its words. Where that leaves no other way,
-//! it overlaps with those before it, which players show one above the other. Cues
-//! are in the order of their starts. [`crate::order`] decides which times are believed.
+//! Where two people speak at once, the later cue waits for the earlier one. The cues
+//! after it are shown more briefly until they are in time again. Where remarks follow
+//! each other faster than one cue per second, a cue stays for less than a second, but
+//! never for less than [`HURRIED`].
+//!
+//! A cue appears at most [`LATEST`] after its words. If that leaves no other way, it
+//! overlaps with earlier cues, and players show them one above the other.
+//! [`crate::order`] decides which times are believed.
 
 use crate::order::{Order, Utterance};
 use crate::timed::{Piece, is_timed, millis, pieces};
@@ -19,75 +22,76 @@ use std::time::Duration;
 use textwrap::core::display_width;
 use textwrap::wrap_algorithms::wrap_first_fit;
 
-/// Most lines of a cue.
+/// Maximum number of lines in a cue.
 pub const LINES: usize = 2;
-/// Most columns of a line; a wide character takes two.
+/// Maximum number of columns in a line. A wide character takes two.
 pub const LINE_COLUMNS: usize = 42;
-/// A cue stays at least this long, if the captions are in time.
+/// Minimum time that a cue is shown while the captions are in time.
 pub const SHORTEST: Duration = Duration::from_secs(1);
-/// A cue stays at least this long, however late the captions are.
+/// Minimum time that a cue is shown, however late the captions are.
 pub const HURRIED: Duration = Duration::from_millis(300);
-/// A cue stays no longer.
+/// Maximum time that a cue is shown.
 pub const LONGEST: Duration = Duration::from_secs(7);
-/// A cue appears no later after its words, or after those of an earlier utterance
-/// where its own were said before them.
+/// Maximum time from the start of a cue's words to the cue. It counts from the words
+/// of an earlier utterance if those were spoken later than the cue's own.
 pub const LATEST: Duration = Duration::from_secs(5);
 
 const SHORTEST_MS: u64 = SHORTEST.as_millis() as u64;
 const HURRIED_MS: u64 = HURRIED.as_millis() as u64;
 const LONGEST_MS: u64 = LONGEST.as_millis() as u64;
 const LATEST_MS: u64 = LATEST.as_millis() as u64;
-/// Captions that are this many milliseconds late are in as much of a hurry as they can be.
+/// Delay, in milliseconds, from which on cues are shown for [`HURRIED`] only.
 const MOST_HURRIED: u64 = 2000;
 
-/// Whoever has time to read reads so many characters in a second.
+/// Reading speed in characters per second, for cues that are in time.
 const READ_PER_SECOND: u64 = 20;
-/// A pause of so many milliseconds ends a cue.
+/// Pause between two words, in milliseconds, that ends a cue.
 const PAUSE: u64 = 2000;
-/// More of a speaker's name is not shown, in columns.
+/// Maximum width of a speaker's name, in columns. A longer name is cut.
 const NAME_COLUMNS: usize = 24;
-/// A cue of its own should have more, in columns.
+/// Width in columns up to which the left-over words are not worth a cue of their own.
 const FEW_COLUMNS: usize = LINE_COLUMNS / 2;
-/// Pieces without width would go on for ever.
+/// Maximum number of pieces in a cue. Pieces without width would never fill a line.
 const MOST_PIECES: usize = 200;
 
 /// One caption.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cue {
-    /// When it appears; not before the start of the one before.
+    /// When the cue appears. Never before the start of the cue before it.
     pub start: Duration,
-    /// When it goes, [`HURRIED`] to [`LONGEST`] after its start.
+    /// When the cue disappears: [`HURRIED`] to [`LONGEST`] after its start.
     pub end: Duration,
-    /// Who speaks.
+    /// The speaker's name.
     pub speaker: Option<String>,
-    /// One to [`LINES`] lines of at most [`LINE_COLUMNS`] columns; none is empty.
+    /// One to [`LINES`] lines of at most [`LINE_COLUMNS`] columns. No line is empty.
     pub lines: Vec<String>,
 }
 
-/// Cuts what is said into cues, one after the other.
+/// Cuts one utterance after the other into cues.
 #[derive(Debug, Clone, Default)]
 pub struct Cues {
     order: Order,
     /// Start of the last cue, in milliseconds.
     start: u64,
-    /// Latest end of a cue.
+    /// Latest end of all cues so far, in milliseconds.
     end: u64,
-    /// Latest start of words that were shown.
+    /// Latest start of all words shown so far, in milliseconds.
     spoken: u64,
-    /// Latest end of words that were shown.
+    /// Latest end of all words shown so far, in milliseconds.
     spoken_until: u64,
-    /// Whether a change of speaker is told in the text: `Anna: Hello.`
+    /// Set if the text names each new speaker: `Anna: Hello.`
     names: bool,
     speaker: Option<String>,
 }
 
 impl Cues {
-    /// Cues whose text is what was said and nothing else.
+    /// Creates an instance whose cues contain only what was said.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Cues whose text begins with the name of who speaks, whenever that is another one.
+    /// Creates an instance that puts the speaker's name before the text whenever the
+    /// speaker changes.
     pub fn with_names() -> Self {
         Self {
             names: true,
@@ -95,10 +99,12 @@ impl Cues {
         }
     }
 
-    /// Returns the cues that are ready once `said` is known; none of an interim or
-    /// of silence. If `said` is far ahead of what was said before, its cues come
-    /// with those of the next utterance, which shows whether there was a pause or
-    /// its time is wrong. [`Cues::finish`] returns them where there is no next one.
+    /// Returns the cues that are ready once `said` is known. Interims and silence
+    /// make no cues.
+    ///
+    /// If `said` is far ahead of the utterance before it, its cues come with those of
+    /// the next utterance: only that one shows whether there was a pause or the time
+    /// is wrong. [`Cues::finish`] returns them if no next utterance comes.
     pub fn cut(&mut self, said: &Said<'_>) -> Vec<Cue> {
         let pieces = pieces(said, LINE_COLUMNS);
         if !said.is_final || pieces.is_empty() {
@@ -113,7 +119,7 @@ impl Cues {
         self.lay_all(ready)
     }
 
-    /// Returns the cues that still wait for another utterance.
+    /// Returns the cues that still wait for the next utterance.
     pub fn finish(&mut self) -> Vec<Cue> {
         let ready = self.order.finish();
         self.lay_all(ready)
@@ -127,7 +133,7 @@ impl Cues {
         cues
     }
 
-    /// Lays one utterance out as cues.
+    /// Appends the cues of one utterance to `cues`.
     fn lay(&mut self, utterance: Utterance, cues: &mut Vec<Cue>) {
         let utterance = match utterance.timed {
             true => utterance,
@@ -154,13 +160,14 @@ impl Cues {
         }
     }
 
-    /// Returns when a cue appears whose first word is said at `spoken`.
+    /// Returns when a cue appears whose first word is spoken at `spoken`, in
+    /// milliseconds.
     fn start(&self, spoken: u64) -> u64 {
         let latest = self.spoken.max(spoken).saturating_add(LATEST_MS);
         spoken.max(self.start).max(self.end.min(latest))
     }
 
-    /// How many of the pieces make the next cue: at least one.
+    /// Returns how many of the pieces make the next cue; at least one.
     fn count(&self, pieces: &[Piece]) -> usize {
         let start = pieces.first().map_or(0, |piece| self.start(piece.start));
         let mut fit = 1;
@@ -181,14 +188,14 @@ impl Cues {
         fit
     }
 
-    /// Returns from when to when the cue of `pieces` is shown, given the piece that
-    /// comes after it.
+    /// Returns when the cue of `pieces` appears and disappears, and remembers it.
+    /// `next` is the piece that comes after the cue.
     fn place(&mut self, pieces: &[Piece], next: Option<&Piece>) -> (u64, u64) {
         let spoken = pieces.first().map_or(0, |piece| piece.start);
         let spoken_until = pieces.last().map_or(0, |piece| piece.end);
         let start = self.start(spoken);
-        // What others say at the same time is no reason to hurry, only what the
-        // cues before took beyond their words.
+        // Speech that overlaps with other speech is no reason to hurry. Only the time
+        // that earlier cues took beyond their words counts.
         let late = start.saturating_sub(self.spoken_until.max(spoken));
         let less = (SHORTEST_MS - HURRIED_MS) * late.min(MOST_HURRIED) / MOST_HURRIED;
         let mut end = spoken_until.max(start.saturating_add(SHORTEST_MS - less));
@@ -207,8 +214,9 @@ impl Cues {
     }
 }
 
-/// Fewer pieces than `fit`, if they end where a sentence or a part of it does, or
-/// if next to nothing would be left over for a cue of its own.
+/// Returns how many pieces make a good cue, at most `fit`. It prefers the end of a
+/// sentence, then the end of a clause, then half of the text if only a few words
+/// would be left over.
 fn better(all: &[Piece], fit: usize) -> usize {
     let (pieces, left_over) = all.split_at(fit);
     let ends_with = |signs: &[char], from: usize| {
@@ -222,7 +230,8 @@ fn better(all: &[Piece], fit: usize) -> usize {
         .unwrap_or(fit)
 }
 
-/// As many pieces as make half of the text, if less than a few words are left over.
+/// Returns how many pieces make half of the text, or `None` if what is left over
+/// fills a cue of its own.
 fn half(pieces: &[Piece], left_over: &[Piece]) -> Option<usize> {
     let mut rest = 0;
     for piece in left_over {
@@ -240,17 +249,18 @@ fn half(pieces: &[Piece], left_over: &[Piece]) -> Option<usize> {
     half.map(|index| index + 1)
 }
 
-/// Of a piece with what follows it.
+/// Returns the width of a piece and the space after it.
 fn columns(piece: &Piece) -> usize {
     display_width(&piece.text) + usize::from(piece.spaced)
 }
 
-/// First fit. A line is wider than `columns` only if one piece is.
+/// Breaks `pieces` into lines, first fit. A line is wider than `columns` only if it
+/// is a single piece that is.
 fn lines(pieces: &[Piece], columns: usize) -> Vec<&[Piece]> {
     wrap_first_fit(pieces, &[columns as f64])
 }
 
-/// As many lines as needed, of nearly the same width.
+/// Breaks `pieces` into as few lines as possible, of nearly the same width.
 fn balanced(pieces: &[Piece]) -> Vec<String> {
     let full = lines(pieces, LINE_COLUMNS);
     let whole = display_width(&text(pieces)) / full.len().max(1);
@@ -271,7 +281,7 @@ fn text(pieces: &[Piece]) -> String {
     text
 }
 
-/// A name that leaves room for words, and a colon.
+/// Returns `name` with a colon, cut to [`NAME_COLUMNS`] so that words fit beside it.
 fn short(name: &str) -> String {
     let mut columns = 0;
     let end = name.char_indices().find(|(_, c)| {

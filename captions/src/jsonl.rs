@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! JSON lines: one object per item, for programs.
+//! Writes JSON Lines: one object per item, for programs.
 //!
-//! `type` is `transcript` for what was said, and for what was found its kind.
-//! Times are seconds with at most three decimals. What is not known is left out.
-//! Texts are exactly those of the service; characters that a terminal would obey are
+//! `type` is `transcript` for an utterance, and the kind of a finding for a finding.
+//! Times are seconds with at most three decimals. Unknown values are left out. Texts
+//! are exactly those of the service; characters that a terminal would interpret are
 //! written as `\uXXXX`.
 
 use crate::timed::millis;
@@ -48,7 +48,7 @@ struct FoundLine<'a> {
     due: Option<&'a str>,
 }
 
-/// What was said, as a line.
+/// Returns the line for an utterance.
 pub(crate) fn said(said: &Said<'_>) -> serde_json::Result<String> {
     let words = said.words.iter().map(|word| WordLine {
         word: &word.text,
@@ -67,7 +67,7 @@ pub(crate) fn said(said: &Said<'_>) -> serde_json::Result<String> {
     })
 }
 
-/// What was found, as a line.
+/// Returns the line for a finding.
 pub(crate) fn found(found: &Found<'_>) -> serde_json::Result<String> {
     line(&FoundLine {
         r#type: found.kind,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What was said, as text, JSON lines, SRT or WebVTT.
+//! Writes what was said as text, JSON Lines, SRT or WebVTT.
 //!
 //! ```
 //! use std::time::Duration;
@@ -21,15 +21,16 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! Whoever has transcripts can use it, from the bus of a pipeline or from a
-//! socket: it knows neither GStreamer nor a protocol. [`Writer`] opens no file and asks
-//! no clock; what holds up whoever writes to it is no concern of its own, but of
-//! [`Outlet`]. What it writes is only ever added to, one whole item at a time, so
-//! that a file can be read while it grows and is whole when the writer dies.
+//! The input may come from any source: the bus of a pipeline, a socket, a file. This
+//! crate knows neither GStreamer nor a protocol, and [`Writer`] opens no file and
+//! reads no clock. A writer's output only grows, by one whole item at a time. So a
+//! file can be read while it grows, and it is whole if the program dies. An output
+//! may block its writer for as long as it likes; [`Outlet`] keeps that away from the
+//! program.
 //!
-//! Facts: WebVTT, W3C Candidate Recommendation 2019, sections 4.1 and 5 (what a
-//! cue may hold, escapes, order); SubRip as VLC and GStreamer's `subparse` read
-//! it. The size of a cue is that of the timed text guides of broadcasters.
+//! Sources: WebVTT, W3C Candidate Recommendation 2019, sections 4.1 and 5 (what a cue
+//! may contain, escapes, order); SubRip as VLC and GStreamer's `subparse` read it.
+//! The size of a cue is that of broadcasters' timed text guides.
 
 mod cues;
 mod jsonl;
@@ -47,35 +48,36 @@ pub use writer::{Format, UnknownFormat, Writer};
 
 use std::time::Duration;
 
-/// Something that was said.
+/// One utterance, interim or final.
 ///
-/// Times count from the same zero for all that one [`Writer`] gets: the start of
-/// the recording, or of the conversation.
+/// Times count from the same zero in everything that one [`Writer`] gets: the start
+/// of the recording or of the conversation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Said<'a> {
-    /// All of it, as it came: [`visible`] decides what of it is shown.
+    /// The whole text, as it came. [`visible`] decides which of it is shown.
     pub text: &'a str,
-    /// Whether it is the last word; otherwise the same will be said anew.
+    /// `true` for a final; `false` for an interim, which a later utterance replaces.
     pub is_final: bool,
-    /// Who said it, to be shown.
+    /// The speaker's name, for display.
     pub speaker: Option<&'a str>,
-    /// Where it begins; unknown: after what was said before.
+    /// Start of the utterance. If unknown, the utterance follows the one before it.
     pub start: Option<Duration>,
-    /// Where it ends; unknown: as long after its start as reading it aloud takes.
+    /// End of the utterance. If unknown, it lasts as long as reading it aloud takes.
     pub end: Option<Duration>,
-    /// Its words and their times, if they are known. They may be spelt otherwise than in
-    /// `text`, which is what is shown.
+    /// The words and their times, if known. Their spelling may differ from `text`,
+    /// which is the text that is shown.
     pub words: &'a [Word],
-    /// When it began, RFC 3339.
+    /// When the utterance began, as RFC 3339.
     pub utc: Option<&'a str>,
-    /// When the application heard it, by a monotonic clock of its own. After a pause it
-    /// tells that captions may be as much further on; without it, those of the first
-    /// sentence after a long pause come with those of the second.
+    /// When the application heard the utterance, by a monotonic clock of its own. Two
+    /// of these show how long a pause was, so that the first caption after a long
+    /// pause is written at once. Without them, it waits for the utterance that
+    /// follows.
     pub heard_at: Option<Duration>,
 }
 
 impl Default for Said<'_> {
-    /// Nothing, as a final.
+    /// Returns an empty final.
     fn default() -> Self {
         Self {
             text: "",
@@ -93,26 +95,27 @@ impl Default for Said<'_> {
 /// A word with its times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
-    /// As it was recognised.
+    /// The word as the engine recognised it.
     pub text: String,
-    /// From the zero of [`Said`].
+    /// Start, on the timeline of [`Said`].
     pub start: Duration,
-    /// Not before `start`; a word that ends earlier has no length.
+    /// End, on the same timeline. A word that ends before its start has no length.
     pub end: Duration,
 }
 
-/// Something that was found in what was said. Text and JSON lines show it,
-/// captions do not.
+/// One finding: an insight, a tracker, a topic or an entity. Text and JSON Lines show
+/// findings; captions do not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Found<'a> {
-    /// `question`, `action_item`, `follow_up`, `tracker`, `topic`, `entity` or another word.
+    /// `question`, `action_item`, `follow_up`, `tracker`, `topic`, `entity` or
+    /// another kind.
     pub kind: &'a str,
-    /// Of the tracker.
+    /// The tracker's name.
     pub name: Option<&'a str>,
-    /// The sentence, phrase or value.
+    /// The sentence, phrase or value that was found.
     pub text: &'a str,
-    /// Who is to act.
+    /// The assignee: the person responsible.
     pub assignee: Option<&'a str>,
-    /// By when, in the words of who found it.
+    /// The due date, in the words of the service.
     pub due: Option<&'a str>,
 }

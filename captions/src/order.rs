@@ -1,42 +1,43 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Which times are believed.
+//! Decides which times are believed.
 //!
-//! A time may be wrong: one message an hour ahead, one an hour back, a clock that
-//! was set. A caption file grows in the order of its cues, so that one cue an hour
-//! ahead would push all later ones there. Utterances come in here in the order in
-//! which the application heard them, and leave with times that can be used:
+//! A time may be wrong: a message that is an hour ahead or an hour back, or a clock
+//! that was set. A caption file grows in the order of its cues, so one cue an hour
+//! ahead would push all later cues there. Utterances come in here in the order in
+//! which the application heard them, and leave with usable times:
 //!
-//! - A time up to [`LEAP`] ahead of what was said last is believed, and so is one
-//!   further ahead if the application has waited that long.
-//! - Another one that is further ahead waits for the next utterance. If that one
-//!   is near or later, there was a pause, and the time is believed. If not, the
-//!   time was wrong: the utterance stands right after the one before it.
-//! - A time more than [`BACK`] behind is wrong too. If the next utterance goes on
-//!   from there, a clock was set back: from then on its times are moved to where
-//!   the captions are.
+//! - A time up to [`LEAP`] ahead of the last one is believed. So is a time that is further
+//!   ahead, if the application has waited that long.
+//! - Any other time further ahead waits for the next utterance. If that one is near or
+//!   later, there was a pause, and the time is believed. If not, the time was wrong, and
+//!   the utterance is placed right after the one before it.
+//! - A time more than [`BACK`] behind is wrong too. If the next utterance goes on from
+//!   there, a clock was set back: from then on its times are moved to the end of the
+//!   captions.
 //!
-//! So one wrong time moves its own utterance and no other, unless it is so near
-//! that it could be right: then the others wait until they catch up with it, for
-//! [`LEAP`] at most.
+//! So one wrong time moves its own utterance and no other, with one exception: if it
+//! is so near that it could be right, the others wait until they catch up with it,
+//! for [`LEAP`] at most.
 
 use crate::timed::Piece;
 
-/// Furthest that an utterance may be ahead of the one before, in milliseconds,
-/// for its time to be believed without a confirmation.
+/// Maximum distance, in milliseconds, by which an utterance may be ahead of the one
+/// before it and be believed without a confirmation.
 pub(crate) const LEAP: u64 = 20_000;
-/// Furthest that an utterance may be behind another one, in milliseconds: the first
-/// sentence of a speaker who speaks for two minutes while others speak.
+/// Maximum distance, in milliseconds, by which an utterance may be behind another
+/// one. It allows for a speaker whose first sentence lasts two minutes while others
+/// speak.
 pub(crate) const BACK: u64 = 120_000;
-/// Most utterances that wait for a confirmation.
+/// Maximum number of utterances that wait for a confirmation.
 const MOST_WAITING: usize = 8;
 
-/// An utterance in pieces; there is at least one.
+/// An utterance cut into pieces. There is at least one piece.
 #[derive(Debug, Clone)]
 pub(crate) struct Utterance {
     pub(crate) pieces: Vec<Piece>,
     pub(crate) speaker: Option<String>,
-    /// Whether somebody told its time. If not, its pieces count from 0.
+    /// `true` if its time is known. If not, its pieces count from 0.
     pub(crate) timed: bool,
     /// When the application heard it, in milliseconds.
     pub(crate) heard_at: Option<u64>,
@@ -47,7 +48,7 @@ impl Utterance {
         self.pieces.first().map_or(0, |piece| piece.start)
     }
 
-    /// Moves it by this many milliseconds.
+    /// Moves the utterance by this many milliseconds.
     pub(crate) fn later(mut self, by: u64) -> Self {
         for piece in &mut self.pieces {
             piece.start = piece.start.saturating_add(by);
@@ -56,7 +57,7 @@ impl Utterance {
         self
     }
 
-    /// Takes its times away: it was said at `time`, as far as anybody knows.
+    /// Puts all pieces at `time`, because their own times are wrong.
     fn at(mut self, time: u64) -> Self {
         for piece in &mut self.pieces {
             (piece.start, piece.end) = (time, time);
@@ -65,23 +66,24 @@ impl Utterance {
     }
 }
 
-/// Believes, doubts and corrects the times of utterances.
+/// Checks and corrects the times of utterances.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Order {
-    /// Start of the latest piece whose time was believed.
+    /// Start of the latest piece whose time was believed, in milliseconds.
     edge: Option<u64>,
-    /// When the application heard the utterance of the edge.
+    /// When the application heard the utterance that set `edge`.
     heard_at: Option<u64>,
-    /// What is added to all times since a clock was set back.
+    /// Added to all times since a clock was set back, in milliseconds.
     shift: u64,
-    /// The time of the last utterance, if it was too far behind.
+    /// Time of the last utterance, if it was too far behind.
     behind: Option<u64>,
-    /// Too far ahead: the first one, and what came after it without a time.
+    /// Utterances that wait: one too far ahead, and those without a time that came
+    /// after it.
     waiting: Vec<Utterance>,
 }
 
 impl Order {
-    /// Takes the next utterance. Returns those that are ready, in order.
+    /// Takes the next utterance and returns those that are ready, in order.
     pub(crate) fn next(&mut self, utterance: Utterance) -> Vec<Utterance> {
         let mut ready = Vec::new();
         if !utterance.timed {
@@ -97,8 +99,8 @@ impl Order {
         }
         let given = utterance.start();
         if let Some(first) = self.waiting.first() {
-            // Another speaker may have begun earlier; a time that is wrong is further
-            // from the next one than that is from the one before.
+            // Another speaker may have begun earlier. A wrong time is further from
+            // the next utterance than that one is from the one before.
             let back = first.start().saturating_sub(given);
             let on = given.saturating_sub(self.edge.unwrap_or(0));
             if back <= BACK.min(on) {
@@ -114,7 +116,7 @@ impl Order {
             let time = given.saturating_add(*shift);
             is_near(time, edge, waited) || is_first && time <= LEAP
         };
-        // A clock that was set back may have been set right again.
+        // A clock that was set back may have been corrected since.
         if let Some(shift) = [self.shift, 0].into_iter().find(near) {
             self.shift = shift;
             ready.push(self.believe(utterance));
@@ -134,7 +136,8 @@ impl Order {
         ready
     }
 
-    /// Returns what waits, for nothing will come that could confirm or refute it.
+    /// Returns the utterances that wait, because no next one will come to confirm or
+    /// refute them.
     pub(crate) fn finish(&mut self) -> Vec<Utterance> {
         let mut ready = Vec::new();
         for utterance in std::mem::take(&mut self.waiting) {
@@ -166,8 +169,8 @@ impl Order {
     }
 }
 
-/// Returns `true` if something at `time` may follow something at `before`, after
-/// the application has waited for so many milliseconds.
+/// Returns `true` if an utterance at `time` may follow one at `before` after the
+/// application has waited for `waited` milliseconds.
 fn is_near(time: u64, before: u64, waited: u64) -> bool {
     let latest = before.saturating_add(LEAP).saturating_add(waited);
     (before.saturating_sub(BACK)..=latest).contains(&time)

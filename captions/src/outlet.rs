@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Output that never holds a program up: for standard output, standard error, a
-//! pipe or a file.
+//! Writes to an output without ever blocking the program: standard output, standard
+//! error, a pipe or a file.
 //!
-//! A pipe that nobody reads, a terminal after Ctrl-S and a network file system
-//! that hangs block whoever writes. A program that listens to a socket must not be
-//! blocked, or it loses its connection. So a thread writes, and takes items from a
-//! queue: an [`Outlet`]. [`Notes`] are lines on standard error by the same means.
+//! A pipe without a reader, a terminal after Ctrl-S and a network file system that
+//! hangs block their writer. A program that listens to a socket must not block, or it
+//! loses its connection. So an [`Outlet`] puts items in a queue, and a thread writes
+//! them. [`Notes`] writes lines to standard error in the same way.
 //!
-//! The queue holds [`QUEUE_BYTES`]. What comes while it is full is dropped whole and
-//! counted ([`Outlet::lost`]). An error of the output ends the writing; every later
-//! call returns it.
+//! The queue holds [`QUEUE_BYTES`]. An item that comes while it is full is dropped
+//! whole and counted ([`Outlet::lost`]). An error of the output ends the writing, and
+//! every later call returns it.
 
 use crate::visible;
 use std::collections::VecDeque;
@@ -19,19 +19,20 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-/// Most that waits to be written: the captions of hours.
+/// Maximum number of bytes in the queue. That is hours of captions.
 pub const QUEUE_BYTES: usize = 1 << 20;
-/// Longest that one flush waits. The next ones do not wait until all is written.
+/// Maximum time that one flush waits. Later flushes do not wait until the queue was
+/// empty once.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Longest that the end of a program waits for its last notes.
+/// Maximum time that the end of a program waits for its last notes.
 const LAST_NOTES: Duration = Duration::from_secs(1);
 
-/// Hands items to a thread that writes them. What one call of `write` brings is one
-/// item. Clones write to the same output.
+/// Hands items to a thread that writes them. One call of `write` is one item. Clones
+/// write to the same output.
 #[derive(Debug, Clone)]
 pub struct Outlet {
     shared: Arc<Shared>,
-    /// Of all clones; the thread has none.
+    /// Ends the thread when the last clone is dropped. The thread itself holds none.
     _last: Arc<Last>,
 }
 
@@ -45,13 +46,13 @@ struct Shared {
 struct State {
     queue: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Whether the thread is writing an item that is no longer in the queue.
+    /// `true` while the thread writes an item that is no longer in the queue.
     writing: bool,
-    /// Whether a flush has waited in vain since all was written.
+    /// `true` if a flush has timed out since the queue was last empty.
     behind: bool,
     lost: u64,
     failure: Option<io::Error>,
-    /// Whether nothing will come any more.
+    /// `true` if no more items will come.
     over: bool,
 }
 
@@ -60,7 +61,8 @@ impl Outlet {
     ///
     /// # Errors
     ///
-    /// If the system has no thread. An error of `open` comes from later calls.
+    /// Returns an error if the system has no thread. An error of `open` is returned
+    /// by later calls.
     pub fn start<W: Write>(
         open: impl FnOnce() -> io::Result<W> + Send + 'static,
     ) -> io::Result<Self> {
@@ -81,7 +83,7 @@ impl Outlet {
         Ok(outlet)
     }
 
-    /// Starts an outlet to standard output.
+    /// Starts an outlet that writes to standard output.
     ///
     /// # Errors
     ///
@@ -95,12 +97,12 @@ impl Outlet {
         self.shared.state().lost
     }
 
-    /// Waits until all is written, for `bound` at most. Returns how many items are
-    /// not written yet.
+    /// Waits until everything is written, for `bound` at most. Returns how many items
+    /// are not written yet.
     ///
     /// # Errors
     ///
-    /// Why the output could not be opened or written.
+    /// Returns the error that opening or writing the output failed with.
     pub fn finish(&self, bound: Duration) -> io::Result<usize> {
         let until = Instant::now() + bound;
         let mut state = self.shared.state();
@@ -125,7 +127,7 @@ impl Write for Outlet {
         if let Some(failure) = &state.failure {
             return Err(same(failure));
         }
-        // One item may be larger than the queue.
+        // A single item may be larger than the queue, so an empty queue takes any.
         if !state.queue.is_empty() && state.bytes + item.len() > QUEUE_BYTES {
             state.lost += 1;
         } else {
@@ -136,8 +138,8 @@ impl Write for Outlet {
         Ok(item.len())
     }
 
-    /// Waits until all is written, but not for long, and not again before the output
-    /// has caught up.
+    /// Waits until everything is written, for 500 ms at most. After a timeout
+    /// it does not wait again until the queue was empty once.
     fn flush(&mut self) -> io::Result<()> {
         let behind = self.shared.state().behind;
         let patience = if behind { Duration::ZERO } else { PATIENCE };
@@ -153,10 +155,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what comes, until nothing will.
+    /// Writes items until the outlet is dropped.
     fn work(&self, mut out: impl Write) -> io::Result<()> {
         while let Some(item) = self.next() {
-            // The lock is not held: this may take for ever.
+            // The lock is not held here, because this may block forever.
             out.write_all(&item)?;
             out.flush()?;
         }
@@ -183,7 +185,7 @@ impl Shared {
     }
 }
 
-/// Ends the thread when it has written all.
+/// Ends the thread, once the queue is empty, when it is dropped.
 #[derive(Debug)]
 struct Last(Arc<Shared>);
 
@@ -194,7 +196,7 @@ impl Drop for Last {
     }
 }
 
-/// Returns an error that says the same.
+/// Returns a copy of `error`.
 fn same(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
@@ -202,12 +204,12 @@ fn same(error: &io::Error) -> io::Error {
     }
 }
 
-/// Lines on standard error that begin with the name of the program. They never
-/// hold it up nor end it: what cannot be written is dropped.
+/// Lines on standard error that begin with the name of the program. They never block
+/// or end the program: a line that cannot be written is dropped.
 #[derive(Debug, Clone)]
 pub struct Notes {
     program: String,
-    /// Absent where the system has no thread.
+    /// `None` if the system had no thread.
     outlet: Option<Outlet>,
 }
 
@@ -220,20 +222,21 @@ impl Notes {
         }
     }
 
-    /// Writes a note. Each of its lines is made [`visible`].
+    /// Writes a note. Each of its lines goes through [`visible`].
     pub fn tell(&self, note: &str) {
         let Some(mut outlet) = self.outlet.clone() else {
             return;
         };
         let lines: Vec<String> = note.lines().map(visible).collect();
         let note = format!("{}: {}\n", self.program, lines.join("\n"));
-        // There is no other place to tell it.
+        // An error of standard error cannot be reported anywhere.
         let _ = outlet
             .write_all(note.as_bytes())
             .and_then(|()| outlet.flush());
     }
 
-    /// Waits for a moment until all is written. To be called before the program ends.
+    /// Waits up to a second until everything is written. Call it before the
+    /// program ends.
     pub fn finish(&self) {
         if let Some(outlet) = &self.outlet {
             let _ = outlet.finish(LAST_NOTES);

@@ -1,32 +1,33 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How the formats for people write times and texts.
+//! Formats times and texts for SubRip, WebVTT and plain text.
 
 use crate::cues::Cue;
 use crate::{Found, Said, visible};
 use std::time::Duration;
 
-/// Width of the column with the time: `[00:00.0] `.
+/// Width of the time column, `[00:00.0] `.
 const MARGIN: usize = 10;
 
-/// Returns a cue of SubRip.
+/// Returns a SubRip cue.
 pub(crate) fn srt(number: u64, cue: &Cue) -> String {
     let (start, end) = (stamp(cue.start, ','), stamp(cue.end, ','));
     let text = plain(&cue.lines.join("\n"));
     format!("{number}\n{start} --> {end}\n{text}\n\n")
 }
 
-/// Keeps players from reading what follows it as a part of markup. It has no
-/// width, and is no place to break a line.
+/// Keeps players from reading what follows as markup. It has no width, and lines do
+/// not break at it.
 const WORD_JOINER: char = '\u{2060}';
 
-/// Returns `text` so that players of SubRip show it.
+/// Returns `text` in a form that SubRip players show unchanged.
 ///
-/// The format has no escapes. Players read HTML tags (`<b>`) and some drop all that
-/// looks like one (`<bob@example.com>`); VLC reads entities (`&lt;`); those that draw
-/// with libass read `\N`, and hide all between braces (`{\an8}`). A word joiner behind
-/// `<`, `&` and `\` makes them plain characters. Nothing inside braces helps, so
-/// they become ornamental ones. `-->` would be read as times.
+/// The format has no escapes. Players interpret HTML tags (`<b>`), and some drop
+/// everything that looks like one (`<bob@example.com>`). VLC interprets entities
+/// (`&lt;`). Players that draw with libass interpret `\N` and hide everything between
+/// braces (`{\an8}`). A word joiner after `<`, `&` and `\` makes them plain
+/// characters. Nothing inside braces helps, so braces become ornamental ones. `-->`
+/// becomes `→`, because players read it as a time line.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
@@ -46,7 +47,7 @@ fn plain(text: &str) -> String {
     plain.replace("-->", "→")
 }
 
-/// Returns a cue of WebVTT, in the voice of its speaker.
+/// Returns a WebVTT cue, with a voice tag if the speaker is known.
 pub(crate) fn webvtt(cue: &Cue) -> String {
     let (start, end) = (stamp(cue.start, '.'), stamp(cue.end, '.'));
     let voice = match &cue.speaker {
@@ -57,8 +58,8 @@ pub(crate) fn webvtt(cue: &Cue) -> String {
     format!("{start} --> {end}\n{voice}{text}\n\n")
 }
 
-/// Returns `text` with the escapes of WebVTT, and so that players that make
-/// something of a backslash (ffmpeg and what is made of it) make nothing of it.
+/// Returns `text` with the escapes of WebVTT. A word joiner after a backslash keeps
+/// ffmpeg and players based on it from interpreting the backslash.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -66,7 +67,7 @@ fn escaped(text: &str) -> String {
         .replace('\\', &format!("\\{WORD_JOINER}"))
 }
 
-/// `hh:mm:ss,mmm`; hours have more digits where they need them.
+/// Returns `hh:mm:ss,mmm`. Hours have more than two digits if needed.
 fn stamp(time: Duration, point: char) -> String {
     let seconds = time.as_secs();
     format!(
@@ -78,7 +79,7 @@ fn stamp(time: Duration, point: char) -> String {
     )
 }
 
-/// What was said, on a line; of an interim, the time is not told.
+/// Returns an utterance as a line of text. An interim has no time.
 pub(crate) fn line(said: &Said<'_>) -> String {
     let time = match said.start {
         _ if !said.is_final => "…".to_owned(),
@@ -91,7 +92,7 @@ pub(crate) fn line(said: &Said<'_>) -> String {
     format!("{time:<width$} {speaker}{text}\n")
 }
 
-/// What was found, on a line below what it was found in.
+/// Returns a finding as a line of text, indented below its utterance.
 pub(crate) fn found(found: &Found<'_>) -> String {
     let kind = visible(found.kind).replace('_', " ");
     let text = match found.name {
@@ -104,7 +105,7 @@ pub(crate) fn found(found: &Found<'_>) -> String {
     format!("{:MARGIN$}> {kind:<11} {text}{assignee}{due}\n", "")
 }
 
-/// `mm:ss.s`, with hours where there are some.
+/// Returns `mm:ss.s`, with hours before it if there are any.
 fn minutes(time: Duration) -> String {
     let tenths = time.as_millis() / 100;
     let (hours, minutes, seconds) = (tenths / 36_000, tenths / 600 % 60, tenths / 10 % 60);

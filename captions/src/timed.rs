@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A text in pieces that may stand at the end of a line, each with its times.
+//! Splits a text into pieces between which a line may break, each with its times.
 //!
-//! The times come from the words. Their spelling may differ from the text's
-//! (`I'm` became `I am`): then a place in the text is the same share of the way
-//! through the words. Milliseconds throughout, as in all the formats.
+//! The times come from the words. Their spelling may differ from that of the text
+//! (`I'm` became `I am`). Then the time of a place in the text is that of the same
+//! share of the words. All times are milliseconds, as in all caption formats.
 
 use crate::order::LEAP;
 use crate::{Said, Word, visible};
@@ -12,24 +12,25 @@ use std::time::Duration;
 use textwrap::WordSeparator;
 use textwrap::core::{Fragment, break_words, display_width};
 
-/// Speech that nobody has timed is read at this pace, in characters per second.
+/// Speaking rate in characters per second, for text without times.
 const SPOKEN_PER_SECOND: u64 = 15;
 
-/// A piece of text that is not broken, at most as wide as a line.
+/// A piece of text in which no line breaks, at most as wide as a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) text: String,
-    /// Whether white space follows it.
+    /// `true` if white space follows it.
     pub(crate) spaced: bool,
-    /// Milliseconds.
+    /// Start in milliseconds.
     pub(crate) start: u64,
-    /// Milliseconds, not before `start`.
+    /// End in milliseconds, not before `start`.
     pub(crate) end: u64,
     columns: usize,
 }
 
 impl Piece {
-    /// Who speaks, in front of what is said from `start` on.
+    /// Creates the piece with the speaker's name that stands before the words said
+    /// from `start` on.
     pub(crate) fn name(text: &str, start: u64) -> Self {
         Self {
             text: text.to_owned(),
@@ -59,14 +60,14 @@ pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Returns `true` if somebody told when `said` was said.
+/// Returns `true` if `said` has any time.
 pub(crate) fn is_timed(said: &Said<'_>) -> bool {
     let has_words = said.words.iter().any(|word| signs(&word.text) > 0);
     has_words || said.start.is_some() || said.end.is_some()
 }
 
-/// Returns the pieces of `said`, none wider than `columns`. Their times never run
-/// backwards; they count from 0 if nobody told them.
+/// Returns the pieces of `said`, none wider than `columns`. Their times never
+/// decrease. They count from 0 if `said` has no times.
 pub(crate) fn pieces(said: &Said<'_>, columns: usize) -> Vec<Piece> {
     let text = visible(said.text);
     let clock = Clock::of(said, &text);
@@ -75,8 +76,8 @@ pub(crate) fn pieces(said: &Said<'_>, columns: usize) -> Vec<Piece> {
     let mut at = 0;
     let mut pieces: Vec<Piece> = Vec::new();
     for word in break_words(words, columns) {
-        // Before some signs a space is no place to break: "a /b" is one word, and
-        // may be cut at its space where it is too wide for a line.
+        // Some characters forbid a break at the space before them: "a /b" is one
+        // word. If it is too wide for a line, it is cut at that space.
         let text = word.word.trim();
         if word.word.starts_with(' ')
             && let Some(last) = pieces.last_mut()
@@ -100,7 +101,7 @@ pub(crate) fn pieces(said: &Said<'_>, columns: usize) -> Vec<Piece> {
 }
 
 /// Returns the times of the words, in order. A word that is far from both its
-/// neighbours has a wrong time: it takes that of the one before.
+/// neighbours has a wrong time and gets the time of the word before it.
 fn believed(said: &Said<'_>) -> Vec<(u64, u64)> {
     let start_of = |index: usize| said.words.get(index).map(|word: &Word| millis(word.start));
     let mut before: Option<u64> = None;
@@ -108,7 +109,8 @@ fn believed(said: &Said<'_>) -> Vec<(u64, u64)> {
     for (index, word) in said.words.iter().enumerate() {
         let start = millis(word.start);
         let end_of_all = said.end.map(millis);
-        // What confirms a time that is far ahead: what comes next, or the end of all.
+        // The next word, or the end of the utterance, confirms a time that is far
+        // ahead.
         let confirmed = |time: u64| {
             let next = start_of(index + 1).or(end_of_all);
             next.is_some_and(|next| next.saturating_add(LEAP) >= time)
@@ -134,12 +136,12 @@ fn believed(said: &Said<'_>) -> Vec<(u64, u64)> {
     times
 }
 
-/// Returns the number of characters that can be seen.
+/// Returns the number of visible characters.
 fn signs(text: &str) -> u64 {
     text.chars().filter(|c| !c.is_whitespace()).count() as u64
 }
 
-/// Which of two words a place between them belongs to.
+/// The word to which a place between two words belongs.
 #[derive(Clone, Copy, PartialEq)]
 enum Side {
     Before,
@@ -147,17 +149,17 @@ enum Side {
 }
 
 struct Span {
-    /// Characters of this word and of all before it.
+    /// Number of characters up to the end of this word.
     until: u64,
     signs: u64,
     start: u64,
     end: u64,
 }
 
-/// From places in a text to times.
+/// Maps places in a text to times.
 struct Clock {
     spans: Vec<Span>,
-    /// Of all words.
+    /// Number of characters of all words.
     signs: u64,
 }
 
@@ -178,7 +180,7 @@ impl Clock {
             let signs = signs(text);
             let read = signs.saturating_mul(1000) / SPOKEN_PER_SECOND;
             let (start, end) = match (said.start.map(millis), said.end.map(millis)) {
-                // Nobody speaks slower than a character a second.
+                // No speaker is slower than one character per second.
                 (Some(start), Some(end)) if end.saturating_sub(start) <= LEAP + signs * 1000 => {
                     (start, end.max(start))
                 }
@@ -206,9 +208,9 @@ impl Clock {
         }
     }
 
-    /// The time of the place after `at` of `all` characters.
+    /// Returns the time of the place after `at` of `all` characters, in milliseconds.
     fn at(&self, at: u64, all: u64, side: Side) -> u64 {
-        // Integers, so that a word's own edges are met to the millisecond.
+        // Integers, so that the edges of a word are exact to the millisecond.
         let (at, all) = (u128::from(at), u128::from(all.max(1)));
         let place = at * u128::from(self.signs);
         let found = self.spans.partition_point(|span| match side {

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Text of strangers, made safe to look at.
+//! Makes untrusted text safe to display.
 //!
-//! A transcript, a speaker's name or an error text comes from somebody else. A
-//! terminal obeys control characters in it (ESC sequences move the cursor and set
-//! the title), and bidirectional controls show it in another order than it was
-//! said. Both end a cue of a caption file early or spoil it. This module decides
-//! what becomes of each character; every program and format of this project asks
-//! it and nobody else.
+//! A transcript, a speaker's name or an error text comes from another party. A
+//! terminal interprets control characters in it (escape sequences move the cursor and
+//! set the title), and bidirectional controls show it in another order than it was
+//! said. Both can also end a cue of a caption file early or garble it. This module
+//! decides what becomes of each character. Every program and format of this project
+//! uses it, and none has rules of its own.
 //!
-//! Letters of all scripts stay as they are, right-to-left ones too: a terminal
-//! orders them by itself. So do joiners and variation selectors where they have
-//! a letter, a digit or an emoji to work on, and the tags of an emoji flag.
+//! Letters of all scripts stay as they are, including right-to-left ones, which a
+//! terminal orders itself. Joiners and variation selectors stay after a letter, a
+//! digit or an emoji that they can change. The tags of an emoji flag stay too.
 //!
-//! Facts: Unicode Standard Annex #9 (bidirectional controls), #44 (the properties
+//! Sources: Unicode Standard Annex #9 (bidirectional controls), #44 (the properties
 //! used here), Unicode Technical Standard #51 (emoji sequences).
 
 use icu_properties::CodePointSetData;
@@ -24,24 +24,24 @@ use std::fmt::Write;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Keep,
-    /// White space and control characters.
+    /// White space and control characters become one space.
     Space,
-    /// Cannot be seen and has nothing to work on.
+    /// An invisible character that changes nothing before it.
     LeaveOut,
-    /// Would change the order of other characters.
+    /// A character that would change the order of other characters.
     Replace,
 }
 
-/// Waves a flag: the only emoji that tags follow.
+/// The only emoji that tags may follow.
 const BLACK_FLAG: char = '\u{1f3f4}';
-/// The longest flag of a part of a country is spelt in fewer tags.
+/// Maximum number of tags after a flag. The longest flag of a region has fewer.
 const MOST_TAGS: usize = 8;
 
 /// Returns `text` as one line that any terminal and any caption file can show.
 ///
 /// White space and control characters become a single space. Bidirectional
-/// embeddings, overrides and isolates become U+FFFD. Characters that cannot be
-/// seen and have nothing to work on are left out.
+/// embeddings, overrides and isolates become U+FFFD. Invisible characters that change
+/// nothing before them are left out.
 ///
 /// ```
 /// use symbl_captions::visible;
@@ -70,9 +70,9 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
-/// Returns a line of JSON whose strings say the same, with all that [`visible`]
-/// would change written as `\uXXXX`. A terminal can show the line, and a
-/// program reads the exact data.
+/// Returns a line of JSON with the same strings, in which everything that [`visible`]
+/// would change is written as `\uXXXX`. A terminal can show the line, and a program
+/// reads the exact data.
 pub(crate) fn json(line: &str) -> String {
     let mut escaped = String::with_capacity(line.len());
     each(line, |c, fate| match fate {
@@ -80,7 +80,7 @@ pub(crate) fn json(line: &str) -> String {
         Fate::Space if !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}') => escaped.push(c),
         Fate::Space | Fate::LeaveOut | Fate::Replace => {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                // A String takes everything.
+                // Writing to a `String` cannot fail.
                 let _ = write!(escaped, "\\u{unit:04x}");
             }
         }
@@ -90,7 +90,7 @@ pub(crate) fn json(line: &str) -> String {
 
 /// Calls `take` for each character with its fate.
 fn each(text: &str, mut take: impl FnMut(char, Fate)) {
-    // The last character that was kept, if no space has come since.
+    // The last character that was kept, if no space came after it.
     let mut before = None;
     let mut tags = 0;
     for c in text.chars() {
@@ -114,20 +114,22 @@ fn fate(c: char, before: Option<char>) -> Fate {
     match c {
         ' '..='~' if c != ' ' => Fate::Keep,
         _ if c.is_whitespace() || c.is_control() => Fate::Space,
-        // Marks: invisible, and letters have a direction of their own.
+        // Direction marks are invisible, and letters have a direction of their own.
         '\u{061c}' | '\u{200e}' | '\u{200f}' => Fate::LeaveOut,
         _ if CodePointSetData::new::<BidiControl>().contains(c) => Fate::Replace,
-        // A place to break a line, and the two joiners: the second one in a row has no use.
+        // The zero-width space and the two joiners. A second one in a row has no
+        // effect.
         '\u{200b}'..='\u{200d}' => {
             keep_if(before.is_some_and(|b| !b.is_ascii() && !matches!(b, '\u{200b}'..='\u{200d}')))
         }
         _ if is_selector(c) => keep_if(before.is_some_and(|b| {
-            // An emoji may be made of a digit: U+0031 U+FE0F U+20E3.
+            // An emoji may start with a digit: U+0031 U+FE0F U+20E3.
             let plain = b.is_ascii() && !matches!(b, '0'..='9' | '#' | '*');
             !plain && !is_selector(b) && !matches!(b, '\u{200b}'..='\u{200d}')
         })),
         _ if is_tag(c) => keep_if(before.is_some_and(|b| b == BLACK_FLAG || is_tag(b))),
-        // Annotations: what stands between them is shown as if it belonged to the text.
+        // Annotation characters: the annotation between them would look like a part
+        // of the text.
         '\u{fff9}'..='\u{fffb}' => Fate::LeaveOut,
         _ if CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c) => Fate::LeaveOut,
         _ => Fate::Keep,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Items onto a file, a pipe or a terminal, in one of the formats.
+//! Writes items to a file, a pipe or a terminal, in one of the formats.
 //!
-//! An item is written by one call and flushed. Nothing that was written is
-//! ever touched again.
+//! Each item is written by one call and flushed. A writer never changes what it has
+//! written.
 
 use crate::cues::{Cue, Cues};
 use crate::{Found, Said, jsonl, text};
@@ -11,7 +11,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
 
-/// How it is written.
+/// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Lines for people, each with its time.
@@ -25,7 +25,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// All of them, by name.
+    /// All formats and their names.
     pub const NAMES: [(&'static str, Self); 4] = [
         ("text", Self::Text),
         ("jsonl", Self::Jsonl),
@@ -33,8 +33,8 @@ impl Format {
         ("webvtt", Self::WebVtt),
     ];
 
-    /// Whether it is made of cues, which cannot be taken back: interims and what
-    /// was found have no place in it.
+    /// Returns `true` if the format consists of cues. A cue cannot be taken back, so
+    /// such a format has no interims, and no findings.
     pub fn is_captions(self) -> bool {
         matches!(self, Self::Srt | Self::WebVtt)
     }
@@ -65,29 +65,29 @@ impl FromStr for Format {
     }
 }
 
-/// Writes what it is told, at once.
+/// Writes each item at once, in one format.
 #[derive(Debug)]
 pub struct Writer<W: Write> {
     out: W,
     format: Format,
     cues: Cues,
-    /// Of the last SubRip cue.
+    /// Number of the last SubRip cue.
     number: u64,
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes what stands before all items.
+    /// Creates a writer and writes the header of the format.
     ///
     /// # Errors
     ///
-    /// Those of `out`.
+    /// Returns the errors of `out`.
     pub fn new(mut out: W, format: Format) -> io::Result<Self> {
         if format == Format::WebVtt {
             out.write_all(b"WEBVTT\n\n")?;
             out.flush()?;
         }
         let cues = match format {
-            // WebVTT has a place of its own for the speaker.
+            // WebVTT has a tag for the speaker, so its text has no names.
             Format::WebVtt => Cues::new(),
             Format::Text | Format::Jsonl | Format::Srt => Cues::with_names(),
         };
@@ -99,11 +99,11 @@ impl<W: Write> Writer<W> {
         })
     }
 
-    /// Writes what was said; captions show finals only.
+    /// Writes an utterance. Captions show finals only.
     ///
     /// # Errors
     ///
-    /// Those of the writer's output.
+    /// Returns the errors of the output.
     pub fn said(&mut self, said: &Said<'_>) -> io::Result<()> {
         match self.format {
             Format::Text => self.put(&text::line(said)),
@@ -115,23 +115,23 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Writes the captions that wait for another utterance, because the time of the
-    /// last one was far ahead. Nothing has to be called where nothing is to come:
-    /// then those captions are missing.
+    /// Writes the captions that still wait for the next utterance because the time of
+    /// the last one was far ahead. Call it at the end; without it those captions are
+    /// missing.
     ///
     /// # Errors
     ///
-    /// Those of the writer's output.
+    /// Returns the errors of the output.
     pub fn finish(&mut self) -> io::Result<()> {
         let cues = self.cues.finish();
         self.put_cues(cues)
     }
 
-    /// Writes what was found; captions do not show it.
+    /// Writes a finding. Captions do not show findings.
     ///
     /// # Errors
     ///
-    /// Those of the writer's output.
+    /// Returns the errors of the output.
     pub fn found(&mut self, found: &Found<'_>) -> io::Result<()> {
         match self.format {
             Format::Text => self.put(&text::found(found)),
@@ -140,7 +140,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// The output.
+    /// Returns the output.
     pub fn get_ref(&self) -> &W {
         &self.out
     }

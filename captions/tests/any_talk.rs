@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What holds for the captions of any talk, of any number of speakers, with
-//! words and times that make sense or do not.
+//! Tests what holds for the captions of any talk: any number of speakers, any words,
+//! and times that make sense or do not.
 
 use proptest::prelude::*;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use symbl_captions::{
 };
 use textwrap::core::display_width;
 
-/// One utterance, owning what [`Said`] borrows.
+/// An utterance that owns what [`Said`] borrows.
 #[derive(Debug, Clone)]
 struct Utterance {
     text: String,
@@ -48,7 +48,8 @@ fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(word, 0..60).prop_map(|words| words.join(" "))
 }
 
-/// Mostly in order, each word after the one before; some without sense.
+/// Returns words that are mostly in order, each after the one before it, and some
+/// with senseless times.
 fn words() -> impl Strategy<Value = Vec<Word>> {
     let word = (text_word(), 0u64..3000, 0u64..3000);
     let sensible =
@@ -83,7 +84,7 @@ fn utterance() -> impl Strategy<Value = Utterance> {
     let time = || proptest::option::of(0u64..200_000);
     (text(), speaker, time(), time(), words()).prop_map(|(text, speaker, start, end, words)| {
         Utterance {
-            // Half of them have the words that they are made of.
+            // Half of the texts consist of their words.
             text: match text.len() % 2 {
                 0 => text,
                 _ => words.iter().map(|w| w.text.clone() + " ").collect(),
@@ -100,13 +101,14 @@ fn talk() -> impl Strategy<Value = Vec<Utterance>> {
     proptest::collection::vec(utterance(), 0..8)
 }
 
-/// What can be read of a text, without the spaces that a line may end at.
+/// Returns the readable characters of a text, without the spaces at which a line may
+/// end.
 fn signs<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     let signs = texts.into_iter().flat_map(str::chars);
     signs.filter(|c| !c.is_whitespace()).collect()
 }
 
-/// What is in the file while the talk goes on.
+/// Returns a writer in the middle of the talk: its last captions may still wait.
 fn writing(talk: &[Utterance], format: Format) -> Writer<Vec<u8>> {
     let mut writer = Writer::new(Vec::new(), format).unwrap();
     for utterance in talk {
@@ -131,14 +133,14 @@ fn cut(talk: &[Utterance], mut cues: Cues) -> Vec<Cue> {
     all
 }
 
-/// What a reader of SubRip sees of a line.
+/// Returns what a viewer of SubRip sees of a line.
 fn seen(line: &str) -> String {
     line.replace('\u{2060}', "")
         .replace('❴', "{")
         .replace('❵', "}")
 }
 
-/// A time of the parser, for both formats.
+/// Converts a time of the parser's, for both formats.
 macro_rules! time {
     ($stamp:expr) => {{
         let stamp = $stamp;
@@ -156,7 +158,7 @@ proptest! {
         let cues = cues(&talk);
         for cue in &cues {
             prop_assert!(cue.start <= cue.end, "{cue:?}");
-            // At the end of time there is no room for a second.
+            // Near the largest time there is no room for a second.
             if cue.start < Duration::from_millis(u64::MAX) - LONGEST {
                 let length = cue.end - cue.start;
                 prop_assert!((HURRIED..=LONGEST).contains(&length), "{cue:?}");

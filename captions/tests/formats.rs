@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Each format, to the letter.
+//! Tests the exact output of each format.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -10,7 +10,7 @@ fn ms(time: u64) -> Duration {
     Duration::from_millis(time)
 }
 
-/// Two speakers, an interim, a question and a tracker.
+/// Writes two speakers, an interim, a question and a tracker.
 fn written(format: Format) -> String {
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, format).unwrap();
@@ -107,7 +107,7 @@ fn jsonl() {
     assert_eq!(written.lines().collect::<Vec<_>>(), expected);
 }
 
-/// Counts what reaches it, and remembers where it was flushed.
+/// Counts the writes that reach it, and remembers where it was flushed.
 #[derive(Default)]
 struct Flushes {
     bytes: Vec<u8>,

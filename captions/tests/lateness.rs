@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How late captions may be, whatever is said and whatever times come with it.
+//! Tests how late captions may be, whatever is said and whatever times it has.
 
 use proptest::prelude::*;
 use std::time::Duration;
 use symbl_captions::{Cue, Cues, LATEST, Said, Word};
 
-/// Furthest that a time may be from its neighbours and still be believed at once.
+/// Maximum distance of a time from its neighbours at which it is believed at once.
 const LEAP: Duration = Duration::from_secs(20);
 
-/// A remark: its time, and how long it takes.
+/// A remark with its start and its length.
 #[derive(Debug, Clone)]
 struct Remark {
     start: Duration,
@@ -19,7 +19,7 @@ struct Remark {
     timed_words: bool,
 }
 
-/// Remarks in order, each a while after the start of the one before.
+/// Returns remarks in order, each some time after the start of the one before.
 fn talk() -> impl Strategy<Value = Vec<Remark>> {
     let pause = prop_oneof![8 => 0u64..4000, 2 => 0u64..20, 1 => 4000u64..19_000];
     let speaker = prop_oneof![Just(None), Just(Some("Anna")), Just(Some("Bob"))];
@@ -40,7 +40,8 @@ fn talk() -> impl Strategy<Value = Vec<Remark>> {
     })
 }
 
-/// The cues of a talk: those of each remark, which its number stands in.
+/// Returns the cues of each remark. The text of a cue contains the number of its
+/// remark.
 fn cues(talk: &[Remark]) -> Vec<Vec<Cue>> {
     let mut cues = Cues::with_names();
     let mut all = Vec::new();
@@ -68,7 +69,7 @@ fn cues(talk: &[Remark]) -> Vec<Vec<Cue>> {
     let mut of_remarks = vec![Vec::new(); talk.len()];
     let mut next = 0;
     for cue in all {
-        // No word is lost, and all are in order.
+        // No word is lost, and all words are in order.
         let text = cue.lines.join(" ");
         let mut numbers = text
             .split(' ')
@@ -99,7 +100,7 @@ proptest! {
 
     #[test]
     fn a_cue_is_never_later_than_five_seconds_after_its_words(talk in talk()) {
-        // Words of others that were said until here.
+        // Latest end of the words of other speakers so far.
         let mut others = Duration::ZERO;
         for (cues, remark) in cues(&talk).iter().zip(&talk) {
             let until = remark.start + remark.length;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! An outlet whose output takes nothing, fails, or takes everything.
+//! Tests an outlet whose output blocks, fails, or takes everything.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 use symbl_captions::{Outlet, QUEUE_BYTES};
 
-/// A bound for what is certain to come.
+/// A bound for a wait that must succeed.
 const SOON: Duration = Duration::from_secs(60);
 
-/// Waits for a permission before each write, and tells what is written.
+/// Waits for a permit before each write, and reports what is written.
 struct Slow {
     may: Receiver<()>,
     written: Sender<Vec<u8>>,
@@ -18,7 +18,7 @@ struct Slow {
 
 impl Write for Slow {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // The test may be over.
+        // The test may have ended.
         let _ = self.may.recv();
         let _ = self.written.send(bytes.to_vec());
         Ok(bytes.len())
@@ -30,7 +30,7 @@ impl Write for Slow {
 }
 
 #[test]
-fn an_output_that_takes_nothing_holds_nobody_up_and_what_is_dropped_is_counted() {
+fn an_output_that_blocks_does_not_block_the_program_and_dropped_items_are_counted() {
     let ((permit, may), (written, read)) = (mpsc::channel(), mpsc::channel());
     let mut outlet = Outlet::start(move || Ok(Slow { may, written })).unwrap();
     let item = |number: u8| vec![number; QUEUE_BYTES / 8];
@@ -38,7 +38,7 @@ fn an_output_that_takes_nothing_holds_nobody_up_and_what_is_dropped_is_counted()
         outlet.write_all(&item(number)).unwrap();
         outlet.flush().unwrap();
     }
-    // One is being written, and eight wait.
+    // One item is being written, and eight are in the queue.
     assert_eq!(outlet.lost(), 11);
     assert_eq!(outlet.finish(Duration::ZERO).unwrap(), 9);
     (0..9).for_each(|_| permit.send(()).unwrap());
@@ -53,7 +53,7 @@ fn an_output_that_takes_nothing_holds_nobody_up_and_what_is_dropped_is_counted()
 }
 
 #[test]
-fn an_error_of_the_output_is_told_by_every_later_call() {
+fn every_later_call_returns_an_error_of_the_output() {
     let mut outlet = Outlet::start(|| Err::<Vec<u8>, _>(io::Error::from_raw_os_error(28))).unwrap();
     while outlet.write_all(b"x").is_ok() {
         std::thread::yield_now();

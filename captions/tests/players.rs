@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What players make of text that looks like markup. ffmpeg's decoders stand for
-//! all that draw with libass (mpv, VLC), `subparse` for GStreamer.
+//! Tests how players show text that looks like markup. ffmpeg's decoders stand for
+//! all players that draw with libass (mpv, VLC), and `subparse` stands for GStreamer.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use symbl_captions::{Format, Said, Writer};
 
-/// One line each, so that no line ends in the middle.
+/// One line each, so that no cue breaks a line.
 const SAID: [&str; 9] = [
     "Bob <bob@example.com>",
     "<b>bold</b> <i>",
@@ -36,13 +36,14 @@ fn write(folder: &Path, format: Format, name: &str) -> std::path::PathBuf {
     path
 }
 
-/// What a viewer sees of a text: neither word joiners nor the shape of a brace.
+/// Returns what a viewer sees of a text: no word joiners, and ornamental braces as
+/// braces.
 fn seen(text: &str) -> String {
     let text = text.replace('\u{2060}', "").replace('→', "-->");
     text.replace('❴', "{").replace('❵', "}")
 }
 
-/// Standard output of a program; `None` if it is not installed.
+/// Returns the standard output of a program, or `None` if it is not installed.
 fn output(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -50,7 +51,7 @@ fn output(command: &mut Command) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-/// A text of Advanced SubStation as libass draws it.
+/// Returns an Advanced SubStation text as libass draws it.
 fn drawn(text: &str) -> String {
     let mut drawn = String::new();
     let mut rest = text.chars().peekable();
@@ -109,7 +110,7 @@ fn gstreamer_shows_all_that_was_said() {
     }
     for (number, said) in SAID.iter().enumerate() {
         let markup = std::fs::read_to_string(out.join(number.to_string())).unwrap();
-        // Pango's markup: anything that is not an escape would be a tag.
+        // Pango's markup: any `<` that is not escaped would begin a tag.
         assert!(!markup.contains('<'), "{markup}");
         let text = markup.replace("&lt;", "<").replace("&gt;", ">");
         let text = text

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How well it was heard: the word error rate's counts.
+//! Counts the errors of the word error rate.
 
 use num2words::Num2Words;
 
-/// The words of a text, so that two ways of writing the same are equal: lower
-/// case, no punctuation, numbers as words.
+/// Splits a text into words, so that different spellings of the same words are equal:
+/// lower case, no punctuation, numbers as words.
 pub fn words(text: &str) -> Vec<String> {
     text.to_lowercase()
         .replace('’', "'")
@@ -14,7 +14,7 @@ pub fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The words that a reader says for one piece of text without white space.
+/// Returns the words that a reader says for a piece of text without white space.
 fn spoken(piece: &str) -> Vec<String> {
     let piece = piece.trim_matches(|c: char| !c.is_alphanumeric());
     let digits = piece.replace(',', "");
@@ -31,7 +31,7 @@ fn spoken(piece: &str) -> Vec<String> {
         .collect()
 }
 
-/// Fewest words that have to be replaced, added or taken away to get from what
+/// Returns the smallest number of words to replace, add or remove to get from what
 /// was `said` to what was `heard`.
 pub fn word_errors(said: &[String], heard: &[String]) -> usize {
     let (said, heard) = (said.to_vec(), heard.to_vec());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The messages of a `symblsink` that plays in `gst-launch-1.0 -m`, read from
-//! what that program prints. For programs the bus is the better place.
+//! Reads the messages of a `symblsink` in `gst-launch-1.0 -m` from the output of that
+//! program. An application reads them from the bus instead.
 
 use super::summary::Summary;
 use super::view::View;
@@ -9,7 +9,7 @@ use std::error::Error;
 use std::io::BufRead;
 use std::str::FromStr;
 
-/// Shows everything up to the end of `output`.
+/// Shows all messages up to the end of `output`.
 pub fn show(
     output: impl BufRead,
     view: &mut View,
@@ -27,7 +27,8 @@ pub fn show(
     Ok(())
 }
 
-/// `Got message #12 from element "sink" (element): symbl/…, …;`
+/// Parses a line such as `Got message #12 from element "sink" (element): symbl/…,
+/// …;`.
 fn element_message(line: &str) -> Option<gst::Structure> {
     let (_, structure) = line
         .strip_prefix("Got message #")?

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Live captions in a terminal: plays a file or an address through `symblsink`
-//! and prints what the service hears, as it comes.
+//! Live captions in a terminal: plays a file or an address through `symblsink` and
+//! prints the results as they come.
 //!
 //! ```text
 //! captions [--base-url URL] [--trackers JSON] [--reference FILE] INPUT
 //! gst-launch-1.0 -m … ! symblsink … | captions --from-gst-launch [--reference FILE]
 //! ```
 //!
-//! Everything that it prints it has from the messages on the bus and from the
-//! property `stats`: it shows how an application uses the element. Ctrl-C ends
-//! the talk early and still waits for its last results; pressed again, it stops
-//! at once. The status is 0 if captions of all that was played have come, or if the
-//! reader of standard output has gone.
+//! The program shows how an application uses the element: everything it prints comes
+//! from the messages on the bus and from the property `stats`. Ctrl-C ends the talk
+//! and waits for its last results; a second Ctrl-C stops at once. The exit status is
+//! 0 if all captions have come, or if the reader of standard output has gone.
 
 mod accuracy;
 mod launched;
@@ -47,11 +46,11 @@ struct Args {
     #[arg(long, value_name = "JSON")]
     trackers: Option<String>,
 
-    /// Text file with what is said in INPUT, to tell the word error rate
+    /// Text file with what is said in INPUT, to compute the word error rate
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
 
-    /// Play nothing, but show what `gst-launch-1.0 -m` prints, from standard input
+    /// Play nothing, but show the output of `gst-launch-1.0 -m` from standard input
     #[arg(long, conflicts_with_all = ["base_url", "plugin", "trackers", "input"])]
     from_gst_launch: bool,
 
@@ -60,13 +59,13 @@ struct Args {
     input: Option<String>,
 }
 
-/// The name of the message that Ctrl-C puts on the bus.
+/// Name of the message that Ctrl-C puts on the bus.
 const INTERRUPTED: &str = "captions/interrupted";
 
-/// As a shell shows a program that was ended by Ctrl-C.
+/// Exit status that shells give a program ended by Ctrl-C.
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// Whether nothing is left to do but to write: Ctrl-C ends the program then.
+/// Set when only the output is left to write. Then Ctrl-C ends the program.
 static WRITING: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
@@ -100,7 +99,7 @@ fn run(args: &Args, notes: &Notes) -> Result<ExitCode, Box<dyn Error>> {
     };
     gst::init()?;
     if args.from_gst_launch {
-        // Ctrl-C reaches both programs; the other one ends the talk.
+        // Ctrl-C reaches both programs, and the other one ends the talk.
         ctrlc::set_handler(end_if_writing)?;
         let (mut view, mut summary) = (View::new(notes)?, Summary::default());
         let shown = launched::show(std::io::stdin().lock(), &mut view, &mut summary);
@@ -124,7 +123,7 @@ fn run(args: &Args, notes: &Notes) -> Result<ExitCode, Box<dyn Error>> {
     conclude(&mut view, &summary, &stats, reference.as_deref())
 }
 
-/// What is told at the end, and the status.
+/// Prints the summary, and returns the exit status.
 fn conclude(
     view: &mut View,
     summary: &Summary,
@@ -142,7 +141,7 @@ fn conclude(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Ends the program if it only waits for somebody to read its output.
+/// Ends the program if it only waits for the reader of its output.
 fn end_if_writing() {
     if WRITING.load(Ordering::Relaxed) {
         std::process::exit(EXIT_INTERRUPTED.into());
@@ -162,13 +161,13 @@ fn load_plugin(library: Option<&Path>) -> Result<(), Box<dyn Error>> {
 
 #[derive(PartialEq, Eq)]
 enum End {
-    /// Of the stream, and the last results are there.
+    /// The stream ended, and the last results have come.
     Drained,
-    /// Somebody did not want to wait for them.
+    /// The user did not wait for the last results.
     Interrupted,
 }
 
-/// The pipeline; stopped when dropped, however the program ends.
+/// The pipeline. It is stopped when dropped, however the program ends.
 struct Pipeline {
     pipeline: gst::Pipeline,
     sink: gst::Element,
@@ -204,13 +203,13 @@ impl Pipeline {
         })
     }
 
-    /// Makes Ctrl-C (and `kill`) a message like the others.
+    /// Turns Ctrl-C and `kill` into a message on the bus.
     fn stop_on_interrupt(&self) -> Result<(), Box<dyn Error>> {
         let bus = self.bus.clone();
         ctrlc::set_handler(move || {
             end_if_writing();
             let interrupted = gst::Structure::new_empty(INTERRUPTED);
-            // Refused only when the program is at its end anyway.
+            // Fails only if the program is about to end anyway.
             let _ = bus.post(gst::message::Application::new(interrupted));
         })?;
         Ok(())
@@ -220,7 +219,7 @@ impl Pipeline {
         use gst::MessageView;
 
         let mut interrupted = false;
-        // The bus knows better than the return value why it failed.
+        // The bus tells more about a failure than the return value.
         let started = self.pipeline.set_state(gst::State::Playing);
         while let Some(message) = self
             .bus
@@ -257,12 +256,12 @@ impl Pipeline {
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        // There is nobody left to tell.
+        // A failure cannot be reported any more.
         let _ = self.pipeline.set_state(gst::State::Null);
     }
 }
 
-/// The name of a file as an address, an address as it is.
+/// Returns the address of a file, or an address as it is.
 fn uri(input: &str) -> Result<String, Box<dyn Error>> {
     match std::fs::canonicalize(input) {
         Ok(path) => Ok(gst::glib::filename_to_uri(path, None)?.into()),
@@ -271,7 +270,8 @@ fn uri(input: &str) -> Result<String, Box<dyn Error>> {
     }
 }
 
-/// What failed and where; the details of the element that failed on a line of their own.
+/// Describes what failed and where. The details of the element are on a line of their
+/// own.
 fn explain(error: &gst::message::Error) -> String {
     let source = error.src().map(|source| source.name());
     let source = source.as_deref().unwrap_or("pipeline");

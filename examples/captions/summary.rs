@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What is told at the end of the talk.
+//! Builds the summary at the end of the talk.
 
 use super::accuracy;
 use super::view::minutes;
 
-/// Keeps what the messages bring and `stats` does not have.
+/// Collects what the messages contain and `stats` does not.
 #[derive(Default)]
 pub struct Summary {
     finals: Vec<String>,
@@ -20,7 +20,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Takes one message of the element into account.
+    /// Counts one message of the element.
     pub fn count(&mut self, message: &gst::StructureRef) {
         let says = |field| message.get::<bool>(field) == Ok(true);
         let nanos = |field| message.get::<u64>(field).unwrap_or_default();
@@ -42,7 +42,7 @@ impl Summary {
         }
     }
 
-    /// What `stats` would tell, as far as the messages tell it.
+    /// Returns those fields of `stats` that can be computed from the messages.
     pub fn measured(&self) -> gst::Structure {
         let delay = |kind: usize, percent: usize| {
             let mut sorted = self.delays[kind].clone();
@@ -62,12 +62,12 @@ impl Summary {
             .build()
     }
 
-    /// Whether the service has told something final about all of the audio.
+    /// Returns `true` if the service has sent final results for all of the audio.
     pub fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// The lines to print. `reference` is what was said.
+    /// Returns the lines to print. `reference` is what was said.
     pub fn lines(&self, stats: &gst::Structure, reference: Option<&str>) -> Vec<String> {
         let count = |field: &str| stats.get::<u64>(field).unwrap_or_default();
         let delay = |field: &str| count(field) as f64 / 1e9;

@@ -1,32 +1,33 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The messages of `symblsink` as lines to read.
+//! Prints the messages of `symblsink` as lines to read.
 //!
-//! A final transcript is a line with its time; what was found in it follows on
-//! marked lines. On a terminal the interim of the moment stands in the last
-//! line and is overwritten; anywhere else interims are left out.
+//! A final transcript is a line with its time, and its findings follow on marked
+//! lines. On a terminal, the current interim is in the last line and is overwritten.
+//! Elsewhere, interims are left out.
 
 use console::{Term, measure_text_width, style};
 use std::io::{self, Write};
 use std::time::Duration;
 use symbl_captions::{Notes, Outlet, visible};
 
-/// Width of the column with the time: `[00:00.0] `.
+/// Width of the time column, `[00:00.0] `.
 const MARGIN: &str = "          ";
 
-/// Writes to standard output, and warnings to standard error. Neither has to be
-/// read for the talk to go on.
+/// Writes to standard output, and warnings to standard error. The talk goes on even
+/// if neither is read.
 pub struct View {
-    /// Says what standard output is; it is written by `out`.
+    /// Describes standard output. `out` writes it.
     term: Term,
     out: Outlet,
     notes: Notes,
-    /// What stands in the last line, to be taken away before anything else: time and text.
+    /// The interim in the last line, which is removed before anything else is
+    /// written: time and text.
     interim: Option<(String, String)>,
 }
 
 impl View {
-    /// On this program's standard output.
+    /// Creates a view on standard output.
     pub fn new(notes: &Notes) -> io::Result<Self> {
         Ok(Self {
             term: Term::stdout(),
@@ -36,7 +37,7 @@ impl View {
         })
     }
 
-    /// Shows one message of the element; of those that say nothing to a reader, nothing.
+    /// Shows one message of the element. Skips messages that say nothing to a reader.
     pub fn show(&mut self, message: &gst::StructureRef) -> io::Result<()> {
         let text = &text_of(message, "text");
         match message.name().as_str() {
@@ -98,7 +99,7 @@ impl View {
         self.line(&format!("{MARGIN}> {kind} {what}"))
     }
 
-    /// A line that stays; the interim moves below it.
+    /// Writes a line that stays. The interim moves below it.
     pub fn line(&mut self, line: &str) -> io::Result<()> {
         self.take_away()?;
         self.put(&format!("{line}\n"))?;
@@ -108,7 +109,7 @@ impl View {
         }
     }
 
-    /// Something that went wrong without ending the talk.
+    /// Writes a warning about a problem that does not end the talk.
     pub fn warn(&mut self, what: &str) -> io::Result<()> {
         self.take_away()?;
         self.notes.tell(&format!("warning: {what}"));
@@ -118,13 +119,13 @@ impl View {
         }
     }
 
-    /// No more transcripts will come.
+    /// Removes the interim, because no more transcripts will come.
     pub fn close(&mut self) -> io::Result<()> {
         self.interim = None;
         self.take_away()
     }
 
-    /// Waits until everything is written, however long nobody reads it.
+    /// Waits until everything is written, for as long as the reader takes.
     pub fn finish(&self) -> io::Result<()> {
         while self
             .out
@@ -152,7 +153,8 @@ impl View {
         written.and_then(|()| self.out.flush()).map_err(unwritten)
     }
 
-    /// An interim's end, where the news is, as far as the line is wide.
+    /// Draws the end of an interim, where its newest words are, as far as it fits
+    /// into the line.
     fn draw(&mut self, time: &str, text: &str) -> io::Result<()> {
         let (_, columns) = self.term.size();
         let room = usize::from(columns).saturating_sub(time.len() + 3);
@@ -168,7 +170,7 @@ impl View {
     }
 }
 
-/// Returns a text of the service, as a terminal may show it.
+/// Returns a text of the service in a form that a terminal can show.
 fn text_of(message: &gst::StructureRef, field: &str) -> String {
     visible(message.get(field).unwrap_or_default())
 }
@@ -183,7 +185,7 @@ fn seconds(message: &gst::StructureRef, field: &str) -> String {
     format!("{:.1} s", time as f64 / 1e9)
 }
 
-/// Nanoseconds as `mm:ss.s`.
+/// Formats nanoseconds as `mm:ss.s`.
 pub fn minutes(time: u64) -> String {
     let tenths = time / 100_000_000;
     format!(

@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A media server that has captions of each of its streams: many pipelines in
-//! one process, which come and go, and one loop for the messages of all.
+//! A media server with captions for each of its streams: many pipelines in one
+//! process, which come and go, and one loop for all of their messages.
 //!
 //! ```text
 //! media-server [--base-url URL]        commands on standard input:
-//!   add NAME INPUT                     a stream comes: a file or an address
-//!   remove NAME                        it goes; its last captions are waited for
+//!   add NAME INPUT                     adds a stream: a file or an address
+//!   remove NAME                        ends it and waits for its last captions
 //! ```
 //!
-//! It ends with its input (or at Ctrl-C), when all streams have ended. What it
-//! shows of embedding:
+//! The server ends with its input (or at Ctrl-C), once all streams have ended. It
+//! shows how to embed the element:
 //!
-//! - One pipeline for each stream, so that an error, an EOS and a clock are of
-//!   that stream and nobody else's.
-//! - One loop. A sync handler on each bus passes its messages on to one channel,
-//!   together with the stream that they are of. Pipelines cannot share a bus: one
-//!   that stops empties it.
-//! - The loop never waits for a stream: what may take its time (a change of
-//!   state, an event) is done by [`gst::prelude::ElementExtManual::call_async`].
-//! - Standard output may have no reader, or one that is slow: a thread of its own
-//!   writes, so that no stream is held up. If the reader has gone, the server ends.
-//! - `on-fatal=warning`: where a service refuses one stream, that stream goes on
-//!   without captions.
+//! - One pipeline per stream, so that an error, an EOS and a clock belong to one stream.
+//! - One loop. A sync handler on each bus sends its messages to one channel, together
+//!   with the number of their stream. Pipelines cannot share a bus: one that stops
+//!   flushes it.
+//! - The loop never waits for a stream. Calls that may block (a change of state, an
+//!   event) use [`gst::prelude::ElementExtManual::call_async`].
+//! - Standard output may have no reader, or a slow one. A thread writes it, so that no
+//!   stream waits. If the reader has gone, the server ends.
+//! - `on-fatal=warning`: if a service refuses a stream, that stream goes on without
+//!   captions.
 
 mod stream;
 
@@ -36,7 +35,7 @@ use std::time::{Duration, Instant};
 use stream::{Stream, Turn};
 use symbl_captions::{Notes, Outlet};
 
-/// Captions of many streams.
+/// Captions of many streams
 #[derive(Parser)]
 #[command(name = "media-server", version)]
 struct Args {
@@ -45,15 +44,15 @@ struct Args {
     base_url: Option<String>,
 }
 
-/// All that the loop hears of.
+/// What the loop waits for.
 enum Event {
     /// A line of standard input.
     Command(String),
-    /// No more streams: those that are there shall end.
+    /// No more streams come, and those that run shall end.
     Close,
-    /// On the bus of the stream of this number.
+    /// A message on the bus of the stream with this number.
     Message(u64, gst::Message),
-    /// The stream of this number is in NULL.
+    /// The stream with this number is in NULL.
     Stopped(u64),
 }
 
@@ -108,14 +107,14 @@ struct Server {
     out: Outlet,
     notes: Notes,
     events: Sender<Event>,
-    /// By number, which is never used again: a name may be.
+    /// The streams by number. A number is never used again, but a name may be.
     streams: BTreeMap<u64, Stream>,
     next: u64,
     closing: bool,
 }
 
 impl Server {
-    /// The loop.
+    /// Runs the loop.
     fn serve(mut self, queue: &Receiver<Event>) -> Result<(), Box<dyn Error>> {
         while !(self.closing && self.streams.is_empty()) {
             if !self.closing && self.out.finish(Duration::ZERO).is_err() {
@@ -146,13 +145,13 @@ impl Server {
         self.written(queue)
     }
 
-    /// Takes no more streams, and lets those end that are there.
+    /// Accepts no more streams, and ends those that run.
     fn close(&mut self) {
         self.closing = true;
         self.streams.values_mut().for_each(Stream::end);
     }
 
-    /// Waits until somebody has read all of standard output, or Ctrl-C.
+    /// Waits until all of standard output is read, or until Ctrl-C.
     fn written(&self, queue: &Receiver<Event>) -> Result<(), Box<dyn Error>> {
         let left = loop {
             match self.out.finish(Duration::from_millis(100)) {
@@ -172,7 +171,7 @@ impl Server {
         }
     }
 
-    /// Waits for an event, or until the patience with a stream is over.
+    /// Waits for an event, or for the deadline of a stream.
     fn next_event(&self, queue: &Receiver<Event>) -> Result<Event, RecvTimeoutError> {
         match self.streams.values().filter_map(Stream::deadline).min() {
             Some(deadline) => {
@@ -219,7 +218,7 @@ impl Server {
         Ok(())
     }
 
-    /// Takes a stream to NULL; it is gone when that is done.
+    /// Sets a stream to NULL. The loop removes it when that is done.
     fn stop(&mut self, number: u64) {
         if let Some(stream) = self.streams.get_mut(&number) {
             let events = self.events.clone();
@@ -229,7 +228,7 @@ impl Server {
         }
     }
 
-    /// Stops streams that were to end and did not.
+    /// Stops the streams that did not end in time.
     fn stop_overdue(&mut self) {
         let now = Instant::now();
         let overdue = |(number, stream): (&u64, &Stream)| {

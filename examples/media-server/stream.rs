@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One stream: its pipeline, and what is printed of it.
+//! One stream: its pipeline, and what is printed about it.
 
 use gst::prelude::*;
 use std::error::Error;
@@ -8,11 +8,11 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 use symbl_captions::{Outlet, visible};
 
-/// How long a stream may take to end that was told to: longer than the sink's
-/// `drain-timeout`, which is its own bound for the last results.
+/// Maximum time that a stream may take to end. It is longer than the sink's
+/// `drain-timeout`, which bounds the wait for the last results.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Whether a stream goes on after a message.
+/// What a message means for its stream.
 #[derive(PartialEq, Eq)]
 pub enum Turn {
     On,
@@ -26,22 +26,22 @@ pub struct Stream {
     /// Standard output.
     out: Outlet,
     phase: Phase,
-    /// Whether it has come to PLAYING: an EOS before that is lost.
+    /// `true` once it was in PLAYING. An EOS before that would be lost.
     playing: bool,
-    /// Whether captions of all that was played have come.
+    /// `true` if all captions have come.
     complete: bool,
 }
 
 enum Phase {
     Running,
-    /// Until this time the last results are waited for.
+    /// Waits for the last results, until this time.
     Ending(Instant),
     Stopping,
 }
 
 impl Stream {
-    /// A stream of this file or address. Its messages come from any thread, and
-    /// the one that posts waits for `on_message`.
+    /// Starts a stream of this file or address. `on_message` is called from any
+    /// thread, and the thread that posts the message waits for it.
     pub fn start(
         name: &str,
         input: &str,
@@ -49,7 +49,7 @@ impl Stream {
         out: Outlet,
         on_message: impl Fn(gst::Message) + Send + Sync + 'static,
     ) -> Result<Self, Box<dyn Error>> {
-        // The fakesink stands for what the server does with its streams.
+        // The fakesink stands for the other things a server does with its streams.
         let pipeline = gst::parse::launch(
             "uridecodebin name=in caps=audio/x-raw expose-all-streams=false ! tee name=sound \
              sound. ! queue ! fakesink sync=true async=false \
@@ -71,7 +71,7 @@ impl Stream {
             on_message(message.clone());
             gst::BusSyncReply::Drop
         });
-        // Where that fails, the bus says why.
+        // If it fails, the bus says why.
         pipeline.call_async(|pipeline| {
             let _ = pipeline.set_state(gst::State::Playing);
         });
@@ -87,20 +87,20 @@ impl Stream {
         Ok(stream)
     }
 
-    /// Prints a line about it.
+    /// Prints a line about the stream.
     pub fn tell(&self, what: &str) {
         let mut out = self.out.clone();
         let line = format!("{} {}\n", self.name, visible(what));
-        // The server looks whether it can be written.
+        // The server checks if it could be written.
         let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
     }
 
-    /// Whether it has this name and nobody has told it to end.
+    /// Returns `true` if it has this name and was not told to end.
     pub fn is_running(&self, name: &str) -> bool {
         self.name == name && matches!(self.phase, Phase::Running)
     }
 
-    /// Lets it end, with its last results.
+    /// Ends the stream, with its last results.
     pub fn end(&mut self) {
         if let Phase::Running = self.phase {
             self.phase = Phase::Ending(Instant::now() + PATIENCE);
@@ -116,7 +116,7 @@ impl Stream {
         });
     }
 
-    /// When it is to be stopped, if it has not ended by then.
+    /// Returns when to stop the stream, if it has not ended by then.
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Ending(deadline) => Some(deadline),
@@ -124,7 +124,7 @@ impl Stream {
         }
     }
 
-    /// Takes it to NULL, and then calls `stopped`.
+    /// Sets the pipeline to NULL, and then calls `stopped`.
     pub fn stop(&mut self, stopped: impl FnOnce() + Send + 'static) {
         self.phase = Phase::Stopping;
         self.pipeline.call_async(move |pipeline| {
@@ -133,7 +133,8 @@ impl Stream {
         });
     }
 
-    /// Prints a message of its bus.
+    /// Handles a message of the stream's bus, and returns what it means for the
+    /// stream.
     pub fn hear(&mut self, message: &gst::Message) -> Turn {
         use gst::MessageView;
 
@@ -191,7 +192,7 @@ impl Stream {
     }
 }
 
-/// The name of a file as an address, an address as it is.
+/// Returns the address of a file, or an address as it is.
 fn uri(input: &str) -> Result<String, Box<dyn Error>> {
     match std::fs::canonicalize(input) {
         Ok(path) => Ok(gst::glib::filename_to_uri(path, None)?.into()),

@@ -5,8 +5,8 @@
     pip install pocketsphinx
     symbl-service --recognizer-cmd "python3 examples/recognizers/with_pocketsphinx.py"
 
-The package brings its US English model along. Options: --hmm, --lm and --dict for
-another model. docs/recognizers.md tells what goes in and comes out.
+The package includes its US English model. Options: --hmm, --lm and --dict for
+another model. docs/recognizers.md describes the input and the output.
 """
 import argparse
 import json
@@ -18,9 +18,9 @@ from pocketsphinx import Decoder, Endpointer
 
 RATE = 16000
 FRAMES_PER_SECOND = 100
-# Between two looks at the hypothesis, in seconds.
+# Interval between two reads of the hypothesis, in seconds.
 PARTIAL = 0.2
-# Between two lines that say that nothing was said, in seconds.
+# Interval between two lines that report silence, in seconds.
 PROGRESS = 5.0
 
 
@@ -29,7 +29,7 @@ def say(**line):
 
 
 def words(decoder, start):
-    """The words of a decoded utterance that began at `start`."""
+    """Returns the words of a decoded utterance that began at `start`."""
     for segment in decoder.seg():
         word = segment.word.split("(")[0]
         if word.startswith(("<", "[", "+")):
@@ -43,7 +43,7 @@ def words(decoder, start):
 
 
 def final(decoder, speech, start, end):
-    # The utterance as a whole: better than what came while it was spoken.
+    # Decodes the whole utterance again, which is better than the interims were.
     decoder.start_utt()
     decoder.process_raw(bytes(speech), full_utt=True)
     decoder.end_utt()
@@ -55,7 +55,7 @@ def final(decoder, speech, start, end):
 
 
 def main():
-    # The service has gone: end without a traceback.
+    # If the service has gone, ends without a traceback.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     parser = argparse.ArgumentParser()
     for name in ("hmm", "lm", "dict"):
@@ -93,7 +93,7 @@ def main():
             speech, start, told = bytearray(), None, now
         elif start is None and now - told >= PROGRESS:
             told = now
-            # What the endpointer still holds back may become speech.
+            # The audio that the endpointer still holds may become speech.
             say(type="progress", end=now - 1.0)
         if over:
             return

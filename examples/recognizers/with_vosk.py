@@ -5,8 +5,8 @@
     pip install vosk
     symbl-service --recognizer-cmd "python3 examples/recognizers/with_vosk.py MODEL"
 
-MODEL is the folder of an unpacked model. Every process loads it, so take a small one
-where there are many streams. docs/recognizers.md tells what goes in and comes out.
+MODEL is the folder of an unpacked model. Every process loads it, so choose a small one
+if there are many streams. docs/recognizers.md describes the input and the output.
 """
 import json
 import os
@@ -16,7 +16,8 @@ import sys
 from vosk import KaldiRecognizer, Model, SetLogLevel
 
 RATE = 16000
-# 100 ms: what is read is recognised before more is, so that the service sees how fast we are.
+# 100 ms. Audio is read only when the last piece is recognised, so that the service
+# sees how fast this engine is.
 CHUNK = RATE * 2 // 10
 
 
@@ -33,7 +34,7 @@ def final(result, now):
 
 
 def main():
-    # The service has gone: end without a traceback.
+    # If the service has gone, ends without a traceback.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if len(sys.argv) != 2:
         sys.exit("usage: with_vosk.py MODEL")

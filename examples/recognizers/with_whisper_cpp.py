@@ -4,10 +4,10 @@
 
     symbl-service --recognizer-cmd "python3 examples/recognizers/with_whisper_cpp.py -m ggml-base.en.bin"
 
-Needs `whisper-cli` of whisper.cpp (--program says where) and a model; no Python
-package. The audio is cut at pauses by its loudness, and each piece given to
-whisper-cli as a WAV file, which loads the model each time. docs/recognizers.md
-tells what goes in and comes out.
+Needs `whisper-cli` of whisper.cpp (see --program) and a model, but no Python
+package. It cuts the audio at quiet pauses and gives each piece to whisper-cli as a
+WAV file. whisper-cli loads the model each time. docs/recognizers.md describes the
+input and the output.
 """
 import argparse
 import array
@@ -20,15 +20,15 @@ import tempfile
 import wave
 
 RATE = 16000
-# 30 ms.
+# Samples in 30 ms.
 FRAME = RATE * 30 // 1000
-# A pause of so many frames ends a piece: 600 ms.
+# Number of quiet frames that end a piece: 600 ms.
 PAUSE = 20
-# Frames kept from before the speech was noticed: 300 ms.
+# Number of frames kept from before the speech: 300 ms.
 BEFORE = 10
-# No piece is longer: whisper looks at 30 s.
+# Maximum length of a piece in samples: 25 s. whisper reads at most 30 s.
 LONGEST = 25 * RATE
-# Frames between two lines that say that nothing was said: 5 s.
+# Number of frames between two lines that report silence: 5 s.
 PROGRESS = 167
 
 
@@ -41,7 +41,7 @@ def loudness(samples):
 
 
 def transcribe(samples, options):
-    """The words of a piece, with their times in it."""
+    """Returns the words of a piece, with their times in it."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "piece.wav")
         with wave.open(path, "wb") as file:
@@ -50,7 +50,7 @@ def transcribe(samples, options):
             file.setframerate(RATE)
             file.writeframes(samples.tobytes())
         language = os.environ.get("SYMBL_LANGUAGE", "").split("-")[0] or "en"
-        # One word a line, as JSON beside the WAV file.
+        # One word per line, as JSON next to the WAV file.
         command = [options.program, "-m", options.model, "-l", language, "-f", path,
                    "-ml", "1", "-sow", "-np", "-oj", "-of", os.path.join(folder, "piece")]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -58,7 +58,7 @@ def transcribe(samples, options):
             lines = json.load(file)["transcription"]
     for line in lines:
         text = line["text"].strip()
-        # [BLANK_AUDIO], (music)
+        # Markers such as [BLANK_AUDIO] and (music) are not words.
         if text and text[0] not in "[(" and text[-1] not in "])":
             yield text, line["offsets"]["from"] / 1000, line["offsets"]["to"] / 1000
 
@@ -73,7 +73,7 @@ def final(samples, start, options):
 
 
 def main():
-    # The service has gone: end without a traceback.
+    # If the service has gone, ends without a traceback.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     parser = argparse.ArgumentParser()
     parser.add_argument("-m", "--model", required=True)

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A recording and its captions: records the sound of a file or an address as
-//! FLAC, and writes captions beside it while it goes on.
+//! A recording with captions: records the sound of a file or an address as FLAC, and
+//! writes captions next to it at the same time.
 //!
 //! ```text
 //! recording [--base-url URL] [--format srt|webvtt] INPUT talk.flac    makes talk.flac and talk.srt
 //! ```
 //!
-//! It shows how an application makes captions of the messages on the bus: see
-//! `captions`. Ctrl-C ends the recording and waits for its last captions. The
-//! recording goes on without captions where the service fails for good, or where
-//! they cannot be written.
+//! The program shows how an application makes captions from the messages on the bus:
+//! see `caption`. Ctrl-C ends the recording and waits for its last captions. The
+//! recording goes on without captions if the service fails for good or if they cannot
+//! be written.
 
 use clap::Parser;
 use gst::prelude::*;
@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use symbl_captions::{Format, Notes, Said, Word, Writer};
 
-/// Record the sound of INPUT, with captions beside it.
+/// Record the sound of INPUT, with captions next to it
 #[derive(Parser)]
 #[command(name = "recording", version)]
 struct Args {
@@ -30,7 +30,7 @@ struct Args {
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
 
-    /// Of the captions: srt, webvtt, jsonl or text
+    /// Format of the captions: srt, webvtt, jsonl or text
     #[arg(long, value_name = "FORMAT", default_value = "srt")]
     format: Format,
 
@@ -38,7 +38,7 @@ struct Args {
     #[arg(value_name = "INPUT")]
     input: String,
 
-    /// The FLAC file to write; the captions are beside it
+    /// The FLAC file to write; the captions are next to it
     #[arg(value_name = "RECORDING")]
     recording: PathBuf,
 }
@@ -78,7 +78,7 @@ fn run(args: &Args, notes: &Notes) -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("cannot write {}: {error}", beside.display()))?;
     let writer = Writer::new(file, args.format)
         .map_err(|error| format!("cannot write {}: {error}", beside.display()))?;
-    // The bus knows better than the return value why it failed.
+    // The bus tells more about a failure than the return value.
     let _ = pipeline.set_state(gst::State::Playing);
     let mut captions = Captions {
         writer,
@@ -94,14 +94,14 @@ fn run(args: &Args, notes: &Notes) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// The captions, as long as they can be written.
+/// The captions, for as long as they can be written.
 struct Captions {
     writer: Writer<File>,
     failure: Option<std::io::Error>,
 }
 
 impl Captions {
-    /// Writes something. After a failure nothing is written any more.
+    /// Writes to the captions, unless an earlier write has failed.
     fn attempt(&mut self, write: impl FnOnce(&mut Writer<File>) -> std::io::Result<()>) {
         if self.failure.is_none() {
             self.failure = write(&mut self.writer).err();
@@ -109,7 +109,7 @@ impl Captions {
     }
 }
 
-/// One branch records, the other is listened to.
+/// Creates the pipeline: one branch records, the other goes to the service.
 fn pipeline(args: &Args) -> Result<gst::Pipeline, Box<dyn Error>> {
     let pipeline = gst::parse::launch(
         "uridecodebin name=in caps=audio/x-raw expose-all-streams=false ! audioconvert \
@@ -137,7 +137,7 @@ fn pipeline(args: &Args) -> Result<gst::Pipeline, Box<dyn Error>> {
     Ok(pipeline)
 }
 
-/// Writes what is said on the bus, to the end of the recording.
+/// Writes captions of the messages on the bus, until the recording ends.
 fn attend(bus: &gst::Bus, captions: &mut Captions, notes: &Notes) -> Result<(), Box<dyn Error>> {
     use gst::MessageView;
 
@@ -172,8 +172,8 @@ struct WordOnTheBus {
     duration: u64,
 }
 
-/// A final transcript. Its running time is the position in the recording, which
-/// began with the pipeline.
+/// Writes a final transcript. Its running time is its position in the recording,
+/// because the recording began with the pipeline.
 fn caption(structure: &gst::StructureRef, writer: &mut Writer<File>) -> std::io::Result<()> {
     if structure.name() != "symbl/transcript" || structure.get::<bool>("is-final") != Ok(true) {
         return Ok(());

@@ -82,7 +82,7 @@ impl Talk {
                     session.handle(now, Input::History(messages));
                 }
             }
-            Step::Connected => session.handle(now, Input::Connected),
+            Step::Connected => session.handle(now, Input::Connected { announced: true }),
             Step::Binary => session.handle(now, Input::Binary),
             Step::Ping => session.handle(now, Input::Ping),
             Step::Pong => session.handle(now, Input::Pong),

@@ -7,7 +7,7 @@
 //! waits: a client that does not read its messages must not hold up the others,
 //! so its queue overflows and its socket is closed.
 
-use axum::extract::ws::Utf8Bytes;
+pub(crate) use axum::extract::ws::Utf8Bytes as Text;
 use bytes::Bytes;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) enum Frame {
     /// A text message; one copy for all sockets that it goes to.
-    Text(Utf8Bytes),
+    Text(Text),
     /// A binary message; no service sends one but by a fault.
     Binary(Bytes),
     /// The last frame.
@@ -51,8 +51,13 @@ impl Outbox {
         (Self { frames, overflow }, receiver)
     }
 
+    /// Puts a message in when there is room for it; returns `false` if the socket is gone.
+    pub(crate) async fn send_in_turn(&self, text: impl Into<Text>) -> bool {
+        self.frames.send(Frame::Text(text.into())).await.is_ok()
+    }
+
     /// Puts a message in.
-    pub(crate) fn send(&self, text: impl Into<Utf8Bytes>) {
+    pub(crate) fn send(&self, text: impl Into<Text>) {
         self.put(Frame::Text(text.into()));
     }
 

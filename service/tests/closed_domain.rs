@@ -3,14 +3,12 @@
 //! A language model and a dictionary of the user's: what they do to recorded
 //! speech, and what is said about bad ones.
 
-mod speech;
-
-use speech::{Sample, absent, audio, samples, word_errors};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::{Recognition, Recognizer, StreamOptions};
+use symbl_testkit::speech::{Sample, absent, audio, samples, word_errors};
 use tempfile::TempDir;
 
 /// A bigram model of these sentences in ARPA form, with absolute discounting.

@@ -45,8 +45,7 @@ const SERVICE: House = House {
         "word",
     ],
     binary: &["main.rs", "options.rs", "listen.rs"],
-    // Until the store implements traits that `conversation` defines.
-    exceptions: &[("conversation", "store"), ("hearing", "store")],
+    exceptions: &[],
 };
 
 const CLIENT: House = House {

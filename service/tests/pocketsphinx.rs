@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The embedded recogniser on recorded human speech.
 
-mod speech;
-
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use speech::{Sample, absent, audio, samples, samples_in, silence, time_of, word_errors};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::{
     Recognition, Recognizer, RecognizerError, StreamOptions, Word, text_of,
+};
+use symbl_testkit::speech::{
+    Sample, absent, audio, samples, samples_in, silence, time_of, word_errors,
 };
 
 /// The engine, opened once; `None` where library or model are absent.

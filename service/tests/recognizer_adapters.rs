@@ -3,15 +3,13 @@
 //! The adapters of `examples/recognizers`: on real speech where their engine can be
 //! had without a model of the user's, against a stand-in for the engine elsewhere.
 
-mod speech;
-
-use speech::{absent, audio, samples, silence, time_of, word_errors};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command as Program;
 use std::time::Duration;
 use symbl_service::recognizer::command::{Command, CommandLimits};
 use symbl_service::recognizer::{Recognition, Recognizer, StreamOptions, Word};
+use symbl_testkit::speech::{absent, audio, samples, silence, time_of, word_errors};
 use tempfile::TempDir;
 
 fn adapter(name: &str) -> PathBuf {

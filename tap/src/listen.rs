@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The way from the first dial to the end of the conversation.
+//! Listens to a conversation, from the first dial to its end.
 //!
-//! Every wait has a bound: a dial, a silence, a farewell. A connection that is
-//! lost is dialed again, with growing delays, until the conversation is over:
-//! the service closes in order then. What no retry can help is an error.
+//! Messages come in from a socket, and go out to [`Show`]. Every wait has a bound: a
+//! dial, a silence, a goodbye. A lost connection is dialed again, with growing
+//! delays. The service closes the socket with code 1000 when the conversation is
+//! over, and that ends the listening. A failure that no retry can fix ends it with an
+//! error.
 //!
-//! An output that takes nothing does not hold up the listening, for the service would
-//! hang up: a thread writes ([`Outlet`]). What does not fit into its queue is missing.
-//! This is told, and is an error at the end.
+//! An output that blocks must not block the listening, or the service hangs up. So a
+//! thread writes ([`Outlet`]). Items that do not fit into its queue are lost. The
+//! program reports this, and ends with an error.
 
 use crate::output::{Output, nobody_reads};
 use crate::show::Show;
@@ -21,40 +23,42 @@ use symbl_protocol::ServerMessage;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-/// From the look-up of the name to the open socket.
+/// Maximum time from the look-up of the name to the open socket.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest that the service may take to answer a goodbye.
+/// Maximum time that the close handshake may take.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// How often the end looks whether the output has taken all.
+/// Time between two checks, at the end, of whether the output has taken everything.
 const LAST_LOOK: Duration = Duration::from_millis(50);
-/// Most between two dials.
+/// Maximum delay between two dials.
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
-/// The normal close: the conversation is over.
+/// WebSocket close code that ends a conversation (RFC 6455, section 7.4.1).
 const CLOSED_IN_ORDER: u16 = 1000;
 
-/// What to listen to, and how.
+/// The settings of a listening.
 pub struct Listening {
     pub endpoint: Endpoint,
-    /// How long to wait for the service, and for the conversation to begin.
+    /// Maximum time to wait for the service and for the beginning of the
+    /// conversation.
     pub wait: Duration,
     pub interim: bool,
-    /// Silence after which a sign of life is asked for, and longest that it may take.
+    /// Silence after which a ping is sent, and maximum time until something comes
+    /// after it.
     pub ping_interval: Duration,
-    /// What the user should know.
+    /// Takes the notes for the user.
     pub notes: Notes,
-    /// The zero of the clock that sentences are stamped with.
+    /// The zero of the clock that gives each message its time of arrival.
     pub since: Instant,
 }
 
-/// Why the listening ended.
+/// Why the listening ended without an error.
 enum End {
-    /// The conversation is over, or nobody reads the output.
+    /// The conversation is over, or the reader of the output has gone.
     Over,
-    /// The user wants it.
+    /// The user pressed Ctrl-C.
     Stopped,
 }
 
-/// What became of one connection.
+/// Why a connection ended.
 enum Lost {
     Finalised,
     Failed(Failure),
@@ -62,8 +66,8 @@ enum Lost {
 }
 
 impl Listening {
-    /// Listens until the conversation is over, nobody reads the output any more,
-    /// or `stop` says so.
+    /// Listens until the conversation is over, the reader of the output has gone, or
+    /// `stop` is notified.
     pub async fn run(&self, output: Output, format: Format, stop: &Notify) -> Result<(), String> {
         let mut backoff = Backoff::new(LONGEST_DELAY, fastrand::u64(..));
         let listener = tokio::select! {
@@ -123,7 +127,7 @@ impl Listening {
         }
     }
 
-    /// Waits until the output has taken all, or the user does not want to wait.
+    /// Waits until the output has taken everything, or until the user ends the wait.
     async fn written(&self, outlet: &Outlet, stopped: bool, stop: &Notify) -> Result<(), String> {
         let mut stopped = stopped;
         let left = loop {
@@ -145,7 +149,8 @@ impl Listening {
         }
     }
 
-    /// The first connection.
+    /// Opens the first connection. Dials again for as long as [`Listening::wait`]
+    /// allows.
     async fn begin(&self, backoff: &mut Backoff) -> Result<Listener, String> {
         let until = Instant::now() + self.wait;
         loop {
@@ -153,7 +158,7 @@ impl Listening {
                 Ok(listener) => return Ok(listener),
                 Err(failure) => failure,
             };
-            // It may be that there is no such connection yet.
+            // The conversation may not have begun yet.
             let may_begin = failure.retryable || is_unknown(&failure);
             let delay = backoff.next(failure.retry_after);
             if !may_begin || Instant::now() + delay > until {
@@ -201,7 +206,8 @@ impl Listening {
         }
     }
 
-    /// Writes down what comes over one connection, until it ends.
+    /// Writes down what comes over one connection until it ends. Returns why it
+    /// ended.
     async fn attend(
         &self,
         listener: &mut Listener,
@@ -232,7 +238,8 @@ impl Listening {
                 }
                 Heard::End(failure) => return Lost::Failed(failure),
                 Heard::Text(text) => {
-                    // It works: the next outage is a new one.
+                    // The connection works, so the next outage starts with short
+                    // delays again.
                     backoff.reset();
                     match ServerMessage::parse(&text) {
                         Ok(ServerMessage::ConversationCompleted { .. }) => completed = true,
@@ -245,7 +252,7 @@ impl Listening {
                                 return Lost::Output(error);
                             }
                         }
-                        Err(error) => self.notes.tell(&format!("not understood: {error}")),
+                        Err(error) => self.notes.tell(&format!("cannot read a message: {error}")),
                     }
                     if !told_of_loss && outlet.lost() > 0 {
                         told_of_loss = true;
@@ -269,7 +276,7 @@ impl Listening {
     }
 }
 
-/// Returns `true` if the service knows no such connection.
+/// Returns `true` if the service does not know this connection id.
 fn is_unknown(failure: &Failure) -> bool {
     failure.reason == Reason::Http && failure.http_status == Some(404)
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! `symbl-tap`: listens to a conversation and writes it down, as lines, JSON,
-//! SRT or WebVTT.
+//! `symbl-tap`: listens to a conversation and writes it as text, JSON Lines, SRT or
+//! WebVTT.
 //!
-//! It is a subscriber: it sends no audio and disturbs nobody. It ends with the
-//! conversation, or at Ctrl-C; what it has written is whole at any moment.
+//! It is a subscriber: it sends no audio and changes nothing in the conversation. It
+//! ends with the conversation or at Ctrl-C. Its output is whole at any moment.
 
 mod listen;
 mod output;
@@ -25,9 +25,9 @@ use tokio::time::Instant;
 
 /// Listen to the conversation of CONNECTION_ID and write it down.
 ///
-/// The token, if the service wants one, is in the environment variable
-/// SYMBL_ACCESS_TOKEN or in a file: a command line can be read by everybody on
-/// the machine.
+/// If the service requires a token, pass it in the environment variable
+/// SYMBL_ACCESS_TOKEN or in a file: every user of the machine can read a command
+/// line.
 #[derive(Parser)]
 #[command(name = "symbl-tap", version)]
 struct Args {
@@ -40,27 +40,27 @@ struct Args {
     )]
     base_url: String,
 
-    /// Path of the Subscribe API below it
+    /// Path of the Subscribe API below that address
     #[arg(long, value_name = "PATH", default_value = "/v1/subscribe")]
     subscribe_path: String,
 
-    /// File that holds the token; read again at every dial
+    /// File with the token, read again at every dial
     #[arg(long, value_name = "FILE")]
     access_token_file: Option<PathBuf>,
 
-    /// PEM file of further trusted roots
+    /// PEM file with additional trusted root certificates
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 
-    /// How to write: text, jsonl, srt or webvtt
+    /// Output format: text, jsonl, srt or webvtt
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
 
-    /// Where to write; what is in that file is replaced [default: standard output]
+    /// File to write to, whose content is replaced [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Also write what is heard before an utterance is over (text and jsonl)
+    /// Also write interims (text and jsonl)
     #[arg(long)]
     interim: bool,
 
@@ -68,13 +68,13 @@ struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u32,
 
-    /// Milliseconds of silence after which the service is asked for a sign of life,
-    /// and again as many until the connection is given up
+    /// Milliseconds of silence after which a ping is sent; after as many again, the
+    /// connection counts as lost
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(1..))]
     ping_interval: u32,
 
-    /// The connection, as the property `connection-id` of symblsink says
+    /// The connection id: that of the property `connection-id` of symblsink
     #[arg(value_name = "CONNECTION_ID")]
     connection_id: String,
 }
@@ -111,7 +111,7 @@ fn run(args: &Args, notes: &Notes) -> Result<(), String> {
         .map_err(|error| format!("cannot start: {error}"))?;
     let ended = runtime.block_on(async {
         let path = args.output.clone();
-        // A named pipe opens when somebody reads it.
+        // Opening a named pipe blocks until another program opens it for reading.
         let open = tokio::task::spawn_blocking(move || Output::open(path.as_deref()));
         let output = tokio::select! {
             output = open => output.map_err(|error| format!("cannot open the output: {error}"))??,
@@ -119,7 +119,8 @@ fn run(args: &Args, notes: &Notes) -> Result<(), String> {
         };
         listening.run(output, args.format, &stop).await
     });
-    // A look-up of a name that is under way is not waited for, nor a named pipe.
+    // Does not wait for a pending look-up of a name, or for a named pipe without a
+    // reader.
     runtime.shutdown_background();
     ended
 }
@@ -144,8 +145,8 @@ fn endpoint(args: &Args) -> Endpoint {
     }
 }
 
-/// Ctrl-C (or `kill`) ends the listening; pressed again, while nobody takes what
-/// is written, it ends the program.
+/// Returns a notification that Ctrl-C or `kill` sends to end the listening. A second
+/// Ctrl-C ends the program at once, because the first one still waits for the output.
 fn stop_at_ctrl_c() -> Result<Arc<Notify>, String> {
     let stop = Arc::new(Notify::new());
     let (notify, asked) = (Arc::clone(&stop), AtomicBool::new(false));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Where it is written: a file that is replaced once there is something to
-//! write, or standard output. All of this may block; see [`symbl_captions::Outlet`].
+//! Opens the output: a file, which is emptied once there is something to write, or
+//! standard output. Every call here may block; see [`symbl_captions::Outlet`].
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -9,14 +9,15 @@ use std::path::Path;
 
 /// A file or standard output.
 pub enum Output {
-    /// Holds what was in it before until [`Output::begin`].
+    /// A file, which keeps its old content until [`Output::begin`].
     File(File),
     /// Standard output.
     Stdout(io::Stdout),
 }
 
 impl Output {
-    /// Opens the file now, so that a mistake in its name is told at once.
+    /// Opens the file at once, so that a wrong name is reported before the listening
+    /// begins. `None` stands for standard output.
     pub fn open(path: Option<&Path>) -> Result<Self, String> {
         let Some(path) = path else {
             return Ok(Self::Stdout(io::stdout()));
@@ -30,10 +31,10 @@ impl Output {
         Ok(Self::File(file))
     }
 
-    /// Replaces what was there, and returns what to write to.
+    /// Empties the file, and returns what to write to.
     pub fn begin(self) -> io::Result<Self> {
         match &self {
-            // A pipe and a terminal hold nothing.
+            // Pipes and terminals have no content to remove.
             Self::File(file) if file.metadata()?.is_file() => file.set_len(0)?,
             Self::File(_) | Self::Stdout(_) => {}
         }
@@ -57,7 +58,8 @@ impl Write for Output {
     }
 }
 
-/// Returns `true` if the reader of the output has gone, as `head` does: no failure of ours.
+/// Returns `true` if the reader of the output has gone, as `head` does. That is no
+/// failure.
 pub fn nobody_reads(error: &io::Error) -> bool {
     error.kind() == ErrorKind::BrokenPipe
 }

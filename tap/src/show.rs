@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! From the service's messages to what is written.
+//! Turns the messages of the service into items to write.
 //!
-//! Sentences are taken from `message_response`: it places the words of all
-//! speakers on one clock, that of the conversation. A live final says the same
-//! earlier, but by the clock of its own stream, which a subscriber does not know.
+//! Sentences come from `message_response`: its times count from the start of the
+//! conversation for all speakers. A live final says the same earlier, but its times
+//! count from the start of its own stream, which a subscriber does not know.
 //!
-//! Facts: Symbl Streaming API reference, messages; a trace of the original service.
+//! Sources: Symbl Streaming API reference, messages; a trace of the original service.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -15,18 +15,20 @@ use symbl_protocol::ServerMessage;
 use symbl_protocol::response::{Message, Speaker};
 use symbl_protocol::timestamp::format_rfc3339;
 
-/// Writes down messages as they come.
+/// Writes each message that is worth writing.
 pub struct Show<W: Write> {
     writer: Writer<W>,
     interim: bool,
-    /// Wall clock of the conversation's zero, nanoseconds since the Unix epoch.
+    /// Wall-clock time of the conversation's zero, in nanoseconds since the Unix
+    /// epoch.
     zero: Option<i64>,
-    /// When the message came that is being shown.
+    /// When the current message came, on the clock of the caller.
     now: Duration,
 }
 
 impl<W: Write> Show<W> {
-    /// Interims are shown only where they are wanted.
+    /// Creates an instance that writes to `writer`, with interims if `interim` is
+    /// set.
     pub fn new(writer: Writer<W>, interim: bool) -> Self {
         Self {
             writer,
@@ -36,13 +38,14 @@ impl<W: Write> Show<W> {
         }
     }
 
-    /// Writes what waited for the next sentence, which will not come soon.
+    /// Writes the captions that wait for the next sentence. Call it when none will
+    /// come soon.
     pub fn finish(&mut self) -> io::Result<()> {
         self.writer.finish()
     }
 
-    /// Writes what a reader of the conversation wants of this message, which came
-    /// at `now` by any monotonic clock.
+    /// Writes what a reader of the conversation wants from this message. `now` is the
+    /// time of its arrival, on any monotonic clock.
     pub fn message(&mut self, message: &ServerMessage, now: Duration) -> io::Result<()> {
         self.now = now;
         match message {
@@ -102,7 +105,7 @@ impl<W: Write> Show<W> {
         let mut words = Vec::with_capacity(message.words.len());
         for word in &message.words {
             let Some(start) = self.place(word.time_offset, word.start_time) else {
-                // Without the times of one word, those of the others are of no use.
+                // If one word has no time, the times of the others are useless.
                 words.clear();
                 break;
             };
@@ -133,8 +136,9 @@ impl<W: Write> Show<W> {
         })
     }
 
-    /// The place in the conversation: as the service says it, else by the wall
-    /// clock, counted from the first that has one.
+    /// Returns a place in the conversation: the service's offset if there is one,
+    /// else the wall-clock time since the conversation's zero. The first message with
+    /// a wall-clock time sets that zero.
     fn place(&mut self, offset: Option<Duration>, wall: Option<i64>) -> Option<Duration> {
         if let Some(offset) = offset {
             let zero = wall.zip(i64::try_from(offset.as_nanos()).ok());

@@ -5,7 +5,7 @@
 //!
 //! Where is counted in bytes and not in time, and so is the same place on
 //! every machine: in the middle of a frame, of a request head, of an answer.
-//! For nothing but resets there is [`super::relay`].
+//! For nothing but resets there is `relay` of the testkit.
 
 use std::collections::VecDeque;
 use std::io::Result;

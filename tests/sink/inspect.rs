@@ -6,7 +6,7 @@
 //! look at the difference.
 
 use crate::common::plugin;
-use gstsymbl::sink::settings::Settings;
+use gstsymbl::element::settings::Settings;
 use std::collections::BTreeMap;
 use std::path::Path;
 

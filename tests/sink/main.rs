@@ -37,8 +37,6 @@
 mod accuracy;
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../../service/tests/speech/mod.rs"]
-mod speech;
 
 mod accounting;
 mod bad_input;
@@ -47,7 +45,6 @@ mod bytes;
 mod closing;
 mod credentials;
 mod ending;
-mod engine;
 mod examples;
 mod faults;
 mod fifty_cuts;
@@ -77,3 +74,5 @@ mod stopping;
 mod stress;
 mod timeline;
 mod unreadable;
+
+use symbl_testkit::{engine, speech};

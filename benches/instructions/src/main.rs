@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Takes audio and results through a real `symblsink` step by step, so that
-//! callgrind counts the same instructions in each run.
+//! Sends audio and results through a real `symblsink` step by step, so that callgrind
+//! counts the same instructions in each run.
 //!
 //! ```text
 //! symbl-instructions audio SECONDS      buffers of 20 ms, in step with their chunks
-//! symbl-instructions live SECONDS       the same of a live source, whose chunks the streaming thread sends
-//! symbl-instructions results SECONDS    the same, and what was said in each second
-//! symbl-instructions flood SECONDS      the same buffers as fast as they are taken
+//! symbl-instructions live SECONDS       the same from a live source, whose chunks the streaming thread sends
+//! symbl-instructions results SECONDS    the same as audio, and the results of each second
+//! symbl-instructions flood SECONDS      the same buffers as fast as the sink takes them
 //! symbl-instructions fakesink SECONDS   the same buffers into a fakesink
 //! ```
 //!
-//! Nothing here waits for a clock: a buffer is pushed when the peer has the chunk
-//! before it, and a result is told when the one before it is on the bus. What is
-//! counted, and against what, is in `tests/baseline.rs`.
+//! Nothing here waits for a clock. A buffer is pushed when the peer has the chunk
+//! before it, and a result is sent when the one before it is on the bus.
+//! `tests/baseline.rs` defines what is counted and the baseline.
 
 mod peer;
 
@@ -25,14 +25,14 @@ use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-/// Longest that a step may take: valgrind is slow, and a machine may be busy.
+/// Maximum time of a step: valgrind is slow, and a machine may be busy.
 pub const BOUND: Duration = Duration::from_secs(120);
 
-/// Bytes of 20 ms.
+/// Bytes in a buffer of 20 ms.
 const BUFFER: usize = 640;
-/// Buffers in a chunk of 100 ms.
+/// Number of buffers in a chunk of 100 ms.
 const BUFFERS: u64 = 5;
-/// Chunks in a second.
+/// Number of chunks in a second.
 const CHUNKS: u64 = 10;
 const MS: u64 = 1_000_000;
 
@@ -91,11 +91,11 @@ fn run() -> Done<()> {
     Ok(())
 }
 
-/// A sink that plays, and a pad in front of it.
+/// A playing sink, and a pad in front of it.
 struct Stream {
     pipeline: gst::Pipeline,
     pad: gst::Pad,
-    /// One for each result on the bus.
+    /// Receives one item for each result on the bus.
     told: Receiver<()>,
 }
 
@@ -119,7 +119,7 @@ impl Stream {
         bus.set_sync_handler(move |_, message| {
             let kind = message.structure().map(|said| said.name().as_str());
             if let Some("symbl/transcript" | "symbl/message" | "symbl/insight") = kind {
-                // Nobody listens any more at the end.
+                // Fails at the end, when the receiver is gone.
                 let _ = tell.send(());
             }
             gst::BusSyncReply::Drop
@@ -141,7 +141,7 @@ impl Stream {
     fn push_chunk(&self, chunk: u64) -> Done<()> {
         for buffer in 0..BUFFERS {
             let at = (chunk * BUFFERS + buffer) * 20 * MS;
-            // Loud enough to be no silence.
+            // Loud enough not to count as silence.
             let mut data = gst::Buffer::from_mut_slice([0x11_u8; BUFFER]);
             if let Some(data) = data.get_mut() {
                 data.set_pts(gst::ClockTime::from_nseconds(at));
@@ -158,7 +158,7 @@ impl Stream {
     }
 
     fn end(self) {
-        // An end without a drain: it is not what is counted.
+        // Ends without a drain, which is not to be counted.
         if let Err(error) = self.pipeline.set_state(gst::State::Null) {
             glib::g_warning!("instructions", "{error}");
         }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The other side of the socket: takes audio, counts it, and says what it is told to.
+//! The other side of the socket: takes audio, counts it, and sends what it is given.
 //!
-//! Two threads that block, so that none of their work is done in the runtime of
-//! the element.
+//! It has two blocking threads, so that none of its work runs in the runtime of the
+//! element.
 
 use super::{BOUND, Done};
 use serde_json::{Value, json};
@@ -12,15 +12,15 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
-/// Words in a second.
+/// Number of words in a second.
 const WORDS: u64 = 5;
-/// How long one lasts, in nanoseconds.
+/// Duration of a word, in nanoseconds.
 const WORD: u64 = 200_000_000;
 
 /// A running peer.
 pub struct Peer {
     port: u16,
-    /// Sizes of the binary messages that came.
+    /// The sizes of the binary messages that came.
     audio: Receiver<u64>,
     say: Sender<String>,
     waited_for: u64,
@@ -28,7 +28,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// On a free port, for one connection.
+    /// Starts a peer on a free port, for one connection.
     pub fn start() -> Done<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
@@ -53,7 +53,7 @@ impl Peer {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Waits until so many bytes more have come.
+    /// Waits until this many more bytes have come.
     pub fn wait_for_audio(&mut self, bytes: u64) -> Done<()> {
         self.waited_for += bytes;
         while self.came < self.waited_for {
@@ -62,9 +62,9 @@ impl Peer {
         Ok(())
     }
 
-    /// Says this to the element.
+    /// Sends this text to the element.
     pub fn say(&self, text: String) {
-        // A peer that has ended has said why.
+        // Fails if the peer has ended, and then it has printed why.
         let _ = self.say.send(text);
     }
 }
@@ -77,7 +77,8 @@ fn serve(
 ) -> Done<()> {
     let (stream, _) = listener.accept()?;
     stream.set_nodelay(true)?;
-    // Its default is zeroed at each read, which takes valgrind longer than all else.
+    // The default buffer is zeroed at each read, which takes longer under valgrind
+    // than everything else.
     let config = WebSocketConfig::default().read_buffer_size(4096);
     let mut socket = tungstenite::accept_with_config(stream, Some(config))?;
     let out = socket.get_ref().try_clone()?;
@@ -93,13 +94,13 @@ fn serve(
                 }
             }
             Ok(_) => {}
-            // The element hung up.
+            // The element closed the connection.
             Err(_) => return Ok(()),
         }
     }
 }
 
-/// A socket that only writes.
+/// Writes to the socket until there is nothing more to send.
 fn speak(out: TcpStream, says: &Receiver<String>) {
     let mut socket = WebSocket::from_raw_socket(out, Role::Server, None);
     while let Ok(text) = says.recv() {
@@ -109,7 +110,7 @@ fn speak(out: TcpStream, says: &Receiver<String>) {
     }
 }
 
-/// What a service says of the speech of one second: interims that grow, their
+/// Returns what a service sends for the speech of one second: growing interims, their
 /// final, its message and an insight.
 pub fn said_in(second: u64) -> Vec<String> {
     let mut said: Vec<String> = (1..=WORDS)

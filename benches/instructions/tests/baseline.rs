@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How many instructions audio and results take, against what is written down.
+//! Compares the instructions for audio and results with a baseline.
 //!
-//! `baseline.json` says how many a second of audio takes in `render` and in the
-//! task that sends it, the same for a live source, which needs no task, and how many
-//! that task and the calls into the application take where what was said in the second
-//! comes back as well. callgrind counts the same each time
-//! within two percent, whatever else the machine does, so that a rise of more than
-//! a tenth is one of ours. After a change that is meant to cost or to save:
+//! `baseline.json` has the instructions for one second of audio in `render` and in
+//! the task that sends it; the same for a live source, which needs no task; and those
+//! of the task and of the calls to the application when the results of that second
+//! come back as well. callgrind counts the same number each time, within two percent,
+//! whatever else the machine does. So a rise of more than a tenth comes from a change
+//! of ours. After a change that is meant to cost or to save instructions:
 //!
 //! ```text
 //! SYMBL_BASELINE=write cargo test --release -p symbl-instructions
 //! ```
 //!
-//! Only of a release build: of any other, the figures say nothing.
+//! Only a release build is tested, because the numbers of other builds mean nothing.
 #![cfg(not(debug_assertions))]
 
 use serde_json::Value;
@@ -21,29 +21,30 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-/// How much more is a failure.
+/// Ratio to the baseline above which the test fails.
 const MOST: f64 = 1.1;
 
-/// Below that part, either something was saved, which the baseline is to keep, or the
-/// functions of this test have other names now and are not counted: both are a failure.
+/// Ratio to the baseline below which the test fails. Then either instructions were
+/// saved, and the baseline has to be updated, or the functions of this test have new
+/// names and are not counted.
 const LEAST: f64 = 0.9;
 
-/// The lengths in seconds whose difference is counted: what comes once, such as
-/// connecting, is in both.
+/// The lengths in seconds whose difference is counted. Both include what happens
+/// once, such as connecting.
 const SHORT: u64 = 20;
 const LONG: u64 = 60;
 
-/// The task of a connection: the only future here whose panics are caught.
+/// The task of a connection, which is the only future here with `catch_unwind`.
 const TASK: &str = "*AssertUnwindSafe*Future*::poll*";
 
-/// What is counted, on whatever thread it runs: these and all that they call.
+/// The counted functions, on any thread, with everything they call.
 const AUDIO: [&str; 2] = [
     "gstreamer_base::subclass::base_sink::base_sink_render*",
     TASK,
 ];
 const RESULTS: [&str; 2] = [
     TASK,
-    "*BusHost as symbl_client::transport::connection::Host>::event*",
+    "*BusHost* as symbl_client::transport::connection::Host>::event*",
 ];
 
 #[test]
@@ -57,7 +58,7 @@ fn a_second_of_live_audio_takes_no_more_instructions_than_it_did() {
 }
 
 #[test]
-fn what_is_said_in_a_second_takes_no_more_instructions_than_it_did() {
+fn the_results_of_a_second_take_no_more_instructions_than_they_did() {
     compare("results", &RESULTS);
 }
 
@@ -87,7 +88,7 @@ fn compare(what: &str, functions: &[&str]) {
     );
 }
 
-/// Instructions of these functions while so many seconds go through.
+/// Returns the instructions of these functions for this many seconds of audio.
 fn count(what: &str, seconds: u64, functions: &[&str]) -> u64 {
     let folder = tempfile::tempdir().expect("a folder");
     let output = Command::new("valgrind")

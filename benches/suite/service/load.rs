@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The load: clients that speak to a service in real time, and those that listen.
+//! The load: clients that speak to a service in real time, and subscribers.
 //!
-//! A role of its own process, and as light as it can be, because it shares the
-//! processors with what it measures: one thread, frames that are rendered and masked
-//! once for all, one ticker. Audio is due by the clock alone: a client that is held
-//! up says the rest as soon as it can, and words are timed from when they were due.
+//! It runs in a process of its own and does as little as possible, because it shares
+//! the processors with what it measures: one thread, one ticker, and frames that are
+//! rendered and masked once for all clients. Only the clock decides when audio is
+//! due. A client that was delayed sends the rest as soon as it can, and words are
+//! timed from when they were due.
 
 use super::super::Problem;
 use super::super::child;
@@ -28,60 +29,60 @@ use tokio_tungstenite::tungstenite::Message;
 
 pub const ROLE: &str = "load";
 
-/// Streams begin within so long of each other, so that neither their frames nor
-/// their utterances come all at once.
+/// Time within which all streams begin, in milliseconds, so that neither their frames
+/// nor their utterances come all at once.
 const STAGGER: u64 = 2000;
 
-/// Handshakes at the same time.
+/// Maximum number of handshakes at the same time.
 const AT_ONCE: usize = 32;
 
-/// From the stop to the last word of all.
+/// Maximum time from the stop to the last word.
 const DRAIN: Duration = Duration::from_secs(12);
 
-/// A word that comes later is not in real time, in nanoseconds.
+/// Delay from which on a word is not in real time, in nanoseconds.
 const REAL_TIME: u64 = 500_000_000;
 
-/// Who speaks and who listens.
+/// The parameters of a load.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Load {
     pub service: SocketAddr,
     pub speakers: usize,
-    /// All speakers are in one conversation, or each in its own.
+    /// `true` if all speakers are in one conversation, `false` if each has its own.
     pub together: bool,
-    /// Of the first speaker's conversation.
+    /// Number of subscribers of the first speaker's conversation.
     pub subscribers: usize,
-    /// From the first frame to the first word that is timed.
+    /// Time from the first frame to the first word that is timed.
     pub settle: Duration,
     pub window: Duration,
 }
 
-/// What it says.
+/// What a load reports.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Word {
-    /// Everybody is there; the first frame is due now.
+    /// All clients are connected, and the first frame is due now.
     Speaking,
-    /// It was told to end, and has.
+    /// The load has ended, as it was told to.
     Done(Done),
 }
 
-/// How it was: words of the window, but for what is missing, which is of all.
+/// The result: words of the window, except `missing`, which counts all words.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Done {
-    /// From the end of a word's audio to its interim.
+    /// Delay from the end of a word's audio to its interim.
     pub interims: Spread,
-    /// From the end of an utterance's audio to its final.
+    /// Delay from the end of an utterance's audio to its final.
     pub finals: Spread,
-    /// Sockets on which no word was late.
+    /// Number of sockets on which no word was late.
     pub in_time: usize,
-    /// Results that came.
+    /// Number of results.
     pub results: u64,
-    /// Words that were not heard of in an interim, or in a final.
+    /// Number of words that were missing in the interims, or in the finals.
     pub missing: u64,
-    /// From when a frame was due to when it was written.
+    /// Delay from when a frame was due to when it was written.
     pub behind: Spread,
 }
 
-/// What all tasks keep.
+/// The state that all tasks share.
 struct Books {
     /// When the first frame is due, on the common clock.
     begins: u64,
@@ -93,34 +94,35 @@ struct Books {
 }
 
 impl Books {
-    /// Whether what is due at this time is timed.
+    /// Returns `true` if a word that is due at this time belongs to the window.
     fn counts(&self, due: u64) -> bool {
         let since = Duration::from_nanos(due.saturating_sub(self.begins));
         since >= self.load.settle && since < self.load.settle + self.load.window
     }
 
-    /// When the audio of a speaker's word is complete.
+    /// Returns when the audio of a speaker's word is complete.
     fn due(&self, speaker: usize, word: u64) -> u64 {
         let frame = begin(&self.load, speaker) + (2 * word + 1) * FRAME;
         self.begins + frame * 1_000_000
     }
 }
 
-/// Milliseconds from the beginning to a speaker's first frame.
+/// Returns the time from the beginning to a speaker's first frame, in milliseconds.
 fn begin(load: &Load, speaker: usize) -> u64 {
     speaker as u64 * STAGGER / load.speakers.max(1) as u64
 }
 
-/// Words of one speaker that a socket has heard of.
+/// How many words of one speaker a socket has received.
 #[derive(Debug, Clone, Copy, Default)]
 struct Told {
     interims: u64,
     finals: u64,
 }
 
-/// What a socket heard: by speaker, and whether any was late.
+/// What a socket received.
 struct Heard {
-    /// Whose socket it is: live results of others go to those who only listen.
+    /// The speaker of this socket; `None` for a subscriber. Only subscribers get the
+    /// live results of others.
     own: Option<usize>,
     told: Vec<Told>,
     late: bool,
@@ -145,9 +147,9 @@ struct Text<'a> {
     transcript: &'a str,
 }
 
-/// Whether a result is final, how many words it has, and the number of the last.
+/// Returns `true` for a final, the number of words, and the number of the last word.
 fn result(text: &str) -> Option<(bool, u64, u64)> {
-    // Results look like this; who is no result needs no parser.
+    // Every result begins like this, so other messages need no parser.
     if !text.starts_with(r#"{"type":"message","#) {
         return None;
     }
@@ -265,7 +267,7 @@ async fn run(load: Load) -> Result<(), Problem> {
     while let Ok(Some(one)) = timeout_at(end, hearers.join_next()).await {
         heard.push(one?);
     }
-    // Who is still told something by now has heard what it has heard.
+    // Sockets that still get results have had enough time.
     over.send_replace(true);
     while let Some(one) = hearers.join_next().await {
         heard.push(one?);
@@ -287,8 +289,8 @@ async fn run(load: Load) -> Result<(), Problem> {
     child::say(&Word::Done(done))
 }
 
-/// Says every frame when it is due, until it is told to end; then says all that is
-/// left, and stops all.
+/// Sends every frame when it is due. At the end, finishes the current words and stops
+/// all speakers.
 async fn speak(
     speakers: &mut [Speaker],
     audio: &Audio,

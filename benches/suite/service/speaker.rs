@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One client of the load: its handshake, and what it has still to write.
+//! One client of the load: its handshake, and the bytes that it still has to write.
 
 use super::super::Problem;
 use super::load::Load;
@@ -16,18 +16,18 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, WebSocket};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-/// Milliseconds of audio in a message. A word has two of them.
+/// Milliseconds of audio in a message. A word has two messages.
 pub const FRAME: u64 = 100;
 
-/// Words of one speaker: a minute.
+/// Number of words of one speaker: one minute.
 const WORDS: u16 = 300;
 
-/// Numbers of words from one speaker's to the next's.
+/// Distance of the word numbers of two speakers.
 const APART: u16 = 1000;
 
 const RATE: u32 = 16_000;
 
-/// Messages as they go over the wire.
+/// Messages in the form in which they go over the wire.
 pub struct Audio {
     /// By voice, then by number.
     frames: Vec<Vec<Bytes>>,
@@ -35,7 +35,7 @@ pub struct Audio {
 }
 
 impl Audio {
-    /// Of so many voices, which say different words.
+    /// Creates the audio of this many voices, which say different words.
     pub fn new(voices: usize) -> Result<Self, Problem> {
         let voices = (0..u16::try_from(voices)?).map(|voice| {
             let first = voice * APART;
@@ -53,29 +53,29 @@ impl Audio {
         })
     }
 
-    /// Whose word this is, and its number.
+    /// Returns the speaker of a word, and the number of the word.
     pub fn word(code: u64) -> (usize, u64) {
         let apart = u64::from(APART);
         ((code / apart) as usize, code % apart)
     }
 }
 
-/// A message with its header, masked.
+/// Returns a message with its header, masked.
 fn wire(message: Message) -> Result<Bytes, Problem> {
     let mut socket = WebSocket::from_raw_socket(Cursor::new(Vec::new()), Role::Client, None);
     socket.send(message)?;
     Ok(socket.get_ref().get_ref().clone().into())
 }
 
-/// Reads what a service says; what it would write goes nowhere.
+/// Reads from the service. Anything that it would write is discarded.
 pub type Reader = WebSocketStream<Join<OwnedReadHalf, Sink>>;
 
 /// Writes a stream.
 pub struct Speaker {
     writer: OwnedWriteHalf,
-    /// What the socket did not take.
+    /// Bytes that the socket has not taken.
     left: BytesMut,
-    /// Frames that were said.
+    /// Number of frames sent.
     pub said: u64,
     stopped: bool,
     lost: bool,
@@ -92,7 +92,7 @@ impl Speaker {
         }
     }
 
-    /// Says the next frame, or stops where it is to end, after a whole word.
+    /// Sends the next frame, or the stop after a whole word at the end.
     pub fn say(&mut self, audio: &Audio, voice: usize, ending: bool) {
         if self.stopped {
             return;
@@ -121,7 +121,7 @@ impl Speaker {
             .extend_from_slice(frame.get(taken..).unwrap_or_default());
     }
 
-    /// Writes what is left.
+    /// Writes the bytes that are left.
     pub fn flush(&mut self) {
         if self.left.is_empty() || self.lost {
             return;
@@ -132,13 +132,13 @@ impl Speaker {
         }
     }
 
-    /// Whether it has stopped, and the service was told.
+    /// Returns `true` if it has stopped and the service has its stop request.
     pub fn is_done(&self) -> bool {
         self.lost || (self.stopped && self.left.is_empty())
     }
 }
 
-/// Thousands of sockets read small messages.
+/// Returns the settings for thousands of sockets with small messages.
 fn config() -> WebSocketConfig {
     WebSocketConfig::default().read_buffer_size(4096)
 }
@@ -155,7 +155,7 @@ fn room(load: &Load, number: usize) -> usize {
     if load.together { 0 } else { number }
 }
 
-/// Connects a speaker, and waits until its audio is awaited.
+/// Connects a speaker, and waits until the service accepts audio.
 pub async fn connect(load: &Load, number: usize) -> Result<(Reader, OwnedWriteHalf), Problem> {
     let path = format!("/v1/streaming/load-{}", room(load, number));
     let mut socket = upgrade(load, &path).await?;
@@ -177,7 +177,7 @@ pub async fn connect(load: &Load, number: usize) -> Result<(Reader, OwnedWriteHa
     Ok((reader, write))
 }
 
-/// Connects a listener of the first speaker's conversation.
+/// Connects a subscriber of the first speaker's conversation.
 pub async fn subscribe(load: &Load) -> Result<WebSocketStream<TcpStream>, Problem> {
     let mut socket = upgrade(load, &format!("/v1/subscribe/load-{}", room(load, 0))).await?;
     socket.next().await.ok_or("a subscriber was not let in")??;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Cues of given sentences. What holds for all is in `tests/any_talk.rs`.
+//! Tests of the cues of given sentences. `tests/any_talk.rs` tests what holds for any
+//! talk.
 
 use super::{Cue, Cues, LATEST};
 use crate::{Said, Word};
@@ -10,7 +11,7 @@ fn ms(time: u64) -> Duration {
     Duration::from_millis(time)
 }
 
-/// Words of so many milliseconds each, from `start` on.
+/// Returns the words of `text`, from `start` on, of `each` milliseconds each.
 fn words(text: &str, start: u64, each: u64) -> Vec<Word> {
     let words = text
         .split_whitespace()
@@ -120,7 +121,7 @@ fn a_pause_ends_a_cue_and_no_cue_stays_for_longer_than_seven_seconds() {
 }
 
 #[test]
-fn who_speaks_at_the_same_time_is_shown_afterwards() {
+fn a_second_speaker_at_the_same_time_is_shown_afterwards() {
     let mut cues = Cues::with_names();
     let mut say = |speaker, text, start, end| {
         let said = Said {
@@ -162,7 +163,7 @@ fn an_interim_and_silence_are_no_cues() {
     assert_eq!(cut(" \n", &[]), []);
 }
 
-/// The cues of remarks at these times, which last 400 ms, and their speakers.
+/// Returns the cues of remarks of 400 ms each that begin at `times`, in milliseconds.
 fn remarks(times: impl IntoIterator<Item = u64>) -> Vec<Cue> {
     let mut cues = Cues::new();
     let mut all = Vec::new();
@@ -216,7 +217,8 @@ fn one_wrong_time_moves_no_other_caption() {
                     "{wrong} at {index}: {cue:?}"
                 );
             }
-            // There is nothing after the last one that could tell.
+            // No utterance follows the last one, so nothing can show that its time is
+            // wrong.
             if index > 0 && index + 1 < right.len() {
                 let (before, own) = (cues[index - 1].start, cues[index].start);
                 assert!(
@@ -237,7 +239,7 @@ fn a_long_pause_is_kept() {
 }
 
 #[test]
-fn a_caption_after_a_pause_that_the_application_has_seen_is_there_at_once() {
+fn a_caption_comes_at_once_after_a_pause_that_the_application_waited_for() {
     let mut cues = Cues::new();
     for (at, heard) in [(0, 7000), (3_600_000, 3_606_000)] {
         let said = Said {
@@ -265,7 +267,7 @@ fn captions_go_on_where_they_are_when_a_clock_is_set_back_by_an_hour() {
 }
 
 #[test]
-fn one_word_with_a_wrong_time_moves_no_other() {
+fn one_word_with_a_wrong_time_moves_no_other_word() {
     let text = "one two three four five six";
     for wrong in [0, 3_600_000, u64::MAX] {
         for index in 0..6 {

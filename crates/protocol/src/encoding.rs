@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Audio encodings of the API and the sample rates that each allows.
+//! Audio encodings of the API, and the sample rates that each allows.
 //!
-//! Says what the service takes, never what a decoder or a pad could: a format
-//! that cannot be sent cannot be built. Rates are those of the Symbl Streaming
-//! API reference and, for Opus, of libopus.
+//! This module knows what the service accepts, not what a decoder or a pad could
+//! handle. A [`StreamFormat`] that the service would refuse cannot be constructed.
+//! The rates are those of the Symbl Streaming API reference and, for Opus, of
+//! libopus.
 
 use super::RequestError;
 
 /// How audio is encoded on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// Headerless signed 16-bit little-endian mono PCM.
+    /// Signed 16-bit little-endian mono PCM, without a header.
     Linear16,
-    /// Native FLAC stream, header first after every start.
+    /// Native FLAC. The stream header comes first after every start.
     Flac,
-    /// Headerless G.711 µ-law, one byte per sample.
+    /// G.711 µ-law, one byte per sample, without a header.
     Mulaw,
-    /// Raw Opus packets, one per message, never Ogg.
+    /// Raw Opus packets, one per message. Never Ogg.
     Opus,
 }
 
 impl Encoding {
-    /// The name on the wire: `LINEAR16`, `FLAC`, `MULAW`, `Opus`.
+    /// Returns the name on the wire: `LINEAR16`, `FLAC`, `MULAW`, `Opus`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Linear16 => "LINEAR16",
@@ -58,7 +59,7 @@ impl Encoding {
     }
 }
 
-/// An encoding together with its sample rate: what `speechRecognition` says.
+/// An encoding and its sample rate, as in `speechRecognition`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StreamFormat {
     encoding: Encoding,
@@ -66,12 +67,13 @@ pub struct StreamFormat {
 }
 
 impl StreamFormat {
-    /// A format that the service takes.
+    /// Creates a format if the service accepts it.
     ///
     /// # Errors
     ///
-    /// [`RequestError`] naming the rate and the allowed ones: LINEAR16 8,000–48,000 Hz,
-    /// FLAC 16,000–48,000, MULAW 8,000, Opus 8,000, 12,000, 16,000, 24,000 or 48,000.
+    /// Returns a [`RequestError`] with the rate and the allowed rates: LINEAR16
+    /// 8,000–48,000 Hz, FLAC 16,000–48,000, MULAW 8,000, Opus 8,000, 12,000, 16,000,
+    /// 24,000 or 48,000.
     pub fn new(encoding: Encoding, sample_rate: u32) -> Result<Self, RequestError> {
         if encoding.takes(sample_rate) {
             Ok(Self {
@@ -87,12 +89,12 @@ impl StreamFormat {
         }
     }
 
-    /// The encoding.
+    /// Returns the encoding.
     pub fn encoding(self) -> Encoding {
         self.encoding
     }
 
-    /// Samples per second.
+    /// Returns the sample rate in hertz.
     pub fn sample_rate(self) -> u32 {
         self.sample_rate
     }

@@ -1,14 +1,29 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What travels on the wire of the Symbl Streaming API.
+//! The messages of the Symbl Streaming API, as they travel on the wire.
 //!
-//! Requests are written strictly: a builder refuses what the service would
-//! refuse, naming the field, the value and what is allowed. Responses are read
-//! tolerantly: unknown types, unknown members and nulls never fail, because a
-//! caption that is dropped for a member nobody needs is a bug in the reader.
+//! [`request`] writes what a client sends, and reads it for the service. [`response`]
+//! reads what the service sends, and [`reply`] writes it. So the client (`symblsink`)
+//! and the server (`symbl-service`) share one set of types.
 //!
-//! Pure data: this module must never know a socket, a clock or GStreamer. The
-//! same types serve the client (`symblsink`) and the server (`symbl-service`).
+//! Requests are written strictly: a builder refuses what the service would refuse,
+//! and names the field, the value and what is allowed. Responses are read tolerantly:
+//! unknown types, unknown members and nulls never fail, because no caption may be
+//! lost for a member that no reader needs.
+//!
+//! This crate is pure data. It must never know a socket, a clock or GStreamer.
+//!
+//! ```
+//! use symbl_protocol::{Encoding, ServerMessage, StartRequest, StreamFormat};
+//!
+//! let format = StreamFormat::new(Encoding::Linear16, 16_000)?;
+//! let frame = StartRequest::new(format).to_json()?;
+//! assert!(frame.contains(r#""sampleRateHertz":16000"#));
+//!
+//! let answer = r#"{"type":"message","message":{"type":"started_listening"}}"#;
+//! assert_eq!(ServerMessage::parse(answer)?, ServerMessage::StartedListening);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod encoding;
 pub mod reply;
@@ -17,13 +32,15 @@ pub mod response;
 pub mod timestamp;
 
 pub use encoding::{Encoding, StreamFormat};
-pub use request::{ClientMessage, InsightType, ModifyRequest, RequestError, StartRequest, Tracker};
+pub use request::{
+    ClientMessage, InsightType, ModifyRequest, RequestError, StartRequest, StreamPlace, Tracker,
+};
 pub use response::{ParseError, ServerMessage};
 
-/// The largest binary message that the service takes, in bytes.
+/// Maximum size of a binary message, in bytes.
 pub const MAX_AUDIO_MESSAGE: usize = 8192;
 
-/// Application-level keep-alive of the official SDKs; not JSON.
+/// The keep-alive text frame of the official SDKs. It is not JSON.
 pub const PING_TEXT: &str = "__PING__";
 
 /// The answer to [`PING_TEXT`].

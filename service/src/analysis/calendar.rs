@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Which day, and where it is said which time of day, is meant by words that were
-//! said at a known time: `tomorrow`, `by friday`, `in two weeks`, `march third`.
+//! Converts spoken dates and times to calendar dates and times of day: `tomorrow`,
+//! `by friday`, `in two weeks`, `march third`.
 //!
-//! A weekday is the next one to come, and of `this` one today if it is that; of
-//! `next` the one of the next week, which begins on Monday. A day without a year is
-//! the nearest one. What is vaguer than a day is its first day where something is
-//! due, and nothing else. The same words at the same time give the same day.
+//! The functions take the words and the local time at which they were said. A weekday
+//! is the next one to come. With `this` it is today, if today is that weekday. With
+//! `next` it is that of the next week; weeks begin on Monday. A day without a year is
+//! the nearest one. A span longer than a day has no date, except as a due date, where
+//! it stands for its first day. The same words at the same time always give the same
+//! result.
 
 use std::ops::Range;
 use text2num::lang::English;
 use text2num::text2digits;
 use time::{Date, Duration, Month, PrimitiveDateTime, Time, Weekday};
 
-/// In their order.
+/// The months, from January on.
 pub(crate) const MONTHS: [&str; 12] = [
     "january",
     "february",
@@ -29,14 +31,16 @@ pub(crate) const MONTHS: [&str; 12] = [
     "december",
 ];
 
-/// Hours that are after noon where nothing else is said: nobody works at three.
+/// Hours that mean the afternoon if neither `am` nor `pm` is said: few people work at
+/// three in the morning.
 const AFTER_NOON: Range<u8> = 1..8;
 
-/// In front of a time; they do not change which one it is.
+/// Words before a time that do not change it.
 const BEFORE: &[&str] = &["by", "before", "until", "on", "at", "later", "the"];
 
-/// When something is due: the beginning of the day that the words name, or their
-/// time of day. `said` is local time, as is the answer. `None`: it is not clear.
+/// Returns when something is due: the time of day that `words` name, or the beginning
+/// of the day. `said` and the result are local time. Returns `None` if the words are
+/// not clear.
 pub fn due_time(words: &str, said: PrimitiveDateTime) -> Option<PrimitiveDateTime> {
     let words = plain(words);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -73,7 +77,7 @@ pub fn due_time(words: &str, said: PrimitiveDateTime) -> Option<PrimitiveDateTim
     }
 }
 
-/// The day that is named, if it is one day.
+/// Returns the day that `words` name, if they name a single day.
 pub fn date_of(words: &str, today: Date) -> Option<Date> {
     let words = plain(words);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -86,7 +90,7 @@ pub fn date_of(words: &str, today: Date) -> Option<Date> {
     }
 }
 
-/// In lower case, without the marks around them.
+/// Splits a text into lower-case words without punctuation around them.
 fn plain(text: &str) -> Vec<String> {
     let words = text.split_whitespace();
     let bare = words.map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()));
@@ -119,14 +123,14 @@ fn weekday(word: &str) -> Option<Weekday> {
     })
 }
 
-/// The day of the week in which `today` is, or of one so many weeks later.
+/// Returns a weekday of the week that is `weeks` weeks after that of `today`.
 fn of_week(today: Date, weeks: i64, day: Weekday) -> Option<Date> {
     let from_monday = i64::from(day.number_days_from_monday())
         - i64::from(today.weekday().number_days_from_monday());
     today.checked_add(Duration::days(7 * weeks + from_monday))
 }
 
-/// The next such day after `today`.
+/// Returns the next such weekday after `today`.
 fn coming(today: Date, day: Weekday) -> Option<Date> {
     let in_week = of_week(today, 0, day)?;
     match in_week > today {
@@ -135,7 +139,7 @@ fn coming(today: Date, day: Weekday) -> Option<Date> {
     }
 }
 
-/// A day, with or without a part of it.
+/// Returns the day that the words name, whether or not they name a part of it.
 fn day(words: &[&str], today: Date) -> Option<Date> {
     match words {
         ["today" | "tonight", ..] => Some(today),
@@ -168,7 +172,7 @@ fn day(words: &[&str], today: Date) -> Option<Date> {
     }
 }
 
-/// The first day of what is longer than a day.
+/// Returns the first day of a span that is longer than a day.
 fn first_day(words: &[&str], today: Date) -> Option<Date> {
     let first_of_month = |months: i32| {
         let from_zero = today.year() * 12 + i32::from(u8::from(today.month())) - 1 + months;
@@ -191,7 +195,7 @@ fn first_day(words: &[&str], today: Date) -> Option<Date> {
     }
 }
 
-/// The last day of what is named.
+/// Returns the last day of a span.
 fn end_of(words: &[&str], today: Date) -> Option<Date> {
     let words: Vec<&str> = words
         .iter()
@@ -227,7 +231,8 @@ fn business_days(from: Date, days: u32) -> Option<Date> {
     Some(day)
 }
 
-/// `the next two business days`, `an hour`, `a couple of weeks`
+/// Returns the time after a span such as `the next two business days`, `an hour` or
+/// `a couple of weeks`.
 fn after(words: &[&str], said: PrimitiveDateTime) -> Option<PrimitiveDateTime> {
     let business = words.iter().any(|w| ["business", "working"].contains(w));
     let words: Vec<&str> = words
@@ -236,11 +241,11 @@ fn after(words: &[&str], said: PrimitiveDateTime) -> Option<PrimitiveDateTime> {
         .filter(|word| !["the", "next", "of", "business", "working"].contains(word))
         .collect();
     let (count, unit) = match words.as_slice() {
-        // a few, a couple
+        // `a few`, `a couple`
         ["a", count, unit] | [count, unit] => (number(count)?, *unit),
         _ => return None,
     };
-    // Longer than anybody plans.
+    // No speaker plans further ahead, and larger numbers could overflow.
     let count = Some(count).filter(|count| *count <= 10_000)?;
     let day = said.date();
     let many = i64::from(count);
@@ -255,7 +260,7 @@ fn after(words: &[&str], said: PrimitiveDateTime) -> Option<PrimitiveDateTime> {
     }
 }
 
-/// The same day of a later month, or its last one.
+/// Returns the same day of a later month, or the last day of that month.
 fn months_after(from: Date, months: u32) -> Option<Date> {
     let from_zero = from.year() * 12 + i32::from(u8::from(from.month())) - 1;
     let later = from_zero.checked_add(i32::try_from(months).ok()?)?;
@@ -264,7 +269,7 @@ fn months_after(from: Date, months: u32) -> Option<Date> {
     Date::from_calendar_date(year, month, from.day().min(month.length(year))).ok()
 }
 
-/// `five`, `five thirty`, `5 pm`, `three o'clock`
+/// Returns a time of day such as `five`, `five thirty`, `5 pm` or `three o'clock`.
 fn hour(words: &[&str]) -> Option<Time> {
     let (first, rest) = words.split_first()?;
     let hour = u8::try_from(number(first)?).ok()?;
@@ -283,7 +288,7 @@ fn hour(words: &[&str]) -> Option<Time> {
     Time::from_hms(hour, minute, 0).ok()
 }
 
-/// `2024-03-05`, `3/5/2024`, `05.03.2024`
+/// Reads a date such as `2024-03-05`, `3/5/2024` or `05.03.2024`.
 fn written(text: &str) -> Option<Date> {
     let separator = text.chars().find(|c| !c.is_ascii_digit())?;
     let parts: Vec<i32> = text
@@ -306,7 +311,8 @@ fn calendar_day(year: i32, month: u8, day: u8) -> Option<Date> {
     Date::from_calendar_date(year, Month::try_from(month).ok()?, day).ok()
 }
 
-/// `march third`, `march 3rd 2024`, `the fifth of june`, `12 may 2023`
+/// Returns a date such as `march third`, `march 3rd 2024`, `the fifth of june` or `12
+/// may 2023`.
 fn of_month(words: &[&str], today: Date) -> Option<Date> {
     let at = words.iter().position(|word| MONTHS.contains(word))?;
     let month = MONTHS.iter().position(|m| Some(m) == words.get(at))?;
@@ -331,7 +337,8 @@ fn of_month(words: &[&str], today: Date) -> Option<Date> {
     if let Some(year) = year {
         return calendar_day(year, month, day);
     }
-    // The nearest one; of the 29th of February there may be none near.
+    // Takes the nearest one. The 29th of February may not exist in any of these
+    // years.
     let years = [today.year(), today.year() + 1, today.year() - 1];
     let days = years
         .iter()
@@ -343,14 +350,14 @@ fn of_month(words: &[&str], today: Date) -> Option<Date> {
 mod tests {
     use super::*;
 
-    /// Tuesday, the fifth of March 2024, three in the afternoon.
+    /// Returns Tuesday, 5 March 2024, three in the afternoon.
     fn said() -> PrimitiveDateTime {
         let day = calendar_day(2024, 3, 5).unwrap();
         day.with_time(Time::from_hms(15, 0, 0).unwrap())
     }
 
     #[test]
-    fn what_is_due_is_due_at_the_time_that_was_said() {
+    fn words_for_a_due_date_give_the_right_time() {
         for (words, due) in [
             ("tomorrow", "2024-03-06 0:00"),
             ("tomorrow morning", "2024-03-06 0:00"),
@@ -397,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_has_a_date_and_what_is_no_day_has_none() {
+    fn only_words_for_a_single_day_have_a_date() {
         for (words, day) in [
             ("tomorrow", Some("2024-03-06")),
             ("yesterday", Some("2024-03-04")),
@@ -427,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn any_words_at_any_time_are_survived() {
+    fn no_words_at_any_time_cause_a_panic() {
         for said in [PrimitiveDateTime::MIN, said(), PrimitiveDateTime::MAX] {
             for words in [
                 "in 4294967295 months",

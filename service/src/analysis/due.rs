@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The words that say until when: `by friday`, `tomorrow morning`, `in two
-//! weeks`. Only what is clearly a time to come; the phrase, not a date, because
-//! nobody here knows what day it is.
+//! Finds the words that say when something is due: `by friday`, `tomorrow morning`,
+//! `in two weeks`.
+//!
+//! It finds only clear times in the future. It returns the words and not a date,
+//! because this module does not know what day it is; [`super::due_time`] does the
+//! conversion.
 
 use super::pattern::{Pattern, Subject};
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// Times to come, the plainest limits first. The first that matches counts; a
-/// longer match wins over a shorter one that begins at the same word.
+/// Patterns of future times, the clearest limits first. The first pattern that
+/// matches counts, so a longer pattern stands before a shorter one that begins with
+/// the same word.
 const TIMES: &[&str] = &[
     "no later than DAY|tomorrow|noon|today ?morning|noon|afternoon|evening|night",
     "by|before|until DAY|tomorrow|tonight|today|noon|midnight ?morning|noon|afternoon|evening|night",
@@ -29,7 +33,7 @@ const TIMES: &[&str] = &[
     "DAY ?morning|afternoon|evening",
 ];
 
-/// After these a time is past, or returns.
+/// A time after one of these words is past or recurs.
 const NOT_AFTER: &[&str] = &[
     "last", "every", "since", "from", "for", "each", "past", "of", "was", "were", "sent",
 ];
@@ -37,7 +41,7 @@ const NOT_AFTER: &[&str] = &[
 static PATTERNS: LazyLock<Vec<Pattern>> =
     LazyLock::new(|| TIMES.iter().map(|time| Pattern::new(time)).collect());
 
-/// The tokens of the first time to come, limits (`by`, `before`) first.
+/// Returns the tokens of the first future time. Limits (`by`, `before`) come first.
 pub(super) fn find(subject: Subject) -> Option<Range<usize>> {
     let to_come = |place: &Range<usize>| {
         let before = place
@@ -51,7 +55,7 @@ pub(super) fn find(subject: Subject) -> Option<Range<usize>> {
         .find_map(|pattern| pattern.places(subject).find(to_come))
 }
 
-/// All patterns, to be checked.
+/// Returns all patterns, for a test that checks their words.
 #[cfg(test)]
 pub(super) fn sources() -> impl Iterator<Item = &'static str> {
     TIMES.iter().copied()

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Questions, action items and follow-ups in one sentence.
+//! Finds questions, action items and follow-ups in one sentence.
 //!
-//! A question is a sentence that ends in a question mark, whoever set it (an
-//! engine that punctuates, or [`super::punctuate`]). The other two are found by
-//! the phrases of [`super::rules`]. A follow-up is the more particular kind of
-//! action item and takes its place; where only action items are wanted, it is
-//! reported as one.
+//! A question is a sentence that ends with a question mark, whether the engine set it
+//! or [`super::punctuate`] did. Phrases of [`super::rules`] make the other two. A
+//! follow-up is a special kind of action item and replaces it. If the client asked
+//! for action items only, a follow-up is reported as an action item.
 
 use super::pattern::{Pattern, Subject};
 use super::token::{Token, fluent_tokens};
@@ -15,11 +14,12 @@ use std::ops::Range;
 use std::sync::LazyLock;
 use symbl_protocol::InsightType;
 
-/// How sure a question mark makes us that no rule would have set.
+/// Confidence of a question whose question mark comes from the engine and matches no
+/// rule.
 const MARKED: f64 = 0.8;
-/// A time to come makes a task more certain.
+/// Added to the confidence of a task with a due date.
 const DUE_BONUS: f64 = 0.05;
-/// What is left of our certainty after a word of doubt.
+/// Factor on the confidence of a task with a word of doubt.
 const HEDGED: f64 = 0.8;
 
 struct Rules {
@@ -51,7 +51,7 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
     }
 });
 
-/// All insights of the wanted kinds that reach the threshold.
+/// Returns all insights of the wanted kinds whose confidence reaches the threshold.
 pub(super) fn find(text: &str, wanted: &[InsightType], threshold: f64) -> Vec<InsightFinding> {
     let tokens = fluent_tokens(text);
     let subject = question::subject(&tokens);
@@ -120,7 +120,8 @@ fn task(subject: Subject, text: &str, asks: bool) -> Option<InsightFinding> {
     Some(insight)
 }
 
-/// The match that makes us surest; of equals, the first of the table.
+/// Returns the match with the highest confidence; of equals, the first one in the
+/// table.
 fn surest(
     rules: &[(f64, Pattern)],
     subject: Subject,
@@ -146,7 +147,7 @@ fn is_subordinate(subject: Subject, start: usize) -> bool {
     before.is_some_and(|token| rules::NOT_AFTER.contains(&token.text.as_str()))
 }
 
-/// Who acts: the last one named as acting before or at the place of the match.
+/// Returns who acts: the last actor named before the match or at its place.
 fn actor(subject: Subject, place: &Range<usize>) -> Option<Assignee> {
     let token = RULES
         .actor
@@ -165,7 +166,7 @@ fn actor(subject: Subject, place: &Range<usize>) -> Option<Assignee> {
     ))
 }
 
-/// The piece of the text that the tokens cover.
+/// Returns the part of the text that the tokens cover.
 fn words(text: &str, tokens: &[Token]) -> Option<String> {
     let (start, end) = (tokens.first()?.start, tokens.last()?.end);
     Some(
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_follow_up_is_an_action_item_to_those_who_do_not_know_follow_ups() {
+    fn a_follow_up_is_reported_as_an_action_item_if_only_those_are_wanted() {
         let text = "I will call you back tomorrow.";
         assert_eq!(kinds(text, &ALL, 0.5), [FollowUp]);
         assert_eq!(kinds(text, &[ActionItem], 0.5), [ActionItem]);
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_threshold_keeps_the_doubtful_away() {
+    fn insights_below_the_threshold_are_not_reported() {
         let text = "I will probably paint the fence.";
         assert!(kinds(text, &ALL, 0.5).is_empty());
         assert_eq!(kinds(text, &ALL, 0.4), [ActionItem]);
@@ -254,14 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn the_due_phrase_is_that_of_the_text() {
+    fn the_due_phrase_is_quoted_from_the_text() {
         let due = |text| find(text, &ALL, 0.0).first().and_then(|f| f.due_by.clone());
         assert_eq!(due("I'll send it by Friday.").as_deref(), Some("by Friday"));
         assert_eq!(due("I'll send it."), None);
     }
 
     #[test]
-    fn the_mark_of_an_engine_makes_a_question() {
+    fn a_question_mark_of_the_engine_makes_a_question() {
         assert_eq!(kinds("You left?", &ALL, 0.5), [Question]);
         assert_eq!(kinds("Do you know.", &ALL, 0.5), []);
     }

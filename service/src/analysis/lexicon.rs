@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The word classes that the rules speak of. Written by hand for English as it
-//! is spoken on the phone and in meetings; no list is complete.
+//! The word classes that the rules use. The lists were written by hand for English as
+//! people speak it on the phone and in meetings. They are not complete.
 
 use super::token::{Token, is_number, stem};
 use std::collections::HashMap;
@@ -9,12 +9,12 @@ use std::sync::LazyLock;
 
 use self::Class as C;
 
-/// A class of words; its name in a pattern is in capitals.
+/// A class of words. Its name in a pattern is in capitals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// `BE`
+    /// `BE`: forms of `be`.
     Be,
-    /// `DO`
+    /// `DO`: forms of `do`.
     Do,
     /// `MODAL`: can, will, should…
     Modal,
@@ -22,42 +22,42 @@ pub(super) enum Class {
     Person,
     /// `PRONOUN`: any pronoun that can be a subject.
     Pronoun,
-    /// `OBJECT`: me, you, the team…
+    /// `OBJECT`: me, you, this…
     Object,
-    /// `DET`: what a noun phrase begins with.
+    /// `DET`: words that begin a noun phrase.
     Determiner,
-    /// `WH`
+    /// `WH`: question words.
     Interrogative,
-    /// `PREP`
+    /// `PREP`: prepositions.
     Preposition,
-    /// `TASK`: verbs of work that is done after the call.
+    /// `TASK`: verbs for work that is done after the call.
     Task,
-    /// `TASKING`: the same with -ing.
+    /// `TASKING`: verbs of `TASK` with -ing.
     Tasking,
-    /// `TASKED`: the same as participles.
+    /// `TASKED`: past participles of `TASK`.
     Tasked,
-    /// `NOTASK`: verbs of state, and of what is done at once in the call.
+    /// `NOTASK`: verbs of state, and verbs for what is done at once in the call.
     NoTask,
-    /// `ADVERB`: what may stand before a verb.
+    /// `ADVERB`: words that may stand before a verb.
     Adverb,
     /// `GROUP`: people who act for an organisation.
     Group,
     /// `TALK`: call, meeting, demo…
     Talk,
-    /// `WHEN`: first words of a time to come.
+    /// `WHEN`: first words of a future time.
     When,
     /// `DAY`: days of the week.
     Day,
-    /// `NUMBER`: in digits or in letters.
+    /// `NUMBER`: numbers in digits or letters.
     Number,
-    /// `FRAGMENT`: what follows `is` or `can` in a sentence that lost its
-    /// subject; participles and adverbs in -ly are of it.
+    /// `FRAGMENT`: words that follow `is` or `can` in a sentence that lost its
+    /// subject. Participles and adverbs in -ly belong to it.
     Fragment,
-    /// `RIGHTLY`: after these, `right` is no tag.
+    /// `RIGHTLY`: words after which `right` is not a tag question.
     Rightly,
-    /// `BLOCK`: no inversion begins after these.
+    /// `BLOCK`: words after which no inversion begins.
     Block,
-    /// `NAME`: given names, or any word capitalised inside the sentence.
+    /// `NAME`: given names, and any unknown word with a capital inside the sentence.
     Name,
 }
 
@@ -122,7 +122,7 @@ const CLASSES: &[(Class, &str, &str)] = &[
         ursula vera veronica victor victoria vincent virginia walter wendy william yasmin"),
 ];
 
-/// Participles that the stemmer does not lead back to a verb of `TASK`.
+/// Past participles that the stemmer does not reduce to a verb of `TASK`.
 const IRREGULAR: &[(&str, &str)] = &[
     ("sent", "send"),
     ("paid", "pay"),
@@ -142,7 +142,7 @@ const IRREGULAR: &[(&str, &str)] = &[
     ("made", "create"),
 ];
 
-/// The classes of each word, one bit for each class.
+/// The classes of each word, one bit per class.
 static WORDS: LazyLock<HashMap<&'static str, u32>> = LazyLock::new(|| {
     let mut words = HashMap::new();
     for (class, _, list) in CLASSES {
@@ -153,7 +153,7 @@ static WORDS: LazyLock<HashMap<&'static str, u32>> = LazyLock::new(|| {
     words
 });
 
-/// Stems of all verbs of `TASK`.
+/// The stems of all verbs of `TASK`.
 static TASK_STEMS: LazyLock<HashMap<String, ()>> = LazyLock::new(|| {
     let list = CLASSES.iter().filter(|(class, ..)| *class == C::Task);
     list.flat_map(|(_, _, words)| words.split_whitespace())
@@ -166,7 +166,7 @@ impl Class {
         1 << self as u32
     }
 
-    /// The class that a pattern means by this name.
+    /// Returns the class with this name in a pattern.
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "TASKING" => Some(Self::Tasking),
@@ -179,7 +179,8 @@ impl Class {
         }
     }
 
-    /// Whether the `at`th word of a sentence is of this class.
+    /// Returns `true` if `token`, the word at index `at` of a sentence, is in this
+    /// class.
     pub fn has(self, token: &Token, at: usize) -> bool {
         let word = token.text.as_str();
         let listed = |word| WORDS.get(word).is_some_and(|bits| bits & self.bit() != 0);

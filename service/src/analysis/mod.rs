@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a final says: its sentences, and in them questions, commitments,
-//! follow-ups, the phrases the application watches for, and what it is about.
+//! Finds what a final says: its sentences, and in them questions, action items,
+//! follow-ups, trackers, entities and topics.
 //!
-//! English only and heuristic: `docs/analysis.md` says how each part works and
-//! how often it is right, measured on the labelled sentences in
-//! `service/tests/data`. The kinds of insights and the shape of tracker matches
-//! (offset, −1 for similar) are those of the Symbl Streaming API reference.
+//! The words of a final come in. [`punctuate`] returns its sentences, and an
+//! [`Analyzer`] returns the findings of each sentence. The analysis is heuristic and
+//! for English only. `docs/analysis.md` says how each part works and how often it is
+//! right, measured on the labelled sentences in `service/tests/data`. The kinds of
+//! insights and the form of tracker matches (offset, −1 for similar) are those of the
+//! Symbl Streaming API reference.
 //!
-//! This module is a function of its arguments. It must never do I/O, look at a
-//! clock or draw a random number: the same words give the same findings.
+//! This module is a function of its arguments. It must never do I/O, read a clock or
+//! draw a random number: the same words always give the same findings.
 
 mod calendar;
 mod due;
@@ -35,49 +37,52 @@ pub use punctuation::{punctuate, sentences};
 pub(crate) use topic::Topics;
 pub(crate) use tracker::Phrases;
 
-/// A sentence found in the words of one final.
+/// A sentence in the words of one final.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentence {
-    /// With punctuation and case; contractions may be expanded.
+    /// The sentence with punctuation and case. Contractions may be expanded.
     pub text: String,
-    /// The words as recognised, separated by single spaces.
+    /// The words as the engine recognised them, separated by single spaces.
     pub original_text: String,
-    /// Which words of the slice given to [`punctuate`].
+    /// The range of the words in the slice given to [`punctuate`].
     pub words: Range<usize>,
 }
 
-/// What to look for.
+/// What an [`Analyzer`] looks for.
 #[derive(Debug, Clone, Default)]
 pub struct AnalyzerOptions {
-    /// Kinds that are reported; without [`InsightType::Topic`] no topics are.
+    /// Kinds of insights to report. Topics are reported only if
+    /// [`InsightType::Topic`] is among them.
     pub insight_types: Vec<InsightType>,
-    /// 0.0–1.0; insights below are not reported. Topics and trackers do not know it.
+    /// Minimum confidence of insights, 0.0–1.0. It does not apply to topics and
+    /// trackers.
     pub confidence_threshold: f64,
-    /// Phrases to be found.
+    /// Trackers to find.
     pub trackers: Vec<Tracker>,
-    /// Whether entities are looked for.
+    /// `true` to find entities.
     pub entities: bool,
 }
 
-/// All that was found in one sentence.
+/// The findings in one sentence.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Analysis {
-    /// In the order question, action item, follow-up; at most one of each.
+    /// Insights in the order question, action item, follow-up. At most one of each.
     pub insights: Vec<InsightFinding>,
-    /// In the order of the trackers and of their vocabulary, then of the text.
+    /// Tracker matches in the order of the trackers, of their vocabulary and of the
+    /// text.
     pub trackers: Vec<TrackerFinding>,
-    /// Topics that are new or have become clearly stronger, best first.
+    /// Topics that are new or whose score has clearly risen, best first.
     pub topics: Vec<TopicFinding>,
-    /// In the order of the text; they do not overlap.
+    /// Entities in the order of the text. They do not overlap.
     pub entities: Vec<EntityFinding>,
 }
 
-/// Who is to act.
+/// The person responsible for a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Assignee {
-    /// The one who said the sentence.
+    /// The speaker of the sentence.
     Speaker,
-    /// Somebody named in the sentence, capitalised.
+    /// A person or group named in the sentence, capitalised.
     Named(String),
 }
 
@@ -88,13 +93,13 @@ pub struct InsightFinding {
     pub kind: InsightType,
     /// Text of the sentence.
     pub text: String,
-    /// 0.0–1.0; at least the threshold of the options.
+    /// Confidence, 0.0–1.0. At least the threshold of the options.
     pub confidence: f64,
-    /// Key and value as in the `hints` of the wire; values are always strings.
+    /// Keys and values of the `hints` on the wire. Values are always strings.
     pub hints: Vec<(String, String)>,
-    /// `None` when the sentence does not say.
+    /// The assignee. `None` if the sentence names none.
     pub assignee: Option<Assignee>,
-    /// The words that say when, for example `by friday`; not a date.
+    /// The words that say when it is due, for example `by friday`. Not a date.
     pub due_by: Option<String>,
 }
 
@@ -107,15 +112,15 @@ pub struct TrackerFinding {
     pub value: String,
     /// Text of the sentence, or of the interim.
     pub text: String,
-    /// Characters (not bytes) from the start of `text` to the match; −1 for a
-    /// phrase that is similar to the entry but not it.
+    /// Characters (not bytes) from the start of `text` to the match; −1 for a phrase
+    /// that is similar to the entry but not the same.
     pub offset: i64,
 }
 
-/// Something that is named: a date, somebody, an amount.
+/// An entity: a date, a person, an amount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntityFinding {
-    /// What it is.
+    /// Its type.
     pub kind: EntityKind,
     /// Its words as they stand in the sentence.
     pub value: String,
@@ -123,21 +128,21 @@ pub struct EntityFinding {
     pub offset: usize,
 }
 
-/// Something the conversation is about.
+/// A topic of the conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopicFinding {
-    /// The phrase, lower case.
+    /// The phrase in lower case.
     pub text: String,
-    /// 0.0–1.0.
+    /// Relevance, 0.0–1.0.
     pub score: f64,
-    /// Messages in which it occurs, oldest first.
+    /// Ids of the messages that contain it, oldest first.
     pub message_ids: Vec<String>,
-    /// The words of the phrase that carry it.
+    /// The words of the phrase that carry its meaning.
     pub root_words: Vec<String>,
 }
 
-/// Finds what a sentence says by itself: insights, phrases of trackers, entities. It
-/// remembers nothing, so that streams of one conversation need not wait for each other.
+/// Finds what a sentence says by itself: insights, trackers and entities. It has no
+/// state, so streams of one conversation need not wait for each other.
 #[derive(Debug, Clone)]
 pub(crate) struct Finder {
     insight_types: Vec<InsightType>,
@@ -147,7 +152,7 @@ pub(crate) struct Finder {
 }
 
 impl Finder {
-    /// Looks for these `phrases`; the trackers of the options are not looked at.
+    /// Creates a finder of these `phrases`. It ignores the trackers of the options.
     pub(crate) fn new(options: AnalyzerOptions, phrases: Arc<Phrases>) -> Self {
         Self {
             insight_types: options.insight_types,
@@ -157,12 +162,12 @@ impl Finder {
         }
     }
 
-    /// Returns `true` if the client wants to be told of topics.
+    /// Returns `true` if the client asked for topics.
     pub(crate) fn wants_topics(&self) -> bool {
         self.insight_types.contains(&InsightType::Topic)
     }
 
-    /// Returns all but topics.
+    /// Returns all findings except topics.
     pub(crate) fn sentence(&self, sentence: &Sentence) -> Analysis {
         Analysis {
             insights: insight::find(
@@ -179,13 +184,13 @@ impl Finder {
         }
     }
 
-    /// Returns the trackers in a text.
+    /// Returns the tracker matches in a text.
     pub(crate) fn trackers(&self, text: &str) -> Vec<TrackerFinding> {
         self.phrases.find(text)
     }
 }
 
-/// Follows one conversation, sentence by sentence.
+/// Analyses one conversation, sentence by sentence.
 #[derive(Debug)]
 pub struct Analyzer {
     finder: Finder,
@@ -193,7 +198,7 @@ pub struct Analyzer {
 }
 
 impl Analyzer {
-    /// Makes an analyzer that has heard nothing.
+    /// Creates an analyzer at the beginning of a conversation.
     pub fn new(mut options: AnalyzerOptions) -> Self {
         let phrases = Arc::new(Phrases::new(&std::mem::take(&mut options.trackers)));
         Self {
@@ -202,7 +207,7 @@ impl Analyzer {
         }
     }
 
-    /// Takes the next sentence of the conversation, known to the client as the
+    /// Analyses the next sentence of the conversation. The client knows it as the
     /// message `message_id`.
     pub fn sentence(&mut self, message_id: &str, sentence: &Sentence) -> Analysis {
         let mut found = self.finder.sentence(sentence);
@@ -212,7 +217,7 @@ impl Analyzer {
         found
     }
 
-    /// Returns the trackers in the text of an interim; remembers nothing.
+    /// Returns the tracker matches in the text of an interim. Changes no state.
     pub fn interim(&self, text: &str) -> Vec<TrackerFinding> {
         self.finder.trackers(text)
     }
@@ -283,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn trackers_are_found_in_interims_and_finals_alike() {
+    fn trackers_are_found_in_interims_and_in_finals() {
         let mut analyzer = Analyzer::new(options(&[]));
         let interim = analyzer.interim("the delivery address and refunds");
         let offsets: Vec<i64> = interim.iter().map(|finding| finding.offset).collect();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The little language in which the rules are written, so that a table of them
-//! can be read aloud.
+//! The small language in which the rules are written. A table of rules can be read
+//! aloud.
 //!
 //! | piece | stands for |
 //! |---|---|
@@ -17,8 +17,8 @@
 //! | `^` | the start of the sentence, after openers such as `okay so` |
 //! | `$` | the end of the sentence |
 //!
-//! A pattern is looked for everywhere in the sentence. Matching never fails and
-//! allocates nothing.
+//! A pattern may match anywhere in the sentence. Matching never fails and allocates
+//! nothing.
 
 use super::lexicon::Class;
 use super::token::Token;
@@ -37,7 +37,7 @@ enum Atom {
 enum Piece {
     Start,
     End,
-    /// At most so many words, whichever.
+    /// Any words, up to this number.
     Gap(usize),
     OneOf(Vec<Atom>, /* optional */ bool),
 }
@@ -46,28 +46,28 @@ enum Piece {
 #[derive(Debug, Clone)]
 pub(super) struct Pattern(Vec<Piece>);
 
-/// A sentence to match against.
+/// A sentence that patterns are matched against.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Subject<'a> {
-    /// All its words.
+    /// All words of the sentence.
     pub tokens: &'a [Token],
-    /// The first word after the openers.
+    /// Index of the first word after the openers.
     pub opening: usize,
 }
 
 impl Pattern {
-    /// Reads a pattern. Anything is one: what is not a piece of the language is
-    /// a word.
+    /// Reads a pattern. Every string is one: a piece that is not in the table is a
+    /// word.
     pub fn new(source: &'static str) -> Self {
         Self(source.split(' ').map(piece).collect())
     }
 
-    /// The first place where the pattern matches, as a range of tokens.
+    /// Returns the first place where the pattern matches, as a range of tokens.
     pub fn find(&self, subject: Subject) -> Option<Range<usize>> {
         self.places(subject).next()
     }
 
-    /// All places, at most one for each word it may start with.
+    /// Returns all places, at most one for each word that a match can start with.
     pub fn places<'a>(&'a self, subject: Subject<'a>) -> impl Iterator<Item = Range<usize>> + 'a {
         (0..=subject.tokens.len())
             .filter_map(move |start| matches(&self.0, subject, start).map(|end| start..end))
@@ -135,7 +135,7 @@ impl Atom {
     }
 }
 
-/// Where the match that begins at `at` ends.
+/// Returns the end of the match that begins at `at`.
 fn matches(pieces: &[Piece], subject: Subject, at: usize) -> Option<usize> {
     let Some((first, rest)) = pieces.split_first() else {
         return Some(at);

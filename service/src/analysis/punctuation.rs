@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! From a row of recognised words to sentences.
+//! Divides recognised words into sentences.
 //!
-//! An engine that punctuates is believed: its text is only cut at its own
-//! sentence ends (Unicode UAX #29). Bare words are cut at pauses, the shorter
-//! the pause the more the words must look like the start of a sentence, and get
-//! a capital, a full stop or a question mark. No word is added, lost or changed
-//! but for capitals and the mark at the end.
+//! If the engine sets punctuation, its text is only cut at its own sentence ends
+//! (Unicode UAX #29). Bare words are cut at pauses: the shorter the pause, the more
+//! the words must look like the start of a sentence. These sentences get a capital
+//! letter, and a full stop or a question mark. No word is added, lost or changed,
+//! except for capitals and the mark at the end.
 
 use super::{Sentence, Word, question, token};
 use std::time::Duration;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// A pause this long ends a sentence, whatever the words.
+/// A pause this long ends a sentence, whatever the words are.
 const LONG_PAUSE: Duration = Duration::from_millis(900);
-/// A pause this long ends a sentence that is not left dangling.
+/// A pause this long ends a sentence whose last word does not need another one.
 const PAUSE: Duration = Duration::from_millis(450);
-/// A pause this long ends it if the next word also begins like a sentence.
+/// A pause this long ends such a sentence if the next word is a likely beginning.
 const SHORT_PAUSE: Duration = Duration::from_millis(200);
-/// A sentence has at least so many words, unless the pause is long.
+/// Minimum number of words in a sentence, unless the pause is long.
 const FEWEST_WORDS: usize = 2;
 
-/// After so many words a sentence ends, pause or not.
+/// Maximum number of words in a sentence.
 const MOST_WORDS: usize = 60;
 
-/// Words that want another one after them.
+/// Words that need another word after them.
 const DANGLING: &[&str] = &[
     "a", "an", "the", "my", "your", "his", "her", "its", "our", "their", "of", "to", "for", "in",
     "on", "at", "with", "by", "from", "and", "or", "but", "if", "because", "is", "are", "was",
@@ -32,7 +32,7 @@ const DANGLING: &[&str] = &[
     "which", "not", "very", "um", "uh",
 ];
 
-/// Words that begin a sentence more often than not.
+/// Words that usually begin a sentence.
 const BEGINNERS: &[&str] = &[
     "i", "i'm", "i'll", "i've", "i'd", "we", "we're", "we'll", "we've", "he", "she", "they",
     "it's", "that's", "there's", "there", "this", "please", "thanks", "thank", "hello", "hi",
@@ -40,7 +40,7 @@ const BEGINNERS: &[&str] = &[
     "did", "can", "could", "would", "let's", "press", "if", "to", "your", "you", "sorry",
 ];
 
-/// Words that are always written with a capital.
+/// Words that always have a capital letter.
 const CAPITAL: &[&str] = &[
     "i",
     "i'm",
@@ -71,16 +71,17 @@ const CAPITAL: &[&str] = &[
     "dr",
 ];
 
-/// After these, a full stop ends no sentence.
+/// Abbreviations whose full stop does not end a sentence.
 const ABBREVIATIONS: &[&str] = &[
     "mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "no.", "vs.", "e.g.", "i.e.",
 ];
 
-/// A question mark is set from this confidence on.
+/// Minimum confidence for a question mark.
 const ASKING: f64 = 0.5;
 
-/// Splits the words of one final into sentences and gives them punctuation and
-/// case. Covers every word exactly once, in order; empty only for no words.
+/// Splits the words of one final into sentences with punctuation and case. Every word
+/// is in exactly one sentence, in order. The result is empty only if there are no
+/// words.
 pub fn punctuate(words: &[Word]) -> Vec<Sentence> {
     if words.iter().any(|word| is_marked(&word.text)) {
         return sentences(words);
@@ -108,13 +109,14 @@ pub fn punctuate(words: &[Word]) -> Vec<Sentence> {
 }
 
 /// Splits the words of one final, which the engine has punctuated, into sentences and
-/// changes nothing. Covers every word exactly once, in order; empty only for no words.
+/// changes nothing. Every word is in exactly one sentence, in order. The result is empty
+/// only if there are no words.
 pub fn sentences(words: &[Word]) -> Vec<Sentence> {
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
     as_marked(&texts)
 }
 
-/// Whether the engine has set a mark at the end of this word.
+/// Returns `true` if the engine has set punctuation at the end of this word.
 fn is_marked(word: &str) -> bool {
     word.chars().any(char::is_alphanumeric)
         && word
@@ -122,7 +124,7 @@ fn is_marked(word: &str) -> bool {
             .ends_with(['.', '?', '!', ',', ';', ':', '…'])
 }
 
-/// Cuts where Unicode says that a sentence ends, but only between two words.
+/// Cuts where a sentence ends according to Unicode, but only between two words.
 fn as_marked(texts: &[&str]) -> Vec<Sentence> {
     let text = texts.join(" ");
     let ends: Vec<usize> = text
@@ -149,7 +151,8 @@ fn as_marked(texts: &[&str]) -> Vec<Sentence> {
     sentences
 }
 
-/// Whether bare words end a sentence before the word at `at`.
+/// Returns `true` if a sentence of bare words that begins at `start` ends before the
+/// word at `at`.
 fn ends_sentence(words: &[Word], start: usize, at: usize) -> bool {
     let (Some(last), Some(next)) = (at.checked_sub(1).and_then(|i| words.get(i)), words.get(at))
     else {
@@ -167,7 +170,7 @@ fn ends_sentence(words: &[Word], start: usize, at: usize) -> bool {
     pause >= PAUSE || pause >= SHORT_PAUSE && is_in(BEGINNERS, next)
 }
 
-/// The sentence with capitals and a mark at its end.
+/// Returns a sentence with capitals and a mark at its end.
 fn written(words: &[&str]) -> String {
     let mut text = String::new();
     for (index, word) in words.iter().enumerate() {
@@ -194,8 +197,8 @@ fn written(words: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    /// Words of 300 ms; a number in front of a word is the pause before it in
-    /// milliseconds.
+    /// Returns words of 300 ms each. A number before a word is the pause before it,
+    /// in milliseconds.
     fn words(text: &str) -> Vec<Word> {
         let mut at = Duration::ZERO;
         let mut out = Vec::new();
@@ -257,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_punctuates_is_believed() {
+    fn punctuation_of_the_engine_is_kept() {
         assert_eq!(
             texts("I'm fine. Thanks, Mr. Smith. You left?"),
             ["I'm fine.", "Thanks, Mr. Smith.", "You left?"]

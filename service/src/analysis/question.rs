@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Whether a sentence asks something, by the order of its words: an English
-//! question puts a verb before its subject, or begins with a question word that
-//! is followed by a verb. Tone of voice is not heard.
+//! Decides from the order of the words if a sentence is a question. An English
+//! question puts a verb before its subject, or begins with a question word and a
+//! verb. The tone of voice is not known here.
 
 use super::pattern::{Pattern, Subject};
 use super::token::Token;
 use std::sync::LazyLock;
 
-/// What a question looks like, and how sure that makes us.
+/// Patterns of questions, each with its confidence.
 const QUESTION: &[(f64, &str)] = &[
     // a question word and a verb
     (0.95, "^ WH BE|DO|MODAL|have|has|had ?not PRONOUN"),
@@ -69,7 +69,7 @@ const QUESTION: &[(f64, &str)] = &[
     (0.60, "^ really|pardon $"),
 ];
 
-/// What looks like a question and is none.
+/// Patterns of sentences that look like questions but are none.
 const NOT_QUESTION: &[&str] = &[
     // commands and wishes
     "^ do not you dare|worry|forget",
@@ -101,7 +101,8 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| Rules {
     not_question: NOT_QUESTION.iter().map(|p| Pattern::new(p)).collect(),
 });
 
-/// How sure we are that the words are a question, 0.5–1.0; `None` if they are not.
+/// Returns the confidence that the words are a question, 0.5–1.0, or `None` if they
+/// are not.
 pub(super) fn confidence(subject: Subject) -> Option<f64> {
     if RULES.not_question.iter().any(|p| p.find(subject).is_some()) {
         return None;
@@ -114,14 +115,14 @@ pub(super) fn confidence(subject: Subject) -> Option<f64> {
         .reduce(f64::max)
 }
 
-/// Words that a sentence may open with before it begins.
+/// Words that may stand before the actual beginning of a sentence.
 const OPENERS: &[&str] = &[
     "and", "but", "or", "because", "so", "okay", "ok", "well", "now", "oh", "oops", "dear", "hey",
     "hi", "hello", "yes", "yeah", "no", "right", "alright", "sure", "then", "also", "plus",
     "actually", "anyway", "great", "thanks", "sorry", "please",
 ];
 
-/// A name is an opener when the sentence begins after it.
+/// Patterns in which a name is an opener, because the sentence begins after it.
 const ADDRESS: &[&str] = &[
     "NAME BE there|you|it|this|that|we|i",
     "NAME DO|MODAL|have PERSON",
@@ -133,7 +134,7 @@ const ADDRESS: &[&str] = &[
 static ADDRESS_PATTERNS: LazyLock<Vec<Pattern>> =
     LazyLock::new(|| ADDRESS.iter().map(|p| Pattern::new(p)).collect());
 
-/// The tokens with their openers found.
+/// Finds the openers of a sentence.
 pub(super) fn subject(tokens: &[Token]) -> Subject<'_> {
     let mut opening = 0;
     while tokens
@@ -154,7 +155,7 @@ pub(super) fn subject(tokens: &[Token]) -> Subject<'_> {
     subject
 }
 
-/// All patterns, to be checked.
+/// Returns all patterns, for a test that checks their words.
 #[cfg(test)]
 pub(super) fn sources() -> impl Iterator<Item = &'static str> {
     let rated = QUESTION.iter().map(|(_, pattern)| *pattern);

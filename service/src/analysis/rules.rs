@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The table of phrases that make a sentence an action item or a follow-up.
+//! The phrases that make a sentence an action item or a follow-up.
 //!
-//! Each row says how sure the phrase makes us (how often it was right in a call,
-//! by judgement; the test prints how often it is right on the labelled set) and
-//! what it looks like in the language of [`super::pattern`]. To teach the service a
-//! phrase, add a row.
+//! Each row has a confidence and a pattern in the language of [`super::pattern`]. The
+//! confidence is an estimate of how often the phrase is right in a call; the test
+//! prints how often it is right on the labelled set. To teach the service a phrase,
+//! add a row.
 
-/// Commitments and obligations: somebody is to do something.
+/// Commitments and obligations: a person has to do something.
 #[rustfmt::skip]
 pub(super) const ACTION: &[(f64, &str)] = &[
     // commitments
@@ -21,7 +21,7 @@ pub(super) const ACTION: &[(f64, &str)] = &[
     (0.55, "i|we am|are going to ?ADVERB !NOTASK"),
     (0.75, "i|we plan|intend|promise|agree to ?ADVERB !NOTASK"),
     (0.70, "i am supposed|about to ?ADVERB !NOTASK"),
-    // somebody else will
+    // another person will
     (0.80, "NAME|someone|somebody|GROUP will|shall ?ADVERB TASK"),
     (0.60, "he|she|they will|shall ?ADVERB TASK"),
     (0.80, "NAME|he|she|they|someone|somebody|GROUP is|are going to ?ADVERB TASK"),
@@ -85,8 +85,8 @@ pub(super) const FOLLOW_UP: &[(f64, &str)] = &[
     (0.80, "i|we am|are going to ?ADVERB call|phone|ring you"),
 ];
 
-/// A sentence with any of these is neither: it is about what happened, or to be
-/// done at once in the call itself.
+/// A sentence that matches any of these is neither: it tells what happened, or
+/// something is to be done at once in the call itself.
 pub(super) const NEITHER: &[&str] = &[
     "press|dial|hash|star",
     "for ** say|press",
@@ -98,15 +98,15 @@ pub(super) const NEITHER: &[&str] = &[
     "thank|thanks ?you for -ing",
 ];
 
-/// A sentence with any of these does not look forward to meeting again.
+/// A sentence that matches any of these is no follow-up.
 pub(super) const NO_FOLLOW_UP: &[&str] = &[
     "did|yesterday|ago|never|already",
     "last week|month|year|time|night|DAY",
     "not ** call|get|follow|meet|talk|speak|check|see|let",
 ];
 
-/// A match that begins after one of these words is in a subordinate clause, a
-/// question or a denial, and does not count.
+/// After one of these words a match is in a subordinate clause, a question or a
+/// denial, and does not count.
 pub(super) const NOT_AFTER: &[&str] = &[
     "i",
     "you",
@@ -157,21 +157,21 @@ pub(super) const NOT_AFTER: &[&str] = &[
     "might",
 ];
 
-/// In a question only these can be asked for: the rest of the table speaks of
-/// what will happen.
+/// A question is a task only if it matches one of these. The rest of the table
+/// describes what will happen.
 pub(super) const ASKED: &[&str] = &[
     "can|could|would|will|shall|should|may you|we|i|someone|somebody|anyone|anybody|NAME",
     "would|do you mind",
     "please",
 ];
 
-/// Words of doubt make us less sure.
+/// Words of doubt, which lower the confidence.
 pub(super) const HEDGES: &[&str] = &[
     "might|perhaps|probably|hopefully|eventually",
     "i guess|suppose",
 ];
 
-/// Who acts; the first word of the match is the one.
+/// Patterns of the person that acts: the first word of the match.
 pub(super) const ACTOR: &[&str] = &[
     "i ?ADVERB will|shall|must|should|can",
     "i ?ADVERB need|have|ought|promise|plan|intend to",

@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The words of a sentence as the rules see them: lower case, contractions
-//! taken apart, small numbers as words, each with its place in the text.
+//! Splits a sentence into words as the rules see them: in lower case, with
+//! contractions taken apart and small numbers in letters. Each has its place in the
+//! text.
 //!
-//! Word boundaries are those of Unicode (UAX #29), stems are Snowball's. Letters with
-//! marks compare in their composed form (NFC), however a text is written; places are
-//! those in the text as it is written.
-//! Never changes the text it looks at.
+//! Word boundaries are those of Unicode (UAX #29), and stems are Snowball's. Words
+//! are compared in their composed form (NFC), however the text is written. Places are
+//! those in the text as it is written. This module never changes the text.
 
 use rust_stemmers::{Algorithm, Stemmer};
 use std::borrow::Cow;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 use unicode_segmentation::UnicodeSegmentation;
 
-/// One word, or half of a contraction (`i'll` is `i` and `will`, both with the
-/// place of the whole).
+/// One word, or one half of a contraction: `i'll` gives `i` and `will`, both with the
+/// place of the whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token {
-    /// Lower case.
+    /// The word in lower case.
     pub text: String,
-    /// First character, counted in characters of the sentence.
+    /// Position of the first character, in characters of the sentence.
     pub start: usize,
-    /// Character after the last.
+    /// Position after the last character, in characters of the sentence.
     pub end: usize,
-    /// Whether the text has it with a capital letter.
+    /// `true` if the word begins with a capital letter in the text.
     pub capital: bool,
 }
 
-/// Number words by value.
+/// Number words; the index is the value.
 const NUMBERS: &[&str] = &[
     "zero",
     "one",
@@ -52,7 +52,7 @@ const NUMBERS: &[&str] = &[
     "twenty",
 ];
 
-/// Words that are two.
+/// Contractions that stand for two words.
 const CONTRACTIONS: &[(&str, [&str; 2])] = &[
     ("can't", ["can", "not"]),
     ("cannot", ["can", "not"]),
@@ -65,7 +65,7 @@ const CONTRACTIONS: &[(&str, [&str; 2])] = &[
     ("lemme", ["let", "me"]),
 ];
 
-/// Endings that are a word of their own.
+/// Endings that stand for a word.
 const ENDINGS: &[(&str, &str)] = &[
     ("n't", "not"),
     ("'ll", "will"),
@@ -75,20 +75,21 @@ const ENDINGS: &[(&str, &str)] = &[
     ("'d", "would"),
 ];
 
-/// Before these, `'s` is taken for `is`; elsewhere it is a genitive.
+/// After these words, `'s` is read as `is`. Elsewhere it is a genitive.
 const IS_BEFORE: &[&str] = &[
     "i", "he", "she", "it", "that", "this", "there", "here", "what", "who", "where", "when", "why",
     "how",
 ];
 
-/// Sounds of thinking.
+/// Sounds of hesitation.
 const HESITATIONS: &[&str] = &["uh", "um", "er", "erm", "hm", "hmm", "mm", "mhm"];
 
-/// Most words of a sentence that are looked at; nobody says so many in one.
+/// Maximum number of words that are read from a sentence. No speaker says that many
+/// in one.
 const MOST: usize = 200;
 
-/// The tokens of a text without hesitations and without words said twice in a
-/// row: what the speaker meant to say. At most the first [`MOST`].
+/// Returns the tokens of a text without hesitations and without repeated words: what
+/// the speaker meant to say. At most the first [`MOST`].
 pub(super) fn fluent_tokens(text: &str) -> Vec<Token> {
     let mut tokens = tokens(text);
     tokens.retain(|token| !HESITATIONS.contains(&token.text.as_str()));
@@ -97,7 +98,7 @@ pub(super) fn fluent_tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
-/// The tokens of a text, in order.
+/// Returns the tokens of a text, in order.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let mut out = Vec::new();
     let mut characters = 0;
@@ -120,8 +121,8 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
     out
 }
 
-/// Returns a word in the composed form of Unicode (NFC): `e` and an accent behind it are
-/// one `é`.
+/// Returns a word in the composed form of Unicode (NFC): an `e` followed by an accent
+/// becomes one `é`.
 pub(super) fn composed(word: &str) -> Cow<'_, str> {
     match is_nfc_quick(word.chars()) {
         IsNormalized::Yes => Cow::Borrowed(word),
@@ -151,7 +152,7 @@ fn parts(word: &str) -> Vec<String> {
     vec![word.to_owned()]
 }
 
-/// Whether a word is a number, in digits or in letters.
+/// Returns `true` if a word is a number, in digits or letters.
 pub(super) fn is_number(word: &str) -> bool {
     const MORE: &[&str] = &[
         "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand",
@@ -160,7 +161,7 @@ pub(super) fn is_number(word: &str) -> bool {
     NUMBERS.contains(&word) || MORE.contains(&word) || word.parse::<f64>().is_ok()
 }
 
-/// The stem of a lower-case English word: `cancelled` → `cancel`.
+/// Returns the stem of a lower-case English word: `cancelled` → `cancel`.
 pub(super) fn stem(word: &str) -> String {
     Stemmer::create(Algorithm::English).stem(word).into_owned()
 }
@@ -199,12 +200,12 @@ mod tests {
     }
 
     #[test]
-    fn small_numbers_are_words_and_tokens_stay() {
+    fn small_numbers_become_words() {
         assert_eq!(words("Press 1, w12"), ["press", "one", "w12"]);
     }
 
     #[test]
-    fn a_decomposed_word_is_the_composed_one_and_stands_where_it_is_written() {
+    fn a_decomposed_word_is_compared_composed_and_keeps_its_place() {
         let found = tokens("u\u{308}ber cafe\u{301} now");
         let texts: Vec<&str> = found.iter().map(|t| t.text.as_str()).collect();
         assert_eq!(texts, ["über", "café", "now"]);

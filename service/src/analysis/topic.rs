@@ -1,46 +1,46 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the conversation is about: phrases that come back.
+//! Finds the topics of a conversation: phrases that recur.
 //!
-//! As in RAKE, candidates are the rows of words between stop words, here cut at
-//! common verbs and adjectives of speech as well. A candidate becomes a topic
-//! when it comes back often enough in the last sentences and stands where nouns
-//! stand; longer phrases count more, and a word that was only said inside a
-//! longer topic is none. A topic is told again only when its score has risen by
-//! a step.
+//! As in RAKE, candidates are the runs of words between stop words; here common verbs
+//! and adjectives of speech end a run too. A candidate becomes a topic when it recurs
+//! often enough in the last sentences and stands where nouns stand. Longer phrases
+//! count more. A word that only occurs inside a longer topic is no topic of its own.
+//! A topic is reported again only when its score has risen by [`STEP`].
 //!
-//! What is remembered is bounded by the last [`WINDOW`] sentences.
+//! Memory is bounded, because only the last [`WINDOW`] sentences count.
 
 use super::TopicFinding;
 use super::token::{Token, fluent_tokens, is_number, stem};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::LazyLock;
 
-/// Sentences after which an occurrence is forgotten.
+/// Number of sentences after which an occurrence is forgotten.
 const WINDOW: u64 = 200;
-/// Most words of a topic.
+/// Maximum number of words in a topic.
 const LONGEST: usize = 3;
-/// Shortest word that can be a topic of its own, in characters.
+/// Minimum length of a word that is a topic of its own, in characters.
 const SHORTEST: usize = 4;
-/// A topic is told again when its score is this much higher than when told last.
+/// A topic is reported again when its score is this much higher than at its last
+/// report.
 const STEP: f64 = 0.1;
-/// Most topics told after one sentence.
+/// Maximum number of topics reported after one sentence.
 const MOST: usize = 3;
-/// How many sentences must have a phrase of one word, and of more; in long
-/// conversations as many again for each [`LONG`] sentences in the window.
+/// Minimum number of sentences with the phrase: for one word, and for several. For
+/// each [`LONG`] sentences in the window, one more is needed.
 const OFTEN_ENOUGH: (u64, u64) = (3, 2);
-/// See [`OFTEN_ENOUGH`].
+/// Divisors of the window for [`OFTEN_ENOUGH`].
 const LONG: (u64, u64) = (70, 120);
-/// Weight at which the score is one half.
+/// Weight that gives a score of one half.
 const HALF: f64 = 2.0;
-/// Most messages that a topic refers to.
+/// Maximum number of messages that a topic refers to.
 const MOST_MESSAGES: usize = 32;
 
-/// What an entry takes beside its text, in bytes.
+/// Estimated size of a list item besides its text, in bytes.
 const ENTRY: usize = 48;
 
-/// Words that are no subject: verbs, adjectives and adverbs of everyday speech,
-/// pleasantries, and nouns of time and number.
+/// Words that are not topics: everyday verbs, adjectives and adverbs, pleasantries,
+/// and nouns for time and number.
 #[rustfmt::skip]
 const GENERAL: &str = "able absolutely actually afternoon agree ago almost alone along already alright also although always among \
     amount answer anybody anymore anyone anything anyway apparently appreciate arrive ask away awesome back bad bang basically become \
@@ -61,7 +61,7 @@ const GENERAL: &str = "able absolutely actually afternoon agree ago almost alone
     way week weekend weeks welcome well went whatever whether whole will wish within without won wonder word work worry worse would \
     wrong yeah year years yep yes yesterday yet";
 
-/// A noun phrase follows, or at least its adjective.
+/// Words that a noun phrase follows.
 const BEFORE_NOUNS: &[&str] = &[
     "the", "a", "an", "my", "your", "his", "her", "our", "their", "its", "this", "that", "these",
     "those", "of", "some", "any", "no", "each", "every", "from", "other", "new", "old", "about",
@@ -76,37 +76,37 @@ static STOP: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
         .collect()
 });
 
-/// A sentence that has a candidate.
+/// An occurrence of a candidate in a sentence.
 #[derive(Debug)]
 struct Said {
     sentence: u64,
     message_id: String,
-    /// Whether it stood where a noun stands: `the`, `your`, `of`… before it and
+    /// `true` if it stood where a noun stands: after `the`, `your`, `of`…, and with
     /// no other candidate after it.
     noun: bool,
 }
 
 #[derive(Debug, Default)]
 struct Candidate {
-    /// As said first.
+    /// The phrase as it was said first.
     text: String,
-    /// Oldest first.
+    /// Occurrences, oldest first.
     said: VecDeque<Said>,
-    /// Score when told last.
+    /// Score at the last report.
     told: f64,
 }
 
-/// Follows the subjects of a conversation.
+/// Collects the topics of a conversation.
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
     sentence: u64,
-    /// By the stems of the words.
+    /// Candidates by the stems of their words.
     candidates: BTreeMap<Vec<String>, Candidate>,
 }
 
 impl Topics {
-    /// Takes the next sentence; topics that are new or clearly stronger, best
-    /// first.
+    /// Takes the next sentence. Returns the topics that are new or whose score has
+    /// clearly risen, best first.
     pub fn sentence(&mut self, message_id: &str, text: &str) -> Vec<TopicFinding> {
         self.sentence += 1;
         self.forget();
@@ -134,7 +134,7 @@ impl Topics {
         self.tell(touched)
     }
 
-    /// Returns about how much memory this takes, in bytes.
+    /// Returns an estimate of the memory that this takes, in bytes.
     pub fn bytes(&self) -> usize {
         let texts = |texts: &[String]| texts.iter().map(|text| text.len() + ENTRY).sum::<usize>();
         let candidates = self.candidates.iter().map(|(key, candidate)| {
@@ -175,7 +175,7 @@ impl Topics {
         found
     }
 
-    /// 0–1 if the phrase is a topic now.
+    /// Returns the score of a phrase, 0–1, if it is a topic now.
     fn score(&self, key: &[String]) -> Option<f64> {
         let alone = self.alone(key);
         let nouns = alone.iter().filter(|said| said.noun).count();
@@ -190,8 +190,8 @@ impl Topics {
         is_topic.then_some(weight / (weight + HALF))
     }
 
-    /// The sentences that have the phrase other than inside a longer one that
-    /// comes back itself.
+    /// Returns the occurrences of a phrase outside of longer phrases that recur
+    /// themselves.
     fn alone(&self, key: &[String]) -> Vec<&Said> {
         let Some(candidate) = self.candidates.get(key) else {
             return Vec::new();
@@ -225,8 +225,8 @@ impl Topics {
     }
 }
 
-/// The rows of words that may be about something, and whether what stands before
-/// each makes it a noun.
+/// Returns the runs of words that may be topics. The flag is `true` if the word
+/// before the run makes it a noun.
 fn runs(tokens: &[Token]) -> Vec<(Vec<&str>, bool)> {
     let mut runs: Vec<(Vec<&str>, bool)> = Vec::new();
     let mut before: Option<&str> = None;
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_is_told_again_only_when_its_score_has_risen_by_a_step() {
+    fn a_topic_is_reported_again_only_when_its_score_has_risen_by_a_step() {
         let mut topics = Topics::default();
         let found = told(&mut topics, &["I saw the router."; 12]);
         let times = found.iter().filter(|topics| !topics.is_empty()).count();
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_long_ago_is_forgotten() {
+    fn occurrences_long_ago_are_forgotten() {
         let mut topics = Topics::default();
         topics.sentence("a", "The delivery address.");
         for _ in 0..WINDOW {

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Finds the phrases that the application asked to be told about.
+//! Finds the phrases of trackers.
 //!
-//! *Exact* is the row of the phrase's words, each in any inflection: `refunds` is
-//! `refund`, but `manager` is not `managed`, though they share a stem. *Similar* is what a listener would still take for the phrase:
-//! other little words in between, words run together or apart, or one word of
-//! several misheard by one letter. Meaning is not compared: `I love it` is not
+//! An *exact* match has all words of the phrase in order, each in any inflection:
+//! `refunds` matches `refund`, but `manager` does not match `managed`, although both
+//! have the same stem. A *similar* match is one that a listener would still take for
+//! the phrase: other little words in between, words joined or split, or one word of
+//! several misheard by a letter or two. Meaning is not compared: `I love it` is not
 //! similar to `I like it`.
 //!
-//! The bounds are drawn so that a wrong match is rare; a missed one is less bad.
+//! The limits are chosen so that wrong matches are rare. A missed match is less
+//! harmful.
 
 use super::TrackerFinding;
 use super::token::{Token, stem, tokens};
@@ -16,33 +18,33 @@ use std::ops::Range;
 use std::sync::Arc;
 use symbl_protocol::Tracker;
 
-/// Words of this many letters at least may be misheard.
+/// Minimum length of a word that may be misheard, in letters.
 const MISHEARD_LENGTH: usize = 4;
-/// By at most so many letters.
+/// Maximum number of letters that differ in a misheard word.
 const MISHEARD_LETTERS: usize = 2;
-/// How alike (0–1, Jaro-Winkler) a misheard word must be to the right one.
+/// Minimum similarity of a misheard word to the right one (0–1, Jaro-Winkler).
 const MISHEARD_LIKENESS: f64 = 0.88;
-/// At most so many little words between two words of the phrase.
+/// Maximum number of little words between two words of the phrase.
 const MOST_BETWEEN: usize = 2;
 
-/// Words that may come, go or change inside a phrase. No negation and no
-/// question word: those change what is said.
+/// Words that may be added, left out or changed inside a phrase. Negations and
+/// question words are not among them, because they change the meaning.
 const LITTLE: &[&str] = &[
     "a", "an", "the", "my", "your", "his", "her", "its", "our", "their", "this", "that", "these",
     "those", "of", "to", "for", "in", "on", "at", "with", "and", "or", "some", "any", "please",
     "just", "really", "very", "also", "me", "you", "it", "us",
 ];
 
-/// Endings that inflect a word and leave its meaning, after what two forms of it
-/// have in common.
+/// Endings that inflect a word and keep its meaning, after the common beginning of
+/// two forms.
 const INFLECTIONS: &[&str] = &[
     "", "s", "es", "'s", "e", "ed", "d", "ing", "y", "ies", "ied",
 ];
 
-/// Smallest piece of memory that is allocated, in bytes.
+/// Smallest block that the allocator gives, in bytes.
 const BLOCK: usize = 32;
 
-/// A word to be compared.
+/// A word in the form that is compared.
 #[derive(Debug)]
 struct Form {
     word: Box<str>,
@@ -50,13 +52,13 @@ struct Form {
     little: bool,
 }
 
-/// A phrase of the vocabulary, ready to be compared.
+/// A phrase of a vocabulary, prepared for the search.
 #[derive(Debug)]
 struct Phrase {
     name: Arc<str>,
     value: Box<str>,
     forms: Box<[Form]>,
-    /// The phrase in one word.
+    /// The phrase without spaces, as a stem.
     joined: Box<str>,
 }
 
@@ -64,7 +66,7 @@ struct Phrase {
 #[derive(Debug)]
 pub(crate) struct Phrases(Vec<Phrase>);
 
-/// The length of a match, in words, at the beginning of what was heard.
+/// Returns the length in words of a match at the beginning of the heard words.
 type Way = fn(&Phrase, &[Form]) -> Option<usize>;
 
 impl Form {
@@ -76,12 +78,12 @@ impl Form {
         }
     }
 
-    /// Whether both are forms of one word.
+    /// Returns `true` if both are forms of one word.
     fn is(&self, other: &Self) -> bool {
         self.word == other.word || self.stem == other.stem && is_inflected(&self.word, &other.word)
     }
 
-    /// Whether one may have been misheard for the other.
+    /// Returns `true` if one may have been misheard for the other.
     fn sounds_like(&self, other: &Self) -> bool {
         let long = |form: &Self| !form.little && form.word.chars().count() >= MISHEARD_LENGTH;
         long(self)
@@ -100,7 +102,7 @@ fn is_inflected(one: &str, other: &str) -> bool {
         .sum();
     let ending = |word: &str| {
         let (kept, rest) = word.split_at_checked(common).unwrap_or((word, ""));
-        // cancel, cancelling: the doubled consonant belongs to the ending
+        // `cancel`, `cancelling`: the doubled consonant belongs to the ending.
         let doubled = kept.chars().next_back().and_then(|c| rest.strip_prefix(c));
         INFLECTIONS.contains(&rest) || doubled.is_some_and(|rest| INFLECTIONS.contains(&rest))
     };
@@ -108,11 +110,13 @@ fn is_inflected(one: &str, other: &str) -> bool {
 }
 
 impl Phrases {
-    /// Phrases without words and doubles within a tracker are left out.
+    /// Prepares the phrases of trackers. Leaves out phrases without words, and
+    /// duplicates within a tracker.
     pub fn new(trackers: &[Tracker]) -> Self {
         let mut phrases: Vec<Phrase> = Vec::new();
         for tracker in trackers {
-            // Each with those of its tracker alone: there may be thousands of others.
+            // Compares only phrases of the same tracker, because there may be
+            // thousands of others.
             let first = phrases.len();
             let name: Arc<str> = tracker.name.as_str().into();
             for value in &tracker.vocabulary {
@@ -133,8 +137,8 @@ impl Phrases {
         Self(phrases)
     }
 
-    /// Returns about how much memory these trackers take when they are compiled, in
-    /// bytes; at least as much as they do.
+    /// Returns an upper estimate of the memory that these trackers take when
+    /// prepared, in bytes.
     pub fn bytes(trackers: &[Tracker]) -> usize {
         let phrases = trackers.iter().flat_map(|tracker| &tracker.vocabulary);
         let phrase = |value: &String| {
@@ -144,7 +148,8 @@ impl Phrases {
         phrases.map(phrase).sum()
     }
 
-    /// Every place of every phrase: exact ones, and similar ones elsewhere.
+    /// Returns every place of every phrase: exact matches, and similar ones
+    /// elsewhere.
     pub fn find(&self, text: &str) -> Vec<TrackerFinding> {
         if self.0.is_empty() {
             return Vec::new();
@@ -193,13 +198,13 @@ impl Phrase {
             .collect()
     }
 
-    /// Word for word.
+    /// Matches the phrase word for word.
     fn said(&self, rest: &[Form]) -> Option<usize> {
         let here = rest.get(..self.forms.len())?;
         same(here, &self.forms).then_some(self.forms.len())
     }
 
-    /// `voicemail` for `voice mail`, and the other way round.
+    /// Matches `voicemail` for `voice mail`, and the other way round.
     fn said_in_other_pieces(&self, rest: &[Form]) -> Option<usize> {
         (1..=self.forms.len() + 2).find(|length| {
             *length != self.forms.len()
@@ -209,7 +214,8 @@ impl Phrase {
         })
     }
 
-    /// All words that matter, in order, with only little words in between.
+    /// Matches all words but the little ones, in order, with only little words in
+    /// between.
     fn said_with_other_little_words(&self, rest: &[Form]) -> Option<usize> {
         if !self.is_specific() {
             return None;
@@ -236,7 +242,7 @@ impl Phrase {
         Some(at)
     }
 
-    /// All words but one, and that one nearly.
+    /// Matches all words but one, which was misheard.
     fn misheard(&self, rest: &[Form]) -> Option<usize> {
         if !self.is_specific() {
             return None;
@@ -250,8 +256,8 @@ impl Phrase {
         (wrong.next().is_none() && heard.sounds_like(meant)).then_some(self.forms.len())
     }
 
-    /// Whether at least two words matter: one alone is too weak a sign for a
-    /// similar match.
+    /// Returns `true` if at least two words are not little. A single word is too weak
+    /// for a similar match.
     fn is_specific(&self) -> bool {
         self.forms.iter().filter(|form| !form.little).count() >= 2
     }
@@ -301,7 +307,7 @@ mod tests {
         for (phrase, text, offset) in [
             ("cre\u{300}me bru\u{302}le\u{301}e", "The crème brûlée.", 4),
             ("crème brûlée", "The cre\u{300}me bru\u{302}le\u{301}e.", 4),
-            // In characters of the text as it is told.
+            // Offsets count characters of the text as it was said.
             ("Zürich", "Ge\u{301}za in Zu\u{308}rich.", 9),
             (
                 "한국",

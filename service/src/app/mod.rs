@@ -4,3 +4,6 @@
 
 pub(crate) mod collectors;
 pub(crate) mod server;
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use crate::app::collectors::{LogLines, Restarts};
 use crate::clock::WallClock;
 use crate::config::{Auth, ServerConfig};
 use crate::conversation::hub::{Hub, Services};
+use crate::conversation::log::{Log, LogError};
 use crate::door::connection;
 use crate::door::http::{self, Shared};
 use crate::door::token::{TokenError, Tokens};
@@ -56,6 +57,9 @@ pub enum BindError {
     /// It has nowhere to keep what is said.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What is in the log cannot be read.
+    #[error("what was said before cannot be read: {0}")]
+    Log(#[from] LogError),
     /// Its credentials would keep nobody out.
     #[error(
         "the {what} of the application is empty, so anybody could guess it; set one, or ask for \
@@ -115,9 +119,9 @@ impl Server {
             hub: Hub::open(
                 &config.limits,
                 Services {
-                    store: Arc::clone(&store),
+                    log: Arc::clone(&store) as Arc<dyn Log>,
                     metrics: Arc::clone(&metrics),
-                    trackers: config.trackers.clone(),
+                    trackers: config.trackers.clone().unwrap_or_else(|| store.clone()),
                     workers,
                     wall: WallClock::default(),
                 },

@@ -15,22 +15,21 @@
 //! room's turn to speak, which only the streams' threads take, comes before its state.
 //! Each but that turn is held for a few calls only, and none of them across an await.
 
+use super::form::Recipient;
+use super::log::{Log, LogError, Open};
 use crate::clock::{Clock, WallClock};
 use crate::conversation::room::PlaceToWait;
-pub(crate) use crate::conversation::room::{Ear, Joining, Room, RoomKey};
+pub(crate) use crate::conversation::room::{Joining, Room, RoomKey};
 pub(crate) use crate::conversation::seat::{Leave, Seat};
 use crate::conversation::state::Conversation;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::outbox::Outbox;
-use crate::store::{Open, Record, Store, StoreError};
 use crate::trackers::TrackerStore;
 use crate::trackers::phrasebook::Phrasebook;
 use crate::workers::Workers;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use symbl_protocol::reply;
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 
@@ -38,7 +37,7 @@ use tokio::time::timeout_at;
 #[derive(Debug)]
 pub(crate) struct Hub {
     rooms: Mutex<HashMap<RoomKey, Arc<Room>>>,
-    pub(crate) store: Arc<Store>,
+    pub(crate) log: Arc<dyn Log>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) trackers: Arc<dyn TrackerStore>,
     pub(crate) workers: Arc<Workers>,
@@ -59,10 +58,9 @@ pub(crate) struct Hub {
 /// What a hub works with.
 #[derive(Debug)]
 pub(crate) struct Services {
-    pub(crate) store: Arc<Store>,
+    pub(crate) log: Arc<dyn Log>,
     pub(crate) metrics: Arc<Metrics>,
-    /// None: those of the database.
-    pub(crate) trackers: Option<Arc<dyn TrackerStore>>,
+    pub(crate) trackers: Arc<dyn TrackerStore>,
     pub(crate) workers: Arc<Workers>,
     pub(crate) wall: WallClock,
 }
@@ -72,20 +70,20 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// The database cannot be read.
-    pub(crate) fn open(limits: &Limits, services: Services) -> Result<Arc<Self>, StoreError> {
+    /// The log cannot be read.
+    pub(crate) fn open(limits: &Limits, services: Services) -> Result<Arc<Self>, LogError> {
         let Services {
-            store,
+            log,
             metrics,
             trackers,
             workers,
             wall,
         } = services;
-        let open = store.still_open()?;
+        let open = log.still_open()?;
         let hub = Arc::new(Self {
             rooms: Mutex::default(),
-            trackers: trackers.unwrap_or_else(|| Arc::clone(&store) as Arc<dyn TrackerStore>),
-            store,
+            trackers,
+            log,
             metrics,
             workers,
             phrasebook: Phrasebook::new(limits.tracker_memory),
@@ -117,7 +115,9 @@ impl Hub {
         // A wall clock that went back meanwhile does not take the conversation back.
         let latest = open.latest.max(open.zero).unwrap_or(0);
         let clock = Clock::begin(wall.max(latest));
-        let room = self.room(&key, Conversation::restored(open), clock);
+        let head = open.head;
+        let (log, conversation) = (Arc::clone(&self.log), Conversation::restored(open));
+        let room = Arc::new(Room::behind(key.clone(), conversation, log, clock, head));
         let mut state = room.state();
         state.await_anybody(Instant::now() + left, keep);
         state.place_to_wait = self.place_to_wait(room.bytes(&state));
@@ -132,12 +132,12 @@ impl Hub {
         if let Some(replaced) = replaced {
             self.retire(&replaced);
         }
-        self.close_after(left, room);
+        self.close_after(left, &room);
     }
 
     fn room(&self, key: &RoomKey, conversation: Conversation, clock: Clock) -> Arc<Room> {
-        let store = Arc::clone(&self.store);
-        Arc::new(Room::new(key.clone(), conversation, store, clock))
+        let log = Arc::clone(&self.log);
+        Arc::new(Room::new(key.clone(), conversation, log, clock))
     }
 
     /// Lets nobody in any more. The conversation is over when no stream owes anything.
@@ -165,10 +165,7 @@ impl Hub {
             connection = room.key.connection_id,
             conversation = room.id
         );
-        self.store.post(Record::Finished {
-            conversation: room.number,
-            at: room.clock.now(),
-        });
+        self.log.finish(room.number, room.clock.now());
     }
 
     /// Somebody in a conversation that runs is called otherwise.
@@ -189,12 +186,12 @@ impl Hub {
     }
 
     /// Ends a room after this time, unless somebody came back.
-    pub(crate) fn close_after(self: &Arc<Self>, wait: Duration, room: Arc<Room>) {
-        // A service that is gone has nothing to end.
-        let hub = Arc::downgrade(self);
+    pub(crate) fn close_after(self: &Arc<Self>, wait: Duration, room: &Arc<Room>) {
+        // A service that is gone has nothing to end, and keeps no log open for it.
+        let (hub, room) = (Arc::downgrade(self), Arc::downgrade(room));
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
-            if let Some(hub) = hub.upgrade() {
+            if let Some((hub, room)) = hub.upgrade().zip(room.upgrade()) {
                 hub.close_room(&room);
             }
         });
@@ -214,7 +211,13 @@ impl Hub {
     /// Where the only sockets of the room are being closed, whether their
     /// clients heard the end decides which conversation it is: that is waited
     /// for, at most as long as a closing may take.
-    pub(crate) async fn join(self: &Arc<Self>, key: &RoomKey, outbox: Outbox, anew: bool) -> Seat {
+    pub(crate) async fn join(
+        self: &Arc<Self>,
+        key: &RoomKey,
+        recipient: impl Into<Recipient>,
+        anew: bool,
+    ) -> Seat {
+        let outbox = recipient.into();
         let patience = tokio::time::Instant::now() + self.longest_closing;
         loop {
             let room = match self.try_join(key, &outbox, anew, false) {
@@ -238,7 +241,7 @@ impl Hub {
     fn try_join(
         self: &Arc<Self>,
         key: &RoomKey,
-        outbox: &Outbox,
+        outbox: &Recipient,
         anew: bool,
         regardless: bool,
     ) -> Result<Seat, Arc<Room>> {
@@ -315,20 +318,12 @@ impl Hub {
         Some(Joining(room))
     }
 
-    /// Listens to the room of this connection id until the conversation is over,
-    /// when the outbox is closed. `None`: there is no such room (any more).
-    pub(crate) fn listen(&self, key: &RoomKey, outbox: Outbox) -> Option<Ear> {
+    /// Returns the room of this connection id that a subscriber may listen to, if there is
+    /// one.
+    pub(crate) fn listenable(&self, key: &RoomKey) -> Option<Arc<Room>> {
         let room = self.find(key)?;
-        let mut state = room.state();
-        if !state.is_live() {
-            return None;
-        }
-        outbox.send(reply::subscription_started(&room.id));
-        let listener = state.next_member;
-        state.next_member += 1;
-        state.listeners.push((listener, outbox));
-        drop(state);
-        Some(Ear { room, listener })
+        let is_live = room.state().is_live();
+        is_live.then_some(room)
     }
 
     fn seat(self: &Arc<Self>, room: Arc<Room>, member: u64) -> Seat {

@@ -2,7 +2,13 @@
 
 //! Who talks with whom, what was said, and who is told.
 
+pub(crate) mod entry;
+pub(crate) mod form;
 pub(crate) mod hub;
+pub(crate) mod log;
+#[cfg(test)]
+pub(crate) mod memory;
 pub(crate) mod room;
 pub(crate) mod seat;
 pub(crate) mod state;
+pub(crate) mod teller;

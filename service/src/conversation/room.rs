@@ -3,12 +3,14 @@
 //! The sockets of one connection id and what they share, and who of those that were lost
 //! may come back. Who comes and goes is the `hub`'s to decide.
 
-use crate::analysis::Topics;
+use super::entry::Entry;
+use super::form::{Audience, Form, Live, Recipient, Rendered};
+use super::log::{Committed, Log};
+use super::teller::{Item, Next, Teller};
+use crate::analysis::{TopicFinding, Topics};
 use crate::clock::Clock;
 use crate::conversation::state::Conversation;
-use crate::outbox::Outbox;
-use crate::store::Store;
-use axum::extract::ws::Utf8Bytes;
+use crate::outbox::Text;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,6 +20,12 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 /// As long as a conversation has fewer sockets than this, the next one is let in past
 /// admission: a speaker may dial again before its old socket is seen to be dead.
 const MOST_SOCKETS: usize = 2;
+
+/// Entries that are read from the log at once.
+const MOST_READ: usize = 500;
+
+/// Entries of before a restart in which topics are looked for.
+const REMEMBERED: u64 = 200;
 
 /// The same, while speakers that were lost may come back.
 const MOST_SOCKETS_WITH_LOST: usize = 4;
@@ -38,12 +46,13 @@ pub(crate) struct Room {
     pub(crate) number: i64,
     pub(crate) id: String,
     pub(crate) clock: Clock,
-    pub(crate) store: Arc<Store>,
+    pub(crate) log: Arc<dyn Log>,
     state: Mutex<RoomState>,
-    /// Held while a final is written and told, so that all finals are told in
-    /// the order of their numbers. Only the streams' own threads take it: no handshake
-    /// and no other socket ever waits for it.
-    pub(crate) speaking: Mutex<Topics>,
+    /// Held while an entry is told, so that all sockets are told all entries in the order
+    /// of the log. It comes before the state.
+    teller: Mutex<Teller>,
+    /// What was talked about. No other lock is taken while it is held.
+    topics: Mutex<Subjects>,
     /// What the topics take, for those that must not wait for them.
     topics_bytes: AtomicUsize,
     /// Told whenever a socket that was being closed is.
@@ -55,7 +64,7 @@ pub(crate) struct RoomState {
     pub(crate) conversation: Conversation,
     pub(crate) members: Vec<Member>,
     /// Sockets that listen only.
-    pub(crate) listeners: Vec<(u64, Outbox)>,
+    pub(crate) listeners: Vec<(u64, Recipient)>,
     pub(crate) next_member: u64,
     /// Sockets that were let in past admission and have not entered yet.
     pub(crate) joining: usize,
@@ -75,16 +84,26 @@ pub(crate) struct RoomState {
     pub(crate) place_to_wait: Option<PlaceToWait>,
 }
 
+/// What was talked about, as far as it is remembered.
+#[derive(Debug, Default)]
+struct Subjects {
+    topics: Topics,
+    /// Set for a conversation of before a restart, until its log was read.
+    is_forgotten: bool,
+}
+
 /// A socket that may speak.
 #[derive(Debug)]
 pub(crate) struct Member {
     /// Those that came later have greater ones.
     pub(crate) id: u64,
-    outbox: Outbox,
+    outbox: Recipient,
     /// Who speaks, once it was said.
     speaker: Option<String>,
     /// How long the conversation waits for this speaker (`noConnectionTimeout`).
     keep: Duration,
+    /// The stream that it sends, and which start request of it.
+    stream: Option<(String, u64)>,
 }
 
 /// A speaker that the conversation waits for.
@@ -137,17 +156,39 @@ impl RoomState {
         }
     }
 
-    /// Sends to every socket of the room.
-    pub(crate) fn broadcast(&self, text: String) {
-        let text: Utf8Bytes = text.into();
-        let members = self.members.iter().map(|member| &member.outbox);
-        for outbox in members.chain(self.listeners.iter().map(|(_, outbox)| outbox)) {
-            outbox.send(text.clone());
+    /// Returns all sockets; those that may speak with their numbers.
+    fn sockets(&self) -> impl Iterator<Item = (Option<u64>, &Recipient)> {
+        let members = self.members.iter();
+        let members = members.map(|member| (Some(member.id), &member.outbox));
+        members.chain(self.listeners.iter().map(|(_, outbox)| (None, outbox)))
+    }
+
+    /// Returns the forms in which the sockets are told entries.
+    fn forms(&self) -> Vec<&'static dyn Form> {
+        let mut forms: Vec<&'static dyn Form> = Vec::new();
+        for form in self.sockets().filter_map(|(_, outbox)| outbox.form()) {
+            if !forms.iter().any(|known| std::ptr::addr_eq(*known, form)) {
+                forms.push(form);
+            }
+        }
+        forms
+    }
+
+    /// Sends the messages of an entry, which came of this socket.
+    fn tell(&self, rendered: &[(&'static dyn Form, Rendered)], origin: Option<u64>) {
+        for (member, outbox) in self.sockets() {
+            let messages = rendered.iter().find(|(form, _)| outbox.is_told_in(*form));
+            let messages = messages.map_or(&[][..], |(_, messages)| messages);
+            for (audience, text) in messages {
+                if *audience == Audience::All || member.is_none() || member == origin {
+                    outbox.send(text.clone());
+                }
+            }
         }
     }
 
     /// Sends to those who only listen.
-    pub(crate) fn tell_listeners(&self, text: &Utf8Bytes) {
+    pub(crate) fn tell_listeners(&self, text: &Text) {
         for (_, outbox) in &self.listeners {
             outbox.send(text.clone());
         }
@@ -155,7 +196,7 @@ impl RoomState {
 
     /// The conversation is over: lets those go who only listen.
     pub(crate) fn dismiss(&mut self) {
-        let text: Utf8Bytes = reply::conversation_completed(self.conversation.id()).into();
+        let text: Text = reply::conversation_completed(self.conversation.id()).into();
         for (_, outbox) in self.listeners.drain(..) {
             outbox.send(text.clone());
             outbox.close(1000, "");
@@ -185,7 +226,7 @@ impl RoomState {
     }
 
     /// Lets a socket in, and returns its number.
-    pub(crate) fn enter(&mut self, outbox: Outbox) -> u64 {
+    pub(crate) fn enter(&mut self, outbox: impl Into<Recipient>) -> u64 {
         let id = self.next_member;
         self.next_member += 1;
         self.ends = None;
@@ -193,10 +234,19 @@ impl RoomState {
         self.owed.retain(|owed| owed.speaker.is_some());
         self.members.push(Member {
             id,
-            outbox,
+            outbox: outbox.into(),
             speaker: None,
             keep: Duration::ZERO,
+            stream: None,
         });
+        id
+    }
+
+    /// Lets a socket in that only listens, and returns its number.
+    pub(crate) fn listen(&mut self, outbox: Recipient) -> u64 {
+        let id = self.next_member;
+        self.next_member += 1;
+        self.listeners.push((id, outbox));
         id
     }
 
@@ -224,6 +274,23 @@ impl RoomState {
         if let Some(keep) = keep.or(returned.map(|owed| owed.keep)) {
             member.keep = keep;
         }
+    }
+
+    /// Notes which start request of a stream came on a socket. Returns the sockets of
+    /// earlier ones.
+    pub(crate) fn supersede(&mut self, id: u64, stream: &str, attempt: u64) -> Vec<Recipient> {
+        let mut earlier = Vec::new();
+        for member in &mut self.members {
+            if member.id == id {
+                member.stream = Some((stream.to_owned(), attempt));
+                continue;
+            }
+            let is_earlier = |(known, of_it): &(String, u64)| known == stream && *of_it < attempt;
+            if member.stream.as_ref().is_some_and(is_earlier) {
+                earlier.push(member.outbox.clone());
+            }
+        }
+        earlier
     }
 
     /// A socket has left. A speaker that was lost is owed a rejoin, unless it has come
@@ -272,29 +339,177 @@ impl Room {
     pub(crate) fn new(
         key: RoomKey,
         conversation: Conversation,
-        store: Arc<Store>,
+        log: Arc<dyn Log>,
         clock: Clock,
+    ) -> Self {
+        Self::behind(key, conversation, log, clock, 0)
+    }
+
+    /// Returns one whose log has entries up to this one already, of before a restart.
+    pub(crate) fn behind(
+        key: RoomKey,
+        conversation: Conversation,
+        log: Arc<dyn Log>,
+        clock: Clock,
+        head: u64,
     ) -> Self {
         Self {
             number: conversation.number(),
             id: conversation.id().to_owned(),
             key,
             clock,
-            store,
+            log,
             state: Mutex::new(RoomState::new(conversation)),
-            speaking: Mutex::default(),
+            teller: Mutex::new(Teller::behind(head)),
+            topics: Mutex::new(Subjects {
+                topics: Topics::default(),
+                is_forgotten: head > 0,
+            }),
             topics_bytes: AtomicUsize::new(0),
             closed: Notify::new(),
         }
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, RoomState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns what takes the entries of a commit, which came of this socket.
+    pub(crate) fn committed(self: &Arc<Self>, origin: u64) -> Committed {
+        let room = Arc::clone(self);
+        Box::new(move |entries| {
+            let mut teller = room.teller();
+            for entry in entries {
+                teller.put(Item {
+                    entry: Arc::clone(entry),
+                    origin: Some(origin),
+                });
+            }
+        })
     }
 
-    /// Takes down what the topics take now.
-    pub(crate) fn measure(&self, topics: &Topics) {
-        self.topics_bytes.store(topics.bytes(), Ordering::Relaxed);
+    fn teller(&self) -> MutexGuard<'_, Teller> {
+        self.teller.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells all sockets what is in the log and was not told. May read from the log, so it
+    /// belongs on a thread that may block.
+    pub(crate) fn tell(&self) {
+        loop {
+            let mut teller = self.teller();
+            match teller.next() {
+                Next::Nothing => return,
+                Next::Tell(Item { entry, origin }) => {
+                    let forms = self.state().forms();
+                    let rendered = forms.into_iter().map(|form| (form, form.render(&entry)));
+                    let rendered: Vec<_> = rendered.collect();
+                    self.state().tell(&rendered, origin);
+                }
+                Next::Read(after, before) => {
+                    drop(teller);
+                    if !self.read(after, before) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells at once what is in no log: all sockets in their own form.
+    pub(crate) fn hint(&self, live: &Live<'_>, origin: u64) {
+        let forms = self.state().forms();
+        let rendered = forms.into_iter().map(|form| (form, form.live(live)));
+        let rendered: Vec<_> = rendered.collect();
+        self.state().tell(&rendered, Some(origin));
+    }
+
+    /// Reads entries between these two numbers from the log, for the teller.
+    fn read(&self, after: u64, before: u64) -> bool {
+        match self.log.read(self.number, after, MOST_READ) {
+            Ok(mut entries) => {
+                let whole = entries.len() < MOST_READ;
+                let last = entries.last().map_or(after, |entry| entry.seq);
+                let up_to = if whole {
+                    before - 1
+                } else {
+                    last.min(before - 1)
+                };
+                // Those that follow are put in by whoever appended them.
+                entries.retain(|entry| entry.seq < before);
+                self.teller().fill(entries, up_to);
+                true
+            }
+            Err(error) => {
+                let conversation = &self.id;
+                tracing::error!(%error, conversation, "entries are told later");
+                false
+            }
+        }
+    }
+
+    /// Begins to tell a socket that only listens what is said from now on, after this first
+    /// message. `None`: the conversation is over.
+    pub(crate) fn listen_now(self: &Arc<Self>, outbox: &Recipient, first: String) -> Option<Ear> {
+        let mut state = self.state();
+        if !state.is_live() {
+            return None;
+        }
+        outbox.send(first);
+        let listener = state.listen(outbox.clone());
+        drop(state);
+        let room = Arc::clone(self);
+        Some(Ear { room, listener })
+    }
+
+    /// Begins to tell a socket that only listens, if `heard` is the last entry that was told
+    /// to the others. Otherwise returns those that come before, as far as they are
+    /// remembered.
+    pub(crate) fn listen_from(
+        self: &Arc<Self>,
+        heard: u64,
+        outbox: &Recipient,
+    ) -> Result<Ear, Option<Vec<Arc<Entry>>>> {
+        let teller = self.teller();
+        if teller.told() > heard {
+            return Err(teller.since(heard));
+        }
+        let listener = self.state().listen(outbox.clone());
+        let room = Arc::clone(self);
+        Ok(Ear { room, listener })
+    }
+
+    /// Returns the topics of a sentence that come of it. What was said before a restart is
+    /// read from the log first.
+    pub(crate) fn topics_of(&self, sentences: &[(String, &str)]) -> Vec<TopicFinding> {
+        let mut subjects = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut subjects.is_forgotten) {
+            drop(subjects);
+            let before = self.said_before();
+            subjects = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+            for entry in before.iter().filter_map(|entry| entry.body.said()) {
+                for message in &entry.messages {
+                    let id = message.id.to_string();
+                    let _ = subjects.topics.sentence(&id, &message.text);
+                }
+            }
+        }
+        let found = sentences.iter();
+        let found = found.flat_map(|(id, text)| subjects.topics.sentence(id, text));
+        let found = found.collect();
+        let bytes = subjects.topics.bytes();
+        self.topics_bytes.store(bytes, Ordering::Relaxed);
+        found
+    }
+
+    /// Reads the last entries that topics may come back from.
+    fn said_before(&self) -> Vec<Arc<Entry>> {
+        let head = self.teller().told();
+        let after = head.saturating_sub(REMEMBERED);
+        let read = self.log.read(self.number, after, MOST_READ);
+        read.unwrap_or_else(|error| {
+            tracing::warn!(%error, conversation = self.id, "topics begin anew");
+            Vec::new()
+        })
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, RoomState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns about how much memory the conversation takes while nobody is there.
@@ -333,6 +548,7 @@ impl Drop for Ear {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbox::Outbox;
 
     const S: Duration = Duration::from_secs(1);
 

@@ -5,9 +5,11 @@
 use crate::conversation::hub::Hub;
 pub(crate) use crate::conversation::room::Leave;
 use crate::conversation::room::{Member, Room};
-use crate::store::Record;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// The close code of a socket whose stream goes on with another one.
+pub(crate) const SUPERSEDED: u16 = 4103;
 
 /// One socket's place in its room.
 #[derive(Debug)]
@@ -24,6 +26,15 @@ impl Seat {
     /// a loss; `None`: as before.
     pub(crate) fn speaks(&self, speaker: Option<&str>, keep: Option<Duration>) {
         self.room.state().speaks(self.member, speaker, keep);
+    }
+
+    /// Says which start request of a stream came here, and closes the sockets of earlier
+    /// ones, which may not have been seen to be dead.
+    pub(crate) fn supersede(&self, stream: &str, attempt: u64) {
+        let mut state = self.room.state();
+        for outbox in state.supersede(self.member, stream, attempt) {
+            outbox.close(SUPERSEDED, "superseded");
+        }
     }
 
     /// Returns `true` if a client that loses its connection may rejoin this conversation.
@@ -82,10 +93,8 @@ impl Seat {
         if !state.members.is_empty() || state.closing > 0 {
             let keep = state.longest_keep(now);
             drop(state);
-            hub.store.post(Record::Keep {
-                conversation: room.number,
-                keep: i64::try_from(keep.as_secs()).unwrap_or(i64::MAX),
-            });
+            let keep = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX);
+            hub.log.keep(room.number, keep);
             return;
         }
         let mut wait = state.wait(now);
@@ -114,12 +123,10 @@ impl Seat {
         }
         let seconds = wait.as_secs();
         tracing::info!(event = "waiting", connection, conversation, seconds);
-        hub.store.post(Record::Lost {
-            conversation: room.number,
-            // The next service compares it with what the wall clock shows then.
-            ends: hub.wall.now().saturating_add(nanos(wait)),
-        });
-        hub.close_after(wait, room);
+        // The next service compares it with what the wall clock shows then.
+        let ends = hub.wall.now().saturating_add(nanos(wait));
+        hub.log.close(room.number, ends);
+        hub.close_after(wait, &room);
     }
 }
 

@@ -1,29 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the sockets of one room have in common: the conversation's id, its
-//! zero, its numbering and its speakers.
+//! What the sockets of one room have in common: the conversation's id and its speakers.
 
+use super::entry::Speaker;
+use super::log::Open;
 use crate::ids::new_id;
-use crate::store::Open;
 use uuid::Uuid;
 
 #[derive(Debug)]
 pub(crate) struct Conversation {
     id: String,
     number: i64,
-    /// When its first audio came, nanoseconds since the Unix epoch.
-    zero: Option<i64>,
-    sequence: u64,
     speakers: Vec<Speaker>,
-}
-
-/// A participant, known by what the client says about them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Speaker {
-    /// Made here, constant within the conversation.
-    pub(crate) id: String,
-    pub(crate) user_id: Option<String>,
-    pub(crate) name: Option<String>,
 }
 
 impl Conversation {
@@ -33,26 +21,16 @@ impl Conversation {
         Self {
             id: number.to_string(),
             number,
-            zero: None,
-            sequence: 0,
             speakers: Vec::new(),
         }
     }
 
-    /// One that the service had before it came back. What was looked for in it
-    /// begins anew: a topic may be told again.
+    /// Returns one that the service had before it came back.
     pub(crate) fn restored(open: Open) -> Self {
-        let speakers = open.members.into_iter().map(|member| Speaker {
-            id: member.id,
-            user_id: member.user_id,
-            name: member.name,
-        });
         Self {
             id: open.id.to_string(),
             number: open.id,
-            zero: open.zero,
-            sequence: u64::try_from(open.sequence).unwrap_or(0),
-            speakers: speakers.collect(),
+            speakers: open.members,
         }
     }
 
@@ -76,24 +54,6 @@ impl Conversation {
     /// Sixteen decimal digits.
     pub(crate) fn id(&self) -> &str {
         &self.id
-    }
-
-    /// The time that message offsets count from: the first audio
-    /// that anybody sent.
-    pub(crate) fn zero(&mut self, audio_starts: i64) -> i64 {
-        *self.zero.get_or_insert(audio_starts)
-    }
-
-    /// The number of the next message response, without taking it.
-    pub(crate) fn next_sequence(&self) -> u64 {
-        self.sequence
-    }
-
-    /// The number of a message response.
-    pub(crate) fn take_sequence(&mut self) -> u64 {
-        let number = self.sequence;
-        self.sequence += 1;
-        number
     }
 
     /// The speaker whom a client describes so; who gives neither id nor name is

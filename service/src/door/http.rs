@@ -8,6 +8,7 @@ use crate::conversation::hub::{Hub, RoomKey};
 use crate::door::gate::{self, Gate};
 use crate::door::handshake::Visit;
 use crate::door::symbl::socket::Guest;
+use crate::door::symbl::subscriber::Listening;
 use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
@@ -21,9 +22,9 @@ use crate::store::Store;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, RawQuery, State};
 use axum::http::header::RETRY_AFTER;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
@@ -54,6 +55,9 @@ pub(crate) struct Shared {
 
 /// Largest message of a subscriber, in bytes.
 const LARGEST_OF_SUBSCRIBER: usize = 4 << 10;
+
+/// The header by which clients know this service.
+const SERVICE: HeaderName = HeaderName::from_static("x-symbl-service");
 
 /// Largest body of a token request.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -186,10 +190,33 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     };
     let mut response = upgrade.on_upgrade(|websocket| serving(websocket).instrument(span));
     on_line.spoil(&mut response);
+    announce(&mut response);
     response
 }
 
-async fn subscribe(State(shared): State<Shared>, visit: Visit) -> Response {
+/// Reads `after` of a query: the last `sequenceNumber` that a subscriber knows.
+/// `Err`: it is no such number.
+fn after(query: Option<&str>) -> Result<Option<i64>, ()> {
+    let pairs = query.into_iter().flat_map(|query| query.split('&'));
+    let mut given = pairs.filter_map(|pair| pair.strip_prefix("after="));
+    match given.next().map(str::parse) {
+        None => Ok(None),
+        Some(Ok(number)) if number >= -1 => Ok(Some(number)),
+        Some(_) => Err(()),
+    }
+}
+
+async fn subscribe(
+    State(shared): State<Shared>,
+    RawQuery(query): RawQuery,
+    visit: Visit,
+) -> Response {
+    let Ok(after) = after(query.as_deref()) else {
+        return error(
+            StatusCode::BAD_REQUEST,
+            "after must be the last sequenceNumber that you know, or -1 for all that was said.",
+        );
+    };
     if !shared.hub.is_live(&visit.room) {
         return error(
             StatusCode::NOT_FOUND,
@@ -215,12 +242,20 @@ async fn subscribe(State(shared): State<Shared>, visit: Visit) -> Response {
             ..
         } = shared;
         let open = hub.metrics.socket("subscriber");
-        subscriber::serve(websocket, room, &config.limits, hub, shutdown, line).await;
+        let listening = Listening { room, after };
+        subscriber::serve(websocket, listening, &config.limits, hub, shutdown, line).await;
         drop((open, place, alive));
     };
     let mut response = upgrade.on_upgrade(|websocket| serving(websocket).instrument(span));
     on_line.spoil(&mut response);
+    announce(&mut response);
     response
+}
+
+/// Says to a client that it may number its streams (`x_stream`).
+fn announce(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(SERVICE, HeaderValue::from_static("1"));
 }
 
 /// Returns the span of a client whose connection id is known now.

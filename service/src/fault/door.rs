@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The listening socket: accepts within bounds, does the TLS handshake, and
-//! closes the port where a fault says so.
+//! Listens on the port: accepts connections within bounds, does the TLS handshake,
+//! and closes the port while a fault requires it.
 //!
-//! Strangers may open as many connections as they like: so many at a time are
-//! listened to, the others are told to come later.
+//! Any number of clients may open connections. The service handles only
+//! [`Limits::handshakes`] of them at a time before their request, and answers the
+//! others with 503 and `Retry-After`.
 
 use super::line::{Fate, Line};
 use super::wire::{Carrier, Stream, Wire};
@@ -24,23 +25,24 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tracing::Instrument;
 
-/// Connections that wait to be accepted.
+/// Maximum number of connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 1024;
 
-/// What is said where too many are there. It is not known yet what is asked for.
+/// Answer to a connection above the limit. It is written before the request is read.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Content-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\n\
     Content-Length: 71\r\n\r\n\
     {\"message\":\"Too many connections are being opened; try again later.\"}\r\n";
 
-/// A connection that a request may come on.
+/// A connection on which a request may come.
 pub(crate) struct Accepted {
     pub(crate) stream: Stream,
-    /// Held until it is a WebSocket, or over.
+    /// Limits the connections without a request. Held until the connection is a
+    /// WebSocket or has ended.
     pub(crate) place: OwnedSemaphorePermit,
 }
 
-/// Where connections come in.
+/// The listening socket and its task.
 #[derive(Debug)]
 pub(crate) struct Door {
     address: SocketAddr,
@@ -49,7 +51,7 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// Listens.
+    /// Binds the address and starts to accept.
     pub(crate) fn bind(
         address: SocketAddr,
         tls: Option<Arc<ServerConfig>>,
@@ -57,7 +59,8 @@ impl Door {
         limits: &Limits,
         refused: Refused,
     ) -> Result<Self> {
-        // While the port is closed nobody else is to get it.
+        // Keeps the port bound while a fault closes it, so that no other program gets
+        // it.
         let place = faults
             .closes_the_port()
             .then(|| bind(address))
@@ -68,7 +71,7 @@ impl Door {
         };
         let listener = bind(address)?.listen(BACKLOG)?;
         let address = listener.local_addr()?;
-        // A script may begin with a port that is closed.
+        // The first fault of a script may close the port.
         let listener = Some(listener).filter(|_| !faults.next_closes());
         let (accepted, waiting) = mpsc::channel(1);
         let keeper = Keeper {
@@ -95,16 +98,17 @@ impl Door {
 }
 
 impl Door {
-    /// The next connection.
+    /// Returns the next connection.
     pub(crate) async fn accept(&mut self) -> Accepted {
         match self.accepted.recv().await {
             Some(accepted) => accepted,
-            // It was logged why. The server still ends in due form.
+            // The error was logged when it occurred. The server waits here until it
+            // is stopped.
             None => std::future::pending().await,
         }
     }
 
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.address
     }
@@ -121,7 +125,7 @@ fn bind(address: SocketAddr) -> Result<TcpSocket> {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }?;
-    // As any server: connections that ended a moment ago do not hold the port.
+    // As in any server: connections that have just ended do not block the port.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
@@ -131,9 +135,9 @@ struct Keeper {
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     faults: Faults,
-    /// One for each connection that may still come.
+    /// One permit for each connection that may be accepted before its request.
     places: Arc<Semaphore>,
-    /// Longest TLS handshake.
+    /// Maximum duration of the TLS handshake.
     patience: Duration,
     refused: Refused,
     accepted: mpsc::Sender<Accepted>,
@@ -153,7 +157,7 @@ impl Keeper {
             match TcpListener::accept(listener.insert(open)).await {
                 Ok((tcp, from)) => self.accepted(tcp, from),
                 Err(error) => match error.kind() {
-                    // Of the connection, not of the port.
+                    // An error of the connection, not of the port.
                     ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {}
                     _ => {
                         tracing::error!(%error, "cannot accept a connection; trying again");
@@ -164,12 +168,13 @@ impl Keeper {
         }
     }
 
-    /// The port is closed in this way.
+    /// Applies a fault that closes the port.
     async fn closed(&self, closing: Kind) -> Result<()> {
         tracing::info!(fault = %closing, "a fault on purpose");
         match closing {
             Kind::BlackHole(time) => {
-                // One connection fills a backlog of 0; the kernel drops who knocks then.
+                // One connection fills a backlog of 0, and the kernel then drops the
+                // packets of others.
                 let _deaf = bind(self.address)?.listen(0)?;
                 let _fills = timeout(time, TcpStream::connect(self.address)).await;
                 sleep(time).await;
@@ -191,16 +196,16 @@ impl Keeper {
             }
             return;
         };
-        // Captions are small and late enough.
+        // Captions are small, and must not wait for Nagle's algorithm.
         if let Err(error) = tcp.set_nodelay(true) {
-            tracing::debug!(%error, "no TCP_NODELAY");
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         let line = Arc::new(Line::new(self.faults.accepted(), from.ip()));
         let wire = Wire::new(tcp, Arc::clone(&line));
         let refused = self.refused.clone();
         let (tls, accepted, patience) = (self.tls.clone(), self.accepted.clone(), self.patience);
         let span = line.span().clone();
-        // A client that takes its time over the handshake holds up nobody else.
+        // A slow handshake delays no other client.
         let opening = async move {
             if let Some(time) = line.late(When::Accept) {
                 sleep(time).await;
@@ -214,7 +219,7 @@ impl Keeper {
                 Some(tls) => match timeout(longest, tls.accept(wire)).await {
                     Ok(Ok(stream)) => Box::new(stream),
                     Ok(Err(error)) => {
-                        tracing::info!(%error, "no TLS");
+                        tracing::info!(%error, "the TLS handshake failed");
                         refused.count("tls");
                         return;
                     }
@@ -225,7 +230,7 @@ impl Keeper {
                     }
                 },
             };
-            // The server may have stopped meanwhile.
+            // Fails if the server was stopped meanwhile.
             let stream = Stream::new(carrier, line);
             let _ = accepted.send(Accepted { stream, place }).await;
         };
@@ -233,12 +238,12 @@ impl Keeper {
     }
 }
 
-/// Says so without a wait. What came is read, as far as it is there: a socket that
-/// is closed with bytes unread is reset, and its client may not see the answer.
+/// Writes the refusal without waiting. It first reads what has come: closing a socket
+/// with unread bytes resets it, and then the client may not see the answer.
 fn refuse(tcp: &TcpStream) {
     let mut unread = [0; 4096];
     let _ = tcp.try_read(&mut unread);
-    // A client that takes no hundred bytes has no use for them.
+    // A client that cannot take a hundred bytes does not get the answer.
     let _ = tcp.try_write(BUSY);
 }
 

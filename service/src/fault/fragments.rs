@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Cuts what a server writes to a WebSocket into fragments (RFC 6455, 5.4).
+//! Cuts the messages that a server writes to a WebSocket into fragments (RFC 6455,
+//! section 5.4).
 
-/// Bytes in a fragment: cuts inside characters too.
+/// Size of a fragment in bytes. Odd, so that it also cuts inside characters.
 const PIECE: usize = 7;
 
 const FIN: u8 = 0x80;
 const OPCODE: u8 = 0x0f;
 const CONTINUATION: u8 = 0;
 
-/// Takes the bytes of the server's side and gives those to be written.
+/// Takes the bytes that the server writes, and returns the bytes to send.
 #[derive(Debug, Default)]
 pub(super) struct Fragmenter {
-    /// The head of the HTTP response has passed.
+    /// `true` once the head of the HTTP response has passed.
     upgraded: bool,
     taken: Vec<u8>,
     ready: Vec<u8>,
 }
 
 impl Fragmenter {
-    /// Takes what the server writes; `cut`: frames that begin from now on are cut.
+    /// Takes bytes from the server. If `cut` is set, frames that begin from now on
+    /// are cut.
     pub(super) fn push(&mut self, bytes: &[u8], cut: bool) {
         self.taken.extend_from_slice(bytes);
         if !self.upgraded {
@@ -54,19 +56,19 @@ impl Fragmenter {
         }
     }
 
-    /// What is to be written.
+    /// Returns the bytes to send.
     pub(super) fn waiting(&self) -> &[u8] {
         &self.ready
     }
 
-    /// So much of it was.
+    /// Removes bytes that were sent.
     pub(super) fn wrote(&mut self, bytes: usize) {
         self.ready.drain(..bytes.min(self.ready.len()));
     }
 }
 
-/// Lengths of the header and the payload of the frame in front, if it is there
-/// in full. A server's frames are not masked.
+/// Returns the lengths of the header and the payload of the first frame, if it is
+/// complete. A server's frames are not masked.
 fn frame(bytes: &[u8]) -> Option<(usize, usize)> {
     let (header, payload) = match bytes.get(1)? & 0x7f {
         126 => (
@@ -84,7 +86,7 @@ fn frame(bytes: &[u8]) -> Option<(usize, usize)> {
 mod tests {
     use super::*;
 
-    /// Whatever the writes are cut into, the same comes out.
+    /// Checks that the output is the same whatever the writes are cut into.
     #[track_caller]
     fn gives(written: &[u8], cut: bool, expected: &[u8]) {
         for size in [1, 3, written.len()] {

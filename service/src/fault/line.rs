@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the parts of the layer share of one connection: its fault, whether it
-//! has struck, and what became of the wire.
+//! The state of one connection that the parts of this layer share: its fault, whether
+//! the fault has been applied, and the state of the wire.
 
 use super::mouth::kind_of;
 use super::{Fault, Kind, When};
@@ -23,35 +23,35 @@ use tracing::Span;
 
 const HUGE: usize = 16 * 1024 * 1024;
 
-/// What became of a wire.
+/// The state of a wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Sound,
     Reset,
     Fin,
     Frozen,
-    /// Bytes in a second that are read.
+    /// Bytes read per second.
     Slow(u64),
 }
 
-/// One connection's fault.
+/// One connection and its fault.
 #[derive(Debug)]
 pub(crate) struct Line {
     fault: Fault,
-    /// The client's address.
+    /// The client's IP address.
     peer: IpAddr,
-    /// The client, for the log.
+    /// The client's span in the log.
     span: Span,
     struck: AtomicBool,
     fate: Mutex<Fate>,
     pub(super) reader: AtomicWaker,
     pub(super) writer: AtomicWaker,
-    /// The code to close the WebSocket with.
+    /// The code to close the WebSocket with, once the fault closes it.
     close: watch::Sender<Option<u16>>,
     audio: Mutex<Audio>,
 }
 
-/// The audio that came.
+/// The audio received so far.
 #[derive(Debug, Default)]
 struct Audio {
     format: Option<StreamFormat>,
@@ -79,7 +79,7 @@ impl Audio {
 }
 
 impl Line {
-    /// A connection that was just accepted.
+    /// Creates the state of a connection that was just accepted.
     pub(super) fn new(fault: Fault, peer: IpAddr) -> Self {
         let line = Self {
             fault,
@@ -107,17 +107,18 @@ impl Line {
         self.peer
     }
 
-    /// Returns the span in which everything is done for this client.
+    /// Returns the span for everything that is done for this client.
     pub(crate) fn span(&self) -> &Span {
         &self.span
     }
 
-    /// Whether nothing goes wrong on purpose, so that it has to keep to the limits.
+    /// Returns `true` if the connection has no fault. Then the client has to keep to
+    /// the limits.
     pub(crate) fn is_sound(&self) -> bool {
         self.fault.kind == Kind::None
     }
 
-    /// How much later than usual everything is said.
+    /// Returns the delay that the fault adds to each message.
     pub(crate) fn lateness(&self) -> Duration {
         match self.fault.kind {
             Kind::Delay(time) => time,
@@ -125,7 +126,7 @@ impl Line {
         }
     }
 
-    /// How long nobody attends to the connection at this moment of it.
+    /// Returns how long the fault delays this stage of the connection, if it does.
     pub(super) fn late(&self, moment: When) -> Option<Duration> {
         let late = Some(self.lateness()).filter(|late| !late.is_zero());
         late.filter(|_| self.is_by(moment))
@@ -146,7 +147,7 @@ impl Line {
         *self.fate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Strikes, as far as the wire is concerned. Whether it was.
+    /// Applies a wire fault, and returns `true` if the connection has one.
     fn strike_wire(&self) -> bool {
         self.struck.store(true, Ordering::Release);
         let fate = match self.fault.kind {
@@ -162,7 +163,8 @@ impl Line {
         true
     }
 
-    /// The upgrade was asked for: what is answered in its place.
+    /// Returns the response that the fault sends in place of the upgrade, if any. May
+    /// wait first.
     pub(crate) async fn in_place_of_upgrade(&self) -> Option<Response> {
         if let Some(time) = self.late(When::Upgrade) {
             self.strike_wire();
@@ -172,7 +174,7 @@ impl Line {
             return None;
         }
         if self.strike_wire() && !matches!(self.fate(), Fate::Slow(_)) {
-            // An answer that gets nowhere.
+            // The wire fault keeps this answer from the client.
             return Some(StatusCode::OK.into_response());
         }
         match self.fault.kind {
@@ -198,7 +200,7 @@ impl Line {
         }
     }
 
-    /// The answer to the upgrade, as it leaves.
+    /// Applies the fault to the upgrade's response.
     pub(crate) fn spoil(&self, response: &mut Response) {
         let headers = response.headers_mut();
         match self.fault.kind {
@@ -213,12 +215,13 @@ impl Line {
         }
     }
 
-    /// Whether the connection begins a conversation of its own.
+    /// Returns `true` if the connection begins a conversation of its own.
     pub(crate) fn splits(&self) -> bool {
         self.fault.kind == Kind::Split
     }
 
-    /// A message came. False: the session is not to see it.
+    /// Applies the fault to a message of the client. Returns `false` if the session
+    /// must not see the message.
     pub(crate) fn hear(&self, message: &Message, outbox: &Outbox) -> bool {
         if self.fault.kind == Kind::None {
             return true;
@@ -240,12 +243,12 @@ impl Line {
         };
         match (self.fault.kind, self.fault.when == moment) {
             (Kind::NoAnswer, true) => return false,
-            // These begin with the acknowledgement itself.
+            // A delay also applies to the acknowledgement itself.
             (Kind::Delay(_), true) => self.strike(outbox),
             (_, true) if moment == When::Stop => {
                 self.strike(outbox);
-                // What came last was lost with the connection; one that is closed now would
-                // be closed as always, if its session came first.
+                // A connection that was lost took the message with it. If the session
+                // saw the stop first, it would close the socket in the normal way.
                 return self.fate() == Fate::Sound && self.close.borrow().is_none();
             }
             _ => {}
@@ -269,7 +272,7 @@ impl Line {
         self.audio.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A message has left.
+    /// Applies the fault after a message was sent to the client.
     pub(crate) fn said(&self, text: &str, outbox: &Outbox) {
         if self.fault.when == When::Start
             && !self.has_struck()
@@ -312,10 +315,10 @@ impl Line {
         outbox.send(text);
     }
 
-    /// Waits until the socket is to be closed, and gives the code.
+    /// Waits until the fault closes the socket, and returns the close code.
     pub(crate) async fn closes(&self) -> u16 {
         let mut close = self.close.subscribe();
-        // The sender is held by `self`: the wait cannot fail.
+        // `self` holds the sender, so the wait cannot fail.
         match close.wait_for(Option::is_some).await.map(|code| *code) {
             Ok(Some(code)) => code,
             _ => std::future::pending().await,
@@ -323,6 +326,6 @@ impl Line {
     }
 }
 
-/// The connection that a request came on.
+/// The connection on which a request came.
 #[derive(Debug, Clone)]
 pub(crate) struct OnLine(pub(crate) Arc<Line>);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Faults on purpose: what services and networks do wrong, by name, for tests
-//! of clients.
+//! Injects faults on purpose, so that clients can be tested: the usual failures of
+//! services and networks, by name.
 //!
-//! A script has one fault for each connection in the order of their arrival;
-//! connections after those are served well. A fault is written
-//! `NAME[=VALUE][@WHEN]`:
+//! A script has one fault for each connection, in the order in which connections
+//! arrive. Later connections have no fault. A fault is written `NAME[=VALUE][@WHEN]`:
 //!
 //! ```
 //! use symbl_service::fault::{Fault, Faults};
@@ -16,10 +15,10 @@
 //! # Ok::<(), symbl_service::fault::ParseFaultError>(())
 //! ```
 //!
-//! The layer is thin: `door` is the listening socket, `wire` the accepted one,
-//! `fragments` cuts frames, `mouth` stands before the writer, and `line` is what
-//! they share of one connection. A connection without a fault goes through the
-//! same places and nothing happens there.
+//! The layer is thin. `door` is the listening socket and `wire` an accepted one.
+//! `fragments` cuts frames, `mouth` changes what a session sends, and `line` is the
+//! state of a connection that they share. A connection without a fault passes the
+//! same places unchanged.
 
 mod door;
 mod fragments;
@@ -38,99 +37,101 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What goes wrong with a connection, and when.
+/// The fault of a connection, and when it applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
     /// What goes wrong.
     pub kind: Kind,
-    /// From when on.
+    /// The moment from which on it applies.
     pub when: When,
 }
 
-/// What goes wrong.
+/// The kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Nothing.
+    /// No fault.
     None,
-    /// Before this connection nobody listens for so long: who dials is refused.
+    /// Closes the port for this long before this connection: a dial is refused.
     Refuse(Duration),
-    /// Before this connection who dials is not even refused for so long, as if
-    /// packets were lost.
+    /// Drops the packets of a dial for this long before this connection, as a network
+    /// does that loses them.
     BlackHole(Duration),
-    /// The connection is reset.
+    /// Resets the connection.
     Reset,
-    /// The connection ends without a close frame.
+    /// Ends the connection without a close frame.
     Fin,
-    /// The connection stays open, and nothing is read or written any more.
+    /// Keeps the connection open, but reads and writes nothing more.
     HalfOpen,
-    /// At most so many bytes are read in a second. What is said is said.
+    /// Reads at most this many bytes per second. Messages are sent as usual.
     SlowRead(u64),
-    /// No answer to the upgrade, the start or the stop. Pings are answered.
+    /// Does not answer the upgrade, the start or the stop. Pings are answered.
     NoAnswer,
-    /// The upgrade is answered with this status.
+    /// Answers the upgrade with this status.
     Http {
         /// 400 to 599.
         status: u16,
-        /// In whole seconds.
+        /// `Retry-After`, in whole seconds.
         retry_after: Option<Duration>,
     },
-    /// The upgrade is answered with a redirect.
+    /// Answers the upgrade with a redirect.
     Redirect,
-    /// `Sec-WebSocket-Accept` answers another key.
+    /// Sends a `Sec-WebSocket-Accept` for another key.
     WrongAccept,
-    /// `Sec-WebSocket-Accept` is missing.
+    /// Leaves out `Sec-WebSocket-Accept`.
     NoAccept,
-    /// The socket is closed with this code; 1005: with a close frame without one.
+    /// Closes the socket with this code. 1005 stands for a close frame without a
+    /// code.
     Close(u16),
-    /// The connection id begins a new conversation.
+    /// Begins a new conversation with the connection id.
     Split,
-    /// Audio is taken and pings are answered, and there are no results.
+    /// Accepts audio and answers pings, but sends no results.
     Mute,
-    /// Everything that is said is said so much later.
+    /// Delays each message by this time.
     Delay(Duration),
-    /// Each result is said twice.
+    /// Sends each result twice.
     Duplicate,
-    /// Results are said in pairs, the second first.
+    /// Sends results in pairs, the second one first.
     Reorder,
-    /// All messages are cut into WebSocket fragments of a few bytes.
+    /// Cuts all messages into WebSocket fragments of a few bytes.
     Fragments,
-    /// A text message that is no JSON.
+    /// Sends a text message that is not JSON.
     NotJson,
-    /// A binary message.
+    /// Sends a binary message.
     Binary,
-    /// A text message of 16 MiB.
+    /// Sends a text message of 16 MiB.
     Huge,
-    /// A message of a type that nobody knows.
+    /// Sends a message of an unknown type.
     UnknownType,
-    /// An error, as a message of its own.
+    /// Sends an error, as a message of its own.
     Error,
-    /// An error inside of a `message`.
+    /// Sends an error inside a `message`.
     ErrorEnvelope,
-    /// `processing_terminated`, and no results after it. The socket stays open.
+    /// Sends `processing_terminated`, and no results after it. The socket stays open.
     Terminated,
 }
 
-/// When a fault strikes.
+/// The moment at which a fault applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// When the connection is accepted; over TLS that is before its handshake.
+    /// When the connection is accepted. Over TLS that is before the handshake.
     Accept,
-    /// When the upgrade is asked for.
+    /// When the client asks for the upgrade.
     Upgrade,
-    /// When a start was acknowledged; `NoAnswer` and `Delay`: when it is asked for.
+    /// When a start was acknowledged. `NoAnswer` and `Delay` apply to the start
+    /// request itself.
     Start,
-    /// When a stop is asked for.
+    /// When the client asks for a stop.
     Stop,
-    /// When so much audio came. Of FLAC and Opus, whose length is not to be
-    /// seen, when so much time has passed since the first of it.
+    /// When this much audio has come. The duration of FLAC and Opus is not known, so
+    /// for these it is the time since the first audio.
     Audio(Duration),
-    /// When so many bytes of audio came.
+    /// When this many bytes of audio have come.
     AudioBytes(u64),
 }
 
 impl Fault {
-    /// A connection that is served well.
+    /// A connection without a fault.
     pub const NONE: Self = Self {
         kind: Kind::None,
         when: When::Accept,
@@ -149,13 +150,14 @@ struct Script {
 }
 
 impl Faults {
-    /// The n-th connection gets the n-th of `faults`, later ones none. A
-    /// connection for each HTTP request counts too.
+    /// Gives the n-th connection the n-th of `faults`, and later connections none.
+    /// Connections for HTTP requests count too.
     pub fn script(faults: impl IntoIterator<Item = Fault>) -> Self {
         Self::new(faults, false)
     }
 
-    /// The same, and begins anew when it is through.
+    /// Gives the n-th connection the n-th of `faults`, and begins again after the
+    /// last one.
     pub fn repeating(faults: impl IntoIterator<Item = Fault>) -> Self {
         Self::new(faults, true)
     }
@@ -168,7 +170,7 @@ impl Faults {
         })))
     }
 
-    /// How many connections were accepted. Those that were refused are not seen.
+    /// Returns how many connections were accepted. Refused dials are not counted.
     pub fn connections(&self) -> usize {
         self.lock().connections
     }
@@ -177,7 +179,7 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether any of the faults needs the port to be closed.
+    /// Returns `true` if any of the faults closes the port.
     fn closes_the_port(&self) -> bool {
         self.lock()
             .faults
@@ -185,19 +187,19 @@ impl Faults {
             .any(|fault| fault.closes_the_port())
     }
 
-    /// Whether the port is to be closed before the next connection.
+    /// Returns `true` if the next fault closes the port.
     fn next_closes(&self) -> bool {
         let script = self.lock();
         script.faults.front().is_some_and(Fault::closes_the_port)
     }
 
-    /// What is to happen to the port before the next connection.
+    /// Takes the next fault if it closes the port.
     fn next_closing(&self) -> Option<Kind> {
         let next = self.next_closes().then(|| self.lock().take());
         next.flatten().map(|fault| fault.kind)
     }
 
-    /// The fault of the connection that was just accepted.
+    /// Takes the fault of the connection that was just accepted.
     fn accepted(&self) -> Fault {
         let mut script = self.lock();
         script.connections += 1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Stands between an outbox and its writer, and changes what is said.
+//! Changes what a session sends: sits between its outbox and the writer of the
+//! socket.
 
 use super::Kind;
 use super::line::Line;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-/// What the writer is to write, of what `said` has.
+/// Returns the frames for the writer: those of `said`, as the fault changes them.
 pub(crate) fn through(line: &Arc<Line>, said: mpsc::Receiver<Frame>) -> mpsc::Receiver<Frame> {
     if line.kind() == Kind::None {
         return said;
@@ -28,9 +29,9 @@ pub(crate) fn through(line: &Arc<Line>, said: mpsc::Receiver<Frame>) -> mpsc::Re
 
 struct Mouth {
     line: Arc<Line>,
-    /// What is to be written, and from when on.
+    /// Frames to write, and when.
     later: VecDeque<(Instant, Frame)>,
-    /// Waits for the result that goes first.
+    /// The first result of a pair, until the second one has been sent.
     held: Option<Frame>,
 }
 
@@ -82,7 +83,7 @@ impl Mouth {
                 }
                 None => self.held = Some(frame),
             },
-            // It comes anywhere among the results.
+            // `recognition_stopped` may come between the results.
             Kind::Reorder if kind == "recognition_stopped" => self.put(frame),
             _ => {
                 if let Some(held) = self.held.take() {
@@ -102,7 +103,7 @@ impl Mouth {
     }
 }
 
-/// `message.type` inside the envelope, else `type`.
+/// Returns `message.type` of an envelope, else `type`.
 pub(super) fn kind_of(text: &str) -> String {
     let json: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
     let kind = json["message"]["type"].as_str().or(json["type"].as_str());

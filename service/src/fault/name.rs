@@ -1,59 +1,60 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Faults as text: `NAME[=VALUE][@WHEN]`.
+//! Parses and prints faults: `NAME[=VALUE][@WHEN]`.
 
 use super::{Fault, Kind, When};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// All names, as `symbl-service --help` prints them.
+/// The names of all faults, as `symbl-service --help` prints them.
 pub const HELP: &str = "\
 Faults are written NAME[=VALUE][@WHEN]:
 
-  none                       the connection is served well
-  refuse[=TIME]              before this connection nobody listens for so long (1s)
-  black-hole[=TIME]          the same, and who dials gets no answer at all (1s)
-  reset, fin                 the connection is reset; ends without a close frame
-  half-open                  nothing is read or written any more, the socket stays open
-  slow-read[=BYTES]          reads at most so many bytes in a second (0)
+  none                       the connection has no fault
+  refuse[=TIME]              closes the port for this long before the connection (1s)
+  black-hole[=TIME]          drops the packets of dials for this long before it (1s)
+  reset, fin                 resets the connection; ends it without a close frame
+  half-open                  reads and writes nothing more, keeps the socket open
+  slow-read[=BYTES]          reads at most this many bytes per second (0)
   no-answer                  to the upgrade, the start or the stop
   http=STATUS[:TIME]         in place of the upgrade; TIME is its Retry-After
   redirect                   in place of the upgrade
-  wrong-accept, no-accept    the upgrade's Sec-WebSocket-Accept is wrong; is missing
+  wrong-accept, no-accept    sends a wrong Sec-WebSocket-Accept; leaves it out
   close[=CODE]               closes the WebSocket with this code (1005: with none)
   split                      begins a new conversation
-  mute                       no results
-  delay[=TIME]               says everything so much later (1s)
-  duplicate, reorder         says results twice; in pairs, the second first
+  mute                       sends no results
+  delay[=TIME]               delays each message by this time (1s)
+  duplicate, reorder         sends results twice; in pairs, the second one first
   fragments                  cuts messages into WebSocket fragments
   not-json, binary, huge     sends such a message; huge is 16 MiB
-  unknown-type               sends a message of a type that nobody knows
+  unknown-type               sends a message of an unknown type
   error, error-envelope      sends an error, in each of its two forms
   terminated                 sends processing_terminated; no results after that
 
-WHEN is accept, upgrade, start (acknowledged), stop (asked for), an amount of
-audio that came (3s, 250ms) or its bytes (96000b). Bad certificates are given
+WHEN is accept, upgrade, start (acknowledged), stop (requested), an amount of
+audio received (3s, 250ms) or its bytes (96000b). Bad certificates are given
 with --tls-cert.";
 
-/// Why a text is no fault.
+/// Why a text is not a fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is no fault: {reason}; a fault looks like reset@3s, http=503:2s or close=1011@start"
+    "`{text}` is not a fault: {reason}; a fault looks like reset@3s, http=503:2s or close=1011@start"
 )]
 pub struct ParseFaultError {
     text: String,
     reason: String,
 }
 
-/// The longest time. Nobody tests for longer, and no clock overflows.
+/// Maximum time. No test needs more, and no clock overflows with it.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A second, where a time is left out.
+/// Time of a fault whose time is left out.
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Kind {
-    /// The kind of this name with this value, and when it strikes if nothing is said.
+    /// Returns the kind with this name and value, and the moment at which it applies
+    /// by default.
     fn parse(name: &str, value: Option<&str>) -> Result<(Self, When), String> {
         let time = || value.map_or(Ok(SECOND), time);
         let kind = match name {
@@ -63,7 +64,7 @@ impl Kind {
             "http" => http(value)?,
             "close" => match number(value.unwrap_or("1005"))? {
                 code @ 1000..=4999 => Self::Close(code),
-                code => return Err(format!("{code} is no close code, which are 1000 to 4999")),
+                code => return Err(format!("{code} is not a close code from 1000 to 4999")),
             },
             "delay" => Self::Delay(time()?),
             _ => {
@@ -99,7 +100,7 @@ impl Kind {
         }
     }
 
-    /// Whether it can strike then.
+    /// Returns `true` if the fault can apply at that moment.
     fn can(self, when: When) -> bool {
         match self {
             Self::None | Self::Refuse(_) | Self::BlackHole(_) => when == When::Accept,
@@ -143,9 +144,7 @@ fn http(value: Option<&str>) -> Result<Kind, String> {
     };
     let status = number(status)?;
     if !(400..=599).contains(&status) {
-        return Err(format!(
-            "{status} is no status of an error, which are 400 to 599"
-        ));
+        return Err(format!("{status} is not an error status from 400 to 599"));
     }
     if wait.is_some_and(|wait| wait.subsec_nanos() > 0) {
         return Err("Retry-After has whole seconds only".to_owned());
@@ -265,7 +264,7 @@ impl fmt::Display for When {
     }
 }
 
-/// A time as it is written here.
+/// Prints a time in the form in which it is parsed.
 struct Millis(Duration);
 
 impl fmt::Display for Millis {
@@ -282,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_printed_is_what_was_read() {
+    fn a_fault_is_printed_as_it_was_written() {
         let texts = [
             "refuse=1s",
             "black-hole=250ms",
@@ -309,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_has_a_usual_value() {
+    fn omitted_values_have_defaults() {
         for (short, long) in [
             ("refuse", "refuse=1s@accept"),
             ("close", "close=1005@start"),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! An accepted connection, and what became of it.
+//! An accepted connection and its faults.
 //!
-//! [`Wire`] is at the bottom, below TLS: what strikes there strikes as a
-//! network would. [`Stream`] is what HTTP is served on.
+//! [`Wire`] is at the bottom, below TLS, so its faults look like those of a network.
+//! [`Stream`] is what HTTP is served on.
 
 use super::Kind;
 use super::fragments::Fragmenter;
@@ -18,15 +18,15 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::server::TlsStream;
 
-/// How long the client of a connection that ended has to end it too.
+/// How long a connection that ended waits for the client to end it too.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// A TCP connection with its fate.
+/// A TCP connection with its fault.
 pub(crate) struct Wire {
-    /// Until it is dropped.
+    /// `None` once it is dropped.
     tcp: Option<TcpStream>,
     line: Arc<Line>,
-    /// Holds the next read back.
+    /// Delays the next read.
     pause: Option<Pin<Box<Sleep>>>,
 }
 
@@ -52,7 +52,7 @@ impl Wire {
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
         }
-        // Ten times a second, roughly.
+        // Reads about ten times per second.
         let mut bytes = [0; 4096];
         let most = usize::try_from(rate.div_ceil(10)).unwrap_or(usize::MAX);
         let most = most.min(bytes.len()).min(buf.remaining());
@@ -67,7 +67,8 @@ impl Wire {
         Poll::Ready(Ok(()))
     }
 
-    /// What a write meets; `None`: the connection.
+    /// Returns what the fault makes of a write; `None` if the write may go to the
+    /// connection.
     fn written(&self, cx: &Context<'_>) -> Option<Poll<Error>> {
         self.line.writer.register(cx.waker());
         match self.line.fate() {
@@ -144,7 +145,7 @@ impl Drop for Wire {
                 }
             }
             Fate::Fin => {
-                // A socket that is closed with bytes unread is reset.
+                // Closing a socket with unread bytes would reset it.
                 let rest = async move {
                     tcp.shutdown().await?;
                     let mut unread = [0; 4096];
@@ -160,7 +161,7 @@ impl Drop for Wire {
     }
 }
 
-/// A connection with TLS or without.
+/// A connection with or without TLS.
 pub(super) type Carrier = Box<dyn Carries>;
 
 pub(super) trait Carries: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -168,7 +169,7 @@ pub(super) trait Carries: AsyncRead + AsyncWrite + Send + Unpin {}
 impl Carries for Wire {}
 impl Carries for TlsStream<Wire> {}
 
-/// What HTTP is served on.
+/// A connection that HTTP is served on.
 pub(crate) struct Stream {
     carrier: Carrier,
     line: Arc<Line>,
@@ -185,12 +186,12 @@ impl Stream {
         }
     }
 
-    /// Whose fate it shares.
+    /// Returns the state of the connection.
     pub(crate) fn line(&self) -> &Arc<Line> {
         &self.line
     }
 
-    /// Writes what was cut and has not left.
+    /// Sends the bytes of cut frames that are still waiting.
     fn drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let Self {
             carrier,

@@ -5,8 +5,8 @@
 pub mod admission;
 pub mod audio;
 pub mod capacity;
+pub(crate) mod draft;
 pub(crate) mod engines;
-pub(crate) mod kept;
 pub(crate) mod parked;
 pub(crate) mod pool;
 pub mod recognizer;

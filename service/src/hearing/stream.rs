@@ -21,7 +21,6 @@ use crate::hearing::voice::Voice;
 use crate::limits::Limits;
 use crate::metrics::{Metrics, Open};
 use crate::outbox::Room;
-use crate::store::StoreError;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -326,7 +325,7 @@ impl Beginning {
         let Start {
             recognizer,
             options,
-            voice,
+            mut voice,
             effort,
             ..
         } = self.start;
@@ -367,7 +366,9 @@ impl Beginning {
 pub(crate) fn failure(error: &StreamError) -> String {
     let (message, code) = match error {
         StreamError::Audio(_) => ("Audio cannot be decoded", "invalid_audio"),
-        StreamError::Store(_) => ("What was said cannot be stored", "storage_failed"),
+        StreamError::Log(_) => ("What was said cannot be stored", "storage_failed"),
+        StreamError::Superseded => ("The stream was begun again", "superseded"),
+        StreamError::Over => ("Nothing more can be said", "conversation_over"),
         StreamError::Silence(_) => ("Nothing was said", "silence"),
         StreamError::Recognizer(RecognizerError::Unavailable { .. }) => (
             "Speech recognition is not available",
@@ -554,6 +555,7 @@ impl Listening {
         let result = self.stream.poll_finish(&mut self.heard);
         let told = (Duration::ZERO, self.recognizer.capacity());
         self.effort.end(&begun, 0, &self.heard, told);
+        self.voice.heard_again(Duration::MAX);
         self.speak()?;
         Ok(match result? {
             Poll::Ready(()) => None,
@@ -561,7 +563,7 @@ impl Listening {
         })
     }
 
-    fn speak(&mut self) -> Result<(), StoreError> {
+    fn speak(&mut self) -> Result<(), StreamError> {
         for recognition in self.heard.drain(..) {
             match recognition {
                 Recognition::Interim { words, .. } => self.voice.interim(&words),
@@ -577,11 +579,12 @@ impl Listening {
 
     /// Speaks what was heard in the audio up to `now`.
     fn speak_at(&mut self, now: Duration) -> Result<(), StreamError> {
+        self.voice.heard_again(now);
         if self.heard.is_empty() {
             return Ok(());
         }
         self.last_word = now;
-        Ok(self.speak()?)
+        self.speak()
     }
 
     fn now(&self) -> Duration {

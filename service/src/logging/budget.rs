@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How many lines a client may cause. Pure: the time is an argument.
+//! Decides how many log lines a client may cause. Pure: the time is an argument.
 //!
-//! A socket has a budget, and so has the network that it comes from, which a client
-//! that opens one socket after the other uses up. A conversation writes about eight
-//! lines from its beginning to its end, so a client has to be noisy to reach either.
+//! Each socket has a budget. So has the network it comes from, because a client can
+//! open one socket after the other. A conversation writes about eight lines from its
+//! beginning to its end, so only a very noisy client reaches a limit.
 
 use crate::rate::{Bucket, Entry, Network, Rate, Table};
 use std::time::{Duration, Instant};
 
-/// Of one connection: two lines a second.
+/// Budget of one connection: two lines per second.
 pub(super) const SOCKET: Rate = Rate {
     burst: 100,
     interval: Duration::from_millis(500),
 };
 
-/// Of one network: twenty lines a second, which are about 5 kB.
+/// Budget of one network: twenty lines per second, which are about 5 kB.
 pub(super) const NETWORK: Rate = Rate {
     burst: 1000,
     interval: Duration::from_millis(50),
 };
 
-/// How often a network's suppressed lines are told while its sockets come and go.
+/// Minimum time between two reports of a network's suppressed lines while its sockets
+/// come and go.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// The lines of one connection.
@@ -48,9 +49,9 @@ impl Entry for Lines {
 /// What becomes of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is written, after one that says how many were not.
+    /// Written, after a line with the number of suppressed ones if that is not zero.
     Write { suppressed: u64 },
-    /// It is not written.
+    /// Not written.
     Suppress,
 }
 
@@ -77,7 +78,7 @@ impl Budget {
         }
     }
 
-    /// Returns how many suppressed lines are to be told now that the socket is gone.
+    /// Returns how many suppressed lines to report now that the socket is closed.
     pub(super) fn close(&mut self, socket: &Socket, network: Network, now: Instant) -> u64 {
         let lines = self.0.of(network, now);
         lines.suppressed += socket.suppressed;
@@ -121,7 +122,7 @@ mod tests {
         assert_eq!(verdict, Verdict::Write { suppressed });
         let verdict = budget.line(&mut socket, network(1), begin + SECOND);
         assert_eq!(verdict, Verdict::Write { suppressed: 0 });
-        // Another socket of the same network is not concerned.
+        // Another socket of the same network has its own budget.
         let verdict = budget.line(&mut Socket::default(), network(1), begin);
         assert_eq!(verdict, Verdict::Write { suppressed: 0 });
     }
@@ -142,7 +143,7 @@ mod tests {
             }
             told += budget.close(&socket, network(1), now);
         }
-        // A minute.
+        // The limit for one minute.
         let most = NETWORK.burst + 60 * 20 + 10;
         assert!(written <= most, "{written} lines");
         let now = begin + 70 * SECOND;
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_socket_still_owes_is_told_when_it_closes() {
+    fn suppressed_lines_are_reported_when_their_socket_closes() {
         let mut budget = Budget::default();
         let mut socket = Socket::default();
         let now = Instant::now();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Which client a line is about, and whether it is one too many.
+//! Finds the client that a line is about, and drops the line if the client has caused
+//! too many.
 //!
-//! The client's span ([`span`]) is entered wherever its connection is served, so that
-//! lines of any module, and of libraries below, are known to be about it.
+//! The client's span ([`span`]) is entered wherever its connection is served. So the
+//! lines of every module, and of libraries below, are known to be about it.
 
 use super::budget::{Budget, Socket, Verdict};
 use super::writer::Lost;
@@ -22,11 +23,11 @@ use tracing_subscriber::registry::LookupSpan;
 /// The name of a client's span.
 pub(super) const CLIENT: &str = "client";
 
-/// The target of lines about lines that are not written. They are written always.
+/// Target of the lines about suppressed lines. Those lines are always written.
 const SUPPRESSED: &str = "symbl_service::logging";
 
-/// Returns the span of a connection from this address. At a level that no filter leaves
-/// out: without it a line would not be counted.
+/// Returns the span of a connection from this address. Its level is one that no
+/// filter drops, because a line outside the span would not be counted.
 pub(crate) fn span(address: IpAddr) -> Span {
     tracing::error_span!(
         "client",
@@ -36,17 +37,17 @@ pub(crate) fn span(address: IpAddr) -> Span {
     )
 }
 
-/// What is known of a client, in its span.
+/// What a client's span says about it.
 #[derive(Default)]
 pub(super) struct Client {
     address: Option<IpAddr>,
-    /// Name and value of its fields, as they are appended to a line.
+    /// Names and values of the fields that are appended to a line.
     fields: Vec<(&'static str, String)>,
     socket: Mutex<Socket>,
 }
 
 impl Client {
-    /// Returns names and values of its fields.
+    /// Returns the names and values of the fields.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let fields = self.fields.iter();
         fields.map(|(name, value)| (*name, value.as_str()))
@@ -56,7 +57,7 @@ impl Client {
 impl Visit for Client {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         let mut text = String::new();
-        // A string takes everything.
+        // Writing to a `String` cannot fail.
         let _ = write!(text, "{value:?}");
         if field.name() == "address" {
             self.address = text.parse().ok();
@@ -66,7 +67,7 @@ impl Visit for Client {
     }
 }
 
-/// The layer that bounds the lines about each client.
+/// The layer that limits the lines about each client.
 pub(super) struct Clients {
     budget: Mutex<Budget>,
     lost: Lost,
@@ -126,7 +127,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Clients {
                 false
             }
             Some(Verdict::Write { suppressed }) if suppressed > 0 => {
-                // In the same span, so that it names the client.
+                // Logged in the same span, so that the line names the client.
                 tracing::warn!(target: SUPPRESSED, lines = suppressed, "{MORE}");
                 true
             }
@@ -154,7 +155,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Clients {
             budget.close(&socket, network, Instant::now())
         };
         if suppressed > 0 {
-            // Whatever client this thread serves now is another one.
+            // This thread may serve another client now, so the line must not be in
+            // its span.
             tracing::warn!(
                 target: SUPPRESSED,
                 parent: None,

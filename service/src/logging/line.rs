@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How a line looks: time, level, module, message and fields. Behind the fields of the
-//! event stand those of its client that it does not have by itself, so that
-//! `grep 'connection="call-17"'` finds everything about a connection.
+//! Formats a line: time, level, module, message and fields. After the fields of the
+//! event come those of its client that the event does not have. So `grep
+//! 'connection="call-17"'` finds everything about a connection.
 
 use super::clients::{CLIENT, Client};
 use std::fmt::Result;

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The service's log: what must not happen because of it.
+//! The service's log, which must never delay or end the service.
 //!
-//! A line goes from the thread that writes it into a bounded queue, and from there a
-//! thread of its own writes it to standard error. So a pipe that nobody reads, a full
-//! disk or a terminal that was closed costs lines, and never a socket: lines that find
-//! the queue full are counted ([`Lost`], `/metrics`), and one line says how many there
-//! were as soon as there is room. Nothing else may write to standard output or standard
-//! error while the service runs; the message of a panic goes through the log as well.
+//! A line goes from the thread that logs it into a bounded queue, and a thread of the
+//! log writes it to standard error. So a pipe without a reader, a full disk or a
+//! closed terminal costs lines, and never a socket. Lines that find the queue full
+//! are counted ([`Lost`], `/metrics`), and one line says how many there were once
+//! there is room. Nothing else may write to standard output or standard error while
+//! the service runs. The message of a panic goes through the log as well.
 //!
-//! Lines about a client name it, whoever writes them: `clients` adds the address, the
-//! connection id and the conversation id of the client's span, and bounds how many
-//! lines one socket and one address can cause.
+//! A line about a client names it, whichever module logs it: `clients` adds the
+//! address, the connection id and the conversation id from the client's span. It also
+//! limits the lines that one socket and one network can cause.
 
 mod budget;
 mod clients;
@@ -33,27 +33,28 @@ use writer::Counting;
 pub(crate) use clients::span;
 pub use writer::Lost;
 
-/// Lines that wait to be written. A line has a few hundred bytes.
+/// Maximum number of lines in the queue. A line has a few hundred bytes.
 const QUEUE: usize = 4096;
 
-/// The log of this process. It writes what waits when it is finished.
+/// The log of this process. [`Log::finish`] writes the lines that are still in the
+/// queue.
 #[derive(Debug)]
 pub struct Log {
     writer: WorkerGuard,
     lost: Lost,
 }
 
-/// Why there is no log.
+/// The log could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("the log of this process was set up already")]
 pub struct LogError;
 
 impl Log {
-    /// Sends all events of this process that `filter` lets through to `output`.
+    /// Sends all events of this process that pass `filter` to `output`.
     ///
     /// # Errors
     ///
-    /// The process has a log already.
+    /// Returns an error if the process already has a log.
     pub fn start(
         filter: EnvFilter,
         output: impl Write + Send + 'static,
@@ -69,7 +70,7 @@ impl Log {
         let lines = tracing_subscriber::fmt::layer()
             .with_ansi(with_colours)
             .event_format(Line)
-            // It would be written to standard error by the thread that logs.
+            // Otherwise the thread that logs would write the error to standard error.
             .log_internal_errors(false)
             .with_writer(writer);
         tracing_subscriber::registry()
@@ -85,21 +86,20 @@ impl Log {
         })
     }
 
-    /// Returns the count of lines that were not written, for
-    /// [`crate::ServerConfig::lost_log_lines`].
+    /// Returns the counts of lost lines, for [`crate::ServerConfig::lost_log_lines`].
     pub fn lost(&self) -> Lost {
         self.lost.clone()
     }
 
-    /// Writes what waits, and gives up after `patience`: the output may be stuck, and
-    /// no process may have to be killed for that.
+    /// Writes the lines in the queue, for `patience` at most. The output may be
+    /// stuck, and the process must be able to end without a kill.
     pub fn finish(self, patience: Duration) {
         within(patience, move || drop(self.writer));
     }
 }
 
-/// Does something that may block for ever on a thread of its own, and waits at most
-/// `patience` for it.
+/// Runs `work`, which may block forever, on a thread of its own, and waits for it for
+/// `patience` at most.
 pub fn within(patience: Duration, work: impl FnOnce() + Send + 'static) {
     let (done, finished) = mpsc::sync_channel::<()>(0);
     let spawned = std::thread::Builder::new()
@@ -109,12 +109,12 @@ pub fn within(patience: Duration, work: impl FnOnce() + Send + 'static) {
             drop(done);
         });
     if spawned.is_ok() {
-        // It ends by an error either way: the sender was dropped, or time is up.
+        // Returns an error in both cases: the sender was dropped, or the time is up.
         let _ = finished.recv_timeout(patience);
     }
 }
 
-/// Says in the log what the default hook would write to standard error.
+/// Logs the message that the default hook would write to standard error.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     let message = panic.payload_as_str().unwrap_or("no message");

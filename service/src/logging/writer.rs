@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The log's output, and the count of what does not get there.
+//! The log's output, and the count of lines that do not reach it.
 
 use std::io::{Result, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tracing_appender::non_blocking::ErrorCounter;
 
-/// How many lines of the log were not written.
+/// Counts the lines that were not written.
 #[derive(Debug, Clone, Default)]
 pub struct Lost(Arc<Counts>);
 
@@ -17,13 +17,13 @@ struct Counts {
     queue: OnceLock<ErrorCounter>,
     /// Lines that the output did not take.
     output: AtomicU64,
-    /// Lines that were one too many of their socket or address.
+    /// Lines above the budget of their socket or network.
     suppressed: AtomicU64,
 }
 
 impl Lost {
     pub(super) fn count_in(&self, queue: ErrorCounter) {
-        // It is set once, when the log starts.
+        // Set only once, when the log starts.
         let _ = self.0.queue.set(queue);
     }
 
@@ -31,22 +31,21 @@ impl Lost {
         self.0.suppressed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns how many lines were dropped because the output did not take them, or not
-    /// as fast as they came.
+    /// Returns how many lines were dropped because the output failed or was too slow.
     pub fn dropped(&self) -> u64 {
         let queue = self.0.queue.get();
         let queue = queue.map_or(0, ErrorCounter::dropped_lines) as u64;
         queue.saturating_add(self.0.output.load(Ordering::Relaxed))
     }
 
-    /// Returns how many lines were left out because their socket or address had caused
-    /// too many.
+    /// Returns how many lines were suppressed because their socket or network had
+    /// caused too many.
     pub fn suppressed(&self) -> u64 {
         self.0.suppressed.load(Ordering::Relaxed)
     }
 }
 
-/// Writes lines, and says how many were lost before each line that follows a loss.
+/// Writes lines. After a loss, it first writes a line with the number of lost ones.
 pub(super) struct Counting<W> {
     output: W,
     lost: Lost,
@@ -81,8 +80,8 @@ impl<W: Write> Counting<W> {
 }
 
 impl<W: Write> Write for Counting<W> {
-    /// Takes one line. A line that the output does not take is counted and gone: the
-    /// queue's thread could do nothing about an error.
+    /// Takes one line. If the output fails, the line is counted and dropped, because
+    /// the thread of the queue could not handle an error.
     fn write(&mut self, line: &[u8]) -> Result<usize> {
         let written = self.tell().and_then(|()| self.output.write_all(line));
         if written.is_err() {
@@ -92,7 +91,7 @@ impl<W: Write> Write for Counting<W> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        // Nothing is told of it that `write` did not tell.
+        // An error here would be reported by `write` too.
         let _ = self.output.flush();
         Ok(())
     }
@@ -103,7 +102,7 @@ mod tests {
     use super::*;
     use std::io::{Error, ErrorKind};
 
-    /// Takes lines while it is not full.
+    /// Takes lines until it is full.
     #[derive(Default)]
     struct Disk {
         is_full: bool,
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_lines_are_told_once_when_there_is_room_again() {
+    fn lost_lines_are_reported_once_when_there_is_room_again() {
         let lost = Lost::default();
         let mut log = Counting::new(Disk::default(), lost.clone());
         log.write_all(b"first\n").expect("never an error");

@@ -13,9 +13,12 @@
 //! In memory the newest are kept, within [`Limits`]; in a directory everything,
 //! until it is deleted.
 
+mod entries;
 mod filter;
 mod health;
 mod listing;
+mod log;
+mod migrate;
 mod open;
 mod parts;
 mod place;
@@ -29,18 +32,17 @@ mod trackers;
 mod writer;
 
 use crate::clock::{now, stamp, stamped};
-use crate::ids::new_id;
 use crate::limits::Limits;
 use crate::metrics::Counts;
 pub(crate) use filter::Filter;
 use health::Health;
 pub(crate) use listing::Listing;
-pub(crate) use open::Open;
 pub(crate) use parts::Wanted;
 use purge::{Attempts, Purge};
 pub(crate) use query::{Found, Insights, List, Sort, find, list};
 use readers::Readers;
-pub(crate) use record::{Entity, Insight, Match, Message, Record, Topic, Utterance};
+use record::Outcome;
+pub(crate) use record::Record;
 use rusqlite::Connection;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -298,14 +300,8 @@ impl Store {
     }
 
     /// Writes, and waits until it is committed.
-    pub(crate) fn write(&self, records: Vec<Record>) -> Result<(), StoreError> {
+    pub(crate) fn write(&self, records: Vec<Record>) -> Result<Vec<Outcome>, StoreError> {
         self.wait(|tell| write(records, Some(tell)))
-    }
-
-    /// Writes some time soon, in order.
-    pub(crate) fn post(&self, record: Record) {
-        // A writer that is gone was complained about by who waits for it.
-        let _ = self.send(write(vec![record], None));
     }
 
     /// Changes what no stream changes, on the thread that writes; waits for it.
@@ -345,6 +341,7 @@ impl Store {
         }
         self.ask(LONGEST_PROBE, |tell| write(Vec::new(), Some(tell)))
             .await
+            .map(drop)
     }
 
     /// Looks something up; blocks.
@@ -380,7 +377,7 @@ impl Drop for Store {
     }
 }
 
-fn write(records: Vec<Record>, done: Option<Tell<()>>) -> Job {
+fn write(records: Vec<Record>, done: Option<Tell<Vec<Outcome>>>) -> Job {
     Job::Write {
         records,
         since: Instant::now(),
@@ -419,5 +416,7 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[cfg(test)]
+mod contract;
 #[cfg(test)]
 mod tests;

@@ -3,67 +3,80 @@
 //! What is written, and taken back, to see whether the words of a stream would be stored:
 //! a row in each table that streams write to.
 
-use super::{Entity, Insight, Match, Message, Record, Topic, Utterance, new_id, now};
+use super::{Record, now};
+use crate::conversation::entry::{
+    Entity, Insight, Message, Part, Said, Speaker, Topic, TrackerMatch, Word,
+};
+use crate::conversation::log::{Place, Start};
+use crate::ids::new_id;
 
-/// Returns the records of a stream of somebody who says one word.
-pub(super) fn records() -> [Record; 3] {
+/// Returns the records of a stream in which somebody says one word.
+pub(super) fn records() -> [Record; 2] {
     let (conversation, message) = (new_id(), new_id());
     let text = || "probe".to_owned();
     let at = now();
-    let utterance = Utterance {
-        conversation,
-        zero: at,
-        speaker: text(),
+    let speaker = Speaker {
+        id: text(),
+        ..Speaker::default()
+    };
+    let said = Said {
+        start: at,
+        speaker: speaker.clone(),
+        text: text(),
+        words: vec![Word {
+            text: text(),
+            start: 0,
+            end: 1,
+        }],
         messages: vec![Message {
             id: message,
-            live: text(),
             text: text(),
-            words: vec![(text(), at, at)],
+            original_text: text(),
+            words: 0..1,
         }],
         insights: vec![Insight {
+            id: new_id(),
             message,
-            kind: "question",
-            text: text(),
-            score: 1.0,
-            by_speaker: false,
-            assignee: None,
-            due: None,
+            kind: text(),
+            ..Insight::default()
         }],
         topics: vec![Topic {
+            id: new_id(),
             text: text(),
-            score: 1.0,
-            messages: vec![text()],
+            ..Topic::default()
         }],
-        matches: vec![Match {
-            tracker: text(),
+        trackers: vec![TrackerMatch {
+            name: text(),
             message,
-            value: text(),
-            offset: 0,
+            ..TrackerMatch::default()
         }],
         entities: vec![Entity {
             message,
-            kind: "probe",
-            value: text(),
-            text: text(),
-            offset: 0,
+            kind: text(),
+            ..Entity::default()
         }],
-        ..Utterance::default()
+        part: Some(Part {
+            stream: text(),
+            attempt: 1,
+            until: 1,
+            ..Part::default()
+        }),
+        ..Said::default()
     };
-    [
-        Record::Started {
-            conversation,
-            account: text(),
-            connection_id: text(),
-            title: None,
-            at,
-            keep: 0,
-        },
-        Record::Member {
-            conversation,
-            id: text(),
-            user_id: None,
-            name: None,
-        },
-        Record::Said(Box::new(utterance)),
-    ]
+    let start = Start {
+        conversation,
+        account: text(),
+        connection_id: text(),
+        title: None,
+        at,
+        keep: 0,
+        speaker,
+        place: Some(Place {
+            stream: text(),
+            attempt: 1,
+            position: 0,
+        }),
+    };
+    let said = Box::new(said);
+    [Record::Start(start), Record::Said { conversation, said }]
 }

@@ -8,8 +8,10 @@
 //! paging but in the list of conversations. Of messages a part may be asked for, which
 //! is an extension.
 
+use super::entries::append;
 use super::filter::Filter;
 use super::listing::{Keys, Listing};
+use crate::conversation::entry::{Body, Speaker};
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde_json::{Map, Value, json};
@@ -225,12 +227,24 @@ impl Found {
         name: Option<&str>,
         email: Option<&str>,
     ) -> rusqlite::Result<bool> {
-        let changed = in_.execute(
-            "UPDATE member SET name = coalesce(?3, name), user_id = coalesce(?4, user_id)
-             WHERE conversation = ?1 AND id = ?2",
-            params![self.id, member, name, email],
-        )?;
-        Ok(changed > 0)
+        let renamed = in_
+            .prepare_cached(
+                "UPDATE member SET name = coalesce(?3, name), user_id = coalesce(?4, user_id)
+                 WHERE conversation = ?1 AND id = ?2 RETURNING id, user_id, name",
+            )?
+            .query_row(params![self.id, member, name, email], |row| {
+                Ok(Speaker {
+                    id: row.get(0)?,
+                    user_id: row.get(1)?,
+                    name: row.get(2)?,
+                })
+            })
+            .optional()?;
+        let Some(speaker) = renamed else {
+            return Ok(false);
+        };
+        append(in_, self.id, super::now(), Body::Renamed(speaker))?;
+        Ok(true)
     }
 
     /// Deletes a part of the conversation, so that others can write in between; returns
@@ -243,7 +257,13 @@ impl Found {
                  (SELECT id FROM message WHERE conversation = ?1 LIMIT ?2)",
             )?
             .execute([self.id, DELETED_AT_ONCE])?;
-        if messages > 0 {
+        let entries = in_
+            .prepare_cached(
+                "DELETE FROM entry WHERE rowid IN
+                 (SELECT rowid FROM entry WHERE conversation = ?1 LIMIT ?2)",
+            )?
+            .execute([self.id, DELETED_AT_ONCE])?;
+        if messages + entries > 0 {
             return Ok(false);
         }
         in_.execute("DELETE FROM conversation WHERE id = ?1", [self.id])?;

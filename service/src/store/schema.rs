@@ -5,11 +5,12 @@
 //! Times are nanoseconds since the Unix epoch, waits are seconds. Ids that the
 //! Conversation API shows are the rows' own: random, sixteen digits.
 
+use super::migrate;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 /// What `PRAGMA user_version` says of a database of ours.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -107,6 +108,34 @@ CREATE TABLE kept_tracker (
 );
 ";
 
+/// What version 3 has and version 2 had not: the numbered log of each conversation.
+const SINCE_3: &str = "
+ALTER TABLE conversation ADD COLUMN head INTEGER NOT NULL DEFAULT 0; -- its last entry
+CREATE TABLE entry (
+    conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+    seq INTEGER NOT NULL,       -- 1, 2, 3 … without a hole
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    number INTEGER,             -- of a final: sequenceNumber
+    client TEXT,                -- the id that a client gave it
+    stream TEXT,                -- of a final: the stream that it is a part of
+    until INTEGER,              -- and where that part ends, nanoseconds of audio
+    body TEXT NOT NULL,         -- JSON
+    PRIMARY KEY (conversation, seq)
+);
+CREATE UNIQUE INDEX entry_number ON entry (conversation, number) WHERE number IS NOT NULL;
+CREATE UNIQUE INDEX entry_client ON entry (conversation, client) WHERE client IS NOT NULL;
+CREATE INDEX entry_stream ON entry (conversation, stream, until) WHERE stream IS NOT NULL;
+CREATE TABLE stream (
+    conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    attempt INTEGER NOT NULL,   -- its latest start request
+    member TEXT NOT NULL,
+    said_until INTEGER NOT NULL, -- nanoseconds of audio
+    PRIMARY KEY (conversation, id)
+) WITHOUT ROWID;
+";
+
 /// The order in which what was said is told. A release that does not know of it keeps it
 /// up to date all the same, so that no new version is needed.
 const ORDER: &str =
@@ -127,16 +156,20 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> 
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let missing = match version {
-        0 => [TABLES, SINCE_2].as_slice(),
-        1 => &[SINCE_2],
+        0 => [TABLES, SINCE_2, SINCE_3].as_slice(),
+        1 => &[SINCE_2, SINCE_3],
+        2 => &[SINCE_3],
         VERSION => &[],
         other => return Ok(Some(other)),
     };
     if !missing.is_empty() {
-        let missing = missing.concat();
-        connection.execute_batch(&format!(
-            "BEGIN; {missing} PRAGMA user_version = {VERSION}; COMMIT;"
-        ))?;
+        let transaction = connection.unchecked_transaction()?;
+        transaction.execute_batch(&missing.concat())?;
+        if version > 0 {
+            migrate::entries(&transaction)?;
+        }
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()?;
     }
     connection.execute_batch(ORDER)?;
     Ok(None)

@@ -1,33 +1,63 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
+use crate::conversation::entry::{Message as EntryMessage, Said, Speaker, Topic, Word};
+use crate::conversation::log::{Log, Start};
+use crate::ids::new_id;
 
 fn started(conversation: i64, keep: i64) -> Record {
-    Record::Started {
+    Record::Start(start(conversation, keep))
+}
+
+fn start(conversation: i64, keep: i64) -> Start {
+    Start {
         conversation,
         account: "app".to_owned(),
         connection_id: conversation.to_string(),
         title: None,
         at: now(),
         keep,
+        speaker: speaker(),
+        place: None,
+    }
+}
+
+fn speaker() -> Speaker {
+    Speaker {
+        id: "ada".to_owned(),
+        ..Speaker::default()
+    }
+}
+
+fn final_of(text: &str, from: u64, until: u64) -> Said {
+    Said {
+        speaker: speaker(),
+        confidence: 0.5,
+        text: text.to_owned(),
+        words: vec![Word {
+            text: text.to_owned(),
+            start: from,
+            end: until,
+        }],
+        messages: vec![EntryMessage {
+            id: new_id(),
+            text: text.to_owned(),
+            original_text: text.to_owned(),
+            words: 0..1,
+        }],
+        ..Said::default()
+    }
+}
+
+fn record(conversation: i64, said: Said) -> Record {
+    Record::Said {
+        conversation,
+        said: Box::new(said),
     }
 }
 
 fn said(conversation: i64) -> Record {
-    let message = Message {
-        id: new_id(),
-        live: "live".to_owned(),
-        text: "Hello.".to_owned(),
-        words: vec![("Hello.".to_owned(), 800_000_000, 1_050_000_000)],
-    };
-    Record::Said(Box::new(Utterance {
-        conversation,
-        next_sequence: 1,
-        speaker: "ada".to_owned(),
-        confidence: 0.5,
-        messages: vec![message],
-        ..Utterance::default()
-    }))
+    record(conversation, final_of("Hello.", 800_000_000, 1_050_000_000))
 }
 
 fn store() -> Store {
@@ -65,14 +95,7 @@ fn what_was_said_is_told_in_the_order_in_which_it_was_written_whatever_its_times
     store.write(vec![started(1, 0)]).unwrap();
     let mut records = Vec::new();
     for (text, start) in [("first", 3), ("second", 1), ("third", 2)] {
-        let Record::Said(mut utterance) = said(1) else {
-            unreachable!()
-        };
-        for message in &mut utterance.messages {
-            message.text = text.to_owned();
-            message.words = vec![(text.to_owned(), start, start + 1)];
-        }
-        records.push(Record::Said(utterance));
+        records.push(record(1, final_of(text, start, start + 1)));
     }
     // One batch, and so one moment of the clock.
     store.write(records).unwrap();
@@ -105,19 +128,21 @@ fn what_nobody_can_come_back_to_is_over_when_the_service_comes_back() {
     store
         .write(vec![
             started(gone, 1),
-            Record::Lost {
+            Record::Closed {
                 conversation: gone,
                 ends: now() - 1,
+                at: now(),
             },
             started(kept, 1800),
-            Record::Lost {
+            Record::Closed {
                 conversation: kept,
                 ends: now() + long,
+                at: now(),
             },
             // Its speakers were there to the last.
             started(connected, 1800),
             started(finished, 1800),
-            Record::Finished {
+            Record::Over {
                 conversation: finished,
                 at: now(),
             },
@@ -156,7 +181,8 @@ fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
         database.execute_batch(sql).unwrap();
     };
     change(
-        "DROP TABLE kept_tracker; DROP INDEX message_told; ALTER TABLE message DROP COLUMN stored;
+        "DROP TABLE entry; DROP TABLE stream; ALTER TABLE conversation DROP COLUMN head;
+         DROP TABLE kept_tracker; DROP INDEX message_told; ALTER TABLE message DROP COLUMN stored;
          PRAGMA user_version = 1;",
     );
     let store = open().unwrap();
@@ -171,9 +197,9 @@ fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
         []
     );
     drop(store);
-    change("PRAGMA user_version = 3;");
+    change("PRAGMA user_version = 4;");
     let refused = open().map(drop);
-    assert!(matches!(refused, Err(StoreError::Version { found: 3, .. })));
+    assert!(matches!(refused, Err(StoreError::Version { found: 4, .. })));
 }
 
 #[tokio::test]
@@ -215,24 +241,22 @@ async fn nothing_of_many_deleted_messages_is_left_whatever_pages_they_shared() {
     let mut random = fastrand::Rng::with_seed(4);
     for n in 0..600 {
         let conversation = random.choice([gone, kept]).unwrap();
-        let Record::Said(mut utterance) = said(conversation) else {
-            unreachable!()
-        };
         let mark = if conversation == gone {
             "delete"
         } else {
             "retain"
         };
-        let message = &mut utterance.messages[0];
         // Some fit into a page with others, and some take several of their own.
-        message.text = format!("{mark}-text-{n} ").repeat(random.usize(1..40).pow(2));
-        message.live = format!("{mark}-live-{n}");
-        utterance.topics = vec![Topic {
+        let text = format!("{mark}-text-{n} ").repeat(random.usize(1..40).pow(2));
+        let mut said = final_of(&text, 0, 1);
+        said.topics = vec![Topic {
+            id: new_id(),
             text: format!("{mark}-topic-{n}"),
             score: 0.5,
-            messages: vec![message.live.clone()],
+            messages: vec![said.messages[0].id.to_string()],
+            root_words: Vec::new(),
         }];
-        store.write(vec![Record::Said(utterance)]).unwrap();
+        store.write(vec![record(conversation, said)]).unwrap();
     }
     let found = store
         .with(|database| find(database, "app", gone))
@@ -281,4 +305,86 @@ fn a_purge_of_a_large_database_waits_until_nothing_is_said_and_gives_way() {
     let mut attempts = Attempts::default();
     assert!(purge(&mut connection, &shared, &mut attempts, true).unwrap());
     assert!(!shared.is_running());
+}
+
+#[test]
+fn a_database_of_the_release_before_the_log_is_taken_over_in_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(FILE);
+    let made = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/schema-2.db");
+    std::fs::copy(made, &file).unwrap();
+    // One of its conversations would be over by now.
+    let database = Connection::open(&file).unwrap();
+    let sql = "UPDATE conversation SET ends = ?1 WHERE ended IS NULL";
+    database.execute(sql, [i64::MAX]).unwrap();
+    let texts = |sql: &str| {
+        let mut rows = database.prepare(sql).unwrap();
+        let rows = rows.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<Vec<String>, _>>().unwrap()
+    };
+    let told = texts("SELECT text FROM message ORDER BY conversation, stored");
+    let ids = texts("SELECT CAST(id AS TEXT) FROM message ORDER BY conversation, stored");
+    assert_eq!(told.len(), 6);
+    drop(database);
+    let store = Store::open(Some(directory.path()), &Limits::default()).unwrap();
+    let open = store.still_open().unwrap();
+    let [open] = open.as_slice() else {
+        panic!("{open:?}")
+    };
+    assert_eq!(
+        (open.connection_id.as_str(), open.members.len()),
+        ("open", 2)
+    );
+    let conversations: Vec<i64> = store
+        .with(|database| {
+            let mut rows = database.prepare("SELECT id FROM conversation ORDER BY id")?;
+            rows.query_map([], |row| row.get(0))?.collect()
+        })
+        .unwrap();
+    let mut entries = Vec::new();
+    for conversation in conversations {
+        let log = store.read(conversation, 0, 100).unwrap();
+        let numbers: Vec<u64> = log.iter().map(|entry| entry.seq).collect();
+        assert_eq!(numbers, (1..=log.len() as u64).collect::<Vec<_>>());
+        let kinds: Vec<_> = log.iter().map(|entry| entry.body.kind()).collect();
+        let is_open = conversation == open.id;
+        let expected: &[&str] = match is_open {
+            true => &["opened", "member", "member", "said", "said", "said"],
+            false => &["opened", "member", "said", "said", "said", "over"],
+        };
+        assert_eq!(kinds, expected);
+        if is_open {
+            assert_eq!(open.head, log.len() as u64);
+        }
+        entries.extend(log);
+    }
+    let finals: Vec<&Said> = entries.iter().filter_map(|e| e.body.said()).collect();
+    let texts = finals.iter().map(|said| said.messages[0].text.clone());
+    assert_eq!(texts.collect::<Vec<_>>(), told);
+    let kept = finals.iter().map(|said| said.messages[0].id.to_string());
+    assert_eq!(kept.collect::<Vec<_>>(), ids);
+    assert!(finals.iter().all(|said| !said.words.is_empty()));
+    assert!(
+        finals
+            .iter()
+            .any(|said| said.trackers.iter().any(|t| t.value == "w12"))
+    );
+    assert!(finals.iter().all(|said| said.speaker.name.is_some()));
+    // What is said next has the number behind those that were told.
+    store.begin(start(open.id, 0), Box::new(|_| {})).unwrap();
+    store
+        .append(open.id, final_of("Next.", 0, 1), Box::new(|_| {}))
+        .unwrap();
+    let last = store.read(open.id, open.head, 100).unwrap();
+    let last = last.iter().find_map(|entry| entry.body.said()).unwrap();
+    assert_eq!(last.number, 3);
+    // It is taken over once.
+    drop(store);
+    let store = Store::open(Some(directory.path()), &Limits::default()).unwrap();
+    let again = store.read(open.id, 0, 100).unwrap();
+    assert_eq!(
+        again.len() as u64,
+        open.head + 2,
+        "a member and a final are new"
+    );
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Trackers in the service's database: as old as what was said.
+//! Keeps trackers in the service's database, next to the conversations.
 
 use super::{Store, StoreError};
 use crate::ids::new_id;
@@ -29,7 +29,7 @@ fn all(from: &Connection, account: &str) -> rusqlite::Result<Vec<KeptTracker>> {
     rows.collect()
 }
 
-/// Makes a change that is seen whole or not at all.
+/// Makes a change in one transaction.
 fn change<T: Send + 'static>(
     store: &Store,
     account: &str,
@@ -39,14 +39,15 @@ fn change<T: Send + 'static>(
 ) -> Result<T, TrackerError> {
     let account = account.to_owned();
     let changed = store.change(move |connection| {
-        // Begun as a writer: one that has read already would not wait for others.
+        // An immediate transaction: one that has read before it writes would fail
+        // instead of waiting for other writers.
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         let kept = all(&transaction, &account)?;
         let done = change(&transaction, &account, &kept)?;
         let now = all(&transaction, &account)?;
         let fits = fit(now.iter().map(|tracker| &tracker.vocabulary));
         match done.and_then(|done| fits.map(|()| done)) {
-            // What was done is undone when the transaction is dropped.
+            // Dropping the transaction undoes the change.
             Err(refused) => Ok(Err(refused)),
             Ok(done) => transaction.commit().map(|()| Ok(done)),
         }
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_made_or_none() {
+    fn all_trackers_are_created_or_none() {
         for store in stores() {
             let twice = named(&["a", "b", "a"]);
             let refused = store.create("app", twice);
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_listed_in_the_order_in_which_they_were_made() {
+    fn trackers_are_listed_in_the_order_of_their_creation() {
         for store in stores() {
             let made = store.create("app", named(&["c", "a", "b"])).unwrap();
             store.delete("app", &made[0].id).unwrap();
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_one_trackers_but_may_stay_its_own() {
+    fn a_name_is_unique_but_a_tracker_may_keep_its_own() {
         for store in stores() {
             let made = store.create("app", named(&["a", "b"])).unwrap();
             let [a, b] = named(&["a", "b"]).try_into().unwrap();
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn phrases_are_bound_whatever_they_come_by() {
+    fn the_limit_of_phrases_holds_for_every_change() {
         for store in stores() {
             let phrases: Vec<String> = (0..MOST_PHRASES).map(|n| n.to_string()).collect();
             let mut large = named(&["a"]);
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn one_accounts_trackers_are_nothing_to_another() {
+    fn an_account_does_not_see_the_trackers_of_another() {
         for store in stores() {
             let made = store.create("app", named(&["a"])).unwrap();
             let id = &made[0].id;

@@ -12,6 +12,7 @@ use super::health::{Health, is_damage, is_of_storage};
 use super::open::WAIT_FOR_OTHERS;
 use super::place::Place;
 use super::purge::{Attempts, Purge, purge};
+use super::record::Outcome;
 use super::{Counts, Record, StoreError, lock, now, probe};
 use rusqlite::{Connection, TransactionBehavior, params};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,7 +56,7 @@ pub(super) enum Job {
     Write {
         records: Vec<Record>,
         since: Instant,
-        done: Option<Tell<()>>,
+        done: Option<Tell<Vec<Outcome>>>,
     },
     /// Anything else that changes the database, in a transaction of its own.
     Change(Box<dyn FnOnce(&Connection) -> Changed + Send>),
@@ -78,8 +79,11 @@ impl Job {
 
 struct Write {
     records: Vec<Record>,
-    done: Option<Tell<()>>,
+    done: Option<Tell<Vec<Outcome>>>,
 }
+
+/// What became of each job of a batch.
+type Outcomes = Vec<Result<Vec<Outcome>, rusqlite::Error>>;
 
 /// What is kept where memory is the bound.
 #[derive(Debug, Clone, Copy)]
@@ -162,23 +166,21 @@ impl Writer {
         let committed = self.check().and_then(|()| {
             let committed = commit(&mut lock(&self.connection), &writes, self.bound, failing);
             self.inspect(committed.as_ref().err());
-            let failures = committed?;
-            failures
-                .iter()
-                .for_each(|(_, error)| self.inspect(Some(error)));
-            self.check_files().map(|()| failures)
+            let outcomes = committed?;
+            let failures = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+            failures.for_each(|error| self.inspect(Some(error)));
+            self.check_files().map(|()| outcomes)
         });
         if writes.iter().any(|write| !write.records.is_empty()) {
             self.changed = Some(Instant::now());
         }
         match committed {
-            Ok(mut failures) => {
-                let trouble = failures.iter().find(|(_, error)| is_of_storage(error));
-                self.note(trouble.map(|(_, error)| error.to_string()));
-                for (k, write) in writes.into_iter().enumerate() {
-                    let failed = failures.iter().position(|(failed, _)| *failed == k);
-                    let result = failed.map(|at| failures.swap_remove(at).1.to_string());
-                    self.answer(write, result.map_or(Ok(()), Err));
+            Ok(outcomes) => {
+                let mut failures = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+                let trouble = failures.find(|error| is_of_storage(error));
+                self.note(trouble.map(ToString::to_string));
+                for (write, outcome) in writes.into_iter().zip(outcomes) {
+                    self.answer(write, outcome.map_err(|error| error.to_string()));
                 }
             }
             Err(error) => {
@@ -191,15 +193,15 @@ impl Writer {
         }
     }
 
-    fn answer(&self, write: Write, result: Result<(), String>) {
+    fn answer(&self, write: Write, result: Result<Vec<Outcome>, String>) {
         match &result {
-            Ok(()) => self.counts.written.inc(),
+            Ok(_) => self.counts.written.inc(),
             Err(_) => self.counts.failed.inc(),
         };
         match (write.done, result) {
             (Some(done), result) => done(result.map_err(StoreError::Commit)),
             (None, Err(error)) => tracing::error!(%error, "not stored"),
-            (None, Ok(())) => {}
+            (None, Ok(_)) => {}
         }
     }
 
@@ -314,29 +316,29 @@ impl Writer {
     }
 }
 
-/// Writes all jobs of a batch in one transaction; returns those that failed alone, with
-/// the reason.
+/// Writes all jobs of a batch in one transaction; one that fails alone leaves the others.
 fn commit(
     connection: &mut Connection,
     batch: &[Write],
     bound: Option<Bound>,
     failing: bool,
-) -> rusqlite::Result<Vec<(usize, rusqlite::Error)>> {
+) -> rusqlite::Result<Outcomes> {
     // Begun as a writer: one that has read already would not wait for others.
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut failures = Vec::new();
-    for (k, job) in batch.iter().enumerate() {
+    let mut outcomes = Outcomes::with_capacity(batch.len());
+    for job in batch {
         let point = transaction.savepoint()?;
-        match job
-            .records
-            .iter()
-            .try_for_each(|record| record.write(&point))
-        {
-            Ok(()) => point.commit()?,
+        let written = job.records.iter().map(|record| record.write(&point));
+        let written: Result<Vec<Outcome>, _> = written.collect();
+        match written {
+            Ok(written) => {
+                point.commit()?;
+                outcomes.push(Ok(written));
+            }
             // A full disk takes the whole transaction back, and with it the jobs before.
             Err(error) if point.is_autocommit() => return Err(error),
             // The savepoint is rolled back when it is dropped.
-            Err(error) => failures.push((k, error)),
+            Err(error) => outcomes.push(Err(error)),
         }
     }
     if let Some(bound) = bound {
@@ -344,7 +346,7 @@ fn commit(
             bound.keep_to(&transaction, record)?;
         }
         transaction.commit()?;
-        return Ok(failures);
+        return Ok(outcomes);
     }
     Record::Alive { at: now() }.write(&transaction)?;
     if failing {
@@ -361,7 +363,7 @@ fn commit(
     if failing {
         connection.execute("DELETE FROM meta WHERE key = 'probe'", [])?;
     }
-    Ok(failures)
+    Ok(outcomes)
 }
 
 impl Bound {
@@ -369,13 +371,20 @@ impl Bound {
     fn keep_to(self, in_: &Connection, record: &Record) -> rusqlite::Result<()> {
         let as_sql = |bound: usize| i64::try_from(bound).unwrap_or(i64::MAX);
         match record {
-            Record::Said(said) => in_
-                .prepare_cached(
+            Record::Said { conversation, .. } => {
+                let newest = params![conversation, as_sql(self.messages)];
+                in_.prepare_cached(
+                    "DELETE FROM entry WHERE conversation = ?1 AND seq <=
+                     (SELECT head FROM conversation WHERE id = ?1) - ?2",
+                )?
+                .execute(newest)?;
+                in_.prepare_cached(
                     "DELETE FROM message WHERE id IN (SELECT id FROM message
                      WHERE conversation = ?1 ORDER BY stored DESC LIMIT -1 OFFSET ?2)",
                 )?
-                .execute(params![said.conversation, as_sql(self.messages)])?,
-            Record::Finished { .. } => in_
+                .execute(newest)?
+            }
+            Record::Over { .. } => in_
                 .prepare_cached(
                     "DELETE FROM conversation WHERE id IN (SELECT id FROM conversation
                      WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT -1 OFFSET ?1)",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Trackers in memory: gone with the service.
+//! Keeps trackers in memory. They are lost when the service ends.
 
 use super::{KeptTracker, TrackerError, TrackerStore, fit};
 use crate::ids::new_id;
@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use symbl_protocol::Tracker;
 
-/// A store that begins empty. The lock is held for a look or a change only.
+/// A store that begins empty. Its lock is held only for a read or a change.
 #[derive(Debug, Default)]
 pub struct MemoryTrackers(Mutex<HashMap<String, Vec<KeptTracker>>>);
 
 impl MemoryTrackers {
-    /// What `change` makes of the account's trackers, unless it fails.
+    /// Applies `change` to the account's trackers. If it fails, they stay as they
+    /// were.
     fn change<T>(
         &self,
         account: &str,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The trackers of the account: made, changed and deleted by the Management API,
-//! looked for in every stream that asks for `enableAllTrackers`.
+//! The trackers of an account. The Management API creates, changes and deletes them.
+//! Every stream with `enableAllTrackers` looks for them.
 //!
 //! Paths, bodies and status codes are those of the Management API's reference. A
-//! stream looks for the trackers that there are when it starts. Where they are
-//! kept is behind [`TrackerStore`].
+//! stream looks for the trackers that exist when it starts. [`TrackerStore`] hides
+//! where they are kept.
 
 mod memory;
 pub(crate) mod phrasebook;
@@ -16,13 +16,13 @@ use symbl_protocol::Tracker;
 
 pub use memory::MemoryTrackers;
 
-/// Most trackers of an account.
+/// Maximum number of trackers of an account.
 pub const MOST_TRACKERS: usize = 500;
 
-/// Most phrases of all of them.
+/// Maximum number of phrases in all trackers of an account.
 pub const MOST_PHRASES: usize = 25_000;
 
-/// Whether an account may have these.
+/// Checks that an account may have trackers with these vocabularies.
 pub(crate) fn fit<'a>(
     vocabularies: impl Iterator<Item = &'a Vec<String>>,
 ) -> Result<(), TrackerError> {
@@ -35,36 +35,36 @@ pub(crate) fn fit<'a>(
     }
 }
 
-/// Longest name of a tracker and longest phrase, in bytes.
+/// Maximum length of a tracker's name and of a phrase, in bytes.
 const LONGEST: usize = 1024;
 
-/// Marks that a phrase may have.
+/// Punctuation that a phrase may contain.
 const MARKS: &[char] = &['.', '\'', '\u{2019}', '-'];
 
-/// A tracker that is kept.
+/// A tracker of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptTracker {
     /// Sixteen decimal digits, made by the store.
     pub id: String,
-    /// Unique in the store; case counts.
+    /// Unique in the account. Case matters.
     pub name: String,
-    /// Phrases, each once.
+    /// The phrases, each only once.
     pub vocabulary: Vec<String>,
 }
 
 /// Why trackers were not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrackerError {
-    /// What was sent is no tracker.
+    /// The request has no valid tracker.
     #[error("{0}")]
     Invalid(String),
-    /// There is another one of this name.
+    /// Another tracker has this name.
     #[error("A tracker with the name {0:?} already exists.")]
     NameTaken(String),
-    /// No more can be kept.
+    /// The account has reached its limit.
     #[error("At most {MOST_TRACKERS} trackers with {MOST_PHRASES} phrases can be kept.")]
     Full,
-    /// There is none with this id.
+    /// No tracker has this id.
     #[error("No tracker has this id.")]
     NotFound,
     /// The store failed.
@@ -72,34 +72,35 @@ pub enum TrackerError {
     Store(String),
 }
 
-/// Where trackers are kept, each account's apart. Called for HTTP requests and at
-/// the start of streams, on threads that may block.
+/// Keeps the trackers of each account. It is called for HTTP requests and at the
+/// start of streams, on threads that may block.
 ///
-/// What is given has been checked with [`check`].
+/// The caller has checked all trackers with [`check`].
 pub trait TrackerStore: std::fmt::Debug + Send + Sync {
-    /// All of them, in the order in which they were made.
+    /// Returns all trackers of the account, in the order of their creation.
     ///
     /// # Errors
     ///
-    /// [`TrackerError::Store`] here as in all others.
+    /// Returns [`TrackerError::Store`], as all other functions may.
     fn list(&self, account: &str) -> Result<Vec<KeptTracker>, TrackerError>;
 
-    /// Makes all of them, or none.
+    /// Creates all of these trackers, or none.
     ///
     /// # Errors
     ///
-    /// [`TrackerError::NameTaken`] or [`TrackerError::Full`].
+    /// Returns [`TrackerError::NameTaken`] or [`TrackerError::Full`].
     fn create(
         &self,
         account: &str,
         trackers: Vec<Tracker>,
     ) -> Result<Vec<KeptTracker>, TrackerError>;
 
-    /// Puts a tracker in the place of another one.
+    /// Replaces the tracker with this id.
     ///
     /// # Errors
     ///
-    /// [`TrackerError::NotFound`] or [`TrackerError::NameTaken`].
+    /// Returns [`TrackerError::NotFound`], [`TrackerError::NameTaken`] or
+    /// [`TrackerError::Full`].
     fn replace(
         &self,
         account: &str,
@@ -107,20 +108,20 @@ pub trait TrackerStore: std::fmt::Debug + Send + Sync {
         tracker: Tracker,
     ) -> Result<KeptTracker, TrackerError>;
 
-    /// Deletes one.
+    /// Deletes the tracker with this id.
     ///
     /// # Errors
     ///
-    /// [`TrackerError::NotFound`].
+    /// Returns [`TrackerError::NotFound`].
     fn delete(&self, account: &str, id: &str) -> Result<(), TrackerError>;
 }
 
-/// Whether a tracker can be kept: it has a name and phrases, each once, without
-/// marks that nobody says.
+/// Checks that a tracker can be kept: it has a name and phrases, each only once,
+/// without punctuation that is not spoken.
 ///
 /// # Errors
 ///
-/// [`TrackerError::Invalid`] with what is wrong.
+/// Returns [`TrackerError::Invalid`] with the reason.
 pub fn check(tracker: &Tracker) -> Result<(), TrackerError> {
     let invalid = |why: String| Err(TrackerError::Invalid(why));
     if tracker.name.trim().is_empty() || tracker.name.len() > LONGEST {

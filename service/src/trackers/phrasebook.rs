@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The trackers of all streams that run, ready to be looked for.
+//! Shares compiled trackers among the streams that use them.
 //!
-//! Compiled trackers take many times the memory of the request that has them, so streams
-//! that ask for the same ones share them, they are compiled when they are needed first,
-//! and they are gone with the last stream that looks for them: a client that comes back
-//! sends them again. All of them together have a bound in bytes.
+//! Compiled trackers take many times the memory of the request that has them. So
+//! streams with equal trackers share them. They are compiled when they are first
+//! needed, and freed with the last stream that uses them: a client that reconnects
+//! sends its trackers again. The memory of all of them has a limit in bytes.
 
 use crate::analysis::Phrases;
 use std::collections::HashMap;
@@ -14,23 +14,23 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use symbl_protocol::Tracker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Two hashes of the trackers, with keys of their own that nobody outside knows: no
-/// client can make trackers that are taken for those of another one.
+/// Two hashes of the trackers. Their keys are random and secret, so that no client
+/// can make trackers that are taken for those of another client.
 type Content = (u64, u64);
 
-/// Trackers that are compiled once for all streams that ask for them.
+/// Compiled trackers, shared by all streams with equal ones.
 #[derive(Debug)]
 pub(crate) struct Phrasebook {
     known: Arc<Mutex<HashMap<Content, Weak<Compiled>>>>,
     keys: (RandomState, RandomState),
-    /// One permit for each byte that is left.
+    /// One permit for each byte that is left of the limit.
     left: Arc<Semaphore>,
 }
 
 /// The trackers of one or more streams.
 #[derive(Debug)]
 pub(crate) struct Compiled {
-    /// Until they are compiled.
+    /// The trackers. Empty once they are compiled.
     trackers: Mutex<Vec<Tracker>>,
     phrases: OnceLock<Arc<Phrases>>,
     content: Content,
@@ -43,7 +43,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Phrasebook {
-    /// Makes an empty one, for so many bytes.
+    /// Creates an empty phrasebook with a limit of `bytes`.
     pub(crate) fn new(bytes: usize) -> Self {
         Self {
             known: Arc::default(),
@@ -52,8 +52,8 @@ impl Phrasebook {
         }
     }
 
-    /// Returns these trackers, which need not be compiled yet; `None` if there is no
-    /// memory left for them.
+    /// Returns these trackers, which may not be compiled yet. Returns `None` if there
+    /// is not enough memory left for them.
     pub(crate) fn get(&self, trackers: Vec<Tracker>) -> Option<Arc<Compiled>> {
         let content = self.content(&trackers);
         let known = || lock(&self.known).get(&content).and_then(Weak::upgrade);
@@ -86,8 +86,8 @@ impl Phrasebook {
 }
 
 impl Compiled {
-    /// Returns the phrases. The first call compiles them, which may take seconds: it
-    /// belongs on a stream's own thread, and under no lock.
+    /// Returns the phrases. The first call compiles them, which may take seconds, so
+    /// call it on the stream's own thread and without a lock.
     pub(crate) fn phrases(&self) -> Arc<Phrases> {
         let compile = || {
             let trackers = std::mem::take(&mut *lock(&self.trackers));
@@ -100,7 +100,7 @@ impl Compiled {
 impl Drop for Compiled {
     fn drop(&mut self) {
         let mut known = lock(&self.known);
-        // Somebody may have asked for the same again, and have new ones.
+        // Another stream may have created the same trackers anew.
         let is_gone = |known: &Weak<Self>| known.strong_count() == 0;
         if known.get(&self.content).is_some_and(is_gone) {
             known.remove(&self.content);

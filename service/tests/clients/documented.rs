@@ -4,9 +4,9 @@
 //! they stand there. Only the address is another one.
 
 use crate::app::run;
-use crate::common::service::Service;
 use crate::node::node;
 use std::path::PathBuf;
+use symbl_testkit::service::Service;
 use tempfile::TempDir;
 
 const README: &str = include_str!("../../../README.md");

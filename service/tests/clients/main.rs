@@ -15,11 +15,5 @@ mod python;
 mod symbl_js;
 mod web_sdk;
 
-#[path = "../../../tests/sink/engine.rs"]
-mod engine;
-#[path = "../speech/mod.rs"]
-mod speech;
-
-/// Of the tests of the element and of the service.
-#[allow(dead_code)] // each test binary uses its part
-mod common;
+#[path = "../common/prompter.rs"]
+mod prompter;

@@ -3,10 +3,10 @@
 //! Node.js with the official JavaScript SDKs.
 
 use crate::app::{here, patience};
-use crate::speech::absent;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use symbl_testkit::speech::absent;
 
 /// A command that runs one of the applications in `js`; `None` where Node.js is absent.
 pub fn node(application: &str) -> Option<Command> {

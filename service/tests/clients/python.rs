@@ -3,12 +3,12 @@
 //! `symbl` of PyPI.
 
 use crate::app::{closed, contents, here, patience, run, scripted, told, words};
-use crate::common::service::Service;
 use crate::documented;
-use crate::speech::absent;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use symbl_service::recognizer::scripted;
+use symbl_testkit::service::Service;
+use symbl_testkit::speech::absent;
 
 /// A Python with the SDK, in the folder of the build; `None` where it cannot be had.
 fn python() -> Option<PathBuf> {

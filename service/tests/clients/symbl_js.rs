@@ -3,16 +3,16 @@
 //! `@symblai/symbl-js` in Node.js.
 
 use crate::app::{closed, contents, each, run, scripted, told, words};
-use crate::common::prompter::Prompter;
-use crate::common::relay::Relay;
-use crate::common::service::Service;
-use crate::engine;
 use crate::node::node;
+use crate::prompter::Prompter;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::recognizer::scripted;
+use symbl_testkit::engine;
+use symbl_testkit::relay::Relay;
+use symbl_testkit::service::Service;
 use tempfile::TempDir;
 
 /// Sound files that go when it is dropped.

@@ -3,14 +3,14 @@
 //! `@symblai/symbl-web-sdk` in a headless Chromium, whose microphone is a file.
 
 use crate::app::{closed, contents, each, run, told, words};
-use crate::common::service::Service;
-use crate::engine;
 use crate::node::node;
-use crate::speech::absent;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 use symbl_service::recognizer::scripted;
+use symbl_testkit::engine;
+use symbl_testkit::service::Service;
+use symbl_testkit::speech::absent;
 
 /// What browsers of its kind are called.
 const BROWSERS: [&str; 3] = ["chromium-headless-shell", "google-chrome", "chromium"];

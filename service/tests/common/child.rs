@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! The command as a process of its own: what it logs and how much memory it takes.
-//! Not part of `common` itself, which tests of other crates use too.
+//! Not part of `common` itself, because few tests use it.
 
 use crate::common::Place;
 use std::io::{BufRead, BufReader, Read};

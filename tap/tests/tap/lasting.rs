@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How long it listens, whom it shows its token, and what it cannot do.
+//! Tests how long the program listens, to which services it shows its token, and how
+//! it fails.
 
-use crate::peer::{Peer, Script, close};
 use crate::run::{ANNA, SOON, TOKEN, Tap, command, connections, failed, sentence};
 use rcgen::{CertificateParams, KeyPair};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
+use symbl_testkit::peer::{Peer, Script, close};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -98,7 +99,7 @@ fn a_token_that_the_service_says_is_not_written() {
 }
 
 #[test]
-fn what_cannot_be_is_told_in_a_line() {
+fn each_failure_is_reported_in_one_line() {
     let free = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -133,8 +134,8 @@ fn what_cannot_be_is_told_in_a_line() {
 }
 
 #[test]
-fn a_conversation_that_ended_meanwhile_is_told() {
-    // The first connection is upgraded and lost, the second finds nothing.
+fn a_conversation_that_ended_during_an_outage_is_reported() {
+    // The first connection is upgraded and lost. The second dial gets a 404.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let tap = Tap::start(&format!("http://{}", listener.local_addr().unwrap()), &[]);
     drop(accepted(&listener, true));
@@ -155,7 +156,7 @@ fn a_service_that_is_silent_is_left_and_dialed_again() {
     drop((first, second));
 }
 
-/// Takes a connection and answers its request, with an upgrade or with 404.
+/// Accepts a connection and answers its request with an upgrade or with 404.
 fn accepted(listener: &TcpListener, upgrade: bool) -> std::net::TcpStream {
     let (mut stream, _) = listener.accept().unwrap();
     let mut head = String::new();
@@ -182,7 +183,7 @@ fn accepted(listener: &TcpListener, upgrade: bool) -> std::net::TcpStream {
 }
 
 #[test]
-fn a_service_over_tls_has_to_be_one_of_those_that_are_trusted() {
+fn a_service_over_tls_must_have_a_trusted_certificate() {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
     let certificate = params.self_signed(&key).unwrap();

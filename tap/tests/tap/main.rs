@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The program, against a scripted service and against `symbl-service`.
-
-#[path = "../../../tests/common/peer.rs"]
-mod peer;
-
-#[path = "../../../service/tests/common/mod.rs"]
-mod client;
+//! Tests the program against a scripted service and against `symbl-service`.
 
 mod lasting;
 mod output;

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Standard output and standard error that nobody reads, that are full, closed or
-//! on a full disk; and text that a terminal would obey.
+//! Tests standard output and standard error that are not read, full, closed or on a
+//! full disk, and text that contains terminal controls.
 
-use crate::peer::{Message, Peer, Script, close};
 use crate::run::{ANNA, SOON, Tap, command, connections, sentence};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use symbl_protocol::reply::{self, Person};
+use symbl_testkit::peer::{Message, Peer, Script, close};
 
-/// The program, which is killed should it hang: status 124.
+/// Returns the command, run by `timeout`, which kills a program that hangs: status
+/// 124.
 fn bounded(base_url: &str, arguments: &[&str]) -> Command {
     let program = command(base_url, arguments);
     let mut bounded = Command::new("timeout");
@@ -23,7 +24,7 @@ fn bounded(base_url: &str, arguments: &[&str]) -> Command {
     bounded
 }
 
-/// Waits for something that is certain to come.
+/// Waits for something that must happen.
 fn wait_for(mut reached: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !reached() {
@@ -32,7 +33,7 @@ fn wait_for(mut reached: impl FnMut() -> bool) {
     }
 }
 
-/// Waits for the end of the program, and kills it should it hang.
+/// Waits for the end of the program, and kills it if it hangs.
 fn ended(child: &mut Child) -> ExitStatus {
     let begin = Instant::now();
     while begin.elapsed() < SOON {
@@ -52,29 +53,29 @@ fn signal(child: &Child, name: &str) {
     assert!(killed.unwrap().success());
 }
 
-/// Returns `true` once the program has its handler of SIGINT, which is signal 2.
+/// Returns `true` once the program handles SIGINT, which is signal 2.
 fn catches_ctrl_c(process: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     u64::from_str_radix(caught.unwrap().trim(), 16).unwrap() & 0b10 != 0
 }
 
-/// A sentence of ten thousand characters that begins with its number.
+/// Returns a sentence of ten thousand characters that begins with its number.
 fn long(number: u64) -> Message {
     let text = format!("n{number} {}", "word ".repeat(2000));
     sentence(ANNA, text.trim_end(), number * 1000)
 }
 
-/// The writing end of a pipe that is full, and the end that keeps it open.
+/// Returns the writing end of a full pipe, and the end that keeps it open.
 fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
     let (reader, mut writer) = std::io::pipe().unwrap();
-    // As much as Linux takes unless it is told otherwise.
+    // The capacity of a pipe on Linux, unless it was changed.
     writer.write_all(&[b'.'; 1 << 16]).unwrap();
     (reader, writer)
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_does_not_hold_up_the_listening() {
+fn a_pipe_without_a_reader_does_not_block_the_listening() {
     let peer = Peer::start(Script::upgrade_only());
     let mut tap = Tap::run(bounded(&peer.base_url(), &[]));
     tap.says("listening");
@@ -82,7 +83,7 @@ fn a_pipe_that_nobody_reads_does_not_hold_up_the_listening() {
         peer.say(0, long(number));
     }
     tap.says("nobody reads the output, and 1024 KiB wait for it");
-    // It still listens, over the same connection.
+    // The program still listens, over the same connection.
     peer.say(0, Message::text(reply::error("still here", "", None)));
     tap.says("the service says: still here");
     tap.signal("-INT");
@@ -94,7 +95,7 @@ fn a_pipe_that_nobody_reads_does_not_hold_up_the_listening() {
 }
 
 #[test]
-fn what_waits_at_the_end_is_written_when_somebody_reads() {
+fn the_rest_of_the_output_is_written_once_it_is_read() {
     let peer = Peer::start(Script::upgrade_only());
     let mut tap = Tap::run(bounded(&peer.base_url(), &[]));
     tap.says("listening");
@@ -112,7 +113,7 @@ fn what_waits_at_the_end_is_written_when_somebody_reads() {
 }
 
 #[test]
-fn sigterm_ends_it_while_nobody_reads_a_word_of_it() {
+fn sigterm_ends_it_while_its_output_is_not_read() {
     let peer = Peer::start(Script::upgrade_only());
     let (_out, stdout) = full_pipe();
     let (_err, stderr) = full_pipe();
@@ -124,20 +125,20 @@ fn sigterm_ends_it_while_nobody_reads_a_word_of_it() {
     assert!(peer.wait_for(connections(1), SOON));
     peer.say(0, sentence(ANNA, "Is anybody there?", 0));
     signal(&child, "-TERM");
-    // Whether the sentence had come by then is not told to anybody.
+    // The sentence may have come before the signal or not, so both codes are right.
     assert!(matches!(ended(&mut child).code(), Some(0 | 1)));
     assert!(peer.wait_for(|records| records[0].close_code() == Some(1000), SOON));
 }
 
 #[test]
-fn nobody_has_to_read_its_standard_error() {
+fn its_standard_error_need_not_be_read() {
     for is_full in [false, true] {
         let peer = Peer::start(Script::upgrade_only());
         let (reader, writer) = match is_full {
             true => full_pipe(),
             false => std::io::pipe().unwrap(),
         };
-        // Of a pipe without a reader, a write fails.
+        // Writing to a pipe without a reader fails.
         let reader = is_full.then_some(reader);
         let mut command = bounded(&peer.base_url(), &[]);
         let child = command
@@ -214,7 +215,7 @@ fn ctrl_c_ends_it_while_it_waits_for_the_reader_of_a_named_pipe() {
 }
 
 #[test]
-fn what_a_terminal_would_obey_does_not_reach_it() {
+fn no_terminal_control_reaches_the_terminal() {
     let evil = "a\u{1b}[2J\u{9b}31m\u{7}b\u{202e}dab\u{2066}c\u{7f}\u{200b}d";
     let name = format!("Eve{evil}");
     let eve = Person {
@@ -239,7 +240,7 @@ fn what_a_terminal_would_obey_does_not_reach_it() {
         peer.say(0, Message::text(reply::error(evil, evil, None)));
         peer.say(0, sentence(eve, evil, 0));
         peer.say(0, Message::text(reply::insight_response(&[insight], 0)));
-        // What it does not understand is cited.
+        // A message that it does not understand is quoted in a note.
         peer.say(
             0,
             Message::text(format!(

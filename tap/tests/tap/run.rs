@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The program, run by a test, and what a scripted service says to it.
+//! Runs the program, and builds what a scripted service says to it.
 
-use crate::peer::{Message, Record};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use symbl_protocol::reply::{self, Person, Word};
+use symbl_testkit::peer::{Message, Record};
 
-/// A bound for what is certain to come.
+/// A bound for a wait that must succeed.
 pub const SOON: Duration = Duration::from_secs(60);
 
 pub const TOKEN: &str = "Se+cr/et=7f3a9c2e1b";
 
-/// A running `symbl-tap`; killed when dropped.
+/// A running `symbl-tap`. It is killed when dropped.
 pub struct Tap {
     pub child: Child,
     said: BufReader<ChildStderr>,
@@ -34,7 +34,7 @@ impl Tap {
         Self { child, said }
     }
 
-    /// Waits for a line on standard error that has `text` in it.
+    /// Waits for a line on standard error that contains `text`.
     pub fn says(&mut self, text: &str) {
         let mut all = String::new();
         loop {
@@ -48,7 +48,8 @@ impl Tap {
         }
     }
 
-    /// Waits for its end: status, standard output, the rest of standard error.
+    /// Waits for the end. Returns the status, standard output and the rest of
+    /// standard error.
     pub fn end(mut self) -> (ExitStatus, String, String) {
         let (mut out, mut err) = (String::new(), String::new());
         let mut stdout = self.child.stdout.take().unwrap();
@@ -66,7 +67,7 @@ impl Tap {
 
 impl Drop for Tap {
     fn drop(&mut self) {
-        // It has ended, as a rule.
+        // Usually the program has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -99,7 +100,7 @@ pub const BOB: Person<'_> = Person {
     name: Some("Bob"),
 };
 
-/// A sentence with words of 400 ms each.
+/// Returns a sentence whose words last 400 ms each.
 pub fn sentence(from: Person<'_>, text: &str, start: u64) -> Message {
     let times = (start..).step_by(400).map(Duration::from_millis);
     let words: Vec<Word<'_>> = text
@@ -125,7 +126,7 @@ pub fn sentence(from: Person<'_>, text: &str, start: u64) -> Message {
     Message::text(reply::message_response(&[message], 0))
 }
 
-/// Status and standard error of a run that has to end by itself.
+/// Returns the exit code and standard error of a run that must end by itself.
 pub fn failed(base_url: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let (status, out, err) = Tap::start(base_url, arguments).end();
     assert_eq!(out, "");

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The program, against `symbl-service`.
+//! Tests the program against `symbl-service`.
 
-use crate::client::{Client, linear16, server, start_request};
 use crate::run::Tap;
 use serde_json::{Value, json};
 use std::time::Duration;
 use symbl_service::Server;
 use symbl_service::recognizer::scripted::{silence, speech};
+use symbl_testkit::client::{Client, linear16, server, start_request};
 use tokio::runtime::Runtime;
 
 /// A service on threads of its own, so that a test may block.
@@ -27,7 +27,7 @@ impl Service {
         Tap::start(&format!("http://{}", self.server.local_addr()), arguments)
     }
 
-    /// Somebody who speaks in the conversation that the program listens to.
+    /// Starts a speaker in the conversation that the program listens to.
     fn speaker(&self, name: &str) -> Client {
         let mut request = start_request();
         request["noConnectionTimeout"] = 1800.into();
@@ -36,7 +36,7 @@ impl Service {
         self.runtime.block_on(client).0
     }
 
-    /// Says these words and waits for the message of them.
+    /// Says these words, and waits for their message.
     fn say(&self, speaker: &mut Client, words: std::ops::Range<u16>) {
         let mut samples = speech(words, 16_000);
         samples.extend(silence(Duration::from_millis(600), 16_000));
@@ -46,7 +46,7 @@ impl Service {
         });
     }
 
-    /// The speaker has nothing more to say.
+    /// Stops the speaker.
     fn stop(&self, mut speaker: Client) {
         self.runtime.block_on(async {
             speaker.stop().await;
@@ -55,7 +55,7 @@ impl Service {
     }
 }
 
-/// What was said, as the lines of the program tell: speaker and text.
+/// Returns the speaker and the text of each line of the program's output.
 fn said(out: &str) -> Vec<(String, String)> {
     let lines = out.lines().map(|line| serde_json::from_str(line).unwrap());
     let lines = lines.filter(|line: &Value| line["type"] == "transcript");
@@ -68,7 +68,7 @@ fn said(out: &str) -> Vec<(String, String)> {
 #[test]
 fn two_speakers_are_written_down_to_the_end_of_their_conversation() {
     let service = Service::start();
-    // There is no such conversation yet.
+    // The conversation has not begun yet.
     let mut tap = service.tap(&["--format", "jsonl", "--wait", "600"]);
     let mut ada = service.speaker("Ada");
     tap.says("listening");
@@ -85,7 +85,7 @@ fn two_speakers_are_written_down_to_the_end_of_their_conversation() {
 }
 
 #[test]
-fn it_stays_while_a_speaker_is_lost_and_comes_back() {
+fn it_stays_while_a_speaker_loses_its_connection_and_comes_back() {
     let service = Service::start();
     let mut ada = service.speaker("Ada");
     let mut tap = service.tap(&["--format", "srt"]);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What is written, and where.
+//! Tests what is written, and where.
 
-use crate::peer::{Message, Peer, Script, close, conversation_completed};
 use crate::run::{ANNA, BOB, SOON, Tap, connections, failed, sentence};
 use symbl_protocol::InsightType;
 use symbl_protocol::reply::{self, Insight, TrackerMatch};
+use symbl_testkit::peer::{Message, Peer, Script, close, conversation_completed};
 
-/// Two sentences, a question, a tracker and the end, with an interim before them.
+/// Returns two sentences, a question, a tracker and the end, after an interim.
 fn conversation() -> Vec<Message> {
     let question = Insight {
         id: "i",
@@ -32,14 +32,14 @@ fn conversation() -> Vec<Message> {
         Message::text(reply::interim_result("how much", None, Some(ANNA), 0)),
         sentence(ANNA, "How much is it?", 1000),
         Message::text(reply::insight_response(&[question], 0)),
-        Message::text(reply::tracker_response(&[price], true, 0)),
+        Message::text(reply::tracker_response(&[price], true, Some(0))),
         sentence(BOB, "Nothing.", 3000),
         conversation_completed(),
         close(1000),
     ]
 }
 
-/// What is written of the conversation.
+/// Returns what the program writes of that conversation.
 fn written(arguments: &[&str]) -> String {
     let peer = Peer::start(Script::upgrade_only());
     let tap = Tap::start(&peer.base_url(), arguments);
@@ -112,13 +112,14 @@ fn the_file_is_whole_while_it_grows_and_after_a_kill() {
     for number in 0..5 {
         let text = format!("Sentence {number} of a talk.");
         peer.say(0, sentence(ANNA, &text, number * 3000));
-        // In the file when the error is told, which comes after it.
+        // The error comes after the cue, so the cue is in the file when the error is
+        // reported.
         peer.say(0, Message::text(reply::error("next", "", None)));
         tap.says("the service says: next");
         let written = std::fs::read_to_string(&path).unwrap();
         let captions = subtp::srt::SubRip::parse(&written).unwrap().subtitles;
-        // The first is a minute into the conversation. That may be a wrong time, so
-        // that it waits for the second one.
+        // The first sentence is a minute into the conversation. Its time may be
+        // wrong, so its cue waits for the second sentence.
         assert_eq!(
             captions.len() as u64,
             if number == 0 { 0 } else { number + 1 }
@@ -146,7 +147,7 @@ fn a_file_is_left_alone_if_there_is_no_conversation() {
 }
 
 #[test]
-fn it_ends_when_nobody_reads_what_it_writes() {
+fn it_ends_when_its_reader_has_gone() {
     let peer = Peer::start(Script::upgrade_only());
     let mut tap = Tap::start(&peer.base_url(), &[]);
     tap.says("listening");

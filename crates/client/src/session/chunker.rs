@@ -88,6 +88,9 @@ pub struct Chunk {
     /// Whether there is something to hear in it, as far as that can be told
     /// without decoding it.
     pub loud: bool,
+    /// Nanoseconds of its stream that were sent before it was sent for the first time;
+    /// `None` until then. A replay does not change it.
+    pub place: Option<u64>,
 }
 
 /// Peak below which raw audio is silence, about −50 dBFS of 16 bits.
@@ -328,6 +331,7 @@ impl Chunker {
                     entry: part == 0,
                     audible: true,
                     loud,
+                    place: None,
                 }
             })
             .collect()
@@ -358,6 +362,7 @@ impl Chunker {
             end: self.position(),
             format,
             entry: true,
+            place: None,
         })
     }
 

@@ -65,7 +65,8 @@ pub struct Speaker {
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
     /// Sent at every start, with the format and the speaker of the audio that
-    /// follows it. Its own are those of the first audio.
+    /// follows it, and with its place in the stream where the service wants to know it.
+    /// Its own format and speaker are those of the first audio.
     pub start: StartRequest,
     /// Whether interim transcripts are told.
     pub interim_results: bool,

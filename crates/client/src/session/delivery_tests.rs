@@ -23,6 +23,7 @@ fn given(number: u64, from_ms: u64, to_ms: u64) -> Generation {
         entry: true,
         audible: true,
         loud: true,
+        place: None,
     });
     generation
 }

@@ -186,6 +186,7 @@ mod tests {
             entry: true,
             audible: true,
             loud: true,
+            place: None,
         });
     }
 

@@ -2,6 +2,8 @@
 
 //! Both sides of the conversation, in memory, under a clock that the test moves.
 
+#[path = "identity_tests.rs"]
+mod identity;
 #[path = "needs_tests.rs"]
 mod needs;
 #[path = "outage_tests.rs"]
@@ -58,7 +60,7 @@ impl Rig {
 
     fn listening_with(change: impl FnOnce(&mut SessionConfig)) -> Self {
         let mut rig = Self::new(change);
-        rig.input(Input::Connected);
+        rig.input(Input::Connected { announced: false });
         rig.text(LISTENING);
         rig
     }
@@ -232,7 +234,7 @@ fn named(kind: &str, id: &str) -> String {
 fn the_start_request_goes_first_and_audio_waits_for_its_acknowledgement() {
     let mut rig = Rig::new(|_| {});
     rig.speak(500);
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     assert_eq!(rig.texts()[0]["type"], "start_request");
     assert!(rig.heard().is_empty());
     rig.text(LISTENING);
@@ -256,7 +258,7 @@ fn the_three_replies_are_accepted_in_all_orders_and_the_conversation_is_told_onc
         [2, 1, 0],
     ] {
         let mut rig = Rig::new(|_| {});
-        rig.input(Input::Connected);
+        rig.input(Input::Connected { announced: false });
         order.iter().for_each(|n| rig.text(&replies[*n]));
         let told: Vec<_> = rig
             .events
@@ -275,7 +277,7 @@ fn a_socket_without_a_format_waits_for_one() {
     let mut session = Session::new(SessionConfig::new(StartRequest::new(format)));
     session.start(Time::ZERO);
     assert_eq!(session.poll(Time::ZERO, false), Some(Output::Dial));
-    session.handle(Time::ZERO, Input::Connected);
+    session.handle(Time::ZERO, Input::Connected { announced: false });
     while let Some(output) = session.poll(Time::ZERO, true) {
         assert!(matches!(output, Output::Event(_)), "{output:?}");
     }
@@ -337,7 +339,7 @@ fn a_failed_first_dial_is_tried_again_and_loses_nothing() {
         "one outage"
     );
     rig.pass(Duration::from_secs(1));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     assert_eq!(rig.heard(), (0..4800).collect::<Vec<i16>>());
 }
@@ -361,7 +363,7 @@ fn a_dial_that_does_not_answer_is_given_up_in_time() {
 fn a_start_that_is_not_acknowledged_is_given_up_in_the_time_of_the_whole_way() {
     let mut rig = Rig::new(|config| config.connect_timeout = Duration::from_secs(3));
     rig.pass(Duration::from_secs(2));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     assert_eq!(rig.session.state(), State::Starting);
     rig.pass(Duration::from_secs(1));
     assert_eq!(rig.session.state(), State::Connecting);
@@ -606,7 +608,7 @@ fn a_lost_socket_is_rejoined_and_unfinalised_audio_is_sent_again() {
     rig.speak(1000);
     rig.sent.clear();
     rig.pass(Duration::from_millis(500));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(&named("recognition_started", "42"));
     // The chunk that holds 950 ms is the first that was not finalised.
     assert_eq!(
@@ -640,7 +642,7 @@ impl Rig {
         self.lose();
         self.sent.clear();
         self.pass(Duration::from_secs(3));
-        self.input(Input::Connected);
+        self.input(Input::Connected { announced: false });
         self.text(LISTENING);
         let first = self.heard().first().copied();
         first.map_or(-1, |sample| sample / 16)
@@ -711,7 +713,7 @@ fn a_message_owed_when_the_stream_ends_is_asked_for_again() {
     rig.lose();
     assert_eq!(rig.drained(), None);
     rig.pass(Duration::from_millis(500));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     rig.text(&final_of(&[("two", 200, 590)]));
     rig.text(&message_of("m2", "Two."));
@@ -838,7 +840,7 @@ fn c38_what_was_missed_in_an_outage_is_asked_for_and_told_once() {
     rig.lose();
     rig.sent.clear();
     rig.pass(Duration::from_millis(500));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(&named("recognition_started", "42"));
     // From the beginning of our time: there are no five minutes of it.
     let first = response::history(history).unwrap()[0].start_time.unwrap() - 200_000_000;
@@ -867,7 +869,7 @@ fn another_conversation_after_a_rejoin_is_told_as_a_split() {
     rig.text(&named("conversation_created", "42"));
     rig.lose();
     rig.pass(Duration::from_millis(500));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(&named("conversation_created", "43"));
     let split = rig.events.iter().find_map(|e| match &e.kind {
         EventKind::Session {
@@ -886,7 +888,7 @@ fn a_backlog_of_paced_audio_is_sent_at_the_catch_up_rate() {
     for _ in 0..10 {
         rig.speak(1000);
     }
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     let at_once = rig.heard().len() / 16;
     assert!((1000..1200).contains(&at_once), "{at_once} ms at once");
@@ -905,7 +907,7 @@ fn a_backlog_that_is_held_back_wakes_nobody_and_a_flush_ends_that() {
     let mut rig = Rig::new(|_| {});
     rig.session.set_upstream(true, true);
     rig.speak(10_000);
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     assert!(!rig.session.needs_poll(true));
     rig.session.flush(rig.now);
@@ -930,7 +932,7 @@ fn audio_that_waits_for_nobody_blocks_and_loses_nothing() {
     // A buffer is taken whole, however long; and none after it.
     rig.speak(5000);
     assert!(!rig.session.has_room());
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     assert!(rig.session.has_room());
     rig.accounts_for_everything();
@@ -944,7 +946,7 @@ fn live_audio_drops_the_oldest_and_tells_one_gap_for_one_hole() {
         rig.speak(100);
     }
     rig.accounts_for_everything();
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     assert_eq!(rig.gaps(), [(0, 3000, GapReason::BufferFull)]);
     assert_eq!(rig.heard()[0], (3000 * 16) as u16 as i16);
@@ -1111,7 +1113,7 @@ fn a_socket_lost_while_draining_is_rejoined_for_the_rest() {
     rig.lose();
     rig.pass(Duration::from_millis(500));
     rig.sent.clear();
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     assert_eq!(rig.heard().len(), 16_000);
     assert_eq!(rig.texts().last().unwrap()["type"], "stop_request");
@@ -1150,7 +1152,7 @@ fn after_the_end_a_flush_begins_anew() {
     rig.sent.clear();
     rig.session.flush(rig.now);
     rig.speak_at(0, 100);
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     assert_eq!((rig.dials(), rig.heard().len()), (1, 1600));
 }
@@ -1200,7 +1202,7 @@ fn a_flac_header_precedes_the_audio_of_every_start() {
     assert_eq!(rig.sent[rig.sent.len() - 2], Output::Binary(header.clone()));
     rig.lose();
     rig.pass(Duration::from_millis(500));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     assert_eq!(rig.sent[rig.sent.len() - 2], Output::Binary(header));
     assert_eq!(
@@ -1275,7 +1277,7 @@ fn audio_whose_final_could_not_be_read_is_sent_again_at_a_new_start() {
     rig.text(&broken_final(&[("a", 0, 500)]));
     rig.lose();
     rig.pass(Duration::from_millis(500));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     rig.text(&final_of(&[("a", 0, 500)]));
     rig.session.end_of_stream(rig.now);
@@ -1352,7 +1354,7 @@ fn a_backlog_on_a_socket_that_takes_nothing_is_no_reason_to_wake_up() {
     for _ in 0..5 {
         rig.speak(1000);
     }
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     rig.writable = false;
     rig.pass(Duration::from_secs(3));
@@ -1374,7 +1376,7 @@ fn a_replay_that_is_dropped_is_not_counted_twice() {
     rig.speak(1500);
     rig.lose();
     rig.pass(Duration::from_millis(500));
-    rig.input(Input::Connected); // from here on, what was sent is to be sent again
+    rig.input(Input::Connected { announced: false }); // from here on, what was sent is to be sent again
     for _ in 0..30 {
         rig.speak(100);
         rig.accounts_for_everything();
@@ -1391,7 +1393,7 @@ fn a_link_that_breaks_after_the_stop_was_taken_took_the_last_results_with_it() {
     rig.lose();
     assert_eq!(rig.drained(), None);
     rig.pass(Duration::from_millis(500));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     rig.text(&final_of(&[("last", 500, 900)]));
     rig.text(STOPPED);
@@ -1453,7 +1455,7 @@ fn after_a_flush_new_audio_does_not_wait_for_the_backlog_that_was_dropped() {
     let mut rig = Rig::new(|_| {});
     rig.session.set_upstream(true, true);
     rig.speak(20_000);
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     rig.session.flush(rig.now);
     let before = rig.heard().len();
@@ -1527,7 +1529,7 @@ fn packets_of_no_known_duration_do_not_fill_the_memory() {
     for _ in 0..100_000 {
         rig.session.push_audio(rig.now, &packet);
     }
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     let held = rig
         .sent
@@ -1544,7 +1546,7 @@ fn audio_that_was_dropped_does_not_count_as_finalised() {
     for _ in 0..50 {
         rig.speak(100);
     }
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     rig.text(&final_of(&[("here", 100, 300)]));
     assert_eq!(rig.session.stats(rig.now).audio_finalised, 300 * MS);
@@ -1575,7 +1577,7 @@ fn a_file_that_outruns_its_service_leaves_room_for_what_was_sent() {
     assert_eq!(rig.heard().len(), 100 * 1600);
     rig.lose();
     rig.pass(Duration::from_millis(500));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     // Ten seconds were sent: one of them is kept.
     let gaps = rig.gaps();
@@ -1592,12 +1594,12 @@ fn a_final_whose_audio_is_forgotten_moves_nothing() {
     rig.text(&final_of(&[("one", 200, 900)]));
     rig.lose();
     rig.pass(Duration::from_millis(500));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     rig.session.flush(rig.now);
     rig.lose();
     rig.pass(Duration::from_secs(2));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     // Of a start that was given nothing there is no place for any word.
     rig.text(&final_of(&[("two", 200, 900)]));
@@ -1648,7 +1650,7 @@ fn the_end_of_a_socket_that_is_being_replaced_is_no_outage() {
     // Before anybody has come to the new dial.
     rig.lose();
     assert_eq!((rig.dials(), rig.session.state()), (2, State::Connecting));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     assert_eq!(rig.session.state(), State::Listening);
 }

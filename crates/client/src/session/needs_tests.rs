@@ -56,7 +56,7 @@ impl Talk {
     fn begin(change: impl FnOnce(&mut SessionConfig)) -> Self {
         let mut rig = Rig::new(change);
         rig.session.set_upstream(true, true);
-        rig.input(Input::Connected);
+        rig.input(Input::Connected { announced: false });
         rig.text(LISTENING);
         Self {
             rig,
@@ -124,7 +124,7 @@ impl Talk {
         while !matches!(self.rig.session.phase, Phase::Dialing { .. }) {
             self.second();
         }
-        self.rig.input(Input::Connected);
+        self.rig.input(Input::Connected { announced: false });
         self.rig.text(LISTENING);
         self.at
     }
@@ -232,7 +232,7 @@ fn need_18_interim_final_and_message_stay_tied_across_a_reconnect() {
     rig.text(&interim(&[("good", 100, 400)]));
     rig.lose();
     rig.pass(Duration::from_secs(1));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     rig.text(&interim(&[("good", 100, 400)]));
     rig.text(&final_of(&[("good", 100, 400), ("day", 500, 800)]));
@@ -250,7 +250,7 @@ fn need_18_interim_final_and_message_stay_tied_across_a_reconnect() {
     // What was finalised is not finalised again, and comes with no new id.
     rig.lose();
     rig.pass(Duration::from_secs(3));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     rig.text(&final_of(&[("next", 500, 700)]));
     assert_eq!(rig.finals().len(), 2);

@@ -58,7 +58,7 @@ fn one_odd_answer_does_not_end_a_session_that_had_worked() {
         assert!(told.retryable && told.reason == answer.reason, "{told:?}");
         assert!(told.message.contains("tried again"), "{told:?}");
         rig.pass(Duration::from_secs(1));
-        rig.input(Input::Connected);
+        rig.input(Input::Connected { announced: false });
         rig.text(LISTENING);
         rig.pass(Duration::from_secs(1));
         assert_eq!(rig.heard().len(), 2 * 16_000, "all was sent again");
@@ -141,7 +141,7 @@ fn a_stream_that_ended_before_it_was_admitted_is_heard_when_it_is() {
     assert!(rig.now >= Duration::from_secs(100), "as it was asked to");
     assert_eq!((rig.drained(), failed(&rig)), (None, None));
     rig.pass(Duration::from_secs(20));
-    rig.input(Input::Connected);
+    rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
     assert_eq!(rig.heard().len(), 2 * 16_000);
     rig.text(&final_of(&[("word", 100, 2000)]));

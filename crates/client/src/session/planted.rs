@@ -39,6 +39,8 @@ pub enum Bug {
     AudioForgottenWithoutAThread,
     FirstOddAnswerBelieved,
     AdmissionTimeoutIgnored,
+    PositionNotKept,
+    AttemptNotRaised,
 }
 
 #[cfg(planted_bugs)]
@@ -48,7 +50,7 @@ mod imp {
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 29] = [
+        pub const ALL: [Self; 31] = [
             Self::AcknowledgementSkipped,
             Self::AnchorDropped,
             Self::GenerationForgotten,
@@ -78,6 +80,8 @@ mod imp {
             Self::AudioForgottenWithoutAThread,
             Self::FirstOddAnswerBelieved,
             Self::AdmissionTimeoutIgnored,
+            Self::PositionNotKept,
+            Self::AttemptNotRaised,
         ];
     }
 

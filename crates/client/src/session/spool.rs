@@ -54,6 +54,9 @@ pub struct Spool {
     released: Position,
     /// Everything before this has been sent at least once.
     sent: Position,
+    /// How much audio of the stream has been sent at least once, in nanoseconds. What was
+    /// dropped before it was ever sent does not count.
+    placed: u64,
     /// Audible, sent, let go of at the bound, and not finalised yet: lost, if
     /// the link is lost before it is.
     uncertain: VecDeque<Range<Position>>,
@@ -84,6 +87,7 @@ impl Spool {
             acknowledged: 0,
             released: 0,
             sent: 0,
+            placed: 0,
             uncertain: VecDeque::new(),
         }
     }
@@ -151,13 +155,44 @@ impl Spool {
 
     /// Drops the oldest packet of which nothing was sent; where it stood.
     pub fn drop_oldest_unsent(&mut self) -> Option<Range<Position>> {
-        let oldest = self.waiting.parts_of_before();
-        let first = self.waiting.remove(oldest)?;
+        self.drop_packet(self.waiting.parts_of_before())
+    }
+
+    /// Drops the oldest packet that was never sent, not even by a start before. Returns
+    /// where it stood.
+    pub fn drop_oldest_never_sent(&mut self) -> Option<Range<Position>> {
+        let never_sent = |chunk: &Chunk| chunk.entry && chunk.place.is_none();
+        self.drop_packet(self.waiting.chunks.iter().position(never_sent)?)
+    }
+
+    /// Drops the packet whose first chunk waits at this place. Returns where it stood.
+    fn drop_packet(&mut self, at: usize) -> Option<Range<Position>> {
+        let first = self.waiting.remove(at)?;
         let mut end = first.end;
-        while self.waiting.chunks.get(oldest).is_some_and(|c| !c.entry) {
-            end = self.waiting.remove(oldest)?.end;
+        while self.waiting.chunks.get(at).is_some_and(|c| !c.entry) {
+            end = self.waiting.remove(at)?.end;
         }
         Some(first.start..end)
+    }
+
+    /// Returns how much of the stream's audio comes before what goes next on the wire, in
+    /// nanoseconds. For a replay that is what it was when the audio was sent first.
+    pub fn next_place(&self) -> u64 {
+        match planted(Bug::PositionNotKept) {
+            true => self.placed,
+            false => self.peek().and_then(|c| c.place).unwrap_or(self.placed),
+        }
+    }
+
+    /// Returns `true` if what goes next on the wire has been sent before.
+    pub fn replays(&self) -> bool {
+        self.peek().is_some_and(|chunk| chunk.place.is_some())
+    }
+
+    /// Counts the audio that follows from zero. Nothing kept may have been sent before.
+    pub fn begin_stream(&mut self) {
+        debug_assert!(!self.replays());
+        self.placed = 0;
     }
 
     /// Appends audio.
@@ -173,9 +208,13 @@ impl Spool {
     /// Marks what [`Spool::peek`] showed as sent. Returns how much of it had
     /// never been sent before and how much is a replay, in nanoseconds.
     pub fn advance(&mut self) -> (u64, u64) {
-        let Some(chunk) = self.waiting.remove(0) else {
+        let Some(mut chunk) = self.waiting.remove(0) else {
             return (0, 0);
         };
+        if chunk.place.is_none() || planted(Bug::PositionNotKept) {
+            chunk.place = Some(self.placed);
+            self.placed += chunk.end - chunk.start;
+        }
         let fresh = chunk.end.saturating_sub(chunk.start.max(self.sent));
         let replayed = chunk.end - chunk.start - fresh;
         self.sent = self.sent.max(chunk.end);
@@ -324,6 +363,7 @@ mod tests {
             entry: true,
             audible: true,
             loud: true,
+            place: None,
         }
     }
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Requests beside the socket: a token for an application, the messages of a
+//! HTTP requests beside the socket: a token for an application, and the messages of a
 //! conversation.
 //!
-//! A request is one future on a connection of its own, so it disturbs no link;
-//! its owner bounds and cancels it by dropping it, as with
-//! [`connect`](super::connect). Redirects are not followed: the request carries
-//! a secret, and it goes to `base-url` or nowhere. Must never put that secret
-//! into a text, also not one that a server sent back.
+//! A request is one future on a connection of its own, so it disturbs no WebSocket.
+//! The owner sets a deadline and cancels it by dropping the future, as with
+//! [`connect`](super::connect). Redirects are not followed: the request carries a
+//! secret, which goes to `base-url` or nowhere. This module must never put that
+//! secret into a text, even if a server has sent it back.
 //!
-//! Facts: Symbl API reference, sections on authentication (`token:generate`)
-//! and on the Conversation API (`Authorization: Bearer`).
+//! Sources: Symbl API reference, sections on authentication (`token:generate`) and on
+//! the Conversation API (`Authorization: Bearer`).
 
 use super::connect::{AGENT, Answer, Place, reach};
 use super::endpoint::{AppCredentials, Endpoint};
@@ -29,26 +29,27 @@ use std::pin::pin;
 use std::time::Duration;
 use url::{Position, Url};
 
-/// The messages of a day of talk, in bytes: the original's API has neither pages nor a
-/// way to ask for the last ones only.
+/// Maximum size of a list of messages, in bytes: those of a day of speech. The
+/// original API has no pages and no way to ask for the last messages only.
 const MAX_MESSAGES: usize = 32 << 20;
 
-/// A token and what else fits into its answer, in bytes.
+/// Maximum size of the answer with a token, in bytes.
 const MAX_GRANT: usize = 64 << 10;
 
 /// A token that the service has generated.
 pub(super) struct Granted {
     pub(super) token: String,
-    /// What is left of its life, as the service says; nothing if it does not say.
+    /// Remaining lifetime according to the service; zero if it gives none.
     pub(super) lifetime: Duration,
 }
 
-/// Has the service generate a token.
+/// Asks the service to generate a token.
 ///
 /// # Errors
 ///
-/// As [`connect`](super::connect::connect), but for the upgrade. Refused
-/// credentials are `Auth` and fatal; a service that cannot at the moment is retryable.
+/// Returns the errors of [`connect`](super::connect::connect), except those of the
+/// upgrade. Refused credentials give a fatal `Auth`. A service that cannot answer at
+/// the moment gives a retryable failure.
 pub(super) async fn generate_token(
     endpoint: &Endpoint,
     app: &AppCredentials,
@@ -72,13 +73,15 @@ pub(super) async fn generate_token(
     call.granted(&answer)
 }
 
-/// Returns the messages of a conversation that began at `since` or later, in nanoseconds
-/// since the Unix epoch, as JSON text. Services that cannot tell them apart send all.
+/// Returns the messages of a conversation that began at `since` or later, in
+/// nanoseconds since the Unix epoch, as JSON text. A service that cannot filter by
+/// time returns all of them.
 ///
 /// # Errors
 ///
-/// As [`connect`](super::connect::connect), but for the upgrade. A conversation
-/// that the service does not know (yet) is retryable.
+/// Returns the errors of [`connect`](super::connect::connect), except those of the
+/// upgrade. A conversation that the service does not know (yet) gives a retryable
+/// failure.
 pub(super) async fn messages(
     endpoint: &Endpoint,
     conversation_id: &str,
@@ -127,18 +130,18 @@ enum What {
     Messages,
 }
 
-/// One request, for the texts about it.
+/// One request, with what the error texts about it need.
 struct Call<'a> {
     what: What,
     place: Place,
-    /// What the answer must not show.
+    /// The secret that error texts must not contain.
     secret: Option<&'a Secret>,
-    /// More of an answer is not taken, in bytes.
+    /// Maximum size of the answer, in bytes.
     limit: usize,
 }
 
 impl Call<'_> {
-    /// The body of a successful answer.
+    /// Makes the request, and returns the body of a successful answer.
     async fn make(
         &self,
         endpoint: &Endpoint,
@@ -166,7 +169,7 @@ impl Call<'_> {
         };
         let mut exchange = pin!(exchange);
         let mut connection = pin!(connection);
-        // The connection only moves the bytes; what became of it, the exchange learns.
+        // The connection only moves bytes. The exchange gets its errors too.
         tokio::select! {
             answer = &mut exchange => answer,
             _ = &mut connection => exchange.await,
@@ -204,7 +207,7 @@ impl Call<'_> {
             #[serde(default)]
             expires_in: f64,
         }
-        // The parser's complaint may quote what it read, and that may be a token.
+        // The parser's error may quote the text, which may contain a token.
         let grant: Grant = serde_json::from_slice(answer).map_err(|_| {
             self.nonsense(
                 "it is no JSON object with an accessToken",
@@ -286,7 +289,7 @@ impl Call<'_> {
         self.nonsense(&why, "check base-url")
     }
 
-    /// An answer that no service of this API gives.
+    /// Returns the failure for an answer that no service of this API gives.
     fn nonsense(&self, why: &str, hint: &str) -> Failure {
         Failure::fatal(
             Reason::Protocol,

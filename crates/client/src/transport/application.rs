@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Calls into the application, which may take its time over them.
+//! Calls the application, whose handlers may block.
 //!
-//! They run on threads of their own, never on the one that serves all sinks, and a few
-//! at a time: hundreds of sinks that lose their service at once are not to have
-//! hundreds of threads. One thread is there from the beginning and stays, so that
-//! events can be told while the system gives no other.
+//! The calls run on threads of a pool, never on the network thread that serves all
+//! sinks. Few run at a time, so that hundreds of sinks that lose their service at
+//! once do not need hundreds of threads. One thread exists from the beginning, so
+//! that events reach the application even while the system gives no more threads.
 
 use super::threads::{Pool, Rule, Undone};
 use std::io;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// How long a call takes before it no longer holds up the next: an application that
-/// takes its time over one sink is not to hold up the others.
+/// Time after which a call no longer delays the next one: a slow handler of one sink
+/// must not delay the others.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Tells events.
+/// Threads that deliver events.
 static CALLS: LazyLock<Pool> = LazyLock::new(|| {
     Pool::new(Rule {
         name: "symbl-call",
@@ -28,8 +28,8 @@ static CALLS: LazyLock<Pool> = LazyLock::new(|| {
     })
 });
 
-/// Asks for tokens. Apart from the events: a handler of `request-token` may take
-/// seconds, and hundreds of sinks may ask at once.
+/// Threads that ask for tokens. They are separate from the events, because a handler
+/// of `request-token` may take seconds and hundreds of sinks may ask at once.
 static QUESTIONS: LazyLock<Pool> = LazyLock::new(|| {
     Pool::new(Rule {
         name: "symbl-ask",
@@ -41,27 +41,27 @@ static QUESTIONS: LazyLock<Pool> = LazyLock::new(|| {
     })
 });
 
-/// Starts the thread that is always there.
+/// Starts the thread that always exists.
 ///
 /// # Errors
 ///
-/// The system gives none.
+/// Returns an error if the system gives no thread.
 pub(super) fn prepare() -> io::Result<()> {
     CALLS.prepare()
 }
 
-/// Makes a call and waits for its end. A panic in it goes on in the caller.
+/// Makes a call and waits for its end. A panic in it continues in the caller.
 pub(super) async fn call(f: impl FnOnce() + Send + 'static) {
     if let Err(Undone::Panicked(panic)) = CALLS.run(f).await {
         std::panic::resume_unwind(panic);
     }
 }
 
-/// Asks the application something and returns its answer.
+/// Asks the application a question and returns its answer.
 ///
 /// # Errors
 ///
-/// The handler panicked, or the system gives no thread.
+/// Returns an error if the handler panicked or the system gives no thread.
 pub(super) async fn ask<T: Send + 'static>(
     f: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Undone> {
@@ -73,11 +73,11 @@ mod tests {
     use super::call;
     use std::sync::mpsc;
 
-    /// More than may run at the same time.
+    /// More calls than the limit of prompt ones.
     const MANY: usize = 8;
 
     #[tokio::test]
-    async fn calls_that_do_not_end_hold_up_no_other() {
+    async fn calls_that_do_not_end_do_not_delay_others() {
         let (release, wait) = mpsc::channel::<()>();
         let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
         let stuck: Vec<_> = (0..MANY)
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_goes_on_in_the_caller() {
+    async fn a_panic_continues_in_the_caller() {
         let calling = tokio::spawn(call(|| panic!("a panic that this test wants")));
         assert!(calling.await.expect_err("a panic").is_panic());
     }

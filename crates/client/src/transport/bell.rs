@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Wakes the one task that drives a session, from any thread.
+//! Wakes the task that drives a session, from any thread.
 //!
-//! Rung before anybody listens, it is heard as soon as somebody does. Must never
-//! take a lock that a streaming thread could wait for.
+//! A ring before the task listens is not lost: the task sees it at its next poll. The
+//! bell must never take a lock that a streaming thread could wait for.
 
 use futures_util::task::AtomicWaker;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-/// See the module.
+/// The bell of one task.
 #[derive(Debug, Default)]
 pub(super) struct Bell {
     rung: AtomicBool,
@@ -17,15 +17,16 @@ pub(super) struct Bell {
 }
 
 impl Bell {
-    /// Wakes the task, or keeps it from falling asleep.
+    /// Wakes the task, or keeps it from going to sleep.
     pub(super) fn ring(&self) {
         self.rung.store(true, Ordering::Release);
         self.listener.wake();
     }
 
-    /// Ready, once, when it was rung since the last time that this was ready.
+    /// Returns `Ready` once if the bell was rung since the last time this returned
+    /// `Ready`.
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        // In this order: who rings in between is heard by the second look.
+        // In this order, a ring between the two lines is seen by the second one.
         self.listener.register(cx.waker());
         match self.rung.swap(false, Ordering::AcqRel) {
             true => Poll::Ready(()),
@@ -41,7 +42,7 @@ mod tests {
     use std::sync::Arc;
 
     #[tokio::test]
-    async fn rung_before_anybody_listens_it_is_heard_once() {
+    async fn a_ring_before_the_task_listens_is_seen_once() {
         let bell = Bell::default();
         bell.ring();
         bell.ring();
@@ -51,7 +52,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_wakes_who_listens() {
+    async fn a_ring_wakes_the_listening_task() {
         let bell = Arc::new(Bell::default());
         let ringer = Arc::clone(&bell);
         let mut looks = 0;

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How a socket comes to be: name, TCP, perhaps a proxy, TLS, WebSocket upgrade.
+//! Opens a socket: name, TCP, a proxy if there is one, TLS, WebSocket upgrade.
 //!
-//! [`connect`] is one future without a deadline of its own. Its owner bounds
-//! and cancels it by dropping it: sockets close, and a name look-up or a file
-//! read that is under way ends by itself, unheard. Must never decide whether to
-//! try again; it tells in the [`Failure`] whether that can help. Must never put
-//! a token into a text, also not one that a server sent back.
+//! [`connect`] is one future without a deadline of its own. The owner sets the
+//! deadline and cancels it by dropping the future: sockets close, and a pending
+//! look-up of a name or read of a file ends by itself without effect. This module
+//! must never decide to dial again; the [`Failure`] says if that can help. It must
+//! never put a token into a text, even if a server has sent it back.
 //!
-//! The upgrade is made with `hyper` and not by `tungstenite`, for three
-//! reasons: `tungstenite` writes the request with its token into the log at
-//! trace level; of the body of a refusal it keeps only what came in one read
-//! with the head; and it takes `Connection: keep-alive, Upgrade` for an error.
-//! From the upgrade on the socket is `tungstenite`'s.
+//! `hyper` makes the upgrade and not `tungstenite`, for three reasons. `tungstenite`
+//! writes the request with its token into the log at trace level. It keeps only that
+//! part of a refusal's body which came in one read with the head. It takes
+//! `Connection: keep-alive, Upgrade` for an error. After the upgrade the socket
+//! belongs to `tungstenite`.
 //!
-//! Facts: Symbl Streaming API reference, section on authentication (`X-API-KEY`);
+//! Sources: Symbl Streaming API reference, section on authentication (`X-API-KEY`);
 //! RFC 6455 section 4.1; RFC 8305 for the race of the addresses.
 
 mod dial;
@@ -55,24 +55,35 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use url::{Host, Position, Url};
 
-/// The largest message that is taken from a service, in bytes. A larger one is
-/// an error of the socket. Results are a few kilobytes.
+/// Maximum size of a message from a service, in bytes. Results are a few kilobytes. A
+/// larger message is an error of the socket.
 pub const MAX_MESSAGE: usize = 8 << 20;
 
-/// How much is read at once, in bytes: most results fit. `tungstenite` zeroes as
-/// much before each look for something to read, so that its own 128 KiB would
-/// cost more than all else that is done for a chunk, and as much memory a sink.
+/// Size of one read, in bytes. Most results fit. `tungstenite` zeroes this much
+/// before each read, so its own 128 KiB would cost more than all other work for a
+/// chunk, and as much memory per sink.
 const READ_BUFFER: usize = 4 << 10;
 
-/// What we call ourselves.
+/// The user agent of our requests.
 pub(super) const AGENT: &str = concat!("gst-plugin-symbl/", env!("CARGO_PKG_VERSION"));
 
 /// A connected socket, ready for messages.
 pub type Socket = WebSocketStream<Box<dyn Stream>>;
 
-/// What carries the bytes: TCP, or TLS over TCP.
+/// The header with which a service announces that it stores replayed audio only once, if
+/// the start request has the place of the audio in its stream.
+const ANNOUNCEMENT: HeaderName = HeaderName::from_static("x-symbl-service");
+
+/// A connected socket, and what the answer to the upgrade says about the service.
+pub(super) struct Opened {
+    pub(super) socket: Socket,
+    /// `true` if the answer had the header `X-Symbl-Service`, whatever its value.
+    pub(super) announced: bool,
+}
+
+/// The byte stream of a socket: TCP, or TLS over TCP.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {
-    /// The TCP connection at the bottom.
+    /// Returns the TCP connection at the bottom.
     fn tcp(&self) -> &TcpStream;
 }
 
@@ -88,15 +99,20 @@ impl Stream for TlsStream<Tcp> {
     }
 }
 
-/// Dials `endpoint`. To be awaited within the tokio runtime; dropping the
-/// future at any point gives the dial up.
+/// Dials `endpoint`. Await it within the tokio runtime; dropping the future at any
+/// point cancels the dial.
 ///
 /// # Errors
 ///
-/// The step that failed as the failure's reason: `Settings` (address, token or
-/// CA file), `Dns`, `Tcp`, `Proxy`, `Tls`, `Auth`, `Limit`, `Http` (an HTTP status in
-/// place of the upgrade), `Handshake` (an answer that is no WebSocket upgrade).
+/// Returns the step that failed as the failure's reason: `Settings` (address, token
+/// or CA file), `Dns`, `Tcp`, `Proxy`, `Tls`, `Auth`, `Limit`, `Http` (an HTTP status
+/// in place of the upgrade), `Handshake` (an answer that is not a WebSocket upgrade).
 pub async fn connect(endpoint: &Endpoint) -> Result<Socket, Failure> {
+    Ok(open(endpoint).await?.socket)
+}
+
+/// Dials as [`connect`] does. Also returns what the service says about itself.
+pub(super) async fn open(endpoint: &Endpoint) -> Result<Opened, Failure> {
     let token = files::read_token(&endpoint.token).await?;
     let url = endpoint.url_with(token.as_ref())?;
     let place = Place::of(&url)?;
@@ -107,8 +123,8 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Socket, Failure> {
     upgrade(stream, request, &key, &place, token.as_ref()).await
 }
 
-/// A connection to the service at `url`, through the proxy if there is one, by TLS where
-/// the scheme says so.
+/// Connects to the service at `url`, through the proxy if there is one, and with TLS
+/// if the scheme requires it.
 pub(super) async fn reach(endpoint: &Endpoint, url: &Url) -> Result<Box<dyn Stream>, Failure> {
     let place = &Place::of(url)?;
     let gateway = endpoint.proxy.before(url)?;
@@ -128,11 +144,11 @@ pub(super) async fn reach(endpoint: &Endpoint, url: &Url) -> Result<Box<dyn Stre
     Ok(Box::new(stream))
 }
 
-/// Host and port to dial, for texts and for the system.
+/// Host and port to dial.
 pub(super) struct Place {
     host: Host<String>,
     port: u16,
-    /// Whether a proxy is there, and not a service.
+    /// `true` for a proxy, `false` for a service.
     is_proxy: bool,
 }
 
@@ -151,7 +167,7 @@ impl Place {
         }
     }
 
-    /// As [`Place::of`], for the address of a proxy.
+    /// Returns the host and port of a proxy's address: see [`Place::of`].
     pub(super) fn of_proxy(url: &Url) -> Result<Self, Failure> {
         let place = Self::of(url)?;
         Ok(Self {
@@ -193,14 +209,14 @@ async fn connector(
     Ok((TlsConnector::from(config), name))
 }
 
-/// Asks for the upgrade and turns the answer into a socket or a failure.
+/// Asks for the upgrade, and turns the answer into a socket or a failure.
 async fn upgrade(
     stream: Box<dyn Stream>,
     request: Request<Empty<Bytes>>,
     key: &str,
     place: &Place,
     token: Option<&Secret>,
-) -> Result<Socket, Failure> {
+) -> Result<Opened, Failure> {
     let broken = |error: hyper::Error| refusal::broken(place, &error);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -211,12 +227,14 @@ async fn upgrade(
             return Err(refusal::refused(place, response, token).await);
         }
         check(&response, key).map_err(|why| refusal::no_upgrade(place, why))?;
-        hyper::upgrade::on(response).await.map_err(broken)
+        let announced = response.headers().contains_key(ANNOUNCEMENT);
+        let upgraded = hyper::upgrade::on(response).await.map_err(broken)?;
+        Ok((upgraded, announced))
     };
     let mut exchange = pin!(exchange);
     let mut connection = pin!(connection.with_upgrades());
-    // The connection only moves the bytes; what became of it, the exchange learns.
-    let upgraded = tokio::select! {
+    // The connection only moves bytes. The exchange gets its errors too.
+    let (upgraded, announced) = tokio::select! {
         upgraded = &mut exchange => upgraded?,
         _ = &mut connection => exchange.await?,
     };
@@ -232,13 +250,14 @@ async fn upgrade(
         .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE));
-    Ok(WebSocketStream::from_partially_read(
+    let socket = WebSocketStream::from_partially_read(
         parts.io.into_inner(),
         parts.read_buf.into(),
         Role::Client,
         Some(config),
     )
-    .await)
+    .await;
+    Ok(Opened { socket, announced })
 }
 
 fn request(url: &Url, key: &str, token: Option<&Secret>) -> Result<Request<Empty<Bytes>>, Failure> {
@@ -268,7 +287,8 @@ fn request(url: &Url, key: &str, token: Option<&Secret>) -> Result<Request<Empty
     })
 }
 
-/// Whether a 101 is the upgrade that was asked for (RFC 6455, 4.1).
+/// Checks that a 101 is the requested upgrade (RFC 6455, section 4.1). Returns what
+/// is wrong otherwise.
 fn check(response: &Response<Incoming>, key: &str) -> Result<(), &'static str> {
     let headers = response.headers();
     let accept = headers.get(SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
@@ -287,7 +307,7 @@ fn check(response: &Response<Incoming>, key: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Whether a header that is a comma-separated list has `token` in it.
+/// Returns `true` if a header with a comma-separated list contains `token`.
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     headers
         .get_all(name)

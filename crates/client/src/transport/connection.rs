@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A session together with the task that drives it, as the streaming thread
-//! and the application's threads hold it.
+//! A session and the task that drives it, as the streaming thread and the
+//! application's threads use it.
 //!
-//! The session stands behind a mutex that is held for a few function calls,
-//! never across an await, a post or a call into the network. The socket stands behind
-//! another, with the timer of the task, and is only asked for what it does at once: the
-//! streaming thread writes a chunk itself where the task has nothing to do, which
-//! spares the wake-up of another thread.
+//! A mutex protects the session. It is held for a few function calls, never across an
+//! await, a post or a call into the network. Another mutex protects the socket and
+//! the task's timer, and only calls that do not wait are made under it. With it the
+//! streaming thread writes a chunk itself while the task has nothing to do, which
+//! saves the wake-up of another thread.
 //!
-//! Lock order: the socket's mutex, then the session's; who holds the session's may
-//! only try for the socket's. The endpoint's is not taken while one of them is held.
+//! Lock order: the socket's mutex, then the session's. A thread that holds the
+//! session's may only try to lock the socket's. The endpoint's is not taken while one
+//! of them is held.
 
 use super::bell::Bell;
 use super::driver;
@@ -26,17 +27,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
-/// Longest that [`Connection::close`] waits for the task to end.
+/// Maximum time that [`Connection::close`] waits for the task to end.
 const CLOSE_BOUND: Duration = Duration::from_millis(300);
 
-/// Whoever is told what happens. Called from the task, in order, with no lock
-/// held; it may block without harm to other sinks.
+/// Receives the events of a session. The task calls it in order, with no lock held. A
+/// call may block without harm to other sinks.
 pub trait Host: Send + Sync + 'static {
-    /// Something happened.
+    /// Handles an event.
     fn event(&self, event: Event);
 
-    /// The token to show, if the application wants to say it itself. Called at
-    /// each dial, on a thread where it may take its time.
+    /// Returns the token to use, if the application provides it itself. Called at
+    /// each dial, on a thread where it may block.
     fn request_token(&self) -> Option<Secret> {
         None
     }
@@ -45,48 +46,48 @@ pub trait Host: Send + Sync + 'static {
 /// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waited {
-    /// What was waited for is there.
+    /// The condition is met.
     Done,
     /// [`Connection::interrupt`] was called.
     Interrupted,
 }
 
-/// What [`Connection::push_timed`] came to.
+/// The result of [`Connection::push_timed`].
 #[derive(Debug, Clone, Copy)]
 pub struct Pushed {
-    /// There is room for more: see [`Session::has_room`].
+    /// `true` if there is room for more: see [`Session::has_room`].
     pub has_room: bool,
-    /// No timestamp is needed soon: see [`Session::is_settled_in_time`].
+    /// `true` if no timestamp is needed soon: see [`Session::is_settled_in_time`].
     pub is_settled: bool,
 }
 
-/// What the task and the application's threads share.
+/// The state that the task and the application's threads share.
 pub(super) struct Locked {
     pub(super) session: Session,
-    /// An event was taken from the session and is being told.
+    /// `true` while an event that was taken from the session is being delivered.
     pub(super) telling: bool,
-    /// The streaming thread waits for something to change.
+    /// `true` while the streaming thread waits for a change.
     pub(super) waiting: bool,
-    /// How often its waits were interrupted.
+    /// How often the waits of the streaming thread were interrupted.
     interruptions: u64,
-    /// What the task sleeps on: since it had nothing to do, until somebody has something
-    /// for it or it looks again.
+    /// The sleep of the task, from when it has nothing to do until another thread has
+    /// work for it or it polls again.
     pub(super) sleep: Option<Sleep>,
 }
 
 /// The sleep of a task that has nothing to do.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sleep {
-    /// It wakes up by itself then.
+    /// When it wakes up by itself.
     pub(super) until: Option<Time>,
-    /// Whether it would have been given frames, or a socket that is full waits
-    /// for the network.
+    /// `true` if the session could have sent frames when the sleep began; `false` if
+    /// a full socket waits for the network.
     pub(super) writable: bool,
 }
 
 impl Locked {
-    /// Ends the sleep of the task if there is something to do for it, or it would sleep
-    /// beyond what is `due`. Whether it is to be woken.
+    /// Ends the sleep of the task if there is work for it, or if it would sleep
+    /// beyond `due`. Returns `true` if the caller has to wake it.
     fn ends_sleep(&mut self, due: Option<Time>) -> bool {
         let wakes = self.sleep.is_some_and(|sleep| {
             self.session.needs_poll(sleep.writable)
@@ -98,8 +99,9 @@ impl Locked {
         wakes
     }
 
-    /// Whether what there is for the task is best tried by the thread that brought it.
-    /// Where audio comes faster than it sounds, the task sends more of it at a time.
+    /// Returns `true` if the thread that brought the work should send it itself.
+    /// Audio that comes faster than real time is left to the task, which sends more
+    /// of it at a time.
     fn sends_at_once(&self) -> bool {
         self.session.is_paced()
             && self.session.needs_poll(true)
@@ -107,7 +109,7 @@ impl Locked {
     }
 }
 
-/// What the task waits for, and the streaming thread uses while it sleeps.
+/// What the task waits for. The streaming thread uses it while the task sleeps.
 #[derive(Default)]
 pub(super) struct Line {
     /// The socket, while there is one.
@@ -115,7 +117,7 @@ pub(super) struct Line {
     pub(super) timer: Timer,
 }
 
-/// What both sides hold.
+/// The state that both sides hold.
 pub(super) struct Shared {
     pub(super) locked: Mutex<Locked>,
     pub(super) changed: Condvar,
@@ -126,7 +128,7 @@ pub(super) struct Shared {
     pub(super) failed: AtomicBool,
     pub(super) epoch: Instant,
     endpoint: Mutex<Endpoint>,
-    /// Held while the application is being asked for a token.
+    /// Held while the application is asked for a token.
     pub(super) asking: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -159,8 +161,8 @@ impl Shared {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends what the session has, in place of a task that sleeps, if the socket takes
-    /// it at once. Whether the task can sleep on.
+    /// Sends what the session has, in place of the sleeping task, if the socket takes
+    /// it at once. Returns `true` if the task can stay asleep.
     fn send_at_once(&self, locked: MutexGuard<'_, Locked>, now: Time) -> bool {
         let mut line = match self.line.try_lock() {
             Ok(line) => line,
@@ -178,7 +180,7 @@ impl Shared {
             drop(locked);
             match output.map(link::frame) {
                 Some(Ok(frame)) => link.send(frame),
-                Some(Err(_)) => return false, // no frame, which cannot be
+                Some(Err(_)) => return false, // only frames come from `poll_frame`
                 None => break,
             }
         }
@@ -191,7 +193,7 @@ impl Shared {
         if locked.ends_sleep(until) {
             return false;
         }
-        // At an even pace this is each time before the timer is over.
+        // At an even pace this moves the timer each time before it fires.
         if let (Some(sleep), Some(until)) = (&mut locked.sleep, until) {
             sleep.until = Some(until);
             drop(locked);
@@ -212,7 +214,7 @@ impl Shared {
     }
 }
 
-/// A session with the task that drives it. Dropping it stops the task.
+/// A session and the task that drives it. Dropping it stops the task.
 pub struct Connection {
     shared: Arc<Shared>,
     task: tokio::task::AbortHandle,
@@ -220,11 +222,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Starts the task; the session dials at once.
+    /// Starts the task. The session dials at once.
     ///
     /// # Errors
     ///
-    /// The runtime could not be made.
+    /// Returns an error if the runtime could not be started.
     pub fn open(
         session: Session,
         endpoint: Endpoint,
@@ -248,7 +250,7 @@ impl Connection {
         })
     }
 
-    /// Runs `f` on the session, and does what there is to do then, or wakes the task
+    /// Runs `f` on the session. Then sends what there is to send, or wakes the task
     /// for it.
     fn with<R>(&self, f: impl FnOnce(&mut Session, Time) -> R) -> R {
         let now = self.shared.now();
@@ -271,24 +273,24 @@ impl Connection {
         result
     }
 
-    /// The same for a turn of the stream: there are new deadlines, and no audio comes
-    /// that would wake the task.
+    /// Runs `f` for a change of the stream, and always wakes the task: there are new
+    /// deadlines, and no audio comes that would wake it.
     fn turn(&self, f: impl FnOnce(&mut Session, Time)) {
         self.with(f);
         self.shared.bell.ring();
     }
 
-    /// See [`Session::set_upstream`].
+    /// Tells the session how audio comes in: see [`Session::set_upstream`].
     pub fn set_upstream(&self, live: bool, paced: bool) {
         self.with(|session, _| session.set_upstream(live, paced));
     }
 
-    /// See [`Session::set_format`].
+    /// Sets the format of the audio that follows: see [`Session::set_format`].
     pub fn set_format(&self, format: AudioFormat) {
         self.with(|session, now| session.set_format(now, format));
     }
 
-    /// See [`Session::set_speaker`].
+    /// Sets the speaker of the audio that follows: see [`Session::set_speaker`].
     pub fn set_speaker(&self, speaker: Speaker) {
         self.with(|session, now| session.set_speaker(now, speaker));
     }
@@ -302,9 +304,9 @@ impl Connection {
         })
     }
 
-    /// Pushes audio whose times decide where it stands, after a discontinuity if
-    /// `discont` is `true`. `utc` is asked for the UTC of a running time in nanoseconds,
-    /// if the session wants to know it: see [`Session::wants_wall_clock`].
+    /// Pushes audio whose times decide where it is placed, after a discontinuity if
+    /// `discont` is `true`. `utc` returns the UTC of a running time in nanoseconds.
+    /// It is called only if the session needs it: see [`Session::wants_wall_clock`].
     pub fn push_timed(
         &self,
         audio: &Audio<'_>,
@@ -339,33 +341,33 @@ impl Connection {
         })
     }
 
-    /// See [`Session::push_gap`].
+    /// Pushes a time without audio: see [`Session::push_gap`].
     pub fn push_gap(&self, instants: Instants, duration: u64, speed: f64) {
         self.with(|session, now| session.push_gap(now, instants, duration, speed));
     }
 
-    /// See [`Session::flush`].
+    /// Drops the audio of a flushed timeline: see [`Session::flush`].
     pub fn flush(&self) {
         self.with(|session, now| session.flush(now));
     }
 
-    /// See [`Session::pause`].
+    /// Pauses the stream: see [`Session::pause`].
     pub fn pause(&self) {
         self.turn(|session, now| session.pause(now));
     }
 
-    /// See [`Session::resume`].
+    /// Resumes the stream after a pause: see [`Session::resume`].
     pub fn resume(&self) {
         self.turn(|session, now| session.resume(now));
     }
 
-    /// See [`Session::end_of_stream`].
+    /// Ends the stream: see [`Session::end_of_stream`].
     pub fn end_of_stream(&self) {
         self.turn(|session, now| session.end_of_stream(now));
     }
 
-    /// The token to use from the next dial on. A session that failed for want
-    /// of one dials at once.
+    /// Sets the token for the next dials. A session that failed because of a token
+    /// dials at once.
     pub fn set_token(&self, token: TokenSource) {
         self.shared
             .endpoint
@@ -375,45 +377,45 @@ impl Connection {
         self.with(|session, now| session.token_changed(now));
     }
 
-    /// As last told.
+    /// Returns the state that was reported last.
     pub fn state(&self) -> State {
         self.shared.lock().session.state()
     }
 
-    /// Whether the session failed for good. Takes no lock.
+    /// Returns `true` if the session has failed for good. Takes no lock.
     pub fn has_failed(&self) -> bool {
         self.shared.failed.load(Ordering::Acquire)
     }
 
-    /// See [`Session::has_much_room`].
+    /// Returns `true` if the session has much room: see [`Session::has_much_room`].
     pub fn has_much_room(&self) -> bool {
         self.shared.lock().session.has_much_room()
     }
 
-    /// See [`Session::has_room`].
+    /// Returns `true` if the session has room: see [`Session::has_room`].
     pub fn has_room(&self) -> bool {
         self.shared.lock().session.has_room()
     }
 
-    /// Counters, as of now.
+    /// Returns the current counters.
     pub fn stats(&self) -> Stats {
         self.shared.lock().session.stats(self.shared.now())
     }
 
-    /// How often waits have been interrupted: see [`Connection::interrupt`].
+    /// Returns how often waits have been interrupted: see [`Connection::interrupt`].
     pub fn interruptions(&self) -> u64 {
         self.shared.lock().interruptions
     }
 
-    /// Waits until the session takes more audio, or has failed; or until there
-    /// was an interruption after the first `known`.
+    /// Waits until the session takes more audio or has failed, or until an
+    /// interruption after the first `known` ones.
     pub fn wait_for_room(&self, known: u64) -> Waited {
         self.wait(known, |locked| locked.session.has_room())
     }
 
-    /// Waits until the end of the stream was reached and everything was told;
-    /// or until there was an interruption after the first `known`. Bounded by
-    /// the session's drain timeout.
+    /// Waits until the end of the stream is reached and all events are delivered, or
+    /// until an interruption after the first `known` ones. The session's drain
+    /// timeout bounds the wait.
     pub fn wait_until_settled(&self, known: u64) -> Waited {
         self.wait(known, |locked| {
             locked.session.is_settled() && !locked.telling
@@ -439,16 +441,16 @@ impl Connection {
         }
     }
 
-    /// Ends the waits that began before, and those that are about to begin with
-    /// the number of interruptions before.
+    /// Ends the waits that have begun, and those that are about to begin with the
+    /// previous number of interruptions.
     pub fn interrupt(&self) {
         self.shared.lock().interruptions += 1;
         self.shared.changed.notify_all();
     }
 
-    /// Stops: asks the service to stop if a session runs, sends a close frame,
-    /// ends the task. Returns within a third of a second, whatever the network
-    /// does; nothing is told afterwards.
+    /// Closes the connection: asks the service to stop if a session runs, sends a
+    /// close frame and ends the task. Returns within a third of a second, whatever
+    /// the network does. No event is delivered afterwards.
     pub fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
         self.shared.bell.ring();

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Which token to show, and another one when it is refused.
+//! Decides which token to use, and gets another one when it is refused.
 //!
 //! A token comes from the application (the `request-token` signal), from the
-//! settings, from a file, or from the service itself for an application's
-//! credentials. Tokens of the last kind are kept here for the whole process:
-//! sinks with the same credentials share one token, and one request for it
-//! however many of them dial. Must never show a token that was refused again;
-//! must never decide whether a dial is repeated later, that is the session's.
+//! settings, from a file, or from the service itself in exchange for an application's
+//! credentials. Tokens of the last kind are kept here for the whole process: sinks
+//! with the same credentials share one token, and one request for it, however many of
+//! them dial. This module must never use a refused token again. It must never decide
+//! to dial again later; the session does that.
 //!
-//! Life is measured from the arrival of a token by a clock that nobody sets, so
-//! a wrong time of day does no harm.
+//! The lifetime of a token is measured from its arrival by a monotonic clock, so a
+//! wrong wall clock does no harm.
 
 use super::api::{self, Granted};
 use super::application;
@@ -28,17 +28,17 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// A token with less to live is renewed before it is shown. Of a short life it
-/// is a tenth.
+/// Remaining lifetime below which a token is renewed before it is used; for a short
+/// lifetime, a tenth of it.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// No token is believed to live longer.
+/// Maximum lifetime that is believed.
 const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// Credentials whose tokens are remembered; the oldest make room.
+/// Maximum number of credentials whose tokens are kept. The oldest are dropped.
 const MOST_KEPT: usize = 64;
 
-/// Who says what the token of one sink is.
+/// Provides the tokens of one sink.
 #[derive(Clone)]
 pub(super) struct Credentials {
     shared: Arc<Shared>,
@@ -50,13 +50,13 @@ impl Credentials {
         Self { shared, host }
     }
 
-    /// The token of now.
+    /// Returns the current token.
     pub(super) async fn token(&self) -> Result<Option<Secret>, Failure> {
         self.obtain(None).await
     }
 
-    /// Does `attempt` with `token`; if the service refuses it and another one is
-    /// to be had, once more with that. The token that was shown last is told too.
+    /// Runs `attempt` with `token`. If the service refuses it, gets another one and
+    /// runs `attempt` once more with that. Also returns the token that was used last.
     pub(super) async fn show<T, F: Future<Output = Result<T, Failure>>>(
         &self,
         token: Option<Secret>,
@@ -80,7 +80,7 @@ impl Credentials {
         }
     }
 
-    /// Says of a refused token what it was had for, where that is not obvious.
+    /// Adds the origin of a refused token to the failure, where it is not obvious.
     fn explained(&self, failure: Failure) -> Failure {
         match self.shared.endpoint().token {
             TokenSource::App(_) if is_refused(&failure) => Failure {
@@ -108,9 +108,9 @@ impl Credentials {
         }
     }
 
-    /// The application's answer, if it gives one. A handler may take its time
-    /// or never return: it is asked where that holds up nobody, and not again
-    /// before it has answered.
+    /// Returns the application's token, if it gives one. A handler may take long or
+    /// never return, so it runs on a thread of its own, and the application is not
+    /// asked again before it has answered.
     async fn asked_for(&self) -> Result<Option<Secret>, Failure> {
         let turn = Arc::clone(&self.shared.asking).lock_owned().await;
         let (shared, host) = (Arc::clone(&self.shared), self.host.clone());
@@ -134,12 +134,13 @@ impl Credentials {
     }
 }
 
-/// Whether the service refused the token; a proxy on the way knows nothing of it.
+/// Returns `true` if the service itself refused the token, and not a proxy on the
+/// way.
 fn is_refused(failure: &Failure) -> bool {
     failure.reason == Reason::Auth && failure.http_status == Some(401)
 }
 
-/// Everything that a request for a token depends on.
+/// Everything that the answer to a request for a token depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Key {
     base_url: String,
@@ -167,10 +168,10 @@ type Granting = BoxFuture<'static, Result<Secret, Failure>>;
 enum Known {
     Token {
         token: Secret,
-        /// From then on a new one is asked for.
+        /// When to ask for a new token.
         until: Instant,
     },
-    /// A request is under way, as long as somebody waits for it.
+    /// A pending request. It ends when no sink waits for it any more.
     Asked(WeakShared<Granting>),
 }
 
@@ -185,7 +186,7 @@ impl Cache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A token that is good for a while and is not the `refused` one.
+    /// Returns a token with enough lifetime left that is not the `refused` one.
     async fn token(
         &'static self,
         key: Key,
@@ -215,7 +216,7 @@ impl Cache {
         asked.await
     }
 
-    /// Asks the service, on behalf of all who will wait for the answer.
+    /// Asks the service for a token, once for all sinks that wait for the answer.
     fn ask(&'static self, key: Key, endpoint: Endpoint) -> SharedFuture<Granting> {
         let asking = async move {
             let granted = api::generate_token(&endpoint, &key.app).await;
@@ -250,13 +251,13 @@ impl Cache {
     }
 }
 
-/// How long a token is shown that lives so long.
+/// Returns how long a token with this lifetime is used.
 fn good_for(lifetime: Duration) -> Duration {
     let lifetime = lifetime.min(LONGEST_LIFE);
     lifetime - MARGIN.min(lifetime / 10)
 }
 
-/// Replaces what was known for the key.
+/// Replaces what is known for the key.
 fn keep(entries: &mut Vec<(Key, Known)>, key: Key, known: Known) {
     entries.retain(|(other, _)| *other != key);
     if entries.len() >= MOST_KEPT {
@@ -275,7 +276,7 @@ mod tests {
         for (lifetime, shown) in [(86_400, 86_340), (600, 540), (300, 270), (10, 9), (0, 0)] {
             assert_eq!(good_for(seconds(lifetime)), seconds(shown));
         }
-        // No clock overflows.
+        // Even the largest lifetime must not overflow the clock.
         assert!(
             Instant::now()
                 .checked_add(good_for(Duration::MAX))

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The task that stands between a session and its socket.
+//! The task between a session and its socket.
 //!
-//! One task per sink on the shared runtime. It takes outputs from the session
-//! and does them, gives what the socket brings back to it, and sleeps until
-//! the session's next deadline. While it has nothing to do, a streaming thread may
-//! send frames in its place: see `connection`.
+//! There is one task per sink, on the shared runtime. It takes outputs from the
+//! session and carries them out, gives the session what comes from the socket, and
+//! sleeps until the session's next deadline. While it has nothing to do, a streaming
+//! thread may send frames in its place: see `connection`.
 
 use super::api;
 use super::application;
-use super::connect::{self, Socket};
+use super::connect::{self, Opened};
 use super::connection::{Host, Line, Shared, Sleep};
 use super::credentials::Credentials;
 use super::endpoint::{Endpoint, TokenSource};
@@ -30,12 +30,12 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// Longest that the last frames may take to leave when the sink is stopped.
+/// Maximum time for the last frames when the sink is stopped.
 const FAREWELL_BOUND: Duration = Duration::from_millis(150);
-/// A message of more bytes takes milliseconds to read: not on the thread that
-/// serves all sinks. Results are a few kilobytes.
+/// Size in bytes above which a message takes milliseconds to read, so that it is not
+/// read on the thread that serves all sinks. Results are a few kilobytes.
 const LARGE: usize = 128 << 10;
-/// Longest that the service may take to answer a close frame.
+/// Maximum time that the service may take to answer a close frame.
 const CLOSE_HANDSHAKE_BOUND: Duration = Duration::from_secs(2);
 
 /// Drives the session of `shared` until it is closed.
@@ -44,8 +44,8 @@ pub(super) async fn drive(shared: Arc<Shared>, host: Weak<dyn Host>) {
     if run().catch_unwind().await.is_ok() {
         return;
     }
-    // A panic must not go unnoticed, and neither must the audio that it costs: the session
-    // fails, and another driver tells so and what is lost.
+    // A panic must not go unnoticed, nor the audio that it costs: the session fails,
+    // and another driver reports that and what is lost.
     {
         let now = shared.now();
         let mut locked = shared.lock();
@@ -65,7 +65,8 @@ fn panicked() -> Failure {
     )
 }
 
-/// Tells that the task panicked while it told of a panic. Nothing more is told then.
+/// Reports a second panic, which occurred while the first one was reported. Nothing
+/// is reported after it.
 fn tell_panic(shared: &Shared, host: &Weak<dyn Host>) {
     if let Some(host) = host
         .upgrade()
@@ -82,15 +83,15 @@ fn tell_panic(shared: &Shared, host: &Weak<dyn Host>) {
     let mut locked = shared.lock();
     locked.session.abandon();
     shared.failed.store(true, Ordering::Release);
-    locked.telling = false; // nobody is to wait for what was being told
+    locked.telling = false; // no thread may wait for the lost events
     shared.changed.notify_all();
 }
 
 /// A socket, and the token that it was opened with.
-type Dialed = Result<(Socket, Option<Secret>), Failure>;
+type Dialed = Result<(Opened, Option<Secret>), Failure>;
 type Dial = Pin<Box<dyn Future<Output = Dialed> + Send>>;
 
-/// The messages of a conversation.
+/// The messages of a conversation, or why they could not be fetched.
 type Fetched = Result<Vec<response::Message>, Failure>;
 type Fetch = Pin<Box<dyn Future<Output = Fetched> + Send>>;
 
@@ -98,10 +99,11 @@ struct Driver {
     shared: Arc<Shared>,
     host: Weak<dyn Host>,
     credentials: Credentials,
-    /// What the last socket was opened with.
+    /// The token that the last socket was opened with.
     token: Option<Secret>,
     dial: Option<Dial>,
-    /// Beside the link, and never in its way.
+    /// The pending fetch of the history. It runs beside the socket and never delays
+    /// it.
     history: Option<Fetch>,
 }
 
@@ -114,13 +116,13 @@ enum Wake {
     Link(Step),
 }
 
-/// What the session wanted.
+/// The next thing to do for the session.
 enum Next {
-    /// A frame, which is on its way.
+    /// A frame was handed to the socket.
     Sent,
-    /// Something else.
+    /// Something else, for [`Driver::act`].
     Act(Output),
-    /// Nothing, before the timer is over.
+    /// Nothing until the timer fires.
     Sleep,
 }
 
@@ -155,8 +157,9 @@ impl Driver {
         }
     }
 
-    /// The end of a sleep. The bell is last: what it asks for is done whatever the
-    /// end was, so that a streaming thread which never rests holds up nothing.
+    /// Returns what ended the sleep. The bell comes last: each pass of the loop does
+    /// what it asks for anyway, and so a streaming thread that never rests delays
+    /// nothing else.
     fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
         if self.shared.line().timer.poll(cx).is_ready() {
             return Poll::Ready(Wake::Timer);
@@ -173,12 +176,13 @@ impl Driver {
         self.shared.bell.poll(cx).map(|()| Wake::Bell)
     }
 
-    /// Does what the session wants done, until it wants nothing before the timer
-    /// is over.
+    /// Carries out what the session requires, until there is nothing to do before the timer
+    /// fires.
     async fn pump(&mut self) {
         loop {
             match self.next() {
-                // A socket that takes everything at once must not starve the others.
+                // A socket that takes everything at once must not starve the other
+                // sinks.
                 Next::Sent => tokio::task::coop::consume_budget().await,
                 Next::Act(output) => self.act(output).await,
                 Next::Sleep => return,
@@ -186,10 +190,10 @@ impl Driver {
         }
     }
 
-    /// Takes the next thing from the session, and sends it if it is a frame.
+    /// Takes the next output from the session, and sends it if it is a frame.
     fn next(&mut self) -> Next {
-        // Held from the look at the session on, so that frames leave in its order,
-        // whichever thread sends them.
+        // Held from the poll of the session on, so that frames leave in the session's
+        // order, whichever thread sends them.
         let mut line = self.shared.line();
         let writable = line.link.as_mut().is_some_and(Link::is_writable);
         let now = self.shared.now();
@@ -199,7 +203,7 @@ impl Driver {
         self.shared.failed.store(failed, Ordering::Release);
         let Some(output) = output else {
             let until = locked.session.next_timeout();
-            // Who brings something from now on ends the sleep.
+            // From here on, a thread that brings work ends the sleep.
             locked.sleep = Some(Sleep { until, writable });
             if locked.waiting {
                 self.shared.changed.notify_all();
@@ -221,7 +225,7 @@ impl Driver {
         }
     }
 
-    /// Does what is not a frame.
+    /// Carries out an output that is not a frame.
     async fn act(&mut self, output: Output) {
         match output {
             Output::Dial => {
@@ -249,11 +253,11 @@ impl Driver {
                 events.extend(self.shared.lock().session.more_events());
                 self.tell(events).await;
             }
-            Output::Text(_) | Output::Binary(_) | Output::Ping => {} // frames
+            Output::Text(_) | Output::Binary(_) | Output::Ping => {} // sent as frames
         }
     }
 
-    /// Tells what happened, in order.
+    /// Delivers events to the host, in order.
     async fn tell(&mut self, events: Vec<Event>) {
         let (shared, host) = (Arc::clone(&self.shared), self.host.clone());
         application::call(move || {
@@ -276,10 +280,11 @@ impl Driver {
         self.dial = None;
         let now = self.shared.now();
         match dialed {
-            Ok((socket, token)) => {
+            Ok((Opened { socket, announced }, token)) => {
                 self.token = token.clone();
                 self.shared.line().link = Some(Link::new(socket, token));
-                self.shared.lock().session.handle(now, Input::Connected);
+                let input = Input::Connected { announced };
+                self.shared.lock().session.handle(now, input);
             }
             Err(failure) => self
                 .shared
@@ -289,7 +294,7 @@ impl Driver {
         }
     }
 
-    /// In place of the fetch that there may still be.
+    /// Starts a fetch of the history, in place of a pending one.
     fn fetch_history(&mut self, conversation_id: Arc<str>, since: i64) {
         let (credentials, token) = (self.credentials.clone(), self.token.clone());
         let timeout = self.shared.endpoint().request_timeout;
@@ -320,7 +325,7 @@ impl Driver {
             Step::Message(Message::Binary(_)) => Input::Binary,
             Step::Message(Message::Ping(_)) => Input::Ping,
             Step::Message(Message::Pong(_)) => Input::Pong,
-            // What it means is told with the end.
+            // What a close frame means is reported with the end of the socket.
             Step::Message(Message::Close(_) | Message::Frame(_)) => return,
             Step::Ended(failure) => return self.closed(failure.clone()),
         };
@@ -334,7 +339,7 @@ impl Driver {
     }
 
     fn closed(&mut self, failure: Failure) {
-        // On one whose messages cannot be read the service may still listen.
+        // The service may still send on a socket whose messages cannot be read.
         let link = self.shared.line().link.take();
         if let Some(link) = link
             && failure.reason == Reason::Protocol
@@ -348,7 +353,7 @@ impl Driver {
             .handle(now, Input::Closed(failure));
     }
 
-    /// The sink is being stopped: last frames, as far as they leave at once.
+    /// Sends the last frames when the sink is stopped, as far as they leave at once.
     async fn farewell(mut self) {
         self.history = None;
         let mut link = self.shared.line().link.take();
@@ -381,13 +386,14 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// However the task ends, nobody is to send any more.
+    /// Removes the socket when the task ends, however it ends, so that no thread
+    /// sends any more.
     fn drop(&mut self) {
         *self.shared.line() = Line::default();
     }
 }
 
-/// Sends a close frame; the service's answer is waited for elsewhere.
+/// Sends a close frame. Another task waits for the service's answer.
 async fn close_link(link: Option<Link>, code: u16, reason: &'static str) {
     let Some(mut link) = link else {
         return;
@@ -413,13 +419,13 @@ async fn dial(credentials: Credentials) -> Dialed {
     let token = credentials.token().await?;
     let open = |endpoint: Endpoint, token: Option<Secret>| async move {
         let token = token.map_or(TokenSource::None, TokenSource::Value);
-        connect::connect(&Endpoint { token, ..endpoint }).await
+        connect::open(&Endpoint { token, ..endpoint }).await
     };
     credentials.show(token, open).await
 }
 
-/// Gets the messages of a conversation that began since then, with the `token` that
-/// opened the socket.
+/// Fetches the messages of a conversation since a time, with the `token` that opened
+/// the socket.
 async fn fetch(
     credentials: Credentials,
     token: Option<Secret>,
@@ -453,7 +459,7 @@ async fn fetch(
     }
 }
 
-/// Takes its time over a long conversation.
+/// Reads the messages of a conversation. Takes long for a long conversation.
 fn read_history(body: &str) -> Fetched {
     response::history(body).map_err(|error| {
         let text = format!("the history of the conversation cannot be read: {error}");
@@ -461,7 +467,7 @@ fn read_history(body: &str) -> Fetched {
     })
 }
 
-/// What is in progress, or nothing.
+/// Polls a task, if there is one.
 fn poll_task<T>(
     task: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     cx: &mut Context<'_>,
@@ -476,11 +482,11 @@ fn poll_task<T>(
 mod tests {
     use super::*;
     use crate::transport::connection::tests::{endpoint, session};
-    use crate::transport::peer::{Peer, Script};
     use crate::transport::{Connection, Waited};
     use std::sync::Mutex;
+    use symbl_testkit::peer::{Peer, Script};
 
-    /// An application's side that panics over the first thing that it is told.
+    /// A host that panics at its first event.
     #[derive(Default)]
     struct Clumsy(Mutex<Vec<EventKind>>);
 
@@ -500,7 +506,7 @@ mod tests {
         Weak::<()>::new()
     }
 
-    /// Lets what is in progress go on until `reached`.
+    /// Runs what is pending until `reached`.
     async fn until(driver: &mut Driver, reached: impl Fn() -> bool) {
         let look = async {
             while !reached() {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Files that settings name, read where a file that is never read to its end holds up
-//! nobody: `access-token-file`, `ca-file`, and the trusted roots of the platform.
+//! Reads the files that settings name, without blocking a sink: `access-token-file`,
+//! `ca-file` and the trusted roots of the platform.
 //!
-//! Only regular files are taken. A pipe (a FIFO, `<(…)` of a shell) gives its content
-//! once, and these files are read again at every dial; one that nobody writes into would
-//! never be read to its end. `/dev/stdin` and `/proc/self/fd/N` are taken where they
-//! stand for a regular file.
+//! Only regular files are accepted. A pipe (a FIFO, `<(…)` of a shell) gives its
+//! content once, but these files are read again at every dial; and a pipe without a
+//! writer would block forever. `/dev/stdin` and `/proc/self/fd/N` are accepted if
+//! they stand for a regular file.
 //!
-//! A mount that hangs blocks its reader for good, and no option of `open` changes that.
-//! So files are read on threads of their own, each file by one at a time, and who waits
-//! gives up after a while.
+//! A mount that hangs blocks its reader for good, and no option of `open` changes
+//! that. So files are read on threads of a pool, each file by one thread at a time,
+//! and a waiting dial gives up after a while.
 
 use super::endpoint::{Endpoint, TokenSource, sendable};
 use super::flights::Flights;
@@ -25,27 +25,27 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio_rustls::rustls::ClientConfig;
 
-/// More than any token; bounds the read of a file that is not a token.
+/// Maximum size of a token file, in bytes. Larger than any token.
 const MAX_TOKEN_FILE: u64 = 64 * 1024;
 
-/// More than any list of roots, in bytes: that of a platform has 250 kB.
+/// Maximum size of a file of roots, in bytes. That of a platform has 250 kB.
 const MAX_CA_FILE: u64 = 4 << 20;
 
-/// A read that takes longer makes room for the next.
+/// Time after which a read no longer delays the next one.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Longest that a dial waits for a file.
+/// Maximum time that a dial waits for a file.
 const DIAL_BOUND: Duration = Duration::from_secs(5);
 
-/// Longest that a state change waits for the files. What is wrong with them is told
-/// by the dial then.
+/// Maximum time that a state change waits for the files. After that, the dial reports
+/// what is wrong with them.
 const CHECK_BOUND: Duration = Duration::from_millis(200);
 
-/// What is read together.
+/// What one job reads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum What {
     Token(PathBuf),
-    /// Only whether it can be read.
+    /// Only to check that it can be read.
     CaFile(PathBuf),
     Tls {
         ca_file: Option<PathBuf>,
@@ -72,12 +72,12 @@ static FILES: LazyLock<Flights<What, Result<Content, Failure>>> = LazyLock::new(
     Flights::new(pool, PATIENCE)
 });
 
-/// Returns the token of now.
+/// Returns the current token.
 ///
 /// # Errors
 ///
-/// As [`TokenSource::read`]; and when the file is not read in time, or the system gives
-/// no thread to read it.
+/// Returns the errors of [`TokenSource::read`], and a failure if the file is not read
+/// in time or the system gives no thread to read it.
 pub(super) async fn read_token(source: &TokenSource) -> Result<Option<Secret>, Failure> {
     let TokenSource::File(path) = source else {
         return source.read();
@@ -88,12 +88,12 @@ pub(super) async fn read_token(source: &TokenSource) -> Result<Option<Secret>, F
     }
 }
 
-/// Returns the configuration of TLS, with the roots of now.
+/// Returns the TLS configuration with the current roots.
 ///
 /// # Errors
 ///
-/// As [`tls::client_config`]; and when the roots are not read in time, or the system
-/// gives no thread to read them.
+/// Returns the errors of [`tls::client_config`], and a failure if the roots are not
+/// read in time or the system gives no thread to read them.
 pub(super) async fn tls_config(
     ca_file: Option<PathBuf>,
     verify: bool,
@@ -104,12 +104,13 @@ pub(super) async fn tls_config(
     }
 }
 
-/// Finds out whether the files of `endpoint` can be used, as far as that shows within a
-/// moment. Blocks for no longer, whatever the files are.
+/// Checks that the files of `endpoint` can be used, as far as that is known within
+/// 200 ms. Blocks no longer than that, whatever the files are.
 ///
 /// # Errors
 ///
-/// A file that cannot be used. A token file may be empty: the dial tries again.
+/// Returns a failure if a file cannot be used. An empty token file is accepted: the
+/// dial reads it again.
 pub fn check(endpoint: &Endpoint) -> Result<(), Failure> {
     let ca_file = endpoint.ca_file.clone().map(What::CaFile);
     let token = match &endpoint.token {
@@ -167,7 +168,7 @@ impl std::fmt::Display for What {
     }
 }
 
-/// Blocks on the file system.
+/// Reads a file. Blocks on the file system.
 fn read(what: &What) -> Result<Content, Failure> {
     match what {
         What::Token(path) => token_file(path).map(Content::Token),
@@ -190,8 +191,9 @@ fn read(what: &What) -> Result<Content, Failure> {
 ///
 /// # Errors
 ///
-/// A file that cannot be read (fatal) or is empty (retryable: it may be in the middle
-/// of its renewal); a token that cannot stand in an HTTP header.
+/// Returns a fatal failure if the file cannot be read or the token does not fit into
+/// an HTTP header. An empty file gives a retryable failure, because its renewal may
+/// be in progress.
 pub(super) fn token_file(path: &Path) -> Result<Secret, Failure> {
     let shown = path.display();
     let text = regular(path, MAX_TOKEN_FILE).and_then(|bytes| {
@@ -220,7 +222,7 @@ pub(super) fn ca_file(path: &Path) -> io::Result<Vec<u8>> {
     regular(path, MAX_CA_FILE)
 }
 
-/// Reads a regular file of at most so many bytes.
+/// Reads a regular file of at most `most` bytes.
 fn regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let kind = file.metadata()?.file_type();
@@ -272,7 +274,7 @@ mod tests {
         }
     }
 
-    /// Checks on a thread that may hang, and is left alone then.
+    /// Runs the check on a thread of its own, which is abandoned if it hangs.
     fn checked(endpoint: Endpoint) -> Result<(), Failure> {
         let (done, result) = mpsc::channel();
         std::thread::spawn(move || done.send(check(&endpoint)));
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_an_open_regular_file_is_a_file() {
+    fn a_link_to_an_open_regular_file_is_accepted() {
         use std::os::fd::AsRawFd;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
@@ -319,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_has_no_end_is_not_read_to_its_end() {
+    fn a_huge_file_is_not_read_to_its_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         let file = File::create(&path).unwrap();

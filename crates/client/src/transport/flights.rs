@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Work that is done once for all who want it at the same time.
+//! Does work once for all callers that need it at the same time.
 //!
-//! Hundreds of sinks may look up one host or read one file. Whoever asks for a key
-//! while the work for it waits or runs gets the result of that work, so that a name
-//! server or a mount that never answers takes up one thread and not hundreds. A result
-//! is not kept: who asks later has the work done anew.
+//! Hundreds of sinks may look up one host or read one file. A caller that asks for a
+//! key while the work for it waits or runs gets the result of that work. So a name
+//! server or a mount that never answers takes up one thread and not hundreds. Results
+//! are not kept: a later caller starts the work again.
 
 use super::threads::{Patience, Pool, Undone};
 use std::collections::{HashMap, VecDeque};
@@ -18,22 +18,22 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// How often somebody who waits looks whether the work can begin now.
+/// Interval at which a waiting caller checks if the work can begin now.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Keys that are remembered as slow; the oldest make room.
+/// Maximum number of keys that are remembered as slow. The oldest are dropped.
 const MOST_SLOW: usize = 256;
 
 type Result<T> = std::result::Result<T, Undone>;
 
 struct Known<K, T> {
     flying: HashMap<K, watch::Receiver<Option<T>>>,
-    /// The work for these took long the last time.
+    /// Keys whose last work took long.
     slow: VecDeque<K>,
 }
 
-/// See the module. Work that took longer than `patience` is slow: the next for its key
-/// waits behind that of others.
+/// Shares work by key. Work that took longer than `patience` is slow: the next work
+/// for its key waits behind that of other keys.
 pub(super) struct Flights<K, T> {
     pool: Pool,
     patience: Duration,
@@ -52,11 +52,11 @@ impl<K: Hash + Eq + Clone + Send + 'static, T: Clone + Send + Sync + 'static> Fl
         }
     }
 
-    /// Returns what `work` returns, or the work for this key that was begun before.
+    /// Returns the result of `work`, or that of the pending work for this key.
     ///
     /// # Errors
     ///
-    /// See [`Undone`].
+    /// Returns [`Undone`] if the work was not done.
     pub(super) async fn get(&self, key: K, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let (mut result, begun) = self.ask(key, work);
         if begun {
@@ -72,8 +72,8 @@ impl<K: Hash + Eq + Clone + Send + 'static, T: Clone + Send + Sync + 'static> Fl
         }
     }
 
-    /// Blocks for the same result; returns `None` if that takes longer than `bound`, for
-    /// want of a thread too.
+    /// Blocks for the same result. Returns `None` if that takes longer than `bound`,
+    /// even for lack of a thread.
     pub(super) fn get_within(
         &self,
         bound: Duration,
@@ -96,8 +96,8 @@ impl<K: Hash + Eq + Clone + Send + 'static, T: Clone + Send + Sync + 'static> Fl
         }
     }
 
-    /// Joins the work for this key or has it begun. The second value is `true` if a
-    /// thread has it or is about to.
+    /// Joins the pending work for this key, or submits `work`. The second value is
+    /// `true` if a thread runs it or is about to.
     fn ask(
         &self,
         key: K,
@@ -114,7 +114,7 @@ impl<K: Hash + Eq + Clone + Send + 'static, T: Clone + Send + Sync + 'static> Fl
         let (all, patience) = (Arc::clone(&self.known), self.patience);
         let job = move || {
             let began = Instant::now();
-            // However it ends, it no longer flies.
+            // Removes the key however the work ends.
             let landing = Landing { known: all, key };
             let value = work();
             landing.note(began.elapsed() >= patience);
@@ -130,7 +130,7 @@ fn lock<K, T>(known: &Mutex<Known<K, T>>) -> MutexGuard<'_, Known<K, T>> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The job is dropped without a result if it panicked.
+/// Returns the result. The job was dropped without one if it panicked.
 fn flown<T: Clone>(
     value: std::result::Result<watch::Ref<'_, Option<T>>, watch::error::RecvError>,
 ) -> Result<T> {
@@ -138,14 +138,14 @@ fn flown<T: Clone>(
     value.ok_or_else(|| Undone::NoThread(io::Error::other("its thread ended")))
 }
 
-/// Takes a key out of what flies when it is dropped.
+/// Removes a key from the pending work when it is dropped.
 struct Landing<K: Hash + Eq, T> {
     known: Arc<Mutex<Known<K, T>>>,
     key: K,
 }
 
 impl<K: Hash + Eq + Clone, T> Landing<K, T> {
-    /// Remembers whether the work took long.
+    /// Remembers if the work was slow.
     fn note(&self, is_slow: bool) {
         let mut known = lock(&self.known);
         known.slow.retain(|key| *key != self.key);
@@ -164,7 +164,7 @@ impl<K: Hash + Eq, T> Drop for Landing<K, T> {
     }
 }
 
-/// Wakes a thread that is parked.
+/// Wakes a parked thread.
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_who_ask_for_a_key_at_the_same_time_share_one_thread_and_one_answer() {
+    async fn callers_of_one_key_at_the_same_time_share_one_thread_and_one_answer() {
         let flights = Arc::new(flights());
         let (release, wait) = mpsc::channel::<()>();
         let mut wait = Some(wait);
@@ -212,7 +212,7 @@ mod tests {
                 let joined = Arc::clone(&joined);
                 tokio::spawn(async move {
                     let answer = flights.get("silent", work);
-                    // The same poll begins to wait for the answer.
+                    // The same poll starts to wait for the answer.
                     joined.fetch_add(1, Ordering::SeqCst);
                     answer.await
                 })
@@ -221,19 +221,19 @@ mod tests {
         while joined.load(Ordering::SeqCst) < 300 {
             tokio::task::yield_now().await;
         }
-        // What they wait for holds up no other key.
+        // The pending work does not delay other keys.
         assert_eq!(flights.get("good", || 1).await.unwrap(), 1);
         drop(release);
         for answer in asking {
             assert_eq!(answer.await.unwrap().unwrap(), 5);
         }
         assert_eq!(asked.load(Ordering::SeqCst), 1);
-        // The answer is not kept.
+        // The answer was not kept.
         assert_eq!(flights.get("silent", || 6).await.unwrap(), 6);
     }
 
     #[test]
-    fn a_thread_waits_for_an_answer_within_its_bound() {
+    fn a_blocking_wait_ends_at_its_bound() {
         let flights = flights();
         let (release, wait) = mpsc::channel::<()>();
         let work = move || {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_is_told_and_asked_for_again() {
+    async fn a_panic_of_the_work_is_reported_and_the_next_caller_starts_it_again() {
         let flights = flights();
         let work = || panic!("a panic that this test wants");
         assert!(flights.get("key", work).await.is_err());

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! An open WebSocket: frames on their way out, everything that comes in, and
-//! what its errors mean.
+//! An open WebSocket: sends frames, receives messages, and turns errors into
+//! failures.
 //!
-//! Frames that are there together leave in one write. The stream is read only
-//! when there is something to read: a wake-up for audio costs no look for results.
+//! Frames that are ready together leave in one write. The socket is read only when
+//! there is something to read, so a wake-up for audio does not cost a read.
 
 use super::connect::{Socket, redacted};
 use super::secret::Secret;
@@ -16,33 +16,34 @@ use std::task::{Context, Poll, Waker};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// How much may be on its way out before no more is taken, in bytes. What is held
-/// here was sent as far as the session knows, so that it is little: a message of
-/// the largest size and some of the usual one.
+/// Number of unsent bytes above which no more frames are accepted. The session counts
+/// what is held here as sent, so the limit is small: one message of the largest size
+/// and some of the usual one.
 const BATCH: usize = 16 << 10;
 
-/// An open socket. While something is on its way out it reads.
+/// An open socket. It keeps reading while frames are on their way out.
 pub(super) struct Link {
     pub(super) socket: Socket,
-    /// Bytes of frames that have not left completely.
+    /// Bytes of frames that have not been sent completely.
     unsent: usize,
-    /// The system took no more of them.
+    /// `true` while the system takes no more bytes.
     blocked: bool,
-    /// Frames were refused because of those that have not left.
+    /// `true` if a frame was refused because of unsent ones.
     held_up: bool,
-    /// Nothing is left in the socket's own buffers.
+    /// `true` if the socket's own read buffer is empty.
     drained: bool,
-    /// It could not be written to.
+    /// The error of a write, after which nothing can be sent.
     broken: Option<Failure>,
-    /// The service sent a close frame.
+    /// The close frame of the service, as a failure.
     closed: Option<Failure>,
-    /// What the service was told and must not tell anybody.
+    /// The token that the socket was opened with. It is removed from everything the
+    /// service says.
     pub(super) token: Option<Secret>,
 }
 
 /// What happened on a socket.
 pub(super) enum Step {
-    /// It takes frames again.
+    /// The socket accepts frames again.
     Flushed,
     Message(Message),
     Ended(Failure),
@@ -62,16 +63,17 @@ impl Link {
         }
     }
 
-    /// Drops the socket with what the system holds of it. It would go on for
-    /// minutes to bring that home, and a service that can be reached again would
-    /// hear audio on the old socket which it is given anew on the next.
+    /// Drops the socket and the bytes that the system still holds. Otherwise the
+    /// system would go on sending them for minutes. A service that can be reached
+    /// again would then get audio on the old socket that it also gets on the next
+    /// one.
     pub(super) fn reset(self) {
-        // Fails for a socket that is broken already.
+        // Fails if the socket is broken already.
         let _ = self.socket.get_ref().tcp().set_zero_linger();
     }
 
-    /// The service sent a close frame. Reading on answers it; the stream ends
-    /// when that is done.
+    /// Notes a close frame of the service. Reading on answers it, and then the stream
+    /// ends.
     fn closing(&mut self, frame: Option<&CloseFrame>) {
         self.closed = Some(match frame {
             Some(frame) => {
@@ -82,15 +84,15 @@ impl Link {
         });
     }
 
-    /// Whether it takes another frame now. If not, [`Step::Flushed`] tells when it
-    /// does, or [`Step::Ended`] that it never will.
+    /// Returns `true` if it accepts another frame now. If not, [`Step::Flushed`]
+    /// reports when it does, or [`Step::Ended`] that it never will.
     pub(super) fn is_writable(&mut self) -> bool {
         self.held_up = self.blocked || self.unsent >= BATCH;
         !self.held_up && self.broken.is_none()
     }
 
-    /// Puts a frame on its way. One that cannot be written ends the socket, which
-    /// the next flush or step tells.
+    /// Starts to send a frame. If that fails, the next flush or step reports the end
+    /// of the socket.
     pub(super) fn send(&mut self, message: Message) {
         if self.broken.is_some() {
             return;
@@ -105,8 +107,8 @@ impl Link {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
-    /// Writes what the system takes at once. Whether that was all: else somebody
-    /// has to go on with [`Link::step`].
+    /// Writes what the system takes at once. Returns `true` if that was everything;
+    /// if not, the caller has to go on with [`Link::step`].
     pub(super) fn try_flush(&mut self) -> bool {
         let flushed = self.poll_flush(&mut Context::from_waker(Waker::noop()));
         let all = matches!(flushed, Poll::Ready(Ok(())));
@@ -135,17 +137,18 @@ impl Link {
         })
     }
 
-    /// Why the socket ended: a close frame says more than the `error` after it.
+    /// Returns why the socket ended. A close frame says more than the `error` after
+    /// it.
     fn ended(&mut self, error: Failure) -> Failure {
         self.closed.take().unwrap_or(error)
     }
 
-    /// The next thing that happens on the socket. Cancel-safe.
+    /// Waits for the next event on the socket. Cancel-safe.
     pub(super) async fn step(link: &mut Option<Self>) -> Step {
         poll_fn(|cx| Self::poll_step(link, cx)).await
     }
 
-    /// The same as a poll.
+    /// Polls for the next event on the socket.
     pub(super) fn poll_step(link: &mut Option<Self>, cx: &mut Context<'_>) -> Poll<Step> {
         let Some(link) = link else {
             return Poll::Pending;
@@ -166,7 +169,7 @@ impl Link {
         next.map(|next| match next {
             Some(Ok(message)) => {
                 match &message {
-                    Message::Ping(_) => link.unsent += 1, // its answer
+                    Message::Ping(_) => link.unsent += 1, // the pong
                     Message::Close(frame) => link.closing(frame.as_ref()),
                     _ => {}
                 }
@@ -178,7 +181,8 @@ impl Link {
     }
 }
 
-/// What is to be sent, if it is a frame.
+/// Returns the WebSocket message for an output, or the output itself if it is not a
+/// frame.
 pub(super) fn frame(output: Output) -> Result<Message, Output> {
     match output {
         Output::Text(text) => Ok(Message::text(text)),
@@ -245,7 +249,7 @@ mod tests {
     use tokio_tungstenite::tungstenite::protocol::Role;
 
     #[tokio::test]
-    async fn a_link_that_is_given_up_is_reset_and_not_closed() {
+    async fn an_abandoned_link_is_reset_and_not_closed() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stream = Tcp::from(TcpStream::connect(address).await.unwrap());
@@ -258,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_system_does_not_take_at_once_is_left_to_a_step() {
+    async fn bytes_that_the_system_does_not_take_at_once_are_left_to_a_step() {
         const FRAME: usize = 8192;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A socket of one who only listens: the Subscribe API.
+//! The socket of a subscriber: the Subscribe API.
 //!
-//! There is no session behind it: nothing is sent but pings, and nothing is owed
-//! after a loss. When to ping, to give up and to dial again is its owner's.
+//! There is no session behind it. Nothing is sent but pings, and nothing is recovered
+//! after a loss. The owner decides when to ping, to give up and to dial again.
 //!
-//! Facts: Symbl Subscribe API reference. A subscriber sends nothing, and hears
-//! what all participants of the connection hear.
+//! Sources: Symbl Subscribe API reference. A subscriber sends nothing, and gets what
+//! all participants of the connection get.
 
 use super::connect;
 use super::endpoint::{Endpoint, TokenSource};
@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
-/// An open socket. Dropping it breaks the connection off.
+/// An open socket. Dropping it ends the connection.
 pub struct Listener {
     link: Option<Link>,
 }
@@ -25,22 +25,22 @@ pub struct Listener {
 /// What comes over a [`Listener`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
-    /// A text message, without the token, should it have been in there.
+    /// A text message. If it contained the token, the token is removed.
     Text(String),
-    /// Anything else that shows that the other side lives.
+    /// Anything else, which shows that the service is alive.
     Life,
-    /// Nothing will come any more. The service closed in order if the failure
-    /// has the close code 1000.
+    /// The end of the connection. The service closed in order if the failure has the
+    /// close code 1000.
     End(Failure),
 }
 
 impl Listener {
-    /// Dials `endpoint`, whose `streaming_path` is that of the Subscribe API.
-    /// Has no deadline; dropping the future gives the dial up.
+    /// Dials `endpoint`, whose `streaming_path` is that of the Subscribe API. Has no
+    /// deadline; dropping the future cancels the dial.
     ///
     /// # Errors
     ///
-    /// As [`connect::connect`].
+    /// Returns the errors of [`connect::connect`].
     pub async fn open(endpoint: &Endpoint) -> Result<Self, Failure> {
         let token = read_token(&endpoint.token).await?;
         let shown = token.clone().map_or(TokenSource::None, TokenSource::Value);
@@ -54,7 +54,8 @@ impl Listener {
         })
     }
 
-    /// The next thing that comes. Cancel-safe; after [`Heard::End`] nothing does.
+    /// Waits for the next message or the end. Cancel-safe. Nothing comes after
+    /// [`Heard::End`].
     pub async fn next(&mut self) -> Heard {
         loop {
             match Link::step(&mut self.link).await {
@@ -73,15 +74,15 @@ impl Listener {
         }
     }
 
-    /// Asks for a sign of life. It leaves while [`Listener::next`] is awaited,
-    /// which also tells what is wrong if it cannot.
+    /// Sends a ping. It leaves while [`Listener::next`] is awaited, which also
+    /// reports an error if it cannot.
     pub fn ping(&mut self) {
         if let Some(link) = &mut self.link {
             link.send(Message::Ping(Bytes::new()));
         }
     }
 
-    /// Says goodbye and waits for the answer. Has no deadline.
+    /// Sends a close frame and waits for the answer. Has no deadline.
     pub async fn close(mut self) {
         let Some(mut link) = self.link.take() else {
             return;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How it travels: sockets, TLS, tokens, and the task that drives a session.
+//! The network side of a client: sockets, TLS, tokens, and the task that drives a
+//! session.
 //!
-//! Decides nothing: what to send, when to dial and what to tell is the
-//! [`session`](crate::session)'s. Knows tokio and the network, never GStreamer.
+//! A [`Connection`] drives a session. A [`listener::Listener`] is a socket of a
+//! subscriber, without one. This module decides nothing: the
+//! [`session`](crate::session) decides what to send, when to dial and what to report.
+//! It knows tokio and the network, but must never know GStreamer.
 
 mod api;
 mod application;
@@ -17,9 +20,6 @@ pub mod files;
 mod flights;
 mod link;
 pub mod listener;
-#[cfg(test)]
-#[path = "../../../../tests/common/peer.rs"]
-mod peer;
 pub mod proxy;
 mod runtime;
 pub mod secret;
@@ -33,7 +33,7 @@ pub use listener::{Heard, Listener};
 pub use proxy::Proxy;
 pub use secret::Secret;
 
-/// Runs `f` after `delay`, on the runtime, which does not wait for it.
+/// Runs `f` after `delay`, on the runtime. Does not wait for it.
 pub fn after(delay: std::time::Duration, f: impl FnOnce() + Send + 'static) {
     if let Ok(runtime) = runtime::runtime() {
         runtime.spawn(async move {

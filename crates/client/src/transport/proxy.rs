@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Which proxy stands in front of a service, if any.
+//! Decides which proxy is used for a service, if any.
 //!
-//! A proxy is asked by HTTP CONNECT to pass bytes on, so that it sees of TLS
-//! nothing but the name of the service. Must never show the user name or the
-//! password in its address: neither `Debug` nor a failure holds them.
+//! The client asks a proxy by HTTP CONNECT to pass on bytes. So the proxy sees
+//! nothing of TLS but the name of the service. This module must never show the user
+//! name or the password in a proxy's address: not in `Debug` and not in a failure.
 //!
-//! Facts: RFC 9110, sections 9.3.6 (CONNECT) and 11.7 (its credentials);
+//! Sources: RFC 9110, sections 9.3.6 (CONNECT) and 11.7 (proxy credentials);
 //! `NO_PROXY` as curl reads it.
 
 use super::connect::Place;
@@ -23,29 +23,30 @@ const ENV_PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 /// Environment variables with the hosts that are dialed directly.
 const ENV_NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// What was said about proxies.
+/// The settings of proxies.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Proxy {
-    /// By the application: for all services.
+    /// From the application, for all services.
     pub address: Option<Secret>,
-    /// By the environment: for services with TLS, where `address` is not set.
+    /// From the environment, for services with TLS. Used if `address` is not set.
     pub environment: Option<Secret>,
-    /// Hosts, domains and networks that have none, separated by commas. The
-    /// loopback never has one.
+    /// Hosts, domains and networks that are dialed directly, separated by commas. The
+    /// loopback is always dialed directly.
     pub no_proxy: String,
 }
 
-/// A proxy that is to be dialed in place of the service.
+/// A proxy to dial in place of the service.
 pub(super) struct Gateway {
     pub(super) place: Place,
-    /// The user name and the password, as they are sent.
+    /// The user name and the password in the form in which they are sent.
     pub(super) authorization: Option<HeaderValue>,
-    /// What an answer must not show.
+    /// The password, which must not appear in a text.
     pub(super) password: Option<Secret>,
 }
 
 impl Proxy {
-    /// What the environment says. `variable` looks one up; empty is as good as absent.
+    /// Reads the settings of the environment. `variable` looks up a variable; an
+    /// empty one counts as absent.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let first = |names: [&str; 2]| {
             let texts = names.into_iter().filter_map(&variable);
@@ -59,16 +60,16 @@ impl Proxy {
         }
     }
 
-    /// `address` for everybody to see.
+    /// Returns `address` without user name and password.
     pub fn shown(&self) -> Option<String> {
         self.address.as_ref().map(shown)
     }
 
-    /// Whether `address` can be used.
+    /// Checks that `address` can be used.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, and how it should look.
+    /// Returns what is wrong with it, and how it should look.
     pub fn check(&self) -> Result<(), Failure> {
         match &self.address {
             Some(address) => parsed(address, "proxy").map(drop),
@@ -76,7 +77,7 @@ impl Proxy {
         }
     }
 
-    /// The proxy on the way to the service at `url`; `None`: there is none.
+    /// Returns the proxy for the service at `url`, if there is one.
     pub(super) fn before(&self, url: &Url) -> Result<Option<Gateway>, Failure> {
         if Place::of(url)?.is_loopback() {
             return Ok(None);
@@ -115,7 +116,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// The address of a proxy as it may be written: the scheme may be left out.
+/// Parses the address of a proxy, whose scheme may be left out.
 fn url(address: &Secret) -> Option<Url> {
     let text = address.expose().trim();
     let url = match text.contains("://") {
@@ -165,7 +166,7 @@ mod tests {
         }
     }
 
-    /// Host and port of the proxy on the way.
+    /// Returns the host and port of the proxy for the service at `url`.
     fn before(proxy: &Proxy, url: &str) -> Option<String> {
         let found = proxy.before(&Url::parse(url).unwrap()).unwrap();
         found.map(|gateway| gateway.place.to_string())
@@ -226,7 +227,7 @@ mod tests {
         let proxy = given("http://us%40er:s3cr3t%3Aword@proxy:3128");
         let url = Url::parse("ws://h/").unwrap();
         let gateway = proxy.before(&url).unwrap().unwrap();
-        // us@er:s3cr3t:word
+        // `us@er:s3cr3t:word` in base64.
         let authorization = gateway.authorization.unwrap();
         assert_eq!(authorization, "Basic dXNAZXI6czNjcjN0OndvcmQ=");
         assert!(authorization.is_sensitive());

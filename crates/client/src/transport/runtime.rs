@@ -2,9 +2,9 @@
 
 //! The tokio runtime that all sinks of a process share.
 //!
-//! It is made when the first session needs it. Must never be made while the
-//! plugin registers: the registry scanner loads plugins in a process that is to
-//! have no threads. It is never shut down, because a plugin is never unloaded.
+//! It is started when the first session needs it. It must never start while the
+//! plugin registers, because the registry scanner loads plugins in a process that
+//! must not have threads. It is never shut down, because a plugin is never unloaded.
 
 use super::application;
 use crate::session::{Failure, Reason};
@@ -14,19 +14,20 @@ use std::io;
 use std::thread;
 use tokio::runtime::{Builder, Handle};
 
-/// Name of the runtime's thread, as seen in `top -H` and debuggers.
+/// Name of the runtime's thread in `top -H` and debuggers.
 const THREAD_NAME: &str = "symbl-net";
 
-/// Returns the runtime of this process; made at the first call.
+/// Returns the runtime of this process. The first call starts it.
 ///
-/// It has one thread, which does the work of hundreds of sinks with time to spare: with
-/// more, each wake-up for a chunk is a wake-up of two threads. What may take its time
-/// is done elsewhere (see `threads`), and never by tokio's own pool, which panics where
-/// the system refuses a thread.
+/// It has one thread, which can do the work of hundreds of sinks: with more threads,
+/// each wake-up for a chunk would wake two of them. Work that may block is done
+/// elsewhere (see `threads`), and never by tokio's own pool, which panics if the
+/// system refuses a thread.
 ///
 /// # Errors
 ///
-/// When the system gives no thread or no poll descriptor. The next call tries again.
+/// Returns an error if the system gives no thread or no poll descriptor. The next
+/// call tries again.
 pub fn runtime() -> Result<&'static Handle, Failure> {
     static RUNTIME: OnceCell<Handle> = OnceCell::new();
     let made = RUNTIME.get_or_try_init(|| {
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn its_threads_are_told_apart_by_name() {
+    fn its_thread_has_a_name() {
         let name = runtime().unwrap().block_on(async {
             tokio::spawn(async { std::thread::current().name().map(str::to_owned) }).await
         });

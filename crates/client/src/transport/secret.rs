@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A text that must not be seen: an access token, an app secret.
+//! A text that must not be shown: an access token, an app secret.
 //!
-//! Must never implement `Display`, nor show its content in `Debug`, so that
-//! no log line, error text or dump of a struct that holds one can leak it.
+//! It must never implement `Display` or show its content in `Debug`, so that no log
+//! line, error text or dump of a struct can leak it.
 
 use std::fmt;
 use url::form_urlencoded;
 
-/// A shorter one may be a word that somebody said.
+/// Minimum length of a secret that is removed from texts. A shorter one may be an
+/// ordinary word.
 const UNMISTAKABLE: usize = 12;
 
 /// A secret text. `Debug` prints `***`; there is no `Display`.
@@ -16,24 +17,25 @@ const UNMISTAKABLE: usize = 12;
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes `text` into keeping, as it is.
+    /// Wraps `text` as it is.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The content, for the one place that sends it. Never for a text that people read.
+    /// Returns the content, for the one place that sends it. Never for a text that
+    /// people read.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is nothing in it but white space.
+    /// Returns `true` if it contains only white space.
     pub fn is_blank(&self) -> bool {
         self.0.trim().is_empty()
     }
 
-    /// What a service said, without the secret that it sent back: as we sent
-    /// it, as a URL and as JSON spell it. `None`: it is not in there, or so
-    /// short that it cannot be told from other text.
+    /// Replaces the secret in a text of the service by `***`, in the spellings of a
+    /// URL and of JSON too. Returns `None` if the text does not contain it, or if the
+    /// secret is so short that it could be an ordinary word.
     pub fn cut_out_of(&self, said: &str) -> Option<String> {
         if self.0.len() < UNMISTAKABLE {
             return None;
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_may_be_a_word_is_left_in_what_was_said() {
+    fn a_secret_that_may_be_a_word_is_left_in_the_text() {
         assert_eq!(Secret::new("token").cut_out_of("a token"), None);
         assert_eq!(Secret::default().cut_out_of("anything"), None);
     }

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Threads for work that takes its time: calls into the application, look-ups of
-//! names, reads of files.
+//! Threads for work that may block: calls to the application, look-ups of names,
+//! reads of files.
 //!
-//! A [`Pool`] takes jobs and runs each on a thread of its own. Three rules bound it
-//! (see [`Rule`]): few jobs begin at once, a job that takes long makes room for the
-//! next, and there is a most for all. A job for which there is no room waits.
+//! A [`Pool`] takes jobs and runs each on a thread of its own. Three limits bound it
+//! (see [`Rule`]): few jobs begin at the same time, a job that takes long no longer
+//! delays the next one, and there is a maximum number of threads. A job without a
+//! thread waits.
 //!
-//! A pool must never panic where the system refuses a thread, as `spawn_blocking` of
-//! tokio does: at its limit of threads a host would lose the task of a sink, and the
-//! audio with it. The job waits instead, and whoever waits for the job tries again.
+//! A pool must never panic if the system refuses a thread, as tokio's
+//! `spawn_blocking` does: at its limit of threads, a host would lose the task of a
+//! sink, and the audio with it. Instead, the job waits, and the caller that waits for
+//! the job tries again.
 //!
-//! When a job may begin is decided by [`Rota`], which knows no thread and no clock.
+//! [`Rota`] decides when a job may begin. It knows no thread and no clock.
 
 use crate::session::{Failure, Reason};
 use std::any::Any;
@@ -26,39 +28,39 @@ use tokio::sync::oneshot;
 /// How long a thread without a job waits for one before it ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 
-/// How often a caller whose job waits looks whether it can begin now.
+/// Interval at which a caller checks if its waiting job can begin now.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Longest that a job waits for the first thread of its pool.
+/// Maximum time that a job waits for the first thread of its pool.
 const NO_THREAD_BOUND: Duration = Duration::from_secs(1);
 
-/// What bounds a pool.
+/// The limits of a pool.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule {
-    /// Name of its threads, as seen in `top -H` and debuggers.
+    /// Name of its threads in `top -H` and debuggers.
     pub(super) name: &'static str,
-    /// Most jobs that run at the same time and began less than `patience` ago.
+    /// Maximum number of running jobs that began less than `patience` ago.
     pub(super) prompt: usize,
-    /// A job that has run for longer no longer holds up the next.
+    /// Time after which a running job no longer delays the next one.
     pub(super) patience: Duration,
-    /// Most threads in all.
+    /// Maximum number of threads.
     pub(super) most: usize,
-    /// Whether the job that came last begins first. The one that came first has
-    /// nearly used up the time that its dial has.
+    /// Begin with the job that came last. The one that came first has nearly used up
+    /// the time of its dial.
     pub(super) newest_first: bool,
-    /// Whether one thread stays for ever, so that a job can be done at any time.
+    /// Keep one thread forever, so that a job can be done at any time.
     pub(super) keeps_one: bool,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Starts a thread of this name that runs the job.
+/// Starts a thread with this name that runs the job.
 type Spawn = Box<dyn Fn(&'static str, Job) -> io::Result<()> + Send + Sync>;
 
 /// A job that has not begun.
 struct Waiting<J> {
     number: u64,
-    /// The same job took long the last time.
+    /// `true` if the same job took long the last time.
     slow: bool,
     job: J,
 }
@@ -70,7 +72,7 @@ struct Running {
     since: Instant,
 }
 
-/// Which jobs wait, which run, and which may begin.
+/// The jobs that wait and those that run. Decides which one may begin.
 struct Rota<J> {
     rule: Rule,
     count: u64,
@@ -88,7 +90,8 @@ impl<J> Rota<J> {
         }
     }
 
-    /// Adds a job and returns its number. `slow`: the same job took long the last time.
+    /// Adds a job and returns its number. `slow` is set if the same job took long the
+    /// last time.
     fn add(&mut self, slow: bool, job: J) -> u64 {
         self.count += 1;
         self.waiting.push_back(Waiting {
@@ -109,9 +112,9 @@ impl<J> Rota<J> {
         self.waiting.iter().any(|job| job.number == number)
     }
 
-    /// Returns the place in the queue of the job that may begin at `now`, if any may.
-    /// Jobs that took long the last time wait behind all others, and take up at most
-    /// half of the threads.
+    /// Returns the place in the queue of a job that may begin at `now`, if there is
+    /// one. Jobs that took long the last time wait behind all others, and take up at
+    /// most half of the threads.
     fn next(&self, now: Instant) -> Option<usize> {
         let prompt = |job: &&Running| now.saturating_duration_since(job.since) < self.rule.patience;
         if self.running.len() >= self.rule.most
@@ -150,7 +153,7 @@ struct Inner {
     /// Jobs that have a thread, which is about to take them.
     ready: VecDeque<(u64, Job)>,
     threads: usize,
-    /// Threads that wait for a job and have been given none.
+    /// Number of threads that wait for a job and have not been given one.
     idle: usize,
 }
 
@@ -160,19 +163,20 @@ struct Shared {
     given: Condvar,
 }
 
-/// See the module.
+/// A pool of threads. Clones share it.
 #[derive(Clone)]
 pub(super) struct Pool(Arc<Shared>);
 
 /// Why a job was not done.
 pub(super) enum Undone {
-    /// The system gave no thread for so long that it was given up.
+    /// The system gave no thread, and the caller stopped waiting for one.
     NoThread(io::Error),
-    /// It panicked.
+    /// The job panicked.
     Panicked(Box<dyn Any + Send>),
 }
 
-/// The failure of a dial for which the system gave no thread `to` do something.
+/// Returns the failure of a dial for which the system gave no thread `to` do
+/// something.
 pub(super) fn no_thread(to: &str, error: &io::Error) -> Failure {
     Failure::retryable(
         Reason::Internal,
@@ -193,7 +197,7 @@ impl fmt::Debug for Undone {
 }
 
 impl Pool {
-    /// A pool whose threads are the system's.
+    /// Creates a pool with the system's threads.
     pub(super) fn new(rule: Rule) -> Self {
         Self::with_spawn(rule, |name, job| {
             let thread = std::thread::Builder::new().name(name.to_owned());
@@ -201,7 +205,7 @@ impl Pool {
         })
     }
 
-    /// A pool whose threads `spawn` starts.
+    /// Creates a pool whose threads `spawn` starts.
     pub(super) fn with_spawn(
         rule: Rule,
         spawn: impl Fn(&'static str, Job) -> io::Result<()> + Send + Sync + 'static,
@@ -222,7 +226,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// The system gives none.
+    /// Returns an error if the system gives no thread.
     pub(super) fn prepare(&self) -> io::Result<()> {
         let mut inner = self.lock();
         if inner.threads == 0 {
@@ -232,12 +236,13 @@ impl Pool {
         Ok(())
     }
 
-    /// Runs `work` and returns what it returns. A job that has not begun when the
-    /// caller drops this is left out.
+    /// Runs `work` and returns its result. If the caller drops the future before the
+    /// job begins, the job is not done.
     ///
     /// # Errors
     ///
-    /// See [`Undone`]. A pool that keeps a thread waits for one as long as it takes.
+    /// Returns [`Undone`]. A pool that keeps a thread waits for it as long as it
+    /// takes.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -261,15 +266,16 @@ impl Pool {
         outcome(result.await)
     }
 
-    /// Adds a job. `slow`: the same job took long the last time.
+    /// Adds a job. `slow` is set if the same job took long the last time.
     ///
     /// # Errors
     ///
-    /// No thread runs it yet: its number in the queue, for [`Pool::look_again`].
+    /// Returns the number of the job in the queue, for [`Pool::look_again`], if no
+    /// thread runs it yet.
     pub(super) fn submit(&self, slow: bool, job: Job) -> Result<(), u64> {
         let mut inner = self.lock();
         let number = inner.rota.add(slow, job);
-        // An error is found again by whoever waits for the job.
+        // The caller that waits for the job gets the error again.
         let _ = self.advance(&mut inner);
         match inner.rota.is_waiting(number) {
             true => Err(number),
@@ -281,7 +287,8 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// There is work to do and no thread at all, and the system gives none.
+    /// Returns an error if there is a job and no thread at all, and the system gives
+    /// none.
     pub(super) fn look_again(&self) -> io::Result<()> {
         let mut inner = self.lock();
         match self.advance(&mut inner) {
@@ -318,10 +325,10 @@ impl Pool {
         Ok(())
     }
 
-    /// What a thread does until it ends.
+    /// Runs jobs until the thread ends.
     fn work(&self) {
         while let Some((number, job)) = self.take() {
-            // What a caller waits for catches its own panic.
+            // A job whose caller waits catches its own panic.
             let _ = catch_unwind(AssertUnwindSafe(job));
             let mut inner = self.lock();
             inner.rota.ended(number);
@@ -330,7 +337,8 @@ impl Pool {
         }
     }
 
-    /// Waits for a job; `None` when none came for so long that the thread is to end.
+    /// Waits for a job. Returns `None` if none came for [`KEEP_ALIVE`], so that the
+    /// thread ends.
     fn take(&self) -> Option<(u64, Job)> {
         let mut inner = self.lock();
         loop {
@@ -356,8 +364,8 @@ impl Pool {
     }
 }
 
-/// Takes a job out of the queue when its caller no longer waits: what the job holds, such
-/// as the turn of a sink to ask for a token, is free then.
+/// Removes a job from the queue when its caller stops waiting. That frees what the
+/// job holds, such as the right of a sink to ask for a token.
 struct Withdrawn<'a> {
     pool: &'a Pool,
     number: u64,
@@ -366,7 +374,7 @@ struct Withdrawn<'a> {
 impl Drop for Withdrawn<'_> {
     fn drop(&mut self) {
         let job = self.pool.lock().rota.withdraw(self.number);
-        drop(job); // without the lock
+        drop(job); // without holding the lock
     }
 }
 
@@ -375,11 +383,11 @@ impl Drop for Withdrawn<'_> {
 pub(super) struct Patience(Option<Instant>);
 
 impl Patience {
-    /// Looks again whether the pool can do its jobs.
+    /// Checks again if the pool can do its jobs.
     ///
     /// # Errors
     ///
-    /// It has had no thread for too long.
+    /// Returns an error if the pool has had no thread for too long.
     pub(super) fn spend(&mut self, pool: &Pool) -> Result<(), Undone> {
         match pool.look_again() {
             Ok(()) => self.0 = None,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The time at which the task that drives a session wakes up by itself.
+//! The timer that wakes the task of a session.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::time::Sleep;
 
-/// See the module.
+/// A timer that other threads may move to a later time.
 #[derive(Debug, Default)]
 pub(super) struct Timer {
     at: Option<Instant>,
@@ -16,22 +16,22 @@ pub(super) struct Timer {
 }
 
 impl Timer {
-    /// Sets it anew, on a thread of the runtime.
+    /// Sets the timer. Call it on a thread of the runtime.
     pub(super) fn set(&mut self, at: Option<Instant>) {
         if self.at == at {
             return;
         }
         self.at = at;
         match (&mut self.sleep, at) {
-            // Not `reset`, which leaves the earlier time in the runtime's clockwork: a
-            // wake-up for nothing.
+            // Not `reset`, which would leave the earlier time in the runtime's timer
+            // wheel and cause a useless wake-up.
             (Some(sleep), Some(at)) => sleep.set(tokio::time::sleep_until(at.into())),
             (sleep, at) => *sleep = at.map(|at| Box::pin(tokio::time::sleep_until(at.into()))),
         }
     }
 
-    /// Moves it to a later time, on any thread. The runtime may look at its clockwork at
-    /// the time before, and does not wake the task.
+    /// Moves the timer to a later time, on any thread. The runtime may wake up at the
+    /// earlier time, but does not wake the task.
     pub(super) fn extend(&mut self, at: Instant) {
         if let Some(sleep) = &mut self.sleep {
             self.at = Some(at);
@@ -39,7 +39,7 @@ impl Timer {
         }
     }
 
-    /// Ready, once, when its time has come.
+    /// Returns `Ready` once when the time has come.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(sleep) = &mut self.sleep else {
             return Poll::Pending;
@@ -60,7 +60,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     #[tokio::test]
-    async fn moved_by_another_thread_it_is_over_at_its_new_time_and_once() {
+    async fn a_timer_moved_by_another_thread_fires_once_at_its_new_time() {
         let later = Instant::now() + Duration::from_millis(60);
         let mut timer = Timer::default();
         timer.set(Some(later - Duration::from_millis(50)));

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Whom to believe: the TLS configuration of a dial.
+//! The TLS configuration of a dial: which certificates are trusted.
 //!
-//! Roots are those of the platform, the bundled Mozilla roots and the user's
-//! `ca-file`, all at once: a container without a certificate store reaches
-//! public services, and a private CA needs no change to the machine.
-//! Verification is off only where the user said so. Must never touch the
-//! process's default crypto provider: the host application owns that.
+//! The roots are those of the platform, the bundled Mozilla roots and the user's
+//! `ca-file`, all together. So a container without a certificate store reaches public
+//! services, and a private CA needs no change to the machine. Verification is off
+//! only if the user said so. This module must never touch the process's default
+//! crypto provider, which belongs to the host application.
 
 use super::files;
 use crate::session::{Failure, Reason};
@@ -27,12 +27,12 @@ use tokio_rustls::rustls::{
 };
 use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
-/// Reads the roots and makes the configuration. Blocks on the file system:
-/// call it where that is allowed.
+/// Reads the roots and returns the configuration. Blocks on the file system, so call
+/// it where that is allowed.
 ///
 /// # Errors
 ///
-/// A `ca_file` that cannot be read or has no usable certificate in it.
+/// Returns a failure if `ca_file` cannot be read or contains no usable certificate.
 pub fn client_config(ca_file: Option<&Path>, verify: bool) -> Result<ClientConfig, Failure> {
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = if verify {
@@ -50,7 +50,8 @@ pub fn client_config(ca_file: Option<&Path>, verify: bool) -> Result<ClientConfi
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    // A WebSocket upgrade exists in HTTP/1.1 only; without this a gateway may pick HTTP/2.
+    // The WebSocket upgrade exists only in HTTP/1.1. Without this, a gateway may
+    // choose HTTP/2.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -77,7 +78,7 @@ fn unusable(ca_file: Option<&Path>, why: &str) -> Failure {
     Failure::fatal(Reason::Settings, message)
 }
 
-/// Why a TLS handshake with `place` (host:port) failed.
+/// Returns the failure for a TLS handshake with `place` (host:port).
 pub fn failure(place: &str, error: &std::io::Error) -> Failure {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref());
     let (retryable, why, hint) = match tls {
@@ -156,7 +157,7 @@ fn certificate_failure(place: &str, error: &CertificateError) -> Failure {
     }
 }
 
-/// A certificate may name hundreds of hosts; more are not shown.
+/// Maximum number of host names shown. A certificate may have hundreds.
 const MAX_NAMES: usize = 3;
 
 const RENEW: &str = "renew it on the service, and check this machine's clock";
@@ -165,13 +166,13 @@ const NAME: &str = "use a host name of the certificate in base-url";
 
 fn date(time: UnixTime) -> String {
     match UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs())) {
-        // httpdate takes no year beyond 9999.
+        // httpdate accepts no year after 9999.
         Some(at) if time.as_secs() < 253_402_300_800 => httpdate::fmt_http_date(at),
         _ => "a date far away".to_owned(),
     }
 }
 
-/// Believes any certificate, but still only if the peer holds its key.
+/// Accepts any certificate, but only if the peer has its key.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_file_that_is_no_help_is_named() {
+    fn an_unusable_ca_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         for content in [None, Some(""), Some("no PEM"), Some(BROKEN), Some(CUT)] {
@@ -252,7 +253,7 @@ mod tests {
     const CUT: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n";
 
     #[test]
-    fn a_date_that_no_calendar_has_does_not_panic() {
+    fn a_date_beyond_all_calendars_does_not_panic() {
         let year_2000 = UnixTime::since_unix_epoch(Duration::from_secs(946_684_800));
         assert_eq!(date(year_2000), "Sat, 01 Jan 2000 00:00:00 GMT");
         for seconds in [253_402_300_800, u64::MAX] {

@@ -4,6 +4,7 @@
 
 use crate::audio::{MAX_WORDS, WORD};
 use crate::book::{Book, Word};
+use crate::ledger::Ledger;
 use crate::schedule::Settings;
 use crate::service::PEOPLE;
 use crate::source::{JITTER, MS, STREAM, Spoken};
@@ -30,6 +31,8 @@ pub struct Seen<'a> {
     pub spoken: &'a [Spoken],
     pub walls: &'a Wall,
     pub waits: &'a Waits,
+    /// What the service stores.
+    pub ledger: &'a Ledger,
     /// Nanoseconds of audio given to the session, with silence for holes.
     pub given: u64,
     pub stats: &'a Stats,
@@ -73,6 +76,9 @@ const AT_THE_END: &[Promise] = promises![
     the_conversation_is_named_rightly,
     a_session_fails_only_where_no_retry_helps,
     the_end_is_told_and_true,
+    each_word_is_stored_at_most_once,
+    every_word_that_is_told_is_stored,
+    audio_that_is_sent_again_keeps_its_position,
 ];
 
 fn check(promises: &[Promise], seen: &Seen<'_>) -> Result<(), Broken> {
@@ -470,5 +476,31 @@ fn the_end_is_told_and_true(seen: &Seen<'_>) -> Check {
     match seen.book.state {
         State::Drained | State::Failed => Ok(()),
         other => Err(format!("over in {other:?}")),
+    }
+}
+
+fn each_word_is_stored_at_most_once(seen: &Seen<'_>) -> Check {
+    match seen.ledger.stored().find(|(_, count)| *count > 1) {
+        Some((word, count)) => Err(format!("word {word} is stored {count} times")),
+        None => Ok(()),
+    }
+}
+
+fn every_word_that_is_told_is_stored(seen: &Seen<'_>) -> Check {
+    if !seen.settings.announces {
+        return Ok(()); // Nobody counts.
+    }
+    let told = seen.book.finals.iter().chain(&seen.book.messages);
+    let mut told = told.map(|told| told.word);
+    match told.find(|word| seen.ledger.count(*word) == 0) {
+        Some(word) => Err(format!("word {word} was told and is not stored")),
+        None => Ok(()),
+    }
+}
+
+fn audio_that_is_sent_again_keeps_its_position(seen: &Seen<'_>) -> Check {
+    match seen.ledger.moved() {
+        Some(how) => Err(how.to_owned()),
+        None => Ok(()),
     }
 }

@@ -17,6 +17,7 @@
 mod audio;
 mod book;
 mod invariants;
+mod ledger;
 mod network;
 mod regressions;
 mod schedule;

@@ -32,6 +32,7 @@ const PLAIN: Settings = Settings {
     pause: PausePolicy::Keep,
     format_change: FormatChangePolicy::Modify,
     modifies: true,
+    announces: false,
     distinct: true,
     interims: false,
     messages: false,
@@ -817,5 +818,45 @@ fn a_step_that_just_counts_is_followed_by_one_that_agrees_with_it() {
         ..PLAIN
     };
     let source = [Words(1), Hole(40), Words(1), Hole(30), Words(6)];
+    keeps(0, settings.clone(), &source, &[]);
+    let settings = Settings {
+        buffer: 20,
+        ..settings
+    };
+    let source = [Words(1), Hole(40), Words(8), Hole(50), Words(3)];
     keeps(0, settings, &source, &[]);
+}
+
+#[test]
+fn a_flush_within_a_replay_moves_no_audio_behind_it_in_the_stream() {
+    // The service took what came after the flush for what was flushed.
+    let settings = Settings {
+        announces: true,
+        pause: PausePolicy::Disconnect,
+        ..PLAIN
+    };
+    let source = [Words(39), Pause(100)];
+    let happenings = [(4000, Mute), (6900, Flush), (7800, Deaf)];
+    keeps(0, settings, &source, &happenings);
+}
+
+#[test]
+fn an_attempt_that_goes_on_behind_its_successor_stores_nothing() {
+    let settings = Settings {
+        announces: true,
+        format: Opus,
+        pause: PausePolicy::StopProcessing,
+        ..PLAIN
+    };
+    let happenings = [(0, Slow(120)), (11_000, Deaf), (15_000, Flush)];
+    keeps(3, settings, &[Words(9)], &happenings);
+}
+
+#[test]
+fn a_word_that_was_stored_and_not_told_is_stored_once() {
+    let settings = Settings {
+        announces: true,
+        ..PLAIN
+    };
+    keeps(0, settings, &[Words(1)], &[(1, Mute)]);
 }

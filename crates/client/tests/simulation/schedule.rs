@@ -57,6 +57,8 @@ pub struct Settings {
     /// Whether the service takes new caps in mid-stream; else it tells an error
     /// and hears nothing more.
     pub modifies: bool,
+    /// Whether the service announces itself, and stores each word once.
+    pub announces: bool,
     /// Whether words are all different, or "yes" and "no".
     pub distinct: bool,
     pub interims: bool,
@@ -154,7 +156,9 @@ impl Schedule {
     /// The same seed gives the same schedule.
     pub fn from_seed(seed: u64) -> Self {
         let rng = &mut Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let settings = Settings::draw(rng);
+        let mut settings = Settings::draw(rng);
+        // With dice of its own: all else is as it was before there was this setting.
+        settings.announces = Rng::with_seed(seed ^ 0x5e1f).bool();
         let source = source(rng, &settings);
         let span = length(&source) + 3000;
         let count = rng.usize(0..7);
@@ -263,6 +267,7 @@ impl Settings {
                 ],
             ),
             modifies: rng.u8(0..6) > 0,
+            announces: false,
             distinct: rng.bool(),
             interims: rng.bool(),
             messages: rng.u8(0..3) > 0,

@@ -8,12 +8,14 @@
 //! words.
 
 use crate::audio::{Ear, Ms, WORD, word_of};
+use crate::ledger::Ledger;
 use crate::schedule::Settings;
 use fastrand::Rng;
 use serde_json::json;
 use std::time::Duration;
 use symbl_protocol::ClientMessage;
 use symbl_protocol::InsightType;
+use symbl_protocol::StreamPlace;
 use symbl_protocol::reply::{self, Insight, Message, Person, Topic, TrackerMatch, Word};
 use symbl_protocol::timestamp::format_rfc3339;
 
@@ -70,6 +72,8 @@ pub struct Conversation {
     pub messages: u64,
     /// The same as the Conversation API gives them: with ids of its own.
     pub history: Vec<serde_json::Value>,
+    /// What is stored of it and of those before.
+    pub ledger: Ledger,
 }
 
 impl Conversation {
@@ -80,6 +84,17 @@ impl Conversation {
             since: None,
             messages: 0,
             history: Vec::new(),
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// The same for a link that nobody listens to: with the ledger, which is to be given
+    /// back, and without messages, which nobody is sent.
+    pub fn aside(&mut self) -> Self {
+        Self {
+            since: self.since,
+            ledger: std::mem::take(&mut self.ledger),
+            ..Self::new(self.id)
         }
     }
 }
@@ -109,6 +124,8 @@ pub struct Service {
     stopped: bool,
     /// Whether it was asked to close after a stop.
     disconnects: bool,
+    /// Where this start stands in its stream, if the service wants to know.
+    place: Option<StreamPlace>,
     /// Who speaks in this start.
     speaker: Person<'static>,
     /// It was told of a format that it does not take in mid-stream.
@@ -150,6 +167,7 @@ impl Service {
             utterance: Vec::new(),
             stopped: false,
             disconnects: true,
+            place: None,
             speaker: PEOPLE[0],
             refused: false,
             ponder: 0,
@@ -174,6 +192,17 @@ impl Service {
         match message {
             ClientMessage::Start(_) if self.ear.is_some() => Err("a second start request".into()),
             ClientMessage::Start(request) => {
+                self.place = request.stream;
+                match &self.place {
+                    None if self.settings.announces => return Err("no place".into()),
+                    Some(_) if !self.settings.announces => {
+                        return Err("a place for a service that did not announce itself".into());
+                    }
+                    Some(place) if !conversation.ledger.begin(place) => {
+                        return Err(format!("{place:?}, which is superseded"));
+                    }
+                    _ => {}
+                }
                 self.ear = Some(Ear::new(request.format));
                 let named = |person: &&Person| person.user_id == request.speaker_user_id.as_deref();
                 let named = PEOPLE.iter().find(named);
@@ -274,6 +303,11 @@ impl Service {
         Ok(answers)
     }
 
+    /// The socket is gone: what was heard and not finalised is.
+    pub fn orphaned(&mut self, conversation: &mut Conversation) {
+        self.finalise(conversation, &mut Vec::new());
+    }
+
     /// A stretch of another code begins.
     fn change(&mut self, code: u8) {
         let now = self
@@ -320,6 +354,11 @@ impl Service {
         let heard = std::mem::take(&mut self.utterance);
         if heard.is_empty() {
             return;
+        }
+        if let Some(place) = &self.place {
+            for Heard { word, start, end } in &heard {
+                conversation.ledger.say(place, *word, *start, *end);
+            }
         }
         let spellings = self.spellings(&heard);
         let words = words(&heard, &spellings);
@@ -404,7 +443,7 @@ impl Service {
                     offset: 0,
                 }],
                 true,
-                sequence,
+                Some(sequence),
             ),
             _ => return,
         };

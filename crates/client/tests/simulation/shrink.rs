@@ -79,7 +79,7 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
 type Change<'a> = &'a dyn Fn(&mut Schedule);
 
 fn settings(add: &mut dyn FnMut(Change)) {
-    let plain: [fn(&mut Settings); 23] = [
+    let plain: [fn(&mut Settings); 24] = [
         |s| s.stamps = Stamps::Exact,
         |s| s.declared = true,
         |s| s.drift = 0,
@@ -95,6 +95,7 @@ fn settings(add: &mut dyn FnMut(Change)) {
         |s| s.pause = PausePolicy::Keep,
         |s| s.format_change = FormatChangePolicy::Modify,
         |s| s.modifies = true,
+        |s| s.announces = false,
         |s| s.give_up = 0,
         |s| s.live = false,
         |s| s.paced = true,

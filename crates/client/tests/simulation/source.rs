@@ -110,6 +110,8 @@ pub struct Source {
     /// The next buffer is the first behind a hole, and says so.
     discont: bool,
     apart: Option<Apart>,
+    /// A step that may count or not.
+    doubt: u64,
     /// How much had been given when a timestamp was last taken as it is.
     counted_from: u64,
     /// Buffers with arrival times so far.
@@ -139,6 +141,7 @@ impl Source {
             wall: UTC,
             discont: false,
             apart: None,
+            doubt: 0,
             counted_from: 0,
             arrived: 0,
             rng: Rng::with_seed(!schedule.seed),
@@ -300,6 +303,7 @@ impl Source {
             self.fill(stamp - expected);
         }
         self.filled = 0;
+        self.doubt = 0;
         self.counted_from = self.given;
         self.expected = self
             .expected
@@ -346,10 +350,10 @@ impl Source {
             // A step below the threshold is followed as a drift, and the next one is
             // compared with where that has come to: it may be just below it, too.
             let followed = self.given.saturating_sub(self.counted_from) / MOST_DRIFT;
-            if apart.least >= ALIGNMENT_THRESHOLD + followed {
-                self.expected = Some(expected + apart.least);
-                self.counted_from = self.given;
-            }
+            let is_clear = apart.least >= ALIGNMENT_THRESHOLD + followed;
+            self.doubt = if is_clear { 0 } else { apart.least };
+            self.expected = Some(expected + apart.least);
+            self.counted_from = self.given;
             self.apart = None;
         }
     }
@@ -426,7 +430,10 @@ impl Source {
         if self.at.1.is_multiple_of(WORD) {
             self.spoken.push(Spoken {
                 running_time: self.truth(into),
-                counted: self.expected.unwrap_or(self.running_time) + into,
+                counted: self
+                    .expected
+                    .map_or(self.running_time, |expected| expected - self.doubt)
+                    + into,
                 given_at: now,
                 given_until: now,
                 speaker: self.speaker,

@@ -55,6 +55,10 @@ enum Step {
     History(Option<String>),
     Writable,
     Resume,
+    /// The service learns that nobody is on the other side of this link any more.
+    Orphaned {
+        link: u64,
+    },
 }
 
 /// What a run came to, for those who count.
@@ -95,6 +99,9 @@ pub struct World {
     order: u64,
     steps: BinaryHeap<Reverse<(Time, u64, Step)>>,
     link: Option<Link>,
+    /// Links that are given up and of which the service does not know it: what is under
+    /// way on them still arrives.
+    orphans: Vec<Link>,
     links: u64,
     conversation: Conversation,
     /// Whether the next start is a new one.
@@ -169,6 +176,7 @@ impl World {
             order: 0,
             steps: BinaryHeap::new(),
             link: None,
+            orphans: Vec::new(),
             links: 0,
             conversation: Conversation::new(1),
             forgotten: false,
@@ -299,6 +307,7 @@ impl World {
             spoken: &self.source.spoken,
             walls: &self.walls,
             waits: &self.waits,
+            ledger: &self.conversation.ledger,
             given: self.source.given,
             stats: &self.session.stats(self.now),
             kept: self.session.audio_kept(),
@@ -343,6 +352,7 @@ impl World {
                 self.session.handle(self.now, Input::HistoryFailed(failure));
             }
             Step::Resume => self.resume(),
+            Step::Orphaned { link } => self.orphaned(link),
             Step::Writable | Step::Dialed { .. } => {}
         }
         Ok(())
@@ -556,7 +566,9 @@ impl World {
         let service = Service::new(self.schedule.settings.clone(), seed);
         self.link = Some(Link::new(self.links, service, self.now));
         self.waits.opened(self.now);
-        self.session.handle(self.now, Input::Connected);
+        let announced = self.schedule.settings.announces;
+        self.session
+            .handle(self.now, Input::Connected { announced });
     }
 
     /// The session learns that it has no link.
@@ -574,7 +586,7 @@ impl World {
             self.hopeless = true;
             self.waits.closed();
         }
-        self.link = None;
+        self.leave_link();
         let input = if dialing {
             Input::DialFailed(failure)
         } else {
@@ -589,6 +601,7 @@ impl World {
             .as_mut()
             .filter(|link| link.number == number && !link.deaf && !link.closing)
         else {
+            self.reach_orphan(number, frame);
             return Ok(());
         };
         let answers = match frame {
@@ -602,7 +615,9 @@ impl World {
             }
             Frame::Text(text) => {
                 if text.contains("start_request") && std::mem::take(&mut self.forgotten) {
-                    self.conversation = Conversation::new(self.conversation.id + 1);
+                    let next = Conversation::new(self.conversation.id + 1);
+                    let before = std::mem::replace(&mut self.conversation, next);
+                    self.conversation.ledger = before.ledger;
                 }
                 link.service.text(&text, self.now, &mut self.conversation)
             }
@@ -778,16 +793,70 @@ impl World {
         self.at(at, Step::History(body));
     }
 
+    /// The client gives the link up. A service that stores each word once learns of it
+    /// later, perhaps after the start on the next link.
+    fn leave_link(&mut self) {
+        let Some(link) = self.link.take() else {
+            return;
+        };
+        if !self.schedule.settings.announces {
+            return;
+        }
+        let number = link.number;
+        let lag = Rng::with_seed(self.schedule.seed ^ number << 32).u32(0..4000);
+        let later = |Reverse((at, order, step))| match step {
+            Step::ToService { link, .. } if link == number => Reverse((at + ms(lag), order, step)),
+            step => Reverse((at, order, step)),
+        };
+        self.steps = std::mem::take(&mut self.steps)
+            .into_iter()
+            .map(later)
+            .collect();
+        let end = link.up.max(self.now) + ms(lag);
+        self.orphans.push(link);
+        self.at(end, Step::Orphaned { link: number });
+    }
+
+    /// A frame arrives that was under way when the link was given up. Nobody hears the
+    /// answer, and only the ledger knows of it.
+    fn reach_orphan(&mut self, number: u64, frame: Frame) {
+        let hears = |link: &&mut Link| {
+            let is_deaf = link.deaf || link.closing || link.ignoring || link.terminated;
+            link.number == number && !is_deaf
+        };
+        let Some(link) = self.orphans.iter_mut().find(hears) else {
+            return;
+        };
+        let mut aside = self.conversation.aside();
+        // What comes too late is refused.
+        let _ = match frame {
+            Frame::Text(text) => link.service.text(&text, self.now, &mut aside),
+            Frame::Binary(data) => link.service.audio(&data, &mut aside),
+            _ => Ok(Vec::new()),
+        };
+        self.conversation.ledger = aside.ledger;
+    }
+
+    fn orphaned(&mut self, number: u64) {
+        let Some(at) = self.orphans.iter().position(|link| link.number == number) else {
+            return;
+        };
+        let mut link = self.orphans.remove(at);
+        let mut aside = self.conversation.aside();
+        link.service.orphaned(&mut aside);
+        self.conversation.ledger = aside.ledger;
+    }
+
     fn hang_up(&mut self) {
-        self.link = None;
+        self.leave_link();
         self.links += 1; // a dial under way is of no interest any more
     }
 
     fn dial(&mut self) {
         self.trace(|| "dials".into());
         self.waits.dial(self.now);
+        self.leave_link();
         self.links += 1;
-        self.link = None;
         if self.now >= self.hanging_until {
             let at = self.now + self.latency();
             let link = self.links;

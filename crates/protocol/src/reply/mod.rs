@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Server → client messages as `symbl-service` writes them.
+//! Server → client messages, written by `symbl-service`.
 //!
-//! Each function gives the text frame to send. Names, order and types of the
-//! members are those of a trace of the original service, and where it is silent
-//! those of the Symbl Streaming API reference: `seconds` and `nanos` are strings,
-//! `metadata.words` is a JSON array inside a string, offsets are seconds with at
-//! most two decimals, whole numbers carry none.
+//! Each function returns a text frame. Names, order and types of the members are
+//! those of a trace of the original service, and where the trace has none, those of
+//! the Symbl Streaming API reference: `seconds` and `nanos` are strings,
+//! `metadata.words` is a JSON array inside a string, offsets are seconds with at most
+//! two decimals, and whole numbers have no decimals.
 //!
-//! Writes what it is told and nothing else: it must never ask a clock, count
+//! This module only writes what it is given. It must never read a clock, count
 //! sequence numbers or make up ids. The answer to a ping is [`super::PONG_TEXT`].
 
 mod shape;
@@ -21,11 +21,11 @@ use shape::{
 };
 use std::time::Duration;
 
-/// A participant of the conversation. What is `None` is left out.
+/// A participant of the conversation. A member that is `None` is left out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Person<'a> {
-    /// UUID made by the service, constant within the conversation; `None` for
-    /// somebody who was only mentioned.
+    /// UUID made by the service, the same throughout the conversation; `None` for a
+    /// person that a speaker only mentioned.
     pub id: Option<&'a str>,
     /// The `userId` that the client gave.
     pub user_id: Option<&'a str>,
@@ -33,38 +33,39 @@ pub struct Person<'a> {
     pub name: Option<&'a str>,
 }
 
-/// A word with its place in the audio of one stream.
+/// A word and its place in the audio of one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Word<'a> {
-    /// With punctuation and case.
+    /// The word, with punctuation and case.
     pub text: &'a str,
-    /// From the first audio after the `start_request`.
+    /// Start, from the first audio after the `start_request`.
     pub start: Duration,
-    /// From the first audio after the `start_request`; not before `start`.
+    /// End, from the first audio after the `start_request`. Not before `start`.
     pub end: Duration,
 }
 
-/// One sentence. Its own times are those of its first and last word.
+/// One sentence. It begins with its first word and ends with its last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message<'a> {
     /// UUID.
     pub id: &'a str,
-    /// Who said it.
+    /// The speaker.
     pub from: Person<'a>,
     /// The sentence.
     pub text: &'a str,
-    /// The words as recognised.
+    /// The words as the engine recognised them.
     pub original_text: &'a str,
-    /// Minutes from UTC as the client gave them, else 0.
+    /// Minutes from UTC as the client gave them; 0 if it gave none.
     pub timezone_offset: i32,
-    /// The sentence's words; may be empty.
+    /// The words of the sentence. May be empty.
     pub words: &'a [Word<'a>],
     /// Where the words' stream starts in the conversation: zero for the first
-    /// `start_request` of the conversation, later for those after it.
+    /// `start_request` of the conversation.
     pub stream_offset: Duration,
-    /// Wall-clock time of the conversation's start, nanoseconds since the Unix epoch.
+    /// Wall-clock time of the conversation's start, in nanoseconds since the Unix
+    /// epoch.
     pub conversation_start: i64,
-    /// What is named in it, where that was asked for.
+    /// The entities in the sentence. Empty if the client did not ask for them.
     pub entities: &'a [Entity<'a>],
 }
 
@@ -73,64 +74,65 @@ pub struct Message<'a> {
 pub struct Insight<'a> {
     /// UUID.
     pub id: &'a str,
-    /// Which kind; topics have a message of their own.
+    /// The kind. Topics have a message of their own.
     pub kind: InsightType,
     /// The sentence.
     pub text: &'a str,
-    /// 0.0–1.0.
+    /// Confidence, 0.0–1.0.
     pub confidence: f64,
-    /// Key and value; values are strings, even numbers.
+    /// Pairs of key and value. Values are strings, even if they are numbers.
     pub hints: &'a [(String, String)],
-    /// Who is to act.
+    /// The assignee: the person responsible.
     pub assignee: Option<Person<'a>>,
-    /// Who said it.
+    /// The speaker.
     pub from: Person<'a>,
-    /// Id of the message it was found in.
+    /// Id of the message that contains the insight.
     pub message_id: &'a str,
-    /// When it is due.
+    /// The due date.
     pub due_by: Option<&'a str>,
 }
 
-/// A subject of the conversation.
+/// A topic of the conversation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Topic<'a> {
     /// UUID.
     pub id: &'a str,
     /// The phrase.
     pub text: &'a str,
-    /// 0.0–1.0.
+    /// Relevance, 0.0–1.0.
     pub score: f64,
-    /// Messages it was drawn from.
+    /// Ids of the messages that the topic comes from.
     pub message_ids: &'a [String],
-    /// The words of the phrase that carry it.
+    /// The words that carry the meaning of the phrase.
     pub root_words: &'a [String],
 }
 
 /// One place where a phrase of a tracker occurs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrackerMatch<'a> {
-    /// Id of a tracker that is kept by the service; none of one that came with the request.
+    /// Id of a tracker that the service keeps; `None` for a tracker of the request.
     pub tracker_id: Option<&'a str>,
     /// The tracker's name.
     pub name: &'a str,
     /// The vocabulary entry that matched.
     pub value: &'a str,
-    /// Id of the message; for an interim, the id that its message will have, or a fresh UUID.
+    /// Id of the message. For an interim: the id that its message will have, or a new
+    /// UUID.
     pub message_id: &'a str,
     /// Text of the message.
     pub text: &'a str,
-    /// Character offset in `text`; −1: similar, not exact.
+    /// Character offset in `text`; −1 if the match is similar, not exact.
     pub offset: i64,
 }
 
-/// Something that is named in a message.
+/// An entity in a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entity<'a> {
-    /// What it is: `date`, `person`, …
+    /// The type: `date`, `person`, …
     pub kind: &'a str,
-    /// Which kind of it, if there are several.
+    /// The subtype, if the type has several.
     pub sub_type: Option<&'a str>,
-    /// Its words as they stand in `text`.
+    /// The words of the entity, as they stand in `text`.
     pub value: &'a str,
     /// Text of the message.
     pub text: &'a str,
@@ -138,41 +140,41 @@ pub struct Entity<'a> {
     pub offset: usize,
     /// Id of the message.
     pub message_id: &'a str,
-    /// When the message began and ended, nanoseconds since the Unix epoch.
+    /// Start and end of the message, in nanoseconds since the Unix epoch.
     pub span: (i64, i64),
 }
 
-/// The service hears the client.
+/// Writes that the service accepts audio.
 pub fn started_listening() -> String {
     enveloped(json!({"type": "started_listening"}))
 }
 
-/// The conversation exists.
+/// Writes that the conversation exists.
 pub fn conversation_created(conversation_id: &str) -> String {
     of_conversation("conversation_created", conversation_id)
 }
 
-/// Recognition runs.
+/// Writes that the recognition runs.
 pub fn recognition_started(conversation_id: &str) -> String {
     of_conversation("recognition_started", conversation_id)
 }
 
-/// The stop request was taken; results may still follow.
+/// Writes that the stop request was accepted. Results may still follow.
 pub fn recognition_stopped() -> String {
     enveloped(json!({"type": "recognition_stopped"}))
 }
 
-/// Nothing more will come for this conversation.
+/// Writes that nothing more will come for this conversation.
 pub fn conversation_completed(conversation_id: &str) -> String {
     of_conversation("conversation_completed", conversation_id)
 }
 
-/// A listener hears this conversation from now on.
+/// Writes that a subscriber gets the messages of this conversation from now on.
 pub fn subscription_started(conversation_id: &str) -> String {
     of_conversation("subscription_started", conversation_id)
 }
 
-/// The audio that follows is taken to be in this format.
+/// Writes that the service expects the following audio in this format.
 pub fn session_modified(format: StreamFormat) -> String {
     enveloped(json!({
         "type": "session_modified",
@@ -183,16 +185,19 @@ pub fn session_modified(format: StreamFormat) -> String {
     }))
 }
 
-/// The service stopped the session by itself: silence or idle limit.
+/// Writes that the service ended the session by itself, because of silence or of an
+/// idle limit.
 pub fn processing_terminated() -> String {
     enveloped(json!({"type": "processing_terminated"}))
 }
 
-/// A guess at the utterance in progress: no words, confidence 0.
+/// Writes an interim: the text of the utterance in progress, without words, with
+/// confidence 0.
 ///
-/// `start` is where the utterance starts, from the first audio after the last
-/// `start_request`; the original service does not say.
-/// `time_offset_ms` counts from the start of the session to now; it is not audio time.
+/// `start` is the start of the utterance, from the first audio after the last
+/// `start_request`. It is an extension: the original service does not send it.
+/// `time_offset_ms` counts from the start of the session to now; it is not audio
+/// time.
 pub fn interim_result(
     text: &str,
     start: Option<Duration>,
@@ -202,7 +207,8 @@ pub fn interim_result(
     recognition_result(false, text, start, &[], 0.0, user, time_offset_ms)
 }
 
-/// The recogniser's last word on an utterance, with its words and a confidence of 0.0–1.0.
+/// Writes a final: the text of a whole utterance, with its words and a confidence of
+/// 0.0–1.0.
 ///
 /// `time_offset_ms` counts from the start of the session to now; it is not audio time.
 pub fn final_result(
@@ -215,7 +221,8 @@ pub fn final_result(
     recognition_result(true, text, None, words, confidence, user, time_offset_ms)
 }
 
-/// Sentences; `sequence_number` counts these messages of the conversation from 0.
+/// Writes sentences. `sequence_number` counts these messages of the conversation from
+/// 0.
 pub fn message_response(messages: &[Message<'_>], sequence_number: u64) -> String {
     json!({
         "type": "message_response",
@@ -225,7 +232,8 @@ pub fn message_response(messages: &[Message<'_>], sequence_number: u64) -> Strin
     .to_string()
 }
 
-/// Insights; `sequence_number` is that of the message response they derive from.
+/// Writes insights. `sequence_number` is that of the message response they derive
+/// from.
 pub fn insight_response(insights: &[Insight<'_>], sequence_number: u64) -> String {
     json!({
         "type": "insight_response",
@@ -235,7 +243,7 @@ pub fn insight_response(insights: &[Insight<'_>], sequence_number: u64) -> Strin
     .to_string()
 }
 
-/// Topics; this message has no sequence number.
+/// Writes topics. This message has no sequence number.
 pub fn topic_response(topics: &[Topic<'_>]) -> String {
     json!({
         "type": "topic_response",
@@ -244,14 +252,15 @@ pub fn topic_response(topics: &[Topic<'_>]) -> String {
     .to_string()
 }
 
-/// Matches, gathered by tracker and by vocabulary entry in the order of their first occurrence.
+/// Writes matches, grouped by tracker and vocabulary entry in the order of their
+/// first occurrence.
 ///
-/// `is_final` is false for matches in interim text; `sequence_number` is that of
-/// the message response they derive from (for interims: of the next one).
+/// `is_final` is `false` for matches in interim text. `sequence_number` is that of the
+/// message response they derive from. An interim has none yet.
 pub fn tracker_response(
     matches: &[TrackerMatch<'_>],
     is_final: bool,
-    sequence_number: u64,
+    sequence_number: Option<u64>,
 ) -> String {
     let trackers: Value = gather(matches, |found| (found.tracker_id, found.name))
         .into_iter()
@@ -277,16 +286,18 @@ pub fn tracker_response(
             Value::Object(members)
         })
         .collect();
-    json!({
+    let mut response = json!({
         "type": "tracker_response",
         "isFinal": is_final,
         "trackers": trackers,
-        "sequenceNumber": sequence_number,
-    })
-    .to_string()
+    });
+    if let Some(number) = sequence_number {
+        response["sequenceNumber"] = number.into();
+    }
+    response.to_string()
 }
 
-/// Entities, gathered by their type and words in the order of their first occurrence;
+/// Writes entities, grouped by type and words in the order of their first occurrence.
 /// `sequence_number` is that of the message response they derive from.
 pub fn entity_response(entities: &[Entity<'_>], sequence_number: u64) -> String {
     let entities: Value = gather(entities, |found| (found.kind, found.sub_type))
@@ -317,20 +328,21 @@ pub fn entity_response(entities: &[Entity<'_>], sequence_number: u64) -> String 
     .to_string()
 }
 
-/// An error inside the session: `message` says what, `details` says why and what
-/// is allowed, `code` is a stable name (our extension).
+/// Writes an error inside the session. `message` says what failed, `details` says why
+/// and what is allowed. `code` is a stable name, an extension of ours.
 pub fn error(message: &str, details: &str, code: Option<&str>) -> String {
     error_members(message, details, code).to_string()
 }
 
-/// The same in the envelope of `message`, which is the form that some clients look for.
+/// Writes an error in the envelope of type `message`, which some clients expect.
 pub fn enveloped_error(message: &str, details: &str, code: Option<&str>) -> String {
     enveloped(error_members(message, details, code))
 }
 
-/// Returns a warning: `message` and `details` say what of a request is not done, `fields`
-/// are the paths of what asked for it, `code` is a stable name. The original service has
-/// no such message; the official SDKs ignore types that they do not know.
+/// Writes a warning. `message` and `details` say which part of a request the service
+/// does not fulfil, `fields` are the paths of the members that asked for it, and
+/// `code` is a stable name. The original service has no such message. The official
+/// SDKs ignore unknown types.
 pub fn warning(message: &str, details: &str, code: &str, fields: &[String]) -> String {
     json!({
         "type": "warning",

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The parts of the messages, as JSON values.
+//! Builds the parts of the messages as JSON values.
 //!
-//! Order and types of members are those of a trace of the original service;
-//! these functions must never fail, whatever number they are given.
+//! Order and types of the members are those of a trace of the original service. These
+//! functions must never fail, whatever number they are given.
 
 use super::{Entity, Insight, Message, Person, Topic, TrackerMatch};
 use crate::timestamp::format_rfc3339;
@@ -44,7 +44,7 @@ pub(super) fn message(message: &Message<'_>) -> Value {
     value
 }
 
-/// An entity in its message.
+/// Returns an entity as a member of its message.
 fn named(found: &Entity<'_>) -> Value {
     let mut members = Map::new();
     members.insert("type".into(), found.kind.into());
@@ -57,7 +57,7 @@ fn named(found: &Entity<'_>) -> Value {
     Value::Object(members)
 }
 
-/// The four members that place something of a message in time.
+/// Returns the four members that place a message or a word in time.
 fn span(message: &Message<'_>, start: Duration, end: Duration) -> Map<String, Value> {
     let offset = message.stream_offset.saturating_add(start);
     let duration = end.saturating_sub(start);
@@ -138,7 +138,7 @@ pub(super) fn entity_reference(found: &Entity<'_>) -> Value {
     })
 }
 
-/// Groups in the order of their first member.
+/// Groups `matches` by `key`, in the order of the first member of each group.
 pub(super) fn gather<T: Copy, K: PartialEq>(
     matches: &[T],
     key: impl Fn(&T) -> K,
@@ -180,15 +180,16 @@ pub(super) fn seconds_and_nanos(time: Duration) -> Value {
     })
 }
 
-/// Seconds with at most two decimals.
+/// Returns seconds with at most two decimals.
 fn hundredths(time: Duration) -> Value {
     let rounded = time.saturating_add(Duration::from_millis(5)).as_millis() / 10;
     number(rounded as f64 / 100.0)
 }
 
-/// A number as the original service writes it: no decimals where there are none.
+/// Returns a number as the original service writes it: whole numbers have no
+/// decimals.
 pub(super) fn number(value: f64) -> Value {
-    // Above 2^53 a double no longer names every integer.
+    // From 2^53 on, a double does not represent every integer.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() < EXACT {
         Value::from(value as i64)

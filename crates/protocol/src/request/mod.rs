@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Client → server messages: builders that write strictly, and the reader that
-//! the service uses.
+//! Client → server messages: builders that write strictly, and the reader of the
+//! service.
 //!
-//! A builder must never send a null or a value that the service would refuse.
-//! Members and ranges are those of the Symbl Streaming API reference, their
-//! order on the wire is that of the official SDKs.
+//! A builder must never send a null or a value that the service would refuse. Members
+//! and ranges are those of the Symbl Streaming API reference. The order on the wire
+//! is that of the official SDKs.
 
 mod read;
 mod start;
 
 pub use read::{ClientMessage, ClientMessageError};
-pub use start::StartRequest;
+pub use start::{StartRequest, StreamPlace};
 
 use super::StreamFormat;
 use serde_json::{Value, json};
@@ -23,15 +23,15 @@ const TRACKERS_SHAPE: &str =
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{field}: {value} is not allowed; {allowed}")]
 pub struct RequestError {
-    /// Path of the field as on the wire, for example `config.confidenceThreshold`.
+    /// Path of the field on the wire, for example `config.confidenceThreshold`.
     pub field: &'static str,
-    /// The offending value (never a secret).
+    /// The refused value. Never a secret.
     pub value: String,
-    /// What would be allowed, as a sentence part: `must be 0.5 to 1.0`.
+    /// What is allowed, as a part of a sentence: `must be 0.5 to 1.0`.
     pub allowed: String,
 }
 
-/// Kinds of insights that can be asked for.
+/// The kinds of insights that a client can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum InsightType {
     /// `question`
@@ -53,7 +53,7 @@ impl InsightType {
         Self::Topic,
     ];
 
-    /// The name on the wire, for example `action_item`.
+    /// Returns the name on the wire, for example `action_item`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Question => "question",
@@ -63,28 +63,29 @@ impl InsightType {
         }
     }
 
-    /// Reads a name of the wire.
+    /// Reads a name from the wire.
     pub fn from_wire(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
-/// Phrases to be told about.
+/// A named set of phrases. The service reports where they are said.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Tracker {
-    /// Shown in results; not empty.
+    /// The name shown in results. Not empty.
     pub name: String,
-    /// Phrases; at least one, none empty.
+    /// The phrases: at least one, and none empty.
     pub vocabulary: Vec<String>,
 }
 
 impl Tracker {
-    /// Reads the JSON array of trackers as it stands in `start_request`.
-    /// Members other than `name` and `vocabulary` are ignored.
+    /// Reads the JSON array of trackers in the form of a `start_request`. Members
+    /// other than `name` and `vocabulary` are ignored.
     ///
     /// # Errors
     ///
-    /// Not JSON, not an array, or an entry without a name or a vocabulary.
+    /// Returns an error if the text is not JSON or not an array, or if an entry has
+    /// no name or no vocabulary.
     pub fn parse_list(json: &str) -> Result<Vec<Self>, RequestError> {
         let value: Value = serde_json::from_str(json).map_err(|error| RequestError {
             field: "trackers",
@@ -120,7 +121,7 @@ impl Tracker {
     }
 }
 
-/// `modify_request`, with `speechRecognition` at top level.
+/// A `modify_request`, with `speechRecognition` at the top level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModifyRequest {
     /// The format of all audio that follows.
@@ -128,14 +129,14 @@ pub struct ModifyRequest {
 }
 
 impl ModifyRequest {
-    /// The text frame to send.
+    /// Returns the text frame to send.
     pub fn to_json(&self) -> String {
         json!({"type": "modify_request", "speechRecognition": speech_recognition(self.format)})
             .to_string()
     }
 }
 
-/// `{"type":"stop_request"}`.
+/// The text frame of a stop request.
 pub const STOP_REQUEST: &str = r#"{"type":"stop_request"}"#;
 
 fn speech_recognition(format: StreamFormat) -> Value {
@@ -145,7 +146,7 @@ fn speech_recognition(format: StreamFormat) -> Value {
     })
 }
 
-/// Enough of a value to recognise it in an error message.
+/// Returns the beginning of a value, long enough to recognise it in an error message.
 fn shortened(value: &str) -> String {
     const LONGEST: usize = 60;
     match value.char_indices().nth(LONGEST) {

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a client said, read as the service reads it.
+//! Reads what a client sent, as the service reads it.
 //!
-//! Tolerant of how the official SDKs differ among each other and from the
-//! reference; it must never guess at a value that cannot be, because a client
-//! that asked for 5,000 seconds should hear that it does not get them.
-//! Facts: Symbl Streaming API reference, source of the official SDKs.
+//! It accepts all forms in which the official SDKs differ from each other and from
+//! the reference. It must never replace an impossible value by a guess: a client that
+//! asks for 5,000 seconds must learn that it does not get them.
+//!
+//! Sources: Symbl Streaming API reference, source of the official SDKs.
 
-use super::start::{START_TYPE, TIMEOUT_SECONDS, TIMEZONE_MINUTES, within};
-use super::{InsightType, RequestError, StartRequest, TRACKERS_SHAPE, Tracker, shortened};
+use super::start::{
+    ATTEMPTS, POSITIONS, START_TYPE, STREAM_ID, STREAM_ID_SHAPE, TIMEOUT_SECONDS, TIMEZONE_MINUTES,
+    within,
+};
+use super::{
+    InsightType, RequestError, StartRequest, StreamPlace, TRACKERS_SHAPE, Tracker, shortened,
+};
 use crate::{Encoding, PING_TEXT, StreamFormat};
 use serde_json::{Map, Value};
 use std::fmt::Debug;
@@ -18,55 +24,60 @@ const ENCODING: &str = "config.speechRecognition.encoding";
 const SAMPLE_RATE: &str = "config.speechRecognition.sampleRateHertz";
 
 /// What the official Python SDK (`symbl` 2.0.6) sends in place of a `stop_request`: a
-/// `dict` as Python prints it.
+/// `dict` in Python's own notation.
 const PYTHON_STOP: &str = "{'type': 'stop_request'}";
 
-/// What some encoding takes, in hertz; which one is for [`StreamFormat`] to say.
+/// The rates that at least one encoding allows, in hertz. [`StreamFormat`] checks the
+/// pair.
 const SAMPLE_RATES: RangeInclusive<u32> = 8_000..=48_000;
 
-/// What a client said, read tolerantly: for the service.
+/// A message of a client, read tolerantly by the service.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClientMessage {
-    /// `start_request`; values are checked by [`ClientMessage::parse`], unknown members are ignored.
+    /// `start_request`. [`ClientMessage::parse`] has checked its values and ignored
+    /// unknown members.
     Start(Box<StartRequest>),
-    /// `modify_request` with top-level or `config.speechRecognition`; absent members stay as they are.
+    /// `modify_request`, with `speechRecognition` at the top level or in `config`.
+    /// Absent members stay as they are.
     Modify {
         /// New encoding, if given.
         encoding: Option<Encoding>,
-        /// New rate in hertz, if given: 8,000–48,000, and one that the encoding takes if both are.
+        /// New rate in hertz, if given: 8,000–48,000. If the encoding is given too,
+        /// it allows this rate.
         sample_rate: Option<u32>,
     },
-    /// `stop_request` or the legacy `stop_recognition`; also as the official Python SDK
-    /// writes it, which is not JSON.
+    /// `stop_request`, the legacy `stop_recognition`, or the form of the official
+    /// Python SDK, which is not JSON.
     Stop,
     /// [`PING_TEXT`].
     Ping,
-    /// Any other type.
+    /// Any other type, with its name.
     Unknown(String),
 }
 
-/// Why a client's text frame was refused.
+/// Why a text frame of a client was refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ClientMessageError {
     /// Not a JSON object with a string `type`.
     #[error("not a JSON object with a string `type`: {0}")]
     Malformed(String),
-    /// A field has a value that cannot be.
+    /// A field has an impossible value.
     #[error(transparent)]
     Field(#[from] RequestError),
 }
 
 impl ClientMessage {
-    /// Reads one text frame. Nulls are as good as absent, numbers may be doubles,
-    /// encodings may be in any case, a missing encoding is LINEAR16 and a missing rate 16,000.
+    /// Reads one text frame. Null counts as absent, whole numbers may be doubles, and
+    /// encodings may be in any case. A missing encoding is LINEAR16, and a missing
+    /// rate is 16,000.
     ///
     /// Unknown members, unknown insight types and empty vocabulary entries are
-    /// ignored, and so is a boolean `noConnectionTimeout`, which the official Go
-    /// SDK can send. Any other member of a wrong type is an error.
+    /// ignored. So is a boolean `noConnectionTimeout`, which the official Go SDK can
+    /// send. Any other member of a wrong type is an error.
     ///
     /// # Errors
     ///
-    /// Not JSON, or a value out of its range.
+    /// Returns an error if the text is not JSON or a value is out of its range.
     pub fn parse(text: &str) -> Result<Self, ClientMessageError> {
         if text.trim() == PING_TEXT {
             return Ok(Self::Ping);
@@ -155,6 +166,7 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
             "disconnectOnStopRequestTimeout",
             TIMEOUT_SECONDS,
         )?,
+        stream: stream_place(message.object("x_stream", "x_stream")?)?,
         ..StartRequest::new(format)
     };
     within(
@@ -163,6 +175,23 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
         0.0..=1.0,
     )?;
     Ok(request)
+}
+
+/// Reads `x_stream`. A service that guessed at a member that is absent could store audio
+/// twice, or not at all.
+fn stream_place(place: Members<'_>) -> Result<Option<StreamPlace>, RequestError> {
+    if place.0.is_none() {
+        return Ok(None);
+    }
+    let id = match place.require(STREAM_ID, "id", STREAM_ID_SHAPE)? {
+        Value::String(id) if StreamPlace::is_id(id) => id.clone(),
+        other => return Err(wrong(STREAM_ID, other, STREAM_ID_SHAPE)),
+    };
+    Ok(Some(StreamPlace {
+        id,
+        attempt: place.require_integer("x_stream.attempt", "attempt", ATTEMPTS)?,
+        position: place.require_integer("x_stream.position", "position", POSITIONS)?,
+    }))
 }
 
 fn modify_request(message: Members<'_>) -> Result<ClientMessage, RequestError> {
@@ -183,7 +212,8 @@ fn modify_request(message: Members<'_>) -> Result<ClientMessage, RequestError> {
     })
 }
 
-/// From `speechRecognition`, or from where the options of the SDKs have it.
+/// Reads the format from `speechRecognition`, or from `config`, where the options of
+/// the SDKs have it.
 fn format(
     config: Members<'_>,
     recognition: Members<'_>,
@@ -216,7 +246,7 @@ fn insight_types(message: Members<'_>) -> Result<Vec<InsightType>, RequestError>
     Ok(kinds)
 }
 
-/// The entries that are neither null nor empty.
+/// Returns the entries that are neither null nor empty.
 fn strings(field: &'static str, value: Option<&Value>) -> Result<Vec<String>, RequestError> {
     let entries = match value {
         None => return Ok(Vec::new()),
@@ -235,7 +265,7 @@ fn strings(field: &'static str, value: Option<&Value>) -> Result<Vec<String>, Re
     Ok(strings)
 }
 
-/// The array of trackers; whether they are usable is still to be seen.
+/// Reads the array of trackers. The caller has to validate each tracker.
 pub(super) fn trackers(value: &Value) -> Result<Vec<Tracker>, RequestError> {
     let Value::Array(entries) = value else {
         return Err(wrong("trackers", value, TRACKERS_SHAPE));
@@ -257,7 +287,7 @@ fn tracker(entry: &Value) -> Option<Tracker> {
     })
 }
 
-/// Without the empty phrases, which can match nothing.
+/// Removes empty phrases, which can match nothing, and validates the rest.
 fn usable(mut trackers: Vec<Tracker>) -> Result<Vec<Tracker>, RequestError> {
     for (index, tracker) in trackers.iter_mut().enumerate() {
         tracker
@@ -276,7 +306,8 @@ fn wrong(field: &'static str, value: &Value, allowed: &str) -> RequestError {
     }
 }
 
-/// An object that may be absent; a member that is null is absent too.
+/// The members of an object that may be absent. A member that is null counts as
+/// absent.
 #[derive(Clone, Copy)]
 struct Members<'a>(Option<&'a Map<String, Value>>);
 
@@ -291,6 +322,32 @@ impl<'a> Members<'a> {
             Some(Value::Object(members)) => Ok(Self(Some(members))),
             Some(other) => Err(wrong(field, other, "must be an object")),
         }
+    }
+
+    /// Returns the member, or refuses that it is absent.
+    fn require(
+        self,
+        field: &'static str,
+        name: &str,
+        allowed: &str,
+    ) -> Result<&'a Value, RequestError> {
+        self.get(name)
+            .ok_or_else(|| wrong(field, &Value::Null, allowed))
+    }
+
+    /// Returns a whole number that must be there.
+    fn require_integer<T>(
+        self,
+        field: &'static str,
+        name: &str,
+        range: RangeInclusive<T>,
+    ) -> Result<T, RequestError>
+    where
+        T: TryFrom<i64> + PartialOrd + Debug,
+    {
+        let allowed = whole_number(&range);
+        let absent = || wrong(field, &Value::Null, &allowed);
+        self.integer(field, name, range)?.ok_or_else(absent)
     }
 
     fn speech_recognition(self) -> Result<Self, RequestError> {
@@ -323,7 +380,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// A whole number, also when it is written as a double.
+    /// Reads a whole number, which may be written as a double.
     fn integer<T>(
         self,
         field: &'static str,
@@ -338,16 +395,17 @@ impl<'a> Members<'a> {
         };
         let whole = value.as_i64().or_else(|| {
             let number = value.as_f64().filter(|number| number.fract() == 0.0)?;
-            Some(number as i64) // saturates, and so falls out of the range
+            Some(number as i64) // saturates, and is out of the range then
         });
         whole
             .and_then(|whole| T::try_from(whole).ok())
             .filter(|whole| range.contains(whole))
             .map(Some)
-            .ok_or_else(|| {
-                let (start, end) = range.into_inner();
-                let allowed = format!("must be a whole number from {start:?} to {end:?}");
-                wrong(field, value, &allowed)
-            })
+            .ok_or_else(|| wrong(field, value, &whole_number(&range)))
     }
+}
+
+fn whole_number<T: Debug>(range: &RangeInclusive<T>) -> String {
+    let (start, end) = (range.start(), range.end());
+    format!("must be a whole number from {start:?} to {end:?}")
 }

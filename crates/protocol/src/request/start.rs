@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! `start_request` as the client writes it.
+//! Writes a client's `start_request`.
 //!
-//! Leaves out what is not set and refuses what the service would refuse; it
-//! must never send a null of its own. Members and ranges are those of the Symbl
-//! Streaming API reference.
+//! It leaves out what is not set, and refuses what the service would refuse. It must
+//! never send a null of its own. Members and ranges are those of the Symbl Streaming
+//! API reference.
 
 use super::{InsightType, RequestError, Tracker, shortened, speech_recognition};
 use crate::StreamFormat;
@@ -12,37 +12,93 @@ use serde_json::{Map, Value, json};
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
 
-/// Seconds of `noConnectionTimeout` and `disconnectOnStopRequestTimeout`.
+/// Range of `noConnectionTimeout` and `disconnectOnStopRequestTimeout`, in seconds.
 pub(super) const TIMEOUT_SECONDS: RangeInclusive<u32> = 0..=1_800;
 
-/// Minutes from UTC, east positive.
+/// Range of `timezoneOffset`, in minutes from UTC, positive to the east.
 pub(super) const TIMEZONE_MINUTES: RangeInclusive<i32> = -840..=840;
+
+/// Range of the attempt of a [`StreamPlace`]. A double that is too large for a 64-bit
+/// integer saturates above this bound.
+pub(super) const ATTEMPTS: RangeInclusive<u64> = 1..=1 << 62;
+
+/// Range of the position of a [`StreamPlace`], in nanoseconds: at most 146 years.
+pub(super) const POSITIONS: RangeInclusive<u64> = 0..=1 << 62;
+
+pub(super) const STREAM_ID: &str = "x_stream.id";
+pub(super) const STREAM_ID_SHAPE: &str = "must be 1 to 64 characters of A-Z, a-z, 0-9 and -";
 
 pub(super) const START_TYPE: &str = "start_request";
 
-/// `start_request`: fields left at `None`, `false` or empty are not sent.
+/// The place of a start in a stream of audio. With it a service stores audio only once,
+/// even if it is sent again.
+///
+/// It is sent only to a service that announces itself (header `X-Symbl-Service` in the
+/// answer to the upgrade).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamPlace {
+    /// `x_stream.id`: the stream, the same in all attempts to transcribe it. 1 to 64
+    /// characters of `A`–`Z`, `a`–`z`, `0`–`9` and `-`.
+    pub id: String,
+    /// `x_stream.attempt`: the number of this start request in its stream, from 1 to 2⁶².
+    /// A higher one supersedes all lower ones.
+    pub attempt: u64,
+    /// `x_stream.position`: the place in the stream of the first audio after this request,
+    /// in nanoseconds of audio, at most 2⁶². Audio that was never sent does not count. Audio
+    /// that is sent again has the position that it had the first time.
+    pub position: u64,
+}
+
+impl StreamPlace {
+    /// Returns `true` if `id` may name a stream.
+    pub(super) fn is_id(id: &str) -> bool {
+        (1..=64).contains(&id.len())
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    }
+
+    fn validate(&self) -> Result<(), RequestError> {
+        if !Self::is_id(&self.id) {
+            return Err(RequestError {
+                field: STREAM_ID,
+                value: shortened(&self.id),
+                allowed: STREAM_ID_SHAPE.to_owned(),
+            });
+        }
+        within("x_stream.attempt", Some(self.attempt), ATTEMPTS)?;
+        within("x_stream.position", Some(self.position), POSITIONS)
+    }
+
+    fn to_value(&self) -> Value {
+        json!({"id": self.id, "attempt": self.attempt, "position": self.position})
+    }
+}
+
+/// A `start_request`. Fields that are `None`, `false` or empty are not sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StartRequest {
-    /// `config.speechRecognition`: of all audio that follows.
+    /// `config.speechRecognition`: the format of all audio that follows.
     pub format: StreamFormat,
-    /// `insightTypes`: kinds to be reported.
+    /// `insightTypes`: the kinds of insights to report.
     pub insight_types: Vec<InsightType>,
-    /// `customVocabulary`: words and phrases that are likely to be said; none empty.
+    /// `customVocabulary`: words and phrases that are likely to be said. None is
+    /// empty.
     pub custom_vocabulary: Vec<String>,
-    /// `config.confidenceThreshold`: 0.5–1.0, insights below are not reported. The
-    /// service reads 0.0–1.0.
+    /// `config.confidenceThreshold`: 0.5–1.0. Insights with less confidence are not
+    /// reported. The service accepts 0.0–1.0.
     pub confidence_threshold: Option<f64>,
     /// `config.meetingTitle`.
     pub meeting_title: Option<String>,
-    /// `config.languageCode`: BCP-47 tag; the service takes `en-US` when it is absent.
+    /// `config.languageCode`: BCP-47 tag. The service uses `en-US` if it is absent.
     pub language_code: Option<String>,
     /// `config.timezoneOffset`: minutes from UTC, −840 to 840.
     pub timezone_offset: Option<i32>,
-    /// `trackers`: phrases to be told about.
+    /// `trackers`: the phrases to report.
     pub trackers: Vec<Tracker>,
-    /// `config.trackers.interimResults`: matches in interim text too.
+    /// `config.trackers.interimResults`: report matches in interim text too.
     pub interim_trackers: bool,
-    /// `config.trackers.enableAllTrackers`: the trackers of the account too.
+    /// `config.trackers.enableAllTrackers`: use the trackers of the account too.
     pub enable_all_trackers: bool,
     /// `config.detectEntities`.
     pub detect_entities: bool,
@@ -52,19 +108,26 @@ pub struct StartRequest {
     pub speaker_user_id: Option<String>,
     /// `speaker.name`.
     pub speaker_name: Option<String>,
-    /// `noConnectionTimeout`: seconds that the conversation outlives its last socket, 0–1,800.
+    /// `noConnectionTimeout`: seconds for which the conversation outlives its last
+    /// socket, 0–1,800.
     pub no_connection_timeout: Option<u32>,
-    /// `disconnectOnStopRequest`: whether the service closes after a stop; absent means it does.
+    /// `disconnectOnStopRequest`: close the socket after a stop. The service does so
+    /// if it is absent.
     pub disconnect_on_stop_request: Option<bool>,
-    /// `disconnectOnStopRequestTimeout`: seconds that a stopped socket stays open, 0–1,800.
+    /// `disconnectOnStopRequestTimeout`: seconds for which a stopped socket stays
+    /// open, 0–1,800.
     pub disconnect_on_stop_request_timeout: Option<u32>,
-    /// Merged in last, objects member by member, a null takes a member away: a
-    /// new field needs no new release. Anything but `type` may be replaced.
+    /// `x_stream`: the place of the following audio in its stream, for a service that
+    /// announces itself.
+    pub stream: Option<StreamPlace>,
+    /// Additional members, merged in last as a JSON merge patch: objects are merged
+    /// member by member, and a null removes a member. So a new field of the API needs
+    /// no new release. Everything but `type` may be replaced.
     pub extra: Map<String, Value>,
 }
 
 impl StartRequest {
-    /// A request with nothing but the format.
+    /// Creates a request that sets only the format.
     pub fn new(format: StreamFormat) -> Self {
         Self {
             format,
@@ -84,15 +147,17 @@ impl StartRequest {
             no_connection_timeout: None,
             disconnect_on_stop_request: None,
             disconnect_on_stop_request_timeout: None,
+            stream: None,
             extra: Map::new(),
         }
     }
 
-    /// The text frame to send.
+    /// Returns the text frame to send.
     ///
     /// # Errors
     ///
-    /// The first field that is out of its range; `extra` with another `type`.
+    /// Returns the first field that is out of its range, or `type` if `extra` changes
+    /// it.
     pub fn to_json(&self) -> Result<String, RequestError> {
         self.validate()?;
         let mut request = present([
@@ -126,6 +191,7 @@ impl StartRequest {
                 "noConnectionTimeout",
                 self.no_connection_timeout.map(Value::from),
             ),
+            ("x_stream", self.stream.as_ref().map(StreamPlace::to_value)),
         ]);
         merge(&mut request, &self.extra);
         Ok(Value::Object(request).to_string())
@@ -186,6 +252,9 @@ impl StartRequest {
             self.disconnect_on_stop_request_timeout,
             TIMEOUT_SECONDS,
         )?;
+        if let Some(place) = &self.stream {
+            place.validate()?;
+        }
         match self.extra.get("type") {
             Some(kind) if kind != START_TYPE => Err(RequestError {
                 field: "type",
@@ -197,7 +266,8 @@ impl StartRequest {
     }
 }
 
-/// An empty string is as good as none: that is how a property is unset.
+/// Returns the text, unless it is empty: an application clears a property with an
+/// empty string.
 fn text(value: &Option<String>) -> Option<Value> {
     value
         .as_deref()
@@ -213,7 +283,7 @@ fn list<T>(items: &[T], write: impl Fn(&T) -> Value) -> Option<Value> {
     (!items.is_empty()).then(|| items.iter().map(write).collect())
 }
 
-/// The members that are there.
+/// Returns the members that have a value.
 fn present<const N: usize>(members: [(&str, Option<Value>); N]) -> Map<String, Value> {
     members
         .into_iter()
@@ -225,7 +295,7 @@ fn object(members: Map<String, Value>) -> Option<Value> {
     (!members.is_empty()).then_some(Value::Object(members))
 }
 
-/// JSON merge patch (RFC 7396).
+/// Applies a JSON merge patch (RFC 7396).
 fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     for (name, value) in patch {
         match (target.get_mut(name), value) {
@@ -245,7 +315,7 @@ fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     }
 }
 
-/// Refuses a value out of its range; whatever is not a number is out of it.
+/// Refuses a value that is out of its range. NaN is out of every range.
 pub(super) fn within<T: PartialOrd + Debug>(
     field: &'static str,
     value: Option<T>,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A look into JSON that takes what it can use and passes over the rest.
+//! Reads from JSON what it can use, and skips the rest.
 //!
-//! A [`Node`] is a piece of the original text; members are decoded when asked
-//! for. That keeps the text byte for byte, and confines a number that no type
-//! holds, half a surrogate pair or a thousand nested arrays to the member that
-//! has them. Must never recurse into the text, whatever its depth.
+//! A [`Node`] is a piece of the original text, and members are decoded only on
+//! demand. That keeps the text byte for byte. It also confines a number that no type
+//! can hold, half a surrogate pair or a thousand nested arrays to the member that
+//! contains them. This module must never recurse into the text, whatever its depth.
 
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor,
@@ -15,24 +15,25 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-/// Longest time that counts: nanoseconds in 63 bits, 292 years.
+/// Longest valid time: nanoseconds in 63 bits, which is 292 years.
 const LONGEST: Duration = Duration::from_nanos(i64::MAX as u64);
 
-/// A JSON value, or none: an absent member, `null`, a member of what is no object.
+/// A JSON value, or none: an absent member, `null`, or a member of something that is
+/// not an object.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node<'a>(Option<&'a RawValue>);
 
-/// The members of an object; empty for anything else.
+/// The members of an object. Empty for anything else.
 #[derive(Debug, Default)]
 pub(super) struct Members<'a>(Vec<(Text<'a>, &'a RawValue)>);
 
 impl<'a> Node<'a> {
-    /// The one value that `text` is.
+    /// Reads a text that is a single JSON value.
     pub(super) fn of(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str::<&RawValue>(text).map(Self::from)
     }
 
-    /// The original text; empty if there is no value.
+    /// Returns the original text, or an empty one if there is no value.
     pub(super) fn text(self) -> &'a str {
         self.0.map_or("", RawValue::get)
     }
@@ -49,13 +50,13 @@ impl<'a> Node<'a> {
         self.read().unwrap_or_default()
     }
 
-    /// The member of that name.
+    /// Returns the member with that name.
     pub(super) fn get(self, name: &str) -> Self {
         self.at(&[name])
     }
 
-    /// The member of the last name in that of the one before, and so on: one look
-    /// through the text, however deep.
+    /// Follows `names` from member to member in one pass over the text, however deep,
+    /// and returns the last one.
     pub(super) fn at(self, names: &[&str]) -> Self {
         let found = self.0.and_then(|value| {
             let mut text = serde_json::Deserializer::from_str(value.get());
@@ -64,24 +65,24 @@ impl<'a> Node<'a> {
         found.flatten().map_or(Self(None), Self::from)
     }
 
-    /// The items of an array; of anything else there are none.
+    /// Returns the items of an array. Anything else has no items.
     pub(super) fn items(self) -> impl Iterator<Item = Self> {
         let items: Vec<&'a RawValue> = self.read().unwrap_or_default();
         items.into_iter().map(Self::from)
     }
 
-    /// A string. NUL, which would end a C string, becomes U+FFFD.
+    /// Returns a string. NUL, which would end a C string, becomes U+FFFD.
     pub(super) fn string(self) -> Option<String> {
         self.read::<Text<'a>>()
             .map(|text| text.0.replace('\0', "\u{fffd}"))
     }
 
-    /// A string that is not empty.
+    /// Returns a string that is not empty.
     pub(super) fn filled(self) -> Option<String> {
         self.string().filter(|text| !text.is_empty())
     }
 
-    /// A string, or the digits of a number: for ids and codes.
+    /// Returns a string, or the digits of a number: for ids and codes.
     pub(super) fn id(self) -> Option<String> {
         self.filled().or_else(|| {
             let digits = self.text();
@@ -91,7 +92,7 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// A string, or the text of what else it is: for explanations.
+    /// Returns a string, or the JSON text of anything else: for explanations.
     pub(super) fn explanation(self) -> Option<String> {
         match self.string() {
             Some(text) => Some(text).filter(|text| !text.is_empty()),
@@ -99,45 +100,46 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A truth, also when it is written as a string.
+    /// Returns a boolean, which may be written as a string.
     pub(super) fn boolean(self) -> Option<bool> {
         self.read().or_else(|| self.string()?.trim().parse().ok())
     }
 
-    /// A number; never infinite nor NaN.
+    /// Returns a number that is neither infinite nor NaN.
     pub(super) fn number(self) -> Option<f64> {
         self.read().filter(|number: &f64| number.is_finite())
     }
 
-    /// A number within `low` to `high`, also when it is written as a string.
+    /// Returns a number from `low` to `high`, which may be written as a string.
     pub(super) fn number_within(self, low: f64, high: f64) -> Option<f64> {
         let written = || self.string()?.trim().parse().ok();
         let number = self.number().or_else(written);
         number.filter(|number| (low..=high).contains(number))
     }
 
-    /// A whole number, also when it is written as a double.
+    /// Returns a whole number, which may be written as a double.
     pub(super) fn integer(self) -> Option<i64> {
         self.read().or_else(|| {
-            // Below 2^53 every integer is exact.
+            // Up to 2^53, about 9e15, every integer is exact.
             let whole = self.number()?.trunc();
             (-9e15..=9e15).contains(&whole).then_some(whole as i64)
         })
     }
 
-    /// A whole number that is not negative.
+    /// Returns a whole number that is not negative.
     pub(super) fn count(self) -> Option<u64> {
         self.read()
             .or_else(|| self.integer().and_then(|whole| u64::try_from(whole).ok()))
     }
 
-    /// Seconds, as a number.
+    /// Returns a time from a number of seconds.
     pub(super) fn seconds(self) -> Option<Duration> {
         self.number().and_then(seconds)
     }
 
-    /// `{"seconds":…,"nanos":…}`, each a string or a number, one of them at least.
-    /// Seconds that are `null` are not known, which is not zero.
+    /// Returns a time from `{"seconds":…,"nanos":…}`. Each member is a string or a
+    /// number, and one of them may be absent. `null` seconds mean that the time is
+    /// unknown, not zero.
     pub(super) fn seconds_and_nanos(self) -> Option<Duration> {
         let members = self.members();
         let (whole, nanos) = (members.get("seconds"), members.get("nanos"));
@@ -148,12 +150,12 @@ impl<'a> Node<'a> {
         Some(time).filter(|time| *time <= LONGEST)
     }
 
-    /// A string or a number, in units of so many seconds; zero if absent.
+    /// Returns a string or a number, in units of `unit` seconds; zero if absent.
     fn scaled(self, unit: f64) -> Option<Duration> {
         if !self.exists() {
             return Some(Duration::ZERO);
         }
-        // Services write strings here: those are looked for first.
+        // Services write strings here, so this tries them first.
         let number = match self.string() {
             Some(digits) => digits.trim().parse().ok()?,
             None => self.number()?,
@@ -173,18 +175,18 @@ impl<'a> From<&'a RawValue> for Node<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// Those of the object that `text` is.
+    /// Reads the members of a text that is an object.
     pub(super) fn of(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
 
-    /// Returns `true` if there is a member of that name, even a `null`.
+    /// Returns `true` if there is a member with that name, even a `null`.
     fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(other, _)| other.0 == name)
     }
 
-    /// Returns `true` if a name has a character that JSON wants escaped: unlike values,
-    /// names are not checked when they are read.
+    /// Returns `true` if a name contains a character that JSON requires to be
+    /// escaped. Unlike values, names are not checked while they are read.
     pub(super) fn has_raw_control(&self) -> bool {
         let is_control = |byte: u8| byte < 0x20;
         self.0
@@ -192,14 +194,15 @@ impl<'a> Members<'a> {
             .any(|(name, _)| matches!(name.0, Cow::Borrowed(name) if name.bytes().any(is_control)))
     }
 
-    /// The last member of that name.
+    /// Returns the last member with that name.
     pub(super) fn get(&self, name: &str) -> Node<'a> {
         let found = self.0.iter().rev().find(|(other, _)| other.0 == name);
         found.map_or(Node(None), |(_, value)| Node::from(*value))
     }
 }
 
-/// `None` for what is negative, not a number or longer than [`LONGEST`].
+/// Returns a time, or `None` if the number is negative, NaN or longer than
+/// [`LONGEST`].
 fn seconds(number: f64) -> Option<Duration> {
     let time = Duration::try_from_secs_f64(number).ok()?;
     Some(time).filter(|time| *time <= LONGEST)
@@ -229,7 +232,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
-/// The way to a member by its names, of which there is at least one.
+/// The path to a member: at least one name.
 struct At<'n>(&'n [&'n str]);
 
 impl<'de> DeserializeSeed<'de> for At<'_> {
@@ -269,7 +272,8 @@ struct Text<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Asked for bytes, serde_json accepts half a pair; asked for a string, it fails.
+        // When asked for bytes, serde_json accepts half a pair. When asked for a
+        // string, it fails.
         deserializer.deserialize_bytes(TextVisitor)
     }
 }

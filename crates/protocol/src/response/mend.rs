@@ -1,28 +1,32 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Text that is nearly JSON, or none at all.
+//! Mends text that is nearly JSON.
 //!
-//! Some serialisers write what JSON does not have: `NaN` for a confidence of 0/0, a
-//! byte order mark in front, a NUL behind, control characters inside of strings. A caption is
-//! worth more than the point of order, so [`mend`] writes the JSON that was meant. It is
-//! asked only about text that a strict parser has refused; no crate that reads more than JSON
-//! keeps the original text of each item, which applications are promised.
+//! Some serialisers write what JSON does not allow: `NaN` for a confidence of 0/0, a
+//! byte order mark at the start, a NUL at the end, control characters inside strings.
+//! A caption is worth more than strictness, so [`mend`] writes the JSON that was
+//! meant. It is called only for text that a strict parser has refused. No crate that
+//! accepts more than JSON keeps the original text of each item, which is promised to
+//! applications.
 //!
-//! Of a text that is beyond mending, [`Unreadable`] tells what it seems to have been.
+//! If a text cannot be mended, [`Unreadable`] says what kind of message it seems to
+//! have been.
 
 use std::fmt::Write;
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// Longest type that is told of a text that cannot be read, in bytes.
+/// Maximum length of the type reported for an unreadable text, in bytes.
 const LONGEST_KIND: usize = 64;
 
-/// Returns the JSON that `text` was meant to be, or `None` if there is nothing to mend.
+/// Returns the JSON that `text` was meant to be, or `None` if there is nothing to
+/// mend.
 ///
-/// Numbers that JSON does not have (`NaN`, `Infinity`) and `undefined` become `null`. Control
-/// characters, and a backslash that escapes nothing, are escaped inside of strings. Outside of
-/// them, control characters and byte order marks become spaces. Everything else stays as it is,
-/// so that the result is JSON only if the rest of `text` was.
+/// Numbers that JSON does not have (`NaN`, `Infinity`) and `undefined` become `null`.
+/// Inside strings, control characters are escaped, and so is a backslash that escapes
+/// nothing. Outside strings, control characters and byte order marks become spaces.
+/// Everything else stays as it is, so the result is JSON only if the rest of `text`
+/// was.
 pub(super) fn mend(text: &str) -> Option<String> {
     let mut mended = String::with_capacity(text.len() + 16);
     let mut rest = text.chars().peekable();
@@ -52,7 +56,7 @@ pub(super) fn mend(text: &str) -> Option<String> {
     (mended != text).then_some(mended)
 }
 
-/// Copies a string up to its closing quotation mark, and escapes what has to be.
+/// Copies a string up to its closing quotation mark, and escapes what JSON requires.
 fn string(rest: &mut Peekable<Chars<'_>>, mended: &mut String) {
     mended.push('"');
     while let Some(next) = rest.next() {
@@ -63,7 +67,7 @@ fn string(rest: &mut Peekable<Chars<'_>>, mended: &mut String) {
             }
             '\\' => escape(rest, mended),
             control if u32::from(control) < 0x20 => {
-                // Writing to a string does not fail.
+                // Writing to a `String` cannot fail.
                 let _ = write!(mended, "\\u{:04x}", u32::from(control));
             }
             other => mended.push(other),
@@ -71,7 +75,8 @@ fn string(rest: &mut Peekable<Chars<'_>>, mended: &mut String) {
     }
 }
 
-/// Copies what follows a backslash. JavaScript, C and Python have escapes that JSON does not.
+/// Copies what follows a backslash. JavaScript, C and Python have escapes that JSON
+/// lacks.
 fn escape(rest: &mut Peekable<Chars<'_>>, mended: &mut String) {
     match rest.peek() {
         Some('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't') => {
@@ -84,7 +89,7 @@ fn escape(rest: &mut Peekable<Chars<'_>>, mended: &mut String) {
             mended.push_str(if is_one { "\\" } else { "\\\\" });
             mended.extend(rest.next());
         }
-        // Only what is escaped counts: `\'` is an apostrophe.
+        // Drops the backslash and keeps the character: `\'` is an apostrophe.
         Some(_) => {}
         None => mended.push('\\'),
     }
@@ -99,25 +104,25 @@ fn name(first: Option<char>, rest: &mut Peekable<Chars<'_>>) -> String {
     name
 }
 
-/// Returns `true` if languages write a number like this that is none in JSON.
+/// Returns `true` if `name` is NaN or infinity in some programming language.
 fn is_no_number(name: &str) -> bool {
     ["nan", "inf", "infinity"]
         .iter()
         .any(|no_number| name.eq_ignore_ascii_case(no_number))
 }
 
-/// What a text that cannot be read seems to have been.
+/// What an unreadable text seems to have been.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Unreadable {
-    /// The type of the message, empty if that cannot be told.
+    /// The type of the message. Empty if it cannot be told.
     pub kind: String,
-    /// Whether it may have been a final recognition result, the loss of which leaves
-    /// audio without a text.
+    /// `true` if it may have been a final recognition result. Losing one leaves audio
+    /// without text.
     pub may_be_final: bool,
 }
 
 impl Unreadable {
-    /// Looks into a text that [`super::ServerMessage::parse`] has refused.
+    /// Examines a text that [`super::ServerMessage::parse`] has refused.
     pub fn of(text: &str) -> Self {
         let mut kinds = text
             .match_indices(r#""type""#)
@@ -138,7 +143,7 @@ impl Unreadable {
 
 const RESULT: &str = "recognition_result";
 
-/// The string behind the name of a member.
+/// Returns the string after the name of a member, if it could be a type.
 fn value(rest: &str) -> Option<&str> {
     let rest = rest.trim_start().strip_prefix(':')?.trim_start();
     let rest = rest.strip_prefix('"')?;
@@ -151,7 +156,7 @@ fn value(rest: &str) -> Option<&str> {
     kind.chars().all(is_name).then_some(kind)
 }
 
-/// Returns `true` if the result says of itself that it is not final.
+/// Returns `true` if the text says that its result is not final.
 fn is_interim(text: &str) -> bool {
     let Some((_, rest)) = text.split_once("isFinal") else {
         return false;

@@ -2,12 +2,12 @@
 
 //! Server → client messages, read tolerantly.
 //!
-//! What a reader of captions needs of each message, and its original text for
-//! the rest. Reading must never fail, panic or drop a caption because of a
-//! member that is missing, unknown or of an unexpected type.
+//! Each type has the members that a reader of captions needs, and the original text
+//! for the rest. Reading must never fail, panic or drop a caption because a member is
+//! missing, unknown or of an unexpected type.
 //!
-//! Members are those of a trace of the original service, and where it is silent
-//! those of the Symbl Streaming API reference and of the official SDKs.
+//! Members are those of a trace of the original service, and where the trace has
+//! none, those of the Symbl Streaming API reference and of the official SDKs.
 
 mod json;
 mod mend;
@@ -18,33 +18,33 @@ pub use parse::history;
 
 use std::time::Duration;
 
-/// Everything that a service may send in a text frame.
+/// A message that a service may send in a text frame.
 ///
-/// Times are as on the wire: see each field. Items of list messages keep their
+/// Each field says from which zero its time counts. Items of list messages keep their
 /// original JSON text, byte for byte, in `json`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServerMessage {
-    /// The service hears us; audio may be sent.
+    /// The service accepts audio.
     StartedListening,
     /// The conversation exists.
     ConversationCreated {
         /// Decimal string, usually 16 digits.
         conversation_id: Option<String>,
     },
-    /// Recognition runs; audio may be sent.
+    /// The recognition runs, and the service accepts audio.
     RecognitionStarted {
         /// Decimal string, usually 16 digits.
         conversation_id: Option<String>,
     },
-    /// Live speech recognition.
+    /// An interim or a final.
     RecognitionResult(RecognitionResult),
-    /// The service took the stop request; results may still trail.
+    /// The service accepted the stop request. Results may still follow.
     RecognitionStopped,
     /// Nothing more will come for this conversation.
     ConversationCompleted {
         /// Decimal string, usually 16 digits.
         conversation_id: Option<String>,
-        /// Where the service shows a summary.
+        /// Address of a summary.
         summary_url: Option<String>,
     },
     /// Answer to `modify_request`; its payload is undocumented.
@@ -52,7 +52,8 @@ pub enum ServerMessage {
         /// The message's original text.
         json: String,
     },
-    /// The service stopped the session by itself (silence or idle limit).
+    /// The service ended the session by itself, because of silence or of an idle
+    /// limit.
     ProcessingTerminated {
         /// The message's original text.
         json: String,
@@ -62,7 +63,7 @@ pub enum ServerMessage {
         /// Decimal string, usually 16 digits.
         conversation_id: Option<String>,
     },
-    /// Sentences of the conversation, of all its speakers.
+    /// Sentences of the conversation, by any of its speakers.
     MessageResponse {
         /// In the order of the wire.
         messages: Vec<Message>,
@@ -73,79 +74,82 @@ pub enum ServerMessage {
     InsightResponse {
         /// In the order of the wire.
         insights: Vec<Insight>,
-        /// That of the message response it derives from.
+        /// Sequence number of the message response that the insights derive from.
         sequence_number: Option<u64>,
     },
-    /// What is talked about.
+    /// Topics of the conversation.
     TopicResponse {
         /// In the order of the wire.
         topics: Vec<Topic>,
     },
-    /// Phrases the application asked to be told about.
+    /// Matches of the trackers that the application asked for.
     TrackerResponse {
-        /// One entry per match reference, flattened, in the order of the wire.
+        /// One item per match reference, flattened, in the order of the wire.
         matches: Vec<TrackerMatch>,
-        /// `false` only for matches in interim text; `true` where absent.
+        /// `false` only for matches in interim text; `true` if absent.
         is_final: bool,
-        /// As on the wire.
+        /// The number on the wire.
         sequence_number: Option<u64>,
     },
     /// Named entities.
     EntityResponse {
-        /// One entry per match reference, flattened, in the order of the wire.
+        /// One item per match reference, flattened, in the order of the wire.
         entities: Vec<Entity>,
     },
-    /// An error inside the session, in either of its two forms. It does not
-    /// say whether the session goes on: keep reading until the socket closes.
+    /// An error inside the session, in either of its two forms. The session may go on
+    /// after it: keep reading until the socket closes.
     Error(ServiceError),
     /// [`super::PONG_TEXT`].
     Pong,
     /// Any other `type` (or `message.type`), among them `bookmark_response` and `user_defined`.
     Unknown {
-        /// The inner type for envelopes, else the outer one; empty if there is none.
+        /// The inner type of an envelope, else the outer one. Empty if there is none.
         kind: String,
         /// The message's original text.
         json: String,
     },
 }
 
-/// One live result: a guess (`is_final` false) or the recogniser's last word.
+/// One live result: an interim or a final.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecognitionResult {
-    /// Finals end the utterance; interims replace each other.
+    /// `true` for a final, which ends its utterance. An interim replaces the one
+    /// before it.
     pub is_final: bool,
     /// `punctuated.transcript`, else the first alternative's `transcript`.
     pub text: String,
-    /// First alternative's confidence, 0.0–1.0; 0 on interims of the original service.
+    /// Confidence of the first alternative, 0.0–1.0. Interims of the original service
+    /// have 0.
     pub confidence: Option<f64>,
-    /// Words of the first alternative; empty on interims.
+    /// Words of the first alternative. Interims have none.
     pub words: Vec<Word>,
-    /// Where an interim's utterance starts, from the first audio after the last
+    /// Start of an interim's utterance, from the first audio after the last
     /// `start_request`: an extension of our own service.
     pub start: Option<Duration>,
-    /// Who speaks.
+    /// The speaker.
     pub user: Option<Speaker>,
-    /// Milliseconds from the start of the session to the emission of this event. Not audio time.
+    /// Milliseconds from the start of the session to the sending of this message. Not
+    /// audio time.
     pub time_offset_ms: Option<u64>,
     /// The message's original text.
     pub json: String,
 }
 
-/// A recognised word with its audio time.
+/// A recognised word and its audio time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Word {
-    /// With punctuation and case where the service gives them.
+    /// The word, with punctuation and case if the service gives them.
     pub word: String,
-    /// From the first audio after the last `start_request`.
+    /// Start, from the first audio after the last `start_request`.
     pub start: Duration,
-    /// From the first audio after the last `start_request`.
+    /// End, from the first audio after the last `start_request`.
     pub end: Duration,
 }
 
 /// A participant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Speaker {
-    /// UUID made by the service, constant within the conversation.
+    /// UUID made by the service, the same throughout the conversation.
     pub id: Option<String>,
     /// The `userId` that the client gave, often an e-mail address.
     pub user_id: Option<String>,
@@ -160,19 +164,20 @@ pub struct Message {
     pub id: Option<String>,
     /// `payload.content`, else `text`.
     pub text: String,
-    /// `metadata.originalContent`: the words as recognised.
+    /// `metadata.originalContent`: the words as the engine recognised them.
     pub original_text: Option<String>,
-    /// Who said it.
+    /// The speaker.
     pub from: Option<Speaker>,
-    /// Wall-clock start, nanoseconds since the Unix epoch.
+    /// Wall-clock start, in nanoseconds since the Unix epoch.
     pub start_time: Option<i64>,
-    /// Wall-clock end, nanoseconds since the Unix epoch.
+    /// Wall-clock end, in nanoseconds since the Unix epoch.
     pub end_time: Option<i64>,
-    /// `duration.timeOffset`: from the start of the conversation's audio.
+    /// `duration.timeOffset`: start, from the start of the conversation's audio.
     pub time_offset: Option<Duration>,
-    /// `duration.duration`.
+    /// `duration.duration`: length.
     pub duration: Option<Duration>,
-    /// `metadata.words`, decoded from its JSON string (or array); empty when absent or malformed.
+    /// `metadata.words`, decoded from its JSON string or array. Empty if absent or
+    /// malformed.
     pub words: Vec<MessageWord>,
     /// `sentiment.polarity.score`, −1.0–1.0.
     pub sentiment: Option<f64>,
@@ -185,13 +190,13 @@ pub struct Message {
 pub struct MessageWord {
     /// The word.
     pub word: String,
-    /// Wall-clock start, nanoseconds since the Unix epoch.
+    /// Wall-clock start, in nanoseconds since the Unix epoch.
     pub start_time: Option<i64>,
-    /// Wall-clock end, nanoseconds since the Unix epoch.
+    /// Wall-clock end, in nanoseconds since the Unix epoch.
     pub end_time: Option<i64>,
-    /// From the start of the conversation's audio.
+    /// Start, from the start of the conversation's audio.
     pub time_offset: Option<Duration>,
-    /// How long the word is.
+    /// Length of the word.
     pub duration: Option<Duration>,
 }
 
@@ -200,17 +205,17 @@ pub struct MessageWord {
 pub struct Insight {
     /// UUID.
     pub id: Option<String>,
-    /// `question`, `action_item`, `follow_up` or what else the service says.
+    /// `question`, `action_item`, `follow_up` or another name from the service.
     pub kind: String,
     /// `payload.content`, else `text`.
     pub text: String,
-    /// 0.0–1.0.
+    /// Confidence, 0.0–1.0.
     pub confidence: Option<f64>,
     /// `messageReference.id`.
     pub message_id: Option<String>,
-    /// Who is to act.
+    /// The assignee: the person responsible.
     pub assignee: Option<Speaker>,
-    /// Who said it.
+    /// The speaker.
     pub from: Option<Speaker>,
     /// `dueBy.value`, as on the wire.
     pub due_by: Option<String>,
@@ -218,16 +223,16 @@ pub struct Insight {
     pub json: String,
 }
 
-/// A subject of the conversation.
+/// A topic of the conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Topic {
     /// UUID.
     pub id: Option<String>,
     /// `phrases`, else `text`.
     pub text: String,
-    /// 0.0–1.0.
+    /// Relevance, 0.0–1.0.
     pub score: Option<f64>,
-    /// Messages it was drawn from.
+    /// Ids of the messages that the topic comes from.
     pub message_ids: Vec<String>,
     /// The item's original text.
     pub json: String,
@@ -236,47 +241,48 @@ pub struct Topic {
 /// One place where a tracker matched.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrackerMatch {
-    /// Numeric string, only for trackers of the account.
+    /// Id, a numeric string. Only trackers of the account have one.
     pub id: Option<String>,
     /// The tracker's name.
     pub name: String,
-    /// `vocabulary` in all sources.
+    /// Type of the match; `vocabulary` in all known sources.
     pub kind: Option<String>,
     /// The vocabulary entry that matched.
     pub value: String,
-    /// The message (or, on insight references, the insight) it was found in.
+    /// Id of the message that contains the match. For insight references, id of the
+    /// insight.
     pub message_id: Option<String>,
     /// Text of that message.
     pub text: Option<String>,
-    /// Character offset of the match; −1: similar, not exact.
+    /// Character offset of the match; −1 if the match is similar, not exact.
     pub offset: Option<i64>,
-    /// The tracker's original text (shared by the matches of one tracker).
+    /// The tracker's original text, the same in all matches of one tracker.
     pub json: String,
 }
 
-/// One place where an entity was found.
+/// One place where an entity occurs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entity {
-    /// For example `location`.
+    /// The type, for example `location`.
     pub kind: String,
-    /// For example `city`.
+    /// The subtype, for example `city`.
     pub sub_type: Option<String>,
-    /// For example `General`.
+    /// The category, for example `General`.
     pub category: Option<String>,
-    /// The text that was recognised as an entity.
+    /// The words of the entity.
     pub value: String,
-    /// The message it was found in.
+    /// Id of the message that contains it.
     pub message_id: Option<String>,
-    /// The entity's original text (shared by the matches of one entity).
+    /// The entity's original text, the same in all matches of one entity.
     pub json: String,
 }
 
-/// An error told inside the session.
+/// An error that the service reported inside the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceError {
     /// `message` or `errorMessage`.
     pub message: Option<String>,
-    /// `details` or `detail`; an object is given as its JSON text.
+    /// `details` or `detail`. An object is kept as its JSON text.
     pub details: Option<String>,
     /// `code` or `errorCode`: an extension of our own service.
     pub code: Option<String>,
@@ -285,11 +291,11 @@ pub struct ServiceError {
 }
 
 impl ServiceError {
-    /// Returns `true` if the service says that what it was asked for is wrong, so that
+    /// Returns `true` if the service says that the request itself is wrong, so that
     /// it would refuse the same request again.
     ///
-    /// Our own service says so by a code. The original one is known to say
-    /// "Invalid start_request"; a code that looks like an HTTP status is read as one.
+    /// Our own service says so by a code. The original service is known to say
+    /// "Invalid start_request". A code that looks like an HTTP status is read as one.
     pub fn refuses_the_request(&self) -> bool {
         const CODES: [&str; 7] = [
             "invalid_request",
@@ -318,7 +324,7 @@ pub enum ParseError {
     NotJson {
         /// Size of the frame in bytes.
         length: usize,
-        /// The parser's complaint with line and column; no content of the frame.
+        /// The parser's error with line and column. Contains nothing of the frame.
         reason: String,
     },
     /// JSON, but not an object.

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! From the text of a frame to a [`ServerMessage`].
+//! Parses the text of a frame into a [`ServerMessage`].
 //!
-//! A member of a wrong type counts as absent, an item that is no object is
-//! passed over. Text that is not quite JSON is mended, see [`super::mend`], after a
-//! strict parser has refused it: what is JSON is parsed once. Facts: trace of the original service, Symbl Streaming API
-//! reference, source of the official SDKs.
+//! A member of a wrong type counts as absent, and an item that is not an object is
+//! skipped. Text that is nearly JSON is mended (see [`super::mend`]) after a strict
+//! parser has refused it, so JSON is parsed only once.
+//!
+//! Sources: trace of the original service, Symbl Streaming API reference, source of
+//! the official SDKs.
 
 use super::json::{Members, Node};
 use super::mend::mend;
@@ -17,18 +19,18 @@ use crate::PONG_TEXT;
 use crate::timestamp::parse_rfc3339;
 
 impl ServerMessage {
-    /// Reads one text frame, also one that is only nearly JSON.
+    /// Reads one text frame, even if it is only nearly JSON.
     ///
     /// # Errors
     ///
-    /// Only when the frame is not a JSON object (and not [`PONG_TEXT`]), and nothing
-    /// that can be mended keeps it from being one.
+    /// Returns an error only if the frame is not a JSON object, is not [`PONG_TEXT`],
+    /// and cannot be mended.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         Self::parse_mended(text).map(|(message, _)| message)
     }
 
-    /// Reads one text frame, and returns with it what kept it from being JSON, if it
-    /// had to be mended. The `json` of the message is then the mended text.
+    /// Reads one text frame. If it had to be mended, also returns what was wrong with
+    /// it, and the `json` of the message is the mended text.
     ///
     /// # Errors
     ///
@@ -49,14 +51,15 @@ impl ServerMessage {
                 return Ok(read(&kind, &inner, &outer, text));
             }
         }
-        // The reference prints inner messages without their envelope, so they are taken so too.
+        // The reference shows inner messages without their envelope, so they are
+        // accepted like that.
         let kind = outer_kind.unwrap_or_default();
         Ok(read(&kind, &outer, &outer, text))
     }
 }
 
-/// Parses `text`; if that is not JSON, parses what it was meant to be, and returns the
-/// first complaint with the result.
+/// Parses `text`. If that is not JSON, parses the mended text and also returns the
+/// first error.
 fn or_mended<T>(
     text: &str,
     parse: impl Fn(&str) -> Result<T, ParseError>,
@@ -73,7 +76,7 @@ fn or_mended<T>(
     }
 }
 
-/// The members of a text that is one JSON object.
+/// Returns the members of a text that is a single JSON object.
 fn object(text: &str) -> Result<Members<'_>, ParseError> {
     let length = text.len();
     if let Ok(members) = Members::of(text) {
@@ -97,7 +100,8 @@ fn not_json(text: &str, error: &serde_json::Error) -> ParseError {
     }
 }
 
-/// `body` has what the kind needs; `frame` is the whole, the same if there is no envelope.
+/// Builds the message. `body` has the members of the kind; `frame` is the whole
+/// frame, and the same as `body` if there is no envelope.
 fn read(kind: &str, body: &Members<'_>, frame: &Members<'_>, text: &str) -> ServerMessage {
     let json = || text.to_owned();
     let sequence_number = || body.get("sequenceNumber").count();
@@ -151,7 +155,8 @@ fn read(kind: &str, body: &Members<'_>, frame: &Members<'_>, text: &str) -> Serv
     }
 }
 
-/// The two placements that sources show.
+/// Returns a member from `data` or from `body` itself: sources show it in both
+/// places.
 fn in_data_or_here<'a>(body: &Members<'a>, name: &str) -> Node<'a> {
     let in_data = body.get("data").get(name);
     if in_data.exists() {
@@ -189,13 +194,14 @@ fn recognition_result(body: &Members<'_>, frame: &Members<'_>, text: &str) -> Re
     }
 }
 
-/// The text of a result that has it in its words only.
+/// Joins the words of a result that has no other text.
 fn words_joined(words: Node<'_>) -> String {
     let words = words.items().filter_map(|node| node.get("word").filled());
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A word that cannot be placed is left out: the text has it all the same.
+/// Reads a word. A word without a time is left out here; the text of the result has
+/// it.
 fn word(node: Node<'_>) -> Option<Word> {
     let members = node.members();
     let start = members.get("startTime").seconds_and_nanos()?;
@@ -242,13 +248,14 @@ fn message(item: Node<'_>) -> Message {
     }
 }
 
-/// Reads the messages of a conversation as the Conversation API lists them.
-/// Their ids are not those of the live messages, and their time offsets count
-/// from the first message and not from the start of the audio: left out.
+/// Reads the messages of a conversation from a list of the Conversation API.
+///
+/// Their ids are not those of the live messages. Their time offsets are left out,
+/// because they count from the first message and not from the start of the audio.
 ///
 /// # Errors
 ///
-/// When the text is not a JSON object, and cannot be mended.
+/// Returns an error if the text is not a JSON object and cannot be mended.
 pub fn history(text: &str) -> Result<Vec<Message>, ParseError> {
     let (messages, _) = or_mended(text, |text| {
         let messages = objects(object(text)?.get("messages"));
@@ -271,7 +278,7 @@ fn history_message(item: Node<'_>) -> Message {
     }
 }
 
-/// `payload.content` as traced, else `text` as the reference prints it.
+/// Returns `payload.content` as in traces, else `text` as in the reference.
 fn content(item: &Members<'_>) -> String {
     let content = item.get("payload").get("content").filled();
     content
@@ -375,7 +382,7 @@ fn tracker_matches(item: Node<'_>) -> Vec<TrackerMatch> {
 
 fn entities(item: Node<'_>) -> Vec<Entity> {
     let members = item.members();
-    // Without `matches` the entity is its own match, as inside messages.
+    // An entity without `matches` is its own match, as it is inside messages.
     let entity = |found: &Members<'_>| Entity {
         kind: members.get("type").string().unwrap_or_default(),
         sub_type: members.get("subType").filled(),
@@ -402,7 +409,8 @@ fn entities(item: Node<'_>) -> Vec<Entity> {
     entities
 }
 
-/// A match without a reference is still a match.
+/// Appends `placed`, or `bare` if there is none: a match without a reference is still
+/// a match.
 fn extend_or_push<T>(all: &mut Vec<T>, placed: impl Iterator<Item = T>, bare: T) {
     let before = all.len();
     all.extend(placed);
@@ -425,7 +433,7 @@ fn service_error(body: &Members<'_>, text: &str) -> ServiceError {
     }
 }
 
-/// The items that are objects.
+/// Returns the items that are objects.
 fn objects<'a>(array: Node<'a>) -> impl Iterator<Item = Node<'a>> {
     array.items().filter(|item| item.is_object())
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Whatever comes in, nothing panics and no promise of a type is broken.
+//! Tests that no input causes a panic or breaks the promise of a type.
 
 use super::text_frames;
 use proptest::prelude::*;
@@ -9,13 +9,15 @@ use proptest::test_runner::RngSeed;
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 use std::time::Duration;
+use symbl_protocol::request::ClientMessageError;
 use symbl_protocol::response::{Unreadable, Word};
 use symbl_protocol::{
-    ClientMessage, Encoding, InsightType, ServerMessage, StartRequest, StreamFormat, Tracker,
+    ClientMessage, Encoding, InsightType, ServerMessage, StartRequest, StreamFormat, StreamPlace,
+    Tracker,
 };
 
-/// Members of the wire, so that arbitrary objects look like messages.
-const NAMES: [&str; 40] = [
+/// Member names of the wire, so that arbitrary objects look like messages.
+const NAMES: [&str; 44] = [
     "type",
     "message",
     "data",
@@ -56,6 +58,10 @@ const NAMES: [&str; 40] = [
     "sampleRateHertz",
     "vocabulary",
     "name",
+    "x_stream",
+    "id",
+    "attempt",
+    "position",
 ];
 
 const KINDS: [&str; 14] = [
@@ -117,9 +123,15 @@ static FIXTURES: LazyLock<Vec<String>> = LazyLock::new(|| {
     both.flat_map(text_frames).map(|(_, text)| text).collect()
 });
 
-/// Reads as everything, and checks what the types promise.
+/// Reads `text` as every kind of message, and checks what the types promise.
 fn read(text: &str) {
-    let _ = ClientMessage::parse(text);
+    if let Ok(ClientMessage::Start(request)) = ClientMessage::parse(text)
+        && let Some(StreamPlace { id, attempt, .. }) = request.stream
+    {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        assert!((1..=64).contains(&id.len()) && id.bytes().all(is_plain));
+        assert!(attempt >= 1);
+    }
     let _ = Tracker::parse_list(text);
     let (message, flaw) = match ServerMessage::parse_mended(text) {
         Ok(read) => read,
@@ -129,7 +141,7 @@ fn read(text: &str) {
             return;
         }
     };
-    // What is handed on is JSON; what was JSON is handed on as it came.
+    // All `json` text is JSON, and it is unchanged if the input was JSON.
     let is_handed_on = |json: &str| {
         assert!(!json.contains('\0'));
         assert!(flaw.is_some() || text.contains(json));
@@ -166,14 +178,15 @@ fn read(text: &str) {
     }
 }
 
-/// Two of them still fit into 64 bits of nanoseconds.
+/// Checks that each time fits into 63 bits of nanoseconds, so that the sum of two times
+/// does not overflow.
 fn in_nanoseconds(times: impl Iterator<Item = Duration>) {
     for time in times {
         assert!(time <= Duration::from_nanos(i64::MAX as u64), "{time:?}");
     }
 }
 
-/// Every place in a value where another can be put.
+/// Lists the JSON pointers of all places in a value.
 fn places(value: &Value, path: String, all: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -211,6 +224,11 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn any_place()(id in "[A-Za-z0-9-]{1,64}", attempt in 1_u64..=1 << 62, position in 0_u64..=1 << 62)
+        -> StreamPlace { StreamPlace { id, attempt, position } }
+}
+
+prop_compose! {
     fn any_request()(
         format in any_format(),
         insight_types in prop::sample::subsequence(InsightType::ALL.to_vec(), 0..=4),
@@ -224,19 +242,20 @@ prop_compose! {
         (interim_trackers, enable_all_trackers, detect_entities, sentiment) in any::<(bool, bool, bool, bool)>(),
         (no_connection_timeout, disconnect_on_stop_request, disconnect_on_stop_request_timeout) in (
             prop::option::of(0_u32..=1_800), any::<Option<bool>>(), prop::option::of(0_u32..=1_800)),
+        stream in prop::option::of(any_place()),
     ) -> StartRequest {
         StartRequest {
             insight_types, custom_vocabulary, confidence_threshold, meeting_title, language_code,
             timezone_offset, trackers, interim_trackers, enable_all_trackers, detect_entities,
             sentiment, speaker_user_id, speaker_name, no_connection_timeout,
-            disconnect_on_stop_request, disconnect_on_stop_request_timeout,
+            disconnect_on_stop_request, disconnect_on_stop_request_timeout, stream,
             ..StartRequest::new(format)
         }
     }
 }
 
 proptest! {
-    // The same inputs in every run.
+    // Every run has the same inputs.
     #![proptest_config(ProptestConfig {
         cases: 256,
         failure_persistence: None,
@@ -284,7 +303,7 @@ proptest! {
     ) {
         let mut characters: Vec<char> = text.chars().collect();
         let at = at.index(characters.len());
-        // Mostly small wounds, now and then the rest cut off.
+        // Mostly small changes, and sometimes the rest is cut off.
         let end = (at + end.index(4)).min(characters.len());
         characters.splice(at..end, insert.chars());
         read(&characters.iter().collect::<String>());
@@ -295,6 +314,19 @@ proptest! {
     fn any_request_that_is_written_is_read_as_it_was(request in any_request()) {
         let text = request.to_json().unwrap();
         prop_assert_eq!(ClientMessage::parse(&text).unwrap(), ClientMessage::Start(Box::new(request)));
+    }
+
+    #[test]
+    fn any_place_in_a_stream_is_read_or_refused_by_its_name(value in any_json(), name in select(vec!["id", "attempt", "position"])) {
+        let mut place = json!({"id": "a-1", "attempt": 1, "position": 0});
+        place[name] = value;
+        let text = json!({"type": "start_request", "x_stream": place}).to_string();
+        read(&text);
+        match ClientMessage::parse(&text) {
+            Ok(ClientMessage::Start(request)) => prop_assert!(request.stream.is_some()),
+            Err(ClientMessageError::Field(error)) => prop_assert_eq!(error.field, format!("x_stream.{name}")),
+            other => prop_assert!(false, "{:?}", other),
+        }
     }
 
     #[test]

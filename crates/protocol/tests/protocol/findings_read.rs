@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Server → client: insights, topics, trackers and entities.
+//! Tests server → client: insights, topics, trackers and entities.
 
 use super::{mara, parse, parse_fixture};
 use serde_json::json;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The messages of a conversation as the Conversation API lists them.
+//! Tests the list of messages of the Conversation API.
 
 use super::fixture;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn c38_the_list_of_messages_is_read_with_its_times_and_speakers() {
         (word.word.as_str(), word.start_time),
         ("pump", Some(wall + 200_000_000))
     );
-    // Times since the first message say nothing about the audio.
+    // Times since the first message say nothing about the audio, so they are dropped.
     assert_eq!(first.time_offset, None);
     assert!(first.words.iter().all(|word| word.time_offset.is_none()));
     assert!(first.json.contains("\"6284015937716224\""));

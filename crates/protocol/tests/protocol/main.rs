@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What travels on the wire, without a wire: builders, readers and the
-//! service's own messages, against the fixtures in `tests/fixtures/symbl-messages`.
+//! Tests builders, readers and the service's own messages against the fixtures in
+//! `tests/fixtures/symbl-messages`.
 //!
-//! A test whose name starts with `c` and a number is that conformance test of
-//! the client; this is its parsing or building part.
+//! A test whose name starts with `c` and a number is the parsing or building part of
+//! that conformance test of the client.
 
 mod any_input;
 mod findings_read;
@@ -41,13 +41,14 @@ fn fixture_directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/symbl-messages")
 }
 
-/// The text of a fixture.
+/// Returns the text of a fixture.
 fn fixture(name: &str) -> String {
     std::fs::read_to_string(fixture_directory().join(name))
         .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Names and texts of the fixtures that travel in text frames, in this direction.
+/// Returns the names and texts of the fixtures that travel in text frames in this
+/// direction.
 fn text_frames(direction: &str) -> Vec<(String, String)> {
     let index: Value = serde_json::from_str(&fixture("index.json")).unwrap();
     index
@@ -63,7 +64,7 @@ fn linear16() -> StreamFormat {
     StreamFormat::new(Encoding::Linear16, 16_000).unwrap()
 }
 
-/// What the service understands.
+/// Returns the start request that the service reads from `text`.
 fn started(text: &str) -> StartRequest {
     match ClientMessage::parse(text).unwrap() {
         ClientMessage::Start(request) => *request,
@@ -132,7 +133,7 @@ fn mara() -> Speaker {
     }
 }
 
-/// The fixture without its white space: order, types and digits as they are.
+/// Returns a fixture without its white space. Order, types and digits are unchanged.
 fn compact(name: &str) -> String {
     let value: Value = serde_json::from_str(&fixture(name)).unwrap();
     value.to_string()

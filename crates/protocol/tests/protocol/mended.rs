@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Text that is nearly JSON, as serialisers write it that know no better: a caption is
-//! not lost for it.
+//! Tests text that is nearly JSON, as some serialisers write it. No caption may be
+//! lost for it.
 
 use super::{compact, fixture, parse_fixture, result};
 use serde_json::Value;
@@ -15,7 +15,7 @@ const FINAL: &str = r#"{"type":"message","message":{"type":"recognition_result",
         {"word":"there","startTime":{"seconds":"2","nanos":"0"},"endTime":{"seconds":"2","nanos":"300000000"}}]}]}},
     "punctuated":{"transcript":"Hello there."}}}"#;
 
-/// [`FINAL`] with `new` in place of `old`.
+/// Returns [`FINAL`] with `new` in place of `old`.
 fn with(old: &str, new: &str) -> String {
     assert!(FINAL.contains(old), "{old}");
     FINAL.replace(old, new)
@@ -43,7 +43,7 @@ fn a_final_that_is_nearly_json_is_read() {
         assert_eq!(result.words.len(), 2, "{text}");
         assert_eq!(result.words[1].start, Duration::from_secs(2), "{text}");
         assert!(result.confidence.is_none_or(|c| c == 0.5), "{text}");
-        // What is handed on can be read by whoever gets it.
+        // The application gets text that is JSON.
         serde_json::from_str::<Value>(&result.json).unwrap();
     }
 }
@@ -58,7 +58,7 @@ fn a_text_with_characters_that_json_wants_escaped_is_read() {
         (r"Hello\'there.", "Hello'there."),
         (r"Hello\x41there.", r"Hellox41there."),
         (r"Hello\u12there.", r"Hello\u12there."),
-        // Not a bare word: it stands in a string.
+        // Inside a string these are not bare words.
         (r"NaN: \b Infinity", "NaN: \u{8} Infinity"),
     ] {
         let text = with("Hello there.", raw).replace("0.5", "NaN");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The service's own messages equal the fixtures and are understood by the client:
-//! the way of a session, live results and sentences.
+//! Tests that the service's own messages equal the fixtures and that the client reads
+//! them: life cycle, live results and sentences.
 
 use super::{CONVERSATION, IVO, MARA, compact, parsed};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use symbl_protocol::reply::{self, Message, Word};
 use symbl_protocol::timestamp::parse_rfc3339;
 use symbl_protocol::{Encoding, ServerMessage, StreamFormat};
 
-/// Words with their start and end in milliseconds.
+/// Words with their start and end, in milliseconds.
 const SENTENCES: [(&str, u64, u64); 13] = [
     ("The", 800, 1000),
     ("pump", 1000, 1400),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The service's own messages equal the fixtures and are understood by the client:
-//! insights, topics, trackers and errors.
+//! Tests that the service's own messages equal the fixtures and that the client reads
+//! them: insights, topics, trackers, errors and entities.
 
 use super::{IVO, compact, parsed};
 use serde_json::Value;
@@ -87,7 +87,8 @@ fn topic_responses_equal_the_fixture_and_come_back() {
         root_words: &["pump".to_owned()],
     };
     let text = reply::topic_response(&[topic]);
-    // `messageIndex` is known from one SDK's types only, and nobody says what it counts.
+    // `messageIndex` occurs only in the types of one SDK, and no source says what it
+    // counts.
     assert_eq!(
         text,
         compact("topic_response.json").replace(",\"messageIndex\":0", "")
@@ -113,7 +114,7 @@ fn tracker_responses_equal_the_fixture_and_come_back_in_groups() {
         offset: 25,
     };
     assert_eq!(
-        reply::tracker_response(&[found], false, 0),
+        reply::tracker_response(&[found], false, Some(0)),
         compact("tracker_response_interim.json")
     );
     let matches = [
@@ -134,7 +135,7 @@ fn tracker_responses_equal_the_fixture_and_come_back_in_groups() {
             ..found
         },
     ];
-    let text = reply::tracker_response(&matches, true, 9);
+    let text = reply::tracker_response(&matches, true, Some(9));
     let value: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(
         value["trackers"].as_array().unwrap().len(),

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Client → server, read tolerantly: what the service understands.
+//! Tests how the service reads client → server messages: tolerantly.
 
 use super::{fixture, full_request, linear16, started, text_frames};
 use serde_json::{Map, Value, json};
 use symbl_protocol::request::{ClientMessageError, STOP_REQUEST};
 use symbl_protocol::{
     ClientMessage, Encoding, InsightType, PING_TEXT, RequestError, StartRequest, StreamFormat,
+    StreamPlace,
 };
 
 fn start_with(members: Value) -> Result<ClientMessage, ClientMessageError> {
@@ -277,6 +278,89 @@ fn values_that_cannot_be_are_refused_by_the_service() {
 }
 
 #[test]
+fn the_place_in_a_stream_is_read_and_checked() {
+    let longest = "aZ09-".repeat(12) + "wxyz";
+    let place = |members: Value| {
+        let text = json!({"type": "start_request", "x_stream": members}).to_string();
+        started(&text).stream
+    };
+    assert_eq!(place(Value::Null), None);
+    for (attempt, position) in [(1, 0), (3, 12_345_678_901_234_567), (1 << 62, 1 << 62)] {
+        let read =
+            place(json!({"id": longest, "attempt": attempt, "position": position, "more": 1}));
+        let expected = StreamPlace {
+            id: longest.clone(),
+            attempt,
+            position,
+        };
+        assert_eq!(read, Some(expected));
+    }
+    let doubles = place(json!({"id": "a", "attempt": 2.0, "position": 3e9})).unwrap();
+    assert_eq!((doubles.attempt, doubles.position), (2, 3_000_000_000));
+
+    for (bad, field, allowed) in [
+        (json!([]), "x_stream", "object"),
+        (json!("a"), "x_stream", "object"),
+        (json!({}), "x_stream.id", "1 to 64"),
+        (json!({"id": null}), "x_stream.id", "1 to 64"),
+        (json!({"id": ""}), "x_stream.id", "1 to 64"),
+        (json!({"id": 7}), "x_stream.id", "1 to 64"),
+        (
+            json!({"id": longest.clone() + "z"}),
+            "x_stream.id",
+            "1 to 64",
+        ),
+        (json!({"id": "a b"}), "x_stream.id", "1 to 64"),
+        (json!({"id": "é"}), "x_stream.id", "1 to 64"),
+        (json!({"id": "a"}), "x_stream.attempt", "from 1"),
+        (
+            json!({"id": "a", "attempt": 0}),
+            "x_stream.attempt",
+            "from 1",
+        ),
+        (
+            json!({"id": "a", "attempt": 1.5}),
+            "x_stream.attempt",
+            "from 1",
+        ),
+        (
+            json!({"id": "a", "attempt": "1"}),
+            "x_stream.attempt",
+            "from 1",
+        ),
+        (
+            json!({"id": "a", "attempt": u64::MAX}),
+            "x_stream.attempt",
+            "from 1",
+        ),
+        (
+            json!({"id": "a", "attempt": 1}),
+            "x_stream.position",
+            "from 0",
+        ),
+        (
+            json!({"id": "a", "attempt": 1, "position": null}),
+            "x_stream.position",
+            "from 0",
+        ),
+        (
+            json!({"id": "a", "attempt": 1, "position": -1}),
+            "x_stream.position",
+            "from 0",
+        ),
+        (
+            json!({"id": "a", "attempt": 1, "position": 1e300}),
+            "x_stream.position",
+            "from 0",
+        ),
+    ] {
+        let error = reading_refused(json!({"x_stream": bad}));
+        assert_eq!(error.field, field, "{bad}");
+        assert!(error.allowed.contains(allowed), "{bad}: {error}");
+    }
+}
+
+#[test]
 fn a_modify_request_is_read_from_both_places_and_checked() {
     let modify = |members: Value| {
         let mut message = members;
@@ -316,7 +400,7 @@ fn stops_and_pings_are_told_apart() {
     let parse = |text| ClientMessage::parse(text).unwrap();
     assert_eq!(parse(STOP_REQUEST), ClientMessage::Stop);
     assert_eq!(parse(r#"{"type":"stop_recognition"}"#), ClientMessage::Stop);
-    // The Python SDK's idea of a stop.
+    // The form of the Python SDK.
     assert_eq!(parse("{'type': 'stop_request'}"), ClientMessage::Stop);
     assert_eq!(parse(PING_TEXT), ClientMessage::Ping);
     assert_eq!(

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Client → server, written strictly.
+//! Tests how the client writes client → server messages: strictly.
 
 use super::{fixture, full_request, linear16, started};
 use serde_json::{Map, Value, json};
-use symbl_protocol::{Encoding, ModifyRequest, RequestError, StartRequest, StreamFormat, Tracker};
+use symbl_protocol::{
+    Encoding, ModifyRequest, RequestError, StartRequest, StreamFormat, StreamPlace, Tracker,
+};
 
 fn sent(request: &StartRequest) -> Value {
     serde_json::from_str(&request.to_json().unwrap()).unwrap()
@@ -132,7 +134,8 @@ fn c10_timeouts_are_sent_as_numbers_zero_included() {
 fn c10_a_full_request_equals_the_fixture_byte_for_byte() {
     let fixture: Value = serde_json::from_str(&fixture("client_start_request_full.json")).unwrap();
     let text = full_request().to_json().unwrap();
-    // The reference spells it `Opus`, one SDK `OPUS`; of the order only that of our own members counts.
+    // The reference spells it `Opus`, and one SDK `OPUS`. Only the order of our own
+    // members matters.
     let expected = fixture.to_string().replace("OPUS", "Opus");
     assert_eq!(text, expected);
 }
@@ -283,4 +286,43 @@ fn c27_a_modify_request_has_its_format_at_top_level() {
     let format = StreamFormat::new(Encoding::Linear16, 8_000).unwrap();
     let fixture: Value = serde_json::from_str(&fixture("client_modify_request_docs.json")).unwrap();
     assert_eq!(ModifyRequest { format }.to_json(), fixture.to_string());
+}
+
+#[test]
+fn the_place_in_a_stream_is_written_at_top_level() {
+    let mut request = StartRequest::new(linear16());
+    let id = "0b3f8e0a-5f0e-4d5c-9f0f-6b7f1f0c2d3e".to_owned();
+    request.stream = Some(StreamPlace {
+        id: id.clone(),
+        attempt: 2,
+        position: 12_345_678_901_234_567,
+    });
+    assert_eq!(
+        sent(&request)["x_stream"],
+        json!({"id": id, "attempt": 2, "position": 12_345_678_901_234_567_u64})
+    );
+    request.stream = None;
+    assert_eq!(sent(&request).get("x_stream"), None);
+}
+
+#[test]
+fn a_place_in_a_stream_that_the_service_would_refuse_is_not_written() {
+    let place = |id: &str, attempt, position| StreamPlace {
+        id: id.to_owned(),
+        attempt,
+        position,
+    };
+    for (bad, field, allowed) in [
+        (place("", 1, 0), "x_stream.id", "1 to 64"),
+        (place(&"a".repeat(65), 1, 0), "x_stream.id", "1 to 64"),
+        (place("a_b", 1, 0), "x_stream.id", "1 to 64"),
+        (place("é", 1, 0), "x_stream.id", "1 to 64"),
+        (place("a", 0, 0), "x_stream.attempt", "1 to"),
+        (place("a", u64::MAX, 0), "x_stream.attempt", "1 to"),
+        (place("a", 1, u64::MAX), "x_stream.position", "0 to"),
+    ] {
+        let error = refused(|request| request.stream = Some(bad.clone()));
+        assert_eq!(error.field, field, "{bad:?}");
+        assert!(error.allowed.contains(allowed), "{bad:?}: {error}");
+    }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Server → client: which message it is, and that none is lost on the way.
+//! Tests server → client: each message gets its kind, and none is lost.
 
 use super::{
     CONVERSATION, fixture, fixture_directory, messages, parse, parse_fixture, result, text_frames,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Server → client: live results and the sentences of the conversation.
+//! Tests server → client: live results, and the sentences of the conversation.
 
 use super::{fixture, mara, messages, parse, parse_fixture, result};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use symbl_protocol::ServerMessage;
 use symbl_protocol::response::{RecognitionResult, Speaker};
 use symbl_protocol::timestamp::parse_rfc3339;
 
-/// A final with one word that has these times.
+/// Returns a final with one word that has these times.
 fn with_word_times(start: Value, end: Value) -> RecognitionResult {
     result(parse(&json!({"type": "message", "message": {
         "type": "recognition_result", "isFinal": true,

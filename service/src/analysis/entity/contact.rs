@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! E-mail addresses and phone numbers, as they are spelled out and written.
+//! Finds e-mail addresses and phone numbers, spoken or written.
 
 use super::piece::{Piece, word};
 
-/// Last parts of addresses that are heard after a spoken `dot`.
+/// Top-level domains that are recognised after a spoken `dot`.
 const DOMAINS: &[&str] = &[
     "com", "org", "net", "edu", "gov", "io", "uk", "de", "eu", "us", "ca", "info", "biz", "fr",
     "in", "au", "app", "dev", "ai", "tv",
 ];
 
-/// What joins the parts of the name in front of the `at`.
+/// Spoken words that join the parts of the name before the `at`.
 const JOINTS: &[&str] = &["dot", "underscore", "dash", "hyphen", "minus", "point"];
 
-/// What is no name in front of an `at`: `look at example dot com`.
+/// Words that are not a name before an `at`: `look at example dot com`.
 const NO_NAME: &[&str] = &[
     "is",
     "are",
@@ -61,7 +61,7 @@ const TENS: &[&str] = &[
     "ninety",
 ];
 
-/// Digits of a phone number (E.164).
+/// Number of digits of a phone number (E.164).
 const PHONE: std::ops::RangeInclusive<usize> = 7..=15;
 
 fn is_part(word: &str) -> bool {
@@ -99,7 +99,8 @@ pub(super) fn phone(pieces: &[Piece], at: usize) -> usize {
     }
 }
 
-/// `+1 555 123 4567`, `(555) 123-4567`
+/// Reads a number such as `+1 555 123 4567` or `(555) 123-4567`. Returns how many
+/// pieces it takes.
 fn written(pieces: &[Piece], at: usize) -> usize {
     let is_group = |word: &str| {
         word.contains(|c: char| c.is_ascii_digit())
@@ -126,7 +127,8 @@ fn written(pieces: &[Piece], at: usize) -> usize {
     }
 }
 
-/// `five five five one two three four`, `double five`, `eight hundred`
+/// Reads a number such as `five five five one two three four`, with `double five` or
+/// `eight hundred` in it. Returns how many pieces it takes.
 fn spoken(pieces: &[Piece], at: usize) -> usize {
     let (mut end, mut digits, mut single) = (at, 0, 0);
     loop {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Finds what is named in a sentence: dates, times, people, money, numbers,
-//! e-mail addresses, phone numbers; as spoken (`twenty five dollars`) and as
-//! written (`$25`).
+//! Finds the entities in a sentence: dates, times, people, money, numbers, e-mail
+//! addresses and phone numbers, as spoken (`twenty five dollars`) or written (`$25`).
 //!
-//! Numbers in words are read by `text2num`, addresses by `linkify`; everything
-//! else is rules. Findings do not overlap: of two readings of a word the more
-//! particular one counts, in the order of [`READINGS`].
+//! `text2num` reads numbers in words, `linkify` finds written addresses, and rules do
+//! the rest. Entities do not overlap. If a word can be read in several ways, the most
+//! specific way counts, in the order of [`READINGS`].
 
 mod contact;
 mod piece;
@@ -17,18 +16,18 @@ mod who;
 use super::EntityFinding;
 use piece::{Piece, pieces};
 
-/// What an entity is. Names are those of the wire.
+/// The type of an entity. The names are those of the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EntityKind {
     /// A day, or a week, month, season or year.
     Date,
     /// A time of day.
     Time,
-    /// Somebody's name, with title and surname.
+    /// A person's name, with title and surname.
     Person,
     /// An amount of money.
     Money,
-    /// A cardinal number that is in no other entity.
+    /// A cardinal number that is not part of another entity.
     Number,
     /// A number with `percent` or `%`.
     Percent,
@@ -39,7 +38,7 @@ pub enum EntityKind {
 }
 
 impl EntityKind {
-    /// The `type` on the wire.
+    /// Returns the `type` on the wire.
     pub fn name(self) -> &'static str {
         match self {
             Self::Date => "date",
@@ -52,7 +51,7 @@ impl EntityKind {
         }
     }
 
-    /// The `subType` on the wire, for those that have one.
+    /// Returns the `subType` on the wire, if the type has one.
     pub fn sub_type(self) -> Option<&'static str> {
         match self {
             Self::Number => Some("cardinal"),
@@ -62,10 +61,10 @@ impl EntityKind {
     }
 }
 
-/// Pieces that a reading takes, from the one at the index on; 0: none.
+/// Returns how many pieces an entity takes from this index on; 0 if there is none.
 type Reading = fn(&[Piece], usize) -> usize;
 
-/// Every reading, the most particular first.
+/// All readings, the most specific first.
 const READINGS: [(EntityKind, Reading); 9] = [
     (EntityKind::Email, contact::email),
     (EntityKind::Date, when::written_date),
@@ -78,7 +77,7 @@ const READINGS: [(EntityKind, Reading); 9] = [
     (EntityKind::Number, quantity::number),
 ];
 
-/// Everything that is named in a text, in its order.
+/// Returns all entities in a text, in the order of the text.
 pub(super) fn find(text: &str) -> Vec<EntityFinding> {
     let pieces = pieces(text);
     let mut found = Vec::new();
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_one_way_is_not_read_another() {
+    fn words_of_one_entity_are_not_read_as_another() {
         assert_eq!(
             found("two hundred dollars"),
             [("money", "two hundred dollars".to_owned(), 0)]

@@ -1,37 +1,38 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The pieces of a sentence that entities are made of: words as they are written,
-//! without the marks around them, so that `$25.50,` keeps its sign and its point.
+//! Splits a sentence into the pieces that entities consist of: words as they are
+//! written, without the punctuation around them. So `$25.50,` keeps its currency sign
+//! and its decimal point.
 
 use linkify::{LinkFinder, LinkKind};
 
-/// Marks around a word that are not of it.
+/// Characters around a word that do not belong to it.
 const AROUND: &[char] = &[
     ',', '.', '?', '!', ':', ';', '"', '\'', '\u{2019}', '\u{201c}', '\u{201d}', ')', ']', '(',
     '[', '…', '-', '\u{2013}', '\u{2014}',
 ];
 
-/// Most pieces of a sentence that are looked at.
+/// Maximum number of pieces that are read from a sentence.
 const MOST: usize = 400;
 
 /// One word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// Lower case.
+    /// The word in lower case.
     pub(super) text: String,
-    /// First character, counted in characters of the text.
+    /// Position of the first character, in characters of the text.
     pub(super) start: usize,
-    /// Character after the last.
+    /// Position after the last character, in characters of the text.
     pub(super) end: usize,
-    /// Whether it begins with a capital letter.
+    /// `true` if the word begins with a capital letter.
     pub(super) capital: bool,
-    /// Whether a mark follows it.
+    /// `true` if punctuation follows the word.
     pub(super) marked: bool,
-    /// Whether it is an e-mail address.
+    /// `true` if the word is an e-mail address.
     pub(super) email: bool,
 }
 
-/// The pieces of a text, in order.
+/// Returns the pieces of a text, in order.
 pub(super) fn pieces(text: &str) -> Vec<Piece> {
     let mut finder = LinkFinder::new();
     finder.kinds(&[LinkKind::Email]);
@@ -64,7 +65,7 @@ pub(super) fn pieces(text: &str) -> Vec<Piece> {
     out
 }
 
-/// The bytes of a word without the marks around it.
+/// Returns the byte range of a word without the punctuation around it.
 fn core(word: &str) -> (usize, usize) {
     let word_end = word.trim_end().len();
     let trimmed = word.get(..word_end).unwrap_or_default();
@@ -86,7 +87,8 @@ fn core(word: &str) -> (usize, usize) {
     if has_content { (from, to) } else { (0, 0) }
 }
 
-/// A word with hyphens between letters is several: `twenty-five`.
+/// Appends a word. Hyphens between letters split it: `twenty-five` becomes two
+/// pieces.
 fn push(out: &mut Vec<Piece>, inner: &str, start: usize, marked: bool, email: bool) {
     let split = !email && !inner.contains(|c: char| c.is_ascii_digit());
     let parts: Vec<&str> = match split {
@@ -111,12 +113,12 @@ fn push(out: &mut Vec<Piece>, inner: &str, start: usize, marked: bool, email: bo
     }
 }
 
-/// The word at an index, or nothing.
+/// Returns the word at an index, or an empty string.
 pub(super) fn word(pieces: &[Piece], at: usize) -> &str {
     pieces.get(at).map_or("", |piece| piece.text.as_str())
 }
 
-/// The word before an index, or nothing.
+/// Returns the word before an index, or an empty string.
 pub(super) fn before(pieces: &[Piece], at: usize) -> &str {
     at.checked_sub(1).map_or("", |at| word(pieces, at))
 }

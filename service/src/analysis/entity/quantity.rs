@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Numbers, percentages and amounts of money.
+//! Finds numbers, percentages and amounts of money.
 
 use super::piece::{Piece, word};
 use text2num::lang::English;
 use text2num::text2digits;
 
-/// Most words of a number: `nine hundred and ninety nine thousand nine hundred …`.
+/// Maximum number of words in a number: `nine hundred and ninety nine thousand nine
+/// hundred …`.
 const LONGEST: usize = 14;
 
 const CURRENCIES: &[&str] = &[
@@ -19,14 +20,14 @@ const SMALL_CHANGE: &[&str] = &["cent", "cents", "pence", "penny"];
 
 const SIGNS: &[char] = &['$', '€', '£', '¥'];
 
-/// Multiples that a number in digits may be followed by.
+/// Words that multiply the number in digits before them.
 const MULTIPLES: &[&str] = &["hundred", "thousand", "million", "billion"];
 
-/// What may begin with a number word and is none.
+/// Words that a number never begins with, although `text2num` reads them.
 const NEVER: &[&str] = &["oh", "o", "and", "point"];
 
-/// The longest number in words or digits from here, and its value as digits (an
-/// ordinal has its ending).
+/// Returns the longest number in words or digits from `at` on: how many pieces it
+/// takes, and its value as digits. An ordinal keeps its ending.
 pub(super) fn numeral(pieces: &[Piece], at: usize) -> Option<(usize, String)> {
     let first = word(pieces, at);
     if let Some(value) = digits(first) {
@@ -37,7 +38,7 @@ pub(super) fn numeral(pieces: &[Piece], at: usize) -> Option<(usize, String)> {
         return None;
     }
     if first == "a" {
-        // a hundred, a thousand and one: as `one hundred`
+        // `a hundred`, `a thousand` and the like are read as `one hundred`.
         let multiple = MULTIPLES.contains(&word(pieces, at + 1));
         return multiple.then(|| (2, "100".to_owned()));
     }
@@ -58,7 +59,7 @@ pub(super) fn numeral(pieces: &[Piece], at: usize) -> Option<(usize, String)> {
         text.push(' ');
     }
     let (length, value) = best?;
-    // three point five: the point and the digits behind it
+    // `three point five`: the point and the digits after it.
     let mut end = at + length;
     if word(pieces, end) == "point" && text2digits(word(pieces, end + 1), &language).is_ok() {
         end += 2;
@@ -73,7 +74,7 @@ pub(super) fn numeral(pieces: &[Piece], at: usize) -> Option<(usize, String)> {
     Some((length, value))
 }
 
-/// A number in digits, without its commas: `1,500`, `4.5`.
+/// Returns a number in digits without its commas: `1,500`, `4.5`.
 fn digits(word: &str) -> Option<String> {
     let plain = word.replace(',', "");
     let is_number = plain.starts_with(|c: char| c.is_ascii_digit())
@@ -94,7 +95,7 @@ pub(super) fn cardinal(pieces: &[Piece], at: usize) -> Option<usize> {
 
 pub(super) fn number(pieces: &[Piece], at: usize) -> usize {
     match cardinal(pieces, at) {
-        // Mostly a pronoun.
+        // `one` alone is usually a pronoun.
         Some(1) if word(pieces, at) == "one" => 0,
         length => length.unwrap_or(0),
     }
@@ -142,7 +143,7 @@ pub(super) fn money(pieces: &[Piece], at: usize) -> usize {
         return 0;
     }
     let end = at + length + 1;
-    // … and fifty cents
+    // `… and fifty cents`
     let and = usize::from(word(pieces, end) == "and");
     match cardinal(pieces, end + and) {
         Some(more) if SMALL_CHANGE.contains(&word(pieces, end + and + more)) => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Dates and times of day.
+//! Finds dates and times of day.
 
 use super::piece::{Piece, before, word};
 use super::quantity::numeral;
@@ -18,10 +18,10 @@ const DAYS: &[&str] = &[
 
 const SEASONS: &[&str] = &["spring", "summer", "autumn", "fall", "winter"];
 
-/// Words that are something else more often than a month or a season.
+/// Words that are more often something else than a month or a season.
 const DOUBTFUL: &[&str] = &["may", "march", "spring", "fall"];
 
-/// In front of a month, season or year that stands alone.
+/// Words that stand before a month, season or year that has no day.
 const INTRODUCE: &[&str] = &[
     "in", "since", "until", "till", "by", "of", "from", "during", "before", "after",
 ];
@@ -30,17 +30,18 @@ const SPANS: &[&str] = &["week", "month", "year", "weekend", "quarter"];
 
 const WHICH: &[&str] = &["next", "last", "this"];
 
-/// In front of a time without `a m` or the like.
+/// Words that stand before a time without `a m` or the like.
 const AT: &[&str] = &[
     "at", "by", "until", "till", "before", "after", "around", "from", "about",
 ];
 
-/// Whether it is a day or a month.
+/// Returns `true` for a weekday or a month.
 pub(super) fn is_calendar(word: &str) -> bool {
     DAYS.contains(&word) || MONTHS.contains(&word)
 }
 
-/// `2024-03-05`, `3/5/2024`, `05.03.2024`
+/// Reads a date such as `2024-03-05`, `3/5/2024` or `05.03.2024`. Returns how many
+/// pieces it takes.
 pub(super) fn written_date(pieces: &[Piece], at: usize) -> usize {
     let is_date = |separator: char| {
         let parts: Vec<&str> = word(pieces, at).split(separator).collect();
@@ -88,7 +89,8 @@ pub(super) fn date(pieces: &[Piece], at: usize) -> usize {
     if introduced { year(pieces, at) } else { 0 }
 }
 
-/// `the fifth of june 2024`, `the day after tomorrow`
+/// Reads a date such as `the fifth of june 2024` or `the day after tomorrow`. Returns
+/// how many pieces it takes.
 fn with_article(pieces: &[Piece], at: usize) -> usize {
     if let ("day", "after", "tomorrow") | ("day", "before", "yesterday") = (
         word(pieces, at + 1),
@@ -108,7 +110,8 @@ fn with_article(pieces: &[Piece], at: usize) -> usize {
     }
 }
 
-/// `march third`, `march 3, 2024`, `march 2024`, `march`
+/// Reads a date that begins with a month: `march third`, `march 3, 2024`, `march
+/// 2024`, `march`. Returns how many pieces it takes.
 fn from_month(pieces: &[Piece], at: usize) -> usize {
     let with_year = year(pieces, at + 1);
     if with_year > 0 {
@@ -123,9 +126,10 @@ fn from_month(pieces: &[Piece], at: usize) -> usize {
     usize::from(alone)
 }
 
-/// The day of a month, and whether it is an ordinal: `third`, `3rd`, `3`.
+/// Returns how many pieces a day of a month takes, and `true` if it is an ordinal:
+/// `third`, `3rd`, `3`.
 fn day_of_month(pieces: &[Piece], at: usize) -> Option<(usize, bool)> {
-    // twenty fifth twenty twenty three: the shortest that is an ordinal
+    // In `twenty fifth twenty twenty three`, the shortest ordinal is the day.
     let value_of = |text: &str| {
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let day = digits
@@ -148,7 +152,8 @@ fn day_of_month(pieces: &[Piece], at: usize) -> Option<(usize, bool)> {
     value_of(&value).map(|(_, ordinal)| (length, ordinal))
 }
 
-/// `2024`, `nineteen ninety nine`, `twenty twenty three`, `two thousand and five`
+/// Reads a year such as `2024`, `nineteen ninety nine`, `twenty twenty three` or `two
+/// thousand and five`. Returns how many pieces it takes.
 fn year(pieces: &[Piece], at: usize) -> usize {
     let is_year = |value: &str| {
         value.len() == 4
@@ -223,7 +228,8 @@ pub(super) fn time(pieces: &[Piece], at: usize) -> usize {
     }
 }
 
-/// `half past six`, with so many words before the `past` or `to`.
+/// Reads a time such as `half past six`, with `words` pieces before the `past` or
+/// `to`. Returns how many pieces it takes.
 fn past(pieces: &[Piece], at: usize, words: usize) -> usize {
     match hour(pieces, at + words + 1) {
         0 => 0,
@@ -238,7 +244,7 @@ fn hour_or_minute(pieces: &[Piece], at: usize) -> usize {
     usize::from(small(pieces, at).is_some())
 }
 
-/// A number of one word.
+/// Returns the value of a number of one word.
 fn small(pieces: &[Piece], at: usize) -> Option<u32> {
     let (_, value) = numeral(pieces.get(at..=at)?, 0)?;
     value.parse().ok()
@@ -248,7 +254,8 @@ fn hour(pieces: &[Piece], at: usize) -> usize {
     usize::from(small(pieces, at).is_some_and(|hour| (1..=12).contains(&hour)))
 }
 
-/// `thirty`, `forty five`, `oh five`
+/// Reads minutes such as `thirty`, `forty five` or `oh five`. Returns how many pieces
+/// they take.
 fn minutes(pieces: &[Piece], at: usize) -> usize {
     if word(pieces, at) == "oh" {
         return if small(pieces, at + 1).is_some_and(|m| m < 10) {
@@ -267,7 +274,8 @@ fn minutes(pieces: &[Piece], at: usize) -> usize {
     }
 }
 
-/// `a m`, `pm`, `o'clock`, `in the morning`
+/// Reads `a m`, `pm`, `o'clock` or `in the morning`. Returns how many pieces it
+/// takes.
 fn meridiem(pieces: &[Piece], at: usize) -> usize {
     let rest = [0, 1, 2].map(|offset| word(pieces, at + offset));
     match rest {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! People: given names, titles with a name, and who introduces themselves.
+//! Finds people: given names, titles with a name, and speakers that say their name.
 
 use super::super::lexicon::Class;
 use super::super::token::Token;
@@ -36,7 +36,7 @@ pub(super) fn person(pieces: &[Piece], at: usize) -> usize {
         return 0;
     }
     let mut length = titled + 1;
-    // A surname is seen by its capital, if there are any.
+    // A surname has a capital letter, if the text has capitals at all.
     while let (Some(last), Some(next)) = (pieces.get(at + length - 1), pieces.get(at + length)) {
         let surname = last.capital
             && next.capital
@@ -65,7 +65,8 @@ fn token(piece: &Piece) -> Token {
     }
 }
 
-/// Whether it is in the list of given names.
+/// Returns `true` if the word is in the list of given names, without its genitive
+/// `'s`.
 fn is_given(piece: &Piece) -> bool {
     Class::Name.has(&token(piece), 0)
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
-use crate::metrics::{Kept, Refused};
+use crate::conversation::memory::MemoryLog;
+use crate::metrics::{Counts, Kept, Refused};
+use crate::outbox::Outbox;
+use crate::trackers::MemoryTrackers;
 
 fn hub() -> Arc<Hub> {
     hub_with(&Limits::default())
@@ -13,17 +16,21 @@ fn hub_with(limits: &Limits) -> Arc<Hub> {
 
 /// A hub in memory, with this clock.
 pub(crate) fn hub_at(limits: &Limits, wall: WallClock) -> Arc<Hub> {
-    let store = Arc::new(Store::open(None, limits).expect("memory"));
+    hub_with_log(limits, wall, Arc::new(MemoryLog::default()))
+}
+
+/// The same, with a log of its own.
+pub(crate) fn hub_with_log(limits: &Limits, wall: WallClock, log: Arc<dyn Log>) -> Arc<Hub> {
     let metrics = Metrics::new(Kept {
         recognizers: vec!["scripted"],
         refused: Refused::default(),
-        counts: store.counts.clone(),
+        counts: Counts::default(),
         collectors: Vec::new(),
     });
     let services = Services {
-        store,
+        log,
         metrics: Arc::new(metrics),
-        trackers: None,
+        trackers: Arc::new(MemoryTrackers::default()),
         workers: Arc::new(Workers::start().expect("threads")),
         wall,
     };
@@ -157,11 +164,9 @@ async fn a_room_that_is_waited_for_keeps_nobody_from_another_one() {
     };
     // These wait for the room whose state is held.
     spawn(Box::new(|hub| assert!(hub.is_live(&key("held")))));
+    spawn(Box::new(|hub| drop(hub.listenable(&key("held")))));
     spawn(Box::new(|hub| {
-        drop(hub.listen(&key("held"), Outbox::new(8).0))
-    }));
-    spawn(Box::new(|hub| {
-        let joined = hub.try_join(&key("held"), &Outbox::new(8).0, false, false);
+        let joined = hub.try_join(&key("held"), &Outbox::new(8).0.into(), false, false);
         drop(joined);
     }));
     let waited = told.recv_timeout(Duration::from_millis(200));
@@ -169,9 +174,10 @@ async fn a_room_that_is_waited_for_keeps_nobody_from_another_one() {
     // And these do not wait for them.
     spawn(Box::new(move |hub| {
         assert!(hub.is_live(&key("other")) && !hub.is_live(&key("none")));
-        drop(hub.listen(&key("other"), Outbox::new(8).0));
-        drop(hub.try_join(&key("other"), &Outbox::new(8).0, false, false));
-        drop(hub.try_join(&key("new"), &Outbox::new(8).0, false, false));
+        let room = hub.listenable(&key("other")).expect("a room");
+        drop(room.listen_now(&Outbox::new(8).0.into(), String::new()));
+        drop(hub.try_join(&key("other"), &Outbox::new(8).0.into(), false, false));
+        drop(hub.try_join(&key("new"), &Outbox::new(8).0.into(), false, false));
         let number = other.parse().expect("a number");
         hub.rename("", number, "nobody", None, None);
     }));

@@ -10,3 +10,4 @@ pub(crate) mod socket;
 pub(crate) mod subscriber;
 pub(crate) mod trackers;
 pub(crate) mod unsupported;
+pub(crate) mod wire;

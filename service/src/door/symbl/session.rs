@@ -22,17 +22,20 @@
 
 use crate::analysis::AnalyzerOptions;
 use crate::config::ServerConfig;
+use crate::conversation::entry::Speaker;
+use crate::conversation::form::Recipient;
 use crate::conversation::hub::{Leave, Seat};
-use crate::conversation::state::Speaker;
+use crate::conversation::log::Place;
+use crate::conversation::seat::SUPERSEDED;
 use crate::door::symbl::bounds;
 use crate::door::symbl::client::Client;
 use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::{trackers, unsupported};
 use crate::hearing::admission::Full;
+use crate::hearing::audio::StreamError;
 use crate::hearing::recognizer::{self, StreamOptions};
 use crate::hearing::stream::{self, Before, Outcome, Places, Start, Stream};
-use crate::hearing::voice::{Voice, Wanted};
-use crate::outbox::Outbox;
+use crate::hearing::voice::{Speaking, Voice, Wanted};
 use crate::trackers::phrasebook::Compiled;
 use bytes::Bytes;
 use std::future::pending;
@@ -75,7 +78,7 @@ pub(crate) struct Session {
     config: Arc<ServerConfig>,
     client: Client,
     seat: Seat,
-    own: Outbox,
+    own: Recipient,
     places: Arc<Places>,
     /// One permit for each stream that may drain behind another start.
     draining: Arc<Semaphore>,
@@ -91,7 +94,7 @@ impl Session {
         config: Arc<ServerConfig>,
         client: Client,
         seat: Seat,
-        own: Outbox,
+        own: Recipient,
         places: Arc<Places>,
     ) -> Self {
         Self {
@@ -278,6 +281,9 @@ impl Session {
             }
         };
         self.seat.speaks(Some(&speaker.id), keep);
+        if let Some(stream) = &request.stream {
+            self.seat.supersede(&stream.id, stream.attempt);
+        }
         self.policy = Some(StopPolicy {
             disconnect: request.disconnect_on_stop_request.unwrap_or(true),
             timeout: request
@@ -379,14 +385,23 @@ impl Session {
             tracker_ids,
             interim_trackers: request.interim_trackers,
         };
+        let speaking = Speaking {
+            speaker,
+            timezone_offset: request.timezone_offset.unwrap_or(0),
+            title: request.meeting_title.clone(),
+            place: request.stream.as_ref().map(|stream| Place {
+                stream: stream.id.clone(),
+                attempt: stream.attempt,
+                position: stream.position,
+            }),
+        };
         Voice::new(
             Arc::clone(&self.seat.room),
             self.own.clone(),
+            self.seat.member,
             Arc::clone(&self.seat.hub.metrics),
-            speaker,
+            speaking,
             wanted,
-            request.timezone_offset.unwrap_or(0),
-            request.meeting_title.clone(),
         )
     }
 
@@ -478,7 +493,16 @@ impl Session {
         match &outcome {
             Some(Outcome::Finished) => {}
             Some(Outcome::Silent) => return Some(self.terminate("nothing was said")),
-            Some(Outcome::Failed(error)) => self.own.send(stream::failure(error)),
+            Some(Outcome::Failed(error)) => {
+                self.own.send(stream::failure(error));
+                if matches!(error, StreamError::Superseded) {
+                    return Some(Closing::Close {
+                        code: SUPERSEDED,
+                        reason: "superseded",
+                        leave: Leave::Lost,
+                    });
+                }
+            }
             None => self.own.send(stream::death()),
         }
         match phase {

@@ -6,10 +6,12 @@
 //! a task of its own, so that a client which reads slowly is still listened to.
 
 use crate::config::ServerConfig;
+use crate::conversation::form::Recipient;
 use crate::conversation::hub::{Hub, Joining, Leave, RoomKey};
 use crate::door::symbl::client::Client;
 use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::session::Session;
+use crate::door::symbl::wire::SYMBL;
 use crate::fault::{self, Line};
 use crate::hearing::stream::Places;
 use crate::limits::Limits;
@@ -67,11 +69,12 @@ pub(crate) async fn serve(
         Arc::clone(&line),
         outbox.clone(),
     ));
-    let seat = hub.join(&room, outbox.clone(), line.splits()).await;
+    let recipient = Recipient::new(outbox.clone(), &SYMBL);
+    let seat = hub.join(&room, recipient.clone(), line.splits()).await;
     drop(joining);
     let conversation = seat.room.id.clone();
     Span::current().record("conversation", conversation.as_str());
-    let mut session = Session::new(config, client, seat, outbox.clone(), places);
+    let mut session = Session::new(config, client, seat, recipient, places);
     tracing::info!(
         event = "connected",
         connection = room.connection_id,

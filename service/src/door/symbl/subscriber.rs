@@ -5,27 +5,40 @@
 //!
 //! It must never hold anybody up: what it does not read waits in its own outbox,
 //! and when that is full ([`Limits::outbound_queue`] messages) the socket is
-//! closed with 1008. It hears nothing that was said before it came; the
-//! Conversation API has that.
+//! closed with 1008. It hears nothing that was said before it came, unless it asks for it:
+//! with `?after=N` it is first told what follows the `sequenceNumber` N, as fast as it reads.
 
-use crate::conversation::hub::{Hub, RoomKey};
+use crate::conversation::form::{Form as _, Recipient};
+use crate::conversation::hub::{Hub, Room, RoomKey};
 use crate::door::symbl::socket;
+use crate::door::symbl::wire::SYMBL;
 use crate::fault::{self, Line};
 use crate::limits::Limits;
 use crate::outbox::Outbox;
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
+use std::future::pending;
 use std::sync::Arc;
 use symbl_protocol::{ClientMessage, PONG_TEXT, reply};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::Span;
 
+/// Who comes to listen.
+pub(crate) struct Listening {
+    pub(crate) room: RoomKey,
+    /// The last `sequenceNumber` that it knows, if it wants all that follows.
+    pub(crate) after: Option<i64>,
+}
+
+/// Entries that are read from the log at once.
+const PAGE: usize = 100;
+
 /// Serves one subscriber to its end.
 pub(crate) async fn serve(
     socket: WebSocket,
-    room: RoomKey,
+    visit: Listening,
     limits: &Limits,
     hub: Arc<Hub>,
     mut shutdown: watch::Receiver<bool>,
@@ -41,26 +54,24 @@ pub(crate) async fn serve(
         Arc::clone(&line),
         outbox.clone(),
     ));
-    let ear = hub.listen(&room, outbox.clone());
-    let connection = &room.connection_id;
-    let conversation = ear.as_ref().map(|ear| ear.room.id.clone());
+    let recipient = Recipient::new(outbox.clone(), &SYMBL);
+    let Listening { room: key, after } = visit;
+    let connection = &key.connection_id;
+    let room = hub.listenable(&key);
+    let conversation = room.as_ref().map(|room| room.id.clone());
     if let Some(conversation) = &conversation {
         Span::current().record("conversation", conversation.as_str());
     }
-    tracing::info!(event = "subscribed", connection, conversation);
-    if ear.is_none() {
-        // It was over between the handshake and now.
-        outbox.close(1000, "");
-    }
+    tracing::info!(event = "subscribed", connection, conversation, after);
     // What the writer has written last, where it ends by itself, is a close frame.
     let ours = tokio::select! {
         close = heed(&mut frames, &outbox, limits) => close,
+        close = listen(&hub, room, after, &recipient) => Some(close),
         () = outbox.overflown() => Some((1008, "messages are not read")),
         code = line.closes() => Some((code, "")),
         _ = shutdown.wait_for(|stop| *stop) => Some((1001, "service is shutting down")),
         _ = &mut writer => None,
     };
-    drop(ear);
     tracing::info!(event = "unsubscribed", connection, conversation);
     if let Some((code, reason)) = ours {
         outbox.close(code, reason);
@@ -71,6 +82,65 @@ pub(crate) async fn serve(
     }
     writer.abort();
 }
+
+/// Tells a subscriber what was said after the final with this number, and then all that is
+/// said, for as long as it is not dropped. Returns how the socket is to be closed, if there is
+/// nothing to be told.
+async fn listen(
+    hub: &Arc<Hub>,
+    room: Option<Arc<Room>>,
+    after: Option<i64>,
+    outbox: &Recipient,
+) -> (u16, &'static str) {
+    // It was over between the handshake and now.
+    let Some(room) = room else { return (1000, "") };
+    let started = reply::subscription_started(&room.id);
+    let Some(after) = after else {
+        let Some(_ear) = room.listen_now(outbox, started) else {
+            return (1000, "");
+        };
+        return pending().await;
+    };
+    outbox.send(started);
+    let reading = Arc::clone(&room);
+    let found = hub
+        .workers
+        .run(move || reading.log.entry_of(reading.number, after));
+    let Ok(Ok(mut heard)) = found.await else {
+        return UNREADABLE;
+    };
+    loop {
+        let entries = match room.listen_from(heard, outbox) {
+            Ok(_ear) if room.state().is_finished => {
+                outbox.send(reply::conversation_completed(&room.id));
+                return (1000, "");
+            }
+            Ok(_ear) => return pending().await,
+            Err(Some(remembered)) => remembered,
+            Err(None) => {
+                let reading = Arc::clone(&room);
+                let page = move || reading.log.read(reading.number, heard, PAGE);
+                let Ok(Ok(page)) = hub.workers.run(page).await else {
+                    return UNREADABLE;
+                };
+                page
+            }
+        };
+        // Entries of kinds that are not known, or that are deleted, are no reason to wait.
+        let last = entries.last().map_or(u64::MAX, |entry| entry.seq);
+        for entry in entries {
+            for (_, text) in SYMBL.render(&entry) {
+                if !outbox.send_in_turn(text).await {
+                    return pending().await; // The writer says why.
+                }
+            }
+        }
+        heard = last;
+    }
+}
+
+/// How a socket is closed whose conversation cannot be read.
+const UNREADABLE: (u16, &str) = (1011, "the log cannot be read");
 
 /// Reads until the socket ends, or is to be closed with this code.
 async fn heed(

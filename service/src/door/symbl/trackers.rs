@@ -7,7 +7,8 @@ use crate::trackers::{KeptTracker, TrackerError};
 use std::sync::Arc;
 use symbl_protocol::{StartRequest, Tracker};
 
-/// The account's trackers, if a request asks for them.
+/// Returns the account's trackers, if the request asks for them. If the store fails,
+/// the stream goes on without them.
 pub(crate) async fn kept(hub: &Hub, account: &str, request: &StartRequest) -> Vec<KeptTracker> {
     if !request.enable_all_trackers {
         return Vec::new();
@@ -21,8 +22,9 @@ pub(crate) async fn kept(hub: &Hub, account: &str, request: &StartRequest) -> Ve
     })
 }
 
-/// The trackers that a request asks for, and name and id of those among them that
-/// are kept. The request's own take the place of kept ones of the same name.
+/// Returns the trackers that a request asks for, and name and id of those that come
+/// from the account. A tracker of the request replaces one of the account with the
+/// same name.
 pub(crate) fn wanted(
     kept: Vec<KeptTracker>,
     request: &StartRequest,

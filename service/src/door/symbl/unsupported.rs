@@ -26,6 +26,7 @@ const REQUEST: &[&str] = &[
     "noConnectionTimeout",
     "speaker",
     "trackers",
+    "x_stream",
 ];
 
 const CONFIG: &[&str] = &[
@@ -46,6 +47,7 @@ const OBJECTS: &[(&str, &[&str])] = &[
     ("config.speechRecognition", &["encoding", "sampleRateHertz"]),
     ("config.trackers", &["enableAllTrackers", "interimResults"]),
     ("speaker", &["email", "name", "userId"]),
+    ("x_stream", &["attempt", "id", "position"]),
 ];
 
 const TRACKER: &[&str] = &["name", "vocabulary"];

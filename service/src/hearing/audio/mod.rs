@@ -16,8 +16,8 @@ mod pcm;
 mod queue;
 mod resample;
 
+use crate::conversation::log::LogError;
 use crate::hearing::recognizer::RecognizerError;
-use crate::store::StoreError;
 use symbl_protocol::{Encoding, StreamFormat};
 
 pub use queue::{End, Input, Queue, Taken};
@@ -62,7 +62,13 @@ pub enum StreamError {
     Recognizer(#[from] RecognizerError),
     /// What was said could not be stored, so it is not told.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Log(#[from] LogError),
+    /// Its client has begun it again.
+    #[error("this stream goes on with another start_request")]
+    Superseded,
+    /// It came too late.
+    #[error("the conversation is over")]
+    Over,
     /// The service ends it: no word was heard for too long.
     #[error("nothing was said for {0} s")]
     Silence(u64),

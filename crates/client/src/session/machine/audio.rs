@@ -134,7 +134,7 @@ impl Session {
     fn make_room(&mut self, duration: u64) {
         while !self.spool.make_room(duration)
             && self.drops_oldest()
-            && let Some(span) = self.spool.drop_oldest_unsent()
+            && let Some(span) = self.drop_oldest()
         {
             self.lose(span, GapReason::BufferFull);
         }
@@ -183,6 +183,14 @@ impl Session {
                     start,
                 });
             }
+        }
+    }
+
+    /// Tells the gap if audio from `position` on goes on behind it. Audio before it may still
+    /// be sent while what follows it is lost.
+    pub(super) fn tell_gap_before(&mut self, position: Position) {
+        if (self.open_gap.as_ref()).is_some_and(|open| open.span.end <= position) {
+            self.tell_gap();
         }
     }
 
@@ -378,6 +386,7 @@ impl Session {
         self.unread = Unread::default();
         self.pacing = None; // There is no backlog any more.
         self.held_until = None;
+        self.identity.flush();
         self.alignment.restart();
         self.filled = MAX_FILL; // What follows is elsewhere, not after a hole.
         self.leave_drain(now);

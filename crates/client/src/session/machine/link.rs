@@ -68,7 +68,10 @@ impl Session {
             // Of the socket before: the next dial is on its way.
             Input::DialFailed(_) | Input::Closed(_) if self.actions.contains(&Output::Dial) => {}
             Input::DialFailed(failure) | Input::Closed(failure) => self.lost(now, failure),
-            Input::Connected => self.connected(now),
+            Input::Connected { announced } => {
+                self.identity.connected(announced);
+                self.connected(now);
+            }
             Input::Text(text) => {
                 self.liveness.pinged = None;
                 self.handle_text(now, text);
@@ -149,6 +152,7 @@ impl Session {
         request.format = format.wire;
         request.speaker_user_id.clone_from(&format.speaker.user_id);
         request.speaker_name.clone_from(&format.speaker.name);
+        request.stream = self.next_attempt();
         if self.stops_between() {
             request.disconnect_on_stop_request = Some(false);
         }

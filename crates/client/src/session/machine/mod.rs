@@ -4,12 +4,14 @@
 //!
 //! Split by what comes in: `audio` (from the application), `link` (what
 //! happens to the socket, and the waiting for it), `results` (what the service
-//! says), `unread` (what of it cannot be read), `refusal` (its errors), `drain` (the end of the stream), `recess` (pauses, and other stops that
-//! are not the end). This file holds the state that they
+//! says), `unread` (what of it cannot be read), `refusal` (its errors), `drain` (the end of the
+//! stream), `recess` (pauses, and other stops that are not the end), `identity` (what a
+//! service needs to know so that it stores replayed audio once). This file holds the state that they
 //! share and the way out, [`Session::poll`].
 
 mod audio;
 mod drain;
+mod identity;
 mod link;
 mod recess;
 mod refusal;
@@ -35,6 +37,7 @@ pub use audio::Audio;
 use audio::OpenGap;
 use bytes::Bytes;
 use drain::Drain;
+use identity::Identity;
 use link::{Liveness, Pacing};
 use recess::Pause;
 use refusal::Refusals;
@@ -52,7 +55,11 @@ use verdict::OddAnswers;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input<'a> {
     /// The dial that was asked for succeeded: the socket is open.
-    Connected,
+    Connected {
+        /// The answer to the upgrade had the header `X-Symbl-Service`: its start requests
+        /// may say where their audio stands (`x_stream`).
+        announced: bool,
+    },
     /// The dial that was asked for failed.
     DialFailed(Failure),
     /// A text message came.
@@ -149,6 +156,8 @@ pub struct Session {
     /// Upstream said that the next audio does not follow what came before.
     discontinuity: bool,
     generation: Generation,
+    /// What a service that announces itself is told of the stream.
+    identity: Identity,
     delivery: Delivery,
     conversation_id: Option<Arc<str>>,
     /// Whether this generation's conversation was told.
@@ -246,6 +255,7 @@ impl Session {
             alignment: Alignment::new(config.alignment_threshold, config.discont_wait),
             discontinuity: false,
             generation: Generation::default(),
+            identity: Identity::default(),
             delivery: Delivery::default(),
             conversation_id: None,
             conversation_told: false,
@@ -469,6 +479,9 @@ impl Session {
         if self.held_until.is_some() {
             return None;
         }
+        if self.is_misplaced() {
+            return self.stop_between(now);
+        }
         if self.wire_format.as_ref() != Some(&chunk.format) {
             let format = Arc::clone(&chunk.format);
             let told = self.wire_format.as_ref();
@@ -498,7 +511,7 @@ impl Session {
             return Some(Output::Binary(part));
         }
         let chunk = self.spool.peek()?.clone();
-        self.tell_gap();
+        self.tell_gap_before(chunk.start);
         let (fresh, replayed) = self.spool.advance();
         self.generation.began.get_or_insert(now);
         self.generation.give(&chunk);

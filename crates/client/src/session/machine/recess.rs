@@ -136,7 +136,11 @@ impl Session {
         // A stop would end the conversation. After a start that asks for another
         // kind of stop it comes here again.
         self.stops_come = true;
-        self.count_and_close(now, 1001, "another speaker follows");
+        let reason = match self.is_misplaced() {
+            true => "another stream follows",
+            false => "another speaker follows",
+        };
+        self.count_and_close(now, 1001, reason);
         self.restart(now);
         None
     }
@@ -248,7 +252,7 @@ impl Session {
              it is connected to anew"
         );
         // The same stop would come again and again if this audio were sent again.
-        if self.label_changes() && !self.holds() {
+        if (self.label_changes() || self.is_misplaced()) && !self.holds() {
             let end = self.generation.end();
             self.unread.forget_open();
             for span in self.spool.unheard().filter(|span| span.start < end) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a server sees of a request, and what is made of its answer.
+//! Tests what a server sees of a request, and what the client makes of the answer.
 
 use super::*;
 use crate::transport::endpoint::TokenSource;
-use crate::transport::peer::{Peer, Script};
 use crate::transport::proxy::Proxy;
+use symbl_testkit::peer::{Peer, Script};
 
 const TOKEN: &str = "s3cr3t/t0ken==";
 
@@ -88,12 +88,12 @@ async fn c38_every_other_answer_is_a_failure_that_says_whether_to_ask_again() {
 }
 
 #[tokio::test]
-async fn an_answer_beyond_all_measure_is_not_taken() {
+async fn an_answer_that_is_too_large_is_refused() {
     let announced = format!(
         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
         MAX_MESSAGES + 1
     );
-    // Without a length, an answer ends with its connection.
+    // An answer without a length ends with its connection.
     let mut endless = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
     endless.resize(endless.len() + MAX_MESSAGES + 1, b' ');
     for script in [Script::answer(announced), Script::answer(endless.clone())] {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! From a host name to a TCP connection: look-up and a race of the addresses.
+//! Connects to a host by TCP: look-up of the name, and a race of the addresses.
 //!
-//! A host with a dead IPv6 route must not cost the user the seconds of a TCP
-//! timeout, so the families take turns and each attempt gives the one before
-//! a head start only (RFC 8305, without its resolver part). Must never write a
-//! byte: `TCP_NODELAY` is set before anything can be.
+//! A host with a dead IPv6 route must not cost the user the seconds of a TCP timeout.
+//! So the address families alternate, and each attempt gets only a short head start
+//! before the next one (RFC 8305, without its resolver part). This module must never
+//! write a byte: `TCP_NODELAY` has to be set before the first one.
 
 use super::{Place, Tcp, names};
 use crate::session::{Failure, Reason};
@@ -18,14 +18,13 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use url::Host;
 
-/// How long an attempt runs alone before the next address is tried beside it.
+/// Time that an attempt runs alone before the next address is tried as well.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// How much the system may take off our hands, in bytes; Linux takes twice as
-/// much. What is in there stands before a ping, and is sent again after a loss.
-/// The default grows to megabytes, which is minutes of audio; this is two
-/// seconds at 16 kHz, and enough for twenty times real time at a round trip of
-/// 100 ms.
+/// Size of the system's send buffer, in bytes; Linux takes twice as much. Its content
+/// is ahead of every ping and is sent again after a loss. The default grows to
+/// megabytes, which is minutes of audio. This size is two seconds at 16 kHz, and
+/// enough for twenty times real time at a round trip of 100 ms.
 const SEND_BUFFER: u32 = 64 << 10;
 
 /// Connects to `place`.
@@ -64,7 +63,7 @@ async fn look_up(place: &Place) -> Result<Vec<SocketAddr>, Failure> {
     Ok(addresses.into_iter().map(at).collect())
 }
 
-/// Keeps the system's order but lets the address families alternate.
+/// Keeps the system's order, but lets the address families alternate.
 fn take_turns(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (mut these, mut others): (VecDeque<_>, VecDeque<_>) = addresses
@@ -90,9 +89,9 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Tries the addresses in turn, each beside those before it after `head_start`,
-/// at once when one fails. The first that succeeds wins and the others are
-/// dropped; when all fail, the last error is told.
+/// Tries the addresses in turn: the next one after `head_start`, or at once when one
+/// fails. The first success wins, and the other attempts are dropped. If all fail,
+/// returns the last error.
 async fn race<T, F: Future<Output = io::Result<T>>>(
     mut addresses: VecDeque<SocketAddr>,
     head_start: Duration,

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! From a host's name to its addresses, as the system finds them.
+//! Looks up the addresses of a host with the system's resolver.
 //!
-//! The system's resolver blocks, for ten seconds and more where a name server is
-//! silent. Its threads are its own, and bounded, so that silence holds up no call into
-//! the application and no dial to another host:
+//! The system's resolver blocks, for ten seconds and more if a name server does not
+//! answer. It has threads of its own, and their number is bounded, so that a silent
+//! name server delays no call to the application and no dial to another host:
 //!
 //! - a host is looked up once for all sinks that ask for it at the same time;
 //! - at most eight look-ups begin within a second, the newest first, and at most 64 run;
 //! - a host whose last look-up took longer than a second waits behind the others, and
 //!   such hosts take up at most half of the threads;
-//! - `localhost` is the loopback (RFC 6761, 6.3) and needs no thread.
+//! - `localhost` is the loopback (RFC 6761, section 6.3) and needs no thread.
 //!
-//! An asynchronous resolver would need no threads, but knows only DNS: what the machine
-//! finds by nsswitch, mDNS or a VPN's own resolver, it does not.
+//! An asynchronous resolver would need no threads, but it knows only DNS. It does not
+//! find what the machine finds by nsswitch, mDNS or the resolver of a VPN.
 
 use crate::transport::flights::Flights;
 use crate::transport::threads::{Pool, Rule, Undone};
@@ -22,10 +22,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// A look-up that takes longer makes room for the next.
+/// Time after which a look-up no longer delays the next one.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The addresses, or what the system says about the name.
+/// The addresses, or the system's error for the name.
 type Found = Result<Vec<IpAddr>, String>;
 
 static NAMES: LazyLock<Flights<String, Found>> = LazyLock::new(|| {
@@ -44,7 +44,7 @@ static NAMES: LazyLock<Flights<String, Found>> = LazyLock::new(|| {
 ///
 /// # Errors
 ///
-/// The system gives no thread to do so.
+/// Returns an error if the system gives no thread for the look-up.
 pub(super) async fn look_up(name: &str) -> io::Result<Found> {
     if name == "localhost" {
         return Ok(Ok(vec![

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What an answer says that is not the upgrade, in words for people.
+//! Describes an answer that is not the upgrade, in words for people.
 //!
-//! Everything here came from a peer that may be anything: a login page, a
-//! proxy, another protocol. Texts are cut short, stripped of control characters
-//! and of the token, should the peer have sent it back.
+//! All of it comes from a peer that may be anything: a login page, a proxy, another
+//! protocol. Texts are shortened, and control characters and the token are removed
+//! from them, in case the peer has sent it back.
 
 use super::Place;
 use crate::session::{Failure, Reason};
@@ -16,25 +16,27 @@ use hyper::header::{HeaderValue, LOCATION, RETRY_AFTER};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::time::{Duration, SystemTime};
 
-/// More of a body is not read.
+/// Maximum size of a body that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 
-/// The status is known; its text is worth this wait and no more.
+/// Maximum wait for the body. The status is known already, and its text is not worth
+/// more.
 const BODY_PATIENCE: Duration = Duration::from_secs(1);
 
-/// More of what a peer says is not shown, in characters.
+/// Maximum length of the quoted text, in characters.
 const MAX_SAID: usize = 80;
 
-/// An answer that is not what was asked for, fit to be shown.
+/// An answer other than the requested one, fit to be shown.
 pub(in crate::transport) struct Answer {
     pub(in crate::transport) status: u16,
-    /// The gist of its body.
+    /// The essential part of its body.
     pub(in crate::transport) said: String,
     pub(in crate::transport) retry_after: Option<Duration>,
 }
 
 impl Answer {
-    /// Reads as much of it as is worth reading; `secret` is what it must not show.
+    /// Reads the answer, within the limits of this module. Removes `secret` from its
+    /// text.
     pub(in crate::transport) async fn of(
         response: Response<Incoming>,
         secret: Option<&Secret>,
@@ -54,7 +56,7 @@ impl Answer {
     }
 }
 
-/// The peer answered with an HTTP status other than 101.
+/// Returns the failure for an HTTP status other than 101.
 pub(super) async fn refused(
     place: &Place,
     response: Response<Incoming>,
@@ -68,7 +70,7 @@ pub(super) async fn refused(
     }
 }
 
-/// The peer answered with a 101 that is not what was asked for.
+/// Returns the failure for a 101 that is not the requested upgrade.
 pub(super) fn no_upgrade(place: &Place, why: &str) -> Failure {
     Failure {
         http_status: Some(101),
@@ -82,7 +84,8 @@ pub(super) fn no_upgrade(place: &Place, why: &str) -> Failure {
     }
 }
 
-/// The peer closed, or answered in something that is not HTTP.
+/// Returns the failure for a peer that closed the connection or does not answer in
+/// HTTP.
 pub(super) fn broken(place: &Place, error: &hyper::Error) -> Failure {
     if error.is_parse() {
         Failure::fatal(
@@ -103,7 +106,7 @@ pub(super) fn broken(place: &Place, error: &hyper::Error) -> Failure {
     }
 }
 
-/// As much of a body as is to be had soon.
+/// Reads as much of a body as comes within [`BODY_PATIENCE`].
 async fn read(mut body: Incoming) -> String {
     let mut bytes = Vec::new();
     let reading = async {
@@ -114,13 +117,14 @@ async fn read(mut body: Incoming) -> String {
             }
         }
     };
-    // What came in time is used, whether or not it was all.
+    // What came in time is used, even if it is not all.
     let _ = tokio::time::timeout(BODY_PATIENCE, reading).await;
     bytes.truncate(MAX_BODY);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The gist of a body: `message` of a JSON object, the title of a page, or its beginning.
+/// Returns the essential part of a body: `message` of a JSON object, the title of a
+/// page, or its beginning.
 fn short(body: &str) -> String {
     let message = serde_json::from_str::<serde_json::Value>(body)
         .ok()
@@ -141,9 +145,9 @@ fn short(body: &str) -> String {
     }
 }
 
-/// Content of the first `<title>`, if there is any.
+/// Returns the content of the first `<title>`, if there is one.
 fn title(page: &str) -> Option<String> {
-    // ASCII lower case keeps the byte positions.
+    // Converting ASCII to lower case keeps the byte positions.
     let lower = page.to_ascii_lowercase();
     let open = lower.find("<title")?;
     let start = open + lower.get(open..)?.find('>')? + 1;
@@ -152,7 +156,7 @@ fn title(page: &str) -> Option<String> {
     (!title.is_empty()).then(|| title.to_owned())
 }
 
-/// The text between the tags of a page; another text as it is.
+/// Returns the text between the tags of a page. Other text stays as it is.
 fn without_tags(page: &str) -> String {
     if !page.trim_start().starts_with('<') {
         return page.to_owned();
@@ -168,20 +172,21 @@ fn without_tags(page: &str) -> String {
     text
 }
 
-/// A redirect's target: its query may be ours, with the token in it.
+/// Returns a redirect's target without its query, which may be ours and contain the
+/// token.
 fn without_query(target: &HeaderValue) -> String {
     let target = String::from_utf8_lossy(target.as_bytes());
     short(target.split(['?', '#']).next().unwrap_or_default())
 }
 
-/// Puts `***` where the peer sent our token back, in whatever spelling.
+/// Replaces our token by `***` wherever the peer has sent it back, in any spelling.
 pub(in crate::transport) fn redacted(said: String, token: Option<&Secret>) -> String {
     let Some(token) = token.map(Secret::expose).filter(|token| !token.is_empty()) else {
         return said;
     };
     let encoded = utf8_percent_encode(token, NON_ALPHANUMERIC).to_string();
     let said = said.replace(token, "***").replace(&encoded, "***");
-    // A piece of it, or a spelling that we did not think of, takes the whole text.
+    // A part of the token, or an unknown spelling of it, hides the whole text.
     let plain = percent_decode_str(&said).decode_utf8_lossy();
     let beginning = token.get(..8).unwrap_or(token);
     if plain.contains(beginning) {
@@ -191,7 +196,7 @@ pub(in crate::transport) fn redacted(said: String, token: Option<&Secret>) -> St
     }
 }
 
-/// `Retry-After` in either form; a moment in the past is now.
+/// Reads `Retry-After` in either form. A date in the past gives zero.
 fn retry_after(value: &HeaderValue) -> Option<Duration> {
     let value = value.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {

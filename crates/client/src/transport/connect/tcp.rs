@@ -2,10 +2,10 @@
 
 //! A TCP connection that raises no signal in its process.
 //!
-//! A write to a connection that the other side has closed raises SIGPIPE, which ends
-//! a host that does not ignore it, unless the system is told otherwise with the write. It is
-//! for one piece of memory (`send` with `MSG_NOSIGNAL`), and cannot be for several
-//! (`writev`), which TLS and HTTP would use if they were let.
+//! Writing to a connection that the other side has closed raises SIGPIPE, which ends
+//! a host that does not ignore it. `send` with `MSG_NOSIGNAL` prevents that, for a
+//! single piece of memory. `writev`, which writes several pieces, has no such flag,
+//! and TLS and HTTP would use it if they could.
 
 use std::io;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// See the module.
+/// A TCP connection without SIGPIPE.
 #[derive(Debug)]
 pub struct Tcp(TcpStream);
 
@@ -39,8 +39,8 @@ impl AsyncRead for Tcp {
     }
 }
 
-/// Says that it writes one piece of memory at a time, which is what is provided for
-/// several then.
+/// Reports that it cannot write several pieces of memory at once, so the default
+/// methods write them one by one.
 impl AsyncWrite for Tcp {
     fn poll_write(
         mut self: Pin<&mut Self>,

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a server sees of a dial, and what the dialer makes of the server.
+//! Tests what a server sees of a dial, and what the dialer makes of the server's
+//! answer.
 
 mod refusals;
 mod trust;
 
-use super::{MAX_MESSAGE, Socket, connect};
+use super::{MAX_MESSAGE, Socket, connect, open};
 use crate::session::{Failure, Reason};
 use crate::transport::endpoint::{Endpoint, TokenSource};
 use crate::transport::link::{Link, Step};
-use crate::transport::peer;
 use crate::transport::proxy::Proxy;
 use crate::transport::secret::Secret;
 use futures_util::{SinkExt, StreamExt};
-use peer::{Message, Peer, Record, Script};
 use std::io::{Read, Write};
 use std::time::Duration;
+use symbl_testkit::peer::{self, Message, Peer, Record, Script};
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// A bound for what is certain to come.
+/// A bound for a wait that must succeed.
 const SOON: Duration = Duration::from_secs(20);
 
 const TOKEN: &str = "s3cr3t/t0ken==";
@@ -38,7 +38,7 @@ fn endpoint(base_url: impl Into<String>) -> Endpoint {
     }
 }
 
-/// Dials a peer that plays `script`; how it fails.
+/// Dials a peer that plays `script`, and returns how the dial fails.
 async fn failure(script: Script) -> Failure {
     let peer = Peer::start(script);
     connect(&endpoint(peer.base_url())).await.err().unwrap()
@@ -139,6 +139,21 @@ async fn the_token_file_is_read_at_each_dial() {
     };
     let sent: Vec<_> = peer.records().iter().filter_map(token).collect();
     assert_eq!(sent, ["first", "second"]);
+}
+
+#[tokio::test]
+async fn a_service_announces_itself_by_a_header_of_any_value() {
+    let announced = async |script| {
+        let peer = Peer::start(script);
+        open(&endpoint(peer.base_url())).await.unwrap().announced
+    };
+    assert!(!announced(Script::listening()).await);
+    for value in ["1", "", "0.2; log=3", "é"] {
+        assert!(
+            announced(Script::listening().announcing(value)).await,
+            "{value}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -270,7 +285,7 @@ async fn peers_do_what_their_names_say() {
     let mut socket = connect(&endpoint(peer.base_url())).await.unwrap();
     say(&mut socket, "start_request").await;
     socket.send(Message::Ping("p".into())).await.unwrap();
-    // A ping's answer is the first that comes: the start had none.
+    // The answer to the ping comes first: the start had none.
     assert_eq!(next(&mut socket).await, Message::Pong("p".into()));
 
     let peer = Peer::start(
@@ -308,7 +323,7 @@ async fn a_peer_that_does_not_read_lets_the_socket_fill_up() {
     for _ in 0..3 {
         next(&mut socket).await;
     }
-    // More than all the buffers of both systems take.
+    // More than all buffers of both sides take.
     let flood = Message::binary(vec![0; 64 << 20]);
     let sent = tokio::time::timeout(Duration::from_millis(500), socket.send(flood));
     assert!(sent.await.is_err());

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Through a proxy: a TCP connection that ends at the service.
+//! Opens a TCP connection to the service through a proxy.
 //!
-//! The proxy is told host and port of the service and our credentials for the
-//! proxy, and nothing else; the service's name is the proxy's to look up.
-//! Whatever goes wrong up to its consent has the reason `Proxy`.
+//! The proxy gets the host and port of the service and our credentials for the proxy,
+//! and nothing else. The proxy looks up the name of the service. Every failure until
+//! it accepts has the reason `Proxy`.
 //!
-//! Facts: RFC 9110, sections 9.3.6 (CONNECT) and 15.5.8 (407).
+//! Sources: RFC 9110, sections 9.3.6 (CONNECT) and 15.5.8 (407).
 
 use super::refusal::{Answer, redacted};
 use super::{AGENT, Place, Tcp, dial};
@@ -21,10 +21,10 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use std::pin::pin;
 
-/// The credentials are refused, or are wanted and not given.
+/// The proxy refused the credentials, or requires some.
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 
-/// Has the proxy connect to `place`.
+/// Asks the proxy to connect to `place`.
 pub(super) async fn open(gateway: &Gateway, place: &Place) -> Result<Tcp, Failure> {
     let tcp = dial::dial(&gateway.place).await?;
     let request = request(gateway, place)?;
@@ -41,7 +41,7 @@ pub(super) async fn open(gateway: &Gateway, place: &Place) -> Result<Tcp, Failur
     };
     let mut exchange = pin!(exchange);
     let mut connection = pin!(connection.with_upgrades());
-    // The connection only moves the bytes; what became of it, the exchange learns.
+    // The connection only moves bytes. The exchange gets its errors too.
     let upgraded = tokio::select! {
         upgraded = &mut exchange => upgraded?,
         _ = &mut connection => exchange.await?,
@@ -53,7 +53,7 @@ pub(super) async fn open(gateway: &Gateway, place: &Place) -> Result<Tcp, Failur
         )
     })?;
     if !parts.read_buf.is_empty() {
-        // The service does not speak first, so it is not the service.
+        // A service does not speak first, so these bytes come from another peer.
         return Err(failure(
             gateway,
             "says more than that it is connected; check its address",
@@ -80,7 +80,7 @@ fn request(gateway: &Gateway, place: &Place) -> Result<Request<Empty<Bytes>>, Fa
 
 async fn refused(gateway: &Gateway, place: &Place, response: Response<Incoming>) -> Failure {
     let answer = Answer::of(response, gateway.password.as_ref()).await;
-    // It may say the credentials as they were sent, too.
+    // The answer may also contain the credentials as they were sent.
     let sent = gateway.authorization.as_ref().and_then(|a| a.to_str().ok());
     let sent = sent
         .and_then(|sent| sent.strip_prefix("Basic "))

@@ -3,8 +3,9 @@
 use super::*;
 use crate::session::{EventKind, SessionConfig};
 use crate::transport::Proxy;
-use crate::transport::peer::{Message, Peer, Record, Script, close};
-use symbl_protocol::{Encoding, StartRequest, StreamFormat};
+use symbl_protocol::reply::{self, Word};
+use symbl_protocol::{ClientMessage, Encoding, StartRequest, StreamFormat, StreamPlace};
+use symbl_testkit::peer::{Message, Peer, Record, Script, close};
 
 const SOON: Duration = Duration::from_secs(20);
 /// Bytes of a chunk of 100 ms.
@@ -21,12 +22,12 @@ fn format() -> StreamFormat {
     StreamFormat::new(Encoding::Linear16, 16_000).unwrap()
 }
 
-/// One that has not begun.
+/// Returns a session that has not begun.
 pub fn session() -> Session {
     Session::new(SessionConfig::new(StartRequest::new(format())))
 }
 
-/// Of a service without TLS and tokens.
+/// Returns the endpoint of a service without TLS and without tokens.
 pub fn endpoint(base_url: String) -> Endpoint {
     Endpoint {
         base_url,
@@ -41,7 +42,7 @@ pub fn endpoint(base_url: String) -> Endpoint {
     }
 }
 
-/// Of audio that is paced, with a service that listens.
+/// Returns a connection with paced audio to a service that is ready, and its events.
 fn listening(peer: &Peer) -> (Connection, Arc<Mutex<Vec<Event>>>) {
     let host: Arc<Mutex<Vec<Event>>> = Arc::default();
     let weak: Weak<dyn Host> = Arc::downgrade(&(Arc::clone(&host) as Arc<dyn Host>));
@@ -62,7 +63,7 @@ fn until(what: &str, mut reached: impl FnMut() -> bool) {
     }
 }
 
-/// The chunk of this number, which can be told from the others.
+/// Pushes a chunk whose content is its number, and returns the content.
 fn push(connection: &Connection, number: u32) -> Vec<u8> {
     let data: Vec<u8> = number.to_le_bytes().repeat(CHUNK / 4);
     let audio = Audio {
@@ -76,7 +77,7 @@ fn push(connection: &Connection, number: u32) -> Vec<u8> {
 }
 
 #[test]
-fn audio_of_a_clock_leaves_although_the_network_thread_is_busy() {
+fn paced_audio_is_sent_although_the_network_thread_is_busy() {
     let peer = Peer::start(Script::listening());
     let (connection, _host) = listening(&peer);
     let (busy, is_busy) = mpsc::sync_channel(1);
@@ -87,20 +88,20 @@ fn audio_of_a_clock_leaves_although_the_network_thread_is_busy() {
     });
     is_busy.recv_timeout(SOON).unwrap();
     let sent = [push(&connection, 1), push(&connection, 2)].concat();
-    // Half of the time for which the thread is busy at most.
+    // At most half of the time for which the network thread is busy.
     assert!(peer.wait_for(|records| records[0].audio() == sent, SOON / 2));
     drop(release);
 }
 
 #[test]
-fn who_sends_in_place_of_the_task_keeps_the_order_of_its_frames() {
+fn frames_stay_in_order_when_the_streaming_thread_sends_for_the_task() {
     const CHUNKS: u32 = 6000;
     let peer = Peer::start(Script::listening());
     let (connection, host) = listening(&peer);
     let sent = std::thread::scope(|scope| {
         let (end, ended) = mpsc::channel::<()>();
         let (peer, connection) = (&peer, &connection);
-        // Results keep the task awake meanwhile, and asleep at times.
+        // Meanwhile results keep the task awake, with sleeps in between.
         scope.spawn(move || {
             let topic = r#"{"type":"topic_response","topics":[{"id":"1","phrases":"a pump"}]}"#;
             while ended.try_recv() == Err(mpsc::TryRecvError::Empty) {
@@ -125,7 +126,7 @@ fn who_sends_in_place_of_the_task_keeps_the_order_of_its_frames() {
 }
 
 #[test]
-fn what_is_no_frame_is_left_to_the_task() {
+fn an_output_that_is_no_frame_is_left_to_the_task() {
     let peer = Peer::start(Script::listening());
     let (connection, _host) = listening(&peer);
     let before = push(&connection, 1);
@@ -133,7 +134,7 @@ fn what_is_no_frame_is_left_to_the_task() {
         user_id: None,
         name: Some("Another".into()),
     });
-    // The conversation goes on with a start of its own, on another connection.
+    // The conversation continues with another start, on another connection.
     push(&connection, 2);
     let goes_on = |records: &[Record]| records[0].ended && records.len() > 1;
     assert!(peer.wait_for(goes_on, SOON));
@@ -143,7 +144,7 @@ fn what_is_no_frame_is_left_to_the_task() {
 }
 
 #[test]
-fn audio_that_comes_after_a_close_frame_does_not_hide_what_it_said() {
+fn audio_after_a_close_frame_does_not_hide_the_close_code() {
     let peer = Peer::start(Script::listening());
     let (connection, host) = listening(&peer);
     peer.say(0, close(1008));
@@ -160,4 +161,68 @@ fn audio_that_comes_after_a_close_frame_does_not_hide_what_it_said() {
         code.is_some()
     });
     assert_eq!(code, Some(Some(1008)));
+}
+
+/// Returns the text of the start request on this connection, once it has come.
+fn start_request(record: &Record) -> Option<&str> {
+    record.frames.iter().find_map(|frame| match frame {
+        Message::Text(text) if text.contains("start_request") => Some(text.as_str()),
+        _ => None,
+    })
+}
+
+fn place(record: &Record) -> Option<StreamPlace> {
+    match ClientMessage::parse(start_request(record)?) {
+        Ok(ClientMessage::Start(request)) => request.stream,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_service_that_does_not_announce_itself_is_told_nothing_of_the_stream() {
+    let peer = Peer::start(Script::listening());
+    let _held = listening(&peer);
+    let records = peer.records();
+    let text = start_request(&records[0]).unwrap();
+    assert!(!text.contains("x_stream"), "{text}");
+}
+
+#[test]
+fn a_service_that_announces_itself_is_told_where_replayed_audio_stands() {
+    let peer = Peer::start(Script::listening().announcing("1"));
+    let (connection, _host) = listening(&peer);
+    let first = place(&peer.records()[0]).unwrap();
+    assert_eq!((first.attempt, first.position), (1, 0));
+    let chunks: Vec<_> = (1..=5).map(|number| push(&connection, number)).collect();
+    assert!(peer.wait_for(|records| records[0].audio() == chunks.concat(), SOON));
+
+    // Two chunks are finalised, and the others are sent again.
+    let word = Word {
+        text: "pump",
+        start: Duration::ZERO,
+        end: Duration::from_millis(200),
+    };
+    let message = reply::Message {
+        id: "1",
+        from: reply::Person::default(),
+        text: word.text,
+        original_text: word.text,
+        timezone_offset: 0,
+        words: std::slice::from_ref(&word),
+        stream_offset: Duration::ZERO,
+        conversation_start: 0,
+        entities: &[],
+    };
+    let message = reply::message_response(std::slice::from_ref(&message), 0);
+    let words = std::slice::from_ref(&word);
+    let transcript = reply::final_result(word.text, words, 0.9, None, 0);
+    peer.say(0, Message::text(transcript));
+    peer.say(0, Message::text(message));
+    peer.say(0, close(1012));
+    let replayed = chunks[2..].concat();
+    let again = |records: &[Record]| records.get(1).is_some_and(|r| r.audio() == replayed);
+    assert!(peer.wait_for(again, SOON), "another replay");
+    let second = place(&peer.records()[1]).unwrap();
+    assert_eq!(second.id, first.id);
+    assert_eq!((second.attempt, second.position), (2, 200_000_000));
 }

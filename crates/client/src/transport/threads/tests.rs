@@ -13,7 +13,7 @@ const RULE: Rule = Rule {
     keeps_one: false,
 };
 
-/// The names of the jobs that begin at `now`.
+/// Begins all jobs that may begin at `now`, and returns their names.
 fn begun(rota: &mut Rota<&'static str>, now: Instant) -> Vec<&'static str> {
     let mut names = Vec::new();
     while let Some(place) = rota.next(now) {
@@ -23,7 +23,7 @@ fn begun(rota: &mut Rota<&'static str>, now: Instant) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_job_that_takes_long_makes_room_for_the_next() {
+fn a_job_that_takes_long_does_not_delay_the_next() {
     let mut rota = Rota::new(RULE);
     let now = Instant::now();
     for name in ["a", "b", "c", "d", "e", "f", "g"] {
@@ -34,7 +34,7 @@ fn a_job_that_takes_long_makes_room_for_the_next() {
     assert_eq!(begun(&mut rota, later), ["c", "d"]);
     rota.ended(3);
     assert_eq!(begun(&mut rota, later), ["e"]);
-    // There is a most for all of them.
+    // The maximum number of threads is reached.
     let last = later + RULE.patience;
     assert_eq!(begun(&mut rota, last), ["f", "g"]);
     rota.add(false, "h");
@@ -42,7 +42,7 @@ fn a_job_that_takes_long_makes_room_for_the_next() {
 }
 
 #[test]
-fn jobs_that_were_slow_wait_for_the_others_and_leave_half_of_the_threads_to_them() {
+fn slow_jobs_wait_behind_the_others_and_leave_them_half_of_the_threads() {
     let rule = Rule {
         prompt: 6,
         newest_first: true,
@@ -63,7 +63,8 @@ fn jobs_that_were_slow_wait_for_the_others_and_leave_half_of_the_threads_to_them
     assert_eq!(begun(&mut rota, now), ["good"]);
 }
 
-/// A system that gives so many threads and then none until it is told to.
+/// Returns a pool on a system that gives this many threads, and more only once the
+/// flag is set. The counter counts the refused threads.
 fn scarce(threads: usize) -> (Arc<AtomicBool>, Arc<AtomicUsize>, Pool) {
     let plenty = Arc::new(AtomicBool::new(false));
     let refused = Arc::new(AtomicUsize::new(0));
@@ -87,7 +88,7 @@ fn scarce(threads: usize) -> (Arc<AtomicBool>, Arc<AtomicUsize>, Pool) {
 }
 
 #[tokio::test]
-async fn the_thread_that_is_kept_does_the_jobs_for_which_no_other_can_be_had() {
+async fn the_kept_thread_does_the_jobs_when_the_system_gives_no_other() {
     let (_, refused, pool) = scarce(1);
     pool.prepare().unwrap();
     let jobs: Vec<_> = (0..20)
@@ -107,7 +108,7 @@ async fn without_any_thread_a_job_is_given_up_in_time_and_the_next_one_is_done()
     let (plenty, _, pool) = scarce(0);
     let undone = pool.run(|| ()).await;
     assert!(matches!(undone, Err(Undone::NoThread(_))), "{undone:?}");
-    // Threads can be had again while a job waits.
+    // The system gives threads again while a job waits.
     let waits = pool.clone();
     let job = tokio::spawn(async move { waits.run(|| 7).await });
     tokio::task::yield_now().await;
@@ -116,7 +117,7 @@ async fn without_any_thread_a_job_is_given_up_in_time_and_the_next_one_is_done()
 }
 
 #[tokio::test]
-async fn a_job_that_is_given_up_holds_on_to_nothing() {
+async fn a_withdrawn_job_frees_what_it_holds() {
     let (_, _, pool) = scarce(0);
     let held = Arc::new(());
     let given_up = Arc::clone(&held);
@@ -130,7 +131,7 @@ async fn a_job_that_is_given_up_holds_on_to_nothing() {
 }
 
 #[tokio::test]
-async fn jobs_that_do_not_end_hold_up_no_other_as_long_as_there_is_room() {
+async fn jobs_that_do_not_end_delay_no_other_while_there_is_room() {
     let pool = Pool::new(RULE);
     let (release, wait) = mpsc::channel::<()>();
     let wait = Arc::new(Mutex::new(wait));
@@ -151,7 +152,7 @@ async fn jobs_that_do_not_end_hold_up_no_other_as_long_as_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_job_is_told_and_its_thread_goes_on() {
+async fn a_panic_in_a_job_is_reported_and_its_thread_goes_on() {
     let (_, _, pool) = scarce(1);
     let panicked = pool.run(|| panic!("a panic that this test wants")).await;
     assert!(matches!(panicked, Err(Undone::Panicked(_))), "{panicked:?}");

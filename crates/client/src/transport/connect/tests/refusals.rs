@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Every way of not getting a socket, told apart.
+//! Tests that every way in which a dial fails is told apart.
 
 use super::*;
 use std::time::SystemTime;
@@ -18,7 +18,7 @@ fn assert_says(failure: &Failure, words: &[&str]) {
 
 #[tokio::test]
 async fn a_closed_port_on_this_machine_hints_at_symbl_service() {
-    // Bound but not listening: closed, and nobody else's.
+    // Bound but not listening, so it is closed, and no other program can get it.
     let closed = tokio::net::TcpSocket::new_v4().unwrap();
     closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = closed.local_addr().unwrap();
@@ -36,7 +36,7 @@ async fn a_closed_port_on_this_machine_hints_at_symbl_service() {
 
 #[tokio::test]
 async fn a_name_without_an_address_is_a_dns_failure() {
-    // No DNS label has more than 63 letters, so no network is asked.
+    // A DNS label has at most 63 letters, so this sends no query.
     let host = format!("{}.invalid", "a".repeat(64));
     let failure = connect(&endpoint(format!("http://{host}")))
         .await
@@ -66,7 +66,7 @@ async fn a_page_without_title_or_a_plain_text_is_told_by_its_beginning() {
     let told = failure(Script::http(502, &[], &page)).await;
     assert_eq!(told.reason, Reason::Http);
     assert!(told.retryable);
-    // 80 characters of the text.
+    // The limit is 80 characters of the text.
     let said = format!("(Bad gateway {}…)", "é".repeat(68));
     assert_says(&told, &["HTTP 502", &said]);
     let told = failure(Script::http(404, &[], "no such page: a < b")).await;

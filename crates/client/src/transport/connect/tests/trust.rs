@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Who is believed over TLS, and what is said of the others.
+//! Tests which services are trusted over TLS, and what the failures for the others
+//! say.
 
 use super::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -9,7 +10,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// A certificate with its key, for a server.
+/// A server's certificate and key.
 struct Identity {
     certificate: rcgen::Certificate,
     key: KeyPair,
@@ -37,7 +38,7 @@ impl Identity {
     }
 }
 
-/// Dials `peer` with these certificates as its CA file.
+/// Dials `peer` with these certificates in the CA file.
 async fn dial(peer: &Peer, roots: &[&rcgen::Certificate]) -> Result<Socket, Failure> {
     let folder = tempfile::tempdir().unwrap();
     let mut endpoint = endpoint(peer.base_url());
@@ -55,7 +56,7 @@ async fn refusal(identity: &Identity, roots: &[&rcgen::Certificate]) -> Failure 
     let failure = dial(&peer, roots).await.err().unwrap();
     assert_eq!(failure.reason, Reason::Tls, "{}", failure.message);
     assert!(failure.message.contains(&peer.address().to_string()));
-    // Not a byte of the request, and so no token, went to a peer that is not believed.
+    // An untrusted peer got no byte of the request, and so no token.
     assert!(peer.wait_for(|records| records[0].ended, SOON));
     assert_eq!(peer.records()[0].request, None);
     failure

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What start requests say of the stream: by which a service stores audio once that it is
+//! given twice.
+
+use super::*;
+use crate::session::{LeakyPolicy, PausePolicy};
+use symbl_protocol::{ClientMessage, StreamPlace};
+
+const ANNOUNCED: Input<'_> = Input::Connected { announced: true };
+
+impl Rig {
+    /// Connected to a service that announces itself, and listening.
+    fn announced_with(change: impl FnOnce(&mut SessionConfig)) -> Self {
+        let mut rig = Self::new(change);
+        rig.input(ANNOUNCED);
+        rig.text(LISTENING);
+        rig
+    }
+
+    /// Lets the session dial again, and connects it.
+    fn rejoin(&mut self, announced: bool) {
+        self.pass(Duration::from_secs(3));
+        self.input(Input::Connected { announced });
+        self.text(LISTENING);
+    }
+
+    /// What the start requests so far said of the stream.
+    fn places(&self) -> Vec<Option<StreamPlace>> {
+        let sent = self.sent.iter().filter_map(|output| match output {
+            Output::Text(text) => ClientMessage::parse(text).ok(),
+            _ => None,
+        });
+        sent.filter_map(|message| match message {
+            ClientMessage::Start(request) => Some(request.stream),
+            _ => None,
+        })
+        .collect()
+    }
+
+    /// The last of them: which attempt, and at which position in milliseconds.
+    fn last_place(&self) -> (StreamPlace, (u64, u64)) {
+        let place = self.places().pop().flatten().expect("a place");
+        assert_eq!(place.position % MS, 0, "{place:?}");
+        let numbers = (place.attempt, place.position / MS);
+        (place, numbers)
+    }
+
+    /// A service without messages has finalised all before `end`, in milliseconds of this start.
+    fn finalise(&mut self, end: u64) {
+        self.text(&final_of(&[("one", 0, 50)]));
+        self.text(&final_of(&[("two", end - 50, end)]));
+    }
+}
+
+/// Sample numbers of so many milliseconds, as [`Rig::heard`] tells them.
+fn samples(millis: std::ops::Range<u64>) -> Vec<i16> {
+    (millis.start * 16..millis.end * 16)
+        .map(|n| n as i16)
+        .collect()
+}
+
+#[test]
+fn only_a_service_that_announces_itself_is_told_and_attempts_go_on_behind_another() {
+    let mut rig = Rig::announced_with(|_| {});
+    rig.speak(1000);
+    let (first, numbers) = rig.last_place();
+    assert_eq!(numbers, (1, 0));
+    assert_eq!(first.id.len(), 36, "{first:?}");
+    rig.lose();
+    rig.rejoin(false);
+    assert_eq!(rig.places().last(), Some(&None));
+    rig.speak(1000);
+    rig.finalise(1500);
+    rig.lose();
+    rig.rejoin(true);
+    let (third, numbers) = rig.last_place();
+    assert_eq!((third.id, numbers), (first.id, (2, 1500)));
+}
+
+#[test]
+fn two_sessions_are_two_streams() {
+    let [one, other] = [(); 2].map(|()| Rig::announced_with(|_| {}).last_place().0);
+    assert_ne!(one.id, other.id);
+}
+
+#[test]
+fn a_replay_has_the_position_that_its_audio_had_first() {
+    let mut rig = Rig::announced_with(|_| {});
+    rig.speak(2000);
+    rig.finalise(1100);
+    for attempt in 2..5 {
+        rig.lose();
+        rig.sent.clear();
+        rig.rejoin(true);
+        assert_eq!(rig.last_place().1, (attempt, 1100));
+        assert_eq!(rig.heard(), samples(1100..2000));
+    }
+    // The service's times begin at 1,100 ms now.
+    rig.speak(500);
+    rig.finalise(1200);
+    rig.lose();
+    rig.rejoin(true);
+    assert_eq!(rig.last_place().1, (5, 2300));
+}
+
+#[test]
+fn a_change_of_rate_changes_nothing_in_the_count() {
+    let mut rig = Rig::announced_with(|_| {});
+    rig.speak(1000);
+    let format = StreamFormat::new(Encoding::Linear16, 8_000).unwrap();
+    rig.session.set_format(rig.now, AudioFormat::new(format));
+    rig.speak(500); // which are twice as long at half the rate
+    rig.pass(Duration::from_millis(100));
+    rig.finalise(1800);
+    rig.lose();
+    rig.rejoin(true);
+    assert_eq!(rig.last_place().1, (2, 1800));
+}
+
+#[test]
+fn audio_that_was_dropped_before_it_was_ever_sent_does_not_count() {
+    let mut rig = Rig::new(|config| {
+        config.buffer_duration = Duration::from_secs(2);
+        config.leaky = LeakyPolicy::Oldest;
+    });
+    rig.speak(3000);
+    rig.input(ANNOUNCED);
+    rig.text(LISTENING);
+    assert_eq!(rig.last_place().1, (1, 0));
+    assert_eq!(rig.heard(), samples(1000..3000));
+    rig.finalise(1100);
+    rig.lose();
+    rig.sent.clear();
+    rig.rejoin(true);
+    assert_eq!(rig.heard(), samples(2100..3000));
+    assert_eq!(rig.last_place().1, (2, 1100));
+}
+
+#[test]
+fn audio_that_was_sent_and_dropped_before_the_replay_counts() {
+    let mut rig = Rig::announced_with(|config| {
+        config.buffer_duration = Duration::from_secs(2);
+        config.leaky = LeakyPolicy::Oldest;
+    });
+    rig.speak(2000);
+    rig.lose();
+    rig.speak(1000);
+    rig.sent.clear();
+    rig.rejoin(true);
+    assert_eq!(rig.heard(), samples(1000..3000));
+    assert_eq!(rig.last_place().1, (2, 1000));
+}
+
+#[test]
+fn audio_that_is_sent_again_has_no_holes_when_the_spool_overflows_in_its_midst() {
+    let mut rig = Rig::announced_with(|config| {
+        config.buffer_duration = Duration::from_secs(2);
+        config.leaky = LeakyPolicy::Oldest;
+    });
+    rig.speak(1500);
+    rig.lose();
+    rig.sent.clear();
+    rig.pass(Duration::from_secs(3));
+    rig.input(ANNOUNCED);
+    rig.writable = false;
+    rig.text(LISTENING);
+    for _ in 0..30 {
+        rig.speak(100);
+        rig.accounts_for_everything();
+    }
+    assert!(rig.session.audio_kept() <= 2000 * MS);
+    rig.writable = true;
+    rig.pump();
+    rig.speak(100);
+    assert_eq!(rig.last_place().1, (2, 0));
+    assert_eq!(
+        rig.heard(),
+        [samples(0..1500), samples(4000..4600)].concat()
+    );
+    assert_eq!(rig.gaps(), [(1500, 2500, GapReason::BufferFull)]);
+}
+
+#[test]
+fn a_flush_while_audio_is_sent_again_begins_another_stream_with_a_start_of_its_own() {
+    let mut rig = Rig::announced_with(|_| {});
+    rig.speak(1500);
+    rig.lose();
+    rig.pass(Duration::from_secs(3));
+    rig.input(ANNOUNCED);
+    rig.writable = false;
+    rig.text(LISTENING);
+    let (before, numbers) = rig.last_place();
+    assert_eq!(numbers, (2, 0));
+    rig.session.flush(rig.now);
+    rig.sent.clear();
+    rig.writable = true;
+    rig.speak(500);
+    assert!(rig.heard().is_empty(), "in the place of what was flushed");
+    rig.rejoin(true);
+    let (after, numbers) = rig.last_place();
+    assert_eq!(numbers, (1, 0));
+    assert_ne!(after.id, before.id);
+    assert_eq!(rig.heard(), samples(1500..2000));
+}
+
+#[test]
+fn a_flush_between_two_starts_begins_another_stream() {
+    let mut rig = Rig::announced_with(|_| {});
+    rig.speak(1500);
+    let (before, _) = rig.last_place();
+    rig.lose();
+    rig.session.flush(rig.now);
+    rig.rejoin(true);
+    let (after, numbers) = rig.last_place();
+    assert_eq!(numbers, (1, 0));
+    assert_ne!(after.id, before.id);
+    rig.speak(500);
+    rig.lose();
+    rig.rejoin(true);
+    assert_eq!(rig.last_place().0.id, after.id);
+    assert_eq!(rig.last_place().1, (2, 0));
+}
+
+#[test]
+fn audio_that_was_sent_by_the_start_before_a_flush_stays_in_its_stream() {
+    let mut rig = Rig::announced_with(|_| {});
+    rig.speak(1500);
+    rig.session.flush(rig.now);
+    rig.speak(500);
+    let (before, _) = rig.last_place();
+    assert_eq!(rig.places().len(), 1, "a flush alone needs no start");
+    rig.lose();
+    rig.sent.clear();
+    rig.rejoin(true);
+    let (after, numbers) = rig.last_place();
+    assert_eq!((after.id, numbers), (before.id, (2, 1500)));
+    assert_eq!(rig.heard(), samples(1500..2000));
+}
+
+#[test]
+fn a_start_after_a_pause_on_the_same_connection_goes_on_in_the_stream() {
+    let mut rig = Rig::announced_with(|config| config.pause = PausePolicy::StopProcessing);
+    rig.speak(1500);
+    let (before, _) = rig.last_place();
+    rig.session.pause(rig.now);
+    rig.pump();
+    rig.text(STOPPED);
+    rig.text(COMPLETED);
+    rig.session.resume(rig.now);
+    rig.pump();
+    let (after, numbers) = rig.last_place();
+    assert_eq!((after.id, numbers), (before.id, (2, 1500)));
+    assert_eq!(rig.dials(), 1);
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Holds what the tests of more than one crate share, each part behind a feature.
+//!
+//! Each crate names it as a dev-dependency and turns on the parts that its tests use.
+//! What the tests of one crate alone use stays with those tests. This crate must never
+//! use the client's code, or a mistake there would cancel out.
+//!
+//! ```toml
+//! [dev-dependencies]
+//! symbl-testkit = { workspace = true, features = ["peer"] }
+//! ```
+
+#[cfg(feature = "service")]
+pub mod client;
+#[cfg(feature = "speech")]
+pub mod engine;
+#[cfg(feature = "peer")]
+pub mod peer;
+#[cfg(feature = "relay")]
+pub mod relay;
+#[cfg(feature = "service")]
+pub mod service;
+#[cfg(feature = "speech")]
+pub mod speech;

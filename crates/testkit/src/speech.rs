@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Recorded speech for tests: a list of sound files that Debian packages
+//! install, with what is said in them. No audio is in the repository.
+//!
+//! The list stands in `tests/fixtures/speech-samples.tsv` of the workspace.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use symbl_service::recognizer::SAMPLE_RATE;
+
+/// One row of the list.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// `smoke` (comes out exactly), `dev`, `testdata` or `alsa`.
+    pub set: &'static str,
+    /// Name in messages.
+    pub id: &'static str,
+    /// Debian package that has the file.
+    pub package: &'static str,
+    /// The sound file.
+    pub path: &'static str,
+    /// What is said: lower case, no punctuation, numbers as words.
+    pub reference: &'static str,
+}
+
+/// The rows of `set`, in order.
+pub fn samples(set: &str) -> Vec<Sample> {
+    include_str!("../../../tests/fixtures/speech-samples.tsv")
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let columns: Vec<&str> = line.split('\t').collect();
+            Sample {
+                set: columns[0],
+                id: columns[1],
+                package: columns[2],
+                path: columns[3],
+                reference: columns[8],
+            }
+        })
+        .filter(|sample| sample.set == set)
+        .collect()
+}
+
+/// Something is absent: fails where speech is required (by `CI` or
+/// `SYMBL_REQUIRE_SPEECH`), and elsewhere says that a test is skipped.
+pub fn absent(what: &str) {
+    let required = |name| std::env::var(name).is_ok_and(|value| value == "true" || value == "1");
+    assert!(
+        !required("CI") && !required("SYMBL_REQUIRE_SPEECH"),
+        "no test may be skipped here: {what}; scripts/install-deps.sh installs what is missing"
+    );
+    // Past the test runner's capture: a skipped test must be seen.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
+}
+
+/// The sample's audio at 16 kHz mono; `None` where its package is absent.
+pub fn audio(sample: &Sample) -> Option<Vec<i16>> {
+    if !Path::new(sample.path).is_file() {
+        absent(&format!(
+            "no {} (Debian package {})",
+            sample.path, sample.package
+        ));
+        return None;
+    }
+    let rate = SAMPLE_RATE.to_string();
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-nostdin"]);
+    if sample.path.ends_with(".g722") {
+        ffmpeg.args(["-f", "g722"]);
+    } else if sample.path.ends_with(".raw") {
+        ffmpeg.args(["-f", "s16le", "-ar", &rate, "-ac", "1"]);
+    }
+    ffmpeg.args([
+        "-i",
+        sample.path,
+        "-ar",
+        &rate,
+        "-ac",
+        "1",
+        "-f",
+        "s16le",
+        "-",
+    ]);
+    let output = match ffmpeg.output() {
+        Ok(output) => output,
+        Err(error) => {
+            absent(&format!("ffmpeg: {error}"));
+            return None;
+        }
+    };
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        sample.path,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let pairs = output.stdout.chunks_exact(2);
+    Some(
+        pairs
+            .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+            .collect(),
+    )
+}
+
+/// Digital silence.
+pub fn silence(duration: Duration) -> Vec<i16> {
+    vec![0; samples_in(duration)]
+}
+
+/// Number of samples in `duration`.
+pub fn samples_in(duration: Duration) -> usize {
+    (duration.as_millis() as usize) * SAMPLE_RATE as usize / 1000
+}
+
+/// Time of a sample.
+pub fn time_of(sample: usize) -> Duration {
+    Duration::from_micros(sample as u64 * 1_000_000 / u64::from(SAMPLE_RATE))
+}
+
+/// Fewest substitutions, insertions and deletions of words that turn
+/// `reference` into `hypothesis`.
+pub fn word_errors(reference: &str, hypothesis: &str) -> usize {
+    let hypothesis: Vec<&str> = hypothesis.split_whitespace().collect();
+    let mut row: Vec<usize> = (0..=hypothesis.len()).collect();
+    for (i, expected) in reference.split_whitespace().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, heard) in hypothesis.iter().enumerate() {
+            let substituted = diagonal + usize::from(expected != *heard);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[hypothesis.len()]
+}

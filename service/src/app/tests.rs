@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MPL-2.0
+
+use crate::analysis::AnalyzerOptions;
+use crate::clock::WallClock;
+use crate::conversation::entry::{Entry, Said};
+use crate::conversation::form::Recipient;
+use crate::conversation::hub::tests::{hub_with_log, key};
+use crate::conversation::hub::{Hub, Leave, Seat};
+use crate::conversation::log::{Begun, Committed, Log, LogError, Open, Place, Start, Verdict};
+use crate::conversation::memory::MemoryLog;
+use crate::door::symbl::wire::SYMBL;
+use crate::hearing::recognizer::Word;
+use crate::hearing::voice::{Speaking, Voice, Wanted};
+use crate::limits::Limits;
+use crate::outbox::{Frame, Outbox};
+use crate::store::Store;
+use serde_json::Value;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// 2026, in nanoseconds since the Unix epoch.
+const THEN: i64 = 1_780_000_000_000_000_000;
+const HOUR: i64 = 3_600_000_000_000;
+const SECOND: i64 = 1_000_000_000;
+
+/// A wall clock that somebody sets.
+fn wall() -> (Arc<AtomicI64>, WallClock) {
+    let shows = Arc::new(AtomicI64::new(THEN));
+    let read = Arc::clone(&shows);
+    (shows, WallClock::new(move || read.load(Ordering::SeqCst)))
+}
+
+/// A speaker in the room `x`, and what it is told.
+async fn speaker(hub: &Arc<Hub>) -> (Seat, Voice, mpsc::Receiver<Frame>) {
+    speaker_at(hub, None).await
+}
+
+/// The same, whose audio is at this place of a stream.
+async fn speaker_at(hub: &Arc<Hub>, place: Option<Place>) -> (Seat, Voice, mpsc::Receiver<Frame>) {
+    let (own, told) = Outbox::new(64);
+    let own = Recipient::new(own, &SYMBL);
+    let seat = hub.join(&key("x"), own.clone(), false).await;
+    let speaker = seat.room.state().conversation.speaker(None, None, 9);
+    let trackers = hub.phrasebook.get(Vec::new()).expect("room");
+    let wanted = Wanted {
+        options: AnalyzerOptions::default(),
+        trackers,
+        tracker_ids: Vec::new(),
+        interim_trackers: false,
+    };
+    let room = Arc::clone(&seat.room);
+    let metrics = Arc::clone(&hub.metrics);
+    let speaker = speaker.expect("a place");
+    let speaking = Speaking {
+        speaker,
+        timezone_offset: 0,
+        title: None,
+        place,
+    };
+    let voice = Voice::new(room, own, seat.member, metrics, speaking, wanted);
+    (seat, voice, told)
+}
+
+/// A log that lets go of nothing while it is held.
+#[derive(Debug)]
+struct HeldLog {
+    log: MemoryLog,
+    held: Mutex<()>,
+    /// Told when somebody comes to append.
+    waits: std::sync::mpsc::Sender<()>,
+}
+
+impl Log for HeldLog {
+    fn begin(&self, start: Start, committed: Committed) -> Result<Begun, LogError> {
+        self.log.begin(start, committed)
+    }
+
+    fn append(
+        &self,
+        conversation: i64,
+        said: Said,
+        committed: Committed,
+    ) -> Result<Verdict, LogError> {
+        let _ = self.waits.send(());
+        let _held = self.held.lock().expect("no panic");
+        self.log.append(conversation, said, committed)
+    }
+
+    fn read(
+        &self,
+        conversation: i64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Entry>>, LogError> {
+        self.log.read(conversation, after, limit)
+    }
+
+    fn entry_of(&self, conversation: i64, number: i64) -> Result<u64, LogError> {
+        self.log.entry_of(conversation, number)
+    }
+
+    fn keep(&self, conversation: i64, keep: i64) {
+        self.log.keep(conversation, keep);
+    }
+
+    fn close(&self, conversation: i64, ends: i64) {
+        self.log.close(conversation, ends);
+    }
+
+    fn finish(&self, conversation: i64, at: i64) {
+        self.log.finish(conversation, at);
+    }
+
+    fn still_open(&self) -> Result<Vec<Open>, LogError> {
+        self.log.still_open()
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_whose_log_is_slow_delays_nobody() {
+    let (waits, waiting) = std::sync::mpsc::channel();
+    let log = Arc::new(HeldLog {
+        log: MemoryLog::default(),
+        held: Mutex::new(()),
+        waits,
+    });
+    let hub = hub_with_log(&Limits::default(), WallClock::default(), log.clone());
+    let (_seat, mut slow, mut told) = speaker(&hub).await;
+    slow.listening().expect("begun");
+    let held = log.held.lock().expect("no panic");
+    let speaks = std::thread::spawn(move || say(&mut slow, &mut told));
+    waiting.recv().expect("it came to append");
+    // Its conversation can be joined, subscribed to and left meanwhile, and so can others.
+    let (seat, mut bob, _told) = speaker(&hub).await;
+    bob.listening().expect("begun");
+    bob.interim(&[hello()]);
+    let room = hub.listenable(&key("x")).expect("a room");
+    let recipient = Outbox::new(8).0.into();
+    drop(room.listen_now(&recipient, String::new()));
+    assert!(hub.is_live(&key("x")));
+    seat.leave(Leave::Finished);
+    let other = hub.join(&key("y"), Outbox::new(8).0, false).await;
+    other.leave(Leave::Finished);
+    assert!(!speaks.is_finished());
+    drop(held);
+    speaks.join().expect("it is told");
+}
+
+#[tokio::test]
+async fn what_was_stored_and_not_told_is_told_to_its_speaker_and_stored_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let limits = Limits::default();
+    let open = || Arc::new(Store::open(Some(directory.path()), &limits).expect("a database"));
+    let place = |attempt| Place {
+        stream: "s".to_owned(),
+        attempt,
+        position: 0,
+    };
+    let wall = WallClock::default;
+    let number = {
+        let database = open();
+        let hub = hub_with_log(&limits, wall(), database.clone());
+        let (seat, mut ada, _told) = speaker_at(&hub, Some(place(1))).await;
+        seat.speaks(None, Some(Duration::from_secs(1800)));
+        ada.listening().expect("stored");
+        // The service dies between the commit and the telling.
+        let said = ada.look_into(&[hello()], false);
+        let stored = database.append(seat.room.number, said, Box::new(|_| {}));
+        assert!(matches!(stored, Ok(Verdict::Stored(_))), "{stored:?}");
+        seat.room.number
+    };
+    let database = open();
+    let hub = hub_with_log(&limits, wall(), database.clone());
+    let (seat, mut ada, mut told) = speaker_at(&hub, Some(place(2))).await;
+    assert_eq!(seat.room.number, number);
+    let (listener, mut heard) = Outbox::new(64);
+    let listener = Recipient::new(listener, &SYMBL);
+    let _ear = seat.room.listen_now(&listener, "first".to_owned());
+    ada.listening().expect("stored");
+    // The same audio again.
+    ada.heard_again(Duration::from_millis(100));
+    assert!(
+        message(&mut told).is_none(),
+        "not before its audio has come"
+    );
+    ada.heard_again(Duration::from_millis(200));
+    let again = message(&mut told).expect("it is told again");
+    ada.utterance(&[hello()], false).expect("an answer");
+    assert!(message(&mut told).is_none(), "once");
+    assert!(
+        message(&mut heard).is_none(),
+        "others heard it, or may read it"
+    );
+    let entries = database.read(number, 0, 100).expect("entries");
+    let finals: Vec<&Said> = entries.iter().filter_map(|e| e.body.said()).collect();
+    assert_eq!(finals.len(), 1);
+    let id = finals[0].messages[0].id.to_string();
+    assert_eq!(again["messages"][0]["id"], id.as_str());
+}
+
+/// The next message response, if one has come.
+fn message(told: &mut mpsc::Receiver<Frame>) -> Option<Value> {
+    while let Ok(frame) = told.try_recv() {
+        if let Frame::Text(text) = frame
+            && text.contains("message_response")
+        {
+            return Some(serde_json::from_str(&text).expect("JSON"));
+        }
+    }
+    None
+}
+
+fn hello() -> Word {
+    Word {
+        text: "hello".to_owned(),
+        start: Duration::ZERO,
+        end: Duration::from_millis(200),
+        confidence: 1.0,
+    }
+}
+
+/// Says a sentence; the message that its client is told.
+fn say(voice: &mut Voice, told: &mut mpsc::Receiver<Frame>) -> Value {
+    voice.clock().start();
+    voice.utterance(&[hello()], false).expect("stored");
+    loop {
+        match told.try_recv().expect("a message") {
+            Frame::Text(text) if text.contains("message_response") => {
+                return serde_json::from_str(&text).expect("JSON");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The time that a message is said to begin.
+fn begins(message: &Value) -> i64 {
+    let start = message["messages"][0]["duration"]["startTime"].as_str();
+    let start = start.expect("a time");
+    symbl_protocol::timestamp::parse_rfc3339(start).expect("RFC 3339")
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_is_set_moves_nobody_in_a_conversation_that_runs() {
+    for step in [HOUR, -HOUR] {
+        let (shows, wall) = wall();
+        let limits = Limits::default();
+        let database = Arc::new(Store::open(None, &limits).expect("memory"));
+        let hub = hub_with_log(&limits, wall, database.clone());
+        let (ada_seat, mut ada, mut to_ada) = speaker(&hub).await;
+        ada.listening().expect("stored");
+        let first = say(&mut ada, &mut to_ada);
+        shows.fetch_add(step, Ordering::SeqCst);
+        let (bob_seat, mut bob, mut to_bob) = speaker(&hub).await;
+        bob.listening().expect("stored");
+        let second = say(&mut bob, &mut to_bob);
+        let apart = begins(&second) - begins(&first);
+        // As much as this test takes, whatever the wall clock shows.
+        assert!((0..60 * SECOND).contains(&apart), "{apart} ns apart");
+        let offset = second["messages"][0]["duration"]["timeOffset"].as_f64();
+        let offset = offset.expect("a number");
+        assert!((0.0..60.0).contains(&offset), "{offset} s after the first");
+        // Its end is told by the same clock.
+        let number = ada_seat.room.number;
+        ada_seat.leave(Leave::Finished);
+        bob_seat.leave(Leave::Finished);
+        database.write(Vec::new()).expect("written");
+        let (first, ended): (i64, i64) = database
+            .with(|database| {
+                let sql = "SELECT zero, ended FROM conversation WHERE id = ?1";
+                database.query_row(sql, [number], |row| Ok((row.get(0)?, row.get(1)?)))
+            })
+            .expect("a row");
+        assert!((0..60 * SECOND).contains(&(ended - first)), "{ended}");
+    }
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The entries of a conversation's log: what happened in it, numbered 1, 2, 3 … without a hole.
+//!
+//! An entry is written once and never changed. Every door renders its own wire form from it,
+//! so what a client is told live, what a late subscriber reads and what is told after a restart
+//! are the same. Interim results are no entries.
+//!
+//! Times are nanoseconds: since the Unix epoch where a field says so, else of a stream's audio.
+
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    /// 1 for the first one of its conversation.
+    pub(crate) seq: u64,
+    /// When it was written, nanoseconds since the Unix epoch.
+    pub(crate) at: i64,
+    pub(crate) body: Body,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Body {
+    /// The conversation began.
+    Opened {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+    },
+    /// A speaker who was not known before, or not by this name.
+    Member(Speaker),
+    /// The Conversation API gave a speaker another name or address.
+    Renamed(Speaker),
+    /// A final, and everything that was found in it.
+    Said(Box<Said>),
+    /// A text that a client sent instead of saying it.
+    Sent(Sent),
+    /// Nobody is there. The conversation is over at `ends` unless somebody comes back.
+    Closed { ends: i64 },
+    /// The conversation is over.
+    Over,
+}
+
+/// A participant, known by what the client says about them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Speaker {
+    /// Made by the service, constant within the conversation.
+    pub(crate) id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) user_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+}
+
+/// A final, and everything that was found in it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Said {
+    /// `sequenceNumber` on the wire: 0 for the first final of the conversation. The log
+    /// gives it.
+    pub(crate) number: u64,
+    /// When the conversation's first audio came, nanoseconds since the Unix epoch. The log
+    /// keeps the first one.
+    pub(crate) zero: i64,
+    /// When the first audio of this start came, likewise. Word times count from here.
+    pub(crate) start: i64,
+    pub(crate) speaker: Speaker,
+    /// Where the speaker's clock is, in minutes ahead of UTC.
+    pub(crate) timezone_offset: i32,
+    /// Milliseconds from the start request to this final.
+    pub(crate) elapsed: u64,
+    /// 0.0–1.0
+    pub(crate) confidence: f64,
+    pub(crate) text: String,
+    pub(crate) words: Vec<Word>,
+    pub(crate) messages: Vec<Message>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) insights: Vec<Insight>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) topics: Vec<Topic>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) trackers: Vec<TrackerMatch>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) entities: Vec<Entity>,
+    /// Which part of which stream it is, where the client numbers its streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) part: Option<Part>,
+}
+
+/// A part of a stream that its client may send again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    /// The stream's id, made by the client.
+    pub(crate) stream: String,
+    /// Which start request of that stream it came of.
+    pub(crate) attempt: u64,
+    /// Where in the stream the audio of that start begins.
+    pub(crate) base: u64,
+    /// Where in the stream the first word begins and the last one ends.
+    pub(crate) from: u64,
+    pub(crate) until: u64,
+}
+
+/// A word as it is written in its sentence.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Word {
+    pub(crate) text: String,
+    /// From the first audio of its start.
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+/// A sentence.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Message {
+    /// Sixteen decimal digits, the same on every door.
+    pub(crate) id: i64,
+    pub(crate) text: String,
+    /// The words as recognised.
+    pub(crate) original_text: String,
+    /// Which words of the final.
+    pub(crate) words: Range<usize>,
+}
+
+/// A question, an action item or a follow-up.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Insight {
+    pub(crate) id: i64,
+    /// Id of the message that it was found in.
+    pub(crate) message: i64,
+    pub(crate) kind: String,
+    pub(crate) text: String,
+    pub(crate) score: f64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hints: Vec<(String, String)>,
+    /// The speaker is to act.
+    #[serde(default)]
+    pub(crate) by_speaker: bool,
+    /// Somebody else is, who is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) assignee: Option<String>,
+    /// Nanoseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) due: Option<i64>,
+}
+
+/// What the conversation is about. Takes the place of what was said of the same text before.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Topic {
+    /// The same for the same text in the same conversation.
+    pub(crate) id: i64,
+    pub(crate) text: String,
+    pub(crate) score: f64,
+    /// Ids of messages.
+    pub(crate) messages: Vec<String>,
+    pub(crate) root_words: Vec<String>,
+}
+
+/// A phrase of a tracker that was said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TrackerMatch {
+    /// Of a tracker that is kept by the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tracker_id: Option<String>,
+    pub(crate) name: String,
+    pub(crate) value: String,
+    /// Id of the message.
+    pub(crate) message: i64,
+    pub(crate) text: String,
+    /// Characters from the start of the text; −1 for a phrase that is similar.
+    pub(crate) offset: i64,
+}
+
+/// Something that is named.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entity {
+    /// Id of the message.
+    pub(crate) message: i64,
+    pub(crate) kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sub_type: Option<String>,
+    /// The words that name it.
+    pub(crate) text: String,
+    /// What is meant: the date of a day, else the words.
+    pub(crate) value: String,
+    /// Characters from the start of the message.
+    pub(crate) offset: usize,
+}
+
+/// A text that a client sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sent {
+    /// Made by the client: the same text sent again is the same entry.
+    pub(crate) client_id: String,
+    pub(crate) from: Speaker,
+    pub(crate) text: String,
+}
+
+impl Body {
+    /// Returns the name of the kind, as the log has it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Opened { .. } => "opened",
+            Self::Member(_) => "member",
+            Self::Renamed(_) => "renamed",
+            Self::Said(_) => "said",
+            Self::Sent(_) => "sent",
+            Self::Closed { .. } => "closed",
+            Self::Over => "over",
+        }
+    }
+
+    /// Returns what was said, if something was.
+    pub(crate) fn said(&self) -> Option<&Said> {
+        match self {
+            Self::Said(said) => Some(said),
+            _ => None,
+        }
+    }
+}
+
+impl Word {
+    /// Returns the middle of the word, which decides on which side of an edge it is.
+    pub(crate) fn middle(&self) -> u64 {
+        self.start + self.end.saturating_sub(self.start) / 2
+    }
+}
+
+impl Said {
+    /// Returns the words of a message.
+    pub(crate) fn words_of(&self, message: &Message) -> &[Word] {
+        self.words.get(message.words.clone()).unwrap_or_default()
+    }
+
+    /// Returns a time of the wall clock, so long after the first audio of this start.
+    pub(crate) fn wall(&self, since: u64) -> i64 {
+        let since = i64::try_from(since).unwrap_or(i64::MAX);
+        self.start.saturating_add(since)
+    }
+
+    /// Returns when a message begins and ends, nanoseconds since the Unix epoch; one
+    /// without words is at the start of the audio.
+    pub(crate) fn span_of(&self, message: &Message) -> (i64, i64) {
+        let words = self.words_of(message);
+        let start = words
+            .first()
+            .map_or(self.start, |word| self.wall(word.start));
+        let stop = words.last().map_or(start, |word| self.wall(word.end));
+        (start, stop)
+    }
+
+    /// Returns about how much memory it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let words = self.words.iter().map(|word| word.text.len());
+        let messages = self.messages.iter();
+        let messages = messages.map(|message| message.text.len() + message.original_text.len());
+        size_of::<Self>()
+            + words.sum::<usize>()
+            + self.words.len() * size_of::<Word>()
+            + messages.sum::<usize>()
+            + self.messages.len() * size_of::<Message>()
+            + (self.insights.len() + self.topics.len()) * 256
+            + (self.trackers.len() + self.entities.len()) * 128
+    }
+
+    /// Returns what of it is behind `position` in its stream, for a speaker who may not have
+    /// heard it and whose audio begins there, at the wall clock's `start`. `None`: nothing.
+    pub(crate) fn behind(&self, position: u64, start: i64) -> Option<Self> {
+        let part = self.part.as_ref()?;
+        let is_before = |word: &&Word| part.base.saturating_add(word.middle()) < position;
+        let skipped = self.words.iter().take_while(is_before).count();
+        let place = |time: u64| part.base.saturating_add(time).saturating_sub(position);
+        let words = self.words.iter().skip(skipped).map(|word| Word {
+            text: word.text.clone(),
+            start: place(word.start),
+            end: place(word.end),
+        });
+        let words: Vec<Word> = words.collect();
+        words.first()?;
+        let mut rest = Self {
+            start,
+            words,
+            ..self.clone()
+        };
+        if skipped > 0 {
+            rest.text = joined(&rest.words);
+        }
+        rest.messages.retain(|message| message.words.end > skipped);
+        for message in &mut rest.messages {
+            let is_cut = message.words.start < skipped;
+            let moved = |index: usize| index.saturating_sub(skipped);
+            message.words = moved(message.words.start)..moved(message.words.end);
+            if is_cut {
+                let words = rest.words.get(message.words.clone()).unwrap_or_default();
+                message.text = joined(words);
+                message.original_text = message.text.clone();
+            }
+        }
+        Some(rest)
+    }
+}
+
+fn joined(words: &[Word]) -> String {
+    let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    texts.join(" ")
+}

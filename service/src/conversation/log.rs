@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What a conversation asks of whatever keeps its log.
+//!
+//! The log numbers entries, and it alone decides whether one is taken: see [`Verdict`]. An
+//! entry is durable before anybody is told of it.
+
+use super::entry::{Entry, Said, Speaker};
+use std::fmt;
+use std::sync::Arc;
+
+/// Why the log does not answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct LogError(pub(crate) String);
+
+/// Takes the entries of a commit, in order, as soon as they are durable.
+pub(crate) type Committed = Box<dyn FnOnce(&[Arc<Entry>]) + Send>;
+
+/// What became of a final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is the entry with this number.
+    Stored(u64),
+    /// All of it was said before: its client sent that audio again.
+    Already,
+    /// Its stream goes on with another start request.
+    Superseded,
+    /// The conversation is over.
+    Over,
+}
+
+/// A start request: somebody speaks in a conversation, which may be new.
+#[derive(Debug, Clone)]
+pub(crate) struct Start {
+    pub(crate) conversation: i64,
+    pub(crate) account: String,
+    pub(crate) connection_id: String,
+    pub(crate) title: Option<String>,
+    /// Nanoseconds since the Unix epoch.
+    pub(crate) at: i64,
+    /// `noConnectionTimeout`, seconds.
+    pub(crate) keep: i64,
+    pub(crate) speaker: Speaker,
+    /// Where its audio is in its stream, if its client numbers its streams.
+    pub(crate) place: Option<Place>,
+}
+
+/// Where the audio of a start request begins in its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Made by the client, one for each stream.
+    pub(crate) stream: String,
+    /// 1, 2, 3 … for the start requests of that stream.
+    pub(crate) attempt: u64,
+    /// Nanoseconds of audio before.
+    pub(crate) position: u64,
+}
+
+/// What became of a start request.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Begun {
+    /// It is in the log.
+    Here {
+        /// Up to where the stream was said before, nanoseconds of its audio.
+        said_until: u64,
+        /// What was said behind the place where the audio begins now. The client may
+        /// not have heard it.
+        unheard: Vec<Arc<Entry>>,
+    },
+    /// A later start request of the same stream is in the log.
+    Superseded,
+}
+
+/// A conversation that is not over.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) id: i64,
+    pub(crate) account: String,
+    pub(crate) connection_id: String,
+    /// When its first audio came, nanoseconds since the Unix epoch.
+    pub(crate) zero: Option<i64>,
+    /// The number of its last entry.
+    pub(crate) head: u64,
+    /// Seconds.
+    pub(crate) keep: i64,
+    /// Nanoseconds since the Unix epoch.
+    pub(crate) ends: i64,
+    /// When something of it was written last, likewise.
+    pub(crate) latest: Option<i64>,
+    pub(crate) members: Vec<Speaker>,
+}
+
+/// Keeps the logs of all conversations. Calls block, unless they say otherwise.
+pub(crate) trait Log: fmt::Debug + Send + Sync {
+    /// Begins a stream.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was stored.
+    fn begin(&self, start: Start, committed: Committed) -> Result<Begun, LogError>;
+
+    /// Appends a final. It fills in number and zero of what was said.
+    ///
+    /// # Errors
+    ///
+    /// It is not known to be stored. It may be appended again if it is a part of a stream:
+    /// then it is stored once.
+    fn append(
+        &self,
+        conversation: i64,
+        said: Said,
+        committed: Committed,
+    ) -> Result<Verdict, LogError>;
+
+    /// Returns entries with greater numbers than `after`, in order, at most `limit`. Those
+    /// of kinds that are not known are left out.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be read.
+    fn read(
+        &self,
+        conversation: i64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Entry>>, LogError>;
+
+    /// Returns the number of the entry of the final with this `sequenceNumber`, or of the
+    /// last one before it; 0 if there is none.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be read.
+    fn entry_of(&self, conversation: i64, number: i64) -> Result<u64, LogError>;
+
+    /// Notes how long the conversation would wait from now on, seconds. Does not block.
+    fn keep(&self, conversation: i64, keep: i64);
+
+    /// Appends that nobody is there, and when it is over. Does not block.
+    fn close(&self, conversation: i64, ends: i64);
+
+    /// Appends that it is over. Does not block.
+    fn finish(&self, conversation: i64, at: i64);
+
+    /// Returns the conversations that are not over, and ends those whose time has passed.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be read.
+    fn still_open(&self) -> Result<Vec<Open>, LogError>;
+}

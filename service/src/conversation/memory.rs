@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A log in memory for the tests of what is above a log. It passes the same suite as those
+//! that the service has: `store::contract`.
+
+use super::entry::{Body, Entry, Said, Speaker};
+use super::log::{Begun, Committed, Log, LogError, Open, Start, Verdict};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+#[derive(Debug, Default)]
+pub(crate) struct MemoryLog {
+    logs: Mutex<HashMap<i64, Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    account: String,
+    connection_id: String,
+    keep: i64,
+    ends: Option<i64>,
+    ended: bool,
+    zero: Option<i64>,
+    number: u64,
+    entries: Vec<Arc<Entry>>,
+    members: Vec<Speaker>,
+    /// The attempt and how far it was said, by the stream's id.
+    streams: HashMap<String, (u64, u64)>,
+}
+
+impl Kept {
+    fn append(&mut self, at: i64, body: Body) -> Arc<Entry> {
+        let seq = self.entries.len() as u64 + 1;
+        let entry = Arc::new(Entry { seq, at, body });
+        self.entries.push(Arc::clone(&entry));
+        entry
+    }
+}
+
+impl MemoryLog {
+    fn logs(&self) -> MutexGuard<'_, HashMap<i64, Kept>> {
+        self.logs.lock().expect("no test panics here")
+    }
+
+    fn change(&self, conversation: i64, change: impl FnOnce(&mut Kept)) {
+        if let Some(kept) = self
+            .logs()
+            .get_mut(&conversation)
+            .filter(|kept| !kept.ended)
+        {
+            change(kept);
+        }
+    }
+}
+
+impl Log for MemoryLog {
+    fn begin(&self, start: Start, committed: Committed) -> Result<Begun, LogError> {
+        let mut logs = self.logs();
+        let kept = logs.entry(start.conversation).or_default();
+        let mut new = Vec::new();
+        if kept.entries.is_empty() {
+            let title = start.title.clone();
+            new.push(kept.append(start.at, Body::Opened { title }));
+        }
+        kept.account = start.account;
+        kept.connection_id = start.connection_id;
+        (kept.keep, kept.ends) = (start.keep, None);
+        if !kept.members.contains(&start.speaker) {
+            kept.members.retain(|known| known.id != start.speaker.id);
+            kept.members.push(start.speaker.clone());
+            new.push(kept.append(start.at, Body::Member(start.speaker)));
+        }
+        let mut begun = Begun::Here {
+            said_until: 0,
+            unheard: Vec::new(),
+        };
+        if let Some(place) = start.place {
+            let known = kept.streams.get(&place.stream).copied().unwrap_or_default();
+            if known.0 >= place.attempt {
+                begun = Begun::Superseded;
+            } else {
+                let is_unheard = |entry: &&Arc<Entry>| {
+                    let part = entry.body.said().and_then(|said| said.part.as_ref());
+                    let part = part.filter(|part| part.stream == place.stream);
+                    part.is_some_and(|part| part.until > place.position)
+                };
+                begun = Begun::Here {
+                    said_until: known.1,
+                    unheard: kept.entries.iter().filter(is_unheard).cloned().collect(),
+                };
+                kept.streams.insert(place.stream, (place.attempt, known.1));
+            }
+        }
+        committed(&new);
+        Ok(begun)
+    }
+
+    fn append(
+        &self,
+        conversation: i64,
+        mut said: Said,
+        committed: Committed,
+    ) -> Result<Verdict, LogError> {
+        let mut logs = self.logs();
+        let unknown = || LogError("no such conversation".to_owned());
+        let kept = logs.get_mut(&conversation).ok_or_else(unknown)?;
+        if kept.ended {
+            return Ok(Verdict::Over);
+        }
+        if let Some(part) = &said.part {
+            match kept.streams.get_mut(&part.stream) {
+                Some((attempt, until)) if *attempt == part.attempt => {
+                    if part.until <= *until {
+                        return Ok(Verdict::Already);
+                    }
+                    *until = part.until;
+                }
+                _ => return Ok(Verdict::Superseded),
+            }
+        }
+        said.number = kept.number;
+        said.zero = *kept.zero.get_or_insert(said.start);
+        kept.number += 1;
+        let entry = kept.append(0, Body::Said(Box::new(said)));
+        committed(std::slice::from_ref(&entry));
+        Ok(Verdict::Stored(entry.seq))
+    }
+
+    fn read(
+        &self,
+        conversation: i64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Entry>>, LogError> {
+        let logs = self.logs();
+        let entries = logs
+            .get(&conversation)
+            .into_iter()
+            .flat_map(|kept| &kept.entries);
+        let later = entries.filter(|entry| entry.seq > after);
+        Ok(later.take(limit).cloned().collect())
+    }
+
+    fn entry_of(&self, conversation: i64, number: i64) -> Result<u64, LogError> {
+        let entries = self.read(conversation, 0, usize::MAX)?;
+        let is_its = |entry: &&Arc<Entry>| {
+            let said = entry.body.said();
+            said.is_some_and(|said| i64::try_from(said.number).is_ok_and(|its| its <= number))
+        };
+        Ok(entries.iter().rfind(is_its).map_or(0, |entry| entry.seq))
+    }
+
+    fn keep(&self, conversation: i64, keep: i64) {
+        self.change(conversation, |kept| kept.keep = keep);
+    }
+
+    fn close(&self, conversation: i64, ends: i64) {
+        self.change(conversation, |kept| {
+            kept.ends = Some(ends);
+            kept.append(0, Body::Closed { ends });
+        });
+    }
+
+    fn finish(&self, conversation: i64, at: i64) {
+        self.change(conversation, |kept| {
+            kept.append(at, Body::Over);
+            kept.ended = true;
+        });
+    }
+
+    fn still_open(&self) -> Result<Vec<Open>, LogError> {
+        let logs = self.logs();
+        let open = logs.iter().filter(|(_, kept)| !kept.ended);
+        let open = open.map(|(id, kept)| Open {
+            id: *id,
+            account: kept.account.clone(),
+            connection_id: kept.connection_id.clone(),
+            zero: kept.zero,
+            head: kept.entries.len() as u64,
+            keep: kept.keep,
+            ends: kept.ends.unwrap_or(i64::MAX),
+            latest: None,
+            members: kept.members.clone(),
+        });
+        Ok(open.collect())
+    }
+}

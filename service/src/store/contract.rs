@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What every log has to do: the suite that each of them passes.
+
+use crate::conversation::entry::{Body, Entry, Message, Part, Said, Speaker, Word};
+use crate::conversation::log::{Begun, Log, Place, Start, Verdict};
+use crate::conversation::memory::MemoryLog;
+use crate::ids::new_id;
+use crate::limits::Limits;
+use crate::store::Store;
+use std::sync::{Arc, Mutex};
+
+/// Runs a test with each log that there is.
+fn with_each(test: impl Fn(&dyn Log)) {
+    test(&MemoryLog::default());
+    test(&Store::open(None, &Limits::default()).expect("memory"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Store::open(Some(directory.path()), &Limits::default());
+    test(&store.expect("a database"));
+}
+
+fn speaker(id: &str) -> Speaker {
+    Speaker {
+        id: id.to_owned(),
+        ..Speaker::default()
+    }
+}
+
+fn start(conversation: i64, place: Option<Place>) -> Start {
+    Start {
+        conversation,
+        account: "app".to_owned(),
+        connection_id: "room".to_owned(),
+        title: Some("Talk".to_owned()),
+        at: 1,
+        keep: 10,
+        speaker: speaker("ada"),
+        place,
+    }
+}
+
+fn place(attempt: u64, position: u64) -> Option<Place> {
+    Some(Place {
+        stream: "s".to_owned(),
+        attempt,
+        position,
+    })
+}
+
+/// A final of one word, which ends there in the stream.
+fn said(text: &str, part: Option<(u64, u64)>) -> Said {
+    Said {
+        start: 5,
+        speaker: speaker("ada"),
+        text: text.to_owned(),
+        words: vec![Word {
+            text: text.to_owned(),
+            start: 0,
+            end: 1,
+        }],
+        messages: vec![Message {
+            id: new_id(),
+            text: text.to_owned(),
+            original_text: text.to_owned(),
+            words: 0..1,
+        }],
+        part: part.map(|(attempt, until)| Part {
+            stream: "s".to_owned(),
+            attempt,
+            base: 0,
+            from: until.saturating_sub(1),
+            until,
+        }),
+        ..Said::default()
+    }
+}
+
+fn begin(log: &dyn Log, conversation: i64, place: Option<Place>) -> Begun {
+    let begun = log.begin(start(conversation, place), Box::new(|_| {}));
+    begun.expect("begun")
+}
+
+fn append(log: &dyn Log, conversation: i64, said: Said) -> Verdict {
+    let verdict = log.append(conversation, said, Box::new(|_| {}));
+    verdict.expect("an answer")
+}
+
+fn read(log: &dyn Log, conversation: i64) -> Vec<Arc<Entry>> {
+    log.read(conversation, 0, usize::MAX).expect("entries")
+}
+
+fn kinds(log: &dyn Log, conversation: i64) -> Vec<&'static str> {
+    let entries = read(log, conversation);
+    let numbers = entries.iter().map(|entry| entry.seq);
+    let expected: Vec<u64> = (1..=entries.len() as u64).collect();
+    assert_eq!(numbers.collect::<Vec<_>>(), expected, "no hole");
+    entries.iter().map(|entry| entry.body.kind()).collect()
+}
+
+#[test]
+fn a_log_has_what_happened_in_order_and_each_final_its_number() {
+    with_each(|log| {
+        begin(log, 1, None);
+        begin(log, 1, None);
+        assert_eq!(append(log, 1, said("a", None)), Verdict::Stored(3));
+        log.close(1, i64::MAX);
+        assert_eq!(append(log, 1, said("b", None)), Verdict::Stored(5));
+        log.finish(1, 9);
+        assert_eq!(append(log, 1, said("c", None)), Verdict::Over);
+        let expected = ["opened", "member", "said", "closed", "said", "over"];
+        assert_eq!(kinds(log, 1), expected);
+        let entries = read(log, 1);
+        let finals: Vec<&Said> = entries.iter().filter_map(|e| e.body.said()).collect();
+        let numbers: Vec<_> = finals.iter().map(|said| (said.number, said.zero)).collect();
+        assert_eq!(numbers, [(0, 5), (1, 5)]);
+        let opened = entries.first().map(|entry| entry.body.clone());
+        let title = Some("Talk".to_owned());
+        assert_eq!(opened, Some(Body::Opened { title }));
+        let found: Vec<u64> = (-1..=2)
+            .map(|n| log.entry_of(1, n).expect("read"))
+            .collect();
+        assert_eq!(found, [0, 3, 5, 5]);
+        let later = log.read(1, 3, 1).expect("read");
+        let later: Vec<u64> = later.iter().map(|entry| entry.seq).collect();
+        assert_eq!(later, [4]);
+    });
+}
+
+#[test]
+fn what_is_read_is_what_was_appended() {
+    with_each(|log| {
+        begin(log, 1, place(1, 0));
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&told);
+        let committed = Box::new(move |entries: &[Arc<Entry>]| {
+            heard.lock().expect("a lock").extend_from_slice(entries);
+        });
+        let mut final_ = said("Grüße, \"Welt\"\u{2028}", Some((1, 7)));
+        final_.insights.push(Default::default());
+        final_.insights[0].message = final_.messages[0].id;
+        final_.insights[0].id = new_id();
+        log.append(1, final_.clone(), committed).expect("stored");
+        final_.zero = 5;
+        let told = told.lock().expect("a lock");
+        let read = read(log, 1);
+        assert_eq!(told.as_slice(), read.get(2..).expect("a final"));
+        assert_eq!(told[0].body.said(), Some(&final_));
+    });
+}
+
+#[test]
+fn audio_that_comes_again_is_said_once_and_told_to_its_speaker() {
+    with_each(|log| {
+        let first = begin(log, 1, place(1, 0));
+        let nothing = Begun::Here {
+            said_until: 0,
+            unheard: Vec::new(),
+        };
+        assert_eq!(first, nothing);
+        append(log, 1, said("a", Some((1, 10))));
+        append(log, 1, said("b", Some((1, 20))));
+        // The client heard the first one, and not the second.
+        let again = begin(log, 1, place(2, 10));
+        let Begun::Here {
+            said_until,
+            unheard,
+        } = again
+        else {
+            panic!("{again:?}")
+        };
+        assert_eq!(said_until, 20);
+        let texts: Vec<&str> = unheard
+            .iter()
+            .filter_map(|entry| entry.body.said())
+            .map(|said| said.text.as_str())
+            .collect();
+        assert_eq!(texts, ["b"]);
+        assert_eq!(append(log, 1, said("b", Some((2, 20)))), Verdict::Already);
+        assert_eq!(append(log, 1, said("c", Some((2, 30)))), Verdict::Stored(5));
+        assert_eq!(kinds(log, 1), ["opened", "member", "said", "said", "said"]);
+    });
+}
+
+#[test]
+fn a_start_that_is_not_the_last_one_of_its_stream_says_nothing_more() {
+    with_each(|log| {
+        begin(log, 1, place(1, 0));
+        begin(log, 1, place(3, 0));
+        let late = append(log, 1, said("a", Some((1, 10))));
+        assert_eq!(late, Verdict::Superseded);
+        // Requests may come in another order than they were sent.
+        for attempt in [1, 2, 3] {
+            assert_eq!(begin(log, 1, place(attempt, 0)), Begun::Superseded);
+        }
+        assert_eq!(append(log, 1, said("a", Some((3, 10)))), Verdict::Stored(3));
+        // Nobody began this one.
+        begin(log, 2, None);
+        let unknown = append(log, 2, said("a", Some((1, 10))));
+        assert_eq!(unknown, Verdict::Superseded);
+        assert_eq!(kinds(log, 2), ["opened", "member"]);
+    });
+}
+
+#[test]
+fn sixteen_writers_leave_no_hole_and_are_told_in_the_order_of_the_log() {
+    const EACH: usize = 50;
+    with_each(|log| {
+        let told = Mutex::new(Vec::new());
+        let told = Arc::new(told);
+        begin(log, 1, None);
+        std::thread::scope(|scope| {
+            for writer in 0..16 {
+                let told = Arc::clone(&told);
+                scope.spawn(move || {
+                    for n in 0..EACH {
+                        let told = Arc::clone(&told);
+                        let committed = Box::new(move |entries: &[Arc<Entry>]| {
+                            let numbers = entries.iter().map(|entry| entry.seq);
+                            told.lock().expect("a lock").extend(numbers);
+                        });
+                        let said = said(&format!("{writer} {n}"), None);
+                        log.append(1, said, committed).expect("stored");
+                    }
+                });
+            }
+        });
+        let all = 2 + 16 * EACH;
+        assert_eq!(kinds(log, 1).len(), all);
+        let told = told.lock().expect("a lock");
+        let expected: Vec<u64> = (3..=all as u64).collect();
+        assert_eq!(*told, expected);
+        let entries = read(log, 1);
+        let numbers = entries.iter().filter_map(|entry| entry.body.said());
+        let numbers: Vec<u64> = numbers.map(|said| said.number).collect();
+        let expected: Vec<u64> = (0..numbers.len() as u64).collect();
+        assert_eq!(numbers, expected);
+    });
+}
+
+#[test]
+fn who_may_be_come_back_to_is_found_again() {
+    with_each(|log| {
+        begin(log, 1, None);
+        begin(log, 2, None);
+        log.finish(2, 1);
+        append(log, 1, said("a", None));
+        log.close(1, i64::MAX);
+        // What does not block is done by the time that something else is.
+        begin(log, 3, None);
+        let open = log.still_open().expect("read");
+        let one = open.iter().find(|open| open.id == 1).expect("it is open");
+        assert_eq!((one.head, one.zero, one.ends), (4, Some(5), i64::MAX));
+        assert_eq!(one.members, [speaker("ada")]);
+        assert!(!open.iter().any(|open| open.id == 2), "it is over");
+    });
+}
+
+#[test]
+fn a_final_of_a_conversation_that_is_not_known_is_an_error() {
+    with_each(|log| {
+        let refused = log.append(404, said("a", None), Box::new(|_| panic!("nothing is new")));
+        assert!(refused.is_err(), "{refused:?}");
+        assert!(read(log, 404).is_empty());
+    });
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The entries of the log as rows.
+
+use super::record::{Outcome, as_sql, from_sql};
+use crate::conversation::entry::{Body, Entry, Said, Speaker};
+use crate::conversation::log::Verdict;
+use crate::ids::new_id;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
+use std::sync::Arc;
+use symbl_protocol::timestamp::format_rfc3339;
+
+/// Most entries that a client may not have heard and is told when it comes back.
+const MOST_UNHEARD: i64 = 1000;
+
+/// Appends an entry. `None`: the conversation is over.
+pub(super) fn append(
+    to: &Connection,
+    conversation: i64,
+    at: i64,
+    body: Body,
+) -> rusqlite::Result<Option<Arc<Entry>>> {
+    let seq = to
+        .prepare_cached(
+            "UPDATE conversation SET head = head + 1 WHERE id = ?1 AND ended IS NULL
+             RETURNING head",
+        )?
+        .query_row([conversation], |row| row.get::<_, i64>(0))
+        .optional()?;
+    let Some(seq) = seq else {
+        return Ok(None);
+    };
+    let entry = Entry {
+        seq: from_sql(seq),
+        at,
+        body,
+    };
+    insert(to, conversation, &entry)?;
+    Ok(Some(Arc::new(entry)))
+}
+
+/// Inserts an entry that has its number.
+pub(super) fn insert(to: &Connection, conversation: i64, entry: &Entry) -> rusqlite::Result<()> {
+    let said = entry.body.said();
+    let part = said.and_then(|said| said.part.as_ref());
+    let client = match &entry.body {
+        Body::Sent(sent) => Some(sent.client_id.as_str()),
+        _ => None,
+    };
+    to.prepare_cached("INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+        .execute(params![
+            conversation,
+            as_sql(entry.seq),
+            entry.at,
+            entry.body.kind(),
+            said.map(|said| as_sql(said.number)),
+            client,
+            part.map(|part| part.stream.as_str()),
+            part.map(|part| as_sql(part.until)),
+            body_of(&entry.body),
+        ])?;
+    Ok(())
+}
+
+/// The body of an entry as JSON, with the version of its form.
+fn body_of(body: &Body) -> String {
+    json!({"v": 1, "entry": body}).to_string()
+}
+
+/// Reads an entry from its number, time and body. `None`: its kind is not known.
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Option<Arc<Entry>>> {
+    #[derive(serde::Deserialize)]
+    struct Stored {
+        entry: Body,
+    }
+    let stored = serde_json::from_str::<Stored>(row.get_ref(2)?.as_str()?);
+    let Ok(Stored { entry: body }) = stored else {
+        return Ok(None);
+    };
+    Ok(Some(Arc::new(Entry {
+        seq: from_sql(row.get(0)?),
+        at: row.get(1)?,
+        body,
+    })))
+}
+
+/// Reads entries in order, at most `limit`.
+pub(super) fn after(
+    from: &Connection,
+    conversation: i64,
+    after: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<Arc<Entry>>> {
+    let mut rows = from.prepare_cached(
+        "SELECT seq, at, body FROM entry WHERE conversation = ?1 AND seq > ?2
+         ORDER BY seq LIMIT ?3",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = rows.query_map(params![conversation, as_sql(after), limit], read)?;
+    rows.filter_map(Result::transpose).collect()
+}
+
+/// Reads what was said of a stream behind a place in its audio.
+pub(super) fn unheard(
+    from: &Connection,
+    conversation: i64,
+    stream: &str,
+    position: u64,
+) -> rusqlite::Result<Vec<Arc<Entry>>> {
+    let mut rows = from.prepare_cached(
+        "SELECT seq, at, body FROM entry
+         WHERE conversation = ?1 AND stream = ?2 AND until > ?3 ORDER BY seq LIMIT ?4",
+    )?;
+    let parameters = params![conversation, stream, as_sql(position), MOST_UNHEARD];
+    let rows = rows.query_map(parameters, read)?;
+    rows.filter_map(Result::transpose).collect()
+}
+
+/// Returns the number of the entry of the final with this `sequenceNumber`, or of the last
+/// final before.
+pub(super) fn entry_of(from: &Connection, conversation: i64, number: i64) -> rusqlite::Result<u64> {
+    let seq: Option<i64> = from
+        .prepare_cached(
+            "SELECT seq FROM entry WHERE conversation = ?1 AND number <= ?2
+             ORDER BY number DESC LIMIT 1",
+        )?
+        .query_row(params![conversation, number], |row| row.get(0))
+        .optional()?;
+    Ok(seq.map_or(0, from_sql))
+}
+
+/// Notes who somebody is. Returns the entry, if that is news.
+pub(super) fn member(
+    to: &Connection,
+    conversation: i64,
+    at: i64,
+    speaker: &Speaker,
+) -> rusqlite::Result<Option<Arc<Entry>>> {
+    let changed = to
+        .prepare_cached(
+            "INSERT INTO member VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
+             SET user_id = excluded.user_id, name = coalesce(excluded.name, name)
+             WHERE user_id IS NOT excluded.user_id
+             OR name IS NOT coalesce(excluded.name, name)",
+        )?
+        .execute(params![
+            conversation,
+            speaker.id,
+            speaker.user_id,
+            speaker.name
+        ])?;
+    match changed {
+        0 => Ok(None),
+        _ => append(to, conversation, at, Body::Member(speaker.clone())),
+    }
+}
+
+/// What a conversation is before something is said in it.
+struct Now {
+    is_over: bool,
+    head: i64,
+    sequence: i64,
+    zero: Option<i64>,
+}
+
+/// Appends a final, unless one of the fences refuses it.
+pub(super) fn append_said(
+    to: &Connection,
+    conversation: i64,
+    said: &Said,
+) -> rusqlite::Result<Outcome> {
+    let now = to
+        .prepare_cached("SELECT ended, head, sequence, zero FROM conversation WHERE id = ?1")?
+        .query_row([conversation], |row| {
+            Ok(Now {
+                is_over: row.get::<_, Option<i64>>(0)?.is_some(),
+                head: row.get(1)?,
+                sequence: row.get(2)?,
+                zero: row.get(3)?,
+            })
+        })?;
+    if now.is_over {
+        return Ok(Outcome::Said(Verdict::Over, None));
+    }
+    if let Some(part) = &said.part {
+        let stream = to
+            .prepare_cached(
+                "SELECT attempt, said_until FROM stream WHERE conversation = ?1 AND id = ?2",
+            )?
+            .query_row(params![conversation, part.stream], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+            })
+            .optional()?;
+        let until = as_sql(part.until);
+        match stream {
+            Some((attempt, said_until)) if attempt == as_sql(part.attempt) => {
+                if until <= said_until {
+                    return Ok(Outcome::Said(Verdict::Already, None));
+                }
+            }
+            _ => return Ok(Outcome::Said(Verdict::Superseded, None)),
+        }
+        to.prepare_cached("UPDATE stream SET said_until = ?3 WHERE conversation = ?1 AND id = ?2")?
+            .execute(params![conversation, part.stream, until])?;
+    }
+    let mut said = said.clone();
+    said.number = from_sql(now.sequence);
+    said.zero = now.zero.unwrap_or(said.start);
+    let first = said.messages.first().map(|message| said.span_of(message).0);
+    to.prepare_cached(
+        "UPDATE conversation SET head = head + 1, sequence = sequence + 1, zero = ?2,
+         first = coalesce(first, ?3) WHERE id = ?1",
+    )?
+    .execute(params![conversation, said.zero, first])?;
+    rows_of(to, conversation, &said)?;
+    let entry = Entry {
+        seq: from_sql(now.head) + 1,
+        at: super::now(),
+        body: Body::Said(Box::new(said)),
+    };
+    insert(to, conversation, &entry)?;
+    let entry = Arc::new(entry);
+    Ok(Outcome::Said(Verdict::Stored(entry.seq), Some(entry)))
+}
+
+/// Writes what the Conversation API reads.
+fn rows_of(to: &Connection, conversation: i64, said: &Said) -> rusqlite::Result<()> {
+    for message in &said.messages {
+        let (start, stop) = said.span_of(message);
+        let words = said.words_of(message).iter();
+        let words = words.map(|word| (&word.text, said.wall(word.start), said.wall(word.end)));
+        let words: Vec<(&String, i64, i64)> = words.collect();
+        to.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+            .execute(params![
+                message.id,
+                conversation,
+                message.id.to_string(),
+                said.speaker.id,
+                message.text,
+                start,
+                stop,
+                json!(words).to_string(),
+                said.confidence,
+                super::stamp()
+            ])?;
+    }
+    for insight in &said.insights {
+        to.prepare_cached("INSERT INTO insight VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+            .execute(params![
+                insight.id,
+                conversation,
+                insight.message,
+                insight.kind,
+                insight.text,
+                insight.score,
+                insight.by_speaker,
+                insight.assignee,
+                insight.due.map(format_rfc3339)
+            ])?;
+    }
+    for topic in &said.topics {
+        to.prepare_cached(
+            "INSERT INTO topic VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (conversation, text)
+             DO UPDATE SET id = excluded.id, score = excluded.score,
+             messages = excluded.messages ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute(params![
+            topic.id,
+            conversation,
+            topic.text,
+            topic.score,
+            json!(topic.messages).to_string()
+        ])?;
+    }
+    for found in &said.trackers {
+        to.prepare_cached("INSERT OR IGNORE INTO tracker VALUES (?1, ?2, ?3)")?
+            .execute(params![new_id(), conversation, found.name])?;
+        to.prepare_cached(
+            "INSERT INTO tracker_match SELECT id, ?3, ?4, ?5 FROM tracker
+             WHERE conversation = ?1 AND name = ?2",
+        )?
+        .execute(params![
+            conversation,
+            found.name,
+            found.message,
+            found.value,
+            found.offset
+        ])?;
+    }
+    for entity in &said.entities {
+        to.prepare_cached("INSERT INTO entity VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+            .execute(params![
+                new_id(),
+                entity.message,
+                entity.kind,
+                entity.value,
+                entity.text,
+                i64::try_from(entity.offset).unwrap_or(i64::MAX)
+            ])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The log of conversations, kept in the database.
+
+use super::open::SECOND;
+use super::record::{Outcome, Record, from_sql};
+use super::{Store, StoreError, entries, now, stamped, write};
+use crate::conversation::entry::{Entry, Said, Speaker};
+use crate::conversation::log::{Begun, Committed, Log, LogError, Open, Start, Verdict};
+use rusqlite::{Connection, OptionalExtension};
+use std::sync::Arc;
+
+impl From<StoreError> for LogError {
+    fn from(error: StoreError) -> Self {
+        Self(error.reason())
+    }
+}
+
+impl Store {
+    /// Writes a record. Its entries are passed on by the thread that writes, before
+    /// anybody else writes to the same conversation.
+    fn enter(&self, record: Record, committed: Committed) -> Result<Outcome, LogError> {
+        let outcomes = self.wait(|tell| {
+            let tell = move |outcomes: Result<Vec<Outcome>, StoreError>| {
+                if let Ok(outcomes) = &outcomes {
+                    let entries = outcomes.iter().flat_map(Outcome::entries).cloned();
+                    committed(&entries.collect::<Vec<_>>());
+                }
+                tell(outcomes);
+            };
+            write(vec![record], Some(Box::new(tell)))
+        });
+        let outcome = outcomes.map(|mut outcomes| outcomes.pop());
+        outcome?.ok_or_else(|| LogError("nothing was written".to_owned()))
+    }
+
+    fn post(&self, record: Record) {
+        // A writer that is gone was complained about by who waits for it.
+        let _ = self.send(write(vec![record], None));
+    }
+}
+
+impl Log for Store {
+    fn begin(&self, start: Start, committed: Committed) -> Result<Begun, LogError> {
+        match self.enter(Record::Start(start), committed)? {
+            Outcome::Begun(begun, _) => Ok(begun),
+            _ => Err(LogError("nothing was begun".to_owned())),
+        }
+    }
+
+    fn append(
+        &self,
+        conversation: i64,
+        said: Said,
+        committed: Committed,
+    ) -> Result<Verdict, LogError> {
+        let said = Box::new(said);
+        let record = Record::Said { conversation, said };
+        match self.enter(record, committed)? {
+            Outcome::Said(verdict, _) => Ok(verdict),
+            _ => Err(LogError("nothing was appended".to_owned())),
+        }
+    }
+
+    fn read(
+        &self,
+        conversation: i64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Entry>>, LogError> {
+        Ok(self.with(|database| entries::after(database, conversation, after, limit))?)
+    }
+
+    fn entry_of(&self, conversation: i64, number: i64) -> Result<u64, LogError> {
+        Ok(self.with(|database| entries::entry_of(database, conversation, number))?)
+    }
+
+    fn keep(&self, conversation: i64, keep: i64) {
+        self.post(Record::Keep { conversation, keep });
+    }
+
+    fn close(&self, conversation: i64, ends: i64) {
+        self.post(Record::Closed {
+            conversation,
+            ends,
+            at: now(),
+        });
+    }
+
+    fn finish(&self, conversation: i64, at: i64) {
+        self.post(Record::Over { conversation, at });
+    }
+
+    /// Where speakers were connected when the service ended, their time runs from its
+    /// last sign of life.
+    fn still_open(&self) -> Result<Vec<Open>, LogError> {
+        let (open, over) = self.with(|connection| {
+            let alive: Option<i64> = connection
+                .query_row("SELECT value FROM meta WHERE key = 'alive'", [], |row| {
+                    row.get(0)
+                })
+                .optional()?;
+            let alive = alive.unwrap_or_else(now);
+            let mut rows = connection.prepare(
+                "SELECT id, account, connection, zero, head, keep, ends,
+                 (SELECT max(stored) FROM message WHERE conversation = c.id)
+                 FROM conversation c WHERE ended IS NULL ORDER BY created",
+            )?;
+            let rows = rows.query_map([], |row| {
+                let keep: i64 = row.get(5)?;
+                let ends: Option<i64> = row.get(6)?;
+                Ok(Open {
+                    id: row.get(0)?,
+                    account: row.get(1)?,
+                    connection_id: row.get(2)?,
+                    zero: row.get(3)?,
+                    head: from_sql(row.get(4)?),
+                    keep,
+                    ends: ends.unwrap_or(alive.saturating_add(keep.saturating_mul(SECOND))),
+                    latest: row.get(7)?,
+                    members: members(connection, row.get(0)?)?,
+                })
+            })?;
+            let rows: Vec<Open> = rows.collect::<Result<_, _>>()?;
+            let latest = rows.iter().filter_map(|open| open.latest).max();
+            stamped(latest.unwrap_or(0));
+            let now = now();
+            Ok(rows.into_iter().partition(|open| open.ends > now))
+        })?;
+        let over: Vec<Open> = over;
+        let over = over.into_iter().map(|over| Record::Over {
+            conversation: over.id,
+            at: over.ends,
+        });
+        self.write(over.collect())?;
+        Ok(open)
+    }
+}
+
+fn members(connection: &Connection, conversation: i64) -> rusqlite::Result<Vec<Speaker>> {
+    let mut rows = connection
+        .prepare_cached("SELECT id, user_id, name FROM member WHERE conversation = ?1")?;
+    let rows = rows.query_map([conversation], |row| {
+        Ok(Speaker {
+            id: row.get(0)?,
+            user_id: row.get(1)?,
+            name: row.get(2)?,
+        })
+    })?;
+    rows.collect()
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The enumerations of the properties, and what the session calls the same values.
+//!
+//! Names and nicks are those of `docs/properties.md`.
+
+use gst::glib;
+use symbl_client::session;
+
+/// What happens to new audio when the buffer is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(u32)]
+#[enum_type(name = "GstSymblLeaky")]
+#[non_exhaustive]
+pub enum Leaky {
+    /// Drop for a live upstream, else block.
+    #[default]
+    #[enum_value(
+        name = "Auto: like oldest for a live upstream, else like none",
+        nick = "auto"
+    )]
+    Auto = 0,
+    /// Block.
+    #[enum_value(name = "None: upstream blocks until there is room", nick = "none")]
+    None = 1,
+    /// Drop.
+    #[enum_value(
+        name = "Oldest: the oldest unsent audio is dropped and told as a gap",
+        nick = "oldest"
+    )]
+    Oldest = 2,
+}
+
+impl From<Leaky> for session::LeakyPolicy {
+    fn from(leaky: Leaky) -> Self {
+        match leaky {
+            Leaky::Auto => Self::Auto,
+            Leaky::None => Self::None,
+            Leaky::Oldest => Self::Oldest,
+        }
+    }
+}
+
+/// What to do about a service that takes speech and gives nothing back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(u32)]
+#[enum_type(name = "GstSymblStallAction")]
+#[non_exhaustive]
+pub enum StallAction {
+    /// Tell it.
+    #[default]
+    #[enum_value(name = "Report: post symbl/stall", nick = "report")]
+    Report = 0,
+    /// Tell it, and connect anew.
+    #[enum_value(
+        name = "Reconnect: post symbl/stall and connect anew",
+        nick = "reconnect"
+    )]
+    Reconnect = 1,
+}
+
+impl From<StallAction> for session::StallAction {
+    fn from(action: StallAction) -> Self {
+        match action {
+            StallAction::Report => Self::Report,
+            StallAction::Reconnect => Self::Reconnect,
+        }
+    }
+}
+
+/// What PLAYING→PAUSED does. Nothing but PLAYING takes it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(u32)]
+#[enum_type(name = "GstSymblPausePolicy")]
+#[non_exhaustive]
+pub enum PausePolicy {
+    /// Nothing.
+    #[default]
+    #[enum_value(name = "Keep: the service goes on listening", nick = "keep")]
+    Keep = 0,
+    /// The service is asked to stop processing.
+    #[enum_value(
+        name = "Stop processing: the service stops, the connection stays",
+        nick = "stop-processing"
+    )]
+    StopProcessing = 1,
+    /// And the connection is closed.
+    #[enum_value(
+        name = "Disconnect: the service stops and the connection is closed",
+        nick = "disconnect"
+    )]
+    Disconnect = 2,
+}
+
+impl From<PausePolicy> for session::PausePolicy {
+    fn from(policy: PausePolicy) -> Self {
+        match policy {
+            PausePolicy::Keep => Self::Keep,
+            PausePolicy::StopProcessing => Self::StopProcessing,
+            PausePolicy::Disconnect => Self::Disconnect,
+        }
+    }
+}
+
+/// How the service is told of new caps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(u32)]
+#[enum_type(name = "GstSymblCapsChangePolicy")]
+#[non_exhaustive]
+pub enum CapsChangePolicy {
+    /// In mid-stream.
+    #[default]
+    #[enum_value(
+        name = "Modify: a modify_request in mid-stream, Reconnect where that is refused",
+        nick = "modify"
+    )]
+    Modify = 0,
+    /// By a stop and a start.
+    #[enum_value(
+        name = "Restart: a stop and a start on the same connection",
+        nick = "restart"
+    )]
+    Restart = 1,
+    /// By a stop, and a start on another connection.
+    #[enum_value(
+        name = "Reconnect: a stop, and a start on another connection",
+        nick = "reconnect"
+    )]
+    Reconnect = 2,
+}
+
+impl From<CapsChangePolicy> for session::FormatChangePolicy {
+    fn from(policy: CapsChangePolicy) -> Self {
+        match policy {
+            CapsChangePolicy::Modify => Self::Modify,
+            CapsChangePolicy::Restart => Self::Restart,
+            CapsChangePolicy::Reconnect => Self::Reconnect,
+        }
+    }
+}
+
+/// What a failure that no retry can help does to the pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(u32)]
+#[enum_type(name = "GstSymblOnFatal")]
+#[non_exhaustive]
+pub enum OnFatal {
+    /// The pipeline ends.
+    #[default]
+    #[enum_value(
+        name = "Error: an ERROR message, which ends the pipeline",
+        nick = "error"
+    )]
+    Error = 0,
+    /// The pipeline goes on without captions.
+    #[enum_value(
+        name = "Warning: a WARNING message; audio is taken and thrown away",
+        nick = "warning"
+    )]
+    Warning = 1,
+}
+
+/// Where the conversation with the service stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(u32)]
+#[enum_type(name = "GstSymblState")]
+#[non_exhaustive]
+pub enum State {
+    /// Not begun.
+    #[default]
+    #[enum_value(name = "Idle: not begun", nick = "idle")]
+    Idle = 0,
+    /// Dialing, or waiting to dial, for the first time.
+    #[enum_value(
+        name = "Connecting: dialing, or waiting to dial, for the first time",
+        nick = "connecting"
+    )]
+    Connecting = 1,
+    /// Connected, waiting for the start acknowledgement.
+    #[enum_value(
+        name = "Starting: connected, waiting for the start acknowledgement",
+        nick = "starting"
+    )]
+    Starting = 2,
+    /// The service takes audio.
+    #[enum_value(name = "Listening: the service takes audio", nick = "listening")]
+    Listening = 3,
+    /// There was a session and it was lost.
+    #[enum_value(
+        name = "Reconnecting: the session was lost and is dialed again",
+        nick = "reconnecting"
+    )]
+    Reconnecting = 4,
+    /// The stream has ended; results may still come.
+    #[enum_value(
+        name = "Stopping: the stream has ended, results may still come",
+        nick = "stopping"
+    )]
+    Stopping = 5,
+    /// All results have come, or their time was up.
+    #[enum_value(
+        name = "Drained: all results have come, or their time was up",
+        nick = "drained"
+    )]
+    Drained = 6,
+    /// Ended by an error that no retry can help.
+    #[enum_value(
+        name = "Failed: ended by an error that no retry can help",
+        nick = "failed"
+    )]
+    Failed = 7,
+}
+
+impl State {
+    /// The nick, which is also the word in `symbl/state` messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Connecting => "connecting",
+            Self::Starting => "starting",
+            Self::Listening => "listening",
+            Self::Reconnecting => "reconnecting",
+            Self::Stopping => "stopping",
+            Self::Drained => "drained",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl From<session::State> for State {
+    fn from(state: session::State) -> Self {
+        match state {
+            session::State::Idle => Self::Idle,
+            session::State::Connecting => Self::Connecting,
+            session::State::Starting => Self::Starting,
+            session::State::Listening => Self::Listening,
+            session::State::Reconnecting => Self::Reconnecting,
+            session::State::Stopping => Self::Stopping,
+            session::State::Drained => Self::Drained,
+            session::State::Failed => Self::Failed,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The times of a buffer: when it begins in running time and stream time, and how much of
+//! it lies in the segment.
+
+use super::{ask_upstream, read};
+use crate::element::{SymblElement, lock, wall_clock};
+use symbl_client::session::packet::is_opus_header;
+use symbl_client::session::{Audio, AudioFormat, Instants};
+use symbl_client::transport::Connection;
+use symbl_protocol::Encoding;
+
+/// Raw audio of which each buffer begins where the one before ended, in one segment.
+/// Its times follow from those that were computed last, which is not long ago.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Steady {
+    /// Timestamp of the next buffer, in nanoseconds.
+    next: u64,
+    /// Times are computed again for audio behind this, in nanoseconds.
+    until: u64,
+}
+
+impl Steady {
+    /// How far a timestamp may be off and is still where it should be, in
+    /// nanoseconds: less than the session would make a new anchor for.
+    const JITTER: u64 = 1_000_000;
+    /// Longest that no times are computed, in nanoseconds: clocks drift, and
+    /// a base class may change its segment.
+    const LONGEST: u64 = 1_000_000_000;
+
+    /// Begins behind audio up to `next`, of which times were computed, in a segment that
+    /// stops at `stop`.
+    fn new(next: u64, stop: Option<u64>) -> Self {
+        let until = next.saturating_add(Self::LONGEST);
+        Self {
+            next,
+            until: stop.map_or(until, |stop| stop.min(until)),
+        }
+    }
+
+    /// Returns `true` if a buffer of this timestamp, which lasts `duration` nanoseconds, goes
+    /// on, and counts it.
+    pub(super) fn goes_on(&mut self, pts: u64, duration: u64) -> bool {
+        let end = self.next.saturating_add(duration);
+        let goes_on = pts.abs_diff(self.next) <= Self::JITTER && end <= self.until;
+        self.next = end;
+        goes_on
+    }
+}
+
+/// Returns the buffer with its duration set from the count of its samples.
+/// GStreamer clips by what a buffer says, and beyond the end of one that says
+/// more than it holds.
+fn with_true_duration(buffer: &gst::Buffer, format: &AudioFormat) -> gst::Buffer {
+    let mut buffer = buffer.clone();
+    let duration = gst::ClockTime::from_nseconds(format.duration_of(buffer.size()));
+    if buffer.duration() != Some(duration) {
+        buffer.make_mut().set_duration(duration);
+    }
+    buffer
+}
+
+/// Takes a buffer whose times are to be computed. Returns `true` if there is room for more.
+pub(super) fn place(
+    element: &impl SymblElement,
+    buffer: &gst::Buffer,
+    segment: &gst::Segment,
+    connection: &Connection,
+    format: &AudioFormat,
+) -> Result<bool, gst::FlowError> {
+    element.feed().place_anew();
+    ask_upstream(element, connection);
+    // Somebody who flushed and sent no segment after it gets no clipping.
+    let times = segment.downcast_ref::<gst::ClockTime>();
+    let buffer = match format.bytes_per_sample() {
+        // Compressed streams repeat their headers in front of the first
+        // packet; the wire has its own place for them.
+        None if buffer.flags().contains(gst::BufferFlags::HEADER) => {
+            return Ok(true);
+        }
+        None => buffer.clone(),
+        Some(width) => {
+            let rate = format.wire.sample_rate();
+            let buffer = with_true_duration(buffer, format);
+            if times.is_none() {
+                buffer
+            } else if let Some(buffer) =
+                gst_audio::audio_buffer_clip(buffer, segment, rate, width as u32)
+            {
+                buffer
+            } else {
+                return Ok(true);
+            }
+        }
+    };
+    read(element, &buffer, |data| {
+        // Not all payloaders know the headers of a file, and RTP has no flag for them.
+        let is_header = format.wire.encoding() == Encoding::Opus && is_opus_header(data);
+        if data.is_empty() || is_header {
+            return true;
+        }
+        let pts = times.and_then(|segment| pts_of(element, &buffer, segment));
+        let instants = times.map_or_else(Instants::default, |segment| instants(segment, pts));
+        let audio = Audio {
+            data,
+            instants,
+            duration: buffer.duration().map(gst::ClockTime::nseconds),
+            speed: segment.rate().abs(),
+        };
+        let discont = buffer
+            .flags()
+            .intersects(gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC);
+        let utc = |running_time| wall_clock::utc(element, running_time);
+        let pushed = connection.push_timed(&audio, discont, utc);
+        // Where a position is known, what follows can go on from it.
+        if let (Some(pts), Some(segment), Some(_)) = (pts, times, format.bytes_per_sample())
+            && instants.running_time.is_some()
+            && buffer.pts().is_some()
+            && pushed.is_settled
+        {
+            let next = pts.nseconds() + format.duration_of(data.len());
+            let stop = segment.stop().map(gst::ClockTime::nseconds);
+            lock(&element.feed().stream).steady = Some(Steady::new(next, stop));
+        }
+        pushed.has_room
+    })
+}
+
+/// Returns when a buffer begins. The first audio of a stream without timestamps
+/// begins with its segment; what follows has no time of its own.
+fn pts_of(
+    element: &impl SymblElement,
+    buffer: &gst::BufferRef,
+    segment: &gst::FormattedSegment<gst::ClockTime>,
+) -> Option<gst::ClockTime> {
+    let first = !std::mem::replace(&mut lock(&element.feed().stream).placed, true);
+    let start = segment.start();
+    match buffer.pts() {
+        // A packet that hangs over the start of its segment is sent whole, and
+        // there is no running time before that.
+        Some(pts) => Some(pts.max(start.unwrap_or_default())),
+        None => {
+            warn_about_timestamps(element);
+            start.filter(|_| first)
+        }
+    }
+}
+
+fn warn_about_timestamps(element: &impl SymblElement) {
+    let feed = element.feed();
+    if !std::mem::replace(&mut lock(&feed.stream).warned_timestamps, true) {
+        gst::element_warning!(
+            element,
+            gst::StreamError::Format,
+            ("A buffer has no timestamp; its audio is taken to follow the one before, or \
+                 to begin with the segment. Put `audiorate`, or a parser, before the sink if \
+                 times matter")
+        );
+    }
+}
+
+/// Returns running time and stream time of the audio that begins at `pts`.
+pub(super) fn instants(
+    segment: &gst::FormattedSegment<gst::ClockTime>,
+    pts: Option<gst::ClockTime>,
+) -> Instants {
+    let running_time = pts.and_then(|pts| segment.to_running_time(pts));
+    let stream_time = pts.and_then(|pts| segment.to_stream_time(pts));
+    Instants {
+        running_time: running_time.map(gst::ClockTime::nseconds),
+        stream_time: stream_time.map(gst::ClockTime::nseconds),
+        utc: None,
+    }
+}

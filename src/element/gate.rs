@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The waits of the streaming thread on its connection: for room, and at the end of the
+//! stream for the last results.
+//!
+//! A flush, or a pad that is deactivated, ends them, together with
+//! [`Connection::interrupt`]. An element calls them where it holds no lock that a state
+//! change needs.
+
+use super::SymblElement;
+use gst::prelude::*;
+use symbl_client::transport::{Connection, Waited};
+
+/// Waits until there is room for a buffer. Returns `true` if the next buffer has to ask
+/// again, for room is scarce.
+pub(crate) fn wait_for_room(element: &impl SymblElement) -> bool {
+    let feed = element.feed();
+    let Some(connection) = feed.connection() else {
+        feed.set_gated(false);
+        return false;
+    };
+    if !connection.has_room() {
+        wait(element, &connection, Connection::wait_for_room);
+    }
+    let gated = !connection.has_much_room();
+    feed.set_gated(gated);
+    gated
+}
+
+/// Waits at the end of the stream until everything is sent, and the last results have come
+/// or their time is up.
+pub(crate) fn drain(element: &impl SymblElement) {
+    if let Some(connection) = element.life().connection() {
+        connection.end_of_stream();
+        wait(element, &connection, Connection::wait_until_settled);
+    }
+}
+
+/// Waits, but not any longer when the pad is flushing.
+fn wait(
+    element: &impl SymblElement,
+    connection: &Connection,
+    wait: impl Fn(&Connection, u64) -> Waited,
+) {
+    loop {
+        // In this order: the pad is flushing before the wait is interrupted.
+        let known = connection.interruptions();
+        let flushing = element
+            .audio_pad()
+            .pad_flags()
+            .contains(gst::PadFlags::FLUSHING);
+        if flushing || wait(connection, known) == Waited::Done {
+            return;
+        }
+    }
+}

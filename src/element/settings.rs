@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The values of the element's properties, as plain data, and what they mean.
+//!
+//! [`Settings`] is what an application has set. Its fields and their defaults are those of
+//! the table of the properties. It is copied out of its lock before
+//! anything is done with it. It holds no live value (state, counters, the
+//! conversation) and must never show a secret, which is why it keeps a [`Secret`].
+//!
+//! Names, ranges and defaults: Symbl Streaming API reference (`start_request`)
+//! and `docs/properties.md`.
+
+pub use super::properties::table::Settings;
+
+use serde_json::{Map, Value};
+use std::time::Duration;
+use symbl_client::session::{Failure, Reason, SessionConfig, Speaker};
+use symbl_client::transport::{AppCredentials, Endpoint, Proxy, Secret, TokenSource, files};
+use symbl_protocol::{Encoding, StartRequest, StreamFormat, Tracker};
+
+/// Environment variable that gives `base-url` its default.
+pub const ENV_BASE_URL: &str = "SYMBL_BASE_URL";
+/// Environment variable that gives the token its default.
+pub const ENV_ACCESS_TOKEN: &str = "SYMBL_ACCESS_TOKEN";
+/// Environment variable that gives `app-id` its default.
+pub const ENV_APP_ID: &str = "SYMBL_APP_ID";
+/// Environment variable that gives `app-secret` its default.
+pub const ENV_APP_SECRET: &str = "SYMBL_APP_SECRET";
+/// Value of `timezone-offset` that stands for "not set".
+pub const TIMEZONE_UNSET: i32 = i32::MIN;
+/// Largest offset from UTC, east or west, that `timezone-offset` takes, in minutes.
+pub const TIMEZONE_MAX: i32 = 840;
+
+/// The `trackers` property: the text as it was set, and what it says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Trackers {
+    text: Option<String>,
+    list: Vec<Tracker>,
+}
+
+impl Trackers {
+    /// Reads the JSON array of trackers as it stands on the wire; `None` is no trackers.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong: not JSON, not an array, or an entry
+    /// without a name or a vocabulary.
+    pub fn parse(text: Option<String>) -> Result<Self, String> {
+        let list = match text.as_deref().map(Tracker::parse_list) {
+            None => Vec::new(),
+            Some(Ok(list)) => list,
+            Some(Err(error)) => {
+                return Err(format!(
+                    "{} is not allowed; it {}",
+                    error.value, error.allowed
+                ));
+            }
+        };
+        Ok(Self { text, list })
+    }
+
+    /// As it was set.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+}
+
+/// The `start-request-extra` property: the text as it was set, and what it says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StartRequestExtra {
+    text: Option<String>,
+    members: Map<String, Value>,
+}
+
+impl StartRequestExtra {
+    /// Reads a JSON object; `None` is no extra members.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong: not JSON, or JSON but not an object.
+    pub fn parse(text: Option<String>) -> Result<Self, String> {
+        let members = match text.as_deref().map(serde_json::from_str) {
+            None => Map::new(),
+            Some(Ok(Value::Object(members))) => members,
+            Some(Ok(_)) => {
+                return Err("JSON, but not an object; \
+                            write {\"member\": value} as it would stand in start_request"
+                    .into());
+            }
+            Some(Err(error)) => return Err(format!("not JSON ({error}); write a JSON object")),
+        };
+        Ok(Self { text, members })
+    }
+
+    /// As it was set.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+}
+
+impl Settings {
+    /// The defaults under this environment. `variable` looks one up; empty is as good as absent.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let mut settings = Self::default();
+        let text = |name| {
+            variable(name)
+                .map(|text| text.trim().to_owned())
+                .filter(|text| !text.is_empty())
+        };
+        if let Some(url) = text(ENV_BASE_URL) {
+            settings.base_url = url;
+        }
+        let secret = |name| {
+            variable(name)
+                .map(Secret::new)
+                .filter(|text| !text.is_blank())
+        };
+        settings.environment_token = secret(ENV_ACCESS_TOKEN);
+        settings.environment_app_id = text(ENV_APP_ID);
+        settings.environment_app_secret = secret(ENV_APP_SECRET);
+        settings.proxy = Proxy::from_environment(&variable);
+        settings
+    }
+
+    /// Where the token comes from: `access-token`, else `access-token-file`, else
+    /// `app-id` with `app-secret`, else the environment in the same order.
+    pub fn token(&self) -> TokenSource {
+        if let Some(token) = &self.access_token {
+            return TokenSource::Value(token.clone());
+        }
+        if let Some(path) = &self.access_token_file {
+            return TokenSource::File(path.into());
+        }
+        let app = self.app().map(TokenSource::App);
+        // A half from the environment completes what a property says.
+        let is_set = self.app_id.is_some() || self.app_secret.is_some();
+        let token = self.environment_token.clone().map(TokenSource::Value);
+        let (first, second) = if is_set { (app, token) } else { (token, app) };
+        first.or(second).unwrap_or_default()
+    }
+
+    fn app(&self) -> Option<AppCredentials> {
+        let id = self.app_id.as_ref().or(self.environment_app_id.as_ref());
+        let secret = self.app_secret.as_ref();
+        let secret = secret.or(self.environment_app_secret.as_ref());
+        Some(AppCredentials {
+            id: id?.clone(),
+            secret: secret?.clone(),
+        })
+    }
+
+    /// What is wrong with `app-id` and `app-secret`, where they would be used.
+    fn app_problem(&self) -> Option<&'static str> {
+        if self.access_token.is_some() || self.access_token_file.is_some() || self.app().is_some() {
+            None
+        } else if self.app_id.is_some() {
+            Some("app-id is set and app-secret is not; set both, or SYMBL_APP_SECRET")
+        } else if self.app_secret.is_some() {
+            Some("app-secret is set and app-id is not; set both, or SYMBL_APP_ID")
+        } else {
+            None
+        }
+    }
+
+    /// Where to dial, as the connection of this id.
+    pub fn endpoint(&self, connection_id: &str) -> Endpoint {
+        Endpoint {
+            base_url: self.base_url.clone(),
+            streaming_path: self.streaming_path.clone(),
+            connection_id: connection_id.to_owned(),
+            token: self.token(),
+            token_in_query: self.token_in_query,
+            ca_file: self.ca_file.as_ref().map(Into::into),
+            tls_verify: self.tls_verify,
+            proxy: self.proxy.clone(),
+            request_timeout: Duration::from_millis(self.connect_timeout.into()),
+        }
+    }
+
+    /// What to say at the start of a session whose audio has this format.
+    pub fn start_request(&self, format: StreamFormat) -> StartRequest {
+        let mut request = StartRequest::new(format);
+        request.insight_types = self.insight_types.on_the_wire();
+        request.custom_vocabulary = self.custom_vocabulary.clone();
+        request.confidence_threshold = Some(self.confidence_threshold);
+        request.meeting_title = self.meeting_title.clone();
+        request.language_code = Some(self.language_code.clone());
+        request.timezone_offset =
+            (self.timezone_offset != TIMEZONE_UNSET).then_some(self.timezone_offset);
+        request.trackers = self.trackers.list.clone();
+        request.interim_trackers = self.interim_trackers;
+        request.enable_all_trackers = self.enable_all_trackers;
+        request.detect_entities = self.detect_entities;
+        request.sentiment = self.sentiment;
+        request.speaker_user_id = self.speaker_id.clone();
+        request.speaker_name = self.speaker_name.clone();
+        // Always sent: without the first a rejoin is not promised, and the
+        // official service treats the other two as a pair.
+        request.no_connection_timeout = Some(self.no_connection_timeout);
+        request.disconnect_on_stop_request = Some(self.disconnect_on_stop_request);
+        request.disconnect_on_stop_request_timeout = Some(self.disconnect_on_stop_request_timeout);
+        request.extra = self.start_request_extra.members.clone();
+        request
+    }
+
+    /// Who speaks in the audio that follows.
+    pub fn speaker(&self) -> Speaker {
+        Speaker {
+            user_id: self.speaker_id.clone(),
+            name: self.speaker_name.clone(),
+        }
+    }
+
+    /// What a session is told before it begins. The format in its start
+    /// request stands in until the first caps are known. `seed` is for jitter.
+    pub fn session_config(&self, seed: u64) -> SessionConfig {
+        let millis = |value: u32| Duration::from_millis(value.into());
+        SessionConfig {
+            start: self.start_request(stand_in_format()),
+            interim_results: self.interim_results,
+            chunk_duration: millis(self.chunk_duration),
+            alignment_threshold: millis(self.alignment_threshold),
+            discont_wait: millis(self.discont_wait),
+            buffer_duration: millis(self.buffer_duration),
+            leaky: self.leaky.into(),
+            catch_up_rate: self.catch_up_rate,
+            connect_timeout: millis(self.connect_timeout),
+            ping_interval: millis(self.ping_interval),
+            pong_timeout: millis(self.pong_timeout),
+            reconnect_max_delay: millis(self.reconnect_max_delay),
+            reconnect_timeout: millis(self.reconnect_timeout),
+            stall_timeout: millis(self.stall_timeout),
+            stall_action: self.stall_action.into(),
+            pause: self.pause_policy.into(),
+            format_change: self.caps_change_policy.into(),
+            drain_timeout: millis(self.drain_timeout),
+            admission_timeout: millis(self.admission_timeout),
+            history_recovery: self.history_recovery,
+            seed,
+        }
+    }
+
+    /// Whether the element can start with these. Looks at the files that they name, but no
+    /// longer than a moment, and uses no network.
+    ///
+    /// # Errors
+    ///
+    /// The first property that cannot be used: its name, its value unless that
+    /// may hold a secret, and what to try.
+    pub fn check(&self) -> Result<(), Failure> {
+        let refuse = |message: String| Err(Failure::fatal(Reason::Settings, message));
+        if self.streaming_path.contains(['?', '#']) {
+            return refuse(
+                "streaming-path has a query or fragment in it (not shown, it may be a token); \
+                 give the path alone, like /v1/streaming"
+                    .into(),
+            );
+        }
+        let connection_id = self.connection_id.as_deref().unwrap_or("new");
+        let mut endpoint = self.endpoint(connection_id);
+        endpoint.token_in_query = false;
+        endpoint.url()?;
+        endpoint.proxy.check()?;
+        files::check(&endpoint)?;
+        if let Some(problem) = self.app_problem() {
+            return refuse(problem.into());
+        }
+        if let Err(error) = self.start_request(stand_in_format()).to_json() {
+            return refuse(format!(
+                "the properties make a start request that the service would refuse: {error}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Any format will do where only the rest of a start request matters.
+fn stand_in_format() -> StreamFormat {
+    StreamFormat::new(Encoding::Linear16, 16_000).expect("16 kHz is a rate of LINEAR16")
+}
+
+#[cfg(test)]
+mod tests;
