@@ -63,11 +63,11 @@ async fn speaker_at(hub: &Arc<Hub>, place: Option<Place>) -> (Seat, Voice, mpsc:
     (seat, voice, told)
 }
 
-/// A log that lets go of nothing while it is held.
+/// A log whose first final takes until a sender is dropped.
 #[derive(Debug)]
 struct HeldLog {
     log: MemoryLog,
-    held: Mutex<()>,
+    held: Mutex<Option<std::sync::mpsc::Receiver<()>>>,
     /// Told when somebody comes to append.
     waits: std::sync::mpsc::Sender<()>,
 }
@@ -84,7 +84,8 @@ impl Log for HeldLog {
         committed: Committed,
     ) -> Result<Verdict, LogError> {
         let _ = self.waits.send(());
-        let _held = self.held.lock().expect("no panic");
+        let held = self.held.lock().expect("no panic").take();
+        held.map(|held| held.recv());
         self.log.append(conversation, said, committed)
     }
 
@@ -121,15 +122,15 @@ impl Log for HeldLog {
 #[tokio::test]
 async fn a_conversation_whose_log_is_slow_delays_nobody() {
     let (waits, waiting) = std::sync::mpsc::channel();
+    let (release, held) = std::sync::mpsc::channel::<()>();
     let log = Arc::new(HeldLog {
         log: MemoryLog::default(),
-        held: Mutex::new(()),
+        held: Mutex::new(Some(held)),
         waits,
     });
-    let hub = hub_with_log(&Limits::default(), WallClock::default(), log.clone());
+    let hub = hub_with_log(&Limits::default(), WallClock::default(), log);
     let (_seat, mut slow, mut told) = speaker(&hub).await;
     slow.listening().expect("begun");
-    let held = log.held.lock().expect("no panic");
     let speaks = std::thread::spawn(move || say(&mut slow, &mut told));
     waiting.recv().expect("it came to append");
     // Its conversation can be joined, subscribed to and left meanwhile, and so can others.
@@ -144,7 +145,7 @@ async fn a_conversation_whose_log_is_slow_delays_nobody() {
     let other = hub.join(&key("y"), Outbox::new(8).0, false).await;
     other.leave(Leave::Finished);
     assert!(!speaks.is_finished());
-    drop(held);
+    drop(release);
     speaks.join().expect("it is told");
 }
 
