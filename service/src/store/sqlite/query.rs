@@ -2,8 +2,7 @@
 
 //! What the Conversation API answers, read from the database.
 //!
-//! Facts: Symbl Conversation API reference. Ids are numbers in strings and not
-//! those of the live messages; `timeOffset` counts from the first sentence and
+//! Facts: Symbl Conversation API reference. Ids are numbers in strings; `timeOffset` counts from the first sentence and
 //! not from the first audio; `/trackers-detected` is a bare array; there is no
 //! paging but in the list of conversations. Of messages a part may be asked for, which
 //! is an extension.
