@@ -5,7 +5,7 @@ use super::*;
 use crate::conversation::entry::{Message as EntryMessage, Said, Speaker, Topic, Word};
 use crate::conversation::log::{Log, Start};
 use crate::ids::new_id;
-use crate::store::Wanted;
+use crate::store::{LONGEST_WAIT, Records, Wanted, Whose};
 
 fn started(conversation: i64, keep: i64) -> Record {
     Record::Start(start(conversation, keep))
@@ -230,6 +230,53 @@ async fn a_read_that_finds_no_thread_in_time_is_refused_and_leaves_nothing_behin
     });
     assert!(panicked.await.is_err());
     assert_eq!(store.look(patience, |_| Ok(2)).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_question_and_a_list_that_goes_on_are_refused_when_others_read_for_too_long() {
+    let store = Arc::new(store());
+    store.write(vec![started(1, 0)]).unwrap();
+    for _ in 0..2 {
+        let long = final_of(&"a ".repeat(50_000), 0, 1);
+        store.write(vec![record(1, long)]).unwrap();
+    }
+    let whose = Whose {
+        account: "app".to_owned(),
+        conversation: 1,
+        delay: Duration::ZERO,
+    };
+    let messages = || store.messages(whose.clone(), Wanted::default());
+    let rest = messages().await.unwrap().expect("stored").rest;
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let busy = Arc::clone(&store);
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let reads = tokio::spawn(async move {
+        let look = move |_: &Connection| {
+            begun.send(()).unwrap();
+            wait.recv().unwrap();
+            Ok(())
+        };
+        busy.look(LONGEST_WAIT, look).await
+    });
+    begins.await.unwrap();
+    // The threads that read do not know this clock, so it stands still only while they wait.
+    tokio::time::pause();
+    let since = tokio::time::Instant::now();
+    let refused = messages().await.map(|_| ());
+    assert!(
+        matches!(refused, Err(StoreError::Busy(LONGEST_WAIT))),
+        "{refused:?}"
+    );
+    assert!(since.elapsed() >= LONGEST_WAIT);
+    let refused = rest.expect("more follows").next().await.map(|_| ());
+    assert!(
+        matches!(refused, Err(StoreError::Busy(LONGEST_WAIT))),
+        "{refused:?}"
+    );
+    tokio::time::resume();
+    go.send(()).unwrap();
+    reads.await.unwrap().unwrap();
+    assert!(messages().await.unwrap().is_some());
 }
 
 #[tokio::test]
