@@ -35,7 +35,7 @@ fn heard(line: Line) {
     match line {
         Line::Partial { start, .. } => assert!(start.is_none_or(|start| start <= LATEST)),
         Line::Progress { end } => assert!(end <= LATEST),
-        Line::Final { words, end } => {
+        Line::Final { words, end, .. } => {
             assert!(end <= LATEST);
             assert!(words.is_sorted_by_key(|word| word.start));
             for word in &words {

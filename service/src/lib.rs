@@ -4,7 +4,7 @@
 //!
 //! The way of a chunk: `listener` (the listening socket) → `gate` (`Host` and `Origin`) →
 //! `http` (upgrade, token) → `socket` (frames) → `session` (what may be said when) → `stream` (a
-//! thread: [`audio`], then [`recognizer`]) → `voice` ([`analysis`], then
+//! job of the workers that all streams share: [`audio`], then [`recognizer`]) → `voice` ([`analysis`], then
 //! messages) → `outbox` of every socket in the `hub`'s room → `socket`, or
 //! `subscriber` for those who only listen. What was
 //! said is in the `store` before it is told to anybody, for who asks later, through `rest`.
@@ -47,7 +47,7 @@ pub use config::origin::{AllowedHost, HostError, Origin, OriginError};
 pub use config::{Auth, ServerConfig};
 pub use conversation::log::LogError;
 pub use door::tls::{Tls, TlsError, tls_config};
-pub use hearing::{admission, audio, recognizer};
+pub use hearing::{admission, audio, capacity, recognizer, segmenter, vad};
 pub use limits::Limits;
 pub use store::StoreError;
 pub use tokio_rustls::rustls;

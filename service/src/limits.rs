@@ -24,6 +24,9 @@ pub struct Limits {
     pub connections: usize,
     /// Subscriber sockets at the same time; the next one is refused (429).
     pub subscribers: usize,
+    /// Streams that are recognised at the same instant, each on a thread; the others wait
+    /// for their turn. 0: one for each processor core.
+    pub workers: usize,
     /// Audio messages that wait for the recogniser before the socket is not read further.
     pub audio_queue: usize,
     /// Messages that wait for a client to read them before its socket is closed (1008).
@@ -85,6 +88,7 @@ impl Default for Limits {
             request: Duration::from_secs(30),
             connections: 1000,
             subscribers: 10_000,
+            workers: 0,
             audio_queue: 64,
             outbound_queue: 4096,
             start: Duration::from_secs(10),

@@ -43,14 +43,15 @@ struct Options {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
     listen: Listen,
 
-    /// What turns speech into words
-    #[arg(long, value_enum, default_value = "pocketsphinx")]
-    recognizer: Engine,
+    /// What turns speech into words. May be given several times: a stream has the first one
+    /// that speaks its languageCode, or the first of all if it asks for no language
+    #[arg(long = "recognizer", value_name = "NAME", value_enum, default_values = ["pocketsphinx"])]
+    recognizers: Vec<Engine>,
 
     /// A command in place of a built-in recogniser: 16 kHz S16LE mono on its standard
     /// input, JSON lines on its standard output, one process per stream. Without a shell.
     /// The format is in docs/recognizers.md
-    #[arg(long, value_name = "CMD", conflicts_with_all = ["recognizer", "lm", "dict"])]
+    #[arg(long, value_name = "CMD", conflicts_with_all = ["recognizers", "lm", "dict"])]
     recognizer_cmd: Option<String>,
 
     /// Language model of a closed domain, in place of the recogniser's own (pocketsphinx)
@@ -131,7 +132,7 @@ struct Options {
     log: String,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Engine {
     /// Speech, by CMU PocketSphinx on this machine
     Pocketsphinx,
@@ -155,6 +156,8 @@ enum Failure {
     Start(#[from] LogError),
     #[error("--lm and --dict are for --recognizer pocketsphinx only")]
     ModelWithoutEngine,
+    #[error("--recognizer {0} is given twice; a second one would never have a stream")]
+    Twice(&'static str),
     #[error(transparent)]
     Recognizer(#[from] RecognizerError),
     #[error(transparent)]
@@ -240,8 +243,9 @@ fn say(line: String) {
 }
 
 async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
-    let recognizer = recognizer(&options)?;
-    let mut config = ServerConfig::new(Arc::clone(&recognizer));
+    let recognizers = Recognizers::open(&options)?;
+    let mut config = ServerConfig::new(Arc::clone(&recognizers.first));
+    config.more_recognizers.clone_from(&recognizers.others);
     config.lost_log_lines = lost_log_lines;
     config.data = options.data.clone();
     config.origins = options.origins.clone();
@@ -288,7 +292,7 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     }
     tracing::info!("shutting down");
     server.shutdown().await;
-    recognizer.close();
+    recognizers.close();
     Ok(())
 }
 
@@ -311,21 +315,61 @@ async fn reload(tls: Option<Arc<Tls>>) {
     });
 }
 
-fn recognizer(options: &Options) -> Result<Arc<dyn Recognizer>, Failure> {
-    if let Some(line) = &options.recognizer_cmd {
-        return Ok(Arc::new(Command::new(line, CommandLimits::default())?));
+/// The engines of the service, in the order in which they were named.
+struct Recognizers {
+    first: Arc<dyn Recognizer>,
+    others: Vec<Arc<dyn Recognizer>>,
+}
+
+impl Recognizers {
+    /// Opens what the command line asks for.
+    fn open(options: &Options) -> Result<Self, Failure> {
+        if let Some(line) = &options.recognizer_cmd {
+            return Ok(Self {
+                first: Arc::new(Command::new(line, CommandLimits::default())?),
+                others: Vec::new(),
+            });
+        }
+        let names = &options.recognizers;
+        let has_model = options.lm.is_some() || options.dict.is_some();
+        if has_model && !names.contains(&Engine::Pocketsphinx) {
+            return Err(Failure::ModelWithoutEngine);
+        }
+        let mut opened: Vec<Arc<dyn Recognizer>> = Vec::new();
+        for name in names {
+            let engine = engine(*name, options)?;
+            if opened.iter().any(|other| other.name() == engine.name()) {
+                return Err(Failure::Twice(engine.name()));
+            }
+            opened.push(engine);
+        }
+        let mut opened = opened.into_iter();
+        Ok(Self {
+            // The option has a default, so there is one.
+            first: match opened.next() {
+                Some(first) => first,
+                None => engine(Engine::Pocketsphinx, options)?,
+            },
+            others: opened.collect(),
+        })
     }
-    match options.recognizer {
-        Engine::Pocketsphinx => Ok(Arc::new(Pocketsphinx::open(PocketsphinxConfig {
+
+    /// See [`Recognizer::close`].
+    fn close(&self) {
+        self.first.close();
+        self.others.iter().for_each(|other| other.close());
+    }
+}
+
+fn engine(name: Engine, options: &Options) -> Result<Arc<dyn Recognizer>, Failure> {
+    Ok(match name {
+        Engine::Pocketsphinx => Arc::new(Pocketsphinx::open(PocketsphinxConfig {
             lm: options.lm.clone(),
             dict: options.dict.clone(),
             ..PocketsphinxConfig::default()
-        })?)),
-        Engine::Scripted if options.lm.is_some() || options.dict.is_some() => {
-            Err(Failure::ModelWithoutEngine)
-        }
-        Engine::Scripted => Ok(Arc::new(Scripted)),
-    }
+        })?),
+        Engine::Scripted => Arc::new(Scripted),
+    })
 }
 
 /// Up to an hour.

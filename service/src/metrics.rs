@@ -83,8 +83,8 @@ pub(crate) struct Counts {
 /// Counts that others keep.
 pub(crate) struct Kept {
     pub(crate) refused: Refused,
-    /// The recogniser's name.
-    pub(crate) recognizer: &'static str,
+    /// The names of the recognisers.
+    pub(crate) recognizers: Vec<&'static str>,
     pub(crate) counts: Counts,
     /// Those that are read when they are asked for.
     pub(crate) collectors: Vec<Box<dyn Collector>>,
@@ -105,9 +105,11 @@ impl Metrics {
             waiting: Gauge::default(),
         };
         // A count that was never raised is told as 0.
-        let engine = [("recognizer", kept.recognizer)];
-        drop(metrics.streams.get_or_create(&engine));
-        drop(metrics.audio.get_or_create(&engine));
+        for name in kept.recognizers {
+            let engine = [("recognizer", name)];
+            drop(metrics.streams.get_or_create(&engine));
+            drop(metrics.audio.get_or_create(&engine));
+        }
         for kind in ["streaming", "subscriber"] {
             drop(metrics.sockets.get_or_create(&[("kind", kind)]));
             drop(metrics.accepted.get_or_create(&[("kind", kind)]));

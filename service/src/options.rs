@@ -55,6 +55,10 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "N", value_parser = number())]
     max_connections: Option<usize>,
 
+    /// Threads that recognise, at most 1024; 0: one for each processor core [default: 0]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=1024))]
+    max_workers: Option<usize>,
+
     /// Subscribers at the same time; the next one gets 429 [default: 10000]
     #[arg(long, value_name = "N", value_parser = number())]
     max_subscribers: Option<usize>,
@@ -169,6 +173,7 @@ impl LimitOptions {
         let time = |seconds: Option<u64>, usual| seconds.map_or(usual, Duration::from_secs);
         Limits {
             connections: self.max_connections.unwrap_or(usual.connections),
+            workers: self.max_workers.unwrap_or(usual.workers),
             subscribers: self.max_subscribers.unwrap_or(usual.subscribers),
             handshakes: self.max_handshakes.unwrap_or(usual.handshakes),
             handshake: time(self.max_handshake_time, usual.handshake),
@@ -257,6 +262,7 @@ mod tests {
             ("--max-idle", "-1"),
             ("--max-idle", "999999999999"),
             ("--max-connections", "0"),
+            ("--max-workers", "1025"),
             ("--max-connections", "many"),
             ("--max-connections", "1000001"),
             ("--max-message", "67108865"),

@@ -2,13 +2,14 @@
 
 //! What waits to be written to one socket.
 //!
-//! Many sources put messages in (its session, its recogniser thread, the other
+//! Many sources put messages in (its session, its stream, the other
 //! sockets of the conversation); one task writes them, in order. Putting never
 //! waits: a client that does not read its messages must not hold up the others,
 //! so its queue overflows and its socket is closed.
 
 pub(crate) use axum::extract::ws::Utf8Bytes as Text;
 use bytes::Bytes;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::watch;
@@ -30,7 +31,10 @@ pub(crate) enum Frame {
     },
 }
 
-/// Slots that a recogniser thread wants to see free before it goes on.
+/// What [`Outbox::room`] returns.
+pub(crate) type Room = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Slots that a stream wants to see free before it goes on.
 const HEADROOM: usize = 16;
 
 /// The sources' end.
@@ -76,12 +80,16 @@ impl Outbox {
         let _ = self.overflow.subscribe().wait_for(|over| *over).await;
     }
 
-    /// Waits, on a thread of its own, until the client has read enough to go on,
-    /// or its socket is gone.
-    pub(crate) fn wait_for_room(&self, runtime: &tokio::runtime::Handle) {
-        if self.frames.capacity() < HEADROOM {
-            // Taken only to be given back: others may put messages in.
-            drop(runtime.block_on(self.frames.reserve_many(HEADROOM)));
-        }
+    /// Returns a future that is done when the client has read enough to go on, or its
+    /// socket is gone; nothing if it has by now.
+    pub(crate) fn room(&self) -> Option<Room> {
+        (self.frames.capacity() < HEADROOM).then(|| {
+            let frames = self.frames.clone();
+            let room = async move {
+                // Taken only to be given back: others may put messages in.
+                drop(frames.reserve_many(HEADROOM).await);
+            };
+            Box::pin(room) as Room
+        })
     }
 }

@@ -7,6 +7,7 @@ mod common;
 
 use common::{Client, config, http, in_time, start_request};
 use std::sync::Arc;
+use symbl_service::capacity::Capacity;
 use symbl_service::recognizer::scripted::Scripted;
 use symbl_service::recognizer::{Recognizer, RecognizerError, RecognizerStream, StreamOptions};
 use symbl_service::{Server, ServerConfig};
@@ -20,9 +21,11 @@ impl Recognizer for Dear {
         "dear"
     }
 
-    fn cost(&self) -> Option<f64> {
+    fn capacity(&self) -> Capacity {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        Some(cores as f64 / 2.0)
+        Capacity::Here {
+            cost: cores as f64 / 2.0,
+        }
     }
 
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {

@@ -92,7 +92,7 @@ fn word_error_rate(engine: &Pocketsphinx, prompts: &[(Sample, Vec<i16>)]) -> f64
         stream.finish(&mut heard).unwrap();
         let mut words = Vec::new();
         for found in heard {
-            if let Recognition::Final { words: more } = found {
+            if let Recognition::Final { words: more, .. } = found {
                 words.extend(more.into_iter().map(|w| w.text));
             }
         }

@@ -160,6 +160,11 @@ fn what_cannot_be_is_said_on_standard_error() {
             &["--recognizer-cmd", "cat"],
             "cannot be used with",
         ),
+        (
+            "127.0.0.1:0",
+            &["--recognizer", "scripted"],
+            "--recognizer scripted is given twice",
+        ),
         ("127.0.0.1:0", &["--app-id", "x"], "--app-secret"),
         (
             "127.0.0.1:0",

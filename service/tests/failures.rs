@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use symbl_service::recognizer::scripted::{Scripted, speech};
 use symbl_service::recognizer::{
-    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
+    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, blocking,
 };
 use symbl_service::{Server, ServerConfig};
 use tokio_tungstenite::tungstenite::Message;
@@ -109,8 +109,10 @@ impl Recognizer for Gate {
 
 impl RecognizerStream for Gate {
     fn push(&mut self, samples: &[i16], _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        let open = self.open.0.lock().unwrap();
-        drop(self.open.1.wait_while(open, |open| !*open).unwrap());
+        blocking(|| {
+            let open = self.open.0.lock().unwrap();
+            drop(self.open.1.wait_while(open, |open| !*open).unwrap());
+        });
         self.samples
             .fetch_add(samples.len() as u64, Ordering::SeqCst);
         Ok(())

@@ -8,7 +8,7 @@ use common::*;
 use std::sync::{Arc, Condvar, Mutex};
 use symbl_service::recognizer::scripted::speech;
 use symbl_service::recognizer::{
-    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
+    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, blocking,
 };
 use symbl_service::{Server, ServerConfig};
 
@@ -39,8 +39,10 @@ impl RecognizerStream for Lingering {
     }
 
     fn finish(&mut self, _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        let done = self.0.0.lock().unwrap();
-        drop(self.0.1.wait_while(done, |done| !*done).unwrap());
+        blocking(|| {
+            let done = self.0.0.lock().unwrap();
+            drop(self.0.1.wait_while(done, |done| !*done).unwrap());
+        });
         Ok(())
     }
 }

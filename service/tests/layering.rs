@@ -58,7 +58,7 @@ const CLIENT: House = House {
 
 const PLUGIN: House = House {
     sources: "src",
-    rooms: &["sink"],
+    rooms: &["sink", "element"],
     binary: &[],
     exceptions: &[],
 };

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
-use symbl_service::recognizer::{Recognition, Recognizer, RecognizerError, StreamOptions, Word};
+use symbl_service::recognizer::{
+    Recognition, Recognizer, RecognizerError, StreamOptions, Word, text_of,
+};
 use symbl_testkit::speech::{
     Sample, absent, audio, samples, samples_in, silence, time_of, word_errors,
 };
@@ -46,7 +48,7 @@ fn finals(engine: &Pocketsphinx, audio: &[i16]) -> Vec<Vec<Word>> {
     recognise(engine, audio, 1600, false)
         .into_iter()
         .map(|heard| match heard {
-            Recognition::Final { words } => words,
+            Recognition::Final { words, .. } => words,
             other => panic!("{other:?} although no interim was asked for"),
         })
         .collect()
@@ -176,7 +178,7 @@ fn interims_come_before_their_final_and_start_with_their_utterance() {
     let mut interims = Vec::new();
     for heard in recognise(engine, &talk, 1600, true) {
         match heard {
-            Recognition::Interim { text, start } => interims.push((text, start)),
+            Recognition::Interim { words, .. } => interims.push((text_of(&words), words[0].start)),
             Recognition::Final { .. } => {
                 let (from, to) = *utterances.next().unwrap();
                 assert!(interims.len() >= 3, "{interims:?}");

@@ -38,7 +38,7 @@ fn hear(line: &str, samples: &[i16]) -> Vec<Recognition> {
 fn words(heard: &[Recognition]) -> Vec<Word> {
     let mut all = Vec::new();
     for heard in heard {
-        if let Recognition::Final { words } = heard {
+        if let Recognition::Final { words, .. } = heard {
             all.extend_from_slice(words);
         }
     }
@@ -194,9 +194,15 @@ class KaldiRecognizer:
         adapter("with_vosk.py").display()
     );
     let heard = hear(&line, &silence(Duration::from_secs(2)));
-    let first = Recognition::Interim {
+    let good = Word {
         text: "good".to_owned(),
         start: Duration::ZERO,
+        end: Duration::ZERO,
+        confidence: 1.0,
+    };
+    let first = Recognition::Interim {
+        words: vec![good],
+        stable: 0,
     };
     assert_eq!(heard[0], first);
     let words = words(&heard);

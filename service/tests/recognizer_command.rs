@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::recognizer::command::{Command, CommandLimits};
 use symbl_service::recognizer::{
-    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
+    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word,
 };
 use symbl_service::{Server, ServerConfig};
 use tempfile::TempDir;
@@ -64,10 +64,21 @@ fn hear(command: &Command, samples: &[i16]) -> Result<Vec<Recognition>, Recogniz
     Ok(out)
 }
 
+/// The words of a guess that has no times.
+fn untimed(text: &str) -> Vec<Word> {
+    let word = |text: &str| Word {
+        text: text.to_owned(),
+        start: Duration::ZERO,
+        end: Duration::ZERO,
+        confidence: 1.0,
+    };
+    text.split(' ').map(word).collect()
+}
+
 /// The words of each final with their start and end in ms.
 fn finals(heard: &[Recognition]) -> Vec<Vec<(String, u128, u128)>> {
     let words = |found: &Recognition| match found {
-        Recognition::Final { words } => Some(words.clone()),
+        Recognition::Final { words, .. } => Some(words.clone()),
         _ => None,
     };
     heard
@@ -126,8 +137,8 @@ fn words_come_with_their_times_and_interims_before_them() {
         .take_while(|heard| !matches!(heard, Recognition::Final { .. }))
         .collect();
     let interim = |text: &str| Recognition::Interim {
-        text: text.to_owned(),
-        start: Duration::ZERO,
+        words: untimed(text),
+        stable: 0,
     };
     assert_eq!(
         interims,

@@ -357,6 +357,39 @@ async fn a_language_that_no_engine_has_is_an_error_before_the_stream_starts() {
     client.start(&request).await;
 }
 
+/// How many streams an engine has.
+async fn streams(server: &Server, engine: &str) -> String {
+    let (_, metrics) = http(server, "GET /metrics", "").await;
+    let name = format!("symbl_service_streams{{recognizer=\"{engine}\"}} ");
+    let line = metrics.lines().find_map(|line| line.strip_prefix(&*name));
+    line.expect("a count").to_owned()
+}
+
+#[tokio::test]
+async fn a_stream_has_the_first_engine_that_speaks_its_language() {
+    let mut config = ServerConfig::new(Arc::new(Klingon));
+    config.more_recognizers = vec![Arc::new(Scripted)];
+    let server = Server::bind(config).await.expect("a port");
+    let mut request = start_request();
+    let mut clients = Vec::new();
+    for (language, klingon, scripted) in [
+        (Some("tlh"), "1", "0"),
+        (Some("en-US"), "1", "1"),
+        (None, "2", "1"),
+    ] {
+        request["config"]["languageCode"] = language.into();
+        if language.is_none() {
+            let config = request["config"].as_object_mut().expect("an object");
+            config.remove("languageCode");
+        }
+        let id = language.unwrap_or("none");
+        let (client, _) = Client::started(&server, id, &request).await;
+        clients.push(client);
+        assert_eq!(streams(&server, "klingon").await, klingon, "{language:?}");
+        assert_eq!(streams(&server, "scripted").await, scripted, "{language:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_language_that_is_no_language_tag_is_an_invalid_request() {
     let server = server().await;

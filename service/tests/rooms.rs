@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use symbl_service::recognizer::{
-    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word,
+    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word, blocking,
 };
 use symbl_service::{Limits, Server, ServerConfig};
 use tokio_tungstenite::tungstenite::Error;
@@ -44,15 +44,17 @@ impl RecognizerStream for Gated {
 
     fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
         let (open, changed) = &*self.0;
-        let open = open.lock().expect("a lock");
-        drop(changed.wait_while(open, |open| !*open).expect("a lock"));
+        blocking(|| {
+            let open = open.lock().expect("a lock");
+            drop(changed.wait_while(open, |open| !*open).expect("a lock"));
+        });
         let word = Word {
             text: "last".to_owned(),
             start: Duration::ZERO,
             end: Duration::ZERO,
             confidence: 1.0,
         };
-        out.push(Recognition::Final { words: vec![word] });
+        out.push(Recognition::bare(vec![word]));
         Ok(())
     }
 }

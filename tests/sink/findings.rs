@@ -40,7 +40,7 @@ impl RecognizerStream for Parrot {
             confidence: 1.0,
         });
         let words = words.collect();
-        out.push(Recognition::Final { words });
+        out.push(Recognition::bare(words));
         Ok(())
     }
 }

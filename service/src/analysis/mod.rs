@@ -33,7 +33,7 @@ use symbl_protocol::{InsightType, Tracker};
 
 pub use calendar::{date_of, due_time};
 pub use entity::EntityKind;
-pub use punctuation::punctuate;
+pub use punctuation::{punctuate, sentences};
 pub(crate) use topic::Topics;
 pub(crate) use tracker::Phrases;
 

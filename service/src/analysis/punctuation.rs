@@ -84,8 +84,7 @@ const ASKING: f64 = 0.5;
 /// words.
 pub fn punctuate(words: &[Word]) -> Vec<Sentence> {
     if words.iter().any(|word| is_marked(&word.text)) {
-        let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-        return as_marked(&texts);
+        return sentences(words);
     }
     let mut sentences = Vec::new();
     let mut start = 0;
@@ -107,6 +106,14 @@ pub fn punctuate(words: &[Word]) -> Vec<Sentence> {
         start = end;
     }
     sentences
+}
+
+/// Splits the words of one final, which the engine has punctuated, into sentences and
+/// changes nothing. Every word is in exactly one sentence, in order. The result is empty
+/// only if there are no words.
+pub fn sentences(words: &[Word]) -> Vec<Sentence> {
+    let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    as_marked(&texts)
 }
 
 /// Returns `true` if the engine has set punctuation at the end of this word.
@@ -259,6 +266,18 @@ mod tests {
             ["I'm fine.", "Thanks, Mr. Smith.", "You left?"]
         );
         assert_eq!(texts("are you there. 950 Bob"), ["are you there.", "Bob"]);
+    }
+
+    #[test]
+    fn what_an_engine_has_punctuated_is_cut_and_not_changed() {
+        let cut = |text: &str| -> Vec<String> {
+            let cut = sentences(&words(text)).into_iter();
+            cut.map(|sentence| sentence.text).collect()
+        };
+        // By itself neither capital nor mark would stay away.
+        assert_eq!(cut("are you there 950 bob"), ["are you there bob"]);
+        assert_eq!(cut("Yes. Are you"), ["Yes.", "Are you"]);
+        assert!(sentences(&[]).is_empty());
     }
 
     #[test]

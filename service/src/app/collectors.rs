@@ -1,28 +1,23 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Counts for `GET /metrics` that the recogniser and the log keep themselves.
+//! Counts for `GET /metrics` that the recognisers and the log keep themselves.
 
-use crate::hearing::recognizer::Recognizer;
+use crate::hearing::engines::Engines;
 use crate::logging::Lost;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use std::fmt;
-use std::sync::Arc;
 
-/// How often the recogniser began anew, as it says itself.
-pub(crate) struct Restarts(pub(crate) Arc<dyn Recognizer>);
-
-impl fmt::Debug for Restarts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Restarts").finish_non_exhaustive()
-    }
-}
+/// How often the recognisers began anew, as they say themselves.
+#[derive(Debug)]
+pub(crate) struct Restarts(pub(crate) Engines);
 
 impl Collector for Restarts {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let restarts = ConstCounter::new(self.0.restarts());
+        let restarts: u64 = self.0.all().map(|engine| engine.restarts()).sum();
+        let restarts = ConstCounter::new(restarts);
         restarts.encode(encoder.encode_descriptor(
             "recognizer_restarts",
             "Processes of the recogniser that were replaced",

@@ -11,7 +11,10 @@ use crate::door::connection;
 use crate::door::http::{self, Shared};
 use crate::door::listener::Listener;
 use crate::door::token::{TokenError, Tokens};
+use crate::hearing::Hearing;
 use crate::hearing::admission::{Admission, Entrance};
+use crate::hearing::engines::Engines;
+use crate::hearing::pool::Pool;
 use crate::metrics::{Kept, Metrics, Refused};
 use crate::store::{Store, StoreError};
 use crate::workers::Workers;
@@ -90,12 +93,13 @@ impl Server {
         let address = listener.local_addr();
         let workers = Arc::new(Workers::start().map_err(BindError::Thread)?);
         let store = Arc::new(Store::open(config.data.as_deref(), &config.limits)?);
+        let engines = Engines::new(&config.recognizer, &config.more_recognizers);
         let metrics = Arc::new(Metrics::new(Kept {
-            recognizer: config.recognizer.name(),
+            recognizers: engines.all().map(|engine| engine.name()).collect(),
             refused,
             counts: store.counts.clone(),
             collectors: vec![
-                Box::new(Restarts(Arc::clone(&config.recognizer))),
+                Box::new(Restarts(engines.clone())),
                 Box::new(LogLines(config.lost_log_lines.clone())),
             ],
         }));
@@ -127,7 +131,11 @@ impl Server {
             store: Arc::clone(&store),
             places: Arc::new(Semaphore::new(config.limits.connections)),
             listeners: Arc::new(Semaphore::new(config.limits.subscribers)),
-            entrance: Entrance::new(admission(&config)),
+            hearing: Hearing {
+                entrance: Entrance::new(admission(&config, &engines)),
+                engines,
+                pool: Pool::start(threads(&config)).map_err(BindError::Thread)?,
+            },
             config: Arc::new(config),
             shutdown: stopped.clone(),
             alive,
@@ -190,11 +198,19 @@ impl From<TokenError> for BindError {
     }
 }
 
+/// Returns how many threads recognise.
+fn threads(config: &ServerConfig) -> usize {
+    match config.limits.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    }
+}
+
 /// As many cores as recognition may take.
-fn admission(config: &ServerConfig) -> Option<Admission> {
+fn admission(config: &ServerConfig, engines: &Engines) -> Option<Admission> {
     let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
-    let capacity = cores * config.max_load?;
-    Some(Admission::new(capacity, config.recognizer.cost()))
+    let cores = cores * config.max_load?;
+    Some(Admission::new(cores, &engines.capacities()))
 }
 
 impl Drop for Server {

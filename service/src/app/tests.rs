@@ -136,7 +136,7 @@ async fn a_conversation_whose_log_is_slow_delays_nobody() {
     // Its conversation can be joined, subscribed to and left meanwhile, and so can others.
     let (seat, mut bob, _told) = speaker(&hub).await;
     bob.listening().expect("begun");
-    bob.interim("hel", Duration::ZERO);
+    bob.interim(&[hello()]);
     let room = hub.listenable(&key("x")).expect("a room");
     let recipient = Outbox::new(8).0.into();
     drop(room.listen_now(&recipient, String::new()));
@@ -167,7 +167,7 @@ async fn what_was_stored_and_not_told_is_told_to_its_speaker_and_stored_once() {
         seat.speaks(None, Some(Duration::from_secs(1800)));
         ada.listening().expect("stored");
         // The service dies between the commit and the telling.
-        let said = ada.look_into(&[hello()]);
+        let said = ada.look_into(&[hello()], false);
         let stored = database.append(seat.room.number, said, Box::new(|_| {}));
         assert!(matches!(stored, Ok(Verdict::Stored(_))), "{stored:?}");
         seat.room.number
@@ -188,7 +188,7 @@ async fn what_was_stored_and_not_told_is_told_to_its_speaker_and_stored_once() {
     );
     ada.heard_again(Duration::from_millis(200));
     let again = message(&mut told).expect("it is told again");
-    ada.utterance(&[hello()]).expect("an answer");
+    ada.utterance(&[hello()], false).expect("an answer");
     assert!(message(&mut told).is_none(), "once");
     assert!(
         message(&mut heard).is_none(),
@@ -225,7 +225,7 @@ fn hello() -> Word {
 /// Says a sentence; the message that its client is told.
 fn say(voice: &mut Voice, told: &mut mpsc::Receiver<Frame>) -> Value {
     voice.clock().start();
-    voice.utterance(&[hello()]).expect("stored");
+    voice.utterance(&[hello()], false).expect("stored");
     loop {
         match told.try_recv().expect("a message") {
             Frame::Text(text) if text.contains("message_response") => {

@@ -23,8 +23,12 @@ use tokio_rustls::rustls;
 pub struct ServerConfig {
     /// Where to listen; port 0 takes any free one.
     pub listen: SocketAddr,
-    /// What turns speech into words, shared by all streams.
+    /// What turns speech into words, shared by all streams. It is the engine of a stream
+    /// that asks for no language, and of all whose language it speaks.
     pub recognizer: Arc<dyn Recognizer>,
+    /// Engines for the languages that it does not speak: the first that speaks the
+    /// language of a stream is its engine.
+    pub more_recognizers: Vec<Arc<dyn Recognizer>>,
     /// Who may come in.
     pub auth: Auth,
     /// Whether an audio message above [`Limits::audio_message`] closes its socket
@@ -60,11 +64,13 @@ pub struct ServerConfig {
 
 impl ServerConfig {
     /// Any free port of the loopback, no authentication, strict, default
-    /// limits, no TLS, web pages of this machine only, no trackers yet and no faults.
+    /// limits, one engine, no TLS, web pages of this machine only, no trackers yet and no
+    /// faults.
     pub fn new(recognizer: Arc<dyn Recognizer>) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             recognizer,
+            more_recognizers: Vec::new(),
             auth: Auth::None,
             strict: true,
             limits: Limits::default(),

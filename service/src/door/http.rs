@@ -14,7 +14,9 @@ use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
 use crate::door::{connection, manage, ops, origin, rest};
-use crate::hearing::admission::{Entrance, Full};
+use crate::hearing::Hearing;
+use crate::hearing::admission::Full;
+use crate::hearing::engines::Engines;
 use crate::hearing::stream::Places;
 use crate::store::Store;
 use axum::Router;
@@ -44,8 +46,8 @@ pub(crate) struct Shared {
     pub(crate) places: Arc<Semaphore>,
     /// One for each subscriber.
     pub(crate) listeners: Arc<Semaphore>,
-    /// Whether there is room for another stream.
-    pub(crate) entrance: Entrance,
+    /// What recognises, and who may use it.
+    pub(crate) hearing: Hearing,
     pub(crate) shutdown: watch::Receiver<bool>,
     /// Held by every socket: all of them are gone when the other end says so.
     pub(crate) alive: mpsc::Sender<()>,
@@ -153,7 +155,10 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     };
     let hub = &shared.hub;
     let joining = hub.join_past_admission(&visit.room);
-    let admitted = shared.entrance.enter(joining.is_some());
+    let admitted = shared
+        .hearing
+        .entrance
+        .enter(Engines::FIRST, joining.is_some());
     let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(Full::Capacity) => return too_many("As many streams are recognised as can be.", LATER),
@@ -168,7 +173,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         room,
         client,
         joining,
-        places: Arc::new(Places::new(shared.entrance.clone(), admitted, place)),
+        places: Arc::new(Places::new(shared.hearing.clone(), admitted, place)),
     };
     let seams = Arc::clone(&peer.seams);
     let serving = move |websocket| async move {

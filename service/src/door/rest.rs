@@ -80,7 +80,8 @@ async fn health(State(shared): State<Shared>) -> Response {
 /// What is counted.
 async fn metrics(State(shared): State<Shared>) -> Response {
     let hub = &shared.hub;
-    hub.metrics.load(shared.entrance.load(), hub.awaited());
+    hub.metrics
+        .load(shared.hearing.entrance.load(), hub.awaited());
     ops::metrics(&hub.metrics)
 }
 

@@ -7,8 +7,9 @@
 //!
 //! - **Reservations.** Each stream that is in holds as much of the processor as
 //!   speech costs, whether somebody speaks or not: who is silent now may speak.
-//!   The cost is measured with each final result, and before the first it is what the
-//!   engine says of itself. A conversation that waits for a speaker who was lost holds
+//!   The cost is that of its engine (`capacity`): measured with each final result, and
+//!   before the first what the engine says of itself. Which engine a stream will have is
+//!   known when it starts; until then it counts as one of the first. A conversation that waits for a speaker who was lost holds
 //!   no place: it takes nothing of the processor, and its speaker is let in all the same.
 //! - **Lag.** While recognition is behind the audio of any stream, nobody else
 //!   comes in. That also serves engines that do their work elsewhere, whose cost
@@ -23,15 +24,9 @@
 //! [`Admission`] decides, and has no clock, thread or lock; [`Entrance`] is what the
 //! service's threads hold.
 
-use crate::hearing::recognizer::{Recognition, SAMPLE_RATE};
+use crate::hearing::capacity::{Capacity, Costs, Effort};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// For how much speech stands what an engine says of itself, in seconds.
-const PRIOR: f64 = 60.0;
-
-/// How much speech is remembered, in seconds: what was measured before it fades.
-const MEMORY: f64 = 600.0;
 
 /// A full house opens again without anybody leaving when the costs have fallen by
 /// this part: an estimate that trembles is not to open and close the door.
@@ -43,12 +38,6 @@ const BEHIND: Duration = Duration::from_secs(2);
 /// How long that is remembered.
 const LAGGED: Duration = Duration::from_secs(10);
 
-/// A stream without audio for so long was not behind: its client had nothing to send.
-const PAUSE: Duration = Duration::from_millis(250);
-
-/// So much audio without any result was no speech.
-const SILENCE: Duration = Duration::from_secs(5);
-
 /// Why somebody cannot come in now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
@@ -58,13 +47,20 @@ pub enum Full {
     Lag,
 }
 
+/// One engine of the service.
+#[derive(Debug)]
+struct Engine {
+    costs: Costs,
+    /// Streams of it that are in.
+    streams: usize,
+}
+
 /// What the streams take, and whether there is room for one more. Times are of any clock.
 #[derive(Debug)]
 pub struct Admission {
     /// Cores that recognition may take.
-    capacity: f64,
-    /// Seconds of processor time, and of the speech that they were for.
-    costs: Option<(f64, f64)>,
+    cores: f64,
+    engines: Vec<Engine>,
     /// Streams that are in.
     streams: usize,
     /// Until then somebody counts as lagging.
@@ -74,36 +70,50 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// For `capacity` cores, and an engine of which a stream takes `cost` of a core
-    /// while somebody speaks; none if it does its work elsewhere.
-    pub fn new(capacity: f64, cost: Option<f64>) -> Self {
+    /// Returns the admission to `cores` cores with these engines, in the order of their
+    /// numbers. Without an engine nothing counts but the lag.
+    pub fn new(cores: f64, engines: &[Capacity]) -> Self {
+        let engine = |capacity: &Capacity| Engine {
+            costs: Costs::of(*capacity),
+            streams: 0,
+        };
         Self {
-            capacity,
-            costs: cost.map(|cost| (PRIOR * cost, PRIOR)),
+            cores,
+            engines: engines.iter().map(engine).collect(),
             streams: 0,
             lags_until: Duration::ZERO,
             closed_at: None,
         }
     }
 
-    /// What a stream takes of a core while somebody speaks, as far as is known.
-    pub fn cost(&self) -> f64 {
-        self.costs.map_or(0.0, |(spent, spoken)| spent / spoken)
+    /// Returns what a stream of an engine takes of a core while somebody speaks, as far as
+    /// is known.
+    pub fn cost(&self, engine: usize) -> f64 {
+        let engine = self.engines.get(engine);
+        engine.map_or(0.0, |engine| engine.costs.cost())
+    }
+
+    /// Returns the cores that all streams that are in would take if all spoke.
+    fn taken(&self) -> f64 {
+        let engines = self.engines.iter();
+        engines
+            .map(|engine| engine.streams as f64 * engine.costs.cost())
+            .sum()
     }
 
     /// Returns what all streams that are in would take if all spoke, of what they may: 1
     /// is a full house. It is more where speakers came back into a full one.
     pub fn load(&self) -> f64 {
-        self.streams as f64 * self.cost() / self.capacity
+        self.taken() / self.cores
     }
 
-    /// A stream wants to come in; `returns`: into a conversation that goes on, in
+    /// Lets a stream of an engine come in; `returns`: into a conversation that goes on, in
     /// which it is let in past admission.
     ///
     /// # Errors
     ///
     /// There is no room for it.
-    pub fn enter(&mut self, now: Duration, returns: bool) -> Result<(), Full> {
+    pub fn enter(&mut self, engine: usize, now: Duration, returns: bool) -> Result<(), Full> {
         let taken = self.streams;
         if !returns && taken > 0 {
             if now < self.lags_until {
@@ -111,31 +121,60 @@ impl Admission {
             }
             let closed = self.closed_at.is_some_and(|streams| taken >= streams);
             let bound = if closed { RELIEF } else { 1.0 };
-            let needed = (taken + 1) as f64 * self.cost();
-            if needed > self.capacity * bound {
+            let needed = self.taken() + self.cost(engine);
+            if needed > self.cores * bound {
                 self.closed_at.get_or_insert(taken);
                 return Err(Full::Capacity);
             }
             self.closed_at = None;
         }
         self.streams += 1;
+        if let Some(engine) = self.engines.get_mut(engine) {
+            engine.streams += 1;
+        }
         Ok(())
     }
 
-    /// A stream that was let in is gone.
-    pub fn leave(&mut self) {
-        self.streams = self.streams.saturating_sub(1);
+    /// Takes down that a stream that is in has another engine than it was taken for;
+    /// `returns` as for [`Admission::enter`].
+    ///
+    /// # Errors
+    ///
+    /// That engine takes more, and there is no room for that. The stream is in as before.
+    pub fn choose(&mut self, was: usize, engine: usize, returns: bool) -> Result<(), Full> {
+        let more = self.cost(engine) - self.cost(was);
+        if !returns && self.streams > 1 && more > 0.0 && self.taken() + more > self.cores {
+            return Err(Full::Capacity);
+        }
+        if let Some(was) = self.engines.get_mut(was) {
+            was.streams = was.streams.saturating_sub(1);
+        }
+        if let Some(engine) = self.engines.get_mut(engine) {
+            engine.streams += 1;
+        }
+        Ok(())
     }
 
-    /// The recognition of so much speech took so much of a processor. Silence is
+    /// Takes down that a stream of an engine that was let in is gone.
+    pub fn leave(&mut self, engine: usize) {
+        self.streams = self.streams.saturating_sub(1);
+        if let Some(engine) = self.engines.get_mut(engine) {
+            engine.streams = engine.streams.saturating_sub(1);
+        }
+    }
+
+    /// Takes down that an engine took so much of a processor for so much speech. Silence is
     /// never told: it would make speech look cheap.
-    pub fn measured(&mut self, spent: Duration, spoken: Duration) {
-        if let Some((all_spent, all_spoken)) = &mut self.costs {
-            *all_spent += spent.as_secs_f64();
-            *all_spoken += spoken.as_secs_f64();
-            let fades = (MEMORY / *all_spoken).min(1.0);
-            *all_spent *= fades;
-            *all_spoken *= fades;
+    pub fn measured(&mut self, engine: usize, spent: Duration, spoken: Duration) {
+        if let Some(engine) = self.engines.get_mut(engine) {
+            engine.costs.measured(spent, spoken);
+        }
+    }
+
+    /// Takes down what an engine says of itself by now.
+    pub fn reported(&mut self, engine: usize, capacity: Capacity) {
+        if let Some(engine) = self.engines.get_mut(engine) {
+            engine.costs.reported(capacity);
         }
     }
 
@@ -144,42 +183,6 @@ impl Admission {
         if behind >= BEHIND {
             self.lags_until = now + LAGGED;
         }
-    }
-}
-
-/// How far the recognition of one stream is behind its audio.
-///
-/// A stream whose thread never rests and that hears less audio than time goes by
-/// falls behind by the difference. One that is sent faster than real time does not,
-/// though its queue is always full.
-#[derive(Debug, Default)]
-pub struct Pace {
-    /// Since when the thread has been busy, and up to when.
-    busy: Option<(Duration, Duration)>,
-    /// How much audio it has heard since.
-    heard: Duration,
-}
-
-impl Pace {
-    /// From `begin` to `end`, times of any clock, `audio` was heard. How far behind it
-    /// is now.
-    pub fn heard(&mut self, begin: Duration, end: Duration, audio: Duration) -> Duration {
-        let since = match self.busy {
-            Some((since, until)) if begin.saturating_sub(until) < PAUSE => since,
-            _ => {
-                self.heard = Duration::ZERO;
-                begin
-            }
-        };
-        self.busy = Some((since, end));
-        self.heard += audio;
-        let behind = end.saturating_sub(since).saturating_sub(self.heard);
-        if behind.is_zero() {
-            // Ahead of its time: what comes is measured from here.
-            self.busy = Some((end, end));
-            self.heard = Duration::ZERO;
-        }
-        behind
     }
 }
 
@@ -199,7 +202,7 @@ impl Entrance {
         }
     }
 
-    fn lock(&self) -> Option<MutexGuard<'_, Admission>> {
+    pub(super) fn lock(&self) -> Option<MutexGuard<'_, Admission>> {
         let admission = self.admission.as_ref()?;
         Some(admission.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -209,124 +212,59 @@ impl Entrance {
         self.lock().map_or(0.0, |admission| admission.load())
     }
 
-    /// See [`Admission::enter`]. Who is in holds what this gives.
-    pub(crate) fn enter(&self, returns: bool) -> Result<Place, Full> {
-        let now = self.epoch.elapsed();
-        if let Some(mut admission) = self.lock() {
-            admission.enter(now, returns)?;
-        }
-        Ok(Place(self.clone()))
+    /// Returns a time as the admission knows it.
+    pub(super) fn since_epoch(&self, time: Instant) -> Duration {
+        time.saturating_duration_since(self.epoch)
     }
 
-    /// Returns what the thread of a stream that was let in tells of its work with.
-    pub(crate) fn effort(&self) -> Effort {
-        Effort {
-            entrance: self.clone(),
-            pace: Pace::default(),
-            spent: Duration::ZERO,
-            unanswered: Duration::ZERO,
+    /// See [`Admission::enter`]. A stream that is in holds what this returns.
+    pub(crate) fn enter(&self, engine: usize, returns: bool) -> Result<Place, Full> {
+        let now = self.epoch.elapsed();
+        if let Some(mut admission) = self.lock() {
+            admission.enter(engine, now, returns)?;
         }
+        Ok(Place {
+            entrance: self.clone(),
+            engine,
+            returns,
+        })
+    }
+
+    /// Returns the meter for the work of an engine for a stream that was let in.
+    pub(crate) fn effort(&self, engine: usize) -> Effort {
+        Effort::new(self.clone(), engine)
     }
 }
 
 /// The place of a stream that was let in; dropping it frees it.
 #[derive(Debug)]
-pub(crate) struct Place(Entrance);
+pub(crate) struct Place {
+    entrance: Entrance,
+    /// The engine that it is for, or is taken to be for.
+    engine: usize,
+    /// It was given past admission.
+    returns: bool,
+}
+
+impl Place {
+    /// See [`Admission::choose`].
+    pub(crate) fn choose(&mut self, engine: usize) -> Result<(), Full> {
+        if engine != self.engine {
+            if let Some(mut admission) = self.entrance.lock() {
+                admission.choose(self.engine, engine, self.returns)?;
+            }
+            self.engine = engine;
+        }
+        Ok(())
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(mut admission) = self.0.lock() {
-            admission.leave();
+        if let Some(mut admission) = self.entrance.lock() {
+            admission.leave(self.engine);
         }
     }
-}
-
-/// What the thread of a stream tells of its work.
-#[derive(Debug)]
-pub(crate) struct Effort {
-    entrance: Entrance,
-    pace: Pace,
-    /// Processor time since the last final result.
-    spent: Duration,
-    /// Audio since anything was heard in it.
-    unanswered: Duration,
-}
-
-/// The beginning of a piece of work.
-pub(crate) struct Begun {
-    at: Duration,
-    processor: Duration,
-}
-
-impl Effort {
-    /// The engine is about to be given audio, or to be asked for what it owes.
-    pub(crate) fn begin(&self) -> Begun {
-        Begun {
-            at: self.entrance.epoch.elapsed(),
-            processor: processor_time(),
-        }
-    }
-
-    /// It has heard so many samples and said this; by its own account it is `behind`.
-    pub(crate) fn end(
-        &mut self,
-        begun: &Begun,
-        samples: usize,
-        said: &[Recognition],
-        behind: Duration,
-    ) {
-        let now = self.entrance.epoch.elapsed();
-        let spent = processor_time().saturating_sub(begun.processor);
-        self.account(begun.at, now, samples, said, (spent, behind));
-    }
-
-    fn account(
-        &mut self,
-        begin: Duration,
-        now: Duration,
-        samples: usize,
-        said: &[Recognition],
-        (spent, behind): (Duration, Duration),
-    ) {
-        let audio = Duration::from_secs(samples as u64) / SAMPLE_RATE;
-        let behind = self.pace.heard(begin, now, audio).max(behind);
-        self.spent += spent;
-        self.unanswered += audio;
-        if !said.is_empty() {
-            self.unanswered = Duration::ZERO;
-        } else if self.unanswered >= SILENCE {
-            self.spent = Duration::ZERO;
-        }
-        let spoken: Duration = said.iter().map(spoken).sum();
-        let Some(mut admission) = self.entrance.lock() else {
-            return;
-        };
-        admission.behind(now, behind);
-        if !spoken.is_zero() {
-            admission.measured(std::mem::take(&mut self.spent), spoken);
-        }
-    }
-}
-
-/// How long the words of a final result last, with what is between them.
-fn spoken(said: &Recognition) -> Duration {
-    match said {
-        Recognition::Final { words } => {
-            let ends = words.first().zip(words.last());
-            ends.map_or(Duration::ZERO, |(first, last)| {
-                last.end.saturating_sub(first.start)
-            })
-        }
-        Recognition::Interim { .. } | Recognition::Gap { .. } => Duration::ZERO,
-    }
-}
-
-/// What this thread has taken of a processor.
-fn processor_time() -> Duration {
-    nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID)
-        .map(Duration::from)
-        // A system without that clock measures nothing.
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

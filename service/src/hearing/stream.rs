@@ -1,28 +1,44 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One `start_request`'s thread: decodes, recognises, speaks.
+//! One `start_request`'s stream: decodes, recognises, speaks.
 //!
-//! The thread blocks and burns CPU, so it is no tokio task. It ends by itself
-//! when its audio is stopped or abandoned, or its recogniser fails.
+//! It burns CPU, so it is no tokio task but a job of the workers that all streams share
+//! (`pool`), which they do in turns. Between two turns it waits for audio, for the stream
+//! before it, for its engine, or for its client to read, and holds no worker. What it says
+//! waits for the database in [`pool::blocking`]. It ends by itself when its audio is
+//! stopped or abandoned, or its recogniser fails.
 
 use crate::clock::AudioClock;
-use crate::hearing::admission::{Effort, Entrance, Full, Place};
-use crate::hearing::audio::{self, AudioError, End, Input, Listener, Queue, StreamError};
-use crate::hearing::parked;
+use crate::hearing::Hearing;
+use crate::hearing::admission::{Full, Place};
+use crate::hearing::audio::{AudioError, Decoded, End, Input, Queue, StreamError, Taken};
+use crate::hearing::capacity::Effort;
+use crate::hearing::pool::{self, Next, Pool, Turns};
 use crate::hearing::recognizer::{
     Recognition, Recognizer, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
 };
 use crate::hearing::voice::Voice;
 use crate::limits::Limits;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Open};
+use crate::outbox::Room;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use symbl_protocol::{StreamFormat, reply};
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+/// How long audio may wait for a worker before it is late.
+const LAG: Duration = Duration::from_millis(500);
+
+/// How long a stream keeps a worker if others wait, unless one call of its engine takes
+/// longer.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// Samples that an engine is given in one call at most: 1 s.
+const PIECE: usize = SAMPLE_RATE as usize;
 
 /// How a stream ended.
 #[derive(Debug)]
@@ -38,8 +54,9 @@ pub(crate) enum Outcome {
 /// The session's end of a running stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    input: mpsc::Sender<Input>,
+    input: mpsc::Sender<(Instant, Input)>,
     abandoned: Arc<AtomicBool>,
+    waker: Waker,
     done: oneshot::Receiver<Outcome>,
     clock: AudioClock,
     format: StreamFormat,
@@ -49,7 +66,7 @@ pub(crate) struct Stream {
 /// A permit, or what else is free again when it is dropped.
 type Thing = Box<dyn std::fmt::Debug + Send>;
 
-/// What the thread of a stream holds until it ends. It may outlive the stream's session.
+/// What a stream holds until it ends. It may outlive its session.
 #[derive(Debug, Default)]
 struct Held {
     things: Mutex<Vec<Thing>>,
@@ -59,7 +76,7 @@ struct Held {
 /// streams have ended for which there was no place among those that may drain.
 #[derive(Debug)]
 pub(crate) struct Places {
-    entrance: Entrance,
+    hearing: Hearing,
     /// Among all that is recognised; none while the socket has given it back.
     admitted: Mutex<Option<Place>>,
     /// Among the sockets.
@@ -67,12 +84,17 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    pub(crate) fn new(entrance: Entrance, admitted: Place, socket: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(hearing: Hearing, admitted: Place, socket: OwnedSemaphorePermit) -> Self {
         Self {
-            entrance,
+            hearing,
             admitted: Mutex::new(Some(admitted)),
             _socket: socket,
         }
+    }
+
+    /// Returns what recognises.
+    pub(crate) fn hearing(&self) -> &Hearing {
+        &self.hearing
     }
 
     fn admitted(&self) -> MutexGuard<'_, Option<Place>> {
@@ -89,17 +111,19 @@ impl Places {
         *self.admitted() = None;
     }
 
-    /// Takes such a place if the socket has none, like a newcomer.
+    /// Makes sure that the socket has such a place for a stream of this engine. A socket
+    /// that has none takes one like a newcomer.
     ///
     /// # Errors
     ///
     /// There is none.
-    pub(crate) fn admit(&self) -> Result<Effort, Full> {
+    pub(crate) fn admit(&self, engine: usize) -> Result<Effort, Full> {
         let mut admitted = self.admitted();
-        if admitted.is_none() {
-            *admitted = Some(self.entrance.enter(false)?);
+        match &mut *admitted {
+            Some(place) => place.choose(engine)?,
+            None => *admitted = Some(self.hearing.entrance.enter(engine, false)?),
         }
-        Ok(self.entrance.effort())
+        Ok(self.hearing.entrance.effort(engine))
     }
 }
 
@@ -111,85 +135,48 @@ pub(crate) struct Before {
     pub(crate) until: Instant,
 }
 
-/// The system has no thread for a stream.
-#[derive(Debug)]
-pub(crate) struct NoThread {
-    pub(crate) reason: std::io::Error,
-    /// The stream that drains goes on.
-    pub(crate) before: Option<Before>,
-}
-
-/// What a thread does.
-type Work = Box<dyn FnOnce() + Send>;
-
-/// Starts a thread.
-fn spawn(work: Work) -> std::io::Result<()> {
-    let thread = std::thread::Builder::new().name("symbl-stream".to_owned());
-    thread.spawn(work).map(drop)
-}
-
 /// What a stream is started with.
 pub(crate) struct Start {
     pub(crate) recognizer: Arc<dyn Recognizer>,
     pub(crate) options: StreamOptions,
     pub(crate) format: StreamFormat,
     pub(crate) voice: Voice,
-    /// Where it tells of its work.
+    /// The meter of its work.
     pub(crate) effort: Effort,
     pub(crate) before: Option<Before>,
 }
 
 impl Stream {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    ///
-    /// The system refuses it.
-    pub(crate) fn start(start: Start, limits: &Limits) -> Result<Self, NoThread> {
-        Self::start_on(spawn, start, limits)
-    }
-
-    fn start_on(
-        spawn: impl FnOnce(Work) -> std::io::Result<()>,
-        start: Start,
-        limits: &Limits,
-    ) -> Result<Self, NoThread> {
+    /// Starts a stream, whose turns the workers of `pool` do.
+    pub(crate) fn start(start: Start, pool: &Pool, limits: &Limits) -> Self {
         let (input, receiver) = mpsc::channel(limits.audio_queue.max(1));
         let (tell, done) = oneshot::channel();
         let abandoned = Arc::new(AtomicBool::new(false));
         let queue = Queue::new(receiver, Arc::clone(&abandoned), start.format);
         let (clock, format) = (start.voice.clock().clone(), start.format);
-        let (silence, runtime) = (limits.silence, Handle::current());
         let held = Arc::new(Held::default());
-        // What a thread that cannot be had was to do is not to be lost with it.
-        let (hand, handed) = std::sync::mpsc::sync_channel::<Start>(1);
-        let holds = Arc::clone(&held);
-        let client = tracing::Span::current();
-        let work = move || {
-            let _about = client.entered();
-            let Ok(start) = handed.recv() else { return };
-            let outcome = run(start, queue, silence, runtime);
-            // Nobody may be interested any more.
-            let _ = tell.send(outcome);
-            holds.let_go();
+        let work = Work {
+            stage: Stage::Beginning(Box::new(Beginning {
+                start,
+                queue,
+                silence: limits.silence,
+            })),
+            tell: Some(tell),
+            held: Arc::clone(&held),
         };
-        if let Err(reason) = spawn(Box::new(work)) {
-            let before = start.before;
-            return Err(NoThread { reason, before });
-        }
-        // The thread takes it: nobody else has the other end.
-        let _ = hand.send(start);
-        Ok(Self {
+        let waker = pool.spawn(Box::new(work), LAG);
+        Self {
             input,
             abandoned,
+            waker,
             done,
             clock,
             format,
             held,
-        })
+        }
     }
 
-    /// Gives the stream's thread something to hold until it ends.
+    /// Gives the stream something to hold until it ends.
     pub(crate) fn hold(&self, thing: impl std::fmt::Debug + Send + 'static) {
         self.held.things().push(Box::new(thing));
     }
@@ -202,27 +189,34 @@ impl Stream {
     /// Passes audio on; waits while the recogniser is behind.
     pub(crate) async fn audio(&self, bytes: bytes::Bytes) {
         self.clock.start();
+        self.send(Input::Audio(bytes)).await;
+    }
+
+    async fn send(&self, input: Input) {
+        // It has come now, however long the recogniser keeps it waiting at the door.
+        let came = Instant::now();
         // A stream that has ended says so by itself.
-        let _ = self.input.send(Input::Audio(bytes)).await;
+        let _ = self.input.send((came, input)).await;
     }
 
     /// All audio that follows is in another format.
     pub(crate) async fn modify(&mut self, format: StreamFormat) {
         self.format = format;
-        let _ = self.input.send(Input::Format(format)).await;
+        self.send(Input::Format(format)).await;
     }
 
     /// No more audio: what was heard will be said.
     pub(crate) async fn stop(&self) {
-        let _ = self.input.send(Input::Stop).await;
+        self.send(Input::Stop).await;
     }
 
     /// Nothing more is wanted.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
+        self.waker.wake_by_ref();
     }
 
-    /// Waits for the end. A thread that died without a word has failed.
+    /// Waits for the end. A stream that died without a word has failed.
     pub(crate) async fn done(&mut self) -> Option<Outcome> {
         (&mut self.done).await.ok()
     }
@@ -238,62 +232,133 @@ impl Held {
     }
 }
 
-fn run(start: Start, mut queue: Queue, silence: Duration, runtime: Handle) -> Outcome {
-    let Start {
-        recognizer,
-        options,
-        voice,
-        effort,
-        before,
-        ..
-    } = start;
-    if let Some(before) = before {
-        wait_for(before, &voice);
-    }
-    let mut voice = voice;
-    let engine = recognizer.name();
-    let metrics = Arc::clone(voice.metrics());
-    let _open = metrics.stream(engine);
-    let result = voice
-        .listening()
-        .and_then(|()| recognizer.open(&options).map_err(StreamError::from))
-        .and_then(|stream| {
-            voice.recognising();
-            let mut hearing = Hearing {
-                stream,
-                voice,
-                heard: Vec::new(),
-                samples: 0,
-                engine,
-                metrics,
-                effort,
-                last_word: Duration::ZERO,
-                silence,
-                runtime,
-            };
-            if audio::decode(&mut queue, &mut hearing)? == End::Stopped {
-                hearing.finish()?;
-            }
-            Ok(())
-        });
-    match result {
-        Ok(()) => Outcome::Finished,
-        Err(StreamError::Silence(_)) => Outcome::Silent,
-        Err(error) => Outcome::Failed(error),
+/// The work of a stream, in turns.
+struct Work {
+    stage: Stage,
+    /// None when the outcome was told.
+    tell: Option<oneshot::Sender<Outcome>>,
+    held: Arc<Held>,
+}
+
+enum Stage {
+    /// Waits for the stream before this one, and is to be opened.
+    Beginning(Box<Beginning>),
+    Listening(Box<Listening>),
+    Over,
+}
+
+struct Beginning {
+    start: Start,
+    queue: Queue,
+    silence: Duration,
+}
+
+impl Turns for Work {
+    fn turn(&mut self, waker: &Waker) -> Next {
+        let outcome = match self.go_on(waker) {
+            Ok(Some(next)) => return next,
+            Ok(None) => Outcome::Finished,
+            Err(StreamError::Silence(_)) => Outcome::Silent,
+            Err(error) => Outcome::Failed(error),
+        };
+        self.stage = Stage::Over;
+        if let Some(tell) = self.tell.take() {
+            // Nobody may be interested any more.
+            let _ = tell.send(outcome);
+        }
+        self.held.let_go();
+        Next::Over
     }
 }
 
-/// The stream before this one is stopped; its results come before ours.
-fn wait_for(before: Before, voice: &Voice) {
-    let Before { mut stream, until } = before;
-    match parked::wait(&mut stream.done, until) {
-        Poll::Ready(Ok(Outcome::Finished | Outcome::Silent)) => {}
-        Poll::Ready(Ok(Outcome::Failed(error))) => voice.own().send(failure(&error)),
-        Poll::Ready(Err(_)) => voice.own().send(death()),
-        Poll::Pending => {
-            tracing::warn!("a stopped stream took too long to drain");
-            stream.abandon();
+impl Work {
+    /// Does one turn. Returns nothing when all is said or nothing more is wanted.
+    fn go_on(&mut self, waker: &Waker) -> Result<Option<Next>, StreamError> {
+        let mut context = Context::from_waker(waker);
+        loop {
+            match std::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Beginning(mut beginning) => {
+                    if let Some(next) = beginning.wait(&mut context) {
+                        self.stage = Stage::Beginning(beginning);
+                        return Ok(Some(next));
+                    }
+                    self.stage = Stage::Listening(Box::new(beginning.open(waker)?));
+                }
+                Stage::Listening(mut listening) => {
+                    let next = listening.go_on(&mut context)?;
+                    self.stage = Stage::Listening(listening);
+                    return Ok(next);
+                }
+                Stage::Over => return Ok(None),
+            }
         }
+    }
+}
+
+impl Beginning {
+    /// The stream before this one is stopped, and its results come before ours. Returns
+    /// what there is to wait for, as long as there is.
+    fn wait(&mut self, context: &mut Context<'_>) -> Option<Next> {
+        let before = self.start.before.as_mut()?;
+        let voice = &self.start.voice;
+        match Pin::new(&mut before.stream.done).poll(context) {
+            Poll::Ready(Ok(Outcome::Finished | Outcome::Silent)) => {}
+            Poll::Ready(Ok(Outcome::Failed(error))) => voice.own().send(failure(&error)),
+            Poll::Ready(Err(_)) => voice.own().send(death()),
+            Poll::Pending if Instant::now() < before.until => {
+                return Some(Next::Wait {
+                    until: Some(before.until),
+                    not_before: Instant::now(),
+                });
+            }
+            Poll::Pending => {
+                tracing::warn!("a stopped stream took too long to drain");
+                before.stream.abandon();
+            }
+        }
+        self.start.before = None;
+        None
+    }
+
+    /// Opens the recogniser.
+    fn open(self, waker: &Waker) -> Result<Listening, StreamError> {
+        let Start {
+            recognizer,
+            options,
+            mut voice,
+            effort,
+            ..
+        } = self.start;
+        let engine = recognizer.name();
+        let metrics = Arc::clone(voice.metrics());
+        let open = metrics.stream(engine);
+        pool::blocking(|| voice.listening())?;
+        let mut stream = recognizer.open(&options)?;
+        stream.wake_with(waker.clone());
+        voice.recognising();
+        let now = Instant::now();
+        Ok(Listening {
+            recognizer,
+            stream,
+            voice,
+            queue: self.queue,
+            decoded: Decoded::default(),
+            taken: 0,
+            end: None,
+            failure: None,
+            heard: Vec::new(),
+            samples: 0,
+            engine,
+            metrics,
+            _open: open,
+            effort,
+            last_word: Duration::ZERO,
+            silence: self.silence,
+            room: None,
+            came: now,
+            free: now,
+            due: now,
+        })
     }
 }
 
@@ -322,7 +387,7 @@ pub(crate) fn failure(error: &StreamError) -> String {
 
 /// What is told to the client whose stream ended without an outcome.
 pub(crate) fn death() -> String {
-    let details = "the stream's thread died; see the log of the service";
+    let details = "the recogniser panicked; see the log of the service";
     reply::error("Speech recognition failed", details, Some("internal"))
 }
 
@@ -334,26 +399,178 @@ fn gap(start: Duration, end: Duration) -> String {
     reply::error("Audio was not recognised", &details, Some("audio_lost"))
 }
 
-struct Hearing {
+/// A stream that is recognised.
+struct Listening {
+    recognizer: Arc<dyn Recognizer>,
     stream: Box<dyn RecognizerStream>,
     voice: Voice,
+    queue: Queue,
+    /// What was decoded; of its samples so many were heard.
+    decoded: Decoded,
+    taken: usize,
+    /// How the audio ends behind that.
+    end: Option<End>,
+    /// Why it cannot be decoded any further.
+    failure: Option<AudioError>,
     heard: Vec<Recognition>,
     samples: u64,
     engine: &'static str,
     metrics: Arc<Metrics>,
+    _open: Open,
     effort: Effort,
     /// Where in the audio something was said last.
     last_word: Duration,
     silence: Duration,
-    runtime: Handle,
+    /// Waited for while the client reads too few of its messages.
+    room: Option<Room>,
+    /// When the input came that is being heard.
+    came: Instant,
+    /// Since then nothing but the workers keeps the stream from hearing more.
+    free: Instant,
+    /// When the next audio would come in real time. Audio that comes faster is heard if
+    /// nobody else needs the worker.
+    due: Instant,
 }
 
-impl Hearing {
+impl Listening {
+    /// Does one turn. Returns nothing when all is said or nothing more is wanted.
+    fn go_on(&mut self, context: &mut Context<'_>) -> Result<Option<Next>, StreamError> {
+        let begun = Instant::now();
+        let is_drained = self.taken == self.decoded.samples.len();
+        if self.end != Some(End::Stopped) || !is_drained {
+            self.idle()?;
+        }
+        loop {
+            if self.taken < self.decoded.samples.len() {
+                if self.queue.is_abandoned() {
+                    return Ok(None);
+                }
+                if self.poll_room(context).is_pending() || !self.stream.is_ready() {
+                    return Ok(Some(self.wait()));
+                }
+                self.hear()?;
+            } else if let Some(failure) = self.failure.take() {
+                return Err(failure.into());
+            } else if let Some(end) = self.end {
+                return match end {
+                    End::Abandoned => Ok(None),
+                    End::Stopped => self.finish(),
+                };
+            } else if self.poll_input(context).is_pending() {
+                return Ok(Some(self.wait()));
+            }
+            if begun.elapsed() >= SLICE {
+                let since = self.came.max(self.due);
+                return Ok(Some(Next::Again { since }));
+            }
+        }
+    }
+
+    /// Has nothing to do until something comes.
+    fn wait(&self) -> Next {
+        Next::Wait {
+            until: self.stream.poll_by(),
+            not_before: self.due,
+        }
+    }
+
+    /// Takes the next input and decodes it.
+    fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.taken = 0;
+        self.decoded.samples.clear();
+        let taken = match self.queue.poll_next(context, &mut self.decoded) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(taken) => taken,
+        };
+        match taken {
+            Ok(Taken::Input(came)) => self.came = came,
+            Ok(Taken::End(end)) => self.end = Some(end),
+            Err(error) => self.failure = Some(error),
+        }
+        for error in self.decoded.complaints.drain(..) {
+            let text = reply::error(
+                "Audio cannot be decoded",
+                &error.to_string(),
+                Some("invalid_audio"),
+            );
+            self.voice.own().send(text);
+        }
+        Poll::Ready(())
+    }
+
+    /// Sees that the client's queue has room for what will be said.
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.room.is_none() {
+            self.room = self.voice.own().room();
+        }
+        if let Some(room) = &mut self.room {
+            if room.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            self.room = None;
+            // That was not the workers' fault.
+            self.free = Instant::now();
+        }
+        Poll::Ready(())
+    }
+
+    /// Hears the next piece of what was decoded.
+    fn hear(&mut self) -> Result<(), StreamError> {
+        let rest = self.decoded.samples.get(self.taken..).unwrap_or_default();
+        let samples = rest.get(..PIECE).unwrap_or(rest);
+        let since = self.came.max(self.free);
+        let begun = self.effort.begin(since);
+        let result = self.stream.push(samples, &mut self.heard);
+        let told = (self.stream.behind(), self.recognizer.capacity());
+        self.effort.end(&begun, samples.len(), &self.heard, told);
+        self.free = Instant::now();
+        self.taken += samples.len();
+        self.samples += samples.len() as u64;
+        let length = Duration::from_secs(samples.len() as u64) / SAMPLE_RATE;
+        self.due = self.came.max(self.due) + length;
+        self.metrics.audio(self.engine, length);
+        let now = self.now();
+        self.speak_at(now)?;
+        result?;
+        if now.saturating_sub(self.last_word) > self.silence {
+            return Err(StreamError::Silence(self.silence.as_secs()));
+        }
+        Ok(())
+    }
+
+    /// Takes what the engine says without audio.
+    fn idle(&mut self) -> Result<(), StreamError> {
+        let result = self.stream.poll(&mut self.heard);
+        let behind = self.stream.behind();
+        if !behind.is_zero() {
+            self.effort.behind(behind);
+        }
+        self.speak_at(self.now())?;
+        Ok(result?)
+    }
+
+    /// Says what is owed by now; what was heard before a failure is said all the same.
+    fn finish(&mut self) -> Result<Option<Next>, StreamError> {
+        let begun = self.effort.begin(Instant::now());
+        let result = self.stream.poll_finish(&mut self.heard);
+        let told = (Duration::ZERO, self.recognizer.capacity());
+        self.effort.end(&begun, 0, &self.heard, told);
+        self.voice.heard_again(Duration::MAX);
+        self.speak()?;
+        Ok(match result? {
+            Poll::Ready(()) => None,
+            Poll::Pending => Some(self.wait()),
+        })
+    }
+
     fn speak(&mut self) -> Result<(), StreamError> {
         for recognition in self.heard.drain(..) {
             match recognition {
-                Recognition::Interim { text, start } => self.voice.interim(&text, start),
-                Recognition::Final { words } => self.voice.utterance(&words)?,
+                Recognition::Interim { words, .. } => self.voice.interim(&words),
+                Recognition::Final { words, punctuated } => {
+                    // It waits for the database.
+                    pool::blocking(|| self.voice.utterance(&words, punctuated))?;
+                }
                 Recognition::Gap { start, end } => self.voice.own().send(gap(start, end)),
             }
         }
@@ -372,55 +589,6 @@ impl Hearing {
 
     fn now(&self) -> Duration {
         Duration::from_millis(self.samples * 1000 / u64::from(SAMPLE_RATE))
-    }
-
-    /// What was heard before a failure is said all the same.
-    fn finish(&mut self) -> Result<(), StreamError> {
-        let begun = self.effort.begin();
-        let result = self.stream.finish(&mut self.heard);
-        self.effort.end(&begun, 0, &self.heard, Duration::ZERO);
-        self.voice.heard_again(Duration::MAX);
-        self.speak()?;
-        Ok(result?)
-    }
-}
-
-impl Listener for Hearing {
-    fn hear(&mut self, samples: &[i16]) -> Result<(), StreamError> {
-        self.voice.own().wait_for_room(&self.runtime);
-        let begun = self.effort.begin();
-        let result = self.stream.push(samples, &mut self.heard);
-        let behind = self.stream.behind();
-        self.effort.end(&begun, samples.len(), &self.heard, behind);
-        self.samples += samples.len() as u64;
-        let length = Duration::from_secs(samples.len() as u64) / SAMPLE_RATE;
-        self.metrics.audio(self.engine, length);
-        let now = self.now();
-        self.speak_at(now)?;
-        result?;
-        if now.saturating_sub(self.last_word) > self.silence {
-            return Err(StreamError::Silence(self.silence.as_secs()));
-        }
-        Ok(())
-    }
-
-    fn idle_interval(&self) -> Option<Duration> {
-        self.stream.poll_interval()
-    }
-
-    fn idle(&mut self) -> Result<(), StreamError> {
-        let result = self.stream.poll(&mut self.heard);
-        self.speak_at(self.now())?;
-        Ok(result?)
-    }
-
-    fn complain(&mut self, error: AudioError) {
-        let text = reply::error(
-            "Audio cannot be decoded",
-            &error.to_string(),
-            Some("invalid_audio"),
-        );
-        self.voice.own().send(text);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::conversation::hub::Room;
 use crate::conversation::log::{Begun, Place, Start, Verdict};
 use crate::hearing::audio::StreamError;
 use crate::hearing::draft::{Draft, nanos};
-use crate::hearing::recognizer::Word;
+use crate::hearing::recognizer::{Word, text_of};
 use crate::ids::new_id;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
@@ -203,8 +203,10 @@ impl Voice {
         }
     }
 
-    /// A guess at the utterance in progress, which began at `start`.
-    pub(crate) fn interim(&mut self, text: &str, start: Duration) {
+    /// Tells a guess at the utterance in progress, which has these words so far.
+    pub(crate) fn interim(&mut self, words: &[Word]) {
+        let text = &text_of(words);
+        let start = words.first().map_or(Duration::ZERO, |word| word.start);
         let interim = Live::Interim(Interim {
             text,
             start,
@@ -248,7 +250,11 @@ impl Voice {
     }
 
     /// The recogniser's last word on an utterance: told when it is stored.
-    pub(crate) fn utterance(&mut self, words: &[Word]) -> Result<(), StreamError> {
+    pub(crate) fn utterance(
+        &mut self,
+        words: &[Word],
+        punctuated: bool,
+    ) -> Result<(), StreamError> {
         let is_before = |word: &&Word| {
             let (start, end) = (nanos(word.start), nanos(word.end));
             was_said(self.position(start), self.position(end), self.said_until)
@@ -258,7 +264,7 @@ impl Voice {
         if said_before > 0 && words.is_empty() {
             return Ok(());
         }
-        let said = self.look_into(words);
+        let said = self.look_into(words, punctuated);
         self.interim_findings.clear();
         if said.messages.is_empty() {
             let form = self.own.form();
@@ -292,8 +298,11 @@ impl Voice {
 
     /// Returns what these words say, with all that is found in it. Pure but for the
     /// conversation's topics.
-    pub(crate) fn look_into(&mut self, words: &[Word]) -> Said {
-        let sentences = analysis::punctuate(words);
+    pub(crate) fn look_into(&mut self, words: &[Word], punctuated: bool) -> Said {
+        let sentences = match punctuated {
+            true => analysis::sentences(words),
+            false => analysis::punctuate(words),
+        };
         let next = new_id();
         let first = std::mem::replace(&mut self.next_message, next);
         let part = self.place.as_ref().map(|place| Part {

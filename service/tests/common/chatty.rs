@@ -29,7 +29,7 @@ impl RecognizerStream for Chatty {
             confidence: 0.5,
         };
         let words = vec![word; 50];
-        out.push(Recognition::Final { words });
+        out.push(Recognition::bare(words));
         Ok(())
     }
 

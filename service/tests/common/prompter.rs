@@ -35,19 +35,18 @@ impl RecognizerStream for Prompt {
         for part in before..self.samples / 8000 {
             let Some(line) = self.lines.next() else { break };
             let start = Duration::from_millis(part * 500);
-            out.push(Recognition::Interim {
-                text: (*line).to_owned(),
-                start,
-            });
             let words = line.split(' ').zip(0u32..).map(|(word, k)| Word {
                 text: word.to_owned(),
                 start: start + k * Duration::from_millis(20),
                 end: start + (k + 1) * Duration::from_millis(20),
                 confidence: 0.75,
             });
-            out.push(Recognition::Final {
-                words: words.collect(),
+            let words: Vec<Word> = words.collect();
+            out.push(Recognition::Interim {
+                words: words.clone(),
+                stable: 0,
             });
+            out.push(Recognition::bare(words));
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ pub(crate) fn hub_at(limits: &Limits, wall: WallClock) -> Arc<Hub> {
 /// The same, with a log of its own.
 pub(crate) fn hub_with_log(limits: &Limits, wall: WallClock, log: Arc<dyn Log>) -> Arc<Hub> {
     let metrics = Metrics::new(Kept {
-        recognizer: "scripted",
+        recognizers: vec!["scripted"],
         refused: Refused::default(),
         counts: Counts::default(),
         collectors: Vec::new(),

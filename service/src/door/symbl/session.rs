@@ -34,7 +34,7 @@ use crate::door::symbl::{trackers, unsupported};
 use crate::hearing::admission::Full;
 use crate::hearing::audio::StreamError;
 use crate::hearing::recognizer::{self, StreamOptions};
-use crate::hearing::stream::{self, Before, NoThread, Outcome, Places, Start, Stream};
+use crate::hearing::stream::{self, Before, Outcome, Places, Start, Stream};
 use crate::hearing::voice::{Speaking, Voice, Wanted};
 use crate::trackers::phrasebook::Compiled;
 use bytes::Bytes;
@@ -232,16 +232,19 @@ impl Session {
             return;
         }
         let language = request.language_code.as_deref().unwrap_or_default();
-        if let Err(why) = self.config.recognizer.check_language(language) {
-            let language = bounds::shortened(language);
-            let details = format!("config.languageCode: {language:?} is not understood: {why}");
-            self.error(
-                "The session was not started",
-                &details,
-                "unsupported_language",
-            );
-            return;
-        }
+        let engine = match self.places.hearing().engines.choose(language) {
+            Ok(engine) => engine,
+            Err(why) => {
+                let language = bounds::shortened(language);
+                let details = format!("config.languageCode: {language:?} is not understood: {why}");
+                self.error(
+                    "The session was not started",
+                    &details,
+                    "unsupported_language",
+                );
+                return;
+            }
+        };
         let account = &self.seat.room.key.account;
         let kept = trackers::kept(&self.seat.hub, account, request).await;
         let (trackers, tracker_ids) = trackers::wanted(kept, request);
@@ -266,7 +269,7 @@ impl Session {
             asked.min(self.config.limits.no_connection)
         });
         // A socket that does nothing keeps no place from those that speak.
-        let effort = match self.places.admit() {
+        let effort = match self.places.admit(engine.number) {
             Ok(effort) => effort,
             Err(full) => {
                 let details = match full {
@@ -287,16 +290,16 @@ impl Session {
                 .disconnect_on_stop_request_timeout
                 .map_or(PAUSE, |seconds| Duration::from_secs(seconds.into())),
         });
-        let (before, stopped) = match std::mem::replace(&mut self.phase, Phase::Idle) {
+        let before = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Draining { stream, stopped } => {
                 stream.hold(permits);
                 let until = (stopped + self.config.limits.drain).into_std();
-                (Some(Before { stream, until }), stopped)
+                Some(Before { stream, until })
             }
-            _ => (None, Instant::now()),
+            _ => None,
         };
         let start = Start {
-            recognizer: Arc::clone(&self.config.recognizer),
+            recognizer: engine.recognizer,
             options: StreamOptions {
                 vocabulary: recognizer::composed(&request.custom_vocabulary),
                 language: request.language_code.clone().unwrap_or_default(),
@@ -309,21 +312,9 @@ impl Session {
             before,
         };
         self.log("started");
-        match Stream::start(start, &self.config.limits) {
-            Ok(stream) => self.phase = Phase::Processing(stream),
-            Err(NoThread { reason, before }) => {
-                let details =
-                    format!("the service has no thread for the stream: {reason}; try again later");
-                tracing::warn!(%reason, "no thread for a stream; raise the limit of threads");
-                self.error("The session was not started", &details, "internal");
-                match before {
-                    Some(Before { stream, .. }) => {
-                        self.phase = Phase::Draining { stream, stopped };
-                    }
-                    None => self.own.send(reply::processing_terminated()),
-                }
-            }
-        }
+        let pool = &self.places.hearing().pool;
+        let stream = Stream::start(start, pool, &self.config.limits);
+        self.phase = Phase::Processing(stream);
     }
 
     /// Bounds a stream that goes on without this session, if only until it sees that
@@ -496,7 +487,7 @@ impl Session {
         }
     }
 
-    /// The stream has ended; `None` when its thread died.
+    /// The stream has ended; `None` when it died.
     pub(crate) fn stream_ended(&mut self, outcome: Option<Outcome>) -> Option<Closing> {
         let phase = std::mem::replace(&mut self.phase, Phase::Idle);
         match &outcome {

@@ -1,76 +1,92 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
-use crate::hearing::recognizer::Word;
+use crate::hearing::capacity::Pace;
+use crate::hearing::recognizer::{Recognition, SAMPLE_RATE, Word};
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
 
+/// The number of the only engine of a house.
+const ONLY: usize = 0;
+
+/// A house with one engine, of which a stream takes `cost` of a core while somebody
+/// speaks; none if it does its work elsewhere.
+fn house(cores: f64, cost: Option<f64>) -> Admission {
+    let capacity = cost.map_or(Capacity::Elsewhere, |cost| Capacity::Here { cost });
+    Admission::new(cores, &[capacity])
+}
+
 /// As many as are let in of so many that dial at once.
 fn let_in(admission: &mut Admission, dials: usize) -> usize {
-    let enter = |_: &usize| admission.enter(Duration::ZERO, false).is_ok();
+    let enter = |_: &usize| admission.enter(ONLY, Duration::ZERO, false).is_ok();
     (0..dials).filter(enter).count()
 }
 
-/// A final result of speech from `start` to `end`.
-fn said(start: Duration, end: Duration) -> Recognition {
-    let word = |start, end| Word {
+fn word(start: Duration, end: Duration) -> Word {
+    Word {
         text: "word".into(),
         start,
         end,
         confidence: 1.0,
-    };
-    Recognition::Final {
-        words: vec![word(start, start), word(end, end)],
     }
+}
+
+/// A final result of speech from `start` to `end`.
+fn said(start: Duration, end: Duration) -> Recognition {
+    Recognition::bare(vec![word(start, start), word(end, end)])
 }
 
 #[test]
 fn those_that_dial_at_once_before_anything_was_measured_are_as_many_as_the_engine_says() {
-    assert_eq!(let_in(&mut Admission::new(2.0, Some(0.17)), 100), 11);
-    assert_eq!(let_in(&mut Admission::new(0.1, Some(0.17)), 100), 1, "one");
-    assert_eq!(let_in(&mut Admission::new(2.0, None), 100), 100);
+    assert_eq!(let_in(&mut house(2.0, Some(0.17)), 100), 11);
+    assert_eq!(let_in(&mut house(0.1, Some(0.17)), 100), 1, "one");
+    assert_eq!(let_in(&mut house(2.0, None), 100), 100);
 }
 
 #[test]
 fn what_is_measured_counts_more_and_more() {
-    let mut admission = Admission::new(1.0, Some(0.1));
-    (0..200).for_each(|_| admission.measured(5 * S, 10 * S));
-    assert!(admission.cost() > 0.45, "{}", admission.cost());
+    let mut admission = house(1.0, Some(0.1));
+    (0..200).for_each(|_| admission.measured(ONLY, 5 * S, 10 * S));
+    assert!(admission.cost(ONLY) > 0.45, "{}", admission.cost(ONLY));
     assert_eq!(let_in(&mut admission, 10), 2);
 }
 
 #[test]
 fn who_leaves_makes_room_for_one() {
-    let mut admission = Admission::new(1.0, Some(0.25));
+    let mut admission = house(1.0, Some(0.25));
     assert_eq!(let_in(&mut admission, 10), 4);
-    admission.leave();
+    admission.leave(ONLY);
     assert_eq!(let_in(&mut admission, 10), 1);
 }
 
 #[test]
 fn an_estimate_that_trembles_does_not_open_the_door() {
-    let mut admission = Admission::new(1.0, Some(0.25));
+    let mut admission = house(1.0, Some(0.25));
     assert_eq!(let_in(&mut admission, 10), 4);
     for _ in 0..100 {
-        admission.measured(240 * MS * 10, 10 * S);
-        assert_eq!(admission.enter(S, false), Err(Full::Capacity));
+        admission.measured(ONLY, 240 * MS * 10, 10 * S);
+        assert_eq!(admission.enter(ONLY, S, false), Err(Full::Capacity));
     }
-    assert!(5.0 * admission.cost() > 1.0 || admission.cost() < 0.25);
+    assert!(5.0 * admission.cost(ONLY) > 1.0 || admission.cost(ONLY) < 0.25);
     // One that falls does.
-    (0..1000).for_each(|_| admission.measured(S, 10 * S));
-    assert_eq!(admission.enter(S, false), Ok(()));
+    (0..1000).for_each(|_| admission.measured(ONLY, S, 10 * S));
+    assert_eq!(admission.enter(ONLY, S, false), Ok(()));
 }
 
 #[test]
 fn a_full_house_takes_who_comes_back_and_keeps_no_place_for_who_is_awaited() {
-    let mut admission = Admission::new(1.0, Some(0.25));
+    let mut admission = house(1.0, Some(0.25));
     assert_eq!(let_in(&mut admission, 10), 4);
-    admission.leave(); // It was lost: its conversation waits.
-    assert_eq!(admission.enter(S, false), Ok(()), "nobody uses the place");
-    assert_eq!(admission.enter(S, false), Err(Full::Capacity));
+    admission.leave(ONLY); // It was lost: its conversation waits.
     assert_eq!(
-        admission.enter(S, true),
+        admission.enter(ONLY, S, false),
+        Ok(()),
+        "nobody uses the place"
+    );
+    assert_eq!(admission.enter(ONLY, S, false), Err(Full::Capacity));
+    assert_eq!(
+        admission.enter(ONLY, S, true),
         Ok(()),
         "it comes back all the same"
     );
@@ -79,15 +95,19 @@ fn a_full_house_takes_who_comes_back_and_keeps_no_place_for_who_is_awaited() {
 
 #[test]
 fn while_somebody_lags_nobody_else_comes_in() {
-    let mut admission = Admission::new(8.0, None);
+    let mut admission = house(8.0, None);
     assert_eq!(let_in(&mut admission, 2), 2);
     admission.behind(S, BEHIND - MS);
-    assert_eq!(admission.enter(S, false), Ok(()));
+    assert_eq!(admission.enter(ONLY, S, false), Ok(()));
     admission.behind(S, BEHIND);
-    assert_eq!(admission.enter(2 * S, false), Err(Full::Lag));
-    assert_eq!(admission.enter(2 * S, true), Ok(()), "but who comes back");
+    assert_eq!(admission.enter(ONLY, 2 * S, false), Err(Full::Lag));
+    assert_eq!(
+        admission.enter(ONLY, 2 * S, true),
+        Ok(()),
+        "but who comes back"
+    );
     // A stream of which nothing is heard any more holds up nobody for long.
-    assert_eq!(admission.enter(S + LAGGED, false), Ok(()));
+    assert_eq!(admission.enter(ONLY, S + LAGGED, false), Ok(()));
 }
 
 #[test]
@@ -126,9 +146,9 @@ fn who_is_sent_in_time_or_faster_or_with_pauses_is_not_behind() {
 /// where each second of speech takes 100 ms, half of it at the end of an utterance.
 /// What it makes the cost look like.
 fn estimate(speech: u32, pause: u32) -> f64 {
-    let entrance = Entrance::new(Some(Admission::new(2.0, Some(0.1))));
-    let place = entrance.enter(false).expect("the first");
-    let mut effort = place.0.effort();
+    let entrance = Entrance::new(Some(house(2.0, Some(0.1))));
+    let _place = entrance.enter(ONLY, false).expect("the first");
+    let mut effort = entrance.effort(ONLY);
     let mut at = Duration::ZERO;
     let mut hear = |said: &[Recognition], spent| {
         let work = (at, at + 10 * MS, SAMPLE_RATE as usize / 10);
@@ -138,8 +158,8 @@ fn estimate(speech: u32, pause: u32) -> f64 {
     for _ in 0..1200 / (speech + pause) {
         for tenth in 0..speech * 10 {
             let guess = Recognition::Interim {
-                text: "word".into(),
-                start: Duration::ZERO,
+                words: vec![word(S, S)],
+                stable: 0,
             };
             let heard: &[_] = if tenth % 10 == 9 { &[guess] } else { &[] };
             hear(heard, 5 * MS);
@@ -149,7 +169,7 @@ fn estimate(speech: u32, pause: u32) -> f64 {
     }
     // Hours of silence, which costs nothing.
     (0..100_000).for_each(|_| hear(&[], MS / 100));
-    entrance.lock().expect("it is heeded").cost()
+    entrance.lock().expect("it is heeded").cost(ONLY)
 }
 
 #[test]
@@ -171,14 +191,14 @@ fn whatever_happens_the_house_is_never_overfull_nor_closed_without_reason() {
         let cost = 0.02 + random.f64() / 2.0;
         let told = cost * (0.5 + random.f64());
         let capacity = 1.0 + random.f64() * 7.0;
-        let mut admission = Admission::new(capacity, Some(told));
+        let mut admission = house(capacity, Some(told));
         let (mut inside, mut refused, mut opened) = (0usize, 0u32, 0u32);
         let mut open = true;
         for step in 0..10_000u32 {
             let now = step * S;
             match random.u32(0..10) {
                 0..4 => {
-                    let entered = admission.enter(now, false).is_ok();
+                    let entered = admission.enter(ONLY, now, false).is_ok();
                     // Once it is known, what counts is what it really costs.
                     let real = (inside + 1) as f64 * cost / capacity;
                     if step > 2000 {
@@ -194,14 +214,14 @@ fn whatever_happens_the_house_is_never_overfull_nor_closed_without_reason() {
                     inside += usize::from(entered);
                 }
                 4..7 if inside > 0 => {
-                    admission.leave();
+                    admission.leave(ONLY);
                     inside -= 1;
                 }
                 _ => {
                     let spoken = (0.5 + random.f64() * 10.0) * 1000.0;
                     let spent = spoken * cost * (0.8 + random.f64() * 0.4);
                     let millis = |of: f64| Duration::from_micros((of * 1000.0) as u64);
-                    admission.measured(millis(spent), millis(spoken));
+                    admission.measured(ONLY, millis(spent), millis(spoken));
                 }
             }
             assert_eq!(admission.streams, inside, "seed {seed}");
@@ -211,4 +231,49 @@ fn whatever_happens_the_house_is_never_overfull_nor_closed_without_reason() {
             "seed {seed}: it never opened again"
         );
     }
+}
+
+#[test]
+fn each_engine_counts_with_its_own_cost() {
+    let engines = [0.1, 0.5].map(|cost| Capacity::Here { cost });
+    let mut admission = Admission::new(1.0, &engines);
+    for engine in [0, 0, 1] {
+        assert_eq!(admission.enter(engine, S, false), Ok(()));
+    }
+    assert!((admission.load() - 0.7).abs() < 1e-9);
+    assert_eq!(admission.enter(1, S, false), Err(Full::Capacity));
+    admission.measured(1, 60 * S, 60 * S);
+    assert!(
+        (admission.cost(0) - 0.1).abs() < 1e-9,
+        "it was not measured"
+    );
+    assert!((admission.cost(1) - 0.75).abs() < 1e-9);
+    admission.leave(1);
+    assert!((admission.load() - 0.2).abs() < 1e-9);
+}
+
+#[test]
+fn a_stream_that_turns_out_to_have_a_dearer_engine_needs_room_for_it() {
+    let engines = [0.1, 0.6].map(|cost| Capacity::Here { cost });
+    let mut admission = Admission::new(1.0, &engines);
+    assert_eq!(admission.enter(0, S, false), Ok(()));
+    assert_eq!(
+        admission.choose(0, 1, false),
+        Ok(()),
+        "alone it may have any"
+    );
+    assert_eq!(admission.enter(0, S, false), Ok(()));
+    assert_eq!(admission.choose(0, 1, false), Err(Full::Capacity));
+    assert!((admission.load() - 0.7).abs() < 1e-9, "it is in as before");
+    assert_eq!(
+        admission.choose(0, 1, true),
+        Ok(()),
+        "one that comes back may"
+    );
+    assert!((admission.load() - 1.2).abs() < 1e-9);
+    assert_eq!(
+        admission.choose(1, 0, false),
+        Ok(()),
+        "a cheaper one is no matter"
+    );
 }

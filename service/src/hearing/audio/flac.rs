@@ -2,96 +2,238 @@
 
 //! A native FLAC stream, decoded while it arrives.
 //!
-//! The decoder reads from the queue as from a file and waits there; the end of
-//! the format or of the audio is its end of file.
+//! The decoder of `claxon` reads whole frames only. What came of a frame is kept, and
+//! decoding it is tried again when it has grown by an eighth: so a frame is heard as soon
+//! as it is whole or little later, and one that never ends costs no more than its bytes.
 
-use super::{AudioError, Listener, Queue, Resampler, StreamError};
-use bytes::{Buf, Bytes};
+use super::{AudioError, Resampler};
+use claxon::frame::FrameReader;
 use claxon::{Block, FlacReader};
-use std::cell::RefCell;
-use std::io::Read;
+use std::io::{Cursor, ErrorKind};
 
 /// Sample rates that a header may claim: wider than what may be declared, but a
 /// header must not make seconds of audio out of bytes.
 const RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 
-struct Chunks<'a, 'l> {
-    queue: &'a mut Queue,
-    listener: &'a RefCell<&'l mut dyn Listener>,
-    current: Bytes,
-    over: bool,
-}
+/// Bytes of a frame; the largest that an encoder makes of stereo has 400,000.
+const LARGEST_FRAME: usize = 1 << 20;
 
-impl Read for Chunks<'_, '_> {
-    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        while self.current.is_empty() && !self.over {
-            match self.queue.chunk(&mut **self.listener.borrow_mut()) {
-                Some(chunk) => self.current = chunk,
-                None => self.over = true,
-            }
-        }
-        let length = out.len().min(self.current.len());
-        if let Some(out) = out.get_mut(..length) {
-            self.current.copy_to_slice(out);
-        }
-        Ok(length)
-    }
-}
+const MAGIC: &[u8] = b"fLaC";
 
-pub(super) fn stream(
-    queue: &mut Queue,
+/// In front of a block of metadata: its type, with a bit for the last one, and its length.
+const BLOCK_HEADER: usize = 4;
+
+const LAST: u8 = 0x80;
+
+/// Bytes of the block that says how the stream is made.
+const STREAMINFO: usize = 34;
+
+/// A stream, from its magic on.
+pub(super) struct Flac {
     declared_rate: u32,
-    listener: &mut dyn Listener,
-) -> Result<(), StreamError> {
-    // Lent to the reader while it waits, and taken back between its blocks.
-    let listener = RefCell::new(listener);
-    let mut chunks = Chunks {
-        queue,
-        listener: &listener,
-        current: Bytes::new(),
-        over: false,
-    };
-    let mut reader = match FlacReader::new(&mut chunks) {
-        Ok(reader) => reader,
-        Err(error) => return at_end_or(&chunks, error),
-    };
-    let info = reader.streaminfo();
-    let rate = match info.sample_rate {
-        0 => declared_rate,
-        rate => rate,
-    };
-    if !RATES.contains(&rate) {
-        let reason = format!("its header says {rate} Hz");
-        return Err(AudioError::Flac { reason }.into());
-    }
-    let mut resampler = Resampler::new(rate)?;
-    let mut samples = Vec::new();
-    let mut buffer = Vec::new();
-    let failure = loop {
-        match reader.blocks().read_next_or_eof(buffer) {
-            Ok(Some(block)) => {
-                mix_down(&block, info.bits_per_sample, &mut samples);
-                listener.borrow_mut().hear(resampler.push(&samples)?)?;
-                buffer = block.into_buffer();
-            }
-            Ok(None) => break None,
-            Err(error) => break Some(error),
-        }
-    };
-    drop(reader);
-    if let Some(error) = failure {
-        at_end_or(&chunks, error)?;
-    }
-    listener.borrow_mut().hear(resampler.finish()?)
+    stage: Stage,
+    /// What came and was not understood yet.
+    bytes: Vec<u8>,
+    /// How many of them were tried in vain.
+    tried: usize,
+    samples: Vec<i16>,
 }
 
-/// A stream that is cut by the end of its audio is no error.
-fn at_end_or(chunks: &Chunks<'_, '_>, error: claxon::Error) -> Result<(), StreamError> {
-    if chunks.over {
-        return Ok(());
+enum Stage {
+    /// Waits for the magic and the first block.
+    Beginning,
+    /// Passes over other blocks; bytes of this one to go, and whether it is the last.
+    Metadata {
+        skip: usize,
+        last: bool,
+        made: Made,
+    },
+    Frames(Made),
+}
+
+/// How the stream is made.
+struct Made {
+    bits_per_sample: u32,
+    resampler: Resampler,
+}
+
+impl Flac {
+    pub(super) fn new(declared_rate: u32) -> Self {
+        Self {
+            declared_rate,
+            stage: Stage::Beginning,
+            bytes: Vec::new(),
+            tried: 0,
+            samples: Vec::new(),
+        }
     }
-    let reason = error.to_string();
-    Err(AudioError::Flac { reason }.into())
+
+    pub(super) fn push(&mut self, message: &[u8], out: &mut Vec<i16>) -> Result<(), AudioError> {
+        self.bytes.extend_from_slice(message);
+        loop {
+            let goes_on = match std::mem::replace(&mut self.stage, Stage::Beginning) {
+                Stage::Beginning => self.begin()?,
+                Stage::Metadata { skip, last, made } => self.skip(skip, last, made)?,
+                Stage::Frames(mut made) => {
+                    let result = self.frames(&mut made, out);
+                    self.stage = Stage::Frames(made);
+                    result?;
+                    false
+                }
+            };
+            if !goes_on {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The end. A stream that is cut by the end of its audio is no error.
+    pub(super) fn finish(&mut self, out: &mut Vec<i16>) -> Result<(), AudioError> {
+        if let Stage::Frames(made) = &mut self.stage {
+            out.extend_from_slice(made.resampler.finish()?);
+        }
+        Ok(())
+    }
+
+    /// Reads the magic and the first block. Returns `true` if they are whole.
+    fn begin(&mut self) -> Result<bool, AudioError> {
+        let magic = self.bytes.len().min(MAGIC.len());
+        let is_flac = self.bytes.get(..magic) == MAGIC.get(..magic);
+        let header = self.bytes.get(MAGIC.len()..MAGIC.len() + BLOCK_HEADER);
+        let (kind, length) = match (is_flac, header) {
+            (false, _) => return self.read_header(magic).map(|_| false),
+            (true, None) => return Ok(false),
+            (true, Some(header)) => block(header),
+        };
+        let head = MAGIC.len() + BLOCK_HEADER + STREAMINFO;
+        if kind & !LAST == 0 && length == STREAMINFO && self.bytes.len() < head {
+            return Ok(false);
+        }
+        // The decoder is told that it is the last, so that it asks for no other.
+        if let Some(kind) = self.bytes.get_mut(MAGIC.len()) {
+            *kind |= LAST;
+        }
+        let made = self.read_header(head)?;
+        self.bytes.drain(..head.min(self.bytes.len()));
+        self.stage = match kind & LAST {
+            0 => Stage::Metadata {
+                skip: 0,
+                last: false,
+                made,
+            },
+            _ => Stage::Frames(made),
+        };
+        Ok(true)
+    }
+
+    /// Has the decoder read the first bytes.
+    fn read_header(&self, length: usize) -> Result<Made, AudioError> {
+        let head = self.bytes.get(..length).unwrap_or(&self.bytes);
+        let info = FlacReader::new(head)
+            .map_err(|error| failed(&error.to_string()))?
+            .streaminfo();
+        let rate = match info.sample_rate {
+            0 => self.declared_rate,
+            rate => rate,
+        };
+        if !RATES.contains(&rate) {
+            return Err(failed(&format!("its header says {rate} Hz")));
+        }
+        Ok(Made {
+            bits_per_sample: info.bits_per_sample,
+            resampler: Resampler::new(rate)?,
+        })
+    }
+
+    /// Passes over blocks that say nothing about the audio. Returns `true` if there is
+    /// something behind them.
+    fn skip(&mut self, skip: usize, last: bool, made: Made) -> Result<bool, AudioError> {
+        let passed = skip.min(self.bytes.len());
+        self.bytes.drain(..passed);
+        let skip = skip - passed;
+        if skip == 0 && last {
+            self.stage = Stage::Frames(made);
+            return Ok(true);
+        }
+        let header = self.bytes.get(..BLOCK_HEADER).filter(|_| skip == 0);
+        let (stage, goes_on) = match header.map(block) {
+            None => (Stage::Metadata { skip, last, made }, false),
+            // RFC 9639, 8.1: this type is forbidden, so that it is not taken for a frame.
+            Some((kind, _)) if kind & !LAST == 0x7f => {
+                return Err(failed("invalid metadata block type"));
+            }
+            Some((kind, length)) => {
+                self.bytes.drain(..BLOCK_HEADER);
+                let stage = Stage::Metadata {
+                    skip: length,
+                    last: kind & LAST != 0,
+                    made,
+                };
+                (stage, true)
+            }
+        };
+        self.stage = stage;
+        Ok(goes_on)
+    }
+
+    /// Decodes all frames that are whole.
+    fn frames(&mut self, made: &mut Made, out: &mut Vec<i16>) -> Result<(), AudioError> {
+        let mut at = 0;
+        let mut buffer = Vec::new();
+        let result = loop {
+            let rest = self.bytes.get(at..).unwrap_or_default();
+            if rest.len() <= self.tried + self.tried / 8 {
+                break Ok(());
+            }
+            let mut reader = FrameReader::new(Cursor::new(rest));
+            match reader.read_next_or_eof(buffer) {
+                Ok(Some(block)) => {
+                    let position = reader.into_inner().position();
+                    at += usize::try_from(position).unwrap_or(rest.len());
+                    self.tried = 0;
+                    mix_down(&block, made.bits_per_sample, &mut self.samples);
+                    match made.resampler.push(&self.samples) {
+                        Ok(samples) => out.extend_from_slice(samples),
+                        Err(error) => break Err(error),
+                    }
+                    buffer = block.into_buffer();
+                }
+                Err(error) if !is_cut(&error) => break Err(failed(&error.to_string())),
+                Ok(None) | Err(_) if rest.len() > LARGEST_FRAME => {
+                    let reason = format!("a frame has more than {LARGEST_FRAME} bytes");
+                    break Err(failed(&reason));
+                }
+                Ok(None) | Err(_) => {
+                    self.tried = rest.len();
+                    break Ok(());
+                }
+            }
+        };
+        self.bytes.drain(..at.min(self.bytes.len()));
+        result
+    }
+}
+
+/// Returns the type of a block, with the bit for the last one, and its length.
+fn block(header: &[u8]) -> (u8, usize) {
+    match header {
+        [kind, high, middle, low] => {
+            let length = u32::from_be_bytes([0, *high, *middle, *low]);
+            (*kind, usize::try_from(length).unwrap_or(usize::MAX))
+        }
+        _ => (LAST, 0),
+    }
+}
+
+/// Returns `true` if the rest of the frame has not come yet.
+fn is_cut(error: &claxon::Error) -> bool {
+    matches!(error, claxon::Error::IoError(error) if error.kind() == ErrorKind::UnexpectedEof)
+}
+
+fn failed(reason: &str) -> AudioError {
+    AudioError::Flac {
+        reason: reason.to_owned(),
+    }
 }
 
 fn mix_down(block: &Block, bits_per_sample: u32, out: &mut Vec<i16>) {

@@ -2,10 +2,9 @@
 
 //! From what a socket sends to what a recogniser hears: 16 kHz mono samples.
 //!
-//! A stream *pulls* its audio: the socket task puts chunks into a bounded
-//! [`Queue`] and stops reading its socket while that is full; the stream's own
-//! thread takes them out, blocking. Nothing here may run on a tokio worker, and
-//! no bytes of a client may make it panic.
+//! The socket task puts messages into a bounded [`Queue`] and stops reading its socket
+//! while that is full; the stream takes them out in its turns, decoded. Nothing here waits,
+//! nothing may run on a tokio worker, and no bytes of a client may make it panic.
 //!
 //! Framing of the four encodings is that of the Symbl Streaming API reference:
 //! LINEAR16 is little-endian without a header, MULAW is G.711, Opus is one raw
@@ -19,10 +18,9 @@ mod resample;
 
 use crate::conversation::log::LogError;
 use crate::hearing::recognizer::RecognizerError;
-use std::time::Duration;
-use symbl_protocol::Encoding;
+use symbl_protocol::{Encoding, StreamFormat};
 
-pub use queue::{End, Input, Queue};
+pub use queue::{End, Input, Queue, Taken};
 pub use resample::Resampler;
 
 /// Audio that cannot be decoded.
@@ -76,52 +74,66 @@ pub enum StreamError {
     Silence(u64),
 }
 
-/// Takes the decoded audio.
-pub trait Listener {
-    /// The next 16 kHz mono samples.
-    ///
-    /// # Errors
-    ///
-    /// The stream cannot go on.
-    fn hear(&mut self, samples: &[i16]) -> Result<(), StreamError>;
-
-    /// How often [`Listener::idle`] is to be called while no audio comes.
-    fn idle_interval(&self) -> Option<Duration> {
-        None
-    }
-
-    /// No audio came for a while.
-    ///
-    /// # Errors
-    ///
-    /// The stream cannot go on.
-    fn idle(&mut self) -> Result<(), StreamError> {
-        Ok(())
-    }
-
-    /// Something was wrong with the audio, but the stream goes on.
-    fn complain(&mut self, error: AudioError);
+/// What a decoder made of its input.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    /// 16 kHz mono.
+    pub samples: Vec<i16>,
+    /// What was wrong with the audio, though the stream goes on.
+    pub complaints: Vec<AudioError>,
 }
 
-/// Decodes all audio of a stream, whatever formats it runs through.
-///
-/// # Errors
-///
-/// Audio that cannot be decoded any further, or what the listener says.
-pub fn decode(queue: &mut Queue, listener: &mut dyn Listener) -> Result<End, StreamError> {
-    loop {
-        let format = queue.format();
-        match format.encoding() {
-            Encoding::Linear16 => pcm::linear16(queue, format.sample_rate(), listener)?,
-            Encoding::Mulaw => pcm::mulaw(queue, format.sample_rate(), listener)?,
-            Encoding::Opus => opus::packets(queue, listener)?,
-            Encoding::Flac => flac::stream(queue, format.sample_rate(), listener)?,
+/// Decodes a stretch of audio in one format, message by message.
+pub struct Decoder(Kind);
+
+enum Kind {
+    Pcm(Box<pcm::Pcm>),
+    Opus(Box<opus::Packets>),
+    Flac(Box<flac::Flac>),
+}
+
+impl Decoder {
+    /// Returns a decoder for a stretch that has not begun.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made for this format.
+    pub fn new(format: StreamFormat) -> Result<Self, AudioError> {
+        let rate = format.sample_rate();
+        Ok(Self(match format.encoding() {
+            Encoding::Linear16 => Kind::Pcm(Box::new(pcm::Pcm::linear16(rate)?)),
+            Encoding::Mulaw => Kind::Pcm(Box::new(pcm::Pcm::mulaw(rate)?)),
+            Encoding::Opus => Kind::Opus(Box::new(opus::Packets::new()?)),
+            Encoding::Flac => Kind::Flac(Box::new(flac::Flac::new(rate))),
+        }))
+    }
+
+    /// Decodes the next message and appends what it makes to `out`.
+    ///
+    /// # Errors
+    ///
+    /// The audio cannot be decoded any further. What was decoded before is in `out`.
+    pub fn push(&mut self, message: &[u8], out: &mut Decoded) -> Result<(), AudioError> {
+        match &mut self.0 {
+            Kind::Pcm(pcm) => pcm.push(message, &mut out.samples),
+            Kind::Opus(packets) => {
+                packets.push(message, out);
+                Ok(())
+            }
+            Kind::Flac(flac) => flac.push(message, &mut out.samples),
         }
-        if let Some(error) = queue.take_failure() {
-            return Err(error);
-        }
-        if let Some(end) = queue.end() {
-            return Ok(end);
+    }
+
+    /// Ends the stretch: appends what the decoder still has.
+    ///
+    /// # Errors
+    ///
+    /// The audio cannot be decoded.
+    pub fn finish(&mut self, out: &mut Decoded) -> Result<(), AudioError> {
+        match &mut self.0 {
+            Kind::Pcm(pcm) => pcm.finish(&mut out.samples),
+            Kind::Opus(_) => Ok(()),
+            Kind::Flac(flac) => flac.finish(&mut out.samples),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! Without a container the encoder's look-ahead (pre-skip, usually 6.5 ms) is
 //! not known, so time counts from the first decoded sample.
 
-use super::{AudioError, Listener, Queue, StreamError};
+use super::{AudioError, Decoded};
 use crate::hearing::recognizer::SAMPLE_RATE;
 use opus::{Channels, Decoder};
 
@@ -18,37 +18,52 @@ const USUAL: usize = SAMPLE_RATE as usize * 20 / 1000;
 /// So many packets in a row that cannot be read are no accident of the network.
 const NONSENSE: u32 = 10;
 
-pub(super) fn packets(queue: &mut Queue, listener: &mut dyn Listener) -> Result<(), StreamError> {
-    // A mono decoder mixes stereo packets down by itself.
-    let mut decoder =
-        Decoder::new(SAMPLE_RATE, Channels::Mono).map_err(|error| AudioError::Decoder {
-            what: "Opus",
-            reason: error.to_string(),
-        })?;
-    let mut samples = [0i16; LONGEST];
-    let mut last = USUAL;
-    let mut in_ogg = false;
-    let mut unread = 0u32;
-    while let Some(packet) = queue.chunk(listener) {
+/// A stretch of packets.
+pub(super) struct Packets {
+    decoder: Decoder,
+    /// Length of the packet before, in samples.
+    last: usize,
+    in_ogg: bool,
+    unread: u32,
+}
+
+impl Packets {
+    pub(super) fn new() -> Result<Self, AudioError> {
+        // A mono decoder mixes stereo packets down by itself.
+        let decoder =
+            Decoder::new(SAMPLE_RATE, Channels::Mono).map_err(|error| AudioError::Decoder {
+                what: "Opus",
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            decoder,
+            last: USUAL,
+            in_ogg: false,
+            unread: 0,
+        })
+    }
+
+    pub(super) fn push(&mut self, packet: &[u8], out: &mut Decoded) {
         if packet.starts_with(b"OggS") {
-            if !std::mem::replace(&mut in_ogg, true) {
-                listener.complain(AudioError::Ogg);
+            if !std::mem::replace(&mut self.in_ogg, true) {
+                out.complaints.push(AudioError::Ogg);
             }
-            continue;
+            return;
         }
-        in_ogg = false;
-        let decoded = match decoder.decode(&packet, &mut samples, false) {
+        self.in_ogg = false;
+        let mut samples = [0i16; LONGEST];
+        let decoded = match self.decoder.decode(packet, &mut samples, false) {
             Ok(length) => {
-                (last, unread) = (length, 0);
+                (self.last, self.unread) = (length, 0);
                 length
             }
             Err(error) => {
-                unread = unread.saturating_add(1);
-                if unread == 1 {
+                self.unread = self.unread.saturating_add(1);
+                if self.unread == 1 {
                     tracing::warn!(%error, bytes = packet.len(), "Opus packet concealed");
                 }
-                if unread == NONSENSE {
-                    listener.complain(AudioError::Decoder {
+                if self.unread == NONSENSE {
+                    out.complaints.push(AudioError::Decoder {
                         what: "Opus",
                         reason: format!(
                             "{NONSENSE} messages in a row are no Opus packets ({error}); send raw \
@@ -56,14 +71,14 @@ pub(super) fn packets(queue: &mut Queue, listener: &mut dyn Listener) -> Result<
                         ),
                     });
                 }
-                let gap = samples.get_mut(..last).unwrap_or_default();
-                decoder.decode(&[], gap, false).unwrap_or_else(|_| {
+                let gap = samples.get_mut(..self.last).unwrap_or_default();
+                self.decoder.decode(&[], gap, false).unwrap_or_else(|_| {
                     gap.fill(0);
                     gap.len()
                 })
             }
         };
-        listener.hear(samples.get(..decoded).unwrap_or_default())?;
+        out.samples
+            .extend_from_slice(samples.get(..decoded).unwrap_or_default());
     }
-    Ok(())
 }

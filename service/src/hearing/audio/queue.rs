@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The bounded way from a socket task to its stream's thread.
+//! The bounded way from a socket task to its stream.
 
-use super::{Listener, StreamError};
-use crate::hearing::parked;
+use super::{AudioError, Decoded, Decoder};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Instant;
 use symbl_protocol::StreamFormat;
 use tokio::sync::mpsc;
@@ -32,25 +31,38 @@ pub enum End {
     Abandoned,
 }
 
-/// The stream's side of the channel.
-///
-/// Gives the chunks of one format until the format changes or the audio ends;
-/// [`Queue::end`] tells which of the two it was.
-#[derive(Debug)]
+/// What [`Queue::poll_next`] took out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// Something that came then.
+    Input(Instant),
+    /// There will be nothing more.
+    End(End),
+}
+
+/// The stream's side of the channel, with the decoder.
 pub struct Queue {
-    input: mpsc::Receiver<Input>,
+    input: mpsc::Receiver<(Instant, Input)>,
     abandoned: Arc<AtomicBool>,
     format: StreamFormat,
-    end: Option<End>,
-    /// What the listener said while it waited.
-    failure: Option<StreamError>,
+    /// Made when there is something to decode.
+    decoder: Option<Decoder>,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let format = &self.format;
+        f.debug_struct("Queue")
+            .field("format", format)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Queue {
-    /// A queue whose first audio is in `format`. Once `abandoned` is true, or
+    /// Returns a queue whose first audio is in `format`. Once `abandoned` is true, or
     /// the sender is gone without a stop, nothing more comes out.
     pub fn new(
-        input: mpsc::Receiver<Input>,
+        input: mpsc::Receiver<(Instant, Input)>,
         abandoned: Arc<AtomicBool>,
         format: StreamFormat,
     ) -> Self {
@@ -58,66 +70,61 @@ impl Queue {
             input,
             abandoned,
             format,
-            end: None,
-            failure: None,
+            decoder: None,
         }
     }
 
-    /// The format of the chunks to come.
-    pub fn format(&self) -> StreamFormat {
-        self.format
+    /// Returns `true` once nothing more is wanted.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
-    /// How the audio ended, once it did.
-    pub fn end(&self) -> Option<End> {
-        self.end
-    }
-
-    /// Why the listener cannot go on, if that is what ended the audio.
-    pub fn take_failure(&mut self) -> Option<StreamError> {
-        self.failure.take()
-    }
-
-    /// The next chunk of the current format; waits for it, and calls the
-    /// listener's [`Listener::idle`] meanwhile. `None` when the format changed
-    /// or the audio ended.
-    pub fn chunk(&mut self, listener: &mut dyn Listener) -> Option<Bytes> {
-        if self.end.is_some() {
-            return None;
+    /// Takes the next input out, and appends what it decodes to. `Pending` if nothing has
+    /// come; the context is woken when something does.
+    ///
+    /// # Errors
+    ///
+    /// The audio cannot be decoded any further. What was decoded before is in `out`.
+    pub fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        out: &mut Decoded,
+    ) -> Poll<Result<Taken, AudioError>> {
+        if self.is_abandoned() {
+            return Poll::Ready(Ok(Taken::End(End::Abandoned)));
         }
-        let input = match listener.idle_interval() {
-            None => self.input.blocking_recv(),
-            Some(interval) => loop {
-                if let Poll::Ready(input) =
-                    parked::wait(self.input.recv(), Instant::now() + interval)
-                {
-                    break input;
-                }
-                if let Err(error) = listener.idle() {
-                    self.failure = Some(error);
-                    self.end = Some(End::Abandoned);
-                    return None;
-                }
-            },
-        };
-        if self.abandoned.load(Ordering::Acquire) {
-            self.end = Some(End::Abandoned);
-            return None;
+        match self.input.poll_recv(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(None) => Poll::Ready(Ok(Taken::End(End::Abandoned))),
+            Poll::Ready(Some((at, input))) => Poll::Ready(self.take(at, input, out)),
         }
+    }
+
+    fn take(&mut self, at: Instant, input: Input, out: &mut Decoded) -> Result<Taken, AudioError> {
         match input {
-            Some(Input::Audio(bytes)) => Some(bytes),
-            Some(Input::Format(format)) => {
+            Input::Audio(bytes) => {
+                let decoder = match &mut self.decoder {
+                    Some(decoder) => decoder,
+                    none => none.insert(Decoder::new(self.format)?),
+                };
+                decoder.push(&bytes, out)?;
+            }
+            Input::Format(format) => {
                 self.format = format;
-                None
+                self.finish(out)?;
             }
-            Some(Input::Stop) => {
-                self.end = Some(End::Stopped);
-                None
+            Input::Stop => {
+                self.finish(out)?;
+                return Ok(Taken::End(End::Stopped));
             }
-            None => {
-                self.end = Some(End::Abandoned);
-                None
-            }
+        }
+        Ok(Taken::Input(at))
+    }
+
+    fn finish(&mut self, out: &mut Decoded) -> Result<(), AudioError> {
+        match self.decoder.take() {
+            Some(mut decoder) => decoder.finish(out),
+            None => Ok(()),
         }
     }
 }

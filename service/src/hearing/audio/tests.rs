@@ -7,7 +7,8 @@ use ::opus::{Application, Bitrate, Channels, Encoder};
 use audio_codec_algorithms::encode_ulaw;
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 use symbl_protocol::StreamFormat;
 use tokio::sync::mpsc;
 
@@ -21,22 +22,38 @@ struct Hearing {
     complaints: Vec<String>,
 }
 
-impl Listener for Hearing {
-    fn hear(&mut self, samples: &[i16]) -> Result<(), StreamError> {
-        self.samples.extend_from_slice(samples);
-        Ok(self.stream.push(samples, &mut self.out)?)
-    }
-
-    fn complain(&mut self, error: AudioError) {
-        self.complaints.push(error.to_string());
-    }
-}
-
 impl Hearing {
+    /// Hears what was decoded.
+    fn hear(&mut self, decoded: &mut Decoded) -> Result<(), StreamError> {
+        let Decoded {
+            samples,
+            complaints,
+        } = std::mem::take(decoded);
+        let complaints = complaints.iter().map(AudioError::to_string);
+        self.complaints.extend(complaints);
+        self.samples.extend_from_slice(&samples);
+        Ok(self.stream.push(&samples, &mut self.out)?)
+    }
+
+    /// Hears all that is in a queue whose sender is gone.
+    fn hear_all(&mut self, queue: &mut Queue) -> Result<End, StreamError> {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut decoded = Decoded::default();
+        loop {
+            let Poll::Ready(taken) = queue.poll_next(&mut context, &mut decoded) else {
+                panic!("the sender is gone")
+            };
+            self.hear(&mut decoded)?;
+            if let Taken::End(end) = taken? {
+                return Ok(end);
+            }
+        }
+    }
+
     fn words(&self) -> Vec<Word> {
         let mut words = Vec::new();
         for recognition in &self.out {
-            if let Recognition::Final { words: more } = recognition {
+            if let Recognition::Final { words: more, .. } = recognition {
                 words.extend(more.iter().cloned());
             }
         }
@@ -52,12 +69,12 @@ fn format(encoding: Encoding, rate: u32) -> StreamFormat {
 fn run(first: StreamFormat, inputs: Vec<Input>) -> (Hearing, Result<End, StreamError>) {
     let (sender, receiver) = mpsc::channel(inputs.len().max(1));
     for input in inputs {
-        sender.try_send(input).unwrap();
+        sender.try_send((Instant::now(), input)).unwrap();
     }
     drop(sender);
     let mut hearing = hearing();
     let mut queue = Queue::new(receiver, Arc::default(), first);
-    let end = decode(&mut queue, &mut hearing);
+    let end = hearing.hear_all(&mut queue);
     hearing.stream.finish(&mut hearing.out).unwrap();
     (hearing, end)
 }
@@ -270,6 +287,55 @@ fn what_is_no_flac_ends_the_stream_with_a_reason() {
 }
 
 #[test]
+fn a_flac_frame_is_heard_when_it_has_come_and_not_when_the_next_one_has() {
+    let blocks = flac_writer::encode(&talk(16_000), 16_000, 1152);
+    let mut decoder = Decoder::new(format(Encoding::Flac, 16_000)).unwrap();
+    let mut decoded = Decoded::default();
+    let mut lengths = Vec::new();
+    for block in &blocks {
+        decoder.push(block, &mut decoded).unwrap();
+        lengths.push(decoded.samples.len());
+    }
+    // The first piece is the header.
+    let expected: Vec<usize> = (0..blocks.len()).map(|frames| frames * 1152).collect();
+    assert_eq!(lengths[..10], expected[..10]);
+}
+
+#[test]
+fn a_flac_frame_that_never_ends_is_refused() {
+    let blocks = flac_writer::encode(&talk(16_000), 16_000, 1152);
+    let mut decoder = Decoder::new(format(Encoding::Flac, 16_000)).unwrap();
+    let mut decoded = Decoded::default();
+    decoder.push(&blocks[0], &mut decoded).unwrap();
+    // The header of a frame, that of a sub-frame with residuals in Rice code, and zeros: a
+    // number in unary without an end.
+    let mut endless = blocks[1][..8].to_vec();
+    endless.push(0x10);
+    let mut result = decoder.push(&endless, &mut decoded);
+    for _ in 0..400 {
+        result = result.and_then(|()| decoder.push(&[0; 4096], &mut decoded));
+    }
+    assert!(matches!(result, Err(AudioError::Flac { .. })), "{result:?}");
+    assert!(decoded.samples.is_empty());
+}
+
+#[test]
+fn blocks_of_metadata_are_passed_over() {
+    let blocks = flac_writer::encode(&talk(16_000), 16_000, 1152);
+    let mut bytes = blocks.concat();
+    assert_eq!(bytes[4], 0x80, "the first block is the last one");
+    bytes[4] = 0;
+    let mut picture = vec![0x86, 0, 0x10, 0];
+    picture.extend([0xff; 0x1000]);
+    bytes.splice(42..42, picture);
+    for size in [1, 700, bytes.len()] {
+        let (hearing, end) = run(format(Encoding::Flac, 16_000), messages(&bytes, size));
+        assert_eq!(end.unwrap(), End::Stopped);
+        assert_talk(&hearing.words(), Duration::ZERO);
+    }
+}
+
+#[test]
 fn a_lost_sender_is_no_stop() {
     let mut inputs = messages(&linear16(&talk(16_000)), 3200);
     inputs.pop();
@@ -295,7 +361,7 @@ fn streams_without_a_byte_are_no_error() {
 fn what_waits_in_an_abandoned_queue_is_not_heard() {
     let (sender, receiver) = mpsc::channel(8);
     for input in messages(&linear16(&speech(0..1, 16_000)), 3200) {
-        sender.try_send(input).unwrap();
+        sender.try_send((Instant::now(), input)).unwrap();
     }
     let mut queue = Queue::new(
         receiver,
@@ -303,6 +369,7 @@ fn what_waits_in_an_abandoned_queue_is_not_heard() {
         format(Encoding::Linear16, 16_000),
     );
     let mut hearing = hearing();
-    assert_eq!(queue.chunk(&mut hearing), None);
-    assert_eq!(queue.end(), Some(End::Abandoned));
+    let end = hearing.hear_all(&mut queue);
+    assert_eq!(end.unwrap(), End::Abandoned);
+    assert!(hearing.samples.is_empty());
 }

@@ -1,13 +1,19 @@
 //! What turns speech into words.
 //!
-//! An engine stands behind two small traits: a [`Recognizer`] is opened once
-//! per process and shared, a [`RecognizerStream`] belongs to one audio stream
-//! and is driven from that stream's own thread (never from a tokio worker), so
-//! it may block and burn CPU. Audio is always 16 kHz mono; every time is
-//! measured from the first sample that the stream was given.
+//! An engine stands behind two small traits: a [`Recognizer`] is opened once per process
+//! and shared, a [`RecognizerStream`] belongs to one audio stream. The streams share a few
+//! worker threads, one for each processor core, so a call may compute, but must not wait:
+//! an engine that has results later says so with [`RecognizerStream::wake_with`], one that
+//! has enough audio with [`RecognizerStream::is_ready`], and what has to wait all the same
+//! does so in [`blocking`]. Calls for one stream never overlap, but come from different
+//! threads. Audio is always 16 kHz mono; every time is measured from the first sample that
+//! the stream was given.
 
+use crate::hearing::capacity::Capacity;
+pub use crate::hearing::pool::blocking;
 pub use crate::word::Word;
-use std::time::Duration;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 use unicode_normalization::UnicodeNormalization;
 
 /// Sample rate of all audio that a [`RecognizerStream`] is given, in hertz.
@@ -18,15 +24,22 @@ pub const SAMPLE_RATE: u32 = 16_000;
 pub enum Recognition {
     /// A guess at the utterance in progress; each replaces the one before.
     Interim {
-        /// All words of the utterance so far, separated by spaces.
-        text: String,
-        /// Where the utterance starts.
-        start: Duration,
+        /// All words of the utterance so far, in order, never empty. The utterance starts
+        /// where its first word does. An engine that does not know the time of a word
+        /// lets it start and end where the utterance starts.
+        words: Vec<Word>,
+        /// How many of the first words will not change any more, neither in a later
+        /// interim nor in the final; 0 if the engine promises nothing.
+        stable: usize,
     },
     /// The utterance is over: its words, in order, never empty.
     Final {
         /// The words with their times.
         words: Vec<Word>,
+        /// The engine has set punctuation and case. The words are taken as they are then:
+        /// the service only cuts them into sentences. Otherwise it sets what its rules know
+        /// where it finds no punctuation.
+        punctuated: bool,
     },
     /// Audio with speech in it that will never be recognised.
     Gap {
@@ -35,6 +48,22 @@ pub enum Recognition {
         /// Where it ends.
         end: Duration,
     },
+}
+
+impl Recognition {
+    /// Returns a final of bare words, as an engine gives it that sets no punctuation.
+    pub fn bare(words: Vec<Word>) -> Self {
+        Self::Final {
+            words,
+            punctuated: false,
+        }
+    }
+}
+
+/// Returns the text of words: all of them, separated by spaces.
+pub fn text_of(words: &[Word]) -> String {
+    let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    texts.join(" ")
 }
 
 /// What a client asked of its stream.
@@ -108,11 +137,10 @@ pub trait Recognizer: Send + Sync {
     /// Opens a stream. May take a second and a hundred megabytes.
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError>;
 
-    /// What a stream takes of a processor core while somebody speaks, before that
-    /// was measured: 0.5 is half a core. `None`: the work is done elsewhere, and what
-    /// the stream's thread takes says nothing about it.
-    fn cost(&self) -> Option<f64> {
-        None
+    /// Returns where the engine works and what that takes. Asked again after each piece of
+    /// work; an engine that measures by itself says what it knows by then.
+    fn capacity(&self) -> Capacity {
+        Capacity::Elsewhere
     }
 
     /// How often a part of the engine died and was replaced, since it was made.
@@ -136,13 +164,27 @@ pub trait RecognizerStream: Send {
         Duration::ZERO
     }
 
-    /// How often [`RecognizerStream::poll`] wants to be called while no audio
-    /// comes; `None` for an engine that has nothing to say without audio.
-    fn poll_interval(&self) -> Option<Duration> {
+    /// Gives the engine the handle that it wakes the stream with whenever
+    /// [`RecognizerStream::poll`] has something to do: a result came, or the engine takes
+    /// audio again. May be called again with another handle. An engine that has nothing to
+    /// say without audio needs none.
+    fn wake_with(&mut self, waker: Waker) {
+        let _ = waker;
+    }
+
+    /// Returns `true` if the engine takes audio now. One that does not is given none until
+    /// it has woken the stream.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// Returns when [`RecognizerStream::poll`] is due even if the engine wakes nobody,
+    /// because a bound of its own ends then. Asked for after each call.
+    fn poll_by(&self) -> Option<Instant> {
         None
     }
 
-    /// No audio came for a while: appends what was heard since.
+    /// Appends what was heard since the last call, though no audio came. Never waits.
     ///
     /// # Errors
     ///
@@ -152,14 +194,30 @@ pub trait RecognizerStream: Send {
         Ok(())
     }
 
-    /// No more audio will come: appends what is still owed.
+    /// No more audio will come: appends what is owed by now, and returns
+    /// [`Poll::Ready`] if that is all. Otherwise the engine wakes the stream, and this is
+    /// called again. An engine that works where it is called says all at once, by
+    /// [`RecognizerStream::finish`].
+    ///
+    /// # Errors
+    ///
+    /// The stream cannot say what it owes.
+    fn poll_finish(&mut self, out: &mut Vec<Recognition>) -> Result<Poll<()>, RecognizerError> {
+        self.finish(out).map(Poll::Ready)
+    }
+
+    /// No more audio will come: appends all that is still owed, and waits for it where the
+    /// engine works elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// The stream cannot say what it owes.
     fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError>;
 }
 
 pub mod command;
 pub mod pocketsphinx;
 pub mod scripted;
-mod vad;
 
 #[cfg(test)]
 mod tests {

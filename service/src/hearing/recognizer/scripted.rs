@@ -15,6 +15,7 @@ mod ear;
 mod tones;
 
 use super::{Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word};
+use crate::hearing::capacity::Capacity;
 use ear::{Ear, Heard};
 use std::time::Duration;
 
@@ -35,8 +36,8 @@ impl Recognizer for Scripted {
         "scripted"
     }
 
-    fn cost(&self) -> Option<f64> {
-        Some(0.001)
+    fn capacity(&self) -> Capacity {
+        Capacity::Here { cost: 0.001 }
     }
 
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
@@ -69,10 +70,10 @@ impl Stream {
                         confidence: 1.0,
                     });
                     if self.interim {
-                        let texts: Vec<&str> = self.words.iter().map(|w| w.text.as_str()).collect();
                         out.push(Recognition::Interim {
-                            text: texts.join(" "),
-                            start: self.words.first().map_or(start, |w| w.start),
+                            words: self.words.clone(),
+                            // A word that was heard is never taken back.
+                            stable: self.words.len(),
                         });
                     }
                 }
@@ -93,7 +94,7 @@ impl Stream {
 fn finalise(words: &mut Vec<Word>, out: &mut Vec<Recognition>) {
     if !words.is_empty() {
         let words = std::mem::take(words);
-        out.push(Recognition::Final { words });
+        out.push(Recognition::bare(words));
     }
 }
 
@@ -115,6 +116,7 @@ impl RecognizerStream for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hearing::recognizer::text_of;
 
     fn hear(samples: &[i16], chunk: usize) -> Vec<Recognition> {
         let options = StreamOptions {
@@ -133,7 +135,7 @@ mod tests {
     fn words(heard: &[Recognition]) -> Vec<Word> {
         let mut all = Vec::new();
         for recognition in heard {
-            if let Recognition::Final { words } = recognition {
+            if let Recognition::Final { words, .. } = recognition {
                 all.extend(words.iter().cloned());
             }
         }
@@ -214,7 +216,7 @@ mod tests {
         let interims: Vec<String> = hear(&speech(3..6, 16_000), 160)
             .into_iter()
             .filter_map(|r| match r {
-                Recognition::Interim { text, .. } => Some(text),
+                Recognition::Interim { words, .. } => Some(text_of(&words)),
                 _ => None,
             })
             .collect();
@@ -231,7 +233,7 @@ mod tests {
         let lengths: Vec<usize> = hear(&samples, 160)
             .iter()
             .filter_map(|r| match r {
-                Recognition::Final { words } => Some(words.len()),
+                Recognition::Final { words, .. } => Some(words.len()),
                 _ => None,
             })
             .collect();

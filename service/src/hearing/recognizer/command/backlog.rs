@@ -6,7 +6,7 @@
 //! it is *settled* (a result lies behind it), so that another process can be
 //! given it again; of what was given and says nothing, at most [`KEPT`]. Pure.
 
-use crate::hearing::recognizer::vad::{FRAME, VoiceDetector};
+use crate::hearing::vad::{FRAME, VoiceDetector};
 use std::collections::VecDeque;
 use std::ops::Range;
 

@@ -23,8 +23,13 @@ const LATEST: f64 = 1e7;
 pub enum Line {
     /// A guess at the utterance in progress.
     Partial {
-        /// All its words so far.
+        /// All its words so far, if it has no times of words.
         text: String,
+        /// All its words so far with their times, in the order of their start; empty if it
+        /// has none.
+        words: Vec<Word>,
+        /// How many of the first words will not change any more.
+        stable: usize,
         /// Where the utterance starts, if said.
         start: Option<Duration>,
     },
@@ -32,6 +37,8 @@ pub enum Line {
     Final {
         /// In the order of their start; may be empty.
         words: Vec<Word>,
+        /// The command has set punctuation and case.
+        punctuated: bool,
         /// Up to here all is said.
         end: Duration,
     },
@@ -65,11 +72,14 @@ pub enum LineError {
 #[serde(tag = "type", rename_all = "lowercase")]
 enum Wire {
     Partial {
-        text: String,
+        text: Option<String>,
+        words: Option<Vec<WireWord>>,
+        stable: Option<u64>,
         start: Option<f64>,
     },
     Final {
         words: Option<Vec<WireWord>>,
+        punctuated: Option<bool>,
         text: Option<String>,
         start: Option<f64>,
         end: Option<f64>,
@@ -99,12 +109,26 @@ impl Line {
         let wire = serde_json::from_slice(line)
             .map_err(|error| LineError::Malformed(error.to_string()))?;
         Ok(match wire {
-            Wire::Partial { text, start } => Self::Partial {
+            Wire::Partial {
                 text,
-                start: start.map(time).transpose()?,
-            },
+                words,
+                stable,
+                start,
+            } => {
+                if text.is_none() && words.is_none() {
+                    let missing = "a partial needs `words` or `text`".to_owned();
+                    return Err(LineError::Malformed(missing));
+                }
+                Self::Partial {
+                    text: text.unwrap_or_default(),
+                    words: words_of(&words.unwrap_or_default())?,
+                    stable: usize::try_from(stable.unwrap_or(0)).unwrap_or(usize::MAX),
+                    start: start.map(time).transpose()?,
+                }
+            }
             Wire::Final {
                 words,
+                punctuated,
                 text,
                 start,
                 end,
@@ -126,6 +150,7 @@ impl Line {
                 let end = end.map(time).transpose()?;
                 Self::Final {
                     end: last.max(end).unwrap_or_default(),
+                    punctuated: punctuated.unwrap_or(false),
                     words,
                 }
             }
@@ -247,8 +272,13 @@ mod tests {
     fn unknown_members_and_types_are_tolerated() {
         let line = r#"{"type":"partial","text":"hi","start":0.5,"extra":{"a":[1]}}"#;
         let start = Some(Duration::from_millis(500));
-        let text = "hi".to_owned();
-        assert_eq!(parse(line), Ok(Line::Partial { text, start }));
+        let partial = Line::Partial {
+            text: "hi".to_owned(),
+            words: Vec::new(),
+            stable: 0,
+            start,
+        };
+        assert_eq!(parse(line), Ok(partial));
         assert_eq!(parse(r#"{"type":"later","x":1}"#), Ok(Line::Unknown));
     }
 
@@ -261,11 +291,36 @@ mod tests {
             words(&line),
             [("a".into(), 250, 1000), ("b".into(), 1000, 1500)]
         );
-        let Ok(Line::Final { end, words }) = parse(&line) else {
+        let Ok(Line::Final { end, words, .. }) = parse(&line) else {
             panic!()
         };
         assert_eq!(end, Duration::from_secs(2));
         assert_eq!((words[0].confidence, words[1].confidence), (1.0, 1.0));
+    }
+
+    #[test]
+    fn a_partial_may_have_words_with_times_of_which_some_are_stable() {
+        let line = r#"{"type":"partial","stable":1,"words":[{"word":"good","start":1,"end":1.5},{"word":"mor","start":1.5,"end":2}]}"#;
+        let Ok(Line::Partial { words, stable, .. }) = parse(line) else {
+            panic!()
+        };
+        let times = |word: &Word| (word.text.clone(), word.start.as_millis());
+        let times: Vec<_> = words.iter().map(times).collect();
+        assert_eq!(times, [("good".into(), 1000), ("mor".into(), 1500)]);
+        assert_eq!(stable, 1);
+        let bare = parse(r#"{"type":"partial"}"#);
+        assert!(matches!(bare, Err(LineError::Malformed(_))), "{bare:?}");
+    }
+
+    #[test]
+    fn a_final_says_if_it_is_punctuated() {
+        for (member, expected) in [("", false), (r#","punctuated":true"#, true)] {
+            let line = format!(r#"{{"type":"final","text":"Yes","start":0,"end":1{member}}}"#);
+            let Ok(Line::Final { punctuated, .. }) = parse(&line) else {
+                panic!()
+            };
+            assert_eq!(punctuated, expected, "{line}");
+        }
     }
 
     #[test]

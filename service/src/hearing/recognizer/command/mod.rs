@@ -12,6 +12,7 @@
 //! hold up another stream, and never outlive its own.
 
 mod backlog;
+mod bell;
 mod line;
 mod pace;
 mod process;
@@ -20,6 +21,8 @@ mod stream;
 pub use line::{LONGEST_LINE, Line, LineError};
 
 use super::{Recognizer, RecognizerError, RecognizerStream, StreamOptions};
+use crate::hearing::capacity::Capacity;
+use bell::Bell;
 use process::Group;
 use std::path::Path;
 use std::process::Command as Program;
@@ -129,6 +132,12 @@ impl Recognizer for Command {
         Ok(Box::new(stream))
     }
 
+    /// What a command takes of a processor, and of which machine's, is not known here. How
+    /// far it is behind its audio says what it can take.
+    fn capacity(&self) -> Capacity {
+        Capacity::Elsewhere
+    }
+
     fn restarts(&self) -> u64 {
         self.0.restarts.load(Ordering::Relaxed)
     }
@@ -148,13 +157,17 @@ impl Shared {
     }
 
     /// Starts a process for a stream.
-    fn start(&self, options: &StreamOptions) -> std::io::Result<process::Process> {
+    fn start(
+        &self,
+        options: &StreamOptions,
+        bell: &Arc<Bell>,
+    ) -> std::io::Result<process::Process> {
         // Held over the start, so that no process escapes the end of the service.
         let mut running = self.running();
         let Some(running) = running.as_mut() else {
             return Err(std::io::Error::other("the service is ending"));
         };
-        let process = process::Process::start(self.program(options), &options.connection)?;
+        let process = process::Process::start(self.program(options), &options.connection, bell)?;
         running.retain(|group| group.strong_count() > 0);
         running.push(Arc::downgrade(&process.group()));
         Ok(process)

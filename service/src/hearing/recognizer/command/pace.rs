@@ -69,6 +69,21 @@ impl Pace {
         self.behind
     }
 
+    /// Returns when it is too far behind or must be taken for dead, if nothing happens
+    /// until then while audio `waits` for it or does not.
+    pub(super) fn due(&self, limits: &CommandLimits, waits: bool) -> Option<Instant> {
+        let beyond = |limit: Duration, passed: Duration| {
+            self.last + limit.saturating_sub(passed) + Duration::from_millis(1)
+        };
+        let waiting = waits.then(|| {
+            let hangs = beyond(limits.hang, self.untaken);
+            hangs.min(beyond(limits.behind, self.behind))
+        });
+        let mute = (self.unanswered >= limits.speech)
+            .then(|| self.answered + limits.silent + Duration::from_millis(1));
+        waiting.into_iter().chain(mute).min()
+    }
+
     /// Why it must be taken for dead, if it must.
     pub(super) fn hangs(&self, now: Instant, limits: &CommandLimits) -> Option<String> {
         let silent = now.saturating_duration_since(self.answered);
@@ -132,6 +147,33 @@ mod tests {
         pace.tick(now, true);
         pace.taken(Duration::ZERO);
         assert_eq!(pace.behind(), SECOND);
+    }
+
+    #[test]
+    fn it_is_due_when_it_hangs_or_is_too_far_behind_and_never_in_silence() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        let limits = CommandLimits {
+            hang: 2 * SECOND,
+            behind: 3 * SECOND,
+            silent: 4 * SECOND,
+            speech: SECOND,
+            ..CommandLimits::default()
+        };
+        assert_eq!(pace.due(&limits, false), None);
+        let due = pace.due(&limits, true).expect("a time");
+        pace.tick(due - Duration::from_millis(2), true);
+        assert_eq!(pace.hangs(due, &limits), None);
+        pace.tick(due, true);
+        assert!(pace.hangs(due, &limits).is_some(), "it took nothing");
+        pace.taken(Duration::ZERO);
+        let due = pace.due(&limits, true).expect("a time");
+        pace.tick(due, true);
+        assert!(pace.behind() > limits.behind && pace.hangs(due, &limits).is_none());
+        pace.answered(start);
+        pace.spoken(SECOND);
+        let due = pace.due(&limits, false).expect("a time");
+        assert!(pace.hangs(due, &limits).is_some(), "it said nothing");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! end. They end with the process. It leads a process group of its own, which is
 //! killed with it, so that nothing that it started lives on.
 
+use super::bell::Bell;
 use super::line::{Line, LineError, read_line};
 use crate::hearing::recognizer::SAMPLE_RATE;
 use nix::sys::signal::{Signal, killpg};
@@ -15,7 +16,7 @@ use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -70,6 +71,25 @@ impl Group {
     }
 }
 
+/// What the threads tell the stream with.
+#[derive(Debug, Clone)]
+struct Teller {
+    events: SyncSender<Event>,
+    bell: Arc<Bell>,
+}
+
+/// The stream is gone.
+struct Gone;
+
+impl Teller {
+    /// Tells the stream, and wakes it. Waits while it has enough to look at.
+    fn tell(&self, event: Event) -> Result<(), Gone> {
+        let told = self.events.send(event).map_err(|_| Gone);
+        self.bell.ring();
+        told
+    }
+}
+
 /// A running process. Dropping it kills it.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -84,9 +104,17 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts it.
-    pub(super) fn start(mut command: Command, connection: &str) -> std::io::Result<Self> {
+    pub(super) fn start(
+        mut command: Command,
+        connection: &str,
+        bell: &Arc<Bell>,
+    ) -> std::io::Result<Self> {
         let (audio, chunks) = sync_channel(CHUNKS);
         let (tell, events) = sync_channel(EVENTS);
+        let tell = Teller {
+            events: tell,
+            bell: Arc::clone(bell),
+        };
         let group = Arc::new(Group(Mutex::new(None)));
         // The thread that reaps the process is there before it: where the system has no
         // thread, a process that nobody reaps would count against the same limit for good.
@@ -148,42 +176,43 @@ impl Process {
         self.audio = None;
     }
 
-    /// What it did next; waits for it so long at most.
-    pub(super) fn event(&mut self, limit: Duration) -> Option<Event> {
-        let event = match self.events.recv_timeout(limit) {
-            Ok(event) => event,
-            Err(RecvTimeoutError::Timeout) => return None,
-            // All threads are gone, so the process is.
-            Err(RecvTimeoutError::Disconnected) => {
-                self.silent = true;
-                self.ending.get_or_insert_with(Instant::now);
-                return None;
+    /// Returns what it took or said next, if it did by now. Its end is taken down on the
+    /// way, for [`Process::ended`].
+    pub(super) fn event(&mut self) -> Option<Event> {
+        loop {
+            match self.events.try_recv() {
+                Ok(Event::Silent) => self.silent = true,
+                Ok(Event::Exited { success, how }) => {
+                    self.exited = Some(Ended { success, how });
+                }
+                Ok(event) => return Some(event),
+                Err(TryRecvError::Empty) => return None,
+                // All threads are gone, so the process is.
+                Err(TryRecvError::Disconnected) => {
+                    self.silent = true;
+                    self.ending.get_or_insert_with(Instant::now);
+                    return None;
+                }
             }
-        };
-        if matches!(event, Event::Silent | Event::Exited { .. }) {
             self.ending.get_or_insert_with(Instant::now);
         }
-        match event {
-            Event::Silent => self.silent = true,
-            Event::Exited { success, how } => {
-                self.exited = Some(Ended { success, how });
-                return None;
-            }
-            event => return Some(event),
-        }
-        None
+    }
+
+    /// Returns when an end that is half seen counts as one, if there is such an end.
+    pub(super) fn ends_by(&self) -> Option<Instant> {
+        Some(self.ending? + HALF_DEAD)
     }
 
     /// How it ended, once it did and all that it said was looked at.
     pub(super) fn ended(&mut self, now: Instant) -> Option<Ended> {
         let since = now.saturating_duration_since(self.ending?);
         match self.exited.take() {
-            Some(ended) if self.silent || since > HALF_DEAD => Some(ended),
+            Some(ended) if self.silent || since >= HALF_DEAD => Some(ended),
             Some(ended) => {
                 self.exited = Some(ended);
                 None
             }
-            None if since > HALF_DEAD => Some(Ended {
+            None if since >= HALF_DEAD => Some(Ended {
                 success: false,
                 how: "it closed its standard output and went on".to_owned(),
             }),
@@ -205,26 +234,26 @@ fn run(what: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> 
     thread::Builder::new().name(name).spawn(work).map(drop)
 }
 
-fn write(stdin: Option<impl Write>, chunks: &Receiver<Vec<u8>>, tell: &SyncSender<Event>) {
+fn write(stdin: Option<impl Write>, chunks: &Receiver<Vec<u8>>, tell: &Teller) {
     let Some(mut stdin) = stdin else { return };
     for chunk in chunks {
         // A process that reads no more is seen by its end, or as one that hangs.
-        if stdin.write_all(&chunk).is_err() || tell.send(Event::Taken(chunk.len() / 2)).is_err() {
+        if stdin.write_all(&chunk).is_err() || tell.tell(Event::Taken(chunk.len() / 2)).is_err() {
             return;
         }
     }
 }
 
-fn read(stdout: Option<impl Read>, tell: &SyncSender<Event>) {
+fn read(stdout: Option<impl Read>, tell: &Teller) {
     let Some(stdout) = stdout else { return };
     let mut reader = BufReader::new(stdout);
     while let Ok(Some(line)) = read_line(&mut reader) {
         let line = line.and_then(|line| Line::parse(&line));
-        if tell.send(Event::Line(line)).is_err() {
+        if tell.tell(Event::Line(line)).is_err() {
             return;
         }
     }
-    let _ = tell.send(Event::Silent);
+    let _ = tell.tell(Event::Silent);
 }
 
 fn log(stderr: Option<impl Read>, connection: &str) {
@@ -245,7 +274,7 @@ fn log(stderr: Option<impl Read>, connection: &str) {
 }
 
 /// Waits for the end, ends what the process left behind, and reaps it.
-fn wait(mut child: Child, group: &Group, tell: &SyncSender<Event>) {
+fn wait(mut child: Child, group: &Group, tell: &Teller) {
     if let Ok(id) = i32::try_from(child.id()) {
         // As a zombie it keeps its number, so that the group can be named.
         while let Err(nix::errno::Errno::EINTR) = waitid(
@@ -259,7 +288,7 @@ fn wait(mut child: Child, group: &Group, tell: &SyncSender<Event>) {
         Ok(status) => (status.success(), status.to_string()),
         Err(error) => (false, error.to_string()),
     };
-    let _ = tell.send(Event::Exited { success, how });
+    let _ = tell.tell(Event::Exited { success, how });
 }
 
 /// How long so many samples are.

@@ -7,33 +7,32 @@
 //! is settled and not given to the next one, so no word comes twice.
 
 use super::backlog::Backlog;
+use super::bell::Bell;
 use super::line::{Line, LineError};
 use super::pace::Pace;
 use super::process::{Ended, Event, Process, duration};
 use super::{ENGINE, Shared, failed, unavailable};
+use crate::hearing::parked;
 use crate::hearing::recognizer::{
     Recognition, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions, Word,
 };
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// Samples that are given at a time: 100 ms.
 const CHUNK: usize = 1600;
 
-/// Samples that may wait before the stream takes no more: 2 s.
+/// Samples that may wait while the stream takes more: 2 s.
 const MOST_WAITING: u64 = 32_000;
-
-/// Between two looks at the clock.
-const TICK: Duration = Duration::from_millis(20);
-
-/// Between two looks at the process while no audio comes.
-const IDLE: Duration = Duration::from_millis(100);
 
 pub(super) struct Stream {
     shared: Arc<Shared>,
     options: StreamOptions,
+    /// What its processes wake it with.
+    bell: Arc<Bell>,
     backlog: Backlog,
     pace: Pace,
     process: Option<Process>,
@@ -49,6 +48,8 @@ pub(super) struct Stream {
     deaths: u32,
     /// Lines of this process that were not understood.
     bad: u64,
+    /// When all has to be said, once the audio is over.
+    finish_by: Option<Instant>,
 }
 
 impl Stream {
@@ -56,7 +57,8 @@ impl Stream {
         shared: Arc<Shared>,
         options: StreamOptions,
     ) -> Result<Self, RecognizerError> {
-        let process = shared.start(&options).map_err(|error| {
+        let bell = Arc::default();
+        let process = shared.start(&options, &bell).map_err(|error| {
             let hint = "Start the command by hand to see what is wrong";
             unavailable(&shared.program, &error.to_string(), hint)
         })?;
@@ -65,6 +67,7 @@ impl Stream {
             delays: delays(&shared),
             shared,
             options,
+            bell,
             backlog: Backlog::new(),
             pace: Pace::new(now),
             process: Some(process),
@@ -74,27 +77,27 @@ impl Stream {
             due: now,
             deaths: 0,
             bad: 0,
+            finish_by: None,
         })
     }
 
-    /// Does all that can be done now; waits at most `limit` for the process.
-    fn turn(&mut self, limit: Duration, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        let now = Instant::now();
-        if self.process.is_none() {
-            if now < self.due {
-                std::thread::sleep(limit.min(self.due - now));
-            } else {
-                self.restart(now, out)?;
-            }
+    /// Does all that can be done now, without waiting.
+    fn turn(&mut self, now: Instant, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        self.attend(now, out)?;
+        self.check(now, out)
+    }
+
+    /// Replaces a process that is gone, gives audio, and takes what was said.
+    fn attend(&mut self, now: Instant, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        if self.process.is_none() && now >= self.due {
+            self.restart(now, out)?;
         }
         self.give();
-        let mut limit = limit;
-        while let Some(event) = self.process.as_mut().and_then(|p| p.event(limit)) {
+        while let Some(event) = self.process.as_mut().and_then(Process::event) {
             self.event(event, out);
             self.give();
-            limit = Duration::ZERO;
         }
-        self.check(out)
+        Ok(())
     }
 
     fn give(&mut self) {
@@ -109,9 +112,8 @@ impl Stream {
         }
     }
 
-    /// Whether the process is alive, and fast enough.
-    fn check(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        let now = Instant::now();
+    /// Sees that the process is alive, and fast enough.
+    fn check(&mut self, now: Instant, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
         let limits = &self.shared.limits;
         self.pace.tick(now, self.backlog.end() > self.taken);
         let behind = self.pace.behind();
@@ -175,7 +177,7 @@ impl Stream {
 
     fn restart(&mut self, now: Instant, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
         self.bad = 0;
-        match self.shared.start(&self.options) {
+        match self.shared.start(&self.options, &self.bell) {
             Ok(process) => {
                 self.shared.restarts.fetch_add(1, Ordering::Relaxed);
                 let again = duration(self.furthest.saturating_sub(self.offset));
@@ -222,25 +224,49 @@ impl Stream {
     fn line(&mut self, line: Line, out: &mut Vec<Recognition>) {
         let zero = duration(self.offset);
         match line {
-            Line::Partial { text, start } => {
-                let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                if self.options.interim && !text.is_empty() {
-                    let start = start.map(|start| zero + start);
-                    let start = start.unwrap_or(duration(self.backlog.settled()));
-                    let start = start.min(duration(self.backlog.next()));
-                    out.push(Recognition::Interim { text, start });
+            Line::Partial {
+                text,
+                words,
+                stable,
+                start,
+            } => {
+                let words = match words.is_empty() {
+                    true => self.untimed(&text, start.map(|start| zero + start)),
+                    false => self.placed(words, zero),
+                };
+                if self.options.interim && !words.is_empty() {
+                    let stable = stable.min(words.len());
+                    out.push(Recognition::Interim { words, stable });
                 }
             }
-            Line::Final { words, end } => {
+            Line::Final {
+                words,
+                punctuated,
+                end,
+            } => {
                 let words = self.placed(words, zero);
                 self.settle(zero + end);
                 if !words.is_empty() {
-                    out.push(Recognition::Final { words });
+                    out.push(Recognition::Final { words, punctuated });
                 }
             }
             Line::Progress { end } => self.settle(zero + end),
             Line::Unknown => {}
         }
+    }
+
+    /// Returns the words of a text that has no times: all of them are where the utterance
+    /// starts.
+    fn untimed(&self, text: &str, start: Option<Duration>) -> Vec<Word> {
+        let start = start.unwrap_or(duration(self.backlog.settled()));
+        let start = start.min(duration(self.backlog.next()));
+        let word = |text: &str| Word {
+            text: text.to_owned(),
+            start,
+            end: start,
+            confidence: 1.0,
+        };
+        text.split_whitespace().map(word).collect()
     }
 
     /// The words in the stream's own time, without those that were said before.
@@ -292,57 +318,71 @@ impl RecognizerStream for Stream {
     }
 
     fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        self.turn(Duration::ZERO, out)?;
+        self.turn(Instant::now(), out)?;
         let voiced = self.backlog.push(samples);
         self.pace.spoken(duration(voiced as u64));
         self.give();
-        // The client's socket is not read meanwhile.
-        while self.backlog.waiting() > MOST_WAITING {
-            self.turn(TICK, out)?;
-        }
         Ok(())
     }
 
-    fn poll_interval(&self) -> Option<Duration> {
-        Some(IDLE)
+    fn wake_with(&mut self, waker: Waker) {
+        self.bell.set(waker);
+    }
+
+    /// The client's socket is not read while too much waits.
+    fn is_ready(&self) -> bool {
+        self.backlog.waiting() <= MOST_WAITING
+    }
+
+    fn poll_by(&self) -> Option<Instant> {
+        let waits = self.backlog.end() > self.taken;
+        let times = match &self.process {
+            // Only a process that is there can hang.
+            None => [self.finish_by, Some(self.due), None],
+            Some(process) => [
+                self.finish_by,
+                self.pace.due(&self.shared.limits, waits),
+                process.ends_by(),
+            ],
+        };
+        times.into_iter().flatten().min()
     }
 
     fn poll(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        self.turn(Duration::ZERO, out)
+        self.turn(Instant::now(), out)
+    }
+
+    fn poll_finish(&mut self, out: &mut Vec<Recognition>) -> Result<Poll<()>, RecognizerError> {
+        let now = Instant::now();
+        let bound = self.shared.limits.finish;
+        if now >= *self.finish_by.get_or_insert(now + bound) {
+            self.process = None;
+            return Err(failed(format!(
+                "it did not end within {bound:?} after the audio"
+            )));
+        }
+        self.attend(now, out)?;
+        if self.backlog.waiting() == 0
+            && let Some(process) = &mut self.process
+        {
+            process.finish();
+            if let Some(ended) = process.ended(now) {
+                if self.is_done(&ended) {
+                    self.process = None;
+                    return Ok(Poll::Ready(()));
+                }
+                self.died(&ended.how, now, out)?;
+            }
+        }
+        self.check(now, out)?;
+        Ok(Poll::Pending)
     }
 
     fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        let until = Instant::now() + self.shared.limits.finish;
-        loop {
-            let now = Instant::now();
-            if now > until {
-                self.process = None;
-                let bound = self.shared.limits.finish;
-                return Err(failed(format!(
-                    "it did not end within {bound:?} after the audio"
-                )));
-            }
-            if self.backlog.waiting() == 0 {
-                if let Some(process) = &mut self.process {
-                    process.finish();
-                    while let Some(event) = self.process.as_mut().and_then(|p| p.event(TICK)) {
-                        self.event(event, out);
-                    }
-                }
-                let ended = self.process.as_mut().and_then(|p| p.ended(Instant::now()));
-                match ended {
-                    Some(ended) if self.is_done(&ended) => {
-                        self.process = None;
-                        return Ok(());
-                    }
-                    Some(ended) => self.died(&ended.how, now, out)?,
-                    None => self.check(out)?,
-                }
-                if self.process.is_some() {
-                    continue;
-                }
-            }
-            self.turn(TICK, out)?;
+        self.wake_with(parked::waker());
+        while self.poll_finish(out)?.is_pending() {
+            parked::until(self.poll_by());
         }
+        Ok(())
     }
 }

@@ -108,7 +108,6 @@ struct Api {
     start_utt: unsafe extern "C" fn(Ps) -> c_int,
     process_raw: unsafe extern "C" fn(Ps, *const i16, usize, c_int, c_int) -> c_int,
     end_utt: unsafe extern "C" fn(Ps) -> c_int,
-    get_hyp: unsafe extern "C" fn(Ps, *mut i32) -> *const c_char,
     get_logmath: unsafe extern "C" fn(Ps) -> *mut c_void,
     logmath_exp: unsafe extern "C" fn(*mut c_void, c_int) -> f64,
     seg_iter: unsafe extern "C" fn(Ps) -> Seg,
@@ -172,7 +171,6 @@ impl Api {
             start_utt: symbol!("ps_start_utt"),
             process_raw: symbol!("ps_process_raw"),
             end_utt: symbol!("ps_end_utt"),
-            get_hyp: symbol!("ps_get_hyp"),
             get_logmath: symbol!("ps_get_logmath"),
             logmath_exp: symbol!("logmath_exp"),
             seg_iter: symbol!("ps_seg_iter"),
@@ -314,14 +312,6 @@ impl Decoder {
     pub(super) fn end_utt(&mut self) -> Result<(), FfiError> {
         // SAFETY: `ps` is an open decoder.
         check("ps_end_utt", unsafe { (self.api.end_utt)(self.ps()) })
-    }
-
-    /// The best hypothesis so far, without fillers; empty where there is none.
-    pub(super) fn hyp(&mut self) -> String {
-        // SAFETY: `ps` is an open decoder; the score may be null.
-        let text = unsafe { (self.api.get_hyp)(self.ps(), ptr::null_mut()) };
-        // SAFETY: null or a string of the decoder's, valid until its next call.
-        unsafe { owned(text) }
     }
 
     /// The best hypothesis so far with frames and posteriors.

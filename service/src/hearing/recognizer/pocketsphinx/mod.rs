@@ -21,7 +21,6 @@ mod domain;
 mod ffi;
 mod model;
 mod pool;
-mod segmenter;
 mod stream;
 mod words;
 
@@ -33,6 +32,7 @@ use self::model::{MissingFile, Model};
 use self::pool::Pool;
 use self::stream::Stream;
 use super::{Recognizer, RecognizerError, RecognizerStream, StreamOptions};
+use crate::hearing::capacity::Capacity;
 
 /// Name on the command line and in errors.
 const ENGINE: &str = "pocketsphinx";
@@ -145,8 +145,8 @@ impl Recognizer for Pocketsphinx {
     /// Interim results by a quick pass, and finals by one over the whole utterance: 0.17
     /// on a fast machine, and on a slow one so much that two streams are what a core
     /// keeps up with. Whoever dials before anything was measured is not to overrun it.
-    fn cost(&self) -> Option<f64> {
-        Some(0.4)
+    fn capacity(&self) -> Capacity {
+        Capacity::Here { cost: 0.4 }
     }
 
     fn check_language(&self, language: &str) -> Result<(), String> {

@@ -12,21 +12,22 @@ use std::sync::Arc;
 use super::ffi::{Decoder, DecoderOptions, FfiError, Mode};
 use super::model::Model;
 use super::pool::Pool;
-use super::segmenter::{FRAME, Segmenter, Utterance};
 use super::words::{at, words};
 use super::{ENGINE, failed};
-use crate::hearing::recognizer::vad::VoiceDetector;
-use crate::hearing::recognizer::{Recognition, RecognizerError, RecognizerStream};
+use crate::hearing::recognizer::{Recognition, RecognizerError, RecognizerStream, text_of};
+use crate::hearing::segmenter::{Cut, Segmenter, Utterance};
 
 /// Audio between two looks at the interim hypothesis: 200 ms at 16 kHz.
 const INTERIM_SAMPLES: usize = 3_200;
 
 /// A stream of the engine.
 pub(super) struct Stream {
-    /// Samples that do not fill a frame yet.
-    rest: Vec<i16>,
-    detector: VoiceDetector,
     segmenter: Segmenter,
+    decoders: Decoders,
+}
+
+/// What recognises the utterances of a stream.
+struct Decoders {
     interims: Option<Interims>,
     finals: Arc<Pool>,
 }
@@ -34,69 +35,49 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn open(finals: Arc<Pool>, interim: bool) -> Result<Self, FfiError> {
         Ok(Self {
-            rest: Vec::with_capacity(FRAME),
-            detector: VoiceDetector::new(),
-            segmenter: Segmenter::default(),
-            interims: match interim {
-                true => Some(Interims::open(finals.model())?),
-                false => None,
+            segmenter: Segmenter::new(),
+            decoders: Decoders {
+                interims: match interim {
+                    true => Some(Interims::open(finals.model())?),
+                    false => None,
+                },
+                finals,
             },
-            finals,
         })
     }
+}
 
-    fn frame(&mut self, frame: &[i16], out: &mut Vec<Recognition>) -> Result<(), FfiError> {
-        let voiced = self.detector.is_voiced(frame);
-        if let Some(utterance) = self.segmenter.frame(frame, voiced) {
-            self.end(&utterance, out)?;
-        }
-        if let (Some(interims), Some(utterance)) = (&mut self.interims, self.segmenter.current()) {
-            out.extend(interims.follow(utterance)?);
-        }
-        Ok(())
-    }
-
+impl Decoders {
     fn end(&mut self, utterance: &Utterance, out: &mut Vec<Recognition>) -> Result<(), FfiError> {
         if let Some(interims) = &mut self.interims {
             interims.end()?;
         }
         let words = words(utterance, &self.finals.decode(&utterance.samples)?);
         if !words.is_empty() {
-            out.push(Recognition::Final { words });
+            out.push(Recognition::bare(words));
         }
         Ok(())
     }
 }
 
 impl RecognizerStream for Stream {
-    fn push(
-        &mut self,
-        mut samples: &[i16],
-        out: &mut Vec<Recognition>,
-    ) -> Result<(), RecognizerError> {
-        if !self.rest.is_empty() {
-            let missing = (FRAME - self.rest.len()).min(samples.len());
-            let (head, tail) = samples.split_at(missing);
-            self.rest.extend_from_slice(head);
-            samples = tail;
-            if self.rest.len() < FRAME {
-                return Ok(());
+    fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        let decoders = &mut self.decoders;
+        let pushed = self.segmenter.push(samples, |cut| match cut {
+            Cut::Ended(utterance) => decoders.end(&utterance, out),
+            Cut::Speech(utterance) => {
+                if let Some(interims) = &mut decoders.interims {
+                    out.extend(interims.follow(utterance)?);
+                }
+                Ok(())
             }
-            let frame = std::mem::take(&mut self.rest);
-            self.frame(&frame, out).map_err(failed)?;
-        }
-        let frames = samples.chunks_exact(FRAME);
-        self.rest.extend_from_slice(frames.remainder());
-        for frame in frames {
-            self.frame(frame, out).map_err(failed)?;
-        }
-        Ok(())
+        });
+        pushed.map_err(failed)
     }
 
     fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        let rest = std::mem::take(&mut self.rest);
-        if let Some(utterance) = self.segmenter.finish(&rest) {
-            self.end(&utterance, out).map_err(failed)?;
+        if let Some(utterance) = self.segmenter.finish() {
+            self.decoders.end(&utterance, out).map_err(failed)?;
         }
         tracing::trace!(engine = ENGINE, "stream finished");
         Ok(())
@@ -146,15 +127,19 @@ impl Interims {
             return Ok(None);
         }
         self.looked = self.fed;
-        let text = self.decoder.hyp();
+        let mut words = words(utterance, &self.decoder.segments());
+        for word in &mut words {
+            // A guess may begin in the silence before the voice.
+            word.start = word.start.max(at(utterance.onset));
+            word.end = word.end.max(word.start);
+        }
+        let text = text_of(&words);
         if text.is_empty() || text == self.text {
             return Ok(None);
         }
-        self.text.clone_from(&text);
-        Ok(Some(Recognition::Interim {
-            text,
-            start: at(utterance.onset),
-        }))
+        self.text = text;
+        // The search may find a better path at any time.
+        Ok(Some(Recognition::Interim { words, stable: 0 }))
     }
 
     /// The utterance is over.

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::ffi::{FRAMES_PER_SECOND, Segment};
-use super::segmenter::Utterance;
 use crate::hearing::recognizer::{SAMPLE_RATE, Word};
+use crate::hearing::segmenter::Utterance;
 
 /// The words of `utterance`, in order; none ends after the utterance.
 pub(super) fn words(utterance: &Utterance, segments: &[Segment]) -> Vec<Word> {

@@ -1,16 +1,33 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Cuts a stream of frames, each voiced or not, into utterances.
+
+//! Cuts audio into utterances, for engines that recognise whole utterances.
 //!
-//! Pure: no engine, no clock, no detector. What it decides depends on the
-//! frames alone, so the same audio gives the same utterances however it was
-//! delivered. Utterances never overlap, and none is longer than
-//! [`MAX_UTTERANCE`] frames. The numbers come from measurements on recorded
-//! prompts: a hangover of 300 to 600 ms costs no accuracy, 200 ms cuts words.
+//! [`Segmenter`] takes samples as they come, asks the [`VoiceDetector`] about each frame
+//! and tells of speech in progress and of utterances that ended:
+//!
+//! ```
+//! use symbl_service::segmenter::{Cut, Segmenter};
+//!
+//! let mut segmenter = Segmenter::new();
+//! let mut ended = Vec::new();
+//! segmenter.push(&[0; 16_000], |cut| {
+//!     if let Cut::Ended(utterance) = cut {
+//!         ended.push(utterance);
+//!     }
+//!     Ok::<(), std::convert::Infallible>(())
+//! })?;
+//! ended.extend(segmenter.finish());
+//! assert!(ended.is_empty(), "silence is no speech");
+//! # Ok::<(), std::convert::Infallible>(())
+//! ```
+//!
+//! All decisions fall on frames that are counted from the first sample, so the same audio
+//! gives the same utterances however it was cut into calls. Utterances never overlap, and
+//! none is longer than [`MAX_UTTERANCE`] frames. The numbers come from measurements on
+//! recorded prompts: a hangover of 300 to 600 ms costs no accuracy, 200 ms cuts words.
 
+use crate::hearing::vad::{FRAME, VoiceDetector};
 use std::collections::VecDeque;
-
-/// Samples per frame: 16 ms at 16 kHz, what the voice detector wants.
-pub(super) const FRAME: usize = crate::hearing::recognizer::vad::FRAME;
 
 /// Frames kept from before the speech was noticed: 304 ms.
 const PRE_ROLL: usize = 19;
@@ -25,22 +42,117 @@ const LONG_UTTERANCE: usize = 625;
 /// … a shorter pause will do: 208 ms.
 const LONG_HANGOVER: usize = 13;
 /// No utterance is longer: 25 s.
-pub(super) const MAX_UTTERANCE: usize = 1562;
+pub const MAX_UTTERANCE: usize = 1562;
 
 /// A stretch of speech with a little of what surrounds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Utterance {
+pub struct Utterance {
     /// First sample, counted from the start of the stream.
-    pub(super) start: u64,
+    pub start: u64,
     /// First sample of the frame in which a voice was first heard.
-    pub(super) onset: u64,
+    pub onset: u64,
     /// The audio, without a gap from `start` on.
-    pub(super) samples: Vec<i16>,
+    pub samples: Vec<i16>,
 }
 
-/// The state between frames.
+/// What [`Segmenter::push`] tells of.
+#[derive(Debug)]
+pub enum Cut<'a> {
+    /// Somebody speaks: the utterance so far. Told once for each frame of it.
+    Speech(&'a Utterance),
+    /// The utterance is over.
+    Ended(Utterance),
+}
+
+/// The segmenter of one stream.
+pub struct Segmenter {
+    /// Samples that do not fill a frame yet.
+    rest: Vec<i16>,
+    detector: VoiceDetector,
+    cutter: Cutter,
+}
+
+impl std::fmt::Debug for Segmenter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let cutter = &self.cutter;
+        f.debug_struct("Segmenter")
+            .field("cutter", cutter)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Segmenter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Segmenter {
+    /// Returns a segmenter for a stream that has not begun.
+    pub fn new() -> Self {
+        Self {
+            rest: Vec::with_capacity(FRAME),
+            detector: VoiceDetector::new(),
+            cutter: Cutter::default(),
+        }
+    }
+
+    /// Takes the next 16 kHz mono samples, any number, and calls `tell` for each frame
+    /// of speech and each end of an utterance, in the order of the audio.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first error of `tell`. The rest of the samples is lost then, so the
+    /// stream cannot go on.
+    pub fn push<E>(
+        &mut self,
+        mut samples: &[i16],
+        mut tell: impl FnMut(Cut<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if !self.rest.is_empty() {
+            let missing = (FRAME - self.rest.len()).min(samples.len());
+            let (head, tail) = samples.split_at(missing);
+            self.rest.extend_from_slice(head);
+            samples = tail;
+            if self.rest.len() < FRAME {
+                return Ok(());
+            }
+            let frame = std::mem::take(&mut self.rest);
+            self.frame(&frame, &mut tell)?;
+        }
+        let frames = samples.chunks_exact(FRAME);
+        self.rest.extend_from_slice(frames.remainder());
+        for frame in frames {
+            self.frame(frame, &mut tell)?;
+        }
+        Ok(())
+    }
+
+    fn frame<E>(
+        &mut self,
+        frame: &[i16],
+        tell: &mut impl FnMut(Cut<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let voiced = self.detector.is_voiced(frame);
+        if let Some(utterance) = self.cutter.frame(frame, voiced) {
+            tell(Cut::Ended(utterance))?;
+        }
+        match self.cutter.current() {
+            Some(utterance) => tell(Cut::Speech(utterance)),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the stream and returns the utterance in progress, if there is one.
+    pub fn finish(&mut self) -> Option<Utterance> {
+        let rest = std::mem::take(&mut self.rest);
+        self.cutter.finish(&rest)
+    }
+}
+
+/// The decisions, apart from the detector: takes frames that are voiced or not.
 #[derive(Debug, Default)]
-pub(super) struct Segmenter {
+struct Cutter {
     /// Frames seen so far.
     frames: u64,
     /// The newest audio while nothing is being said, in whole frames.
@@ -52,9 +164,9 @@ pub(super) struct Segmenter {
     unvoiced: usize,
 }
 
-impl Segmenter {
+impl Cutter {
     /// Takes the next frame; returns the utterance that it ends.
-    pub(super) fn frame(&mut self, samples: &[i16], voiced: bool) -> Option<Utterance> {
+    fn frame(&mut self, samples: &[i16], voiced: bool) -> Option<Utterance> {
         self.frames += 1;
         let Some(current) = &mut self.current else {
             self.listen(samples, voiced);
@@ -85,13 +197,13 @@ impl Segmenter {
     }
 
     /// The utterance in progress; its samples only grow.
-    pub(super) fn current(&self) -> Option<&Utterance> {
+    fn current(&self) -> Option<&Utterance> {
         self.current.as_ref()
     }
 
     /// Ends the stream with fewer samples than a frame, and with it the
     /// utterance in progress.
-    pub(super) fn finish(&mut self, rest: &[i16]) -> Option<Utterance> {
+    fn finish(&mut self, rest: &[i16]) -> Option<Utterance> {
         let mut utterance = self.current.take()?;
         utterance.samples.extend_from_slice(rest);
         self.unvoiced = 0;
@@ -131,16 +243,16 @@ mod tests {
 
     /// Runs of (frames, voiced); every sample carries its frame's number.
     fn run(pattern: &[(usize, bool)]) -> Vec<Utterance> {
-        let mut segmenter = Segmenter::default();
+        let mut cutter = Cutter::default();
         let mut utterances = Vec::new();
         let mut number = 0i16;
         for &(frames, voiced) in pattern {
             for _ in 0..frames {
-                utterances.extend(segmenter.frame(&[number; FRAME], voiced));
+                utterances.extend(cutter.frame(&[number; FRAME], voiced));
                 number = number.wrapping_add(1);
             }
         }
-        utterances.extend(segmenter.finish(&[]));
+        utterances.extend(cutter.finish(&[]));
         utterances
     }
 
@@ -230,12 +342,12 @@ mod tests {
 
     #[test]
     fn the_end_of_the_stream_ends_the_utterance_with_its_last_samples() {
-        let mut segmenter = Segmenter::default();
+        let mut cutter = Cutter::default();
         for _ in 0..20 {
-            assert_eq!(segmenter.frame(&[1; FRAME], true), None);
+            assert_eq!(cutter.frame(&[1; FRAME], true), None);
         }
-        let utterance = segmenter.finish(&[2; 10]).unwrap();
+        let utterance = cutter.finish(&[2; 10]).unwrap();
         assert_eq!(utterance.samples.len(), 20 * FRAME + 10);
-        assert_eq!(segmenter.finish(&[]), None);
+        assert_eq!(cutter.finish(&[]), None);
     }
 }

@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The threads that recognise, shared by all streams.
+//!
+//! A stream is a [`Job`] that does its work in turns. What wakes it puts it into a queue;
+//! a worker takes the job with the earliest deadline, has it do one turn, and puts it back
+//! if there is more to do. A job is never in two workers at once. One that panics is over,
+//! and no other notices.
+//!
+//! As many jobs run at once as there are workers, one for each processor core. A turn is
+//! short and computes. What has to wait (for the database, or for an engine that blocks)
+//! waits within [`blocking`]: it gives the worker's place to one of [`SPARE`] further
+//! threads meanwhile. Only when all of those wait too is a place lost, until one of them
+//! has what it waited for. All threads are started with the service, so that none is asked
+//! for while a client waits. The one that rested last is called first: its caches are
+//! warm, and the others, which have memory of their own each, are used in a rush only.
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// Threads beside the workers: so many jobs may wait at once without holding up others.
+const SPARE: usize = 30;
+
+/// What a job is, after a turn.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// It has more to do, which waits since then.
+    Again { since: Instant },
+    /// It has nothing to do before it is woken, or the time has come.
+    Wait {
+        until: Option<Instant>,
+        /// What wakes it does not count as waiting before this time.
+        not_before: Instant,
+    },
+    /// It is done.
+    Over,
+}
+
+/// Work in turns.
+pub(crate) trait Turns: Send {
+    /// Does a bounded slice of the work. `waker` has it called again.
+    fn turn(&mut self, waker: &Waker) -> Next;
+}
+
+/// The threads. They end when the last clone is dropped and all jobs are over.
+#[derive(Clone)]
+pub(crate) struct Pool(Arc<Owner>);
+
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.closed = true;
+        self.0.call_all(&mut state);
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let workers = self.0.0.workers;
+        f.debug_struct("Pool")
+            .field("workers", &workers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the threads share. No lock but that of a job's place is taken under that of the
+/// state, and nothing is called that could wake a job.
+struct Shared {
+    workers: usize,
+    state: Mutex<State>,
+    /// The next time has changed.
+    times: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    ready: BinaryHeap<Reverse<Entry>>,
+    times: BinaryHeap<Reverse<Entry>>,
+    /// All that are not over, so that none is dropped under the lock.
+    jobs: HashMap<u64, Arc<Job>>,
+    /// How many entries and jobs there were.
+    count: u64,
+    /// Threads that do a turn and do not wait in it.
+    running: usize,
+    /// Threads that have nothing to do, the one that rested last at the end.
+    resting: Vec<Arc<Resting>>,
+    /// Threads that were called and have not come yet.
+    called: usize,
+    closed: bool,
+}
+
+/// A thread that has nothing to do.
+struct Resting {
+    thread: Thread,
+    called: AtomicBool,
+}
+
+impl Resting {
+    fn call(&self) {
+        self.called.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+
+    /// Waits to be called. Only the thread itself does.
+    fn rest(&self) {
+        while !self.called.swap(false, Ordering::Acquire) {
+            std::thread::park();
+        }
+    }
+}
+
+/// A job in a queue.
+struct Entry {
+    at: Instant,
+    /// Among those of one time the first comes first.
+    count: u64,
+    job: Arc<Job>,
+}
+
+impl Entry {
+    fn key(&self) -> (Instant, u64) {
+        (self.at, self.count)
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+/// Work in turns, and where it stands.
+struct Job {
+    id: u64,
+    shared: Arc<Shared>,
+    span: tracing::Span,
+    /// How long after it became ready it has to run.
+    lag: Duration,
+    place: Mutex<Place>,
+    /// None when it is over.
+    turns: Mutex<Option<Box<dyn Turns>>>,
+}
+
+struct Place {
+    at: At,
+    not_before: Instant,
+    /// The earliest of its times in the queue.
+    time: Option<Instant>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum At {
+    Idle,
+    Ready,
+    Running,
+    /// Running, and woken since.
+    Woken,
+    Over,
+}
+
+impl Job {
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does one turn. A job that panics is over.
+    fn turn(self: &Arc<Self>) -> Next {
+        let waker = Waker::from(Arc::clone(self));
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let _about = self.span.enter();
+        let next = match turns.as_mut() {
+            Some(turns) => catch_unwind(AssertUnwindSafe(|| turns.turn(&waker))),
+            None => Ok(Next::Over),
+        };
+        match next {
+            Ok(next @ (Next::Again { .. } | Next::Wait { .. })) => next,
+            Ok(Next::Over) | Err(_) => {
+                let over = turns.take();
+                drop(turns);
+                // What it holds may panic too.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(over)));
+                Next::Over
+            }
+        }
+    }
+}
+
+impl Wake for Job {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut state = self.shared.lock();
+        state.wake(self);
+        self.shared.call(&mut state);
+    }
+}
+
+impl State {
+    fn push(&mut self, job: &Arc<Job>, at: Instant) {
+        self.count += 1;
+        self.ready.push(Reverse(Entry {
+            at,
+            count: self.count,
+            job: Arc::clone(job),
+        }));
+    }
+
+    /// Puts a job into the queue that is not there.
+    fn wake(&mut self, job: &Arc<Job>) {
+        let mut place = job.place();
+        match place.at {
+            At::Idle => {
+                place.at = At::Ready;
+                let since = place.not_before.max(Instant::now());
+                self.push(job, since + job.lag);
+            }
+            At::Running => place.at = At::Woken,
+            At::Ready | At::Woken | At::Over => {}
+        }
+    }
+
+    /// Returns the job whose turn it is, if a worker may take it.
+    fn next(&mut self, workers: usize) -> Option<Arc<Job>> {
+        if self.running >= workers {
+            return None;
+        }
+        let Reverse(entry) = self.ready.pop()?;
+        entry.job.place().at = At::Running;
+        self.running += 1;
+        Some(entry.job)
+    }
+
+    /// Takes down how a turn of a job ended. Returns `true` if its time is the next one.
+    fn settle(&mut self, job: &Arc<Job>, next: &Next) -> bool {
+        self.running = self.running.saturating_sub(1);
+        let mut place = job.place();
+        let was_woken = place.at == At::Woken;
+        match *next {
+            Next::Again { since } => {
+                place.at = At::Ready;
+                self.push(job, since + job.lag);
+            }
+            Next::Wait { not_before, .. } if was_woken => {
+                place.at = At::Ready;
+                let since = not_before.max(Instant::now());
+                self.push(job, since + job.lag);
+            }
+            Next::Wait { until, not_before } => {
+                place.at = At::Idle;
+                place.not_before = not_before;
+                let is_new = |at: &Instant| place.time.is_none_or(|known| *at < known);
+                if let Some(at) = until.filter(is_new) {
+                    place.time = Some(at);
+                    self.count += 1;
+                    let is_next = self.times.peek().is_none_or(|Reverse(next)| at < next.at);
+                    self.times.push(Reverse(Entry {
+                        at,
+                        count: self.count,
+                        job: Arc::clone(job),
+                    }));
+                    return is_next;
+                }
+            }
+            Next::Over => {
+                place.at = At::Over;
+                self.jobs.remove(&job.id);
+            }
+        }
+        false
+    }
+
+    fn is_over(&self) -> bool {
+        self.closed && self.jobs.is_empty()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a thread look at the queue, if one may take something from it.
+    fn call(&self, state: &mut State) {
+        let has_place = state.running + state.called < self.workers;
+        if has_place
+            && state.called < state.ready.len()
+            && let Some(resting) = state.resting.pop()
+        {
+            state.called += 1;
+            resting.call();
+        }
+    }
+
+    /// Has all threads see that the pool is over.
+    fn call_all(&self, state: &mut State) {
+        let resting = std::mem::take(&mut state.resting);
+        state.called += resting.len();
+        resting.iter().for_each(|resting| resting.call());
+        self.times.notify_all();
+    }
+
+    /// Does turns until the pool is over.
+    fn work(self: &Arc<Self>) {
+        HERE.set(Some(Arc::clone(self)));
+        let own = Arc::new(Resting {
+            thread: std::thread::current(),
+            called: AtomicBool::new(false),
+        });
+        let mut state = self.lock();
+        while !state.is_over() {
+            let Some(job) = state.next(self.workers) else {
+                state.resting.push(Arc::clone(&own));
+                drop(state);
+                own.rest();
+                state = self.lock();
+                state.called = state.called.saturating_sub(1);
+                continue;
+            };
+            // Another one may be ready, and another place free.
+            self.call(&mut state);
+            drop(state);
+            let next = job.turn();
+            state = self.lock();
+            if state.settle(&job, &next) {
+                self.times.notify_one();
+            }
+        }
+        self.call_all(&mut state);
+    }
+
+    /// Wakes jobs whose time has come, until the pool is over.
+    fn watch(&self) {
+        let mut state = self.lock();
+        while !state.is_over() {
+            let now = Instant::now();
+            let next = state.times.peek().map(|Reverse(entry)| entry.at);
+            state = match next {
+                Some(at) if at <= now => {
+                    if let Some(Reverse(entry)) = state.times.pop() {
+                        entry.job.place().time = None;
+                        state.wake(&entry.job);
+                        self.call(&mut state);
+                    }
+                    state
+                }
+                Some(at) => {
+                    let waited = self.times.wait_timeout(state, at - now);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => {
+                    let waited = self.times.wait(state);
+                    waited.unwrap_or_else(PoisonError::into_inner)
+                }
+            };
+        }
+        // Times of jobs that are over hold them, and they hold this.
+        state.times.clear();
+    }
+}
+
+impl Pool {
+    /// Starts the threads, for so many workers, at least one.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses a thread.
+    pub(crate) fn start(workers: usize) -> std::io::Result<Self> {
+        let workers = workers.max(1);
+        let shared = Arc::new(Shared {
+            workers,
+            state: Mutex::default(),
+            times: Condvar::new(),
+        });
+        // Dropped on the way out, it ends those that were started.
+        let pool = Self(Arc::new(Owner(Arc::clone(&shared))));
+        for _ in 0..workers + SPARE {
+            let shared = Arc::clone(&shared);
+            thread("symbl-hearing", move || shared.work())?;
+        }
+        thread("symbl-times", move || shared.watch())?;
+        Ok(pool)
+    }
+
+    /// Starts a job, which has its first turn within `lag` if the workers keep up. Returns
+    /// what wakes it.
+    pub(crate) fn spawn(&self, turns: Box<dyn Turns>, lag: Duration) -> Waker {
+        let shared = &self.0.0;
+        let mut state = shared.lock();
+        state.count += 1;
+        let job = Arc::new(Job {
+            id: state.count,
+            shared: Arc::clone(shared),
+            span: tracing::Span::current(),
+            lag,
+            place: Mutex::new(Place {
+                at: At::Idle,
+                not_before: Instant::now(),
+                time: None,
+            }),
+            turns: Mutex::new(Some(turns)),
+        });
+        state.jobs.insert(job.id, Arc::clone(&job));
+        state.wake(&job);
+        shared.call(&mut state);
+        drop(state);
+        Waker::from(job)
+    }
+}
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(work).map(drop)
+}
+
+thread_local! {
+    /// The pool that this thread works for, while it has a place among its workers.
+    static HERE: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
+}
+
+/// Does what may wait for something else than a processor: for the database, a lock, or
+/// another program. Another thread takes the worker's place meanwhile. An engine whose
+/// calls may wait does so in here.
+pub fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    let _outside = HERE.take().map(Outside::enter);
+    work()
+}
+
+/// A worker that has given its place away, until this is dropped.
+struct Outside(Arc<Shared>);
+
+impl Outside {
+    fn enter(shared: Arc<Shared>) -> Self {
+        let mut state = shared.lock();
+        state.running = state.running.saturating_sub(1);
+        shared.call(&mut state);
+        drop(state);
+        Self(shared)
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        // For a moment there may be more than there are places. None is taken before some
+        // have ended their turns.
+        self.0.lock().running += 1;
+        HERE.set(Some(Arc::clone(&self.0)));
+    }
+}
+
+#[cfg(test)]
+#[path = "pool/tests.rs"]
+mod tests;
