@@ -11,6 +11,8 @@ export SYMBL_REQUIRE_SPEECH=1
 
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --locked -- -D warnings
+# The service without its faults on purpose.
+cargo clippy --package symbl-service --no-default-features --lib --bins --locked -- -D warnings
 
 scripts/fuzz.sh
 

@@ -2,7 +2,7 @@
 
 //! A self-hosted server for the Symbl Streaming API with a real recogniser.
 //!
-//! The way of a chunk: [`fault`] (the listening socket) → `gate` (`Host` and `Origin`) →
+//! The way of a chunk: `listener` (the listening socket) → `gate` (`Host` and `Origin`) →
 //! `http` (upgrade, token) → `socket` (frames) → `session` (what may be said when) → `stream` (a
 //! job of the workers that all streams share: [`audio`], then [`recognizer`]) → `voice` ([`analysis`], then
 //! messages) → `outbox` of every socket in the `hub`'s room → `socket`, or
@@ -27,6 +27,7 @@ mod clock;
 mod config;
 mod conversation;
 mod door;
+#[cfg(feature = "fault")]
 pub mod fault;
 mod hearing;
 mod ids;
@@ -35,6 +36,7 @@ pub mod logging;
 mod metrics;
 mod outbox;
 mod rate;
+mod seams;
 mod store;
 pub mod trackers;
 mod word;

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(feature = "fault")]
 use symbl_service::fault::{Fault, Faults, HELP};
 use symbl_service::logging::{self, Log, LogError, Lost};
 use symbl_service::recognizer::command::{Command, CommandLimits};
@@ -34,7 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Self-hosted server for the Symbl Streaming API.
 #[derive(Parser)]
-#[command(version, after_long_help = HELP)]
+#[command(version)]
+#[cfg_attr(feature = "fault", command(after_long_help = HELP))]
 struct Options {
     /// Address to listen on, such as 0.0.0.0:8787, [::1]:8787 or localhost:8787; port 0
     /// takes any free one. Of a name's addresses the first that can be had is taken
@@ -112,6 +114,7 @@ struct Options {
 
     /// What goes wrong on purpose with the first connection, to test a client;
     /// again for the second, and so on. Those after that are served well
+    #[cfg(feature = "fault")]
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Fault>,
 
@@ -120,6 +123,7 @@ struct Options {
     history_delay: f64,
 
     /// Begin with the first --fault again after the last
+    #[cfg(feature = "fault")]
     #[arg(long, requires = "faults")]
     repeat_faults: bool,
 
@@ -254,10 +258,13 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
         (None, Some(id), Some(secret)) => Auth::App { id, secret },
         _ => Auth::None,
     };
-    config.faults = match options.repeat_faults {
-        true => Faults::repeating(options.faults),
-        false => Faults::script(options.faults),
-    };
+    #[cfg(feature = "fault")]
+    {
+        config.faults = match options.repeat_faults {
+            true => Faults::repeating(options.faults),
+            false => Faults::script(options.faults),
+        };
+    }
     let mut tls = None;
     if let (Some(certificate), Some(key)) = (&options.tls_cert, &options.tls_key) {
         let opened = tls.insert(Arc::new(Tls::open(certificate, key)?));

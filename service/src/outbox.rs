@@ -20,6 +20,7 @@ pub(crate) enum Frame {
     /// A text message; one copy for all sockets that it goes to.
     Text(Text),
     /// A binary message; no service sends one but by a fault.
+    #[cfg_attr(not(feature = "fault"), expect(dead_code))]
     Binary(Bytes),
     /// The last frame.
     Close {

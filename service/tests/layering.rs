@@ -33,6 +33,7 @@ const SERVICE: House = House {
         "conversation",
         "trackers",
         "fault",
+        "seams",
         "analysis",
         "logging",
         "metrics",
@@ -521,6 +522,14 @@ fn sources_below(directory: &Path) -> Vec<PathBuf> {
 #[test]
 fn the_rooms_of_the_service_use_only_rooms_below_them() {
     SERVICE.check();
+}
+
+#[test]
+fn only_the_configuration_of_the_service_knows_the_faults() {
+    let read = Sources::read(&workspace().join(SERVICE.sources));
+    let arrows = read.arrows.iter().filter(|arrow| arrow.to == "fault");
+    let from: BTreeSet<&str> = arrows.map(|arrow| arrow.from.as_str()).collect();
+    assert_eq!(from, BTreeSet::from(["config"]));
 }
 
 #[test]

@@ -9,8 +9,8 @@ use crate::conversation::hub::{Hub, Services};
 use crate::conversation::log::{Log, LogError};
 use crate::door::connection;
 use crate::door::http::{self, Shared};
+use crate::door::listener::Listener;
 use crate::door::token::{TokenError, Tokens};
-use crate::fault::Door;
 use crate::hearing::Hearing;
 use crate::hearing::admission::{Admission, Entrance};
 use crate::hearing::engines::Engines;
@@ -87,11 +87,11 @@ impl Server {
             address: config.listen,
             reason,
         };
-        let (tls, faults) = (config.tls.clone(), config.faults.clone());
+        let (tls, seams) = (config.tls.clone(), config.seams());
         let refused = Refused::default();
-        let door = Door::bind(config.listen, tls, faults, &config.limits, refused.clone());
-        let door = door.map_err(failed)?;
-        let address = door.local_addr();
+        let listener = Listener::bind(config.listen, tls, seams, &config.limits, refused.clone());
+        let listener = listener.map_err(failed)?;
+        let address = listener.local_addr();
         let workers = Arc::new(Workers::start().map_err(BindError::Thread)?);
         let store = Arc::new(Store::open(config.data.as_deref(), &config.limits)?);
         let engines = Engines::new(&config.recognizer, &config.more_recognizers);
@@ -141,7 +141,7 @@ impl Server {
             shutdown: stopped.clone(),
             alive,
         });
-        let accepting = tokio::spawn(connection::accept_all(door, router, limits, stopped));
+        let accepting = tokio::spawn(connection::accept_all(listener, router, limits, stopped));
         Ok(Self {
             address,
             stop,

@@ -4,10 +4,12 @@
 
 pub(crate) mod origin;
 
+#[cfg(feature = "fault")]
 use crate::fault::Faults;
 use crate::hearing::recognizer::Recognizer;
 use crate::limits::Limits;
 use crate::logging::Lost;
+use crate::seams::ServerSeams;
 use crate::trackers::TrackerStore;
 use origin::{AllowedHost, Origin};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -53,7 +55,8 @@ pub struct ServerConfig {
     /// Names under which the service may be asked, beside `localhost` and addresses, where
     /// nobody is asked for credentials.
     pub hosts: Vec<AllowedHost>,
-    /// What goes wrong on purpose.
+    /// What goes wrong on purpose (feature `fault`).
+    #[cfg(feature = "fault")]
     pub faults: Faults,
     /// How many lines of the log were lost, for `/metrics`.
     pub lost_log_lines: Lost,
@@ -78,9 +81,18 @@ impl ServerConfig {
             hosts: Vec::new(),
             trackers: None,
             history_delay: Duration::ZERO,
+            #[cfg(feature = "fault")]
             faults: Faults::default(),
             lost_log_lines: Lost::default(),
         }
+    }
+
+    /// Returns the seams of the server.
+    pub(crate) fn seams(&self) -> Arc<dyn ServerSeams> {
+        #[cfg(feature = "fault")]
+        return Arc::new(self.faults.clone());
+        #[cfg(not(feature = "fault"))]
+        Arc::new(crate::seams::Plain)
     }
 }
 

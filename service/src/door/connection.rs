@@ -4,12 +4,12 @@
 //! that does not come, a body that trickles and an answer that nobody reads end
 //! the connection. Upgraded to a WebSocket it is the socket's affair.
 //!
-//! Connections with a fault on purpose are not bound: what they do late they are
-//! to do late.
+//! The seams of a connection may lift its bounds.
 
 use crate::door::http;
-use crate::fault::{Accepted, Door, OnLine};
+use crate::door::listener::{Accepted, Listener, Peer};
 use crate::limits::Limits;
+use crate::seams::Stage;
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
@@ -21,7 +21,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -35,7 +34,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 /// Accepts until `stop` says so; connections that were accepted go on, and hold
 /// the router as long.
 pub(crate) async fn accept_all(
-    mut door: Door,
+    mut listener: Listener,
     router: Router,
     limits: Limits,
     stop: watch::Receiver<bool>,
@@ -43,11 +42,11 @@ pub(crate) async fn accept_all(
     let mut stopped = stop.clone();
     loop {
         let accepted = tokio::select! {
-            accepted = door.accept() => accepted,
+            accepted = listener.accept() => accepted,
             // An error means that the server itself is gone.
             _ = stopped.wait_for(|stop| *stop) => return,
         };
-        let span = accepted.stream.line().span().clone();
+        let span = accepted.peer.span.clone();
         let serving = serve(accepted, router.clone(), limits.clone(), stop.clone());
         tokio::spawn(serving.instrument(span));
     }
@@ -59,24 +58,24 @@ async fn serve(
     limits: Limits,
     mut stop: watch::Receiver<bool>,
 ) {
-    let Accepted { stream, place } = accepted;
-    let line = Arc::clone(stream.line());
-    let sound = line.is_sound();
+    let Accepted {
+        carrier,
+        peer,
+        place,
+    } = accepted;
+    let head = peer.seams.limit(Stage::Request, limits.handshake);
+    let longest = limits.request.saturating_mul(2);
+    let longest = peer.seams.limit(Stage::Request, longest);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        let on_line = OnLine(Arc::clone(&line));
-        request.extensions_mut().insert(ConnectInfo(on_line));
+        request.extensions_mut().insert(ConnectInfo(peer.clone()));
         // A router is always ready.
         router.clone().call(request.map(Body::new))
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).max_buf_size(LONGEST_HEAD);
-    http.header_read_timeout(Some(limits.handshake).filter(|_| sound));
-    let connection = http.serve_connection(TokioIo::new(stream), service);
+    http.header_read_timeout(head);
+    let connection = http.serve_connection(TokioIo::new(carrier), service);
     let mut connection = pin!(connection.with_upgrades());
-    let longest = match sound {
-        true => limits.request.saturating_mul(2),
-        false => Duration::MAX,
-    };
     tokio::select! {
         ended = connection.as_mut() => {
             if let Err(error) = ended {
@@ -85,7 +84,7 @@ async fn serve(
             return;
         }
         _ = stop.wait_for(|stop| *stop) => {}
-        () = sleep(longest) => {}
+        () = sleep(longest.unwrap_or(Duration::MAX)) => {}
     }
     connection.as_mut().graceful_shutdown();
     if timeout(limits.request, connection).await.is_err() {
@@ -121,10 +120,13 @@ pub(crate) async fn within(
         let message = format!("The head of a request may have at most {LONGEST_HEAD} bytes.");
         return http::error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &message);
     }
-    let on_line = request.extensions().get::<ConnectInfo<OnLine>>();
-    if on_line.is_some_and(|ConnectInfo(OnLine(line))| !line.is_sound()) {
+    let limit = match request.extensions().get::<ConnectInfo<Peer>>() {
+        Some(ConnectInfo(peer)) => peer.seams.limit(Stage::Request, limit),
+        None => Some(limit),
+    };
+    let Some(limit) = limit else {
         return next.run(request).await;
-    }
+    };
     // Less is read as far as it may be, so that its client can read the answer.
     if request.body().size_hint().lower() > 4 * LARGEST_BODY as u64 {
         let message = format!("A body may have at most {LARGEST_BODY} bytes.");

@@ -5,15 +5,14 @@
 
 use crate::conversation::hub::RoomKey;
 use crate::door::http::{self, Shared};
+use crate::door::listener::Peer;
 use crate::door::symbl::client::Client;
-use crate::fault::{Line, OnLine};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, FromRequestParts, Path, WebSocketUpgrade};
 use axum::http::header::{AUTHORIZATION, CONNECTION, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use std::sync::Arc;
 
 /// Longest connection id in bytes.
 const LONGEST_ID: usize = 256;
@@ -49,9 +48,9 @@ fn account(parts: &Parts, shared: &Shared, protocols: &[&str]) -> Result<Account
     if let Some(account) = shared.tokens.account(offered) {
         return Ok(Account(account));
     }
-    let peer = parts.extensions.get::<ConnectInfo<OnLine>>();
+    let peer = parts.extensions.get::<ConnectInfo<Peer>>();
     let wait = peer.filter(|_| has_token);
-    let wait = wait.and_then(|ConnectInfo(OnLine(line))| shared.guesses.fail(line.peer()));
+    let wait = wait.and_then(|ConnectInfo(peer)| shared.guesses.fail(peer.address));
     Err(match wait {
         Some(wait) => http::guessing(wait),
         None => http::error(StatusCode::UNAUTHORIZED, REFUSED),
@@ -64,7 +63,7 @@ pub(crate) struct Visit {
     /// The room that it is about.
     pub(crate) room: RoomKey,
     /// The connection that it came on.
-    pub(crate) line: Arc<Line>,
+    pub(crate) peer: Peer,
     /// What dials.
     pub(crate) client: Client,
 }
@@ -80,9 +79,9 @@ impl FromRequestParts<Shared> for Visit {
             }
             Err(reason) => return Err(upgrade_required(&reason)),
         };
-        let line = ConnectInfo::<OnLine>::from_request_parts(parts, shared).await;
-        let ConnectInfo(OnLine(line)) = line.map_err(IntoResponse::into_response)?;
-        if let Some(response) = line.in_place_of_upgrade().await {
+        let peer = ConnectInfo::<Peer>::from_request_parts(parts, shared).await;
+        let ConnectInfo(peer) = peer.map_err(IntoResponse::into_response)?;
+        if let Some(response) = peer.seams.before_upgrade().await {
             return Err(response);
         }
         let id = match Path::<String>::from_request_parts(parts, shared).await {
@@ -117,7 +116,7 @@ impl FromRequestParts<Shared> for Visit {
                 account,
                 connection_id: id,
             },
-            line,
+            peer,
             client: Client::of(parts.uri.query()),
         })
     }
@@ -125,8 +124,8 @@ impl FromRequestParts<Shared> for Visit {
 
 impl Visit {
     /// The upgrade, and the rest of what was asked for.
-    pub(crate) fn into_parts(self) -> (WebSocketUpgrade, RoomKey, Arc<Line>) {
-        (self.upgrade, self.room, self.line)
+    pub(crate) fn into_parts(self) -> (WebSocketUpgrade, RoomKey, Peer) {
+        (self.upgrade, self.room, self.peer)
     }
 }
 

@@ -7,13 +7,13 @@ use crate::config::ServerConfig;
 use crate::conversation::hub::{Hub, RoomKey};
 use crate::door::gate::{self, Gate};
 use crate::door::handshake::Visit;
+use crate::door::listener::Peer;
 use crate::door::symbl::socket::Guest;
 use crate::door::symbl::subscriber::Listening;
 use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
 use crate::door::{connection, manage, ops, origin, rest};
-use crate::fault::{Line, OnLine};
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
@@ -119,11 +119,11 @@ pub(crate) fn unreadable(reason: &BytesRejection) -> Response {
 
 async fn generate_token(
     State(shared): State<Shared>,
-    ConnectInfo(OnLine(line)): ConnectInfo<OnLine>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     // Whoever guesses secrets is not told whether the next one is right.
-    if let Some(wait) = shared.guesses.wait(line.peer()) {
+    if let Some(wait) = shared.guesses.wait(peer.address) {
         return guessing(wait);
     }
     let body = match body {
@@ -136,7 +136,7 @@ async fn generate_token(
             let status = match reason {
                 TokenError::Malformed(_) => StatusCode::BAD_REQUEST,
                 TokenError::Unauthorized => {
-                    shared.guesses.fail(line.peer());
+                    shared.guesses.fail(peer.address);
                     StatusCode::UNAUTHORIZED
                 }
                 TokenError::Signing(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -167,15 +167,15 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         }
     };
     let client = visit.client;
-    let (upgrade, room, line) = visit.into_parts();
-    let span = client_span(&line, &room);
+    let (upgrade, room, peer) = visit.into_parts();
+    let span = client_span(&peer, &room);
     let guest = Guest {
         room,
         client,
         joining,
         places: Arc::new(Places::new(shared.hearing.clone(), admitted, place)),
     };
-    let on_line = Arc::clone(&line);
+    let seams = Arc::clone(&peer.seams);
     let serving = move |websocket| async move {
         let Shared {
             config,
@@ -185,11 +185,11 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
             ..
         } = shared;
         let open = hub.metrics.socket("streaming");
-        socket::serve(websocket, guest, config, hub, shutdown, line).await;
+        socket::serve(websocket, guest, config, hub, shutdown, peer.seams).await;
         drop((open, alive));
     };
     let mut response = upgrade.on_upgrade(|websocket| serving(websocket).instrument(span));
-    on_line.spoil(&mut response);
+    seams.upgraded(&mut response);
     announce(&mut response);
     response
 }
@@ -226,13 +226,13 @@ async fn subscribe(
     let Ok(place) = Arc::clone(&shared.listeners).try_acquire_owned() else {
         return too_many("The limit of subscribers is reached.", SOON);
     };
-    let (upgrade, room, line) = visit.into_parts();
+    let (upgrade, room, peer) = visit.into_parts();
     // A subscriber has nothing to say, and is not to have the service keep it.
     let upgrade = upgrade
         .max_message_size(LARGEST_OF_SUBSCRIBER)
         .max_frame_size(LARGEST_OF_SUBSCRIBER);
-    let on_line = Arc::clone(&line);
-    let span = client_span(&line, &room);
+    let seams = Arc::clone(&peer.seams);
+    let span = client_span(&peer, &room);
     let serving = move |websocket| async move {
         let Shared {
             config,
@@ -243,11 +243,19 @@ async fn subscribe(
         } = shared;
         let open = hub.metrics.socket("subscriber");
         let listening = Listening { room, after };
-        subscriber::serve(websocket, listening, &config.limits, hub, shutdown, line).await;
+        subscriber::serve(
+            websocket,
+            listening,
+            &config.limits,
+            hub,
+            shutdown,
+            peer.seams,
+        )
+        .await;
         drop((open, place, alive));
     };
     let mut response = upgrade.on_upgrade(|websocket| serving(websocket).instrument(span));
-    on_line.spoil(&mut response);
+    seams.upgraded(&mut response);
     announce(&mut response);
     response
 }
@@ -259,8 +267,8 @@ fn announce(response: &mut Response) {
 }
 
 /// Returns the span of a client whose connection id is known now.
-fn client_span(line: &Line, room: &RoomKey) -> Span {
-    let span = line.span().clone();
+fn client_span(peer: &Peer, room: &RoomKey) -> Span {
+    let span = peer.span.clone();
     span.record("connection", room.connection_id.as_str());
     span
 }

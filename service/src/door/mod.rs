@@ -6,6 +6,7 @@ pub(crate) mod connection;
 pub(crate) mod gate;
 pub(crate) mod handshake;
 pub(crate) mod http;
+pub(crate) mod listener;
 pub(crate) mod manage;
 pub(crate) mod ops;
 pub(crate) mod origin;

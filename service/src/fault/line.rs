@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The state of one connection that the parts of this layer share: its fault, whether
+//! The state of one connection that the parts of this room share: its fault, whether
 //! the fault has been applied, and the state of the wire.
 
-use super::mouth::kind_of;
+use super::mouth::{self, kind_of};
+use super::wire::{Cut, Wire};
 use super::{Fault, Kind, When};
-use crate::logging;
 use crate::outbox::{Frame, Outbox};
+use crate::seams::{Carrier, ConnectionSeams, Stage};
 use axum::extract::ws::Message;
 use axum::http::header::{LOCATION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
 use futures_util::task::AtomicWaker;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use symbl_protocol::{ClientMessage, Encoding, StreamFormat, reply};
-use tokio::sync::watch;
-use tokio::time::Instant;
-use tracing::Span;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep};
 
 const HUGE: usize = 16 * 1024 * 1024;
 
@@ -34,14 +35,10 @@ pub(super) enum Fate {
     Slow(u64),
 }
 
-/// One connection and its fault.
+/// One connection and its fault, which is not [`Kind::None`].
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(super) struct Line {
     fault: Fault,
-    /// The client's IP address.
-    peer: IpAddr,
-    /// The client's span in the log.
-    span: Span,
     struck: AtomicBool,
     fate: Mutex<Fate>,
     pub(super) reader: AtomicWaker,
@@ -80,11 +77,9 @@ impl Audio {
 
 impl Line {
     /// Creates the state of a connection that was just accepted.
-    pub(super) fn new(fault: Fault, peer: IpAddr) -> Self {
+    pub(super) fn new(fault: Fault) -> Self {
         let line = Self {
             fault,
-            peer,
-            span: logging::span(peer),
             struck: AtomicBool::new(false),
             fate: Mutex::new(Fate::Sound),
             reader: AtomicWaker::new(),
@@ -102,24 +97,8 @@ impl Line {
         self.fault.kind
     }
 
-    /// Returns the client's address.
-    pub(crate) fn peer(&self) -> IpAddr {
-        self.peer
-    }
-
-    /// Returns the span for everything that is done for this client.
-    pub(crate) fn span(&self) -> &Span {
-        &self.span
-    }
-
-    /// Returns `true` if the connection has no fault. Then the client has to keep to
-    /// the limits.
-    pub(crate) fn is_sound(&self) -> bool {
-        self.fault.kind == Kind::None
-    }
-
     /// Returns the delay that the fault adds to each message.
-    pub(crate) fn lateness(&self) -> Duration {
+    pub(super) fn lateness(&self) -> Duration {
         match self.fault.kind {
             Kind::Delay(time) => time,
             _ => Duration::ZERO,
@@ -127,7 +106,7 @@ impl Line {
     }
 
     /// Returns how long the fault delays this stage of the connection, if it does.
-    pub(super) fn late(&self, moment: When) -> Option<Duration> {
+    fn late(&self, moment: When) -> Option<Duration> {
         let late = Some(self.lateness()).filter(|late| !late.is_zero());
         late.filter(|_| self.is_by(moment))
     }
@@ -165,10 +144,10 @@ impl Line {
 
     /// Returns the response that the fault sends in place of the upgrade, if any. May
     /// wait first.
-    pub(crate) async fn in_place_of_upgrade(&self) -> Option<Response> {
+    async fn in_place_of_upgrade(&self) -> Option<Response> {
         if let Some(time) = self.late(When::Upgrade) {
             self.strike_wire();
-            tokio::time::sleep(time).await;
+            sleep(time).await;
         }
         if self.fault.when != When::Upgrade {
             return None;
@@ -200,62 +179,6 @@ impl Line {
         }
     }
 
-    /// Applies the fault to the upgrade's response.
-    pub(crate) fn spoil(&self, response: &mut Response) {
-        let headers = response.headers_mut();
-        match self.fault.kind {
-            Kind::WrongAccept => {
-                let other = HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAAAAAAA=");
-                headers.insert(SEC_WEBSOCKET_ACCEPT, other);
-            }
-            Kind::NoAccept => {
-                headers.remove(SEC_WEBSOCKET_ACCEPT);
-            }
-            _ => {}
-        }
-    }
-
-    /// Returns `true` if the connection begins a conversation of its own.
-    pub(crate) fn splits(&self) -> bool {
-        self.fault.kind == Kind::Split
-    }
-
-    /// Applies the fault to a message of the client. Returns `false` if the session
-    /// must not see the message.
-    pub(crate) fn hear(&self, message: &Message, outbox: &Outbox) -> bool {
-        if self.fault.kind == Kind::None {
-            return true;
-        }
-        let moment = match message {
-            Message::Text(text) => match ClientMessage::parse(text.as_str()) {
-                Ok(ClientMessage::Start(request)) => {
-                    self.audio().format = Some(request.format);
-                    When::Start
-                }
-                Ok(ClientMessage::Stop) => When::Stop,
-                _ => return true,
-            },
-            Message::Binary(bytes) => {
-                self.audio().take(bytes.len());
-                return self.hear_audio(outbox);
-            }
-            _ => return true,
-        };
-        match (self.fault.kind, self.fault.when == moment) {
-            (Kind::NoAnswer, true) => return false,
-            // A delay also applies to the acknowledgement itself.
-            (Kind::Delay(_), true) => self.strike(outbox),
-            (_, true) if moment == When::Stop => {
-                self.strike(outbox);
-                // A connection that was lost took the message with it. If the session
-                // saw the stop first, it would close the socket in the normal way.
-                return self.fate() == Fate::Sound && self.close.borrow().is_none();
-            }
-            _ => {}
-        }
-        true
-    }
-
     fn hear_audio(&self, outbox: &Outbox) -> bool {
         let due = match self.fault.when {
             When::Audio(time) => self.audio().length() >= time,
@@ -270,17 +193,6 @@ impl Line {
 
     fn audio(&self) -> std::sync::MutexGuard<'_, Audio> {
         self.audio.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Applies the fault after a message was sent to the client.
-    pub(crate) fn said(&self, text: &str, outbox: &Outbox) {
-        if self.fault.when == When::Start
-            && !self.has_struck()
-            && self.fault.kind != Kind::NoAnswer
-            && kind_of(text) == "recognition_started"
-        {
-            self.strike(outbox);
-        }
     }
 
     fn strike(&self, outbox: &Outbox) {
@@ -316,7 +228,7 @@ impl Line {
     }
 
     /// Waits until the fault closes the socket, and returns the close code.
-    pub(crate) async fn closes(&self) -> u16 {
+    async fn closed(&self) -> u16 {
         let mut close = self.close.subscribe();
         // `self` holds the sender, so the wait cannot fail.
         match close.wait_for(Option::is_some).await.map(|code| *code) {
@@ -326,6 +238,101 @@ impl Line {
     }
 }
 
-/// The connection on which a request came.
-#[derive(Debug, Clone)]
-pub(crate) struct OnLine(pub(crate) Arc<Line>);
+impl ConnectionSeams for Line {
+    fn opened(self: Arc<Self>, tcp: TcpStream) -> BoxFuture<'static, Carrier> {
+        let wire = Wire::new(tcp, Arc::clone(&self));
+        Box::pin(async move {
+            if let Some(time) = self.late(When::Accept) {
+                sleep(time).await;
+            }
+            Box::new(wire) as Carrier
+        })
+    }
+
+    fn secured(self: Arc<Self>, carrier: Carrier) -> Carrier {
+        match self.fault.kind {
+            Kind::Fragments => Box::new(Cut::new(carrier, self)),
+            _ => carrier,
+        }
+    }
+
+    fn limit(&self, stage: Stage, usual: Duration) -> Option<Duration> {
+        // What the fault delays must not end the connection in its place.
+        match stage {
+            Stage::Handshake => Some(usual).filter(|_| self.fate() != Fate::Frozen),
+            Stage::Request => None,
+            Stage::Farewell => Some(usual + self.lateness()),
+        }
+    }
+
+    fn before_upgrade(&self) -> BoxFuture<'_, Option<Response>> {
+        Box::pin(self.in_place_of_upgrade())
+    }
+
+    fn upgraded(&self, response: &mut Response) {
+        let headers = response.headers_mut();
+        match self.fault.kind {
+            Kind::WrongAccept => {
+                let other = HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+                headers.insert(SEC_WEBSOCKET_ACCEPT, other);
+            }
+            Kind::NoAccept => {
+                headers.remove(SEC_WEBSOCKET_ACCEPT);
+            }
+            _ => {}
+        }
+    }
+
+    fn splits(&self) -> bool {
+        self.fault.kind == Kind::Split
+    }
+
+    fn read(&self, message: &Message, outbox: &Outbox) -> bool {
+        let moment = match message {
+            Message::Text(text) => match ClientMessage::parse(text.as_str()) {
+                Ok(ClientMessage::Start(request)) => {
+                    self.audio().format = Some(request.format);
+                    When::Start
+                }
+                Ok(ClientMessage::Stop) => When::Stop,
+                _ => return true,
+            },
+            Message::Binary(bytes) => {
+                self.audio().take(bytes.len());
+                return self.hear_audio(outbox);
+            }
+            _ => return true,
+        };
+        match (self.fault.kind, self.fault.when == moment) {
+            (Kind::NoAnswer, true) => return false,
+            // A delay also applies to the acknowledgement itself.
+            (Kind::Delay(_), true) => self.strike(outbox),
+            (_, true) if moment == When::Stop => {
+                self.strike(outbox);
+                // A connection that was lost took the message with it. If the session
+                // saw the stop first, it would close the socket in the normal way.
+                return self.fate() == Fate::Sound && self.close.borrow().is_none();
+            }
+            _ => {}
+        }
+        true
+    }
+
+    fn writing(self: Arc<Self>, frames: mpsc::Receiver<Frame>) -> mpsc::Receiver<Frame> {
+        mouth::through(self, frames)
+    }
+
+    fn wrote(&self, text: &str, outbox: &Outbox) {
+        if self.fault.when == When::Start
+            && !self.has_struck()
+            && self.fault.kind != Kind::NoAnswer
+            && kind_of(text) == "recognition_started"
+        {
+            self.strike(outbox);
+        }
+    }
+
+    fn closes(&self) -> BoxFuture<'_, u16> {
+        Box::pin(self.closed())
+    }
+}

@@ -15,23 +15,19 @@
 //! # Ok::<(), symbl_service::fault::ParseFaultError>(())
 //! ```
 //!
-//! The layer is thin. `door` is the listening socket and `wire` an accepted one.
-//! `fragments` cuts frames, `mouth` changes what a session sends, and `line` is the
-//! state of a connection that they share. A connection without a fault passes the
-//! same places unchanged.
+//! The faults are at the seams (`seams`) of the server and its connections: `port` is at
+//! those of the listening socket, and `line` at those of a connection with a fault, whose
+//! state it is. `wire` carries its bytes, `fragments` cuts frames, and `mouth` changes what
+//! a session sends. A connection without a fault has nothing of this.
 
-mod door;
 mod fragments;
 mod line;
 mod mouth;
 mod name;
+mod port;
 mod wire;
 
 pub use name::{HELP, ParseFaultError};
-
-pub(crate) use door::{Accepted, Door};
-pub(crate) use line::{Line, OnLine};
-pub(crate) use mouth::through;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

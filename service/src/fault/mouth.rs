@@ -13,13 +13,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 /// Returns the frames for the writer: those of `said`, as the fault changes them.
-pub(crate) fn through(line: &Arc<Line>, said: mpsc::Receiver<Frame>) -> mpsc::Receiver<Frame> {
-    if line.kind() == Kind::None {
-        return said;
-    }
+pub(super) fn through(line: Arc<Line>, said: mpsc::Receiver<Frame>) -> mpsc::Receiver<Frame> {
     let (frames, written) = mpsc::channel(1);
     let mouth = Mouth {
-        line: Arc::clone(line),
+        line,
         later: VecDeque::new(),
         held: None,
     };

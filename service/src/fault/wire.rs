@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! An accepted connection and its faults.
+//! The bytes of a connection with a fault.
 //!
 //! [`Wire`] is at the bottom, below TLS, so its faults look like those of a network.
-//! [`Stream`] is what HTTP is served on.
+//! [`Cut`] is above TLS and cuts the frames of a WebSocket.
 
-use super::Kind;
 use super::fragments::Fragmenter;
 use super::line::{Fate, Line};
+use crate::seams::Carrier;
 use std::io::{Error, ErrorKind, Result};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,13 +16,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
-use tokio_rustls::server::TlsStream;
 
 /// How long a connection that ended waits for the client to end it too.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// A TCP connection with its fault.
-pub(crate) struct Wire {
+pub(super) struct Wire {
     /// `None` once it is dropped.
     tcp: Option<TcpStream>,
     line: Arc<Line>,
@@ -161,46 +160,29 @@ impl Drop for Wire {
     }
 }
 
-/// A connection with or without TLS.
-pub(super) type Carrier = Box<dyn Carries>;
-
-pub(super) trait Carries: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl Carries for Wire {}
-impl Carries for TlsStream<Wire> {}
-
-/// A connection that HTTP is served on.
-pub(crate) struct Stream {
+/// A connection whose messages are sent in fragments.
+pub(super) struct Cut {
     carrier: Carrier,
     line: Arc<Line>,
-    fragmenter: Option<Fragmenter>,
+    fragmenter: Fragmenter,
 }
 
-impl Stream {
+impl Cut {
     pub(super) fn new(carrier: Carrier, line: Arc<Line>) -> Self {
-        let cuts = line.kind() == Kind::Fragments;
         Self {
             carrier,
             line,
-            fragmenter: cuts.then(Fragmenter::default),
+            fragmenter: Fragmenter::default(),
         }
-    }
-
-    /// Returns the state of the connection.
-    pub(crate) fn line(&self) -> &Arc<Line> {
-        &self.line
     }
 
     /// Sends the bytes of cut frames that are still waiting.
     fn drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let Self {
             carrier,
-            fragmenter: Some(fragmenter),
+            fragmenter,
             ..
-        } = self
-        else {
-            return Poll::Ready(Ok(()));
-        };
+        } = self;
         while !fragmenter.waiting().is_empty() {
             let written = ready!(Pin::new(&mut *carrier).poll_write(cx, fragmenter.waiting()))?;
             fragmenter.wrote(written);
@@ -209,7 +191,7 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for Cut {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -219,7 +201,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for Cut {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -227,13 +209,8 @@ impl AsyncWrite for Stream {
     ) -> Poll<Result<usize>> {
         ready!(self.drain(cx))?;
         let struck = self.line.has_struck();
-        match &mut self.fragmenter {
-            Some(fragmenter) => {
-                fragmenter.push(buf, struck);
-                Poll::Ready(Ok(buf.len()))
-            }
-            None => Pin::new(&mut self.carrier).poll_write(cx, buf),
-        }
+        self.fragmenter.push(buf, struck);
+        Poll::Ready(Ok(buf.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {

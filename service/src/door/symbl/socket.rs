@@ -12,14 +12,15 @@ use crate::door::symbl::client::Client;
 use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::session::Session;
 use crate::door::symbl::wire::SYMBL;
-use crate::fault::{self, Line};
 use crate::hearing::stream::Places;
 use crate::limits::Limits;
 use crate::outbox::{Frame, Outbox};
+use crate::seams::{ConnectionSeams, Stage};
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use std::sync::Arc;
+use std::time::Duration;
 use symbl_protocol::reply;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
@@ -50,7 +51,7 @@ pub(crate) async fn serve(
     config: Arc<ServerConfig>,
     hub: Arc<Hub>,
     mut shutdown: watch::Receiver<bool>,
-    line: Arc<Line>,
+    seams: Arc<dyn ConnectionSeams>,
 ) {
     let Guest {
         room,
@@ -61,16 +62,16 @@ pub(crate) async fn serve(
     let limits = config.limits.clone();
     let (sink, mut frames) = socket.split();
     let (outbox, waiting) = Outbox::new(limits.outbound_queue);
-    let waiting = fault::through(&line, waiting);
+    let waiting = Arc::clone(&seams).writing(waiting);
     let mut writer = tokio::spawn(write(
         sink,
         waiting,
         limits.clone(),
-        Arc::clone(&line),
+        Arc::clone(&seams),
         outbox.clone(),
     ));
     let recipient = Recipient::new(outbox.clone(), &SYMBL);
-    let seat = hub.join(&room, recipient.clone(), line.splits()).await;
+    let seat = hub.join(&room, recipient.clone(), seams.splits()).await;
     drop(joining);
     let conversation = seat.room.id.clone();
     Span::current().record("conversation", conversation.as_str());
@@ -81,14 +82,14 @@ pub(crate) async fn serve(
         conversation
     );
     let closing = tokio::select! {
-        closing = run(&mut session, &mut frames, &outbox, &limits, &line) => closing,
+        closing = run(&mut session, &mut frames, &outbox, &limits, &*seams) => closing,
         () = outbox.overflown() => Closing::Close {
             code: 1008,
             reason: "messages are not read",
             leave: Leave::Lost,
         },
         _ = &mut writer => Closing::Gone(Leave::Lost),
-        code = line.closes() => Closing::Close {
+        code = seams.closes() => Closing::Close {
             code,
             reason: "",
             leave: Leave::Lost,
@@ -113,7 +114,9 @@ pub(crate) async fn serve(
         } => {
             session.closing();
             outbox.close(code, reason);
-            let farewell = timeout(limits.close + line.lateness(), answered(&mut frames)).await;
+            let patience = seams.limit(Stage::Farewell, limits.close);
+            let patience = patience.unwrap_or(Duration::MAX);
+            let farewell = timeout(patience, answered(&mut frames)).await;
             // Who did not answer may not have heard what came before.
             let heard = farewell.unwrap_or(false);
             let leave = if heard { leave } else { Leave::Lost };
@@ -138,7 +141,7 @@ async fn run(
     frames: &mut SplitStream<WebSocket>,
     outbox: &Outbox,
     limits: &Limits,
-    line: &Line,
+    seams: &dyn ConnectionSeams,
 ) -> Closing {
     loop {
         let deadline = session.deadline();
@@ -147,7 +150,7 @@ async fn run(
                 Some(Ok(message)) if size(&message) > limits.message => {
                     Some(too_large(outbox, limits))
                 }
-                Some(Ok(message)) if !line.hear(&message, outbox) => None,
+                Some(Ok(message)) if !seams.read(&message, outbox) => None,
                 Some(Ok(Message::Text(text))) => session.text(text.as_str()).await,
                 Some(Ok(Message::Binary(bytes))) => session.binary(bytes).await,
                 // Pings are answered by the WebSocket library.
@@ -223,7 +226,7 @@ pub(crate) async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     mut waiting: mpsc::Receiver<Frame>,
     limits: Limits,
-    line: Arc<Line>,
+    seams: Arc<dyn ConnectionSeams>,
     outbox: Outbox,
 ) {
     while let Some(frame) = waiting.recv().await {
@@ -242,7 +245,7 @@ pub(crate) async fn write(
             _ => return,
         }
         if let Some(text) = said {
-            line.said(&text, &outbox);
+            seams.wrote(&text, &outbox);
         }
     }
 }

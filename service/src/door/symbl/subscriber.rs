@@ -12,9 +12,9 @@ use crate::conversation::form::{Form as _, Recipient};
 use crate::conversation::hub::{Hub, Room, RoomKey};
 use crate::door::symbl::socket;
 use crate::door::symbl::wire::SYMBL;
-use crate::fault::{self, Line};
 use crate::limits::Limits;
 use crate::outbox::Outbox;
+use crate::seams::ConnectionSeams;
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
@@ -42,16 +42,16 @@ pub(crate) async fn serve(
     limits: &Limits,
     hub: Arc<Hub>,
     mut shutdown: watch::Receiver<bool>,
-    line: Arc<Line>,
+    seams: Arc<dyn ConnectionSeams>,
 ) {
     let (sink, mut frames) = socket.split();
     let (outbox, waiting) = Outbox::new(limits.outbound_queue);
-    let waiting = fault::through(&line, waiting);
+    let waiting = Arc::clone(&seams).writing(waiting);
     let mut writer = tokio::spawn(socket::write(
         sink,
         waiting,
         limits.clone(),
-        Arc::clone(&line),
+        Arc::clone(&seams),
         outbox.clone(),
     ));
     let recipient = Recipient::new(outbox.clone(), &SYMBL);
@@ -68,7 +68,7 @@ pub(crate) async fn serve(
         close = heed(&mut frames, &outbox, limits) => close,
         close = listen(&hub, room, after, &recipient) => Some(close),
         () = outbox.overflown() => Some((1008, "messages are not read")),
-        code = line.closes() => Some((code, "")),
+        code = seams.closes() => Some((code, "")),
         _ = shutdown.wait_for(|stop| *stop) => Some((1001, "service is shutting down")),
         _ = &mut writer => None,
     };

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Listens on the port: accepts connections within bounds, does the TLS handshake,
-//! and closes the port while a fault requires it.
+//! Listens on the port: accepts connections within bounds, and does the TLS handshake.
 //!
 //! Any number of clients may open connections. The service handles only
 //! [`Limits::handshakes`] of them at a time before their request, and answers the
 //! others with 503 and `Retry-After`.
 
-use super::line::{Fate, Line};
-use super::wire::{Carrier, Stream, Wire};
-use super::{Faults, Kind, When};
 use crate::limits::Limits;
 use crate::logging;
 use crate::metrics::Refused;
+use crate::seams::{Carrier, ConnectionSeams, ServerSeams, Stage};
+use futures_util::future::BoxFuture;
 use std::io::{ErrorKind, Result};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -23,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 /// Maximum number of connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 1024;
@@ -34,9 +32,20 @@ const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Content-Length: 71\r\n\r\n\
     {\"message\":\"Too many connections are being opened; try again later.\"}\r\n";
 
+/// The client at the other end of a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    /// The span for everything that is done for this client.
+    pub(crate) span: Span,
+    /// What else is done on this connection.
+    pub(crate) seams: Arc<dyn ConnectionSeams>,
+}
+
 /// A connection on which a request may come.
 pub(crate) struct Accepted {
-    pub(crate) stream: Stream,
+    pub(crate) carrier: Carrier,
+    pub(crate) peer: Peer,
     /// Limits the connections without a request. Held until the connection is a
     /// WebSocket or has ended.
     pub(crate) place: OwnedSemaphorePermit,
@@ -44,47 +53,44 @@ pub(crate) struct Accepted {
 
 /// The listening socket and its task.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct Listener {
     address: SocketAddr,
     accepted: mpsc::Receiver<Accepted>,
     accepting: JoinHandle<()>,
 }
 
-impl Door {
+impl Listener {
     /// Binds the address and starts to accept.
     pub(crate) fn bind(
         address: SocketAddr,
         tls: Option<Arc<ServerConfig>>,
-        faults: Faults,
+        seams: Arc<dyn ServerSeams>,
         limits: &Limits,
         refused: Refused,
     ) -> Result<Self> {
-        // Keeps the port bound while a fault closes it, so that no other program gets
-        // it.
-        let place = faults
-            .closes_the_port()
-            .then(|| bind(address))
-            .transpose()?;
+        // Keeps the port bound while it is closed, so that no other program gets it.
+        let place = seams.may_close().then(|| bind(address)).transpose()?;
         let address = match &place {
             Some(place) => place.local_addr()?,
             None => address,
         };
         let listener = bind(address)?.listen(BACKLOG)?;
         let address = listener.local_addr()?;
-        // The first fault of a script may close the port.
-        let listener = Some(listener).filter(|_| !faults.next_closes());
+        // The port may be closed from the beginning.
+        let closed = seams.closes(address, bind);
+        let listener = Some(listener).filter(|_| closed.is_none());
         let (accepted, waiting) = mpsc::channel(1);
         let keeper = Keeper {
             address,
             tls: tls.map(TlsAcceptor::from),
-            faults,
+            seams,
             places: Arc::new(Semaphore::new(limits.handshakes)),
             patience: limits.handshake,
             refused,
             accepted,
         };
         let accepting = tokio::spawn(async move {
-            if let Err(error) = keeper.keep(listener).await {
+            if let Err(error) = keeper.keep(listener, closed).await {
                 tracing::error!(%error, "no longer accepting connections");
             }
             drop(place);
@@ -97,7 +103,7 @@ impl Door {
     }
 }
 
-impl Door {
+impl Listener {
     /// Returns the next connection.
     pub(crate) async fn accept(&mut self) -> Accepted {
         match self.accepted.recv().await {
@@ -114,7 +120,7 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for Listener {
     fn drop(&mut self) {
         self.accepting.abort();
     }
@@ -134,7 +140,7 @@ fn bind(address: SocketAddr) -> Result<TcpSocket> {
 struct Keeper {
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
-    faults: Faults,
+    seams: Arc<dyn ServerSeams>,
     /// One permit for each connection that may be accepted before its request.
     places: Arc<Semaphore>,
     /// Maximum duration of the TLS handshake.
@@ -144,11 +150,19 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn keep(self, mut listener: Option<TcpListener>) -> Result<()> {
+    /// Accepts connections, at first when `closed` is over.
+    async fn keep(
+        self,
+        mut listener: Option<TcpListener>,
+        mut closed: Option<BoxFuture<'static, Result<()>>>,
+    ) -> Result<()> {
         loop {
-            while let Some(closing) = self.faults.next_closing() {
+            while let Some(closed) = closed
+                .take()
+                .or_else(|| self.seams.closes(self.address, bind))
+            {
                 drop(listener.take());
-                self.closed(closing).await?;
+                closed.await?;
             }
             let open = match listener.take() {
                 Some(open) => open,
@@ -168,23 +182,6 @@ impl Keeper {
         }
     }
 
-    /// Applies a fault that closes the port.
-    async fn closed(&self, closing: Kind) -> Result<()> {
-        tracing::info!(fault = %closing, "a fault on purpose");
-        match closing {
-            Kind::BlackHole(time) => {
-                // One connection fills a backlog of 0, and the kernel then drops the
-                // packets of others.
-                let _deaf = bind(self.address)?.listen(0)?;
-                let _fills = timeout(time, TcpStream::connect(self.address)).await;
-                sleep(time).await;
-            }
-            Kind::Refuse(time) => sleep(time).await,
-            _ => {}
-        }
-        Ok(())
-    }
-
     fn accepted(&self, tcp: TcpStream, from: SocketAddr) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             logging::span(from.ip()).in_scope(|| {
@@ -200,23 +197,23 @@ impl Keeper {
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let line = Arc::new(Line::new(self.faults.accepted(), from.ip()));
-        let wire = Wire::new(tcp, Arc::clone(&line));
+        let peer = Peer {
+            address: from.ip(),
+            span: logging::span(from.ip()),
+            seams: self.seams.accepted(),
+        };
+        let opened = Arc::clone(&peer.seams).opened(tcp);
         let refused = self.refused.clone();
         let (tls, accepted, patience) = (self.tls.clone(), self.accepted.clone(), self.patience);
-        let span = line.span().clone();
+        let span = peer.span.clone();
         // A slow handshake delays no other client.
         let opening = async move {
-            if let Some(time) = line.late(When::Accept) {
-                sleep(time).await;
-            }
-            let longest = match line.fate() {
-                Fate::Frozen => Duration::MAX,
-                _ => patience,
-            };
+            let carrier = opened.await;
+            let longest = peer.seams.limit(Stage::Handshake, patience);
+            let longest = longest.unwrap_or(Duration::MAX);
             let carrier: Carrier = match tls {
-                None => Box::new(wire),
-                Some(tls) => match timeout(longest, tls.accept(wire)).await {
+                None => carrier,
+                Some(tls) => match timeout(longest, tls.accept(carrier)).await {
                     Ok(Ok(stream)) => Box::new(stream),
                     Ok(Err(error)) => {
                         tracing::info!(%error, "the TLS handshake failed");
@@ -230,9 +227,13 @@ impl Keeper {
                     }
                 },
             };
+            let connection = Accepted {
+                carrier: Arc::clone(&peer.seams).secured(carrier),
+                peer,
+                place,
+            };
             // Fails if the server was stopped meanwhile.
-            let stream = Stream::new(carrier, line);
-            let _ = accepted.send(Accepted { stream, place }).await;
+            let _ = accepted.send(connection).await;
         };
         tokio::spawn(opening.instrument(span));
     }
