@@ -634,5 +634,4 @@ impl Session {
 }
 
 #[cfg(test)]
-#[path = "../machine_tests.rs"]
 mod tests;
