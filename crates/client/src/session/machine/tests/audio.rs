@@ -65,7 +65,7 @@ fn a_hole_is_filled_up_to_a_bound_and_then_stepped_over() {
 fn audio_that_comes_in_bursts_is_sent_as_it_is() {
     let mut rig = Rig::listening();
     for n in 0..500 {
-        // Five buffers of 20 ms have the time at which they came, together.
+        // Five buffers of 20 ms arrive together and have the time of their arrival.
         rig.speak_at((n / 5 + 1) * 100 * MS, 20);
     }
     rig.pass(Duration::from_millis(100));
@@ -76,7 +76,7 @@ fn audio_that_comes_in_bursts_is_sent_as_it_is() {
 }
 
 #[test]
-fn that_the_wall_clock_was_set_is_told_once() {
+fn a_wall_clock_that_was_set_is_reported_once() {
     let mut rig = Rig::listening();
     let zero = std::cell::Cell::new(1_700_000_000_000_000_000);
     let speak = |rig: &mut Rig| {
@@ -165,7 +165,7 @@ fn a_flush_drops_what_waits_and_keeps_the_session() {
 }
 
 #[test]
-fn a_change_of_format_is_told_between_the_last_old_byte_and_the_first_new() {
+fn a_change_of_format_is_sent_between_the_last_old_byte_and_the_first_new_one() {
     let mut rig = Rig::listening();
     rig.speak(150);
     let other = StreamFormat::new(Encoding::Linear16, 8_000).unwrap();

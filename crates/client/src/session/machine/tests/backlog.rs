@@ -26,7 +26,7 @@ fn a_backlog_of_paced_audio_is_sent_at_the_catch_up_rate() {
 }
 
 #[test]
-fn a_backlog_that_is_held_back_wakes_nobody_and_a_flush_ends_that() {
+fn a_backlog_that_is_held_back_needs_no_poll_until_a_flush() {
     let mut rig = Rig::new(|_| {});
     rig.session.set_upstream(true, true);
     rig.speak(10_000);
@@ -50,9 +50,9 @@ fn a_backlog_that_is_held_back_wakes_nobody_and_a_flush_ends_that() {
 }
 
 #[test]
-fn audio_that_waits_for_nobody_blocks_and_loses_nothing() {
+fn a_full_spool_blocks_upstream_that_is_not_live_and_loses_nothing() {
     let mut rig = Rig::new(|config| config.buffer_duration = Duration::from_secs(2));
-    // A buffer is taken whole, however long; and none after it.
+    // The session takes the whole buffer, however long it is, and no other after it.
     rig.speak(5000);
     assert!(!rig.session.has_room());
     rig.input(Input::Connected { announced: false });
@@ -62,7 +62,7 @@ fn audio_that_waits_for_nobody_blocks_and_loses_nothing() {
 }
 
 #[test]
-fn live_audio_drops_the_oldest_and_tells_one_gap_for_one_hole() {
+fn live_audio_drops_the_oldest_and_reports_one_gap_for_one_hole() {
     let mut rig = Rig::new(|config| config.buffer_duration = Duration::from_secs(2));
     rig.session.set_upstream(true, true);
     for _ in 0..50 {
@@ -117,7 +117,8 @@ fn a_replay_that_is_dropped_is_not_counted_twice() {
     rig.speak(1500);
     rig.lose();
     rig.pass(Duration::from_millis(500));
-    rig.input(Input::Connected { announced: false }); // from here on, what was sent is to be sent again
+    // From here on, the audio that was sent is to be sent again.
+    rig.input(Input::Connected { announced: false });
     for _ in 0..30 {
         rig.speak(100);
         rig.accounts_for_everything();
@@ -153,7 +154,7 @@ fn audio_is_taken_for_as_long_as_the_bound_allows() {
         rig.session.push_audio(rig.now, &packet);
         taken += 1;
     }
-    assert_eq!(taken, 9); // of 120 ms: the ninth began within the bound
+    assert_eq!(taken, 9); // packets of 120 ms: the ninth began within the bound
     assert_eq!(rig.session.stats(rig.now).audio_dropped, 0);
 }
 
@@ -231,7 +232,7 @@ fn audio_that_was_dropped_does_not_count_as_finalised() {
 }
 
 #[test]
-fn a_file_that_outruns_its_service_leaves_room_for_what_was_sent() {
+fn a_file_that_outruns_its_service_leaves_room_for_audio_that_was_sent() {
     let mut rig = Rig::listening_with(|config| {
         config.buffer_duration = Duration::from_secs(2);
         config.leaky = LeakyPolicy::None;
@@ -252,7 +253,7 @@ fn a_file_that_outruns_its_service_leaves_room_for_what_was_sent() {
     rig.pass(Duration::from_millis(500));
     rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
-    // Ten seconds were sent: one of them is kept.
+    // Ten seconds were sent, and one of them is kept.
     let gaps = rig.gaps();
     assert!(
         matches!(gaps[..], [(0, ..=9100, GapReason::NotFinalised)]),

@@ -5,7 +5,7 @@
 use super::*;
 
 #[test]
-fn after_close_nothing_is_told() {
+fn after_close_no_event_follows() {
     let mut rig = Rig::listening();
     rig.speak(100);
     rig.text(&final_of(&[("a", 0, 50)]));
@@ -31,7 +31,7 @@ fn audio_that_a_close_leaves_behind_is_accounted_for() {
 }
 
 #[test]
-fn who_abandoned_a_session_is_not_waited_for_at_its_end() {
+fn an_abandoned_session_is_settled_at_the_end_of_the_stream() {
     let mut rig = Rig::listening();
     rig.speak(1000);
     rig.session.abandon();

@@ -5,7 +5,7 @@
 use super::*;
 
 #[test]
-fn the_end_of_a_failed_session_is_at_once_and_says_what_nobody_confirmed() {
+fn a_failed_session_drains_at_once_and_reports_how_much_was_not_confirmed() {
     let mut rig = Rig::listening();
     rig.speak(300);
     rig.text(&final_of(&[("hello", 0, 100)]));
@@ -71,7 +71,7 @@ fn a_close_after_the_stop_was_taken_completes_too() {
 }
 
 #[test]
-fn a_stop_that_is_never_answered_ends_within_the_drain_timeout_and_says_what_is_missing() {
+fn a_stop_that_is_never_answered_ends_within_the_drain_timeout_and_reports_what_is_missing() {
     let mut rig = Rig::listening();
     rig.speak(1000);
     rig.text(&final_of(&[("one", 100, 400)]));
@@ -111,7 +111,7 @@ fn results_keep_the_drain_alive_but_not_for_ever() {
 }
 
 #[test]
-fn an_end_without_audio_is_at_once() {
+fn a_stream_without_audio_drains_at_once() {
     let mut rig = Rig::listening();
     rig.session.end_of_stream(rig.now);
     rig.pump();
@@ -123,7 +123,7 @@ fn an_end_without_audio_is_at_once() {
 }
 
 #[test]
-fn an_end_while_the_service_is_away_is_bounded_and_named() {
+fn a_drain_without_a_service_is_bounded_and_reported() {
     let mut rig = Rig::new(|_| {});
     rig.speak(2000);
     rig.input(Input::DialFailed(Failure::retryable(
@@ -206,7 +206,7 @@ fn a_link_that_breaks_after_the_stop_was_taken_has_not_settled() {
 }
 
 #[test]
-fn a_new_token_after_the_end_tells_no_second_end() {
+fn a_new_token_after_the_end_reports_no_second_end() {
     let mut rig = Rig::new(|_| {});
     rig.speak(100);
     rig.input(Input::DialFailed(Failure::http(401, "", None)));

@@ -17,7 +17,7 @@ fn the_start_request_goes_first_and_audio_waits_for_its_acknowledgement() {
 }
 
 #[test]
-fn the_three_replies_are_accepted_in_all_orders_and_the_conversation_is_told_once() {
+fn the_three_replies_are_accepted_in_all_orders_and_the_conversation_is_reported_once() {
     let replies = [
         LISTENING.to_owned(),
         named("conversation_created", "42"),
@@ -114,7 +114,7 @@ fn a_dial_that_does_not_answer_is_given_up_in_time() {
 }
 
 #[test]
-fn a_start_that_is_not_acknowledged_is_given_up_in_the_time_of_the_whole_way() {
+fn a_start_that_is_not_acknowledged_is_given_up_within_the_connect_timeout_of_its_dial() {
     let mut rig = Rig::new(|config| config.connect_timeout = Duration::from_secs(3));
     rig.pass(Duration::from_secs(2));
     rig.input(Input::Connected { announced: false });
@@ -147,7 +147,7 @@ fn a_refusal_that_no_retry_can_help_ends_it() {
 }
 
 #[test]
-fn a_new_token_revives_a_session_that_failed_for_want_of_one_and_no_other() {
+fn a_new_token_revives_only_a_session_that_failed_for_lack_of_one() {
     for (status, dials) in [(401, 2), (404, 1)] {
         let mut rig = Rig::new(|_| {});
         rig.speak(100);
@@ -196,7 +196,7 @@ fn reconnecting_ends_when_its_time_is_up() {
         rig.pass(Duration::from_secs(1));
     }
     assert_eq!(rig.session.state(), State::Failed);
-    // Nor does a dial without an answer make it longer.
+    // A dial without an answer does not make the time longer.
     let mut rig = Rig::new(|config| config.reconnect_timeout = Duration::from_secs(5));
     rig.pass(Duration::from_millis(4_900));
     assert_eq!(rig.session.state(), State::Connecting);
@@ -217,7 +217,7 @@ fn a_dead_connection_is_found_by_its_missing_pong() {
 }
 
 #[test]
-fn any_frame_is_a_sign_of_life_and_a_pong_measures_the_way() {
+fn any_frame_is_a_sign_of_life_and_a_pong_measures_the_round_trip() {
     let mut rig = Rig::listening();
     for _ in 0..100 {
         let ping = rig.session.next_timeout().unwrap();
@@ -268,7 +268,7 @@ fn the_end_of_a_socket_that_is_being_replaced_is_no_outage() {
     rig.session.end_of_stream(rig.now);
     rig.pump();
     rig.session.flush(rig.now);
-    // Before anybody has come to the new dial.
+    // The new dial has not been taken from the session yet.
     rig.lose();
     assert_eq!((rig.dials(), rig.session.state()), (2, State::Connecting));
     rig.input(Input::Connected { announced: false });

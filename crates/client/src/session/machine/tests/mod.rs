@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Both sides of the conversation, in memory, under a clock that the test moves.
+//! Tests of the session, with the service in memory and a clock that the test moves.
+//!
+//! [`Rig`] plays the owner of the connection and the service. Each file holds the tests of one
+//! subject.
 
 mod audio;
 mod backlog;
@@ -16,9 +19,9 @@ mod stall;
 mod unread;
 
 use super::*;
-use crate::session::StallAction;
-use crate::session::event::{GapReason, Reason, SessionEvent};
+use crate::session::event::{GapReason, SessionEvent};
 use crate::session::timeline::Instants;
+use crate::session::{AudioFormat, LeakyPolicy, Reason, StallAction};
 use serde_json::{Value, json};
 use std::time::Duration;
 use symbl_protocol::{Encoding, StartRequest, StreamFormat, response};
@@ -28,7 +31,7 @@ const LISTENING: &str = r#"{"type":"message","message":{"type":"started_listenin
 const STOPPED: &str = r#"{"type":"message","message":{"type":"recognition_stopped"}}"#;
 const COMPLETED: &str = r#"{"type":"message","message":{"type":"conversation_completed"}}"#;
 
-/// A session, its clock, and what it did.
+/// A session, its clock, and its outputs so far.
 struct Rig {
     session: Session,
     now: Time,
@@ -59,7 +62,7 @@ impl Rig {
         rig
     }
 
-    /// Connected and listening.
+    /// Returns a rig whose session is connected and listens.
     fn listening() -> Self {
         Self::listening_with(|_| {})
     }
@@ -93,7 +96,7 @@ impl Rig {
         self.input(Input::Closed(Failure::closed(1006, "")));
     }
 
-    /// Lets time pass, doing what falls due on the way.
+    /// Lets time pass, and does what falls due on the way.
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(due) = self.session.next_timeout().filter(|at| *at <= end) {
@@ -104,7 +107,7 @@ impl Rig {
         self.now = end;
     }
 
-    /// Audio that says where it is: each sample counts on.
+    /// Pushes audio whose samples are numbered, so that a test sees where it stands.
     fn speak_at(&mut self, running_time: u64, millis: u64) {
         let first = self.pushed;
         let data: Vec<u8> = (first..first + millis * 16)
@@ -131,7 +134,7 @@ impl Rig {
         self.speak_at(self.pushed * MS / 16, millis);
     }
 
-    /// The audio of all binary messages, as sample numbers.
+    /// Returns the audio of all binary messages, as sample numbers.
     fn heard(&self) -> Vec<i16> {
         self.sent
             .iter()
@@ -214,7 +217,7 @@ impl Rig {
         let stats = self.session.stats(self.now);
         assert_eq!(
             stats.audio_sent + stats.audio_spooled + stats.audio_dropped,
-            self.session.chunker.position(),
+            self.session.upstream.chunker.position(),
             "{stats:?}"
         );
     }
@@ -233,7 +236,7 @@ fn final_of(words: &[(&str, u64, u64)]) -> String {
     .to_string()
 }
 
-/// The message that follows finals of these words.
+/// Returns the message that follows finals of these words.
 fn message_of(id: &str, words: &str) -> String {
     format!(
         r#"{{"type":"message_response","messages":[{{"id":"{id}","payload":{{"content":"{words}"}}}}]}}"#

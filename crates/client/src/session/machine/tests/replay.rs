@@ -5,7 +5,7 @@
 use super::*;
 
 impl Rig {
-    /// Loses the socket, rejoins, and tells where the replay begins, in milliseconds.
+    /// Loses the connection, rejoins, and returns where the replay begins, in milliseconds.
     fn replay_begins_at(&mut self) -> i16 {
         self.lose();
         self.sent.clear();
@@ -64,7 +64,7 @@ fn audio_is_kept_until_its_message_has_come_too() {
     rig.text(&final_of(&[("one", 900, 1100)]));
     rig.text(&message_of("m1", "One."));
     rig.text(&final_of(&[("two", 1750, 1900)]));
-    // Back to the silence before the word, in whole chunks.
+    // The replay goes back to the silence before the word, in whole chunks.
     assert_eq!(rig.replay_begins_at(), 1200);
     rig.text(&final_of(&[("two", 550, 700)]));
     rig.text(&message_of("m2", "Two."));
@@ -81,14 +81,14 @@ fn a_final_that_will_have_no_message_does_not_keep_its_audio() {
     rig.text(&final_of(&[("one", 100, 400)]));
     rig.text(&final_of(&[("two", 900, 1100)]));
     assert_eq!(rig.replay_begins_at(), 1100);
-    // One that sends none for this final: the next one's came first.
+    // A service that sends none for this final: the message of the next one came first.
     let mut rig = Rig::listening();
     rig.speak(2000);
     rig.text(&final_of(&[("one", 100, 400)]));
     rig.text(&final_of(&[("two", 900, 1100)]));
     rig.text(&message_of("m2", "Two."));
     assert_eq!(rig.replay_begins_at(), 1100);
-    // One that owes it for too long.
+    // A service that owes it for too long.
     let mut rig = Rig::listening();
     rig.speak(2000);
     rig.text(&final_of(&[("one", 100, 400)]));
@@ -137,7 +137,7 @@ fn a_final_whose_audio_is_forgotten_moves_nothing() {
     rig.pass(Duration::from_secs(2));
     rig.input(Input::Connected { announced: false });
     rig.text(LISTENING);
-    // Of a start that was given nothing there is no place for any word.
+    // A start that was given no audio has no place for any word.
     rig.text(&final_of(&[("two", 200, 900)]));
     assert_eq!(rig.finals().len(), 1);
 }

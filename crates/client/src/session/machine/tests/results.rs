@@ -5,7 +5,7 @@
 use super::*;
 
 #[test]
-fn c38_what_was_missed_in_an_outage_is_asked_for_and_told_once() {
+fn c38_messages_missed_in_an_outage_are_fetched_and_reported_once() {
     let history = r#"{"messages":[
         {"id":"1","text":"One.","startTime":"2026-01-01T00:00:00.200Z","endTime":"2026-01-01T00:00:00.900Z"},
         {"id":"2","text":"Theirs.","from":{"email":"other@example.org"},
@@ -25,7 +25,7 @@ fn c38_what_was_missed_in_an_outage_is_asked_for_and_told_once() {
     rig.pass(Duration::from_millis(500));
     rig.input(Input::Connected { announced: false });
     rig.text(&named("recognition_started", "42"));
-    // From the beginning of our time: there are no five minutes of it.
+    // The history is asked for from the beginning: the session is younger than five minutes.
     let first = response::history(history).unwrap()[0].start_time.unwrap() - 200_000_000;
     let asked = Output::FetchHistory {
         conversation_id: Arc::from("42"),
@@ -47,7 +47,7 @@ fn c38_what_was_missed_in_an_outage_is_asked_for_and_told_once() {
 }
 
 #[test]
-fn another_conversation_after_a_rejoin_is_told_as_a_split() {
+fn another_conversation_after_a_rejoin_is_reported_as_a_split() {
     let mut rig = Rig::listening();
     rig.text(&named("conversation_created", "42"));
     rig.lose();

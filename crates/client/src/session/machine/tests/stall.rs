@@ -5,7 +5,7 @@
 use super::*;
 
 impl Rig {
-    /// Audio for so long, in step with the clock; `level` is the loudest sample.
+    /// Pushes audio for so long, in step with the clock. `level` is the loudest sample.
     fn sound(&mut self, level: i16, millis: u64) {
         for _ in 0..millis / 100 {
             let data: Vec<u8> = [level; 1600].iter().flat_map(|s| s.to_le_bytes()).collect();
@@ -20,7 +20,7 @@ impl Rig {
             );
             self.pushed += 1600;
             self.pass(Duration::from_millis(100));
-            self.input(Input::Pong); // it lives
+            self.input(Input::Pong); // the service is alive
         }
     }
 
@@ -34,7 +34,7 @@ impl Rig {
 }
 
 #[test]
-fn speech_without_a_result_is_a_stall_and_is_told_once() {
+fn speech_without_a_result_is_a_stall_and_is_reported_once() {
     let mut rig = Rig::listening();
     rig.sound(3000, 29_000);
     assert!(rig.stalls().is_empty());
@@ -61,7 +61,7 @@ fn half_an_hour_of_silence_is_no_stall_and_neither_is_a_cough() {
     rig.sound(3000, 4_900);
     rig.sound(60, 30 * 60_000);
     assert!(rig.stalls().is_empty());
-    rig.sound(3000, 200); // with the cough, enough
+    rig.sound(3000, 200); // together with the cough, this is enough
     assert_eq!(rig.stalls().len(), 1);
 }
 
@@ -82,7 +82,7 @@ fn a_stall_may_be_a_reason_to_connect_anew() {
 }
 
 #[test]
-fn of_compressed_audio_only_packets_that_say_something_count_for_a_stall() {
+fn only_audible_packets_of_compressed_audio_count_for_a_stall() {
     for (packet, stalls) in [(&[0x08_u8, 0xff, 0xfe][..], 0), (&[0x08; 40][..], 1)] {
         let mut rig = Rig::listening_with(|config| config.stall_timeout = Duration::from_secs(10));
         let wire = StreamFormat::new(Encoding::Opus, 48_000).unwrap();

@@ -4,7 +4,7 @@
 
 use super::*;
 
-/// A final of these words that no parser takes.
+/// Returns a final of these words that cannot be parsed.
 fn broken_final(words: &[(&str, u64, u64)]) -> String {
     let mut text = final_of(words);
     text.pop();
@@ -12,7 +12,7 @@ fn broken_final(words: &[(&str, u64, u64)]) -> String {
 }
 
 #[test]
-fn what_cannot_be_read_is_warned_of_once_and_changes_nothing() {
+fn unreadable_messages_are_warned_of_once_and_change_nothing() {
     let mut rig = Rig::listening();
     rig.text("<html>");
     rig.text("[1,2]");
@@ -30,7 +30,7 @@ fn what_cannot_be_read_is_warned_of_once_and_changes_nothing() {
 }
 
 #[test]
-fn audio_whose_final_cannot_be_read_is_a_gap_as_soon_as_the_next_final_tells_where_it_ends() {
+fn audio_whose_final_cannot_be_read_is_a_gap_as_soon_as_the_next_final_shows_its_end() {
     let mut rig = Rig::listening();
     rig.speak(2000);
     rig.text(&final_of(&[("a", 0, 500)]));
@@ -48,7 +48,7 @@ fn audio_whose_final_cannot_be_read_is_a_gap_as_soon_as_the_next_final_tells_whe
 }
 
 #[test]
-fn where_finals_have_no_words_an_unreadable_one_is_about_what_was_given_by_then() {
+fn an_unreadable_final_without_words_covers_all_audio_that_was_sent_by_then() {
     let mut rig = Rig::listening();
     rig.speak(1000);
     rig.text(&broken_final(&[]));
