@@ -2,34 +2,73 @@
 
 //! The end of the stream: last byte → stop request → last results → close.
 //!
-//! Two bounds. Without any progress (audio taken, a result come) the wait ends
-//! after the drain timeout. With progress it goes on, but never longer than the
-//! drain timeout plus the duration of the audio that was unfinalised when the
-//! end came: a service that keeps up with real time needs no more.
+//! The wait has two bounds. Without any progress (audio sent, a result received) it ends
+//! after `drain-timeout`. With progress it goes on, but no longer than `drain-timeout` plus
+//! the duration of the audio that was unfinalised at the end of the stream: a service that
+//! keeps up with real time needs no more.
 //!
-//! Where there never was a session, the audio has not been heard at all, and to drain out
-//! with a warning would hide that: the session fails. A service that asked to come later
-//! (429, `Retry-After`) is dialed until the admission timeout is over.
+//! If there never was a session, the service heard none of the audio. A drain that ends with
+//! a warning would hide that, so the session fails. A service that asked to come later (429,
+//! `Retry-After`) is dialed until `admission-timeout` is over.
 
 use super::super::Time;
 use super::super::event::{EventKind, Failure, GapReason, Reason, State};
 use super::super::planted::{Bug, planted};
 use super::recess::Pause;
 use super::stop::{SETTLE, SETTLE_OWED, Stop};
-use super::{Output, Phase, Session};
+use super::{Phase, Session};
 use std::time::Duration;
-use symbl_protocol::request::STOP_REQUEST;
 
-/// The end of the stream, and the wait for the last results.
+/// The end of the stream, and stops after which the session goes on.
+#[derive(Debug, Default)]
+pub(super) struct Stops {
+    /// The stream has ended.
+    pub(super) drain: Option<Drain>,
+    /// The present stop is not the end: another start follows.
+    pub(super) recess: Option<Stop>,
+    pub(super) pause: Pause,
+}
+
+impl Stops {
+    /// Returns the present stop, or the one that the end of the stream will need.
+    pub(super) fn current(&mut self) -> Option<&mut Stop> {
+        let drain = self.drain.as_mut().map(|drain| &mut drain.stop);
+        self.recess.as_mut().or(drain)
+    }
+
+    /// Notes progress of the drain and of the recess: audio was sent or a result received.
+    pub(super) fn progress(&mut self, now: Time) {
+        if let Some(recess) = &mut self.recess {
+            recess.progress(now);
+        }
+        if let Some(drain) = &mut self.drain {
+            drain.stop.progress(now);
+        }
+    }
+
+    /// Returns the time at which the recess wants attention. `settle`: see
+    /// [`Stop::deadline`].
+    pub(super) fn recess_deadline(&self, settle: Option<Duration>) -> Option<Time> {
+        self.recess.as_ref().map(|stop| stop.deadline(settle))
+    }
+
+    /// Forgets the end, the recess and the pause.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// The wait for the last results.
 #[derive(Debug)]
 pub(super) struct Drain {
     since: Time,
     stop: Stop,
+    /// The wait ends here, with or without progress.
     hard: Time,
 }
 
 impl Drain {
-    pub(super) fn deadline(&self, settle: Option<Duration>) -> Time {
+    fn deadline(&self, settle: Option<Duration>) -> Time {
         if planted(Bug::DrainTimeoutIgnored) {
             return Time::MAX;
         }
@@ -38,20 +77,20 @@ impl Drain {
 }
 
 impl Session {
-    /// No more audio will come. [`EventKind::Drained`] follows, within bounds.
+    /// Ends the stream: no more audio will come. [`EventKind::Drained`] follows, within bounds.
     pub fn end_of_stream(&mut self, now: Time) {
-        if self.drain.is_some() || self.puts_off_the_end() {
+        if self.stops.drain.is_some() || self.postpones_the_end() {
             return;
         }
         if !planted(Bug::LastAudioForgotten) {
             self.flush_chunk(now);
         }
-        self.drain = Some(self.new_drain(now));
+        self.stops.drain = Some(self.new_drain(now));
         match self.phase {
             Phase::Failed => self.tell_drained_in_failure(),
             Phase::Drained => self.tell_drained(self.spool.unacknowledged_duration() == 0),
             _ if self.nothing_to_wait_for() => self.finish(now, true),
-            // After a stop that was not the end, there is nothing to stop.
+            // Behind a stop that was not the end, there is nothing to stop.
             _ if (!self.has_socket() || self.phase == Phase::Connected)
                 && self.spool.unacknowledged_duration() == 0 =>
             {
@@ -62,10 +101,10 @@ impl Session {
     }
 
     fn new_drain(&self, now: Time) -> Drain {
-        // Of silence the counters do not know that it was finalised, and the spool
-        // not how much was dropped in between.
-        let counted = self.stats.audio_sent + self.spool.unsent_duration();
-        let counted = counted.saturating_sub(self.stats.audio_finalised);
+        // The counters do not know that silence was finalised, and the spool does not know
+        // how much was dropped in between: the smaller figure is right.
+        let counted = self.counters.stats.audio_sent + self.spool.unsent_duration();
+        let counted = counted.saturating_sub(self.counters.stats.audio_finalised);
         let unfinalised = counted.min(self.spool.unacknowledged_duration());
         let unfinalised = Duration::from_nanos(unfinalised);
         Drain {
@@ -75,31 +114,34 @@ impl Session {
         }
     }
 
-    /// The first session began after the end of the stream: its bounds begin now.
+    /// Begins the bounds of the drain now, because the first session began after the end of
+    /// the stream.
     pub(super) fn begin_to_drain_late(&mut self, now: Time) {
-        if self.drain.is_some() {
-            self.drain = Some(self.new_drain(now));
+        if self.stops.drain.is_some() {
+            self.stops.drain = Some(self.new_drain(now));
         }
     }
 
-    /// Whether there never was a session, and the service asked to come later.
+    /// Returns `true` if there never was a session and the service asked to come later.
     fn waits_for_admission(&self) -> bool {
-        !self.listened && self.asked_to_wait && !self.config.admission_timeout.is_zero()
+        !self.outage.had_session
+            && self.outage.asked_to_wait
+            && !self.config.admission_timeout.is_zero()
     }
 
-    /// When the wait for the end is over, or something is to be done in it.
+    /// Returns the time at which the drain ends, or has to ask the service if it is done.
     pub(super) fn drain_deadline(&self) -> Option<Time> {
-        let drain = self.drain.as_ref()?;
+        let drain = self.stops.drain.as_ref()?;
         let drained = drain.deadline(self.settle());
         Some(match self.waits_for_admission() {
             true if planted(Bug::AdmissionTimeoutIgnored) => Time::MAX,
-            // To be asked to come later is no reason to wait for less long.
+            // A short admission-timeout must not cut drain-timeout short.
             true => drained.max(drain.since + self.config.admission_timeout),
             false => drained,
         })
     }
 
-    /// The time for the end is up and no audio was ever taken.
+    /// Fails the session: the time for the end is up and the service heard no audio.
     fn fail_unheard(&mut self, now: Time) {
         let admission = Some(self.config.admission_timeout)
             .filter(|bound| self.waits_for_admission() && *bound > self.config.drain_timeout);
@@ -107,7 +149,7 @@ impl Session {
             Some(bound) => ("admission-timeout", bound),
             None => ("drain-timeout", self.config.drain_timeout),
         };
-        let last = self.last_failure.take().unwrap_or_else(|| {
+        let last = self.outage.last_failure.take().unwrap_or_else(|| {
             let hint = "the service has not answered yet; check base-url and the network";
             Failure::fatal(Reason::DrainTimeout, hint)
         });
@@ -127,23 +169,18 @@ impl Session {
         self.fail_for(now, failure, GapReason::NotDrained);
     }
 
-    /// Whether no audio was ever given to this generation and none waits.
+    /// Returns `true` if this start was given no audio and none waits.
     fn nothing_to_wait_for(&self) -> bool {
         self.spool.is_drained()
             && !self.generation.has_audio()
             && self.spool.unacknowledged_duration() == 0
     }
 
-    /// The stop under way, or to come.
-    pub(super) fn stop(&mut self) -> Option<&mut Stop> {
-        let drain = self.drain.as_mut().map(|drain| &mut drain.stop);
-        self.recess.as_mut().or(drain)
-    }
-
-    /// How long a service has to be quiet to be done, where it keeps the connection
-    /// after a stop and so does not say it.
+    /// Returns how long a service has to be quiet to be done, where it keeps the connection
+    /// after a stop and so does not report the end.
     pub(super) fn settle(&self) -> Option<Duration> {
-        self.stays_after_stop
+        self.terms
+            .stays_after_stop
             .then(|| match self.delivery.owes_messages() {
                 true => SETTLE_OWED,
                 false => SETTLE,
@@ -155,22 +192,12 @@ impl Session {
         self.phase = Phase::Stopping;
         self.bill(now);
         self.set_state(State::Stopping, None, None);
-        self.frames.push_back(Output::Text(STOP_REQUEST.to_owned()));
+        self.outbox.request_stop();
     }
 
-    /// The end of the stream, or of a recess, came nearer.
-    pub(super) fn progress(&mut self, now: Time) {
-        if let Some(recess) = &mut self.recess {
-            recess.progress(now);
-        }
-        if let Some(drain) = &mut self.drain {
-            drain.stop.progress(now);
-        }
-    }
-
-    /// The last byte has left: asks the service to stop.
+    /// Asks the service to stop if the stream has ended and its last byte has left.
     pub(super) fn stop_when_drained(&mut self, now: Time) {
-        if let Some(drain) = &mut self.drain
+        if let Some(drain) = &mut self.stops.drain
             && self.phase == Phase::Listening
             && self.spool.is_drained()
         {
@@ -179,54 +206,54 @@ impl Session {
         }
     }
 
-    /// The service took the stop request.
+    /// Notes that the service took the stop request.
     pub(super) fn recognition_stopped(&mut self, now: Time) {
         if self.phase == Phase::Stopping {
-            self.progress(now);
-            if let Some(stop) = self.stop() {
+            self.stops.progress(now);
+            if let Some(stop) = self.stops.current() {
                 stop.take(now);
             }
-            if self.recess.is_some() && planted(Bug::RecessCutShort) {
+            if self.stops.recess.is_some() && planted(Bug::RecessCutShort) {
                 self.end_recess(now);
             }
         }
     }
 
-    /// The service will add nothing more.
+    /// Ends the stop: the service reported the end of the conversation.
     pub(super) fn completed(&mut self, now: Time) {
         if self.phase == Phase::Stopping {
-            self.all_has_come(now);
+            self.complete_stop(now);
         }
     }
 
-    /// The service has said all about this start.
-    fn all_has_come(&mut self, now: Time) {
-        if self.recess.is_some() {
+    /// Ends the stop: all results of this start have arrived.
+    fn complete_stop(&mut self, now: Time) {
+        if self.stops.recess.is_some() {
             self.end_recess(now);
         } else {
             self.finish(now, true);
         }
     }
 
-    /// Whether the loss of the socket means the end and not an outage: the
-    /// service closed it in due form after it took the stop request, or nothing
-    /// is owed any more. A link that breaks in between took results with it.
+    /// Returns `true` if the loss of the connection is the end of the stream and not an
+    /// outage: the service took the stop request and closed normally, or it owes nothing. A
+    /// connection that breaks in between took results with it.
     pub(super) fn over_without_socket(&mut self, failure: &Failure) -> bool {
-        let Some(drain) = &mut self.drain else {
+        let Some(drain) = &mut self.stops.drain else {
             return false;
         };
         let stopped = drain.stop.lose_socket() && self.phase == Phase::Stopping;
         stopped && failure.is_in_form() || self.spool.owes_nothing()
     }
 
-    /// A flush after the end: the stream may go on.
+    /// Takes back the end of the stream: after a flush the stream may go on.
     pub(super) fn leave_drain(&mut self, now: Time) {
-        self.forget_the_end();
-        if self.drain.take().is_none() {
+        self.stops.take_postponed_end();
+        if self.stops.drain.take().is_none() {
             return;
         }
         match self.phase {
-            Phase::Stopping if self.recess.is_none() => {
+            Phase::Stopping if self.stops.recess.is_none() => {
                 // The service was asked to stop; what follows needs a new start.
                 self.count_and_close(now, 1000, "end of stream");
                 self.restart(now);
@@ -234,78 +261,20 @@ impl Session {
             Phase::Drained => self.restart(now),
             _ => {}
         }
-        self.come_to_rest(now);
+        self.apply_pause(now);
     }
 
-    /// The application is done with the session: nothing more is told. Asks
-    /// the service to stop and closes, without waiting for what would come.
-    pub fn close(&mut self) {
-        self.events.clear();
-        self.actions.clear();
-        // A request that has not left yet, on a socket that takes nothing.
-        let waits = self.frames.iter().any(|f| matches!(f, Output::Text(_)));
-        self.frames.clear();
-        let started = match self.phase {
-            Phase::Starting { .. } => !waits,
-            Phase::Listening => true,
-            Phase::Stopping => waits,
-            _ => false,
-        };
-        if started {
-            self.frames.push_back(Output::Text(STOP_REQUEST.to_owned()));
-        }
-        if self.has_socket() {
-            self.frames.push_back(Output::Close {
-                code: 1000,
-                reason: "stopped",
-            });
-        } else {
-            self.actions.push_back(Output::Abort);
-        }
-        if !planted(Bug::StopForgotten) {
-            self.phase = Phase::Idle;
-        }
-        self.state = State::Idle;
-        self.drain = None;
-        self.recess = None;
-        self.pause = Pause::default();
-        self.stats.audio_dropped += self.forget_unsent();
-    }
-
-    /// The owner has lost its way (its task died): the session fails, and the audio that
-    /// nobody confirmed is told as lost.
-    pub fn break_down(&mut self, now: Time, failure: Failure) {
-        if !matches!(self.phase, Phase::Drained | Phase::Failed) {
-            self.fail(now, failure);
-        }
-    }
-
-    /// The owner cannot go on (its task died): ends without another word.
-    pub fn abandon(&mut self) {
-        self.events.clear();
-        self.actions.clear();
-        self.frames.clear();
-        self.phase = Phase::Failed;
-        self.state = State::Failed;
-        self.abandoned = true;
-    }
-
-    pub(super) fn restart(&mut self, now: Time) {
-        self.phase = Phase::Idle;
-        self.attempt = 0;
-        self.start(now);
-    }
-
+    /// Ends the drain, or asks the service if it is done, if that is due.
     pub(super) fn drain_timeout(&mut self, now: Time) {
         let settle = self.settle();
         let over = matches!(self.phase, Phase::Drained | Phase::Failed);
         if over || self.drain_deadline().is_none_or(|at| at > now) {
             return;
         }
-        if !self.listened && self.spool.unacknowledged_duration() > 0 {
+        if !self.outage.had_session && self.spool.unacknowledged_duration() > 0 {
             return self.fail_unheard(now);
         }
-        let Some(drain) = &mut self.drain else {
+        let Some(drain) = &mut self.stops.drain else {
             return;
         };
         if now < drain.hard && drain.stop.ask(now, settle) {
@@ -314,52 +283,30 @@ impl Session {
         self.finish(now, false);
     }
 
-    /// The service answered a ping.
+    /// Ends the stop if the service answered the ping that asked if it is done.
     pub(super) fn ponged(&mut self, now: Time) {
-        if self.stop().is_some_and(|stop| stop.is_asked()) {
-            self.all_has_come(now);
+        if self.stops.current().is_some_and(|stop| stop.is_asked()) {
+            self.complete_stop(now);
         }
     }
 
-    /// Closes for good (1000), or because it goes away and comes back (1001).
-    pub(super) fn count_and_close(&mut self, now: Time, code: u16, reason: &'static str) {
-        let had_socket = self.has_socket();
-        self.bill(now);
-        if let Some(since) = self.up_since.take() {
-            self.stats.connected_time += now.saturating_sub(since);
-        }
-        self.frames.clear();
-        self.actions.push_back(if had_socket {
-            Output::Close { code, reason }
-        } else {
-            Output::Abort
-        });
-    }
-
-    /// The stream is over: closes, and says so.
+    /// Ends the stream: closes, and reports how much was confirmed.
     pub(super) fn finish(&mut self, now: Time, complete: bool) {
         self.count_and_close(now, 1000, "end of stream");
-        self.recess = None;
+        self.stops.recess = None;
         self.phase = Phase::Drained;
         self.tell_drained(complete);
         self.set_state(State::Drained, None, None);
     }
 
-    /// The failure itself has been told.
+    /// Reports the end of a stream whose session failed. The failure was reported before.
     pub(super) fn tell_drained_in_failure(&mut self) {
         self.tell_gap();
-        let unconfirmed = self.unconfirmed + self.unread.lost();
-        self.emit(
-            EventKind::Drained {
-                complete: unconfirmed == 0,
-                unconfirmed,
-            },
-            None,
-            None,
-        );
+        self.emit_drained(self.losses.unconfirmed);
     }
 
-    pub(super) fn tell_drained(&mut self, complete: bool) {
+    /// Reports the end of the stream. `complete`: the service confirmed all of its audio.
+    fn tell_drained(&mut self, complete: bool) {
         let unconfirmed = if complete {
             0
         } else {
@@ -368,34 +315,32 @@ impl Session {
         if unconfirmed == 0 {
             self.tell_gap();
             self.lose_unread(self.generation.end());
-            let finalised = self.stats.audio_sent;
-            self.stats.audio_finalised = finalised.saturating_sub(self.unread.lost());
+            let finalised = self.counters.stats.audio_sent;
+            self.counters.stats.audio_finalised =
+                finalised.saturating_sub(self.losses.unread.lost());
         } else {
-            self.unread.forget_open();
+            self.losses.unread.forget_open();
             self.give_up_audio(GapReason::NotDrained);
-            self.emit(
-                EventKind::Warning(Failure::retryable(
-                    Reason::DrainTimeout,
-                    format!(
-                        "the stream ended and the service did not confirm its last {} ms of audio within \
-                         drain-timeout ({} ms); their text may be missing",
-                        unconfirmed / 1_000_000,
-                        self.config.drain_timeout.as_millis()
-                    ),
-                )),
-                None,
-                None,
+            let message = format!(
+                "the stream ended and the service did not confirm its last {} ms of audio within \
+                 drain-timeout ({} ms); their text may be missing",
+                unconfirmed / 1_000_000,
+                self.config.drain_timeout.as_millis()
             );
+            self.warn(Failure::retryable(Reason::DrainTimeout, message));
         }
         self.spool.clear();
-        let unconfirmed = unconfirmed + self.unread.lost();
-        self.emit(
-            EventKind::Drained {
-                complete: unconfirmed == 0,
-                unconfirmed,
-            },
-            None,
-            None,
-        );
+        self.emit_drained(unconfirmed);
+    }
+
+    /// Posts [`EventKind::Drained`]. Audio whose final could not be read counts as not
+    /// confirmed too.
+    fn emit_drained(&mut self, unconfirmed: u64) {
+        let unconfirmed = unconfirmed + self.losses.unread.lost();
+        let kind = EventKind::Drained {
+            complete: unconfirmed == 0,
+            unconfirmed,
+        };
+        self.emit(kind, None, None);
     }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! What a service that announces itself is told of a stream of audio, so that it stores
-//! audio once that it is sent again.
+//! replayed audio once.
 //!
-//! A stream begins with the session and after a flush. Each start request of it says how
-//! much of its audio came before, and counts as one more attempt. The service adds what it
-//! is given to that: within a start, audio must follow in the order and without the holes
-//! of the time when it was sent first. Audio for which that cannot be so needs a start of
-//! its own: see [`Session::is_misplaced`].
+//! A stream begins with the session and after a flush. Each of its start requests states how
+//! much of the stream's audio came before, and counts as one more attempt. The service counts
+//! on from there. So within a start audio must have the order that it had when it was sent
+//! first, and no holes that it did not have then. Audio that cannot be sent like that needs a
+//! start of its own: see [`Session::is_misplaced`].
 
 use super::super::Position;
 use super::super::planted::{Bug, planted};
@@ -20,32 +20,32 @@ use symbl_protocol::StreamPlace;
 pub(super) struct Identity {
     /// The service of this connection announced itself.
     announced: bool,
-    /// Names the stream, from its first start request on.
+    /// The stream's id, from its first start request on.
     id: Option<String>,
     /// Start requests of this stream.
     attempts: u64,
-    /// The stream was flushed: with the next start that sends nothing again, another begins.
+    /// The stream was flushed. The next start that replays nothing begins another stream.
     flushed: bool,
-    /// How much of the stream came before this start, if the service was told so, in
-    /// nanoseconds.
+    /// How much of the stream came before this start, in nanoseconds, if the service was
+    /// told.
     began: Option<u64>,
 }
 
 impl Identity {
-    /// There is a new connection. `announced`: the service on it announced itself.
+    /// Notes a new connection. `announced`: its service announced itself.
     pub(super) fn connected(&mut self, announced: bool) {
         self.announced = announced;
     }
 
-    /// What follows is another stream.
+    /// Notes a flush: the audio that follows is another stream.
     pub(super) fn flush(&mut self) {
         self.flushed = true;
     }
 }
 
 impl Session {
-    /// Returns what the next start request says of the stream, and counts it. The spool
-    /// stands at the first audio that this start sends.
+    /// Counts a start request and returns what it says of the stream. The spool must stand at
+    /// the first audio that this start sends.
     pub(super) fn next_attempt(&mut self) -> Option<StreamPlace> {
         let identity = &mut self.identity;
         if identity.flushed && !self.spool.replays() {
@@ -75,15 +75,16 @@ impl Session {
     }
 
     /// Returns `true` if the service would take the next audio for another part of the
-    /// stream than it is, as after a flush while audio was being sent again.
+    /// stream, as after a flush during a replay.
     pub(super) fn is_misplaced(&self) -> bool {
         let expected = self.identity.began.map(|at| at + self.generation.given());
         !self.spool.is_drained()
             && expected.is_some_and(|expected| expected != self.spool.next_place())
     }
 
-    /// Drops audio to make room. Within a start whose audio the service counts, none that was
-    /// sent before: the audio behind it would move. Returns where it stood.
+    /// Drops a chunk to make room and returns where it stood. Within a start whose audio the
+    /// service counts, audio that was sent before is not dropped: the audio behind it would
+    /// move.
     pub(super) fn drop_oldest(&mut self) -> Option<Range<Position>> {
         let runs = matches!(self.phase, Phase::Starting { .. } | Phase::Listening);
         match runs && self.identity.began.is_some() {

@@ -1,141 +1,134 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Stops after which the session goes on: for a pause, for another speaker, and
-//! for a change of format where the service does not take one in mid-stream.
+//! Stops after which the session goes on: for a pause, for another speaker, and for a change
+//! of format where the service does not take one during a start.
 //!
-//! Between a stop and the next start lies a [`Stop`], the recess. It ends when
-//! the service has said all that it has to say about the start before, so that
-//! nothing of it can be taken for a result of the next.
+//! The wait between such a stop and the next start is the recess, a [`Stop`]. It ends when
+//! the service has returned all results of the start before, so that none of them can be
+//! taken for a result of the next start.
 
 use super::super::Time;
 use super::super::config::{FormatChangePolicy, PausePolicy};
-use super::super::event::{EventKind, Failure, GapReason, Reason, State};
+use super::super::event::{Failure, GapReason, Reason, State};
 use super::super::planted::{Bug, planted};
+use super::drain::Stops;
 use super::stop::Stop;
 use super::{Output, Phase, Session};
 
-/// The pause that PLAYING ends.
+/// The pause, which PLAYING ends.
 #[derive(Debug, Default)]
 pub(super) struct Pause {
-    /// Whether there is one.
+    /// There is a pause.
     on: bool,
-    /// The socket was closed for it.
+    /// The connection was closed for it.
     hung_up: bool,
-    /// The end of the stream came meanwhile. Like every sink, this one reaches it
-    /// when it plays.
+    /// The stream ended during the pause. Every sink reaches the end of the stream only when
+    /// it plays, and so does this one.
     ended: bool,
 }
 
+impl Stops {
+    /// Returns `true` if a pause keeps the session from starting. The end of the stream
+    /// comes before a pause.
+    fn is_paused(&self) -> bool {
+        self.pause.on && self.drain.is_none() && !planted(Bug::PauseForgotten)
+    }
+
+    /// Forgets an end of the stream that waits for the end of a pause: the stream goes on,
+    /// or the session is over. Returns `true` if there was one.
+    pub(super) fn take_postponed_end(&mut self) -> bool {
+        std::mem::take(&mut self.pause.ended)
+    }
+}
+
 impl Session {
-    /// The pipeline pauses: what is there is sent, and then what the policy says
-    /// is done. An end of the stream that is under way stays so.
+    /// Pauses: sends the audio that is there, and then does what the pause policy asks for.
+    /// A drain that is under way goes on.
     pub fn pause(&mut self, now: Time) {
-        if self.config.pause == PausePolicy::Keep || std::mem::replace(&mut self.pause.on, true) {
+        if self.config.pause == PausePolicy::Keep
+            || std::mem::replace(&mut self.stops.pause.on, true)
+        {
             return;
         }
         self.flush_chunk(now);
-        self.come_to_rest(now);
+        self.apply_pause(now);
     }
 
-    /// Where there is a pause, and nothing is started that has to be stopped before.
-    pub(super) fn come_to_rest(&mut self, now: Time) {
-        if !self.holds() {
-            return;
-        }
-        if matches!(self.phase, Phase::Starting { .. }) {
-            self.take_back_the_start();
-        }
-        match self.phase {
-            Phase::Waiting { .. } | Phase::Dialing { .. } | Phase::Connected
-                if self.stays_away() =>
-            {
-                self.hang_up(now);
-            }
-            Phase::Connected => self.rest(),
-            _ => {}
-        }
-    }
-
-    /// A start request that has not left yet, on a socket that takes nothing.
-    fn take_back_the_start(&mut self) {
-        let before = self.frames.len();
-        self.frames.retain(|f| !matches!(f, Output::Text(_)));
-        if self.frames.len() < before {
-            self.phase = Phase::Connected;
-        }
-    }
-
-    /// The pipeline plays again.
+    /// Ends the pause: the pipeline plays again.
     pub fn resume(&mut self, now: Time) {
         self.timeline.part();
-        if !std::mem::take(&mut self.pause.on) {
+        if !std::mem::take(&mut self.stops.pause.on) {
             return;
         }
-        if std::mem::take(&mut self.pause.ended) {
+        if self.stops.take_postponed_end() {
             self.end_of_stream(now);
         }
-        if std::mem::take(&mut self.pause.hung_up) && self.phase == Phase::Idle {
+        if std::mem::take(&mut self.stops.pause.hung_up) && self.phase == Phase::Idle {
             self.restart(now);
         }
         self.start_if_ready(now);
     }
 
-    /// Whether a pause keeps the session from starting.
-    pub(super) fn holds(&self) -> bool {
-        self.pause.on && self.drain.is_none() && !planted(Bug::PauseForgotten)
+    /// Disconnects or becomes idle, if there is a pause and nothing is started that has to be
+    /// stopped before.
+    pub(super) fn apply_pause(&mut self, now: Time) {
+        if !self.is_paused() {
+            return;
+        }
+        // On a connection that takes nothing, the start request may not have left yet.
+        if matches!(self.phase, Phase::Starting { .. }) && self.outbox.take_back_requests() {
+            self.phase = Phase::Connected;
+        }
+        match self.phase {
+            Phase::Waiting { .. } | Phase::Dialing { .. } | Phase::Connected
+                if self.stays_disconnected() =>
+            {
+                self.hang_up(now);
+            }
+            Phase::Connected => self.become_idle(),
+            _ => {}
+        }
     }
 
-    /// Whether the end of the stream has to wait for the end of a pause.
-    pub(super) fn puts_off_the_end(&mut self) -> bool {
+    /// Returns `true` if a pause keeps the session from starting.
+    pub(super) fn is_paused(&self) -> bool {
+        self.stops.is_paused()
+    }
+
+    /// Returns `true` if the pause policy forbids a dial.
+    fn stays_disconnected(&self) -> bool {
+        self.is_paused() && self.config.pause == PausePolicy::Disconnect
+    }
+
+    /// Returns `true` if the end of the stream has to wait for the end of a pause, and notes
+    /// that it waits.
+    pub(super) fn postpones_the_end(&mut self) -> bool {
         let over = matches!(self.phase, Phase::Failed | Phase::Drained);
-        self.pause.ended |= self.holds() && !over;
-        self.pause.ended
+        self.stops.pause.ended |= self.is_paused() && !over;
+        self.stops.pause.ended
     }
 
-    /// The stream goes on after all, or the session is over. Whether there was an
-    /// end that waited.
-    pub(super) fn forget_the_end(&mut self) -> bool {
-        std::mem::take(&mut self.pause.ended)
-    }
-
-    /// Whether a dial would be against the pause.
-    pub(super) fn stays_away(&self) -> bool {
-        self.holds() && self.config.pause == PausePolicy::Disconnect
-    }
-
-    /// The same, for a beginning: it is put off.
-    pub(super) fn keeps_away(&mut self) -> bool {
-        let away = self.stays_away();
-        if away {
-            self.pause.hung_up = true;
-            self.rest();
+    /// Returns `true` if the first dial has to wait for the end of a pause, and notes that it
+    /// waits.
+    pub(super) fn postpones_the_start(&mut self) -> bool {
+        let postpones = self.stays_disconnected();
+        if postpones {
+            self.stops.pause.hung_up = true;
+            self.become_idle();
         }
-        away
+        postpones
     }
 
-    /// Whether stops are asked for after which the session goes on.
-    pub(super) fn stops_between(&self) -> bool {
-        self.stops_come
-            || self.config.pause != PausePolicy::Keep
-            || self.config.format_change != FormatChangePolicy::Modify
-    }
-
-    /// Whether the next audio has a format, or a speaker, that the service was not told.
-    fn label_changes(&self) -> bool {
-        let next = self.spool.peek().map(|chunk| &chunk.format);
-        next.zip(self.wire_format.as_ref())
-            .is_some_and(|(next, told)| next.wire != told.wire || next.speaker != told.speaker)
-    }
-
-    /// What comes next needs a start of its own.
-    pub(super) fn stop_between(&mut self, now: Time) -> Option<Output> {
-        if self.stays_after_stop {
+    /// Ends the current start, because the next audio needs a start of its own. Returns the
+    /// frame to send, if there is one.
+    pub(super) fn stop_and_restart(&mut self, now: Time) -> Option<Output> {
+        if self.terms.stays_after_stop {
             self.begin_recess(now);
-            return self.frames.pop_front();
+            return self.outbox.frames.pop_front();
         }
-        // A stop would end the conversation. After a start that asks for another
-        // kind of stop it comes here again.
-        self.stops_come = true;
+        // A stop would end the conversation. The new connection asks the service to keep the
+        // connection after a stop, and then this function stops it.
+        self.terms.needs_stops = true;
         let reason = match self.is_misplaced() {
             true => "another stream follows",
             false => "another speaker follows",
@@ -145,34 +138,34 @@ impl Session {
         None
     }
 
-    /// All audio before the pause has left: asks the service to stop.
+    /// Asks the service to stop if there is a pause and all audio before it has left.
     pub(super) fn stop_when_paused(&mut self, now: Time) {
-        if self.holds() && self.spool.is_drained() {
+        if self.is_paused() && self.spool.is_drained() {
             self.begin_recess(now);
         }
     }
 
     /// Asks the service to stop for a while.
-    pub(super) fn begin_recess(&mut self, now: Time) {
-        // What is lost is told before what comes of the rest.
+    fn begin_recess(&mut self, now: Time) {
+        // A gap is reported before the results of the audio behind it.
         self.tell_gap();
-        self.recess = Some(Stop::new(now, self.config.drain_timeout));
+        self.stops.recess = Some(Stop::new(now, self.config.drain_timeout));
         self.ask_to_stop(now);
     }
 
-    /// The service has said all about this start.
+    /// Goes on after the recess: the service has returned all results of this start.
     pub(super) fn end_recess(&mut self, now: Time) {
-        self.recess = None;
-        self.all_was_said();
-        if self.drain.is_some() && self.spool.unacknowledged_duration() == 0 {
+        self.stops.recess = None;
+        self.finalise_this_start();
+        if self.stops.drain.is_some() && self.spool.unacknowledged_duration() == 0 {
             return self.finish(now, true);
         }
         let reconnects = self.config.format_change == FormatChangePolicy::Reconnect;
-        if self.stays_away() {
+        if self.stays_disconnected() {
             self.hang_up(now);
-        } else if self.holds() {
+        } else if self.is_paused() {
             self.phase = Phase::Connected;
-            self.rest();
+            self.become_idle();
         } else if reconnects && self.label_changes() {
             self.count_and_close(now, 1001, "another format follows");
             self.restart(now);
@@ -182,65 +175,51 @@ impl Session {
         }
     }
 
-    /// What this start was given was heard to its end: nothing of it is to be
-    /// sent again.
-    fn all_was_said(&mut self) {
+    /// Takes all audio of this start as finalised, so that none of it is sent again.
+    fn finalise_this_start(&mut self) {
         let end = self.generation.end();
         self.lose_unread(end);
         self.finalised(end, end);
     }
 
-    /// The recess is over because the socket is. Whether the service had said all.
+    /// Ends the recess because the connection is lost. If the service had taken the stop and
+    /// closed normally, it had returned all results.
     pub(super) fn lose_recess(&mut self, failure: &Failure) {
-        if let Some(mut recess) = self.recess.take() {
+        if let Some(mut recess) = self.stops.recess.take() {
             let taken = recess.lose_socket();
             if taken && failure.is_in_form() {
-                self.all_was_said();
+                self.finalise_this_start();
             }
         }
     }
 
-    /// The socket is gone while nothing is wanted of it. Whether it need not be
-    /// opened again before the pause is over: a service that closes an idle socket
-    /// in due form, or for its limits (1008), would close the next one too.
-    pub(super) fn may_stay_away(&self, failure: &Failure) -> bool {
-        self.stays_away()
-            || self.holds() && (failure.is_in_form() || failure.close_code == Some(1008))
+    /// Returns `true` if the connection that `failure` ended need not be opened again before
+    /// the pause is over. A service that closes an idle connection normally, or for its
+    /// limits (1008), would close the next one too.
+    pub(super) fn needs_no_connection(&self, failure: &Failure) -> bool {
+        self.stays_disconnected()
+            || self.is_paused() && (failure.is_in_form() || failure.close_code == Some(1008))
     }
 
-    /// The service no longer processes: what that came to.
-    pub(super) fn bill(&mut self, now: Time) {
-        self.stats.billable_time += self.unbilled(now);
-        self.processing_since = None;
-    }
-
-    /// What this start has come to so far, unless it was billed: the time that the
-    /// service took audio, or the audio itself, where it took that faster.
-    pub(super) fn unbilled(&self, now: Time) -> Time {
-        self.processing_since.map_or(Time::ZERO, |since| {
-            let given = Time::from_nanos(self.generation.given());
-            now.saturating_sub(since).max(given)
-        })
-    }
-
-    /// Closes, or gives up dialing, until the pause is over.
+    /// Closes, or gives up the dial, until the pause is over.
     pub(super) fn hang_up(&mut self, now: Time) {
         self.count_and_close(now, 1001, "paused");
-        self.pause.hung_up = true;
+        self.stops.pause.hung_up = true;
         self.phase = Phase::Idle;
-        self.rest();
+        self.become_idle();
     }
 
-    /// There is no start, and none is missed.
-    pub(super) fn rest(&mut self) {
-        self.down_since = None;
+    /// Reports the idle state: there is no session, and none is wanted.
+    pub(super) fn become_idle(&mut self) {
+        self.outage.since = None;
         self.set_state(State::Idle, None, None);
     }
 
+    /// Ends the recess, or asks the service if it is done, if that is due.
     pub(super) fn recess_timeout(&mut self, now: Time) {
         let settle = self.settle();
         let due = |recess: &&mut Stop| recess.deadline(settle) <= now;
-        let Some(recess) = self.recess.as_mut().filter(due) else {
+        let Some(recess) = self.stops.recess.as_mut().filter(due) else {
             return;
         };
         if recess.ask(now, settle) {
@@ -251,44 +230,15 @@ impl Session {
             "the service did not confirm a stop within {waited} ms (drain-timeout): \
              it is connected to anew"
         );
-        // The same stop would come again and again if this audio were sent again.
-        if (self.label_changes() || self.is_misplaced()) && !self.holds() {
+        // If this audio were sent again, the same stop would follow again and again.
+        if (self.label_changes() || self.is_misplaced()) && !self.is_paused() {
             let end = self.generation.end();
-            self.unread.forget_open();
+            self.losses.unread.forget_open();
             for span in self.spool.unheard().filter(|span| span.start < end) {
                 self.note_gap(span.start..span.end.min(end), GapReason::NotFinalised);
             }
-            self.all_was_said();
+            self.finalise_this_start();
         }
         self.cut(now, Failure::retryable(Reason::DrainTimeout, message));
-    }
-
-    /// The service does not take changes of format in mid-stream, or so it
-    /// seems: it complained, or closed, before it took any audio of the new one.
-    pub(super) fn modify_refused(&mut self) -> bool {
-        let refused = self.modified_at.take().is_some();
-        if refused {
-            self.config.format_change = FormatChangePolicy::Reconnect;
-        }
-        refused
-    }
-
-    /// The service told an error right after a change of format.
-    pub(super) fn modify_failed(&mut self, now: Time, said: Option<&str>) {
-        if !self.modify_refused() {
-            return;
-        }
-        let said = said.map(|said| format!(" ({said})")).unwrap_or_default();
-        let message = format!(
-            "the service told an error{said} right after a change of format in mid-stream: from now on \
-             it is connected to anew for each; caps-change-policy=reconnect does so from the beginning"
-        );
-        self.emit(
-            EventKind::Warning(Failure::retryable(Reason::FormatChange, message.clone())),
-            None,
-            None,
-        );
-        self.warned = true;
-        self.cut(now, Failure::retryable(Reason::FormatChange, message));
     }
 }

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Errors that the service tells inside the session, and which of them end it.
+//! Errors that the service sends during a session, and which of them end it.
 //!
-//! An error in answer to a start request that says that the request itself is wrong ends
-//! the session at once: the next dial would ask for the same. Any other error is told, and
-//! the session goes on. If starts end again and again with the same error, and none has ever
-//! brought a result, that ends the session too. No catalogue of the original service's errors
-//! is published, so its refusals are known by their words.
+//! If the service answers a start request by an error that calls the request itself wrong, the
+//! session ends at once: the next start would make the same request. Any other error is
+//! reported, and the session goes on. If starts end again and again with the same error, and
+//! none has ever brought a result, the session ends too. No catalogue of the original
+//! service's errors is published, so that its refusals are recognised by their words.
 
 use super::super::Time;
 use super::super::event::{EventKind, Failure, Reason};
 use super::{Phase, Session};
 use symbl_protocol::response::ServiceError;
 
-/// How many starts in a row the same error has to end before the session does.
+/// How many starts in a row have to end with the same error to end the session.
 const TRIES: u32 = 3;
 
-/// Most of an error's text that is repeated in a failure, in characters.
+/// Longest error text that a failure repeats, in characters.
 const LONGEST: usize = 500;
 
-/// Members of a start request, and the properties that make them.
+/// Members of a start request, and the properties that set them.
 const MEMBERS: [(&str, &str); 9] = [
     ("languageCode", "language-code"),
     ("customVocabulary", "custom-vocabulary"),
@@ -35,27 +35,27 @@ const MEMBERS: [(&str, &str); 9] = [
 /// Starts in a row that ended with an error of the service.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    /// What the service told in this start.
+    /// The last error of this start.
     said: Option<String>,
-    /// What it told in the starts before, and in how many.
+    /// The error of the starts before, and the number of starts in a row that it ended.
     before: Option<(String, u32)>,
-    /// Whether a start has ever brought a result.
+    /// A start has brought a result.
     worked: bool,
 }
 
 impl Refusals {
-    /// There is a new start.
+    /// Begins a start.
     pub(super) fn begin(&mut self) {
         self.said = None;
     }
 
-    /// The service said something about the audio.
+    /// Notes a result.
     pub(super) fn worked(&mut self) {
         self.worked = true;
         self.before = None;
     }
 
-    /// Returns what the service told in this start, in its words.
+    /// Returns the last error of this start, in the service's words.
     pub(super) fn said(&self) -> Option<&str> {
         self.said.as_deref()
     }
@@ -72,7 +72,7 @@ impl Refusals {
     }
 }
 
-/// What to say about an error, in the service's words.
+/// Returns the error in the service's words.
 fn words(error: &ServiceError) -> String {
     let texts = [&error.message, &error.details];
     let texts: Vec<&str> = texts.into_iter().flatten().map(String::as_str).collect();
@@ -86,7 +86,7 @@ fn words(error: &ServiceError) -> String {
     }
 }
 
-/// The properties that an error is about, as far as it names members of the request.
+/// Returns the properties that an error is about, as far as it names members of the request.
 fn properties(text: &str) -> String {
     let named = MEMBERS.iter().filter(|(member, _)| text.contains(member));
     let named: Vec<&str> = named.map(|(_, property)| *property).collect();
@@ -97,10 +97,11 @@ fn properties(text: &str) -> String {
 }
 
 impl Session {
-    /// The service told an error.
+    /// Reports an error that the service sent, and ends the session if the error refuses the
+    /// start request.
     pub(super) fn service_error(&mut self, now: Time, error: ServiceError) {
         let text = error.details.clone().or_else(|| error.message.clone());
-        self.stats.last_error = text
+        self.counters.stats.last_error = text
             .clone()
             .or_else(|| Some("the service told an error without a text".to_owned()));
         let said = words(&error);
@@ -116,14 +117,14 @@ impl Session {
             let message = format!("the service refuses the start request: {said}; check {check}");
             return self.fail(now, Failure::fatal(Reason::Settings, message));
         }
-        self.refusals.said = Some(said);
+        self.outage.refusals.said = Some(said);
         self.modify_failed(now, text.as_deref());
     }
 
-    /// A start has ended with `failure`. Makes it one that no retry can help, if the
-    /// service has ended enough of them with the same error.
+    /// Notes that a start ended with `failure`. If the same error has ended enough starts,
+    /// makes `failure` one that no retry can help.
     pub(super) fn count_refusals(&mut self, failure: &mut Failure) {
-        if let Some(said) = self.refusals.end() {
+        if let Some(said) = self.outage.refusals.end() {
             failure.retryable = false;
             failure.message = format!(
                 "the service told the same error at each of {TRIES} starts, and nothing else: {said}; \

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the service says, turned into events with their places.
+//! What the service says, turned into events with their places in the audio.
 
-use super::super::delivery::Said;
+use super::super::delivery::{Delivery, Said};
 use super::super::event::{EventKind, PlacedWord, Placement, SessionEvent};
 use super::super::planted::{Bug, planted};
 use super::super::{Position, Time};
@@ -10,12 +10,38 @@ use super::{Output, Session};
 use std::ops::Range;
 use std::sync::Arc;
 use symbl_protocol::ServerMessage;
-use symbl_protocol::response::{
-    Entity, Insight, Message, RecognitionResult, Speaker, Topic, TrackerMatch,
-};
+use symbl_protocol::response::{Entity, Insight, Message, RecognitionResult, Topic, TrackerMatch};
 
-/// Whether it is about what was heard.
-fn says_something(message: &ServerMessage) -> bool {
+/// The conversation that the service put this session into.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    /// As issued by the service, once known.
+    pub(super) id: Option<Arc<str>>,
+    /// The conversation of the current start was reported.
+    told: bool,
+    /// The connection is new, so that messages of the time without one were missed.
+    missed_some: bool,
+    /// When the latest message before that time began, by the service's wall clock, in
+    /// nanoseconds since the Unix epoch.
+    told_until: Option<i64>,
+}
+
+impl Conversation {
+    /// Notes a new connection. Messages that were sent before it may have been missed.
+    pub(super) fn connected(&mut self, delivery: &Delivery) {
+        if !std::mem::replace(&mut self.missed_some, true) {
+            self.told_until = delivery.told_until();
+        }
+    }
+
+    /// Notes a start: its conversation is to be reported.
+    pub(super) fn begin_start(&mut self) {
+        self.told = false;
+    }
+}
+
+/// Returns `true` if the message is a result about the audio.
+fn is_result(message: &ServerMessage) -> bool {
     matches!(
         message,
         ServerMessage::RecognitionResult(_)
@@ -28,17 +54,18 @@ fn says_something(message: &ServerMessage) -> bool {
 }
 
 impl Session {
+    /// Handles a text message of the service.
     pub(super) fn handle_text(&mut self, now: Time, text: &str) {
         let message = match ServerMessage::parse_mended(text) {
             Ok((message, flaw)) => {
-                self.stats.parse_errors += u64::from(flaw.is_some());
+                self.counters.stats.parse_errors += u64::from(flaw.is_some());
                 message
             }
             Err(error) => return self.unreadable(now, text, &error),
         };
-        if says_something(&message) {
+        if is_result(&message) {
             self.stall.answered();
-            self.refusals.worked();
+            self.outage.refusals.worked();
         }
         match message {
             ServerMessage::StartedListening => self.listening(now),
@@ -59,7 +86,7 @@ impl Session {
                 self.completed(now);
             }
             ServerMessage::SessionModified { json } => {
-                self.modified_at = None;
+                self.terms.modified_at = None;
                 self.session_event(SessionEvent::Modified, None, Some(json))
             }
             ServerMessage::SubscriptionStarted { conversation_id } => {
@@ -96,22 +123,24 @@ impl Session {
                 self.terminated(now);
             }
             ServerMessage::Unknown { kind, json } => {
-                self.stats.unknown += 1;
+                self.counters.stats.unknown += 1;
                 self.emit(EventKind::Raw { kind }, None, Some(json));
             }
         }
     }
 
-    /// The service named the conversation.
+    /// Notes the id that the service gave to the conversation, and reports it once for each
+    /// start.
     fn conversation(&mut self, id: Option<String>) {
         let Some(id) = id.filter(|id| !id.is_empty()) else {
             return;
         };
-        if std::mem::replace(&mut self.conversation_told, true) {
+        let conversation = &mut self.conversation;
+        if std::mem::replace(&mut conversation.told, true) {
             return;
         }
-        let missed_some = std::mem::take(&mut self.missed_some);
-        let previous = self.conversation_id.replace(Arc::from(id.as_str()));
+        let missed_some = std::mem::take(&mut conversation.missed_some);
+        let previous = conversation.id.replace(Arc::from(id.as_str()));
         let (event, previous) = match previous {
             None => (SessionEvent::Created, None),
             Some(same) if *same == *id || planted(Bug::SplitNotNoticed) => {
@@ -123,33 +152,22 @@ impl Session {
         let recovers = missed_some && self.config.history_recovery;
         if event == SessionEvent::Resumed
             && recovers
-            && let Some(since) = self.delivery.missed_since(self.told_until)
+            && let Some(since) = self.delivery.missed_since(self.conversation.told_until)
         {
-            self.actions.push_back(Output::FetchHistory {
+            self.outbox.actions.push_back(Output::FetchHistory {
                 conversation_id: Arc::from(id),
                 since,
             });
         }
     }
 
-    /// The service was told who speaks, if anybody has a name.
-    pub(super) fn speak_as(&mut self, told: &super::Speaker) {
-        if told.user_id.is_some() || told.name.is_some() {
-            self.delivery.speaks_as(&Speaker {
-                id: None,
-                user_id: told.user_id.clone(),
-                name: told.name.clone(),
-            });
-        }
-    }
-
-    /// What the conversation's history says that nobody told us.
+    /// Reports the messages of the conversation's history that this session missed.
     pub(super) fn history(&mut self, now: Time, messages: Vec<Message>) {
         let replay = if self.generation.has_audio() {
             self.generation.start()
         } else {
             let next = self.spool.peek().map(|chunk| chunk.start);
-            next.unwrap_or(self.chunker.position())
+            next.unwrap_or(self.upstream.chunker.position())
         };
         for message in messages {
             if let Some(said) = self.delivery.recall(&message, replay, &self.generation) {
@@ -186,23 +204,18 @@ impl Session {
         let Some(heard) = heard else {
             return;
         };
-        self.progress(now);
-        if result.is_final && self.modified_at.is_some_and(|at| at <= heard.span.start) {
-            self.modified_at = None; // It was heard in the new format.
+        self.stops.progress(now);
+        if result.is_final {
+            self.terms.heard(heard.span.start);
         }
         let placement = self.place(now, &heard.span);
-        let delays = if result.is_final {
-            &mut self.delay_final
-        } else {
-            &mut self.delay_interim
-        };
         if let Some(delay) = placement.delay {
-            delays.record(delay);
+            self.counters.delayed(delay, result.is_final);
         }
         if !result.is_final && !self.config.interim_results {
             return;
         }
-        self.stats.transcripts += 1;
+        self.counters.stats.transcripts += 1;
         let kind = EventKind::Transcript {
             text: heard.text,
             is_final: result.is_final,
@@ -214,7 +227,8 @@ impl Session {
         self.emit(kind, Some(placement), Some(result.json));
     }
 
-    /// What was delivered in finals, and in messages, needs no replay.
+    /// Lets the spool drop audio that needs no replay: its finals, and their messages, were
+    /// delivered.
     fn acknowledge(&mut self) {
         if planted(Bug::AcknowledgementSkipped) {
             return;
@@ -224,12 +238,16 @@ impl Session {
         self.timeline.prune(delivered);
     }
 
-    /// Everything before `until` was finalised, and before `released` nothing is owed.
+    /// Takes the audio before `until` as finalised. For the audio before `released` the
+    /// service owes no message either.
     pub(super) fn finalised(&mut self, until: Position, released: Position) {
-        // A position counts what was dropped too.
-        let never_sent = self.spool.sent().saturating_sub(self.stats.audio_sent);
-        let finalised = until.saturating_sub(never_sent + self.unread.lost());
-        self.stats.audio_finalised = self.stats.audio_finalised.max(finalised);
+        // A position counts audio that was dropped too.
+        let never_sent = self
+            .spool
+            .sent()
+            .saturating_sub(self.counters.stats.audio_sent);
+        let finalised = until.saturating_sub(never_sent + self.losses.unread.lost());
+        self.counters.stats.audio_finalised = self.counters.stats.audio_finalised.max(finalised);
         self.spool.acknowledge(until, released);
     }
 
@@ -257,13 +275,13 @@ impl Session {
         let said = self.delivery.said(&message, &self.generation);
         self.acknowledge();
         if let Some(said) = said {
-            self.progress(now);
+            self.stops.progress(now);
             self.tell_message(now, message, said);
         }
     }
 
     fn tell_message(&mut self, now: Time, message: Message, said: Said) {
-        self.stats.messages += 1;
+        self.counters.stats.messages += 1;
         let placement = self.place_opt(now, said.span);
         let kind = EventKind::Message {
             id: message.id,
@@ -284,8 +302,8 @@ impl Session {
         let Some(span) = span else {
             return;
         };
-        self.progress(now);
-        self.stats.insights += 1;
+        self.stops.progress(now);
+        self.counters.stats.insights += 1;
         let placement = self.place_opt(now, span);
         let json = insight.json.clone();
         self.emit(EventKind::Insight(insight), placement, Some(json));
@@ -295,8 +313,8 @@ impl Session {
         let Some(span) = self.delivery.referring(found.message_id.as_deref()) else {
             return;
         };
-        self.progress(now);
-        self.stats.trackers += 1;
+        self.stops.progress(now);
+        self.counters.stats.trackers += 1;
         let placement = self.place_opt(now, span);
         let json = found.json.clone();
         self.emit(
@@ -311,8 +329,8 @@ impl Session {
         let Some(span) = self.delivery.insight(topic.id.as_deref(), message_id) else {
             return;
         };
-        self.progress(now);
-        self.stats.topics += 1;
+        self.stops.progress(now);
+        self.counters.stats.topics += 1;
         let placement = self.place_opt(now, span);
         let json = topic.json.clone();
         self.emit(EventKind::Topic(topic), placement, Some(json));

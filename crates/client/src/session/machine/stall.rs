@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The watchdog over a service that lives, takes speech and says nothing.
+//! The watchdog over a service that is alive, takes speech and returns no result.
 //!
-//! It is gated by what was sent: only audible audio counts, so silence, however
-//! long, trips nothing.
+//! Only audible audio counts, so that silence, however long, is no stall.
 
 use super::super::Time;
 use super::super::chunker::Chunk;
@@ -11,23 +10,22 @@ use super::super::config::StallAction;
 use super::super::event::{EventKind, Failure, Reason};
 use super::{Phase, Session};
 
-/// Audible audio without a result, in nanoseconds, below which nothing is
-/// expected: a cough is no speech.
+/// Audible audio after which a result is expected, in nanoseconds. A cough is less.
 const ENOUGH: u64 = 5_000_000_000;
 
-/// What the service was given since it last said something.
+/// The audible audio that the service was given since its last result.
 #[derive(Debug, Default)]
 pub(super) struct Stall {
     /// Audible audio, in nanoseconds.
     audible: u64,
     /// When the first of it was sent.
     since: Option<Time>,
-    /// Whether it was told.
+    /// The stall was reported.
     told: bool,
 }
 
 impl Stall {
-    /// The service was given a chunk.
+    /// Notes a chunk that was sent.
     pub(super) fn gave(&mut self, now: Time, chunk: &Chunk) {
         if chunk.loud {
             self.audible += chunk.end - chunk.start;
@@ -35,14 +33,14 @@ impl Stall {
         }
     }
 
-    /// The service said something about what it heard, or begins anew.
+    /// Starts over: the service returned a result, or a new start begins.
     pub(super) fn answered(&mut self) {
         *self = Self::default();
     }
 }
 
 impl Session {
-    /// When the stall is to be told.
+    /// Returns the time at which the stall is reported, if there is one.
     pub(super) fn stall_deadline(&self) -> Option<Time> {
         let timeout = self.config.stall_timeout;
         let due = self.phase == Phase::Listening
@@ -55,6 +53,7 @@ impl Session {
             .map(|since| since + timeout)
     }
 
+    /// Reports the stall if that is due, and reconnects if the stall action asks for it.
     pub(super) fn stall_timeout(&mut self, now: Time) {
         if self.stall_deadline().is_none_or(|deadline| deadline > now) {
             return;

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What follows a stop request: the last results, and how one knows that they
-//! were the last.
+//! The wait behind a stop request, and how the session knows that it has the last results.
 
 use super::super::Time;
 use std::time::Duration;
 
-/// Where the service does not say that it is done (it keeps the connection for
-/// a later start), this long without a result and a pong after it mean that it is.
+/// A service that keeps the connection for a later start does not report that it is done.
+/// It is taken to be done after this long without a result and a pong after that.
 pub(super) const SETTLE: Duration = Duration::from_secs(2);
 
-/// The same while messages are owed for what was finalised.
+/// The same, while the service owes messages for what it finalised.
 pub(super) const SETTLE_OWED: Duration = Duration::from_secs(6);
 
 /// The wait for the last results.
@@ -18,15 +17,15 @@ pub(super) const SETTLE_OWED: Duration = Duration::from_secs(6);
 pub(super) struct Stop {
     timeout: Duration,
     idle_since: Time,
-    /// The service took the stop request, at this time.
+    /// When the service took the stop request.
     taken: Option<Time>,
-    /// It has been quiet for long enough, and the service was asked whether the
-    /// link still is one: silence may mean that it is not.
+    /// The service was quiet for long enough and was sent a ping: silence may mean that the
+    /// connection is dead.
     asked: bool,
 }
 
 impl Stop {
-    /// Asked for at `now`; at most `timeout` may pass without any progress.
+    /// Returns a stop that begins at `now` and ends after `timeout` without any progress.
     pub(super) fn new(now: Time, timeout: Duration) -> Self {
         Self {
             timeout,
@@ -36,50 +35,52 @@ impl Stop {
         }
     }
 
-    /// Something moved.
+    /// Notes progress: audio was sent or a result received.
     pub(super) fn progress(&mut self, now: Time) {
         self.idle_since = now;
         self.asked = false;
     }
 
-    /// The service took the stop request.
+    /// Notes that the service took the stop request.
     pub(super) fn take(&mut self, now: Time) {
         self.taken = Some(now);
         self.progress(now);
     }
 
-    /// Whether the service took the stop request.
+    /// Returns `true` if the service took the stop request.
     pub(super) fn is_taken(&self) -> bool {
         self.taken.is_some()
     }
 
-    /// The socket is gone. Should it go on, the next start has a stop of its own.
+    /// Notes that the connection is lost; the next start needs a stop request of its own.
+    /// Returns `true` if the service had taken this one.
     pub(super) fn lose_socket(&mut self) -> bool {
         self.asked = false;
         self.taken.take().is_some()
     }
 
-    /// Whether the service was asked for a sign of life, to be sure that it is done.
+    /// Returns `true` if the service was sent a ping to be sure that it is done.
     pub(super) fn is_asked(&self) -> bool {
         self.asked
     }
 
-    /// When it is to be asked, or the time is up. `settle`: how long it has to be
-    /// quiet, if it does not say that it is done.
+    /// Returns the time of that ping, or of the end of the wait. `settle`: how long the
+    /// service has to be quiet, if it does not report that it is done.
     pub(super) fn deadline(&self, settle: Option<Duration>) -> Time {
         let soft = self.idle_since + self.timeout;
         self.settled_at(settle).unwrap_or(soft).min(soft)
     }
 
-    /// Whether it has been quiet for so long that the service is to be asked, and
-    /// if so, notes that it is.
+    /// Returns `true` if the service has been quiet for long enough to be sent a ping, and
+    /// notes that it is sent one.
     pub(super) fn ask(&mut self, now: Time, settle: Option<Duration>) -> bool {
         let quiet = self.settled_at(settle).is_some_and(|at| at <= now);
         self.asked |= quiet;
         quiet
     }
 
-    /// When a service that does not say that it is done is taken to be.
+    /// Returns the time at which a service that does not report that it is done is taken to
+    /// be done.
     fn settled_at(&self, settle: Option<Duration>) -> Option<Time> {
         let taken = self.taken.filter(|_| !self.asked)?;
         Some(self.idle_since.max(taken) + settle?)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What users need over hours, in no time: a virtual clock. The numbers are
-//! those of `docs/reliability.md`.
+//! What users need over hours, tested by a virtual clock. The numbers of the needs are those
+//! of `docs/reliability.md`.
 
 use super::*;
 
-/// Ten minutes in which nothing comes in; the service answers pings.
+/// Lets ten minutes pass without audio. The service answers pings.
 fn ten_quiet_minutes(rig: &mut Rig) {
     for _ in 0..600 {
         rig.pass(Duration::from_secs(1));
@@ -24,7 +24,7 @@ fn need_3_ten_minutes_without_audio_leave_the_session_as_it_is() {
     assert!((55..=65).contains(&pings), "{pings} pings");
     assert_eq!(rig.sent.len(), pings, "nothing else was sent");
     assert_eq!(rig.session.state(), State::Listening);
-    // The first word after it is at its place.
+    // The first word after the silence is at its place.
     for n in 0..10 {
         rig.speak_at((602_000 + n * 100) * MS, 100);
     }
@@ -42,11 +42,11 @@ fn need_2_a_dead_link_is_found_without_audio_too() {
     assert_eq!(rig.session.state(), State::Reconnecting);
 }
 
-/// Words of 500 ms, one per second, numbered; the service hears those whose
-/// audio it was sent in this start, and finalises each.
+/// A speaker who says one numbered word of 500 ms per second. The service finalises each word
+/// whose audio it was sent in this start.
 struct Talk {
     rig: Rig,
-    /// Running time of what is said next, in milliseconds.
+    /// Running time of the next word, in milliseconds.
     at: u64,
     /// How many samples of this start have been finalised.
     heard_from: usize,
@@ -65,7 +65,7 @@ impl Talk {
         }
     }
 
-    /// One second: a word that says its running time, in its samples.
+    /// Speaks for one second: a word whose samples carry its number.
     fn second(&mut self) {
         let number = i16::try_from(self.at / 1000 + 1).unwrap();
         let samples = [[number * 200; 8000], [0; 8000]].concat();
@@ -92,7 +92,7 @@ impl Talk {
         self.finalise();
     }
 
-    /// The service says what it has heard since the last time.
+    /// Lets the service finalise the words that it has heard since the last time.
     fn finalise(&mut self) {
         let heard = self.rig.heard();
         let mut at = self.heard_from;
@@ -100,7 +100,7 @@ impl Talk {
             let same = heard[at..].iter().take_while(|s| *s == sample).count();
             if *sample != 0 {
                 if at + same == heard.len() {
-                    break; // it is not over
+                    break; // the word is not over
                 }
                 let word = format!("w{}", sample / 200 - 1);
                 let (start, end) = (at as u64 / 16, (at + same) as u64 / 16);
@@ -113,7 +113,8 @@ impl Talk {
         }
     }
 
-    /// No service for so long, or a little longer. Returns when it was back.
+    /// Takes the service away for so long, or a little longer. Returns the running time of its
+    /// return, in milliseconds.
     fn outage(&mut self, seconds: u64) -> u64 {
         self.rig.lose();
         self.rig.sent.clear();
@@ -129,7 +130,8 @@ impl Talk {
         self.at
     }
 
-    /// Each word is at its time, none twice; those that did not come.
+    /// Asserts that each word is at its time and that none came twice. Returns the numbers of
+    /// the words that did not come.
     fn missing(&self) -> Vec<u64> {
         let mut missing: Vec<u64> = (0..self.at / 1000).collect();
         for (word, time) in self.rig.finals() {
@@ -196,7 +198,7 @@ fn need_13_times_stay_right_for_a_day() {
         rig.session.push_audio(
             rig.now,
             &Audio {
-                // A frame header that says 4,096 samples.
+                // A frame header that states 4,096 samples.
                 data: &[0xff, 0xf8, 0xc9, 0x18, 0, 0, 0, 0],
                 instants: Instants {
                     running_time: Some(nanos),
@@ -247,7 +249,7 @@ fn need_18_interim_final_and_message_stay_tied_across_a_reconnect() {
         })
         .collect();
     assert_eq!(ids, ["u1", "u1", "u1", "u1"]);
-    // What was finalised is not finalised again, and comes with no new id.
+    // A word that was finalised is not finalised again, and gets no new id.
     rig.lose();
     rig.pass(Duration::from_secs(3));
     rig.input(Input::Connected { announced: false });

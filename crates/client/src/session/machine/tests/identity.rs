@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What start requests say of the stream: by which a service stores audio once that it is
-//! given twice.
+//! What start requests say of the stream, so that a service stores replayed audio once.
 
 use super::*;
-use crate::session::{LeakyPolicy, PausePolicy};
+use crate::session::PausePolicy;
 use symbl_protocol::{ClientMessage, StreamPlace};
 
 const ANNOUNCED: Input<'_> = Input::Connected { announced: true };
 
 impl Rig {
-    /// Connected to a service that announces itself, and listening.
+    /// Returns a rig that listens, on a connection to a service that announces itself.
     fn announced_with(change: impl FnOnce(&mut SessionConfig)) -> Self {
         let mut rig = Self::new(change);
         rig.input(ANNOUNCED);
@@ -18,14 +17,14 @@ impl Rig {
         rig
     }
 
-    /// Lets the session dial again, and connects it.
+    /// Lets the session dial again, connects it and acknowledges its start.
     fn rejoin(&mut self, announced: bool) {
         self.pass(Duration::from_secs(3));
         self.input(Input::Connected { announced });
         self.text(LISTENING);
     }
 
-    /// What the start requests so far said of the stream.
+    /// Returns what each start request so far said of the stream.
     fn places(&self) -> Vec<Option<StreamPlace>> {
         let sent = self.sent.iter().filter_map(|output| match output {
             Output::Text(text) => ClientMessage::parse(text).ok(),
@@ -38,7 +37,8 @@ impl Rig {
         .collect()
     }
 
-    /// The last of them: which attempt, and at which position in milliseconds.
+    /// Returns what the last start request said: its place, and in it the attempt and the
+    /// position in milliseconds.
     fn last_place(&self) -> (StreamPlace, (u64, u64)) {
         let place = self.places().pop().flatten().expect("a place");
         assert_eq!(place.position % MS, 0, "{place:?}");
@@ -46,14 +46,15 @@ impl Rig {
         (place, numbers)
     }
 
-    /// A service without messages has finalised all before `end`, in milliseconds of this start.
+    /// Finalises all audio before `end`, in milliseconds of this start, as a service without
+    /// messages does.
     fn finalise(&mut self, end: u64) {
         self.text(&final_of(&[("one", 0, 50)]));
         self.text(&final_of(&[("two", end - 50, end)]));
     }
 }
 
-/// Sample numbers of so many milliseconds, as [`Rig::heard`] tells them.
+/// Returns the sample numbers of these milliseconds, as [`Rig::heard`] does.
 fn samples(millis: std::ops::Range<u64>) -> Vec<i16> {
     (millis.start * 16..millis.end * 16)
         .map(|n| n as i16)
@@ -61,7 +62,7 @@ fn samples(millis: std::ops::Range<u64>) -> Vec<i16> {
 }
 
 #[test]
-fn only_a_service_that_announces_itself_is_told_and_attempts_go_on_behind_another() {
+fn only_a_service_that_announces_itself_is_told_and_attempts_count_on_after_another_service() {
     let mut rig = Rig::announced_with(|_| {});
     rig.speak(1000);
     let (first, numbers) = rig.last_place();
@@ -110,7 +111,7 @@ fn a_change_of_rate_changes_nothing_in_the_count() {
     rig.speak(1000);
     let format = StreamFormat::new(Encoding::Linear16, 8_000).unwrap();
     rig.session.set_format(rig.now, AudioFormat::new(format));
-    rig.speak(500); // which are twice as long at half the rate
+    rig.speak(500); // twice as long at half the rate
     rig.pass(Duration::from_millis(100));
     rig.finalise(1800);
     rig.lose();
@@ -153,7 +154,7 @@ fn audio_that_was_sent_and_dropped_before_the_replay_counts() {
 }
 
 #[test]
-fn audio_that_is_sent_again_has_no_holes_when_the_spool_overflows_in_its_midst() {
+fn a_replay_has_no_holes_when_the_spool_overflows_during_it() {
     let mut rig = Rig::announced_with(|config| {
         config.buffer_duration = Duration::from_secs(2);
         config.leaky = LeakyPolicy::Oldest;

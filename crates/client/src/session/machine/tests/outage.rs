@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Dials that fail: which of them end the session, and what becomes of a stream that
-//! ends while none has succeeded.
+//! Dials that fail: which of them end the session, and how a stream ends before any dial has
+//! succeeded.
 
 use super::super::verdict::{ODD_SPAN, ODD_TRIES};
 use super::*;
@@ -23,8 +23,9 @@ fn refuse(rig: &mut Rig, failure: Failure) {
     rig.input(Input::DialFailed(failure));
 }
 
-/// Answers that are no service's: a captive portal, an ingress without a back end, a
-/// page, another protocol, a certificate of somebody else, a proxy that is not allowed to.
+/// Returns answers that come from no service: of a captive portal, an ingress without a back
+/// end, a web page, another protocol, a host with another certificate, a proxy that refuses the
+/// host, and a token endpoint that returns no token.
 fn odd_answers() -> Vec<Failure> {
     let http = |status| Failure::http(status, "", None);
     vec![
@@ -123,7 +124,7 @@ fn an_odd_answer_to_the_first_dial_and_refused_credentials_end_the_session_at_on
     }
 }
 
-/// As a service answers whose engines have no room.
+/// Returns the answer of a service whose engines have no room.
 fn come_later() -> Failure {
     Failure::http(429, "busy", Some(Duration::from_secs(20)))
 }
@@ -177,8 +178,8 @@ fn a_stream_that_is_never_admitted_ends_in_an_error_that_says_so() {
 }
 
 #[test]
-fn a_stream_that_no_service_was_there_for_ends_in_an_error_after_the_drain_timeout() {
-    // Nobody listens; nobody answers the dial; or the wait for admission is switched off.
+fn a_stream_without_a_service_ends_in_an_error_after_the_drain_timeout() {
+    // The dial is refused, it is not answered, or the wait for admission is switched off.
     let refused = Failure::retryable(Reason::Tcp, "refused");
     for (first, reason) in [
         (Some(refused), Reason::Tcp),
@@ -215,7 +216,7 @@ fn a_stream_without_audio_needs_no_session() {
 }
 
 #[test]
-fn an_owner_that_lost_its_way_leaves_no_audio_unaccounted_for() {
+fn a_session_whose_owner_broke_down_accounts_for_all_audio() {
     let mut rig = Rig::listening();
     rig.speak(3000);
     rig.text(&final_of(&[("word", 100, 1000)]));

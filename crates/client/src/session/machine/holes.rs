@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Where audio stands in time, and the silence that fills holes in it.
+
+use super::super::Time;
+use super::super::alignment::Verdict;
+use super::super::chunker::nanos_to_samples;
+use super::super::event::{Failure, Reason};
+use super::super::timeline::Instants;
+use super::audio::Upstream;
+use super::{Phase, Session};
+
+/// Most silence that is sent into one hole, in nanoseconds. It is enough for a recogniser to
+/// end an utterance.
+const MAX_FILL: u64 = 1_000_000_000;
+
+/// No silence is sent into holes of at most this length, in nanoseconds: the next anchor
+/// steps over them.
+const MIN_HOLE: u64 = 40_000_000;
+
+impl Upstream {
+    /// Forgets the present hole and the timestamps before a flush. Audio after a flush does
+    /// not follow a hole, so none is filled.
+    pub(super) fn flush(&mut self) {
+        self.alignment.restart();
+        self.filled = MAX_FILL;
+    }
+}
+
+impl Session {
+    /// Notes that the next audio does not follow the audio before it. Its timestamp says
+    /// where it stands.
+    pub fn discontinuity(&mut self) {
+        self.upstream.discontinuity = true;
+    }
+
+    /// Takes the times of the next audio: decides where it stands, and fills a hole before it.
+    pub(super) fn continue_at(&mut self, now: Time, instants: &Instants, speed: f64) {
+        let position = self.upstream.chunker.position();
+        let declared = std::mem::take(&mut self.upstream.discontinuity);
+        let expected = self.expected_running_time();
+        match (instants.running_time, expected) {
+            (Some(actual), Some(expected)) => {
+                if !self.timeline.is_same_segment(position, instants, speed) {
+                    self.upstream.alignment.restart();
+                }
+                match self
+                    .upstream
+                    .alignment
+                    .take(position, expected, actual, declared)
+                {
+                    Verdict::GoesOn => {}
+                    Verdict::Moved(shifts) => {
+                        shifts.into_iter().for_each(|s| self.timeline.shift(s));
+                    }
+                    Verdict::Resync => {
+                        if actual > expected.saturating_add(MIN_HOLE) {
+                            self.fill(now, actual - expected);
+                        }
+                        let position = self.upstream.chunker.position();
+                        self.timeline.anchor(position, *instants, speed);
+                    }
+                }
+                self.upstream.filled = 0;
+            }
+            (Some(actual), None) => {
+                self.upstream.alignment.restart();
+                self.upstream
+                    .alignment
+                    .take(position, actual, actual, declared);
+                self.timeline.anchor(position, *instants, speed);
+                self.upstream.filled = 0;
+            }
+            // Audio without timestamps follows the audio before it.
+            (None, _) if self.timeline.is_empty() => {
+                self.timeline.anchor(position, *instants, speed);
+            }
+            (None, _) => {}
+        }
+        if instants.utc.is_some() && (declared || self.timeline.wants_wall_clock(now)) {
+            self.read_wall_clock(now, instants);
+        }
+    }
+
+    fn read_wall_clock(&mut self, now: Time, instants: &Instants) {
+        let position = self.upstream.chunker.position();
+        let running_time = instants.running_time.or(self.expected_running_time());
+        let instants = Instants {
+            running_time,
+            ..*instants
+        };
+        let set = self.timeline.read_wall_clock(now, position, &instants);
+        if let Some(nanos) = set {
+            let seconds = nanos as f64 / 1e9;
+            let message = format!(
+                "the wall clock was set by {seconds:+.3} s: the UTC of what is said from \
+                 now on differs by so much from before; running time is what it was. See \
+                 to it that the clock of this machine is kept by NTP"
+            );
+            self.warn(Failure::retryable(Reason::WallClock, message));
+        }
+    }
+
+    /// Takes a gap event: there is no audio for `duration` nanoseconds from `instants` on.
+    pub fn push_gap(&mut self, now: Time, instants: Instants, duration: u64, speed: f64) {
+        let position = self.upstream.chunker.position();
+        let Some(expected) = self
+            .timeline
+            .expected(position)
+            .and_then(|e| e.running_time)
+        else {
+            return; // Before the first audio, the first anchor covers the gap.
+        };
+        let Some(start) = instants.running_time else {
+            return;
+        };
+        let end = start.saturating_add((duration as f64 / speed) as u64);
+        self.upstream.discontinuity = true;
+        self.fill(now, end.saturating_sub(expected));
+    }
+
+    /// Fills a hole of `hole` nanoseconds with silence, up to a bound for each hole. The next
+    /// anchor steps over the rest.
+    fn fill(&mut self, now: Time, hole: u64) {
+        let Some(format) = self.upstream.chunker.format().cloned() else {
+            return;
+        };
+        let (Some(silence), Some(width)) = (format.silence(), format.bytes_per_sample()) else {
+            return;
+        };
+        // Silence is spooled at once and must not push out the speech before it.
+        let most = MAX_FILL.min(self.spool.limit() / 4);
+        let nanos = hole.min(most.saturating_sub(self.upstream.filled));
+        if nanos == 0 || matches!(self.phase, Phase::Failed) {
+            return;
+        }
+        self.upstream.filled += nanos;
+        let samples = usize::try_from(nanos_to_samples(nanos, format.clock_rate())).unwrap_or(0);
+        let mut left = samples * width;
+        let block = vec![silence; 4096.min(left)];
+        while left > 0 {
+            self.make_room(self.upstream.chunker.chunk_nanos());
+            let (count, chunk) = self
+                .upstream
+                .chunker
+                .push_raw(now, block.get(..left.min(block.len())).unwrap_or_default());
+            if let Some(chunk) = chunk {
+                self.spool_chunk(now, chunk);
+            }
+            left = left.saturating_sub(count.max(1));
+        }
+    }
+}
