@@ -411,3 +411,23 @@ async fn shutting_down_closes_sockets_with_1001() {
     let (heard, ()) = tokio::join!(client.rest(), server.shutdown());
     assert_eq!(heard.last(), Some(&Heard::Closed(Some(1001))));
 }
+
+#[tokio::test]
+async fn what_a_lone_speaker_said_before_a_clean_close_is_stored() {
+    let server = server().await;
+    let (mut ada, id) = Client::started(&server, "clean", &start_request()).await;
+    ada.send_audio(&linear16(&speech(0..3, 16_000))).await;
+    ada.close(1000).await;
+    // She was not waited for, and did not wait: the rest is said all the same.
+    let path = format!("GET /v1/conversations/{id}/messages");
+    let stored = async {
+        loop {
+            let (_, body) = http(&server, &path, "").await;
+            if body.contains("W0 w1 w2") {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time(stored).await;
+}

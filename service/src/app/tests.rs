@@ -58,6 +58,7 @@ async fn speaker_at(hub: &Arc<Hub>, place: Option<Place>) -> (Seat, Voice, mpsc:
         timezone_offset: 0,
         title: None,
         place,
+        told: seat.told,
     };
     let voice = Voice::new(room, own, seat.member, metrics, speaking, wanted);
     (seat, voice, told)
@@ -199,6 +200,27 @@ async fn what_was_stored_and_not_told_is_told_to_its_speaker_and_stored_once() {
     assert_eq!(finals.len(), 1);
     let id = finals[0].messages[0].id.to_string();
     assert_eq!(again["messages"][0]["id"], id.as_str());
+}
+
+#[tokio::test]
+async fn what_comes_into_the_log_after_its_stream_gave_up_is_told_before_the_end() {
+    let hub = hub_with_log(
+        &Limits::default(),
+        WallClock::default(),
+        Arc::new(MemoryLog::default()),
+    );
+    let (seat, mut ada, _told) = speaker(&hub).await;
+    ada.listening().expect("begun");
+    let (listener, mut heard) = Outbox::new(64);
+    let listener = Recipient::new(listener, &SYMBL);
+    let _ear = seat.room.listen_now(&listener, "first".to_owned());
+    let said = ada.look_into(&[hello()], false);
+    let committed = seat.room.committed(seat.member);
+    let stored = seat.room.log.append(seat.room.number, said, committed);
+    assert!(matches!(stored, Ok(Verdict::Stored(_))), "{stored:?}");
+    assert!(message(&mut heard).is_none());
+    seat.leave(Leave::Finished);
+    assert!(message(&mut heard).is_some());
 }
 
 /// The next message response, if one has come.

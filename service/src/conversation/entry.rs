@@ -288,6 +288,10 @@ impl Said {
             rest.text = joined(&rest.words);
         }
         rest.messages.retain(|message| message.words.end > skipped);
+        let ids: Vec<i64> = rest.messages.iter().map(|message| message.id).collect();
+        rest.insights.retain(|found| ids.contains(&found.message));
+        rest.trackers.retain(|found| ids.contains(&found.message));
+        rest.entities.retain(|found| ids.contains(&found.message));
         for message in &mut rest.messages {
             let is_cut = message.words.start < skipped;
             let moved = |index: usize| index.saturating_sub(skipped);
@@ -305,4 +309,53 @@ impl Said {
 fn joined(words: &[Word]) -> String {
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
     texts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(id: i64, words: Range<usize>) -> Message {
+        Message {
+            id,
+            text: format!("Message {id}."),
+            original_text: String::new(),
+            words,
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_a_place_is_left_with_what_was_found_in_it() {
+        let word = |n: u64| Word {
+            text: format!("w{n}"),
+            start: 10 * n,
+            end: 10 * n + 10,
+        };
+        let insight = |message| Insight {
+            message,
+            ..Insight::default()
+        };
+        let said = Said {
+            words: (0..4).map(word).collect(),
+            messages: vec![message(1, 0..2), message(2, 2..4)],
+            insights: vec![insight(1), insight(2)],
+            part: Some(Part {
+                base: 100,
+                ..Part::default()
+            }),
+            ..Said::default()
+        };
+        let all = said.behind(100, 7).expect("all of it");
+        assert_eq!((all.messages.len(), all.start), (2, 7));
+        let rest = said.behind(130, 7).expect("a part");
+        assert_eq!(rest.text, "w3");
+        assert_eq!((rest.words[0].start, rest.words[0].end), (0, 10));
+        assert_eq!(rest.messages.len(), 1);
+        assert_eq!(
+            (rest.messages[0].id, rest.messages[0].text.as_str()),
+            (2, "w3")
+        );
+        assert_eq!(rest.insights, [insight(2)]);
+        assert!(said.behind(140, 7).is_none());
+    }
 }

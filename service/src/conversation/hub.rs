@@ -153,6 +153,8 @@ impl Hub {
 
     /// The conversation of a room is over.
     fn finish(&self, room: &Room) {
+        // What came into the log after its stream gave up waiting was not told.
+        room.tell();
         let mut state = room.state();
         if std::mem::replace(&mut state.is_finished, true) {
             return;
@@ -248,15 +250,17 @@ impl Hub {
         loop {
             let found = self.find(key);
             if let Some(room) = found.as_ref().filter(|_| !anew) {
+                // What is told from now on, the socket is told too.
+                let teller = room.teller();
                 let mut state = room.state();
                 if state.is_closing() && !regardless {
-                    drop(state);
+                    drop((state, teller));
                     return Err(Arc::clone(room));
                 }
                 if state.is_live() {
-                    let member = state.enter(outbox.clone());
-                    drop(state);
-                    return Ok(self.seat(Arc::clone(room), member));
+                    let (member, told) = (state.enter(outbox.clone()), teller.told());
+                    drop((state, teller));
+                    return Ok(self.seat(Arc::clone(room), member, told));
                 }
             }
             let clock = Clock::begin(self.wall.now());
@@ -277,7 +281,7 @@ impl Hub {
             if let Some(replaced) = found {
                 self.retire(&replaced);
             }
-            return Ok(self.seat(room, member));
+            return Ok(self.seat(room, member, 0));
         }
     }
 
@@ -326,11 +330,12 @@ impl Hub {
         is_live.then_some(room)
     }
 
-    fn seat(self: &Arc<Self>, room: Arc<Room>, member: u64) -> Seat {
+    fn seat(self: &Arc<Self>, room: Arc<Room>, member: u64, told: u64) -> Seat {
         Seat {
             hub: Arc::clone(self),
             room,
             member,
+            told,
             closing: None,
         }
     }

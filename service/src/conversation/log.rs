@@ -104,8 +104,7 @@ pub(crate) trait Log: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// It is not known to be stored. It may be appended again if it is a part of a stream:
-    /// then it is stored once.
+    /// It is not known to be stored. The next start request of its stream tells.
     fn append(
         &self,
         conversation: i64,

@@ -24,8 +24,8 @@ struct Kept {
     number: u64,
     entries: Vec<Arc<Entry>>,
     members: Vec<Speaker>,
-    /// The attempt and how far it was said, by the stream's id.
-    streams: HashMap<String, (u64, u64)>,
+    /// By the stream's id: the attempt, how far it was said before it, and is said now.
+    streams: HashMap<String, (u64, u64, u64)>,
 }
 
 impl Kept {
@@ -85,10 +85,11 @@ impl Log for MemoryLog {
                     part.is_some_and(|part| part.until > place.position)
                 };
                 begun = Begun::Here {
-                    said_until: known.1,
+                    said_until: known.2,
                     unheard: kept.entries.iter().filter(is_unheard).cloned().collect(),
                 };
-                kept.streams.insert(place.stream, (place.attempt, known.1));
+                let stream = (place.attempt, known.2, known.2);
+                kept.streams.insert(place.stream, stream);
             }
         }
         committed(&new);
@@ -109,11 +110,11 @@ impl Log for MemoryLog {
         }
         if let Some(part) = &said.part {
             match kept.streams.get_mut(&part.stream) {
-                Some((attempt, until)) if *attempt == part.attempt => {
-                    if part.until <= *until {
+                Some((attempt, begun, until)) if *attempt == part.attempt => {
+                    if part.from < *begun && part.until <= *begun {
                         return Ok(Verdict::Already);
                     }
-                    *until = part.until;
+                    *until = part.until.max(*until);
                 }
                 _ => return Ok(Verdict::Superseded),
             }

@@ -384,8 +384,14 @@ impl Room {
         })
     }
 
-    fn teller(&self) -> MutexGuard<'_, Teller> {
+    /// Returns what was told. It is taken before the state.
+    pub(crate) fn teller(&self) -> MutexGuard<'_, Teller> {
         self.teller.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the number of the last entry that was told.
+    pub(crate) fn told(&self) -> u64 {
+        self.teller().told()
     }
 
     /// Tells all sockets what is in the log and was not told. May read from the log, so it

@@ -17,6 +17,8 @@ pub(crate) struct Seat {
     pub(crate) hub: Arc<Hub>,
     pub(crate) room: Arc<Room>,
     pub(crate) member: u64,
+    /// The last entry that was told before the socket came.
+    pub(crate) told: u64,
     /// Set while the socket is being closed.
     pub(crate) closing: Option<Member>,
 }
@@ -76,6 +78,7 @@ impl Seat {
             room,
             member,
             closing,
+            ..
         } = self;
         let now = Instant::now();
         let mut state = room.state();

@@ -277,6 +277,7 @@ impl Work {
         let mut context = Context::from_waker(waker);
         loop {
             match std::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Beginning(beginning) if beginning.queue.is_abandoned() => return Ok(None),
                 Stage::Beginning(mut beginning) => {
                     if let Some(next) = beginning.wait(&mut context) {
                         self.stage = Stage::Beginning(beginning);
@@ -454,6 +455,8 @@ impl Listening {
             } else if let Some(end) = self.end {
                 return match end {
                     End::Abandoned => Ok(None),
+                    // Its client sends that audio again.
+                    End::Stopped if self.queue.is_abandoned() => Ok(None),
                     End::Stopped => self.finish(),
                 };
             } else if self.poll_input(context).is_pending() {

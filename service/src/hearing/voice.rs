@@ -14,7 +14,7 @@
 use crate::analysis::{self, AnalyzerOptions, Finder, TrackerFinding};
 use crate::clock::AudioClock;
 use crate::conversation::entry::{Entry, Message, Part, Said, Speaker};
-use crate::conversation::form::{Interim, Live, Recipient};
+use crate::conversation::form::{Audience, Interim, Live, Recipient};
 use crate::conversation::hub::Room;
 use crate::conversation::log::{Begun, Place, Start, Verdict};
 use crate::hearing::audio::StreamError;
@@ -53,6 +53,8 @@ pub(crate) struct Voice {
     place: Option<Place>,
     /// Up to where in the stream it was said before.
     said_until: u64,
+    /// The last entry that was told before the socket came: it heard of those that follow.
+    told: u64,
     /// What was said of audio that comes again, and the client may not have heard.
     unheard: VecDeque<Arc<Entry>>,
 }
@@ -75,6 +77,8 @@ pub(crate) struct Speaking {
     pub(crate) timezone_offset: i32,
     pub(crate) title: Option<String>,
     pub(crate) place: Option<Place>,
+    /// The last entry that was told before the socket came.
+    pub(crate) told: u64,
 }
 
 impl Voice {
@@ -91,6 +95,7 @@ impl Voice {
             timezone_offset,
             title,
             place,
+            told,
         } = speaking;
         Self {
             clock: AudioClock::of(room.clock),
@@ -108,6 +113,7 @@ impl Voice {
             interim_findings: Vec::new(),
             place,
             said_until: 0,
+            told,
             unheard: VecDeque::new(),
         }
     }
@@ -197,8 +203,13 @@ impl Voice {
             return;
         };
         if let Some(rest) = said.behind(self.position(0), self.clock.zero()) {
-            for (_, text) in form.said(&rest) {
-                self.own.send(text);
+            // What all were told since it came, it was told too; results of others' starts
+            // it was not.
+            let knows = entry.seq > self.told;
+            for (audience, text) in form.said(&rest) {
+                if audience == Audience::Speaker || !knows {
+                    self.own.send(text);
+                }
             }
         }
     }

@@ -185,6 +185,23 @@ fn audio_that_comes_again_is_said_once_and_told_to_its_speaker() {
 }
 
 #[test]
+fn within_one_attempt_nothing_comes_twice_however_an_engine_times_it() {
+    with_each(|log| {
+        begin(log, 1, place(1, 0));
+        let mut timeless = said("a", Some((1, 0)));
+        assert_eq!(append(log, 1, timeless.clone()), Verdict::Stored(3));
+        timeless.messages[0].id = new_id();
+        assert_eq!(append(log, 1, timeless), Verdict::Stored(4));
+        assert_eq!(append(log, 1, said("b", Some((1, 20)))), Verdict::Stored(5));
+        assert_eq!(append(log, 1, said("c", Some((1, 10)))), Verdict::Stored(6));
+        let Begun::Here { said_until, .. } = begin(log, 1, place(2, 0)) else {
+            panic!("superseded")
+        };
+        assert_eq!(said_until, 20);
+    });
+}
+
+#[test]
 fn a_start_that_is_not_the_last_one_of_its_stream_says_nothing_more() {
     with_each(|log| {
         begin(log, 1, place(1, 0));

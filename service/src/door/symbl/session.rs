@@ -394,6 +394,7 @@ impl Session {
                 attempt: stream.attempt,
                 position: stream.position,
             }),
+            told: self.seat.told,
         };
         Voice::new(
             Arc::clone(&self.seat.room),
@@ -556,6 +557,7 @@ impl Session {
             Phase::Processing(stream) if cleanly => {
                 self.leave_behind(&stream);
                 stream.stop().await;
+                self.outlive(stream, Instant::now());
                 Leave::Lost
             }
             Phase::Processing(stream) => {
@@ -585,31 +587,32 @@ impl Session {
 
     /// Leaves the room. What a stopped stream still owes it goes on to say to those
     /// who listen, unless its client may come back and send that audio again.
-    pub(crate) fn leave(self, how: Leave) {
+    pub(crate) fn leave(mut self, how: Leave) {
         if let Phase::Processing(stream) | Phase::Draining { stream, .. } = &self.phase {
             self.leave_behind(stream);
         }
-        match self.phase {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Processing(stream) => stream.abandon(),
             Phase::Draining { stream, .. } if how == Leave::Lost && self.seat.is_kept() => {
                 stream.abandon();
             }
-            Phase::Draining {
-                mut stream,
-                stopped,
-            } => {
-                let until = stopped + self.config.limits.drain;
-                let settled = self.seat.owe();
-                tokio::spawn(async move {
-                    if timeout_at(until, stream.done()).await.is_err() {
-                        stream.abandon();
-                    }
-                    settled();
-                });
-            }
+            Phase::Draining { stream, stopped } => self.outlive(stream, stopped),
             Phase::Idle | Phase::Paused { .. } => {}
         }
         self.seat.leave(how);
+    }
+
+    /// Lets a stopped stream say the rest when its socket is gone. The conversation is not
+    /// over before.
+    fn outlive(&self, mut stream: Stream, stopped: Instant) {
+        let until = stopped + self.config.limits.drain;
+        let settled = self.seat.owe();
+        tokio::spawn(async move {
+            if timeout_at(until, stream.done()).await.is_err() {
+                stream.abandon();
+            }
+            settled();
+        });
     }
 
     fn log(&self, event: &str) {

@@ -118,16 +118,23 @@ async fn listen(
             Ok(_ear) => return pending().await,
             Err(Some(remembered)) => remembered,
             Err(None) => {
+                // What is in the log and was not told yet will be told to this socket too.
+                let told = room.told();
                 let reading = Arc::clone(&room);
                 let page = move || reading.log.read(reading.number, heard, PAGE);
-                let Ok(Ok(page)) = hub.workers.run(page).await else {
+                let Ok(Ok(mut page)) = hub.workers.run(page).await else {
                     return UNREADABLE;
                 };
+                page.retain(|entry| entry.seq <= told);
+                if page.is_empty() {
+                    // The rest is of kinds that are not known, or deleted.
+                    heard = told;
+                    continue;
+                }
                 page
             }
         };
-        // Entries of kinds that are not known, or that are deleted, are no reason to wait.
-        let last = entries.last().map_or(u64::MAX, |entry| entry.seq);
+        let last = entries.last().map_or(heard, |entry| entry.seq);
         for entry in entries {
             for (_, text) in SYMBL.render(&entry) {
                 if !outbox.send_in_turn(text).await {

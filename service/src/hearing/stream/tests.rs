@@ -36,6 +36,7 @@ async fn speaker(hub: &Arc<Hub>) -> (Seat, Voice, mpsc::Receiver<Frame>) {
         timezone_offset: 0,
         title: None,
         place: None,
+        told: seat.told,
     };
     let voice = Voice::new(room, own, seat.member, metrics, speaking, wanted);
     (seat, voice, told)

@@ -186,7 +186,7 @@ pub(super) fn append_said(
     if let Some(part) = &said.part {
         let stream = to
             .prepare_cached(
-                "SELECT attempt, said_until FROM stream WHERE conversation = ?1 AND id = ?2",
+                "SELECT attempt, begun FROM stream WHERE conversation = ?1 AND id = ?2",
             )?
             .query_row(params![conversation, part.stream], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
@@ -194,15 +194,19 @@ pub(super) fn append_said(
             .optional()?;
         let until = as_sql(part.until);
         match stream {
-            Some((attempt, said_until)) if attempt == as_sql(part.attempt) => {
-                if until <= said_until {
+            Some((attempt, begun)) if attempt == as_sql(part.attempt) => {
+                // Within one attempt nothing comes twice, however an engine times it.
+                if as_sql(part.from) < begun && until <= begun {
                     return Ok(Outcome::Said(Verdict::Already, None));
                 }
             }
             _ => return Ok(Outcome::Said(Verdict::Superseded, None)),
         }
-        to.prepare_cached("UPDATE stream SET said_until = ?3 WHERE conversation = ?1 AND id = ?2")?
-            .execute(params![conversation, part.stream, until])?;
+        to.prepare_cached(
+            "UPDATE stream SET said_until = max(said_until, ?3)
+             WHERE conversation = ?1 AND id = ?2",
+        )?
+        .execute(params![conversation, part.stream, until])?;
     }
     let mut said = said.clone();
     said.number = from_sql(now.sequence);

@@ -194,6 +194,7 @@ impl Found {
         member: &str,
         change: &Change,
     ) -> rusqlite::Result<bool> {
+        let in_ = in_.unchecked_transaction()?;
         let renamed = in_
             .prepare_cached(
                 "UPDATE member SET name = coalesce(?3, name), user_id = coalesce(?4, user_id)
@@ -210,7 +211,8 @@ impl Found {
         let Some(speaker) = renamed else {
             return Ok(false);
         };
-        append(in_, self.id, super::now(), Body::Renamed(speaker))?;
+        append(&in_, self.id, super::now(), Body::Renamed(speaker))?;
+        in_.commit()?;
         Ok(true)
     }
 

@@ -151,8 +151,9 @@ fn join(
         return Ok(Begun::Superseded);
     }
     to.prepare_cached(
-        "INSERT INTO stream (conversation, id, attempt, member, said_until)
-         VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT DO UPDATE SET attempt = excluded.attempt",
+        "INSERT INTO stream (conversation, id, attempt, member, begun, said_until)
+         VALUES (?1, ?2, ?3, ?4, 0, 0) ON CONFLICT DO UPDATE
+         SET attempt = excluded.attempt, begun = said_until",
     )?
     .execute(params![conversation, place.stream, attempt, member])?;
     let said_until = known.map_or(0, |(_, said_until)| from_sql(said_until));

@@ -131,7 +131,8 @@ CREATE TABLE stream (
     id TEXT NOT NULL,
     attempt INTEGER NOT NULL,   -- its latest start request
     member TEXT NOT NULL,
-    said_until INTEGER NOT NULL, -- nanoseconds of audio
+    begun INTEGER NOT NULL,     -- up to where it was said before that, nanoseconds of audio
+    said_until INTEGER NOT NULL, -- and up to where it is said now
     PRIMARY KEY (conversation, id)
 ) WITHOUT ROWID;
 ";

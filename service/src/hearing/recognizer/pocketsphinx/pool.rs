@@ -11,6 +11,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::ffi::{Decoder, DecoderOptions, FfiError, Mode, Segment};
 use super::model::Model;
+use crate::hearing::pool::blocking;
 
 /// The pool; at least one decoder is open from the start.
 pub(super) struct Pool {
@@ -88,6 +89,10 @@ impl Pool {
 
     /// Waits for an idle decoder; `None` is the right to open another one.
     fn idle(&self) -> Option<Decoder> {
+        blocking(|| self.wait_for_idle())
+    }
+
+    fn wait_for_idle(&self) -> Option<Decoder> {
         let mut decoders = self.lock();
         loop {
             if let Some(decoder) = decoders.idle.pop() {
