@@ -62,8 +62,8 @@ fn what_was_posted_is_found_again_by_speaker_and_times() {
         assert_eq!(stored["startTime"], live["duration"]["startTime"]);
         assert_eq!(stored["endTime"], live["duration"]["endTime"]);
         assert_eq!(stored["text"], posted.get::<&str>("text").expect("text"));
-        // As with the original service, this is what does not match.
-        assert_ne!(stored["id"], live["id"]);
+        // With the original service, this does not match.
+        assert_eq!(stored["id"], live["id"]);
     }
 }
 
