@@ -47,8 +47,13 @@ impl Ledger {
         };
         let (start, end) = (place.position + start, place.position + end);
         let (first_start, first_end) = *stream.heard.entry(word).or_insert((start, end));
-        // Of a word that is sent again in part, one edge stays.
-        if start.abs_diff(first_start) > ROUNDING && end.abs_diff(first_end) > ROUNDING {
+        // Of a word that is sent again in part, one edge stays, or what is left of it lies
+        // within the whole.
+        let edge_stays =
+            start.abs_diff(first_start) <= ROUNDING || end.abs_diff(first_end) <= ROUNDING;
+        let lies_within =
+            start >= first_start && end <= first_end || start <= first_start && end >= first_end;
+        if !edge_stays && !lies_within {
             let attempt = place.attempt;
             self.moved.get_or_insert(format!(
                 "word {word} at {start}..{end} of the stream in attempt {attempt}, \

@@ -860,3 +860,17 @@ fn a_word_that_was_stored_and_not_told_is_stored_once() {
     };
     keeps(0, settings, &[Words(1)], &[(1, Mute)]);
 }
+
+#[test]
+fn of_a_word_that_is_sent_again_a_part_may_come_first_and_then_the_whole() {
+    let settings = Settings {
+        chunk: 40,
+        spool: 2000,
+        announces: true,
+        latency: 80,
+        ..PLAIN
+    };
+    let source = [Pause(2000), Words(5), Words(5), Words(4), Words(1)];
+    let happenings = [(0, Slow(58)), (7400, Cut(0)), (8090, Flush)];
+    keeps(1795905308796849430, settings, &source, &happenings);
+}
