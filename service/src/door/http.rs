@@ -18,6 +18,7 @@ use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
 use crate::hearing::stream::Places;
+use crate::seams::ConnectionSeams;
 use crate::store::Records;
 use axum::Router;
 use axum::body::Bytes;
@@ -188,10 +189,8 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         socket::serve(websocket, guest, config, hub, shutdown, peer.seams).await;
         drop((open, alive));
     };
-    let mut response = upgrade.on_upgrade(|websocket| serving(websocket).instrument(span));
-    seams.upgraded(&mut response);
-    announce(&mut response);
-    response
+    let response = upgrade.on_upgrade(|websocket| serving(websocket).instrument(span));
+    upgraded(response, seams.as_ref())
 }
 
 /// Reads `after` of a query: the last `sequenceNumber` that a subscriber knows.
@@ -254,16 +253,17 @@ async fn subscribe(
         .await;
         drop((open, place, alive));
     };
-    let mut response = upgrade.on_upgrade(|websocket| serving(websocket).instrument(span));
-    seams.upgraded(&mut response);
-    announce(&mut response);
-    response
+    let response = upgrade.on_upgrade(|websocket| serving(websocket).instrument(span));
+    upgraded(response, seams.as_ref())
 }
 
-/// Says to a client that it may number its streams (`x_stream`).
-fn announce(response: &mut Response) {
+/// Returns the answer to an upgrade. It says that the client may number its streams
+/// (`x_stream`).
+fn upgraded(mut response: Response, seams: &dyn ConnectionSeams) -> Response {
+    seams.upgraded(&mut response);
     let headers = response.headers_mut();
     headers.insert(SERVICE, HeaderValue::from_static("1"));
+    response
 }
 
 /// Returns the span of a client whose connection id is known now.
