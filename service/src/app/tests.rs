@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
 
-use crate::analysis::AnalyzerOptions;
 use crate::clock::WallClock;
 use crate::conversation::entry::{Entry, Said};
 use crate::conversation::form::Recipient;
@@ -10,7 +9,8 @@ use crate::conversation::log::{Begun, Committed, Log, LogError, Open, Place, Sta
 use crate::conversation::memory::MemoryLog;
 use crate::door::symbl::wire::SYMBL;
 use crate::hearing::recognizer::Word;
-use crate::hearing::voice::{Speaking, Voice, Wanted};
+use crate::hearing::voice::Voice;
+use crate::hearing::voice::tests::joined;
 use crate::limits::Limits;
 use crate::outbox::{Frame, Outbox};
 use crate::store::sqlite::Store;
@@ -39,29 +39,7 @@ async fn speaker(hub: &Arc<Hub>) -> (Seat, Voice, mpsc::Receiver<Frame>) {
 
 /// The same, whose audio is at this place of a stream.
 async fn speaker_at(hub: &Arc<Hub>, place: Option<Place>) -> (Seat, Voice, mpsc::Receiver<Frame>) {
-    let (own, told) = Outbox::new(64);
-    let own = Recipient::new(own, &SYMBL);
-    let seat = hub.join(&key("x"), own.clone(), false).await;
-    let speaker = seat.room.state().conversation.speaker(None, None, 9);
-    let trackers = hub.phrasebook.get(Vec::new()).expect("room");
-    let wanted = Wanted {
-        options: AnalyzerOptions::default(),
-        trackers,
-        tracker_ids: Vec::new(),
-        interim_trackers: false,
-    };
-    let room = Arc::clone(&seat.room);
-    let metrics = Arc::clone(&hub.metrics);
-    let speaker = speaker.expect("a place");
-    let speaking = Speaking {
-        speaker,
-        timezone_offset: 0,
-        title: None,
-        place,
-        told: seat.told,
-    };
-    let voice = Voice::new(room, own, seat.member, metrics, speaking, wanted);
-    (seat, voice, told)
+    joined(hub, |own| Recipient::new(own, &SYMBL), place).await
 }
 
 /// A log whose first final takes until a sender is dropped.

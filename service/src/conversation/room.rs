@@ -4,7 +4,7 @@
 //! may come back. Who comes and goes is the `hub`'s to decide.
 
 use super::entry::Entry;
-use super::form::{Audience, Form, Live, Recipient, Rendered};
+use super::form::{Audience, Form, Recipient, Rendered};
 use super::log::{Committed, Log};
 use super::teller::{Item, Next, Teller};
 use crate::analysis::{TopicFinding, Topics};
@@ -21,14 +21,14 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 /// admission: a speaker may dial again before its old socket is seen to be dead.
 const MOST_SOCKETS: usize = 2;
 
+/// The same, while speakers that were lost may come back.
+const MOST_SOCKETS_WITH_LOST: usize = 4;
+
 /// Entries that are read from the log at once.
 const MOST_READ: usize = 500;
 
 /// Entries of before a restart in which topics are looked for.
 const REMEMBERED: u64 = 200;
-
-/// The same, while speakers that were lost may come back.
-const MOST_SOCKETS_WITH_LOST: usize = 4;
 
 /// What a room is found by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -184,13 +184,6 @@ impl RoomState {
                     outbox.send(text.clone());
                 }
             }
-        }
-    }
-
-    /// Sends to those who only listen.
-    pub(crate) fn tell_listeners(&self, text: &Text) {
-        for (_, outbox) in &self.listeners {
-            outbox.send(text.clone());
         }
     }
 
@@ -402,10 +395,7 @@ impl Room {
             match teller.next() {
                 Next::Nothing => return,
                 Next::Tell(Item { entry, origin }) => {
-                    let forms = self.state().forms();
-                    let rendered = forms.into_iter().map(|form| (form, form.render(&entry)));
-                    let rendered: Vec<_> = rendered.collect();
-                    self.state().tell(&rendered, origin);
+                    self.send(|form| form.render(&entry), origin);
                 }
                 Next::Read(after, before) => {
                     drop(teller);
@@ -417,12 +407,18 @@ impl Room {
         }
     }
 
-    /// Tells at once what is in no log: all sockets in their own form.
-    pub(crate) fn hint(&self, live: &Live<'_>, origin: u64) {
+    /// Tells at once what is in no log, which came of this socket.
+    pub(crate) fn hint(&self, render: impl Fn(&dyn Form) -> Rendered, origin: u64) {
+        self.send(render, Some(origin));
+    }
+
+    /// Sends messages to all sockets, each in its own form. They are rendered without the
+    /// lock of the state.
+    fn send(&self, render: impl Fn(&dyn Form) -> Rendered, origin: Option<u64>) {
         let forms = self.state().forms();
-        let rendered = forms.into_iter().map(|form| (form, form.live(live)));
+        let rendered = forms.into_iter().map(|form| (form, render(form)));
         let rendered: Vec<_> = rendered.collect();
-        self.state().tell(&rendered, Some(origin));
+        self.state().tell(&rendered, origin);
     }
 
     /// Reads entries between these two numbers from the log, for the teller.

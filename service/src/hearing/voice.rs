@@ -192,9 +192,10 @@ impl Voice {
             let part = entry.body.said().and_then(|said| said.part.as_ref());
             part.is_none_or(|part| part.until <= now)
         };
-        while self.unheard.front().is_some_and(is_due) {
-            let due = self.unheard.pop_front();
-            due.iter().for_each(|entry| self.tell_again(entry));
+        while self.unheard.front().is_some_and(is_due)
+            && let Some(entry) = self.unheard.pop_front()
+        {
+            self.tell_again(&entry);
         }
     }
 
@@ -226,13 +227,12 @@ impl Voice {
         });
         // What others have heard as final is no news to them.
         let is_news = self.position(nanos(start)) >= self.said_until;
-        match self.own.form() {
-            _ if is_news => self.room.hint(&interim, self.socket),
-            Some(form) => form
-                .live(&interim)
-                .into_iter()
-                .for_each(|(_, text)| self.own.send(text)),
-            None => {}
+        if is_news {
+            self.room.hint(|form| form.live(&interim), self.socket);
+        } else if let Some(form) = self.own.form() {
+            for (_, text) in form.live(&interim) {
+                self.own.send(text);
+            }
         }
         self.metrics.results("interim", 1);
         if !self.wanted.interim_trackers || !is_news {
@@ -255,7 +255,7 @@ impl Voice {
                 draft.tracker(&message, found.clone(), self.tracker_id(&found.name));
             }
             let trackers = Live::Trackers(&draft.said.trackers);
-            self.room.hint(&trackers, self.socket);
+            self.room.hint(|form| form.live(&trackers), self.socket);
             self.interim_findings = findings;
         }
     }
@@ -278,11 +278,7 @@ impl Voice {
         let said = self.look_into(words, punctuated);
         self.interim_findings.clear();
         if said.messages.is_empty() {
-            let form = self.own.form();
-            for (_, text) in form.map(|form| form.said(&said)).unwrap_or_default() {
-                self.own.send(text.clone());
-                self.room.state().tell_listeners(&text);
-            }
+            self.room.hint(|form| form.said(&said), self.socket);
             self.metrics.results("final", 1);
             return Ok(());
         }
@@ -410,8 +406,40 @@ impl Counted {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::conversation::hub::tests::key;
+    use crate::conversation::hub::{Hub, Seat};
+    use crate::outbox::{Frame, Outbox};
+    use tokio::sync::mpsc;
+
+    /// Joins the room `x` to speak at this place of a stream; gives what is told too.
+    pub(crate) async fn joined(
+        hub: &Arc<Hub>,
+        recipient: impl FnOnce(Outbox) -> Recipient,
+        place: Option<Place>,
+    ) -> (Seat, Voice, mpsc::Receiver<Frame>) {
+        let (own, told) = Outbox::new(64);
+        let own = recipient(own);
+        let seat = hub.join(&key("x"), own.clone(), false).await;
+        let speaker = seat.room.state().conversation.speaker(None, None, 9);
+        let wanted = Wanted {
+            options: AnalyzerOptions::default(),
+            trackers: hub.phrasebook.get(Vec::new()).expect("room"),
+            tracker_ids: Vec::new(),
+            interim_trackers: false,
+        };
+        let speaking = Speaking {
+            speaker: speaker.expect("a place"),
+            timezone_offset: 0,
+            title: None,
+            place,
+            told: seat.told,
+        };
+        let (room, metrics) = (Arc::clone(&seat.room), Arc::clone(&hub.metrics));
+        let voice = Voice::new(room, own, seat.member, metrics, speaking, wanted);
+        (seat, voice, told)
+    }
 
     #[test]
     fn a_word_belongs_to_the_side_of_an_edge_that_has_more_of_it() {

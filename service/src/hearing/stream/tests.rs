@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
-use crate::analysis::AnalyzerOptions;
 use crate::clock::WallClock;
 use crate::conversation::form::Recipient;
-use crate::conversation::hub::tests::{hub_at, key};
+use crate::conversation::hub::tests::hub_at;
 use crate::conversation::hub::{Hub, Seat};
 use crate::hearing::admission::Entrance;
 use crate::hearing::recognizer::scripted::Scripted;
-use crate::hearing::voice::{Speaking, Wanted};
-use crate::outbox::{Frame, Outbox};
+use crate::hearing::voice::tests::joined;
+use crate::outbox::Frame;
 use bytes::Bytes;
 use serde_json::Value;
 use symbl_protocol::Encoding;
@@ -17,29 +16,7 @@ use tokio::sync::Semaphore;
 
 /// A speaker in the room `x`, and what it is told.
 async fn speaker(hub: &Arc<Hub>) -> (Seat, Voice, mpsc::Receiver<Frame>) {
-    let (own, told) = Outbox::new(64);
-    let own = Recipient::from(own);
-    let seat = hub.join(&key("x"), own.clone(), false).await;
-    let speaker = seat.room.state().conversation.speaker(None, None, 9);
-    let trackers = hub.phrasebook.get(Vec::new()).expect("room");
-    let wanted = Wanted {
-        options: AnalyzerOptions::default(),
-        trackers,
-        tracker_ids: Vec::new(),
-        interim_trackers: false,
-    };
-    let room = Arc::clone(&seat.room);
-    let metrics = Arc::clone(&hub.metrics);
-    let speaker = speaker.expect("a place");
-    let speaking = Speaking {
-        speaker,
-        timezone_offset: 0,
-        title: None,
-        place: None,
-        told: seat.told,
-    };
-    let voice = Voice::new(room, own, seat.member, metrics, speaking, wanted);
-    (seat, voice, told)
+    joined(hub, Recipient::from, None).await
 }
 
 fn start(voice: Voice, before: Option<Before>) -> Start {
