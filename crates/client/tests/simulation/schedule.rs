@@ -57,7 +57,7 @@ pub struct Settings {
     /// Whether the service takes new caps in mid-stream; else it tells an error
     /// and hears nothing more.
     pub modifies: bool,
-    /// Whether the service announces itself, and stores each word once.
+    /// The service announces itself, and stores each word once.
     pub announces: bool,
     /// Whether words are all different, or "yes" and "no".
     pub distinct: bool,
