@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Recognises speech with Whisper models on the CPU, in plain Rust.
