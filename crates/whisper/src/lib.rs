@@ -1,3 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Recognises speech with Whisper models on the CPU, in plain Rust.
+
+pub mod file;
