@@ -281,7 +281,7 @@ struct Variable<'a> {
 /// let file = symbl_whisper::file::ModelFile::parse(&bytes)?;
 /// let shape = file.tensor("decoder/embeddings/weight")?.shape;
 /// let weights = file.floats("decoder/embeddings/weight")?;
-/// assert_eq!(weights.len(), shape.iter().product());
+/// assert_eq!(weights.len(), shape.iter().product::<usize>());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]

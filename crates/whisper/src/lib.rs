@@ -3,3 +3,4 @@
 //! Recognises speech with Whisper models on the CPU, in plain Rust.
 
 pub mod file;
+pub mod token;
