@@ -2,5 +2,6 @@
 
 //! Recognises speech with Whisper models on the CPU, in plain Rust.
 
+pub mod boost;
 pub mod file;
 pub mod token;
