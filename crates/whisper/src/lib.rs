@@ -2,6 +2,7 @@
 
 //! Recognises speech with Whisper models on the CPU, in plain Rust.
 
+pub mod align;
 pub mod boost;
 pub mod file;
 pub mod token;
