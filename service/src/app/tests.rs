@@ -8,9 +8,9 @@ use crate::conversation::hub::{Hub, Leave, Seat};
 use crate::conversation::log::{Begun, Committed, Log, LogError, Open, Place, Start, Verdict};
 use crate::conversation::memory::MemoryLog;
 use crate::door::symbl::wire::SYMBL;
-use crate::hearing::recognizer::Word;
-use crate::hearing::voice::Voice;
-use crate::hearing::voice::tests::joined;
+use crate::hearing::recognizer::RecognisedWord;
+use crate::hearing::results::ResultWriter;
+use crate::hearing::results::tests::joined;
 use crate::limits::Limits;
 use crate::outbox::{Frame, Outbox};
 use crate::store::sqlite::Store;
@@ -33,12 +33,15 @@ fn wall() -> (Arc<AtomicI64>, WallClock) {
 }
 
 /// A speaker in the room `x`, and what it is told.
-async fn speaker(hub: &Arc<Hub>) -> (Seat, Voice, mpsc::Receiver<Frame>) {
+async fn speaker(hub: &Arc<Hub>) -> (Seat, ResultWriter, mpsc::Receiver<Frame>) {
     speaker_at(hub, None).await
 }
 
 /// The same, whose audio is at this place of a stream.
-async fn speaker_at(hub: &Arc<Hub>, place: Option<Place>) -> (Seat, Voice, mpsc::Receiver<Frame>) {
+async fn speaker_at(
+    hub: &Arc<Hub>,
+    place: Option<Place>,
+) -> (Seat, ResultWriter, mpsc::Receiver<Frame>) {
     joined(hub, |own| Recipient::new(own, &SYMBL), place).await
 }
 
@@ -213,8 +216,8 @@ fn message(told: &mut mpsc::Receiver<Frame>) -> Option<Value> {
     None
 }
 
-fn hello() -> Word {
-    Word {
+fn hello() -> RecognisedWord {
+    RecognisedWord {
         text: "hello".to_owned(),
         start: Duration::ZERO,
         end: Duration::from_millis(200),
@@ -223,9 +226,9 @@ fn hello() -> Word {
 }
 
 /// Says a sentence; the message that its client is told.
-fn say(voice: &mut Voice, told: &mut mpsc::Receiver<Frame>) -> Value {
-    voice.clock().start();
-    voice.utterance(&[hello()], false).expect("stored");
+fn say(results: &mut ResultWriter, told: &mut mpsc::Receiver<Frame>) -> Value {
+    results.clock().start();
+    results.utterance(&[hello()], false).expect("stored");
     loop {
         match told.try_recv().expect("a message") {
             Frame::Text(text) if text.contains("message_response") => {

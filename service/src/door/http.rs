@@ -158,7 +158,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     let joining = hub.join_past_admission(&visit.room);
     let admitted = shared
         .hearing
-        .entrance
+        .admission
         .enter(Engines::FIRST, joining.is_some());
     let admitted = match admitted {
         Ok(admitted) => admitted,

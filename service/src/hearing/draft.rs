@@ -8,7 +8,7 @@ use crate::analysis::{
     date_of, due_time,
 };
 use crate::conversation::entry::{Entity, Insight, Message, Said, Topic, TrackerMatch, Word};
-use crate::hearing::recognizer;
+use crate::hearing::recognizer::RecognisedWord;
 use crate::ids::{new_id, topic_id};
 use std::time::Duration;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
@@ -24,7 +24,7 @@ impl Draft {
     /// first message.
     pub(crate) fn new(
         mut said: Said,
-        words: &[recognizer::Word],
+        words: &[RecognisedWord],
         sentences: &[Sentence],
         first: i64,
     ) -> Self {
@@ -133,7 +133,7 @@ pub(crate) fn local(nanos: i64, timezone_offset: i32) -> OffsetDateTime {
 }
 
 /// Returns the words of a sentence with the punctuation and case that they have in it.
-fn as_written(sentence: &Sentence, words: &[recognizer::Word]) -> Vec<String> {
+fn as_written(sentence: &Sentence, words: &[RecognisedWord]) -> Vec<String> {
     let recognised = words.get(sentence.words.clone()).unwrap_or_default();
     let written: Vec<&str> = sentence.text.split_whitespace().collect();
     if written.len() == recognised.len() {
@@ -143,7 +143,7 @@ fn as_written(sentence: &Sentence, words: &[recognizer::Word]) -> Vec<String> {
     }
 }
 
-fn mean_confidence(words: &[recognizer::Word]) -> f64 {
+fn mean_confidence(words: &[RecognisedWord]) -> f64 {
     let sum: f64 = words.iter().map(|word| word.confidence).sum();
     sum / words.len().max(1) as f64
 }
@@ -156,8 +156,8 @@ pub(crate) fn nanos(time: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    fn word(text: &str) -> recognizer::Word {
-        recognizer::Word {
+    fn word(text: &str) -> RecognisedWord {
+        RecognisedWord {
             text: text.to_owned(),
             start: Duration::ZERO,
             end: Duration::ZERO,

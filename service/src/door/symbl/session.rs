@@ -34,8 +34,8 @@ use crate::door::symbl::{trackers, unsupported};
 use crate::hearing::admission::Full;
 use crate::hearing::audio::StreamError;
 use crate::hearing::recognizer::{self, StreamOptions};
+use crate::hearing::results::{ResultWriter, Speaking, Wanted};
 use crate::hearing::stream::{self, Before, Outcome, Places, Start, Stream};
-use crate::hearing::voice::{Speaking, Voice, Wanted};
 use crate::trackers::phrasebook::Compiled;
 use bytes::Bytes;
 use std::future::pending;
@@ -307,7 +307,7 @@ impl Session {
                 connection: self.seat.room.key.connection_id.clone(),
             },
             format: request.format,
-            voice: self.voice(request, speaker, trackers, tracker_ids),
+            results: self.results(request, speaker, trackers, tracker_ids),
             effort,
             before,
         };
@@ -367,13 +367,13 @@ impl Session {
         })
     }
 
-    fn voice(
+    fn results(
         &self,
         request: &StartRequest,
         speaker: Speaker,
         trackers: Arc<Compiled>,
         tracker_ids: Vec<(String, String)>,
-    ) -> Voice {
+    ) -> ResultWriter {
         let wanted = Wanted {
             options: AnalyzerOptions {
                 insight_types: request.insight_types.clone(),
@@ -396,7 +396,7 @@ impl Session {
             }),
             told: self.seat.told,
         };
-        Voice::new(
+        ResultWriter::new(
             Arc::clone(&self.seat.room),
             self.own.clone(),
             self.seat.member,

@@ -19,7 +19,7 @@ use crate::conversation::hub::Room;
 use crate::conversation::log::{Begun, Place, Start, Verdict};
 use crate::hearing::audio::StreamError;
 use crate::hearing::draft::{Draft, nanos};
-use crate::hearing::recognizer::{Word, text_of};
+use crate::hearing::recognizer::{RecognisedWord, text_of};
 use crate::ids::new_id;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use symbl_protocol::reply;
 
 /// One `start_request`'s way into its conversation.
-pub(crate) struct Voice {
+pub(crate) struct ResultWriter {
     room: Arc<Room>,
     own: Recipient,
     /// The socket's number in the room.
@@ -81,7 +81,7 @@ pub(crate) struct Speaking {
     pub(crate) told: u64,
 }
 
-impl Voice {
+impl ResultWriter {
     pub(crate) fn new(
         room: Arc<Room>,
         own: Recipient,
@@ -216,7 +216,7 @@ impl Voice {
     }
 
     /// Tells a guess at the utterance in progress, which has these words so far.
-    pub(crate) fn interim(&mut self, words: &[Word]) {
+    pub(crate) fn interim(&mut self, words: &[RecognisedWord]) {
         let text = &text_of(words);
         let start = words.first().map_or(Duration::ZERO, |word| word.start);
         let interim = Live::Interim(Interim {
@@ -263,10 +263,10 @@ impl Voice {
     /// The recogniser's last word on an utterance: told when it is stored.
     pub(crate) fn utterance(
         &mut self,
-        words: &[Word],
+        words: &[RecognisedWord],
         punctuated: bool,
     ) -> Result<(), StreamError> {
-        let is_before = |word: &&Word| {
+        let is_before = |word: &&RecognisedWord| {
             let (start, end) = (nanos(word.start), nanos(word.end));
             was_said(self.position(start), self.position(end), self.said_until)
         };
@@ -305,7 +305,7 @@ impl Voice {
 
     /// Returns what these words say, with all that is found in it. Pure but for the
     /// conversation's topics.
-    pub(crate) fn look_into(&mut self, words: &[Word], punctuated: bool) -> Said {
+    pub(crate) fn look_into(&mut self, words: &[RecognisedWord], punctuated: bool) -> Said {
         let sentences = match punctuated {
             true => analysis::sentences(words),
             false => analysis::punctuate(words),
@@ -418,7 +418,7 @@ pub(crate) mod tests {
         hub: &Arc<Hub>,
         recipient: impl FnOnce(Outbox) -> Recipient,
         place: Option<Place>,
-    ) -> (Seat, Voice, mpsc::Receiver<Frame>) {
+    ) -> (Seat, ResultWriter, mpsc::Receiver<Frame>) {
         let (own, told) = Outbox::new(64);
         let own = recipient(own);
         let seat = hub.join(&key("x"), own.clone(), false).await;
@@ -437,7 +437,7 @@ pub(crate) mod tests {
             told: seat.told,
         };
         let (room, metrics) = (Arc::clone(&seat.room), Arc::clone(&hub.metrics));
-        let voice = Voice::new(room, own, seat.member, metrics, speaking, wanted);
+        let voice = ResultWriter::new(room, own, seat.member, metrics, speaking, wanted);
         (seat, voice, told)
     }
 
