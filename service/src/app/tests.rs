@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use crate::clock::WallClock;
-use crate::conversation::entry::{Entry, Said};
+use crate::conversation::entry::{Entry, Transcribed};
 use crate::conversation::form::Recipient;
 use crate::conversation::hub::tests::{hub_with_log, key};
 use crate::conversation::hub::{Hub, Leave, Seat};
-use crate::conversation::log::{Begun, Committed, Log, LogError, Open, Place, Start, Verdict};
+use crate::conversation::log::{
+    Begun, Committed, Log, LogError, OpenConversation, StartRecord, StreamPosition, Verdict,
+};
 use crate::conversation::memory::MemoryLog;
 use crate::door::symbl::wire::SYMBL;
 use crate::hearing::recognizer::RecognisedWord;
@@ -40,9 +42,9 @@ async fn speaker(hub: &Arc<Hub>) -> (Seat, ResultWriter, mpsc::Receiver<Frame>) 
 /// The same, whose audio is at this place of a stream.
 async fn speaker_at(
     hub: &Arc<Hub>,
-    place: Option<Place>,
+    stream_position: Option<StreamPosition>,
 ) -> (Seat, ResultWriter, mpsc::Receiver<Frame>) {
-    joined(hub, |own| Recipient::new(own, &SYMBL), place).await
+    joined(hub, |own| Recipient::new(own, &SYMBL), stream_position).await
 }
 
 /// A log whose first final takes until a sender is dropped.
@@ -55,14 +57,14 @@ struct HeldLog {
 }
 
 impl Log for HeldLog {
-    fn begin(&self, start: Start, committed: Committed) -> Result<Begun, LogError> {
+    fn begin(&self, start: StartRecord, committed: Committed) -> Result<Begun, LogError> {
         self.log.begin(start, committed)
     }
 
     fn append(
         &self,
         conversation: i64,
-        said: Said,
+        said: Transcribed,
         committed: Committed,
     ) -> Result<Verdict, LogError> {
         let _ = self.waits.send(());
@@ -96,7 +98,7 @@ impl Log for HeldLog {
         self.log.finish(conversation, at);
     }
 
-    fn still_open(&self) -> Result<Vec<Open>, LogError> {
+    fn still_open(&self) -> Result<Vec<OpenConversation>, LogError> {
         self.log.still_open()
     }
 }
@@ -136,7 +138,7 @@ async fn what_was_stored_and_not_told_is_told_to_its_speaker_and_stored_once() {
     let directory = tempfile::tempdir().expect("a directory");
     let limits = Limits::default();
     let open = || Arc::new(Store::open(Some(directory.path()), &limits).expect("a database"));
-    let place = |attempt| Place {
+    let position = |attempt| StreamPosition {
         stream: "s".to_owned(),
         attempt,
         position: 0,
@@ -145,7 +147,7 @@ async fn what_was_stored_and_not_told_is_told_to_its_speaker_and_stored_once() {
     let number = {
         let database = open();
         let hub = hub_with_log(&limits, wall(), database.clone());
-        let (seat, mut ada, _told) = speaker_at(&hub, Some(place(1))).await;
+        let (seat, mut ada, _told) = speaker_at(&hub, Some(position(1))).await;
         seat.speaks(None, Some(Duration::from_secs(1800)));
         ada.listening().expect("stored");
         // The service dies between the commit and the telling.
@@ -156,7 +158,7 @@ async fn what_was_stored_and_not_told_is_told_to_its_speaker_and_stored_once() {
     };
     let database = open();
     let hub = hub_with_log(&limits, wall(), database.clone());
-    let (seat, mut ada, mut told) = speaker_at(&hub, Some(place(2))).await;
+    let (seat, mut ada, mut told) = speaker_at(&hub, Some(position(2))).await;
     assert_eq!(seat.room.number, number);
     let (listener, mut heard) = Outbox::new(64);
     let listener = Recipient::new(listener, &SYMBL);
@@ -177,7 +179,7 @@ async fn what_was_stored_and_not_told_is_told_to_its_speaker_and_stored_once() {
         "others heard it, or may read it"
     );
     let entries = database.read(number, 0, 100).expect("entries");
-    let finals: Vec<&Said> = entries.iter().filter_map(|e| e.body.said()).collect();
+    let finals: Vec<&Transcribed> = entries.iter().filter_map(|e| e.body.said()).collect();
     assert_eq!(finals.len(), 1);
     let id = finals[0].messages[0].id.to_string();
     assert_eq!(again["messages"][0]["id"], id.as_str());

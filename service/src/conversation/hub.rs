@@ -16,8 +16,8 @@
 //! Each but that turn is held for a few calls only, and none of them across an await.
 
 use super::form::Recipient;
-use super::log::{Log, LogError, Open};
-use crate::clock::{Clock, WallClock};
+use super::log::{Log, LogError, OpenConversation};
+use crate::clock::{ConversationClock, WallClock};
 use crate::conversation::room::PlaceToWait;
 pub(crate) use crate::conversation::room::{Joining, Room, RoomKey};
 pub(crate) use crate::conversation::seat::{Leave, Seat};
@@ -103,7 +103,7 @@ impl Hub {
     }
 
     /// Takes up a conversation of before a restart.
-    fn restore(self: &Arc<Self>, open: Open) {
+    fn restore(self: &Arc<Self>, open: OpenConversation) {
         let key = RoomKey {
             account: open.account.clone(),
             connection_id: open.connection_id.clone(),
@@ -114,7 +114,7 @@ impl Hub {
         let keep = Duration::from_secs(u64::try_from(open.keep).unwrap_or(0));
         // A wall clock that went back meanwhile does not take the conversation back.
         let latest = open.latest.max(open.zero).unwrap_or(0);
-        let clock = Clock::begin(wall.max(latest));
+        let clock = ConversationClock::begin(wall.max(latest));
         let head = open.head;
         let (log, conversation) = (Arc::clone(&self.log), Conversation::restored(open));
         let room = Arc::new(Room::behind(key.clone(), conversation, log, clock, head));
@@ -135,7 +135,12 @@ impl Hub {
         self.close_after(left, &room);
     }
 
-    fn room(&self, key: &RoomKey, conversation: Conversation, clock: Clock) -> Arc<Room> {
+    fn room(
+        &self,
+        key: &RoomKey,
+        conversation: Conversation,
+        clock: ConversationClock,
+    ) -> Arc<Room> {
         let log = Arc::clone(&self.log);
         Arc::new(Room::new(key.clone(), conversation, log, clock))
     }
@@ -263,7 +268,7 @@ impl Hub {
                     return Ok(self.seat(Arc::clone(room), member, told));
                 }
             }
-            let clock = Clock::begin(self.wall.now());
+            let clock = ConversationClock::begin(self.wall.now());
             let room = self.room(key, Conversation::new(), clock);
             let member = room.state().enter(outbox.clone());
             let mut rooms = self.rooms();

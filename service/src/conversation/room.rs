@@ -8,7 +8,7 @@ use super::form::{Audience, Form, Recipient, Rendered};
 use super::log::{Committed, Log};
 use super::teller::{Item, Next, Teller};
 use crate::analysis::{TopicFinding, Topics};
-use crate::clock::Clock;
+use crate::clock::ConversationClock;
 use crate::conversation::state::Conversation;
 use crate::outbox::Text;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,7 +45,7 @@ pub(crate) struct Room {
     /// The conversation's id: as the database has it, and as clients are told it.
     pub(crate) number: i64,
     pub(crate) id: String,
-    pub(crate) clock: Clock,
+    pub(crate) clock: ConversationClock,
     pub(crate) log: Arc<dyn Log>,
     state: Mutex<RoomState>,
     /// Held while an entry is told, so that all sockets are told all entries in the order
@@ -333,7 +333,7 @@ impl Room {
         key: RoomKey,
         conversation: Conversation,
         log: Arc<dyn Log>,
-        clock: Clock,
+        clock: ConversationClock,
     ) -> Self {
         Self::behind(key, conversation, log, clock, 0)
     }
@@ -343,7 +343,7 @@ impl Room {
         key: RoomKey,
         conversation: Conversation,
         log: Arc<dyn Log>,
-        clock: Clock,
+        clock: ConversationClock,
         head: u64,
     ) -> Self {
         Self {

@@ -3,7 +3,7 @@
 //! What the sockets of one room have in common: the conversation's id and its speakers.
 
 use super::entry::Speaker;
-use super::log::Open;
+use super::log::OpenConversation;
 use crate::ids::new_id;
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ impl Conversation {
     }
 
     /// Returns one that the service had before it came back.
-    pub(crate) fn restored(open: Open) -> Self {
+    pub(crate) fn restored(open: OpenConversation) -> Self {
         Self {
             id: open.id.to_string(),
             number: open.id,

@@ -6,7 +6,7 @@
 use crate::conversation::hub::RoomKey;
 use crate::door::http::{self, Shared};
 use crate::door::listener::Peer;
-use crate::door::symbl::client::Client;
+use crate::door::symbl::client::ClientKind;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, FromRequestParts, Path, WebSocketUpgrade};
 use axum::http::header::{AUTHORIZATION, CONNECTION, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
@@ -65,7 +65,7 @@ pub(crate) struct Visit {
     /// The connection that it came on.
     pub(crate) peer: Peer,
     /// What dials.
-    pub(crate) client: Client,
+    pub(crate) client: ClientKind,
 }
 
 impl FromRequestParts<Shared> for Visit {
@@ -117,7 +117,7 @@ impl FromRequestParts<Shared> for Visit {
                 connection_id: id,
             },
             peer,
-            client: Client::of(parts.uri.query()),
+            client: ClientKind::of(parts.uri.query()),
         })
     }
 }

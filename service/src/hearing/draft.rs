@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! What a final says, as it will be in the log: sentences, words as written, and all that was
-//! found in them. Pure: words and findings in, [`Said`] out.
+//! found in them. Pure: words and findings in, [`Transcribed`] out.
 
 use crate::analysis::{
     Assignee, EntityFinding, EntityKind, InsightFinding, Sentence, TopicFinding, TrackerFinding,
     date_of, due_time,
 };
-use crate::conversation::entry::{Entity, Insight, Message, Said, Topic, TrackerMatch, Word};
+use crate::conversation::entry::{
+    Entity, Insight, Message, Topic, TrackerMatch, Transcribed, Word,
+};
 use crate::hearing::recognizer::RecognisedWord;
 use crate::ids::{new_id, topic_id};
 use std::time::Duration;
@@ -16,14 +18,14 @@ use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 /// A final in the making.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    pub(crate) said: Said,
+    pub(crate) said: Transcribed,
 }
 
 impl Draft {
     /// Begins with the words and the sentences that they make. `first` is the id of the
     /// first message.
     pub(crate) fn new(
-        mut said: Said,
+        mut said: Transcribed,
         words: &[RecognisedWord],
         sentences: &[Sentence],
         first: i64,

@@ -13,10 +13,10 @@
 
 use crate::analysis::{self, AnalyzerOptions, Finder, TrackerFinding};
 use crate::clock::AudioClock;
-use crate::conversation::entry::{Entry, Message, Part, Said, Speaker};
+use crate::conversation::entry::{Entry, Message, Part, Speaker, Transcribed};
 use crate::conversation::form::{Audience, Interim, Live, Recipient};
 use crate::conversation::hub::Room;
-use crate::conversation::log::{Begun, Place, Start, Verdict};
+use crate::conversation::log::{Begun, StartRecord, StreamPosition, Verdict};
 use crate::hearing::audio::StreamError;
 use crate::hearing::draft::{Draft, nanos};
 use crate::hearing::recognizer::{RecognisedWord, text_of};
@@ -50,7 +50,7 @@ pub(crate) struct ResultWriter {
     /// What was found in its interims so far.
     interim_findings: Vec<TrackerFinding>,
     /// Where its audio is in its stream, if its client numbers its streams.
-    place: Option<Place>,
+    stream_position: Option<StreamPosition>,
     /// Up to where in the stream it was said before.
     said_until: u64,
     /// The last entry that was told before the socket came: it heard of those that follow.
@@ -76,7 +76,7 @@ pub(crate) struct Speaking {
     pub(crate) speaker: Speaker,
     pub(crate) timezone_offset: i32,
     pub(crate) title: Option<String>,
-    pub(crate) place: Option<Place>,
+    pub(crate) stream_position: Option<StreamPosition>,
     /// The last entry that was told before the socket came.
     pub(crate) told: u64,
 }
@@ -94,7 +94,7 @@ impl ResultWriter {
             speaker,
             timezone_offset,
             title,
-            place,
+            stream_position,
             told,
         } = speaking;
         Self {
@@ -111,7 +111,7 @@ impl ResultWriter {
             started: Instant::now(),
             next_message: new_id(),
             interim_findings: Vec::new(),
-            place,
+            stream_position,
             said_until: 0,
             told,
             unheard: VecDeque::new(),
@@ -138,7 +138,7 @@ impl ResultWriter {
     pub(crate) fn listening(&mut self) -> Result<(), StreamError> {
         let room = &self.room;
         let keep = room.state().longest_keep(Instant::now()).as_secs();
-        let start = Start {
+        let start = StartRecord {
             conversation: room.number,
             account: room.key.account.clone(),
             connection_id: room.key.connection_id.clone(),
@@ -146,7 +146,7 @@ impl ResultWriter {
             at: room.clock.now(),
             keep: i64::try_from(keep).unwrap_or(i64::MAX),
             speaker: self.speaker.clone(),
-            place: self.place.clone(),
+            stream_position: self.stream_position.clone(),
         };
         let begun = room.log.begin(start, room.committed(self.socket))?;
         room.tell();
@@ -181,7 +181,7 @@ impl ResultWriter {
 
     /// Where in its stream a time of this start's audio is.
     fn position(&self, time: u64) -> u64 {
-        let base = self.place.as_ref().map_or(0, |place| place.position);
+        let base = self.stream_position.as_ref().map_or(0, |at| at.position);
         base.saturating_add(time)
     }
 
@@ -245,7 +245,7 @@ impl ResultWriter {
         };
         if !findings.iter().all(is_known) {
             let mut draft = Draft {
-                said: Said::default(),
+                said: Transcribed::default(),
             };
             let message = Message {
                 id: self.next_message,
@@ -305,27 +305,27 @@ impl ResultWriter {
 
     /// Returns what these words say, with all that is found in it. Pure but for the
     /// conversation's topics.
-    pub(crate) fn look_into(&mut self, words: &[RecognisedWord], punctuated: bool) -> Said {
+    pub(crate) fn look_into(&mut self, words: &[RecognisedWord], punctuated: bool) -> Transcribed {
         let sentences = match punctuated {
             true => analysis::sentences(words),
             false => analysis::punctuate(words),
         };
         let next = new_id();
         let first = std::mem::replace(&mut self.next_message, next);
-        let part = self.place.as_ref().map(|place| Part {
-            stream: place.stream.clone(),
-            attempt: place.attempt,
-            base: place.position,
+        let part = self.stream_position.as_ref().map(|at| Part {
+            stream: at.stream.clone(),
+            attempt: at.attempt,
+            base: at.position,
             from: self.position(words.first().map_or(0, |word| nanos(word.start))),
             until: self.position(words.last().map_or(0, |word| nanos(word.end))),
         });
-        let said = Said {
+        let said = Transcribed {
             start: self.clock.zero(),
             speaker: self.speaker.clone(),
             timezone_offset: self.timezone_offset,
             elapsed: self.elapsed(),
             part,
-            ..Said::default()
+            ..Transcribed::default()
         };
         let mut draft = Draft::new(said, words, &sentences, first);
         let messages = draft.said.messages.clone();
@@ -381,7 +381,7 @@ struct Counted {
 }
 
 impl Counted {
-    fn of(said: &Said) -> Self {
+    fn of(said: &Transcribed) -> Self {
         let kinds = said.insights.iter();
         let kinds = kinds.filter_map(|found| symbl_protocol::InsightType::from_wire(&found.kind));
         Self {
@@ -417,7 +417,7 @@ pub(crate) mod tests {
     pub(crate) async fn joined(
         hub: &Arc<Hub>,
         recipient: impl FnOnce(Outbox) -> Recipient,
-        place: Option<Place>,
+        stream_position: Option<StreamPosition>,
     ) -> (Seat, ResultWriter, mpsc::Receiver<Frame>) {
         let (own, told) = Outbox::new(64);
         let own = recipient(own);
@@ -433,7 +433,7 @@ pub(crate) mod tests {
             speaker: speaker.expect("a place"),
             timezone_offset: 0,
             title: None,
-            place,
+            stream_position,
             told: seat.told,
         };
         let (room, metrics) = (Arc::clone(&seat.room), Arc::clone(&hub.metrics));

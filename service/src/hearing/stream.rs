@@ -19,7 +19,7 @@ use crate::hearing::recognizer::{
 };
 use crate::hearing::results::ResultWriter;
 use crate::limits::Limits;
-use crate::metrics::{Metrics, Open};
+use crate::metrics::{Metrics, OpenCount};
 use crate::outbox::Room;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -417,7 +417,7 @@ struct Listening {
     samples: u64,
     engine: &'static str,
     metrics: Arc<Metrics>,
-    _open: Open,
+    _open: OpenCount,
     effort: Effort,
     /// Where in the audio something was said last.
     last_word: Duration,

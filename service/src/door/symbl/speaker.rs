@@ -11,7 +11,7 @@
 //! - a pause is not the end of the conversation: `conversation_completed` is
 //!   sent to a socket before it is closed, and only then;
 //! - `recognition_stopped` comes before the last results and `conversation_completed`,
-//!   but behind them to a [`Client`] that would hang up at it;
+//!   but behind them to a [`ClientKind`] that would hang up at it;
 //! - what was not final when a socket is lost will be sent again by its client,
 //!   so it is not transcribed; after a clean close it is;
 //! - a session that was stopped is finished when its client knows: it closed the
@@ -25,10 +25,10 @@ use crate::config::ServerConfig;
 use crate::conversation::entry::Speaker;
 use crate::conversation::form::Recipient;
 use crate::conversation::hub::{Leave, Seat};
-use crate::conversation::log::Place;
+use crate::conversation::log::StreamPosition;
 use crate::conversation::seat::SUPERSEDED;
 use crate::door::symbl::bounds;
-use crate::door::symbl::client::Client;
+use crate::door::symbl::client::ClientKind;
 use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::{trackers, unsupported};
 use crate::hearing::admission::Full;
@@ -74,9 +74,9 @@ struct StopPolicy {
 }
 
 /// The session of one socket.
-pub(crate) struct Session {
+pub(crate) struct SpeakerSocket {
     config: Arc<ServerConfig>,
-    client: Client,
+    client: ClientKind,
     seat: Seat,
     own: Recipient,
     places: Arc<Places>,
@@ -89,10 +89,10 @@ pub(crate) struct Session {
     rests_since: Instant,
 }
 
-impl Session {
+impl SpeakerSocket {
     pub(crate) fn new(
         config: Arc<ServerConfig>,
-        client: Client,
+        client: ClientKind,
         seat: Seat,
         own: Recipient,
         places: Arc<Places>,
@@ -111,7 +111,7 @@ impl Session {
         }
     }
 
-    /// When [`Session::deadline_passed`] is to be called.
+    /// When [`SpeakerSocket::deadline_passed`] is to be called.
     pub(crate) fn deadline(&self) -> Instant {
         let of_phase = self.deadline_of_phase();
         match self.phase {
@@ -131,7 +131,7 @@ impl Session {
     }
 
     /// Waits for the end of the stream that runs, for ever if none does. Then
-    /// [`Session::stream_ended`] is to be called.
+    /// [`SpeakerSocket::stream_ended`] is to be called.
     pub(crate) async fn stream_end(&mut self) -> Option<Outcome> {
         match &mut self.phase {
             Phase::Processing(stream) | Phase::Draining { stream, .. } => stream.done().await,
@@ -389,7 +389,7 @@ impl Session {
             speaker,
             timezone_offset: request.timezone_offset.unwrap_or(0),
             title: request.meeting_title.clone(),
-            place: request.stream.as_ref().map(|stream| Place {
+            stream_position: request.stream.as_ref().map(|stream| StreamPosition {
                 stream: stream.id.clone(),
                 attempt: stream.attempt,
                 position: stream.position,
@@ -516,7 +516,7 @@ impl Session {
         }
     }
 
-    /// The time of [`Session::deadline`] has come.
+    /// The time of [`SpeakerSocket::deadline`] has come.
     pub(crate) fn deadline_passed(&mut self) -> Option<Closing> {
         let rests = matches!(self.phase, Phase::Idle | Phase::Paused { .. });
         if rests && Instant::now() < self.deadline_of_phase() {
@@ -579,7 +579,7 @@ impl Session {
         Closing::Gone(leave)
     }
 
-    /// Our close frame is on its way; [`Session::leave`] follows when the socket
+    /// Our close frame is on its way; [`SpeakerSocket::leave`] follows when the socket
     /// is closed. Nothing more is sent to it.
     pub(crate) fn closing(&mut self) {
         self.seat.close();
