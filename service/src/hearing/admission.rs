@@ -16,7 +16,7 @@
 //!   cannot be measured here.
 //!
 //! A socket that joins a conversation that goes on is let in past both, while that
-//! conversation has few sockets (`RoomState::joins_past_admission`): a speaker whose link
+//! conversation has few sockets (`ConversationState::joins_past_admission`): a speaker whose link
 //! was lost was admitted before, its old socket may not be known to be dead, and half a
 //! conversation is worth little. Beyond that few, one connection id would be a way around
 //! the door. One stream may always come in where there is none.

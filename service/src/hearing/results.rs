@@ -15,7 +15,7 @@ use crate::analysis::{self, AnalyzerOptions, Finder, TrackerFinding};
 use crate::clock::AudioClock;
 use crate::conversation::entry::{Entry, Message, Part, Speaker, Transcribed};
 use crate::conversation::form::{Audience, Interim, Live, Recipient};
-use crate::conversation::hub::Room;
+use crate::conversation::hub::Conversation;
 use crate::conversation::log::{Begun, StartRecord, StreamPosition, Verdict};
 use crate::hearing::audio::StreamError;
 use crate::hearing::draft::{Draft, nanos};
@@ -31,9 +31,9 @@ use symbl_protocol::reply;
 
 /// One `start_request`'s way into its conversation.
 pub(crate) struct ResultWriter {
-    room: Arc<Room>,
+    conversation: Arc<Conversation>,
     own: Recipient,
-    /// The socket's number in the room.
+    /// The socket's number in the conversation.
     socket: u64,
     metrics: Arc<Metrics>,
     speaker: Speaker,
@@ -83,7 +83,7 @@ pub(crate) struct Speaking {
 
 impl ResultWriter {
     pub(crate) fn new(
-        room: Arc<Room>,
+        conversation: Arc<Conversation>,
         own: Recipient,
         socket: u64,
         metrics: Arc<Metrics>,
@@ -98,8 +98,8 @@ impl ResultWriter {
             told,
         } = speaking;
         Self {
-            clock: AudioClock::of(room.clock),
-            room,
+            clock: AudioClock::of(conversation.clock),
+            conversation,
             own,
             socket,
             metrics,
@@ -136,20 +136,22 @@ impl ResultWriter {
     /// Says that audio is awaited, and in which conversation; that conversation and this
     /// speaker are in the log before.
     pub(crate) fn listening(&mut self) -> Result<(), StreamError> {
-        let room = &self.room;
-        let keep = room.state().longest_keep(Instant::now()).as_secs();
+        let conversation = &self.conversation;
+        let keep = conversation.state().longest_keep(Instant::now()).as_secs();
         let start = StartRecord {
-            conversation: room.number,
-            account: room.key.account.clone(),
-            connection_id: room.key.connection_id.clone(),
+            conversation: conversation.number,
+            account: conversation.key.account.clone(),
+            connection_id: conversation.key.connection_id.clone(),
             title: self.title.clone(),
-            at: room.clock.now(),
+            at: conversation.clock.now(),
             keep: i64::try_from(keep).unwrap_or(i64::MAX),
             speaker: self.speaker.clone(),
             stream_position: self.stream_position.clone(),
         };
-        let begun = room.log.begin(start, room.committed(self.socket))?;
-        room.tell();
+        let begun = conversation
+            .log
+            .begin(start, conversation.committed(self.socket))?;
+        conversation.tell();
         match begun {
             Begun::Superseded => return Err(StreamError::Superseded),
             Begun::Here {
@@ -161,13 +163,14 @@ impl ResultWriter {
             }
         }
         self.own.send(reply::started_listening());
-        self.own.send(reply::conversation_created(&room.id));
+        self.own.send(reply::conversation_created(&conversation.id));
         Ok(())
     }
 
     /// Says that words can come.
     pub(crate) fn recognising(&self) {
-        self.own.send(reply::recognition_started(&self.room.id));
+        self.own
+            .send(reply::recognition_started(&self.conversation.id));
     }
 
     /// Returns what finds all that the client wants. The first call may take long.
@@ -228,7 +231,8 @@ impl ResultWriter {
         // What others have heard as final is no news to them.
         let is_news = self.position(nanos(start)) >= self.said_until;
         if is_news {
-            self.room.hint(|form| form.live(&interim), self.socket);
+            self.conversation
+                .hint(|form| form.live(&interim), self.socket);
         } else if let Some(form) = self.own.form() {
             for (_, text) in form.live(&interim) {
                 self.own.send(text);
@@ -255,7 +259,8 @@ impl ResultWriter {
                 draft.tracker(&message, found.clone(), self.tracker_id(&found.name));
             }
             let trackers = Live::Trackers(&draft.said.trackers);
-            self.room.hint(|form| form.live(&trackers), self.socket);
+            self.conversation
+                .hint(|form| form.live(&trackers), self.socket);
             self.interim_findings = findings;
         }
     }
@@ -278,18 +283,19 @@ impl ResultWriter {
         let said = self.look_into(words, punctuated);
         self.interim_findings.clear();
         if said.messages.is_empty() {
-            self.room.hint(|form| form.said(&said), self.socket);
+            self.conversation.hint(|form| form.said(&said), self.socket);
             self.metrics.results("final", 1);
             return Ok(());
         }
         let late = said.words.last().map(|word| said.wall(word.end));
-        let room = &self.room;
+        let conversation = &self.conversation;
         let counted = Counted::of(&said);
-        match room
-            .log
-            .append(room.number, said, room.committed(self.socket))?
-        {
-            Verdict::Stored(_) => room.tell(),
+        match conversation.log.append(
+            conversation.number,
+            said,
+            conversation.committed(self.socket),
+        )? {
+            Verdict::Stored(_) => conversation.tell(),
             // Its client is told the entry that it is.
             Verdict::Already => return Ok(()),
             Verdict::Superseded => return Err(StreamError::Superseded),
@@ -297,7 +303,7 @@ impl ResultWriter {
         }
         counted.count(&self.metrics);
         if let Some(spoken) = late {
-            let late = u64::try_from(room.clock.now().saturating_sub(spoken)).unwrap_or(0);
+            let late = u64::try_from(conversation.clock.now().saturating_sub(spoken)).unwrap_or(0);
             self.metrics.latency(Duration::from_nanos(late));
         }
         Ok(())
@@ -346,8 +352,8 @@ impl ResultWriter {
             let texts = messages.iter();
             let texts = texts.map(|message| (message.id.to_string(), message.text.as_str()));
             let texts: Vec<(String, &str)> = texts.collect();
-            for topic in self.room.topics_of(&texts) {
-                draft.topic(self.room.number, topic);
+            for topic in self.conversation.topics_of(&texts) {
+                draft.topic(self.conversation.number, topic);
             }
         }
         draft.said
@@ -409,20 +415,24 @@ impl Counted {
 pub(crate) mod tests {
     use super::*;
     use crate::conversation::hub::tests::key;
-    use crate::conversation::hub::{Hub, Seat};
+    use crate::conversation::hub::{Hub, SocketSlot};
     use crate::outbox::{Frame, Outbox};
     use tokio::sync::mpsc;
 
-    /// Joins the room `x` to speak at this place of a stream; gives what is told too.
+    /// Joins the conversation `x` to speak at this place of a stream; gives what is told too.
     pub(crate) async fn joined(
         hub: &Arc<Hub>,
         recipient: impl FnOnce(Outbox) -> Recipient,
         stream_position: Option<StreamPosition>,
-    ) -> (Seat, ResultWriter, mpsc::Receiver<Frame>) {
+    ) -> (SocketSlot, ResultWriter, mpsc::Receiver<Frame>) {
         let (own, told) = Outbox::new(64);
         let own = recipient(own);
-        let seat = hub.join(&key("x"), own.clone(), false).await;
-        let speaker = seat.room.state().conversation.speaker(None, None, 9);
+        let slot = hub.join(&key("x"), own.clone(), false).await;
+        let speaker = slot
+            .conversation
+            .state()
+            .participants
+            .speaker(None, None, 9);
         let wanted = Wanted {
             options: AnalyzerOptions::default(),
             trackers: hub.phrasebook.get(Vec::new()).expect("room"),
@@ -434,11 +444,11 @@ pub(crate) mod tests {
             timezone_offset: 0,
             title: None,
             stream_position,
-            told: seat.told,
+            told: slot.told,
         };
-        let (room, metrics) = (Arc::clone(&seat.room), Arc::clone(&hub.metrics));
-        let voice = ResultWriter::new(room, own, seat.member, metrics, speaking, wanted);
-        (seat, voice, told)
+        let (conversation, metrics) = (Arc::clone(&slot.conversation), Arc::clone(&hub.metrics));
+        let results = ResultWriter::new(conversation, own, slot.member, metrics, speaking, wanted);
+        (slot, results, told)
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use crate::config::ServerConfig;
 use crate::conversation::form::Recipient;
-use crate::conversation::hub::{Hub, Joining, Leave, RoomKey};
+use crate::conversation::hub::{ConversationKey, Hub, Joining, Leave};
 use crate::door::symbl::client::ClientKind;
 use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::speaker::SpeakerSocket;
@@ -37,7 +37,7 @@ const NO_CODE: u16 = 1005;
 
 /// Who comes in.
 pub(crate) struct Guest {
-    pub(crate) room: RoomKey,
+    pub(crate) key: ConversationKey,
     pub(crate) client: ClientKind,
     /// Set if it was let in past admission, until it has joined.
     pub(crate) joining: Option<Joining>,
@@ -54,7 +54,7 @@ pub(crate) async fn serve(
     seams: Arc<dyn ConnectionSeams>,
 ) {
     let Guest {
-        room,
+        key,
         client,
         joining,
         places,
@@ -71,14 +71,14 @@ pub(crate) async fn serve(
         outbox.clone(),
     ));
     let recipient = Recipient::new(outbox.clone(), &SYMBL);
-    let seat = hub.join(&room, recipient.clone(), seams.splits()).await;
+    let slot = hub.join(&key, recipient.clone(), seams.splits()).await;
     drop(joining);
-    let conversation = seat.room.id.clone();
+    let conversation = slot.conversation.id.clone();
     Span::current().record("conversation", conversation.as_str());
-    let mut speaker = SpeakerSocket::new(config, client, seat, recipient, places);
+    let mut speaker = SpeakerSocket::new(config, client, slot, recipient, places);
     tracing::info!(
         event = "connected",
-        connection = room.connection_id,
+        connection = key.connection_id,
         conversation
     );
     let closing = tokio::select! {
@@ -100,7 +100,7 @@ pub(crate) async fn serve(
             leave: Leave::Lost,
         },
     };
-    let (connection, code) = (&room.connection_id, closing.code());
+    let (connection, code) = (&key.connection_id, closing.code());
     tracing::info!(event = "closing", connection, conversation, code);
     let how = match closing {
         Closing::Gone(leave) => {

@@ -24,9 +24,9 @@ use crate::analysis::AnalyzerOptions;
 use crate::config::ServerConfig;
 use crate::conversation::entry::Speaker;
 use crate::conversation::form::Recipient;
-use crate::conversation::hub::{Leave, Seat};
+use crate::conversation::hub::{Leave, SocketSlot};
 use crate::conversation::log::StreamPosition;
-use crate::conversation::seat::SUPERSEDED;
+use crate::conversation::slot::SUPERSEDED;
 use crate::door::symbl::bounds;
 use crate::door::symbl::client::ClientKind;
 use crate::door::symbl::closing::{Closing, SocketEnd};
@@ -77,7 +77,7 @@ struct StopPolicy {
 pub(crate) struct SpeakerSocket {
     config: Arc<ServerConfig>,
     client: ClientKind,
-    seat: Seat,
+    slot: SocketSlot,
     own: Recipient,
     places: Arc<Places>,
     /// One permit for each stream that may drain behind another start.
@@ -93,14 +93,14 @@ impl SpeakerSocket {
     pub(crate) fn new(
         config: Arc<ServerConfig>,
         client: ClientKind,
-        seat: Seat,
+        slot: SocketSlot,
         own: Recipient,
         places: Arc<Places>,
     ) -> Self {
         Self {
             config,
             client,
-            seat,
+            slot,
             own,
             places,
             draining: Arc::new(Semaphore::new(MOST_DRAINING)),
@@ -245,10 +245,10 @@ impl SpeakerSocket {
                 return;
             }
         };
-        let account = &self.seat.room.key.account;
-        let kept = trackers::kept(&self.seat.hub, account, request).await;
+        let account = &self.slot.conversation.key.account;
+        let kept = trackers::kept(&self.slot.hub, account, request).await;
         let (trackers, tracker_ids) = trackers::wanted(kept, request);
-        let Some(trackers) = self.seat.hub.phrasebook.get(trackers) else {
+        let Some(trackers) = self.slot.hub.phrasebook.get(trackers) else {
             self.error(
                 "The session was not started",
                 "the trackers of all streams take as much memory as they may; try again \
@@ -280,9 +280,9 @@ impl SpeakerSocket {
                 return;
             }
         };
-        self.seat.speaks(Some(&speaker.id), keep);
+        self.slot.speaks(Some(&speaker.id), keep);
         if let Some(stream) = &request.stream {
-            self.seat.supersede(&stream.id, stream.attempt);
+            self.slot.supersede(&stream.id, stream.attempt);
         }
         self.policy = Some(StopPolicy {
             disconnect: request.disconnect_on_stop_request.unwrap_or(true),
@@ -304,7 +304,7 @@ impl SpeakerSocket {
                 vocabulary: recognizer::composed(&request.custom_vocabulary),
                 language: request.language_code.clone().unwrap_or_default(),
                 interim: true,
-                connection: self.seat.room.key.connection_id.clone(),
+                connection: self.slot.conversation.key.connection_id.clone(),
             },
             format: request.format,
             results: self.results(request, speaker, trackers, tracker_ids),
@@ -321,7 +321,7 @@ impl SpeakerSocket {
     /// nobody wants it any more. It takes a place among those that drain; where there is
     /// none, it keeps those of the socket.
     fn leave_behind(&self, stream: &Stream) {
-        match Arc::clone(&self.seat.hub.draining).try_acquire_owned() {
+        match Arc::clone(&self.slot.hub.draining).try_acquire_owned() {
             Ok(permit) => stream.hold(permit),
             Err(_) => stream.hold(Arc::clone(&self.places)),
         }
@@ -333,7 +333,7 @@ impl SpeakerSocket {
         if !matches!(self.phase, Phase::Draining { .. }) {
             return Ok(Vec::new());
         }
-        let places = [&self.draining, &self.seat.hub.draining].into_iter();
+        let places = [&self.draining, &self.slot.hub.draining].into_iter();
         places
             .map(|places| Arc::clone(places).try_acquire_owned())
             .collect()
@@ -356,8 +356,8 @@ impl SpeakerSocket {
     /// Who speaks, if the conversation has room for another one.
     fn speaker(&self, request: &StartRequest) -> Result<Speaker, String> {
         let limit = self.config.limits.speakers;
-        let mut state = self.seat.room.state();
-        let speaker = state.conversation.speaker(
+        let mut state = self.slot.conversation.state();
+        let speaker = state.participants.speaker(
             request.speaker_user_id.as_deref(),
             request.speaker_name.as_deref(),
             limit,
@@ -394,13 +394,13 @@ impl SpeakerSocket {
                 attempt: stream.attempt,
                 position: stream.position,
             }),
-            told: self.seat.told,
+            told: self.slot.told,
         };
         ResultWriter::new(
-            Arc::clone(&self.seat.room),
+            Arc::clone(&self.slot.conversation),
             self.own.clone(),
-            self.seat.member,
-            Arc::clone(&self.seat.hub.metrics),
+            self.slot.member,
+            Arc::clone(&self.slot.hub.metrics),
             speaking,
             wanted,
         )
@@ -477,7 +477,7 @@ impl SpeakerSocket {
 
     fn complete(&self) -> Closing {
         self.own
-            .send(reply::conversation_completed(&self.seat.room.id));
+            .send(reply::conversation_completed(&self.slot.conversation.id));
         if self.tells_stop_last() {
             self.own.send(reply::recognition_stopped());
         }
@@ -582,10 +582,10 @@ impl SpeakerSocket {
     /// Our close frame is on its way; [`SpeakerSocket::leave`] follows when the socket
     /// is closed. Nothing more is sent to it.
     pub(crate) fn closing(&mut self) {
-        self.seat.close();
+        self.slot.close();
     }
 
-    /// Leaves the room. What a stopped stream still owes it goes on to say to those
+    /// Leaves the conversation. What a stopped stream still owes it goes on to say to those
     /// who listen, unless its client may come back and send that audio again.
     pub(crate) fn leave(mut self, how: Leave) {
         if let Phase::Processing(stream) | Phase::Draining { stream, .. } = &self.phase {
@@ -593,20 +593,20 @@ impl SpeakerSocket {
         }
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Processing(stream) => stream.abandon(),
-            Phase::Draining { stream, .. } if how == Leave::Lost && self.seat.is_kept() => {
+            Phase::Draining { stream, .. } if how == Leave::Lost && self.slot.is_kept() => {
                 stream.abandon();
             }
             Phase::Draining { stream, stopped } => self.outlive(stream, stopped),
             Phase::Idle | Phase::Paused { .. } => {}
         }
-        self.seat.leave(how);
+        self.slot.leave(how);
     }
 
     /// Lets a stopped stream say the rest when its socket is gone. The conversation is not
     /// over before.
     fn outlive(&self, mut stream: Stream, stopped: Instant) {
         let until = stopped + self.config.limits.drain;
-        let settled = self.seat.owe();
+        let settled = self.slot.owe();
         tokio::spawn(async move {
             if timeout_at(until, stream.done()).await.is_err() {
                 stream.abandon();
@@ -616,9 +616,9 @@ impl SpeakerSocket {
     }
 
     fn log(&self, event: &str) {
-        let room = &self.seat.room;
-        let connection = &room.key.connection_id;
-        tracing::info!(event, connection, conversation = room.id);
+        let conversation = &self.slot.conversation;
+        let connection = &conversation.key.connection_id;
+        tracing::info!(event, connection, conversation = conversation.id);
     }
 
     fn error(&self, message: &str, details: &str, code: &str) {
