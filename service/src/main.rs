@@ -9,11 +9,13 @@
 mod listen;
 mod model;
 mod options;
+mod recognizers;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use listen::Listen;
 use model::{ModelCommand, ModelError};
 use options::LimitOptions;
+use recognizers::{RecognizerOptions, Recognizers, RecognizersError};
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -23,10 +25,6 @@ use std::time::Duration;
 #[cfg(feature = "fault")]
 use symbl_service::fault::{Fault, Faults, HELP};
 use symbl_service::logging::{self, Lost, ServiceLog, ServiceLogError};
-use symbl_service::recognizer::command::{Command, CommandLimits};
-use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
-use symbl_service::recognizer::scripted::Scripted;
-use symbl_service::recognizer::{Recognizer, RecognizerError};
 use symbl_service::{AllowedHost, Auth, BindError, Origin, ServerConfig, Tls, TlsError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -52,24 +50,8 @@ struct Options {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
     listen: Listen,
 
-    /// What turns speech into words. May be given several times: a stream has the first one
-    /// that speaks its languageCode, or the first of all if it asks for no language
-    #[arg(long = "recognizer", value_name = "NAME", value_enum, default_values = ["pocketsphinx"])]
-    recognizers: Vec<Engine>,
-
-    /// A command in place of a built-in recogniser: 16 kHz S16LE mono on its standard
-    /// input, JSON lines on its standard output, one process per stream. Without a shell.
-    /// The format is in docs/recognizers.md
-    #[arg(long, value_name = "CMD", conflicts_with_all = ["recognizers", "lm", "dict"])]
-    recognizer_cmd: Option<String>,
-
-    /// Language model of a closed domain, in place of the recogniser's own (pocketsphinx)
-    #[arg(long, value_name = "FILE")]
-    lm: Option<PathBuf>,
-
-    /// Pronunciation dictionary, in place of the recogniser's own (pocketsphinx)
-    #[arg(long, value_name = "FILE")]
-    dict: Option<PathBuf>,
+    #[command(flatten)]
+    recognition: RecognizerOptions,
 
     /// Directory for what is said, so that it outlives the service; made if need be.
     /// Without it everything is kept in memory, the newest only
@@ -149,14 +131,6 @@ enum Task {
     Model(ModelCommand),
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Engine {
-    /// Speech, by CMU PocketSphinx on this machine
-    Pocketsphinx,
-    /// Test audio that carries its own words
-    Scripted,
-}
-
 #[derive(Clone, Copy, ValueEnum)]
 enum Authentication {
     None,
@@ -171,12 +145,8 @@ enum Failure {
     },
     #[error(transparent)]
     Start(#[from] ServiceLogError),
-    #[error("--lm and --dict are for --recognizer pocketsphinx only")]
-    ModelWithoutEngine,
-    #[error("--recognizer {0} is given twice; a second one would never have a stream")]
-    Twice(&'static str),
     #[error(transparent)]
-    Recognizer(#[from] RecognizerError),
+    Recognizers(#[from] RecognizersError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error("--listen {listen}: {reason}; give an IP address and a port, such as 127.0.0.1:8787")]
@@ -267,7 +237,7 @@ fn say(line: String) {
 }
 
 async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
-    let recognizers = Recognizers::open(&options)?;
+    let recognizers = Recognizers::open(&options.recognition)?;
     let mut config = ServerConfig::new(Arc::clone(&recognizers.first));
     config.more_recognizers.clone_from(&recognizers.others);
     config.lost_log_lines = lost_log_lines;
@@ -337,63 +307,6 @@ async fn reload(tls: Option<Arc<Tls>>) {
             Err(error) => tracing::error!(%error, "SIGHUP: nothing was read"),
         }
     });
-}
-
-/// The engines of the service, in the order in which they were named.
-struct Recognizers {
-    first: Arc<dyn Recognizer>,
-    others: Vec<Arc<dyn Recognizer>>,
-}
-
-impl Recognizers {
-    /// Opens what the command line asks for.
-    fn open(options: &Options) -> Result<Self, Failure> {
-        if let Some(line) = &options.recognizer_cmd {
-            return Ok(Self {
-                first: Arc::new(Command::new(line, CommandLimits::default())?),
-                others: Vec::new(),
-            });
-        }
-        let names = &options.recognizers;
-        let has_model = options.lm.is_some() || options.dict.is_some();
-        if has_model && !names.contains(&Engine::Pocketsphinx) {
-            return Err(Failure::ModelWithoutEngine);
-        }
-        let mut opened: Vec<Arc<dyn Recognizer>> = Vec::new();
-        for name in names {
-            let engine = engine(*name, options)?;
-            if opened.iter().any(|other| other.name() == engine.name()) {
-                return Err(Failure::Twice(engine.name()));
-            }
-            opened.push(engine);
-        }
-        let mut opened = opened.into_iter();
-        Ok(Self {
-            // The option has a default, so there is one.
-            first: match opened.next() {
-                Some(first) => first,
-                None => engine(Engine::Pocketsphinx, options)?,
-            },
-            others: opened.collect(),
-        })
-    }
-
-    /// See [`Recognizer::close`].
-    fn close(&self) {
-        self.first.close();
-        self.others.iter().for_each(|other| other.close());
-    }
-}
-
-fn engine(name: Engine, options: &Options) -> Result<Arc<dyn Recognizer>, Failure> {
-    Ok(match name {
-        Engine::Pocketsphinx => Arc::new(Pocketsphinx::open(PocketsphinxConfig {
-            lm: options.lm.clone(),
-            dict: options.dict.clone(),
-            ..PocketsphinxConfig::default()
-        })?),
-        Engine::Scripted => Arc::new(Scripted),
-    })
 }
 
 /// Up to an hour.

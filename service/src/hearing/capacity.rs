@@ -236,7 +236,7 @@ fn spoken(said: &Recognition) -> Duration {
 }
 
 /// Returns what this thread has taken of a processor.
-fn processor_time() -> Duration {
+pub(super) fn processor_time() -> Duration {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID)
         .map(Duration::from)
         // A system without that clock measures nothing.

@@ -53,6 +53,8 @@ pub struct Utterance {
     pub onset: u64,
     /// The audio, without a gap from `start` on.
     pub samples: Vec<i16>,
+    /// Says of each whole frame of it if there is a voice.
+    pub voiced: Vec<bool>,
 }
 
 /// What [`Segmenter::push`] tells of.
@@ -143,6 +145,17 @@ impl Segmenter {
         }
     }
 
+    /// Returns the utterance in progress, if there is one.
+    pub fn current(&self) -> Option<&Utterance> {
+        self.cutter.current()
+    }
+
+    /// Ends the utterance in progress where it is, and returns it. What follows belongs to
+    /// the next one.
+    pub fn end(&mut self) -> Option<Utterance> {
+        self.cutter.end()
+    }
+
     /// Ends the stream and returns the utterance in progress, if there is one.
     pub fn finish(&mut self) -> Option<Utterance> {
         let rest = std::mem::take(&mut self.rest);
@@ -157,6 +170,8 @@ struct Cutter {
     frames: u64,
     /// The newest audio while nothing is being said, in whole frames.
     pre_roll: VecDeque<i16>,
+    /// The decisions about those frames.
+    pre_voiced: VecDeque<bool>,
     /// The newest decisions while nothing is being said.
     window: VecDeque<bool>,
     current: Option<Utterance>,
@@ -173,6 +188,7 @@ impl Cutter {
             return None;
         };
         current.samples.extend_from_slice(samples);
+        current.voiced.push(voiced);
         self.unvoiced = if voiced { 0 } else { self.unvoiced + 1 };
         let length = current.samples.len() / FRAME;
         let hangover = if length >= LONG_UTTERANCE {
@@ -191,6 +207,7 @@ impl Cutter {
                 start,
                 onset: start,
                 samples: Vec::new(),
+                voiced: Vec::new(),
             });
         }
         None
@@ -199,6 +216,12 @@ impl Cutter {
     /// The utterance in progress; its samples only grow.
     fn current(&self) -> Option<&Utterance> {
         self.current.as_ref()
+    }
+
+    /// Ends the utterance in progress.
+    fn end(&mut self) -> Option<Utterance> {
+        self.unvoiced = 0;
+        self.current.take()
     }
 
     /// Ends the stream with fewer samples than a frame, and with it the
@@ -213,8 +236,10 @@ impl Cutter {
     fn listen(&mut self, samples: &[i16], voiced: bool) {
         if self.pre_roll.len() == (PRE_ROLL + START_WINDOW) * FRAME {
             self.pre_roll.drain(..FRAME);
+            self.pre_voiced.pop_front();
         }
         self.pre_roll.extend(samples);
+        self.pre_voiced.push_back(voiced);
         if self.window.len() == START_WINDOW {
             self.window.pop_front();
         }
@@ -231,6 +256,7 @@ impl Cutter {
             start: end - kept as u64,
             onset: end - (speech * FRAME) as u64,
             samples: self.pre_roll.drain(..).skip(skipped).collect(),
+            voiced: self.pre_voiced.drain(..).skip(skipped / FRAME).collect(),
         });
         self.window.clear();
         self.unvoiced = 0;

@@ -218,6 +218,7 @@ pub trait RecognizerStream: Send {
 pub mod command;
 pub mod pocketsphinx;
 pub mod scripted;
+pub mod whisper;
 
 #[cfg(test)]
 mod tests {
