@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 #[cfg(feature = "fault")]
 use symbl_service::fault::{Fault, Faults, HELP};
-use symbl_service::logging::{self, Log, LogError, Lost};
+use symbl_service::logging::{self, Lost, ServiceLog, ServiceLogError};
 use symbl_service::recognizer::command::{Command, CommandLimits};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::scripted::Scripted;
@@ -170,7 +170,7 @@ enum Failure {
         reason: tracing_subscriber::filter::ParseError,
     },
     #[error(transparent)]
-    Start(#[from] LogError),
+    Start(#[from] ServiceLogError),
     #[error("--lm and --dict are for --recognizer pocketsphinx only")]
     ModelWithoutEngine,
     #[error("--recognizer {0} is given twice; a second one would never have a stream")]
@@ -219,7 +219,7 @@ fn start(options: Options) -> Result<(), Failure> {
         filter: options.log.clone(),
         reason,
     })?;
-    let log = Log::start(filter, own_stderr()?, with_colours())?;
+    let log = ServiceLog::start(filter, own_stderr()?, with_colours())?;
     let lost = log.lost();
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
