@@ -14,6 +14,7 @@ const CHECKED: &[&str] = &[
     "benches",
     "captions",
     "crates/client/src/transport",
+    "crates/models",
     "crates/protocol",
     "examples",
     "service/src/analysis",
