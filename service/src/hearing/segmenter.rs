@@ -21,10 +21,11 @@
 //! # Ok::<(), std::convert::Infallible>(())
 //! ```
 //!
-//! All decisions fall on frames that are counted from the first sample, so the same audio
-//! gives the same utterances however it was cut into calls. Utterances never overlap, and
-//! none is longer than [`MAX_UTTERANCE`] frames. The numbers come from measurements on
-//! recorded prompts: a hangover of 300 to 600 ms costs no accuracy, 200 ms cuts words.
+//! All decisions are made for frames that are counted from the first sample. So the same
+//! audio gives the same utterances, however it was cut into calls. Utterances never
+//! overlap, and none is longer than [`MAX_UTTERANCE`] frames. The constants were measured
+//! with recorded prompts: a hangover of 300 to 600 ms costs no accuracy, and 200 ms cuts
+//! words.
 
 use crate::hearing::vad::{FRAME, VoiceDetector};
 use std::collections::VecDeque;
@@ -55,10 +56,10 @@ pub struct Utterance {
     pub samples: Vec<i16>,
 }
 
-/// What [`Segmenter::push`] tells of.
+/// What [`Segmenter::push`] reports.
 #[derive(Debug)]
 pub enum Cut<'a> {
-    /// Somebody speaks: the utterance so far. Told once for each frame of it.
+    /// The utterance in progress. It is told once for each of its frames.
     Speech(&'a Utterance),
     /// The utterance is over.
     Ended(Utterance),
@@ -150,14 +151,14 @@ impl Segmenter {
     }
 }
 
-/// The decisions, apart from the detector: takes frames that are voiced or not.
+/// Makes the decisions from frames and what the detector says about them.
 #[derive(Debug, Default)]
 struct Cutter {
     /// Frames seen so far.
     frames: u64,
-    /// The newest audio while nothing is being said, in whole frames.
+    /// The newest audio outside of utterances, in whole frames.
     pre_roll: VecDeque<i16>,
-    /// The newest decisions while nothing is being said.
+    /// The newest decisions of the detector outside of utterances.
     window: VecDeque<bool>,
     current: Option<Utterance>,
     /// Unvoiced frames at the end of `current`.
@@ -196,7 +197,7 @@ impl Cutter {
         None
     }
 
-    /// The utterance in progress; its samples only grow.
+    /// Returns the utterance in progress. Its samples only grow.
     fn current(&self) -> Option<&Utterance> {
         self.current.as_ref()
     }

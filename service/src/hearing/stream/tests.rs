@@ -14,7 +14,7 @@ use serde_json::Value;
 use symbl_protocol::Encoding;
 use tokio::sync::Semaphore;
 
-/// A speaker in the conversation `x`, and what it is told.
+/// Joins the conversation `x` as a speaker. Returns also the frames that it is sent.
 async fn speaker(hub: &Arc<Hub>) -> (SocketSlot, ResultWriter, mpsc::Receiver<Frame>) {
     joined(hub, Recipient::from, None).await
 }
