@@ -17,6 +17,7 @@ const CHECKED: &[&str] = &[
     "crates/protocol",
     "examples",
     "service/src/analysis",
+    "service/src/conversation",
     "service/src/fault",
     "service/src/hearing",
     "service/src/logging",
