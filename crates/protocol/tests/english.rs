@@ -18,6 +18,7 @@ const CHECKED: &[&str] = &[
     "examples",
     "service/src/analysis",
     "service/src/conversation",
+    "service/src/door",
     "service/src/fault",
     "service/src/hearing",
     "service/src/logging",

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a `start_request` or `modify_request` asks for and this service does not do. Clients are told, for a
-//! field that was accepted is believed to be honoured: whoever asks for `redaction` must
-//! not find out from the recording that there was none.
+//! Finds the fields of a `start_request` or `modify_request` that this service does not
+//! do. The client is told of them, because it may rely on a field that was accepted: a
+//! client that asks for `redaction` must not learn from the recording that there was none.
 //!
-//! Pure: text in, names out. The lists are of what the service honours, so that a field
-//! that is added to the API counts as unsupported until somebody sees to it.
+//! Pure: text in, names out. The lists are of the fields that the service honours. So a
+//! field that is new in the API counts as unsupported until it is added here.
 
 use crate::door::symbl::bounds::shortened;
 use serde_json::{Map, Value};
 use symbl_protocol::InsightType;
 
-/// Names that are told, at most. A request may have a megabyte of them.
+/// Most names that the client is told. A request may have a megabyte of them.
 const MOST: usize = 20;
 
 const REQUEST: &[&str] = &[
@@ -41,7 +41,7 @@ const CONFIG: &[&str] = &[
     "trackers",
 ];
 
-/// What is in objects of the request.
+/// The fields of the objects of a request.
 const OBJECTS: &[(&str, &[&str])] = &[
     ("config", CONFIG),
     ("config.speechRecognition", &["encoding", "sampleRateHertz"]),
@@ -54,7 +54,7 @@ const TRACKER: &[&str] = &["name", "vocabulary"];
 
 const MODIFY: &str = "modify_request";
 
-/// A format is all that can be modified.
+/// Only the format can be modified.
 const MODIFY_REQUEST: &[&str] = &["type", "config", "speechRecognition"];
 
 const MODIFY_OBJECTS: &[(&str, &[&str])] = &[
