@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Makes the log of conversations that are older than the log, from their rows.
+//! Creates the log of conversations that are older than the log, from their rows.
 //!
-//! What was told live of them is not known word for word. Each message becomes a final of
-//! its own, in the order in which messages were told; topics stay what they are, without
-//! an entry.
+//! The rows do not show which messages belonged to one final. So each message becomes a
+//! final of its own, in the order in which messages were sent. Topics keep their rows and
+//! get no entry.
 
 use super::entries::insert;
 use super::record::{as_sql, from_sql};
@@ -14,7 +14,7 @@ use crate::conversation::entry::{
 use rusqlite::{Connection, Row, params};
 use symbl_protocol::timestamp::parse_rfc3339;
 
-/// A conversation as it was before.
+/// A conversation of a database without a log.
 struct Old {
     id: i64,
     title: Option<String>,
