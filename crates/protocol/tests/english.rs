@@ -16,16 +16,7 @@ const CHECKED: &[&str] = &[
     "crates/client/src/transport",
     "crates/protocol",
     "examples",
-    "service/src/analysis",
-    "service/src/app",
-    "service/src/config",
-    "service/src/conversation",
-    "service/src/door",
-    "service/src/fault",
-    "service/src/hearing",
-    "service/src/logging",
-    "service/src/store",
-    "service/src/trackers",
+    "service/src",
     "tap",
 ];
 
