@@ -16,7 +16,7 @@ const CHECKED: &[&str] = &[
     "crates/client/src/transport",
     "crates/protocol",
     "examples",
-    "service/src",
+    "service",
     "tap",
 ];
 

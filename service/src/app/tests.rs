@@ -104,7 +104,7 @@ impl Log for HeldLog {
 }
 
 #[tokio::test]
-async fn a_conversation_whose_log_is_slow_delays_nobody() {
+async fn a_conversation_whose_log_is_slow_delays_no_other_conversation() {
     let (waits, waiting) = std::sync::mpsc::channel();
     let (release, held) = std::sync::mpsc::channel::<()>();
     let log = Arc::new(HeldLog {
@@ -252,7 +252,7 @@ fn begins(message: &Value) -> i64 {
 }
 
 #[tokio::test]
-async fn a_wall_clock_that_is_set_moves_nobody_in_a_conversation_that_runs() {
+async fn a_wall_clock_that_is_set_changes_no_time_in_a_conversation_that_runs() {
     for step in [HOUR, -HOUR] {
         let (shows, wall) = wall();
         let limits = Limits::default();

@@ -585,7 +585,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_wait_that_is_owed_to_somebody_lost_counts() {
+    fn the_longest_wait_for_a_lost_speaker_counts() {
         let now = Instant::now();
         let mut state = state();
         let ada = starts(&mut state, "ada", Some(100 * S));
@@ -604,7 +604,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_owed_to_who_left_cleanly_or_came_back_before_it_was_lost() {
+    fn a_speaker_that_left_cleanly_or_rejoined_before_its_loss_is_not_waited_for() {
         let now = Instant::now();
         let mut state = state();
         let dead = starts(&mut state, "ada", Some(100 * S));
@@ -639,7 +639,7 @@ mod tests {
     }
 
     #[test]
-    fn over_a_restart_whoever_comes_first_has_come_back() {
+    fn after_a_restart_the_first_speaker_counts_as_rejoined() {
         let now = Instant::now();
         let mut state = state();
         state.await_any_speaker(now + 10 * S, 100 * S);

@@ -136,7 +136,7 @@ async fn no_more_rooms_wait_than_are_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rooms_that_nobody_comes_back_to_are_forgotten() {
+async fn conversations_that_no_speaker_rejoins_are_forgotten() {
     let hub = hub();
     let (slot, _) = join(&hub, "x").await;
     keep(&slot, Duration::from_nanos(1));

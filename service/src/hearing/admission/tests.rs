@@ -75,7 +75,7 @@ fn an_estimate_that_trembles_does_not_open_the_door() {
 }
 
 #[test]
-fn a_full_house_takes_who_comes_back_and_keeps_no_place_for_who_is_awaited() {
+fn a_full_service_admits_a_rejoin_and_reserves_nothing_for_lost_speakers() {
     let mut admission = house(1.0, Some(0.25));
     assert_eq!(let_in(&mut admission, 10), 4);
     admission.leave(ONLY); // It was lost: its conversation waits.
@@ -94,7 +94,7 @@ fn a_full_house_takes_who_comes_back_and_keeps_no_place_for_who_is_awaited() {
 }
 
 #[test]
-fn while_somebody_lags_nobody_else_comes_in() {
+fn while_a_stream_lags_no_other_is_admitted() {
     let mut admission = house(8.0, None);
     assert_eq!(let_in(&mut admission, 2), 2);
     admission.behind(S, BEHIND - MS);

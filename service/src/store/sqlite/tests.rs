@@ -122,7 +122,7 @@ fn stamps_only_grow_over_a_restart_at_which_the_wall_clock_went_back_too() {
 }
 
 #[test]
-fn what_nobody_can_come_back_to_is_over_when_the_service_comes_back() {
+fn a_conversation_that_no_speaker_can_rejoin_is_over_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(Some(directory.path()), &Limits::default()).unwrap();
     let (gone, kept, connected, finished) = (1, 2, 3, 4);
