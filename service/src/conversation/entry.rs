@@ -45,7 +45,7 @@ pub(crate) enum Body {
     Over,
 }
 
-/// A participant, known by what the client says about them.
+/// A participant, as the client describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Speaker {
     /// Made by the service, constant within the conversation.

@@ -113,7 +113,7 @@ impl Hub {
         let left = u64::try_from(open.ends.saturating_sub(wall)).unwrap_or(0);
         let left = Duration::from_nanos(left);
         let keep = Duration::from_secs(u64::try_from(open.keep).unwrap_or(0));
-        // A wall clock that went back meanwhile does not take the conversation back.
+        // The conversation's time must not go back, even if the wall clock was set back.
         let latest = open.latest.max(open.zero).unwrap_or(0);
         let clock = ConversationClock::begin(wall.max(latest));
         let head = open.head;

@@ -59,7 +59,7 @@ pub struct Utterance {
 /// What [`Segmenter::push`] reports.
 #[derive(Debug)]
 pub enum Cut<'a> {
-    /// The utterance in progress. It is told once for each of its frames.
+    /// The utterance in progress, reported once for each of its frames.
     Speech(&'a Utterance),
     /// The utterance is over.
     Ended(Utterance),
@@ -186,7 +186,7 @@ impl Cutter {
             return self.current.take();
         }
         if length >= MAX_UTTERANCE {
-            // Still talking: the next utterance begins where this one is cut.
+            // The speech goes on, so the next utterance begins where this one is cut.
             let start = self.frames * FRAME as u64;
             return self.current.replace(Utterance {
                 start,

@@ -195,7 +195,7 @@ impl Stream {
     async fn send(&self, input: Input) {
         // The audio counts as come now, however long it waits for the queue.
         let came = Instant::now();
-        // A stream that has ended says so by itself.
+        // A stream that has ended sends its outcome, so this error is left out.
         let _ = self.input.send((came, input)).await;
     }
 

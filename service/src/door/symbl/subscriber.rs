@@ -131,7 +131,7 @@ async fn listen(
                 };
                 page.retain(|entry| entry.seq <= told);
                 if page.is_empty() {
-                    // The rest is of kinds that are not known, or deleted.
+                    // The other entries are deleted, or their kinds are unknown.
                     heard = told;
                     continue;
                 }

@@ -66,10 +66,10 @@ const MODIFY_OBJECTS: &[(&str, &[&str])] = &[
     ("speechRecognition", &["encoding", "sampleRateHertz"]),
 ];
 
-/// Returns the paths of the fields that ask for what is not done, such as
+/// Returns the paths of the fields that ask for something unsupported, such as
 /// `config.redaction`.
 pub(crate) fn fields(request: &str) -> Vec<String> {
-    // What is no object was refused.
+    // A request that is not an object was refused before.
     let Ok(Value::Object(request)) = serde_json::from_str(request) else {
         return Vec::new();
     };
@@ -98,7 +98,7 @@ pub(crate) fn fields(request: &str) -> Vec<String> {
             unknown(&format!("trackers[{index}]."), tracker, TRACKER, &mut found);
         }
     }
-    // The official Go SDK has this as a boolean, which says no time.
+    // The official Go SDK sends a boolean, which has no time.
     if matches!(request.get("noConnectionTimeout"), Some(Value::Bool(true))) {
         found.push("noConnectionTimeout".to_owned());
     }
@@ -117,9 +117,9 @@ fn unknown(path: &str, object: &Map<String, Value>, known: &[&str], found: &mut 
         .iter()
         .filter(|(name, _)| !known.contains(&name.as_str()));
     let asked = members.filter(|(name, value)| match name.as_str() {
-        // Interim results are always sent: it is their absence that cannot be had.
+        // Interim results are always sent. Only `false` asks for something unsupported.
         "interimResults" => !matches!(value, Value::Null | Value::Bool(true)),
-        // By what it is replaced says nothing where nothing is to be.
+        // The replacement alone asks for no redaction.
         "redaction" => match value {
             Value::Object(members) => members
                 .iter()
@@ -144,7 +144,7 @@ fn asks(value: &Value) -> bool {
     }
 }
 
-/// Returns what a client is told about these fields; nothing if there are none.
+/// Returns the message to the client about these fields, if there are any.
 pub(crate) fn details(fields: &[String]) -> Option<String> {
     if fields.is_empty() {
         return None;

@@ -199,7 +199,7 @@ fn whatever_happens_the_house_is_never_overfull_nor_closed_without_reason() {
             match random.u32(0..10) {
                 0..4 => {
                     let entered = admission.enter(ONLY, now, false).is_ok();
-                    // Once it is known, what counts is what it really costs.
+                    // Once the real cost is measured, it is the one that counts.
                     let real = (inside + 1) as f64 * cost / capacity;
                     if step > 2000 {
                         assert!(

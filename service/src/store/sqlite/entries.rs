@@ -195,7 +195,7 @@ pub(super) fn append_said(
         let until = as_sql(part.until);
         match stream {
             Some((attempt, begun)) if attempt == as_sql(part.attempt) => {
-                // Within one attempt nothing comes twice, however an engine times it.
+                // Within one attempt no audio comes twice, whatever times an engine gives.
                 if as_sql(part.from) < begun && until <= begun {
                     return Ok(Outcome::Said(Verdict::Already, None));
                 }

@@ -45,7 +45,7 @@ impl Condition {
                     TimeField::Start => START,
                     TimeField::End => END,
                 };
-                // In milliseconds, as times are told.
+                // The API has milliseconds, so a comparison must not see nanoseconds.
                 let column = format!("{column} / {MILLISECOND}");
                 self.comparison(&column, sign(*operator), Value::Integer(*milliseconds));
             }

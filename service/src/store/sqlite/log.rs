@@ -37,7 +37,7 @@ impl Store {
     }
 
     fn post(&self, record: Record) {
-        // A writer that is gone was complained about by who waits for it.
+        // If the writer is gone, the calls that wait for it fail and are logged.
         let _ = self.send(write(vec![record], None));
     }
 }

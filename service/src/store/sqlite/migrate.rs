@@ -74,7 +74,8 @@ fn log_of(to: &Connection, old: &Old) -> rusqlite::Result<()> {
     if let Some(ended) = old.ended {
         append(ended, Body::Over)?;
     }
-    // Numbers go on behind those that were told, and behind those that were given here.
+    // New finals are numbered after those that clients have got, and after those of the
+    // new log.
     to.prepare_cached("UPDATE conversation SET head = ?2, sequence = ?3 WHERE id = ?1")?
         .execute(params![
             old.id,

@@ -106,7 +106,7 @@ impl Found {
     }
 
     pub(super) fn topics(self, from: &Connection) -> rusqlite::Result<Listed> {
-        // Left to itself, SQLite would look through all messages for each topic.
+        // Without this, SQLite would look through all messages for each topic.
         let sql = "SELECT id FROM topic t WHERE conversation = ?1 AND EXISTS (SELECT 1
                    FROM json_each(t.messages) j CROSS JOIN message m INDEXED BY message_live
                    ON m.conversation = t.conversation AND m.live = j.value AND m.stored <= ?2)

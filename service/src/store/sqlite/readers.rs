@@ -91,7 +91,7 @@ fn read_all(
         let Ok((job, permit)) = next else {
             return;
         };
-        // A panic costs its request an answer, and not the others their thread.
+        // If a read panics, its request gets no answer, and the thread goes on.
         let _ = catch_unwind(AssertUnwindSafe(|| job(&super::lock(connection))));
         drop(permit);
     }

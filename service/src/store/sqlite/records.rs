@@ -154,7 +154,7 @@ impl Records for Store {
                 });
                 match step.await? {
                     Step::APart => begun = true,
-                    // Another request deletes it too.
+                    // Another request deletes the conversation at the same time.
                     Step::Done(Deleted::Unknown) if begun => return Ok(Deleted::Whole),
                     Step::Done(deleted) => return Ok(deleted),
                 }

@@ -149,11 +149,11 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> 
     // With this setting a query plan depends on the statement alone. Otherwise SQLite would
     // make a new plan for each new value.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    // In memory the mode stays `memory`.
+    // The mode of a database in memory stays `memory`.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // What is deleted is overwritten, and no part of it goes into files elsewhere.
+    // Deleted rows are overwritten, and no part of them goes into temporary files.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -328,7 +328,8 @@ fn commit(
     bound: Option<Bound>,
     failing: bool,
 ) -> rusqlite::Result<Outcomes> {
-    // Begun as a writer: one that has read already would not wait for others.
+    // An immediate transaction waits for other writers. One that has read before would
+    // fail instead.
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut outcomes = Outcomes::with_capacity(batch.len());
     for job in batch {
@@ -340,7 +341,7 @@ fn commit(
                 point.commit()?;
                 outcomes.push(Ok(written));
             }
-            // A full disk takes the whole transaction back, and with it the jobs before.
+            // On a full disk SQLite rolls the whole transaction back, with the earlier jobs.
             Err(error) if point.is_autocommit() => return Err(error),
             // The savepoint is rolled back when it is dropped.
             Err(error) => outcomes.push(Err(error)),
@@ -355,7 +356,7 @@ fn commit(
     }
     Record::Alive { at: now() }.write(&transaction)?;
     if failing {
-        // What a stream would write must be taken, and is taken back.
+        // The database must take what a stream would write. Then it is rolled back.
         let point = transaction.savepoint()?;
         for record in probe::records() {
             record.write(&point)?;

@@ -146,7 +146,7 @@ impl CommandStream {
         now: Instant,
         out: &mut Vec<Recognition>,
     ) -> Result<(), RecognizerError> {
-        // Dropping it kills it.
+        // Dropping the process kills it.
         self.process = None;
         self.deaths += 1;
         let connection = &self.options.connection;
@@ -338,7 +338,7 @@ impl RecognizerStream for CommandStream {
     fn poll_by(&self) -> Option<Instant> {
         let waits = self.backlog.end() > self.taken;
         let times = match &self.process {
-            // Only a process that is there can hang.
+            // Without a process, none can hang.
             None => [self.finish_by, Some(self.due), None],
             Some(process) => [
                 self.finish_by,

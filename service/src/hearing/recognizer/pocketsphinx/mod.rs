@@ -85,7 +85,7 @@ impl Pocketsphinx {
             limit => limit,
         };
         let finals = DecoderPool::open(model, limit).map_err(|error| match (&error, &lm) {
-            // The library opens any dictionary.
+            // The library refuses no dictionary, so it refused the language model.
             (FfiError::Open { .. }, Some(lm)) => of_the_user(
                 "language model",
                 lm,

@@ -80,7 +80,7 @@ impl DecoderPool {
         let decoder = lease.decoder.insert(decoder);
         let result = work(decoder);
         if result.is_err() {
-            // Its state is unknown: the next utterance gets another one.
+            // The decoder's state is unknown, so the next utterance gets another one.
             lease.decoder = None;
         }
         result
