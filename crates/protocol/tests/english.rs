@@ -17,10 +17,7 @@ const CHECKED: &[&str] = &[
     "crates/models",
     "crates/protocol",
     "examples",
-    "service/src/analysis",
-    "service/src/fault",
-    "service/src/logging",
-    "service/src/trackers",
+    "service",
     "tap",
 ];
 

@@ -21,10 +21,11 @@
 //! # Ok::<(), std::convert::Infallible>(())
 //! ```
 //!
-//! All decisions fall on frames that are counted from the first sample, so the same audio
-//! gives the same utterances however it was cut into calls. Utterances never overlap, and
-//! none is longer than [`MAX_UTTERANCE`] frames. The numbers come from measurements on
-//! recorded prompts: a hangover of 300 to 600 ms costs no accuracy, 200 ms cuts words.
+//! All decisions are made for frames that are counted from the first sample. So the same
+//! audio gives the same utterances, however it was cut into calls. Utterances never
+//! overlap, and none is longer than [`MAX_UTTERANCE`] frames. The constants were measured
+//! with recorded prompts: a hangover of 300 to 600 ms costs no accuracy, and 200 ms cuts
+//! words.
 
 use crate::hearing::vad::{FRAME, VoiceDetector};
 use std::collections::VecDeque;
@@ -57,10 +58,10 @@ pub struct Utterance {
     pub voiced: Vec<bool>,
 }
 
-/// What [`Segmenter::push`] tells of.
+/// What [`Segmenter::push`] reports.
 #[derive(Debug)]
 pub enum Cut<'a> {
-    /// Somebody speaks: the utterance so far. Told once for each frame of it.
+    /// The utterance in progress, reported once for each of its frames.
     Speech(&'a Utterance),
     /// The utterance is over.
     Ended(Utterance),
@@ -163,16 +164,16 @@ impl Segmenter {
     }
 }
 
-/// The decisions, apart from the detector: takes frames that are voiced or not.
+/// Makes the decisions from frames and what the detector says about them.
 #[derive(Debug, Default)]
 struct Cutter {
     /// Frames seen so far.
     frames: u64,
-    /// The newest audio while nothing is being said, in whole frames.
+    /// The newest audio outside of utterances, in whole frames.
     pre_roll: VecDeque<i16>,
     /// The decisions about those frames.
     pre_voiced: VecDeque<bool>,
-    /// The newest decisions while nothing is being said.
+    /// The newest decisions of the detector outside of utterances.
     window: VecDeque<bool>,
     current: Option<Utterance>,
     /// Unvoiced frames at the end of `current`.
@@ -201,7 +202,7 @@ impl Cutter {
             return self.current.take();
         }
         if length >= MAX_UTTERANCE {
-            // Still talking: the next utterance begins where this one is cut.
+            // The speech goes on, so the next utterance begins where this one is cut.
             let start = self.frames * FRAME as u64;
             return self.current.replace(Utterance {
                 start,
@@ -213,7 +214,7 @@ impl Cutter {
         None
     }
 
-    /// The utterance in progress; its samples only grow.
+    /// Returns the utterance in progress. Its samples only grow.
     fn current(&self) -> Option<&Utterance> {
         self.current.as_ref()
     }
