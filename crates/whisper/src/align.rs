@@ -277,8 +277,12 @@ fn is_spoken(text: &str) -> bool {
 /// Returns the geometric mean of probabilities, given as logarithms.
 fn confidence(logs: &[f32]) -> f32 {
     let mean = logs.iter().sum::<f32>() / logs.len() as f32;
-    // `max` and `min` turn what is no number into 0, for example the mean of nothing.
-    mean.exp().max(0.0).min(1.0)
+    // The mean of nothing is no number.
+    if mean.is_nan() {
+        0.0
+    } else {
+        mean.exp().min(1.0)
+    }
 }
 
 /// Draws the times of words to where there was a voice. Attention runs on into the pause

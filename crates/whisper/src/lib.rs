@@ -5,4 +5,5 @@
 pub mod align;
 pub mod boost;
 pub mod file;
+pub mod known;
 pub mod token;
