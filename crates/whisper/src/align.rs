@@ -475,7 +475,7 @@ mod tests {
         assert_eq!(align(&[vec![0.5; 25], vec![0.5; 30]], 10).len(), 2);
     }
 
-    /// A tokenizer with a few words as tokens.
+    /// Returns a tokenizer with a few words as tokens.
     fn tokenizer() -> Tokenizer {
         small(
             &[("o", "k"), ("Ġ", "ok"), ("Ġ", "-"), ("Ġ", "Ã"), ("Ġ", "&")],
@@ -582,7 +582,7 @@ mod tests {
         assert_eq!(times(&[], 0), [(0, 1); 3]);
     }
 
-    /// Words from and to the given frames.
+    /// Returns words from and to the given frames.
     fn timed(times: &[(usize, usize)]) -> Vec<Word> {
         times
             .iter()

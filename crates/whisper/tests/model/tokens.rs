@@ -12,6 +12,7 @@
 //! `data/tokenizer.json` is that file without the tokens and merges that occur in none of
 //! the texts; `tokenizers` gives the same ids with it.
 
+use crate::{folder, read};
 use symbl_whisper::token::Tokenizer;
 
 /// Texts and their tokens.
@@ -124,20 +125,13 @@ fn check(json: &[u8]) {
 
 #[test]
 fn encodes_as_hugging_face_does() {
-    check(include_bytes!("data/tokenizer.json"));
+    check(include_bytes!("../data/tokenizer.json"));
 }
 
 #[test]
 fn encodes_as_hugging_face_does_with_the_whole_vocabulary() {
-    let Some(folder) = std::env::var_os("SYMBL_TEST_MODEL") else {
-        eprintln!(
-            "SKIPPED encodes_as_hugging_face_does_with_the_whole_vocabulary: set \
-             SYMBL_TEST_MODEL to a folder such as faster-whisper-tiny.en"
-        );
+    let Some(folder) = folder("encodes_as_hugging_face_does_with_the_whole_vocabulary") else {
         return;
     };
-    let path = std::path::Path::new(&folder).join("tokenizer.json");
-    let json = std::fs::read(&path)
-        .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
-    check(&json);
+    check(&read(&folder, "tokenizer.json"));
 }

@@ -1,30 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Reads the files of a real model, Whisper's tiny.en as CTranslate2 has it.
-//!
-//! `SYMBL_TEST_MODEL` is the folder with `model.bin` and `tokenizer.json`. Without it, a
-//! test says that it is skipped.
+//! Reads the weights of tiny.en.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::{folder, read};
 use symbl_whisper::file::{Kind, ModelFile};
-
-/// Returns the folder of the model, or says that the test is skipped.
-fn folder(test: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("SYMBL_TEST_MODEL").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!(
-            "SKIPPED {test}: set SYMBL_TEST_MODEL to a folder such as faster-whisper-tiny.en"
-        );
-    }
-    folder
-}
-
-/// Returns a file of the model.
-fn read(folder: &Path, name: &str) -> Vec<u8> {
-    let path = folder.join(name);
-    fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
-}
 
 #[test]
 fn every_weight_of_tiny_en_is_read() {
