@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Tests with the files of a real model, Whisper's tiny.en as CTranslate2 has it.
+//! Tests with the files of real models, Whisper's tiny.en and base as CTranslate2 has them.
 //!
-//! A test that needs them finds them where `symbl-service model fetch tiny.en` puts them,
-//! or in the folder that `SYMBL_TEST_MODEL` names. Without them it says that it is skipped.
+//! A test that needs a model finds it where `symbl-service model fetch tiny.en` puts it, or
+//! in the folder that `SYMBL_TEST_MODEL` names (for base, `SYMBL_TEST_MODEL_BASE`). Without
+//! it the test says that it is skipped.
 
 mod tokens;
 mod weights;
@@ -11,12 +12,16 @@ mod weights;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// Returns the folder of tiny.en, or says that `test` is skipped.
-fn folder(test: &str) -> Option<PathBuf> {
-    let named = env::var_os("SYMBL_TEST_MODEL").map(PathBuf::from);
-    let folder = named.or_else(|| symbl_models::locate("tiny.en"));
+/// Returns the folder of a model, or says that `test` is skipped.
+fn folder(model: &str, test: &str) -> Option<PathBuf> {
+    let variable = match model {
+        "tiny.en" => "SYMBL_TEST_MODEL".to_owned(),
+        other => format!("SYMBL_TEST_MODEL_{}", other.to_uppercase()),
+    };
+    let named = env::var_os(&variable).map(PathBuf::from);
+    let folder = named.or_else(|| symbl_models::locate(model));
     if folder.is_none() {
-        eprintln!("SKIPPED {test}: run symbl-service model fetch tiny.en, or set SYMBL_TEST_MODEL");
+        eprintln!("SKIPPED {test}: run symbl-service model fetch {model}, or set {variable}");
     }
     folder
 }

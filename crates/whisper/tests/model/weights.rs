@@ -7,7 +7,7 @@ use symbl_whisper::file::{Kind, ModelFile};
 
 #[test]
 fn every_weight_of_tiny_en_is_read() {
-    let Some(folder) = folder("every_weight_of_tiny_en_is_read") else {
+    let Some(folder) = folder("tiny.en", "every_weight_of_tiny_en_is_read") else {
         return;
     };
     let bytes = read(&folder, "model.bin");
