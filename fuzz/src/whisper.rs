@@ -50,7 +50,10 @@ fn tokenizer(data: &[u8]) {
     align::clamp(&mut words, &voiced);
     assert!(words.is_sorted_by_key(|word| word.start));
     for word in known::strip_words(words) {
-        assert!(word.start < word.end && word.end <= frames.max(1), "{word:?}");
+        assert!(
+            word.start < word.end && word.end <= frames.max(1),
+            "{word:?}"
+        );
         assert!(!word.text.is_empty() && !word.text.contains(char::is_whitespace));
     }
     let left = known::strip_marks(&text);
