@@ -14,12 +14,10 @@ const CHECKED: &[&str] = &[
     "benches",
     "captions",
     "crates/client/src/transport",
+    "crates/models",
     "crates/protocol",
     "examples",
-    "service/src/analysis",
-    "service/src/fault",
-    "service/src/logging",
-    "service/src/trackers",
+    "service",
     "tap",
 ];
 
