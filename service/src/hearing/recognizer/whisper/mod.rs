@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use stream::WhisperStream;
-use symbl_whisper::{Draft, LoadOptions, Model, SAMPLE_RATE, Transcript};
+use symbl_whisper::{Draft, LoadOptions, Model, SAMPLE_RATE};
 use workers::Workers;
 
 /// Name on the command line and in errors.
@@ -177,12 +177,6 @@ impl Recognizer for Whisper {
     fn close(&self) {
         self.shared.workers.close();
     }
-}
-
-/// Texts that Whisper makes of noise.
-fn is_imagined(transcript: &Transcript) -> bool {
-    let _ = transcript;
-    false
 }
 
 /// What the work of the threads costs.

@@ -230,9 +230,6 @@ impl WhisperStream {
     fn conclude(&mut self, start: u64, transcript: Transcript, out: &mut Vec<Recognition>) {
         self.following = Following::default();
         self.looking = None;
-        if super::is_imagined(&transcript) {
-            return;
-        }
         let words: Vec<RecognisedWord> = transcript
             .words
             .iter()
