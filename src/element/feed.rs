@@ -20,11 +20,11 @@ mod place;
 /// What the streaming thread knows of its stream.
 #[derive(Default)]
 pub(crate) struct Feed {
-    stream: Mutex<Stream>,
+    stream: Mutex<StreamState>,
 }
 
 #[derive(Default)]
-struct Stream {
+struct StreamState {
     /// Since READY→PAUSED.
     connection: Option<Arc<Connection>>,
     /// In force since the last CAPS event.
@@ -48,7 +48,7 @@ struct Stream {
 impl Feed {
     /// Forgets the stream, and the connection with it.
     pub(crate) fn reset(&self) {
-        *lock(&self.stream) = Stream::default();
+        *lock(&self.stream) = StreamState::default();
     }
 
     /// Takes the connection that audio goes to.
@@ -234,7 +234,7 @@ fn take_whole(
     element: &impl SymblElement,
     buffer: &gst::Buffer,
     segment: impl FnOnce() -> gst::Segment,
-    stream: MutexGuard<'_, Stream>,
+    stream: MutexGuard<'_, StreamState>,
 ) -> Result<bool, gst::FlowError> {
     let (Some(connection), Some(format)) = (&stream.connection, &stream.format) else {
         drop(stream);

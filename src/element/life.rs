@@ -41,7 +41,7 @@ struct Status {
     progress: Option<&'static str>,
 }
 
-struct Open {
+struct OpenSession {
     connection: Arc<Connection>,
     /// The connection holds it weakly.
     _host: Arc<dyn Host>,
@@ -52,7 +52,7 @@ struct Open {
 pub(crate) struct Life {
     settings: Mutex<Settings>,
     status: Mutex<Status>,
-    open: Mutex<Option<Open>>,
+    open: Mutex<Option<OpenSession>>,
     /// The streaming thread has not told the connection who speaks now.
     speaker_changed: AtomicBool,
     /// Number of the last message posted.
@@ -294,7 +294,7 @@ fn try_to_open<T: SymblElement>(element: &T) -> Result<(), Report> {
     });
     let connection = Arc::new(connection);
     element.feed().connect(Arc::clone(&connection));
-    *lock(&life.open) = Some(Open {
+    *lock(&life.open) = Some(OpenSession {
         connection: Arc::clone(&connection),
         _host: host,
     });

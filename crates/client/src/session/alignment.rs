@@ -6,7 +6,7 @@
 //! jitters. So samples count, and timestamps decide only when they stay apart
 //! from the count by the alignment threshold for the wait for a discontinuity,
 //! as in GStreamer's audio sinks (`GstAudioBaseSink`, `GstAudioStreamAlign`).
-//! In: what each timestamp says beside the count. Out: a [`Verdict`]. This
+//! In: what each timestamp says beside the count. Out: an [`Alignment`]. This
 //! module never looks at a clock and never moves audio.
 //!
 //! Beyond GStreamer's rule:
@@ -73,7 +73,7 @@ pub struct Shift {
 
 /// What follows from a timestamp.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Alignment {
     /// Nothing: samples count.
     GoesOn,
     /// The audio stands where its timestamp says.
@@ -178,7 +178,7 @@ impl While {
 
 /// Timestamps of a stream beside the count of its samples.
 #[derive(Debug)]
-pub struct Alignment {
+pub struct Aligner {
     threshold: i64,
     wait: u64,
     /// The next timestamp is the first of those that count.
@@ -200,7 +200,7 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Alignment {
+impl Aligner {
     /// Timestamps that are `threshold` or more apart for `wait` decide. With no
     /// wait they do at once.
     pub fn new(threshold: Duration, wait: Duration) -> Self {
@@ -227,7 +227,7 @@ impl Alignment {
 
     /// Forgets all timestamps before `position`, and their jitter: samples count from the
     /// one there.
-    fn begin(&mut self, position: Position) -> Verdict {
+    fn begin(&mut self, position: Position) -> Alignment {
         self.jitter = [Band::of(0); 2];
         self.kept = [Band::of(0); 2];
         self.resync(position)
@@ -235,7 +235,7 @@ impl Alignment {
 
     /// Forgets all timestamps before `position`. What they jittered by is still known; whether
     /// the one at `position` is an early or a late one is not.
-    fn resync(&mut self, position: Position) -> Verdict {
+    fn resync(&mut self, position: Position) -> Alignment {
         self.fresh = false;
         self.apart = None;
         let most = self.known_jitter().magnitude();
@@ -248,7 +248,7 @@ impl Alignment {
         self.jitter_since = position;
         self.current = None;
         self.reference = None;
-        Verdict::Resync
+        Alignment::Resync
     }
 
     /// Returns `true` unless timestamps are apart from the count: then each counts.
@@ -265,7 +265,7 @@ impl Alignment {
         expected: u64,
         actual: u64,
         declared: bool,
-    ) -> Verdict {
+    ) -> Alignment {
         let offset = i64::try_from(i128::from(actual) - i128::from(expected)).unwrap_or(i64::MAX);
         if self.fresh
             || planted(Bug::JitterTakenForHoles) && offset.saturating_abs() >= self.threshold
@@ -324,7 +324,7 @@ impl Alignment {
             let by = offset.saturating_sub(self.earliest());
             self.apart = None;
             self.current = None; // Its edges belong to the time before.
-            return Verdict::Moved(vec![Shift { from, by }]);
+            return Alignment::Moved(vec![Shift { from, by }]);
         }
         let audio = position.saturating_sub(apart.from);
         if audio >= self.wait.saturating_mul(GIVE_UP)
@@ -333,12 +333,12 @@ impl Alignment {
         {
             self.learn(apart.band);
         }
-        Verdict::GoesOn
+        Alignment::GoesOn
     }
 
     /// The step is real: each stretch stands where its timestamps say. They say it
     /// by their earliest, which is compared with the earliest that agreed with the count.
-    fn decide(&mut self) -> Verdict {
+    fn decide(&mut self) -> Alignment {
         let lowest = self.earliest();
         let mut before = 0i64;
         let stretches = self.apart.take().map(|a| a.stretches).unwrap_or_default();
@@ -353,7 +353,7 @@ impl Alignment {
         });
         let shifts = shifts.collect();
         self.current = None; // Its edges belong to the time before.
-        Verdict::Moved(shifts)
+        Alignment::Moved(shifts)
     }
 
     /// Returns the offset of the earliest timestamps that agreed with the count.
@@ -385,7 +385,7 @@ impl Alignment {
 
     /// Timestamps agree with the count: compares those of a while with those of
     /// the beginning.
-    fn follow_drift(&mut self, position: Position, offset: i64) -> Verdict {
+    fn follow_drift(&mut self, position: Position, offset: i64) -> Alignment {
         let current = self.current.get_or_insert(While {
             from: position,
             band: Band::of(offset),
@@ -396,13 +396,13 @@ impl Alignment {
         let audio = position.saturating_sub(current.from);
         let narrow = current.band.width() <= NARROW;
         if audio < if narrow { SHORT } else { LONG } {
-            return Verdict::GoesOn;
+            return Alignment::GoesOn;
         }
         let current = *current;
         self.current = None;
         let Some(reference) = self.reference else {
             self.reference = Some(current);
-            return Verdict::GoesOn;
+            return Alignment::GoesOn;
         };
         let doubt = current.doubt().saturating_add(reference.doubt());
         let early = current.band.lowest.saturating_sub(reference.band.lowest);
@@ -417,13 +417,13 @@ impl Alignment {
             sure.clamp(-most, most)
         };
         if by.saturating_abs() < MIN_SLEW || planted(Bug::DriftIgnored) {
-            return Verdict::GoesOn;
+            return Alignment::GoesOn;
         }
         if self.jitter.iter().any(|band| band.width() > 0) {
             let moved = self.jitter.map(|band| band.moved(-by).join(Band::of(0)));
             self.jitter = moved;
         }
-        Verdict::Moved(vec![Shift { from: position, by }])
+        Alignment::Moved(vec![Shift { from: position, by }])
     }
 }
 

@@ -8,7 +8,7 @@ const S: u64 = 1000 * MS;
 
 /// A stream beside its timestamps: where audio stands by the decisions so far.
 struct Stream {
-    alignment: Alignment,
+    alignment: Aligner,
     /// Samples so far, as nanoseconds.
     position: Position,
     /// Where the next sample stands.
@@ -21,13 +21,13 @@ impl Stream {
     /// Samples count from zero on.
     fn new() -> Self {
         let mut stream = Self {
-            alignment: Alignment::new(Duration::from_millis(40), Duration::from_secs(1)),
+            alignment: Aligner::new(Duration::from_millis(40), Duration::from_secs(1)),
             position: 0,
             line: 0,
             resyncs: 0,
             shifts: Vec::new(),
         };
-        assert_eq!(stream.alignment.take(0, 0, 0, false), Verdict::Resync);
+        assert_eq!(stream.alignment.take(0, 0, 0, false), Alignment::Resync);
         stream.count(20 * MS);
         stream
     }
@@ -44,12 +44,12 @@ impl Stream {
             .alignment
             .take(self.position, line as u64, stamp as u64, declared);
         match verdict {
-            Verdict::GoesOn => {}
-            Verdict::Resync => {
+            Alignment::GoesOn => {}
+            Alignment::Resync => {
                 self.resyncs += 1;
                 self.line = stamp - S as i64;
             }
-            Verdict::Moved(shifts) => {
+            Alignment::Moved(shifts) => {
                 for shift in shifts {
                     self.line += shift.by;
                     self.shifts.push(shift);
@@ -179,11 +179,11 @@ fn a_declared_hole_that_is_no_larger_than_the_jitter_is_none() {
 
 #[test]
 fn without_a_wait_a_step_counts_at_once() {
-    let mut alignment = Alignment::new(Duration::from_millis(40), Duration::ZERO);
+    let mut alignment = Aligner::new(Duration::from_millis(40), Duration::ZERO);
     alignment.take(0, 0, 0, false);
-    let verdict = |alignment: &mut Alignment, off| alignment.take(S, S, S + off, false);
-    assert_eq!(verdict(&mut alignment, 39 * MS), Verdict::GoesOn);
-    assert_eq!(verdict(&mut alignment, 40 * MS), Verdict::Resync);
+    let verdict = |alignment: &mut Aligner, off| alignment.take(S, S, S + off, false);
+    assert_eq!(verdict(&mut alignment, 39 * MS), Alignment::GoesOn);
+    assert_eq!(verdict(&mut alignment, 40 * MS), Alignment::Resync);
 }
 
 /// How far off the truth the line is at most in an hour, in milliseconds: samples
@@ -277,14 +277,14 @@ fn after_a_pause_under_jitter_the_earliest_arrivals_decide() {
 fn buffers_longer_than_the_wait_follow_a_step_too() {
     for long in [1500, 1700, 2000, 4000, 12_000] {
         let long = long * MS;
-        let mut alignment = Alignment::new(Duration::from_millis(40), Duration::from_secs(1));
+        let mut alignment = Aligner::new(Duration::from_millis(40), Duration::from_secs(1));
         let (mut position, mut line) = (0, S);
         let step = 60 * S;
-        assert_eq!(alignment.take(0, line, line, false), Verdict::Resync);
+        assert_eq!(alignment.take(0, line, line, false), Alignment::Resync);
         for n in 1..40 {
             (position, line) = (position + long, line + long);
             let stamp = S + position + if n >= 10 { step } else { 0 };
-            if let Verdict::Moved(shifts) = alignment.take(position, line, stamp, false) {
+            if let Alignment::Moved(shifts) = alignment.take(position, line, stamp, false) {
                 line = line.saturating_add_signed(shifts.iter().map(|shift| shift.by).sum());
             }
         }
@@ -294,13 +294,13 @@ fn buffers_longer_than_the_wait_follow_a_step_too() {
 
 #[test]
 fn without_a_threshold_exact_timestamps_still_agree() {
-    let mut alignment = Alignment::new(Duration::ZERO, Duration::from_secs(1));
+    let mut alignment = Aligner::new(Duration::ZERO, Duration::from_secs(1));
     let (mut line, step) = (S, S / 2);
-    assert_eq!(alignment.take(0, line, line, false), Verdict::Resync);
+    assert_eq!(alignment.take(0, line, line, false), Alignment::Resync);
     for n in 1..500 {
         line += 20 * MS;
         let stamp = S + n * 20 * MS + if n >= 100 { step } else { 0 };
-        if let Verdict::Moved(shifts) = alignment.take(n * 20 * MS, line, stamp, false) {
+        if let Alignment::Moved(shifts) = alignment.take(n * 20 * MS, line, stamp, false) {
             line = line.saturating_add_signed(shifts.iter().map(|shift| shift.by).sum());
         }
     }

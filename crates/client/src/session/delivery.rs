@@ -19,13 +19,13 @@ mod messages;
 use super::Position;
 use super::generation::Generation;
 use super::planted::{Bug, planted};
-use messages::Known;
-pub use messages::Said;
+use messages::KnownItem;
+pub use messages::PlacedMessage;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use symbl_protocol::response::{RecognitionResult, Speaker};
+use symbl_protocol::response::{Participant, RecognitionResult};
 use unicode_normalization::UnicodeNormalization;
 
 /// Finals whose messages may still come.
@@ -48,7 +48,7 @@ const ENOUGH_FINALS: usize = 8;
 
 /// A live result with its place.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Heard {
+pub struct PlacedResult {
     /// Ties interims, their final and its messages together.
     pub utterance_id: String,
     /// What to show: the result's text, without words delivered before.
@@ -64,7 +64,7 @@ struct Final {
     /// Number of the start in which it came.
     generation: u64,
     /// Who said it.
-    by: Option<Speaker>,
+    by: Option<Participant>,
     words: Vec<FinalWord>,
     /// Words before this one have been found in messages.
     next: usize,
@@ -83,7 +83,7 @@ struct FinalWord {
 }
 
 /// Whether two may be one: as far as both say who they are.
-fn same_speaker(a: &Speaker, b: &Speaker) -> bool {
+fn same_speaker(a: &Participant, b: &Participant) -> bool {
     let same = |a: &Option<String>, b: &Option<String>| Some(a.as_ref()? == b.as_ref()?);
     same(&a.user_id, &b.user_id)
         .or_else(|| same(&a.id, &b.id))
@@ -97,7 +97,7 @@ pub struct Delivery {
     /// Everything before this was delivered in finals.
     delivered: Position,
     /// Everything before this was delivered in messages.
-    said: Position,
+    delivered_in_messages: Position,
     /// Where the last message of this start ended. Messages come in the order of
     /// what was said, so that equal words before it are not those of the next.
     matched: Position,
@@ -106,9 +106,9 @@ pub struct Delivery {
     sends_messages: bool,
     utterance: u64,
     finals: VecDeque<Final>,
-    known: VecDeque<Known>,
+    known: VecDeque<KnownItem>,
     /// Who the service takes us for, and took us for.
-    own: VecDeque<Speaker>,
+    own: VecDeque<Participant>,
     /// Wall clock of the service at its time zero, in nanoseconds.
     wall_zero: Option<i64>,
     /// The same in earlier starts, with what was given then.
@@ -121,7 +121,7 @@ impl Default for Delivery {
     fn default() -> Self {
         Self {
             delivered: 0,
-            said: 0,
+            delivered_in_messages: 0,
             matched: 0,
             sends_messages: true,
             utterance: 1,
@@ -151,10 +151,10 @@ fn letters(word: impl Iterator<Item = char>) -> String {
 }
 
 /// A word and where it stands.
-type PlacedWord = (String, Range<Position>);
+type SpannedWord = (String, Range<Position>);
 
 /// What to show of a result with these words, of which those are `fresh`.
-fn text_of(result: &RecognitionResult, words: &[PlacedWord], fresh: &[PlacedWord]) -> String {
+fn text_of(result: &RecognitionResult, words: &[SpannedWord], fresh: &[SpannedWord]) -> String {
     if fresh.len() == words.len() {
         result.text.clone()
     } else {
@@ -162,7 +162,7 @@ fn text_of(result: &RecognitionResult, words: &[PlacedWord], fresh: &[PlacedWord
     }
 }
 
-fn joined(words: &[PlacedWord]) -> String {
+fn joined(words: &[SpannedWord]) -> String {
     let words: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
     words.join(" ")
 }
@@ -188,7 +188,9 @@ impl Delivery {
             let open = record.words.get(record.next..).unwrap_or_default();
             !record.passed_over
                 && record.from + MAX_OWED > self.delivered
-                && open.iter().any(|word| middle(&word.span) >= self.said)
+                && open
+                    .iter()
+                    .any(|word| middle(&word.span) >= self.delivered_in_messages)
         });
         match owed {
             Some(record) if self.sends_messages => record.from,
@@ -198,7 +200,7 @@ impl Delivery {
 
     /// Whether there are finals whose messages have not come, and may.
     pub fn owes_messages(&self) -> bool {
-        let never = self.said == 0 && self.finals.len() < ENOUGH_FINALS;
+        let never = self.delivered_in_messages == 0 && self.finals.len() < ENOUGH_FINALS;
         never && !self.finals.is_empty() || self.settled() < self.delivered
     }
 
@@ -214,11 +216,15 @@ impl Delivery {
     }
 
     /// A live result. `None`: it is not for this place, or was delivered before.
-    pub fn heard(&mut self, result: &RecognitionResult, generation: &Generation) -> Option<Heard> {
+    pub fn place_result(
+        &mut self,
+        result: &RecognitionResult,
+        generation: &Generation,
+    ) -> Option<PlacedResult> {
         if let Some(user) = &result.user {
             self.speaks_as(user);
         }
-        let spans: Vec<PlacedWord> = result
+        let spans: Vec<SpannedWord> = result
             .words
             .iter()
             .filter_map(|word| {
@@ -243,7 +249,7 @@ impl Delivery {
                     start.map_or(open.start, |s| s.clamp(open.start, open.end))..open.end
                 }
             };
-            return Some(Heard {
+            return Some(PlacedResult {
                 utterance_id,
                 text: text_of(result, &spans, &fresh),
                 span,
@@ -254,7 +260,7 @@ impl Delivery {
             return None; // Its audio is long forgotten.
         }
         if spans.is_empty() {
-            return self.heard_without_words(result, generation, utterance_id);
+            return self.place_without_words(result, generation, utterance_id);
         }
         let this: Arc<str> = Arc::from(utterance_id.as_str());
         let told_in = |span: &Range<Position>| {
@@ -282,7 +288,7 @@ impl Delivery {
         let span = first.1.start..last.1.end;
         self.delivered = self.delivered.max(span.end);
         self.utterance += 1;
-        Some(Heard {
+        Some(PlacedResult {
             utterance_id,
             text: text_of(result, &spans, &fresh),
             span,
@@ -302,14 +308,14 @@ impl Delivery {
     }
 
     /// The words that no final has told.
-    fn fresh(&self, words: &[PlacedWord]) -> Vec<PlacedWord> {
+    fn fresh(&self, words: &[SpannedWord]) -> Vec<SpannedWord> {
         let fresh = words.iter().filter(|(_, span)| !self.was_delivered(span));
         fresh.cloned().collect()
     }
 
     /// Where a replay has to begin for these words to be finalised again: in the
     /// silence before them.
-    fn replay_start(&self, words: &[PlacedWord]) -> Position {
+    fn replay_start(&self, words: &[SpannedWord]) -> Position {
         let first = words.first().map_or(self.delivered, |word| word.1.start);
         let ends = self.finals.iter().rev();
         let before = ends
@@ -326,12 +332,12 @@ impl Delivery {
 
     /// A final of a service that gives no word times: it covers what was given
     /// since the last one.
-    fn heard_without_words(
+    fn place_without_words(
         &mut self,
         result: &RecognitionResult,
         generation: &Generation,
         utterance_id: String,
-    ) -> Option<Heard> {
+    ) -> Option<PlacedResult> {
         if result.text.is_empty() {
             return None;
         }
@@ -354,7 +360,7 @@ impl Delivery {
         });
         self.delivered = self.delivered.max(span.end);
         self.utterance += 1;
-        Some(Heard {
+        Some(PlacedResult {
             utterance_id,
             text: result.text.clone(),
             span,
@@ -364,7 +370,7 @@ impl Delivery {
 
     fn remember(&mut self, record: Final) {
         // The second final, and no message for the first.
-        self.sends_messages &= self.finals.is_empty() || self.said > 0;
+        self.sends_messages &= self.finals.is_empty() || self.delivered_in_messages > 0;
         if self.finals.len() == MAX_FINALS {
             self.finals.pop_front();
         }

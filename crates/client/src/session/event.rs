@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use symbl_protocol::response::{Entity, Insight, Speaker, Topic, TrackerMatch};
+use symbl_protocol::response::{Entity, Insight, Participant, Topic, TrackerMatch};
 
 /// Something to tell.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +58,7 @@ pub enum EventKind {
         is_final: bool,
         utterance_id: String,
         confidence: Option<f64>,
-        speaker: Option<Speaker>,
+        speaker: Option<Participant>,
         words: Vec<PlacedWord>,
     },
     Message {
@@ -66,7 +66,7 @@ pub enum EventKind {
         text: String,
         original_text: Option<String>,
         utterance_id: Option<String>,
-        speaker: Option<Speaker>,
+        speaker: Option<Participant>,
         words: Vec<PlacedWord>,
         sentiment: Option<f64>,
     },

@@ -6,7 +6,7 @@ use crate::service::word_spelled;
 use std::collections::{HashMap, HashSet};
 use symbl_client::session::event::PlacedWord;
 use symbl_client::session::{Event, EventKind, Placement, Reason, SessionEvent, State, Time};
-use symbl_protocol::response::Speaker;
+use symbl_protocol::response::Participant;
 
 /// A word that was told, in a final or a message.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ impl Book {
         &mut self,
         words: &[PlacedWord],
         utterance: Option<&str>,
-        speaker: Option<Speaker>,
+        speaker: Option<Participant>,
     ) -> Vec<Word> {
         let speaker = speaker.and_then(|speaker| speaker.user_id);
         let mut told = Vec::new();

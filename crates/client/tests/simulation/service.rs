@@ -16,7 +16,7 @@ use std::time::Duration;
 use symbl_protocol::ClientMessage;
 use symbl_protocol::InsightType;
 use symbl_protocol::StreamPlace;
-use symbl_protocol::reply::{self, Insight, Message, Person, Topic, TrackerMatch, Word};
+use symbl_protocol::reply::{self, Insight, Message, Person, SpokenWord, Topic, TrackerMatch};
 use symbl_protocol::timestamp::format_rfc3339;
 
 /// What the service does in answer, each after a while. What comes at once keeps
@@ -384,7 +384,7 @@ impl Service {
     /// A message, and what is found in it.
     fn message(
         &mut self,
-        words: &[Word<'_>],
+        words: &[SpokenWord<'_>],
         delay: Ms,
         conversation: &mut Conversation,
         answers: &mut Answers,
@@ -496,11 +496,11 @@ fn remember(message: &Message<'_>, conversation: &mut Conversation) {
     }));
 }
 
-fn words<'a>(heard: &[Heard], spellings: &'a [String]) -> Vec<Word<'a>> {
+fn words<'a>(heard: &[Heard], spellings: &'a [String]) -> Vec<SpokenWord<'a>> {
     heard
         .iter()
         .zip(spellings)
-        .map(|(heard, text)| Word {
+        .map(|(heard, text)| SpokenWord {
             text,
             start: Duration::from_nanos(heard.start),
             end: Duration::from_nanos(heard.end),

@@ -4,8 +4,8 @@
 
 use super::super::generation::Generation;
 use super::super::{Position, Time};
-use super::messages::{Known, keys, placed, says};
-use super::{Delivery, Final, FinalWord, LATE, NEAR, Said, middle};
+use super::messages::{KnownItem, keys, placed, says};
+use super::{Delivery, Final, FinalWord, LATE, NEAR, PlacedMessage, middle};
 use std::ops::RangeInclusive;
 use symbl_protocol::response::Message;
 
@@ -32,7 +32,7 @@ const LONGEST_UTTERANCE: i64 = 300_000_000_000;
 impl Delivery {
     /// Returns the start of the latest message that was told, by the service's wall clock.
     pub fn told_until(&self) -> Option<i64> {
-        self.known.iter().filter_map(Known::start).max()
+        self.known.iter().filter_map(KnownItem::start).max()
     }
 
     /// Returns from when on the conversation's history may have what was missed since
@@ -55,7 +55,7 @@ impl Delivery {
         message: &Message,
         replay: Position,
         generation: &Generation,
-    ) -> Option<Said> {
+    ) -> Option<PlacedMessage> {
         let at = message.start_time?;
         let by = message.from.as_ref();
         if self.forgotten.is_some_and(|forgotten| at <= forgotten) || self.was_said(by, at) {
@@ -80,8 +80,8 @@ impl Delivery {
         at: i64,
         replay: Position,
         generation: &Generation,
-    ) -> Option<Said> {
-        let missed = self.said..replay;
+    ) -> Option<PlacedMessage> {
+        let missed = self.delivered_in_messages..replay;
         let (zero, then) = self.start_of(at, generation)?;
         let place = then.extrapolate(u64::try_from(at.saturating_sub(zero)).ok()?)?;
         let near = |_: &Final, word: &FinalWord| {
@@ -97,7 +97,7 @@ impl Delivery {
         if !missed.contains(&middle(&span)) || self.was_heard(&keys) {
             return None;
         }
-        self.said = span.end;
+        self.delivered_in_messages = span.end;
         Some(said)
     }
 

@@ -8,7 +8,7 @@ use super::super::planted::{Bug, planted};
 use super::{Delivery, Final, FinalWord, joined, key, middle, nanos, same_speaker};
 use std::ops::Range;
 use std::time::Duration;
-use symbl_protocol::response::{Message, Speaker};
+use symbl_protocol::response::{Message, Participant};
 
 /// Wall-clock times are printed in milliseconds, rounded by whoever prints them.
 const SAME_TIME: u64 = 1_000_000;
@@ -19,7 +19,7 @@ pub(super) const MAX_MESSAGES: usize = 256;
 
 /// A message with its place.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Said {
+pub struct PlacedMessage {
     /// What to show, where that is less than its text: a part of it was delivered before.
     pub text: Option<String>,
     /// The utterance it was cut from.
@@ -30,7 +30,7 @@ pub struct Said {
     pub words: Vec<(String, Range<Position>)>,
 }
 
-impl Said {
+impl PlacedMessage {
     /// What of it stands there, as far as its words have places.
     pub(super) fn within(mut self, place: &Range<Position>) -> Self {
         let all = self.words.len();
@@ -48,7 +48,7 @@ impl Said {
 
 /// A message whose words were found in a final.
 pub(super) struct Tied {
-    pub(super) said: Said,
+    pub(super) said: PlacedMessage,
     /// Where all of its words stand, told before or not.
     span: Range<Position>,
     /// Number of the start of that final.
@@ -56,16 +56,16 @@ pub(super) struct Tied {
 }
 
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct KnownItem {
     id: Option<String>,
     span: Option<Range<Position>>,
     /// Whether it repeats what was delivered before.
     repeated: bool,
     /// Who said it and when, by the service's wall clock.
-    said: Option<(Option<Speaker>, i64)>,
+    said: Option<(Option<Participant>, i64)>,
 }
 
-impl Known {
+impl KnownItem {
     /// When it was said, by the service's wall clock.
     pub(super) fn start(&self) -> Option<i64> {
         self.said.as_ref().map(|(_, start)| *start)
@@ -73,7 +73,7 @@ impl Known {
 
     /// Whether this is the same message, whatever its id: the Conversation API
     /// has ids of its own.
-    fn was_said(&self, by: Option<&Speaker>, at: i64) -> bool {
+    fn was_said(&self, by: Option<&Participant>, at: i64) -> bool {
         self.said.as_ref().is_some_and(|(speaker, start)| {
             start.abs_diff(at) <= SAME_TIME
                 && (speaker.as_ref().zip(by)).is_none_or(|(a, b)| same_speaker(a, b))
@@ -95,7 +95,7 @@ pub(super) fn placed(
     zero: Option<i64>,
     generation: &Generation,
     offset: impl Fn(Option<Duration>) -> Option<Position>,
-) -> Said {
+) -> PlacedMessage {
     let wall = |time: Option<i64>| u64::try_from(time?.saturating_sub(zero?)).ok();
     let place = |start: Option<i64>, end: Option<i64>, time_offset, duration: Option<Duration>| {
         let length = match (start, end) {
@@ -108,7 +108,7 @@ pub(super) fn placed(
         let from = offset(time_offset)?;
         Some(from..from.saturating_add(length))
     };
-    Said {
+    PlacedMessage {
         text: None,
         utterance_id: None,
         span: place(
@@ -140,7 +140,11 @@ pub(super) fn says(words: &[FinalWord], keys: &[String]) -> bool {
 
 impl Delivery {
     /// A message. `None`: it was delivered before.
-    pub fn said(&mut self, message: &Message, generation: &Generation) -> Option<Said> {
+    pub fn place_message(
+        &mut self,
+        message: &Message,
+        generation: &Generation,
+    ) -> Option<PlacedMessage> {
         if self.known_as(message.id.as_deref()).is_some() {
             return None;
         }
@@ -159,7 +163,7 @@ impl Delivery {
     }
 
     /// The service takes us for `speaker`, or will.
-    pub fn speaks_as(&mut self, speaker: &Speaker) {
+    pub fn speaks_as(&mut self, speaker: &Participant) {
         if !self.own.contains(speaker) {
             self.own.push_front(speaker.clone());
             self.own.truncate(MAX_OWN);
@@ -167,13 +171,17 @@ impl Delivery {
     }
 
     /// Whether it can be our own speaker's.
-    pub(super) fn is_own(&self, from: Option<&Speaker>) -> bool {
+    pub(super) fn is_own(&self, from: Option<&Participant>) -> bool {
         let is_ours = |theirs| self.own.iter().any(|own| same_speaker(theirs, own));
         self.own.is_empty() || from.is_none_or(is_ours)
     }
 
     /// Finds the words of the message in the finals that wait for theirs.
-    fn match_final(&mut self, message: &Message, generation: &Generation) -> Option<(Said, bool)> {
+    fn match_final(
+        &mut self,
+        message: &Message,
+        generation: &Generation,
+    ) -> Option<(PlacedMessage, bool)> {
         let keys = keys(message);
         let by = |record: &Final| {
             let both = message.from.as_ref().zip(record.by.as_ref());
@@ -213,16 +221,16 @@ impl Delivery {
         let span = first.span.start..last.span.end;
         let words = spellings.into_iter().zip(found);
         let words = words.map(|(word, place)| (word.to_owned(), place.span.clone()));
-        let said = Said {
+        let said = PlacedMessage {
             text: None,
             utterance_id: Some(last.utterance.to_string()),
             span: Some(span.clone()),
             words: words.collect(),
         };
-        let said = said.within(&(self.said..Position::MAX));
+        let said = said.within(&(self.delivered_in_messages..Position::MAX));
         let generation = record.generation;
         record.next = to;
-        self.said = self.said.max(span.end);
+        self.delivered_in_messages = self.delivered_in_messages.max(span.end);
         let before = self.finals.iter_mut().take(index);
         before.for_each(|record| record.passed_over = true);
         Some(Tied {
@@ -253,7 +261,12 @@ impl Delivery {
 
     /// Places the message by the service's wall clock, or in the first start
     /// by the time since the conversation began.
-    fn place_by_clock(&self, message: &Message, generation: &Generation, own: bool) -> Said {
+    fn place_by_clock(
+        &self,
+        message: &Message,
+        generation: &Generation,
+        own: bool,
+    ) -> PlacedMessage {
         placed(message, self.wall_zero, generation, |time| {
             let time = time.filter(|_| own && generation.number == 1)?;
             generation.position(nanos(time))
@@ -267,7 +280,7 @@ impl Delivery {
         repeated: bool,
     ) {
         let said = message.start_time.map(|at| (message.from.clone(), at));
-        self.know(Known {
+        self.know(KnownItem {
             id: message.id.clone(),
             span,
             repeated,
@@ -275,7 +288,7 @@ impl Delivery {
         });
     }
 
-    fn know(&mut self, known: Known) {
+    fn know(&mut self, known: KnownItem) {
         if self.known.len() == MAX_MESSAGES {
             let oldest = self.known.pop_front();
             let at = oldest.and_then(|oldest| oldest.said).map(|(_, at)| at);
@@ -285,7 +298,7 @@ impl Delivery {
     }
 
     /// What has this id, if it has one.
-    fn known_as(&self, id: Option<&str>) -> Option<&Known> {
+    fn known_as(&self, id: Option<&str>) -> Option<&KnownItem> {
         id?;
         self.known
             .iter()
@@ -294,7 +307,7 @@ impl Delivery {
     }
 
     /// Whether something was said by the same at that time, by the wall clock.
-    pub(super) fn was_said(&self, by: Option<&Speaker>, at: i64) -> bool {
+    pub(super) fn was_said(&self, by: Option<&Participant>, at: i64) -> bool {
         self.known.iter().any(|known| known.was_said(by, at))
     }
 
@@ -319,7 +332,7 @@ impl Delivery {
             if self.known_as(Some(id)).is_some() {
                 return None;
             }
-            self.know(Known {
+            self.know(KnownItem {
                 id: Some(id.to_owned()),
                 span: span.clone(),
                 repeated: false,
