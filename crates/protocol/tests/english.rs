@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const CHECKED: &[&str] = &[
     "benches",
     "captions",
-    "crates/client/src/transport",
+    "crates/client/src",
     "crates/protocol",
     "examples",
     "service/src/analysis",

@@ -28,7 +28,7 @@ fn given(number: u64, from_ms: u64, to_ms: u64) -> Generation {
     generation
 }
 
-/// A final whose words last 200 ms each, from `start_ms` of the service's time.
+/// Returns a final whose words last 200 ms each, from `start_ms` of the service's time on.
 fn result(text: &str, start_ms: u64) -> RecognitionResult {
     RecognitionResult {
         is_final: true,
@@ -249,7 +249,7 @@ fn another_speakers_message_is_placed_by_the_wall_clock() {
 }
 
 #[test]
-fn of_a_message_only_the_words_are_told_that_no_message_had() {
+fn a_message_is_delivered_without_words_that_an_earlier_message_had() {
     let mut delivery = Delivery::default();
     delivery.place_result(&result("one two", 0), &given(1, 0, 5000));
     delivery.place_message(&message("a", "one two", "me", 0), &given(1, 0, 5000));
@@ -288,7 +288,7 @@ fn remembered(id: &str, text: &str, from: &str, at_ms: i64) -> Message {
     message(id, text, from, WALL + at_ms * MS as i64)
 }
 
-/// A delivery that lost its link after "hello".
+/// Returns a delivery after a connection that was lost after "hello".
 fn after_an_outage() -> Delivery {
     let mut delivery = Delivery::default();
     let first = given(1, 0, 9000);
@@ -307,17 +307,17 @@ fn after_an_outage() -> Delivery {
 }
 
 #[test]
-fn of_the_history_only_what_was_missed_is_told_whatever_its_ids() {
+fn only_missed_messages_of_the_history_are_delivered_whatever_their_ids() {
     let mut delivery = after_an_outage();
-    let replay = 1200 * MS; // everything of ours that was not finalised
+    let replay = 1200 * MS; // all audio that was not finalised
     let mut recall = |message: Message| delivery.recall(&message, replay, &Generation::default());
     assert_eq!(recall(remembered("1", "hello", "me", 1000)), None);
     assert_eq!(recall(remembered("2", "early", "other", 2000)), None);
-    // Ours, but the replay will say it again.
+    // A message of this client's speaker, which comes again with the replay.
     assert_eq!(recall(remembered("3", "mine", "me", 3000)), None);
     let missed = recall(remembered("4", "theirs", "other", 4000)).unwrap();
     assert_eq!(missed.span, Some(4000 * MS..4400 * MS));
-    // Two may speak at once.
+    // Two participants may speak at once.
     assert!(recall(remembered("5", "third", "third", 4000)).is_some());
     assert_eq!(recall(remembered("6", "theirs", "other", 4000)), None);
     let live = remembered("7", "theirs", "other", 4000);
@@ -336,11 +336,11 @@ fn the_history_fills_what_no_replay_can() {
 }
 
 #[test]
-fn of_the_history_nothing_is_told_from_before_our_time() {
+fn messages_from_before_the_session_are_not_delivered() {
     let mut delivery = after_an_outage();
     let before = remembered("1", "long ago", "other", -60_000);
     assert_eq!(delivery.recall(&before, 0, &Generation::default()), None);
-    // Nor what has come, and is too long ago to be known.
+    // A message that was delivered so long ago that it is forgotten is not delivered again.
     let second = given(2, 0, 9000);
     for n in 0..1000 {
         let message = remembered(&format!("m{n}"), "x", "other", 3000 + n);
@@ -351,20 +351,20 @@ fn of_the_history_nothing_is_told_from_before_our_time() {
 }
 
 #[test]
-fn of_the_history_no_more_is_asked_for_than_may_have_been_missed() {
+fn no_more_of_the_history_is_fetched_than_may_have_been_missed() {
     let nothing = Delivery::default();
     assert_eq!(nothing.told_until(), None);
     assert_eq!(nothing.missed_since(None), None);
     let mut delivery = after_an_outage();
     let at = |ms: i64| WALL + ms * MS as i64;
     assert_eq!(delivery.told_until(), Some(at(2000)));
-    // Our time began at zero.
+    // The session began at zero.
     assert_eq!(delivery.missed_since(None), Some(at(0)));
     assert_eq!(delivery.missed_since(Some(at(2000))), Some(at(0)));
-    // Long after that, what was said five minutes before the last message was told too.
+    // An hour later, messages that began five minutes before the last one have been delivered.
     let later = Some(at(3_600_000));
     assert_eq!(delivery.missed_since(later), Some(at(3_300_000)));
-    // What is forgotten cannot be told again.
+    // A forgotten message cannot be recognised, so that none as old is fetched.
     for n in 0..1000 {
         let message = remembered(&format!("m{n}"), "x", "other", 3_500_000 + n);
         delivery.place_message(&message, &given(2, 0, 9000));
@@ -374,7 +374,7 @@ fn of_the_history_no_more_is_asked_for_than_may_have_been_missed() {
 }
 
 #[test]
-fn an_interim_says_only_what_no_final_has_said() {
+fn an_interim_has_only_words_that_no_final_had() {
     let mut delivery = Delivery::default();
     delivery.place_result(&result("one two", 0), &given(1, 0, 5000));
     let interim = |text: &str| RecognitionResult {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Messages, and what refers to them: which words of which final they repeat.
+//! Messages, and the findings that refer to them.
+//!
+//! A message repeats words of a final, and stands where they stand.
 
 use super::super::Position;
 use super::super::generation::Generation;
@@ -10,28 +12,29 @@ use std::ops::Range;
 use std::time::Duration;
 use symbl_protocol::response::{Message, Participant};
 
-/// Wall-clock times are printed in milliseconds, rounded by whoever prints them.
+/// Wall-clock times are the same if they differ by no more than this, in nanoseconds. The
+/// Streaming API and the Conversation API print milliseconds and may round differently.
 const SAME_TIME: u64 = 1_000_000;
-/// Speakers that we may have been when something was said that is still to come.
+/// Most earlier identities of this client's speaker whose messages may still come.
 const MAX_OWN: usize = 8;
-/// Messages and insights that may still be referred to.
+/// Most messages and insights that are remembered because others may refer to them.
 pub(super) const MAX_MESSAGES: usize = 256;
 
 /// A message with its place.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PlacedMessage {
-    /// What to show, where that is less than its text: a part of it was delivered before.
+    /// The text without the words that were delivered before, if there are such words.
     pub text: Option<String>,
-    /// The utterance it was cut from.
+    /// The utterance that it belongs to.
     pub utterance_id: Option<String>,
-    /// Where it was said.
+    /// Its place in the audio.
     pub span: Option<Range<Position>>,
-    /// Its words.
+    /// Its words and their places.
     pub words: Vec<(String, Range<Position>)>,
 }
 
 impl PlacedMessage {
-    /// What of it stands there, as far as its words have places.
+    /// Returns the part of the message whose words stand in `place`.
     pub(super) fn within(mut self, place: &Range<Position>) -> Self {
         let all = self.words.len();
         self.words.retain(|(_, span)| {
@@ -49,30 +52,31 @@ impl PlacedMessage {
 /// A message whose words were found in a final.
 pub(super) struct Tied {
     pub(super) said: PlacedMessage,
-    /// Where all of its words stand, told before or not.
+    /// The place of all of its words, delivered before or not.
     span: Range<Position>,
     /// Number of the start of that final.
     generation: u64,
 }
 
+/// A message or an insight that was delivered, or dropped as a repetition.
 #[derive(Debug)]
 pub(super) struct KnownItem {
     id: Option<String>,
     span: Option<Range<Position>>,
-    /// Whether it repeats what was delivered before.
+    /// All its words were delivered before.
     repeated: bool,
-    /// Who said it and when, by the service's wall clock.
+    /// The speaker, and the start by the service's wall clock.
     said: Option<(Option<Participant>, i64)>,
 }
 
 impl KnownItem {
-    /// When it was said, by the service's wall clock.
+    /// Returns its start, by the service's wall clock.
     pub(super) fn start(&self) -> Option<i64> {
         self.said.as_ref().map(|(_, start)| *start)
     }
 
-    /// Whether this is the same message, whatever its id: the Conversation API
-    /// has ids of its own.
+    /// Returns `true` if a message by this speaker at this time is the same message. Ids do
+    /// not help, because the Conversation API has ids of its own.
     fn was_said(&self, by: Option<&Participant>, at: i64) -> bool {
         self.said.as_ref().is_some_and(|(speaker, start)| {
             start.abs_diff(at) <= SAME_TIME
@@ -81,15 +85,15 @@ impl KnownItem {
     }
 }
 
-/// The words of a message that are more than punctuation.
+/// Returns the words of a message that are more than punctuation.
 pub(super) fn spellings(message: &Message) -> Vec<&str> {
     let spoken = message.original_text.as_deref().unwrap_or(&message.text);
     let words = spoken.split_whitespace();
     words.filter(|word| !key(word).is_empty()).collect()
 }
 
-/// Places the message by the wall clock, which read `zero` at the time zero of
-/// `generation`; where it has no such times, by `offset`.
+/// Places the message by the wall clock, which read `zero` at the time zero of `generation`.
+/// Times that the message does not have by the wall clock come from `offset`.
 pub(super) fn placed(
     message: &Message,
     zero: Option<i64>,
@@ -128,18 +132,18 @@ pub(super) fn placed(
     }
 }
 
-/// What the words of a message are compared by.
+/// Returns the keys by which the words of a message are compared.
 pub(super) fn keys(message: &Message) -> Vec<String> {
     spellings(message).into_iter().map(key).collect()
 }
 
-/// Whether these are the words.
+/// Returns `true` if `words` have these keys.
 pub(super) fn says(words: &[FinalWord], keys: &[String]) -> bool {
     words.iter().map(|word| &word.key).eq(keys)
 }
 
 impl Delivery {
-    /// A message. `None`: it was delivered before.
+    /// Places a message. Returns `None` if it was delivered before.
     pub fn place_message(
         &mut self,
         message: &Message,
@@ -162,7 +166,7 @@ impl Delivery {
         (!repeated).then_some(said)
     }
 
-    /// The service takes us for `speaker`, or will.
+    /// Adds `speaker` to the participants that stand for this client.
     pub fn speaks_as(&mut self, speaker: &Participant) {
         if !self.own.contains(speaker) {
             self.own.push_front(speaker.clone());
@@ -170,13 +174,14 @@ impl Delivery {
         }
     }
 
-    /// Whether it can be our own speaker's.
+    /// Returns `true` if a message from this participant may be from this client's speaker.
     pub(super) fn is_own(&self, from: Option<&Participant>) -> bool {
         let is_ours = |theirs| self.own.iter().any(|own| same_speaker(theirs, own));
         self.own.is_empty() || from.is_none_or(is_ours)
     }
 
-    /// Finds the words of the message in the finals that wait for theirs.
+    /// Finds the words of the message in the finals that wait for their messages. Also returns
+    /// `true` if all of them were delivered before.
     fn match_final(
         &mut self,
         message: &Message,
@@ -240,8 +245,9 @@ impl Delivery {
         })
     }
 
-    /// Which final has these words next, and from which of its words on; `fits`:
-    /// whether it may be that final and that word.
+    /// Returns the index of the first final that has these words among those that no message
+    /// has repeated, and the index of the first of the words in it. `fits` returns `true` if
+    /// this may be that final and that word.
     pub(super) fn find_words(
         &self,
         keys: &[String],
@@ -259,8 +265,8 @@ impl Delivery {
         })
     }
 
-    /// Places the message by the service's wall clock, or in the first start
-    /// by the time since the conversation began.
+    /// Places the message by the service's wall clock, or, in the first start, by the time
+    /// since the beginning of the conversation.
     fn place_by_clock(
         &self,
         message: &Message,
@@ -297,7 +303,7 @@ impl Delivery {
         self.known.push_back(known);
     }
 
-    /// What has this id, if it has one.
+    /// Returns the item with this id, if it is known.
     fn known_as(&self, id: Option<&str>) -> Option<&KnownItem> {
         id?;
         self.known
@@ -306,13 +312,14 @@ impl Delivery {
             .find(|known| known.id.as_deref() == id)
     }
 
-    /// Whether something was said by the same at that time, by the wall clock.
+    /// Returns `true` if a known message is by this speaker and at this time, by the service's
+    /// wall clock.
     pub(super) fn was_said(&self, by: Option<&Participant>, at: i64) -> bool {
         self.known.iter().any(|known| known.was_said(by, at))
     }
 
-    /// Something that refers to a message: where that stands. `None`: the
-    /// message repeats what was delivered before, and so does this.
+    /// Returns the place of the message that a finding refers to, `Some(None)` if it is not
+    /// known. Returns `None` if that message was delivered before, and so the finding too.
     pub fn referring(&self, message_id: Option<&str>) -> Option<Option<Range<Position>>> {
         match self.known_as(message_id) {
             Some(known) if known.repeated => None,
@@ -321,7 +328,8 @@ impl Delivery {
         }
     }
 
-    /// An insight: where it stands. `None`: it was delivered before.
+    /// Returns the place of an insight, `Some(None)` if it is not known. Returns `None` if it
+    /// was delivered before.
     pub fn insight(
         &mut self,
         id: Option<&str>,
