@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! From an event of the session to the structure of its bus message.
+//! Turns an event of the session into the structure of its bus message.
 //!
-//! One message per event, named `symbl/<kind>`. Fields are strings, booleans,
-//! ints, uint64s and doubles, so that every language binding can read them;
-//! what is absent is left out. Times are nanoseconds. Nothing is decided here:
-//! what the session tells is posted, in its order.
+//! There is one message per event, named `symbl/<kind>`. Fields are strings, booleans, ints,
+//! uint64s and doubles, so that every language binding can read them. A field without a
+//! value is left out. Times are in nanoseconds. This module decides nothing: each event of
+//! the session is posted, in the session's order.
 //!
 //! Names and types: `docs/messages.md`.
 
@@ -21,8 +21,8 @@ use symbl_protocol::timestamp::format_rfc3339;
 /// Version of the set of names and types below.
 pub const SCHEMA: i32 = 1;
 
-/// What to post for `event`, as the `seq`-th message of this sink. `None` for
-/// warnings and failures: those are WARNING and ERROR messages.
+/// Returns the structure for `event`, which is the `seq`-th message of this sink. Returns
+/// `None` for warnings and failures, which become WARNING and ERROR messages.
 pub fn structure(event: &Event, seq: u64, connection_id: &str) -> Option<gst::Structure> {
     let (name, audio_place) = name(&event.kind)?;
     let mut builder = gst::Structure::builder(name)
@@ -164,7 +164,8 @@ fn own_fields(builder: Builder, kind: &EventKind) -> Builder {
     }
 }
 
-/// The id is the one that the application gave, else the one the service made.
+/// Adds the speaker. Its id is the one that the application gave, else the one that the
+/// service made.
 fn spoken_by(builder: Builder, speaker: Option<&Participant>) -> Builder {
     let id = speaker.and_then(|s| s.user_id.as_deref().or(s.id.as_deref()));
     builder
@@ -219,7 +220,7 @@ fn entity_fields(builder: Builder, entity: &Entity) -> Builder {
         .field_if_some("message-id", entity.message_id.as_deref())
 }
 
-/// Why a state was entered: a failure, or because somebody wanted it.
+/// Adds the reason of a change of state: a failure, or a request of the application.
 fn why(builder: Builder, failure: Option<&Failure>) -> Builder {
     let Some(failure) = failure else {
         return builder.field("reason", "requested");
@@ -242,7 +243,8 @@ fn session_word(event: SessionEvent) -> &'static str {
     }
 }
 
-/// Words as a JSON array of `{word, running-time, duration}`; `None` without words.
+/// Returns the words as a JSON array of `{word, running-time, duration}`, or `None` if there
+/// are no words.
 fn words_json(words: &[PlacedWord]) -> Option<String> {
     if words.is_empty() {
         return None;
@@ -258,7 +260,7 @@ fn words_json(words: &[PlacedWord]) -> Option<String> {
     serde_json::to_string(&words).ok()
 }
 
-/// An entry of `words`.
+/// An item of the field `words`.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct WordField<'a> {

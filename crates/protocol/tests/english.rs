@@ -20,6 +20,7 @@ const CHECKED: &[&str] = &[
     "service/src/fault",
     "service/src/logging",
     "service/src/trackers",
+    "src",
     "tap",
 ];
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One event of each kind, with everything in it that can be.
+//! One event of each kind, with all fields set.
 
 use super::*;
 
