@@ -15,6 +15,7 @@ const CHECKED: &[&str] = &[
     "captions",
     "crates/client/src",
     "crates/protocol",
+    "crates/testkit",
     "examples",
     "service/src/analysis",
     "service/src/fault",
