@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const CHECKED: &[&str] = &[
     "benches",
     "captions",
-    "crates/client/src",
+    "crates/client",
     "crates/protocol",
     "crates/testkit",
     "examples",

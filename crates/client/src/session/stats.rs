@@ -25,7 +25,8 @@ pub struct Stats {
     pub reconnects: u64,
     /// Time with a session, from the acknowledgement of its start to its loss or end.
     pub connected_time: Duration,
-    /// Audio that the service was given, replays included. The service bills it.
+    /// The time that the service bills: for each start the time from its acknowledgement to
+    /// its stop, or the audio that it was given, if that is longer.
     pub billable_time: Duration,
     pub rtt: Option<Duration>,
     pub delay_interim: Percentiles,
