@@ -23,6 +23,7 @@ const CHECKED: &[&str] = &[
     "service/src/trackers",
     "src",
     "tap",
+    "tests",
 ];
 
 /// Words that no comment may contain: they do not say who.
