@@ -13,10 +13,9 @@ use std::path::{Path, PathBuf};
 const CHECKED: &[&str] = &[
     "benches",
     "captions",
-    "crates/client",
-    "crates/protocol",
-    "crates/testkit",
+    "crates",
     "examples",
+    "fuzz",
     "service/src/analysis",
     "service/src/fault",
     "service/src/logging",
