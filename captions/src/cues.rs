@@ -15,9 +15,9 @@
 //! overlaps with earlier cues, and players show them one above the other.
 //! [`crate::order`] decides which times are believed.
 
-use crate::order::{Order, Utterance};
+use crate::order::{CutUtterance, Order};
 use crate::timed::{Piece, is_timed, millis, pieces};
-use crate::{Said, visible};
+use crate::{Utterance, visible};
 use std::time::Duration;
 use textwrap::core::display_width;
 use textwrap::wrap_algorithms::wrap_first_fit;
@@ -99,22 +99,25 @@ impl Cues {
         }
     }
 
-    /// Returns the cues that are ready once `said` is known. Interims and silence
+    /// Returns the cues that are ready once `utterance` is known. Interims and silence
     /// make no cues.
     ///
-    /// If `said` is far ahead of the utterance before it, its cues come with those of
+    /// If it is far ahead of the utterance before it, its cues come with those of
     /// the next utterance: only that one shows whether there was a pause or the time
     /// is wrong. [`Cues::finish`] returns them if no next utterance comes.
-    pub fn cut(&mut self, said: &Said<'_>) -> Vec<Cue> {
-        let pieces = pieces(said, LINE_COLUMNS);
-        if !said.is_final || pieces.is_empty() {
+    pub fn cut(&mut self, utterance: &Utterance<'_>) -> Vec<Cue> {
+        let pieces = pieces(utterance, LINE_COLUMNS);
+        if !utterance.is_final || pieces.is_empty() {
             return Vec::new();
         }
-        let ready = self.order.next(Utterance {
+        let ready = self.order.next(CutUtterance {
             pieces,
-            speaker: said.speaker.map(visible).filter(|name| !name.is_empty()),
-            timed: is_timed(said),
-            heard_at: said.heard_at.map(millis),
+            speaker: utterance
+                .speaker
+                .map(visible)
+                .filter(|name| !name.is_empty()),
+            timed: is_timed(utterance),
+            heard_at: utterance.heard_at.map(millis),
         });
         self.lay_all(ready)
     }
@@ -125,7 +128,7 @@ impl Cues {
         self.lay_all(ready)
     }
 
-    fn lay_all(&mut self, ready: Vec<Utterance>) -> Vec<Cue> {
+    fn lay_all(&mut self, ready: Vec<CutUtterance>) -> Vec<Cue> {
         let mut cues = Vec::new();
         for utterance in ready {
             self.lay(utterance, &mut cues);
@@ -134,7 +137,7 @@ impl Cues {
     }
 
     /// Appends the cues of one utterance to `cues`.
-    fn lay(&mut self, utterance: Utterance, cues: &mut Vec<Cue>) {
+    fn lay(&mut self, utterance: CutUtterance, cues: &mut Vec<Cue>) {
         let utterance = match utterance.timed {
             true => utterance,
             false => utterance.later(self.end),

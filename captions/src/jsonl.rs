@@ -8,7 +8,7 @@
 //! written as `\uXXXX`.
 
 use crate::timed::millis;
-use crate::{Found, Said, visible};
+use crate::{Found, Utterance, visible};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -49,20 +49,20 @@ struct FoundLine<'a> {
 }
 
 /// Returns the line for an utterance.
-pub(crate) fn said(said: &Said<'_>) -> serde_json::Result<String> {
-    let words = said.words.iter().map(|word| WordLine {
+pub(crate) fn utterance(utterance: &Utterance<'_>) -> serde_json::Result<String> {
+    let words = utterance.words.iter().map(|word| WordLine {
         word: &word.text,
         start: seconds(word.start),
         end: seconds(word.end),
     });
     line(&SaidLine {
         r#type: "transcript",
-        r#final: said.is_final,
-        start: said.start.map(seconds),
-        end: said.end.map(seconds),
-        utc: said.utc,
-        speaker: said.speaker,
-        text: said.text,
+        r#final: utterance.is_final,
+        start: utterance.start.map(seconds),
+        end: utterance.end.map(seconds),
+        utc: utterance.utc,
+        speaker: utterance.speaker,
+        text: utterance.text,
         words: words.collect(),
     })
 }

@@ -4,15 +4,15 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use symbl_captions::{Format, Said, Writer};
+//! use symbl_captions::{Format, Utterance, CaptionWriter};
 //!
 //! let mut file = Vec::new();
-//! let mut writer = Writer::new(&mut file, Format::Srt)?;
-//! writer.said(&Said {
+//! let mut writer = CaptionWriter::new(&mut file, Format::Srt)?;
+//! writer.utterance(&Utterance {
 //!     text: "Hello world.",
 //!     start: Some(Duration::from_millis(1230)),
 //!     end: Some(Duration::from_millis(2070)),
-//!     ..Said::default()
+//!     ..Utterance::default()
 //! })?;
 //! assert_eq!(
 //!     String::from_utf8_lossy(&file),
@@ -22,7 +22,7 @@
 //! ```
 //!
 //! The input may come from any source: the bus of a pipeline, a socket, a file. This
-//! crate knows neither GStreamer nor a protocol, and [`Writer`] opens no file and
+//! crate knows neither GStreamer nor a protocol, and [`CaptionWriter`] opens no file and
 //! reads no clock. A writer's output only grows, by one whole item at a time. So a
 //! file can be read while it grows, and it is whole if the program dies. An output
 //! may block its writer for as long as it likes; [`Outlet`] keeps that away from the
@@ -44,16 +44,16 @@ mod writer;
 pub use cues::{Cue, Cues, HURRIED, LATEST, LINE_COLUMNS, LINES, LONGEST, SHORTEST};
 pub use outlet::{Notes, Outlet, QUEUE_BYTES};
 pub use visible::visible;
-pub use writer::{Format, UnknownFormat, Writer};
+pub use writer::{CaptionWriter, Format, UnknownFormat};
 
 use std::time::Duration;
 
 /// One utterance, interim or final.
 ///
-/// Times count from the same zero in everything that one [`Writer`] gets: the start
+/// Times count from the same zero in everything that one [`CaptionWriter`] gets: the start
 /// of the recording or of the conversation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Said<'a> {
+pub struct Utterance<'a> {
     /// The whole text, as it came. [`visible`] decides which of it is shown.
     pub text: &'a str,
     /// `true` for a final; `false` for an interim, which a later utterance replaces.
@@ -66,7 +66,7 @@ pub struct Said<'a> {
     pub end: Option<Duration>,
     /// The words and their times, if known. Their spelling may differ from `text`,
     /// which is the text that is shown.
-    pub words: &'a [Word],
+    pub words: &'a [TimedWord],
     /// When the utterance began, as RFC 3339.
     pub utc: Option<&'a str>,
     /// When the application heard the utterance, by a monotonic clock of its own. Two
@@ -76,7 +76,7 @@ pub struct Said<'a> {
     pub heard_at: Option<Duration>,
 }
 
-impl Default for Said<'_> {
+impl Default for Utterance<'_> {
     /// Returns an empty final.
     fn default() -> Self {
         Self {
@@ -94,10 +94,10 @@ impl Default for Said<'_> {
 
 /// A word with its times.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
+pub struct TimedWord {
     /// The word as the engine recognised it.
     pub text: String,
-    /// Start, on the timeline of [`Said`].
+    /// Start, on the timeline of [`Utterance`].
     pub start: Duration,
     /// End, on the same timeline. A word that ends before its start has no length.
     pub end: Duration,

@@ -34,7 +34,7 @@ const MOST_WAITING: usize = 8;
 
 /// An utterance cut into pieces. There is at least one piece.
 #[derive(Debug, Clone)]
-pub(crate) struct Utterance {
+pub(crate) struct CutUtterance {
     pub(crate) pieces: Vec<Piece>,
     pub(crate) speaker: Option<String>,
     /// `true` if its time is known. If not, its pieces count from 0.
@@ -43,7 +43,7 @@ pub(crate) struct Utterance {
     pub(crate) heard_at: Option<u64>,
 }
 
-impl Utterance {
+impl CutUtterance {
     fn start(&self) -> u64 {
         self.pieces.first().map_or(0, |piece| piece.start)
     }
@@ -79,12 +79,12 @@ pub(crate) struct Order {
     behind: Option<u64>,
     /// Utterances that wait: one too far ahead, and those without a time that came
     /// after it.
-    waiting: Vec<Utterance>,
+    waiting: Vec<CutUtterance>,
 }
 
 impl Order {
     /// Takes the next utterance and returns those that are ready, in order.
-    pub(crate) fn next(&mut self, utterance: Utterance) -> Vec<Utterance> {
+    pub(crate) fn next(&mut self, utterance: CutUtterance) -> Vec<CutUtterance> {
         let mut ready = Vec::new();
         if !utterance.timed {
             if self.waiting.is_empty() {
@@ -138,7 +138,7 @@ impl Order {
 
     /// Returns the utterances that wait, because no next one will come to confirm or
     /// refute them.
-    pub(crate) fn finish(&mut self) -> Vec<Utterance> {
+    pub(crate) fn finish(&mut self) -> Vec<CutUtterance> {
         let mut ready = Vec::new();
         for utterance in std::mem::take(&mut self.waiting) {
             ready.push(match utterance.timed {
@@ -149,7 +149,7 @@ impl Order {
         ready
     }
 
-    fn give_up_waiting(&mut self, ready: &mut Vec<Utterance>) {
+    fn give_up_waiting(&mut self, ready: &mut Vec<CutUtterance>) {
         let edge = self.edge.unwrap_or(0);
         for utterance in std::mem::take(&mut self.waiting) {
             ready.push(match utterance.timed {
@@ -159,7 +159,7 @@ impl Order {
         }
     }
 
-    fn believe(&mut self, utterance: Utterance) -> Utterance {
+    fn believe(&mut self, utterance: CutUtterance) -> CutUtterance {
         let utterance = utterance.later(self.shift);
         let last = utterance.pieces.last().map_or(0, |piece| piece.start);
         self.edge = Some(self.edge.unwrap_or(0).max(last));

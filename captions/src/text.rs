@@ -3,7 +3,7 @@
 //! Formats times and texts for SubRip, WebVTT and plain text.
 
 use crate::cues::Cue;
-use crate::{Found, Said, visible};
+use crate::{Found, Utterance, visible};
 use std::time::Duration;
 
 /// Width of the time column, `[00:00.0] `.
@@ -80,15 +80,18 @@ fn stamp(time: Duration, point: char) -> String {
 }
 
 /// Returns an utterance as a line of text. An interim has no time.
-pub(crate) fn line(said: &Said<'_>) -> String {
-    let time = match said.start {
-        _ if !said.is_final => "…".to_owned(),
+pub(crate) fn line(utterance: &Utterance<'_>) -> String {
+    let time = match utterance.start {
+        _ if !utterance.is_final => "…".to_owned(),
         Some(start) => format!("[{}]", minutes(start)),
         None => String::new(),
     };
-    let speaker = said.speaker.map(visible).filter(|name| !name.is_empty());
+    let speaker = utterance
+        .speaker
+        .map(visible)
+        .filter(|name| !name.is_empty());
     let speaker = speaker.map_or_else(String::new, |name| format!("{name}: "));
-    let (text, width) = (visible(said.text), MARGIN - 1);
+    let (text, width) = (visible(utterance.text), MARGIN - 1);
     format!("{time:<width$} {speaker}{text}\n")
 }
 

@@ -7,7 +7,7 @@
 //! share of the words. All times are milliseconds, as in all caption formats.
 
 use crate::order::LEAP;
-use crate::{Said, Word, visible};
+use crate::{TimedWord, Utterance, visible};
 use std::time::Duration;
 use textwrap::WordSeparator;
 use textwrap::core::{Fragment, break_words, display_width};
@@ -60,17 +60,17 @@ pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Returns `true` if `said` has any time.
-pub(crate) fn is_timed(said: &Said<'_>) -> bool {
-    let has_words = said.words.iter().any(|word| signs(&word.text) > 0);
-    has_words || said.start.is_some() || said.end.is_some()
+/// Returns `true` if `utterance` has any time.
+pub(crate) fn is_timed(utterance: &Utterance<'_>) -> bool {
+    let has_words = utterance.words.iter().any(|word| signs(&word.text) > 0);
+    has_words || utterance.start.is_some() || utterance.end.is_some()
 }
 
-/// Returns the pieces of `said`, none wider than `columns`. Their times never
-/// decrease. They count from 0 if `said` has no times.
-pub(crate) fn pieces(said: &Said<'_>, columns: usize) -> Vec<Piece> {
-    let text = visible(said.text);
-    let clock = Clock::of(said, &text);
+/// Returns the pieces of `utterance`, none wider than `columns`. Their times never
+/// decrease. They count from 0 if `utterance` has no times.
+pub(crate) fn pieces(utterance: &Utterance<'_>, columns: usize) -> Vec<Piece> {
+    let text = visible(utterance.text);
+    let clock = WordClock::of(utterance, &text);
     let words = WordSeparator::UnicodeBreakProperties.find_words(&text);
     let all = signs(&text);
     let mut at = 0;
@@ -102,13 +102,18 @@ pub(crate) fn pieces(said: &Said<'_>, columns: usize) -> Vec<Piece> {
 
 /// Returns the times of the words, in order. A word that is far from both its
 /// neighbours has a wrong time and gets the time of the word before it.
-fn believed(said: &Said<'_>) -> Vec<(u64, u64)> {
-    let start_of = |index: usize| said.words.get(index).map(|word: &Word| millis(word.start));
+fn believed(utterance: &Utterance<'_>) -> Vec<(u64, u64)> {
+    let start_of = |index: usize| {
+        utterance
+            .words
+            .get(index)
+            .map(|word: &TimedWord| millis(word.start))
+    };
     let mut before: Option<u64> = None;
-    let mut times = Vec::with_capacity(said.words.len());
-    for (index, word) in said.words.iter().enumerate() {
+    let mut times = Vec::with_capacity(utterance.words.len());
+    for (index, word) in utterance.words.iter().enumerate() {
         let start = millis(word.start);
-        let end_of_all = said.end.map(millis);
+        let end_of_all = utterance.end.map(millis);
         // The next word, or the end of the utterance, confirms a time that is far
         // ahead.
         let confirmed = |time: u64| {
@@ -157,29 +162,29 @@ struct Span {
 }
 
 /// Maps places in a text to times.
-struct Clock {
+struct WordClock {
     spans: Vec<Span>,
     /// Number of characters of all words.
     signs: u64,
 }
 
-impl Clock {
-    fn of(said: &Said<'_>, text: &str) -> Self {
+impl WordClock {
+    fn of(utterance: &Utterance<'_>, text: &str) -> Self {
         let mut clock = Self {
-            spans: Vec::with_capacity(said.words.len().max(1)),
+            spans: Vec::with_capacity(utterance.words.len().max(1)),
             signs: 0,
         };
         let shown: Vec<&str> = text.split(' ').collect();
-        let alike = shown.len() == said.words.len();
-        for (index, (start, end)) in believed(said).into_iter().enumerate() {
+        let alike = shown.len() == utterance.words.len();
+        for (index, (start, end)) in believed(utterance).into_iter().enumerate() {
             let spelt = shown.get(index).filter(|_| alike).copied();
-            let heard = said.words.get(index).map(|word| word.text.as_str());
+            let heard = utterance.words.get(index).map(|word| word.text.as_str());
             clock.push(signs(spelt.or(heard).unwrap_or_default()), start, end);
         }
         if clock.signs == 0 {
             let signs = signs(text);
             let read = signs.saturating_mul(1000) / SPOKEN_PER_SECOND;
-            let (start, end) = match (said.start.map(millis), said.end.map(millis)) {
+            let (start, end) = match (utterance.start.map(millis), utterance.end.map(millis)) {
                 // No speaker is slower than one character per second.
                 (Some(start), Some(end)) if end.saturating_sub(start) <= LEAP + signs * 1000 => {
                     (start, end.max(start))
@@ -234,32 +239,32 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::{Piece, pieces};
-    use crate::{Said, Word};
+    use crate::{TimedWord, Utterance};
     use std::time::Duration;
 
-    fn word(text: &str, start: u64, end: u64) -> Word {
-        Word {
+    fn word(text: &str, start: u64, end: u64) -> TimedWord {
+        TimedWord {
             text: text.to_owned(),
             start: Duration::from_millis(start),
             end: Duration::from_millis(end),
         }
     }
 
-    fn times(said: &Said<'_>) -> Vec<(String, u64, u64)> {
+    fn times(utterance: &Utterance<'_>) -> Vec<(String, u64, u64)> {
         let of = |piece: Piece| (piece.text, piece.start, piece.end);
-        pieces(said, 42).into_iter().map(of).collect()
+        pieces(utterance, 42).into_iter().map(of).collect()
     }
 
     #[test]
     fn words_keep_their_times_however_they_are_spelt() {
         let words = [word("hello", 1000, 1400), word("world", 1500, 2000)];
         for text in ["hello world", "Hello, world!!", "a  b"] {
-            let said = Said {
+            let utterance = Utterance {
                 text,
                 words: &words,
-                ..Said::default()
+                ..Utterance::default()
             };
-            let times = times(&said);
+            let times = times(&utterance);
             assert_eq!((times[0].1, times[0].2), (1000, 1400), "{text}");
             assert_eq!((times[1].1, times[1].2), (1500, 2000), "{text}");
         }
@@ -268,12 +273,12 @@ mod tests {
     #[test]
     fn other_words_than_those_timed_share_their_time() {
         let words = [word("I'm", 1000, 2000), word("fine", 2000, 3000)];
-        let said = Said {
+        let utterance = Utterance {
             text: "I am fine",
             words: &words,
-            ..Said::default()
+            ..Utterance::default()
         };
-        let found = times(&said);
+        let found = times(&utterance);
         assert_eq!(found[0].1, 1000);
         assert_eq!(found[2].2, 3000);
         assert!(found.is_sorted_by_key(|piece| piece.1), "{found:?}");
@@ -281,18 +286,21 @@ mod tests {
 
     #[test]
     fn without_words_the_time_is_shared_and_without_an_end_it_is_guessed() {
-        let said = Said {
+        let utterance = Utterance {
             text: "aaaa bbbb",
             start: Some(Duration::from_secs(1)),
             end: Some(Duration::from_secs(3)),
-            ..Said::default()
+            ..Utterance::default()
         };
         let halves = [("aaaa", 1000, 2000), ("bbbb", 2000, 3000)];
-        assert_eq!(times(&said), halves.map(|(t, a, b)| (t.to_owned(), a, b)));
-        let unknown = Said {
+        assert_eq!(
+            times(&utterance),
+            halves.map(|(t, a, b)| (t.to_owned(), a, b))
+        );
+        let unknown = Utterance {
             start: None,
             end: None,
-            ..said
+            ..utterance
         };
         assert_eq!(times(&unknown)[0].1, 0);
         assert_eq!(times(&unknown)[1].2, 533);
@@ -301,11 +309,11 @@ mod tests {
     #[test]
     fn text_in_a_script_without_spaces_is_in_pieces_too() {
         let text = "これは字幕です".repeat(20);
-        let said = Said {
+        let utterance = Utterance {
             text: &text,
-            ..Said::default()
+            ..Utterance::default()
         };
-        let pieces = pieces(&said, 42);
+        let pieces = pieces(&utterance, 42);
         assert!(pieces.len() > 20);
         let whole: String = pieces.iter().map(|piece| piece.text.as_str()).collect();
         assert_eq!(whole, text);
@@ -314,11 +322,11 @@ mod tests {
     #[test]
     fn a_wide_word_with_a_space_in_it_is_cut_without_the_space() {
         let text = format!("{} :aaa {}/ b", "a".repeat(42), "b".repeat(41));
-        let said = Said {
+        let utterance = Utterance {
             text: &text,
-            ..Said::default()
+            ..Utterance::default()
         };
-        let pieces = pieces(&said, 42);
+        let pieces = pieces(&utterance, 42);
         for piece in &pieces {
             assert_eq!(piece.text, piece.text.trim(), "{pieces:?}");
         }

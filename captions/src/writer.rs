@@ -6,7 +6,7 @@
 //! written.
 
 use crate::cues::{Cue, Cues};
-use crate::{Found, Said, jsonl, text};
+use crate::{Found, Utterance, jsonl, text};
 use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
@@ -67,7 +67,7 @@ impl FromStr for Format {
 
 /// Writes each item at once, in one format.
 #[derive(Debug)]
-pub struct Writer<W: Write> {
+pub struct CaptionWriter<W: Write> {
     out: W,
     format: Format,
     cues: Cues,
@@ -75,7 +75,7 @@ pub struct Writer<W: Write> {
     number: u64,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> CaptionWriter<W> {
     /// Creates a writer and writes the header of the format.
     ///
     /// # Errors
@@ -104,12 +104,12 @@ impl<W: Write> Writer<W> {
     /// # Errors
     ///
     /// Returns the errors of the output.
-    pub fn said(&mut self, said: &Said<'_>) -> io::Result<()> {
+    pub fn utterance(&mut self, utterance: &Utterance<'_>) -> io::Result<()> {
         match self.format {
-            Format::Text => self.put(&text::line(said)),
-            Format::Jsonl => self.put(&jsonl::said(said)?),
+            Format::Text => self.put(&text::line(utterance)),
+            Format::Jsonl => self.put(&jsonl::utterance(utterance)?),
             Format::Srt | Format::WebVtt => {
-                let cues = self.cues.cut(said);
+                let cues = self.cues.cut(utterance);
                 self.put_cues(cues)
             }
         }

@@ -8,29 +8,30 @@ use std::time::Duration;
 use subtp::srt::SubRip;
 use subtp::vtt::{VttBlock, WebVtt};
 use symbl_captions::{
-    Cue, Cues, Format, HURRIED, LINE_COLUMNS, LINES, LONGEST, Said, Word, Writer, visible,
+    CaptionWriter, Cue, Cues, Format, HURRIED, LINE_COLUMNS, LINES, LONGEST, TimedWord, Utterance,
+    visible,
 };
 use textwrap::core::display_width;
 
-/// An utterance that owns what [`Said`] borrows.
+/// An utterance that owns what [`Utterance`] borrows.
 #[derive(Debug, Clone)]
-struct Utterance {
+struct OwnedUtterance {
     text: String,
     speaker: Option<String>,
     start: Option<u64>,
     end: Option<u64>,
-    words: Vec<Word>,
+    words: Vec<TimedWord>,
 }
 
-impl Utterance {
-    fn said(&self) -> Said<'_> {
-        Said {
+impl OwnedUtterance {
+    fn borrowed(&self) -> Utterance<'_> {
+        Utterance {
             text: &self.text,
             speaker: self.speaker.as_deref(),
             start: self.start.map(Duration::from_millis),
             end: self.end.map(Duration::from_millis),
             words: &self.words,
-            ..Said::default()
+            ..Utterance::default()
         }
     }
 }
@@ -50,7 +51,7 @@ fn text() -> impl Strategy<Value = String> {
 
 /// Returns words that are mostly in order, each after the one before it, and some
 /// with senseless times.
-fn words() -> impl Strategy<Value = Vec<Word>> {
+fn words() -> impl Strategy<Value = Vec<TimedWord>> {
     let word = (text_word(), 0u64..3000, 0u64..3000);
     let sensible =
         (0u64..100_000, proptest::collection::vec(word, 0..40)).prop_map(|(start, words)| {
@@ -71,19 +72,19 @@ fn text_word() -> impl Strategy<Value = String> {
     prop_oneof![9 => "[a-z]{1,9}", 1 => "\\PC{0,4}"]
 }
 
-fn timed(text: String, start: u64, end: u64) -> Word {
-    Word {
+fn timed(text: String, start: u64, end: u64) -> TimedWord {
+    TimedWord {
         text,
         start: Duration::from_millis(start),
         end: Duration::from_millis(end),
     }
 }
 
-fn utterance() -> impl Strategy<Value = Utterance> {
+fn utterance() -> impl Strategy<Value = OwnedUtterance> {
     let speaker = proptest::option::of(prop_oneof!["Anna", "Bob", "\\PC{0,40}"]);
     let time = || proptest::option::of(0u64..200_000);
     (text(), speaker, time(), time(), words()).prop_map(|(text, speaker, start, end, words)| {
-        Utterance {
+        OwnedUtterance {
             // Half of the texts consist of their words.
             text: match text.len() % 2 {
                 0 => text,
@@ -97,7 +98,7 @@ fn utterance() -> impl Strategy<Value = Utterance> {
     })
 }
 
-fn talk() -> impl Strategy<Value = Vec<Utterance>> {
+fn talk() -> impl Strategy<Value = Vec<OwnedUtterance>> {
     proptest::collection::vec(utterance(), 0..8)
 }
 
@@ -109,26 +110,29 @@ fn signs<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// Returns a writer in the middle of the talk: its last captions may still wait.
-fn writing(talk: &[Utterance], format: Format) -> Writer<Vec<u8>> {
-    let mut writer = Writer::new(Vec::new(), format).unwrap();
+fn writing(talk: &[OwnedUtterance], format: Format) -> CaptionWriter<Vec<u8>> {
+    let mut writer = CaptionWriter::new(Vec::new(), format).unwrap();
     for utterance in talk {
-        writer.said(&utterance.said()).unwrap();
+        writer.utterance(&utterance.borrowed()).unwrap();
     }
     writer
 }
 
-fn written(talk: &[Utterance], format: Format) -> String {
+fn written(talk: &[OwnedUtterance], format: Format) -> String {
     let mut writer = writing(talk, format);
     writer.finish().unwrap();
     String::from_utf8(writer.get_ref().clone()).unwrap()
 }
 
-fn cues(talk: &[Utterance]) -> Vec<Cue> {
+fn cues(talk: &[OwnedUtterance]) -> Vec<Cue> {
     cut(talk, Cues::new())
 }
 
-fn cut(talk: &[Utterance], mut cues: Cues) -> Vec<Cue> {
-    let mut all: Vec<Cue> = talk.iter().flat_map(|one| cues.cut(&one.said())).collect();
+fn cut(talk: &[OwnedUtterance], mut cues: Cues) -> Vec<Cue> {
+    let mut all: Vec<Cue> = talk
+        .iter()
+        .flat_map(|one| cues.cut(&one.borrowed()))
+        .collect();
     all.extend(cues.finish());
     all
 }

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 use std::time::Duration;
-use symbl_captions::{Format, Found, Said, Word, Writer};
+use symbl_captions::{CaptionWriter, Format, Found, TimedWord, Utterance};
 
 fn ms(time: u64) -> Duration {
     Duration::from_millis(time)
@@ -13,35 +13,35 @@ fn ms(time: u64) -> Duration {
 /// Writes two speakers, an interim, a question and a tracker.
 fn written(format: Format) -> String {
     let mut file = Vec::new();
-    let mut writer = Writer::new(&mut file, format).unwrap();
-    let interim = Said {
+    let mut writer = CaptionWriter::new(&mut file, format).unwrap();
+    let interim = Utterance {
         text: "how much is",
         is_final: false,
-        ..Said::default()
+        ..Utterance::default()
     };
-    let word = |text: &str, start, end| Word {
+    let word = |text: &str, start, end| TimedWord {
         text: text.into(),
         start: ms(start),
         end: ms(end),
     };
     let words = [word("how", 61_000, 61_400), word("much?", 61_400, 62_900)];
-    let asked = Said {
+    let asked = Utterance {
         text: "How <much>?",
         speaker: Some("Anna"),
         start: Some(ms(61_000)),
         end: Some(ms(62_900)),
         words: &words,
         utc: Some("2026-11-21T09:01:01.000Z"),
-        ..Said::default()
+        ..Utterance::default()
     };
-    let answered = Said {
+    let answered = Utterance {
         text: "Nothing & more",
         speaker: Some("Bob & Co"),
         start: Some(ms(3_663_250)),
-        ..Said::default()
+        ..Utterance::default()
     };
-    writer.said(&interim).unwrap();
-    writer.said(&asked).unwrap();
+    writer.utterance(&interim).unwrap();
+    writer.utterance(&asked).unwrap();
     writer
         .found(&Found {
             kind: "action_item",
@@ -59,7 +59,7 @@ fn written(format: Format) -> String {
             ..Found::default()
         })
         .unwrap();
-    writer.said(&answered).unwrap();
+    writer.utterance(&answered).unwrap();
     writer.finish().unwrap();
     String::from_utf8(file).unwrap()
 }
@@ -131,13 +131,13 @@ impl Write for Flushes {
 #[test]
 fn a_cue_is_one_write_and_is_flushed() {
     for format in [Format::Srt, Format::WebVtt] {
-        let mut writer = Writer::new(Flushes::default(), format).unwrap();
+        let mut writer = CaptionWriter::new(Flushes::default(), format).unwrap();
         let text = "a word and another ".repeat(20);
-        let said = Said {
+        let utterance = Utterance {
             text: &text,
-            ..Said::default()
+            ..Utterance::default()
         };
-        writer.said(&said).unwrap();
+        writer.utterance(&utterance).unwrap();
         let out = writer.get_ref();
         assert!(out.writes > 3);
         assert_eq!(out.writes, out.at.len());

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use std::time::Duration;
-use symbl_captions::{Cue, Cues, LATEST, Said, Word};
+use symbl_captions::{Cue, Cues, LATEST, TimedWord, Utterance};
 
 /// Maximum distance of a time from its neighbours at which it is believed at once.
 const LEAP: Duration = Duration::from_secs(20);
@@ -48,20 +48,20 @@ fn cues(talk: &[Remark]) -> Vec<Vec<Cue>> {
     for (number, remark) in talk.iter().enumerate() {
         let text = format!("r{number}x ").repeat(remark.words);
         let each = remark.length / remark.words as u32;
-        let words: Vec<Word> = (0..remark.words as u32)
-            .map(|n| Word {
+        let words: Vec<TimedWord> = (0..remark.words as u32)
+            .map(|n| TimedWord {
                 text: "word".into(),
                 start: remark.start.saturating_add(each * n),
                 end: remark.start.saturating_add(each * (n + 1)),
             })
             .collect();
-        all.extend(cues.cut(&Said {
+        all.extend(cues.cut(&Utterance {
             text: &text,
             speaker: remark.speaker,
             start: Some(remark.start),
             end: Some(remark.start.saturating_add(remark.length)),
             words: if remark.timed_words { &words } else { &[] },
-            ..Said::default()
+            ..Utterance::default()
         }));
     }
     all.extend(cues.finish());

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use symbl_captions::{Format, Said, Writer};
+use symbl_captions::{CaptionWriter, Format, Utterance};
 
 /// One line each, so that no cue breaks a line.
 const SAID: [&str; 9] = [
@@ -22,14 +22,14 @@ const SAID: [&str; 9] = [
 ];
 
 fn write(folder: &Path, format: Format, name: &str) -> std::path::PathBuf {
-    let mut writer = Writer::new(Vec::new(), format).unwrap();
+    let mut writer = CaptionWriter::new(Vec::new(), format).unwrap();
     for (at, text) in (1..).zip(SAID) {
-        let said = Said {
+        let utterance = Utterance {
             text,
             start: Some(Duration::from_secs(at * 3)),
-            ..Said::default()
+            ..Utterance::default()
         };
-        writer.said(&said).unwrap();
+        writer.utterance(&utterance).unwrap();
     }
     let path = folder.join(name);
     std::fs::write(&path, writer.get_ref()).unwrap();

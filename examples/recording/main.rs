@@ -20,7 +20,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use symbl_captions::{Format, Notes, Said, Word, Writer};
+use symbl_captions::{CaptionWriter, Format, Notes, TimedWord, Utterance};
 
 /// Record the sound of INPUT, with captions next to it
 #[derive(Parser)]
@@ -76,7 +76,7 @@ fn run(args: &Args, notes: &Notes) -> Result<(), Box<dyn Error>> {
     })?;
     let file = File::create(&beside)
         .map_err(|error| format!("cannot write {}: {error}", beside.display()))?;
-    let writer = Writer::new(file, args.format)
+    let writer = CaptionWriter::new(file, args.format)
         .map_err(|error| format!("cannot write {}: {error}", beside.display()))?;
     // The bus tells more about a failure than the return value.
     let _ = pipeline.set_state(gst::State::Playing);
@@ -87,7 +87,7 @@ fn run(args: &Args, notes: &Notes) -> Result<(), Box<dyn Error>> {
     let ended = attend(&bus, &mut captions, notes);
     pipeline.set_state(gst::State::Null)?;
     ended?;
-    captions.attempt(Writer::finish);
+    captions.attempt(CaptionWriter::finish);
     match captions.failure {
         Some(error) => Err(format!("cannot write {}: {error}", beside.display()).into()),
         None => Ok(()),
@@ -96,13 +96,13 @@ fn run(args: &Args, notes: &Notes) -> Result<(), Box<dyn Error>> {
 
 /// The captions, for as long as they can be written.
 struct Captions {
-    writer: Writer<File>,
+    writer: CaptionWriter<File>,
     failure: Option<std::io::Error>,
 }
 
 impl Captions {
     /// Writes to the captions, unless an earlier write has failed.
-    fn attempt(&mut self, write: impl FnOnce(&mut Writer<File>) -> std::io::Result<()>) {
+    fn attempt(&mut self, write: impl FnOnce(&mut CaptionWriter<File>) -> std::io::Result<()>) {
         if self.failure.is_none() {
             self.failure = write(&mut self.writer).err();
         }
@@ -174,15 +174,15 @@ struct WordOnTheBus {
 
 /// Writes a final transcript. Its running time is its position in the recording,
 /// because the recording began with the pipeline.
-fn caption(structure: &gst::StructureRef, writer: &mut Writer<File>) -> std::io::Result<()> {
+fn caption(structure: &gst::StructureRef, writer: &mut CaptionWriter<File>) -> std::io::Result<()> {
     if structure.name() != "symbl/transcript" || structure.get::<bool>("is-final") != Ok(true) {
         return Ok(());
     }
     let words = structure.get::<&str>("words").unwrap_or("[]");
     let words: Vec<WordOnTheBus> = serde_json::from_str(words).unwrap_or_default();
-    let words: Vec<Word> = words
+    let words: Vec<TimedWord> = words
         .into_iter()
-        .map(|word| Word {
+        .map(|word| TimedWord {
             text: word.word,
             start: Duration::from_nanos(word.running_time),
             end: Duration::from_nanos(word.running_time.saturating_add(word.duration)),
@@ -190,12 +190,12 @@ fn caption(structure: &gst::StructureRef, writer: &mut Writer<File>) -> std::io:
         .collect();
     let start = structure.get::<u64>("running-time").ok();
     let end = start.zip(structure.get::<u64>("duration").ok());
-    writer.said(&Said {
+    writer.utterance(&Utterance {
         text: structure.get("text").unwrap_or_default(),
         speaker: structure.get("speaker-name").ok(),
         start: start.map(Duration::from_nanos),
         end: end.map(|(start, duration)| Duration::from_nanos(start.saturating_add(duration))),
         words: &words,
-        ..Said::default()
+        ..Utterance::default()
     })
 }

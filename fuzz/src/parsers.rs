@@ -9,8 +9,8 @@
 use symbl_protocol::{ClientMessage, InsightType, Tracker};
 use std::time::Duration;
 use symbl_service::analysis::{Analyzer, AnalyzerOptions, punctuate};
-use symbl_service::recognizer::Word;
-use symbl_service::recognizer::command::Line;
+use symbl_service::recognizer::RecognisedWord;
+use symbl_service::recognizer::command::OutputLine;
 use symbl_service::trackers;
 
 /// Longest stream: 10^7 seconds, and a little for rounding.
@@ -18,7 +18,7 @@ const LATEST: Duration = Duration::from_secs(10_000_001);
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for line in data.split(|byte| *byte == b'\n') {
-        if let Ok(line) = Line::parse(line) {
+        if let Ok(line) = OutputLine::parse(line) {
             heard(line);
         }
         let text = String::from_utf8_lossy(line);
@@ -31,11 +31,11 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 });
 
 /// Checks the promises of a recogniser's line.
-fn heard(line: Line) {
+fn heard(line: OutputLine) {
     match line {
-        Line::Partial { start, .. } => assert!(start.is_none_or(|start| start <= LATEST)),
-        Line::Progress { end } => assert!(end <= LATEST),
-        Line::Final { words, end, .. } => {
+        OutputLine::Partial { start, .. } => assert!(start.is_none_or(|start| start <= LATEST)),
+        OutputLine::Progress { end } => assert!(end <= LATEST),
+        OutputLine::Final { words, end, .. } => {
             assert!(end <= LATEST);
             assert!(words.is_sorted_by_key(|word| word.start));
             for word in &words {
@@ -45,13 +45,13 @@ fn heard(line: Line) {
             }
             analyse(&words);
         }
-        Line::Unknown => {}
+        OutputLine::Unknown => {}
     }
 }
 
 /// Analyses the words of a text, one every 300 ms.
 fn said(text: &str) {
-    let words = text.split_whitespace().zip(0u64..).map(|(word, index)| Word {
+    let words = text.split_whitespace().zip(0u64..).map(|(word, index)| RecognisedWord {
         text: word.to_owned(),
         start: Duration::from_millis(index * 300),
         end: Duration::from_millis(index * 300 + 300),
@@ -61,7 +61,7 @@ fn said(text: &str) {
 }
 
 /// Checks that every word is in one sentence, and that findings lie within its text.
-fn analyse(words: &[Word]) {
+fn analyse(words: &[RecognisedWord]) {
     let mut analyzer = Analyzer::new(AnalyzerOptions {
         insight_types: vec![
             InsightType::Question,

@@ -78,13 +78,13 @@ impl fmt::Debug for WallClock {
 
 /// The clock of one conversation. It never goes back, and never jumps.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock {
+pub(crate) struct ConversationClock {
     begun: Instant,
     /// What the wall clock showed then.
     wall: i64,
 }
 
-impl Clock {
+impl ConversationClock {
     /// Begins now, when the wall clock shows this.
     pub(crate) fn begin(wall: i64) -> Self {
         Self {
@@ -104,12 +104,12 @@ impl Clock {
 #[derive(Debug, Clone)]
 pub(crate) struct AudioClock {
     first: Arc<OnceLock<i64>>,
-    clock: Clock,
+    clock: ConversationClock,
 }
 
 impl AudioClock {
     /// Belongs to a stream of the conversation that has this clock.
-    pub(crate) fn of(clock: Clock) -> Self {
+    pub(crate) fn of(clock: ConversationClock) -> Self {
         Self {
             first: Arc::default(),
             clock,

@@ -3,9 +3,9 @@
 //! A self-hosted server for the Symbl Streaming API with a real recogniser.
 //!
 //! The way of a chunk: `listener` (the listening socket) → `gate` (`Host` and `Origin`) →
-//! `http` (upgrade, token) → `socket` (frames) → `session` (what may be said when) → `stream` (a
-//! job of the workers that all streams share: [`audio`], then [`recognizer`]) → `voice` ([`analysis`], then
-//! messages) → `outbox` of every socket in the `hub`'s room → `socket`, or
+//! `http` (upgrade, token) → `socket` (frames) → `speaker` (what may be said when) → `stream` (a
+//! job of the workers that all streams share: [`audio`], then [`recognizer`]) → `results` ([`analysis`], then
+//! messages) → `outbox` of every socket of the conversation → `socket`, or
 //! `subscriber` for those who only listen. What was
 //! said is in the `store` before it is told to anybody, for who asks later, through `rest`.
 //!

@@ -7,10 +7,12 @@
 //! need not stand in the process list.
 
 mod listen;
+mod model;
 mod options;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use listen::Listen;
+use model::{ModelCommand, ModelError};
 use options::LimitOptions;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -20,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 #[cfg(feature = "fault")]
 use symbl_service::fault::{Fault, Faults, HELP};
-use symbl_service::logging::{self, Log, LogError, Lost};
+use symbl_service::logging::{self, Lost, ServiceLog, ServiceLogError};
 use symbl_service::recognizer::command::{Command, CommandLimits};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::scripted::Scripted;
@@ -35,9 +37,16 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Self-hosted server for the Symbl Streaming API.
 #[derive(Parser)]
-#[command(version)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 #[cfg_attr(feature = "fault", command(after_long_help = HELP))]
 struct Options {
+    #[command(subcommand)]
+    task: Option<Task>,
+
     /// Address to listen on, such as 0.0.0.0:8787, [::1]:8787 or localhost:8787; port 0
     /// takes any free one. Of a name's addresses the first that can be had is taken
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
@@ -132,6 +141,14 @@ struct Options {
     log: String,
 }
 
+/// What the command does in place of serving.
+#[derive(Subcommand)]
+enum Task {
+    /// List, fetch and find speech models
+    #[command(subcommand)]
+    Model(ModelCommand),
+}
+
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Engine {
     /// Speech, by CMU PocketSphinx on this machine
@@ -153,7 +170,7 @@ enum Failure {
         reason: tracing_subscriber::filter::ParseError,
     },
     #[error(transparent)]
-    Start(#[from] LogError),
+    Start(#[from] ServiceLogError),
     #[error("--lm and --dict are for --recognizer pocketsphinx only")]
     ModelWithoutEngine,
     #[error("--recognizer {0} is given twice; a second one would never have a stream")]
@@ -168,6 +185,8 @@ enum Failure {
     Limits(#[from] options::LimitError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
     #[error("{what}: {reason}")]
     System {
         what: &'static str,
@@ -176,7 +195,12 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
-    match start(Options::parse()) {
+    let options = Options::parse();
+    let result = match &options.task {
+        Some(Task::Model(command)) => model::run(command).map_err(Failure::from),
+        None => start(options),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let text = format!("symbl-service: {failure}\n");
@@ -195,7 +219,7 @@ fn start(options: Options) -> Result<(), Failure> {
         filter: options.log.clone(),
         reason,
     })?;
-    let log = Log::start(filter, own_stderr()?, with_colours())?;
+    let log = ServiceLog::start(filter, own_stderr()?, with_colours())?;
     let lost = log.lost();
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

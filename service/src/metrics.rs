@@ -43,16 +43,16 @@ pub(crate) struct Metrics {
 
 /// Counts for as long as it is held.
 #[derive(Debug)]
-pub(crate) struct Open(Gauge);
+pub(crate) struct OpenCount(Gauge);
 
-impl Open {
+impl OpenCount {
     fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenCount {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -199,15 +199,15 @@ impl Metrics {
     }
 
     /// A WebSocket was opened; held as long as it is.
-    pub(crate) fn socket(&self, kind: &'static str) -> Open {
+    pub(crate) fn socket(&self, kind: &'static str) -> OpenCount {
         self.accepted.get_or_create(&[("kind", kind)]).inc();
-        Open::new(&self.sockets.get_or_create(&[("kind", kind)]))
+        OpenCount::new(&self.sockets.get_or_create(&[("kind", kind)]))
     }
 
     /// A stream was started; held until it ends.
-    pub(crate) fn stream(&self, recognizer: &'static str) -> Open {
+    pub(crate) fn stream(&self, recognizer: &'static str) -> OpenCount {
         let label = [("recognizer", recognizer)];
-        Open::new(&self.streams.get_or_create(&label))
+        OpenCount::new(&self.streams.get_or_create(&label))
     }
 
     /// So much audio was heard.

@@ -87,8 +87,8 @@ impl std::fmt::Display for Network {
     }
 }
 
-/// Something that is kept for each network.
-pub(crate) trait Entry: Default {
+/// What a [`Table`] keeps for a network, until that says no more than a new one.
+pub(crate) trait Expires: Default {
     /// Returns `true` if the entry says no more than a new one.
     fn is_idle(&self, now: Instant) -> bool;
 }
@@ -112,7 +112,7 @@ impl<E: Default> Default for Table<E> {
     }
 }
 
-impl<E: Entry> Table<E> {
+impl<E: Expires> Table<E> {
     /// Returns the entry of a network.
     pub(crate) fn of(&mut self, network: Network, now: Instant) -> &mut E {
         if self.entries.len() >= self.most && !self.entries.contains_key(&network) {
@@ -134,7 +134,7 @@ mod tests {
         interval: Duration::from_secs(2),
     };
 
-    impl Entry for Bucket {
+    impl Expires for Bucket {
         fn is_idle(&self, now: Instant) -> bool {
             self.is_full(now)
         }

@@ -49,13 +49,13 @@ pub(crate) trait ServerSeams: Debug + Send + Sync {
 /// The seams of one connection, in the order in which the door comes to them.
 pub(crate) trait ConnectionSeams: Debug + Send + Sync {
     /// Returns what carries the bytes of the connection below TLS. May wait first.
-    fn opened(self: Arc<Self>, tcp: TcpStream) -> BoxFuture<'static, Carrier> {
-        Box::pin(ready(Box::new(tcp) as Carrier))
+    fn opened(self: Arc<Self>, tcp: TcpStream) -> BoxFuture<'static, AnyStream> {
+        Box::pin(ready(Box::new(tcp) as AnyStream))
     }
 
     /// Returns what carries the bytes of the connection above TLS.
-    fn secured(self: Arc<Self>, carrier: Carrier) -> Carrier {
-        carrier
+    fn secured(self: Arc<Self>, stream: AnyStream) -> AnyStream {
+        stream
     }
 
     /// Returns how long the client may take for this stage; `None` means without a limit.
@@ -107,7 +107,7 @@ pub(crate) enum Stage {
 }
 
 /// The bytes of a connection, with or without TLS.
-pub(crate) type Carrier = Box<dyn Carries>;
+pub(crate) type AnyStream = Box<dyn Carries>;
 
 /// Carries the bytes of a connection.
 pub(crate) trait Carries: AsyncRead + AsyncWrite + Send + Unpin {}

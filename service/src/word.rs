@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// One recognised word.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Word {
+pub struct RecognisedWord {
     /// The word as spoken, without punctuation.
     pub text: String,
     /// Where it starts, from the first sample of the stream.

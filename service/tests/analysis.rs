@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use symbl_protocol::{InsightType, Tracker};
 use symbl_service::analysis::{Analyzer, AnalyzerOptions, Assignee, Sentence, punctuate};
-use symbl_service::recognizer::Word;
+use symbl_service::recognizer::RecognisedWord;
 
 const KINDS: [(InsightType, &str); 3] = [
     (InsightType::Question, "question"),
@@ -73,10 +73,10 @@ fn rows(table: &str) -> Vec<Vec<&str>> {
 }
 
 /// Words without a pause, as a recogniser gives them.
-fn spoken(text: &str) -> Vec<Word> {
+fn spoken(text: &str) -> Vec<RecognisedWord> {
     text.split(' ')
         .zip(0u64..)
-        .map(|(word, index)| Word {
+        .map(|(word, index)| RecognisedWord {
             text: word.to_owned(),
             start: Duration::from_millis(index * 300),
             end: Duration::from_millis((index + 1) * 300),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::{
-    Recognition, Recognizer, RecognizerError, StreamOptions, Word, text_of,
+    RecognisedWord, Recognition, Recognizer, RecognizerError, StreamOptions, text_of,
 };
 use symbl_testkit::speech::{
     Sample, absent, audio, samples, samples_in, silence, time_of, word_errors,
@@ -44,7 +44,7 @@ fn recognise(
     heard
 }
 
-fn finals(engine: &Pocketsphinx, audio: &[i16]) -> Vec<Vec<Word>> {
+fn finals(engine: &Pocketsphinx, audio: &[i16]) -> Vec<Vec<RecognisedWord>> {
     recognise(engine, audio, 1600, false)
         .into_iter()
         .map(|heard| match heard {
@@ -54,7 +54,7 @@ fn finals(engine: &Pocketsphinx, audio: &[i16]) -> Vec<Vec<Word>> {
         .collect()
 }
 
-fn text<'a>(words: impl IntoIterator<Item = &'a Word>) -> String {
+fn text<'a>(words: impl IntoIterator<Item = &'a RecognisedWord>) -> String {
     let words: Vec<&str> = words.into_iter().map(|word| word.text.as_str()).collect();
     words.join(" ")
 }
@@ -204,7 +204,7 @@ fn word_times_stay_right_over_a_talk_with_pauses() {
     };
     let (talk, places) = talk(&prompts, Duration::from_millis(1200));
     let heard = finals(engine, &talk);
-    let words: Vec<&Word> = heard.iter().flatten().collect();
+    let words: Vec<&RecognisedWord> = heard.iter().flatten().collect();
     for word in &words {
         assert!(word.start < word.end, "{word:?}");
         assert!((0.0..=1.0).contains(&word.confidence), "{word:?}");

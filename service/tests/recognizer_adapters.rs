@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command as Program;
 use std::time::Duration;
 use symbl_service::recognizer::command::{Command, CommandLimits};
-use symbl_service::recognizer::{Recognition, Recognizer, StreamOptions, Word};
+use symbl_service::recognizer::{RecognisedWord, Recognition, Recognizer, StreamOptions};
 use symbl_testkit::speech::{absent, audio, samples, silence, time_of, word_errors};
 use tempfile::TempDir;
 
@@ -35,7 +35,7 @@ fn hear(line: &str, samples: &[i16]) -> Vec<Recognition> {
     out
 }
 
-fn words(heard: &[Recognition]) -> Vec<Word> {
+fn words(heard: &[Recognition]) -> Vec<RecognisedWord> {
     let mut all = Vec::new();
     for heard in heard {
         if let Recognition::Final { words, .. } = heard {
@@ -45,7 +45,7 @@ fn words(heard: &[Recognition]) -> Vec<Word> {
     all
 }
 
-fn times(words: &[Word]) -> Vec<(&str, u128, u128)> {
+fn times(words: &[RecognisedWord]) -> Vec<(&str, u128, u128)> {
     words
         .iter()
         .map(|w| (w.text.as_str(), w.start.as_millis(), w.end.as_millis()))
@@ -194,7 +194,7 @@ class KaldiRecognizer:
         adapter("with_vosk.py").display()
     );
     let heard = hear(&line, &silence(Duration::from_secs(2)));
-    let good = Word {
+    let good = RecognisedWord {
         text: "good".to_owned(),
         start: Duration::ZERO,
         end: Duration::ZERO,

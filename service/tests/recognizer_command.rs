@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::recognizer::command::{Command, CommandLimits};
 use symbl_service::recognizer::{
-    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word,
+    RecognisedWord, Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
 };
 use symbl_service::{Server, ServerConfig};
 use tempfile::TempDir;
@@ -65,8 +65,8 @@ fn hear(command: &Command, samples: &[i16]) -> Result<Vec<Recognition>, Recogniz
 }
 
 /// The words of a guess that has no times.
-fn untimed(text: &str) -> Vec<Word> {
-    let word = |text: &str| Word {
+fn untimed(text: &str) -> Vec<RecognisedWord> {
+    let word = |text: &str| RecognisedWord {
         text: text.to_owned(),
         start: Duration::ZERO,
         end: Duration::ZERO,

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use symbl_service::recognizer::{
-    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word, blocking,
+    RecognisedWord, Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
+    blocking,
 };
 use symbl_service::{Limits, Server, ServerConfig};
 use tokio_tungstenite::tungstenite::Error;
@@ -48,7 +49,7 @@ impl RecognizerStream for Gated {
             let open = open.lock().expect("a lock");
             drop(changed.wait_while(open, |open| !*open).expect("a lock"));
         });
-        let word = Word {
+        let word = RecognisedWord {
             text: "last".to_owned(),
             start: Duration::ZERO,
             end: Duration::ZERO,

@@ -15,7 +15,7 @@
 use crate::output::{Output, nobody_reads};
 use crate::show::Show;
 use std::time::Duration;
-use symbl_captions::{Format, Notes, Outlet, QUEUE_BYTES, Writer};
+use symbl_captions::{CaptionWriter, Format, Notes, Outlet, QUEUE_BYTES};
 use symbl_client::session::backoff::Backoff;
 use symbl_client::session::{Failure, Reason};
 use symbl_client::transport::{Endpoint, Listener, Received};
@@ -76,7 +76,7 @@ impl Listening {
         };
         let outlet = Outlet::start(move || output.begin())
             .map_err(|error| format!("cannot start a thread to write: {error}"))?;
-        let mut show = match Writer::new(outlet.clone(), format) {
+        let mut show = match CaptionWriter::new(outlet.clone(), format) {
             Ok(writer) => Show::new(writer, self.interim),
             Err(error) => return unwritten(&error),
         };

@@ -10,14 +10,14 @@
 
 use std::io::{self, Write};
 use std::time::Duration;
-use symbl_captions::{Found, Said, Word, Writer};
+use symbl_captions::{CaptionWriter, Found, TimedWord, Utterance};
 use symbl_protocol::ServerMessage;
 use symbl_protocol::response::{Message, Participant};
 use symbl_protocol::timestamp::format_rfc3339;
 
 /// Writes each message that is worth writing.
 pub struct Show<W: Write> {
-    writer: Writer<W>,
+    writer: CaptionWriter<W>,
     interim: bool,
     /// Wall-clock time of the conversation's zero, in nanoseconds since the Unix
     /// epoch.
@@ -29,7 +29,7 @@ pub struct Show<W: Write> {
 impl<W: Write> Show<W> {
     /// Creates an instance that writes to `writer`, with interims if `interim` is
     /// set.
-    pub fn new(writer: Writer<W>, interim: bool) -> Self {
+    pub fn new(writer: CaptionWriter<W>, interim: bool) -> Self {
         Self {
             writer,
             interim,
@@ -50,11 +50,11 @@ impl<W: Write> Show<W> {
         self.now = now;
         match message {
             ServerMessage::RecognitionResult(result) if !result.is_final && self.interim => {
-                self.writer.said(&Said {
+                self.writer.utterance(&Utterance {
                     text: &result.text,
                     is_final: false,
                     speaker: name(result.user.as_ref()),
-                    ..Said::default()
+                    ..Utterance::default()
                 })
             }
             ServerMessage::MessageResponse { messages, .. } => {
@@ -113,7 +113,7 @@ impl<W: Write> Show<W> {
                 Some(duration) => start.saturating_add(duration),
                 None => self.place(None, word.end_time).unwrap_or(start),
             };
-            words.push(Word {
+            words.push(TimedWord {
                 text: word.word.clone(),
                 start,
                 end,
@@ -124,7 +124,7 @@ impl<W: Write> Show<W> {
             _ => self.place(None, message.end_time),
         };
         let utc = message.start_time.map(format_rfc3339);
-        self.writer.said(&Said {
+        self.writer.utterance(&Utterance {
             text: &message.text,
             is_final: true,
             speaker: name(message.from.as_ref()),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use symbl_protocol::Tracker;
 use symbl_service::recognizer::{
-    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word,
+    RecognisedWord, Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
 };
 use symbl_service::trackers::{MemoryTrackers, TrackerStore};
 
@@ -33,12 +33,15 @@ impl RecognizerStream for Parrot {
 
     fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
         let sentence = "sarah wants a refund of twenty dollars on friday";
-        let words = sentence.split(' ').zip(10u32..).map(|(word, n)| Word {
-            text: word.to_owned(),
-            start: n * Duration::from_millis(100),
-            end: (n + 1) * Duration::from_millis(100),
-            confidence: 1.0,
-        });
+        let words = sentence
+            .split(' ')
+            .zip(10u32..)
+            .map(|(word, n)| RecognisedWord {
+                text: word.to_owned(),
+                start: n * Duration::from_millis(100),
+                end: (n + 1) * Duration::from_millis(100),
+                confidence: 1.0,
+            });
         let words = words.collect();
         out.push(Recognition::bare(words));
         Ok(())

@@ -4,7 +4,7 @@
 //! talk.
 
 use super::{Cue, Cues, LATEST};
-use crate::{Said, Word};
+use crate::{TimedWord, Utterance};
 use std::time::Duration;
 
 fn ms(time: u64) -> Duration {
@@ -12,11 +12,11 @@ fn ms(time: u64) -> Duration {
 }
 
 /// Returns the words of `text`, from `start` on, of `each` milliseconds each.
-fn words(text: &str, start: u64, each: u64) -> Vec<Word> {
+fn words(text: &str, start: u64, each: u64) -> Vec<TimedWord> {
     let words = text
         .split_whitespace()
         .zip((start..).step_by(each as usize));
-    let word = |(text, at): (&str, u64)| Word {
+    let word = |(text, at): (&str, u64)| TimedWord {
         text: text.to_owned(),
         start: ms(at),
         end: ms(at + each),
@@ -24,13 +24,13 @@ fn words(text: &str, start: u64, each: u64) -> Vec<Word> {
     words.map(word).collect()
 }
 
-fn cut(text: &str, words: &[Word]) -> Vec<Cue> {
-    let said = Said {
+fn cut(text: &str, words: &[TimedWord]) -> Vec<Cue> {
+    let utterance = Utterance {
         text,
         words,
-        ..Said::default()
+        ..Utterance::default()
     };
-    Cues::new().cut(&said)
+    Cues::new().cut(&utterance)
 }
 
 fn shown(cues: &[Cue]) -> Vec<(u128, u128, String)> {
@@ -124,14 +124,14 @@ fn a_pause_ends_a_cue_and_no_cue_stays_for_longer_than_seven_seconds() {
 fn a_second_speaker_at_the_same_time_is_shown_afterwards() {
     let mut cues = Cues::with_names();
     let mut say = |speaker, text, start, end| {
-        let said = Said {
+        let utterance = Utterance {
             text,
             speaker: Some(speaker),
             start: Some(ms(start)),
             end: Some(ms(end)),
-            ..Said::default()
+            ..Utterance::default()
         };
-        shown(&cues.cut(&said)).remove(0)
+        shown(&cues.cut(&utterance)).remove(0)
     };
     let first = say("Anna", "I think that we should", 0, 4000);
     assert_eq!(first, (0, 4000, "Anna: I think that we should".into()));
@@ -143,21 +143,21 @@ fn a_second_speaker_at_the_same_time_is_shown_afterwards() {
 
 #[test]
 fn a_name_as_long_as_a_sentence_is_cut() {
-    let said = Said {
+    let utterance = Utterance {
         text: "Yes.",
         speaker: Some("somebody-with-a-very-long-address@mail.example.com"),
-        ..Said::default()
+        ..Utterance::default()
     };
-    let cues = Cues::with_names().cut(&said);
+    let cues = Cues::with_names().cut(&utterance);
     assert_eq!(cues[0].lines, ["somebody-with-a-very-lon…: Yes."]);
 }
 
 #[test]
 fn an_interim_and_silence_are_no_cues() {
-    let interim = Said {
+    let interim = Utterance {
         text: "hel",
         is_final: false,
-        ..Said::default()
+        ..Utterance::default()
     };
     assert_eq!(Cues::new().cut(&interim), []);
     assert_eq!(cut(" \n", &[]), []);
@@ -168,11 +168,11 @@ fn remarks(times: impl IntoIterator<Item = u64>) -> Vec<Cue> {
     let mut cues = Cues::new();
     let mut all = Vec::new();
     for time in times {
-        all.extend(cues.cut(&Said {
+        all.extend(cues.cut(&Utterance {
             text: "Yes.",
             start: Some(ms(time)),
             end: Some(ms(time.saturating_add(400))),
-            ..Said::default()
+            ..Utterance::default()
         }));
     }
     all.extend(cues.finish());
@@ -242,13 +242,13 @@ fn a_long_pause_is_kept() {
 fn a_caption_comes_at_once_after_a_pause_that_the_application_waited_for() {
     let mut cues = Cues::new();
     for (at, heard) in [(0, 7000), (3_600_000, 3_606_000)] {
-        let said = Said {
+        let utterance = Utterance {
             text: "Yes.",
             start: Some(ms(at)),
             heard_at: Some(ms(heard)),
-            ..Said::default()
+            ..Utterance::default()
         };
-        assert_eq!(cues.cut(&said)[0].start, ms(at));
+        assert_eq!(cues.cut(&utterance)[0].start, ms(at));
     }
 }
 
@@ -275,23 +275,23 @@ fn one_word_with_a_wrong_time_moves_no_other_word() {
             words[index].start = ms(wrong);
             words[index].end = ms(wrong.saturating_add(500));
             let mut cues = Cues::new();
-            let before = Said {
+            let before = Utterance {
                 text: "Now.",
                 start: Some(ms(599_000)),
-                ..Said::default()
+                ..Utterance::default()
             };
-            let said = Said {
+            let utterance = Utterance {
                 text,
                 words: &words,
                 end: Some(ms(603_000)),
-                ..Said::default()
+                ..Utterance::default()
             };
-            let after = Said {
+            let after = Utterance {
                 text: "Then.",
                 start: Some(ms(604_000)),
-                ..Said::default()
+                ..Utterance::default()
             };
-            let all: Vec<Cue> = [before, said, after]
+            let all: Vec<Cue> = [before, utterance, after]
                 .iter()
                 .flat_map(|s| cues.cut(s))
                 .collect();

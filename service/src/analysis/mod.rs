@@ -26,7 +26,7 @@ mod token;
 mod topic;
 mod tracker;
 
-use crate::word::Word;
+use crate::word::RecognisedWord;
 use std::ops::Range;
 use std::sync::Arc;
 use symbl_protocol::{InsightType, Tracker};

@@ -8,7 +8,7 @@
 //! letter, and a full stop or a question mark. No word is added, lost or changed,
 //! except for capitals and the mark at the end.
 
-use super::{Sentence, Word, question, token};
+use super::{RecognisedWord, Sentence, question, token};
 use std::time::Duration;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -82,7 +82,7 @@ const ASKING: f64 = 0.5;
 /// Splits the words of one final into sentences with punctuation and case. Every word
 /// is in exactly one sentence, in order. The result is empty only if there are no
 /// words.
-pub fn punctuate(words: &[Word]) -> Vec<Sentence> {
+pub fn punctuate(words: &[RecognisedWord]) -> Vec<Sentence> {
     if words.iter().any(|word| is_marked(&word.text)) {
         return sentences(words);
     }
@@ -111,7 +111,7 @@ pub fn punctuate(words: &[Word]) -> Vec<Sentence> {
 /// Splits the words of one final, which the engine has punctuated, into sentences and
 /// changes nothing. Every word is in exactly one sentence, in order. The result is empty
 /// only if there are no words.
-pub fn sentences(words: &[Word]) -> Vec<Sentence> {
+pub fn sentences(words: &[RecognisedWord]) -> Vec<Sentence> {
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
     as_marked(&texts)
 }
@@ -153,7 +153,7 @@ fn as_marked(texts: &[&str]) -> Vec<Sentence> {
 
 /// Returns `true` if a sentence of bare words that begins at `start` ends before the
 /// word at `at`.
-fn ends_sentence(words: &[Word], start: usize, at: usize) -> bool {
+fn ends_sentence(words: &[RecognisedWord], start: usize, at: usize) -> bool {
     let (Some(last), Some(next)) = (at.checked_sub(1).and_then(|i| words.get(i)), words.get(at))
     else {
         return false;
@@ -162,7 +162,8 @@ fn ends_sentence(words: &[Word], start: usize, at: usize) -> bool {
     if pause >= LONG_PAUSE || at - start >= MOST_WORDS {
         return true;
     }
-    let is_in = |list: &[&str], word: &Word| list.contains(&word.text.to_lowercase().as_str());
+    let is_in =
+        |list: &[&str], word: &RecognisedWord| list.contains(&word.text.to_lowercase().as_str());
     let short = at - start < FEWEST_WORDS || words.len() - at < FEWEST_WORDS;
     if short || is_in(DANGLING, last) {
         return false;
@@ -199,7 +200,7 @@ mod tests {
 
     /// Returns words of 300 ms each. A number before a word is the pause before it,
     /// in milliseconds.
-    fn words(text: &str) -> Vec<Word> {
+    fn words(text: &str) -> Vec<RecognisedWord> {
         let mut at = Duration::ZERO;
         let mut out = Vec::new();
         for piece in text.split(' ') {
@@ -208,7 +209,7 @@ mod tests {
                 continue;
             }
             let end = at + Duration::from_millis(300);
-            out.push(Word {
+            out.push(RecognisedWord {
                 text: piece.to_owned(),
                 start: at,
                 end,

@@ -78,7 +78,7 @@ static STOP: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 
 /// An occurrence of a candidate in a sentence.
 #[derive(Debug)]
-struct Said {
+struct Occurrence {
     sentence: u64,
     message_id: String,
     /// `true` if it stood where a noun stands: after `the`, `your`, `of`…, and with
@@ -91,7 +91,7 @@ struct Candidate {
     /// The phrase as it was said first.
     text: String,
     /// Occurrences, oldest first.
-    said: VecDeque<Said>,
+    said: VecDeque<Occurrence>,
     /// Score at the last report.
     told: f64,
 }
@@ -122,7 +122,7 @@ impl Topics {
                     if candidate.text.is_empty() {
                         candidate.text = words.join(" ");
                     }
-                    candidate.said.push_back(Said {
+                    candidate.said.push_back(Occurrence {
                         sentence: self.sentence,
                         message_id: message_id.to_owned(),
                         noun: after_determiner && start == 0 && length == run.len(),
@@ -192,7 +192,7 @@ impl Topics {
 
     /// Returns the occurrences of a phrase outside of longer phrases that recur
     /// themselves.
-    fn alone(&self, key: &[String]) -> Vec<&Said> {
+    fn alone(&self, key: &[String]) -> Vec<&Occurrence> {
         let Some(candidate) = self.candidates.get(key) else {
             return Vec::new();
         };

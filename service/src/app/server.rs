@@ -12,7 +12,7 @@ use crate::door::http::{self, Shared};
 use crate::door::listener::Listener;
 use crate::door::token::{TokenError, Tokens};
 use crate::hearing::Hearing;
-use crate::hearing::admission::{Admission, Entrance};
+use crate::hearing::admission::{Admission, SharedAdmission};
 use crate::hearing::engines::Engines;
 use crate::hearing::pool::Pool;
 use crate::metrics::{Kept, Metrics, Refused};
@@ -133,7 +133,7 @@ impl Server {
             places: Arc::new(Semaphore::new(config.limits.connections)),
             listeners: Arc::new(Semaphore::new(config.limits.subscribers)),
             hearing: Hearing {
-                entrance: Entrance::new(admission(&config, &engines)),
+                admission: SharedAdmission::new(admission(&config, &engines)),
                 engines,
                 pool: Pool::start(threads(&config)).map_err(BindError::Thread)?,
             },

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use crate::clock::WallClock;
-use crate::conversation::entry::{Entry, Said};
+use crate::conversation::entry::{Entry, Transcribed};
 use crate::conversation::form::Recipient;
 use crate::conversation::hub::tests::{hub_with_log, key};
-use crate::conversation::hub::{Hub, Leave, Seat};
-use crate::conversation::log::{Begun, Committed, Log, LogError, Open, Place, Start, Verdict};
+use crate::conversation::hub::{Hub, Leave, SocketSlot};
+use crate::conversation::log::{
+    Begun, Committed, Log, LogError, OpenConversation, StartRecord, StreamPosition, Verdict,
+};
 use crate::conversation::memory::MemoryLog;
 use crate::door::symbl::wire::SYMBL;
-use crate::hearing::recognizer::Word;
-use crate::hearing::voice::Voice;
-use crate::hearing::voice::tests::joined;
+use crate::hearing::recognizer::RecognisedWord;
+use crate::hearing::results::ResultWriter;
+use crate::hearing::results::tests::joined;
 use crate::limits::Limits;
 use crate::outbox::{Frame, Outbox};
 use crate::store::sqlite::Store;
@@ -32,14 +34,17 @@ fn wall() -> (Arc<AtomicI64>, WallClock) {
     (shows, WallClock::new(move || read.load(Ordering::SeqCst)))
 }
 
-/// A speaker in the room `x`, and what it is told.
-async fn speaker(hub: &Arc<Hub>) -> (Seat, Voice, mpsc::Receiver<Frame>) {
+/// A speaker in the conversation `x`, and what it is told.
+async fn speaker(hub: &Arc<Hub>) -> (SocketSlot, ResultWriter, mpsc::Receiver<Frame>) {
     speaker_at(hub, None).await
 }
 
 /// The same, whose audio is at this place of a stream.
-async fn speaker_at(hub: &Arc<Hub>, place: Option<Place>) -> (Seat, Voice, mpsc::Receiver<Frame>) {
-    joined(hub, |own| Recipient::new(own, &SYMBL), place).await
+async fn speaker_at(
+    hub: &Arc<Hub>,
+    stream_position: Option<StreamPosition>,
+) -> (SocketSlot, ResultWriter, mpsc::Receiver<Frame>) {
+    joined(hub, |own| Recipient::new(own, &SYMBL), stream_position).await
 }
 
 /// A log whose first final takes until a sender is dropped.
@@ -52,14 +57,14 @@ struct HeldLog {
 }
 
 impl Log for HeldLog {
-    fn begin(&self, start: Start, committed: Committed) -> Result<Begun, LogError> {
+    fn begin(&self, start: StartRecord, committed: Committed) -> Result<Begun, LogError> {
         self.log.begin(start, committed)
     }
 
     fn append(
         &self,
         conversation: i64,
-        said: Said,
+        said: Transcribed,
         committed: Committed,
     ) -> Result<Verdict, LogError> {
         let _ = self.waits.send(());
@@ -93,7 +98,7 @@ impl Log for HeldLog {
         self.log.finish(conversation, at);
     }
 
-    fn still_open(&self) -> Result<Vec<Open>, LogError> {
+    fn still_open(&self) -> Result<Vec<OpenConversation>, LogError> {
         self.log.still_open()
     }
 }
@@ -108,19 +113,19 @@ async fn a_conversation_whose_log_is_slow_delays_nobody() {
         waits,
     });
     let hub = hub_with_log(&Limits::default(), WallClock::default(), log);
-    let (_seat, mut slow, mut told) = speaker(&hub).await;
+    let (_slot, mut slow, mut told) = speaker(&hub).await;
     slow.listening().expect("begun");
     let speaks = std::thread::spawn(move || say(&mut slow, &mut told));
     waiting.recv().expect("it came to append");
     // Its conversation can be joined, subscribed to and left meanwhile, and so can others.
-    let (seat, mut bob, _told) = speaker(&hub).await;
+    let (slot, mut bob, _told) = speaker(&hub).await;
     bob.listening().expect("begun");
     bob.interim(&[hello()]);
-    let room = hub.listenable(&key("x")).expect("a room");
+    let conversation = hub.listenable(&key("x")).expect("a conversation");
     let recipient = Outbox::new(8).0.into();
-    drop(room.listen_now(&recipient, String::new()));
+    drop(conversation.listen_now(&recipient, String::new()));
     assert!(hub.is_live(&key("x")));
-    seat.leave(Leave::Finished);
+    slot.leave(Leave::Finished);
     let other = hub.join(&key("y"), Outbox::new(8).0, false).await;
     other.leave(Leave::Finished);
     assert!(!speaks.is_finished());
@@ -133,7 +138,7 @@ async fn what_was_stored_and_not_told_is_told_to_its_speaker_and_stored_once() {
     let directory = tempfile::tempdir().expect("a directory");
     let limits = Limits::default();
     let open = || Arc::new(Store::open(Some(directory.path()), &limits).expect("a database"));
-    let place = |attempt| Place {
+    let position = |attempt| StreamPosition {
         stream: "s".to_owned(),
         attempt,
         position: 0,
@@ -142,22 +147,22 @@ async fn what_was_stored_and_not_told_is_told_to_its_speaker_and_stored_once() {
     let number = {
         let database = open();
         let hub = hub_with_log(&limits, wall(), database.clone());
-        let (seat, mut ada, _told) = speaker_at(&hub, Some(place(1))).await;
-        seat.speaks(None, Some(Duration::from_secs(1800)));
+        let (slot, mut ada, _told) = speaker_at(&hub, Some(position(1))).await;
+        slot.speaks(None, Some(Duration::from_secs(1800)));
         ada.listening().expect("stored");
         // The service dies between the commit and the telling.
         let said = ada.look_into(&[hello()], false);
-        let stored = database.append(seat.room.number, said, Box::new(|_| {}));
+        let stored = database.append(slot.conversation.number, said, Box::new(|_| {}));
         assert!(matches!(stored, Ok(Verdict::Stored(_))), "{stored:?}");
-        seat.room.number
+        slot.conversation.number
     };
     let database = open();
     let hub = hub_with_log(&limits, wall(), database.clone());
-    let (seat, mut ada, mut told) = speaker_at(&hub, Some(place(2))).await;
-    assert_eq!(seat.room.number, number);
+    let (slot, mut ada, mut told) = speaker_at(&hub, Some(position(2))).await;
+    assert_eq!(slot.conversation.number, number);
     let (listener, mut heard) = Outbox::new(64);
     let listener = Recipient::new(listener, &SYMBL);
-    let _ear = seat.room.listen_now(&listener, "first".to_owned());
+    let _listener_slot = slot.conversation.listen_now(&listener, "first".to_owned());
     ada.listening().expect("stored");
     // The same audio again.
     ada.heard_again(Duration::from_millis(100));
@@ -174,7 +179,7 @@ async fn what_was_stored_and_not_told_is_told_to_its_speaker_and_stored_once() {
         "others heard it, or may read it"
     );
     let entries = database.read(number, 0, 100).expect("entries");
-    let finals: Vec<&Said> = entries.iter().filter_map(|e| e.body.said()).collect();
+    let finals: Vec<&Transcribed> = entries.iter().filter_map(|e| e.body.said()).collect();
     assert_eq!(finals.len(), 1);
     let id = finals[0].messages[0].id.to_string();
     assert_eq!(again["messages"][0]["id"], id.as_str());
@@ -187,17 +192,20 @@ async fn what_comes_into_the_log_after_its_stream_gave_up_is_told_before_the_end
         WallClock::default(),
         Arc::new(MemoryLog::default()),
     );
-    let (seat, mut ada, _told) = speaker(&hub).await;
+    let (slot, mut ada, _told) = speaker(&hub).await;
     ada.listening().expect("begun");
     let (listener, mut heard) = Outbox::new(64);
     let listener = Recipient::new(listener, &SYMBL);
-    let _ear = seat.room.listen_now(&listener, "first".to_owned());
+    let _listener_slot = slot.conversation.listen_now(&listener, "first".to_owned());
     let said = ada.look_into(&[hello()], false);
-    let committed = seat.room.committed(seat.member);
-    let stored = seat.room.log.append(seat.room.number, said, committed);
+    let committed = slot.conversation.committed(slot.member);
+    let stored = slot
+        .conversation
+        .log
+        .append(slot.conversation.number, said, committed);
     assert!(matches!(stored, Ok(Verdict::Stored(_))), "{stored:?}");
     assert!(message(&mut heard).is_none());
-    seat.leave(Leave::Finished);
+    slot.leave(Leave::Finished);
     assert!(message(&mut heard).is_some());
 }
 
@@ -213,8 +221,8 @@ fn message(told: &mut mpsc::Receiver<Frame>) -> Option<Value> {
     None
 }
 
-fn hello() -> Word {
-    Word {
+fn hello() -> RecognisedWord {
+    RecognisedWord {
         text: "hello".to_owned(),
         start: Duration::ZERO,
         end: Duration::from_millis(200),
@@ -223,9 +231,9 @@ fn hello() -> Word {
 }
 
 /// Says a sentence; the message that its client is told.
-fn say(voice: &mut Voice, told: &mut mpsc::Receiver<Frame>) -> Value {
-    voice.clock().start();
-    voice.utterance(&[hello()], false).expect("stored");
+fn say(results: &mut ResultWriter, told: &mut mpsc::Receiver<Frame>) -> Value {
+    results.clock().start();
+    results.utterance(&[hello()], false).expect("stored");
     loop {
         match told.try_recv().expect("a message") {
             Frame::Text(text) if text.contains("message_response") => {
@@ -250,11 +258,11 @@ async fn a_wall_clock_that_is_set_moves_nobody_in_a_conversation_that_runs() {
         let limits = Limits::default();
         let database = Arc::new(Store::open(None, &limits).expect("memory"));
         let hub = hub_with_log(&limits, wall, database.clone());
-        let (ada_seat, mut ada, mut to_ada) = speaker(&hub).await;
+        let (ada_slot, mut ada, mut to_ada) = speaker(&hub).await;
         ada.listening().expect("stored");
         let first = say(&mut ada, &mut to_ada);
         shows.fetch_add(step, Ordering::SeqCst);
-        let (bob_seat, mut bob, mut to_bob) = speaker(&hub).await;
+        let (bob_slot, mut bob, mut to_bob) = speaker(&hub).await;
         bob.listening().expect("stored");
         let second = say(&mut bob, &mut to_bob);
         let apart = begins(&second) - begins(&first);
@@ -264,9 +272,9 @@ async fn a_wall_clock_that_is_set_moves_nobody_in_a_conversation_that_runs() {
         let offset = offset.expect("a number");
         assert!((0.0..60.0).contains(&offset), "{offset} s after the first");
         // Its end is told by the same clock.
-        let number = ada_seat.room.number;
-        ada_seat.leave(Leave::Finished);
-        bob_seat.leave(Leave::Finished);
+        let number = ada_slot.conversation.number;
+        ada_slot.leave(Leave::Finished);
+        bob_slot.leave(Leave::Finished);
         database.write(Vec::new()).expect("written");
         let (first, ended): (i64, i64) = database
             .with(|database| {

@@ -35,7 +35,7 @@ pub(crate) enum Body {
     /// The Conversation API gave a speaker another name or address.
     Renamed(Speaker),
     /// A final, and everything that was found in it.
-    Said(Box<Said>),
+    Said(Box<Transcribed>),
     /// A text that a client sent instead of saying it.
     Sent(Sent),
     /// Nobody is there. The conversation is over at `ends` unless somebody comes back.
@@ -57,7 +57,7 @@ pub(crate) struct Speaker {
 
 /// A final, and everything that was found in it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Said {
+pub(crate) struct Transcribed {
     /// `sequenceNumber` on the wire: 0 for the first final of the conversation. The log
     /// gives it.
     pub(crate) number: u64,
@@ -213,7 +213,7 @@ impl Body {
     }
 
     /// Returns what was said, if something was.
-    pub(crate) fn said(&self) -> Option<&Said> {
+    pub(crate) fn said(&self) -> Option<&Transcribed> {
         match self {
             Self::Said(said) => Some(said),
             _ => None,
@@ -228,7 +228,7 @@ impl Word {
     }
 }
 
-impl Said {
+impl Transcribed {
     /// Returns the words of a message.
     pub(crate) fn words_of(&self, message: &Message) -> &[Word] {
         self.words.get(message.words.clone()).unwrap_or_default()
@@ -271,11 +271,11 @@ impl Said {
         let part = self.part.as_ref()?;
         let is_before = |word: &&Word| part.base.saturating_add(word.middle()) < position;
         let skipped = self.words.iter().take_while(is_before).count();
-        let place = |time: u64| part.base.saturating_add(time).saturating_sub(position);
+        let moved = |time: u64| part.base.saturating_add(time).saturating_sub(position);
         let words = self.words.iter().skip(skipped).map(|word| Word {
             text: word.text.clone(),
-            start: place(word.start),
-            end: place(word.end),
+            start: moved(word.start),
+            end: moved(word.end),
         });
         let words: Vec<Word> = words.collect();
         words.first()?;
@@ -335,7 +335,7 @@ mod tests {
             message,
             ..Insight::default()
         };
-        let said = Said {
+        let said = Transcribed {
             words: (0..4).map(word).collect(),
             messages: vec![message(1, 0..2), message(2, 2..4)],
             insights: vec![insight(1), insight(2)],
@@ -343,7 +343,7 @@ mod tests {
                 base: 100,
                 ..Part::default()
             }),
-            ..Said::default()
+            ..Transcribed::default()
         };
         let all = said.behind(100, 7).expect("all of it");
         assert_eq!((all.messages.len(), all.start), (2, 7));

@@ -2,7 +2,7 @@
 
 //! How those in a conversation are told: each door has a wire form of its own.
 
-use super::entry::{Entry, Said, Speaker, TrackerMatch};
+use super::entry::{Entry, Speaker, TrackerMatch, Transcribed};
 use crate::outbox::{Outbox, Text};
 use std::fmt;
 use std::ops::Deref;
@@ -42,7 +42,7 @@ pub(crate) enum Live<'a> {
 /// The wire form of a door: how its sockets are told something.
 pub(crate) trait Form: fmt::Debug + Send + Sync {
     /// Returns the messages of a final.
-    fn said(&self, said: &Said) -> Rendered;
+    fn said(&self, said: &Transcribed) -> Rendered;
 
     /// Returns the messages of what is in no log.
     fn live(&self, live: &Live<'_>) -> Rendered;

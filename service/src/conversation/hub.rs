@@ -2,26 +2,27 @@
 
 //! Which sockets belong together: connection ids and their conversations.
 //!
-//! All sockets of one connection id are members of one room, and a room holds
-//! one conversation. The room ends when its last member has left cleanly, or
-//! was lost and did not come back within `noConnectionTimeout`; the same
-//! connection id then begins a new conversation (Symbl Streaming API reference).
+//! All sockets of one connection id are members of one conversation. It ends when its
+//! last member has left cleanly, or was lost and did not rejoin within
+//! `noConnectionTimeout`. The connection id then begins a new conversation (Symbl
+//! Streaming API reference).
 //!
-//! Rooms that somebody may come back to are found again when the service comes
-//! back, if it has a directory for its data.
+//! A service with a data directory restores the conversations that a speaker may rejoin
+//! when it starts again.
 //!
-//! Locks: the state of a room is never taken under the map of rooms, nor the map under
-//! the state of a room: whoever waits for one room keeps nobody from another one. A
-//! room's turn to speak, which only the streams' threads take, comes before its state.
-//! Each but that turn is held for a few calls only, and none of them across an await.
+//! Locks: the map of conversations and the state of a conversation are never held
+//! together, so a thread that waits for one conversation delays no other conversation.
+//! The teller of a conversation, which only the threads of its streams wait for, is taken
+//! before its state. Every lock but the teller's is held for a few calls only, and no
+//! lock is held across an await.
 
 use super::form::Recipient;
-use super::log::{Log, LogError, Open};
-use crate::clock::{Clock, WallClock};
-use crate::conversation::room::PlaceToWait;
-pub(crate) use crate::conversation::room::{Joining, Room, RoomKey};
-pub(crate) use crate::conversation::seat::{Leave, Seat};
-use crate::conversation::state::Conversation;
+use super::log::{Log, LogError, OpenConversation};
+use crate::clock::{ConversationClock, WallClock};
+use crate::conversation::participants::Participants;
+use crate::conversation::running::PlaceToWait;
+pub(crate) use crate::conversation::running::{Conversation, ConversationKey, Joining};
+pub(crate) use crate::conversation::slot::{Leave, SocketSlot};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::trackers::TrackerStore;
@@ -33,10 +34,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 
-/// All rooms.
+/// The conversations that are not over, by connection id.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    rooms: Mutex<HashMap<RoomKey, Arc<Room>>>,
+    conversations: Mutex<HashMap<ConversationKey, Arc<Conversation>>>,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) trackers: Arc<dyn TrackerStore>,
@@ -45,13 +46,13 @@ pub(crate) struct Hub {
     pub(crate) wall: WallClock,
     /// One permit for each stream that may drain while its socket has started the next.
     pub(crate) draining: Arc<Semaphore>,
-    /// How long a socket that is being closed may hold its room up.
+    /// How long a socket that is being closed may hold its conversation up.
     longest_closing: Duration,
-    /// One permit for each room that may still begin to wait.
+    /// One permit for each conversation that may still begin to wait.
     waiting: Arc<Semaphore>,
-    /// One permit for each byte that rooms which wait may still take.
+    /// One permit for each byte that conversations which wait may still take.
     waiting_bytes: Arc<Semaphore>,
-    /// How many rooms may wait.
+    /// How many conversations may wait.
     most_waiting: usize,
 }
 
@@ -66,7 +67,7 @@ pub(crate) struct Services {
 }
 
 impl Hub {
-    /// Opens it with the rooms that somebody may come back to, as the database has them.
+    /// Opens the hub with the conversations of the log that a speaker may rejoin.
     ///
     /// # Errors
     ///
@@ -81,7 +82,7 @@ impl Hub {
         } = services;
         let open = log.still_open()?;
         let hub = Arc::new(Self {
-            rooms: Mutex::default(),
+            conversations: Mutex::default(),
             trackers,
             log,
             metrics,
@@ -103,8 +104,8 @@ impl Hub {
     }
 
     /// Takes up a conversation of before a restart.
-    fn restore(self: &Arc<Self>, open: Open) {
-        let key = RoomKey {
+    fn restore(self: &Arc<Self>, open: OpenConversation) {
+        let key = ConversationKey {
             account: open.account.clone(),
             connection_id: open.connection_id.clone(),
         };
@@ -114,48 +115,59 @@ impl Hub {
         let keep = Duration::from_secs(u64::try_from(open.keep).unwrap_or(0));
         // A wall clock that went back meanwhile does not take the conversation back.
         let latest = open.latest.max(open.zero).unwrap_or(0);
-        let clock = Clock::begin(wall.max(latest));
+        let clock = ConversationClock::begin(wall.max(latest));
         let head = open.head;
-        let (log, conversation) = (Arc::clone(&self.log), Conversation::restored(open));
-        let room = Arc::new(Room::behind(key.clone(), conversation, log, clock, head));
-        let mut state = room.state();
+        let (log, participants) = (Arc::clone(&self.log), Participants::restored(open));
+        let conversation = Arc::new(Conversation::behind(
+            key.clone(),
+            participants,
+            log,
+            clock,
+            head,
+        ));
+        let mut state = conversation.state();
         state.await_anybody(Instant::now() + left, keep);
-        state.place_to_wait = self.place_to_wait(room.bytes(&state));
+        state.place_to_wait = self.place_to_wait(conversation.bytes(&state));
         drop(state);
         tracing::info!(
             event = "restored",
             connection = key.connection_id,
-            conversation = room.id,
+            conversation = conversation.id,
             seconds = left.as_secs()
         );
-        let replaced = self.rooms().insert(key, Arc::clone(&room));
+        let replaced = self.conversations().insert(key, Arc::clone(&conversation));
         if let Some(replaced) = replaced {
             self.retire(&replaced);
         }
-        self.close_after(left, &room);
+        self.close_after(left, &conversation);
     }
 
-    fn room(&self, key: &RoomKey, conversation: Conversation, clock: Clock) -> Arc<Room> {
+    fn conversation(
+        &self,
+        key: &ConversationKey,
+        participants: Participants,
+        clock: ConversationClock,
+    ) -> Arc<Conversation> {
         let log = Arc::clone(&self.log);
-        Arc::new(Room::new(key.clone(), conversation, log, clock))
+        Arc::new(Conversation::new(key.clone(), participants, log, clock))
     }
 
     /// Lets nobody in any more. The conversation is over when no stream owes anything.
-    fn retire(&self, room: &Room) {
-        let mut state = room.state();
+    fn retire(&self, conversation: &Conversation) {
+        let mut state = conversation.state();
         state.is_over = true;
         let owes = state.owing > 0;
         drop(state);
         if !owes {
-            self.finish(room);
+            self.finish(conversation);
         }
     }
 
-    /// The conversation of a room is over.
-    fn finish(&self, room: &Room) {
+    /// Ends a conversation: its subscribers are dismissed, and the log gets its last entry.
+    fn finish(&self, conversation: &Conversation) {
         // What came into the log after its stream gave up waiting was not told.
-        room.tell();
-        let mut state = room.state();
+        conversation.tell();
+        let mut state = conversation.state();
         if std::mem::replace(&mut state.is_finished, true) {
             return;
         }
@@ -164,129 +176,137 @@ impl Hub {
         drop(state);
         tracing::info!(
             event = "over",
-            connection = room.key.connection_id,
-            conversation = room.id
+            connection = conversation.key.connection_id,
+            conversation = conversation.id
         );
-        self.log.finish(room.number, room.clock.now());
+        self.log
+            .finish(conversation.number, conversation.clock.now());
     }
 
     /// Somebody in a conversation that runs is called otherwise.
     pub(crate) fn rename(
         &self,
         account: &str,
-        conversation: i64,
+        number: i64,
         member: &str,
         name: Option<&str>,
         user_id: Option<&str>,
     ) {
-        let is_meant =
-            |room: &&Arc<Room>| room.key.account == account && room.number == conversation;
-        let room = self.rooms().values().find(is_meant).cloned();
-        if let Some(room) = room {
-            room.state().conversation.rename(member, name, user_id);
+        let is_meant = |conversation: &&Arc<Conversation>| {
+            conversation.key.account == account && conversation.number == number
+        };
+        let conversation = self.conversations().values().find(is_meant).cloned();
+        if let Some(conversation) = conversation {
+            conversation
+                .state()
+                .participants
+                .rename(member, name, user_id);
         }
     }
 
-    /// Ends a room after this time, unless somebody came back.
-    pub(crate) fn close_after(self: &Arc<Self>, wait: Duration, room: &Arc<Room>) {
+    /// Ends a conversation after this time, unless somebody came back.
+    pub(crate) fn close_after(self: &Arc<Self>, wait: Duration, conversation: &Arc<Conversation>) {
         // A service that is gone has nothing to end, and keeps no log open for it.
-        let (hub, room) = (Arc::downgrade(self), Arc::downgrade(room));
+        let (hub, conversation) = (Arc::downgrade(self), Arc::downgrade(conversation));
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
-            if let Some((hub, room)) = hub.upgrade().zip(room.upgrade()) {
-                hub.close_room(&room);
+            if let Some((hub, conversation)) = hub.upgrade().zip(conversation.upgrade()) {
+                hub.end_if_left(&conversation);
             }
         });
     }
 
-    /// Returns the room of this connection id.
-    fn find(&self, key: &RoomKey) -> Option<Arc<Room>> {
-        self.rooms().get(key).cloned()
+    /// Returns the conversation of this connection id.
+    fn find(&self, key: &ConversationKey) -> Option<Arc<Conversation>> {
+        self.conversations().get(key).cloned()
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomKey, Arc<Room>>> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    fn conversations(&self) -> MutexGuard<'_, HashMap<ConversationKey, Arc<Conversation>>> {
+        self.conversations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a seat in the room of this connection id; `anew`: in a new one.
+    /// Takes a slot in the conversation of this connection id; `anew`: in a new one.
     ///
-    /// Where the only sockets of the room are being closed, whether their
+    /// Where the only sockets of the conversation are being closed, whether their
     /// clients heard the end decides which conversation it is: that is waited
     /// for, at most as long as a closing may take.
     pub(crate) async fn join(
         self: &Arc<Self>,
-        key: &RoomKey,
+        key: &ConversationKey,
         recipient: impl Into<Recipient>,
         anew: bool,
-    ) -> Seat {
+    ) -> SocketSlot {
         let outbox = recipient.into();
         let patience = tokio::time::Instant::now() + self.longest_closing;
         loop {
-            let room = match self.try_join(key, &outbox, anew, false) {
-                Ok(seat) => return seat,
-                Err(room) => room,
+            let conversation = match self.try_join(key, &outbox, anew, false) {
+                Ok(slot) => return slot,
+                Err(conversation) => conversation,
             };
-            let closed = room.closed.notified();
-            if !room.state().is_closing() {
+            let closed = conversation.closed.notified();
+            if !conversation.state().is_closing() {
                 continue;
             }
             if timeout_at(patience, closed).await.is_err()
-                && let Ok(seat) = self.try_join(key, &outbox, anew, true)
+                && let Ok(slot) = self.try_join(key, &outbox, anew, true)
             {
-                return seat;
+                return slot;
             }
         }
     }
 
-    /// Takes a seat; or returns the room whose last sockets are being closed, unless the
+    /// Takes a slot; or returns the conversation whose last sockets are being closed, unless the
     /// socket enters `regardless` of that.
     fn try_join(
         self: &Arc<Self>,
-        key: &RoomKey,
+        key: &ConversationKey,
         outbox: &Recipient,
         anew: bool,
         regardless: bool,
-    ) -> Result<Seat, Arc<Room>> {
+    ) -> Result<SocketSlot, Arc<Conversation>> {
         loop {
             let found = self.find(key);
-            if let Some(room) = found.as_ref().filter(|_| !anew) {
+            if let Some(conversation) = found.as_ref().filter(|_| !anew) {
                 // What is told from now on, the socket is told too.
-                let teller = room.teller();
-                let mut state = room.state();
+                let teller = conversation.teller();
+                let mut state = conversation.state();
                 if state.is_closing() && !regardless {
                     drop((state, teller));
-                    return Err(Arc::clone(room));
+                    return Err(Arc::clone(conversation));
                 }
                 if state.is_live() {
                     let (member, told) = (state.enter(outbox.clone()), teller.told());
                     drop((state, teller));
-                    return Ok(self.seat(Arc::clone(room), member, told));
+                    return Ok(self.slot(Arc::clone(conversation), member, told));
                 }
             }
-            let clock = Clock::begin(self.wall.now());
-            let room = self.room(key, Conversation::new(), clock);
-            let member = room.state().enter(outbox.clone());
-            let mut rooms = self.rooms();
-            let now = rooms.get(key);
+            let clock = ConversationClock::begin(self.wall.now());
+            let conversation = self.conversation(key, Participants::new(), clock);
+            let member = conversation.state().enter(outbox.clone());
+            let mut conversations = self.conversations();
+            let now = conversations.get(key);
             let is_as_found = match &found {
                 Some(found) => now.is_none_or(|now| Arc::ptr_eq(now, found)),
                 None => now.is_none(),
             };
             if !is_as_found {
-                // Somebody else has put a room there meanwhile.
+                // Another socket has put a conversation there meanwhile.
                 continue;
             }
-            rooms.insert(key.clone(), Arc::clone(&room));
-            drop(rooms);
+            conversations.insert(key.clone(), Arc::clone(&conversation));
+            drop(conversations);
             if let Some(replaced) = found {
                 self.retire(&replaced);
             }
-            return Ok(self.seat(room, member, 0));
+            return Ok(self.slot(conversation, member, 0));
         }
     }
 
-    /// Returns a place for a room of so many bytes that waits for somebody to come back.
-    /// Strangers could leave as many as they like.
+    /// Returns a place for a conversation of this size in bytes that waits for a speaker
+    /// to rejoin, if there is one. Without a limit, a client could leave any number of
+    /// conversations behind.
     pub(crate) fn place_to_wait(&self, bytes: usize) -> Option<PlaceToWait> {
         let bytes = u32::try_from(bytes).ok()?;
         let waiting = Arc::clone(&self.waiting).try_acquire_owned();
@@ -297,75 +317,81 @@ impl Hub {
         })
     }
 
-    /// Returns how many rooms wait for a speaker to come back.
+    /// Returns how many conversations wait for a speaker to come back.
     pub(crate) fn awaited(&self) -> usize {
         let left = self.waiting.available_permits();
         self.most_waiting.saturating_sub(left)
     }
 
     /// Returns `true` if this connection id is in use, or somebody may come back to it.
-    pub(crate) fn is_live(&self, key: &RoomKey) -> bool {
-        self.find(key).is_some_and(|room| room.state().is_live())
+    pub(crate) fn is_live(&self, key: &ConversationKey) -> bool {
+        self.find(key)
+            .is_some_and(|conversation| conversation.state().is_live())
     }
 
-    /// Lets a socket join a conversation that goes on past admission, if it may; see
-    /// [`crate::conversation::room::RoomState::joins_past_admission`]. Hold what this returns until the
-    /// socket has joined.
-    pub(crate) fn join_past_admission(&self, key: &RoomKey) -> Option<Joining> {
-        let room = self.find(key)?;
-        let mut state = room.state();
+    /// Lets a socket join a conversation past admission, if
+    /// [`crate::conversation::running::ConversationState::joins_past_admission`] allows
+    /// it. Hold what this returns until the socket has joined.
+    pub(crate) fn join_past_admission(&self, key: &ConversationKey) -> Option<Joining> {
+        let conversation = self.find(key)?;
+        let mut state = conversation.state();
         if !state.joins_past_admission(Instant::now()) {
             return None;
         }
         state.joining += 1;
         drop(state);
-        Some(Joining(room))
+        Some(Joining(conversation))
     }
 
-    /// Returns the room of this connection id that a subscriber may listen to, if there is
+    /// Returns the conversation of this connection id that a subscriber may listen to, if there is
     /// one.
-    pub(crate) fn listenable(&self, key: &RoomKey) -> Option<Arc<Room>> {
-        let room = self.find(key)?;
-        let is_live = room.state().is_live();
-        is_live.then_some(room)
+    pub(crate) fn listenable(&self, key: &ConversationKey) -> Option<Arc<Conversation>> {
+        let conversation = self.find(key)?;
+        let is_live = conversation.state().is_live();
+        is_live.then_some(conversation)
     }
 
-    fn seat(self: &Arc<Self>, room: Arc<Room>, member: u64, told: u64) -> Seat {
-        Seat {
+    fn slot(
+        self: &Arc<Self>,
+        conversation: Arc<Conversation>,
+        member: u64,
+        told: u64,
+    ) -> SocketSlot {
+        SocketSlot {
             hub: Arc::clone(self),
-            room,
+            conversation,
             member,
             told,
             closing: None,
         }
     }
 
-    /// Ends a room, unless somebody is in it or may still come back to it.
-    pub(crate) fn close_room(&self, room: &Arc<Room>) {
-        let mut state = room.state();
+    /// Ends a conversation, unless somebody is in it or may still come back to it.
+    pub(crate) fn end_if_left(&self, conversation: &Arc<Conversation>) {
+        let mut state = conversation.state();
         if !state.members.is_empty() || state.closing > 0 || state.is_live() {
             return;
         }
         // From now on nobody can enter it.
         state.is_over = true;
         drop(state);
-        let mut rooms = self.rooms();
-        let current = rooms.get(&room.key);
-        if current.is_some_and(|current| Arc::ptr_eq(current, room)) {
-            rooms.remove(&room.key);
+        let mut conversations = self.conversations();
+        let current = conversations.get(&conversation.key);
+        if current.is_some_and(|current| Arc::ptr_eq(current, conversation)) {
+            conversations.remove(&conversation.key);
         }
-        drop(rooms);
-        self.retire(room);
+        drop(conversations);
+        self.retire(conversation);
     }
 
     /// A stream whose member has gone has said what it owed.
-    pub(crate) fn settle(&self, room: &Room) {
-        let mut state = room.state();
+    pub(crate) fn settle(&self, conversation: &Conversation) {
+        let mut state = conversation.state();
         state.owing = state.owing.saturating_sub(1);
         let over = state.is_over && state.owing == 0;
         drop(state);
         if over {
-            self.finish(room);
+            self.finish(conversation);
         }
     }
 }

@@ -5,7 +5,7 @@
 //! The log numbers entries, and it alone decides whether one is taken: see [`Verdict`]. An
 //! entry is durable before anybody is told of it.
 
-use super::entry::{Entry, Said, Speaker};
+use super::entry::{Entry, Speaker, Transcribed};
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(crate) enum Verdict {
 
 /// A start request: somebody speaks in a conversation, which may be new.
 #[derive(Debug, Clone)]
-pub(crate) struct Start {
+pub(crate) struct StartRecord {
     pub(crate) conversation: i64,
     pub(crate) account: String,
     pub(crate) connection_id: String,
@@ -43,12 +43,12 @@ pub(crate) struct Start {
     pub(crate) keep: i64,
     pub(crate) speaker: Speaker,
     /// Where its audio is in its stream, if its client numbers its streams.
-    pub(crate) place: Option<Place>,
+    pub(crate) stream_position: Option<StreamPosition>,
 }
 
 /// Where the audio of a start request begins in its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct StreamPosition {
     /// Made by the client, one for each stream.
     pub(crate) stream: String,
     /// 1, 2, 3 … for the start requests of that stream.
@@ -74,7 +74,7 @@ pub(crate) enum Begun {
 
 /// A conversation that is not over.
 #[derive(Debug)]
-pub(crate) struct Open {
+pub(crate) struct OpenConversation {
     pub(crate) id: i64,
     pub(crate) account: String,
     pub(crate) connection_id: String,
@@ -98,7 +98,7 @@ pub(crate) trait Log: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// Nothing was stored.
-    fn begin(&self, start: Start, committed: Committed) -> Result<Begun, LogError>;
+    fn begin(&self, start: StartRecord, committed: Committed) -> Result<Begun, LogError>;
 
     /// Appends a final. It fills in number and zero of what was said.
     ///
@@ -108,7 +108,7 @@ pub(crate) trait Log: fmt::Debug + Send + Sync {
     fn append(
         &self,
         conversation: i64,
-        said: Said,
+        said: Transcribed,
         committed: Committed,
     ) -> Result<Verdict, LogError>;
 
@@ -147,5 +147,5 @@ pub(crate) trait Log: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// The log cannot be read.
-    fn still_open(&self) -> Result<Vec<Open>, LogError>;
+    fn still_open(&self) -> Result<Vec<OpenConversation>, LogError>;
 }

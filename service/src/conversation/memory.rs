@@ -3,8 +3,8 @@
 //! A log in memory for the tests of what is above a log. It passes the same suite as those
 //! that the service has: `store::contract`.
 
-use super::entry::{Body, Entry, Said, Speaker};
-use super::log::{Begun, Committed, Log, LogError, Open, Start, Verdict};
+use super::entry::{Body, Entry, Speaker, Transcribed};
+use super::log::{Begun, Committed, Log, LogError, OpenConversation, StartRecord, Verdict};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -54,7 +54,7 @@ impl MemoryLog {
 }
 
 impl Log for MemoryLog {
-    fn begin(&self, start: Start, committed: Committed) -> Result<Begun, LogError> {
+    fn begin(&self, start: StartRecord, committed: Committed) -> Result<Begun, LogError> {
         let mut logs = self.logs();
         let kept = logs.entry(start.conversation).or_default();
         let mut new = Vec::new();
@@ -74,22 +74,22 @@ impl Log for MemoryLog {
             said_until: 0,
             unheard: Vec::new(),
         };
-        if let Some(place) = start.place {
-            let known = kept.streams.get(&place.stream).copied().unwrap_or_default();
-            if known.0 >= place.attempt {
+        if let Some(at) = start.stream_position {
+            let known = kept.streams.get(&at.stream).copied().unwrap_or_default();
+            if known.0 >= at.attempt {
                 begun = Begun::Superseded;
             } else {
                 let is_unheard = |entry: &&Arc<Entry>| {
                     let part = entry.body.said().and_then(|said| said.part.as_ref());
-                    let part = part.filter(|part| part.stream == place.stream);
-                    part.is_some_and(|part| part.until > place.position)
+                    let part = part.filter(|part| part.stream == at.stream);
+                    part.is_some_and(|part| part.until > at.position)
                 };
                 begun = Begun::Here {
                     said_until: known.2,
                     unheard: kept.entries.iter().filter(is_unheard).cloned().collect(),
                 };
-                let stream = (place.attempt, known.2, known.2);
-                kept.streams.insert(place.stream, stream);
+                let stream = (at.attempt, known.2, known.2);
+                kept.streams.insert(at.stream, stream);
             }
         }
         committed(&new);
@@ -99,7 +99,7 @@ impl Log for MemoryLog {
     fn append(
         &self,
         conversation: i64,
-        mut said: Said,
+        mut said: Transcribed,
         committed: Committed,
     ) -> Result<Verdict, LogError> {
         let mut logs = self.logs();
@@ -169,10 +169,10 @@ impl Log for MemoryLog {
         });
     }
 
-    fn still_open(&self) -> Result<Vec<Open>, LogError> {
+    fn still_open(&self) -> Result<Vec<OpenConversation>, LogError> {
         let logs = self.logs();
         let open = logs.iter().filter(|(_, kept)| !kept.ended);
-        let open = open.map(|(id, kept)| Open {
+        let open = open.map(|(id, kept)| OpenConversation {
             id: *id,
             account: kept.account.clone(),
             connection_id: kept.connection_id.clone(),

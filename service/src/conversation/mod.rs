@@ -8,7 +8,7 @@ pub(crate) mod hub;
 pub(crate) mod log;
 #[cfg(test)]
 pub(crate) mod memory;
-pub(crate) mod room;
-pub(crate) mod seat;
-pub(crate) mod state;
+pub(crate) mod participants;
+pub(crate) mod running;
+pub(crate) mod slot;
 pub(crate) mod teller;

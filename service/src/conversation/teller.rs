@@ -121,12 +121,12 @@ fn bytes(entry: &Entry) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conversation::entry::{Body, Said};
+    use crate::conversation::entry::{Body, Transcribed};
 
     fn item(seq: u64) -> Item {
-        let said = Said {
+        let said = Transcribed {
             number: seq,
-            ..Said::default()
+            ..Transcribed::default()
         };
         Item {
             entry: Arc::new(Entry {

@@ -59,7 +59,7 @@ async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let Accepted {
-        carrier,
+        stream,
         peer,
         place,
     } = accepted;
@@ -74,7 +74,7 @@ async fn serve(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).max_buf_size(LONGEST_HEAD);
     http.header_read_timeout(head);
-    let connection = http.serve_connection(TokioIo::new(carrier), service);
+    let connection = http.serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection.with_upgrades());
     tokio::select! {
         ended = connection.as_mut() => {

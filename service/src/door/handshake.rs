@@ -3,10 +3,10 @@
 //! Who asks, and for which socket: tokens wherever they stand, and what a
 //! request for a WebSocket must have before it is upgraded.
 
-use crate::conversation::hub::RoomKey;
+use crate::conversation::hub::ConversationKey;
 use crate::door::http::{self, Shared};
 use crate::door::listener::Peer;
-use crate::door::symbl::client::Client;
+use crate::door::symbl::client::ClientKind;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, FromRequestParts, Path, WebSocketUpgrade};
 use axum::http::header::{AUTHORIZATION, CONNECTION, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
@@ -60,12 +60,12 @@ fn account(parts: &Parts, shared: &Shared, protocols: &[&str]) -> Result<Account
 /// A good request for a WebSocket.
 pub(crate) struct Visit {
     upgrade: WebSocketUpgrade,
-    /// The room that it is about.
-    pub(crate) room: RoomKey,
+    /// The conversation that it is about.
+    pub(crate) key: ConversationKey,
     /// The connection that it came on.
     pub(crate) peer: Peer,
     /// What dials.
-    pub(crate) client: Client,
+    pub(crate) client: ClientKind,
 }
 
 impl FromRequestParts<Shared> for Visit {
@@ -112,20 +112,20 @@ impl FromRequestParts<Shared> for Visit {
                 .read_buffer_size(READ_BUFFER)
                 .max_message_size(largest)
                 .max_frame_size(largest),
-            room: RoomKey {
+            key: ConversationKey {
                 account,
                 connection_id: id,
             },
             peer,
-            client: Client::of(parts.uri.query()),
+            client: ClientKind::of(parts.uri.query()),
         })
     }
 }
 
 impl Visit {
     /// The upgrade, and the rest of what was asked for.
-    pub(crate) fn into_parts(self) -> (WebSocketUpgrade, RoomKey, Peer) {
-        (self.upgrade, self.room, self.peer)
+    pub(crate) fn into_parts(self) -> (WebSocketUpgrade, ConversationKey, Peer) {
+        (self.upgrade, self.key, self.peer)
     }
 }
 

@@ -4,7 +4,7 @@
 //! WebSocket. Error bodies are `{"message": …}`, as the API's errors are.
 
 use crate::config::ServerConfig;
-use crate::conversation::hub::{Hub, RoomKey};
+use crate::conversation::hub::{ConversationKey, Hub};
 use crate::door::gate::{self, Gate};
 use crate::door::handshake::Visit;
 use crate::door::listener::Peer;
@@ -155,10 +155,10 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         );
     };
     let hub = &shared.hub;
-    let joining = hub.join_past_admission(&visit.room);
+    let joining = hub.join_past_admission(&visit.key);
     let admitted = shared
         .hearing
-        .entrance
+        .admission
         .enter(Engines::FIRST, joining.is_some());
     let admitted = match admitted {
         Ok(admitted) => admitted,
@@ -168,10 +168,10 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         }
     };
     let client = visit.client;
-    let (upgrade, room, peer) = visit.into_parts();
-    let span = client_span(&peer, &room);
+    let (upgrade, key, peer) = visit.into_parts();
+    let span = client_span(&peer, &key);
     let guest = Guest {
-        room,
+        key,
         client,
         joining,
         places: Arc::new(Places::new(shared.hearing.clone(), admitted, place)),
@@ -216,7 +216,7 @@ async fn subscribe(
             "after must be the last sequenceNumber that you know, or -1 for all that was said.",
         );
     };
-    if !shared.hub.is_live(&visit.room) {
+    if !shared.hub.is_live(&visit.key) {
         return error(
             StatusCode::NOT_FOUND,
             "Nobody speaks under this connection id, and nobody is expected to come back.",
@@ -225,13 +225,13 @@ async fn subscribe(
     let Ok(place) = Arc::clone(&shared.listeners).try_acquire_owned() else {
         return too_many("The limit of subscribers is reached.", SOON);
     };
-    let (upgrade, room, peer) = visit.into_parts();
+    let (upgrade, key, peer) = visit.into_parts();
     // A subscriber has nothing to say, and is not to have the service keep it.
     let upgrade = upgrade
         .max_message_size(LARGEST_OF_SUBSCRIBER)
         .max_frame_size(LARGEST_OF_SUBSCRIBER);
     let seams = Arc::clone(&peer.seams);
-    let span = client_span(&peer, &room);
+    let span = client_span(&peer, &key);
     let serving = move |websocket| async move {
         let Shared {
             config,
@@ -241,7 +241,7 @@ async fn subscribe(
             ..
         } = shared;
         let open = hub.metrics.socket("subscriber");
-        let listening = Listening { room, after };
+        let listening = Listening { key, after };
         subscriber::serve(
             websocket,
             listening,
@@ -267,9 +267,9 @@ fn upgraded(mut response: Response, seams: &dyn ConnectionSeams) -> Response {
 }
 
 /// Returns the span of a client whose connection id is known now.
-fn client_span(peer: &Peer, room: &RoomKey) -> Span {
+fn client_span(peer: &Peer, key: &ConversationKey) -> Span {
     let span = peer.span.clone();
-    span.record("connection", room.connection_id.as_str());
+    span.record("connection", key.connection_id.as_str());
     span
 }
 

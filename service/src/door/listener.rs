@@ -9,7 +9,7 @@
 use crate::limits::Limits;
 use crate::logging;
 use crate::metrics::Refused;
-use crate::seams::{Carrier, ConnectionSeams, ServerSeams, Stage};
+use crate::seams::{AnyStream, ConnectionSeams, ServerSeams, Stage};
 use futures_util::future::BoxFuture;
 use std::io::{ErrorKind, Result};
 use std::net::{IpAddr, SocketAddr};
@@ -44,7 +44,7 @@ pub(crate) struct Peer {
 
 /// A connection on which a request may come.
 pub(crate) struct Accepted {
-    pub(crate) carrier: Carrier,
+    pub(crate) stream: AnyStream,
     pub(crate) peer: Peer,
     /// Limits the connections without a request. Held until the connection is a
     /// WebSocket or has ended.
@@ -208,12 +208,12 @@ impl Keeper {
         let span = peer.span.clone();
         // A slow handshake delays no other client.
         let opening = async move {
-            let carrier = opened.await;
+            let stream = opened.await;
             let longest = peer.seams.limit(Stage::Handshake, patience);
             let longest = longest.unwrap_or(Duration::MAX);
-            let carrier: Carrier = match tls {
-                None => carrier,
-                Some(tls) => match timeout(longest, tls.accept(carrier)).await {
+            let stream: AnyStream = match tls {
+                None => stream,
+                Some(tls) => match timeout(longest, tls.accept(stream)).await {
                     Ok(Ok(stream)) => Box::new(stream),
                     Ok(Err(error)) => {
                         tracing::info!(%error, "the TLS handshake failed");
@@ -228,7 +228,7 @@ impl Keeper {
                 },
             };
             let connection = Accepted {
-                carrier: Arc::clone(&peer.seams).secured(carrier),
+                stream: Arc::clone(&peer.seams).secured(stream),
                 peer,
                 place,
             };

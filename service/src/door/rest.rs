@@ -80,7 +80,7 @@ async fn health(State(shared): State<Shared>) -> Response {
 async fn metrics(State(shared): State<Shared>) -> Response {
     let hub = &shared.hub;
     hub.metrics
-        .load(shared.hearing.entrance.load(), hub.awaited());
+        .load(shared.hearing.admission.load(), hub.awaited());
     ops::metrics(&hub.metrics)
 }
 

@@ -7,7 +7,7 @@
 //! token cannot be guessed. Credentials can, so an address that has failed too often is
 //! refused (429) before its credentials are looked at.
 
-use crate::rate::{Bucket, Entry, Network, Rate, Table};
+use crate::rate::{Bucket, Expires, Network, Rate, Table};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ struct Failures {
     told: Option<Instant>,
 }
 
-impl Entry for Failures {
+impl Expires for Failures {
     fn is_idle(&self, now: Instant) -> bool {
         self.bucket.is_full(now)
     }

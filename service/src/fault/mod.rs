@@ -16,16 +16,16 @@
 //! ```
 //!
 //! The faults are at the seams (`seams`) of the server and its connections: `port` is at
-//! those of the listening socket, and `line` at those of a connection with a fault, whose
-//! state it is. `wire` carries its bytes, `fragments` cuts frames, and `mouth` changes what
-//! a session sends. A connection without a fault has nothing of this.
+//! those of the listening socket, and `state` at those of a connection with a fault.
+//! `stream` carries its bytes, `fragments` cuts frames, and `outbox` changes what a
+//! session sends. A connection without a fault has nothing of this.
 
 mod fragments;
-mod line;
-mod mouth;
 mod name;
+mod outbox;
 mod port;
-mod wire;
+mod state;
+mod stream;
 
 pub use name::{HELP, ParseFaultError};
 

@@ -3,7 +3,7 @@
 //! Faults at the seams of the listening socket: closes the port, and gives each
 //! connection its fault.
 
-use super::line::Line;
+use super::state::FaultState;
 use super::{Fault, Faults, Kind};
 use crate::seams::{ConnectionSeams, Plain, ServerSeams};
 use futures_util::future::BoxFuture;
@@ -32,7 +32,7 @@ impl ServerSeams for Faults {
             Fault {
                 kind: Kind::None, ..
             } => Arc::new(Plain),
-            fault => Arc::new(Line::new(fault)),
+            fault => Arc::new(FaultState::new(fault)),
         }
     }
 }

@@ -16,12 +16,12 @@
 //!   cannot be measured here.
 //!
 //! A socket that joins a conversation that goes on is let in past both, while that
-//! conversation has few sockets (`RoomState::joins_past_admission`): a speaker whose link
+//! conversation has few sockets (`ConversationState::joins_past_admission`): a speaker whose link
 //! was lost was admitted before, its old socket may not be known to be dead, and half a
 //! conversation is worth little. Beyond that few, one connection id would be a way around
 //! the door. One stream may always come in where there is none.
 //!
-//! [`Admission`] decides, and has no clock, thread or lock; [`Entrance`] is what the
+//! [`Admission`] decides, and has no clock, thread or lock; [`SharedAdmission`] is what the
 //! service's threads hold.
 
 use crate::hearing::capacity::{Capacity, Costs, Effort};
@@ -188,13 +188,13 @@ impl Admission {
 
 /// The door, for all threads of the service.
 #[derive(Debug, Clone)]
-pub(crate) struct Entrance {
+pub(crate) struct SharedAdmission {
     /// None: nobody is refused.
     admission: Option<Arc<Mutex<Admission>>>,
     epoch: Instant,
 }
 
-impl Entrance {
+impl SharedAdmission {
     pub(crate) fn new(admission: Option<Admission>) -> Self {
         Self {
             admission: admission.map(|admission| Arc::new(Mutex::new(admission))),
@@ -218,13 +218,13 @@ impl Entrance {
     }
 
     /// See [`Admission::enter`]. A stream that is in holds what this returns.
-    pub(crate) fn enter(&self, engine: usize, returns: bool) -> Result<Place, Full> {
+    pub(crate) fn enter(&self, engine: usize, returns: bool) -> Result<Admitted, Full> {
         let now = self.epoch.elapsed();
         if let Some(mut admission) = self.lock() {
             admission.enter(engine, now, returns)?;
         }
-        Ok(Place {
-            entrance: self.clone(),
+        Ok(Admitted {
+            admission: self.clone(),
             engine,
             returns,
         })
@@ -238,19 +238,19 @@ impl Entrance {
 
 /// The place of a stream that was let in; dropping it frees it.
 #[derive(Debug)]
-pub(crate) struct Place {
-    entrance: Entrance,
+pub(crate) struct Admitted {
+    admission: SharedAdmission,
     /// The engine that it is for, or is taken to be for.
     engine: usize,
     /// It was given past admission.
     returns: bool,
 }
 
-impl Place {
+impl Admitted {
     /// See [`Admission::choose`].
     pub(crate) fn choose(&mut self, engine: usize) -> Result<(), Full> {
         if engine != self.engine {
-            if let Some(mut admission) = self.entrance.lock() {
+            if let Some(mut admission) = self.admission.lock() {
                 admission.choose(self.engine, engine, self.returns)?;
             }
             self.engine = engine;
@@ -259,9 +259,9 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Admitted {
     fn drop(&mut self) {
-        if let Some(mut admission) = self.entrance.lock() {
+        if let Some(mut admission) = self.admission.lock() {
             admission.leave(self.engine);
         }
     }

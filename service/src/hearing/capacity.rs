@@ -8,7 +8,7 @@
 //! enough: [`Pace`] finds it from outside, and the engine may know more by itself.
 //! `admission` decides with these figures and has no others.
 
-use crate::hearing::admission::Entrance;
+use crate::hearing::admission::SharedAdmission;
 use crate::hearing::recognizer::{Recognition, SAMPLE_RATE};
 use std::time::{Duration, Instant};
 
@@ -133,7 +133,7 @@ impl Pace {
 /// The meter around the work of an engine for one stream.
 #[derive(Debug)]
 pub(crate) struct Effort {
-    entrance: Entrance,
+    admission: SharedAdmission,
     /// Number of the engine among those of the service.
     engine: usize,
     pace: Pace,
@@ -150,9 +150,9 @@ pub(crate) struct Begun {
 }
 
 impl Effort {
-    pub(super) fn new(entrance: Entrance, engine: usize) -> Self {
+    pub(super) fn new(admission: SharedAdmission, engine: usize) -> Self {
         Self {
-            entrance,
+            admission,
             engine,
             pace: Pace::default(),
             spent: Duration::ZERO,
@@ -164,7 +164,7 @@ impl Effort {
     /// for what it owes.
     pub(crate) fn begin(&self, since: Instant) -> Begun {
         Begun {
-            at: self.entrance.since_epoch(since),
+            at: self.admission.since_epoch(since),
             processor: processor_time(),
         }
     }
@@ -178,18 +178,18 @@ impl Effort {
         said: &[Recognition],
         (behind, capacity): (Duration, Capacity),
     ) {
-        let now = self.entrance.since_epoch(Instant::now());
+        let now = self.admission.since_epoch(Instant::now());
         let spent = processor_time().saturating_sub(begun.processor);
         self.account(begun.at, now, samples, said, (spent, behind));
-        if let Some(mut admission) = self.entrance.lock() {
+        if let Some(mut admission) = self.admission.lock() {
             admission.reported(self.engine, capacity);
         }
     }
 
     /// Tells that the engine is `behind` by its own account, though it was given no audio.
     pub(crate) fn behind(&self, behind: Duration) {
-        let now = self.entrance.since_epoch(Instant::now());
-        if let Some(mut admission) = self.entrance.lock() {
+        let now = self.admission.since_epoch(Instant::now());
+        if let Some(mut admission) = self.admission.lock() {
             admission.behind(now, behind);
         }
     }
@@ -212,7 +212,7 @@ impl Effort {
             self.spent = Duration::ZERO;
         }
         let spoken: Duration = said.iter().map(spoken).sum();
-        let Some(mut admission) = self.entrance.lock() else {
+        let Some(mut admission) = self.admission.lock() else {
             return;
         };
         admission.behind(now, behind);

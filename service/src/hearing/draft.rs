@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! What a final says, as it will be in the log: sentences, words as written, and all that was
-//! found in them. Pure: words and findings in, [`Said`] out.
+//! found in them. Pure: words and findings in, [`Transcribed`] out.
 
 use crate::analysis::{
     Assignee, EntityFinding, EntityKind, InsightFinding, Sentence, TopicFinding, TrackerFinding,
     date_of, due_time,
 };
-use crate::conversation::entry::{Entity, Insight, Message, Said, Topic, TrackerMatch, Word};
-use crate::hearing::recognizer;
+use crate::conversation::entry::{
+    Entity, Insight, Message, Topic, TrackerMatch, Transcribed, Word,
+};
+use crate::hearing::recognizer::RecognisedWord;
 use crate::ids::{new_id, topic_id};
 use std::time::Duration;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
@@ -16,15 +18,15 @@ use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 /// A final in the making.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    pub(crate) said: Said,
+    pub(crate) said: Transcribed,
 }
 
 impl Draft {
     /// Begins with the words and the sentences that they make. `first` is the id of the
     /// first message.
     pub(crate) fn new(
-        mut said: Said,
-        words: &[recognizer::Word],
+        mut said: Transcribed,
+        words: &[RecognisedWord],
         sentences: &[Sentence],
         first: i64,
     ) -> Self {
@@ -133,7 +135,7 @@ pub(crate) fn local(nanos: i64, timezone_offset: i32) -> OffsetDateTime {
 }
 
 /// Returns the words of a sentence with the punctuation and case that they have in it.
-fn as_written(sentence: &Sentence, words: &[recognizer::Word]) -> Vec<String> {
+fn as_written(sentence: &Sentence, words: &[RecognisedWord]) -> Vec<String> {
     let recognised = words.get(sentence.words.clone()).unwrap_or_default();
     let written: Vec<&str> = sentence.text.split_whitespace().collect();
     if written.len() == recognised.len() {
@@ -143,7 +145,7 @@ fn as_written(sentence: &Sentence, words: &[recognizer::Word]) -> Vec<String> {
     }
 }
 
-fn mean_confidence(words: &[recognizer::Word]) -> f64 {
+fn mean_confidence(words: &[RecognisedWord]) -> f64 {
     let sum: f64 = words.iter().map(|word| word.confidence).sum();
     sum / words.len().max(1) as f64
 }
@@ -156,8 +158,8 @@ pub(crate) fn nanos(time: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    fn word(text: &str) -> recognizer::Word {
-        recognizer::Word {
+    fn word(text: &str) -> RecognisedWord {
+        RecognisedWord {
             text: text.to_owned(),
             start: Duration::ZERO,
             end: Duration::ZERO,

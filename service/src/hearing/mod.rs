@@ -10,17 +10,17 @@ pub(crate) mod engines;
 pub(crate) mod parked;
 pub(crate) mod pool;
 pub mod recognizer;
+pub(crate) mod results;
 pub mod segmenter;
 pub(crate) mod stream;
 pub mod vad;
-pub(crate) mod voice;
 
 /// What all streams share.
 #[derive(Debug, Clone)]
 pub(crate) struct Hearing {
     pub(crate) engines: engines::Engines,
     /// Lets streams in as long as the engines keep up.
-    pub(crate) entrance: admission::Entrance,
+    pub(crate) admission: admission::SharedAdmission,
     /// The threads that recognise.
     pub(crate) pool: pool::Pool,
 }

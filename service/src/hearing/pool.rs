@@ -72,7 +72,7 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-/// What the threads share. No lock but that of a job's place is taken under that of the
+/// What the threads share. No lock but that of a job's state is taken under that of the
 /// state, and nothing is called that could wake a job.
 struct Shared {
     workers: usize,
@@ -83,8 +83,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    ready: BinaryHeap<Reverse<Entry>>,
-    times: BinaryHeap<Reverse<Entry>>,
+    ready: BinaryHeap<Reverse<Queued>>,
+    times: BinaryHeap<Reverse<Queued>>,
     /// All that are not over, so that none is dropped under the lock.
     jobs: HashMap<u64, Arc<Job>>,
     /// How many entries and jobs there were.
@@ -119,34 +119,34 @@ impl Resting {
 }
 
 /// A job in a queue.
-struct Entry {
+struct Queued {
     at: Instant,
     /// Among those of one time the first comes first.
     count: u64,
     job: Arc<Job>,
 }
 
-impl Entry {
+impl Queued {
     fn key(&self) -> (Instant, u64) {
         (self.at, self.count)
     }
 }
 
-impl PartialEq for Entry {
+impl PartialEq for Queued {
     fn eq(&self, other: &Self) -> bool {
         self.key() == other.key()
     }
 }
 
-impl Eq for Entry {}
+impl Eq for Queued {}
 
-impl PartialOrd for Entry {
+impl PartialOrd for Queued {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Entry {
+impl Ord for Queued {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.key().cmp(&other.key())
     }
@@ -159,12 +159,12 @@ struct Job {
     span: tracing::Span,
     /// How long after it became ready it has to run.
     lag: Duration,
-    place: Mutex<Place>,
+    state: Mutex<JobState>,
     /// None when it is over.
     turns: Mutex<Option<Box<dyn Turns>>>,
 }
 
-struct Place {
+struct JobState {
     at: At,
     not_before: Instant,
     /// The earliest of its times in the queue.
@@ -182,8 +182,8 @@ enum At {
 }
 
 impl Job {
-    fn place(&self) -> MutexGuard<'_, Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, JobState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does one turn. A job that panics is over.
@@ -223,7 +223,7 @@ impl Wake for Job {
 impl State {
     fn push(&mut self, job: &Arc<Job>, at: Instant) {
         self.count += 1;
-        self.ready.push(Reverse(Entry {
+        self.ready.push(Reverse(Queued {
             at,
             count: self.count,
             job: Arc::clone(job),
@@ -232,14 +232,14 @@ impl State {
 
     /// Puts a job into the queue that is not there.
     fn wake(&mut self, job: &Arc<Job>) {
-        let mut place = job.place();
-        match place.at {
+        let mut job_state = job.state();
+        match job_state.at {
             At::Idle => {
-                place.at = At::Ready;
-                let since = place.not_before.max(Instant::now());
+                job_state.at = At::Ready;
+                let since = job_state.not_before.max(Instant::now());
                 self.push(job, since + job.lag);
             }
-            At::Running => place.at = At::Woken,
+            At::Running => job_state.at = At::Woken,
             At::Ready | At::Woken | At::Over => {}
         }
     }
@@ -250,7 +250,7 @@ impl State {
             return None;
         }
         let Reverse(entry) = self.ready.pop()?;
-        entry.job.place().at = At::Running;
+        entry.job.state().at = At::Running;
         self.running += 1;
         Some(entry.job)
     }
@@ -258,27 +258,27 @@ impl State {
     /// Takes down how a turn of a job ended. Returns `true` if its time is the next one.
     fn settle(&mut self, job: &Arc<Job>, next: &Next) -> bool {
         self.running = self.running.saturating_sub(1);
-        let mut place = job.place();
-        let was_woken = place.at == At::Woken;
+        let mut job_state = job.state();
+        let was_woken = job_state.at == At::Woken;
         match *next {
             Next::Again { since } => {
-                place.at = At::Ready;
+                job_state.at = At::Ready;
                 self.push(job, since + job.lag);
             }
             Next::Wait { not_before, .. } if was_woken => {
-                place.at = At::Ready;
+                job_state.at = At::Ready;
                 let since = not_before.max(Instant::now());
                 self.push(job, since + job.lag);
             }
             Next::Wait { until, not_before } => {
-                place.at = At::Idle;
-                place.not_before = not_before;
-                let is_new = |at: &Instant| place.time.is_none_or(|known| *at < known);
+                job_state.at = At::Idle;
+                job_state.not_before = not_before;
+                let is_new = |at: &Instant| job_state.time.is_none_or(|known| *at < known);
                 if let Some(at) = until.filter(is_new) {
-                    place.time = Some(at);
+                    job_state.time = Some(at);
                     self.count += 1;
                     let is_next = self.times.peek().is_none_or(|Reverse(next)| at < next.at);
-                    self.times.push(Reverse(Entry {
+                    self.times.push(Reverse(Queued {
                         at,
                         count: self.count,
                         job: Arc::clone(job),
@@ -287,7 +287,7 @@ impl State {
                 }
             }
             Next::Over => {
-                place.at = At::Over;
+                job_state.at = At::Over;
                 self.jobs.remove(&job.id);
             }
         }
@@ -362,7 +362,7 @@ impl Shared {
             state = match next {
                 Some(at) if at <= now => {
                     if let Some(Reverse(entry)) = state.times.pop() {
-                        entry.job.place().time = None;
+                        entry.job.state().time = None;
                         state.wake(&entry.job);
                         self.call(&mut state);
                     }
@@ -417,7 +417,7 @@ impl Pool {
             shared: Arc::clone(shared),
             span: tracing::Span::current(),
             lag,
-            place: Mutex::new(Place {
+            state: Mutex::new(JobState {
                 at: At::Idle,
                 not_before: Instant::now(),
                 time: None,

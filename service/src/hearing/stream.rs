@@ -10,16 +10,16 @@
 
 use crate::clock::AudioClock;
 use crate::hearing::Hearing;
-use crate::hearing::admission::{Full, Place};
+use crate::hearing::admission::{Admitted, Full};
 use crate::hearing::audio::{AudioError, Decoded, End, Input, Queue, StreamError, Taken};
 use crate::hearing::capacity::Effort;
 use crate::hearing::pool::{self, Next, Pool, Turns};
 use crate::hearing::recognizer::{
     Recognition, Recognizer, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
 };
-use crate::hearing::voice::Voice;
+use crate::hearing::results::ResultWriter;
 use crate::limits::Limits;
-use crate::metrics::{Metrics, Open};
+use crate::metrics::{Metrics, OpenCount};
 use crate::outbox::Room;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -78,13 +78,13 @@ struct Held {
 pub(crate) struct Places {
     hearing: Hearing,
     /// Among all that is recognised; none while the socket has given it back.
-    admitted: Mutex<Option<Place>>,
+    admitted: Mutex<Option<Admitted>>,
     /// Among the sockets.
     _socket: OwnedSemaphorePermit,
 }
 
 impl Places {
-    pub(crate) fn new(hearing: Hearing, admitted: Place, socket: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(hearing: Hearing, admitted: Admitted, socket: OwnedSemaphorePermit) -> Self {
         Self {
             hearing,
             admitted: Mutex::new(Some(admitted)),
@@ -97,7 +97,7 @@ impl Places {
         &self.hearing
     }
 
-    fn admitted(&self) -> MutexGuard<'_, Option<Place>> {
+    fn admitted(&self) -> MutexGuard<'_, Option<Admitted>> {
         self.admitted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -121,9 +121,9 @@ impl Places {
         let mut admitted = self.admitted();
         match &mut *admitted {
             Some(place) => place.choose(engine)?,
-            None => *admitted = Some(self.hearing.entrance.enter(engine, false)?),
+            None => *admitted = Some(self.hearing.admission.enter(engine, false)?),
         }
-        Ok(self.hearing.entrance.effort(engine))
+        Ok(self.hearing.admission.effort(engine))
     }
 }
 
@@ -140,7 +140,7 @@ pub(crate) struct Start {
     pub(crate) recognizer: Arc<dyn Recognizer>,
     pub(crate) options: StreamOptions,
     pub(crate) format: StreamFormat,
-    pub(crate) voice: Voice,
+    pub(crate) results: ResultWriter,
     /// The meter of its work.
     pub(crate) effort: Effort,
     pub(crate) before: Option<Before>,
@@ -153,7 +153,7 @@ impl Stream {
         let (tell, done) = oneshot::channel();
         let abandoned = Arc::new(AtomicBool::new(false));
         let queue = Queue::new(receiver, Arc::clone(&abandoned), start.format);
-        let (clock, format) = (start.voice.clock().clone(), start.format);
+        let (clock, format) = (start.results.clock().clone(), start.format);
         let held = Arc::new(Held::default());
         let work = Work {
             stage: Stage::Beginning(Box::new(Beginning {
@@ -301,11 +301,11 @@ impl Beginning {
     /// what there is to wait for, as long as there is.
     fn wait(&mut self, context: &mut Context<'_>) -> Option<Next> {
         let before = self.start.before.as_mut()?;
-        let voice = &self.start.voice;
+        let results = &self.start.results;
         match Pin::new(&mut before.stream.done).poll(context) {
             Poll::Ready(Ok(Outcome::Finished | Outcome::Silent)) => {}
-            Poll::Ready(Ok(Outcome::Failed(error))) => voice.own().send(failure(&error)),
-            Poll::Ready(Err(_)) => voice.own().send(death()),
+            Poll::Ready(Ok(Outcome::Failed(error))) => results.own().send(failure(&error)),
+            Poll::Ready(Err(_)) => results.own().send(death()),
             Poll::Pending if Instant::now() < before.until => {
                 return Some(Next::Wait {
                     until: Some(before.until),
@@ -326,22 +326,22 @@ impl Beginning {
         let Start {
             recognizer,
             options,
-            mut voice,
+            mut results,
             effort,
             ..
         } = self.start;
         let engine = recognizer.name();
-        let metrics = Arc::clone(voice.metrics());
+        let metrics = Arc::clone(results.metrics());
         let open = metrics.stream(engine);
-        pool::blocking(|| voice.listening())?;
+        pool::blocking(|| results.listening())?;
         let mut stream = recognizer.open(&options)?;
         stream.wake_with(waker.clone());
-        voice.recognising();
+        results.recognising();
         let now = Instant::now();
         Ok(Listening {
             recognizer,
             stream,
-            voice,
+            results,
             queue: self.queue,
             decoded: Decoded::default(),
             taken: 0,
@@ -404,7 +404,7 @@ fn gap(start: Duration, end: Duration) -> String {
 struct Listening {
     recognizer: Arc<dyn Recognizer>,
     stream: Box<dyn RecognizerStream>,
-    voice: Voice,
+    results: ResultWriter,
     queue: Queue,
     /// What was decoded; of its samples so many were heard.
     decoded: Decoded,
@@ -417,7 +417,7 @@ struct Listening {
     samples: u64,
     engine: &'static str,
     metrics: Arc<Metrics>,
-    _open: Open,
+    _open: OpenCount,
     effort: Effort,
     /// Where in the audio something was said last.
     last_word: Duration,
@@ -496,7 +496,7 @@ impl Listening {
                 &error.to_string(),
                 Some("invalid_audio"),
             );
-            self.voice.own().send(text);
+            self.results.own().send(text);
         }
         Poll::Ready(())
     }
@@ -504,7 +504,7 @@ impl Listening {
     /// Sees that the client's queue has room for what will be said.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.room.is_none() {
-            self.room = self.voice.own().room();
+            self.room = self.results.own().room();
         }
         if let Some(room) = &mut self.room {
             if room.as_mut().poll(context).is_pending() {
@@ -558,7 +558,7 @@ impl Listening {
         let result = self.stream.poll_finish(&mut self.heard);
         let told = (Duration::ZERO, self.recognizer.capacity());
         self.effort.end(&begun, 0, &self.heard, told);
-        self.voice.heard_again(Duration::MAX);
+        self.results.heard_again(Duration::MAX);
         self.speak()?;
         Ok(match result? {
             Poll::Ready(()) => None,
@@ -569,12 +569,12 @@ impl Listening {
     fn speak(&mut self) -> Result<(), StreamError> {
         for recognition in self.heard.drain(..) {
             match recognition {
-                Recognition::Interim { words, .. } => self.voice.interim(&words),
+                Recognition::Interim { words, .. } => self.results.interim(&words),
                 Recognition::Final { words, punctuated } => {
                     // It waits for the database.
-                    pool::blocking(|| self.voice.utterance(&words, punctuated))?;
+                    pool::blocking(|| self.results.utterance(&words, punctuated))?;
                 }
-                Recognition::Gap { start, end } => self.voice.own().send(gap(start, end)),
+                Recognition::Gap { start, end } => self.results.own().send(gap(start, end)),
             }
         }
         Ok(())
@@ -582,7 +582,7 @@ impl Listening {
 
     /// Speaks what was heard in the audio up to `now`.
     fn speak_at(&mut self, now: Duration) -> Result<(), StreamError> {
-        self.voice.heard_again(now);
+        self.results.heard_again(now);
         if self.heard.is_empty() {
             return Ok(());
         }

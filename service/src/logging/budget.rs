@@ -6,7 +6,7 @@
 //! open one socket after the other. A conversation writes about eight lines from its
 //! beginning to its end, so only a very noisy client reaches a limit.
 
-use crate::rate::{Bucket, Entry, Network, Rate, Table};
+use crate::rate::{Bucket, Expires, Network, Rate, Table};
 use std::time::{Duration, Instant};
 
 /// Budget of one connection: two lines per second.
@@ -40,7 +40,7 @@ struct Lines {
     told: Option<Instant>,
 }
 
-impl Entry for Lines {
+impl Expires for Lines {
     fn is_idle(&self, now: Instant) -> bool {
         self.suppressed == 0 && self.bucket.is_full(now)
     }
@@ -48,7 +48,7 @@ impl Entry for Lines {
 
 /// What becomes of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum LineVerdict {
     /// Written, after a line with the number of suppressed ones if that is not zero.
     Write { suppressed: u64 },
     /// Not written.
@@ -61,18 +61,23 @@ pub(super) struct Budget(Table<Lines>);
 
 impl Budget {
     /// Decides about a line that a socket of this network causes.
-    pub(super) fn line(&mut self, socket: &mut Socket, network: Network, now: Instant) -> Verdict {
+    pub(super) fn line(
+        &mut self,
+        socket: &mut Socket,
+        network: Network,
+        now: Instant,
+    ) -> LineVerdict {
         let lines = self.0.of(network, now);
         if !socket.bucket.take(SOCKET, now) {
             socket.suppressed += 1;
-            return Verdict::Suppress;
+            return LineVerdict::Suppress;
         }
         if !lines.bucket.take(NETWORK, now) {
             lines.suppressed += 1;
-            return Verdict::Suppress;
+            return LineVerdict::Suppress;
         }
         lines.told = Some(now);
-        Verdict::Write {
+        LineVerdict::Write {
             suppressed: std::mem::take(&mut socket.suppressed)
                 + std::mem::take(&mut lines.suppressed),
         }
@@ -112,19 +117,19 @@ mod tests {
         let begin = Instant::now();
         let mut written = 0;
         for _ in 0..50_000 {
-            if budget.line(&mut socket, network(1), begin) != Verdict::Suppress {
+            if budget.line(&mut socket, network(1), begin) != LineVerdict::Suppress {
                 written += 1;
             }
         }
         assert_eq!(written, SOCKET.burst);
         let suppressed = 50_000 - u64::from(SOCKET.burst);
         let verdict = budget.line(&mut socket, network(1), begin + SECOND);
-        assert_eq!(verdict, Verdict::Write { suppressed });
+        assert_eq!(verdict, LineVerdict::Write { suppressed });
         let verdict = budget.line(&mut socket, network(1), begin + SECOND);
-        assert_eq!(verdict, Verdict::Write { suppressed: 0 });
+        assert_eq!(verdict, LineVerdict::Write { suppressed: 0 });
         // Another socket of the same network has its own budget.
         let verdict = budget.line(&mut Socket::default(), network(1), begin);
-        assert_eq!(verdict, Verdict::Write { suppressed: 0 });
+        assert_eq!(verdict, LineVerdict::Write { suppressed: 0 });
     }
 
     #[test]
@@ -136,7 +141,8 @@ mod tests {
             let now = begin + Duration::from_millis(number);
             let mut socket = Socket::default();
             for _ in 0..3 {
-                if let Verdict::Write { suppressed } = budget.line(&mut socket, network(1), now) {
+                if let LineVerdict::Write { suppressed } = budget.line(&mut socket, network(1), now)
+                {
                     written += 1;
                     told += suppressed;
                 }
@@ -150,7 +156,7 @@ mod tests {
         told += budget.close(&Socket::default(), network(1), now);
         assert_eq!(u64::from(written) + told, 180_000, "every line is counted");
         let verdict = budget.line(&mut Socket::default(), network(2), begin);
-        assert_eq!(verdict, Verdict::Write { suppressed: 0 });
+        assert_eq!(verdict, LineVerdict::Write { suppressed: 0 });
     }
 
     #[test]

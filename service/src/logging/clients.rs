@@ -6,7 +6,7 @@
 //! The client's span ([`span`]) is entered wherever its connection is served. So the
 //! lines of every module, and of libraries below, are known to be about it.
 
-use super::budget::{Budget, Socket, Verdict};
+use super::budget::{Budget, LineVerdict, Socket};
 use super::writer::Lost;
 use crate::rate::Network;
 use std::fmt::{Debug, Write};
@@ -39,14 +39,14 @@ pub(crate) fn span(address: IpAddr) -> Span {
 
 /// What a client's span says about it.
 #[derive(Default)]
-pub(super) struct Client {
+pub(super) struct ClientLines {
     address: Option<IpAddr>,
     /// Names and values of the fields that are appended to a line.
     fields: Vec<(&'static str, String)>,
     socket: Mutex<Socket>,
 }
 
-impl Client {
+impl ClientLines {
     /// Returns the names and values of the fields.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let fields = self.fields.iter();
@@ -54,7 +54,7 @@ impl Client {
     }
 }
 
-impl Visit for Client {
+impl Visit for ClientLines {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         let mut text = String::new();
         // Writing to a `String` cannot fail.
@@ -81,9 +81,9 @@ impl Clients {
         }
     }
 
-    fn verdict(&self, client: &Client) -> Verdict {
+    fn verdict(&self, client: &ClientLines) -> LineVerdict {
         let Some(address) = client.address else {
-            return Verdict::Write { suppressed: 0 };
+            return LineVerdict::Write { suppressed: 0 };
         };
         let mut socket = client.socket.lock().unwrap_or_else(PoisonError::into_inner);
         let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +96,7 @@ const MORE: &str = "more lines about this client were suppressed";
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Clients {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id).filter(|span| span.name() == CLIENT) {
-            let mut client = Client::default();
+            let mut client = ClientLines::default();
             attributes.record(&mut client);
             span.extensions_mut().insert(client);
         }
@@ -104,7 +104,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Clients {
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         if let Some(span) = context.span(id)
-            && let Some(client) = span.extensions_mut().get_mut::<Client>()
+            && let Some(client) = span.extensions_mut().get_mut::<ClientLines>()
         {
             values.record(client);
         }
@@ -120,13 +120,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Clients {
         let Some(span) = client else {
             return true;
         };
-        let verdict = span.extensions().get::<Client>().map(|c| self.verdict(c));
+        let verdict = span
+            .extensions()
+            .get::<ClientLines>()
+            .map(|c| self.verdict(c));
         match verdict {
-            Some(Verdict::Suppress) => {
+            Some(LineVerdict::Suppress) => {
                 self.lost.suppress();
                 false
             }
-            Some(Verdict::Write { suppressed }) if suppressed > 0 => {
+            Some(LineVerdict::Write { suppressed }) if suppressed > 0 => {
                 // Logged in the same span, so that the line names the client.
                 tracing::warn!(target: SUPPRESSED, lines = suppressed, "{MORE}");
                 true
@@ -139,8 +142,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Clients {
         let Some(span) = context.span(&id) else {
             return;
         };
-        let client = span.extensions_mut().remove::<Client>();
-        let Some(Client {
+        let client = span.extensions_mut().remove::<ClientLines>();
+        let Some(ClientLines {
             address: Some(address),
             socket,
             ..

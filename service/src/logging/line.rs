@@ -4,7 +4,7 @@
 //! event come those of its client that the event does not have. So `grep
 //! 'connection="call-17"'` finds everything about a connection.
 
-use super::clients::{CLIENT, Client};
+use super::clients::{CLIENT, ClientLines};
 use std::fmt::Result;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::{FormatEvent, Writer};
@@ -13,9 +13,9 @@ use tracing_subscriber::fmt::{FmtContext, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 /// The format of a line.
-pub(super) struct Line;
+pub(super) struct LineFormat;
 
-impl<S, N> FormatEvent<S, N> for Line
+impl<S, N> FormatEvent<S, N> for LineFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -43,7 +43,7 @@ where
             .event_scope()
             .and_then(|mut scope| scope.find(|span| span.name() == CLIENT));
         if let Some(span) = client
-            && let Some(client) = span.extensions().get::<Client>()
+            && let Some(client) = span.extensions().get::<ClientLines>()
         {
             let own = about.fields();
             for (name, value) in client

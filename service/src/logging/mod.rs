@@ -19,7 +19,7 @@ mod line;
 mod writer;
 
 use clients::Clients;
-use line::Line;
+use line::LineFormat;
 use std::io::Write;
 use std::panic::PanicHookInfo;
 use std::sync::mpsc;
@@ -36,10 +36,10 @@ pub use writer::Lost;
 /// Maximum number of lines in the queue. A line has a few hundred bytes.
 const QUEUE: usize = 4096;
 
-/// The log of this process. [`Log::finish`] writes the lines that are still in the
+/// The log of this process. [`ServiceLog::finish`] writes the lines that are still in the
 /// queue.
 #[derive(Debug)]
-pub struct Log {
+pub struct ServiceLog {
     writer: WorkerGuard,
     lost: Lost,
 }
@@ -47,9 +47,9 @@ pub struct Log {
 /// The log could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("the log of this process was set up already")]
-pub struct LogError;
+pub struct ServiceLogError;
 
-impl Log {
+impl ServiceLog {
     /// Sends all events of this process that pass `filter` to `output`.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Log {
         filter: EnvFilter,
         output: impl Write + Send + 'static,
         with_colours: bool,
-    ) -> Result<Self, LogError> {
+    ) -> Result<Self, ServiceLogError> {
         let lost = Lost::default();
         let (writer, guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(QUEUE)
@@ -69,7 +69,7 @@ impl Log {
         lost.count_in(writer.error_counter());
         let lines = tracing_subscriber::fmt::layer()
             .with_ansi(with_colours)
-            .event_format(Line)
+            .event_format(LineFormat)
             // Otherwise the thread that logs would write the error to standard error.
             .log_internal_errors(false)
             .with_writer(writer);
@@ -78,7 +78,7 @@ impl Log {
             .with(Clients::new(lost.clone()))
             .with(lines)
             .try_init()
-            .map_err(|_| LogError)?;
+            .map_err(|_| ServiceLogError)?;
         std::panic::set_hook(Box::new(log_panic));
         Ok(Self {
             writer: guard,

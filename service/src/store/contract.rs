@@ -5,8 +5,8 @@
 
 mod records;
 
-use crate::conversation::entry::{Body, Entry, Message, Part, Said, Speaker, Word};
-use crate::conversation::log::{Begun, Log, Place, Start, Verdict};
+use crate::conversation::entry::{Body, Entry, Message, Part, Speaker, Transcribed, Word};
+use crate::conversation::log::{Begun, Log, StartRecord, StreamPosition, Verdict};
 use crate::conversation::memory::MemoryLog;
 use crate::ids::new_id;
 use crate::limits::Limits;
@@ -29,8 +29,8 @@ fn speaker(id: &str) -> Speaker {
     }
 }
 
-fn start(conversation: i64, place: Option<Place>) -> Start {
-    Start {
+fn start(conversation: i64, stream_position: Option<StreamPosition>) -> StartRecord {
+    StartRecord {
         conversation,
         account: "app".to_owned(),
         connection_id: "room".to_owned(),
@@ -38,12 +38,12 @@ fn start(conversation: i64, place: Option<Place>) -> Start {
         at: 1,
         keep: 10,
         speaker: speaker("ada"),
-        place,
+        stream_position,
     }
 }
 
-fn place(attempt: u64, position: u64) -> Option<Place> {
-    Some(Place {
+fn position(attempt: u64, position: u64) -> Option<StreamPosition> {
+    Some(StreamPosition {
         stream: "s".to_owned(),
         attempt,
         position,
@@ -51,8 +51,8 @@ fn place(attempt: u64, position: u64) -> Option<Place> {
 }
 
 /// A final of one word, which ends there in the stream.
-fn said(text: &str, part: Option<(u64, u64)>) -> Said {
-    Said {
+fn said(text: &str, part: Option<(u64, u64)>) -> Transcribed {
+    Transcribed {
         start: 5,
         speaker: speaker("ada"),
         text: text.to_owned(),
@@ -74,16 +74,16 @@ fn said(text: &str, part: Option<(u64, u64)>) -> Said {
             from: until.saturating_sub(1),
             until,
         }),
-        ..Said::default()
+        ..Transcribed::default()
     }
 }
 
-fn begin(log: &dyn Log, conversation: i64, place: Option<Place>) -> Begun {
-    let begun = log.begin(start(conversation, place), Box::new(|_| {}));
+fn begin(log: &dyn Log, conversation: i64, stream_position: Option<StreamPosition>) -> Begun {
+    let begun = log.begin(start(conversation, stream_position), Box::new(|_| {}));
     begun.expect("begun")
 }
 
-fn append(log: &dyn Log, conversation: i64, said: Said) -> Verdict {
+fn append(log: &dyn Log, conversation: i64, said: Transcribed) -> Verdict {
     let verdict = log.append(conversation, said, Box::new(|_| {}));
     verdict.expect("an answer")
 }
@@ -113,7 +113,7 @@ fn a_log_has_what_happened_in_order_and_each_final_its_number() {
         let expected = ["opened", "member", "said", "closed", "said", "over"];
         assert_eq!(kinds(log, 1), expected);
         let entries = read(log, 1);
-        let finals: Vec<&Said> = entries.iter().filter_map(|e| e.body.said()).collect();
+        let finals: Vec<&Transcribed> = entries.iter().filter_map(|e| e.body.said()).collect();
         let numbers: Vec<_> = finals.iter().map(|said| (said.number, said.zero)).collect();
         assert_eq!(numbers, [(0, 5), (1, 5)]);
         let opened = entries.first().map(|entry| entry.body.clone());
@@ -132,7 +132,7 @@ fn a_log_has_what_happened_in_order_and_each_final_its_number() {
 #[test]
 fn what_is_read_is_what_was_appended() {
     with_each(|log| {
-        begin(log, 1, place(1, 0));
+        begin(log, 1, position(1, 0));
         let told = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&told);
         let committed = Box::new(move |entries: &[Arc<Entry>]| {
@@ -154,7 +154,7 @@ fn what_is_read_is_what_was_appended() {
 #[test]
 fn audio_that_comes_again_is_said_once_and_told_to_its_speaker() {
     with_each(|log| {
-        let first = begin(log, 1, place(1, 0));
+        let first = begin(log, 1, position(1, 0));
         let nothing = Begun::Here {
             said_until: 0,
             unheard: Vec::new(),
@@ -163,7 +163,7 @@ fn audio_that_comes_again_is_said_once_and_told_to_its_speaker() {
         append(log, 1, said("a", Some((1, 10))));
         append(log, 1, said("b", Some((1, 20))));
         // The client heard the first one, and not the second.
-        let again = begin(log, 1, place(2, 10));
+        let again = begin(log, 1, position(2, 10));
         let Begun::Here {
             said_until,
             unheard,
@@ -187,14 +187,14 @@ fn audio_that_comes_again_is_said_once_and_told_to_its_speaker() {
 #[test]
 fn within_one_attempt_nothing_comes_twice_however_an_engine_times_it() {
     with_each(|log| {
-        begin(log, 1, place(1, 0));
+        begin(log, 1, position(1, 0));
         let mut timeless = said("a", Some((1, 0)));
         assert_eq!(append(log, 1, timeless.clone()), Verdict::Stored(3));
         timeless.messages[0].id = new_id();
         assert_eq!(append(log, 1, timeless), Verdict::Stored(4));
         assert_eq!(append(log, 1, said("b", Some((1, 20)))), Verdict::Stored(5));
         assert_eq!(append(log, 1, said("c", Some((1, 10)))), Verdict::Stored(6));
-        let Begun::Here { said_until, .. } = begin(log, 1, place(2, 0)) else {
+        let Begun::Here { said_until, .. } = begin(log, 1, position(2, 0)) else {
             panic!("superseded")
         };
         assert_eq!(said_until, 20);
@@ -204,13 +204,13 @@ fn within_one_attempt_nothing_comes_twice_however_an_engine_times_it() {
 #[test]
 fn a_start_that_is_not_the_last_one_of_its_stream_says_nothing_more() {
     with_each(|log| {
-        begin(log, 1, place(1, 0));
-        begin(log, 1, place(3, 0));
+        begin(log, 1, position(1, 0));
+        begin(log, 1, position(3, 0));
         let late = append(log, 1, said("a", Some((1, 10))));
         assert_eq!(late, Verdict::Superseded);
         // Requests may come in another order than they were sent.
         for attempt in [1, 2, 3] {
-            assert_eq!(begin(log, 1, place(attempt, 0)), Begun::Superseded);
+            assert_eq!(begin(log, 1, position(attempt, 0)), Begun::Superseded);
         }
         assert_eq!(append(log, 1, said("a", Some((3, 10)))), Verdict::Stored(3));
         // Nobody began this one.

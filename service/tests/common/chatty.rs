@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 use symbl_service::recognizer::{
-    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word,
+    RecognisedWord, Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
 };
 
 /// Has a speech for every chunk.
@@ -22,7 +22,7 @@ impl Recognizer for Chatty {
 
 impl RecognizerStream for Chatty {
     fn push(&mut self, _: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        let word = Word {
+        let word = RecognisedWord {
             text: "blah".repeat(1000),
             start: Duration::ZERO,
             end: Duration::ZERO,

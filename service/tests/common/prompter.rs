@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 use symbl_service::recognizer::{
-    Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word,
+    RecognisedWord, Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
 };
 
 /// Says its next sentence whenever half a second of audio has come.
@@ -35,13 +35,13 @@ impl RecognizerStream for Prompt {
         for part in before..self.samples / 8000 {
             let Some(line) = self.lines.next() else { break };
             let start = Duration::from_millis(part * 500);
-            let words = line.split(' ').zip(0u32..).map(|(word, k)| Word {
+            let words = line.split(' ').zip(0u32..).map(|(word, k)| RecognisedWord {
                 text: word.to_owned(),
                 start: start + k * Duration::from_millis(20),
                 end: start + (k + 1) * Duration::from_millis(20),
                 confidence: 0.75,
             });
-            let words: Vec<Word> = words.collect();
+            let words: Vec<RecognisedWord> = words.collect();
             out.push(Recognition::Interim {
                 words: words.clone(),
                 stable: 0,

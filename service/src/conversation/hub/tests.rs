@@ -37,21 +37,21 @@ pub(crate) fn hub_with_log(limits: &Limits, wall: WallClock, log: Arc<dyn Log>) 
     Hub::open(limits, services).expect("nothing to restore")
 }
 
-pub(crate) fn key(connection_id: &str) -> RoomKey {
-    RoomKey {
+pub(crate) fn key(connection_id: &str) -> ConversationKey {
+    ConversationKey {
         account: String::new(),
         connection_id: connection_id.to_owned(),
     }
 }
 
-fn keep(seat: &Seat, keep: Duration) {
-    seat.speaks(None, Some(keep));
+fn keep(slot: &SocketSlot, keep: Duration) {
+    slot.speaks(None, Some(keep));
 }
 
-async fn join(hub: &Arc<Hub>, connection_id: &str) -> (Seat, String) {
-    let seat = hub.join(&key(connection_id), Outbox::new(8).0, false).await;
-    let id = seat.room.state().conversation.id().to_owned();
-    (seat, id)
+async fn join(hub: &Arc<Hub>, connection_id: &str) -> (SocketSlot, String) {
+    let slot = hub.join(&key(connection_id), Outbox::new(8).0, false).await;
+    let id = slot.conversation.state().participants.id().to_owned();
+    (slot, id)
 }
 
 #[tokio::test]
@@ -71,9 +71,9 @@ async fn sockets_of_one_connection_id_share_a_conversation() {
 #[tokio::test]
 async fn a_finished_conversation_is_not_continued() {
     let hub = hub();
-    let (seat, a) = join(&hub, "x").await;
-    keep(&seat, Duration::from_secs(1000));
-    seat.leave(Leave::Finished);
+    let (slot, a) = join(&hub, "x").await;
+    keep(&slot, Duration::from_secs(1000));
+    slot.leave(Leave::Finished);
     assert_ne!(join(&hub, "x").await.1, a);
 }
 
@@ -81,32 +81,32 @@ async fn a_finished_conversation_is_not_continued() {
 async fn how_a_closing_ends_decides_which_conversation_comes_next() {
     let hub = hub();
     for (how, same) in [(Leave::Lost, true), (Leave::Finished, false)] {
-        let (mut seat, a) = join(&hub, "x").await;
-        keep(&seat, Duration::from_secs(1000));
-        seat.close();
+        let (mut slot, a) = join(&hub, "x").await;
+        keep(&slot, Duration::from_secs(1000));
+        slot.close();
         let next = join(&hub, "x");
         tokio::pin!(next);
         tokio::select! {
             biased;
             _ = &mut next => panic!("nobody knows yet"),
-            () = async {} => seat.leave(how),
+            () = async {} => slot.leave(how),
         }
-        let (seat, b) = next.await;
+        let (slot, b) = next.await;
         assert_eq!(a == b, same, "{how:?}");
-        seat.leave(Leave::Finished);
+        slot.leave(Leave::Finished);
     }
 }
 
 #[tokio::test]
 async fn a_lost_member_finds_its_conversation_within_the_time_only() {
     let hub = hub();
-    let (seat, a) = join(&hub, "x").await;
-    keep(&seat, Duration::from_secs(1000));
-    seat.leave(Leave::Lost);
-    let (seat, b) = join(&hub, "x").await;
+    let (slot, a) = join(&hub, "x").await;
+    keep(&slot, Duration::from_secs(1000));
+    slot.leave(Leave::Lost);
+    let (slot, b) = join(&hub, "x").await;
     assert_eq!(a, b);
-    keep(&seat, Duration::from_nanos(1));
-    seat.leave(Leave::Lost);
+    keep(&slot, Duration::from_nanos(1));
+    slot.leave(Leave::Lost);
     assert_ne!(join(&hub, "x").await.1, a);
 }
 
@@ -118,9 +118,9 @@ async fn no_more_rooms_wait_than_are_allowed() {
     };
     let hub = hub_with(&limits);
     let lose = async |connection_id| {
-        let (seat, id) = join(&hub, connection_id).await;
-        keep(&seat, Duration::from_secs(1000));
-        seat.leave(Leave::Lost);
+        let (slot, id) = join(&hub, connection_id).await;
+        keep(&slot, Duration::from_secs(1000));
+        slot.leave(Leave::Lost);
         id
     };
     let kept = lose("x").await;
@@ -138,11 +138,11 @@ async fn no_more_rooms_wait_than_are_allowed() {
 #[tokio::test(start_paused = true)]
 async fn rooms_that_nobody_comes_back_to_are_forgotten() {
     let hub = hub();
-    let (seat, _) = join(&hub, "x").await;
-    keep(&seat, Duration::from_nanos(1));
-    seat.leave(Leave::Lost);
+    let (slot, _) = join(&hub, "x").await;
+    keep(&slot, Duration::from_nanos(1));
+    slot.leave(Leave::Lost);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(hub.rooms().is_empty());
+    assert!(hub.conversations().is_empty());
 }
 
 #[tokio::test]
@@ -150,8 +150,8 @@ async fn a_room_that_is_waited_for_keeps_nobody_from_another_one() {
     let hub = hub();
     let (_held, _) = join(&hub, "held").await;
     let (_other, other) = join(&hub, "other").await;
-    let room = hub.find(&key("held")).expect("a room");
-    let state = room.state();
+    let conversation = hub.find(&key("held")).expect("a conversation");
+    let state = conversation.state();
     let (tell, told) = std::sync::mpsc::channel();
     let runtime = tokio::runtime::Handle::current();
     let spawn = |work: Box<dyn FnOnce(Arc<Hub>) + Send>| {
@@ -174,8 +174,8 @@ async fn a_room_that_is_waited_for_keeps_nobody_from_another_one() {
     // And these do not wait for them.
     spawn(Box::new(move |hub| {
         assert!(hub.is_live(&key("other")) && !hub.is_live(&key("none")));
-        let room = hub.listenable(&key("other")).expect("a room");
-        drop(room.listen_now(&Outbox::new(8).0.into(), String::new()));
+        let conversation = hub.listenable(&key("other")).expect("a conversation");
+        drop(conversation.listen_now(&Outbox::new(8).0.into(), String::new()));
         drop(hub.try_join(&key("other"), &Outbox::new(8).0.into(), false, false));
         drop(hub.try_join(&key("new"), &Outbox::new(8).0.into(), false, false));
         let number = other.parse().expect("a number");
@@ -183,7 +183,11 @@ async fn a_room_that_is_waited_for_keeps_nobody_from_another_one() {
     }));
     let done = told.recv_timeout(Duration::from_secs(60));
     drop(state);
-    assert_eq!(done, Ok(()), "somebody waits for another one's room");
+    assert_eq!(
+        done,
+        Ok(()),
+        "somebody waits for another one's conversation"
+    );
     for _ in 0..3 {
         let done = told.recv_timeout(Duration::from_secs(60));
         assert_eq!(done, Ok(()));
@@ -200,15 +204,15 @@ async fn rooms_that_wait_have_a_bound_in_bytes() {
     let name = "x".repeat(limits.text);
     for number in 0..30 {
         let connection_id = number.to_string();
-        let (seat, _) = join(&hub, &connection_id).await;
+        let (slot, _) = join(&hub, &connection_id).await;
         for speaker in 0..100 {
             let id = speaker.to_string();
-            let mut state = seat.room.state();
-            let known = state.conversation.speaker(Some(&id), Some(&name), 1000);
+            let mut state = slot.conversation.state();
+            let known = state.participants.speaker(Some(&id), Some(&name), 1000);
             assert!(known.is_some());
         }
-        keep(&seat, Duration::from_secs(1000));
-        seat.leave(Leave::Lost);
+        keep(&slot, Duration::from_secs(1000));
+        slot.leave(Leave::Lost);
     }
     // Each takes a bit more than a tenth of what all may take.
     assert_eq!(hub.awaited(), 9);

@@ -8,14 +8,14 @@
 
 /// What dials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Client {
+pub(crate) enum ClientKind {
     /// `@symblai/symbl-js`, in Node.js or under `@symblai/symbl-web-sdk`.
     JavaScriptSdk,
     /// Anything else.
     Other,
 }
 
-impl Client {
+impl ClientKind {
     /// From the query of its request.
     pub(crate) fn of(query: Option<&str>) -> Self {
         let mut pairs = query.unwrap_or_default().split('&');

@@ -5,8 +5,8 @@
 pub(crate) mod bounds;
 pub(crate) mod client;
 pub(crate) mod closing;
-pub(crate) mod session;
 pub(crate) mod socket;
+pub(crate) mod speaker;
 pub(crate) mod subscriber;
 pub(crate) mod trackers;
 pub(crate) mod unsupported;

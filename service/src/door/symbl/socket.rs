@@ -7,10 +7,10 @@
 
 use crate::config::ServerConfig;
 use crate::conversation::form::Recipient;
-use crate::conversation::hub::{Hub, Joining, Leave, RoomKey};
-use crate::door::symbl::client::Client;
+use crate::conversation::hub::{ConversationKey, Hub, Joining, Leave};
+use crate::door::symbl::client::ClientKind;
 use crate::door::symbl::closing::{Closing, SocketEnd};
-use crate::door::symbl::session::Session;
+use crate::door::symbl::speaker::SpeakerSocket;
 use crate::door::symbl::wire::SYMBL;
 use crate::hearing::stream::Places;
 use crate::limits::Limits;
@@ -37,8 +37,8 @@ const NO_CODE: u16 = 1005;
 
 /// Who comes in.
 pub(crate) struct Guest {
-    pub(crate) room: RoomKey,
-    pub(crate) client: Client,
+    pub(crate) key: ConversationKey,
+    pub(crate) client: ClientKind,
     /// Set if it was let in past admission, until it has joined.
     pub(crate) joining: Option<Joining>,
     pub(crate) places: Arc<Places>,
@@ -54,7 +54,7 @@ pub(crate) async fn serve(
     seams: Arc<dyn ConnectionSeams>,
 ) {
     let Guest {
-        room,
+        key,
         client,
         joining,
         places,
@@ -71,18 +71,18 @@ pub(crate) async fn serve(
         outbox.clone(),
     ));
     let recipient = Recipient::new(outbox.clone(), &SYMBL);
-    let seat = hub.join(&room, recipient.clone(), seams.splits()).await;
+    let slot = hub.join(&key, recipient.clone(), seams.splits()).await;
     drop(joining);
-    let conversation = seat.room.id.clone();
+    let conversation = slot.conversation.id.clone();
     Span::current().record("conversation", conversation.as_str());
-    let mut session = Session::new(config, client, seat, recipient, places);
+    let mut speaker = SpeakerSocket::new(config, client, slot, recipient, places);
     tracing::info!(
         event = "connected",
-        connection = room.connection_id,
+        connection = key.connection_id,
         conversation
     );
     let closing = tokio::select! {
-        closing = run(&mut session, &mut frames, &outbox, &limits, &*seams) => closing,
+        closing = run(&mut speaker, &mut frames, &outbox, &limits, &*seams) => closing,
         () = outbox.overflown() => Closing::Close {
             code: 1008,
             reason: "messages are not read",
@@ -100,11 +100,11 @@ pub(crate) async fn serve(
             leave: Leave::Lost,
         },
     };
-    let (connection, code) = (&room.connection_id, closing.code());
+    let (connection, code) = (&key.connection_id, closing.code());
     tracing::info!(event = "closing", connection, conversation, code);
     let how = match closing {
         Closing::Gone(leave) => {
-            session.leave(leave);
+            speaker.leave(leave);
             leave
         }
         Closing::Close {
@@ -112,7 +112,7 @@ pub(crate) async fn serve(
             reason,
             leave,
         } => {
-            session.closing();
+            speaker.closing();
             outbox.close(code, reason);
             let patience = seams.limit(Stage::Farewell, limits.close);
             let patience = patience.unwrap_or(Duration::MAX);
@@ -120,7 +120,7 @@ pub(crate) async fn serve(
             // Who did not answer may not have heard what came before.
             let heard = farewell.unwrap_or(false);
             let leave = if heard { leave } else { Leave::Lost };
-            session.leave(leave);
+            speaker.leave(leave);
             if !heard {
                 // Who cannot be read further is told why all the same.
                 let _ = timeout(limits.close, &mut writer).await;
@@ -137,36 +137,36 @@ pub(crate) async fn serve(
 }
 
 async fn run(
-    session: &mut Session,
+    speaker: &mut SpeakerSocket,
     frames: &mut SplitStream<WebSocket>,
     outbox: &Outbox,
     limits: &Limits,
     seams: &dyn ConnectionSeams,
 ) -> Closing {
     loop {
-        let deadline = session.deadline();
+        let deadline = speaker.deadline();
         let closing = tokio::select! {
             frame = frames.next() => match frame {
                 Some(Ok(message)) if size(&message) > limits.message => {
                     Some(too_large(outbox, limits))
                 }
                 Some(Ok(message)) if !seams.read(&message, outbox) => None,
-                Some(Ok(Message::Text(text))) => session.text(text.as_str()).await,
-                Some(Ok(Message::Binary(bytes))) => session.binary(bytes).await,
+                Some(Ok(Message::Text(text))) => speaker.text(text.as_str()).await,
+                Some(Ok(Message::Binary(bytes))) => speaker.binary(bytes).await,
                 // Pings are answered by the WebSocket library.
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
                 Some(Ok(Message::Close(frame))) => {
-                    Some(session.closed(end_of(frame.as_ref())).await)
+                    Some(speaker.closed(end_of(frame.as_ref())).await)
                 }
                 Some(Err(error)) if is_too_large(&error) => Some(too_large(outbox, limits)),
                 Some(Err(error)) => {
                     tracing::info!(%error, "socket lost");
-                    Some(session.closed(SocketEnd::Lost).await)
+                    Some(speaker.closed(SocketEnd::Lost).await)
                 }
-                None => Some(session.closed(SocketEnd::Lost).await),
+                None => Some(speaker.closed(SocketEnd::Lost).await),
             },
-            outcome = session.stream_end() => session.stream_ended(outcome),
-            () = sleep_until(deadline) => session.deadline_passed(),
+            outcome = speaker.stream_end() => speaker.stream_ended(outcome),
+            () = sleep_until(deadline) => speaker.deadline_passed(),
         };
         if let Some(closing) = closing {
             return closing;

@@ -9,7 +9,7 @@
 //! with `?after=N` it is first told what follows the `sequenceNumber` N, as fast as it reads.
 
 use crate::conversation::form::{Form as _, Recipient};
-use crate::conversation::hub::{Hub, Room, RoomKey};
+use crate::conversation::hub::{Conversation, ConversationKey, Hub};
 use crate::door::symbl::socket;
 use crate::door::symbl::wire::SYMBL;
 use crate::limits::Limits;
@@ -27,7 +27,7 @@ use tracing::Span;
 
 /// Who comes to listen.
 pub(crate) struct Listening {
-    pub(crate) room: RoomKey,
+    pub(crate) key: ConversationKey,
     /// The last `sequenceNumber` that it knows, if it wants all that follows.
     pub(crate) after: Option<i64>,
 }
@@ -55,24 +55,26 @@ pub(crate) async fn serve(
         outbox.clone(),
     ));
     let recipient = Recipient::new(outbox.clone(), &SYMBL);
-    let Listening { room: key, after } = visit;
+    let Listening { key, after } = visit;
     let connection = &key.connection_id;
-    let room = hub.listenable(&key);
-    let conversation = room.as_ref().map(|room| room.id.clone());
-    if let Some(conversation) = &conversation {
-        Span::current().record("conversation", conversation.as_str());
+    let conversation = hub.listenable(&key);
+    let id = conversation
+        .as_ref()
+        .map(|conversation| conversation.id.clone());
+    if let Some(id) = &id {
+        Span::current().record("conversation", id.as_str());
     }
-    tracing::info!(event = "subscribed", connection, conversation, after);
+    tracing::info!(event = "subscribed", connection, conversation = id, after);
     // What the writer has written last, where it ends by itself, is a close frame.
     let ours = tokio::select! {
         close = heed(&mut frames, &outbox, limits) => close,
-        close = listen(&hub, room, after, &recipient) => Some(close),
+        close = listen(&hub, conversation, after, &recipient) => Some(close),
         () = outbox.overflown() => Some((1008, "messages are not read")),
         code = seams.closes() => Some((code, "")),
         _ = shutdown.wait_for(|stop| *stop) => Some((1001, "service is shutting down")),
         _ = &mut writer => None,
     };
-    tracing::info!(event = "unsubscribed", connection, conversation);
+    tracing::info!(event = "unsubscribed", connection, conversation = id);
     if let Some((code, reason)) = ours {
         outbox.close(code, reason);
     }
@@ -88,21 +90,23 @@ pub(crate) async fn serve(
 /// nothing to be told.
 async fn listen(
     hub: &Arc<Hub>,
-    room: Option<Arc<Room>>,
+    conversation: Option<Arc<Conversation>>,
     after: Option<i64>,
     outbox: &Recipient,
 ) -> (u16, &'static str) {
     // It was over between the handshake and now.
-    let Some(room) = room else { return (1000, "") };
-    let started = reply::subscription_started(&room.id);
+    let Some(conversation) = conversation else {
+        return (1000, "");
+    };
+    let started = reply::subscription_started(&conversation.id);
     let Some(after) = after else {
-        let Some(_ear) = room.listen_now(outbox, started) else {
+        let Some(_listener_slot) = conversation.listen_now(outbox, started) else {
             return (1000, "");
         };
         return pending().await;
     };
     outbox.send(started);
-    let reading = Arc::clone(&room);
+    let reading = Arc::clone(&conversation);
     let found = hub
         .workers
         .run(move || reading.log.entry_of(reading.number, after));
@@ -110,17 +114,17 @@ async fn listen(
         return UNREADABLE;
     };
     loop {
-        let entries = match room.listen_from(heard, outbox) {
-            Ok(_ear) if room.state().is_finished => {
-                outbox.send(reply::conversation_completed(&room.id));
+        let entries = match conversation.listen_from(heard, outbox) {
+            Ok(_listener_slot) if conversation.state().is_finished => {
+                outbox.send(reply::conversation_completed(&conversation.id));
                 return (1000, "");
             }
-            Ok(_ear) => return pending().await,
+            Ok(_listener_slot) => return pending().await,
             Err(Some(remembered)) => remembered,
             Err(None) => {
                 // What is in the log and was not told yet will be told to this socket too.
-                let told = room.told();
-                let reading = Arc::clone(&room);
+                let told = conversation.told();
+                let reading = Arc::clone(&conversation);
                 let page = move || reading.log.read(reading.number, heard, PAGE);
                 let Ok(Ok(mut page)) = hub.workers.run(page).await else {
                     return UNREADABLE;

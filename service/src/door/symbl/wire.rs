@@ -2,7 +2,7 @@
 
 //! The wire form of the Symbl Streaming API: what is in the log as messages.
 
-use crate::conversation::entry::{Entity, Message, Said, Speaker, TrackerMatch, Word};
+use crate::conversation::entry::{Entity, Message, Speaker, TrackerMatch, Transcribed, Word};
 use crate::conversation::form::{Audience, Form, Live, Rendered};
 use crate::hearing::draft::local;
 use crate::outbox::Text;
@@ -20,7 +20,7 @@ pub(crate) struct Symbl;
 
 impl Form for Symbl {
     /// A result, and then what came of it: messages, insights, topics, trackers, entities.
-    fn said(&self, said: &Said) -> Rendered {
+    fn said(&self, said: &Transcribed) -> Rendered {
         let words: Vec<reply::SpokenWord<'_>> = said.words.iter().map(word).collect();
         let result = reply::final_result(
             &said.text,
@@ -75,7 +75,7 @@ impl Form for Symbl {
 struct Ids(Vec<(i64, String)>);
 
 impl Ids {
-    fn of(said: &Said) -> Self {
+    fn of(said: &Transcribed) -> Self {
         let ids = said.messages.iter();
         Self(
             ids.map(|message| (message.id, message.id.to_string()))
@@ -106,7 +106,7 @@ fn person(speaker: &Speaker) -> Person<'_> {
 }
 
 fn message_response(
-    said: &Said,
+    said: &Transcribed,
     words: &[reply::SpokenWord<'_>],
     entities: &[reply::Entity<'_>],
     ids: &Ids,
@@ -134,7 +134,7 @@ fn message_response(
     reply::message_response(&messages.collect::<Vec<_>>(), said.number)
 }
 
-fn insight_response(said: &Said, ids: &Ids) -> String {
+fn insight_response(said: &Transcribed, ids: &Ids) -> String {
     let own: Vec<(String, Option<String>)> = said
         .insights
         .iter()
@@ -165,7 +165,7 @@ fn insight_response(said: &Said, ids: &Ids) -> String {
     reply::insight_response(&insights.collect::<Vec<_>>(), said.number)
 }
 
-fn topic_response(said: &Said) -> String {
+fn topic_response(said: &Transcribed) -> String {
     let ids: Vec<String> = said
         .topics
         .iter()
@@ -197,7 +197,7 @@ fn tracker_response(found: &[TrackerMatch], number: Option<u64>) -> String {
     reply::tracker_response(&matches, number.is_some(), number)
 }
 
-fn entities<'a>(said: &'a Said, ids: &'a Ids) -> Vec<reply::Entity<'a>> {
+fn entities<'a>(said: &'a Transcribed, ids: &'a Ids) -> Vec<reply::Entity<'a>> {
     let message_of = |entity: &Entity| -> Option<&Message> {
         let mut messages = said.messages.iter();
         messages.find(|message| message.id == entity.message)

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::hearing::capacity::Pace;
-use crate::hearing::recognizer::{Recognition, SAMPLE_RATE, Word};
+use crate::hearing::recognizer::{RecognisedWord, Recognition, SAMPLE_RATE};
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
@@ -23,8 +23,8 @@ fn let_in(admission: &mut Admission, dials: usize) -> usize {
     (0..dials).filter(enter).count()
 }
 
-fn word(start: Duration, end: Duration) -> Word {
-    Word {
+fn word(start: Duration, end: Duration) -> RecognisedWord {
+    RecognisedWord {
         text: "word".into(),
         start,
         end,
@@ -146,9 +146,9 @@ fn who_is_sent_in_time_or_faster_or_with_pauses_is_not_behind() {
 /// where each second of speech takes 100 ms, half of it at the end of an utterance.
 /// What it makes the cost look like.
 fn estimate(speech: u32, pause: u32) -> f64 {
-    let entrance = Entrance::new(Some(house(2.0, Some(0.1))));
-    let _place = entrance.enter(ONLY, false).expect("the first");
-    let mut effort = entrance.effort(ONLY);
+    let admission = SharedAdmission::new(Some(house(2.0, Some(0.1))));
+    let _place = admission.enter(ONLY, false).expect("the first");
+    let mut effort = admission.effort(ONLY);
     let mut at = Duration::ZERO;
     let mut hear = |said: &[Recognition], spent| {
         let work = (at, at + 10 * MS, SAMPLE_RATE as usize / 10);
@@ -169,7 +169,7 @@ fn estimate(speech: u32, pause: u32) -> f64 {
     }
     // Hours of silence, which costs nothing.
     (0..100_000).for_each(|_| hear(&[], MS / 100));
-    entrance.lock().expect("it is heeded").cost(ONLY)
+    admission.lock().expect("it is heeded").cost(ONLY)
 }
 
 #[test]

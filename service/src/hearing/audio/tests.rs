@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::hearing::recognizer::scripted::{Scripted, silence, speech};
-use crate::hearing::recognizer::{Recognition, Recognizer, RecognizerStream, StreamOptions, Word};
+use crate::hearing::recognizer::{
+    RecognisedWord, Recognition, Recognizer, RecognizerStream, StreamOptions,
+};
 use ::opus::{Application, Bitrate, Channels, Encoder};
 use audio_codec_algorithms::encode_ulaw;
 use bytes::Bytes;
@@ -50,7 +52,7 @@ impl Hearing {
         }
     }
 
-    fn words(&self) -> Vec<Word> {
+    fn words(&self) -> Vec<RecognisedWord> {
         let mut words = Vec::new();
         for recognition in &self.out {
             if let Recognition::Final { words: more, .. } = recognition {
@@ -112,7 +114,7 @@ fn talk(rate: u32) -> Vec<i16> {
 
 /// Each word of [`talk`] once, in order, within 10 ms of where it was spoken
 /// plus the delay that is known to belong to the encoder.
-fn assert_talk(words: &[Word], encoder_delay: Duration) {
+fn assert_talk(words: &[RecognisedWord], encoder_delay: Duration) {
     let expected = (0..13).map(|k| (500 + k, 200 * k)).chain([(77, 3100)]);
     let texts: Vec<&str> = words.iter().map(|w| w.text.as_str()).collect();
     let spoken: Vec<String> = expected.clone().map(|(n, _)| format!("w{n}")).collect();

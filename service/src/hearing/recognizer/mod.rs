@@ -11,7 +11,7 @@
 
 use crate::hearing::capacity::Capacity;
 pub use crate::hearing::pool::blocking;
-pub use crate::word::Word;
+pub use crate::word::RecognisedWord;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 use unicode_normalization::UnicodeNormalization;
@@ -27,7 +27,7 @@ pub enum Recognition {
         /// All words of the utterance so far, in order, never empty. The utterance starts
         /// where its first word does. An engine that does not know the time of a word
         /// lets it start and end where the utterance starts.
-        words: Vec<Word>,
+        words: Vec<RecognisedWord>,
         /// How many of the first words will not change any more, neither in a later
         /// interim nor in the final; 0 if the engine promises nothing.
         stable: usize,
@@ -35,7 +35,7 @@ pub enum Recognition {
     /// The utterance is over: its words, in order, never empty.
     Final {
         /// The words with their times.
-        words: Vec<Word>,
+        words: Vec<RecognisedWord>,
         /// The engine has set punctuation and case. The words are taken as they are then:
         /// the service only cuts them into sentences. Otherwise it sets what its rules know
         /// where it finds no punctuation.
@@ -52,7 +52,7 @@ pub enum Recognition {
 
 impl Recognition {
     /// Returns a final of bare words, as an engine gives it that sets no punctuation.
-    pub fn bare(words: Vec<Word>) -> Self {
+    pub fn bare(words: Vec<RecognisedWord>) -> Self {
         Self::Final {
             words,
             punctuated: false,
@@ -61,7 +61,7 @@ impl Recognition {
 }
 
 /// Returns the text of words: all of them, separated by spaces.
-pub fn text_of(words: &[Word]) -> String {
+pub fn text_of(words: &[RecognisedWord]) -> String {
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
     texts.join(" ")
 }

@@ -11,12 +11,14 @@
 //! A word counts once 100 ms of it were heard. An interim follows each new
 //! word; a final follows 300 ms without a word, or the tenth word.
 
-mod ear;
+mod decoder;
 mod tones;
 
-use super::{Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, Word};
+use super::{
+    RecognisedWord, Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
+};
 use crate::hearing::capacity::Capacity;
-use ear::{Ear, Heard};
+use decoder::{ToneDecoder, ToneEvent};
 use std::time::Duration;
 
 pub use tones::{VOCABULARY, WORD_LENGTH, silence, speech};
@@ -41,8 +43,8 @@ impl Recognizer for Scripted {
     }
 
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
-        Ok(Box::new(Stream {
-            ear: Ear::new(),
+        Ok(Box::new(ScriptedStream {
+            decoder: ToneDecoder::new(),
             heard: Vec::new(),
             interim: options.interim,
             words: Vec::new(),
@@ -50,20 +52,20 @@ impl Recognizer for Scripted {
     }
 }
 
-struct Stream {
-    ear: Ear,
-    heard: Vec<Heard>,
+struct ScriptedStream {
+    decoder: ToneDecoder,
+    heard: Vec<ToneEvent>,
     interim: bool,
     /// The utterance in progress.
-    words: Vec<Word>,
+    words: Vec<RecognisedWord>,
 }
 
-impl Stream {
+impl ScriptedStream {
     fn take_heard(&mut self, out: &mut Vec<Recognition>) {
         for heard in self.heard.drain(..) {
             match heard {
-                Heard::Word { code, start } => {
-                    self.words.push(Word {
+                ToneEvent::Word { code, start } => {
+                    self.words.push(RecognisedWord {
                         text: format!("w{code}"),
                         start,
                         end: start,
@@ -77,7 +79,7 @@ impl Stream {
                         });
                     }
                 }
-                Heard::EndOfWord { end } => {
+                ToneEvent::EndOfWord { end } => {
                     if let Some(word) = self.words.last_mut() {
                         word.end = end.max(word.start);
                     }
@@ -85,28 +87,28 @@ impl Stream {
                         finalise(&mut self.words, out);
                     }
                 }
-                Heard::Quiet => finalise(&mut self.words, out),
+                ToneEvent::Quiet => finalise(&mut self.words, out),
             }
         }
     }
 }
 
-fn finalise(words: &mut Vec<Word>, out: &mut Vec<Recognition>) {
+fn finalise(words: &mut Vec<RecognisedWord>, out: &mut Vec<Recognition>) {
     if !words.is_empty() {
         let words = std::mem::take(words);
         out.push(Recognition::bare(words));
     }
 }
 
-impl RecognizerStream for Stream {
+impl RecognizerStream for ScriptedStream {
     fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        self.ear.push(samples, &mut self.heard);
+        self.decoder.push(samples, &mut self.heard);
         self.take_heard(out);
         Ok(())
     }
 
     fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
-        self.ear.finish(&mut self.heard);
+        self.decoder.finish(&mut self.heard);
         self.take_heard(out);
         finalise(&mut self.words, out);
         Ok(())
@@ -132,7 +134,7 @@ mod tests {
         out
     }
 
-    fn words(heard: &[Recognition]) -> Vec<Word> {
+    fn words(heard: &[Recognition]) -> Vec<RecognisedWord> {
         let mut all = Vec::new();
         for recognition in heard {
             if let Recognition::Final { words, .. } = recognition {

@@ -4,28 +4,28 @@ use super::*;
 use crate::clock::WallClock;
 use crate::conversation::form::Recipient;
 use crate::conversation::hub::tests::hub_at;
-use crate::conversation::hub::{Hub, Seat};
-use crate::hearing::admission::Entrance;
+use crate::conversation::hub::{Hub, SocketSlot};
+use crate::hearing::admission::SharedAdmission;
 use crate::hearing::recognizer::scripted::Scripted;
-use crate::hearing::voice::tests::joined;
+use crate::hearing::results::tests::joined;
 use crate::outbox::Frame;
 use bytes::Bytes;
 use serde_json::Value;
 use symbl_protocol::Encoding;
 use tokio::sync::Semaphore;
 
-/// A speaker in the room `x`, and what it is told.
-async fn speaker(hub: &Arc<Hub>) -> (Seat, Voice, mpsc::Receiver<Frame>) {
+/// A speaker in the conversation `x`, and what it is told.
+async fn speaker(hub: &Arc<Hub>) -> (SocketSlot, ResultWriter, mpsc::Receiver<Frame>) {
     joined(hub, Recipient::from, None).await
 }
 
-fn start(voice: Voice, before: Option<Before>) -> Start {
+fn start(results: ResultWriter, before: Option<Before>) -> Start {
     Start {
         recognizer: Arc::new(Scripted),
         options: StreamOptions::default(),
         format: StreamFormat::new(Encoding::Linear16, 16_000).expect("a format"),
-        voice,
-        effort: Entrance::new(None).effort(0),
+        results,
+        effort: SharedAdmission::new(None).effort(0),
         before,
     }
 }
@@ -53,11 +53,11 @@ async fn kinds(told: &mut mpsc::Receiver<Frame>, last: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_stream_waits_for_the_one_before_and_holds_no_worker_meanwhile() {
     let hub = hub_at(&Limits::default(), WallClock::default());
-    let (_seat, voice, _told) = speaker(&hub).await;
-    let (_next_seat, next, mut told_next) = speaker(&hub).await;
-    let (_other_seat, other, mut told_other) = speaker(&hub).await;
+    let (_slot, results, _told) = speaker(&hub).await;
+    let (_next_slot, next, mut told_next) = speaker(&hub).await;
+    let (_other_slot, other, mut told_other) = speaker(&hub).await;
     let (limits, pool) = (Limits::default(), pool());
-    let first = Stream::start(start(voice, None), &pool, &limits);
+    let first = Stream::start(start(results, None), &pool, &limits);
     let sender = first.input.clone();
     let until = Instant::now() + limits.drain;
     let before = Before {
@@ -79,11 +79,11 @@ async fn a_stream_waits_for_the_one_before_and_holds_no_worker_meanwhile() {
 #[tokio::test]
 async fn a_stream_does_not_wait_for_ever_for_the_one_before() {
     let hub = hub_at(&Limits::default(), WallClock::default());
-    let (_seat, voice, _told) = speaker(&hub).await;
-    let (_next_seat, next, mut told_next) = speaker(&hub).await;
+    let (_slot, results, _told) = speaker(&hub).await;
+    let (_next_slot, next, mut told_next) = speaker(&hub).await;
     let (limits, pool) = (Limits::default(), pool());
     let before = Before {
-        stream: Stream::start(start(voice, None), &pool, &limits),
+        stream: Stream::start(start(results, None), &pool, &limits),
         until: Instant::now() + Duration::from_millis(50),
     };
     let _second = Stream::start(start(next, Some(before)), &pool, &limits);
@@ -93,8 +93,8 @@ async fn a_stream_does_not_wait_for_ever_for_the_one_before() {
 #[tokio::test]
 async fn an_abandoned_stream_ends_though_its_session_holds_it() {
     let hub = hub_at(&Limits::default(), WallClock::default());
-    let (_seat, voice, mut told) = speaker(&hub).await;
-    let mut stream = Stream::start(start(voice, None), &pool(), &Limits::default());
+    let (_slot, results, mut told) = speaker(&hub).await;
+    let mut stream = Stream::start(start(results, None), &pool(), &Limits::default());
     kinds(&mut told, "recognition_started").await;
     stream.abandon();
     assert!(matches!(stream.done().await, Some(Outcome::Finished)));
@@ -103,11 +103,11 @@ async fn an_abandoned_stream_ends_though_its_session_holds_it() {
 #[tokio::test]
 async fn a_stream_whose_client_does_not_read_holds_no_worker() {
     let hub = hub_at(&Limits::default(), WallClock::default());
-    let (_seat, voice, mut told) = speaker(&hub).await;
-    let (_other_seat, other, mut told_other) = speaker(&hub).await;
+    let (_slot, results, mut told) = speaker(&hub).await;
+    let (_other_slot, other, mut told_other) = speaker(&hub).await;
     let (limits, pool) = (Limits::default(), pool());
-    let own = voice.own().clone();
-    let stream = Stream::start(start(voice, None), &pool, &limits);
+    let own = results.own().clone();
+    let stream = Stream::start(start(results, None), &pool, &limits);
     kinds(&mut told, "recognition_started").await;
     while own.room().is_none() {
         own.send("another one");
@@ -172,8 +172,8 @@ async fn audio_that_is_sent_ahead_waits_while_others_need_the_worker() {
     let mut seats = Vec::new();
     let mut streams = Vec::new();
     for (name, messages) in [("a file", 50), ("a speaker", 1)] {
-        let (seat, voice, told) = speaker(&hub).await;
-        let mut start = start(voice, None);
+        let (slot, results, told) = speaker(&hub).await;
+        let mut start = start(results, None);
         start.recognizer = Arc::new(Slow);
         let stream = Stream::start(start, &pool, &limits);
         stream.hold(Told(name, tell.clone()));
@@ -182,7 +182,7 @@ async fn audio_that_is_sent_ahead_waits_while_others_need_the_worker() {
             stream.audio(Bytes::from_static(&[0; 3200])).await;
         }
         stream.stop().await;
-        seats.push((seat, told));
+        seats.push((slot, told));
         streams.push(stream);
     }
     for stream in &mut streams {
@@ -195,8 +195,8 @@ async fn audio_that_is_sent_ahead_waits_while_others_need_the_worker() {
 #[tokio::test]
 async fn a_stream_holds_its_permits_until_it_has_ended() {
     let hub = hub_at(&Limits::default(), WallClock::default());
-    let (_seat, voice, _told) = speaker(&hub).await;
-    let mut stream = Stream::start(start(voice, None), &pool(), &Limits::default());
+    let (_slot, results, _told) = speaker(&hub).await;
+    let mut stream = Stream::start(start(results, None), &pool(), &Limits::default());
     let permits = Arc::new(Semaphore::new(1));
     stream.hold(Arc::clone(&permits).try_acquire_owned());
     assert_eq!(permits.available_permits(), 0);

@@ -3,7 +3,9 @@
 //! What every store has to answer to the Conversation API.
 
 use super::{append, begin, kinds, read, said, speaker, start};
-use crate::conversation::entry::{Body, Entity, Insight, Said, Speaker, Topic, TrackerMatch};
+use crate::conversation::entry::{
+    Body, Entity, Insight, Speaker, Topic, TrackerMatch, Transcribed,
+};
 use crate::conversation::log::Log;
 use crate::ids::new_id;
 use crate::limits::Limits;
@@ -107,7 +109,7 @@ async fn lists(store: &dyn Kept, whose: &Whose) -> Vec<Option<Value>> {
 }
 
 /// A final in which something of each kind was found.
-fn rich(text: &str) -> Said {
+fn rich(text: &str) -> Transcribed {
     let mut said = said(text, None);
     let message = said.messages[0].id;
     said.insights.push(Insight {

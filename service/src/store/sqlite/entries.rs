@@ -3,7 +3,7 @@
 //! The entries of the log as rows.
 
 use super::record::{Outcome, as_sql, from_sql};
-use crate::conversation::entry::{Body, Entry, Said, Speaker};
+use crate::conversation::entry::{Body, Entry, Speaker, Transcribed};
 use crate::conversation::log::Verdict;
 use crate::ids::new_id;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -168,7 +168,7 @@ struct Now {
 pub(super) fn append_said(
     to: &Connection,
     conversation: i64,
-    said: &Said,
+    said: &Transcribed,
 ) -> rusqlite::Result<Outcome> {
     let now = to
         .prepare_cached("SELECT ended, head, sequence, zero FROM conversation WHERE id = ?1")?
@@ -229,7 +229,7 @@ pub(super) fn append_said(
 }
 
 /// Writes what the Conversation API reads.
-fn rows_of(to: &Connection, conversation: i64, said: &Said) -> rusqlite::Result<()> {
+fn rows_of(to: &Connection, conversation: i64, said: &Transcribed) -> rusqlite::Result<()> {
     for message in &said.messages {
         let (start, stop) = said.span_of(message);
         let words = said.words_of(message).iter();

@@ -5,8 +5,10 @@
 use super::open::SECOND;
 use super::record::{Outcome, Record, from_sql};
 use super::{Store, StoreError, entries, now, stamped, write};
-use crate::conversation::entry::{Entry, Said, Speaker};
-use crate::conversation::log::{Begun, Committed, Log, LogError, Open, Start, Verdict};
+use crate::conversation::entry::{Entry, Speaker, Transcribed};
+use crate::conversation::log::{
+    Begun, Committed, Log, LogError, OpenConversation, StartRecord, Verdict,
+};
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
 
@@ -41,7 +43,7 @@ impl Store {
 }
 
 impl Log for Store {
-    fn begin(&self, start: Start, committed: Committed) -> Result<Begun, LogError> {
+    fn begin(&self, start: StartRecord, committed: Committed) -> Result<Begun, LogError> {
         match self.enter(Record::Start(start), committed)? {
             Outcome::Begun(begun, _) => Ok(begun),
             _ => Err(LogError("nothing was begun".to_owned())),
@@ -51,7 +53,7 @@ impl Log for Store {
     fn append(
         &self,
         conversation: i64,
-        said: Said,
+        said: Transcribed,
         committed: Committed,
     ) -> Result<Verdict, LogError> {
         let said = Box::new(said);
@@ -93,7 +95,7 @@ impl Log for Store {
 
     /// Where speakers were connected when the service ended, their time runs from its
     /// last sign of life.
-    fn still_open(&self) -> Result<Vec<Open>, LogError> {
+    fn still_open(&self) -> Result<Vec<OpenConversation>, LogError> {
         let (open, over) = self.with(|connection| {
             let alive: Option<i64> = connection
                 .query_row("SELECT value FROM meta WHERE key = 'alive'", [], |row| {
@@ -109,7 +111,7 @@ impl Log for Store {
             let rows = rows.query_map([], |row| {
                 let keep: i64 = row.get(5)?;
                 let ends: Option<i64> = row.get(6)?;
-                Ok(Open {
+                Ok(OpenConversation {
                     id: row.get(0)?,
                     account: row.get(1)?,
                     connection_id: row.get(2)?,
@@ -121,13 +123,13 @@ impl Log for Store {
                     members: members(connection, row.get(0)?)?,
                 })
             })?;
-            let rows: Vec<Open> = rows.collect::<Result<_, _>>()?;
+            let rows: Vec<OpenConversation> = rows.collect::<Result<_, _>>()?;
             let latest = rows.iter().filter_map(|open| open.latest).max();
             stamped(latest.unwrap_or(0));
             let now = now();
             Ok(rows.into_iter().partition(|open| open.ends > now))
         })?;
-        let over: Vec<Open> = over;
+        let over: Vec<OpenConversation> = over;
         let over = over.into_iter().map(|over| Record::Over {
             conversation: over.id,
             at: over.ends,

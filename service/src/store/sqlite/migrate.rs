@@ -9,7 +9,7 @@
 use super::entries::insert;
 use super::record::{as_sql, from_sql};
 use crate::conversation::entry::{
-    Body, Entity, Entry, Insight, Message, Said, Speaker, TrackerMatch, Word,
+    Body, Entity, Entry, Insight, Message, Speaker, TrackerMatch, Transcribed, Word,
 };
 use rusqlite::{Connection, Row, params};
 use symbl_protocol::timestamp::parse_rfc3339;
@@ -98,7 +98,7 @@ fn speakers(from: &Connection, conversation: i64) -> rusqlite::Result<Vec<Speake
 /// A message as a final of its own.
 struct Told {
     stored: i64,
-    said: Said,
+    said: Transcribed,
 }
 
 fn messages(from: &Connection, old: &Old) -> rusqlite::Result<Vec<Told>> {
@@ -117,7 +117,7 @@ fn messages(from: &Connection, old: &Old) -> rusqlite::Result<Vec<Told>> {
         let words: Vec<Word> = words.collect();
         Ok(Told {
             stored: row.get(6)?,
-            said: Said {
+            said: Transcribed {
                 zero: old.zero.unwrap_or(start),
                 start,
                 speaker: Speaker {
@@ -133,7 +133,7 @@ fn messages(from: &Connection, old: &Old) -> rusqlite::Result<Vec<Told>> {
                     words: 0..words.len(),
                 }],
                 words,
-                ..Said::default()
+                ..Transcribed::default()
             },
         })
     })?;

@@ -14,6 +14,7 @@
 //! until it is deleted.
 
 mod entries;
+mod files;
 mod filter;
 mod health;
 mod listing;
@@ -21,7 +22,6 @@ mod log;
 mod migrate;
 mod open;
 mod parts;
-mod place;
 mod probe;
 mod purge;
 mod query;
@@ -47,7 +47,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use writer::{Bound, Changed, Job, Tell, Writer};
+use writer::{Bound, Changed, Job, StoreWriter, Tell};
 
 /// Name of the database in its directory.
 const FILE: &str = "symbl.db";
@@ -97,14 +97,14 @@ struct Parts {
     readers: Vec<Arc<Mutex<Connection>>>,
     lock: Option<Arc<File>>,
     bound: Option<Bound>,
-    place: Option<place::Place>,
+    files: Option<files::OpenFiles>,
 }
 
 impl Parts {
     fn in_directory(directory: &Path) -> Result<Self, StoreError> {
-        let lock = place::lock(directory)?;
+        let lock = files::lock(directory)?;
         let file = directory.join(FILE);
-        place::create(&file)?;
+        files::create(&file)?;
         let writer = open::writer(&file)?;
         let readers = (0..READERS).map(|_| open::reader(&file));
         Ok(Self {
@@ -113,7 +113,7 @@ impl Parts {
             readers: readers.collect::<Result<_, _>>()?,
             lock: Some(Arc::new(lock)),
             bound: None,
-            place: Some(place::Place::of(&file)?),
+            files: Some(files::OpenFiles::of(&file)?),
         })
     }
 
@@ -130,7 +130,7 @@ impl Parts {
                 messages: limits.kept_messages,
                 conversations: limits.kept_conversations,
             }),
-            place: None,
+            files: None,
         })
     }
 }
@@ -161,11 +161,11 @@ impl Store {
         let purge = Arc::new(Purge::default());
         // Nothing is amiss before the first write.
         counts.healthy.set(1);
-        let writer = Writer {
+        let writer = StoreWriter {
             connection: parts.writer,
             bound: parts.bound,
-            changed: parts.place.is_some().then(Instant::now),
-            place: parts.place,
+            changed: parts.files.is_some().then(Instant::now),
+            files: parts.files,
             counts: counts.clone(),
             health: Arc::clone(&health),
             purge: Arc::clone(&purge),

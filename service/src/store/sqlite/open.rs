@@ -13,7 +13,7 @@ pub(super) const SECOND: i64 = 1_000_000_000;
 /// How long the writer waits for another program that has locked the database.
 pub(super) const WAIT_FOR_OTHERS: Duration = Duration::from_secs(15);
 
-/// Opens a connection to a database that [`super::place::create`] has made.
+/// Opens a connection to a database that [`super::files::create`] has made.
 pub(super) fn connect(file: &Path) -> Result<Connection, StoreError> {
     // It is not made here, since SQLite would let others read it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

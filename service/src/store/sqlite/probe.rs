@@ -5,9 +5,9 @@
 
 use super::{Record, now};
 use crate::conversation::entry::{
-    Entity, Insight, Message, Part, Said, Speaker, Topic, TrackerMatch, Word,
+    Entity, Insight, Message, Part, Speaker, Topic, TrackerMatch, Transcribed, Word,
 };
-use crate::conversation::log::{Place, Start};
+use crate::conversation::log::{StartRecord, StreamPosition};
 use crate::ids::new_id;
 
 /// Returns the records of a stream in which somebody says one word.
@@ -19,7 +19,7 @@ pub(super) fn records() -> [Record; 2] {
         id: text(),
         ..Speaker::default()
     };
-    let said = Said {
+    let said = Transcribed {
         start: at,
         speaker: speaker.clone(),
         text: text(),
@@ -61,9 +61,9 @@ pub(super) fn records() -> [Record; 2] {
             until: 1,
             ..Part::default()
         }),
-        ..Said::default()
+        ..Transcribed::default()
     };
-    let start = Start {
+    let start = StartRecord {
         conversation,
         account: text(),
         connection_id: text(),
@@ -71,7 +71,7 @@ pub(super) fn records() -> [Record; 2] {
         at,
         keep: 0,
         speaker,
-        place: Some(Place {
+        stream_position: Some(StreamPosition {
             stream: text(),
             attempt: 1,
             position: 0,

@@ -5,8 +5,8 @@
 //! reads.
 
 use super::entries::{append, append_said, member, unheard};
-use crate::conversation::entry::{Body, Entry, Said};
-use crate::conversation::log::{Begun, Place, Start, Verdict};
+use crate::conversation::entry::{Body, Entry, Transcribed};
+use crate::conversation::log::{Begun, StartRecord, StreamPosition, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 
@@ -14,9 +14,12 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) enum Record {
     /// Somebody starts in a conversation, which may be new.
-    Start(Start),
+    Start(StartRecord),
     /// A final, and what was found in it.
-    Said { conversation: i64, said: Box<Said> },
+    Said {
+        conversation: i64,
+        said: Box<Transcribed>,
+    },
     /// How long it would wait from now on, seconds.
     Keep { conversation: i64, keep: i64 },
     /// Nobody is there; when it is over, and now, nanoseconds since the Unix epoch.
@@ -92,8 +95,8 @@ impl Record {
     }
 }
 
-fn begin(start: &Start, to: &Connection) -> rusqlite::Result<Outcome> {
-    let Start {
+fn begin(start: &StartRecord, to: &Connection) -> rusqlite::Result<Outcome> {
+    let StartRecord {
         conversation, at, ..
     } = start;
     let mut entries = Vec::new();
@@ -121,8 +124,8 @@ fn begin(start: &Start, to: &Connection) -> rusqlite::Result<Outcome> {
         .execute(params![conversation, start.title, start.keep])?;
     }
     entries.extend(member(to, *conversation, *at, &start.speaker)?);
-    let begun = match &start.place {
-        Some(place) => join(to, *conversation, place, &start.speaker.id)?,
+    let begun = match &start.stream_position {
+        Some(at) => join(to, *conversation, at, &start.speaker.id)?,
         None => Begun::Here {
             said_until: 0,
             unheard: Vec::new(),
@@ -135,18 +138,18 @@ fn begin(start: &Start, to: &Connection) -> rusqlite::Result<Outcome> {
 fn join(
     to: &Connection,
     conversation: i64,
-    place: &Place,
+    at: &StreamPosition,
     member: &str,
 ) -> rusqlite::Result<Begun> {
     let known = to
         .prepare_cached(
             "SELECT attempt, said_until FROM stream WHERE conversation = ?1 AND id = ?2",
         )?
-        .query_row(params![conversation, place.stream], |row| {
+        .query_row(params![conversation, at.stream], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
         })
         .optional()?;
-    let attempt = as_sql(place.attempt);
+    let attempt = as_sql(at.attempt);
     if known.is_some_and(|(known, _)| known >= attempt) {
         return Ok(Begun::Superseded);
     }
@@ -155,12 +158,12 @@ fn join(
          VALUES (?1, ?2, ?3, ?4, 0, 0) ON CONFLICT DO UPDATE
          SET attempt = excluded.attempt, begun = said_until",
     )?
-    .execute(params![conversation, place.stream, attempt, member])?;
+    .execute(params![conversation, at.stream, attempt, member])?;
     let said_until = known.map_or(0, |(_, said_until)| from_sql(said_until));
     Ok(Begun::Here {
         said_until,
-        unheard: match said_until > place.position {
-            true => unheard(to, conversation, &place.stream, place.position)?,
+        unheard: match said_until > at.position {
+            true => unheard(to, conversation, &at.stream, at.position)?,
             false => Vec::new(),
         },
     })

@@ -2,8 +2,8 @@
 
 use super::query::find;
 use super::*;
-use crate::conversation::entry::{Message as EntryMessage, Said, Speaker, Topic, Word};
-use crate::conversation::log::{Log, Start};
+use crate::conversation::entry::{Message as EntryMessage, Speaker, Topic, Transcribed, Word};
+use crate::conversation::log::{Log, StartRecord};
 use crate::ids::new_id;
 use crate::store::{LONGEST_WAIT, Records, Wanted, Whose};
 
@@ -11,8 +11,8 @@ fn started(conversation: i64, keep: i64) -> Record {
     Record::Start(start(conversation, keep))
 }
 
-fn start(conversation: i64, keep: i64) -> Start {
-    Start {
+fn start(conversation: i64, keep: i64) -> StartRecord {
+    StartRecord {
         conversation,
         account: "app".to_owned(),
         connection_id: conversation.to_string(),
@@ -20,7 +20,7 @@ fn start(conversation: i64, keep: i64) -> Start {
         at: now(),
         keep,
         speaker: speaker(),
-        place: None,
+        stream_position: None,
     }
 }
 
@@ -31,8 +31,8 @@ fn speaker() -> Speaker {
     }
 }
 
-fn final_of(text: &str, from: u64, until: u64) -> Said {
-    Said {
+fn final_of(text: &str, from: u64, until: u64) -> Transcribed {
+    Transcribed {
         speaker: speaker(),
         confidence: 0.5,
         text: text.to_owned(),
@@ -47,11 +47,11 @@ fn final_of(text: &str, from: u64, until: u64) -> Said {
             original_text: text.to_owned(),
             words: 0..1,
         }],
-        ..Said::default()
+        ..Transcribed::default()
     }
 }
 
-fn record(conversation: i64, said: Said) -> Record {
+fn record(conversation: i64, said: Transcribed) -> Record {
     Record::Said {
         conversation,
         said: Box::new(said),
@@ -334,7 +334,7 @@ fn a_purge_of_a_large_database_waits_until_nothing_is_said_and_gives_way() {
     use super::purge::{note, purge};
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join(FILE);
-    place::create(&file).unwrap();
+    files::create(&file).unwrap();
     let mut connection = open::writer(&file).unwrap();
     let fill = "CREATE TABLE filler AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL
                 SELECT n + 1 FROM n WHERE n < 1000) SELECT zeroblob(1024) FROM n";
@@ -407,7 +407,7 @@ fn a_database_of_the_release_before_the_log_is_taken_over_in_place() {
         }
         entries.extend(log);
     }
-    let finals: Vec<&Said> = entries.iter().filter_map(|e| e.body.said()).collect();
+    let finals: Vec<&Transcribed> = entries.iter().filter_map(|e| e.body.said()).collect();
     let texts = finals.iter().map(|said| said.messages[0].text.clone());
     assert_eq!(texts.collect::<Vec<_>>(), told);
     let kept = finals.iter().map(|said| said.messages[0].id.to_string());

@@ -8,9 +8,9 @@
 //! write-ahead log into the database, so that the one file is whole. It never waits
 //! for a client or for a lock of a conversation.
 
+use super::files::OpenFiles;
 use super::health::{Health, is_damage, is_of_storage};
 use super::open::WAIT_FOR_OTHERS;
-use super::place::Place;
 use super::purge::{Attempts, Purge, purge};
 use super::record::Outcome;
 use super::{Counts, Record, StoreError, lock, now, probe, refused};
@@ -93,12 +93,12 @@ pub(super) struct Bound {
 }
 
 /// The thread's own.
-pub(super) struct Writer {
+pub(super) struct StoreWriter {
     pub(super) connection: Arc<Mutex<Connection>>,
     /// In memory only.
     pub(super) bound: Option<Bound>,
     /// In a directory only.
-    pub(super) place: Option<Place>,
+    pub(super) files: Option<OpenFiles>,
     pub(super) counts: Counts,
     pub(super) health: Arc<Health>,
     /// When something but a sign of life was written last, if the log may still have it.
@@ -107,7 +107,7 @@ pub(super) struct Writer {
     pub(super) attempts: Attempts,
 }
 
-impl Writer {
+impl StoreWriter {
     /// Ends when nobody can send a job any more.
     pub(super) fn run(mut self, waiting: &Receiver<Job>) {
         loop {
@@ -158,7 +158,7 @@ impl Writer {
 
     /// Commits the jobs and answers them; without any, leaves a sign of life if asked to.
     fn write(&mut self, writes: Vec<Write>, sign: bool) {
-        if writes.is_empty() && (!sign || self.place.is_none()) {
+        if writes.is_empty() && (!sign || self.files.is_none()) {
             return;
         }
         let failing = self.health.is_failing();
@@ -240,7 +240,7 @@ impl Writer {
 
     /// Takes away what deleted words have left, and empties the log.
     fn purge(&mut self, at_rest: bool) -> Result<bool, StoreError> {
-        if self.place.is_none() {
+        if self.files.is_none() {
             return Ok(true);
         }
         self.check()?;
@@ -258,7 +258,7 @@ impl Writer {
 
     /// Moves the log into the database file and makes the log empty.
     fn settle(&mut self) -> Result<bool, StoreError> {
-        if self.place.is_none() {
+        if self.files.is_none() {
             return Ok(true);
         }
         self.check()?;
@@ -284,7 +284,7 @@ impl Writer {
     }
 
     fn check_files(&self) -> Result<(), StoreError> {
-        let checked = self.place.as_ref().map_or(Ok(()), Place::check);
+        let checked = self.files.as_ref().map_or(Ok(()), OpenFiles::check);
         if let Err(error @ StoreError::Emptied(_)) = &checked {
             self.health.damaged(error.reason());
         }

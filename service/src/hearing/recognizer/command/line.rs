@@ -6,7 +6,7 @@
 //! does not know (types and members) and strict with what it does: a time that
 //! is no time would place words wrongly. Pure; nothing here may panic.
 
-use crate::hearing::recognizer::Word;
+use crate::hearing::recognizer::RecognisedWord;
 use serde::Deserialize;
 use std::io::BufRead;
 use std::time::Duration;
@@ -20,14 +20,14 @@ const LATEST: f64 = 1e7;
 /// One line that was understood. Times count from the first sample that the
 /// process was given.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Line {
+pub enum OutputLine {
     /// A guess at the utterance in progress.
     Partial {
         /// All its words so far, if it has no times of words.
         text: String,
         /// All its words so far with their times, in the order of their start; empty if it
         /// has none.
-        words: Vec<Word>,
+        words: Vec<RecognisedWord>,
         /// How many of the first words will not change any more.
         stable: usize,
         /// Where the utterance starts, if said.
@@ -36,7 +36,7 @@ pub enum Line {
     /// An utterance is over.
     Final {
         /// In the order of their start; may be empty.
-        words: Vec<Word>,
+        words: Vec<RecognisedWord>,
         /// The command has set punctuation and case.
         punctuated: bool,
         /// Up to here all is said.
@@ -99,7 +99,7 @@ struct WireWord {
     confidence: Option<f64>,
 }
 
-impl Line {
+impl OutputLine {
     /// Reads one line, without its line feed.
     ///
     /// # Errors
@@ -167,7 +167,7 @@ fn time(seconds: f64) -> Result<Duration, LineError> {
         .ok_or_else(|| LineError::Time(seconds.to_string()))
 }
 
-fn words_of(spoken: &[WireWord]) -> Result<Vec<Word>, LineError> {
+fn words_of(spoken: &[WireWord]) -> Result<Vec<RecognisedWord>, LineError> {
     let mut words = Vec::with_capacity(spoken.len());
     for entry in spoken {
         let (start, end) = (time(entry.start)?, time(entry.end)?);
@@ -187,7 +187,7 @@ fn spread(
     start: Duration,
     end: Duration,
     confidence: f64,
-) -> impl Iterator<Item = Word> {
+) -> impl Iterator<Item = RecognisedWord> {
     let letters = |word: &str| u32::try_from(word.chars().count()).unwrap_or(u32::MAX);
     let total = text
         .split_whitespace()
@@ -199,7 +199,7 @@ fn spread(
         let at = |count: u32| start + (end - start).mul_f64(f64::from(count) / f64::from(total));
         let from = at(before);
         before = before.saturating_add(letters(word)).min(total);
-        Word {
+        RecognisedWord {
             text: word.to_owned(),
             start: from,
             end: at(before).max(from),
@@ -254,13 +254,13 @@ pub(super) fn read_line(
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<Line, LineError> {
-        Line::parse(line.as_bytes())
+    fn parse(line: &str) -> Result<OutputLine, LineError> {
+        OutputLine::parse(line.as_bytes())
     }
 
     fn words(line: &str) -> Vec<(String, u128, u128)> {
         match parse(line) {
-            Ok(Line::Final { words, .. }) => words
+            Ok(OutputLine::Final { words, .. }) => words
                 .into_iter()
                 .map(|w| (w.text, w.start.as_millis(), w.end.as_millis()))
                 .collect(),
@@ -272,14 +272,14 @@ mod tests {
     fn unknown_members_and_types_are_tolerated() {
         let line = r#"{"type":"partial","text":"hi","start":0.5,"extra":{"a":[1]}}"#;
         let start = Some(Duration::from_millis(500));
-        let partial = Line::Partial {
+        let partial = OutputLine::Partial {
             text: "hi".to_owned(),
             words: Vec::new(),
             stable: 0,
             start,
         };
         assert_eq!(parse(line), Ok(partial));
-        assert_eq!(parse(r#"{"type":"later","x":1}"#), Ok(Line::Unknown));
+        assert_eq!(parse(r#"{"type":"later","x":1}"#), Ok(OutputLine::Unknown));
     }
 
     #[test]
@@ -291,7 +291,7 @@ mod tests {
             words(&line),
             [("a".into(), 250, 1000), ("b".into(), 1000, 1500)]
         );
-        let Ok(Line::Final { end, words, .. }) = parse(&line) else {
+        let Ok(OutputLine::Final { end, words, .. }) = parse(&line) else {
             panic!()
         };
         assert_eq!(end, Duration::from_secs(2));
@@ -301,10 +301,10 @@ mod tests {
     #[test]
     fn a_partial_may_have_words_with_times_of_which_some_are_stable() {
         let line = r#"{"type":"partial","stable":1,"words":[{"word":"good","start":1,"end":1.5},{"word":"mor","start":1.5,"end":2}]}"#;
-        let Ok(Line::Partial { words, stable, .. }) = parse(line) else {
+        let Ok(OutputLine::Partial { words, stable, .. }) = parse(line) else {
             panic!()
         };
-        let times = |word: &Word| (word.text.clone(), word.start.as_millis());
+        let times = |word: &RecognisedWord| (word.text.clone(), word.start.as_millis());
         let times: Vec<_> = words.iter().map(times).collect();
         assert_eq!(times, [("good".into(), 1000), ("mor".into(), 1500)]);
         assert_eq!(stable, 1);
@@ -316,7 +316,7 @@ mod tests {
     fn a_final_says_if_it_is_punctuated() {
         for (member, expected) in [("", false), (r#","punctuated":true"#, true)] {
             let line = format!(r#"{{"type":"final","text":"Yes","start":0,"end":1{member}}}"#);
-            let Ok(Line::Final { punctuated, .. }) = parse(&line) else {
+            let Ok(OutputLine::Final { punctuated, .. }) = parse(&line) else {
                 panic!()
             };
             assert_eq!(punctuated, expected, "{line}");

@@ -3,7 +3,7 @@
 //! A recogniser that is a command of the user's: whisper.cpp, vosk, a cloud.
 //!
 //! One process per stream. Audio goes to its standard input, results come as
-//! JSON lines from its standard output ([`Line`]), its standard error goes to the
+//! JSON lines from its standard output ([`OutputLine`]), its standard error goes to the
 //! log. `docs/recognizers.md` is the contract, for who writes such a command.
 //!
 //! A process that dies or hangs is replaced, and the next one is given again what
@@ -18,7 +18,7 @@ mod pace;
 mod process;
 mod stream;
 
-pub use line::{LONGEST_LINE, Line, LineError};
+pub use line::{LONGEST_LINE, LineError, OutputLine};
 
 use super::{Recognizer, RecognizerError, RecognizerStream, StreamOptions};
 use crate::hearing::capacity::Capacity;
@@ -128,7 +128,7 @@ impl Recognizer for Command {
     }
 
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
-        let stream = stream::Stream::open(Arc::clone(&self.0), options.clone())?;
+        let stream = stream::CommandStream::open(Arc::clone(&self.0), options.clone())?;
         Ok(Box::new(stream))
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// The speed of one stream's processes.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct ProcessPace {
     behind: Duration,
     /// For how long audio waited and none was taken.
     untaken: Duration,
@@ -22,7 +22,7 @@ pub(super) struct Pace {
     answered: Instant,
 }
 
-impl Pace {
+impl ProcessPace {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             behind: Duration::ZERO,
@@ -101,7 +101,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn hangs(pace: &Pace, now: Instant) -> bool {
+    fn hangs(pace: &ProcessPace, now: Instant) -> bool {
         let limits = CommandLimits {
             hang: SECOND,
             silent: 2 * SECOND,
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn one_that_takes_audio_in_real_time_is_never_behind() {
         let mut now = Instant::now();
-        let mut pace = Pace::new(now);
+        let mut pace = ProcessPace::new(now);
         for _ in 0..100 {
             now += SECOND;
             pace.tick(now, true);
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn one_at_half_the_speed_falls_behind_by_half_the_time() {
         let mut now = Instant::now();
-        let mut pace = Pace::new(now);
+        let mut pace = ProcessPace::new(now);
         for _ in 0..100 {
             now += 2 * SECOND;
             pace.tick(now, true);
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn audio_given_again_does_not_catch_up() {
         let now = Instant::now() + SECOND;
-        let mut pace = Pace::new(now - SECOND);
+        let mut pace = ProcessPace::new(now - SECOND);
         pace.tick(now, true);
         pace.taken(Duration::ZERO);
         assert_eq!(pace.behind(), SECOND);
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn it_is_due_when_it_hangs_or_is_too_far_behind_and_never_in_silence() {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
+        let mut pace = ProcessPace::new(start);
         let limits = CommandLimits {
             hang: 2 * SECOND,
             behind: 3 * SECOND,
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn silence_is_answered_by_silence() {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
+        let mut pace = ProcessPace::new(start);
         let late = start + 100 * SECOND;
         pace.tick(late, false);
         assert!(!hangs(&pace, late));

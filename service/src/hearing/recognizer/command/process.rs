@@ -8,7 +8,7 @@
 //! killed with it, so that nothing that it started lives on.
 
 use super::bell::Bell;
-use super::line::{Line, LineError, read_line};
+use super::line::{LineError, OutputLine, read_line};
 use crate::hearing::recognizer::SAMPLE_RATE;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -40,7 +40,7 @@ pub(super) enum Event {
     /// It took so many samples.
     Taken(usize),
     /// It said something.
-    Line(Result<Line, LineError>),
+    Line(Result<OutputLine, LineError>),
     /// Its output is over.
     Silent,
     /// It ended.
@@ -71,9 +71,9 @@ impl Group {
     }
 }
 
-/// What the threads tell the stream with.
+/// Sends what the process did to its stream, and wakes the stream.
 #[derive(Debug, Clone)]
-struct Teller {
+struct EventSender {
     events: SyncSender<Event>,
     bell: Arc<Bell>,
 }
@@ -81,12 +81,12 @@ struct Teller {
 /// The stream is gone.
 struct Gone;
 
-impl Teller {
-    /// Tells the stream, and wakes it. Waits while it has enough to look at.
-    fn tell(&self, event: Event) -> Result<(), Gone> {
-        let told = self.events.send(event).map_err(|_| Gone);
+impl EventSender {
+    /// Sends an event and wakes the stream. Waits while the stream has [`EVENTS`] to look at.
+    fn send(&self, event: Event) -> Result<(), Gone> {
+        let sent = self.events.send(event).map_err(|_| Gone);
         self.bell.ring();
-        told
+        sent
     }
 }
 
@@ -110,16 +110,16 @@ impl Process {
         bell: &Arc<Bell>,
     ) -> std::io::Result<Self> {
         let (audio, chunks) = sync_channel(CHUNKS);
-        let (tell, events) = sync_channel(EVENTS);
-        let tell = Teller {
-            events: tell,
+        let (sender, events) = sync_channel(EVENTS);
+        let sender = EventSender {
+            events: sender,
             bell: Arc::clone(bell),
         };
         let group = Arc::new(Group(Mutex::new(None)));
         // The thread that reaps the process is there before it: where the system has no
         // thread, a process that nobody reaps would count against the same limit for good.
         let (hand, handed) = sync_channel(1);
-        let (reaped, ended) = (Arc::clone(&group), tell.clone());
+        let (reaped, ended) = (Arc::clone(&group), sender.clone());
         run("wait", move || {
             if let Ok(child) = handed.recv() {
                 wait(child, &reaped, &ended);
@@ -146,7 +146,7 @@ impl Process {
             ending: None,
         };
         let connection = connection.to_owned();
-        let (written, said) = (tell.clone(), tell);
+        let (written, said) = (sender.clone(), sender);
         // Where one of them cannot be had, dropping the process kills it.
         run("write", move || write(stdin, &chunks, &written))?;
         run("read", move || read(stdout, &said))?;
@@ -234,26 +234,26 @@ fn run(what: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> 
     thread::Builder::new().name(name).spawn(work).map(drop)
 }
 
-fn write(stdin: Option<impl Write>, chunks: &Receiver<Vec<u8>>, tell: &Teller) {
+fn write(stdin: Option<impl Write>, chunks: &Receiver<Vec<u8>>, events: &EventSender) {
     let Some(mut stdin) = stdin else { return };
     for chunk in chunks {
         // A process that reads no more is seen by its end, or as one that hangs.
-        if stdin.write_all(&chunk).is_err() || tell.tell(Event::Taken(chunk.len() / 2)).is_err() {
+        if stdin.write_all(&chunk).is_err() || events.send(Event::Taken(chunk.len() / 2)).is_err() {
             return;
         }
     }
 }
 
-fn read(stdout: Option<impl Read>, tell: &Teller) {
+fn read(stdout: Option<impl Read>, events: &EventSender) {
     let Some(stdout) = stdout else { return };
     let mut reader = BufReader::new(stdout);
     while let Ok(Some(line)) = read_line(&mut reader) {
-        let line = line.and_then(|line| Line::parse(&line));
-        if tell.tell(Event::Line(line)).is_err() {
+        let line = line.and_then(|line| OutputLine::parse(&line));
+        if events.send(Event::Line(line)).is_err() {
             return;
         }
     }
-    let _ = tell.tell(Event::Silent);
+    let _ = events.send(Event::Silent);
 }
 
 fn log(stderr: Option<impl Read>, connection: &str) {
@@ -274,7 +274,7 @@ fn log(stderr: Option<impl Read>, connection: &str) {
 }
 
 /// Waits for the end, ends what the process left behind, and reaps it.
-fn wait(mut child: Child, group: &Group, tell: &Teller) {
+fn wait(mut child: Child, group: &Group, events: &EventSender) {
     if let Ok(id) = i32::try_from(child.id()) {
         // As a zombie it keeps its number, so that the group can be named.
         while let Err(nix::errno::Errno::EINTR) = waitid(
@@ -288,7 +288,7 @@ fn wait(mut child: Child, group: &Group, tell: &Teller) {
         Ok(status) => (status.success(), status.to_string()),
         Err(error) => (false, error.to_string()),
     };
-    let _ = tell.tell(Event::Exited { success, how });
+    let _ = events.send(Event::Exited { success, how });
 }
 
 /// How long so many samples are.

@@ -8,13 +8,13 @@
 
 use super::backlog::Backlog;
 use super::bell::Bell;
-use super::line::{Line, LineError};
-use super::pace::Pace;
+use super::line::{LineError, OutputLine};
+use super::pace::ProcessPace;
 use super::process::{Ended, Event, Process, duration};
 use super::{ENGINE, Shared, failed, unavailable};
 use crate::hearing::parked;
 use crate::hearing::recognizer::{
-    Recognition, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions, Word,
+    RecognisedWord, Recognition, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
 };
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use std::sync::Arc;
@@ -28,13 +28,13 @@ const CHUNK: usize = 1600;
 /// Samples that may wait while the stream takes more: 2 s.
 const MOST_WAITING: u64 = 32_000;
 
-pub(super) struct Stream {
+pub(super) struct CommandStream {
     shared: Arc<Shared>,
     options: StreamOptions,
     /// What its processes wake it with.
     bell: Arc<Bell>,
     backlog: Backlog,
-    pace: Pace,
+    pace: ProcessPace,
     process: Option<Process>,
     /// Where in the audio the process was begun.
     offset: u64,
@@ -52,7 +52,7 @@ pub(super) struct Stream {
     finish_by: Option<Instant>,
 }
 
-impl Stream {
+impl CommandStream {
     pub(super) fn open(
         shared: Arc<Shared>,
         options: StreamOptions,
@@ -69,7 +69,7 @@ impl Stream {
             options,
             bell,
             backlog: Backlog::new(),
-            pace: Pace::new(now),
+            pace: ProcessPace::new(now),
             process: Some(process),
             offset: 0,
             furthest: 0,
@@ -221,10 +221,10 @@ impl Stream {
         }
     }
 
-    fn line(&mut self, line: Line, out: &mut Vec<Recognition>) {
+    fn line(&mut self, line: OutputLine, out: &mut Vec<Recognition>) {
         let zero = duration(self.offset);
         match line {
-            Line::Partial {
+            OutputLine::Partial {
                 text,
                 words,
                 stable,
@@ -239,7 +239,7 @@ impl Stream {
                     out.push(Recognition::Interim { words, stable });
                 }
             }
-            Line::Final {
+            OutputLine::Final {
                 words,
                 punctuated,
                 end,
@@ -250,17 +250,17 @@ impl Stream {
                     out.push(Recognition::Final { words, punctuated });
                 }
             }
-            Line::Progress { end } => self.settle(zero + end),
-            Line::Unknown => {}
+            OutputLine::Progress { end } => self.settle(zero + end),
+            OutputLine::Unknown => {}
         }
     }
 
     /// Returns the words of a text that has no times: all of them are where the utterance
     /// starts.
-    fn untimed(&self, text: &str, start: Option<Duration>) -> Vec<Word> {
+    fn untimed(&self, text: &str, start: Option<Duration>) -> Vec<RecognisedWord> {
         let start = start.unwrap_or(duration(self.backlog.settled()));
         let start = start.min(duration(self.backlog.next()));
-        let word = |text: &str| Word {
+        let word = |text: &str| RecognisedWord {
             text: text.to_owned(),
             start,
             end: start,
@@ -270,13 +270,13 @@ impl Stream {
     }
 
     /// The words in the stream's own time, without those that were said before.
-    fn placed(&self, words: Vec<Word>, zero: Duration) -> Vec<Word> {
+    fn placed(&self, words: Vec<RecognisedWord>, zero: Duration) -> Vec<RecognisedWord> {
         let settled = duration(self.backlog.settled());
         // No word is heard before it is said.
         let given = duration(self.backlog.next());
         words
             .into_iter()
-            .map(|word| Word {
+            .map(|word| RecognisedWord {
                 start: (zero + word.start).min(given),
                 end: (zero + word.end).min(given),
                 ..word
@@ -312,7 +312,7 @@ fn delays(shared: &Shared) -> ExponentialBackoff {
         .build()
 }
 
-impl RecognizerStream for Stream {
+impl RecognizerStream for CommandStream {
     fn behind(&self) -> Duration {
         self.pace.behind()
     }

@@ -29,8 +29,8 @@ use std::sync::Arc;
 
 use self::ffi::FfiError;
 use self::model::{MissingFile, Model};
-use self::pool::Pool;
-use self::stream::Stream;
+use self::pool::DecoderPool;
+use self::stream::PocketsphinxStream;
 use super::{Recognizer, RecognizerError, RecognizerStream, StreamOptions};
 use crate::hearing::capacity::Capacity;
 
@@ -60,7 +60,7 @@ pub struct PocketsphinxConfig {
 
 /// The engine: library and model, ready for streams.
 pub struct Pocketsphinx {
-    finals: Arc<Pool>,
+    finals: Arc<DecoderPool>,
     /// Only the model that is found by itself has a known language.
     english_only: bool,
 }
@@ -84,7 +84,7 @@ impl Pocketsphinx {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             limit => limit,
         };
-        let finals = Pool::open(model, limit).map_err(|error| match (&error, &lm) {
+        let finals = DecoderPool::open(model, limit).map_err(|error| match (&error, &lm) {
             // The library opens any dictionary.
             (FfiError::Open { .. }, Some(lm)) => of_the_user(
                 "language model",
@@ -170,7 +170,8 @@ impl Recognizer for Pocketsphinx {
             });
         }
         self.check_vocabulary(&options.vocabulary).map_err(failed)?;
-        let stream = Stream::open(Arc::clone(&self.finals), options.interim).map_err(failed)?;
+        let stream =
+            PocketsphinxStream::open(Arc::clone(&self.finals), options.interim).map_err(failed)?;
         Ok(Box::new(stream))
     }
 }
@@ -178,7 +179,7 @@ impl Recognizer for Pocketsphinx {
 /// Whether the words of a file of the user's can be recognised: an error if none
 /// can, a warning if some cannot.
 fn check_words(
-    finals: &Pool,
+    finals: &DecoderPool,
     what: &'static str,
     path: &Path,
     words: &[String],

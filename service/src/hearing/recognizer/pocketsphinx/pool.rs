@@ -14,7 +14,7 @@ use super::model::Model;
 use crate::hearing::pool::blocking;
 
 /// The pool; at least one decoder is open from the start.
-pub(super) struct Pool {
+pub(super) struct DecoderPool {
     model: Model,
     limit: usize,
     decoders: Mutex<Decoders>,
@@ -27,7 +27,7 @@ struct Decoders {
     open: usize,
 }
 
-impl Pool {
+impl DecoderPool {
     /// Opens the first decoder, which proves that library and model work;
     /// `limit` of 0 counts as 1.
     pub(super) fn open(model: Model, limit: usize) -> Result<Self, FfiError> {
@@ -117,7 +117,7 @@ impl Pool {
 /// A place among the open decoders; given back when dropped, with the decoder
 /// or, where that failed, without.
 struct Lease<'a> {
-    pool: &'a Pool,
+    pool: &'a DecoderPool,
     decoder: Option<Decoder>,
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::ffi::{Decoder, DecoderOptions, FfiError, Mode};
 use super::model::Model;
-use super::pool::Pool;
+use super::pool::DecoderPool;
 use super::words::{at, words};
 use super::{ENGINE, failed};
 use crate::hearing::recognizer::{Recognition, RecognizerError, RecognizerStream, text_of};
@@ -21,7 +21,7 @@ use crate::hearing::segmenter::{Cut, Segmenter, Utterance};
 const INTERIM_SAMPLES: usize = 3_200;
 
 /// A stream of the engine.
-pub(super) struct Stream {
+pub(super) struct PocketsphinxStream {
     segmenter: Segmenter,
     decoders: Decoders,
 }
@@ -29,11 +29,11 @@ pub(super) struct Stream {
 /// What recognises the utterances of a stream.
 struct Decoders {
     interims: Option<Interims>,
-    finals: Arc<Pool>,
+    finals: Arc<DecoderPool>,
 }
 
-impl Stream {
-    pub(super) fn open(finals: Arc<Pool>, interim: bool) -> Result<Self, FfiError> {
+impl PocketsphinxStream {
+    pub(super) fn open(finals: Arc<DecoderPool>, interim: bool) -> Result<Self, FfiError> {
         Ok(Self {
             segmenter: Segmenter::new(),
             decoders: Decoders {
@@ -60,7 +60,7 @@ impl Decoders {
     }
 }
 
-impl RecognizerStream for Stream {
+impl RecognizerStream for PocketsphinxStream {
     fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
         let decoders = &mut self.decoders;
         let pushed = self.segmenter.push(samples, |cut| match cut {

@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use super::ffi::{FRAMES_PER_SECOND, Segment};
-use crate::hearing::recognizer::{SAMPLE_RATE, Word};
+use crate::hearing::recognizer::{RecognisedWord, SAMPLE_RATE};
 use crate::hearing::segmenter::Utterance;
 
 /// The words of `utterance`, in order; none ends after the utterance.
-pub(super) fn words(utterance: &Utterance, segments: &[Segment]) -> Vec<Word> {
+pub(super) fn words(utterance: &Utterance, segments: &[Segment]) -> Vec<RecognisedWord> {
     let start = at(utterance.start);
     let end = at(utterance.start + utterance.samples.len() as u64);
     let frame = Duration::from_secs(1) / FRAMES_PER_SECOND;
@@ -21,7 +21,7 @@ pub(super) fn words(utterance: &Utterance, segments: &[Segment]) -> Vec<Word> {
             let text = spoken(&segment.word)?;
             let word_start = (start + frame * segment.first_frame).min(end);
             let word_end = start + frame * segment.last_frame.saturating_add(1);
-            Some(Word {
+            Some(RecognisedWord {
                 text: text.to_owned(),
                 start: word_start,
                 end: word_end.clamp(word_start, end),
@@ -85,7 +85,7 @@ mod tests {
         let segments = [segment("<s>", 0, 9), segment("hello(2)", 10, 59)];
         assert_eq!(
             words(&utterance, &segments),
-            [Word {
+            [RecognisedWord {
                 text: "hello".to_owned(),
                 start: Duration::from_millis(3_100),
                 end: Duration::from_millis(3_600),

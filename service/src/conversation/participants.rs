@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the sockets of one room have in common: the conversation's id and its speakers.
+//! The participants of a conversation, and its id.
 
 use super::entry::Speaker;
-use super::log::Open;
+use super::log::OpenConversation;
 use crate::ids::new_id;
 use uuid::Uuid;
 
 #[derive(Debug)]
-pub(crate) struct Conversation {
+pub(crate) struct Participants {
     id: String,
     number: i64,
     speakers: Vec<Speaker>,
 }
 
-impl Conversation {
+impl Participants {
     /// A new one.
     pub(crate) fn new() -> Self {
         let number = new_id();
@@ -26,7 +26,7 @@ impl Conversation {
     }
 
     /// Returns one that the service had before it came back.
-    pub(crate) fn restored(open: Open) -> Self {
+    pub(crate) fn restored(open: OpenConversation) -> Self {
         Self {
             id: open.id.to_string(),
             number: open.id,
@@ -103,16 +103,16 @@ mod tests {
     #[test]
     fn ids_are_sixteen_decimal_digits() {
         for _ in 0..1000 {
-            let conversation = Conversation::new();
-            assert_eq!(conversation.id().len(), 16);
-            assert!(conversation.id().bytes().all(|b| b.is_ascii_digit()));
+            let participants = Participants::new();
+            assert_eq!(participants.id().len(), 16);
+            assert!(participants.id().bytes().all(|b| b.is_ascii_digit()));
         }
     }
 
     #[test]
     fn a_speaker_keeps_the_id_and_two_speakers_have_two() {
-        let mut conversation = Conversation::new();
-        let mut speaker = |id, name| conversation.speaker(id, name, 3).expect("a place");
+        let mut participants = Participants::new();
+        let mut speaker = |id, name| participants.speaker(id, name, 3).expect("a place");
         let ada = speaker(Some("ada@example.org"), Some("Ada"));
         let again = speaker(Some("ada@example.org"), None);
         assert_eq!(ada, again);
@@ -124,9 +124,9 @@ mod tests {
 
     #[test]
     fn no_more_speakers_than_are_allowed_but_those_always() {
-        let mut conversation = Conversation::new();
-        assert!(conversation.speaker(None, Some("Ada"), 1).is_some());
-        assert!(conversation.speaker(None, Some("Bob"), 1).is_none());
-        assert!(conversation.speaker(None, Some("Ada"), 1).is_some());
+        let mut participants = Participants::new();
+        assert!(participants.speaker(None, Some("Ada"), 1).is_some());
+        assert!(participants.speaker(None, Some("Bob"), 1).is_none());
+        assert!(participants.speaker(None, Some("Ada"), 1).is_some());
     }
 }

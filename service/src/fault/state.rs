@@ -3,11 +3,11 @@
 //! The state of one connection that the parts of this room share: its fault, whether
 //! the fault has been applied, and the state of the wire.
 
-use super::mouth::{self, kind_of};
-use super::wire::{Cut, Wire};
+use super::outbox::{self, kind_of};
+use super::stream::{FaultyStream, FragmentedStream};
 use super::{Fault, Kind, When};
 use crate::outbox::{Frame, Outbox};
-use crate::seams::{Carrier, ConnectionSeams, Stage};
+use crate::seams::{AnyStream, ConnectionSeams, Stage};
 use axum::extract::ws::Message;
 use axum::http::header::{LOCATION, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT};
 use axum::http::{HeaderValue, StatusCode};
@@ -26,7 +26,7 @@ const HUGE: usize = 16 * 1024 * 1024;
 
 /// The state of a wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum WireState {
     Sound,
     Reset,
     Fin,
@@ -37,10 +37,10 @@ pub(super) enum Fate {
 
 /// One connection and its fault, which is not [`Kind::None`].
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct FaultState {
     fault: Fault,
     struck: AtomicBool,
-    fate: Mutex<Fate>,
+    wire: Mutex<WireState>,
     pub(super) reader: AtomicWaker,
     pub(super) writer: AtomicWaker,
     /// The code to close the WebSocket with, once the fault closes it.
@@ -75,22 +75,22 @@ impl Audio {
     }
 }
 
-impl Line {
+impl FaultState {
     /// Creates the state of a connection that was just accepted.
     pub(super) fn new(fault: Fault) -> Self {
-        let line = Self {
+        let state = Self {
             fault,
             struck: AtomicBool::new(false),
-            fate: Mutex::new(Fate::Sound),
+            wire: Mutex::new(WireState::Sound),
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
             close: watch::Sender::new(None),
             audio: Mutex::default(),
         };
         if fault.when == When::Accept {
-            line.strike_wire();
+            state.strike_wire();
         }
-        line
+        state
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -122,21 +122,21 @@ impl Line {
         self.struck.load(Ordering::Acquire)
     }
 
-    pub(super) fn fate(&self) -> Fate {
-        *self.fate.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn wire(&self) -> WireState {
+        *self.wire.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Applies a wire fault, and returns `true` if the connection has one.
     fn strike_wire(&self) -> bool {
         self.struck.store(true, Ordering::Release);
-        let fate = match self.fault.kind {
-            Kind::Reset => Fate::Reset,
-            Kind::Fin => Fate::Fin,
-            Kind::HalfOpen => Fate::Frozen,
-            Kind::SlowRead(bytes) => Fate::Slow(bytes),
+        let wire = match self.fault.kind {
+            Kind::Reset => WireState::Reset,
+            Kind::Fin => WireState::Fin,
+            Kind::HalfOpen => WireState::Frozen,
+            Kind::SlowRead(bytes) => WireState::Slow(bytes),
             _ => return false,
         };
-        *self.fate.lock().unwrap_or_else(PoisonError::into_inner) = fate;
+        *self.wire.lock().unwrap_or_else(PoisonError::into_inner) = wire;
         self.reader.wake();
         self.writer.wake();
         true
@@ -152,7 +152,7 @@ impl Line {
         if self.fault.when != When::Upgrade {
             return None;
         }
-        if self.strike_wire() && !matches!(self.fate(), Fate::Slow(_)) {
+        if self.strike_wire() && !matches!(self.wire(), WireState::Slow(_)) {
             // The wire fault keeps this answer from the client.
             return Some(StatusCode::OK.into_response());
         }
@@ -238,28 +238,28 @@ impl Line {
     }
 }
 
-impl ConnectionSeams for Line {
-    fn opened(self: Arc<Self>, tcp: TcpStream) -> BoxFuture<'static, Carrier> {
-        let wire = Wire::new(tcp, Arc::clone(&self));
+impl ConnectionSeams for FaultState {
+    fn opened(self: Arc<Self>, tcp: TcpStream) -> BoxFuture<'static, AnyStream> {
+        let stream = FaultyStream::new(tcp, Arc::clone(&self));
         Box::pin(async move {
             if let Some(time) = self.late(When::Accept) {
                 sleep(time).await;
             }
-            Box::new(wire) as Carrier
+            Box::new(stream) as AnyStream
         })
     }
 
-    fn secured(self: Arc<Self>, carrier: Carrier) -> Carrier {
+    fn secured(self: Arc<Self>, stream: AnyStream) -> AnyStream {
         match self.fault.kind {
-            Kind::Fragments => Box::new(Cut::new(carrier, self)),
-            _ => carrier,
+            Kind::Fragments => Box::new(FragmentedStream::new(stream, self)),
+            _ => stream,
         }
     }
 
     fn limit(&self, stage: Stage, usual: Duration) -> Option<Duration> {
         // What the fault delays must not end the connection in its place.
         match stage {
-            Stage::Handshake => Some(usual).filter(|_| self.fate() != Fate::Frozen),
+            Stage::Handshake => Some(usual).filter(|_| self.wire() != WireState::Frozen),
             Stage::Request => None,
             Stage::Farewell => Some(usual + self.lateness()),
         }
@@ -311,7 +311,7 @@ impl ConnectionSeams for Line {
                 self.strike(outbox);
                 // A connection that was lost took the message with it. If the session
                 // saw the stop first, it would close the socket in the normal way.
-                return self.fate() == Fate::Sound && self.close.borrow().is_none();
+                return self.wire() == WireState::Sound && self.close.borrow().is_none();
             }
             _ => {}
         }
@@ -319,7 +319,7 @@ impl ConnectionSeams for Line {
     }
 
     fn writing(self: Arc<Self>, frames: mpsc::Receiver<Frame>) -> mpsc::Receiver<Frame> {
-        mouth::through(self, frames)
+        outbox::through(self, frames)
     }
 
     fn wrote(&self, text: &str, outbox: &Outbox) {

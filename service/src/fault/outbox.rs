@@ -4,7 +4,7 @@
 //! socket.
 
 use super::Kind;
-use super::line::Line;
+use super::state::FaultState;
 use crate::outbox::Frame;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,27 +13,30 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 /// Returns the frames for the writer: those of `said`, as the fault changes them.
-pub(super) fn through(line: Arc<Line>, said: mpsc::Receiver<Frame>) -> mpsc::Receiver<Frame> {
+pub(super) fn through(
+    state: Arc<FaultState>,
+    said: mpsc::Receiver<Frame>,
+) -> mpsc::Receiver<Frame> {
     let (frames, written) = mpsc::channel(1);
-    let mouth = Mouth {
-        line,
+    let outbox = FaultyOutbox {
+        state,
         later: VecDeque::new(),
         held: None,
     };
-    tokio::spawn(mouth.speak(said, frames));
+    tokio::spawn(outbox.run(said, frames));
     written
 }
 
-struct Mouth {
-    line: Arc<Line>,
+struct FaultyOutbox {
+    state: Arc<FaultState>,
     /// Frames to write, and when.
     later: VecDeque<(Instant, Frame)>,
     /// The first result of a pair, until the second one has been sent.
     held: Option<Frame>,
 }
 
-impl Mouth {
-    async fn speak(mut self, mut said: mpsc::Receiver<Frame>, frames: mpsc::Sender<Frame>) {
+impl FaultyOutbox {
+    async fn run(mut self, mut said: mpsc::Receiver<Frame>, frames: mpsc::Sender<Frame>) {
         loop {
             let next = self.later.front().map(|(at, _)| *at);
             let due = async {
@@ -64,8 +67,8 @@ impl Mouth {
             Frame::Binary(_) | Frame::Close { .. } => String::new(),
         };
         let is_result = kind.ends_with("_result") || kind.ends_with("_response");
-        match self.line.kind() {
-            _ if !self.line.has_struck() => self.put(frame),
+        match self.state.kind() {
+            _ if !self.state.has_struck() => self.put(frame),
             Kind::Mute | Kind::Terminated if is_result => {}
             Kind::Duplicate if is_result => {
                 if let Frame::Text(text) = &frame {
@@ -92,8 +95,8 @@ impl Mouth {
     }
 
     fn put(&mut self, frame: Frame) {
-        let wait = match self.line.has_struck() {
-            true => self.line.lateness(),
+        let wait = match self.state.has_struck() {
+            true => self.state.lateness(),
             false => Duration::ZERO,
         };
         self.later.push_back((Instant::now() + wait, frame));

@@ -63,7 +63,7 @@ pub(super) fn create(file: &Path) -> Result<(), StoreError> {
 
 /// The files that the connections of this process have open.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct OpenFiles {
     files: Vec<(PathBuf, (u64, u64))>,
     /// The database, of which SQLite never leaves nothing; unlike its WAL.
     database: PathBuf,
@@ -73,7 +73,7 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-impl Place {
+impl OpenFiles {
     /// Notes which files these are. Connections have to be open already.
     pub(super) fn of(database: &Path) -> Result<Self, StoreError> {
         let metadata = database.metadata().map_err(failed(database))?;

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One socket's place in its room, and what its leaving means for the others.
+//! The slot of a speaker's socket in its conversation, and what follows when it leaves.
 
 use crate::conversation::hub::Hub;
-pub(crate) use crate::conversation::room::Leave;
-use crate::conversation::room::{Member, Room};
+pub(crate) use crate::conversation::running::Leave;
+use crate::conversation::running::{Conversation, Member};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The close code of a socket whose stream goes on with another one.
 pub(crate) const SUPERSEDED: u16 = 4103;
 
-/// One socket's place in its room.
+/// The slot of a speaker's socket in its conversation.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct SocketSlot {
     pub(crate) hub: Arc<Hub>,
-    pub(crate) room: Arc<Room>,
+    pub(crate) conversation: Arc<Conversation>,
     pub(crate) member: u64,
     /// The last entry that was told before the socket came.
     pub(crate) told: u64,
@@ -23,17 +23,17 @@ pub(crate) struct Seat {
     pub(crate) closing: Option<Member>,
 }
 
-impl Seat {
+impl SocketSlot {
     /// Says who speaks here, and how long the conversation waits for this speaker after
     /// a loss; `None`: as before.
     pub(crate) fn speaks(&self, speaker: Option<&str>, keep: Option<Duration>) {
-        self.room.state().speaks(self.member, speaker, keep);
+        self.conversation.state().speaks(self.member, speaker, keep);
     }
 
     /// Says which start request of a stream came here, and closes the sockets of earlier
     /// ones, which may not have been seen to be dead.
     pub(crate) fn supersede(&self, stream: &str, attempt: u64) {
-        let mut state = self.room.state();
+        let mut state = self.conversation.state();
         for outbox in state.supersede(self.member, stream, attempt) {
             outbox.close(SUPERSEDED, "superseded");
         }
@@ -43,49 +43,49 @@ impl Seat {
     pub(crate) fn is_kept(&self) -> bool {
         let keep = match &self.closing {
             Some(member) => member.keep(),
-            None => self.room.state().keep(self.member),
+            None => self.conversation.state().keep(self.member),
         };
         !keep.is_zero()
     }
 
-    /// The member was told everything and is told no more; [`Seat::leave`]
+    /// The member was told everything and is told no more; [`SocketSlot::leave`]
     /// follows when its socket is closed.
     pub(crate) fn close(&mut self) {
-        let mut state = self.room.state();
+        let mut state = self.conversation.state();
         if let Some(member) = state.take(self.member) {
             self.closing = Some(member);
             state.closing += 1;
         }
     }
 
-    /// Keeps the room open for a stream that outlives its socket. Call the returned
+    /// Keeps the conversation open for a stream that outlives its socket. Call the returned
     /// closure when that stream has ended.
     pub(crate) fn owe(&self) -> impl FnOnce() + Send + use<> {
-        self.room.state().owing += 1;
-        let (hub, room) = (Arc::downgrade(&self.hub), Arc::clone(&self.room));
+        self.conversation.state().owing += 1;
+        let (hub, conversation) = (Arc::downgrade(&self.hub), Arc::clone(&self.conversation));
         move || {
             // A service that is gone has nothing to end.
             if let Some(hub) = hub.upgrade() {
-                hub.settle(&room);
+                hub.settle(&conversation);
             }
         }
     }
 
-    /// Gives the seat back.
+    /// Gives the slot back.
     pub(crate) fn leave(self, how: Leave) {
         let Self {
             hub,
-            room,
+            conversation,
             member,
             closing,
             ..
         } = self;
         let now = Instant::now();
-        let mut state = room.state();
+        let mut state = conversation.state();
         let left = match closing {
             Some(member) => {
                 state.closing = state.closing.saturating_sub(1);
-                room.closed.notify_waiters();
+                conversation.closed.notify_waiters();
                 Some(member)
             }
             None => state.take(member),
@@ -97,13 +97,13 @@ impl Seat {
             let keep = state.longest_keep(now);
             drop(state);
             let keep = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX);
-            hub.log.keep(room.number, keep);
+            hub.log.keep(conversation.number, keep);
             return;
         }
         let mut wait = state.wait(now);
         let mut is_full = false;
         if !wait.is_zero() {
-            state.place_to_wait = hub.place_to_wait(room.bytes(&state));
+            state.place_to_wait = hub.place_to_wait(conversation.bytes(&state));
             is_full = state.place_to_wait.is_none();
         }
         if is_full {
@@ -111,25 +111,25 @@ impl Seat {
         }
         state.ends = Some(now + wait);
         drop(state);
-        let (connection, conversation) = (&room.key.connection_id, &room.id);
+        let (connection, id) = (&conversation.key.connection_id, &conversation.id);
         if is_full {
             tracing::warn!(
                 connection,
-                conversation,
+                conversation = id,
                 "too many conversations wait already, or they take too much memory; this one \
                  is over (--max-waiting, --max-waiting-memory)"
             );
         }
         if wait.is_zero() {
-            hub.close_room(&room);
+            hub.end_if_left(&conversation);
             return;
         }
         let seconds = wait.as_secs();
-        tracing::info!(event = "waiting", connection, conversation, seconds);
+        tracing::info!(event = "waiting", connection, conversation = id, seconds);
         // The next service compares it with what the wall clock shows then.
         let ends = hub.wall.now().saturating_add(nanos(wait));
-        hub.log.close(room.number, ends);
-        hub.close_after(wait, &room);
+        hub.log.close(conversation.number, ends);
+        hub.close_after(wait, &conversation);
     }
 }
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The sockets of one connection id and what they share, and who of those that were lost
-//! may come back. Who comes and goes is the `hub`'s to decide.
+//! A conversation that is not over: its sockets, what they share, and the lost speakers
+//! that may rejoin. The `hub` decides which socket joins and leaves which conversation.
 
 use super::entry::Entry;
 use super::form::{Audience, Form, Recipient, Rendered};
 use super::log::{Committed, Log};
 use super::teller::{Item, Next, Teller};
 use crate::analysis::{TopicFinding, Topics};
-use crate::clock::Clock;
-use crate::conversation::state::Conversation;
+use crate::clock::ConversationClock;
+use crate::conversation::participants::Participants;
 use crate::outbox::Text;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,24 +30,24 @@ const MOST_READ: usize = 500;
 /// Entries of before a restart in which topics are looked for.
 const REMEMBERED: u64 = 200;
 
-/// What a room is found by.
+/// The key of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct RoomKey {
-    /// Whose it is: connection ids of two applications never meet.
+pub(crate) struct ConversationKey {
+    /// The application's account: the same connection id of another one is another key.
     pub(crate) account: String,
     pub(crate) connection_id: String,
 }
 
-/// The sockets of one connection id, and what they talk about.
+/// A conversation: its sockets, its log and its topics.
 #[derive(Debug)]
-pub(crate) struct Room {
-    pub(crate) key: RoomKey,
+pub(crate) struct Conversation {
+    pub(crate) key: ConversationKey,
     /// The conversation's id: as the database has it, and as clients are told it.
     pub(crate) number: i64,
     pub(crate) id: String,
-    pub(crate) clock: Clock,
+    pub(crate) clock: ConversationClock,
     pub(crate) log: Arc<dyn Log>,
-    state: Mutex<RoomState>,
+    state: Mutex<ConversationState>,
     /// Held while an entry is told, so that all sockets are told all entries in the order
     /// of the log. It comes before the state.
     teller: Mutex<Teller>,
@@ -60,8 +60,8 @@ pub(crate) struct Room {
 }
 
 #[derive(Debug)]
-pub(crate) struct RoomState {
-    pub(crate) conversation: Conversation,
+pub(crate) struct ConversationState {
+    pub(crate) participants: Participants,
     pub(crate) members: Vec<Member>,
     /// Sockets that listen only.
     pub(crate) listeners: Vec<(u64, Recipient)>,
@@ -78,7 +78,7 @@ pub(crate) struct RoomState {
     pub(crate) is_finished: bool,
     /// Speakers that were lost, and have not come back.
     pub(crate) owed: Vec<Owed>,
-    /// Set while nobody is there: when the room ends.
+    /// Set while nobody is there: when the conversation ends.
     pub(crate) ends: Option<Instant>,
     /// Held while nobody is there.
     pub(crate) place_to_wait: Option<PlaceToWait>,
@@ -122,7 +122,7 @@ pub(crate) struct PlaceToWait {
     pub(crate) _bytes: OwnedSemaphorePermit,
 }
 
-/// How a socket left its room.
+/// How a socket left its conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leave {
     /// It was done.
@@ -138,10 +138,10 @@ impl Member {
     }
 }
 
-impl RoomState {
-    pub(crate) fn new(conversation: Conversation) -> Self {
+impl ConversationState {
+    pub(crate) fn new(participants: Participants) -> Self {
         Self {
-            conversation,
+            participants,
             members: Vec::new(),
             listeners: Vec::new(),
             next_member: 0,
@@ -189,7 +189,7 @@ impl RoomState {
 
     /// The conversation is over: lets those go who only listen.
     pub(crate) fn dismiss(&mut self) {
-        let text: Text = reply::conversation_completed(self.conversation.id()).into();
+        let text: Text = reply::conversation_completed(self.participants.id()).into();
         for (_, outbox) in self.listeners.drain(..) {
             outbox.send(text.clone());
             outbox.close(1000, "");
@@ -328,31 +328,31 @@ impl RoomState {
     }
 }
 
-impl Room {
+impl Conversation {
     pub(crate) fn new(
-        key: RoomKey,
-        conversation: Conversation,
+        key: ConversationKey,
+        participants: Participants,
         log: Arc<dyn Log>,
-        clock: Clock,
+        clock: ConversationClock,
     ) -> Self {
-        Self::behind(key, conversation, log, clock, 0)
+        Self::behind(key, participants, log, clock, 0)
     }
 
     /// Returns one whose log has entries up to this one already, of before a restart.
     pub(crate) fn behind(
-        key: RoomKey,
-        conversation: Conversation,
+        key: ConversationKey,
+        participants: Participants,
         log: Arc<dyn Log>,
-        clock: Clock,
+        clock: ConversationClock,
         head: u64,
     ) -> Self {
         Self {
-            number: conversation.number(),
-            id: conversation.id().to_owned(),
+            number: participants.number(),
+            id: participants.id().to_owned(),
             key,
             clock,
             log,
-            state: Mutex::new(RoomState::new(conversation)),
+            state: Mutex::new(ConversationState::new(participants)),
             teller: Mutex::new(Teller::behind(head)),
             topics: Mutex::new(Subjects {
                 topics: Topics::default(),
@@ -365,9 +365,9 @@ impl Room {
 
     /// Returns what takes the entries of a commit, which came of this socket.
     pub(crate) fn committed(self: &Arc<Self>, origin: u64) -> Committed {
-        let room = Arc::clone(self);
+        let conversation = Arc::clone(self);
         Box::new(move |entries| {
-            let mut teller = room.teller();
+            let mut teller = conversation.teller();
             for entry in entries {
                 teller.put(Item {
                     entry: Arc::clone(entry),
@@ -438,8 +438,8 @@ impl Room {
                 true
             }
             Err(error) => {
-                let conversation = &self.id;
-                tracing::error!(%error, conversation, "entries are told later");
+                let id = &self.id;
+                tracing::error!(%error, conversation = id, "entries are told later");
                 false
             }
         }
@@ -447,7 +447,11 @@ impl Room {
 
     /// Begins to tell a socket that only listens what is said from now on, after this first
     /// message. `None`: the conversation is over.
-    pub(crate) fn listen_now(self: &Arc<Self>, outbox: &Recipient, first: String) -> Option<Ear> {
+    pub(crate) fn listen_now(
+        self: &Arc<Self>,
+        outbox: &Recipient,
+        first: String,
+    ) -> Option<ListenerSlot> {
         let mut state = self.state();
         if !state.is_live() {
             return None;
@@ -455,8 +459,11 @@ impl Room {
         outbox.send(first);
         let listener = state.listen(outbox.clone());
         drop(state);
-        let room = Arc::clone(self);
-        Some(Ear { room, listener })
+        let conversation = Arc::clone(self);
+        Some(ListenerSlot {
+            conversation,
+            listener,
+        })
     }
 
     /// Begins to tell a socket that only listens, if `heard` is the last entry that was told
@@ -466,14 +473,17 @@ impl Room {
         self: &Arc<Self>,
         heard: u64,
         outbox: &Recipient,
-    ) -> Result<Ear, Option<Vec<Arc<Entry>>>> {
+    ) -> Result<ListenerSlot, Option<Vec<Arc<Entry>>>> {
         let teller = self.teller();
         if teller.told() > heard {
             return Err(teller.since(heard));
         }
         let listener = self.state().listen(outbox.clone());
-        let room = Arc::clone(self);
-        Ok(Ear { room, listener })
+        let conversation = Arc::clone(self);
+        Ok(ListenerSlot {
+            conversation,
+            listener,
+        })
     }
 
     /// Returns the topics of a sentence that come of it. What was said before a restart is
@@ -510,21 +520,21 @@ impl Room {
         })
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, RoomState> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, ConversationState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns about how much memory the conversation takes while nobody is there.
-    pub(crate) fn bytes(&self, state: &RoomState) -> usize {
+    pub(crate) fn bytes(&self, state: &ConversationState) -> usize {
         let key = self.key.account.len() + self.key.connection_id.len();
         let topics = self.topics_bytes.load(Ordering::Relaxed);
-        size_of::<Self>() + 2 * key + topics + state.conversation.bytes()
+        size_of::<Self>() + 2 * key + topics + state.participants.bytes()
     }
 }
 
-/// A socket that was let in past admission and has not entered its room yet.
+/// A socket that was let in past admission and has not entered its conversation yet.
 #[derive(Debug)]
-pub(crate) struct Joining(pub(crate) Arc<Room>);
+pub(crate) struct Joining(pub(crate) Arc<Conversation>);
 
 impl Drop for Joining {
     fn drop(&mut self) {
@@ -533,16 +543,16 @@ impl Drop for Joining {
     }
 }
 
-/// A listener's place in its room; given back when it is dropped.
+/// The slot of a subscriber's socket in its conversation. Dropping it gives it back.
 #[derive(Debug)]
-pub(crate) struct Ear {
-    pub(crate) room: Arc<Room>,
+pub(crate) struct ListenerSlot {
+    pub(crate) conversation: Arc<Conversation>,
     pub(crate) listener: u64,
 }
 
-impl Drop for Ear {
+impl Drop for ListenerSlot {
     fn drop(&mut self) {
-        let mut state = self.room.state();
+        let mut state = self.conversation.state();
         state.listeners.retain(|(id, _)| *id != self.listener);
     }
 }
@@ -554,17 +564,17 @@ mod tests {
 
     const S: Duration = Duration::from_secs(1);
 
-    fn state() -> RoomState {
-        RoomState::new(Conversation::new())
+    fn state() -> ConversationState {
+        ConversationState::new(Participants::new())
     }
 
-    fn starts(state: &mut RoomState, speaker: &str, keep: Option<Duration>) -> u64 {
+    fn starts(state: &mut ConversationState, speaker: &str, keep: Option<Duration>) -> u64 {
         let id = state.enter(Outbox::new(8).0);
         state.speaks(id, Some(speaker), keep);
         id
     }
 
-    fn leaves(state: &mut RoomState, id: u64, how: Leave, now: Instant) -> Duration {
+    fn leaves(state: &mut ConversationState, id: u64, how: Leave, now: Instant) -> Duration {
         let member = state.take(id).expect("a member");
         state.left(member, how, now);
         state.wait(now)

@@ -32,7 +32,7 @@ const AT_ONCE: usize = 4096;
 
 /// What was heard.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Heard {
+pub(super) enum ToneEvent {
     /// Enough of a word to know it.
     Word { code: u16, start: Duration },
     /// The word that was heard last is over.
@@ -69,7 +69,7 @@ impl Run {
 }
 
 #[derive(Debug)]
-pub(super) struct Ear {
+pub(super) struct ToneDecoder {
     /// Samples that windows to come still need.
     samples: Vec<i16>,
     /// Samples taken from the stream.
@@ -86,7 +86,7 @@ pub(super) struct Ear {
     edge: f64,
 }
 
-impl Ear {
+impl ToneDecoder {
     pub(super) fn new() -> Self {
         Self {
             // The first window is centred on the first sample.
@@ -101,7 +101,7 @@ impl Ear {
         }
     }
 
-    pub(super) fn push(&mut self, samples: &[i16], heard: &mut Vec<Heard>) {
+    pub(super) fn push(&mut self, samples: &[i16], heard: &mut Vec<ToneEvent>) {
         self.length += samples.len() as u64;
         for samples in samples.chunks(AT_ONCE) {
             self.listen(samples, heard);
@@ -109,13 +109,13 @@ impl Ear {
     }
 
     /// No more audio: ends the word in progress.
-    pub(super) fn finish(&mut self, heard: &mut Vec<Heard>) {
+    pub(super) fn finish(&mut self, heard: &mut Vec<ToneEvent>) {
         let quiet = WINDOW + (BRIDGES as usize + 2) * HOP;
         self.listen(&vec![0; quiet], heard);
         self.end_current(heard);
     }
 
-    fn listen(&mut self, samples: &[i16], heard: &mut Vec<Heard>) {
+    fn listen(&mut self, samples: &[i16], heard: &mut Vec<ToneEvent>) {
         self.samples.extend_from_slice(samples);
         let mut taken = 0;
         while let Some(window) = self.samples.get(taken..).and_then(<[i16]>::first_chunk) {
@@ -131,7 +131,7 @@ impl Ear {
         self.samples.drain(..taken);
     }
 
-    fn judge(&mut self, at: u64, spectrum: &Spectrum, heard: &mut Vec<Heard>) {
+    fn judge(&mut self, at: u64, spectrum: &Spectrum, heard: &mut Vec<ToneEvent>) {
         if let Some(code) = spectrum.code() {
             let level = spectrum.level(code);
             match &mut self.current {
@@ -152,7 +152,7 @@ impl Ear {
     }
 
     /// Another word than the current one sounds.
-    fn contend(&mut self, code: u16, at: u64, level: f32, heard: &mut Vec<Heard>) {
+    fn contend(&mut self, code: u16, at: u64, level: f32, heard: &mut Vec<ToneEvent>) {
         let rival = match &mut self.rival {
             Some(run) if run.code == code => {
                 run.extend(at, level);
@@ -167,7 +167,7 @@ impl Ear {
     }
 
     /// Tells the current word as soon as enough of it was heard.
-    fn count(&mut self, at: u64, heard: &mut Vec<Heard>) {
+    fn count(&mut self, at: u64, heard: &mut Vec<ToneEvent>) {
         let Some(run) = self.current else { return };
         if run.counted || run.last != at || self.level(run.code, at) < run.peak / 2.0 {
             return;
@@ -178,19 +178,19 @@ impl Ear {
         }
     }
 
-    fn tell(&mut self, run: Run, start: f64, heard: &mut Vec<Heard>) {
+    fn tell(&mut self, run: Run, start: f64, heard: &mut Vec<ToneEvent>) {
         self.current = Some(Run {
             counted: true,
             ..run
         });
         self.edge = start;
-        heard.push(Heard::Word {
+        heard.push(ToneEvent::Word {
             code: run.code,
             start: self.time(start),
         });
     }
 
-    fn end_current(&mut self, heard: &mut Vec<Heard>) {
+    fn end_current(&mut self, heard: &mut Vec<ToneEvent>) {
         let Some(run) = self.current.take() else {
             return;
         };
@@ -206,12 +206,12 @@ impl Ear {
         }
         self.edge = self.edge.max(end);
         self.last_end = Some(self.edge);
-        heard.push(Heard::EndOfWord {
+        heard.push(ToneEvent::EndOfWord {
             end: self.time(self.edge),
         });
     }
 
-    fn quiet(&mut self, at: u64, heard: &mut Vec<Heard>) {
+    fn quiet(&mut self, at: u64, heard: &mut Vec<ToneEvent>) {
         let Some(end) = self.last_end else { return };
         let limit = end + hops(UTTERANCE_GAP);
         let undecided = self
@@ -219,7 +219,7 @@ impl Ear {
             .is_some_and(|run| run.counted || (run.first as f64) < limit);
         if at as f64 >= limit && !undecided {
             self.last_end = None;
-            heard.push(Heard::Quiet);
+            heard.push(ToneEvent::Quiet);
         }
     }
 

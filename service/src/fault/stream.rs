@@ -2,12 +2,12 @@
 
 //! The bytes of a connection with a fault.
 //!
-//! [`Wire`] is at the bottom, below TLS, so its faults look like those of a network.
-//! [`Cut`] is above TLS and cuts the frames of a WebSocket.
+//! [`FaultyStream`] is at the bottom, below TLS, so its faults look like those of a network.
+//! [`FragmentedStream`] is above TLS and cuts the frames of a WebSocket.
 
 use super::fragments::Fragmenter;
-use super::line::{Fate, Line};
-use crate::seams::Carrier;
+use super::state::{FaultState, WireState};
+use crate::seams::AnyStream;
 use std::io::{Error, ErrorKind, Result};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,19 +21,19 @@ use tokio::time::{Sleep, sleep, timeout};
 const LINGER: Duration = Duration::from_secs(5);
 
 /// A TCP connection with its fault.
-pub(super) struct Wire {
+pub(super) struct FaultyStream {
     /// `None` once it is dropped.
     tcp: Option<TcpStream>,
-    line: Arc<Line>,
+    state: Arc<FaultState>,
     /// Delays the next read.
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl Wire {
-    pub(super) fn new(tcp: TcpStream, line: Arc<Line>) -> Self {
+impl FaultyStream {
+    pub(super) fn new(tcp: TcpStream, state: Arc<FaultState>) -> Self {
         Self {
             tcp: Some(tcp),
-            line,
+            state,
             pause: None,
         }
     }
@@ -69,11 +69,11 @@ impl Wire {
     /// Returns what the fault makes of a write; `None` if the write may go to the
     /// connection.
     fn written(&self, cx: &Context<'_>) -> Option<Poll<Error>> {
-        self.line.writer.register(cx.waker());
-        match self.line.fate() {
-            Fate::Sound | Fate::Slow(_) => None,
-            Fate::Frozen => Some(Poll::Pending),
-            Fate::Reset | Fate::Fin => Some(Poll::Ready(ErrorKind::BrokenPipe.into())),
+        self.state.writer.register(cx.waker());
+        match self.state.wire() {
+            WireState::Sound | WireState::Slow(_) => None,
+            WireState::Frozen => Some(Poll::Pending),
+            WireState::Reset | WireState::Fin => Some(Poll::Ready(ErrorKind::BrokenPipe.into())),
         }
     }
 }
@@ -88,24 +88,24 @@ fn poll_tcp<T>(
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for FaultyStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
-        self.line.reader.register(cx.waker());
-        match self.line.fate() {
-            Fate::Sound => poll_tcp(&mut self.tcp, |tcp| tcp.poll_read(cx, buf)),
-            Fate::Slow(rate) => self.read_slowly(cx, buf, rate),
-            Fate::Frozen => Poll::Pending,
-            Fate::Reset => Poll::Ready(Err(ErrorKind::ConnectionReset.into())),
-            Fate::Fin => Poll::Ready(Ok(())),
+        self.state.reader.register(cx.waker());
+        match self.state.wire() {
+            WireState::Sound => poll_tcp(&mut self.tcp, |tcp| tcp.poll_read(cx, buf)),
+            WireState::Slow(rate) => self.read_slowly(cx, buf, rate),
+            WireState::Frozen => Poll::Pending,
+            WireState::Reset => Poll::Ready(Err(ErrorKind::ConnectionReset.into())),
+            WireState::Fin => Poll::Ready(Ok(())),
         }
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for FaultyStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -132,18 +132,18 @@ impl AsyncWrite for Wire {
     }
 }
 
-impl Drop for Wire {
+impl Drop for FaultyStream {
     fn drop(&mut self) {
         let Some(mut tcp) = self.tcp.take() else {
             return;
         };
-        match self.line.fate() {
-            Fate::Reset => {
+        match self.state.wire() {
+            WireState::Reset => {
                 if let Err(error) = tcp.set_zero_linger() {
                     tracing::warn!(%error, "the connection ends, but not by a reset");
                 }
             }
-            Fate::Fin => {
+            WireState::Fin => {
                 // Closing a socket with unread bytes would reset it.
                 let rest = async move {
                     tcp.shutdown().await?;
@@ -155,23 +155,23 @@ impl Drop for Wire {
                     runtime.spawn(timeout(LINGER, rest));
                 }
             }
-            Fate::Sound | Fate::Frozen | Fate::Slow(_) => {}
+            WireState::Sound | WireState::Frozen | WireState::Slow(_) => {}
         }
     }
 }
 
 /// A connection whose messages are sent in fragments.
-pub(super) struct Cut {
-    carrier: Carrier,
-    line: Arc<Line>,
+pub(super) struct FragmentedStream {
+    stream: AnyStream,
+    state: Arc<FaultState>,
     fragmenter: Fragmenter,
 }
 
-impl Cut {
-    pub(super) fn new(carrier: Carrier, line: Arc<Line>) -> Self {
+impl FragmentedStream {
+    pub(super) fn new(stream: AnyStream, state: Arc<FaultState>) -> Self {
         Self {
-            carrier,
-            line,
+            stream,
+            state,
             fragmenter: Fragmenter::default(),
         }
     }
@@ -179,47 +179,45 @@ impl Cut {
     /// Sends the bytes of cut frames that are still waiting.
     fn drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let Self {
-            carrier,
-            fragmenter,
-            ..
+            stream, fragmenter, ..
         } = self;
         while !fragmenter.waiting().is_empty() {
-            let written = ready!(Pin::new(&mut *carrier).poll_write(cx, fragmenter.waiting()))?;
+            let written = ready!(Pin::new(&mut *stream).poll_write(cx, fragmenter.waiting()))?;
             fragmenter.wrote(written);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncRead for Cut {
+impl AsyncRead for FragmentedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
-        Pin::new(&mut self.carrier).poll_read(cx, buf)
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Cut {
+impl AsyncWrite for FragmentedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<Result<usize>> {
         ready!(self.drain(cx))?;
-        let struck = self.line.has_struck();
+        let struck = self.state.has_struck();
         self.fragmenter.push(buf, struck);
         Poll::Ready(Ok(buf.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(self.drain(cx))?;
-        Pin::new(&mut self.carrier).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         ready!(self.drain(cx))?;
-        Pin::new(&mut self.carrier).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

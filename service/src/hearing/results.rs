@@ -13,13 +13,13 @@
 
 use crate::analysis::{self, AnalyzerOptions, Finder, TrackerFinding};
 use crate::clock::AudioClock;
-use crate::conversation::entry::{Entry, Message, Part, Said, Speaker};
+use crate::conversation::entry::{Entry, Message, Part, Speaker, Transcribed};
 use crate::conversation::form::{Audience, Interim, Live, Recipient};
-use crate::conversation::hub::Room;
-use crate::conversation::log::{Begun, Place, Start, Verdict};
+use crate::conversation::hub::Conversation;
+use crate::conversation::log::{Begun, StartRecord, StreamPosition, Verdict};
 use crate::hearing::audio::StreamError;
 use crate::hearing::draft::{Draft, nanos};
-use crate::hearing::recognizer::{Word, text_of};
+use crate::hearing::recognizer::{RecognisedWord, text_of};
 use crate::ids::new_id;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
@@ -30,10 +30,10 @@ use std::time::{Duration, Instant};
 use symbl_protocol::reply;
 
 /// One `start_request`'s way into its conversation.
-pub(crate) struct Voice {
-    room: Arc<Room>,
+pub(crate) struct ResultWriter {
+    conversation: Arc<Conversation>,
     own: Recipient,
-    /// The socket's number in the room.
+    /// The socket's number in the conversation.
     socket: u64,
     metrics: Arc<Metrics>,
     speaker: Speaker,
@@ -50,7 +50,7 @@ pub(crate) struct Voice {
     /// What was found in its interims so far.
     interim_findings: Vec<TrackerFinding>,
     /// Where its audio is in its stream, if its client numbers its streams.
-    place: Option<Place>,
+    stream_position: Option<StreamPosition>,
     /// Up to where in the stream it was said before.
     said_until: u64,
     /// The last entry that was told before the socket came: it heard of those that follow.
@@ -76,14 +76,14 @@ pub(crate) struct Speaking {
     pub(crate) speaker: Speaker,
     pub(crate) timezone_offset: i32,
     pub(crate) title: Option<String>,
-    pub(crate) place: Option<Place>,
+    pub(crate) stream_position: Option<StreamPosition>,
     /// The last entry that was told before the socket came.
     pub(crate) told: u64,
 }
 
-impl Voice {
+impl ResultWriter {
     pub(crate) fn new(
-        room: Arc<Room>,
+        conversation: Arc<Conversation>,
         own: Recipient,
         socket: u64,
         metrics: Arc<Metrics>,
@@ -94,12 +94,12 @@ impl Voice {
             speaker,
             timezone_offset,
             title,
-            place,
+            stream_position,
             told,
         } = speaking;
         Self {
-            clock: AudioClock::of(room.clock),
-            room,
+            clock: AudioClock::of(conversation.clock),
+            conversation,
             own,
             socket,
             metrics,
@@ -111,7 +111,7 @@ impl Voice {
             started: Instant::now(),
             next_message: new_id(),
             interim_findings: Vec::new(),
-            place,
+            stream_position,
             said_until: 0,
             told,
             unheard: VecDeque::new(),
@@ -136,20 +136,22 @@ impl Voice {
     /// Says that audio is awaited, and in which conversation; that conversation and this
     /// speaker are in the log before.
     pub(crate) fn listening(&mut self) -> Result<(), StreamError> {
-        let room = &self.room;
-        let keep = room.state().longest_keep(Instant::now()).as_secs();
-        let start = Start {
-            conversation: room.number,
-            account: room.key.account.clone(),
-            connection_id: room.key.connection_id.clone(),
+        let conversation = &self.conversation;
+        let keep = conversation.state().longest_keep(Instant::now()).as_secs();
+        let start = StartRecord {
+            conversation: conversation.number,
+            account: conversation.key.account.clone(),
+            connection_id: conversation.key.connection_id.clone(),
             title: self.title.clone(),
-            at: room.clock.now(),
+            at: conversation.clock.now(),
             keep: i64::try_from(keep).unwrap_or(i64::MAX),
             speaker: self.speaker.clone(),
-            place: self.place.clone(),
+            stream_position: self.stream_position.clone(),
         };
-        let begun = room.log.begin(start, room.committed(self.socket))?;
-        room.tell();
+        let begun = conversation
+            .log
+            .begin(start, conversation.committed(self.socket))?;
+        conversation.tell();
         match begun {
             Begun::Superseded => return Err(StreamError::Superseded),
             Begun::Here {
@@ -161,13 +163,14 @@ impl Voice {
             }
         }
         self.own.send(reply::started_listening());
-        self.own.send(reply::conversation_created(&room.id));
+        self.own.send(reply::conversation_created(&conversation.id));
         Ok(())
     }
 
     /// Says that words can come.
     pub(crate) fn recognising(&self) {
-        self.own.send(reply::recognition_started(&self.room.id));
+        self.own
+            .send(reply::recognition_started(&self.conversation.id));
     }
 
     /// Returns what finds all that the client wants. The first call may take long.
@@ -181,7 +184,7 @@ impl Voice {
 
     /// Where in its stream a time of this start's audio is.
     fn position(&self, time: u64) -> u64 {
-        let base = self.place.as_ref().map_or(0, |place| place.position);
+        let base = self.stream_position.as_ref().map_or(0, |at| at.position);
         base.saturating_add(time)
     }
 
@@ -216,7 +219,7 @@ impl Voice {
     }
 
     /// Tells a guess at the utterance in progress, which has these words so far.
-    pub(crate) fn interim(&mut self, words: &[Word]) {
+    pub(crate) fn interim(&mut self, words: &[RecognisedWord]) {
         let text = &text_of(words);
         let start = words.first().map_or(Duration::ZERO, |word| word.start);
         let interim = Live::Interim(Interim {
@@ -228,7 +231,8 @@ impl Voice {
         // What others have heard as final is no news to them.
         let is_news = self.position(nanos(start)) >= self.said_until;
         if is_news {
-            self.room.hint(|form| form.live(&interim), self.socket);
+            self.conversation
+                .hint(|form| form.live(&interim), self.socket);
         } else if let Some(form) = self.own.form() {
             for (_, text) in form.live(&interim) {
                 self.own.send(text);
@@ -245,7 +249,7 @@ impl Voice {
         };
         if !findings.iter().all(is_known) {
             let mut draft = Draft {
-                said: Said::default(),
+                said: Transcribed::default(),
             };
             let message = Message {
                 id: self.next_message,
@@ -255,7 +259,8 @@ impl Voice {
                 draft.tracker(&message, found.clone(), self.tracker_id(&found.name));
             }
             let trackers = Live::Trackers(&draft.said.trackers);
-            self.room.hint(|form| form.live(&trackers), self.socket);
+            self.conversation
+                .hint(|form| form.live(&trackers), self.socket);
             self.interim_findings = findings;
         }
     }
@@ -263,10 +268,10 @@ impl Voice {
     /// The recogniser's last word on an utterance: told when it is stored.
     pub(crate) fn utterance(
         &mut self,
-        words: &[Word],
+        words: &[RecognisedWord],
         punctuated: bool,
     ) -> Result<(), StreamError> {
-        let is_before = |word: &&Word| {
+        let is_before = |word: &&RecognisedWord| {
             let (start, end) = (nanos(word.start), nanos(word.end));
             was_said(self.position(start), self.position(end), self.said_until)
         };
@@ -278,18 +283,19 @@ impl Voice {
         let said = self.look_into(words, punctuated);
         self.interim_findings.clear();
         if said.messages.is_empty() {
-            self.room.hint(|form| form.said(&said), self.socket);
+            self.conversation.hint(|form| form.said(&said), self.socket);
             self.metrics.results("final", 1);
             return Ok(());
         }
         let late = said.words.last().map(|word| said.wall(word.end));
-        let room = &self.room;
+        let conversation = &self.conversation;
         let counted = Counted::of(&said);
-        match room
-            .log
-            .append(room.number, said, room.committed(self.socket))?
-        {
-            Verdict::Stored(_) => room.tell(),
+        match conversation.log.append(
+            conversation.number,
+            said,
+            conversation.committed(self.socket),
+        )? {
+            Verdict::Stored(_) => conversation.tell(),
             // Its client is told the entry that it is.
             Verdict::Already => return Ok(()),
             Verdict::Superseded => return Err(StreamError::Superseded),
@@ -297,7 +303,7 @@ impl Voice {
         }
         counted.count(&self.metrics);
         if let Some(spoken) = late {
-            let late = u64::try_from(room.clock.now().saturating_sub(spoken)).unwrap_or(0);
+            let late = u64::try_from(conversation.clock.now().saturating_sub(spoken)).unwrap_or(0);
             self.metrics.latency(Duration::from_nanos(late));
         }
         Ok(())
@@ -305,27 +311,27 @@ impl Voice {
 
     /// Returns what these words say, with all that is found in it. Pure but for the
     /// conversation's topics.
-    pub(crate) fn look_into(&mut self, words: &[Word], punctuated: bool) -> Said {
+    pub(crate) fn look_into(&mut self, words: &[RecognisedWord], punctuated: bool) -> Transcribed {
         let sentences = match punctuated {
             true => analysis::sentences(words),
             false => analysis::punctuate(words),
         };
         let next = new_id();
         let first = std::mem::replace(&mut self.next_message, next);
-        let part = self.place.as_ref().map(|place| Part {
-            stream: place.stream.clone(),
-            attempt: place.attempt,
-            base: place.position,
+        let part = self.stream_position.as_ref().map(|at| Part {
+            stream: at.stream.clone(),
+            attempt: at.attempt,
+            base: at.position,
             from: self.position(words.first().map_or(0, |word| nanos(word.start))),
             until: self.position(words.last().map_or(0, |word| nanos(word.end))),
         });
-        let said = Said {
+        let said = Transcribed {
             start: self.clock.zero(),
             speaker: self.speaker.clone(),
             timezone_offset: self.timezone_offset,
             elapsed: self.elapsed(),
             part,
-            ..Said::default()
+            ..Transcribed::default()
         };
         let mut draft = Draft::new(said, words, &sentences, first);
         let messages = draft.said.messages.clone();
@@ -346,8 +352,8 @@ impl Voice {
             let texts = messages.iter();
             let texts = texts.map(|message| (message.id.to_string(), message.text.as_str()));
             let texts: Vec<(String, &str)> = texts.collect();
-            for topic in self.room.topics_of(&texts) {
-                draft.topic(self.room.number, topic);
+            for topic in self.conversation.topics_of(&texts) {
+                draft.topic(self.conversation.number, topic);
             }
         }
         draft.said
@@ -381,7 +387,7 @@ struct Counted {
 }
 
 impl Counted {
-    fn of(said: &Said) -> Self {
+    fn of(said: &Transcribed) -> Self {
         let kinds = said.insights.iter();
         let kinds = kinds.filter_map(|found| symbl_protocol::InsightType::from_wire(&found.kind));
         Self {
@@ -409,20 +415,24 @@ impl Counted {
 pub(crate) mod tests {
     use super::*;
     use crate::conversation::hub::tests::key;
-    use crate::conversation::hub::{Hub, Seat};
+    use crate::conversation::hub::{Hub, SocketSlot};
     use crate::outbox::{Frame, Outbox};
     use tokio::sync::mpsc;
 
-    /// Joins the room `x` to speak at this place of a stream; gives what is told too.
+    /// Joins the conversation `x` to speak at this place of a stream; gives what is told too.
     pub(crate) async fn joined(
         hub: &Arc<Hub>,
         recipient: impl FnOnce(Outbox) -> Recipient,
-        place: Option<Place>,
-    ) -> (Seat, Voice, mpsc::Receiver<Frame>) {
+        stream_position: Option<StreamPosition>,
+    ) -> (SocketSlot, ResultWriter, mpsc::Receiver<Frame>) {
         let (own, told) = Outbox::new(64);
         let own = recipient(own);
-        let seat = hub.join(&key("x"), own.clone(), false).await;
-        let speaker = seat.room.state().conversation.speaker(None, None, 9);
+        let slot = hub.join(&key("x"), own.clone(), false).await;
+        let speaker = slot
+            .conversation
+            .state()
+            .participants
+            .speaker(None, None, 9);
         let wanted = Wanted {
             options: AnalyzerOptions::default(),
             trackers: hub.phrasebook.get(Vec::new()).expect("room"),
@@ -433,12 +443,12 @@ pub(crate) mod tests {
             speaker: speaker.expect("a place"),
             timezone_offset: 0,
             title: None,
-            place,
-            told: seat.told,
+            stream_position,
+            told: slot.told,
         };
-        let (room, metrics) = (Arc::clone(&seat.room), Arc::clone(&hub.metrics));
-        let voice = Voice::new(room, own, seat.member, metrics, speaking, wanted);
-        (seat, voice, told)
+        let (conversation, metrics) = (Arc::clone(&slot.conversation), Arc::clone(&hub.metrics));
+        let results = ResultWriter::new(conversation, own, slot.member, metrics, speaking, wanted);
+        (slot, results, told)
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! - a pause is not the end of the conversation: `conversation_completed` is
 //!   sent to a socket before it is closed, and only then;
 //! - `recognition_stopped` comes before the last results and `conversation_completed`,
-//!   but behind them to a [`Client`] that would hang up at it;
+//!   but behind them to a [`ClientKind`] that would hang up at it;
 //! - what was not final when a socket is lost will be sent again by its client,
 //!   so it is not transcribed; after a clean close it is;
 //! - a session that was stopped is finished when its client knows: it closed the
@@ -24,18 +24,18 @@ use crate::analysis::AnalyzerOptions;
 use crate::config::ServerConfig;
 use crate::conversation::entry::Speaker;
 use crate::conversation::form::Recipient;
-use crate::conversation::hub::{Leave, Seat};
-use crate::conversation::log::Place;
-use crate::conversation::seat::SUPERSEDED;
+use crate::conversation::hub::{Leave, SocketSlot};
+use crate::conversation::log::StreamPosition;
+use crate::conversation::slot::SUPERSEDED;
 use crate::door::symbl::bounds;
-use crate::door::symbl::client::Client;
+use crate::door::symbl::client::ClientKind;
 use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::{trackers, unsupported};
 use crate::hearing::admission::Full;
 use crate::hearing::audio::StreamError;
 use crate::hearing::recognizer::{self, StreamOptions};
+use crate::hearing::results::{ResultWriter, Speaking, Wanted};
 use crate::hearing::stream::{self, Before, Outcome, Places, Start, Stream};
-use crate::hearing::voice::{Speaking, Voice, Wanted};
 use crate::trackers::phrasebook::Compiled;
 use bytes::Bytes;
 use std::future::pending;
@@ -74,10 +74,10 @@ struct StopPolicy {
 }
 
 /// The session of one socket.
-pub(crate) struct Session {
+pub(crate) struct SpeakerSocket {
     config: Arc<ServerConfig>,
-    client: Client,
-    seat: Seat,
+    client: ClientKind,
+    slot: SocketSlot,
     own: Recipient,
     places: Arc<Places>,
     /// One permit for each stream that may drain behind another start.
@@ -89,18 +89,18 @@ pub(crate) struct Session {
     rests_since: Instant,
 }
 
-impl Session {
+impl SpeakerSocket {
     pub(crate) fn new(
         config: Arc<ServerConfig>,
-        client: Client,
-        seat: Seat,
+        client: ClientKind,
+        slot: SocketSlot,
         own: Recipient,
         places: Arc<Places>,
     ) -> Self {
         Self {
             config,
             client,
-            seat,
+            slot,
             own,
             places,
             draining: Arc::new(Semaphore::new(MOST_DRAINING)),
@@ -111,7 +111,7 @@ impl Session {
         }
     }
 
-    /// When [`Session::deadline_passed`] is to be called.
+    /// When [`SpeakerSocket::deadline_passed`] is to be called.
     pub(crate) fn deadline(&self) -> Instant {
         let of_phase = self.deadline_of_phase();
         match self.phase {
@@ -131,7 +131,7 @@ impl Session {
     }
 
     /// Waits for the end of the stream that runs, for ever if none does. Then
-    /// [`Session::stream_ended`] is to be called.
+    /// [`SpeakerSocket::stream_ended`] is to be called.
     pub(crate) async fn stream_end(&mut self) -> Option<Outcome> {
         match &mut self.phase {
             Phase::Processing(stream) | Phase::Draining { stream, .. } => stream.done().await,
@@ -245,10 +245,10 @@ impl Session {
                 return;
             }
         };
-        let account = &self.seat.room.key.account;
-        let kept = trackers::kept(&self.seat.hub, account, request).await;
+        let account = &self.slot.conversation.key.account;
+        let kept = trackers::kept(&self.slot.hub, account, request).await;
         let (trackers, tracker_ids) = trackers::wanted(kept, request);
-        let Some(trackers) = self.seat.hub.phrasebook.get(trackers) else {
+        let Some(trackers) = self.slot.hub.phrasebook.get(trackers) else {
             self.error(
                 "The session was not started",
                 "the trackers of all streams take as much memory as they may; try again \
@@ -280,9 +280,9 @@ impl Session {
                 return;
             }
         };
-        self.seat.speaks(Some(&speaker.id), keep);
+        self.slot.speaks(Some(&speaker.id), keep);
         if let Some(stream) = &request.stream {
-            self.seat.supersede(&stream.id, stream.attempt);
+            self.slot.supersede(&stream.id, stream.attempt);
         }
         self.policy = Some(StopPolicy {
             disconnect: request.disconnect_on_stop_request.unwrap_or(true),
@@ -304,10 +304,10 @@ impl Session {
                 vocabulary: recognizer::composed(&request.custom_vocabulary),
                 language: request.language_code.clone().unwrap_or_default(),
                 interim: true,
-                connection: self.seat.room.key.connection_id.clone(),
+                connection: self.slot.conversation.key.connection_id.clone(),
             },
             format: request.format,
-            voice: self.voice(request, speaker, trackers, tracker_ids),
+            results: self.results(request, speaker, trackers, tracker_ids),
             effort,
             before,
         };
@@ -321,7 +321,7 @@ impl Session {
     /// nobody wants it any more. It takes a place among those that drain; where there is
     /// none, it keeps those of the socket.
     fn leave_behind(&self, stream: &Stream) {
-        match Arc::clone(&self.seat.hub.draining).try_acquire_owned() {
+        match Arc::clone(&self.slot.hub.draining).try_acquire_owned() {
             Ok(permit) => stream.hold(permit),
             Err(_) => stream.hold(Arc::clone(&self.places)),
         }
@@ -333,7 +333,7 @@ impl Session {
         if !matches!(self.phase, Phase::Draining { .. }) {
             return Ok(Vec::new());
         }
-        let places = [&self.draining, &self.seat.hub.draining].into_iter();
+        let places = [&self.draining, &self.slot.hub.draining].into_iter();
         places
             .map(|places| Arc::clone(places).try_acquire_owned())
             .collect()
@@ -356,8 +356,8 @@ impl Session {
     /// Who speaks, if the conversation has room for another one.
     fn speaker(&self, request: &StartRequest) -> Result<Speaker, String> {
         let limit = self.config.limits.speakers;
-        let mut state = self.seat.room.state();
-        let speaker = state.conversation.speaker(
+        let mut state = self.slot.conversation.state();
+        let speaker = state.participants.speaker(
             request.speaker_user_id.as_deref(),
             request.speaker_name.as_deref(),
             limit,
@@ -367,13 +367,13 @@ impl Session {
         })
     }
 
-    fn voice(
+    fn results(
         &self,
         request: &StartRequest,
         speaker: Speaker,
         trackers: Arc<Compiled>,
         tracker_ids: Vec<(String, String)>,
-    ) -> Voice {
+    ) -> ResultWriter {
         let wanted = Wanted {
             options: AnalyzerOptions {
                 insight_types: request.insight_types.clone(),
@@ -389,18 +389,18 @@ impl Session {
             speaker,
             timezone_offset: request.timezone_offset.unwrap_or(0),
             title: request.meeting_title.clone(),
-            place: request.stream.as_ref().map(|stream| Place {
+            stream_position: request.stream.as_ref().map(|stream| StreamPosition {
                 stream: stream.id.clone(),
                 attempt: stream.attempt,
                 position: stream.position,
             }),
-            told: self.seat.told,
+            told: self.slot.told,
         };
-        Voice::new(
-            Arc::clone(&self.seat.room),
+        ResultWriter::new(
+            Arc::clone(&self.slot.conversation),
             self.own.clone(),
-            self.seat.member,
-            Arc::clone(&self.seat.hub.metrics),
+            self.slot.member,
+            Arc::clone(&self.slot.hub.metrics),
             speaking,
             wanted,
         )
@@ -477,7 +477,7 @@ impl Session {
 
     fn complete(&self) -> Closing {
         self.own
-            .send(reply::conversation_completed(&self.seat.room.id));
+            .send(reply::conversation_completed(&self.slot.conversation.id));
         if self.tells_stop_last() {
             self.own.send(reply::recognition_stopped());
         }
@@ -516,7 +516,7 @@ impl Session {
         }
     }
 
-    /// The time of [`Session::deadline`] has come.
+    /// The time of [`SpeakerSocket::deadline`] has come.
     pub(crate) fn deadline_passed(&mut self) -> Option<Closing> {
         let rests = matches!(self.phase, Phase::Idle | Phase::Paused { .. });
         if rests && Instant::now() < self.deadline_of_phase() {
@@ -579,13 +579,13 @@ impl Session {
         Closing::Gone(leave)
     }
 
-    /// Our close frame is on its way; [`Session::leave`] follows when the socket
+    /// Our close frame is on its way; [`SpeakerSocket::leave`] follows when the socket
     /// is closed. Nothing more is sent to it.
     pub(crate) fn closing(&mut self) {
-        self.seat.close();
+        self.slot.close();
     }
 
-    /// Leaves the room. What a stopped stream still owes it goes on to say to those
+    /// Leaves the conversation. What a stopped stream still owes it goes on to say to those
     /// who listen, unless its client may come back and send that audio again.
     pub(crate) fn leave(mut self, how: Leave) {
         if let Phase::Processing(stream) | Phase::Draining { stream, .. } = &self.phase {
@@ -593,20 +593,20 @@ impl Session {
         }
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Processing(stream) => stream.abandon(),
-            Phase::Draining { stream, .. } if how == Leave::Lost && self.seat.is_kept() => {
+            Phase::Draining { stream, .. } if how == Leave::Lost && self.slot.is_kept() => {
                 stream.abandon();
             }
             Phase::Draining { stream, stopped } => self.outlive(stream, stopped),
             Phase::Idle | Phase::Paused { .. } => {}
         }
-        self.seat.leave(how);
+        self.slot.leave(how);
     }
 
     /// Lets a stopped stream say the rest when its socket is gone. The conversation is not
     /// over before.
     fn outlive(&self, mut stream: Stream, stopped: Instant) {
         let until = stopped + self.config.limits.drain;
-        let settled = self.seat.owe();
+        let settled = self.slot.owe();
         tokio::spawn(async move {
             if timeout_at(until, stream.done()).await.is_err() {
                 stream.abandon();
@@ -616,9 +616,9 @@ impl Session {
     }
 
     fn log(&self, event: &str) {
-        let room = &self.seat.room;
-        let connection = &room.key.connection_id;
-        tracing::info!(event, connection, conversation = room.id);
+        let conversation = &self.slot.conversation;
+        let connection = &conversation.key.connection_id;
+        tracing::info!(event, connection, conversation = conversation.id);
     }
 
     fn error(&self, message: &str, details: &str, code: &str) {
