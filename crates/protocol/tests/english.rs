@@ -13,7 +13,10 @@ use std::path::{Path, PathBuf};
 const CHECKED: &[&str] = &[
     "benches",
     "captions",
-    "crates",
+    "crates/client",
+    "crates/models",
+    "crates/protocol",
+    "crates/testkit",
     "examples",
     "fuzz",
     "service/src/analysis",
