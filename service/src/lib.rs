@@ -6,8 +6,8 @@
 //! `http` (upgrade, token) → `socket` (frames) → `speaker` (what may be said when) → `stream` (a
 //! job of the workers that all streams share: [`audio`], then [`recognizer`]) → `results` ([`analysis`], then
 //! messages) → `outbox` of every socket of the conversation → `socket`, or
-//! `subscriber` for those who only listen. What was
-//! said is in the `store` before it is told to anybody, for who asks later, through `rest`.
+//! `subscriber`. The `store` has an entry before any client is sent it. `rest` answers
+//! later requests from the store.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How much the service takes, and for how long. All limits are fields with defaults, so
-//! that a test can scale them down and a user can raise them.
+//! The limits of the service. All of them are fields with defaults, so a test can lower
+//! them and a user can raise them.
 
 use std::time::Duration;
 
-/// How much and how long.
+/// Limits of sizes, numbers and times.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Largest audio message in bytes.
@@ -24,26 +24,26 @@ pub struct Limits {
     pub connections: usize,
     /// Subscriber sockets at the same time; the next one is refused (429).
     pub subscribers: usize,
-    /// Streams that are recognised at the same instant, each on a thread; the others wait
-    /// for their turn. 0: one for each processor core.
+    /// Streams that are recognised at the same instant, each on a thread. The others wait
+    /// for their turn. 0 means one for each processor core.
     pub workers: usize,
     /// Audio messages that wait for the recogniser before the socket is not read further.
     pub audio_queue: usize,
     /// Messages that wait for a client to read them before its socket is closed (1008).
     pub outbound_queue: usize,
-    /// How long a socket that has not started, or was stopped, keeps its place among the
-    /// streams that are recognised. After that it has to find another one when it starts.
+    /// How long a socket that has not started, or was stopped, keeps its reservation. After
+    /// that it has to be admitted again when it starts.
     pub start: Duration,
     /// A socket on which nothing happens is closed after this time (1008).
     pub idle: Duration,
-    /// A stream in whose audio nothing is said for so long is closed (1008).
+    /// A stream that has had no result for this long is closed (1008).
     pub silence: Duration,
-    /// Longest wait for the last speaker of a conversation to come back; who asks for
+    /// Longest wait for the last speaker of a conversation to rejoin. A client that asks for
     /// more (`noConnectionTimeout`) gets this.
     pub no_connection: Duration,
-    /// How long a stopped stream may take to say what it still owes.
+    /// How long a stopped stream may take for its last results.
     pub drain: Duration,
-    /// Stopped streams that still drain while their sockets have started the next one; a
+    /// Stopped streams that still drain after their sockets have started the next one. A
     /// start that would make one more is refused. A socket may have two of them.
     pub draining: usize,
     /// How long one message may take to be written.
@@ -62,19 +62,19 @@ pub struct Limits {
     pub phrase: usize,
     /// Speakers of a conversation.
     pub speakers: usize,
-    /// Conversations that wait for their last speaker to come back; the next one
-    /// is over at once.
+    /// Conversations that wait for their last speaker to rejoin. The next one is over at
+    /// once.
     pub waiting: usize,
-    /// Memory that all of them may take, in bytes; the next one is over at once.
+    /// Memory that all of them may take, in bytes. The next one is over at once.
     pub waiting_memory: usize,
-    /// Memory that the trackers of all streams may take, ready to be looked for, in
-    /// bytes; streams that ask for the same ones share them. A start beyond it is refused.
+    /// Memory that the compiled trackers of all streams may take, in bytes. Streams with the
+    /// same trackers share them. A start beyond this is refused.
     pub tracker_memory: usize,
-    /// Messages of each conversation that are kept in memory, the newest; in a
-    /// directory all are.
+    /// Number of the newest messages of each conversation that a store in memory keeps. A
+    /// store in a directory keeps all.
     pub kept_messages: usize,
-    /// Conversations that are over and kept in memory, the newest; in a directory
-    /// all are.
+    /// Number of the newest conversations that are over and that a store in memory keeps. A
+    /// store in a directory keeps all.
     pub kept_conversations: usize,
 }
 

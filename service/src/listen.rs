@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Where the command listens: an address, or a name that is resolved once, at the start.
+//! The address that the command listens on. A name is resolved once, at the start.
 
 use crate::Failure;
 use std::fmt;
@@ -9,10 +9,10 @@ use std::str::FromStr;
 use std::time::Duration;
 use symbl_service::{AllowedHost, BindError, Server, ServerConfig};
 
-/// Longest wait for a name's addresses.
+/// Longest time that the look-up of a name may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What `--listen` says.
+/// The value of `--listen`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Listen {
     Address(SocketAddr),
@@ -28,7 +28,7 @@ impl FromStr for Listen {
         }
         let parts = text.rsplit_once(':').and_then(|(name, port)| {
             let port = port.parse().ok()?;
-            // What is no name of one host is refused here.
+            // `*` is refused here, because it is not the name of one host.
             matches!(name.parse(), Ok(AllowedHost::Named(_))).then(|| (name.to_owned(), port))
         });
         let (name, port) = parts.ok_or(
@@ -77,7 +77,7 @@ impl Listen {
     }
 }
 
-/// Listens on the first of the addresses that can be had.
+/// Listens on the first of the addresses that can be bound.
 pub(crate) async fn bind(listen: &Listen, mut config: ServerConfig) -> Result<Server, Failure> {
     let mut refused = None;
     for address in listen.addresses().await? {

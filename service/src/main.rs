@@ -9,11 +9,13 @@
 mod listen;
 mod model;
 mod options;
+mod recognizers;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use listen::Listen;
 use model::{ModelCommand, ModelError};
 use options::LimitOptions;
+use recognizers::{RecognizerOptions, Recognizers, RecognizersError};
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -23,15 +25,11 @@ use std::time::Duration;
 #[cfg(feature = "fault")]
 use symbl_service::fault::{Fault, Faults, HELP};
 use symbl_service::logging::{self, Lost, ServiceLog, ServiceLogError};
-use symbl_service::recognizer::command::{Command, CommandLimits};
-use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
-use symbl_service::recognizer::scripted::Scripted;
-use symbl_service::recognizer::{Recognizer, RecognizerError};
 use symbl_service::{AllowedHost, Auth, BindError, Origin, ServerConfig, Tls, TlsError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// How long the end of the process waits for the log's output and for lookups in the
+/// How long the end of the process waits for the log's output and for reads of the
 /// database.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -52,31 +50,15 @@ struct Options {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
     listen: Listen,
 
-    /// What turns speech into words. May be given several times: a stream has the first one
-    /// that speaks its languageCode, or the first of all if it asks for no language
-    #[arg(long = "recognizer", value_name = "NAME", value_enum, default_values = ["pocketsphinx"])]
-    recognizers: Vec<Engine>,
-
-    /// A command in place of a built-in recogniser: 16 kHz S16LE mono on its standard
-    /// input, JSON lines on its standard output, one process per stream. Without a shell.
-    /// The format is in docs/recognizers.md
-    #[arg(long, value_name = "CMD", conflicts_with_all = ["recognizers", "lm", "dict"])]
-    recognizer_cmd: Option<String>,
-
-    /// Language model of a closed domain, in place of the recogniser's own (pocketsphinx)
-    #[arg(long, value_name = "FILE")]
-    lm: Option<PathBuf>,
-
-    /// Pronunciation dictionary, in place of the recogniser's own (pocketsphinx)
-    #[arg(long, value_name = "FILE")]
-    dict: Option<PathBuf>,
+    #[command(flatten)]
+    recognition: RecognizerOptions,
 
     /// Directory for what is said, so that it outlives the service; made if need be.
     /// Without it everything is kept in memory, the newest only
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// Let everybody in, even if an application is named in the environment
+    /// Ask for no credentials, even if an application is named in the environment
     #[arg(long, value_enum)]
     auth: Option<Authentication>,
 
@@ -116,8 +98,8 @@ struct Options {
     #[command(flatten)]
     limits: LimitOptions,
 
-    /// Of all processor cores, how many percent recognition may take; who would begin a
-    /// conversation beyond that gets 429. 0: nobody is refused for it
+    /// Of all processor cores, how many percent recognition may take; a client that would
+    /// begin a conversation beyond that gets 429. 0: no client is refused for it
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u32).range(0..=100))]
     max_load: u32,
 
@@ -149,14 +131,6 @@ enum Task {
     Model(ModelCommand),
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Engine {
-    /// Speech, by CMU PocketSphinx on this machine
-    Pocketsphinx,
-    /// Test audio that carries its own words
-    Scripted,
-}
-
 #[derive(Clone, Copy, ValueEnum)]
 enum Authentication {
     None,
@@ -171,12 +145,8 @@ enum Failure {
     },
     #[error(transparent)]
     Start(#[from] ServiceLogError),
-    #[error("--lm and --dict are for --recognizer pocketsphinx only")]
-    ModelWithoutEngine,
-    #[error("--recognizer {0} is given twice; a second one would never have a stream")]
-    Twice(&'static str),
     #[error(transparent)]
-    Recognizer(#[from] RecognizerError),
+    Recognizers(#[from] RecognizersError),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error("--listen {listen}: {reason}; give an IP address and a port, such as 127.0.0.1:8787")]
@@ -205,7 +175,7 @@ fn main() -> ExitCode {
         Err(failure) => {
             let text = format!("symbl-service: {failure}\n");
             logging::within(PATIENCE, move || {
-                // Nobody is left to be told that this cannot be told.
+                // If standard error cannot be written, there is no other place for this.
                 let _ = std::io::stderr().write_all(text.as_bytes());
             });
             ExitCode::FAILURE
@@ -230,7 +200,7 @@ fn start(options: Options) -> Result<(), Failure> {
                 survive_large_files()?;
                 serve(options, lost).await
             });
-            // A lookup in the database that hangs does not keep the process.
+            // A read of the database that hangs must not keep the process.
             runtime.shutdown_timeout(PATIENCE);
             result
         });
@@ -252,8 +222,8 @@ fn with_colours() -> bool {
     std::io::stderr().is_terminal() && !unwanted
 }
 
-/// Writes the one line of standard output. Whoever reads it may be gone or slow, which is
-/// no reason to serve nobody.
+/// Writes the one line of standard output, on a thread of its own. The reader of standard
+/// output may be gone or slow, and the service must not wait for it.
 fn say(line: String) {
     let said = std::thread::Builder::new().spawn(move || {
         let mut out = std::io::stdout();
@@ -267,7 +237,7 @@ fn say(line: String) {
 }
 
 async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
-    let recognizers = Recognizers::open(&options)?;
+    let recognizers = Recognizers::open(&options.recognition)?;
     let mut config = ServerConfig::new(Arc::clone(&recognizers.first));
     config.more_recognizers.clone_from(&recognizers.others);
     config.lost_log_lines = lost_log_lines;
@@ -299,7 +269,8 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     } else {
         "http"
     };
-    // Before anybody is told that we are there and may send one.
+    // The handlers are installed before a program can learn that the service runs and send
+    // a signal.
     let mut terminate = signal(SignalKind::terminate()).map_err(system("no signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("no signals"))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(system("no signals"))?;
@@ -320,14 +291,14 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Does what SIGHUP asks for: reads the certificate again. Everything else is as it was
-/// when the service began. A terminal that is closed sends it too, which ends nothing.
+/// Handles SIGHUP: reads the certificate again and changes nothing else. A terminal that is
+/// closed sends this signal too, and the service goes on.
 async fn reload(tls: Option<Arc<Tls>>) {
     let Some(tls) = tls else {
         tracing::info!("SIGHUP: there is no certificate to read again; the service goes on");
         return;
     };
-    // A file system may hang, which is not to hold up SIGTERM.
+    // The file system may hang, and SIGTERM must not wait for it.
     tokio::spawn(async move {
         match tokio::task::spawn_blocking(move || tls.reload()).await {
             Ok(Ok(())) => tracing::info!("SIGHUP: certificate and key were read again"),
@@ -339,85 +310,28 @@ async fn reload(tls: Option<Arc<Tls>>) {
     });
 }
 
-/// The engines of the service, in the order in which they were named.
-struct Recognizers {
-    first: Arc<dyn Recognizer>,
-    others: Vec<Arc<dyn Recognizer>>,
-}
-
-impl Recognizers {
-    /// Opens what the command line asks for.
-    fn open(options: &Options) -> Result<Self, Failure> {
-        if let Some(line) = &options.recognizer_cmd {
-            return Ok(Self {
-                first: Arc::new(Command::new(line, CommandLimits::default())?),
-                others: Vec::new(),
-            });
-        }
-        let names = &options.recognizers;
-        let has_model = options.lm.is_some() || options.dict.is_some();
-        if has_model && !names.contains(&Engine::Pocketsphinx) {
-            return Err(Failure::ModelWithoutEngine);
-        }
-        let mut opened: Vec<Arc<dyn Recognizer>> = Vec::new();
-        for name in names {
-            let engine = engine(*name, options)?;
-            if opened.iter().any(|other| other.name() == engine.name()) {
-                return Err(Failure::Twice(engine.name()));
-            }
-            opened.push(engine);
-        }
-        let mut opened = opened.into_iter();
-        Ok(Self {
-            // The option has a default, so there is one.
-            first: match opened.next() {
-                Some(first) => first,
-                None => engine(Engine::Pocketsphinx, options)?,
-            },
-            others: opened.collect(),
-        })
-    }
-
-    /// See [`Recognizer::close`].
-    fn close(&self) {
-        self.first.close();
-        self.others.iter().for_each(|other| other.close());
-    }
-}
-
-fn engine(name: Engine, options: &Options) -> Result<Arc<dyn Recognizer>, Failure> {
-    Ok(match name {
-        Engine::Pocketsphinx => Arc::new(Pocketsphinx::open(PocketsphinxConfig {
-            lm: options.lm.clone(),
-            dict: options.dict.clone(),
-            ..PocketsphinxConfig::default()
-        })?),
-        Engine::Scripted => Arc::new(Scripted),
-    })
-}
-
-/// Up to an hour.
+/// Parses a delay in seconds, up to an hour.
 fn delay(text: &str) -> Result<f64, &'static str> {
     let seconds = text.parse().ok().filter(|s| (0.0..=3600.0).contains(s));
     seconds.ok_or("a number of seconds from 0 to 3600 is expected")
 }
 
-/// As many open files as the system lets us have: each socket is one, and many a
-/// shell begins with 1,024.
+/// Raises the limit of open files as far as the system allows. Each socket is an open file,
+/// and many shells set the limit to 1,024.
 fn allow_many_files() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard
     {
-        // Refused, the limit is what it was.
+        // If the system refuses it, the limit stays as it was.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 
-/// Makes a write beyond the size that a file may have (`ulimit -f`) an error (EFBIG) as
-/// on a full disk. Unhandled, the signal that comes with it would end the process. A
-/// process that ignored it would pass that on to the recognisers it starts; a handler is
-/// its own.
+/// Makes a write beyond the limit of a file's size (`ulimit -f`) an error (EFBIG), like on a
+/// full disk. Without a handler, the signal that comes with it (SIGXFSZ) would end the
+/// process. It is not ignored instead, because the recognisers that the service starts would
+/// inherit that.
 fn survive_large_files() -> Result<(), Failure> {
     let number = nix::sys::signal::Signal::SIGXFSZ as i32;
     // The handler stays when the listener is dropped.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What `GET /metrics` tells: counts of what comes, goes and fails, in the text
-//! format of OpenMetrics, which Prometheus reads.
+//! The metrics of `GET /metrics`, in the text format of OpenMetrics, which Prometheus
+//! reads.
 //!
-//! Labels are of a few fixed words. Never an account, a token, a connection or a
-//! conversation: they are nobody's business here, and without number.
+//! A label is one of a few fixed words. It must never be an account, a token, a connection
+//! or a conversation: those are confidential, and there may be any number of them.
 
 use crate::clock::now;
 use prometheus_client::collector::Collector;
@@ -21,7 +21,7 @@ use std::time::Duration;
 /// In front of every name.
 const PREFIX: &str = "symbl_service";
 
-/// Upper ends of the latencies that are told apart, seconds.
+/// Upper bounds of the buckets for latencies, in seconds.
 const LATENCIES: [f64; 10] = [0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
 
 type Label = [(&'static str, &'static str); 1];
@@ -41,7 +41,7 @@ pub(crate) struct Metrics {
     waiting: Gauge,
 }
 
-/// Counts for as long as it is held.
+/// Counts one in a gauge until it is dropped.
 #[derive(Debug)]
 pub(crate) struct OpenCount(Gauge);
 
@@ -63,7 +63,7 @@ impl Drop for OpenCount {
 pub(crate) struct Refused(Family<Label, Counter>);
 
 impl Refused {
-    /// One more.
+    /// Counts a refusal for this reason.
     pub(crate) fn count(&self, reason: &'static str) {
         self.0.get_or_create(&[("reason", reason)]).inc();
     }
@@ -80,13 +80,13 @@ pub(crate) struct Counts {
     pub(crate) healthy: Gauge,
 }
 
-/// Counts that others keep.
+/// Counts that other modules keep.
 pub(crate) struct Kept {
     pub(crate) refused: Refused,
     /// The names of the recognisers.
     pub(crate) recognizers: Vec<&'static str>,
     pub(crate) counts: Counts,
-    /// Those that are read when they are asked for.
+    /// Counts that are read at each request for metrics.
     pub(crate) collectors: Vec<Box<dyn Collector>>,
 }
 
@@ -104,7 +104,7 @@ impl Metrics {
             load: Gauge::default(),
             waiting: Gauge::default(),
         };
-        // A count that was never raised is told as 0.
+        // Metrics that were never counted must be shown as 0.
         for name in kept.recognizers {
             let engine = [("recognizer", name)];
             drop(metrics.streams.get_or_create(&engine));
@@ -198,19 +198,19 @@ impl Metrics {
         );
     }
 
-    /// A WebSocket was opened; held as long as it is.
+    /// Counts a WebSocket that was opened. Hold the result until it is closed.
     pub(crate) fn socket(&self, kind: &'static str) -> OpenCount {
         self.accepted.get_or_create(&[("kind", kind)]).inc();
         OpenCount::new(&self.sockets.get_or_create(&[("kind", kind)]))
     }
 
-    /// A stream was started; held until it ends.
+    /// Counts a stream that was started. Hold the result until it ends.
     pub(crate) fn stream(&self, recognizer: &'static str) -> OpenCount {
         let label = [("recognizer", recognizer)];
         OpenCount::new(&self.streams.get_or_create(&label))
     }
 
-    /// So much audio was heard.
+    /// Counts audio that an engine was given.
     pub(crate) fn audio(&self, recognizer: &'static str, length: Duration) {
         let label = [("recognizer", recognizer)];
         self.audio
@@ -218,7 +218,7 @@ impl Metrics {
             .inc_by(length.as_secs_f64());
     }
 
-    /// So many of a kind were told.
+    /// Counts results of a kind that were sent.
     pub(crate) fn results(&self, kind: &'static str, number: usize) {
         if number > 0 {
             let count = self.results.get_or_create(&[("kind", kind)]);
@@ -226,13 +226,13 @@ impl Metrics {
         }
     }
 
-    /// A final result was told so long after its last word.
+    /// Records how long after its last word a final was sent.
     pub(crate) fn latency(&self, latency: Duration) {
         self.latency.observe(latency.as_secs_f64());
     }
 
-    /// Takes down how full the house is (1 is full), and how many conversations wait for
-    /// a speaker to come back.
+    /// Records the load of the service (1 is full), and how many conversations wait for a
+    /// speaker to rejoin.
     pub(crate) fn load(&self, load: f64, waiting: usize) {
         self.load.set(load);
         self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));

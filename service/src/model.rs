@@ -46,7 +46,7 @@ pub(crate) enum ModelError {
     Output(#[from] io::Error),
 }
 
-/// Does what the command asks for.
+/// Runs the command.
 pub(crate) fn run(command: &ModelCommand) -> Result<(), ModelError> {
     match command {
         ModelCommand::List => list(),

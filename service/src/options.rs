@@ -1,37 +1,38 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The limits as options of the command. Times are whole seconds, sizes bytes;
-//! docs/service.md says what happens beyond each.
+//! The limits as options of the command. Times are whole seconds, and sizes are bytes.
+//! docs/service.md says what happens beyond each limit.
 
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use std::time::Duration;
 use symbl_service::Limits;
 
-/// Ten years: longer waits are no limits.
+/// Ten years, the longest time that counts as a limit.
 const LONGEST: u64 = 315_360_000;
 
-/// Of sockets, speakers, messages: more of them is no limit.
+/// Parses a number of sockets, speakers or messages. A larger one would not be a limit.
 fn number() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=1_000_000)
 }
 
-/// Of a message: clients have nothing larger, and each socket may hold twice that.
+/// Parses the size of a message. Clients send nothing larger, and each socket may hold
+/// twice as much.
 fn size() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=64 << 20)
 }
 
-/// Of a name or a phrase.
+/// Parses the length of a name or a phrase.
 fn length() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=65_536)
 }
 
-/// Of something that a client waits for.
+/// Parses a time that a client waits.
 fn seconds() -> RangedU64ValueParser<u64> {
     RangedU64ValueParser::new().range(1..=3600)
 }
 
-/// Of a socket on which nothing happens: up to 31 days.
+/// Parses a time for which a socket may be idle, up to 31 days.
 fn long_time() -> RangedU64ValueParser<u64> {
     RangedU64ValueParser::new().range(1..=2_678_400)
 }
@@ -47,7 +48,7 @@ pub(crate) struct LimitError {
     any: usize,
 }
 
-/// What is left out is as in [`Limits::default`].
+/// The options. A limit that is left out is as in [`Limits::default`].
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitOptions {
@@ -157,7 +158,7 @@ pub(crate) struct LimitOptions {
 }
 
 impl LimitOptions {
-    /// Returns the limits that were asked for, if they can all be kept.
+    /// Returns the limits of the command line, if they do not contradict each other.
     pub(crate) fn checked(&self) -> Result<Limits, LimitError> {
         let limits = self.limits();
         let (audio, any) = (limits.audio_message, limits.message);
@@ -167,7 +168,7 @@ impl LimitOptions {
         }
     }
 
-    /// The limits that were asked for.
+    /// Returns the limits of the command line.
     fn limits(&self) -> Limits {
         let usual = Limits::default();
         let time = |seconds: Option<u64>, usual| seconds.map_or(usual, Duration::from_secs);
@@ -215,7 +216,7 @@ mod tests {
         limits: LimitOptions,
     }
 
-    /// Field and value of all limits.
+    /// Returns the field and the value of each limit.
     fn fields(limits: &Limits) -> Vec<(String, String)> {
         let text = format!("{limits:#?}");
         let lines = text.lines().filter_map(|line| line.split_once(": "));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What waits to be written to one socket.
+//! The outbox of one socket: the messages that wait to be written to it.
 //!
-//! Many sources put messages in (its session, its stream, the other
-//! sockets of the conversation); one task writes them, in order. Putting never
-//! waits: a client that does not read its messages must not hold up the others,
-//! so its queue overflows and its socket is closed.
+//! Several sources put messages in: the socket itself, its stream and the other sockets of
+//! the conversation. One task writes them, in order. A source never waits, because a client
+//! that does not read its messages must not delay the others. Instead, its queue overflows
+//! and its socket is closed.
 
 pub(crate) use axum::extract::ws::Utf8Bytes as Text;
 use bytes::Bytes;
@@ -14,19 +14,19 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::watch;
 
-/// One thing to write.
+/// A frame to write.
 #[derive(Debug)]
 pub(crate) enum Frame {
     /// A text message; one copy for all sockets that it goes to.
     Text(Text),
-    /// A binary message; no service sends one but by a fault.
+    /// A binary message. Only a fault sends one.
     #[cfg_attr(not(feature = "fault"), expect(dead_code))]
     Binary(Bytes),
     /// The last frame.
     Close {
-        /// RFC 6455 status code; 1005: none.
+        /// The status code (RFC 6455). 1005 stands for none.
         code: u16,
-        /// Shown to the client.
+        /// The reason, which the client gets.
         reason: &'static str,
     },
 }
@@ -34,10 +34,10 @@ pub(crate) enum Frame {
 /// What [`Outbox::room`] returns.
 pub(crate) type Room = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Slots that a stream wants to see free before it goes on.
+/// Number of free slots that a stream waits for.
 const HEADROOM: usize = 16;
 
-/// The sources' end.
+/// The sources' end of the queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Outbox {
     frames: mpsc::Sender<Frame>,
@@ -45,14 +45,14 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// An outbox and the end that is written from.
+    /// Returns an outbox and the receiver of its frames.
     pub(crate) fn new(capacity: usize) -> (Self, mpsc::Receiver<Frame>) {
         let (frames, receiver) = mpsc::channel(capacity.max(2 * HEADROOM));
         let overflow = Arc::new(watch::Sender::new(false));
         (Self { frames, overflow }, receiver)
     }
 
-    /// Puts a message in when there is room for it; returns `false` if the socket is gone.
+    /// Waits for room and puts a message in. Returns `false` if the socket is gone.
     pub(crate) async fn send_in_turn(&self, text: impl Into<Text>) -> bool {
         self.frames.send(Frame::Text(text.into())).await.is_ok()
     }
@@ -67,7 +67,7 @@ impl Outbox {
         self.put(Frame::Close { code, reason });
     }
 
-    /// Puts anything in.
+    /// Puts a frame in.
     pub(crate) fn put(&self, frame: Frame) {
         if let Err(TrySendError::Full(_)) = self.frames.try_send(frame) {
             self.overflow.send_replace(true);
@@ -80,13 +80,13 @@ impl Outbox {
         let _ = self.overflow.subscribe().wait_for(|over| *over).await;
     }
 
-    /// Returns a future that is done when the client has read enough to go on, or its
-    /// socket is gone; nothing if it has by now.
+    /// Returns a future that is done when the client has read enough messages or its socket
+    /// is gone. Returns `None` if there is enough room now.
     pub(crate) fn room(&self) -> Option<Room> {
         (self.frames.capacity() < HEADROOM).then(|| {
             let frames = self.frames.clone();
             let room = async move {
-                // Taken only to be given back: others may put messages in.
+                // The slots are given back at once: other sources may use them.
                 drop(frames.reserve_many(HEADROOM).await);
             };
             Box::pin(room) as Room

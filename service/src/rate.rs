@@ -87,7 +87,7 @@ impl std::fmt::Display for Network {
     }
 }
 
-/// What a [`Table`] keeps for a network, until that says no more than a new one.
+/// An entry of a [`Table`], which may be dropped when it says no more than a new one.
 pub(crate) trait Expires: Default {
     /// Returns `true` if the entry says no more than a new one.
     fn is_idle(&self, now: Instant) -> bool;

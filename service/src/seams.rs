@@ -5,8 +5,8 @@
 //!
 //! The methods of both traits answer "as usual" by default, and [`Plain`] keeps all of these
 //! answers. They allocate nothing and take no lock for a message. With the feature `fault`,
-//! `fault` answers for the connections that have a fault. Nothing but the configuration names
-//! that room, so the service is the same without it.
+//! `fault` answers for the connections that have a fault. Only the configuration names that
+//! module, so the service is the same without it.
 
 use crate::outbox::{Frame, Outbox};
 use axum::extract::ws::Message;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A word as an engine has heard it: what recognition gives and analysis takes.
+//! A word as an engine has recognised it.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use std::time::Duration;
 pub struct RecognisedWord {
     /// The word as spoken, without punctuation.
     pub text: String,
-    /// Where it starts, from the first sample of the stream.
+    /// Start, from the first sample of the stream.
     pub start: Duration,
-    /// Where it ends; never before `start`.
+    /// End, never before `start`.
     pub end: Duration,
-    /// 0.0–1.0; the engine's own idea of how sure it is.
+    /// How sure the engine is, 0.0–1.0.
     pub confidence: f64,
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Threads for work that blocks: lookups in the database, lists of trackers.
+//! Threads for work that blocks: reads of the database, lists of trackers.
 //!
-//! All of them are started with the service. A runtime starts such threads when they are
-//! needed; where the system refuses it one, it panics or leaves the work undone
+//! All of them are started with the service. tokio would start such threads when they are
+//! needed, and if the system refuses one, it panics or leaves the work undone
 //! (`tokio::task::spawn_blocking`). Work whose caller has gone is not begun.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,11 +11,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
-/// Threads of a service. The database has one connection for reading, so that most of
-/// them are for trackers that are kept elsewhere.
+/// Number of threads. The database has one connection for this work, so most of the threads
+/// are for trackers that are kept elsewhere.
 const THREADS: usize = 4;
 
-/// Most jobs that wait for a thread; each is a request, and those are bounded too.
+/// Most jobs that wait for a thread. Each belongs to a request, and those are limited too.
 const QUEUE: usize = 4096;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -29,10 +29,10 @@ pub(crate) struct Workers {
 /// Why work was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Undone {
-    /// Too much waits already.
+    /// Too many jobs wait already.
     #[error("{QUEUE} requests wait for the database already; try again later")]
     Busy,
-    /// It panicked; the log has more.
+    /// The work panicked. The log has the details.
     #[error("the work panicked")]
     Panicked,
 }
@@ -55,7 +55,7 @@ impl Workers {
         Ok(Self { jobs })
     }
 
-    /// Does the work on one of the threads, and gives what it gives.
+    /// Runs the work on one of the threads and returns its result.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl Workers {
         let (tell, answer) = oneshot::channel();
         let job = move || {
             if !tell.is_closed() {
-                // The caller may go while it is done.
+                // The caller may stop waiting while the work runs.
                 let _ = tell.send(work());
             }
         };
@@ -84,7 +84,7 @@ fn work_off(waiting: &Mutex<Receiver<Job>>) {
             .unwrap_or_else(PoisonError::into_inner)
             .recv();
         let Ok(job) = next else { return };
-        // The panic is told to the caller, which misses its answer.
+        // The caller sees the panic, because the sender of its answer is dropped.
         let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_work_than_may_wait_is_refused_and_what_nobody_waits_for_is_left_out() {
+    async fn more_work_than_may_wait_is_refused_and_work_without_a_caller_is_left_out() {
         let workers = Workers::start().expect("threads");
         let (closed, gate) = std::sync::mpsc::channel::<()>();
         let gate = Arc::new(Mutex::new(gate));

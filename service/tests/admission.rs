@@ -41,7 +41,7 @@ fn dear(max_load: Option<f64>) -> ServerConfig {
     }
 }
 
-/// The status and the `Retry-After` of a dial that was refused.
+/// Returns the status and the `Retry-After` of a dial, if it is refused.
 async fn refused(server: &Server, id: &str) -> Option<(u16, String)> {
     match Client::open(server, &format!("/v1/streaming/{id}"), &[]).await {
         Ok(_) => None,
@@ -69,7 +69,7 @@ async fn one_more_than_can_be_recognised_is_429_until_one_leaves() {
 }
 
 #[tokio::test]
-async fn where_it_is_not_asked_for_nobody_is_refused() {
+async fn without_a_limit_of_load_no_client_is_refused() {
     let server = Server::bind(dear(None)).await.unwrap();
     let mut inside = Vec::new();
     for id in 0..10 {
@@ -95,7 +95,7 @@ async fn a_lost_speaker_comes_back_while_the_door_is_closed_to_others() {
     request["noConnectionTimeout"] = 1800.into();
     let (lost, conversation) = Client::started(&server, "b", &request).await;
     drop(lost);
-    // A newcomer has the place that nobody uses, as soon as the loss is seen.
+    // A new client gets the place as soon as the service sees that its holder was lost.
     let newcomer = async {
         loop {
             if let Ok((client, _)) = Client::open(&server, "/v1/streaming/c", &[]).await {
@@ -137,7 +137,7 @@ async fn let_in(server: &Server, id: &str) -> Client {
 }
 
 #[tokio::test]
-async fn a_socket_that_does_not_start_or_was_stopped_keeps_nobody_out() {
+async fn a_socket_that_does_not_start_or_was_stopped_keeps_no_other_out() {
     let mut config = dear(Some(1.0));
     config.limits.start = std::time::Duration::from_millis(100);
     let server = Server::bind(config).await.unwrap();

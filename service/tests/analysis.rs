@@ -3,7 +3,7 @@
 //! How often the language analysis is right, measured on the sentences in
 //! `data/`, which were labelled by hand before the rules were written. One half
 //! was looked at while the rules were tuned; the other one was not, and only its
-//! figures say what to expect of speech that nobody has seen.
+//! figures say what to expect of speech that the rules were not written for.
 //!
 //! The floors are a little below what was measured: a change that makes the
 //! analysis worse fails here. `cargo test -p symbl-service --test analysis --
@@ -63,7 +63,7 @@ impl Score {
     }
 }
 
-/// The lines of a table without its comments, split at tabs.
+/// Returns the lines of a table without its comments, split at tabs.
 fn rows(table: &str) -> Vec<Vec<&str>> {
     table
         .lines()
@@ -72,7 +72,7 @@ fn rows(table: &str) -> Vec<Vec<&str>> {
         .collect()
 }
 
-/// Words without a pause, as a recogniser gives them.
+/// Returns the words of a text without pauses, as a recogniser gives them.
 fn spoken(text: &str) -> Vec<RecognisedWord> {
     text.split(' ')
         .zip(0u64..)

@@ -11,7 +11,7 @@ use symbl_service::recognizer::{Recognition, Recognizer, StreamOptions};
 use symbl_testkit::speech::{Sample, absent, audio, samples, word_errors};
 use tempfile::TempDir;
 
-/// A bigram model of these sentences in ARPA form, with absolute discounting.
+/// Returns a bigram model of these sentences in ARPA form, with absolute discounting.
 fn arpa(sentences: &[&str]) -> String {
     let mut counts: BTreeMap<&str, BTreeMap<&str, f64>> = BTreeMap::new();
     let mut unigrams: BTreeMap<&str, f64> = BTreeMap::new();
@@ -58,7 +58,7 @@ fn arpa(sentences: &[&str]) -> String {
     text + "\n\\end\\\n"
 }
 
-/// As heard through a telephone: nothing above 4 kHz.
+/// Returns the samples as through a telephone, without anything above 4 kHz.
 fn telephone(samples: &[i16]) -> Vec<i16> {
     let run = |from: &str, to: &str, input: Vec<u8>| {
         let mut child = Command::new("ffmpeg")

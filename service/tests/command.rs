@@ -16,7 +16,7 @@ fn command_at(address: &str) -> Command {
     command
 }
 
-/// With the recogniser to be named.
+/// Returns the command without a recogniser, which the test names.
 fn bare(address: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_symbl-service"));
     command

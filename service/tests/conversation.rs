@@ -126,7 +126,7 @@ async fn without_no_connection_timeout_a_lost_socket_ends_the_conversation() {
 }
 
 #[tokio::test]
-async fn nobody_is_waited_for_longer_than_the_service_allows() {
+async fn no_speaker_is_waited_for_longer_than_the_service_allows() {
     let mut config = config();
     config.limits.no_connection = Duration::ZERO;
     let server = Server::bind(config).await.expect("a free port");
@@ -153,7 +153,7 @@ async fn after_a_clean_stop_the_connection_id_begins_a_new_conversation() {
 }
 
 #[tokio::test]
-async fn what_was_not_final_when_a_socket_was_lost_is_not_said_by_anybody_else() {
+async fn audio_without_a_final_of_a_lost_socket_is_transcribed_once() {
     let server = server().await;
     let (mut listener, _) = Client::started(&server, "tail", &request("Bob")).await;
     let (mut lost, _) = Client::started(&server, "tail", &rejoinable("Ada", 1800)).await;

@@ -37,7 +37,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// All blocks of code of the documents.
+/// Returns all blocks of code of the documents.
 fn blocks() -> Vec<Block> {
     let mut documents = vec!["README.md".to_owned()];
     for file in fs::read_dir(root().join("docs")).expect("docs") {
@@ -187,8 +187,7 @@ on_message(None, Message())
     assert_eq!(said, "1.23 final: True\n");
 }
 
-/// A folder with a command `symbl-service` in it: the one that was built, with the
-/// recogniser that needs no model, at a port of its own.
+/// Returns a folder with a command `symbl-service`: the one that was built, with the
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let command = folder.path().join("symbl-service");

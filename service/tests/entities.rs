@@ -18,7 +18,7 @@ async fn heard(detect: Option<bool>) -> Vec<Heard> {
     held(detect).await.2
 }
 
-/// A conversation: where it is kept, its id, and what was heard of it.
+/// Holds a conversation. Returns its server, its id, and what its client was sent.
 async fn held(detect: Option<bool>) -> (Server, String, Vec<Heard>) {
     let lines = &[
         "hello there",
@@ -40,7 +40,7 @@ async fn held(detect: Option<bool>) -> (Server, String, Vec<Heard>) {
     (server, id, heard)
 }
 
-/// The day of the next such weekday after the message was said.
+/// Returns the day of the next such weekday after the message was said.
 fn coming(message: &Value, day: Weekday) -> String {
     let said = message["startTime"].as_str().expect("a time");
     let said = OffsetDateTime::parse(said, &Rfc3339).expect("RFC 3339");
@@ -48,7 +48,7 @@ fn coming(message: &Value, day: Weekday) -> String {
 }
 
 #[tokio::test]
-async fn entities_are_told_to_who_asks_with_their_message_and_place() {
+async fn entities_are_sent_to_a_client_that_asks_with_their_message_and_place() {
     let heard = heard(Some(true)).await;
     let of_kind = |kind: &str| -> Vec<_> {
         let found = heard.iter().filter(|heard| heard.kind() == kind);

@@ -53,13 +53,14 @@ fn rejoinable() -> serde_json::Value {
     request
 }
 
-/// With room for one socket: who is let in knows that the one before has left.
+/// Starts a server with room for one socket, so that the next one is only accepted when the
+/// one before has left.
 async fn narrow(mut config: ServerConfig) -> Server {
     config.limits.connections = 1;
     Server::bind(config).await.expect("a free port")
 }
 
-/// The conversation that is found by who comes when the socket before is gone.
+/// Returns the conversation that the next client joins when the socket before is gone.
 async fn next_conversation(server: &Server, id: &str) -> String {
     let path = format!("/v1/streaming/{id}");
     loop {

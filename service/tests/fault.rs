@@ -47,14 +47,14 @@ async fn talk(client: &mut Client) -> Vec<Heard> {
     client.rest().await
 }
 
-/// Whether a connection is served as it should be.
+/// Asserts that a connection is served as usual.
 async fn assert_served(server: &Server) {
     let mut client = started(server).await;
     let words = final_words(&talk(&mut client).await);
     assert_eq!(words.len(), 10);
 }
 
-/// How a bare connection ends that asks for nothing.
+/// Returns how a connection without a request ends.
 async fn end_of(server: &Server) -> Result<usize, ErrorKind> {
     let mut tcp = TcpStream::connect(server.local_addr()).await.unwrap();
     tcp.read(&mut [0; 100]).await.map_err(|error| error.kind())
@@ -75,12 +75,12 @@ async fn a_closed_port_refuses_and_opens_again() {
 }
 
 #[tokio::test]
-async fn a_black_hole_does_not_answer_who_dials() {
+async fn a_black_hole_does_not_answer_a_dial() {
     let server = serving(&["none", "black-hole=1s"]).await;
     assert_served(&server).await;
     let knock = TcpStream::connect(server.local_addr());
     let begin = Instant::now();
-    // The kernel knocks again after a second, and then somebody is there.
+    // The kernel dials again after a second, when the port is open.
     knock.await.expect("at last");
     assert!(begin.elapsed() >= Duration::from_millis(500));
 }
@@ -138,7 +138,7 @@ async fn a_slow_reader_is_slow() {
     assert!(begin.elapsed() > Duration::from_millis(1500));
 }
 
-/// The answer to an upgrade.
+/// Returns the answer to an upgrade.
 async fn answer(server: &Server) -> String {
     let mut tcp = TcpStream::connect(server.local_addr()).await.unwrap();
     let request = "GET /v1/streaming/x HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\

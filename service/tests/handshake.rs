@@ -126,7 +126,7 @@ async fn a_token_is_cached_and_tells_its_remaining_life() {
 }
 
 #[tokio::test]
-async fn without_authentication_a_token_is_given_to_whoever_asks() {
+async fn without_authentication_any_client_gets_a_token() {
     assert!(token(&server().await).await["accessToken"].is_string());
 }
 
@@ -194,7 +194,7 @@ async fn s11_the_limit_of_connections_is_429_with_retry_after_until_one_leaves()
     {}
 }
 
-/// What a browser asks before a page may ask for a token, and the answer's head.
+/// Asks what a browser asks before a page may ask for a token. Returns the answer's head.
 async fn preflight(server: &Server, origin: &str) -> String {
     let request = format!(
         "OPTIONS /oauth2/token:generate HTTP/1.1\r\nOrigin: {origin}\r\n\

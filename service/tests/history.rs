@@ -30,14 +30,14 @@ fn request(user: &str) -> Value {
     request
 }
 
-/// Words, and the pause that ends an utterance.
+/// Returns words and the pause that ends an utterance.
 fn said(words: std::ops::Range<u16>) -> Vec<u8> {
     let mut samples = speech(words, 16_000);
     samples.extend(silence(Duration::from_millis(600), 16_000));
     linear16(&samples)
 }
 
-/// The live messages of what was heard.
+/// Returns the live messages among what a client was sent.
 fn live(heard: &[Heard]) -> Vec<Value> {
     heard
         .iter()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The service's log: what cannot be written stops nobody, and what is written says
-//! whom it is about.
+//! The service's log: a line that cannot be written delays no client, and a line that is
+//! written names its client.
 
 mod common;
 
@@ -51,7 +51,7 @@ impl Service {
         Self { child, address }
     }
 
-    /// The same with its log, which is read to the end.
+    /// Starts the service and reads its log to the end.
     fn logged(options: &[&str]) -> (Self, JoinHandle<String>) {
         let mut service = Self::start(command().args(options), Stdio::piped());
         let mut log = service.child.stderr.take().expect("piped");
@@ -91,8 +91,8 @@ impl Drop for Service {
     }
 }
 
-/// A service for which every place that it may write to stands still: more sockets than
-/// it has threads are served, it says that it is well, and it ends when it is told to.
+/// Asserts that a service works although nothing reads its output: it serves more sockets
+/// than it has threads, says that it is healthy, and ends at the signal.
 async fn assert_serves(mut service: Service) {
     for number in 0..10 {
         let (mut client, _) =
@@ -106,7 +106,7 @@ async fn assert_serves(mut service: Service) {
     assert!(service.terminate());
 }
 
-/// A pipe that takes no more bytes.
+/// Returns a pipe that takes no more bytes.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = pipe().expect("a pipe");
     writer.write_all(&[b'\n'; PIPE]).expect("room");
@@ -114,7 +114,7 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
 }
 
 #[tokio::test]
-async fn a_log_on_a_full_pipe_that_nobody_reads_stops_nobody() {
+async fn a_log_on_a_full_pipe_without_a_reader_stops_no_client() {
     let (reader, writer) = full_pipe();
     let service = Service::start(command().args(["--log", "debug"]), writer);
     assert_serves(service).await;
@@ -122,7 +122,7 @@ async fn a_log_on_a_full_pipe_that_nobody_reads_stops_nobody() {
 }
 
 #[tokio::test]
-async fn a_log_on_a_full_disk_stops_nobody_and_its_lines_are_counted() {
+async fn a_log_on_a_full_disk_stops_no_client_and_its_lines_are_counted() {
     let full = File::options()
         .write(true)
         .open("/dev/full")
@@ -143,7 +143,7 @@ async fn lines_dropped(service: &Service) -> u64 {
 }
 
 #[tokio::test]
-async fn a_log_in_a_file_that_may_not_grow_stops_nobody_and_its_lines_are_counted() {
+async fn a_log_in_a_file_that_may_not_grow_stops_no_client_and_its_lines_are_counted() {
     let data = tempfile::tempdir().expect("a directory");
     let path = data.path().join("log");
     std::fs::write(&path, vec![b'x'; 2 << 20]).expect("written");
@@ -163,14 +163,14 @@ async fn a_log_in_a_file_that_may_not_grow_stops_nobody_and_its_lines_are_counte
 }
 
 #[tokio::test]
-async fn a_log_on_a_closed_pipe_stops_nobody() {
+async fn a_log_on_a_closed_pipe_stops_no_client() {
     let (reader, writer) = pipe().expect("a pipe");
     drop(reader);
     assert_serves(Service::start(&mut command(), writer)).await;
 }
 
 #[tokio::test]
-async fn a_standard_output_that_takes_nothing_stops_nobody() {
+async fn a_standard_output_that_takes_nothing_stops_no_client() {
     for is_closed in [true, false] {
         let (reader, writer) = full_pipe();
         let kept = Some(reader).filter(|_| !is_closed);
@@ -187,7 +187,7 @@ async fn a_standard_output_that_takes_nothing_stops_nobody() {
     }
 }
 
-/// The value of a field in the next line that has this text.
+/// Returns the value of a field in the next line that has this text.
 fn in_log(
     log: &mut impl Iterator<Item = std::io::Result<String>>,
     text: &str,
@@ -217,7 +217,7 @@ async fn what_waits_for_a_slow_log_is_written_when_it_is_read_again() {
     assert!(text.contains("connection=\"waits\""), "{}", text.trim());
 }
 
-/// The numbers in `lines=N` of the lines about lines that were left out.
+/// Returns the sum of `lines=N` in the lines about suppressed lines.
 fn suppressed(log: &str) -> u64 {
     let lines = log.lines().filter(|line| line.contains("were suppressed"));
     let counts = lines.filter_map(|line| line.split_once("lines=")?.1.split(' ').next());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Long conversations, asked for by many at once: nobody makes the service hold a list.
+//! Long conversations that many clients read at once: no client makes the service hold a
+//! list.
 
 #[path = "common/child.rs"]
 #[allow(dead_code)] // Other tests read its log.
@@ -28,7 +29,7 @@ const READERS: usize = 4;
 /// What all of them together may cost, in bytes.
 const LARGEST_GROWTH: u64 = 64 << 20;
 
-/// A conversation of `MESSAGES`, and its id.
+/// Makes a conversation of `MESSAGES` messages and returns its id.
 async fn prepared(service: &Service, data: &Path) -> String {
     let (mut client, id) = Client::started(service, "long", &start_request()).await;
     client.send_audio(&linear16(&speech(0..2, 16_000))).await;
@@ -68,7 +69,7 @@ fn ask(service: &Service, path: &str) -> TcpStream {
     stream
 }
 
-/// The body, whether it comes in chunks or not; whole, or it panics.
+/// Returns the body of an answer, which may come in chunks. Panics if it is not whole.
 fn body(stream: TcpStream) -> Vec<u8> {
     let mut answer = BufReader::new(stream);
     let mut line = String::new();
@@ -98,7 +99,7 @@ fn body(stream: TcpStream) -> Vec<u8> {
     }
 }
 
-/// How many there are of `what` in a text.
+/// Returns how often `what` is in a text.
 fn count(text: &[u8], what: &str) -> usize {
     std::str::from_utf8(text)
         .expect("UTF-8")
@@ -114,7 +115,7 @@ async fn a_long_conversation_is_read_by_many_at_once_in_little_memory() {
     let id = prepared(&service, data.path()).await;
     let before = service.peak_memory();
     let path = format!("/v1/conversations/{id}/messages?verbose=true");
-    // They ask and do not read, and hold up nobody.
+    // These ask and do not read, and must delay no other client.
     let idle: Vec<TcpStream> = (0..8).map(|_| ask(&service, &path)).collect();
     let readers: Vec<_> = (0..READERS)
         .map(|_| ask(&service, &path))
@@ -181,7 +182,7 @@ async fn every_long_list_is_whole_however_many_pieces_it_takes() {
     }
 }
 
-/// How many pieces of lists were read so far.
+/// Returns how many pieces of lists the service has read so far.
 fn pieces(service: &Service) -> u64 {
     let metrics = String::from_utf8(body(ask(service, "/metrics"))).expect("text");
     let mut lines = metrics.lines();

@@ -18,7 +18,7 @@ const LINES: &[&str] = &[
     "i will check the budget report on monday",
 ];
 
-/// Name with labels, and value, of every sample; the format is checked.
+/// Returns each sample's name with its labels, and its value. Checks the format.
 async fn scrape(server: &Server) -> HashMap<String, f64> {
     let (head, text) = http(server, "GET /metrics", "").await;
     assert!(head.starts_with("http/1.1 200"), "{head}");
@@ -68,7 +68,7 @@ async fn until(server: &Server, name: &str, value: f64) -> HashMap<String, f64> 
 }
 
 #[tokio::test]
-async fn a_conversation_is_counted_and_nobody_is_named() {
+async fn a_conversation_is_counted_and_no_client_is_named() {
     let mut config = ServerConfig::new(Arc::new(Prompter(LINES)));
     let (id, secret) = ("the-application", "the-secret");
     config.auth = Auth::App {

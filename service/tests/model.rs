@@ -254,3 +254,40 @@ fn tiny_en_comes_from_the_network() {
     assert_eq!(again, out);
     assert_eq!(err, "");
 }
+
+/// Returns the blocks of docs/models.md that this test runs.
+fn blocks() -> Vec<String> {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/models.md");
+    let text = fs::read_to_string(document).expect("docs/models.md");
+    let begin = "<!-- run by service/tests/model.rs -->\n```sh\n";
+    let blocks = text.split(begin).skip(1);
+    let end = |block: &str| block.split("```").next().map(str::to_owned);
+    blocks.filter_map(end).collect()
+}
+
+#[test]
+fn the_commands_of_the_document_list_find_and_remove_a_model() {
+    let world = World::new();
+    let folder = world.pretend(tiny());
+    let own = Path::new(env!("CARGO_BIN_EXE_symbl-service"));
+    let own = own.parent().expect("a folder").display();
+    let blocks = blocks();
+    assert_eq!(blocks.len(), 2);
+    let mut said = String::new();
+    for block in blocks {
+        let mut command = Command::new("bash");
+        let path = std::env::var("PATH").expect("a path");
+        command
+            .args(["-euo", "pipefail", "-c", &block])
+            .current_dir(world.root.path())
+            .env("PATH", format!("{own}:{path}"))
+            .env("XDG_CACHE_HOME", world.path("cache"));
+        let (success, out, err) = run(command);
+        assert!(success, "{block}{err}");
+        said += &out;
+    }
+    let place = folder.to_str().expect("UTF-8");
+    assert_eq!(said.matches(place).count(), 2, "{said}");
+    assert!(!folder.exists());
+    assert!(world.cache().folder().exists());
+}

@@ -12,7 +12,7 @@ use symbl_testkit::speech::{
     Sample, absent, audio, samples, samples_in, silence, time_of, word_errors,
 };
 
-/// The engine, opened once; `None` where library or model are absent.
+/// Returns the engine, which is opened once, or `None` where library or model are absent.
 fn engine() -> Option<&'static Pocketsphinx> {
     static ENGINE: OnceLock<Result<Pocketsphinx, RecognizerError>> = OnceLock::new();
     match ENGINE.get_or_init(|| Pocketsphinx::open(PocketsphinxConfig::default())) {
@@ -24,7 +24,7 @@ fn engine() -> Option<&'static Pocketsphinx> {
     }
 }
 
-/// What a new stream hears in `audio`, handed over in pieces of `chunk` samples.
+/// Returns the results of a new stream for `audio`, given in pieces of `chunk` samples.
 fn recognise(
     engine: &Pocketsphinx,
     audio: &[i16],
@@ -59,12 +59,12 @@ fn text<'a>(words: impl IntoIterator<Item = &'a RecognisedWord>) -> String {
     words.join(" ")
 }
 
-/// The audio of each sample; `None` where a package is absent.
+/// Returns the audio of each sample, or `None` where a package is absent.
 fn all_audio(samples: &[Sample]) -> Option<Vec<Vec<i16>>> {
     samples.iter().map(audio).collect()
 }
 
-/// The prompts one after the other with pauses, and where each begins and ends.
+/// Returns the prompts one after the other with pauses, and where each begins and ends.
 fn talk(prompts: &[Vec<i16>], pause: Duration) -> (Vec<i16>, Vec<(usize, usize)>) {
     let mut talk = silence(pause);
     let mut places = Vec::new();
@@ -237,7 +237,7 @@ fn at_most_two_words_in_five_of_ordinary_prompts_are_wrong() {
     assert!(wer.1 <= 0.40, "word error rate {:.1} %", 100.0 * wer.1);
 }
 
-/// Word error rate over a set; prints it with the cost, for the README.
+/// Returns the word error rate over a set, and prints it with the cost, for the README.
 fn word_error_rate(engine: &Pocketsphinx, set: &str) -> Option<f64> {
     let samples = samples(set);
     let prompts = all_audio(&samples)?;

@@ -18,7 +18,7 @@ fn adapter(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// What a recogniser hears that was begun with this command line.
+/// Returns the results of a recogniser that was started with this command line.
 fn hear(line: &str, samples: &[i16]) -> Vec<Recognition> {
     let command = Command::new(line, CommandLimits::default()).unwrap();
     let mut stream = command
@@ -52,7 +52,8 @@ fn times(words: &[RecognisedWord]) -> Vec<(&str, u128, u128)> {
         .collect()
 }
 
-/// A Python with the package, in the folder of the build; `None` where it cannot be had.
+/// Returns a Python with the package in the folder of the build, or `None` if it cannot be
+/// had.
 fn python_with(package: &str, version: &str) -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{package}-{version}"));
     let python = folder.join("bin/python");

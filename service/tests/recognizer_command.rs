@@ -17,12 +17,12 @@ use tempfile::TempDir;
 
 const BLOCK: usize = 3200;
 
-/// One block of 200 ms for each number.
+/// Returns a block of 200 ms for each number.
 fn audio(numbers: &[i16]) -> Vec<i16> {
     numbers.iter().flat_map(|n| [*n; BLOCK]).collect()
 }
 
-/// The command that misbehaves so, run by run.
+/// Returns the command line of a recogniser with these faults, one for each run.
 fn line(folder: &Path, faults: &[&str]) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recognizers/counting.py");
     format!(
@@ -64,7 +64,7 @@ fn hear(command: &Command, samples: &[i16]) -> Result<Vec<Recognition>, Recogniz
     Ok(out)
 }
 
-/// The words of a guess that has no times.
+/// Returns the words of an interim without times.
 fn untimed(text: &str) -> Vec<RecognisedWord> {
     let word = |text: &str| RecognisedWord {
         text: text.to_owned(),
@@ -75,7 +75,7 @@ fn untimed(text: &str) -> Vec<RecognisedWord> {
     text.split(' ').map(word).collect()
 }
 
-/// The words of each final with their start and end in ms.
+/// Returns the words of each final with their start and end in ms.
 fn finals(heard: &[Recognition]) -> Vec<Vec<(String, u128, u128)>> {
     let words = |found: &Recognition| match found {
         Recognition::Final { words, .. } => Some(words.clone()),
@@ -148,7 +148,7 @@ fn words_come_with_their_times_and_interims_before_them() {
 }
 
 #[test]
-fn interims_that_nobody_wants_are_left_out() {
+fn interims_that_are_not_wanted_are_left_out() {
     let folder = TempDir::new().unwrap();
     let command = command(&folder, &[], CommandLimits::default());
     let mut stream = command.open(&StreamOptions::default()).unwrap();

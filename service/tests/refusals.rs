@@ -19,13 +19,13 @@ const TRACKER: &str = r#"{"name":"Price","vocabulary":["cost"]}"#;
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// One request with exactly these headers: its status, and its answer.
+/// Sends a request with exactly these headers. Returns its status and its answer.
 async fn send(server: &Server, request: &str, headers: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
     let length = body.len();
     let text = format!("{request} HTTP/1.1\r\n{headers}Content-Length: {length}\r\n\r\n{body}");
     stream.write_all(text.as_bytes()).await.unwrap();
-    // A socket that is let in stays open: its status is enough.
+    // A socket that is accepted stays open: its status is enough.
     let mut answer = Vec::new();
     let mut part = [0; 4096];
     while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -170,7 +170,7 @@ async fn token(server: &Server, id: &str, secret: &str) -> String {
     answer["accessToken"].as_str().expect("a token").to_owned()
 }
 
-/// A service on this directory, as it is started anew.
+/// Starts a service on this directory.
 async fn on(data: &Path, auth: Auth) -> Server {
     bind(|config| {
         config.data = Some(data.to_owned());
@@ -357,7 +357,7 @@ async fn a_language_that_no_engine_has_is_an_error_before_the_stream_starts() {
     client.start(&request).await;
 }
 
-/// How many streams an engine has.
+/// Returns how many streams an engine has.
 async fn streams(server: &Server, engine: &str) -> String {
     let (_, metrics) = http(server, "GET /metrics", "").await;
     let name = format!("symbl_service_streams{{recognizer=\"{engine}\"}} ");

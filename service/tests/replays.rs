@@ -16,14 +16,14 @@ use tokio_tungstenite::tungstenite::Message;
 /// Bytes of audio in a millisecond: 16 kHz, 16 bits.
 const BYTES: usize = 32;
 
-/// Words, and the pause that ends an utterance: so many of 200 ms, and 600 ms.
+/// Returns words of 200 ms each, and the pause of 600 ms that ends an utterance.
 fn said(words: std::ops::Range<u16>) -> Vec<u8> {
     let mut samples = speech(words, 16_000);
     samples.extend(silence(Duration::from_millis(600), 16_000));
     linear16(&samples)
 }
 
-/// A start request of the stream `s` whose audio begins at so many milliseconds.
+/// Returns a start request of the stream `s` whose audio begins at this many milliseconds.
 fn start_at(attempt: u64, ms: u64) -> Value {
     let mut request = start_request();
     request["noConnectionTimeout"] = 1800.into();
@@ -56,7 +56,7 @@ async fn history(server: &Server, id: &str) -> Vec<Value> {
     }
 }
 
-/// The next final result.
+/// Returns the next final.
 async fn final_of(client: &mut Client) -> Heard {
     loop {
         let result = client.until("recognition_result").await;
@@ -66,7 +66,7 @@ async fn final_of(client: &mut Client) -> Heard {
     }
 }
 
-/// The words of a text, without punctuation and case.
+/// Returns the words of a text, in lower case and without punctuation.
 fn words_of(text: &str) -> Vec<String> {
     let words = text.split_whitespace();
     let bare = words.map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()));
@@ -209,8 +209,8 @@ async fn a_stream_that_is_named_wrongly_is_refused() {
     }
 }
 
-/// All text messages until a message response with this number has come, and what follows it
-/// up to the interim of the next words.
+/// Returns all text messages up to the message response with this number, and those after
+/// it up to the interim of the next words.
 async fn told_until(client: &mut Client, last: u64) -> Vec<String> {
     let mut told = Vec::new();
     loop {
@@ -229,7 +229,7 @@ async fn told_until(client: &mut Client, last: u64) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_late_subscriber_is_told_what_it_missed_as_those_were_who_were_there() {
+async fn a_late_subscriber_is_sent_what_the_earlier_ones_were_sent() {
     let server = server().await;
     let (mut ada, id) = Client::started(&server, "late", &start_at(1, 0)).await;
     let mut listener = subscriber(&server, "late").await;
@@ -410,7 +410,7 @@ async fn a_thousand_cuts_lose_no_word_and_double_none() {
     assert_eq!(told, talk.words, "told to a subscriber");
 }
 
-/// The words of finals, and the end of the last one in milliseconds.
+/// Returns the words of finals, and the end of the last one in milliseconds.
 fn words_heard(heard: &[Heard]) -> (Vec<String>, u64) {
     let words = final_words(heard);
     let until = words.last().map_or(0, |(_, _, until)| *until);

@@ -57,7 +57,8 @@ fn request() -> Value {
     request
 }
 
-/// A conversation in which all lines were said, with what was heard of it.
+/// Holds a conversation in which all lines are said. Returns its id and what its client was
+/// sent.
 async fn held(server: &Server, name: &str) -> (String, Vec<Heard>) {
     let (mut client, id) = Client::started(server, name, &request()).await;
     let audio = linear16(&silence(Duration::from_millis(1600), 16_000));
@@ -71,7 +72,7 @@ async fn server() -> Server {
     Server::bind(config).await.expect("a free port")
 }
 
-/// Every numeric id is a string of sixteen digits.
+/// Asserts that a numeric id is a string of sixteen digits.
 fn assert_numeric(id: &Value) {
     let id = id.as_str().expect("a string");
     assert!(

@@ -40,7 +40,7 @@ impl Service {
         Self { child, address }
     }
 
-    /// SIGKILL: nothing is told or written any more.
+    /// Kills the service with SIGKILL, so that it sends and writes nothing more.
     fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("dead");
@@ -81,7 +81,7 @@ impl Drop for Service {
     }
 }
 
-/// Words, and the pause that ends an utterance.
+/// Returns words and the pause that ends an utterance.
 fn said(words: std::ops::Range<u16>) -> Vec<u8> {
     let mut samples = speech(words, 16_000);
     samples.extend(silence(Duration::from_millis(600), 16_000));

@@ -84,7 +84,7 @@ async fn start_and_stop(client: &mut Client, times: usize) {
     }
 }
 
-/// The codes of all errors up to the one that answers a question of this type.
+/// Returns the codes of all errors up to the answer to a question of this type.
 async fn errors_until(client: &mut Client, question: &str) -> Vec<String> {
     client.send_json(&json!({"type": question})).await;
     let mut codes = Vec::new();
@@ -148,7 +148,7 @@ async fn a_stream_that_outlives_its_socket_and_has_no_place_to_drain_keeps_the_s
     in_time(async { while refused(&server, "y").await.is_some() {} }).await;
 }
 
-/// The status of a dial that was refused.
+/// Returns the status of a dial, if it is refused.
 async fn refused(server: &Server, id: &str) -> Option<u16> {
     match Client::open(server, &format!("/v1/streaming/{id}"), &[]).await {
         Ok(_) => None,
@@ -163,7 +163,8 @@ async fn sockets(server: &Server, number: usize) {
     while !http(server, "GET /metrics", "").await.1.contains(&line) {}
 }
 
-/// One tracker of so many phrases: each is compared with all before it, and with each word.
+/// Returns a tracker with this many phrases. Each of them is compared with all before it, and
+/// with each word.
 fn slow_trackers(phrases: usize) -> Value {
     let vocabulary: Vec<String> = (0..phrases).map(|n| format!("phrase{n}")).collect();
     json!([{"name": "Slow", "vocabulary": vocabulary}])
@@ -214,7 +215,7 @@ fn request(user: &str, keep: u32) -> Value {
 }
 
 #[tokio::test]
-async fn a_conversation_waits_for_whoever_is_owed_the_longest_wait() {
+async fn a_conversation_waits_for_the_speaker_with_the_longest_wait() {
     let server = server().await;
     let (ada, id) = Client::started(&server, "x", &request("ada", 1800)).await;
     let (bob, _) = Client::started(&server, "x", &request("bob", 0)).await;
@@ -246,14 +247,14 @@ async fn a_lost_speaker_is_waited_for_though_the_last_one_left_cleanly() {
     assert_ne!(next, id, "nobody is owed anything any more");
 }
 
-/// Stops, and waits for the end of the socket.
+/// Stops the client and waits for the end of its socket.
 async fn finish(mut client: Client) {
     client.stop().await;
     client.rest().await;
 }
 
-/// Other tests may run beside it: it has a runtime of its own, with one thread for work
-/// that blocks, which never comes back. So it is where the system refuses another one.
+/// Runs a service where no further thread can be had. Other tests may run beside this one, so
+/// it has a runtime of its own, whose only thread for blocking work never becomes free.
 #[test]
 fn requests_are_answered_where_no_thread_can_be_had() {
     let runtime = tokio::runtime::Builder::new_current_thread()

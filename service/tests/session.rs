@@ -45,7 +45,8 @@ async fn s8_a_stop_gives_recognition_stopped_then_the_tail_then_completed_then_c
     }
 }
 
-/// What a client hears of its start, of words and of a stop, by the kinds that end things.
+/// Returns the kinds of the messages that end things, of what a client is sent for a start,
+/// words and a stop.
 async fn end_of_a_stop(query: &str, request: &Value) -> Vec<String> {
     let server = server().await;
     let path = format!("/v1/realtime/insights/s8?{query}");
@@ -65,7 +66,7 @@ async fn end_of_a_stop(query: &str, request: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn s8_who_hangs_up_at_recognition_stopped_is_told_last() {
+async fn s8_a_client_that_hangs_up_at_recognition_stopped_is_sent_it_last() {
     let usual = [
         "recognition_stopped",
         "message_response",

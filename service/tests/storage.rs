@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! The database as an operator treats it: looked into, copied, deleted, on a full disk.
-//! The service is the command, and whoever touches its files is another process.
+//! The service is the command, and another process touches its files.
 
 mod common;
 
@@ -103,7 +103,7 @@ fn request(name: &str) -> Value {
     request
 }
 
-/// Words, and the pause that ends an utterance.
+/// Returns words and the pause that ends an utterance.
 fn said(words: std::ops::Range<u16>) -> Vec<u8> {
     let mut samples = speech(words, 16_000);
     samples.extend(silence(Duration::from_millis(600), 16_000));
@@ -367,7 +367,7 @@ async fn a_service_whose_database_is_corrupt_is_unhealthy_to_its_end() {
 }
 
 #[tokio::test]
-async fn the_database_file_alone_is_a_whole_backup_while_nobody_speaks_and_after_a_stop() {
+async fn the_database_file_alone_is_a_whole_backup_in_silence_and_after_a_stop() {
     let data = tempfile::tempdir().expect("a directory");
     let copies = tempfile::tempdir().expect("a directory");
     let database = data.path().join("symbl.db");
@@ -389,7 +389,7 @@ async fn the_database_file_alone_is_a_whole_backup_while_nobody_speaks_and_after
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 
-    // Somebody speaks while this one is made.
+    // A speaker is active while this copy is made.
     let (mut client, second) = Client::started(&service.address, "second", &request("x")).await;
     client.send_audio(&said(2..4)).await;
     client.until("message_response").await;
@@ -412,7 +412,7 @@ async fn the_database_file_alone_is_a_whole_backup_while_nobody_speaks_and_after
     }
 }
 
-/// Which of `words` stand in a file of the directory, in any case.
+/// Returns those of `words` that are in a file of the directory, in any case.
 fn left_in(directory: &Path, words: &[String]) -> Vec<String> {
     let mut left = Vec::new();
     for file in std::fs::read_dir(directory).expect("a directory") {

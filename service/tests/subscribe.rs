@@ -30,7 +30,7 @@ async fn subscriber(server: &Server, id: &str) -> (Client, String) {
     (client, id.as_str().expect("a string").to_owned())
 }
 
-/// Words, and the pause that ends an utterance.
+/// Returns words and the pause that ends an utterance.
 fn said(words: std::ops::Range<u16>) -> Vec<u8> {
     let mut samples = speech(words, 16_000);
     samples.extend(silence(Duration::from_millis(600), 16_000));
@@ -143,7 +143,7 @@ async fn s7_a_subscriber_stays_over_a_lost_speaker_and_is_closed_at_the_end() {
 }
 
 #[tokio::test]
-async fn s7_a_subscriber_is_closed_when_nobody_came_back() {
+async fn s7_a_subscriber_is_closed_when_no_speaker_came_back() {
     let server = server().await;
     let mut request = rejoinable();
     request["noConnectionTimeout"] = 1.into();

@@ -32,7 +32,7 @@ async fn prompted(lines: &'static [&'static str]) -> Server {
     Server::bind(config).await.expect("a free port")
 }
 
-/// Audio in which the prompter says so many lines.
+/// Returns audio in which the prompter says this many lines.
 fn lines(count: u64) -> Vec<u8> {
     linear16(&silence(Duration::from_millis(500 * count), 16_000))
 }
@@ -143,7 +143,7 @@ async fn what_is_no_tracker_is_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn only_who_has_a_token_manages_trackers() {
+async fn only_a_client_with_a_token_manages_trackers() {
     let mut config = config();
     config.auth = Auth::App {
         id: "app".into(),

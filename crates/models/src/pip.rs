@@ -75,11 +75,7 @@ pub(crate) fn download(
     let child = Command::new(program)
         .args(before)
         .args(["download", "--no-deps", "--only-binary", ":all:"])
-        .args([
-            "--require-hashes",
-            "--ignore-requires-python",
-            "--no-cache-dir",
-        ])
+        .args(["--require-hashes", "--no-cache-dir"])
         .args(["--disable-pip-version-check", "--no-input", "--no-color"])
         .args(["--progress-bar", "off", "--timeout", "15", "--retries", "3"])
         .arg("-r")
@@ -89,6 +85,8 @@ pub(crate) fn download(
         .current_dir(&work)
         .env("TMPDIR", &temporary)
         .env("PIP_REQUIRE_VIRTUALENV", "0")
+        // Nothing of a wheel is run. As an option, pip before version 21 refuses it.
+        .env("PIP_IGNORE_REQUIRES_PYTHON", "1")
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors)

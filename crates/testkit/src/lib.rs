@@ -15,6 +15,8 @@
 pub mod client;
 #[cfg(feature = "speech")]
 pub mod engine;
+#[cfg(feature = "model")]
+pub mod model;
 #[cfg(feature = "peer")]
 pub mod peer;
 #[cfg(feature = "relay")]

@@ -123,7 +123,14 @@ pub(crate) fn attend(
     memory.scores(level, head, (0, len), queries, weights, stride);
     if let Some((memory, from)) = rest {
         // Written after those of the first, whose last tile reaches beyond its end.
-        memory.scores(level, head, (from, memory.len()), queries, &mut weights[len..], stride);
+        memory.scores(
+            level,
+            head,
+            (from, memory.len()),
+            queries,
+            &mut weights[len..],
+            stride,
+        );
     }
     for row in weights.chunks_exact_mut(stride) {
         kernel::softmax(level, &mut row[..count]);

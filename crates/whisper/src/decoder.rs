@@ -87,7 +87,11 @@ impl<'a> Decoding<'a> {
     ) -> Self {
         let room = room.min(decoder.longest());
         let heads = decoder.width / HEAD;
-        let past = decoder.layers.iter().map(|_| Memory::new(heads, room)).collect();
+        let past = decoder
+            .layers
+            .iter()
+            .map(|_| Memory::new(heads, room))
+            .collect();
         Self {
             decoder,
             heard,
@@ -129,7 +133,12 @@ impl<'a> Decoding<'a> {
     /// Feeds tokens (at least one, at most [`Decoding::room`]) and returns the logits after
     /// those at the places `wanted`, one row of the vocabulary after the other.
     pub(crate) fn feed(&mut self, work: &mut Work, tokens: &[u32], wanted: &[usize]) -> Vec<f32> {
-        let Self { decoder, heard, silence, .. } = *self;
+        let Self {
+            decoder,
+            heard,
+            silence,
+            ..
+        } = *self;
         let (level, width) = (work.level, decoder.width);
         let heads = width / HEAD;
         let before = self.len();
@@ -148,10 +157,23 @@ impl<'a> Decoding<'a> {
             for i in 0..tokens.len() {
                 for head in 0..heads {
                     let rows = &qkv[i * stride + head * HEAD..];
-                    let queries = Queries { rows, stride, count: 1 };
+                    let queries = Queries {
+                        rows,
+                        stride,
+                        count: 1,
+                    };
                     let seen = (&*past, before + i + 1);
                     let out = &mut attended[i * width + head * HEAD..];
-                    attend(level, head, queries, seen, None, &mut self.weights, out, width);
+                    attend(
+                        level,
+                        head,
+                        queries,
+                        seen,
+                        None,
+                        &mut self.weights,
+                        out,
+                        width,
+                    );
                 }
             }
             add(&mut x, &layer.self_out.apply(work, &attended));
@@ -163,7 +185,11 @@ impl<'a> Decoding<'a> {
             let rest = (silence.len() > heard.len()).then_some((silence, heard.len()));
             for head in 0..heads {
                 let rows = &queries[head * HEAD..];
-                let queries = Queries { rows, stride: width, count: tokens.len() };
+                let queries = Queries {
+                    rows,
+                    stride: width,
+                    count: tokens.len(),
+                };
                 let all = (heard, heard.len());
                 let out = &mut attended[head * HEAD..];
                 let weights = &mut self.weights;
@@ -184,6 +210,8 @@ impl<'a> Decoding<'a> {
         for &place in wanted {
             last.extend_from_slice(&x[place * width..][..width]);
         }
-        decoder.projection.apply(work, &decoder.norm.apply(level, &last))
+        decoder
+            .projection
+            .apply(work, &decoder.norm.apply(level, &last))
     }
 }

@@ -53,7 +53,9 @@ impl Encoder {
         let mut weights = Vec::new();
         for layer in &self.layers {
             let stride = 3 * self.width;
-            let qkv = layer.query_key_value.apply(work, &layer.attention_norm.apply(level, &x));
+            let qkv = layer
+                .query_key_value
+                .apply(work, &layer.attention_norm.apply(level, &x));
             let mut memory = Memory::new(heads, count);
             memory.extend(&qkv, stride, self.width, 2 * self.width);
             let mut attended = vec![0.0; x.len()];
@@ -66,7 +68,16 @@ impl Encoder {
                     };
                     let out = &mut attended[from * self.width + head * HEAD..];
                     let all = (&memory, count);
-                    attend(level, head, queries, all, None, &mut weights, out, self.width);
+                    attend(
+                        level,
+                        head,
+                        queries,
+                        all,
+                        None,
+                        &mut weights,
+                        out,
+                        self.width,
+                    );
                 }
             }
             add(&mut x, &layer.attention_out.apply(work, &attended));

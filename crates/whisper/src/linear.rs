@@ -26,7 +26,11 @@ pub(crate) struct Work {
 impl Work {
     /// Returns buffers for a pass at a level.
     pub(crate) fn new(level: Level) -> Self {
-        Self { level, quantised: Quantised::default(), floats: Vec::new() }
+        Self {
+            level,
+            quantised: Quantised::default(),
+            floats: Vec::new(),
+        }
     }
 }
 
@@ -46,7 +50,12 @@ pub(crate) struct Linear {
 
 impl Linear {
     /// Makes a layer of weights `[outputs][inputs]` and a bias that may be empty.
-    pub(crate) fn new(weights: &[f32], bias: Vec<f32>, inputs: usize, precision: Precision) -> Self {
+    pub(crate) fn new(
+        weights: &[f32],
+        bias: Vec<f32>,
+        inputs: usize,
+        precision: Precision,
+    ) -> Self {
         let outputs = weights.len() / inputs;
         let matrix = match precision {
             Precision::Int8 => Matrix::Int8(Weights::new(weights, inputs)),
@@ -61,7 +70,12 @@ impl Linear {
                 Matrix::Float(columns)
             }
         };
-        Self { matrix, bias, inputs, outputs }
+        Self {
+            matrix,
+            bias,
+            inputs,
+            outputs,
+        }
     }
 
     /// Returns the outputs for rows of inputs that lie one after the other.

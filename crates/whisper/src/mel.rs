@@ -85,7 +85,11 @@ impl Mel {
         // The first and last half window are mirrored.
         let at = |i: isize| {
             let mirrored = i.unsigned_abs();
-            let i = if mirrored >= length { 2 * (length - 1) - mirrored } else { mirrored };
+            let i = if mirrored >= length {
+                2 * (length - 1) - mirrored
+            } else {
+                mirrored
+            };
             samples.get(i).copied().unwrap_or(0.0)
         };
         let bands = self.bands.len();
@@ -98,7 +102,11 @@ impl Mel {
         for pair in (0..heard).step_by(2) {
             for (i, (value, &w)) in buffer.iter_mut().zip(&self.window).enumerate() {
                 let place = (pair * HOP + i).cast_signed() - (WINDOW / 2).cast_signed();
-                let second = if pair + 1 < heard { at(place + HOP.cast_signed()) } else { 0.0 };
+                let second = if pair + 1 < heard {
+                    at(place + HOP.cast_signed())
+                } else {
+                    0.0
+                };
                 *value = Complex::new(w * at(place), w * second);
             }
             self.fft.process_with_scratch(&mut buffer, &mut scratch);
@@ -110,7 +118,11 @@ impl Mel {
             }
             for (frame, powers) in (pair..heard).zip(&powers) {
                 for (band, (first, weights)) in self.bands.iter().enumerate() {
-                    let power: f32 = weights.iter().zip(&powers[*first..]).map(|(w, p)| w * p).sum();
+                    let power: f32 = weights
+                        .iter()
+                        .zip(&powers[*first..])
+                        .map(|(w, p)| w * p)
+                        .sum();
                     let level = power.max(1e-10).log10();
                     most = most.max(level);
                     mel[frame * bands + band] = level;

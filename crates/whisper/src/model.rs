@@ -69,7 +69,10 @@ pub struct LoadOptions {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { precision: Precision::default(), level: Level::best() }
+        Self {
+            precision: Precision::default(),
+            level: Level::best(),
+        }
     }
 }
 
@@ -113,7 +116,10 @@ pub struct Model {
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Model")
-            .field("layers", &(self.encoder.layers.len(), self.decoder.layers.len()))
+            .field(
+                "layers",
+                &(self.encoder.layers.len(), self.decoder.layers.len()),
+            )
             .field("width", &self.encoder.width)
             .field("multilingual", &self.multilingual)
             .field("level", &self.level)
@@ -134,15 +140,24 @@ impl Parts<'_> {
     }
 
     fn weights(&self, error: FileError) -> ModelError {
-        ModelError::Weights { path: self.path.to_owned(), error }
+        ModelError::Weights {
+            path: self.path.to_owned(),
+            error,
+        }
     }
 
     fn misfit(&self, what: String) -> ModelError {
-        ModelError::Shape { path: self.path.to_owned(), what }
+        ModelError::Shape {
+            path: self.path.to_owned(),
+            what,
+        }
     }
 
     fn shape(&self, name: &str, rank: usize) -> Result<Vec<usize>, ModelError> {
-        let tensor = self.file.tensor(name).map_err(|error| self.weights(error))?;
+        let tensor = self
+            .file
+            .tensor(name)
+            .map_err(|error| self.weights(error))?;
         let shape = tensor.shape.clone();
         if shape.len() == rank && shape.iter().all(|&size| size > 0) {
             Ok(shape)
@@ -174,7 +189,9 @@ impl Parts<'_> {
         let weights = self.vector(&format!("{name}/weight"), outputs * inputs * 3)?;
         let bias = self.vector(&format!("{name}/bias"), outputs)?;
         let mut ordered = vec![0.0; weights.len()];
-        let kernels = weights.chunks_exact(inputs * 3).zip(ordered.chunks_exact_mut(inputs * 3));
+        let kernels = weights
+            .chunks_exact(inputs * 3)
+            .zip(ordered.chunks_exact_mut(inputs * 3));
         for (from, to) in kernels {
             for (input, frames) in from.chunks_exact(3).enumerate() {
                 for (frame, &w) in frames.iter().enumerate() {
@@ -195,7 +212,10 @@ impl Parts<'_> {
     /// Returns how many layers the encoder or the decoder has.
     fn layers(&self, part: &str) -> usize {
         (0..)
-            .take_while(|i| self.file.contains(&format!("{part}/layer_{i}/ffn/linear_0/weight")))
+            .take_while(|i| {
+                self.file
+                    .contains(&format!("{part}/layer_{i}/ffn/linear_0/weight"))
+            })
             .count()
     }
 
@@ -248,10 +268,17 @@ impl Parts<'_> {
             .map(|i| {
                 let name = format!("decoder/layer_{i}");
                 let inner = self.shape(&format!("{name}/ffn/linear_0/weight"), 2)?[0];
-                let (own, cross) = (format!("{name}/self_attention"), format!("{name}/attention"));
+                let (own, cross) = (
+                    format!("{name}/self_attention"),
+                    format!("{name}/attention"),
+                );
                 Ok(decoder::Layer {
                     self_norm: self.norm(&format!("{own}/layer_norm"), width)?,
-                    self_query_key_value: self.linear(&format!("{own}/linear_0"), 3 * width, width)?,
+                    self_query_key_value: self.linear(
+                        &format!("{own}/linear_0"),
+                        3 * width,
+                        width,
+                    )?,
                     self_out: self.linear(&format!("{own}/linear_1"), width, width)?,
                     cross_norm: self.norm(&format!("{cross}/layer_norm"), width)?,
                     cross_query: self.linear(&format!("{cross}/linear_0"), width, width)?,
@@ -268,11 +295,15 @@ impl Parts<'_> {
         let alignment_heads = if alignment_heads.is_empty() {
             // As in OpenAI's code: all heads of the upper half.
             let upper = layers.len() / 2..layers.len();
-            upper.flat_map(|layer| (0..heads).map(move |head| (layer, head))).collect()
+            upper
+                .flat_map(|layer| (0..heads).map(move |head| (layer, head)))
+                .collect()
         } else if alignment_heads.iter().all(is_head) {
             alignment_heads
         } else {
-            return Err(self.misfit(format!("config.json has alignment_heads {alignment_heads:?}")));
+            return Err(self.misfit(format!(
+                "config.json has alignment_heads {alignment_heads:?}"
+            )));
         };
         Ok(Decoder {
             width,
@@ -302,28 +333,44 @@ impl Model {
             }
         };
         let (config_path, config) = read("config.json")?;
-        let config: Config = serde_json::from_slice(&config).map_err(|error| {
-            ModelError::Shape { path: config_path.clone(), what: error.to_string() }
-        })?;
+        let config: Config =
+            serde_json::from_slice(&config).map_err(|error| ModelError::Shape {
+                path: config_path.clone(),
+                what: error.to_string(),
+            })?;
         let (tokens_path, tokens) = read("tokenizer.json")?;
         let (path, bytes) = read("model.bin")?;
-        let file = ModelFile::parse(&bytes)
-            .map_err(|error| ModelError::Weights { path: path.clone(), error })?;
-        let parts = Parts { file: &file, path: &path, precision: options.precision };
+        let file = ModelFile::parse(&bytes).map_err(|error| ModelError::Weights {
+            path: path.clone(),
+            error,
+        })?;
+        let parts = Parts {
+            file: &file,
+            path: &path,
+            precision: options.precision,
+        };
         let encoder = parts.encoder()?;
         let decoder = parts.decoder(config.alignment_heads)?;
-        if encoder.width != decoder.width || decoder.layers.is_empty() || encoder.layers.is_empty() {
+        if encoder.width != decoder.width || decoder.layers.is_empty() || encoder.layers.is_empty()
+        {
             return Err(parts.misfit("the encoder does not fit the decoder".to_owned()));
         }
         drop(file);
         drop(bytes);
         let vocabulary = decoder.projection.outputs();
-        let tokenizer = Tokenizer::from_json(&tokens, vocabulary)
-            .map_err(|error| ModelError::Tokens { path: tokens_path.clone(), error })?;
+        let tokenizer =
+            Tokenizer::from_json(&tokens, vocabulary).map_err(|error| ModelError::Tokens {
+                path: tokens_path.clone(),
+                error,
+            })?;
         let special = |name: &str| {
-            tokenizer.special(name).filter(|&id| (id as usize) < vocabulary).ok_or_else(|| {
-                ModelError::Shape { path: tokens_path.clone(), what: format!("no token {name}") }
-            })
+            tokenizer
+                .special(name)
+                .filter(|&id| (id as usize) < vocabulary)
+                .ok_or_else(|| ModelError::Shape {
+                    path: tokens_path.clone(),
+                    what: format!("no token {name}"),
+                })
         };
         let special = Special {
             end: special("<|endoftext|>")?,

@@ -89,14 +89,20 @@ pub(crate) fn search(
     goal: &Goal<'_>,
 ) -> Hypothesis {
     let room = goal.prompt.len() + goal.budget + 1;
-    let frames = goal.frames.min(heard.first().map_or(0, crate::attention::Memory::len)).max(1);
+    let frames = goal
+        .frames
+        .min(heard.first().map_or(0, crate::attention::Memory::len))
+        .max(1);
     let mut decoding = Decoding::new(&model.decoder, heard, &model.silence, room, frames);
     let vocabulary = model.decoder.projection.outputs();
     let prefix = &goal.prefix[..goal.prefix.len().min(goal.budget)];
     let mut fed = [goal.prompt, prefix].concat();
     fed.truncate(decoding.room());
     let given = fed.len();
-    let draft = goal.draft.iter().take((goal.budget - prefix.len()).min(LONGEST_DRAFT));
+    let draft = goal
+        .draft
+        .iter()
+        .take((goal.budget - prefix.len()).min(LONGEST_DRAFT));
     fed.extend(draft.take(decoding.room() - given));
     // Logits after the first token, and after each from the last given one on.
     let wanted: Vec<usize> = std::iter::once(0).chain(given - 1..fed.len()).collect();
@@ -159,12 +165,22 @@ pub(crate) fn search(
         .iter()
         .map(|rows| rows[skipped..(skipped + kept).min(rows.len())].to_vec())
         .collect();
-    Hypothesis { tokens, log_probabilities, end_log_probability, no_speech, end, attention, frames }
+    Hypothesis {
+        tokens,
+        log_probabilities,
+        end_log_probability,
+        no_speech,
+        end,
+        attention,
+        frames,
+    }
 }
 
 /// Returns the logarithm of the sum of e^logit.
 fn log_sum(work: &Work, logits: &[f32]) -> f32 {
-    let most = logits.iter().fold(f32::NEG_INFINITY, |most, &logit| most.max(logit));
+    let most = logits
+        .iter()
+        .fold(f32::NEG_INFINITY, |most, &logit| most.max(logit));
     let mut sum = 0.0;
     kernel::sum_of_exp(work.level, logits, most, &mut sum);
     most + sum.ln()
@@ -234,7 +250,10 @@ mod tests {
 
     #[test]
     fn a_sequence_three_times_in_one_place_is_a_loop() {
-        assert_eq!(repeated(&[7, 1, 2, 1, 2, 1, 2], &[0, 9, 9, 9, 9, 9, 9]), Some(2));
+        assert_eq!(
+            repeated(&[7, 1, 2, 1, 2, 1, 2], &[0, 9, 9, 9, 9, 9, 9]),
+            Some(2)
+        );
         assert_eq!(repeated(&[7, 7, 7], &[5, 6, 7]), Some(1));
         assert_eq!(repeated(&[1, 2, 3, 4, 5, 1, 2, 3, 4, 5], &[0; 10]), None);
         assert_eq!(repeated(&[7, 7], &[5, 5]), None);
@@ -243,6 +262,9 @@ mod tests {
     #[test]
     fn a_word_that_is_said_again_later_is_no_loop() {
         assert_eq!(repeated(&[7, 7, 7], &[5, 20, 40]), None);
-        assert_eq!(repeated(&[1, 2, 1, 2, 1, 2], &[5, 10, 20, 25, 40, 45]), None);
+        assert_eq!(
+            repeated(&[1, 2, 1, 2, 1, 2], &[5, 10, 20, 25, 40, 45]),
+            None
+        );
     }
 }

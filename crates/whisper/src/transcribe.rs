@@ -95,7 +95,11 @@ impl Model {
     pub fn languages(&self) -> Vec<String> {
         let mut all = vec!["en".to_owned()];
         if self.is_multilingual() {
-            let others = self.tokenizer.languages().iter().map(|(code, _)| code.clone());
+            let others = self
+                .tokenizer
+                .languages()
+                .iter()
+                .map(|(code, _)| code.clone());
             all.extend(others.filter(|code| code != "en"));
         }
         all
@@ -114,7 +118,10 @@ impl Model {
         language: &str,
         vocabulary: &[String],
     ) -> Result<(Request, Vec<usize>), UnknownLanguage> {
-        let unknown = || UnknownLanguage { asked: language.to_owned(), known: self.languages() };
+        let unknown = || UnknownLanguage {
+            asked: language.to_owned(),
+            known: self.languages(),
+        };
         let special = self.special;
         let mut prompt = vec![special.start];
         match (self.is_multilingual(), special.transcribe) {
@@ -190,18 +197,23 @@ impl Model {
             }
             let Some(last) = words.last() else { break };
             let covered = last.end;
-            transcript.words.extend(words.into_iter().map(|word| TimedWord {
-                start: from + word.start,
-                end: from + word.end,
-                ..word
-            }));
+            transcript
+                .words
+                .extend(words.into_iter().map(|word| TimedWord {
+                    start: from + word.start,
+                    end: from + word.end,
+                    ..word
+                }));
             // The model may end after a sentence though speech goes on.
             let behind = &voiced[(covered / VOICE).min(voiced.len())..];
             if behind.iter().filter(|voiced| **voiced).count() * VOICE < UNCOVERED {
                 break;
             }
             // It goes on behind the last word's end, which may be a little later.
-            let rest = behind.iter().take(RATE / 2 / VOICE).position(|voiced| !voiced);
+            let rest = behind
+                .iter()
+                .take(RATE / 2 / VOICE)
+                .position(|voiced| !voiced);
             from += (covered / VOICE + rest.unwrap_or(0)) * VOICE;
         }
         transcript
@@ -216,19 +228,28 @@ impl Model {
         draft: &[u32],
     ) -> (Hypothesis, Vec<TimedWord>) {
         let mut work = Work::new(self.level);
-        let padding = if samples.len() < SHORT { SHORT_PADDING } else { PADDING };
+        let padding = if samples.len() < SHORT {
+            SHORT_PADDING
+        } else {
+            PADDING
+        };
         let mut run = |padding: usize, draft: &[u32]| {
             let encoded = self.encode(&mut work, samples, padding);
             let heard = self.decoder.look_at(&mut work, &encoded);
-            search(self, &mut work, &heard, &Goal {
-                prompt: &request.prompt,
-                prefix: &[],
-                draft,
-                budget: 10 + 8 * samples.len() / RATE,
-                frames: frames_of(samples),
-                margin: None,
-                boost: request.boost.as_ref(),
-            })
+            search(
+                self,
+                &mut work,
+                &heard,
+                &Goal {
+                    prompt: &request.prompt,
+                    prefix: &[],
+                    draft,
+                    budget: 10 + 8 * samples.len() / RATE,
+                    frames: frames_of(samples),
+                    margin: None,
+                    boost: request.boost.as_ref(),
+                },
+            )
         };
         let mut hypothesis = run(padding, draft);
         if hypothesis.end == End::Loop {
@@ -324,27 +345,43 @@ impl Looks {
         let heard = model.decoder.look_at(&mut work, &encoded);
         let kept: Vec<u32> = self.kept.iter().map(|(token, _)| *token).collect();
         let is_first = self.last.is_empty() && self.gone.is_empty();
-        let mut hypothesis = search(model, &mut work, &heard, &Goal {
-            prompt: &request.prompt,
-            prefix: &kept,
-            draft: self.last.get(kept.len()..).unwrap_or_default(),
-            budget: 6 + 7 * window.len() / RATE,
-            frames: frames_of(window),
-            margin: Some(if is_first { FIRST_MARGIN } else { MARGIN }),
-            boost: request.boost.as_ref(),
-        });
+        let mut hypothesis = search(
+            model,
+            &mut work,
+            &heard,
+            &Goal {
+                prompt: &request.prompt,
+                prefix: &kept,
+                draft: self.last.get(kept.len()..).unwrap_or_default(),
+                budget: 6 + 7 * window.len() / RATE,
+                frames: frames_of(window),
+                margin: Some(if is_first { FIRST_MARGIN } else { MARGIN }),
+                boost: request.boost.as_ref(),
+            },
+        );
         if is_no_speech(hypothesis.no_speech, hypothesis.mean_log_probability()) {
             return self.so_far();
         }
         for (known, (_, probability)) in hypothesis.log_probabilities.iter_mut().zip(&self.kept) {
             *known = *probability;
         }
-        let agreed = hypothesis.tokens.iter().zip(&self.last).take_while(|(a, b)| a == b).count();
+        let agreed = hypothesis
+            .tokens
+            .iter()
+            .zip(&self.last)
+            .take_while(|(a, b)| a == b)
+            .count();
         let agreed = agreed.max(kept.len()).min(hypothesis.tokens.len());
         // A word that was said and a part of the next one are kept apart.
         let agreed = whole_words(model, &hypothesis.tokens, agreed).max(kept.len());
         let probabilities = hypothesis.log_probabilities.iter().copied();
-        self.kept = hypothesis.tokens.iter().copied().zip(probabilities).take(agreed).collect();
+        self.kept = hypothesis
+            .tokens
+            .iter()
+            .copied()
+            .zip(probabilities)
+            .take(agreed)
+            .collect();
         self.last.clone_from(&hypothesis.tokens);
         let voiced = voiced.get(self.from / VOICE..).unwrap_or_default();
         let words = model.words(&hypothesis, 0, voiced);
@@ -371,7 +408,10 @@ impl Looks {
     }
 
     fn so_far(&self) -> Look {
-        Look { words: self.gone.clone(), stable: self.gone.len() }
+        Look {
+            words: self.gone.clone(),
+            stable: self.gone.len(),
+        }
     }
 
     /// Moves the start of the window behind the last stable word that leaves enough audio.
@@ -386,7 +426,8 @@ impl Looks {
         let tokens: Vec<u32> = self.kept.iter().map(|(token, _)| *token).collect();
         let gone = first_words(model, &tokens, words);
         self.gone = look.words[..count].to_vec();
-        self.gone_tokens.extend(self.kept.drain(..gone).map(|(token, _)| token));
+        self.gone_tokens
+            .extend(self.kept.drain(..gone).map(|(token, _)| token));
         self.last.drain(..gone.min(self.last.len()));
         self.from = self.gone.last().map_or(self.from, |word| word.end) / VOICE * VOICE;
     }
@@ -397,7 +438,11 @@ impl Looks {
 fn whole_words(model: &Model, tokens: &[u32], count: usize) -> usize {
     (0..=count)
         .rev()
-        .find(|&count| tokens.get(count).is_none_or(|&token| begins_word(model, token)))
+        .find(|&count| {
+            tokens
+                .get(count)
+                .is_none_or(|&token| begins_word(model, token))
+        })
         .unwrap_or(0)
 }
 
@@ -416,5 +461,9 @@ fn first_words(model: &Model, tokens: &[u32], words: usize) -> usize {
 }
 
 fn begins_word(model: &Model, token: u32) -> bool {
-    model.tokenizer.bytes(token).first().is_some_and(u8::is_ascii_whitespace)
+    model
+        .tokenizer
+        .bytes(token)
+        .first()
+        .is_some_and(u8::is_ascii_whitespace)
 }

@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use std::fmt;
 
-/// How often the recognisers began anew, as they say themselves.
+/// How often parts of the recognisers were replaced, as they say themselves.
 #[derive(Debug)]
 pub(crate) struct Restarts(pub(crate) Engines);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Puts the rooms together, and ends them within a bound.
+//! Puts the modules of the service together, and ends them within a bound.
 
 pub(crate) mod collectors;
 pub(crate) mod server;

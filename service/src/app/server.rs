@@ -38,7 +38,7 @@ pub struct Server {
     store: Arc<Store>,
 }
 
-/// Why a server cannot be.
+/// Why a server cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// It cannot listen.
@@ -55,13 +55,13 @@ pub enum BindError {
     /// The system has no thread for it.
     #[error("the service has no thread: {0}; raise the limit of threads (`ulimit -u`)")]
     Thread(#[source] std::io::Error),
-    /// It has nowhere to keep what is said.
+    /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What is in the log cannot be read.
+    /// The logs of conversations cannot be read.
     #[error("what was said before cannot be read: {0}")]
     Log(#[from] LogError),
-    /// Its credentials would keep nobody out.
+    /// A part of its credentials is empty, so any client could guess it.
     #[error(
         "the {what} of the application is empty, so anybody could guess it; set one, or ask for \
          no credentials (--auth none)"
@@ -70,17 +70,17 @@ pub enum BindError {
         /// `id` or `secret`.
         what: &'static str,
     },
-    /// It cannot make tokens.
+    /// It cannot sign tokens.
     #[error("tokens cannot be signed: {0}")]
     Tokens(String),
 }
 
 impl Server {
-    /// Listens, and serves on the tokio runtime that this is called on.
+    /// Starts a server on the tokio runtime of the caller.
     ///
     /// # Errors
     ///
-    /// The address cannot be bound, or the directory for data not be used.
+    /// The address cannot be bound, or the data directory cannot be used.
     pub async fn bind(config: ServerConfig) -> Result<Self, BindError> {
         check_credentials(&config.auth)?;
         let failed = |reason| BindError::Listen {
@@ -152,7 +152,7 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
@@ -164,13 +164,14 @@ impl Server {
         let patience = self.patience;
         let done = async {
             let _ = (&mut self.accepting).await;
-            // Nobody sends: this waits for all senders to be gone.
+            // This waits until all senders are gone. Nothing is ever sent.
             let _ = self.sockets.recv().await;
         };
         if timeout(patience, done).await.is_err() {
             tracing::warn!("some sockets did not close in time");
         }
-        // What was posted is written before what is waited for; the file alone is whole then.
+        // The store does its jobs in order, so all earlier writes are done first. Then the
+        // database file alone is whole.
         match timeout(patience, self.store.settle()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => {
@@ -181,7 +182,7 @@ impl Server {
     }
 }
 
-/// Refuses credentials that everybody has.
+/// Refuses credentials with an empty part, which any client could guess.
 fn check_credentials(auth: &Auth) -> Result<(), BindError> {
     let Auth::App { id, secret } = auth else {
         return Ok(());
@@ -199,7 +200,7 @@ impl From<TokenError> for BindError {
     }
 }
 
-/// Returns how many threads recognise.
+/// Returns the number of workers.
 fn threads(config: &ServerConfig) -> usize {
     match config.limits.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -207,7 +208,7 @@ fn threads(config: &ServerConfig) -> usize {
     }
 }
 
-/// As many cores as recognition may take.
+/// Returns the admission to the cores that recognition may take, if it has a limit.
 fn admission(config: &ServerConfig, engines: &Engines) -> Option<Admission> {
     let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
     let cores = cores * config.max_load?;

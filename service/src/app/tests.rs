@@ -27,19 +27,19 @@ const THEN: i64 = 1_780_000_000_000_000_000;
 const HOUR: i64 = 3_600_000_000_000;
 const SECOND: i64 = 1_000_000_000;
 
-/// A wall clock that somebody sets.
+/// Returns a wall clock and the value that sets it.
 fn wall() -> (Arc<AtomicI64>, WallClock) {
     let shows = Arc::new(AtomicI64::new(THEN));
     let read = Arc::clone(&shows);
     (shows, WallClock::new(move || read.load(Ordering::SeqCst)))
 }
 
-/// A speaker in the conversation `x`, and what it is told.
+/// Joins the conversation `x` as a speaker. Returns also the frames that it is sent.
 async fn speaker(hub: &Arc<Hub>) -> (SocketSlot, ResultWriter, mpsc::Receiver<Frame>) {
     speaker_at(hub, None).await
 }
 
-/// The same, whose audio is at this place of a stream.
+/// Joins the conversation `x` as a speaker whose audio begins at this position of a stream.
 async fn speaker_at(
     hub: &Arc<Hub>,
     stream_position: Option<StreamPosition>,
@@ -47,12 +47,12 @@ async fn speaker_at(
     joined(hub, |own| Recipient::new(own, &SYMBL), stream_position).await
 }
 
-/// A log whose first final takes until a sender is dropped.
+/// A log whose first append waits until a sender is dropped.
 #[derive(Debug)]
 struct HeldLog {
     log: MemoryLog,
     held: Mutex<Option<std::sync::mpsc::Receiver<()>>>,
-    /// Told when somebody comes to append.
+    /// Gets a message when an append begins to wait.
     waits: std::sync::mpsc::Sender<()>,
 }
 
@@ -104,7 +104,7 @@ impl Log for HeldLog {
 }
 
 #[tokio::test]
-async fn a_conversation_whose_log_is_slow_delays_nobody() {
+async fn a_conversation_whose_log_is_slow_delays_no_other_conversation() {
     let (waits, waiting) = std::sync::mpsc::channel();
     let (release, held) = std::sync::mpsc::channel::<()>();
     let log = Arc::new(HeldLog {
@@ -150,7 +150,7 @@ async fn what_was_stored_and_not_told_is_told_to_its_speaker_and_stored_once() {
         let (slot, mut ada, _told) = speaker_at(&hub, Some(position(1))).await;
         slot.speaks(None, Some(Duration::from_secs(1800)));
         ada.listening().expect("stored");
-        // The service dies between the commit and the telling.
+        // The service ends after the commit and before it sends the entry.
         let said = ada.look_into(&[hello()], false);
         let stored = database.append(slot.conversation.number, said, Box::new(|_| {}));
         assert!(matches!(stored, Ok(Verdict::Stored(_))), "{stored:?}");
@@ -209,7 +209,7 @@ async fn what_comes_into_the_log_after_its_stream_gave_up_is_told_before_the_end
     assert!(message(&mut heard).is_some());
 }
 
-/// The next message response, if one has come.
+/// Returns the next message response, if one has come.
 fn message(told: &mut mpsc::Receiver<Frame>) -> Option<Value> {
     while let Ok(frame) = told.try_recv() {
         if let Frame::Text(text) = frame
@@ -230,7 +230,7 @@ fn hello() -> RecognisedWord {
     }
 }
 
-/// Says a sentence; the message that its client is told.
+/// Says a sentence and returns the message that its client is sent.
 fn say(results: &mut ResultWriter, told: &mut mpsc::Receiver<Frame>) -> Value {
     results.clock().start();
     results.utterance(&[hello()], false).expect("stored");
@@ -244,7 +244,7 @@ fn say(results: &mut ResultWriter, told: &mut mpsc::Receiver<Frame>) -> Value {
     }
 }
 
-/// The time that a message is said to begin.
+/// Returns the start time of a message.
 fn begins(message: &Value) -> i64 {
     let start = message["messages"][0]["duration"]["startTime"].as_str();
     let start = start.expect("a time");
@@ -252,7 +252,7 @@ fn begins(message: &Value) -> i64 {
 }
 
 #[tokio::test]
-async fn a_wall_clock_that_is_set_moves_nobody_in_a_conversation_that_runs() {
+async fn a_wall_clock_that_is_set_changes_no_time_in_a_conversation_that_runs() {
     for step in [HOUR, -HOUR] {
         let (shows, wall) = wall();
         let limits = Limits::default();
@@ -266,12 +266,12 @@ async fn a_wall_clock_that_is_set_moves_nobody_in_a_conversation_that_runs() {
         bob.listening().expect("stored");
         let second = say(&mut bob, &mut to_bob);
         let apart = begins(&second) - begins(&first);
-        // As much as this test takes, whatever the wall clock shows.
+        // The messages are as far apart as this test takes, whatever the wall clock shows.
         assert!((0..60 * SECOND).contains(&apart), "{apart} ns apart");
         let offset = second["messages"][0]["duration"]["timeOffset"].as_f64();
         let offset = offset.expect("a number");
         assert!((0.0..60.0).contains(&offset), "{offset} s after the first");
-        // Its end is told by the same clock.
+        // The end of the conversation has a time of the same clock.
         let number = ada_slot.conversation.number;
         ada_slot.leave(Leave::Finished);
         bob_slot.leave(Leave::Finished);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a server is started with.
+//! The configuration of a server.
 
 pub(crate) mod origin;
 
@@ -21,41 +21,40 @@ use tokio_rustls::rustls;
 /// Everything that a [`crate::Server`] needs to know.
 #[derive(Clone)]
 pub struct ServerConfig {
-    /// Where to listen; port 0 takes any free one.
+    /// The address to listen on. Port 0 takes any free port.
     pub listen: SocketAddr,
-    /// What turns speech into words, shared by all streams. It is the engine of a stream
-    /// that asks for no language, and of all whose language it speaks.
+    /// The first engine, shared by all streams. It is the engine of a stream that asks for
+    /// no language, and of all streams whose language it recognises.
     pub recognizer: Arc<dyn Recognizer>,
-    /// Engines for the languages that it does not speak: the first that speaks the
-    /// language of a stream is its engine.
+    /// Engines for other languages. The first one that recognises the language of a stream
+    /// is its engine.
     pub more_recognizers: Vec<Arc<dyn Recognizer>>,
-    /// Who may come in.
+    /// The credentials that clients need.
     pub auth: Auth,
-    /// Whether an audio message above [`Limits::audio_message`] closes its socket
-    /// (1009) or is taken all the same.
+    /// `true` to close a socket (1009) after an audio message above
+    /// [`Limits::audio_message`]. Otherwise the message is taken.
     pub strict: bool,
-    /// How much and how long.
+    /// Limits of sizes, numbers and times.
     pub limits: Limits,
-    /// Part of all processor cores that recognition may take, 1.0 for all; a
-    /// conversation beyond that is refused (429). None: nobody is refused for it.
+    /// Part of all processor cores that recognition may take, 1.0 for all. A conversation
+    /// beyond that is refused (429). Without a value, no conversation is refused for it.
     pub max_load: Option<f64>,
-    /// Certificate and key, to serve over TLS; without them in the clear.
+    /// Certificate and key, to serve over TLS. Without them, the service uses plain TCP.
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// Directory of the database; without one everything is kept in memory.
+    /// Directory of the database. Without one, everything is kept in memory.
     pub data: Option<PathBuf>,
-    /// The accounts' trackers, for `enableAllTrackers`; without a store they are in
-    /// the database.
+    /// The accounts' trackers, for `enableAllTrackers`. Without a store, they are in the
+    /// database.
     pub trackers: Option<Arc<dyn TrackerStore>>,
-    /// How much later the Conversation API knows what was said than the sockets, as
-    /// the original may; nothing by default.
+    /// How much later than the sockets the Conversation API has an entry, as with the
+    /// original service. Zero by default.
     pub history_delay: Duration,
-    /// Where web pages may come from that ask for tokens and for what was said; pages
-    /// of this machine may always.
+    /// Origins of web pages that may use the service. Pages of this machine always may.
     pub origins: Vec<Origin>,
-    /// Names under which the service may be asked, beside `localhost` and addresses, where
-    /// nobody is asked for credentials.
+    /// Host names that a service without credentials accepts, beside `localhost` and
+    /// addresses.
     pub hosts: Vec<AllowedHost>,
-    /// What goes wrong on purpose (feature `fault`).
+    /// The faults that are injected on purpose (feature `fault`).
     #[cfg(feature = "fault")]
     pub faults: Faults,
     /// How many lines of the log were lost, for `/metrics`.
@@ -63,9 +62,9 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// Any free port of the loopback, no authentication, strict, default
-    /// limits, one engine, no TLS, web pages of this machine only, no trackers yet and no
-    /// faults.
+    /// Returns a configuration with this one engine, on any free port of the loopback. It
+    /// is strict, with default limits, and has no credentials, no TLS, no trackers and no
+    /// faults. Only web pages of this machine may use it.
     pub fn new(recognizer: Arc<dyn Recognizer>) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -96,18 +95,18 @@ impl ServerConfig {
     }
 }
 
-/// Who may come in.
+/// The credentials that clients need.
 #[derive(Clone, Default)]
 pub enum Auth {
-    /// Everybody, with any token or none. Tokens are handed out to whoever asks,
-    /// because the official SDKs insist on one.
+    /// None: a client may have any token or no token. Any client can still ask for a token,
+    /// because the official SDKs need one.
     #[default]
     None,
-    /// Holders of a token that was generated with these credentials.
+    /// A token that was generated with these credentials.
     App {
         /// The application's id.
         id: String,
-        /// Its secret; never shown.
+        /// Its secret, which is never shown.
         secret: String,
     },
 }

@@ -5,12 +5,12 @@
 use std::str::FromStr;
 use url::{Host, Url};
 
-/// Where web pages come from.
+/// The origin of web pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Anywhere.
+    /// Any origin.
     Any,
-    /// Scheme, host and port, as browsers write them: `https://app.example:8443`.
+    /// This scheme, host and port, as browsers write them: `https://app.example:8443`.
     Of(String),
 }
 
@@ -36,12 +36,12 @@ impl FromStr for Origin {
     }
 }
 
-/// A name under which the service may be asked where it asks nobody for credentials.
+/// A host name that a service without credentials accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowedHost {
     /// Any name.
     Any,
-    /// This one, under any port.
+    /// This name, with any port.
     Named(String),
 }
 

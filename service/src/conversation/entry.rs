@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The entries of a conversation's log: what happened in it, numbered 1, 2, 3 … without a hole.
+//! The entries of a conversation's log, numbered 1, 2, 3 … without a hole.
 //!
-//! An entry is written once and never changed. Every door renders its own wire form from it,
-//! so what a client is told live, what a late subscriber reads and what is told after a restart
-//! are the same. Interim results are no entries.
+//! An entry is written once and never changed. Each door renders its own wire form from
+//! it. So a client that is sent it live, a late subscriber and a client after a restart
+//! get the same. Interims are no entries.
 //!
 //! Times are nanoseconds: since the Unix epoch where a field says so, else of a stream's audio.
 
@@ -30,21 +30,22 @@ pub(crate) enum Body {
         #[serde(skip_serializing_if = "Option::is_none")]
         title: Option<String>,
     },
-    /// A speaker who was not known before, or not by this name.
+    /// A speaker that is new, or has a new name.
     Member(Speaker),
     /// The Conversation API gave a speaker another name or address.
     Renamed(Speaker),
     /// A final, and everything that was found in it.
     Said(Box<Transcribed>),
-    /// A text that a client sent instead of saying it.
+    /// A text that a client sent.
     Sent(Sent),
-    /// Nobody is there. The conversation is over at `ends` unless somebody comes back.
+    /// The last speaker's socket is gone. The conversation is over at `ends` unless a
+    /// speaker rejoins.
     Closed { ends: i64 },
     /// The conversation is over.
     Over,
 }
 
-/// A participant, known by what the client says about them.
+/// A participant, as the client describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Speaker {
     /// Made by the service, constant within the conversation.
@@ -55,7 +56,7 @@ pub(crate) struct Speaker {
     pub(crate) name: Option<String>,
 }
 
-/// A final, and everything that was found in it.
+/// The content of a `said` entry: a final, and everything that was found in it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Transcribed {
     /// `sequenceNumber` on the wire: 0 for the first final of the conversation. The log
@@ -64,10 +65,11 @@ pub(crate) struct Transcribed {
     /// When the conversation's first audio came, nanoseconds since the Unix epoch. The log
     /// keeps the first one.
     pub(crate) zero: i64,
-    /// When the first audio of this start came, likewise. Word times count from here.
+    /// When the first audio of this start request came, in the same unit. The times of
+    /// the words count from here.
     pub(crate) start: i64,
     pub(crate) speaker: Speaker,
-    /// Where the speaker's clock is, in minutes ahead of UTC.
+    /// The speaker's time zone, in minutes ahead of UTC.
     pub(crate) timezone_offset: i32,
     /// Milliseconds from the start request to this final.
     pub(crate) elapsed: u64,
@@ -94,11 +96,11 @@ pub(crate) struct Transcribed {
 pub(crate) struct Part {
     /// The stream's id, made by the client.
     pub(crate) stream: String,
-    /// Which start request of that stream it came of.
+    /// The number of the start request of that stream.
     pub(crate) attempt: u64,
-    /// Where in the stream the audio of that start begins.
+    /// Position in the stream at which the audio of that start request begins.
     pub(crate) base: u64,
-    /// Where in the stream the first word begins and the last one ends.
+    /// Positions in the stream at which the first word begins and the last one ends.
     pub(crate) from: u64,
     pub(crate) until: u64,
 }
@@ -135,10 +137,10 @@ pub(crate) struct Insight {
     pub(crate) score: f64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) hints: Vec<(String, String)>,
-    /// The speaker is to act.
+    /// `true` if the speaker is the assignee.
     #[serde(default)]
     pub(crate) by_speaker: bool,
-    /// Somebody else is, who is named.
+    /// The name of the assignee, if it is another person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) assignee: Option<String>,
     /// Nanoseconds since the Unix epoch.
@@ -146,7 +148,7 @@ pub(crate) struct Insight {
     pub(crate) due: Option<i64>,
 }
 
-/// What the conversation is about. Takes the place of what was said of the same text before.
+/// A topic of the conversation. It replaces an earlier topic with the same text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Topic {
     /// The same for the same text in the same conversation.
@@ -161,7 +163,7 @@ pub(crate) struct Topic {
 /// A phrase of a tracker that was said.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TrackerMatch {
-    /// Of a tracker that is kept by the service.
+    /// The id, for a tracker that the service keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tracker_id: Option<String>,
     pub(crate) name: String,
@@ -173,7 +175,7 @@ pub(crate) struct TrackerMatch {
     pub(crate) offset: i64,
 }
 
-/// Something that is named.
+/// An entity.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entity {
     /// Id of the message.
@@ -212,7 +214,7 @@ impl Body {
         }
     }
 
-    /// Returns what was said, if something was.
+    /// Returns the content of a `said` entry.
     pub(crate) fn said(&self) -> Option<&Transcribed> {
         match self {
             Self::Said(said) => Some(said),
@@ -234,7 +236,8 @@ impl Transcribed {
         self.words.get(message.words.clone()).unwrap_or_default()
     }
 
-    /// Returns a time of the wall clock, so long after the first audio of this start.
+    /// Returns the time, since the Unix epoch, that is `since` nanoseconds after the first
+    /// audio of this start request.
     pub(crate) fn wall(&self, since: u64) -> i64 {
         let since = i64::try_from(since).unwrap_or(i64::MAX);
         self.start.saturating_add(since)
@@ -265,8 +268,9 @@ impl Transcribed {
             + (self.trackers.len() + self.entities.len()) * 128
     }
 
-    /// Returns what of it is behind `position` in its stream, for a speaker who may not have
-    /// heard it and whose audio begins there, at the wall clock's `start`. `None`: nothing.
+    /// Returns the part behind `position` in its stream, for a speaker that may not have
+    /// received it. The speaker's audio begins at that position, at the time `start` since
+    /// the Unix epoch. Returns `None` if nothing is behind it.
     pub(crate) fn behind(&self, position: u64, start: i64) -> Option<Self> {
         let part = self.part.as_ref()?;
         let is_before = |word: &&Word| part.base.saturating_add(word.middle()) < position;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How those in a conversation are told: each door has a wire form of its own.
+//! The wire forms in which sockets are sent entries. Each door has its own.
 
 use super::entry::{Entry, Speaker, TrackerMatch, Transcribed};
 use crate::outbox::{Outbox, Text};
@@ -8,10 +8,10 @@ use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
-/// To whom a message of an entry goes.
+/// The sockets that get a message of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
-    /// The socket that said it, and those that only listen.
+    /// The speaker's socket and the subscribers.
     Speaker,
     /// All sockets.
     All,
@@ -20,26 +20,26 @@ pub(crate) enum Audience {
 /// The messages of an entry, in order.
 pub(crate) type Rendered = Vec<(Audience, Text)>;
 
-/// A guess at an utterance in progress.
+/// An interim of an utterance in progress.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Interim<'a> {
     pub(crate) text: &'a str,
-    /// Where in the audio of its start it begins.
+    /// Start of the utterance, from the first audio of its start request.
     pub(crate) start: Duration,
     pub(crate) speaker: &'a Speaker,
     /// Milliseconds since the start request.
     pub(crate) elapsed: u64,
 }
 
-/// What is told at once and is in no log.
+/// What is sent at once and is in no log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Live<'a> {
     Interim(Interim<'a>),
-    /// Phrases of trackers in a guess.
+    /// Matches of trackers in an interim.
     Trackers(&'a [TrackerMatch]),
 }
 
-/// The wire form of a door: how its sockets are told something.
+/// The wire form of a door, which turns entries into messages for its sockets.
 pub(crate) trait Form: fmt::Debug + Send + Sync {
     /// Returns the messages of a final.
     fn said(&self, said: &Transcribed) -> Rendered;
@@ -47,7 +47,7 @@ pub(crate) trait Form: fmt::Debug + Send + Sync {
     /// Returns the messages of what is in no log.
     fn live(&self, live: &Live<'_>) -> Rendered;
 
-    /// Returns the messages of an entry; none for one that this door does not tell.
+    /// Returns the messages of an entry. There are none if this door does not send it.
     fn render(&self, entry: &Entry) -> Rendered {
         entry
             .body
@@ -57,7 +57,7 @@ pub(crate) trait Form: fmt::Debug + Send + Sync {
     }
 }
 
-/// A socket in a conversation, and the form in which it is told what is said.
+/// A socket in a conversation, and the form in which it is sent entries.
 #[derive(Debug, Clone)]
 pub(crate) struct Recipient {
     outbox: Outbox,
@@ -70,18 +70,18 @@ impl Recipient {
         Self { outbox, form }
     }
 
-    /// Returns the form in which it is told what is said, if it is.
+    /// Returns the form in which the socket is sent entries, if it is sent any.
     pub(crate) fn form(&self) -> Option<&'static dyn Form> {
         self.form
     }
 
-    /// Returns `true` if it is told in this form.
+    /// Returns `true` if the socket is sent entries in this form.
     pub(crate) fn is_told_in(&self, form: &'static dyn Form) -> bool {
         self.form.is_some_and(|own| std::ptr::addr_eq(own, form))
     }
 }
 
-/// One that is told nothing of what is said.
+/// A recipient that is sent no entries.
 impl From<Outbox> for Recipient {
     fn from(outbox: Outbox) -> Self {
         let form = None;

@@ -12,9 +12,8 @@
 //!
 //! Locks: the map of conversations and the state of a conversation are never held
 //! together, so a thread that waits for one conversation delays no other conversation.
-//! The teller of a conversation, which only the threads of its streams wait for, is taken
-//! before its state. Every lock but the teller's is held for a few calls only, and no
-//! lock is held across an await.
+//! The teller of a conversation is taken before its state. Every lock but the teller's is
+//! held for a few calls only, and no lock is held across an await.
 
 use super::form::Recipient;
 use super::log::{Log, LogError, OpenConversation};
@@ -44,9 +43,10 @@ pub(crate) struct Hub {
     pub(crate) workers: Arc<Workers>,
     pub(crate) phrasebook: Phrasebook,
     pub(crate) wall: WallClock,
-    /// One permit for each stream that may drain while its socket has started the next.
+    /// One permit for each stream that may drain after its socket has started the next
+    /// one or is gone.
     pub(crate) draining: Arc<Semaphore>,
-    /// How long a socket that is being closed may hold its conversation up.
+    /// How long a join waits for sockets that are being closed.
     longest_closing: Duration,
     /// One permit for each conversation that may still begin to wait.
     waiting: Arc<Semaphore>,
@@ -113,7 +113,7 @@ impl Hub {
         let left = u64::try_from(open.ends.saturating_sub(wall)).unwrap_or(0);
         let left = Duration::from_nanos(left);
         let keep = Duration::from_secs(u64::try_from(open.keep).unwrap_or(0));
-        // A wall clock that went back meanwhile does not take the conversation back.
+        // The conversation's time must not go back, even if the wall clock was set back.
         let latest = open.latest.max(open.zero).unwrap_or(0);
         let clock = ConversationClock::begin(wall.max(latest));
         let head = open.head;
@@ -126,7 +126,7 @@ impl Hub {
             head,
         ));
         let mut state = conversation.state();
-        state.await_anybody(Instant::now() + left, keep);
+        state.await_any_speaker(Instant::now() + left, keep);
         state.place_to_wait = self.place_to_wait(conversation.bytes(&state));
         drop(state);
         tracing::info!(
@@ -152,7 +152,7 @@ impl Hub {
         Arc::new(Conversation::new(key.clone(), participants, log, clock))
     }
 
-    /// Lets nobody in any more. The conversation is over when no stream owes anything.
+    /// Closes the conversation to new sockets, and ends it if no stream owes results.
     fn retire(&self, conversation: &Conversation) {
         let mut state = conversation.state();
         state.is_over = true;
@@ -163,9 +163,11 @@ impl Hub {
         }
     }
 
-    /// Ends a conversation: its subscribers are dismissed, and the log gets its last entry.
+    /// Ends a conversation: closes the sockets of its subscribers and appends the last
+    /// entry to its log.
     fn finish(&self, conversation: &Conversation) {
-        // What came into the log after its stream gave up waiting was not told.
+        // The log may have entries that were not sent, because their stream stopped
+        // waiting for the log.
         conversation.tell();
         let mut state = conversation.state();
         if std::mem::replace(&mut state.is_finished, true) {
@@ -183,7 +185,7 @@ impl Hub {
             .finish(conversation.number, conversation.clock.now());
     }
 
-    /// Somebody in a conversation that runs is called otherwise.
+    /// Changes the name of a speaker in a conversation that is not over.
     pub(crate) fn rename(
         &self,
         account: &str,
@@ -204,9 +206,9 @@ impl Hub {
         }
     }
 
-    /// Ends a conversation after this time, unless somebody came back.
+    /// Ends a conversation after this time, unless a speaker has rejoined.
     pub(crate) fn close_after(self: &Arc<Self>, wait: Duration, conversation: &Arc<Conversation>) {
-        // A service that is gone has nothing to end, and keeps no log open for it.
+        // The task must not keep the hub and its log open when the service has ended.
         let (hub, conversation) = (Arc::downgrade(self), Arc::downgrade(conversation));
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
@@ -227,11 +229,12 @@ impl Hub {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a slot in the conversation of this connection id; `anew`: in a new one.
+    /// Takes a slot in the conversation of this connection id. With `anew`, begins a new
+    /// conversation.
     ///
-    /// Where the only sockets of the conversation are being closed, whether their
-    /// clients heard the end decides which conversation it is: that is waited
-    /// for, at most as long as a closing may take.
+    /// If the only sockets of the conversation are being closed, it depends on their
+    /// clients if the conversation goes on. Then this waits for them, at most as long as a
+    /// closing may take.
     pub(crate) async fn join(
         self: &Arc<Self>,
         key: &ConversationKey,
@@ -257,8 +260,8 @@ impl Hub {
         }
     }
 
-    /// Takes a slot; or returns the conversation whose last sockets are being closed, unless the
-    /// socket enters `regardless` of that.
+    /// Takes a slot. Without `regardless`, returns the conversation as an error if its
+    /// last sockets are being closed.
     fn try_join(
         self: &Arc<Self>,
         key: &ConversationKey,
@@ -269,7 +272,7 @@ impl Hub {
         loop {
             let found = self.find(key);
             if let Some(conversation) = found.as_ref().filter(|_| !anew) {
-                // What is told from now on, the socket is told too.
+                // With the teller locked, the socket is sent all entries after `told`.
                 let teller = conversation.teller();
                 let mut state = conversation.state();
                 if state.is_closing() && !regardless {
@@ -323,7 +326,7 @@ impl Hub {
         self.most_waiting.saturating_sub(left)
     }
 
-    /// Returns `true` if this connection id is in use, or somebody may come back to it.
+    /// Returns `true` if this connection id has a conversation that is not over.
     pub(crate) fn is_live(&self, key: &ConversationKey) -> bool {
         self.find(key)
             .is_some_and(|conversation| conversation.state().is_live())
@@ -366,13 +369,13 @@ impl Hub {
         }
     }
 
-    /// Ends a conversation, unless somebody is in it or may still come back to it.
+    /// Ends a conversation, unless it has speakers' sockets or a speaker may rejoin it.
     pub(crate) fn end_if_left(&self, conversation: &Arc<Conversation>) {
         let mut state = conversation.state();
         if !state.members.is_empty() || state.closing > 0 || state.is_live() {
             return;
         }
-        // From now on nobody can enter it.
+        // From now on no socket can join it.
         state.is_over = true;
         drop(state);
         let mut conversations = self.conversations();
@@ -384,7 +387,8 @@ impl Hub {
         self.retire(conversation);
     }
 
-    /// A stream whose member has gone has said what it owed.
+    /// Records that a stream without a socket has ended, and ends the conversation if it
+    /// waited for that.
     pub(crate) fn settle(&self, conversation: &Conversation) {
         let mut state = conversation.state();
         state.owing = state.owing.saturating_sub(1);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a conversation asks of whatever keeps its log.
+//! The trait of the store that keeps the logs of conversations.
 //!
-//! The log numbers entries, and it alone decides whether one is taken: see [`Verdict`]. An
-//! entry is durable before anybody is told of it.
+//! The log numbers entries, and only the log decides if it takes an entry: see [`Verdict`].
+//! An entry is durable before a socket is sent it.
 
 use super::entry::{Entry, Speaker, Transcribed};
 use std::fmt;
 use std::sync::Arc;
 
-/// Why the log does not answer.
+/// Why the log could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct LogError(pub(crate) String);
@@ -20,9 +20,9 @@ pub(crate) type Committed = Box<dyn FnOnce(&[Arc<Entry>]) + Send>;
 /// What became of a final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is the entry with this number.
+    /// The final is the entry with this number.
     Stored(u64),
-    /// All of it was said before: its client sent that audio again.
+    /// All its words are in the log: the client sent that audio again.
     Already,
     /// Its stream goes on with another start request.
     Superseded,
@@ -30,7 +30,7 @@ pub(crate) enum Verdict {
     Over,
 }
 
-/// A start request: somebody speaks in a conversation, which may be new.
+/// A start request, in a conversation that may be new.
 #[derive(Debug, Clone)]
 pub(crate) struct StartRecord {
     pub(crate) conversation: i64,
@@ -42,18 +42,18 @@ pub(crate) struct StartRecord {
     /// `noConnectionTimeout`, seconds.
     pub(crate) keep: i64,
     pub(crate) speaker: Speaker,
-    /// Where its audio is in its stream, if its client numbers its streams.
+    /// Where the audio begins in its stream, if the client names its streams.
     pub(crate) stream_position: Option<StreamPosition>,
 }
 
 /// Where the audio of a start request begins in its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StreamPosition {
-    /// Made by the client, one for each stream.
+    /// The id of the stream, made by the client.
     pub(crate) stream: String,
-    /// 1, 2, 3 … for the start requests of that stream.
+    /// The number of the start request of that stream: 1, 2, 3 …
     pub(crate) attempt: u64,
-    /// Nanoseconds of audio before.
+    /// Nanoseconds of audio of the stream before this start request.
     pub(crate) position: u64,
 }
 
@@ -62,10 +62,10 @@ pub(crate) struct StreamPosition {
 pub(crate) enum Begun {
     /// It is in the log.
     Here {
-        /// Up to where the stream was said before, nanoseconds of its audio.
+        /// Position in the stream, in nanoseconds, up to which its words are in the log.
         said_until: u64,
-        /// What was said behind the place where the audio begins now. The client may
-        /// not have heard it.
+        /// The entries behind the position at which the audio begins now. The client may
+        /// not have received them.
         unheard: Vec<Arc<Entry>>,
     },
     /// A later start request of the same stream is in the log.
@@ -100,11 +100,11 @@ pub(crate) trait Log: fmt::Debug + Send + Sync {
     /// Nothing was stored.
     fn begin(&self, start: StartRecord, committed: Committed) -> Result<Begun, LogError>;
 
-    /// Appends a final. It fills in number and zero of what was said.
+    /// Appends a final, with its number and the conversation's zero filled in.
     ///
     /// # Errors
     ///
-    /// It is not known to be stored. The next start request of its stream tells.
+    /// The final may be stored or not. The next start request of its stream shows it.
     fn append(
         &self,
         conversation: i64,
@@ -112,8 +112,8 @@ pub(crate) trait Log: fmt::Debug + Send + Sync {
         committed: Committed,
     ) -> Result<Verdict, LogError>;
 
-    /// Returns entries with greater numbers than `after`, in order, at most `limit`. Those
-    /// of kinds that are not known are left out.
+    /// Returns entries with greater numbers than `after`, in order, at most `limit`.
+    /// Entries of unknown kinds are left out.
     ///
     /// # Errors
     ///
@@ -133,13 +133,15 @@ pub(crate) trait Log: fmt::Debug + Send + Sync {
     /// The log cannot be read.
     fn entry_of(&self, conversation: i64, number: i64) -> Result<u64, LogError>;
 
-    /// Notes how long the conversation would wait from now on, seconds. Does not block.
+    /// Records how many seconds the conversation would wait for its speakers from now on.
+    /// Does not block.
     fn keep(&self, conversation: i64, keep: i64);
 
-    /// Appends that nobody is there, and when it is over. Does not block.
+    /// Appends that the last speaker's socket is gone, and when the conversation will be
+    /// over. Does not block.
     fn close(&self, conversation: i64, ends: i64);
 
-    /// Appends that it is over. Does not block.
+    /// Appends that the conversation is over. Does not block.
     fn finish(&self, conversation: i64, at: i64);
 
     /// Returns the conversations that are not over, and ends those whose time has passed.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A log in memory for the tests of what is above a log. It passes the same suite as those
-//! that the service has: `store::contract`.
+//! A log in memory, for tests. It passes the same suite as the service's stores:
+//! `store::contract`.
 
 use super::entry::{Body, Entry, Speaker, Transcribed};
 use super::log::{Begun, Committed, Log, LogError, OpenConversation, StartRecord, Verdict};
@@ -24,7 +24,8 @@ struct Kept {
     number: u64,
     entries: Vec<Arc<Entry>>,
     members: Vec<Speaker>,
-    /// By the stream's id: the attempt, how far it was said before it, and is said now.
+    /// By the stream's id: the attempt, and the positions up to which its words were in
+    /// the log at the start of that attempt and are now.
     streams: HashMap<String, (u64, u64, u64)>,
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Who talks with whom, what was said, and who is told.
+//! Conversations: their sockets, their logs, and the order in which sockets are sent
+//! entries.
 
 pub(crate) mod entry;
 pub(crate) mod form;

@@ -15,7 +15,7 @@ pub(crate) struct Participants {
 }
 
 impl Participants {
-    /// A new one.
+    /// Returns the participants of a new conversation, with a new id.
     pub(crate) fn new() -> Self {
         let number = new_id();
         Self {
@@ -25,7 +25,7 @@ impl Participants {
         }
     }
 
-    /// Returns one that the service had before it came back.
+    /// Returns the participants of a conversation of before a restart.
     pub(crate) fn restored(open: OpenConversation) -> Self {
         Self {
             id: open.id.to_string(),
@@ -34,12 +34,12 @@ impl Participants {
         }
     }
 
-    /// The id as the database has it.
+    /// Returns the conversation's id as a number, as the store has it.
     pub(crate) fn number(&self) -> i64 {
         self.number
     }
 
-    /// Somebody is called otherwise from now on.
+    /// Changes the name or the user id of a speaker.
     pub(crate) fn rename(&mut self, member: &str, name: Option<&str>, user_id: Option<&str>) {
         let known = self.speakers.iter_mut().find(|known| known.id == member);
         if let Some(known) = known {
@@ -51,14 +51,14 @@ impl Participants {
         }
     }
 
-    /// Sixteen decimal digits.
+    /// Returns the conversation's id as text: sixteen decimal digits.
     pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
-    /// The speaker whom a client describes so; who gives neither id nor name is
-    /// the conversation's unknown speaker. `None`: it is a new one, and there are
-    /// `most` already.
+    /// Returns the speaker with this user id, or with this name if there is no user id.
+    /// A client that gives neither is the conversation's one unknown speaker. Adds a
+    /// speaker that is new, or returns `None` if there are `most` already.
     pub(crate) fn speaker(
         &mut self,
         user_id: Option<&str>,

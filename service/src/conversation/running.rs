@@ -17,17 +17,17 @@ use std::time::{Duration, Instant};
 use symbl_protocol::reply;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-/// As long as a conversation has fewer sockets than this, the next one is let in past
-/// admission: a speaker may dial again before its old socket is seen to be dead.
+/// While a conversation has fewer sockets than this, the next one joins past admission: a
+/// speaker may dial again before the service sees that its old socket is dead.
 const MOST_SOCKETS: usize = 2;
 
-/// The same, while speakers that were lost may come back.
+/// The same number, while lost speakers may rejoin.
 const MOST_SOCKETS_WITH_LOST: usize = 4;
 
-/// Entries that are read from the log at once.
+/// Most entries that are read from the log at once.
 const MOST_READ: usize = 500;
 
-/// Entries of before a restart in which topics are looked for.
+/// Most entries of before a restart in which topics are looked for.
 const REMEMBERED: u64 = 200;
 
 /// The key of a conversation.
@@ -42,20 +42,20 @@ pub(crate) struct ConversationKey {
 #[derive(Debug)]
 pub(crate) struct Conversation {
     pub(crate) key: ConversationKey,
-    /// The conversation's id: as the database has it, and as clients are told it.
+    /// The conversation's id: as the store has it, and as clients get it.
     pub(crate) number: i64,
     pub(crate) id: String,
     pub(crate) clock: ConversationClock,
     pub(crate) log: Arc<dyn Log>,
     state: Mutex<ConversationState>,
-    /// Held while an entry is told, so that all sockets are told all entries in the order
-    /// of the log. It comes before the state.
+    /// Held while an entry is sent, so that all sockets are sent all entries in the order
+    /// of the log. It is locked before the state.
     teller: Mutex<Teller>,
-    /// What was talked about. No other lock is taken while it is held.
+    /// The topics. No other lock is taken while it is held.
     topics: Mutex<Subjects>,
-    /// What the topics take, for those that must not wait for them.
+    /// The memory of the topics, for callers that must not wait for `topics`.
     topics_bytes: AtomicUsize,
-    /// Told whenever a socket that was being closed is.
+    /// Notified whenever a socket that was being closed is closed.
     pub(crate) closed: Notify,
 }
 
@@ -63,42 +63,43 @@ pub(crate) struct Conversation {
 pub(crate) struct ConversationState {
     pub(crate) participants: Participants,
     pub(crate) members: Vec<Member>,
-    /// Sockets that listen only.
+    /// The sockets of subscribers.
     pub(crate) listeners: Vec<(u64, Recipient)>,
     pub(crate) next_member: u64,
-    /// Sockets that were let in past admission and have not entered yet.
+    /// Number of sockets that join past admission and are no members yet.
     pub(crate) joining: usize,
-    /// Members that were told everything and whose sockets are being closed.
+    /// Number of members that were sent everything and whose sockets are being closed.
     pub(crate) closing: usize,
-    /// Streams whose members have gone and that still have something to say.
+    /// Number of streams whose sockets are gone and that still owe results.
     pub(crate) owing: usize,
-    /// Nobody may enter any more: it is finished when no stream owes anything.
+    /// `true` once no socket may join any more. The conversation is finished when no
+    /// stream owes results.
     pub(crate) is_over: bool,
-    /// The end of the conversation is stored.
+    /// `true` once the end of the conversation was given to the log.
     pub(crate) is_finished: bool,
-    /// Speakers that were lost, and have not come back.
+    /// The lost speakers that may rejoin.
     pub(crate) owed: Vec<Owed>,
-    /// Set while nobody is there: when the conversation ends.
+    /// When the conversation ends. Set while it has no members.
     pub(crate) ends: Option<Instant>,
-    /// Held while nobody is there.
+    /// Held while the conversation waits without members.
     pub(crate) place_to_wait: Option<PlaceToWait>,
 }
 
-/// What was talked about, as far as it is remembered.
+/// The topics of a conversation.
 #[derive(Debug, Default)]
 struct Subjects {
     topics: Topics,
-    /// Set for a conversation of before a restart, until its log was read.
+    /// `true` for a conversation of before a restart, until its log was read.
     is_forgotten: bool,
 }
 
-/// A socket that may speak.
+/// The socket of a speaker.
 #[derive(Debug)]
 pub(crate) struct Member {
-    /// Those that came later have greater ones.
+    /// Members that joined later have greater ids.
     pub(crate) id: u64,
     outbox: Recipient,
-    /// Who speaks, once it was said.
+    /// The id of its speaker, once the client has named one.
     speaker: Option<String>,
     /// How long the conversation waits for this speaker (`noConnectionTimeout`).
     keep: Duration,
@@ -106,16 +107,16 @@ pub(crate) struct Member {
     stream: Option<(String, u64)>,
 }
 
-/// A speaker that the conversation waits for.
+/// A lost speaker that the conversation waits for.
 #[derive(Debug)]
 pub(crate) struct Owed {
-    /// None: over a restart nobody knows who it was.
+    /// The id of the speaker. It is not known after a restart.
     speaker: Option<String>,
     keep: Duration,
     until: Instant,
 }
 
-/// One of the conversations that may wait, with the memory that it takes.
+/// The permits of a conversation that waits: one of the conversations, and its memory.
 #[derive(Debug)]
 pub(crate) struct PlaceToWait {
     pub(crate) _conversation: OwnedSemaphorePermit,
@@ -125,9 +126,9 @@ pub(crate) struct PlaceToWait {
 /// How a socket left its conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leave {
-    /// It was done.
+    /// The client has finished.
     Finished,
-    /// It may come back.
+    /// The connection was lost, and the client may rejoin.
     Lost,
 }
 
@@ -156,14 +157,14 @@ impl ConversationState {
         }
     }
 
-    /// Returns all sockets; those that may speak with their numbers.
+    /// Returns all sockets. Those of speakers have the member's id.
     fn sockets(&self) -> impl Iterator<Item = (Option<u64>, &Recipient)> {
         let members = self.members.iter();
         let members = members.map(|member| (Some(member.id), &member.outbox));
         members.chain(self.listeners.iter().map(|(_, outbox)| (None, outbox)))
     }
 
-    /// Returns the forms in which the sockets are told entries.
+    /// Returns the forms in which the sockets are sent entries.
     fn forms(&self) -> Vec<&'static dyn Form> {
         let mut forms: Vec<&'static dyn Form> = Vec::new();
         for form in self.sockets().filter_map(|(_, outbox)| outbox.form()) {
@@ -174,7 +175,7 @@ impl ConversationState {
         forms
     }
 
-    /// Sends the messages of an entry, which came of this socket.
+    /// Sends the messages of an entry, whose audio came from the socket `origin`.
     fn tell(&self, rendered: &[(&'static dyn Form, Rendered)], origin: Option<u64>) {
         for (member, outbox) in self.sockets() {
             let messages = rendered.iter().find(|(form, _)| outbox.is_told_in(*form));
@@ -187,7 +188,7 @@ impl ConversationState {
         }
     }
 
-    /// The conversation is over: lets those go who only listen.
+    /// Tells the subscribers that the conversation is over, and closes their sockets.
     pub(crate) fn dismiss(&mut self) {
         let text: Text = reply::conversation_completed(self.participants.id()).into();
         for (_, outbox) in self.listeners.drain(..) {
@@ -196,14 +197,14 @@ impl ConversationState {
         }
     }
 
-    /// Returns `true` if somebody is there or may come back.
+    /// Returns `true` if the conversation has members, or a speaker may rejoin.
     pub(crate) fn is_live(&self) -> bool {
         !self.is_over && self.ends.is_none_or(|ends| Instant::now() < ends)
     }
 
-    /// Returns `true` if another socket may join, however full the service is: while the
-    /// conversation has few of them. Otherwise one connection id would be a way around
-    /// admission.
+    /// Returns `true` if another socket may join, however full the service is. It may
+    /// while the conversation has few sockets. Without that limit, one connection id would
+    /// be a way around admission.
     pub(crate) fn joins_past_admission(&mut self, now: Instant) -> bool {
         let _ = self.wait(now);
         let bound = match self.owed.is_empty() {
@@ -218,7 +219,7 @@ impl ConversationState {
         self.members.is_empty() && self.closing > 0
     }
 
-    /// Lets a socket in, and returns its number.
+    /// Adds a speaker's socket and returns its id.
     pub(crate) fn enter(&mut self, outbox: impl Into<Recipient>) -> u64 {
         let id = self.next_member;
         self.next_member += 1;
@@ -235,7 +236,7 @@ impl ConversationState {
         id
     }
 
-    /// Lets a socket in that only listens, and returns its number.
+    /// Adds a subscriber's socket and returns its id.
     pub(crate) fn listen(&mut self, outbox: Recipient) -> u64 {
         let id = self.next_member;
         self.next_member += 1;
@@ -243,7 +244,7 @@ impl ConversationState {
         id
     }
 
-    /// Takes a socket out.
+    /// Removes a speaker's socket and returns it.
     pub(crate) fn take(&mut self, id: u64) -> Option<Member> {
         let at = self.members.iter().position(|member| member.id == id)?;
         Some(self.members.remove(at))
@@ -255,8 +256,8 @@ impl ConversationState {
         member.map_or(Duration::ZERO, |member| member.keep)
     }
 
-    /// Says who speaks on a socket: a speaker that was lost has come back. Who does not
-    /// say how long the conversation is to `keep` waiting is waited for as before.
+    /// Records the speaker of a socket. A lost speaker has rejoined with that. Without
+    /// `keep`, the conversation would wait for the speaker as long as before.
     pub(crate) fn speaks(&mut self, id: u64, speaker: Option<&str>, keep: Option<Duration>) {
         let returned = |owed: &Owed| owed.speaker.as_deref() == speaker;
         let returned = self.owed.iter().position(returned);
@@ -269,8 +270,8 @@ impl ConversationState {
         }
     }
 
-    /// Notes which start request of a stream came on a socket. Returns the sockets of
-    /// earlier ones.
+    /// Records the start request of a stream that came on a socket. Returns the sockets of
+    /// earlier start requests of that stream.
     pub(crate) fn supersede(&mut self, id: u64, stream: &str, attempt: u64) -> Vec<Recipient> {
         let mut earlier = Vec::new();
         for member in &mut self.members {
@@ -286,8 +287,8 @@ impl ConversationState {
         earlier
     }
 
-    /// A socket has left. A speaker that was lost is owed a rejoin, unless it has come
-    /// back before its loss was seen: another socket speaks for it, and came later.
+    /// Records that a socket has left. The conversation waits for a lost speaker, unless
+    /// the speaker has a newer socket: then it rejoined before its loss was seen.
     pub(crate) fn left(&mut self, member: Member, how: Leave, now: Instant) {
         let Member {
             id, speaker, keep, ..
@@ -303,8 +304,9 @@ impl ConversationState {
         }
     }
 
-    /// Waits until then for a speaker of whom the database does not know who it was.
-    pub(crate) fn await_anybody(&mut self, until: Instant, keep: Duration) {
+    /// Waits until then for any speaker, because the store does not know which speaker was
+    /// lost.
+    pub(crate) fn await_any_speaker(&mut self, until: Instant, keep: Duration) {
         self.ends = Some(until);
         self.owed.push(Owed {
             speaker: None,
@@ -313,15 +315,15 @@ impl ConversationState {
         });
     }
 
-    /// Returns how long the conversation has to wait for those that are owed a rejoin.
+    /// Returns how long the conversation still waits for its lost speakers.
     pub(crate) fn wait(&mut self, now: Instant) -> Duration {
         self.owed.retain(|owed| owed.until > now);
         let waits = self.owed.iter().map(|owed| owed.until - now);
         waits.max().unwrap_or_default()
     }
 
-    /// Returns how long the conversation would have to wait if all its sockets were lost
-    /// now. That is what the database has for the next service.
+    /// Returns how long the conversation would wait if all its sockets were lost now. The
+    /// store keeps this for the time after a restart.
     pub(crate) fn longest_keep(&mut self, now: Instant) -> Duration {
         let present = self.members.iter().map(|member| member.keep).max();
         self.wait(now).max(present.unwrap_or_default())
@@ -338,7 +340,7 @@ impl Conversation {
         Self::behind(key, participants, log, clock, 0)
     }
 
-    /// Returns one whose log has entries up to this one already, of before a restart.
+    /// Returns a conversation of before a restart, whose log has entries up to `head`.
     pub(crate) fn behind(
         key: ConversationKey,
         participants: Participants,
@@ -363,7 +365,8 @@ impl Conversation {
         }
     }
 
-    /// Returns what takes the entries of a commit, which came of this socket.
+    /// Returns the function that takes the entries of a commit. Their audio came from the
+    /// socket `origin`.
     pub(crate) fn committed(self: &Arc<Self>, origin: u64) -> Committed {
         let conversation = Arc::clone(self);
         Box::new(move |entries| {
@@ -377,18 +380,18 @@ impl Conversation {
         })
     }
 
-    /// Returns what was told. It is taken before the state.
+    /// Locks the teller. It must be locked before the state.
     pub(crate) fn teller(&self) -> MutexGuard<'_, Teller> {
         self.teller.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the number of the last entry that was told.
+    /// Returns the number of the last entry that was sent.
     pub(crate) fn told(&self) -> u64 {
         self.teller().told()
     }
 
-    /// Tells all sockets what is in the log and was not told. May read from the log, so it
-    /// belongs on a thread that may block.
+    /// Sends all sockets the entries of the log that were not sent yet. May read from the
+    /// log, so the calling thread must be one that may block.
     pub(crate) fn tell(&self) {
         loop {
             let mut teller = self.teller();
@@ -407,13 +410,13 @@ impl Conversation {
         }
     }
 
-    /// Tells at once what is in no log, which came of this socket.
+    /// Sends at once what is in no log. Its audio came from the socket `origin`.
     pub(crate) fn hint(&self, render: impl Fn(&dyn Form) -> Rendered, origin: u64) {
         self.send(render, Some(origin));
     }
 
-    /// Sends messages to all sockets, each in its own form. They are rendered without the
-    /// lock of the state.
+    /// Sends messages to all sockets, to each in its own form. The state is not locked
+    /// while they are rendered.
     fn send(&self, render: impl Fn(&dyn Form) -> Rendered, origin: Option<u64>) {
         let forms = self.state().forms();
         let rendered = forms.into_iter().map(|form| (form, render(form)));
@@ -432,7 +435,7 @@ impl Conversation {
                 } else {
                     last.min(before - 1)
                 };
-                // Those that follow are put in by whoever appended them.
+                // The appends that made the entries from `before` on put them in.
                 entries.retain(|entry| entry.seq < before);
                 self.teller().fill(entries, up_to);
                 true
@@ -445,8 +448,8 @@ impl Conversation {
         }
     }
 
-    /// Begins to tell a socket that only listens what is said from now on, after this first
-    /// message. `None`: the conversation is over.
+    /// Sends a subscriber's socket this first message and then all that is sent from now
+    /// on. Returns `None` if the conversation is over.
     pub(crate) fn listen_now(
         self: &Arc<Self>,
         outbox: &Recipient,
@@ -466,8 +469,8 @@ impl Conversation {
         })
     }
 
-    /// Begins to tell a socket that only listens, if `heard` is the last entry that was told
-    /// to the others. Otherwise returns those that come before, as far as they are
+    /// Adds a subscriber's socket if `heard` is the last entry that was sent to the
+    /// others. Otherwise returns the entries after `heard` as an error, if they are
     /// remembered.
     pub(crate) fn listen_from(
         self: &Arc<Self>,
@@ -486,8 +489,8 @@ impl Conversation {
         })
     }
 
-    /// Returns the topics of a sentence that come of it. What was said before a restart is
-    /// read from the log first.
+    /// Returns the topics that these sentences add. Sentences of before a restart are read
+    /// from the log first.
     pub(crate) fn topics_of(&self, sentences: &[(String, &str)]) -> Vec<TopicFinding> {
         let mut subjects = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::take(&mut subjects.is_forgotten) {
@@ -509,7 +512,7 @@ impl Conversation {
         found
     }
 
-    /// Reads the last entries that topics may come back from.
+    /// Reads the last entries of before the restart, for the topics.
     fn said_before(&self) -> Vec<Arc<Entry>> {
         let head = self.teller().told();
         let after = head.saturating_sub(REMEMBERED);
@@ -524,7 +527,8 @@ impl Conversation {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns about how much memory the conversation takes while nobody is there.
+    /// Returns about how much memory the conversation takes while it waits without
+    /// members, in bytes.
     pub(crate) fn bytes(&self, state: &ConversationState) -> usize {
         let key = self.key.account.len() + self.key.connection_id.len();
         let topics = self.topics_bytes.load(Ordering::Relaxed);
@@ -532,7 +536,7 @@ impl Conversation {
     }
 }
 
-/// A socket that was let in past admission and has not entered its conversation yet.
+/// A socket that joins past admission and is no member of its conversation yet.
 #[derive(Debug)]
 pub(crate) struct Joining(pub(crate) Arc<Conversation>);
 
@@ -581,7 +585,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_wait_that_is_owed_to_somebody_lost_counts() {
+    fn the_longest_wait_for_a_lost_speaker_counts() {
         let now = Instant::now();
         let mut state = state();
         let ada = starts(&mut state, "ada", Some(100 * S));
@@ -600,7 +604,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_owed_to_who_left_cleanly_or_came_back_before_it_was_lost() {
+    fn a_speaker_that_left_cleanly_or_rejoined_before_its_loss_is_not_waited_for() {
         let now = Instant::now();
         let mut state = state();
         let dead = starts(&mut state, "ada", Some(100 * S));
@@ -635,10 +639,10 @@ mod tests {
     }
 
     #[test]
-    fn over_a_restart_whoever_comes_first_has_come_back() {
+    fn after_a_restart_the_first_speaker_counts_as_rejoined() {
         let now = Instant::now();
         let mut state = state();
-        state.await_anybody(now + 10 * S, 100 * S);
+        state.await_any_speaker(now + 10 * S, 100 * S);
         assert_eq!(state.wait(now), 10 * S);
         let ada = starts(&mut state, "ada", Some(S));
         assert_eq!(

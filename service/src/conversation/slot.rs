@@ -8,7 +8,7 @@ use crate::conversation::running::{Conversation, Member};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The close code of a socket whose stream goes on with another one.
+/// The close code of a socket whose stream goes on with another start request.
 pub(crate) const SUPERSEDED: u16 = 4103;
 
 /// The slot of a speaker's socket in its conversation.
@@ -17,21 +17,22 @@ pub(crate) struct SocketSlot {
     pub(crate) hub: Arc<Hub>,
     pub(crate) conversation: Arc<Conversation>,
     pub(crate) member: u64,
-    /// The last entry that was told before the socket came.
+    /// The last entry that was sent before the socket joined.
     pub(crate) told: u64,
-    /// Set while the socket is being closed.
+    /// The member, while its socket is being closed.
     pub(crate) closing: Option<Member>,
 }
 
 impl SocketSlot {
-    /// Says who speaks here, and how long the conversation waits for this speaker after
-    /// a loss; `None`: as before.
+    /// Records the speaker of this socket, and how long the conversation waits for it
+    /// after a loss: as long as before if `keep` is `None`.
     pub(crate) fn speaks(&self, speaker: Option<&str>, keep: Option<Duration>) {
         self.conversation.state().speaks(self.member, speaker, keep);
     }
 
-    /// Says which start request of a stream came here, and closes the sockets of earlier
-    /// ones, which may not have been seen to be dead.
+    /// Records the start request that came on this socket, and closes the sockets of
+    /// earlier start requests of its stream. The service may not have seen yet that those
+    /// are dead.
     pub(crate) fn supersede(&self, stream: &str, attempt: u64) {
         let mut state = self.conversation.state();
         for outbox in state.supersede(self.member, stream, attempt) {
@@ -48,8 +49,8 @@ impl SocketSlot {
         !keep.is_zero()
     }
 
-    /// The member was told everything and is told no more; [`SocketSlot::leave`]
-    /// follows when its socket is closed.
+    /// Takes the member out of the conversation while its socket is being closed, so that
+    /// it is sent nothing more. Call [`SocketSlot::leave`] when the socket is closed.
     pub(crate) fn close(&mut self) {
         let mut state = self.conversation.state();
         if let Some(member) = state.take(self.member) {
@@ -64,14 +65,15 @@ impl SocketSlot {
         self.conversation.state().owing += 1;
         let (hub, conversation) = (Arc::downgrade(&self.hub), Arc::clone(&self.conversation));
         move || {
-            // A service that is gone has nothing to end.
+            // Without a hub the service has ended.
             if let Some(hub) = hub.upgrade() {
                 hub.settle(&conversation);
             }
         }
     }
 
-    /// Gives the slot back.
+    /// Gives the slot back. Without members, the conversation then waits for its lost
+    /// speakers or ends.
     pub(crate) fn leave(self, how: Leave) {
         let Self {
             hub,
@@ -126,7 +128,7 @@ impl SocketSlot {
         }
         let seconds = wait.as_secs();
         tracing::info!(event = "waiting", connection, conversation = id, seconds);
-        // The next service compares it with what the wall clock shows then.
+        // After a restart, the service compares this with its wall clock.
         let ends = hub.wall.now().saturating_add(nanos(wait));
         hub.log.close(conversation.number, ends);
         hub.close_after(wait, &conversation);

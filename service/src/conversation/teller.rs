@@ -1,51 +1,53 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The order in which a conversation's entries are told: that of the log, each once.
+//! Decides which entry of a conversation is sent next: all entries, in the order of the
+//! log, each once.
 //!
-//! Entries come from those who append them, and may come late, twice or not at all. What is
-//! missing is named, to be read from the log; this module reads nothing itself.
+//! The appends put entries in. An entry may come late, twice or not at all. The teller
+//! names the entries that are missing, and its caller reads them from the log. This module
+//! reads nothing itself.
 
 use super::entry::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// Entries that are remembered after they were told, and their size in bytes.
+/// Most entries that are remembered after they were sent, and their largest size in bytes.
 const MOST_REMEMBERED: usize = 64;
 const MOST_BYTES: usize = 64 << 10;
 
-/// An entry, and the socket whose audio it came of, if that is one of this process.
+/// An entry, and the socket that its audio came from, if that is known.
 #[derive(Debug, Clone)]
 pub(crate) struct Item {
     pub(crate) entry: Arc<Entry>,
     pub(crate) origin: Option<u64>,
 }
 
-/// What is to be done next.
+/// What the caller must do next.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// This is told now.
+    /// Send this entry.
     Tell(Item),
-    /// Entries after the first number and before the second one are to be read from the
-    /// log and put in.
+    /// Read the entries after the first number and before the second one from the log, and
+    /// put them in.
     Read(u64, u64),
-    /// All that is known was told.
+    /// Nothing: all known entries were sent.
     Nothing,
 }
 
-/// What was told of a log, and what waits to be.
+/// The entries of a log that were sent, and those that wait to be sent.
 #[derive(Debug, Default)]
 pub(crate) struct Teller {
     told: u64,
     waiting: BTreeMap<u64, Item>,
-    /// Entries up to here that do not wait are not in the log, or of kinds that are not
-    /// known.
+    /// Up to this number, an entry that does not wait is not in the log, or its kind is
+    /// unknown.
     complete: u64,
     ring: VecDeque<Arc<Entry>>,
     ring_bytes: usize,
 }
 
 impl Teller {
-    /// Begins behind the entry with this number.
+    /// Returns a teller that begins after the entry with this number.
     pub(crate) fn behind(head: u64) -> Self {
         Self {
             told: head,
@@ -53,7 +55,7 @@ impl Teller {
         }
     }
 
-    /// Returns the number of the last entry that was told.
+    /// Returns the number of the last entry that was sent.
     pub(crate) fn told(&self) -> u64 {
         self.told
     }
@@ -63,12 +65,12 @@ impl Teller {
         let seq = item.entry.seq;
         if seq > self.told {
             let waiting = self.waiting.entry(seq).or_insert(item.clone());
-            // Whoever read it from the log does not know where it came from.
+            // The origin is not known for an entry that was read from the log.
             waiting.origin = waiting.origin.or(item.origin);
         }
     }
 
-    /// Takes what the log has of the entries up to this number.
+    /// Takes the entries of the log up to this number, as far as the log has them.
     pub(crate) fn fill(&mut self, entries: Vec<Arc<Entry>>, up_to: u64) {
         for entry in entries {
             self.put(Item {
@@ -79,7 +81,7 @@ impl Teller {
         self.complete = self.complete.max(up_to);
     }
 
-    /// Returns what is to be done next; an entry counts as told then.
+    /// Returns what the caller must do next. An entry that is returned counts as sent.
     pub(crate) fn next(&mut self) -> Next {
         let Some(first) = self.waiting.first_entry() else {
             return Next::Nothing;
@@ -94,7 +96,7 @@ impl Teller {
         Next::Tell(item)
     }
 
-    /// Returns all entries after this number that were told, if they are remembered.
+    /// Returns all entries after this number that were sent, if they are remembered.
     pub(crate) fn since(&self, after: u64) -> Option<Vec<Arc<Entry>>> {
         let first = self.ring.front().map_or(self.told + 1, |entry| entry.seq);
         let later = self.ring.iter().filter(|entry| entry.seq > after).cloned();

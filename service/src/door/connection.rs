@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Serves HTTP/1.1 on the connections that come in, each within bounds: a head
-//! that does not come, a body that trickles and an answer that nobody reads end
-//! the connection. Upgraded to a WebSocket it is the socket's affair.
+//! Serves HTTP/1.1 on the accepted connections, within time limits. A head that does not
+//! come, a body that comes too slowly and an answer that the client does not read end the
+//! connection. These limits do not apply to a connection that has become a WebSocket.
 //!
 //! The seams of a connection may lift its bounds.
 
@@ -27,12 +27,13 @@ use tokio::time::{sleep, timeout};
 use tower_service::Service;
 use tracing::Instrument;
 
-/// Longest head of a request in bytes. hyper answers 431 to what does not fit into its
-/// buffer, which holds up to twice that when bytes come fast; [`within`] to the rest.
+/// Longest head of a request in bytes. hyper answers 431 to a head that does not fit into
+/// its buffer, which holds up to twice this when bytes come fast. [`within`] answers 431
+/// to the others.
 const LONGEST_HEAD: usize = 64 * 1024;
 
-/// Accepts until `stop` says so; connections that were accepted go on, and hold
-/// the router as long.
+/// Accepts connections until `stop` is `true`. Accepted connections go on, and hold the
+/// router until they end.
 pub(crate) async fn accept_all(
     mut listener: Listener,
     router: Router,
@@ -43,7 +44,7 @@ pub(crate) async fn accept_all(
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            // An error means that the server itself is gone.
+            // The wait also ends if the server was dropped.
             _ = stopped.wait_for(|stop| *stop) => return,
         };
         let span = accepted.peer.span.clone();
@@ -93,7 +94,8 @@ async fn serve(
     drop(place);
 }
 
-/// Returns how long the head of a request is that is written without needless spaces.
+/// Returns the length of a request's head in bytes, as it is written without needless
+/// spaces.
 fn head_length(request: &Request) -> usize {
     let (method, uri) = (request.method().as_str(), request.uri());
     let target = uri
@@ -106,11 +108,11 @@ fn head_length(request: &Request) -> usize {
     line + headers.sum::<usize>() + "\r\n".len()
 }
 
-/// Largest body of any request in bytes; most take less.
+/// Largest body of any request in bytes. Most paths take less.
 pub(crate) const LARGEST_BODY: usize = 1024 * 1024;
 
-/// Answers 431 to a head that is too long, 413 to a body that says itself that it is too
-/// large, and 408 where a request takes too long, its body for example.
+/// Answers 431 to a head that is too long, 413 to a body whose declared length is too
+/// large, and 408 to a request that takes too long, for example because of its body.
 pub(crate) async fn within(
     State(limit): State<Duration>,
     request: Request,
@@ -127,7 +129,8 @@ pub(crate) async fn within(
     let Some(limit) = limit else {
         return next.run(request).await;
     };
-    // Less is read as far as it may be, so that its client can read the answer.
+    // A body that is only a little too large is read, so that its client can read the
+    // answer.
     if request.body().size_hint().lower() > 4 * LARGEST_BODY as u64 {
         let message = format!("A body may have at most {LARGEST_BODY} bytes.");
         return http::error(StatusCode::PAYLOAD_TOO_LARGE, &message);

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What keeps web pages out of a service that asks nobody for credentials, and what the
-//! log says about requests that are refused.
+//! Keeps web pages out of a service without credentials, and logs refused requests.
 //!
-//! Any page in any browser can reach a port of its machine and of its network. Two ways
-//! lead past the browser's own rules, and both are closed here:
+//! A page in a browser can reach the ports of its machine and of its network. Two ways
+//! lead past the browser's own rules, and this module closes both:
 //!
-//! - The page's own name is made to resolve to the service's address (DNS rebinding), so
-//!   that the browser takes the service for the page's own. The request then has that
-//!   name as its `Host`, which is none of ours.
-//! - The page sends what needs no permission: a WebSocket handshake, or a POST as a form
-//!   would send it (CSRF). Browsers say in `Origin` where the page is from.
+//! - DNS rebinding: the page's own name resolves to the service's address, so that the
+//!   browser takes the service for the page's server. Such a request has that name as its
+//!   `Host`, which is not a name of this service.
+//! - CSRF: the page sends what needs no permission, which is a WebSocket handshake, or a
+//!   POST as a form sends it. Browsers say in `Origin` where the page comes from.
 //!
-//! Where credentials are asked for a page has no token, and the service may have any
-//! name, behind a reverse proxy for example. So nothing of this is looked at there. A
-//! body has to be JSON everywhere: a form's is none.
+//! A service with credentials checks neither: a page has no token, and the service may
+//! have any name, for example behind a reverse proxy. Every service refuses a body that is
+//! not JSON, which the body of a form is not.
 
 use crate::config::origin::{AllowedHost, Origin};
 use crate::config::{Auth, ServerConfig};
@@ -30,13 +29,13 @@ use axum::response::Response;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-/// Asked for by probes under any name; it says nothing that anybody must not know.
+/// Probes ask for this path under any name. Its answer is not confidential.
 const HEALTH: &str = "/healthz";
 
-/// It changes nothing, and clients send its body with any type or none.
+/// A request for a token changes nothing, and clients send its body with any type or none.
 const TOKEN: &str = "/oauth2/token:generate";
 
-/// Who may come through.
+/// The rules for requests.
 #[derive(Debug)]
 pub(crate) struct Gate {
     /// `None` where credentials are asked for.
@@ -120,8 +119,8 @@ impl Allowed {
             })
     }
 
-    /// Returns `true` for pages of this machine, for those that are allowed, and for the
-    /// service's own origin, which some clients that are no browser send.
+    /// Returns `true` for pages of this machine, for allowed pages, and for the service's
+    /// own origin, which some clients send that are not browsers.
     fn origin(&self, origin: &HeaderValue, headers: &HeaderMap) -> bool {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let text = origin.to_str().unwrap_or_default();
@@ -160,7 +159,7 @@ fn foreign_origin(origin: &HeaderValue) -> String {
     )
 }
 
-/// Refuses what must not come in, and tells the log what was refused, here or behind.
+/// Refuses requests, and logs those that this module or a later one has refused.
 pub(crate) async fn check(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let method = request.method().clone();
     // The query may have a token.
@@ -286,7 +285,7 @@ mod tests {
             assert_eq!(refused(&gate, "POST", TOKEN, &[host, origin]), expected);
             let socket = [host, origin, upgrade];
             assert_eq!(refused(&gate, "GET", "/x", &socket), expected);
-            // What may be read is for CORS to say.
+            // CORS decides if the page may read the answer.
             assert_eq!(refused(&gate, "GET", "/x", &[host, origin]), None);
         }
     }

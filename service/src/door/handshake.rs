@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Who asks, and for which socket: tokens wherever they stand, and what a
-//! request for a WebSocket must have before it is upgraded.
+//! Checks requests: finds the token and its account, and what a request for a WebSocket
+//! must have before it is upgraded.
 
 use crate::conversation::hub::ConversationKey;
 use crate::door::http::{self, Shared};
@@ -17,18 +17,18 @@ use axum::response::{IntoResponse, Response};
 /// Longest connection id in bytes.
 const LONGEST_ID: usize = 256;
 
-/// How much is read from a socket at once, in bytes: an audio message of the usual
-/// size and some more. As much is filled with zeros before each read; the 128 KiB
-/// that are usual would take a fifth of the service's time.
+/// How much is read from a socket at once, in bytes: an audio message of the usual size
+/// and some more. The library fills this many bytes with zeros before each read. With its
+/// default of 128 KiB, that would take a fifth of the service's time.
 const READ_BUFFER: usize = 8 << 10;
 
-/// What a request without a good token is told.
+/// The answer to a request without a valid token.
 const REFUSED: &str = "Token validation failed for provided token.";
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// Whose conversations a request may see: the application that its token is of;
-/// empty where everybody may come in.
+/// The account whose conversations a request may see: the application of its token, or an
+/// empty name in a service without credentials.
 #[derive(Debug, Clone)]
 pub(crate) struct Account(pub(crate) String);
 
@@ -43,7 +43,7 @@ impl FromRequestParts<Shared> for Account {
 #[allow(clippy::result_large_err)] // The error is the answer, made once per request.
 fn account(parts: &Parts, shared: &Shared, protocols: &[&str]) -> Result<Account, Response> {
     let mut offered = offered_tokens(&parts.headers, parts.uri.query(), protocols).peekable();
-    // A request without any token guesses nothing.
+    // A request without a token is no attempt to guess one.
     let has_token = offered.peek().is_some();
     if let Some(account) = shared.tokens.account(offered) {
         return Ok(Account(account));
@@ -57,14 +57,14 @@ fn account(parts: &Parts, shared: &Shared, protocols: &[&str]) -> Result<Account
     })
 }
 
-/// A good request for a WebSocket.
+/// A request for a WebSocket that may be upgraded.
 pub(crate) struct Visit {
     upgrade: WebSocketUpgrade,
     /// The conversation that it is about.
     pub(crate) key: ConversationKey,
     /// The connection that it came on.
     pub(crate) peer: Peer,
-    /// What dials.
+    /// The kind of the client.
     pub(crate) client: ClientKind,
 }
 
@@ -94,8 +94,8 @@ impl FromRequestParts<Shared> for Visit {
         };
         let offered = offered_protocols(&parts.headers);
         let Account(account) = account(parts, shared, &offered)?;
-        // Clients abort unless the very value is echoed. Where several are offered,
-        // the token among them is the one that was meant.
+        // Clients abort unless the answer has one of their values. If a client offers
+        // several, it means the token.
         let chosen = offered
             .iter()
             .find(|protocol| shared.tokens.is_valid(protocol))
@@ -104,8 +104,8 @@ impl FromRequestParts<Shared> for Visit {
         if let Some(protocol) = chosen {
             upgrade.set_selected_protocol(protocol);
         }
-        // What is larger than allowed is told so in peace; what is much larger is
-        // not even assembled.
+        // A message that is larger than allowed gets an error before its socket is closed.
+        // One that is twice as large is not even assembled.
         let largest = shared.config.limits.message.saturating_mul(2);
         Ok(Self {
             upgrade: upgrade
@@ -123,7 +123,7 @@ impl FromRequestParts<Shared> for Visit {
 }
 
 impl Visit {
-    /// The upgrade, and the rest of what was asked for.
+    /// Returns the upgrade, the conversation and the client's connection.
     pub(crate) fn into_parts(self) -> (WebSocketUpgrade, ConversationKey, Peer) {
         (self.upgrade, self.key, self.peer)
     }
@@ -150,7 +150,7 @@ fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {
         .collect()
 }
 
-/// All tokens of a handshake, wherever they stand.
+/// Returns the tokens of a request from all places in which clients send them.
 fn offered_tokens<'a>(
     headers: &'a HeaderMap,
     query: Option<&'a str>,
@@ -163,7 +163,7 @@ fn offered_tokens<'a>(
             .eq_ignore_ascii_case("bearer")
             .then_some(token.trim())
     });
-    // A JWT has no character that would be escaped in a query.
+    // A JWT has no characters that a query would escape.
     let query = query
         .into_iter()
         .flat_map(|query| query.split('&'))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The HTTP side: paths, tokens, and what is said to a request that is no
-//! WebSocket. Error bodies are `{"message": …}`, as the API's errors are.
+//! The paths of the service, and the answers to requests that open no WebSocket. Error
+//! bodies are `{"message": …}`, like those of the API.
 
 use crate::config::ServerConfig;
 use crate::conversation::hub::{ConversationKey, Hub};
@@ -43,14 +43,14 @@ pub(crate) struct Shared {
     pub(crate) tokens: Arc<Tokens>,
     /// Failed authentications.
     pub(crate) guesses: Arc<Guesses>,
-    /// One permit for each streaming socket that may still come.
+    /// One permit for each speaker's socket that may still be opened.
     pub(crate) places: Arc<Semaphore>,
-    /// One for each subscriber.
+    /// One permit for each subscriber's socket that may still be opened.
     pub(crate) listeners: Arc<Semaphore>,
-    /// What recognises, and who may use it.
+    /// The engines, their admission and the workers.
     pub(crate) hearing: Hearing,
     pub(crate) shutdown: watch::Receiver<bool>,
-    /// Held by every socket: all of them are gone when the other end says so.
+    /// Held by every socket. The channel closes when all sockets are gone.
     pub(crate) alive: mpsc::Sender<()>,
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn error(status: StatusCode, message: &str) -> Response {
     response
 }
 
-/// What an error response says, for the log.
+/// The message of an error response, for the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Why(pub(crate) String);
 
@@ -113,7 +113,7 @@ pub(crate) async fn wrong_method() -> Response {
     )
 }
 
-/// A body that cannot be read, above all one that is too large.
+/// Returns the answer to a body that cannot be read, mostly because it is too large.
 pub(crate) fn unreadable(reason: &BytesRejection) -> Response {
     error(reason.status(), &format!("{}.", reason.body_text()))
 }
@@ -123,7 +123,7 @@ async fn generate_token(
     ConnectInfo(peer): ConnectInfo<Peer>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    // Whoever guesses secrets is not told whether the next one is right.
+    // A client that guesses secrets does not learn if the next one is right.
     if let Some(wait) = shared.guesses.wait(peer.address) {
         return guessing(wait);
     }
@@ -193,8 +193,8 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     upgraded(response, seams.as_ref())
 }
 
-/// Reads `after` of a query: the last `sequenceNumber` that a subscriber knows.
-/// `Err`: it is no such number.
+/// Reads `after` of a query: the last `sequenceNumber` that a subscriber knows. Returns
+/// an error if it is not such a number.
 fn after(query: Option<&str>) -> Result<Option<i64>, ()> {
     let pairs = query.into_iter().flat_map(|query| query.split('&'));
     let mut given = pairs.filter_map(|pair| pair.strip_prefix("after="));
@@ -226,7 +226,7 @@ async fn subscribe(
         return too_many("The limit of subscribers is reached.", SOON);
     };
     let (upgrade, key, peer) = visit.into_parts();
-    // A subscriber has nothing to say, and is not to have the service keep it.
+    // A subscriber sends pings only, so the service keeps no large message of it.
     let upgrade = upgrade
         .max_message_size(LARGEST_OF_SUBSCRIBER)
         .max_frame_size(LARGEST_OF_SUBSCRIBER);
@@ -257,8 +257,8 @@ async fn subscribe(
     upgraded(response, seams.as_ref())
 }
 
-/// Returns the answer to an upgrade. It says that the client may number its streams
-/// (`x_stream`).
+/// Returns the answer to an upgrade. Its header tells the client that it may name its
+/// streams (`x_stream`).
 fn upgraded(mut response: Response, seams: &dyn ConnectionSeams) -> Response {
     seams.upgraded(&mut response);
     let headers = response.headers_mut();
@@ -273,9 +273,9 @@ fn client_span(peer: &Peer, key: &ConversationKey) -> Span {
     span
 }
 
-/// Seconds until somebody may have left.
+/// Seconds until another socket may have closed.
 const SOON: &str = "1";
-/// Seconds until a conversation may be over, or recognition have caught up.
+/// Seconds until another conversation may be over, or recognition may have caught up.
 const LATER: &str = "5";
 
 fn too_many(message: &str, retry_after: &'static str) -> Response {

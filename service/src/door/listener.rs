@@ -171,7 +171,7 @@ impl Keeper {
             match TcpListener::accept(listener.insert(open)).await {
                 Ok((tcp, from)) => self.accepted(tcp, from),
                 Err(error) => match error.kind() {
-                    // An error of the connection, not of the port.
+                    // This is an error of the connection and not of the port.
                     ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {}
                     _ => {
                         tracing::error!(%error, "cannot accept a connection; trying again");

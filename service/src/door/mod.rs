@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How the outside comes in and is answered: connections, tokens, paths, wire forms.
+//! The outside of the service: connections, tokens, paths and wire forms.
 
 pub(crate) mod connection;
 pub(crate) mod gate;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Which web pages may use the HTTP side: what a browser asks before it lets a page
-//! of another origin have an answer (CORS, Fetch Standard 3.2).
+//! Decides which web pages may read the service's answers: what a browser asks before it
+//! gives a page an answer of another origin (CORS, Fetch Standard 3.2).
 //!
-//! It must never let in any page by default: where no token is asked for, whoever
-//! can read an answer can read every conversation. A browser opens sockets for any page
-//! without such a question; the `gate` sees to them, and to requests that change
+//! It must never allow any page by default. In a service without credentials, a page that
+//! can read an answer can read every conversation. A browser opens WebSockets for any page
+//! without asking; the `gate` decides about those, and about requests that change
 //! something.
 
 use crate::config::origin::Origin;
@@ -14,10 +14,10 @@ use std::time::Duration;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use url::{Host, Url};
 
-/// How long a browser may remember that it was let in.
+/// How long a browser may remember that a page is allowed.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// Lets in pages of `allowed`, and those of this machine.
+/// Returns the layer that allows pages of `allowed` and pages of this machine.
 pub(crate) fn layer(allowed: Vec<Origin>) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(move |origin, _| {
@@ -28,7 +28,7 @@ pub(crate) fn layer(allowed: Vec<Origin>) -> CorsLayer {
         .max_age(REMEMBERED)
 }
 
-/// Returns `true` for origins of this machine and those that are allowed.
+/// Returns `true` for origins of this machine and for allowed origins.
 pub(crate) fn allows(allowed: &[Origin], origin: &HeaderValue) -> bool {
     let Ok(origin) = origin.to_str() else {
         return false;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The Conversation API: what was said in a conversation, so far or altogether.
+//! The Conversation API: messages and findings of conversations, over or not.
 //!
-//! Everything is asked of the store ([`Records`]), and only what belongs to the account
-//! that asks is found: to others a conversation is as unknown (404) as one that never was.
-//! Lists may have any length: they are read and sent in pieces, and no client makes the
-//! service hold a whole one.
+//! All answers come from the store ([`Records`]), which only finds conversations of the
+//! account that asks. A conversation of another account is unknown (404). A list may have
+//! any length, because it is read and sent in pieces. So no client makes the service hold
+//! a whole list.
 
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error, unreadable};
@@ -35,13 +35,13 @@ use tokio::time::sleep;
 /// Most conversations in one answer, as the reference has it.
 const LONGEST_LIST: u32 = 65_536;
 
-/// How long a deletion waits until its words have left the files, and how often it asks.
+/// How long a deletion waits until its words have left the files, and how often it checks.
 const LONGEST_PURGE: Duration = Duration::from_secs(10);
 const PURGE_AGAIN: Duration = Duration::from_millis(100);
 
 const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
 
-/// The paths of the API.
+/// Returns the paths of the API.
 pub(crate) fn router() -> Router<Shared> {
     let base = "/v1/conversations/{id}";
     let at = |path: &str| format!("{base}{path}");
@@ -63,7 +63,7 @@ pub(crate) fn router() -> Router<Shared> {
         .route(&at("/entities"), list_of(Records::entities))
 }
 
-/// Answers whether what is said now is stored.
+/// Answers if new entries can be stored.
 async fn health(State(shared): State<Shared>) -> Response {
     match shared.records.probe().await {
         Ok(()) => Json(json!({"status": "ok"})).into_response(),
@@ -76,7 +76,7 @@ async fn health(State(shared): State<Shared>) -> Response {
     }
 }
 
-/// What is counted.
+/// Answers with the metrics.
 async fn metrics(State(shared): State<Shared>) -> Response {
     let hub = &shared.hub;
     hub.metrics
@@ -84,8 +84,8 @@ async fn metrics(State(shared): State<Shared>) -> Response {
     ops::metrics(&hub.metrics)
 }
 
-/// A store of any kind. As an alias it owns what it has (`dyn Records + 'static`), and the
-/// trait's methods fit below as they are.
+/// A store of any kind. The alias means `dyn Records + 'static`, so that the trait's
+/// methods can be passed below as they are.
 type Store = dyn Records;
 
 type Id = Result<Path<String>, PathRejection>;
@@ -98,7 +98,7 @@ fn busy() -> Response {
     response
 }
 
-/// What a request is told that the database does not answer.
+/// Returns the answer to a request for which the store has failed.
 fn failed(reason: &StoreError) -> Response {
     if let StoreError::Busy(_) = reason {
         return busy();
@@ -117,7 +117,7 @@ fn whose(shared: &Shared, Account(account): Account, id: Id) -> Option<Whose> {
     })
 }
 
-/// Answers with what the store found, or says why it found nothing.
+/// Answers with what the store has found, or says why it has found nothing.
 fn answered<T>(
     found: Result<Option<T>, StoreError>,
     answer: impl FnOnce(T) -> Response,
@@ -129,8 +129,8 @@ fn answered<T>(
     }
 }
 
-/// Answers with a list. Pieces are read as the client takes them: while it does not,
-/// nothing is read, and when it hangs up nothing more.
+/// Answers with a list. A piece is read when the client has taken the one before, and none
+/// is read after the client has hung up.
 fn listed(records: Arc<dyn Records>, first: Piece) -> Response {
     let Piece { text, rest } = first;
     if rest.is_none() {
@@ -138,7 +138,7 @@ fn listed(records: Arc<dyn Records>, first: Piece) -> Response {
     }
     let first = stream::once(ready(Ok(text)));
     let rest = stream::try_unfold(rest, move |rest| {
-        // A list does not keep its store open: this does.
+        // A list does not keep its store open, so this closure does.
         let open = Arc::clone(&records);
         async move {
             let Some(list) = rest else {
@@ -149,13 +149,14 @@ fn listed(records: Arc<dyn Records>, first: Piece) -> Response {
             Ok(Some((text, rest)))
         }
     });
-    // An error ends the connection within the list, so that nobody takes it for whole.
+    // An error ends the connection within the list, so that its client sees that the list
+    // is not whole.
     let rest =
         rest.inspect_err(|reason| tracing::error!(%reason, "a list was not read to its end"));
     (JSON, Body::from_stream(first.chain(rest))).into_response()
 }
 
-/// An id is a number in decimal digits.
+/// Returns the number of an id, which is written in decimal digits.
 fn number(id: Id) -> Option<i64> {
     let Path(id) = id.ok()?;
     id.bytes()
@@ -170,7 +171,7 @@ fn unknown() -> Response {
     )
 }
 
-/// A path under which a part of a conversation is found that is never long.
+/// Returns the method of a path for a part of a conversation that is never long.
 fn part(ask: fn(&Store, Whose) -> Answer<'_, Option<Value>>) -> MethodRouter<Shared> {
     get(
         move |State(shared): State<Shared>, account: Account, id: Id| async move {
@@ -183,7 +184,7 @@ fn part(ask: fn(&Store, Whose) -> Answer<'_, Option<Value>>) -> MethodRouter<Sha
     )
 }
 
-/// A path under which a list of things of a conversation is found.
+/// Returns the method of a path for a list of a conversation.
 fn list_of(
     ask: impl Fn(&Store, Whose) -> Answer<'_, Option<Piece>> + Copy + Send + Sync + 'static,
 ) -> MethodRouter<Shared> {
@@ -222,19 +223,19 @@ async fn messages(
     answered(found, |first| listed(shared.records, first))
 }
 
-/// What must stand in a parameter of the query, where something else does.
+/// Returns the message about a parameter of the query with a wrong value.
 fn must(name: &str, what: &str) -> String {
     format!("`{name}` must be {what}.")
 }
 
-/// A time in a parameter of the query, in nanoseconds since the Unix epoch.
+/// Reads a time from a parameter of the query, in nanoseconds since the Unix epoch.
 fn time(name: &str, value: &str) -> Result<i64, String> {
     // A `+` that was not escaped is a space.
     parse_rfc3339(&value.replace(' ', "+")).ok_or_else(|| must(name, "a time in RFC 3339"))
 }
 
-/// Which messages the query asks for. The original knows `verbose` only; the others are
-/// named as those of the list of conversations.
+/// Reads from the query which messages are wanted. The original service knows `verbose`
+/// only. The other parameters have the names of those of the list of conversations.
 fn wanted_messages(asked: &[(String, String)]) -> Result<Wanted, String> {
     let mut wanted = Wanted::default();
     for (name, value) in asked {
@@ -254,7 +255,7 @@ fn wanted_messages(asked: &[(String, String)]) -> Result<Wanted, String> {
     Ok(wanted)
 }
 
-/// What the query says about the list, or what cannot be.
+/// Reads from the query which conversations are wanted, or returns what is wrong with it.
 fn wanted(asked: &[(String, String)]) -> Result<List, String> {
     let mut wanted = List {
         limit: 20,
@@ -314,7 +315,7 @@ async fn conversations(
     }
 }
 
-/// Deletes a conversation. The answer 200 comes when its words are in no file any more.
+/// Deletes a conversation. Answers 200 once its words have left the files.
 async fn delete(State(shared): State<Shared>, account: Account, id: Id) -> Response {
     let Some(whose) = whose(&shared, account, id) else {
         return unknown();
@@ -333,7 +334,7 @@ async fn delete(State(shared): State<Shared>, account: Account, id: Id) -> Respo
             Ok(true) => {
                 return Json(json!({"message": "The conversation is deleted."})).into_response();
             }
-            // Another program reads, or the database is large and somebody speaks.
+            // Another program reads the database, or it is large and a speaker is active.
             Ok(false) if Instant::now() < until => sleep(PURGE_AGAIN).await,
             Ok(false) => {
                 let message = "The conversation is deleted. Traces of its words stay in unused \
@@ -397,7 +398,7 @@ async fn rename(
         }
         Err(reason) => return failed(&reason),
     }
-    // The hub's locks may be waited for, which the runtime's workers must not do.
+    // The rename may wait for the hub's locks, and an async task must not wait for a lock.
     let hub = Arc::clone(&shared.hub);
     let told = shared.hub.workers.run(move || {
         let Change { name, email } = change;

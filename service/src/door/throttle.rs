@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Failed authentications, by the network that they come from: guessing leaves a trace
-//! in the log and gets slow.
+//! Counts failed authentications by network, so that guessing is logged and gets slow.
 //!
-//! A client with the right token is let in whatever others of its network do, because a
-//! token cannot be guessed. Credentials can, so an address that has failed too often is
-//! refused (429) before its credentials are looked at.
+//! A client with a valid token is never refused for the failures of its network, because a
+//! token cannot be guessed. Credentials can be guessed. So a network that has failed too
+//! often is refused (429) before its credentials are checked.
 
 use crate::rate::{Bucket, Expires, Network, Rate, Table};
 use std::net::IpAddr;
@@ -18,14 +17,14 @@ const RATE: Rate = Rate {
     interval: Duration::from_secs(2),
 };
 
-/// How often a network that goes on failing is named in the log.
+/// Time between two lines of the log about a network that goes on failing.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// What a network did.
+/// The failures of one network.
 #[derive(Debug, Default)]
 struct Failures {
     bucket: Bucket,
-    /// Since it was told last.
+    /// Number of failures since the last line of the log about them.
     untold: u64,
     told: Option<Instant>,
 }
@@ -37,8 +36,8 @@ impl Expires for Failures {
 }
 
 impl Failures {
-    /// Counts a failure; returns how long the network has to wait and how many failures
-    /// are to be told.
+    /// Counts a failure. Returns how long the network has to wait, and the number of
+    /// failures if it is time to log them.
     fn fail(&mut self, now: Instant) -> (Option<Duration>, Option<u64>) {
         self.untold += 1;
         if self.bucket.take(RATE, now) {
@@ -47,7 +46,7 @@ impl Failures {
         (Some(self.bucket.wait(RATE, now)), self.tell(now))
     }
 
-    /// Returns how many failures are to be told now.
+    /// Returns the number of failures if it is time to log them.
     fn tell(&mut self, now: Instant) -> Option<u64> {
         let told = self.told.map(|told| now.saturating_duration_since(told));
         if told.is_some_and(|told| told < TOLD_EVERY) {
@@ -63,8 +62,8 @@ impl Failures {
 pub(crate) struct Guesses(Mutex<Table<Failures>>);
 
 impl Guesses {
-    /// Returns how long this address has to wait until it may try credentials again.
-    /// Trying all the same counts as a failure in the log.
+    /// Returns how long this address has to wait until it may try credentials again. An
+    /// attempt before that counts as a failure.
     pub(crate) fn wait(&self, address: IpAddr) -> Option<Duration> {
         let (network, now) = (Network::of(address), Instant::now());
         let (wait, told) = {

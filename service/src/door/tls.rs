@@ -47,7 +47,7 @@ impl Tls {
     ///
     /// A file that cannot be read, or of another content; a key of another certificate.
     pub fn open(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        // The process's default provider belongs to whoever runs us.
+        // The process's default provider is for the host program to choose.
         let provider = Arc::new(ring::default_provider());
         let current = Arc::new(Current(RwLock::new(read(certificate, key, &provider)?)));
         let config = ServerConfig::builder_with_provider(provider)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Access tokens: who gets one, and whether one is good.
+//! Access tokens: creates them and checks them.
 //!
 //! Tokens are JWTs with `exp`, because the official SDKs decode them. As the
 //! API documents it, asking again returns the cached token with its remaining
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Hands out tokens and knows its own.
+/// Creates tokens and checks the tokens of requests.
 pub(crate) struct Tokens {
     auth: Auth,
     lifetime: Duration,
@@ -68,13 +68,13 @@ pub(crate) enum TokenError {
 /// Longest id of an application in bytes.
 const LONGEST_APP_ID: usize = 256;
 
-/// Applications that are remembered when everybody may have a token.
+/// Most applications whose tokens are cached, in a service without credentials.
 const MOST_CACHED: usize = 1000;
 
 impl Tokens {
-    /// Returns those that are signed with what is derived of this key and the
-    /// credentials. The key is as old as the data, so tokens outlive the process where the
-    /// data do; they do not outlive a change of the credentials.
+    /// Returns tokens that are signed with a key made of this one and the credentials.
+    /// `key` is stored with the data, so tokens are valid as long as the data exist, also
+    /// after a restart, but not after a change of the credentials.
     pub(crate) fn new(auth: Auth, lifetime: Duration, key: &[u8]) -> Result<Self, TokenError> {
         let key = signing_key(key, &auth)?;
         Ok(Self {
@@ -114,7 +114,7 @@ impl Tokens {
         let now = unix_seconds();
         let lifetime = self.lifetime.as_secs();
         let mut cached = self.cached.lock().unwrap_or_else(|e| e.into_inner());
-        // One that is about to end helps nobody.
+        // A client needs a token that lasts a while.
         cached.retain(|c| c.expires.saturating_sub(now) > lifetime / 10);
         if let Some(found) = cached.iter().find(|c| c.app_id == app_id) {
             return Ok(Granted {
@@ -143,8 +143,8 @@ impl Tokens {
         })
     }
 
-    /// The application that the first good one of these tokens was made for;
-    /// empty where everybody may come in. `None`: the holder may not.
+    /// Returns the application of the first valid token, or an empty name in a service
+    /// without credentials. Returns `None` if no token is valid.
     pub(crate) fn account<'a>(&self, mut offered: impl Iterator<Item = &'a str>) -> Option<String> {
         match &self.auth {
             Auth::None => Some(String::new()),
@@ -154,7 +154,7 @@ impl Tokens {
         }
     }
 
-    /// Whether a token was made here and has not ended.
+    /// Returns `true` if the service made the token and it has not expired.
     pub(crate) fn is_valid(&self, token: &str) -> bool {
         self.claims(token).is_some()
     }
@@ -185,7 +185,7 @@ fn signing_key(stored: &[u8], auth: &Auth) -> Result<Vec<u8>, TokenError> {
         .map_err(|error| TokenError::Signing(error.to_string()))
 }
 
-/// Compares without telling by its time where the difference is.
+/// Compares two texts in a time that does not show where they differ.
 fn same(ours: &str, given: &str) -> bool {
     let difference = ours
         .bytes()

@@ -1,49 +1,52 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Who may come in: no more streams than are recognised as fast as they speak.
+//! Admits no more streams than the engines recognise as fast as their speakers speak.
 //!
-//! Overload is refused at the door, where a client can wait and dial again, and
-//! never shared out among those that are in. Two signs of it are heeded:
+//! A service that is full refuses a new stream, whose client can wait and dial again. It
+//! never slows down the streams that it has admitted. Two signs tell that it is full:
 //!
-//! - **Reservations.** Each stream that is in holds as much of the processor as
-//!   speech costs, whether somebody speaks or not: who is silent now may speak.
-//!   The cost is that of its engine (`capacity`): measured with each final result, and
-//!   before the first what the engine says of itself. Which engine a stream will have is
-//!   known when it starts; until then it counts as one of the first. A conversation that waits for a speaker who was lost holds
-//!   no place: it takes nothing of the processor, and its speaker is let in all the same.
-//! - **Lag.** While recognition is behind the audio of any stream, nobody else
-//!   comes in. That also serves engines that do their work elsewhere, whose cost
-//!   cannot be measured here.
+//! - **Reservations.** Each admitted stream reserves as much of the processor as speech
+//!   costs, even while its speaker is silent, because the speaker may go on. The cost is
+//!   that of its engine (`capacity`): what the engine says of itself at first, and what
+//!   each final result adds to the measurement. The engine of a stream is known when the
+//!   stream starts. Until then the stream counts as one of the first engine. A
+//!   conversation that waits for a lost speaker reserves nothing: it takes no processor
+//!   time, and its speaker is admitted in any case.
+//! - **Lag.** While recognition is behind the audio of any stream, no other stream is
+//!   admitted. That also covers engines that work elsewhere, whose cost cannot be
+//!   measured here.
 //!
-//! A socket that joins a conversation that goes on is let in past both, while that
-//! conversation has few sockets (`ConversationState::joins_past_admission`): a speaker whose link
-//! was lost was admitted before, its old socket may not be known to be dead, and half a
-//! conversation is worth little. Beyond that few, one connection id would be a way around
-//! the door. One stream may always come in where there is none.
+//! A socket that joins a conversation is admitted in spite of both, while that
+//! conversation has few sockets (`ConversationState::joins_past_admission`): a speaker
+//! that lost its connection was admitted before, the service may not know yet that the
+//! old socket is dead, and half a conversation is worth little. With more sockets than
+//! that, one connection id would be a way around admission. The first stream is always
+//! admitted.
 //!
-//! [`Admission`] decides, and has no clock, thread or lock; [`SharedAdmission`] is what the
-//! service's threads hold.
+//! [`Admission`] decides, and has no clock, thread or lock. The service's threads share
+//! it as [`SharedAdmission`].
 
 use crate::hearing::capacity::{Capacity, Costs, Effort};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A full house opens again without anybody leaving when the costs have fallen by
-/// this part: an estimate that trembles is not to open and close the door.
+/// A full service admits another stream without one having left when the costs have
+/// fallen to this part. So an estimate that varies a little does not admit and refuse by
+/// turns.
 const RELIEF: f64 = 0.9;
 
-/// A stream that is so far behind its audio lags.
+/// A stream lags when it is this far behind its audio.
 const BEHIND: Duration = Duration::from_secs(2);
 
-/// How long that is remembered.
+/// How long a lag counts after it was seen.
 const LAGGED: Duration = Duration::from_secs(10);
 
-/// Why somebody cannot come in now.
+/// Why no other stream is admitted now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// What is left of the processor is too little for another stream.
+    /// The admitted streams leave too little of the processor.
     Capacity,
-    /// Recognition is behind the audio of those that are in.
+    /// Recognition is behind the audio of the admitted streams.
     Lag,
 }
 
@@ -51,21 +54,22 @@ pub enum Full {
 #[derive(Debug)]
 struct Engine {
     costs: Costs,
-    /// Streams of it that are in.
+    /// Its admitted streams.
     streams: usize,
 }
 
-/// What the streams take, and whether there is room for one more. Times are of any clock.
+/// Compares the capacity of the engines with the load of the admitted streams. Times are
+/// of any clock.
 #[derive(Debug)]
 pub struct Admission {
     /// Cores that recognition may take.
     cores: f64,
     engines: Vec<Engine>,
-    /// Streams that are in.
+    /// All admitted streams.
     streams: usize,
-    /// Until then somebody counts as lagging.
+    /// The time until which recognition counts as lagging.
     lags_until: Duration,
-    /// How many there were when the door closed, while it is closed.
+    /// Number of streams at the first refusal, until the next stream is admitted.
     closed_at: Option<usize>,
 }
 
@@ -86,14 +90,15 @@ impl Admission {
         }
     }
 
-    /// Returns what a stream of an engine takes of a core while somebody speaks, as far as
-    /// is known.
+    /// Returns how many cores speech in a stream of this engine takes, as far as is
+    /// known.
     pub fn cost(&self, engine: usize) -> f64 {
         let engine = self.engines.get(engine);
         engine.map_or(0.0, |engine| engine.costs.cost())
     }
 
-    /// Returns the cores that all streams that are in would take if all spoke.
+    /// Returns how many cores the admitted streams would take if all their speakers
+    /// spoke.
     fn taken(&self) -> f64 {
         let engines = self.engines.iter();
         engines
@@ -101,14 +106,14 @@ impl Admission {
             .sum()
     }
 
-    /// Returns what all streams that are in would take if all spoke, of what they may: 1
-    /// is a full house. It is more where speakers came back into a full one.
+    /// Returns the part of the cores that the admitted streams would take if all their
+    /// speakers spoke. 1 is a full service. It is more if speakers rejoined a full one.
     pub fn load(&self) -> f64 {
         self.taken() / self.cores
     }
 
-    /// Lets a stream of an engine come in; `returns`: into a conversation that goes on, in
-    /// which it is let in past admission.
+    /// Admits a stream of an engine. With `returns`, the stream belongs to a conversation
+    /// that takes it past admission.
     ///
     /// # Errors
     ///
@@ -135,12 +140,12 @@ impl Admission {
         Ok(())
     }
 
-    /// Takes down that a stream that is in has another engine than it was taken for;
-    /// `returns` as for [`Admission::enter`].
+    /// Moves an admitted stream from the engine that it counted for to another one.
+    /// `returns` is as for [`Admission::enter`].
     ///
     /// # Errors
     ///
-    /// That engine takes more, and there is no room for that. The stream is in as before.
+    /// That engine takes more, and there is no room for it. The stream counts as before.
     pub fn choose(&mut self, was: usize, engine: usize, returns: bool) -> Result<(), Full> {
         let more = self.cost(engine) - self.cost(was);
         if !returns && self.streams > 1 && more > 0.0 && self.taken() + more > self.cores {
@@ -155,7 +160,7 @@ impl Admission {
         Ok(())
     }
 
-    /// Takes down that a stream of an engine that was let in is gone.
+    /// Removes an admitted stream of an engine.
     pub fn leave(&mut self, engine: usize) {
         self.streams = self.streams.saturating_sub(1);
         if let Some(engine) = self.engines.get_mut(engine) {
@@ -163,22 +168,22 @@ impl Admission {
         }
     }
 
-    /// Takes down that an engine took so much of a processor for so much speech. Silence is
-    /// never told: it would make speech look cheap.
+    /// Records that an engine spent this processor time on this much speech. Callers leave
+    /// out silence, which would make speech look cheap.
     pub fn measured(&mut self, engine: usize, spent: Duration, spoken: Duration) {
         if let Some(engine) = self.engines.get_mut(engine) {
             engine.costs.measured(spent, spoken);
         }
     }
 
-    /// Takes down what an engine says of itself by now.
+    /// Records what an engine says of itself.
     pub fn reported(&mut self, engine: usize, capacity: Capacity) {
         if let Some(engine) = self.engines.get_mut(engine) {
             engine.costs.reported(capacity);
         }
     }
 
-    /// A stream is so far behind its audio.
+    /// Records how far a stream is behind its audio.
     pub fn behind(&mut self, now: Duration, behind: Duration) {
         if behind >= BEHIND {
             self.lags_until = now + LAGGED;
@@ -186,10 +191,10 @@ impl Admission {
     }
 }
 
-/// The door, for all threads of the service.
+/// The admission that all threads of the service share.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedAdmission {
-    /// None: nobody is refused.
+    /// `None` if every stream is admitted.
     admission: Option<Arc<Mutex<Admission>>>,
     epoch: Instant,
 }
@@ -207,17 +212,17 @@ impl SharedAdmission {
         Some(admission.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// See [`Admission::load`]; 0 where nobody is refused.
+    /// Returns [`Admission::load`], or 0 if every stream is admitted.
     pub(crate) fn load(&self) -> f64 {
         self.lock().map_or(0.0, |admission| admission.load())
     }
 
-    /// Returns a time as the admission knows it.
+    /// Returns a time on the admission's clock.
     pub(super) fn since_epoch(&self, time: Instant) -> Duration {
         time.saturating_duration_since(self.epoch)
     }
 
-    /// See [`Admission::enter`]. A stream that is in holds what this returns.
+    /// Admits a stream, see [`Admission::enter`]. The stream holds what this returns.
     pub(crate) fn enter(&self, engine: usize, returns: bool) -> Result<Admitted, Full> {
         let now = self.epoch.elapsed();
         if let Some(mut admission) = self.lock() {
@@ -230,24 +235,24 @@ impl SharedAdmission {
         })
     }
 
-    /// Returns the meter for the work of an engine for a stream that was let in.
+    /// Returns the meter for the work of an engine for an admitted stream.
     pub(crate) fn effort(&self, engine: usize) -> Effort {
         Effort::new(self.clone(), engine)
     }
 }
 
-/// The place of a stream that was let in; dropping it frees it.
+/// The reservation of an admitted stream. Dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     admission: SharedAdmission,
-    /// The engine that it is for, or is taken to be for.
+    /// The engine that the stream has, or counts for.
     engine: usize,
-    /// It was given past admission.
+    /// `true` if the stream was admitted past admission.
     returns: bool,
 }
 
 impl Admitted {
-    /// See [`Admission::choose`].
+    /// Moves the stream to another engine, see [`Admission::choose`].
     pub(crate) fn choose(&mut self, engine: usize) -> Result<(), Full> {
         if engine != self.engine {
             if let Some(mut admission) = self.admission.lock() {

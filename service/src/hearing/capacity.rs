@@ -1,44 +1,44 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the engines can take: declared by each of them, measured around its work.
+//! The capacity of the engines, as each engine declares it and as it is measured.
 //!
-//! An engine says with [`Capacity`] where it works. For one that works where it is called,
-//! [`Effort`] measures the processor time of its work, and [`Costs`] is what a second of
-//! speech takes by that. For one that works elsewhere only its lag tells that it has
-//! enough: [`Pace`] finds it from outside, and the engine may know more by itself.
-//! `admission` decides with these figures and has no others.
+//! An engine says with [`Capacity`] where it works. For an engine that works on the
+//! calling thread, [`Effort`] measures the processor time, and [`Costs`] has the result:
+//! what a second of speech takes. An engine that works elsewhere shows only by its lag
+//! that it has too much to do. [`Pace`] measures that lag from outside, and the engine may
+//! report a greater one. `admission` decides by these figures alone.
 
 use crate::hearing::admission::SharedAdmission;
 use crate::hearing::recognizer::{Recognition, SAMPLE_RATE};
 use std::time::{Duration, Instant};
 
-/// For how much speech stands what an engine says of itself, in seconds.
+/// How much measured speech the engine's own figure counts for, in seconds.
 const PRIOR: f64 = 60.0;
 
-/// How much speech is remembered, in seconds: what was measured before it fades.
+/// How much measured speech counts, in seconds. Older measurements fade.
 const MEMORY: f64 = 600.0;
 
-/// A stream without audio for so long was not behind: its client had nothing to send.
+/// A stream that had no audio for this long is not behind: its client sent nothing.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// So much audio without any result was no speech.
+/// This much audio without a result was not speech.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Where an engine works, and what that takes.
+/// Where an engine works, and what its work costs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Capacity {
-    /// The engine works on the thread that calls it, and is measured there.
+    /// The engine works on the thread that calls it, where its work is measured.
     Here {
-        /// Seconds of processor time for a second of speech, before that was measured:
-        /// 0.5 is half a core for a stream in which somebody speaks.
+        /// Seconds of processor time for a second of speech, until it is measured: 0.5 is
+        /// half a core for a stream while its speaker speaks.
         cost: f64,
     },
     /// The engine works on threads of its own on this machine, and measures by itself.
     Reported {
-        /// Seconds of processor time for a second of speech, as far as it knows by now.
+        /// Seconds of processor time for a second of speech, as far as the engine knows.
         cost: f64,
     },
-    /// The engine works elsewhere: what the calling thread takes says nothing about it.
+    /// The engine works elsewhere. The time of the calling thread says nothing about it.
     Elsewhere,
 }
 
@@ -65,7 +65,7 @@ impl Costs {
         }
     }
 
-    /// Returns what a stream takes of a core while somebody speaks, as far as is known.
+    /// Returns how many cores speech in a stream takes, as far as is known.
     pub(super) fn cost(&self) -> f64 {
         match self {
             Self::Measured { spent, spoken } => spent / spoken,
@@ -74,8 +74,8 @@ impl Costs {
         }
     }
 
-    /// Takes down that the recognition of so much speech took so much of a processor.
-    /// Silence is never told: it would make speech look cheap.
+    /// Records that this much speech took this processor time. Callers leave out silence,
+    /// which would make speech look cheap.
     pub(super) fn measured(&mut self, of: Duration, speech: Duration) {
         if let Self::Measured { spent, spoken } = self {
             *spent += of.as_secs_f64();
@@ -86,7 +86,7 @@ impl Costs {
         }
     }
 
-    /// Takes down what the engine says by now, if it is one that measures by itself.
+    /// Records what the engine says of itself, if it measures by itself.
     pub(super) fn reported(&mut self, capacity: Capacity) {
         if let (Self::Reported(known), Capacity::Reported { cost }) = (self, capacity) {
             *known = cost;
@@ -96,20 +96,20 @@ impl Costs {
 
 /// How far the recognition of one stream is behind its audio.
 ///
-/// A stream that is never without audio to hear, and hears less of it than time goes by,
-/// falls behind by the difference. One that is sent faster than real time does not,
-/// though its queue is always full.
+/// While audio always waits, a stream falls behind by the time that passes less the audio
+/// that is recognised in it. A stream whose client sends faster than real time is not
+/// behind, although its queue is always full.
 #[derive(Debug, Default)]
 pub struct Pace {
-    /// Since when the stream has been busy, and up to when.
+    /// When the stream became busy, and until when it was.
     busy: Option<(Duration, Duration)>,
-    /// How much audio it has heard since.
+    /// How much audio was recognised since then.
     heard: Duration,
 }
 
 impl Pace {
-    /// Takes down that from `begin` to `end`, times of any clock, `audio` was heard or
-    /// waited to be heard, and returns how far behind the stream is now.
+    /// Records that `audio` waited and was recognised from `begin` to `end`, which are
+    /// times of any clock. Returns how far the stream is behind.
     pub fn heard(&mut self, begin: Duration, end: Duration, audio: Duration) -> Duration {
         let since = match self.busy {
             Some((since, until)) if begin.saturating_sub(until) < PAUSE => since,
@@ -122,7 +122,7 @@ impl Pace {
         self.heard += audio;
         let behind = end.saturating_sub(since).saturating_sub(self.heard);
         if behind.is_zero() {
-            // Ahead of its time: what comes is measured from here.
+            // The stream has caught up, so the measurement begins anew.
             self.busy = Some((end, end));
             self.heard = Duration::ZERO;
         }
@@ -139,7 +139,7 @@ pub(crate) struct Effort {
     pace: Pace,
     /// Processor time since the last final result.
     spent: Duration,
-    /// Audio since anything was heard in it.
+    /// Audio since the last result.
     unanswered: Duration,
 }
 
@@ -160,8 +160,7 @@ impl Effort {
         }
     }
 
-    /// The engine is about to be given audio that has waited `since` then, or to be asked
-    /// for what it owes.
+    /// Begins to measure a call of the engine. Its audio has waited since `since`.
     pub(crate) fn begin(&self, since: Instant) -> Begun {
         Begun {
             at: self.admission.since_epoch(since),
@@ -169,8 +168,8 @@ impl Effort {
         }
     }
 
-    /// It has heard so many samples and said this; by its own account it is `behind`, and
-    /// can take so much.
+    /// Ends the measurement of a call that took these samples and returned these results.
+    /// `behind` and `capacity` are what the engine says of itself.
     pub(crate) fn end(
         &mut self,
         begun: &Begun,
@@ -186,7 +185,7 @@ impl Effort {
         }
     }
 
-    /// Tells that the engine is `behind` by its own account, though it was given no audio.
+    /// Records how far the engine says that it is behind, outside of a call with audio.
     pub(crate) fn behind(&self, behind: Duration) {
         let now = self.admission.since_epoch(Instant::now());
         if let Some(mut admission) = self.admission.lock() {
@@ -222,7 +221,7 @@ impl Effort {
     }
 }
 
-/// Returns how long the words of a final result last, with what is between them.
+/// Returns the duration of a final result, from its first word to its last.
 fn spoken(said: &Recognition) -> Duration {
     match said {
         Recognition::Final { words, .. } => {
@@ -235,11 +234,11 @@ fn spoken(said: &Recognition) -> Duration {
     }
 }
 
-/// Returns what this thread has taken of a processor.
-fn processor_time() -> Duration {
+/// Returns the processor time of this thread.
+pub(super) fn processor_time() -> Duration {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID)
         .map(Duration::from)
-        // A system without that clock measures nothing.
+        // Where the system has no such clock, nothing is measured.
         .unwrap_or_default()
 }
 

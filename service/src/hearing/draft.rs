@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a final says, as it will be in the log: sentences, words as written, and all that was
-//! found in them. Pure: words and findings in, [`Transcribed`] out.
+//! Makes a final as it will be in the log: its sentences, its words as they are written,
+//! and all that was found in them. Pure: takes words and findings, returns [`Transcribed`].
 
 use crate::analysis::{
     Assignee, EntityFinding, EntityKind, InsightFinding, Sentence, TopicFinding, TrackerFinding,
@@ -22,8 +22,8 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// Begins with the words and the sentences that they make. `first` is the id of the
-    /// first message.
+    /// Begins a draft with the words and their sentences. `first` is the id of the first
+    /// message.
     pub(crate) fn new(
         mut said: Transcribed,
         words: &[RecognisedWord],
@@ -51,7 +51,7 @@ impl Draft {
         Self { said }
     }
 
-    /// Returns when a message begins, as the speaker's clock shows it.
+    /// Returns when a message begins, in the speaker's time zone.
     fn local(&self, message: &Message) -> OffsetDateTime {
         let (start, _) = self.said.span_of(message);
         local(start, self.said.timezone_offset)
@@ -125,7 +125,8 @@ impl Draft {
     }
 }
 
-/// Returns a time of the wall clock where it is so many minutes ahead of UTC.
+/// Returns a time since the Unix epoch in the zone that is this many minutes ahead of
+/// UTC.
 pub(crate) fn local(nanos: i64, timezone_offset: i32) -> OffsetDateTime {
     let utc = OffsetDateTime::from_unix_timestamp_nanos(nanos.into());
     let utc = utc.unwrap_or(OffsetDateTime::UNIX_EPOCH);

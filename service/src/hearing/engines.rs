@@ -18,10 +18,10 @@ pub(crate) struct Chosen {
 }
 
 impl Engines {
-    /// The number of the engine that a stream has as long as its language is not known.
+    /// The number of the engine that a stream counts for until its language is known.
     pub(crate) const FIRST: usize = 0;
 
-    /// Returns the engines of a service: the first one, and what it has beside.
+    /// Returns the engines of a service.
     pub(crate) fn new(first: &Arc<dyn Recognizer>, others: &[Arc<dyn Recognizer>]) -> Self {
         let all = std::iter::once(first).chain(others);
         Self(all.map(Arc::clone).collect())
@@ -31,17 +31,17 @@ impl Engines {
         self.0.iter()
     }
 
-    /// Returns what each engine can take, as it says itself.
+    /// Returns the capacity of each engine, as it says itself.
     pub(crate) fn capacities(&self) -> Vec<Capacity> {
         self.all().map(|engine| engine.capacity()).collect()
     }
 
-    /// Returns the first engine that speaks `language` (a BCP-47 tag). Where no language is
-    /// asked for it is the first engine of all.
+    /// Returns the first engine that recognises `language` (a BCP-47 tag), or the first
+    /// engine of all if `language` is empty.
     ///
     /// # Errors
     ///
-    /// No engine speaks it; returns why not.
+    /// No engine recognises it. Returns the reasons.
     pub(crate) fn choose(&self, language: &str) -> Result<Chosen, String> {
         let mut refusals = Vec::new();
         for (number, recognizer) in self.all().enumerate() {

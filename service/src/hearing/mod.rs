@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! From audio to what was said: decoding, recognition, and what is found in it.
+//! Turns audio into entries of a conversation: decoding, recognition and analysis.
 
 pub mod admission;
 pub mod audio;

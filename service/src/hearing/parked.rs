@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Waits on a thread of its own until something wakes it. It needs no runtime, which may
-//! be ending.
+//! Lets a thread of its own wait until it is woken. No runtime is needed, which may be
+//! ending.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::Instant;
 
-/// Returns what wakes the thread that calls this from [`until`].
+/// Returns a waker that ends the wait of this thread in [`until`].
 pub(crate) fn waker() -> Waker {
     Waker::from(Arc::new(Unpark(std::thread::current())))
 }
 
-/// Waits until the thread is woken, which may have been before, or the time has come.
-/// Returns now and then for no reason.
+/// Waits until the thread is woken or the time has come. A wake before the call counts.
+/// May return without a reason.
 pub(crate) fn until(time: Option<Instant>) {
     match time {
         None => std::thread::park(),

@@ -2,18 +2,18 @@
 
 //! The threads that recognise, shared by all streams.
 //!
-//! A stream is a [`Job`] that does its work in turns. What wakes it puts it into a queue;
-//! a worker takes the job with the earliest deadline, has it do one turn, and puts it back
-//! if there is more to do. A job is never in two workers at once. One that panics is over,
-//! and no other notices.
+//! A stream is a [`Job`] that works in turns. To wake a job is to put it into a queue. A
+//! worker takes the job with the earliest deadline, runs one turn, and puts the job back
+//! if it has more to do. A job never runs on two workers at once. A job that panics is
+//! over, and the other jobs are not affected.
 //!
 //! As many jobs run at once as there are workers, one for each processor core. A turn is
-//! short and computes. What has to wait (for the database, or for an engine that blocks)
-//! waits within [`blocking`]: it gives the worker's place to one of [`SPARE`] further
-//! threads meanwhile. Only when all of those wait too is a place lost, until one of them
-//! has what it waited for. All threads are started with the service, so that none is asked
-//! for while a client waits. The one that rested last is called first: its caches are
-//! warm, and the others, which have memory of their own each, are used in a rush only.
+//! short and only computes. What has to wait (for the database, or for an engine that
+//! blocks) waits within [`blocking`], which gives the worker's place to one of [`SPARE`]
+//! further threads meanwhile. Only while all of those wait too is a place lost. All
+//! threads are started with the service, so that none is asked for while a client waits.
+//! The thread that rested last is woken first, because its caches are warm. So the other
+//! threads, each of which has memory of its own, work only when there is much to do.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -25,31 +25,31 @@ use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// Threads beside the workers: so many jobs may wait at once without holding up others.
+/// Threads beside the workers. This many jobs may wait at once without delaying others.
 const SPARE: usize = 30;
 
-/// What a job is, after a turn.
+/// What a job needs after a turn.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// It has more to do, which waits since then.
+    /// Another turn. Its work has waited since `since`.
     Again { since: Instant },
-    /// It has nothing to do before it is woken, or the time has come.
+    /// Nothing until it is woken or the time `until` comes.
     Wait {
         until: Option<Instant>,
-        /// What wakes it does not count as waiting before this time.
+        /// Work that comes earlier counts as waiting from this time on.
         not_before: Instant,
     },
-    /// It is done.
+    /// Nothing: it is done.
     Over,
 }
 
 /// Work in turns.
 pub(crate) trait Turns: Send {
-    /// Does a bounded slice of the work. `waker` has it called again.
+    /// Works for a bounded time. To be called again, wake `waker`.
     fn turn(&mut self, waker: &Waker) -> Next;
 }
 
-/// The threads. They end when the last clone is dropped and all jobs are over.
+/// The pool of threads. They end when the last clone is dropped and all jobs are over.
 #[derive(Clone)]
 pub(crate) struct Pool(Arc<Owner>);
 
@@ -72,12 +72,12 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-/// What the threads share. No lock but that of a job's state is taken under that of the
-/// state, and nothing is called that could wake a job.
+/// What the threads share. While `state` is locked, only a job's state may be locked, and
+/// nothing may be called that could wake a job.
 struct Shared {
     workers: usize,
     state: Mutex<State>,
-    /// The next time has changed.
+    /// Notified when the earliest of the times has changed.
     times: Condvar,
 }
 
@@ -85,15 +85,16 @@ struct Shared {
 struct State {
     ready: BinaryHeap<Reverse<Queued>>,
     times: BinaryHeap<Reverse<Queued>>,
-    /// All that are not over, so that none is dropped under the lock.
+    /// All jobs that are not over. They are held here so that no job is dropped while the
+    /// state is locked.
     jobs: HashMap<u64, Arc<Job>>,
-    /// How many entries and jobs there were.
+    /// Number of queued entries and jobs so far.
     count: u64,
-    /// Threads that do a turn and do not wait in it.
+    /// Threads that run a turn and do not wait in it.
     running: usize,
-    /// Threads that have nothing to do, the one that rested last at the end.
+    /// Threads that have nothing to do. The one that rested last is at the end.
     resting: Vec<Arc<Resting>>,
-    /// Threads that were called and have not come yet.
+    /// Threads that were woken and have not taken a job yet.
     called: usize,
     closed: bool,
 }
@@ -110,7 +111,7 @@ impl Resting {
         self.thread.unpark();
     }
 
-    /// Waits to be called. Only the thread itself does.
+    /// Waits to be called. Only the thread itself calls this.
     fn rest(&self) {
         while !self.called.swap(false, Ordering::Acquire) {
             std::thread::park();
@@ -121,7 +122,7 @@ impl Resting {
 /// A job in a queue.
 struct Queued {
     at: Instant,
-    /// Among those of one time the first comes first.
+    /// Orders the jobs of one time: first in, first out.
     count: u64,
     job: Arc<Job>,
 }
@@ -152,22 +153,22 @@ impl Ord for Queued {
     }
 }
 
-/// Work in turns, and where it stands.
+/// A job: its work and its state.
 struct Job {
     id: u64,
     shared: Arc<Shared>,
     span: tracing::Span,
-    /// How long after it became ready it has to run.
+    /// A turn is due this long after the job became ready.
     lag: Duration,
     state: Mutex<JobState>,
-    /// None when it is over.
+    /// `None` once the job is over.
     turns: Mutex<Option<Box<dyn Turns>>>,
 }
 
 struct JobState {
     at: At,
     not_before: Instant,
-    /// The earliest of its times in the queue.
+    /// The earliest time at which the queue of times wakes the job.
     time: Option<Instant>,
 }
 
@@ -186,7 +187,7 @@ impl Job {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does one turn. A job that panics is over.
+    /// Runs one turn. A job that panics is over.
     fn turn(self: &Arc<Self>) -> Next {
         let waker = Waker::from(Arc::clone(self));
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,7 +201,7 @@ impl Job {
             Ok(Next::Over) | Err(_) => {
                 let over = turns.take();
                 drop(turns);
-                // What it holds may panic too.
+                // Dropping the work may panic too.
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(over)));
                 Next::Over
             }
@@ -230,7 +231,7 @@ impl State {
         }));
     }
 
-    /// Puts a job into the queue that is not there.
+    /// Puts a job into the queue, unless it is there or over.
     fn wake(&mut self, job: &Arc<Job>) {
         let mut job_state = job.state();
         match job_state.at {
@@ -255,7 +256,8 @@ impl State {
         Some(entry.job)
     }
 
-    /// Takes down how a turn of a job ended. Returns `true` if its time is the next one.
+    /// Records how a turn of a job ended. Returns `true` if the job has set the earliest
+    /// of the times.
     fn settle(&mut self, job: &Arc<Job>, next: &Next) -> bool {
         self.running = self.running.saturating_sub(1);
         let mut job_state = job.state();
@@ -304,7 +306,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has a thread look at the queue, if one may take something from it.
+    /// Wakes a resting thread if it may take a job from the queue.
     fn call(&self, state: &mut State) {
         let has_place = state.running + state.called < self.workers;
         if has_place
@@ -316,7 +318,7 @@ impl Shared {
         }
     }
 
-    /// Has all threads see that the pool is over.
+    /// Wakes all threads, so that they see that the pool is over.
     fn call_all(&self, state: &mut State) {
         let resting = std::mem::take(&mut state.resting);
         state.called += resting.len();
@@ -324,7 +326,7 @@ impl Shared {
         self.times.notify_all();
     }
 
-    /// Does turns until the pool is over.
+    /// Runs turns of jobs until the pool is over.
     fn work(self: &Arc<Self>) {
         HERE.set(Some(Arc::clone(self)));
         let own = Arc::new(Resting {
@@ -341,7 +343,7 @@ impl Shared {
                 state.called = state.called.saturating_sub(1);
                 continue;
             };
-            // Another one may be ready, and another place free.
+            // Another job may be ready, and another worker free.
             self.call(&mut state);
             drop(state);
             let next = job.turn();
@@ -378,13 +380,13 @@ impl Shared {
                 }
             };
         }
-        // Times of jobs that are over hold them, and they hold this.
+        // The entries hold their jobs, and the jobs hold `self`.
         state.times.clear();
     }
 }
 
 impl Pool {
-    /// Starts the threads, for so many workers, at least one.
+    /// Starts the threads for this number of workers, at least one.
     ///
     /// # Errors
     ///
@@ -396,7 +398,7 @@ impl Pool {
             state: Mutex::default(),
             times: Condvar::new(),
         });
-        // Dropped on the way out, it ends those that were started.
+        // If a thread cannot be started, dropping the pool ends the others.
         let pool = Self(Arc::new(Owner(Arc::clone(&shared))));
         for _ in 0..workers + SPARE {
             let shared = Arc::clone(&shared);
@@ -406,8 +408,8 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Starts a job, which has its first turn within `lag` if the workers keep up. Returns
-    /// what wakes it.
+    /// Starts a job and returns its waker. Its first turn comes within `lag` if the
+    /// workers keep up.
     pub(crate) fn spawn(&self, turns: Box<dyn Turns>, lag: Duration) -> Waker {
         let shared = &self.0.0;
         let mut state = shared.lock();
@@ -438,19 +440,19 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<(
 }
 
 thread_local! {
-    /// The pool that this thread works for, while it has a place among its workers.
+    /// The pool of this thread, while the thread counts as one of its workers.
     static HERE: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
 }
 
-/// Does what may wait for something else than a processor: for the database, a lock, or
-/// another program. Another thread takes the worker's place meanwhile. An engine whose
-/// calls may wait does so in here.
+/// Runs work that may wait for something other than a processor: the database, a lock or
+/// another program. Meanwhile another thread takes the worker's place. An engine whose
+/// calls may wait calls this.
 pub fn blocking<T>(work: impl FnOnce() -> T) -> T {
     let _outside = HERE.take().map(Outside::enter);
     work()
 }
 
-/// A worker that has given its place away, until this is dropped.
+/// A worker that has given its place to another thread until this is dropped.
 struct Outside(Arc<Shared>);
 
 impl Outside {
@@ -465,8 +467,8 @@ impl Outside {
 
 impl Drop for Outside {
     fn drop(&mut self) {
-        // For a moment there may be more than there are places. None is taken before some
-        // have ended their turns.
+        // For a moment more threads may run than there are workers. No job is taken until
+        // enough of them have ended their turns.
         self.0.lock().running += 1;
         HERE.set(Some(Arc::clone(&self.0)));
     }

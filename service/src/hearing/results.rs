@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What one stream says in its conversation: recognitions become entries of the log.
+//! Writes the results of one stream into its conversation: finals become entries of the
+//! log.
 //!
-//! What a final says is looked for on the stream's own thread, before any lock is taken:
-//! however long that takes, no other stream waits for it. Then the log takes it or refuses it,
-//! and only what the log has is told. Interim results are no entries: they go to the speaker
-//! and to those who only listen, at once.
+//! The analysis of a final runs on the stream's worker before any lock is taken. However
+//! long it takes, no other stream waits for it. Then the log takes the final or refuses it,
+//! and clients are sent only what the log has taken. Interims are no entries. They go to
+//! the speaker and the subscribers at once.
 //!
-//! A client that lost its connection sends audio again. What was said of that audio before is
-//! not said again: words that lie before [`Begun::Here`]'s `said_until` are dropped, and the
-//! speaker, who may not have heard them, is told the entries that they are in.
+//! A client that lost its connection sends audio again. Words of that audio that are in
+//! the log already are dropped: those before the `said_until` of [`Begun::Here`]. The
+//! speaker may not have received them, so it is sent the entries with those words again.
 
 use crate::analysis::{self, AnalyzerOptions, Finder, TrackerFinding};
 use crate::clock::AudioClock;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use symbl_protocol::reply;
 
-/// One `start_request`'s way into its conversation.
+/// Writes the results of one `start_request` into its conversation.
 pub(crate) struct ResultWriter {
     conversation: Arc<Conversation>,
     own: Recipient,
@@ -38,46 +39,47 @@ pub(crate) struct ResultWriter {
     metrics: Arc<Metrics>,
     speaker: Speaker,
     wanted: Wanted,
-    /// Made when it is needed first.
+    /// Created when it is first needed.
     finder: Option<Finder>,
     timezone_offset: i32,
     title: Option<String>,
     clock: AudioClock,
     /// When the request came.
     started: Instant,
-    /// What the next message will be called.
+    /// The id of the next message.
     next_message: i64,
-    /// What was found in its interims so far.
+    /// Trackers found in interims of the utterance so far.
     interim_findings: Vec<TrackerFinding>,
-    /// Where its audio is in its stream, if its client numbers its streams.
+    /// Where the audio begins in its stream, if the client names its streams.
     stream_position: Option<StreamPosition>,
-    /// Up to where in the stream it was said before.
+    /// The position in the stream up to which its words are in the log already.
     said_until: u64,
-    /// The last entry that was told before the socket came: it heard of those that follow.
+    /// The last entry that was sent before the socket joined. The socket was sent all
+    /// later entries.
     told: u64,
-    /// What was said of audio that comes again, and the client may not have heard.
+    /// Entries about audio that is replayed. The client may not have received them.
     unheard: VecDeque<Arc<Entry>>,
 }
 
-/// What a client wants to be told.
+/// What a client wants to be sent.
 #[derive(Debug)]
 pub(crate) struct Wanted {
-    /// What is looked for beside trackers, which are not in here.
+    /// The findings that it wants, without its trackers.
     pub(crate) options: AnalyzerOptions,
     pub(crate) trackers: Arc<Compiled>,
-    /// Names and ids of those among them that are kept by the service.
+    /// Names and ids of the trackers that the service keeps.
     pub(crate) tracker_ids: Vec<(String, String)>,
-    /// Whether trackers are looked for in interims too.
+    /// `true` to look for trackers in interims too.
     pub(crate) interim_trackers: bool,
 }
 
-/// Who speaks, and how.
+/// What a start request says about its speaker and its audio.
 pub(crate) struct Speaking {
     pub(crate) speaker: Speaker,
     pub(crate) timezone_offset: i32,
     pub(crate) title: Option<String>,
     pub(crate) stream_position: Option<StreamPosition>,
-    /// The last entry that was told before the socket came.
+    /// The last entry that was sent before the socket joined.
     pub(crate) told: u64,
 }
 
@@ -118,23 +120,23 @@ impl ResultWriter {
         }
     }
 
-    /// The client's own socket.
+    /// Returns the outbox of the client's own socket.
     pub(crate) fn own(&self) -> &Outbox {
         &self.own
     }
 
-    /// Where it is counted what is said.
+    /// Returns the metrics that count the results.
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
-    /// When this stream's first audio came.
+    /// Returns the clock that knows when the first audio of this start came.
     pub(crate) fn clock(&self) -> &AudioClock {
         &self.clock
     }
 
-    /// Says that audio is awaited, and in which conversation; that conversation and this
-    /// speaker are in the log before.
+    /// Appends the start to the log, and with it a new conversation and a new speaker.
+    /// Then tells the client that audio is awaited, and in which conversation.
     pub(crate) fn listening(&mut self) -> Result<(), StreamError> {
         let conversation = &self.conversation;
         let keep = conversation.state().longest_keep(Instant::now()).as_secs();
@@ -167,13 +169,13 @@ impl ResultWriter {
         Ok(())
     }
 
-    /// Says that words can come.
+    /// Tells the client that recognition has begun.
     pub(crate) fn recognising(&self) {
         self.own
             .send(reply::recognition_started(&self.conversation.id));
     }
 
-    /// Returns what finds all that the client wants. The first call may take long.
+    /// Returns the finder of all that the client wants. The first call may take long.
     fn finder(&mut self) -> &Finder {
         let Wanted {
             options, trackers, ..
@@ -182,13 +184,13 @@ impl ResultWriter {
         self.finder.get_or_insert_with(make)
     }
 
-    /// Where in its stream a time of this start's audio is.
+    /// Returns the position in the stream of a time of this start's audio.
     fn position(&self, time: u64) -> u64 {
         let base = self.stream_position.as_ref().map_or(0, |at| at.position);
         base.saturating_add(time)
     }
 
-    /// Tells the speaker what was said before of the audio up to `now`.
+    /// Sends the speaker again the entries about the replayed audio up to `now`.
     pub(crate) fn heard_again(&mut self, now: Duration) {
         let now = self.position(nanos(now));
         let is_due = |entry: &Arc<Entry>| {
@@ -207,8 +209,8 @@ impl ResultWriter {
             return;
         };
         if let Some(rest) = said.behind(self.position(0), self.clock.zero()) {
-            // What all were told since it came, it was told too; results of others' starts
-            // it was not.
+            // Since the socket joined, it was sent what goes to all sockets, but not what
+            // goes only to the socket of the speaker.
             let knows = entry.seq > self.told;
             for (audience, text) in form.said(&rest) {
                 if audience == Audience::Speaker || !knows {
@@ -218,7 +220,7 @@ impl ResultWriter {
         }
     }
 
-    /// Tells a guess at the utterance in progress, which has these words so far.
+    /// Sends an interim of the utterance in progress, which has these words so far.
     pub(crate) fn interim(&mut self, words: &[RecognisedWord]) {
         let text = &text_of(words);
         let start = words.first().map_or(Duration::ZERO, |word| word.start);
@@ -228,7 +230,7 @@ impl ResultWriter {
             speaker: &self.speaker,
             elapsed: self.elapsed(),
         });
-        // What others have heard as final is no news to them.
+        // The other sockets were sent the final of replayed audio before.
         let is_news = self.position(nanos(start)) >= self.said_until;
         if is_news {
             self.conversation
@@ -265,7 +267,7 @@ impl ResultWriter {
         }
     }
 
-    /// The recogniser's last word on an utterance: told when it is stored.
+    /// Appends the final of an utterance to the log and then sends it to the sockets.
     pub(crate) fn utterance(
         &mut self,
         words: &[RecognisedWord],
@@ -296,7 +298,7 @@ impl ResultWriter {
             conversation.committed(self.socket),
         )? {
             Verdict::Stored(_) => conversation.tell(),
-            // Its client is told the entry that it is.
+            // The client is sent the entry that it is in, by `heard_again`.
             Verdict::Already => return Ok(()),
             Verdict::Superseded => return Err(StreamError::Superseded),
             Verdict::Over => return Err(StreamError::Over),
@@ -309,8 +311,8 @@ impl ResultWriter {
         Ok(())
     }
 
-    /// Returns what these words say, with all that is found in it. Pure but for the
-    /// conversation's topics.
+    /// Returns the final of these words with all that is found in it. Pure except for the
+    /// topics of the conversation.
     pub(crate) fn look_into(&mut self, words: &[RecognisedWord], punctuated: bool) -> Transcribed {
         let sentences = match punctuated {
             true => analysis::sentences(words),
@@ -370,8 +372,8 @@ impl ResultWriter {
     }
 }
 
-/// Returns `true` for a word of which half was said before. A word that was cut in its middle
-/// counts as said: what was heard of it ends where its middle is.
+/// Returns `true` if at least the first half of a word lies before `said_until`. A word
+/// that was cut in its middle is in the log, where it ends at its middle.
 fn was_said(start: u64, end: u64, said_until: u64) -> bool {
     let middle = start + end.saturating_sub(start) / 2;
     middle < said_until || middle == said_until && start < said_until
@@ -419,7 +421,8 @@ pub(crate) mod tests {
     use crate::outbox::{Frame, Outbox};
     use tokio::sync::mpsc;
 
-    /// Joins the conversation `x` to speak at this place of a stream; gives what is told too.
+    /// Joins the conversation `x` with audio from this position of a stream. Returns the
+    /// slot, the writer, and the frames that the socket is sent.
     pub(crate) async fn joined(
         hub: &Arc<Hub>,
         recipient: impl FnOnce(Outbox) -> Recipient,

@@ -21,10 +21,11 @@
 //! # Ok::<(), std::convert::Infallible>(())
 //! ```
 //!
-//! All decisions fall on frames that are counted from the first sample, so the same audio
-//! gives the same utterances however it was cut into calls. Utterances never overlap, and
-//! none is longer than [`MAX_UTTERANCE`] frames. The numbers come from measurements on
-//! recorded prompts: a hangover of 300 to 600 ms costs no accuracy, 200 ms cuts words.
+//! All decisions are made for frames that are counted from the first sample. So the same
+//! audio gives the same utterances, however it was cut into calls. Utterances never
+//! overlap, and none is longer than [`MAX_UTTERANCE`] frames. The constants were measured
+//! with recorded prompts: a hangover of 300 to 600 ms costs no accuracy, and 200 ms cuts
+//! words.
 
 use crate::hearing::vad::{FRAME, VoiceDetector};
 use std::collections::VecDeque;
@@ -53,12 +54,14 @@ pub struct Utterance {
     pub onset: u64,
     /// The audio, without a gap from `start` on.
     pub samples: Vec<i16>,
+    /// Says of each whole frame of it if there is a voice.
+    pub voiced: Vec<bool>,
 }
 
-/// What [`Segmenter::push`] tells of.
+/// What [`Segmenter::push`] reports.
 #[derive(Debug)]
 pub enum Cut<'a> {
-    /// Somebody speaks: the utterance so far. Told once for each frame of it.
+    /// The utterance in progress, reported once for each of its frames.
     Speech(&'a Utterance),
     /// The utterance is over.
     Ended(Utterance),
@@ -143,6 +146,17 @@ impl Segmenter {
         }
     }
 
+    /// Returns the utterance in progress, if there is one.
+    pub fn current(&self) -> Option<&Utterance> {
+        self.cutter.current()
+    }
+
+    /// Ends the utterance in progress where it is, and returns it. What follows belongs to
+    /// the next one.
+    pub fn end(&mut self) -> Option<Utterance> {
+        self.cutter.end()
+    }
+
     /// Ends the stream and returns the utterance in progress, if there is one.
     pub fn finish(&mut self) -> Option<Utterance> {
         let rest = std::mem::take(&mut self.rest);
@@ -150,14 +164,16 @@ impl Segmenter {
     }
 }
 
-/// The decisions, apart from the detector: takes frames that are voiced or not.
+/// Makes the decisions from frames and what the detector says about them.
 #[derive(Debug, Default)]
 struct Cutter {
     /// Frames seen so far.
     frames: u64,
-    /// The newest audio while nothing is being said, in whole frames.
+    /// The newest audio outside of utterances, in whole frames.
     pre_roll: VecDeque<i16>,
-    /// The newest decisions while nothing is being said.
+    /// The decisions about those frames.
+    pre_voiced: VecDeque<bool>,
+    /// The newest decisions of the detector outside of utterances.
     window: VecDeque<bool>,
     current: Option<Utterance>,
     /// Unvoiced frames at the end of `current`.
@@ -173,6 +189,7 @@ impl Cutter {
             return None;
         };
         current.samples.extend_from_slice(samples);
+        current.voiced.push(voiced);
         self.unvoiced = if voiced { 0 } else { self.unvoiced + 1 };
         let length = current.samples.len() / FRAME;
         let hangover = if length >= LONG_UTTERANCE {
@@ -185,20 +202,27 @@ impl Cutter {
             return self.current.take();
         }
         if length >= MAX_UTTERANCE {
-            // Still talking: the next utterance begins where this one is cut.
+            // The speech goes on, so the next utterance begins where this one is cut.
             let start = self.frames * FRAME as u64;
             return self.current.replace(Utterance {
                 start,
                 onset: start,
                 samples: Vec::new(),
+                voiced: Vec::new(),
             });
         }
         None
     }
 
-    /// The utterance in progress; its samples only grow.
+    /// Returns the utterance in progress. Its samples only grow.
     fn current(&self) -> Option<&Utterance> {
         self.current.as_ref()
+    }
+
+    /// Ends the utterance in progress.
+    fn end(&mut self) -> Option<Utterance> {
+        self.unvoiced = 0;
+        self.current.take()
     }
 
     /// Ends the stream with fewer samples than a frame, and with it the
@@ -213,8 +237,10 @@ impl Cutter {
     fn listen(&mut self, samples: &[i16], voiced: bool) {
         if self.pre_roll.len() == (PRE_ROLL + START_WINDOW) * FRAME {
             self.pre_roll.drain(..FRAME);
+            self.pre_voiced.pop_front();
         }
         self.pre_roll.extend(samples);
+        self.pre_voiced.push_back(voiced);
         if self.window.len() == START_WINDOW {
             self.window.pop_front();
         }
@@ -231,6 +257,7 @@ impl Cutter {
             start: end - kept as u64,
             onset: end - (speech * FRAME) as u64,
             samples: self.pre_roll.drain(..).skip(skipped).collect(),
+            voiced: self.pre_voiced.drain(..).skip(skipped / FRAME).collect(),
         });
         self.window.clear();
         self.unvoiced = 0;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One `start_request`'s stream: decodes, recognises, speaks.
+//! The stream of one `start_request`: decodes its audio, recognises it and writes the
+//! results.
 //!
-//! It burns CPU, so it is no tokio task but a job of the workers that all streams share
-//! (`pool`), which they do in turns. Between two turns it waits for audio, for the stream
-//! before it, for its engine, or for its client to read, and holds no worker. What it says
-//! waits for the database in [`pool::blocking`]. It ends by itself when its audio is
-//! stopped or abandoned, or its recogniser fails.
+//! It computes, so it is no tokio task but a job of the workers that all streams share
+//! (`pool`). Between two turns it waits for audio, for the stream before it, for its engine
+//! or for its client to read, and holds no worker. Its results wait for the database in
+//! [`pool::blocking`]. It ends when its audio was stopped or abandoned, or when its
+//! recogniser fails.
 
 use crate::clock::AudioClock;
 use crate::hearing::Hearing;
@@ -30,28 +31,27 @@ use std::time::{Duration, Instant};
 use symbl_protocol::{StreamFormat, reply};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-/// How long audio may wait for a worker before it is late.
+/// How long audio may wait for a worker until its turn is due.
 const LAG: Duration = Duration::from_millis(500);
 
-/// How long a stream keeps a worker if others wait, unless one call of its engine takes
-/// longer.
+/// How long a turn lasts, unless one call of the engine takes longer.
 const SLICE: Duration = Duration::from_millis(10);
 
-/// Samples that an engine is given in one call at most: 1 s.
+/// Most samples that an engine is given in one call: 1 s.
 const PIECE: usize = SAMPLE_RATE as usize;
 
 /// How a stream ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Everything owed was said, or it is not wanted any more.
+    /// All results were sent, or they are not wanted any more.
     Finished,
-    /// It could not go on.
+    /// The stream could not go on.
     Failed(StreamError),
-    /// Nothing was said for too long.
+    /// No word came for too long.
     Silent,
 }
 
-/// The session's end of a running stream.
+/// The handle of a running stream, for its speaker's socket.
 #[derive(Debug)]
 pub(crate) struct Stream {
     input: mpsc::Sender<(Instant, Input)>,
@@ -63,23 +63,23 @@ pub(crate) struct Stream {
     held: Arc<Held>,
 }
 
-/// A permit, or what else is free again when it is dropped.
+/// A permit or another value that frees something when it is dropped.
 type Thing = Box<dyn std::fmt::Debug + Send>;
 
-/// What a stream holds until it ends. It may outlive its session.
+/// What a stream holds until it ends. A stream may outlive its socket.
 #[derive(Debug, Default)]
 struct Held {
     things: Mutex<Vec<Thing>>,
 }
 
-/// The places that a socket takes. They are free again when the socket is gone, and the
-/// streams have ended for which there was no place among those that may drain.
+/// The places that a socket takes. They are freed when the socket is closed and all
+/// streams have ended that found no place among the streams that may drain.
 #[derive(Debug)]
 pub(crate) struct Places {
     hearing: Hearing,
-    /// Among all that is recognised; none while the socket has given it back.
+    /// The reservation for its stream. `None` while the socket has given it back.
     admitted: Mutex<Option<Admitted>>,
-    /// Among the sockets.
+    /// The place among the sockets.
     _socket: OwnedSemaphorePermit,
 }
 
@@ -92,7 +92,7 @@ impl Places {
         }
     }
 
-    /// Returns what recognises.
+    /// Returns the engines, the admission and the workers.
     pub(crate) fn hearing(&self) -> &Hearing {
         &self.hearing
     }
@@ -101,22 +101,22 @@ impl Places {
         self.admitted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns `true` while the socket has a place among all that is recognised.
+    /// Returns `true` while the socket has a reservation for its stream.
     pub(crate) fn is_admitted(&self) -> bool {
         self.admitted().is_some()
     }
 
-    /// Gives that place back: somebody else may need it.
+    /// Gives the reservation back, because another socket may need it.
     pub(crate) fn give_back(&self) {
         *self.admitted() = None;
     }
 
-    /// Makes sure that the socket has such a place for a stream of this engine. A socket
-    /// that has none takes one like a newcomer.
+    /// Reserves for a stream of this engine. A socket that has given its reservation back
+    /// is treated like a new one. Returns the meter of the stream's work.
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// The stream is not admitted.
     pub(crate) fn admit(&self, engine: usize) -> Result<Effort, Full> {
         let mut admitted = self.admitted();
         match &mut *admitted {
@@ -127,11 +127,11 @@ impl Places {
     }
 }
 
-/// A stopped stream that the next one lets speak up to its end.
+/// A stopped stream whose last results come before the results of the next one.
 #[derive(Debug)]
 pub(crate) struct Before {
     pub(crate) stream: Stream,
-    /// It is waited for until then.
+    /// The next stream waits for it until then.
     pub(crate) until: Instant,
 }
 
@@ -147,7 +147,7 @@ pub(crate) struct Start {
 }
 
 impl Stream {
-    /// Starts a stream, whose turns the workers of `pool` do.
+    /// Starts a stream as a job of `pool`.
     pub(crate) fn start(start: Start, pool: &Pool, limits: &Limits) -> Self {
         let (input, receiver) = mpsc::channel(limits.audio_queue.max(1));
         let (tell, done) = oneshot::channel();
@@ -176,47 +176,47 @@ impl Stream {
         }
     }
 
-    /// Gives the stream something to hold until it ends.
+    /// Lets the stream hold `thing` until it ends.
     pub(crate) fn hold(&self, thing: impl std::fmt::Debug + Send + 'static) {
         self.held.things().push(Box::new(thing));
     }
 
-    /// The format of the audio that is passed on from now on.
+    /// Returns the format of the audio that comes next.
     pub(crate) fn format(&self) -> StreamFormat {
         self.format
     }
 
-    /// Passes audio on; waits while the recogniser is behind.
+    /// Passes audio on. Waits while too much audio waits already.
     pub(crate) async fn audio(&self, bytes: bytes::Bytes) {
         self.clock.start();
         self.send(Input::Audio(bytes)).await;
     }
 
     async fn send(&self, input: Input) {
-        // It has come now, however long the recogniser keeps it waiting at the door.
+        // The audio counts as come now, however long it waits for the queue.
         let came = Instant::now();
-        // A stream that has ended says so by itself.
+        // A stream that has ended sends its outcome, so this error is left out.
         let _ = self.input.send((came, input)).await;
     }
 
-    /// All audio that follows is in another format.
+    /// Changes the format of all audio that follows.
     pub(crate) async fn modify(&mut self, format: StreamFormat) {
         self.format = format;
         self.send(Input::Format(format)).await;
     }
 
-    /// No more audio: what was heard will be said.
+    /// Stops the stream. Its last results will come.
     pub(crate) async fn stop(&self) {
         self.send(Input::Stop).await;
     }
 
-    /// Nothing more is wanted.
+    /// Ends the stream as soon as possible, without its last results.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
         self.waker.wake_by_ref();
     }
 
-    /// Waits for the end. A stream that died without a word has failed.
+    /// Waits for the end of the stream. Returns `None` if its job panicked.
     pub(crate) async fn done(&mut self) -> Option<Outcome> {
         (&mut self.done).await.ok()
     }
@@ -232,16 +232,16 @@ impl Held {
     }
 }
 
-/// The work of a stream, in turns.
+/// The job of a stream.
 struct Work {
     stage: Stage,
-    /// None when the outcome was told.
+    /// `None` once the outcome was sent.
     tell: Option<oneshot::Sender<Outcome>>,
     held: Arc<Held>,
 }
 
 enum Stage {
-    /// Waits for the stream before this one, and is to be opened.
+    /// The stream waits for the stream before it, and is not opened yet.
     Beginning(Box<Beginning>),
     Listening(Box<Listening>),
     Over,
@@ -263,7 +263,7 @@ impl Turns for Work {
         };
         self.stage = Stage::Over;
         if let Some(tell) = self.tell.take() {
-            // Nobody may be interested any more.
+            // The handle may have been dropped.
             let _ = tell.send(outcome);
         }
         self.held.let_go();
@@ -272,7 +272,7 @@ impl Turns for Work {
 }
 
 impl Work {
-    /// Does one turn. Returns nothing when all is said or nothing more is wanted.
+    /// Runs one turn. Returns `None` when the stream has ended.
     fn go_on(&mut self, waker: &Waker) -> Result<Option<Next>, StreamError> {
         let mut context = Context::from_waker(waker);
         loop {
@@ -297,8 +297,8 @@ impl Work {
 }
 
 impl Beginning {
-    /// The stream before this one is stopped, and its results come before ours. Returns
-    /// what there is to wait for, as long as there is.
+    /// Waits for the last results of the stream before this one. Returns what to wait
+    /// for, or `None` if that stream has ended or its time is over.
     fn wait(&mut self, context: &mut Context<'_>) -> Option<Next> {
         let before = self.start.before.as_mut()?;
         let results = &self.start.results;
@@ -363,7 +363,7 @@ impl Beginning {
     }
 }
 
-/// What is told to the client whose stream failed.
+/// Returns the message to the client whose stream failed, and logs the failure.
 pub(crate) fn failure(error: &StreamError) -> String {
     let (message, code) = match error {
         StreamError::Audio(_) => ("Audio cannot be decoded", "invalid_audio"),
@@ -386,13 +386,13 @@ pub(crate) fn failure(error: &StreamError) -> String {
     reply::error(message, &error.to_string(), Some(code))
 }
 
-/// What is told to the client whose stream ended without an outcome.
+/// Returns the message to the client whose stream ended without an outcome.
 pub(crate) fn death() -> String {
     let details = "the recogniser panicked; see the log of the service";
     reply::error("Speech recognition failed", details, Some("internal"))
 }
 
-/// What is told to the client of whose audio a part is lost.
+/// Returns the message to the client about a lost part of its audio, and logs the loss.
 fn gap(start: Duration, end: Duration) -> String {
     let (start, end) = (start.as_secs_f64(), end.as_secs_f64());
     let details = format!("the audio from {start:.1} s to {end:.1} s of this stream is lost");
@@ -406,12 +406,13 @@ struct Listening {
     stream: Box<dyn RecognizerStream>,
     results: ResultWriter,
     queue: Queue,
-    /// What was decoded; of its samples so many were heard.
+    /// The audio of the last input.
     decoded: Decoded,
+    /// How many of its samples the engine was given.
     taken: usize,
-    /// How the audio ends behind that.
+    /// How the audio ends after `decoded`, once it ends.
     end: Option<End>,
-    /// Why it cannot be decoded any further.
+    /// Why the audio cannot be decoded after `decoded`.
     failure: Option<AudioError>,
     heard: Vec<Recognition>,
     samples: u64,
@@ -419,22 +420,22 @@ struct Listening {
     metrics: Arc<Metrics>,
     _open: OpenCount,
     effort: Effort,
-    /// Where in the audio something was said last.
+    /// The time in the audio of the last result.
     last_word: Duration,
     silence: Duration,
-    /// Waited for while the client reads too few of its messages.
+    /// Set while the client reads its messages too slowly.
     room: Option<Room>,
-    /// When the input came that is being heard.
+    /// When the input came that is in `decoded`.
     came: Instant,
-    /// Since then nothing but the workers keeps the stream from hearing more.
+    /// The time since which the stream waits for nothing but a worker.
     free: Instant,
-    /// When the next audio would come in real time. Audio that comes faster is heard if
-    /// nobody else needs the worker.
+    /// When the next audio would come in real time. Audio that comes faster waits until
+    /// no other stream needs the worker.
     due: Instant,
 }
 
 impl Listening {
-    /// Does one turn. Returns nothing when all is said or nothing more is wanted.
+    /// Runs one turn. Returns `None` when all results were sent or none are wanted.
     fn go_on(&mut self, context: &mut Context<'_>) -> Result<Option<Next>, StreamError> {
         let begun = Instant::now();
         let is_drained = self.taken == self.decoded.samples.len();
@@ -455,7 +456,7 @@ impl Listening {
             } else if let Some(end) = self.end {
                 return match end {
                     End::Abandoned => Ok(None),
-                    // Its client sends that audio again.
+                    // The client has gone and will send that audio again.
                     End::Stopped if self.queue.is_abandoned() => Ok(None),
                     End::Stopped => self.finish(),
                 };
@@ -469,7 +470,7 @@ impl Listening {
         }
     }
 
-    /// Has nothing to do until something comes.
+    /// Returns that the stream waits for audio or its engine.
     fn wait(&self) -> Next {
         Next::Wait {
             until: self.stream.poll_by(),
@@ -501,7 +502,7 @@ impl Listening {
         Poll::Ready(())
     }
 
-    /// Sees that the client's queue has room for what will be said.
+    /// Waits until the client's outbox has room for more messages.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.room.is_none() {
             self.room = self.results.own().room();
@@ -511,13 +512,13 @@ impl Listening {
                 return Poll::Pending;
             }
             self.room = None;
-            // That was not the workers' fault.
+            // The time until now was not spent waiting for a worker.
             self.free = Instant::now();
         }
         Poll::Ready(())
     }
 
-    /// Hears the next piece of what was decoded.
+    /// Gives the engine the next piece of the decoded audio.
     fn hear(&mut self) -> Result<(), StreamError> {
         let rest = self.decoded.samples.get(self.taken..).unwrap_or_default();
         let samples = rest.get(..PIECE).unwrap_or(rest);
@@ -541,7 +542,7 @@ impl Listening {
         Ok(())
     }
 
-    /// Takes what the engine says without audio.
+    /// Takes results that the engine has without new audio.
     fn idle(&mut self) -> Result<(), StreamError> {
         let result = self.stream.poll(&mut self.heard);
         let behind = self.stream.behind();
@@ -552,7 +553,7 @@ impl Listening {
         Ok(result?)
     }
 
-    /// Says what is owed by now; what was heard before a failure is said all the same.
+    /// Takes and sends the last results. Results that came before a failure are sent too.
     fn finish(&mut self) -> Result<Option<Next>, StreamError> {
         let begun = self.effort.begin(Instant::now());
         let result = self.stream.poll_finish(&mut self.heard);
@@ -571,7 +572,6 @@ impl Listening {
             match recognition {
                 Recognition::Interim { words, .. } => self.results.interim(&words),
                 Recognition::Final { words, punctuated } => {
-                    // It waits for the database.
                     pool::blocking(|| self.results.utterance(&words, punctuated))?;
                 }
                 Recognition::Gap { start, end } => self.results.own().send(gap(start, end)),
@@ -580,7 +580,7 @@ impl Listening {
         Ok(())
     }
 
-    /// Speaks what was heard in the audio up to `now`.
+    /// Sends the results about the audio up to `now`.
     fn speak_at(&mut self, now: Duration) -> Result<(), StreamError> {
         self.results.heard_again(now);
         if self.heard.is_empty() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What every store has to do: the suite that each of them passes. This part is about the
-//! log, [`records`] about what the Conversation API asks.
+//! The suite that every store passes. This part is about the log; [`records`] is about
+//! what the Conversation API reads.
 
 mod records;
 
@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::store::sqlite::Store;
 use std::sync::{Arc, Mutex};
 
-/// Runs a test with each log that there is.
+/// Runs a test with each log.
 fn with_each(test: impl Fn(&dyn Log)) {
     test(&MemoryLog::default());
     test(&Store::open(None, &Limits::default()).expect("memory"));
@@ -50,7 +50,8 @@ fn position(attempt: u64, position: u64) -> Option<StreamPosition> {
     })
 }
 
-/// A final of one word, which ends there in the stream.
+/// Returns a final of one word, with the attempt of its stream and the position at which
+/// it ends.
 fn said(text: &str, part: Option<(u64, u64)>) -> Transcribed {
     Transcribed {
         start: 5,
@@ -162,7 +163,7 @@ fn audio_that_comes_again_is_said_once_and_told_to_its_speaker() {
         assert_eq!(first, nothing);
         append(log, 1, said("a", Some((1, 10))));
         append(log, 1, said("b", Some((1, 20))));
-        // The client heard the first one, and not the second.
+        // The client has received the first final and not the second one.
         let again = begin(log, 1, position(2, 10));
         let Begun::Here {
             said_until,
@@ -208,12 +209,12 @@ fn a_start_that_is_not_the_last_one_of_its_stream_says_nothing_more() {
         begin(log, 1, position(3, 0));
         let late = append(log, 1, said("a", Some((1, 10))));
         assert_eq!(late, Verdict::Superseded);
-        // Requests may come in another order than they were sent.
+        // Start requests may arrive in another order than they were sent.
         for attempt in [1, 2, 3] {
             assert_eq!(begin(log, 1, position(attempt, 0)), Begun::Superseded);
         }
         assert_eq!(append(log, 1, said("a", Some((3, 10)))), Verdict::Stored(3));
-        // Nobody began this one.
+        // This stream has had no start request.
         begin(log, 2, None);
         let unknown = append(log, 2, said("a", Some((1, 10))));
         assert_eq!(unknown, Verdict::Superseded);
@@ -265,7 +266,7 @@ fn who_may_be_come_back_to_is_found_again() {
         log.finish(2, 1);
         append(log, 1, said("a", None));
         log.close(1, i64::MAX);
-        // What does not block is done by the time that something else is.
+        // The calls that do not block take effect before the next one that does.
         begin(log, 3, None);
         let open = log.still_open().expect("read");
         let one = open.iter().find(|open| open.id == 1).expect("it is open");

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The filter of the list of conversations, in RSQL: `name==Standup*;startTime=ge=2024-03-05T00:00:00Z`.
+//! The filter of the list of conversations, in RSQL:
+//! `name==Standup*;startTime=ge=2024-03-05T00:00:00Z`.
 //!
-//! Comparisons are `==` and `!=` (`*` stands for any text), `<`, `<=`, `>`, `>=` and
-//! their names `=lt=`, `=le=`, `=gt=`, `=ge=`; `;` or `and` binds more than `,` or `or`;
-//! brackets group. This module makes a tree of it, which each store translates for its
-//! database.
+//! Comparisons are `==` and `!=` (`*` stands for any text), `<`, `<=`, `>`, `>=` and their
+//! names `=lt=`, `=le=`, `=gt=`, `=ge=`. `;` or `and` binds more strongly than `,` or `or`,
+//! and brackets group. This module parses a filter into a tree, which each store translates
+//! for its database.
 
 use symbl_protocol::timestamp::parse_rfc3339;
 
@@ -18,20 +19,20 @@ const MILLISECOND: i64 = 1_000_000;
 /// Deepest brackets.
 const DEEPEST: u32 = 8;
 
-/// What a listed conversation must be like. The default takes everything.
+/// A condition for the conversations of a list. The default takes all of them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Filter {
-    /// All of these hold; with none of them, every conversation is taken.
+    /// All of these conditions hold. Without any, every conversation is taken.
     All(Vec<Self>),
-    /// At least one of these holds.
+    /// At least one of these conditions holds.
     Any(Vec<Self>),
-    /// A text compares like this with a value.
+    /// The comparison of a text with a value holds.
     Text(TextField, Operator, String),
     /// A text has the form of a pattern, in which `*` stands for any text.
     Like(TextField, String),
     /// A text does not have the form of a pattern.
     Unlike(TextField, String),
-    /// A time, in milliseconds since the Unix epoch, compares like this with a value.
+    /// The comparison of a time with a value in milliseconds since the Unix epoch holds.
     Time(TimeField, Operator, i64),
 }
 
@@ -61,7 +62,7 @@ enum Field {
     Time(TimeField),
 }
 
-/// How a comparison is made.
+/// An operator of comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operator {
     Equal,
@@ -72,7 +73,7 @@ pub(crate) enum Operator {
     GreaterOrEqual,
 }
 
-/// Why a filter is none.
+/// Why a text is not a filter.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(crate) enum FilterError {
     #[error("`filter` has more than {LONGEST} bytes")]
@@ -105,16 +106,16 @@ const FIELDS: [(&str, Field); 4] = [
 
 struct Reader<'a> {
     text: &'a str,
-    /// Bytes that were read.
+    /// Number of bytes that were read.
     at: usize,
 }
 
 impl Filter {
-    /// Reads a filter; an empty one takes everything.
+    /// Parses a filter. An empty one takes all conversations.
     ///
     /// # Errors
     ///
-    /// What is wrong, and where.
+    /// Returns what is wrong, and where.
     pub(crate) fn parse(text: &str) -> Result<Self, FilterError> {
         if text.len() > LONGEST {
             return Err(FilterError::TooLong);
@@ -145,7 +146,7 @@ impl<'a> Reader<'a> {
         self.at += self.rest().len() - self.rest().trim_start().len();
     }
 
-    /// Reads this, if it is what comes.
+    /// Passes over `what` and returns `true`, if it comes next.
     fn takes(&mut self, what: &str) -> bool {
         let comes = self.rest().starts_with(what);
         if comes {
@@ -220,7 +221,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// In quotes, or up to what ends a comparison.
+    /// Reads a value, which is in quotes or ends where the comparison ends.
     fn value(&mut self) -> Result<String, FilterError> {
         let quote = ['"', '\'']
             .into_iter()

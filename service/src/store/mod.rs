@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What was said, kept: what the rooms above may ask of a store, in plain types.
+//! Keeps conversations: the traits of a store, in plain types.
 //!
-//! A store keeps the log of conversations ([`Log`](crate::conversation::log::Log)) and
-//! answers the Conversation API from it ([`Records`]). [`sqlite`] is the one that there
-//! is; no type of its database leaves it. What every store has to do is tested by the
-//! suite in `contract`.
+//! A store keeps the logs of conversations ([`Log`](crate::conversation::log::Log)) and
+//! answers the Conversation API from them ([`Records`]). [`sqlite`] is the only store, and
+//! no type of its database leaves it. The suite in `contract` tests what every store has to
+//! do.
 //!
-//! Lists may have any length. They are read in pieces ([`Piece`]): whoever has one asks
-//! for the next when its client has taken the last, and the store holds nothing between
-//! two of them.
+//! A list may have any length. It is read in pieces ([`Piece`]): the door reads the next
+//! piece when its client has taken the last one, and the store holds nothing in between.
 
 pub(crate) mod filter;
 pub(crate) mod sqlite;
@@ -20,59 +19,60 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a read waits while others read, before it is refused as busy.
+/// How long a read waits for other reads, before it is refused as busy.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// Why something is not stored, or cannot be read.
+/// Why the store could not write or read.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process has the directory.
     #[error("{0} is in use by another service")]
     InUse(PathBuf),
-    /// Made by another version.
+    /// A newer version made the database.
     #[error("{file} has version {found}; this service knows version {known}")]
     Version {
         /// The database.
         file: PathBuf,
         /// Its version.
         found: i64,
-        /// Ours.
+        /// The version of this service.
         known: i64,
     },
     /// The directory or a file in it cannot be used.
     #[error("{path}: {reason}")]
     File {
-        /// Which.
+        /// The directory or the file.
         path: PathBuf,
         /// The system's complaint.
         reason: std::io::Error,
     },
-    /// What is written would be gone with the process.
+    /// The file was deleted. What is written to it would be gone with the process.
     #[error(
         "{0} was deleted or moved while the service had it open; \
          put it back, or restart the service to begin another"
     )]
     Deleted(PathBuf),
-    /// What is written would be gone with the process.
+    /// The file was replaced. What is written to the old one would be gone with the
+    /// process.
     #[error(
         "{0} is another file than the service has open; \
          put the old one back, or restart the service to use this one"
     )]
     Replaced(PathBuf),
-    /// What is written would not be found in it again.
+    /// The file was emptied. What is written to it would not be found again.
     #[error(
         "{0} was emptied while the service had it open; put a backup in its place and restart the service"
     )]
     Emptied(PathBuf),
-    /// What was seen of the database before.
+    /// The database is damaged.
     #[error(
         "{0}; nothing more is written until a backup is in its place and the service is restarted"
     )]
     Damaged(String),
-    /// Other reads took all the time.
+    /// Other reads took too long.
     #[error("other requests kept the database busy for {} s; ask again later", .0.as_secs_f32())]
     Busy(Duration),
-    /// The database's complaint.
+    /// The database has returned an error.
     #[error("the database refuses: {0}")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A commit failed with others, or took too long.
@@ -81,8 +81,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns the error for clients: without the directory, which is none of their
-    /// business.
+    /// Returns the error for clients, without the directory, which they must not learn.
     pub(crate) fn reason(&self) -> String {
         let name = |path: &Path| PathBuf::from(path.file_name().unwrap_or_default());
         match self {
@@ -95,14 +94,14 @@ impl StoreError {
     }
 }
 
-/// What a store answers, later.
+/// The answer of a store, as a future.
 pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// What the Conversation API asks of a store.
 ///
-/// An account finds its own conversations only: to others they are as unknown as those
-/// that never were, and the answer is `None`. A read that waits longer than
-/// [`LONGEST_WAIT`] is refused with [`StoreError::Busy`]. No method blocks its thread.
+/// An account finds only its own conversations. The answer for all other ids is `None`. A
+/// read that waits longer than [`LONGEST_WAIT`] is refused with [`StoreError::Busy`]. No
+/// method blocks its thread.
 pub(crate) trait Records: Send + Sync {
     /// Returns the conversation, with its members.
     fn find(&self, whose: Whose) -> Answer<'_, Option<Value>>;
@@ -129,18 +128,18 @@ pub(crate) trait Records: Send + Sync {
     fn entities(&self, whose: Whose) -> Answer<'_, Option<Piece>>;
 
     /// Gives a member another name, another address or both, and appends that to the log.
-    /// Returns `false` if the account has no such conversation or it no such member.
+    /// Returns `false` if the account has no such conversation, or it has no such member.
     fn rename(&self, whose: Whose, member: String, change: Change) -> Answer<'_, bool>;
 
-    /// Deletes a conversation in parts, so that what is said elsewhere is written in
-    /// between. [`purge`](Self::purge) takes its words out of the files.
+    /// Deletes a conversation in parts, so that entries of other conversations are written
+    /// in between. [`purge`](Self::purge) removes its words from the files.
     fn delete(&self, whose: Whose) -> Answer<'_, Deleted>;
 
-    /// Takes the traces of what was deleted out of the files. Returns `false` if that has
-    /// to wait until nobody speaks or another program has read.
+    /// Removes the traces of deleted words from the files. Returns `false` if that has to
+    /// wait until no speaker is active, or until another program has read.
     fn purge(&self) -> Answer<'_, bool>;
 
-    /// Finds out whether what is said now is stored.
+    /// Checks that new entries can be stored.
     fn probe(&self) -> Answer<'_, ()>;
 }
 
@@ -149,24 +148,24 @@ pub(crate) trait Records: Send + Sync {
 pub(crate) struct Whose {
     pub(crate) account: String,
     pub(crate) conversation: i64,
-    /// What was written in this time before now is not told.
+    /// Entries of the last `delay` are left out.
     pub(crate) delay: Duration,
 }
 
-/// A part of a list as JSON text: all parts in their order are the text.
+/// A part of a list as JSON text. All parts in their order are the whole text.
 pub(crate) struct Piece {
     pub(crate) text: Vec<u8>,
-    /// Reads on; `None` behind the last piece.
+    /// Reads the next piece. `None` after the last one.
     pub(crate) rest: Option<Box<dyn Listing>>,
 }
 
 /// A list that is being read. It does not keep its store open.
 pub(crate) trait Listing: Send {
-    /// Reads the next piece. What was deleted meanwhile is left out.
+    /// Reads the next piece, without items that were deleted meanwhile.
     fn next(self: Box<Self>) -> Answer<'static, Piece>;
 }
 
-/// What is new of a member.
+/// A change of a member.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Change {
     pub(crate) name: Option<String>,
@@ -178,9 +177,9 @@ pub(crate) struct Change {
 pub(crate) enum Deleted {
     /// The account has no such conversation.
     Unknown,
-    /// The conversation is not over; it stays.
+    /// The conversation is not over, so it is not deleted.
     Runs,
-    /// Nothing is left of the conversation.
+    /// The conversation is deleted.
     Whole,
 }
 
@@ -192,23 +191,23 @@ pub(crate) struct List {
     pub(crate) descending: bool,
     pub(crate) sort: Sort,
     pub(crate) filter: Filter,
-    /// Begun at this time or later, nanoseconds since the Unix epoch.
+    /// Earliest start, in nanoseconds since the Unix epoch.
     pub(crate) from: i64,
-    /// Begun before.
+    /// The start must be before this.
     pub(crate) to: i64,
 }
 
-/// By what a list is sorted.
+/// The order of a list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Sort {
-    /// When the service first heard of it.
+    /// By the first start request.
     Created,
     Start,
     End,
     Name,
 }
 
-/// Which insights are asked for, and under which name.
+/// Which insights are read, and under which name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Insights {
     All,
@@ -217,14 +216,14 @@ pub(crate) enum Insights {
     FollowUps,
 }
 
-/// Which messages of a conversation are asked for.
+/// Which messages of a conversation are read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted {
-    /// With their words.
+    /// `true` to read their words too.
     pub(crate) verbose: bool,
-    /// Begun at this time or later, nanoseconds since the Unix epoch.
+    /// Earliest start, in nanoseconds since the Unix epoch.
     pub(crate) from: i64,
-    /// Begun before.
+    /// The start must be before this.
     pub(crate) to: i64,
     pub(crate) limit: i64,
     pub(crate) offset: i64,

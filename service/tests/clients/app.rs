@@ -13,7 +13,7 @@ pub const APP_ID: &str = "3f1c9b2e3f1c9b2e3f1c9b2e3f1c9b2e3f1c9b2e3f1c9b2e3f1c9b
 pub const APP_SECRET: &str = "9b2e5d7a9b2e5d7a9b2e5d7a9b2e5d7a9b2e5d7a9b2e5d7a9b2e5d7a9b2e5d7a\
                               1c3f8e4b1c3f8e4b1c3f8e4b1c3f8e4b1c3f8e4b1c3f8e4b1c3f8e4b1c3f8e4b";
 
-/// Only who has the credentials gets a token, and only with a token one gets in.
+/// Sets credentials, so that a client needs them to get a token and needs a token to connect.
 pub fn closed(config: &mut symbl_service::ServerConfig) {
     config.auth = Auth::App {
         id: APP_ID.into(),
@@ -21,14 +21,14 @@ pub fn closed(config: &mut symbl_service::ServerConfig) {
     };
 }
 
-/// A file beside this one.
+/// Returns the path of a file beside this one.
 pub fn here(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/clients")
         .join(name)
 }
 
-/// Some time for an application, which has credentials in its environment.
+/// Returns a command that limits the time of an application and gives it the credentials.
 pub fn patience() -> Command {
     let mut command = Command::new("timeout");
     command
@@ -71,7 +71,7 @@ pub fn run(command: &mut Command, mut please: impl FnMut(&str)) -> Value {
     seen
 }
 
-/// What a handler was told, call by call.
+/// Returns the arguments of each call of a handler.
 pub fn told<'a>(seen: &'a Value, handler: &str) -> Vec<&'a Value> {
     let calls = seen["calls"].as_array().expect("a list").iter();
     calls
@@ -80,18 +80,18 @@ pub fn told<'a>(seen: &'a Value, handler: &str) -> Vec<&'a Value> {
         .collect()
 }
 
-/// The items of a list.
+/// Returns the items of a list.
 pub fn each(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().expect("a list").iter()
 }
 
-/// The texts of messages or insights.
+/// Returns the texts of messages or insights.
 pub fn contents<'a>(items: impl IntoIterator<Item = &'a Value>) -> Vec<&'a str> {
     let text = |item: &'a Value| item["payload"]["content"].as_str().expect("a text");
     items.into_iter().map(text).collect()
 }
 
-/// The words of texts, in lower case and without marks.
+/// Returns the words of texts, in lower case and without marks.
 pub fn words(texts: &[&str]) -> Vec<String> {
     texts
         .join(" ")
@@ -101,7 +101,7 @@ pub fn words(texts: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// The words that the scripted recogniser hears.
+/// Returns the words that the scripted recogniser finds for these numbers.
 pub fn scripted(numbers: std::ops::Range<u32>) -> Vec<String> {
     numbers.map(|n| format!("w{n}")).collect()
 }

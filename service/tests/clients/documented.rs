@@ -15,7 +15,7 @@ const CLIENTS: &str = include_str!("../../../docs/clients.md");
 /// Where the documents say that the service is.
 const WRITTEN: &str = "127.0.0.1:8787";
 
-/// The only block of this language in a document, at this service.
+/// Returns the only block of this language in a document, with the address of this service.
 fn block(document: &str, language: &str, service: &Service) -> String {
     let begin = format!("\n```{language}\n");
     let mut blocks = document.split(&begin).skip(1);
@@ -28,7 +28,7 @@ fn block(document: &str, language: &str, service: &Service) -> String {
     block.replace(WRITTEN, address)
 }
 
-/// A file with the block of docs/clients.md that points PyPI's `symbl` at this service.
+/// Writes a file with the block of docs/clients.md that points PyPI's `symbl` at this service.
 pub fn pointing_python(service: &Service) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("documented.py");

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use symbl_testkit::speech::absent;
 
-/// A command that runs one of the applications in `js`; `None` where Node.js is absent.
+/// Returns a command that runs an application in `js`, or `None` where Node.js is absent.
 pub fn node(application: &str) -> Option<Command> {
     let modules = installed()?;
     let mut command = patience();
@@ -19,7 +19,7 @@ pub fn node(application: &str) -> Option<Command> {
     Some(command)
 }
 
-/// The folder with the installed SDKs; `None` where Node.js is absent.
+/// Returns the folder with the installed SDKs, or `None` where Node.js is absent.
 fn installed() -> Option<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     FOLDER.get_or_init(install).as_deref()

@@ -10,13 +10,13 @@ use symbl_service::recognizer::scripted;
 use symbl_testkit::service::Service;
 use symbl_testkit::speech::absent;
 
-/// A Python with the SDK, in the folder of the build; `None` where it cannot be had.
+/// Returns a Python with the SDK in the folder of the build, or `None` if it cannot be had.
 fn python() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("symbl-python");
     let python = folder.join("bin/python");
     let requirements = here("python/requirements.txt");
     let wanted = std::fs::read(&requirements).expect("the requirements");
-    // Written when all is there, so that half an installation is made anew.
+    // Written when the installation is whole, so that half of one is made anew.
     let done = folder.join("installed.txt");
     if std::fs::read(&done).is_ok_and(|before| before == wanted) {
         return Some(python);
@@ -47,7 +47,7 @@ fn it_streams_to_the_last_word_and_stops() {
     let service = Service::with(closed);
     let folder = tempfile::tempdir().expect("a folder");
     let sound = folder.path().join("talk.raw");
-    // The rate that the SDK says when nobody sets one.
+    // The SDK's default rate.
     let samples = scripted::speech(0..25, 44_100);
     let bytes: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
     std::fs::write(&sound, bytes).expect("a file");

@@ -29,7 +29,7 @@ impl Sounds {
         path
     }
 
-    /// The words of these numbers, and a pause.
+    /// Writes a file with the words of these numbers and a pause.
     fn numbers(&self, name: &str, numbers: std::ops::Range<u16>) -> PathBuf {
         let mut samples = scripted::speech(numbers, 16_000);
         samples.extend(scripted::silence(Duration::from_millis(500), 16_000));
@@ -37,13 +37,13 @@ impl Sounds {
     }
 }
 
-/// The messages that a stream's own handler was told of.
+/// Returns the messages that a stream's own handler was called with.
 fn messages(seen: &Value) -> Vec<&Value> {
     let responses = told(seen, "onMessageResponse");
     responses.into_iter().flat_map(each).collect()
 }
 
-/// What the SDK made of `samples` in one stream; `None` where Node.js is absent.
+/// Returns what the SDK made of `samples` in one stream, or `None` where Node.js is absent.
 fn stream(service: &Service, api: &str, samples: &[i16], patient: bool) -> Option<Value> {
     let sounds = Sounds::new();
     let sound = sounds.write("talk.wav", samples);
@@ -189,7 +189,7 @@ fn a_start_that_is_refused_is_told_and_may_be_tried_again() {
     assert_eq!(conversations(&seen), [&seen["conversationId"]], "{seen}");
 }
 
-/// The ids that `recognition_started` told.
+/// Returns the conversation ids of the `recognition_started` messages.
 fn conversations(seen: &Value) -> Vec<&Value> {
     let starts = told(seen, "onRequestStart").into_iter();
     starts
@@ -236,7 +236,7 @@ fn a_lost_connection_is_dialled_again_into_the_same_conversation() {
     assert_eq!(conversations(&seen), [id, id], "{seen}");
 }
 
-/// A subscriber hears what a speaker says, to the end of the conversation.
+/// Asserts that a subscriber gets what a speaker says, to the end of the conversation.
 fn assert_subscribers_hear(api: &str) {
     let service = Service::with(closed);
     let sounds = Sounds::new();

@@ -37,8 +37,8 @@ fn chromium() -> Option<PathBuf> {
     found
 }
 
-/// What a page was told that streamed these samples of 48 kHz in `encoding`, `until` so many
-/// words were heard; `None` where something is absent.
+/// Streams these samples of 48 kHz in `encoding` from a page, `until` it has this many
+/// words. Returns what the page was sent, or `None` where a program is absent.
 fn stream(service: &Service, encoding: &str, samples: &[i16], until: &[&str]) -> Option<Value> {
     let chromium = chromium()?;
     let folder = tempfile::tempdir().expect("a folder");
@@ -64,9 +64,9 @@ fn stream(service: &Service, encoding: &str, samples: &[i16], until: &[&str]) ->
     Some(run(&mut node, |_| {}))
 }
 
-/// Every word follows the one before it in the file, from wherever the page began to
-/// listen. A browser drops sound where it gets no processor in time, so one in ten may
-/// not: it was heard before it was sent.
+/// Asserts that the words follow each other as in the file, from where the page began to
+/// listen. A browser drops sound if it gets no processor in time, so one word in ten may
+/// be missing.
 fn assert_words_follow_each_other(seen: &Value) {
     let finals = told(seen, "speech_recognition").into_iter();
     let finals = finals.filter(|result| result["isFinal"] == true);
@@ -86,8 +86,8 @@ fn assert_words_follow_each_other(seen: &Value) {
     assert_eq!(words(&contents(messages)), heard, "{seen}");
 }
 
-/// What an application hears from the start to the end, of a page that asks by itself for
-/// its token.
+/// Asserts what an application gets from the start to the end. Its page asks for the token
+/// by itself.
 fn assert_a_page_streams(encoding: &str, rate: Option<u32>) {
     let service = Service::with(closed);
     let mut samples = scripted::speech(0..SPOKEN, RATE);

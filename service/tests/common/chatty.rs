@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A recogniser that says more than anybody can read.
+//! A recogniser that says more than a client can read.
 
 use std::time::Duration;
 use symbl_service::recognizer::{

@@ -51,7 +51,7 @@ impl Service {
         log.join().expect("read")
     }
 
-    /// The most memory that it ever had, in bytes.
+    /// Returns the most memory that the service ever had, in bytes.
     pub fn peak_memory(&self) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).expect("Linux");

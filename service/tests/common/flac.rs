@@ -2,7 +2,7 @@
 
 //! The smallest FLAC encoder there is: mono, 16 bit, verbatim subframes.
 
-/// The header (`fLaC` and STREAMINFO) and then one item per frame.
+/// Returns the header (`fLaC` and STREAMINFO) and then one item per frame.
 pub fn encode(samples: &[i16], sample_rate: u32, block: usize) -> Vec<Vec<u8>> {
     let mut pieces = vec![header(sample_rate, block)];
     for (number, samples) in samples.chunks(block).enumerate() {

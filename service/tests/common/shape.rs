@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-/// Whether every member of `value` is one of the example's, of the same type.
+/// Asserts that the example has every member of `value`, with the same type.
 pub fn conforms(value: &Value, example: &Value, path: &str) {
     match (value, example) {
         (Value::Object(members), Value::Object(known)) => {

@@ -207,7 +207,7 @@ async fn audio_that_is_not_what_was_said_ends_its_own_stream_alone() {
     assert_eq!(texts(&words), ["w0", "w1", "w2", "w3", "w4"]);
 }
 
-/// A start request with so many phrases that nobody else has.
+/// Returns a start request with 5,000 phrases that no other client has.
 fn tracking(client: usize) -> Value {
     let mut request = start_request();
     request["noConnectionTimeout"] = 1800.into();

@@ -30,7 +30,7 @@ impl Raw {
         sent
     }
 
-    /// Everything that comes until the service ends the connection.
+    /// Reads until the service ends the connection, and returns what came.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         let mut part = [0; 16 * 1024];
@@ -47,7 +47,7 @@ impl Raw {
         String::from_utf8_lossy(&self.rest().await).into_owned()
     }
 
-    /// A WebSocket that is open.
+    /// Opens a WebSocket.
     pub async fn websocket(server: &impl Place, path: &str) -> Self {
         let mut raw = Self::connect(server).await;
         let request = format!(
@@ -65,7 +65,7 @@ impl Raw {
     }
 }
 
-/// The head of a frame with this payload length, masked with zeros.
+/// Returns the head of a frame with this payload length, masked with zeros.
 pub fn frame_head(first: u8, length: u64) -> Vec<u8> {
     let mut head = vec![first, 0x80 | 127];
     head.extend(length.to_be_bytes());

@@ -24,7 +24,7 @@ const ATTACKS: &[&str] = &[
     "$(touch INJECTED) `touch INJECTED` %s%n {}",
 ];
 
-/// As it stands in a path.
+/// Returns a text as it is written in a path.
 fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
@@ -36,7 +36,7 @@ async fn ask(service: &Service, token: &str, request: &str, body: &str) -> (Stri
     (code, serde_json::from_str(&body).expect(&head))
 }
 
-/// A conversation in which every string is the attack; what is stored of it.
+/// Holds a conversation in which every string is the attack, and returns what is stored.
 async fn attacked(service: &Service, token: &str, attack: &str) -> String {
     let path = format!("/v1/streaming/{}", escaped(attack));
     let (mut client, _) = Client::open(service, &path, &[("X-API-KEY", token)])
@@ -142,8 +142,8 @@ async fn a_string_is_a_string_in_the_database_in_paths_and_in_the_log() {
     assert_log(&service.end(), token);
 }
 
-/// Every line is one that the service wrote, without a control character and
-/// without a secret.
+/// Asserts that the service wrote every line, without a control character and without a
+/// secret.
 fn assert_log(log: &str, token: &str) {
     assert!(log.contains("INJECTED"), "what comes is told in the log");
     for line in log.lines() {
@@ -159,7 +159,7 @@ fn assert_log(log: &str, token: &str) {
     }
 }
 
-/// Without what the log itself colours.
+/// Returns a line without the colours of the log itself.
 fn strip_colours(line: &str) -> String {
     let mut parts = line.split("\u{1b}[");
     let first = parts.next().unwrap_or_default().to_owned();

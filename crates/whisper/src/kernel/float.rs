@@ -196,7 +196,15 @@ pub(crate) struct Product<'a> {
 #[inline(always)]
 fn matmul_body(product: Product<'_>, factor: f32, c: &mut [f32], c_stride: usize) {
     const ROWS: usize = 6;
-    let Product { a, b, a_stride, b_stride, depth, rows, columns } = product;
+    let Product {
+        a,
+        b,
+        a_stride,
+        b_stride,
+        depth,
+        rows,
+        columns,
+    } = product;
     for column in (0..columns).step_by(COLUMNS) {
         let b = &b[column..];
         let mut row = 0;

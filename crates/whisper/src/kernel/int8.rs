@@ -48,12 +48,13 @@ impl Weights {
             }
             offsets[output] = -128 * sum;
         }
-        Self { packed, scales, offsets, outputs, inputs }
-    }
-
-    /// Returns how many outputs there are.
-    pub(crate) fn outputs(&self) -> usize {
-        self.outputs
+        Self {
+            packed,
+            scales,
+            offsets,
+            outputs,
+            inputs,
+        }
     }
 
     /// Writes the weights of one output, as floats.
@@ -100,7 +101,13 @@ impl Weights {
                         }
                     }
                 }
-                self.store(block, &sums, x.scales[row], bias, &mut y[row * self.outputs..]);
+                self.store(
+                    block,
+                    &sums,
+                    x.scales[row],
+                    bias,
+                    &mut y[row * self.outputs..],
+                );
             }
         }
     }
@@ -129,13 +136,25 @@ pub(crate) struct Quantised {
 
 impl Quantised {
     /// Quantises `rows` rows of `width` floats; each begins `stride` after the one before.
-    pub(crate) fn set(&mut self, level: Level, x: &[f32], width: usize, stride: usize, rows: usize) {
+    pub(crate) fn set(
+        &mut self,
+        level: Level,
+        x: &[f32],
+        width: usize,
+        stride: usize,
+        rows: usize,
+    ) {
         self.width = width;
         self.bytes.resize(rows * width, 0);
         self.scales.resize(rows, 0.0);
         for row in 0..rows {
             let x = &x[row * stride..][..width];
-            quantise(level, x, &mut self.bytes[row * width..][..width], &mut self.scales[row]);
+            quantise(
+                level,
+                x,
+                &mut self.bytes[row * width..][..width],
+                &mut self.scales[row],
+            );
         }
     }
 }
@@ -255,7 +274,12 @@ mod x86 {
     ///
     /// The lengths are as [`Weights::apply`] asserts them.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
-    pub(super) unsafe fn apply_avx512(weights: &Weights, x: &Quantised, bias: &[f32], y: &mut [f32]) {
+    pub(super) unsafe fn apply_avx512(
+        weights: &Weights,
+        x: &Quantised,
+        bias: &[f32],
+        y: &mut [f32],
+    ) {
         const BLOCKS: usize = 4;
         let blocks = weights.outputs.div_ceil(BLOCK);
         let mut block = 0;

@@ -14,12 +14,12 @@ fn hub_with(limits: &Limits) -> Arc<Hub> {
     hub_at(limits, WallClock::default())
 }
 
-/// A hub in memory, with this clock.
+/// Returns a hub with a log in memory and this clock.
 pub(crate) fn hub_at(limits: &Limits, wall: WallClock) -> Arc<Hub> {
     hub_with_log(limits, wall, Arc::new(MemoryLog::default()))
 }
 
-/// The same, with a log of its own.
+/// Returns a hub with this log and this clock.
 pub(crate) fn hub_with_log(limits: &Limits, wall: WallClock, log: Arc<dyn Log>) -> Arc<Hub> {
     let metrics = Metrics::new(Kept {
         recognizers: vec!["scripted"],
@@ -136,7 +136,7 @@ async fn no_more_rooms_wait_than_are_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rooms_that_nobody_comes_back_to_are_forgotten() {
+async fn conversations_that_no_speaker_rejoins_are_forgotten() {
     let hub = hub();
     let (slot, _) = join(&hub, "x").await;
     keep(&slot, Duration::from_nanos(1));
@@ -146,7 +146,7 @@ async fn rooms_that_nobody_comes_back_to_are_forgotten() {
 }
 
 #[tokio::test]
-async fn a_room_that_is_waited_for_keeps_nobody_from_another_one() {
+async fn a_wait_for_one_conversation_delays_no_other_conversation() {
     let hub = hub();
     let (_held, _) = join(&hub, "held").await;
     let (_other, other) = join(&hub, "other").await;
@@ -162,7 +162,7 @@ async fn a_room_that_is_waited_for_keeps_nobody_from_another_one() {
             let _ = tell.send(());
         });
     };
-    // These wait for the room whose state is held.
+    // These wait for the conversation whose state is locked.
     spawn(Box::new(|hub| assert!(hub.is_live(&key("held")))));
     spawn(Box::new(|hub| drop(hub.listenable(&key("held")))));
     spawn(Box::new(|hub| {
@@ -171,7 +171,7 @@ async fn a_room_that_is_waited_for_keeps_nobody_from_another_one() {
     }));
     let waited = told.recv_timeout(Duration::from_millis(200));
     assert!(waited.is_err(), "one did not wait");
-    // And these do not wait for them.
+    // These use other conversations and do not wait.
     spawn(Box::new(move |hub| {
         assert!(hub.is_live(&key("other")) && !hub.is_live(&key("none")));
         let conversation = hub.listenable(&key("other")).expect("a conversation");
@@ -195,7 +195,7 @@ async fn a_room_that_is_waited_for_keeps_nobody_from_another_one() {
 }
 
 #[tokio::test]
-async fn rooms_that_wait_have_a_bound_in_bytes() {
+async fn conversations_that_wait_have_a_bound_in_bytes() {
     let limits = Limits {
         waiting_memory: 1 << 20,
         ..Limits::default()

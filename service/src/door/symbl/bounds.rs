@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How much a `start_request` may ask for. Every string in it is kept, looked for
-//! in every sentence or sent with every result, so each has a bound.
+//! The bounds of a `start_request`. The service keeps every string in it, looks for it in
+//! every sentence or sends it with every result, so each of them has a bound.
 
 use crate::limits::Limits;
 use crate::trackers::MOST_TRACKERS;
 use symbl_protocol::StartRequest;
 
-/// What is wrong with a request, for its client: the field, its size and its bound.
+/// Checks a request against its bounds. The error tells the client the field, its size and
+/// its bound.
 pub(crate) fn check(request: &StartRequest, limits: &Limits) -> Result<(), String> {
     let texts = [
         ("speaker.userId", &request.speaker_user_id),
@@ -20,7 +21,7 @@ pub(crate) fn check(request: &StartRequest, limits: &Limits) -> Result<(), Strin
         at_most(length, limits.text, &format!("bytes in `{field}`"))?;
     }
     let language = request.language_code.as_deref().unwrap_or_default();
-    // It goes to recognisers, as an argument of a command for example.
+    // A recogniser gets it, for example in the environment of a command.
     let is_of_tag = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if !language.bytes().all(is_of_tag) {
         return Err(format!(
@@ -49,7 +50,7 @@ fn at_most(found: usize, limit: usize, what: &str) -> Result<(), String> {
     }
 }
 
-/// The beginning of what a client sent, as it is told and logged.
+/// Returns the beginning of a client's text, for messages and the log.
 pub(crate) fn shortened(text: &str) -> String {
     const LONGEST: usize = 64;
     match text.char_indices().nth(LONGEST) {

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How sockets and sessions end.
+//! How a speaker's socket ends.
 
 use crate::conversation::hub::Leave;
 
-/// How a session ends.
+/// How the service ends a speaker's socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Closing {
-    /// With a close frame of ours.
+    /// With a close frame of the service.
     Close {
         code: u16,
         reason: &'static str,
         leave: Leave,
     },
-    /// The client's socket is gone or closing.
+    /// Without one: the client's socket is gone or closing.
     Gone(Leave),
 }
 
 impl Closing {
-    /// The code of our close frame; 0 without one.
+    /// Returns the code of the service's close frame, or 0 without one.
     pub(crate) fn code(self) -> u16 {
         match self {
             Self::Close { code, .. } => code,
@@ -32,9 +32,8 @@ impl Closing {
 pub(crate) enum SocketEnd {
     /// With the client's close frame, code 1000.
     Closed,
-    /// With a close frame that says no more than that the client goes: without
-    /// a code, or 1001.
+    /// With a close frame that only says that the client goes: without a code, or 1001.
     Left,
-    /// Without a close frame, or with one that tells of trouble.
+    /// Without a close frame, or with one that names an error.
     Lost,
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The Symbl Streaming API: sockets of speakers, and of those who only listen.
+//! The Symbl Streaming API: the sockets of speakers and of subscribers.
 
 pub(crate) mod bounds;
 pub(crate) mod client;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Carries frames between one WebSocket and its session; decides nothing.
+//! Carries frames between one WebSocket and its [`SpeakerSocket`]. Decides nothing.
 //!
-//! The socket is read only as fast as the session takes frames, and written by
-//! a task of its own, so that a client which reads slowly is still listened to.
+//! The socket is read only as fast as the speaker's stream takes audio. A task of its own
+//! writes to the socket, so that the audio of a client that reads slowly is still read.
 
 use crate::config::ServerConfig;
 use crate::conversation::form::Recipient;
@@ -26,20 +26,20 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use tracing::Span;
 
-/// Clients close with this when they are done.
+/// The close code of a client that has finished.
 const NORMAL: u16 = 1000;
 
-/// Browsers close with this when their page is left.
+/// The close code of a browser whose page is left.
 const GOING_AWAY: u16 = 1001;
 
 /// A close frame without a code (RFC 6455, 7.1.5).
 const NO_CODE: u16 = 1005;
 
-/// Who comes in.
+/// A speaker's socket that is about to join its conversation.
 pub(crate) struct Guest {
     pub(crate) key: ConversationKey,
     pub(crate) client: ClientKind,
-    /// Set if it was let in past admission, until it has joined.
+    /// Set if it joins past admission, until it has joined.
     pub(crate) joining: Option<Joining>,
     pub(crate) places: Arc<Places>,
 }
@@ -117,12 +117,12 @@ pub(crate) async fn serve(
             let patience = seams.limit(Stage::Farewell, limits.close);
             let patience = patience.unwrap_or(Duration::MAX);
             let farewell = timeout(patience, answered(&mut frames)).await;
-            // Who did not answer may not have heard what came before.
+            // A client that did not answer may not have received what came before.
             let heard = farewell.unwrap_or(false);
             let leave = if heard { leave } else { Leave::Lost };
             speaker.leave(leave);
             if !heard {
-                // Who cannot be read further is told why all the same.
+                // The client may still read why its socket is closed.
                 let _ = timeout(limits.close, &mut writer).await;
             }
             leave
@@ -174,7 +174,7 @@ async fn run(
     }
 }
 
-/// Reads until the socket ends; whether the client's close frame came.
+/// Reads until the socket ends. Returns `true` if the client's close frame came.
 pub(crate) async fn answered(frames: &mut SplitStream<WebSocket>) -> bool {
     while let Some(Ok(message)) = frames.next().await {
         if matches!(message, Message::Close(_)) {
@@ -200,7 +200,7 @@ pub(crate) fn size(message: &Message) -> usize {
     }
 }
 
-/// Whether a message was larger than is assembled.
+/// Returns `true` if a message was too large to be assembled.
 pub(crate) fn is_too_large(error: &axum::Error) -> bool {
     let source = std::error::Error::source(error);
     let of_socket = source.and_then(|source| source.downcast_ref::<tungstenite::Error>());
@@ -221,7 +221,7 @@ fn too_large(outbox: &Outbox, limits: &Limits) -> Closing {
     }
 }
 
-/// Writes until a close frame was written or the socket fails.
+/// Writes frames until a close frame was written or the socket fails.
 pub(crate) async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     mut waiting: mpsc::Receiver<Frame>,

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One socket's session: what is said when, and what it may do in which phase.
+//! The socket of a speaker: which messages are sent when, and what the client may do in
+//! which phase.
 //!
-//! The order of messages and the life of a session are those of the Symbl
-//! Streaming API reference. Where it is silent, we decided:
+//! The order of messages and the phases are those of the Symbl Streaming API reference.
+//! Where the reference says nothing, this service does the following:
 //!
-//! - the answers to a start are `started_listening`, `conversation_created`,
-//!   `recognition_started`, in this order;
-//! - a second start is an error and the running session goes on;
-//! - a pause is not the end of the conversation: `conversation_completed` is
-//!   sent to a socket before it is closed, and only then;
-//! - `recognition_stopped` comes before the last results and `conversation_completed`,
-//!   but behind them to a [`ClientKind`] that would hang up at it;
-//! - what was not final when a socket is lost will be sent again by its client,
-//!   so it is not transcribed; after a clean close it is;
-//! - a session that was stopped is finished when its client knows: it closed the
-//!   socket by itself, or answered our close frame. Otherwise it is lost, and
-//!   what it missed is found in the same conversation.
+//! - It answers a start with `started_listening`, `conversation_created` and
+//!   `recognition_started`, in this order.
+//! - It answers a second start with an error, and the running stream goes on.
+//! - A pause does not end the conversation: `conversation_completed` is sent to a socket
+//!   before it is closed, and only then.
+//! - `recognition_stopped` comes before the last results and `conversation_completed`, but
+//!   after them for a [`ClientKind`] that would hang up at it.
+//! - When a socket is lost, the client will send all audio without a final again, so that
+//!   audio is not transcribed. After a clean close it is transcribed.
+//! - A stopped socket has finished when its client knows it: the client has closed the
+//!   socket, or has answered the service's close frame. Otherwise the socket is lost, and
+//!   the client finds what it missed in the same conversation.
 //!
-//! Nothing that a client sends may end more than its own session.
+//! A message of a client may end its own socket and nothing else.
 
 use crate::analysis::AnalyzerOptions;
 use crate::config::ServerConfig;
@@ -49,31 +50,31 @@ use tokio::time::{Instant, timeout_at};
 /// `disconnectOnStopRequestTimeout` by default.
 const PAUSE: Duration = Duration::from_secs(1800);
 
-/// Most streams of a socket that drain while it has started the next one. Clients that
-/// wait for their results before they start again have none.
+/// Most streams of a socket that may drain while it has started the next one. A client
+/// that waits for the last results before it starts again has none.
 const MOST_DRAINING: usize = 2;
 
-/// Where a session stands.
+/// The phase of a speaker's socket.
 #[derive(Debug)]
 enum Phase {
-    /// Nothing runs: not started yet, or ended by an error.
+    /// Not started yet, or ended by an error.
     Idle,
-    /// Audio is taken.
+    /// Started: audio is taken.
     Processing(Stream),
-    /// Stopped; the rest is being said.
+    /// Stopped: the last results are to come.
     Draining { stream: Stream, stopped: Instant },
-    /// Stopped and said, waiting for another start.
+    /// Stopped and drained: another start may come.
     Paused { until: Instant },
 }
 
-/// What the last start wants to happen at a stop.
+/// What the last start request says about a stop.
 #[derive(Debug, Clone, Copy)]
 struct StopPolicy {
     disconnect: bool,
     timeout: Duration,
 }
 
-/// The session of one socket.
+/// The state of a speaker's socket.
 pub(crate) struct SpeakerSocket {
     config: Arc<ServerConfig>,
     client: ClientKind,
@@ -85,7 +86,7 @@ pub(crate) struct SpeakerSocket {
     phase: Phase,
     policy: Option<StopPolicy>,
     last_activity: Instant,
-    /// Since when nothing has been recognised here, if nothing is.
+    /// When the socket last came to have no stream.
     rests_since: Instant,
 }
 
@@ -111,7 +112,7 @@ impl SpeakerSocket {
         }
     }
 
-    /// When [`SpeakerSocket::deadline_passed`] is to be called.
+    /// Returns when [`SpeakerSocket::deadline_passed`] has to be called.
     pub(crate) fn deadline(&self) -> Instant {
         let of_phase = self.deadline_of_phase();
         match self.phase {
@@ -130,8 +131,8 @@ impl SpeakerSocket {
         }
     }
 
-    /// Waits for the end of the stream that runs, for ever if none does. Then
-    /// [`SpeakerSocket::stream_ended`] is to be called.
+    /// Waits for the end of the running stream, for ever without one. Then
+    /// [`SpeakerSocket::stream_ended`] has to be called.
     pub(crate) async fn stream_end(&mut self) -> Option<Outcome> {
         match &mut self.phase {
             Phase::Processing(stream) | Phase::Draining { stream, .. } => stream.done().await,
@@ -139,7 +140,7 @@ impl SpeakerSocket {
         }
     }
 
-    /// A text frame came.
+    /// Handles a text frame.
     pub(crate) async fn text(&mut self, text: &str) -> Option<Closing> {
         let message = match ClientMessage::parse(text) {
             Ok(ClientMessage::Ping) => {
@@ -182,7 +183,7 @@ impl SpeakerSocket {
         }
     }
 
-    /// A binary frame came: audio, if it is asked for.
+    /// Handles a binary frame, which is audio if a stream runs.
     pub(crate) async fn binary(&mut self, bytes: Bytes) -> Option<Closing> {
         self.last_activity = Instant::now();
         let Phase::Processing(stream) = &self.phase else {
@@ -268,7 +269,7 @@ impl SpeakerSocket {
             let asked = Duration::from_secs(seconds.into());
             asked.min(self.config.limits.no_connection)
         });
-        // A socket that does nothing keeps no place from those that speak.
+        // The socket may have given its reservation back while it had no stream.
         let effort = match self.places.admit(engine.number) {
             Ok(effort) => effort,
             Err(full) => {
@@ -317,9 +318,9 @@ impl SpeakerSocket {
         self.phase = Phase::Processing(stream);
     }
 
-    /// Bounds a stream that goes on without this session, if only until it sees that
-    /// nobody wants it any more. It takes a place among those that drain; where there is
-    /// none, it keeps those of the socket.
+    /// Bounds a stream that goes on without its socket, if only until it sees that it was
+    /// abandoned. It takes one of the places for streams that drain. If all are taken, it
+    /// keeps the places of the socket.
     fn leave_behind(&self, stream: &Stream) {
         match Arc::clone(&self.slot.hub.draining).try_acquire_owned() {
             Ok(permit) => stream.hold(permit),
@@ -327,8 +328,8 @@ impl SpeakerSocket {
         }
     }
 
-    /// Returns what the stream that drains has to hold if another one is started: a place
-    /// among those of this socket, and one among those of all sockets.
+    /// Returns what the draining stream has to hold if another one is started: one of this
+    /// socket's places for such streams, and one of the service's.
     fn permits_to_drain(&self) -> Result<Vec<OwnedSemaphorePermit>, TryAcquireError> {
         if !matches!(self.phase, Phase::Draining { .. }) {
             return Ok(Vec::new());
@@ -339,7 +340,7 @@ impl SpeakerSocket {
             .collect()
     }
 
-    /// Tells the client and the log what the request asks for and will not get.
+    /// Tells the client and the log which fields of the request the service does not do.
     fn warn_of_unsupported(&self, request: &str) {
         let fields = unsupported::fields(request);
         if let Some(details) = unsupported::details(&fields) {
@@ -353,7 +354,7 @@ impl SpeakerSocket {
         }
     }
 
-    /// Who speaks, if the conversation has room for another one.
+    /// Returns the speaker that the request names, if the conversation has room for it.
     fn speaker(&self, request: &StartRequest) -> Result<Speaker, String> {
         let limit = self.config.limits.speakers;
         let mut state = self.slot.conversation.state();
@@ -452,7 +453,8 @@ impl SpeakerSocket {
         }
     }
 
-    /// Whether `recognition_stopped` has to wait, because the client hangs up at it.
+    /// Returns `true` if `recognition_stopped` must be the last message, because the
+    /// client hangs up at it.
     fn tells_stop_last(&self) -> bool {
         self.client.hangs_up_when_stopped() && self.policy.is_some_and(|policy| policy.disconnect)
     }
@@ -462,7 +464,7 @@ impl SpeakerSocket {
             .is_none_or(|policy| policy.disconnect || policy.timeout.is_zero())
     }
 
-    /// Everything was said after a stop.
+    /// Handles the end of the last results after a stop.
     fn drained(&mut self, stopped: Instant) -> Option<Closing> {
         if self.disconnects() {
             return Some(self.complete());
@@ -488,7 +490,7 @@ impl SpeakerSocket {
         }
     }
 
-    /// The stream has ended; `None` when it died.
+    /// Handles the end of the stream. `outcome` is `None` if its job panicked.
     pub(crate) fn stream_ended(&mut self, outcome: Option<Outcome>) -> Option<Closing> {
         let phase = std::mem::replace(&mut self.phase, Phase::Idle);
         match &outcome {
@@ -516,7 +518,7 @@ impl SpeakerSocket {
         }
     }
 
-    /// The time of [`SpeakerSocket::deadline`] has come.
+    /// Handles the time of [`SpeakerSocket::deadline`].
     pub(crate) fn deadline_passed(&mut self) -> Option<Closing> {
         let rests = matches!(self.phase, Phase::Idle | Phase::Paused { .. });
         if rests && Instant::now() < self.deadline_of_phase() {
@@ -550,7 +552,7 @@ impl SpeakerSocket {
         }
     }
 
-    /// The client's socket ended.
+    /// Handles the end of the client's socket.
     pub(crate) async fn closed(&mut self, end: SocketEnd) -> Closing {
         let cleanly = end == SocketEnd::Closed;
         let leave = match std::mem::replace(&mut self.phase, Phase::Idle) {
@@ -567,7 +569,8 @@ impl SpeakerSocket {
             }
             phase @ Phase::Draining { .. } => {
                 self.phase = phase;
-                // Clients that have what they want do not all wait for the rest.
+                // Some clients do not wait for the last results when they have what they
+                // want.
                 match end {
                     SocketEnd::Lost => Leave::Lost,
                     SocketEnd::Closed | SocketEnd::Left => Leave::Finished,
@@ -579,14 +582,14 @@ impl SpeakerSocket {
         Closing::Gone(leave)
     }
 
-    /// Our close frame is on its way; [`SpeakerSocket::leave`] follows when the socket
-    /// is closed. Nothing more is sent to it.
+    /// Records that the service closes the socket. It is sent nothing more. Call
+    /// [`SpeakerSocket::leave`] when it is closed.
     pub(crate) fn closing(&mut self) {
         self.slot.close();
     }
 
-    /// Leaves the conversation. What a stopped stream still owes it goes on to say to those
-    /// who listen, unless its client may come back and send that audio again.
+    /// Leaves the conversation. The last results of a stopped stream still go to the other
+    /// sockets, unless the client may rejoin and send that audio again.
     pub(crate) fn leave(mut self, how: Leave) {
         if let Phase::Processing(stream) | Phase::Draining { stream, .. } = &self.phase {
             self.leave_behind(stream);
@@ -602,8 +605,8 @@ impl SpeakerSocket {
         self.slot.leave(how);
     }
 
-    /// Lets a stopped stream say the rest when its socket is gone. The conversation is not
-    /// over before.
+    /// Lets a stopped stream write its last results when its socket is gone. The
+    /// conversation ends only after that.
     fn outlive(&self, mut stream: Stream, stopped: Instant) {
         let until = stopped + self.config.limits.drain;
         let settled = self.slot.owe();

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A socket that listens only (Subscribe API): it hears what all speakers of a
-//! connection id say until the conversation is over, over lost speakers too.
+//! The socket of a subscriber (Subscribe API). It is sent what all speakers of a
+//! connection id say until the conversation is over, also while a speaker is lost.
 //!
-//! It must never hold anybody up: what it does not read waits in its own outbox,
-//! and when that is full ([`Limits::outbound_queue`] messages) the socket is
-//! closed with 1008. It hears nothing that was said before it came, unless it asks for it:
-//! with `?after=N` it is first told what follows the `sequenceNumber` N, as fast as it reads.
+//! It must never delay another socket. Messages that it does not read wait in its own
+//! outbox, and when that is full ([`Limits::outbound_queue`] messages), the socket is
+//! closed with 1008. It gets what is said after it came. With `?after=N` it is first sent
+//! what follows the `sequenceNumber` N, as fast as it reads.
 
 use crate::conversation::form::{Form as _, Recipient};
 use crate::conversation::hub::{Conversation, ConversationKey, Hub};
@@ -25,14 +25,14 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::Span;
 
-/// Who comes to listen.
+/// A subscriber that is about to listen.
 pub(crate) struct Listening {
     pub(crate) key: ConversationKey,
     /// The last `sequenceNumber` that it knows, if it wants all that follows.
     pub(crate) after: Option<i64>,
 }
 
-/// Entries that are read from the log at once.
+/// Most entries that are read from the log at once.
 const PAGE: usize = 100;
 
 /// Serves one subscriber to its end.
@@ -65,7 +65,7 @@ pub(crate) async fn serve(
         Span::current().record("conversation", id.as_str());
     }
     tracing::info!(event = "subscribed", connection, conversation = id, after);
-    // What the writer has written last, where it ends by itself, is a close frame.
+    // If the writer ends by itself, it has written a close frame or the socket has failed.
     let ours = tokio::select! {
         close = heed(&mut frames, &outbox, limits) => close,
         close = listen(&hub, conversation, after, &recipient) => Some(close),
@@ -85,16 +85,16 @@ pub(crate) async fn serve(
     writer.abort();
 }
 
-/// Tells a subscriber what was said after the final with this number, and then all that is
-/// said, for as long as it is not dropped. Returns how the socket is to be closed, if there is
-/// nothing to be told.
+/// Sends a subscriber what was said after the final with this number, and then all that is
+/// said, until it is dropped. Returns how to close the socket if there is nothing more to
+/// send.
 async fn listen(
     hub: &Arc<Hub>,
     conversation: Option<Arc<Conversation>>,
     after: Option<i64>,
     outbox: &Recipient,
 ) -> (u16, &'static str) {
-    // It was over between the handshake and now.
+    // The conversation may have ended since the handshake.
     let Some(conversation) = conversation else {
         return (1000, "");
     };
@@ -122,7 +122,7 @@ async fn listen(
             Ok(_listener_slot) => return pending().await,
             Err(Some(remembered)) => remembered,
             Err(None) => {
-                // What is in the log and was not told yet will be told to this socket too.
+                // Entries of the log that were not sent yet will be sent to this socket too.
                 let told = conversation.told();
                 let reading = Arc::clone(&conversation);
                 let page = move || reading.log.read(reading.number, heard, PAGE);
@@ -131,7 +131,7 @@ async fn listen(
                 };
                 page.retain(|entry| entry.seq <= told);
                 if page.is_empty() {
-                    // The rest is of kinds that are not known, or deleted.
+                    // The other entries are deleted, or their kinds are unknown.
                     heard = told;
                     continue;
                 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a `start_request` or `modify_request` asks for and this service does not do. Clients are told, for a
-//! field that was accepted is believed to be honoured: whoever asks for `redaction` must
-//! not find out from the recording that there was none.
+//! Finds the fields of a `start_request` or `modify_request` that this service does not
+//! do. The client is told of them, because it may rely on a field that was accepted: a
+//! client that asks for `redaction` must not learn from the recording that there was none.
 //!
-//! Pure: text in, names out. The lists are of what the service honours, so that a field
-//! that is added to the API counts as unsupported until somebody sees to it.
+//! Pure: text in, names out. The lists are of the fields that the service honours. So a
+//! field that is new in the API counts as unsupported until it is added here.
 
 use crate::door::symbl::bounds::shortened;
 use serde_json::{Map, Value};
 use symbl_protocol::InsightType;
 
-/// Names that are told, at most. A request may have a megabyte of them.
+/// Most names that the client is told. A request may have a megabyte of them.
 const MOST: usize = 20;
 
 const REQUEST: &[&str] = &[
@@ -41,7 +41,7 @@ const CONFIG: &[&str] = &[
     "trackers",
 ];
 
-/// What is in objects of the request.
+/// The fields of the objects of a request.
 const OBJECTS: &[(&str, &[&str])] = &[
     ("config", CONFIG),
     ("config.speechRecognition", &["encoding", "sampleRateHertz"]),
@@ -54,7 +54,7 @@ const TRACKER: &[&str] = &["name", "vocabulary"];
 
 const MODIFY: &str = "modify_request";
 
-/// A format is all that can be modified.
+/// Only the format can be modified.
 const MODIFY_REQUEST: &[&str] = &["type", "config", "speechRecognition"];
 
 const MODIFY_OBJECTS: &[(&str, &[&str])] = &[
@@ -66,10 +66,10 @@ const MODIFY_OBJECTS: &[(&str, &[&str])] = &[
     ("speechRecognition", &["encoding", "sampleRateHertz"]),
 ];
 
-/// Returns the paths of the fields that ask for what is not done, such as
+/// Returns the paths of the fields that ask for something unsupported, such as
 /// `config.redaction`.
 pub(crate) fn fields(request: &str) -> Vec<String> {
-    // What is no object was refused.
+    // A request that is not an object was refused before.
     let Ok(Value::Object(request)) = serde_json::from_str(request) else {
         return Vec::new();
     };
@@ -98,7 +98,7 @@ pub(crate) fn fields(request: &str) -> Vec<String> {
             unknown(&format!("trackers[{index}]."), tracker, TRACKER, &mut found);
         }
     }
-    // The official Go SDK has this as a boolean, which says no time.
+    // The official Go SDK sends a boolean, which has no time.
     if matches!(request.get("noConnectionTimeout"), Some(Value::Bool(true))) {
         found.push("noConnectionTimeout".to_owned());
     }
@@ -117,9 +117,9 @@ fn unknown(path: &str, object: &Map<String, Value>, known: &[&str], found: &mut 
         .iter()
         .filter(|(name, _)| !known.contains(&name.as_str()));
     let asked = members.filter(|(name, value)| match name.as_str() {
-        // Interim results are always sent: it is their absence that cannot be had.
+        // Interim results are always sent. Only `false` asks for something unsupported.
         "interimResults" => !matches!(value, Value::Null | Value::Bool(true)),
-        // By what it is replaced says nothing where nothing is to be.
+        // The replacement alone asks for no redaction.
         "redaction" => match value {
             Value::Object(members) => members
                 .iter()
@@ -144,7 +144,7 @@ fn asks(value: &Value) -> bool {
     }
 }
 
-/// Returns what a client is told about these fields; nothing if there are none.
+/// Returns the message to the client about these fields, if there are any.
 pub(crate) fn details(fields: &[String]) -> Option<String> {
     if fields.is_empty() {
         return None;

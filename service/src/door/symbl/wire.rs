@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The wire form of the Symbl Streaming API: what is in the log as messages.
+//! The wire form of the Symbl Streaming API: entries of the log as messages.
 
 use crate::conversation::entry::{Entity, Message, Speaker, TrackerMatch, Transcribed, Word};
 use crate::conversation::form::{Audience, Form, Live, Rendered};
@@ -19,7 +19,7 @@ pub(crate) static SYMBL: Symbl = Symbl;
 pub(crate) struct Symbl;
 
 impl Form for Symbl {
-    /// A result, and then what came of it: messages, insights, topics, trackers, entities.
+    /// Returns the result, and then its messages, insights, topics, trackers and entities.
     fn said(&self, said: &Transcribed) -> Rendered {
         let words: Vec<reply::SpokenWord<'_>> = said.words.iter().map(word).collect();
         let result = reply::final_result(

@@ -7,17 +7,17 @@ use crate::hearing::recognizer::{RecognisedWord, Recognition, SAMPLE_RATE};
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
 
-/// The number of the only engine of a house.
+/// The number of the only engine.
 const ONLY: usize = 0;
 
-/// A house with one engine, of which a stream takes `cost` of a core while somebody
-/// speaks; none if it does its work elsewhere.
+/// Returns the admission to one engine. Speech in a stream takes `cost` cores, or none of
+/// this machine's for an engine that works elsewhere.
 fn house(cores: f64, cost: Option<f64>) -> Admission {
     let capacity = cost.map_or(Capacity::Elsewhere, |cost| Capacity::Here { cost });
     Admission::new(cores, &[capacity])
 }
 
-/// As many as are let in of so many that dial at once.
+/// Returns how many of the streams that dial at once are admitted.
 fn let_in(admission: &mut Admission, dials: usize) -> usize {
     let enter = |_: &usize| admission.enter(ONLY, Duration::ZERO, false).is_ok();
     (0..dials).filter(enter).count()
@@ -32,7 +32,7 @@ fn word(start: Duration, end: Duration) -> RecognisedWord {
     }
 }
 
-/// A final result of speech from `start` to `end`.
+/// Returns a final result of speech from `start` to `end`.
 fn said(start: Duration, end: Duration) -> Recognition {
     Recognition::bare(vec![word(start, start), word(end, end)])
 }
@@ -75,7 +75,7 @@ fn an_estimate_that_trembles_does_not_open_the_door() {
 }
 
 #[test]
-fn a_full_house_takes_who_comes_back_and_keeps_no_place_for_who_is_awaited() {
+fn a_full_service_admits_a_rejoin_and_reserves_nothing_for_lost_speakers() {
     let mut admission = house(1.0, Some(0.25));
     assert_eq!(let_in(&mut admission, 10), 4);
     admission.leave(ONLY); // It was lost: its conversation waits.
@@ -94,7 +94,7 @@ fn a_full_house_takes_who_comes_back_and_keeps_no_place_for_who_is_awaited() {
 }
 
 #[test]
-fn while_somebody_lags_nobody_else_comes_in() {
+fn while_a_stream_lags_no_other_is_admitted() {
     let mut admission = house(8.0, None);
     assert_eq!(let_in(&mut admission, 2), 2);
     admission.behind(S, BEHIND - MS);
@@ -104,9 +104,9 @@ fn while_somebody_lags_nobody_else_comes_in() {
     assert_eq!(
         admission.enter(ONLY, 2 * S, true),
         Ok(()),
-        "but who comes back"
+        "but one that rejoins is admitted"
     );
-    // A stream of which nothing is heard any more holds up nobody for long.
+    // A lag that is not seen again is forgotten.
     assert_eq!(admission.enter(ONLY, S + LAGGED, false), Ok(()));
 }
 
@@ -142,9 +142,9 @@ fn who_is_sent_in_time_or_faster_or_with_pauses_is_not_behind() {
     }
 }
 
-/// A stream's work on speech and pauses of these lengths in seconds, for a minute each,
-/// where each second of speech takes 100 ms, half of it at the end of an utterance.
-/// What it makes the cost look like.
+/// Returns the measured cost after speech and pauses of these lengths in seconds. A
+/// second of speech takes 100 ms of processor time, half of it at the end of the
+/// utterance.
 fn estimate(speech: u32, pause: u32) -> f64 {
     let admission = SharedAdmission::new(Some(house(2.0, Some(0.1))));
     let _place = admission.enter(ONLY, false).expect("the first");
@@ -183,7 +183,7 @@ fn neither_silence_nor_the_length_of_what_is_said_changes_what_speech_costs() {
     }
 }
 
-/// Arrivals, departures and costs by chance, for hours of a clock that nobody waits for.
+/// Simulates hours of random arrivals, departures and costs.
 #[test]
 fn whatever_happens_the_house_is_never_overfull_nor_closed_without_reason() {
     for seed in 0..200 {
@@ -199,7 +199,7 @@ fn whatever_happens_the_house_is_never_overfull_nor_closed_without_reason() {
             match random.u32(0..10) {
                 0..4 => {
                     let entered = admission.enter(ONLY, now, false).is_ok();
-                    // Once it is known, what counts is what it really costs.
+                    // Once the real cost is measured, it is the one that counts.
                     let real = (inside + 1) as f64 * cost / capacity;
                     if step > 2000 {
                         assert!(

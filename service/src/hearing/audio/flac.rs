@@ -2,9 +2,10 @@
 
 //! A native FLAC stream, decoded while it arrives.
 //!
-//! The decoder of `claxon` reads whole frames only. What came of a frame is kept, and
-//! decoding it is tried again when it has grown by an eighth: so a frame is heard as soon
-//! as it is whole or little later, and one that never ends costs no more than its bytes.
+//! The decoder of `claxon` reads whole frames only. This module keeps the bytes of a frame
+//! and tries to decode them again whenever they have grown by an eighth. So a frame is
+//! decoded soon after its last byte, and a frame that never ends costs time in proportion
+//! to its bytes.
 
 use super::{AudioError, Resampler};
 use claxon::frame::FrameReader;
@@ -15,26 +16,27 @@ use std::io::{Cursor, ErrorKind};
 /// header must not make seconds of audio out of bytes.
 const RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 
-/// Bytes of a frame; the largest that an encoder makes of stereo has 400,000.
+/// Most bytes of a frame. The largest frame that an encoder makes of stereo has 400,000.
 const LARGEST_FRAME: usize = 1 << 20;
 
 const MAGIC: &[u8] = b"fLaC";
 
-/// In front of a block of metadata: its type, with a bit for the last one, and its length.
+/// Bytes in front of a metadata block: its type, with a bit for the last block, and its
+/// length.
 const BLOCK_HEADER: usize = 4;
 
 const LAST: u8 = 0x80;
 
-/// Bytes of the block that says how the stream is made.
+/// Bytes of the STREAMINFO block.
 const STREAMINFO: usize = 34;
 
 /// A stream, from its magic on.
 pub(super) struct Flac {
     declared_rate: u32,
     stage: Stage,
-    /// What came and was not understood yet.
+    /// The bytes that are not decoded yet.
     bytes: Vec<u8>,
-    /// How many of them were tried in vain.
+    /// How many of them the last attempt had, which found no whole frame.
     tried: usize,
     samples: Vec<i16>,
 }
@@ -42,7 +44,8 @@ pub(super) struct Flac {
 enum Stage {
     /// Waits for the magic and the first block.
     Beginning,
-    /// Passes over other blocks; bytes of this one to go, and whether it is the last.
+    /// Passes over other blocks. `skip` bytes of this one are to come; `last` is `true`
+    /// for the last block.
     Metadata {
         skip: usize,
         last: bool,
@@ -51,7 +54,7 @@ enum Stage {
     Frames(Made),
 }
 
-/// How the stream is made.
+/// What STREAMINFO says about the stream.
 struct Made {
     bits_per_sample: u32,
     resampler: Resampler,
@@ -87,7 +90,8 @@ impl Flac {
         }
     }
 
-    /// The end. A stream that is cut by the end of its audio is no error.
+    /// Appends what the resampler still has. A frame that the end of the audio cuts is no
+    /// error.
     pub(super) fn finish(&mut self, out: &mut Vec<i16>) -> Result<(), AudioError> {
         if let Stage::Frames(made) = &mut self.stage {
             out.extend_from_slice(made.resampler.finish()?);
@@ -109,7 +113,7 @@ impl Flac {
         if kind & !LAST == 0 && length == STREAMINFO && self.bytes.len() < head {
             return Ok(false);
         }
-        // The decoder is told that it is the last, so that it asks for no other.
+        // With the bit for the last block the decoder asks for no other block.
         if let Some(kind) = self.bytes.get_mut(MAGIC.len()) {
             *kind |= LAST;
         }
@@ -126,7 +130,7 @@ impl Flac {
         Ok(true)
     }
 
-    /// Has the decoder read the first bytes.
+    /// Lets the decoder read the first `length` bytes.
     fn read_header(&self, length: usize) -> Result<Made, AudioError> {
         let head = self.bytes.get(..length).unwrap_or(&self.bytes);
         let info = FlacReader::new(head)
@@ -145,8 +149,8 @@ impl Flac {
         })
     }
 
-    /// Passes over blocks that say nothing about the audio. Returns `true` if there is
-    /// something behind them.
+    /// Passes over blocks that say nothing about the audio. Returns `true` if the stage
+    /// has changed and bytes may be left for it.
     fn skip(&mut self, skip: usize, last: bool, made: Made) -> Result<bool, AudioError> {
         let passed = skip.min(self.bytes.len());
         self.bytes.drain(..passed);

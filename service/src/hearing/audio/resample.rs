@@ -35,7 +35,7 @@ struct Filter {
 }
 
 impl Resampler {
-    /// From `rate` hertz to [`SAMPLE_RATE`].
+    /// Returns a resampler from `rate` hertz to [`SAMPLE_RATE`].
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl Resampler {
         })
     }
 
-    /// Takes samples; gives what can be said by now.
+    /// Takes samples and returns those that the filter has finished.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Resampler {
         Ok(&self.out)
     }
 
-    /// The end: gives what is still in the filter.
+    /// Ends the audio and returns what is still in the filter.
     ///
     /// # Errors
     ///

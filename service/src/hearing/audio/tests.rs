@@ -104,7 +104,7 @@ fn linear16(samples: &[i16]) -> Vec<u8> {
     samples.iter().flat_map(|s| s.to_le_bytes()).collect()
 }
 
-/// 13 words, half a second of silence, and one more word.
+/// Returns 13 words, half a second of silence, and one more word.
 fn talk(rate: u32) -> Vec<i16> {
     let mut samples = speech(500..513, rate);
     samples.extend(silence(Duration::from_millis(500), rate));
@@ -112,8 +112,8 @@ fn talk(rate: u32) -> Vec<i16> {
     samples
 }
 
-/// Each word of [`talk`] once, in order, within 10 ms of where it was spoken
-/// plus the delay that is known to belong to the encoder.
+/// Asserts that each word of [`talk`] was heard once, in order, and within 10 ms of where
+/// it was spoken plus the encoder's own delay.
 fn assert_talk(words: &[RecognisedWord], encoder_delay: Duration) {
     let expected = (0..13).map(|k| (500 + k, 200 * k)).chain([(77, 3100)]);
     let texts: Vec<&str> = words.iter().map(|w| w.text.as_str()).collect();
@@ -196,7 +196,7 @@ fn flac_is_understood_however_it_is_cut() {
     }
 }
 
-/// 20 ms packets, and the encoder's look-ahead.
+/// Returns packets of 20 ms and the encoder's look-ahead.
 fn opus_packets(samples: &[i16], bitrate: i32, channels: Channels) -> (Vec<Bytes>, Duration) {
     let mut encoder = Encoder::new(48_000, channels, Application::Audio).unwrap();
     encoder.set_bitrate(Bitrate::Bits(bitrate)).unwrap();

@@ -26,7 +26,7 @@ fn wait() -> Next {
     }
 }
 
-/// A job that keeps the only worker busy until the test lets it go.
+/// Starts a job that keeps the only worker busy until the test sends to what is returned.
 fn keep_busy(pool: &Pool) -> Sender<()> {
     let (begun, begins) = channel();
     let (release, released) = channel::<()>();

@@ -1,13 +1,14 @@
-//! What turns speech into words.
+//! Turns speech into words: the traits of recognisers, and the engines.
 //!
-//! An engine stands behind two small traits: a [`Recognizer`] is opened once per process
-//! and shared, a [`RecognizerStream`] belongs to one audio stream. The streams share a few
-//! worker threads, one for each processor core, so a call may compute, but must not wait:
-//! an engine that has results later says so with [`RecognizerStream::wake_with`], one that
-//! has enough audio with [`RecognizerStream::is_ready`], and what has to wait all the same
-//! does so in [`blocking`]. Calls for one stream never overlap, but come from different
-//! threads. Audio is always 16 kHz mono; every time is measured from the first sample that
-//! the stream was given.
+//! An engine implements two small traits. A [`Recognizer`] is opened once and shared by
+//! all streams. A [`RecognizerStream`] belongs to one audio stream. The streams share a few
+//! worker threads, one for each processor core, so a call may compute but must not wait. An
+//! engine that has results later wakes its stream with the handle of
+//! [`RecognizerStream::wake_with`]. One that has enough audio says so with
+//! [`RecognizerStream::is_ready`]. A call that has to wait in spite of that does so in
+//! [`blocking`]. Calls for one stream never overlap, but come from different threads. Audio
+//! is always 16 kHz mono, and every time counts from the first sample that the stream was
+//! given.
 
 use crate::hearing::capacity::Capacity;
 pub use crate::hearing::pool::blocking;
@@ -19,10 +20,10 @@ use unicode_normalization::UnicodeNormalization;
 /// Sample rate of all audio that a [`RecognizerStream`] is given, in hertz.
 pub const SAMPLE_RATE: u32 = 16_000;
 
-/// What a stream has heard.
+/// A result of a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Recognition {
-    /// A guess at the utterance in progress; each replaces the one before.
+    /// An interim of the utterance in progress. It replaces the interim before it.
     Interim {
         /// All words of the utterance so far, in order, never empty. The utterance starts
         /// where its first word does. An engine that does not know the time of a word
@@ -32,13 +33,13 @@ pub enum Recognition {
         /// interim nor in the final; 0 if the engine promises nothing.
         stable: usize,
     },
-    /// The utterance is over: its words, in order, never empty.
+    /// The final of an utterance.
     Final {
-        /// The words with their times.
+        /// The words with their times, in order, never empty.
         words: Vec<RecognisedWord>,
-        /// The engine has set punctuation and case. The words are taken as they are then:
-        /// the service only cuts them into sentences. Otherwise it sets what its rules know
-        /// where it finds no punctuation.
+        /// `true` if the engine has set punctuation and case. Then the service takes the
+        /// words as they are and only cuts them into sentences. Otherwise it sets
+        /// punctuation by its rules where it finds none.
         punctuated: bool,
     },
     /// Audio with speech in it that will never be recognised.
@@ -51,7 +52,7 @@ pub enum Recognition {
 }
 
 impl Recognition {
-    /// Returns a final of bare words, as an engine gives it that sets no punctuation.
+    /// Returns a final of an engine that sets no punctuation.
     pub fn bare(words: Vec<RecognisedWord>) -> Self {
         Self::Final {
             words,
@@ -60,7 +61,7 @@ impl Recognition {
     }
 }
 
-/// Returns the text of words: all of them, separated by spaces.
+/// Returns all words, separated by spaces.
 pub fn text_of(words: &[RecognisedWord]) -> String {
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
     texts.join(" ")
@@ -73,7 +74,7 @@ pub struct StreamOptions {
     pub vocabulary: Vec<String>,
     /// BCP-47 tag, `en-US` when empty.
     pub language: String,
-    /// Whether interim results are wanted; without them an engine may save work.
+    /// `true` if interim results are wanted. Without them an engine may save work.
     pub interim: bool,
     /// The client's connection id, for the log.
     pub connection: String,
@@ -123,12 +124,13 @@ pub enum RecognizerError {
 
 /// A speech engine, shared by all streams.
 pub trait Recognizer: Send + Sync {
-    /// Name as on the command line, for example `pocketsphinx`.
+    /// Returns the name of the engine on the command line, for example `pocketsphinx`.
     fn name(&self) -> &'static str;
 
-    /// Returns why speech in `language` (a BCP-47 tag, `en-US` when empty) cannot be
-    /// recognised, or nothing if it can or the engine does not know before a stream is
-    /// opened. Quick: it is asked before the stream has its thread.
+    /// Returns an error with the reason if the engine cannot recognise speech in
+    /// `language` (a BCP-47 tag, `en-US` when empty). Returns `Ok` if it can, or if it
+    /// only finds out when a stream is opened. Must be quick, because it is called on a
+    /// thread that must not wait.
     fn check_language(&self, language: &str) -> Result<(), String> {
         let _ = language;
         Ok(())
@@ -137,54 +139,56 @@ pub trait Recognizer: Send + Sync {
     /// Opens a stream. May take a second and a hundred megabytes.
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError>;
 
-    /// Returns where the engine works and what that takes. Asked again after each piece of
-    /// work; an engine that measures by itself says what it knows by then.
+    /// Returns where the engine works and what its work costs. It is called again after
+    /// each piece of work, so an engine that measures by itself returns its newest figure.
     fn capacity(&self) -> Capacity {
         Capacity::Elsewhere
     }
 
-    /// How often a part of the engine died and was replaced, since it was made.
+    /// Returns how often a part of the engine has died and was replaced.
     fn restarts(&self) -> u64 {
         0
     }
 
-    /// The service is about to end: lets go of all that would outlive it. No
-    /// stream can go on, none can be opened. Never waits.
+    /// Ends all that would outlive the service, which is about to end. Afterwards no
+    /// stream can go on, and none can be opened. Never waits.
     fn close(&self) {}
 }
 
-/// One stream of audio on its way to words.
+/// One stream of audio that an engine turns into words.
 pub trait RecognizerStream: Send {
-    /// Takes the next 16 kHz mono samples (any number) and appends what was
-    /// heard to `out`, in the order of the audio.
+    /// Takes the next 16 kHz mono samples (any number) and appends the results to `out`,
+    /// in the order of the audio.
     fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError>;
 
-    /// How far an engine that takes audio and works on it later is behind it.
+    /// Returns how far the engine is behind the audio that it has taken. It is zero for an
+    /// engine that works where it is called.
     fn behind(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// Gives the engine the handle that it wakes the stream with whenever
+    /// Gives the engine the waker of the stream. The engine wakes it whenever
     /// [`RecognizerStream::poll`] has something to do: a result came, or the engine takes
-    /// audio again. May be called again with another handle. An engine that has nothing to
-    /// say without audio needs none.
+    /// audio again. May be called again with another waker. An engine that has no results
+    /// without audio needs none.
     fn wake_with(&mut self, waker: Waker) {
         let _ = waker;
     }
 
-    /// Returns `true` if the engine takes audio now. One that does not is given none until
-    /// it has woken the stream.
+    /// Returns `true` if the engine takes audio now. Otherwise it is given none until it
+    /// has woken the stream.
     fn is_ready(&self) -> bool {
         true
     }
 
-    /// Returns when [`RecognizerStream::poll`] is due even if the engine wakes nobody,
-    /// because a bound of its own ends then. Asked for after each call.
+    /// Returns when [`RecognizerStream::poll`] is due even if the engine does not wake the
+    /// stream, because one of its time limits ends then. It is called after each other
+    /// call.
     fn poll_by(&self) -> Option<Instant> {
         None
     }
 
-    /// Appends what was heard since the last call, though no audio came. Never waits.
+    /// Appends the results since the last call, although no audio came. Never waits.
     ///
     /// # Errors
     ///
@@ -194,30 +198,30 @@ pub trait RecognizerStream: Send {
         Ok(())
     }
 
-    /// No more audio will come: appends what is owed by now, and returns
-    /// [`Poll::Ready`] if that is all. Otherwise the engine wakes the stream, and this is
-    /// called again. An engine that works where it is called says all at once, by
-    /// [`RecognizerStream::finish`].
+    /// Ends the audio and appends the results that there are. Returns [`Poll::Ready`] if
+    /// no more will come. Otherwise the engine wakes the stream, and this is called again.
+    /// An engine that works where it is called needs only [`RecognizerStream::finish`].
     ///
     /// # Errors
     ///
-    /// The stream cannot say what it owes.
+    /// The last results cannot be had.
     fn poll_finish(&mut self, out: &mut Vec<Recognition>) -> Result<Poll<()>, RecognizerError> {
         self.finish(out).map(Poll::Ready)
     }
 
-    /// No more audio will come: appends all that is still owed, and waits for it where the
-    /// engine works elsewhere.
+    /// Ends the audio, waits for the last results where the engine works elsewhere, and
+    /// appends them.
     ///
     /// # Errors
     ///
-    /// The stream cannot say what it owes.
+    /// The last results cannot be had.
     fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError>;
 }
 
 pub mod command;
 pub mod pocketsphinx;
 pub mod scripted;
+pub mod whisper;
 
 #[cfg(test)]
 mod tests {

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A deterministic recogniser for tests: it hears numbers that were spoken by
-//! [`speech`] and nothing else.
+//! A deterministic recogniser for tests: it recognises the numbers that [`speech`] speaks
+//! and nothing else.
 //!
-//! Words are derived from the samples alone. It must never look at a clock, at
-//! how the audio was cut into calls, or at what other streams heard, so that a
-//! test knows which words come out of which audio, whatever was cut, replayed,
-//! resampled or re-encoded on the way.
+//! The words depend on the samples alone. This engine must never look at a clock, at how
+//! the audio was cut into calls, or at other streams. So a test knows which words come out
+//! of which audio, even if the audio was cut, replayed, resampled or re-encoded on the way.
 //!
-//! A word counts once 100 ms of it were heard. An interim follows each new
-//! word; a final follows 300 ms without a word, or the tenth word.
+//! A word counts once 100 ms of it have come. An interim follows each new word. A final
+//! follows the tenth word, or 300 ms without a word.
 
 mod decoder;
 mod tones;
@@ -23,7 +22,7 @@ use std::time::Duration;
 
 pub use tones::{VOCABULARY, WORD_LENGTH, silence, speech};
 
-/// An utterance ends after this long without a word.
+/// An utterance ends when no word has come for this long.
 pub const UTTERANCE_GAP: Duration = Duration::from_millis(300);
 
 /// An utterance ends after this many words at the latest.
@@ -74,7 +73,7 @@ impl ScriptedStream {
                     if self.interim {
                         out.push(Recognition::Interim {
                             words: self.words.clone(),
-                            // A word that was heard is never taken back.
+                            // This engine never takes back a word.
                             stable: self.words.len(),
                         });
                     }

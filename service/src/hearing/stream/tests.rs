@@ -14,7 +14,7 @@ use serde_json::Value;
 use symbl_protocol::Encoding;
 use tokio::sync::Semaphore;
 
-/// A speaker in the conversation `x`, and what it is told.
+/// Joins the conversation `x` as a speaker. Returns also the frames that it is sent.
 async fn speaker(hub: &Arc<Hub>) -> (SocketSlot, ResultWriter, mpsc::Receiver<Frame>) {
     joined(hub, Recipient::from, None).await
 }
@@ -35,7 +35,7 @@ fn pool() -> Pool {
     Pool::start(1).expect("threads")
 }
 
-/// Returns the kinds of what a client is told next, up to this one.
+/// Returns the kinds of the next messages to a client, up to this one.
 async fn kinds(told: &mut mpsc::Receiver<Frame>, last: &str) -> Vec<String> {
     let mut kinds = Vec::new();
     while kinds.last().map(String::as_str) != Some(last) {
@@ -117,7 +117,7 @@ async fn a_stream_whose_client_does_not_read_holds_no_worker() {
     kinds(&mut told_other, "recognition_started").await;
     third.stop().await;
     assert!(matches!(third.done().await, Some(Outcome::Finished)));
-    // It goes on when its client reads.
+    // The stream goes on when its client reads.
     stream.stop().await;
     let mut stream = stream;
     assert!(stream.done.try_recv().is_err(), "it waits");
@@ -202,7 +202,7 @@ async fn a_stream_holds_its_permits_until_it_has_ended() {
     assert_eq!(permits.available_permits(), 0);
     stream.stop().await;
     stream.done().await;
-    // It lets go right after it has told its outcome.
+    // The stream drops what it holds right after it has sent its outcome.
     let free = permits.acquire();
     let free = tokio::time::timeout(Duration::from_secs(60), free).await;
     assert!(free.is_ok());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What every store has to answer to the Conversation API.
+//! The part of the suite about what the Conversation API reads and changes.
 
 use super::{append, begin, kinds, read, said, speaker, start};
 use crate::conversation::entry::{
@@ -18,12 +18,12 @@ use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A log that can be asked.
+/// A store: a log, and what the Conversation API reads.
 trait Kept: Log + Records {}
 
 impl<T: Log + Records> Kept for T {}
 
-/// Runs a test with each store that there is.
+/// Runs a test with each store.
 fn with_each(test: impl AsyncFn(Box<dyn Kept>)) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -108,7 +108,7 @@ async fn lists(store: &dyn Kept, whose: &Whose) -> Vec<Option<Value>> {
     read
 }
 
-/// A final in which something of each kind was found.
+/// Returns a final with a finding of each kind.
 fn rich(text: &str) -> Transcribed {
     let mut said = said(text, None);
     let message = said.messages[0].id;
@@ -225,7 +225,7 @@ fn a_new_name_is_an_entry_and_is_told_with_what_was_said_before() {
         assert!(!rename("eve", Some("Eve"), None).await.expect("written"));
         assert_eq!(kinds(store, 1), ["opened", "member", "said"]);
         assert!(rename("ada", Some("Ada"), None).await.expect("written"));
-        // What is not given stays.
+        // A member of the body that is left out changes nothing.
         let email = Some("ada@example.org");
         assert!(rename("ada", None, email).await.expect("written"));
         let expected = ["opened", "member", "said", "renamed", "renamed"];
@@ -248,7 +248,7 @@ fn a_new_name_is_an_entry_and_is_told_with_what_was_said_before() {
 
 #[test]
 fn nothing_is_left_of_a_conversation_that_was_deleted_and_others_stay() {
-    // More than are deleted at once.
+    // More messages than one step of a deletion deletes.
     const MANY: usize = 450;
     with_each(async |store| {
         let store = store.as_ref();
@@ -274,7 +274,7 @@ fn nothing_is_left_of_a_conversation_that_was_deleted_and_others_stay() {
         assert_eq!(again, Deleted::Unknown);
         assert_eq!(lengths(&lists(store, &ours(2)).await), [1; 5]);
         assert_eq!(listed(store, all()).await.len(), 1);
-        // Another conversation of the same number has nothing of the first one.
+        // Another conversation with the same number has no entries of the first one.
         begin(store, 1, None);
         assert_eq!(lengths(&lists(store, &ours(1)).await), [0; 5]);
         assert_eq!(kinds(store, 1), ["opened", "member"]);
@@ -434,7 +434,7 @@ fn what_was_said_just_now_is_not_told_where_the_history_is_delayed() {
         };
         assert_eq!(lengths(&lists(store, &now).await), [1; 5]);
         assert_eq!(lengths(&lists(store, &later).await), [0; 5]);
-        // That there is a conversation is told at once.
+        // The conversation itself is found at once.
         let found = store.find(later).await.expect("read");
         assert!(found.is_some());
     });

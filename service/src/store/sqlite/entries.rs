@@ -11,10 +11,10 @@ use serde_json::json;
 use std::sync::Arc;
 use symbl_protocol::timestamp::format_rfc3339;
 
-/// Most entries that a client may not have heard and is told when it comes back.
+/// Most entries that a client is sent again after it has rejoined.
 const MOST_UNHEARD: i64 = 1000;
 
-/// Appends an entry. `None`: the conversation is over.
+/// Appends an entry and returns it, or `None` if the conversation is over.
 pub(super) fn append(
     to: &Connection,
     conversation: i64,
@@ -63,12 +63,12 @@ pub(super) fn insert(to: &Connection, conversation: i64, entry: &Entry) -> rusql
     Ok(())
 }
 
-/// The body of an entry as JSON, with the version of its form.
+/// Returns the body of an entry as JSON, with the version of its form.
 fn body_of(body: &Body) -> String {
     json!({"v": 1, "entry": body}).to_string()
 }
 
-/// Reads an entry from its number, time and body. `None`: its kind is not known.
+/// Reads an entry from its number, time and body. Returns `None` if its kind is unknown.
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Option<Arc<Entry>>> {
     #[derive(serde::Deserialize)]
     struct Stored {
@@ -101,7 +101,7 @@ pub(super) fn after(
     rows.filter_map(Result::transpose).collect()
 }
 
-/// Reads what was said of a stream behind a place in its audio.
+/// Reads the finals of a stream behind a position in its audio.
 pub(super) fn unheard(
     from: &Connection,
     conversation: i64,
@@ -118,7 +118,7 @@ pub(super) fn unheard(
 }
 
 /// Returns the number of the entry of the final with this `sequenceNumber`, or of the last
-/// final before.
+/// final before it.
 pub(super) fn entry_of(from: &Connection, conversation: i64, number: i64) -> rusqlite::Result<u64> {
     let seq: Option<i64> = from
         .prepare_cached(
@@ -130,7 +130,7 @@ pub(super) fn entry_of(from: &Connection, conversation: i64, number: i64) -> rus
     Ok(seq.map_or(0, from_sql))
 }
 
-/// Notes who somebody is. Returns the entry, if that is news.
+/// Stores a speaker. Appends and returns an entry if the speaker is new or has a new name.
 pub(super) fn member(
     to: &Connection,
     conversation: i64,
@@ -156,7 +156,7 @@ pub(super) fn member(
     }
 }
 
-/// What a conversation is before something is said in it.
+/// The state of a conversation before an append.
 struct Now {
     is_over: bool,
     head: i64,
@@ -164,7 +164,7 @@ struct Now {
     zero: Option<i64>,
 }
 
-/// Appends a final, unless one of the fences refuses it.
+/// Appends a final, unless a fence refuses it.
 pub(super) fn append_said(
     to: &Connection,
     conversation: i64,
@@ -195,7 +195,7 @@ pub(super) fn append_said(
         let until = as_sql(part.until);
         match stream {
             Some((attempt, begun)) if attempt == as_sql(part.attempt) => {
-                // Within one attempt nothing comes twice, however an engine times it.
+                // Within one attempt no audio comes twice, whatever times an engine gives.
                 if as_sql(part.from) < begun && until <= begun {
                     return Ok(Outcome::Said(Verdict::Already, None));
                 }
@@ -228,7 +228,7 @@ pub(super) fn append_said(
     Ok(Outcome::Said(Verdict::Stored(entry.seq), Some(entry)))
 }
 
-/// Writes what the Conversation API reads.
+/// Writes the rows that the Conversation API reads.
 fn rows_of(to: &Connection, conversation: i64, said: &Transcribed) -> rusqlite::Result<()> {
     for message in &said.messages {
         let (start, stop) = said.span_of(message);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Makes the files of a database, and tells whether they are still in their place.
+//! Creates the files of a database, and checks that they are still in their place.
 //!
-//! POSIX locks belong to the process: SQLite loses its own lock on a file as soon as
-//! anybody in the process closes another descriptor of that file
-//! (<https://sqlite.org/howtocorrupt.html>, 2.2). So nothing here may open the
-//! database, its WAL or its index while a connection is open: what they are is asked
-//! by their names.
+//! POSIX locks belong to the process. SQLite loses its own lock on a file as soon as the
+//! process closes another descriptor of that file
+//! (<https://sqlite.org/howtocorrupt.html>, 2.2). So this module must not open the
+//! database, its WAL or its index while a connection is open. It asks the system about
+//! their names instead.
 
 use super::StoreError;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
@@ -14,7 +14,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// What SQLite appends to the name of a database for its WAL and the index of that.
+/// What SQLite appends to the name of a database for the names of its WAL and its index.
 const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
 
 pub(super) fn failed(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
@@ -24,7 +24,7 @@ pub(super) fn failed(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
     }
 }
 
-/// Makes the directory, for its owner only, and locks it for this service.
+/// Creates the directory, for its owner only, and locks it for this service.
 pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
     let made = DirBuilder::new()
         .recursive(true)
@@ -46,8 +46,8 @@ pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Makes the file, for its owner only, if there is none yet. An existing file is not
-/// opened. Must be called before the first connection to it.
+/// Creates the file, for its owner only, unless it exists. An existing file is not opened.
+/// Must be called before the first connection to it.
 pub(super) fn create(file: &Path) -> Result<(), StoreError> {
     let made = OpenOptions::new()
         .create_new(true)
@@ -65,7 +65,7 @@ pub(super) fn create(file: &Path) -> Result<(), StoreError> {
 #[derive(Debug)]
 pub(super) struct OpenFiles {
     files: Vec<(PathBuf, (u64, u64))>,
-    /// The database, of which SQLite never leaves nothing; unlike its WAL.
+    /// The database. Unlike its WAL, it is never empty while SQLite has it open.
     database: PathBuf,
 }
 
@@ -74,7 +74,7 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
 }
 
 impl OpenFiles {
-    /// Notes which files these are. Connections have to be open already.
+    /// Records the files of this database. The connections must be open already.
     pub(super) fn of(database: &Path) -> Result<Self, StoreError> {
         let metadata = database.metadata().map_err(failed(database))?;
         let mut files = vec![(database.to_owned(), identity(&metadata))];
@@ -92,9 +92,9 @@ impl OpenFiles {
         })
     }
 
-    /// Checks that the names still lead to the files that are open. A file that was
-    /// deleted can be written without any error, and is gone with the process; so is what is
-    /// added to one that was emptied.
+    /// Checks that the names still lead to the open files. A deleted file can be written
+    /// without an error, and is gone when the process ends. What is added to an emptied
+    /// file is lost too.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         for (path, known) in &self.files {
             match path.metadata() {

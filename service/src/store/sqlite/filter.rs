@@ -11,8 +11,8 @@ use rusqlite::types::Value;
 /// In nanoseconds, as times are stored.
 const MILLISECOND: i64 = 1_000_000;
 
-/// A condition, with the values of its parameters in their order. It is empty where
-/// everything is taken.
+/// A condition, with the values of its parameters in their order. It is empty if all
+/// conversations are taken.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Condition {
     pub(super) text: String,
@@ -45,7 +45,7 @@ impl Condition {
                     TimeField::Start => START,
                     TimeField::End => END,
                 };
-                // In milliseconds, as times are told.
+                // The API has milliseconds, so a comparison must not see nanoseconds.
                 let column = format!("{column} / {MILLISECOND}");
                 self.comparison(&column, sign(*operator), Value::Integer(*milliseconds));
             }
@@ -92,7 +92,7 @@ fn sign(operator: Operator) -> &'static str {
     }
 }
 
-/// Returns the pattern of SQLite's `GLOB` in which `*` alone stands for any text.
+/// Returns the pattern of SQLite's `GLOB` in which only `*` has a special meaning.
 fn glob(text: &str) -> String {
     text.chars().fold(String::new(), |mut pattern, c| {
         match c {

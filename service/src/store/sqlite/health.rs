@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Whether what is said now is stored, as the writer has last seen it.
+//! Records if writes succeed, as the writer has last seen it.
 
 use super::lock;
 use rusqlite::{Error, ErrorCode};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-/// For how long a success answers for the next one.
+/// How long a successful write shows that the next one would succeed.
 const FRESH: Duration = Duration::from_millis(250);
 
-/// What the last write came to.
+/// The result of the last write.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     last: Mutex<Last>,
-    /// What is damaged. Nothing is written any more: what is readable may get worse by it.
+    /// What is damaged. Nothing is written any more, because a write could make it worse.
     damage: OnceLock<String>,
 }
 
@@ -28,26 +28,26 @@ enum Last {
 }
 
 impl Health {
-    /// Notes that a write is stored; returns `true` if the one before it was not.
+    /// Records that a write is stored. Returns `true` if the one before it was not.
     pub(super) fn stored(&self, at: Instant) -> bool {
         let before = std::mem::replace(&mut *lock(&self.last), Last::Stored(at));
         matches!(before, Last::Failed)
     }
 
-    /// Notes that a write is not stored; returns `true` if the one before it was.
+    /// Records that a write is not stored. Returns `true` if the one before it was.
     pub(super) fn failed(&self) -> bool {
         let before = std::mem::replace(&mut *lock(&self.last), Last::Failed);
         !matches!(before, Last::Failed)
     }
 
-    /// Returns `true` if something was stored just now.
+    /// Returns `true` if a write was stored just now.
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         matches!(*lock(&self.last), Last::Stored(at) if now.saturating_duration_since(at) < FRESH)
     }
 
-    /// Notes that the database is damaged, for as long as the service runs.
+    /// Records that the database is damaged, until the service ends.
     pub(super) fn damaged(&self, reason: String) {
-        // The first damage is what an operator has to know.
+        // An operator has to know the first damage. Others may follow from it.
         let _ = self.damage.set(reason);
     }
 
@@ -62,8 +62,8 @@ impl Health {
     }
 }
 
-/// Returns `true` for errors that would meet any other write of its kind too: of the files
-/// below the database, and of its tables. What a record is to blame for is none.
+/// Returns `true` for errors that other writes of this kind would meet too: errors of the
+/// database's files and tables, but not errors of a record.
 pub(super) fn is_of_storage(error: &Error) -> bool {
     match error.sqlite_error_code() {
         Some(

@@ -2,19 +2,19 @@
 
 //! Lists of any length as JSON text, read in pieces.
 //!
-//! Between two pieces nothing is held: neither a connection nor a transaction. A list
-//! remembers where it is, by the place of the last row or by the keys that are still
-//! to come (eight bytes each). What is deleted meanwhile is left out.
+//! Between two pieces, a list holds neither a connection nor a transaction. It remembers
+//! where it is by the last row, or by the keys of the rows to come (eight bytes each).
+//! Items that are deleted meanwhile are left out.
 
 use rusqlite::Connection;
 use serde_json::Value;
 
-/// About how large a piece is, in bytes. It ends with the row that reaches this.
+/// The size of a piece in bytes. It ends with the row that reaches this.
 const PIECE: usize = 64 << 10;
 
 /// The items of a list.
 pub(super) trait Rows: Send {
-    /// Appends items until the piece is full; returns `false` when there are no more.
+    /// Appends items until the piece is full. Returns `false` if there are no more.
     fn fill(&mut self, piece: &mut Text, from: &Connection) -> rusqlite::Result<bool>;
 }
 
@@ -22,7 +22,7 @@ pub(super) trait Rows: Send {
 #[derive(Default)]
 pub(super) struct Text {
     text: Vec<u8>,
-    /// Whether the next item follows another one.
+    /// `true` if the next item follows another one.
     follows: bool,
 }
 
@@ -31,7 +31,7 @@ impl Text {
         self.text.len() >= PIECE
     }
 
-    /// Appends an item, behind a comma where there is one before it.
+    /// Appends an item, after a comma if it follows another one.
     pub(super) fn item(&mut self, value: &Value) {
         self.comma();
         self.value(value);
@@ -43,7 +43,7 @@ impl Text {
         }
     }
 
-    /// Appends text as it is; with `opens`, a list begins with it.
+    /// Appends text as it is. With `opens`, a list begins after it.
     pub(super) fn raw(&mut self, text: &str, opens: bool) {
         self.text.extend_from_slice(text.as_bytes());
         self.follows = !opens;
@@ -56,7 +56,7 @@ impl Text {
 
 /// A list that is read in pieces.
 pub(super) struct Listed {
-    /// What comes before the first item, and behind the last.
+    /// The text before the first item, and the text after the last.
     head: &'static str,
     tail: &'static str,
     rows: Box<dyn Rows>,
@@ -75,7 +75,7 @@ impl Listed {
         }
     }
 
-    /// Reads the next piece; the second value is `true` if more follows.
+    /// Reads the next piece. The second value is `true` if more follows.
     pub(super) fn read(&mut self, from: &Connection) -> rusqlite::Result<(Vec<u8>, bool)> {
         let mut piece = Text {
             text: Vec::new(),
@@ -106,7 +106,7 @@ impl Listed {
     }
 }
 
-/// Items that are made one by one of their keys; those that are gone are left out.
+/// Items that are made from their keys one by one. Deleted ones are left out.
 pub(super) struct Keys<M> {
     keys: std::vec::IntoIter<i64>,
     make: M,

@@ -19,8 +19,8 @@ impl From<StoreError> for LogError {
 }
 
 impl Store {
-    /// Writes a record. Its entries are passed on by the thread that writes, before
-    /// anybody else writes to the same conversation.
+    /// Writes a record. The thread that writes passes its entries on before it writes
+    /// anything else to the same conversation.
     fn enter(&self, record: Record, committed: Committed) -> Result<Outcome, LogError> {
         let outcomes = self.wait(|tell| {
             let tell = move |outcomes: Result<Vec<Outcome>, StoreError>| {
@@ -37,7 +37,7 @@ impl Store {
     }
 
     fn post(&self, record: Record) {
-        // A writer that is gone was complained about by who waits for it.
+        // If the writer is gone, the calls that wait for it fail and are logged.
         let _ = self.send(write(vec![record], None));
     }
 }
@@ -93,8 +93,8 @@ impl Log for Store {
         self.post(Record::Over { conversation, at });
     }
 
-    /// Where speakers were connected when the service ended, their time runs from its
-    /// last sign of life.
+    /// Returns the conversations that are not over. For speakers that were connected when
+    /// the service ended, the time to rejoin counts from its last heartbeat.
     fn still_open(&self) -> Result<Vec<OpenConversation>, LogError> {
         let (open, over) = self.with(|connection| {
             let alive: Option<i64> = connection

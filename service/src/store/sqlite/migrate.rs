@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Makes the log of conversations that are older than the log, from their rows.
+//! Creates the log of conversations that are older than the log, from their rows.
 //!
-//! What was told live of them is not known word for word. Each message becomes a final of
-//! its own, in the order in which messages were told; topics stay what they are, without
-//! an entry.
+//! The rows do not show which messages belonged to one final. So each message becomes a
+//! final of its own, in the order in which messages were sent. Topics keep their rows and
+//! get no entry.
 
 use super::entries::insert;
 use super::record::{as_sql, from_sql};
@@ -14,7 +14,7 @@ use crate::conversation::entry::{
 use rusqlite::{Connection, Row, params};
 use symbl_protocol::timestamp::parse_rfc3339;
 
-/// A conversation as it was before.
+/// A conversation of a database without a log.
 struct Old {
     id: i64,
     title: Option<String>,
@@ -74,7 +74,8 @@ fn log_of(to: &Connection, old: &Old) -> rusqlite::Result<()> {
     if let Some(ended) = old.ended {
         append(ended, Body::Over)?;
     }
-    // Numbers go on behind those that were told, and behind those that were given here.
+    // New finals are numbered after those that clients have got, and after those of the
+    // new log.
     to.prepare_cached("UPDATE conversation SET head = ?2, sequence = ?3 WHERE id = ?1")?
         .execute(params![
             old.id,

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! The store in an embedded database: SQLite in write-ahead mode, in a directory of the
-//! user's or in memory.
+//! user or in memory.
 //!
-//! One thread writes, in batches: whoever waits in [`Store::write`] goes on when
-//! the transaction is committed and the file is still in its place, and only then may
-//! anything of it go out. With `synchronous=NORMAL` a commit survives the death of the
-//! process; the death of the machine may take the last ones. A few threads read, each
-//! for a short time (`listing`). Calls that are not `async` block, so they belong on
-//! the streams' own threads and never on the runtime's workers.
+//! One thread writes, in batches. [`Store::write`] returns when the transaction is
+//! committed and the file is still in its place. A client must not be sent an entry before
+//! that. With `synchronous=NORMAL`, a commit survives the end of the process. If the
+//! machine fails, the last commits may be lost. A few threads read, each for a short time
+//! (`listing`). Calls that are not `async` block, so they must come from threads that may
+//! wait, and never from an async task.
 //!
-//! In memory the newest are kept, within [`Limits`]; in a directory everything,
-//! until it is deleted.
+//! A store in memory keeps the newest conversations and messages, within [`Limits`]. A
+//! store in a directory keeps everything until it is deleted.
 
 mod entries;
 mod files;
@@ -67,18 +67,18 @@ const READERS: usize = 4;
 /// The database.
 #[derive(Debug)]
 pub(crate) struct Store {
-    /// To the thread that writes; gone when the store is dropped.
+    /// To the thread that writes. `None` once the store is dropped.
     jobs: Option<Sender<Job>>,
-    /// For reading; in memory there is but one connection.
+    /// For reading. A store in memory has only one connection.
     reader: Arc<Mutex<Connection>>,
-    /// The only ones that keep the threads, but for a read that runs.
+    /// The threads that read. They end with this, after the reads that run.
     readers: Option<Arc<Readers>>,
     health: Arc<Health>,
     purge: Arc<Purge>,
     pub(crate) counts: Counts,
-    /// Is disconnected when all threads have closed their connections.
+    /// Disconnected when all threads have closed their connections.
     ended: Mutex<Receiver<()>>,
-    /// Held while the directory is ours.
+    /// The lock of the directory.
     _lock: Option<Arc<File>>,
 }
 
@@ -89,11 +89,11 @@ struct Held {
     _alive: Sender<()>,
 }
 
-/// What a store is made of, in a directory or in memory.
+/// The parts of a store, in a directory or in memory.
 struct Parts {
     writer: Arc<Mutex<Connection>>,
     reader: Arc<Mutex<Connection>>,
-    /// One for each thread that reads.
+    /// One connection for each thread that reads.
     readers: Vec<Arc<Mutex<Connection>>>,
     lock: Option<Arc<File>>,
     bound: Option<Bound>,
@@ -136,7 +136,8 @@ impl Parts {
 }
 
 impl Store {
-    /// The database of this directory, which is made if need be; without one, in memory.
+    /// Opens the database of this directory, or creates it. Without a directory, the
+    /// database is in memory.
     ///
     /// # Errors
     ///
@@ -159,7 +160,7 @@ impl Store {
         let readers = Readers::start(parts.readers, &held, counts.clone()).map_err(thread)?;
         let (jobs, waiting) = channel();
         let purge = Arc::new(Purge::default());
-        // Nothing is amiss before the first write.
+        // The store counts as healthy until the first write fails.
         counts.healthy.set(1);
         let writer = StoreWriter {
             connection: parts.writer,
@@ -198,10 +199,10 @@ impl Store {
         jobs.send(job).map_err(|_| gone())
     }
 
-    /// Hands a job to the writer and waits for its end.
+    /// Gives a job to the writer and waits for its answer.
     fn wait<T: Send + 'static>(&self, job: impl FnOnce(Tell<T>) -> Job) -> Result<T, StoreError> {
         let (done, answer) = sync_channel(1);
-        // Whoever asked may have given up.
+        // The caller may have stopped waiting.
         let tell: Tell<T> = Box::new(move |result| drop(done.try_send(result)));
         self.send(job(tell))?;
         answer
@@ -212,7 +213,7 @@ impl Store {
             })
     }
 
-    /// As [`wait`](Self::wait), without blocking.
+    /// Works like [`wait`](Self::wait), without blocking.
     async fn ask<T: Send + 'static>(
         &self,
         patience: Duration,
@@ -225,12 +226,13 @@ impl Store {
         answer.map_err(|_| too_long())?.map_err(|_| gone())?
     }
 
-    /// Writes, and waits until it is committed.
+    /// Writes records and waits until they are committed.
     pub(crate) fn write(&self, records: Vec<Record>) -> Result<Vec<Outcome>, StoreError> {
         self.wait(|tell| write(records, Some(tell)))
     }
 
-    /// Changes what no stream changes, on the thread that writes; waits for it.
+    /// Makes a change on the thread that writes, in a transaction of its own, and waits for
+    /// it.
     pub(crate) fn change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -238,7 +240,7 @@ impl Store {
         self.wait(|tell| changing(change, tell))
     }
 
-    /// As [`change`](Self::change), without blocking.
+    /// Works like [`change`](Self::change), without blocking.
     pub(crate) async fn alter<T: Send + 'static>(
         &self,
         change: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -246,21 +248,21 @@ impl Store {
         self.ask(PATIENCE, |tell| changing(change, tell)).await
     }
 
-    /// Makes the database file whole, with an empty write-ahead log beside it; returns
-    /// `false` if another program that reads is in the way.
+    /// Makes the database file whole, with an empty write-ahead log beside it. Returns
+    /// `false` if another program prevents that, because it reads.
     pub(crate) async fn settle(&self) -> Result<bool, StoreError> {
         self.ask(PATIENCE, Job::Settle).await
     }
 
-    /// Takes the traces of what was deleted out of the files; returns `false` if that has
-    /// to wait, until nobody speaks or another program has read.
+    /// Removes the traces of deleted words from the files. Returns `false` if that has to
+    /// wait until no speaker is active, or until another program has read.
     pub(crate) async fn purge(&self) -> Result<bool, StoreError> {
         self.ask(PATIENCE, Job::Purge).await
     }
 
-    /// Finds out whether what is said now is stored.
+    /// Checks that new entries can be stored.
     pub(crate) async fn probe(&self) -> Result<(), StoreError> {
-        // The writer is at rest during a purge, and as healthy as before.
+        // During a purge the writer does not answer, and it is as healthy as before.
         let rests = self.purge.is_running() && !self.health.is_failing();
         if rests || self.health.is_fresh(Instant::now()) {
             return Ok(());
@@ -270,7 +272,7 @@ impl Store {
             .map(drop)
     }
 
-    /// Looks something up; blocks.
+    /// Reads with the connection of this store, on the calling thread.
     pub(crate) fn with<T>(
         &self,
         look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -278,7 +280,7 @@ impl Store {
         look(&lock(&self.reader)).map_err(refused)
     }
 
-    /// Looks something up on a thread that may block; waits so long for one.
+    /// Reads on one of the threads that read. Waits for a free one for `patience` at most.
     pub(crate) async fn look<T: Send + 'static>(
         &self,
         patience: Duration,
@@ -292,7 +294,7 @@ impl Store {
 }
 
 impl Drop for Store {
-    /// Waits for the connections to be closed, so that the files are whole and the
+    /// Waits until the connections are closed, so that the files are whole and the
     /// directory is free.
     fn drop(&mut self) {
         self.jobs = None;
@@ -329,7 +331,7 @@ fn changing<T: Send + 'static>(
     }))
 }
 
-/// Returns the database's complaint.
+/// Returns an error of the database.
 fn refused(error: rusqlite::Error) -> StoreError {
     StoreError::Database(error.into())
 }

@@ -15,7 +15,7 @@ pub(super) const WAIT_FOR_OTHERS: Duration = Duration::from_secs(15);
 
 /// Opens a connection to a database that [`super::files::create`] has made.
 pub(super) fn connect(file: &Path) -> Result<Connection, StoreError> {
-    // It is not made here, since SQLite would let others read it.
+    // The flags leave out CREATE: SQLite would create a file that other users can read.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags).map_err(refused)?;
     match schema::prepare(&connection).map_err(refused)? {
@@ -44,7 +44,7 @@ pub(super) fn reader(file: &Path) -> Result<Arc<Mutex<Connection>>, StoreError> 
 }
 
 impl Store {
-    /// The key that tokens are signed with: as old as the database.
+    /// Returns the key that tokens are signed with, which is stored in the database.
     pub(crate) fn key(&self) -> Result<Vec<u8>, StoreError> {
         self.change(|connection| {
             let known = connection

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
-/// Messages in the order in which they were told, by the place of the last one that was
-/// read: when it was stored, when it was said, and its id.
+/// Messages in the order of the log. `last` has the last one that was read: the time at
+/// which it was stored, its start, and its id.
 struct Messages {
     found: Found,
     wanted: Wanted,
@@ -79,7 +79,7 @@ impl Messages {
 }
 
 impl Found {
-    /// In the order in which they were told; the words of each only where it is to be `verbose`.
+    /// Lists messages in the order of the log, with their words if `wanted` is verbose.
     pub(super) fn messages(self, wanted: Wanted) -> Listed {
         let rows = Messages {
             found: self,
@@ -106,7 +106,7 @@ impl Found {
     }
 
     pub(super) fn topics(self, from: &Connection) -> rusqlite::Result<Listed> {
-        // Left to itself, SQLite would look through all messages for each topic.
+        // Without this, SQLite would look through all messages for each topic.
         let sql = "SELECT id FROM topic t WHERE conversation = ?1 AND EXISTS (SELECT 1
                    FROM json_each(t.messages) j CROSS JOIN message m INDEXED BY message_live
                    ON m.conversation = t.conversation AND m.live = j.value AND m.stored <= ?2)
@@ -135,7 +135,7 @@ impl Found {
         Ok(Listed::new("{\"topics\":[", "]}", rows))
     }
 
-    /// A bare array, as the reference has it.
+    /// Lists trackers as a bare array, like the reference.
     pub(super) fn trackers(self, from: &Connection) -> rusqlite::Result<Listed> {
         let sql = "SELECT t.id, t.name, f.value, f.message, f.offset FROM tracker t
                    JOIN tracker_match f ON f.tracker = t.id JOIN message m ON m.id = f.message
@@ -168,7 +168,7 @@ impl Found {
         Ok(Listed::new("[", "]", rows))
     }
 
-    /// Each with all places where it is named.
+    /// Lists entities, each with all its places.
     pub(super) fn entities(self, from: &Connection) -> rusqlite::Result<Listed> {
         let sql = "SELECT e.id, e.type, e.value, e.text FROM entity e
                    JOIN message m ON m.id = e.message WHERE m.conversation = ?1 AND m.stored <= ?2
@@ -241,8 +241,8 @@ struct Phrase {
 /// Trackers, each with the phrases that matched, each with its places.
 struct Trackers {
     phrases: Vec<Phrase>,
-    /// Index of the phrase, message and offset. A match has no key of its own that would
-    /// stay the same when the database is written anew.
+    /// Index of the phrase, message and offset. A match has no key of its own that stays
+    /// the same when the database is written anew.
     places: std::vec::IntoIter<(usize, i64, i64)>,
     /// The phrase whose places are being written.
     last: Option<usize>,
@@ -308,7 +308,7 @@ type Named = (String, String, String);
 
 /// Entities, each with its places.
 struct Entities {
-    /// Of the places, those of one entity together.
+    /// The keys of the places, ordered by entity.
     keys: std::vec::IntoIter<i64>,
     /// The entity whose places are being written.
     last: Option<Named>,
@@ -351,7 +351,7 @@ impl Rows for Entities {
     }
 }
 
-/// The entities of a message, as they stand in an insight; persons with their name.
+/// Returns the entities of a message as an insight has them: persons with their name.
 fn named_in(from: &Connection, message: i64, assignee: Option<&str>) -> Answer {
     let sql = "SELECT type, text, offset, value FROM entity WHERE message = ?1 ORDER BY offset";
     all(from, sql, [message], |row| {

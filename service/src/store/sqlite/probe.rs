@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What is written, and taken back, to see whether the words of a stream would be stored:
-//! a row in each table that streams write to.
+//! Records that are written and rolled back, to see if the words of a stream would be
+//! stored. They have a row for each table that streams write to.
 
 use super::{Record, now};
 use crate::conversation::entry::{
@@ -10,7 +10,7 @@ use crate::conversation::entry::{
 use crate::conversation::log::{StartRecord, StreamPosition};
 use crate::ids::new_id;
 
-/// Returns the records of a stream in which somebody says one word.
+/// Returns the records of a stream with one word.
 pub(super) fn records() -> [Record; 2] {
     let (conversation, message) = (new_id(), new_id());
     let text = || "probe".to_owned();

@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Takes the last traces of deleted words out of the file.
+//! Removes the last traces of deleted words from the file.
 //!
 //! `secure_delete` overwrites what is deleted, but not the copies that SQLite left in the
-//! unused parts of pages when it moved rows between them. Only `VACUUM` takes those away:
-//! it writes the database anew. For a small one that is done before a deletion is
-//! answered; a large one waits until nothing is said, and gives way to what comes.
+//! unused parts of pages when it moved rows between them. Only `VACUUM` removes those,
+//! because it writes the database anew. A small database is written anew before a deletion
+//! is answered. A large one waits until no speaker is active, and stops when words come.
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// A database that is written anew within the time that words may wait, in bytes.
+/// Largest database that is written anew while words may have to wait, in bytes.
 const SMALL: i64 = 32 << 20;
 
-/// How many instructions of SQLite's machine are done before it looks for jobs.
+/// Number of instructions of SQLite's machine between two looks for waiting jobs.
 const INSTRUCTIONS: std::ffi::c_int = 100;
 
-/// How long after an attempt that gave way the next one begins: twice as long each time.
+/// Shortest and longest time between an attempt that was stopped and the next one. It
+/// doubles each time.
 const SHORTEST_BREAK: Duration = Duration::from_secs(10);
 const LONGEST_BREAK: Duration = Duration::from_secs(600);
 
-/// Notes in the database that something was deleted, so that a service that ends before
-/// the traces are gone goes on with it when it comes back.
+/// Records in the database that something was deleted. So a service that ends before the
+/// traces are gone removes them after its next start.
 pub(super) fn note(in_: &Connection) -> rusqlite::Result<()> {
     in_.execute("INSERT OR REPLACE INTO meta VALUES ('purge', 1)", params![])
         .map(|_| ())
@@ -34,12 +35,12 @@ fn is_due(in_: &Connection) -> rusqlite::Result<bool> {
     Ok(noted.optional()?.is_some())
 }
 
-/// What the store and its writer know of a purge.
+/// The state of a purge, which the store and its writer share.
 #[derive(Debug)]
 pub(super) struct Purge {
-    /// A database up to this size is written anew while words may wait, in bytes.
+    /// Largest database that is written anew while words may have to wait, in bytes.
     small: i64,
-    /// Jobs that wait and that it gives way to.
+    /// Number of waiting jobs for which a purge stops.
     pub(super) waiting: AtomicUsize,
     running: AtomicBool,
 }
@@ -64,7 +65,7 @@ impl Purge {
     }
 }
 
-/// When the writer tries again.
+/// When the next attempt is due.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     next: Option<Instant>,
@@ -82,8 +83,9 @@ impl Attempts {
     }
 }
 
-/// Writes the database anew if something was deleted; with `at_rest` a large one too.
-/// Returns `true` if nothing is left to do. The write-ahead log is to be emptied then.
+/// Writes the database anew if something was deleted. A large one is only written anew
+/// with `at_rest`. Returns `true` if nothing is left to do. Then the write-ahead log has to
+/// be emptied.
 pub(super) fn purge(
     connection: &mut Connection,
     purge: &Arc<Purge>,
@@ -103,7 +105,7 @@ pub(super) fn purge(
         return Ok(false);
     }
     if !is_small {
-        // The new one is not held in memory.
+        // A large new database must not be held in memory.
         connection.pragma_update(None, "temp_store", "FILE")?;
         let shared = Arc::clone(purge);
         let gives_way = move || shared.waiting.load(Ordering::Acquire) > 0;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the Conversation API answers, read from the database.
+//! Reads the answers of the Conversation API from the database.
 //!
-//! Facts: Symbl Conversation API reference. Ids are numbers in strings; `timeOffset` counts from the first sentence and
-//! not from the first audio; `/trackers-detected` is a bare array; there is no
-//! paging but in the list of conversations. Of messages a part may be asked for, which
-//! is an extension.
+//! Facts: Symbl Conversation API reference. Ids are numbers in strings. `timeOffset` counts
+//! from the first sentence and not from the first audio. `/trackers-detected` is a bare
+//! array. Only the list of conversations has pages. As an extension, a client may ask for a
+//! part of the messages.
 
 use super::entries::append;
 use super::filter::Condition;
@@ -18,24 +18,24 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 use symbl_protocol::timestamp::format_rfc3339;
 
-/// How many messages are deleted at once.
+/// Number of messages that one step of a deletion deletes.
 const DELETED_AT_ONCE: i64 = 200;
 
-/// A conversation that the one who asks may see.
+/// A conversation of the account that asks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
     pub(super) id: i64,
     /// Start of the first sentence.
     pub(super) first: i64,
     pub(super) is_over: bool,
-    /// What was written later is not told, nanoseconds since the Unix epoch.
+    /// Entries that were written later are left out. Nanoseconds since the Unix epoch.
     pub(super) until: i64,
 }
 
 pub(super) type Answer = rusqlite::Result<Value>;
 
-/// A name and an address where there is one; the `userId` of the sockets is
-/// called `email` by most of the API.
+/// Returns a person with the members that are known. Most of the API calls the `userId` of
+/// the sockets `email`.
 pub(super) fn person(id: Option<&str>, name: Option<&str>, address: (&str, Option<&str>)) -> Value {
     let mut members = Map::new();
     for (key, value) in [("id", id), ("name", name), address] {
@@ -46,7 +46,7 @@ pub(super) fn person(id: Option<&str>, name: Option<&str>, address: (&str, Optio
     Value::Object(members)
 }
 
-/// Seconds with at most two decimals; whole numbers carry none.
+/// Returns seconds with at most two decimals, and a whole number without decimals.
 fn hundredths(nanos: i64) -> Value {
     let time = Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
     let rounded = time.saturating_add(Duration::from_millis(5)).as_millis() / 10;
@@ -56,7 +56,7 @@ fn hundredths(nanos: i64) -> Value {
     }
 }
 
-/// The four members that place something in time.
+/// Returns the four members with the times of an item.
 pub(super) fn span(zero: i64, start: i64, stop: i64) -> Map<String, Value> {
     let mut members = Map::new();
     members.insert("startTime".into(), format_rfc3339(start).into());
@@ -77,7 +77,7 @@ pub(super) fn all(
     rows.collect::<Result<Vec<_>, _>>().map(Value::from)
 }
 
-/// The conversation of this id, if it is the account's.
+/// Finds the conversation with this id, if it is the account's.
 pub(super) fn find(from: &Connection, account: &str, id: i64) -> rusqlite::Result<Option<Found>> {
     from.prepare_cached("SELECT id, first, ended FROM conversation WHERE id = ?1 AND account = ?2")?
         .query_row(params![id, account], |row| {
@@ -91,7 +91,7 @@ pub(super) fn find(from: &Connection, account: &str, id: i64) -> rusqlite::Resul
         .optional()
 }
 
-/// When a conversation began and ended, and what it is called.
+/// SQL for the start, the end and the name of a conversation.
 pub(super) const START: &str = "coalesce(zero, created)";
 pub(super) const END: &str = "coalesce(ended, (SELECT max(stop) FROM message
     WHERE conversation = c.id), zero, created)";
@@ -114,7 +114,7 @@ fn conversation(from: &Connection, row: &Row<'_>) -> Answer {
     }))
 }
 
-/// Several conversations of an account.
+/// Lists conversations of an account.
 pub(super) fn list(from: &Connection, account: &str, list: &List) -> rusqlite::Result<Listed> {
     let order = if list.descending { "DESC" } else { "ASC" };
     let sort = match list.sort {
@@ -152,7 +152,7 @@ pub(super) fn list(from: &Connection, account: &str, list: &List) -> rusqlite::R
     Ok(Listed::new("{\"conversations\":[", "]}", rows))
 }
 
-/// The first column of all rows: eight bytes each, whatever stands in the others.
+/// Reads the first column of all rows, which takes eight bytes for each row.
 pub(super) fn keys(
     from: &Connection,
     sql: &str,
@@ -187,7 +187,7 @@ impl Found {
         Ok(json!({ "members": members_of(from, self.id)? }))
     }
 
-    /// Gives a member another name or address; whether there is such a member.
+    /// Gives a member another name or address. Returns `false` if there is no such member.
     pub(super) fn rename(
         self,
         in_: &Connection,
@@ -216,8 +216,8 @@ impl Found {
         Ok(true)
     }
 
-    /// Deletes a part of the conversation, so that others can write in between; returns
-    /// `true` when nothing is left of it.
+    /// Deletes a part of the conversation, so that other jobs are written in between.
+    /// Returns `true` when nothing is left of it.
     pub(super) fn delete_some(self, in_: &Connection) -> rusqlite::Result<bool> {
         super::purge::note(in_)?;
         let messages = in_

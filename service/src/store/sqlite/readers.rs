@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Reads for the Conversation API: a few threads, each with a connection of its own.
+//! The threads that read for the Conversation API, each with a connection of its own.
 //!
-//! A read is short: long lists are read in pieces (see `listing`), so that
-//! no client holds a thread or a transaction while it takes its time. How many reads
-//! wait is bounded by how many connections there may be; how long, by the caller.
+//! A read is short. Long lists are read in pieces (see `listing`), so a slow client holds
+//! neither a thread nor a transaction. The limit of HTTP connections bounds how many reads
+//! wait, and the caller bounds how long.
 
 use super::{Held, StoreError, refused};
 use crate::metrics::Counts;
@@ -17,18 +17,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
-/// Hands reads to threads.
+/// Gives reads to the threads.
 #[derive(Debug)]
 pub(super) struct Readers {
     jobs: Sender<(Job, OwnedSemaphorePermit)>,
-    /// One permit for each thread, so that a read that is given up while it waits
-    /// leaves nothing behind.
+    /// One permit for each thread. A read waits for a permit, so it leaves no job behind if
+    /// it is dropped while it waits.
     idle: Arc<Semaphore>,
     counts: Counts,
 }
 
 impl Readers {
-    /// Starts one thread for each connection; each holds the directory's lock until its
+    /// Starts one thread for each connection. Each holds the directory's lock until its
     /// connection is closed.
     pub(super) fn start(
         connections: Vec<Arc<Mutex<Connection>>>,
@@ -51,11 +51,11 @@ impl Readers {
         Ok(Self { jobs, idle, counts })
     }
 
-    /// Looks something up on one of the threads.
+    /// Reads on one of the threads.
     ///
     /// # Errors
     ///
-    /// `Busy` if none was free within `patience`; what the database says.
+    /// Returns `Busy` if no thread was free within `patience`, or an error of the database.
     pub(super) async fn look<T: Send + 'static>(
         &self,
         patience: Duration,
@@ -78,7 +78,7 @@ impl Readers {
     }
 }
 
-/// A thread: ends when nobody can send a job any more.
+/// Runs reads until the readers are dropped. Each thread runs this.
 fn read_all(
     connection: &Mutex<Connection>,
     waiting: &Mutex<Receiver<(Job, OwnedSemaphorePermit)>>,
@@ -91,7 +91,7 @@ fn read_all(
         let Ok((job, permit)) = next else {
             return;
         };
-        // A panic costs its request an answer, and not the others their thread.
+        // If a read panics, its request gets no answer, and the thread goes on.
         let _ = catch_unwind(AssertUnwindSafe(|| job(&super::lock(connection))));
         drop(permit);
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What is written: one record for each thing that must not be lost. Entries of the log are
-//! numbered here, in the transaction that stores them with the rows that the Conversation API
-//! reads.
+//! Writes records, one for each event that must not be lost. Entries of the log are
+//! numbered here, in the transaction that stores them and the rows that the Conversation
+//! API reads.
 
 use super::entries::{append, append_said, member, unheard};
 use crate::conversation::entry::{Body, Entry, Transcribed};
@@ -10,43 +10,44 @@ use crate::conversation::log::{Begun, StartRecord, StreamPosition, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 
-/// One thing to write.
+/// An event to write.
 #[derive(Debug)]
 pub(crate) enum Record {
-    /// Somebody starts in a conversation, which may be new.
+    /// A start request, in a conversation that may be new.
     Start(StartRecord),
     /// A final, and what was found in it.
     Said {
         conversation: i64,
         said: Box<Transcribed>,
     },
-    /// How long it would wait from now on, seconds.
+    /// How long the conversation would wait for its speakers from now on, in seconds.
     Keep { conversation: i64, keep: i64 },
-    /// Nobody is there; when it is over, and now, nanoseconds since the Unix epoch.
+    /// The last speaker's socket is gone: when the conversation will be over, and the time
+    /// now, in nanoseconds since the Unix epoch.
     Closed {
         conversation: i64,
         ends: i64,
         at: i64,
     },
-    /// It is over.
+    /// The conversation is over.
     Over { conversation: i64, at: i64 },
-    /// The service runs.
+    /// A heartbeat of the service.
     Alive { at: i64 },
 }
 
 /// What became of a record.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// It is written; there is nothing to say of it.
+    /// The record is written.
     Written,
-    /// Of a start, with the entries that are new.
+    /// The outcome of a start, with the new entries.
     Begun(Begun, Vec<Arc<Entry>>),
-    /// Of a final, with its entry if it is new.
+    /// The outcome of a final, with its entry if it is new.
     Said(Verdict, Option<Arc<Entry>>),
 }
 
 impl Outcome {
-    /// Returns the entries that are new.
+    /// Returns the new entries.
     pub(super) fn entries(&self) -> &[Arc<Entry>] {
         match self {
             Self::Written | Self::Said(_, None) => &[],
@@ -134,7 +135,7 @@ fn begin(start: &StartRecord, to: &Connection) -> rusqlite::Result<Outcome> {
     Ok(Outcome::Begun(begun, entries))
 }
 
-/// Makes this the start request of its stream, unless a later one is.
+/// Makes this the current start request of its stream, unless a later one is.
 fn join(
     to: &Connection,
     conversation: i64,
@@ -169,7 +170,7 @@ fn join(
     })
 }
 
-/// SQLite's integers have a sign.
+/// Returns a number as SQLite stores it, whose integers have a sign.
 pub(super) fn as_sql(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the Conversation API asks, answered from the database.
+//! Answers the Conversation API from the database.
 
 use super::listing::Listed;
 use super::query::{Found, find, list};
@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 use std::sync::{Arc, Weak};
 
-/// A list of which more follows.
+/// A list of which more pieces follow.
 struct Rest {
     list: Listed,
     readers: Weak<Readers>,
@@ -46,14 +46,14 @@ fn read(
     Ok(Piece { text, rest })
 }
 
-/// What came of a part of a deletion.
+/// The result of one step of a deletion.
 enum Step {
     APart,
     Done(Deleted),
 }
 
 impl Store {
-    /// Makes an answer of a conversation, if it is the account's.
+    /// Returns an answer about a conversation, or `None` if it is not the account's.
     async fn of<T: Send + 'static>(
         &self,
         whose: Whose,
@@ -72,7 +72,7 @@ impl Store {
         .await
     }
 
-    /// Begins a list of a conversation: its first piece is read at once.
+    /// Begins a list of a conversation and reads its first piece.
     async fn list_of(
         &self,
         whose: Whose,
@@ -154,7 +154,7 @@ impl Records for Store {
                 });
                 match step.await? {
                     Step::APart => begun = true,
-                    // Another request deletes it too.
+                    // Another request deletes the conversation at the same time.
                     Step::Done(Deleted::Unknown) if begun => return Ok(Deleted::Whole),
                     Step::Done(deleted) => return Ok(deleted),
                 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The tables, and the settings under which they are durable.
+//! The tables, and the settings that make them durable.
 //!
-//! Times are nanoseconds since the Unix epoch, waits are seconds. Ids that the
-//! Conversation API shows are the rows' own: random, sixteen digits.
+//! Times are nanoseconds since the Unix epoch, and waits are seconds. The ids that the
+//! Conversation API shows are those of the rows: random numbers of sixteen digits.
 
 use super::migrate;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-/// What `PRAGMA user_version` says of a database of ours.
+/// The `PRAGMA user_version` of a database of this version.
 pub(super) const VERSION: i64 = 3;
 
 const TABLES: &str = "
@@ -137,22 +137,23 @@ CREATE TABLE stream (
 ) WITHOUT ROWID;
 ";
 
-/// The order in which what was said is told. A release that does not know of it keeps it
-/// up to date all the same, so that no new version is needed.
+/// An index for the order in which messages are listed. SQLite keeps it up to date even
+/// for a release that does not know it, so it needs no new version.
 const ORDER: &str =
     "CREATE INDEX IF NOT EXISTS message_told ON message (conversation, stored, start)";
 
-/// Makes a connection ours: settings, and the tables where there are none.
-/// What the database was made by, where that is not this version.
+/// Sets a connection up, and creates or upgrades the tables. Returns the version of a
+/// database that this version cannot use.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    // A plan depends on the statement alone: else each new value would make a new one.
+    // With this setting a query plan depends on the statement alone. Otherwise SQLite would
+    // make a new plan for each new value.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    // In memory the mode stays `memory`.
+    // The mode of a database in memory stays `memory`.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // What is deleted is overwritten, and no part of it goes into files elsewhere.
+    // Deleted rows are overwritten, and no part of them goes into temporary files.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -70,7 +70,7 @@ fn store() -> Store {
 fn a_job_that_fails_is_told_and_leaves_nothing_and_the_others_are_stored() {
     let store = store();
     store.write(vec![started(1, 0)]).unwrap();
-    // A conversation that there is not: the message before it is taken back.
+    // The second conversation does not exist, so the message before it is rolled back.
     let refused = store.write(vec![said(1), said(2)]);
     assert!(matches!(refused, Err(StoreError::Commit(_))));
     store.write(vec![said(1)]).unwrap();
@@ -99,7 +99,7 @@ fn what_was_said_is_told_in_the_order_in_which_it_was_written_whatever_its_times
     for (text, start) in [("first", 3), ("second", 1), ("third", 2)] {
         records.push(record(1, final_of(text, start, start + 1)));
     }
-    // One batch, and so one moment of the clock.
+    // The records are one batch, so the clock shows one time for all of them.
     store.write(records).unwrap();
     let found = store.with(|database| {
         find(database, "app", 1)?
@@ -122,7 +122,7 @@ fn stamps_only_grow_over_a_restart_at_which_the_wall_clock_went_back_too() {
 }
 
 #[test]
-fn what_nobody_can_come_back_to_is_over_when_the_service_comes_back() {
+fn a_conversation_that_no_speaker_can_rejoin_is_over_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(Some(directory.path()), &Limits::default()).unwrap();
     let (gone, kept, connected, finished) = (1, 2, 3, 4);
@@ -141,7 +141,7 @@ fn what_nobody_can_come_back_to_is_over_when_the_service_comes_back() {
                 ends: now() + long,
                 at: now(),
             },
-            // Its speakers were there to the last.
+            // Its speakers were connected until the service ended.
             started(connected, 1800),
             started(finished, 1800),
             Record::Over {
@@ -224,7 +224,7 @@ async fn a_read_that_finds_no_thread_in_time_is_refused_and_leaves_nothing_behin
     assert!(matches!(refused, Err(StoreError::Busy(_))), "{refused:?}");
     go.send(()).unwrap();
     assert_eq!(first.await.unwrap().unwrap(), 1);
-    // A panic costs its own answer only.
+    // A panic fails its own read only.
     let panicked = store.look(patience, |_| -> rusqlite::Result<()> {
         panic!("as wanted")
     });
@@ -295,7 +295,7 @@ async fn nothing_of_many_deleted_messages_is_left_whatever_pages_they_shared() {
         } else {
             "retain"
         };
-        // Some fit into a page with others, and some take several of their own.
+        // Some texts share a page, and some take several pages.
         let text = format!("{mark}-text-{n} ").repeat(random.usize(1..40).pow(2));
         let mut said = final_of(&text, 0, 1);
         said.topics = vec![Topic {
@@ -362,7 +362,7 @@ fn a_database_of_the_release_before_the_log_is_taken_over_in_place() {
     let file = directory.path().join(FILE);
     let made = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/schema-2.db");
     std::fs::copy(made, &file).unwrap();
-    // One of its conversations would be over by now.
+    // Otherwise one of its conversations would be over by now.
     let database = Connection::open(&file).unwrap();
     let sql = "UPDATE conversation SET ends = ?1 WHERE ended IS NULL";
     database.execute(sql, [i64::MAX]).unwrap();
@@ -419,7 +419,7 @@ fn a_database_of_the_release_before_the_log_is_taken_over_in_place() {
             .any(|said| said.trackers.iter().any(|t| t.value == "w12"))
     );
     assert!(finals.iter().all(|said| said.speaker.name.is_some()));
-    // What is said next has the number behind those that were told.
+    // The next final has the number after those of before.
     store.begin(start(open.id, 0), Box::new(|_| {})).unwrap();
     store
         .append(open.id, final_of("Next.", 0, 1), Box::new(|_| {}))
@@ -427,7 +427,7 @@ fn a_database_of_the_release_before_the_log_is_taken_over_in_place() {
     let last = store.read(open.id, open.head, 100).unwrap();
     let last = last.iter().find_map(|entry| entry.body.said()).unwrap();
     assert_eq!(last.number, 3);
-    // It is taken over once.
+    // The rows are migrated once.
     drop(store);
     let store = Store::open(Some(directory.path()), &Limits::default()).unwrap();
     let again = store.read(open.id, 0, 100).unwrap();

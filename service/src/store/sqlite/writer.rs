@@ -2,11 +2,11 @@
 
 //! The thread that writes.
 //!
-//! It takes what waits as one batch and answers after the commit, when the files are
-//! still in their place. While nothing is said it leaves a sign of life once a second,
-//! which shows too whether the disk takes anything, and moves what is in the
-//! write-ahead log into the database, so that the one file is whole. It never waits
-//! for a client or for a lock of a conversation.
+//! It takes the waiting jobs as one batch and answers them after the commit, if the files
+//! are still in their place. While no speaker is active, it writes a heartbeat once a
+//! second, which also shows if the disk can be written. And it moves the write-ahead log
+//! into the database, so that the one file is whole. It never waits for a client or for a
+//! lock of a conversation.
 
 use super::files::OpenFiles;
 use super::health::{Health, is_damage, is_of_storage};
@@ -21,33 +21,34 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Jobs that are committed together.
+/// Most jobs that are committed together.
 const BATCH: usize = 64;
 
-/// How often a service in which nothing is said leaves a sign of life.
+/// Time between two heartbeats while no speaker is active.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// How long nothing must have been written before the log is moved into the database.
+/// The log is moved into the database when nothing was written for this long.
 const REST: Duration = Duration::from_secs(1);
 
-/// How long that may wait for readers of the log: the next words wait with it.
+/// How long that may wait for readers of the log. The next words wait as long.
 const WAIT_FOR_READERS: Duration = Duration::from_millis(100);
 
-/// How long a job may have waited when it is begun: whoever asked must hear the answer.
+/// Longest time that a job may have waited when it is begun, so that its caller still
+/// waits for the answer.
 const LONGEST_QUEUE: Duration = Duration::from_secs(14);
 
-/// What has to fit after something did not, in bytes. A sign of life would fit in places
-/// that words do not.
+/// After a write has failed, this many bytes must fit. A heartbeat may fit where words do
+/// not.
 const PROBE: i64 = 64 << 10;
 
-/// Takes what came of a job.
+/// Takes the result of a job.
 pub(super) type Tell<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
 
-/// What came of a change, before it is known whether the files are in their place.
+/// The result of a change, before the files are checked.
 pub(super) struct Changed {
-    /// What the database says, if the change failed.
+    /// The error of the database, if the change failed.
     pub(super) error: Option<rusqlite::Error>,
-    /// Tells whoever asked; takes the outcome for the files.
+    /// Answers the caller, given the result of the check of the files.
     pub(super) tell: Tell<()>,
 }
 
@@ -60,14 +61,15 @@ pub(super) enum Job {
     },
     /// Anything else that changes the database, in a transaction of its own.
     Change(Box<dyn FnOnce(&Connection) -> Changed + Send>),
-    /// Moves the log into the database; tells whether nothing is left in it.
+    /// Moves the write-ahead log into the database. The result is `true` if nothing is left
+    /// in it.
     Settle(Tell<bool>),
-    /// The same, when the traces of what was deleted are gone.
+    /// Removes the traces of deleted words, and then does the same.
     Purge(Tell<bool>),
 }
 
 impl Job {
-    /// Returns `true` for what a purge gives way to: words, and changes of clients.
+    /// Returns `true` for jobs for which a purge stops: words, and changes of clients.
     pub(super) fn is_waited_for(&self) -> bool {
         match self {
             Self::Write { records, .. } => !records.is_empty(),
@@ -82,17 +84,17 @@ struct Write {
     done: Option<Tell<Vec<Outcome>>>,
 }
 
-/// What became of each job of a batch.
+/// The outcome of each job of a batch.
 type Outcomes = Vec<Result<Vec<Outcome>, rusqlite::Error>>;
 
-/// What is kept where memory is the bound.
+/// How much a store in memory keeps.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bound {
     pub(super) messages: usize,
     pub(super) conversations: usize,
 }
 
-/// The thread's own.
+/// The state of the thread that writes.
 pub(super) struct StoreWriter {
     pub(super) connection: Arc<Mutex<Connection>>,
     /// In memory only.
@@ -101,14 +103,15 @@ pub(super) struct StoreWriter {
     pub(super) files: Option<OpenFiles>,
     pub(super) counts: Counts,
     pub(super) health: Arc<Health>,
-    /// When something but a sign of life was written last, if the log may still have it.
+    /// When something other than a heartbeat was last written, while the write-ahead log
+    /// may have it.
     pub(super) changed: Option<Instant>,
     pub(super) purge: Arc<Purge>,
     pub(super) attempts: Attempts,
 }
 
 impl StoreWriter {
-    /// Ends when nobody can send a job any more.
+    /// Runs jobs until the store is dropped.
     pub(super) fn run(mut self, waiting: &Receiver<Job>) {
         loop {
             let first = match waiting.recv_timeout(HEARTBEAT) {
@@ -125,7 +128,7 @@ impl StoreWriter {
                     purge.waiting.fetch_sub(1, Ordering::AcqRel);
                 }
                 match job {
-                    // Whoever waits for it gives up before it could be told.
+                    // Its caller would stop waiting before the answer.
                     Job::Write {
                         since,
                         done: Some(done),
@@ -156,13 +159,15 @@ impl StoreWriter {
         let _ = self.settle();
     }
 
-    /// Commits the jobs and answers them; without any, leaves a sign of life if asked to.
+    /// Commits the jobs and answers them. Without any, writes a heartbeat if `sign` is
+    /// set.
     fn write(&mut self, writes: Vec<Write>, sign: bool) {
         if writes.is_empty() && (!sign || self.files.is_none()) {
             return;
         }
         let failing = self.health.is_failing();
-        // Before too: a commit may move the log into a file that was emptied.
+        // The check comes before the commit too, because a commit may move the log into a
+        // file that was emptied.
         let committed = self.check().and_then(|()| {
             let committed = commit(&mut lock(&self.connection), &writes, self.bound, failing);
             self.inspect(committed.as_ref().err());
@@ -211,7 +216,7 @@ impl StoreWriter {
         if let Err(error) = self.check() {
             self.note(Some(error.reason()));
         }
-        // A panic in it costs who asked the answer, and not everybody the writer.
+        // If the change panics, its caller gets no answer, and the writer goes on.
         let changed = catch_unwind(AssertUnwindSafe(|| change(&lock(&connection))));
         let Ok(Changed { error, tell }) = changed else {
             return;
@@ -229,7 +234,7 @@ impl StoreWriter {
         tell(kept);
     }
 
-    /// Tidies up where nothing was written for a while.
+    /// Tidies up if nothing was written for a while.
     fn rest(&mut self) {
         if self.changed.is_some_and(|at| at.elapsed() >= REST)
             && let Err(error) = self.purge(true)
@@ -238,7 +243,7 @@ impl StoreWriter {
         }
     }
 
-    /// Takes away what deleted words have left, and empties the log.
+    /// Removes the traces of deleted words, and empties the write-ahead log.
     fn purge(&mut self, at_rest: bool) -> Result<bool, StoreError> {
         if self.files.is_none() {
             return Ok(true);
@@ -250,13 +255,13 @@ impl StoreWriter {
         let settled = self.settle()?;
         let purged = purged.map_err(refused)?;
         if settled && !purged {
-            // It is tried again at rest.
+            // The next attempt comes when nothing was written for a while.
             self.changed = Some(Instant::now());
         }
         Ok(purged && settled)
     }
 
-    /// Moves the log into the database file and makes the log empty.
+    /// Moves the write-ahead log into the database file and makes it empty.
     fn settle(&mut self) -> Result<bool, StoreError> {
         if self.files.is_none() {
             return Ok(true);
@@ -275,7 +280,7 @@ impl StoreWriter {
         Ok(whole)
     }
 
-    /// Checks that the database is undamaged, as far as is known, and in its place.
+    /// Checks that no damage of the database is known and that it is in its place.
     fn check(&self) -> Result<(), StoreError> {
         match self.health.damage() {
             Some(reason) => Err(StoreError::Damaged(reason.to_owned())),
@@ -291,7 +296,7 @@ impl StoreWriter {
         checked
     }
 
-    /// Notes if an error says that the database is damaged.
+    /// Records damage of the database, if the error says so.
     fn inspect(&self, error: Option<&rusqlite::Error>) {
         if let Some(error) = error.filter(|error| is_damage(error)) {
             self.health.damaged(error.to_string());
@@ -323,7 +328,8 @@ fn commit(
     bound: Option<Bound>,
     failing: bool,
 ) -> rusqlite::Result<Outcomes> {
-    // Begun as a writer: one that has read already would not wait for others.
+    // An immediate transaction waits for other writers. One that has read before would
+    // fail instead.
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut outcomes = Outcomes::with_capacity(batch.len());
     for job in batch {
@@ -335,7 +341,7 @@ fn commit(
                 point.commit()?;
                 outcomes.push(Ok(written));
             }
-            // A full disk takes the whole transaction back, and with it the jobs before.
+            // On a full disk SQLite rolls the whole transaction back, with the earlier jobs.
             Err(error) if point.is_autocommit() => return Err(error),
             // The savepoint is rolled back when it is dropped.
             Err(error) => outcomes.push(Err(error)),
@@ -350,7 +356,7 @@ fn commit(
     }
     Record::Alive { at: now() }.write(&transaction)?;
     if failing {
-        // What a stream would write must be taken, and is taken back.
+        // The database must take what a stream would write. Then it is rolled back.
         let point = transaction.savepoint()?;
         for record in probe::records() {
             record.write(&point)?;

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The audio of a stream that its process has not dealt with yet.
+//! The audio of a stream that its process may still need.
 //!
-//! Positions are samples from the first one of the stream. Audio is kept until
-//! it is *settled* (a result lies behind it), so that another process can be
-//! given it again; of what was given and says nothing, at most [`KEPT`]. Pure.
+//! Positions are samples from the beginning of the stream. Audio is kept until it is
+//! *settled*, that is, until a result for audio behind it has come. So it can be given to
+//! another process again. Of audio that was given and has no result, at most [`KEPT`] is
+//! kept. Pure.
 
 use crate::hearing::vad::{FRAME, VoiceDetector};
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Samples that are kept of what was given and is not settled: 60 s.
+/// Most samples that are kept of audio that was given and is not settled: 60 s.
 const KEPT: usize = 960_000;
 
 /// The audio, and where the process stands in it.
@@ -20,14 +21,14 @@ pub(super) struct Backlog {
     base: u64,
     /// Position of the next sample to be given.
     next: u64,
-    /// Up to here all is said.
+    /// The audio before this position is settled.
     settled: u64,
     detector: VoiceDetector,
     /// Samples that do not fill a frame of the detector yet.
     rest: Vec<i16>,
-    /// Where voiced frames begin that are not settled.
+    /// Positions of the voiced frames that are not settled.
     voiced: VecDeque<u64>,
-    /// Where there was a voice in what had to be let go.
+    /// The part with speech of the audio that was dropped before it was settled.
     lost: Option<Range<u64>>,
 }
 
@@ -45,27 +46,27 @@ impl Backlog {
         }
     }
 
-    /// Where the audio ends.
+    /// Returns the position of the end of the audio.
     pub(super) fn end(&self) -> u64 {
         self.base + self.samples.len() as u64
     }
 
-    /// Samples that wait to be given.
+    /// Returns the number of samples that wait to be given.
     pub(super) fn waiting(&self) -> u64 {
         self.end() - self.next
     }
 
-    /// Position of the next sample to be given.
+    /// Returns the position of the next sample to be given.
     pub(super) fn next(&self) -> u64 {
         self.next
     }
 
-    /// Up to here all is said.
+    /// Returns the position up to which the audio is settled.
     pub(super) fn settled(&self) -> u64 {
         self.settled
     }
 
-    /// Takes audio; gives how many samples of voiced frames were in it.
+    /// Takes audio and returns the number of samples in voiced frames that it completes.
     pub(super) fn push(&mut self, samples: &[i16]) -> usize {
         let mut voiced = 0;
         let mut start = self.end() - self.rest.len() as u64;
@@ -84,14 +85,15 @@ impl Backlog {
         voiced
     }
 
-    /// The next bytes to be given, at most so many samples; none if all were.
+    /// Returns the bytes of the next samples to be given, at most `most`. They are empty
+    /// if no samples wait.
     pub(super) fn chunk(&self, most: usize) -> Vec<u8> {
         let from = usize::try_from(self.next - self.base).unwrap_or(usize::MAX);
         let samples = self.samples.iter().skip(from).take(most);
         samples.flat_map(|sample| sample.to_le_bytes()).collect()
     }
 
-    /// So many samples were given.
+    /// Records that this number of samples was given.
     pub(super) fn given(&mut self, samples: usize) {
         self.next = (self.next + samples as u64).min(self.end());
         let old = usize::try_from(self.next - self.base).unwrap_or(usize::MAX);
@@ -106,7 +108,8 @@ impl Backlog {
         }
     }
 
-    /// All before `to` is said. Gives whether that is news.
+    /// Settles the audio before `to`, as far as it was given. Returns `true` if some of
+    /// it was not settled before.
     pub(super) fn settle(&mut self, to: u64) -> bool {
         let to = to.min(self.next);
         if to <= self.settled {
@@ -123,13 +126,15 @@ impl Backlog {
         true
     }
 
-    /// All that is kept is to be given again, from the position that this gives.
+    /// Goes back to the beginning of what is kept, so that it is given again. Returns
+    /// that position.
     pub(super) fn rewind(&mut self) -> u64 {
         self.next = self.base;
         self.base
     }
 
-    /// Where there was a voice in what cannot be given again. Told once.
+    /// Takes the part with speech that was dropped and cannot be given again, if there is
+    /// one.
     pub(super) fn take_lost(&mut self) -> Option<Range<u64>> {
         self.lost.take()
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the threads of a process wake its stream with.
+//! Wakes a stream from the threads of its process.
 
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a recogniser process says: one JSON object per line.
+//! Reads the output of a recogniser process: one JSON object per line.
 //!
-//! The format is told in `docs/recognizers.md`. Reading is tolerant of what it
-//! does not know (types and members) and strict with what it does: a time that
-//! is no time would place words wrongly. Pure; nothing here may panic.
+//! `docs/recognizers.md` defines the format. The reader ignores types and members that it
+//! does not know. It refuses a known member with a wrong value, because a wrong time would
+//! put words in the wrong place. Pure; nothing here may panic.
 
 use crate::hearing::recognizer::RecognisedWord;
 use serde::Deserialize;
@@ -17,34 +17,33 @@ pub const LONGEST_LINE: usize = 1024 * 1024;
 /// Times beyond this (115 days) are no times of a stream.
 const LATEST: f64 = 1e7;
 
-/// One line that was understood. Times count from the first sample that the
-/// process was given.
+/// A line that was read. Times count from the first sample that the process was given.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OutputLine {
-    /// A guess at the utterance in progress.
+    /// An interim of the utterance in progress.
     Partial {
-        /// All its words so far, if it has no times of words.
+        /// All its words so far, for an engine that has no times.
         text: String,
-        /// All its words so far with their times, in the order of their start; empty if it
-        /// has none.
+        /// All its words so far with their times, in the order of their start. Empty if
+        /// the engine has no times.
         words: Vec<RecognisedWord>,
         /// How many of the first words will not change any more.
         stable: usize,
         /// Where the utterance starts, if said.
         start: Option<Duration>,
     },
-    /// An utterance is over.
+    /// The final of an utterance.
     Final {
-        /// In the order of their start; may be empty.
+        /// The words, in the order of their start. May be empty.
         words: Vec<RecognisedWord>,
-        /// The command has set punctuation and case.
+        /// `true` if the command has set punctuation and case.
         punctuated: bool,
-        /// Up to here all is said.
+        /// The process has finished the audio up to here.
         end: Duration,
     },
-    /// Up to here all is said; nothing new was.
+    /// The process has finished more audio, in which nothing was said.
     Progress {
-        /// Where.
+        /// The process has finished the audio up to here.
         end: Duration,
     },
     /// A type that is not known.
@@ -181,7 +180,7 @@ fn words_of(spoken: &[WireWord]) -> Result<Vec<RecognisedWord>, LineError> {
     Ok(words)
 }
 
-/// The words of a text, each with a part of the time that fits its length.
+/// Splits a text into words and gives each a share of the time by its length.
 fn spread(
     text: &str,
     start: Duration,
@@ -208,9 +207,9 @@ fn spread(
     })
 }
 
-/// Reads up to the next line feed, or the end; `None` at the end.
+/// Reads up to the next line feed or the end. Returns `None` at the end.
 ///
-/// Keeps at most [`LONGEST_LINE`] bytes, whatever comes.
+/// Keeps at most [`LONGEST_LINE`] bytes of a line, however long it is.
 ///
 /// # Errors
 ///

@@ -2,14 +2,14 @@
 
 //! A recogniser that is a command of the user's: whisper.cpp, vosk, a cloud.
 //!
-//! One process per stream. Audio goes to its standard input, results come as
-//! JSON lines from its standard output ([`OutputLine`]), its standard error goes to the
-//! log. `docs/recognizers.md` is the contract, for who writes such a command.
+//! Each stream has a process of its own. Audio goes to its standard input, results come
+//! as JSON lines from its standard output ([`OutputLine`]), and its standard error goes to
+//! the log. `docs/recognizers.md` is the contract for the author of such a command.
 //!
-//! A process that dies or hangs is replaced, and the next one is given again what
-//! has not become final. Everything is bounded: what waits for it, how far it may
-//! fall behind, how often it may die, how long its end may take. It must never
-//! hold up another stream, and never outlive its own.
+//! A process that dies or hangs is replaced by another one, which is given the audio
+//! without a final again. Everything has a bound: the audio that waits for a process, how
+//! far it may fall behind, how often it may die, and how long its end may take. A process
+//! must never delay another stream, and never outlive its own.
 
 mod backlog;
 mod bell;
@@ -36,7 +36,7 @@ const ENGINE: &str = "command";
 /// Largest value of an environment variable in bytes; Linux allows 128 KiB.
 const LARGEST_VALUE: usize = 100 * 1024;
 
-/// Variables of the service's own that no recogniser needs to know.
+/// Variables of the service that the recogniser must not see.
 const SECRETS: [&str; 2] = ["SYMBL_APP_SECRET", "SYMBL_ACCESS_TOKEN"];
 
 /// Bounds of a stream's processes.
@@ -44,21 +44,21 @@ const SECRETS: [&str; 2] = ["SYMBL_APP_SECRET", "SYMBL_ACCESS_TOKEN"];
 pub struct CommandLimits {
     /// A stream whose process is further behind real time has failed.
     pub behind: Duration,
-    /// A process that takes no audio for so long, though some waits, is killed and
+    /// A process that takes no audio for this long, although some waits, is killed and
     /// replaced.
     pub hang: Duration,
-    /// So is one that says nothing for so long, though it was given speech. Longer
-    /// than [`CommandLimits::finish`], which is the bound at the end.
+    /// A process that says nothing for this long, although it was given speech, is killed
+    /// and replaced. Longer than [`CommandLimits::finish`], the bound at the end.
     pub silent: Duration,
-    /// Speech that a process has to be given before its silence counts.
+    /// How much speech a process must be given before its silence counts.
     pub speech: Duration,
-    /// Processes that may die one after the other without a result.
+    /// How many processes may die one after the other without a result.
     pub deaths: u32,
-    /// Before the second process; doubled for each one after it.
+    /// Delay before the second process. It doubles for each process after it.
     pub first_delay: Duration,
-    /// At most this long before the next one.
+    /// Longest delay before a process.
     pub longest_delay: Duration,
-    /// How long a process may take to say the rest after the end of the audio.
+    /// How long a process may take for the last results after the end of the audio.
     pub finish: Duration,
 }
 
@@ -84,9 +84,9 @@ struct Shared {
     program: String,
     arguments: Vec<String>,
     limits: CommandLimits,
-    /// What runs; `None` when the service ends.
+    /// The process groups that run. `None` once the service ends.
     running: Mutex<Option<Vec<Weak<Group>>>>,
-    /// Processes that took the place of others.
+    /// Number of processes that replaced another one.
     restarts: AtomicU64,
 }
 
@@ -132,8 +132,8 @@ impl Recognizer for Command {
         Ok(Box::new(stream))
     }
 
-    /// What a command takes of a processor, and of which machine's, is not known here. How
-    /// far it is behind its audio says what it can take.
+    /// Returns [`Capacity::Elsewhere`]: the service does not know what the command takes
+    /// of which machine's processor. Only its lag shows that it has too much to do.
     fn capacity(&self) -> Capacity {
         Capacity::Elsewhere
     }
@@ -162,7 +162,7 @@ impl Shared {
         options: &StreamOptions,
         bell: &Arc<Bell>,
     ) -> std::io::Result<process::Process> {
-        // Held over the start, so that no process escapes the end of the service.
+        // Locked until the process is in the list, so that `close` misses no process.
         let mut running = self.running();
         let Some(running) = running.as_mut() else {
             return Err(std::io::Error::other("the service is ending"));
@@ -187,7 +187,8 @@ impl Shared {
             ("SYMBL_INTERIM", interim),
             ("SYMBL_CONNECTION_ID", &options.connection),
         ] {
-            // The client's own words; the system takes no NUL and no novel.
+            // These are the client's own words. The system refuses NUL characters and very
+            // long values.
             if value.len() > LARGEST_VALUE || value.contains('\0') {
                 tracing::warn!(name, bytes = value.len(), "not told to the recogniser");
                 program.env_remove(name);
@@ -199,7 +200,7 @@ impl Shared {
     }
 }
 
-/// Whether a program can be found, as the system will look for it.
+/// Returns `true` if the program exists where the system looks for it.
 fn is_there(program: &str) -> bool {
     if program.contains('/') {
         return Path::new(program).is_file();

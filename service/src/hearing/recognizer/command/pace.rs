@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Whether a process keeps up, and whether it is alive at all.
+//! Decides if a process keeps up, and if it is alive at all.
 //!
-//! *Behind* is how much longer it has taken, while audio waited for it, than the
-//! audio itself: a client that sends faster than real time does not put it
-//! behind, and audio that is given again does not bring it forward. Pure: the
-//! time is an argument.
+//! A process is *behind* by the time that has passed while audio waited for it, less the
+//! audio that it took in that time. So a client that sends faster than real time does not
+//! put it behind, and audio that is given again does not count as taken. Pure: the time is
+//! an argument.
 
 use super::CommandLimits;
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct ProcessPace {
     behind: Duration,
-    /// For how long audio waited and none was taken.
+    /// For how long audio has waited without the process taking any.
     untaken: Duration,
     last: Instant,
-    /// Speech that was given since the process last said anything.
+    /// Speech that was given since the last line of the process.
     unanswered: Duration,
     answered: Instant,
 }
@@ -33,7 +33,8 @@ impl ProcessPace {
         }
     }
 
-    /// Time passed, in which audio `waited` for the process or did not.
+    /// Records the time since the last call. `waited` is `true` if audio waited for the
+    /// process meanwhile.
     pub(super) fn tick(&mut self, now: Instant, waited: bool) {
         let passed = now.saturating_duration_since(self.last);
         self.last = now;
@@ -46,31 +47,31 @@ impl ProcessPace {
         }
     }
 
-    /// The process took audio; `new` is how much of it was never taken before.
+    /// Records that the process took audio, of which `new` was never taken before.
     pub(super) fn taken(&mut self, new: Duration) {
         self.behind = self.behind.saturating_sub(new);
         self.untaken = Duration::ZERO;
     }
 
-    /// Speech came.
+    /// Records speech in the audio that came.
     pub(super) fn spoken(&mut self, speech: Duration) {
         self.unanswered += speech;
     }
 
-    /// The process said something, or is a new one.
+    /// Records a line of the process, or the start of a new process.
     pub(super) fn answered(&mut self, now: Instant) {
         self.unanswered = Duration::ZERO;
         self.answered = now;
         self.untaken = Duration::ZERO;
     }
 
-    /// How far it is behind real time.
+    /// Returns how far the process is behind real time.
     pub(super) fn behind(&self) -> Duration {
         self.behind
     }
 
-    /// Returns when it is too far behind or must be taken for dead, if nothing happens
-    /// until then while audio `waits` for it or does not.
+    /// Returns when the process will be too far behind or count as dead if nothing
+    /// happens until then. `waits` is `true` if audio waits for it.
     pub(super) fn due(&self, limits: &CommandLimits, waits: bool) -> Option<Instant> {
         let beyond = |limit: Duration, passed: Duration| {
             self.last + limit.saturating_sub(passed) + Duration::from_millis(1)
@@ -84,7 +85,7 @@ impl ProcessPace {
         waiting.into_iter().chain(mute).min()
     }
 
-    /// Why it must be taken for dead, if it must.
+    /// Returns why the process counts as dead, if it does.
     pub(super) fn hangs(&self, now: Instant, limits: &CommandLimits) -> Option<String> {
         let silent = now.saturating_duration_since(self.answered);
         if self.untaken > limits.hang {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One running process: threads that block in its place, and its end.
+//! Runs one process, with threads for all that may block.
 //!
-//! Four threads do what may block: one writes its standard input, one reads its
-//! standard output, one passes its standard error to the log, one waits for its
-//! end. They end with the process. It leads a process group of its own, which is
-//! killed with it, so that nothing that it started lives on.
+//! There are four threads: one writes the standard input, one reads the standard output,
+//! one passes the standard error to the log, and one waits for the end. They end with the
+//! process. The process leads a process group of its own, which is killed with it, so that
+//! no process that it started lives on.
 
 use super::bell::Bell;
 use super::line::{LineError, OutputLine, read_line};
@@ -27,8 +27,8 @@ const CHUNKS: usize = 2;
 /// Events that wait to be looked at.
 const EVENTS: usize = 64;
 
-/// How long an end is waited for that is half seen: output over but the process
-/// there, or the other way round.
+/// How long the second half of an end may take: the process after its output ended, or
+/// the output after the process ended.
 const HALF_DEAD: Duration = Duration::from_secs(1);
 
 /// Longest line of standard error in the log, in bytes.
@@ -37,11 +37,11 @@ const LOGGED: u64 = 2000;
 /// What a process did.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// It took so many samples.
+    /// It took this number of samples.
     Taken(usize),
-    /// It said something.
+    /// It wrote a line.
     Line(Result<OutputLine, LineError>),
-    /// Its output is over.
+    /// It closed its output.
     Silent,
     /// It ended.
     Exited { success: bool, how: String },
@@ -50,22 +50,23 @@ pub(super) enum Event {
 /// How a process ended.
 #[derive(Debug)]
 pub(super) struct Ended {
-    /// Whether by itself and with status 0.
+    /// `true` if it ended by itself and with status 0.
     pub(super) success: bool,
-    /// For the log.
+    /// What happened, for the log.
     pub(super) how: String,
 }
 
-/// The process group, until it is reaped.
+/// The process group. `None` once its leader is reaped.
 #[derive(Debug)]
 pub(super) struct Group(Mutex<Option<Pid>>);
 
 impl Group {
-    /// Kills all of it. Never waits.
+    /// Kills all processes of the group. Never waits.
     pub(super) fn kill(&self) {
         let leader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(leader) = *leader {
-            // It may be gone already; a zombie keeps the number until it is reaped.
+            // The group may have ended already. Its number is not reused before the leader
+            // is reaped.
             let _ = killpg(leader, Signal::SIGKILL);
         }
     }
@@ -78,7 +79,7 @@ struct EventSender {
     bell: Arc<Bell>,
 }
 
-/// The stream is gone.
+/// The stream has been dropped.
 struct Gone;
 
 impl EventSender {
@@ -103,7 +104,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts it.
+    /// Starts the process and its threads.
     pub(super) fn start(
         mut command: Command,
         connection: &str,
@@ -116,8 +117,9 @@ impl Process {
             bell: Arc::clone(bell),
         };
         let group = Arc::new(Group(Mutex::new(None)));
-        // The thread that reaps the process is there before it: where the system has no
-        // thread, a process that nobody reaps would count against the same limit for good.
+        // The thread that reaps the process is started first. If the system had no thread
+        // for it afterwards, the process would become a zombie that counts against the
+        // same limit.
         let (hand, handed) = sync_channel(1);
         let (reaped, ended) = (Arc::clone(&group), sender.clone());
         run("wait", move || {
@@ -135,7 +137,6 @@ impl Process {
             i32::try_from(child.id()).ok().map(Pid::from_raw);
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        // The thread waits for it.
         let _ = hand.send(child);
         let process = Self {
             audio: Some(audio),
@@ -147,23 +148,23 @@ impl Process {
         };
         let connection = connection.to_owned();
         let (written, said) = (sender.clone(), sender);
-        // Where one of them cannot be had, dropping the process kills it.
+        // If a thread cannot be started, dropping `process` kills the process.
         run("write", move || write(stdin, &chunks, &written))?;
         run("read", move || read(stdout, &said))?;
         run("log", move || log(stderr, &connection))?;
         Ok(process)
     }
 
-    /// What kills it, for who ends the service.
+    /// Returns the process group, so that the end of the service can kill it.
     pub(super) fn group(&self) -> Arc<Group> {
         Arc::clone(&self.group)
     }
 
-    /// Gives it audio; `false` when it has enough for now.
+    /// Gives the process audio. Returns `false` if it has enough for now.
     pub(super) fn give(&self, chunk: Vec<u8>) -> bool {
         match &self.audio {
             Some(audio) => match audio.try_send(chunk) {
-                // Of a dead one the end is about to be seen.
+                // The process is dead, and its end will be seen soon.
                 Ok(()) | Err(TrySendError::Disconnected(_)) => true,
                 Err(TrySendError::Full(_)) => false,
             },
@@ -171,13 +172,13 @@ impl Process {
         }
     }
 
-    /// No more audio: its standard input is closed behind what was given.
+    /// Closes the standard input behind the audio that was given.
     pub(super) fn finish(&mut self) {
         self.audio = None;
     }
 
-    /// Returns what it took or said next, if it did by now. Its end is taken down on the
-    /// way, for [`Process::ended`].
+    /// Returns the next event, if there is one. The events of its end are recorded for
+    /// [`Process::ended`] instead.
     pub(super) fn event(&mut self) -> Option<Event> {
         loop {
             match self.events.try_recv() {
@@ -187,7 +188,7 @@ impl Process {
                 }
                 Ok(event) => return Some(event),
                 Err(TryRecvError::Empty) => return None,
-                // All threads are gone, so the process is.
+                // All threads have ended, so the process has too.
                 Err(TryRecvError::Disconnected) => {
                     self.silent = true;
                     self.ending.get_or_insert_with(Instant::now);
@@ -198,12 +199,13 @@ impl Process {
         }
     }
 
-    /// Returns when an end that is half seen counts as one, if there is such an end.
+    /// Returns when an end of which one half was seen counts as an end, if there is one.
     pub(super) fn ends_by(&self) -> Option<Instant> {
         Some(self.ending? + HALF_DEAD)
     }
 
-    /// How it ended, once it did and all that it said was looked at.
+    /// Returns how the process ended, once it has and [`Process::event`] has returned all
+    /// its lines.
     pub(super) fn ended(&mut self, now: Instant) -> Option<Ended> {
         let since = now.saturating_duration_since(self.ending?);
         match self.exited.take() {
@@ -237,7 +239,7 @@ fn run(what: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> 
 fn write(stdin: Option<impl Write>, chunks: &Receiver<Vec<u8>>, events: &EventSender) {
     let Some(mut stdin) = stdin else { return };
     for chunk in chunks {
-        // A process that reads no more is seen by its end, or as one that hangs.
+        // If the process reads no more, its end will be seen, or it will count as hanging.
         if stdin.write_all(&chunk).is_err() || events.send(Event::Taken(chunk.len() / 2)).is_err() {
             return;
         }
@@ -262,7 +264,7 @@ fn log(stderr: Option<impl Read>, connection: &str) {
     let mut line = Vec::new();
     loop {
         line.clear();
-        // A longer line is several.
+        // A longer line becomes several lines of the log.
         match reader.by_ref().take(LOGGED).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return,
             Ok(_) => {
@@ -273,10 +275,10 @@ fn log(stderr: Option<impl Read>, connection: &str) {
     }
 }
 
-/// Waits for the end, ends what the process left behind, and reaps it.
+/// Waits for the end of the process, kills the rest of its group, and reaps it.
 fn wait(mut child: Child, group: &Group, events: &EventSender) {
     if let Ok(id) = i32::try_from(child.id()) {
-        // As a zombie it keeps its number, so that the group can be named.
+        // WNOWAIT leaves a zombie, which keeps the number of the group from being reused.
         while let Err(nix::errno::Errno::EINTR) = waitid(
             Id::Pid(Pid::from_raw(id)),
             WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT,
@@ -291,7 +293,7 @@ fn wait(mut child: Child, group: &Group, events: &EventSender) {
     let _ = events.send(Event::Exited { success, how });
 }
 
-/// How long so many samples are.
+/// Returns the duration of this number of samples.
 pub(super) fn duration(samples: u64) -> Duration {
     Duration::from_nanos(samples.saturating_mul(1_000_000_000 / u64::from(SAMPLE_RATE)))
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One stream of audio, whatever becomes of its processes.
+//! One stream of audio, over all processes that recognise it.
 //!
-//! A process counts its audio from zero, the stream from its first sample; the
-//! difference is where the process was begun. What was said before a process died
-//! is settled and not given to the next one, so no word comes twice.
+//! A process counts its audio from zero, and the stream counts from its first sample. The
+//! difference is the position at which the process was started. Audio for which a result
+//! came before a process died is settled and is not given to the next one, so no word
+//! comes twice.
 
 use super::backlog::Backlog;
 use super::bell::Bell;
@@ -31,24 +32,24 @@ const MOST_WAITING: u64 = 32_000;
 pub(super) struct CommandStream {
     shared: Arc<Shared>,
     options: StreamOptions,
-    /// What its processes wake it with.
+    /// Wakes the stream from the threads of its processes.
     bell: Arc<Bell>,
     backlog: Backlog,
     pace: ProcessPace,
     process: Option<Process>,
-    /// Where in the audio the process was begun.
+    /// Position at which the process was started.
     offset: u64,
-    /// The furthest that any process has taken.
+    /// Position up to which any process has taken the audio.
     furthest: u64,
-    /// How far this one has.
+    /// Position up to which this process has taken the audio.
     taken: u64,
     /// When the next process is due.
     due: Instant,
     delays: ExponentialBackoff,
     deaths: u32,
-    /// Lines of this process that were not understood.
+    /// Number of lines of this process that could not be read.
     bad: u64,
-    /// When all has to be said, once the audio is over.
+    /// When the last result is due, once the audio is over.
     finish_by: Option<Instant>,
 }
 
@@ -81,13 +82,13 @@ impl CommandStream {
         })
     }
 
-    /// Does all that can be done now, without waiting.
+    /// Exchanges audio and results with the process and checks it, without waiting.
     fn turn(&mut self, now: Instant, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
         self.attend(now, out)?;
         self.check(now, out)
     }
 
-    /// Replaces a process that is gone, gives audio, and takes what was said.
+    /// Replaces a process that has ended, gives it audio, and takes its results.
     fn attend(&mut self, now: Instant, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
         if self.process.is_none() && now >= self.due {
             self.restart(now, out)?;
@@ -112,7 +113,7 @@ impl CommandStream {
         }
     }
 
-    /// Sees that the process is alive, and fast enough.
+    /// Checks that the process is alive and fast enough.
     fn check(&mut self, now: Instant, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
         let limits = &self.shared.limits;
         self.pace.tick(now, self.backlog.end() > self.taken);
@@ -145,7 +146,7 @@ impl CommandStream {
         now: Instant,
         out: &mut Vec<Recognition>,
     ) -> Result<(), RecognizerError> {
-        // Dropping it kills it.
+        // Dropping the process kills it.
         self.process = None;
         self.deaths += 1;
         let connection = &self.options.connection;
@@ -255,8 +256,8 @@ impl CommandStream {
         }
     }
 
-    /// Returns the words of a text that has no times: all of them are where the utterance
-    /// starts.
+    /// Returns the words of a text without times. All of them start and end where the
+    /// utterance starts.
     fn untimed(&self, text: &str, start: Option<Duration>) -> Vec<RecognisedWord> {
         let start = start.unwrap_or(duration(self.backlog.settled()));
         let start = start.min(duration(self.backlog.next()));
@@ -269,10 +270,10 @@ impl CommandStream {
         text.split_whitespace().map(word).collect()
     }
 
-    /// The words in the stream's own time, without those that were said before.
+    /// Returns the words with times of the stream, without words whose audio is settled.
     fn placed(&self, words: Vec<RecognisedWord>, zero: Duration) -> Vec<RecognisedWord> {
         let settled = duration(self.backlog.settled());
-        // No word is heard before it is said.
+        // No word can end after the audio that the process was given.
         let given = duration(self.backlog.next());
         words
             .into_iter()
@@ -296,7 +297,7 @@ impl CommandStream {
         }
     }
 
-    /// Whether nothing is owed when the process has ended so.
+    /// Returns `true` if no result is missing after this end of the process.
     fn is_done(&self, ended: &Ended) -> bool {
         let all = self.backlog.waiting() == 0;
         all && (ended.success || self.backlog.settled() == self.backlog.end())
@@ -329,7 +330,7 @@ impl RecognizerStream for CommandStream {
         self.bell.set(waker);
     }
 
-    /// The client's socket is not read while too much waits.
+    /// Returns `false` while too much audio waits. The client's socket is not read then.
     fn is_ready(&self) -> bool {
         self.backlog.waiting() <= MOST_WAITING
     }
@@ -337,7 +338,7 @@ impl RecognizerStream for CommandStream {
     fn poll_by(&self) -> Option<Instant> {
         let waits = self.backlog.end() > self.taken;
         let times = match &self.process {
-            // Only a process that is there can hang.
+            // Without a process, none can hang.
             None => [self.finish_by, Some(self.due), None],
             Some(process) => [
                 self.finish_by,

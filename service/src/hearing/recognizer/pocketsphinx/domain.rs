@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Looks into a language model and a dictionary of the user's.
+//! Reads the words of a user's language model and dictionary.
 //!
-//! The library takes what it can use of them and says nothing about the rest: with
-//! a dictionary of another phone set, or a model in another case than the
-//! dictionary, it opens well and never hears a word. So the words are listed here,
-//! for who asks the library whether it knows them. Files are read line by line, as
-//! far as needed.
+//! The library takes what it can use of these files and says nothing about the rest. With
+//! a dictionary of another phone set, or a model in another case than the dictionary, it
+//! opens without an error and never recognises a word. So this module lists the words, and
+//! its caller asks the library if it knows them. Files are read line by line, as far as
+//! needed.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-/// Lines before the words of a model that is text; a longer head is none.
+/// Most lines before the words of an ARPA model. A file with a longer head is not one.
 const HEAD: usize = 1000;
 
-/// Longest line in bytes; what is longer is no line of either file.
+/// Longest line of either file, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// The words of a dictionary: `word PHONE PHONE …` in each line.
+/// Returns the words of a dictionary, which has `word PHONE PHONE …` in each line.
 pub(super) fn dictionary_words(path: &Path) -> std::io::Result<Vec<String>> {
     let mut words = Vec::new();
     for line in Lines::open(path)? {
@@ -33,7 +33,7 @@ pub(super) fn dictionary_words(path: &Path) -> std::io::Result<Vec<String>> {
     Ok(words)
 }
 
-/// The words of a language model in ARPA form; `None` if it has another one.
+/// Returns the words of a language model in ARPA form, or `None` if it has another form.
 pub(super) fn arpa_words(path: &Path) -> std::io::Result<Option<Vec<String>>> {
     let mut lines = Lines::open(path)?;
     let mut is_arpa = false;

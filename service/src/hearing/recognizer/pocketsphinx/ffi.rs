@@ -117,8 +117,8 @@ struct Api {
     seg_prob: unsafe extern "C" fn(Seg, *mut i32, *mut i32, *mut i32) -> i32,
     lookup_word: unsafe extern "C" fn(Ps, *const c_char) -> *mut c_char,
     ckd_free: unsafe extern "C" fn(*mut c_void),
-    /// Whether the library has its own silence removal to be switched off
-    /// (release 5 has none and refuses the option).
+    /// `true` if the library has a silence removal that must be switched off. Release 5
+    /// has none and refuses the option.
     removes_silence: bool,
     _library: Library,
 }
@@ -191,7 +191,7 @@ impl Api {
         Ok(api)
     }
 
-    /// The table, loaded by the first caller.
+    /// Returns the table, which the first call loads.
     fn get() -> Result<&'static Self, FfiError> {
         static API: OnceLock<Api> = OnceLock::new();
         if let Some(api) = API.get() {
@@ -314,7 +314,7 @@ impl Decoder {
         check("ps_end_utt", unsafe { (self.api.end_utt)(self.ps()) })
     }
 
-    /// The best hypothesis so far with frames and posteriors.
+    /// Returns the best hypothesis so far, with frames and posteriors.
     pub(super) fn segments(&mut self) -> Vec<Segment> {
         let mut segments = Vec::new();
         // SAFETY: `ps` is an open decoder, and no call on it comes between
@@ -343,7 +343,7 @@ impl Decoder {
         segments
     }
 
-    /// Whether the dictionary knows how `word` is said.
+    /// Returns `true` if the dictionary knows how `word` is pronounced.
     pub(super) fn lookup_word(&mut self, word: &str) -> bool {
         let Ok(word) = CString::new(word) else {
             return false;

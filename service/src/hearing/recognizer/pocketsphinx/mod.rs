@@ -85,7 +85,7 @@ impl Pocketsphinx {
             limit => limit,
         };
         let finals = DecoderPool::open(model, limit).map_err(|error| match (&error, &lm) {
-            // The library opens any dictionary.
+            // The library refuses no dictionary, so it refused the language model.
             (FfiError::Open { .. }, Some(lm)) => of_the_user(
                 "language model",
                 lm,
@@ -142,9 +142,9 @@ impl Recognizer for Pocketsphinx {
         ENGINE
     }
 
-    /// Interim results by a quick pass, and finals by one over the whole utterance: 0.17
-    /// on a fast machine, and on a slow one so much that two streams are what a core
-    /// keeps up with. Whoever dials before anything was measured is not to overrun it.
+    /// Returns the cost of a quick pass for interims and a pass over the whole utterance
+    /// for the final. It is 0.17 on a fast machine. On a slow one, a core keeps up with two
+    /// streams, and clients that dial before the first measurement must not overload it.
     fn capacity(&self) -> Capacity {
         Capacity::Here { cost: 0.4 }
     }
@@ -176,8 +176,8 @@ impl Recognizer for Pocketsphinx {
     }
 }
 
-/// Whether the words of a file of the user's can be recognised: an error if none
-/// can, a warning if some cannot.
+/// Checks that the words of a user's file can be recognised. Returns an error if none of
+/// them can, and warns if some of them cannot.
 fn check_words(
     finals: &DecoderPool,
     what: &'static str,
@@ -232,7 +232,7 @@ fn unreadable(what: &str, path: &Path, error: &std::io::Error) -> RecognizerErro
     )
 }
 
-/// Whether a BCP-47 tag is English of any region; empty is.
+/// Returns `true` if a BCP-47 tag is empty or means English of any region.
 fn is_english(tag: &str) -> bool {
     let language = tag.split(['-', '_']).next().unwrap_or_default();
     language.is_empty() || language.eq_ignore_ascii_case("en")

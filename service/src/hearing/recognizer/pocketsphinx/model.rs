@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Where the model lies: the acoustic model, the language model and the
-//! pronunciation dictionary.
+//! Finds the model: the acoustic model, the language model and the pronunciation
+//! dictionary.
 //!
-//! Looks at the file system only, never opens the engine. An empty file counts
-//! as missing: the engine would end the process over one. Facts: file lists of
-//! the Debian package `pocketsphinx-en-us` and of the PyPI package
-//! `pocketsphinx`, which have one layout:
+//! This module only looks at the file system and never opens the engine. An empty file
+//! counts as missing, because the engine would end the process over it. Facts: file lists
+//! of the Debian package `pocketsphinx-en-us` and of the PyPI package `pocketsphinx`, which
+//! have the same layout:
 //!
 //! ```text
 //! en-us/mdef, means, …     acoustic model
@@ -82,8 +82,8 @@ impl Model {
     }
 }
 
-/// The acoustic model in `dir`: `dir` is the layout's folder, the acoustic
-/// model itself, or the folder above both.
+/// Returns the acoustic model in `dir`, which is the layout's folder, the acoustic model
+/// itself, or the folder above both.
 fn acoustic_in(dir: &Path) -> Option<PathBuf> {
     [
         dir.join(ACOUSTIC),

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The decoders that make finals, shared by all streams.
 //!
-//! They only ever see whole utterances, so none has a history and it does not
-//! matter which one decodes what: a final is a function of its utterance's
-//! samples. A decoder costs about 97 MB, so one is opened only when all others
-//! are busy, up to the limit. Called from the streams' own threads, which wait
-//! here for their turn; never from an async task.
+//! A decoder is only given whole utterances and keeps no history. So any decoder gives
+//! the same final for the same samples. A decoder takes about 97 MB, so another one is
+//! opened only when all are busy, up to the limit. Workers call this module and wait here
+//! for a decoder; an async task must not.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +12,7 @@ use super::ffi::{Decoder, DecoderOptions, FfiError, Mode, Segment};
 use super::model::Model;
 use crate::hearing::pool::blocking;
 
-/// The pool; at least one decoder is open from the start.
+/// The pool. At least one decoder is open from the start.
 pub(super) struct DecoderPool {
     model: Model,
     limit: usize,
@@ -23,7 +22,7 @@ pub(super) struct DecoderPool {
 
 struct Decoders {
     idle: Vec<Decoder>,
-    /// Idle and busy ones.
+    /// Number of idle and busy decoders.
     open: usize,
 }
 
@@ -43,7 +42,7 @@ impl DecoderPool {
         })
     }
 
-    /// The model that the decoders use.
+    /// Returns the model that the decoders use.
     pub(super) fn model(&self) -> &Model {
         &self.model
     }
@@ -58,7 +57,7 @@ impl DecoderPool {
         })
     }
 
-    /// Those of `words` that the dictionary does not know.
+    /// Returns those of `words` that the dictionary does not know.
     pub(super) fn unknown_words<'a>(&self, words: &[&'a str]) -> Result<Vec<&'a str>, FfiError> {
         self.with_decoder(|decoder| {
             let unknown = |word: &&&str| !decoder.lookup_word(word);
@@ -81,13 +80,13 @@ impl DecoderPool {
         let decoder = lease.decoder.insert(decoder);
         let result = work(decoder);
         if result.is_err() {
-            // Its state is unknown: the next utterance gets another one.
+            // The decoder's state is unknown, so the next utterance gets another one.
             lease.decoder = None;
         }
         result
     }
 
-    /// Waits for an idle decoder; `None` is the right to open another one.
+    /// Waits for an idle decoder. Returns `None` if the caller may open another one.
     fn idle(&self) -> Option<Decoder> {
         blocking(|| self.wait_for_idle())
     }
@@ -114,8 +113,8 @@ impl DecoderPool {
     }
 }
 
-/// A place among the open decoders; given back when dropped, with the decoder
-/// or, where that failed, without.
+/// One of the open decoders, or the right to open one. Dropping it gives the decoder
+/// back, or only the right if there is no decoder.
 struct Lease<'a> {
     pool: &'a DecoderPool,
     decoder: Option<Decoder>,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 //! One stream of audio: voice detection, utterances, interims, finals.
 //!
-//! All decisions fall on frames counted from the first sample of the stream,
-//! so what comes out depends on the samples alone and not on how they were cut
-//! into calls. A final comes from a decoder that saw nothing but its
-//! utterance; interims come from the stream's own decoder, which keeps what it
-//! learnt about the channel from one utterance to the next.
+//! All decisions are made for frames that are counted from the first sample of the
+//! stream. So the results depend on the samples alone, and not on how they were cut into
+//! calls. A final comes from a decoder that was given nothing but its utterance. Interims
+//! come from the stream's own decoder, which keeps what it has learnt about the channel
+//! from one utterance to the next.
 
 use std::sync::Arc;
 
@@ -87,12 +87,12 @@ impl RecognizerStream for PocketsphinxStream {
 /// The stream's own decoder, which follows the utterance in progress.
 struct Interims {
     decoder: Decoder,
-    /// Samples of the utterance that the decoder has had; none between
+    /// Number of samples of the utterance that the decoder was given. 0 between
     /// utterances.
     fed: usize,
-    /// Samples at the last look at the hypothesis.
+    /// That number at the last look at the hypothesis.
     looked: usize,
-    /// The hypothesis last given out.
+    /// The last hypothesis that was returned.
     text: String,
 }
 
@@ -111,8 +111,8 @@ impl Interims {
         })
     }
 
-    /// Catches up with `utterance`; the new hypothesis, if it is time for one
-    /// and it says something new.
+    /// Gives the decoder the new samples of `utterance`. Returns the hypothesis if it is
+    /// time for one and its text is new.
     fn follow(&mut self, utterance: &Utterance) -> Result<Option<Recognition>, FfiError> {
         let new = utterance.samples.get(self.fed..).unwrap_or_default();
         if new.is_empty() {
@@ -129,7 +129,7 @@ impl Interims {
         self.looked = self.fed;
         let mut words = words(utterance, &self.decoder.segments());
         for word in &mut words {
-            // A guess may begin in the silence before the voice.
+            // A hypothesis may begin in the silence before the speech.
             word.start = word.start.max(at(utterance.onset));
             word.end = word.end.max(word.start);
         }
@@ -142,7 +142,7 @@ impl Interims {
         Ok(Some(Recognition::Interim { words, stable: 0 }))
     }
 
-    /// The utterance is over.
+    /// Ends the utterance.
     fn end(&mut self) -> Result<(), FfiError> {
         if self.fed > 0 {
             self.decoder.end_utt()?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
-//! From the engine's segments to words with times in the stream.
+//! Turns the engine's segments into words with times of the stream.
 //!
-//! Pure. Drops what is no word (`<s>`, `<sil>`, `[NOISE]`, `++BREATH++`) and
-//! the number of an alternative pronunciation (`the(2)`).
+//! Fillers (`<s>`, `<sil>`, `[NOISE]`, `++BREATH++`) and the numbers of alternative
+//! pronunciations (`the(2)`) are dropped. Pure.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::ffi::{FRAMES_PER_SECOND, Segment};
 use crate::hearing::recognizer::{RecognisedWord, SAMPLE_RATE};
 use crate::hearing::segmenter::Utterance;
 
-/// The words of `utterance`, in order; none ends after the utterance.
+/// Returns the words of `utterance`, in order. None of them ends after the utterance.
 pub(super) fn words(utterance: &Utterance, segments: &[Segment]) -> Vec<RecognisedWord> {
     let start = at(utterance.start);
     let end = at(utterance.start + utterance.samples.len() as u64);
@@ -31,13 +31,13 @@ pub(super) fn words(utterance: &Utterance, segments: &[Segment]) -> Vec<Recognis
         .collect()
 }
 
-/// Time of a sample, from the start of the stream.
+/// Returns the time of a sample, from the start of the stream.
 pub(super) fn at(sample: u64) -> Duration {
     let rate = u64::from(SAMPLE_RATE);
     Duration::from_secs(sample / rate) + Duration::from_secs(sample % rate) / SAMPLE_RATE
 }
 
-/// The word without the number of its pronunciation; `None` for a filler.
+/// Returns the word without the number of its pronunciation, or `None` for a filler.
 fn spoken(word: &str) -> Option<&str> {
     if word.starts_with(['<', '[']) || word.starts_with("++") {
         return None;

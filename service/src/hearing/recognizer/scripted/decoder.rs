@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! From samples to words and their edges.
+//! Turns samples into words and their edges.
 //!
-//! A window slides over the audio in hops of 5 ms. Hops that read as the same
-//! word are joined to a run; a run of 100 ms is a word. Its edges are where its
-//! softest tone falls to half its level, interpolated between hops, which is
-//! accurate to a millisecond or two whether silence or another word adjoins.
+//! A window slides over the audio in hops of 5 ms. Hops that read as the same word are
+//! joined to a run, and a run of 100 ms is a word. The edges of a word are where its
+//! softest tone falls to half its level, interpolated between hops. That is accurate to a
+//! millisecond or two, next to silence and next to another word.
 
 use super::UTTERANCE_GAP;
 use super::tones::{HOP, Spectrum, WINDOW, measure};
@@ -13,29 +13,30 @@ use crate::hearing::recognizer::SAMPLE_RATE;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Least part of a word that makes it heard, in hops: 100 ms less the error of
-/// an edge, because a word in two exact halves is better heard twice than never.
+/// Least part of a word that counts as the word, in hops: 100 ms less the error of an
+/// edge. If a word is cut into two exact halves, it is better to report it twice than
+/// never.
 const COUNTS: f64 = 19.6;
 
-/// Another word must sound for so many hops to end the one before: what the
-/// mixture at a boundary happens to read as is no word.
+/// Another word must sound for this many hops to end the word before it. The mixture at
+/// the boundary of two words may read as a third word for a shorter time.
 const TAKES_OVER: u64 = 6;
 
-/// A word may be disturbed for so many hops (60 ms) and still be one.
+/// A word may be disturbed for this many hops (60 ms) and is still one word.
 const BRIDGES: u64 = 12;
 
-/// Spectra that are kept to find edges in: 400 ms.
+/// Number of spectra that are kept to find edges in: 400 ms.
 const HISTORY: usize = 80;
 
-/// Samples that are kept beside those of a window at most.
+/// Most samples that are kept beside those of a window.
 const AT_ONCE: usize = 4096;
 
-/// What was heard.
+/// What the decoder finds in the audio.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum ToneEvent {
     /// Enough of a word to know it.
     Word { code: u16, start: Duration },
-    /// The word that was heard last is over.
+    /// The last word is over.
     EndOfWord { end: Duration },
     /// No word for [`UTTERANCE_GAP`] after the end of the last.
     Quiet,
@@ -108,7 +109,7 @@ impl ToneDecoder {
         }
     }
 
-    /// No more audio: ends the word in progress.
+    /// Ends the audio, and with it the word in progress.
     pub(super) fn finish(&mut self, heard: &mut Vec<ToneEvent>) {
         let quiet = WINDOW + (BRIDGES as usize + 2) * HOP;
         self.listen(&vec![0; quiet], heard);
@@ -151,7 +152,7 @@ impl ToneDecoder {
         self.quiet(at, heard);
     }
 
-    /// Another word than the current one sounds.
+    /// Takes a hop in which another word sounds than the current one.
     fn contend(&mut self, code: u16, at: u64, level: f32, heard: &mut Vec<ToneEvent>) {
         let rival = match &mut self.rival {
             Some(run) if run.code == code => {
@@ -166,7 +167,7 @@ impl ToneDecoder {
         }
     }
 
-    /// Tells the current word as soon as enough of it was heard.
+    /// Reports the current word as soon as enough of it has come.
     fn count(&mut self, at: u64, heard: &mut Vec<ToneEvent>) {
         let Some(run) = self.current else { return };
         if run.counted || run.last != at || self.level(run.code, at) < run.peak / 2.0 {
@@ -196,7 +197,7 @@ impl ToneDecoder {
         };
         let end = self.end_of(&run);
         if !run.counted {
-            // Just enough may lie between the last whole hop and the edge.
+            // With the part between the last whole hop and the edge, it may be enough.
             let start = self.start_of(&run);
             if end - start < COUNTS {
                 return;
@@ -230,7 +231,7 @@ impl ToneDecoder {
             .map_or(0.0, |spectrum| spectrum.level(code))
     }
 
-    /// Where the level of a run rises through half its peak.
+    /// Returns where the level of a run rises through half its peak.
     fn start_of(&self, run: &Run) -> f64 {
         let half = run.peak / 2.0;
         let mut at = run.first;
@@ -249,7 +250,7 @@ impl ToneDecoder {
         }
     }
 
-    /// Where the level of a run falls through half its peak.
+    /// Returns where the level of a run falls through half its peak.
     fn end_of(&self, run: &Run) -> f64 {
         let half = run.peak / 2.0;
         let mut at = run.last;
@@ -266,7 +267,7 @@ impl ToneDecoder {
         at as f64
     }
 
-    /// A position in hops as a time, within the stream.
+    /// Returns the time of a position in hops, at most the length of the stream.
     fn time(&self, hops: f64) -> Duration {
         let samples = (hops * HOP as f64).round().max(0.0) as u64;
         let nanos = samples.min(self.length) * 1_000_000_000 / u64::from(SAMPLE_RATE);
@@ -278,7 +279,7 @@ fn hops(length: Duration) -> f64 {
     length.as_secs_f64() * f64::from(SAMPLE_RATE) / HOP as f64
 }
 
-/// How far from `low` to `high` the value `at` lies, 0–1.
+/// Returns how far the value `at` is on the way from `low` to `high`, 0–1.
 fn crossing(low: f32, high: f32, at: f32) -> f64 {
     if high > low {
         f64::from((at - low) / (high - low)).clamp(0.0, 1.0)

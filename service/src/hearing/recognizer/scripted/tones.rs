@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The language of the scripted recogniser: how a number sounds, and how a
-//! window of sound is read as a number.
+//! The language of the scripted recogniser: turns numbers into sound, and a window of
+//! sound into a number.
 //!
-//! A word carries twelve bits as six base-4 digits. Digit `g` with value `d` is
-//! one sine of 350 + 125·(4g + d) Hz, so all 24 tones lie between 350 and
-//! 3,225 Hz and survive µ-law, an 8 kHz band and Opus from 32 kbit/s for one
-//! channel (below, the codec loses or bends some). Both directions live here,
-//! because a change of one is a change of the other.
+//! A word carries twelve bits as six base-4 digits. Digit `g` with value `d` is a sine of
+//! 350 + 125·(4g + d) Hz. So all 24 tones lie between 350 and 3,225 Hz. They survive
+//! µ-law, an 8 kHz band and Opus from 32 kbit/s for one channel; below that, the codec
+//! loses or bends some. Both directions are in this module, because a change of one is a
+//! change of the other.
 //!
-//! Pure arithmetic: nothing here may depend on time, order of calls or
-//! anything but the samples.
+//! Pure: the results depend on the samples alone, and never on a time or on the order of
+//! calls.
 
 use std::array::from_fn;
 use std::f64::consts::{PI, TAU};
@@ -22,7 +22,7 @@ const GROUPS: usize = 6;
 const VALUES: usize = 4;
 pub(super) const TONES: usize = GROUPS * VALUES;
 
-/// How many different words there are.
+/// Number of different words.
 pub const VOCABULARY: u16 = 4096;
 
 /// Words per second; each is exactly a fifth of a second long.
@@ -59,7 +59,7 @@ fn frequency(tone: usize) -> f64 {
     350.0 + 125.0 * tone as f64
 }
 
-/// The tone of each digit of a word.
+/// Returns the tone of each digit of a word.
 fn tones_of(code: u16) -> impl Iterator<Item = usize> {
     (0..GROUPS).map(move |group| group * VALUES + usize::from(code >> (2 * group)) % VALUES)
 }
@@ -94,7 +94,7 @@ pub fn speech(words: impl IntoIterator<Item = u16>, sample_rate: u32) -> Vec<i16
     out
 }
 
-/// Digital silence of the given length, rounded down to whole samples.
+/// Returns digital silence of the given length, rounded down to whole samples.
 pub fn silence(length: Duration, sample_rate: u32) -> Vec<i16> {
     vec![0; (length.as_nanos() * u128::from(sample_rate) / 1_000_000_000) as usize]
 }
@@ -108,14 +108,14 @@ pub(super) struct Spectrum {
 }
 
 impl Spectrum {
-    /// How loud the softest tone of this word is.
+    /// Returns the amplitude of the softest tone of this word.
     pub(super) fn level(&self, code: u16) -> f32 {
         tones_of(code)
             .filter_map(|tone| self.amplitudes.get(tone))
             .fold(f32::INFINITY, |least, &a| least.min(a))
     }
 
-    /// The word that sounds here, if it is a word and nothing else.
+    /// Returns the word of this window, if a word and nothing else sounds in it.
     pub(super) fn code(&self) -> Option<u16> {
         let mut code = 0;
         let (mut softest, mut loudest) = (f32::INFINITY, 0.0f32);

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! One stream of audio: utterances, looks, finals.
+//!
+//! The stream cuts its audio into utterances where it is called, which costs next to
+//! nothing, and has the workers decode them. At a short pause (208 ms) it has the
+//! utterance decoded on suspicion and takes no more audio into account until it knows the
+//! result: if the sentence is closed, the utterance ends there; if not, the result is kept
+//! in case nothing more is said. So it depends on the samples alone where an utterance
+//! ends and what its final says, and never on how fast a worker was.
+
+use super::ENGINE;
+use super::workers::{Bell, Filler, Slot, Taken, Workers, slot};
+use super::{Shared, queue::Ticket};
+use crate::hearing::recognizer::{
+    RecognisedWord, Recognition, RecognizerError, RecognizerStream, SAMPLE_RATE,
+};
+use crate::hearing::segmenter::{Cut, Segmenter, Utterance};
+use crate::hearing::vad::FRAME;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+use symbl_whisper::{Draft, Look, Looks, Request, TimedWord, Transcript};
+
+/// Audio from one look to the next.
+const LOOK: usize = SAMPLE_RATE as usize / 2;
+/// Frames without a voice after which an utterance is decoded on suspicion: 208 ms.
+const PAUSE: usize = 13;
+/// A final is wanted so long after its pause.
+const FINAL_WITHIN: Duration = Duration::from_millis(300);
+/// Audio that waits while an utterance is decoded; with more of it no more is taken: 2 s.
+const BACKLOG: usize = 2 * SAMPLE_RATE as usize;
+
+/// A final that a worker makes, and since when it is awaited.
+struct Awaited {
+    slot: Slot<Transcript>,
+    since: Instant,
+    /// The utterance is over whatever the result is.
+    is_over: bool,
+    start: u64,
+}
+
+/// A look that a worker takes, or waits to take.
+struct Looking {
+    slot: Slot<(Look, Draft)>,
+    ticket: Ticket,
+    due: Instant,
+}
+
+/// What is known of the utterance in progress.
+#[derive(Default)]
+struct Following {
+    /// Samples of the utterance at the last look.
+    looked: usize,
+    /// What the looks agree on. Locked by the worker that takes one, for as long as that
+    /// takes; there is one at a time.
+    looks: Arc<Mutex<Looks>>,
+    /// Tokens of the last look.
+    draft: Draft,
+    /// The words that were given out last, and how many were stable.
+    told: (Vec<RecognisedWord>, usize),
+    /// What the utterance says if no more is said, with its length in voiced frames.
+    suspected: Option<(usize, Transcript)>,
+}
+
+/// A stream of the engine.
+pub(super) struct WhisperStream {
+    shared: Arc<Shared>,
+    request: Arc<Request>,
+    interim: bool,
+    segmenter: Segmenter,
+    bell: Arc<Bell>,
+    /// Audio behind the place up to which utterances were cut.
+    backlog: VecDeque<i16>,
+    following: Following,
+    awaited: Option<Awaited>,
+    looking: Option<Looking>,
+    is_finished: bool,
+}
+
+impl WhisperStream {
+    pub(super) fn open(shared: Arc<Shared>, request: Request, interim: bool) -> Self {
+        Self {
+            shared,
+            request: Arc::new(request),
+            interim,
+            segmenter: Segmenter::new(),
+            bell: Arc::default(),
+            backlog: VecDeque::new(),
+            following: Following::default(),
+            awaited: None,
+            looking: None,
+            is_finished: false,
+        }
+    }
+
+    fn workers(&self) -> &Workers {
+        &self.shared.workers
+    }
+
+    /// Goes on as far as results and audio allow.
+    fn go_on(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        loop {
+            self.take_look(out)?;
+            if let Some(awaited) = self.awaited.take() {
+                match awaited.slot.take() {
+                    Taken::Nothing => {
+                        self.awaited = Some(awaited);
+                        return Ok(());
+                    }
+                    Taken::Lost => return Err(lost()),
+                    Taken::Result(transcript) => self.decoded(awaited, transcript, out),
+                }
+                continue;
+            }
+            if self.shared.config.every_look && self.looking.is_some() {
+                return Ok(());
+            }
+            if self.backlog.len() < FRAME {
+                break;
+            }
+            let frame: Vec<i16> = self.backlog.drain(..FRAME).collect();
+            self.frame(&frame, out);
+        }
+        Ok(())
+    }
+
+    /// Takes the next frame into account.
+    fn frame(&mut self, frame: &[i16], out: &mut Vec<Recognition>) {
+        let mut ended = None;
+        let pushed = self.segmenter.push(frame, |cut| {
+            if let Cut::Ended(utterance) = cut {
+                ended = Some(utterance);
+            }
+            Ok::<(), std::convert::Infallible>(())
+        });
+        let Ok(()) = pushed;
+        if let Some(utterance) = ended {
+            self.ended(&utterance, out);
+        }
+        let Some(utterance) = self.segmenter.current() else {
+            return;
+        };
+        let unvoiced = utterance
+            .voiced
+            .iter()
+            .rev()
+            .take_while(|voiced| !**voiced)
+            .count();
+        if unvoiced == PAUSE {
+            let job = self.final_of(utterance, false);
+            self.awaited = Some(job);
+            self.drop_look();
+        } else if self.interim && utterance.samples.len() >= self.following.looked + LOOK {
+            self.look();
+        }
+    }
+
+    /// Ends an utterance: uses the transcript of its last pause, or has it decoded again.
+    fn ended(&mut self, utterance: &Utterance, out: &mut Vec<Recognition>) {
+        let voiced = voiced_until(&utterance.voiced);
+        match self.following.suspected.take() {
+            // Nothing was said since.
+            Some((suspected, transcript)) if suspected == voiced => {
+                self.conclude(utterance.start, transcript, out);
+            }
+            _ => {
+                self.awaited = Some(self.final_of(utterance, true));
+                self.drop_look();
+            }
+        }
+    }
+
+    /// Lets go of a look that no worker has begun: the final is better.
+    fn drop_look(&mut self) {
+        if let Some(looking) = &self.looking
+            && self.workers().take_back(looking.ticket)
+        {
+            self.looking = None;
+        }
+    }
+
+    /// Lets a worker decode an utterance, up to [`PAUSE`] behind its last voiced frame.
+    fn final_of(&self, utterance: &Utterance, is_over: bool) -> Awaited {
+        let frames = (voiced_until(&utterance.voiced) + PAUSE).min(utterance.voiced.len());
+        let length = match frames == utterance.voiced.len() {
+            // The last samples of a stream may be less than a frame.
+            true => utterance.samples.len(),
+            false => frames * FRAME,
+        };
+        let samples = floats(&utterance.samples[..length]);
+        let voiced = utterance.voiced[..frames].to_vec();
+        let (slot, filler): (_, Filler<Transcript>) = slot(&self.bell);
+        let (shared, request) = (Arc::clone(&self.shared), Arc::clone(&self.request));
+        let draft = self.following.draft.clone();
+        let since = Instant::now();
+        self.workers().final_by(
+            since + FINAL_WITHIN,
+            Box::new(move || {
+                let transcript = shared.effort.finals(samples.len(), || {
+                    shared.model.transcribe(&samples, &voiced, &request, &draft)
+                });
+                filler.fill(transcript);
+            }),
+        );
+        Awaited {
+            slot,
+            since,
+            is_over,
+            start: utterance.start,
+        }
+    }
+
+    /// Takes the transcript of an utterance that a worker has decoded.
+    fn decoded(&mut self, awaited: Awaited, transcript: Transcript, out: &mut Vec<Recognition>) {
+        if awaited.is_over {
+            self.conclude(awaited.start, transcript, out);
+        } else if self.shared.config.early_finals && is_closed(&transcript) {
+            let start = awaited.start;
+            self.segmenter.end();
+            self.conclude(start, transcript, out);
+        } else if let Some(utterance) = self.segmenter.current() {
+            let voiced = voiced_until(&utterance.voiced);
+            self.following.suspected = Some((voiced, transcript));
+        }
+    }
+
+    /// Gives out the final of an utterance that is over.
+    fn conclude(&mut self, start: u64, transcript: Transcript, out: &mut Vec<Recognition>) {
+        self.following = Following::default();
+        self.looking = None;
+        if super::is_imagined(&transcript) {
+            return;
+        }
+        let words: Vec<RecognisedWord> = transcript
+            .words
+            .iter()
+            .map(|word| recognised(start, word))
+            .collect();
+        if !words.is_empty() {
+            out.push(Recognition::Final {
+                words,
+                punctuated: true,
+            });
+        }
+    }
+
+    /// Lets a worker take a look at the utterance so far, unless one takes a look already.
+    fn look(&mut self) {
+        let Some(utterance) = self.segmenter.current() else {
+            return;
+        };
+        let length = utterance.samples.len();
+        self.following.looked = length;
+        let mut due = Instant::now();
+        if let Some(looking) = &self.looking {
+            // One that has waited so long sees what was said since, at its place in the
+            // queue. One that is being taken is enough.
+            if !self.workers().take_back(looking.ticket) {
+                return;
+            }
+            due = looking.due;
+        }
+        let (slot, filler): (_, Filler<(Look, Draft)>) = slot(&self.bell);
+        let (shared, request) = (Arc::clone(&self.shared), Arc::clone(&self.request));
+        let samples = floats(&utterance.samples);
+        let voiced = utterance.voiced.clone();
+        let looks = Arc::clone(&self.following.looks);
+        let ticket = self.workers().look(
+            due,
+            Box::new(move || {
+                let mut looks = looks.lock().unwrap_or_else(PoisonError::into_inner);
+                let look = shared
+                    .effort
+                    .looks(|| looks.look(&shared.model, &samples, &voiced, &request));
+                filler.fill((look, looks.draft()));
+            }),
+        );
+        self.looking = Some(Looking { slot, ticket, due });
+    }
+
+    /// Gives out what a look saw, if it is there and says something new.
+    fn take_look(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        let Some(looking) = &self.looking else {
+            return Ok(());
+        };
+        let (look, draft) = match looking.slot.take() {
+            Taken::Nothing => return Ok(()),
+            Taken::Lost => return Err(lost()),
+            Taken::Result(result) => result,
+        };
+        self.looking = None;
+        self.following.draft = draft;
+        let Some(utterance) = self.segmenter.current() else {
+            return Ok(());
+        };
+        let start = utterance.start;
+        let words: Vec<_> = look
+            .words
+            .iter()
+            .map(|word| recognised(start, word))
+            .collect();
+        let told = (words, look.stable);
+        let texts = |(words, stable): &(Vec<RecognisedWord>, usize)| {
+            let texts: Vec<String> = words.iter().map(|word| word.text.clone()).collect();
+            (texts, *stable)
+        };
+        if told.0.is_empty() || texts(&told) == texts(&self.following.told) {
+            return Ok(());
+        }
+        out.push(Recognition::Interim {
+            words: told.0.clone(),
+            stable: told.1,
+        });
+        self.following.told = told;
+        Ok(())
+    }
+}
+
+impl RecognizerStream for WhisperStream {
+    fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        self.backlog.extend(samples);
+        self.go_on(out)
+    }
+
+    fn behind(&self) -> Duration {
+        self.awaited
+            .as_ref()
+            .map_or(Duration::ZERO, |awaited| awaited.since.elapsed())
+    }
+
+    fn wake_with(&mut self, waker: Waker) {
+        self.bell.set(waker);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.backlog.len() < BACKLOG
+    }
+
+    fn poll(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        self.go_on(out)
+    }
+
+    fn poll_finish(&mut self, out: &mut Vec<Recognition>) -> Result<Poll<()>, RecognizerError> {
+        loop {
+            self.go_on(out)?;
+            if self.awaited.is_some() || self.backlog.len() >= FRAME {
+                return Ok(Poll::Pending);
+            }
+            if self.is_finished {
+                return Ok(Poll::Ready(()));
+            }
+            self.is_finished = true;
+            let rest: Vec<i16> = self.backlog.drain(..).collect();
+            let Ok(()) = self
+                .segmenter
+                .push(&rest, |_| Ok::<(), std::convert::Infallible>(()));
+            if let Some(utterance) = self.segmenter.finish() {
+                self.ended(&utterance, out);
+            }
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        while self.poll_finish(out)?.is_pending() {
+            self.bell.wait();
+        }
+        Ok(())
+    }
+}
+
+/// Returns how many frames there are up to the last one with a voice.
+fn voiced_until(voiced: &[bool]) -> usize {
+    voiced
+        .iter()
+        .rposition(|voiced| *voiced)
+        .map_or(0, |last| last + 1)
+}
+
+/// Returns `true` if a transcript ends with the end of a sentence.
+fn is_closed(transcript: &Transcript) -> bool {
+    let last = transcript
+        .words
+        .last()
+        .map(|word| word.text.trim_end_matches(['"', '”', '’', '\'']));
+    last.is_some_and(|text| text.ends_with(['.', '?', '!']) && !text.ends_with("..."))
+}
+
+/// Returns samples as the model takes them.
+fn floats(samples: &[i16]) -> Vec<f32> {
+    samples
+        .iter()
+        .map(|sample| f32::from(*sample) / 32_768.0)
+        .collect()
+}
+
+/// Returns a word of an utterance that starts at a sample of the stream.
+fn recognised(start: u64, word: &TimedWord) -> RecognisedWord {
+    let at = |sample: usize| {
+        let samples = start + sample as u64;
+        Duration::from_micros(samples * 1_000_000 / u64::from(SAMPLE_RATE))
+    };
+    RecognisedWord {
+        text: word.text.clone(),
+        start: at(word.start),
+        end: at(word.end),
+        confidence: f64::from(word.confidence),
+    }
+}
+
+fn lost() -> RecognizerError {
+    RecognizerError::Failed {
+        engine: ENGINE,
+        reason: "an utterance could not be decoded; see the log of the service".to_owned(),
+    }
+}
