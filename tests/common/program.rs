@@ -14,8 +14,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `program` with these further arguments, and returns when it listens on
-    /// `listen`. Its log goes where `log` says.
+    /// Starts `program` with these further arguments, and returns when it listens on `listen`.
+    /// Its log goes to `log`.
     pub fn start(program: PathBuf, listen: &str, arguments: &[&str], log: Stdio) -> Self {
         let mut child = Command::new(program)
             .args(["--listen", listen, "--recognizer", "scripted"])
@@ -34,12 +34,12 @@ impl Program {
         }
     }
 
-    /// For `base-url`.
+    /// Returns the value for the property `base-url`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Host and port.
+    /// Returns host and port.
     pub fn address(&self) -> String {
         self.url.trim_start_matches("http://").to_owned()
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The service with the real recogniser, and speech for it.
+//! The service with a real recogniser, and synthetic speech for it.
 
 use crate::service::Service;
 use crate::speech::absent;
@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 
-/// A service that recognises speech; `None` where the recogniser is absent.
+/// Returns a service that recognises speech, or `None` if the recogniser is absent.
 pub fn service() -> Option<Service> {
     static ENGINE: OnceLock<Option<Arc<Pocketsphinx>>> = OnceLock::new();
     let engine = ENGINE.get_or_init(|| {
@@ -22,8 +22,8 @@ pub fn service() -> Option<Service> {
     Some(Service::with(|config| config.recognizer = engine))
 }
 
-/// Each sentence in a synthetic voice at 16 kHz, with a pause after it; `None`
-/// where the synthesiser is absent.
+/// Speaks each sentence in a synthetic voice at 16 kHz, with a pause after it. Returns
+/// `None` if the synthesiser is absent.
 pub fn spoken(sentences: &[&str]) -> Option<Vec<i16>> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("sentence.wav");

@@ -157,7 +157,7 @@ impl WhisperStream {
         }
     }
 
-    /// The utterance is over.
+    /// Ends an utterance: uses the transcript of its last pause, or has it decoded again.
     fn ended(&mut self, utterance: &Utterance, out: &mut Vec<Recognition>) {
         let voiced = voiced_until(&utterance.voiced);
         match self.following.suspected.take() {
@@ -181,7 +181,7 @@ impl WhisperStream {
         }
     }
 
-    /// Has an utterance decoded, up to [`PAUSE`] behind its last voiced frame.
+    /// Lets a worker decode an utterance, up to [`PAUSE`] behind its last voiced frame.
     fn final_of(&self, utterance: &Utterance, is_over: bool) -> Awaited {
         let frames = (voiced_until(&utterance.voiced) + PAUSE).min(utterance.voiced.len());
         let length = match frames == utterance.voiced.len() {
@@ -212,7 +212,7 @@ impl WhisperStream {
         }
     }
 
-    /// An utterance was decoded.
+    /// Takes the transcript of an utterance that a worker has decoded.
     fn decoded(&mut self, awaited: Awaited, transcript: Transcript, out: &mut Vec<Recognition>) {
         if awaited.is_over {
             self.conclude(awaited.start, transcript, out);
@@ -243,7 +243,7 @@ impl WhisperStream {
         }
     }
 
-    /// Has a look taken at the utterance so far, unless one is being taken.
+    /// Lets a worker take a look at the utterance so far, unless one takes a look already.
     fn look(&mut self) {
         let Some(utterance) = self.segmenter.current() else {
             return;
