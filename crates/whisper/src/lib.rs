@@ -34,6 +34,7 @@ pub mod boost;
 mod decoder;
 mod encoder;
 pub mod file;
+pub mod known;
 mod kernel;
 mod linear;
 mod mel;

@@ -39,7 +39,7 @@ pub struct WhisperConfig {
     pub model: PathBuf,
     /// Threads that decode; 0 means one for each processor core.
     pub workers: usize,
-    /// A pause of 208 ms ends an utterance if it closes a sentence. Without this only one
+    /// A pause of 256 ms ends an utterance if it closes a sentence. Without this only one
     /// of 512 ms does.
     pub early_finals: bool,
     /// No look is left out, whatever the load: interims are a function of the samples,

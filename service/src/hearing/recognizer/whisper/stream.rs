@@ -3,7 +3,7 @@
 //! One stream of audio: utterances, looks, finals.
 //!
 //! The stream cuts its audio into utterances where it is called, which costs next to
-//! nothing, and has the workers decode them. At a short pause (208 ms) it has the
+//! nothing, and has the workers decode them. At a short pause (256 ms) it has the
 //! utterance decoded on suspicion and takes no more audio into account until it knows the
 //! result: if the sentence is closed, the utterance ends there; if not, the result is kept
 //! in case nothing more is said. So it depends on the samples alone where an utterance
@@ -25,8 +25,8 @@ use symbl_whisper::{Draft, Look, Looks, Request, TimedWord, Transcript};
 
 /// Audio from one look to the next.
 const LOOK: usize = SAMPLE_RATE as usize / 2;
-/// Frames without a voice after which an utterance is decoded on suspicion: 208 ms.
-const PAUSE: usize = 13;
+/// Frames without a voice after which an utterance is decoded on suspicion: 256 ms.
+const PAUSE: usize = 16;
 /// A final is wanted so long after its pause.
 const FINAL_WITHIN: Duration = Duration::from_millis(300);
 /// Audio that waits while an utterance is decoded; with more of it no more is taken: 2 s.
