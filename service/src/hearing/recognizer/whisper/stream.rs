@@ -157,7 +157,7 @@ impl WhisperStream {
         }
     }
 
-    /// Ends an utterance: uses the transcript of its last pause, or has it decoded again.
+    /// Handles the end of an utterance: gives out its final, or queues it to be decoded.
     fn ended(&mut self, utterance: &Utterance, out: &mut Vec<Recognition>) {
         let voiced = voiced_until(&utterance.voiced);
         match self.following.suspected.take() {
@@ -181,7 +181,7 @@ impl WhisperStream {
         }
     }
 
-    /// Lets a worker decode an utterance, up to [`PAUSE`] behind its last voiced frame.
+    /// Queues an utterance to be decoded, up to [`PAUSE`] behind its last voiced frame.
     fn final_of(&self, utterance: &Utterance, is_over: bool) -> Awaited {
         let frames = (voiced_until(&utterance.voiced) + PAUSE).min(utterance.voiced.len());
         let length = match frames == utterance.voiced.len() {
@@ -212,7 +212,7 @@ impl WhisperStream {
         }
     }
 
-    /// Takes the transcript of an utterance that a worker has decoded.
+    /// Handles the transcript of an utterance.
     fn decoded(&mut self, awaited: Awaited, transcript: Transcript, out: &mut Vec<Recognition>) {
         if awaited.is_over {
             self.conclude(awaited.start, transcript, out);
@@ -243,7 +243,7 @@ impl WhisperStream {
         }
     }
 
-    /// Lets a worker take a look at the utterance so far, unless one takes a look already.
+    /// Queues a look at the utterance so far, unless one is being taken.
     fn look(&mut self) {
         let Some(utterance) = self.segmenter.current() else {
             return;

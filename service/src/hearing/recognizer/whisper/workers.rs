@@ -89,8 +89,8 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Queues a job that decodes a final, if possible by `deadline`. A job that is dropped before
-    /// it begins leaves its slot [`State::Lost`](Slot::take).
+    /// Queues a job that decodes a final by `deadline`, if the workers keep up. The slot of
+    /// a job that is dropped before it begins is lost, see [`Slot::take`].
     pub(super) fn final_by(&self, deadline: Instant, job: Job) -> Ticket {
         let mut state = self.0.0.lock();
         if state.closed {
