@@ -45,7 +45,13 @@ const SERVICE: House = House {
         "ids",
         "word",
     ],
-    binary: &["main.rs", "options.rs", "listen.rs", "model.rs", "recognizers.rs"],
+    binary: &[
+        "main.rs",
+        "options.rs",
+        "listen.rs",
+        "model.rs",
+        "recognizers.rs",
+    ],
     exceptions: &[],
 };
 
@@ -68,8 +74,8 @@ const WHISPER: House = House {
         "linear",
         "kernel",
         "mel",
-        "align",
         "known",
+        "align",
         "boost",
         "token",
         "file",
