@@ -51,7 +51,7 @@ bench:
 	@SYMBL_BENCH_MINUTES=$(MINUTES) scripts/bench.sh $(BENCH)
 
 accuracy:
-	@SETS='$(SETS)' ENGINES='$(ENGINES)' scripts/accuracy.sh
+	@SETS='$(SETS)' ENGINES='$(ENGINES)' ALL='$(ALL)' scripts/accuracy.sh
 
 demo:
 	scripts/install-deps.sh build run $(if $(FILE),,demo)

@@ -8,6 +8,7 @@
 # SETS     names of sets, default: all
 # ENGINES  names of recognisers, default: "whisper pocketsphinx". "whisper:base" is the
 #          recogniser whisper with the model base
+# ALL      anything: also the slow recognisers play all recordings, which takes an hour
 # SIDE_BY_SIDE  how many recordings are played at the same time, default: one per core
 #
 # Standard output has the report as Markdown. target/accuracy has it again, as report.md
@@ -51,4 +52,4 @@ exec "$venv/bin/python" scripts/accuracy/run.py \
     --service "$target/release/symbl-service" \
     --transcribe "$target/release/examples/transcribe" \
     --output "$folder" --sets "${SETS:-}" --engines "$engines" \
-    ${SIDE_BY_SIDE:+--side-by-side "$SIDE_BY_SIDE"}
+    ${ALL:+--all} ${SIDE_BY_SIDE:+--side-by-side "$SIDE_BY_SIDE"}

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MPL-2.0
 """Makes one report of all results, as Markdown."""
 
+import itertools
+
 import score
 
 
@@ -31,13 +33,10 @@ def compared(results, engines, sets, columns):
     """
     rows = []
     for label, part in parts(results, engines, sets):
-        figures = [part.get(engine) for engine in engines]
-        first = next(found for found in figures if found is not None)
-        width = len(columns(first))
-        row = [label, str(first["recordings"]), number(first["audio_seconds"] / 60)]
-        for found in figures:
-            row += columns(found) if found is not None else ["–"] * width
-        rows.append(row)
+        known = {engine: columns(figures) for engine, figures in part.items()}
+        width = len(next(iter(known.values())))
+        of_engines = [known.get(engine, ["–"] * width) for engine in engines]
+        rows.append([label, *itertools.chain(*of_engines)])
     return rows
 
 
@@ -68,10 +67,11 @@ def markdown(results, engines, sets, facts):
     of_kind = lambda kind: [(name, title) for of, name, title in sets if of == kind]
 
     def section(title, kind, heads, columns):
-        rows = compared(results, engines, of_kind(kind), columns)
+        counted = lambda figures: [str(figures["recordings"]), *columns(figures)]
+        rows = compared(results, engines, of_kind(kind), counted)
         if rows:
-            head = ["set", "recordings", "minutes"]
-            head += [f"{engine}: {text}" for engine in engines for text in heads]
+            all_heads = ["recordings", *heads]
+            head = ["set"] + [f"{engine}: {text}" for engine in engines for text in all_heads]
             lines.extend(["", f"## {title}", "", *table(head, rows)])
 
     section(

@@ -317,34 +317,38 @@ def without_speech(_, folder):
 class Set:
     """A set of recordings: how the report counts it and names it, and how it is made."""
 
-    def __init__(self, kind, title, make):
+    def __init__(self, kind, title, make, large=False):
         self.kind, self.title, self.make = kind, title, make
+        # A slow engine plays only a part of a large set.
+        self.large = large
 
 
 # In the order of the report.
 SETS = {
-    "d16": Set("speech", "all prompts, 16 kHz", prompts("g722", 16_000)),
-    "d8": Set("speech", "all prompts, 8 kHz", prompts("wav", 8_000)),
-    "mulaw": Set("speech", "µ-law, 8 kHz", changed("d8", mulaw)),
-    "gsm": Set("speech", "GSM, 8 kHz", changed("d8", gsm)),
-    "opus6": Set("speech", "Opus, 6 kbit/s", changed("d16", opus(6))),
-    "opus12": Set("speech", "Opus, 12 kbit/s", changed("d16", opus(12))),
-    "opus24": Set("speech", "Opus, 24 kbit/s", changed("d16", opus(24))),
-    "snr20": Set("speech", "pink noise, SNR 20 dB", sampled(noisy(20))),
-    "snr10": Set("speech", "pink noise, SNR 10 dB", sampled(noisy(10))),
-    "snr5": Set("speech", "pink noise, SNR 5 dB", sampled(noisy(5))),
-    "snr0": Set("speech", "pink noise, SNR 0 dB", sampled(noisy(0))),
+    "d16": Set("speech", "all prompts, 16 kHz", prompts("g722", 16_000), large=True),
+    "d8": Set("speech", "all prompts, 8 kHz", prompts("wav", 8_000), large=True),
+    "mulaw": Set("speech", "µ-law, 8 kHz", changed("d8", mulaw), large=True),
+    "gsm": Set("speech", "GSM, 8 kHz", changed("d8", gsm), large=True),
+    "opus6": Set("speech", "Opus, 6 kbit/s", changed("d16", opus(6)), large=True),
+    "opus12": Set("speech", "Opus, 12 kbit/s", changed("d16", opus(12)), large=True),
+    "opus24": Set("speech", "Opus, 24 kbit/s", changed("d16", opus(24)), large=True),
+    "snr20": Set("speech", "pink noise, SNR 20 dB", sampled(noisy(20)), large=True),
+    "snr10": Set("speech", "pink noise, SNR 10 dB", sampled(noisy(10)), large=True),
+    "snr5": Set("speech", "pink noise, SNR 5 dB", sampled(noisy(5)), large=True),
+    "snr0": Set("speech", "pink noise, SNR 0 dB", sampled(noisy(0)), large=True),
     "clipped": Set(
         "speech",
         "clipped 6 dB below its peak",
         sampled(lambda _: lambda number, samples: audio.clip(samples, 0.5)),
+        large=True,
     ),
     "quiet": Set(
         "speech",
         "level −30 dB",
         sampled(lambda _: lambda number, samples: audio.gain(samples, -30)),
+        large=True,
     ),
-    "babble": Set("speech", "four voices behind, SNR 5 dB", sampled(among_voices)),
+    "babble": Set("speech", "four voices behind, SNR 5 dB", sampled(among_voices), large=True),
     "testdata": Set("speech", "LibriVox and cards, 16 kHz", testdata(16_000)),
     "testdata8": Set("speech", "LibriVox and cards, 8 kHz", testdata(8_000)),
     "flite": Set("speech", "synthesised sentences", synthesised(VOICES, SENTENCES, 0.0)),

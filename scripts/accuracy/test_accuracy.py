@@ -6,6 +6,7 @@
 
 import array
 import itertools
+import json
 import math
 import pathlib
 import sys
@@ -180,9 +181,9 @@ class Report(unittest.TestCase):
             results, ["x", "y"], [("speech", "f", "voices"), ("noise", "n", "hum")], ["a fact"]
         )
         self.assertIn("- a fact", text)
-        self.assertIn("| voices | 2 | 0.1 | 25.0 (0.0–50.0) | 25.0 | 0.125 | – | – | – |", text)
-        self.assertIn("| – rms | 1 | 0.0 | 50.0 (50.0–50.0) | 50.0 | – | – | – | – |", text)
-        self.assertIn("| hum | 1 | 0.0 | 2 | 0.250 | 2 | 0.250 |", text)
+        self.assertIn("| voices | 2 | 25.0 (0.0–50.0) | 25.0 | 0.125 | – | – | – | – |", text)
+        self.assertIn("| – rms | 1 | 50.0 (50.0–50.0) | 50.0 | – | – | – | – | – |", text)
+        self.assertIn("| hum | 1 | 2 | 0.250 | 1 | 2 | 0.250 |", text)
         self.assertNotIn("failed", text)
         self.assertIn("x f rms: 1 of 2\n  said   a b\n  heard  a c", report.errors(results, ["x"]))
 
@@ -209,6 +210,22 @@ class Run(unittest.TestCase):
         results = {"d16": {"recordings": recordings}}
         run.add_thirds(results)
         self.assertEqual(results["d16-third"]["summary"]["recordings"], 76)
+
+    def test_a_slow_engine_plays_a_third_of_a_large_set_unless_it_has_to_play_all(self):
+        with tempfile.TemporaryDirectory() as folder:
+            made = pathlib.Path(folder) / "list.jsonl"
+            rows = [{"name": str(number), "path": f"{number}.wav"} for number in range(7)]
+            made.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+            def names(engine, name, everything=False):
+                return [row["name"] for row in run.rows_for(engine, name, made, everything)]
+
+            self.assertEqual(names("pocketsphinx", "d16"), ["0", "3", "6"])
+            self.assertEqual(len(names("pocketsphinx", "d16", everything=True)), 7)
+            self.assertEqual(len(names("pocketsphinx", "noise")), 7)
+            self.assertEqual(len(names("whisper", "d16")), 7)
+            first = run.rows_for("whisper", "d16", made, False)[0]
+            self.assertEqual(first["path"], str(pathlib.Path(folder) / "0.wav"))
 
     def test_a_service_that_does_not_start_is_told_with_its_words(self):
         with tempfile.TemporaryDirectory() as folder:
