@@ -40,12 +40,12 @@ impl Program {
         }
     }
 
-    /// For `base-url`.
+    /// Returns the value for the property `base-url`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Host and port.
+    /// Returns host and port.
     pub fn address(&self) -> String {
         self.url.trim_start_matches("http://").to_owned()
     }

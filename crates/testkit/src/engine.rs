@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The service with the real recognisers, and speech for it.
+//! The service with the real recognisers, and synthetic speech for it.
 
 use crate::model::model;
 use crate::service::Service;
@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::whisper::{Whisper, WhisperConfig};
 
-/// A service that recognises speech; `None` where the recogniser is absent.
+/// Returns a service that recognises speech, or `None` if the recogniser is absent.
 pub fn service() -> Option<Service> {
     static ENGINE: OnceLock<Option<Arc<Pocketsphinx>>> = OnceLock::new();
     let engine = ENGINE.get_or_init(|| {
@@ -42,8 +42,8 @@ pub fn whisper_service() -> Option<Service> {
     Some(Service::with(|config| config.recognizer = engine))
 }
 
-/// Each sentence in a synthetic voice at 16 kHz, with a pause after it; `None`
-/// where the synthesiser is absent.
+/// Speaks each sentence in a synthetic voice at 16 kHz, with a pause after it. Returns
+/// `None` if the synthesiser is absent.
 pub fn spoken(sentences: &[&str]) -> Option<Vec<i16>> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("sentence.wav");

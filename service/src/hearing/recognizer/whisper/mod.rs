@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use stream::WhisperStream;
-use symbl_whisper::{Draft, LoadOptions, Model, SAMPLE_RATE, Transcript};
+use symbl_whisper::{Draft, LoadOptions, Model, SAMPLE_RATE};
 use workers::Workers;
 
 /// Name on the command line and in errors.
@@ -39,7 +39,7 @@ pub struct WhisperConfig {
     pub model: PathBuf,
     /// Threads that decode; 0 means one for each processor core.
     pub workers: usize,
-    /// A pause of 208 ms ends an utterance if it closes a sentence. Without this only one
+    /// A pause of 256 ms ends an utterance if it closes a sentence. Without this only one
     /// of 512 ms does.
     pub early_finals: bool,
     /// No look is left out, whatever the load: interims are a function of the samples,
@@ -177,12 +177,6 @@ impl Recognizer for Whisper {
     fn close(&self) {
         self.shared.workers.close();
     }
-}
-
-/// Texts that Whisper makes of noise.
-fn is_imagined(transcript: &Transcript) -> bool {
-    let _ = transcript;
-    false
 }
 
 /// What the work of the threads costs.

@@ -89,8 +89,8 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Has a final decoded by `deadline`, if that can be. A job that is dropped unbegun
-    /// leaves its slot [`State::Lost`](Slot::take).
+    /// Queues a job that decodes a final by `deadline`, if the workers keep up. The slot of
+    /// a job that is dropped before it begins is lost, see [`Slot::take`].
     pub(super) fn final_by(&self, deadline: Instant, job: Job) -> Ticket {
         let mut state = self.0.0.lock();
         if state.closed {
@@ -104,7 +104,7 @@ impl Workers {
         ticket
     }
 
-    /// Has a look taken that has been due since `due`.
+    /// Queues a job that takes a look, which has been due since `due`.
     pub(super) fn look(&self, due: Instant, job: Job) -> Ticket {
         let mut state = self.0.0.lock();
         if state.closed {
