@@ -131,9 +131,10 @@ async fn of_too_many_who_dial_at_once_those_let_in_have_every_final_and_the_rest
     let audio = linear16(&talk);
     // An engine of its own, so that no other test changes what it knows of its cost.
     let engine = Whisper::open(WhisperConfig::new(model)).expect("an engine");
-    let server = Server::bind(ServerConfig::new(Arc::new(engine)))
-        .await
-        .expect("a port");
+    let mut config = ServerConfig::new(Arc::new(engine));
+    // As the command has it.
+    config.max_load = Some(0.9);
+    let server = Server::bind(config).await.expect("a port");
     let (client, _) = in_time(Client::started(&server, "alone", &request())).await;
     let share = load(&server).await;
     let mut alone = speak(client, &audio).await;
