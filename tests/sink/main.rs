@@ -58,6 +58,7 @@ mod inspect;
 mod killed;
 mod liveness;
 mod messages;
+mod neural;
 mod pacing;
 mod proxy;
 mod readme;

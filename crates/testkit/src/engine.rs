@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The service with a real recogniser, and synthetic speech for it.
+//! The service with the real recognisers, and synthetic speech for it.
 
+use crate::model::model;
 use crate::service::Service;
 use crate::speech::absent;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
+use symbl_service::recognizer::whisper::{Whisper, WhisperConfig};
 
 /// Returns a service that recognises speech, or `None` if the recogniser is absent.
 pub fn service() -> Option<Service> {
@@ -19,6 +21,24 @@ pub fn service() -> Option<Service> {
             .map(Arc::new)
     });
     let engine = Arc::clone(engine.as_ref()?);
+    Some(Service::with(|config| config.recognizer = engine))
+}
+
+/// Returns the neural recogniser, which a process opens once; `None` where its model is
+/// absent.
+pub fn whisper() -> Option<Arc<Whisper>> {
+    static ENGINE: OnceLock<Option<Arc<Whisper>>> = OnceLock::new();
+    let engine = ENGINE.get_or_init(|| {
+        let config = WhisperConfig::new(model("tiny.en")?);
+        let engine = Whisper::open(config).unwrap_or_else(|error| panic!("{error}"));
+        Some(Arc::new(engine))
+    });
+    engine.clone()
+}
+
+/// Returns a service with the neural recogniser; `None` where its model is absent.
+pub fn whisper_service() -> Option<Service> {
+    let engine = whisper()?;
     Some(Service::with(|config| config.recognizer = engine))
 }
 

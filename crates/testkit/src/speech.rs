@@ -5,6 +5,7 @@
 //! `tests/fixtures/speech-samples.tsv` of the workspace lists the files.
 
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use symbl_service::recognizer::SAMPLE_RATE;
 /// One row of the list.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// `smoke` (comes out exactly), `dev`, `testdata` or `alsa`.
+    /// `smoke` (comes out exactly), `dev`, `testdata` or `alsa`, or `talk` of the demo.
     pub set: &'static str,
     /// The name of the sample in messages of tests.
     pub id: &'static str,
@@ -43,6 +44,37 @@ pub fn samples(set: &str) -> Vec<Sample> {
         })
         .filter(|sample| sample.set == set)
         .collect()
+}
+
+/// Returns the prompts of the demo's talk, `examples/talk/prompts.tsv`, in the order in which
+/// they are said.
+pub fn talk_prompts() -> Vec<Sample> {
+    include_str!("../../../examples/talk/prompts.tsv")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(path, reference)| Sample {
+            set: "talk",
+            id: path.rsplit('/').next().unwrap_or(path),
+            package: "asterisk-core-sounds-en-g722",
+            path,
+            reference,
+        })
+        .collect()
+}
+
+/// Returns the prompts one after the other, with a pause before each and behind the last,
+/// and where each of them lies; `None` where a package is absent.
+pub fn talk(prompts: &[Sample], pause: Duration) -> Option<(Vec<i16>, Vec<Range<usize>>)> {
+    let mut talk = silence(pause);
+    let mut places = Vec::new();
+    for prompt in prompts {
+        let start = talk.len();
+        talk.extend(audio(prompt)?);
+        places.push(start..talk.len());
+        talk.extend(silence(pause));
+    }
+    Some((talk, places))
 }
 
 /// Fails the test if speech is required (by `CI` or `SYMBL_REQUIRE_SPEECH`), because `what`

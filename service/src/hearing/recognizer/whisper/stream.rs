@@ -421,3 +421,6 @@ fn lost() -> RecognizerError {
         reason: "an utterance could not be decoded; see the log of the service".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;
