@@ -65,8 +65,7 @@ for group in "$@"; do
             fi
             python3 -c 'import venv, ensurepip' 2>/dev/null || wanted="$wanted python3-venv"
             ;;
-        *) die "no group '$group'; the groups are build, run, model, demo, test and bench" ;;
-        *) die "no group '$group'; the groups are build, run, demo, test, bench and accuracy" ;;
+        *) die "no group '$group'; the groups are build, run, model, demo, test, bench and accuracy" ;;
     esac
 done
 
