@@ -375,6 +375,30 @@ mod tests {
     }
 
     #[test]
+    fn a_due_time_in_digits_is_read_with_its_marks() {
+        for (words, due) in [
+            ("by 4 p.m.", "2024-03-05 16:00"),
+            ("by 4 P.M.", "2024-03-05 16:00"),
+            ("by 4pm", "2024-03-05 16:00"),
+            ("by 4 PM,", "2024-03-05 16:00"),
+            ("by 4:30 p.m.", "2024-03-05 16:30"),
+            ("by 4:30", "2024-03-05 16:30"),
+            ("by 4:45pm", "2024-03-05 16:45"),
+            ("before 9 a.m.", "2024-03-06 9:00"),
+            ("by 12 p.m.", "2024-03-06 12:00"),
+        ] {
+            let found = due_time(words, said()).map(|due| {
+                let (day, hour) = (due.date(), due.hour());
+                format!("{day} {hour}:{:02}", due.minute())
+            });
+            assert_eq!(found.as_deref(), Some(due), "{words}");
+        }
+        for unclear in ["by 4:75", "by 25:00"] {
+            assert_eq!(due_time(unclear, said()), None, "{unclear}");
+        }
+    }
+
+    #[test]
     fn words_for_a_due_date_give_the_right_time() {
         for (words, due) in [
             ("tomorrow", "2024-03-06 0:00"),
