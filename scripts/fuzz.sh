@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
-# Fuzzes what the element parses from the service (target `service`) and what the
-# service parses from its clients and recognisers (target `parsers`), guided by
-# coverage: the first for SYMBL_FUZZ_SECONDS (default: 60), the second for half of
-# that. The corpus stays in fuzz/target for the next run. Arguments are a target and
-# the arguments for libFuzzer: scripts/fuzz.sh parsers path/of/a/crash runs one input
-# again.
+# Fuzzes what the element parses from the service (target `service`), what the service
+# parses from its clients and recognisers (target `parsers`) and the files of a speech
+# model (target `whisper`), guided by coverage: the first and the last for
+# SYMBL_FUZZ_SECONDS (default: 60), the second for half of that. The corpus stays in
+# fuzz/target for the next run. Arguments are a target and the arguments for libFuzzer:
+# scripts/fuzz.sh parsers path/of/a/crash runs one input again.
 #
 # Uses plain cargo with libFuzzer as a crate and the compiler flags of `cargo fuzz`,
 # so that no other toolchain or tool is needed.
@@ -69,6 +69,12 @@ for fixture in tests/fixtures/symbl-messages/client_*; do
     tr -d '\n' <"$fixture" >"$said/$(basename "$fixture")"
 done
 
+# Seeds of the model's files: small ones in the format of a model.bin, and a tokenizer.
+files=$target/seeds-whisper
+rm -rf "$files"
+mkdir -p "$files" "$target/corpus-whisper"
+cp fuzz/seeds/whisper/* crates/whisper/tests/data/tokenizer.json "$files/"
+
 if [ $# -gt 0 ]; then
     fuzzer=$target/$triple/release/$1
     shift
@@ -88,3 +94,4 @@ fuzz() {
 }
 fuzz service "$seconds" "$corpus" "$seeds"
 fuzz parsers "$((seconds / 2))" "$target/corpus-parsers" "$said"
+fuzz whisper "$seconds" "$target/corpus-whisper" "$files"

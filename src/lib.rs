@@ -8,16 +8,16 @@
 
 //! Live transcription for GStreamer through the Symbl Streaming API.
 //!
-//! This crate is what knows GStreamer. Below it are `symbl_client`, which decides
-//! and talks to the service, and `symbl_protocol`, which is what travels.
-//! `docs/architecture.md` shows the whole on one page.
+//! Of the three crates of the sink, only this one knows GStreamer. Below it are
+//! `symbl_client`, which decides and talks to the service, and `symbl_protocol`, which
+//! reads and writes the messages. `docs/architecture.md` shows them on one page.
 
 pub mod element;
 pub mod sink;
 
 pub use plugin::plugin_register_static;
 
-/// What GStreamer looks for in the library.
+/// The plugin descriptor that GStreamer looks for in the library.
 #[allow(missing_docs)] // made by the macro
 mod plugin {
     fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 #![no_main]
-//! Whatever reaches `symbl-service`, from a client or from a recogniser's process:
-//! nothing panics, and words, times and places hold what they promise.
+//! Checks that `symbl-service` never panics, whatever a client or a recogniser's process
+//! sends, and that words, times and places keep their promises.
 //!
-//! An input is lines. Each is read as a client's message, as a recogniser's line, and
-//! as what somebody said.
+//! An input is lines. Each is read as a client's message, as a recogniser's line, and as
+//! speech.
 
 use symbl_protocol::{ClientMessage, InsightType, Tracker};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use symbl_service::recognizer::RecognisedWord;
 use symbl_service::recognizer::command::OutputLine;
 use symbl_service::trackers;
 
-/// A stream is never longer: 10^7 seconds, and a little for rounding.
+/// Longest stream: 10^7 seconds, and a little for rounding.
 const LATEST: Duration = Duration::from_secs(10_000_001);
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
@@ -30,7 +30,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// A recogniser's line keeps its promises.
+/// Checks the promises of a recogniser's line.
 fn heard(line: OutputLine) {
     match line {
         OutputLine::Partial { start, .. } => assert!(start.is_none_or(|start| start <= LATEST)),
@@ -49,7 +49,7 @@ fn heard(line: OutputLine) {
     }
 }
 
-/// The words of a text, one every 300 ms.
+/// Analyses the words of a text, one every 300 ms.
 fn said(text: &str) {
     let words = text.split_whitespace().zip(0u64..).map(|(word, index)| RecognisedWord {
         text: word.to_owned(),
@@ -60,7 +60,7 @@ fn said(text: &str) {
     analyse(&words.collect::<Vec<_>>());
 }
 
-/// Every word stands in one sentence, and what is found stands in its text.
+/// Checks that every word is in one sentence, and that findings lie within its text.
 fn analyse(words: &[RecognisedWord]) {
     let mut analyzer = Analyzer::new(AnalyzerOptions {
         insight_types: vec![

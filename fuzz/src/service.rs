@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 #![no_main]
-//! Whatever a service says, in whatever order, with whatever happens to the
-//! socket in between: nothing panics, nothing runs on for ever, and no promise
-//! of a type is broken.
+//! Checks that a session never panics, never runs on for ever and breaks no promise of a
+//! type, whatever a service sends and whatever happens to the connection.
 //!
-//! An input is a sequence of steps, each ended by a byte that is in no UTF-8
-//! text. A step that begins with one of [`Step`]'s letters is that; any other
-//! is a text message, so that a recorded message is an input as it stands.
+//! An input is a sequence of steps. A byte that is in no UTF-8 text ends each. A step that
+//! begins with one of [`Step`]'s letters is that step. Any other is a text message, so that
+//! a recorded message is an input as it is.
 
 mod steps;
 
@@ -29,8 +28,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     talk.end();
 });
 
-/// More than a step can have to say: what it brought has that many members at
-/// most, and what waited before it is bounded by the spool.
+/// Returns a bound for the outputs of a step. A text has no more members than bytes, and the
+/// spool bounds the outputs that waited before.
 fn most_outputs(step: &Step<'_>) -> usize {
     let size = match step {
         Step::Text(text) | Step::History(text) => text.len(),
@@ -43,7 +42,7 @@ fn most_outputs(step: &Step<'_>) -> usize {
 struct Talk {
     session: Session,
     now: Time,
-    /// Where the audio stands that comes next, in nanoseconds.
+    /// The time of the next audio, in nanoseconds.
     next: u64,
 }
 
@@ -111,7 +110,7 @@ impl Talk {
         self.drain(most_outputs(step));
     }
 
-    /// Takes everything that there is to do; `most` is more than there can be.
+    /// Takes all outputs, of which there must be fewer than `most`.
     fn drain(&mut self, most: usize) {
         let mut count = 0;
         while let Some(output) = self.session.poll(self.now, true) {
@@ -124,7 +123,7 @@ impl Talk {
         let _ = self.session.stats(self.now);
     }
 
-    /// Lets time pass, doing what falls due on the way.
+    /// Lets time pass, and handles each timeout on the way.
     fn wait(&mut self, time: Duration) {
         let end = self.now + time;
         let mut timeouts = 0;
@@ -154,7 +153,7 @@ impl Talk {
         self.next += millis * 1_000_000;
     }
 
-    /// The end of the stream is told within its bounds, whatever was before.
+    /// Ends the stream, and checks that the session settles within its bounds.
     fn end(&mut self) {
         self.session.end_of_stream(self.now);
         self.drain(2000);
@@ -169,7 +168,7 @@ fn check_message(data: &Bytes) {
     assert!(!data.is_empty() && data.len() <= symbl_protocol::MAX_AUDIO_MESSAGE);
 }
 
-/// Reads as everything, and checks what the types promise.
+/// Reads a text as each type of message, and checks the promises of the types.
 fn read(text: &str) {
     let _ = ClientMessage::parse(text);
     let _ = Tracker::parse_list(text);
@@ -181,7 +180,7 @@ fn read(text: &str) {
             return;
         }
     };
-    // What is handed on is JSON; what was JSON is handed on as it came.
+    // The text of each item is JSON. If the message was JSON, it is a part of the message.
     let is_handed_on = |json: &str| {
         assert!(!json.contains('\0'));
         assert!(flaw.is_some() || text.contains(json));
@@ -219,7 +218,7 @@ fn read(text: &str) {
     }
 }
 
-/// Two of them still fit into 64 bits of nanoseconds.
+/// Checks that the sum of any two of these times fits into 64 bits of nanoseconds.
 fn in_nanoseconds(times: impl IntoIterator<Item = Duration>) {
     for time in times {
         assert!(time <= Duration::from_nanos(i64::MAX as u64), "{time:?}");

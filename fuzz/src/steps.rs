@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What may happen to a session, and how it is written down in an input.
+//! The steps that may happen to a session, and their form in an input.
 
 /// Ends a step: a byte that is in no UTF-8 text.
 pub const END: u8 = 0xff;
 
-/// One thing that happens. Small numbers only, so that a run stays short.
+/// One step. It has only small numbers, so that a run stays short.
 pub enum Step<'a> {
     Text(&'a str),
     History(&'a str),
@@ -57,7 +57,7 @@ impl<'a> Step<'a> {
     }
 }
 
-/// A socket hands on nothing that is no UTF-8: the part that is.
+/// Returns the beginning of `bytes` that is UTF-8. A socket delivers only UTF-8 as text.
 fn text(bytes: &[u8]) -> &str {
     match std::str::from_utf8(bytes) {
         Ok(text) => text,

@@ -122,7 +122,7 @@ impl Recognizers {
         })
     }
 
-    /// See [`Recognizer::close`].
+    /// Closes all engines, see [`Recognizer::close`].
     pub(crate) fn close(&self) {
         self.first.close();
         self.others.iter().for_each(|other| other.close());

@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! From caps to what the wire calls the same audio.
+//! Turns caps into the format of the wire.
 //!
-//! Pure: caps in, [`AudioFormat`] out. It never guesses: caps that the service
-//! would not take are refused with the field, its value, what is allowed and
-//! which element helps.
+//! Caps come in, and an [`AudioFormat`] goes out. This module never guesses. It refuses caps
+//! that the service would not take, and names the field, its value, what is allowed and an
+//! element that helps.
 //!
-//! Facts: the Symbl Streaming API reference (encodings and rates); GStreamer's
-//! list of media types; RFC 9639 (FLAC) for the stream header and its Ogg
-//! mapping, which `flacenc`, `flacparse` and `oggdemux` 1.22 put in front of the
-//! first `streamheader` buffer and not into the stream.
+//! Sources: the Symbl Streaming API reference (encodings and rates); GStreamer's list of
+//! media types; RFC 9639 (FLAC) for the stream header and its Ogg mapping, which `flacenc`,
+//! `flacparse` and `oggdemux` 1.22 put before the first `streamheader` buffer and not into
+//! the stream.
 
 use bytes::{Bytes, BytesMut};
 use symbl_client::session::AudioFormat;
 use symbl_protocol::{Encoding, StreamFormat};
 
 const OPUS_RATES: [i32; 4] = [8_000, 16_000, 24_000, 48_000];
-/// What RTP clocks all Opus at (RFC 7587), whatever the original sound was.
+/// The clock rate of all Opus in RTP (RFC 7587), whatever the rate of the original sound.
 const OPUS_CLOCK_RATE: u32 = 48_000;
 const FLAC_MARKER: &[u8] = b"fLaC";
-/// Of the block that follows the marker (RFC 9639, section 8.2), in bytes.
+/// Length of the STREAMINFO block (RFC 9639, section 8.2), in bytes.
 const STREAMINFO_LENGTH: u8 = 34;
-/// The marker, the four bytes in front of a metadata block, and STREAMINFO.
+/// Length of the marker, the four bytes before a metadata block, and STREAMINFO, in bytes.
 const FLAC_HEADER_LENGTH: usize = 4 + 4 + STREAMINFO_LENGTH as usize;
-/// The bit in front of the type of a metadata block that no other follows.
+/// The bit that marks the last metadata block.
 const LAST_BLOCK: u8 = 0x80;
-/// Packet type 0x7F, `FLAC`, two bytes of version, two of the number of header packets.
+/// Length of the packet type 0x7F, `FLAC`, two bytes of version and two of the number of
+/// header packets, in bytes.
 const OGG_MAPPING_LENGTH: usize = 9;
 const OGG_MAPPING_MARKER: &[u8] = b"\x7fFLAC";
 
@@ -34,7 +35,7 @@ const DOWNMIX: &str = "put `audioconvert ! audio/x-raw,channels=1` before the si
      or `deinterleave` and one sink for each channel";
 const RESAMPLE: &str = "put `audioresample ! audio/x-raw,rate=16000` before the sink";
 
-/// What the sink pad takes.
+/// Returns the caps that the sink pad takes.
 pub fn template() -> gst::Caps {
     gst::Caps::builder_full()
         .structure(
@@ -68,12 +69,12 @@ pub fn template() -> gst::Caps {
         .build()
 }
 
-/// What fixed caps are on the wire.
+/// Returns the format of the wire for fixed caps.
 ///
 /// # Errors
 ///
-/// A sentence with the field, its value, what is allowed and what to put
-/// before the sink.
+/// Returns a sentence with the field, its value, what is allowed and what to put before the
+/// sink.
 pub fn format_from_caps(caps: &gst::CapsRef) -> Result<AudioFormat, String> {
     let Some(structure) = caps.structure(0) else {
         return Err("the caps are empty; the sink takes audio".into());
@@ -115,12 +116,12 @@ pub fn format_from_caps(caps: &gst::CapsRef) -> Result<AudioFormat, String> {
     }
 }
 
-/// The rate of the caps is what the service is told: opusparse and the payloaders
-/// keep the rate of the original sound there, though packets count at 48 kHz.
-/// `rtpopusdepay` leaves it out where the sender did not tell it.
+/// Returns the format of Opus. Its rate is that of the caps, in which `opusparse` and the
+/// payloaders keep the rate of the original sound, although packets count at 48 kHz.
+/// `rtpopusdepay` leaves the rate out if the sender did not state it.
 fn opus(structure: &gst::StructureRef) -> Result<AudioFormat, String> {
     let hint = "put `opusdec ! audioconvert ! audio/x-raw,channels=1 ! opusenc` before the sink";
-    // Whoever hands on packets as they come need not know what is in them.
+    // An element that passes packets on may not know what is in them.
     for (field, allowed) in [("channel-mapping-family", "0"), ("channels", "1 or 2")] {
         if !structure.has_field(field) {
             let parse = "put `opusparse` before the sink, which reads it from the packets";
@@ -178,8 +179,9 @@ fn flac(structure: &gst::StructureRef) -> Result<AudioFormat, String> {
     })
 }
 
-/// The native stream header: `fLaC` and STREAMINFO, which is marked as the last metadata
-/// block. Decoders need no other, and a cover picture would be sent again at each start.
+/// Returns the native stream header: `fLaC` and STREAMINFO, which is marked as the last
+/// metadata block. Decoders need no other block, and a cover picture would be sent again at
+/// each start.
 fn flac_header(structure: &gst::StructureRef) -> Result<Bytes, &'static str> {
     let Ok(blocks) = structure.get::<gst::Array>("streamheader") else {
         return Err("is missing: must hold the FLAC metadata blocks");
@@ -237,8 +239,8 @@ fn refusal(field: &str, value: &str, allowed: &str, hint: &str) -> String {
 /// A field that caps must have: its name, what is allowed, and one such value.
 type Field = (&'static str, &'static str, &'static str);
 
-/// Refuses caps in which one of these fields is missing. No element can add what only
-/// the source knows.
+/// Refuses caps in which one of these fields is missing. Only the source knows its value, so
+/// that no element can add it.
 fn all_said(structure: &gst::StructureRef, fields: &[Field]) -> Result<(), String> {
     let missing = fields
         .iter()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The enumerations of the properties, and what the session calls the same values.
+//! The enumerations of the properties, and their conversions to those of the session.
 //!
 //! Names and nicks are those of `docs/properties.md`.
 
@@ -13,17 +13,17 @@ use symbl_client::session;
 #[enum_type(name = "GstSymblLeaky")]
 #[non_exhaustive]
 pub enum Leaky {
-    /// Drop for a live upstream, else block.
+    /// Drops for a live upstream, else blocks.
     #[default]
     #[enum_value(
         name = "Auto: like oldest for a live upstream, else like none",
         nick = "auto"
     )]
     Auto = 0,
-    /// Block.
+    /// Blocks upstream.
     #[enum_value(name = "None: upstream blocks until there is room", nick = "none")]
     None = 1,
-    /// Drop.
+    /// Drops the oldest unsent audio.
     #[enum_value(
         name = "Oldest: the oldest unsent audio is dropped and told as a gap",
         nick = "oldest"
@@ -41,17 +41,17 @@ impl From<Leaky> for session::LeakyPolicy {
     }
 }
 
-/// What to do about a service that takes speech and gives nothing back.
+/// What to do about a service that takes speech and returns no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(u32)]
 #[enum_type(name = "GstSymblStallAction")]
 #[non_exhaustive]
 pub enum StallAction {
-    /// Tell it.
+    /// Posts `symbl/stall`.
     #[default]
     #[enum_value(name = "Report: post symbl/stall", nick = "report")]
     Report = 0,
-    /// Tell it, and connect anew.
+    /// Posts `symbl/stall` and reconnects.
     #[enum_value(
         name = "Reconnect: post symbl/stall and connect anew",
         nick = "reconnect"
@@ -68,23 +68,23 @@ impl From<StallAction> for session::StallAction {
     }
 }
 
-/// What PLAYING→PAUSED does. Nothing but PLAYING takes it back.
+/// What PLAYING→PAUSED means for the service. Only PLAYING ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(u32)]
 #[enum_type(name = "GstSymblPausePolicy")]
 #[non_exhaustive]
 pub enum PausePolicy {
-    /// Nothing.
+    /// The service goes on listening.
     #[default]
     #[enum_value(name = "Keep: the service goes on listening", nick = "keep")]
     Keep = 0,
-    /// The service is asked to stop processing.
+    /// The service is asked to stop. The connection stays open.
     #[enum_value(
         name = "Stop processing: the service stops, the connection stays",
         nick = "stop-processing"
     )]
     StopProcessing = 1,
-    /// And the connection is closed.
+    /// The service is asked to stop, and the connection is closed.
     #[enum_value(
         name = "Disconnect: the service stops and the connection is closed",
         nick = "disconnect"
@@ -108,7 +108,7 @@ impl From<PausePolicy> for session::PausePolicy {
 #[enum_type(name = "GstSymblCapsChangePolicy")]
 #[non_exhaustive]
 pub enum CapsChangePolicy {
-    /// In mid-stream.
+    /// By `modify_request`, during a start.
     #[default]
     #[enum_value(
         name = "Modify: a modify_request in mid-stream, Reconnect where that is refused",
@@ -160,23 +160,23 @@ pub enum OnFatal {
     Warning = 1,
 }
 
-/// Where the conversation with the service stands.
+/// The state of the session with the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(u32)]
 #[enum_type(name = "GstSymblState")]
 #[non_exhaustive]
 pub enum State {
-    /// Not begun.
+    /// The session has not begun.
     #[default]
     #[enum_value(name = "Idle: not begun", nick = "idle")]
     Idle = 0,
-    /// Dialing, or waiting to dial, for the first time.
+    /// The session dials, or waits to dial, for the first time.
     #[enum_value(
         name = "Connecting: dialing, or waiting to dial, for the first time",
         nick = "connecting"
     )]
     Connecting = 1,
-    /// Connected, waiting for the start acknowledgement.
+    /// The connection is open, and the start is not acknowledged yet.
     #[enum_value(
         name = "Starting: connected, waiting for the start acknowledgement",
         nick = "starting"
@@ -191,19 +191,19 @@ pub enum State {
         nick = "reconnecting"
     )]
     Reconnecting = 4,
-    /// The stream has ended; results may still come.
+    /// The stream has ended. Results may still come.
     #[enum_value(
         name = "Stopping: the stream has ended, results may still come",
         nick = "stopping"
     )]
     Stopping = 5,
-    /// All results have come, or their time was up.
+    /// All results have come, or the wait for them is over.
     #[enum_value(
         name = "Drained: all results have come, or their time was up",
         nick = "drained"
     )]
     Drained = 6,
-    /// Ended by an error that no retry can help.
+    /// An error that no retry can help ended the session.
     #[enum_value(
         name = "Failed: ended by an error that no retry can help",
         nick = "failed"
@@ -212,7 +212,7 @@ pub enum State {
 }
 
 impl State {
-    /// The nick, which is also the word in `symbl/state` messages.
+    /// Returns the nick, which is also the word in `symbl/state` messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Idle => "idle",

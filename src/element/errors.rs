@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! From a failure to the error that GStreamer knows, in this one place.
+//! Turns a failure of the session into an error of GStreamer.
 //!
-//! Domain and code say what kind of thing went wrong, the details structure
-//! says it to a program: `reason`, `phase`, `retryable`, and where there was
-//! one `http-status`, `close-code`, `close-reason`. Whether it becomes an ERROR
-//! or a WARNING message is decided elsewhere. Nothing here may hold a secret.
+//! Domain and code say what kind of thing went wrong. The details structure is for programs:
+//! `reason`, `phase`, `retryable`, and, if there is one, `http-status`, `close-code` and
+//! `close-reason`. The caller decides between an ERROR and a WARNING message. Nothing here
+//! may hold a secret.
 //!
-//! Facts: GStreamer's error domains; `docs/messages.md`.
+//! Sources: GStreamer's error domains; `docs/messages.md`.
 
 use gst::glib;
 use gst::prelude::*;
@@ -18,14 +18,14 @@ use symbl_client::session::{Failure, Reason};
 pub struct Report {
     /// Domain, code and the message for people.
     pub error: glib::Error,
-    /// The same as details, on a line: what `gst-launch-1.0` prints below the message.
+    /// The details in one line, which `gst-launch-1.0` prints below the message.
     pub debug: String,
-    /// For programs.
+    /// The details for programs.
     pub details: gst::Structure,
 }
 
 impl Report {
-    /// The failure of a session.
+    /// Returns the report of a failure.
     pub fn new(failure: &Failure) -> Self {
         let details = details(failure);
         Self {
@@ -35,7 +35,7 @@ impl Report {
         }
     }
 
-    /// As an ERROR message.
+    /// Returns the ERROR message.
     pub fn into_error(self, src: &impl IsA<gst::Object>) -> gst::Message {
         gst::message::Error::builder_from_error(self.error)
             .debug(&self.debug)
@@ -44,7 +44,7 @@ impl Report {
             .build()
     }
 
-    /// As a WARNING message.
+    /// Returns the WARNING message.
     pub fn into_warning(self, src: &impl IsA<gst::Object>) -> gst::Message {
         gst::message::Warning::builder_from_error(self.error)
             .debug(&self.debug)
@@ -54,7 +54,7 @@ impl Report {
     }
 }
 
-/// Audio in a format that the service does not take.
+/// Returns the error for audio in a format that the service does not take.
 pub fn format(problem: &str) -> gst::ErrorMessage {
     gst::error_msg!(
         gst::StreamError::Format,
@@ -97,7 +97,7 @@ fn error(failure: &Failure) -> glib::Error {
     }
 }
 
-/// What was being done when it failed, where the reason alone tells.
+/// Returns the phase in which the failure happened, if the reason alone shows it.
 fn phase(reason: Reason) -> Option<&'static str> {
     match reason {
         Reason::Settings => Some("settings"),
@@ -119,7 +119,7 @@ fn phase(reason: Reason) -> Option<&'static str> {
         | Reason::FormatChange
         | Reason::WallClock => Some("session"),
         Reason::DrainTimeout => Some("drain"),
-        // A token or a limit can be refused at the upgrade and inside the session.
+        // The service can refuse a token or a limit at the upgrade and during the session.
         Reason::Auth | Reason::Limit | Reason::Internal => None,
     }
 }

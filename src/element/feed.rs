@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the streaming thread does with buffers: their times, and the way into the
-//! connection.
+//! Takes the buffers of the streaming thread into the connection.
 //!
-//! Hundreds of elements take fifty buffers a second each, so that what is the same
-//! for each buffer as for the one before is not done again: see [`Steady`].
+//! Hundreds of elements take fifty buffers a second each. So the times of a buffer that
+//! simply continues the one before are not computed: see [`Steady`].
 
 use super::life::Life;
 use super::whole::Cut;
@@ -17,38 +16,38 @@ use symbl_client::transport::Connection;
 
 mod place;
 
-/// What the streaming thread knows of its stream.
+/// The state of the streaming thread.
 #[derive(Default)]
 pub(crate) struct Feed {
-    stream: Mutex<Stream>,
+    stream: Mutex<StreamState>,
 }
 
 #[derive(Default)]
-struct Stream {
-    /// Since READY→PAUSED.
+struct StreamState {
+    /// The connection that audio goes to, from READY→PAUSED on.
     connection: Option<Arc<Connection>>,
-    /// In force since the last CAPS event.
+    /// The format of the last CAPS event.
     format: Option<Arc<AudioFormat>>,
-    /// Whether upstream was asked if it is live, since the last start or flush.
+    /// Upstream was asked if it is live, since the last start or flush.
     asked_upstream: bool,
-    /// Whether there was audio since the last start or flush, and so something to follow.
+    /// Audio came since the last start or flush, so that audio without times can follow it.
     placed: bool,
-    /// How the stream goes on, while it does.
+    /// Predicts the next buffer, as long as each buffer continues the one before.
     steady: Option<Steady>,
     /// A sample that upstream cut in two.
     cut: Cut,
-    /// Whether buffers wait for room.
+    /// Buffers wait for room.
     gated: bool,
-    /// Whether a buffer without a timestamp was complained about.
+    /// A warning about a buffer without a timestamp was posted.
     warned_timestamps: bool,
-    /// What was said last about a stream that cannot be taken.
+    /// The last ERROR about a stream that cannot be taken.
     refused: Option<String>,
 }
 
 impl Feed {
     /// Forgets the stream, and the connection with it.
     pub(crate) fn reset(&self) {
-        *lock(&self.stream) = Stream::default();
+        *lock(&self.stream) = StreamState::default();
     }
 
     /// Takes the connection that audio goes to.
@@ -66,28 +65,27 @@ impl Feed {
         lock(&self.stream).connection.clone()
     }
 
-    /// Computes the times of the next buffer, whatever was before it.
+    /// Lets the times of the next buffer be computed, whatever came before it.
     pub(crate) fn place_anew(&self) {
         lock(&self.stream).steady = None;
     }
 
-    /// Notes that buffers wait for room. Returns `true` if they did not before.
+    /// Notes that buffers wait for room. Returns `true` if they did not wait before.
     pub(crate) fn begin_gating(&self) -> bool {
         !std::mem::replace(&mut lock(&self.stream).gated, true)
     }
 
-    /// Notes whether buffers wait for room.
+    /// Sets if buffers wait for room.
     pub(super) fn set_gated(&self, gated: bool) {
         lock(&self.stream).gated = gated;
     }
 
-    /// Takes raw audio that goes on where the buffer before ended, of which nothing is
-    /// computed. Returns `true` if there is room for more, and `None` for any other buffer,
-    /// which is for [`take`].
+    /// Takes raw audio that continues the buffer before, without computing its times. Returns
+    /// `true` if there is room for more, and `None` for any other buffer, which [`take`] takes.
     ///
     /// # Errors
     ///
-    /// The session has failed and the application knows.
+    /// Returns an error if the session has failed and the ERROR is on the bus.
     pub(crate) fn take_steady(
         &self,
         life: &Life,
@@ -133,8 +131,8 @@ impl Feed {
         Some(Arc::clone(connection))
     }
 
-    /// Returns the whole samples of `width` bytes that a buffer of this content completes,
-    /// and whether this is the first time that samples are cut.
+    /// Returns the whole samples of `width` bytes that a buffer of this content completes, and
+    /// `true` if this is the first time that a sample is cut.
     pub(super) fn complete(&self, data: &[u8], width: usize, discont: bool) -> (Vec<u8>, bool) {
         let cut = &mut lock(&self.stream).cut;
         if discont {
@@ -145,8 +143,8 @@ impl Feed {
     }
 }
 
-/// Posts an ERROR that says why the stream cannot be taken. Upstream pushes caps and segments
-/// again with every buffer until it gives up, so that the same problem is told once.
+/// Posts an ERROR that says why the stream cannot be taken. Posts the same problem only
+/// once, because upstream pushes caps and segments again with every buffer.
 pub(crate) fn refuse(element: &impl SymblElement, problem: String) {
     let mut stream = lock(&element.feed().stream);
     let before = stream.refused.replace(problem.clone());
@@ -160,7 +158,7 @@ pub(crate) fn refuse(element: &impl SymblElement, problem: String) {
 ///
 /// # Errors
 ///
-/// The service would not take such audio: a sentence that says why.
+/// Returns a sentence that says why the service would not take such audio.
 pub(crate) fn set_caps<T: SymblElement>(element: &T, caps: &gst::CapsRef) -> Result<(), String> {
     let format = caps::format_from_caps(caps)?;
     gst::debug!(T::category(), obj = element, "Audio is {:?}", format.wire);
@@ -189,7 +187,7 @@ pub(crate) fn set_segment(element: &impl SymblElement, segment: &gst::Segment) -
     }
 }
 
-/// Takes a FLUSH_STOP event: what comes next does not follow what came before.
+/// Takes a FLUSH_STOP event. The next audio does not follow the audio before it.
 pub(crate) fn flush(element: &impl SymblElement) {
     {
         let mut stream = lock(&element.feed().stream);
@@ -203,13 +201,13 @@ pub(crate) fn flush(element: &impl SymblElement) {
     }
 }
 
-/// Takes a buffer that [`Feed::take_steady`] has not taken, as the caps say it is: raw audio
-/// clipped to the segment, or one packet. Returns `true` if there is room for more.
+/// Takes a buffer that [`Feed::take_steady`] has not taken: raw audio, which is clipped to
+/// the segment, or one packet. Returns `true` if there is room for more.
 ///
 /// # Errors
 ///
-/// The flow return for upstream: there is no format, the buffer cannot be read, or the
-/// session has failed and the application knows.
+/// Returns the flow error for upstream: there is no format, the buffer cannot be read, or
+/// the session has failed and the ERROR is on the bus.
 pub(crate) fn take(
     element: &impl SymblElement,
     buffer: &gst::Buffer,
@@ -234,7 +232,7 @@ fn take_whole(
     element: &impl SymblElement,
     buffer: &gst::Buffer,
     segment: impl FnOnce() -> gst::Segment,
-    stream: MutexGuard<'_, Stream>,
+    stream: MutexGuard<'_, StreamState>,
 ) -> Result<bool, gst::FlowError> {
     let (Some(connection), Some(format)) = (&stream.connection, &stream.format) else {
         drop(stream);
@@ -246,25 +244,25 @@ fn take_whole(
     place(element, buffer, &segment(), &connection, &format)
 }
 
-/// Tells the connection who speaks in the audio that comes now, if that is news.
+/// Gives the connection a new speaker before the audio that comes now.
 ///
 /// # Errors
 ///
-/// The session has failed and the application knows.
+/// Returns an error if the session has failed and the ERROR is on the bus.
 fn before_audio(life: &Life, connection: &Connection) -> Result<(), gst::FlowError> {
     if let Some(speaker) = life.new_speaker() {
         connection.set_speaker(speaker);
     }
-    // Until the application has been told why, which it may take its time over, the
-    // audio is taken and counted as lost. To wait here could be a deadlock: a handler may
-    // itself wait for this thread.
+    // Until the ERROR is on the bus, the audio is taken and counted as lost. A handler of the
+    // application may take long over the message. A wait for it here could be a deadlock,
+    // because the handler may itself wait for this thread.
     if connection.has_failed() && life.has_posted_error() && life.on_fatal() == OnFatal::Error {
         return Err(gst::FlowError::Error);
     }
     Ok(())
 }
 
-/// Takes a GAP event: nothing sounds for so long.
+/// Takes a GAP event: there is no audio for `duration`.
 pub(crate) fn take_gap(
     element: &impl SymblElement,
     segment: &gst::Segment,
@@ -282,8 +280,8 @@ pub(crate) fn take_gap(
     connection.push_gap(instants, duration.nseconds(), speed);
 }
 
-/// Gives `f` the bytes of a buffer. They nearly always lie in one piece, which is
-/// mapped for less than a buffer.
+/// Gives `f` the bytes of a buffer. They nearly always lie in one piece of memory, and to
+/// map that piece costs less than to map the buffer.
 fn map<R>(buffer: &gst::BufferRef, f: impl FnOnce(&[u8]) -> R) -> Result<R, gst::glib::BoolError> {
     match buffer.n_memory() {
         1 => buffer.peek_memory(0).map_readable().map(|map| f(&map)),
@@ -307,7 +305,7 @@ pub(super) fn read<R>(
     })
 }
 
-/// Tells the connection how audio comes, once per start and flush.
+/// Tells the connection once per start and flush how audio arrives.
 fn ask_upstream<T: SymblElement>(element: &T, connection: &Connection) {
     let feed = element.feed();
     if !std::mem::replace(&mut lock(&feed.stream).asked_upstream, true) {
@@ -322,14 +320,14 @@ fn ask_upstream<T: SymblElement>(element: &T, connection: &Connection) {
     }
 }
 
-/// Returns the flow error for a buffer without a format. If no caps have been refused before,
-/// an ERROR says that there are none: a file, or a socket, says nothing of what it holds.
+/// Returns the flow error for a buffer without a format. Posts an ERROR that says that there
+/// are no caps, unless caps were refused before. A file or a socket has none.
 fn not_negotiated(element: &impl SymblElement) -> gst::FlowError {
     let is_open = element.life().connection().is_some();
     if is_open && lock(&element.feed().stream).refused.is_none() {
         let raw = "audio/x-raw,format=S16LE,layout=interleaved,channels=1,rate=16000";
         let problem = format!(
-            "nobody has said what it is (no caps); put `decodebin ! audioconvert ! \
+            "its format is not known (it has no caps); put `decodebin ! audioconvert ! \
              audioresample` before the sink for a file, a `capsfilter` or the `caps` of the \
              source for raw audio, for example `{raw}`"
         );

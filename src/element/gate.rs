@@ -3,16 +3,15 @@
 //! The waits of the streaming thread on its connection: for room, and at the end of the
 //! stream for the last results.
 //!
-//! A flush, or a pad that is deactivated, ends them, together with
-//! [`Connection::interrupt`]. An element calls them where it holds no lock that a state
-//! change needs.
+//! A flush or a deactivated pad, together with [`Connection::interrupt`], ends a wait. An
+//! element must call these functions without a lock that a state change needs.
 
 use super::SymblElement;
 use gst::prelude::*;
 use symbl_client::transport::{Connection, Waited};
 
-/// Waits until there is room for a buffer. Returns `true` if the next buffer has to ask
-/// again, for room is scarce.
+/// Waits until there is room for a buffer. Returns `true` if room is scarce, so that the next
+/// buffer has to ask again.
 pub(crate) fn wait_for_room(element: &impl SymblElement) -> bool {
     let feed = element.feed();
     let Some(connection) = feed.connection() else {
@@ -27,8 +26,8 @@ pub(crate) fn wait_for_room(element: &impl SymblElement) -> bool {
     gated
 }
 
-/// Waits at the end of the stream until everything is sent, and the last results have come
-/// or their time is up.
+/// Waits at the end of the stream until all audio is sent, and the last results have come or
+/// the wait for them is over.
 pub(crate) fn drain(element: &impl SymblElement) {
     if let Some(connection) = element.life().connection() {
         connection.end_of_stream();
@@ -36,14 +35,14 @@ pub(crate) fn drain(element: &impl SymblElement) {
     }
 }
 
-/// Waits, but not any longer when the pad is flushing.
+/// Calls `wait` until it is done or the pad is flushing.
 fn wait(
     element: &impl SymblElement,
     connection: &Connection,
     wait: impl Fn(&Connection, u64) -> Waited,
 ) {
     loop {
-        // In this order: the pad is flushing before the wait is interrupted.
+        // The order matters: a pad is flushing before the wait is interrupted.
         let known = connection.interruptions();
         let flushing = element
             .audio_pad()

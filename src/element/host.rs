@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Takes what the session tells and puts it on the bus.
+//! Posts the events of the session on the bus.
 //!
-//! Runs on the transport's task, in order, with no lock held while it posts:
-//! an application's sync handler may call back into the element.
+//! It posts them in the session's order, on threads of the transport, and holds no lock
+//! while it posts: a sync handler of the application may call back into the element.
 
 use super::errors::Report;
 use super::{OnFatal, State, SymblElement, messages};
@@ -16,7 +16,7 @@ use symbl_client::transport::{Host, Secret};
 /// Signal that asks the application for a token.
 const REQUEST_TOKEN: &str = "request-token";
 
-/// An element, as its connection knows it: it does not keep it alive.
+/// The element as its connection knows it. It does not keep the element alive.
 pub(crate) struct BusHost<T: SymblElement> {
     element: glib::WeakRef<T>,
 }
@@ -29,7 +29,7 @@ impl<T: SymblElement> BusHost<T> {
         }
     }
 
-    /// Ends the progress that is shown of connecting, though it goes on.
+    /// Ends the PROGRESS of connecting, although connecting goes on.
     pub(super) fn end_progress(&self, text: &str) {
         if let Some(element) = self.element.upgrade() {
             end_progress(&element, gst::ProgressType::Canceled, text);
@@ -81,7 +81,7 @@ pub(crate) fn signals() -> Vec<glib::subclass::Signal> {
         .return_type::<Option<String>>()
         .run_last()
         .action()
-        // The first handler that has a token is the last one asked.
+        // No handler is asked after one that returned a token.
         .accumulator(|_, _, answer| match answer.get::<Option<&str>>() {
             Ok(Some(token)) if !token.trim().is_empty() => ControlFlow::Break(answer.clone()),
             _ => ControlFlow::Continue(answer.clone()),
@@ -89,7 +89,7 @@ pub(crate) fn signals() -> Vec<glib::subclass::Signal> {
     vec![signal.build()]
 }
 
-/// Keeps the state for the application, and tells it.
+/// Notes the state and notifies the application of the property `state`.
 pub(super) fn state_changed(element: &impl SymblElement, state: State) {
     element.life().enter(state);
     element.notify("state");
@@ -109,7 +109,7 @@ fn element_message<T: SymblElement>(element: &T, event: &Event) {
     }
 }
 
-/// Tells that the session cannot go on.
+/// Posts that the session cannot go on.
 fn failed<T: SymblElement>(element: &T, failure: &Failure) {
     let report = Report::new(failure);
     match element.life().on_fatal() {
@@ -133,9 +133,9 @@ fn failed<T: SymblElement>(element: &T, failure: &Failure) {
 
 /// Posts PROGRESS messages of connecting and disconnecting.
 ///
-/// Connecting is in progress only until the first dial has had its answer:
-/// applications may hold a pipeline in PAUSED while something is in progress,
-/// and captions are not worth that. Later attempts are told by `symbl/state`.
+/// Connecting is in progress only until the first dial has an answer. Applications may hold
+/// a pipeline in PAUSED while something is in progress, and captions are not worth that.
+/// `symbl/state` reports later dials.
 fn progress(element: &impl SymblElement, state: State, failure: Option<&Failure>) {
     let end = |how, text: &str| end_progress(element, how, text);
     match (state, failure) {
@@ -155,13 +155,13 @@ fn progress(element: &impl SymblElement, state: State, failure: Option<&Failure>
     }
 }
 
-/// Posts that something has begun that takes its time.
+/// Posts that the progress with this code has begun.
 pub(super) fn begin_progress(element: &impl SymblElement, code: &'static str, text: &str) {
     element.life().begin_progress(code);
     post_progress(element, gst::ProgressType::Start, code, text);
 }
 
-/// Posts how that which takes its time has ended, if it had begun.
+/// Posts how the progress that has begun has ended. Posts nothing if none has begun.
 pub(super) fn end_progress(element: &impl SymblElement, how: gst::ProgressType, text: &str) {
     if let Some(code) = element.life().end_progress() {
         post_progress(element, how, code, text);
@@ -173,7 +173,7 @@ fn post_progress(element: &impl SymblElement, how: gst::ProgressType, code: &str
     post(element, message.build());
 }
 
-/// Posts without a lock held; a refusal means that the element has no bus.
+/// Posts a message. Call it without a lock held. A refusal means that there is no bus.
 pub(super) fn post<T: SymblElement>(element: &T, message: gst::Message) {
     if element.post_message(message).is_err() {
         gst::debug!(T::category(), obj = element, "There is no bus to post to");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The flags type `GstSymblInsightTypes`: kinds of insights to ask the service
-//! for. A module of its own because the macro drops doc comments.
+//! The flags type `GstSymblInsightTypes`: the kinds of insights to ask the service for.
+//!
+//! It has a module of its own because the macro drops doc comments.
 
 #![allow(missing_docs)]
 
@@ -24,7 +25,7 @@ pub enum InsightTypes {
 }
 
 impl InsightTypes {
-    /// The kinds as `start_request` lists them.
+    /// Returns the kinds as `start_request` lists them.
     pub fn on_the_wire(self) -> Vec<InsightType> {
         let flag = |kind: &InsightType| match kind {
             InsightType::Question => Self::QUESTION,

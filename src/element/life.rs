@@ -23,42 +23,42 @@ use std::time::Duration;
 use symbl_client::session::{Session, Speaker, Stats};
 use symbl_client::transport::{self, Connection, Host};
 
-/// Longest that connecting is shown as in progress before the pipeline plays.
+/// How long connecting is shown as in progress at most before the pipeline plays.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the application may ask for at any time.
+/// The state that the application may ask for at any time.
 #[derive(Default)]
 struct Status {
     state: State,
     /// In use since READY→PAUSED.
     connection_id: Option<Arc<str>>,
     conversation_id: Option<Arc<str>>,
-    /// Of the connection that is no more.
+    /// The counters of the last connection that was closed.
     last_stats: Stats,
-    /// Values that were refused while nobody could be told, by property.
+    /// Warnings about values that were refused while there was no bus, by property.
     refused: BTreeMap<String, String>,
     /// Code of the PROGRESS that has begun and not ended.
     progress: Option<&'static str>,
 }
 
-struct Open {
+struct OpenSession {
     connection: Arc<Connection>,
-    /// The connection holds it weakly.
+    /// Keeps the host alive: the connection holds a weak reference.
     _host: Arc<dyn Host>,
 }
 
-/// What an element holds for as long as it exists.
+/// The state that an element keeps for as long as it exists.
 #[derive(Default)]
 pub(crate) struct Life {
     settings: Mutex<Settings>,
     status: Mutex<Status>,
-    open: Mutex<Option<Open>>,
-    /// The streaming thread has not told the connection who speaks now.
+    open: Mutex<Option<OpenSession>>,
+    /// The streaming thread has not given the new speaker to the connection yet.
     speaker_changed: AtomicBool,
     /// Number of the last message posted.
     seq: AtomicU64,
-    /// The ERROR of the session that failed is on the bus. Only then may the streaming
-    /// thread return an error, at which upstream posts one that says less.
+    /// The ERROR of the failed session is on the bus. Only then may the streaming thread
+    /// return an error, after which upstream posts an ERROR that says less.
     error_posted: AtomicBool,
 }
 
@@ -80,19 +80,19 @@ impl Life {
         lock(&self.settings).on_fatal
     }
 
-    /// Returns who speaks now, if that is news for the connection. It is news once.
+    /// Returns the speaker, if it has changed since the last call.
     pub(super) fn new_speaker(&self) -> Option<Speaker> {
         let is_new = self.speaker_changed.load(Ordering::Relaxed)
             && self.speaker_changed.swap(false, Ordering::AcqRel);
         is_new.then(|| lock(&self.settings).speaker())
     }
 
-    /// Returns `true` if the application has been told by an ERROR why the session failed.
+    /// Returns `true` if the ERROR of the failed session is on the bus.
     pub(super) fn has_posted_error(&self) -> bool {
         self.error_posted.load(Ordering::Acquire)
     }
 
-    /// Notes that the ERROR of the session that failed is on the bus.
+    /// Notes that the ERROR of the failed session is on the bus.
     pub(super) fn error_is_posted(&self) {
         self.error_posted.store(true, Ordering::Release);
     }
@@ -117,19 +117,19 @@ impl Life {
         before.as_ref() != Some(id)
     }
 
-    /// Notes that something has begun that takes its time.
+    /// Notes that the progress with this code has begun.
     pub(super) fn begin_progress(&self, code: &'static str) {
         lock(&self.status).progress = Some(code);
     }
 
-    /// Returns the code of what has begun and not ended, and notes that it has ended.
+    /// Ends the progress that has begun, and returns its code.
     pub(super) fn end_progress(&self) -> Option<&'static str> {
         lock(&self.status).progress.take()
     }
 }
 
-/// The properties that show what is, and what follows when others change. The table of the
-/// properties names these.
+/// The live values of properties, and the consequences of changes to others. The table of
+/// the properties refers to these functions.
 impl Life {
     /// Returns the value of `state`.
     pub(super) fn state(&self) -> Option<glib::Value> {
@@ -156,12 +156,12 @@ impl Life {
         id.map(|id| id.to_value())
     }
 
-    /// Forgets the connection id of the run before, which is history.
+    /// Forgets the connection id of the run before.
     pub(super) fn forget_connection_id(&self) {
         lock(&self.status).connection_id = None;
     }
 
-    /// Hands the token, or where it comes from, to the connection.
+    /// Hands the source of the token to the connection.
     pub(super) fn hand_on_token(&self) {
         if let Some(connection) = self.connection() {
             let token = lock(&self.settings).token();
@@ -169,13 +169,13 @@ impl Life {
         }
     }
 
-    /// Lets the streaming thread tell the connection who speaks now.
+    /// Lets the streaming thread give the new speaker to the connection.
     pub(super) fn hand_on_speaker(&self) {
         self.speaker_changed.store(true, Ordering::Release);
     }
 }
 
-/// Sets a property. A value that is refused is told by a WARNING message.
+/// Sets a property, or posts a WARNING message if the value is refused.
 pub(crate) fn set_property<T: SymblElement>(
     element: &T,
     value: &glib::Value,
@@ -194,7 +194,7 @@ pub(crate) fn set_property<T: SymblElement>(
         let text = format!("Property {} keeps its value: {reason}", pspec.name());
         gst::warning!(T::category(), obj = element, "{text}");
         if state == gst::State::Null {
-            // There is no bus yet in an application that just begins.
+            // The element has no bus yet, or the bus of its pipeline drops messages in NULL.
             lock(&life.status)
                 .refused
                 .insert(pspec.name().to_owned(), text);
@@ -223,11 +223,12 @@ fn refuse(element: &impl SymblElement, report: Report) -> gst::StateChangeError 
     gst::StateChangeError
 }
 
-/// Tells, at NULL→READY, which values were refused, and checks the others.
+/// Posts a WARNING for each value that was refused in NULL, and checks the settings. For
+/// NULL→READY.
 ///
 /// # Errors
 ///
-/// The settings cannot be used. An ERROR message says why.
+/// Returns an error if the settings cannot be used. An ERROR message says why.
 pub(crate) fn check(element: &impl SymblElement) -> Result<(), gst::StateChangeError> {
     let life = element.life();
     let refused = std::mem::take(&mut lock(&life.status).refused);
@@ -240,11 +241,11 @@ pub(crate) fn check(element: &impl SymblElement) -> Result<(), gst::StateChangeE
         .map_err(|failure| refuse(element, Report::new(&failure)))
 }
 
-/// Makes a session, at READY→PAUSED for instance, and lets it dial.
+/// Opens a session, for example at READY→PAUSED, which begins to dial.
 ///
 /// # Errors
 ///
-/// There is no session. An ERROR message says why.
+/// Returns an error if no session could be opened. An ERROR message says why.
 pub(crate) fn open(element: &impl SymblElement) -> Result<(), gst::StateChangeError> {
     try_to_open(element).map_err(|report| {
         let error = refuse(element, report);
@@ -285,8 +286,8 @@ fn try_to_open<T: SymblElement>(element: &T) -> Result<(), Report> {
     let weak: Weak<dyn Host> = Arc::downgrade(&host);
     let connection =
         Connection::open(session, endpoint, weak).map_err(|failure| Report::new(&failure))?;
-    // An application may hold a pipeline in PAUSED while something is in
-    // progress. A service that does not answer is not worth that.
+    // An application may hold a pipeline in PAUSED while something is in progress, and a
+    // service that does not answer must not keep it there.
     transport::after(PATIENCE, move || {
         if let Some(host) = waiting.upgrade() {
             host.end_progress("Goes on connecting in the background");
@@ -294,11 +295,11 @@ fn try_to_open<T: SymblElement>(element: &T) -> Result<(), Report> {
     });
     let connection = Arc::new(connection);
     element.feed().connect(Arc::clone(&connection));
-    *lock(&life.open) = Some(Open {
+    *lock(&life.open) = Some(OpenSession {
         connection: Arc::clone(&connection),
         _host: host,
     });
-    // It may have been set in the meantime, in answer to `connection-id`.
+    // The application may have set it in the meantime, in answer to `connection-id`.
     let token = lock(&life.settings).token();
     if token != settings.token() {
         connection.set_token(token);
@@ -306,7 +307,7 @@ fn try_to_open<T: SymblElement>(element: &T) -> Result<(), Report> {
     Ok(())
 }
 
-/// Tells the session, before PAUSED→PLAYING, that audio comes again.
+/// Resumes the session, before PAUSED→PLAYING.
 pub(crate) fn resume(element: &impl SymblElement) {
     if let Some(connection) = element.life().connection() {
         element.feed().place_anew();
@@ -314,14 +315,14 @@ pub(crate) fn resume(element: &impl SymblElement) {
     }
 }
 
-/// Tells the session, after PLAYING→PAUSED, that audio comes no more.
+/// Pauses the session, after PLAYING→PAUSED.
 pub(crate) fn pause(element: &impl SymblElement) {
     if let Some(connection) = element.life().connection() {
         connection.pause();
     }
 }
 
-/// Ends the session, after PAUSED→READY, within its bound.
+/// Closes the session, after PAUSED→READY, within a bounded time.
 pub(crate) fn close(element: &impl SymblElement) {
     let life = element.life();
     let Some(open) = lock(&life.open).take() else {

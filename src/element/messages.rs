@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! From an event of the session to the structure of its bus message.
+//! Turns an event of the session into the structure of its bus message.
 //!
-//! One message per event, named `symbl/<kind>`. Fields are strings, booleans,
-//! ints, uint64s and doubles, so that every language binding can read them;
-//! what is absent is left out. Times are nanoseconds. Nothing is decided here:
-//! what the session tells is posted, in its order.
+//! There is one message per event, named `symbl/<kind>`. Fields are strings, booleans, ints,
+//! uint64s and doubles, so that every language binding can read them. A field without a
+//! value is left out. Times are in nanoseconds. This module decides nothing: each event of
+//! the session is posted, in the session's order.
 //!
 //! Names and types: `docs/messages.md`.
 
@@ -15,24 +15,28 @@ use gst::structure::Builder;
 use serde::Serialize;
 use symbl_client::session::event::PlacedWord;
 use symbl_client::session::{Event, EventKind, Failure, Placement, SessionEvent};
-use symbl_protocol::response::{Entity, Insight, Speaker, Topic, TrackerMatch};
+use symbl_protocol::response::{Entity, Insight, Participant, Topic, TrackerMatch};
 use symbl_protocol::timestamp::format_rfc3339;
 
 /// Version of the set of names and types below.
 pub const SCHEMA: i32 = 1;
 
-/// What to post for `event`, as the `seq`-th message of this sink. `None` for
-/// warnings and failures: those are WARNING and ERROR messages.
+/// Returns the structure for `event`, which is the `seq`-th message of this sink. Returns
+/// `None` for warnings and failures, which become WARNING and ERROR messages.
 pub fn structure(event: &Event, seq: u64, connection_id: &str) -> Option<gst::Structure> {
-    let (name, said) = name(&event.kind)?;
+    let (name, audio_place) = name(&event.kind)?;
     let mut builder = gst::Structure::builder(name)
         .field("schema", SCHEMA)
         .field("seq", seq)
         .field("generation", event.generation)
         .field("connection-id", connection_id)
         .field_if_some("conversation-id", event.conversation_id.as_deref());
-    if let Some(placement) = event.placement.as_ref().filter(|_| said != Said::Nowhere) {
-        builder = place(builder, placement, said);
+    if let Some(placement) = event
+        .placement
+        .as_ref()
+        .filter(|_| audio_place != AudioPlace::Nowhere)
+    {
+        builder = place(builder, placement, audio_place);
     }
     Some(
         own_fields(builder, &event.kind)
@@ -41,46 +45,47 @@ pub fn structure(event: &Event, seq: u64, connection_id: &str) -> Option<gst::St
     )
 }
 
-/// Whether a kind of event has a place in the audio.
+/// How a kind of event relates to the audio.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Said {
-    /// It was said there.
-    InTheAudio,
-    /// It is a piece of audio about which nothing will be said.
-    Never,
+enum AudioPlace {
+    /// The event is about speech in the audio.
+    Speech,
+    /// The event is about audio that will never be transcribed.
+    Untranscribed,
+    /// The event has no place in the audio.
     Nowhere,
 }
 
-fn name(kind: &EventKind) -> Option<(&'static str, Said)> {
+fn name(kind: &EventKind) -> Option<(&'static str, AudioPlace)> {
     Some(match kind {
-        EventKind::Transcript { .. } => ("symbl/transcript", Said::InTheAudio),
-        EventKind::Message { .. } => ("symbl/message", Said::InTheAudio),
-        EventKind::Insight(_) => ("symbl/insight", Said::InTheAudio),
-        EventKind::Tracker { .. } => ("symbl/tracker", Said::InTheAudio),
-        EventKind::Topic(_) => ("symbl/topic", Said::InTheAudio),
-        EventKind::Entity(_) => ("symbl/entity", Said::InTheAudio),
-        EventKind::State { .. } => ("symbl/state", Said::Nowhere),
-        EventKind::Session { .. } => ("symbl/session", Said::Nowhere),
-        EventKind::Gap { .. } => ("symbl/gap", Said::Never),
-        EventKind::Stall { .. } => ("symbl/stall", Said::Nowhere),
-        EventKind::Drained { .. } => ("symbl/drained", Said::Nowhere),
-        EventKind::Error { .. } => ("symbl/error", Said::Nowhere),
-        EventKind::Raw { .. } => ("symbl/raw", Said::Nowhere),
+        EventKind::Transcript { .. } => ("symbl/transcript", AudioPlace::Speech),
+        EventKind::Message { .. } => ("symbl/message", AudioPlace::Speech),
+        EventKind::Insight(_) => ("symbl/insight", AudioPlace::Speech),
+        EventKind::Tracker { .. } => ("symbl/tracker", AudioPlace::Speech),
+        EventKind::Topic(_) => ("symbl/topic", AudioPlace::Speech),
+        EventKind::Entity(_) => ("symbl/entity", AudioPlace::Speech),
+        EventKind::State { .. } => ("symbl/state", AudioPlace::Nowhere),
+        EventKind::Session { .. } => ("symbl/session", AudioPlace::Nowhere),
+        EventKind::Gap { .. } => ("symbl/gap", AudioPlace::Untranscribed),
+        EventKind::Stall { .. } => ("symbl/stall", AudioPlace::Nowhere),
+        EventKind::Drained { .. } => ("symbl/drained", AudioPlace::Nowhere),
+        EventKind::Error { .. } => ("symbl/error", AudioPlace::Nowhere),
+        EventKind::Raw { .. } => ("symbl/raw", AudioPlace::Nowhere),
         EventKind::Warning(_) | EventKind::Failed(_) => return None,
     })
 }
 
-fn place(builder: Builder, placement: &Placement, said: Said) -> Builder {
+fn place(builder: Builder, placement: &Placement, audio_place: AudioPlace) -> Builder {
     let builder = builder
         .field_if_some("running-time", placement.running_time)
         .field_if_some("stream-time", placement.stream_time)
         .field_if_some("duration", placement.duration)
         .field_if_some("utc", placement.utc.map(format_rfc3339));
-    match said {
-        Said::InTheAudio => builder
+    match audio_place {
+        AudioPlace::Speech => builder
             .field_if_some("delay", placement.delay.map(nanos))
             .field("replayed", placement.replayed),
-        Said::Never | Said::Nowhere => builder,
+        AudioPlace::Untranscribed | AudioPlace::Nowhere => builder,
     }
 }
 
@@ -159,8 +164,9 @@ fn own_fields(builder: Builder, kind: &EventKind) -> Builder {
     }
 }
 
-/// The id is the one that the application gave, else the one the service made.
-fn spoken_by(builder: Builder, speaker: Option<&Speaker>) -> Builder {
+/// Adds the speaker. Its id is the one that the application gave, else the one that the
+/// service made.
+fn spoken_by(builder: Builder, speaker: Option<&Participant>) -> Builder {
     let id = speaker.and_then(|s| s.user_id.as_deref().or(s.id.as_deref()));
     builder
         .field_if_some("speaker-id", id)
@@ -214,7 +220,7 @@ fn entity_fields(builder: Builder, entity: &Entity) -> Builder {
         .field_if_some("message-id", entity.message_id.as_deref())
 }
 
-/// Why a state was entered: a failure, or because somebody wanted it.
+/// Adds the reason of a change of state: a failure, or a request of the application.
 fn why(builder: Builder, failure: Option<&Failure>) -> Builder {
     let Some(failure) = failure else {
         return builder.field("reason", "requested");
@@ -237,14 +243,15 @@ fn session_word(event: SessionEvent) -> &'static str {
     }
 }
 
-/// Words as a JSON array of `{word, running-time, duration}`; `None` without words.
+/// Returns the words as a JSON array of `{word, running-time, duration}`, or `None` if there
+/// are no words.
 fn words_json(words: &[PlacedWord]) -> Option<String> {
     if words.is_empty() {
         return None;
     }
-    let words: Vec<Word> = words
+    let words: Vec<WordField> = words
         .iter()
-        .map(|word| Word {
+        .map(|word| WordField {
             word: &word.word,
             running_time: word.running_time,
             duration: word.duration,
@@ -253,10 +260,10 @@ fn words_json(words: &[PlacedWord]) -> Option<String> {
     serde_json::to_string(&words).ok()
 }
 
-/// An entry of `words`.
+/// An item of the field `words`.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Word<'a> {
+struct WordField<'a> {
     word: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     running_time: Option<u64>,

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What every element of this plugin shares, whatever its base class.
+//! The code that every element of this plugin shares, whatever its base class.
 //!
-//! Caps, properties and bus messages are translated here into what
-//! [`symbl_client::session`] and [`symbl_client::transport`] understand, and back. Nothing is
-//! decided here: when to dial, what to send again and what is lost is the
-//! session's business, how bytes travel is the transport's. Nothing here knows a base
-//! class either: an element hands its segment, its pad and its state changes in.
+//! It translates caps, properties and buffers for [`symbl_client::session`] and
+//! [`symbl_client::transport`], and their events into bus messages. It decides nothing: the
+//! session decides when to dial, what to send again and what is lost, and the transport
+//! decides how bytes travel. It must never know a base class: an element passes its
+//! segment, its pad and its state changes in.
 //!
 //! - [`properties`]: the table of the properties; [`settings`]: what their values mean
 //! - [`caps`]: caps to wire format
 //! - [`messages`], [`errors`], [`stats`]: events, failures and counters to structures
-//! - `life`: from READY→PAUSED to PAUSED→READY, and what the application may ask for
+//! - `life`: from READY→PAUSED to PAUSED→READY, and the properties that show the state
 //! - `feed`, `whole`: the way of a buffer into the connection; `gate`: the waits on it
 //! - `host`: the way of an event onto the bus
 //!
-//! Facts: GStreamer design documents; names and types are those of
-//! `docs/properties.md` and `docs/messages.md`.
+//! Sources: GStreamer design documents. Names and types are those of `docs/properties.md`
+//! and `docs/messages.md`.
 
 pub mod caps;
 mod enums;
@@ -42,34 +42,33 @@ use gst::prelude::*;
 use life::Life;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// An element that hands audio to a session, as the code that all such elements share
-/// sees it.
-// `IsA` is not transitive for a type that is not known.
+/// An element that hands audio to a session, as the shared code sees it.
+// For a type parameter, `IsA` of a class does not imply `IsA` of its parents.
 pub(crate) trait SymblElement:
     IsA<gst::Element> + IsA<gst::Object> + IsA<glib::Object> + Send + Sync
 {
     /// Returns the debug category of the element.
     fn category() -> gst::DebugCategory;
 
-    /// Returns what outlives a buffer: the settings, the session and its status.
+    /// Returns the settings, the session and its status.
     fn life(&self) -> &Life;
 
-    /// Returns what the streaming thread knows of its stream.
+    /// Returns the state of the streaming thread.
     fn feed(&self) -> &Feed;
 
     /// Returns the pad that takes the audio.
     fn audio_pad(&self) -> &gst::Pad;
 
-    /// Returns `true` if the element itself holds audio back until the clock is there.
+    /// Returns `true` if the element itself holds audio back until its running time.
     fn waits_for_the_clock(&self) -> bool;
 }
 
-/// Locks a mutex that outlives a panic elsewhere.
+/// Locks a mutex, also if a thread has panicked while it held the lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns `true` if upstream is live, as far as it says.
+/// Returns `true` if upstream answers a LATENCY query that it is live.
 pub(crate) fn upstream_is_live(element: &impl SymblElement) -> bool {
     let mut query = gst::query::Latency::new();
     element.audio_pad().peer_query(&mut query) && query.result().0

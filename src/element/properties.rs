@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The element's properties: their param specs, and the way from a
-//! [`glib::Value`] into [`Settings`] and back.
+//! The element's properties: their param specs, and the way from a [`glib::Value`] into
+//! [`Settings`] and back.
 //!
-//! What a property is stands in one row of `table`, what a value of its kind may be in
-//! `kinds`. This module never tells a secret: a write-only property has no value here.
+//! One row of `table` describes a property, and `kinds` says which values its kind may have.
+//! This module must never return a secret: a write-only property has no value here.
 //!
-//! Facts: GStreamer plugin writer's guide (property flags), `docs/properties.md`.
+//! Sources: GStreamer plugin writer's guide (property flags), `docs/properties.md`.
 
 use super::life::Life;
 use super::settings::Settings;
@@ -17,13 +17,13 @@ use table::TABLE;
 mod kinds;
 pub(super) mod table;
 
-/// When a property may change, and what is done about it besides.
+/// When a property may change, and what follows from a change.
 #[derive(Clone, Copy)]
 struct Use {
     changes: Changes,
-    /// What follows from a change.
+    /// Is called after a change.
     then: Option<fn(&Life)>,
-    /// Returns what is shown in place of the setting, if there is something.
+    /// Returns the live value that is shown in place of the setting, if there is one.
     shows: Option<fn(&Life) -> Option<glib::Value>>,
 }
 
@@ -51,7 +51,7 @@ impl Use {
         }
     }
 
-    /// Shows what `shows` gives, where it gives something, and not the setting.
+    /// Shows the value that `shows` returns in place of the setting, if it returns one.
     const fn shows(self, shows: fn(&Life) -> Option<glib::Value>) -> Self {
         Self {
             shows: Some(shows),
@@ -67,7 +67,7 @@ type Getter = Box<dyn Fn(&Settings) -> glib::Value + Send + Sync>;
 struct Property {
     spec: glib::ParamSpec,
     use_: Use,
-    /// `None` where only the element changes it.
+    /// `None` if only the element changes the property.
     set: Option<Setter>,
     get: Option<Getter>,
 }
@@ -113,18 +113,18 @@ pub fn specs() -> Vec<glib::ParamSpec> {
     TABLE.iter().map(|row| row.spec.clone()).collect()
 }
 
-/// Returns `true` if a property may be set while the element is in `state`. GStreamer
-/// shows the flags and leaves it to the element to keep them.
+/// Returns `true` if a property may be set while the element is in `state`. GStreamer shows
+/// the flags, but the element has to enforce them.
 pub fn may_change(pspec: &glib::ParamSpec, state: gst::State) -> bool {
     pspec.flags().contains(gst::PARAM_FLAG_MUTABLE_PLAYING) || state <= gst::State::Ready
 }
 
-/// Takes over what the application set. An empty string is as good as none.
+/// Takes over a value that the application set. An empty string counts as none.
 ///
 /// # Errors
 ///
-/// A sentence that says why the value is refused, without the name of the
-/// property; the old value stays.
+/// Returns a sentence that says why the value is refused, without the name of the property.
+/// The old value stays.
 pub fn set(
     settings: &mut Settings,
     value: &glib::Value,
@@ -136,8 +136,8 @@ pub fn set(
     }
 }
 
-/// Returns what the application reads back. Properties that are read-only (the element
-/// knows their live value) or write-only give their default.
+/// Returns the value that the application reads back. Properties that are read-only (the
+/// element knows their live value) or write-only have their default here.
 pub fn get(settings: &Settings, pspec: &glib::ParamSpec) -> glib::Value {
     match row(pspec).and_then(|row| row.get.as_ref()) {
         Some(get) => get(settings),
@@ -145,12 +145,13 @@ pub fn get(settings: &Settings, pspec: &glib::ParamSpec) -> glib::Value {
     }
 }
 
-/// Returns the live value of a property, where it has one and not that of its setting.
+/// Returns the live value of a property that is shown in place of its setting, if there is
+/// one.
 pub(super) fn live(life: &Life, pspec: &glib::ParamSpec) -> Option<glib::Value> {
     row(pspec)?.use_.shows?(life)
 }
 
-/// Does what follows from a property that has been set.
+/// Carries out the consequences of a property that was set.
 pub(super) fn was_set(life: &Life, pspec: &glib::ParamSpec) {
     if let Some(then) = row(pspec).and_then(|row| row.use_.then) {
         then(life);

@@ -2,10 +2,10 @@
 
 //! The values of the element's properties, as plain data, and what they mean.
 //!
-//! [`Settings`] is what an application has set. Its fields and their defaults are those of
-//! the table of the properties. It is copied out of its lock before
-//! anything is done with it. It holds no live value (state, counters, the
-//! conversation) and must never show a secret, which is why it keeps a [`Secret`].
+//! [`Settings`] holds the values that the application has set. Its fields and their defaults
+//! are those of the table of the properties. A caller copies it out of its lock before it
+//! works with it. It holds no live value (state, counters, the conversation), and it must
+//! never show a secret, so that it keeps each as a [`Secret`].
 //!
 //! Names, ranges and defaults: Symbl Streaming API reference (`start_request`)
 //! and `docs/properties.md`.
@@ -31,7 +31,7 @@ pub const TIMEZONE_UNSET: i32 = i32::MIN;
 /// Largest offset from UTC, east or west, that `timezone-offset` takes, in minutes.
 pub const TIMEZONE_MAX: i32 = 840;
 
-/// The `trackers` property: the text as it was set, and what it says.
+/// The `trackers` property: the text as it was set, and its trackers.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Trackers {
     text: Option<String>,
@@ -39,12 +39,12 @@ pub struct Trackers {
 }
 
 impl Trackers {
-    /// Reads the JSON array of trackers as it stands on the wire; `None` is no trackers.
+    /// Reads a JSON array of trackers, in the form of the wire. `None` means no trackers.
     ///
     /// # Errors
     ///
-    /// A sentence that says what is wrong: not JSON, not an array, or an entry
-    /// without a name or a vocabulary.
+    /// Returns a sentence that says what is wrong: not JSON, not an array, or an item without a
+    /// name or a vocabulary.
     pub fn parse(text: Option<String>) -> Result<Self, String> {
         let list = match text.as_deref().map(Tracker::parse_list) {
             None => Vec::new(),
@@ -59,13 +59,13 @@ impl Trackers {
         Ok(Self { text, list })
     }
 
-    /// As it was set.
+    /// Returns the text as it was set.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
 }
 
-/// The `start-request-extra` property: the text as it was set, and what it says.
+/// The `start-request-extra` property: the text as it was set, and its members.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct StartRequestExtra {
     text: Option<String>,
@@ -73,11 +73,11 @@ pub struct StartRequestExtra {
 }
 
 impl StartRequestExtra {
-    /// Reads a JSON object; `None` is no extra members.
+    /// Reads a JSON object. `None` means no extra members.
     ///
     /// # Errors
     ///
-    /// A sentence that says what is wrong: not JSON, or JSON but not an object.
+    /// Returns a sentence that says what is wrong: not JSON, or JSON but not an object.
     pub fn parse(text: Option<String>) -> Result<Self, String> {
         let members = match text.as_deref().map(serde_json::from_str) {
             None => Map::new(),
@@ -92,14 +92,15 @@ impl StartRequestExtra {
         Ok(Self { text, members })
     }
 
-    /// As it was set.
+    /// Returns the text as it was set.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
 }
 
 impl Settings {
-    /// The defaults under this environment. `variable` looks one up; empty is as good as absent.
+    /// Returns the defaults in this environment. `variable` looks a variable up. An empty
+    /// variable counts as absent.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let mut settings = Self::default();
         let text = |name| {
@@ -122,8 +123,8 @@ impl Settings {
         settings
     }
 
-    /// Where the token comes from: `access-token`, else `access-token-file`, else
-    /// `app-id` with `app-secret`, else the environment in the same order.
+    /// Returns the source of the token: `access-token`, else `access-token-file`, else `app-id`
+    /// with `app-secret`, else the environment in the same order.
     pub fn token(&self) -> TokenSource {
         if let Some(token) = &self.access_token {
             return TokenSource::Value(token.clone());
@@ -132,7 +133,7 @@ impl Settings {
             return TokenSource::File(path.into());
         }
         let app = self.app().map(TokenSource::App);
-        // A half from the environment completes what a property says.
+        // The environment may complete a pair of which a property sets one half.
         let is_set = self.app_id.is_some() || self.app_secret.is_some();
         let token = self.environment_token.clone().map(TokenSource::Value);
         let (first, second) = if is_set { (app, token) } else { (token, app) };
@@ -149,7 +150,7 @@ impl Settings {
         })
     }
 
-    /// What is wrong with `app-id` and `app-secret`, where they would be used.
+    /// Returns what is wrong with `app-id` and `app-secret`, if they would be used.
     fn app_problem(&self) -> Option<&'static str> {
         if self.access_token.is_some() || self.access_token_file.is_some() || self.app().is_some() {
             None
@@ -162,7 +163,7 @@ impl Settings {
         }
     }
 
-    /// Where to dial, as the connection of this id.
+    /// Returns the endpoint to dial for this connection id.
     pub fn endpoint(&self, connection_id: &str) -> Endpoint {
         Endpoint {
             base_url: self.base_url.clone(),
@@ -177,7 +178,7 @@ impl Settings {
         }
     }
 
-    /// What to say at the start of a session whose audio has this format.
+    /// Returns the start request for audio in this format.
     pub fn start_request(&self, format: StreamFormat) -> StartRequest {
         let mut request = StartRequest::new(format);
         request.insight_types = self.insight_types.on_the_wire();
@@ -194,7 +195,7 @@ impl Settings {
         request.sentiment = self.sentiment;
         request.speaker_user_id = self.speaker_id.clone();
         request.speaker_name = self.speaker_name.clone();
-        // Always sent: without the first a rejoin is not promised, and the
+        // These are always sent. Without the first, the service does not promise a rejoin. The
         // official service treats the other two as a pair.
         request.no_connection_timeout = Some(self.no_connection_timeout);
         request.disconnect_on_stop_request = Some(self.disconnect_on_stop_request);
@@ -203,7 +204,7 @@ impl Settings {
         request
     }
 
-    /// Who speaks in the audio that follows.
+    /// Returns the speaker of the audio that follows.
     pub fn speaker(&self) -> Speaker {
         Speaker {
             user_id: self.speaker_id.clone(),
@@ -211,8 +212,8 @@ impl Settings {
         }
     }
 
-    /// What a session is told before it begins. The format in its start
-    /// request stands in until the first caps are known. `seed` is for jitter.
+    /// Returns the settings of a session. The format in its start request is a stand-in until the
+    /// first caps are known. `seed` decides the jitter of the back-off.
     pub fn session_config(&self, seed: u64) -> SessionConfig {
         let millis = |value: u32| Duration::from_millis(value.into());
         SessionConfig {
@@ -240,13 +241,13 @@ impl Settings {
         }
     }
 
-    /// Whether the element can start with these. Looks at the files that they name, but no
-    /// longer than a moment, and uses no network.
+    /// Checks if the element can start with these settings. Reads the files that they name, within
+    /// a bound of 200 ms, and uses no network.
     ///
     /// # Errors
     ///
-    /// The first property that cannot be used: its name, its value unless that
-    /// may hold a secret, and what to try.
+    /// Returns the first property that cannot be used: its name, its value unless that may hold a
+    /// secret, and what to try.
     pub fn check(&self) -> Result<(), Failure> {
         let refuse = |message: String| Err(Failure::fatal(Reason::Settings, message));
         if self.streaming_path.contains(['?', '#']) {
@@ -274,7 +275,7 @@ impl Settings {
     }
 }
 
-/// Any format will do where only the rest of a start request matters.
+/// Returns a format for a start request of which only the rest matters.
 fn stand_in_format() -> StreamFormat {
     StreamFormat::new(Encoding::Linear16, 16_000).expect("16 kHz is a rate of LINEAR16")
 }

@@ -2,8 +2,8 @@
 
 //! Counters of the session as the `stats` property shows them.
 //!
-//! All fields are always there, all but `last-error` are unsigned 64-bit;
-//! amounts of audio and time are in nanoseconds. Names: `docs/properties.md`.
+//! All fields are always there. All but `last-error` are unsigned 64-bit numbers. Amounts
+//! of audio and time are in nanoseconds. Names: `docs/properties.md`.
 
 use std::time::Duration;
 use symbl_client::session::Stats;
@@ -12,7 +12,7 @@ use symbl_client::session::stats::Percentiles;
 /// Name of the structure.
 pub const NAME: &str = "application/x-symbl-stats";
 
-/// The value of the property.
+/// Returns the value of the property.
 pub fn structure(stats: &Stats) -> gst::Structure {
     gst::Structure::builder(NAME)
         .field("bytes-sent", stats.bytes_sent)
@@ -49,7 +49,7 @@ pub fn structure(stats: &Stats) -> gst::Structure {
         .build()
 }
 
-/// Nanoseconds; what does not fit is the largest that does.
+/// Returns the duration in nanoseconds, or the largest number if it does not fit.
 pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn before_anything_happened_all_fields_are_there_and_zero() {
+    fn all_fields_are_there_and_zero_at_first() {
         gst::init().unwrap();
         let structure = structure(&Stats::default());
         assert_eq!(structure.n_fields(), 25);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! From running time to the wall clock.
+//! Turns running time into wall-clock time.
 
 use gst::prelude::*;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How often the wall clock and the pipeline's are read together, for the best pair.
+/// How many times the wall clock and the pipeline's clock are read together, to take the
+/// closest pair.
 const READINGS: usize = 3;
 
 /// Returns the wall-clock time, in nanoseconds since the Unix epoch.
@@ -22,7 +23,7 @@ pub(super) fn utc(element: &impl IsA<gst::Element>, running_time: Option<u64>) -
         return now();
     };
     let due = base_time.saturating_add(running_time);
-    // Another thread may run between the two readings: the closest pair counts.
+    // Another thread may run between the two readings, so that the closest pair counts.
     let pairs = (0..READINGS).filter_map(|_| {
         let before = now()?;
         let shown = i64::try_from(clock.time().nseconds()).ok()?;

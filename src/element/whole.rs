@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Puts samples together that upstream cut in two.
+//! Rejoins samples that upstream cut in two.
 //!
-//! A buffer of raw audio is whole samples by its caps. Sources that know nothing of
-//! samples (a socket, a pipe) end buffers in the middle of one; without its other
-//! half all that follows would be noise. In: buffers of any size. Out: the same
-//! bytes in buffers of whole samples. Never holds more than a part of a sample.
+//! By its caps, a buffer of raw audio has whole samples. Sources that know nothing of
+//! samples (a socket, a pipe) end buffers in the middle of one. Without its other half, all
+//! audio behind it would be noise. In: buffers of any size. Out: the same bytes in buffers
+//! of whole samples. This module never holds more than a part of a sample.
 //!
-//! Where a byte was lost (a datagram that was cut, or did not come), the other half never
-//! comes. 16-bit samples that begin at the wrong byte are noise, so that of a buffer that
-//! would be much rougher so, the byte in front is left out: one buffer heals it.
+//! If a byte was lost (a datagram that was cut, or did not come), the other half never
+//! comes. 16-bit samples that begin at the wrong byte are noise. So if a buffer is much
+//! smoother without its first byte, that byte is left out, and one buffer of noise is the
+//! most that a loss causes.
 
 use super::{SymblElement, feed};
 
@@ -17,18 +18,18 @@ use super::{SymblElement, feed};
 #[derive(Debug, Default)]
 pub(super) struct Cut {
     bytes: Vec<u8>,
-    /// Whether it was complained about.
+    /// A warning about a cut sample was posted.
     warned: bool,
 }
 
-/// Bytes of a buffer below which its roughness says nothing.
+/// Bytes of a buffer from which on its roughness says something.
 const ENOUGH: usize = 128;
 
-/// How much smoother samples are that begin at the right byte. Speech is by ten times and
-/// more; a constant or noise is the same both ways, and tells nothing.
+/// How many times smoother samples must be to show that they begin at the right byte. Speech
+/// is smoother by ten times and more. A constant or noise is the same both ways.
 const SMOOTHER: u64 = 2;
 
-/// Returns how far 16-bit samples are from their neighbours, in all.
+/// Returns the sum of the differences between neighbouring 16-bit samples.
 fn roughness<'a>(bytes: impl Iterator<Item = &'a u8>) -> u64 {
     let mut low = None;
     let mut last: Option<i16> = None;
@@ -46,18 +47,18 @@ fn roughness<'a>(bytes: impl Iterator<Item = &'a u8>) -> u64 {
 }
 
 impl Cut {
-    /// Returns `true` if a buffer of `size` bytes is whole samples of `width` bytes
-    /// as it is.
+    /// Returns `true` if a buffer of `size` bytes has whole samples of `width` bytes, and no
+    /// part of a sample waits for its rest.
     pub(super) fn is_whole(&self, size: usize, width: usize) -> bool {
         self.bytes.is_empty() && size.is_multiple_of(width)
     }
 
-    /// What follows does not follow what came before.
+    /// Drops the part of a sample that waits, because the next audio does not follow it.
     pub(super) fn forget(&mut self) {
         self.bytes.clear();
     }
 
-    /// Returns `true` the first time that it is asked.
+    /// Returns `true` at the first call only.
     pub(super) fn is_news(&mut self) -> bool {
         !std::mem::replace(&mut self.warned, true)
     }
@@ -78,7 +79,7 @@ impl Cut {
     }
 }
 
-/// Returns the buffer in whole samples of `width` bytes, if it completes one.
+/// Returns the whole samples of `width` bytes that a buffer completes, if it completes any.
 pub(super) fn whole(
     element: &impl SymblElement,
     buffer: &gst::BufferRef,
@@ -129,7 +130,7 @@ mod tests {
         }
     }
 
-    /// A tone with a little noise, as bytes.
+    /// Returns the bytes of a tone with a little noise.
     fn tone() -> Vec<u8> {
         let samples = (0..16_000).map(|n| {
             let wave = (f64::from(n) * 0.3).sin() * 4000.0 + f64::from(n * 7919 % 101);
@@ -139,9 +140,10 @@ mod tests {
     }
 
     #[test]
-    fn of_a_stream_of_which_bytes_were_lost_one_buffer_is_noise_at_the_most() {
+    fn a_lost_byte_makes_noise_of_one_buffer_at_most() {
         let tone = tone();
-        // Pieces of these sizes; that of this number is lost, or the last byte of it is.
+        // The size of the pieces, the number of the piece with the loss, and `true` if all of it
+        // is lost, `false` if only its last byte is.
         for (size, lost, whole) in [
             (640, 3, false),
             (641, 2, true),
@@ -162,7 +164,7 @@ mod tests {
                     out.extend(cut.complete(piece, 2));
                 }
             }
-            // What comes behind the loss is what was sent.
+            // The audio behind the loss is the audio that was sent.
             let end = out.len() - 640;
             let samples = &out[end - 8 * 640..end];
             let found = tone.windows(samples.len()).position(|w| w == samples);

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The end of the stream, where GstBin would not tell it.
+//! The end of the stream where GstBin would not report it.
 
 use super::SymblSink;
 use super::imp::CAT;
 use gst::prelude::*;
 
-/// Posts in the name of a pipeline that plays that it does, from PLAYING to PLAYING.
+/// Posts a STATE_CHANGED message from PLAYING to PLAYING in the name of a pipeline that
+/// plays.
 ///
-/// GstBin posts the EOS of its sinks only while the last state that it has told of is
-/// PLAYING, and notes that state after it has posted it. Where a thread of another element
+/// GstBin posts the EOS of its sinks only if the last state that it has posted is PLAYING,
+/// and it notes that state after it has posted it. If a thread of another element
 /// (`decodebin`) completes the change to PAUSED, and the application answers the message
-/// by a change to PLAYING at once, the note of PAUSED can be the later one: all sinks
-/// have posted EOS then, and the pipeline never does. The message corrects the note. If
-/// the note was right, GstBin has posted EOS already and does not do it again.
-pub(super) fn tell_again_that_it_plays(sink: &SymblSink) {
+/// by a change to PLAYING at once, GstBin may note PAUSED last. Then all sinks post EOS,
+/// and the pipeline never does. This message corrects the note. If the note was right,
+/// GstBin has posted EOS already and does not post it again.
+pub(super) fn report_playing_again(sink: &SymblSink) {
     let Some(mut top) = sink.parent() else {
         return;
     };
@@ -24,7 +25,7 @@ pub(super) fn tell_again_that_it_plays(sink: &SymblSink) {
     let Ok(pipeline) = top.downcast::<gst::Bin>() else {
         return;
     };
-    // In a change of state the pipeline tells of its end by itself.
+    // During a change of state the pipeline reports its end by itself.
     if pipeline.current_state() != gst::State::Playing
         || pipeline.pending_state() != gst::State::VoidPending
     {

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Holds the streaming thread up, in probes of the pad in front of GstBaseSink, and not in
-//! `render`: there it holds its preroll lock, which it takes for a change to PLAYING as well
-//! as to PAUSED, but ends waits (`unlock`) for the latter only. Out here a
-//! wait is in nobody's way, and a pause is no reason to end it.
+//! Holds the streaming thread up in probes of the pad in front of GstBaseSink.
+//!
+//! A wait in `render` would not do: GstBaseSink holds its preroll lock there. It takes this
+//! lock for a change to PLAYING as well as to PAUSED, but ends waits (`unlock`) only for a
+//! change to PAUSED. In a probe, a wait blocks no state change, and a pause need not end it.
 
 use super::SymblSink;
 use crate::element::{SymblElement, caps, feed, gate};
 use gst::prelude::*;
 use gst_base::prelude::*;
 
-/// Lets buffers wait until there is room. The probe is there only while room is scarce:
-/// each buffer would pay for it.
+/// Lets buffers wait until there is room. The probe is installed only while room is scarce,
+/// because it costs time for each buffer.
 pub(super) fn close(sink: &SymblSink) {
     if !sink.feed().begin_gating() {
         return;
@@ -26,7 +27,7 @@ pub(super) fn close(sink: &SymblSink) {
     });
 }
 
-/// Looks at the events in front of GstBaseSink, for as long as the sink exists.
+/// Watches the events in front of GstBaseSink, for as long as the sink exists.
 pub(super) fn watch_events(sink: &SymblSink) {
     let events = gst::PadProbeType::EVENT_DOWNSTREAM;
     sink.sink_pad().add_probe(events, |pad, info| {

@@ -2,8 +2,8 @@
 
 //! The element itself: the calls of GObject, GstElement and GstBaseSink.
 //!
-//! Hands them on to what all elements share and decides nothing. The
-//! rules that it follows are walked through in `docs/checklist.md`.
+//! This module hands the calls on to [`crate::element`] and decides nothing.
+//! `docs/checklist.md` lists the rules of GStreamer that it follows.
 
 use super::{ending, gate};
 use crate::element::feed::{self, Feed};
@@ -29,7 +29,7 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 #[derive(Default)]
 pub struct SymblSink {
     life: Life,
-    /// Belongs to the streaming thread.
+    /// The state of the streaming thread.
     feed: Feed,
 }
 
@@ -62,8 +62,8 @@ impl ObjectSubclass for SymblSink {
     type ParentType = gst_base::BaseSink;
 
     fn class_init(class: &mut Self::Class) {
-        // The bindings fill these in for everybody, and for their sake GstBaseSink
-        // computes the times of each buffer twice. There is nothing to prepare here.
+        // The bindings set these for every subclass. If they are set, GstBaseSink computes the
+        // times of each buffer twice, and this element has nothing to prepare.
         let class = class.upcast_ref_mut::<gst_base::BaseSink>().as_mut();
         class.prepare = None;
         class.prepare_list = None;
@@ -85,7 +85,7 @@ impl ObjectImpl for SymblSink {
         self.parent_constructed();
         self.life.read_environment();
         let obj = self.obj();
-        // A branch that transcribes must not keep a pipeline from PAUSED.
+        // A pipeline must not wait for its transcribing branch to reach PAUSED.
         obj.set_async(false);
         obj.set_enable_last_sample(false);
         obj.set_qos(false);
@@ -139,7 +139,7 @@ impl ElementImpl for SymblSink {
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         let obj = self.obj();
         match transition {
-            // Here and not in start(): BaseSink would post an error of its own.
+            // Not in start(), after whose failure BaseSink would post an error of its own.
             gst::StateChange::NullToReady => life::check(&*obj)?,
             gst::StateChange::ReadyToPaused => life::open(&*obj)?,
             gst::StateChange::PausedToPlaying => life::resume(&*obj),
@@ -147,7 +147,7 @@ impl ElementImpl for SymblSink {
         }
         let result = self.parent_change_state(transition);
         match transition {
-            // Afterwards: no buffer is on its way any more.
+            // After the parent's change, no buffer is on its way any more.
             gst::StateChange::PlayingToPaused => life::pause(&*obj),
             gst::StateChange::PausedToReady => life::close(&*obj),
             gst::StateChange::ReadyToPaused if result.is_err() => life::close(&*obj),
@@ -157,9 +157,9 @@ impl ElementImpl for SymblSink {
     }
 
     fn send_event(&self, event: gst::Event) -> bool {
-        // A live pipeline's latency is what others need to play in step. Captions
-        // need not: the sooner the audio leaves, the better. So BaseSink is told
-        // of none, and upstream of the real one.
+        // The latency of a live pipeline lets its sinks play in step. Captions need not be in
+        // step: the sooner the audio leaves, the better. So BaseSink gets a latency of zero,
+        // and upstream gets the real one.
         if let gst::EventView::Latency(_) = event.view()
             && upstream_is_live(&*self.obj())
         {
@@ -219,15 +219,15 @@ impl BaseSinkImpl for SymblSink {
             }
             gst::EventView::Eos(_) => {
                 let result = self.parent_event(event);
-                ending::tell_again_that_it_plays(&obj);
+                ending::report_playing_again(&obj);
                 result
             }
             _ => self.parent_event(event),
         }
     }
 
-    /// GstBaseSink wants caps to have every field of the template; those of
-    /// `rtpopusdepay` have no rate where the sender told none.
+    /// Answers an ACCEPT_CAPS query. GstBaseSink would require every field of the template,
+    /// but the caps of `rtpopusdepay` have no rate if the sender did not state one.
     fn query(&self, query: &mut gst::QueryRef) -> bool {
         let gst::QueryViewMut::AcceptCaps(accept) = query.view_mut() else {
             return BaseSinkImplExt::parent_query(self, query);

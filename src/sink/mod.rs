@@ -2,10 +2,9 @@
 
 //! `symblsink`: a GstBaseSink that transcribes.
 //!
-//! - `imp`: the calls of GObject, GstElement and GstBaseSink, handed on to
-//!   [`crate::element`]
-//! - `gate`: where the streaming thread waits, with GstBaseSink in mind
-//! - `ending`: an EOS that GstBin would swallow
+//! - `imp` hands the calls of GObject, GstElement and GstBaseSink on to [`crate::element`]
+//! - `gate` lets the streaming thread wait where GstBaseSink holds no lock
+//! - `ending` makes GstBin post an EOS that it would swallow
 
 mod ending;
 mod gate;
@@ -23,7 +22,7 @@ glib::wrapper! {
 ///
 /// # Errors
 ///
-/// GStreamer refused the element's type or name.
+/// Returns an error if GStreamer refuses the element's type or name.
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     gst::Element::register(
         Some(plugin),

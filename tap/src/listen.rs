@@ -18,7 +18,7 @@ use std::time::Duration;
 use symbl_captions::{CaptionWriter, Format, Notes, Outlet, QUEUE_BYTES};
 use symbl_client::session::backoff::Backoff;
 use symbl_client::session::{Failure, Reason};
-use symbl_client::transport::{Endpoint, Heard, Listener};
+use symbl_client::transport::{Endpoint, Listener, Received};
 use symbl_protocol::ServerMessage;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -232,12 +232,14 @@ impl Listening {
                 }
             };
             match heard {
-                Heard::Life => {}
-                Heard::End(failure) if completed || failure.close_code == Some(CLOSED_IN_ORDER) => {
+                Received::Life => {}
+                Received::End(failure)
+                    if completed || failure.close_code == Some(CLOSED_IN_ORDER) =>
+                {
                     return Lost::Finalised;
                 }
-                Heard::End(failure) => return Lost::Failed(failure),
-                Heard::Text(text) => {
+                Received::End(failure) => return Lost::Failed(failure),
+                Received::Text(text) => {
                     // The connection works, so the next outage starts with short
                     // delays again.
                     backoff.reset();

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 use symbl_captions::{CaptionWriter, Found, TimedWord, Utterance};
 use symbl_protocol::ServerMessage;
-use symbl_protocol::response::{Message, Speaker};
+use symbl_protocol::response::{Message, Participant};
 use symbl_protocol::timestamp::format_rfc3339;
 
 /// Writes each message that is worth writing.
@@ -154,7 +154,7 @@ impl<W: Write> Show<W> {
     }
 }
 
-fn name(speaker: Option<&Speaker>) -> Option<&str> {
+fn name(speaker: Option<&Participant>) -> Option<&str> {
     let speaker = speaker?;
     speaker.name.as_deref().or(speaker.user_id.as_deref())
 }

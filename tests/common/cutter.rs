@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A TCP relay in front of a service that breaks connections in all the ways in
-//! which a network, a proxy or a service does, where it is told to.
+//! A TCP relay in front of a service. It breaks connections where a test asks for it, in all
+//! the ways in which a network, a proxy or a service does.
 //!
-//! Where is counted in bytes and not in time, and so is the same place on
-//! every machine: in the middle of a frame, of a request head, of an answer.
-//! For nothing but resets there is `relay` of the testkit.
+//! The place of a cut is counted in bytes and not in time, so that it is the same on every
+//! machine: in the middle of a frame, of a request head, of an answer. For tests that need
+//! only resets there is `relay` of the testkit.
 
 use std::collections::VecDeque;
 use std::io::Result;
@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// Who says the bytes that are counted.
+/// The side whose bytes are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     Client,
@@ -26,46 +26,46 @@ pub enum Side {
 /// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// A TCP reset, to both.
+    /// A TCP reset, to both sides.
     Reset,
     /// A TCP FIN without a close frame.
     Fin,
     /// A close frame with this code, or without one, between two frames of the service.
     Close(Option<u16>),
-    /// Nothing is read, written or closed any more.
+    /// The relay reads, writes and closes nothing any more.
     HalfOpen,
 }
 
-/// What becomes of a connection that comes after.
+/// How a connection after a cut is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// It is reset as soon as it is there.
+    /// It is reset at once.
     Reset,
     /// Its request is answered with this status.
     Http(u16),
     /// Its request is never answered.
     Silence,
-    /// It is reset after so many bytes of the client.
+    /// It is reset after this many bytes of the client.
     After(u64),
 }
 
-/// An end of a connection that is to come.
+/// A cut that is to come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
     pub side: Side,
-    /// After so many more bytes of that side, on whatever connection.
+    /// The cut comes after this many more bytes of that side, on any connection.
     pub after: u64,
     pub fault: Fault,
-    /// For the connections that follow, in this order.
+    /// The refusals of the connections that follow, in this order.
     pub refusals: Vec<Refusal>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Cuts that are to come, one after the other.
+    /// The cuts that are to come, one after the other.
     armed: VecDeque<Cut>,
     refusals: VecDeque<Refusal>,
-    /// Everybody is refused.
+    /// All connections are refused.
     down: bool,
     cuts: usize,
     refused: usize,
@@ -73,8 +73,8 @@ struct State {
 }
 
 impl State {
-    /// `side` said `count` bytes: how many are still to go on, and what happens
-    /// then, if something does.
+    /// Counts `count` bytes of `side`. Returns how many of them are still passed on, and the
+    /// fault after them, if there is one.
     fn said(&mut self, side: Side, count: usize) -> (usize, Option<Fault>) {
         let Some(next) = self.armed.front_mut().filter(|cut| cut.side == side) else {
             return (count, None);
@@ -89,7 +89,7 @@ impl State {
         (cut.after as usize, Some(cut.fault))
     }
 
-    /// A connection came: whether it is refused.
+    /// Counts a connection. Returns its refusal, if it is refused.
     fn comes(&mut self) -> Option<Refusal> {
         self.connections += 1;
         let refusal = match self.refusals.pop_front() {
@@ -116,7 +116,7 @@ pub struct Cutter {
 }
 
 impl Cutter {
-    /// In front of `target`, `http://host:port`. Does no harm until told to.
+    /// Starts a relay in front of `target`, `http://host:port`, without any cut.
     pub fn to(target: &str) -> Self {
         let target: SocketAddr = target
             .trim_start_matches("http://")
@@ -149,32 +149,32 @@ impl Cutter {
         }
     }
 
-    /// As the property `base-url` takes it.
+    /// Returns the value for the property `base-url`.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Cuts, after the cuts that are still to come.
+    /// Adds a cut behind those that are still to come.
     pub fn arm(&self, cut: Cut) {
         lock(&self.shared).armed.push_back(cut);
     }
 
-    /// Whether everybody is refused from now on.
+    /// Refuses all connections from now on, or no longer.
     pub fn down(&self, down: bool) {
         lock(&self.shared).down = down;
     }
 
-    /// How many cuts there were.
+    /// Returns how many cuts there were.
     pub fn cuts(&self) -> usize {
         lock(&self.shared).cuts
     }
 
-    /// How many connections were refused.
+    /// Returns how many connections were refused.
     pub fn refused(&self) -> usize {
         lock(&self.shared).refused
     }
 
-    /// How many connections came.
+    /// Returns how many connections came.
     pub fn connections(&self) -> usize {
         lock(&self.shared).connections
     }
@@ -195,7 +195,7 @@ async fn accept(listener: &TcpListener, target: SocketAddr, shared: &Shared) {
         let refusal = lock(shared).comes();
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
-            // A side that went away by itself is no cut.
+            // A connection that a side closed by itself does not count as a cut.
             let _ = match refusal {
                 Some(Refusal::After(bytes)) => relay(client, target, &shared, bytes).await,
                 Some(refusal) => refuse(client, refusal).await,
@@ -225,13 +225,13 @@ async fn refuse(mut client: TcpStream, refusal: Refusal) -> Result<()> {
     }
 }
 
-/// Says that nothing more comes, and waits for the same.
+/// Sends a FIN, and waits for the client's.
 async fn half_close(mut client: TcpStream) -> Result<()> {
     client.shutdown().await?;
     copy(&mut client, &mut tokio::io::sink()).await.map(drop)
 }
 
-/// Passes bytes on until a side is through or it is time for a fault.
+/// Passes bytes on until a side has closed or a fault is due.
 async fn relay(
     mut client: TcpStream,
     target: SocketAddr,
@@ -292,7 +292,7 @@ async fn relay(
             half_close(client).await
         }
         Fault::HalfOpen => std::future::pending().await,
-        // There is no close frame before the upgrade is through.
+        // Before the upgrade is complete there can be no close frame.
         Fault::Reset | Fault::Close(_) => {
             client.set_zero_linger()?;
             server.set_zero_linger()
@@ -307,14 +307,14 @@ fn close_frame(code: Option<u16>) -> Vec<u8> {
     }
 }
 
-/// Where a service's bytes stand: in the answer to the upgrade, or in a frame.
+/// The place in a service's bytes: in the answer to the upgrade, or in a frame.
 #[derive(Default)]
 struct Frames {
-    /// Of the answer's head or the frame's header, what has come.
+    /// The part of the answer's head, or of the frame's header, that has come.
     head: Vec<u8>,
-    /// Whether the answer is through.
+    /// The answer is complete.
     upgraded: bool,
-    /// Payload of the frame that is still to come.
+    /// Bytes of the frame's payload that are still to come.
     payload: u64,
 }
 
@@ -333,7 +333,7 @@ impl Frames {
         }
     }
 
-    /// How many of `bytes` belong to the frame that has begun.
+    /// Returns how many of `bytes` belong to the frame that has begun.
     fn finish(&mut self, bytes: &[u8]) -> usize {
         let rest = bytes.iter().take_while(|byte| {
             let open = !self.at_boundary();

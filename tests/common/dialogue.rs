@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A sink and a scripted peer that talk, with a test between them that plays
-//! the sink's upstream and tells the peer what to say.
+//! A sink and a scripted peer. The test between them plays the sink's upstream, and lets the
+//! peer send messages.
 
 use super::feed::{CAPS, Feed};
 use super::peer::{Message, Peer, Record, Script};
@@ -15,7 +15,7 @@ pub struct Dialogue {
 }
 
 impl Dialogue {
-    /// A playing pipeline that has caps (16 kHz) and no audio yet.
+    /// Starts a playing pipeline that has caps (16 kHz) and no audio yet.
     pub fn begin(script: Script, properties: &str) -> Self {
         let peer = Peer::start(script);
         let (pipeline, feed) =
@@ -25,7 +25,7 @@ impl Dialogue {
         Self::between(pipeline, feed, peer)
     }
 
-    /// Between a pipeline and the peer that it was told of.
+    /// Returns the dialogue of a pipeline with its peer.
     pub fn between(pipeline: Pipeline, feed: Feed, peer: Peer) -> Self {
         Self {
             pipeline,
@@ -35,7 +35,7 @@ impl Dialogue {
         }
     }
 
-    /// The same, after `millis` of silence went to a peer that listens.
+    /// Starts a dialogue, and sends `millis` of silence to a peer that listens.
     pub fn listening(millis: usize) -> Self {
         let mut dialogue = Self::begin(Script::listening(), "");
         dialogue.pipeline.wait_for_state("listening");
@@ -44,12 +44,12 @@ impl Dialogue {
         dialogue
     }
 
-    /// What the newest connection brought.
+    /// Returns the record of the newest connection.
     pub fn record(&self) -> Record {
         self.peer.records().pop().expect("a connection")
     }
 
-    /// Waits for something on the newest connection.
+    /// Waits until `reached` returns `true` for the record of the newest connection.
     pub fn wait(&self, reached: impl Fn(&Record) -> bool) {
         let newest = |records: &[Record]| records.last().is_some_and(&reached);
         assert!(
@@ -60,18 +60,18 @@ impl Dialogue {
         );
     }
 
-    /// The peer says a message on the newest connection.
+    /// Sends a message from the peer on the newest connection.
     pub fn say(&self, message: Message) {
         self.peer.say(self.peer.records().len() - 1, message);
     }
 
-    /// The peer says a text.
+    /// Sends a text from the peer.
     pub fn say_text(&self, text: &str) {
         self.say(Message::text(text));
     }
 
-    /// Waits until the sink is through with all that was said and given before,
-    /// and has answered it, if it was going to: it answers a ping after that.
+    /// Waits until the sink has handled all messages and audio from before, and has answered
+    /// them if it does. It answers a ping after that.
     pub fn settle(&mut self) {
         self.pings += 1;
         let ping = format!("ping {}", self.pings);
@@ -80,7 +80,7 @@ impl Dialogue {
         self.pipeline.collect();
     }
 
-    /// The pipeline goes on: no error and no warning was posted.
+    /// Asserts that the pipeline goes on, and that no error and no warning was posted.
     pub fn assert_untroubled(&self) {
         for message in &self.pipeline.messages {
             match message.view() {
@@ -93,7 +93,7 @@ impl Dialogue {
     }
 }
 
-/// A final result with words and their times in milliseconds of the service's audio.
+/// Returns a final with words and their times in milliseconds of the service's audio.
 pub fn final_result(words: &[(&str, u64, u64)]) -> String {
     let time = |millis: u64| {
         serde_json::json!({
@@ -111,7 +111,7 @@ pub fn final_result(words: &[(&str, u64, u64)]) -> String {
     result(&text.join(" "), &words, true)
 }
 
-/// An interim result.
+/// Returns an interim.
 pub fn interim_result(text: &str) -> String {
     result(text, &[], false)
 }
@@ -130,7 +130,7 @@ fn result(text: &str, words: &[serde_json::Value], is_final: bool) -> String {
     .to_string()
 }
 
-/// A `message_response` with messages of these ids and texts.
+/// Returns a `message_response` with messages of these ids and texts.
 pub fn message_response(messages: &[(&str, &str)]) -> String {
     let messages: Vec<_> = messages
         .iter()

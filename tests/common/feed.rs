@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! An upstream that the test plays itself: what it pushes has been rendered
-//! when the call returns, and it sees the flow return.
+//! An upstream that the test plays itself. When a push returns, the sink has rendered the
+//! buffer, and the test gets the flow return.
 
 use super::pipeline::{BOUND, Pipeline, buffer, init};
 use gst::prelude::*;
@@ -15,16 +15,16 @@ pub const CAPS: &str = "audio/x-raw,format=S16LE,layout=interleaved,channels=1,r
 /// Nanoseconds in a millisecond.
 pub const MS: u64 = 1_000_000;
 
-/// A source pad in front of a sink, pushed by the test's own thread.
+/// A source pad in front of a sink. The test's own thread pushes.
 #[derive(Clone)]
 pub struct Feed {
     pub pad: gst::Pad,
-    /// Running time of what is pushed next.
+    /// Running time of the next audio, in nanoseconds.
     next: Arc<AtomicU64>,
 }
 
 impl Feed {
-    /// A pipeline with nothing but a sink of these properties, and its feed.
+    /// Returns a pipeline with nothing but a sink with these properties, and its feed.
     pub fn pipeline(properties: &str) -> (Pipeline, Self) {
         init();
         let sink = gst::parse::launch(&format!("symblsink name=sink sync=false {properties}"))
@@ -39,13 +39,13 @@ impl Feed {
         (pipeline, feed)
     }
 
-    /// In front of a sink that has no upstream.
+    /// Returns a feed in front of a sink that has no upstream.
     pub fn of(sink: &gst::Element) -> Self {
         let pad = gst::Pad::builder(gst::PadDirection::Src).name("feed");
         Self::linked(pad.build(), sink)
     }
 
-    /// The same, and says of itself that it is live.
+    /// Returns a feed that answers LATENCY queries as a live source.
     pub fn live(sink: &gst::Element) -> Self {
         let pad = gst::Pad::builder(gst::PadDirection::Src)
             .name("feed")
@@ -69,7 +69,8 @@ impl Feed {
         }
     }
 
-    /// Stream start, caps and a segment from zero. Whether the sink takes the caps.
+    /// Pushes stream start, caps and a segment from zero. Returns `true` if the sink takes the
+    /// caps.
     pub fn begin(&self, caps: &str) -> bool {
         self.pad.push_event(gst::event::StreamStart::new("feed"));
         let taken = self.caps(caps);
@@ -77,23 +78,23 @@ impl Feed {
         taken
     }
 
-    /// Caps for what follows. Whether the sink takes them.
+    /// Pushes the caps of the audio that follows. Returns `true` if the sink takes them.
     pub fn caps(&self, caps: &str) -> bool {
         let caps: gst::Caps = caps.parse().expect("caps");
-        // The result of a push says nothing: such events are tried again later.
+        // The result of the push says nothing, because such events are pushed again later.
         self.pad.push_event(gst::event::Caps::new(&caps));
         let sink = self.pad.peer().expect("a sink pad");
         sink.current_caps() == Some(caps)
     }
 
-    /// A segment from zero.
+    /// Pushes a segment from zero.
     pub fn segment(&self) {
         let segment = gst::FormattedSegment::<gst::ClockTime>::new();
         self.pad.push_event(gst::event::Segment::new(&segment));
         self.next.store(0, Ordering::Relaxed);
     }
 
-    /// `samples` at 16 kHz, following what was pushed before, in buffers of 20 ms.
+    /// Pushes `samples` at 16 kHz in buffers of 20 ms, right behind the audio before.
     pub fn speak(&self, samples: &[i16]) -> Result<(), gst::FlowError> {
         for piece in samples.chunks(320) {
             let duration = piece.len() as u64 * MS / 16;
@@ -116,17 +117,17 @@ impl Feed {
         }
     }
 
-    /// So many milliseconds without a word.
+    /// Pushes `millis` of silence.
     pub fn hush(&self, millis: usize) -> Result<(), gst::FlowError> {
         self.speak(&vec![0; millis * 16])
     }
 
-    /// The end of the stream. Returns when the sink is through with it.
+    /// Pushes the end of the stream. Returns when the sink has handled it.
     pub fn end(&self) -> bool {
         self.pad.push_event(gst::event::Eos::new())
     }
 
-    /// A flush, and a new segment from zero.
+    /// Pushes a flush, and a new segment from zero.
     pub fn flush(&self) {
         assert!(self.pad.push_event(gst::event::FlushStart::new()));
         assert!(self.pad.push_event(gst::event::FlushStop::new(true)));

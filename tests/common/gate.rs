@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A doorkeeper in front of a peer or a service: gives out tokens, looks at
-//! the token of every request, and lets those in that it does not refuse.
+//! A gate in front of a peer or a service. It generates tokens, records the token of every
+//! request, and passes on the requests that it does not refuse.
 //!
 //! ```ignore
 //! let gate = Gate::before(&peer.base_url());
@@ -10,10 +10,10 @@
 //! assert_eq!(gate.shown(), ["token-1", "token-2"]);
 //! ```
 //!
-//! It generates `token-1`, `token-2` and so on. Must never use the client's
-//! code, or a mistake there would cancel out.
+//! Its tokens are `token-1`, `token-2` and so on. It must never use the client's code, or a
+//! mistake there would cancel out.
 //!
-//! Facts: Symbl API reference, section on authentication.
+//! Sources: Symbl API reference, section on authentication.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -35,10 +35,10 @@ struct State {
     refused: Vec<String>,
     refuses_all: bool,
     refuses_again: bool,
-    /// Seconds.
+    /// Lifetime of new tokens, in seconds.
     lifetime: f64,
     answers: VecDeque<(u16, String)>,
-    /// Whether requests for tokens are left waiting.
+    /// Requests for tokens get no answer for now.
     holds: bool,
     over: bool,
     at_refusal: Option<Arc<dyn Fn() + Send + Sync>>,
@@ -62,14 +62,14 @@ impl Shared {
     }
 }
 
-/// A running gate. Stops taking connections when dropped.
+/// A running gate. It stops taking connections when it is dropped.
 pub struct Gate {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
 
 impl Gate {
-    /// In front of who listens at `base_url`.
+    /// Starts a gate in front of the server at `base_url`.
     pub fn before(base_url: &str) -> Self {
         let behind = base_url.strip_prefix("http://").expect("plain");
         let behind: SocketAddr = behind.parse().expect("an address");
@@ -84,7 +84,7 @@ impl Gate {
                     return;
                 }
                 let shared = Arc::clone(&own);
-                // A client that breaks off has its own reasons.
+                // A client may break off.
                 std::thread::spawn(move || attend(client, behind, &shared).ok());
             }
         });
@@ -95,55 +95,56 @@ impl Gate {
         format!("http://{}", self.address)
     }
 
-    /// From now on this token is refused with 401.
+    /// Refuses this token with 401 from now on.
     pub fn refuse(&self, token: &str) {
         self.shared.change(|s| s.refused.push(token.to_owned()));
     }
 
-    /// From now on everybody is refused.
+    /// Refuses all requests from now on.
     pub fn refuse_all(&self) {
         self.shared.change(|s| s.refuses_all = true);
     }
 
-    /// From now on a token is good for one request, as if its life were over then.
+    /// Accepts each token for one request only from now on, as if it expired then.
     pub fn refuse_again(&self) {
         self.shared.change(|s| s.refuses_again = true);
     }
 
-    /// Called before each 401.
+    /// Calls `call` before each 401.
     pub fn at_refusal(&self, call: impl Fn() + Send + Sync + 'static) {
         self.shared.change(|s| s.at_refusal = Some(Arc::new(call)));
     }
 
-    /// Tokens that are generated from now on live so many seconds.
+    /// Sets the lifetime of the tokens that are generated from now on.
     pub fn lifetime(&self, seconds: f64) {
         self.shared.change(|s| s.lifetime = seconds);
     }
 
-    /// The next request for a token is answered with this.
+    /// Answers the next request for a token with this status and body.
     pub fn answer(&self, status: u16, body: &str) {
         self.shared
             .change(|s| s.answers.push_back((status, body.to_owned())));
     }
 
-    /// Leaves requests for tokens waiting, or answers them.
+    /// Holds the answers to requests for tokens back, or sends them.
     pub fn hold(&self, holds: bool) {
         self.shared.change(|s| s.holds = holds);
     }
 
-    /// The requests for tokens so far.
+    /// Returns the requests for tokens so far.
     pub fn requests(&self) -> Vec<TokenRequest> {
         self.shared.lock().requests.clone()
     }
 
-    /// The tokens of the other requests so far; `none` stands for none.
+    /// Returns the tokens of the other requests so far, `none` for a request without one.
     pub fn shown(&self) -> Vec<String> {
         let shown = self.shared.lock().shown.clone();
         let word = |token: Option<String>| token.unwrap_or_else(|| "none".to_owned());
         shown.into_iter().map(word).collect()
     }
 
-    /// Waits until there were so many requests for tokens and so many others.
+    /// Waits until there were this many requests for tokens and this many others. Returns
+    /// `false` if there were not within `bound`.
     pub fn wait_for(&self, requests: usize, shown: usize, bound: Duration) -> bool {
         let until = Instant::now() + bound;
         let mut state = self.shared.lock();
@@ -211,7 +212,7 @@ fn attend(mut client: TcpStream, behind: SocketAddr, shared: &Shared) -> std::io
     pass_on(client, server)
 }
 
-/// Passes on what either side says, until both have said all.
+/// Passes bytes on in both directions until both sides have closed.
 pub fn pass_on(mut client: TcpStream, mut server: TcpStream) -> std::io::Result<()> {
     let (mut from, mut to) = (server.try_clone()?, client.try_clone()?);
     let back = std::thread::spawn(move || {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the tests of the element share: the service in this process, pipelines,
-//! and the messages that they post.
+//! The code that the tests of the element share: the service in this process, pipelines, and
+//! the messages that they post.
 //!
-//! Waiting is always for something, with a bound that only a failure reaches.
+//! Each wait is for an event, with a bound that only a failure reaches.
 
 #![allow(dead_code, unused_imports)] // each test binary uses its part
 

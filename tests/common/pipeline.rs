@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Pipelines with a `symblsink` named `sink`, and what they post.
+//! Pipelines with a `symblsink` named `sink`, and the messages that they post.
 
 use gst::glib;
 use gst::prelude::*;
@@ -8,18 +8,17 @@ use std::io::Write;
 use std::sync::{Once, mpsc};
 use std::time::{Duration, Instant};
 
-/// Longest that anything may take before a test fails. Far above what is ever
-/// needed: the machine may be busy.
+/// Longest wait before a test fails. It is far longer than any wait on a busy machine.
 pub const BOUND: Duration = Duration::from_secs(180);
 
-/// What cannot be given up: a call that should return within [`BOUND`] and hangs
-/// ends the tests with its name, instead of hanging with them.
+/// Runs a call that cannot be cancelled. If it does not return within [`BOUND`], prints its
+/// name and aborts the tests.
 pub fn bounded<R>(what: &str, call: impl FnOnce() -> R) -> R {
     let (done, over) = mpsc::channel::<()>();
     let what = what.to_owned();
     let watch = std::thread::spawn(move || {
         if over.recv_timeout(BOUND) == Err(mpsc::RecvTimeoutError::Timeout) {
-            // Past the capture of output, which an abort would lose.
+            // The test runner captures `eprintln!`, and an abort would lose it.
             let _ = writeln!(std::io::stderr(), "{what} hangs: no return in {BOUND:?}");
             std::process::abort();
         }
@@ -30,12 +29,12 @@ pub fn bounded<R>(what: &str, call: impl FnOnce() -> R) -> R {
     result
 }
 
-/// GStreamer with the plugin of this build, once per process.
+/// Initialises GStreamer with the plugin of this build, once per process.
 pub fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         gst::init().expect("GStreamer");
-        // A critical is a mistake of ours in the use of GStreamer: it ends the tests.
+        // A critical shows wrong use of GStreamer and ends the tests.
         let fatal = glib::LogLevels::LEVEL_CRITICAL | glib::LogLevels::LEVEL_ERROR;
         glib::log_set_always_fatal(fatal);
         gstsymbl::plugin_register_static().expect("the plugin");
@@ -49,7 +48,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// From a `gst-launch-1.0` line, in NULL.
+    /// Makes a pipeline from a `gst-launch-1.0` line, in NULL.
     pub fn launch(line: &str) -> Self {
         init();
         let pipeline = gst::parse::launch(line)
@@ -62,7 +61,7 @@ impl Pipeline {
         }
     }
 
-    /// An `appsrc name=src` for raw audio (live: false) before the sink, in NULL.
+    /// Makes a pipeline with an `appsrc name=src` that is not live before the sink, in NULL.
     /// `properties` are the sink's.
     pub fn appsrc(caps: &str, properties: &str) -> Self {
         Self::launch(&format!(
@@ -84,7 +83,7 @@ impl Pipeline {
         self.set_state(gst::State::Playing);
     }
 
-    /// Asks for a state; does not wait for an asynchronous change.
+    /// Sets a state, and does not wait for an asynchronous change.
     pub fn set_state(&self, state: gst::State) {
         bounded(&format!("the change to {state:?}"), || {
             self.pipeline.set_state(state)
@@ -98,8 +97,8 @@ impl Pipeline {
         state.nick().to_owned()
     }
 
-    /// Takes messages until one fits, and returns it. Fails after [`BOUND`], or
-    /// when the pipeline posts an error that does not fit.
+    /// Takes messages until `fits` returns `true` for one, and returns it. Fails after
+    /// [`BOUND`], or if the pipeline posts an error that does not fit.
     pub fn wait_for(&mut self, what: &str, fits: impl Fn(&gst::Message) -> bool) -> gst::Message {
         let bus = self.pipeline.bus().expect("a bus");
         let end = Instant::now() + BOUND;
@@ -132,7 +131,7 @@ impl Pipeline {
         structure_of(&message).expect("fits").to_owned()
     }
 
-    /// Waits for the sink to reach a state (`listening`, …) by its messages.
+    /// Waits for the message that the sink has reached a state (`listening`, …).
     pub fn wait_for_state(&mut self, state: &str) {
         self.wait_for(state, |message| {
             structure_of(message)
@@ -145,7 +144,7 @@ impl Pipeline {
         self.wait_for("EOS", |message| message.type_() == gst::MessageType::Eos);
     }
 
-    /// Takes what has been posted, without waiting.
+    /// Takes all posted messages, without waiting.
     pub fn collect(&mut self) {
         let bus = self.pipeline.bus().expect("a bus");
         while let Some(message) = bus.pop() {
@@ -153,7 +152,7 @@ impl Pipeline {
         }
     }
 
-    /// All `symbl/<kind>` structures so far.
+    /// Returns all `symbl/<kind>` structures so far.
     pub fn of_kind(&self, kind: &str) -> Vec<gst::Structure> {
         let name = format!("symbl/{kind}");
         self.messages
@@ -164,19 +163,19 @@ impl Pipeline {
             .collect()
     }
 
-    /// Final transcripts so far: text and running time.
+    /// Returns the final transcripts so far.
     pub fn finals(&self) -> Vec<gst::Structure> {
         let mut finals = self.of_kind("transcript");
         finals.retain(|s| s.get::<bool>("is-final") == Ok(true));
         finals
     }
 
-    /// Words of all final transcripts so far: see [`words_of`].
+    /// Returns the words of all final transcripts so far: see [`words_of`].
     pub fn words(&self) -> Vec<(String, u64)> {
         words_of(&self.finals())
     }
 
-    /// Names of everything posted so far, for failures.
+    /// Returns all messages so far as text, for failures.
     pub fn names(&self) -> Vec<String> {
         self.messages
             .iter()
@@ -187,7 +186,7 @@ impl Pipeline {
             .collect()
     }
 
-    /// Sets NULL and returns how long that took.
+    /// Sets NULL, and returns how long that took.
     pub fn stop(&self) -> Duration {
         let begin = Instant::now();
         self.set_state(gst::State::Null);
@@ -209,8 +208,8 @@ fn structure_of(message: &gst::Message) -> Option<&gst::StructureRef> {
         .flatten()
 }
 
-/// Words of transcripts or messages, lower case and without the punctuation
-/// that the service adds, with running time in nanoseconds.
+/// Returns the words of transcripts or messages in lower case, without the punctuation that
+/// the service adds, with their running times in nanoseconds.
 pub fn words_of(structures: &[gst::Structure]) -> Vec<(String, u64)> {
     structures
         .iter()
@@ -231,12 +230,12 @@ pub fn words_of(structures: &[gst::Structure]) -> Vec<(String, u64)> {
         .collect()
 }
 
-/// S16LE samples as bytes.
+/// Returns the bytes of S16LE samples.
 pub fn bytes_of(samples: &[i16]) -> Vec<u8> {
     samples.iter().flat_map(|s| s.to_le_bytes()).collect()
 }
 
-/// A buffer of raw audio at `pts` (nanoseconds).
+/// Returns a buffer with these times, in nanoseconds.
 pub fn buffer(data: Vec<u8>, pts: Option<u64>, duration: Option<u64>) -> gst::Buffer {
     let mut buffer = gst::Buffer::from_slice(data);
     let inner = buffer.get_mut().expect("a new buffer");
@@ -245,17 +244,17 @@ pub fn buffer(data: Vec<u8>, pts: Option<u64>, duration: Option<u64>) -> gst::Bu
     buffer
 }
 
-/// The counters of a sink.
+/// Returns the counters of a sink.
 pub fn stats(sink: &gst::Element) -> gst::Structure {
     sink.property::<gst::Structure>("stats")
 }
 
-/// One of its counters.
+/// Returns one of the counters of a sink.
 pub fn counted(sink: &gst::Element, name: &str) -> u64 {
     stats(sink).get(name).expect("a counter")
 }
 
-/// Polls what has no event of its own. Fails after [`BOUND`].
+/// Polls until `reached` returns `true`, for states without an event. Fails after [`BOUND`].
 pub fn until(what: &str, reached: impl Fn() -> bool) {
     let end = Instant::now() + BOUND;
     while !reached() {

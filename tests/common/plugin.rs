@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The plugin as GStreamer's own tools load it: the shared library of this
-//! build, in a folder of its own, with a registry of its own.
+//! The plugin as GStreamer's own tools load it: the shared library of this build, in a folder
+//! and with a registry of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The library that was built along with this test.
+/// Returns the library that was built along with this test.
 fn library() -> PathBuf {
     let test = std::env::current_exe().expect("this test");
     let folder = test.parent().expect("a folder");
@@ -20,7 +20,7 @@ fn library() -> PathBuf {
     library
 }
 
-/// A folder that holds the library and the registry, made anew for each run.
+/// Returns a folder that holds the library and the registry. Each run makes a new one.
 fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -29,7 +29,7 @@ fn folder() -> &'static Path {
         std::fs::create_dir_all(&folder).expect("a folder");
         std::os::unix::fs::symlink(library(), folder.join("libgstsymbl.so")).expect("a link");
         let folder = folder.canonicalize().expect("it exists");
-        // Two tools at once would scan all plugins twice.
+        // Scans the plugins once here. Two tools at once would both scan them.
         let scanned = tool(&folder, "gst-inspect-1.0").arg("symblsink").output();
         assert!(scanned.expect("gst-inspect-1.0").status.success());
         folder
@@ -52,7 +52,7 @@ fn tool(folder: &Path, name: &str) -> Command {
     command
 }
 
-/// One of GStreamer's tools that knows the plugin, with a clean environment.
+/// Returns a command of GStreamer's that finds the plugin, with a clean environment.
 pub fn command(name: &str) -> Command {
     tool(folder(), name)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! `symbl-service` as users run it: a process of its own, with the scripted recogniser.
+//! `symbl-service` as users run it: a process of its own.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -14,11 +14,17 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `program` with these further arguments, and returns when it listens on
-    /// `listen`. Its log goes where `log` says.
+    /// Starts `program` with the scripted recogniser and these further arguments, and
+    /// returns when it listens on `listen`. Its log goes where `log` says.
     pub fn start(program: PathBuf, listen: &str, arguments: &[&str], log: Stdio) -> Self {
+        let arguments = [&["--recognizer", "scripted"], arguments].concat();
+        Self::start_plain(program, listen, &arguments, log)
+    }
+
+    /// The same, with the recogniser that `arguments` name.
+    pub fn start_plain(program: PathBuf, listen: &str, arguments: &[&str], log: Stdio) -> Self {
         let mut child = Command::new(program)
-            .args(["--listen", listen, "--recognizer", "scripted"])
+            .args(["--listen", listen])
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(log)
@@ -34,12 +40,12 @@ impl Program {
         }
     }
 
-    /// For `base-url`.
+    /// Returns the value for the property `base-url`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Host and port.
+    /// Returns host and port.
     pub fn address(&self) -> String {
         self.url.trim_start_matches("http://").to_owned()
     }

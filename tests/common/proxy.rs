@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A proxy that is asked by HTTP CONNECT, and does what a script says.
+//! A proxy for HTTP CONNECT that follows a script.
 //!
-//! Whatever host it is asked for, it connects to the one service behind it: that
-//! is how a test has a service with another name than the loopback's, which has
-//! no proxy. Must never use the client's code, or a mistake there would cancel out.
+//! It connects to the one service behind it, whatever host a client asks for. So a test can
+//! give the service a name that is not the loopback's: the client uses no proxy for the
+//! loopback. The proxy must never use the client's code, or a mistake there would cancel
+//! out.
 //!
-//! Facts: RFC 9110, section 9.3.6.
+//! Sources: RFC 9110, section 9.3.6.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What it does with one connection.
+/// What the proxy does with one connection.
 #[derive(Debug, Clone)]
 pub enum Act {
     /// Passes bytes on.
@@ -37,8 +38,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// In front of `service` (`scheme://host:port`); one of `acts` for each
-    /// connection, and from then on it passes bytes on.
+    /// Starts a proxy in front of `service` (`scheme://host:port`). It takes one of `acts` for
+    /// each connection, and passes bytes on after the last of them.
     pub fn start(service: &str, acts: impl IntoIterator<Item = Act>) -> Self {
         let (_, service) = service.split_once("://").expect("a scheme");
         let service = service.parse().expect("an address");
@@ -56,12 +57,12 @@ impl Proxy {
         Self { address, shared }
     }
 
-    /// As the property `proxy` takes it; `credentials` are empty or end with an `@`.
+    /// Returns the value for the property `proxy`. `credentials` are empty or end with an `@`.
     pub fn url(&self, credentials: &str) -> String {
         format!("http://{credentials}{}", self.address)
     }
 
-    /// The heads of the requests that came up to now.
+    /// Returns the heads of the requests so far.
     pub fn heads(&self) -> Vec<String> {
         held(&self.shared.heads).clone()
     }

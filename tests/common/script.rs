@@ -1,38 +1,39 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Talk for the scripted recogniser, from a seed: what is said, and when.
+//! Speech for the scripted recogniser, drawn from a seed.
 
 use super::feed::MS;
 use symbl_service::recognizer::scripted;
 
-/// A word, and where it begins in nanoseconds.
+/// A word, and its start in nanoseconds.
 pub type Said = (String, u64);
 
 /// Audio at 16 kHz and the words in it.
 pub struct Talk {
     pub samples: Vec<i16>,
     pub words: Vec<Said>,
-    /// Where the utterances end, in nanoseconds, and how many words were said by then.
+    /// The ends of the utterances, in nanoseconds, and the number of words up to each.
     ends: Vec<(u64, usize)>,
 }
 
-/// Which words are said.
+/// The choice of words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// Few, again and again: who takes equal text for the same utterance loses some.
+    /// A few words, again and again. A client that takes equal text for the same utterance
+    /// loses some.
     Few,
-    /// Each once: who has lost audio between two equal words hears one.
+    /// Each word once. If audio between two equal words is lost, the recogniser hears one word.
     Distinct,
 }
 
-/// How many are few.
+/// The number of words of [`Choice::Few`].
 const FEW: u16 = 40;
 
-/// An utterance ends at the latest after as many words, 200 ms each.
+/// Most words in an utterance, 200 ms each.
 const LONGEST: u64 = 14;
 
 impl Talk {
-    /// `millis` of utterances with silence between them, on a grid of `grid` ms.
+    /// Draws `millis` of utterances with silence between them, on a grid of `grid` ms.
     pub fn new(seed: u64, millis: u64, grid: u64, choice: Choice) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let few: Vec<_> = (0..FEW).map(|w| scripted::speech([w], 16_000)).collect();
@@ -75,8 +76,8 @@ impl Talk {
         self.samples.resize(length, 0);
     }
 
-    /// Any of the few words, but not the last one: two equal words without a
-    /// pause sound like one.
+    /// Draws one of the few words, but not the last one: two equal words without a pause sound
+    /// like one.
     fn another(&self, random: &mut fastrand::Rng) -> u16 {
         let last = self.words.last().map(|(word, _)| word.as_str());
         let mut words = std::iter::repeat_with(|| random.u16(..FEW));
@@ -89,13 +90,13 @@ impl Talk {
         self.samples.extend(sound);
     }
 
-    /// Where the last utterance ends of those that end in this stretch, in nanoseconds.
+    /// Returns the end of the last utterance that ends in this stretch, in nanoseconds.
     pub fn last_end(&self, stretch: std::ops::Range<u64>) -> Option<u64> {
         let ends = self.ends.iter().map(|(end, _)| *end);
         ends.rev().find(|end| stretch.contains(end))
     }
 
-    /// How many words of utterances are over that end before `position`.
+    /// Returns the number of words in utterances that end before `position`.
     pub fn over(&self, position: u64) -> usize {
         let ends = self.ends.partition_point(|(end, _)| *end < position);
         ends.checked_sub(1).map_or(0, |last| self.ends[last].1)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a sink is given: every buffer that its upstream pushes, as it comes.
+//! Records every buffer that upstream pushes into a sink.
 
 use gst::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,16 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
     pub data: Vec<u8>,
-    /// A stream header that stands in front of the audio.
+    /// The buffer is a stream header before the audio.
     pub header: bool,
 }
 
-/// Listens at a sink's pad.
+/// A record of the buffers on a sink's pad.
 #[derive(Clone, Default)]
 pub struct Tap(Arc<Mutex<Vec<Given>>>);
 
 impl Tap {
-    /// On the pad of this sink, for as long as that lives.
+    /// Installs a tap on the pad of this sink, for as long as the sink lives.
     pub fn on(sink: &gst::Element) -> Self {
         let tap = Self::default();
         let given = Arc::clone(&tap.0);
@@ -37,20 +37,20 @@ impl Tap {
         tap
     }
 
-    /// What was given up to now.
+    /// Returns all buffers so far.
     pub fn given(&self) -> Vec<Given> {
         let given = self.0.lock();
         given.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The buffers that are no headers.
+    /// Returns the buffers that are no headers.
     pub fn packets(&self) -> Vec<Vec<u8>> {
         let given = self.given().into_iter();
         given.filter(|g| !g.header).map(|g| g.data).collect()
     }
 
-    /// What a decoder of FLAC needs of the buffers that are headers: `fLaC` and
-    /// STREAMINFO, as the only metadata block.
+    /// Returns the part of the header buffers that a FLAC decoder needs: `fLaC` and STREAMINFO,
+    /// as the only metadata block.
     pub fn flac_header(&self) -> Vec<u8> {
         let given = self.given().into_iter();
         let all = given.filter(|g| g.header).flat_map(|g| g.data);

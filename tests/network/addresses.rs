@@ -6,11 +6,10 @@ use crate::hosts::case;
 use crate::talk::Talk;
 use std::time::{Duration, Instant};
 
-/// Of which a quarter is far above the head start of an address, and what that
-/// takes on a busy machine.
+/// A quarter of this is far longer than the head start of an address on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// From NULL to a session.
+/// Measures the time from NULL to a session.
 fn time_to_listen(url: &str) -> Duration {
     let begin = Instant::now();
     let properties = format!("connect-timeout={}", PATIENCE.as_millis());
@@ -31,7 +30,7 @@ fn a_dead_ipv6_beside_a_live_ipv4_costs_no_more_than_a_head_start() {
                 let alone = time_to_listen(&alone);
                 let tried = hosts.line.up.tcp6();
                 let both = time_to_listen(&both);
-                assert!(hosts.line.up.tcp6() > tried, "the dead one is tried first");
+                assert!(hosts.line.up.tcp6() > tried, "the dead address comes first");
                 println!("IPv4 alone {alone:?}, beside a dead IPv6 {both:?}");
                 both.saturating_sub(alone)
             })

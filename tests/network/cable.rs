@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The line goes away in mid-stream, and nobody is told.
+//! The line breaks in mid-stream, and neither side is notified.
 
 use crate::hosts::case;
 use crate::line::SILENCE;
@@ -10,7 +10,7 @@ use crate::talk::Talk;
 fn a_cable_pulled_from_this_host_and_plugged_in_again_loses_and_doubles_no_word() {
     case(|hosts| {
         let mut talk = Talk::interrupted(hosts, || hosts.set_device("down"));
-        // No route: the dials fail at once.
+        // Without a route, the dials fail at once.
         talk.wait_for_reason("reconnecting", "tcp");
         talk.say(5);
         hosts.set_device("up");
@@ -24,7 +24,7 @@ fn a_cable_pulled_from_this_host_and_plugged_in_again_loses_and_doubles_no_word(
 fn a_cable_pulled_further_off_and_plugged_in_again_loses_and_doubles_no_word() {
     case(|hosts| {
         let mut talk = Talk::interrupted(hosts, || hosts.line.silence());
-        // This host knows nothing of it: the dials hang.
+        // This host does not notice it, so that the dials hang.
         talk.wait_for_reason("reconnecting", "connect-timeout");
         talk.say(5);
         hosts.line.heal();
@@ -35,16 +35,16 @@ fn a_cable_pulled_further_off_and_plugged_in_again_loses_and_doubles_no_word() {
 }
 
 #[test]
-fn a_connection_that_was_given_up_is_not_heard_of_again() {
+fn a_connection_that_was_given_up_sends_no_more_packets() {
     case(|hosts| {
         let mut talk = Talk::interrupted(hosts, || hosts.line.silence());
         hosts.line.up.talkers();
-        // Time enough for TCP to try again with what it had not brought home.
+        // In this time TCP would send unacknowledged data again.
         for _ in 0..3 {
             talk.wait_for_reason("reconnecting", "connect-timeout");
         }
         let talkers = hosts.line.up.talkers();
-        assert!(talkers.is_empty(), "audio that will be sent anew");
+        assert!(talkers.is_empty(), "audio that is sent again later");
         hosts.line.heal();
         talk.pipeline.wait_for_state("listening");
         talk.say(10);
@@ -57,7 +57,7 @@ fn a_connection_that_was_given_up_is_not_heard_of_again() {
 #[test]
 fn a_line_that_is_dead_in_one_direction_only_is_as_good_as_none() {
     case(|hosts| {
-        // What the sink sends arrives, and is heard by the service.
+        // The sink's audio still arrives at the service.
         let mut talk = Talk::interrupted(hosts, || hosts.line.down.set(SILENCE));
         talk.wait_for_reason("reconnecting", "connect-timeout");
         talk.say(5);

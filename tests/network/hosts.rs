@@ -2,12 +2,11 @@
 
 //! Two hosts in one process, and a process for each test.
 //!
-//! A host is a network namespace, and a thread is on the host on which it was
-//! made. [`case`] starts this test binary again for the one test that calls it,
-//! with `unshare` in front: that process, the element's threads with it, is on
-//! the client's host. The service's threads are made by one that has left for
-//! another host. The namespaces have no names, so they need no cleaning up:
-//! they are gone with the process, however that ends.
+//! A host is a network namespace, and a thread is on the host on which it was started.
+//! [`case`] starts this test binary again, by `unshare`, for the one test that calls it.
+//! That process, with the element's threads, is on the client's host. The service's threads
+//! are started by a thread that has moved to another host. The namespaces have no names, so
+//! that they go with the process, however it ends.
 
 use super::line::Line;
 use crate::common::service::Service;
@@ -17,19 +16,19 @@ use std::process::Command;
 use std::time::Duration;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
-/// Set in the process of a single test.
+/// The variable that is set in the process of a single test.
 const INSIDE: &str = "SYMBL_NETWORK_INSIDE";
 
-/// Makes a test that would be skipped fail.
+/// The variable that lets a test fail instead of skipping it.
 const REQUIRE: &str = "SYMBL_REQUIRE_NETWORK";
 
-/// What a process prints when it has its hosts.
+/// The text that a process prints when it has its hosts.
 const READY: &str = "the hosts are ready";
 
-/// What it prints in front of the reason when it can have none.
+/// The text that it prints before the reason when it cannot have them.
 const UNREADY: &str = "no hosts: ";
 
-/// Both hosts' device of the line.
+/// The name of the line's device on both hosts.
 const DEVICE: &str = "line";
 
 /// Addresses for documentation: no real network has them.
@@ -37,21 +36,21 @@ const SERVICE: &str = "192.0.2.1";
 const CLIENT: &str = "192.0.2.2/24";
 const ELSEWHERE: &str = "192.0.2.3/24";
 const CLIENT6: &str = "2001:db8::2/64";
-/// In the client's network, and nobody has them.
-const NOBODY: &str = "192.0.2.53";
-const NOBODY6: &str = "2001:db8::1";
+/// Addresses in the client's network that no host has.
+const UNUSED: &str = "192.0.2.53";
+const UNUSED6: &str = "2001:db8::1";
 
 /// A name that only the client's host knows.
 const NAME: &str = "service.test";
 
-/// The client's host, on which the test is, the service's, and what is between.
+/// The client's host, on which the test runs, the service's host, and the line between them.
 pub struct Hosts {
     pub line: Line,
     service: Service,
 }
 
 impl Hosts {
-    /// Why not, where that is not permitted.
+    /// Makes the hosts, or returns why the system does not permit it.
     fn new() -> Result<Self, String> {
         let client = plug_in(&[CLIENT, CLIENT6])?;
         let moved = std::thread::spawn(|| {
@@ -61,7 +60,7 @@ impl Hosts {
             let service = Service::with(|config| {
                 config.listen = format!("{SERVICE}:0").parse().expect("an address");
                 config.hosts = vec![NAME.parse().expect("a name")];
-                // Sockets that were silenced do not close.
+                // Sockets on a silent line do not close.
                 config.limits.shutdown = Duration::from_millis(100);
             });
             Ok::<_, String>((device, service))
@@ -71,33 +70,33 @@ impl Hosts {
         Ok(Self { line, service })
     }
 
-    /// For `base-url`, by address.
+    /// Returns the value for `base-url` with an address.
     pub fn url(&self) -> String {
         self.service.url()
     }
 
-    /// For `base-url`, by a name that has an address of which nobody answers, of
-    /// IPv6 and so the one to be tried first, and the right one.
+    /// Returns the value for `base-url` with a name that has two addresses: a dead one of IPv6,
+    /// which is tried first, and the service's.
     pub fn url_by_name(&self) -> String {
         replace_file(
             "/etc/hosts",
-            &format!("{NOBODY6} {NAME}\n{SERVICE} {NAME}\n"),
+            &format!("{UNUSED6} {NAME}\n{SERVICE} {NAME}\n"),
         );
         self.url().replace(SERVICE, NAME)
     }
 
-    /// The same, while only a name server could know the name, and that is silent.
+    /// Returns the value for `base-url` with a name that only a silent name server could know.
     pub fn url_without_address(&self) -> String {
-        replace_file("/etc/resolv.conf", &format!("nameserver {NOBODY}\n"));
+        replace_file("/etc/resolv.conf", &format!("nameserver {UNUSED}\n"));
         self.url().replace(SERVICE, NAME)
     }
 
-    /// The client's device goes down, or up.
+    /// Sets the client's device `down` or `up`.
     pub fn set_device(&self, state: &str) {
         run("ip", &["link", "set", DEVICE, state]).expect("a device");
     }
 
-    /// The client gets another address for the one that it has.
+    /// Replaces the address of the client.
     pub fn move_client(&self) {
         for (change, address) in [("delete", CLIENT), ("add", ELSEWHERE)] {
             run("ip", &["address", change, address, "dev", DEVICE]).expect("a device");
@@ -105,12 +104,12 @@ impl Hosts {
     }
 }
 
-/// A device with these addresses on the host of this thread.
+/// Adds a device with these addresses to the host of this thread.
 fn plug_in(addresses: &[&str]) -> Result<SyncDevice, String> {
     let device = DeviceBuilder::new().name(DEVICE).build_sync();
     let device = device.map_err(|error| format!("no TUN device: {error}"))?;
     for address in addresses {
-        // Nobody else is there who could have the address.
+        // No other host could have the address.
         let options: &[&str] = if address.contains(':') {
             &["nodad"]
         } else {
@@ -123,16 +122,16 @@ fn plug_in(addresses: &[&str]) -> Result<SyncDevice, String> {
     Ok(device)
 }
 
-/// Gives a file of the system other contents, for this process only.
+/// Replaces the contents of a system file, for this process only.
 fn replace_file(path: &str, contents: &str) {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(contents.as_bytes()).expect("a file");
-    // It stays when its name is gone.
+    // The mount keeps the file when its name is gone.
     let source = file.path().to_str().expect("a path");
     run("mount", &["--bind", source, path]).expect("another file");
 }
 
-/// On the host of this thread.
+/// Runs a program on the host of this thread.
 fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
     let output = Command::new(program).args(arguments).output();
     let output = output.map_err(|error| format!("{program}: {error}"))?;
@@ -159,7 +158,7 @@ pub fn case<F: FnOnce(&Hosts)>(case: F) {
         }
         return;
     }
-    // `network::module::test::{{closure}}`; the runner leaves the first out.
+    // The name is `network::module::test::{{closure}}`. The runner omits the first part.
     let name = std::any::type_name::<F>().trim_end_matches("::{{closure}}");
     let (_, name) = name.split_once("::").expect("a test in a module");
     let mut command = Command::new("unshare");
@@ -181,7 +180,7 @@ pub fn case<F: FnOnce(&Hosts)>(case: F) {
         return skipped(why.lines().next().unwrap_or_default());
     }
     if said.is_empty() {
-        // This is the word of `unshare`.
+        // `unshare` itself failed.
         return skipped(complained.trim());
     }
     print!("{said}");
@@ -195,7 +194,7 @@ fn skipped(why: &str) {
         !required,
         "no networks for this test: {why}; {REQUIRE}=1 asks for them"
     );
-    // Past the test runner's capture: a skipped test must be seen.
+    // The test runner captures `eprintln!`, and a skipped test must be seen.
     let _ = writeln!(
         std::io::stderr(),
         "skipped: no networks for this test: {why}"

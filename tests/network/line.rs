@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The line between two hosts: every packet goes through the hands of the test.
+//! The line between two hosts. The test decides over every packet.
 //!
-//! Each end is a TUN device. What one host sends is taken from its device and
-//! given to the other's, or not, or later, as the [`Way`] of that direction says.
+//! Each end is a TUN device. The line takes the packets of one host from its device, and
+//! gives them to the other's at once, later or never, as the [`Way`] of that direction says.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,22 +15,22 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tun_rs::{AsyncDevice, SyncDevice};
 
-/// Larger than any packet of the devices, whose MTU is 1,500.
+/// Size of the packet buffer, in bytes. The MTU of the devices is 1,500.
 const PACKET: usize = 4096;
 
-/// How often a device that is down is asked whether it is up again.
+/// Time between two reads from a device that is down.
 const DOWN: Duration = Duration::from_millis(5);
 
-/// What becomes of the packets of one direction.
+/// What happens to the packets of one direction.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Weather {
-    /// None arrives.
+    /// No packet arrives.
     pub silent: bool,
-    /// The part that gets lost, 0 to 1.
+    /// The part of the packets that gets lost, 0 to 1.
     pub loss: f64,
-    /// How long each is on its way.
+    /// How long each packet is on its way.
     pub delay: Duration,
-    /// By how much some are longer on their way; none overtakes another.
+    /// Greatest additional delay of a packet. No packet overtakes another.
     pub jitter: Duration,
 }
 
@@ -40,34 +40,34 @@ pub struct Way {
     weather: Mutex<Weather>,
     lost: AtomicUsize,
     tcp6: AtomicUsize,
-    /// The ports of packets that came and were TCP over IPv4 with data in them.
+    /// The source ports of packets that were TCP over IPv4 with data.
     talkers: Mutex<BTreeSet<u16>>,
 }
 
 impl Way {
-    /// From now on; what is on its way arrives.
+    /// Sets the weather for the packets from now on. Packets on their way still arrive.
     pub fn set(&self, weather: Weather) {
         *self.weather.lock().unwrap_or_else(PoisonError::into_inner) = weather;
     }
 
-    /// How many packets did not arrive.
+    /// Returns how many packets did not arrive.
     pub fn lost(&self) -> usize {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// How many packets came that were TCP over IPv6.
+    /// Returns how many packets were TCP over IPv6.
     pub fn tcp6(&self) -> usize {
         self.tcp6.load(Ordering::Relaxed)
     }
 
-    /// From which ports data came since this was asked, whatever became of it.
+    /// Returns the source ports of data since the last call, lost packets included.
     pub fn talkers(&self) -> BTreeSet<u16> {
         std::mem::take(&mut *self.talkers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How long this packet is on its way. None: it gets lost.
+    /// Returns how long this packet is on its way, or `None` if it gets lost.
     fn fate(&self, packet: &[u8], random: &mut fastrand::Rng) -> Option<Duration> {
-        // The version is the first half byte; the seventh byte of IPv6 says what is in it.
+        // The first half byte is the version. The seventh byte of IPv6 is the next header.
         if let [0x60..=0x6f, _, _, _, _, _, 6, ..] = packet {
             self.tcp6.fetch_add(1, Ordering::Relaxed);
         }
@@ -84,7 +84,7 @@ impl Way {
     }
 }
 
-/// The port that this packet comes from, if it is TCP over IPv4 with data in it.
+/// Returns the source port of this packet, if it is TCP over IPv4 with data.
 fn talker(packet: &[u8]) -> Option<u16> {
     let begin = usize::from(packet.first()? & 0x0f) * 4;
     let tcp = packet.get(begin..)?;
@@ -93,7 +93,7 @@ fn talker(packet: &[u8]) -> Option<u16> {
     data.then(|| u16::from_be_bytes([tcp[0], tcp[1]]))
 }
 
-/// A line that carries packets. Dropping it takes the devices away.
+/// A line that carries packets. Dropping it removes the devices.
 pub struct Line {
     /// From the client to the service.
     pub up: Arc<Way>,
@@ -104,7 +104,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// Between these two devices.
+    /// Starts a line between these two devices.
     pub fn between(client: SyncDevice, service: SyncDevice) -> io::Result<Self> {
         let (up, down) = (Arc::<Way>::default(), Arc::<Way>::default());
         let (stop, stopped) = oneshot::channel();
@@ -132,18 +132,18 @@ impl Line {
         })
     }
 
-    /// The same in both directions.
+    /// Sets the same weather in both directions.
     pub fn set(&self, weather: Weather) {
         self.up.set(weather);
         self.down.set(weather);
     }
 
-    /// Nothing arrives, and nobody is told.
+    /// Lets no packet arrive, without notice to either side.
     pub fn silence(&self) {
         self.set(SILENCE);
     }
 
-    /// Everything arrives, at once.
+    /// Lets all packets arrive at once.
     pub fn heal(&self) {
         self.set(Weather::default());
     }
@@ -180,7 +180,7 @@ async fn carry(from: &AsyncDevice, to: &AsyncDevice, way: &Way, seed: u64) {
             };
             if let Some(delay) = way.fate(&packet[..length], &mut random) {
                 let at = Instant::now() + delay;
-                // The other half goes on for as long as this one.
+                // The receiver lives as long as this half.
                 let _ = underway.send((at, packet[..length].to_vec()));
             }
         }
@@ -188,7 +188,7 @@ async fn carry(from: &AsyncDevice, to: &AsyncDevice, way: &Way, seed: u64) {
     let give = async move {
         while let Some((at, packet)) = arriving.recv().await {
             tokio::time::sleep_until(at).await;
-            // A device that is down takes nothing: that packet is lost.
+            // A device that is down takes no packet, which is lost then.
             let _ = to.send(&packet).await;
         }
     };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A dial that nothing comes back from.
+//! Dials and connections without any answer from the network.
 
 use crate::common::feed::MS;
 use crate::common::pipeline::{Pipeline, counted, until};
@@ -30,7 +30,7 @@ fn a_dial_that_is_never_answered_ends_with_connect_timeout_and_words_come_when_i
         println!("gave up after {waited:?}");
         assert!(waited >= Duration::from_secs(1), "{waited:?}");
         assert!(waited < Duration::from_secs(1) + SLACK, "{waited:?}");
-        // And again, for as long as it takes.
+        // The next dial ends in the same way.
         talk.wait_for_reason("connecting", "connect-timeout");
         assert_playing(&talk.pipeline);
         hosts.line.heal();
@@ -78,7 +78,7 @@ fn a_stop_on_a_line_that_went_dead_takes_no_time() {
         let mut talk = Talk::begin(&hosts.url(), PATIENT);
         talk.pipeline.wait_for_state("listening");
         hosts.line.silence();
-        // More than the system takes: a message is stuck on its way out.
+        // This is more than the system's buffers take, so that a message is stuck.
         talk.say(250);
         let waits = counted(&talk.pipeline.sink(), "audio-spooled");
         assert!(waits > 0, "all of it was taken");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A sink that is spoken to, and the reckoning of what came out.
+//! A sink that gets speech, and the check of its results.
 
 use crate::common::feed::{CAPS, Feed, MS};
 use crate::common::pipeline::{Pipeline, bounded, counted, words_of};
@@ -16,11 +16,11 @@ const DEADLINE: Duration = Duration::from_millis(500 + 1500);
 pub const SHORT: &str =
     "ping-interval=500 pong-timeout=1500 connect-timeout=1000 reconnect-max-delay=300";
 
-/// Properties for a test in which no connection is given up: a deadline longer
-/// than what TCP takes for what was lost on its way.
+/// Properties for a test in which no connection is given up. The deadline is longer than TCP
+/// needs to repeat lost packets.
 pub const PATIENT: &str = "ping-interval=500 pong-timeout=30000";
 
-/// What a busy machine may take on top.
+/// Additional time for a busy machine.
 pub const SLACK: Duration = Duration::from_secs(3);
 
 /// A playing pipeline, and how many words it was given.
@@ -31,7 +31,7 @@ pub struct Talk {
 }
 
 impl Talk {
-    /// With a service at `url`; `properties` are the sink's.
+    /// Starts a pipeline with a service at `url`. `properties` are the sink's.
     pub fn begin(url: &str, properties: &str) -> Self {
         let (pipeline, feed) = Feed::pipeline(&format!("base-url={url} {properties}"));
         pipeline.play();
@@ -43,8 +43,8 @@ impl Talk {
         }
     }
 
-    /// Words before and after `fault`. The loss of the connection is found in
-    /// time, by the pong that does not come and by nothing else.
+    /// Says words before and after `fault`. Asserts that the missing pong, and nothing else,
+    /// shows the loss of the connection in time.
     pub fn interrupted(hosts: &Hosts, fault: impl FnOnce()) -> Self {
         let mut talk = Self::begin(&hosts.url(), SHORT);
         talk.pipeline.wait_for_state("listening");
@@ -60,7 +60,7 @@ impl Talk {
         talk
     }
 
-    /// The next words, right after those before.
+    /// Says the next words, right after those before.
     pub fn say(&mut self, count: u16) {
         let speech = scripted::speech(self.said..self.said + count, 16_000);
         let pushed = bounded("the push of audio", || self.feed.speak(&speech));
@@ -68,14 +68,14 @@ impl Talk {
         self.said += count;
     }
 
-    /// Waits until so many words are final.
+    /// Waits until this many words are final.
     pub fn wait_for_words(&mut self, count: usize) {
         while self.pipeline.words().len() < count {
             self.pipeline.wait_for_kind("transcript");
         }
     }
 
-    /// Waits for the next failure, which leads to `state` for `reason`.
+    /// Waits for the next failure, and asserts that it leads to `state` for `reason`.
     pub fn wait_for_reason(&mut self, state: &str, reason: &str) {
         loop {
             let told = self.pipeline.wait_for_kind("state");
@@ -87,7 +87,7 @@ impl Talk {
         }
     }
 
-    /// Ends the stream, and returns what is told of that.
+    /// Ends the stream, and returns `symbl/drained`.
     pub fn drain(&mut self) -> gst::Structure {
         assert!(bounded("the end of the stream", || self.feed.end()));
         self.pipeline.wait_for_eos();
@@ -95,9 +95,9 @@ impl Talk {
         drained.into_iter().next().expect("a last word")
     }
 
-    /// Ends the stream. Every word has come out once, in order, in its place,
-    /// as part of one conversation, after so many rejoins: where a deadline is
-    /// short, a busy machine may miss it once more.
+    /// Ends the stream. Asserts that every word came once, in order and in its place, in one
+    /// conversation, after a number of rejoins within `expected`. A busy machine may miss a
+    /// short deadline more often.
     pub fn end(mut self, expected: impl RangeBounds<u64>) {
         let drained = self.drain();
         self.assert_all_is_told("transcripts", &self.pipeline.words());

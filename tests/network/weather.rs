@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A line that is bad and does not break: TCP mends it, and nobody is to
-//! notice but by the time it takes.
+//! A line that is bad and does not break. TCP repairs it, and only the delay may show.
 
 use crate::hosts::case;
 use crate::line::Weather;
@@ -39,7 +38,7 @@ fn a_silence_shorter_than_the_ping_deadline_costs_no_reconnect() {
         talk.wait_for_words(10);
         hosts.line.silence();
         talk.say(15);
-        // The length of the fault; several pings long.
+        // The fault lasts for several pings.
         sleep(Duration::from_secs(2));
         hosts.line.heal();
         talk.say(10);

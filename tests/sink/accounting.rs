@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Where all audio is, at any moment, under faults: `audio-sent`,
-//! `audio-spooled` and `audio-dropped` add up to what was pushed, to the sample,
-//! and the gaps that are told to what was dropped.
+//! All audio is accounted for at any moment, also under faults. `audio-sent`, `audio-spooled`
+//! and `audio-dropped` add up to the audio that was pushed, to the sample. The gaps add up to
+//! the audio that was dropped.
 
 use crate::common::cutter::{Cut, Cutter, Fault, Refusal, Side};
 use crate::common::feed::{CAPS, Feed, MS};
@@ -14,10 +14,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A rate at which hardly a buffer is a whole number of nanoseconds.
+/// A rate at which hardly any buffer lasts a whole number of nanoseconds.
 const RATE: u64 = 44_100;
 
-/// Samples in an amount of nanoseconds; what is left over is less than half of one.
+/// Returns the samples in an amount of nanoseconds, and asserts that the rest is less than
+/// half a sample.
 fn samples(nanos: u64) -> u64 {
     let samples = (nanos * RATE + 500_000_000) / 1_000_000_000;
     let exact = samples * 1_000_000_000 / RATE;
@@ -28,16 +29,16 @@ fn samples(nanos: u64) -> u64 {
     samples
 }
 
-/// Audio that is pushed, and counted before and after.
+/// Counts the audio before and after each push.
 #[derive(Default)]
 struct Pushed {
-    /// Samples that were given, the ones that are being given included.
+    /// Samples whose push has begun.
     begun: AtomicU64,
-    /// Samples that were given.
+    /// Samples whose push has returned.
     done: AtomicU64,
 }
 
-/// Pushes buffers of all lengths.
+/// Pushes buffers of many lengths.
 struct Source {
     feed: Feed,
     pushed: Arc<Pushed>,
@@ -61,7 +62,7 @@ impl Source {
     }
 }
 
-/// Asks for the counters from a thread of its own, all the time.
+/// Reads the counters from a thread of its own, all the time.
 struct Auditor {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<u64>,
@@ -89,14 +90,14 @@ impl Auditor {
         Self { stop, thread }
     }
 
-    /// How often it asked.
+    /// Stops the auditor. Returns how often it read the counters.
     fn stop(self) -> u64 {
         self.stop.store(true, Ordering::SeqCst);
         self.thread.join().expect("all was accounted for")
     }
 }
 
-/// All audio that a sink knows of, at one moment.
+/// Returns all audio that a sink accounts for, at one moment.
 fn accounted(sink: &gst::Element) -> u64 {
     let stats = stats(sink);
     let field = |name| stats.get::<u64>(name).expect("a counter");
@@ -120,7 +121,7 @@ fn source(properties: &str) -> (Pipeline, Source) {
     (pipeline, source)
 }
 
-/// Duration of the gaps that were told, of audio that was never sent.
+/// Returns the duration of the gaps in audio that was never sent.
 fn dropped_in_gaps(pipeline: &Pipeline) -> u64 {
     let gaps = pipeline.of_kind("gap").into_iter();
     let dropped = gaps.filter(|gap| gap.get("reason") != Ok("not-finalised"));
@@ -138,8 +139,8 @@ fn cut(fault: Fault, after: u64, refusals: Vec<Refusal>) -> Cut {
     }
 }
 
-/// Pushes `millis` over a relay that cuts now and then; at each pause all is
-/// accounted for to the sample.
+/// Pushes audio over a relay that cuts now and then. Asserts at each pause that all audio is
+/// accounted for, to the sample.
 fn push_under_faults(properties: &str) -> (Pipeline, Arc<Pushed>) {
     let peer = Peer::start(Script::listening());
     let cutter = Cutter::to(&peer.base_url());
@@ -164,7 +165,7 @@ fn push_under_faults(properties: &str) -> (Pipeline, Arc<Pushed>) {
         source.push(millis);
         let given = pushed.done.load(Ordering::SeqCst);
         assert_eq!(samples(accounted(&sink)), given, "{properties}");
-        // The cut is made before the next: what it needs is sent, or pinged.
+        // The relay cuts before the next round. Audio or pings bring the bytes for it.
         let cuts = cutter.cuts();
         source.push(1200);
         until("a cut", || {
@@ -194,7 +195,7 @@ fn cuts_and_all_is_sent() {
 }
 
 #[test]
-fn cuts_and_what_is_dropped_is_in_the_gaps() {
+fn dropped_audio_is_in_the_gaps_despite_cuts() {
     let (pipeline, _) = push_under_faults("leaky=oldest buffer-duration=700");
     let dropped = counted(&pipeline.sink(), "audio-dropped");
     assert!(dropped > 1000 * MS, "{dropped}");
@@ -202,7 +203,7 @@ fn cuts_and_what_is_dropped_is_in_the_gaps() {
 }
 
 #[test]
-fn what_the_end_of_the_stream_or_of_the_session_leaves_over_is_in_a_gap() {
+fn audio_left_over_at_the_end_of_the_stream_or_session_is_in_a_gap() {
     for (status, reason) in [(503, "not-drained"), (403, "session-failed")] {
         let peer = Peer::start(Script::listening());
         let cutter = Cutter::to(&peer.base_url());
@@ -216,7 +217,7 @@ fn what_the_end_of_the_stream_or_of_the_session_leaves_over_is_in_a_gap() {
         cutter.arm(cut(Fault::Reset, 1000, refusals));
         source.push(1000);
         pipeline.wait_for_state("reconnecting");
-        // While the first dial after it is still to come.
+        // The first dial after the loss is still to come.
         source.push(1000);
         if status == 403 {
             pipeline.wait_for_state("failed");
@@ -227,7 +228,7 @@ fn what_the_end_of_the_stream_or_of_the_session_leaves_over_is_in_a_gap() {
         assert_eq!(samples(accounted(&sink)), given, "{reason}");
         let dropped = counted(&sink, "audio-dropped");
         assert!(dropped > 0, "{reason}");
-        // What had been sent is as lost as what had not: nothing was finalised.
+        // Nothing was finalised, so that the audio that was sent is lost too.
         let lost = dropped_in_gaps(&pipeline);
         assert!(lost >= dropped, "{reason}: {lost} of {dropped}");
         assert!(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Whatever is wrong with the settings, the service or its answers: a clear
-//! error or warning, no panic, and nothing lost that was said before.
+//! Wrong settings, services and answers lead to a clear error or warning, to no panic, and to
+//! no loss of earlier results.
 
 use crate::common::feed::{CAPS, Feed, MS};
 use crate::common::peer::{self, Message, Peer, Record, Script};
@@ -11,7 +11,7 @@ use gst::prelude::*;
 use symbl_service::Auth;
 use symbl_service::recognizer::scripted;
 
-/// The next WARNING.
+/// Waits for the next WARNING.
 fn warning(pipeline: &mut Pipeline) -> (gst::glib::Error, gst::Structure) {
     let message = pipeline.wait_for("a warning", |m| m.type_() == gst::MessageType::Warning);
     let gst::MessageView::Warning(warning) = message.view() else {
@@ -24,7 +24,7 @@ fn warning(pipeline: &mut Pipeline) -> (gst::glib::Error, gst::Structure) {
     )
 }
 
-/// The next ERROR.
+/// Waits for the next ERROR.
 fn error(pipeline: &mut Pipeline) -> (gst::glib::Error, gst::Structure) {
     let message = pipeline.wait_for("an error", |m| m.type_() == gst::MessageType::Error);
     let gst::MessageView::Error(error) = message.view() else {
@@ -62,13 +62,13 @@ fn values_that_no_property_has_are_refused_and_change_nothing() {
         let error = made.expect_err(value).to_string();
         names_all(&error, &[value.split('=').next().expect("a name")]);
     }
-    // Out of range: GObject complains on the terminal, and the value stays.
+    // For a value out of range, GObject prints a warning and keeps the old value.
     let sink = gst::parse::launch("symblsink chunk-duration=5").expect("a sink");
     assert_eq!(sink.property::<u32>("chunk-duration"), 100);
 }
 
 #[test]
-fn bad_json_in_a_property_is_told_at_the_start_with_the_reason() {
+fn bad_json_in_a_property_is_reported_at_the_start_with_the_reason() {
     let peer = Peer::start(Script::listening());
     for (name, value, reason) in [
         ("trackers", "[{", "JSON"),
@@ -85,7 +85,7 @@ fn bad_json_in_a_property_is_told_at_the_start_with_the_reason() {
         let (error, _) = warning(&mut pipeline);
         assert!(error.matches(gst::ResourceError::Settings), "{error}");
         names_all(error.message(), &[name, reason]);
-        // And without it the rest works.
+        // The rest works without the value.
         assert!(feed.begin(CAPS));
         pipeline.wait_for_state("listening");
     }
@@ -128,8 +128,8 @@ fn settings_that_cannot_work_fail_the_start_with_an_error() {
 }
 
 #[test]
-fn no_service_is_warned_of_once_with_address_and_advice_and_tried_again() {
-    // A port that is taken, so that nobody else can, and on which nobody listens.
+fn a_missing_service_leads_to_one_warning_with_address_and_advice_and_to_retries() {
+    // The port is bound, so that no other process can take it, and no server listens on it.
     let taken = tokio::net::TcpSocket::new_v4().expect("a socket");
     taken
         .bind("127.0.0.1:0".parse().expect("an address"))
@@ -158,7 +158,7 @@ fn no_service_is_warned_of_once_with_address_and_advice_and_tried_again() {
     assert_eq!(counted(&pipeline.sink(), "audio-spooled"), 300 * MS);
 }
 
-/// A service that wants a token.
+/// Starts a service that requires a token.
 fn guarded() -> Service {
     Service::with(|config| {
         config.auth = Auth::App {
@@ -192,7 +192,7 @@ fn need_14_a_refused_dial_is_not_repeated() {
     let refusing = Peer::start(Script::http(403, &[], ""));
     let (mut pipeline, _feed) = playing(&refusing, "reconnect-max-delay=1 on-fatal=warning");
     pipeline.wait_for_state("failed");
-    // Somebody who does dial again has dialed twice meanwhile.
+    // Another sink, which does dial again, has dialed twice meanwhile.
     let away = Peer::start(Script::http(503, &[], ""));
     let (_other, _feed) = playing(&away, "reconnect-max-delay=1");
     assert!(away.wait_for(|records| records.len() > 2, BOUND));
@@ -236,7 +236,7 @@ fn need_14_a_new_token_revives_a_sink_that_was_refused() {
     assert_eq!(words, ["w0", "w1", "w2", "w3", "w4"]);
 }
 
-/// A token of a guarded service, asked for as any client does.
+/// Requests a token from a guarded service, as any client does.
 fn token(service: &Service) -> String {
     use std::io::{Read, Write};
     let url = service.url();
@@ -301,7 +301,7 @@ fn said(pipeline: &Pipeline) -> Vec<String> {
 }
 
 #[test]
-fn need_20_frames_that_mean_nothing_are_warned_of_once_and_what_is_around_them_counts() {
+fn need_20_meaningless_frames_lead_to_one_warning_and_the_others_count() {
     let mut script = vec![result(1)];
     const NONSENSE: [&str; 8] = [
         "",
@@ -349,7 +349,7 @@ fn need_20_frames_that_mean_nothing_are_warned_of_once_and_what_is_around_them_c
         .collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     names_all(&warnings[0], &["base-url"]);
-    // Nothing that was sent is thrown away. A string of GStreamer ends at a NUL.
+    // All messages are passed on. A NUL is replaced, because it would end a C string.
     let raw = pipeline.of_kind("raw");
     let raw: Vec<(&str, &str)> = raw
         .iter()
@@ -394,7 +394,7 @@ fn a_frame_beyond_all_measure_ends_the_connection_and_loses_no_audio() {
         assert_eq!(details.get::<&str>("reason"), Ok("protocol"), "{details}");
         assert_eq!(details.get::<bool>("retryable"), Ok(true), "{details}");
         assert_eq!(said(&pipeline), ["said 1"]);
-        // Nothing was finalised: some later connection is given all of it.
+        // Nothing was finalised, so that a later connection gets all audio.
         let whole = |record: &Record| record.audio().len() == 400 * 32;
         assert!(peer.wait_for(|records| records.iter().skip(1).any(whole), BOUND));
         assert_eq!(counted(&pipeline.sink(), "audio-dropped"), 0);

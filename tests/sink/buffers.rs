@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What leaves the spool for a service that does not read.
+//! How much audio leaves the spool for a service that does not read.
 
 use crate::common::feed::{CAPS, Feed};
 use crate::common::peer::{Peer, Script};
@@ -8,11 +8,11 @@ use crate::common::pipeline::{counted, until};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// The send buffer, which Linux doubles, and the receive buffer of a peer that
-/// never reads, which does not grow; and as much again.
+/// Twice the send buffer, which Linux doubles, and the receive buffer of a peer that never
+/// reads, which does not grow. In bytes.
 const BOUND: u64 = 2 * (128 + 128) * 1024;
 
-/// How long nothing moves on a socket that is full.
+/// How long a full socket takes no byte.
 const STILL: Duration = Duration::from_millis(500);
 
 #[test]
@@ -25,7 +25,7 @@ fn a_service_that_does_not_read_gets_no_more_than_two_small_buffers_of_audio() {
     pipeline.play();
     assert!(feed.begin(CAPS));
     pipeline.wait_for_state("listening");
-    // Eight times as much as may leave.
+    // This is eight times as much as may leave.
     let seconds = 8 * BOUND / 32_000;
     for _ in 0..seconds {
         feed.hush(1000).expect("there is room");

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What goes in at the pad comes out on the wire, byte for byte, in messages
-//! that are small enough and cut where they may be: C11–C14.
+//! The audio of the pad goes on the wire byte for byte, in messages that are small enough and
+//! are cut only where they may be: C11–C14.
 //!
-//! Each encoding is fed in buffers of one sample, 2.5 ms, 20 ms, 1 s and 1 MiB.
-//! The input is noise, so that no byte could stand in for another.
+//! Each encoding is pushed in buffers of one sample, 2.5 ms, 20 ms, 1 s and 1 MiB. The input
+//! is noise, so that no byte could be taken for another.
 
 use crate::common::peer::{Peer, Record, Script};
 use crate::common::pipeline::{Pipeline, buffer};
 use crate::common::tap::Tap;
 
-/// The most that a message of audio may hold.
+/// Maximum size of a message of audio, in bytes.
 const LIMIT: usize = 8192;
 
 const MIB: usize = 1024 * 1024;
 
-/// What upstream pushes.
+/// The format of the audio that upstream pushes.
 #[derive(Clone, Copy)]
 struct Raw {
     caps: &'static str,
@@ -54,8 +54,9 @@ const MULAW: Raw = Raw {
     width: 1,
 };
 
-/// Sizes of the upstream buffers in bytes, and how much to push in all: enough
-/// for many messages, or more than one buffer, and never a whole number of either.
+/// Returns sizes of the upstream buffers, each with the total to push, in bytes. The total
+/// is enough for many messages, or for more than one buffer, and never a whole number of
+/// either.
 fn sizes(raw: Raw) -> [(usize, usize); 5] {
     let second = raw.rate * raw.width;
     [
@@ -74,7 +75,7 @@ fn noise(length: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Noise that a codec can make something of: soft, so that FLAC shortens it.
+/// Returns noise that is soft, so that FLAC can compress it.
 fn soft_noise(length: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(length as u64);
     std::iter::repeat_with(|| random.i16(-500..500))
@@ -83,9 +84,8 @@ fn soft_noise(length: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Plays `input` in buffers of `size` through `encoder` (a piece of a launch
-/// line, or nothing) to a peer of its own. Returns what the sink was given and
-/// what the peer got.
+/// Plays `input` in buffers of `size` through `encoder` (a part of a launch line, or nothing)
+/// to a peer of its own. Returns the buffers of the sink and the record of the peer.
 fn play(raw: Raw, encoder: &str, input: &[u8], size: usize) -> (Tap, Record) {
     let peer = Peer::start(Script::listening());
     let mut pipeline = Pipeline::launch(&format!(
@@ -112,7 +112,7 @@ fn play(raw: Raw, encoder: &str, input: &[u8], size: usize) -> (Tap, Record) {
     (tap, records[0].clone())
 }
 
-/// Where audio of one sample each, told apart, was cut.
+/// Asserts that no message is too long, empty or cut inside a sample of `width` bytes.
 fn assert_messages_are_whole(record: &Record, width: usize) {
     let messages = record.audio_messages();
     assert!(!messages.is_empty());
@@ -122,7 +122,7 @@ fn assert_messages_are_whole(record: &Record, width: usize) {
     }
 }
 
-/// Whether two byte strings are the same, without printing them if not.
+/// Asserts that two byte strings are the same, without printing them.
 fn assert_same(sent: &[u8], expected: &[u8], what: &str) {
     let differ = sent.iter().zip(expected).position(|(a, b)| a != b);
     assert_eq!(differ, None, "{what}: first difference");
@@ -153,8 +153,8 @@ fn c12_a_message_lasts_100_ms_or_as_long_as_fits_on_a_sample_boundary() {
             let messages = record.audio_messages();
             let (last, others) = messages.split_last().expect("messages");
             assert!(messages.iter().all(|m| m.len() <= full));
-            // What has waited for 100 ms leaves as it is, so a busy machine may
-            // make some shorter.
+            // Audio that has waited for 100 ms leaves as it is, so that a busy machine may
+            // make some messages shorter.
             let short = others.iter().filter(|m| m.len() < full).count();
             assert!(short <= others.len() / 2, "{short} of {}", others.len());
             assert!(!last.is_empty());
@@ -216,7 +216,7 @@ fn c14_each_opus_packet_is_one_message_whatever_the_buffers() {
 fn c14_opus_packets_of_every_length_are_messages() {
     for frame_size in ["2.5", "5", "10", "20", "40", "60"] {
         for raw in [S16_8K, S16_16K, S16_48K] {
-            // As they come out of RTP.
+            // The packets come out of RTP.
             let rtp = "rtpopuspay ! rtpopusdepay";
             let encoder = format!("! opusenc frame-size={frame_size} ! {rtp}");
             let second = raw.rate * raw.width;
@@ -227,7 +227,7 @@ fn c14_opus_packets_of_every_length_are_messages() {
     }
 }
 
-/// Raw packets: what a container would add is not there.
+/// Asserts that the packets are raw, without anything that a container would add.
 fn assert_no_ogg(record: &Record) {
     for message in record.audio_messages() {
         assert!(message.len() <= LIMIT);
@@ -237,7 +237,7 @@ fn assert_no_ogg(record: &Record) {
     }
 }
 
-/// `flacenc` alone does not say that its buffers are whole frames.
+/// The caps of `flacenc` alone do not say that its buffers are whole frames.
 const FLAC: &str = "! flacenc ! flacparse";
 
 #[test]
@@ -250,7 +250,7 @@ fn c13_flac_arrives_as_a_native_stream_whatever_the_buffers() {
     }
 }
 
-/// One message with the header, then one for each frame.
+/// Asserts that the first message is the header, and that each other one is a frame.
 fn assert_native_flac(tap: &Tap, record: &Record) {
     let messages = record.audio_messages();
     let (header, frames) = messages.split_first().expect("messages");
@@ -262,7 +262,7 @@ fn assert_native_flac(tap: &Tap, record: &Record) {
 
 #[test]
 fn c11_a_flac_frame_that_is_too_long_is_cut_and_no_message_holds_two() {
-    // Full-scale noise does not get shorter.
+    // FLAC cannot compress full-scale noise.
     let (tap, record) = play(S16_48K, FLAC, &noise(96_000 * 3), 96_000);
     let packets = tap.packets();
     assert!(packets.iter().any(|frame| frame.len() > LIMIT));

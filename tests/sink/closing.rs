@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How a session ends on the wire: C31–C33. How long stopping may take in each
-//! state is proven in `stopping`, that every stream ends in EOS in `ending`.
+//! How a session ends on the wire: C31–C33. `stopping` tests how long a stop may take in each
+//! state, and `ending` that every stream ends with EOS.
 
 use crate::common::dialogue::{Dialogue, final_result, message_response};
 use crate::common::feed::Feed;
@@ -13,7 +13,7 @@ use gst::prelude::*;
 use std::time::{Duration, Instant};
 use symbl_service::recognizer::scripted;
 
-/// What came after the stop request, keep-alive aside.
+/// Returns the messages after the stop request, without pings and pongs.
 fn after_stop(record: &Record) -> Vec<&Message> {
     let is_stop =
         |frame: &&Message| matches!(frame, Message::Text(text) if text.contains("stop_request"));
@@ -29,7 +29,7 @@ fn stop_requests(record: &Record) -> usize {
     texts.iter().filter(|t| t.contains("stop_request")).count()
 }
 
-/// Takes messages for as long as that. False: EOS was among them.
+/// Takes messages for `time`. Returns `false` if EOS was among them.
 fn no_eos_within(pipeline: &mut Pipeline, time: Duration) -> bool {
     let bus = pipeline.pipeline.bus().expect("a bus");
     let end = Instant::now() + time;
@@ -49,11 +49,11 @@ fn no_eos_within(pipeline: &mut Pipeline, time: Duration) -> bool {
 
 #[test]
 fn c31_the_end_is_last_byte_stop_request_last_results_and_then_eos() {
-    // With a timeout that is not what ends it.
+    // The timeout is so long that it does not end the wait.
     let script = Script::no_stop_answer();
     let mut dialogue = Dialogue::begin(script, "drain-timeout=3600000");
     dialogue.pipeline.wait_for_state("listening");
-    // Not a whole number of messages.
+    // The audio is not a whole number of messages.
     let mut speech = scripted::speech(0..5, 16_000);
     speech.truncate(15_000);
     dialogue.feed.speak(&speech).expect("there is room");
@@ -99,7 +99,7 @@ fn c31_a_close_of_the_service_ends_the_wait_as_well() {
     let record = dialogue.record();
     assert_eq!(record.audio().len(), 130 * 32);
     assert_eq!(stop_requests(&record), 1);
-    assert_eq!(dialogue.peer.records().len(), 1, "nobody comes back");
+    assert_eq!(dialogue.peer.records().len(), 1, "no other dial");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn without_caps() -> Dialogue {
     pipeline.play();
     let dialogue = Dialogue::between(pipeline, feed, peer);
     dialogue.wait(|record| record.request.is_some());
-    // The upgrade is through when the sink answers.
+    // When the sink answers, the upgrade is complete.
     let mut dialogue = dialogue;
     dialogue.settle();
     dialogue
@@ -153,7 +153,7 @@ fn draining() -> Dialogue {
 }
 
 #[test]
-fn c33_whoever_is_stopped_with_a_socket_open_says_so_with_a_close_frame() {
+fn c33_a_sink_that_is_stopped_with_a_socket_open_sends_a_close_frame() {
     let states: [(&str, Prepare, usize); 4] = [
         ("without caps", without_caps, 0),
         ("starting", starting, 1),
@@ -171,7 +171,7 @@ fn c33_whoever_is_stopped_with_a_socket_open_says_so_with_a_close_frame() {
             assert!(dialogue.peer.wait_for(closed, BOUND), "{name}");
             let record = dialogue.record();
             assert_eq!(record.close_code(), Some(1000), "{name}");
-            // A service that was asked to start is asked to stop.
+            // A service that got a start request gets a stop request.
             assert_eq!(stop_requests(&record), stops, "{name}");
             dialogue.pipeline.collect();
             assert_eq!(dialogue.pipeline.messages.len(), told, "{name}");

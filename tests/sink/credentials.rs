@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Tokens that are generated, asked for, renewed and shared: C3, C4, and the
-//! need numbered 16, that a long stream outlives its tokens.
+//! Tokens that are generated, requested, renewed and shared: C3, C4, and need 16, that a long
+//! stream outlives its tokens.
 
 use crate::common::feed::{CAPS, Feed};
 use crate::common::gate::Gate;
@@ -17,14 +17,14 @@ use symbl_service::recognizer::scripted;
 
 const APP: &str = "app-id=app app-secret=hush-hush-hush";
 
-/// A gate before a peer that listens.
+/// Starts a gate before a peer that listens.
 fn gate() -> (Peer, Gate) {
     let peer = Peer::start(Script::listening());
     let gate = Gate::before(&peer.base_url());
     (peer, gate)
 }
 
-/// A playing pipeline that has caps.
+/// Starts a playing pipeline that has caps.
 fn begin(base_url: &str, properties: &str) -> (Pipeline, Feed) {
     let (pipeline, feed) = Feed::pipeline(&format!("base-url={base_url} {properties}"));
     pipeline.play();
@@ -32,14 +32,14 @@ fn begin(base_url: &str, properties: &str) -> (Pipeline, Feed) {
     (pipeline, feed)
 }
 
-/// Dials of the session so far, as it tells them.
+/// Returns the number of dials that the session has reported.
 fn attempts(pipeline: &Pipeline) -> i32 {
     let states = pipeline.of_kind("state");
     let attempt = |s: &gst::Structure| s.get::<i32>("attempt").ok();
     states.iter().filter_map(attempt).max().unwrap_or(0)
 }
 
-/// The next ERROR: domain and message, and its details.
+/// Waits for the next ERROR. Returns it and its details.
 fn error(pipeline: &mut Pipeline) -> (gst::glib::Error, gst::Structure) {
     let message = pipeline.wait_for("an error", |m| m.type_() == gst::MessageType::Error);
     let gst::MessageView::Error(error) = message.view() else {
@@ -81,7 +81,7 @@ fn c3_credentials_are_exchanged_for_a_token_before_the_first_dial() {
 fn c3_a_token_is_kept_while_it_lives_and_renewed_before_the_dial_when_it_does_not() {
     for (lifetime, shown) in [
         (86_400.0, ["token-1", "token-1", "token-1"]),
-        // At its end as soon as it is there.
+        // A token that has expired when it comes.
         (0.0, ["token-1", "token-2", "token-3"]),
     ] {
         let peer = Peer::start(Script::listening());
@@ -107,7 +107,7 @@ fn c4_a_refused_token_is_renewed_and_tried_once_more_in_the_same_dial() {
     pipeline.wait_for_state("listening");
     assert_eq!(gate.shown(), ["token-1", "token-2"]);
     assert_eq!(peer.records().len(), 1);
-    // For the session nothing happened.
+    // The session saw one dial and nothing else.
     assert_eq!((attempts(&pipeline), warnings(&pipeline)), (1, 0));
 }
 
@@ -121,7 +121,7 @@ fn c4_when_the_renewed_token_is_refused_too_the_session_fails_for_good() {
     assert_eq!(details.get::<i32>("http-status"), Ok(401), "{details}");
     assert_eq!(details.get::<bool>("retryable"), Ok(false), "{details}");
     assert!(error.message().contains("app-id"), "{error}");
-    // Somebody who does dial again has dialed twice meanwhile.
+    // Another sink, which does dial again, has dialed twice meanwhile.
     let away = Peer::start(Script::http(503, &[], ""));
     let _other = begin(&away.base_url(), "reconnect-max-delay=1");
     assert!(away.wait_for(|records| records.len() > 2, BOUND));
@@ -130,7 +130,7 @@ fn c4_when_the_renewed_token_is_refused_too_the_session_fails_for_good() {
 }
 
 #[test]
-fn c4_who_has_no_other_token_does_not_try_twice() {
+fn c4_a_sink_without_another_token_does_not_try_twice() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("token");
     std::fs::write(&file, "stale").expect("a file");
@@ -145,7 +145,7 @@ fn c4_who_has_no_other_token_does_not_try_twice() {
         error(&mut pipeline);
         assert_eq!(gate.shown(), [shown], "{properties}");
     }
-    // A service that generates the same token again.
+    // The service generates the same token again.
     let (_peer, gate) = gate();
     let same = r#"{"accessToken":"same","expiresIn":50}"#;
     gate.answer(200, same);
@@ -176,7 +176,7 @@ fn c4_a_token_file_that_has_changed_is_a_renewal() {
 
 #[test]
 fn need_16_a_stream_outlives_its_tokens_and_loses_no_word() {
-    // Known to end, and taken back before it was to end.
+    // A token that is known to have expired, and one that is revoked before it expires.
     for lifetime in [0.0, 86_400.0] {
         let service = Service::start();
         let relay = Relay::to(&service.url());
@@ -225,7 +225,7 @@ fn need_16_sinks_with_the_same_credentials_share_one_request_and_one_token() {
     gate.hold(true);
     let mut sinks: Vec<_> = (0..8).map(|_| begin(&gate.base_url(), APP)).collect();
     assert!(gate.wait_for(1, 0, BOUND));
-    // Whoever has them not gets no token of theirs.
+    // A sink with other credentials does not get the token of these.
     let other = "app-id=app app-secret=another-secret";
     sinks.push(begin(&gate.base_url(), other));
     assert!(gate.wait_for(2, 0, BOUND));
@@ -242,7 +242,7 @@ fn need_16_sinks_with_the_same_credentials_share_one_request_and_one_token() {
 }
 
 #[test]
-fn need_16_who_stops_does_not_take_the_request_of_the_others_along() {
+fn need_16_a_sink_that_stops_does_not_cancel_the_request_of_the_others() {
     let (_peer, gate) = gate();
     gate.hold(true);
     let (first, _first_feed) = begin(&gate.base_url(), APP);
@@ -266,7 +266,7 @@ fn need_16_a_token_endpoint_that_is_away_is_no_reason_to_give_up() {
     );
     pipeline.wait_for_state("listening");
     assert_eq!((gate.requests().len(), warnings(&pipeline)), (4, 1));
-    // And one that does not answer is waited for no longer than for any other dial.
+    // A service that does not answer is waited for no longer than in any other dial.
     let (_peer, gate) = self::gate();
     gate.hold(true);
     let (mut pipeline, _feed) = begin(&gate.base_url(), &format!("{APP} connect-timeout=100"));
@@ -327,7 +327,7 @@ fn a_token_endpoint_that_answers_nonsense_is_an_error_that_shows_none_of_it() {
     }
 }
 
-/// Answers `request-token` with these, one after the other; then with NULL.
+/// Answers `request-token` with these tokens, one after the other, and then with NULL.
 fn answering(pipeline: &Pipeline, answers: &[Option<&str>]) -> Arc<AtomicUsize> {
     let answers: Vec<Option<String>> = answers.iter().map(|a| a.map(str::to_owned)).collect();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -358,7 +358,7 @@ fn need_16_the_application_is_asked_for_a_token_at_each_dial() {
         pipeline.wait_for_state("reconnecting");
     }
     pipeline.wait_for_state("listening");
-    // An empty answer and none leave it to the properties.
+    // After an empty answer, and without an answer, the properties count.
     assert_eq!(gate.shown(), ["first", "second", "settled", "settled"]);
     assert_eq!(asked.load(Ordering::SeqCst), 4);
 }
@@ -390,7 +390,7 @@ fn c4_the_application_is_asked_once_more_when_its_token_is_refused() {
 }
 
 #[test]
-fn of_several_handlers_the_first_that_has_a_token_counts() {
+fn the_first_handler_that_has_a_token_counts() {
     let (_peer, gate) = gate();
     let (mut pipeline, feed) = Feed::pipeline(&format!("base-url={}", gate.base_url()));
     answering(&pipeline, &[None]);
@@ -435,14 +435,14 @@ fn a_handler_that_does_not_return_holds_up_neither_the_end_nor_a_stop() {
     let held = Mutex::new(held);
     pipeline.sink().connect("request-token", false, move |_| {
         asks.send(()).expect("a test");
-        // Until the test is over.
+        // This blocks until the test is over.
         let _ = held.lock().expect("no panic").recv();
         Some("late".to_value())
     });
     pipeline.play();
     assert!(feed.begin(CAPS));
     asked.recv_timeout(BOUND).expect("it is asked");
-    // The dials go on without an answer, and do not ask again before there is one.
+    // The dials go on without an answer, and ask no second time while one is missing.
     pipeline.wait_for("the third dial", |message| {
         message
             .structure()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The end of the stream always ends in EOS: with nothing to send, with
-//! nobody to send it to, and with a session that has failed.
+//! The end of the stream always leads to EOS: without audio, without a service, and after a
+//! failure of the session.
 
 use crate::common::feed::{CAPS, Feed, MS};
 use crate::common::peer::{Peer, Script};
@@ -27,7 +27,8 @@ fn warnings(pipeline: &Pipeline) -> Vec<String> {
         .collect()
 }
 
-/// That there is one `symbl/drained`, between everything else of the sink and EOS.
+/// Asserts that there is one `symbl/drained`, between all other results of the sink and EOS.
+/// Returns `complete` and `unconfirmed`.
 fn drained(pipeline: &Pipeline) -> (bool, u64) {
     let drained = pipeline.of_kind("drained");
     assert_eq!(drained.len(), 1, "{:#?}", pipeline.names());
@@ -81,7 +82,7 @@ fn the_end_without_audio_does_not_wait_for_a_service_that_is_away() {
     let peer = Peer::start(Script::never_accepts());
     let mut pipeline = Pipeline::appsrc(
         CAPS,
-        // The test's own bound would come first.
+        // With this timeout, the bound of the test would be reached first.
         &format!("base-url={} drain-timeout=3600000", peer.base_url()),
     );
     pipeline.play();
@@ -90,7 +91,7 @@ fn the_end_without_audio_does_not_wait_for_a_service_that_is_away() {
     assert_eq!(drained(&pipeline), (true, 0));
 }
 
-/// What is lost of a stream of a second of which nothing was sent.
+/// Asserts that a stream of one second, of which nothing was sent, is reported as lost.
 fn all_is_missing(pipeline: &Pipeline) {
     assert_eq!(drained(pipeline), (false, 1000 * MS));
     let gaps = pipeline.of_kind("gap");
@@ -124,7 +125,7 @@ fn the_end_while_the_service_is_away_is_bounded_and_says_what_is_missing() {
                 };
                 text.contains("1000 ms of audio") && text.contains("drain-timeout")
             });
-            // Nothing was heard: that is no end for a pipeline to be content with.
+            // No session took any audio, which is no success.
             let is_error = told.type_() == gst::MessageType::Error;
             assert_eq!(is_error, on_fatal == "error");
             pipeline.wait_for_eos();
@@ -164,12 +165,12 @@ fn a_file_that_is_never_admitted_ends_with_an_error_and_not_with_success() {
         "{complained}"
     );
     assert!(complained.contains("reason=\"limit\""), "{complained}");
-    // It was dialed again after the end, as it had asked to.
+    // The service asked to come later, and was dialed again after the end.
     assert!(service.faults().connections() >= 2);
 }
 
 #[test]
-fn a_file_that_ended_before_it_was_admitted_is_heard_when_it_is() {
+fn a_file_that_ended_before_it_was_admitted_is_transcribed_when_it_is() {
     let service = Service::faulty("http=429:1s http=429:1s");
     let (mut pipeline, feed) =
         Feed::pipeline(&format!("base-url={} drain-timeout=100", service.url()));
@@ -199,12 +200,12 @@ fn a_stop_that_is_never_answered_ends_in_eos_too() {
     pipeline.wait_for_eos();
     assert_eq!(drained(&pipeline), (false, 400 * MS));
     assert_eq!(warnings(&pipeline).len(), 1, "{:?}", warnings(&pipeline));
-    // It was sent, so it is no gap.
+    // The audio was sent, so that there is no gap.
     assert_eq!(pipeline.of_kind("gap").len(), 0);
 }
 
 #[test]
-fn results_that_come_after_the_end_are_told_before_eos() {
+fn results_after_the_end_are_posted_before_eos() {
     let service = Service::start();
     let (mut pipeline, feed) = Feed::pipeline(&format!("base-url={}", service.url()));
     pipeline.play();
@@ -220,7 +221,7 @@ fn results_that_come_after_the_end_are_told_before_eos() {
 #[test]
 fn need_4_an_interrupt_of_gst_launch_yields_the_words_that_were_said() {
     let service = Service::start();
-    // Half a minute, which nobody waits for.
+    // The sound lasts half a minute, but the test does not wait for its end.
     let (_folder, sound, _) = talk(150);
     let mut child = plugin::command("gst-launch-1.0")
         .args(["-e", "-m", "filesrc"])
@@ -286,8 +287,8 @@ fn after_a_failure_the_end_is_at_once_and_does_not_pretend() {
     assert!(warnings[0].contains("401"), "{warnings:?}");
 }
 
-/// GstBin posts "PAUSED" before it notes it. Here the thread of `decodebin`, which
-/// completes that change, is held up in between until the pipeline plays.
+/// Tests the race in GstBin, which posts PAUSED before it notes that state: holds the thread
+/// of `decodebin`, which completes the change, up in between until the pipeline plays.
 #[test]
 fn a_pipeline_ends_though_the_note_that_it_plays_was_overwritten() {
     let peer = Peer::start(Script::listening());

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The programs in `examples/`: what they print of a talk, and how they end.
+//! The programs in `examples/`: what they print for speech, and how they end.
 
 mod c;
 mod media_server;
 mod output;
+mod transcribe;
 
 use crate::common::pipeline::{Pipeline, bytes_of};
 use crate::common::plugin;
@@ -21,10 +22,10 @@ use tempfile::TempDir;
 
 const PYTHON: &str = "/usr/bin/python3";
 
-/// A tracker that the words of every talk here have.
+/// A tracker that matches a word of every talk here.
 const TRACKERS: &str = r#"[{"name":"Third","vocabulary":["w3"]}]"#;
 
-/// A folder with `talk.wav` (so many words) and `talk.txt` (the same in writing).
+/// Returns a folder with `talk.wav`, which has this many words, and `talk.txt`, its text.
 pub(crate) fn talk(words: u16) -> (TempDir, PathBuf, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let sound = folder.path().join("talk.wav");
@@ -38,7 +39,8 @@ fn expected(words: u16) -> Vec<String> {
     (0..words).map(|n| format!("w{n}")).collect()
 }
 
-/// What was built along with this test, from its folder `target/<profile>/deps`.
+/// Returns the path of a file that was built along with this test, from its folder
+/// `target/<profile>/deps`.
 pub(crate) fn built(path: &str) -> PathBuf {
     let test = std::env::current_exe().expect("this test");
     let path = test.parent().expect("a folder").join(path);
@@ -50,14 +52,14 @@ pub(crate) fn built(path: &str) -> PathBuf {
     path
 }
 
-/// The Rust example.
+/// Returns the command of the Rust example.
 fn captions(service: &Service) -> Command {
     let mut command = Command::new(built("../examples/captions"));
     command.args(["--base-url", &service.url()]);
     command
 }
 
-/// The Python example; `None` where PyGObject is absent.
+/// Returns the command of the Python example, or `None` if PyGObject is absent.
 fn captions_py(service: &Service) -> Option<Command> {
     let import = "import gi; gi.require_version('Gst', '1.0'); from gi.repository import Gst";
     let there = Command::new(PYTHON).args(["-c", import]).output();
@@ -72,7 +74,7 @@ fn captions_py(service: &Service) -> Option<Command> {
     Some(command)
 }
 
-/// What it printed. Fails if it ended with another status than 0.
+/// Returns the output of a program. Fails if its status is not 0.
 fn printed(command: &mut Command) -> String {
     let Output {
         status,
@@ -85,7 +87,7 @@ fn printed(command: &mut Command) -> String {
     stdout
 }
 
-/// Status and standard error of something that has to fail.
+/// Returns status and standard error of a program that has to fail.
 fn failed(command: &mut Command) -> (Option<i32>, String) {
     let output = command.output().unwrap();
     assert!(!output.status.success());
@@ -93,7 +95,7 @@ fn failed(command: &mut Command) -> (Option<i32>, String) {
     (output.status.code(), stderr)
 }
 
-/// The words of the lines that begin with a time, `[00:00.0] W0 w1.`
+/// Returns the words of the lines that begin with a time, `[00:00.0] W0 w1.`
 fn words(printed: &str) -> Vec<String> {
     printed
         .lines()
@@ -173,7 +175,7 @@ fn the_rust_example_takes_the_plugin_as_a_library_too() {
 #[test]
 fn the_rust_example_ends_early_and_whole_at_ctrl_c() {
     let service = Service::start();
-    // Half a minute, which nobody waits for.
+    // The sound lasts half a minute, but the test does not wait for its end.
     let (_folder, sound, _) = talk(150);
     let mut child: Child = captions(&service)
         .arg(sound)
@@ -217,7 +219,7 @@ fn the_rust_example_says_what_it_cannot_do() {
     assert!(said.contains("This appears to be a text file"), "{said}");
 }
 
-/// The captions of a file as GStreamer reads them: text, start and end in milliseconds.
+/// Reads the captions of a file by GStreamer: text, start and end in milliseconds.
 fn subtitles(file: &Path) -> Vec<(String, u64, u64)> {
     let mut pipeline = Pipeline::launch(&format!(
         "filesrc location={} ! subparse ! appsink name=captions sync=false",
@@ -265,7 +267,7 @@ fn a_recording_has_captions_beside_it_that_a_player_reads() {
             })
             .collect();
         assert_eq!(shown, expected(25), "{cues:?}");
-        // Each word is shown while it is said: they last 200 ms each.
+        // Each word is shown while it is spoken, for 200 ms.
         let mut said = 0;
         for (text, start, end) in &cues {
             let words = text.split_whitespace().count() as u64;
@@ -273,7 +275,7 @@ fn a_recording_has_captions_beside_it_that_a_player_reads() {
             said += words;
             assert!(*end + 20 >= said * 200, "{cues:?}");
         }
-        // The recording is the sound, sample by sample.
+        // The recording has the same samples as the sound.
         let mut pipeline = Pipeline::launch(&format!(
             "filesrc location={} ! flacparse ! flacdec ! filesink location={}",
             captions.with_extension("flac").display(),
@@ -305,7 +307,8 @@ fn the_python_example_prints_each_word_once_and_what_was_found() {
     assert!(printed.lines().any(|line| line == tracker), "{printed}");
 }
 
-/// The example that continues a conversation, with its state in this file.
+/// Returns the command of the example that continues a conversation, with its state in this
+/// file.
 fn resume_py(service: &Service, state: &Path, sound: &Path) -> Option<Command> {
     captions_py(service)?;
     let mut command = plugin::command(PYTHON);
@@ -316,7 +319,7 @@ fn resume_py(service: &Service, state: &Path, sound: &Path) -> Option<Command> {
     Some(command)
 }
 
-/// Lines that begin with this word, without it.
+/// Returns the lines that begin with this word, without the word.
 fn lines_of<'a>(printed: &'a str, word: &str) -> Vec<&'a str> {
     let lines = printed.lines();
     lines.filter_map(|line| line.strip_prefix(word)).collect()
@@ -347,7 +350,7 @@ fn an_application_that_was_killed_continues_its_conversation() {
     child.kill().unwrap();
     assert!(!child.wait().unwrap().success());
 
-    // Meanwhile somebody else says something in the conversation, and stays.
+    // Meanwhile another speaker says something in the conversation, and stays.
     let stored = std::fs::read_to_string(&state).unwrap();
     let stored: serde_json::Value = serde_json::from_str(&stored).unwrap();
     assert_eq!(stored["conversation-id"], id.as_str());
@@ -382,7 +385,7 @@ fn an_application_that_was_killed_continues_its_conversation() {
     assert!(before.starts_with("w0 w1 "), "{printed}");
     assert!(before.contains("bob: w700 w701 w702"), "{printed}");
     assert_eq!(words(&printed), expected(5), "{printed}");
-    // It ended in order: the next talk is a new conversation.
+    // The program ended normally, so that the next talk is a new conversation.
     assert!(!state.exists());
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Every fault of the service by name, against the element in a real pipeline:
-//! what is told on the bus, what becomes of the pipeline, and that each word
-//! comes once.
+//! Each fault of the service by name, against the element in a real pipeline: the messages on
+//! the bus, the state of the pipeline, and that each word comes once.
 
 mod certificates;
 mod liveness;
@@ -46,7 +45,7 @@ const fn refused(status: i32, reason: &'static [&'static str]) -> Sees {
     Sees::Fatal(Failure::http(status, reason))
 }
 
-/// What a link that breaks is noticed by.
+/// The reasons that a broken connection may have.
 const BROKEN: &[&str] = &["read", "write"];
 
 /// Pings often enough for a test.
@@ -63,7 +62,7 @@ fn need_1_any_drop_is_survived() {
         row("terminated@stop", lost(&["terminated"], "session")),
         row("fin@1s", closed(1006)),
         row("fin@start", closed(1006)),
-        // A first connection that fails is a drop like any other.
+        // A first connection that fails counts like a later one.
         row("reset", lost(&["handshake", "tcp"], "connect")),
         row("fin", lost(&["handshake"], "connect")),
         row("reset@upgrade", lost(&["handshake"], "connect")),
@@ -127,7 +126,7 @@ fn need_2_and_c39_a_socket_that_is_silently_dead_is_noticed() {
 }
 
 #[test]
-fn need_10_a_service_that_does_not_answer_is_told_by_the_step_it_fails_at() {
+fn need_10_a_service_that_does_not_answer_is_reported_with_the_step_that_fails() {
     let connecting = lost(&["connect-timeout"], "connect");
     let starting = lost(&["start-timeout"], "start");
     all(&[
@@ -143,7 +142,7 @@ fn need_10_a_service_that_does_not_answer_is_told_by_the_step_it_fails_at() {
 fn need_10_each_way_to_fail_has_a_reason_of_its_own() {
     std::thread::scope(|scope| {
         for (script, reason, retryable) in [
-            // Nobody can have this name (RFC 2606).
+            // No host can have this name (RFC 2606).
             ("", "dns", true),
             ("refuse=1s", "tcp", true),
             ("http=503", "http", true),
@@ -163,14 +162,14 @@ fn need_10_each_way_to_fail_has_a_reason_of_its_own() {
     });
 }
 
-/// Checks what the first failure of a pipeline tells to a program.
+/// Checks the fields of the first failure of a pipeline.
 fn tells(script: &str, reason: &str, retryable: bool) {
     let service = Service::faulty(script);
     let url = match reason {
         "dns" => "http://nobody.invalid:1".to_owned(),
         _ => service.url(),
     };
-    // Short only where it is waited for: the machine may be busy.
+    // Only the timeout that the test waits for is short, because the machine may be busy.
     let properties = match reason {
         "pong-timeout" => QUICK_PINGS,
         "connect-timeout" | "start-timeout" => "connect-timeout=700",
@@ -200,7 +199,7 @@ fn tells(script: &str, reason: &str, retryable: bool) {
 }
 
 #[test]
-fn c5_and_need_14_what_a_retry_can_help_is_tried_again() {
+fn c5_and_need_14_a_failure_that_a_retry_can_help_is_retried() {
     all(&[
         row("http=408", away(408, &["http"])),
         row("http=429", away(429, &["limit"])),
@@ -216,7 +215,7 @@ fn c5_and_need_14_what_a_retry_can_help_is_tried_again() {
 }
 
 #[test]
-fn c5_and_need_14_what_no_retry_can_help_is_an_error_at_once() {
+fn c5_and_need_14_a_failure_that_no_retry_can_help_is_an_error_at_once() {
     all(&[
         row("http=400", refused(400, &["handshake"])),
         row("http=401", refused(401, &["auth"])),
@@ -238,7 +237,7 @@ fn c7_an_answer_that_is_no_upgrade_is_an_error_at_once() {
 }
 
 #[test]
-fn need_20_what_means_nothing_costs_no_word() {
+fn need_20_meaningless_messages_cost_no_word() {
     all(&[
         row("not-json", Sees::Warning("protocol")),
         row("not-json@1s", Sees::Warning("protocol")),
@@ -259,7 +258,7 @@ fn results_that_come_late_twice_or_turned_round_come_once() {
         row("delay=500ms@2s", Sees::Nothing),
         row("duplicate", Sees::Nothing),
         row("reorder", Sees::Nothing),
-        // Three times real time.
+        // The service reads at three times real time.
         row("slow-read=96000", Sees::Nothing),
     ]);
 }

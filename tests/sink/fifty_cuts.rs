@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Ten minutes of speech over fifty cuts: the transcript is the one without.
+//! Ten minutes of speech over fifty cuts have the same transcript as without a cut.
 //!
-//! Seeded; `SYMBL_CUTS_SEED` adds a seed of one's own. A failure names its seed.
+//! The cuts are drawn from seeds. `SYMBL_CUTS_SEED` adds a seed. A failure names its seed.
 
 use crate::common::cutter::{Cut, Cutter, Fault, Refusal, Side};
 use crate::common::feed::{CAPS, Feed, MS};
@@ -14,21 +14,22 @@ const CUTS: u64 = 50;
 const MINUTES: u64 = 10;
 const MILLIS: u64 = MINUTES * 60_000;
 
-/// How far from its place a word may be told.
+/// How far a word may be from its place, in nanoseconds.
 const TOLERANCE: u64 = 20 * MS;
 
-/// Half-open links are found soon, and lost ones dialed again at once.
+/// Properties with which half-open connections are noticed soon and lost ones dialed again at
+/// once.
 const PATIENCE: &str = "ping-interval=100 pong-timeout=400 connect-timeout=2000 \
                         reconnect-max-delay=20";
 
-/// The seeds of a test, and the one of the environment.
+/// Returns the seeds of a test, and the one of the environment.
 fn seeds(fixed: &[u64]) -> Vec<u64> {
     let own = std::env::var("SYMBL_CUTS_SEED").ok();
     let own = own.map(|seed| seed.parse().expect("SYMBL_CUTS_SEED is a number"));
     fixed.iter().copied().chain(own).collect()
 }
 
-/// All that was told of a talk.
+/// All results of a talk.
 struct Heard {
     words: Vec<Said>,
     /// The words of the messages.
@@ -38,8 +39,8 @@ struct Heard {
 
 impl Heard {
     fn of(pipeline: Pipeline) -> Self {
-        // Word by word: where one message ends and the next begins is the
-        // service's choice, and depends on where a replay began.
+        // The messages are compared word by word. The service chooses where a message
+        // ends, and the choice depends on the beginning of a replay.
         let messages = pipeline.of_kind("message");
         let messages = messages.iter().flat_map(|s| {
             let words: &str = s.get("words").unwrap_or("[]");
@@ -62,7 +63,7 @@ impl Heard {
     }
 }
 
-/// The same, in the same order, at the same times.
+/// Asserts that the same words came in the same order at the same times.
 fn assert_same(what: &str, heard: &[Said], said: &[Said]) {
     for (n, (heard, said)) in heard.iter().zip(said).enumerate() {
         assert!(
@@ -80,7 +81,7 @@ struct Listener {
 }
 
 impl Listener {
-    /// Waits until so many words came.
+    /// Waits until this many words have come.
     fn wait_for(&mut self, words: usize, pipeline: &mut Pipeline) {
         while self.words < words {
             let heard = pipeline.wait_for_kind("transcript");
@@ -92,7 +93,7 @@ impl Listener {
     }
 }
 
-/// A sink with these properties, playing, and its feed.
+/// Starts a sink with these properties. Returns it and its feed.
 fn begin(properties: &str) -> (Pipeline, Feed) {
     let (pipeline, feed) = Feed::pipeline(properties);
     pipeline.play();
@@ -106,7 +107,7 @@ fn finish(mut pipeline: Pipeline, feed: &Feed) -> Heard {
     Heard::of(pipeline)
 }
 
-/// Every kind of end, shuffled.
+/// Returns one fault for each cut: all kinds, shuffled.
 fn all_faults(random: &mut fastrand::Rng) -> Vec<Fault> {
     let codes = [1000, 1001, 1011, 1012, 1013, 4000].map(Some);
     let codes = codes.into_iter().chain([None]).map(Fault::Close);
@@ -118,7 +119,8 @@ fn all_faults(random: &mut fastrand::Rng) -> Vec<Fault> {
     faults
 }
 
-/// At a restart of a service, and behind a proxy, the most frequent ones.
+/// Returns the close codes that are most frequent at a restart of a service and behind a
+/// proxy.
 fn codes_again() -> impl Iterator<Item = Fault> {
     [1001, 1001, 1011, 1011, 1012, 1012, 1013]
         .map(|code| Fault::Close(Some(code)))
@@ -134,7 +136,7 @@ fn any_refusal(random: &mut fastrand::Rng) -> Refusal {
     }
 }
 
-/// In the middle of audio, of a result, of the start: wherever it happens to be.
+/// Draws the place of a cut: in the middle of audio, of a result or of a start.
 fn any_cut(fault: Fault, random: &mut fastrand::Rng) -> Cut {
     let (side, after) = match random.u8(..3) {
         0 => (Side::Service, random.u64(..2000)),
@@ -148,7 +150,7 @@ fn any_cut(fault: Fault, random: &mut fastrand::Rng) -> Cut {
     }
 }
 
-/// The cuts and their places in milliseconds: one in each stretch of the talk.
+/// Draws the cuts and their places in milliseconds, one in each stretch of the talk.
 fn fifty_cuts(random: &mut fastrand::Rng) -> Vec<(u64, Cut)> {
     let mut faults = all_faults(random);
     let stretch = MILLIS / CUTS;
@@ -161,14 +163,14 @@ fn fifty_cuts(random: &mut fastrand::Rng) -> Vec<(u64, Cut)> {
             )
         })
         .collect();
-    // Which of the two has so much to say in the end is certain of one only.
+    // At the end of the talk only the client is certain to send enough bytes for a cut.
     cuts[49].1.side = Side::Client;
     cuts[25].1.refusals.push(Refusal::Silence);
     cuts
 }
 
-/// Plays `talk` in pieces of random length, each when most of what came before
-/// is final, so that the cuts meet the whole of it.
+/// Plays `talk` in pieces of random length, each when most of the audio before it is final,
+/// so that the cuts spread over the whole talk.
 fn play_over(
     cuts: Vec<(u64, Cut)>,
     talk: &Talk,
@@ -195,7 +197,7 @@ fn play_over(
     finish(pipeline, &feed)
 }
 
-/// Where the talk stood when a session was lost: the end of the last final.
+/// Returns the place in the talk of each loss of a session: the start of the last final.
 fn places_of_loss(pipeline: &Pipeline) -> Vec<u64> {
     let mut last = 0;
     let mut places = Vec::new();
@@ -232,7 +234,7 @@ fn fifty_cuts_in_ten_minutes_leave_the_transcript_as_it_is() {
         assert_same(&what, &cut.words, &plain.words);
         assert_same(&format!("{what}, messages"), &cut.messages, &plain.messages);
 
-        // The cuts were all made, to sessions that ran, and all over the talk.
+        // All cuts hit running sessions, and they spread over the whole talk.
         assert_eq!(cutter.cuts() as u64, CUTS, "{what}");
         assert!(cut.counted("reconnects") >= CUTS * 9 / 10, "{what}");
         let places = places_of_loss(&cut.pipeline);
@@ -243,7 +245,7 @@ fn fifty_cuts_in_ten_minutes_leave_the_transcript_as_it_is() {
                 .count();
             assert!(cuts >= 2, "{what}: {cuts} in minute {minute}: {places:?}");
         }
-        // Nothing was lost on the way, and it is one conversation.
+        // No audio was lost, and there is one conversation.
         assert_eq!(cut.counted("audio-sent"), MILLIS * MS, "{what}");
         assert_eq!(cut.counted("audio-dropped"), 0, "{what}");
         assert_eq!(cut.pipeline.of_kind("gap").len(), 0, "{what}");
@@ -255,13 +257,13 @@ fn fifty_cuts_in_ten_minutes_leave_the_transcript_as_it_is() {
     }
 }
 
-/// Longest that audio waits in the second test, in milliseconds.
+/// Bound of the spool in the second test, in milliseconds.
 const BUFFER: u64 = 4000;
 
-/// A stretch of audio that was told to be lost, in nanoseconds of running time.
+/// A stretch of audio that was reported as lost, in nanoseconds of running time.
 type Gap = std::ops::Range<u64>;
 
-/// In the order of the audio; no two of them overlap.
+/// Returns the gaps in the order of the audio, and asserts that no two of them overlap.
 fn gaps(what: &str, pipeline: &Pipeline) -> Vec<Gap> {
     let gaps = pipeline.of_kind("gap").into_iter().map(|s| {
         let start: u64 = s.get("running-time").expect("a place");
@@ -275,7 +277,7 @@ fn gaps(what: &str, pipeline: &Pipeline) -> Vec<Gap> {
     gaps
 }
 
-/// How much of a word lies in gaps.
+/// Returns how much of a word lies in gaps, in nanoseconds.
 fn lost_of(word: &Said, gaps: &[Gap]) -> u64 {
     let (start, end) = (word.1, word.1 + WORD);
     let inside = gaps
@@ -284,10 +286,10 @@ fn lost_of(word: &Said, gaps: &[Gap]) -> u64 {
     inside.sum()
 }
 
-/// How long a word is.
+/// Duration of a word, in nanoseconds.
 const WORD: u64 = 200 * MS;
 
-/// Up to where all is final, or lost, in nanoseconds.
+/// Returns the end of the last final, in nanoseconds.
 fn heard_until(pipeline: &Pipeline) -> u64 {
     let finals = pipeline.messages.iter().rev().filter_map(|message| {
         let s = message
@@ -300,12 +302,12 @@ fn heard_until(pipeline: &Pipeline) -> u64 {
     finals.take(1).sum()
 }
 
-/// Plays `talk` with outages, during which there is more to say than is kept.
-/// Returns what was heard, and how much more than that there was, in milliseconds.
+/// Plays `talk` with outages during which more audio comes than the spool keeps. Returns the
+/// results, and how much audio was beyond the bound, in milliseconds.
 fn play_with_outages(talk: &Talk, random: &mut fastrand::Rng) -> (Heard, u64) {
     let service = Service::start();
     let cutter = Cutter::to(&service.url());
-    // Words and chunks share a grid: no word is half in a gap.
+    // Words and chunks share a grid, so that no word is half in a gap.
     let (mut pipeline, feed) = begin(&format!(
         "base-url={} reconnect-max-delay=20 leaky=oldest buffer-duration={BUFFER} \
          chunk-duration=200",
@@ -313,7 +315,7 @@ fn play_with_outages(talk: &Talk, random: &mut fastrand::Rng) -> (Heard, u64) {
     ));
     let sink = pipeline.sink();
     let mut at = 0;
-    // Says so many words, and returns where that ends, in milliseconds.
+    // Pushes this many words, and returns their end in milliseconds.
     let mut speak = |words: usize| {
         let end = (at + words * 3200).min(talk.samples.len());
         feed.speak(&talk.samples[at..end]).expect("it flows");
@@ -339,7 +341,7 @@ fn play_with_outages(talk: &Talk, random: &mut fastrand::Rng) -> (Heard, u64) {
             fault: Fault::Reset,
             refusals: Vec::new(),
         });
-        // The cut needs something to meet.
+        // The cut comes at the next byte.
         let end = speak(1);
         pipeline.wait_for_state("reconnecting");
         begun = speak(random.usize(10..=75));
@@ -350,7 +352,7 @@ fn play_with_outages(talk: &Talk, random: &mut fastrand::Rng) -> (Heard, u64) {
 }
 
 #[test]
-fn of_outages_beyond_the_buffer_just_the_words_in_the_gaps_are_missing() {
+fn outages_beyond_the_buffer_lose_only_the_words_in_the_gaps() {
     for seed in seeds(&[1, 2]) {
         let what = format!("seed {seed}");
         println!("{what}"); // for a failure that does not name it
@@ -358,7 +360,7 @@ fn of_outages_beyond_the_buffer_just_the_words_in_the_gaps_are_missing() {
         let talk = Talk::new(seed, 180_000, 200, Choice::Distinct);
         let (heard, excess) = play_with_outages(&talk, &mut random);
         let gaps = gaps(&what, &heard.pipeline);
-        // A machine that halts in the middle of a chunk moves the grid.
+        // A machine that stops in the middle of a chunk moves the grid.
         let half = |word: &Said| (TOLERANCE..WORD - TOLERANCE).contains(&lost_of(word, &gaps));
         let halves: Vec<&Said> = talk.words.iter().filter(|word| half(word)).collect();
         let is_half = |at: u64| halves.iter().any(|word| at.abs_diff(word.1) < WORD);
@@ -369,7 +371,7 @@ fn of_outages_beyond_the_buffer_just_the_words_in_the_gaps_are_missing() {
         assert_same(&what, &words, &left);
         assert!(halves.len() < 10, "{what}: {halves:?}");
 
-        // Much was lost, and not more than had to be.
+        // Much audio was lost, but no more than had to be.
         let lost = gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>() / MS;
         assert!(
             excess > 20_000 && lost >= excess,

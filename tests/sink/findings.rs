@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the service finds in what was said, from the property that asks for it to
-//! the bus: entities, and the trackers of the account.
+//! Findings of the service, from the property that asks for them to the bus: entities, and
+//! the trackers of the account.
 
 use crate::common::pipeline::{Pipeline, buffer};
 use crate::common::service::Service;
@@ -13,7 +13,7 @@ use symbl_service::recognizer::{
 };
 use symbl_service::trackers::{MemoryTrackers, TrackerStore};
 
-/// Hears one sentence in any audio, a second after its beginning.
+/// A recogniser that hears one sentence in any audio, a second after its beginning.
 struct Parrot;
 
 impl Recognizer for Parrot {
@@ -48,7 +48,7 @@ impl RecognizerStream for Parrot {
     }
 }
 
-/// Three seconds of audio through a sink with these properties.
+/// Plays three seconds of audio through a sink with these properties.
 fn spoken(service: &Service, properties: &str) -> Pipeline {
     let mut pipeline = Pipeline::appsrc(
         "audio/x-raw,format=S16LE,layout=interleaved,channels=1,rate=16000",
@@ -67,7 +67,7 @@ fn spoken(service: &Service, properties: &str) -> Pipeline {
 }
 
 #[test]
-fn entities_and_the_accounts_trackers_come_to_who_asks_at_the_time_of_their_message() {
+fn entities_and_the_accounts_trackers_come_if_asked_for_at_the_time_of_their_message() {
     let mut id = String::new();
     let service = Service::with(|config| {
         config.recognizer = Arc::new(Parrot);
@@ -110,7 +110,7 @@ fn entities_and_the_accounts_trackers_come_to_who_asks_at_the_time_of_their_mess
 }
 
 #[test]
-fn what_the_service_does_not_do_is_posted_and_the_rest_is_done() {
+fn unsupported_requests_are_posted_and_the_rest_is_done() {
     let service = Service::with(|config| config.recognizer = Arc::new(Parrot));
     let spoken = spoken(&service, "sentiment=true detect-entities=true");
     let raw = spoken.of_kind("raw");

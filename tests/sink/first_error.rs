@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The sink's own ERROR says why the stream ended. It comes before that of the source,
-//! which knows only that its data went nowhere, however slow the application is.
+//! The ERROR of the sink says why the stream ended. It comes before the ERROR of the source,
+//! which knows only that its push failed, however slow the application is.
 
 use crate::common::feed::{CAPS, Feed};
 use crate::common::peer::{Peer, Script};
@@ -10,11 +10,11 @@ use gst::prelude::*;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
-/// Names of the elements whose ERROR messages came, in their order.
+/// The names of the elements that posted an ERROR, in the order of the messages.
 type Errors = Arc<Mutex<Vec<String>>>;
 
-/// Has `held` called for each message of kind `symbl/state` that tells of the failure,
-/// in the thread that posts it; notes who posts errors.
+/// Calls `held` for each `symbl/state` message about the failure, in the thread that posts it.
+/// Returns the elements that post errors.
 fn with_handler(pipeline: &Pipeline, held: impl Fn(&Errors) + Send + Sync + 'static) -> Errors {
     let errors = Errors::default();
     let noted = Arc::clone(&errors);
@@ -43,7 +43,7 @@ fn the_error_of_the_sink_comes_first_however_slow_the_application_is() {
         peer.base_url()
     ));
     let sink = pipeline.sink();
-    // Slow until more audio came in, or the source has given up.
+    // The handler blocks until more audio has come, or the source has given up.
     let errors = with_handler(&pipeline, move |errors| {
         let end = Instant::now() + BOUND;
         let before = counted(&sink, "audio-dropped");

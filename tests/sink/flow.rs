@@ -10,7 +10,7 @@ use gst::prelude::*;
 use std::sync::{Arc, Mutex};
 use symbl_service::recognizer::scripted;
 
-/// The one ERROR message.
+/// Waits for the ERROR message.
 fn error(pipeline: &mut Pipeline) -> gst::glib::Error {
     let message = pipeline.wait_for("an error", |m| m.type_() == gst::MessageType::Error);
     pipeline.collect();
@@ -30,7 +30,7 @@ fn texts(pipeline: &Pipeline) -> Vec<String> {
 }
 
 #[test]
-fn a_flush_drops_what_waits_and_keeps_the_session() {
+fn a_flush_drops_waiting_audio_and_keeps_the_session() {
     let service = Service::start();
     let (mut pipeline, feed) = Feed::pipeline(&format!("base-url={}", service.url()));
     pipeline.play();
@@ -41,7 +41,7 @@ fn a_flush_drops_what_waits_and_keeps_the_session() {
     while pipeline.finals().is_empty() {
         pipeline.wait_for_kind("transcript");
     }
-    // Too little to be a word, and not to be mixed with what follows.
+    // This is too short to be a word, and must not be mixed with the next audio.
     feed.speak(&scripted::speech(10..11, 16_000)[..1000])
         .expect("there is room");
     feed.flush();
@@ -54,13 +54,13 @@ fn a_flush_drops_what_waits_and_keeps_the_session() {
     for said in pipeline.finals() {
         assert_eq!(said.get::<u64>("generation"), Ok(1));
     }
-    // The new segment starts again at zero, and so do the times.
+    // The new segment starts at zero again, and so do the times.
     let (_, at) = pipeline.words()[10].clone();
     assert!(at <= 20 * MS, "w20 at {at}");
 }
 
 #[test]
-fn a_flush_while_nobody_listens_drops_the_audio_of_before() {
+fn a_flush_during_an_outage_drops_the_audio_before_it() {
     let peer = Peer::start(Script::never_accepts());
     let (pipeline, feed) = Feed::pipeline(&format!("base-url={}", peer.base_url()));
     pipeline.play();
@@ -261,7 +261,7 @@ fn new_caps_are_in_force_between_the_audio_before_and_after_them() {
     let (mut pipeline, feed) = Feed::pipeline(&format!("base-url={}", peer.base_url()));
     pipeline.play();
     assert!(feed.begin(CAPS));
-    // Not a whole chunk: what is over has to leave before the change.
+    // This is not a whole number of chunks. The rest has to leave before the change.
     feed.hush(230).expect("there is room");
     let other = CAPS.replace("16000", "8000");
     assert!(feed.caps(&other));
@@ -300,7 +300,7 @@ fn caps_that_say_the_same_in_other_words_change_nothing() {
 }
 
 #[test]
-fn a_live_source_is_never_blocked_and_what_is_dropped_is_told() {
+fn a_live_source_is_never_blocked_and_dropped_audio_is_reported() {
     let peer = Peer::start(Script::never_accepts());
     let properties = format!("base-url={} buffer-duration=1000", peer.base_url());
     let (mut pipeline, file) = Feed::pipeline(&properties);
@@ -356,7 +356,7 @@ fn live_audio_does_not_wait_for_the_latency_of_another_branch() {
         LATENCY.nseconds(),
         peer.base_url()
     ));
-    // What the element tells upstream is the latency of the pipeline, for those who need it.
+    // Upstream gets the latency of the pipeline, for elements that need it.
     let told = Arc::new(Mutex::new(None));
     let queue = pipeline.pipeline.by_name("q").expect("a queue");
     let pad = queue.static_pad("src").expect("a pad");
@@ -421,7 +421,8 @@ fn a_file_goes_at_the_pace_of_the_clock_unless_told_otherwise() {
         run(3, "").as_secs_f64() > 1.9,
         "the third second is due after two"
     );
-    // As long as ten test bounds: at the pace of the clock it would fail.
+    // The audio is longer than the bound of the test, so that the test would fail at the
+    // pace of the clock.
     run(600, "sync=false");
     let sent: Vec<usize> = peer.records().iter().map(|r| r.audio().len()).collect();
     assert_eq!(sent, [3 * 32_000, 600 * 32_000]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The request that opens a connection, and answers that are none: C1, C2, C7.
+//! The request that opens a connection, and answers that are no upgrade: C1, C2, C7.
 
 use crate::common::dialogue::Dialogue;
 use crate::common::feed::{CAPS, Feed};
@@ -9,7 +9,7 @@ use crate::common::pipeline::BOUND;
 use crate::common::plugin;
 use gst::prelude::*;
 
-/// The head of the request of a sink with these properties.
+/// Returns the request head of a sink with these properties.
 fn request(properties: &str) -> (RequestHead, Dialogue) {
     let mut dialogue = Dialogue::begin(Script::listening(), properties);
     dialogue.pipeline.wait_for_state("listening");
@@ -84,7 +84,7 @@ fn c2_the_token_is_in_no_line_of_the_log() {
     for in_query in ["false", "true"] {
         for script in [Script::listening(), Script::http(401, &[], "no")] {
             let peer = Peer::start(script);
-            // A token on the command line would be logged by the parser of the line.
+            // GStreamer's parser would log a token on the command line.
             let output = plugin::command("gst-launch-1.0")
                 .env("SYMBL_ACCESS_TOKEN", token)
                 .env("GST_DEBUG", "9")

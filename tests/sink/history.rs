@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The Conversation API beside a stream: what a sink was told can be found
-//! there again, and nobody asks who did not want to.
+//! The Conversation API beside a stream. It has the messages that a sink got, and a sink asks
+//! it only if `history-recovery` is set.
 
 use crate::common::feed::{CAPS, Feed};
 use crate::common::gate::Gate;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::io::{Read, Write};
 use symbl_service::recognizer::scripted;
 
-/// The messages of a conversation, as the service gives them.
+/// Returns the messages of a conversation, as the service returns them.
 pub(crate) fn stored(url: &str, conversation_id: &str) -> Vec<Value> {
     let address = url.strip_prefix("http://").expect("plain");
     let mut socket = std::net::TcpStream::connect(address).expect("it listens");
@@ -30,7 +30,7 @@ pub(crate) fn stored(url: &str, conversation_id: &str) -> Vec<Value> {
     json["messages"].as_array().cloned().expect("messages")
 }
 
-/// Speaks five words and a pause, and waits for the message of it.
+/// Pushes five words and a pause, and waits for their message.
 fn converse(pipeline: &mut Pipeline, feed: &Feed, words: std::ops::Range<u16>) {
     feed.speak(&scripted::speech(words, 16_000))
         .expect("there is room");
@@ -39,7 +39,7 @@ fn converse(pipeline: &mut Pipeline, feed: &Feed, words: std::ops::Range<u16>) {
 }
 
 #[test]
-fn what_was_posted_is_found_again_by_speaker_and_times() {
+fn posted_messages_are_found_again_by_speaker_and_times() {
     let service = Service::start();
     let (mut pipeline, feed) = Feed::pipeline(&format!(
         "base-url={} speaker-id=ada@example.org speaker-name=Ada",
@@ -62,13 +62,13 @@ fn what_was_posted_is_found_again_by_speaker_and_times() {
         assert_eq!(stored["startTime"], live["duration"]["startTime"]);
         assert_eq!(stored["endTime"], live["duration"]["endTime"]);
         assert_eq!(stored["text"], posted.get::<&str>("text").expect("text"));
-        // With the original service, this does not match.
+        // With the original service, the ids do not match.
         assert_eq!(stored["id"], live["id"]);
     }
 }
 
 #[test]
-fn who_does_not_want_it_asks_for_nothing() {
+fn without_history_recovery_no_history_is_fetched() {
     let service = Service::start();
     let relay = Relay::to(&service.url());
     let gate = Gate::before(&relay.base_url());

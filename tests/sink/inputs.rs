@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What people have: WAV, FLAC and Opus files, telephone calls. Each goes
-//! through GStreamer's own elements into the sink, once with words that are
-//! known to the letter and once with recorded speech and the real recogniser.
+//! Common inputs: WAV, FLAC and Opus files, telephone calls. Each goes through GStreamer's own
+//! elements into the sink, once with exactly known words and once with recorded speech and
+//! the real recogniser.
 
 use crate::accuracy;
 use crate::common::pipeline::{Pipeline, init};
@@ -15,7 +15,7 @@ use std::time::Duration;
 use symbl_service::recognizer::scripted;
 use tempfile::TempDir;
 
-/// Samples at 16 kHz, as a WAV file in a folder of its own.
+/// Writes samples at 16 kHz as a WAV file in a folder of its own.
 fn wav(samples: &[i16]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("talk.wav");
@@ -23,7 +23,7 @@ fn wav(samples: &[i16]) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// The WAV file once more, in another format, beside it.
+/// Encodes the WAV file in another format, beside it.
 fn encoded(wav: &Path, encoder: &str, extension: &str) -> PathBuf {
     let to = wav.with_extension(extension);
     let mut pipeline = Pipeline::launch(&format!(
@@ -65,12 +65,12 @@ const WAV: &str = "wavparse";
 const FLAC: &str = "flacparse";
 /// Without a depayloader, oggdemux would pass on the headers of the file as packets.
 const OPUS: &str = "oggdemux ! rtpopuspay ! rtpopusdepay";
-/// The least that a caller's description of its Opus has: neither rate nor channels.
+/// The least that the caps of a caller's Opus have: neither rate nor channels.
 const OPUS_CALL: &str = "oggdemux ! rtpopuspay ! capssetter replace=true \
      caps=application/x-rtp,media=audio,clock-rate=48000,encoding-name=OPUS,payload=96 \
      ! rtpopusdepay";
 
-/// All that the service heard, in its words.
+/// Returns all words of the transcripts.
 fn heard(pipeline: &Pipeline) -> Vec<String> {
     let texts: Vec<String> = pipeline
         .finals()
@@ -80,8 +80,8 @@ fn heard(pipeline: &Pipeline) -> Vec<String> {
     accuracy::words(&texts.join(" "))
 }
 
-/// Words w0 to w24 came once each, in order; the first at `begin` (nanoseconds)
-/// and the others in steps of 200 ms.
+/// Asserts that words w0 to w24 came once each and in order, the first at `begin`
+/// (nanoseconds) and the others in steps of 200 ms.
 fn assert_words(pipeline: &Pipeline, begin: u64) {
     let words = pipeline.words();
     let texts: Vec<&str> = words.iter().map(|(text, _)| text.as_str()).collect();
@@ -103,8 +103,8 @@ fn every_kind_of_file_gives_its_words_once_at_their_time() {
     assert_words(&send(&service, &opus(&wav), OPUS_CALL), 0);
 }
 
-/// The prompts that are easy to understand, with pauses, and what is said;
-/// `None` where they are not installed.
+/// Returns the prompts that are easy to understand, with pauses, and their texts. Returns
+/// `None` if they are not installed.
 fn talk() -> Option<(Vec<i16>, Vec<String>)> {
     let mut samples = Vec::new();
     let mut said = Vec::new();
@@ -116,7 +116,7 @@ fn talk() -> Option<(Vec<i16>, Vec<String>)> {
     Some((samples, said))
 }
 
-/// Word error rate; prints it, for the README.
+/// Returns the word error rate, and prints it for the README.
 fn word_error_rate(kind: &str, said: &[String], heard: &[String]) -> f64 {
     let errors = accuracy::word_errors(said, heard);
     println!("{kind}: {errors} errors in {} words", said.len());
@@ -152,17 +152,18 @@ fn recorded_speech_is_understood_through_opus_and_rtp() {
     assert!(wer <= 0.25, "{:.1} %: {from_opus:?}", 100.0 * wer);
 }
 
-/// A call: µ-law over RTP on the loopback, in real time.
+/// A call in µ-law over RTP on the loopback, in real time.
 struct Call {
     from: Pipeline,
     to: Pipeline,
 }
 
 impl Call {
-    /// Plays the WAV file to a sink of these properties.
+    /// Plays the WAV file to a sink.
     fn start(wav: &Path, service: &Service) -> Self {
         init();
-        // Times by the caller's clock: the network of a busy machine is no good one.
+        // The times are those of the caller's clock, because packets on a busy machine arrive
+        // at uneven times.
         let to = Pipeline::launch(&format!(
             "udpsrc name=net address=127.0.0.1 port=0 \
              caps=\"application/x-rtp,media=audio,clock-rate=8000,encoding-name=PCMU,payload=0\" \
@@ -182,7 +183,7 @@ impl Call {
         Self { from, to }
     }
 
-    /// The caller has said everything and all of it has arrived.
+    /// Ends the call after all of it has arrived.
     fn hang_up(mut self) -> Pipeline {
         self.from.wait_for_eos();
         self.to.pipeline.send_event(gst::event::Eos::new());
@@ -226,7 +227,7 @@ fn a_spoken_call_is_heard_where_it_is_spoken() {
             .is_some_and(|s| s.get("is-final") == Ok(true))
     });
     let pipeline = call.hang_up();
-    // Telephone speech is hard for this engine, so what it heard is not judged.
+    // Telephone speech is hard for this engine, so that its words are not checked.
     let words = pipeline.words();
     assert!(words.len() >= 5, "{words:?}");
     assert!(

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What `gst-inspect-1.0 symblsink` prints is the contract.
+//! The output of `gst-inspect-1.0 symblsink` is the contract.
 //!
-//! After a wanted change: `UPDATE_GOLDEN=1 cargo test --test sink inspect`, and
-//! look at the difference.
+//! After a wanted change, run `UPDATE_GOLDEN=1 cargo test --test sink inspect` and read the
+//! difference.
 
 use crate::common::plugin;
 use gstsymbl::element::settings::Settings;
@@ -21,8 +21,7 @@ fn printed() -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Properties of the base classes that are not ours to fix, and that other
-/// versions of GStreamer have other ones of.
+/// Properties of the base classes, which differ between versions of GStreamer.
 const INHERITED: [&str; 8] = [
     "blocksize",
     "last-sample",
@@ -34,8 +33,8 @@ const INHERITED: [&str; 8] = [
     "ts-offset",
 ];
 
-/// The lines that depend on nothing but the element: no version, no path, no
-/// date, no alignment.
+/// Returns the lines that depend on the element only, without version, path, date and
+/// alignment.
 fn stable(printed: &str) -> Vec<String> {
     let mut kept = Vec::new();
     let mut skipping = false;
@@ -56,7 +55,7 @@ fn stable(printed: &str) -> Vec<String> {
             skipping = INHERITED.contains(&name);
         }
         if !skipping {
-            // One space between a name and its colon, where the column is wide enough.
+            // Some versions print a space between a name and its colon.
             let words = words.replacen(" : ", ": ", 1);
             kept.push(format!("{}{words}", " ".repeat(indent.min(4))));
         }
@@ -79,7 +78,7 @@ fn the_element_is_printed_as_in_the_contract() {
     assert_eq!(printed.len(), expected.len());
 }
 
-/// The contract's table: name, type and default as printed, unit and range.
+/// The table of the contract: name, type and default as printed, unit and range.
 const CONTRACT: [(&str, &str, &str); 57] = [
     ("base-url", "String", "\"http://127.0.0.1:8787\""),
     ("streaming-path", "String", "\"/v1/streaming\""),
@@ -144,7 +143,7 @@ const CONTRACT: [(&str, &str, &str); 57] = [
     ("processing-deadline", "Unsigned Integer64", "0"),
 ];
 
-/// The printed properties: name to everything that is said of it, on one line.
+/// Returns the printed properties: the name, and all other text about it in one line.
 fn properties(printed: &str) -> BTreeMap<String, String> {
     let mut properties = BTreeMap::<String, String>::new();
     let mut name = String::new();
@@ -172,7 +171,7 @@ fn default_of(said: &str) -> &str {
             let end = quoted.find('"').expect("a quote");
             &rest[..end + 2]
         }
-        // Enumerations and flags: the number, then the nick.
+        // Enumerations and flags have the number, then the nick.
         None if rest.contains(", \"") => {
             let nick = rest.split_once(", ").expect("a nick").1;
             let end = nick[1..].find('"').expect("a quote");
@@ -218,7 +217,7 @@ fn every_default_printed_is_the_one_of_the_settings() {
     let properties = properties(&printed());
     let text = |value: &str| format!("\"{value}\"");
     let none = |value: &Option<String>| value.as_deref().map_or("null".to_owned(), text);
-    // Every field by name: a new one does not compile until it stands here.
+    // All fields are listed by name, so that a new field does not compile without a change here.
     let Settings {
         base_url,
         streaming_path,

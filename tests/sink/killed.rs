@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The service's command is killed in the middle of a conversation and started
-//! again: the sink goes on in it, and the Conversation API has all of it. S7.
+//! The service's process is killed in the middle of a conversation and started again. The sink
+//! goes on in the conversation, and the Conversation API has all of it. S7.
 
 use crate::common::feed::{CAPS, Feed, MS};
 use crate::common::pipeline::{counted, until};
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Stdio;
 use symbl_service::recognizer::scripted;
 
-/// Returns when it listens.
+/// Starts the service, and returns when it listens.
 fn start(data: &Path, listen: &str) -> Program {
     let data = data.to_str().expect("a path");
     let arguments = ["--log", "error", "--data", data];
@@ -30,13 +30,13 @@ fn s7_a_killed_service_that_comes_back_has_all_of_the_conversation() {
         service.url()
     ));
     let sink = pipeline.sink();
-    // The service orders what was said by its clock.
+    // The service orders speech by its clock.
     sink.set_property("sync", true);
     pipeline.play();
     assert!(feed.begin(CAPS));
     pipeline.wait_for_state("listening");
     for from in [0, 15, 30] {
-        // An utterance that is over, and one that is not.
+        // One utterance is over, and one is not.
         feed.speak(&scripted::speech(from..from + 10, 16_000))
             .expect("room");
         feed.hush(1000).expect("room");
@@ -84,8 +84,8 @@ fn s7_a_killed_service_that_comes_back_has_all_of_the_conversation() {
         let word = word.trim_matches(|c: char| !c.is_alphanumeric());
         word.to_lowercase()
     });
-    // What the service had stored and could not tell any more, and what of a word
-    // was sent again with the silence behind it, stands there twice.
+    // Words may be there twice: words that the service had stored and could not send, and
+    // words of which a part was sent again with the silence behind it.
     let mut complete: Vec<String> = Vec::new();
     for word in words {
         if !complete.contains(&word) {

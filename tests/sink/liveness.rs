@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A service that lives and says nothing.
+//! A service that is alive and sends no results.
 
 use crate::common::dialogue::{Dialogue, final_result};
 use crate::common::feed::MS;
@@ -8,7 +8,7 @@ use crate::common::peer::Script;
 use symbl_service::recognizer::scripted;
 
 #[test]
-fn need_11_speech_that_goes_unanswered_is_told_and_silence_is_not() {
+fn need_11_speech_without_results_is_reported_and_silence_is_not() {
     let mut dialogue = Dialogue::begin(Script::listening(), "stall-timeout=300");
     dialogue.feed.hush(20_000).expect("there is room");
     dialogue.wait(|record| record.audio().len() == 20_000 * 32);

@@ -2,36 +2,36 @@
 
 //! The element, in real pipelines, over real sockets.
 //!
-//! One binary: linking GStreamer and the service once is slow enough.
+//! All tests are in one binary, because it takes long to link GStreamer and the service.
 //!
-//! A test whose name starts with `c` and a number is that conformance test of
-//! a client of the Streaming API:
+//! A test whose name starts with `c` and a number is the conformance test of that number
+//! for a client of the Streaming API:
 //!
 //! | tests | subject | where |
 //! |---|---|---|
 //! | C1, C2, C7 | the request that opens a connection | `handshake`; C7 also `faults` |
 //! | C3, C4 | tokens that are generated and renewed | `credentials` |
 //! | C5, C34, C40 | how often a service is dialed again | `faults::retries`; C5 also `faults` |
-//! | C6 | whom to believe | `faults::certificates` |
+//! | C6 | which certificates to trust | `faults::certificates` |
 //! | C8–C10, C16–C18 | from the open socket to the first audio | `start` |
 //! | C11–C14 | every byte, in messages cut where they may be | `bytes` |
 //! | C15 | no faster than real time | `pacing` |
-//! | C19–C26 | what the service says | `receiving` |
+//! | C19–C26 | the messages of the service | `receiving` |
 //! | C28–C30 | stops after which it goes on: pauses and new caps | `recess` |
 //! | C31–C33 | the end of a session | `closing`; how long it may take: `stopping`, `ending` |
 //! | C34, C36, C37 | a plain rejoin after a lost socket | `rejoin` |
-//! | C35 | what a close code says | `faults` |
-//! | S7 | a service that is killed and comes back, with all that was said | `killed` |
-//! | C39, C41 | sockets that are dead without a word | `faults::liveness`; C39 also `faults` |
+//! | C35 | what a close code means | `faults` |
+//! | S7 | a service that is killed and comes back with the whole conversation | `killed` |
+//! | C39, C41 | sockets that die without a close | `faults::liveness`; C39 also `faults` |
 //!
-//! C9, C10, C18–C25 and C27 have halves that need no wire in `tests/protocol`;
-//! C6 and C7 also in `src/transport/connect/tests`.
+//! C9, C10, C18–C25 and C27 have halves that need no wire in `crates/protocol/tests`; C6 and
+//! C7 also in `crates/client/src/transport/connect/tests`.
 //!
-//! A test with `need` and a number in its name shows that a need of users
-//! is met: 1 any drop is survived; 2 dead sockets are noticed; 5 the first words
-//! and those of an outage are kept; 9 a rejoin starts with the settings of now;
-//! 10 failures are told to programs; 14 what no retry can help is not retried;
-//! 15 retries back off; 19 no stale results; 20 unknown messages are tolerated.
+//! A test with `need` and a number in its name shows that a need of users is met: 1 any drop
+//! is survived; 2 dead sockets are noticed; 5 the first words and those of an outage are
+//! kept; 9 a rejoin starts with the present settings; 10 programs learn of failures; 14 a
+//! failure that no retry can help is not retried; 15 retries back off; 19 no stale results;
+//! 20 unknown messages are tolerated.
 
 #[path = "../../examples/captions/accuracy.rs"]
 mod accuracy;
@@ -58,6 +58,7 @@ mod inspect;
 mod killed;
 mod liveness;
 mod messages;
+mod neural;
 mod pacing;
 mod proxy;
 mod readme;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What goes on the bus besides results, who may call back from there, and the
+//! Bus messages besides results, calls from their handlers back into the element, and the
 //! counters.
 
 use crate::common::feed::{CAPS, Feed, MS};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use symbl_service::recognizer::scripted;
 
-/// The PROGRESS messages so far: what began, and how it ended.
+/// Returns the PROGRESS messages so far.
 fn progress(pipeline: &Pipeline) -> Vec<(gst::ProgressType, String)> {
     pipeline
         .messages
@@ -37,7 +37,7 @@ fn is_progress(message: &gst::Message, wanted: gst::ProgressType) -> bool {
 use gst::ProgressType::{Canceled, Complete, Error, Start};
 
 #[test]
-fn progress_tells_of_connecting_and_disconnecting() {
+fn progress_shows_connecting_and_disconnecting() {
     let peer = Peer::start(Script::listening());
     let (mut pipeline, feed) = Feed::pipeline(&format!("base-url={}", peer.base_url()));
     pipeline.play();
@@ -57,7 +57,7 @@ fn progress_tells_of_connecting_and_disconnecting() {
             (Complete, disconnect())
         ]
     );
-    // It began in the state change itself, before anything of the network.
+    // The progress began during the state change, before any message about the network.
     let position = |fits: &dyn Fn(&gst::Message) -> bool| pipeline.messages.iter().position(fits);
     let begun = position(&|m| is_progress(m, Start));
     let state = position(&|m| m.structure().is_some_and(|s| s.name() == "symbl/state"));
@@ -66,7 +66,7 @@ fn progress_tells_of_connecting_and_disconnecting() {
 
 #[test]
 fn a_service_that_is_away_leaves_no_progress_open() {
-    // Refused at once, and not answering at all.
+    // One service refuses at once, and one does not answer at all.
     for script in [Script::http(503, &[], ""), Script::black_hole()] {
         let peer = Peer::start(script);
         let (mut pipeline, _feed) = Feed::pipeline(&format!(
@@ -96,7 +96,7 @@ fn an_error_precedes_the_end_of_its_progress() {
 }
 
 #[test]
-fn stopping_cancels_what_is_in_progress() {
+fn stopping_cancels_progress() {
     let peer = Peer::start(Script::black_hole());
     let (mut pipeline, _feed) = Feed::pipeline(&format!("base-url={}", peer.base_url()));
     pipeline.pipeline.set_auto_flush_bus(false);
@@ -147,7 +147,7 @@ fn no_message_comes_after_the_state_change_to_null() {
         kept.push((pipeline, feed));
     }
     for (pipeline, _) in &kept {
-        // The sink alone: its pipeline goes on, and the bus takes what comes.
+        // Only the sink stops. Its pipeline goes on, and the bus still takes messages.
         let sink = pipeline.sink();
         sink.set_locked_state(true);
         sink.set_state(gst::State::Null).expect("NULL");
@@ -155,7 +155,7 @@ fn no_message_comes_after_the_state_change_to_null() {
     stopped.store(true, Ordering::Release);
     let gone = |peer: &Peer| peer.wait_for(|r| r.iter().all(|r| r.ended), BOUND);
     assert!(gone(&chatty) && gone(&silent));
-    // Whatever a sink does some time after it began, another one that began later has done too.
+    // When a sink that began later has done something, this one would have done it too.
     let other = Peer::start(Script::black_hole());
     let (mut pipeline, _feed) = Feed::pipeline(&format!("base-url={}", other.base_url()));
     pipeline.play();
@@ -177,7 +177,7 @@ fn a_handler_on_the_bus_may_call_back_into_the_element() {
             sink.property::<Option<String>>(name);
         }
         sink.property_value("state");
-        // Taken, and refused because of the state that the element is in.
+        // One value is taken, and one is refused because of the state of the element.
         sink.set_property("access-token", "another");
         if called.fetch_add(1, Ordering::Relaxed) % 8 == 7 {
             sink.set_property("meeting-title", "another");
@@ -189,7 +189,7 @@ fn a_handler_on_the_bus_may_call_back_into_the_element() {
     }
     let weak = sink.downgrade();
     bus.set_sync_handler(move |_, message| {
-        // A refusal is a message too: that one does not call again.
+        // A refusal is a message too, for which the handler must not call again.
         if message.type_() != gst::MessageType::Warning
             && let Some(sink) = weak.upgrade()
         {
@@ -260,7 +260,7 @@ fn changes_of_state_and_ids_are_notified() {
     assert_eq!(connection.len(), 1);
     let conversation = of("conversation-id");
     assert_eq!(conversation.len(), 1);
-    // What is notified is what the messages say.
+    // The notified values are those of the messages.
     let told: Vec<String> = pipeline
         .of_kind("state")
         .iter()
@@ -320,7 +320,7 @@ fn all_audio_is_sent_or_waits_or_is_dropped() {
         for millis in [1, 19, 20, 333, 1000, 5000, 5000] {
             feed.hush(millis).expect("it flows");
             given += millis as u64 * MS;
-            // At one instant: between two reads audio may have left.
+            // All counters are read at one moment. Between two reads audio may leave.
             let stats = sink.property::<gst::Structure>("stats");
             let field = |name: &str| stats.get::<u64>(name).expect("a counter");
             assert_eq!(
@@ -336,7 +336,7 @@ fn all_audio_is_sent_or_waits_or_is_dropped() {
 }
 
 #[test]
-fn counters_count_what_went_over_the_wire_and_came_to_the_bus() {
+fn counters_match_the_wire_and_the_bus() {
     let service = Service::start();
     let (mut pipeline, feed) = Feed::pipeline(&format!("base-url={}", service.url()));
     let sink = pipeline.sink();
@@ -352,7 +352,7 @@ fn counters_count_what_went_over_the_wire_and_came_to_the_bus() {
     assert_eq!(counted(&sink, "chunks-sent"), nanos.div_ceil(100 * MS));
     assert_eq!(counted(&sink, "audio-sent"), nanos);
     assert_eq!(counted(&sink, "audio-finalised"), nanos);
-    // The time that the service took it, where that is longer.
+    // The billable time may be longer than the audio: it is the time that the service took it.
     assert!(counted(&sink, "billable-time") >= nanos);
     for kind in ["transcript", "message", "insight", "tracker", "topic"] {
         let posted = pipeline.of_kind(kind).len() as u64;

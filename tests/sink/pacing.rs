@@ -2,20 +2,19 @@
 
 //! How fast audio leaves: C15, and a backlog.
 //!
-//! Compared are two times of the same run, how much audio came and how long
-//! the run has lasted, in the direction in which a busy machine does no harm.
+//! The tests compare the duration of the audio that came with the duration of the run. A busy
+//! machine can only make the audio later, which no test forbids.
 
 use crate::common::peer::{Peer, Record, Script, started_listening};
 use crate::common::pipeline::{BOUND, Pipeline, counted, until};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// How far audio may be ahead of the clock: a message and a buffer, and as much
-/// again.
+/// How far audio may be ahead of the clock: twice a message and a buffer.
 const LEAD: Duration = Duration::from_millis(240);
 
-/// How far audio of this source was ahead of the clock at most when it came to
-/// the peer.
+/// Returns how far audio of this source was ahead of the clock at most when it came to the
+/// peer.
 fn lead_of(source: &str, seconds: u64, sink: &str) -> Duration {
     let peer = Peer::start(Script::listening());
     let mut pipeline = Pipeline::launch(&format!(
@@ -57,14 +56,14 @@ fn c15_a_live_source_is_sent_no_faster_than_real_time() {
 }
 
 #[test]
-fn c15_what_is_not_to_be_paced_is_ahead_of_the_clock() {
-    // Or the two tests above could not fail. Even a busy machine takes no half
+fn c15_audio_without_pacing_is_ahead_of_the_clock() {
+    // This shows that the two tests above can fail. Even a busy machine needs less than half
     // a minute for this.
     let lead = lead_of("audiotestsrc", 30, "sync=false");
     assert!(lead > LEAD, "{lead:?} ahead of the clock");
 }
 
-/// How far a backlog of four seconds was ahead of what `catch-up-rate` allows.
+/// Returns how far a backlog of four seconds was ahead of what a rate of 1.5 allows.
 fn lead_of_a_backlog(rate: f64) -> Duration {
     let peer = Peer::start(Script::listening().replying_to_start(Vec::new()));
     let pipeline = Pipeline::launch(&format!(
@@ -82,7 +81,7 @@ fn lead_of_a_backlog(rate: f64) -> Duration {
     let most = Cell::new(Duration::ZERO);
     let caught_up = |records: &[Record]| {
         let sent = Duration::from_millis(records[0].audio().len() as u64 / 32);
-        // A second may be sent at once.
+        // The first second may be sent at once.
         let allowed = Duration::from_secs(1) + begin.elapsed().mul_f64(1.5);
         most.set(most.get().max(sent.saturating_sub(allowed)));
         sent >= Duration::from_secs(4)
@@ -95,7 +94,7 @@ fn lead_of_a_backlog(rate: f64) -> Duration {
 fn need_5_a_backlog_is_sent_no_faster_than_the_catch_up_rate() {
     let lead = lead_of_a_backlog(1.5);
     assert!(lead <= LEAD, "{lead:?} ahead");
-    // Or this could not fail.
+    // This shows that the test above can fail.
     let lead = lead_of_a_backlog(1000.0);
     assert!(lead > LEAD, "{lead:?} ahead");
 }

@@ -2,8 +2,8 @@
 
 //! A service that is reached through a proxy.
 //!
-//! It has the name `service.example`, which only the proxy knows: whatever
-//! comes to the service came through it.
+//! The service has the name `service.example`, which only the proxy knows. So every request
+//! that reaches the service came through the proxy.
 
 use crate::common::feed::{CAPS, Feed};
 use crate::common::peer::{Peer, Script};
@@ -19,12 +19,13 @@ use symbl_service::recognizer::scripted;
 use symbl_service::{ServerConfig, tls_config};
 use tempfile::TempDir;
 
-/// user:S3cr3t-7f3a9c2e1b, as it stands in an address.
+/// User name and password, as in an address.
 const CREDENTIALS: &str = "user:S3cr3t-7f3a9c2e1b@";
-/// What is left of it in any spelling, and its beginning in base64.
+/// A part of the password that any encoding keeps, and the beginning of the credentials in
+/// base64.
 const TRACES: [&str; 2] = ["7f3a9c2e1b", "dXNlcjpTM2NyM3Qt"];
 
-/// Two seconds of words through a sink of these properties, to the end.
+/// Plays two seconds of words through a sink with these properties, to the end.
 fn talk(properties: &str) -> Pipeline {
     let mut pipeline = Pipeline::appsrc(CAPS, &format!("{properties} drain-timeout=60000"));
     pipeline.play();
@@ -48,12 +49,12 @@ fn shows_nothing(text: &str) {
     }
 }
 
-/// Answers to the name that the proxy knows it by.
+/// Lets the service accept the name that the proxy knows.
 fn named(config: &mut ServerConfig) {
     config.hosts = vec!["service.example".parse().expect("a name")];
 }
 
-/// A service over TLS as `service.example`, and the file to trust it by.
+/// A service over TLS as `service.example`, and the file of its certificate.
 struct Secure {
     service: Service,
     folder: TempDir,
@@ -133,7 +134,7 @@ fn a_token_is_asked_for_through_the_proxy_too() {
         proxy.url("")
     ));
     assert_words(&pipeline);
-    // One for the token, one for the socket.
+    // One request is for the token, and one for the socket.
     assert_eq!(proxy.heads().len(), 2);
 }
 
@@ -154,7 +155,7 @@ fn messages_that_were_missed_are_asked_for_through_the_proxy_too() {
     relay.cut();
     pipeline.wait_for_state("reconnecting");
     pipeline.wait_for_state("listening");
-    // Two sockets, and a request of the Conversation API.
+    // There are two sockets, and a request to the Conversation API.
     until("a third connection", || proxy.heads().len() == 3);
 }
 
@@ -201,7 +202,7 @@ fn a_proxy_that_does_not_connect_is_asked_again() {
         // The request for a token.
         Act::Pass,
         Act::Refuse(503, "the service is away".to_owned()),
-        // Of the proxy: it says nothing about the token, which is not renewed for it.
+        // This 401 is from the proxy. It is not about the token, which is not renewed for it.
         Act::Refuse(401, String::new()),
     ];
     let proxy = Proxy::start(&service.url(), acts);
@@ -314,7 +315,7 @@ fn the_environment_names_a_proxy_and_hosts_without_one_and_no_password_is_shown(
             .expect("gst-launch-1.0");
         let printed =
             String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        // The first is refused; the next ones come to the service.
+        // The proxy refuses the first connection and passes the next ones on.
         assert_eq!(proxy.heads().len() >= 2, expected, "{printed}");
         assert_eq!(
             printed.contains("state=(string)listening"),
@@ -329,7 +330,7 @@ fn the_environment_names_a_proxy_and_hosts_without_one_and_no_password_is_shown(
 
 #[test]
 fn the_proxy_is_asked_before_anything_is_sent_to_it() {
-    // What answers is a service without a proxy's manners: no token goes there.
+    // A server that is no proxy answers, and gets no token.
     let peer = Peer::start(Script::answer(
         "HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n",
     ));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! README.md and docs/sources.md tell the truth: their pipelines can be built,
-//! their links lead somewhere; properties and messages of the README are there.
+//! Checks README.md and docs/sources.md: their pipelines can be built, their links lead
+//! somewhere, and the properties and messages of the README exist.
 
 use crate::common::pipeline::init;
 use crate::speech::absent;
@@ -11,7 +11,7 @@ use std::path::Path;
 const README: &str = include_str!("../../README.md");
 const SOURCES: &str = include_str!("../../docs/sources.md");
 
-/// The commands in blocks of shell code, each in one line.
+/// Returns the commands in blocks of shell code, each in one line.
 fn commands(document: &str) -> Vec<String> {
     let blocks = document.split("```sh\n").skip(1);
     blocks
@@ -23,7 +23,7 @@ fn commands(document: &str) -> Vec<String> {
         .collect()
 }
 
-/// The words in code quotes in the first column of the table under a heading.
+/// Returns the words in code quotes in the first column of the table under a heading.
 fn first_column(heading: &str) -> Vec<&str> {
     let (_, section) = README.split_once(heading).expect("the heading");
     let section = section.split("\n## ").next().expect("a section");
@@ -111,7 +111,7 @@ fn every_link_into_the_repository_leads_somewhere() {
     assert_links_lead_somewhere(SOURCES, "docs");
 }
 
-/// Those of a document in this folder.
+/// Asserts that the links of a document in this folder lead to files.
 fn assert_links_lead_somewhere(document: &str, folder: &str) {
     let targets: Vec<&str> = document
         .split("](")

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the service says, and what of it the application is told: C19–C26.
-//! The readers themselves are proven in `tests/protocol`; here it is the
-//! element, with a stream that goes on.
+//! The messages of the service, and what the application gets of them: C19–C26.
+//! `crates/protocol/tests` tests the parsers. These tests are about the element, with a
+//! stream that goes on.
 
 use crate::common::dialogue::{Dialogue, final_result, interim_result, message_response};
 use crate::common::peer::{Message, Script, close, fragments};
@@ -11,13 +11,13 @@ use serde_json::Value;
 use std::path::Path;
 use symbl_service::recognizer::scripted;
 
-/// Text of a fixture, as it travels.
+/// Returns the text of a fixture, as on the wire.
 fn fixture(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/symbl-messages");
     std::fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Names of the fixtures that a service sends in text frames.
+/// Returns the names of the fixtures that a service sends in text frames.
 fn fixtures() -> Vec<String> {
     let index: Value = serde_json::from_str(&fixture("index.json")).expect("JSON");
     let sent =
@@ -29,7 +29,7 @@ fn fixtures() -> Vec<String> {
         .collect()
 }
 
-/// That audio given now still arrives.
+/// Asserts that audio that is pushed now still arrives.
 fn assert_goes_on(dialogue: &mut Dialogue) {
     let before = dialogue.record().audio().len();
     let speech = scripted::speech(0..5, 16_000);
@@ -41,7 +41,7 @@ fn assert_goes_on(dialogue: &mut Dialogue) {
     dialogue.assert_untroubled();
 }
 
-/// `(text, is-final, utterance-id)` of each transcript.
+/// Returns `(text, is-final, utterance-id)` of each transcript.
 fn transcripts(dialogue: &Dialogue) -> Vec<(String, bool, String)> {
     dialogue
         .pipeline
@@ -69,7 +69,7 @@ fn texts(dialogue: &Dialogue, kind: &str) -> Vec<String> {
 fn c19_every_message_that_is_known_to_exist_leaves_the_stream_alone() {
     let fixtures = fixtures();
     assert!(fixtures.len() >= 25, "{fixtures:?}");
-    // That one ends the session, as it says: see `faults`.
+    // That message ends the session: see `faults`.
     let lasting = |name: &String| !name.starts_with("processing_terminated");
     for name in fixtures.into_iter().filter(lasting) {
         let mut dialogue = Dialogue::listening(5000);
@@ -82,7 +82,7 @@ fn c19_every_message_that_is_known_to_exist_leaves_the_stream_alone() {
 }
 
 #[test]
-fn c19_what_is_not_known_is_passed_on_as_it_came_and_changes_nothing() {
+fn c19_unknown_messages_are_passed_on_unchanged_and_change_nothing() {
     let mut dialogue = Dialogue::listening(500);
     let unknown = [
         (r#"{"type":"weather","sky":"grey"}"#, "weather"),
@@ -94,7 +94,7 @@ fn c19_what_is_not_known_is_passed_on_as_it_came_and_changes_nothing() {
     for (text, _) in unknown {
         dialogue.say_text(text);
     }
-    // Unknown members of what is known.
+    // A known message has unknown members.
     let mut known: Value = serde_json::from_str(&final_result(&[("Hello", 0, 300)])).expect("JSON");
     known["colour"] = "red".into();
     known["message"]["mood"] = Value::Null;
@@ -142,7 +142,7 @@ fn c20_interims_replace_each_other_and_a_final_ends_the_utterance() {
 }
 
 #[test]
-fn c20_interims_that_nobody_wants_are_not_told() {
+fn c20_unwanted_interims_are_not_posted() {
     let mut dialogue = Dialogue::begin(Script::listening(), "interim-results=false");
     dialogue.pipeline.wait_for_state("listening");
     dialogue.feed.hush(1000).expect("there is room");
@@ -154,7 +154,7 @@ fn c20_interims_that_nobody_wants_are_not_told() {
 }
 
 #[test]
-fn c21_two_messages_in_one_response_are_told_as_two_in_order_with_their_words() {
+fn c21_two_messages_in_one_response_are_posted_as_two_in_order_with_their_words() {
     let mut dialogue = Dialogue::listening(6000);
     let response = fixture("message_response.json");
     dialogue.say_text(&fixture("recognition_result_final.json"));
@@ -181,7 +181,7 @@ fn c21_two_messages_in_one_response_are_told_as_two_in_order_with_their_words() 
                 .collect()
         };
         assert_eq!(spellings(&words), spellings(&decoded));
-        // It was said where its audio is: the stream begins at zero.
+        // The message is at the place of its audio: the stream begins at zero.
         let first = &decoded[0]["timeOffset"].as_f64().expect("seconds");
         let first = (first * 1e9).round() as u64;
         assert_eq!(told.get::<u64>("running-time"), Ok(first));
@@ -208,7 +208,7 @@ fn c21_malformed_words_do_not_drop_the_message() {
 }
 
 #[test]
-fn c22_what_services_leave_out_or_spell_otherwise_is_no_error() {
+fn c22_members_that_services_leave_out_or_spell_otherwise_are_no_error() {
     let mut dialogue = Dialogue::listening(3000);
     let final_of = |members: &str, words: &str| {
         format!(
@@ -232,7 +232,7 @@ fn c22_what_services_leave_out_or_spell_otherwise_is_no_error() {
     dialogue.say_text(&final_of("", &strings));
     dialogue.say_text(&final_of(r#","user":null,"entities":null"#, &numbers));
     dialogue.say_text(&final_of(r#","user":{},"timeOffset":null"#, &sparse));
-    // Gaps in the numbers.
+    // The sequence numbers have gaps.
     for number in ["7", "3", "null", "\"9\""] {
         let members = r#""messages":[],"insights":null"#;
         dialogue.say_text(&format!(
@@ -256,7 +256,7 @@ fn c23_the_end_of_the_conversation_is_understood_in_both_placements() {
         let mut dialogue = Dialogue::begin(script, "drain-timeout=30000");
         dialogue.pipeline.wait_for_state("listening");
         dialogue.feed.hush(200).expect("there is room");
-        // Nothing but this message completes it.
+        // Only this message completes the conversation.
         assert!(dialogue.feed.end());
         dialogue.pipeline.wait_for_eos();
         let mut sessions = dialogue.pipeline.of_kind("session");
@@ -268,7 +268,7 @@ fn c23_the_end_of_the_conversation_is_understood_in_both_placements() {
 }
 
 #[test]
-fn c24_an_error_of_the_service_is_told_in_both_forms_and_the_stream_goes_on() {
+fn c24_an_error_of_the_service_is_posted_in_both_forms_and_the_stream_goes_on() {
     let mut dialogue = Dialogue::listening(200);
     dialogue.say_text(&fixture("error.json"));
     dialogue.say_text(&fixture("error_envelope.json"));
@@ -302,7 +302,7 @@ fn c24_an_error_of_the_service_is_told_in_both_forms_and_the_stream_goes_on() {
 
 #[test]
 fn c24_an_error_and_a_close_leave_it_to_the_code_whether_to_come_back() {
-    // Whoever is refused by policy does not come back.
+    // A sink that is refused by policy does not reconnect.
     for (code, comes_back) in [(1011, true), (1008, false)] {
         let mut dialogue = Dialogue::begin(Script::listening(), "on-fatal=warning");
         dialogue.pipeline.wait_for_state("listening");

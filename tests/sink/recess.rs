@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Stops after which the session goes on: pauses, and new caps where the service
-//! is not told in mid-stream. C28–C30.
+//! Stops after which the session goes on: for pauses, and for new caps without
+//! `modify_request`. C28–C30.
 
 use crate::common::dialogue::{Dialogue, final_result, message_response};
 use crate::common::feed::{CAPS, Feed, MS};
@@ -12,7 +12,7 @@ use crate::common::service::Service;
 use gst::prelude::*;
 use symbl_service::recognizer::scripted;
 
-/// A peer that keeps the socket after a stop.
+/// Returns the script of a peer that keeps the socket after a stop.
 fn staying() -> Script {
     Script::listening().replying_to_stop(vec![recognition_stopped()])
 }
@@ -22,13 +22,13 @@ fn how_many(record: &Record, kind: &str) -> usize {
     order.iter().filter(|line| line.starts_with(kind)).count()
 }
 
-/// Pings that came. An answer to each is on its way.
+/// Returns the number of pings that came. An answer to each is on its way.
 fn pings(record: &Record) -> usize {
     let ping = |frame: &&Message| matches!(frame, Message::Ping(_));
     record.frames.iter().filter(ping).count()
 }
 
-/// 200 ms of audio at 8 kHz.
+/// Pushes 200 ms of audio at 8 kHz.
 fn at_8_khz(feed: &Feed, pts: u64) {
     assert!(feed.caps(&CAPS.replace("16000", "8000")));
     let data = buffer(vec![0; 160 * 20], Some(pts * MS), Some(200 * MS));
@@ -62,7 +62,7 @@ fn c30_a_pause_stops_processing_and_playing_starts_it_again_on_the_same_socket()
         start.contains(r#""disconnectOnStopRequest":false"#),
         "{start}"
     );
-    // It stays alive, says nothing, and costs nothing.
+    // The connection stays alive, carries no audio, and costs nothing.
     let (billed, before) = (counted(&sink, "billable-time"), pings(&dialogue.record()));
     dialogue.wait(|record| pings(record) >= before + 3);
     assert_eq!(counted(&sink, "billable-time"), billed);
@@ -82,7 +82,7 @@ fn c30_a_pause_stops_processing_and_playing_starts_it_again_on_the_same_socket()
     assert_eq!(dialogue.pipeline.of_kind("gap").len(), 0);
 }
 
-/// Ten words, a pause, ten words: the words and the conversations that they were in.
+/// Pushes ten words, pauses, and pushes ten words. Returns the words and their conversations.
 fn words_around_a_pause(policy: &str) -> (Vec<String>, Vec<String>, u64) {
     let service = Service::start();
     let properties = format!("base-url={} pause-policy={policy}", service.url());
@@ -159,7 +159,7 @@ fn a_drop_in_a_pause_is_followed_by_a_dial_and_by_no_start() {
     relay.cut();
     pipeline.wait_for_state("reconnecting");
     pipeline.wait_for_state("idle");
-    // A socket that lives, and nothing is asked of it.
+    // The socket is alive and gets pings only.
     let alive = |records: &[Record]| records.len() == 2 && pings(&records[1]) >= 2;
     assert!(peer.wait_for(alive, BOUND));
     assert!(peer.records()[1].texts().is_empty());
@@ -203,7 +203,7 @@ fn the_end_of_the_stream_in_a_pause_comes_when_it_plays() {
 }
 
 #[test]
-fn c28_new_caps_are_told_by_a_stop_and_a_start_where_that_is_asked_for() {
+fn c28_new_caps_lead_to_a_stop_and_a_start_if_that_is_asked_for() {
     for (policy, connections) in [("restart", 1), ("reconnect", 2)] {
         let mut dialogue = Dialogue::begin(staying(), &format!("caps-change-policy={policy}"));
         dialogue.feed.hush(230).expect("there is room");
@@ -243,7 +243,7 @@ fn c28_a_service_that_refuses_new_caps_in_mid_stream_is_connected_to_anew() {
     assert!(dialogue.feed.end());
     dialogue.pipeline.wait_for_eos();
     let records = dialogue.peer.records();
-    // What was not finalised, under its own label; then the rest.
+    // The audio that was not finalised comes under its own format, then the rest.
     assert_eq!(
         records[1].order(),
         ["start_request 16000", "3200 bytes", "stop_request"]
@@ -282,7 +282,7 @@ fn c29_after_new_caps_a_rejoin_starts_with_their_rate() {
 }
 
 #[test]
-fn a_stop_for_new_caps_that_nobody_answers_has_a_bound() {
+fn a_stop_for_new_caps_without_an_answer_has_a_bound() {
     let silent = Script::listening()
         .replying_to_stop(Vec::new())
         .replying_to_start(vec![started_listening()]);
@@ -297,7 +297,7 @@ fn a_stop_for_new_caps_that_nobody_answers_has_a_bound() {
 }
 
 #[test]
-fn a_speaker_that_changes_while_it_plays_is_that_of_the_audio_that_follows() {
+fn a_speaker_set_while_playing_applies_to_the_audio_that_follows() {
     let service = Service::start();
     let properties = format!("base-url={} speaker-name=Ada", service.url());
     let (mut pipeline, feed) = Feed::pipeline(&properties);

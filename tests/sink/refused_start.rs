@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A service that says why it does not start. Where no retry can help, the application is
-//! told the reason at once, and not only that there are no results.
+//! A service that says why it does not start. If no retry can help, the application gets the
+//! reason at once.
 
 use crate::common::dialogue::{Dialogue, final_result};
 use crate::common::peer::{Message, Script, processing_terminated, started_listening};
@@ -9,11 +9,11 @@ use crate::common::pipeline::{BOUND, Pipeline};
 use std::path::Path;
 use symbl_protocol::reply;
 
-/// What `symbl-service` says to a language that its engine does not have.
+/// The error of `symbl-service` for a language that its engine does not have.
 const LANGUAGE: &str = "config.languageCode: \"xx-YY\" is not understood: the installed model of \
     PocketSphinx knows English only";
 
-/// The ERROR, and its details.
+/// Waits for the ERROR. Returns it and its details.
 fn error(pipeline: &mut Pipeline) -> (gst::glib::Error, gst::Structure) {
     let message = pipeline.wait_for("an error", |m| m.type_() == gst::MessageType::Error);
     let gst::MessageView::Error(error) = message.view() else {
@@ -22,7 +22,7 @@ fn error(pipeline: &mut Pipeline) -> (gst::glib::Error, gst::Structure) {
     (error.error(), error.details().expect("details").to_owned())
 }
 
-/// A pipeline whose service answers each start with these messages.
+/// Starts a pipeline whose service answers each start with these messages.
 fn answered(replies: Vec<Message>, properties: &str) -> Dialogue {
     Dialogue::begin(Script::listening().replying_to_start(replies), properties)
 }
@@ -69,7 +69,7 @@ fn a_start_that_the_service_refuses_for_what_it_asks_is_an_error_with_the_reason
 }
 
 #[test]
-fn an_error_that_does_not_refuse_what_is_asked_leaves_the_start_alone() {
+fn an_error_that_is_no_refusal_does_not_affect_the_start() {
     let busy = reply::error("Busy", "no thread for the stream", Some("internal"));
     let replies = vec![Message::text(busy), started_listening()];
     let mut dialogue = answered(replies, "");
@@ -98,7 +98,7 @@ fn a_service_that_ends_each_start_with_the_same_error_is_given_up_with_that_erro
     assert_eq!(details.get::<&str>("reason"), Ok("terminated"), "{details}");
     assert_eq!(details.get::<bool>("retryable"), Ok(false), "{details}");
     assert_eq!(dialogue.peer.records().len(), 3);
-    // Each outage before is told with the reason as well.
+    // The warning of each outage before has the reason too.
     let warnings = dialogue.pipeline.messages.iter();
     let warnings: Vec<String> = warnings
         .filter_map(|m| match m.view() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A socket that is lost, and what comes after: C34, C36, C37.
+//! A lost socket, and the rejoin after it: C34, C36, C37.
 //!
 //! The sink talks through a relay that resets its connections.
 
@@ -14,7 +14,7 @@ use crate::common::tap::Tap;
 use gst::prelude::*;
 use symbl_service::recognizer::scripted;
 
-/// A dialogue with a relay between the two.
+/// Starts a dialogue with a relay between sink and peer.
 fn through_relay(properties: &str) -> (Relay, Dialogue) {
     let peer = Peer::start(Script::listening());
     let relay = Relay::to(&peer.base_url());
@@ -24,7 +24,7 @@ fn through_relay(properties: &str) -> (Relay, Dialogue) {
     (relay, Dialogue::between(pipeline, feed, peer))
 }
 
-/// The parts of the request that are the same at each dial: not the nonce.
+/// Returns the parts of the request that are the same at each dial, which the nonce is not.
 fn asked_for(record: &Record) -> (String, Vec<(String, String)>) {
     let mut request = record.request.clone().expect("a request");
     let nonce = |name: &str| name.eq_ignore_ascii_case("Sec-WebSocket-Key");
@@ -80,12 +80,12 @@ fn c36_after_a_rejoin_audio_goes_on_where_the_service_had_finalised_it() {
     let (before, after) = speech.split_at(32_000);
     dialogue.feed.speak(before).expect("there is room");
     wait_for_audio(&dialogue, 0, 64_000);
-    // All up to 1.2 s is final, and that is in the middle of no message.
+    // All audio up to 1.2 s is final. That is the edge of a message.
     dialogue.say_text(&final_result(&[("One", 0, 700), ("two.", 700, 1200)]));
     dialogue.say_text(&message_response(&[("m1", "One two.")]));
     dialogue.settle();
     relay.cut();
-    // Not before: until the loss is noticed, audio would go into the dead link.
+    // Before the loss is noticed, audio would go into the dead connection.
     dialogue.pipeline.wait_for_state("reconnecting");
     dialogue.feed.speak(after).expect("there is room");
     dialogue.pipeline.wait_for_state("listening");
@@ -115,7 +115,7 @@ fn c36_words_are_placed_by_the_clock_of_the_start_that_they_belong_to() {
     dialogue.pipeline.wait_for_state("reconnecting");
     dialogue.pipeline.wait_for_state("listening");
     wait_for_audio(&dialogue, 1, 800 * 32);
-    // The service counts from zero again; that is 1.2 s of our time.
+    // The service counts from zero again, which is 1.2 s of the stream.
     dialogue.say_text(&final_result(&[("Three", 100, 400), ("four.", 400, 700)]));
     dialogue.settle();
     let words: Vec<u64> = dialogue.pipeline.words().iter().map(|w| w.1 / MS).collect();
@@ -137,7 +137,7 @@ fn c36_words_are_placed_by_the_clock_of_the_start_that_they_belong_to() {
 
 #[test]
 fn c36_the_flac_header_precedes_the_replay_which_begins_with_a_whole_frame() {
-    // Frames that need two messages each, and frames that need one.
+    // One stream has frames that need two messages each, the other frames that need one.
     for amplitude in [30_000i16, 300] {
         let peer = Peer::start(Script::listening());
         let relay = Relay::to(&peer.base_url());
@@ -162,7 +162,7 @@ fn c36_the_flac_header_precedes_the_replay_which_begins_with_a_whole_frame() {
         };
         give(0);
         pipeline.wait_for_state("listening");
-        // A frame is 4,608 samples, 96 ms: nineteen came, and fifteen are final.
+        // A frame has 4,608 samples, 96 ms. Nineteen came, and fifteen are final.
         let (enough, messages) = match amplitude {
             300 => (1 + 19, 1),
             _ => (1 + 2 * 19, 2),
@@ -206,7 +206,7 @@ fn need_9_a_rejoin_starts_with_the_settings_of_now() {
     let quiet = |at: u64| buffer(vec![0; 8000], Some(at * MS), Some(500 * MS));
     dialogue.feed.pad.push(quiet(1000)).expect("there is room");
     wait_for_audio(&dialogue, 0, 40_000);
-    // All of the other rate is final.
+    // All audio of the other rate is final.
     dialogue.say_text(&final_result(&[("One", 0, 700), ("two.", 700, 1000)]));
     dialogue.say_text(&message_response(&[("m1", "One two.")]));
     dialogue.settle();
@@ -232,7 +232,7 @@ fn need_9_a_rejoin_starts_with_the_settings_of_now() {
     assert!(records[1].audio() == vec![0; 16_000]);
 }
 
-/// What was told of the conversations: event, old id, id.
+/// Returns event, previous id and id of each `symbl/session` message.
 fn conversations(pipeline: &Pipeline) -> Vec<(String, Option<String>, String)> {
     let sessions = pipeline.of_kind("session");
     let told = sessions.iter().map(|s| {
@@ -243,7 +243,7 @@ fn conversations(pipeline: &Pipeline) -> Vec<(String, Option<String>, String)> {
     told.collect()
 }
 
-/// Talks to a service whose conversation does not outlast its first connection.
+/// Asserts a split: talks to a service whose conversation ends with its first connection.
 fn assert_split(script: &str, properties: &str) {
     let service = Service::faulty(script);
     let (mut pipeline, feed) = Feed::pipeline(&format!("base-url={} {properties}", service.url()));
@@ -263,33 +263,33 @@ fn assert_split(script: &str, properties: &str) {
     assert_eq!((&*completed.0, &completed.2), ("completed", &split.2));
     let id: String = pipeline.sink().property("conversation-id");
     assert_eq!(id, split.2);
-    // And it goes on.
+    // The stream goes on.
     assert_eq!(pipeline.words().len(), 25);
 }
 
 #[test]
-fn c37_another_conversation_after_a_rejoin_is_told_as_a_split() {
+fn c37_another_conversation_after_a_rejoin_is_reported_as_a_split() {
     assert_split("reset@1s split", "");
 }
 
 #[test]
-fn c37_an_outage_that_outlasts_the_conversation_is_told_as_a_split() {
+fn c37_an_outage_that_outlasts_the_conversation_is_reported_as_a_split() {
     assert_split("reset@1s refuse=1500ms", "no-connection-timeout=1");
 }
 
 /// How upstream gives its audio.
 #[derive(Clone, Copy, Debug)]
 enum Pace {
-    /// All at once: the cuts find most of it on its way and little of it final.
+    /// All at once. At the cuts most audio is under way, and little of it is final.
     AtOnce,
-    /// Two seconds at a time, each when most of what came before is final.
+    /// Two seconds at a time, each when most of the audio before it is final.
     InStep,
 }
 
 const SECONDS: u64 = 20;
 
-/// Speech through a relay that cuts where it is told, to a real service: every
-/// word once, in order, in its place.
+/// Plays speech through a relay with these cuts to a real service. Asserts that every word
+/// comes once, in order and in its place.
 fn assert_nothing_is_lost(cuts: Vec<u64>, pace: Pace) {
     let what = format!("cuts after {cuts:?} bytes, {pace:?}");
     let service = Service::start();
@@ -307,7 +307,7 @@ fn assert_nothing_is_lost(cuts: Vec<u64>, pace: Pace) {
         Pace::AtOnce => feed.speak(&speech).expect("there is room"),
         Pace::InStep => {
             for (n, piece) in (0..).zip(speech.chunks(2 * 16_000)) {
-                // An utterance has ten words, and may have begun in the piece before.
+                // An utterance has ten words, and may begin in the piece before.
                 while pipeline.words().len() + 20 < 10 * n {
                     pipeline.wait_for_kind("transcript");
                 }
@@ -334,7 +334,7 @@ fn assert_nothing_is_lost(cuts: Vec<u64>, pace: Pace) {
     let sink = pipeline.sink();
     assert_eq!(counted(&sink, "audio-sent"), SECONDS * 1000 * MS, "{what}");
     assert_eq!(counted(&sink, "reconnects"), expected_cuts as u64, "{what}");
-    // One conversation, told as such.
+    // There is one conversation, also by the messages.
     let finals = pipeline.finals();
     let ids = finals.iter().map(|s| s.get::<&str>("conversation-id"));
     let ids: std::collections::HashSet<_> = ids.map(|id| id.expect("an id")).collect();
@@ -352,7 +352,7 @@ fn cuts_at_random_places_lose_and_double_no_word() {
     for seed in 1..=3 {
         let mut random = fastrand::Rng::with_seed(seed);
         for pace in [Pace::AtOnce, Pace::InStep] {
-            // Counted on each connection: what a cut leaves undone comes again.
+            // The bytes are counted on each connection, and the replay repeats some of them.
             let cuts = (0..3).map(|_| random.u64(2_000..200_000)).collect();
             assert_nothing_is_lost(cuts, pace);
         }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The access token is seen nowhere: not in the log at its highest level, not
-//! in what `gst-launch-1.0 -v -m` prints, not in a graph of the pipeline, not
-//! in the list of processes.
+//! The access token shows nowhere: not in the log at its highest level, not in the output of
+//! `gst-launch-1.0 -v -m`, not in a graph of the pipeline, not in the list of processes.
 //!
-//! Each run is one of GStreamer's own tool with the library of this build, and
-//! with criticals fatal.
+//! Each run is one of GStreamer's own tool with the library of this build, and criticals are
+//! fatal.
 
 use crate::common::feed::CAPS;
 use crate::common::gate::Gate;
@@ -18,9 +17,9 @@ use std::path::Path;
 use std::process::ExitStatus;
 use symbl_service::Auth;
 
-/// Has what a URL has to escape in it.
+/// The token. It has characters that a URL has to escape.
 const TOKEN: &str = "Se+cr/et=7f3a9c2e1b";
-/// What is left of it in every spelling.
+/// The part of the token that every encoding keeps.
 const TRACE: &str = "7f3a9c2e1b";
 
 /// How the token is given.
@@ -29,11 +28,11 @@ enum Given {
     Environment,
     File,
     Property,
-    /// Not the token, but what it is generated for.
+    /// The sink gets app credentials in place of a token.
     Credentials,
 }
 
-/// What can be seen of a run.
+/// The visible traces of a run.
 struct Seen {
     status: ExitStatus,
     command_line: String,
@@ -54,7 +53,7 @@ impl Seen {
     }
 }
 
-/// Half a second of sound through the sink, with everything shown that there is.
+/// Plays half a second of sound through the sink, with all output switched on.
 fn run(url: &str, given: Given, properties: &str) -> Seen {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
@@ -92,7 +91,7 @@ fn run(url: &str, given: Given, properties: &str) -> Seen {
         .stderr(file)
         .spawn()
         .expect("gst-launch-1.0");
-    // Empty for a moment, while the program is being loaded.
+    // The file is empty while the program is being loaded.
     let process = format!("/proc/{}/cmdline", child.id());
     until("a command line", || {
         !text_of(Path::new(&process)).is_empty()
@@ -119,7 +118,7 @@ fn text_of(path: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// That the run was one that could have shown the token, and did not.
+/// Asserts that the run could have shown the token and did not.
 fn shows_nothing(seen: &Seen, case: &str) {
     assert!(seen.log.contains("symblsink"), "{case}: there is no log");
     assert!(seen.graphs.contains("GstSymblSink"), "{case}: no graph");
@@ -148,7 +147,7 @@ fn a_token_that_works_is_not_shown() {
             assert!(seen.status.success(), "{case}: {}", seen.printed);
             assert!(seen.printed.contains("symbl/drained"), "{case}");
             shows_nothing(&seen, &case);
-            // It was there to be shown.
+            // The run had the token.
             let records = peer.records();
             let request = records[dials].request.as_ref().expect("a request");
             dials += 1;
@@ -232,20 +231,20 @@ fn neither_an_app_secret_nor_the_token_generated_for_it_is_shown() {
         let case = format!("{status} {body}");
         assert_eq!(seen.status.success(), works, "{case}: {}", seen.printed);
         shows_nothing(&seen, &case);
-        // It was there to be shown.
+        // The run had the secret.
         assert_eq!(gate.requests()[0].body["appSecret"], TOKEN);
     }
 }
 
 #[test]
-fn a_service_that_is_away_is_not_told_of_with_the_token() {
+fn the_error_for_a_service_that_is_away_does_not_show_the_token() {
     let peer = Peer::start(Script::never_accepts());
     let seen = run(
         &peer.base_url(),
         Given::Environment,
         "token-in-query=true connect-timeout=50",
     );
-    // Nothing was heard, which is an error.
+    // No session took any audio, which is an error.
     assert!(!seen.status.success(), "{}", seen.printed);
     shows_nothing(&seen, "away");
 }
@@ -255,9 +254,9 @@ fn a_token_on_the_command_line_is_shown_by_the_command_line_alone() {
     let peer = Peer::start(Script::listening());
     let seen = run(&peer.base_url(), Given::Property, "token-in-query=true");
     assert!(seen.status.success(), "{}", seen.printed);
-    // Why the manual recommends the environment or a file.
+    // This is why the manual recommends the environment or a file.
     assert!(seen.command_line.contains(TRACE));
-    // GStreamer's parser logs the line that it parses; nobody else may.
+    // Only GStreamer's parser may log the line, which it parses.
     let parser = ["GST_PIPELINE", " gstparse.c:", " types.h:", " grammar."];
     let line = |line: &&str| line.contains(TRACE) && !parser.iter().any(|by| line.contains(by));
     assert_eq!(seen.log.lines().find(line), None);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The whole way once: audio in, words on the bus, each at its time.
+//! The whole way once: audio goes in, and words come to the bus, each at its time.
 
 use crate::common::pipeline::{Pipeline, buffer, bytes_of};
 use crate::common::service::Service;

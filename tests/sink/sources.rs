@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The pipelines of README.md and docs/sources.md, with a sender on the loopback
-//! or a file, and words that are known to the letter. What goes in without
-//! decoding, and calls in µ-law, are in `inputs`.
+//! The pipelines of README.md and docs/sources.md, with a sender on the loopback or a file,
+//! and exactly known words. Inputs that are not decoded, and calls in µ-law, are in `inputs`.
 
 mod arrival;
 mod calls;
@@ -24,7 +23,7 @@ use std::time::Duration;
 use symbl_service::recognizer::scripted;
 use tempfile::TempDir;
 
-/// Samples at 16 kHz, as a WAV file in a folder of its own.
+/// Writes samples at 16 kHz as a WAV file in a folder of its own.
 fn wav(samples: &[i16]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("talk.wav");
@@ -40,8 +39,8 @@ fn run(line: &str) -> Pipeline {
     pipeline
 }
 
-/// The words w`first` to w`last`, once each and in order, in steps of 200 ms
-/// from `begin` on; none further from its place than `tolerance`. All in nanoseconds.
+/// Asserts that the words of `range` came once each and in order, in steps of 200 ms from
+/// `begin` on, none further from its place than `tolerance`. Times are in nanoseconds.
 fn assert_words(words: &[(String, u64)], range: std::ops::Range<u16>, begin: u64, tolerance: u64) {
     let texts: Vec<&str> = words.iter().map(|(text, _)| text.as_str()).collect();
     let expected: Vec<String> = range.map(|n| format!("w{n}")).collect();
@@ -52,7 +51,7 @@ fn assert_words(words: &[(String, u64)], range: std::ops::Range<u16>, begin: u64
     }
 }
 
-/// The messages of one sink of a pipeline.
+/// Returns the messages of one sink of a pipeline.
 fn of_sink(pipeline: &Pipeline, sink: &str, kind: &str) -> Vec<gst::Structure> {
     let of = |message: &&gst::Message| message.src().is_some_and(|src| src.name() == sink);
     let messages = pipeline.messages.iter().filter(of);
@@ -68,7 +67,8 @@ fn texts(structures: &[gst::Structure], field: &str) -> Vec<String> {
     structures.iter().map(text).collect()
 }
 
-/// Words w0 to w24 in `lead` and a second of silence, which ends the last utterance.
+/// Returns silence of `lead`, the words w0 to w24, and a second of silence, which ends the
+/// last utterance.
 fn talk(lead: Duration) -> Vec<i16> {
     [
         scripted::silence(lead, 16_000),
@@ -78,7 +78,7 @@ fn talk(lead: Duration) -> Vec<i16> {
     .concat()
 }
 
-/// The elements that a test needs; false where some are absent.
+/// Returns `true` if all elements that a test needs are installed.
 fn there(elements: &[&str]) -> bool {
     init();
     let missing = |name: &&&str| gst::ElementFactory::find(name).is_none();
@@ -91,9 +91,9 @@ fn there(elements: &[&str]) -> bool {
     true
 }
 
-/// The first pipeline under this heading of docs/sources.md, at this service,
-/// with the sink named `sink`. Each pair of `changes` must be in it: what the
-/// document says, and what stands here in its place.
+/// Returns the first pipeline under this heading of docs/sources.md, for this service and
+/// with the sink named `sink`. Each pair of `changes` is a text that the document must have,
+/// and its replacement.
 fn documented(heading: &str, service: &Service, changes: &[(&str, &str)]) -> String {
     let document = include_str!("../../docs/sources.md");
     let (_, section) = document
@@ -115,26 +115,26 @@ fn documented(heading: &str, service: &Service, changes: &[(&str, &str)]) -> Str
     line
 }
 
-/// A UDP port of the loopback that nobody has.
+/// Returns a free UDP port of the loopback.
 fn free_port() -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.local_addr().unwrap().port()
 }
 
-/// Waits until this many words are said.
+/// Waits until this many words have come.
 fn hear(pipeline: &mut Pipeline, words: usize) {
     while pipeline.words().len() < words {
         pipeline.wait_for_kind("transcript");
     }
 }
 
-/// No more comes: the rest is waited for.
+/// Ends the stream, and waits for the rest of the results.
 fn end(pipeline: &mut Pipeline) {
     pipeline.pipeline.send_event(gst::event::Eos::new());
     pipeline.wait_for_eos();
 }
 
-/// Running times (nanoseconds) of the buffers that have come to an element.
+/// Records the running times of the buffers that come to an element, in nanoseconds.
 fn watched(pipeline: &Pipeline, name: &str) -> Arc<Mutex<Vec<u64>>> {
     let times = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&times);

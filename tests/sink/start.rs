@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use symbl_service::recognizer::scripted;
 
-/// Launch lines from raw audio to each encoding at each rate, and how that is
-/// called on the wire.
+/// Launch lines from raw audio to each encoding at each rate, with the names of the encoding
+/// and the rate on the wire.
 const FORMATS: [(&str, &str, u64); 11] = [
     ("audio/x-raw,rate=8000", "LINEAR16", 8_000),
     ("audio/x-raw,rate=16000", "LINEAR16", 16_000),
@@ -43,7 +43,7 @@ const FORMATS: [(&str, &str, u64); 11] = [
     ),
 ];
 
-/// What a peer got of one second of audio in this format.
+/// Plays one second of audio in this format, and returns the record of the peer.
 fn record_of(line: &str) -> Record {
     let peer = Peer::start(Script::listening());
     let mut pipeline = Pipeline::launch(&format!(
@@ -87,7 +87,7 @@ fn c9_encoding_and_rate_are_those_of_the_caps() {
 }
 
 #[test]
-fn c10_without_options_only_what_is_always_said_is_said() {
+fn c10_without_options_only_the_fixed_members_are_sent() {
     let mut dialogue = Dialogue::begin(Script::listening(), "");
     dialogue.pipeline.wait_for_state("listening");
     assert_eq!(
@@ -108,7 +108,7 @@ fn c10_without_options_only_what_is_always_said_is_said() {
 }
 
 #[test]
-fn c10_what_is_set_is_said_and_false_is_said_as_false() {
+fn c10_set_properties_are_sent_and_false_is_sent_as_false() {
     let mut dialogue = Dialogue::begin(
         Script::listening(),
         "disconnect-on-stop-request=false no-connection-timeout=0 meeting-title=Rounds \
@@ -139,7 +139,7 @@ fn c16_no_audio_leaves_before_the_acknowledgement_and_all_of_it_after() {
 
         dialogue.settle();
         assert_eq!(dialogue.record().audio().len(), 0);
-        // This is no acknowledgement.
+        // This message is no acknowledgement.
         dialogue.say(conversation_created());
         dialogue.settle();
         assert_eq!(dialogue.record().audio().len(), 0);
@@ -195,7 +195,7 @@ fn c17_a_start_that_is_not_acknowledged_is_tried_again_and_hangs_nothing() {
     let again = |records: &[Record]| records.get(1).is_some_and(|r| r.has("start_request"));
     assert!(dialogue.peer.wait_for(again, BOUND));
     dialogue.feed.speak(&speech).expect("it flows on");
-    // The second service does what it should.
+    // The second connection gets the acknowledgement.
     dialogue.peer.say(1, started_listening());
     dialogue.wait(|record| record.audio().len() == 4 * speech.len());
     let records = dialogue.peer.records();
@@ -207,7 +207,7 @@ fn c17_a_start_that_is_not_acknowledged_is_tried_again_and_hangs_nothing() {
 }
 
 #[test]
-fn c18_the_three_replies_are_taken_in_any_order_and_the_conversation_is_told_once() {
+fn c18_the_three_replies_are_taken_in_any_order_and_the_conversation_is_reported_once() {
     let replies = [
         started_listening(),
         conversation_created(),

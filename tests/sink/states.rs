@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! State changes: no wait for the network, no audio lost in a pause, and a
-//! second run like the first.
+//! State changes: they do not wait for the network, a pause loses no audio, and a second run
+//! is like the first.
 
 use crate::common::feed::{CAPS, Feed, MS};
 use crate::common::peer::{Peer, Script};
@@ -12,7 +12,7 @@ use gst::prelude::*;
 use serde_json::Value;
 use symbl_service::recognizer::scripted;
 
-/// The state that the pipeline reaches.
+/// Returns the state that the pipeline reaches.
 fn reached(pipeline: &Pipeline) -> gst::State {
     let bound = gst::ClockTime::from_nseconds(u64::try_from(BOUND.as_nanos()).expect("a minute"));
     let (result, state, _) = pipeline.pipeline.state(bound);
@@ -68,7 +68,7 @@ fn a_pause_while_audio_waits_for_room_loses_none_of_it() {
     let service = Service::start();
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
-    // An empty token file is as good as a service that is away, and can end.
+    // An empty token file fails each dial, and the test can end that.
     std::fs::write(&token, "").expect("a file");
     let mut pipeline = Pipeline::appsrc(
         CAPS,
@@ -92,10 +92,10 @@ fn a_pause_while_audio_waits_for_room_loses_none_of_it() {
         src.end_of_stream().expect("an end");
     });
     let sink = pipeline.sink();
-    // Often, and at once: the streaming thread sees some of these changes late
-    // or not at all.
+    // The changes come often and without a wait, so that the streaming thread sees some of
+    // them late or not at all.
     for _ in 0..500 {
-        // The first buffer is larger than the spool: the second waits.
+        // The first buffer is larger than the spool, so that the second waits.
         until("a full spool", || {
             counted(&sink, "audio-spooled") == 800 * MS
         });
@@ -179,7 +179,7 @@ fn the_end_in_a_pause_does_not_keep_a_pipeline_from_playing() {
     });
     pipeline.wait_for_state("stopping");
     set(&pipeline, gst::State::Playing);
-    // Not one that was over already.
+    // The stream had not ended before.
     assert_eq!(pipeline.of_kind("drained").len(), 0);
     pipeline.stop();
     assert!(!ending.join().expect("no panic"));
@@ -294,7 +294,7 @@ fn an_element_that_is_let_go_of_is_gone() {
 #[test]
 fn a_stuck_sink_does_not_hold_up_the_others_of_the_process() {
     let service = Service::start();
-    // More of them than the transport has threads, each stuck in its own way.
+    // There are more sinks than the transport has threads, each stuck in another way.
     let deaf = Peer::start(Script::not_reading());
     let silent = Peer::start(Script::black_hole());
     let stuck: Vec<(Pipeline, Feed)> = (0..6)
@@ -314,7 +314,7 @@ fn a_stuck_sink_does_not_hold_up_the_others_of_the_process() {
     for (_, feed) in &stuck {
         feed.hush(10_000).expect("it flows");
     }
-    // And some in applications that take their time over a message.
+    // Some are stuck in applications that take long over a message.
     let (release, held) = std::sync::mpsc::channel::<()>();
     let held = std::sync::Arc::new(std::sync::Mutex::new(held));
     let slow: Vec<(Pipeline, Feed)> = (0..4)

@@ -2,8 +2,8 @@
 
 //! `set_state(NULL)` returns within half a second, whatever the network does.
 //!
-//! The bound is a promise to applications and so an absolute one; each case is
-//! stopped three times and the median counts, because the machine may be busy.
+//! The bound is a promise to applications, so that it is absolute. Each case is stopped three
+//! times and the median counts, because the machine may be busy.
 
 use crate::common::feed::{CAPS, Feed};
 use crate::common::peer::{Peer, Record, Script};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const PROMISE: Duration = Duration::from_millis(500);
 
-/// Stops three pipelines that `prepare` has brought into `state`.
+/// Stops three pipelines that `prepare` has brought into `state`, and asserts the bound.
 fn stops_in_time(state: &str, prepare: impl Fn() -> (Pipeline, Peer)) {
     let mut times: Vec<Duration> = (0..3)
         .map(|_| {
@@ -27,7 +27,7 @@ fn stops_in_time(state: &str, prepare: impl Fn() -> (Pipeline, Peer)) {
     assert!(times[1] <= PROMISE, "{state}: {times:?}");
 }
 
-/// A pipeline that plays to a peer of this script, with half a second of audio given.
+/// Starts a pipeline and a peer with this script, and pushes half a second of audio.
 fn playing(script: Script, properties: &str) -> (Pipeline, Feed, Peer) {
     let peer = Peer::start(script);
     let (pipeline, feed) = Feed::pipeline(&format!("base-url={} {properties}", peer.base_url()));
@@ -94,7 +94,8 @@ fn while_streaming_to_a_peer_that_does_not_read() {
     });
 }
 
-/// Waits until nothing has left for a while though audio waits: all buffers on the way are full.
+/// Waits until no audio has left for a while although audio waits, because all buffers on the
+/// way are full.
 fn until_stuck(pipeline: &Pipeline) {
     let sink = pipeline.sink();
     let mut before = u64::MAX;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The element under stress: many starts and stops, many sinks, storms of
-//! everything that an application can do, next to services that do not work.
+//! The element under stress: many starts and stops, many sinks, storms of everything that an
+//! application can do, and services that do not work.
 //!
-//! What is counted for a whole process is counted in one of its own: such a
-//! test starts itself again, see [`child`].
+//! A test that measures a whole process starts itself again in a process of its own: see
+//! [`child`].
 
 mod child;
 mod cycles;

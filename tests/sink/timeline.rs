@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Words stand where they are said: each once, in order, within 20 ms of the
-//! running time of its audio, whatever the stream does with its time.
+//! Words stand where they are spoken: each comes once, in order, within 20 ms of the running
+//! time of its audio, whatever the stream does with its time.
 //!
-//! The truth is the audio itself: word `w<n>` sounds in the samples that the
-//! test puts at a time, and the service's recogniser hears only samples.
+//! The audio itself is the truth. Word `w<n>` sounds in the samples to which the test gives a
+//! time, and the service's recogniser hears only samples.
 
 mod arrival;
 mod packets;
@@ -20,7 +20,7 @@ const S: u64 = 1000 * MS;
 
 const L16_16K: &str = "audio/x-raw,format=S16LE,layout=interleaved,channels=1,rate=16000";
 
-/// A sink before which the test stands, and the service behind it.
+/// A sink, into which the test pushes, and the service behind it.
 struct Stream {
     pipeline: Pipeline,
     pad: gst::Pad,
@@ -28,19 +28,20 @@ struct Stream {
 }
 
 impl Stream {
-    /// Raw audio at 16 kHz, after stream start and caps. The segment is the test's.
+    /// Starts a stream of raw audio at 16 kHz, after stream start and caps. The test pushes the
+    /// segment.
     fn raw() -> Self {
         init();
         Self::begin(&L16_16K.parse().expect("caps"))
     }
 
-    /// The same of any caps.
+    /// Starts a stream with these caps.
     fn begin(caps: &gst::Caps) -> Self {
         init();
         Self::begin_with(caps, &gst::SystemClock::obtain())
     }
 
-    /// The same by this clock.
+    /// Starts a stream with these caps and this clock.
     fn begin_with(caps: &gst::Caps, clock: &impl IsA<gst::Clock>) -> Self {
         let service = Service::start();
         let (pipeline, feed) =
@@ -57,7 +58,7 @@ impl Stream {
         }
     }
 
-    /// Raw audio at 16 kHz, in a segment from zero on.
+    /// Starts a stream of raw audio at 16 kHz, in a segment from zero on.
     fn plain() -> Self {
         let stream = Self::raw();
         stream.segment(&segment(0, None));
@@ -79,12 +80,12 @@ impl Stream {
         self.pad.push(buffer).expect("it flows");
     }
 
-    /// Samples at 16 kHz from `pts` on, in buffers of 30 ms.
+    /// Pushes samples at 16 kHz from `pts` on, in buffers of 30 ms.
     fn speak(&self, pts: u64, samples: &[i16]) {
         self.speak_in(30, pts, samples);
     }
 
-    /// The same in buffers of so many milliseconds.
+    /// Pushes samples at 16 kHz from `pts` on, in buffers of this many milliseconds.
     fn speak_in(&self, millis: u64, pts: u64, samples: &[i16]) {
         for (n, piece) in (0..).zip(samples.chunks(millis as usize * 16)) {
             let pts = pts + n * millis * MS;
@@ -93,7 +94,7 @@ impl Stream {
         }
     }
 
-    /// The end, and what was told: `(word, running time)`.
+    /// Ends the stream, and returns its results.
     fn finish(mut self) -> Told {
         assert!(self.pad.push_event(gst::event::Eos::new()));
         self.pipeline.wait_for_eos();
@@ -105,7 +106,7 @@ impl Stream {
 struct Told(Pipeline);
 
 impl Told {
-    /// The words of these numbers, once each and in order, at these times.
+    /// Asserts that the words of these numbers came once each and in order, at these times.
     fn assert_words(&self, expected: &[(u16, u64)]) {
         let names = |words: &[(String, u64)]| -> Vec<String> {
             words.iter().map(|(word, _)| word.clone()).collect()
@@ -123,7 +124,7 @@ impl Told {
     }
 }
 
-/// Words of all messages, as in [`Pipeline::words`].
+/// Returns the words of all messages, like [`Pipeline::words`].
 fn words_of_messages(pipeline: &Pipeline) -> Vec<(String, u64)> {
     let messages = pipeline.of_kind("message");
     let words = messages.iter().map(|s| s.get::<&str>("words"));
@@ -140,7 +141,7 @@ fn words_of_messages(pipeline: &Pipeline) -> Vec<(String, u64)> {
         .collect()
 }
 
-/// A segment of the stream from `start` on.
+/// Returns a segment of the stream from `start` on.
 fn segment(start: u64, stop: Option<u64>) -> gst::FormattedSegment<gst::ClockTime> {
     let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
     segment.set_start(gst::ClockTime::from_nseconds(start));
@@ -154,7 +155,7 @@ fn speech(words: Range<u16>) -> Vec<i16> {
     scripted::speech(words, 16_000)
 }
 
-/// When words said back to back from `begin` on begin.
+/// Returns the start of each word if they are spoken from `begin` on without a pause.
 fn times(words: Range<u16>, begin: u64) -> Vec<(u16, u64)> {
     let first = words.start;
     words
@@ -163,7 +164,7 @@ fn times(words: Range<u16>, begin: u64) -> Vec<(u16, u64)> {
 }
 
 #[test]
-fn of_a_stream_that_does_not_start_at_zero() {
+fn a_stream_that_does_not_start_at_zero() {
     let stream = Stream::plain();
     stream.speak(3723 * S + 7 * MS, &speech(0..25));
     stream
@@ -172,7 +173,7 @@ fn of_a_stream_that_does_not_start_at_zero() {
 }
 
 #[test]
-fn of_a_segment_that_starts_later_running_time_counts_from_its_start() {
+fn running_time_counts_from_the_start_of_a_later_segment() {
     let stream = Stream::raw();
     stream.segment(&segment(100 * S, None));
     stream.speak(102 * S, &speech(0..15));
@@ -184,15 +185,15 @@ fn of_a_segment_that_starts_later_running_time_counts_from_its_start() {
 }
 
 #[test]
-fn of_segments_that_follow_each_other_time_goes_on() {
+fn time_goes_on_in_segments_that_follow_each_other() {
     let stream = Stream::plain();
     stream.speak(0, &speech(0..10));
-    // Another place of the medium follows, as after a seek of an editor.
+    // Another place of the medium follows, as in an edit list.
     let mut next = segment(500 * S, None);
     next.set_base(gst::ClockTime::from_seconds(2));
     stream.segment(&next);
     stream.speak(500 * S, &speech(10..20));
-    // And another that is due only three seconds later.
+    // Another segment follows that is due only three seconds later.
     let mut next = segment(60 * S, None);
     next.set_base(gst::ClockTime::from_seconds(7));
     stream.segment(&next);
@@ -210,8 +211,8 @@ fn of_segments_that_follow_each_other_time_goes_on() {
 }
 
 #[test]
-fn of_a_segment_at_another_rate_running_time_is_what_passes() {
-    // In long buffers, whose inside has no time of its own, and short ones.
+fn a_segment_at_another_rate_is_placed_by_running_time() {
+    // There are long buffers, inside which there are no timestamps, and short ones.
     for (rate, buffers) in [(2.0, 30), (2.0, 1500), (0.5, 30), (0.5, 1500)] {
         let stream = Stream::raw();
         let mut segment = segment(10 * S, None);
@@ -229,7 +230,7 @@ fn of_a_segment_at_another_rate_running_time_is_what_passes() {
 
 #[test]
 fn after_a_gap_event() {
-    // Shorter and longer than the silence that is sent for it.
+    // The gaps are shorter and longer than the silence that is sent for them.
     for gap in [60 * MS, 730 * MS, 20 * S] {
         let stream = Stream::plain();
         stream.speak(0, &speech(0..10));
@@ -242,7 +243,7 @@ fn after_a_gap_event() {
 
 #[test]
 fn after_many_gap_events_in_a_row() {
-    // As a source that is muted sends them.
+    // A muted source sends such gaps.
     let stream = Stream::plain();
     stream.speak(0, &speech(0..10));
     for n in 0..50 {
@@ -254,7 +255,7 @@ fn after_many_gap_events_in_a_row() {
 }
 
 #[test]
-fn of_a_stream_that_begins_with_a_gap() {
+fn a_stream_that_begins_with_a_gap() {
     let stream = Stream::plain();
     stream.gap(0, 3 * S);
     stream.speak(3 * S, &speech(0..10));
@@ -263,7 +264,7 @@ fn of_a_stream_that_begins_with_a_gap() {
 
 #[test]
 fn after_a_hole() {
-    // From the jitter of timestamps to hours.
+    // The holes are from the jitter of timestamps up to hours.
     for hole in [15 * MS, 35 * MS, 60 * MS, 900 * MS, 7 * S, 7200 * S] {
         let stream = Stream::plain();
         stream.speak(0, &speech(0..10));
@@ -283,7 +284,7 @@ fn after_a_hole() {
 
 #[test]
 fn after_many_small_holes() {
-    // Each is too small to be filled; together they are seconds.
+    // Each hole is too small to be filled. Together they are seconds.
     let stream = Stream::plain();
     let mut expected = Vec::new();
     for n in 0..30u16 {
@@ -300,8 +301,8 @@ fn after_many_small_holes() {
 }
 
 #[test]
-fn of_audio_that_overlaps_what_came_before() {
-    // A clock was set back: what is told later stands earlier.
+fn audio_that_overlaps_earlier_audio() {
+    // A clock was set back, so that later words stand earlier.
     let stream = Stream::plain();
     stream.speak(10 * S, &speech(0..10));
     stream.speak(11 * S, &speech(10..20));
@@ -310,7 +311,7 @@ fn of_audio_that_overlaps_what_came_before() {
 }
 
 #[test]
-fn of_buffers_without_times_that_follow_one_with() {
+fn buffers_without_times_behind_one_with_times() {
     let stream = Stream::plain();
     let audio = speech(0..25);
     stream.speak(5 * S, &audio[..480]);
@@ -321,7 +322,7 @@ fn of_buffers_without_times_that_follow_one_with() {
 }
 
 #[test]
-fn of_buffers_without_times_between_ones_with() {
+fn buffers_without_times_between_buffers_with_times() {
     let stream = Stream::plain();
     for (n, piece) in speech(0..25).chunks(320).enumerate() {
         let pts = (n % 7 == 0).then_some(n as u64 * 20 * MS);
@@ -331,7 +332,7 @@ fn of_buffers_without_times_between_ones_with() {
 }
 
 #[test]
-fn of_buffers_that_never_have_times_they_count_from_the_start_of_the_segment() {
+fn buffers_that_never_have_times_count_from_the_start_of_the_segment() {
     for (start, base) in [(0, 0), (30 * S, 0), (30 * S, 5 * S)] {
         let stream = Stream::raw();
         let mut segment = segment(start, None);
@@ -349,8 +350,8 @@ fn of_buffers_that_never_have_times_they_count_from_the_start_of_the_segment() {
 }
 
 #[test]
-fn of_a_segment_only_what_lies_within_it() {
-    // The edges are in the middle of buffers, at the edges of words.
+fn only_audio_within_the_segment_is_transcribed() {
+    // The edges of the segment are in the middle of buffers and at the edges of words.
     let stream = Stream::raw();
     stream.segment(&segment(2 * S, Some(4 * S)));
     stream.speak(0, &speech(0..30));
@@ -358,7 +359,7 @@ fn of_a_segment_only_what_lies_within_it() {
 }
 
 #[test]
-fn of_an_edge_inside_a_word_its_larger_part_is_heard_where_it_is() {
+fn the_larger_part_of_a_word_at_an_edge_is_heard_in_its_place() {
     let stream = Stream::raw();
     // 50 ms of word 10 and 150 ms of word 20 are outside.
     stream.segment(&segment(2 * S + 50 * MS, Some(4 * S + 50 * MS)));
@@ -371,7 +372,7 @@ fn of_an_edge_inside_a_word_its_larger_part_is_heard_where_it_is() {
 }
 
 #[test]
-fn of_a_rate_that_does_not_divide_a_second() {
+fn a_rate_that_does_not_divide_a_second() {
     // Timestamps are rounded to milliseconds, as some containers have them.
     for rate in [11_025u32, 22_050, 44_100] {
         init();
@@ -393,7 +394,7 @@ fn after_a_pause_at_the_wall_clock_of_then() {
     stream.speak(0, &speech(0..10));
     stream.pipeline.set_state(gst::State::Paused);
     let paused = std::time::Instant::now();
-    // Not waited for: a pause has to last.
+    // This is no wait for an event: a pause has to last.
     std::thread::sleep(std::time::Duration::from_millis(300));
     let paused = paused.elapsed();
     stream.pipeline.play();

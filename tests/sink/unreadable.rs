@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Results that are not quite JSON, or none at all: nothing that the service said is
-//! lost without a word, and audio whose text is lost is not called transcribed.
+//! Results that are not quite JSON, or no JSON at all. The application learns of each message
+//! that cannot be read, and audio without a text does not count as transcribed.
 
 use crate::common::dialogue::{Dialogue, final_result};
 use crate::common::feed::MS;
 use crate::common::pipeline::counted;
 
-/// The end of the stream: complete, and how many milliseconds are unconfirmed.
+/// Ends the stream. Returns `complete`, and how much audio is unconfirmed, in milliseconds.
 fn drained(dialogue: &mut Dialogue) -> (bool, u64) {
     assert!(dialogue.feed.end());
     dialogue.pipeline.wait_for_eos();
@@ -21,7 +21,7 @@ fn drained(dialogue: &mut Dialogue) -> (bool, u64) {
     )
 }
 
-/// Running time and duration in milliseconds, and reason, of each gap.
+/// Returns running time and duration in milliseconds, and the reason, of each gap.
 fn gaps(dialogue: &Dialogue) -> Vec<(u64, u64, String)> {
     let gaps = dialogue.pipeline.of_kind("gap");
     let millis = |s: &gst::Structure, name| s.get::<u64>(name).expect("nanoseconds") / MS;
@@ -37,7 +37,7 @@ fn gaps(dialogue: &Dialogue) -> Vec<(u64, u64, String)> {
 }
 
 #[test]
-fn a_final_that_is_nearly_json_is_told_like_any_other() {
+fn a_final_that_is_nearly_json_is_posted_like_any_other() {
     let mut dialogue = Dialogue::listening(4000);
     let said = [
         final_result(&[("nan", 100, 400)]).replace("0.9", "NaN"),

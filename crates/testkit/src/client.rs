@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A client that is nothing but bytes, and a server with the scripted recogniser.
+//! A raw client that uses none of the client's code, and a server with the scripted
+//! recogniser.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-/// Longer than any answer takes, however busy the machine.
+/// Longest wait for an answer. It is longer than any answer takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns a configuration with the scripted recogniser.
@@ -44,12 +45,12 @@ pub fn start_request() -> Value {
     })
 }
 
-/// Waits for what a test waits for, but not for ever.
+/// Awaits a future within a bound, and panics if the bound is reached.
 pub async fn in_time<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("in time")
 }
 
-/// Where a service listens.
+/// A service that has an address.
 pub trait Place {
     /// Returns the address that the service listens on.
     fn address(&self) -> SocketAddr;
@@ -67,7 +68,7 @@ impl Place for SocketAddr {
     }
 }
 
-/// One plain HTTP/1.1 request; gives the status line with headers, and the body.
+/// Sends one plain HTTP/1.1 request. Returns the status line with the headers, and the body.
 pub async fn http(server: &impl Place, request: &str, body: &str) -> (String, String) {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     let text = format!(
@@ -82,12 +83,12 @@ pub async fn http(server: &impl Place, request: &str, body: &str) -> (String, St
     (head.to_ascii_lowercase(), body.to_owned())
 }
 
-/// What a client hears.
+/// A message or the end of a connection, as the client receives it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
     /// A text message that is JSON.
     Json(Value),
-    /// A text message that is not JSON, for instance `__PONG__`.
+    /// A text message that is not JSON, for example `__PONG__`.
     Text(String),
     /// A pong, with its payload.
     Pong(Vec<u8>),
@@ -96,7 +97,7 @@ pub enum Heard {
 }
 
 impl Heard {
-    /// `message.type` inside the envelope, else `type`.
+    /// Returns `message.type` inside the envelope, else `type`.
     pub fn kind(&self) -> &str {
         match self {
             Self::Json(value) => value["message"]["type"]
@@ -109,7 +110,7 @@ impl Heard {
         }
     }
 
-    /// Returns the JSON; panics if the message was something else.
+    /// Returns the JSON. Panics if the message is not JSON.
     pub fn json(&self) -> &Value {
         match self {
             Self::Json(value) => value,
@@ -118,7 +119,7 @@ impl Heard {
     }
 }
 
-/// A raw WebSocket client. It sends what a test tells it to, right or wrong.
+/// A raw WebSocket client. It sends whatever a test tells it to send, valid or not.
 pub struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
@@ -132,7 +133,7 @@ impl Client {
             .0
     }
 
-    /// Opens a socket at a path, with further headers; gives the answer to the upgrade too.
+    /// Opens a socket at a path, with further headers. Also returns the answer to the upgrade.
     pub async fn open(
         server: &impl Place,
         path: &str,
@@ -148,7 +149,7 @@ impl Client {
         Ok((Self { socket }, response))
     }
 
-    /// Opens a socket and starts; gives the conversation id too.
+    /// Opens a socket and starts. Also returns the conversation id.
     pub async fn started(server: &impl Place, id: &str, request: &Value) -> (Self, String) {
         let mut client = Self::connect(server, id).await;
         let conversation = client.start(request).await;
@@ -196,7 +197,7 @@ impl Client {
         self.send_json(&json!({"type": "stop_request"})).await;
     }
 
-    /// Closes with a close frame and waits for the server's.
+    /// Closes with a close frame and waits for the server's close frame.
     pub async fn close(mut self, code: u16) {
         let frame = CloseFrame {
             code: code.into(),
@@ -206,7 +207,7 @@ impl Client {
         self.rest().await;
     }
 
-    /// What comes next.
+    /// Returns the next message, or the end of the connection.
     pub async fn next(&mut self) -> Heard {
         match timeout(PATIENCE, self.socket.next())
             .await
@@ -218,7 +219,7 @@ impl Client {
             },
             Some(Ok(Message::Pong(payload))) => Heard::Pong(payload.to_vec()),
             Some(Ok(Message::Close(frame))) => {
-                // The answer to it leaves with this; the server may be gone.
+                // The flush sends the answer. The server may be gone.
                 let _ = self.socket.flush().await;
                 Heard::Closed(frame.map(|f| f.code.into()))
             }
@@ -227,14 +228,14 @@ impl Client {
         }
     }
 
-    /// The next message as it is, or how the socket ended.
+    /// Returns the next message as it is, or the error with which the socket ended.
     pub async fn next_message(&mut self) -> Result<Message, Error> {
         let next = timeout(PATIENCE, self.socket.next()).await;
         next.expect("an answer")
             .unwrap_or(Err(Error::ConnectionClosed))
     }
 
-    /// The next message of this kind; what comes before is not looked at.
+    /// Returns the next message of this kind, and skips the messages before it.
     pub async fn until(&mut self, kind: &str) -> Heard {
         loop {
             let heard = self.next().await;
@@ -248,7 +249,7 @@ impl Client {
         }
     }
 
-    /// Everything up to and with the close.
+    /// Returns all messages to the end of the connection, with the end.
     pub async fn rest(&mut self) -> Vec<Heard> {
         let mut all = Vec::new();
         loop {
@@ -262,7 +263,8 @@ impl Client {
     }
 }
 
-/// The words of all final results, without punctuation and case, with their times in ms.
+/// Returns the words of all final results, without punctuation and case, with their times in
+/// milliseconds.
 pub fn final_words(heard: &[Heard]) -> Vec<(String, u64, u64)> {
     let millis = |time: &Value| {
         let part = |name: &str| {

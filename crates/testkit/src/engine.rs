@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The service with the real recogniser, and speech for it.
+//! The service with the real recognisers, and synthetic speech for it.
 
+use crate::model::model;
 use crate::service::Service;
 use crate::speech::absent;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
+use symbl_service::recognizer::whisper::{Whisper, WhisperConfig};
 
-/// A service that recognises speech; `None` where the recogniser is absent.
+/// Returns a service that recognises speech, or `None` if the recogniser is absent.
 pub fn service() -> Option<Service> {
     static ENGINE: OnceLock<Option<Arc<Pocketsphinx>>> = OnceLock::new();
     let engine = ENGINE.get_or_init(|| {
@@ -22,8 +24,26 @@ pub fn service() -> Option<Service> {
     Some(Service::with(|config| config.recognizer = engine))
 }
 
-/// Each sentence in a synthetic voice at 16 kHz, with a pause after it; `None`
-/// where the synthesiser is absent.
+/// Returns the neural recogniser, which a process opens once; `None` where its model is
+/// absent.
+pub fn whisper() -> Option<Arc<Whisper>> {
+    static ENGINE: OnceLock<Option<Arc<Whisper>>> = OnceLock::new();
+    let engine = ENGINE.get_or_init(|| {
+        let config = WhisperConfig::new(model("tiny.en")?);
+        let engine = Whisper::open(config).unwrap_or_else(|error| panic!("{error}"));
+        Some(Arc::new(engine))
+    });
+    engine.clone()
+}
+
+/// Returns a service with the neural recogniser; `None` where its model is absent.
+pub fn whisper_service() -> Option<Service> {
+    let engine = whisper()?;
+    Some(Service::with(|config| config.recognizer = engine))
+}
+
+/// Speaks each sentence in a synthetic voice at 16 kHz, with a pause after it. Returns
+/// `None` if the synthesiser is absent.
 pub fn spoken(sentences: &[&str]) -> Option<Vec<i16>> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("sentence.wav");

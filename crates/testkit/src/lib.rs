@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Holds what the tests of more than one crate share, each part behind a feature.
+//! The code that the tests of several crates share, each part behind a feature.
 //!
-//! Each crate names it as a dev-dependency and turns on the parts that its tests use.
-//! What the tests of one crate alone use stays with those tests. This crate must never
+//! Each crate has this one as a dev-dependency and turns on the parts that its tests use.
+//! Code that the tests of only one crate use stays with those tests. This crate must never
 //! use the client's code, or a mistake there would cancel out.
 //!
 //! ```toml

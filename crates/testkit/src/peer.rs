@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Scripted raw peers: servers that do one thing, often a wrong one, and
-//! record all that a client sends them.
+//! Scripted raw peers: servers that do one thing, often a wrong one, and record everything
+//! that a client sends them.
 //!
 //! ```ignore
 //! let peer = Peer::start(Script::listening());
@@ -10,15 +10,14 @@
 //! assert_eq!(peer.records()[0].audio(), expected);
 //! ```
 //!
-//! What a script cannot say because its moment is the test's, the test says
-//! itself: [`Peer::say`].
+//! A test can also send a message at a moment that it chooses: [`Peer::say`].
 //!
-//! A peer has a thread of its own, so that tests may block, and ends when it is
-//! dropped. Every connection plays the same script. Must never know words,
-//! audio or time: for a service that recognises there is `symbl-service`. Must
-//! never use the client's code, or a mistake there would cancel out.
+//! A peer has a thread of its own, so that tests may block. It ends when it is dropped.
+//! Every connection plays the same script. A peer must never know words, audio or time: a
+//! test that needs a service that recognises uses `symbl-service`. It must never use the
+//! client's code, or a mistake there would cancel out.
 //!
-//! Facts: RFC 6455; Symbl Streaming API reference for the replies.
+//! Sources: RFC 6455; Symbl Streaming API reference for the replies.
 
 use futures_util::{SinkExt, StreamExt};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -43,13 +42,13 @@ pub use record::{Record, RequestHead};
 pub use script::*;
 use script::{Act, Conversation};
 
-/// More of a request head is not read.
+/// Longest request head that is read, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
 #[derive(Default)]
 struct Shared {
     records: Mutex<Vec<Record>>,
-    /// The ways into the conversations, one per connection.
+    /// Takes the messages that a test sends, one channel per connection.
     says: Mutex<Vec<mpsc::UnboundedSender<Message>>>,
     changed: Condvar,
 }
@@ -81,7 +80,7 @@ impl Peer {
         Self::run(script, None)
     }
 
-    /// The same over TLS.
+    /// Starts a peer that uses TLS.
     pub fn start_tls(script: Script, config: ServerConfig) -> Self {
         Self::run(script, Some(TlsAcceptor::from(Arc::new(config))))
     }
@@ -111,7 +110,7 @@ impl Peer {
                 }
             });
         });
-        // One connection fills a backlog of 0; from then on the kernel drops who knocks.
+        // One connection fills a backlog of 0. From then on the kernel drops other connections.
         let backlog = (!accepts).then(|| std::net::TcpStream::connect(address).unwrap());
         Self {
             address,
@@ -123,23 +122,24 @@ impl Peer {
         }
     }
 
-    /// Where it listens.
+    /// Returns the address that the peer listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// As the property `base-url` takes it.
+    /// Returns the value for the property `base-url`.
     pub fn base_url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
-    /// What came up to now, one record per connection, in the order of their arrival.
+    /// Returns one record per connection, in the order of their arrival, as of now.
     pub fn records(&self) -> Vec<Record> {
         self.shared.lock().clone()
     }
 
-    /// Waits until `reached` says true of the records; false when it did not within `bound`.
+    /// Waits until `reached` returns `true` for the records. Returns `false` if it did not
+    /// within `bound`.
     pub fn wait_for(&self, reached: impl Fn(&[Record]) -> bool, bound: Duration) -> bool {
         let records = self.shared.lock();
         let (_records, timeout) = self
@@ -150,12 +150,12 @@ impl Peer {
         !timeout.timed_out()
     }
 
-    /// Says `message` on the `connection`-th conversation, counted from 0, after
-    /// what was said before.
+    /// Sends `message` on the `connection`-th connection, counted from 0, after the messages
+    /// that were sent before.
     pub fn say(&self, connection: usize, message: Message) {
         let says = self.shared.says.lock();
         let says = says.unwrap_or_else(PoisonError::into_inner);
-        // A connection that has ended hears nothing.
+        // A connection that has ended takes no message.
         let _ = says[connection].send(message);
     }
 }
@@ -192,7 +192,7 @@ async fn accept(
         let (act, tls, shared) = (script.0.clone(), tls.clone(), Arc::clone(shared));
         tokio::spawn(async move {
             let record = |change: &dyn Fn(&mut Record)| shared.change(index, change);
-            // A connection that breaks is as much a record as one that ends.
+            // A connection that breaks is recorded like one that ends.
             let _ = match tls {
                 Some(tls) => match tls.accept(tcp).await {
                     Ok(stream) => play(act, stream, says, &record).await,
@@ -205,7 +205,7 @@ async fn accept(
     }
 }
 
-/// Tells a change to the record of one connection.
+/// Changes the record of one connection.
 type Tell<'a> = &'a (dyn Fn(&dyn Fn(&mut Record)) + Sync);
 
 async fn play<S: AsyncRead + AsyncWrite + Unpin>(
@@ -278,7 +278,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     loop {
         let message = tokio::select! {
             Some(said) = says.recv() => {
-                // As with replies: the client may have hung up.
+                // The client may have hung up, as with replies.
                 let _ = socket.send(said).await;
                 continue;
             }
@@ -301,7 +301,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
             _ => &[],
         };
         for reply in replies {
-            // The client may have hung up on an earlier one; what it still said is read next.
+            // The client may have hung up after an earlier reply. Its last messages are read next.
             if socket.send(reply.clone()).await.is_err() {
                 break;
             }

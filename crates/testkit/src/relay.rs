@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A TCP relay in front of a service, which cuts connections by a reset, as a
-//! network does that has gone away.
+//! A TCP relay in front of a service, which resets connections, as happens when a network
+//! goes away.
 //!
-//! Where it cuts is counted in bytes from the client and not in time, and so is
-//! the same place on every machine. What is on its way at that moment, in
-//! either direction, is lost or not, as it would be.
+//! The place of a cut is counted in bytes from the client and not in time, so that it is
+//! the same on every machine. Bytes that are on their way at that moment, in either
+//! direction, may be lost or not, as on a real network.
 
 use std::io::Result;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,10 +16,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
-/// What the relay has seen.
+/// The connections that the relay has seen.
 #[derive(Default)]
 struct Count {
-    /// Connections of clients, in all.
+    /// All connections of clients.
     connections: usize,
     /// How many of them were reset.
     cuts: usize,
@@ -55,9 +55,9 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// In front of `target`, `http://host:port`. The first connection is reset
-    /// when the client has sent the first of `cuts` in bytes (its request head
-    /// included), and so on; the connections after those live.
+    /// Starts a relay in front of `target`, `http://host:port`. The first connection is reset
+    /// when the client has sent the first of `cuts`, in bytes with its request head, the second
+    /// one at the second of `cuts`, and so on. The connections after those live.
     pub fn cutting(target: &str, cuts: Vec<u64>) -> Self {
         let target: SocketAddr = target
             .trim_start_matches("http://")
@@ -94,17 +94,17 @@ impl Relay {
         }
     }
 
-    /// In front of `target`; cuts only when told to.
+    /// Starts a relay in front of `target` that cuts only at [`Relay::cut`].
     pub fn to(target: &str) -> Self {
         Self::cutting(target, Vec::new())
     }
 
-    /// As the property `base-url` takes it.
+    /// Returns the value for the property `base-url`.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Resets all connections that there are, and returns when that is done.
+    /// Resets all present connections, and returns when that is done.
     pub fn cut(&self) {
         let connections = self.connections();
         self.cut.send_modify(|times| *times += 1);
@@ -119,18 +119,17 @@ impl Relay {
         assert!(!timeout.timed_out(), "the relay does not cut");
     }
 
-    /// From now on nothing goes through the connections that there are, in
-    /// neither direction, and both their ends stay open.
+    /// Stops all traffic on the present connections, in both directions. Both ends stay open.
     pub fn hold(&self) {
         self.hold.send_modify(|times| *times += 1);
     }
 
-    /// How many connections came.
+    /// Returns how many connections came.
     pub fn connections(&self) -> usize {
         self.shared.lock().connections
     }
 
-    /// How many connections were reset.
+    /// Returns how many connections were reset.
     pub fn cuts(&self) -> usize {
         self.shared.lock().cuts
     }
@@ -163,7 +162,7 @@ async fn accept(
         shared.change(|count| count.connections += 1);
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
-            // A side that went away by itself is no cut.
+            // A connection that a side closed by itself does not count as a cut.
             if let Ok(true) = relay(client, target, limit, cutter, holder).await {
                 shared.change(|count| count.cuts += 1);
             }
@@ -171,7 +170,8 @@ async fn accept(
     }
 }
 
-/// Passes bytes on until a side is through or the connection is cut. True: cut.
+/// Passes bytes on until a side has closed or the connection is cut. Returns `true` if it
+/// was cut.
 async fn relay(
     mut client: TcpStream,
     target: SocketAddr,
@@ -221,7 +221,7 @@ async fn relay(
         }
     };
     if cut {
-        // No lingering: what is closed now is reset.
+        // Without lingering, the close is a reset.
         client.set_zero_linger()?;
         server.set_zero_linger()?;
     }

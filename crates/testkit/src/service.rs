@@ -20,17 +20,18 @@ pub struct Service {
 }
 
 impl Service {
-    /// On a free port, with the scripted recogniser and nobody kept out.
+    /// Starts a service on a free port, with the scripted recogniser and without tokens.
     pub fn start() -> Self {
         Self::with(|_| {})
     }
 
-    /// The same, with a fault for each connection to come, separated by spaces.
+    /// Starts a service with faults: `script` has one for each connection to come, separated
+    /// by spaces.
     pub fn faulty(script: &str) -> Self {
         Self::with(|config| config.misbehave(script))
     }
 
-    /// The same, with a change to the configuration.
+    /// Starts a service after `change` has changed its configuration.
     pub fn with(change: impl FnOnce(&mut ServerConfig)) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -57,12 +58,12 @@ impl Service {
         }
     }
 
-    /// For `base-url`.
+    /// Returns the value for the property `base-url`.
     pub fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.address)
     }
 
-    /// Those of this service.
+    /// Returns the faults of this service.
     pub fn faults(&self) -> &Faults {
         &self.faults
     }
@@ -81,9 +82,9 @@ impl Drop for Service {
     }
 }
 
-/// A service that does wrong.
+/// A configuration that can have faults.
 pub trait Misbehave {
-    /// A fault for each connection to come, separated by spaces.
+    /// Sets a fault for each connection to come, separated by spaces.
     fn misbehave(&mut self, script: &str);
 }
 
@@ -92,7 +93,7 @@ impl Misbehave for ServerConfig {
         let faults = script.split_whitespace().map(str::parse::<Fault>);
         let faults = faults.collect::<Result<Vec<_>, _>>();
         self.faults = Faults::script(faults.unwrap_or_else(|error| panic!("{error}")));
-        // A socket that is stuck on purpose does not say goodbye.
+        // A socket that is stuck on purpose would hold the shutdown up.
         self.limits.shutdown = Duration::from_millis(50);
     }
 }

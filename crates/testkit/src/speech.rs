@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Recorded speech for tests: a list of sound files that Debian packages
-//! install, with what is said in them. No audio is in the repository.
+//! Recorded speech for tests: sound files that Debian packages install, with their
+//! transcripts. The repository holds no audio.
 //!
-//! The list stands in `tests/fixtures/speech-samples.tsv` of the workspace.
+//! `tests/fixtures/speech-samples.tsv` of the workspace lists the files.
 
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -14,19 +15,19 @@ use symbl_service::recognizer::SAMPLE_RATE;
 /// One row of the list.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// `smoke` (comes out exactly), `dev`, `testdata` or `alsa`.
+    /// `smoke` (comes out exactly), `dev`, `testdata` or `alsa`, or `talk` of the demo.
     pub set: &'static str,
-    /// Name in messages.
+    /// The name of the sample in messages of tests.
     pub id: &'static str,
-    /// Debian package that has the file.
+    /// The Debian package that has the file.
     pub package: &'static str,
     /// The sound file.
     pub path: &'static str,
-    /// What is said: lower case, no punctuation, numbers as words.
+    /// The transcript: lower case, no punctuation, numbers as words.
     pub reference: &'static str,
 }
 
-/// The rows of `set`, in order.
+/// Returns the rows of `set`, in order.
 pub fn samples(set: &str) -> Vec<Sample> {
     include_str!("../../../tests/fixtures/speech-samples.tsv")
         .lines()
@@ -45,19 +46,50 @@ pub fn samples(set: &str) -> Vec<Sample> {
         .collect()
 }
 
-/// Something is absent: fails where speech is required (by `CI` or
-/// `SYMBL_REQUIRE_SPEECH`), and elsewhere says that a test is skipped.
+/// Returns the prompts of the demo's talk, `examples/talk/prompts.tsv`, in the order in which
+/// they are said.
+pub fn talk_prompts() -> Vec<Sample> {
+    include_str!("../../../examples/talk/prompts.tsv")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(path, reference)| Sample {
+            set: "talk",
+            id: path.rsplit('/').next().unwrap_or(path),
+            package: "asterisk-core-sounds-en-g722",
+            path,
+            reference,
+        })
+        .collect()
+}
+
+/// Returns the prompts one after the other, with a pause before each and behind the last,
+/// and where each of them lies; `None` where a package is absent.
+pub fn talk(prompts: &[Sample], pause: Duration) -> Option<(Vec<i16>, Vec<Range<usize>>)> {
+    let mut talk = silence(pause);
+    let mut places = Vec::new();
+    for prompt in prompts {
+        let start = talk.len();
+        talk.extend(audio(prompt)?);
+        places.push(start..talk.len());
+        talk.extend(silence(pause));
+    }
+    Some((talk, places))
+}
+
+/// Fails the test if speech is required (by `CI` or `SYMBL_REQUIRE_SPEECH`), because `what`
+/// is absent. Else prints that a test is skipped.
 pub fn absent(what: &str) {
     let required = |name| std::env::var(name).is_ok_and(|value| value == "true" || value == "1");
     assert!(
         !required("CI") && !required("SYMBL_REQUIRE_SPEECH"),
         "no test may be skipped here: {what}; scripts/install-deps.sh installs what is missing"
     );
-    // Past the test runner's capture: a skipped test must be seen.
+    // The test runner captures `eprintln!`, and a skipped test must be seen.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
 }
 
-/// The sample's audio at 16 kHz mono; `None` where its package is absent.
+/// Returns the sample's audio at 16 kHz mono, or `None` if its package is absent.
 pub fn audio(sample: &Sample) -> Option<Vec<i16>> {
     if !Path::new(sample.path).is_file() {
         absent(&format!(
@@ -106,23 +138,23 @@ pub fn audio(sample: &Sample) -> Option<Vec<i16>> {
     )
 }
 
-/// Digital silence.
+/// Returns digital silence.
 pub fn silence(duration: Duration) -> Vec<i16> {
     vec![0; samples_in(duration)]
 }
 
-/// Number of samples in `duration`.
+/// Returns the number of samples in `duration`.
 pub fn samples_in(duration: Duration) -> usize {
     (duration.as_millis() as usize) * SAMPLE_RATE as usize / 1000
 }
 
-/// Time of a sample.
+/// Returns the time of a sample.
 pub fn time_of(sample: usize) -> Duration {
     Duration::from_micros(sample as u64 * 1_000_000 / u64::from(SAMPLE_RATE))
 }
 
-/// Fewest substitutions, insertions and deletions of words that turn
-/// `reference` into `hypothesis`.
+/// Returns the smallest number of substitutions, insertions and deletions of words that
+/// turn `reference` into `hypothesis`.
 pub fn word_errors(reference: &str, hypothesis: &str) -> usize {
     let hypothesis: Vec<&str> = hypothesis.split_whitespace().collect();
     let mut row: Vec<usize> = (0..=hypothesis.len()).collect();

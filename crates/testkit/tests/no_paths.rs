@@ -2,8 +2,9 @@
 
 //! Checks that no `#[path]` attribute takes a module from another package.
 //!
-//! Such a module is compiled once in each package, and nothing tells a reader of one that
-//! the others depend on it. What the tests of several packages share stands in this crate.
+//! Such a module is compiled once in each package, and a reader of one package cannot see
+//! that others depend on it. The code that the tests of several packages share is in this
+//! crate.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -33,7 +34,7 @@ fn package(file: &Path) -> &Path {
     package.expect("a package around each source")
 }
 
-/// Returns what the path attribute on this line names, if the line has one.
+/// Returns the path that a path attribute on this line names, if there is one.
 fn named(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let (_, value) = match line.strip_prefix("#[path") {
@@ -44,7 +45,7 @@ fn named(line: &str) -> Option<&str> {
     value.split_once('"').map(|(path, _)| path)
 }
 
-/// Returns `path` without `.` and `..`, whether or not it exists.
+/// Returns `path` without `.` and `..`. It need not exist.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {

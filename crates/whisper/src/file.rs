@@ -622,7 +622,7 @@ mod tests {
         }
     }
 
-    /// A file with a tensor of each kind.
+    /// Returns a file with a tensor of each kind.
     fn sample() -> Writer {
         let halves: Vec<u8> = [1.5f32, -2.0, 0.25, 65504.0]
             .iter()

@@ -35,6 +35,7 @@ mod decoder;
 mod encoder;
 pub mod file;
 mod kernel;
+pub mod known;
 mod linear;
 mod mel;
 mod model;

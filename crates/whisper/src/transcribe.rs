@@ -8,6 +8,7 @@
 
 use crate::align;
 use crate::boost::BoostTree;
+use crate::known;
 use crate::linear::Work;
 use crate::model::{FRAME, FRAMES_PER_SECOND, Model};
 use crate::search::{End, Goal, Hypothesis, search};
@@ -36,6 +37,9 @@ const NO_SPEECH: f32 = 0.8;
 const NO_SPEECH_IF_UNSURE: f32 = 0.55;
 /// … which it is below this mean of the logarithms of the tokens' probabilities.
 const UNSURE: f32 = -0.8;
+/// From this probability of no speech on, a text that models like to make of noise is none.
+/// People say "Thank you", too.
+const NO_SPEECH_IF_KNOWN: f32 = 0.3;
 
 /// What a client asked for, made once for each stream.
 #[derive(Debug, Clone)]
@@ -196,14 +200,8 @@ impl Model {
                 transcript.end = hypothesis.end;
             }
             let Some(last) = words.last() else { break };
-            let covered = last.end;
-            transcript
-                .words
-                .extend(words.into_iter().map(|word| TimedWord {
-                    start: from + word.start,
-                    end: from + word.end,
-                    ..word
-                }));
+            let covered = last.end * FRAME;
+            transcript.words.extend(timed(&words, from));
             // The model may end after a sentence though speech goes on.
             let behind = &voiced[(covered / VOICE).min(voiced.len())..];
             if behind.iter().filter(|voiced| **voiced).count() * VOICE < UNCOVERED {
@@ -226,7 +224,7 @@ impl Model {
         voiced: &[bool],
         request: &Request,
         draft: &[u32],
-    ) -> (Hypothesis, Vec<TimedWord>) {
+    ) -> (Hypothesis, Vec<align::Word>) {
         let mut work = Work::new(self.level);
         let padding = if samples.len() < SHORT {
             SHORT_PADDING
@@ -260,32 +258,43 @@ impl Model {
         }
         let mut words = Vec::new();
         if !is_no_speech(hypothesis.no_speech, hypothesis.mean_log_probability()) {
-            words = self.words(&hypothesis, 0, voiced);
+            words = self.words(&hypothesis, voiced);
+        }
+        if is_imagined(hypothesis.no_speech, &words) {
+            words.clear();
         }
         (hypothesis, words)
     }
 
-    /// Returns the words of a hypothesis from one of its tokens on.
-    fn words(&self, hypothesis: &Hypothesis, from: usize, voiced: &[bool]) -> Vec<TimedWord> {
+    /// Returns the words of a hypothesis, with their times in frames.
+    fn words(&self, hypothesis: &Hypothesis, voiced: &[bool]) -> Vec<align::Word> {
         let starts = align::align(&hypothesis.attention, hypothesis.frames);
-        let mut words = align::words(
+        let mut words = known::strip_words(align::words(
             &self.tokenizer,
-            &hypothesis.tokens[from..],
-            starts.get(from..).unwrap_or_default(),
-            &hypothesis.log_probabilities[from..],
+            &hypothesis.tokens,
+            &starts,
+            &hypothesis.log_probabilities,
             hypothesis.frames,
-        );
+        ));
         align::clamp(&mut words, voiced);
         words
-            .into_iter()
-            .map(|word| TimedWord {
-                text: word.text,
-                start: word.start * FRAME,
-                end: word.end * FRAME,
-                confidence: word.confidence,
-            })
-            .collect()
     }
+}
+
+/// Returns words of audio that begins at the sample `from`, with their times in samples.
+fn timed(words: &[align::Word], from: usize) -> impl Iterator<Item = TimedWord> {
+    words.iter().map(move |word| TimedWord {
+        text: word.text.clone(),
+        start: from + word.start * FRAME,
+        end: from + word.end * FRAME,
+        confidence: word.confidence,
+    })
+}
+
+/// Returns `true` if the words are such as models make of noise, and this may be noise.
+fn is_imagined(no_speech: f32, words: &[align::Word]) -> bool {
+    let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    no_speech > NO_SPEECH_IF_KNOWN && known::is_hallucination(&texts.join(" "))
 }
 
 /// Returns `true` if what was decoded is no speech.
@@ -384,20 +393,20 @@ impl Looks {
             .collect();
         self.last.clone_from(&hypothesis.tokens);
         let voiced = voiced.get(self.from / VOICE..).unwrap_or_default();
-        let words = model.words(&hypothesis, 0, voiced);
-        let stable = model.words(&hypothesis, agreed, voiced).len();
-        let stable = words.len().saturating_sub(stable);
-        let seen = words.iter().map(|word| TimedWord {
-            start: self.from + word.start,
-            end: self.from + word.end,
-            ..word.clone()
-        });
+        let words = model.words(&hypothesis, voiced);
+        let is_stable = |word: &&align::Word| word.first_token + word.tokens <= agreed;
+        let stable = words.iter().take_while(is_stable).count();
         let look = Look {
-            words: self.gone.iter().cloned().chain(seen).collect(),
+            words: self
+                .gone
+                .iter()
+                .cloned()
+                .chain(timed(&words, self.from))
+                .collect(),
             stable: self.gone.len() + stable,
         };
         if window.len() > LONG_WINDOW {
-            self.let_go(model, &look, window.len());
+            self.let_go(&words[..stable], window.len());
         }
         look
     }
@@ -415,51 +424,32 @@ impl Looks {
     }
 
     /// Moves the start of the window behind the last stable word that leaves enough audio.
-    fn let_go(&mut self, model: &Model, look: &Look, window: usize) {
-        let until = self.from + window - KEPT_WINDOW;
-        let stable = &look.words[..look.stable];
-        let count = stable.iter().take_while(|word| word.end <= until).count();
-        if count <= self.gone.len() {
+    fn let_go(&mut self, stable: &[align::Word], window: usize) {
+        let is_old = |word: &&align::Word| word.end * FRAME + KEPT_WINDOW <= window;
+        let count = stable.iter().take_while(is_old).count();
+        let Some(last) = count.checked_sub(1).map(|last| &stable[last]) else {
             return;
-        }
-        let words = count - self.gone.len();
-        let tokens: Vec<u32> = self.kept.iter().map(|(token, _)| *token).collect();
-        let gone = first_words(model, &tokens, words);
-        self.gone = look.words[..count].to_vec();
+        };
+        let tokens = last.first_token + last.tokens;
+        self.gone.extend(timed(&stable[..count], self.from));
         self.gone_tokens
-            .extend(self.kept.drain(..gone).map(|(token, _)| token));
-        self.last.drain(..gone.min(self.last.len()));
-        self.from = self.gone.last().map_or(self.from, |word| word.end) / VOICE * VOICE;
+            .extend(self.kept.drain(..tokens).map(|(token, _)| token));
+        self.last.drain(..tokens.min(self.last.len()));
+        self.from += last.end * FRAME / VOICE * VOICE;
     }
 }
 
-/// Returns how many of the first `count` tokens make whole words: the next token begins a
-/// word, or is the last.
+/// Returns how many of the first `count` tokens make words that are complete: the token
+/// that follows begins another one.
 fn whole_words(model: &Model, tokens: &[u32], count: usize) -> usize {
-    (0..=count)
-        .rev()
-        .find(|&count| {
-            tokens
-                .get(count)
-                .is_none_or(|&token| begins_word(model, token))
-        })
-        .unwrap_or(0)
+    let ends_there = |count: &usize| {
+        let next = tokens.get(*count);
+        next.is_some_and(|&token| begins_word(model, token))
+    };
+    (1..=count).rev().find(ends_there).unwrap_or(0)
 }
 
-/// Returns how many tokens the first `words` words have.
-fn first_words(model: &Model, tokens: &[u32], words: usize) -> usize {
-    let mut begun = 0;
-    for (place, &token) in tokens.iter().enumerate() {
-        if place == 0 || begins_word(model, token) {
-            begun += 1;
-        }
-        if begun > words {
-            return place;
-        }
-    }
-    tokens.len()
-}
-
+/// Returns `true` if a token begins a word.
 fn begins_word(model: &Model, token: u32) -> bool {
     model
         .tokenizer

@@ -191,7 +191,7 @@ fn a_missing_field_is_said_to_be_missing_with_what_to_do_about_it() {
         "audio/x-mulaw,rate=8000",
         &["channels is missing", "`channels=1`", source],
     );
-    // What nobody has parsed.
+    // Opus that no element has parsed.
     assert_refused(
         "audio/x-opus",
         &["channel-mapping-family is missing", "`opusparse`"],
@@ -227,19 +227,19 @@ fn a_missing_field_is_said_to_be_missing_with_what_to_do_about_it() {
     );
 }
 
-/// A metadata block of FLAC.
+/// Returns a metadata block of FLAC.
 fn block(kind: u8, content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len()).unwrap().to_be_bytes();
     [&[kind], &length[1..], content].concat()
 }
 
-/// What decoders need: `fLaC` and a STREAMINFO block behind which none follows.
+/// Returns the header that decoders need: `fLaC` and a STREAMINFO block, marked as the last.
 fn flac_header_of(info: &[u8]) -> Vec<u8> {
     [b"fLaC", &block(0x80, info)[..]].concat()
 }
 
 #[test]
-fn of_a_flac_header_the_sink_sends_what_decoders_need_and_no_picture() {
+fn the_sink_sends_of_a_flac_header_only_the_part_that_decoders_need() {
     let info: Vec<u8> = (0..34).collect();
     let native = [b"fLaC", &block(0, &info)[..]].concat();
     let ogg = [b"\x7fFLAC\x01\x00\x00\x02", &native[..]].concat();
@@ -256,7 +256,7 @@ fn of_a_flac_header_the_sink_sends_what_decoders_need_and_no_picture() {
             format.header.len()
         );
     }
-    // In other pieces, and alone.
+    // The header in other pieces, and without other blocks.
     let whole = [&native[..], &rest.concat()].concat();
     let alone = flac_header_of(&info);
     for pieces in [
@@ -298,7 +298,7 @@ fn a_flac_header_that_is_none_is_refused() {
     assert!(refused(&text).contains("not a readable buffer"));
 }
 
-/// Buffers with the HEADER flag, and the caps, of what a pipeline makes.
+/// Returns the caps of the output of a pipeline, and its buffers with the HEADER flag.
 fn made_by(pipeline: &str) -> (gst::Caps, Vec<u8>) {
     gst::init().unwrap();
     let pipeline = gst::parse::launch(&format!("{pipeline} ! appsink name=out sync=false"))

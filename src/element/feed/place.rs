@@ -10,26 +10,26 @@ use symbl_client::session::{Audio, AudioFormat, Instants};
 use symbl_client::transport::Connection;
 use symbl_protocol::Encoding;
 
-/// Raw audio of which each buffer begins where the one before ended, in one segment.
-/// Its times follow from those that were computed last, which is not long ago.
+/// Predicts raw audio of which each buffer begins where the one before ended, in one
+/// segment. The times of such buffers follow from the times that were computed last.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Steady {
     /// Timestamp of the next buffer, in nanoseconds.
     next: u64,
-    /// Times are computed again for audio behind this, in nanoseconds.
+    /// Times are computed again for audio that ends after this, in nanoseconds.
     until: u64,
 }
 
 impl Steady {
-    /// How far a timestamp may be off and is still where it should be, in
-    /// nanoseconds: less than the session would make a new anchor for.
+    /// How far a timestamp may be off the predicted one, in nanoseconds. For a difference of
+    /// this size the session would make no anchor.
     const JITTER: u64 = 1_000_000;
-    /// Longest that no times are computed, in nanoseconds: clocks drift, and
-    /// a base class may change its segment.
+    /// Longest time for which no times are computed, in nanoseconds: clocks drift, and a base
+    /// class may change its segment.
     const LONGEST: u64 = 1_000_000_000;
 
-    /// Begins behind audio up to `next`, of which times were computed, in a segment that
-    /// stops at `stop`.
+    /// Returns the prediction after a buffer that ends at `next` and whose times were computed,
+    /// in a segment that stops at `stop`.
     fn new(next: u64, stop: Option<u64>) -> Self {
         let until = next.saturating_add(Self::LONGEST);
         Self {
@@ -38,8 +38,8 @@ impl Steady {
         }
     }
 
-    /// Returns `true` if a buffer of this timestamp, which lasts `duration` nanoseconds, goes
-    /// on, and counts it.
+    /// Returns `true` if a buffer with this timestamp, which lasts `duration` nanoseconds, is
+    /// the predicted one, and predicts the buffer after it.
     pub(super) fn goes_on(&mut self, pts: u64, duration: u64) -> bool {
         let end = self.next.saturating_add(duration);
         let goes_on = pts.abs_diff(self.next) <= Self::JITTER && end <= self.until;
@@ -48,8 +48,8 @@ impl Steady {
     }
 }
 
-/// Returns the buffer with its duration set from the count of its samples.
-/// GStreamer clips by what a buffer says, and beyond the end of one that says
+/// Returns the buffer with its duration set from the count of its samples. GStreamer clips
+/// by the duration that a buffer states, and reads beyond the end of a buffer that states
 /// more than it holds.
 fn with_true_duration(buffer: &gst::Buffer, format: &AudioFormat) -> gst::Buffer {
     let mut buffer = buffer.clone();
@@ -60,7 +60,7 @@ fn with_true_duration(buffer: &gst::Buffer, format: &AudioFormat) -> gst::Buffer
     buffer
 }
 
-/// Takes a buffer whose times are to be computed. Returns `true` if there is room for more.
+/// Computes the times of a buffer and takes it. Returns `true` if there is room for more.
 pub(super) fn place(
     element: &impl SymblElement,
     buffer: &gst::Buffer,
@@ -70,11 +70,11 @@ pub(super) fn place(
 ) -> Result<bool, gst::FlowError> {
     element.feed().place_anew();
     ask_upstream(element, connection);
-    // Somebody who flushed and sent no segment after it gets no clipping.
+    // Upstream may have flushed and sent no segment after it. Then nothing is clipped.
     let times = segment.downcast_ref::<gst::ClockTime>();
     let buffer = match format.bytes_per_sample() {
-        // Compressed streams repeat their headers in front of the first
-        // packet; the wire has its own place for them.
+        // Compressed streams repeat their headers before the first packet. The session sends
+        // them from the caps.
         None if buffer.flags().contains(gst::BufferFlags::HEADER) => {
             return Ok(true);
         }
@@ -94,7 +94,7 @@ pub(super) fn place(
         }
     };
     read(element, &buffer, |data| {
-        // Not all payloaders know the headers of a file, and RTP has no flag for them.
+        // Some payloaders send the headers of a file as audio, and RTP has no flag for them.
         let is_header = format.wire.encoding() == Encoding::Opus && is_opus_header(data);
         if data.is_empty() || is_header {
             return true;
@@ -112,7 +112,7 @@ pub(super) fn place(
             .intersects(gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC);
         let utc = |running_time| wall_clock::utc(element, running_time);
         let pushed = connection.push_timed(&audio, discont, utc);
-        // Where a position is known, what follows can go on from it.
+        // The buffers after one whose times are known can be predicted.
         if let (Some(pts), Some(segment), Some(_)) = (pts, times, format.bytes_per_sample())
             && instants.running_time.is_some()
             && buffer.pts().is_some()
@@ -126,8 +126,8 @@ pub(super) fn place(
     })
 }
 
-/// Returns when a buffer begins. The first audio of a stream without timestamps
-/// begins with its segment; what follows has no time of its own.
+/// Returns the start of a buffer. The first audio of a stream without timestamps starts with
+/// its segment. The audio after it has no time of its own.
 fn pts_of(
     element: &impl SymblElement,
     buffer: &gst::BufferRef,
@@ -136,8 +136,8 @@ fn pts_of(
     let first = !std::mem::replace(&mut lock(&element.feed().stream).placed, true);
     let start = segment.start();
     match buffer.pts() {
-        // A packet that hangs over the start of its segment is sent whole, and
-        // there is no running time before that.
+        // A packet that begins before its segment is sent whole. There is no running time before
+        // the start of the segment.
         Some(pts) => Some(pts.max(start.unwrap_or_default())),
         None => {
             warn_about_timestamps(element);

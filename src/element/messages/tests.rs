@@ -11,7 +11,7 @@ use symbl_client::session::{Failure, Reason};
 
 mod samples;
 
-/// Name, type and value of a field, as the golden lines below write them.
+/// Returns name, type and value of a field, as the golden lines below write them.
 fn field(name: &str, value: &glib::Value) -> String {
     let value_text = match value.get::<&str>() {
         Ok(text) => format!("{text:?}"),
@@ -20,7 +20,7 @@ fn field(name: &str, value: &glib::Value) -> String {
     format!("{name}: {} = {value_text}", value.type_().name())
 }
 
-/// All fields but the ones that every message has, sorted.
+/// Returns all fields except those that every message has, sorted.
 fn own(structure: &gst::StructureRef) -> Vec<String> {
     const COMMON: [&str; 5] = [
         "schema",

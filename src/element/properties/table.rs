@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The table of the properties, in the order of `docs/properties.md`, and nowhere else
-//! is said what a property is. [`Settings`] is made from it.
+//! The table of the properties, in the order of `docs/properties.md`. No other place
+//! describes a property. [`Settings`] is made from the table.
 //!
-//! A row that begins with `pub` is a value that the application sets: the field that keeps
-//! it, type, default; then name, nick, kind with its range, when it may change with what
-//! follows from that, and the meaning. A row that begins with `live` is a value that only
-//! the element knows.
+//! A row that begins with `pub` is a value that the application sets. It has the field that
+//! keeps the value, its type and default; then the name, the nick, the kind with its range,
+//! the states in which the property may change and what follows from a change, and the
+//! meaning. A row that begins with `live` is a value that only the element knows.
 
 use super::kinds::*;
 use super::{ANY_STATE, Property, READ_ONLY, READY};
@@ -18,7 +18,7 @@ use crate::element::{
 use std::sync::LazyLock;
 use symbl_client::transport::{Proxy, Secret};
 
-/// Fastest replay: beyond it no link and no service keeps up.
+/// Highest catch-up rate. No connection and no service keeps up with a higher one.
 const CATCH_UP_MAX: f64 = 1000.0;
 /// One hour, the longest of the durations in milliseconds.
 const HOUR_MS: u32 = 3_600_000;
@@ -33,7 +33,7 @@ macro_rules! properties {
             $name:literal, $nick:literal, $kind:expr, $use_:expr, $meaning:literal;
         )*
     ) => {
-        /// What the application asked for. Durations are in the unit of the property.
+        /// The values that the application set. Durations are in the unit of the property.
         #[derive(Debug, Clone, PartialEq)]
         pub struct Settings {
             $($(
@@ -75,11 +75,11 @@ macro_rules! properties {
 }
 
 properties! {
-    /// Token from the environment, used where no property says who we are.
+    /// Token from the environment, used if no property sets a token.
     beside environment_token: Option<Secret>;
-    /// Id from the environment, used where `app-id` is not set.
+    /// App id from the environment, used if `app-id` is not set.
     beside environment_app_id: Option<String>;
-    /// Secret from the environment, used where `app-secret` is not set.
+    /// App secret from the environment, used if `app-secret` is not set.
     beside environment_app_secret: Option<Secret>;
 
     pub base_url: String = "http://127.0.0.1:8787".into(),

@@ -59,7 +59,7 @@ fn settable(spec: &glib::ParamSpec) -> bool {
     spec.flags().contains(glib::ParamFlags::WRITABLE)
 }
 
-/// A value that is not the default.
+/// Returns a value that is not the default.
 fn another(spec: &glib::ParamSpec) -> glib::Value {
     let default = spec.default_value();
     match spec.name() {
@@ -134,7 +134,7 @@ fn every_default_is_the_one_of_the_settings() {
 }
 
 #[test]
-fn what_is_set_can_be_read_back_and_changes_nothing_else() {
+fn a_value_that_is_set_can_be_read_back_and_changes_no_other() {
     let all = all();
     for spec in all.iter().filter(|spec| settable(spec)) {
         let mut settings = Settings::default();
@@ -175,7 +175,7 @@ fn a_secret_cannot_be_read_back() {
 }
 
 #[test]
-fn of_a_proxy_user_name_and_password_cannot_be_read_back() {
+fn user_name_and_password_of_a_proxy_cannot_be_read_back() {
     let spec = spec("proxy");
     let mut settings = Settings::default();
     let value = "http://user:s3cr3t@proxy:3128".to_value();
@@ -187,7 +187,7 @@ fn of_a_proxy_user_name_and_password_cannot_be_read_back() {
 }
 
 #[test]
-fn an_empty_string_unsets() {
+fn an_empty_string_unsets_a_property() {
     for name in [
         "access-token",
         "connection-id",

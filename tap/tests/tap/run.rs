@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
-use symbl_protocol::reply::{self, Person, Word};
+use symbl_protocol::reply::{self, Person, SpokenWord};
 use symbl_testkit::peer::{Message, Record};
 
 /// A bound for a wait that must succeed.
@@ -103,10 +103,10 @@ pub const BOB: Person<'_> = Person {
 /// Returns a sentence whose words last 400 ms each.
 pub fn sentence(from: Person<'_>, text: &str, start: u64) -> Message {
     let times = (start..).step_by(400).map(Duration::from_millis);
-    let words: Vec<Word<'_>> = text
+    let words: Vec<SpokenWord<'_>> = text
         .split(' ')
         .zip(times)
-        .map(|(text, start)| Word {
+        .map(|(text, start)| SpokenWord {
             text,
             start,
             end: start + Duration::from_millis(400),

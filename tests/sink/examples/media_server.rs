@@ -7,7 +7,7 @@ use crate::common::service::Service;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// The running program, and what it has printed so far.
+/// The running program, and its output so far.
 struct Server {
     process: Child,
     commands: Option<ChildStdin>,
@@ -39,7 +39,7 @@ impl Server {
         writeln!(self.commands.as_ref().unwrap(), "{command}").unwrap();
     }
 
-    /// Reads until a line begins like this.
+    /// Reads until a line begins with `beginning`.
     fn wait_for(&mut self, beginning: &str) {
         loop {
             let Some(line) = self.lines.next() else {
@@ -52,7 +52,7 @@ impl Server {
         }
     }
 
-    /// What was printed of a stream, without its name.
+    /// Returns the lines about a stream, without its name.
     fn of(&self, stream: &str) -> Vec<&str> {
         let lines = self.printed.iter();
         lines
@@ -72,7 +72,7 @@ impl Server {
 
 #[test]
 fn streams_come_and_go_and_the_trouble_of_one_is_not_that_of_others() {
-    // Who comes first is refused for good.
+    // The first connection is refused for good.
     let service = Service::faulty("http=403");
     let (folder, short, _) = talk(10);
     let (_long_folder, long, _) = talk(150);
@@ -88,7 +88,7 @@ fn streams_come_and_go_and_the_trouble_of_one_is_not_that_of_others() {
     server.command(&format!("add broken {}", broken.display()));
     server.wait_for("broken failed: ");
     server.wait_for("short ended, ");
-    // A name is free again when its stream has gone.
+    // When a stream has gone, its name is free again.
     server.command(&format!("add short {short}"));
     server.wait_for("short ended, ");
     server.command("remove long");
@@ -104,14 +104,14 @@ fn streams_come_and_go_and_the_trouble_of_one_is_not_that_of_others() {
     assert!((20..150).contains(&heard.len()), "{:#?}", server.printed);
     assert_eq!(heard, expected(150)[..heard.len()]);
     assert_eq!(server.of("long").last(), Some(&all));
-    // Without captions, but to its end.
+    // The refused stream goes on to its end without captions.
     let refused = server.of("refused");
     assert_eq!(words(&refused.join("\n")), [""; 0]);
     assert_eq!(refused.last(), Some(&"ended, not all captions are there"));
 }
 
 #[test]
-fn what_is_there_when_it_closes_ends_with_its_captions() {
+fn streams_that_run_at_the_close_end_with_their_captions() {
     let service = Service::start();
     let (_folder, sound, _) = talk(150);
     let mut server = Server::start(&service);

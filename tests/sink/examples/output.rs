@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The examples, where nobody reads their standard output or standard error, where
-//! these are closed, or on a full disk; and text that a terminal would obey.
+//! The examples when no program reads their standard output or standard error, when these
+//! are closed, and when the disk is full; and text with control sequences of a terminal.
 
 use super::{built, c, captions, captions_py, expected, talk, words};
 use crate::common::service::Service;
@@ -11,10 +11,10 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// A bound for what is certain to come.
+/// Longest wait for an event that is certain to come.
 const SOON: Duration = Duration::from_secs(60);
 
-/// The examples that print captions of a file, by name; those that can run here.
+/// Returns the examples that print captions of a file and can run here, by name.
 fn programs(service: &Service, sound: &Path) -> Vec<(&'static str, Command)> {
     let mut programs = vec![("Rust", captions(service)), ("C", c::command())];
     programs.extend(captions_py(service).map(|command| ("Python", command)));
@@ -27,15 +27,15 @@ fn programs(service: &Service, sound: &Path) -> Vec<(&'static str, Command)> {
     programs
 }
 
-/// A pipe that takes nothing more, with the end that keeps it open.
+/// Returns a full pipe, with the end that keeps it open.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = std::io::pipe().unwrap();
-    // As much as Linux takes unless it is told otherwise.
+    // This is the default size of a pipe in Linux.
     writer.write_all(&[b'.'; 1 << 16]).unwrap();
     (reader, writer)
 }
 
-/// Waits for the end of a program, and kills it should it hang.
+/// Waits for the end of a program, and kills it if it hangs.
 fn ended(child: &mut Child, name: &str) -> ExitStatus {
     let begin = Instant::now();
     while begin.elapsed() < SOON {
@@ -70,7 +70,7 @@ fn said_by(child: &mut Child) -> String {
 #[test]
 fn an_example_ends_quietly_when_the_reader_of_its_captions_has_gone() {
     let service = Service::start();
-    // A minute, which nobody waits for.
+    // The sound lasts a minute, but the test does not wait for its end.
     let (_folder, sound, _) = talk(300);
     for (name, mut command) in programs(&service, &sound) {
         let mut child = command
@@ -93,7 +93,7 @@ fn an_example_ends_quietly_when_the_reader_of_its_captions_has_gone() {
 }
 
 #[test]
-fn nobody_has_to_read_the_standard_error_of_an_example() {
+fn an_example_runs_without_a_reader_of_its_standard_error() {
     let (_folder, sound, _) = talk(10);
     for (index, full) in [
         (0, false),
@@ -103,7 +103,7 @@ fn nobody_has_to_read_the_standard_error_of_an_example() {
         (2, false),
         (2, true),
     ] {
-        // The first dial is refused, of which each of them warns.
+        // The first dial is refused, and each example warns of that.
         let service = Service::faulty("http=503");
         let Some((name, mut command)) = programs(&service, &sound).into_iter().nth(index) else {
             continue;
@@ -135,7 +135,7 @@ fn nobody_has_to_read_the_standard_error_of_an_example() {
 }
 
 #[test]
-fn ctrl_c_ends_an_example_whose_captions_nobody_reads() {
+fn ctrl_c_ends_an_example_without_a_reader_of_its_captions() {
     let service = Service::start();
     let (_folder, sound, _) = talk(5);
     for (name, mut command) in programs(&service, &sound) {
@@ -144,7 +144,8 @@ fn ctrl_c_ends_an_example_whose_captions_nobody_reads() {
         let child = command.stdout(stdout).stderr(stderr).spawn();
         drop(command);
         let mut child = child.unwrap();
-        // It says to nobody how far it is: once it ends the talk, then what waits.
+        // The example cannot print its progress, so that the test repeats the signal. The
+        // first one ends the talk, and the next one the wait for the output.
         let begin = Instant::now();
         while child.try_wait().unwrap().is_none() {
             assert!(begin.elapsed() < SOON, "{name} did not end");
@@ -174,7 +175,7 @@ fn an_example_says_once_that_the_disk_is_full() {
 }
 
 #[test]
-fn what_a_terminal_would_obey_does_not_come_from_an_example() {
+fn examples_print_no_control_sequences_of_a_terminal() {
     let service = Service::start();
     let (_folder, sound, _) = talk(10);
     let tracker = serde_json::json!([{
@@ -216,7 +217,7 @@ fn a_media_server_ends_when_the_reader_of_its_captions_has_gone() {
         .read_line(&mut first)
         .unwrap();
     assert_eq!(first, "one begins\n");
-    // Its standard input stays open.
+    // The standard input of the program stays open.
     let status = ended(&mut child, "media-server");
     assert_eq!((status.success(), said_by(&mut child).as_str()), (true, ""));
 }
@@ -237,7 +238,7 @@ fn a_recording_goes_on_when_its_captions_cannot_be_written() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said.matches("No space left on device").count(), 2, "{said}");
     assert!(said.contains("the recording goes on"), "{said}");
-    // It is whole: a header that the encoder completes at the end has its length.
+    // The file is complete: the encoder writes its length into the header at the end.
     let samples = Command::new("gst-launch-1.0")
         .args(["-q", "filesrc"])
         .arg(format!("location={}", recording.display()))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Services over TLS: which are believed, and faults below the handshake.
+//! Services over TLS: which certificates are trusted, and faults below the handshake.
 
 use super::row::{Failure, Row, Sees};
 use crate::common::feed::{CAPS, Feed};
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use symbl_service::tls_config;
 use tempfile::TempDir;
 
-/// A certificate for 127.0.0.1 in files, with a change to it.
+/// A certificate for 127.0.0.1 in files.
 struct Identity {
     folder: TempDir,
 }
@@ -36,7 +36,7 @@ impl Identity {
         self.folder.path().join("key.pem")
     }
 
-    /// A service with this certificate.
+    /// Starts a service with this certificate.
     fn serve(&self, script: &str) -> Service {
         let tls = tls_config(&self.certificate(), &self.key()).expect("a certificate and its key");
         Service::with(|config| {
@@ -75,10 +75,10 @@ fn good(_: &mut CertificateParams) {}
 #[test]
 fn c6_a_certificate_that_does_not_verify_ends_the_dial() {
     let refused = Sees::Fatal(Failure::new(&["tls"], "connect"));
-    // One connection that nothing goes wrong with but its certificate.
+    // Only the certificate of this connection is wrong.
     Identity::new(expired).play("ca-file=own", "none", refused);
     Identity::new(of_another_host).play("ca-file=own", "none", refused);
-    // An issuer that nobody knows.
+    // The issuer is unknown.
     Identity::new(good).play("", "none", refused);
 }
 
@@ -118,7 +118,7 @@ fn a_tls_handshake_that_is_never_answered_is_given_up() {
 }
 
 #[test]
-fn a_service_without_tls_is_told_as_such() {
+fn a_service_without_tls_is_reported_as_such() {
     let service = Service::start();
     let url = service.url().replace("http:", "https:");
     let (mut pipeline, feed) = Feed::pipeline(&format!("base-url={url}"));

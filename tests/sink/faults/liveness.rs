@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Sockets that are dead without a word, and services that only seem to work.
+//! Sockets that die without a close, and services that only seem to work.
 
 use super::row::assert_all_said;
 use crate::common::dialogue::Dialogue;
@@ -15,7 +15,7 @@ use symbl_service::recognizer::scripted;
 
 const QUICK_PINGS: &str = "reconnect-max-delay=50 ping-interval=200 pong-timeout=400";
 
-/// A playing pipeline in front of a service with this fault on its first connection.
+/// Starts a playing pipeline and a service with this fault on its first connection.
 fn playing(fault: &str, properties: &str) -> (Service, Pipeline, Feed) {
     let service = Service::faulty(fault);
     let (pipeline, feed) = Feed::pipeline(&format!("base-url={} {properties}", service.url()));
@@ -74,7 +74,7 @@ fn c39_a_dead_socket_is_noticed_within_interval_and_timeout() {
         })
         .collect();
     took.sort();
-    // The bound is the settings' sum; the rest is for the rejoin and the machine.
+    // The bound is the sum of the settings, and more for the rejoin and a busy machine.
     assert!(took[1] <= Duration::from_secs(2), "{took:?}");
 }
 
@@ -85,7 +85,7 @@ fn need_2_any_frame_of_the_service_counts_as_life() {
         "ping-interval=100 pong-timeout=1000 reconnect-max-delay=50",
     );
     dialogue.pipeline.wait_for_state("listening");
-    // Pings are never read here, and so never answered.
+    // This service never reads, and so never answers pings.
     let end = Instant::now() + Duration::from_millis(2500);
     while Instant::now() < end {
         dialogue.say(Message::Ping("alive".into()));

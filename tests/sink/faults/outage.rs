@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What becomes of the audio of an outage, and of results that belong to the
-//! time before it.
+//! The audio of an outage, and results that belong to the time before it.
 
 use super::row::assert_all_said;
 use crate::common::dialogue::{Dialogue, final_result};
@@ -29,7 +28,7 @@ fn end(pipeline: &mut Pipeline, feed: &Feed) {
 
 #[test]
 fn need_5_the_first_words_outlast_a_slow_way_to_the_service() {
-    // Late are the connection itself, the upgrade and the acknowledgement.
+    // The connection itself, the upgrade and the acknowledgement are late.
     let (service, mut pipeline, feed) = playing("delay=1s@accept", "");
     feed.speak(&scripted::speech(0..10, 16_000))
         .expect("there is room");
@@ -47,7 +46,7 @@ fn need_5_an_outage_within_the_buffer_costs_no_word() {
     feed.speak(&scripted::speech(0..10, 16_000))
         .expect("there is room");
     pipeline.wait_for_state("reconnecting");
-    // Ten seconds are said while nobody listens.
+    // Ten seconds of speech come during the outage.
     feed.speak(&scripted::speech(10..60, 16_000))
         .expect("there is room");
     end(&mut pipeline, &feed);
@@ -55,7 +54,7 @@ fn need_5_an_outage_within_the_buffer_costs_no_word() {
 }
 
 #[test]
-fn need_5_beyond_the_buffer_what_is_missing_is_named() {
+fn need_5_audio_beyond_the_buffer_is_reported_as_missing() {
     let properties = "leaky=oldest buffer-duration=2000";
     let (_service, mut pipeline, feed) = playing("refuse=1s", properties);
     feed.speak(&scripted::speech(0..25, 16_000))
@@ -69,7 +68,7 @@ fn need_5_beyond_the_buffer_what_is_missing_is_named() {
     let lost = field("duration");
     assert!(lost.abs_diff(3000 * MS) <= 100 * MS, "{lost}");
     assert_eq!(counted(&pipeline.sink(), "audio-dropped"), lost);
-    // Of a word that is cut in two there may be too little to know it.
+    // The parts of a word that is cut in two may be too short to be recognised.
     let words = pipeline.words();
     let first: u64 = words[0].0[1..].parse().expect("a number");
     assert!(first == lost.div_ceil(200 * MS) || first == lost / (200 * MS));
@@ -122,7 +121,8 @@ fn need_19_a_result_that_comes_after_a_flush_keeps_its_own_time() {
     dialogue.feed.flush();
     dialogue.feed.hush(1000).expect("there is room");
     dialogue.wait(|record| record.audio().len() == 64_000);
-    // Of before the flush, and of after it. The new segment begins at zero.
+    // One result is from before the flush, and one from after it. The new segment begins at
+    // zero.
     dialogue.say_text(&final_result(&[("One", 600, 900)]));
     dialogue.say_text(&final_result(&[("Two.", 1100, 1400)]));
     dialogue.settle();

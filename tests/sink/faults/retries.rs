@@ -8,8 +8,7 @@ use crate::common::pipeline::{Pipeline, counted};
 use crate::common::service::Service;
 use symbl_service::recognizer::scripted;
 
-/// A playing pipeline in front of a service with these faults, and ten words on
-/// their way.
+/// Starts a playing pipeline and a service with these faults, and pushes ten words.
 fn playing(script: &str, properties: &str) -> (Service, Pipeline, Feed) {
     let service = Service::faulty(script);
     let (pipeline, feed) = Feed::pipeline(&format!("base-url={} {properties}", service.url()));
@@ -25,14 +24,14 @@ fn end(pipeline: &mut Pipeline, feed: &Feed) {
     pipeline.wait_for_eos();
 }
 
-/// The waits before the dials, in milliseconds.
+/// Returns the waits before the dials, in milliseconds.
 fn waits(pipeline: &Pipeline) -> Vec<u64> {
     let states = pipeline.of_kind("state");
     let waits = states.iter().filter_map(|s| s.get::<u64>("retry-in").ok());
     waits.map(|wait| wait / MS).collect()
 }
 
-/// The n-th wait is from half of its growing delay to all of it.
+/// Asserts that each wait is between half of its growing delay and all of it.
 fn assert_growing(waits: &[u64], cap: u64) {
     let mut delay = 500;
     for (n, wait) in waits.iter().enumerate() {
@@ -77,7 +76,7 @@ fn c5_and_need_15_the_wait_that_a_service_asks_for_is_kept() {
 
 #[test]
 fn need_1_and_need_15_twenty_drops_in_a_row_cost_no_word() {
-    // Fifty words, and a cut after each second at the latest.
+    // There are fifty words, and a cut after each second at the latest.
     let script = "reset@500ms fin@1s close=1011@700ms reset@start ".repeat(5);
     let service = Service::faulty(&script);
     let (mut pipeline, feed) = Feed::pipeline(&format!(
@@ -117,7 +116,7 @@ fn c40_a_service_that_refuses_for_ever_ends_in_an_error_when_the_time_is_up() {
     assert_eq!(details.get("retryable"), Ok(false), "{details}");
     assert!(error.error().message().contains("3000 ms"));
     assert_eq!(pipeline.state(), "failed");
-    // 3 s at no less than a quarter of a second.
+    // The outage lasts 3 s, and no wait is shorter than a quarter of a second.
     let dials = service.faults().connections();
     assert!((2..=13).contains(&dials), "{dials} dials");
     assert_eq!(waits(&pipeline).len(), dials - 1);
@@ -129,7 +128,7 @@ fn need_14_an_open_socket_is_no_session() {
     let properties = "reconnect-max-delay=1000 connect-timeout=1000";
     let (_service, mut pipeline, feed) = playing(script, properties);
     pipeline.wait_for_state("listening");
-    // None of the upgrades counted as a success.
+    // No upgrade counted as a success.
     assert_growing(&waits(&pipeline), 1000);
     let states = pipeline.of_kind("state");
     let last = states.last().expect("a change of state");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One row of the table: a fault of the service, and what is seen of it.
+//! One row of the table: a fault of the service, and its effect on a pipeline.
 
 use crate::common::feed::{CAPS, Feed, MS};
 use crate::common::pipeline::{Pipeline, counted};
@@ -8,9 +8,9 @@ use crate::common::service::Service;
 use gst::prelude::*;
 use symbl_service::recognizer::scripted;
 
-/// A script of faults, and what a pipeline sees of it.
+/// A script of faults, and its effect on a pipeline.
 pub struct Row {
-    /// As [`Service::faulty`] takes it.
+    /// The script for [`Service::faulty`].
     pub script: &'static str,
     pub properties: &'static str,
     pub sees: Sees,
@@ -18,20 +18,20 @@ pub struct Row {
 
 #[derive(Clone, Copy)]
 pub enum Sees {
-    /// One session, and no WARNING.
+    /// There is one session, and no WARNING.
     Nothing,
-    /// One session, and a WARNING with this reason.
+    /// There is one session, and a WARNING with this reason.
     Warning(&'static str),
-    /// A WARNING once, and another session.
+    /// There is one WARNING, and another session.
     Outage(Failure),
-    /// An ERROR, and no other dial.
+    /// There is an ERROR, and no other dial.
     Fatal(Failure),
 }
 
-/// What a WARNING, an ERROR and a change of state tell.
+/// The fields of a WARNING, an ERROR and a change of state.
 #[derive(Clone, Copy)]
 pub struct Failure {
-    /// One of them.
+    /// The reason is one of these.
     pub reasons: &'static [&'static str],
     pub phase: Option<&'static str>,
     pub http_status: Option<i32>,
@@ -62,7 +62,7 @@ impl Failure {
         }
     }
 
-    /// The fields that a message about it has, but for the phase.
+    /// Asserts the fields of a message about this failure, except the phase.
     fn assert_told(&self, told: &gst::StructureRef, retryable: bool) {
         let reason = told.get::<&str>("reason").expect("a reason");
         assert!(self.reasons.contains(&reason), "{told}");
@@ -74,17 +74,17 @@ impl Failure {
     }
 }
 
-/// Words that are said before the fault is over, and in all.
+/// Number of words before the fault is over, and of all words.
 const BEFORE: u16 = 15;
 const ALL: u16 = 25;
 
-/// A busy machine is no fault; a row that waits for a timeout sets its own.
+/// Timeouts that a busy machine does not reach. A row that waits for a timeout sets its own.
 const PATIENT: &str = "connect-timeout=60000 pong-timeout=60000 drain-timeout=60000";
 
-/// What is said is final after this.
+/// Silence after which all speech before it is final, in milliseconds.
 const PAUSE: u64 = 400;
 
-/// Plays all rows, each in a thread of its own; a failure names the rows.
+/// Plays all rows, each in a thread of its own. A failure names the rows.
 pub fn all(rows: &[Row]) {
     let failed: Vec<&str> = std::thread::scope(|scope| {
         let threads: Vec<_> = rows
@@ -104,7 +104,7 @@ pub fn all(rows: &[Row]) {
 }
 
 impl Row {
-    /// Plays the row with this service, or one of its own.
+    /// Plays the row with this service, or with a service of its own.
     pub fn play(&self, service: Option<Service>) {
         let service = service.unwrap_or_else(|| Service::faulty(self.script));
         let (mut pipeline, feed) = Feed::pipeline(&format!(
@@ -113,7 +113,7 @@ impl Row {
             self.properties
         ));
         pipeline.play();
-        // A fault at once may be faster than the caps.
+        // A fault at the beginning may come before the caps.
         feed.begin(CAPS);
         match self.sees {
             Sees::Fatal(failure) => self.fails(&mut pipeline, &feed, &failure),
@@ -129,7 +129,7 @@ impl Row {
     }
 
     fn fails(&self, pipeline: &mut Pipeline, feed: &Feed, failure: &Failure) {
-        // It may have failed already.
+        // The session may have failed already.
         let _ = feed.speak(&scripted::speech(0..ALL, 16_000));
         let error = pipeline.wait_for("an error", |m| m.type_() == gst::MessageType::Error);
         let gst::MessageView::Error(error) = error.view() else {
@@ -167,8 +167,8 @@ impl Row {
         pipeline.wait_for_eos();
         self.assert_warned(pipeline);
         assert_words(pipeline, ALL);
-        // On a dead socket the service goes on to hear what came, and may tell
-        // the new one the messages of it, which its own audio has again.
+        // The service goes on to recognise the audio of a dead socket. It may send those
+        // messages to the new socket, whose own audio brings them again.
         if !self.script.contains("half-open") {
             assert_messages(pipeline, ALL);
         }
@@ -206,7 +206,7 @@ impl Row {
     }
 }
 
-/// Each word once in order, in transcripts and messages.
+/// Asserts that each word came once and in order, in transcripts and in messages.
 pub fn assert_all_said(pipeline: &Pipeline, count: u16) {
     assert_words(pipeline, count);
     assert_messages(pipeline, count);
@@ -216,7 +216,7 @@ fn said(count: u16) -> Vec<String> {
     (0..count).map(|n| format!("w{n}")).collect()
 }
 
-/// Each word once in order in its place, and no gap.
+/// Asserts that each word came once, in order and in its place, and that there is no gap.
 fn assert_words(pipeline: &Pipeline, count: u16) {
     let words = pipeline.words();
     let said = said(count);
@@ -225,7 +225,7 @@ fn assert_words(pipeline: &Pipeline, count: u16) {
     for (n, (word, at)) in (0..).zip(&words) {
         assert!(at.abs_diff(n * 200 * MS) <= 20 * MS, "{word} at {at}");
     }
-    // A stop that nobody confirmed leaves it open what lies behind the last word.
+    // Without a confirmation of the stop, the audio behind the last word stays unconfirmed.
     let last = words.last().map_or(0, |(_, at)| *at);
     for gap in pipeline.of_kind("gap") {
         assert_eq!(gap.get::<&str>("reason"), Ok("not-drained"), "{gap}");
@@ -236,7 +236,8 @@ fn assert_words(pipeline: &Pipeline, count: u16) {
     }
 }
 
-/// Each word once in order, but where a link was lost between a final and its message.
+/// Asserts that each word came once and in order in messages. A message may be missing if the
+/// connection was lost between a final and its message.
 fn assert_messages(pipeline: &Pipeline, count: u16) {
     let said = said(count);
     let messages = pipeline.of_kind("message");

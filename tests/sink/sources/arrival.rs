@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Live sources that have no times but those of arrival, from senders that send
-//! five packets at once, five times too late.
+//! Live sources that have only times of arrival, from senders that send five packets at once
+//! every 100 ms.
 
 use super::{assert_words, documented, end, hear};
 use crate::common::pipeline::{Pipeline, bytes_of, counted};
@@ -14,24 +14,24 @@ use symbl_service::recognizer::scripted;
 
 const WORDS: u16 = 50;
 
-/// Fifty words and the silence that ends the last utterance, at this rate.
+/// Returns fifty words and the silence that ends the last utterance, at this rate.
 fn samples(rate: u32) -> Vec<i16> {
     let silence = scripted::silence(Duration::from_millis(500), rate);
     [scripted::speech(0..WORDS, rate), silence].concat()
 }
 
-/// Gives packets of 20 ms at the pace of speech, five at once.
+/// Sends packets of 20 ms at the pace of speech, five at once.
 fn in_bursts(packets: &[Vec<u8>], mut send: impl FnMut(&[u8])) {
     let begin = std::time::Instant::now();
     for (n, burst) in (1..).zip(packets.chunks(5)) {
         burst.iter().for_each(|packet| send(packet));
         let due = Duration::from_millis(100) * n;
-        // The pace of a sender, and nothing that is waited for.
+        // This is the pace of a sender, and no wait for an event.
         std::thread::sleep(due.saturating_sub(begin.elapsed()));
     }
 }
 
-/// All words, once, 200 ms apart; and as much audio as was sent.
+/// Asserts that all words came once and 200 ms apart, and that all audio was sent.
 fn assert_all_is_there(pipeline: &mut Pipeline, samples: usize, rate: u64) {
     hear(pipeline, usize::from(WORDS));
     end(pipeline);
@@ -92,7 +92,7 @@ fn rtp_in_bursts_without_a_jitterbuffer_has_its_words_once_at_their_time() {
     assert_all_is_there(&mut pipeline, samples.len(), 8_000);
 }
 
-/// G.711 µ-law.
+/// Encodes a sample in G.711 µ-law.
 fn mulaw(sample: i16) -> u8 {
     let magnitude = i32::from(sample).unsigned_abs().min(32_635) + 132;
     let exponent = 31 - magnitude.leading_zeros() - 7;
@@ -115,7 +115,7 @@ fn raw_sound_over_tcp_in_pieces_of_odd_size_has_its_words_once_at_their_time() {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("a socket");
     let packets: Vec<_> = bytes_of(&samples).chunks(641).map(<[u8]>::to_vec).collect();
     in_bursts(&packets, |packet| socket.write_all(packet).expect("sent"));
-    drop(socket); // The source ends with its sender.
+    drop(socket); // the source ends with its sender
     pipeline.wait_for_eos();
     let words = pipeline.words();
     assert_words(&words, 0..WORDS, words[0].1, 20_000_000);

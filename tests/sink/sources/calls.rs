@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Telephone calls: one by SIP, with SIPp on both ends of the signalling, and
-//! the two legs of one as two sinks of one conversation.
+//! Telephone calls: one by SIP, with SIPp at both ends of the signalling, and the two legs of
+//! a call as two sinks of one conversation.
 
 use super::{assert_words, documented, end, free_port, hear, talk, texts, wav};
 use crate::common::feed::{CAPS, Feed};
@@ -14,7 +14,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use symbl_service::recognizer::scripted;
 
-/// SIPp with a scenario of `tests/senders/sip`, for one call; `None` where it is absent.
+/// Starts SIPp with a scenario of `tests/senders/sip`, for one call. Returns `None` if it is
+/// absent.
 fn sipp(scenario: &str, folder: &Path, arguments: &[&str]) -> Option<Child> {
     let scenario = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/senders/sip")
@@ -62,7 +63,8 @@ fn a_sip_call_gives_its_words_once_at_their_time() {
     ));
     let changes = [
         ("port=5004", "name=net address=127.0.0.1 port=0"),
-        // Times by the caller's clock: the network of a busy machine is no good one.
+        // The times are those of the caller's clock, because packets on a busy machine arrive
+        // at uneven times.
         ("rtpjitterbuffer", "rtpjitterbuffer mode=none latency=1000"),
     ];
     let mut to = Pipeline::launch(&documented("SIP call", &service, &changes));
@@ -89,7 +91,7 @@ fn a_sip_call_gives_its_words_once_at_their_time() {
     assert_eq!(drained[0].get::<bool>("complete"), Ok(true));
 }
 
-/// A leg of call 17 that is fed by hand.
+/// Starts a leg of call 17. The test pushes its audio.
 fn leg(service: &Service, name: &str) -> (Pipeline, Feed) {
     let (pipeline, feed) = Feed::pipeline(&format!(
         "base-url={} connection-id=call-17 speaker-name={name}",
@@ -107,7 +109,7 @@ fn a_leg_that_hangs_up_leaves_the_other_in_the_conversation() {
     let (mut agent, agent_feed) = leg(&service, "Agent");
     for (feed, words) in [(&caller_feed, 0..10), (&agent_feed, 100..110)] {
         feed.speak(&scripted::speech(words, 16_000)).unwrap();
-        // The last word is over when something else comes.
+        // The silence ends the last word.
         feed.hush(1000).unwrap();
     }
     hear(&mut caller, 10);

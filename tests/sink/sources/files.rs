@@ -18,7 +18,7 @@ fn whatever_decodebin_decodes_gives_its_words_once_at_their_time() {
         ("flacenc", "flac", 20),
         ("vorbisenc ! oggmux", "ogg", 20),
         ("opusenc ! mp4mux", "mp4", 20),
-        // What this encoder puts in front of the sound is nowhere written down.
+        // The silence that this encoder adds before the sound is not documented.
         ("lamemp3enc", "mp3", 100),
     ] {
         let file = wav.with_extension(format!("encoded.{extension}"));
@@ -39,7 +39,7 @@ fn whatever_decodebin_decodes_gives_its_words_once_at_their_time() {
     }
 }
 
-/// Two channels in one WAV file at 16 kHz.
+/// Writes two channels into one WAV file at 16 kHz.
 fn stereo(left: &[i16], right: &[i16]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("call.wav");
@@ -96,7 +96,7 @@ fn the_two_sides_of_a_recorded_call_are_two_speakers_of_one_conversation() {
         ids.len() >= 2 && ids.iter().all(|id| *id == ids[0]),
         "{sessions:?}"
     );
-    // One conversation: each side also hears what the other one said.
+    // There is one conversation, in which each side also gets the messages of the other.
     let speakers = texts(&of_sink(&pipeline, "Anna", "message"), "speaker-name");
     assert!(speakers.iter().any(|name| name == "Bob"), "{speakers:?}");
 }

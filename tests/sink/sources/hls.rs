@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// At 25 in a second, as long as the sound.
+/// Number of pictures, at 25 per second for as long as the sound.
 const FRAMES: u32 = 150;
 
-/// A playlist: its segments, and how long they are in all (seconds).
+/// Returns the segments of a playlist, and their duration in seconds.
 fn playlist(text: &str) -> (Vec<&str>, f64) {
     let segments = text.lines().filter(|line| !line.starts_with('#'));
     let lengths = text
@@ -28,7 +28,7 @@ fn playlist(text: &str) -> (Vec<&str>, f64) {
     )
 }
 
-/// How many bytes have come to an element.
+/// Counts the bytes that come to an element.
 fn bytes_into(pipeline: &Pipeline, name: &str) -> Arc<AtomicU64> {
     let bytes = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&bytes);
@@ -42,7 +42,7 @@ fn bytes_into(pipeline: &Pipeline, name: &str) -> Arc<AtomicU64> {
     bytes
 }
 
-/// The pictures and the words of a transport stream in a file.
+/// Asserts that a file is a transport stream with all pictures and words.
 fn assert_is_whole(file: &Path) {
     let service = Service::start();
     let mut pipeline = Pipeline::launch(&format!(
@@ -91,13 +91,13 @@ fn a_channel_is_recorded_and_segmented_whole_beside_its_captions() {
     );
     let mut to = Pipeline::launch(&line);
     to.play();
-    // Time enough for a busy machine.
+    // The latency is long enough for a busy machine.
     let output = format!("srtsink name=net uri=\"{address}?mode=caller&latency=2000\"");
     let mut from = encoder(&wav, FRAMES, &output);
     let received = bytes_into(&to, "feed");
     from.play();
     from.wait_for_eos();
-    // Who hangs up takes back what is under way.
+    // A sender that hangs up drops the packets that are under way.
     let net = from.pipeline.by_name("net").unwrap();
     let sent: u64 = net
         .property::<gst::Structure>("stats")
@@ -105,7 +105,7 @@ fn a_channel_is_recorded_and_segmented_whole_beside_its_captions() {
         .unwrap();
     until("all has come", || received.load(Ordering::Relaxed) == sent);
     from.stop();
-    // The segments end on their own: see docs/sources.md.
+    // The segments end by themselves: see docs/sources.md.
     to.wait_for_kind("drained");
     let text = || std::fs::read_to_string(at("show.m3u8")).unwrap_or_default();
     until("the playlist is over", || text().contains("#EXT-X-ENDLIST"));
@@ -116,7 +116,7 @@ fn a_channel_is_recorded_and_segmented_whole_beside_its_captions() {
     let text = text();
     let (segments, length) = playlist(&text);
     assert!(segments.len() >= 3, "{text}");
-    // By the sender's clock as the receiver sees it: see `assert_in_order`.
+    // The length is by the sender's clock as the receiver sees it: see `assert_in_order`.
     assert!((length - 6.0).abs() < 2.0, "{text}");
     let bytes: Vec<u8> = segments
         .iter()

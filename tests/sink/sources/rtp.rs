@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use symbl_service::recognizer::scripted;
 
-/// A call in Opus over RTP on the loopback, in real time; every twentieth
-/// packet is lost. `encoder` is the one of the caller. What the sink told.
+/// Plays a call in Opus over RTP on the loopback, in real time. Every twentieth packet is
+/// lost. `encoder` is the caller's. Returns the pipeline, and how many packets were sent and
+/// lost.
 fn lossy_call(samples: &[i16], encoder: &str, last_word: &'static str) -> (Pipeline, u64, u64) {
     let service = Service::start();
     let (_folder, wav) = wav(samples);
@@ -32,7 +33,7 @@ fn lossy_call(samples: &[i16], encoder: &str, last_word: &'static str) -> (Pipel
     let (all, dropped) = (Arc::clone(&packets), Arc::clone(&lost));
     let pay = from.pipeline.by_name("pay").unwrap();
     let pad = pay.static_pad("src").unwrap();
-    // Not the first one, which says when the call begins.
+    // The first packet is not lost, because it says when the call begins.
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
         match all.fetch_add(1, Ordering::Relaxed) % 20 {
             19 => {
@@ -54,19 +55,19 @@ fn lossy_call(samples: &[i16], encoder: &str, last_word: &'static str) -> (Pipel
 }
 
 #[test]
-fn of_a_call_with_five_percent_loss_the_words_are_at_their_time() {
+fn the_words_of_a_call_with_five_percent_loss_are_at_their_time() {
     let mut samples = scripted::speech(0..25, 16_000);
     samples.extend(scripted::silence(Duration::from_millis(600), 16_000));
     let (pipeline, packets, lost) = lossy_call(&samples, "opusenc ! rtpopuspay", "w24");
-    // 5.6 s in packets of 20 ms.
+    // The call has 5.6 s in packets of 20 ms.
     assert!(packets >= 280 && lost >= 13, "{lost} of {packets}");
     let words = pipeline.words();
-    // A loss that was not noticed would bring all words after it 20 ms forward.
+    // An unnoticed loss would move all words after it forward by 20 ms.
     assert_words(&words, 0..25, words[0].1, 20_000_000);
 }
 
 #[test]
-fn of_a_call_that_sends_nothing_in_silence_the_words_are_at_their_time() {
+fn the_words_of_a_call_without_packets_in_silence_are_at_their_time() {
     let silence = scripted::silence(Duration::from_secs(3), 16_000);
     let samples = [
         scripted::speech(0..5, 16_000),
@@ -76,7 +77,7 @@ fn of_a_call_that_sends_nothing_in_silence_the_words_are_at_their_time() {
     ];
     let encoder = "opusenc dtx=true audio-type=voice ! rtpopuspay dtx=true";
     let (pipeline, packets, lost) = lossy_call(&samples.concat(), encoder, "w9");
-    // 8 s are 400 packets of 20 ms.
+    // Without silence suppression, 8 s would be 400 packets of 20 ms.
     assert!(packets < 250 && lost >= 5, "{lost} of {packets}");
     let words = pipeline.words();
     let begin = words[0].1;

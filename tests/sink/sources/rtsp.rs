@@ -15,17 +15,17 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// The address that docs/sources.md has in its place.
+/// The address that docs/sources.md has for a camera.
 const ADDRESS: &str = "rtsp://camera.example/stream";
 
-/// A running camera; it ends with its standard input.
+/// A running camera. It ends when its standard input is closed.
 struct Camera {
     process: Child,
     address: String,
 }
 
 impl Camera {
-    /// With the sound of a file; `None` where there is no server to be had.
+    /// Starts a camera with the sound of a file. Returns `None` if the server is absent.
     fn start(sound: &Path, arguments: &[&str]) -> Option<Self> {
         let import = "import gi; gi.require_version('GstRtspServer', '1.0'); \
                       from gi.repository import GstRtspServer";
@@ -79,7 +79,7 @@ fn the_sound_of_a_camera_that_comes_late_and_goes_early_gives_its_words_beside_t
     hear(&mut pipeline, 25);
     let words = pipeline.words();
     assert_in_order(&words);
-    // The picture was there before the sound, and is there after it.
+    // Pictures come before the sound and after it.
     let first_sound = sound.lock().unwrap()[0];
     let before = |time: &&u64| **time < first_sound;
     assert!(words[0].1.abs_diff(first_sound) <= 20_000_000, "{words:?}");
@@ -143,7 +143,7 @@ fn recorded_speech_is_understood_from_a_camera_that_sends_aac() {
     let mut pipeline = Pipeline::launch(&line);
     pipeline.play();
     let said = accuracy::words(sample.reference);
-    // It is one utterance.
+    // The words are one utterance.
     hear(&mut pipeline, 1);
     end(&mut pipeline);
     let heard: Vec<String> = pipeline.words().into_iter().map(|(word, _)| word).collect();

@@ -9,7 +9,7 @@ use gst::prelude::*;
 use std::path::Path;
 use std::time::Duration;
 
-/// What an encoder sends: a picture and the sound of a file, in real time.
+/// Starts an encoder that sends a picture and the sound of a file, in real time.
 pub(super) fn encoder(sound: &Path, frames: u32, output: &str) -> Pipeline {
     Pipeline::launch(&format!(
         "mpegtsmux name=mux alignment=7 ! {output} \
@@ -24,8 +24,9 @@ pub(super) fn encoder(sound: &Path, frames: u32, output: &str) -> Pipeline {
 
 const ELEMENTS: [&str; 5] = ["mpegtsmux", "openh264enc", "voaacenc", "faad", "srtsrc"];
 
-/// The words of a receiver. It places the sender's clock by when packets arrive,
-/// which on a busy machine is late: so it is the order that counts.
+/// Asserts that the words of a receiver are in order. Their times are not checked, because
+/// the receiver derives the sender's clock from the arrival of packets, which is late on a
+/// busy machine.
 pub(super) fn assert_in_order(words: &[(String, u64)]) {
     assert_words(words, 0..25, words[0].1, 2_000_000_000);
     assert!(words.is_sorted_by_key(|(_, at)| *at), "{words:?}");
@@ -37,7 +38,7 @@ fn a_transport_stream_over_udp_gives_its_words_once_in_order() {
         return;
     }
     let service = Service::start();
-    // The last packets wait for more that never comes.
+    // The demuxer holds the last packets back until more come.
     let (_folder, wav) = wav(&talk(Duration::ZERO));
     let here = "name=net address=127.0.0.1 port=0";
     let line = documented("Transport stream", &service, &[("port=5008", here)]);
@@ -64,14 +65,14 @@ fn a_transport_stream_over_encrypted_srt_gives_its_words_once_in_order() {
     let line = documented("SRT", &service, &[("srt://:7001", &here)]);
     let mut to = Pipeline::launch(&line);
     to.play();
-    // Time enough for a busy machine.
+    // The latency is long enough for a busy machine.
     let output =
         format!("srtsink uri=\"{here}?mode=caller&latency=2000&passphrase=correct-horse\"");
     let mut from = encoder(&wav, 150, &output);
     from.play();
     from.wait_for_eos();
     hear(&mut to, 25);
-    // The receiver ends when the sender goes.
+    // The receiver ends with the sender.
     from.stop();
     to.wait_for_eos();
     assert_in_order(&to.words());

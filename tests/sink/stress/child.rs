@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A test in a process of its own, and what that process holds.
+//! A test in a process of its own, and the resources of that process.
 
 use std::fs::{read_dir, read_link, read_to_string};
 use std::process::Command;
 
-/// In it, this tells the test that it is the child, and what the parent has to say.
+/// The variable that is set in the child. It has the argument from the parent.
 const VARIABLE: &str = "SYMBL_TEST_CHILD";
 
-/// What the parent said, in the child.
+/// Returns the argument from the parent, in the child.
 pub fn argument() -> Option<String> {
     std::env::var(VARIABLE).ok()
 }
 
-/// Runs the test of this name alone in a process of its own, with something to
-/// say to it. Its output is the failure's text. Returns what it wrote to stderr.
+/// Runs the test of this name alone in a process of its own, with this argument. A failure
+/// has the output of the process as its text. Returns its standard error.
 pub fn run(test: &str, argument: &str, environment: &[(&str, &str)]) -> String {
     let this = std::env::current_exe().expect("this test");
     let output = Command::new(this)
@@ -30,19 +30,19 @@ pub fn run(test: &str, argument: &str, environment: &[(&str, &str)]) -> String {
     complained
 }
 
-/// What a process holds at one moment.
+/// The resources of a process at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
     pub threads: usize,
     pub descriptors: usize,
     /// Resident memory in KiB.
     pub memory: usize,
-    /// Sockets that the peer has closed and we have not.
+    /// Sockets that only the peer has closed.
     pub close_wait: usize,
 }
 
 impl Held {
-    /// By this process, now.
+    /// Returns the present resources of this process.
     pub fn now() -> Self {
         Self {
             threads: entries("/proc/self/task"),
@@ -64,7 +64,7 @@ fn memory() -> usize {
     size.and_then(|size| size.parse().ok()).expect("a size")
 }
 
-/// Of the sockets of this process those in CLOSE_WAIT, state 08.
+/// Counts the sockets of this process that are in CLOSE_WAIT, state 08.
 fn close_wait() -> usize {
     let own: Vec<String> = read_dir("/proc/self/fd")
         .expect("a folder of the kernel")

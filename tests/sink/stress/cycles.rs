@@ -15,13 +15,13 @@ use std::sync::Mutex;
 const CYCLES: usize = 2000;
 const THREADS: usize = 4;
 
-/// From NULL to PLAYING and back, with a little audio in between.
+/// Takes a pipeline from NULL to PLAYING and back, with a little audio in between.
 fn cycle(number: usize, pipeline: &Pipeline, feed: &Feed) {
     pipeline.play();
     feed.pad.set_active(true).expect("a source pad");
     assert!(feed.begin(CAPS));
     feed.hush(20 * (number % 4)).expect("it flows");
-    // In every phase: the dial is there or not, the start, the first audio.
+    // The stop comes in different phases: before or after the dial, the start, the first audio.
     std::thread::sleep(std::time::Duration::from_millis(number as u64 % 7));
     pipeline.stop();
     feed.pad.set_active(false).expect("a source pad");
@@ -29,7 +29,7 @@ fn cycle(number: usize, pipeline: &Pipeline, feed: &Feed) {
     while bus.pop().is_some() {}
 }
 
-/// So many cycles in as many threads as there are; each pipeline lives for a few.
+/// Runs this many cycles in several threads. Each pipeline lives for a few cycles.
 fn cycles(count: usize, urls: &[&str], made: &Mutex<Vec<glib::WeakRef<gst::Element>>>) {
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -51,14 +51,14 @@ fn cycles(count: usize, urls: &[&str], made: &Mutex<Vec<glib::WeakRef<gst::Eleme
     });
 }
 
-/// In a process of its own: what it holds does not grow.
+/// Asserts that the resources of this process do not grow.
 fn measure(urls: &str) {
     init();
     let urls: Vec<&str> = urls.split(' ').collect();
     let made = Mutex::default();
     let begun = Held::now();
     cycles(CYCLES / 4, &urls, &made);
-    // The last close handshakes are under way for a moment.
+    // The last close handshakes take a moment.
     let settled = |what: &str, limit: Held| {
         until(what, || {
             let held = Held::now();
@@ -95,7 +95,7 @@ fn need_17_thousands_of_starts_and_stops_leave_nothing_behind() {
     let hangs = Peer::start(Script::upgrade_only());
     let silent = Peer::start(Script::black_hole());
     let busy = Peer::start(Script::http(503, &[], ""));
-    // A port of which it is certain that nobody listens.
+    // No server listens on a port that was just closed.
     let closed = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let refuses = format!("http://{}", closed.local_addr().expect("it is bound"));
     drop(closed);

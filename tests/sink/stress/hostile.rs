@@ -2,13 +2,13 @@
 
 //! Ten honest sinks beside hostile clients of the same service.
 //!
-//! The service is a process of its own, whose log goes into a pipe that is never
-//! read. The honest sinks speak in real time: first alone, then beside the clients of
-//! [`clients`]. They have to hear every word of theirs, in order and without a gap.
+//! The service is a process of its own, whose log goes into a pipe that is never read. The
+//! honest sinks speak in real time: first alone, then beside the clients of [`clients`]. Each
+//! has to get every word of its own, in order and without a gap.
 //!
-//! `make stress` runs it for minutes, prints the figures, and then also holds the
-//! delay of finals to twice of what it is alone: in some seconds, among other tests,
-//! a ratio of two delays says nothing.
+//! `make stress` runs this for minutes and prints the figures. It then also bounds the delay
+//! of finals to twice the delay without hostile clients. In a run of some seconds, among
+//! other tests, a ratio of two delays says nothing.
 
 mod clients;
 
@@ -20,28 +20,28 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 use symbl_service::recognizer::scripted::{self, VOCABULARY};
 
-/// Sinks that only want to be heard.
+/// Number of honest sinks.
 const HONEST: u16 = 10;
 
-/// Words of an utterance, which a pause of half a second follows.
+/// Words of an utterance. A pause of half a second follows each.
 const WORDS: u16 = 8;
 const PAUSE_MS: usize = 500;
 
-/// Milliseconds of audio that each sink is given at a time.
+/// Audio that each sink gets at a time, in milliseconds.
 const TICK_MS: usize = 20;
 
-/// Most memory of the service, in KiB: a quarter of what 40 of these clients took
-/// before conversations that wait were bounded by their bytes.
+/// Most memory of the service, in KiB. It is a quarter of what 40 of these clients took before
+/// waiting conversations were bounded by their bytes.
 const MOST_MEMORY: usize = 512 * 1024;
 
-/// Most threads of the service: two for each stream that may be there, and some.
+/// Most threads of the service: two for each stream that may be open, and some more.
 const MOST_THREADS: usize = 400;
 
-/// Longest that is waited for each hostile client to do something.
+/// Longest wait until each hostile client has done something.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long the hostile clients are there, and whether that is long enough to
-/// compare delays.
+/// Returns how long the hostile clients run, and `true` if that is long enough to compare
+/// delays.
 fn length() -> (Duration, bool) {
     let minutes = std::env::var("SYMBL_STRESS_MINUTES").ok();
     match minutes.map(|minutes| minutes.parse::<f64>()) {
@@ -51,14 +51,14 @@ fn length() -> (Duration, bool) {
     }
 }
 
-/// An honest sink, and what it was given.
+/// An honest sink, and its audio.
 struct Honest {
     pipeline: Pipeline,
     feed: Feed,
     number: u16,
-    /// Words that were said, or are about to be.
+    /// Number of words in the audio so far.
     words: u16,
-    /// Audio that is not given yet.
+    /// Audio that is not pushed yet.
     rest: std::vec::IntoIter<i16>,
 }
 
@@ -76,12 +76,12 @@ impl Honest {
         }
     }
 
-    /// Returns the number of a word: no two sinks say the same one at a time.
+    /// Returns the number of a word. No two sinks say the same word at a time.
     fn word(&self, n: u16) -> u16 {
         (self.number * (VOCABULARY / HONEST)).wrapping_add(n) % VOCABULARY
     }
 
-    /// Gives the sink its next piece of audio.
+    /// Pushes the next piece of audio.
     fn speak(&mut self) {
         if self.rest.len() == 0 {
             let words = (self.words..self.words + WORDS).map(|n| self.word(n));
@@ -95,7 +95,7 @@ impl Honest {
         self.pipeline.collect();
     }
 
-    /// Says what is left, waits for the end, and checks that every word was heard.
+    /// Pushes the rest, waits for the end, and checks that every word came.
     fn end(&mut self) {
         let rest: Vec<i16> = self.rest.by_ref().collect();
         self.feed.speak(&rest).expect("it flows");
@@ -109,7 +109,7 @@ impl Honest {
         assert!(self.pipeline.of_kind("gap").is_empty());
     }
 
-    /// Returns how long the finals of audio from `from` on took, in nanoseconds.
+    /// Returns the delays of the finals of audio between `from` and `to`, in nanoseconds.
     fn delays(&self, from: Duration, to: Duration) -> Vec<u64> {
         let times = |s: &gst::Structure| (s.get("running-time"), s.get("delay"));
         let finals = self.pipeline.finals();
@@ -123,8 +123,8 @@ impl Honest {
     }
 }
 
-/// All sinks speak in real time while `goes_on` says so of the time since `begin`. Returns
-/// the most memory and threads that the service had.
+/// Lets all sinks speak in real time while `goes_on` returns `true` for the time since `begin`.
+/// Returns the most memory and threads that the service had.
 fn speak(
     sinks: &mut [Honest],
     service: &Program,
@@ -140,13 +140,13 @@ fn speak(
         }
         most = (most.0.max(service.memory()), most.1.max(service.threads()));
         said += tick;
-        // Audio is live: it comes by the clock, and late audio all at once.
+        // The audio is live: it comes by the clock, and late audio comes all at once.
         std::thread::sleep(said.saturating_sub(begin.elapsed()));
     }
     most
 }
 
-/// The 95th percentile in milliseconds.
+/// Returns the 95th percentile in milliseconds.
 fn p95(mut delays: Vec<u64>) -> f64 {
     delays.sort_unstable();
     let place = delays.len() * 95 / 100;
@@ -172,10 +172,10 @@ fn honest_sinks_lose_nothing_beside_hostile_clients() {
         let begin = Instant::now();
         let (usual_memory, usual_threads) = speak(&mut sinks, &service, begin, |said| said < alone);
         let clients = clients::Clients::start(&service.address(), compared);
-        // They need a moment to become a nuisance.
+        // The clients need a moment to get busy.
         let from = begin.elapsed();
         let (memory, threads) = speak(&mut sinks, &service, begin, |said| {
-            // On a busy machine some need longer to do anything at all.
+            // On a busy machine some clients need longer to do anything at all.
             said < from + hostile || (said < from + PATIENCE && !clients.are_all_busy())
         });
         let did = clients.stop();
@@ -213,7 +213,7 @@ fn honest_sinks_lose_nothing_beside_hostile_clients() {
     });
 }
 
-/// Runs it with its length: a short one must end within the bound of all tests.
+/// Calls `run` with the length of the run. A short run must end within the bound of all tests.
 fn bounded_by_length(run: impl FnOnce(Duration, bool)) {
     let (hostile, compared) = length();
     match compared {

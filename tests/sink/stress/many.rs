@@ -14,7 +14,7 @@ use symbl_service::recognizer::scripted;
 
 const SINKS: u16 = 200;
 
-/// What each of them hears; the first words are its own.
+/// Number of words that each sink gets. The first words are its own.
 const WORDS: u16 = 4;
 
 fn sinks(count: u16, url: &str) -> Vec<(Pipeline, Feed)> {
@@ -27,7 +27,7 @@ fn sinks(count: u16, url: &str) -> Vec<(Pipeline, Feed)> {
     (0..count).map(one).collect()
 }
 
-/// Reads and writes of properties of all of these, all the time.
+/// Reads and writes properties of all these sinks, all the time.
 fn meddle(sinks: &[glib::WeakRef<gst::Element>], over: &AtomicBool) -> u64 {
     let mut rounds = 0;
     while !over.load(Ordering::Relaxed) {
@@ -43,11 +43,11 @@ fn meddle(sinks: &[glib::WeakRef<gst::Element>], over: &AtomicBool) -> u64 {
     rounds
 }
 
-/// In a process of its own, with the services elsewhere: all words of all sinks.
+/// Asserts that all words of all sinks come, in a process without the services.
 fn hear(urls: &str) {
     init();
     let (good, deaf) = urls.split_once(' ').expect("two addresses");
-    // One that is stuck: its service takes nothing.
+    // One sink is stuck, because its service takes nothing.
     let (stuck, stuck_feed) = Feed::pipeline(&format!(
         "base-url={deaf} leaky=oldest buffer-duration=1000"
     ));
@@ -70,7 +70,7 @@ fn hear(urls: &str) {
         let meddlers: Vec<_> = (0..2)
             .map(|_| scope.spawn(|| meddle(&elements, &over)))
             .collect();
-        // One thread for all of them, which none of them may hold up.
+        // One thread pushes into all sinks, and none of them may hold it up.
         let talks: Vec<Vec<i16>> = (0..SINKS)
             .map(|n| scripted::speech((0..WORDS).map(|word| n * WORDS + word), 16_000))
             .collect();
@@ -92,7 +92,7 @@ fn hear(urls: &str) {
             .sum();
         assert!(rounds > 10, "{rounds}");
     });
-    // A sink has no thread of its own: those that helped in the rush go again.
+    // A sink has no thread of its own. The threads that the pools started end again.
     until("as many threads for all as for a few", || {
         Held::now().threads <= threads + 4
     });

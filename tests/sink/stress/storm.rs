@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Everything that an application can do to a pipeline that runs, in no order,
-//! over a network that breaks: nothing hangs, and nothing is a mistake in the
-//! use of GStreamer (which would end the tests).
+//! Everything that an application can do to a running pipeline, in random order and over a
+//! network that breaks. Nothing hangs, and no critical of GStreamer comes, which would end the
+//! tests.
 
 use crate::common::cutter::{Cut, Cutter, Fault, Refusal, Side};
 use crate::common::feed::{CAPS, Feed, MS};
@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
-/// How long a storm lasts.
+/// Duration of a storm.
 const STORM: Duration = Duration::from_secs(4);
 
-/// Longest that the last change to NULL may take. The contract says half a
-/// second; the machine may be busy.
+/// Longest time for the last change to NULL. The contract says half a second, but the machine
+/// may be busy.
 const STOP: Duration = Duration::from_secs(10);
 
 const FAULTS: [Fault; 5] = [
@@ -48,15 +48,15 @@ fn launch(url: &str, random: &mut fastrand::Rng) -> Pipeline {
     ))
 }
 
-/// What a storm is about.
+/// The pipeline of a storm.
 struct Scene<'a> {
     pipeline: &'a Pipeline,
     cutter: &'a Cutter,
     /// The stream ends with the next buffer.
     ends: Arc<AtomicBool>,
-    /// A flush of the test's own is written, what may end it is read: between its
-    /// beginning and its end nothing else is to let the streaming thread go on,
-    /// for the end waits for that thread, wherever it stands.
+    /// A flush of the test takes this lock for writing, and actions that may let the streaming
+    /// thread go on take it for reading. The end of a flush waits for that thread, so that
+    /// nothing may resume it between the beginning and the end.
     flush: RwLock<()>,
 }
 
@@ -66,8 +66,8 @@ impl<'a> Scene<'a> {
         let filter = pipeline.pipeline.by_name("caps").expect("a filter");
         let pad = filter.static_pad("src").expect("a pad");
         let end = Arc::clone(&ends);
-        // Not by an event to the pipeline: in PAUSED that waits for PLAYING,
-        // and keeps all others from changing the state.
+        // An event to the pipeline would wait in PAUSED for PLAYING, and would block all
+        // other changes of the state.
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
             if end.swap(false, Ordering::SeqCst) {
                 pad.push_event(gst::event::Eos::new());
@@ -84,7 +84,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// One thing that an application does. Whether it succeeds is not the point.
+/// Performs one random action of an application, which need not succeed. Returns its name.
 fn act(random: &mut fastrand::Rng, scene: &Scene<'_>) -> &'static str {
     let Scene {
         pipeline, cutter, ..
@@ -112,7 +112,7 @@ fn act(random: &mut fastrand::Rng, scene: &Scene<'_>) -> &'static str {
             "a flushing seek"
         }
         7 => {
-            // As upstream does it, from any thread.
+            // Upstream may flush from any thread.
             let _own = scene.flush.write();
             let pad = sink.static_pad("sink").expect("a pad");
             pad.send_event(gst::event::FlushStart::new());
@@ -137,7 +137,7 @@ fn act(random: &mut fastrand::Rng, scene: &Scene<'_>) -> &'static str {
         }
         10 => {
             sink.set_property("access-token", format!("token-{}", random.u8(..)));
-            // Refused while it runs.
+            // The element refuses this while it runs.
             sink.set_property("chunk-duration", random.u32(20..200));
             sink.set_property("sync", random.bool());
             "properties"
@@ -164,7 +164,7 @@ fn act(random: &mut fastrand::Rng, scene: &Scene<'_>) -> &'static str {
     }
 }
 
-/// A storm on one pipeline from two threads; then it still works.
+/// Runs a storm on one pipeline from two threads, and asserts that it works after that.
 fn storm(seed: u64, service: &Service) {
     let mut random = fastrand::Rng::with_seed(seed);
     let cutter = Cutter::to(&service.url());
@@ -196,7 +196,7 @@ fn storm(seed: u64, service: &Service) {
     assert!(acts > 20, "storm {seed}: {acts}");
     let took = pipeline.stop();
     assert!(took < STOP, "storm {seed}: {took:?} to NULL");
-    // As good as new.
+    // The pipeline works like a new one.
     scene.ends.store(false, Ordering::SeqCst);
     pipeline.collect();
     pipeline.messages.clear();
@@ -219,7 +219,7 @@ fn need_6_no_storm_of_changes_over_a_faulty_network_hangs_a_pipeline() {
 }
 
 #[test]
-fn a_buffer_that_is_shorter_than_it_says_is_no_mistake_of_ours_at_the_edge_of_a_segment() {
+fn a_buffer_shorter_than_it_states_causes_no_critical_at_the_edge_of_a_segment() {
     let peer = Peer::start(Script::listening());
     let (mut pipeline, feed) = Feed::pipeline(&format!("base-url={}", peer.base_url()));
     pipeline.play();
@@ -228,7 +228,7 @@ fn a_buffer_that_is_shorter_than_it_says_is_no_mistake_of_ours_at_the_edge_of_a_
     let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
     segment.set_start(gst::ClockTime::SECOND);
     feed.pad.push_event(gst::event::Segment::new(&segment));
-    // 10 ms that say that they are 100 ms; of those, half lie in the segment.
+    // The buffer has 10 ms of audio and states 100 ms, of which half lie in the segment.
     let short = buffer(vec![1; 320], Some(950 * MS), Some(100 * MS));
     feed.pad.push(short).expect("it flows");
     let whole = buffer(vec![1; 3200], Some(1050 * MS), Some(100 * MS));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Beside other branches: what happens to this one is not their affair.
+//! A sink beside other branches, which its troubles must not affect.
 
 use crate::common::feed::{CAPS, Feed, MS};
 use crate::common::peer::{Peer, Script};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What cannot be reached, in all ways.
+/// Returns peers that cannot be reached, in different ways.
 fn black_holes() -> [Script; 4] {
     [
         Script::never_accepts(),
@@ -48,7 +48,7 @@ fn need_7_behind_a_tee_the_other_branch_gets_every_buffer() {
     }
 }
 
-/// How long pushes take, of many: the middle one and the 99th percentile.
+/// Measures how long pushes take. Returns the median and the 99th percentile.
 fn times_of(mut push: impl FnMut(gst::Buffer)) -> (Duration, Duration) {
     const PUSHES: u64 = 500;
     let mut times: Vec<Duration> = (0..PUSHES)
@@ -76,7 +76,7 @@ fn need_7_a_push_into_a_sink_that_cannot_send_is_as_good_as_one_into_nothing() {
         let nothing = gst::parse::launch("fakesink sync=false async=false").expect("a sink");
         let other = Feed::of(&nothing);
         nothing.set_state(gst::State::Playing).expect("it plays");
-        // The machine may be busy: the best of some windows counts.
+        // The machine may be busy, so that the best of some windows counts.
         let (mut middle, mut late, mut reference) = (Duration::MAX, Duration::MAX, Duration::MAX);
         for _ in 0..8 {
             assert!(feed.begin(CAPS) && other.begin(CAPS));

@@ -13,7 +13,7 @@ use symbl_service::recognizer::scripted;
 
 const WORDS: u16 = 25;
 
-/// The system gives no further thread to this user, or does again.
+/// Lets the system refuse further threads to this user, or allow them again.
 fn allow_threads(allowed: bool) {
     let (_, hard) = getrlimit(Resource::RLIMIT_NPROC).expect("a limit");
     let soft = if allowed { hard } else { 0 };
@@ -22,14 +22,14 @@ fn allow_threads(allowed: bool) {
     assert_eq!(thread.is_ok(), allowed, "the limit has no effect");
 }
 
-/// How many threads of the plugin there are.
+/// Returns the number of threads of the plugin.
 fn threads() -> usize {
     let tasks = read_dir("/proc/self/task").expect("a folder of the kernel");
     let names = tasks.filter_map(|task| read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|name| name.starts_with("symbl-")).count()
 }
 
-/// In a process of its own, for which no limit holds while it is root's.
+/// Runs the test in the child. A process of root has no limit of threads.
 fn hear(argument: &str) {
     if Uid::current().is_root() {
         setgid(Gid::from_raw(65_534)).expect("another group");
@@ -37,7 +37,7 @@ fn hear(argument: &str) {
     }
     init();
     let (url, token) = argument.split_once(' ').expect("an address and a file");
-    // The token is read anew for each dial, on a thread.
+    // Each dial reads the token again, on a thread.
     let (mut pipeline, feed) = Feed::pipeline(&format!(
         "base-url={url} access-token-file={token} reconnect-max-delay=100"
     ));
@@ -85,7 +85,7 @@ fn a_host_at_its_limit_of_threads_loses_no_word() {
     if let Some(argument) = child::argument() {
         return hear(&argument);
     }
-    // Three seconds of audio.
+    // The fault comes after three seconds of audio.
     let service = Service::faulty("reset@96000b");
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The same of buffers that have the time of their arrival, that hold half a
-//! sample, or that come while somebody sets the wall clock.
+//! The same for buffers that have their time of arrival, that hold half a sample, or that come
+//! while the wall clock is set.
 
 use super::{L16_16K, MS, S, Stream, speech, times};
 use crate::common::pipeline::{buffer, bytes_of, counted};
 use gst::prelude::*;
 use symbl_service::recognizer::scripted;
 
-/// Buffers of 20 ms with these timestamps, and the audio that the sink took.
+/// Pushes buffers of 20 ms with these timestamps, and asserts that the sink took all audio.
 fn speak_as(stream: &Stream, samples: &[i16], stamp: impl Fn(u64) -> u64) {
     for (n, piece) in (0..).zip(samples.chunks(320)) {
         stream.push(buffer(bytes_of(piece), Some(stamp(n)), Some(20 * MS)));
@@ -21,7 +21,7 @@ fn assert_sent_as_it_came(told: &super::Told, samples: usize) {
 }
 
 #[test]
-fn of_bursts_samples_count_and_no_silence_is_sent() {
+fn bursts_are_placed_by_samples_and_get_no_silence() {
     let stream = Stream::plain();
     let samples = speech(0..50);
     speak_as(&stream, &samples, |n| (n / 5 + 1) * 100 * MS);
@@ -31,7 +31,7 @@ fn of_bursts_samples_count_and_no_silence_is_sent() {
 }
 
 #[test]
-fn of_arrivals_that_jitter_by_half_a_second_samples_count_and_no_silence_is_sent() {
+fn arrivals_with_a_jitter_of_half_a_second_are_placed_by_samples_and_get_no_silence() {
     let stream = Stream::plain();
     let samples = speech(0..100);
     let mut rng = fastrand::Rng::with_seed(21);
@@ -43,7 +43,7 @@ fn of_arrivals_that_jitter_by_half_a_second_samples_count_and_no_silence_is_sent
 }
 
 #[test]
-fn after_a_hole_of_which_no_flag_tells_timestamps_count_once_they_stay() {
+fn after_an_undeclared_hole_timestamps_count_once_they_stay() {
     let stream = Stream::plain();
     stream.speak_in(20, 0, &speech(0..10));
     stream.speak_in(20, 9 * S, &speech(10..40));
@@ -53,7 +53,7 @@ fn after_a_hole_of_which_no_flag_tells_timestamps_count_once_they_stay() {
 }
 
 #[test]
-fn of_buffers_that_hold_half_a_sample_nothing_is_lost() {
+fn buffers_with_half_a_sample_lose_nothing() {
     for size in [1023, 1, 641] {
         let stream = Stream::plain();
         let words = if size == 1 { 0..3 } else { 0..25 };
@@ -75,7 +75,7 @@ fn of_buffers_that_hold_half_a_sample_nothing_is_lost() {
 }
 
 #[test]
-fn of_half_a_sample_before_a_discontinuity_nothing_is_left_behind_it() {
+fn half_a_sample_before_a_discontinuity_does_not_affect_the_audio_behind_it() {
     let stream = Stream::plain();
     let mut before = bytes_of(&speech(0..10));
     before.push(0x55);
@@ -89,10 +89,10 @@ fn of_half_a_sample_before_a_discontinuity_nothing_is_left_behind_it() {
 }
 
 #[test]
-fn of_a_wall_clock_that_is_set_by_an_hour_utc_follows_and_a_warning_says_so_once() {
+fn utc_follows_a_wall_clock_that_is_set_and_one_warning_says_so() {
     const HOUR: u64 = 3600 * S;
-    // The wall clock of the machine cannot be set in a test. That the pipeline's is
-    // an hour ahead of a sudden is the same to the difference of the two.
+    // A test cannot set the wall clock of the machine. A jump of the pipeline's clock by an
+    // hour changes the difference of the two in the same way.
     let clock = gst::glib::Object::new::<gst::SystemClock>();
     let stream = Stream::begin_with(&L16_16K.parse().expect("caps"), &clock);
     stream.segment(&super::segment(0, None));

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The same of encoded audio, which comes in packets that can be lost but not
-//! cut or filled.
+//! The same for encoded audio, which comes in packets that can be lost but not cut or filled.
 
 use super::{L16_16K, MS, S, Stream, segment, times};
 use crate::common::pipeline::{Pipeline, buffer, bytes_of};
 use gst::prelude::*;
 use symbl_service::recognizer::scripted;
 
-/// What an encoder makes of speech: its caps and its packets, with their times.
+/// Encodes speech. Returns the caps, and the packets with their times.
 fn encode(rate: u32, encoder: &str, samples: &[i16]) -> (gst::Caps, Vec<gst::Buffer>) {
     let caps = L16_16K.replace("16000", &rate.to_string());
     let pipeline = Pipeline::launch(&format!(
@@ -30,7 +29,7 @@ fn encode(rate: u32, encoder: &str, samples: &[i16]) -> (gst::Caps, Vec<gst::Buf
     (caps, packets)
 }
 
-/// The same packet at another time.
+/// Returns the packet at another time.
 fn moved(packet: &gst::Buffer, by: u64) -> gst::Buffer {
     let mut packet = packet.copy();
     let pts = packet
@@ -40,7 +39,7 @@ fn moved(packet: &gst::Buffer, by: u64) -> gst::Buffer {
     packet
 }
 
-/// Rate and encoder of each encoding that is not plain.
+/// Rate and encoder of each compressed encoding.
 const ENCODERS: [(u32, &str); 4] = [
     (8_000, "mulawenc"),
     (48_000, "opusenc bitrate=64000"),
@@ -49,7 +48,7 @@ const ENCODERS: [(u32, &str); 4] = [
 ];
 
 #[test]
-fn of_every_encoding() {
+fn every_encoding() {
     for (rate, encoder) in ENCODERS {
         let (caps, packets) = encode(rate, encoder, &scripted::speech(0..25, rate));
         let stream = Stream::begin(&caps);
@@ -60,7 +59,7 @@ fn of_every_encoding() {
 }
 
 #[test]
-fn of_every_encoding_in_a_segment_that_starts_later() {
+fn every_encoding_in_a_segment_that_starts_later() {
     for (rate, encoder) in ENCODERS {
         let (caps, packets) = encode(rate, encoder, &scripted::speech(0..25, rate));
         let stream = Stream::begin(&caps);
@@ -75,7 +74,7 @@ fn of_every_encoding_in_a_segment_that_starts_later() {
 }
 
 #[test]
-fn of_every_encoding_after_a_hole_and_after_packets_that_were_lost() {
+fn every_encoding_after_a_hole_and_after_lost_packets() {
     for (rate, encoder) in ENCODERS {
         for told_of in [false, true] {
             let quiet = scripted::silence(std::time::Duration::from_secs(2), rate);
@@ -88,8 +87,8 @@ fn of_every_encoding_after_a_hole_and_after_packets_that_were_lost() {
             let (caps, packets) = encode(rate, encoder, &samples);
             let stream = Stream::begin(&caps);
             stream.segment(&segment(0, None));
-            // Of the silence from 2 s to 4 s, what lies in its middle is lost;
-            // what follows comes three seconds later than it was made.
+            // The middle of the silence from 2 s to 4 s is lost. The packets behind it come
+            // three seconds later.
             let lost = |packet: &&gst::Buffer| {
                 let pts = packet.pts().map_or(0, gst::ClockTime::nseconds);
                 (2500 * MS..3400 * MS).contains(&pts)
@@ -114,7 +113,7 @@ fn of_every_encoding_after_a_hole_and_after_packets_that_were_lost() {
 }
 
 #[test]
-fn of_packets_without_times_that_follow_one_with() {
+fn packets_without_times_behind_one_with_times() {
     for (rate, encoder) in &ENCODERS[1..] {
         let (caps, packets) = encode(*rate, encoder, &scripted::speech(0..25, *rate));
         let stream = Stream::begin(&caps);
@@ -134,16 +133,16 @@ fn of_packets_without_times_that_follow_one_with() {
 }
 
 #[test]
-fn of_packets_that_hang_over_the_start_of_a_segment() {
+fn packets_across_the_start_of_a_segment() {
     for (rate, encoder) in &ENCODERS[1..] {
         let (caps, packets) = encode(*rate, encoder, &scripted::speech(0..25, *rate));
         let stream = Stream::begin(&caps);
-        // In the middle of word 5, and of most packets.
+        // The segment starts in the middle of word 5, and of most packets.
         stream.segment(&segment(1110 * MS, None));
         packets.into_iter().for_each(|packet| stream.push(packet));
         let told = stream.finish();
-        // A packet is sent whole, so a word or two before the edge may be told,
-        // at the earliest time there is.
+        // A packet is sent whole, so that a word or two before the edge may come, at the
+        // earliest possible time.
         let mut words = told.0.words();
         words.retain(|(word, _)| !["w3", "w4", "w5"].contains(&word.as_str()));
         let expected = times(6..25, 90 * MS);

@@ -2,30 +2,30 @@
 
 //! Decides when timestamps, and not the count of samples, say where audio stands.
 //!
-//! A timestamp that a live source makes says when a buffer arrived, and arrival
-//! jitters. So samples count, and timestamps decide only when they stay apart
-//! from the count by the alignment threshold for the wait for a discontinuity,
-//! as in GStreamer's audio sinks (`GstAudioBaseSink`, `GstAudioStreamAlign`).
-//! In: what each timestamp says beside the count. Out: a [`Verdict`]. This
-//! module never looks at a clock and never moves audio.
+//! The timestamp of a live source says when a buffer arrived, and arrival jitters. So
+//! samples count. Timestamps decide only if they differ from the count by at least the
+//! alignment threshold for as long as the wait for a discontinuity, as in GStreamer's
+//! audio sinks (`GstAudioBaseSink`, `GstAudioStreamAlign`). In: each timestamp, and the
+//! time that the count predicts for it. Out: an [`Alignment`]. This module must never
+//! look at a clock or move audio.
 //!
 //! Beyond GStreamer's rule:
 //!
-//! - Timestamps that jitter by more than the threshold are apart from the count
-//!   nearly always, on either side. They *stay* apart when [`STEADY`] buffers in a
-//!   row agree with one another. A step forward that is longer than the wait needs no
-//!   other wait: nothing came for so long. What jittered once within the wait is taken for
-//!   jitter from then on (the [`Band`]).
-//! - After such a step, timestamps may jitter so much, or buffers be so long, that no such row
-//!   comes. They stay apart when the earliest of two stretches in a row, each as long as the
-//!   wait, are further ahead than the wait and agree within the threshold.
-//! - Once decided, the step counts from where it was seen first, not from the
-//!   decision on: results come later than audio, so most of the words in between
-//!   are still placed right.
-//! - A slow drift between the sender's clock and the pipeline's is followed: the
-//!   earliest arrivals of a while are compared with the earliest ones of the
-//!   beginning, as in GStreamer's jitterbuffer, because a packet can be late and
-//!   never early.
+//! - Timestamps that jitter by more than the threshold differ from the count nearly
+//!   always, in both directions. They *stay* apart when [`STEADY`] buffers in a row agree
+//!   with one another. A step forward that is longer than the wait needs no further wait,
+//!   because no buffer came for that long. A difference that once came and went within
+//!   the wait counts as jitter from then on (the [`Band`]).
+//! - After such a step, timestamps may jitter so much, or buffers may be so long, that no
+//!   such row comes. Then timestamps stay apart when the earliest of two stretches in a
+//!   row, each as long as the wait, are further ahead than the wait and agree within the
+//!   threshold.
+//! - The step counts from the position where it was seen first, not from the decision on.
+//!   Results come later than audio, so that most of the words in between are still placed
+//!   right.
+//! - The sender's clock drifts against the pipeline's. The earliest arrivals of an
+//!   interval are compared with the earliest ones of the beginning, as in GStreamer's
+//!   jitterbuffer, because a packet can be late and never early.
 
 use super::Position;
 use super::planted::{Bug, planted};
@@ -35,54 +35,54 @@ use std::time::Duration;
 /// Buffers in a row that agree on a step.
 const STEADY: u32 = 8;
 
-/// They last so many times as long as they may disagree. Audio that was held up and
-/// comes at twice the pace, or all at once, does not agree for so long.
+/// Agreeing buffers must last this many times as long as they may disagree. Audio that was
+/// held up and comes at twice the pace, or all at once, does not agree for that long.
 const STEADY_AUDIO: u64 = 4;
 
-/// Stretches of agreeing buffers that are remembered while nothing is decided.
+/// Most stretches of agreeing buffers that are remembered until a decision.
 const MAX_STRETCHES: usize = 64;
 
-/// After so many times the wait, and so many buffers, without a decision, what is apart is
-/// jitter.
+/// Differences count as jitter after this many times the wait, and this many buffers,
+/// without a decision.
 const GIVE_UP: u64 = 10;
 const GIVE_UP_BUFFERS: u32 = 32;
 
 /// Least threshold, in nanoseconds.
 const LEAST_THRESHOLD: i64 = 1_000_000;
 
-/// Jitter of timestamps, in nanoseconds, below which a second of them tells the drift.
+/// Jitter, in nanoseconds, below which one second of timestamps shows the drift.
 const NARROW: i64 = 5_000_000;
 
-/// How much audio shows the drift, in nanoseconds: with little jitter, and with much.
+/// Audio that shows the drift, in nanoseconds: with little jitter, and with much.
 const SHORT: u64 = 1_000_000_000;
 const LONG: u64 = 30_000_000_000;
 
-/// Least and most that the drift is corrected by at once, in nanoseconds. The most
-/// is for each [`SHORT`] stretch; a [`LONG`] one has ten times that.
+/// Least and greatest correction of the drift at once, in nanoseconds. The greatest is for
+/// a [`SHORT`] interval; a [`LONG`] one may correct ten times as much.
 const MIN_SLEW: i64 = 1_000_000;
 const MAX_SLEW: i64 = 1_000_000;
 
 /// Moves all times from a position on, in nanoseconds of running time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shift {
-    /// Where the audio begins that stands elsewhere.
+    /// The first position that moves.
     pub from: Position,
-    /// How much later it stands; negative: earlier.
+    /// How much later it is; negative if it is earlier.
     pub by: i64,
 }
 
-/// What follows from a timestamp.
+/// The decision that follows from a timestamp.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing: samples count.
+pub enum Alignment {
+    /// The audio is where the count says.
     GoesOn,
-    /// The audio stands where its timestamp says.
+    /// The audio is where its timestamp says.
     Resync,
-    /// The audio stood, and stands, elsewhere than the count said.
+    /// The audio is, and was before, elsewhere than the count said.
     Moved(Vec<Shift>),
 }
 
-/// How far off the count the timestamps of a stretch are, in nanoseconds.
+/// The range of the offsets of some timestamps from the count, in nanoseconds.
 #[derive(Debug, Clone, Copy)]
 struct Band {
     lowest: i64,
@@ -124,12 +124,12 @@ impl Band {
         self.highest.saturating_sub(self.lowest)
     }
 
-    /// Returns `true` if all of it is at least `nanos` later than the count.
+    /// Returns `true` if all offsets are at least `nanos` later than the count.
     fn is_ahead(self, nanos: u64) -> bool {
         u64::try_from(self.lowest).is_ok_and(|lowest| lowest >= nanos)
     }
 
-    /// Returns `true` if `offset` is less than `margin` outside.
+    /// Returns `true` if `offset` is within the band, or less than `margin` outside it.
     fn is_near(self, offset: i64, margin: i64) -> bool {
         offset > self.lowest.saturating_sub(margin) && offset < self.highest.saturating_add(margin)
     }
@@ -143,66 +143,66 @@ struct Stretch {
     buffers: u32,
 }
 
-/// Timestamps that are apart from the count, and nothing is decided.
+/// Timestamps that differ from the count, before a decision.
 #[derive(Debug)]
 struct Apart {
-    /// Timestamp of the first.
+    /// The first of them.
     since: u64,
-    /// Where its audio stands.
+    /// The position of its audio.
     from: Position,
-    /// How far off those are that are no further off than the wait: as far as jitter goes.
+    /// The offsets that are no greater than the wait. They may be jitter.
     band: Band,
     buffers: u32,
     stretches: VecDeque<Stretch>,
-    /// The stretch that goes on of the length of the wait, all of it further ahead than
-    /// the wait, and the one right before it.
+    /// The current stretch of the length of the wait, whose timestamps are all further ahead
+    /// than the wait, and the stretch right before it.
     current: Option<(Position, Band)>,
     before: Option<(Position, Band)>,
 }
 
-/// A while of timestamps that agree with the count.
+/// An interval whose timestamps agree with the count.
 #[derive(Debug, Clone, Copy)]
-struct While {
+struct Interval {
     from: Position,
     band: Band,
     buffers: u32,
 }
 
-impl While {
-    /// How far its edges may be off the true ones, in nanoseconds: the more
-    /// buffers, the nearer comes the earliest of them to the earliest possible.
+impl Interval {
+    /// Returns how far the edges of the band may be off the true ones, in nanoseconds. The
+    /// more buffers there are, the nearer is the earliest of them to the earliest possible.
     fn doubt(&self) -> i64 {
         self.band.width().saturating_mul(2) / i64::from(self.buffers.max(1))
     }
 }
 
-/// Timestamps of a stream beside the count of its samples.
+/// Compares the timestamps of a stream with the count of its samples.
 #[derive(Debug)]
-pub struct Alignment {
+pub struct Aligner {
     threshold: i64,
     wait: u64,
-    /// The next timestamp is the first of those that count.
+    /// The next timestamp decides, whatever the count says.
     fresh: bool,
     apart: Option<Apart>,
-    /// Jitter that was seen in this and in the last [`LONG`] stretch.
+    /// Jitter that was seen in this and in the last [`LONG`] interval.
     jitter: [Band; 2],
-    /// As much as that was seen before the last discontinuity, on either side: which edge
-    /// of it the timestamp there is at is not known.
+    /// The jitter from before the last discontinuity, widened to both sides. The timestamp
+    /// at the discontinuity may have been at either edge of it.
     kept: [Band; 2],
     jitter_since: Position,
-    /// The timestamps since the drift was looked at.
-    current: Option<While>,
-    /// What the drift is measured from.
-    reference: Option<While>,
+    /// The timestamps since the last look at the drift.
+    current: Option<Interval>,
+    /// The interval that the drift is measured from.
+    reference: Option<Interval>,
 }
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-impl Alignment {
-    /// Timestamps that are `threshold` or more apart for `wait` decide. With no
-    /// wait they do at once.
+impl Aligner {
+    /// Returns an aligner for which timestamps decide if they differ from the count by
+    /// `threshold` or more for `wait`, or at once if `wait` is zero.
     pub fn new(threshold: Duration, wait: Duration) -> Self {
         Self {
             // Timestamps are rounded: not even exact ones are nearer.
@@ -220,22 +220,22 @@ impl Alignment {
         }
     }
 
-    /// The stream goes on elsewhere: the next timestamp says where.
+    /// Lets the next timestamp decide, because the stream goes on elsewhere.
     pub fn restart(&mut self) {
         self.fresh = true;
     }
 
-    /// Forgets all timestamps before `position`, and their jitter: samples count from the
-    /// one there.
-    fn begin(&mut self, position: Position) -> Verdict {
+    /// Forgets all timestamps before `position`, and their jitter. Samples count from the
+    /// timestamp at `position` on.
+    fn begin(&mut self, position: Position) -> Alignment {
         self.jitter = [Band::of(0); 2];
         self.kept = [Band::of(0); 2];
         self.resync(position)
     }
 
-    /// Forgets all timestamps before `position`. What they jittered by is still known; whether
-    /// the one at `position` is an early or a late one is not.
-    fn resync(&mut self, position: Position) -> Verdict {
+    /// Forgets all timestamps before `position`, but keeps their jitter. The timestamp at
+    /// `position` may be an early or a late one.
+    fn resync(&mut self, position: Position) -> Alignment {
         self.fresh = false;
         self.apart = None;
         let most = self.known_jitter().magnitude();
@@ -248,24 +248,25 @@ impl Alignment {
         self.jitter_since = position;
         self.current = None;
         self.reference = None;
-        Verdict::Resync
+        Alignment::Resync
     }
 
-    /// Returns `true` unless timestamps are apart from the count: then each counts.
+    /// Returns `true` if timestamps agree with the count. While they do not, the caller has
+    /// to give each timestamp to [`Aligner::take`].
     pub fn is_settled(&self) -> bool {
         self.apart.is_none()
     }
 
-    /// Takes the timestamp `actual` of the audio at `position`, which stands at
-    /// `expected` by the count of samples. Both in nanoseconds of running time.
-    /// `declared`: upstream says that the audio does not follow what came before.
+    /// Takes the timestamp `actual` of the audio at `position`, for which the count of samples
+    /// predicts `expected`, both in nanoseconds of running time. `declared` means that
+    /// upstream says that this audio does not follow the audio before it.
     pub fn take(
         &mut self,
         position: Position,
         expected: u64,
         actual: u64,
         declared: bool,
-    ) -> Verdict {
+    ) -> Alignment {
         let offset = i64::try_from(i128::from(actual) - i128::from(expected)).unwrap_or(i64::MAX);
         if self.fresh
             || planted(Bug::JitterTakenForHoles) && offset.saturating_abs() >= self.threshold
@@ -275,8 +276,8 @@ impl Alignment {
         self.forget_old_jitter(position);
         let jitter = self.known_jitter();
         let near = jitter.is_near(offset, self.threshold);
-        // A hole that is smaller than the jitter cannot be measured: it would be
-        // the jitter of this timestamp that is filled with silence.
+        // A hole that is smaller than the jitter cannot be measured. The silence that fills
+        // it would have the length of the jitter of this timestamp.
         if declared && (jitter.width() == 0 || !near) {
             return self.resync(position);
         }
@@ -310,7 +311,8 @@ impl Alignment {
         apart.take(position, offset, tolerance);
         let since = apart.since;
         let decides = |stretch: &Stretch| {
-            // As long as a step forward is, nothing came: so long was waited already.
+            // No buffer came for as long as a step forward is, so that this time counts as
+            // part of the wait.
             let lasts = actual.abs_diff(since) >= wait || stretch.band.is_ahead(wait);
             let audio = position.saturating_sub(stretch.from);
             let steady =
@@ -323,8 +325,8 @@ impl Alignment {
         if let Some((from, offset)) = apart.settled(position, offset, wait, self.threshold) {
             let by = offset.saturating_sub(self.earliest());
             self.apart = None;
-            self.current = None; // Its edges belong to the time before.
-            return Verdict::Moved(vec![Shift { from, by }]);
+            self.current = None; // Its band is that of the time before the step.
+            return Alignment::Moved(vec![Shift { from, by }]);
         }
         let audio = position.saturating_sub(apart.from);
         if audio >= self.wait.saturating_mul(GIVE_UP)
@@ -333,12 +335,12 @@ impl Alignment {
         {
             self.learn(apart.band);
         }
-        Verdict::GoesOn
+        Alignment::GoesOn
     }
 
-    /// The step is real: each stretch stands where its timestamps say. They say it
-    /// by their earliest, which is compared with the earliest that agreed with the count.
-    fn decide(&mut self) -> Verdict {
+    /// Moves each stretch to where its timestamps say, because the step is real. The earliest
+    /// timestamp of a stretch is compared with the earliest that agreed with the count.
+    fn decide(&mut self) -> Alignment {
         let lowest = self.earliest();
         let mut before = 0i64;
         let stretches = self.apart.take().map(|a| a.stretches).unwrap_or_default();
@@ -352,8 +354,8 @@ impl Alignment {
             }
         });
         let shifts = shifts.collect();
-        self.current = None; // Its edges belong to the time before.
-        Verdict::Moved(shifts)
+        self.current = None; // Its band is that of the time before the step.
+        Alignment::Moved(shifts)
     }
 
     /// Returns the offset of the earliest timestamps that agreed with the count.
@@ -364,13 +366,13 @@ impl Alignment {
         lowest.chain(jitter).fold(0, i64::min)
     }
 
-    /// Returns the jitter that was seen in the last while, or may be expected.
+    /// Returns the jitter that was seen recently, or may be expected.
     fn known_jitter(&self) -> Band {
         let all = self.jitter.iter().chain(&self.kept);
         all.fold(Band::of(0), |known, band| known.join(*band))
     }
 
-    /// What was apart for a moment is jitter.
+    /// Takes differences that did not last as jitter.
     fn learn(&mut self, band: Band) {
         self.jitter[0] = self.jitter[0].join(band);
     }
@@ -383,10 +385,10 @@ impl Alignment {
         }
     }
 
-    /// Timestamps agree with the count: compares those of a while with those of
-    /// the beginning.
-    fn follow_drift(&mut self, position: Position, offset: i64) -> Verdict {
-        let current = self.current.get_or_insert(While {
+    /// Takes a timestamp that agrees with the count, and corrects the drift: compares the
+    /// timestamps of an interval with those of the beginning.
+    fn follow_drift(&mut self, position: Position, offset: i64) -> Alignment {
+        let current = self.current.get_or_insert(Interval {
             from: position,
             band: Band::of(offset),
             buffers: 0,
@@ -396,13 +398,13 @@ impl Alignment {
         let audio = position.saturating_sub(current.from);
         let narrow = current.band.width() <= NARROW;
         if audio < if narrow { SHORT } else { LONG } {
-            return Verdict::GoesOn;
+            return Alignment::GoesOn;
         }
         let current = *current;
         self.current = None;
         let Some(reference) = self.reference else {
             self.reference = Some(current);
-            return Verdict::GoesOn;
+            return Alignment::GoesOn;
         };
         let doubt = current.doubt().saturating_add(reference.doubt());
         let early = current.band.lowest.saturating_sub(reference.band.lowest);
@@ -411,26 +413,26 @@ impl Alignment {
         let agree = early.signum() == late.signum();
         let apart = early.saturating_abs().min(late.saturating_abs()) >= self.threshold;
         let by = if agree && apart && sure != 0 {
-            early // A step within the jitter: no slew would ever catch up with it.
+            early // This is a step within the jitter. No slew would ever catch up with it.
         } else {
             let most = if narrow { MAX_SLEW } else { 10 * MAX_SLEW };
             sure.clamp(-most, most)
         };
         if by.saturating_abs() < MIN_SLEW || planted(Bug::DriftIgnored) {
-            return Verdict::GoesOn;
+            return Alignment::GoesOn;
         }
         if self.jitter.iter().any(|band| band.width() > 0) {
             let moved = self.jitter.map(|band| band.moved(-by).join(Band::of(0)));
             self.jitter = moved;
         }
-        Verdict::Moved(vec![Shift { from: position, by }])
+        Alignment::Moved(vec![Shift { from: position, by }])
     }
 }
 
 impl Apart {
-    /// Returns from where on the audio stands how far off the count, if the earliest
-    /// timestamps of two stretches in a row that last `wait` are further ahead than that, and
-    /// agree within `threshold`.
+    /// Returns the position from which on the audio is off the count, and by how much, if the
+    /// earliest timestamps of two stretches in a row that last `wait` are further ahead than
+    /// `wait` and agree within `threshold`.
     fn settled(
         &mut self,
         position: Position,

@@ -6,28 +6,28 @@ use fastrand::Rng;
 const MS: u64 = 1_000_000;
 const S: u64 = 1000 * MS;
 
-/// A stream beside its timestamps: where audio stands by the decisions so far.
+/// A stream, and where its audio stands by the decisions so far.
 struct Stream {
-    alignment: Alignment,
+    alignment: Aligner,
     /// Samples so far, as nanoseconds.
     position: Position,
-    /// Where the next sample stands.
+    /// The running time of the next sample, in nanoseconds.
     line: i64,
     resyncs: u32,
     shifts: Vec<Shift>,
 }
 
 impl Stream {
-    /// Samples count from zero on.
+    /// Returns a stream with one buffer, at running time zero.
     fn new() -> Self {
         let mut stream = Self {
-            alignment: Alignment::new(Duration::from_millis(40), Duration::from_secs(1)),
+            alignment: Aligner::new(Duration::from_millis(40), Duration::from_secs(1)),
             position: 0,
             line: 0,
             resyncs: 0,
             shifts: Vec::new(),
         };
-        assert_eq!(stream.alignment.take(0, 0, 0, false), Verdict::Resync);
+        assert_eq!(stream.alignment.take(0, 0, 0, false), Alignment::Resync);
         stream.count(20 * MS);
         stream
     }
@@ -37,19 +37,19 @@ impl Stream {
         self.line += nanos as i64;
     }
 
-    /// A buffer of 20 ms with this timestamp.
+    /// Takes a buffer of 20 ms with this timestamp.
     fn take(&mut self, stamp: i64, declared: bool) {
         let (stamp, line) = (stamp + S as i64, self.line + S as i64);
         let verdict = self
             .alignment
             .take(self.position, line as u64, stamp as u64, declared);
         match verdict {
-            Verdict::GoesOn => {}
-            Verdict::Resync => {
+            Alignment::GoesOn => {}
+            Alignment::Resync => {
                 self.resyncs += 1;
                 self.line = stamp - S as i64;
             }
-            Verdict::Moved(shifts) => {
+            Alignment::Moved(shifts) => {
                 for shift in shifts {
                     self.line += shift.by;
                     self.shifts.push(shift);
@@ -59,7 +59,7 @@ impl Stream {
         self.count(20 * MS);
     }
 
-    /// So many buffers whose timestamps are off by this.
+    /// Takes buffers whose timestamps are off the count by what `off` returns.
     fn run(&mut self, buffers: u64, mut off: impl FnMut(u64) -> i64) {
         for n in 0..buffers {
             self.take(self.position as i64 + off(n), false);
@@ -80,7 +80,7 @@ fn bursts_are_no_holes() {
 }
 
 #[test]
-fn a_stall_and_what_comes_at_once_behind_it_are_no_hole() {
+fn a_stall_and_the_burst_behind_it_are_no_hole() {
     let mut stream = Stream::new();
     stream.run(100, |_| 0);
     // Seven seconds of audio arrive in one moment.
@@ -145,7 +145,7 @@ fn timestamps_that_come_back_within_the_wait_do_not_count() {
 }
 
 #[test]
-fn talk_between_pauses_that_nobody_tells_of_stands_where_its_timestamps_say() {
+fn speech_between_undeclared_pauses_is_placed_by_its_timestamps() {
     let mut stream = Stream::new();
     stream.run(100, |_| 0);
     let first = stream.position;
@@ -157,7 +157,7 @@ fn talk_between_pauses_that_nobody_tells_of_stands_where_its_timestamps_say() {
 }
 
 #[test]
-fn what_upstream_declares_counts_at_once() {
+fn a_declared_discontinuity_counts_at_once() {
     let mut stream = Stream::new();
     stream.run(100, |_| 0);
     stream.take(stream.position as i64 + ms(15), true);
@@ -179,15 +179,16 @@ fn a_declared_hole_that_is_no_larger_than_the_jitter_is_none() {
 
 #[test]
 fn without_a_wait_a_step_counts_at_once() {
-    let mut alignment = Alignment::new(Duration::from_millis(40), Duration::ZERO);
+    let mut alignment = Aligner::new(Duration::from_millis(40), Duration::ZERO);
     alignment.take(0, 0, 0, false);
-    let verdict = |alignment: &mut Alignment, off| alignment.take(S, S, S + off, false);
-    assert_eq!(verdict(&mut alignment, 39 * MS), Verdict::GoesOn);
-    assert_eq!(verdict(&mut alignment, 40 * MS), Verdict::Resync);
+    let verdict = |alignment: &mut Aligner, off| alignment.take(S, S, S + off, false);
+    assert_eq!(verdict(&mut alignment, 39 * MS), Alignment::GoesOn);
+    assert_eq!(verdict(&mut alignment, 40 * MS), Alignment::Resync);
 }
 
-/// How far off the truth the line is at most in an hour, in milliseconds: samples
-/// from the first timestamp on, in the sender's time.
+/// Returns how far the times of the audio are off the truth at most in an hour, in
+/// milliseconds. The truth is the count of samples from the first timestamp on, in the
+/// sender's time.
 fn farthest_off_in_an_hour(drift_ppm: i64, mut jitter: impl FnMut(u64) -> i64) -> i64 {
     let mut stream = Stream::new();
     let first = jitter(0);
@@ -205,7 +206,7 @@ fn farthest_off_in_an_hour(drift_ppm: i64, mut jitter: impl FnMut(u64) -> i64) -
 }
 
 #[test]
-fn for_an_hour_a_drift_of_200_ppm_is_followed_within_20_ms_whatever_the_jitter() {
+fn a_drift_of_200_ppm_is_followed_within_20_ms_for_an_hour_whatever_the_jitter() {
     for drift in [-200, 0, 200] {
         let off = farthest_off_in_an_hour(drift, |_| 0);
         assert!(off <= 20, "{off} ms off at {drift} ppm without jitter");
@@ -230,7 +231,7 @@ fn a_loss_under_jitter_that_is_known_is_no_hole() {
     let mut stream = Stream::new();
     let bursts = |n: u64| ms(20 * (4 - n as i64 % 5));
     stream.run(1000, bursts);
-    // Each 50th packet is lost, and the one behind it says so.
+    // Each 50th packet is lost, and the packet behind it has the DISCONT flag.
     for round in 0..100 {
         let lost = round + 1;
         stream.take(
@@ -243,11 +244,11 @@ fn a_loss_under_jitter_that_is_known_is_no_hole() {
 }
 
 #[test]
-fn what_is_known_of_jitter_outlives_a_discontinuity() {
+fn known_jitter_outlives_a_discontinuity() {
     let mut stream = Stream::new();
     let bursts = |n: u64| ms(20 * (4 - n as i64 % 5));
     stream.run(1000, bursts);
-    // A real hole, and losses behind it that are smaller than the jitter.
+    // There is a real hole, and behind it losses that are smaller than the jitter.
     stream.take(stream.position as i64 + ms(5000), true);
     assert_eq!(stream.resyncs, 1);
     let moved = stream.line - stream.position as i64;
@@ -277,14 +278,14 @@ fn after_a_pause_under_jitter_the_earliest_arrivals_decide() {
 fn buffers_longer_than_the_wait_follow_a_step_too() {
     for long in [1500, 1700, 2000, 4000, 12_000] {
         let long = long * MS;
-        let mut alignment = Alignment::new(Duration::from_millis(40), Duration::from_secs(1));
+        let mut alignment = Aligner::new(Duration::from_millis(40), Duration::from_secs(1));
         let (mut position, mut line) = (0, S);
         let step = 60 * S;
-        assert_eq!(alignment.take(0, line, line, false), Verdict::Resync);
+        assert_eq!(alignment.take(0, line, line, false), Alignment::Resync);
         for n in 1..40 {
             (position, line) = (position + long, line + long);
             let stamp = S + position + if n >= 10 { step } else { 0 };
-            if let Verdict::Moved(shifts) = alignment.take(position, line, stamp, false) {
+            if let Alignment::Moved(shifts) = alignment.take(position, line, stamp, false) {
                 line = line.saturating_add_signed(shifts.iter().map(|shift| shift.by).sum());
             }
         }
@@ -294,13 +295,13 @@ fn buffers_longer_than_the_wait_follow_a_step_too() {
 
 #[test]
 fn without_a_threshold_exact_timestamps_still_agree() {
-    let mut alignment = Alignment::new(Duration::ZERO, Duration::from_secs(1));
+    let mut alignment = Aligner::new(Duration::ZERO, Duration::from_secs(1));
     let (mut line, step) = (S, S / 2);
-    assert_eq!(alignment.take(0, line, line, false), Verdict::Resync);
+    assert_eq!(alignment.take(0, line, line, false), Alignment::Resync);
     for n in 1..500 {
         line += 20 * MS;
         let stamp = S + n * 20 * MS + if n >= 100 { step } else { 0 };
-        if let Verdict::Moved(shifts) = alignment.take(n * 20 * MS, line, stamp, false) {
+        if let Alignment::Moved(shifts) = alignment.take(n * 20 * MS, line, stamp, false) {
             line = line.saturating_add_signed(shifts.iter().map(|shift| shift.by).sum());
         }
     }

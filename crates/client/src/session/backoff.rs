@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How long to wait before dialing again.
+//! The delay before the next dial.
 //!
-//! The delays grow exponentially (crate `backon`) from half a second to a cap.
-//! Each is then multiplied by a random factor of 0.5–1, after the cap, so that
-//! hundreds of sinks that lost the same service do not come back in step.
+//! The delays grow exponentially (crate `backon`) from half a second to a cap. After the
+//! cap, each is multiplied by a random factor of 0.5–1, so that hundreds of sinks that
+//! lost the same service do not come back in step.
 
 use super::planted::{Bug, planted};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -12,8 +12,8 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(500);
 
-/// Longest wait that a service may ask for: a slip in its header is not to end
-/// the captions of a day.
+/// Longest wait that a service may ask for. A mistake in its header must not end the
+/// captions of a day.
 const LONGEST_REQUEST: Duration = Duration::from_secs(600);
 
 /// The delays of one outage after another.
@@ -25,7 +25,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Delays up to `max`; `seed` decides the jitter.
+    /// Returns delays up to `max`. `seed` decides the jitter.
     pub fn new(max: Duration, seed: u64) -> Self {
         Self {
             max,
@@ -43,8 +43,8 @@ impl Backoff {
             .build()
     }
 
-    /// The next delay: at most `max`, but at least what the service asked for
-    /// (ten minutes of it at most).
+    /// Returns the next delay. It is at most the cap, but at least `retry_after`, the wait
+    /// that the service asked for, of which ten minutes at most count.
     pub fn next(&mut self, retry_after: Option<Duration>) -> Duration {
         let delay = self.delays.next().unwrap_or(self.max).min(self.max);
         let mut jittered = delay.mul_f64(0.5 + self.random.f64() / 2.0);
@@ -55,7 +55,7 @@ impl Backoff {
         jittered.max(retry_after.unwrap_or_default().min(LONGEST_REQUEST))
     }
 
-    /// The session was healthy: the next outage starts from the beginning.
+    /// Starts over after a healthy session.
     pub fn reset(&mut self) {
         self.delays = Self::delays(self.max);
     }
@@ -100,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn the_service_may_not_ask_for_ever() {
+    fn the_service_may_ask_for_ten_minutes_at_most() {
         let mut backoff = Backoff::new(Duration::from_secs(1), 1);
         let asked = Some(Duration::from_secs(1_000_000));
         assert_eq!(backoff.next(asked), Duration::from_secs(600));
     }
 
     #[test]
-    fn two_sinks_do_not_walk_in_step() {
+    fn two_sinks_do_not_dial_in_step() {
         let (mut a, mut b) = (
             Backoff::new(Duration::from_secs(30), 1),
             Backoff::new(Duration::from_secs(30), 2),

@@ -2,11 +2,11 @@
 
 //! Cuts audio into the binary messages that go on the wire.
 //!
-//! Raw audio is collected until a chunk's duration or 8,192 bytes are full,
-//! whichever is less, always on a sample boundary. Compressed audio keeps its
-//! packets: one Opus packet is one message, a FLAC frame is one message or, if
-//! it is larger than a message may be, several that only make sense together.
-//! What waits here has a deadline: a lone short buffer leaves in time.
+//! Raw audio is collected until a chunk's duration or 8,192 bytes are full, whichever is
+//! less, always on a sample boundary. Compressed audio keeps its packets. An Opus packet
+//! is one message. A FLAC frame is one message or, if it is larger than a message may be,
+//! several that only make sense together. Audio that waits here has a deadline, so that a
+//! lone short buffer leaves in time.
 
 use super::config::Speaker;
 use super::{Position, Time};
@@ -15,19 +15,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use symbl_protocol::{Encoding, MAX_AUDIO_MESSAGE, StreamFormat};
 
-/// What the audio is, for the wire and for the arithmetic; and whose.
+/// The format of audio, and its speaker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudioFormat {
-    /// What `start_request` and `modify_request` say.
+    /// The format as `start_request` and `modify_request` state it.
     pub wire: StreamFormat,
-    /// Sent as the first audio after every start: the FLAC stream header.
+    /// The FLAC stream header. It is sent as the first audio after each start.
     pub header: Bytes,
-    /// Who speaks. The session fills it in.
+    /// The speaker. The session fills it in.
     pub speaker: Arc<Speaker>,
 }
 
 impl AudioFormat {
-    /// A format without a stream header.
+    /// Returns a format without a stream header.
     pub fn new(wire: StreamFormat) -> Self {
         Self {
             wire,
@@ -36,7 +36,7 @@ impl AudioFormat {
         }
     }
 
-    /// Bytes per sample for raw audio, `None` for packets.
+    /// Returns the bytes per sample of raw audio, or `None` for packets.
     pub fn bytes_per_sample(&self) -> Option<usize> {
         match self.wire.encoding() {
             Encoding::Linear16 => Some(2),
@@ -45,14 +45,14 @@ impl AudioFormat {
         }
     }
 
-    /// How long `bytes` of raw audio last, in nanoseconds; 0 for packets.
+    /// Returns how long `bytes` of raw audio last, in nanoseconds; 0 for packets.
     pub fn duration_of(&self, bytes: usize) -> u64 {
         self.bytes_per_sample().map_or(0, |width| {
             samples_to_nanos((bytes / width) as u64, self.clock_rate())
         })
     }
 
-    /// The byte that sounds like nothing, for raw audio.
+    /// Returns the byte that raw audio repeats for silence.
     pub(super) fn silence(&self) -> Option<u8> {
         match self.wire.encoding() {
             Encoding::Linear16 => Some(0),
@@ -61,7 +61,8 @@ impl AudioFormat {
         }
     }
 
-    /// Rate that packet and sample counts are in: Opus always counts at 48 kHz.
+    /// Returns the rate that packets and samples are counted in, in hertz. Opus always counts
+    /// at 48 kHz.
     pub(super) fn clock_rate(&self) -> u32 {
         match self.wire.encoding() {
             Encoding::Opus => 48_000,
@@ -70,52 +71,52 @@ impl AudioFormat {
     }
 }
 
-/// One binary message, or one part of a packet too large for one.
+/// One binary message, which holds whole audio or one part of a packet that is too large
+/// for one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// What goes on the wire, 1–8,192 bytes.
+    /// The payload of the message, 1–8,192 bytes.
     pub data: Bytes,
-    /// Where its audio starts.
+    /// The start of its audio.
     pub start: Position,
-    /// Where its audio ends. Parts of a packet before the last end where they start.
+    /// The end of its audio. Parts of a packet before the last end where they start.
     pub end: Position,
-    /// What the bytes are.
+    /// The format of the bytes.
     pub format: Arc<AudioFormat>,
-    /// Whether a stream may begin here: false for later parts of a packet.
+    /// `true` if a stream may begin here; `false` for later parts of a packet.
     pub entry: bool,
-    /// Whether there may be something to hear in it. Compressed audio always may.
+    /// `true` if the chunk may hold sound. Compressed audio always may.
     pub audible: bool,
-    /// Whether there is something to hear in it, as far as that can be told
-    /// without decoding it.
+    /// `true` if the chunk holds sound, as far as that shows without decoding it.
     pub loud: bool,
-    /// Nanoseconds of its stream that were sent before it was sent for the first time;
-    /// `None` until then. A replay does not change it.
+    /// How much of its stream was sent before this chunk was sent for the first time, in
+    /// nanoseconds; `None` until then. A replay does not change it.
     pub place: Option<u64>,
 }
 
 /// Peak below which raw audio is silence, about −50 dBFS of 16 bits.
 const AUDIBLE: u16 = 100;
 
-/// Bit rate below which compressed audio is silence: discontinuous
-/// transmission, or frames that say no more than that nothing sounds.
+/// Bit rate below which compressed audio is silence: discontinuous transmission, or frames
+/// that encode silence.
 const LOUD_BIT_RATE: u64 = 5_000;
 
-/// Whether a packet of `bytes` that lasts `nanos` is more than silence.
+/// Returns `true` if a packet of `bytes` that lasts `nanos` is more than silence.
 fn is_loud(bytes: usize, nanos: u64) -> bool {
     bytes as u64 * 8_000_000_000 / LOUD_BIT_RATE > nanos
 }
 
-/// Bytes that are looked at together; a whole number of samples.
+/// Bytes that are examined together; a whole number of samples.
 const LOOK: usize = 512;
 
-/// Memory that is asked for at once, in bytes: two messages of the largest size.
-/// Chunks are cut from it, and it is used again when all of them are let go of.
+/// Memory that is allocated at once, in bytes: two messages of the largest size. Chunks
+/// are cut from it, and it is used again when all of them have been dropped.
 const BLOCK: usize = 2 * MAX_AUDIO_MESSAGE;
 
-/// Whether raw audio rises above silence anywhere.
+/// Returns `true` if raw audio is louder than silence anywhere.
 fn is_audible(encoding: Encoding, data: &[u8]) -> bool {
     match encoding {
-        // Blocks, for the compiler to take many samples at once.
+        // By blocks, so that the compiler can vectorise the loop.
         Encoding::Linear16 => data.chunks(LOOK).any(|block| {
             let samples = block.as_chunks().0.iter();
             let levels = samples.map(|sample| i16::from_le_bytes(*sample).unsigned_abs());
@@ -130,7 +131,7 @@ fn is_audible(encoding: Encoding, data: &[u8]) -> bool {
     }
 }
 
-/// Counts samples into positions without accumulating rounding errors.
+/// Turns a count of samples into positions without accumulating rounding errors.
 #[derive(Debug, Clone, Copy)]
 struct SampleClock {
     base: Position,
@@ -144,9 +145,9 @@ impl SampleClock {
     }
 }
 
-/// Nanoseconds that `samples` last at `rate` hertz, rounded down.
+/// Returns how long `samples` last at `rate` hertz, in nanoseconds, rounded down.
 pub fn samples_to_nanos(samples: u64, rate: u32) -> u64 {
-    // Asked several times for each buffer, and days of audio fit in.
+    // The fast way: this runs several times for each buffer, and days of audio fit in 64 bits.
     match samples.checked_mul(1_000_000_000) {
         Some(scaled) => scaled / u64::from(rate.max(1)),
         None => u64::try_from(u128::from(samples) * 1_000_000_000 / u128::from(rate.max(1)))
@@ -154,7 +155,7 @@ pub fn samples_to_nanos(samples: u64, rate: u32) -> u64 {
     }
 }
 
-/// Samples in `nanos` at `rate` hertz, rounded to the nearest.
+/// Returns the number of samples in `nanos` at `rate` hertz, rounded to the nearest.
 pub fn nanos_to_samples(nanos: u64, rate: u32) -> u64 {
     u64::try_from((u128::from(nanos) * u128::from(rate) + 500_000_000) / 1_000_000_000)
         .unwrap_or(u64::MAX)
@@ -167,21 +168,21 @@ pub struct Chunker {
     format: Option<Arc<AudioFormat>>,
     /// How many bytes of raw audio make a full chunk of this format.
     full: usize,
-    /// How long they last, in nanoseconds; 0 for packets.
+    /// The duration of a full chunk, in nanoseconds; 0 for packets.
     full_nanos: u64,
     clock: SampleClock,
-    /// In a block of memory with room for what follows.
+    /// Audio that is no chunk yet, in a block of memory with room for more.
     pending: BytesMut,
     pending_start: Position,
     /// When the oldest pending byte must leave.
     deadline: Option<Time>,
-    /// A full chunk has left, and the next one would be due no sooner, if its audio
-    /// comes at an even pace.
+    /// The time before which the next chunk is not due if its audio comes at an even pace.
+    /// Set when a full chunk has left.
     lookout: Option<Time>,
 }
 
 impl Chunker {
-    /// Chunks of raw audio last `duration` (or fill a message).
+    /// Returns a chunker whose chunks of raw audio last `duration`, or fill a message.
     pub fn new(duration: Duration) -> Self {
         Self {
             duration,
@@ -200,12 +201,12 @@ impl Chunker {
         }
     }
 
-    /// The format of the audio that is pushed now.
+    /// Returns the format of the audio that is pushed now.
     pub fn format(&self) -> Option<&Arc<AudioFormat>> {
         self.format.as_ref()
     }
 
-    /// Audio that follows has this format. Take [`Chunker::flush`] first.
+    /// Sets the format of the audio that follows. Call [`Chunker::flush`] first.
     pub fn set_format(&mut self, format: Arc<AudioFormat>) {
         debug_assert!(self.pending.is_empty());
         self.clock = SampleClock {
@@ -219,12 +220,12 @@ impl Chunker {
         self.format = Some(format);
     }
 
-    /// Where the next pushed audio will stand.
+    /// Returns the position of the next pushed audio.
     pub fn position(&self) -> Position {
         self.clock.position()
     }
 
-    /// Where the oldest audio that has not left as a chunk stands.
+    /// Returns the position of the oldest audio that has not left as a chunk.
     pub fn pending_start(&self) -> Position {
         if self.pending.is_empty() {
             self.position()
@@ -233,24 +234,24 @@ impl Chunker {
         }
     }
 
-    /// When [`Chunker::flush`] is due.
+    /// Returns the time at which [`Chunker::flush`] is due.
     pub fn deadline(&self) -> Option<Time> {
         self.deadline
     }
 
-    /// Until when whoever waits for [`Chunker::deadline`] may sleep: what comes
-    /// meanwhile is due later, as long as it comes at an even pace. Without this,
-    /// the first buffer of each chunk would wake the one who sleeps.
+    /// Returns the time until which a task that waits for [`Chunker::deadline`] may sleep.
+    /// Audio that comes meanwhile is due later, as long as it comes at an even pace. Without
+    /// this, the first buffer of each chunk would wake the task.
     pub fn lookout(&self) -> Option<Time> {
         self.deadline.or(self.lookout)
     }
 
-    /// Nothing is pending at `now`, and nothing is waited for.
+    /// Forgets [`Chunker::lookout`] if its time has come. Call it while nothing is pending.
     pub fn relax(&mut self, now: Time) {
         self.lookout = self.lookout.filter(|at| *at > now);
     }
 
-    /// How many bytes of raw audio make a full chunk.
+    /// Returns how many bytes of raw audio make a full chunk.
     fn full_chunk(&self, bytes_per_sample: usize) -> usize {
         let nanos = u64::try_from(self.duration.as_nanos()).unwrap_or(u64::MAX);
         let samples =
@@ -261,13 +262,13 @@ impl Chunker {
             .clamp(bytes_per_sample, limit)
     }
 
-    /// How long a full chunk of raw audio lasts, in nanoseconds; 0 for packets.
+    /// Returns how long a full chunk of raw audio lasts, in nanoseconds; 0 for packets.
     pub fn chunk_nanos(&self) -> u64 {
         self.full_nanos
     }
 
-    /// Takes raw audio, at most until one chunk is full. Returns how many
-    /// bytes were taken (whole samples only) and the chunk that became full.
+    /// Takes raw audio until one chunk is full at most. Returns how many bytes it took (whole
+    /// samples only), and the chunk that became full.
     pub fn push_raw(&mut self, now: Time, data: &[u8]) -> (usize, Option<Chunk>) {
         let Some(bytes_per_sample) = self.format.as_ref().and_then(|f| f.bytes_per_sample()) else {
             return (0, None);
@@ -337,15 +338,16 @@ impl Chunker {
             .collect()
     }
 
-    /// Room for so many bytes more.
+    /// Makes room for this many more bytes.
     fn provide(&mut self, bytes: usize) {
         if self.pending.capacity() - self.pending.len() < bytes {
-            // No more than is used, if all that follows is of this size.
+            // A block holds a whole number of pieces of this size, so that no memory is wasted if
+            // all pieces that follow have it.
             self.pending.reserve((BLOCK / bytes.max(1)).max(1) * bytes);
         }
     }
 
-    /// Gives out what is pending, however short.
+    /// Returns the pending audio as a chunk, however short it is.
     pub fn flush(&mut self) -> Option<Chunk> {
         self.deadline = None;
         if self.pending.is_empty() {
@@ -366,7 +368,7 @@ impl Chunker {
         })
     }
 
-    /// Forgets what is pending; its positions stay used.
+    /// Drops the pending audio. Its positions are not used again.
     pub fn clear(&mut self) {
         self.pending.clear();
         self.deadline = None;
@@ -393,13 +395,16 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_the_deadline_sleeps_until_the_next_one_at_an_even_pace() {
+    fn a_task_that_waits_for_the_deadline_sleeps_until_the_next_one_at_an_even_pace() {
         for pace in [20, 0].map(Duration::from_millis) {
             let mut chunker = chunker(Encoding::Linear16, 16_000);
             push_chunk(&mut chunker, Time::ZERO, pace);
             let lookout = chunker.lookout().unwrap();
             let full_again = pace * 9;
-            assert!(lookout > full_again, "{pace:?}: not for nothing");
+            assert!(
+                lookout > full_again,
+                "{pace:?}: it would wake up for nothing"
+            );
             let (_, none) = chunker.push_raw(pace * 5, &[0; 640]);
             assert!(none.is_none());
             assert!(
@@ -411,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_stream_that_has_ended_or_has_a_chunk_in_each_buffer() {
+    fn there_is_no_lookout_after_the_end_of_a_stream_or_with_a_chunk_in_each_buffer() {
         let mut chunker = chunker(Encoding::Linear16, 16_000);
         push_chunk(&mut chunker, Time::ZERO, Duration::from_millis(20));
         let lookout = chunker.lookout().unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a session is told before it begins.
+//! The settings of a session, which it gets before it begins.
 
 use std::time::Duration;
 use symbl_protocol::StartRequest;
@@ -13,37 +13,37 @@ pub enum LeakyPolicy {
     Auto,
     /// New audio has to wait: upstream blocks.
     None,
-    /// The oldest unsent audio is dropped, and told as a gap.
+    /// The oldest unsent audio is dropped and reported as a gap.
     Oldest,
 }
 
-/// What to do about a service that takes speech and gives nothing back.
+/// What to do about a service that takes speech and returns no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StallAction {
-    /// Tell it.
+    /// Report the stall.
     #[default]
     Report,
-    /// Tell it, and connect anew.
+    /// Report the stall and reconnect.
     Reconnect,
 }
 
 /// What a pause of the pipeline means for the service. Only PLAYING ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PausePolicy {
-    /// Nothing: the service goes on listening.
+    /// Nothing changes: the service goes on listening.
     #[default]
     Keep,
-    /// It is asked to stop, and the connection is kept for the start that follows.
+    /// The service is asked to stop. The connection is kept for the next start.
     StopProcessing,
-    /// It is asked to stop, and then the connection is closed.
+    /// The service is asked to stop, and then the connection is closed.
     Disconnect,
 }
 
 /// How the service is told that audio of another format follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FormatChangePolicy {
-    /// By `modify_request`, in mid-stream. A service that refuses it is treated
-    /// by `Reconnect` from then on.
+    /// By `modify_request`, during a start. For a service that refuses it, `Reconnect` applies
+    /// from then on.
     #[default]
     Modify,
     /// By a stop and a start on the same connection.
@@ -52,68 +52,67 @@ pub enum FormatChangePolicy {
     Reconnect,
 }
 
-/// Who speaks, as a start request says it.
+/// The speaker, as a start request names it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Speaker {
-    /// Often an e-mail address.
+    /// The user id, often an e-mail address.
     pub user_id: Option<String>,
-    /// As it is shown.
+    /// The display name.
     pub name: Option<String>,
 }
 
-/// Everything that steers a session. All durations are bounds in the field's unit.
+/// All settings of a session.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
-    /// Sent at every start, with the format and the speaker of the audio that
-    /// follows it, and with its place in the stream where the service wants to know it.
-    /// Its own format and speaker are those of the first audio.
+    /// The request that begins each start. The session adds the format and the speaker of the
+    /// audio that follows, and its place in the stream if the service wants to know it. The
+    /// request's own format and speaker are those of the first audio.
     pub start: StartRequest,
-    /// Whether interim transcripts are told.
+    /// `true` if interim results are reported.
     pub interim_results: bool,
     /// How much raw audio goes into one message.
     pub chunk_duration: Duration,
     /// Bound of the spool.
     pub buffer_duration: Duration,
-    /// What to do when it is reached.
+    /// What happens to audio when the bound is reached.
     pub leaky: LeakyPolicy,
-    /// Most times real time at which a backlog is sent; at least 1.
+    /// The highest rate at which a backlog is sent, in times real time; at least 1.
     pub catch_up_rate: f64,
-    /// From the first step of dialing to the start acknowledgement.
+    /// Longest time from the first step of a dial to the acknowledgement of the start.
     pub connect_timeout: Duration,
     /// Time between two pings.
     pub ping_interval: Duration,
-    /// How long nothing may come in after a ping.
+    /// Longest time without any input after a ping.
     pub pong_timeout: Duration,
     /// Cap of the back-off.
     pub reconnect_max_delay: Duration,
-    /// Give up after this long without a session; zero: never.
+    /// Longest time without a session, after which the session fails; zero: no bound.
     pub reconnect_timeout: Duration,
-    /// How long audible audio may go without any result; zero: for ever.
+    /// Longest time without a result for audible audio; zero: no bound.
     pub stall_timeout: Duration,
-    /// What to do then.
+    /// What to do after that time.
     pub stall_action: StallAction,
-    /// Whether, after a reconnect, messages that were missed are asked for.
+    /// `true` if, after a reconnect, missed messages are fetched from the Conversation API.
     pub history_recovery: bool,
-    /// What a pause means.
+    /// What a pause means for the service.
     pub pause: PausePolicy,
-    /// What a change of format means.
+    /// How the service is told of a change of format.
     pub format_change: FormatChangePolicy,
-    /// At the end of the stream, and at each stop before: how long to go without
-    /// any progress.
+    /// Longest time without progress at the end of the stream, and at each stop before.
     pub drain_timeout: Duration,
     /// How far timestamps may be off the count of samples.
     pub alignment_threshold: Duration,
-    /// How long they have to stay further off until they count.
+    /// How long timestamps have to stay further off than that until they count.
     pub discont_wait: Duration,
-    /// At the end of a stream of which no session has taken any audio: how long a service
-    /// that asked to come later is dialed; for the drain timeout at least.
+    /// How long a service that asked to come later is dialed after the end of a stream of which
+    /// no session has taken any audio. At least the drain timeout applies.
     pub admission_timeout: Duration,
     /// Seed of the back-off's jitter.
     pub seed: u64,
 }
 
 impl SessionConfig {
-    /// The defaults, for a start request.
+    /// Returns the defaults, with this start request.
     pub fn new(start: StartRequest) -> Self {
         Self {
             start,

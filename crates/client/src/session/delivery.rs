@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Finds the place in the audio that a result belongs to, and tells what was
-//! delivered before.
+//! Finds the place of each result in the audio, and drops results that were delivered
+//! before.
 //!
-//! A live result carries the service's audio time, which the generation turns
-//! into positions. A message does not: its clock is the service's wall clock.
-//! It is tied to the final whose words it repeats, and takes their exact
-//! places; only where that fails, the wall clock is used, with the offset that
-//! the messages before it have shown. Insights, trackers, topics and entities
-//! stand where the message stands that they refer to.
+//! A live result carries the service's audio time, which the generation turns into
+//! positions. A message carries the service's wall clock. It is tied to the final whose
+//! words it repeats, and takes their exact places. If there is no such final, the wall
+//! clock places it, with the offset that earlier messages have shown. Insights, trackers,
+//! topics and entities have the place of the message that they refer to.
 //!
-//! What was delivered is known by its place in the audio and by ids, never by
-//! its text: "Yes." "Yes." are two.
+//! Delivered results are recognised by their place in the audio and by ids, never by their
+//! text: "Yes." and "Yes." are two.
 
 mod history;
 mod messages;
@@ -19,41 +18,42 @@ mod messages;
 use super::Position;
 use super::generation::Generation;
 use super::planted::{Bug, planted};
-use messages::Known;
-pub use messages::Said;
+use messages::KnownItem;
+pub use messages::PlacedMessage;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use symbl_protocol::response::{RecognitionResult, Speaker};
+use symbl_protocol::response::{Participant, RecognitionResult};
 use unicode_normalization::UnicodeNormalization;
 
-/// Finals whose messages may still come.
+/// Most finals whose messages are waited for.
 const MAX_FINALS: usize = 64;
-/// How much audio may be finalised behind a final whose message has not come
-/// before it is not waited for any more, in nanoseconds.
+/// How much audio behind a final may be finalised before its message is given up, in
+/// nanoseconds.
 const MAX_OWED: u64 = 10_000_000_000;
-/// Silence sent again in front of a word, so that it is heard from its beginning.
+/// Silence that is sent again before a word, in nanoseconds, so that the recogniser hears
+/// the beginning of the word.
 const LEAD: u64 = 500_000_000;
-/// How far from its words a message may stand by the wall clock, in nanoseconds:
-/// less than a word is long, for the one beside it may be the same.
+/// How far the wall clock may place a message from its words, in nanoseconds. It is less
+/// than a word is long, because the word beside it may be the same.
 const NEAR: u64 = 60_000_000;
-/// How much later than it was sent the first audio of a start may come to the
-/// service, by the wall clock.
+/// Longest time between the sending of the first audio of a start and its arrival at the
+/// service, in nanoseconds of the wall clock.
 const LATE: i64 = 1_000_000_000;
-/// Earlier starts of which the wall clock is remembered.
+/// Most earlier starts whose wall clock is remembered.
 const MAX_BEFORE: usize = 8;
-/// Finals without any message after which none is waited for before another start.
+/// Finals without any message after which no message is waited for before another start.
 const ENOUGH_FINALS: usize = 8;
 
 /// A live result with its place.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Heard {
-    /// Ties interims, their final and its messages together.
+pub struct PlacedResult {
+    /// The id that interims, their final and its messages share.
     pub utterance_id: String,
-    /// What to show: the result's text, without words delivered before.
+    /// The result's text without words that were delivered before.
     pub text: String,
-    /// Where it was said, as far as that is known.
+    /// Its place in the audio, as exactly as it is known.
     pub span: Range<Position>,
     /// The words that were not delivered before.
     pub words: Vec<(String, Range<Position>)>,
@@ -63,14 +63,14 @@ pub struct Heard {
 struct Final {
     /// Number of the start in which it came.
     generation: u64,
-    /// Who said it.
-    by: Option<Speaker>,
+    /// The speaker.
+    by: Option<Participant>,
     words: Vec<FinalWord>,
-    /// Words before this one have been found in messages.
+    /// The index of the first word that no message has repeated.
     next: usize,
-    /// Where a replay has to begin for the service to say its message again.
+    /// Where a replay has to begin for the service to send the message again.
     from: Position,
-    /// Whether a later final had its message first: this one has none.
+    /// A later final got its message first, so that this one will get none.
     passed_over: bool,
 }
 
@@ -78,12 +78,13 @@ struct Final {
 struct FinalWord {
     key: String,
     span: Range<Position>,
-    /// In which it was told.
+    /// The utterance with which the word was delivered.
     utterance: Arc<str>,
 }
 
-/// Whether two may be one: as far as both say who they are.
-fn same_speaker(a: &Speaker, b: &Speaker) -> bool {
+/// Returns `true` if `a` and `b` may be the same participant: they do not differ in the first
+/// member that both have.
+fn same_speaker(a: &Participant, b: &Participant) -> bool {
     let same = |a: &Option<String>, b: &Option<String>| Some(a.as_ref()? == b.as_ref()?);
     same(&a.user_id, &b.user_id)
         .or_else(|| same(&a.id, &b.id))
@@ -91,29 +92,29 @@ fn same_speaker(a: &Speaker, b: &Speaker) -> bool {
         .unwrap_or(true)
 }
 
-/// What has been delivered, and where it stood.
+/// The results that have been delivered, and their places.
 #[derive(Debug)]
 pub struct Delivery {
-    /// Everything before this was delivered in finals.
+    /// All words before this were delivered in finals.
     delivered: Position,
-    /// Everything before this was delivered in messages.
-    said: Position,
-    /// Where the last message of this start ended. Messages come in the order of
-    /// what was said, so that equal words before it are not those of the next.
+    /// All words before this were delivered in messages.
+    delivered_in_messages: Position,
+    /// The end of the last message of this start. Messages come in the order of the audio, so
+    /// that the next message does not repeat words before this.
     matched: Position,
-    /// Whether this service sends messages. Taken for granted until it has sent
-    /// two finals and no message.
+    /// The service sends messages. It is taken to do so until it has sent two finals and no
+    /// message.
     sends_messages: bool,
     utterance: u64,
     finals: VecDeque<Final>,
-    known: VecDeque<Known>,
-    /// Who the service takes us for, and took us for.
-    own: VecDeque<Speaker>,
-    /// Wall clock of the service at its time zero, in nanoseconds.
+    known: VecDeque<KnownItem>,
+    /// The participants that stand for this client, the latest first.
+    own: VecDeque<Participant>,
+    /// Wall clock of the service at its time zero, in nanoseconds since the Unix epoch.
     wall_zero: Option<i64>,
-    /// The same in earlier starts, with what was given then.
+    /// The wall clock at the time zero of earlier starts, with the audio of each.
     before: VecDeque<(Option<i64>, Generation)>,
-    /// Wall clock of the latest message that is no longer known.
+    /// Start of the latest message that is no longer known, by the service's wall clock.
     forgotten: Option<i64>,
 }
 
@@ -121,7 +122,7 @@ impl Default for Delivery {
     fn default() -> Self {
         Self {
             delivered: 0,
-            said: 0,
+            delivered_in_messages: 0,
             matched: 0,
             sends_messages: true,
             utterance: 1,
@@ -135,8 +136,8 @@ impl Default for Delivery {
     }
 }
 
-/// What two spellings of one word have in common, also if one of them has its accents
-/// behind the letters (NFD).
+/// Returns the letters and digits of a word in lower case. Composed and decomposed accents
+/// (NFC and NFD) give the same key.
 fn key(word: &str) -> String {
     match word.is_ascii() {
         true => letters(word.chars()),
@@ -150,11 +151,11 @@ fn letters(word: impl Iterator<Item = char>) -> String {
         .collect()
 }
 
-/// A word and where it stands.
-type PlacedWord = (String, Range<Position>);
+/// A word and its place in the audio.
+type SpannedWord = (String, Range<Position>);
 
-/// What to show of a result with these words, of which those are `fresh`.
-fn text_of(result: &RecognitionResult, words: &[PlacedWord], fresh: &[PlacedWord]) -> String {
+/// Returns the text of a result with these words, of which `fresh` were not delivered before.
+fn text_of(result: &RecognitionResult, words: &[SpannedWord], fresh: &[SpannedWord]) -> String {
     if fresh.len() == words.len() {
         result.text.clone()
     } else {
@@ -162,7 +163,7 @@ fn text_of(result: &RecognitionResult, words: &[PlacedWord], fresh: &[PlacedWord
     }
 }
 
-fn joined(words: &[PlacedWord]) -> String {
+fn joined(words: &[SpannedWord]) -> String {
     let words: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
     words.join(" ")
 }
@@ -176,19 +177,21 @@ fn middle(span: &Range<Position>) -> Position {
 }
 
 impl Delivery {
-    /// Everything before this was delivered in finals.
+    /// Returns the position before which all words were delivered in finals.
     pub fn delivered(&self) -> Position {
         self.delivered
     }
 
-    /// Everything before this was delivered in finals and in messages too, as
-    /// far as messages come: a replay need not begin earlier.
+    /// Returns the position before which no replay is needed: all words before it were
+    /// delivered in finals, and in messages too if the service sends any.
     pub fn settled(&self) -> Position {
         let owed = self.finals.iter().find(|record| {
             let open = record.words.get(record.next..).unwrap_or_default();
             !record.passed_over
                 && record.from + MAX_OWED > self.delivered
-                && open.iter().any(|word| middle(&word.span) >= self.said)
+                && open
+                    .iter()
+                    .any(|word| middle(&word.span) >= self.delivered_in_messages)
         });
         match owed {
             Some(record) if self.sends_messages => record.from,
@@ -196,13 +199,13 @@ impl Delivery {
         }
     }
 
-    /// Whether there are finals whose messages have not come, and may.
+    /// Returns `true` if there are finals whose messages may still come.
     pub fn owes_messages(&self) -> bool {
-        let never = self.said == 0 && self.finals.len() < ENOUGH_FINALS;
+        let never = self.delivered_in_messages == 0 && self.finals.len() < ENOUGH_FINALS;
         never && !self.finals.is_empty() || self.settled() < self.delivered
     }
 
-    /// A new start after `ended`: the service's clocks begin anew.
+    /// Begins a start after `ended`. The service's clocks start over.
     pub fn begin_generation(&mut self, ended: Generation) {
         if ended.has_audio() {
             if self.before.len() == MAX_BEFORE {
@@ -213,12 +216,17 @@ impl Delivery {
         self.matched = 0;
     }
 
-    /// A live result. `None`: it is not for this place, or was delivered before.
-    pub fn heard(&mut self, result: &RecognitionResult, generation: &Generation) -> Option<Heard> {
+    /// Places a live result. Returns `None` if it is empty, was delivered before, or its audio
+    /// is too old to be placed.
+    pub fn place_result(
+        &mut self,
+        result: &RecognitionResult,
+        generation: &Generation,
+    ) -> Option<PlacedResult> {
         if let Some(user) = &result.user {
             self.speaks_as(user);
         }
-        let spans: Vec<PlacedWord> = result
+        let spans: Vec<SpannedWord> = result
             .words
             .iter()
             .filter_map(|word| {
@@ -243,7 +251,7 @@ impl Delivery {
                     start.map_or(open.start, |s| s.clamp(open.start, open.end))..open.end
                 }
             };
-            return Some(Heard {
+            return Some(PlacedResult {
                 utterance_id,
                 text: text_of(result, &spans, &fresh),
                 span,
@@ -251,10 +259,10 @@ impl Delivery {
             });
         }
         if spans.is_empty() && !result.words.is_empty() {
-            return None; // Its audio is long forgotten.
+            return None; // The spans of its audio are forgotten.
         }
         if spans.is_empty() {
-            return self.heard_without_words(result, generation, utterance_id);
+            return self.place_without_words(result, generation, utterance_id);
         }
         let this: Arc<str> = Arc::from(utterance_id.as_str());
         let told_in = |span: &Range<Position>| {
@@ -282,7 +290,7 @@ impl Delivery {
         let span = first.1.start..last.1.end;
         self.delivered = self.delivered.max(span.end);
         self.utterance += 1;
-        Some(Heard {
+        Some(PlacedResult {
             utterance_id,
             text: text_of(result, &spans, &fresh),
             span,
@@ -290,26 +298,25 @@ impl Delivery {
         })
     }
 
-    /// Nothing before `until` is waited for any more: the final that was about it could
-    /// not be read.
+    /// Gives up the words before `until`, because their final could not be read.
     pub fn pass_over(&mut self, until: Position) {
         self.delivered = self.delivered.max(until);
     }
 
-    /// Whether a final has told what stands there.
+    /// Returns `true` if a final has delivered the word at `span`.
     fn was_delivered(&self, span: &Range<Position>) -> bool {
         middle(span) < self.delivered && !planted(Bug::RepeatedWordsTold)
     }
 
-    /// The words that no final has told.
-    fn fresh(&self, words: &[PlacedWord]) -> Vec<PlacedWord> {
+    /// Returns the words that no final has delivered.
+    fn fresh(&self, words: &[SpannedWord]) -> Vec<SpannedWord> {
         let fresh = words.iter().filter(|(_, span)| !self.was_delivered(span));
         fresh.cloned().collect()
     }
 
-    /// Where a replay has to begin for these words to be finalised again: in the
+    /// Returns where a replay has to begin for these words to be finalised again: in the
     /// silence before them.
-    fn replay_start(&self, words: &[PlacedWord]) -> Position {
+    fn replay_start(&self, words: &[SpannedWord]) -> Position {
         let first = words.first().map_or(self.delivered, |word| word.1.start);
         let ends = self.finals.iter().rev();
         let before = ends
@@ -318,20 +325,20 @@ impl Delivery {
         before.unwrap_or(0).max(first.saturating_sub(LEAD))
     }
 
-    /// What the service was given and has not finalised.
+    /// Returns the audio that the service was given and has not finalised.
     fn open_span(&self, generation: &Generation) -> Range<Position> {
         let end = generation.end();
         self.delivered.max(generation.start()).min(end)..end
     }
 
-    /// A final of a service that gives no word times: it covers what was given
-    /// since the last one.
-    fn heard_without_words(
+    /// Places a final of a service that sends no word times. It covers the audio that was
+    /// given since the last final.
+    fn place_without_words(
         &mut self,
         result: &RecognitionResult,
         generation: &Generation,
         utterance_id: String,
-    ) -> Option<Heard> {
+    ) -> Option<PlacedResult> {
         if result.text.is_empty() {
             return None;
         }
@@ -354,7 +361,7 @@ impl Delivery {
         });
         self.delivered = self.delivered.max(span.end);
         self.utterance += 1;
-        Some(Heard {
+        Some(PlacedResult {
             utterance_id,
             text: result.text.clone(),
             span,
@@ -363,15 +370,15 @@ impl Delivery {
     }
 
     fn remember(&mut self, record: Final) {
-        // The second final, and no message for the first.
-        self.sends_messages &= self.finals.is_empty() || self.said > 0;
+        // This is the second final, and no message came for the first.
+        self.sends_messages &= self.finals.is_empty() || self.delivered_in_messages > 0;
         if self.finals.len() == MAX_FINALS {
             self.finals.pop_front();
         }
         self.finals.push_back(record);
     }
 
-    /// The utterance in which this place was told.
+    /// Returns the utterance with which the word at this place was delivered.
     fn utterance_at(&self, place: Position) -> Option<Arc<str>> {
         let mut words = self.finals.iter().rev().flat_map(|record| &record.words);
         let told = words.find(|word| word.span.contains(&place))?;

@@ -28,7 +28,7 @@ fn given(number: u64, from_ms: u64, to_ms: u64) -> Generation {
     generation
 }
 
-/// A final whose words last 200 ms each, from `start_ms` of the service's time.
+/// Returns a final whose words last 200 ms each, from `start_ms` of the service's time on.
 fn result(text: &str, start_ms: u64) -> RecognitionResult {
     RecognitionResult {
         is_final: true,
@@ -43,9 +43,9 @@ fn result(text: &str, start_ms: u64) -> RecognitionResult {
                 end: Duration::from_millis(start_ms + n * 200 + 200),
             })
             .collect(),
-        user: Some(Speaker {
+        user: Some(Participant {
             id: Some("me".into()),
-            ..Speaker::default()
+            ..Participant::default()
         }),
         start: None,
         time_offset_ms: None,
@@ -58,9 +58,9 @@ fn message(id: &str, original: &str, from: &str, start_time: i64) -> Message {
         id: Some(id.into()),
         text: original.to_uppercase(),
         original_text: Some(original.into()),
-        from: Some(Speaker {
+        from: Some(Participant {
             id: Some(from.into()),
-            ..Speaker::default()
+            ..Participant::default()
         }),
         start_time: Some(start_time),
         end_time: Some(start_time + 400 * MS as i64),
@@ -82,14 +82,14 @@ fn message(id: &str, original: &str, from: &str, start_time: i64) -> Message {
 fn a_message_takes_the_places_of_the_words_it_repeats() {
     let (mut delivery, generation) = (Delivery::default(), given(1, 1000, 9000));
     let heard = delivery
-        .heard(&result("I'm fine. Thanks.", 500), &generation)
+        .place_result(&result("I'm fine. Thanks.", 500), &generation)
         .unwrap();
     assert_eq!(heard.span, 1500 * MS..2100 * MS);
     let first = delivery
-        .said(&message("a", "I'm fine.", "me", 0), &generation)
+        .place_message(&message("a", "I'm fine.", "me", 0), &generation)
         .unwrap();
     let second = delivery
-        .said(&message("b", "Thanks.", "me", 0), &generation)
+        .place_message(&message("b", "Thanks.", "me", 0), &generation)
         .unwrap();
     assert_eq!(first.span, Some(1500 * MS..1900 * MS));
     assert_eq!(second.span, Some(1900 * MS..2100 * MS));
@@ -116,10 +116,10 @@ fn words_are_the_same_however_their_letters_are_composed() {
 fn a_final_whose_message_was_lost_does_not_take_that_of_a_later_one() {
     let (mut delivery, generation) = (Delivery::default(), given(1, 0, 9000));
     for (text, start_ms) in [("Yes.", 0), ("Go on.", 1000), ("Yes.", 2000)] {
-        delivery.heard(&result(text, start_ms), &generation);
+        delivery.place_result(&result(text, start_ms), &generation);
     }
     let mut said = |id: &str, text: &str| {
-        let said = delivery.said(&message(id, text, "me", 0), &generation);
+        let said = delivery.place_message(&message(id, text, "me", 0), &generation);
         said.and_then(|said| said.span)
     };
     assert_eq!(said("b", "Go on."), Some(1000 * MS..1400 * MS));
@@ -129,14 +129,18 @@ fn a_final_whose_message_was_lost_does_not_take_that_of_a_later_one() {
 #[test]
 fn equal_words_are_two_when_they_were_said_twice() {
     let (mut delivery, generation) = (Delivery::default(), given(1, 0, 9000));
-    let first = delivery.heard(&result("Yes.", 0), &generation).unwrap();
-    let second = delivery.heard(&result("Yes.", 1000), &generation).unwrap();
+    let first = delivery
+        .place_result(&result("Yes.", 0), &generation)
+        .unwrap();
+    let second = delivery
+        .place_result(&result("Yes.", 1000), &generation)
+        .unwrap();
     assert_ne!(first.utterance_id, second.utterance_id);
     let one = delivery
-        .said(&message("a", "Yes.", "me", 0), &generation)
+        .place_message(&message("a", "Yes.", "me", 0), &generation)
         .unwrap();
     let two = delivery
-        .said(&message("b", "Yes.", "me", 0), &generation)
+        .place_message(&message("b", "Yes.", "me", 0), &generation)
         .unwrap();
     assert_eq!(
         (one.span.unwrap().start, two.span.unwrap().start),
@@ -148,31 +152,39 @@ fn equal_words_are_two_when_they_were_said_twice() {
 fn words_delivered_before_a_replay_are_not_delivered_again() {
     let mut delivery = Delivery::default();
     delivery
-        .heard(&result("one two", 0), &given(1, 0, 5000))
+        .place_result(&result("one two", 0), &given(1, 0, 5000))
         .unwrap();
     assert_eq!(delivery.delivered(), 400 * MS);
     delivery.begin_generation(given(1, 0, 5000));
     let replay = given(2, 200, 5000); // the service hears "two" once more
-    let heard = delivery.heard(&result("two three", 0), &replay).unwrap();
+    let heard = delivery
+        .place_result(&result("two three", 0), &replay)
+        .unwrap();
     assert_eq!(
         (heard.text.as_str(), heard.span),
         ("three", 400 * MS..600 * MS)
     );
-    assert_eq!(delivery.heard(&result("two three", 0), &replay), None);
+    assert_eq!(
+        delivery.place_result(&result("two three", 0), &replay),
+        None
+    );
 }
 
 #[test]
 fn the_message_of_repeated_words_and_what_refers_to_it_are_dropped() {
     let mut delivery = Delivery::default();
     delivery
-        .heard(&result("one", 0), &given(1, 0, 5000))
+        .place_result(&result("one", 0), &given(1, 0, 5000))
         .unwrap();
     delivery
-        .said(&message("a", "one", "me", 0), &given(1, 0, 5000))
+        .place_message(&message("a", "one", "me", 0), &given(1, 0, 5000))
         .unwrap();
     let replay = given(2, 0, 5000);
-    assert_eq!(delivery.heard(&result("one", 0), &replay), None);
-    assert_eq!(delivery.said(&message("b", "one", "me", 0), &replay), None);
+    assert_eq!(delivery.place_result(&result("one", 0), &replay), None);
+    assert_eq!(
+        delivery.place_message(&message("b", "one", "me", 0), &replay),
+        None
+    );
     assert_eq!(delivery.referring(Some("b")), None);
     assert_eq!(delivery.referring(Some("a")), Some(Some(0..200 * MS)));
 }
@@ -182,12 +194,12 @@ fn ids_are_delivered_once() {
     let (mut delivery, generation) = (Delivery::default(), given(1, 0, 5000));
     assert!(
         delivery
-            .said(&message("a", "hello", "me", 0), &generation)
+            .place_message(&message("a", "hello", "me", 0), &generation)
             .is_some()
     );
     assert!(
         delivery
-            .said(&message("a", "hello", "me", 0), &generation)
+            .place_message(&message("a", "hello", "me", 0), &generation)
             .is_none()
     );
     assert!(delivery.insight(Some("i"), Some("a")).is_some());
@@ -198,7 +210,7 @@ fn ids_are_delivered_once() {
 fn an_insight_may_have_the_id_of_its_message() {
     let (mut delivery, generation) = (Delivery::default(), given(1, 0, 5000));
     delivery
-        .said(&message("a", "hello", "me", 0), &generation)
+        .place_message(&message("a", "hello", "me", 0), &generation)
         .unwrap();
     assert!(delivery.insight(Some("a"), Some("a")).is_some());
 }
@@ -207,22 +219,24 @@ fn an_insight_may_have_the_id_of_its_message() {
 fn another_speakers_message_is_placed_by_the_wall_clock() {
     let (mut delivery, generation) = (Delivery::default(), given(1, 0, 9000));
     let wall = 1_700_000_000_000_000_000;
-    delivery.heard(&result("hello", 1000), &generation).unwrap();
+    delivery
+        .place_result(&result("hello", 1000), &generation)
+        .unwrap();
     let early = delivery
-        .said(&message("x", "hello", "other", wall), &generation)
+        .place_message(&message("x", "hello", "other", wall), &generation)
         .unwrap();
     assert_eq!(
         early.span, None,
         "no offset between the clocks is known yet"
     );
     delivery
-        .said(
+        .place_message(
             &message("a", "hello", "me", wall + 1000 * MS as i64),
             &generation,
         )
         .unwrap();
     let other = delivery
-        .said(
+        .place_message(
             &message("b", "hello", "other", wall + 3000 * MS as i64),
             &generation,
         )
@@ -235,14 +249,16 @@ fn another_speakers_message_is_placed_by_the_wall_clock() {
 }
 
 #[test]
-fn of_a_message_only_the_words_are_told_that_no_message_had() {
+fn a_message_is_delivered_without_words_that_an_earlier_message_had() {
     let mut delivery = Delivery::default();
-    delivery.heard(&result("one two", 0), &given(1, 0, 5000));
-    delivery.said(&message("a", "one two", "me", 0), &given(1, 0, 5000));
+    delivery.place_result(&result("one two", 0), &given(1, 0, 5000));
+    delivery.place_message(&message("a", "one two", "me", 0), &given(1, 0, 5000));
     let replay = given(2, 200, 5000);
-    delivery.heard(&result("two three", 0), &replay).unwrap();
+    delivery
+        .place_result(&result("two three", 0), &replay)
+        .unwrap();
     let said = delivery
-        .said(&message("b", "two three", "me", 0), &replay)
+        .place_message(&message("b", "two three", "me", 0), &replay)
         .unwrap();
     assert_eq!(said.text.as_deref(), Some("three"));
     assert_eq!(said.span, Some(400 * MS..600 * MS));
@@ -252,14 +268,14 @@ fn of_a_message_only_the_words_are_told_that_no_message_had() {
 #[test]
 fn a_message_that_was_lost_with_the_link_comes_with_the_replay() {
     let mut delivery = Delivery::default();
-    delivery.heard(&result("one", 0), &given(1, 0, 5000));
-    delivery.said(&message("a", "one", "me", 0), &given(1, 0, 5000));
+    delivery.place_result(&result("one", 0), &given(1, 0, 5000));
+    delivery.place_message(&message("a", "one", "me", 0), &given(1, 0, 5000));
     assert_eq!(delivery.settled(), 200 * MS);
-    delivery.heard(&result("two", 1000), &given(1, 0, 5000));
+    delivery.place_result(&result("two", 1000), &given(1, 0, 5000));
     assert_eq!(delivery.settled(), 500 * MS, "in the silence before it");
     let replay = given(2, 500, 5000);
-    assert_eq!(delivery.heard(&result("two", 500), &replay), None);
-    let said = delivery.said(&message("b", "two", "me", 0), &replay);
+    assert_eq!(delivery.place_result(&result("two", 500), &replay), None);
+    let said = delivery.place_message(&message("b", "two", "me", 0), &replay);
     assert_eq!(said.unwrap().span, Some(1000 * MS..1200 * MS));
     assert_eq!(delivery.settled(), 1200 * MS);
 }
@@ -267,45 +283,45 @@ fn a_message_that_was_lost_with_the_link_comes_with_the_replay() {
 /// Wall clock at position zero of the first start.
 const WALL: i64 = 1_700_000_000_000_000_000;
 
-/// Said at `at_ms` of the first start, of which the service has told "hello" at one second.
+/// Returns a message at `at_ms` of the first start, in which "hello" was said at one second.
 fn remembered(id: &str, text: &str, from: &str, at_ms: i64) -> Message {
     message(id, text, from, WALL + at_ms * MS as i64)
 }
 
-/// A delivery that lost its link after "hello".
+/// Returns a delivery after a connection that was lost after "hello".
 fn after_an_outage() -> Delivery {
     let mut delivery = Delivery::default();
     let first = given(1, 0, 9000);
     let mut hello = result("hello", 1000);
-    hello.user = Some(Speaker {
+    hello.user = Some(Participant {
         id: Some("me".into()),
-        ..Speaker::default()
+        ..Participant::default()
     });
-    delivery.heard(&hello, &first).unwrap();
-    let said = delivery.said(&remembered("a", "hello", "me", 1000), &first);
+    delivery.place_result(&hello, &first).unwrap();
+    let said = delivery.place_message(&remembered("a", "hello", "me", 1000), &first);
     said.unwrap();
     let early = remembered("b", "early", "other", 2000);
-    delivery.said(&early, &first).unwrap();
+    delivery.place_message(&early, &first).unwrap();
     delivery.begin_generation(first);
     delivery
 }
 
 #[test]
-fn of_the_history_only_what_was_missed_is_told_whatever_its_ids() {
+fn only_missed_messages_of_the_history_are_delivered_whatever_their_ids() {
     let mut delivery = after_an_outage();
-    let replay = 1200 * MS; // everything of ours that was not finalised
+    let replay = 1200 * MS; // all audio that was not finalised
     let mut recall = |message: Message| delivery.recall(&message, replay, &Generation::default());
     assert_eq!(recall(remembered("1", "hello", "me", 1000)), None);
     assert_eq!(recall(remembered("2", "early", "other", 2000)), None);
-    // Ours, but the replay will say it again.
+    // A message of this client's speaker, which comes again with the replay.
     assert_eq!(recall(remembered("3", "mine", "me", 3000)), None);
     let missed = recall(remembered("4", "theirs", "other", 4000)).unwrap();
     assert_eq!(missed.span, Some(4000 * MS..4400 * MS));
-    // Two may speak at once.
+    // Two participants may speak at once.
     assert!(recall(remembered("5", "third", "third", 4000)).is_some());
     assert_eq!(recall(remembered("6", "theirs", "other", 4000)), None);
     let live = remembered("7", "theirs", "other", 4000);
-    assert_eq!(delivery.said(&live, &given(2, 1200, 9000)), None);
+    assert_eq!(delivery.place_message(&live, &given(2, 1200, 9000)), None);
 }
 
 #[test]
@@ -320,54 +336,56 @@ fn the_history_fills_what_no_replay_can() {
 }
 
 #[test]
-fn of_the_history_nothing_is_told_from_before_our_time() {
+fn messages_from_before_the_session_are_not_delivered() {
     let mut delivery = after_an_outage();
     let before = remembered("1", "long ago", "other", -60_000);
     assert_eq!(delivery.recall(&before, 0, &Generation::default()), None);
-    // Nor what has come, and is too long ago to be known.
+    // A message that was delivered so long ago that it is forgotten is not delivered again.
     let second = given(2, 0, 9000);
     for n in 0..1000 {
         let message = remembered(&format!("m{n}"), "x", "other", 3000 + n);
-        delivery.said(&message, &second);
+        delivery.place_message(&message, &second);
     }
     let known = remembered("2", "x", "other", 3000);
     assert_eq!(delivery.recall(&known, 0, &Generation::default()), None);
 }
 
 #[test]
-fn of_the_history_no_more_is_asked_for_than_may_have_been_missed() {
+fn no_more_of_the_history_is_fetched_than_may_have_been_missed() {
     let nothing = Delivery::default();
     assert_eq!(nothing.told_until(), None);
     assert_eq!(nothing.missed_since(None), None);
     let mut delivery = after_an_outage();
     let at = |ms: i64| WALL + ms * MS as i64;
     assert_eq!(delivery.told_until(), Some(at(2000)));
-    // Our time began at zero.
+    // The session began at zero.
     assert_eq!(delivery.missed_since(None), Some(at(0)));
     assert_eq!(delivery.missed_since(Some(at(2000))), Some(at(0)));
-    // Long after that, what was said five minutes before the last message was told too.
+    // An hour later, messages that began five minutes before the last one have been delivered.
     let later = Some(at(3_600_000));
     assert_eq!(delivery.missed_since(later), Some(at(3_300_000)));
-    // What is forgotten cannot be told again.
+    // A forgotten message cannot be recognised, so that none as old is fetched.
     for n in 0..1000 {
         let message = remembered(&format!("m{n}"), "x", "other", 3_500_000 + n);
-        delivery.said(&message, &given(2, 0, 9000));
+        delivery.place_message(&message, &given(2, 0, 9000));
     }
     let since = delivery.missed_since(later);
     assert!(since > Some(at(3_500_000)), "{since:?}");
 }
 
 #[test]
-fn an_interim_says_only_what_no_final_has_said() {
+fn an_interim_has_only_words_that_no_final_had() {
     let mut delivery = Delivery::default();
-    delivery.heard(&result("one two", 0), &given(1, 0, 5000));
+    delivery.place_result(&result("one two", 0), &given(1, 0, 5000));
     let interim = |text: &str| RecognitionResult {
         is_final: false,
         ..result(text, 0)
     };
     let replay = given(2, 200, 5000);
-    assert_eq!(delivery.heard(&interim("two"), &replay), None);
-    let heard = delivery.heard(&interim("two three"), &replay).unwrap();
+    assert_eq!(delivery.place_result(&interim("two"), &replay), None);
+    let heard = delivery
+        .place_result(&interim("two three"), &replay)
+        .unwrap();
     assert_eq!(heard.text, "three");
 }
 
@@ -379,9 +397,11 @@ fn interims_share_the_id_of_the_final_that_ends_them() {
         words: Vec::new(),
         ..result("hel", 0)
     };
-    let first = delivery.heard(&interim, &generation).unwrap();
-    let end = delivery.heard(&result("hello", 0), &generation).unwrap();
-    let next = delivery.heard(&interim, &generation).unwrap();
+    let first = delivery.place_result(&interim, &generation).unwrap();
+    let end = delivery
+        .place_result(&result("hello", 0), &generation)
+        .unwrap();
+    let next = delivery.place_result(&interim, &generation).unwrap();
     assert_eq!(first.utterance_id, end.utterance_id);
     assert_ne!(first.utterance_id, next.utterance_id);
     assert_eq!(
@@ -400,7 +420,7 @@ fn an_interim_stands_where_its_utterance_starts_if_the_service_says_so() {
         start: Some(Duration::from_secs(7)),
         ..result("hel", 0)
     };
-    let heard = delivery.heard(&interim, &generation).unwrap();
+    let heard = delivery.place_result(&interim, &generation).unwrap();
     assert_eq!(heard.span, 7000 * MS..9000 * MS);
 }
 
@@ -408,8 +428,8 @@ fn an_interim_stands_where_its_utterance_starts_if_the_service_says_so() {
 fn memory_is_bounded() {
     let (mut delivery, generation) = (Delivery::default(), given(1, 0, 900_000));
     for n in 0..2000u64 {
-        delivery.heard(&result("word", n * 200), &generation);
-        delivery.said(&message(&n.to_string(), "nomatch", "me", 0), &generation);
+        delivery.place_result(&result("word", n * 200), &generation);
+        delivery.place_message(&message(&n.to_string(), "nomatch", "me", 0), &generation);
     }
     assert!(delivery.finals.len() <= MAX_FINALS && delivery.known.len() <= MAX_MESSAGES);
 }

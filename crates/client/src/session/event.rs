@@ -1,51 +1,51 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a session has to tell its application.
+//! The events that a session reports to its application.
 
 use std::sync::Arc;
 use std::time::Duration;
-use symbl_protocol::response::{Entity, Insight, Speaker, Topic, TrackerMatch};
+use symbl_protocol::response::{Entity, Insight, Participant, Topic, TrackerMatch};
 
-/// Something to tell.
+/// An event of a session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Counts the starts of the session from 1; 0 before the first.
+    /// The number of the start, from 1; 0 before the first.
     pub generation: u64,
-    /// As issued by the service, once known.
+    /// The conversation id that the service issued, once it is known.
     pub conversation_id: Option<Arc<str>>,
-    /// Where in the audio it was said, where it was said in the audio.
+    /// The times of the speech or of the audio, if the event is about one.
     pub placement: Option<Placement>,
-    /// The item's original text, where it came from the service.
+    /// The original text of an item that came from the service.
     pub json: Option<String>,
     /// What happened.
     pub kind: EventKind,
 }
 
-/// When something was said.
+/// The times of a piece of audio.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Placement {
-    /// Running time of its start in nanoseconds.
+    /// Running time of the start, in nanoseconds.
     pub running_time: Option<u64>,
-    /// Stream time of its start in nanoseconds.
+    /// Stream time of the start, in nanoseconds.
     pub stream_time: Option<u64>,
-    /// How long it lasts in running time, in nanoseconds.
+    /// Duration in running time, in nanoseconds.
     pub duration: Option<u64>,
-    /// UTC of its start, nanoseconds since the Unix epoch.
+    /// UTC of the start, in nanoseconds since the Unix epoch.
     pub utc: Option<i64>,
-    /// From the end of the audio coming in to the result coming back.
+    /// Time from the arrival of the end of the audio to the arrival of the result.
     pub delay: Option<Duration>,
-    /// Whether this audio was sent more than once.
+    /// `true` if this audio was sent more than once.
     pub replayed: bool,
 }
 
-/// A word with its place.
+/// A word and its times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacedWord {
-    /// As the service wrote it.
+    /// The word as the service wrote it.
     pub word: String,
-    /// Running time of its start in nanoseconds.
+    /// Running time of the start, in nanoseconds.
     pub running_time: Option<u64>,
-    /// How long it lasts, in nanoseconds.
+    /// Duration in running time, in nanoseconds.
     pub duration: Option<u64>,
 }
 
@@ -58,7 +58,7 @@ pub enum EventKind {
         is_final: bool,
         utterance_id: String,
         confidence: Option<f64>,
-        speaker: Option<Speaker>,
+        speaker: Option<Participant>,
         words: Vec<PlacedWord>,
     },
     Message {
@@ -66,7 +66,7 @@ pub enum EventKind {
         text: String,
         original_text: Option<String>,
         utterance_id: Option<String>,
-        speaker: Option<Speaker>,
+        speaker: Option<Participant>,
         words: Vec<PlacedWord>,
         sentiment: Option<f64>,
     },
@@ -80,11 +80,11 @@ pub enum EventKind {
     State {
         state: State,
         previous: State,
-        /// Why, where it was not asked for.
+        /// The reason, unless the application asked for the change.
         failure: Option<Failure>,
         /// Number of the dial, from 1, since the last healthy session.
         attempt: u32,
-        /// Until the next dial.
+        /// Time until the next dial.
         retry_in: Option<Duration>,
     },
     Session {
@@ -95,30 +95,30 @@ pub enum EventKind {
     Gap {
         reason: GapReason,
     },
-    /// Audible audio went in and nothing came back.
+    /// The service was sent audible audio and returned no result.
     Stall {
-        /// Since the first of it was sent.
+        /// Time since the first of that audio was sent.
         silent_for: Duration,
     },
-    /// The end of the stream was reached and everything that can come has come.
+    /// The stream has ended, and all results that can come have come.
     Drained {
-        /// False when audio remains that the service did not confirm.
+        /// `false` if audio remains that the service did not finalise.
         complete: bool,
-        /// How much, in nanoseconds of audio.
+        /// The duration of that audio, in nanoseconds.
         unconfirmed: u64,
     },
-    /// An error told by the service inside the session.
+    /// The service reported an error during the session.
     Error {
         message: Option<String>,
         details: Option<String>,
-        /// Whether the session ends with it.
+        /// `true` if the error ends the session.
         fatal: bool,
     },
-    /// A message of a type that is not known here.
+    /// A message of an unknown type.
     Raw {
         kind: String,
     },
-    /// The stream goes on, degraded: something to warn about.
+    /// The stream goes on, but the application should know of a problem.
     Warning(Failure),
     /// The session cannot go on.
     Failed(Failure),
@@ -127,59 +127,59 @@ pub enum EventKind {
 /// State of a session, as the application sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum State {
-    /// Not begun, or paused: the service was asked to stop and not to start again yet.
+    /// The session has not begun, or it is paused and the service was asked to stop.
     #[default]
     Idle,
-    /// Dialing, or waiting to dial, for the first time.
+    /// The session dials, or waits to dial, for the first time.
     Connecting,
-    /// Connected; the start request is on its way.
+    /// The connection is open, and the start request is on its way.
     Starting,
     /// The service takes audio.
     Listening,
     /// There was a session and it was lost.
     Reconnecting,
-    /// The stop request is on its way; results may still come.
+    /// The stop request is on its way. Results may still come.
     Stopping,
-    /// All results have come, or their time was up.
+    /// All results have come, or the wait for them is over.
     Drained,
-    /// Ended by an error that a retry cannot help.
+    /// An error that no retry can help ended the session.
     Failed,
 }
 
 /// What happened to the conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionEvent {
-    /// It exists.
+    /// The conversation exists.
     Created,
-    /// A reconnect came back into it.
+    /// A reconnect came back into the same conversation.
     Resumed,
-    /// A reconnect came into another one.
+    /// A reconnect came into another conversation.
     Split,
     /// The service confirmed a change of format.
     Modified,
-    /// The service will add nothing more to it.
+    /// The service will add nothing more to the conversation.
     Completed,
 }
 
 /// Why audio was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GapReason {
-    /// The spool was full of unsent audio and the policy is to drop the oldest.
+    /// The spool was full of unsent audio, and the policy is to drop the oldest.
     BufferFull,
-    /// The end of the stream came, and the service did not take it, or finalise
-    /// it, within the drain timeout.
+    /// The stream ended, and the service did not take or finalise the audio within the drain
+    /// timeout.
     NotDrained,
-    /// It was sent, the link was lost before the service finalised it, and
-    /// the spool had no room to keep it so long.
+    /// The audio was sent, the connection was lost before the service finalised it, and the
+    /// spool had no room to keep it for that long.
     NotFinalised,
-    /// The session failed for good before it was finalised, or had failed when it came.
+    /// The session failed before the audio was finalised, or had failed when it came.
     SessionFailed,
-    /// The service finalised it in a message that cannot be read.
+    /// The service finalised the audio in a message that cannot be read.
     Unreadable,
 }
 
 impl GapReason {
-    /// The word on the bus.
+    /// Returns the word that bus messages have for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BufferFull => "buffer-full",
@@ -191,19 +191,19 @@ impl GapReason {
     }
 }
 
-/// What went wrong, in a word. Stable: applications compare it.
+/// The kind of a failure. The names are stable, because applications compare them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the names say it
 pub enum Reason {
     Dns,
     Tcp,
     Tls,
-    /// Whatever a proxy on the way did, or did not do.
+    /// A proxy on the way failed or refused.
     Proxy,
     Http,
     Auth,
     Limit,
-    /// The peer speaks, but not the WebSocket handshake.
+    /// The peer answers, but not with a WebSocket handshake.
     Handshake,
     ConnectTimeout,
     StartTimeout,
@@ -214,19 +214,19 @@ pub enum Reason {
     Closed,
     Read,
     Write,
-    /// What came in cannot be a Symbl message.
+    /// A frame came that cannot be a Symbl message.
     Protocol,
     Settings,
     DrainTimeout,
-    /// The service does not take a change of format in mid-stream.
+    /// The service does not take a change of format during a start.
     FormatChange,
-    /// Somebody set the wall clock.
+    /// The wall clock was set.
     WallClock,
     Internal,
 }
 
 impl Reason {
-    /// The word on the bus.
+    /// Returns the word that bus messages have for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Dns => "dns",
@@ -255,10 +255,10 @@ impl Reason {
     }
 }
 
-/// A failure of the session, fit for an error message and for a program.
+/// A failure of the session, with a text for people and a reason for programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The word for it.
+    /// The kind of the failure.
     pub reason: Reason,
     /// What failed, where, and what to try. Never holds a secret.
     pub message: String,
@@ -268,14 +268,14 @@ pub struct Failure {
     pub close_code: Option<u16>,
     /// WebSocket close reason, if there was one.
     pub close_reason: Option<String>,
-    /// Whether trying again can help.
+    /// `true` if a retry can help.
     pub retryable: bool,
-    /// How long the service asked to wait.
+    /// The wait that the service asked for.
     pub retry_after: Option<Duration>,
 }
 
 impl Failure {
-    /// A failure that trying again can help.
+    /// Returns a failure that a retry can help.
     pub fn retryable(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -288,7 +288,7 @@ impl Failure {
         }
     }
 
-    /// A failure that trying again cannot help.
+    /// Returns a failure that a retry cannot help.
     pub fn fatal(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             retryable: false,
@@ -296,7 +296,8 @@ impl Failure {
         }
     }
 
-    /// The service closed the socket with `code` (1005: none given, 1006: no close frame).
+    /// Returns the failure for a service that closed the connection with `code`. 1005 means
+    /// that it gave no code, 1006 that it sent no close frame.
     pub fn closed(code: u16, reason: impl Into<String>) -> Self {
         let reason = reason.into().replace('\0', "\u{fffd}"); // would end a C string
         let said = if reason.is_empty() {
@@ -321,12 +322,12 @@ impl Failure {
         }
     }
 
-    /// Whether the service closed the socket in due form, as after a stop.
+    /// Returns `true` if the service closed the connection normally, as after a stop.
     pub fn is_in_form(&self) -> bool {
         matches!(self.close_code, Some(1000 | 1005))
     }
 
-    /// The service answered the upgrade with an HTTP status.
+    /// Returns the failure for a service that answered the upgrade with an HTTP status.
     pub fn http(status: u16, said: &str, retry_after: Option<Duration>) -> Self {
         let (reason, retryable, hint) = match status {
             401 | 403 => (Reason::Auth, false, "check access-token"),

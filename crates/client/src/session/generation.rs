@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One start of a session with the service, and its clock.
+//! One start of a session with the service, and the clock of that start.
 //!
-//! The service counts audio from zero after each `start_request`. What it was
-//! given need not be contiguous (audio may have been dropped or flushed), so
-//! the way back from its time to a position goes through a list of spans.
+//! The service counts audio from zero after each `start_request`. The audio that it was
+//! given need not be contiguous, because audio may have been dropped or flushed. So a list
+//! of spans turns the service's times into positions.
 
 use super::chunker::Chunk;
 use super::{Position, Time};
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// How far a service's times may be off the edge of a hole, in nanoseconds:
-/// less than a packet of audio is long, of which a lone one may be all that is
-/// left of a word.
+/// How far a service's times may be off the edge of a hole, in nanoseconds. It is shorter
+/// than a packet of audio, because a lone packet may be all that is left of a word.
 const ROUNDING: u64 = 5_000_000;
 
-/// Something heard from `start` to `end`, off the edges of holes: a service's
-/// times are rounded, so that what reaches over an edge by less than a word can
-/// is taken to begin or to end there. `after`: the first edge after a place;
-/// `before`: the last one before it.
+/// Returns `start` and `end` of a word, moved to the edge of a hole if they are over it by
+/// no more than the rounding of a service's times. `after` returns the first edge after a
+/// time, `before` the last one before it.
 pub(super) fn off_the_edges(
     start: u64,
     end: u64,
@@ -32,41 +30,41 @@ pub(super) fn off_the_edges(
     (start, ends_before.unwrap_or(end))
 }
 
-/// Spans remembered. Where each packet is behind a hole, these are minutes: older
-/// ones lie behind every result that can still come.
+/// Most spans that are remembered. If there is a hole before each packet, these are
+/// minutes of audio. Every result that can still come is about later audio.
 const MAX_SPANS: usize = 16_384;
 
 #[derive(Debug, Clone, Copy)]
 struct Span {
     /// The service's time at which the span begins, in nanoseconds.
     service: u64,
-    /// The position that it begins at.
+    /// The position at which the span begins.
     position: Position,
 }
 
-/// A start of the session and the audio that went into it.
+/// A start of the session, and the audio that it was given.
 #[derive(Debug, Default, Clone)]
 pub struct Generation {
-    /// Counts the starts of this session from 1; 0 before the first.
+    /// The number of the start, from 1; 0 before the first.
     pub number: u64,
-    /// When the start was asked for.
+    /// The time of the start request.
     pub asked: Option<Time>,
-    /// When the first audio was given.
+    /// The time at which the service was given the first audio.
     pub began: Option<Time>,
     spans: VecDeque<Span>,
-    /// How much audio the service has been given, in nanoseconds.
+    /// How much audio the service was given, in nanoseconds.
     given: u64,
     /// Position after the last chunk given.
     end: Position,
 }
 
 impl Generation {
-    /// The start after this one.
+    /// Returns the start after this one.
     pub fn next(&self) -> Self {
         Self::numbered(self.number + 1)
     }
 
-    /// The start with this number.
+    /// Returns the start with this number.
     pub(super) fn numbered(number: u64) -> Self {
         Self {
             number,
@@ -74,7 +72,7 @@ impl Generation {
         }
     }
 
-    /// The service is given `chunk`.
+    /// Notes that the service is given `chunk`.
     pub fn give(&mut self, chunk: &Chunk) {
         if self.spans.is_empty() || chunk.start != self.end {
             if self.spans.len() >= MAX_SPANS {
@@ -89,47 +87,49 @@ impl Generation {
         self.end = chunk.end;
     }
 
-    /// Whether any audio was given.
+    /// Returns `true` if the service was given any audio.
     pub fn has_audio(&self) -> bool {
         !self.spans.is_empty()
     }
 
-    /// How much audio was given, in nanoseconds.
+    /// Returns how much audio the service was given, in nanoseconds.
     pub fn given(&self) -> u64 {
         self.given
     }
 
-    /// Position of the first audio given.
+    /// Returns the position of the first audio given.
     pub fn start(&self) -> Position {
         self.spans.front().map_or(0, |span| span.position)
     }
 
-    /// Position after the last audio given.
+    /// Returns the position after the last audio given.
     pub fn end(&self) -> Position {
         self.end
     }
 
-    /// The position of the service's time `nanos`. Never past what was given:
-    /// a recogniser may round, but cannot hear the future.
+    /// Returns the position of the service's time `nanos`. It is never past the audio that was
+    /// given: a recogniser may round, but cannot hear the future.
     pub fn position(&self, nanos: u64) -> Option<Position> {
         Some(self.extrapolate(nanos)?.min(self.end))
     }
 
-    /// The same, as if audio had gone on after the last that was given.
+    /// Returns the position of the service's time `nanos`, as if audio had gone on after the
+    /// last that was given.
     pub fn extrapolate(&self, nanos: u64) -> Option<Position> {
         let after = self.spans.partition_point(|s| s.service <= nanos);
         let span = self.spans.get(after.checked_sub(1)?)?;
         Some(span.position.saturating_add(nanos - span.service))
     }
 
-    /// Where something stands that was heard from `start` to `end`, in the
-    /// service's time; off the edges of what was dropped. Never past what was given.
+    /// Returns the positions of a word that the service heard from `start` to `end` in its
+    /// time, kept off the edges of holes. They are never past the audio that was given.
     pub fn heard(&self, start: u64, end: u64) -> Option<Range<Position>> {
         let span = self.extrapolate_span(start, end)?;
         Some(span.start.min(self.end)..span.end.min(self.end))
     }
 
-    /// The same, as if audio had gone on after the last that was given.
+    /// Returns the same as [`Generation::heard`], as if audio had gone on after the last that
+    /// was given.
     pub fn extrapolate_span(&self, start: u64, end: u64) -> Option<Range<Position>> {
         let edge = |n: usize| self.spans.get(n).map(|span| span.service);
         let (start, end) = off_the_edges(
@@ -148,7 +148,7 @@ impl Generation {
         Some(position..self.extrapolate_end(end)?.max(position))
     }
 
-    /// The service's time of a position that it was given.
+    /// Returns the service's time of a position that it was given.
     pub fn time_of(&self, position: Position) -> Option<u64> {
         // A replay never goes back within a generation: positions only grow.
         let after = self.spans.partition_point(|s| s.position <= position);
@@ -156,8 +156,8 @@ impl Generation {
         Some(span.service + (position - span.position))
     }
 
-    /// The position at which audio that lasts until the service's time `nanos`
-    /// ends, as if it had gone on after the last that was given.
+    /// Returns the position at which audio ends that lasts until the service's time `nanos`,
+    /// as if audio had gone on after the last that was given.
     fn extrapolate_end(&self, nanos: u64) -> Option<Position> {
         let after = self.spans.partition_point(|s| s.service < nanos).max(1);
         let span = self.spans.get(after - 1)?;
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn rounding_takes_no_word_over_what_was_dropped() {
+    fn rounding_moves_no_word_over_dropped_audio() {
         const S: u64 = 1_000_000_000;
         let mut generation = Generation::default().next();
         give(&mut generation, 0, S);

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! How much audio a compressed packet holds, read from its first bytes.
+//! Reads how much audio a compressed packet holds from its first bytes.
 //!
-//! Needed where the container gave no duration. Facts: RFC 6716 section 3.1
-//! (Opus TOC), RFC 7845 section 5 (Opus headers), RFC 9639 section 9.1 (FLAC
-//! frame header).
+//! Sources: RFC 6716 section 3.1 (Opus TOC), RFC 7845 section 5 (Opus headers), RFC 9639
+//! section 9.1 (FLAC frame header).
 
-/// Samples at 48 kHz in an Opus packet, from its TOC byte; at most 120 ms.
-/// `None` for an empty or malformed packet.
+/// Returns the number of samples at 48 kHz in an Opus packet, from its TOC byte; at most
+/// 120 ms. Returns `None` for an empty or malformed packet.
 pub fn opus_samples(packet: &[u8]) -> Option<u32> {
     let toc = *packet.first()?;
     let frame = match toc >> 3 {
@@ -24,14 +23,15 @@ pub fn opus_samples(packet: &[u8]) -> Option<u32> {
     (frames > 0 && samples <= 5760).then_some(samples)
 }
 
-/// Whether this is one of the two headers of an Ogg Opus file, which a payloader
-/// may have taken for audio. No packet of audio begins like them: it would hold
-/// more than the 120 ms that a packet may hold.
+/// Returns `true` for each of the two headers of an Ogg Opus file, which a payloader may
+/// have taken for audio. No packet of audio begins like them: it would hold more than the
+/// 120 ms that a packet may hold.
 pub fn is_opus_header(packet: &[u8]) -> bool {
     packet.starts_with(b"OpusHead") || packet.starts_with(b"OpusTags")
 }
 
-/// Samples in a FLAC frame, from its header. `None` when it is not one.
+/// Returns the number of samples in a FLAC frame, from its header. Returns `None` if
+/// `frame` is not one.
 pub fn flac_samples(frame: &[u8]) -> Option<u32> {
     let (&[sync0, sync1, sizes, _], rest) = frame.split_first_chunk::<4>()?;
     if sync0 != 0xff || sync1 & 0xfc != 0xf8 {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn opus_headers_are_told_from_audio() {
+    fn opus_headers_are_recognised() {
         for header in [b"OpusHead\x01\x01", b"OpusTags\x08\0"] {
             assert!(is_opus_header(header));
             assert_eq!(opus_samples(header), None);
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn opus_rejects_what_cannot_be() {
+    fn malformed_opus_packets_are_rejected() {
         assert_eq!(opus_samples(&[]), None);
         assert_eq!(opus_samples(&[0xfb]), None);
         assert_eq!(opus_samples(&[0xfb, 0x00]), None);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn flac_rejects_what_is_no_frame() {
+    fn data_that_is_no_flac_frame_is_rejected() {
         assert_eq!(flac_samples(b"fLaC"), None);
         assert_eq!(flac_samples(&[0xff, 0xf8, 0x79, 0x18, 0x00]), None);
         assert_eq!(flac_samples(&[]), None);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Bugs on purpose. A simulation that finds nothing proves nothing unless it
-//! finds these: a test runs it with one after the other.
+//! Bugs on purpose. A simulation that finds nothing proves something only if it finds
+//! these: a test runs it with one after the other.
 //!
-//! Only with `--cfg planted_bugs`, which is for that test alone. Without it
-//! [`planted`] is `false` and nothing of this is left in the program.
+//! They exist only with `--cfg planted_bugs`, which is for that test alone. Without it,
+//! [`planted`] returns `false` and the compiler removes all of them.
 
-/// A bug, named for what it does.
+/// A bug, named after its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // the names say it
 pub enum Bug {
@@ -49,7 +49,7 @@ mod imp {
     use std::cell::Cell;
 
     impl Bug {
-        /// All of them.
+        /// All bugs.
         pub const ALL: [Self; 31] = [
             Self::AcknowledgementSkipped,
             Self::AnchorDropped,
@@ -89,7 +89,7 @@ mod imp {
         static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
     }
 
-    /// Sessions on this thread have this bug, and no other, from now on.
+    /// Gives sessions on this thread this bug, and no other, from now on.
     pub fn plant(bug: Option<Bug>) {
         PLANTED.set(bug);
     }
@@ -104,7 +104,7 @@ pub use imp::plant;
 #[cfg(planted_bugs)]
 pub(crate) use imp::planted;
 
-/// Whether this bug is wanted. It is not.
+/// Returns `false`: this build has no planted bugs.
 #[cfg(not(planted_bugs))]
 pub(crate) const fn planted(_: Bug) -> bool {
     false

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The audio that the service may still need to be given (again).
+//! The audio that has yet to be sent, or may have to be sent again.
 //!
-//! Sent is not safe, finalised is safe: a chunk stays here until the service
-//! acknowledged it by a final result, or until the bound is reached. A bound
-//! that is reached lets go of what was sent long ago first; only then is room
-//! made by dropping audio that was never sent, and that is a gap to be told.
+//! Sent is not safe, finalised is safe: a chunk stays here until the service finalises it,
+//! or until the bound is reached. At the bound, the audio that was sent longest ago goes
+//! first. Only then is audio dropped that was never sent, which the application is told
+//! of as a gap.
 
 use super::Position;
 use super::chunker::Chunk;
@@ -13,11 +13,11 @@ use super::planted::{Bug, planted};
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Chunks in the order of the audio, and how long they last together.
+/// Chunks in the order of the audio, and their duration.
 #[derive(Debug, Default)]
 struct Queue {
     chunks: VecDeque<Chunk>,
-    /// In nanoseconds. What was dropped between two chunks does not count.
+    /// The sum of the chunks' durations, in nanoseconds.
     duration: u64,
 }
 
@@ -33,43 +33,44 @@ impl Queue {
         Some(chunk)
     }
 
-    /// How many chunks the rest of a packet has whose beginning is not here.
+    /// Returns how many chunks at the front belong to a packet whose beginning is not here.
     fn parts_of_before(&self) -> usize {
         self.chunks.iter().take_while(|c| !c.entry).count()
     }
 }
 
-/// The audio that is kept: what this generation was sent, then what waits.
+/// The audio that is kept: first the audio that this generation sent, then the audio that
+/// waits.
 #[derive(Debug)]
 pub struct Spool {
-    /// Sent in this generation, and not released.
+    /// Audio that this generation sent and that is not released.
     given: Queue,
-    /// Not sent in this generation yet.
+    /// Audio that this generation has not sent yet.
     waiting: Queue,
-    /// Bound of what is kept, in nanoseconds of audio.
+    /// Bound of the audio that is kept, in nanoseconds.
     limit: u64,
-    /// Everything before this was finalised by the service.
+    /// The service finalised all audio before this.
     acknowledged: Position,
-    /// Everything before this will never be asked for again.
+    /// No replay needs audio before this.
     released: Position,
-    /// Everything before this has been sent at least once.
+    /// All audio before this has been sent at least once.
     sent: Position,
-    /// How much audio of the stream has been sent at least once, in nanoseconds. What was
-    /// dropped before it was ever sent does not count.
+    /// How much audio of the stream has been sent at least once, in nanoseconds. Audio that
+    /// was dropped before it was ever sent does not count.
     placed: u64,
-    /// Audible, sent, let go of at the bound, and not finalised yet: lost, if
-    /// the link is lost before it is.
+    /// Audible audio that was sent, dropped at the bound, and is not finalised yet. It is lost
+    /// if the connection is lost before it is finalised.
     uncertain: VecDeque<Range<Position>>,
 }
 
-/// Of uncertain audio, what is left of a chunk behind its last word, in
-/// nanoseconds: nothing can be said in so little.
+/// Longest rest of a chunk behind its last word, in nanoseconds. No word is that short, so
+/// that such a rest is no loss.
 const REMAINDER: u64 = 20_000_000;
 
-/// Stretches of uncertain audio remembered; beyond that the oldest are joined.
+/// Most spans of uncertain audio that are remembered. Beyond that the oldest are joined.
 const MAX_UNCERTAIN: usize = 64;
 
-/// Adds a span behind the others, to the last of them where it goes on with it.
+/// Appends a span, or extends the last span if the new one continues it.
 fn join(spans: &mut VecDeque<Range<Position>>, span: Range<Position>) {
     match spans.back_mut() {
         Some(last) if last.end == span.start => last.end = span.end,
@@ -78,7 +79,7 @@ fn join(spans: &mut VecDeque<Range<Position>>, span: Range<Position>) {
 }
 
 impl Spool {
-    /// Keeps at most `limit` nanoseconds of audio.
+    /// Returns a spool that keeps at most `limit` nanoseconds of audio.
     pub fn new(limit: u64) -> Self {
         Self {
             given: Queue::default(),
@@ -92,17 +93,17 @@ impl Spool {
         }
     }
 
-    /// The most that is kept, in nanoseconds.
+    /// Returns the bound of the audio that is kept, in nanoseconds.
     pub fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// Nanoseconds of audio kept.
+    /// Returns the audio that is kept, in nanoseconds.
     pub fn held(&self) -> u64 {
         self.given.duration + self.waiting.duration
     }
 
-    /// Nanoseconds that wait to be sent by this generation.
+    /// Returns the audio that waits to be sent by this generation, in nanoseconds.
     pub fn backlog(&self) -> u64 {
         self.waiting.duration
     }
@@ -111,8 +112,8 @@ impl Spool {
         self.given.chunks.iter().chain(&self.waiting.chunks)
     }
 
-    /// Lets go of sent audio until `duration` more fits. False: what is held
-    /// has not been sent yet. A single chunk always fits into an empty spool.
+    /// Drops sent audio until `duration` more fits. Returns `false` if it does not fit because
+    /// the audio that is left has not been sent. Any chunk fits into an empty spool.
     pub fn make_room(&mut self, duration: u64) -> bool {
         if planted(Bug::BoundIgnored) {
             return true;
@@ -125,8 +126,7 @@ impl Spool {
         self.fits(duration)
     }
 
-    /// Remembers audio that was sent and is no longer kept, for as long as
-    /// nobody knows whether it was heard.
+    /// Notes that `chunk` was sent, is not kept any more, and may not be finalised.
     fn let_go(&mut self, chunk: &Chunk) {
         let span = chunk.start.max(self.acknowledged)..chunk.end;
         if !chunk.audible || span.is_empty() {
@@ -141,19 +141,20 @@ impl Spool {
         }
     }
 
-    /// Whether there is room beside what waits, if all else is let go of.
+    /// Returns `true` if `duration` would fit if all sent audio were dropped.
     fn fits(&self, duration: u64) -> bool {
         self.is_drained() || self.backlog() + duration <= self.limit
     }
 
-    /// Whether there is room beside what is kept, of which sent audio may have
-    /// half: more of it may be silence, which nobody will ever finalise.
+    /// Returns `true` if `duration` fits beside the audio that is kept. Of sent audio at most
+    /// half of the bound counts, because more of it may be silence, which is never finalised.
     pub fn has_room(&self, duration: u64) -> bool {
         let sent = self.given.duration.min(self.limit / 2);
         self.is_drained() || self.backlog() + sent + duration <= self.limit
     }
 
-    /// Drops the oldest packet of which nothing was sent; where it stood.
+    /// Drops the oldest packet of which this generation has sent nothing. Returns where it
+    /// stood.
     pub fn drop_oldest_unsent(&mut self) -> Option<Range<Position>> {
         self.drop_packet(self.waiting.parts_of_before())
     }
@@ -175,8 +176,8 @@ impl Spool {
         Some(first.start..end)
     }
 
-    /// Returns how much of the stream's audio comes before what goes next on the wire, in
-    /// nanoseconds. For a replay that is what it was when the audio was sent first.
+    /// Returns how much of the stream's audio comes before the next chunk, in nanoseconds. A
+    /// replayed chunk has the same value as when it was sent first.
     pub fn next_place(&self) -> u64 {
         match planted(Bug::PositionNotKept) {
             true => self.placed,
@@ -184,29 +185,30 @@ impl Spool {
         }
     }
 
-    /// Returns `true` if what goes next on the wire has been sent before.
+    /// Returns `true` if the next chunk has been sent before.
     pub fn replays(&self) -> bool {
         self.peek().is_some_and(|chunk| chunk.place.is_some())
     }
 
-    /// Counts the audio that follows from zero. Nothing kept may have been sent before.
+    /// Begins to count the stream's audio from zero. The spool must hold no audio that was
+    /// sent before.
     pub fn begin_stream(&mut self) {
         debug_assert!(!self.replays());
         self.placed = 0;
     }
 
-    /// Appends audio.
+    /// Appends a chunk.
     pub fn push(&mut self, chunk: Chunk) {
         self.waiting.push(chunk);
     }
 
-    /// What goes next on the wire.
+    /// Returns the next chunk to send.
     pub fn peek(&self) -> Option<&Chunk> {
         self.waiting.chunks.front()
     }
 
-    /// Marks what [`Spool::peek`] showed as sent. Returns how much of it had
-    /// never been sent before and how much is a replay, in nanoseconds.
+    /// Marks the chunk that [`Spool::peek`] returned as sent. Returns how much of it had never
+    /// been sent before, and how much is a replay, in nanoseconds.
     pub fn advance(&mut self) -> (u64, u64) {
         let Some(mut chunk) = self.waiting.remove(0) else {
             return (0, 0);
@@ -222,8 +224,8 @@ impl Spool {
         (fresh, replayed)
     }
 
-    /// The service finalised everything before `finalised`, and everything
-    /// that is owed for what lies before `released` has come.
+    /// Takes the audio before `finalised` as finalised. The audio before `released` is dropped:
+    /// its messages have come too.
     pub fn acknowledge(&mut self, finalised: Position, released: Position) {
         self.acknowledged = self.acknowledged.max(finalised);
         self.released = self.released.max(released);
@@ -238,7 +240,7 @@ impl Spool {
         }
     }
 
-    /// How many chunks the oldest packet has, if all of it was released.
+    /// Returns how many chunks the oldest packet has, if all of it was released.
     fn released_parts(&self) -> Option<usize> {
         let first = self.chunks().next()?;
         let others = self.chunks().skip(1).take_while(|c| !c.entry);
@@ -246,8 +248,8 @@ impl Spool {
         (first.start < self.released && end <= self.released).then_some(count)
     }
 
-    /// A new generation: everything that is kept is to be sent (again).
-    /// Returns what was sent, is not kept and was never finalised.
+    /// Begins a generation, which sends all audio that is kept, some of it again. Returns the
+    /// audio that was sent, is not kept and was never finalised.
     pub fn rewind(&mut self) -> Vec<Range<Position>> {
         if planted(Bug::ReplayFromTheSentMark) {
             return Vec::new();
@@ -257,7 +259,7 @@ impl Spool {
             .chunks
             .into_iter()
             .for_each(|c| self.waiting.push(c));
-        // The rest of a packet without its beginning, which was let go of.
+        // The rest of a packet whose beginning was dropped is of no use.
         for _ in 0..self.waiting.parts_of_before() {
             if let Some(part) = self.waiting.remove(0) {
                 self.let_go(&part);
@@ -271,7 +273,7 @@ impl Spool {
         uncertain.filter(counts).collect()
     }
 
-    /// What was sent and not finalised, where there was something to hear in it.
+    /// Returns the audible audio that was sent and not finalised.
     pub fn unheard(&self) -> impl Iterator<Item = Range<Position>> + use<> {
         let mut spans = self.uncertain.clone();
         for chunk in self.chunks().filter(|chunk| chunk.audible) {
@@ -283,7 +285,7 @@ impl Spool {
         spans.into_iter()
     }
 
-    /// Lets go of everything. Returns the nanoseconds that were never sent.
+    /// Drops all audio. Returns how much of it was never sent, in nanoseconds.
     pub fn clear(&mut self) -> u64 {
         let unsent = self.unsent_duration();
         self.uncertain.clear();
@@ -292,8 +294,9 @@ impl Spool {
         unsent
     }
 
-    /// The same, but for the rest of a packet whose beginning was sent: a service
-    /// has no use for the next one without it.
+    /// Drops all audio except the rest of a packet whose beginning was sent: without it, the
+    /// service could not decode the next packet. Returns how much was never sent, in
+    /// nanoseconds.
     pub fn flush(&mut self) -> u64 {
         let rest = self.waiting.parts_of_before();
         let rest: Vec<_> = self.waiting.chunks.drain(..rest).collect();
@@ -302,17 +305,17 @@ impl Spool {
         unsent
     }
 
-    /// Everything before this was finalised.
+    /// Returns the position before which all audio is finalised.
     pub fn acknowledged(&self) -> Position {
         self.acknowledged
     }
 
-    /// Everything before this was sent at least once.
+    /// Returns the position before which all audio was sent at least once.
     pub fn sent(&self) -> Position {
         self.sent
     }
 
-    /// Nanoseconds held that were never sent.
+    /// Returns how much of the audio that is kept was never sent, in nanoseconds.
     pub fn unsent_duration(&self) -> u64 {
         let unsent = self.waiting.chunks.iter().rev();
         unsent
@@ -321,8 +324,8 @@ impl Spool {
             .sum()
     }
 
-    /// Nanoseconds that the service has not finalised: held, or let go of in
-    /// the hope that it will.
+    /// Returns how much audio the service has not finalised, in nanoseconds. Audio that was
+    /// sent and dropped at the bound counts too.
     pub fn unacknowledged_duration(&self) -> u64 {
         let held = self
             .chunks()
@@ -331,13 +334,13 @@ impl Spool {
         held.chain(let_go).sum()
     }
 
-    /// Whether nothing is kept that was not released.
+    /// Returns `true` if all audio that is kept was released.
     pub fn owes_nothing(&self) -> bool {
         let last = self.waiting.chunks.back().or(self.given.chunks.back());
         last.is_none_or(|last| last.end <= self.released)
     }
 
-    /// Whether nothing waits to be sent.
+    /// Returns `true` if no audio waits to be sent.
     pub fn is_drained(&self) -> bool {
         self.waiting.chunks.is_empty()
     }
@@ -393,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_lets_go_of_sent_audio_first() {
+    fn at_the_bound_sent_audio_is_dropped_first() {
         let mut spool = spool_of(10);
         assert!(!spool.make_room(100 * MS), "nothing was sent: no room");
         spool.advance();
@@ -402,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_let_go_before_it_was_finalised_is_told_at_the_next_start() {
+    fn audio_that_was_dropped_before_it_was_finalised_is_reported_at_the_next_start() {
         let mut spool = spool_of(10);
         for _ in 0..5 {
             spool.advance();
@@ -425,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_that_was_let_go_is_no_loss() {
+    fn silence_that_was_dropped_is_no_loss() {
         let mut spool = Spool::new(100 * MS);
         spool.push(Chunk {
             audible: false,
@@ -437,14 +440,14 @@ mod tests {
     }
 
     #[test]
-    fn dropping_tells_where() {
+    fn a_drop_returns_where_the_audio_stood() {
         let mut spool = spool_of(10);
         spool.advance();
         assert_eq!(spool.drop_oldest_unsent(), Some(100 * MS..200 * MS));
         assert_eq!(spool.peek().unwrap().start, 200 * MS);
     }
 
-    /// Two packets; the first, up to 100 ms, is in two parts.
+    /// Returns a spool with two packets. The first, up to 100 ms, is in two parts.
     fn spool_with_parts() -> Spool {
         let mut spool = Spool::new(1000 * MS);
         spool.push(chunk(0, 0));

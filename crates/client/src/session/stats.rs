@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Counters of a session. They survive disconnects and only ever grow, but for
-//! the gauges `audio_spooled`, `rtt` and the delays.
+//! Counters of a session. They survive disconnects and only grow, except for the gauges
+//! `audio_spooled`, `rtt` and the delays.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A snapshot. Audio amounts are nanoseconds of audio.
+/// A snapshot of the counters. Amounts of audio are in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[allow(missing_docs)] // names are those of the `stats` property
 pub struct Stats {
     pub bytes_sent: u64,
     pub chunks_sent: u64,
-    /// Sent for the first time; replays do not count.
+    /// Audio that was sent for the first time; replays do not count.
     pub audio_sent: u64,
-    /// Finalised by the service.
+    /// Audio that the service finalised.
     pub audio_finalised: u64,
-    /// Waiting to be sent for the first time.
+    /// Audio that waits to be sent for the first time.
     pub audio_spooled: u64,
-    /// Never sent and never will be.
+    /// Audio that was never sent and never will be.
     pub audio_dropped: u64,
-    /// Sent again.
+    /// Audio that was sent again.
     pub audio_replayed: u64,
     pub reconnects: u64,
-    /// Time with a session, from the start acknowledgement to its loss or end.
+    /// Time with a session, from the acknowledgement of its start to its loss or end.
     pub connected_time: Duration,
-    /// Audio that the service has been given, replays included: what is paid for.
+    /// The time that the service bills: for each start the time from its acknowledgement to
+    /// its stop, or the audio that it was given, if that is longer.
     pub billable_time: Duration,
     pub rtt: Option<Duration>,
     pub delay_interim: Percentiles,
@@ -59,7 +60,7 @@ pub struct Delays {
 impl Delays {
     const WINDOW: usize = 256;
 
-    /// Adds one.
+    /// Adds a delay.
     pub fn record(&mut self, delay: Duration) {
         if self.recent.len() == Self::WINDOW {
             self.recent.pop_front();
@@ -68,7 +69,7 @@ impl Delays {
         self.max = self.max.max(delay);
     }
 
-    /// Percentiles over the window, maximum over all.
+    /// Returns percentiles over the window, and the maximum over all delays.
     pub fn percentiles(&self) -> Percentiles {
         let mut sorted: Vec<Duration> = self.recent.iter().copied().collect();
         sorted.sort_unstable();
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_of_the_recent_ones_and_the_maximum_of_all() {
+    fn percentiles_are_those_of_recent_delays_and_the_maximum_that_of_all() {
         let mut delays = Delays::default();
         assert_eq!(delays.percentiles(), Percentiles::default());
         delays.record(Duration::from_secs(1000));

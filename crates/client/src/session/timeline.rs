@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Where a place in the audio stands in the pipeline's times.
+//! Turns positions in the audio into the pipeline's times.
 //!
-//! An anchor ties one position to running time, stream time and UTC; between
-//! anchors time runs with the audio. A new anchor is made wherever the two
-//! part: at the start, after a hole, a GAP, a flush, a segment change, and where
-//! [`super::alignment`] has decided that the timestamps are right. The times at
-//! which buffers come in place no text; they are kept only to tell how long
-//! after its audio a result came.
+//! An anchor ties one position to running time, stream time and UTC. Between anchors, time
+//! runs with the audio. A new anchor is made where time and audio part: at the start,
+//! after a hole, a GAP event, a flush or a segment change, and where [`super::alignment`]
+//! has decided that the timestamps are right. The times at which buffers arrive place no
+//! text. They are kept only to measure how long after its audio a result came.
 //!
-//! UTC is running time and the wall clock at running time zero. The wall clock is
-//! read again at each discontinuity and every ten seconds, because it may be
-//! set, and the pipeline's clock drifts against it.
+//! UTC is running time plus the wall clock at running time zero. The wall clock is read
+//! again at each discontinuity and every ten seconds, because it may be set, and because
+//! the pipeline's clock drifts against it.
 //!
 //! Facts: GStreamer design documents "segments" and "synchronisation"; RFC 5905
 //! (NTP), section 11.3, on slewing and stepping a clock.
@@ -23,24 +22,25 @@ use super::{Position, Time};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How far behind the acknowledged audio places can still be asked for.
+/// How long times are kept behind the acknowledged audio, in nanoseconds.
 const MEMORY: u64 = 120_000_000_000;
 
-/// Difference from the running count above which an anchor is made, in
-/// nanoseconds: well below a word, well above the rounding of timestamps.
+/// Difference from the expected times above which an anchor is made, in nanoseconds: far
+/// below the length of a word, far above the rounding of timestamps.
 const TOLERANCE: u64 = 2_000_000;
 
 /// Longest time between two readings of the wall clock while audio comes.
 const WALL_CLOCK_AGE: Duration = Duration::from_secs(10);
 
-/// Difference of the wall clock from which it is stepped, in nanoseconds: that of NTP.
+/// Difference of the wall clock from which UTC is stepped, in nanoseconds: that of NTP.
 const WALL_CLOCK_STEP: i64 = 128_000_000;
 
-/// Least and most that a smaller difference is corrected by at each reading, in
-/// nanoseconds. Twice as fast as NTP slews a clock, so that it is caught up with.
+/// Least and greatest correction of a smaller difference at each reading, in nanoseconds.
+/// The greatest is twice as fast as NTP slews a clock, so that UTC catches up with it.
 const WALL_CLOCK_SLEW: (i64, i64) = (1_000_000, 10_000_000);
 
-/// The most is as much for each so many nanoseconds: 10 ms in 10 s.
+/// Nanoseconds since the last reading for which one nanosecond may be corrected: 10 ms in
+/// 10 s.
 const WALL_CLOCK_RATE: u128 = 1000;
 
 /// The times of one place in the audio.
@@ -58,7 +58,7 @@ pub struct Instants {
 struct Anchor {
     position: Position,
     instants: Instants,
-    /// Audio seconds per second of running time: the segment's rate.
+    /// The segment's rate: audio seconds per second of running time.
     speed: f64,
 }
 
@@ -84,12 +84,12 @@ fn signed(time: Option<u64>) -> Option<i64> {
     i64::try_from(time?).ok()
 }
 
-/// What the wall clock says at running time zero, by the times of one place.
+/// Returns the wall clock at running time zero, as the times of one position state it.
 fn wall_clock_at_zero(instants: &Instants) -> Option<i64> {
     instants.utc?.checked_sub(signed(instants.running_time)?)
 }
 
-/// `nanos` of audio in nanoseconds of running time. Exact at normal speed.
+/// Returns the running time of `nanos` of audio, in nanoseconds. Exact at normal speed.
 fn scale(nanos: u64, speed: f64) -> u64 {
     if speed == 1.0 || speed <= 0.0 {
         nanos
@@ -99,7 +99,7 @@ fn scale(nanos: u64, speed: f64) -> u64 {
 }
 
 impl Anchor {
-    /// The times of a position before the anchor.
+    /// Returns the times of a position before the anchor.
     fn before(&self, position: Position) -> Instants {
         let audio = self.position.saturating_sub(position);
         let running = scale(audio, self.speed);
@@ -116,7 +116,7 @@ impl Anchor {
         }
     }
 
-    /// The same anchor with all its times moved by nanoseconds of running time.
+    /// Returns the anchor with all its times moved by `by` nanoseconds of running time.
     fn moved(self, by: i64) -> Self {
         let stream = (by as f64 * self.speed) as i64;
         let Instants {
@@ -135,21 +135,20 @@ impl Anchor {
     }
 }
 
-/// The anchors of a session, and when its audio came in.
+/// The anchors of a session, and the times at which its audio arrived.
 #[derive(Debug, Default)]
 pub struct Timeline {
     anchors: VecDeque<Anchor>,
     arrivals: VecDeque<(Position, Time)>,
     /// The pipeline paused: running time stood still, and the wall clock went on.
     parted: bool,
-    /// When the wall clock was read last.
+    /// The time of the last reading of the wall clock.
     wall_clock_read: Option<Time>,
 }
 
 impl Timeline {
-    /// Ties `position` to `instants`. Where the audio simply goes on as the
-    /// last anchor says, nothing is added. The last UTC stays in force until
-    /// [`Timeline::read_wall_clock`] corrects it.
+    /// Ties `position` to `instants`. Adds no anchor if the audio goes on as the last anchor
+    /// says. The last UTC stays in force until [`Timeline::read_wall_clock`] corrects it.
     pub fn anchor(&mut self, position: Position, instants: Instants, speed: f64) {
         if self.goes_on(position, &instants, speed) {
             return;
@@ -191,13 +190,13 @@ impl Timeline {
         }
     }
 
-    /// After a pause running time goes on where it was, and the wall clock does not:
-    /// what comes next is at another UTC.
+    /// Notes a pause. Running time goes on where it was and the wall clock does not, so that
+    /// the audio that follows is at another UTC.
     pub fn part(&mut self) {
         self.parted = true;
     }
 
-    /// Whether there is no anchor yet.
+    /// Returns `true` if there is no anchor yet.
     pub fn is_empty(&self) -> bool {
         self.anchors.is_empty()
     }
@@ -208,10 +207,10 @@ impl Timeline {
         self.parted || age.is_none_or(|age| age >= WALL_CLOCK_AGE)
     }
 
-    /// At `now` the wall clock says that the audio at running time `running_time` is
-    /// at `utc`. Corrects the UTC of the audio from `position` on: a small difference
-    /// bit by bit, a large one at once. Returns by how many nanoseconds the wall clock
-    /// was set, if it was.
+    /// Takes a reading of the wall clock at `now`: `instants` ties the running time of the
+    /// audio at `position` to UTC. Corrects the UTC of the audio from there on: a small
+    /// difference bit by bit, a large one at once. Returns by how many nanoseconds the wall
+    /// clock was set, if it was.
     pub fn read_wall_clock(
         &mut self,
         now: Time,
@@ -237,7 +236,7 @@ impl Timeline {
         let by = match difference {
             Some(difference) if stepped.is_none() && !paused => {
                 let (least, most) = WALL_CLOCK_SLEW;
-                // Where there was no audio for long, the clocks have parted for as long.
+                // The clocks have drifted since the last reading, which may be long ago.
                 let long = i64::try_from(unread.as_nanos() / WALL_CLOCK_RATE).unwrap_or(most);
                 let most = most.max(long);
                 difference.clamp(-most, most) * i64::from(difference.saturating_abs() >= least)
@@ -272,8 +271,8 @@ impl Timeline {
         })
     }
 
-    /// Returns `true` if running time and stream time belong together as before:
-    /// the same segment, or one that follows it.
+    /// Returns `true` if running time and stream time are related as before: the segment is
+    /// the same, or one that continues it.
     pub fn is_same_segment(&self, position: Position, instants: &Instants, speed: f64) -> bool {
         let apart = |a: Option<u64>, b: Option<u64>| match (a, b) {
             (Some(a), Some(b)) => Some(i128::from(a) - i128::from(b)),
@@ -294,14 +293,14 @@ impl Timeline {
         })
     }
 
-    /// The times at which the audio that follows `position` would stand if it
-    /// simply went on. `None` before the first anchor.
+    /// Returns the times of `position` if the audio goes on as the last anchor says, or `None`
+    /// before the first anchor.
     pub fn expected(&self, position: Position) -> Option<Instants> {
         self.anchors.back().map(|anchor| anchor.at(position))
     }
 
-    /// The times of the audio that starts at `position`. Before the first anchor that
-    /// is remembered: as if there had been no other.
+    /// Returns the times of the audio that starts at `position`. For a position before the
+    /// first anchor that is remembered, that anchor counts as the only one.
     pub fn locate(&self, position: Position) -> Option<Instants> {
         let after = self.anchors.partition_point(|a| a.position <= position);
         match after.checked_sub(1) {
@@ -310,8 +309,8 @@ impl Timeline {
         }
     }
 
-    /// The times at which the audio from `start` to `end` ends. Differs from
-    /// [`Timeline::locate`] where a hole begins at `end`.
+    /// Returns the times at which the audio from `start` to `end` ends. They differ from those
+    /// of [`Timeline::locate`] if a hole begins at `end`.
     pub fn locate_end(&self, start: Position, end: Position) -> Option<Instants> {
         let after = self
             .anchors
@@ -322,8 +321,8 @@ impl Timeline {
         }
     }
 
-    /// The times at which something that was heard from `start` to `end` begins
-    /// and ends; off the edges of holes.
+    /// Returns the times at which a word from `start` to `end` begins and ends, kept off the
+    /// edges of holes.
     pub fn locate_heard(&self, start: Position, end: Position) -> Option<(Instants, Instants)> {
         let edge = |n: usize| self.anchors.get(n).map(|anchor| anchor.position);
         let (start, end) = off_the_edges(
@@ -341,12 +340,12 @@ impl Timeline {
         Some((self.locate(start)?, self.locate_end(start, end)?))
     }
 
-    /// The audio up to `position` came in at `now`.
+    /// Notes that the audio up to `position` arrived at `now`.
     pub fn arrived(&mut self, position: Position, now: Time) {
         self.arrivals.push_back((position, now));
     }
 
-    /// When the audio up to `position` had come in.
+    /// Returns the time at which the audio up to `position` had arrived.
     pub fn arrival(&self, position: Position) -> Option<Time> {
         let index = self.arrivals.partition_point(|(end, _)| *end < position);
         self.arrivals
@@ -355,7 +354,7 @@ impl Timeline {
             .map(|(_, time)| *time)
     }
 
-    /// Forgets what lies too far behind `acknowledged` to be asked for.
+    /// Forgets the times of audio so far behind `acknowledged` that no result needs them.
     pub fn prune(&mut self, acknowledged: Position) {
         let horizon = acknowledged.saturating_sub(MEMORY);
         while self.anchors.get(1).is_some_and(|a| a.position <= horizon) {

@@ -21,7 +21,7 @@ fn time_runs_with_the_audio() {
 }
 
 #[test]
-fn a_hole_moves_what_follows_and_nothing_before() {
+fn a_hole_moves_the_audio_behind_it_and_none_before() {
     let mut timeline = Timeline::default();
     timeline.anchor(0, at(0), 1.0);
     timeline.anchor(4 * S, at(10), 1.0);
@@ -36,7 +36,7 @@ fn a_hole_moves_what_follows_and_nothing_before() {
 }
 
 #[test]
-fn rounding_takes_no_word_over_a_hole() {
+fn rounding_moves_no_word_over_a_hole() {
     let mut timeline = Timeline::default();
     timeline.anchor(0, at(0), 1.0);
     timeline.anchor(4 * S, at(10), 1.0);
@@ -72,7 +72,7 @@ fn a_pause_moves_utc_and_nothing_else() {
     };
     timeline.anchor(S, paused, 1.0);
     let stepped = timeline.read_wall_clock(Time::ZERO, S, &paused);
-    assert_eq!(stepped, None, "nobody set the wall clock");
+    assert_eq!(stepped, None, "the wall clock was not set");
     assert!(!timeline.wants_wall_clock(Time::ZERO));
     assert!(timeline.goes_on(2 * S, &at(2), 1.0));
     let after = timeline.locate(2 * S).unwrap();
@@ -135,24 +135,24 @@ fn a_small_difference_of_the_wall_clock_is_corrected_bit_by_bit_and_a_large_one_
     assert_eq!(
         timeline.locate(9 * S),
         Some(at(9)),
-        "what was said before stays"
+        "earlier audio keeps its UTC"
     );
     assert_eq!(timeline.locate(11 * S), Some(reading(11, 10_000_000)));
     for n in 2..4 {
         timeline.read_wall_clock(ten * n, u64::from(n) * 10 * S, &reading(10, 25_000_000));
     }
     assert_eq!(timeline.locate(31 * S), Some(reading(31, 25_000_000)));
-    // Somebody sets it by an hour.
+    // It is set by an hour.
     let hour = 3_600_000_000_000;
     let set = timeline.read_wall_clock(ten * 4, 40 * S, &reading(40, hour));
     assert_eq!(set, Some(hour - 25_000_000));
     assert_eq!(timeline.locate(41 * S), Some(reading(41, hour)));
     let again = timeline.read_wall_clock(ten * 5, 50 * S, &reading(50, hour));
-    assert_eq!(again, None, "told once");
+    assert_eq!(again, None, "reported once");
 }
 
 #[test]
-fn a_step_that_was_noticed_late_moves_what_stands_behind_it() {
+fn a_step_that_was_noticed_late_moves_the_audio_behind_it() {
     let mut timeline = Timeline::default();
     timeline.anchor(0, at(1), 1.0);
     timeline.anchor(8 * S, at(10), 1.0);
@@ -172,7 +172,7 @@ fn a_step_that_was_noticed_late_moves_what_stands_behind_it() {
 }
 
 #[test]
-fn what_is_forgotten_stands_as_if_all_had_gone_on() {
+fn audio_before_the_first_remembered_anchor_is_placed_by_that_anchor() {
     let mut timeline = Timeline::default();
     timeline.anchor(50 * S, at(60), 1.0);
     assert_eq!(

@@ -12,7 +12,7 @@
 //! Sources: Symbl API reference, sections on authentication (`token:generate`) and on
 //! the Conversation API (`Authorization: Bearer`).
 
-use super::connect::{AGENT, Answer, Place, reach};
+use super::connect::{AGENT, Answer, HostPort, reach};
 use super::endpoint::{AppCredentials, Endpoint};
 use super::secret::Secret;
 use crate::session::{Failure, Reason};
@@ -65,7 +65,7 @@ pub(super) async fn generate_token(
         .body(Full::from(body.to_string()));
     let call = Call {
         what: What::Token,
-        place: Place::of(&url)?,
+        place: HostPort::of(&url)?,
         secret: Some(&app.secret),
         limit: MAX_GRANT,
     };
@@ -103,7 +103,7 @@ pub(super) async fn messages(
     }
     let call = Call {
         what: What::Messages,
-        place: Place::of(&url)?,
+        place: HostPort::of(&url)?,
         secret: token,
         limit: MAX_MESSAGES,
     };
@@ -133,7 +133,7 @@ enum What {
 /// One request, with what the error texts about it need.
 struct Call<'a> {
     what: What,
-    place: Place,
+    place: HostPort,
     /// The secret that error texts must not contain.
     secret: Option<&'a Secret>,
     /// Maximum size of the answer, in bytes.

@@ -7,7 +7,7 @@
 //! once do not need hundreds of threads. One thread exists from the beginning, so
 //! that events reach the application even while the system gives no more threads.
 
-use super::threads::{Pool, Rule, Undone};
+use super::threads::{Rule, ThreadPool, Undone};
 use std::io;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Threads that deliver events.
-static CALLS: LazyLock<Pool> = LazyLock::new(|| {
-    Pool::new(Rule {
+static CALLS: LazyLock<ThreadPool> = LazyLock::new(|| {
+    ThreadPool::new(Rule {
         name: "symbl-call",
         prompt: 4,
         patience: PATIENCE,
@@ -30,8 +30,8 @@ static CALLS: LazyLock<Pool> = LazyLock::new(|| {
 
 /// Threads that ask for tokens. They are separate from the events, because a handler
 /// of `request-token` may take seconds and hundreds of sinks may ask at once.
-static QUESTIONS: LazyLock<Pool> = LazyLock::new(|| {
-    Pool::new(Rule {
+static QUESTIONS: LazyLock<ThreadPool> = LazyLock::new(|| {
+    ThreadPool::new(Rule {
         name: "symbl-ask",
         prompt: 16,
         patience: PATIENCE,

@@ -68,7 +68,7 @@ const READ_BUFFER: usize = 4 << 10;
 pub(super) const AGENT: &str = concat!("gst-plugin-symbl/", env!("CARGO_PKG_VERSION"));
 
 /// A connected socket, ready for messages.
-pub type Socket = WebSocketStream<Box<dyn Stream>>;
+pub type Socket = WebSocketStream<Box<dyn ByteStream>>;
 
 /// The header with which a service announces that it stores replayed audio only once, if
 /// the start request has the place of the audio in its stream.
@@ -82,18 +82,18 @@ pub(super) struct Opened {
 }
 
 /// The byte stream of a socket: TCP, or TLS over TCP.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Sync + Unpin {
     /// Returns the TCP connection at the bottom.
     fn tcp(&self) -> &TcpStream;
 }
 
-impl Stream for Tcp {
+impl ByteStream for Tcp {
     fn tcp(&self) -> &TcpStream {
         self.stream()
     }
 }
 
-impl Stream for TlsStream<Tcp> {
+impl ByteStream for TlsStream<Tcp> {
     fn tcp(&self) -> &TcpStream {
         self.get_ref().0.stream()
     }
@@ -115,7 +115,7 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Socket, Failure> {
 pub(super) async fn open(endpoint: &Endpoint) -> Result<Opened, Failure> {
     let token = files::read_token(&endpoint.token).await?;
     let url = endpoint.url_with(token.as_ref())?;
-    let place = Place::of(&url)?;
+    let place = HostPort::of(&url)?;
     let key = generate_key();
     let header_token = token.as_ref().filter(|_| !endpoint.token_in_query);
     let request = request(&url, &key, header_token)?;
@@ -125,8 +125,8 @@ pub(super) async fn open(endpoint: &Endpoint) -> Result<Opened, Failure> {
 
 /// Connects to the service at `url`, through the proxy if there is one, and with TLS
 /// if the scheme requires it.
-pub(super) async fn reach(endpoint: &Endpoint, url: &Url) -> Result<Box<dyn Stream>, Failure> {
-    let place = &Place::of(url)?;
+pub(super) async fn reach(endpoint: &Endpoint, url: &Url) -> Result<Box<dyn ByteStream>, Failure> {
+    let place = &HostPort::of(url)?;
     let gateway = endpoint.proxy.before(url)?;
     let tcp = async {
         match &gateway {
@@ -145,14 +145,14 @@ pub(super) async fn reach(endpoint: &Endpoint, url: &Url) -> Result<Box<dyn Stre
 }
 
 /// Host and port to dial.
-pub(super) struct Place {
+pub(super) struct HostPort {
     host: Host<String>,
     port: u16,
     /// `true` for a proxy, `false` for a service.
     is_proxy: bool,
 }
 
-impl Place {
+impl HostPort {
     pub(super) fn of(url: &Url) -> Result<Self, Failure> {
         match (url.host(), url.port_or_known_default()) {
             (Some(host), Some(port)) => Ok(Self {
@@ -167,7 +167,7 @@ impl Place {
         }
     }
 
-    /// Returns the host and port of a proxy's address: see [`Place::of`].
+    /// Returns the host and port of a proxy's address: see [`HostPort::of`].
     pub(super) fn of_proxy(url: &Url) -> Result<Self, Failure> {
         let place = Self::of(url)?;
         Ok(Self {
@@ -185,7 +185,7 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for HostPort {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }
@@ -193,7 +193,7 @@ impl std::fmt::Display for Place {
 
 async fn connector(
     endpoint: &Endpoint,
-    place: &Place,
+    place: &HostPort,
 ) -> Result<(TlsConnector, ServerName<'static>), Failure> {
     let name = match &place.host {
         Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|error| {
@@ -211,10 +211,10 @@ async fn connector(
 
 /// Asks for the upgrade, and turns the answer into a socket or a failure.
 async fn upgrade(
-    stream: Box<dyn Stream>,
+    stream: Box<dyn ByteStream>,
     request: Request<Empty<Bytes>>,
     key: &str,
-    place: &Place,
+    place: &HostPort,
     token: Option<&Secret>,
 ) -> Result<Opened, Failure> {
     let broken = |error: hyper::Error| refusal::broken(place, &error);
@@ -239,7 +239,7 @@ async fn upgrade(
         _ = &mut connection => exchange.await?,
     };
     let parts = upgraded
-        .downcast::<TokioIo<Box<dyn Stream>>>()
+        .downcast::<TokioIo<Box<dyn ByteStream>>>()
         .map_err(|_| {
             Failure::fatal(
                 Reason::Internal,

@@ -111,7 +111,7 @@ impl Locked {
 
 /// What the task waits for. The streaming thread uses it while the task sleeps.
 #[derive(Default)]
-pub(super) struct Line {
+pub(super) struct SocketAndTimer {
     /// The socket, while there is one.
     pub(super) link: Option<Link>,
     pub(super) timer: Timer,
@@ -122,7 +122,7 @@ pub(super) struct Shared {
     pub(super) locked: Mutex<Locked>,
     pub(super) changed: Condvar,
     pub(super) bell: Bell,
-    line: Mutex<Line>,
+    line: Mutex<SocketAndTimer>,
     pub(super) closing: AtomicBool,
     /// See [`Connection::has_failed`].
     pub(super) failed: AtomicBool,
@@ -157,7 +157,7 @@ impl Shared {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn line(&self) -> MutexGuard<'_, Line> {
+    pub(super) fn line(&self) -> MutexGuard<'_, SocketAndTimer> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -169,7 +169,7 @@ impl Shared {
             Err(TryLockError::Poisoned(line)) => line.into_inner(),
             Err(TryLockError::WouldBlock) => return false,
         };
-        let Line { link, timer } = &mut *line;
+        let SocketAndTimer { link, timer } = &mut *line;
         let Some(link) = link else {
             return false;
         };

@@ -165,7 +165,7 @@ impl Key {
 type Granting = BoxFuture<'static, Result<Secret, Failure>>;
 
 /// What is known for a key.
-enum Known {
+enum CacheEntry {
     Token {
         token: Secret,
         /// When to ask for a new token.
@@ -177,12 +177,12 @@ enum Known {
 
 /// The tokens of this process.
 #[derive(Default)]
-struct Cache(Mutex<Vec<(Key, Known)>>);
+struct Cache(Mutex<Vec<(Key, CacheEntry)>>);
 
 static CACHE: Cache = Cache(Mutex::new(Vec::new()));
 
 impl Cache {
-    fn lock(&self) -> MutexGuard<'_, Vec<(Key, Known)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Key, CacheEntry)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -197,18 +197,18 @@ impl Cache {
             let mut entries = self.lock();
             let known = entries.iter().find(|(other, _)| *other == key);
             match known.map(|(_, known)| known) {
-                Some(Known::Token { token, until })
+                Some(CacheEntry::Token { token, until })
                     if Some(token) != refused && Instant::now() < *until =>
                 {
                     return Ok(token.clone());
                 }
-                Some(Known::Asked(asked)) => asked.upgrade(),
+                Some(CacheEntry::Asked(asked)) => asked.upgrade(),
                 _ => None,
             }
             .unwrap_or_else(|| {
                 let asked = self.ask(key.clone(), endpoint.clone());
                 if let Some(weak) = asked.downgrade() {
-                    keep(&mut entries, key, Known::Asked(weak));
+                    keep(&mut entries, key, CacheEntry::Asked(weak));
                 }
                 asked
             })
@@ -234,7 +234,7 @@ impl Cache {
             match granted {
                 Ok((token, lifetime)) => {
                     let until = Instant::now() + good_for(lifetime);
-                    let known = Known::Token {
+                    let known = CacheEntry::Token {
                         token: token.clone(),
                         until,
                     };
@@ -258,7 +258,7 @@ fn good_for(lifetime: Duration) -> Duration {
 }
 
 /// Replaces what is known for the key.
-fn keep(entries: &mut Vec<(Key, Known)>, key: Key, known: Known) {
+fn keep(entries: &mut Vec<(Key, CacheEntry)>, key: Key, known: CacheEntry) {
     entries.retain(|(other, _)| *other != key);
     if entries.len() >= MOST_KEPT {
         entries.remove(0);
@@ -298,7 +298,7 @@ mod tests {
                 tls_verify: true,
                 proxy: Proxy::default(),
             };
-            let known = || Known::Token {
+            let known = || CacheEntry::Token {
                 token: Secret::default(),
                 until: Instant::now(),
             };

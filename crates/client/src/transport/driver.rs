@@ -10,7 +10,7 @@
 use super::api;
 use super::application;
 use super::connect::{self, Opened};
-use super::connection::{Host, Line, Shared, Sleep};
+use super::connection::{Host, Shared, Sleep, SocketAndTimer};
 use super::credentials::Credentials;
 use super::endpoint::{Endpoint, TokenSource};
 use super::link::{self, Link, Step};
@@ -389,7 +389,7 @@ impl Drop for Driver {
     /// Removes the socket when the task ends, however it ends, so that no thread
     /// sends any more.
     fn drop(&mut self) {
-        *self.shared.line() = Line::default();
+        *self.shared.line() = SocketAndTimer::default();
     }
 }
 

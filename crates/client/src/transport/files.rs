@@ -15,7 +15,7 @@
 use super::endpoint::{Endpoint, TokenSource, sendable};
 use super::flights::Flights;
 use super::secret::Secret;
-use super::threads::{Pool, Rule, Undone, no_thread};
+use super::threads::{Rule, ThreadPool, Undone, no_thread};
 use super::tls;
 use crate::session::{Failure, Reason};
 use std::fs::File;
@@ -61,7 +61,7 @@ enum Content {
 }
 
 static FILES: LazyLock<Flights<What, Result<Content, Failure>>> = LazyLock::new(|| {
-    let pool = Pool::new(Rule {
+    let pool = ThreadPool::new(Rule {
         name: "symbl-file",
         prompt: 8,
         patience: PATIENCE,

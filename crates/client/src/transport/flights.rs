@@ -7,7 +7,7 @@
 //! server or a mount that never answers takes up one thread and not hundreds. Results
 //! are not kept: a later caller starts the work again.
 
-use super::threads::{Patience, Pool, Undone};
+use super::threads::{Patience, ThreadPool, Undone};
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::io;
@@ -35,13 +35,13 @@ struct Known<K, T> {
 /// Shares work by key. Work that took longer than `patience` is slow: the next work
 /// for its key waits behind that of other keys.
 pub(super) struct Flights<K, T> {
-    pool: Pool,
+    pool: ThreadPool,
     patience: Duration,
     known: Arc<Mutex<Known<K, T>>>,
 }
 
 impl<K: Hash + Eq + Clone + Send + 'static, T: Clone + Send + Sync + 'static> Flights<K, T> {
-    pub(super) fn new(pool: Pool, patience: Duration) -> Self {
+    pub(super) fn new(pool: ThreadPool, patience: Duration) -> Self {
         Self {
             pool,
             patience,
@@ -190,7 +190,7 @@ mod tests {
     };
 
     fn flights() -> Flights<&'static str, u32> {
-        Flights::new(Pool::new(RULE), RULE.patience)
+        Flights::new(ThreadPool::new(RULE), RULE.patience)
     }
 
     #[tokio::test]

@@ -238,7 +238,7 @@ fn write_failure(error: &tungstenite::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::{Link, Step};
-    use crate::transport::connect::{Stream, Tcp};
+    use crate::transport::connect::{ByteStream, Tcp};
     use futures_util::StreamExt;
     use std::io::ErrorKind;
     use std::net::Ipv4Addr;
@@ -253,7 +253,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stream = Tcp::from(TcpStream::connect(address).await.unwrap());
-        let stream: Box<dyn Stream> = Box::new(stream);
+        let stream: Box<dyn ByteStream> = Box::new(stream);
         let (mut service, _) = listener.accept().await.unwrap();
         let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
         Link::new(socket, None).reset();
@@ -267,7 +267,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stream = Tcp::from(TcpStream::connect(address).await.unwrap());
-        let stream: Box<dyn Stream> = Box::new(stream);
+        let stream: Box<dyn ByteStream> = Box::new(stream);
         let (service, _) = listener.accept().await.unwrap();
         let socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
         let mut link = Some(Link::new(socket, None));

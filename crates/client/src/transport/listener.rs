@@ -24,7 +24,7 @@ pub struct Listener {
 
 /// What comes over a [`Listener`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum Received {
     /// A text message. If it contained the token, the token is removed.
     Text(String),
     /// Anything else, which shows that the service is alive.
@@ -55,20 +55,20 @@ impl Listener {
     }
 
     /// Waits for the next message or the end. Cancel-safe. Nothing comes after
-    /// [`Heard::End`].
-    pub async fn next(&mut self) -> Heard {
+    /// [`Received::End`].
+    pub async fn next(&mut self) -> Received {
         loop {
             match Link::step(&mut self.link).await {
                 Step::Flushed | Step::Message(Message::Frame(_) | Message::Close(_)) => {}
                 Step::Message(Message::Text(text)) => {
                     let token = self.link.as_ref().and_then(|link| link.token.as_ref());
                     let harmless = token.and_then(|token| token.cut_out_of(&text));
-                    return Heard::Text(harmless.unwrap_or_else(|| text.to_string()));
+                    return Received::Text(harmless.unwrap_or_else(|| text.to_string()));
                 }
-                Step::Message(_) => return Heard::Life,
+                Step::Message(_) => return Received::Life,
                 Step::Ended(failure) => {
                     self.link = None;
-                    return Heard::End(failure);
+                    return Received::End(failure);
                 }
             }
         }

@@ -29,7 +29,7 @@ mod tls;
 
 pub use connection::{Connection, Host, Waited};
 pub use endpoint::{AppCredentials, Endpoint, TokenSource};
-pub use listener::{Heard, Listener};
+pub use listener::{Listener, Received};
 pub use proxy::Proxy;
 pub use secret::Secret;
 

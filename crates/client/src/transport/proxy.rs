@@ -9,7 +9,7 @@
 //! Sources: RFC 9110, sections 9.3.6 (CONNECT) and 11.7 (proxy credentials);
 //! `NO_PROXY` as curl reads it.
 
-use super::connect::Place;
+use super::connect::HostPort;
 use super::secret::Secret;
 use crate::session::{Failure, Reason};
 use hyper::Uri;
@@ -37,7 +37,7 @@ pub struct Proxy {
 
 /// A proxy to dial in place of the service.
 pub(super) struct Gateway {
-    pub(super) place: Place,
+    pub(super) place: HostPort,
     /// The user name and the password in the form in which they are sent.
     pub(super) authorization: Option<HeaderValue>,
     /// The password, which must not appear in a text.
@@ -79,7 +79,7 @@ impl Proxy {
 
     /// Returns the proxy for the service at `url`, if there is one.
     pub(super) fn before(&self, url: &Url) -> Result<Option<Gateway>, Failure> {
-        if Place::of(url)?.is_loopback() {
+        if HostPort::of(url)?.is_loopback() {
             return Ok(None);
         }
         let secure = matches!(url.scheme(), "https" | "wss");
@@ -99,7 +99,7 @@ impl Proxy {
         let password = proxy.password().unwrap_or(proxy.username());
         let password = percent_encoding::percent_decode_str(password).decode_utf8_lossy();
         Ok(Some(Gateway {
-            place: Place::of_proxy(&proxy)?,
+            place: HostPort::of_proxy(&proxy)?,
             authorization: found.basic_auth().cloned(),
             password: (!password.is_empty()).then(|| Secret::new(password)),
         }))

@@ -3,7 +3,7 @@
 //! Threads for work that may block: calls to the application, look-ups of names,
 //! reads of files.
 //!
-//! A [`Pool`] takes jobs and runs each on a thread of its own. Three limits bound it
+//! A [`ThreadPool`] takes jobs and runs each on a thread of its own. Three limits bound it
 //! (see [`Rule`]): few jobs begin at the same time, a job that takes long no longer
 //! delays the next one, and there is a maximum number of threads. A job without a
 //! thread waits.
@@ -165,7 +165,7 @@ struct Shared {
 
 /// A pool of threads. Clones share it.
 #[derive(Clone)]
-pub(super) struct Pool(Arc<Shared>);
+pub(super) struct ThreadPool(Arc<Shared>);
 
 /// Why a job was not done.
 pub(super) enum Undone {
@@ -196,7 +196,7 @@ impl fmt::Debug for Undone {
     }
 }
 
-impl Pool {
+impl ThreadPool {
     /// Creates a pool with the system's threads.
     pub(super) fn new(rule: Rule) -> Self {
         Self::with_spawn(rule, |name, job| {
@@ -270,7 +270,7 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// Returns the number of the job in the queue, for [`Pool::look_again`], if no
+    /// Returns the number of the job in the queue, for [`ThreadPool::look_again`], if no
     /// thread runs it yet.
     pub(super) fn submit(&self, slow: bool, job: Job) -> Result<(), u64> {
         let mut inner = self.lock();
@@ -367,7 +367,7 @@ impl Pool {
 /// Removes a job from the queue when its caller stops waiting. That frees what the
 /// job holds, such as the right of a sink to ask for a token.
 struct Withdrawn<'a> {
-    pool: &'a Pool,
+    pool: &'a ThreadPool,
     number: u64,
 }
 
@@ -388,7 +388,7 @@ impl Patience {
     /// # Errors
     ///
     /// Returns an error if the pool has had no thread for too long.
-    pub(super) fn spend(&mut self, pool: &Pool) -> Result<(), Undone> {
+    pub(super) fn spend(&mut self, pool: &ThreadPool) -> Result<(), Undone> {
         match pool.look_again() {
             Ok(()) => self.0 = None,
             Err(error) => {

@@ -1,45 +1,45 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the words sound like in each encoding, and an ear for it.
+//! Encodes words as audio, and decodes them again.
 //!
-//! A word is a stretch of one code that no other word of the run has, 0 is
-//! silence. Each encoding writes codes in a way that no other can be taken for,
-//! so that audio under the wrong label is never mistaken for a word.
+//! A word is a stretch of one code that no other word of the run has. Code 0 is silence.
+//! Each encoding writes codes in a form of its own, so that audio under the wrong label is
+//! never taken for a word.
 
 use bytes::Bytes;
 use std::sync::LazyLock;
 use symbl_client::session::AudioFormat;
 use symbl_protocol::{Encoding, MAX_AUDIO_MESSAGE, StreamFormat};
 
-/// Milliseconds: what schedules are written in.
+/// Milliseconds, the unit of schedules.
 pub type Ms = u32;
 
-/// How long a word is.
+/// Duration of a word.
 pub const WORD: Ms = 200;
 
-/// Most words in a run: each has a code of its own.
+/// Most words in a run. Each has a code of its own.
 pub const MAX_WORDS: u16 = 200;
 
-/// How long a packet is.
+/// Duration of a packet.
 const PACKET: Ms = 20;
 
-/// Every so many FLAC frames one is too large for a message.
+/// One of this many FLAC frames is too large for a message.
 const LARGE_EVERY: u32 = 13;
 
-/// What the audio is.
+/// The format of the audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     Linear8k,
     Linear16k,
     Linear48k,
     Mulaw,
-    /// Stand-ins of 20 ms with a true table-of-contents byte.
+    /// Stand-in packets of 20 ms with a valid table-of-contents byte.
     Opus,
-    /// Stand-ins of 20 ms with a true frame header, after this stream header.
+    /// Stand-in frames of 20 ms with a valid frame header, after this stream header.
     Flac(u8),
 }
 
-/// Low byte of a sample of raw audio: names its rate. No code is one of them.
+/// Returns the low byte of raw samples at this rate. No code has the same value.
 fn tag(rate: u32) -> u8 {
     match rate {
         8_000 => 0x11,
@@ -48,18 +48,18 @@ fn tag(rate: u32) -> u8 {
     }
 }
 
-/// The code of a word: loud in every encoding.
+/// Returns the code of a word, which is loud in every encoding.
 pub fn code_of(word: u16) -> u8 {
     LOUD[usize::from(word)]
 }
 
-/// The word of a code.
+/// Returns the word of a code.
 pub fn word_of(code: u8) -> Option<u16> {
     let at = LOUD.iter().position(|c| *c == code);
     at.and_then(|at| u16::try_from(at).ok())
 }
 
-/// Codes that are loud as µ-law and as the high byte of a sample.
+/// The codes that are loud as µ-law and as the high byte of a sample.
 static LOUD: LazyLock<Vec<u8>> = LazyLock::new(|| {
     (1..=0x6f)
         .chain(0x80..=0xef)
@@ -68,7 +68,7 @@ static LOUD: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 impl Format {
-    /// What the service is told.
+    /// Returns the format of the wire.
     pub fn wire(self) -> StreamFormat {
         let (encoding, rate) = match self {
             Self::Linear8k => (Encoding::Linear16, 8_000),
@@ -81,7 +81,7 @@ impl Format {
         StreamFormat::new(encoding, rate).unwrap()
     }
 
-    /// What the session is told.
+    /// Returns the format for the session.
     pub fn session(self) -> AudioFormat {
         let header = match self {
             Self::Flac(id) => flac_header(id),
@@ -93,7 +93,7 @@ impl Format {
         }
     }
 
-    /// How long its packets are, if it has any.
+    /// Returns the duration of its packets, if it has packets.
     pub fn packet(self) -> Option<Ms> {
         matches!(self, Self::Opus | Self::Flac(_)).then_some(PACKET)
     }
@@ -134,16 +134,16 @@ fn flac_header(id: u8) -> Bytes {
     Bytes::from(header)
 }
 
-/// Takes the bytes for what their label says and complains if they are not.
-pub struct Ear {
+/// Decodes audio under a label, and fails if the audio does not match the label.
+pub struct Decoder {
     label: StreamFormat,
-    /// Stream header that came under this label.
+    /// The stream header that came under this label.
     header: Option<u8>,
-    /// Code of the FLAC frame in progress, and how many of its bytes are to come.
+    /// The code of the FLAC frame in progress, and how many of its bytes are still to come.
     frame: Option<(u8, usize)>,
 }
 
-impl Ear {
+impl Decoder {
     pub fn new(label: StreamFormat) -> Self {
         Self {
             label,
@@ -156,7 +156,7 @@ impl Ear {
         self.label
     }
 
-    /// Audio that follows has another label.
+    /// Sets the label of the audio that follows.
     pub fn relabel(&mut self, label: StreamFormat) -> Result<(), String> {
         if self.frame.is_some() {
             return Err("a change of format within a frame".into());
@@ -165,8 +165,8 @@ impl Ear {
         Ok(())
     }
 
-    /// Gives stretches of one code and how many samples they last.
-    pub fn hear(&mut self, data: &[u8], out: &mut Vec<(u8, u64)>) -> Result<(), String> {
+    /// Appends stretches of one code, each with its number of samples, to `out`.
+    pub fn decode(&mut self, data: &[u8], out: &mut Vec<(u8, u64)>) -> Result<(), String> {
         if data.is_empty() || data.len() > MAX_AUDIO_MESSAGE {
             return Err(format!("a message of {} bytes", data.len()));
         }
@@ -242,7 +242,7 @@ fn raw(
         return Err("half a sample".into());
     }
     while !data.is_empty() {
-        // Whole stretches are compared at once, which is cheap in any profile.
+        // The comparison of whole stretches is cheap also in an unoptimised build.
         let (mut same, mut other) = (width, data.len() + width);
         while other - same > width {
             let middle = (same + other) / 2 / width * width;

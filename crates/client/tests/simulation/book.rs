@@ -1,38 +1,38 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Everything that the session told, in a form that the invariants can look at.
+//! Records all events of the session, in a form that the invariants can check.
 
 use crate::service::word_spelled;
 use std::collections::{HashMap, HashSet};
 use symbl_client::session::event::PlacedWord;
 use symbl_client::session::{Event, EventKind, Placement, Reason, SessionEvent, State, Time};
-use symbl_protocol::response::Speaker;
+use symbl_protocol::response::Participant;
 
-/// A word that was told, in a final or a message.
+/// A word that was delivered, in a final or a message.
 #[derive(Debug, Clone)]
 pub struct Word {
     pub word: u16,
     pub running_time: Option<u64>,
     pub duration: Option<u64>,
-    /// The wall clock at running time zero, of the first word of what was told.
+    /// The wall clock at running time zero; only for the first word of a final.
     pub wall: Option<i64>,
     pub utterance: Option<String>,
-    /// Who is said to have said it.
+    /// The user id of the speaker.
     pub speaker: Option<String>,
-    /// Number of the event that it came in.
+    /// The number of the event.
     pub event: usize,
 }
 
-/// An interim that was told.
+/// An interim that was delivered.
 #[derive(Debug, Clone)]
 pub struct Interim {
     pub utterance: String,
     pub words: Vec<u16>,
-    /// How many words of finals had been told before.
+    /// How many words of finals were delivered before.
     pub finals_before: usize,
 }
 
-/// Something that was found in a message.
+/// An insight, topic or tracker match.
 #[derive(Debug, Clone)]
 pub struct Finding {
     pub message: Option<String>,
@@ -55,21 +55,21 @@ pub struct Book {
     pub message_ids: HashMap<String, Option<Placement>>,
     pub findings: Vec<Finding>,
     finding_ids: HashSet<String>,
-    /// Running times of what was said to be lost.
+    /// Running times of the gaps.
     pub gaps: Vec<(u64, u64)>,
     pub placements: Vec<Placement>,
     pub conversations: Vec<Conversation>,
-    /// When an end was asked for that was not told as drained yet.
+    /// The time of the end of the stream, until the session reports that it is drained.
     pub ending_since: Option<Time>,
-    /// What was told of the last end: complete, and how much is not confirmed.
+    /// The last drained event: `complete`, and how much was not confirmed.
     pub drained: Option<(bool, u64)>,
     pub failed: Option<String>,
-    /// How often it was told that the wall clock was set.
+    /// How often the session reported that the wall clock was set.
     pub wall_clock_sets: usize,
     pub state: State,
-    /// Generation of the last event.
+    /// The generation of the last event.
     pub generation: u64,
-    /// What is wrong in itself, whatever else happened.
+    /// The first contradiction within the events.
     pub nonsense: Option<String>,
 }
 
@@ -82,7 +82,7 @@ impl Book {
         &mut self,
         words: &[PlacedWord],
         utterance: Option<&str>,
-        speaker: Option<Speaker>,
+        speaker: Option<Participant>,
     ) -> Vec<Word> {
         let speaker = speaker.and_then(|speaker| speaker.user_id);
         let mut told = Vec::new();
@@ -233,7 +233,7 @@ impl Book {
         self.placements.extend(place);
     }
 
-    /// How much of a stretch of running time lies in gaps, in nanoseconds.
+    /// Returns how much of a stretch of running time lies in gaps, in nanoseconds.
     pub fn lost(&self, start: u64, end: u64) -> u64 {
         let each = self
             .gaps

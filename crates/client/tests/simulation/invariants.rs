@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What holds whatever happens. Each is a function with the name of its promise.
+//! The promises that hold whatever happens. Each is a function with the name of the promise.
 
 use crate::audio::{MAX_WORDS, WORD};
 use crate::book::{Book, Word};
@@ -23,7 +23,7 @@ pub struct Broken {
     pub how: String,
 }
 
-/// A run, as far as it has come.
+/// A run up to now.
 pub struct Seen<'a> {
     pub now: Time,
     pub settings: &'a Settings,
@@ -31,16 +31,16 @@ pub struct Seen<'a> {
     pub spoken: &'a [Spoken],
     pub walls: &'a Wall,
     pub waits: &'a Waits,
-    /// What the service stores.
+    /// The words that the service stores.
     pub ledger: &'a Ledger,
-    /// Nanoseconds of audio given to the session, with silence for holes.
+    /// Audio that the session was given, with silence for holes, in nanoseconds.
     pub given: u64,
     pub stats: &'a Stats,
-    /// Nanoseconds of audio that the session keeps.
+    /// Audio that the session keeps, in nanoseconds.
     pub kept: u64,
-    /// Whether there was a failure that no retry can help.
+    /// There was a failure that no retry can help.
     pub hopeless: bool,
-    /// Whether the application stopped the sink.
+    /// The application stopped the sink.
     pub stopped: bool,
 }
 
@@ -51,33 +51,33 @@ macro_rules! promises {
     ($($name:ident),* $(,)?) => { &[$((stringify!($name), $name)),*] };
 }
 
-/// Hold at any time.
+/// The promises that hold at any time.
 const ALWAYS: &[Promise] = promises![
     all_audio_is_accounted_for,
     memory_stays_within_its_bounds,
     every_wait_ends_by_its_deadline,
     dials_keep_to_the_back_off,
-    what_is_told_makes_sense,
+    events_are_consistent,
 ];
 
-/// Hold when everything is over.
+/// The promises that hold at the end of a run.
 const AT_THE_END: &[Promise] = promises![
-    every_word_is_told_once_or_lies_in_a_gap,
-    no_word_is_told_and_in_a_gap,
+    every_word_is_delivered_once_or_lies_in_a_gap,
+    no_delivered_word_lies_in_a_gap,
     every_time_is_true,
     every_utc_is_that_of_the_wall_clock,
-    that_the_wall_clock_was_set_is_told_once,
+    a_set_wall_clock_is_reported_once,
     every_word_has_its_speaker,
     words_come_in_order,
     all_times_of_a_place_agree,
     interims_belong_to_the_final_that_follows,
     each_message_comes_once_and_with_its_final,
     findings_stand_where_their_message_stands,
-    the_conversation_is_named_rightly,
+    conversation_events_are_true,
     a_session_fails_only_where_no_retry_helps,
-    the_end_is_told_and_true,
+    the_end_is_reported_and_true,
     each_word_is_stored_at_most_once,
-    every_word_that_is_told_is_stored,
+    every_delivered_word_is_stored,
     audio_that_is_sent_again_keeps_its_position,
 ];
 
@@ -87,17 +87,17 @@ fn check(promises: &[Promise], seen: &Seen<'_>) -> Result<(), Broken> {
         .try_for_each(|(promise, kept)| kept(seen).map_err(|how| Broken { promise, how }))
 }
 
-/// After each step.
+/// Checks the promises of each moment, after each step.
 pub fn always(seen: &Seen<'_>) -> Result<(), Broken> {
     check(ALWAYS, seen)
 }
 
-/// After the last.
+/// Checks the promises of a whole run, after its last step.
 pub fn at_the_end(seen: &Seen<'_>) -> Result<(), Broken> {
     check(AT_THE_END, seen)
 }
 
-/// Timers are met to the nanosecond here; what is rounded is not.
+/// How far off a rounded time may be. Timers are exact here.
 const SLACK: Duration = Duration::from_millis(1);
 
 fn ms(ms: u32) -> Duration {
@@ -123,7 +123,7 @@ fn all_audio_is_accounted_for(seen: &Seen<'_>) -> Check {
 }
 
 fn memory_stays_within_its_bounds(seen: &Seen<'_>) -> Check {
-    // A buffer and the silence of a hole are taken whole; a chunk is in the making.
+    // A buffer and the silence of a hole are taken whole, and one chunk is not full yet.
     let more = seen.settings.chunk.max(520) + seen.settings.buffer + 1000;
     let bound = u64::from(seen.settings.spool + more) * MS;
     if seen.kept > bound || seen.stats.audio_spooled > bound {
@@ -137,7 +137,7 @@ fn memory_stays_within_its_bounds(seen: &Seen<'_>) -> Check {
 
 fn every_wait_ends_by_its_deadline(seen: &Seen<'_>) -> Check {
     if seen.stopped {
-        return Ok(()); // Nothing is waited for.
+        return Ok(()); // A stopped session waits for nothing.
     }
     let waits = seen.waits;
     let mut drain = ms(seen.settings.drain_timeout);
@@ -182,14 +182,14 @@ fn dials_keep_to_the_back_off(seen: &Seen<'_>) -> Check {
     }
 }
 
-fn what_is_told_makes_sense(seen: &Seen<'_>) -> Check {
+fn events_are_consistent(seen: &Seen<'_>) -> Check {
     match &seen.book.nonsense {
         Some(nonsense) => Err(nonsense.clone()),
         None => Ok(()),
     }
 }
 
-/// How often each word is among these.
+/// Counts how often each word is among `words`.
 fn counts(words: &[Word]) -> [u8; MAX_WORDS as usize] {
     let mut counts = [0u8; MAX_WORDS as usize];
     for word in words {
@@ -204,7 +204,8 @@ fn length_of(spoken: &Spoken) -> u64 {
     u64::from(spoken.given) * MS
 }
 
-/// How much of a word lies in gaps, in nanoseconds, wherever it may be told to stand.
+/// Returns how much of a word lies in gaps, in nanoseconds, at each of the two places where
+/// the session may put it.
 fn lost_at_both<'a>(book: &'a Book, spoken: &'a Spoken) -> impl Iterator<Item = u64> + 'a {
     let places = [spoken.running_time, spoken.counted];
     places
@@ -216,15 +217,16 @@ pub fn lost_least(book: &Book, spoken: &Spoken) -> u64 {
     lost_at_both(book, spoken).min().unwrap_or(0)
 }
 
-/// Of several holes that nobody declared, some may be known when a gap is told: then the
-/// word stands anywhere between the two places.
+/// Returns the most of a word that may lie in gaps, in nanoseconds. If the session knew only
+/// some of several undeclared holes when it reported a gap, the word may stand anywhere
+/// between its two places.
 fn lost_most(book: &Book, spoken: &Spoken) -> u64 {
     let earliest = spoken.running_time.min(spoken.counted);
     let latest = spoken.running_time.max(spoken.counted) + length_of(spoken);
     book.lost(earliest, latest).min(length_of(spoken))
 }
 
-fn every_word_is_told_once_or_lies_in_a_gap(seen: &Seen<'_>) -> Check {
+fn every_word_is_delivered_once_or_lies_in_a_gap(seen: &Seen<'_>) -> Check {
     let counts = counts(&seen.book.finals);
     if let Some(twice) = counts.iter().position(|count| *count > 1) {
         return Err(format!("word {twice} came {} times", counts[twice]));
@@ -241,7 +243,7 @@ fn every_word_is_told_once_or_lies_in_a_gap(seen: &Seen<'_>) -> Check {
     Ok(())
 }
 
-/// How far off a gap may be where times are an estimate, in nanoseconds.
+/// Returns how far off a gap may be if times are an estimate, in nanoseconds.
 fn loose(seen: &Seen<'_>) -> u64 {
     if seen.settings.estimates() {
         2 * 40 * MS
@@ -250,13 +252,13 @@ fn loose(seen: &Seen<'_>) -> u64 {
     }
 }
 
-fn no_word_is_told_and_in_a_gap(seen: &Seen<'_>) -> Check {
+fn no_delivered_word_lies_in_a_gap(seen: &Seen<'_>) -> Check {
     for told in &seen.book.finals {
         let Some(spoken) = seen.spoken.get(usize::from(told.word)) else {
             return Err(format!("word {} was never said", told.word));
         };
         let half = u64::from(WORD) * MS / 2;
-        // A gap stands where the audio stands, to the jitter of timestamps.
+        // A gap stands where its audio stands, up to the jitter of timestamps.
         let lost = lost_least(seen.book, spoken);
         let near = JITTER + SLACK.as_nanos() as u64 + loose(seen);
         if length_of(spoken) - lost + near <= half {
@@ -266,11 +268,11 @@ fn no_word_is_told_and_in_a_gap(seen: &Seen<'_>) -> Check {
     Ok(())
 }
 
-/// A word of which all was sent stands where it was said; one of which a part
-/// was lost may stand as far off as it is long.
+/// Checks that a word of which all was sent stands where it was said. A word of which a part
+/// was lost may be as far off as it is long.
 fn every_time_is_true(seen: &Seen<'_>) -> Check {
     let finals = seen.book.finals.iter().map(|told| (told, 25));
-    // The audio of a message may have been heard again, and in part.
+    // The audio of a message may be a replay, and only a part of it.
     let messages = seen.book.messages.iter().map(|told| (told, WORD - 1));
     for (told, exact) in finals.chain(messages) {
         let Some(spoken) = seen.spoken.get(usize::from(told.word)) else {
@@ -317,7 +319,7 @@ fn every_utc_is_that_of_the_wall_clock(seen: &Seen<'_>) -> Check {
     Ok(())
 }
 
-fn that_the_wall_clock_was_set_is_told_once(seen: &Seen<'_>) -> Check {
+fn a_set_wall_clock_is_reported_once(seen: &Seen<'_>) -> Check {
     let (told, sets) = (seen.book.wall_clock_sets, seen.walls.sets());
     if told > sets {
         return Err(format!("told {told} times, set {sets} times"));
@@ -329,7 +331,7 @@ fn every_word_has_its_speaker(seen: &Seen<'_>) -> Check {
     for told in seen.book.finals.iter().chain(&seen.book.messages) {
         let spoken = seen.spoken.get(usize::from(told.word));
         let speaker = spoken.and_then(|spoken| PEOPLE[usize::from(spoken.speaker)].user_id);
-        // In the history, who speaks may stand elsewhere.
+        // A message of the history may have no speaker id.
         if told.speaker.is_some() && told.speaker.as_deref() != speaker {
             return Err(format!(
                 "word {} of {speaker:?} as {:?}'s",
@@ -370,13 +372,13 @@ fn all_times_of_a_place_agree(seen: &Seen<'_>) -> Check {
 fn interims_belong_to_the_final_that_follows(seen: &Seen<'_>) -> Check {
     let finals = &seen.book.finals;
     for interim in &seen.book.interims {
-        // Of the words that had not been told before …
+        // Among the words that no final had before …
         let told = &finals[..interim.finals_before];
         let fresh = |word: &&u16| told.iter().all(|told| told.word != **word);
         let Some(first) = interim.words.iter().find(fresh) else {
             continue;
         };
-        // … the first is in the final of its utterance, if it is in any.
+        // … the first is in the final of the same utterance, if it is in any final.
         let Some(found) = finals.iter().find(|told| told.word == *first) else {
             continue;
         };
@@ -395,13 +397,13 @@ fn each_message_comes_once_and_with_its_final(seen: &Seen<'_>) -> Check {
     if let Some(twice) = counts.iter().position(|count| *count > 1) {
         return Err(format!("word {twice} came in {} messages", counts[twice]));
     }
-    // A message may go over the words of several finals: it has the id of the last.
+    // A message that repeats words of several finals has the utterance id of the last.
     for message in seen.book.messages.chunk_by(|a, b| a.event == b.event) {
         let of_final = |told: &&Word| message.iter().any(|word| word.word == told.word);
         let mut finals = seen.book.finals.iter().filter(of_final);
         let utterance = &message[0].utterance;
         if utterance.is_none() && seen.settings.history {
-            continue; // The Conversation API does not say.
+            continue; // The Conversation API has no utterance ids.
         }
         if !finals.any(|of_final| of_final.utterance == *utterance) {
             return Err(format!(
@@ -415,7 +417,7 @@ fn each_message_comes_once_and_with_its_final(seen: &Seen<'_>) -> Check {
 
 fn findings_stand_where_their_message_stands(seen: &Seen<'_>) -> Check {
     if seen.settings.estimates() {
-        return Ok(()); // What is told later may be known better.
+        return Ok(()); // The times of a later event may be more exact.
     }
     for finding in &seen.book.findings {
         let message = finding.message.as_deref().unwrap_or_default();
@@ -430,7 +432,7 @@ fn findings_stand_where_their_message_stands(seen: &Seen<'_>) -> Check {
     Ok(())
 }
 
-fn the_conversation_is_named_rightly(seen: &Seen<'_>) -> Check {
+fn conversation_events_are_true(seen: &Seen<'_>) -> Check {
     let mut current: Option<&String> = None;
     for told in &seen.book.conversations {
         let right = match told.event {
@@ -452,7 +454,7 @@ fn the_conversation_is_named_rightly(seen: &Seen<'_>) -> Check {
 }
 
 fn a_session_fails_only_where_no_retry_helps(seen: &Seen<'_>) -> Check {
-    // A stream that nobody heard is no success.
+    // A stream that no session took is a failure too.
     let hopeless = seen.hopeless || seen.waits.admitted.is_none();
     match &seen.book.failed {
         Some(failure) if !hopeless && seen.settings.give_up == 0 => Err(failure.clone()),
@@ -460,7 +462,7 @@ fn a_session_fails_only_where_no_retry_helps(seen: &Seen<'_>) -> Check {
     }
 }
 
-fn the_end_is_told_and_true(seen: &Seen<'_>) -> Check {
+fn the_end_is_reported_and_true(seen: &Seen<'_>) -> Check {
     if seen.stopped {
         return Ok(());
     }
@@ -486,9 +488,9 @@ fn each_word_is_stored_at_most_once(seen: &Seen<'_>) -> Check {
     }
 }
 
-fn every_word_that_is_told_is_stored(seen: &Seen<'_>) -> Check {
+fn every_delivered_word_is_stored(seen: &Seen<'_>) -> Check {
     if !seen.settings.announces {
-        return Ok(()); // Nobody counts.
+        return Ok(()); // Such a service does not count.
     }
     let told = seen.book.finals.iter().chain(&seen.book.messages);
     let mut told = told.map(|told| told.word);

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a service that announces itself stores, and the two fences by which it stores
-//! nothing twice.
+//! The words that a service that announces itself stores, and the two fences that keep it
+//! from storing a word twice.
 //!
-//! *Superseded*: a start request whose attempt is not higher than the last one of its stream
-//! is refused, and an attempt stores nothing any more once a higher one has begun. *Already*:
-//! a word whose middle lies before the end of the last word that was stored is not stored.
+//! *Superseded*: a start request is refused if its attempt is not higher than the last one
+//! of its stream, and an attempt stores nothing once a higher one has begun. *Already*: a
+//! word is not stored if its middle lies before the end of the last word that was stored.
 
 use std::collections::HashMap;
 use symbl_protocol::StreamPlace;
 
-/// How far off a word may be in a replay, in nanoseconds: times are rounded.
+/// How far off a word may be in a replay because times are rounded, in nanoseconds.
 const ROUNDING: u64 = 1_000_000;
 
-/// One stream of audio, in nanoseconds of that stream.
+/// One stream of audio. Its times are in nanoseconds of the stream.
 #[derive(Debug, Default, Clone)]
 struct Stream {
     attempt: u64,
     said_until: u64,
-    /// Where each word was heard first.
+    /// The place at which each word was heard first.
     heard: HashMap<u16, (u64, u64)>,
 }
 
-/// What is stored of a run.
+/// The words of a run that are stored.
 #[derive(Debug, Default, Clone)]
 pub struct Ledger {
     streams: HashMap<String, Stream>,
@@ -31,7 +31,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// A start request came. Returns `false` if it is refused.
+    /// Takes a start request. Returns `false` if it is refused.
     pub fn begin(&mut self, place: &StreamPlace) -> bool {
         let stream = self.streams.entry(place.id.clone()).or_default();
         let is_newer = place.attempt > stream.attempt;
@@ -39,16 +39,16 @@ impl Ledger {
         is_newer
     }
 
-    /// This attempt heard a word from `start` to `end` of its own time, and stores it if
-    /// the fences let it.
+    /// Stores a word if the fences allow it. The attempt heard it from `start` to `end` of its
+    /// own time.
     pub fn say(&mut self, place: &StreamPlace, word: u16, start: u64, end: u64) {
         let Some(stream) = self.streams.get_mut(&place.id) else {
             return;
         };
         let (start, end) = (place.position + start, place.position + end);
         let (first_start, first_end) = *stream.heard.entry(word).or_insert((start, end));
-        // Of a word that is sent again in part, one edge stays, or what is left of it lies
-        // within the whole.
+        // If a part of a word is sent again, one edge of the word stays, or the part lies within
+        // the whole.
         let edge_stays =
             start.abs_diff(first_start) <= ROUNDING || end.abs_diff(first_end) <= ROUNDING;
         let lies_within =
@@ -68,17 +68,17 @@ impl Ledger {
         }
     }
 
-    /// How often a word is stored.
+    /// Returns how often a word is stored.
     pub fn count(&self, word: u16) -> u32 {
         self.stored.get(&word).copied().unwrap_or(0)
     }
 
-    /// Words that are stored, and how often.
+    /// Returns the words that are stored, and how often each is.
     pub fn stored(&self) -> impl Iterator<Item = (u16, u32)> {
         self.stored.iter().map(|(word, count)| (*word, *count))
     }
 
-    /// A word that was heard at two places of one stream.
+    /// Returns a report of the first word that was heard at two places of one stream.
     pub fn moved(&self) -> Option<&str> {
         self.moved.as_deref()
     }

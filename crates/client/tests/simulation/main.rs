@@ -2,17 +2,17 @@
 
 //! Sessions against a simulated service and network, under a virtual clock.
 //!
-//! The real `session` and `protocol` code runs in one thread from a schedule: what
-//! upstream gives, and what network, service and application do meanwhile.
-//! Promises are checked after each step and at the end. A failure prints its seed
-//! and the schedule shrunk, as a literal for `regressions`. More of a run is told by
+//! The real `session` and `protocol` code runs in one thread by a schedule. The schedule
+//! says what upstream gives, and what network, service and application do meanwhile.
+//! Promises are checked after each step and at the end. A failure prints its seed and the
+//! shrunk schedule, as a literal for `regressions`. This prints each step of a run:
 //!
 //! ```text
 //! SYMBL_SIMULATION_SEED=1234 SYMBL_SIMULATION_TRACE=1 \
 //!     cargo test --package symbl-client --test simulation one_seed -- --nocapture
 //! ```
 //!
-//! `make soak` runs for as long as told, with seeds that nobody has seen.
+//! `make soak` runs new seeds for as long as it is asked to.
 
 mod audio;
 mod book;
@@ -37,10 +37,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use world::{Figures, World};
 
-/// Schedules run by `cargo test`; `SYMBL_SIMULATION_SCHEDULES` asks for more.
+/// How many schedules `cargo test` runs. `SYMBL_SIMULATION_SCHEDULES` sets another number.
 const SCHEDULES: u64 = 20_000;
 
-/// A number from the environment.
+/// Returns a number from the environment.
 fn asked(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |n| {
         n.parse()
@@ -48,7 +48,7 @@ fn asked(name: &str, default: u64) -> u64 {
     })
 }
 
-/// Runs a schedule. A panic is a broken promise too.
+/// Runs a schedule. A panic counts as a broken promise.
 fn run(schedule: &Schedule) -> Result<Figures, Broken> {
     let world = schedule.clone();
     let outcome = std::panic::catch_unwind(move || World::new(world).run());
@@ -61,7 +61,7 @@ fn run(schedule: &Schedule) -> Result<Figures, Broken> {
     })
 }
 
-/// What to print of a schedule that failed: it shrunk, to be kept in `regressions`.
+/// Returns the report of a schedule that failed, with the shrunk schedule for `regressions`.
 fn report(schedule: &Schedule, broken: &Broken) -> String {
     let smallest = shrink::shrink(schedule, broken.promise);
     let how = run(&smallest).map_or_else(|broken| broken.how, |_| broken.how.clone());
@@ -72,7 +72,7 @@ fn report(schedule: &Schedule, broken: &Broken) -> String {
     )
 }
 
-/// Runs schedules on all processors until there are `most`, the time is up, or one fails.
+/// Runs schedules on all processors until `most` have run, the time is up, or one fails.
 fn run_many(first: u64, most: u64, time: Duration, ran: &(dyn Fn(&Schedule, &Figures) + Sync)) {
     let workers = std::thread::available_parallelism().map_or(2, |n| n.get());
     let begun = Instant::now();

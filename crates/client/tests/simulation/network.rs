@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One link between session and service: what is under way on it, and what
-//! becomes of that.
+//! One link between session and service, and the frames on it.
 
 use crate::service::Service;
 use bytes::Bytes;
 use symbl_client::session::Time;
 
-/// What travels.
+/// A frame on a link.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Clone)]
 pub enum Frame {
     Text(String),
     Binary(Bytes),
     Ping,
     Pong,
-    /// A close frame, in its turn.
+    /// A close frame with this code, after the frames before it.
     Closed(u16),
-    /// The client learns that the link is no more.
+    /// The client learns that the link is broken.
     Broken,
 }
 
@@ -24,26 +23,26 @@ pub enum Frame {
 pub struct Link {
     pub number: u64,
     pub service: Service,
-    /// When the last frame of each direction arrives: frames keep their order.
+    /// When the last frame of each direction arrives. Frames keep their order.
     pub up: Time,
     pub down: Time,
-    /// When the service says the last of what it has to say so far.
+    /// When the service sends the last of the texts that it has decided to send.
     pub said: Time,
-    /// The same of what it heard, which keeps its order.
+    /// When the service has processed the last frame that it received. Frames keep their order.
     pub heard: Time,
-    /// The same of what it thinks of that.
+    /// When the service sends the last of its delayed texts. They keep their order.
     pub thought: Time,
-    /// Nothing gets to the service any more.
+    /// No frame reaches the service any more.
     pub deaf: bool,
-    /// Nothing gets to us any more from then on.
+    /// From then on no frame reaches the client.
     pub mute_from: Option<Time>,
-    /// The service has sent its close frame and hears nothing any more.
+    /// The service has sent its close frame and takes no frame any more.
     pub closing: bool,
-    /// The service ignored a start or a stop, and ignores what follows.
+    /// The service ignored a start or a stop, and ignores all texts that follow.
     pub ignoring: bool,
-    /// The service ended its processing by itself: it hears nothing but pings.
+    /// The service ended its processing by itself and takes only pings.
     pub terminated: bool,
-    /// The client will be told that the link is broken.
+    /// The client will learn that the link is broken.
     pub breaking: bool,
     /// The start acknowledgement reached the client.
     pub acknowledged: bool,
@@ -69,12 +68,12 @@ impl Link {
         }
     }
 
-    /// Nothing gets to us any more from `at` on.
+    /// Lets no frame reach the client from `at` on.
     pub fn mute(&mut self, at: Time) {
         self.mute_from = Some(self.mute_from.map_or(at, |from| from.min(at)));
     }
 
-    /// Whether what arrives now arrives.
+    /// Returns `true` if a frame that would arrive now does not reach the client.
     pub fn is_mute(&self, now: Time) -> bool {
         self.mute_from.is_some_and(|from| from <= now)
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Schedules that once broke a promise, shrunk, each with what was wrong.
+//! Shrunk schedules that once broke a promise. The name of each test says what was wrong.
 //!
-//! A schedule and not its seed: a seed means something else when the generator
-//! changes. What is drawn in a run is still drawn from `seed`.
+//! They are schedules and not seeds, because a seed gives another schedule when the
+//! generator changes. A run still draws its latencies and the like from `seed`.
 
 use crate::audio::Format::{Flac, Linear8k, Linear16k, Linear48k, Opus};
 use crate::run;
@@ -12,7 +12,7 @@ use crate::schedule::Piece::{self, *};
 use crate::schedule::{Schedule, Settings, Stamps};
 use symbl_client::session::{FormatChangePolicy, PausePolicy};
 
-/// What they have in common.
+/// The settings that most of them share.
 const PLAIN: Settings = Settings {
     live: false,
     paced: true,
@@ -59,7 +59,7 @@ fn keeps(seed: u64, settings: Settings, source: &[Piece], happenings: &[(u32, Ha
 }
 
 #[test]
-fn what_was_sent_and_not_finalised_when_a_session_fails_is_told_as_lost() {
+fn unfinalised_audio_of_a_failed_session_is_reported_as_lost() {
     let refused = [(100, Refuse(401, 500, 0)), (600, Token)];
     keeps(0, PLAIN, &[Words(3)], &refused);
     let settings = Settings {
@@ -71,13 +71,13 @@ fn what_was_sent_and_not_finalised_when_a_session_fails_is_told_as_lost() {
 }
 
 #[test]
-fn what_is_given_while_a_session_has_failed_is_told_as_lost() {
+fn audio_that_comes_after_a_failure_is_reported_as_lost() {
     let refused = [(100, Refuse(401, 400, 0)), (470, Token)];
     keeps(2, PLAIN, &[Words(3)], &refused);
 }
 
 #[test]
-fn what_was_let_go_of_at_the_bound_is_told_as_lost_when_the_drain_times_out() {
+fn audio_dropped_at_the_bound_is_reported_as_lost_when_the_drain_times_out() {
     let settings = Settings {
         chunk: 40,
         spool: 2000,
@@ -94,7 +94,7 @@ fn what_was_let_go_of_at_the_bound_is_told_as_lost_when_the_drain_times_out() {
 }
 
 #[test]
-fn audio_that_was_finalised_and_waits_for_its_message_only_is_no_gap_when_dropped() {
+fn finalised_audio_that_waits_for_its_message_is_no_gap_when_dropped() {
     let settings = Settings {
         live: true,
         spool: 5000,
@@ -105,7 +105,7 @@ fn audio_that_was_finalised_and_waits_for_its_message_only_is_no_gap_when_droppe
 }
 
 #[test]
-fn an_end_of_which_only_messages_are_missing_is_complete() {
+fn an_end_that_lacks_only_messages_is_complete() {
     let settings = Settings {
         format: Linear8k,
         chunk: 500,
@@ -177,7 +177,7 @@ fn a_word_behind_a_hole_stands_behind_it_whatever_a_clock_rounds() {
 }
 
 #[test]
-fn a_word_behind_what_was_flushed_stands_behind_it_whatever_a_clock_rounds() {
+fn a_word_behind_a_flush_stands_behind_it_whatever_a_clock_rounds() {
     let settings = Settings {
         format: Linear48k,
         chunk: 500,
@@ -190,7 +190,7 @@ fn a_word_behind_what_was_flushed_stands_behind_it_whatever_a_clock_rounds() {
 }
 
 #[test]
-fn half_a_packet_that_is_let_go_of_is_accounted_for() {
+fn half_a_packet_that_is_dropped_is_accounted_for() {
     let settings = Settings {
         format: Flac(2),
         spool: 2000,
@@ -228,7 +228,7 @@ fn equal_words_of_a_replay_are_not_taken_for_those_of_the_start_before() {
 }
 
 #[test]
-fn a_message_of_words_told_before_has_the_utterance_in_which_they_were_told() {
+fn a_message_of_delivered_words_has_the_utterance_of_those_words() {
     let settings = Settings {
         chunk: 40,
         ..SAYING
@@ -313,7 +313,7 @@ fn the_last_packet_of_a_word_is_not_taken_for_rounding() {
 }
 
 #[test]
-fn a_stop_is_asked_of_a_service_that_was_asked_to_start() {
+fn a_service_that_got_a_start_request_gets_a_stop_request() {
     let source = [Words(18), Pause(2300), Words(26)];
     let slow = [
         (0, Slow(1)),
@@ -325,7 +325,7 @@ fn a_stop_is_asked_of_a_service_that_was_asked_to_start() {
 }
 
 #[test]
-fn what_the_history_told_of_half_a_message_is_not_told_again() {
+fn half_a_message_that_the_history_had_is_not_delivered_again() {
     let settings = Settings {
         format: Linear48k,
         buffer: 50,
@@ -346,7 +346,7 @@ fn what_the_history_told_of_half_a_message_is_not_told_again() {
 }
 
 #[test]
-fn what_the_history_tells_beside_a_flush_is_told_once() {
+fn a_message_of_the_history_beside_a_flush_is_delivered_once() {
     let settings = Settings {
         chunk: 500,
         history: true,
@@ -458,7 +458,7 @@ fn a_message_of_the_history_stands_on_one_side_of_a_flush() {
 }
 
 #[test]
-fn what_the_history_tells_is_placed_by_a_clock_that_is_sure() {
+fn the_history_is_placed_only_by_a_certain_clock() {
     let settings = Settings {
         buffer: 1000,
         chunk: 40,
@@ -474,7 +474,7 @@ fn what_the_history_tells_is_placed_by_a_clock_that_is_sure() {
 }
 
 #[test]
-fn the_gaps_of_a_slow_socket_are_no_longer_than_what_was_dropped() {
+fn the_gaps_of_a_slow_socket_are_no_longer_than_the_dropped_audio() {
     let settings = Settings {
         live: true,
         format: Opus,
@@ -486,7 +486,7 @@ fn the_gaps_of_a_slow_socket_are_no_longer_than_what_was_dropped() {
 }
 
 #[test]
-fn of_two_equal_words_the_history_means_the_one_that_is_at_its_time() {
+fn the_history_means_the_one_of_two_equal_words_at_its_time() {
     let settings = Settings {
         paced: false,
         chunk: 500,
@@ -556,7 +556,7 @@ fn a_start_request_that_has_not_left_does_not_leave_in_a_pause() {
 }
 
 #[test]
-fn what_came_before_a_recess_ended_for_want_of_time_is_no_gap() {
+fn results_before_a_recess_that_timed_out_leave_no_gap() {
     let settings = Settings {
         drain_timeout: 3000,
         modifies: false,
@@ -568,7 +568,7 @@ fn what_came_before_a_recess_ended_for_want_of_time_is_no_gap() {
 }
 
 #[test]
-fn an_end_in_a_recess_is_the_end_of_that_too() {
+fn an_end_during_a_recess_ends_the_recess() {
     let settings = Settings {
         drain_timeout: 3000,
         format_change: FormatChangePolicy::Restart,
@@ -579,7 +579,7 @@ fn an_end_in_a_recess_is_the_end_of_that_too() {
 }
 
 #[test]
-fn what_a_service_refuses_is_not_taken_for_heard() {
+fn audio_that_a_service_refuses_does_not_count_as_heard() {
     let settings = Settings {
         format: Opus,
         buffer: 1000,
@@ -621,7 +621,7 @@ fn a_start_waits_for_the_messages_of_the_one_before() {
 }
 
 #[test]
-fn of_several_changes_of_format_the_first_may_be_the_one_that_is_refused() {
+fn the_first_of_several_changes_of_format_may_be_refused() {
     let settings = Settings {
         paced: false,
         modifies: false,
@@ -632,7 +632,7 @@ fn of_several_changes_of_format_the_first_may_be_the_one_that_is_refused() {
 }
 
 #[test]
-fn a_history_of_another_speaker_that_was_us() {
+fn a_history_with_an_earlier_speaker_of_this_client() {
     let settings = Settings {
         history: true,
         ..SAYING
@@ -653,7 +653,7 @@ fn a_start_waits_for_messages_that_have_ceased_to_come_before() {
 }
 
 #[test]
-fn a_gap_before_a_stop_is_told_before_what_comes_of_it() {
+fn a_gap_before_a_stop_is_reported_before_the_results_after_it() {
     let settings = Settings {
         live: true,
         buffer: 1000,
@@ -678,7 +678,7 @@ fn the_back_off_starts_over_after_a_connection_that_lasted() {
 
 #[test]
 fn utc_is_that_of_the_wall_clock_after_minutes_without_audio() {
-    // A correction was bounded to what the clocks part by in ten seconds.
+    // A correction was limited to the drift of ten seconds.
     let settings = Settings {
         wall_drift: -200,
         format: Opus,
@@ -733,7 +733,7 @@ fn an_odd_answer_after_a_session_that_was_ended_at_once_is_tried_again() {
 }
 
 #[test]
-fn a_gap_behind_a_hole_that_nobody_declared_has_the_words_that_were_lost() {
+fn a_gap_behind_an_undeclared_hole_covers_the_lost_words() {
     let settings = Settings {
         live: true,
         declared: false,
@@ -791,7 +791,7 @@ fn bursts_longer_than_the_wait_move_nothing_behind_a_declared_hole() {
 }
 
 #[test]
-fn a_service_that_ends_its_processing_as_it_begins_admits_nobody() {
+fn a_service_that_ends_its_processing_at_once_admits_no_stream() {
     let settings = Settings {
         drain_timeout: 3000,
         latency: 80,
@@ -829,7 +829,7 @@ fn a_step_that_just_counts_is_followed_by_one_that_agrees_with_it() {
 
 #[test]
 fn a_flush_within_a_replay_moves_no_audio_behind_it_in_the_stream() {
-    // The service took what came after the flush for what was flushed.
+    // The service took the audio after the flush for the audio that was flushed.
     let settings = Settings {
         announces: true,
         pause: PausePolicy::Disconnect,
@@ -853,7 +853,7 @@ fn an_attempt_that_goes_on_behind_its_successor_stores_nothing() {
 }
 
 #[test]
-fn a_word_that_was_stored_and_not_told_is_stored_once() {
+fn a_word_that_was_stored_and_not_delivered_is_stored_once() {
     let settings = Settings {
         announces: true,
         ..PLAIN
@@ -862,7 +862,7 @@ fn a_word_that_was_stored_and_not_told_is_stored_once() {
 }
 
 #[test]
-fn of_a_word_that_is_sent_again_a_part_may_come_first_and_then_the_whole() {
+fn a_part_of_a_replayed_word_may_come_before_the_whole() {
     let settings = Settings {
         chunk: 40,
         spool: 2000,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What will happen, drawn from a seed before anything happens.
+//! The schedule of a run, drawn from a seed before the run.
 //!
-//! A schedule printed with `{:?}` is a Rust literal but for its lists, so that
-//! one that failed can be kept as it is in `regressions`.
+//! A schedule printed with `{:?}` is a Rust literal except for its lists, so that a
+//! schedule that failed can be kept in `regressions`.
 
 use crate::audio::{Format, MAX_WORDS, Ms, WORD};
 use fastrand::Rng;
@@ -12,72 +12,72 @@ use symbl_client::session::{FormatChangePolicy, PausePolicy};
 /// One run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
-    /// Decides what is not written here: latencies, where utterances end.
+    /// Decides what the schedule does not state, such as latencies and the ends of utterances.
     pub seed: u64,
     pub settings: Settings,
-    /// What upstream gives, in this order.
+    /// The pieces that upstream gives, in this order.
     pub source: Vec<Piece>,
-    /// What happens meanwhile, and when.
+    /// The events of a run, each with its time.
     pub happenings: Vec<(Ms, Happening)>,
 }
 
-/// What does not change in a run.
+/// The settings of a run, which do not change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Whether the audio is live: dropped rather than held back.
+    /// The audio is live: it is dropped rather than held back.
     pub live: bool,
-    /// Whether it comes at the pace of a clock.
+    /// The audio comes at the pace of a clock.
     pub paced: bool,
-    /// Whether all buffers have timestamps, or only the first after a flush.
+    /// All buffers have timestamps; else only the first after the start or a flush has one.
     pub timestamps: bool,
-    /// How timestamps come to be.
+    /// The kind of the timestamps.
     pub stamps: Stamps,
-    /// Whether a flag says of a buffer that it is the first behind a hole.
+    /// The first buffer behind a hole has a flag.
     pub declared: bool,
     /// How much faster the pipeline's clock runs than the sender's, in ppm.
     pub drift: i32,
     /// How much faster the wall clock runs than the pipeline's, in ppm.
     pub wall_drift: i32,
     pub format: Format,
-    /// Length of upstream buffers of raw audio.
+    /// Duration of upstream buffers of raw audio.
     pub buffer: Ms,
     pub chunk: Ms,
     /// Bound of the spool.
     pub spool: Ms,
     pub catch_up: u8,
     pub drain_timeout: Ms,
-    /// Give up after this long without a session; 0: never.
+    /// Time without a session after which the session fails; 0: it never does.
     pub give_up: Ms,
-    /// Whether the service is asked to close after a stop.
+    /// The service is asked to close after a stop.
     pub disconnect_on_stop: bool,
     /// What a pause of the application means.
     pub pause: PausePolicy,
     /// What new caps mean.
     pub format_change: FormatChangePolicy,
-    /// Whether the service takes new caps in mid-stream; else it tells an error
-    /// and hears nothing more.
+    /// The service takes a change of format during a start; else it reports an error and
+    /// ignores the audio that follows.
     pub modifies: bool,
     /// The service announces itself, and stores each word once.
     pub announces: bool,
-    /// Whether words are all different, or "yes" and "no".
+    /// All words are different; else they are "yes" and "no".
     pub distinct: bool,
     pub interims: bool,
-    /// Whether the service sends messages and what it finds in them.
+    /// The service sends messages, and findings in them.
     pub messages: bool,
-    /// Whether what was missed is taken from the conversation's history.
+    /// Missed messages are fetched from the conversation's history.
     pub history: bool,
     /// Longest time that a frame is under way.
     pub latency: Ms,
 }
 
-/// How timestamps come to be.
+/// The kinds of timestamps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Stamps {
-    /// By the count of samples.
+    /// The count of samples.
     Exact,
-    /// By arrival, which is earlier or later by at most so much.
+    /// The time of arrival, which is earlier or later by this much at most.
     Jitter(Ms),
-    /// By arrival, of so many buffers at once.
+    /// The time of arrival, where this many buffers arrive at once.
     Bursts(u8),
 }
 
@@ -86,78 +86,79 @@ pub enum Stamps {
 pub enum Piece {
     Words(u16),
     Silence(Ms),
-    /// Nothing comes and the timestamps go on.
+    /// No buffer comes, and the timestamps go on.
     Hole(Ms),
-    /// The same, told by a GAP event.
+    /// The same, with a GAP event.
     Gap(Ms),
-    /// Nothing comes and the timestamps stand still.
+    /// No buffer comes, and the timestamps stand still.
     Pause(Ms),
     /// New caps.
     Caps(Format),
-    /// Somebody else speaks: one of [`crate::service::PEOPLE`].
+    /// Another speaker: one of [`crate::service::PEOPLE`].
     Speaker(u8),
 }
 
-/// What somebody else does.
+/// An event from outside the session: in the network, the service or the application.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Happening {
-    /// The link is gone. What the service sent arrives for this long still.
+    /// The link breaks. Frames from the service still arrive for this long.
     Cut(Ms),
     /// The service closes with this code.
     Close(u16),
-    /// Nothing gets to the service any more and nobody says so.
+    /// No frame reaches the service any more, and neither side notices.
     Deaf,
-    /// Nothing gets to us any more and nobody says so.
+    /// No frame reaches the client any more, and neither side notices.
     Mute,
-    /// Dials are answered with this status for so long, and with `Retry-After`.
+    /// For the first time, dials get this status, with the second time as `Retry-After`.
     Refuse(u16, Ms, Ms),
     /// Dials get no answer for a while.
     Hang(Ms),
-    /// The host is at its limit of threads for a while: dials fail before they begin.
+    /// The host is at its limit of threads for a while, so that dials fail before they begin.
     NoThread(Ms),
-    /// The socket takes nothing for a while.
+    /// The socket takes no frame for a while.
     Stall(Ms),
-    /// From now on the socket takes this long over each frame.
+    /// From now on the socket needs this long for each frame.
     Slow(Ms),
-    /// Results take this much longer from now on.
+    /// From now on results take this much longer.
     Think(Ms),
-    /// Messages take this much longer than their finals from now on.
+    /// From now on messages take this much longer than their finals.
     Ponder(Ms),
-    /// So many results are sent twice from now on.
+    /// The next results, this many, are sent twice.
     Repeat(u8),
-    /// The next start is a new conversation.
+    /// The next start begins a new conversation.
     Forget,
-    /// The service never answers starts and stops again for a while.
+    /// For a while, the service does not answer starts and stops.
     Ignore(Ms),
-    /// The service ends its processing by itself, and says so. The link stays.
+    /// The service ends its processing by itself, and sends a message about it. The link
+    /// stays open.
     Terminate,
-    /// The service says something that nobody knows, or that is no message.
+    /// The service sends a message of an unknown type, or a text that is no message.
     Noise(u8),
-    /// The application pauses for so long.
+    /// The application pauses for this long.
     Suspend(Ms),
-    /// Upstream flushes: a seek.
+    /// Upstream flushes, as for a seek.
     Flush,
-    /// The stream ends here.
+    /// The stream ends.
     End,
     /// The application stops the sink.
     Stop,
-    /// Somebody sets the wall clock by so many milliseconds.
+    /// The wall clock is set by this many milliseconds.
     Clock(i32),
-    /// The application sets a token. Dials are no longer refused for the old one.
+    /// The application sets a token, and dials are no longer refused for the old one.
     Token,
 }
 
-/// Draws `count` of what `draw` draws.
+/// Draws `count` items.
 fn some<T>(rng: &mut Rng, count: usize, mut draw: impl FnMut(&mut Rng) -> T) -> Vec<T> {
     (0..count).map(|_| draw(rng)).collect()
 }
 
 impl Schedule {
-    /// The same seed gives the same schedule.
+    /// Draws a schedule. The same seed gives the same schedule.
     pub fn from_seed(seed: u64) -> Self {
         let rng = &mut Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut settings = Settings::draw(rng);
-        // With dice of its own: all else is as it was before there was this setting.
+        // A generator of its own keeps the rest of a schedule as it was before this setting.
         settings.announces = Rng::with_seed(seed ^ 0x5e1f).bool();
         let source = source(rng, &settings);
         let span = length(&source) + 3000;
@@ -175,7 +176,7 @@ impl Schedule {
         }
     }
 
-    /// How long the source lasts, if nothing holds it up.
+    /// Returns how long the source lasts, if nothing holds it up.
     pub fn length(&self) -> Ms {
         length(&self.source)
     }
@@ -210,7 +211,7 @@ impl Settings {
             0 => settings.stamps = Stamps::Jitter(pick(rng, &[5, 50, 500, 500])),
             1 => settings.stamps = Stamps::Bursts(pick(rng, &[2, 5, 5, 25])),
             2 => settings.declared = false,
-            // Minutes of audio, which take their time to simulate.
+            // This draws minutes of audio, which take long to simulate.
             3 if rng.u8(0..6) == 0 => {
                 settings.drift = pick(rng, &[200, -200]);
                 settings.paced = true;
@@ -226,7 +227,7 @@ impl Settings {
         settings
     }
 
-    /// Returns `true` if the session has only an estimate of where audio stands.
+    /// Returns `true` if the session can only estimate the times of audio.
     pub fn estimates(&self) -> bool {
         self.stamps != Stamps::Exact || self.drift != 0 || !self.declared
     }
@@ -301,7 +302,7 @@ fn source(rng: &mut Rng, settings: &Settings) -> Vec<Piece> {
         }
     }
     if settings.drift != 0 && settings.stamps == Stamps::Exact {
-        // So long that the clocks are seen to drift, and a word behind it.
+        // The silence is so long that the drift shows. A word follows it.
         source.insert(1, Piece::Silence(rng.u32(8..15) * 20_000));
     }
     source
@@ -341,7 +342,7 @@ impl Happening {
     }
 }
 
-/// An end, and then a flush after all, or a token that is refused and changed.
+/// Draws an end of the stream and a flush after it, or a token that is refused and changed.
 fn ending(rng: &mut Rng, span: Ms) -> Vec<(Ms, Happening)> {
     let at = rng.u32(0..span);
     let later = at + rng.u32(0..3000);

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The other side of one link: recognises the words that the audio carries.
+//! The service at the other end of a link. It recognises the words that the audio carries.
 //!
-//! A word counts when at least half of it was heard, like the scripted
-//! recogniser of the real service. Its number is written in its spelling; that
-//! of "yes" and "no" in their punctuation, which is nothing to those who compare
-//! words.
+//! A word counts if at least half of it was heard, as for the scripted recogniser of the
+//! real service. The spelling of a word holds its number. "yes" and "no" have it in their
+//! punctuation, which a comparison of words ignores.
 
-use crate::audio::{Ear, Ms, WORD, word_of};
+use crate::audio::{Decoder, Ms, WORD, word_of};
 use crate::ledger::Ledger;
 use crate::schedule::Settings;
 use fastrand::Rng;
@@ -16,22 +15,22 @@ use std::time::Duration;
 use symbl_protocol::ClientMessage;
 use symbl_protocol::InsightType;
 use symbl_protocol::StreamPlace;
-use symbl_protocol::reply::{self, Insight, Message, Person, Topic, TrackerMatch, Word};
+use symbl_protocol::reply::{self, Insight, Message, Person, SpokenWord, Topic, TrackerMatch};
 use symbl_protocol::timestamp::format_rfc3339;
 
-/// What the service does in answer, each after a while. What comes at once keeps
-/// its order, and so does what comes later.
+/// An action of the service in answer to a frame, after a delay. Answers without a delay keep
+/// their order, and so do those with a delay.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Answer {
-    /// Sends this text, in its turn.
+    /// Sends this text in its order.
     Text(String),
-    /// Sends this text that was sent already.
+    /// Sends this text, which was sent already.
     Again(String),
-    /// Sends this text after everything else, and closes in form.
+    /// Sends this text after all others, and closes normally.
     Last(String),
 }
 
-/// How a word is spelled.
+/// Returns the spelling of a word.
 pub fn spelling(word: u16, distinct: bool) -> String {
     if distinct {
         return format!("w{word}");
@@ -44,7 +43,7 @@ pub fn spelling(word: u16, distinct: bool) -> String {
     text
 }
 
-/// The word that was spelled so.
+/// Returns the word with this spelling.
 pub fn word_spelled(text: &str) -> Option<u16> {
     if let Some(number) = text.strip_prefix('w') {
         return number.parse().ok();
@@ -54,7 +53,7 @@ pub fn word_spelled(text: &str) -> Option<u16> {
     Some(bits.fold(0, |number, mark| number << 1 | u16::from(mark == '!')))
 }
 
-/// A word as heard, in nanoseconds of this start.
+/// A word as the service heard it. Its times are in nanoseconds of this start.
 #[derive(Debug, Clone, Copy)]
 struct Heard {
     word: u16,
@@ -62,22 +61,22 @@ struct Heard {
     end: u64,
 }
 
-/// What outlives a link.
+/// The conversation, which outlives a link.
 #[derive(Debug, Clone)]
 pub struct Conversation {
     pub id: u64,
-    /// When it began, on the world's clock.
+    /// The time of its beginning, on the world's clock.
     pub since: Option<Duration>,
-    /// Messages so far.
+    /// The number of messages so far.
     pub messages: u64,
-    /// The same as the Conversation API gives them: with ids of its own.
+    /// The messages as the Conversation API returns them, with ids of its own.
     pub history: Vec<serde_json::Value>,
-    /// What is stored of it and of those before.
+    /// The words that are stored of this conversation and of those before it.
     pub ledger: Ledger,
 }
 
 impl Conversation {
-    /// A new one.
+    /// Returns a new conversation.
     pub fn new(id: u64) -> Self {
         Self {
             id,
@@ -88,8 +87,8 @@ impl Conversation {
         }
     }
 
-    /// The same for a link that nobody listens to: with the ledger, which is to be given
-    /// back, and without messages, which nobody is sent.
+    /// Returns a copy for a link that the client has given up. The copy takes the ledger, which
+    /// the caller gives back, and has no messages, because the client gets none of them.
     pub fn aside(&mut self) -> Self {
         Self {
             since: self.since,
@@ -99,7 +98,7 @@ impl Conversation {
     }
 }
 
-/// Counts samples of labels that change.
+/// Counts samples across changes of the label.
 #[derive(Default)]
 struct Clock {
     base: u64,
@@ -116,32 +115,32 @@ impl Clock {
 pub struct Service {
     settings: Settings,
     rng: Rng,
-    ear: Option<Ear>,
+    decoder: Option<Decoder>,
     clock: Clock,
-    /// The stretch of one code that is being heard, and where it began.
+    /// The code of the current stretch, and its beginning.
     run: (u8, u64),
     utterance: Vec<Heard>,
     stopped: bool,
-    /// Whether it was asked to close after a stop.
+    /// The service was asked to close after a stop.
     disconnects: bool,
-    /// Where this start stands in its stream, if the service wants to know.
+    /// The place of this start in its stream, if the service wants to know it.
     place: Option<StreamPlace>,
-    /// Who speaks in this start.
+    /// The speaker of this start.
     speaker: Person<'static>,
-    /// It was told of a format that it does not take in mid-stream.
+    /// The client announced a change of format that the service does not take.
     refused: bool,
-    /// Milliseconds that messages come after their finals.
+    /// How long after their finals messages come.
     pub ponder: Ms,
-    /// Results that are sent twice.
+    /// How many of the next results are sent twice.
     pub repeat: u8,
-    /// Where this start lies in its conversation.
+    /// The beginning of this start, from the beginning of the conversation.
     offset: Duration,
 }
 
-/// With how many milliseconds of delay what is sent.
+/// Answers, each with its delay in milliseconds.
 pub type Answers = Vec<(Ms, Answer)>;
 
-/// Who may speak.
+/// The speakers.
 pub const PEOPLE: [Person<'static>; 3] = [
     person("3a1b", "me@example.com", "Me"),
     person("9c2f", "you@example.com", "You"),
@@ -161,7 +160,7 @@ impl Service {
         Self {
             settings,
             rng: Rng::with_seed(seed),
-            ear: None,
+            decoder: None,
             clock: Clock::default(),
             run: (0, 0),
             utterance: Vec::new(),
@@ -176,12 +175,12 @@ impl Service {
         }
     }
 
-    /// Between a start and a stop.
+    /// Returns `true` between a start and a stop.
     pub fn is_processing(&self) -> bool {
-        self.ear.is_some() && !self.stopped
+        self.decoder.is_some() && !self.stopped
     }
 
-    /// A text message came.
+    /// Takes a text message.
     pub fn text(
         &mut self,
         text: &str,
@@ -190,7 +189,9 @@ impl Service {
     ) -> Result<Answers, String> {
         let message = ClientMessage::parse(text).map_err(|e| format!("sent {text}: {e}"))?;
         match message {
-            ClientMessage::Start(_) if self.ear.is_some() => Err("a second start request".into()),
+            ClientMessage::Start(_) if self.decoder.is_some() => {
+                Err("a second start request".into())
+            }
             ClientMessage::Start(request) => {
                 self.place = request.stream;
                 match &self.place {
@@ -203,7 +204,7 @@ impl Service {
                     }
                     _ => {}
                 }
-                self.ear = Some(Ear::new(request.format));
+                self.decoder = Some(Decoder::new(request.format));
                 let named = |person: &&Person| person.user_id == request.speaker_user_id.as_deref();
                 let named = PEOPLE.iter().find(named);
                 self.speaker = *named.ok_or("a start with an unknown speaker")?;
@@ -224,25 +225,25 @@ impl Service {
                 encoding,
                 sample_rate,
             } => {
-                let ear = self.ear.as_mut().ok_or("a modify before a start")?;
+                let decoder = self.decoder.as_mut().ok_or("a modify before a start")?;
                 if !self.settings.modifies {
                     self.refused = true;
                     let text = reply::error("Bad request", "no modify_request in mid-stream", None);
                     return Ok(vec![(0, Answer::Text(text))]);
                 }
                 let label = symbl_protocol::StreamFormat::new(
-                    encoding.unwrap_or(ear.label().encoding()),
-                    sample_rate.unwrap_or(ear.label().sample_rate()),
+                    encoding.unwrap_or(decoder.label().encoding()),
+                    sample_rate.unwrap_or(decoder.label().sample_rate()),
                 )
                 .map_err(|e| e.to_string())?;
                 self.clock = Clock {
-                    base: self.clock.nanos(ear.label().sample_rate()),
+                    base: self.clock.nanos(decoder.label().sample_rate()),
                     samples: 0,
                 };
-                ear.relabel(label)?;
+                decoder.relabel(label)?;
                 Ok(vec![(0, Answer::Text(reply::session_modified(label)))])
             }
-            ClientMessage::Stop if self.ear.is_none() => Err("a stop before a start".into()),
+            ClientMessage::Stop if self.decoder.is_none() => Err("a stop before a start".into()),
             ClientMessage::Stop if self.stopped => Err("a second stop request".into()),
             ClientMessage::Stop => {
                 self.stopped = true;
@@ -253,8 +254,8 @@ impl Service {
                     let completed = reply::conversation_completed(&conversation.id.to_string());
                     answers.push((0, Answer::Last(completed)));
                 } else {
-                    // Ready for another start, which counts from zero.
-                    self.ear = None;
+                    // The next start counts from zero.
+                    self.decoder = None;
                     self.stopped = false;
                     self.refused = false;
                     self.clock = Clock::default();
@@ -266,22 +267,25 @@ impl Service {
         }
     }
 
-    /// A binary message came.
+    /// Takes a binary message.
     pub fn audio(
         &mut self,
         data: &[u8],
         conversation: &mut Conversation,
     ) -> Result<Answers, String> {
-        let ear = self.ear.as_mut().ok_or("audio before the start request")?;
+        let decoder = self
+            .decoder
+            .as_mut()
+            .ok_or("audio before the start request")?;
         if self.stopped {
             return Err("audio after the stop request".into());
         }
         if self.refused {
             return Ok(Vec::new());
         }
-        let rate = ear.label().sample_rate();
+        let rate = decoder.label().sample_rate();
         let mut stretches = Vec::new();
-        ear.hear(data, &mut stretches)?;
+        decoder.decode(data, &mut stretches)?;
         let mut answers = Vec::new();
         for (code, samples) in stretches {
             if code != self.run.0 {
@@ -303,17 +307,17 @@ impl Service {
         Ok(answers)
     }
 
-    /// The socket is gone: what was heard and not finalised is.
+    /// Finalises all words that were heard, because the socket is gone.
     pub fn orphaned(&mut self, conversation: &mut Conversation) {
         self.finalise(conversation, &mut Vec::new());
     }
 
-    /// A stretch of another code begins.
+    /// Ends the current stretch, and begins one of another code.
     fn change(&mut self, code: u8) {
         let now = self
-            .ear
+            .decoder
             .as_ref()
-            .map_or(0, |ear| self.clock.nanos(ear.label().sample_rate()));
+            .map_or(0, |decoder| self.clock.nanos(decoder.label().sample_rate()));
         let (last, start) = std::mem::replace(&mut self.run, (code, now));
         let half = u64::from(WORD) * 1_000_000 / 2;
         if let Some(word) = word_of(last)
@@ -381,10 +385,10 @@ impl Service {
         }
     }
 
-    /// A message, and what is found in it.
+    /// Sends a message, and perhaps a finding in it.
     fn message(
         &mut self,
-        words: &[Word<'_>],
+        words: &[SpokenWord<'_>],
         delay: Ms,
         conversation: &mut Conversation,
         answers: &mut Answers,
@@ -451,7 +455,7 @@ impl Service {
         self.twice(later, finding, answers);
     }
 
-    /// Says it, and says it again if it is a day for that.
+    /// Sends a text, and sends it again if results are to be sent twice.
     fn twice(&mut self, delay: Ms, text: String, answers: &mut Answers) {
         let again = (self.repeat > 0).then(|| {
             self.repeat -= 1;
@@ -462,13 +466,13 @@ impl Service {
     }
 }
 
-/// The wall clock at the beginning of the conversation.
+/// Returns the wall clock at the beginning of the conversation.
 fn conversation_start(conversation: &Conversation) -> i64 {
     let since = conversation.since.unwrap_or_default();
     1_700_000_000_000_000_000 + i64::try_from(since.as_nanos()).unwrap_or(0)
 }
 
-/// Puts the message into the history.
+/// Adds the message to the history.
 fn remember(message: &Message<'_>, conversation: &mut Conversation) {
     let instant = |time: Duration| {
         let time = message.stream_offset + time;
@@ -496,11 +500,11 @@ fn remember(message: &Message<'_>, conversation: &mut Conversation) {
     }));
 }
 
-fn words<'a>(heard: &[Heard], spellings: &'a [String]) -> Vec<Word<'a>> {
+fn words<'a>(heard: &[Heard], spellings: &'a [String]) -> Vec<SpokenWord<'a>> {
     heard
         .iter()
         .zip(spellings)
-        .map(|(heard, text)| Word {
+        .map(|(heard, text)| SpokenWord {
             text,
             start: Duration::from_nanos(heard.start),
             end: Duration::from_nanos(heard.end),
@@ -508,7 +512,7 @@ fn words<'a>(heard: &[Heard], spellings: &'a [String]) -> Vec<Word<'a>> {
         .collect()
 }
 
-/// What no client expects.
+/// Returns a text that no client expects.
 pub fn noise(kind: u8) -> String {
     match kind {
         0 => "{".into(),

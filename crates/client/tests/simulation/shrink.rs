@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Makes a schedule that fails as small as it can while it still fails.
+//! Shrinks a schedule that fails, as long as it still fails.
 //!
-//! Greedy: of the simpler schedules the first that breaks the same promise is
-//! taken, until none does. A run depends on nothing but its schedule.
+//! The search is greedy: it takes the first of the simpler schedules that breaks the same
+//! promise, until there is none. A run depends on nothing but its schedule.
 
 use crate::audio::{Format, Ms};
 use crate::run;
 use crate::schedule::{Happening, Piece, Schedule, Settings, Stamps};
 use symbl_client::session::{FormatChangePolicy, PausePolicy};
 
-/// Runs that shrinking may take.
+/// Most runs that a search may take.
 const EFFORT: usize = 4000;
 
-/// The smallest schedule found that breaks `promise`.
+/// Returns the smallest schedule found that breaks `promise`.
 pub fn shrink(schedule: &Schedule, promise: &str) -> Schedule {
     let mut smallest = schedule.clone();
     let mut runs = 0;
@@ -32,7 +32,7 @@ pub fn shrink(schedule: &Schedule, promise: &str) -> Schedule {
     }
 }
 
-/// Simpler schedules, the simplest first.
+/// Returns simpler schedules, the simplest first.
 fn simpler(schedule: &Schedule) -> Vec<Schedule> {
     let mut found = Vec::new();
     let mut add = |change: &dyn Fn(&mut Schedule)| {
@@ -110,7 +110,7 @@ fn settings(add: &mut dyn FnMut(Change)) {
     }
 }
 
-/// Smaller numbers, round ones first.
+/// Returns smaller numbers, round ones among them.
 fn smaller(ms: Ms) -> Vec<Ms> {
     [0, ms / 2, ms / 1000 * 1000, ms / 100 * 100, ms / 10 * 10]
         .into_iter()

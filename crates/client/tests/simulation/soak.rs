@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Runs schedules that nobody has seen for as long as told, and says what it saw.
+//! Runs new schedules for as long as it is asked to, and prints figures of them.
 
 use crate::run_many;
 use crate::world::Figures;

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Upstream: gives the words of the schedule as buffers, and keeps the truth of
-//! where each stands.
+//! Upstream. It gives the words of the schedule as buffers, and knows the true time of each.
 //!
-//! The truth is what a sink can know at best. Where timestamps are exact it is the
-//! timestamp. Where they are arrival times, that of the first buffer (after the
-//! start, a flush or a declared discontinuity) says where the audio stands, since
-//! nobody can know how late that one was; the audio behind it stands at its samples,
-//! in the sender's time. A hole of which no flag tells is not known to be one before
-//! the timestamps have stayed apart for the wait: words until then may be told where
-//! their samples or where their timestamps put them.
+//! The true time is the best that a sink can know. If timestamps are exact, it is the
+//! timestamp. If they are arrival times, the timestamp of the first buffer (after the
+//! start, a flush or a declared discontinuity) counts, because a sink cannot know how late
+//! that buffer was. The audio behind it stands at its samples, in the sender's time. A hole
+//! without a flag shows only when the timestamps have stayed apart for the wait. Words
+//! before that may be placed by their samples or by their timestamps.
 
 use crate::audio::{Format, Ms, WORD, code_of};
 use crate::schedule::{Piece, Schedule, Settings, Stamps};
@@ -20,44 +18,44 @@ use symbl_client::session::{Audio, Instants, Session, Speaker, Time};
 
 pub const MS: u64 = 1_000_000;
 
-/// How far stream time and UTC are from running time.
+/// Stream time and UTC at running time zero, in nanoseconds.
 pub const STREAM: u64 = 7_000 * MS;
 pub const UTC: i64 = 1_700_000_000_000_000_000;
 
-/// What the session promises about holes: see `docs/architecture.md`.
+/// The session's bounds for holes: see `docs/architecture.md`.
 const MOST_FILL: u64 = 1_000 * MS;
 const LEAST_HOLE: u64 = 40 * MS;
-/// What the session promises about timestamps: see `docs/properties.md`.
+/// The session's bounds for timestamps: see `docs/properties.md`.
 const ALIGNMENT_THRESHOLD: u64 = 40 * MS;
 const DISCONT_WAIT: u64 = 1_000 * MS;
 const AGREEING_BUFFERS: u32 = 8;
-/// A drift is followed by at most one part in so many.
+/// The session follows a drift by at most one part in this many.
 const MOST_DRIFT: u64 = 1_000;
-/// Holes are longer by so much where the session has only an estimate of times, so
-/// that it is known how much silence goes into them: as much as goes into any.
+/// Holes are longer by this much if the session can only estimate times. Then all of them
+/// get the most silence, so that the amount is known.
 const LONGER: Ms = 3_000;
-/// Timestamps that differ less are the same.
+/// Timestamps that differ by no more than this count as the same, in nanoseconds.
 pub const JITTER: u64 = 2 * MS;
 
-/// A word of the source, and where it truly stands.
+/// A word of the source, and its true times.
 #[derive(Debug, Clone)]
 pub struct Spoken {
     pub running_time: u64,
-    /// Where its samples put it, while it is not decided that its timestamp is right.
+    /// The running time by its samples, until the session decides that its timestamp is right.
     pub counted: u64,
-    /// When its first part was given, and when its last: a spool that is full may hold
-    /// it up in between.
+    /// The times at which its first and its last part were given. A full spool may hold it up
+    /// in between.
     pub given_at: Time,
     pub given_until: Time,
     /// How much of it was given.
     pub given: Ms,
-    /// Given before a flush.
+    /// It was given before a flush.
     pub flushed: bool,
-    /// Who said it.
+    /// The speaker.
     pub speaker: u8,
 }
 
-/// What the application says of who speaks.
+/// Returns the speaker as the application names it.
 pub fn speaker_named(number: u8) -> Speaker {
     let person = PEOPLE[usize::from(number)];
     Speaker {
@@ -66,15 +64,16 @@ pub fn speaker_named(number: u8) -> Speaker {
     }
 }
 
-/// Running time at which an epoch begins: in no order, and never twice.
+/// Returns the running time at which an epoch begins. Epochs are in no order, and none
+/// begins where another did.
 fn beginning(epoch: usize) -> u64 {
     [0, 500, 100, 900, 300, 700, 200][epoch % 7] * 1_000_000 * MS + (epoch / 7) as u64 * MS
 }
 
-/// Timestamps that are apart from the count of samples.
+/// Timestamps that differ from the count of samples.
 struct Apart {
     since: u64,
-    /// The least and the most that those in a row that agree are apart, and how many.
+    /// The least and the greatest difference of the agreeing ones in a row, and their number.
     least: u64,
     most: u64,
     buffers: u32,
@@ -82,39 +81,39 @@ struct Apart {
     from: u64,
 }
 
-/// What upstream does.
+/// The upstream of the session.
 pub struct Source {
     settings: Settings,
     pieces: Vec<Piece>,
-    /// How far it is: piece, and milliseconds of it.
+    /// The current piece, and the milliseconds of it that were given.
     at: (usize, Ms),
     word: u16,
     format: Format,
     speaker: u8,
     packets: u32,
-    /// When the next buffer is due.
+    /// The time at which the next buffer is due.
     pub due: Time,
     running_time: u64,
     epoch: usize,
-    /// Whether the next buffer is the first after a start or a flush.
+    /// The next buffer is the first after a start or a flush.
     first: bool,
     pub ended: bool,
     pub spoken: Vec<Spoken>,
-    /// Nanoseconds of audio given, with the silence that belongs into holes.
+    /// Audio that was given, with the silence that fills holes, in nanoseconds.
     pub given: u64,
-    /// Where the session has to take the next sample to stand.
+    /// The running time that the session has to expect for the next sample.
     expected: Option<u64>,
     filled: u64,
-    /// The wall clock at running time zero, as it says now.
+    /// The present reading of the wall clock, as of running time zero.
     pub wall: i64,
-    /// The next buffer is the first behind a hole, and says so.
+    /// The next buffer is the first behind a hole, and has the flag.
     discont: bool,
     apart: Option<Apart>,
-    /// A step that may count or not.
+    /// The size of a step that may or may not count.
     doubt: u64,
-    /// How much had been given when a timestamp was last taken as it is.
+    /// How much was given when a timestamp last counted as it is.
     counted_from: u64,
-    /// Buffers with arrival times so far.
+    /// The number of buffers with arrival times so far.
     arrived: u64,
     rng: Rng,
 }
@@ -152,14 +151,14 @@ impl Source {
         self.format
     }
 
-    /// Whether it can pause here: a word that is paused in its middle is two.
+    /// Returns `true` if the source can pause here. A pause within a word would make it two.
     pub fn is_between_words(&self) -> bool {
         let in_a_word = matches!(self.pieces.get(self.at.0), Some(Piece::Words(_)))
             && !self.at.1.is_multiple_of(WORD);
         self.ended || !in_a_word
     }
 
-    /// Gives the next thing. True: that was the end.
+    /// Gives the next buffer or event. Returns `true` at the end.
     pub fn give(&mut self, now: Time, session: &mut Session) -> bool {
         loop {
             let Some(piece) = self.pieces.get(self.at.0).copied() else {
@@ -210,13 +209,13 @@ impl Source {
         self.at = (self.at.0 + 1, 0);
     }
 
-    /// Nanoseconds of the sender's time in the pipeline's.
+    /// Returns a duration of the sender's time in the pipeline's time, in nanoseconds.
     fn drifted(&self, nanos: u64) -> u64 {
         let more = i128::from(nanos) * i128::from(self.settings.drift) / 1_000_000;
         nanos.saturating_add_signed(i64::try_from(more).unwrap_or(0))
     }
 
-    /// Time goes by: that of the clock if there is one, and that of the stream.
+    /// Lets time pass on the clock, if audio is paced, and in the stream, if `stream` is set.
     fn pass(&mut self, now: Time, ms: Ms, stream: bool) {
         if stream {
             self.running_time += self.drifted(u64::from(ms) * MS);
@@ -228,14 +227,14 @@ impl Source {
         };
     }
 
-    /// What the buffer has as its timestamp that begins now.
+    /// Returns the timestamp of the buffer that begins now.
     fn stamp(&mut self, length: Ms) -> u64 {
         let length = u64::from(length) * MS;
         match self.settings.stamps {
             Stamps::Exact => self.running_time,
             Stamps::Jitter(most) => {
                 let most = u64::from(most) * MS;
-                // The stream begins late enough for a buffer to be early.
+                // The times of the stream have an offset that lets a buffer be early.
                 self.running_time + self.rng.u64(0..=2 * most)
             }
             Stamps::Bursts(count) => {
@@ -255,7 +254,7 @@ impl Source {
         }
     }
 
-    /// What the wall clock says of a running time.
+    /// Returns the UTC of a running time, by the wall clock.
     fn utc(&self, running_time: u64) -> Option<i64> {
         i64::try_from(running_time).ok().map(|t| t + self.wall)
     }
@@ -272,7 +271,7 @@ impl Source {
         session.push_gap(now, instants, u64::from(ms) * MS, 1.0);
     }
 
-    /// The session has to put silence into the beginning of a hole.
+    /// Counts the silence that the session has to put into the beginning of a hole.
     fn fill(&mut self, hole: u64) {
         if self.format.packet().is_some() {
             return;
@@ -284,7 +283,7 @@ impl Source {
         self.expected = self.expected.map(|expected| expected + nanos);
     }
 
-    /// What the session has to make of the timestamp of the next buffer.
+    /// Computes the time that the session has to give to the next buffer.
     fn place(&mut self, stamp: Option<u64>, first: bool, failed: bool) {
         let discont = std::mem::take(&mut self.discont);
         let Some(stamp) = stamp else {
@@ -311,17 +310,17 @@ impl Source {
             .or(Some(stamp));
     }
 
-    /// A timestamp that no flag makes to count: whether it does all the same.
+    /// Decides if a timestamp without a flag counts.
     fn compare(&mut self, stamp: u64) {
         self.filled = 0;
         let Some(expected) = self.expected else {
             return;
         };
         if self.settings.stamps != Stamps::Exact {
-            return; // No wait is long enough.
+            return; // Arrival times never stay apart for the wait.
         }
         if self.settings.declared {
-            self.expected = Some(stamp); // The clocks drift, and are followed.
+            self.expected = Some(stamp); // The session follows the drift of the clocks.
             return;
         }
         let off = stamp.saturating_sub(expected);
@@ -347,8 +346,9 @@ impl Source {
         let audio = self.given - apart.from;
         let agree = apart.buffers >= AGREEING_BUFFERS && audio >= 4 * ALIGNMENT_THRESHOLD;
         if lasts && agree {
-            // A step below the threshold is followed as a drift, and the next one is
-            // compared with where that has come to: it may be just below it, too.
+            // The session follows a step below the threshold as a drift. It compares the
+            // next step with the time that it has then, so that this step may also be just
+            // below the threshold.
             let followed = self.given.saturating_sub(self.counted_from) / MOST_DRIFT;
             let is_clear = apart.least >= ALIGNMENT_THRESHOLD + followed;
             self.doubt = if is_clear { 0 } else { apart.least };
@@ -358,7 +358,8 @@ impl Source {
         }
     }
 
-    /// Where the audio truly stands that is so far into the next buffer.
+    /// Returns the true running time of the audio that is `into` nanoseconds into the next
+    /// buffer.
     fn truth(&self, into: u64) -> u64 {
         let place = match self.settings.stamps {
             Stamps::Exact => self.running_time,
@@ -417,7 +418,7 @@ impl Source {
         );
         self.given += nanos;
         let passed = match self.settings.stamps {
-            // The truth, and not what the session takes it to be.
+            // The true time, not the session's estimate.
             Stamps::Jitter(_) | Stamps::Bursts(_) => self.drifted(nanos),
             Stamps::Exact => nanos,
         };
@@ -425,7 +426,7 @@ impl Source {
         self.pass(now, length, true);
     }
 
-    /// A part of the word in turn is said, so far into the buffer.
+    /// Gives a part of the current word, `into` nanoseconds into the buffer. Returns its code.
     fn speak(&mut self, now: Time, part: Ms, into: u64) -> u8 {
         if self.at.1.is_multiple_of(WORD) {
             self.spoken.push(Spoken {
@@ -449,7 +450,7 @@ impl Source {
         code_of(self.word - 1)
     }
 
-    /// A seek: the stream goes on with the next word, elsewhere in time.
+    /// Performs a flush, as for a seek: the stream goes on with the next word, elsewhere in time.
     pub fn flush(&mut self, now: Time) {
         if matches!(self.pieces.get(self.at.0), Some(Piece::Words(_))) {
             self.at.1 = self.at.1.next_multiple_of(WORD);

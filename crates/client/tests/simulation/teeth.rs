@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Whether the simulation finds bugs: it is run with one after the other.
+//! Checks that the simulation finds bugs: runs it with one planted bug after the other.
 
 use crate::invariants::Broken;
 use crate::schedule::Schedule;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the session waits for and since when, seen from outside.
+//! The waits of the session and their beginnings, seen from outside.
 
 use std::time::Duration;
 use symbl_client::session::Time;
@@ -10,41 +10,40 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(2);
 pub const PONG_TIMEOUT: Duration = Duration::from_secs(2);
 pub const MAX_DELAY: Duration = Duration::from_secs(4);
 pub const ADMISSION_TIMEOUT: Duration = Duration::from_secs(5);
-/// A session that lasted so long was healthy: the back-off starts over.
+/// A session that lasted this long was healthy, and the back-off starts over after it.
 const HEALTHY: Duration = Duration::from_secs(30);
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 
-/// Since when what is waited for, and how long the back-off has to be.
+/// The beginning of each wait, and the least back-off.
 #[derive(Debug, Default)]
 pub struct Waits {
-    /// A dial that has no answer.
+    /// The beginning of a dial that has no answer yet.
     pub dialing: Option<Time>,
-    /// A start request without an acknowledgement.
+    /// The time of a start request that is not acknowledged yet.
     pub starting: Option<Time>,
-    /// There is a session on this link.
+    /// The beginning of the session on this link.
     pub up: Option<Time>,
-    /// The last that came on the open link, or its opening.
+    /// The time of the last frame on the open link, or of its opening.
     pub heard: Option<Time>,
-    /// There is no link and nobody dials, since then, and for so long at least
-    /// because the service asked for it.
+    /// Since when there is neither a link nor a dial, and the wait that the service asked for.
     pub down: Option<(Time, Duration)>,
-    /// Last time that the end of the stream came nearer.
+    /// The last time of progress towards the end of the stream.
     pub progress: Time,
-    /// Audio that was not finalised when the end of the stream came.
+    /// The audio that was not finalised at the end of the stream.
     pub unfinalised: Duration,
-    /// When the first session began.
+    /// The beginning of the first session.
     pub admitted: Option<Time>,
-    /// A dial was answered by "later".
+    /// A service asked to come later.
     pub asked_to_wait: bool,
     /// Failures in a row, for the back-off.
     failures: u32,
     pub dials: u32,
-    /// A dial before its time.
+    /// A report of a dial before its time.
     pub early: Option<String>,
 }
 
 impl Waits {
-    /// The link or the dial is no more.
+    /// Notes that the link or the dial is lost.
     pub fn lost(&mut self, now: Time, retry_after: Duration) {
         if self.down.is_some() {
             return;
@@ -56,7 +55,7 @@ impl Waits {
         self.down = Some((now, retry_after));
     }
 
-    /// There is no link any more and none is wanted.
+    /// Notes that there is no link and the session wants none.
     pub fn closed(&mut self) {
         self.dialing = None;
         self.starting = None;
@@ -85,7 +84,7 @@ impl Waits {
         self.heard = Some(now);
     }
 
-    /// The service ended its processing: what it says of the start now is too late.
+    /// Notes that the service ended its processing. An acknowledgement now is too late.
     pub fn terminated(&mut self) {
         self.starting = None;
     }
@@ -93,7 +92,7 @@ impl Waits {
     pub fn acknowledged(&mut self, now: Time) {
         if self.starting.take().is_some() {
             self.admitted.get_or_insert(now);
-            self.up.get_or_insert(now); // Another start on the same link is no other link.
+            self.up.get_or_insert(now); // Another start on the same link continues the session.
         }
     }
 }

@@ -22,16 +22,16 @@ use symbl_client::session::{
 use symbl_protocol::timestamp::parse_rfc3339;
 use symbl_protocol::{StartRequest, reply, response};
 
-/// No run may take longer than its schedule and this.
+/// How much longer than its schedule a run may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// So many times its length a long schedule may take: the slowest socket is as slow.
+/// How many times its length a long schedule may take, because of the slowest socket.
 const SLOWEST: u32 = 9;
 
 /// How long a stopped session is watched.
 const AFTERMATH: Duration = Duration::from_secs(15);
 
-/// What is to come. Ordered by time, then by when it was put there.
+/// A step that is to come. Steps are ordered by time, then by when they were added.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Happening(usize),
@@ -51,17 +51,17 @@ enum Step {
         link: u64,
         frame: Frame,
     },
-    /// The answer to whoever asked for history; `None`: it is not to be had.
+    /// The answer to a request for the history; `None` if the request fails.
     History(Option<String>),
     Writable,
     Resume,
-    /// The service learns that nobody is on the other side of this link any more.
+    /// The service learns that the client has given this link up.
     Orphaned {
         link: u64,
     },
 }
 
-/// What a run came to, for those who count.
+/// Figures of a run.
 #[derive(Debug, Default, Clone)]
 pub struct Figures {
     pub words: u64,
@@ -74,7 +74,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Those of another run too.
+    /// Adds the figures of another run.
     pub fn add(&mut self, other: &Self) {
         self.words += other.words;
         self.told += other.told;
@@ -86,7 +86,7 @@ impl Figures {
     }
 }
 
-/// One run.
+/// One run of a schedule.
 pub struct World {
     schedule: Schedule,
     rng: Rng,
@@ -99,14 +99,14 @@ pub struct World {
     order: u64,
     steps: BinaryHeap<Reverse<(Time, u64, Step)>>,
     link: Option<Link>,
-    /// Links that are given up and of which the service does not know it: what is under
-    /// way on them still arrives.
+    /// Links that the client has given up without the service's knowledge. Frames that are
+    /// under way on them still arrive.
     orphans: Vec<Link>,
     links: u64,
     conversation: Conversation,
-    /// Whether the next start is a new one.
+    /// The next start begins a new conversation.
     forgotten: bool,
-    /// Status, until when, and what to ask for.
+    /// Dials get this status until this time, with this `Retry-After`.
     refusing: Option<(u16, Time, Duration)>,
     hanging_until: Time,
     threadless_until: Time,
@@ -115,11 +115,11 @@ pub struct World {
     slow: Duration,
     think: Duration,
     hopeless: bool,
-    /// The application is about to pause for so long.
+    /// The application is about to pause for this long.
     suspending: Option<Duration>,
-    /// It has.
+    /// The application has paused.
     suspended: bool,
-    /// The stream ended meanwhile, and the session is to know when it plays.
+    /// The stream ended during the pause. The end counts when the pipeline plays again.
     end_put_off: bool,
     stopped: Option<Time>,
     tracing: bool,
@@ -137,7 +137,7 @@ fn broken(promise: &'static str, how: impl Into<String>) -> Broken {
 }
 
 impl World {
-    /// Everything at its beginning.
+    /// Returns a world at the beginning of this schedule.
     pub fn new(schedule: Schedule) -> Self {
         let settings = &schedule.settings;
         let mut start = StartRequest::new(settings.format.wire());
@@ -212,7 +212,7 @@ impl World {
         Duration::from_micros(self.rng.u64(10..=most))
     }
 
-    /// To the end, or to the first broken promise.
+    /// Runs to the end, or to the first broken promise.
     pub fn run(mut self) -> Result<Figures, Broken> {
         let length = ms(self.schedule.length());
         let bound = (length + PATIENCE).max(length * SLOWEST);
@@ -235,7 +235,7 @@ impl World {
         Ok(self.figures())
     }
 
-    /// When something happens next; never again, if everything is over.
+    /// Returns the time of the next step, or `None` if the run is over.
     fn next(&self) -> Option<Time> {
         if self.is_over() {
             return None;
@@ -249,7 +249,7 @@ impl World {
             .min()
     }
 
-    /// Upstream has something and is not held up.
+    /// Returns `true` if upstream has audio and is not held up.
     fn is_sourcing(&self) -> bool {
         self.stopped.is_none() && !self.suspended && !self.source.ended && self.session.has_room()
     }
@@ -258,7 +258,7 @@ impl World {
         if let Some(at) = self.stopped {
             return self.now >= at + AFTERMATH;
         }
-        // What the application is going to do may bring it back to life.
+        // A later action of the application may revive the session.
         let planned = self.steps.iter().any(|Reverse((_, _, step))| match step {
             Step::Happening(n) => matches!(
                 self.schedule.happenings[*n].1,
@@ -269,7 +269,7 @@ impl World {
         self.source.ended && self.session.is_settled() && !planned && !self.suspended
     }
 
-    /// Everything that is due now.
+    /// Carries out everything that is due now.
     fn step(&mut self) -> Result<(), Broken> {
         if self.session.next_timeout().is_some_and(|at| at <= self.now) {
             self.session.handle_timeout(self.now);
@@ -433,7 +433,7 @@ impl World {
         }
     }
 
-    /// The pipeline pauses, and will play again.
+    /// Pauses the pipeline, which will play again.
     fn suspend(&mut self, span: Duration) {
         self.trace(|| "pauses".into());
         self.suspending = None;
@@ -457,7 +457,7 @@ impl World {
         self.session.resume(self.now);
     }
 
-    /// Whether a pause keeps the session from starting anything.
+    /// Returns `true` if a pause keeps the session from starting.
     fn is_held(&self) -> bool {
         self.suspended
             && self.schedule.settings.pause != PausePolicy::Keep
@@ -483,7 +483,7 @@ impl World {
         self.session.end_of_stream(self.now);
     }
 
-    /// From here on the end has its bounds.
+    /// Begins the wait for the end, which is bounded from here on.
     fn begin_to_end(&mut self) {
         self.book.ending_since = Some(self.now);
         self.waits.progress = self.now;
@@ -492,8 +492,8 @@ impl World {
         self.waits.unfinalised = Duration::from_nanos(unfinalised);
     }
 
-    /// The link breaks. What was under way to the service is lost, and what was
-    /// under way to us arrives for so long still.
+    /// Breaks the link. Frames to the service are lost, and frames to the client still arrive
+    /// for `late`.
     fn cut(&mut self, late: Duration) {
         let heard_of = self.now + late + self.latency();
         let Some(link) = &mut self.link else {
@@ -509,7 +509,7 @@ impl World {
         self.at(heard_of, Step::ToClient { link, frame });
     }
 
-    /// The service ends its processing, unless it has begun none or ended it.
+    /// Ends the processing of the service, unless none has begun or it has ended.
     fn terminate(&mut self) {
         if let Some(link) = &mut self.link
             && link.service.is_processing()
@@ -520,7 +520,7 @@ impl World {
         }
     }
 
-    /// The service closes in due form: what it said before comes before.
+    /// Closes the link from the service, after the frames that it sent before.
     fn close_link(&mut self, code: u16) {
         if let Some(link) = &mut self.link
             && !std::mem::replace(&mut link.closing, true)
@@ -530,7 +530,7 @@ impl World {
         }
     }
 
-    /// The service sends a frame on the open link.
+    /// Sends a frame from the service on the open link.
     fn send_down(&mut self, number: u64, frame: Frame) {
         let delay = self.latency();
         if let Some(link) = self.link.as_mut().filter(|link| link.number == number) {
@@ -571,10 +571,10 @@ impl World {
             .handle(self.now, Input::Connected { announced });
     }
 
-    /// The session learns that it has no link.
+    /// Tells the session that it has lost its link, or that a dial has failed.
     fn lost(&mut self, failure: Failure, dialing: bool) {
         self.trace(|| failure.message.clone());
-        // Where a service has answered as one, it is tried again for a while.
+        // After an answer of a real service, the session retries an odd answer for a while.
         let odd = matches!(failure.http_status, Some(302 | 404));
         let answered = self.session.conversation_id().is_some();
         if failure.retryable || dialing && odd && answered {
@@ -662,7 +662,7 @@ impl World {
         Ok(())
     }
 
-    /// The service will say this.
+    /// Lets the service send a text at `at`.
     fn say(&mut self, link: u64, at: Time, text: String) {
         if let Some(link) = &mut self.link {
             link.said = link.said.max(at);
@@ -702,7 +702,7 @@ impl World {
         }
     }
 
-    /// Does what the session wants done.
+    /// Carries out the outputs of the session.
     fn pump(&mut self) -> Result<(), Broken> {
         loop {
             let writable = self.link.is_some() && self.now >= self.stalled_until;
@@ -719,12 +719,13 @@ impl World {
                 )
             {
                 let how = format!("{output:?}");
-                return Err(broken("nothing_is_told_or_done_after_a_stop", how));
+                return Err(broken("nothing_is_reported_or_done_after_a_stop", how));
             }
             match output {
                 Output::Dial => self.dial(),
                 Output::Abort => {
-                    // By itself, after a wait: else the loss was told already.
+                    // If there is a link or a dial, the session gave it up by itself. Otherwise
+                    // the loss was noted before.
                     if self.link.is_some() || self.waits.dialing.is_some() {
                         self.waits.lost(self.now, Duration::ZERO);
                     }
@@ -760,13 +761,13 @@ impl World {
                 Output::Event(event) => {
                     self.trace(|| format!("told {:?} {:?}", event.kind, event.placement));
                     if matches!(event.kind, EventKind::Failed(_) | EventKind::Drained { .. }) {
-                        self.waits.closed(); // Nobody is going to dial by himself.
+                        self.waits.closed(); // The session will not dial by itself.
                     }
                     if let EventKind::State { state, .. } = event.kind
                         && state == State::Idle
                         && self.link.is_none()
                     {
-                        self.waits.closed(); // Not before the pause is over.
+                        self.waits.closed(); // The session dials when the pause is over.
                     }
                     if matches!(event.kind, EventKind::Failed(_))
                         && std::mem::take(&mut self.end_put_off)
@@ -779,7 +780,7 @@ impl World {
         }
     }
 
-    /// Answers with the messages that began then or later, as the service does.
+    /// Answers with the messages that began at `since` or later, as the service does.
     fn fetch_history(&mut self, since: i64) {
         let began = |message: &serde_json::Value| {
             let start = message["startTime"].as_str().and_then(parse_rfc3339);
@@ -793,8 +794,8 @@ impl World {
         self.at(at, Step::History(body));
     }
 
-    /// The client gives the link up. A service that stores each word once learns of it
-    /// later, perhaps after the start on the next link.
+    /// Gives the link up on the side of the client. A service that stores each word once learns
+    /// of it later, perhaps after the start on the next link.
     fn leave_link(&mut self) {
         let Some(link) = self.link.take() else {
             return;
@@ -817,8 +818,8 @@ impl World {
         self.at(end, Step::Orphaned { link: number });
     }
 
-    /// A frame arrives that was under way when the link was given up. Nobody hears the
-    /// answer, and only the ledger knows of it.
+    /// Takes a frame that was under way when the client gave the link up. The client gets no
+    /// answer, and only the ledger changes.
     fn reach_orphan(&mut self, number: u64, frame: Frame) {
         let hears = |link: &&mut Link| {
             let is_deaf = link.deaf || link.closing || link.ignoring || link.terminated;
@@ -828,7 +829,7 @@ impl World {
             return;
         };
         let mut aside = self.conversation.aside();
-        // What comes too late is refused.
+        // A frame that comes too late is refused, which is no broken promise.
         let _ = match frame {
             Frame::Text(text) => link.service.text(&text, self.now, &mut aside),
             Frame::Binary(data) => link.service.audio(&data, &mut aside),
@@ -849,7 +850,7 @@ impl World {
 
     fn hang_up(&mut self) {
         self.leave_link();
-        self.links += 1; // a dial under way is of no interest any more
+        self.links += 1; // drops a dial that is under way
     }
 
     fn dial(&mut self) {
@@ -887,7 +888,7 @@ impl World {
         Ok(())
     }
 
-    /// One line for each thing that happens, where `SYMBL_SIMULATION_TRACE` is set.
+    /// Prints one line for each step, if `SYMBL_SIMULATION_TRACE` is set.
     fn trace(&self, what: impl FnOnce() -> String) {
         if self.tracing {
             println!("{:>9.3} {}", self.now.as_secs_f64(), what());

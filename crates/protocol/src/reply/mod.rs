@@ -35,7 +35,7 @@ pub struct Person<'a> {
 
 /// A word and its place in the audio of one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Word<'a> {
+pub struct SpokenWord<'a> {
     /// The word, with punctuation and case.
     pub text: &'a str,
     /// Start, from the first audio after the `start_request`.
@@ -58,7 +58,7 @@ pub struct Message<'a> {
     /// Minutes from UTC as the client gave them; 0 if it gave none.
     pub timezone_offset: i32,
     /// The words of the sentence. May be empty.
-    pub words: &'a [Word<'a>],
+    pub words: &'a [SpokenWord<'a>],
     /// Where the words' stream starts in the conversation: zero for the first
     /// `start_request` of the conversation.
     pub stream_offset: Duration,
@@ -213,7 +213,7 @@ pub fn interim_result(
 /// `time_offset_ms` counts from the start of the session to now; it is not audio time.
 pub fn final_result(
     text: &str,
-    words: &[Word<'_>],
+    words: &[SpokenWord<'_>],
     confidence: f64,
     user: Option<Person<'_>>,
     time_offset_ms: u64,
@@ -377,7 +377,7 @@ fn recognition_result(
     is_final: bool,
     text: &str,
     start: Option<Duration>,
-    words: &[Word<'_>],
+    words: &[SpokenWord<'_>],
     confidence: f64,
     user: Option<Person<'_>>,
     time_offset_ms: u64,

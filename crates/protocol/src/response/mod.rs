@@ -127,7 +127,7 @@ pub struct RecognitionResult {
     /// `start_request`: an extension of our own service.
     pub start: Option<Duration>,
     /// The speaker.
-    pub user: Option<Speaker>,
+    pub user: Option<Participant>,
     /// Milliseconds from the start of the session to the sending of this message. Not
     /// audio time.
     pub time_offset_ms: Option<u64>,
@@ -148,7 +148,7 @@ pub struct Word {
 
 /// A participant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Speaker {
+pub struct Participant {
     /// UUID made by the service, the same throughout the conversation.
     pub id: Option<String>,
     /// The `userId` that the client gave, often an e-mail address.
@@ -167,7 +167,7 @@ pub struct Message {
     /// `metadata.originalContent`: the words as the engine recognised them.
     pub original_text: Option<String>,
     /// The speaker.
-    pub from: Option<Speaker>,
+    pub from: Option<Participant>,
     /// Wall-clock start, in nanoseconds since the Unix epoch.
     pub start_time: Option<i64>,
     /// Wall-clock end, in nanoseconds since the Unix epoch.
@@ -214,9 +214,9 @@ pub struct Insight {
     /// `messageReference.id`.
     pub message_id: Option<String>,
     /// The assignee: the person responsible.
-    pub assignee: Option<Speaker>,
+    pub assignee: Option<Participant>,
     /// The speaker.
-    pub from: Option<Speaker>,
+    pub from: Option<Participant>,
     /// `dueBy.value`, as on the wire.
     pub due_by: Option<String>,
     /// The item's original text.

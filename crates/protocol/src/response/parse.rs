@@ -12,8 +12,8 @@
 use super::json::{Members, Node};
 use super::mend::mend;
 use super::{
-    Entity, Insight, Message, MessageWord, ParseError, RecognitionResult, ServerMessage,
-    ServiceError, Speaker, Topic, TrackerMatch, Word,
+    Entity, Insight, Message, MessageWord, ParseError, Participant, RecognitionResult,
+    ServerMessage, ServiceError, Topic, TrackerMatch, Word,
 };
 use crate::PONG_TEXT;
 use crate::timestamp::parse_rfc3339;
@@ -213,9 +213,9 @@ fn word(node: Node<'_>) -> Option<Word> {
     })
 }
 
-fn speaker(node: Node<'_>) -> Option<Speaker> {
+fn speaker(node: Node<'_>) -> Option<Participant> {
     let members = node.members();
-    let speaker = Speaker {
+    let speaker = Participant {
         id: members.get("id").id(),
         user_id: members
             .get("userId")
@@ -223,7 +223,7 @@ fn speaker(node: Node<'_>) -> Option<Speaker> {
             .or_else(|| members.get("email").filled()),
         name: members.get("name").filled(),
     };
-    Some(speaker).filter(|speaker| *speaker != Speaker::default())
+    Some(speaker).filter(|speaker| *speaker != Participant::default())
 }
 
 fn message(item: Node<'_>) -> Message {

@@ -20,7 +20,7 @@ mod results_read;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use symbl_protocol::reply::Person;
-use symbl_protocol::response::{Message, RecognitionResult, Speaker};
+use symbl_protocol::response::{Message, Participant, RecognitionResult};
 use symbl_protocol::{
     ClientMessage, Encoding, InsightType, ServerMessage, StartRequest, StreamFormat, Tracker,
 };
@@ -125,8 +125,8 @@ fn messages(message: ServerMessage) -> Vec<Message> {
     }
 }
 
-fn mara() -> Speaker {
-    Speaker {
+fn mara() -> Participant {
+    Participant {
         id: Some("0d9a1f52-7c3e-4a7b-8f16-5b2c9e7d4a10".into()),
         user_id: Some("mara@example.org".into()),
         name: Some("Mara Lind".into()),

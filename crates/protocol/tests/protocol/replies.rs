@@ -6,7 +6,7 @@
 use super::{CONVERSATION, IVO, MARA, compact, parsed};
 use serde_json::Value;
 use std::time::Duration;
-use symbl_protocol::reply::{self, Message, Word};
+use symbl_protocol::reply::{self, Message, SpokenWord};
 use symbl_protocol::timestamp::parse_rfc3339;
 use symbl_protocol::{Encoding, ServerMessage, StreamFormat};
 
@@ -27,8 +27,8 @@ const SENTENCES: [(&str, u64, u64); 13] = [
     ("tomorrow.", 5000, 5600),
 ];
 
-fn words() -> Vec<Word<'static>> {
-    let word = |(text, start, end)| Word {
+fn words() -> Vec<SpokenWord<'static>> {
+    let word = |(text, start, end)| SpokenWord {
         text,
         start: Duration::from_millis(start),
         end: Duration::from_millis(end),
@@ -36,7 +36,7 @@ fn words() -> Vec<Word<'static>> {
     SENTENCES.into_iter().map(word).collect()
 }
 
-fn message<'a>(words: &'a [Word<'a>]) -> Message<'a> {
+fn message<'a>(words: &'a [SpokenWord<'a>]) -> Message<'a> {
     Message {
         id: "e58c1d07-46ba-4f3e-9a72-0c6d81b2f935",
         from: MARA,
@@ -217,7 +217,7 @@ fn message_responses_come_back_on_the_clock_of_the_conversation() {
 #[test]
 fn offsets_are_seconds_with_at_most_two_decimals() {
     let offsets = |micros: u64| {
-        let word = [Word {
+        let word = [SpokenWord {
             text: "a",
             start: Duration::from_micros(micros),
             end: Duration::from_micros(micros),
@@ -239,7 +239,7 @@ fn offsets_are_seconds_with_at_most_two_decimals() {
 fn messages_without_words_and_with_absurd_times_are_still_messages() {
     let empty = reply::message_response(&[message(&[])], 0);
     assert!(empty.contains(r#""words":"[]""#));
-    let far = [Word {
+    let far = [SpokenWord {
         text: "a",
         start: Duration::MAX,
         end: Duration::ZERO,

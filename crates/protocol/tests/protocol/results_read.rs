@@ -6,7 +6,7 @@ use super::{fixture, mara, messages, parse, parse_fixture, result};
 use serde_json::{Value, json};
 use std::time::Duration;
 use symbl_protocol::ServerMessage;
-use symbl_protocol::response::{RecognitionResult, Speaker};
+use symbl_protocol::response::{Participant, RecognitionResult};
 use symbl_protocol::timestamp::parse_rfc3339;
 
 /// Returns a final with one word that has these times.
@@ -128,7 +128,7 @@ fn c21_malformed_words_drop_only_the_words() {
 fn c21_the_short_form_of_the_reference_is_enough() {
     let read = messages(parse_fixture("message_response_minimal.json"));
     assert_eq!(read[0].text, "Please close the valve before you leave.");
-    let expected = Speaker { id: None, ..mara() };
+    let expected = Participant { id: None, ..mara() };
     assert_eq!(read[0].from, Some(expected));
     assert_eq!((read[0].start_time, read[0].duration), (None, None));
     let plain = json!({"type": "message_response", "messages": [{"text": "Hello."}]});

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a peer saw of its client, and questions to ask of it.
+//! The record of a connection: everything that the client sent.
 
 use super::Message;
 
 /// The head of an HTTP request, as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestHead {
-    /// For instance `GET`.
+    /// The method, for example `GET`.
     pub method: String,
-    /// Path and query, not decoded.
+    /// Path and query, not percent-decoded.
     pub path: String,
-    /// Names as spelled by the client, in its order.
+    /// Names and values, spelled and ordered as by the client.
     pub headers: Vec<(String, String)>,
 }
 
 impl RequestHead {
-    /// Value of the first header of this name, in any case.
+    /// Returns the value of the first header of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -38,21 +38,21 @@ impl RequestHead {
     }
 }
 
-/// What one connection brought.
+/// The record of one connection.
 #[derive(Debug, Clone, Default)]
 pub struct Record {
-    /// `None` until the head was there in full.
+    /// The request head; `None` until all of it has come.
     pub request: Option<RequestHead>,
     /// All messages of the client in order, control frames among them.
     pub frames: Vec<Message>,
-    /// Bytes that came after a request head which was not answered by an upgrade.
+    /// Number of bytes after a request head that was not answered by an upgrade.
     pub ignored: usize,
-    /// The connection is gone.
+    /// The connection has ended.
     pub ended: bool,
 }
 
 impl Record {
-    /// The text messages in order.
+    /// Returns the text messages in order.
     pub fn texts(&self) -> Vec<&str> {
         self.frames
             .iter()
@@ -63,7 +63,7 @@ impl Record {
             .collect()
     }
 
-    /// The binary messages in order.
+    /// Returns the binary messages in order.
     pub fn audio_messages(&self) -> Vec<&[u8]> {
         self.frames
             .iter()
@@ -74,13 +74,13 @@ impl Record {
             .collect()
     }
 
-    /// The binary messages in order, joined.
+    /// Returns the bytes of all binary messages, joined in order.
     pub fn audio(&self) -> Vec<u8> {
         self.audio_messages().concat()
     }
 
-    /// Types of the text messages, with the rates that they tell and the sizes of the
-    /// audio between them; of equal ones in a row the first.
+    /// Returns the types of the text messages with the sample rates in them, and the sizes of
+    /// the binary messages between them. Equal items in a row appear once.
     pub fn order(&self) -> Vec<String> {
         let line = |frame: &Message| match frame {
             Message::Text(text) => {
@@ -99,12 +99,12 @@ impl Record {
         order
     }
 
-    /// Whether a text message of this `type` came.
+    /// Returns `true` if a text message of this `type` came.
     pub fn has(&self, kind: &str) -> bool {
         self.texts().iter().any(|text| is_of_type(text, kind))
     }
 
-    /// Code of the client's close frame (1005 for one without), once it came.
+    /// Returns the code of the client's close frame, once it has come; 1005 if it has none.
     pub fn close_code(&self) -> Option<u16> {
         self.frames.iter().find_map(|frame| match frame {
             Message::Close(Some(frame)) => Some(frame.code.into()),

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a peer does, by name, and the messages it does it with.
+//! The scripts of peers, and the messages that scripts send.
 
 use super::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 
-/// The conversation that every peer is in.
+/// The conversation id that every peer sends.
 pub const CONVERSATION_ID: &str = "5318203764539392";
 
-/// What a peer does with each connection.
+/// What a peer does on each connection.
 #[derive(Clone)]
 pub struct Script(pub(super) Act);
 
@@ -18,32 +18,32 @@ pub struct Script(pub(super) Act);
 pub(super) enum Act {
     NeverAccept,
     Silence,
-    /// To the request head, these bytes; then no more.
+    /// Answers the request head with these bytes, and closes.
     Answer(Vec<u8>),
-    /// The upgrade with this accept key in place of the right one.
+    /// Answers the upgrade with the accept key of another request.
     WrongAccept,
     WebSocket(Conversation),
 }
 
 #[derive(Clone, Default)]
 pub(super) struct Conversation {
-    /// Sent at each `start_request`.
+    /// The replies to each `start_request`.
     pub(super) at_start: Vec<Message>,
-    /// Sent at each `stop_request`; a close frame among them ends the talk.
+    /// The replies to each `stop_request`. A close frame among them is the last.
     pub(super) at_stop: Vec<Message>,
-    /// Whether anything is read after the first `start_request`.
+    /// Nothing is read after the first `start_request`.
     pub(super) deaf_after_start: bool,
     /// Value of the header by which a `symbl-service` announces itself, if it does.
     pub(super) announcement: Option<String>,
 }
 
 impl Script {
-    /// A port with a full backlog: not even TCP connects, as if packets were dropped.
+    /// Returns a script with a full backlog: not even TCP connects, as if packets were dropped.
     pub fn never_accepts() -> Self {
         Self(Act::NeverAccept)
     }
 
-    /// TCP connects, and then nothing is ever answered. What comes in is taken.
+    /// Accepts TCP connections and reads them, but never answers.
     pub fn black_hole() -> Self {
         Self(Act::Silence)
     }
@@ -63,7 +63,7 @@ impl Script {
         Self::answer(answer)
     }
 
-    /// An upgrade whose `Sec-WebSocket-Accept` answers another key.
+    /// Answers the upgrade with the `Sec-WebSocket-Accept` of another key.
     pub fn wrong_accept() -> Self {
         Self(Act::WrongAccept)
     }
@@ -73,9 +73,8 @@ impl Script {
         Self(Act::WebSocket(Conversation::default()))
     }
 
-    /// A well-behaved peer that recognises nothing: acknowledges the start,
-    /// records the audio, answers the stop with `recognition_stopped`,
-    /// `conversation_completed` and close 1000.
+    /// Acknowledges the start, records the audio, and answers the stop with
+    /// `recognition_stopped`, `conversation_completed` and close 1000. Recognises nothing.
     pub fn listening() -> Self {
         Self(Act::WebSocket(Conversation {
             at_start: vec![
@@ -89,30 +88,30 @@ impl Script {
         }))
     }
 
-    /// Acknowledges the start, then never reads again: the client's socket fills
-    /// up. It still says what it is told to.
+    /// Acknowledges the start, and then never reads again, so that the client's socket fills
+    /// up. [`Peer::say`](super::Peer::say) still sends.
     pub fn not_reading() -> Self {
         Self::listening().with(|talk| talk.deaf_after_start = true)
     }
 
-    /// Like [`Script::listening`], but the stop gets no answer.
+    /// Behaves like [`Script::listening`], but does not answer the stop.
     pub fn no_stop_answer() -> Self {
         Self::listening().with(|talk| talk.at_stop.clear())
     }
 
-    /// Like [`Script::listening`], and says `messages` right after the start
-    /// acknowledgement. See also [`fragments`] and [`Message::Frame`].
+    /// Behaves like [`Script::listening`], and sends `messages` right after the acknowledgement
+    /// of the start. See also [`fragments`] and [`Message::Frame`].
     pub fn say(messages: Vec<Message>) -> Self {
         Self::listening().with(|talk| talk.at_start.extend(messages))
     }
 
-    /// Replaces the replies to the start, for instance by another order of
-    /// [`started_listening`], [`conversation_created`] and [`recognition_started`].
+    /// Replaces the replies to the start, for example by [`started_listening`],
+    /// [`conversation_created`] and [`recognition_started`] in another order.
     pub fn replying_to_start(self, replies: Vec<Message>) -> Self {
         self.with(|talk| talk.at_start = replies)
     }
 
-    /// Replaces the replies to the stop. After one that is a close frame, no more is sent.
+    /// Replaces the replies to the stop. No reply is sent after a close frame.
     pub fn replying_to_stop(self, replies: Vec<Message>) -> Self {
         self.with(|talk| talk.at_stop = replies)
     }
@@ -142,37 +141,37 @@ fn with_conversation(kind: &str) -> Message {
     lifecycle(kind, &data)
 }
 
-/// The service hears us.
+/// Returns the message that the service accepts audio.
 pub fn started_listening() -> Message {
     lifecycle("started_listening", "")
 }
 
-/// The conversation exists.
+/// Returns the message that the conversation exists.
 pub fn conversation_created() -> Message {
     with_conversation("conversation_created")
 }
 
-/// Recognition runs.
+/// Returns the message that the recognition runs.
 pub fn recognition_started() -> Message {
     with_conversation("recognition_started")
 }
 
-/// The stop was taken.
+/// Returns the message that the stop request was accepted.
 pub fn recognition_stopped() -> Message {
     lifecycle("recognition_stopped", "")
 }
 
-/// The service ended its processing by itself.
+/// Returns the message that the service ended its processing by itself.
 pub fn processing_terminated() -> Message {
     lifecycle("processing_terminated", "")
 }
 
-/// Nothing more will come.
+/// Returns the message that nothing more will come.
 pub fn conversation_completed() -> Message {
     with_conversation("conversation_completed")
 }
 
-/// A close frame with `code`.
+/// Returns a close frame with `code`.
 pub fn close(code: u16) -> Message {
     Message::Close(Some(CloseFrame {
         code: CloseCode::from(code),
@@ -180,7 +179,7 @@ pub fn close(code: u16) -> Message {
     }))
 }
 
-/// `text` as WebSocket fragments of `size` bytes; cuts inside characters too.
+/// Splits `text` into WebSocket fragments of `size` bytes, also inside characters.
 pub fn fragments(text: &str, size: usize) -> Vec<Message> {
     let pieces: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
     let last = pieces.len().saturating_sub(1);

@@ -21,7 +21,7 @@ pub(crate) struct Symbl;
 impl Form for Symbl {
     /// Returns the result, and then its messages, insights, topics, trackers and entities.
     fn said(&self, said: &Transcribed) -> Rendered {
-        let words: Vec<reply::Word<'_>> = said.words.iter().map(word).collect();
+        let words: Vec<reply::SpokenWord<'_>> = said.words.iter().map(word).collect();
         let result = reply::final_result(
             &said.text,
             &words,
@@ -89,8 +89,8 @@ impl Ids {
     }
 }
 
-fn word(word: &Word) -> reply::Word<'_> {
-    reply::Word {
+fn word(word: &Word) -> reply::SpokenWord<'_> {
+    reply::SpokenWord {
         text: &word.text,
         start: Duration::from_nanos(word.start),
         end: Duration::from_nanos(word.end),
@@ -107,7 +107,7 @@ fn person(speaker: &Speaker) -> Person<'_> {
 
 fn message_response(
     said: &Transcribed,
-    words: &[reply::Word<'_>],
+    words: &[reply::SpokenWord<'_>],
     entities: &[reply::Entity<'_>],
     ids: &Ids,
 ) -> String {

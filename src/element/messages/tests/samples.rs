@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! One event of each kind, with everything in it that can be.
+//! One event of each kind, with all fields set.
 
 use super::*;
 
@@ -29,8 +29,8 @@ pub fn said(kind: EventKind) -> Event {
     }
 }
 
-pub fn speaker() -> Speaker {
-    Speaker {
+pub fn speaker() -> Participant {
+    Participant {
         id: Some("uuid".into()),
         user_id: Some("u@example.com".into()),
         name: Some("U".into()),
@@ -69,7 +69,7 @@ pub fn message() -> Event {
         text: "Hi there.".into(),
         original_text: Some("hi there".into()),
         utterance_id: Some("u1".into()),
-        speaker: Some(Speaker {
+        speaker: Some(Participant {
             user_id: None,
             ..speaker()
         }),

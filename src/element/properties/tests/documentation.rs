@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! docs/properties.md is held to the param specs.
+//! Compares docs/properties.md with the param specs.
 
 use super::*;
 use crate::element::settings::TIMEZONE_MAX;
 
-/// A row of docs/properties.md, cell by cell.
+/// Returns the rows of a page of the documentation, cell by cell.
 fn documented(page: &'static str) -> Vec<[&'static str; 5]> {
     page.lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
@@ -67,7 +67,7 @@ fn the_documentation_has_every_property_with_type_default_range_and_states() {
     }
 }
 
-/// The nicks of an enumeration or of flags, as the documentation lists them.
+/// Returns the nicks of an enumeration or of flags, as the documentation lists them.
 fn choices(spec: &glib::ParamSpec) -> Option<String> {
     let nicks: Vec<String> = if let Some(spec) = spec.downcast_ref::<glib::ParamSpecEnum>() {
         let class = spec.enum_class();

@@ -2,8 +2,8 @@
 
 //! Clients that do, all at once, what has stopped a service before.
 //!
-//! Each is honest by the letter of the protocol, or crashes as programs do; none needs
-//! more than a socket. None of them is polite about what it gets back.
+//! Each follows the letter of the protocol, or crashes as programs do, and needs no more than
+//! a socket. Some do not read the answers.
 
 use crate::common::feed::{CAPS, Feed};
 use crate::common::pipeline::Pipeline;
@@ -23,13 +23,13 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 type Socket = WebSocketStream<TcpStream>;
 
-/// Longest that a client waits for anything.
+/// Longest wait of a client.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Sinks of this process whose service has a name that is not found.
+/// Number of sinks in this process whose service has a name that is not found.
 const LOST: usize = 50;
 
-/// What the clients did, for those who read the figures.
+/// Counts what the clients did.
 #[derive(Default)]
 struct Counts {
     starts: AtomicU64,
@@ -40,7 +40,7 @@ struct Counts {
     newcomers: AtomicU64,
 }
 
-/// What they did, in words.
+/// The counts, which can be printed.
 pub struct Did(Arc<Counts>);
 
 impl fmt::Display for Did {
@@ -61,7 +61,7 @@ impl fmt::Display for Did {
     }
 }
 
-/// All of them. They go when this is dropped.
+/// All clients. They end when this is dropped.
 pub struct Clients {
     runtime: Runtime,
     counts: Arc<Counts>,
@@ -69,7 +69,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Lets them loose on a service; `long`: there is time for a conversation of
+    /// Starts all clients against a service. `long` means that there is time for a conversation of
     /// thousands of messages.
     pub fn start(service: &str, long: bool) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -108,7 +108,7 @@ impl Clients {
         self.counts.idle().is_none()
     }
 
-    /// Ends them, and returns what they did.
+    /// Ends all clients, and returns what they did.
     pub fn stop(self) -> Did {
         self.runtime.shutdown_timeout(Duration::from_secs(10));
         Did(self.counts)
@@ -116,7 +116,7 @@ impl Clients {
 }
 
 impl Counts {
-    /// Returns what no client did, if there is such a thing.
+    /// Returns an action that no client did, if there is one.
     fn idle(&self) -> Option<&'static str> {
         let all = [
             (&self.starts, "start"),
@@ -142,7 +142,7 @@ impl Did {
 
 type At = (String, Arc<Counts>);
 
-/// Connects to this path of the service; after a refusal, waits a moment.
+/// Connects to this path of the service. After a refusal, waits a moment.
 async fn connect(service: &str, path: &str) -> Option<Socket> {
     let dialled = timeout(PATIENCE, async {
         let tcp = TcpStream::connect(service).await.ok()?;
@@ -174,7 +174,7 @@ fn start_request(trackers: &Value) -> Message {
     Message::text(request.to_string())
 }
 
-/// As many phrases as a request may have, of the words that are said.
+/// Returns trackers with as many phrases as a request may have, of the spoken words.
 fn trackers(salt: usize) -> Value {
     let tracker = |n: usize| {
         let phrases = (0..100).map(|p| format!("w{} w{} {salt}", n, p));
@@ -219,8 +219,8 @@ async fn restless((service, counts): At, number: usize) {
     }
 }
 
-/// Clients with as many trackers as are allowed, which are gone without a goodbye
-/// after a word, and may come back for five minutes. 40 at once, then two a second.
+/// Runs clients with as many trackers as are allowed, 40 at once and then two a second. Each
+/// drops its connection after a word, and may rejoin for five minutes.
 async fn crashing((service, counts): At) {
     let word = audio([7]);
     for number in 0.. {
@@ -240,7 +240,7 @@ async fn crashing((service, counts): At) {
     }
 }
 
-/// Speaks a long conversation as fast as it is taken, and returns its id.
+/// Speaks a long conversation as fast as the service takes it, and returns its id.
 async fn converse(service: &str, messages: u16) -> Option<String> {
     let mut socket = dial(service, "long").await?;
     socket.send(start_request(&json!([]))).await.ok()?;
@@ -280,8 +280,8 @@ async fn converse(service: &str, messages: u16) -> Option<String> {
     timeout(PATIENCE, id).await.ok()?.ok()
 }
 
-/// Eight clients at a time ask for all of a long conversation; every other one hangs
-/// up in the middle of the answer.
+/// Lets eight clients at a time request all of a long conversation. Every other one hangs up
+/// in the middle of the answer.
 async fn reading((service, counts): At, messages: u16) {
     let Some(id) = converse(&service, messages).await else {
         return;
@@ -316,7 +316,7 @@ async fn reading((service, counts): At, messages: u16) {
         .await;
 }
 
-/// Speaks without a pause into thousands of trackers, interim results too.
+/// Speaks without a pause with thousands of trackers, which apply to interims too.
 async fn tracking((service, counts): At) {
     loop {
         let Some(socket) = dial(&service, "tracking").await else {
@@ -341,7 +341,7 @@ async fn tracking((service, counts): At) {
     }
 }
 
-/// Asks for what is not there, with tokens that are none, in requests that are none.
+/// Sends requests for unknown resources, with invalid tokens, and malformed requests.
 async fn odd((service, counts): At) {
     let requests = [
         "GET /no/such/page HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -364,7 +364,7 @@ async fn odd((service, counts): At) {
     }
 }
 
-/// Subscribers that never read.
+/// Opens subscribers that never read.
 async fn deaf((service, _): At) {
     let mut deaf = Vec::new();
     for connection in ["tracking", "restless-0", "restless-1", "long"] {
@@ -373,7 +373,7 @@ async fn deaf((service, _): At) {
     std::future::pending::<()>().await;
 }
 
-/// Somebody new every three seconds, who says three words and wants to hear them.
+/// Starts a new client every three seconds, which says three words and waits for them.
 async fn newcomers((service, counts): At) {
     for number in 0..u16::MAX {
         let Some(mut socket) = dial(&service, &format!("newcomer-{number}")).await else {

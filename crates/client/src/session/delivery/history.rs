@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the Conversation API has of a conversation, and nobody told us.
+//! Messages that the Conversation API has and this session missed.
 
 use super::super::generation::Generation;
 use super::super::{Position, Time};
-use super::messages::{Known, keys, placed, says};
-use super::{Delivery, Final, FinalWord, LATE, NEAR, Said, middle};
+use super::messages::{KnownItem, keys, placed, says};
+use super::{Delivery, Final, FinalWord, LATE, NEAR, PlacedMessage, middle};
 use std::ops::RangeInclusive;
 use symbl_protocol::response::Message;
 
-/// What the wall clock may have read at the service's time zero of `start`, if it
-/// read `zero` at that of `then`: services count from the request, or from the
-/// first audio, or from somewhere in between.
+/// Returns what the wall clock may have read at the service's time zero of `start`, if it
+/// read `zero` at the time zero of `then`. Services count from the start request, from the
+/// first audio, or from a moment in between.
 fn reckoned(zero: i64, then: &Generation, start: &Generation) -> Option<RangeInclusive<i64>> {
     let nanos = |at: Time| i64::try_from(at.as_nanos()).unwrap_or(i64::MAX);
     let bounds = |start: &Generation| {
@@ -25,19 +25,19 @@ fn reckoned(zero: i64, then: &Generation, start: &Generation) -> Option<RangeInc
     Some(first..=last)
 }
 
-/// How long a message may have begun before another one that was told earlier: it is
-/// told when its utterance is over, in nanoseconds.
+/// Longest utterance, in nanoseconds. A message comes when its utterance is over, so that
+/// it may have begun this long before a message that came earlier.
 const LONGEST_UTTERANCE: i64 = 300_000_000_000;
 
 impl Delivery {
-    /// Returns the start of the latest message that was told, by the service's wall clock.
+    /// Returns the start of the latest message that was delivered, by the service's wall clock.
     pub fn told_until(&self) -> Option<i64> {
-        self.known.iter().filter_map(Known::start).max()
+        self.known.iter().filter_map(KnownItem::start).max()
     }
 
-    /// Returns from when on the conversation's history may have what was missed since
-    /// [`told_until`](Self::told_until), by the service's wall clock. `None`: nothing
-    /// of it could be placed.
+    /// Returns the earliest start of a message that may have been missed since
+    /// [`told_until`](Self::told_until), by the service's wall clock. Returns `None` if no
+    /// missed message could be placed.
     pub fn missed_since(&self, told_until: Option<i64>) -> Option<i64> {
         let first = self.before.iter().filter_map(|(zero, _)| *zero).min()?;
         let late = told_until.map(|told| told.saturating_sub(LONGEST_UTTERANCE));
@@ -47,15 +47,15 @@ impl Delivery {
         )
     }
 
-    /// A message of the conversation's history, after a reconnect whose replay
-    /// begins at `replay`. `None`: it was delivered before, or will come with the
-    /// replay, or it was said before our time.
+    /// Places a message of the conversation's history, after a reconnect whose replay begins
+    /// at `replay`. Returns `None` if the message was delivered before, comes with the replay,
+    /// or is from before this session.
     pub fn recall(
         &mut self,
         message: &Message,
         replay: Position,
         generation: &Generation,
-    ) -> Option<Said> {
+    ) -> Option<PlacedMessage> {
         let at = message.start_time?;
         let by = message.from.as_ref();
         if self.forgotten.is_some_and(|forgotten| at <= forgotten) || self.was_said(by, at) {
@@ -73,15 +73,15 @@ impl Delivery {
         Some(said)
     }
 
-    /// The same for what our own speaker said at `at`.
+    /// Places a message of the history that this client's speaker said at `at`.
     fn recall_own(
         &mut self,
         message: &Message,
         at: i64,
         replay: Position,
         generation: &Generation,
-    ) -> Option<Said> {
-        let missed = self.said..replay;
+    ) -> Option<PlacedMessage> {
+        let missed = self.delivered_in_messages..replay;
         let (zero, then) = self.start_of(at, generation)?;
         let place = then.extrapolate(u64::try_from(at.saturating_sub(zero)).ok()?)?;
         let near = |_: &Final, word: &FinalWord| {
@@ -91,18 +91,20 @@ impl Delivery {
         if let Some(found) = self.find_words(&keys, near) {
             return Some(self.tie_to(message, found)?.said);
         }
-        // Not heard: it may have been lost with the audio of a gap.
+        // No final has its words. The results of that audio may have been lost with the
+        // connection.
         let said = placed(message, Some(zero), then, |_| None).within(&missed);
         let span = said.span.clone()?;
         if !missed.contains(&middle(&span)) || self.was_heard(&keys) {
             return None;
         }
-        self.said = span.end;
+        self.delivered_in_messages = span.end;
         Some(said)
     }
 
-    /// The earlier start that something at `at` belongs to. Starts that send faster
-    /// than the clock goes overlap on it: `None`, if it can be another one's too.
+    /// Returns the earlier start that a message at `at` belongs to. Starts that send audio
+    /// faster than real time overlap on the wall clock. Returns `None` if the message may
+    /// belong to more than one start.
     fn start_of<'a>(&'a self, at: i64, now: &'a Generation) -> Option<(i64, &'a Generation)> {
         let starts = self.before.iter().map(|(zero, then)| (*zero, then));
         let starts = starts.chain([(self.wall_zero, now)]);
@@ -123,7 +125,7 @@ impl Delivery {
         Some((zero?, start)).filter(|_| candidates.next().is_none() && start.number != now.number)
     }
 
-    /// Whether these words are in a final, wherever that stands.
+    /// Returns `true` if a final has these words, at any place.
     fn was_heard(&self, keys: &[String]) -> bool {
         self.finals.iter().any(|record| {
             let mut windows = record.words.windows(keys.len().max(1));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Messages, and what refers to them: which words of which final they repeat.
+//! Messages, and the findings that refer to them.
+//!
+//! A message repeats words of a final, and stands where they stand.
 
 use super::super::Position;
 use super::super::generation::Generation;
@@ -8,30 +10,31 @@ use super::super::planted::{Bug, planted};
 use super::{Delivery, Final, FinalWord, joined, key, middle, nanos, same_speaker};
 use std::ops::Range;
 use std::time::Duration;
-use symbl_protocol::response::{Message, Speaker};
+use symbl_protocol::response::{Message, Participant};
 
-/// Wall-clock times are printed in milliseconds, rounded by whoever prints them.
+/// Wall-clock times are the same if they differ by no more than this, in nanoseconds. The
+/// Streaming API and the Conversation API print milliseconds and may round differently.
 const SAME_TIME: u64 = 1_000_000;
-/// Speakers that we may have been when something was said that is still to come.
+/// Most earlier identities of this client's speaker whose messages may still come.
 const MAX_OWN: usize = 8;
-/// Messages and insights that may still be referred to.
+/// Most messages and insights that are remembered because others may refer to them.
 pub(super) const MAX_MESSAGES: usize = 256;
 
 /// A message with its place.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Said {
-    /// What to show, where that is less than its text: a part of it was delivered before.
+pub struct PlacedMessage {
+    /// The text without the words that were delivered before, if there are such words.
     pub text: Option<String>,
-    /// The utterance it was cut from.
+    /// The utterance that it belongs to.
     pub utterance_id: Option<String>,
-    /// Where it was said.
+    /// Its place in the audio.
     pub span: Option<Range<Position>>,
-    /// Its words.
+    /// Its words and their places.
     pub words: Vec<(String, Range<Position>)>,
 }
 
-impl Said {
-    /// What of it stands there, as far as its words have places.
+impl PlacedMessage {
+    /// Returns the part of the message whose words stand in `place`.
     pub(super) fn within(mut self, place: &Range<Position>) -> Self {
         let all = self.words.len();
         self.words.retain(|(_, span)| {
@@ -48,32 +51,33 @@ impl Said {
 
 /// A message whose words were found in a final.
 pub(super) struct Tied {
-    pub(super) said: Said,
-    /// Where all of its words stand, told before or not.
+    pub(super) said: PlacedMessage,
+    /// The place of all of its words, delivered before or not.
     span: Range<Position>,
     /// Number of the start of that final.
     generation: u64,
 }
 
+/// A message or an insight that was delivered, or dropped as a repetition.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct KnownItem {
     id: Option<String>,
     span: Option<Range<Position>>,
-    /// Whether it repeats what was delivered before.
+    /// All its words were delivered before.
     repeated: bool,
-    /// Who said it and when, by the service's wall clock.
-    said: Option<(Option<Speaker>, i64)>,
+    /// The speaker, and the start by the service's wall clock.
+    said: Option<(Option<Participant>, i64)>,
 }
 
-impl Known {
-    /// When it was said, by the service's wall clock.
+impl KnownItem {
+    /// Returns its start, by the service's wall clock.
     pub(super) fn start(&self) -> Option<i64> {
         self.said.as_ref().map(|(_, start)| *start)
     }
 
-    /// Whether this is the same message, whatever its id: the Conversation API
-    /// has ids of its own.
-    fn was_said(&self, by: Option<&Speaker>, at: i64) -> bool {
+    /// Returns `true` if a message by this speaker at this time is the same message. Ids do
+    /// not help, because the Conversation API has ids of its own.
+    fn was_said(&self, by: Option<&Participant>, at: i64) -> bool {
         self.said.as_ref().is_some_and(|(speaker, start)| {
             start.abs_diff(at) <= SAME_TIME
                 && (speaker.as_ref().zip(by)).is_none_or(|(a, b)| same_speaker(a, b))
@@ -81,21 +85,21 @@ impl Known {
     }
 }
 
-/// The words of a message that are more than punctuation.
+/// Returns the words of a message that are more than punctuation.
 pub(super) fn spellings(message: &Message) -> Vec<&str> {
     let spoken = message.original_text.as_deref().unwrap_or(&message.text);
     let words = spoken.split_whitespace();
     words.filter(|word| !key(word).is_empty()).collect()
 }
 
-/// Places the message by the wall clock, which read `zero` at the time zero of
-/// `generation`; where it has no such times, by `offset`.
+/// Places the message by the wall clock, which read `zero` at the time zero of `generation`.
+/// Times that the message does not have by the wall clock come from `offset`.
 pub(super) fn placed(
     message: &Message,
     zero: Option<i64>,
     generation: &Generation,
     offset: impl Fn(Option<Duration>) -> Option<Position>,
-) -> Said {
+) -> PlacedMessage {
     let wall = |time: Option<i64>| u64::try_from(time?.saturating_sub(zero?)).ok();
     let place = |start: Option<i64>, end: Option<i64>, time_offset, duration: Option<Duration>| {
         let length = match (start, end) {
@@ -108,7 +112,7 @@ pub(super) fn placed(
         let from = offset(time_offset)?;
         Some(from..from.saturating_add(length))
     };
-    Said {
+    PlacedMessage {
         text: None,
         utterance_id: None,
         span: place(
@@ -128,19 +132,23 @@ pub(super) fn placed(
     }
 }
 
-/// What the words of a message are compared by.
+/// Returns the keys by which the words of a message are compared.
 pub(super) fn keys(message: &Message) -> Vec<String> {
     spellings(message).into_iter().map(key).collect()
 }
 
-/// Whether these are the words.
+/// Returns `true` if `words` have these keys.
 pub(super) fn says(words: &[FinalWord], keys: &[String]) -> bool {
     words.iter().map(|word| &word.key).eq(keys)
 }
 
 impl Delivery {
-    /// A message. `None`: it was delivered before.
-    pub fn said(&mut self, message: &Message, generation: &Generation) -> Option<Said> {
+    /// Places a message. Returns `None` if it was delivered before.
+    pub fn place_message(
+        &mut self,
+        message: &Message,
+        generation: &Generation,
+    ) -> Option<PlacedMessage> {
         if self.known_as(message.id.as_deref()).is_some() {
             return None;
         }
@@ -158,22 +166,27 @@ impl Delivery {
         (!repeated).then_some(said)
     }
 
-    /// The service takes us for `speaker`, or will.
-    pub fn speaks_as(&mut self, speaker: &Speaker) {
+    /// Adds `speaker` to the participants that stand for this client.
+    pub fn speaks_as(&mut self, speaker: &Participant) {
         if !self.own.contains(speaker) {
             self.own.push_front(speaker.clone());
             self.own.truncate(MAX_OWN);
         }
     }
 
-    /// Whether it can be our own speaker's.
-    pub(super) fn is_own(&self, from: Option<&Speaker>) -> bool {
+    /// Returns `true` if a message from this participant may be from this client's speaker.
+    pub(super) fn is_own(&self, from: Option<&Participant>) -> bool {
         let is_ours = |theirs| self.own.iter().any(|own| same_speaker(theirs, own));
         self.own.is_empty() || from.is_none_or(is_ours)
     }
 
-    /// Finds the words of the message in the finals that wait for theirs.
-    fn match_final(&mut self, message: &Message, generation: &Generation) -> Option<(Said, bool)> {
+    /// Finds the words of the message in the finals that wait for their messages. Also returns
+    /// `true` if all of them were delivered before.
+    fn match_final(
+        &mut self,
+        message: &Message,
+        generation: &Generation,
+    ) -> Option<(PlacedMessage, bool)> {
         let keys = keys(message);
         let by = |record: &Final| {
             let both = message.from.as_ref().zip(record.by.as_ref());
@@ -213,16 +226,16 @@ impl Delivery {
         let span = first.span.start..last.span.end;
         let words = spellings.into_iter().zip(found);
         let words = words.map(|(word, place)| (word.to_owned(), place.span.clone()));
-        let said = Said {
+        let said = PlacedMessage {
             text: None,
             utterance_id: Some(last.utterance.to_string()),
             span: Some(span.clone()),
             words: words.collect(),
         };
-        let said = said.within(&(self.said..Position::MAX));
+        let said = said.within(&(self.delivered_in_messages..Position::MAX));
         let generation = record.generation;
         record.next = to;
-        self.said = self.said.max(span.end);
+        self.delivered_in_messages = self.delivered_in_messages.max(span.end);
         let before = self.finals.iter_mut().take(index);
         before.for_each(|record| record.passed_over = true);
         Some(Tied {
@@ -232,8 +245,9 @@ impl Delivery {
         })
     }
 
-    /// Which final has these words next, and from which of its words on; `fits`:
-    /// whether it may be that final and that word.
+    /// Returns the index of the first final that has these words among those that no message
+    /// has repeated, and the index of the first of the words in it. `fits` returns `true` if
+    /// this may be that final and that word.
     pub(super) fn find_words(
         &self,
         keys: &[String],
@@ -251,9 +265,14 @@ impl Delivery {
         })
     }
 
-    /// Places the message by the service's wall clock, or in the first start
-    /// by the time since the conversation began.
-    fn place_by_clock(&self, message: &Message, generation: &Generation, own: bool) -> Said {
+    /// Places the message by the service's wall clock, or, in the first start, by the time
+    /// since the beginning of the conversation.
+    fn place_by_clock(
+        &self,
+        message: &Message,
+        generation: &Generation,
+        own: bool,
+    ) -> PlacedMessage {
         placed(message, self.wall_zero, generation, |time| {
             let time = time.filter(|_| own && generation.number == 1)?;
             generation.position(nanos(time))
@@ -267,7 +286,7 @@ impl Delivery {
         repeated: bool,
     ) {
         let said = message.start_time.map(|at| (message.from.clone(), at));
-        self.know(Known {
+        self.know(KnownItem {
             id: message.id.clone(),
             span,
             repeated,
@@ -275,7 +294,7 @@ impl Delivery {
         });
     }
 
-    fn know(&mut self, known: Known) {
+    fn know(&mut self, known: KnownItem) {
         if self.known.len() == MAX_MESSAGES {
             let oldest = self.known.pop_front();
             let at = oldest.and_then(|oldest| oldest.said).map(|(_, at)| at);
@@ -284,8 +303,8 @@ impl Delivery {
         self.known.push_back(known);
     }
 
-    /// What has this id, if it has one.
-    fn known_as(&self, id: Option<&str>) -> Option<&Known> {
+    /// Returns the item with this id, if it is known.
+    fn known_as(&self, id: Option<&str>) -> Option<&KnownItem> {
         id?;
         self.known
             .iter()
@@ -293,13 +312,14 @@ impl Delivery {
             .find(|known| known.id.as_deref() == id)
     }
 
-    /// Whether something was said by the same at that time, by the wall clock.
-    pub(super) fn was_said(&self, by: Option<&Speaker>, at: i64) -> bool {
+    /// Returns `true` if a known message is by this speaker and at this time, by the service's
+    /// wall clock.
+    pub(super) fn was_said(&self, by: Option<&Participant>, at: i64) -> bool {
         self.known.iter().any(|known| known.was_said(by, at))
     }
 
-    /// Something that refers to a message: where that stands. `None`: the
-    /// message repeats what was delivered before, and so does this.
+    /// Returns the place of the message that a finding refers to, `Some(None)` if it is not
+    /// known. Returns `None` if that message was delivered before, and so the finding too.
     pub fn referring(&self, message_id: Option<&str>) -> Option<Option<Range<Position>>> {
         match self.known_as(message_id) {
             Some(known) if known.repeated => None,
@@ -308,7 +328,8 @@ impl Delivery {
         }
     }
 
-    /// An insight: where it stands. `None`: it was delivered before.
+    /// Returns the place of an insight, `Some(None)` if it is not known. Returns `None` if it
+    /// was delivered before.
     pub fn insight(
         &mut self,
         id: Option<&str>,
@@ -319,7 +340,7 @@ impl Delivery {
             if self.known_as(Some(id)).is_some() {
                 return None;
             }
-            self.know(Known {
+            self.know(KnownItem {
                 id: Some(id.to_owned()),
                 span: span.clone(),
                 repeated: false,

@@ -7,7 +7,7 @@
 //! bound, because a recogniser counts only the audio that it is given.
 
 use super::super::Time;
-use super::super::alignment::Alignment;
+use super::super::alignment::Aligner;
 use super::super::chunker::{AudioFormat, Chunk, Chunker, nanos_to_samples, samples_to_nanos};
 use super::super::config::{LeakyPolicy, SessionConfig, Speaker};
 use super::super::event::GapReason;
@@ -29,7 +29,7 @@ pub(super) struct Upstream {
     speaker: Arc<Speaker>,
     pub(super) chunker: Chunker,
     /// Decides between timestamps and the count of samples.
-    pub(super) alignment: Alignment,
+    pub(super) alignment: Aligner,
     /// Upstream said that the next audio does not follow the audio before it.
     pub(super) discontinuity: bool,
     /// Silence that was sent into the present hole, in nanoseconds.
@@ -47,7 +47,7 @@ impl Upstream {
                 name: config.start.speaker_name.clone(),
             }),
             chunker: Chunker::new(config.chunk_duration),
-            alignment: Alignment::new(config.alignment_threshold, config.discont_wait),
+            alignment: Aligner::new(config.alignment_threshold, config.discont_wait),
             discontinuity: false,
             filled: 0,
         }

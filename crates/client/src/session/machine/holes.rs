@@ -3,7 +3,7 @@
 //! Where audio stands in time, and the silence that fills holes in it.
 
 use super::super::Time;
-use super::super::alignment::Verdict;
+use super::super::alignment::Alignment;
 use super::super::chunker::nanos_to_samples;
 use super::super::event::{Failure, Reason};
 use super::super::timeline::Instants;
@@ -49,11 +49,11 @@ impl Session {
                     .alignment
                     .take(position, expected, actual, declared)
                 {
-                    Verdict::GoesOn => {}
-                    Verdict::Moved(shifts) => {
+                    Alignment::GoesOn => {}
+                    Alignment::Moved(shifts) => {
                         shifts.into_iter().for_each(|s| self.timeline.shift(s));
                     }
-                    Verdict::Resync => {
+                    Alignment::Resync => {
                         if actual > expected.saturating_add(MIN_HOLE) {
                             self.fill(now, actual - expected);
                         }

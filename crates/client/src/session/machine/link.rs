@@ -125,7 +125,7 @@ impl Session {
         }
     }
 
-    /// Dials, or gives up a dial, a start or a dead connection, if that is due.
+    /// Begins the next dial, or gives up a dial, a start or a dead connection, if that is due.
     pub(super) fn link_timeout(&mut self, now: Time) {
         let ignored = planted(Bug::ConnectTimeoutIgnored);
         match self.phase {

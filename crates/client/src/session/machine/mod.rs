@@ -270,7 +270,7 @@ impl Session {
         .min()
     }
 
-    /// Does what is due at `now`.
+    /// Carries out what is due at `now`.
     pub fn handle_timeout(&mut self, now: Time) {
         self.pacing.release(now);
         if self.upstream.chunker.deadline().is_some_and(|at| at <= now) {

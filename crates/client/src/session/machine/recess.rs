@@ -42,7 +42,8 @@ impl Stops {
 }
 
 impl Session {
-    /// Pauses: sends the audio that is there, and then does what the pause policy asks for.
+    /// Begins a pause: sends the audio that is there, and then does what the pause policy asks
+    /// for.
     /// A drain that is under way goes on.
     pub fn pause(&mut self, now: Time) {
         if self.config.pause == PausePolicy::Keep
@@ -201,7 +202,7 @@ impl Session {
             || self.is_paused() && (failure.is_in_form() || failure.close_code == Some(1008))
     }
 
-    /// Closes, or gives up the dial, until the pause is over.
+    /// Ends the connection, or the dial, until the pause is over.
     pub(super) fn hang_up(&mut self, now: Time) {
         self.count_and_close(now, 1001, "paused");
         self.stops.pause.hung_up = true;

@@ -2,7 +2,7 @@
 
 //! What the service says, turned into events with their places in the audio.
 
-use super::super::delivery::{Delivery, Said};
+use super::super::delivery::{Delivery, PlacedMessage};
 use super::super::event::{EventKind, PlacedWord, Placement, SessionEvent};
 use super::super::planted::{Bug, planted};
 use super::super::{Position, Time};
@@ -170,8 +170,8 @@ impl Session {
             next.unwrap_or(self.upstream.chunker.position())
         };
         for message in messages {
-            if let Some(said) = self.delivery.recall(&message, replay, &self.generation) {
-                self.tell_message(now, message, said);
+            if let Some(placed) = self.delivery.recall(&message, replay, &self.generation) {
+                self.tell_message(now, message, placed);
             }
         }
     }
@@ -194,7 +194,7 @@ impl Session {
 
     fn recognition_result(&mut self, now: Time, result: RecognitionResult) {
         self.pass_over_unread(&result);
-        let heard = self.delivery.heard(&result, &self.generation);
+        let heard = self.delivery.place_result(&result, &self.generation);
         if result.is_final {
             if let Some(heard) = &heard {
                 self.lose_unread(heard.span.start);
@@ -272,24 +272,24 @@ impl Session {
     }
 
     fn message(&mut self, now: Time, message: Message) {
-        let said = self.delivery.said(&message, &self.generation);
+        let placed = self.delivery.place_message(&message, &self.generation);
         self.acknowledge();
-        if let Some(said) = said {
+        if let Some(placed) = placed {
             self.stops.progress(now);
-            self.tell_message(now, message, said);
+            self.tell_message(now, message, placed);
         }
     }
 
-    fn tell_message(&mut self, now: Time, message: Message, said: Said) {
+    fn tell_message(&mut self, now: Time, message: Message, placed: PlacedMessage) {
         self.counters.stats.messages += 1;
-        let placement = self.place_opt(now, said.span);
+        let placement = self.place_opt(now, placed.span);
         let kind = EventKind::Message {
             id: message.id,
-            original_text: message.original_text.filter(|_| said.text.is_none()),
-            text: said.text.unwrap_or(message.text),
-            utterance_id: said.utterance_id,
+            original_text: message.original_text.filter(|_| placed.text.is_none()),
+            text: placed.text.unwrap_or(message.text),
+            utterance_id: placed.utterance_id,
             speaker: message.from,
-            words: self.place_words(&said.words),
+            words: self.place_words(&placed.words),
             sentiment: message.sentiment,
         };
         self.emit(kind, placement, Some(message.json));

@@ -127,7 +127,7 @@ impl Session {
     /// service was told the same.
     fn name_speaker(&mut self, told: &Speaker) {
         if told.user_id.is_some() || told.name.is_some() {
-            self.delivery.speaks_as(&response::Speaker {
+            self.delivery.speaks_as(&response::Participant {
                 id: None,
                 user_id: told.user_id.clone(),
                 name: told.name.clone(),

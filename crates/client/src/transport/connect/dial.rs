@@ -7,7 +7,7 @@
 //! before the next one (RFC 8305, without its resolver part). This module must never
 //! write a byte: `TCP_NODELAY` has to be set before the first one.
 
-use super::{Place, Tcp, names};
+use super::{HostPort, Tcp, names};
 use crate::session::{Failure, Reason};
 use crate::transport::threads::no_thread;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -28,7 +28,7 @@ const HEAD_START: Duration = Duration::from_millis(250);
 const SEND_BUFFER: u32 = 64 << 10;
 
 /// Connects to `place`.
-pub(super) async fn dial(place: &Place) -> Result<Tcp, Failure> {
+pub(super) async fn dial(place: &HostPort) -> Result<Tcp, Failure> {
     let addresses = look_up(place).await?;
     race(take_turns(addresses), HEAD_START, open)
         .await
@@ -36,7 +36,7 @@ pub(super) async fn dial(place: &Place) -> Result<Tcp, Failure> {
         .map_err(|error| tcp_failure(place, &error))
 }
 
-async fn look_up(place: &Place) -> Result<Vec<SocketAddr>, Failure> {
+async fn look_up(place: &HostPort) -> Result<Vec<SocketAddr>, Failure> {
     let at = |address: IpAddr| SocketAddr::new(address, place.port);
     let name = match &place.host {
         Host::Ipv4(address) => return Ok(vec![at((*address).into())]),
@@ -120,7 +120,7 @@ async fn race<T, F: Future<Output = io::Result<T>>>(
     }
 }
 
-fn tcp_failure(place: &Place, error: &io::Error) -> Failure {
+fn tcp_failure(place: &HostPort, error: &io::Error) -> Failure {
     if place.is_proxy {
         return Failure::retryable(
             Reason::Proxy,

@@ -16,7 +16,7 @@
 //! find what the machine finds by nsswitch, mDNS or the resolver of a VPN.
 
 use crate::transport::flights::Flights;
-use crate::transport::threads::{Pool, Rule, Undone};
+use crate::transport::threads::{Rule, ThreadPool, Undone};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::LazyLock;
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 type Found = Result<Vec<IpAddr>, String>;
 
 static NAMES: LazyLock<Flights<String, Found>> = LazyLock::new(|| {
-    let pool = Pool::new(Rule {
+    let pool = ThreadPool::new(Rule {
         name: "symbl-dns",
         prompt: 8,
         patience: PATIENCE,

@@ -6,7 +6,7 @@
 //! protocol. Texts are shortened, and control characters and the token are removed
 //! from them, in case the peer has sent it back.
 
-use super::Place;
+use super::HostPort;
 use crate::session::{Failure, Reason};
 use crate::transport::secret::Secret;
 use http_body_util::BodyExt;
@@ -58,7 +58,7 @@ impl Answer {
 
 /// Returns the failure for an HTTP status other than 101.
 pub(super) async fn refused(
-    place: &Place,
+    place: &HostPort,
     response: Response<Incoming>,
     token: Option<&Secret>,
 ) -> Failure {
@@ -71,7 +71,7 @@ pub(super) async fn refused(
 }
 
 /// Returns the failure for a 101 that is not the requested upgrade.
-pub(super) fn no_upgrade(place: &Place, why: &str) -> Failure {
+pub(super) fn no_upgrade(place: &HostPort, why: &str) -> Failure {
     Failure {
         http_status: Some(101),
         ..Failure::fatal(
@@ -86,7 +86,7 @@ pub(super) fn no_upgrade(place: &Place, why: &str) -> Failure {
 
 /// Returns the failure for a peer that closed the connection or does not answer in
 /// HTTP.
-pub(super) fn broken(place: &Place, error: &hyper::Error) -> Failure {
+pub(super) fn broken(place: &HostPort, error: &hyper::Error) -> Failure {
     if error.is_parse() {
         Failure::fatal(
             Reason::Handshake,

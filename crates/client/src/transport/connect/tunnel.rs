@@ -9,7 +9,7 @@
 //! Sources: RFC 9110, sections 9.3.6 (CONNECT) and 15.5.8 (407).
 
 use super::refusal::{Answer, redacted};
-use super::{AGENT, Place, Tcp, dial};
+use super::{AGENT, HostPort, Tcp, dial};
 use crate::session::{Failure, Reason};
 use crate::transport::proxy::Gateway;
 use crate::transport::secret::Secret;
@@ -25,7 +25,7 @@ use std::pin::pin;
 const PROXY_AUTHENTICATION_REQUIRED: u16 = 407;
 
 /// Asks the proxy to connect to `place`.
-pub(super) async fn open(gateway: &Gateway, place: &Place) -> Result<Tcp, Failure> {
+pub(super) async fn open(gateway: &Gateway, place: &HostPort) -> Result<Tcp, Failure> {
     let tcp = dial::dial(&gateway.place).await?;
     let request = request(gateway, place)?;
     let broken = |error: hyper::Error| broken(gateway, &error);
@@ -62,7 +62,7 @@ pub(super) async fn open(gateway: &Gateway, place: &Place) -> Result<Tcp, Failur
     Ok(parts.io.into_inner())
 }
 
-fn request(gateway: &Gateway, place: &Place) -> Result<Request<Empty<Bytes>>, Failure> {
+fn request(gateway: &Gateway, place: &HostPort) -> Result<Request<Empty<Bytes>>, Failure> {
     let target = place.to_string();
     let mut request = Request::connect(&target)
         .header(HOST, &target)
@@ -78,7 +78,7 @@ fn request(gateway: &Gateway, place: &Place) -> Result<Request<Empty<Bytes>>, Fa
     })
 }
 
-async fn refused(gateway: &Gateway, place: &Place, response: Response<Incoming>) -> Failure {
+async fn refused(gateway: &Gateway, place: &HostPort, response: Response<Incoming>) -> Failure {
     let answer = Answer::of(response, gateway.password.as_ref()).await;
     // The answer may also contain the credentials as they were sent.
     let sent = gateway.authorization.as_ref().and_then(|a| a.to_str().ok());

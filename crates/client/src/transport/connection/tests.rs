@@ -3,7 +3,7 @@
 use super::*;
 use crate::session::{EventKind, SessionConfig};
 use crate::transport::Proxy;
-use symbl_protocol::reply::{self, Word};
+use symbl_protocol::reply::{self, SpokenWord};
 use symbl_protocol::{ClientMessage, Encoding, StartRequest, StreamFormat, StreamPlace};
 use symbl_testkit::peer::{Message, Peer, Record, Script, close};
 
@@ -197,7 +197,7 @@ fn a_service_that_announces_itself_is_told_where_replayed_audio_stands() {
     assert!(peer.wait_for(|records| records[0].audio() == chunks.concat(), SOON));
 
     // Two chunks are finalised, and the others are sent again.
-    let word = Word {
+    let word = SpokenWord {
         text: "pump",
         start: Duration::ZERO,
         end: Duration::from_millis(200),

@@ -65,7 +65,7 @@ fn slow_jobs_wait_behind_the_others_and_leave_them_half_of_the_threads() {
 
 /// Returns a pool on a system that gives this many threads, and more only once the
 /// flag is set. The counter counts the refused threads.
-fn scarce(threads: usize) -> (Arc<AtomicBool>, Arc<AtomicUsize>, Pool) {
+fn scarce(threads: usize) -> (Arc<AtomicBool>, Arc<AtomicUsize>, ThreadPool) {
     let plenty = Arc::new(AtomicBool::new(false));
     let refused = Arc::new(AtomicUsize::new(0));
     let left = AtomicUsize::new(threads);
@@ -74,7 +74,7 @@ fn scarce(threads: usize) -> (Arc<AtomicBool>, Arc<AtomicUsize>, Pool) {
         keeps_one: threads > 0,
         ..RULE
     };
-    let pool = Pool::with_spawn(rule, move |name, job| {
+    let pool = ThreadPool::with_spawn(rule, move |name, job| {
         let one = |left: usize| left.checked_sub(1);
         let has_one = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one);
         if has_one.is_err() && !gives.load(Ordering::SeqCst) {
@@ -132,7 +132,7 @@ async fn a_withdrawn_job_frees_what_it_holds() {
 
 #[tokio::test]
 async fn jobs_that_do_not_end_delay_no_other_while_there_is_room() {
-    let pool = Pool::new(RULE);
+    let pool = ThreadPool::new(RULE);
     let (release, wait) = mpsc::channel::<()>();
     let wait = Arc::new(Mutex::new(wait));
     let stuck: Vec<_> = (1..RULE.most)

@@ -81,6 +81,7 @@ mod tests {
             start: 48_000,
             onset: 48_000,
             samples: vec![0; 16_000],
+            voiced: Vec::new(),
         };
         let segments = [segment("<s>", 0, 9), segment("hello(2)", 10, 59)];
         assert_eq!(
@@ -100,6 +101,7 @@ mod tests {
             start: 0,
             onset: 0,
             samples: vec![0; 1_600],
+            voiced: Vec::new(),
         };
         let words = words(
             &utterance,

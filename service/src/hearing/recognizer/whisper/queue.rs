@@ -74,6 +74,12 @@ impl<J> Queue<J> {
         first.map(|(_, job)| job)
     }
 
+    /// Returns how many jobs wait.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.finals.len() + self.looks.len()
+    }
+
     /// Takes out all jobs.
     pub(super) fn drain(&mut self) -> Vec<J> {
         let finals = std::mem::take(&mut self.finals);

@@ -3,7 +3,7 @@
 //! One stream of audio: utterances, looks, finals.
 //!
 //! The stream cuts its audio into utterances where it is called, which costs next to
-//! nothing, and has the workers decode them. At a short pause (208 ms) it has the
+//! nothing, and has the workers decode them. At a short pause (256 ms) it has the
 //! utterance decoded on suspicion and takes no more audio into account until it knows the
 //! result: if the sentence is closed, the utterance ends there; if not, the result is kept
 //! in case nothing more is said. So it depends on the samples alone where an utterance
@@ -25,8 +25,8 @@ use symbl_whisper::{Draft, Look, Looks, Request, TimedWord, Transcript};
 
 /// Audio from one look to the next.
 const LOOK: usize = SAMPLE_RATE as usize / 2;
-/// Frames without a voice after which an utterance is decoded on suspicion: 208 ms.
-const PAUSE: usize = 13;
+/// Frames without a voice after which an utterance is decoded on suspicion: 256 ms.
+const PAUSE: usize = 16;
 /// A final is wanted so long after its pause.
 const FINAL_WITHIN: Duration = Duration::from_millis(300);
 /// Audio that waits while an utterance is decoded; with more of it no more is taken: 2 s.
@@ -38,7 +38,9 @@ struct Awaited {
     since: Instant,
     /// The utterance is over whatever the result is.
     is_over: bool,
+    /// Where the utterance starts, and how long it is.
     start: u64,
+    samples: usize,
 }
 
 /// A look that a worker takes, or waits to take.
@@ -157,13 +159,13 @@ impl WhisperStream {
         }
     }
 
-    /// The utterance is over.
+    /// Handles the end of an utterance: gives out its final, or queues it to be decoded.
     fn ended(&mut self, utterance: &Utterance, out: &mut Vec<Recognition>) {
         let voiced = voiced_until(&utterance.voiced);
         match self.following.suspected.take() {
             // Nothing was said since.
             Some((suspected, transcript)) if suspected == voiced => {
-                self.conclude(utterance.start, transcript, out);
+                self.conclude(utterance.start, utterance.samples.len(), transcript, out);
             }
             _ => {
                 self.awaited = Some(self.final_of(utterance, true));
@@ -181,7 +183,7 @@ impl WhisperStream {
         }
     }
 
-    /// Has an utterance decoded, up to [`PAUSE`] behind its last voiced frame.
+    /// Queues an utterance to be decoded, up to [`PAUSE`] behind its last voiced frame.
     fn final_of(&self, utterance: &Utterance, is_over: bool) -> Awaited {
         let frames = (voiced_until(&utterance.voiced) + PAUSE).min(utterance.voiced.len());
         let length = match frames == utterance.voiced.len() {
@@ -198,9 +200,9 @@ impl WhisperStream {
         self.workers().final_by(
             since + FINAL_WITHIN,
             Box::new(move || {
-                let transcript = shared.effort.finals(samples.len(), || {
-                    shared.model.transcribe(&samples, &voiced, &request, &draft)
-                });
+                let transcript = shared
+                    .effort
+                    .finals(|| shared.model.transcribe(&samples, &voiced, &request, &draft));
                 filler.fill(transcript);
             }),
         );
@@ -209,17 +211,17 @@ impl WhisperStream {
             since,
             is_over,
             start: utterance.start,
+            samples: utterance.samples.len(),
         }
     }
 
-    /// An utterance was decoded.
+    /// Handles the transcript of an utterance.
     fn decoded(&mut self, awaited: Awaited, transcript: Transcript, out: &mut Vec<Recognition>) {
         if awaited.is_over {
-            self.conclude(awaited.start, transcript, out);
+            self.conclude(awaited.start, awaited.samples, transcript, out);
         } else if self.shared.config.early_finals && is_closed(&transcript) {
-            let start = awaited.start;
             self.segmenter.end();
-            self.conclude(start, transcript, out);
+            self.conclude(awaited.start, awaited.samples, transcript, out);
         } else if let Some(utterance) = self.segmenter.current() {
             let voiced = voiced_until(&utterance.voiced);
             self.following.suspected = Some((voiced, transcript));
@@ -227,12 +229,16 @@ impl WhisperStream {
     }
 
     /// Gives out the final of an utterance that is over.
-    fn conclude(&mut self, start: u64, transcript: Transcript, out: &mut Vec<Recognition>) {
+    fn conclude(
+        &mut self,
+        start: u64,
+        samples: usize,
+        transcript: Transcript,
+        out: &mut Vec<Recognition>,
+    ) {
         self.following = Following::default();
         self.looking = None;
-        if super::is_imagined(&transcript) {
-            return;
-        }
+        self.shared.effort.heard(samples);
         let words: Vec<RecognisedWord> = transcript
             .words
             .iter()
@@ -246,7 +252,7 @@ impl WhisperStream {
         }
     }
 
-    /// Has a look taken at the utterance so far, unless one is being taken.
+    /// Queues a look at the utterance so far, unless one is being taken.
     fn look(&mut self) {
         let Some(utterance) = self.segmenter.current() else {
             return;
@@ -415,3 +421,6 @@ fn lost() -> RecognizerError {
         reason: "an utterance could not be decoded; see the log of the service".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,8 +89,8 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Has a final decoded by `deadline`, if that can be. A job that is dropped unbegun
-    /// leaves its slot [`State::Lost`](Slot::take).
+    /// Queues a job that decodes a final by `deadline`, if the workers keep up. The slot of
+    /// a job that is dropped before it begins is lost, see [`Slot::take`].
     pub(super) fn final_by(&self, deadline: Instant, job: Job) -> Ticket {
         let mut state = self.0.0.lock();
         if state.closed {
@@ -104,7 +104,7 @@ impl Workers {
         ticket
     }
 
-    /// Has a look taken that has been due since `due`.
+    /// Queues a job that takes a look, which has been due since `due`.
     pub(super) fn look(&self, due: Instant, job: Job) -> Ticket {
         let mut state = self.0.0.lock();
         if state.closed {
@@ -122,6 +122,27 @@ impl Workers {
     pub(super) fn take_back(&self, ticket: Ticket) -> bool {
         let job = self.0.0.lock().queue.remove(ticket);
         job.is_some()
+    }
+
+    /// Returns how many jobs no thread has begun.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.0.0.lock().queue.len()
+    }
+
+    /// Has the only thread wait until what this returns is dropped.
+    #[cfg(test)]
+    pub(super) fn occupied(&self) -> std::sync::mpsc::Sender<()> {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (begins, begun) = std::sync::mpsc::channel();
+        let job = Box::new(move || {
+            let _ = begins.send(());
+            let _ = released.recv_timeout(std::time::Duration::from_secs(60));
+        });
+        self.final_by(Instant::now(), job);
+        let begun = begun.recv_timeout(std::time::Duration::from_secs(60));
+        begun.expect("it has begun");
+        release
     }
 
     /// Ends the threads after what they do now. Does not wait.
@@ -243,5 +264,164 @@ impl Bell {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         *rung = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+    use std::time::Duration;
+
+    /// Longer than anything here takes, however busy the machine.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Waits for the bell and takes the result.
+    fn result<T>(slot: &Slot<T>, bell: &Bell) -> Taken<T> {
+        loop {
+            match slot.take() {
+                Taken::Nothing => bell.wait(),
+                taken => return taken,
+            }
+        }
+    }
+
+    fn filling<T: Send + 'static>(filler: Filler<T>, result: T) -> Job {
+        Box::new(move || filler.fill(result))
+    }
+
+    #[test]
+    fn a_job_that_panics_loses_its_own_result_and_no_other() {
+        let workers = Workers::start(1).expect("a thread");
+        let bells: [Arc<Bell>; 2] = Default::default();
+        let (bad, filler) = slot::<u32>(&bells[0]);
+        let now = Instant::now();
+        workers.final_by(
+            now,
+            Box::new(move || {
+                let _filler = filler;
+                panic!("on purpose");
+            }),
+        );
+        let (good, filler) = slot(&bells[1]);
+        workers.final_by(now, filling(filler, 7));
+        assert!(matches!(result(&bad, &bells[0]), Taken::Lost));
+        assert!(matches!(result(&good, &bells[1]), Taken::Result(7)));
+    }
+
+    #[test]
+    fn closing_ends_the_threads_and_loses_what_waits() {
+        let workers = Workers::start(1).expect("a thread");
+        let shared = Arc::downgrade(&workers.0.0);
+        let release = workers.occupied();
+        let bell = Arc::default();
+        let (waits, filler) = slot(&bell);
+        workers.final_by(Instant::now(), filling(filler, 1));
+        let (look, filler) = slot(&bell);
+        workers.look(Instant::now(), filling(filler, 2));
+        // Does not wait for the one that works.
+        workers.close();
+        assert!(matches!(result(&waits, &bell), Taken::Lost));
+        assert!(matches!(result(&look, &bell), Taken::Lost));
+        // What comes afterwards is lost at once.
+        let (late, filler) = slot(&bell);
+        let ticket = workers.final_by(Instant::now(), filling(filler, 3));
+        assert!(matches!(late.take(), Taken::Lost));
+        assert!(!workers.take_back(ticket));
+        let (late, filler) = slot(&bell);
+        workers.look(Instant::now(), filling(filler, 4));
+        assert!(matches!(late.take(), Taken::Lost));
+        drop(release);
+        drop(workers);
+        all_gone(&shared);
+    }
+
+    #[test]
+    fn threads_end_with_the_last_clone() {
+        let workers = Workers::start(2).expect("threads");
+        let shared = Arc::downgrade(&workers.0.0);
+        let other = workers.clone();
+        drop(workers);
+        let bell = Arc::default();
+        let (still, filler) = slot(&bell);
+        other.final_by(Instant::now(), filling(filler, 1));
+        assert!(matches!(result(&still, &bell), Taken::Result(1)));
+        drop(other);
+        all_gone(&shared);
+    }
+
+    /// Waits until no thread has what all of them share.
+    fn all_gone(shared: &std::sync::Weak<Shared>) {
+        let end = Instant::now() + PATIENCE;
+        while shared.strong_count() > 0 {
+            assert!(Instant::now() < end, "a thread goes on");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_dropped_while_its_job_waits_disturbs_no_other() {
+        let workers = Workers::start(1).expect("a thread");
+        let release = workers.occupied();
+        let gone = Arc::default();
+        let (dropped, filler) = slot(&gone);
+        workers.final_by(Instant::now(), filling(filler, vec![1]));
+        let (looks, filler) = slot(&gone);
+        workers.look(Instant::now(), filling(filler, vec![2]));
+        drop((dropped, looks, gone));
+        let bell = Arc::default();
+        let (stays, filler) = slot(&bell);
+        workers.look(Instant::now(), filling(filler, 3));
+        drop(release);
+        assert!(matches!(result(&stays, &bell), Taken::Result(3)));
+    }
+
+    #[test]
+    fn a_job_that_is_taken_back_is_never_done_and_its_result_is_lost() {
+        let workers = Workers::start(1).expect("a thread");
+        let release = workers.occupied();
+        let bell = Arc::default();
+        let done = Arc::new(AtomicBool::new(false));
+        let (taken, filler) = slot::<()>(&bell);
+        let doing = Arc::clone(&done);
+        let ticket = workers.look(
+            Instant::now(),
+            Box::new(move || {
+                doing.store(true, Ordering::SeqCst);
+                filler.fill(());
+            }),
+        );
+        assert!(workers.take_back(ticket));
+        assert!(!workers.take_back(ticket));
+        assert!(matches!(taken.take(), Taken::Lost));
+        let (last, filler) = slot(&bell);
+        workers.look(Instant::now(), filling(filler, ()));
+        drop(release);
+        assert!(matches!(result(&last, &bell), Taken::Result(())));
+        assert!(!done.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn a_result_wakes_the_waker_that_was_set_last() {
+        struct Woken(AtomicBool);
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::SeqCst);
+            }
+        }
+        let wakers = [(); 2].map(|()| Arc::new(Woken(AtomicBool::new(false))));
+        let bell = Arc::default();
+        let (result, filler) = slot(&bell);
+        for waker in &wakers {
+            bell.set(Arc::clone(waker).into());
+        }
+        filler.fill(5);
+        let woken = wakers
+            .each_ref()
+            .map(|waker| waker.0.load(Ordering::SeqCst));
+        assert_eq!(woken, [false, true]);
+        assert!(matches!(result.take(), Taken::Result(5)));
+        assert!(matches!(result.take(), Taken::Nothing), "taken once");
     }
 }

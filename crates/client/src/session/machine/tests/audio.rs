@@ -145,7 +145,7 @@ fn buffers_without_times_follow_the_one_before() {
 }
 
 #[test]
-fn a_flush_drops_what_waits_and_keeps_the_session() {
+fn a_flush_drops_waiting_audio_and_keeps_the_session() {
     let mut rig = Rig::listening();
     rig.speak_at(0, 1050);
     rig.writable = false;

@@ -12,6 +12,7 @@
 //! `data/tokenizer.json` is that file without the tokens and merges that occur in none of
 //! the texts; `tokenizers` gives the same ids with it.
 
+use crate::{folder, read};
 use symbl_whisper::token::Tokenizer;
 
 /// Texts and their tokens.
@@ -124,20 +125,49 @@ fn check(json: &[u8]) {
 
 #[test]
 fn encodes_as_hugging_face_does() {
-    check(include_bytes!("data/tokenizer.json"));
+    check(include_bytes!("../data/tokenizer.json"));
 }
 
 #[test]
 fn encodes_as_hugging_face_does_with_the_whole_vocabulary() {
-    let Some(folder) = std::env::var_os("SYMBL_TEST_MODEL") else {
-        eprintln!(
-            "SKIPPED encodes_as_hugging_face_does_with_the_whole_vocabulary: set \
-             SYMBL_TEST_MODEL to a folder such as faster-whisper-tiny.en"
-        );
+    let Some(folder) = folder(
+        "tiny.en",
+        "encodes_as_hugging_face_does_with_the_whole_vocabulary",
+    ) else {
         return;
     };
-    let path = std::path::Path::new(&folder).join("tokenizer.json");
-    let json = std::fs::read(&path)
-        .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
-    check(&json);
+    check(&read(&folder, "tokenizer.json"));
+}
+
+#[test]
+fn base_knows_many_languages() {
+    let Some(folder) = folder("base", "base_knows_many_languages") else {
+        return;
+    };
+    let tokenizer = Tokenizer::from_json(&read(&folder, "tokenizer.json"), 51_865).unwrap();
+    let languages = tokenizer.languages();
+    assert_eq!(languages.len(), 99);
+    assert_eq!(languages[0], ("en".to_owned(), 50_259));
+    assert_eq!(languages[98], ("su".to_owned(), 50_357));
+    for (name, id) in [
+        ("<|endoftext|>", 50_257),
+        ("<|transcribe|>", 50_359),
+        ("<|nospeech|>", 50_362),
+        ("<|notimestamps|>", 50_363),
+    ] {
+        assert_eq!(tokenizer.special(name), Some(id), "{name}");
+    }
+    // The vocabulary is another one; the ids come from `tokenizers`, as above.
+    let expected: [(&str, &[u32]); 3] = [
+        (" Hello, world!", &[2425, 11, 1002, 0]),
+        (
+            " Größe 日本語 Привет",
+            &[45778, 11451, 220, 27311, 31348, 38932],
+        ),
+        (" Digium's", &[10976, 2197, 311]),
+    ];
+    for (text, ids) in expected {
+        assert_eq!(tokenizer.encode(text), ids, "{text:?}");
+        assert_eq!(tokenizer.decode(ids), text);
+    }
 }

@@ -1,0 +1,223 @@
+use super::super::{Effort, WhisperConfig};
+use super::*;
+use symbl_testkit::model::model;
+use symbl_testkit::speech::{audio, talk_prompts};
+use symbl_whisper::{LoadOptions, Model};
+
+/// An engine with one worker; `None` where there is no model.
+fn engine(every_look: bool) -> Option<Arc<Shared>> {
+    let folder = model("tiny.en")?;
+    let model = Model::load(&folder, LoadOptions::default()).expect("a model");
+    let config = WhisperConfig {
+        every_look,
+        ..WhisperConfig::new(folder)
+    };
+    Some(Arc::new(Shared {
+        model,
+        workers: Workers::start(1).expect("a thread"),
+        effort: Effort::default(),
+        config,
+    }))
+}
+
+fn stream(shared: &Arc<Shared>) -> WhisperStream {
+    let (request, _) = shared.model.request("en", &[]).expect("English");
+    WhisperStream::open(Arc::clone(shared), request, true)
+}
+
+/// "You are currently the only participant in the conference", with a pause behind it.
+fn speech() -> Option<Vec<i16>> {
+    let mut speech = audio(&talk_prompts()[2])?;
+    speech.extend([0; SAMPLE_RATE as usize]);
+    Some(speech)
+}
+
+fn interims(out: &[Recognition]) -> Vec<&[RecognisedWord]> {
+    let interims = out.iter().filter_map(|heard| match heard {
+        Recognition::Interim { words, .. } => Some(words.as_slice()),
+        _ => None,
+    });
+    interims.collect()
+}
+
+fn finals(out: &[Recognition]) -> Vec<String> {
+    let finals = out.iter().filter_map(|heard| match heard {
+        Recognition::Final { words, .. } => Some(crate::recognizer::text_of(words)),
+        _ => None,
+    });
+    finals.collect()
+}
+
+/// Waits until the worker has begun all that waits.
+fn all_begun(shared: &Shared) {
+    while shared.workers.waiting() > 0 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_look_that_waits_is_replaced_by_the_next_one_that_is_due() {
+    let Some((shared, speech)) = engine(false).zip(speech()) else {
+        return;
+    };
+    let mut stream = stream(&shared);
+    let release = shared.workers.occupied();
+    let mut out = Vec::new();
+    // Two seconds and a half: four looks or more are due.
+    for frame in speech[..SAMPLE_RATE as usize * 5 / 2].chunks(FRAME) {
+        stream.push(frame, &mut out).expect("taken");
+        assert!(shared.workers.waiting() <= 1);
+    }
+    assert_eq!(shared.workers.waiting(), 1);
+    assert_eq!(out, []);
+    drop(release);
+    while interims(&out).is_empty() {
+        stream.bell.wait();
+        stream.poll(&mut out).expect("a look");
+    }
+    // It saw what was said while it waited.
+    let words = interims(&out)[0];
+    assert!(words.len() >= 4, "{words:?}");
+}
+
+#[test]
+fn an_utterance_that_is_decoded_holds_up_the_audio_behind_it() {
+    let Some((shared, speech)) = engine(false).zip(speech()) else {
+        return;
+    };
+    let mut stream = stream(&shared);
+    let mut out = Vec::new();
+    let release = shared.workers.occupied();
+    stream.push(&speech, &mut out).expect("taken");
+    assert!(stream.awaited.is_some());
+    assert!(stream.is_ready());
+    assert!(stream.behind() > Duration::ZERO);
+    stream.push(&[0; BACKLOG], &mut out).expect("taken");
+    assert!(!stream.is_ready());
+    drop(release);
+    while !stream.is_ready() {
+        stream.bell.wait();
+        stream.poll(&mut out).expect("a final");
+    }
+    stream.finish(&mut out).expect("the end");
+    assert_eq!(finals(&out).len(), 1, "{out:?}");
+    assert_eq!(stream.behind(), Duration::ZERO);
+}
+
+#[test]
+fn every_look_comes_even_if_the_audio_ends_when_it_is_due() {
+    let Some((shared, speech)) = engine(true).zip(speech()) else {
+        return;
+    };
+    let mut stream = stream(&shared);
+    let mut out = Vec::new();
+    let mut frames = speech.chunks(FRAME);
+    // The second look: it has words.
+    let mut release = None;
+    for look in 0..3 {
+        while stream.looking.is_none() {
+            let frame = frames.next().expect("more speech");
+            if look == 2 && release.is_none() {
+                release = Some(shared.workers.occupied());
+            }
+            stream.push(frame, &mut out).expect("taken");
+        }
+        if look < 2 {
+            while stream.looking.is_some() {
+                stream.bell.wait();
+                stream.poll(&mut out).expect("a look");
+            }
+        }
+    }
+    let before = interims(&out).len();
+    assert!(stream.poll_finish(&mut out).expect("going on").is_pending());
+    drop(release);
+    stream.finish(&mut out).expect("the end");
+    assert_eq!(interims(&out).len(), before + 1, "{out:?}");
+    assert!(matches!(out.last(), Some(Recognition::Final { .. })));
+}
+
+#[test]
+fn a_look_at_an_utterance_that_was_cut_says_nothing_about_the_next_one() {
+    let Some((shared, speech)) = engine(false).zip(speech()) else {
+        return;
+    };
+    let mut stream = stream(&shared);
+    let mut out = Vec::new();
+    let release = shared.workers.occupied();
+    let two_seconds = SAMPLE_RATE as usize * 2;
+    stream
+        .push(&speech[..two_seconds], &mut out)
+        .expect("taken");
+    // The look is begun, and not done before the utterance has become too long.
+    let looks = Arc::clone(&stream.following.looks);
+    let looks = looks.lock().expect("no panic");
+    drop(release);
+    all_begun(&shared);
+    let start = stream.segmenter.current().expect("speech").start;
+    let voiced = &speech[two_seconds / 2..two_seconds];
+    while stream.segmenter.current().expect("speech").start == start {
+        stream.push(voiced, &mut out).expect("taken");
+        assert!(
+            stream.looking.is_some(),
+            "one that was begun is not dropped"
+        );
+    }
+    let cut = stream.segmenter.current().expect("speech").start;
+    assert!(stream.awaited.is_some());
+    assert_eq!(out, []);
+    drop(looks);
+    while stream.looking.is_some() {
+        stream.bell.wait();
+        stream.poll(&mut out).expect("a look");
+    }
+    let cut = Duration::from_micros(cut * 1_000_000 / u64::from(SAMPLE_RATE));
+    for words in interims(&out) {
+        assert!(words[0].start < cut, "{words:?} after {cut:?}");
+    }
+}
+
+#[test]
+fn a_stream_that_waits_fails_when_the_engine_is_closed() {
+    let Some((shared, speech)) = engine(false).zip(speech()) else {
+        return;
+    };
+    let mut stream = stream(&shared);
+    let mut out = Vec::new();
+    let release = shared.workers.occupied();
+    stream.push(&speech, &mut out).expect("taken");
+    shared.workers.close();
+    let error = stream.finish(&mut out).expect_err("no result");
+    assert!(error.to_string().contains("closed"), "{error}");
+    assert_eq!(out, []);
+    drop(release);
+    // So does one that says something afterwards.
+    let mut late = self::stream(&shared);
+    let error = late
+        .push(&speech, &mut out)
+        .and_then(|()| late.finish(&mut out));
+    assert!(error.expect_err("no result").to_string().contains("closed"));
+}
+
+#[test]
+fn a_stream_that_is_dropped_while_it_waits_leaves_the_others_as_they_are() {
+    let Some((shared, speech)) = engine(false).zip(speech()) else {
+        return;
+    };
+    let mut alone = Vec::new();
+    let mut stream = self::stream(&shared);
+    stream.push(&speech, &mut alone).expect("taken");
+    stream.finish(&mut alone).expect("a final");
+    let release = shared.workers.occupied();
+    let mut out = Vec::new();
+    let mut gone = self::stream(&shared);
+    gone.push(&speech, &mut out).expect("taken");
+    let mut stays = self::stream(&shared);
+    stays.push(&speech, &mut out).expect("taken");
+    assert_eq!(shared.workers.waiting(), 2);
+    drop(gone);
+    drop(release);
+    stays.finish(&mut out).expect("a final");
+    assert_eq!(finals(&out), finals(&alone));
+    assert_eq!(finals(&out).len(), 1);
+}
