@@ -95,7 +95,7 @@ fn sentence(text: &str) -> Sentence {
 }
 
 /// Returns the sentence as an engine writes it that sets a capital, a mark at the end, and
-/// digits for numbers from `two` on. Question marks stand where the labels have a question.
+/// digits for numbers. Question marks stand where the labels have a question.
 fn written(text: &str, is_question: bool) -> Sentence {
     let digits = replace_numbers_in_text(text, &English::new(), 0.0);
     let mark = if is_question { '?' } else { '.' };
