@@ -155,3 +155,36 @@ fn a_format_has_a_name() {
     let error = "vtt".parse::<Format>().unwrap_err().to_string();
     assert_eq!(error, "no format 'vtt'; there are text, jsonl, srt, webvtt");
 }
+
+/// What an engine writes that sets punctuation and digits.
+const MARKED: &str = "At 4 p.m., press 1. It costs $5, up 3.5%. Really?";
+
+#[test]
+fn the_marks_of_the_engine_are_shown_once() {
+    let words: Vec<TimedWord> = MARKED
+        .split(' ')
+        .zip(0u64..)
+        .map(|(text, index)| TimedWord {
+            text: text.into(),
+            start: ms(index * 300),
+            end: ms(index * 300 + 300),
+        })
+        .collect();
+    for format in [Format::Srt, Format::WebVtt, Format::Text] {
+        let mut file = Vec::new();
+        let mut writer = CaptionWriter::new(&mut file, format).unwrap();
+        let said = Utterance {
+            text: MARKED,
+            start: Some(ms(0)),
+            end: Some(ms(3_600)),
+            words: &words,
+            ..Utterance::default()
+        };
+        writer.utterance(&said).unwrap();
+        writer.finish().unwrap();
+        let shown = String::from_utf8(file).unwrap();
+        let lines = shown.lines().filter(|line| !line.contains("-->"));
+        let shown: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+        assert!(shown.join(" ").contains(MARKED), "{format:?}: {shown:?}");
+    }
+}

@@ -7,7 +7,9 @@ use std::time::Duration;
 /// One recognised word.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecognisedWord {
-    /// The word as spoken, without punctuation.
+    /// The word as the engine wrote it. An engine that sets punctuation and case writes
+    /// them here (`"fine."`, `"$5,"`), as the words on the wire have them. Other engines
+    /// write bare words. It never contains a space.
     pub text: String,
     /// Start, from the first sample of the stream.
     pub start: Duration,

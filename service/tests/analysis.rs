@@ -12,8 +12,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 use symbl_protocol::{InsightType, Tracker};
-use symbl_service::analysis::{Analyzer, AnalyzerOptions, Assignee, Sentence, punctuate};
+use symbl_service::analysis::{
+    Analyzer, AnalyzerOptions, Assignee, Sentence, punctuate, punctuated,
+};
 use symbl_service::recognizer::RecognisedWord;
+use text2num::{lang::English, replace_numbers_in_text};
 
 const KINDS: [(InsightType, &str); 3] = [
     (InsightType::Question, "question"),
@@ -88,6 +91,16 @@ fn spoken(text: &str) -> Vec<RecognisedWord> {
 fn sentence(text: &str) -> Sentence {
     let mut found = punctuate(&spoken(text));
     assert_eq!(found.len(), 1, "a sentence without a pause is one: {text}");
+    found.remove(0)
+}
+
+/// Returns the sentence as an engine writes it that sets a capital, a mark at the end, and
+/// digits for numbers. Question marks stand where the labels have a question.
+fn written(text: &str, is_question: bool) -> Sentence {
+    let digits = replace_numbers_in_text(text, &English::new(), 0.0);
+    let mark = if is_question { '?' } else { '.' };
+    let mut found = punctuated(&spoken(&format!("{digits}{mark}")));
+    assert_eq!(found.len(), 1, "a sentence with one mark is one: {text}");
     found.remove(0)
 }
 
@@ -366,4 +379,64 @@ fn entities_are_as_good_as_the_documentation_says() {
     );
     tuned["all"].at_least("tuned entities", 0.98, 0.98);
     held["all"].at_least("held-out entities", 0.90, 0.90);
+}
+
+/// Returns the scores of the kinds of insights, of sentences with marks and digits.
+fn score_written_insights(half: &str, table: &str) -> BTreeMap<&'static str, Score> {
+    let mut kinds: BTreeMap<&str, Score> = BTreeMap::new();
+    for row in rows(table) {
+        let (labels, text) = (row[0], row[4]);
+        let is = |name: &str| labels.split(',').any(|label| label == name);
+        let sentence = written(text, is("question"));
+        let found = analyzer(Vec::new()).sentence("m", &sentence).insights;
+        for (kind, name) in KINDS {
+            let was_found = found.iter().any(|insight| insight.kind == kind);
+            kinds.entry(name).or_default().add(is(name), was_found);
+        }
+    }
+    for (name, score) in &kinds {
+        score.print(&format!("{half} written {name}"));
+    }
+    kinds
+}
+
+/// Returns the score of trackers in sentences with marks and digits.
+fn score_written_trackers(half: &str, table: &str) -> Score {
+    let mut any = Score::default();
+    for row in rows(table) {
+        let (expected, phrase, text) = (row[0], row[1], row[2]);
+        let tracker = Tracker {
+            name: "T".to_owned(),
+            vocabulary: vec![phrase.to_owned()],
+        };
+        let found = analyzer(vec![tracker]).sentence("m", &written(text, false));
+        any.add(expected != "none", !found.trackers.is_empty());
+    }
+    any.print(&format!("{half} written tracker any"));
+    any
+}
+
+#[test]
+fn text_with_marks_and_digits_is_analysed_as_well_as_bare_words() {
+    for (half, insights, trackers, floor) in [
+        (
+            "tuned",
+            include_str!("data/insights-tuned.tsv"),
+            include_str!("data/trackers-tuned.tsv"),
+            0.95,
+        ),
+        (
+            "held-out",
+            include_str!("data/insights-held-out.tsv"),
+            include_str!("data/trackers-held-out.tsv"),
+            0.86,
+        ),
+    ] {
+        let kinds = score_written_insights(half, insights);
+        // Here the labels give the question marks, so this says that none is lost.
+        kinds["question"].at_least("question", 1.0, 1.0);
+        kinds["action_item"].at_least("action_item", floor, floor);
+        kinds["follow_up"].at_least("follow_up", floor, floor);
+        score_written_trackers(half, trackers).at_least("trackers", floor, floor);
+    }
 }

@@ -42,7 +42,7 @@ const BEFORE: &[&str] = &["by", "before", "until", "on", "at", "later", "the"];
 /// of the day. `said` and the result are local time. Returns `None` if the words are
 /// not clear.
 pub fn due_time(words: &str, said: PrimitiveDateTime) -> Option<PrimitiveDateTime> {
-    let words = plain(words);
+    let words: Vec<String> = plain(words).iter().flat_map(|word| clock(word)).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let words = match words.as_slice() {
         ["no", "later", "than", rest @ ..] | ["first", "thing", rest @ ..] => rest,
@@ -96,6 +96,27 @@ fn plain(text: &str) -> Vec<String> {
     let bare = words.map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()));
     let bare = bare.filter(|word| !word.is_empty());
     bare.map(str::to_lowercase).collect()
+}
+
+/// Takes a time of day apart: `4:30pm` becomes `4`, `30` and `pm`, and `p.m` becomes `pm`.
+fn clock(word: &str) -> Vec<String> {
+    let word = match word {
+        "a.m" => "am",
+        "p.m" => "pm",
+        word => word,
+    };
+    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let half = word.get(digits.len()..).unwrap_or_default();
+    let is_time = digits.bytes().all(|b| b.is_ascii_digit() || b == b':');
+    match digits.is_empty() || !is_time || !["", "am", "pm"].contains(&half) {
+        true => vec![word.to_owned()],
+        false => digits
+            .split(':')
+            .chain([half])
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    }
 }
 
 fn number(word: &str) -> Option<u32> {
@@ -273,11 +294,8 @@ fn months_after(from: Date, months: u32) -> Option<Date> {
 fn hour(words: &[&str]) -> Option<Time> {
     let (first, rest) = words.split_first()?;
     let hour = u8::try_from(number(first)?).ok()?;
-    let minute = match rest.first() {
-        Some(&"thirty") => 30,
-        Some(&"fifteen") => 15,
-        _ => 0,
-    };
+    let minute = rest.first().and_then(|word| number(word));
+    let minute = u8::try_from(minute.unwrap_or(0)).ok()?;
     let hour = match rest.last() {
         _ if !(1..=12).contains(&hour) => return None,
         Some(&"am") => hour % 12,
@@ -354,6 +372,30 @@ mod tests {
     fn said() -> PrimitiveDateTime {
         let day = calendar_day(2024, 3, 5).unwrap();
         day.with_time(Time::from_hms(15, 0, 0).unwrap())
+    }
+
+    #[test]
+    fn a_due_time_in_digits_is_read_with_its_marks() {
+        for (words, due) in [
+            ("by 4 p.m.", "2024-03-05 16:00"),
+            ("by 4 P.M.", "2024-03-05 16:00"),
+            ("by 4pm", "2024-03-05 16:00"),
+            ("by 4 PM,", "2024-03-05 16:00"),
+            ("by 4:30 p.m.", "2024-03-05 16:30"),
+            ("by 4:30", "2024-03-05 16:30"),
+            ("by 4:45pm", "2024-03-05 16:45"),
+            ("before 9 a.m.", "2024-03-06 9:00"),
+            ("by 12 p.m.", "2024-03-06 12:00"),
+        ] {
+            let found = due_time(words, said()).map(|due| {
+                let (day, hour) = (due.date(), due.hour());
+                format!("{day} {hour}:{:02}", due.minute())
+            });
+            assert_eq!(found.as_deref(), Some(due), "{words}");
+        }
+        for unclear in ["by 4:75", "by 25:00"] {
+            assert_eq!(due_time(unclear, said()), None, "{unclear}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ const TIMES: &[&str] = &[
     "by|before|until next|this DAY|week|month|quarter|year|weekend",
     "by|before|until close of business",
     "by|before|until this afternoon|evening|morning",
-    "by|before|until NUMBER ?thirty|fifteen ?o'clock|pm|am",
+    "by|before|until NUMBER ?NUMBER ?o'clock|pm|am",
     "at|until ?the end of ?the|this|next ?business day|week|month|quarter|year",
     "within|in ?the ?next NUMBER|a|an|few|couple ?few|couple|of ?of ?business|working \
      minute|minutes|hour|hours|day|days|week|weeks|month|months",

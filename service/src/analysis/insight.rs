@@ -9,13 +9,13 @@
 
 use super::pattern::{Pattern, Subject};
 use super::token::{Token, fluent_tokens};
-use super::{Assignee, InsightFinding, due, question, rules};
+use super::{Assignee, InsightFinding, Sentence, due, question, rules};
 use std::ops::Range;
 use std::sync::LazyLock;
 use symbl_protocol::InsightType;
 
-/// Confidence of a question whose question mark comes from the engine and matches no
-/// rule.
+/// Minimum confidence of a question whose question mark comes from the engine: it heard the
+/// tone of voice, which the rules cannot.
 const MARKED: f64 = 0.8;
 /// Added to the confidence of a task with a due date.
 const DUE_BONUS: f64 = 0.05;
@@ -52,13 +52,22 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
 });
 
 /// Returns all insights of the wanted kinds whose confidence reaches the threshold.
-pub(super) fn find(text: &str, wanted: &[InsightType], threshold: f64) -> Vec<InsightFinding> {
+pub(super) fn find(
+    sentence: &Sentence,
+    wanted: &[InsightType],
+    threshold: f64,
+) -> Vec<InsightFinding> {
+    let text = sentence.text.as_str();
     let tokens = fluent_tokens(text);
     let subject = question::subject(&tokens);
     let asks = ends_in_question_mark(text);
     let mut found = Vec::new();
     if asks {
-        let confidence = question::confidence(subject).unwrap_or(MARKED);
+        let by_rule = question::confidence(subject);
+        let confidence = match ends_in_question_mark(&sentence.original_text) {
+            true => by_rule.map_or(MARKED, |confidence| confidence.max(MARKED)),
+            false => by_rule.unwrap_or(MARKED),
+        };
         found.push(finding(InsightType::Question, text, confidence));
     }
     if let Some(mut task) = task(subject, text, asks) {
@@ -184,6 +193,16 @@ mod tests {
 
     const ALL: [InsightType; 3] = [Question, ActionItem, FollowUp];
 
+    /// Returns the insights of a text whose marks are those of the engine.
+    fn find(text: &str, wanted: &[InsightType], threshold: f64) -> Vec<InsightFinding> {
+        let sentence = Sentence {
+            text: text.to_owned(),
+            original_text: text.to_owned(),
+            words: 0..text.split(' ').count(),
+        };
+        super::find(&sentence, wanted, threshold)
+    }
+
     fn kinds(text: &str, wanted: &[InsightType], threshold: f64) -> Vec<InsightType> {
         find(text, wanted, threshold)
             .iter()
@@ -265,5 +284,49 @@ mod tests {
     fn a_question_mark_of_the_engine_makes_a_question() {
         assert_eq!(kinds("You left?", &ALL, 0.5), [Question]);
         assert_eq!(kinds("Do you know.", &ALL, 0.5), []);
+    }
+
+    #[test]
+    fn a_question_mark_of_the_engine_is_surer_than_a_doubtful_rule() {
+        // Statement order, and an order that the rules are not sure of.
+        for text in [
+            "You're coming?",
+            "You are coming?",
+            "The router is off?",
+            "Really?",
+        ] {
+            let found = find(text, &[Question], 0.0);
+            assert_eq!(found.len(), 1, "{text}");
+            assert!(found[0].confidence >= MARKED, "{text}: {found:?}");
+        }
+        let found = find("Where are you?", &[Question], 0.0);
+        assert!(found[0].confidence > MARKED, "{found:?}");
+    }
+
+    #[test]
+    fn a_question_mark_of_the_rules_is_as_sure_as_its_rule() {
+        let sentence = Sentence {
+            text: "Really?".to_owned(),
+            original_text: "really".to_owned(),
+            words: 0..1,
+        };
+        let found = super::find(&sentence, &[Question], 0.0);
+        assert_eq!(found[0].confidence, 0.6);
+    }
+
+    #[test]
+    fn a_due_time_may_have_marks_and_digits() {
+        let due = |text| find(text, &ALL, 0.0).first().and_then(|f| f.due_by.clone());
+        for (text, expected) in [
+            ("I'll send it by 4 p.m.", "by 4 p.m."),
+            ("I'll send it by 4pm.", "by 4pm"),
+            ("I'll send it by 5.", "by 5"),
+            ("I'll send it by 4 PM, John.", "by 4 PM"),
+            ("I'll send it by 4:30 p.m. tomorrow.", "by 4:30 p.m."),
+            ("I'll send it in 2 weeks.", "in 2 weeks"),
+            ("I'll send it in 45 minutes.", "in 45 minutes"),
+        ] {
+            assert_eq!(due(text).as_deref(), Some(expected), "{text}");
+        }
     }
 }

@@ -18,6 +18,7 @@ mod due;
 mod entity;
 mod insight;
 mod lexicon;
+mod number;
 mod pattern;
 mod punctuation;
 mod question;
@@ -33,7 +34,7 @@ use symbl_protocol::{InsightType, Tracker};
 
 pub use calendar::{date_of, due_time};
 pub use entity::EntityKind;
-pub use punctuation::{punctuate, sentences};
+pub use punctuation::{punctuate, punctuated, sentences};
 pub(crate) use topic::Topics;
 pub(crate) use tracker::Phrases;
 
@@ -170,11 +171,7 @@ impl Finder {
     /// Returns all findings except topics.
     pub(crate) fn sentence(&self, sentence: &Sentence) -> Analysis {
         Analysis {
-            insights: insight::find(
-                &sentence.text,
-                &self.insight_types,
-                self.confidence_threshold,
-            ),
+            insights: insight::find(sentence, &self.insight_types, self.confidence_threshold),
             trackers: self.trackers(&sentence.text),
             topics: Vec::new(),
             entities: match self.entities {

@@ -2,8 +2,9 @@
 
 //! Divides recognised words into sentences.
 //!
-//! If the engine sets punctuation, its text is only cut at its own sentence ends
-//! (Unicode UAX #29). Bare words are cut at pauses: the shorter the pause, the more
+//! If the engine sets punctuation, its text is cut at its own sentence ends (Unicode UAX
+//! #29), but not after an abbreviation. [`punctuated`] also begins each sentence with a
+//! capital letter. Bare words are cut at pauses: the shorter the pause, the more
 //! the words must look like the start of a sentence. These sentences get a capital
 //! letter, and a full stop or a question mark. No word is added, lost or changed,
 //! except for capitals and the mark at the end.
@@ -71,9 +72,19 @@ const CAPITAL: &[&str] = &[
     "dr",
 ];
 
-/// Abbreviations whose full stop does not end a sentence.
+/// Abbreviations that another word always follows.
+const TITLES: &[&str] = &[
+    "mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "vs.", "e.g.", "i.e.", "ext.", "gen.", "sgt.",
+    "capt.", "lt.", "rev.", "hon.", "mt.", "approx.", "dept.", "est.", "fig.",
+];
+
+/// Abbreviations before a number, which are words of their own elsewhere.
+const BEFORE_NUMBERS: &[&str] = &["no.", "nos.", "p.", "pp.", "vol.", "art.", "sec."];
+
+/// Abbreviations that may be the last word of a sentence.
 const ABBREVIATIONS: &[&str] = &[
-    "mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "no.", "vs.", "e.g.", "i.e.",
+    "a.m.", "p.m.", "etc.", "inc.", "ltd.", "co.", "corp.", "jr.", "sr.", "ave.", "blvd.", "rd.",
+    "ph.d.",
 ];
 
 /// Minimum confidence for a question mark.
@@ -116,12 +127,115 @@ pub fn sentences(words: &[RecognisedWord]) -> Vec<Sentence> {
     as_marked(&texts)
 }
 
+/// Splits the words of one final, which the engine has punctuated, into sentences and
+/// begins each with a capital letter. Every word is in exactly one sentence, in order. The
+/// result is empty only if there are no words.
+///
+/// Pauses count only where the engine has set no mark at all, and only above
+/// [`LONG_PAUSE`]: the word times of such an engine are rough.
+pub fn punctuated(words: &[RecognisedWord]) -> Vec<Sentence> {
+    let has_mark = |word: &RecognisedWord| is_marked(&word.text) && !is_abbreviation(&word.text);
+    let mut sentences = match words.iter().any(has_mark) {
+        true => sentences(words),
+        false => at_long_pauses(words),
+    };
+    for sentence in &mut sentences {
+        sentence.text = capitalised(&sentence.text);
+    }
+    sentences
+}
+
+/// Cuts unmarked words at long pauses and changes nothing.
+fn at_long_pauses(words: &[RecognisedWord]) -> Vec<Sentence> {
+    let mut start = 0;
+    let near = |one: &RecognisedWord, next: &RecognisedWord| {
+        next.start.saturating_sub(one.end) <= LONG_PAUSE
+    };
+    let runs = words.chunk_by(near).map(|run| {
+        let texts: Vec<&str> = run.iter().map(|word| word.text.as_str()).collect();
+        let text = texts.join(" ");
+        let first = start;
+        start += run.len();
+        Sentence {
+            original_text: text.clone(),
+            text,
+            words: first..start,
+        }
+    });
+    runs.collect()
+}
+
+/// Returns a sentence with a capital first letter. Leaves a first word that has a form of
+/// its own (`iPhone`, `example.com`) and a sentence that goes on after dots.
+fn capitalised(text: &str) -> String {
+    let word = text.split_whitespace().next().unwrap_or_default();
+    let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
+    let goes_on = word.starts_with(['.', '…']);
+    if goes_on
+        || !bare
+            .chars()
+            .all(|c| c.is_lowercase() || "'\u{2019}-".contains(c))
+    {
+        return text.to_owned();
+    }
+    let Some((before, first)) = text.char_indices().find(|(_, c)| c.is_alphabetic()) else {
+        return text.to_owned();
+    };
+    let (start, rest) = text.split_at(before);
+    let rest = rest.get(first.len_utf8()..).unwrap_or_default();
+    first.to_uppercase().fold(start.to_owned(), |mut text, c| {
+        text.push(c);
+        text
+    }) + rest
+}
+
 /// Returns `true` if the engine has set punctuation at the end of this word.
 fn is_marked(word: &str) -> bool {
     word.chars().any(char::is_alphanumeric)
         && word
             .trim_end_matches(['"', '\'', '”', '’', ')'])
             .ends_with(['.', '?', '!', ',', ';', ':', '…'])
+}
+
+/// Returns `true` if the full stop of `word` is that of an abbreviation and ends no
+/// sentence before `next`.
+fn is_abbreviated(word: &str, next: &str) -> bool {
+    let lower = bare(word).to_lowercase();
+    if TITLES.contains(&lower.as_str()) {
+        return true;
+    }
+    if BEFORE_NUMBERS.contains(&lower.as_str()) {
+        return next.starts_with(|c: char| c.is_ascii_digit());
+    }
+    // `At 4 p.m. I …` and `at 9 a.m. Monday` go on; `at 9 a.m. Please …` does not.
+    let begins = next.starts_with(|c: char| c.is_uppercase())
+        && !next.starts_with("I'")
+        && next != "I"
+        && BEGINNERS.contains(&next.trim_end_matches(',').to_lowercase().as_str());
+    is_abbreviation(word) && !begins
+}
+
+/// Returns `true` if the full stop of `word` may be that of an abbreviation.
+fn is_abbreviation(word: &str) -> bool {
+    let bare = bare(word);
+    let lower = bare.to_lowercase();
+    let is_initial = |part: &str| {
+        let mut letters = part.chars();
+        letters.next().is_some_and(char::is_alphabetic) && letters.next().is_none()
+    };
+    // `U.S.` and the `J.` of a name. The pronoun `I.` is no initial.
+    let initials = bare.strip_suffix('.').is_some_and(|initials| {
+        initials.split('.').all(is_initial) && initials != "I" && initials != "i"
+    });
+    initials
+        || ABBREVIATIONS.contains(&lower.as_str())
+        || TITLES.contains(&lower.as_str())
+        || BEFORE_NUMBERS.contains(&lower.as_str())
+}
+
+/// Returns a word without brackets and quotation marks before it.
+fn bare(word: &str) -> &str {
+    word.trim_start_matches(['"', '\'', '“', '‘', '(', '['])
 }
 
 /// Cuts where a sentence ends according to Unicode, but only between two words.
@@ -135,8 +249,8 @@ fn as_marked(texts: &[&str]) -> Vec<Sentence> {
     let (mut start, mut at) = (0, 0);
     for (index, word) in texts.iter().enumerate() {
         at += word.len();
-        let abbreviated = ABBREVIATIONS.contains(&word.to_lowercase().as_str());
-        let ends_here = ends.contains(&at) && !abbreviated;
+        let next = texts.get(index + 1).copied().unwrap_or_default();
+        let ends_here = ends.contains(&at) && !is_abbreviated(word, next);
         at += 1;
         if ends_here || index + 1 == texts.len() {
             let original_text = texts.get(start..=index).unwrap_or_default().join(" ");
@@ -281,6 +395,91 @@ mod tests {
         assert!(sentences(&[]).is_empty());
     }
 
+    fn marked(text: &str) -> Vec<String> {
+        let found = punctuated(&words(text)).into_iter();
+        found.map(|sentence| sentence.text).collect()
+    }
+
+    #[test]
+    fn sentences_follow_the_marks_of_the_engine_and_not_its_pauses() {
+        assert_eq!(
+            marked("Thank you. 20 Press 1, for sales, 950 or stay. 0 Really? Yes!"),
+            [
+                "Thank you.",
+                "Press 1, for sales, or stay.",
+                "Really?",
+                "Yes!"
+            ]
+        );
+        assert_eq!(marked("She said \"Go.\" Then left.").len(), 2);
+        assert!(punctuated(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_sentence_of_the_engine_begins_with_a_capital() {
+        assert_eq!(marked("to listen to it."), ["To listen to it."]);
+        assert_eq!(marked("really? yes."), ["Really?", "Yes."]);
+        assert_eq!(marked("\"and you?\""), ["\"And you?\""]);
+        assert_eq!(marked("élan."), ["Élan."]);
+        // These are written so, or the sentence began before.
+        for as_it_is in [
+            "iPhone sales.",
+            "3rd floor.",
+            "example.com is up.",
+            "...and so.",
+        ] {
+            assert_eq!(marked(as_it_is), [as_it_is]);
+        }
+        let found = punctuated(&words("to listen."));
+        assert_eq!(found[0].original_text, "to listen.", "as recognised");
+    }
+
+    #[test]
+    fn an_abbreviation_ends_no_sentence() {
+        for one in [
+            "Come at four p.m. I will be there.",
+            "From nine a.m. Monday on.",
+            "At nine A.M. Eastern.",
+            "Dial ext. A5 now.",
+            "The U.S. Army called.",
+            "Ask Dr. So or Mrs. Will.",
+            "Room No. 5, then.",
+            "Growth of 3.5 Percent.",
+            "It costs $3.50 Canadian.",
+        ] {
+            assert_eq!(marked(one), [one]);
+        }
+    }
+
+    #[test]
+    fn a_sentence_may_end_with_an_abbreviation() {
+        for (text, first) in [
+            (
+                "We open at nine a.m. Please call back.",
+                "We open at nine a.m.",
+            ),
+            ("He is in the U.S. We are not.", "He is in the U.S."),
+            ("No. Thank you.", "No."),
+            ("Version 3.5. Next one.", "Version 3.5."),
+            ("Take plan B. It's cheap.", "Take plan B."),
+        ] {
+            let found = marked(text);
+            assert_eq!((found.len(), found[0].as_str()), (2, first), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_final_without_a_mark_of_its_engine_is_cut_at_long_pauses_only() {
+        let one = ["Password incorrect please try again"];
+        assert_eq!(marked("password incorrect 900 please try again"), one);
+        assert_eq!(
+            marked("Password incorrect 910 please try again"),
+            ["Password incorrect", "Please try again"]
+        );
+        assert_eq!(marked("at four p.m. 910 please try again").len(), 2);
+        assert_eq!(marked("Thanks, Ann 910 please try again").len(), 1);
+    }
+
     #[test]
     fn every_word_is_in_exactly_one_sentence() {
         assert!(punctuate(&[]).is_empty());
@@ -296,6 +495,28 @@ mod tests {
                     .map(|w| w.text.as_str())
                     .collect();
                 assert_eq!(sentence.original_text, texts.join(" "));
+            }
+        }
+    }
+
+    #[test]
+    fn every_word_that_the_engine_has_marked_is_in_exactly_one_sentence() {
+        let long = vec!["word."; 1000].join(" ");
+        for text in [
+            "a",
+            "a 950 b 950 c",
+            "Yes. no",
+            "? ! .",
+            "p.m. 950 a.m.",
+            long.as_str(),
+        ] {
+            let words = words(text);
+            let found = punctuated(&words);
+            let covered: Vec<usize> = found.iter().flat_map(|s| s.words.clone()).collect();
+            assert_eq!(covered, (0..words.len()).collect::<Vec<_>>(), "{text}");
+            for sentence in found {
+                let count = sentence.text.split(' ').count();
+                assert_eq!(count, sentence.words.len(), "{text}");
             }
         }
     }

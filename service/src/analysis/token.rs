@@ -28,7 +28,7 @@ pub(super) struct Token {
 }
 
 /// Number words; the index is the value.
-const NUMBERS: &[&str] = &[
+pub(super) const NUMBERS: &[&str] = &[
     "zero",
     "one",
     "two",
@@ -102,11 +102,16 @@ pub(super) fn fluent_tokens(text: &str) -> Vec<Token> {
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let mut out = Vec::new();
     let mut characters = 0;
-    for piece in text.split_word_bounds() {
+    let mut pieces = text.split_word_bounds().peekable();
+    while let Some(piece) = pieces.next() {
         let start = characters;
         characters += piece.chars().count();
         if !piece.chars().any(char::is_alphanumeric) {
             continue;
+        }
+        // The last full stop of `p.m.` belongs to the word.
+        if is_meridiem(piece) && pieces.next_if_eq(&".").is_some() {
+            characters += 1;
         }
         let capital = piece.chars().next().is_some_and(char::is_uppercase);
         for text in parts(&composed(piece).to_lowercase().replace('\u{2019}', "'")) {
@@ -130,7 +135,26 @@ pub(super) fn composed(word: &str) -> Cow<'_, str> {
     }
 }
 
+/// Returns `true` for `a.m` and `p.m`, in any case.
+fn is_meridiem(word: &str) -> bool {
+    word.eq_ignore_ascii_case("a.m") || word.eq_ignore_ascii_case("p.m")
+}
+
+/// Splits `4pm` into its digits and `pm`.
+fn time_of_day(word: &str) -> Option<(&str, &str)> {
+    let digits = word.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let is_hour = matches!(digits.len(), 1 | 2) && digits.bytes().all(|b| b.is_ascii_digit());
+    let (digits, rest) = word.split_at_checked(digits.len()).filter(|_| is_hour)?;
+    ["am", "pm"].contains(&rest).then_some((digits, rest))
+}
+
 fn parts(word: &str) -> Vec<String> {
+    if is_meridiem(word) {
+        return vec![word.replace('.', "")];
+    }
+    if let Some((digits, half)) = time_of_day(word) {
+        return [parts(digits), vec![half.to_owned()]].concat();
+    }
     if let Some((_, two)) = CONTRACTIONS.iter().find(|(short, _)| *short == word) {
         return two.iter().map(ToString::to_string).collect();
     }
@@ -202,6 +226,16 @@ mod tests {
     #[test]
     fn small_numbers_become_words() {
         assert_eq!(words("Press 1, w12"), ["press", "one", "w12"]);
+    }
+
+    #[test]
+    fn times_of_day_have_one_form_and_keep_their_marks() {
+        for text in ["4 p.m. on", "4pm on", "4 PM on", "4 P.M. on", "four p.m on"] {
+            assert_eq!(words(text), ["four", "pm", "on"], "{text}");
+        }
+        let found = tokens("at 4 p.m.");
+        assert_eq!((found[2].start, found[2].end), (5, 9));
+        assert_eq!(words("30pm 100am spam"), ["30", "pm", "100am", "spam"]);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //!
 //! An *exact* match has all words of the phrase in order, each in any inflection:
 //! `refunds` matches `refund`, but `manager` does not match `managed`, although both
-//! have the same stem. A *similar* match is one that a listener would still take for
+//! have the same stem. Case and marks do not count, and numbers match however they are
+//! written: `press one` matches `Press 1,` but not `Press 10`. A *similar* match is one that a listener would still take for
 //! the phrase: other little words in between, words joined or split, or one word of
 //! several misheard by a letter or two. Meaning is not compared: `I love it` is not
 //! similar to `I like it`.
@@ -13,7 +14,8 @@
 //! harmful.
 
 use super::TrackerFinding;
-use super::token::{Token, stem, tokens};
+use super::number::{goes_on, in_one_form};
+use super::token::{Token, stem};
 use std::ops::Range;
 use std::sync::Arc;
 use symbl_protocol::Tracker;
@@ -120,7 +122,7 @@ impl Phrases {
             let first = phrases.len();
             let name: Arc<str> = tracker.name.as_str().into();
             for value in &tracker.vocabulary {
-                let words = tokens(value);
+                let words = in_one_form(value);
                 let forms: Box<[Form]> = words.iter().map(Form::new).collect();
                 let known = |p: &Phrase| same(&p.forms, &forms);
                 if forms.is_empty() || phrases.iter().skip(first).any(known) {
@@ -142,7 +144,9 @@ impl Phrases {
     pub fn bytes(trackers: &[Tracker]) -> usize {
         let phrases = trackers.iter().flat_map(|tracker| &tracker.vocabulary);
         let phrase = |value: &String| {
-            let words = 1 + value.matches(|c: char| !c.is_alphanumeric()).count();
+            // A digit or a sign may become a word: `$100` is `one hundred dollar`.
+            let is_word = |c: char| !c.is_alphanumeric() || c.is_numeric();
+            let words = 1 + value.matches(is_word).count();
             size_of::<Phrase>() + 4 * value.len() + words * (size_of::<Form>() + 4 * BLOCK)
         };
         phrases.map(phrase).sum()
@@ -154,7 +158,7 @@ impl Phrases {
         if self.0.is_empty() {
             return Vec::new();
         }
-        let tokens = tokens(text);
+        let tokens = in_one_form(text);
         let heard: Vec<Form> = tokens.iter().map(Form::new).collect();
         self.0
             .iter()
@@ -178,6 +182,9 @@ impl Phrase {
                     continue;
                 };
                 let place = start..start + length;
+                if goes_on_after(heard, &place) {
+                    continue;
+                }
                 if !places.iter().any(|(known, _)| overlap(known, &place)) {
                     places.push((place, exact));
                 }
@@ -272,6 +279,16 @@ fn joined(forms: &[Form]) -> Box<str> {
     stem(&words).into()
 }
 
+/// Returns `true` if a place ends within a number, as `press one` does in `press one
+/// hundred`.
+fn goes_on_after(heard: &[Form], place: &Range<usize>) -> bool {
+    let last = place.end.checked_sub(1).and_then(|at| heard.get(at));
+    match (last, heard.get(place.end)) {
+        (Some(last), Some(next)) => goes_on(&last.word, &next.word),
+        _ => false,
+    }
+}
+
 fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start < b.end && b.start < a.end
 }
@@ -360,5 +377,84 @@ mod tests {
         assert_eq!(offsets("cancel", "I am cancelling."), [5]);
         assert_eq!(offsets("company", "All companies."), [4]);
         assert!(offsets("manager", "We managed.").is_empty());
+    }
+
+    #[test]
+    fn a_number_matches_however_it_is_written() {
+        for (phrase, text) in [
+            ("press one", "press 1"),
+            ("press one", "Press 1, please."),
+            ("Press 1.", "press one"),
+            ("press ten", "Press 10."),
+            ("extension twenty one", "Extension 21."),
+            ("extension twenty-one", "Extension 21."),
+            ("extension 21", "Extension twenty one."),
+            ("one hundred units", "100 units"),
+            ("1000 units", "We need 1,000 units."),
+            ("one thousand units", "We need 1,000 units."),
+            ("first floor", "The 1st floor."),
+            ("2nd floor", "The second floor."),
+            ("twenty first floor", "The 21st floor."),
+            ("thirtieth floor", "The 30th floor."),
+            ("four p.m.", "Come at 4 p.m. tomorrow."),
+            ("four p m", "Come at 4 P.M."),
+            ("4 pm", "Come at 4 p.m."),
+            ("four pm", "Come at 4pm."),
+            ("9 a.m.", "At nine AM."),
+            ("four thirty", "At 4:30."),
+            ("five dollars", "It costs $5."),
+            ("$5", "It costs five dollars."),
+            ("$5", "It costs $5, right?"),
+            ("fifty pounds", "It costs £50."),
+            ("five million dollars", "A budget of $5 million."),
+            ("five percent", "Up 5%."),
+            ("5 %", "Up five per cent."),
+            ("3.5%", "Up 3.5%, they say."),
+            ("three point five percent", "Up 3.5%."),
+            ("U.S.A.", "In the USA."),
+            ("thank you", "Thank you!"),
+            ("HOLD ON", "\"Hold, on,\" he said."),
+        ] {
+            let found = offsets(phrase, text);
+            assert!(
+                found.len() == 1 && found[0] >= 0,
+                "{phrase}: {text} {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_number_does_not_match_one_that_it_is_a_part_of() {
+        for (phrase, text) in [
+            ("press one", "Press 10."),
+            ("press one", "Press 100."),
+            ("press one", "Press 1.5."),
+            ("press one", "Press one hundred."),
+            ("press one", "Press the 1st."),
+            ("press twenty", "Press 21."),
+            ("press twenty", "Press twenty one."),
+            ("five percent", "Up 3.5%."),
+            ("five dollars", "It costs $15."),
+            ("five dollars", "It costs £5."),
+            ("five dollars", "It costs $5.50."),
+            ("$5", "Press 5."),
+            ("5%", "Press 5."),
+            ("4 p.m.", "At 4 a.m."),
+            ("1st floor", "Floor 1."),
+        ] {
+            assert_eq!(offsets(phrase, text), [0; 0], "{phrase}: {text}");
+        }
+    }
+
+    #[test]
+    fn digits_in_a_row_stay_apart_and_keep_their_places() {
+        assert_eq!(offsets("one two three", "Dial 1, 2, 3."), [5]);
+        assert_eq!(offsets("2", "Dial one two three."), [9]);
+        assert_eq!(offsets("dollars", "Now $5."), [4]);
+        assert_eq!(
+            offsets("units", "Café: twenty one units, 21 units."),
+            [17, 27]
+        );
+        assert_eq!(offsets("am happy", "I'm happy."), [0]);
     }
 }

@@ -186,6 +186,22 @@ mod tests {
     }
 
     #[test]
+    fn a_punctuated_final_has_its_marks_in_its_texts_and_in_its_words() {
+        let words = ["to", "listen,", "press", "1.", "really?"].map(word);
+        let sentences = crate::analysis::punctuated(&words);
+        let draft = Draft::new(Transcribed::default(), &words, &sentences, 7);
+        assert_eq!(draft.said.text, "To listen, press 1. Really?");
+        let written: Vec<&str> = draft.said.words.iter().map(|w| w.text.as_str()).collect();
+        assert_eq!(written, ["To", "listen,", "press", "1.", "Really?"]);
+        let [first, second] = &draft.said.messages[..] else {
+            panic!("not two sentences: {:?}", draft.said.messages);
+        };
+        assert_eq!(first.text, "To listen, press 1.");
+        assert_eq!(first.original_text, "to listen, press 1.");
+        assert_eq!((second.text.as_str(), &second.words), ("Really?", &(4..5)));
+    }
+
+    #[test]
     fn the_confidence_of_an_utterance_is_the_mean_of_its_words() {
         assert_eq!(mean_confidence(&[word("a"), word("b")]), 0.5);
         assert_eq!(mean_confidence(&[]), 0.0);

@@ -315,7 +315,7 @@ impl ResultWriter {
     /// topics of the conversation.
     pub(crate) fn look_into(&mut self, words: &[RecognisedWord], punctuated: bool) -> Transcribed {
         let sentences = match punctuated {
-            true => analysis::sentences(words),
+            true => analysis::punctuated(words),
             false => analysis::punctuate(words),
         };
         let next = new_id();

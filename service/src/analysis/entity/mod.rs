@@ -137,6 +137,46 @@ mod tests {
     }
 
     #[test]
+    fn digits_are_read_with_the_marks_around_them() {
+        let entity = |kind, value: &str| (kind, value.to_owned());
+        for (text, expected) in [
+            ("It costs $5.", entity("money", "$5")),
+            ("\"$5,\" she said.", entity("money", "$5")),
+            ("From $1,500.50, net.", entity("money", "$1,500.50")),
+            ("A budget of $3.5 million.", entity("money", "$3.5 million")),
+            ("I paid 20 euros.", entity("money", "20 euros")),
+            ("Up 3.5%.", entity("number", "3.5%")),
+            ("Up 3.5%, they say.", entity("number", "3.5%")),
+            ("Up 50 percent!", entity("number", "50 percent")),
+            ("Come at 4 p.m.", entity("time", "4 p.m.")),
+            ("At 4 p.m., please.", entity("time", "4 p.m.")),
+            ("Come at 4 P.M. please.", entity("time", "4 P.M.")),
+            ("Come at 10 AM.", entity("time", "10 AM")),
+            ("Come at 10AM?", entity("time", "10AM")),
+            ("At 4:30 p.m. please.", entity("time", "4:30 p.m.")),
+            ("At 4:30pm, please.", entity("time", "4:30pm")),
+            ("Due March 3rd, 2024.", entity("date", "March 3rd, 2024")),
+            ("On June 5th.", entity("date", "June 5th")),
+            (
+                "On the 21st of October.",
+                entity("date", "the 21st of October"),
+            ),
+            ("Press 10.", entity("number", "10")),
+            ("Call 1-800-555-1234.", entity("phone", "1-800-555-1234")),
+            (
+                "Call 5, 5, 5, 1, 2, 3, 4.",
+                entity("phone", "5, 5, 5, 1, 2, 3, 4"),
+            ),
+            ("Ask Dr. Smith.", entity("person", "Dr. Smith")),
+            ("Mail bob@example.com.", entity("email", "bob@example.com")),
+        ] {
+            let found: Vec<_> = found(text).into_iter().map(|(k, v, _)| (k, v)).collect();
+            assert_eq!(found, [expected], "{text}");
+        }
+        assert_eq!(found("The 1st one."), []);
+    }
+
+    #[test]
     fn any_text_is_read_within_its_bounds() {
         for text in [
             "",

@@ -81,6 +81,11 @@ fn core(word: &str) -> (usize, usize) {
         true => trimmed.len(),
         false => trimmed.trim_end_matches(AROUND).len(),
     };
+    // The last full stop of `p.m.` belongs to the word.
+    let is_meridiem = |word: &str| ["a.m", "p.m"].iter().any(|m| word.eq_ignore_ascii_case(m));
+    let keep_stop = trimmed.get(from..to).is_some_and(is_meridiem)
+        && trimmed.get(to..).is_some_and(|rest| rest.starts_with('.'));
+    let to = to + usize::from(keep_stop);
     let has_content = trimmed
         .get(from..to)
         .is_some_and(|w| w.contains(|c: char| c.is_alphanumeric() || "$€£¥%".contains(c)));

@@ -203,6 +203,16 @@ pub(super) fn time(pieces: &[Piece], at: usize) -> usize {
     }
     if let Some((hour, minute)) = first.split_once(':') {
         let number = |text: &str, below: u32| text.parse().is_ok_and(|value: u32| value < below);
+        let attached = minute
+            .strip_suffix("am")
+            .or_else(|| minute.strip_suffix("pm"));
+        if let Some(minute) = attached
+            && number(hour, 13)
+            && minute.len() == 2
+            && number(minute, 60)
+        {
+            return 1;
+        }
         if number(hour, 24) && minute.len() == 2 && number(minute, 60) {
             return 1 + meridiem(pieces, at + 1);
         }
@@ -279,7 +289,7 @@ fn minutes(pieces: &[Piece], at: usize) -> usize {
 fn meridiem(pieces: &[Piece], at: usize) -> usize {
     let rest = [0, 1, 2].map(|offset| word(pieces, at + offset));
     match rest {
-        ["am" | "pm" | "a.m" | "p.m", ..] => 1,
+        ["am" | "pm" | "a.m" | "p.m" | "a.m." | "p.m.", ..] => 1,
         ["a" | "p" | "a." | "p.", "m", _] => 2,
         ["o'clock", "in", "the"] | ["in", "the", _] => {
             let clock = usize::from(rest[0] == "o'clock");

@@ -38,7 +38,8 @@ pub enum Recognition {
         /// The words with their times, in order, never empty.
         words: Vec<RecognisedWord>,
         /// `true` if the engine has set punctuation and case. Then the service takes the
-        /// words as they are and only cuts them into sentences. Otherwise it sets
+        /// words as they are, cuts them into sentences, and begins each sentence with a
+        /// capital letter. Otherwise it sets
         /// punctuation by its rules where it finds none.
         punctuated: bool,
     },
