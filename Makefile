@@ -15,7 +15,7 @@ PREFIX ?= $(shell pkg-config --variable=prefix gstreamer-1.0)
 libdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=libdir gstreamer-1.0)
 pluginsdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=pluginsdir gstreamer-1.0)
 
-.PHONY: help build test soak stress bench demo install clean
+.PHONY: help build test soak stress bench accuracy demo install clean
 
 help:
 	@echo 'make demo [FILE=talk.wav]   live captions of recorded speech, or of your own file'
@@ -23,6 +23,7 @@ help:
 	@echo 'make soak [MINUTES=10]      simulated faults that nobody has seen, until one finds something'
 	@echo 'make stress [MINUTES=5]     ten sinks beside hostile clients of the same service, with figures'
 	@echo 'make bench [BENCH="name …"] [MINUTES=10]   what it costs, beside fakesink, the peers and the limit'
+	@echo 'make accuracy [SETS="name …"] [ENGINES="name …"]   how many words the recognisers get wrong'
 	@echo 'make build                  $(PLUGIN), $(SERVICE) and $(TAP)'
 	@echo 'make install                the plugin into GStreamer'"'"'s folder (PREFIX, DESTDIR)'
 	@echo 'make clean                  remove what was built'
@@ -48,6 +49,9 @@ stress:
 
 bench:
 	@SYMBL_BENCH_MINUTES=$(MINUTES) scripts/bench.sh $(BENCH)
+
+accuracy:
+	@SETS='$(SETS)' ENGINES='$(ENGINES)' ALL='$(ALL)' scripts/accuracy.sh
 
 demo:
 	scripts/install-deps.sh build run model $(if $(FILE),,demo)

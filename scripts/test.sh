@@ -14,6 +14,9 @@ cargo clippy --workspace --all-targets --locked -- -D warnings
 # The service without its faults on purpose.
 cargo clippy --package symbl-service --no-default-features --lib --bins --locked -- -D warnings
 
+# How make accuracy counts.
+python3 -W error -m unittest discover --start-directory scripts/accuracy --pattern 'test_*.py'
+
 scripts/fuzz.sh
 
 log=$(mktemp)

@@ -59,6 +59,7 @@ pub struct Spread {
     pub count: usize,
     pub p50: f64,
     pub p90: f64,
+    pub p95: f64,
     pub p99: f64,
     pub max: f64,
 }
@@ -77,6 +78,7 @@ impl Spread {
             count: waits.len(),
             p50: at(0.5),
             p90: at(0.9),
+            p95: at(0.95),
             p99: at(0.99),
             max: at(1.0),
         }

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Measures the service with its real recogniser: how soon after the end of an
-//! utterance its final comes, with more and more streams, and with more dials than it
-//! can serve.
+//! Measures the service with its real recognisers: how soon after the end of an
+//! utterance its final comes and what that costs, with more and more streams, and with
+//! more dials than it can serve.
 //!
 //! The speakers send recorded prompts of a Debian package in real time, with a second
 //! of silence between them. Both sides share the processors; the speakers take almost
 //! nothing.
 
 use super::Problem;
+use super::books;
 use super::child::{self, Child};
 use super::clock::{self, Spread};
 use super::report::{Report, Row, Target};
@@ -21,7 +22,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::ServerConfig;
+use symbl_service::recognizer::Recognizer;
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
+use symbl_service::recognizer::whisper::{Whisper, WhisperConfig};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::client_async;
@@ -29,10 +32,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 const BENCH: &str = "service-speech";
 pub const ROLE: &str = "speech-service";
-/// Numbers of streams, one after the other.
-const STEPS: [usize; 3] = [1, 4, 8];
-/// Number of dials for the measurement with a limit on the load.
-const DIALS: usize = 20;
+/// The model that whisper is measured with.
+const MODEL: &str = "tiny.en";
 /// Each stream first opens a decoder, and catches up with the audio since then.
 const SETTLE: Duration = Duration::from_secs(6);
 const WINDOW: Duration = Duration::from_secs(15);
@@ -48,15 +49,59 @@ const FRAME_TIME: Duration = Duration::from_millis(100);
 /// Bytes in a second.
 const SECOND: usize = 32_000;
 
+/// An engine, and how hard it is tried.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+enum Engine {
+    Pocketsphinx,
+    Whisper,
+}
+
+impl Engine {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pocketsphinx => "pocketsphinx",
+            Self::Whisper => "whisper",
+        }
+    }
+
+    /// Returns the numbers of streams, one after the other.
+    fn steps(self) -> &'static [usize] {
+        match self {
+            Self::Pocketsphinx => &[1, 4, 8],
+            Self::Whisper => &[1, 6, 12, 24, 45],
+        }
+    }
+
+    /// Returns the number of dials for the measurement with a limit on the load.
+    fn dials(self) -> usize {
+        match self {
+            Self::Pocketsphinx => 20,
+            Self::Whisper => 60,
+        }
+    }
+
+    /// Opens the engine.
+    fn open(self) -> Result<Arc<dyn Recognizer>, Problem> {
+        Ok(match self {
+            Self::Pocketsphinx => Arc::new(Pocketsphinx::open(PocketsphinxConfig::default())?),
+            Self::Whisper => {
+                let absent = "the model is not here: symbl-service model fetch tiny.en gets it";
+                let model = symbl_models::locate(MODEL).ok_or(absent)?;
+                Arc::new(Whisper::open(WhisperConfig::new(model))?)
+            }
+        })
+    }
+}
+
 /// The settings of a service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Served {
+    engine: Engine,
     max_load: Option<f64>,
 }
 
 pub fn play(served: &Served) -> Result<(), Problem> {
-    let recognizer = Pocketsphinx::open(PocketsphinxConfig::default())?;
-    let mut config = ServerConfig::new(Arc::new(recognizer));
+    let mut config = ServerConfig::new(served.engine.open()?);
     config.max_load = served.max_load;
     service::serve(config)
 }
@@ -69,23 +114,34 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
             return Ok(());
         }
     };
+    for engine in [Engine::Whisper, Engine::Pocketsphinx] {
+        measure_engine(report, engine, &prompts)?;
+    }
+    Ok(())
+}
+
+fn measure_engine(
+    report: &mut Report,
+    engine: Engine,
+    prompts: &Arc<Vec<Vec<u8>>>,
+) -> Result<(), Problem> {
     let cores = std::thread::available_parallelism()?.get() as f64;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let mut first = None;
     let mut in_time = 0;
-    for streams in STEPS {
-        let ran = match runtime.block_on(run(None, streams, &prompts)) {
+    for &streams in engine.steps() {
+        let ran = match runtime.block_on(run(engine, None, streams, prompts)) {
             Ok(ran) => ran,
             Err(problem) if first.is_none() => {
-                report.left_out(BENCH, "all", &problem);
+                report.left_out(BENCH, engine.name(), &problem);
                 return Ok(());
             }
             Err(problem) => return Err(problem),
         };
         let with = format!("{streams} streams");
-        say(report, &with, &ran);
+        say(report, engine, &with, &ran);
         let bound = *first.get_or_insert(ran.delays.p90) + LATER;
         if ran.delays.p90 <= bound && ran.late <= 1.0 {
             in_time = streams;
@@ -94,19 +150,20 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
     report.say(
         Row::new(
             BENCH,
-            "pocketsphinx",
+            engine.name(),
             "streams per core that it keeps up with",
             "streams",
             &[in_time as f64 / cores],
         )
         .note("the most of those above whose p90 is at most 1 s above that of one stream"),
     );
-    let ran = runtime.block_on(run(Some(0.9), DIALS, &prompts))?;
-    let with = format!("{DIALS} dials at once, --max-load 90");
-    say(report, &with, &ran);
+    let dials = engine.dials();
+    let ran = runtime.block_on(run(engine, Some(0.9), dials, prompts))?;
+    let with = format!("{dials} dials at once, --max-load 90");
+    say(report, engine, &with, &ran);
     let refused = Row::new(
         BENCH,
-        "pocketsphinx",
+        engine.name(),
         &format!("{with}: refused with 429"),
         "dials",
         &[ran.refused as f64],
@@ -115,7 +172,7 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
     let bound = first.unwrap_or(0.0) + LATER;
     let row = Row::new(
         BENCH,
-        "pocketsphinx",
+        engine.name(),
         &format!("{with}: end of speech → final, p90"),
         "ms",
         &[ran.delays.p90],
@@ -124,21 +181,28 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
     Ok(())
 }
 
-fn say(report: &mut Report, with: &str, ran: &Ran) {
-    let row = |measure: &str, value: f64| {
+fn say(report: &mut Report, engine: Engine, with: &str, ran: &Ran) {
+    let row = |measure: &str, unit: &'static str, value: f64| {
         let measure = format!("{with}: {measure}");
-        Row::new(BENCH, "pocketsphinx", &measure, "ms", &[value])
+        Row::new(BENCH, engine.name(), &measure, unit, &[value])
     };
     let finals = format!("of {} finals", ran.delays.count);
-    report.say(row("end of speech → final, p50", ran.delays.p50).note(finals));
-    report.say(row("end of speech → final, p90", ran.delays.p90));
-    report.say(row("end of speech → final, max", ran.delays.max));
+    report.say(row("end of speech → final, p50", "ms", ran.delays.p50).note(finals));
+    report.say(row("end of speech → final, p90", "ms", ran.delays.p90));
+    report.say(row("end of speech → final, p95", "ms", ran.delays.p95));
+    report.say(row("end of speech → final, max", "ms", ran.delays.max));
+    report.say(row("CPU per second of audio", "ms", ran.processor));
+    report.say(row("resident memory", "MiB", ran.memory));
 }
 
 /// The result of several streams.
 struct Ran {
     delays: Spread,
     refused: usize,
+    /// Processor time of the service, in milliseconds for each second of audio.
+    processor: f64,
+    /// Resident memory of the service at the end, in mebibytes.
+    memory: f64,
     /// Ratio of the missing finals to those that came.
     late: f64,
 }
@@ -154,12 +218,14 @@ struct Heard {
 }
 
 async fn run(
+    engine: Engine,
     max_load: Option<f64>,
     streams: usize,
     prompts: &Arc<Vec<Vec<u8>>>,
 ) -> Result<Ran, Problem> {
-    let mut service = Child::start(ROLE, &Served { max_load })?;
+    let mut service = Child::start(ROLE, &Served { engine, max_load })?;
     let address: SocketAddr = service.answer(LOADED)?;
+    let before = books::used(service.id())?;
     let speakers: Vec<_> = (0..streams)
         .map(|number| speak(address, number, prompts))
         .collect();
@@ -172,8 +238,11 @@ async fn run(
         said += heard.prompts;
         delays.extend(heard.delays);
     }
+    let used = books::used(service.id())? - before;
+    let (memory, _) = books::memory(service.id())?;
     service.dismiss();
     service.wait(child::SOON)?;
+    let audio = (streams - refused) as f64 * (WINDOW + DRAIN).as_secs_f64();
     let late = said.saturating_sub(delays.len()) as f64 / delays.len().max(1) as f64;
     if delays.is_empty() {
         // No final came in the whole time, so it took longer than that.
@@ -182,6 +251,8 @@ async fn run(
     Ok(Ran {
         delays: Spread::of(&mut delays).some()?,
         refused,
+        processor: used.cpu * 1e3 / audio.max(1.0),
+        memory: memory / 1024.0,
         late,
     })
 }

@@ -45,13 +45,41 @@ const SERVICE: House = House {
         "ids",
         "word",
     ],
-    binary: &["main.rs", "options.rs", "listen.rs", "model.rs"],
+    binary: &[
+        "main.rs",
+        "options.rs",
+        "listen.rs",
+        "model.rs",
+        "recognizers.rs",
+    ],
     exceptions: &[],
 };
 
 const CLIENT: House = House {
     sources: "crates/client/src",
     rooms: &["transport", "session"],
+    binary: &[],
+    exceptions: &[],
+};
+
+const WHISPER: House = House {
+    sources: "crates/whisper/src",
+    rooms: &[
+        "transcribe",
+        "search",
+        "model",
+        "encoder",
+        "decoder",
+        "attention",
+        "linear",
+        "kernel",
+        "mel",
+        "known",
+        "align",
+        "boost",
+        "token",
+        "file",
+    ],
     binary: &[],
     exceptions: &[],
 };
@@ -538,6 +566,11 @@ fn the_session_of_the_client_knows_nothing_of_its_transport() {
 }
 
 #[test]
+fn the_arithmetic_of_whisper_knows_nothing_of_speech() {
+    WHISPER.check();
+}
+
+#[test]
 fn the_element_uses_nothing_of_the_root_of_its_crate() {
     PLUGIN.check();
 }
@@ -598,7 +631,11 @@ fn the_crates_depend_only_on_crates_below_them() {
         ("symbl-protocol", &[][..]),
         ("symbl-client", &["symbl-protocol"]),
         ("symbl-models", &[]),
-        ("symbl-service", &["symbl-models", "symbl-protocol"]),
+        ("symbl-whisper", &[]),
+        (
+            "symbl-service",
+            &["symbl-models", "symbl-protocol", "symbl-whisper"],
+        ),
         ("gst-plugin-symbl", &["symbl-client", "symbl-protocol"]),
     ] {
         let expected: BTreeSet<String> = below.iter().map(ToString::to_string).collect();

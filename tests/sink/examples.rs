@@ -5,6 +5,7 @@
 mod c;
 mod media_server;
 mod output;
+mod transcribe;
 
 use crate::common::pipeline::{Pipeline, bytes_of};
 use crate::common::plugin;

@@ -15,6 +15,7 @@ mod workers;
 
 use super::{Recognizer, RecognizerError, RecognizerStream, StreamOptions, composed};
 use crate::hearing::capacity::{Capacity, processor_time};
+use crate::hearing::vad::FRAME;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,8 +30,15 @@ const ENGINE: &str = "whisper";
 const PRIOR: f64 = 60.0;
 /// Speech that is remembered, in seconds: what was measured before it fades.
 const MEMORY: f64 = 600.0;
-/// What interims may cost under load, of what they cost without: they become fewer then.
+/// Looks per second of speech where there is no load.
+const LOOKS_PER_SECOND: f64 = 2.0;
+/// How many of these are taken under load, for which room is kept.
 const THINNED: f64 = 0.5;
+/// What speech costs of what as much noise costs, as measured with tiny.en: it has more
+/// tokens.
+const SPEECH_OF_NOISE: f64 = 2.2;
+/// What all looks cost of what finals cost, as measured with tiny.en.
+const LOOKS_OF_FINALS: f64 = 2.4;
 
 /// What the engine is opened with.
 #[derive(Debug, Clone)]
@@ -183,12 +191,42 @@ impl Recognizer for Whisper {
 #[derive(Debug, Default)]
 struct Effort(Mutex<Spent>);
 
-/// Seconds of processor time, and of the speech that they were for.
+/// Seconds of processor time, and what they were for.
 #[derive(Debug, Default)]
 struct Spent {
+    /// For finals, and for decoding on suspicion.
     finals: f64,
-    looks: f64,
+    /// Seconds of speech that had its final.
     speech: f64,
+    /// For looks.
+    looks: f64,
+    /// How many looks were taken.
+    looked: f64,
+}
+
+impl Spent {
+    /// Lets what was measured long ago fade.
+    fn fade(&mut self) {
+        if self.speech > MEMORY {
+            let fades = MEMORY / self.speech;
+            for sum in [
+                &mut self.finals,
+                &mut self.speech,
+                &mut self.looks,
+                &mut self.looked,
+            ] {
+                *sum *= fades;
+            }
+        }
+    }
+}
+
+/// Returns what `work` gives, and the seconds of processor time that it took.
+fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let before = processor_time();
+    let result = work();
+    let spent: Duration = processor_time().saturating_sub(before);
+    (result, spent.as_secs_f64())
 }
 
 impl Effort {
@@ -196,7 +234,7 @@ impl Effort {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Measures a final of four seconds of noise, before there is any speech.
+    /// Measures four seconds of noise, before there is any speech.
     fn measure_first(&self, model: &Model) {
         const SECONDS: usize = 4;
         let mut state = 1_u32;
@@ -209,44 +247,88 @@ impl Effort {
         let Ok((request, _)) = model.request("en", &[]) else {
             return;
         };
-        let before = processor_time();
-        let voiced = vec![true; noise.len() / 256];
-        let _ = model.transcribe(&noise, &voiced, &request, &Draft::default());
-        let spent = processor_time().saturating_sub(before).as_secs_f64() / SECONDS as f64;
+        let voiced = vec![true; noise.len() / FRAME];
+        let decode = || model.transcribe(&noise, &voiced, &request, &Draft::default());
+        let ((), spent) = timed(|| drop(decode()));
         let mut known = self.lock();
         known.speech = PRIOR;
-        known.finals = PRIOR * spent;
-        // Twice a second there is a look, at less than half of an utterance on average.
-        known.looks = PRIOR * spent * 3.0;
+        known.finals = PRIOR * SPEECH_OF_NOISE * spent / SECONDS as f64;
+        known.looked = PRIOR * LOOKS_PER_SECOND;
+        known.looks = LOOKS_OF_FINALS * known.finals;
     }
 
-    /// Measures a final of so many samples.
-    fn finals<T>(&self, samples: usize, work: impl FnOnce() -> T) -> T {
-        let before = processor_time();
-        let result = work();
-        let spent = processor_time().saturating_sub(before);
-        let mut known = self.lock();
-        known.finals += spent.as_secs_f64();
-        known.speech += samples as f64 / f64::from(SAMPLE_RATE);
-        let fades = (MEMORY / known.speech).min(1.0);
-        known.finals *= fades;
-        known.looks *= fades;
-        known.speech *= fades;
+    /// Measures the work for a final.
+    fn finals<T>(&self, work: impl FnOnce() -> T) -> T {
+        let (result, spent) = timed(work);
+        self.lock().finals += spent;
         result
+    }
+
+    /// Takes down that so many samples had their final.
+    fn heard(&self, samples: usize) {
+        let mut known = self.lock();
+        known.speech += samples as f64 / f64::from(SAMPLE_RATE);
+        known.fade();
     }
 
     /// Measures a look.
     fn looks<T>(&self, work: impl FnOnce() -> T) -> T {
-        let before = processor_time();
-        let result = work();
-        let spent: Duration = processor_time().saturating_sub(before);
-        self.lock().looks += spent.as_secs_f64();
+        let (result, spent) = timed(work);
+        let mut known = self.lock();
+        known.looks += spent;
+        known.looked += 1.0;
         result
     }
 
-    /// Returns what a second of speech costs, in seconds of processor time.
+    /// Returns what a second of speech costs under load, in seconds of processor time.
+    ///
+    /// Looks count by what one costs and not by how many were taken: else fewer looks
+    /// would let more streams in, and those would make the looks fewer still.
     fn cost(&self) -> f64 {
         let known = self.lock();
-        (known.finals + known.looks * THINNED) / known.speech.max(1.0)
+        let look = known.looks / known.looked.max(1.0);
+        known.finals / known.speech.max(1.0) + look * LOOKS_PER_SECOND * THINNED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_looks_do_not_make_a_stream_cheaper() {
+        let effort = Effort::default();
+        let known = |looked: f64| Spent {
+            finals: 1.0,
+            speech: 50.0,
+            looks: looked * 0.02,
+            looked,
+        };
+        *effort.lock() = known(100.0);
+        let cost = effort.cost();
+        assert!((cost - 0.04).abs() < 1e-9, "{cost}");
+        *effort.lock() = known(10.0);
+        assert!((effort.cost() - cost).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_was_measured_long_ago_fades() {
+        let effort = Effort::default();
+        *effort.lock() = Spent {
+            finals: 60.0,
+            speech: MEMORY,
+            ..Spent::default()
+        };
+        effort.heard(MEMORY as usize * SAMPLE_RATE as usize);
+        let known = effort.lock();
+        assert!((known.speech - MEMORY).abs() < 1e-6);
+        assert!((known.finals - 30.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_language_of_a_tag_is_its_first_part() {
+        for (tag, language) in [("", "en"), ("en-US", "en"), ("DE", "de"), ("zh_Hant", "zh")] {
+            assert_eq!(language_of(tag), language);
+        }
     }
 }

@@ -38,7 +38,9 @@ struct Awaited {
     since: Instant,
     /// The utterance is over whatever the result is.
     is_over: bool,
+    /// Where the utterance starts, and how long it is.
     start: u64,
+    samples: usize,
 }
 
 /// A look that a worker takes, or waits to take.
@@ -180,7 +182,7 @@ impl WhisperStream {
         match self.following.suspected.take() {
             // Nothing was said since.
             Some((suspected, transcript)) if suspected == voiced => {
-                self.conclude(utterance.start, transcript, out);
+                self.conclude(utterance.start, utterance.samples.len(), transcript, out);
             }
             _ => {
                 self.awaited = Some(self.final_of(utterance, true));
@@ -215,9 +217,9 @@ impl WhisperStream {
         self.workers().final_by(
             since + FINAL_WITHIN,
             Box::new(move || {
-                let transcript = shared.effort.finals(samples.len(), || {
-                    shared.model.transcribe(&samples, &voiced, &request, &draft)
-                });
+                let transcript = shared
+                    .effort
+                    .finals(|| shared.model.transcribe(&samples, &voiced, &request, &draft));
                 filler.fill(transcript);
             }),
         );
@@ -226,17 +228,17 @@ impl WhisperStream {
             since,
             is_over,
             start: utterance.start,
+            samples: utterance.samples.len(),
         }
     }
 
     /// Handles the transcript of an utterance.
     fn decoded(&mut self, awaited: Awaited, transcript: Transcript, out: &mut Vec<Recognition>) {
         if awaited.is_over {
-            self.conclude(awaited.start, transcript, out);
+            self.conclude(awaited.start, awaited.samples, transcript, out);
         } else if self.shared.config.early_finals && is_closed(&transcript) {
-            let start = awaited.start;
             self.segmenter.end();
-            self.conclude(start, transcript, out);
+            self.conclude(awaited.start, awaited.samples, transcript, out);
         } else if let Some(utterance) = self.segmenter.current() {
             let voiced = voiced_until(&utterance.voiced);
             self.following.suspected = Some((voiced, transcript));
@@ -244,9 +246,16 @@ impl WhisperStream {
     }
 
     /// Gives out the final of an utterance that is over.
-    fn conclude(&mut self, start: u64, transcript: Transcript, out: &mut Vec<Recognition>) {
+    fn conclude(
+        &mut self,
+        start: u64,
+        samples: usize,
+        transcript: Transcript,
+        out: &mut Vec<Recognition>,
+    ) {
         self.following = Following::default();
         self.looking = None;
+        self.shared.effort.heard(samples);
         let words: Vec<RecognisedWord> = transcript
             .words
             .iter()
