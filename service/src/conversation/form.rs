@@ -4,6 +4,7 @@
 
 use super::entry::{Entry, Speaker, TrackerMatch, Transcribed};
 use crate::outbox::{Outbox, Text};
+use crate::word::RecognisedWord;
 use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
@@ -24,6 +25,10 @@ pub(crate) type Rendered = Vec<(Audience, Text)>;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Interim<'a> {
     pub(crate) text: &'a str,
+    /// The words of the text with their times. Empty if the engine does not know the times.
+    pub(crate) words: &'a [RecognisedWord],
+    /// How many of the first words the engine has settled; 0 if it promises nothing.
+    pub(crate) stable: usize,
     /// Start of the utterance, from the first audio of its start request.
     pub(crate) start: Duration,
     pub(crate) speaker: &'a Speaker,

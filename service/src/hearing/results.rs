@@ -48,6 +48,9 @@ pub(crate) struct ResultWriter {
     started: Instant,
     /// The id of the next message.
     next_message: i64,
+    /// `true` after the first interim of which some words are stable. From then on,
+    /// trackers are looked for only in the stable words of interims.
+    promises: bool,
     /// Trackers found in interims of the utterance so far.
     interim_findings: Vec<TrackerFinding>,
     /// Where the audio begins in its stream, if the client names its streams.
@@ -112,6 +115,7 @@ impl ResultWriter {
             title,
             started: Instant::now(),
             next_message: new_id(),
+            promises: false,
             interim_findings: Vec::new(),
             stream_position,
             said_until: 0,
@@ -220,12 +224,21 @@ impl ResultWriter {
         }
     }
 
-    /// Sends an interim of the utterance in progress, which has these words so far.
-    pub(crate) fn interim(&mut self, words: &[RecognisedWord]) {
+    /// Sends an interim of the utterance in progress, which has these words so far. The
+    /// first `stable` of them are settled.
+    ///
+    /// Trackers are looked for in the stable words, so that no word that is taken back is
+    /// reported. An engine that has promised nothing in this stream may be one that never
+    /// does. Its interims are searched as a whole.
+    pub(crate) fn interim(&mut self, words: &[RecognisedWord], stable: usize) {
         let text = &text_of(words);
         let start = words.first().map_or(Duration::ZERO, |word| word.start);
+        let stable = stable.min(words.len());
+        self.promises |= stable > 0;
         let interim = Live::Interim(Interim {
             text,
+            words: if knows_times(words) { words } else { &[] },
+            stable,
             start,
             speaker: &self.speaker,
             elapsed: self.elapsed(),
@@ -244,7 +257,13 @@ impl ResultWriter {
         if !self.wanted.interim_trackers || !is_news {
             return;
         }
-        let findings = self.finder().trackers(text);
+        let findings = match self.promises {
+            true => {
+                let stable = words.get(..stable).unwrap_or_default();
+                self.finder().trackers(&text_of(stable))
+            }
+            false => self.finder().trackers(text),
+        };
         let is_known = |found: &TrackerFinding| {
             let same = |old: &TrackerFinding| old.name == found.name && old.value == found.value;
             self.interim_findings.iter().any(same)
@@ -379,6 +398,14 @@ fn was_said(start: u64, end: u64, said_until: u64) -> bool {
     middle < said_until || middle == said_until && start < said_until
 }
 
+/// Returns `true` if the engine knows the times of an interim's words. Otherwise all of them
+/// start and end where the utterance starts.
+fn knows_times(words: &[RecognisedWord]) -> bool {
+    let start = words.first().map(|word| word.start);
+    let is_placed = |word: &RecognisedWord| word.end > word.start || Some(word.start) != start;
+    words.iter().any(is_placed)
+}
+
 /// What a final adds to the metrics.
 struct Counted {
     messages: usize,
@@ -452,6 +479,25 @@ pub(crate) mod tests {
         let (conversation, metrics) = (Arc::clone(&slot.conversation), Arc::clone(&hub.metrics));
         let results = ResultWriter::new(conversation, own, slot.member, metrics, speaking, wanted);
         (slot, results, told)
+    }
+
+    fn word(start: u64, end: u64) -> RecognisedWord {
+        RecognisedWord {
+            text: "word".to_owned(),
+            start: Duration::from_millis(start),
+            end: Duration::from_millis(end),
+            confidence: 1.0,
+        }
+    }
+
+    #[test]
+    fn an_engine_that_knows_no_times_puts_all_words_at_the_start() {
+        assert!(!knows_times(&[]));
+        assert!(!knows_times(&[word(300, 300)]));
+        assert!(!knows_times(&[word(300, 300), word(300, 300)]));
+        assert!(knows_times(&[word(300, 500)]));
+        assert!(knows_times(&[word(300, 300), word(300, 400)]));
+        assert!(knows_times(&[word(300, 300), word(600, 600)]));
     }
 
     #[test]

@@ -570,7 +570,7 @@ impl Listening {
     fn speak(&mut self) -> Result<(), StreamError> {
         for recognition in self.heard.drain(..) {
             match recognition {
-                Recognition::Interim { words, .. } => self.results.interim(&words),
+                Recognition::Interim { words, stable } => self.results.interim(&words, stable),
                 Recognition::Final { words, punctuated } => {
                     pool::blocking(|| self.results.utterance(&words, punctuated))?;
                 }

@@ -6,7 +6,6 @@
 mod command;
 mod finals;
 mod language;
-mod load;
 mod noise;
 
 use symbl_service::recognizer::whisper::Whisper;

@@ -28,8 +28,13 @@ fn conversation() -> Vec<Message> {
         text: "How much is it?",
         offset: 0,
     };
+    let interim = reply::Interim {
+        text: "how much",
+        user: Some(ANNA),
+        ..reply::Interim::default()
+    };
     vec![
-        Message::text(reply::interim_result("how much", None, Some(ANNA), 0)),
+        Message::text(reply::interim_result(&interim, 0)),
         sentence(ANNA, "How much is it?", 1000),
         Message::text(reply::insight_response(&[question], 0)),
         Message::text(reply::tracker_response(&[price], true, Some(0))),

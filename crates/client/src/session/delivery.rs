@@ -57,6 +57,8 @@ pub struct PlacedResult {
     pub span: Range<Position>,
     /// The words that were not delivered before.
     pub words: Vec<(String, Range<Position>)>,
+    /// How many of the first words are settled; 0 if nothing is promised.
+    pub stable: usize,
 }
 
 #[derive(Debug)]
@@ -255,6 +257,7 @@ impl Delivery {
                 utterance_id,
                 text: text_of(result, &spans, &fresh),
                 span,
+                stable: self.stable(result, &fresh, generation),
                 words: fresh,
             });
         }
@@ -295,6 +298,7 @@ impl Delivery {
             text: text_of(result, &spans, &fresh),
             span,
             words: fresh,
+            stable: 0,
         })
     }
 
@@ -312,6 +316,23 @@ impl Delivery {
     fn fresh(&self, words: &[SpannedWord]) -> Vec<SpannedWord> {
         let fresh = words.iter().filter(|(_, span)| !self.was_delivered(span));
         fresh.cloned().collect()
+    }
+
+    /// Returns how many of the `fresh` words of an interim are stable. Without word times,
+    /// nothing was left out, so the service's number stands.
+    fn stable(
+        &self,
+        result: &RecognitionResult,
+        fresh: &[SpannedWord],
+        generation: &Generation,
+    ) -> usize {
+        let stable = result.stable_words.unwrap_or(0);
+        if fresh.is_empty() {
+            return stable;
+        }
+        let stable = result.words.iter().take(stable);
+        let spans = stable.filter_map(|word| generation.heard(nanos(word.start), nanos(word.end)));
+        spans.filter(|span| !self.was_delivered(span)).count()
     }
 
     /// Returns where a replay has to begin for these words to be finalised again: in the
@@ -366,6 +387,7 @@ impl Delivery {
             text: result.text.clone(),
             span,
             words: Vec::new(),
+            stable: 0,
         })
     }
 

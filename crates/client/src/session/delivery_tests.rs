@@ -48,6 +48,7 @@ fn result(text: &str, start_ms: u64) -> RecognitionResult {
             ..Participant::default()
         }),
         start: None,
+        stable_words: None,
         time_offset_ms: None,
         json: String::new(),
     }
@@ -422,6 +423,60 @@ fn an_interim_stands_where_its_utterance_starts_if_the_service_says_so() {
     };
     let heard = delivery.place_result(&interim, &generation).unwrap();
     assert_eq!(heard.span, 7000 * MS..9000 * MS);
+}
+
+/// Returns an interim of these words, of which the first `stable` are stable.
+fn promised(text: &str, stable: usize) -> RecognitionResult {
+    RecognitionResult {
+        is_final: false,
+        stable_words: Some(stable),
+        ..result(text, 0)
+    }
+}
+
+#[test]
+fn an_interim_has_the_places_of_its_words_and_says_which_are_stable() {
+    let (mut delivery, generation) = (Delivery::default(), given(1, 1000, 9000));
+    let interim = promised("one two three", 2);
+    let heard = delivery.place_result(&interim, &generation).unwrap();
+    assert_eq!(heard.stable, 2);
+    let told: Vec<_> = heard.words.iter().map(|(_, span)| span.clone()).collect();
+    let at = |ms: u64| ms * MS..(ms + 200) * MS;
+    assert_eq!(told, [at(1000), at(1200), at(1400)]);
+    assert_eq!(heard.span, 1000 * MS..1600 * MS);
+    let promise_of_final = RecognitionResult {
+        is_final: true,
+        ..interim
+    };
+    let last = delivery.place_result(&promise_of_final, &generation);
+    assert_eq!(last.unwrap().stable, 0);
+}
+
+#[test]
+fn stable_words_that_a_final_had_are_not_counted() {
+    let mut delivery = Delivery::default();
+    delivery.place_result(&result("one two", 0), &given(1, 0, 5000));
+    let replay = given(2, 200, 5000);
+    for (stable, expected) in [(1, 0), (2, 1), (3, 2)] {
+        let heard = delivery
+            .place_result(&promised("two three four", stable), &replay)
+            .unwrap();
+        assert_eq!(
+            (heard.text.as_str(), heard.stable),
+            ("three four", expected)
+        );
+    }
+}
+
+#[test]
+fn without_word_times_the_promise_stays_as_it_is() {
+    let (mut delivery, generation) = (Delivery::default(), given(1, 0, 9000));
+    let interim = RecognitionResult {
+        words: Vec::new(),
+        ..promised("one two three", 2)
+    };
+    let heard = delivery.place_result(&interim, &generation).unwrap();
+    assert_eq!((heard.stable, heard.words.len()), (2, 0));
 }
 
 #[test]

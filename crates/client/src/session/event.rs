@@ -60,6 +60,9 @@ pub enum EventKind {
         confidence: Option<f64>,
         speaker: Option<Participant>,
         words: Vec<PlacedWord>,
+        /// How many of the first words of an interim are settled, so that no later interim
+        /// changes them; 0 if the service promises nothing.
+        stable_words: usize,
     },
     Message {
         id: Option<String>,

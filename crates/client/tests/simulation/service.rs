@@ -345,12 +345,13 @@ impl Service {
         let text = self.spellings(&self.utterance).join(" ");
         let start = self.utterance.first().map(|w| w.start);
         let start = start.filter(|_| self.settings.distinct);
-        let text = reply::interim_result(
-            &text,
-            start.map(Duration::from_nanos),
-            Some(self.speaker),
-            0,
-        );
+        let interim = reply::Interim {
+            text: &text,
+            start: start.map(Duration::from_nanos),
+            user: Some(self.speaker),
+            ..reply::Interim::default()
+        };
+        let text = reply::interim_result(&interim, 0);
         answers.push((0, Answer::Text(text)));
     }
 

@@ -44,6 +44,25 @@ pub struct SpokenWord<'a> {
     pub end: Duration,
 }
 
+/// An interim: the utterance in progress, as far as it was recognised.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Interim<'a> {
+    /// The text.
+    pub text: &'a str,
+    /// Start of the utterance, from the first audio after the last `start_request`. It is
+    /// an extension: the original service does not send it.
+    pub start: Option<Duration>,
+    /// The words of the text. Empty if their times are not known, as in the interims of
+    /// the original service.
+    pub words: &'a [SpokenWord<'a>],
+    /// How many of the first words the engine has settled: no later interim changes them.
+    /// Without `words`, words of the text are counted, which spaces separate. It is an
+    /// extension, and is left out if it is 0.
+    pub stable: usize,
+    /// The speaker.
+    pub user: Option<Person<'a>>,
+}
+
 /// One sentence. It begins with its first word and ends with its last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message<'a> {
@@ -191,20 +210,12 @@ pub fn processing_terminated() -> String {
     enveloped(json!({"type": "processing_terminated"}))
 }
 
-/// Writes an interim: the text of the utterance in progress, without words, with
-/// confidence 0.
+/// Writes an interim, with confidence 0.
 ///
-/// `start` is the start of the utterance, from the first audio after the last
-/// `start_request`. It is an extension: the original service does not send it.
 /// `time_offset_ms` counts from the start of the session to now; it is not audio
 /// time.
-pub fn interim_result(
-    text: &str,
-    start: Option<Duration>,
-    user: Option<Person<'_>>,
-    time_offset_ms: u64,
-) -> String {
-    recognition_result(false, text, start, &[], 0.0, user, time_offset_ms)
+pub fn interim_result(interim: &Interim<'_>, time_offset_ms: u64) -> String {
+    recognition_result(false, interim, 0.0, time_offset_ms)
 }
 
 /// Writes a final: the text of a whole utterance, with its words and a confidence of
@@ -218,7 +229,13 @@ pub fn final_result(
     user: Option<Person<'_>>,
     time_offset_ms: u64,
 ) -> String {
-    recognition_result(true, text, None, words, confidence, user, time_offset_ms)
+    let result = Interim {
+        text,
+        words,
+        user,
+        ..Interim::default()
+    };
+    recognition_result(true, &result, confidence, time_offset_ms)
 }
 
 /// Writes sentences. `sequence_number` counts these messages of the conversation from
@@ -375,13 +392,17 @@ fn of_conversation(kind: &str, conversation_id: &str) -> String {
 
 fn recognition_result(
     is_final: bool,
-    text: &str,
-    start: Option<Duration>,
-    words: &[SpokenWord<'_>],
+    result: &Interim<'_>,
     confidence: f64,
-    user: Option<Person<'_>>,
     time_offset_ms: u64,
 ) -> String {
+    let Interim {
+        text,
+        start,
+        words,
+        stable,
+        user,
+    } = *result;
     let words: Value = words
         .iter()
         .map(|word| {
@@ -397,8 +418,13 @@ fn recognition_result(
         "transcript": text,
         "confidence": number(confidence),
     });
-    if let (Some(start), Some(members)) = (start, alternative.as_object_mut()) {
-        members.insert("startTime".into(), seconds_and_nanos(start));
+    if let Some(members) = alternative.as_object_mut() {
+        if let Some(start) = start {
+            members.insert("startTime".into(), seconds_and_nanos(start));
+        }
+        if stable > 0 {
+            members.insert("x_stableWords".into(), stable.into());
+        }
     }
     let mut result = Map::new();
     result.insert("type".into(), "recognition_result".into());

@@ -121,11 +121,17 @@ pub struct RecognitionResult {
     /// Confidence of the first alternative, 0.0–1.0. Interims of the original service
     /// have 0.
     pub confidence: Option<f64>,
-    /// Words of the first alternative. Interims have none.
+    /// Words of the first alternative. Interims of the original service have none, and
+    /// those of our own have some if the engine knows their times.
     pub words: Vec<Word>,
     /// Start of an interim's utterance, from the first audio after the last
     /// `start_request`: an extension of our own service.
     pub start: Option<Duration>,
+    /// How many of the first words the engine has settled, so that no later interim
+    /// changes them: an extension of our own service. `None` if nothing is promised, and
+    /// for a final. At most the length of `words`; if that is empty, at most the number of
+    /// words in `text` that spaces separate.
+    pub stable_words: Option<usize>,
     /// The speaker.
     pub user: Option<Participant>,
     /// Milliseconds from the start of the session to the sending of this message. Not

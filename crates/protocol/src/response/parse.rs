@@ -179,19 +179,36 @@ fn recognition_result(body: &Members<'_>, frame: &Members<'_>, text: &str) -> Re
         .map(Node::members)
         .unwrap_or_default();
     let punctuated = body.get("punctuated").get("transcript").filled();
+    let is_final = body.get("isFinal").boolean().unwrap_or(false);
     let words = alternative.get("words");
+    let said = punctuated
+        .or_else(|| alternative.get("transcript").filled())
+        .unwrap_or_else(|| words_joined(words));
+    let words: Vec<Option<Word>> = words.items().map(word).collect();
+    let stable = alternative.get("x_stableWords");
     RecognitionResult {
-        is_final: body.get("isFinal").boolean().unwrap_or(false),
-        text: punctuated
-            .or_else(|| alternative.get("transcript").filled())
-            .unwrap_or_else(|| words_joined(words)),
+        is_final,
         confidence: alternative.get("confidence").number_within(0.0, 1.0),
-        words: words.items().filter_map(word).collect(),
         start: alternative.get("startTime").seconds_and_nanos(),
+        stable_words: stable_words(stable, &words, &said).filter(|_| !is_final),
+        text: said,
+        words: words.into_iter().flatten().collect(),
         user: speaker(body.get("user")),
         time_offset_ms: frame.get("timeOffset").count(),
         json: text.to_owned(),
     }
+}
+
+/// Returns how many of the words that have a time are stable. A number that is larger than
+/// the number of words counts as absent, because it promises what is not there.
+fn stable_words(node: Node<'_>, words: &[Option<Word>], text: &str) -> Option<usize> {
+    let told = usize::try_from(node.count()?).ok()?;
+    let stable = match words {
+        [] if told <= text.split_whitespace().count() => told,
+        [] => return None,
+        words => words.get(..told)?.iter().flatten().count(),
+    };
+    Some(stable).filter(|stable| *stable > 0)
 }
 
 /// Joins the words of a result that has no other text.

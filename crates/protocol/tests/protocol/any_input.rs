@@ -17,7 +17,7 @@ use symbl_protocol::{
 };
 
 /// Member names of the wire, so that arbitrary objects look like messages.
-const NAMES: [&str; 44] = [
+const NAMES: [&str; 45] = [
     "type",
     "message",
     "data",
@@ -62,6 +62,7 @@ const NAMES: [&str; 44] = [
     "id",
     "attempt",
     "position",
+    "x_stableWords",
 ];
 
 const KINDS: [&str; 14] = [
@@ -154,6 +155,12 @@ fn read(text: &str) {
             let ends = result.words.iter().map(|Word { end, .. }| *end);
             in_nanoseconds(ends);
             assert!(result.confidence.is_none_or(|c| (0.0..=1.0).contains(&c)));
+            let count = match result.words.len() {
+                0 => result.text.split_whitespace().count(),
+                count => count,
+            };
+            let is_possible = |stable| (1..=count).contains(&stable);
+            assert!(result.stable_words.is_none_or(is_possible));
         }
         ServerMessage::MessageResponse { messages, .. } => {
             for message in messages {

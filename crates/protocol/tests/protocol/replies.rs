@@ -6,7 +6,7 @@
 use super::{CONVERSATION, IVO, MARA, compact, parsed};
 use serde_json::Value;
 use std::time::Duration;
-use symbl_protocol::reply::{self, Message, SpokenWord};
+use symbl_protocol::reply::{self, Interim, Message, SpokenWord};
 use symbl_protocol::timestamp::parse_rfc3339;
 use symbl_protocol::{Encoding, ServerMessage, StreamFormat};
 
@@ -119,7 +119,14 @@ fn lifecycle_messages_come_back_as_what_they_are() {
 
 #[test]
 fn recognition_results_equal_the_fixtures() {
-    let interim = reply::interim_result("The pump on line", None, Some(MARA), 4512);
+    let interim = reply::interim_result(
+        &Interim {
+            text: "The pump on line",
+            user: Some(MARA),
+            ..Interim::default()
+        },
+        4512,
+    );
     assert_eq!(interim, compact("recognition_result_interim.json"));
     let text = "The pump on line four is leaking again. I'll order new seals tomorrow.";
     let last = reply::final_result(text, &words(), 0.9471283555030823, Some(MARA), 8930);
@@ -131,12 +138,51 @@ fn recognition_results_equal_the_fixtures() {
 #[test]
 fn an_interim_may_say_where_its_utterance_starts() {
     let start = Duration::from_millis(61_250);
-    let ServerMessage::RecognitionResult(interim) =
-        parsed(&reply::interim_result("so", Some(start), None, 0))
-    else {
+    let written = reply::interim_result(
+        &Interim {
+            text: "so",
+            start: Some(start),
+            ..Interim::default()
+        },
+        0,
+    );
+    let ServerMessage::RecognitionResult(interim) = parsed(&written) else {
         panic!("no recognition_result");
     };
     assert_eq!(interim.start, Some(start));
+}
+
+#[test]
+fn an_interim_may_have_words_of_which_the_first_are_stable() {
+    let words = words();
+    let written = |stable| {
+        let interim = Interim {
+            text: "The pump on line four",
+            words: &words[..5],
+            stable,
+            ..Interim::default()
+        };
+        reply::interim_result(&interim, 0)
+    };
+    let ServerMessage::RecognitionResult(interim) = parsed(&written(3)) else {
+        panic!("no recognition_result");
+    };
+    assert!(!interim.is_final);
+    assert_eq!(interim.stable_words, Some(3));
+    let read: Vec<_> = interim
+        .words
+        .iter()
+        .map(|w| (w.word.as_str(), w.start, w.end))
+        .collect();
+    let told: Vec<_> = words[..5]
+        .iter()
+        .map(|w| (w.text, w.start, w.end))
+        .collect();
+    assert_eq!(read, told);
+    assert!(
+        !written(0).contains("x_stableWords"),
+        "an engine that promises nothing says nothing"
+    );
 }
 
 #[test]

@@ -272,3 +272,80 @@ fn c22_the_text_is_the_punctuated_transcript_else_the_first_alternative() {
         assert_eq!(body(absent).text, "how are you");
     }
 }
+
+/// Returns an interim with this member and these words.
+fn interim_with(stable: &Value, words: &Value, text: &str) -> RecognitionResult {
+    result(parse(&json!({"type": "message", "message": {
+        "type": "recognition_result", "isFinal": false,
+        "payload": {"raw": {"alternatives": [
+            {"transcript": text, "words": words, "x_stableWords": stable}]}}}})))
+}
+
+fn timed(words: &[&str]) -> Value {
+    let time = json!({"seconds": "1"});
+    words
+        .iter()
+        .map(|word| json!({"word": word, "startTime": time, "endTime": time}))
+        .collect()
+}
+
+#[test]
+fn an_interim_says_how_many_of_its_words_are_stable() {
+    let words = timed(&["the", "pump", "on"]);
+    for (stable, expected) in [
+        (json!(1), Some(1)),
+        (json!(3), Some(3)),
+        (json!(2.0), Some(2)),
+        (json!(0), None),
+    ] {
+        let read = interim_with(&stable, &words, "the pump on");
+        assert_eq!(read.stable_words, expected, "{stable}");
+    }
+}
+
+#[test]
+fn without_word_times_the_words_of_the_text_are_counted() {
+    let read = |stable| interim_with(&json!(stable), &json!([]), "  the  pump on").stable_words;
+    assert_eq!((read(3), read(4)), (Some(3), None));
+}
+
+#[test]
+fn a_promise_that_cannot_be_counts_as_absent() {
+    for stable in [
+        json!(-1),
+        json!(4),
+        json!(u64::MAX),
+        json!(i64::MIN),
+        json!(1e308),
+        json!("2"),
+        json!("NaN"),
+        json!(true),
+        json!([2]),
+        json!({"words": 2}),
+        Value::Null,
+    ] {
+        let read = interim_with(&stable, &timed(&["the", "pump", "on"]), "the pump on");
+        assert_eq!(read.stable_words, None, "{stable}");
+        assert_eq!((read.text.as_str(), read.words.len()), ("the pump on", 3));
+    }
+}
+
+#[test]
+fn a_stable_word_without_a_time_is_not_counted() {
+    let mut words = timed(&["the", "pump", "on"]);
+    words[1]["startTime"] = json!(7);
+    let read = interim_with(&json!(2), &words, "the pump on");
+    assert_eq!((read.words.len(), read.stable_words), (2, Some(1)));
+    words[0]["startTime"] = json!(7);
+    let read = interim_with(&json!(2), &words, "the pump on");
+    assert_eq!((read.words.len(), read.stable_words), (1, None));
+}
+
+#[test]
+fn a_final_makes_no_promise() {
+    let read = result(parse(&json!({"type": "message", "message": {
+        "type": "recognition_result", "isFinal": true,
+        "payload": {"raw": {"alternatives": [
+            {"transcript": "yes", "words": timed(&["yes"]), "x_stableWords": 1}]}}}})));
+    assert_eq!(read.stable_words, None);
+}

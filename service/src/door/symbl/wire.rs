@@ -55,13 +55,20 @@ impl Form for Symbl {
     fn live(&self, live: &Live<'_>) -> Rendered {
         match live {
             Live::Interim(interim) => {
-                let speaker = Some(person(interim.speaker));
-                let text = reply::interim_result(
-                    interim.text,
-                    Some(interim.start),
-                    speaker,
-                    interim.elapsed,
-                );
+                let words = interim.words.iter().map(|word| reply::SpokenWord {
+                    text: &word.text,
+                    start: word.start,
+                    end: word.end,
+                });
+                let words: Vec<reply::SpokenWord<'_>> = words.collect();
+                let result = reply::Interim {
+                    text: interim.text,
+                    start: Some(interim.start),
+                    words: &words,
+                    stable: interim.stable,
+                    user: Some(person(interim.speaker)),
+                };
+                let text = reply::interim_result(&result, interim.elapsed);
                 vec![(Audience::Speaker, text.into())]
             }
             Live::Trackers(matches) => {

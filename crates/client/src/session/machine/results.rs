@@ -223,6 +223,7 @@ impl Session {
             confidence: result.confidence,
             speaker: result.user,
             words: self.place_words(&heard.words),
+            stable_words: heard.stable,
         };
         self.emit(kind, Some(placement), Some(result.json));
     }

@@ -48,6 +48,8 @@ struct Looking {
     slot: Slot<(Look, Draft)>,
     ticket: Ticket,
     due: Instant,
+    /// Where its utterance starts.
+    start: u64,
 }
 
 /// What is known of the utterance in progress.
@@ -101,6 +103,21 @@ impl WhisperStream {
         &self.shared.workers
     }
 
+    /// Returns why a result will never come.
+    fn lost(&self) -> RecognizerError {
+        let reason = match self.workers().is_closed() {
+            true => {
+                "the engine was closed, because the service ends; send the audio again \
+                     when it is back"
+            }
+            false => "an utterance could not be decoded; see the log of the service",
+        };
+        RecognizerError::Failed {
+            engine: ENGINE,
+            reason: reason.to_owned(),
+        }
+    }
+
     /// Goes on as far as results and audio allow.
     fn go_on(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
         loop {
@@ -111,7 +128,7 @@ impl WhisperStream {
                         self.awaited = Some(awaited);
                         return Ok(());
                     }
-                    Taken::Lost => return Err(lost()),
+                    Taken::Lost => return Err(self.lost()),
                     Taken::Result(transcript) => self.decoded(awaited, transcript, out),
                 }
                 continue;
@@ -257,7 +274,7 @@ impl WhisperStream {
         let Some(utterance) = self.segmenter.current() else {
             return;
         };
-        let length = utterance.samples.len();
+        let (start, length) = (utterance.start, utterance.samples.len());
         self.following.looked = length;
         let mut due = Instant::now();
         if let Some(looking) = &self.looking {
@@ -283,7 +300,12 @@ impl WhisperStream {
                 filler.fill((look, looks.draft()));
             }),
         );
-        self.looking = Some(Looking { slot, ticket, due });
+        self.looking = Some(Looking {
+            slot,
+            ticket,
+            due,
+            start,
+        });
     }
 
     /// Gives out what a look saw, if it is there and says something new.
@@ -293,15 +315,18 @@ impl WhisperStream {
         };
         let (look, draft) = match looking.slot.take() {
             Taken::Nothing => return Ok(()),
-            Taken::Lost => return Err(lost()),
+            Taken::Lost => return Err(self.lost()),
             Taken::Result(result) => result,
         };
+        let start = looking.start;
         self.looking = None;
         self.following.draft = draft;
-        let Some(utterance) = self.segmenter.current() else {
+        // At its greatest length an utterance is cut off, and the next one begins at once.
+        // A look that was begun before that is none at the next one.
+        let current = self.segmenter.current();
+        if current.is_none_or(|utterance| utterance.start != start) {
             return Ok(());
-        };
-        let start = utterance.start;
+        }
         let words: Vec<_> = look
             .words
             .iter()
@@ -351,7 +376,8 @@ impl RecognizerStream for WhisperStream {
     fn poll_finish(&mut self, out: &mut Vec<Recognition>) -> Result<Poll<()>, RecognizerError> {
         loop {
             self.go_on(out)?;
-            if self.awaited.is_some() || self.backlog.len() >= FRAME {
+            let looks = self.shared.config.every_look && self.looking.is_some();
+            if self.awaited.is_some() || looks || self.backlog.len() >= FRAME {
                 return Ok(Poll::Pending);
             }
             if self.is_finished {
@@ -412,13 +438,6 @@ fn recognised(start: u64, word: &TimedWord) -> RecognisedWord {
         start: at(word.start),
         end: at(word.end),
         confidence: f64::from(word.confidence),
-    }
-}
-
-fn lost() -> RecognizerError {
-    RecognizerError::Failed {
-        engine: ENGINE,
-        reason: "an utterance could not be decoded; see the log of the service".to_owned(),
     }
 }
 

@@ -124,6 +124,11 @@ impl Workers {
         job.is_some()
     }
 
+    /// Returns `true` once [`Workers::close`] was called.
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.0.lock().closed
+    }
+
     /// Returns how many jobs no thread has begun.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {

@@ -40,6 +40,40 @@ fn words_stand_at_the_running_time_of_their_audio() {
 }
 
 #[test]
+fn words_of_an_interim_stand_there_too_and_say_which_are_stable() {
+    let mut rig = Rig::listening();
+    rig.speak_at(7_000 * MS, 2000);
+    let (hello, worl) = ("hello", "worl");
+    let words = [(hello, 400, 800), (worl, 800, 1300)];
+    let mut interim: Value = serde_json::from_str(&final_of(&words)).unwrap();
+    interim["message"]["isFinal"] = json!(false);
+    interim["message"]["payload"]["raw"]["alternatives"][0]["x_stableWords"] = json!(1);
+    rig.text(&interim.to_string());
+    let event = rig.events.last().unwrap();
+    let EventKind::Transcript {
+        is_final: false,
+        words,
+        stable_words: 1,
+        ..
+    } = &event.kind
+    else {
+        panic!("{event:?}")
+    };
+    let told: Vec<_> = words
+        .iter()
+        .map(|word| (word.word.as_str(), word.running_time, word.duration))
+        .collect();
+    let expected = [
+        (hello, Some(7_400 * MS), Some(400 * MS)),
+        (worl, Some(7_800 * MS), Some(500 * MS)),
+    ];
+    assert_eq!(told, expected);
+    let place = event.placement.unwrap();
+    assert_eq!(place.running_time, Some(7_400 * MS));
+    assert_eq!(place.duration, Some(900 * MS));
+}
+
+#[test]
 fn a_hole_is_filled_up_to_a_bound_and_then_stepped_over() {
     let mut rig = Rig::listening();
     rig.speak_at(0, 1000);
