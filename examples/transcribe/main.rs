@@ -156,7 +156,7 @@ fn run(args: &Args) -> Result<Sum, Box<dyn Error>> {
     };
     std::thread::scope(|scope| {
         let players: Vec<_> = (0..args.side_by_side)
-            .map(|_| scope.spawn(&play_all))
+            .map(|_| scope.spawn(play_all))
             .collect();
         players.into_iter().try_for_each(|player| {
             let ended = player.join();

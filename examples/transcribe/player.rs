@@ -45,6 +45,7 @@ struct WordOnTheBus {
 pub fn play(file: &Path, base_url: Option<&str>) -> (Heard, Option<String>) {
     let mut heard = Heard::default();
     let error = match try_to_play(file, base_url, &mut heard) {
+        Ok(()) if heard.audio_seconds == 0.0 => Some("no audio came out of the file".to_owned()),
         Ok(()) if heard.complete => None,
         Ok(()) => Some("the results are not complete".to_owned()),
         Err(error) => Some(error.to_string()),

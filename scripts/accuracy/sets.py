@@ -216,8 +216,17 @@ def sampled(change):
 
 
 def mulaw(source, target):
-    """Writes the recording as µ-law, in a WAV file."""
-    audio.convert(["-i", source, "-c:a", "pcm_mulaw", "-bitexact", target])
+    """Writes the recording as µ-law, in a WAV file.
+
+    It gets an even number of samples: GStreamer's wavparse plays nothing of a file that
+    ends with a byte of padding.
+    """
+    samples, rate = audio.read_wav(source)
+    even = audio.clamp([*samples, *[0] * (len(samples) % 2)])
+    linear = target.with_suffix(".linear.wav")
+    audio.write_wav(linear, even, rate)
+    audio.convert(["-i", linear, "-c:a", "pcm_mulaw", "-bitexact", target])
+    linear.unlink()
     return target
 
 

@@ -5,6 +5,7 @@
 use super::{built, expected, talk};
 use crate::common::pipeline::Pipeline;
 use crate::common::service::Service;
+use crate::engine;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -101,25 +102,28 @@ fn each_recording_gets_a_line_with_its_words_their_times_and_what_it_cost() {
 fn a_recording_that_fails_is_told_and_the_others_go_on_side_by_side() {
     let service = Service::start();
     let (folder, _, _) = talk(25);
+    engine::write_wav(&folder.path().join("empty.wav"), &[]);
     let rows = [
         json!({"name": "absent", "path": "absent.wav", "reference": "one two"}),
+        json!({"name": "empty", "path": "empty.wav"}),
         json!({"name": "list", "path": "list.jsonl"}),
         json!({"name": "talk", "path": "talk.wav"}),
     ];
     let output = transcribe(&service, folder.path(), &["--side-by-side", "3"], &rows);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("2 of 3 files failed"), "{said}");
+    assert!(said.contains("3 of 4 files failed"), "{said}");
     let (lines, sum) = lines_of(&output);
 
     let error = |line: &Value| line["error"].as_str().unwrap().to_owned();
     assert!(error(&lines[0]).contains("absent.wav"), "{lines:?}");
     assert_eq!(lines[0]["errors"], 2);
-    assert!(error(&lines[1]).contains("text file"), "{lines:?}");
-    assert_words(&lines[2]);
-    assert_eq!((&sum["files"], &sum["failed"]), (&json!(3), &json!(2)));
+    assert_eq!(error(&lines[1]), "no audio came out of the file");
+    assert!(error(&lines[2]).contains("text file"), "{lines:?}");
+    assert_words(&lines[3]);
+    assert_eq!((&sum["files"], &sum["failed"]), (&json!(4), &json!(3)));
     // Nothing was asked about the processor.
-    assert!(sum.get("cpu_seconds").is_none() && lines[2].get("cpu_seconds").is_none());
+    assert!(sum.get("cpu_seconds").is_none() && lines[3].get("cpu_seconds").is_none());
 }
 
 #[test]
