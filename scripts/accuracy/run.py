@@ -67,8 +67,10 @@ class Service:
 
     def __init__(self, program, engine, log):
         self.log = log
-        # Nothing is refused: the sets are played as fast as the service takes them.
+        # Nothing is refused: the sets are played as fast as the service takes them. And
+        # it abandons no stream whose last results take long on a busy machine.
         command = [program, "--listen", "127.0.0.1:0", "--max-load", "0"]
+        command += ["--max-drain-time", str(SET_S)]
         with open(log, "wb") as errors:
             self.process = subprocess.Popen(
                 [*command, *recognizer_options(engine)],
