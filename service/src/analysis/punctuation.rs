@@ -131,8 +131,8 @@ pub fn sentences(words: &[RecognisedWord]) -> Vec<Sentence> {
 /// begins each with a capital letter. Every word is in exactly one sentence, in order. The
 /// result is empty only if there are no words.
 ///
-/// Pauses count only where the engine has set no mark at all, and only above
-/// [`LONG_PAUSE`]: the word times of such an engine are rough.
+/// Pauses count only where the engine has set no mark at all, and only above 900 ms: the
+/// word times of such an engine are rough.
 pub fn punctuated(words: &[RecognisedWord]) -> Vec<Sentence> {
     let has_mark = |word: &RecognisedWord| is_marked(&word.text) && !is_abbreviation(&word.text);
     let mut sentences = match words.iter().any(has_mark) {

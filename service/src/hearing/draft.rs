@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_punctuated_final_has_its_marks_in_its_texts_and_in_its_words() {
-        let words = ["to", "listen,", "press", "1.", "really?"].map(word);
+        let words = ["to", "listen,", "press", "1.", "Really?"].map(word);
         let sentences = crate::analysis::punctuated(&words);
         let draft = Draft::new(Transcribed::default(), &words, &sentences, 7);
         assert_eq!(draft.said.text, "To listen, press 1. Really?");
