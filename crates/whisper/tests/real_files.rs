@@ -1,24 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Reads the files of a real model, Whisper's tiny.en as CTranslate2 has it.
-//!
-//! `SYMBL_TEST_MODEL` is the folder with `model.bin` and `tokenizer.json`. Without it, a
-//! test says that it is skipped.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use symbl_whisper::file::{Kind, ModelFile};
-
-/// Returns the folder of the model, or says that the test is skipped.
-fn folder(test: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("SYMBL_TEST_MODEL").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!(
-            "SKIPPED {test}: set SYMBL_TEST_MODEL to a folder such as faster-whisper-tiny.en"
-        );
-    }
-    folder
-}
 
 /// Returns a file of the model.
 fn read(folder: &Path, name: &str) -> Vec<u8> {
@@ -28,7 +14,7 @@ fn read(folder: &Path, name: &str) -> Vec<u8> {
 
 #[test]
 fn every_weight_of_tiny_en_is_read() {
-    let Some(folder) = folder("every_weight_of_tiny_en_is_read") else {
+    let Some(folder) = symbl_testkit::model::model("tiny.en") else {
         return;
     };
     let bytes = read(&folder, "model.bin");

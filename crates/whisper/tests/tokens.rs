@@ -129,14 +129,10 @@ fn encodes_as_hugging_face_does() {
 
 #[test]
 fn encodes_as_hugging_face_does_with_the_whole_vocabulary() {
-    let Some(folder) = std::env::var_os("SYMBL_TEST_MODEL") else {
-        eprintln!(
-            "SKIPPED encodes_as_hugging_face_does_with_the_whole_vocabulary: set \
-             SYMBL_TEST_MODEL to a folder such as faster-whisper-tiny.en"
-        );
+    let Some(folder) = symbl_testkit::model::model("tiny.en") else {
         return;
     };
-    let path = std::path::Path::new(&folder).join("tokenizer.json");
+    let path = folder.join("tokenizer.json");
     let json = std::fs::read(&path)
         .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
     check(&json);
