@@ -22,6 +22,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! The example `transcribe` prints the words of a WAV file with their times and
+//! confidences, and how long it computed for each second of audio:
+//!
+//! ```sh
+//! cargo run --release -p symbl-whisper --example transcribe -- MODEL_DIR FILE.wav
+//! ```
+//!
 //! The encoder hears the utterance and one second more; for the rest of Whisper's 30 s the
 //! decoder looks at what the model remembers of silence. That costs a fraction of the whole
 //! window and changes no word in most utterances. Nothing is carried from one utterance to
@@ -40,6 +47,9 @@ mod linear;
 mod mel;
 mod model;
 mod search;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
 pub mod token;
 mod transcribe;
 

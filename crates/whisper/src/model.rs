@@ -454,3 +454,6 @@ impl Model {
         self.decoder.look_at(&mut work, &encoded)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,6 +55,8 @@ pub(crate) struct Hypothesis {
     pub(crate) no_speech: f32,
     /// Why the search ended.
     pub(crate) end: End,
+    /// The frame that each token attends to most; 0 for those of the prefix.
+    pub(crate) attended: Vec<usize>,
     /// Attention of each alignment head: `[token][frame]` for every token of the text and
     /// its end.
     pub(crate) attention: Vec<Vec<f32>>,
@@ -69,6 +71,16 @@ impl Hypothesis {
         #[allow(clippy::cast_precision_loss)]
         let count = (self.log_probabilities.len() + 1) as f32;
         (sum + self.end_log_probability) / count
+    }
+
+    /// Forgets the attention to all frames but the first `frames`, at least one.
+    pub(crate) fn crop(&mut self, frames: usize) {
+        let frames = frames.clamp(1, self.frames);
+        for rows in &mut self.attention {
+            let kept = rows.chunks_exact(self.frames);
+            *rows = kept.flat_map(|row| &row[..frames]).copied().collect();
+        }
+        self.frames = frames;
     }
 }
 
@@ -140,6 +152,7 @@ pub(crate) fn search(
             let kept = tokens.len() - (REPEATS - 1) * length;
             tokens.truncate(kept.max(prefix.len()));
             log_probabilities.truncate(tokens.len());
+            attended.truncate(tokens.len());
             break End::Loop;
         }
         if fed.get(known) == Some(&choice) {
@@ -171,6 +184,7 @@ pub(crate) fn search(
         end_log_probability,
         no_speech,
         end,
+        attended,
         attention,
         frames,
     }

@@ -112,7 +112,8 @@ impl Model {
     /// Makes a request for speech in a language (an ISO 639 code such as `en`), with terms
     /// that are likely to be said.
     ///
-    /// Returns beside it the places of the terms that are too long to be used, or too many.
+    /// Returns beside it the places of the terms that are blank, too long to be used, or too
+    /// many.
     ///
     /// # Errors
     ///
@@ -148,8 +149,14 @@ impl Model {
         // Each term as it is written, and with a capital, as at the start of a sentence.
         let mut terms = Vec::new();
         let mut places = Vec::new();
+        let mut blank = Vec::new();
         for (place, term) in vocabulary.iter().enumerate() {
             let term = term.trim();
+            if term.is_empty() {
+                // Its token would be a space, which begins no word.
+                blank.push(place);
+                continue;
+            }
             let mut letters = term.chars();
             let capital: String = letters
                 .next()
@@ -164,6 +171,8 @@ impl Model {
         }
         let tree = BoostTree::new(&terms, crate::boost::FIRST, crate::boost::NEXT);
         let mut left_out: Vec<usize> = tree.left_out().iter().map(|&term| places[term]).collect();
+        left_out.extend(blank);
+        left_out.sort_unstable();
         left_out.dedup();
         ((!tree.is_empty()).then_some(tree), left_out)
     }
@@ -203,16 +212,10 @@ impl Model {
             let covered = last.end * FRAME;
             transcript.words.extend(timed(&words, from));
             // The model may end after a sentence though speech goes on.
-            let behind = &voiced[(covered / VOICE).min(voiced.len())..];
-            if behind.iter().filter(|voiced| **voiced).count() * VOICE < UNCOVERED {
+            let Some(rest) = rest_of(covered, voiced) else {
                 break;
-            }
-            // It goes on behind the last word's end, which may be a little later.
-            let rest = behind
-                .iter()
-                .take(RATE / 2 / VOICE)
-                .position(|voiced| !voiced);
-            from += (covered / VOICE + rest.unwrap_or(0)) * VOICE;
+            };
+            from += rest;
         }
         transcript
     }
@@ -258,12 +261,36 @@ impl Model {
         }
         let mut words = Vec::new();
         if !is_no_speech(hypothesis.no_speech, hypothesis.mean_log_probability()) {
+            if let Some(rest) = rest_of(self.attended(&hypothesis), voiced) {
+                hypothesis.crop(rest.div_ceil(FRAME));
+            }
             words = self.words(&hypothesis, voiced);
         }
         if is_imagined(hypothesis.no_speech, &words) {
             words.clear();
         }
         (hypothesis, words)
+    }
+
+    /// Returns up to where the decoder looked when it wrote the letters of a hypothesis, in
+    /// samples.
+    ///
+    /// The alignment cannot tell where the model ended early: it spreads the words over all
+    /// of the audio. Marks do not count, because that of the last sentence often looks at
+    /// the end of the audio.
+    fn attended(&self, hypothesis: &Hypothesis) -> usize {
+        let has_letter = |token: u32| {
+            let bytes = self.tokenizer.bytes(token);
+            bytes
+                .iter()
+                .any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())
+        };
+        let tokens = hypothesis.tokens.iter().zip(&hypothesis.attended);
+        tokens
+            .filter(|(token, _)| has_letter(**token))
+            .map(|(_, frame)| (frame + 1) * FRAME)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Returns the words of a hypothesis, with their times in frames.
@@ -300,6 +327,20 @@ fn is_imagined(no_speech: f32, words: &[align::Word]) -> bool {
 /// Returns `true` if what was decoded is no speech.
 fn is_no_speech(no_speech: f32, mean_log_probability: f32) -> bool {
     no_speech > NO_SPEECH || no_speech > NO_SPEECH_IF_UNSURE && mean_log_probability < UNSURE
+}
+
+/// Returns where the speech behind `covered` begins, in samples, if it is too much to be
+/// left out. That is at the next pause, which may be a little later.
+fn rest_of(covered: usize, voiced: &[bool]) -> Option<usize> {
+    let behind = &voiced[(covered / VOICE).min(voiced.len())..];
+    if behind.iter().filter(|voiced| **voiced).count() * VOICE < UNCOVERED {
+        return None;
+    }
+    let pause = behind
+        .iter()
+        .take(RATE / 2 / VOICE)
+        .position(|voiced| !voiced);
+    Some((covered / VOICE + pause.unwrap_or(0)) * VOICE)
 }
 
 /// Returns how many encoder vectors stand for samples.
@@ -457,3 +498,6 @@ fn begins_word(model: &Model, token: u32) -> bool {
         .first()
         .is_some_and(u8::is_ascii_whitespace)
 }
+
+#[cfg(test)]
+mod tests;
