@@ -100,23 +100,34 @@ pub(crate) struct Queries<'a> {
     pub(crate) count: usize,
 }
 
-/// Lets queries of a head attend to all of `first` and to `rest` from a position on.
+/// What queries attend to: the beginning of one memory and, behind it, the end of another.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) first: &'a Memory,
+    /// How many positions of `first` count.
+    pub(crate) len: usize,
+    /// The other memory, and its first position that counts.
+    pub(crate) rest: Option<(&'a Memory, usize)>,
+}
+
+/// Lets queries of a head attend to what they see, and adds that to the rows of `out`.
 ///
-/// Leaves each query's weights in a row of `weights` and returns the length of a row; adds
-/// the attended values to the rows of `out`, which begin `queries.stride` apart… see
-/// `out_stride`.
-#[allow(clippy::too_many_arguments)]
+/// Leaves the weights of each query in a row of `weights`, and returns how far apart these
+/// rows are.
 pub(crate) fn attend(
     level: Level,
     head: usize,
     queries: Queries<'_>,
-    first: (&Memory, usize),
-    rest: Option<(&Memory, usize)>,
+    seen: Seen<'_>,
     weights: &mut Vec<f32>,
     out: &mut [f32],
     out_stride: usize,
 ) -> usize {
-    let (memory, len) = first;
+    let Seen {
+        first: memory,
+        len,
+        rest,
+    } = seen;
     let count = len + rest.map_or(0, |(memory, from)| memory.len() - from);
     let stride = kernel::padded(count) + 2 * kernel::COLUMNS;
     weights.resize(queries.count * stride, 0.0);

@@ -2,7 +2,7 @@
 
 //! The decoder: tokens in, the next token's logits out.
 
-use crate::attention::{Memory, Queries, attend};
+use crate::attention::{Memory, Queries, Seen, attend};
 use crate::kernel::{self, HEAD};
 use crate::linear::{Linear, Norm, Work, add};
 
@@ -155,6 +155,11 @@ impl<'a> Decoding<'a> {
             past.extend(&qkv, stride, width, 2 * width);
             let mut attended = vec![0.0; x.len()];
             for i in 0..tokens.len() {
+                let seen = Seen {
+                    first: past,
+                    len: before + i + 1,
+                    rest: None,
+                };
                 for head in 0..heads {
                     let rows = &qkv[i * stride + head * HEAD..];
                     let queries = Queries {
@@ -162,18 +167,8 @@ impl<'a> Decoding<'a> {
                         stride,
                         count: 1,
                     };
-                    let seen = (&*past, before + i + 1);
                     let out = &mut attended[i * width + head * HEAD..];
-                    attend(
-                        level,
-                        head,
-                        queries,
-                        seen,
-                        None,
-                        &mut self.weights,
-                        out,
-                        width,
-                    );
+                    attend(level, head, queries, seen, &mut self.weights, out, width);
                 }
             }
             add(&mut x, &layer.self_out.apply(work, &attended));
@@ -182,7 +177,11 @@ impl<'a> Decoding<'a> {
             let mut attended = vec![0.0; x.len()];
             let heard = &heard[index];
             let silence = &silence[index];
-            let rest = (silence.len() > heard.len()).then_some((silence, heard.len()));
+            let seen = Seen {
+                first: heard,
+                len: heard.len(),
+                rest: (silence.len() > heard.len()).then_some((silence, heard.len())),
+            };
             for head in 0..heads {
                 let rows = &queries[head * HEAD..];
                 let queries = Queries {
@@ -190,10 +189,9 @@ impl<'a> Decoding<'a> {
                     stride: width,
                     count: tokens.len(),
                 };
-                let all = (heard, heard.len());
                 let out = &mut attended[head * HEAD..];
                 let weights = &mut self.weights;
-                let stride = attend(level, head, queries, all, rest, weights, out, width);
+                let stride = attend(level, head, queries, seen, weights, out, width);
                 let kept = decoder.alignment_heads.iter().zip(&mut self.attention);
                 for (_, rows) in kept.filter(|(place, _)| **place == (index, head)) {
                     for row in weights.chunks_exact(stride) {

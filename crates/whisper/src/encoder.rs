@@ -2,7 +2,7 @@
 
 //! The encoder: log-mel frames in, one vector for every 20 ms out.
 
-use crate::attention::{Memory, Queries, attend};
+use crate::attention::{Memory, Queries, Seen, attend};
 use crate::kernel::{self, HEAD};
 use crate::linear::{Linear, Norm, Work, add};
 
@@ -59,6 +59,11 @@ impl Encoder {
             let mut memory = Memory::new(heads, count);
             memory.extend(&qkv, stride, self.width, 2 * self.width);
             let mut attended = vec![0.0; x.len()];
+            let seen = Seen {
+                first: &memory,
+                len: count,
+                rest: None,
+            };
             for head in 0..heads {
                 for from in (0..count).step_by(QUERIES) {
                     let queries = Queries {
@@ -67,17 +72,7 @@ impl Encoder {
                         count: QUERIES.min(count - from),
                     };
                     let out = &mut attended[from * self.width + head * HEAD..];
-                    let all = (&memory, count);
-                    attend(
-                        level,
-                        head,
-                        queries,
-                        all,
-                        None,
-                        &mut weights,
-                        out,
-                        self.width,
-                    );
+                    attend(level, head, queries, seen, &mut weights, out, self.width);
                 }
             }
             add(&mut x, &layer.attention_out.apply(work, &attended));

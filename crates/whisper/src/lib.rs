@@ -26,7 +26,7 @@
 //! confidences, and how long it computed for each second of audio:
 //!
 //! ```sh
-//! cargo run --release -p symbl-whisper --example transcribe -- MODEL_DIR FILE.wav
+//! cargo run --release -p symbl-whisper --example words -- MODEL_DIR FILE.wav
 //! ```
 //!
 //! The encoder hears the utterance and one second more; for the rest of Whisper's 30 s the

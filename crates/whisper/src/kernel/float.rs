@@ -144,35 +144,6 @@ by_level! {
         = layer_norm_body
 }
 
-/// One tile of a product: `R` rows of `a`, `COLUMNS` columns of `b`.
-#[inline(always)]
-fn tile<const R: usize>(
-    depth: usize,
-    a: &[f32],
-    a_stride: usize,
-    b: &[f32],
-    b_stride: usize,
-    c: &mut [f32],
-    c_stride: usize,
-    factor: f32,
-) {
-    let mut sums = [[0.0_f32; COLUMNS]; R];
-    for j in 0..depth {
-        let b: &[f32; COLUMNS] = b[j * b_stride..][..COLUMNS].try_into().expect("COLUMNS");
-        for (r, sums) in sums.iter_mut().enumerate() {
-            let a = a[r * a_stride + j];
-            for (sum, &b) in sums.iter_mut().zip(b) {
-                *sum = a.mul_add(b, *sum);
-            }
-        }
-    }
-    for (r, sums) in sums.iter().enumerate() {
-        for (c, &sum) in c[r * c_stride..][..COLUMNS].iter_mut().zip(sums) {
-            *c = sum * factor;
-        }
-    }
-}
-
 /// Two matrices of a product, and how they lie in memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
@@ -193,29 +164,51 @@ pub(crate) struct Product<'a> {
     pub(crate) columns: usize,
 }
 
+/// Computes one tile of a product: its first `R` rows and [`COLUMNS`] columns.
 #[inline(always)]
-fn matmul_body(product: Product<'_>, factor: f32, c: &mut [f32], c_stride: usize) {
-    const ROWS: usize = 6;
+fn tile<const R: usize>(product: Product<'_>, factor: f32, c: &mut [f32], c_stride: usize) {
     let Product {
         a,
         b,
         a_stride,
         b_stride,
-        depth,
-        rows,
-        columns,
+        ..
     } = product;
-    for column in (0..columns).step_by(COLUMNS) {
-        let b = &b[column..];
+    let mut sums = [[0.0_f32; COLUMNS]; R];
+    for j in 0..product.depth {
+        let b: &[f32; COLUMNS] = b[j * b_stride..][..COLUMNS].try_into().expect("COLUMNS");
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let a = a[r * a_stride + j];
+            for (sum, &b) in sums.iter_mut().zip(b) {
+                *sum = a.mul_add(b, *sum);
+            }
+        }
+    }
+    for (r, sums) in sums.iter().enumerate() {
+        for (c, &sum) in c[r * c_stride..][..COLUMNS].iter_mut().zip(sums) {
+            *c = sum * factor;
+        }
+    }
+}
+
+#[inline(always)]
+fn matmul_body(product: Product<'_>, factor: f32, c: &mut [f32], c_stride: usize) {
+    const ROWS: usize = 6;
+    let from = |row: usize, column: usize| Product {
+        a: &product.a[row * product.a_stride..],
+        b: &product.b[column..],
+        ..product
+    };
+    for column in (0..product.columns).step_by(COLUMNS) {
         let mut row = 0;
-        while row + ROWS <= rows {
-            let (a, c) = (&a[row * a_stride..], &mut c[row * c_stride + column..]);
-            tile::<ROWS>(depth, a, a_stride, b, b_stride, c, c_stride, factor);
+        while row + ROWS <= product.rows {
+            let c = &mut c[row * c_stride + column..];
+            tile::<ROWS>(from(row, column), factor, c, c_stride);
             row += ROWS;
         }
-        while row < rows {
-            let (a, c) = (&a[row * a_stride..], &mut c[row * c_stride + column..]);
-            tile::<1>(depth, a, a_stride, b, b_stride, c, c_stride, factor);
+        while row < product.rows {
+            let c = &mut c[row * c_stride + column..];
+            tile::<1>(from(row, column), factor, c, c_stride);
             row += 1;
         }
     }

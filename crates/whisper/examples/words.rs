@@ -3,7 +3,7 @@
 //! Prints the words of a recording with their times and confidences.
 //!
 //! ```sh
-//! cargo run --release -p symbl-whisper --example transcribe -- MODEL_DIR FILE.wav
+//! cargo run --release -p symbl-whisper --example words -- MODEL_DIR FILE.wav
 //! ```
 //!
 //! `MODEL_DIR` is the folder of a CTranslate2 model such as `faster-whisper-tiny.en`;
@@ -71,15 +71,11 @@ fn utterances(voiced: &[bool]) -> Vec<(usize, usize)> {
     while let Some(begin) = voiced[at..].iter().position(|voiced| *voiced) {
         let start = (at + begin).saturating_sub(PAUSE / 2).max(at);
         let most = voiced.len().min(start + LONGEST);
-        let mut last = at + begin;
-        for place in last..most {
-            if voiced[place] {
-                last = place;
-            } else if place > last + PAUSE {
-                break;
-            }
-        }
-        at = (last + 1 + PAUSE / 2).min(most);
+        let first = at + begin;
+        let pause = voiced[first..most]
+            .windows(PAUSE)
+            .position(|answers| !answers.contains(&true));
+        at = pause.map_or(most, |pause| first + pause + PAUSE / 2);
         found.push((start, at));
     }
     found
@@ -88,7 +84,7 @@ fn utterances(voiced: &[bool]) -> Vec<(usize, usize)> {
 fn run() -> Result<(), String> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let [folder, file] = &arguments[..] else {
-        return Err("usage: transcribe MODEL_DIR FILE.wav".to_owned());
+        return Err("usage: words MODEL_DIR FILE.wav".to_owned());
     };
     let samples = read(file.as_ref())?;
     let model =
@@ -123,7 +119,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("transcribe: {error}");
+            eprintln!("words: {error}");
             ExitCode::FAILURE
         }
     }
