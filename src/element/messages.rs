@@ -98,12 +98,14 @@ fn own_fields(builder: Builder, kind: &EventKind) -> Builder {
             confidence,
             speaker,
             words,
+            stable_words,
         } => spoken_by(builder, speaker.as_ref())
             .field("text", text)
             .field("is-final", *is_final)
             .field("utterance-id", utterance_id)
             .field_if_some("confidence", *confidence)
-            .field_if_some("words", words_json(words)),
+            .field_if_some("words", words_json(words))
+            .field_if_some("stable-words", promised(*stable_words)),
         EventKind::Message {
             id,
             text,
@@ -241,6 +243,12 @@ fn session_word(event: SessionEvent) -> &'static str {
         SessionEvent::Modified => "modified",
         SessionEvent::Completed => "completed",
     }
+}
+
+/// Returns the number of stable words, or `None` if nothing is promised.
+fn promised(stable_words: usize) -> Option<i32> {
+    let stable = i32::try_from(stable_words).unwrap_or(i32::MAX);
+    Some(stable).filter(|stable| *stable > 0)
 }
 
 /// Returns the words as a JSON array of `{word, running-time, duration}`, or `None` if there

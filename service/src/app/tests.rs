@@ -120,7 +120,7 @@ async fn a_conversation_whose_log_is_slow_delays_no_other_conversation() {
     // Its conversation can be joined, subscribed to and left meanwhile, and so can others.
     let (slot, mut bob, _told) = speaker(&hub).await;
     bob.listening().expect("begun");
-    bob.interim(&[hello()]);
+    bob.interim(&[hello()], 0);
     let conversation = hub.listenable(&key("x")).expect("a conversation");
     let recipient = Outbox::new(8).0.into();
     drop(conversation.listen_now(&recipient, String::new()));

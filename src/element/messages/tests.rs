@@ -95,6 +95,7 @@ fn a_transcript_of_which_little_is_known_leaves_out_the_rest() {
         confidence: None,
         speaker: None,
         words: Vec::new(),
+        stable_words: 0,
     });
     event.placement = Some(Placement::default());
     event.json = None;
@@ -105,6 +106,27 @@ fn a_transcript_of_which_little_is_known_leaves_out_the_rest() {
         "replayed: gboolean = false",
     ];
     assert_message(&event, "symbl/transcript", &[], &fields);
+}
+
+#[test]
+fn an_interim_of_which_the_first_word_is_stable() {
+    let event = interim();
+    let words = r#""[{\"word\":\"say \\\"hi\\\"\",\"running-time\":10,\"duration\":5},{\"word\":\"there\"}]""#;
+    assert_message(
+        &event,
+        "symbl/transcript",
+        &PLACE,
+        &[
+            r#"text: gchararray = "Say \"hi\" there""#,
+            "is-final: gboolean = false",
+            "utterance-id: gchararray = \"u1\"",
+            "confidence: gdouble = 0",
+            "speaker-id: gchararray = \"u@example.com\"",
+            "speaker-name: gchararray = \"U\"",
+            &format!("words: gchararray = {words}"),
+            "stable-words: gint = 1",
+        ],
+    );
 }
 
 #[test]
@@ -331,7 +353,7 @@ fn the_documentation_has_every_field_with_its_type_and_no_other() {
     let common = documented("Fields of every message");
     let place = documented("Fields of everything that was said in the audio");
     for event in [
-        transcript(),
+        interim(),
         message(),
         insight(),
         tracker(),

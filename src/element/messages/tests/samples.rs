@@ -60,6 +60,19 @@ pub fn transcript() -> Event {
         confidence: Some(0.75),
         speaker: Some(speaker()),
         words: words(),
+        stable_words: 0,
+    })
+}
+
+pub fn interim() -> Event {
+    said(EventKind::Transcript {
+        text: "Say \"hi\" there".into(),
+        is_final: false,
+        utterance_id: "u1".into(),
+        confidence: Some(0.0),
+        speaker: Some(speaker()),
+        words: words(),
+        stable_words: 1,
     })
 }
 
