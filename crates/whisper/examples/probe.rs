@@ -1,3 +1,8 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Prints what the recogniser finds in stretches of WAV files, one of them a line on stdin.
+//! `transcribe` is the example to read; this one is for measurements.
+
 use std::io::Read;
 use symbl_whisper::*;
 fn main() {

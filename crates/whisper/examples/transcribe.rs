@@ -72,8 +72,8 @@ fn utterances(voiced: &[bool]) -> Vec<(usize, usize)> {
         let start = (at + begin).saturating_sub(PAUSE / 2).max(at);
         let most = voiced.len().min(start + LONGEST);
         let mut last = at + begin;
-        for place in last..most {
-            if voiced[place] {
+        for (place, voiced) in voiced[..most].iter().enumerate().skip(at + begin) {
+            if *voiced {
                 last = place;
             } else if place > last + PAUSE {
                 break;

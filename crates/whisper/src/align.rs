@@ -275,9 +275,11 @@ fn is_spoken(text: &str) -> bool {
 }
 
 /// Returns the geometric mean of probabilities, given as logarithms.
+#[allow(clippy::manual_clamp)]
 fn confidence(logs: &[f32]) -> f32 {
     let mean = logs.iter().sum::<f32>() / logs.len() as f32;
-    // `max` and `min` turn what is no number into 0, for example the mean of nothing.
+    // `max` and `min` turn what is no number into 0, for example the mean of nothing. `clamp`
+    // would not.
     mean.exp().max(0.0).min(1.0)
 }
 

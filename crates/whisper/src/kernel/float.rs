@@ -145,6 +145,7 @@ by_level! {
 }
 
 /// One tile of a product: `R` rows of `a`, `COLUMNS` columns of `b`.
+#[allow(clippy::too_many_arguments)]
 #[inline(always)]
 fn tile<const R: usize>(
     depth: usize,
