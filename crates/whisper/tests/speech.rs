@@ -117,6 +117,11 @@ fn times_of_words_are_those_of_a_known_layout() {
             let Some(audio) = flite(voice, word) else {
                 return;
             };
+            // The synthesiser begins and ends with silence of its own.
+            let is_loud = |sample: &f32| sample.abs() > 0.02;
+            let first = audio.iter().position(is_loud).unwrap();
+            let last = audio.iter().rposition(is_loud).unwrap();
+            let audio = audio[first..=last].to_vec();
             layout.push((word, samples.len()));
             samples.extend(audio);
             // Gaps of 30 to 300 ms.

