@@ -296,7 +296,8 @@ fn confidence(logs: &[f32]) -> f32 {
 /// after a word: without this, ends are 0.2 s late on average.
 ///
 /// `voiced` says of each 16 ms of the utterance if there was a voice. The first word starts
-/// no earlier than the first voiced frame. A word ends no later than the last voiced frame
+/// no earlier than the first voiced frame, and one that seems to start in a pause with the
+/// voice behind it. A word ends no later than the last voiced frame
 /// before the next word. A bound that would leave less than a frame of a word is ignored.
 pub fn clamp(words: &mut [Word], voiced: &[bool]) {
     let Some(first) = voiced.iter().position(|voiced| *voiced) else {
@@ -306,6 +307,16 @@ pub fn clamp(words: &mut [Word], voiced: &[bool]) {
         let start = first * VOICE_SAMPLES / FRAME_SAMPLES;
         if start < word.end {
             word.start = word.start.max(start);
+        }
+    }
+    for word in words.iter_mut() {
+        // A word that seems to start in a pause starts with the voice behind it.
+        let from = (word.start * FRAME_SAMPLES / VOICE_SAMPLES).min(voiced.len());
+        if let Some(pause) = voiced[from..].iter().position(|voiced| *voiced) {
+            let start = (from + pause) * VOICE_SAMPLES / FRAME_SAMPLES;
+            if start < word.end {
+                word.start = word.start.max(start);
+            }
         }
     }
     let mut next = voiced.len() * VOICE_SAMPLES;
@@ -625,7 +636,7 @@ mod tests {
         // 25 frames of 16 ms are 20 of 20 ms.
         assert_eq!(
             clamped(&[(0, 50), (50, 100)], &[(25, 50), (75, 100)]),
-            [(20, 40), (50, 80)]
+            [(20, 40), (60, 80)]
         );
         // The voice goes on through the next word.
         assert_eq!(

@@ -295,7 +295,12 @@ impl Model {
 
     /// Returns the words of a hypothesis, with their times in frames.
     fn words(&self, hypothesis: &Hypothesis, voiced: &[bool]) -> Vec<align::Word> {
-        let starts = align::align(&hypothesis.attention, hypothesis.frames);
+        let heads: Vec<Vec<f32>> = hypothesis
+            .attention
+            .iter()
+            .map(|rows| shares(rows, hypothesis.frames))
+            .collect();
+        let starts = align::align(&heads, hypothesis.frames);
         let mut words = known::strip_words(align::words(
             &self.tokenizer,
             &hypothesis.tokens,
@@ -306,6 +311,21 @@ impl Model {
         align::clamp(&mut words, voiced);
         words
     }
+}
+
+/// Returns rows of attention, each as shares that add up to 1.
+///
+/// Part of a row went to the silence behind the audio; what is left of it counts as much as
+/// any other row.
+fn shares(rows: &[f32], frames: usize) -> Vec<f32> {
+    let mut shares = rows.to_vec();
+    for row in shares.chunks_exact_mut(frames) {
+        let sum: f32 = row.iter().sum();
+        for value in row {
+            *value /= sum.max(1e-9);
+        }
+    }
+    shares
 }
 
 /// Returns words of audio that begins at the sample `from`, with their times in samples.
