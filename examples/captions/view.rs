@@ -4,6 +4,7 @@
 //!
 //! A final transcript is a line with its time, and its findings follow on marked
 //! lines. On a terminal, the current interim is in the last line and is overwritten.
+//! Its words are dim until they are stable.
 //! Elsewhere, interims are left out.
 
 use console::{Term, measure_text_width, style};
@@ -22,8 +23,17 @@ pub struct View {
     out: Outlet,
     notes: Notes,
     /// The interim in the last line, which is removed before anything else is
-    /// written: time and text.
-    interim: Option<(String, String)>,
+    /// written.
+    interim: Option<Interim>,
+}
+
+/// What the last line shows.
+#[derive(Clone)]
+struct Interim {
+    time: String,
+    text: String,
+    /// How many bytes at the end of the text may still change.
+    unstable: usize,
 }
 
 impl View {
@@ -86,8 +96,15 @@ impl View {
             self.line(&format!("{time} {text}"))
         } else if self.term.is_term() {
             self.take_away()?;
-            self.draw(&time, text)?;
-            self.interim = Some((time, text.to_owned()));
+            let stable = message.get::<i32>("stable-words").unwrap_or_default();
+            let stable = usize::try_from(stable).unwrap_or_default();
+            let interim = Interim {
+                time,
+                text: text.to_owned(),
+                unstable: text.len() - first_words(text, stable).len(),
+            };
+            self.draw(&interim)?;
+            self.interim = Some(interim);
             Ok(())
         } else {
             Ok(())
@@ -104,7 +121,7 @@ impl View {
         self.take_away()?;
         self.put(&format!("{line}\n"))?;
         match self.interim.clone() {
-            Some((time, text)) => self.draw(&time, &text),
+            Some(interim) => self.draw(&interim),
             None => Ok(()),
         }
     }
@@ -114,7 +131,7 @@ impl View {
         self.take_away()?;
         self.notes.tell(&format!("warning: {what}"));
         match self.interim.clone() {
-            Some((time, text)) => self.draw(&time, &text),
+            Some(interim) => self.draw(&interim),
             None => Ok(()),
         }
     }
@@ -155,19 +172,31 @@ impl View {
 
     /// Draws the end of an interim, where its newest words are, as far as it fits
     /// into the line.
-    fn draw(&mut self, time: &str, text: &str) -> io::Result<()> {
+    fn draw(&mut self, interim: &Interim) -> io::Result<()> {
+        let Interim {
+            time,
+            text,
+            unstable,
+        } = interim;
         let (_, columns) = self.term.size();
         let room = usize::from(columns).saturating_sub(time.len() + 3);
-        let shown = if measure_text_width(text) <= room {
-            text.to_owned()
+        let (omission, shown) = if measure_text_width(text) <= room {
+            ("", text.as_str())
         } else {
             let mut tails = text.char_indices().map(|(at, _)| &text[at..]);
             let fits = tails.find(|tail| measure_text_width(tail) <= room);
-            format!("…{}", fits.unwrap_or_default())
+            ("…", fits.unwrap_or_default())
         };
-        let line = style(format!("{time} {shown}")).dim();
-        self.put(&line.to_string())
+        let (stable, rest) = shown.split_at(shown.len().saturating_sub(*unstable));
+        let before = style(format!("{time} {omission}")).dim();
+        self.put(&format!("{before}{stable}{}", style(rest).dim()))
     }
+}
+
+/// Returns the part of a visible `text` that its first `count` words take.
+fn first_words(text: &str, count: usize) -> &str {
+    let words = text.split_inclusive(' ').take(count);
+    text.split_at(words.map(str::len).sum()).0
 }
 
 /// Returns a text of the service in a form that a terminal can show.
