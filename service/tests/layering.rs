@@ -79,6 +79,8 @@ const WHISPER: House = House {
         "boost",
         "token",
         "file",
+        // Speech for tests.
+        "support",
     ],
     binary: &[],
     exceptions: &[],

@@ -17,6 +17,7 @@ const CHECKED: &[&str] = &[
     "crates/models",
     "crates/protocol",
     "crates/testkit",
+    "crates/whisper",
     "examples",
     "fuzz",
     "service",

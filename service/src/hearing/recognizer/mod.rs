@@ -29,8 +29,9 @@ pub enum Recognition {
         /// where its first word does. An engine that does not know the time of a word
         /// lets it start and end where the utterance starts.
         words: Vec<RecognisedWord>,
-        /// How many of the first words will not change any more, neither in a later
-        /// interim nor in the final; 0 if the engine promises nothing.
+        /// How many of the first words no later interim of this utterance changes; 0 if the
+        /// engine promises nothing. An engine that decodes the whole utterance once more for
+        /// the final may still correct one there.
         stable: usize,
     },
     /// The final of an utterance.
