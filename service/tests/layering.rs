@@ -65,6 +65,8 @@ const CLIENT: House = House {
 const WHISPER: House = House {
     sources: "crates/whisper/src",
     rooms: &[
+        // Of several rooms together.
+        "tests",
         "transcribe",
         "search",
         "model",

@@ -21,7 +21,7 @@ impl Program {
         Self::start_plain(program, listen, &arguments, log)
     }
 
-    /// The same, with the recogniser that `arguments` name.
+    /// Starts the same with the recogniser that `arguments` name.
     pub fn start_plain(program: PathBuf, listen: &str, arguments: &[&str], log: Stdio) -> Self {
         let mut child = Command::new(program)
             .args(["--listen", listen])

@@ -43,7 +43,7 @@ impl Service<'_> {
     }
 }
 
-/// A sink with these properties, playing, and its feed.
+/// Starts a sink with these properties; returns it and its feed.
 fn begin(url: &str) -> (Pipeline, Feed) {
     let (pipeline, feed) = Feed::pipeline(&format!(
         "base-url={url} reconnect-max-delay=20 connect-timeout=2000"

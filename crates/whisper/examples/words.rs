@@ -55,7 +55,7 @@ fn read(path: &Path) -> Result<Vec<f32>, String> {
     samples.map_err(failed)
 }
 
-/// Returns, for each 16 ms, `true` if it is at most 34 dB softer than the loudest.
+/// Returns for each 16 ms `true` if it is at most 34 dB softer than the loudest.
 fn detect(samples: &[f32]) -> Vec<bool> {
     let power = |frame: &[f32]| frame.iter().map(|sample| sample * sample).sum::<f32>();
     let powers: Vec<f32> = samples.chunks(VOICE).map(power).collect();

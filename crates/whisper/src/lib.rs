@@ -50,6 +50,8 @@ mod search;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
 mod support;
+#[cfg(test)]
+mod tests;
 pub mod token;
 mod transcribe;
 

@@ -109,7 +109,7 @@ pub struct Model {
     /// Keys and values of 30 s of silence.
     pub(crate) silence: CrossMemory,
     pub(crate) level: Level,
-    mel: Mel,
+    pub(crate) mel: Mel,
     multilingual: bool,
 }
 
@@ -454,6 +454,3 @@ impl Model {
         self.decoder.look_at(&mut work, &encoded)
     }
 }
-
-#[cfg(test)]
-mod tests;

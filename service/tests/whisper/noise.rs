@@ -10,7 +10,7 @@ use symbl_testkit::speech::{audio, samples_in, silence, talk_prompts, time_of, w
 
 const LENGTH: Duration = Duration::from_secs(24);
 
-/// Noise with this amplitude, the same in every run; low-passed if it is to be `dull`.
+/// Returns noise with this amplitude, the same in every run; low-passed if it is to be `dull`.
 fn noise(amplitude: f64, dull: bool) -> Vec<i16> {
     let mut random = fastrand::Rng::with_seed(10);
     let mut before = 0.0;
@@ -27,7 +27,7 @@ fn noise(amplitude: f64, dull: bool) -> Vec<i16> {
         .collect()
 }
 
-/// The sum of tones whose frequencies in hertz `tones` gives for a time in seconds.
+/// Returns the sum of tones whose frequencies in hertz `tones` gives for a time in seconds.
 fn tones(length: Duration, amplitude: f64, tones: impl Fn(f64) -> Vec<f64>) -> Vec<i16> {
     (0..samples_in(length))
         .map(|n| {
@@ -39,7 +39,7 @@ fn tones(length: Duration, amplitude: f64, tones: impl Fn(f64) -> Vec<f64>) -> V
         .collect()
 }
 
-/// What a caller hears while it rings: two seconds of every six.
+/// Returns what a caller hears while it rings: two seconds of every six.
 fn ringback(time: f64) -> Vec<f64> {
     if time % 6.0 < 2.0 {
         vec![440.0, 480.0]
@@ -68,7 +68,7 @@ fn music(time: f64) -> Vec<f64> {
         .to_vec()
 }
 
-/// A melody while one waits, four notes in a second with pauses between.
+/// Returns a melody for callers that wait, four notes in a second with pauses between.
 fn melody(time: f64) -> Vec<f64> {
     let notes = [523.3, 659.3, 784.0, 659.3, 587.3, 698.5, 880.0, 698.5];
     let note = notes[(time * 4.0) as usize % notes.len()];

@@ -268,7 +268,7 @@ mod x86 {
         }
     }
 
-    /// See [`Weights::apply`].
+    /// Multiplies as [`Weights::apply`] says.
     ///
     /// # Safety
     ///
@@ -371,7 +371,7 @@ mod x86 {
         }
     }
 
-    /// See [`Weights::apply`].
+    /// Multiplies as [`Weights::apply`] says.
     ///
     /// # Safety
     ///

@@ -129,7 +129,7 @@ pub fn flite(voice: &str, text: &str) -> Option<Vec<f32>> {
     Some(samples[first..samples.len().min(last + VOICE)].to_vec())
 }
 
-/// Returns, for each 16 ms of clean speech, `true` if it is not much softer than the
+/// Returns for each 16 ms of clean speech `true` if it is not much softer than the
 /// loudest.
 pub fn voiced(samples: &[f32]) -> Vec<bool> {
     let powers: Vec<f32> = samples

@@ -135,7 +135,7 @@ impl Workers {
         self.0.0.lock().queue.len()
     }
 
-    /// Has the only thread wait until what this returns is dropped.
+    /// Lets the only thread wait until what this returns is dropped.
     #[cfg(test)]
     pub(super) fn occupied(&self) -> std::sync::mpsc::Sender<()> {
         let (release, released) = std::sync::mpsc::channel::<()>();

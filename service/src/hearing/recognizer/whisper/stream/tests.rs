@@ -4,7 +4,7 @@ use symbl_testkit::model::model;
 use symbl_testkit::speech::{audio, talk_prompts};
 use symbl_whisper::{LoadOptions, Model};
 
-/// An engine with one worker; `None` where there is no model.
+/// Opens an engine with one worker; `None` where there is no model.
 fn engine(every_look: bool) -> Option<Arc<Shared>> {
     let folder = model("tiny.en")?;
     let model = Model::load(&folder, LoadOptions::default()).expect("a model");
@@ -25,7 +25,7 @@ fn stream(shared: &Arc<Shared>) -> WhisperStream {
     WhisperStream::open(Arc::clone(shared), request, true)
 }
 
-/// "You are currently the only participant in the conference", with a pause behind it.
+/// Returns "You are currently the only participant in the conference", with a pause behind it.
 fn speech() -> Option<Vec<i16>> {
     let mut speech = audio(&talk_prompts()[2])?;
     speech.extend([0; SAMPLE_RATE as usize]);

@@ -3,12 +3,17 @@
 //! Compares what the network computes with the reference's numbers in `golden.json`, which
 //! `scripts/golden/make.py` writes.
 
-use super::*;
-use crate::decoder::Decoding;
+use crate::decoder::{CrossMemory, Decoding};
+use crate::kernel::Level;
+use crate::linear::{Precision, Work};
+use crate::mel::Mel;
+use crate::model::{FRAME, LoadOptions, Model};
 use crate::search::{End, Goal, Hypothesis, search};
 use crate::support::{PROMPTS, RATE, bare, prompt, prompt_pcm, samples_of, word_errors};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use std::fs;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 #[derive(Deserialize)]
@@ -81,7 +86,7 @@ impl Utterance {
 }
 
 fn golden() -> Golden {
-    serde_json::from_str(include_str!("../../tests/data/golden.json")).unwrap()
+    serde_json::from_str(include_str!("../tests/data/golden.json")).unwrap()
 }
 
 /// Returns the folder of the model that the reference used.
