@@ -22,7 +22,11 @@ fn engine(every_look: bool) -> Option<Arc<Shared>> {
 
 fn stream(shared: &Arc<Shared>) -> WhisperStream {
     let (request, _) = shared.model.request("en", &[]).expect("English");
-    WhisperStream::open(Arc::clone(shared), request, true)
+    let options = StreamOptions {
+        interim: true,
+        ..StreamOptions::default()
+    };
+    WhisperStream::open(Arc::clone(shared), request, &options)
 }
 
 /// "You are currently the only participant in the conference", with a pause behind it.
