@@ -157,6 +157,15 @@ impl Segmenter {
         self.cutter.end()
     }
 
+    /// Ends the utterance in progress behind its first `frames` frames, and returns these.
+    /// The frames behind them are the utterance in progress from then on.
+    ///
+    /// Returns `None`, and changes nothing, if no utterance is in progress, if `frames` is 0
+    /// or if the utterance has fewer frames.
+    pub fn cut(&mut self, frames: usize) -> Option<Utterance> {
+        self.cutter.cut(frames)
+    }
+
     /// Ends the stream and returns the utterance in progress, if there is one.
     pub fn finish(&mut self) -> Option<Utterance> {
         let rest = std::mem::take(&mut self.rest);
@@ -214,7 +223,7 @@ impl Cutter {
         None
     }
 
-    /// Returns the utterance in progress. Its samples only grow.
+    /// Returns the utterance in progress. Its samples only grow, except at a cut.
     fn current(&self) -> Option<&Utterance> {
         self.current.as_ref()
     }
@@ -223,6 +232,27 @@ impl Cutter {
     fn end(&mut self) -> Option<Utterance> {
         self.unvoiced = 0;
         self.current.take()
+    }
+
+    /// Ends the utterance in progress behind its first `frames` frames.
+    fn cut(&mut self, frames: usize) -> Option<Utterance> {
+        let current = self.current.as_mut()?;
+        if frames == 0 || frames > current.voiced.len() {
+            return None;
+        }
+        let voiced = current.voiced.split_off(frames);
+        let samples = current.samples.split_off(frames * FRAME);
+        let start = current.start + (frames * FRAME) as u64;
+        let first_voiced = voiced.iter().position(|voiced| *voiced).unwrap_or(0);
+        let rest = Utterance {
+            start,
+            // A cut in the pre-roll leaves the onset where it is.
+            onset: current.onset.max(start + (first_voiced * FRAME) as u64),
+            samples,
+            voiced,
+        };
+        self.unvoiced = self.unvoiced.min(rest.voiced.len());
+        self.current.replace(rest)
     }
 
     /// Ends the stream with fewer samples than a frame, and with it the
@@ -365,6 +395,89 @@ mod tests {
             next += utterance.samples.len() as u64;
         }
         assert_eq!(next, (frames * FRAME) as u64);
+    }
+
+    #[test]
+    fn a_cut_keeps_the_frames_behind_it_as_the_utterance_in_progress() {
+        let mut cutter = Cutter::default();
+        let mut frame = |number: i16, voiced| cutter.frame(&[number; FRAME], voiced);
+        for number in 0..100 {
+            assert_eq!(
+                frame(number, number >= 30 && !(60..65).contains(&number)),
+                None
+            );
+        }
+        let whole = cutter.current().cloned().unwrap();
+        assert_eq!(first_frame(&whole), 30 - PRE_ROLL as u64);
+        assert_eq!(cutter.cut(0), None);
+        assert_eq!(cutter.cut(whole.voiced.len() + 1), None);
+        assert_eq!(cutter.current(), Some(&whole));
+
+        let head = cutter.cut(50).unwrap();
+        let rest = cutter.current().cloned().unwrap();
+        assert_eq!((head.start, head.onset), (whole.start, whole.onset));
+        // Frame 61 has no voice, so the onset is that of frame 65.
+        assert_eq!(first_frame(&rest), 61);
+        assert_eq!(rest.onset, 65 * FRAME as u64);
+        assert_eq!([head.samples, rest.samples].concat(), whole.samples);
+        assert_eq!([head.voiced, rest.voiced].concat(), whole.voiced);
+
+        // It goes on and ends like any other.
+        let mut ended = Vec::new();
+        for number in 100..140 {
+            ended.extend(cutter.frame(&[number; FRAME], number < 105));
+        }
+        assert_eq!(ended.len(), 1);
+        assert_eq!(first_frame(&ended[0]), 61);
+        assert_eq!(ended[0].samples.len(), (105 - 61 + HANGOVER) * FRAME);
+        assert_eq!(cutter.cut(1), None);
+    }
+
+    #[test]
+    fn a_cut_in_the_pre_roll_leaves_the_onset_where_it_is() {
+        let mut cutter = Cutter::default();
+        for number in 0..60 {
+            // A click in the pre-roll.
+            cutter.frame(&[number; FRAME], number == 32 || number >= 40);
+        }
+        let onset = cutter.current().unwrap().onset;
+        cutter.cut(5).unwrap();
+        let rest = cutter.current().unwrap();
+        assert_eq!(rest.onset, onset);
+        assert!(rest.start < onset);
+    }
+
+    #[test]
+    fn a_cut_in_a_pause_counts_only_the_pause_behind_it() {
+        let mut cutter = Cutter::default();
+        for _ in 0..40 {
+            cutter.frame(&[1; FRAME], true);
+        }
+        for _ in 0..20 {
+            cutter.frame(&[0; FRAME], false);
+        }
+        cutter.cut(55).unwrap();
+        let rest = cutter.current().unwrap();
+        assert_eq!(rest.voiced, [false; 5]);
+        assert_eq!(rest.onset, rest.start);
+        for _ in 5..HANGOVER - 1 {
+            assert_eq!(cutter.frame(&[0; FRAME], false), None);
+        }
+        assert!(cutter.frame(&[0; FRAME], false).is_some());
+        assert_eq!(cutter.current(), None);
+    }
+
+    #[test]
+    fn a_cut_behind_all_frames_leaves_an_utterance_without_audio() {
+        let mut cutter = Cutter::default();
+        for _ in 0..40 {
+            cutter.frame(&[1; FRAME], true);
+        }
+        assert_eq!(cutter.cut(40).unwrap().voiced.len(), 40);
+        let rest = cutter.current().unwrap();
+        assert_eq!(rest.start, 40 * FRAME as u64);
+        assert!(rest.samples.is_empty());
+        assert_eq!(cutter.finish(&[]), None);
     }
 
     #[test]

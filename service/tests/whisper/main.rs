@@ -4,6 +4,7 @@
 //! is absent.
 
 mod command;
+mod delay;
 mod finals;
 mod language;
 mod noise;
@@ -17,7 +18,17 @@ fn hear(engine: &Whisper, audio: &[i16], chunk: usize, interim: bool) -> Vec<Rec
         interim,
         ..StreamOptions::default()
     };
-    let mut stream = engine.open(&options).expect("a stream");
+    hear_with(engine, audio, chunk, &options)
+}
+
+/// Returns the results of a new stream with these options.
+fn hear_with(
+    engine: &Whisper,
+    audio: &[i16],
+    chunk: usize,
+    options: &StreamOptions,
+) -> Vec<Recognition> {
+    let mut stream = engine.open(options).expect("a stream");
     let mut heard = Vec::new();
     for samples in audio.chunks(chunk) {
         stream.push(samples, &mut heard).expect("taken");

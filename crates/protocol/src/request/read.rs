@@ -9,8 +9,8 @@
 //! Sources: Symbl Streaming API reference, source of the official SDKs.
 
 use super::start::{
-    ATTEMPTS, POSITIONS, START_TYPE, STREAM_ID, STREAM_ID_SHAPE, TIMEOUT_SECONDS, TIMEZONE_MINUTES,
-    within,
+    ATTEMPTS, FINAL_DELAY_SECONDS, MAX_FINAL_DELAY, POSITIONS, START_TYPE, STREAM_ID,
+    STREAM_ID_SHAPE, TIMEOUT_SECONDS, TIMEZONE_MINUTES, within,
 };
 use super::{
     InsightType, RequestError, StartRequest, StreamPlace, TRACKERS_SHAPE, Tracker, shortened,
@@ -138,6 +138,7 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
             .boolean("config.trackers.enableAllTrackers", "enableAllTrackers")?
             .or(message.boolean("enableAllTrackers", "enableAllTrackers")?)
             .unwrap_or(false),
+        max_final_delay: config.number(MAX_FINAL_DELAY, "maxFinalDelay")?,
         detect_entities: config
             .boolean("config.detectEntities", "detectEntities")?
             .unwrap_or(false),
@@ -173,6 +174,11 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
         "config.confidenceThreshold",
         request.confidence_threshold,
         0.0..=1.0,
+    )?;
+    within(
+        MAX_FINAL_DELAY,
+        request.max_final_delay,
+        FINAL_DELAY_SECONDS,
     )?;
     Ok(request)
 }

@@ -18,6 +18,10 @@ pub(super) const TIMEOUT_SECONDS: RangeInclusive<u32> = 0..=1_800;
 /// Range of `timezoneOffset`, in minutes from UTC, positive to the east.
 pub(super) const TIMEZONE_MINUTES: RangeInclusive<i32> = -840..=840;
 
+pub(super) const MAX_FINAL_DELAY: &str = "config.maxFinalDelay";
+/// Range of `maxFinalDelay`, in seconds. No utterance is longer than 25 s.
+pub(super) const FINAL_DELAY_SECONDS: RangeInclusive<f64> = 1.0..=25.0;
+
 /// Range of the attempt of a [`StreamPlace`]. A double that is too large for a 64-bit
 /// integer saturates above this bound.
 pub(super) const ATTEMPTS: RangeInclusive<u64> = 1..=1 << 62;
@@ -100,6 +104,9 @@ pub struct StartRequest {
     pub interim_trackers: bool,
     /// `config.trackers.enableAllTrackers`: use the trackers of the account too.
     pub enable_all_trackers: bool,
+    /// `config.maxFinalDelay`: seconds from the start of a word to its final, 1–25. An
+    /// extension that only `symbl-service` honours.
+    pub max_final_delay: Option<f64>,
     /// `config.detectEntities`.
     pub detect_entities: bool,
     /// `config.sentiment`.
@@ -140,6 +147,7 @@ impl StartRequest {
             trackers: Vec::new(),
             interim_trackers: false,
             enable_all_trackers: false,
+            max_final_delay: None,
             detect_entities: false,
             sentiment: false,
             speaker_user_id: None,
@@ -210,6 +218,7 @@ impl StartRequest {
             ),
             ("timezoneOffset", self.timezone_offset.map(Value::from)),
             ("languageCode", text(&self.language_code)),
+            ("maxFinalDelay", self.max_final_delay.map(Value::from)),
             ("sentiment", flag(self.sentiment)),
             ("detectEntities", flag(self.detect_entities)),
             ("speechRecognition", Some(speech_recognition(self.format))),
@@ -242,6 +251,7 @@ impl StartRequest {
             self.timezone_offset,
             TIMEZONE_MINUTES,
         )?;
+        within(MAX_FINAL_DELAY, self.max_final_delay, FINAL_DELAY_SECONDS)?;
         within(
             "noConnectionTimeout",
             self.no_connection_timeout,

@@ -241,8 +241,9 @@ prop_compose! {
         insight_types in prop::sample::subsequence(InsightType::ALL.to_vec(), 0..=4),
         custom_vocabulary in prop::collection::vec(any_phrase(), 0..3),
         trackers in prop::collection::vec(any_tracker(), 0..3),
-        (confidence_threshold, timezone_offset) in (
-            prop::option::of(0.5_f64..=1.0), prop::option::of(-840_i32..=840)),
+        (confidence_threshold, timezone_offset, max_final_delay) in (
+            prop::option::of(0.5_f64..=1.0), prop::option::of(-840_i32..=840),
+            prop::option::of(1.0_f64..=25.0)),
         (meeting_title, language_code, speaker_user_id, speaker_name) in (
             prop::option::of(any_phrase()), prop::option::of(any_phrase()),
             prop::option::of(any_phrase()), prop::option::of(any_phrase())),
@@ -253,7 +254,7 @@ prop_compose! {
     ) -> StartRequest {
         StartRequest {
             insight_types, custom_vocabulary, confidence_threshold, meeting_title, language_code,
-            timezone_offset, trackers, interim_trackers, enable_all_trackers, detect_entities,
+            timezone_offset, max_final_delay, trackers, interim_trackers, enable_all_trackers, detect_entities,
             sentiment, speaker_user_id, speaker_name, no_connection_timeout,
             disconnect_on_stop_request, disconnect_on_stop_request_timeout, stream,
             ..StartRequest::new(format)

@@ -160,6 +160,20 @@ fn the_service_reads_thresholds_that_the_builder_refuses() {
 }
 
 #[test]
+fn the_greatest_delay_of_a_final_is_read() {
+    for (value, expected) in [
+        (Value::Null, None),
+        (json!(1), Some(1.0)),
+        (json!(2.5), Some(2.5)),
+        (json!(25), Some(25.0)),
+    ] {
+        let text = json!({"type": "start_request", "config": {"maxFinalDelay": value}});
+        let request = started(&text.to_string());
+        assert_eq!(request.max_final_delay, expected, "{text}");
+    }
+}
+
+#[test]
 fn values_that_cannot_be_are_refused_by_the_service() {
     let of_config = |name: &str, value: Value| json!({"config": {name: value}});
     let of_rate = |rate: Value| of_config("speechRecognition", json!({"sampleRateHertz": rate}));
@@ -235,6 +249,21 @@ fn values_that_cannot_be_are_refused_by_the_service() {
         (
             of_config("confidenceThreshold", json!("high")),
             "config.confidenceThreshold",
+            "number",
+        ),
+        (
+            of_config("maxFinalDelay", json!(0.9)),
+            "config.maxFinalDelay",
+            "1.0 to 25.0",
+        ),
+        (
+            of_config("maxFinalDelay", json!(25.1)),
+            "config.maxFinalDelay",
+            "1.0 to 25.0",
+        ),
+        (
+            of_config("maxFinalDelay", json!("soon")),
+            "config.maxFinalDelay",
             "number",
         ),
         (

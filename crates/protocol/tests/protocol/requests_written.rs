@@ -216,6 +216,22 @@ fn c10_values_out_of_range_are_refused_with_field_value_and_range() {
 }
 
 #[test]
+fn a_delay_of_finals_is_sent_if_it_is_in_its_range() {
+    for seconds in [1.0, 2.5, 25.0] {
+        let request = StartRequest {
+            max_final_delay: Some(seconds),
+            ..StartRequest::new(linear16())
+        };
+        let sent: Value = serde_json::from_str(&request.to_json().unwrap()).unwrap();
+        assert_eq!(sent["config"]["maxFinalDelay"], json!(seconds));
+    }
+    for seconds in [0.9, 25.1, f64::NAN] {
+        let error = refused(|r| r.max_final_delay = Some(seconds));
+        assert_eq!(error.field, "config.maxFinalDelay");
+    }
+}
+
+#[test]
 fn c10_the_ends_of_the_ranges_are_taken() {
     for (threshold, minutes, seconds) in [(0.5, -840, 0), (1.0, 840, 1_800)] {
         let request = StartRequest {

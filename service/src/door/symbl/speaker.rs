@@ -305,6 +305,7 @@ impl SpeakerSocket {
                 vocabulary: recognizer::composed(&request.custom_vocabulary),
                 language: request.language_code.clone().unwrap_or_default(),
                 interim: true,
+                max_final_delay: request.max_final_delay.map(Duration::from_secs_f64),
                 connection: self.slot.conversation.key.connection_id.clone(),
             },
             format: request.format,

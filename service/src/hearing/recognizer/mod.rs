@@ -78,6 +78,9 @@ pub struct StreamOptions {
     pub language: String,
     /// `true` if interim results are wanted. Without them an engine may save work.
     pub interim: bool,
+    /// The time from the start of a word after which its final is wanted, at least a second;
+    /// `None` for the engine's own. An engine may ignore it.
+    pub max_final_delay: Option<Duration>,
     /// The client's connection id, for the log.
     pub connection: String,
 }

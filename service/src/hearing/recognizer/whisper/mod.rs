@@ -169,11 +169,7 @@ impl Recognizer for Whisper {
             );
         }
         let shared = Arc::clone(&self.shared);
-        Ok(Box::new(WhisperStream::open(
-            shared,
-            request,
-            options.interim,
-        )))
+        Ok(Box::new(WhisperStream::open(shared, request, options)))
     }
 
     fn capacity(&self) -> Capacity {

@@ -6,14 +6,16 @@
 //! nothing, and has the workers decode them. At a short pause (256 ms) it has the
 //! utterance decoded on suspicion and takes no more audio into account until it knows the
 //! result: if the sentence is closed, the utterance ends there; if not, the result is kept
-//! in case nothing more is said. So it depends on the samples alone where an utterance
+//! in case nothing more is said. If the client asked for a greatest delay of its finals, an
+//! utterance that reaches this length is decoded in the same way; the words that are
+//! complete are given out, and it goes on behind them. So it depends on the samples alone where an utterance
 //! ends and what its final says, and never on how fast a worker was.
 
 use super::ENGINE;
 use super::workers::{Bell, Filler, Slot, Taken, Workers, slot};
 use super::{Shared, queue::Ticket};
 use crate::hearing::recognizer::{
-    RecognisedWord, Recognition, RecognizerError, RecognizerStream, SAMPLE_RATE,
+    RecognisedWord, Recognition, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
 };
 use crate::hearing::segmenter::{Cut, Segmenter, Utterance};
 use crate::hearing::vad::FRAME;
@@ -29,15 +31,38 @@ const LOOK: usize = SAMPLE_RATE as usize / 2;
 const PAUSE: usize = 16;
 /// A final is wanted so long after its pause.
 const FINAL_WITHIN: Duration = Duration::from_millis(300);
+/// Words that end closer to the end of the audio are not given out while the utterance goes
+/// on, because they may not be complete: 0.5 s at least, 1.5 s at most.
+const UNSURE: (usize, usize) = (SAMPLE_RATE as usize / 2, SAMPLE_RATE as usize * 3 / 2);
+/// The last word before a cut, heard again, begins less than this before or behind where it
+/// was: 0.4 s.
+const NEAR: usize = SAMPLE_RATE as usize * 2 / 5;
+/// Frames by which the end of a word is often off: 80 ms.
+const OFF: usize = 5;
+/// Audio after which an utterance of which no word could be given out is decoded again.
+const AGAIN: usize = SAMPLE_RATE as usize / FRAME * FRAME;
+/// Audio before a cut that is decoded once more with what follows: 2 s at most. Without it
+/// the model leaves out words at the start of what it hears.
+const CONTEXT: usize = 2 * SAMPLE_RATE as usize;
 /// Audio that waits while an utterance is decoded; with more of it no more is taken: 2 s.
 const BACKLOG: usize = 2 * SAMPLE_RATE as usize;
+
+/// Why an utterance is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// It is over.
+    Over,
+    /// There is a short pause, which may be its end.
+    Pause,
+    /// It goes on, and the client waits for its first words.
+    Delay,
+}
 
 /// A final that a worker makes, and since when it is awaited.
 struct Awaited {
     slot: Slot<Transcript>,
     since: Instant,
-    /// The utterance is over whatever the result is.
-    is_over: bool,
+    why: Why,
     /// Where the utterance starts, and how long it is.
     start: u64,
     samples: usize,
@@ -52,6 +77,79 @@ struct Looking {
     start: u64,
 }
 
+/// What comes before an utterance that was cut off from another one.
+#[derive(Default)]
+struct Context {
+    /// The audio before the cut, in whole frames, and where a voice is in it.
+    samples: Vec<i16>,
+    voiced: Vec<bool>,
+    /// The last word before the cut, in samples of this audio.
+    last: Option<TimedWord>,
+}
+
+impl Context {
+    /// Returns the end of the part that was cut off, from the start of one of its `words` on.
+    fn of(head: &Utterance, words: &[TimedWord]) -> Self {
+        let length = head.samples.len();
+        let first = words.iter().find(|word| word.start + CONTEXT >= length);
+        let Some(first) = first.or(words.last()) else {
+            return Self::default();
+        };
+        let from = first.start.max(length.saturating_sub(CONTEXT)) / FRAME;
+        let last = words.last().map(|word| TimedWord {
+            start: word.start.saturating_sub(from * FRAME),
+            end: word.end.saturating_sub(from * FRAME),
+            ..word.clone()
+        });
+        Self {
+            samples: head
+                .samples
+                .get(from * FRAME..)
+                .unwrap_or_default()
+                .to_vec(),
+            voiced: head.voiced.get(from..).unwrap_or_default().to_vec(),
+            last,
+        }
+    }
+
+    /// Removes the words before the cut from a transcript of this audio and the utterance,
+    /// and gives the others times from the start of the utterance on.
+    fn remove(&self, words: &mut Vec<TimedWord>) {
+        let cut = self.samples.len();
+        if cut == 0 {
+            return;
+        }
+        // The model's times are a little off, so the word itself tells better where it was.
+        let again = self.last.as_ref().and_then(|last| {
+            let near = last.start.saturating_sub(NEAR)..cut.max(last.start) + NEAR;
+            let is_again = |word: &TimedWord| {
+                bare(&word.text) == bare(&last.text) && near.contains(&word.start)
+            };
+            let heard = words.iter().enumerate().filter(|(_, word)| is_again(word));
+            let nearest = heard.min_by_key(|(_, word)| word.start.abs_diff(last.start));
+            nearest.map(|(at, _)| at)
+        });
+        let before = again.map_or_else(
+            || {
+                let is_before = |word: &&TimedWord| word.start.midpoint(word.end) < cut;
+                words.iter().take_while(is_before).count()
+            },
+            |again| again + 1,
+        );
+        words.drain(..before);
+        for word in words {
+            word.start = word.start.saturating_sub(cut);
+            word.end = word.end.saturating_sub(cut).max(word.start + 1);
+        }
+    }
+}
+
+/// Returns a word without marks and in lower case.
+fn bare(word: &str) -> String {
+    word.trim_matches(|letter: char| !letter.is_alphanumeric())
+        .to_lowercase()
+}
+
 /// What is known of the utterance in progress.
 #[derive(Default)]
 struct Following {
@@ -64,6 +162,13 @@ struct Following {
     draft: Draft,
     /// The words that were given out last, and how many were stable.
     told: (Vec<RecognisedWord>, usize),
+    /// What comes before it, if it was cut off from another one.
+    context: Context,
+    /// Words that were heard in the utterance before it was cut off from another one. They
+    /// count if it is too short, alone, for the model to recognise any.
+    left: Vec<TimedWord>,
+    /// Samples of the utterance at which it is decoded if it goes on, at the least.
+    again: usize,
     /// What the utterance says if no more is said, with its length in voiced frames.
     suspected: Option<(usize, Transcript)>,
 }
@@ -73,6 +178,8 @@ pub(super) struct WhisperStream {
     shared: Arc<Shared>,
     request: Arc<Request>,
     interim: bool,
+    /// Samples of an utterance in progress at which its first words are given out.
+    greatest: Option<usize>,
     segmenter: Segmenter,
     bell: Arc<Bell>,
     /// Audio behind the place up to which utterances were cut.
@@ -84,11 +191,13 @@ pub(super) struct WhisperStream {
 }
 
 impl WhisperStream {
-    pub(super) fn open(shared: Arc<Shared>, request: Request, interim: bool) -> Self {
+    pub(super) fn open(shared: Arc<Shared>, request: Request, options: &StreamOptions) -> Self {
+        let samples = |delay: Duration| delay.as_millis() as usize * SAMPLE_RATE as usize / 1_000;
         Self {
             shared,
             request: Arc::new(request),
-            interim,
+            interim: options.interim,
+            greatest: options.max_final_delay.map(samples),
             segmenter: Segmenter::new(),
             bell: Arc::default(),
             backlog: VecDeque::new(),
@@ -167,11 +276,18 @@ impl WhisperStream {
             .rev()
             .take_while(|voiced| !**voiced)
             .count();
-        if unvoiced == PAUSE {
-            let job = self.final_of(utterance, false);
+        let length = utterance.samples.len();
+        // In a pause it is known soon if the utterance is over.
+        let is_late = unvoiced < PAUSE
+            && self
+                .greatest
+                .is_some_and(|greatest| length >= greatest.max(self.following.again));
+        if unvoiced == PAUSE || is_late {
+            let why = if is_late { Why::Delay } else { Why::Pause };
+            let job = self.final_of(utterance, why);
             self.awaited = Some(job);
             self.drop_look();
-        } else if self.interim && utterance.samples.len() >= self.following.looked + LOOK {
+        } else if self.interim && length >= self.following.looked + LOOK {
             self.look();
         }
     }
@@ -185,7 +301,7 @@ impl WhisperStream {
                 self.conclude(utterance.start, utterance.samples.len(), transcript, out);
             }
             _ => {
-                self.awaited = Some(self.final_of(utterance, true));
+                self.awaited = Some(self.final_of(utterance, Why::Over));
                 self.drop_look();
             }
         }
@@ -201,18 +317,27 @@ impl WhisperStream {
     }
 
     /// Queues an utterance to be decoded, up to [`PAUSE`] behind its last voiced frame.
-    fn final_of(&self, utterance: &Utterance, is_over: bool) -> Awaited {
+    fn final_of(&self, utterance: &Utterance, why: Why) -> Awaited {
         let frames = (voiced_until(&utterance.voiced) + PAUSE).min(utterance.voiced.len());
         let length = match frames == utterance.voiced.len() {
             // The last samples of a stream may be less than a frame.
             true => utterance.samples.len(),
             false => frames * FRAME,
         };
-        let samples = floats(&utterance.samples[..length]);
-        let voiced = utterance.voiced[..frames].to_vec();
+        let context = &self.following.context;
+        let samples = [
+            floats(&context.samples),
+            floats(&utterance.samples[..length]),
+        ]
+        .concat();
+        let voiced = [&context.voiced[..], &utterance.voiced[..frames]].concat();
         let (slot, filler): (_, Filler<Transcript>) = slot(&self.bell);
         let (shared, request) = (Arc::clone(&self.shared), Arc::clone(&self.request));
-        let draft = self.following.draft.clone();
+        // Looks do not see what comes before.
+        let draft = match context.samples.is_empty() {
+            true => self.following.draft.clone(),
+            false => Draft::default(),
+        };
         let since = Instant::now();
         self.workers().final_by(
             since + FINAL_WITHIN,
@@ -226,16 +351,27 @@ impl WhisperStream {
         Awaited {
             slot,
             since,
-            is_over,
+            why,
             start: utterance.start,
             samples: utterance.samples.len(),
         }
     }
 
     /// Handles the transcript of an utterance.
-    fn decoded(&mut self, awaited: Awaited, transcript: Transcript, out: &mut Vec<Recognition>) {
-        if awaited.is_over {
+    fn decoded(
+        &mut self,
+        awaited: Awaited,
+        mut transcript: Transcript,
+        out: &mut Vec<Recognition>,
+    ) {
+        self.following.context.remove(&mut transcript.words);
+        if transcript.words.is_empty() {
+            transcript.words.clone_from(&self.following.left);
+        }
+        if awaited.why == Why::Over {
             self.conclude(awaited.start, awaited.samples, transcript, out);
+        } else if awaited.why == Why::Delay {
+            self.give_out(&awaited, transcript, out);
         } else if self.shared.config.early_finals && is_closed(&transcript) {
             self.segmenter.end();
             self.conclude(awaited.start, awaited.samples, transcript, out);
@@ -245,7 +381,39 @@ impl WhisperStream {
         }
     }
 
-    /// Gives out the final of an utterance that is over.
+    /// Gives out the complete words of an utterance that goes on, and cuts it behind them.
+    fn give_out(
+        &mut self,
+        awaited: &Awaited,
+        mut transcript: Transcript,
+        out: &mut Vec<Recognition>,
+    ) {
+        let current = self.segmenter.current();
+        let place = current.and_then(|current| place_of_cut(&transcript.words, &current.samples));
+        let place = place.and_then(|(words, frames)| {
+            let head = self.segmenter.cut(frames)?;
+            Some((words, frames, head))
+        });
+        let Some((words, frames, head)) = place else {
+            self.following.again = awaited.samples + AGAIN;
+            return;
+        };
+        let cut = frames * FRAME;
+        let mut left = transcript.words.split_off(words);
+        for word in &mut left {
+            word.start = word.start.saturating_sub(cut);
+            word.end = word.end.saturating_sub(cut).max(word.start + 1);
+        }
+        if let Some(last) = transcript.words.last_mut() {
+            last.end = last.end.min(cut);
+        }
+        let context = Context::of(&head, &transcript.words);
+        self.conclude(awaited.start, cut, transcript, out);
+        self.following.context = context;
+        self.following.left = left;
+    }
+
+    /// Gives out the final of an utterance that is over, or of the part that was cut off.
     fn conclude(
         &mut self,
         start: u64,
@@ -402,6 +570,54 @@ impl RecognizerStream for WhisperStream {
     }
 }
 
+/// Returns after how many words of an utterance in progress it is cut, and behind how many
+/// frames of its `samples`; `None` if no word is complete.
+///
+/// No word is taken for complete that ends in the last third of the audio, or 1.5 s: so what
+/// is left is long enough to be recognised if no more is said. The place is the last end of a
+/// sentence in the second half, so that the next sentence is decoded as a whole. If there is
+/// none, it is the quietest place between two words in the second third.
+fn place_of_cut(words: &[TimedWord], samples: &[i16]) -> Option<(usize, usize)> {
+    let length = samples.len();
+    let unsure = (length / 3).clamp(UNSURE.0, UNSURE.1);
+    let is_complete = |word: &&TimedWord| word.end + unsure <= length;
+    let complete = words.iter().take_while(is_complete).count();
+    let last = complete.checked_sub(1)?;
+    let sentence = (0..complete)
+        .rev()
+        .find(|at| ends_sentence(&words[*at].text) && words[*at].end * 2 >= length);
+    let places = match sentence {
+        Some(at) => at..=at,
+        None => {
+            let first = words.iter().position(|word| word.end * 3 >= length);
+            first.unwrap_or(last).min(last)..=last
+        }
+    };
+    let places = places.filter_map(|at| {
+        let (word, next) = (&words[at], words.get(at + 1));
+        // The model's times are a little off, so the quietest frame near them is the place.
+        let first = (word.end / FRAME).saturating_sub(OFF);
+        let first = first.max(word.start / FRAME + 1);
+        let until = next.map_or(word.end, |next| next.start.max(word.end)) / FRAME + OFF;
+        let until = until.min(length / FRAME);
+        let (energy, frame) = (first..=until).map(|at| (energy(samples, at), at)).min()?;
+        Some((energy, at + 1, frame))
+    });
+    let (_, count, frame) = places.min()?;
+    Some((count, frame))
+}
+
+/// Returns the energy of the two frames around the end of the first `frames`.
+fn energy(samples: &[i16], frames: usize) -> u64 {
+    let around = frames.saturating_sub(1) * FRAME..((frames + 1) * FRAME).min(samples.len());
+    let around = samples.get(around).unwrap_or_default();
+    let sum: u64 = around
+        .iter()
+        .map(|sample| u64::from(sample.unsigned_abs()).pow(2))
+        .sum();
+    sum / around.len().max(1) as u64
+}
+
 /// Returns how many frames there are up to the last one with a voice.
 fn voiced_until(voiced: &[bool]) -> usize {
     voiced
@@ -412,11 +628,14 @@ fn voiced_until(voiced: &[bool]) -> usize {
 
 /// Returns `true` if a transcript ends with the end of a sentence.
 fn is_closed(transcript: &Transcript) -> bool {
-    let last = transcript
-        .words
-        .last()
-        .map(|word| word.text.trim_end_matches(['"', '”', '’', '\'']));
-    last.is_some_and(|text| text.ends_with(['.', '?', '!']) && !text.ends_with("..."))
+    let last = transcript.words.last();
+    last.is_some_and(|word| ends_sentence(&word.text))
+}
+
+/// Returns `true` if a word is the last one of a sentence.
+fn ends_sentence(word: &str) -> bool {
+    let text = word.trim_end_matches(['"', '”', '’', '\'']);
+    text.ends_with(['.', '?', '!']) && !text.ends_with("...")
 }
 
 /// Returns samples as the model takes them.

@@ -22,7 +22,11 @@ fn engine(every_look: bool) -> Option<Arc<Shared>> {
 
 fn stream(shared: &Arc<Shared>) -> WhisperStream {
     let (request, _) = shared.model.request("en", &[]).expect("English");
-    WhisperStream::open(Arc::clone(shared), request, true)
+    let options = StreamOptions {
+        interim: true,
+        ..StreamOptions::default()
+    };
+    WhisperStream::open(Arc::clone(shared), request, &options)
 }
 
 /// Returns "You are currently the only participant in the conference", with a pause behind it.
@@ -220,4 +224,69 @@ fn a_stream_that_is_dropped_while_it_waits_leaves_the_others_as_they_are() {
     stays.finish(&mut out).expect("a final");
     assert_eq!(finals(&out), finals(&alone));
     assert_eq!(finals(&out).len(), 1);
+}
+
+/// Returns words that follow each other, each 0.5 s long.
+fn half_seconds(texts: &[&str]) -> Vec<TimedWord> {
+    let words = texts.iter().enumerate().map(|(at, text)| TimedWord {
+        text: (*text).to_owned(),
+        start: at * 8_000,
+        end: (at + 1) * 8_000,
+        confidence: 1.0,
+    });
+    words.collect()
+}
+
+#[test]
+fn an_utterance_is_cut_behind_a_sentence_or_at_the_quietest_place_between_words() {
+    let mut samples = vec![1_000; 3 * 16_000];
+    let words = half_seconds(&["a", "b", "c", "d", "e", "f"]);
+    // Behind "c", where it is quiet for three frames.
+    samples[93 * FRAME..96 * FRAME].fill(0);
+    assert_eq!(place_of_cut(&words, &samples), Some((3, 94)));
+    // It is also quiet behind "e", which may not be complete.
+    samples[155 * FRAME..158 * FRAME].fill(0);
+    samples[93 * FRAME..96 * FRAME].fill(1);
+    assert_eq!(place_of_cut(&words, &samples), Some((3, 94)));
+    // A sentence ends with "d".
+    let words = half_seconds(&["a.", "b", "c", "d.", "e", "f"]);
+    let (count, frame) = place_of_cut(&words, &samples).expect("a place");
+    assert_eq!(count, 4);
+    assert!((120..=130).contains(&frame), "{frame}");
+    // No word is complete.
+    assert_eq!(place_of_cut(&[], &samples), None);
+    let mut long = half_seconds(&["a"]);
+    long[0].end = samples.len();
+    assert_eq!(place_of_cut(&long, &samples), None);
+}
+
+#[test]
+fn words_before_a_cut_are_removed_by_what_they_are_or_else_by_their_times() {
+    let before = half_seconds(&["a", "b"]);
+    let context = Context {
+        samples: vec![0; 16_000],
+        voiced: vec![true; 16_000 / FRAME],
+        last: before.last().cloned(),
+    };
+    let left = |texts: &[&str], earlier: usize| {
+        let mut words = half_seconds(texts);
+        for word in &mut words {
+            word.start = word.start.saturating_sub(earlier);
+            word.end -= earlier;
+        }
+        context.remove(&mut words);
+        let first = words.first().map(|word| word.start);
+        let texts: Vec<String> = words.into_iter().map(|word| word.text).collect();
+        (texts.join(" "), first)
+    };
+    let behind = ("c d".to_owned(), Some(0));
+    assert_eq!(left(&["a", "B,", "c", "d"], 0), behind);
+    // All times are too early, so that most of "c" seems to be before the cut.
+    assert_eq!(left(&["a", "b", "c", "d"], 4_800), behind);
+    // It heard another word this time.
+    assert_eq!(left(&["a", "x", "c", "d"], 0), behind);
+    assert_eq!(left(&["a", "b"], 0), (String::new(), None));
+    let mut words = before.clone();
+    Context::default().remove(&mut words);
+    assert_eq!(words, before);
 }

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Finals of long utterances, for clients that ask for a greatest delay.
+
+use crate::{finals, hear_with, said};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+use symbl_service::recognizer::whisper::{Whisper, WhisperConfig};
+use symbl_service::recognizer::{RecognisedWord, Recognition, Recognizer, StreamOptions};
+use symbl_testkit::engine::whisper;
+use symbl_testkit::model::model;
+use symbl_testkit::speech::{Sample, audio, silence, talk_prompts, time_of, word_errors};
+
+fn asking_for(delay: Option<Duration>, interim: bool) -> StreamOptions {
+    StreamOptions {
+        interim,
+        max_final_delay: delay,
+        ..StreamOptions::default()
+    }
+}
+
+/// Returns the prompts one after the other without the silence at their ends; `None` where a
+/// package is absent.
+fn joined(prompts: &[Sample]) -> Option<Vec<i16>> {
+    let mut joined = silence(Duration::from_millis(500));
+    for prompt in prompts {
+        let audio = audio(prompt)?;
+        let loud = |sample: &i16| sample.unsigned_abs() > 500;
+        let first = audio.iter().position(loud).unwrap_or(0);
+        let last = audio.iter().rposition(loud).unwrap_or(0);
+        joined.extend(&audio[first..last]);
+    }
+    joined.extend(silence(Duration::from_secs(1)));
+    Some(joined)
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Returns the finals of a new stream, each with how much audio it took.
+fn finals_with_places(
+    engine: &Whisper,
+    audio: &[i16],
+    options: &StreamOptions,
+) -> Vec<(Duration, Vec<RecognisedWord>)> {
+    let mut stream = engine.open(options).expect("a stream");
+    stream.wake_with(Waker::from(Arc::new(Unpark(std::thread::current()))));
+    let (mut heard, mut given) = (Vec::new(), Vec::new());
+    let mut taken = 0;
+    for samples in audio.chunks(256) {
+        stream.push(samples, &mut heard).expect("taken");
+        taken += samples.len();
+        // What is decoded is decoded of the audio up to here.
+        while stream.behind() > Duration::ZERO {
+            std::thread::park();
+            stream.poll(&mut heard).expect("a result");
+        }
+        given.extend(heard.drain(..).map(|heard| (taken, heard)));
+    }
+    stream.finish(&mut heard).expect("results");
+    given.extend(heard.drain(..).map(|heard| (taken, heard)));
+    let finals = given.into_iter().filter_map(|(taken, heard)| match heard {
+        Recognition::Final { words, .. } => Some((time_of(taken), words)),
+        _ => None,
+    });
+    finals.collect()
+}
+
+#[test]
+fn the_words_of_long_speech_come_in_time_once_each() {
+    let Some(engine) = whisper() else { return };
+    let prompts = &talk_prompts();
+    let Some(audio) = joined(prompts) else { return };
+    let delay = Duration::from_secs(3);
+    let uncut = finals_with_places(&engine, &audio, &asking_for(None, false));
+    let cut = finals_with_places(&engine, &audio, &asking_for(Some(delay), false));
+    let late = |given: &[(Duration, Vec<RecognisedWord>)]| {
+        let late = given.iter().filter(|(taken, words)| {
+            let first = words[0].start;
+            *taken > first + delay + Duration::from_secs(1)
+        });
+        late.count()
+    };
+    assert!(late(&uncut) > 0, "the speech has no long utterance");
+    assert_eq!(late(&cut), 0);
+    assert!(cut.len() > uncut.len());
+
+    let words: Vec<RecognisedWord> = cut.iter().flat_map(|(_, words)| words.clone()).collect();
+    for pair in words.windows(2) {
+        // The model's times are in steps of 20 ms, and frames have 16 ms.
+        let step = Duration::from_millis(20);
+        assert!(pair[0].end <= pair[1].start + step, "{pair:?}");
+    }
+    let reference: Vec<&str> = prompts.iter().map(|prompt| prompt.reference).collect();
+    let reference = reference.join(" ");
+    let text = |given: &[(Duration, Vec<RecognisedWord>)]| {
+        let finals: Vec<_> = given.iter().map(|(_, words)| words.clone()).collect();
+        said(&finals)
+    };
+    let (uncut, cut_text) = (text(&uncut), text(&cut));
+    let count = reference.split_whitespace().count();
+    let errors = |text: &str| word_errors(&reference, text);
+    assert!(
+        errors(&cut_text) <= errors(&uncut) + count * 4 / 100,
+        "{} errors in {count} words, and {} without cuts: {cut_text}",
+        errors(&cut_text),
+        errors(&uncut),
+    );
+    // No words are given out on both sides of a cut.
+    let mut doubled = Vec::new();
+    for pair in cut.windows(2) {
+        let (before, behind) = (said(&[pair[0].1.clone()]), said(&[pair[1].1.clone()]));
+        let before: Vec<&str> = before.split_whitespace().collect();
+        let behind: Vec<&str> = behind.split_whitespace().collect();
+        for n in 1..=before.len().min(behind.len()) {
+            let gram = [&behind[..n], &behind[..n]].concat().join(" ");
+            if before.ends_with(&behind[..n]) && !reference.contains(&gram) {
+                let gram = behind[..n].join(" ");
+                doubled.push(format!("{gram}, at {:?}", pair[1].1[0].start));
+            }
+        }
+    }
+    assert_eq!(doubled, Vec::<String>::new(), "{cut_text}");
+}
+
+#[test]
+fn cuts_do_not_depend_on_how_the_audio_comes() {
+    let Some(model) = model("tiny.en") else {
+        return;
+    };
+    let Some(audio) = joined(&talk_prompts()[..3]) else {
+        return;
+    };
+    let engine = Whisper::open(WhisperConfig {
+        every_look: true,
+        ..WhisperConfig::new(model)
+    });
+    let engine = engine.expect("an engine");
+    let options = asking_for(Some(Duration::from_secs(2)), true);
+    let whole = hear_with(&engine, &audio, audio.len(), &options);
+    assert!(finals(&whole).len() >= 4, "{whole:?}");
+    for chunk in [160, 255, 4_000] {
+        let heard = hear_with(&engine, &audio, chunk, &options);
+        assert_eq!(heard, whole, "pieces of {chunk} samples");
+    }
+    // Nor do the finals depend on the interims.
+    let options = asking_for(Some(Duration::from_secs(2)), false);
+    let without = hear_with(&engine, &audio, 1_600, &options);
+    assert_eq!(finals(&without), finals(&whole));
+}
