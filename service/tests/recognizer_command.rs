@@ -287,6 +287,7 @@ fn it_is_told_what_the_client_asked_for_and_no_secrets() {
             language: "en-GB".into(),
             interim: false,
             connection: "a\0b".into(),
+            ..StreamOptions::default()
         })
         .unwrap();
     let mut out = Vec::new();
