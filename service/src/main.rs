@@ -237,7 +237,7 @@ fn say(line: String) {
 }
 
 async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
-    let recognizers = Recognizers::open(&options.recognition)?;
+    let recognizers = Recognizers::open(&options.recognition, options.limits.workers())?;
     let mut config = ServerConfig::new(Arc::clone(&recognizers.first));
     config.more_recognizers.clone_from(&recognizers.others);
     config.lost_log_lines = lost_log_lines;

@@ -158,6 +158,11 @@ pub(crate) struct LimitOptions {
 }
 
 impl LimitOptions {
+    /// Returns the number of threads that recognise, 0 for one for each processor core.
+    pub(crate) fn workers(&self) -> usize {
+        self.max_workers.unwrap_or_default()
+    }
+
     /// Returns the limits of the command line, if they do not contradict each other.
     pub(crate) fn checked(&self) -> Result<Limits, LimitError> {
         let limits = self.limits();

@@ -69,8 +69,9 @@ pub(crate) enum RecognizersError {
     )]
     Absent(String),
     #[error(
-        "--model {}: there is no such folder, and `symbl-service model list` has no model of \
-         that name", .0.display()
+        "--model {}: there is no such folder and no model of that name; `symbl-service model \
+         list` shows the names, and any folder of a Whisper model in CTranslate2's format will \
+         do", .0.display()
     )]
     UnknownModel(PathBuf),
     #[error(transparent)]
@@ -84,8 +85,12 @@ pub(crate) struct Recognizers {
 }
 
 impl Recognizers {
-    /// Opens what the command line asks for.
-    pub(crate) fn open(options: &RecognizerOptions) -> Result<Self, RecognizersError> {
+    /// Opens what the command line asks for. An engine with threads of its own starts
+    /// `workers` of them, or one for each processor core if that is 0.
+    pub(crate) fn open(
+        options: &RecognizerOptions,
+        workers: usize,
+    ) -> Result<Self, RecognizersError> {
         if let Some(line) = &options.recognizer_cmd {
             return Ok(Self {
                 first: Arc::new(Command::new(line, CommandLimits::default())?),
@@ -105,7 +110,7 @@ impl Recognizers {
         }
         let mut opened: Vec<Arc<dyn Recognizer>> = Vec::new();
         for name in names {
-            let engine = options.engine(name)?;
+            let engine = options.engine(name, workers)?;
             if opened.iter().any(|other| other.name() == engine.name()) {
                 return Err(RecognizersError::Twice(engine.name()));
             }
@@ -116,7 +121,7 @@ impl Recognizers {
             // The option has a default, so there is one.
             first: match opened.next() {
                 Some(first) => first,
-                None => options.engine(options.chosen(Engine::Auto))?,
+                None => options.engine(options.chosen(Engine::Auto), workers)?,
             },
             others: opened.collect(),
         })
@@ -171,10 +176,16 @@ impl RecognizerOptions {
         }
     }
 
-    fn engine(&self, name: Engine) -> Result<Arc<dyn Recognizer>, RecognizersError> {
+    fn engine(
+        &self,
+        name: Engine,
+        workers: usize,
+    ) -> Result<Arc<dyn Recognizer>, RecognizersError> {
         Ok(match name {
             Engine::Auto | Engine::Whisper => {
-                Arc::new(Whisper::open(WhisperConfig::new(self.model()?))?)
+                let mut config = WhisperConfig::new(self.model()?);
+                config.workers = workers;
+                Arc::new(Whisper::open(config)?)
             }
             Engine::Pocketsphinx => Arc::new(Pocketsphinx::open(PocketsphinxConfig {
                 lm: self.lm.clone(),

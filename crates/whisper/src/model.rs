@@ -47,7 +47,7 @@ pub enum ModelError {
         error: TokenError,
     },
     /// The parts do not fit together.
-    #[error("{}: {what}; is this the folder of a Whisper model in CTranslate2's format?",
+    #[error("{}: {what}, so this is no Whisper model in CTranslate2's format",
             path.display())]
     Shape {
         /// The file.

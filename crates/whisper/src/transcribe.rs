@@ -7,11 +7,12 @@
 //! carried from one utterance to the next, and nothing is drawn by lot.
 
 use crate::align;
-use crate::boost::BoostTree;
+use crate::boost::{BoostTree, FIRST, MAX_TERMS, MAX_TOKENS, NEXT};
 use crate::known;
 use crate::linear::Work;
 use crate::model::{FRAME, FRAMES_PER_SECOND, Model};
 use crate::search::{End, Goal, Hypothesis, search};
+use std::collections::HashSet;
 
 /// Samples of a frame of the voice detector: 16 ms.
 const VOICE: usize = align::VOICE_SAMPLES;
@@ -50,12 +51,20 @@ pub struct Request {
 
 /// A language that a model does not know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the model knows {}, not \"{asked}\"", known.join(", "))]
+#[error("the model knows {}, not \"{asked}\"", listed(known))]
 pub struct UnknownLanguage {
     /// The language that was asked for.
     pub asked: String,
     /// The languages that the model knows, as ISO 639 codes.
     pub known: Vec<String>,
+}
+
+/// Returns a list of languages, or how many there are if that is long.
+fn listed(languages: &[String]) -> String {
+    match languages.len() {
+        0..=10 => languages.join(", "),
+        count => format!("{count} languages"),
+    }
 }
 
 /// A word and when it was said, in samples from the start of the audio.
@@ -146,35 +155,41 @@ impl Model {
 
     /// Returns the tree of the terms and the places of those that are not in it.
     fn boost(&self, vocabulary: &[String]) -> (Option<BoostTree>, Vec<usize>) {
-        // Each term as it is written, and with a capital, as at the start of a sentence.
-        let mut terms = Vec::new();
-        let mut places = Vec::new();
-        let mut blank = Vec::new();
+        let mut taken = HashSet::new();
+        let mut spellings = Vec::new();
+        let mut left_out = Vec::new();
         for (place, term) in vocabulary.iter().enumerate() {
             let term = term.trim();
-            if term.is_empty() {
-                // Its token would be a space, which begins no word.
-                blank.push(place);
+            if taken.contains(term) {
                 continue;
             }
-            let mut letters = term.chars();
-            let capital: String = letters
-                .next()
-                .map(|first| first.to_uppercase().chain(letters).collect())
-                .unwrap_or_default();
-            terms.push(self.tokenizer.encode(&format!(" {term}")));
-            places.push(place);
-            if capital != term {
-                terms.push(self.tokenizer.encode(&format!(" {capital}")));
-                places.push(place);
+            let usable = self.spellings(term);
+            if usable.is_empty() || taken.len() == MAX_TERMS {
+                left_out.push(place);
+            } else {
+                taken.insert(term);
+                spellings.extend(usable);
             }
         }
-        let tree = BoostTree::new(&terms, crate::boost::FIRST, crate::boost::NEXT);
-        let mut left_out: Vec<usize> = tree.left_out().iter().map(|&term| places[term]).collect();
-        left_out.extend(blank);
-        left_out.sort_unstable();
-        left_out.dedup();
+        let tree = BoostTree::new(&spellings, FIRST, NEXT);
         ((!tree.is_empty()).then_some(tree), left_out)
+    }
+
+    /// Returns the tokens of a term as it is written, and with a capital, as at the start of
+    /// a sentence; none that are too many.
+    fn spellings(&self, term: &str) -> Vec<Vec<u32>> {
+        let mut letters = term.chars();
+        let Some(first) = letters.next() else {
+            // The token of nothing would be a space, which begins no word.
+            return Vec::new();
+        };
+        let capital: String = first.to_uppercase().chain(letters).collect();
+        let mut spellings = vec![self.tokenizer.encode(&format!(" {term}"))];
+        if capital != term {
+            spellings.push(self.tokenizer.encode(&format!(" {capital}")));
+        }
+        spellings.retain(|tokens| tokens.len() <= MAX_TOKENS);
+        spellings
     }
 
     /// Returns what an utterance says. `voiced` tells for each 16 ms of it if there is a
@@ -388,6 +403,8 @@ pub struct Looks {
     last: Vec<u32>,
     /// Tokens of the words that are gone.
     gone_tokens: Vec<u32>,
+    /// What the last look saw.
+    seen: Look,
 }
 
 /// Audio at the end of which no word is taken for complete: 0.3 s, in encoder vectors.
@@ -430,7 +447,7 @@ impl Looks {
             },
         );
         if is_no_speech(hypothesis.no_speech, hypothesis.mean_log_probability()) {
-            return self.so_far();
+            return self.seen.clone();
         }
         for (known, (_, probability)) in hypothesis.log_probabilities.iter_mut().zip(&self.kept) {
             *known = *probability;
@@ -455,7 +472,8 @@ impl Looks {
         self.last.clone_from(&hypothesis.tokens);
         let voiced = voiced.get(self.from / VOICE..).unwrap_or_default();
         let words = model.words(&hypothesis, voiced);
-        let is_stable = |word: &&align::Word| word.first_token + word.tokens <= agreed;
+        // The last word that is kept may still get a mark, such as a comma.
+        let is_stable = |word: &&align::Word| word.first_token + word.tokens < agreed;
         let stable = words.iter().take_while(is_stable).count();
         let look = Look {
             words: self
@@ -469,19 +487,13 @@ impl Looks {
         if window.len() > LONG_WINDOW {
             self.let_go(&words[..stable], window.len());
         }
+        self.seen.clone_from(&look);
         look
     }
 
     /// Returns what was seen so far, for the final.
     pub fn draft(&self) -> Draft {
         Draft([&self.gone_tokens[..], &self.last[..]].concat())
-    }
-
-    fn so_far(&self) -> Look {
-        Look {
-            words: self.gone.clone(),
-            stable: self.gone.len(),
-        }
     }
 
     /// Moves the start of the window behind the last stable word that leaves enough audio.

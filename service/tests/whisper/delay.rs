@@ -3,15 +3,12 @@
 //! Finals of long utterances, for clients that ask for a greatest delay.
 
 use crate::{finals, hear_with, said};
-use std::sync::Arc;
-use std::task::{Wake, Waker};
-use std::thread::Thread;
 use std::time::Duration;
 use symbl_service::recognizer::whisper::{Whisper, WhisperConfig};
 use symbl_service::recognizer::{RecognisedWord, Recognition, Recognizer, StreamOptions};
 use symbl_testkit::engine::whisper;
 use symbl_testkit::model::model;
-use symbl_testkit::speech::{Sample, audio, silence, talk_prompts, time_of, word_errors};
+use symbl_testkit::speech::{Sample, audio, silence, talk_prompts, word_errors};
 
 fn asking_for(delay: Option<Duration>, interim: bool) -> StreamOptions {
     StreamOptions {
@@ -36,38 +33,14 @@ fn joined(prompts: &[Sample]) -> Option<Vec<i16>> {
     Some(joined)
 }
 
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Returns the finals of a new stream, each with how much audio it took.
-fn finals_with_places(
-    engine: &Whisper,
-    audio: &[i16],
-    options: &StreamOptions,
-) -> Vec<(Duration, Vec<RecognisedWord>)> {
+/// Returns the finals of a new stream.
+fn finals_of(engine: &Whisper, audio: &[i16], options: &StreamOptions) -> Vec<Vec<RecognisedWord>> {
     let mut stream = engine.open(options).expect("a stream");
-    stream.wake_with(Waker::from(Arc::new(Unpark(std::thread::current()))));
-    let (mut heard, mut given) = (Vec::new(), Vec::new());
-    let mut taken = 0;
-    for samples in audio.chunks(256) {
-        stream.push(samples, &mut heard).expect("taken");
-        taken += samples.len();
-        // What is decoded is decoded of the audio up to here.
-        while stream.behind() > Duration::ZERO {
-            std::thread::park();
-            stream.poll(&mut heard).expect("a result");
-        }
-        given.extend(heard.drain(..).map(|heard| (taken, heard)));
-    }
+    let mut heard = Vec::new();
+    stream.push(audio, &mut heard).expect("taken");
     stream.finish(&mut heard).expect("results");
-    given.extend(heard.drain(..).map(|heard| (taken, heard)));
-    let finals = given.into_iter().filter_map(|(taken, heard)| match heard {
-        Recognition::Final { words, .. } => Some((time_of(taken), words)),
+    let finals = heard.into_iter().filter_map(|heard| match heard {
+        Recognition::Final { words, .. } => Some(words),
         _ => None,
     });
     finals.collect()
@@ -79,12 +52,13 @@ fn the_words_of_long_speech_come_in_time_once_each() {
     let prompts = &talk_prompts();
     let Some(audio) = joined(prompts) else { return };
     let delay = Duration::from_secs(3);
-    let uncut = finals_with_places(&engine, &audio, &asking_for(None, false));
-    let cut = finals_with_places(&engine, &audio, &asking_for(Some(delay), false));
-    let late = |given: &[(Duration, Vec<RecognisedWord>)]| {
-        let late = given.iter().filter(|(taken, words)| {
-            let first = words[0].start;
-            *taken > first + delay + Duration::from_secs(1)
+    let uncut = finals_of(&engine, &audio, &asking_for(None, false));
+    let cut = finals_of(&engine, &audio, &asking_for(Some(delay), false));
+    // A final comes no sooner than its last word, so one that is longer came too late.
+    let late = |given: &[Vec<RecognisedWord>]| {
+        let late = given.iter().filter(|words| {
+            let length = words[words.len() - 1].end - words[0].start;
+            length > delay + Duration::from_secs(1)
         });
         late.count()
     };
@@ -92,7 +66,7 @@ fn the_words_of_long_speech_come_in_time_once_each() {
     assert_eq!(late(&cut), 0);
     assert!(cut.len() > uncut.len());
 
-    let words: Vec<RecognisedWord> = cut.iter().flat_map(|(_, words)| words.clone()).collect();
+    let words: Vec<RecognisedWord> = cut.iter().flat_map(Clone::clone).collect();
     for pair in words.windows(2) {
         // The model's times are in steps of 20 ms, and frames have 16 ms.
         let step = Duration::from_millis(20);
@@ -100,11 +74,7 @@ fn the_words_of_long_speech_come_in_time_once_each() {
     }
     let reference: Vec<&str> = prompts.iter().map(|prompt| prompt.reference).collect();
     let reference = reference.join(" ");
-    let text = |given: &[(Duration, Vec<RecognisedWord>)]| {
-        let finals: Vec<_> = given.iter().map(|(_, words)| words.clone()).collect();
-        said(&finals)
-    };
-    let (uncut, cut_text) = (text(&uncut), text(&cut));
+    let (uncut, cut_text) = (said(&uncut), said(&cut));
     let count = reference.split_whitespace().count();
     let errors = |text: &str| word_errors(&reference, text);
     assert!(
@@ -116,14 +86,14 @@ fn the_words_of_long_speech_come_in_time_once_each() {
     // No words are given out on both sides of a cut.
     let mut doubled = Vec::new();
     for pair in cut.windows(2) {
-        let (before, behind) = (said(&[pair[0].1.clone()]), said(&[pair[1].1.clone()]));
+        let (before, behind) = (said(&pair[..1]), said(&pair[1..]));
         let before: Vec<&str> = before.split_whitespace().collect();
         let behind: Vec<&str> = behind.split_whitespace().collect();
         for n in 1..=before.len().min(behind.len()) {
             let gram = [&behind[..n], &behind[..n]].concat().join(" ");
             if before.ends_with(&behind[..n]) && !reference.contains(&gram) {
                 let gram = behind[..n].join(" ");
-                doubled.push(format!("{gram}, at {:?}", pair[1].1[0].start));
+                doubled.push(format!("{gram}, at {:?}", pair[1][0].start));
             }
         }
     }

@@ -81,3 +81,14 @@ fn an_utterance_that_is_heard_to_its_end_is_decoded_once() {
         assert_eq!(found.words, first, "{name}");
     }
 }
+
+#[test]
+fn a_vocabulary_has_two_hundred_terms_whatever_their_spelling() {
+    let Some(model) = model() else { return };
+    let mut terms: Vec<String> = (0..200).map(|number| format!("term{number}")).collect();
+    assert!(model.request("en", &terms).unwrap().1.is_empty());
+    // Said again, a term is no further one.
+    terms.push("term7".to_owned());
+    terms.push("one more".to_owned());
+    assert_eq!(model.request("en", &terms).unwrap().1, [201]);
+}

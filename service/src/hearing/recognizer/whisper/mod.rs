@@ -146,7 +146,13 @@ impl Recognizer for Whisper {
 
     fn check_language(&self, language: &str) -> Result<(), String> {
         let request = self.shared.model.request(&language_of(language), &[]);
-        request.map(|_| ()).map_err(|error| error.to_string())
+        let more = match self.shared.model.is_multilingual() {
+            true => "",
+            false => "; a service with --model base knows many languages",
+        };
+        request
+            .map(|_| ())
+            .map_err(|error| format!("{error}{more}"))
     }
 
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {

@@ -3,10 +3,14 @@
 //! Which job comes next.
 //!
 //! Finals come before looks, each kind by its time. A look is taken only when no final
-//! waits, so under load it is the looks that become fewer.
+//! waits, so under load it is the looks that become fewer. A final of audio that is ahead
+//! of its time, because its client sends a file, comes after all of that.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// A final that is wanted later than this is of audio that is ahead of its time.
+const AHEAD: Duration = Duration::from_secs(1);
 
 /// Jobs that wait for a worker. A stream has at most one final and one look in it.
 #[derive(Debug)]
@@ -68,9 +72,14 @@ impl<J> Queue<J> {
         jobs.remove(&ticket.key)
     }
 
-    /// Takes the job that comes next.
-    pub(super) fn take(&mut self) -> Option<J> {
-        let first = self.finals.pop_first().or_else(|| self.looks.pop_first());
+    /// Takes the job that comes next at a time.
+    pub(super) fn take(&mut self, now: Instant) -> Option<J> {
+        let is_due = |(time, _): &(Instant, u64)| *time <= now + AHEAD;
+        let due = self.finals.keys().next().is_some_and(is_due);
+        let first = match due {
+            true => self.finals.pop_first(),
+            false => self.looks.pop_first().or_else(|| self.finals.pop_first()),
+        };
         first.map(|(_, job)| job)
     }
 
@@ -91,7 +100,6 @@ impl<J> Queue<J> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn finals_come_first_and_each_kind_by_its_time() {
@@ -102,7 +110,7 @@ mod tests {
         queue.push_final(at(300), "final 300");
         queue.push_final(at(100), "final 100");
         queue.push_look(at(0), "look 0, later");
-        let order: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.take(now)).collect();
         assert_eq!(order, ["final 100", "final 300", "look 0", "look 0, later"]);
     }
 
@@ -114,8 +122,19 @@ mod tests {
         let last = queue.push_final(now, 2);
         assert_eq!(queue.remove(look), Some(1));
         assert_eq!(queue.remove(look), None);
-        assert_eq!(queue.take(), Some(2));
+        assert_eq!(queue.take(now), Some(2));
         assert_eq!(queue.remove(last), None);
-        assert_eq!(queue.take(), None);
+        assert_eq!(queue.take(now), None);
+    }
+
+    #[test]
+    fn a_final_of_audio_that_is_ahead_of_its_time_comes_last() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        queue.push_final(now + Duration::from_secs(60), "of a file");
+        queue.push_look(now, "look");
+        queue.push_final(now + Duration::from_millis(300), "live");
+        let order: Vec<_> = std::iter::from_fn(|| queue.take(now)).collect();
+        assert_eq!(order, ["live", "look", "of a file"]);
     }
 }

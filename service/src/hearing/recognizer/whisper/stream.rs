@@ -61,6 +61,8 @@ enum Why {
 /// A final that a worker makes, and since when it is awaited.
 struct Awaited {
     slot: Slot<Transcript>,
+    ticket: Ticket,
+    /// When the end of its audio would have come in real time.
     since: Instant,
     why: Why,
     /// Where the utterance starts, and how long it is.
@@ -150,6 +152,32 @@ fn bare(word: &str) -> String {
         .to_lowercase()
 }
 
+/// When the audio of a stream comes in real time. That of a file is ahead of its time.
+#[derive(Debug, Default)]
+struct Clock {
+    /// When all audio that was given would have come.
+    end: Option<Instant>,
+}
+
+impl Clock {
+    /// Takes down that so many samples came now.
+    fn push(&mut self, samples: usize, now: Instant) {
+        let begin = self.end.map_or(now, |end| end.max(now));
+        self.end = Some(begin + duration_of(samples));
+    }
+
+    /// Returns when the audio up to `left` samples before the end would have come.
+    fn time_of(&self, left: usize) -> Instant {
+        let end = self.end.unwrap_or_else(Instant::now);
+        end.checked_sub(duration_of(left)).unwrap_or(end)
+    }
+}
+
+/// Returns how long so many samples last.
+fn duration_of(samples: usize) -> Duration {
+    Duration::from_micros(samples as u64 * 1_000_000 / u64::from(SAMPLE_RATE))
+}
+
 /// What is known of the utterance in progress.
 #[derive(Default)]
 struct Following {
@@ -182,6 +210,7 @@ pub(super) struct WhisperStream {
     greatest: Option<usize>,
     segmenter: Segmenter,
     bell: Arc<Bell>,
+    clock: Clock,
     /// Audio behind the place up to which utterances were cut.
     backlog: VecDeque<i16>,
     following: Following,
@@ -200,6 +229,7 @@ impl WhisperStream {
             greatest: options.max_final_delay.map(samples),
             segmenter: Segmenter::new(),
             bell: Arc::default(),
+            clock: Clock::default(),
             backlog: VecDeque::new(),
             following: Following::default(),
             awaited: None,
@@ -338,8 +368,8 @@ impl WhisperStream {
             true => self.following.draft.clone(),
             false => Draft::default(),
         };
-        let since = Instant::now();
-        self.workers().final_by(
+        let since = self.clock.time_of(self.backlog.len());
+        let ticket = self.workers().final_by(
             since + FINAL_WITHIN,
             Box::new(move || {
                 let transcript = shared
@@ -350,6 +380,7 @@ impl WhisperStream {
         );
         Awaited {
             slot,
+            ticket,
             since,
             why,
             start: utterance.start,
@@ -517,8 +548,19 @@ impl WhisperStream {
     }
 }
 
+/// A client that has gone needs nothing of what waits.
+impl Drop for WhisperStream {
+    fn drop(&mut self) {
+        self.drop_look();
+        if let Some(awaited) = &self.awaited {
+            self.workers().take_back(awaited.ticket);
+        }
+    }
+}
+
 impl RecognizerStream for WhisperStream {
     fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        self.clock.push(samples.len(), Instant::now());
         self.backlog.extend(samples);
         self.go_on(out)
     }

@@ -57,7 +57,7 @@ impl Shared {
                 if state.closed {
                     return;
                 }
-                if let Some(job) = state.queue.take() {
+                if let Some(job) = state.queue.take(Instant::now()) {
                     break job;
                 }
                 state = self
@@ -165,6 +165,7 @@ pub(super) struct Slot<T>(Arc<SlotShared<T>>);
 pub(super) struct Filler<T> {
     shared: Arc<SlotShared<T>>,
     bell: Arc<Bell>,
+    is_filled: bool,
 }
 
 #[derive(Debug)]
@@ -194,6 +195,7 @@ pub(super) fn slot<T>(bell: &Arc<Bell>) -> (Slot<T>, Filler<T>) {
     let filler = Filler {
         shared: Arc::clone(&shared),
         bell: Arc::clone(bell),
+        is_filled: false,
     };
     (Slot(shared), filler)
 }
@@ -212,7 +214,8 @@ impl<T> Slot<T> {
 
 impl<T> Filler<T> {
     /// Gives the result and wakes the stream.
-    pub(super) fn fill(self, result: T) {
+    pub(super) fn fill(mut self, result: T) {
+        self.is_filled = true;
         self.set(SlotState::Filled(result));
     }
 
@@ -223,11 +226,9 @@ impl<T> Filler<T> {
 
 impl<T> Drop for Filler<T> {
     fn drop(&mut self) {
-        let mut state = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*state, SlotState::Empty) {
-            *state = SlotState::Lost;
+        if !self.is_filled {
+            self.set(SlotState::Lost);
         }
-        drop(state);
         self.bell.ring();
     }
 }

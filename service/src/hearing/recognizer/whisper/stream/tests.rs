@@ -95,7 +95,11 @@ fn an_utterance_that_is_decoded_holds_up_the_audio_behind_it() {
     stream.push(&speech, &mut out).expect("taken");
     assert!(stream.awaited.is_some());
     assert!(stream.is_ready());
-    assert!(stream.behind() > Duration::ZERO);
+    // All came at once, so it is ahead of its time and not late.
+    assert_eq!(stream.behind(), Duration::ZERO);
+    let awaited = stream.awaited.as_mut().expect("a final");
+    awaited.since = Instant::now() - Duration::from_secs(5);
+    assert!(stream.behind() >= Duration::from_secs(5));
     stream.push(&[0; BACKLOG], &mut out).expect("taken");
     assert!(!stream.is_ready());
     drop(release);
@@ -289,4 +293,22 @@ fn words_before_a_cut_are_removed_by_what_they_are_or_else_by_their_times() {
     let mut words = before.clone();
     Context::default().remove(&mut words);
     assert_eq!(words, before);
+}
+
+#[test]
+fn audio_of_a_file_is_ahead_of_its_time_and_live_audio_is_not() {
+    let second = SAMPLE_RATE as usize;
+    let now = Instant::now();
+    let at = |seconds| now + Duration::from_secs(seconds);
+    let mut file = Clock::default();
+    file.push(60 * second, now);
+    assert_eq!(file.time_of(0), at(60));
+    assert_eq!(file.time_of(50 * second), at(10));
+    let mut live = Clock::default();
+    live.push(second, now);
+    live.push(second, at(1));
+    assert_eq!(live.time_of(0), at(2));
+    // After a pause of its client it does not count as late.
+    live.push(second, at(3600));
+    assert_eq!(live.time_of(second), at(3600));
 }
