@@ -3,13 +3,13 @@
 //! Which job comes next.
 //!
 //! Finals come before looks, each kind by its time. A look is taken only when no final
-//! waits, so under load it is the looks that become fewer. A final of audio that is ahead
-//! of its time, because its client sends a file, comes after all of that.
+//! waits, so under load it is the looks that become fewer. What is wanted for audio that is
+//! ahead of its time, because its client sends a file, comes after all of that.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// A final that is wanted later than this is of audio that is ahead of its time.
+/// What is wanted later than this is for audio that is ahead of its time.
 const AHEAD: Duration = Duration::from_secs(1);
 
 /// Jobs that wait for a worker. A stream has at most one final and one look in it.
@@ -74,13 +74,16 @@ impl<J> Queue<J> {
 
     /// Takes the job that comes next at a time.
     pub(super) fn take(&mut self, now: Instant) -> Option<J> {
-        let is_due = |(time, _): &(Instant, u64)| *time <= now + AHEAD;
-        let due = self.finals.keys().next().is_some_and(is_due);
-        let first = match due {
-            true => self.finals.pop_first(),
-            false => self.looks.pop_first().or_else(|| self.finals.pop_first()),
+        let is_due = |jobs: &BTreeMap<(Instant, u64), J>| {
+            let first = jobs.keys().next();
+            first.is_some_and(|(time, _)| *time <= now + AHEAD)
         };
-        first.map(|(_, job)| job)
+        let jobs = match (is_due(&self.finals), is_due(&self.looks)) {
+            (false, true) => &mut self.looks,
+            (false, false) if self.finals.is_empty() => &mut self.looks,
+            _ => &mut self.finals,
+        };
+        jobs.pop_first().map(|(_, job)| job)
     }
 
     /// Returns how many jobs wait.
@@ -128,13 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn a_final_of_audio_that_is_ahead_of_its_time_comes_last() {
+    fn what_is_for_audio_that_is_ahead_of_its_time_comes_last() {
         let now = Instant::now();
         let mut queue = Queue::default();
+        queue.push_look(now + Duration::from_secs(30), "look at a file");
         queue.push_final(now + Duration::from_secs(60), "of a file");
         queue.push_look(now, "look");
         queue.push_final(now + Duration::from_millis(300), "live");
         let order: Vec<_> = std::iter::from_fn(|| queue.take(now)).collect();
-        assert_eq!(order, ["live", "look", "of a file"]);
+        assert_eq!(order, ["live", "look", "of a file", "look at a file"]);
     }
 }

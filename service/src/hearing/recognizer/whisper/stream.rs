@@ -475,7 +475,7 @@ impl WhisperStream {
         };
         let (start, length) = (utterance.start, utterance.samples.len());
         self.following.looked = length;
-        let mut due = Instant::now();
+        let mut due = self.clock.time_of(self.backlog.len());
         if let Some(looking) = &self.looking {
             // One that has waited so long sees what was said since, at its place in the
             // queue. One that is being taken is enough.
