@@ -6,8 +6,8 @@
 //! An input is lines. Each is read as a client's message, as a recogniser's line, and as
 //! speech.
 
-use symbl_protocol::{ClientMessage, InsightType, Tracker};
 use std::time::Duration;
+use symbl_protocol::{ClientMessage, InsightType, Tracker};
 use symbl_service::analysis::{Analyzer, AnalyzerOptions, punctuate};
 use symbl_service::recognizer::RecognisedWord;
 use symbl_service::recognizer::command::OutputLine;
@@ -51,12 +51,15 @@ fn heard(line: OutputLine) {
 
 /// Analyses the words of a text, one every 300 ms.
 fn said(text: &str) {
-    let words = text.split_whitespace().zip(0u64..).map(|(word, index)| RecognisedWord {
-        text: word.to_owned(),
-        start: Duration::from_millis(index * 300),
-        end: Duration::from_millis(index * 300 + 300),
-        confidence: 1.0,
-    });
+    let words = text
+        .split_whitespace()
+        .zip(0u64..)
+        .map(|(word, index)| RecognisedWord {
+            text: word.to_owned(),
+            start: Duration::from_millis(index * 300),
+            end: Duration::from_millis(index * 300 + 300),
+            confidence: 1.0,
+        });
     analyse(&words.collect::<Vec<_>>());
 }
 

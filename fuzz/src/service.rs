@@ -10,15 +10,15 @@
 mod steps;
 
 use bytes::Bytes;
-use symbl_protocol::{
-    ClientMessage, Encoding, ServerMessage, StartRequest, StreamFormat, Tracker, response,
-};
+use std::time::Duration;
+use steps::Step;
 use symbl_client::session::{
     Audio, AudioFormat, Failure, Input, Instants, LeakyPolicy, Output, Reason, Session,
     SessionConfig, Time,
 };
-use std::time::Duration;
-use steps::Step;
+use symbl_protocol::{
+    ClientMessage, Encoding, ServerMessage, StartRequest, StreamFormat, Tracker, response,
+};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut talk = Talk::new();
