@@ -185,20 +185,37 @@ impl<'a> Members<'a> {
         self.0.iter().any(|(other, _)| other.0 == name)
     }
 
-    /// Returns `true` if a name contains a character that JSON requires to be
-    /// escaped. Unlike values, names are not checked while they are read.
-    pub(super) fn has_raw_control(&self) -> bool {
-        let is_control = |byte: u8| byte < 0x20;
-        self.0
-            .iter()
-            .any(|(name, _)| matches!(name.0, Cow::Borrowed(name) if name.bytes().any(is_control)))
-    }
-
     /// Returns the last member with that name.
     pub(super) fn get(&self, name: &str) -> Node<'a> {
         let found = self.0.iter().rev().find(|(other, _)| other.0 == name);
         found.map_or(Node(None), |(_, value)| Node::from(*value))
     }
+}
+
+/// Returns `true` if a string of a JSON text contains a character that JSON requires to be
+/// escaped. Unlike values, names of members are not checked while they are read.
+pub(super) fn has_raw_control(json: &str) -> bool {
+    // Most texts have no such byte at all.
+    if !json
+        .bytes()
+        .fold(false, |found, byte| found | (byte < 0x20))
+    {
+        return false;
+    }
+    let (mut is_inside, mut is_escaped) = (false, false);
+    json.bytes().any(|byte| {
+        if !is_inside {
+            is_inside = byte == b'"';
+            return false;
+        }
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => is_inside = false,
+            _ => {}
+        }
+        byte < 0x20
+    })
 }
 
 /// Returns a time, or `None` if the number is negative, NaN or longer than

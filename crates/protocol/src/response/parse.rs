@@ -9,7 +9,7 @@
 //! Sources: trace of the original service, Symbl Streaming API reference, source of
 //! the official SDKs.
 
-use super::json::{Members, Node};
+use super::json::{Members, Node, has_raw_control};
 use super::mend::mend;
 use super::{
     Entity, Insight, Message, MessageWord, ParseError, Participant, RecognitionResult,
@@ -80,7 +80,7 @@ fn or_mended<T>(
 fn object(text: &str) -> Result<Members<'_>, ParseError> {
     let length = text.len();
     if let Ok(members) = Members::of(text) {
-        if members.has_raw_control() {
+        if has_raw_control(text) {
             let reason = "control character in the name of a member".to_owned();
             return Err(ParseError::NotJson { length, reason });
         }

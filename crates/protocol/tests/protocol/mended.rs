@@ -150,3 +150,22 @@ fn what_cannot_be_mended_says_what_it_was_as_far_as_that_can_be_told() {
         assert_eq!(Unreadable::of(text), expected, "{text}");
     }
 }
+
+#[test]
+fn a_control_character_in_the_name_of_a_member_is_escaped() {
+    // With an escape in the name, the parser copies it, and checks neither kind.
+    for name in ["a\0b", "a\\\"\0b", "a\\\\\u{1}b", "\\\"a\nb"] {
+        let text = format!(r#"{{"type": "new", "{name}": 1}}"#);
+        let (message, flaw) = ServerMessage::parse_mended(&text).unwrap();
+        assert!(flaw.is_some(), "{text:?}");
+        let ServerMessage::Unknown { json, .. } = message else {
+            panic!("{message:?}");
+        };
+        assert!(!json.chars().any(|c| u32::from(c) < 0x20), "{json:?}");
+        serde_json::from_str::<serde_json::Value>(&json).unwrap();
+    }
+    // Escaped ones, and white space between the members, are nothing to mend.
+    let text = "{\"type\": \"new\",\n\t\"a\\u0000\\n\": 1\r\n}";
+    let (_, flaw) = ServerMessage::parse_mended(text).unwrap();
+    assert_eq!(flaw, None);
+}
