@@ -7,7 +7,7 @@
 //!
 //! - **Reservations.** Each admitted stream reserves as much of the processor as speech
 //!   costs, even while its speaker is silent, because the speaker may go on. The cost is
-//!   that of its engine (`capacity`): what the engine says of itself at first, and what
+//!   that of its engine (`capacity`): what the engine declares at first, and what
 //!   each final result adds to the measurement. The engine of a stream is known when the
 //!   stream starts. Until then the stream counts as one of the first engine. A
 //!   conversation that waits for a lost speaker reserves nothing: it takes no processor
@@ -176,7 +176,7 @@ impl Admission {
         }
     }
 
-    /// Records what an engine says of itself.
+    /// Records what an engine reports.
     pub fn reported(&mut self, engine: usize, capacity: Capacity) {
         if let Some(engine) = self.engines.get_mut(engine) {
             engine.costs.reported(capacity);

@@ -86,7 +86,7 @@ impl Costs {
         }
     }
 
-    /// Records what the engine says of itself, if it measures by itself.
+    /// Records what the engine reports, if it measures by itself.
     pub(super) fn reported(&mut self, capacity: Capacity) {
         if let (Self::Reported(known), Capacity::Reported { cost }) = (self, capacity) {
             *known = cost;
@@ -169,7 +169,7 @@ impl Effort {
     }
 
     /// Ends the measurement of a call that took these samples and returned these results.
-    /// `behind` and `capacity` are what the engine says of itself.
+    /// The engine reports `behind` and `capacity`.
     pub(crate) fn end(
         &mut self,
         begun: &Begun,

@@ -63,6 +63,12 @@ impl Recognition {
     }
 }
 
+/// Returns the time of a sample, from the start of the stream.
+pub(crate) fn time_of(sample: u64) -> Duration {
+    let rate = u64::from(SAMPLE_RATE);
+    Duration::from_secs(sample / rate) + Duration::from_secs(sample % rate) / SAMPLE_RATE
+}
+
 /// Returns all words, separated by spaces.
 pub fn text_of(words: &[RecognisedWord]) -> String {
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
@@ -223,6 +229,7 @@ pub trait RecognizerStream: Send {
     fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError>;
 }
 
+mod bell;
 pub mod command;
 pub mod pocketsphinx;
 pub mod scripted;

@@ -12,7 +12,6 @@
 //! must never delay another stream, and never outlive its own.
 
 mod backlog;
-mod bell;
 mod line;
 mod pace;
 mod process;
@@ -22,7 +21,7 @@ pub use line::{LONGEST_LINE, LineError, OutputLine};
 
 use super::{Recognizer, RecognizerError, RecognizerStream, StreamOptions};
 use crate::hearing::capacity::Capacity;
-use bell::Bell;
+use crate::hearing::recognizer::bell::Bell;
 use process::Group;
 use std::path::Path;
 use std::process::Command as Program;

@@ -7,9 +7,9 @@
 //! process. The process leads a process group of its own, which is killed with it, so that
 //! no process that it started lives on.
 
-use super::bell::Bell;
 use super::line::{LineError, OutputLine, read_line};
 use crate::hearing::recognizer::SAMPLE_RATE;
+use crate::hearing::recognizer::bell::Bell;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;

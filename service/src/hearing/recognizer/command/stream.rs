@@ -8,12 +8,12 @@
 //! comes twice.
 
 use super::backlog::Backlog;
-use super::bell::Bell;
 use super::line::{LineError, OutputLine};
 use super::pace::ProcessPace;
 use super::process::{Ended, Event, Process, duration};
 use super::{ENGINE, Shared, failed, unavailable};
 use crate::hearing::parked;
+use crate::hearing::recognizer::bell::Bell;
 use crate::hearing::recognizer::{
     RecognisedWord, Recognition, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
 };

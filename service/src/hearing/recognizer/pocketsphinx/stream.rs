@@ -12,9 +12,11 @@ use std::sync::Arc;
 use super::ffi::{Decoder, DecoderOptions, FfiError, Mode};
 use super::model::Model;
 use super::pool::DecoderPool;
-use super::words::{at, words};
+use super::words::words;
 use super::{ENGINE, failed};
-use crate::hearing::recognizer::{Recognition, RecognizerError, RecognizerStream, text_of};
+use crate::hearing::recognizer::{
+    Recognition, RecognizerError, RecognizerStream, text_of, time_of,
+};
 use crate::hearing::segmenter::{Cut, Segmenter, Utterance};
 
 /// Audio between two looks at the interim hypothesis: 200 ms at 16 kHz.
@@ -130,7 +132,7 @@ impl Interims {
         let mut words = words(utterance, &self.decoder.segments());
         for word in &mut words {
             // A hypothesis may begin in the silence before the speech.
-            word.start = word.start.max(at(utterance.onset));
+            word.start = word.start.max(time_of(utterance.onset));
             word.end = word.end.max(word.start);
         }
         let text = text_of(&words);

@@ -7,13 +7,13 @@
 use std::time::Duration;
 
 use super::ffi::{FRAMES_PER_SECOND, Segment};
-use crate::hearing::recognizer::{RecognisedWord, SAMPLE_RATE};
+use crate::hearing::recognizer::{RecognisedWord, time_of};
 use crate::hearing::segmenter::Utterance;
 
 /// Returns the words of `utterance`, in order. None of them ends after the utterance.
 pub(super) fn words(utterance: &Utterance, segments: &[Segment]) -> Vec<RecognisedWord> {
-    let start = at(utterance.start);
-    let end = at(utterance.start + utterance.samples.len() as u64);
+    let start = time_of(utterance.start);
+    let end = time_of(utterance.start + utterance.samples.len() as u64);
     let frame = Duration::from_secs(1) / FRAMES_PER_SECOND;
     segments
         .iter()
@@ -29,12 +29,6 @@ pub(super) fn words(utterance: &Utterance, segments: &[Segment]) -> Vec<Recognis
             })
         })
         .collect()
-}
-
-/// Returns the time of a sample, from the start of the stream.
-pub(super) fn at(sample: u64) -> Duration {
-    let rate = u64::from(SAMPLE_RATE);
-    Duration::from_secs(sample / rate) + Duration::from_secs(sample % rate) / SAMPLE_RATE
 }
 
 /// Returns the word without the number of its pronunciation, or `None` for a filler.
@@ -115,6 +109,6 @@ mod tests {
     #[test]
     fn a_sample_a_year_into_the_stream_still_has_its_time() {
         let year = 365 * 24 * 3600;
-        assert_eq!(at(year * 16_000 + 8), Duration::new(year, 500_000));
+        assert_eq!(time_of(year * 16_000 + 8), Duration::new(year, 500_000));
     }
 }

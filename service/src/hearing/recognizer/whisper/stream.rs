@@ -12,10 +12,12 @@
 //! ends and what its final says, and never on how fast a worker was.
 
 use super::ENGINE;
-use super::workers::{Bell, Filler, Slot, Taken, Workers, slot};
+use super::workers::{Filler, Slot, Taken, Workers, slot};
 use super::{Shared, queue::Ticket};
+use crate::hearing::recognizer::bell::Bell;
 use crate::hearing::recognizer::{
     RecognisedWord, Recognition, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
+    time_of,
 };
 use crate::hearing::segmenter::{Cut, Segmenter, Utterance};
 use crate::hearing::vad::FRAME;
@@ -163,19 +165,14 @@ impl Clock {
     /// Takes down that so many samples came now.
     fn push(&mut self, samples: usize, now: Instant) {
         let begin = self.end.map_or(now, |end| end.max(now));
-        self.end = Some(begin + duration_of(samples));
+        self.end = Some(begin + time_of(samples as u64));
     }
 
     /// Returns when the audio up to `left` samples before the end would have come.
     fn time_of(&self, left: usize) -> Instant {
         let end = self.end.unwrap_or_else(Instant::now);
-        end.checked_sub(duration_of(left)).unwrap_or(end)
+        end.checked_sub(time_of(left as u64)).unwrap_or(end)
     }
-}
-
-/// Returns how long so many samples last.
-fn duration_of(samples: usize) -> Duration {
-    Duration::from_micros(samples as u64 * 1_000_000 / u64::from(SAMPLE_RATE))
 }
 
 /// What is known of the utterance in progress.
@@ -690,10 +687,7 @@ fn floats(samples: &[i16]) -> Vec<f32> {
 
 /// Returns a word of an utterance that starts at a sample of the stream.
 fn recognised(start: u64, word: &TimedWord) -> RecognisedWord {
-    let at = |sample: usize| {
-        let samples = start + sample as u64;
-        Duration::from_micros(samples * 1_000_000 / u64::from(SAMPLE_RATE))
-    };
+    let at = |sample: usize| time_of(start + sample as u64);
     RecognisedWord {
         text: word.text.clone(),
         start: at(word.start),

@@ -3,9 +3,9 @@
 //! The threads that decode, shared by all streams.
 
 use super::queue::{Queue, Ticket};
+use crate::hearing::recognizer::bell::Bell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
 use std::time::Instant;
 
 /// Something to compute.
@@ -92,27 +92,27 @@ impl Workers {
     /// Queues a job that decodes a final by `deadline`, if the workers keep up. The slot of
     /// a job that is dropped before it begins is lost, see [`Slot::take`].
     pub(super) fn final_by(&self, deadline: Instant, job: Job) -> Ticket {
-        let mut state = self.0.0.lock();
-        if state.closed {
-            drop(state);
-            drop(job);
-            return Queue::<Job>::default().push_final(deadline, Box::new(|| ()));
-        }
-        let ticket = state.queue.push_final(deadline, job);
-        drop(state);
-        self.0.0.work.notify_one();
-        ticket
+        self.push(Queue::push_final, deadline, job)
     }
 
     /// Queues a job that takes a look, which has been due since `due`.
     pub(super) fn look(&self, due: Instant, job: Job) -> Ticket {
+        self.push(Queue::push_look, due, job)
+    }
+
+    fn push(
+        &self,
+        push: fn(&mut Queue<Job>, Instant, Job) -> Ticket,
+        time: Instant,
+        job: Job,
+    ) -> Ticket {
         let mut state = self.0.0.lock();
         if state.closed {
             drop(state);
-            drop(job);
-            return Queue::<Job>::default().push_look(due, Box::new(|| ()));
+            // The job goes with this queue, and its slot is lost.
+            return push(&mut Queue::default(), time, job);
         }
-        let ticket = state.queue.push_look(due, job);
+        let ticket = push(&mut state.queue, time, job);
         drop(state);
         self.0.0.work.notify_one();
         ticket
@@ -230,46 +230,6 @@ impl<T> Drop for Filler<T> {
             self.set(SlotState::Lost);
         }
         self.bell.ring();
-    }
-}
-
-/// Wakes a stream, once it has said how, and whatever waits for it.
-#[derive(Debug, Default)]
-pub(super) struct Bell {
-    waker: Mutex<Option<Waker>>,
-    rung: Mutex<bool>,
-    ringing: Condvar,
-}
-
-impl Bell {
-    /// Wakes `waker` from now on.
-    pub(super) fn set(&self, waker: Waker) {
-        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker);
-    }
-
-    fn ring(&self) {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.ringing.notify_all();
-        let waker = self
-            .waker
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Waits until the bell was rung since the last call.
-    pub(super) fn wait(&self) {
-        let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*rung {
-            rung = self
-                .ringing
-                .wait(rung)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        *rung = false;
     }
 }
 
