@@ -3,6 +3,7 @@
 //! The outside of the service: connections, tokens, paths and wire forms.
 
 pub(crate) mod connection;
+pub(crate) mod events;
 pub(crate) mod gate;
 pub(crate) mod handshake;
 pub(crate) mod http;

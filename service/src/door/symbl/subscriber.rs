@@ -10,6 +10,7 @@
 
 use crate::conversation::form::{Form as _, Recipient};
 use crate::conversation::hub::{Conversation, ConversationKey, Hub};
+use crate::conversation::log::LogError;
 use crate::door::symbl::socket;
 use crate::door::symbl::wire::SYMBL;
 use crate::limits::Limits;
@@ -98,7 +99,11 @@ async fn listen(
     let Some(conversation) = conversation else {
         return (1000, "");
     };
-    let started = reply::subscription_started(&conversation.id);
+    let reading = Arc::clone(&conversation);
+    // A subscriber that does not learn where it came in listens all the same.
+    let last = hub.workers.run(move || last_final(&reading)).await;
+    let last = last.ok().and_then(Result::ok);
+    let started = reply::subscription_started(&conversation.id, last);
     let Some(after) = after else {
         let Some(_listener_slot) = conversation.listen_now(outbox, started) else {
             return (1000, "");
@@ -148,6 +153,19 @@ async fn listen(
         }
         heard = last;
     }
+}
+
+/// Returns the `sequenceNumber` of the last final so far, or -1. Finals that come while this
+/// reads may be later, so a subscriber that asks for all that follows misses none.
+fn last_final(conversation: &Conversation) -> Result<i64, LogError> {
+    let (log, number) = (&conversation.log, conversation.number);
+    let seq = log.entry_of(number, i64::MAX)?;
+    let entries = match seq.checked_sub(1) {
+        Some(before) => log.read(number, before, 1)?,
+        None => Vec::new(),
+    };
+    let said = entries.first().and_then(|entry| entry.body.said());
+    Ok(said.map_or(-1, |said| i64::try_from(said.number).unwrap_or(i64::MAX)))
 }
 
 /// How a socket is closed whose conversation cannot be read.
