@@ -5,9 +5,7 @@
 
 mod records;
 
-use crate::conversation::entry::{
-    Body, Entry, Message, Part, Sent, Speaker, Transcribed, Word,
-};
+use crate::conversation::entry::{Body, Entry, Message, Part, Sent, Speaker, Transcribed, Word};
 use crate::conversation::log::{
     Begun, Log, OpenRecord, Sending, SessionRecord, StartRecord, StreamPosition, Verdict,
 };
