@@ -100,24 +100,20 @@ async fn listen(
         return (1000, "");
     };
     let reading = Arc::clone(&conversation);
-    // A subscriber that does not learn where it came in listens all the same.
-    let last = hub.workers.run(move || last_final(&reading)).await;
-    let last = last.ok().and_then(Result::ok);
+    let found = hub.workers.run(move || coming_in(&reading, after)).await;
+    let found = found.ok().and_then(Result::ok);
+    let last = found.map(|(_, last)| last);
     let started = reply::subscription_started(&conversation.id, last);
-    let Some(after) = after else {
-        let Some(_listener_slot) = conversation.listen_now(outbox, started) else {
-            return (1000, "");
-        };
-        return pending().await;
-    };
-    outbox.send(started);
-    let reading = Arc::clone(&conversation);
-    let found = hub
-        .workers
-        .run(move || reading.log.entry_of(reading.number, after));
-    let Ok(Ok(mut heard)) = found.await else {
+    let Some((mut heard, _)) = found else {
+        // Without an answer of the log, it gets what comes from now on.
+        if after.is_none()
+            && let Some(_slot) = conversation.listen_now(outbox, started)
+        {
+            return pending().await;
+        }
         return UNREADABLE;
     };
+    outbox.send(started);
     loop {
         let entries = match conversation.listen_from(heard, outbox) {
             Ok(_listener_slot) if conversation.state().is_finished => {
@@ -155,17 +151,23 @@ async fn listen(
     }
 }
 
-/// Returns the `sequenceNumber` of the last final so far, or -1. Finals that come while this
-/// reads may be later, so a subscriber that asks for all that follows misses none.
-fn last_final(conversation: &Conversation) -> Result<i64, LogError> {
+/// Returns the number of the entry behind which a subscriber comes in, and the
+/// `sequenceNumber` of the last final so far, or -1. Without `after` it comes in behind
+/// that final, so that it may ask for all that follows.
+fn coming_in(conversation: &Conversation, after: Option<i64>) -> Result<(u64, i64), LogError> {
     let (log, number) = (&conversation.log, conversation.number);
-    let seq = log.entry_of(number, i64::MAX)?;
-    let entries = match seq.checked_sub(1) {
+    let newest = log.entry_of(number, i64::MAX)?;
+    let entries = match newest.checked_sub(1) {
         Some(before) => log.read(number, before, 1)?,
         None => Vec::new(),
     };
     let said = entries.first().and_then(|entry| entry.body.said());
-    Ok(said.map_or(-1, |said| i64::try_from(said.number).unwrap_or(i64::MAX)))
+    let last = said.map_or(-1, |said| i64::try_from(said.number).unwrap_or(i64::MAX));
+    let heard = match after {
+        Some(after) => log.entry_of(number, after)?,
+        None => newest,
+    };
+    Ok((heard, last))
 }
 
 /// How a socket is closed whose conversation cannot be read.
