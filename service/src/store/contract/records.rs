@@ -11,7 +11,8 @@ use crate::ids::new_id;
 use crate::limits::Limits;
 use crate::store::sqlite::Store;
 use crate::store::{
-    Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError, Wanted, Whose,
+    Change, Deleted, Filter, Insights, List, Piece, Records, Sentence, Sort, StoreError,
+    Transcript, Wanted, Whose,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -321,6 +322,91 @@ fn a_list_does_not_keep_its_store_open() {
         let rest = first.expect("read").expect("known").rest;
         drop(store);
         let refused = rest.expect("more follows").next().await.map(|_| ());
+        assert!(matches!(refused, Err(StoreError::Commit(_))), "{refused:?}");
+    });
+}
+
+/// Reads a transcript to its end. Returns its sentences, and how many parts it had.
+async fn sentences(store: &dyn Kept, whose: Whose) -> Option<(Vec<Sentence>, usize)> {
+    let Transcript { first, .. } = store.transcript(whose).await.expect("read")?;
+    let (mut all, mut rest, mut parts) = (first.sentences, first.rest, 1);
+    while let Some(speaking) = rest {
+        let mut part = speaking.next().await.expect("a part");
+        all.append(&mut part.sentences);
+        rest = part.rest;
+        parts += 1;
+    }
+    Some((all, parts))
+}
+
+#[test]
+fn a_transcript_has_what_was_said_with_names_and_times_of_words() {
+    with_each(async |store| {
+        let store = store.as_ref();
+        begin(store, 1, None);
+        for (text, at) in [("second", 20), ("first", 10)] {
+            let mut said = said(text, None);
+            said.start = at;
+            append(store, 1, said);
+        }
+        let change = Change {
+            name: Some("Ada".to_owned()),
+            email: None,
+        };
+        let renamed = store.rename(ours(1), "ada".to_owned(), change).await;
+        assert!(renamed.expect("written"));
+        let transcript = store.transcript(ours(1)).await.expect("read");
+        let transcript = transcript.expect("known");
+        assert_eq!(transcript.title.as_deref(), Some("Talk"));
+        let (told, parts) = sentences(store, ours(1)).await.expect("known");
+        assert_eq!(parts, 1);
+        let texts: Vec<&str> = told.iter().map(|said| said.text.as_str()).collect();
+        assert_eq!(texts, ["second", "first"]);
+        assert_eq!(told[0].speaker.as_deref(), Some("Ada"));
+        assert_eq!((told[0].start, told[0].stop), (20, 21));
+        assert_eq!(told[0].words, [("second".to_owned(), 20, 21)]);
+        let listed = store.messages(ours(1), Wanted::default()).await;
+        let (listed, _) = whole(listed.expect("read").expect("known")).await;
+        let ids: Vec<Value> = told.iter().map(|said| said.id.to_string().into()).collect();
+        assert_eq!(each(&listed, "messages", "id"), ids);
+        assert!(sentences(store, whose("other", 1)).await.is_none());
+        assert!(sentences(store, ours(2)).await.is_none());
+        let late = Whose {
+            delay: HOUR,
+            ..ours(1)
+        };
+        assert_eq!(sentences(store, late).await.expect("known").0, []);
+    });
+}
+
+#[test]
+fn a_long_transcript_comes_in_parts_without_what_is_deleted_meanwhile() {
+    const MANY: usize = 40;
+    with_each(async |store| {
+        begin(store.as_ref(), 1, None);
+        for n in 0..MANY {
+            append(store.as_ref(), 1, said(&format!("{n} ").repeat(4000), None));
+        }
+        store.finish(1, 9);
+        let (all, parts) = sentences(store.as_ref(), ours(1)).await.expect("known");
+        assert!(parts > 2 && all.len() == MANY, "{parts} {}", all.len());
+        let begun = store.transcript(ours(1)).await.expect("read");
+        let first = begun.expect("known").first;
+        assert!(first.sentences.len() < MANY);
+        let deleted = store.delete(ours(1)).await.expect("written");
+        assert_eq!(deleted, Deleted::Whole);
+        let rest = first.rest.expect("more follows").next().await;
+        let rest = rest.expect("a part");
+        assert!(rest.sentences.is_empty() && rest.rest.is_none());
+        // It does not keep its store open.
+        begin(store.as_ref(), 2, None);
+        for _ in 0..2 {
+            append(store.as_ref(), 2, said(&"a ".repeat(50_000), None));
+        }
+        let begun = store.transcript(ours(2)).await.expect("read");
+        let rest = begun.expect("known").first.rest.expect("more follows");
+        drop(store);
+        let refused = rest.next().await.map(|_| ());
         assert!(matches!(refused, Err(StoreError::Commit(_))), "{refused:?}");
     });
 }
