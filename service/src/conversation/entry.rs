@@ -198,6 +198,9 @@ pub(crate) struct Sent {
     pub(crate) client_id: String,
     pub(crate) from: Speaker,
     pub(crate) text: String,
+    /// Id of the message whose text this replaces. Without it, the text is a note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) corrects: Option<i64>,
 }
 
 impl Body {

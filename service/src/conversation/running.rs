@@ -45,6 +45,10 @@ pub(crate) struct Conversation {
     /// The conversation's id: as the store has it, and as clients get it.
     pub(crate) number: i64,
     pub(crate) id: String,
+    /// As clients of sessions know it: a random UUID.
+    pub(crate) session: String,
+    /// When it began, nanoseconds since the Unix epoch.
+    pub(crate) opened: i64,
     pub(crate) clock: ConversationClock,
     pub(crate) log: Arc<dyn Log>,
     state: Mutex<ConversationState>,
@@ -351,6 +355,8 @@ impl Conversation {
         Self {
             number: participants.number(),
             id: participants.id().to_owned(),
+            session: participants.session().to_owned(),
+            opened: participants.opened().unwrap_or_else(|| clock.now()),
             key,
             clock,
             log,

@@ -148,6 +148,7 @@ impl ResultWriter {
             conversation: conversation.number,
             account: conversation.key.account.clone(),
             connection_id: conversation.key.connection_id.clone(),
+            session: conversation.session.clone(),
             title: self.title.clone(),
             at: conversation.clock.now(),
             keep: i64::try_from(keep).unwrap_or(i64::MAX),
