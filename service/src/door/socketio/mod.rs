@@ -217,8 +217,8 @@ async fn open(State(door): State<Arc<Door>>, mut request: Request, next: Next) -
     let opening = Opening(Arc::new(Mutex::new(Some(place))));
     request.extensions_mut().insert(opening.clone());
     let response = next.run(request).await;
-    let is_open = response.status().is_success()
-        || response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let is_open =
+        response.status().is_success() || response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if is_open {
         tokio::spawn(async move {
             sleep(CONNECT_TIMEOUT).await;
@@ -315,7 +315,12 @@ impl Door {
     /// Returns what the bearer of a token may do.
     fn admit(&self, socket: &SocketRef, token: Option<String>) -> Result<Pass, Denied> {
         let parts = socket.req_parts();
-        let offered = || token.as_deref().into_iter().chain(credentials(&parts.headers));
+        let offered = || {
+            token
+                .as_deref()
+                .into_iter()
+                .chain(credentials(&parts.headers))
+        };
         let access = match self.tokens.check(offered()) {
             Ok(access) => access,
             Err(refused) => {
@@ -328,7 +333,8 @@ impl Door {
                 return Err(refused.into());
             }
         };
-        let is_used = |token: &&str| self.tokens.check([*token].into_iter()).as_ref() == Ok(&access);
+        let is_used =
+            |token: &&str| self.tokens.check([*token].into_iter()).as_ref() == Ok(&access);
         let expires = offered().find(is_used);
         let expires = expires.and_then(|token| self.tokens.expires(token));
         let place = Arc::clone(&self.places).try_acquire_owned();

@@ -262,7 +262,9 @@ fn send(given: Option<&RawValue>) -> Result<Request, Refusal> {
         ..
     } = argument(given)?;
     if input.attachments.is_some_and(|given| !given.is_empty()) {
-        return Err(Refusal::payload("Attachments are not kept here; send text."));
+        return Err(Refusal::payload(
+            "Attachments are not kept here; send text.",
+        ));
     }
     let text = input.text.unwrap_or_default();
     if text.trim().is_empty() {
@@ -402,7 +404,9 @@ mod tests {
 
     fn read_well(packet: &serde_json::Value) -> Request {
         let asked = read(&packet.to_string(), false);
-        asked.request.unwrap_or_else(|refusal| panic!("{packet}: {refusal:?}"))
+        asked
+            .request
+            .unwrap_or_else(|refusal| panic!("{packet}: {refusal:?}"))
     }
 
     #[test]
@@ -558,7 +562,10 @@ mod tests {
     #[test]
     fn other_events_are_unsupported_and_binary_data_is_an_invalid_payload() {
         let (event, code) = refused(&json!(["session:close", {}]));
-        assert_eq!((event.as_str(), code), ("session:close:error", Code::UnsupportedEvent));
+        assert_eq!(
+            (event.as_str(), code),
+            ("session:close:error", Code::UnsupportedEvent)
+        );
         for packet in [json!([7]), json!([]), json!(["n".repeat(65)]), json!({})] {
             let (event, code) = refused(&packet);
             assert_eq!((event.as_str(), code), ("error", Code::UnsupportedEvent));
@@ -576,9 +583,16 @@ mod tests {
             json!({"session_id": "s", "timestamp": 1, "limit": secret}),
             json!({"session_id": "s", "timestamp": 1, "after": [secret]}),
         ] {
-            let asked = read(&json!(["session:history:sync", argument]).to_string(), false);
+            let asked = read(
+                &json!(["session:history:sync", argument]).to_string(),
+                false,
+            );
             let refusal = asked.request.expect_err("a refusal");
-            assert!(!refusal.description.contains(secret), "{}", refusal.description);
+            assert!(
+                !refusal.description.contains(secret),
+                "{}",
+                refusal.description
+            );
         }
     }
 
@@ -591,7 +605,13 @@ mod tests {
         assert_eq!(read.user_id.as_deref(), Some("ada@x"));
         assert!(read.captions);
         let nothing = Introduction::default();
-        for given in ["", "[]", "7", "{", r#"{"token": 7, "captions": "true", "name": ""}"#] {
+        for given in [
+            "",
+            "[]",
+            "7",
+            "{",
+            r#"{"token": 7, "captions": "true", "name": ""}"#,
+        ] {
             assert_eq!(introduction(Some(given)), nothing, "{given}");
         }
         assert_eq!(introduction(None), nothing);

@@ -9,8 +9,8 @@
 use crate::conversation::entry::{Body, Entry, Insight, Sent, Speaker, Transcribed};
 use crate::conversation::session::{Hint, Session, State, Status};
 use crate::hearing::draft::local;
-use serde::ser::{SerializeSeq, Serializer};
 use serde::Serialize;
+use serde::ser::{SerializeSeq, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -89,7 +89,11 @@ impl Gallery {
     fn picture(&self, seq: u64) -> Arc<Picture> {
         let mut pictures = self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = pictures.len() >= KEPT;
-        if is_full && pictures.first_key_value().is_some_and(|(first, _)| seq < *first) {
+        if is_full
+            && pictures
+                .first_key_value()
+                .is_some_and(|(first, _)| seq < *first)
+        {
             return pictures.get(&seq).cloned().unwrap_or_default();
         }
         let picture = Arc::clone(pictures.entry(seq).or_default());
@@ -107,7 +111,7 @@ impl Gallery {
     /// Returns the event of an interim.
     pub(super) fn interim(&self, hint: &Hint, now: i64) -> Option<Box<RawValue>> {
         let payload = json!({
-            "session_id": self.about.session_id,
+            "session_id": *self.about.session_id,
             "utterance_id": format!("{}-{}", hint.speaker.id, hint.start),
             "from": person(&hint.speaker),
             "body": { "text": hint.text },
@@ -121,7 +125,7 @@ impl Gallery {
     /// Returns what a session's state is now.
     pub(super) fn state(&self, state: &State, now: i64) -> Value {
         json!({
-            "session_id": self.about.session_id,
+            "session_id": *self.about.session_id,
             "status": status(state.status),
             "speakers": state.speakers,
             "timestamp": millis(now),
@@ -196,7 +200,7 @@ pub(super) fn details(
     let (state, timeouts) = (session.state(), session.timeouts());
     let seconds = |time: Duration| time.as_secs();
     json!({
-        "session_id": session.id,
+        "session_id": *session.id,
         "inactivity_timeout_seconds": seconds(timeouts.inactivity),
         "is_service_desk": false,
         "is_conversation": true,
@@ -212,7 +216,7 @@ pub(super) fn details(
             "opt_out": false,
             "is_test": false,
             // The application's id is no secret of a link's bearer, and no UUID.
-            "account_id": Uuid::new_v5(&Uuid::nil(), format!("account/{account}").as_bytes()),
+            "account_id": uuid_of(&format!("account/{account}")),
             "brain_id": null,
             "brain_parent_id": null,
             "brain_version": null,
@@ -223,7 +227,7 @@ pub(super) fn details(
         },
         "context": { "user": { "display_name": name, "phone": null, "email": null } },
         "conversation_id": session.conversation.to_string(),
-        "connection_id": session.connection_id,
+        "connection_id": *session.connection_id,
         "speakers": state.speakers,
         "seq": state.head,
     })
@@ -234,7 +238,7 @@ pub(super) fn author(session: &Session, name: Option<&str>, user_id: Option<&str
     let is = user_id.or(name).unwrap_or_default();
     let who = format!("{}/author/{is}", session.id);
     Speaker {
-        id: Uuid::new_v5(&Uuid::nil(), who.as_bytes()).to_string(),
+        id: uuid_of(&who),
         user_id: user_id.map(str::to_owned),
         name: name.map(str::to_owned),
     }
@@ -243,6 +247,11 @@ pub(super) fn author(session: &Session, name: Option<&str>, user_id: Option<&str
 /// Returns how payloads name a person.
 pub(super) fn person(speaker: &Speaker) -> Value {
     json!({ "agent_id": speaker.id, "agent_name": speaker.name, "team_id": null })
+}
+
+/// Returns the UUID that always stands for this text.
+fn uuid_of(text: &str) -> String {
+    Uuid::new_v5(&Uuid::nil(), text.as_bytes()).to_string()
 }
 
 fn millis(nanos: i64) -> i64 {
@@ -275,7 +284,7 @@ fn event(name: &'static str, payload: &Value) -> Option<Rendered> {
 /// Returns a payload with the members of every event of an entry around its own.
 fn payload(entry: &Entry, about: &About, own: Value) -> Value {
     let mut all = Map::new();
-    all.insert("session_id".to_owned(), json!(about.session_id));
+    all.insert("session_id".to_owned(), json!(*about.session_id));
     if let Value::Object(own) = own {
         all.extend(own);
     }
@@ -285,12 +294,7 @@ fn payload(entry: &Entry, about: &About, own: Value) -> Value {
     Value::Object(all)
 }
 
-fn joined(
-    entry: &Entry,
-    about: &About,
-    speaker: &Speaker,
-    is_renamed: bool,
-) -> Option<Rendered> {
+fn joined(entry: &Entry, about: &About, speaker: &Speaker, is_renamed: bool) -> Option<Rendered> {
     let mut own = json!({
         "member": { "id": speaker.id, "name": speaker.name, "user_id": speaker.user_id },
     });
@@ -352,7 +356,7 @@ fn said_events(entry: &Entry, about: &About, said: &Transcribed) -> Vec<Option<R
         let own = json!({
             "output": { "responses": [{ "type": "text", "text": text }] },
             "brain_language": LANGUAGE,
-            "request_id": Uuid::new_v5(&Uuid::nil(), id.as_bytes()),
+            "request_id": uuid_of(&id),
             "symbl": symbl,
         });
         event("message:brain_received", &payload(entry, about, own))

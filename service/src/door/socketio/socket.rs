@@ -347,7 +347,10 @@ impl Visitor {
         let account = &self.pass.access.account;
         match self.door.sessions.create(account, title).await {
             Ok(session) => {
-                tracing::info!(event = "session_created", conversation = session.conversation);
+                tracing::info!(
+                    event = "session_created",
+                    conversation = session.conversation
+                );
                 self.join(session, "session:created", ack).await?;
                 Ok(Ok(()))
             }
@@ -389,7 +392,10 @@ impl Visitor {
             joined.session.id == session.id && joined.session.state().status == Status::Active
         });
         if !is_here {
-            tracing::info!(event = "session_joined", conversation = session.conversation);
+            tracing::info!(
+                event = "session_joined",
+                conversation = session.conversation
+            );
             self.joined = Some(Joined {
                 watch: session.watch(self.about.captions),
                 gallery: self.door.galleries.of(&session),
@@ -397,7 +403,7 @@ impl Visitor {
             });
         }
         self.emit(event, &details).await?;
-        let answer = json!({ "ok": true, "session_id": session.id });
+        let answer = json!({ "ok": true, "session_id": *session.id });
         self.acknowledge(ack, &answer).await
     }
 
