@@ -15,3 +15,4 @@ pub(crate) mod symbl;
 pub(crate) mod throttle;
 pub(crate) mod tls;
 pub(crate) mod token;
+pub(crate) mod web;
