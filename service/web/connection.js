@@ -116,14 +116,14 @@ export class Connection {
   #join() {
     this.#failures = 0;
     this.#generation += 1;
+    // Without an answer, another connection may get one.
+    this.#expect(() => this.#joined, () => this.#again());
     this.#socket.emit("session:reconnect", {
       session_id: this.#session,
       timestamp: this.#clock.now(),
       // Also conversations that are over may be read here.
       view: true,
     });
-    // Without an answer, another connection may get one.
-    this.#expect(() => this.#joined, () => this.#again("the service does not answer"));
   }
 
   #reconnected(session) {
@@ -137,7 +137,7 @@ export class Connection {
   #notJoined(error) {
     const code = error?.error_code;
     if (PASSING.includes(code)) {
-      this.#again(code);
+      this.#again();
       return;
     }
     this.#stop("refused", error?.description || "This conversation is not here");
@@ -160,7 +160,7 @@ export class Connection {
       if (page.error) {
         failures += 1;
         if (failures > 20) {
-          this.#again(page.error);
+          this.#again();
           return;
         }
         await new Promise((done) => {

@@ -252,8 +252,8 @@ class Draft {
     const seq = number(payload.seq);
     const symbl = payload.symbl ?? {};
     if (seq === null) return;
-    const said = payload.output?.responses?.find((response) => response?.type === "text");
-    const ids = Array.isArray(symbl.message_ids) ? symbl.message_ids : [symbl.message_id];
+    const said = list(payload.output?.responses).find((response) => response?.type === "text");
+    const ids = [...list(symbl.message_ids), symbl.message_id];
     const id = text(symbl.id) || text(payload.request_id);
     const kind = text(symbl.kind) || "other";
     const messages = ids.map(text).filter(Boolean);
@@ -423,6 +423,10 @@ function placeOf(list, seq) {
 function text(value) {
   if (typeof value === "string") return value;
   return typeof value === "number" && Number.isFinite(value) ? String(value) : "";
+}
+
+function list(value) {
+  return Array.isArray(value) ? value : [];
 }
 
 function number(value) {
