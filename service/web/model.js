@@ -87,7 +87,7 @@ export function reduce(state, action) {
 /** Returns the state with a page of the history. */
 function withHistory(state, { events, more, head, now }) {
   const next = withEvents(state, events, now, false);
-  const last = events.reduce((most, [, payload]) => Math.max(most, number(payload?.seq) ?? 0), 0);
+  const last = events.reduce((most, event) => Math.max(most, number(event?.[1]?.seq) ?? 0), 0);
   // Entries without an event, such as the end of a conversation, count too.
   const until = more ? last : Math.max(last, number(head) ?? 0, next.newest);
   return { ...next, known: Math.max(state.known, until), catchingUp: Boolean(more) };

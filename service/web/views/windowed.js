@@ -20,7 +20,7 @@ export class WindowedList {
   #estimate;
   #items = [];
   // Where each row begins, and behind the last one where it ends.
-  #offsets = [0];
+  #offsets = new Float64Array(1);
   #heights = new Map();
   #shown = new Map();
   #range = [0, 0];
@@ -132,10 +132,10 @@ export class WindowedList {
   }
 
   #measureAll() {
-    const offsets = new Array(this.#items.length + 1);
-    offsets[0] = 0;
+    const offsets = new Float64Array(this.#items.length + 1);
+    const width = this.#box.clientWidth;
     this.#items.forEach((item, at) => {
-      const height = this.#heights.get(item.key) ?? this.#estimate(item, this.#box.clientWidth);
+      const height = this.#heights.get(item.key) ?? this.#estimate(item, width);
       offsets[at + 1] = offsets[at] + height;
     });
     this.#offsets = offsets;
@@ -195,21 +195,27 @@ export class WindowedList {
       }
     }
     let before = null;
+    const fresh = [];
     wanted.forEach((item, at) => {
       let row = this.#shown.get(item.key);
       if (row?.item !== item) {
         const element = this.#render(item);
         row?.element.replaceWith(element);
-        row = { element, item };
+        row = { element, item, place: "" };
         this.#shown.set(item.key, row);
       }
-      row.element.setAttribute("aria-posinset", first + at + 1);
-      row.element.setAttribute("aria-setsize", this.#items.length);
+      if (isForced || row.place === "") fresh.push([first + at, row.element]);
+      const place = `${first + at + 1}/${this.#items.length}`;
+      if (row.place !== place) {
+        row.place = place;
+        row.element.setAttribute("aria-posinset", first + at + 1);
+        row.element.setAttribute("aria-setsize", this.#items.length);
+      }
       const next = before === null ? this.#list.firstChild : before.nextSibling;
       if (next !== row.element) this.#list.insertBefore(row.element, next);
       before = row.element;
     });
-    this.#measure(wanted, first, last);
+    this.#measure(fresh, first, last);
   }
 
   /** Leaves room for the rows that are no elements. */
@@ -218,21 +224,31 @@ export class WindowedList {
     this.#list.style.paddingBottom = `${this.#offsets.at(-1) - this.#offsets[last]}px`;
   }
 
-  #measure(wanted, first, last) {
+  /** Measures rows, each with its index, and moves those behind them. */
+  #measure(fresh, first, last) {
     this.#pad(first, last);
+    if (fresh.length === 0) return;
     const top = this.#box.scrollTop;
     const anchor = this.#rowAt(top);
     const into = top - this.#offsets[anchor];
-    let isOther = false;
-    for (const item of wanted) {
-      const height = this.#shown.get(item.key).element.getBoundingClientRect().height;
-      if (this.#heights.get(item.key) !== height) {
-        this.#heights.set(item.key, height);
-        isOther = true;
-      }
+    const offsets = this.#offsets;
+    const changes = [];
+    for (const [at, element] of fresh) {
+      const height = element.getBoundingClientRect().height;
+      this.#heights.set(this.#items[at].key, height);
+      const change = height - (offsets[at + 1] - offsets[at]);
+      if (Math.abs(change) > 0.01) changes.push([at, change]);
     }
-    if (!isOther) return;
-    this.#measureAll();
+    if (changes.length === 0) return;
+    let moved = 0;
+    let next = 0;
+    for (let at = changes[0][0]; at < this.#items.length; at += 1) {
+      if (changes[next]?.[0] === at) {
+        moved += changes[next][1];
+        next += 1;
+      }
+      offsets[at + 1] += moved;
+    }
     this.#pad(first, last);
     if (!this.#isFollowing && anchor < this.#items.length) {
       this.#moveTo(this.#offsets[anchor] + into);
