@@ -82,7 +82,7 @@ export function openShare(id) {
     }
   } }, "Make a link");
   dialog("Share",
-    h("p", {}, "Whoever has the link can read this conversation, and nothing else, until "
+    h("p", {}, "A person with the link can read this conversation, and nothing else, until "
       + "the link ends."),
     h("div.field", {}, h("label", { for: "life" }, "The link is good for"), life),
     make, problem, made);

@@ -13,6 +13,8 @@ const PATIENCE = 30_000;
 
 /** A browser. It ends with this process. */
 export class Browser {
+  /** Called with each event that is of no tab. */
+  ontold = null;
   #child;
   #folder;
   #last = 0;
@@ -62,7 +64,9 @@ export class Browser {
 
   #take(message) {
     if (message.id === undefined) {
-      this.#pages.get(message.sessionId)?.told(message.method, message.params);
+      const { sessionId, method, params } = message;
+      if (sessionId === undefined) this.ontold?.(method, params);
+      else this.#pages.get(sessionId)?.told(method, params);
       return;
     }
     const waiting = this.#waiting.get(message.id);
