@@ -257,8 +257,8 @@ class Draft {
     const id = text(symbl.id) || text(payload.request_id);
     const kind = text(symbl.kind) || "other";
     const messages = ids.map(text).filter(Boolean);
-    const language = text(payload.brain_language);
-    if (language) this.#state.language = language;
+    const language = text(payload.brain_language).replaceAll("_", "-");
+    if (/^[a-z]{2,3}(-[a-z0-9]{2,8})*$/i.test(language)) this.#state.language = language;
     this.#insert("findings", {
       key: `f${seq}/${kind}/${id}/${text(symbl.name)}/${text(symbl.value)}/${messages.join(",")}`,
       seq,

@@ -3,30 +3,15 @@
 //! The page in a headless Chromium.
 
 use crate::stage::{APP, Stage};
-use crate::unit::{here, node};
+use crate::unit::here;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use symbl_service::Auth;
+use symbl_testkit::programs::{chromium, node};
 use symbl_testkit::speech::absent;
-
-/// What browsers of its kind are called.
-const BROWSERS: [&str; 3] = ["chromium-headless-shell", "google-chrome", "chromium"];
-
-fn chromium() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let named = BROWSERS
-        .iter()
-        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    let found = named.into_iter().find(|program| program.is_file());
-    if found.is_none() {
-        absent("no Chromium (Debian package chromium-headless-shell)");
-    }
-    found
-}
 
 /// Returns the folder with axe-core, which is installed once for each build folder; `None`
 /// where npm is absent.

@@ -3,25 +3,13 @@
 //! The model, the connection and the outbox of the page, without a browser.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use symbl_testkit::speech::absent;
+use symbl_testkit::programs::node;
 
 /// Returns the path of a file beside this one.
 pub fn here(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/page")
         .join(name)
-}
-
-/// Returns a command that ends within three minutes, or `None` where Node.js is absent.
-pub fn node() -> Option<Command> {
-    if let Err(error) = Command::new("node").arg("--version").output() {
-        absent(&format!("node: {error} (Debian package nodejs)"));
-        return None;
-    }
-    let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", "180", "node"]);
-    Some(command)
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 import { lastLines, wanted } from "../captions.js";
 import { connectionWords, isOver, nameOf } from "../model.js";
-import { h, keyed, say } from "./dom.js";
+import { h, keyed, say, speak } from "./dom.js";
 
 /** Shows the captions of a conversation in `root`. */
 export function showCaptions(root, { about, store }) {
@@ -25,6 +25,7 @@ export function showCaptions(root, { about, store }) {
   root.replaceChildren(h("main.caption-box", {}, h("h1.unseen", {}, document.title), lines, state));
 
   function update(now) {
+    speak(lines, now.language);
     const shown = lastLines(now, looks.lines).map((line, at, all) => ({
       ...line,
       name: looks.names && line.speaker !== all[at - 1]?.speaker ? nameOf(now, line.speaker) : "",

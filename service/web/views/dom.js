@@ -62,6 +62,11 @@ export function say(element, words) {
   if (element.textContent !== words) element.textContent = words;
 }
 
+/** Says in which language the texts in an element are, if that is known. */
+export function speak(element, language) {
+  if (language && element.lang !== language) element.lang = language;
+}
+
 /** Returns a dialog that is removed from the document when it is closed. */
 export function dialog(title, ...children) {
   const heading = h("h2", { id: "dialog-title" }, title);

@@ -4,7 +4,7 @@
 
 import { nameOf } from "../model.js";
 import { count } from "../format.js";
-import { h, icon, keyed, say } from "./dom.js";
+import { h, icon, keyed, say, speak } from "./dom.js";
 import { estimate, follows, interimElement, rowElement, rowsOf, updateInterim } from "./rows.js";
 import { settings } from "./settings.js";
 import { WindowedList } from "./windowed.js";
@@ -49,6 +49,7 @@ export function transcript({ zero, correct }) {
 
   function update(state) {
     const before = rows;
+    for (const texts of [list, log]) speak(texts, state.language);
     rows = makeRows(state);
     if (rows !== before) windowed.set(rows);
     missed = Math.max(0, rows.length - seen);

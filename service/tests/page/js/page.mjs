@@ -597,6 +597,20 @@ const scenarios = {
     const [same, now] = await look();
     assert.equal(same, text);
     assert.ok(Math.abs(now - place) < 2, `${place} ${now}`);
+    // Also when all rows get another height, and when what is above them changes.
+    const isThere = async (what) => {
+      const [kept, top] = await look();
+      const number = (line) => Number(/\d+/.exec(line)[0]);
+      assert.ok(Math.abs(number(kept) - number(text)) <= 1, `${what}: ${text} ${kept} ${top}`);
+    };
+    await page.look({ width: 420, height: 800 });
+    await page.until("narrow rows", () => document.querySelector(".box").clientWidth <= 420);
+    await new Promise((done) => setTimeout(done, 100));
+    await isThere("narrow");
+    await page.look({ width: 1280, height: 800 });
+    await page.until("wide rows", () => document.querySelector(".box").clientWidth > 420);
+    await new Promise((done) => setTimeout(done, 100));
+    await isThere("wide again");
     none(page);
     return {
       firstLine, whole, elements: scrolled.most,
@@ -604,6 +618,26 @@ const scenarios = {
       drawnFrames: { count: times.length, p50: gap(0.5), p95: gap(0.95), p99: gap(0.99) },
       perFrame: { script: cost("ScriptDuration"), layout: cost("LayoutDuration"),
         style: cost("RecalcStyleDuration"), task: cost("TaskDuration") },
+    };
+  },
+
+  async sink(browser) {
+    const page = await browser.open(`${url}/`);
+    await please("play");
+    const live = await page.until("a conversation", () =>
+      document.querySelector(".conversations a")?.href);
+    await page.go(live);
+    const interim = await page.until("an utterance that goes on", () =>
+      document.querySelector(".interims .words")?.textContent);
+    await page.until("the end", () =>
+      document.querySelector(".state")?.innerText.trim() === "Ended");
+    none(page);
+    return {
+      interim,
+      words: await page.run(words),
+      speaker: await page.run(() => document.querySelector(".lines .who").textContent),
+      questions: await page.run(() =>
+        [...document.querySelectorAll(".question .what")].map((one) => one.textContent)),
     };
   },
 

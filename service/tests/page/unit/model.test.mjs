@@ -256,6 +256,13 @@ test("findings are linked to their messages", () => {
   assert.deepEqual(found.get("2").map((one) => one.kind), ["tracker"]);
 });
 
+test("the language of the texts is known if the service says a proper one", () => {
+  const said = (brain_language) => live(started(), ["message:brain_received",
+    { ...finding(1, "question", "Who?")[1], brain_language }]).language;
+  assert.deepEqual(["en", "pt_BR", "de-CH"].map(said), ["en", "pt-BR", "de-CH"]);
+  assert.deepEqual(["", "x y", "1", null].map(said), [null, null, null, null]);
+});
+
 test("a topic that comes again is one topic with all its messages", () => {
   const topic = (seq, ids) => finding(seq, "topic", "Budget",
     { message_id: undefined, message_ids: ids });
