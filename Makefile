@@ -15,13 +15,14 @@ PREFIX ?= $(shell pkg-config --variable=prefix gstreamer-1.0)
 libdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=libdir gstreamer-1.0)
 pluginsdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=pluginsdir gstreamer-1.0)
 
-.PHONY: help build test soak stress bench accuracy demo install clean
+.PHONY: help build test soak soak-speech stress bench accuracy demo install clean
 
 help:
 	@echo 'make demo [FILE=talk.wav] [WEB=1]   live captions of recorded speech, or of your own file;'
 	@echo '                            with WEB=1 the page with the conversation stays open at the end'
 	@echo 'make test                   formatting, lints and all tests'
 	@echo 'make soak [MINUTES=10]      simulated faults that nobody has seen, until one finds something'
+	@echo 'make soak-speech [MINUTES=120]   live speech: memory and times of words must stay as they are'
 	@echo 'make stress [MINUTES=5]     ten sinks beside hostile clients of the same service, with figures'
 	@echo 'make bench [BENCH="name …"] [MINUTES=10]   what it costs, beside fakesink, the peers and the limit'
 	@echo 'make accuracy [SETS="name …"] [ENGINES="name …"]   how many words the recognisers get wrong'
@@ -40,6 +41,11 @@ test:
 soak:
 	SYMBL_SOAK_MINUTES=$(or $(MINUTES),10) $(CARGO) test --release --locked --package symbl-client \
 		--target-dir $(TARGET_DIR)/soak --test simulation soak::soak -- --exact --ignored --nocapture
+
+soak-speech:
+	scripts/install-deps.sh build run model demo
+	SYMBL_SOAK_MINUTES=$(MINUTES) $(CARGO) test --release --locked --package symbl-service \
+		--test whisper_soak -- --ignored --nocapture
 
 # The bound of all tests of this kind is three minutes, which this one sets aside.
 stress:

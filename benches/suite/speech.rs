@@ -203,6 +203,16 @@ fn say(report: &mut Report, engine: Engine, with: &str, ran: &Ran) {
     report.say(row("end of speech → final, p90", "ms", ran.delays.p90));
     report.say(row("end of speech → final, p95", "ms", ran.delays.p95));
     report.say(row("end of speech → final, max", "ms", ran.delays.max));
+    if let Some(shown) = &ran.shown {
+        report.say(row("end of a word → shown, p50", "ms", shown.p50));
+        report.say(row("end of a word → shown, p95", "ms", shown.p95));
+        let rewritten = row(
+            "shown words that change, of each word of a final",
+            "words",
+            ran.rewritten,
+        );
+        report.say(rewritten);
+    }
     report.say(row("CPU per second of audio", "ms", ran.processor));
     report.say(row("resident memory", "MiB", ran.memory));
 }
@@ -210,6 +220,11 @@ fn say(report: &mut Report, engine: Engine, with: &str, ran: &Ran) {
 /// The result of several streams.
 struct Ran {
     delays: Spread,
+    /// Delays from the end of a word to the first result that has it in its place, as its
+    /// final has it; `None` if no final had words.
+    shown: Option<Spread>,
+    /// Ratio of the shown words that a later result changed to the words of finals.
+    rewritten: f64,
     refused: usize,
     /// Processor time of the service, in milliseconds for each second of audio.
     processor: f64,
@@ -224,9 +239,47 @@ struct Ran {
 struct Heard {
     /// Delays from the end of an utterance to its final, in nanoseconds.
     delays: Vec<u64>,
+    /// What was shown while the utterances were spoken.
+    screen: Screen,
     /// Number of prompts that had ended before the wait for the last results.
     prompts: usize,
     refused: bool,
+}
+
+/// The words that interims and finals show, as on a screen.
+#[derive(Default)]
+struct Screen {
+    /// The words of the utterance in progress, each with the time at which it was first
+    /// shown in its place.
+    words: Vec<(String, u64)>,
+    /// Delays from the end of a word to the time at which it was first shown.
+    shown: Vec<u64>,
+    rewritten: usize,
+}
+
+impl Screen {
+    /// Shows the words of a result that came at `now`.
+    fn show(&mut self, words: Vec<String>, now: u64) {
+        for (n, word) in words.iter().enumerate() {
+            match self.words.get_mut(n) {
+                Some(known) if known.0 == *word => {}
+                Some(known) => {
+                    *known = (word.clone(), now);
+                    self.rewritten += 1;
+                }
+                None => self.words.push((word.clone(), now)),
+            }
+        }
+        self.rewritten += self.words.len() - words.len();
+        self.words.truncate(words.len());
+    }
+
+    /// Ends an utterance. `said` has the time at which the end of each word was sent.
+    fn end(&mut self, said: &[u64]) {
+        let words = self.words.drain(..).zip(said);
+        self.shown
+            .extend(words.map(|((_, shown), said)| shown.saturating_sub(*said)));
+    }
 }
 
 async fn run(
@@ -245,11 +298,14 @@ async fn run(
     let heard = futures_util::future::join_all(speakers).await;
     let mut delays = Vec::new();
     let (mut refused, mut said) = (0, 0);
+    let (mut shown, mut rewritten) = (Vec::new(), 0);
     for heard in heard {
         let heard = heard?;
         refused += usize::from(heard.refused);
         said += heard.prompts;
         delays.extend(heard.delays);
+        shown.extend(heard.screen.shown);
+        rewritten += heard.screen.rewritten;
     }
     let used = books::used(service.id())? - before;
     let (memory, _) = books::memory(service.id())?;
@@ -263,6 +319,8 @@ async fn run(
     }
     Ok(Ran {
         delays: Spread::of(&mut delays).some()?,
+        rewritten: rewritten as f64 / shown.len().max(1) as f64,
+        shown: Spread::of(&mut shown).some().ok(),
         refused,
         processor: used.cpu * 1e3 / audio.max(1.0),
         memory: memory / 1024.0,
@@ -307,16 +365,27 @@ async fn speak(
             let Some(message) = message else {
                 return Err("the service hung up".into());
             };
-            if let Message::Text(text) = message?
-                && let Some(end) = end_of_final(&text)
-            {
-                if end < SETTLE.as_secs_f64() {
-                    continue;
-                }
+            let Message::Text(text) = message? else {
+                continue;
+            };
+            let Some(result) = told(&text) else {
+                continue;
+            };
+            let now = clock::now();
+            let sent_at = |end: &f64| {
                 let index = (end / FRAME_TIME.as_secs_f64()) as usize;
-                let said = sent.get(index.min(sent.len().saturating_sub(1)));
-                heard.delays.extend(said.map(|said| clock::now() - said));
+                sent.get(index.min(sent.len().saturating_sub(1))).copied()
+            };
+            let (words, ends): (Vec<String>, Vec<f64>) = result.words.into_iter().unzip();
+            heard.screen.show(words, now);
+            if !result.is_final {
+                continue;
             }
+            let said: Vec<u64> = ends.iter().filter_map(sent_at).collect();
+            heard.screen.end(&said);
+            let last = ends.last().filter(|end| **end >= SETTLE.as_secs_f64());
+            let said = last.and_then(sent_at);
+            heard.delays.extend(said.map(|said| now - said));
         }
         // Ends with silence, so that every utterance gets its final.
         let frame: Vec<u8> = match begin.elapsed() < window {
@@ -339,17 +408,31 @@ async fn speak(
     Ok(heard)
 }
 
-/// Returns where the last word of a final ends, in seconds.
-fn end_of_final(text: &str) -> Option<f64> {
+/// A result that a stream heard.
+struct Told {
+    is_final: bool,
+    /// Its words in lower case without marks, and where each ends, in seconds.
+    words: Vec<(String, f64)>,
+}
+
+/// Returns the result in a message, if it is one.
+fn told(text: &str) -> Option<Told> {
     let told: Value = serde_json::from_str(text).ok()?;
     let message = told.get("message")?;
-    message
-        .get("isFinal")
-        .filter(|is_final| **is_final == true)?;
-    let words = message.pointer("/payload/raw/alternatives/0/words")?;
-    let end = words.as_array()?.last()?.get("endTime")?;
-    let number = |name: &str| end.get(name)?.as_str()?.parse::<f64>().ok();
-    Some(number("seconds")? + number("nanos")? / 1e9)
+    let is_final = message.get("isFinal")?.as_bool()?;
+    let words = message.pointer("/payload/raw/alternatives/0/words");
+    let words = words.and_then(Value::as_array).into_iter().flatten();
+    let words = words.filter_map(|word| {
+        let end = word.get("endTime")?;
+        let number = |name: &str| end.get(name)?.as_str()?.parse::<f64>().ok();
+        let text = word.get("word")?.as_str()?.to_lowercase();
+        let bare = text.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
+        Some((bare, number("seconds")? + number("nanos")? / 1e9))
+    });
+    Some(Told {
+        is_final,
+        words: words.collect(),
+    })
 }
 
 /// Returns the prompts of the demo as 16 kHz S16LE, each followed by a second of

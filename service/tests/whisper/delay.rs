@@ -2,13 +2,13 @@
 
 //! Finals of long utterances, for clients that ask for a greatest delay.
 
-use crate::{finals, hear_with, said};
+use crate::{doubled, finals, hear_with, joined, said};
 use std::time::Duration;
 use symbl_service::recognizer::whisper::{Whisper, WhisperConfig};
 use symbl_service::recognizer::{RecognisedWord, Recognition, Recognizer, StreamOptions};
 use symbl_testkit::engine::whisper;
 use symbl_testkit::model::model;
-use symbl_testkit::speech::{Sample, audio, silence, talk_prompts, word_errors};
+use symbl_testkit::speech::{talk_prompts, word_errors};
 
 fn asking_for(delay: Option<Duration>, interim: bool) -> StreamOptions {
     StreamOptions {
@@ -16,21 +16,6 @@ fn asking_for(delay: Option<Duration>, interim: bool) -> StreamOptions {
         max_final_delay: delay,
         ..StreamOptions::default()
     }
-}
-
-/// Returns the prompts one after the other without the silence at their ends; `None` where a
-/// package is absent.
-fn joined(prompts: &[Sample]) -> Option<Vec<i16>> {
-    let mut joined = silence(Duration::from_millis(500));
-    for prompt in prompts {
-        let audio = audio(prompt)?;
-        let loud = |sample: &i16| sample.unsigned_abs() > 500;
-        let first = audio.iter().position(loud).unwrap_or(0);
-        let last = audio.iter().rposition(loud).unwrap_or(0);
-        joined.extend(&audio[first..last]);
-    }
-    joined.extend(silence(Duration::from_secs(1)));
-    Some(joined)
 }
 
 /// Returns the finals of a new stream.
@@ -83,21 +68,11 @@ fn the_words_of_long_speech_come_in_time_once_each() {
         errors(&cut_text),
         errors(&uncut),
     );
-    // No words are given out on both sides of a cut.
-    let mut doubled = Vec::new();
-    for pair in cut.windows(2) {
-        let (before, behind) = (said(&pair[..1]), said(&pair[1..]));
-        let before: Vec<&str> = before.split_whitespace().collect();
-        let behind: Vec<&str> = behind.split_whitespace().collect();
-        for n in 1..=before.len().min(behind.len()) {
-            let gram = [&behind[..n], &behind[..n]].concat().join(" ");
-            if before.ends_with(&behind[..n]) && !reference.contains(&gram) {
-                let gram = behind[..n].join(" ");
-                doubled.push(format!("{gram}, at {:?}", pair[1][0].start));
-            }
-        }
-    }
-    assert_eq!(doubled, Vec::<String>::new(), "{cut_text}");
+    assert_eq!(
+        doubled(&cut, &reference),
+        Vec::<String>::new(),
+        "{cut_text}"
+    );
 }
 
 #[test]

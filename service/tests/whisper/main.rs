@@ -7,10 +7,13 @@ mod command;
 mod delay;
 mod finals;
 mod language;
+mod long;
 mod noise;
 
+use std::time::Duration;
 use symbl_service::recognizer::whisper::Whisper;
 use symbl_service::recognizer::{RecognisedWord, Recognition, Recognizer, StreamOptions, text_of};
+use symbl_testkit::speech::{Sample, audio, silence};
 
 /// Returns the results of a new stream for `audio`, given in pieces of `chunk` samples.
 fn hear(engine: &Whisper, audio: &[i16], chunk: usize, interim: bool) -> Vec<Recognition> {
@@ -68,4 +71,37 @@ fn bare(text: &str) -> String {
 /// Returns all that the finals say, in lower case and without punctuation.
 fn said(finals: &[Vec<RecognisedWord>]) -> String {
     bare(&text_of(&finals.concat()))
+}
+
+/// Returns the prompts one after the other without the silence at their ends; `None` where a
+/// package is absent.
+fn joined(prompts: &[Sample]) -> Option<Vec<i16>> {
+    let mut joined = silence(Duration::from_millis(500));
+    for prompt in prompts {
+        let audio = audio(prompt)?;
+        let loud = |sample: &i16| sample.unsigned_abs() > 500;
+        let first = audio.iter().position(loud).unwrap_or(0);
+        let last = audio.iter().rposition(loud).unwrap_or(0);
+        joined.extend(&audio[first..last]);
+    }
+    joined.extend(silence(Duration::from_secs(1)));
+    Some(joined)
+}
+
+/// Returns the words that were given out on both sides of a cut, with their places.
+fn doubled(finals: &[Vec<RecognisedWord>], reference: &str) -> Vec<String> {
+    let mut doubled = Vec::new();
+    for pair in finals.windows(2) {
+        let (before, behind) = (said(&pair[..1]), said(&pair[1..]));
+        let before: Vec<&str> = before.split_whitespace().collect();
+        let behind: Vec<&str> = behind.split_whitespace().collect();
+        for n in 1..=before.len().min(behind.len()) {
+            let gram = [&behind[..n], &behind[..n]].concat().join(" ");
+            if before.ends_with(&behind[..n]) && !reference.contains(&gram) {
+                let gram = behind[..n].join(" ");
+                doubled.push(format!("{gram}, at {:?}", pair[1][0].start));
+            }
+        }
+    }
+    doubled
 }

@@ -3,8 +3,8 @@
 //! The entries of the log as rows.
 
 use super::record::{Outcome, as_sql, from_sql};
-use crate::conversation::entry::{Body, Entry, Speaker, Transcribed};
-use crate::conversation::log::Verdict;
+use crate::conversation::entry::{Body, Entry, Sent, Speaker, Transcribed};
+use crate::conversation::log::{Sending, SessionRecord, Verdict};
 use crate::ids::new_id;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
@@ -226,6 +226,63 @@ pub(super) fn append_said(
     insert(to, conversation, &entry)?;
     let entry = Arc::new(entry);
     Ok(Outcome::Said(Verdict::Stored(entry.seq), Some(entry)))
+}
+
+/// Appends a text that a client sent, unless it is there already. The original of a
+/// message that it corrects stays as it is.
+pub(super) fn append_sent(
+    to: &Connection,
+    conversation: i64,
+    sent: &Sent,
+    ends: Option<i64>,
+) -> rusqlite::Result<Outcome> {
+    let known = to
+        .prepare_cached("SELECT seq FROM entry WHERE conversation = ?1 AND client = ?2")?
+        .query_row(params![conversation, sent.client_id], |row| row.get(0))
+        .optional()?;
+    if let Some(seq) = known {
+        return Ok(Outcome::Sent(Sending::Already(from_sql(seq)), None));
+    }
+    if let Some(message) = sent.corrects {
+        let is_there = to
+            .prepare_cached("SELECT 1 FROM message WHERE id = ?1 AND conversation = ?2")?
+            .exists([message, conversation])?;
+        if !is_there {
+            return Ok(Outcome::Sent(Sending::NoSuchMessage, None));
+        }
+    }
+    let Some(entry) = append(to, conversation, super::now(), Body::Sent(sent.clone()))? else {
+        return Ok(Outcome::Sent(Sending::Over, None));
+    };
+    if let Some(ends) = ends {
+        to.prepare_cached(
+            "UPDATE conversation SET ends = max(ends, ?2) WHERE id = ?1 AND ends IS NOT NULL",
+        )?
+        .execute([conversation, ends])?;
+    }
+    Ok(Outcome::Sent(Sending::Stored(entry.seq), Some(entry)))
+}
+
+/// Finds the conversation with this session id, if it is the account's.
+pub(super) fn session(
+    from: &Connection,
+    account: &str,
+    session: &str,
+) -> rusqlite::Result<Option<SessionRecord>> {
+    from.prepare_cached(
+        "SELECT id, connection, created, ended, head FROM conversation
+         WHERE session = ?1 AND account = ?2",
+    )?
+    .query_row([session, account], |row| {
+        Ok(SessionRecord {
+            conversation: row.get(0)?,
+            connection_id: row.get(1)?,
+            opened: row.get(2)?,
+            over: row.get(3)?,
+            head: from_sql(row.get(4)?),
+        })
+    })
+    .optional()
 }
 
 /// Writes the rows that the Conversation API reads.
