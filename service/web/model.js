@@ -138,6 +138,8 @@ class Draft {
   #state;
   #copied = new Set();
   #byId = null;
+  // A speaker was heard earlier than was known.
+  #isOtherOrder = false;
 
   constructor(state) {
     this.#state = { ...state };
@@ -146,6 +148,7 @@ class Draft {
   /** Returns the new state. */
   done(live) {
     const state = this.#state;
+    if (this.#isOtherOrder) this.#colour();
     if (live && !state.catchingUp) {
       state.known = Math.max(state.known, state.newest);
     }
@@ -188,7 +191,7 @@ class Draft {
     const seq = number(payload.seq);
     const id = text(payload.message_id);
     if (seq === null || !id) return;
-    const speaker = this.#speaker(payload.from);
+    const speaker = this.#speaker(payload.from, seq);
     const start = number(payload.start) ?? number(payload.timestamp) ?? 0;
     const end = Math.max(number(payload.end) ?? start, start);
     const added = this.#insert("lines", {
@@ -318,7 +321,7 @@ class Draft {
     const member = payload.member ?? {};
     const id = text(member.id);
     if (seq === null || !id) return;
-    const speaker = this.#speaker({ agent_id: id, agent_name: member.name });
+    const speaker = this.#speaker({ agent_id: id, agent_name: member.name }, seq);
     const at = number(payload.timestamp) ?? 0;
     const added = this.#insert("lines", {
       key: `${came ? "j" : "l"}${seq}/${id}`,
@@ -345,16 +348,17 @@ class Draft {
   }
 
   /** Returns the speaker of an event, and makes it known. */
-  #speaker(from) {
+  #speaker(from, seq = Infinity) {
     const name = text(from?.agent_name ?? from?.name);
     const id = text(from?.agent_id ?? from?.id) || name;
     const known = this.#state.speakers.get(id);
-    if (known && (name === "" || name === known.name)) return known;
+    if (known && (name === "" || name === known.name) && known.first <= seq) return known;
     const speaker = known
-      ? { ...known, name }
+      ? { ...known, name: name || known.name, first: Math.min(known.first, seq) }
       : {
           id,
           name,
+          first: seq,
           colour: this.#state.speakers.size % COLOURS,
           talked: 0,
           messages: 0,
@@ -362,8 +366,19 @@ class Draft {
           present: false,
           movedAt: 0,
         };
+    if (speaker.first !== known?.first) this.#isOtherOrder = true;
     this.#change("speakers").set(id, speaker);
     return speaker;
+  }
+
+  /** Gives speakers their colours in the order of the log, so that all pages have the same. */
+  #colour() {
+    const speakers = this.#change("speakers");
+    const order = [...speakers.values()].sort((a, b) => (a.first === b.first ? 0 : a.first - b.first));
+    order.forEach((speaker, at) => {
+      const colour = at % COLOURS;
+      if (speaker.colour !== colour) speakers.set(speaker.id, { ...speaker, colour });
+    });
   }
 
   #author(from) {

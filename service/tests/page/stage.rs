@@ -155,7 +155,7 @@ impl Stage {
         }
     }
 
-    /// Does what the browser's side asks for, and returns its answer.
+    /// Performs what the browser's side asks for, and returns its answer.
     pub fn perform(&mut self, asked: &Value) -> Value {
         let speaker = asked["speaker"].as_str().unwrap_or("Ada").to_owned();
         let texts = || -> Vec<String> {
@@ -220,7 +220,7 @@ impl Stage {
         });
     }
 
-    /// Has a speaker join, unless it is there.
+    /// Lets a speaker join, unless it is there.
     fn come(&mut self, speaker: &str) {
         if self.speakers.contains_key(speaker) {
             return;

@@ -248,6 +248,17 @@ test("the talk time of each speaker is the sum of what was said", () => {
   assert.deepEqual(times, [["Alice", 1800, 1800 / 2100], ["Bob", 300, 300 / 2100]]);
 });
 
+test("each page gives a speaker the same colour, whatever it was told first", () => {
+  const of = (seq, id) => message(seq, "x", { from: { agent_id: id, agent_name: id } });
+  const events = [of(1, "a"), of(2, "b"), of(3, "c"), of(4, "a"), of(5, "b")];
+  for (let seed = 1; seed <= 50; seed += 1) {
+    let state = live(started(), interim("hm", 9000, { from: { agent_id: "b", agent_name: "b" } }));
+    for (const event of shuffled(events, random(seed))) state = live(state, event);
+    const colours = ["a", "b", "c"].map((id) => state.speakers.get(id).colour);
+    assert.deepEqual(colours, [0, 1, 2], `seed ${seed}`);
+  }
+});
+
 test("findings are linked to their messages", () => {
   const state = live(started(), message(1), finding(1, "question", "Who?"),
     finding(2, "tracker", "Tracker", { message_id: undefined, message_ids: ["1", 2] }));
