@@ -18,3 +18,4 @@ pub(crate) mod throttle;
 pub(crate) mod tls;
 pub(crate) mod token;
 pub(crate) mod transcript;
+pub(crate) mod web;
