@@ -29,6 +29,8 @@ const READABLE: &[&str] = &[
     "/trackers-detected",
     "/trackers",
     "/entities",
+    "/transcript?format=json",
+    "/events",
 ];
 
 async fn bind(auth: Auth) -> Server {
@@ -136,6 +138,7 @@ async fn a_share_token_reads_its_conversation_and_does_nothing_else() {
             format!("DELETE /v1/conversations/{id}"),
             format!("PUT /v1/conversations/{id}/members/{member}"),
             format!("POST /v1/conversations/{id}/share"),
+            format!("POST /v1/conversations/{id}/transcript"),
             "GET /v1/manage/tracker".to_owned(),
             "POST /v1/manage/trackers".to_owned(),
             "POST /v1/manage/trackers/bulk".to_owned(),

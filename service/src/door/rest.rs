@@ -9,8 +9,8 @@
 
 use crate::door::handshake::{Account, beyond_share};
 use crate::door::http::{Shared, error, unreadable};
-use crate::door::ops;
 use crate::door::token::{Access, Granted, Scope};
+use crate::door::{events, ops, transcript};
 use crate::store::{
     Answer, Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError, Wanted,
     Whose,
@@ -55,6 +55,11 @@ pub(crate) fn router() -> Router<Shared> {
         .route(&at("/members"), part(Records::members))
         .route(&at("/members/{member}"), put(rename))
         .route(&at("/share"), post(share))
+        .route(&at("/events"), get(events::events))
+        .route(
+            &at("/transcript"),
+            get(transcript::download).post(transcript::create),
+        )
         .route(&at("/insights"), insights(Insights::All))
         .route(&at("/action-items"), insights(Insights::ActionItems))
         .route(&at("/questions"), insights(Insights::Questions))
@@ -90,9 +95,10 @@ async fn metrics(State(shared): State<Shared>) -> Response {
 /// methods can be passed below as they are.
 type Store = dyn Records;
 
-type Id = Result<Path<String>, PathRejection>;
+/// The id in the path.
+pub(crate) type Id = Result<Path<String>, PathRejection>;
 
-fn busy() -> Response {
+pub(crate) fn busy() -> Response {
     let message = "Too many requests read at the same time; ask again later.";
     let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message);
     let headers = response.headers_mut();
@@ -101,7 +107,7 @@ fn busy() -> Response {
 }
 
 /// Returns the answer to a request for which the store has failed.
-fn failed(reason: &StoreError) -> Response {
+pub(crate) fn failed(reason: &StoreError) -> Response {
     if let StoreError::Busy(_) = reason {
         return busy();
     }
@@ -113,7 +119,7 @@ fn failed(reason: &StoreError) -> Response {
 /// Returns the conversation that a request asks for, or the answer if it may not have it.
 /// A share token gets the same answer for every other conversation, known or not.
 #[allow(clippy::result_large_err)] // The error is the answer, made once per request.
-fn whose(shared: &Shared, access: Access, id: Id) -> Result<Whose, Response> {
+pub(crate) fn whose(shared: &Shared, access: Access, id: Id) -> Result<Whose, Response> {
     let conversation = number(id);
     if let Scope::Conversation(own) = access.scope
         && conversation != Some(own)
@@ -129,13 +135,13 @@ fn whose(shared: &Shared, access: Access, id: Id) -> Result<Whose, Response> {
 
 /// Returns the conversation that a request wants to change, or the answer if there is none.
 #[allow(clippy::result_large_err)] // As above.
-fn own(shared: &Shared, Account(account): Account, id: Id) -> Result<Whose, Response> {
+pub(crate) fn own(shared: &Shared, Account(account): Account, id: Id) -> Result<Whose, Response> {
     let scope = Scope::Account;
     whose(shared, Access { account, scope }, id)
 }
 
 /// Answers with what the store has found, or says why it has found nothing.
-fn answered<T>(
+pub(crate) fn answered<T>(
     found: Result<Option<T>, StoreError>,
     answer: impl FnOnce(T) -> Response,
 ) -> Response {
@@ -181,7 +187,7 @@ fn number(id: Id) -> Option<i64> {
         .then(|| id.parse().ok())?
 }
 
-fn unknown() -> Response {
+pub(crate) fn unknown() -> Response {
     error(
         StatusCode::NOT_FOUND,
         "No conversation with this id is known.",
@@ -223,7 +229,7 @@ fn insights(which: Insights) -> MethodRouter<Shared> {
 }
 
 /// The query, decoded.
-type Asked = Query<Vec<(String, String)>>;
+pub(crate) type Asked = Query<Vec<(String, String)>>;
 
 async fn messages(
     State(shared): State<Shared>,
@@ -244,7 +250,7 @@ async fn messages(
 }
 
 /// Returns the message about a parameter of the query with a wrong value.
-fn must(name: &str, what: &str) -> String {
+pub(crate) fn must(name: &str, what: &str) -> String {
     format!("`{name}` must be {what}.")
 }
 

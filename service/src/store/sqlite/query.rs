@@ -188,6 +188,13 @@ impl Found {
             .query_row([self.id], |row| conversation(from, row))
     }
 
+    /// Returns the title of the conversation, if it has one, and when it began.
+    pub(super) fn title(self, from: &Connection) -> rusqlite::Result<(Option<String>, i64)> {
+        let sql = format!("SELECT name, {START} FROM conversation WHERE id = ?1");
+        from.prepare_cached(&sql)?
+            .query_row([self.id], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
     pub(super) fn members(self, from: &Connection) -> Answer {
         Ok(json!({ "members": members_of(from, self.id)? }))
     }
