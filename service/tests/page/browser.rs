@@ -6,7 +6,7 @@ use crate::stage::{APP, Stage};
 use crate::unit::here;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use symbl_service::Auth;
