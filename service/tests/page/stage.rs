@@ -227,7 +227,7 @@ impl Stage {
         }
         let mut request = start_request();
         request["speaker"] = json!({"userId": format!("{speaker}@example.org"), "name": speaker});
-        request["insightTypes"] = json!(["question", "action_item", "follow_up", "topic"]);
+        request["insightTypes"] = json!(["question", "action_item", "follow_up"]);
         request["trackers"] = json!([{"name": "Money", "vocabulary": ["budget"]}]);
         request["config"]["meetingTitle"] = "Planning <b>2</b>".into();
         // So that a conversation outlives a restart.

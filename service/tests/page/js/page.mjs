@@ -402,7 +402,7 @@ const scenarios = {
       await begin("Ada", dark ? "and then we" : "and then");
       await page.until("an interim", () => document.querySelector(".interim") !== null);
       await check(page, `conversation, ${tone}`);
-      for (const dialog of ["Share", "Download", "Appearance"]) {
+      for (const dialog of ["Share", "Download", "Settings"]) {
         await push(page, dialog);
         await check(page, `${dialog}, ${tone}`);
         await page.press("Escape");
