@@ -62,6 +62,12 @@ pub struct Limits {
     pub phrase: usize,
     /// Speakers of a conversation.
     pub speakers: usize,
+    /// A session without speakers is closed this long after its last text.
+    pub session_inactivity: Duration,
+    /// … and this long after its begin, whatever is written; zero stands for no limit.
+    pub session_total: Duration,
+    /// A closed session can be read for this long before it expires.
+    pub session_keep_alive: Duration,
     /// Conversations that wait for their last speaker to rejoin. The next one is over at
     /// once.
     pub waiting: usize,
@@ -95,6 +101,9 @@ impl Default for Limits {
             idle: Duration::from_secs(1800),
             silence: Duration::from_secs(1800),
             no_connection: Duration::from_secs(1800),
+            session_inactivity: Duration::from_secs(600),
+            session_total: Duration::from_secs(86_400),
+            session_keep_alive: Duration::from_secs(120),
             drain: Duration::from_secs(60),
             draining: 1000,
             write: Duration::from_secs(60),

@@ -203,6 +203,18 @@ pub(crate) struct Sent {
     pub(crate) corrects: Option<i64>,
 }
 
+impl Entry {
+    /// Returns about how much memory it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let body = match &self.body {
+            Body::Said(said) => said.bytes(),
+            Body::Sent(sent) => sent.text.len() + sent.client_id.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + body
+    }
+}
+
 impl Body {
     /// Returns the name of the kind, as the log has it.
     pub(crate) fn kind(&self) -> &'static str {

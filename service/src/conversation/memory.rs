@@ -156,9 +156,7 @@ impl Log for MemoryLog {
         let mut logs = self.logs();
         let unknown = || LogError("no such conversation".to_owned());
         let kept = logs.get_mut(&conversation).ok_or_else(unknown)?;
-        let is_it = |entry: &&Arc<Entry>| {
-            matches!(&entry.body, Body::Sent(known) if known.client_id == sent.client_id)
-        };
+        let is_it = |entry: &&Arc<Entry>| matches!(&entry.body, Body::Sent(known) if known.client_id == sent.client_id);
         if let Some(known) = kept.entries.iter().find(is_it) {
             return Ok(Sending::Already(known.seq));
         }

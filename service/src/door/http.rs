@@ -5,6 +5,7 @@
 
 use crate::config::ServerConfig;
 use crate::conversation::hub::{ConversationKey, Hub};
+use crate::conversation::session::Sessions;
 use crate::door::gate::{self, Gate};
 use crate::door::handshake::Visit;
 use crate::door::listener::Peer;
@@ -39,6 +40,7 @@ use tracing::{Instrument, Span};
 pub(crate) struct Shared {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) sessions: Sessions,
     pub(crate) records: Arc<dyn Records>,
     pub(crate) tokens: Arc<Tokens>,
     /// Failed authentications.

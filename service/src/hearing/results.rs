@@ -236,21 +236,22 @@ impl ResultWriter {
         let start = words.first().map_or(Duration::ZERO, |word| word.start);
         let stable = stable.min(words.len());
         self.promises |= stable > 0;
-        let interim = Live::Interim(Interim {
+        let interim = Interim {
             text,
             words: if knows_times(words) { words } else { &[] },
             stable,
             start,
             speaker: &self.speaker,
             elapsed: self.elapsed(),
-        });
+        };
+        let live = Live::Interim(interim);
         // The other sockets were sent the final of replayed audio before.
         let is_news = self.position(nanos(start)) >= self.said_until;
         if is_news {
-            self.conversation
-                .hint(|form| form.live(&interim), self.socket);
+            self.conversation.hint(|form| form.live(&live), self.socket);
+            self.conversation.show(&interim);
         } else if let Some(form) = self.own.form() {
-            for (_, text) in form.live(&interim) {
+            for (_, text) in form.live(&live) {
                 self.own.send(text);
             }
         }

@@ -5,9 +5,7 @@
 
 mod records;
 
-use crate::conversation::entry::{
-    Body, Entry, Message, Part, Sent, Speaker, Transcribed, Word,
-};
+use crate::conversation::entry::{Body, Entry, Message, Part, Sent, Speaker, Transcribed, Word};
 use crate::conversation::log::{
     Begun, Log, OpenRecord, Sending, SessionRecord, StartRecord, StreamPosition, Verdict,
 };
@@ -383,6 +381,8 @@ fn a_conversation_is_found_by_its_session_and_account() {
             ("session-7", 1, i64::MAX)
         );
         log.finish(7, 9);
+        // The end is written when a later write is.
+        assert_eq!(append(log, 7, said("late", None)), Verdict::Over);
         (seven.over, seven.head) = (Some(9), 2);
         assert_eq!(found("app", "session-7"), Some(seven));
         assert_eq!(kinds(log, 7), ["opened", "over"]);

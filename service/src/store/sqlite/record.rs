@@ -6,9 +6,7 @@
 
 use super::entries::{append, append_said, append_sent, member, unheard};
 use crate::conversation::entry::{Body, Entry, Sent, Transcribed};
-use crate::conversation::log::{
-    Begun, OpenRecord, Sending, StartRecord, StreamPosition, Verdict,
-};
+use crate::conversation::log::{Begun, OpenRecord, Sending, StartRecord, StreamPosition, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 

@@ -184,7 +184,8 @@ fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
         database.execute_batch(sql).unwrap();
     };
     change(
-        "DROP TABLE entry; DROP TABLE stream; ALTER TABLE conversation DROP COLUMN head;
+        "DROP INDEX conversation_session; ALTER TABLE conversation DROP COLUMN session;
+         DROP TABLE entry; DROP TABLE stream; ALTER TABLE conversation DROP COLUMN head;
          DROP TABLE kept_tracker; DROP INDEX message_told; ALTER TABLE message DROP COLUMN stored;
          PRAGMA user_version = 1;",
     );
@@ -200,9 +201,9 @@ fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
         []
     );
     drop(store);
-    change("PRAGMA user_version = 4;");
+    change("PRAGMA user_version = 5;");
     let refused = open().map(drop);
-    assert!(matches!(refused, Err(StoreError::Version { found: 4, .. })));
+    assert!(matches!(refused, Err(StoreError::Version { found: 5, .. })));
 }
 
 #[tokio::test]
