@@ -18,7 +18,7 @@ set -eu
 say() { printf 'install-deps: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-minimum_rust=1.92
+minimum_rust=1.94
 
 # Each word is a package, or alternatives joined by "|", of which one is enough.
 build='build-essential cmake pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev'

@@ -68,6 +68,12 @@ pub struct Limits {
     pub session_total: Duration,
     /// A closed session can be read for this long before it expires.
     pub session_keep_alive: Duration,
+    /// Sockets of sessions at the same time; the next one is refused (`server_busy`).
+    pub session_sockets: usize,
+    /// Texts that one of them may send in a second; four times as many at once.
+    pub session_sends: u32,
+    /// Events of one of them that wait to be answered. More are refused (`rate_limited`).
+    pub session_inbox: usize,
     /// Conversations that wait for their last speaker to rejoin. The next one is over at
     /// once.
     pub waiting: usize,
@@ -104,6 +110,9 @@ impl Default for Limits {
             session_inactivity: Duration::from_secs(600),
             session_total: Duration::from_secs(86_400),
             session_keep_alive: Duration::from_secs(120),
+            session_sockets: 10_000,
+            session_sends: 5,
+            session_inbox: 64,
             drain: Duration::from_secs(60),
             draining: 1000,
             write: Duration::from_secs(60),

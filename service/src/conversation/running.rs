@@ -424,11 +424,12 @@ impl Conversation {
         self.changes.subscribe()
     }
 
-    /// Shows an interim to sessions.
-    pub(crate) fn show(&self, interim: &Interim<'_>) {
+    /// Shows an interim to sessions. The first audio of its start request came at `zero`,
+    /// nanoseconds since the Unix epoch.
+    pub(crate) fn show(&self, interim: &Interim<'_>, zero: i64) {
         if self.hints.receiver_count() > 0 {
             // It is not shown if the last receiver has just gone.
-            let _ = self.hints.send(Arc::new(Hint::of(interim)));
+            let _ = self.hints.send(Arc::new(Hint::of(interim, zero)));
         }
     }
 

@@ -115,19 +115,20 @@ impl From<Undone> for SessionError {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Hint {
     pub(crate) speaker: Speaker,
-    /// Start of the utterance, in nanoseconds from the first audio of its start request.
-    pub(crate) start: u64,
+    /// Start of the utterance, nanoseconds since the Unix epoch.
+    pub(crate) start: i64,
     pub(crate) text: String,
     /// How many of the first words are settled.
     pub(crate) stable: usize,
 }
 
 impl Hint {
-    /// Copies an interim.
-    pub(crate) fn of(interim: &Interim<'_>) -> Self {
+    /// Copies an interim. The first audio of its start request came at `zero`, nanoseconds
+    /// since the Unix epoch.
+    pub(crate) fn of(interim: &Interim<'_>, zero: i64) -> Self {
         Self {
             speaker: interim.speaker.clone(),
-            start: u64::try_from(interim.start.as_nanos()).unwrap_or(u64::MAX),
+            start: zero.saturating_add(nanos(interim.start)),
             text: interim.text.to_owned(),
             stable: interim.stable,
         }
@@ -448,6 +449,11 @@ impl Watch {
         while self.own.len() > MOST_OWN {
             self.own.pop_first();
         }
+    }
+
+    /// Returns the number of the last entry that was returned or skipped.
+    pub(crate) fn cursor(&self) -> u64 {
+        self.cursor
     }
 
     /// Waits for what happens next. Nothing is lost if the caller stops waiting.

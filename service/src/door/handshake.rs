@@ -193,6 +193,18 @@ fn offered_tokens<'a>(
     query: Option<&'a str>,
     protocols: &'a [&'a str],
 ) -> impl Iterator<Item = &'a str> {
+    // A JWT has no characters that a query would escape.
+    let query = query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .filter_map(|pair| pair.strip_prefix("access_token="));
+    credentials(headers)
+        .chain(query)
+        .chain(protocols.iter().copied())
+}
+
+/// Returns the tokens in the headers of a request.
+pub(crate) fn credentials(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = text(AUTHORIZATION).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
@@ -200,14 +212,5 @@ fn offered_tokens<'a>(
             .eq_ignore_ascii_case("bearer")
             .then_some(token.trim())
     });
-    // A JWT has no characters that a query would escape.
-    let query = query
-        .into_iter()
-        .flat_map(|query| query.split('&'))
-        .filter_map(|pair| pair.strip_prefix("access_token="));
-    text(API_KEY)
-        .into_iter()
-        .chain(bearer)
-        .chain(query)
-        .chain(protocols.iter().copied())
+    text(API_KEY).into_iter().chain(bearer)
 }

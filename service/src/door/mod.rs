@@ -11,6 +11,7 @@ pub(crate) mod manage;
 pub(crate) mod ops;
 pub(crate) mod origin;
 pub(crate) mod rest;
+pub(crate) mod socketio;
 pub(crate) mod symbl;
 pub(crate) mod throttle;
 pub(crate) mod tls;

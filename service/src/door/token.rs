@@ -247,6 +247,19 @@ impl Tokens {
         }
     }
 
+    /// Returns when a token expires that is accepted, in seconds since the Unix epoch. A
+    /// service without credentials asks for no token of an application, so that never ends.
+    pub(crate) fn expires(&self, token: &str) -> Option<u64> {
+        if is_share(token) {
+            let claims: Shared = self.share.read(token).ok()?;
+            return Some(claims.exp);
+        }
+        match &self.auth {
+            Auth::None => None,
+            Auth::App { .. } => self.account.read(token).ok().map(|Claims { exp, .. }| exp),
+        }
+    }
+
     /// Returns `true` if the token is one of an application that the service made, and has
     /// not expired.
     pub(crate) fn is_valid(&self, token: &str) -> bool {

@@ -249,7 +249,7 @@ impl ResultWriter {
         let is_news = self.position(nanos(start)) >= self.said_until;
         if is_news {
             self.conversation.hint(|form| form.live(&live), self.socket);
-            self.conversation.show(&interim);
+            self.conversation.show(&interim, self.clock.zero());
         } else if let Some(form) = self.own.form() {
             for (_, text) in form.live(&live) {
                 self.own.send(text);

@@ -167,11 +167,11 @@ async fn a_watch_sees_speakers_come_and_go_the_end_and_interims() {
         speaker: &ada,
         elapsed: 0,
     };
-    slot.conversation.show(&interim);
+    slot.conversation.show(&interim, 7);
     let Event::Interim(hint) = watch.next().await else {
         panic!("no interim")
     };
-    assert_eq!(*hint, Hint::of(&interim));
+    assert_eq!(*hint, Hint::of(&interim, 7));
     slot.leave(Leave::Finished);
     assert_eq!(state(watch.next().await), (Status::Closed, 0));
     let refused = session.send(text("late")).await;
