@@ -45,7 +45,7 @@ mod writer;
 pub use cues::{Cue, Cues, HURRIED, LATEST, LINE_COLUMNS, LINES, LONGEST, SHORTEST};
 pub use markdown::markdown;
 pub use outlet::{Notes, Outlet, QUEUE_BYTES};
-pub use visible::visible;
+pub use visible::{json as visible_json, visible};
 pub use writer::{CaptionWriter, Format, UnknownFormat};
 
 use std::time::Duration;

@@ -30,6 +30,7 @@ const READABLE: &[&str] = &[
     "/trackers",
     "/entities",
     "/transcript?format=json",
+    "/events",
 ];
 
 async fn bind(auth: Auth) -> Server {

@@ -14,7 +14,7 @@ use crate::door::symbl::subscriber::Listening;
 use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
-use crate::door::{connection, manage, ops, origin, rest, socketio};
+use crate::door::{connection, manage, ops, origin, rest, socketio, web};
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
@@ -79,6 +79,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(rest::router())
         .merge(manage::routes())
         .merge(socketio::router(&shared))
+        .merge(web::router())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))

@@ -3,6 +3,7 @@
 //! The outside of the service: connections, tokens, paths and wire forms.
 
 pub(crate) mod connection;
+pub(crate) mod events;
 pub(crate) mod gate;
 pub(crate) mod handshake;
 pub(crate) mod http;
@@ -18,3 +19,4 @@ pub(crate) mod throttle;
 pub(crate) mod tls;
 pub(crate) mod token;
 pub(crate) mod transcript;
+pub(crate) mod web;

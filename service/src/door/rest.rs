@@ -10,7 +10,7 @@
 use crate::door::handshake::{Account, beyond_share};
 use crate::door::http::{Shared, error, unreadable};
 use crate::door::token::{Access, Granted, Scope};
-use crate::door::{ops, transcript};
+use crate::door::{events, ops, transcript};
 use crate::store::{
     Answer, Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError, Wanted,
     Whose,
@@ -55,6 +55,7 @@ pub(crate) fn router() -> Router<Shared> {
         .route(&at("/members"), part(Records::members))
         .route(&at("/members/{member}"), put(rename))
         .route(&at("/share"), post(share))
+        .route(&at("/events"), get(events::events))
         .route(
             &at("/transcript"),
             get(transcript::download).post(transcript::create),
@@ -97,7 +98,7 @@ type Store = dyn Records;
 /// The id in the path.
 pub(crate) type Id = Result<Path<String>, PathRejection>;
 
-fn busy() -> Response {
+pub(crate) fn busy() -> Response {
     let message = "Too many requests read at the same time; ask again later.";
     let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message);
     let headers = response.headers_mut();
@@ -106,7 +107,7 @@ fn busy() -> Response {
 }
 
 /// Returns the answer to a request for which the store has failed.
-fn failed(reason: &StoreError) -> Response {
+pub(crate) fn failed(reason: &StoreError) -> Response {
     if let StoreError::Busy(_) = reason {
         return busy();
     }
@@ -186,7 +187,7 @@ fn number(id: Id) -> Option<i64> {
         .then(|| id.parse().ok())?
 }
 
-fn unknown() -> Response {
+pub(crate) fn unknown() -> Response {
     error(
         StatusCode::NOT_FOUND,
         "No conversation with this id is known.",
@@ -249,7 +250,7 @@ async fn messages(
 }
 
 /// Returns the message about a parameter of the query with a wrong value.
-fn must(name: &str, what: &str) -> String {
+pub(crate) fn must(name: &str, what: &str) -> String {
     format!("`{name}` must be {what}.")
 }
 

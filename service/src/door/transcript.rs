@@ -224,7 +224,7 @@ impl Scribe {
                     let (start, end) = (seconds(word.start), seconds(word.end));
                     json!({"word": word.text, "start": start, "end": end})
                 });
-                let item = json!({
+                let mut item = json!({
                     "id": sentence.id.to_string(),
                     "speaker": speaker,
                     "startTime": format_rfc3339(sentence.start),
@@ -233,6 +233,10 @@ impl Scribe {
                     "text": sentence.text,
                     "words": words.collect::<Vec<Value>>(),
                 });
+                if let Some(original) = &sentence.original {
+                    item["x_originalText"] = original.as_str().into();
+                    item["x_corrected"] = true.into();
+                }
                 text.push_str(&item.to_string());
                 Ok(())
             }

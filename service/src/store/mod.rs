@@ -112,10 +112,11 @@ pub(crate) trait Records: Send + Sync {
     /// Returns the members of a conversation.
     fn members(&self, whose: Whose) -> Answer<'_, Option<Value>>;
 
-    /// Lists messages in the order of the log.
+    /// Lists messages in the order of the log, each with the text of its last correction.
     fn messages(&self, whose: Whose, wanted: Wanted) -> Answer<'_, Option<Piece>>;
 
-    /// Reads what was said, in the order of the log, with the times of the words.
+    /// Reads what was said, in the order of the log, with the times of the words. A message
+    /// has the text of its last correction.
     fn transcript(&self, whose: Whose) -> Answer<'_, Option<Transcript>>;
 
     /// Lists insights of one kind, or all.
@@ -195,7 +196,10 @@ pub(crate) trait Speaking: Send {
 pub(crate) struct Sentence {
     /// The id of the message.
     pub(crate) id: i64,
+    /// The last correction, or what was said.
     pub(crate) text: String,
+    /// What was said, if it was corrected.
+    pub(crate) original: Option<String>,
     /// The speaker's name, or the `userId` of a speaker without one.
     pub(crate) speaker: Option<String>,
     pub(crate) start: i64,

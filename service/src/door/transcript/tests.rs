@@ -11,6 +11,7 @@ fn said(speaker: Option<&str>, at: i64, text: &str) -> Sentence {
     Sentence {
         id: 1_000_000_000_000_000 + at,
         text: text.to_owned(),
+        original: None,
         speaker: speaker.map(str::to_owned),
         start,
         stop: start + SECOND,
@@ -129,6 +130,25 @@ fn json_has_every_sentence_with_its_words_in_seconds() {
                "startTime": "2023-11-14T23:15:00.000Z", "text": "Later.",
                "words": [{"word": "Later.", "start": 3700.0, "end": 3701.0}]})
     );
+}
+
+#[test]
+fn a_corrected_sentence_is_told_apart_in_json_and_has_its_new_text_everywhere() {
+    let mut talk = talk();
+    talk[0].original = Some("Hallo.".to_owned());
+    let text = in_parts(style(Form::Json), 2, &talk);
+    let read: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(read["messages"][0]["text"], "Hello.");
+    assert_eq!(read["messages"][0]["x_originalText"], "Hallo.");
+    assert_eq!(read["messages"][0]["x_corrected"], true);
+    assert!(read["messages"][1].get("x_corrected").is_none());
+    for form in [Form::Srt, Form::Vtt, Form::Markdown, Form::Text] {
+        let text = in_parts(style(form), 2, &talk);
+        assert!(
+            text.contains("Hello.") && !text.contains("Hallo."),
+            "{text}"
+        );
+    }
 }
 
 #[test]

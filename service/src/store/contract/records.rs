@@ -4,9 +4,9 @@
 
 use super::{append, begin, kinds, read, said, speaker, start};
 use crate::conversation::entry::{
-    Body, Entity, Insight, Speaker, Topic, TrackerMatch, Transcribed,
+    Body, Entity, Insight, Sent, Speaker, Topic, TrackerMatch, Transcribed,
 };
-use crate::conversation::log::Log;
+use crate::conversation::log::{Log, Sending};
 use crate::ids::new_id;
 use crate::limits::Limits;
 use crate::store::sqlite::Store;
@@ -376,6 +376,128 @@ fn a_transcript_has_what_was_said_with_names_and_times_of_words() {
             ..ours(1)
         };
         assert_eq!(sentences(store, late).await.expect("known").0, []);
+    });
+}
+
+#[test]
+fn a_corrected_message_has_its_last_correction_and_what_was_said() {
+    with_each(async |store| {
+        let store = store.as_ref();
+        begin(store, 1, None);
+        begin(store, 2, None);
+        let said = rich("wrong");
+        let message = said.messages[0].id;
+        append(store, 1, said);
+        append(store, 1, super::said("right", None));
+        let insights = store.insights(ours(1), Insights::All).await;
+        let (insights, _) = whole(insights.expect("read").expect("known")).await;
+        let listed = async |whose: Whose| {
+            let first = store.messages(whose, Wanted::default()).await;
+            let (list, _) = whole(first.expect("read").expect("known")).await;
+            list["messages"].as_array().expect("a list").clone()
+        };
+        let plain = listed(ours(1)).await;
+        assert!(plain[0].get("x_corrected").is_none(), "{plain:?}");
+        let text = "better \u{0} \"than\" 'that' %";
+        for (client, text, corrects) in [
+            ("a", "first try", Some(message)),
+            ("b", "a note", None),
+            ("c", text, Some(message)),
+        ] {
+            let sent = Sent {
+                text: text.to_owned(),
+                ..super::sent(client, corrects)
+            };
+            let sending = super::send(store, 1, sent);
+            assert!(matches!(sending, Sending::Stored(_)), "{sending:?}");
+        }
+        // A message of another conversation is not to be reached from there.
+        let foreign = super::send(store, 2, super::sent("d", Some(message)));
+        assert_eq!(foreign, Sending::NoSuchMessage);
+        let told = listed(ours(1)).await;
+        assert_eq!(told[0]["text"], text);
+        assert_eq!(told[0]["x_originalText"], "wrong");
+        assert_eq!(told[0]["x_corrected"], true);
+        assert_eq!(told[0]["id"], message.to_string());
+        assert_eq!(told[1], plain[1]);
+        let (sentences, _) = sentences(store, ours(1)).await.expect("known");
+        assert_eq!(sentences[0].text, text);
+        assert_eq!(sentences[0].original.as_deref(), Some("wrong"));
+        assert_eq!(sentences[1].original, None);
+        // What was found in it is still its own.
+        let still = store.insights(ours(1), Insights::All).await;
+        let (still, _) = whole(still.expect("read").expect("known")).await;
+        assert_eq!(still, insights);
+        assert_eq!(
+            still["insights"][0]["messageIds"],
+            json!([message.to_string()])
+        );
+    });
+}
+
+#[test]
+fn the_corrections_of_a_conversation_go_with_it() {
+    with_each(async |store| {
+        let store = store.as_ref();
+        begin(store, 1, None);
+        let said = said("wrong", None);
+        let message = said.messages[0].id;
+        append(store, 1, said);
+        super::send(store, 1, super::sent("a", Some(message)));
+        store.finish(1, 9);
+        let deleted = store.delete(ours(1)).await.expect("written");
+        assert_eq!(deleted, Deleted::Whole);
+        assert!(read(store, 1).is_empty());
+        // The same ids may not bring the text back.
+        begin(store, 1, None);
+        let mut said = super::said("again", None);
+        said.messages[0].id = message;
+        append(store, 1, said);
+        assert_eq!(messages(store, 1, Wanted::default()).await, ["again"]);
+    });
+}
+
+#[test]
+fn in_memory_a_correction_stays_as_long_as_its_message() {
+    let limits = Limits {
+        kept_messages: 3,
+        ..Limits::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let store = Store::open(None, &limits).expect("memory");
+    begin(&store, 1, None);
+    let first = said("wrong", None);
+    let message = first.messages[0].id;
+    append(&store, 1, first);
+    for (client, corrects) in [("a", Some(message)), ("b", Some(message))] {
+        super::send(&store, 1, super::sent(client, corrects));
+    }
+    for n in 0..9 {
+        super::send(&store, 1, super::sent(&format!("note {n}"), None));
+    }
+    append(&store, 1, said("second", None));
+    append(&store, 1, said("third", None));
+    runtime.block_on(async {
+        let told = messages(&store, 1, Wanted::default()).await;
+        assert_eq!(told, ["text of b", "second", "third"]);
+        let of_clients = |store: &Store| {
+            let sent = read(store, 1);
+            let sent = sent.iter().filter_map(|entry| match &entry.body {
+                Body::Sent(sent) => Some(sent.client_id.clone()),
+                _ => None,
+            });
+            sent.collect::<Vec<String>>()
+        };
+        assert_eq!(of_clients(&store)[0], "b");
+        for text in ["fourth", "fifth", "sixth", "seventh"] {
+            append(&store, 1, said(text, None));
+        }
+        assert!(of_clients(&store).is_empty());
+        let told = messages(&store, 1, Wanted::default()).await;
+        assert_eq!(told, ["fifth", "sixth", "seventh"]);
     });
 }
 

@@ -152,6 +152,10 @@ CREATE UNIQUE INDEX conversation_session ON conversation (session);
 const ORDER: &str =
     "CREATE INDEX IF NOT EXISTS message_told ON message (conversation, stored, start)";
 
+/// An index of the corrections of each message. It needs no new version either.
+const CORRECTIONS: &str = "CREATE INDEX IF NOT EXISTS entry_corrects ON entry
+    (conversation, json_extract(body, '$.entry.sent.corrects'), seq) WHERE kind = 'sent'";
+
 /// Sets a connection up, and creates or upgrades the tables. Returns the version of a
 /// database that this version cannot use.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> {
@@ -185,5 +189,6 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> 
         transaction.commit()?;
     }
     connection.execute_batch(ORDER)?;
+    connection.execute_batch(CORRECTIONS)?;
     Ok(None)
 }

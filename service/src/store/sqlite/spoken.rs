@@ -2,6 +2,7 @@
 
 //! Reads what was said, for transcripts, in parts as lists are read (see `listing`).
 
+use super::entries::{CORRECTION, corrected};
 use super::query::Found;
 use crate::store::Sentence;
 use rusqlite::{Connection, params};
@@ -28,22 +29,30 @@ impl Sentences {
 
     /// Reads the next part. The second value is `true` if more may follow.
     pub(super) fn read(&mut self, from: &Connection) -> rusqlite::Result<(Vec<Sentence>, bool)> {
-        let sql = "SELECT m.id, m.text, coalesce(p.name, p.user_id), m.start, m.stop, m.stored,
-                   m.words FROM message m INDEXED BY message_told LEFT JOIN member p
-                   ON p.conversation = m.conversation AND p.id = m.speaker
-                   WHERE m.conversation = ?1 AND m.stored <= ?2
-                   AND (m.stored, m.start, m.id) > (?3, ?4, ?5)
-                   ORDER BY m.stored, m.start, m.id";
+        let sql = format!(
+            "SELECT m.id, m.text, coalesce(p.name, p.user_id), m.start, m.stop, m.stored,
+             m.words, {CORRECTION} FROM message m INDEXED BY message_told LEFT JOIN member p
+             ON p.conversation = m.conversation AND p.id = m.speaker
+             WHERE m.conversation = ?1 AND m.stored <= ?2
+             AND (m.stored, m.start, m.id) > (?3, ?4, ?5)
+             ORDER BY m.stored, m.start, m.id"
+        );
         let Found { id, until, .. } = self.found;
         let (stored, start, last) = self.last;
-        let mut rows = from.prepare_cached(sql)?;
+        let mut rows = from.prepare_cached(&sql)?;
         let mut rows = rows.query(params![id, until, stored, start, last])?;
         let (mut sentences, mut size) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
             let words: String = row.get(6)?;
+            let said: String = row.get(1)?;
+            let (text, original) = match corrected(row.get(7)?) {
+                None => (said, None),
+                Some(correction) => (correction, Some(said)),
+            };
             let sentence = Sentence {
                 id: row.get(0)?,
-                text: row.get(1)?,
+                text,
+                original,
                 speaker: row.get(2)?,
                 start: row.get(3)?,
                 stop: row.get(4)?,
