@@ -11,7 +11,7 @@ use std::time::Duration;
 use symbl_service::recognizer::{
     RecognisedWord, Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
 };
-use symbl_service::{Auth, Server, ServerConfig};
+use symbl_service::{Auth, BindError, Server, ServerConfig, StoreError};
 use symbl_testkit::client::{Client, Heard, http, in_time, linear16, start_request};
 use symbl_testkit::relay::Relay;
 use tempfile::TempDir;
@@ -167,7 +167,7 @@ impl Stage {
             "say" => self.say(&speaker, texts()),
             "begin" => self.begin(&speaker, texts()),
             "leave" => self.leave(&speaker),
-            "cut" => self.relay.as_ref().expect("a relay").cut(),
+            "cut" => self.relay.as_ref().expect("a relay").reset(),
             "down" => self.down(),
             "up" => self.up(),
             "get" => {
@@ -268,10 +268,21 @@ impl Stage {
     }
 
     fn up(&mut self) {
-        let data = self.data.path().to_owned();
-        let config = configured(&self.cues, &self.auth, data, self.address);
-        let server = self.runtime.block_on(Server::bind(config));
-        self.server = Some(server.expect("the port as before"));
+        let binding = async {
+            loop {
+                let data = self.data.path().to_owned();
+                let config = configured(&self.cues, &self.auth, data, self.address);
+                match Server::bind(config).await {
+                    Ok(server) => return server,
+                    // The last sockets of the old one may still have its files open.
+                    Err(BindError::Store(StoreError::InUse(_))) => {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        self.server = Some(self.runtime.block_on(in_time(binding)));
     }
 
     fn token(&self) -> Option<String> {

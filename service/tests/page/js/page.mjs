@@ -455,7 +455,7 @@ const scenarios = {
   async hostile(browser) {
     const name = "<img src=x onerror=alert(1)>";
     const texts = ["<script>alert(2)</script>", "שלום, זה כתוב מימין לשמאל.",
-      "Family: 👩‍👩‍👧‍👦 and a flag 🇨🇭.", "\u202Etxet eht sesrever siht\u202C then.",
+      "Family: 👩‍👩‍👧‍👦 and a flag 🇨🇭.", "\u202ETxet eht sesrever siht\u202C then.",
       "Line&lt;br&gt;<br>one", "x".repeat(800), "{{7*7}} ${7*7} javascript:alert(3)"];
     const { conversation } = await say(name, ...texts);
     await say("Bob", "Fine.");
