@@ -32,9 +32,6 @@ use std::sync::Arc;
 /// Probes ask for this path under any name. Its answer is not confidential.
 const HEALTH: &str = "/healthz";
 
-// Sockets of sessions send their packets as text where they cannot open a WebSocket. A page
-// of another origin is refused before.
-
 /// A request for a token changes nothing, and clients send its body with any type or none.
 const TOKEN: &str = "/oauth2/token:generate";
 
@@ -82,6 +79,8 @@ impl Gate {
             }
         }
         let has_body = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
+        // Without a WebSocket, sessions get their packets as text. Pages of other origins are
+        // refused above.
         let takes_any = path == TOKEN || socketio::is_path(path);
         if has_body && !takes_any && !is_json(headers) {
             let message = "The body must be JSON: send the header Content-Type: application/json.";

@@ -5,7 +5,7 @@
 //!
 //! The library behind `door/socketio` waits for a write without a bound, and holds its
 //! socket meanwhile. So the stream below it fails a write that takes too long. Connections
-//! on which nobody has set a limit are passed through.
+//! without a limit are passed through.
 
 use crate::seams::AnyStream;
 use std::io::{Error, ErrorKind, IoSlice, Result};

@@ -9,6 +9,7 @@ mod delivery;
 mod driver;
 mod lifecycle;
 mod limits;
+mod measure;
 mod protocol;
 mod raw;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Sessions for Socket.IO clients: conversations as those see them who read and write.
+//! Sessions for Socket.IO clients: conversations as clients see them that read and write.
 //!
 //! The events and their members are those of the published session protocol of moveo.ai;
 //! this is an independent implementation of their shapes. docs/sessions.md has them all.
