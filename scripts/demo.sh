@@ -7,6 +7,9 @@
 #                              without it, the recorded prompts of
 #                              examples/talk/prompts.tsv, joined into one talk
 #
+# The service has a page with the conversation as long as the demo runs; its address is
+# printed first. With WEB=1 in the environment, the page stays open until Ctrl-C.
+#
 # At its end, also by Ctrl-C, the script stops every process that it started and
 # removes every file that it wrote. Its exit status is that of the live view.
 set -euo pipefail
@@ -63,6 +66,13 @@ make_talk() {
     ffmpeg -v error -nostdin -f s16le -ar 16000 -ac 1 -i "$dir/talk.raw" "$dir/talk.wav"
 }
 
+# The page can be opened until Ctrl-C, which is then a good end.
+keep_page() {
+    printf 'demo: %s\n' "the page stays open at $base_url/ until Ctrl-C" >&2
+    trap 'exit 0' INT TERM
+    wait "$service_pid" || die 'symbl-service has ended'
+}
+
 # Starts the service on a free port and leaves its address in $base_url.
 start_service() {
     local line
@@ -89,6 +99,7 @@ for program in symbl-service examples/captions; do
 done
 
 reference=()
+names=()
 if [ $# -gt 0 ]; then
     talk=$1
     [[ $talk == /* ]] || talk=$caller/$talk
@@ -97,6 +108,8 @@ else
     make_talk
     talk=$dir/talk.wav
     reference=(--reference "$dir/talk.txt")
+    # The voice of the prompts.
+    names=(speaker-name=Allison 'meeting-title="Demo talk"')
 fi
 
 # The neural recogniser needs its model, which is downloaded once.
@@ -105,7 +118,7 @@ fi
 
 start_service
 export SYMBL_BASE_URL=$base_url
-printf 'demo: %s\n' "service at $base_url" >&2
+printf 'demo: %s\n' "service at $base_url, its live page at $base_url/" >&2
 
 # Copies only the plugin, because GStreamer loads every library in the folder.
 mkdir "$dir/plugins"
@@ -122,7 +135,7 @@ quote() {
 play() {
     gst-launch-1.0 -m filesrc location="$(quote "$talk")" ! decodebin ! audioconvert \
         ! audioresample ! audio/x-raw,rate=16000,channels=1 \
-        ! symblsink trackers="$(quote "$trackers")" \
+        ! symblsink "${names[@]}" trackers="$(quote "$trackers")" \
             insight-types=action-item+question+follow-up+topic |
         "$target/examples/captions" --from-gst-launch "${reference[@]}"
 }
@@ -136,4 +149,7 @@ set +m
 status=0
 wait "$view_pid" || status=$?
 view_pid=
+if [ -n "${WEB:-}" ] && [ "$status" -eq 0 ]; then
+    keep_page
+fi
 exit "$status"

@@ -3,8 +3,8 @@
 # Installs the Debian packages that the project needs. Does nothing, and asks for no
 # password, if all of them are installed.
 #
-#   scripts/install-deps.sh [build|run|model|demo|test|bench|accuracy]...
-#                                         default: all groups but bench and accuracy
+#   scripts/install-deps.sh [build|run|model|demo|test|bench|accuracy|picture]...
+#                                         default: all groups but bench, accuracy and picture
 #
 # build     compile the plugin and the service
 # run       GStreamer's tools and elements, and the speech recogniser's library and model
@@ -13,12 +13,13 @@
 # test      what the tests need in addition
 # bench     the tools that the benchmarks measure with
 # accuracy  the recordings that the recognisers are measured with
+# picture   what scripts/picture.sh needs beside the demo
 set -eu
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-minimum_rust=1.92
+minimum_rust=1.94
 
 # Each word is a package, or alternatives joined by "|", of which one is enough.
 build='build-essential cmake pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev'
@@ -30,6 +31,7 @@ test='gstreamer1.0-plugins-bad flite iproute2 mount python3 python3-gi gir1.2-gs
 bench='gstreamer1.0-plugins-bad linux-perf|linux-tools-generic strace valgrind iproute2 util-linux'
 accuracy='asterisk-core-sounds-en asterisk-core-sounds-en-g722 asterisk-core-sounds-en-wav
           pocketsphinx-testdata ffmpeg flite python3'
+picture='chromium-headless-shell|chromium nodejs pngquant fonts-inter'
 
 [ $# -gt 0 ] || set -- build run model demo test
 wanted=
@@ -39,6 +41,7 @@ for group in "$@"; do
         run) wanted="$wanted $run" ;;
         demo) wanted="$wanted $demo" ;;
         bench) wanted="$wanted $bench" ;;
+        picture) wanted="$wanted $picture" ;;
         model)
             # Python may be installed from another source, with pip included.
             models=${XDG_CACHE_HOME:-${HOME:-}/.cache}/symbl-service/models
@@ -65,7 +68,7 @@ for group in "$@"; do
             fi
             python3 -c 'import venv, ensurepip' 2>/dev/null || wanted="$wanted python3-venv"
             ;;
-        *) die "no group '$group'; the groups are build, run, model, demo, test, bench and accuracy" ;;
+        *) die "no group '$group'; the groups are build, run, model, demo, test, bench, accuracy and picture" ;;
     esac
 done
 

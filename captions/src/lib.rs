@@ -34,6 +34,7 @@
 
 mod cues;
 mod jsonl;
+mod markdown;
 mod order;
 mod outlet;
 mod text;
@@ -42,8 +43,9 @@ mod visible;
 mod writer;
 
 pub use cues::{Cue, Cues, HURRIED, LATEST, LINE_COLUMNS, LINES, LONGEST, SHORTEST};
+pub use markdown::markdown;
 pub use outlet::{Notes, Outlet, QUEUE_BYTES};
-pub use visible::visible;
+pub use visible::{json as visible_json, visible};
 pub use writer::{CaptionWriter, Format, UnknownFormat};
 
 use std::time::Duration;

@@ -73,7 +73,7 @@ pub fn visible(text: &str) -> String {
 /// Returns a line of JSON with the same strings, in which everything that [`visible`]
 /// would change is written as `\uXXXX`. A terminal can show the line, and a program
 /// reads the exact data.
-pub(crate) fn json(line: &str) -> String {
+pub fn json(line: &str) -> String {
     let mut escaped = String::with_capacity(line.len());
     each(line, |c, fate| match fate {
         Fate::Keep => escaped.push(c),

@@ -145,6 +145,11 @@ impl<W: Write> CaptionWriter<W> {
         &self.out
     }
 
+    /// Returns the output, for example to take out what was written.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     fn put_cues(&mut self, cues: Vec<Cue>) -> io::Result<()> {
         for cue in cues {
             self.number += 1;

@@ -62,6 +62,18 @@ pub struct Limits {
     pub phrase: usize,
     /// Speakers of a conversation.
     pub speakers: usize,
+    /// A session without speakers is closed this long after its last text.
+    pub session_inactivity: Duration,
+    /// … and this long after its begin, whatever is written; zero stands for no limit.
+    pub session_total: Duration,
+    /// A closed session can be read for this long before it expires.
+    pub session_keep_alive: Duration,
+    /// Sockets of sessions at the same time; the next one is refused (`server_busy`).
+    pub session_sockets: usize,
+    /// Texts that one of them may send in a second; four times as many at once.
+    pub session_sends: u32,
+    /// Events of one of them that wait to be answered. More are refused (`rate_limited`).
+    pub session_inbox: usize,
     /// Conversations that wait for their last speaker to rejoin. The next one is over at
     /// once.
     pub waiting: usize,
@@ -95,6 +107,12 @@ impl Default for Limits {
             idle: Duration::from_secs(1800),
             silence: Duration::from_secs(1800),
             no_connection: Duration::from_secs(1800),
+            session_inactivity: Duration::from_secs(600),
+            session_total: Duration::from_secs(86_400),
+            session_keep_alive: Duration::from_secs(120),
+            session_sockets: 10_000,
+            session_sends: 5,
+            session_inbox: 64,
             drain: Duration::from_secs(60),
             draining: 1000,
             write: Duration::from_secs(60),

@@ -36,6 +36,7 @@ pub(crate) struct Metrics {
     streams: Family<Label, Gauge>,
     audio: Family<Label, Counter<f64, AtomicU64>>,
     results: Family<Label, Counter>,
+    session_events: Counter,
     latency: Histogram,
     load: Gauge<f64, AtomicU64>,
     waiting: Gauge,
@@ -100,6 +101,7 @@ impl Metrics {
             streams: Family::default(),
             audio: Family::default(),
             results: Family::default(),
+            session_events: Counter::default(),
             latency: Histogram::new(LATENCIES),
             load: Gauge::default(),
             waiting: Gauge::default(),
@@ -110,7 +112,7 @@ impl Metrics {
             drop(metrics.streams.get_or_create(&engine));
             drop(metrics.audio.get_or_create(&engine));
         }
-        for kind in ["streaming", "subscriber"] {
+        for kind in ["streaming", "subscriber", "session"] {
             drop(metrics.sockets.get_or_create(&[("kind", kind)]));
             drop(metrics.accepted.get_or_create(&[("kind", kind)]));
         }
@@ -180,6 +182,11 @@ impl Metrics {
             "What was told, by kind; once, however many heard it",
             self.results.clone(),
         );
+        names.register(
+            "session_events",
+            "Events that were sent to clients of sessions, over all sockets",
+            self.session_events.clone(),
+        );
         names.register_with_unit(
             "final_latency",
             "From the end of what was said to its final result, for audio that comes in real time",
@@ -224,6 +231,11 @@ impl Metrics {
             let count = self.results.get_or_create(&[("kind", kind)]);
             count.inc_by(number as u64);
         }
+    }
+
+    /// Counts an event that was sent to a client of a session.
+    pub(crate) fn session_event(&self) {
+        self.session_events.inc();
     }
 
     /// Records how long after its last word a final was sent.

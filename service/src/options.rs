@@ -89,6 +89,19 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "SECONDS", value_parser = RangedU64ValueParser::<u64>::new().range(0..=1800))]
     max_no_connection_timeout: Option<u64>,
 
+    /// A session without speakers is closed this long after its last text [default: 600]
+    #[arg(long, value_name = "SECONDS", value_parser = long_time())]
+    session_inactivity: Option<u64>,
+
+    /// ... and this long after its begin, whatever is written; 0 for no limit
+    /// [default: 86400]
+    #[arg(long, value_name = "SECONDS", value_parser = RangedU64ValueParser::<u64>::new().range(0..=2_678_400))]
+    session_timeout: Option<u64>,
+
+    /// A closed session can be read for this long before it expires [default: 120]
+    #[arg(long, value_name = "SECONDS", value_parser = RangedU64ValueParser::<u64>::new().range(0..=2_678_400))]
+    session_keep_alive: Option<u64>,
+
     /// Conversations that wait for their last speaker [default: 1000]
     #[arg(long, value_name = "N", value_parser = number())]
     max_waiting: Option<usize>,
@@ -187,6 +200,9 @@ impl LimitOptions {
             idle: time(self.max_idle, usual.idle),
             silence: time(self.max_silence, usual.silence),
             no_connection: time(self.max_no_connection_timeout, usual.no_connection),
+            session_inactivity: time(self.session_inactivity, usual.session_inactivity),
+            session_total: time(self.session_timeout, usual.session_total),
+            session_keep_alive: time(self.session_keep_alive, usual.session_keep_alive),
             waiting: self.max_waiting.unwrap_or(usual.waiting),
             waiting_memory: self.max_waiting_memory.unwrap_or(usual.waiting_memory),
             tracker_memory: self.max_tracker_memory.unwrap_or(usual.tracker_memory),

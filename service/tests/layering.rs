@@ -636,9 +636,15 @@ fn the_crates_depend_only_on_crates_below_them() {
         ("symbl-client", &["symbl-protocol"]),
         ("symbl-models", &[]),
         ("symbl-whisper", &[]),
+        ("symbl-captions", &[]),
         (
             "symbl-service",
-            &["symbl-models", "symbl-protocol", "symbl-whisper"],
+            &[
+                "symbl-captions",
+                "symbl-models",
+                "symbl-protocol",
+                "symbl-whisper",
+            ],
         ),
         ("gst-plugin-symbl", &["symbl-client", "symbl-protocol"]),
     ] {

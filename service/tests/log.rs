@@ -6,7 +6,7 @@
 mod common;
 
 use common::*;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
 use std::net::SocketAddr;
@@ -317,6 +317,48 @@ async fn refusals_are_in_the_log_by_default_with_address_and_without_the_token()
     }
     for secret in ["t-o-k-e-n", "access_token", "h-u-s-h", "w-r-o-n-g"] {
         assert!(!log.contains(secret), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_share_token_is_in_no_line_of_the_log_wherever_it_is_sent() {
+    let credentials = ["--app-id", "a", "--app-secret", "h-u-s-h"];
+    let more = ["--log", "trace"];
+    let (mut service, log) = Service::logged(&[&credentials[..], &more].concat());
+    let body = json!({"type": "application", "appId": "a", "appSecret": "h-u-s-h"}).to_string();
+    let (_, answer) = http(&service, "POST /oauth2/token:generate", &body).await;
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    let owner = answer["accessToken"].as_str().expect("a token").to_owned();
+    let headers = [("X-API-KEY", owner.as_str())];
+    let (mut speaker, _) = Client::open(&service, "/v1/streaming/x", &headers)
+        .await
+        .expect("an upgrade");
+    let id = speaker.start(&start_request()).await;
+    let path = format!("/v1/conversations/{id}");
+    let bearer = |token: &str| format!("HTTP/1.1\r\nAuthorization: Bearer {token}\r\nX-Rest:");
+    let share = format!("POST {path}/share {}", bearer(&owner));
+    let (head, answer) = http(&service, &share, "{}").await;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    let guest = answer["accessToken"].as_str().expect("a token").to_owned();
+    for (request, code) in [
+        (format!("GET {path}/messages {}", bearer(&guest)), 200),
+        (format!("GET {path}/messages?access_token={guest}"), 200),
+        (format!("DELETE {path} {}", bearer(&guest)), 403),
+        (format!("GET /v1/conversations?access_token={guest}"), 403),
+        (format!("GET {path} {}", bearer(&format!("{guest}x"))), 401),
+        (format!("GET /v1/nothing?access_token={guest}"), 404),
+    ] {
+        let (head, _) = http(&service, &request, "").await;
+        assert!(head.starts_with(&format!("http/1.1 {code}")), "{head}");
+    }
+    assert!(service.terminate());
+    let log = log.join().expect("read");
+    assert_eq!(log.matches("request refused").count(), 3, "{log}");
+    for token in [&owner, &guest] {
+        for part in token.split('.') {
+            assert!(!log.contains(part), "{log}");
+        }
     }
 }
 

@@ -69,6 +69,17 @@ fn ask(service: &Service, path: &str) -> TcpStream {
     stream
 }
 
+fn post(service: &Service, path: &str, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(service.address()).expect("a connection");
+    let length = body.len();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).expect("sent");
+    stream
+}
+
 /// Returns the body of an answer, which may come in chunks. Panics if it is not whole.
 fn body(stream: TcpStream) -> Vec<u8> {
     let mut answer = BufReader::new(stream);
@@ -180,6 +191,42 @@ async fn every_long_list_is_whole_however_many_pieces_it_takes() {
             .flat_map(|group| all(&group["messageRefs"], "id"));
         assert_eq!(places.collect::<BTreeSet<_>>().len(), MESSAGES, "{part}");
     }
+}
+
+#[tokio::test]
+async fn a_long_transcript_is_whole_in_every_format_and_takes_little_memory() {
+    let data = tempfile::tempdir().expect("a directory");
+    let directory = data.path().to_str().expect("UTF-8");
+    let service = Service::start(&["--data", directory]);
+    let id = prepared(&service, data.path()).await;
+    let before = service.peak_memory();
+    let path = format!("/v1/conversations/{id}/transcript?format=");
+    // These ask and do not read.
+    let idle: Vec<TcpStream> = (0..8)
+        .map(|_| ask(&service, &format!("{path}json")))
+        .collect();
+    for format in ["srt", "vtt", "md", "txt", "json"] {
+        let text = body(ask(&service, &format!("{path}{format}")));
+        assert_eq!(count(&text, "Message "), MESSAGES, "{format}");
+    }
+    let json: Value =
+        serde_json::from_slice(&body(ask(&service, &format!("{path}json")))).expect("JSON");
+    let texts = json["messages"].as_array().expect("a list").iter();
+    let texts: Vec<&str> = texts.filter_map(|item| item["text"].as_str()).collect();
+    let expected: Vec<String> = (1..=MESSAGES).map(|n| format!("Message {n}.")).collect();
+    assert!(texts == expected, "{} messages", texts.len());
+    let request = r#"{"contentType": "text/markdown"}"#;
+    let posted = post(
+        &service,
+        &format!("/v1/conversations/{id}/transcript"),
+        request,
+    );
+    let posted: Value = serde_json::from_slice(&body(posted)).expect("JSON");
+    let payload = posted["transcript"]["payload"].as_str().expect("a string");
+    assert_eq!(count(payload.as_bytes(), "Message "), MESSAGES);
+    drop(idle);
+    let growth = service.peak_memory().saturating_sub(before);
+    assert!(growth < LARGEST_GROWTH, "{growth} bytes");
 }
 
 /// Returns how many pieces of lists the service has read so far.

@@ -215,3 +215,100 @@ async fn a_speaker_who_hangs_up_at_once_is_heard_to_the_end() {
     let id = &completed["message"]["data"]["conversationId"];
     assert_eq!(id, conversation.as_str());
 }
+
+#[tokio::test]
+async fn what_subscribers_were_sent_can_be_read_in_pages_when_the_conversation_is_over() {
+    let server = server().await;
+    let mut request = rejoinable();
+    request["trackers"] = serde_json::json!([{"name": "Two", "vocabulary": ["w2", "w9"]}]);
+    let (mut speaker, id) = Client::started(&server, "events", &request).await;
+    let (mut early, _) = subscriber(&server, "events").await;
+    for words in [0..4, 4..8, 8..12] {
+        speaker.send_audio(&said(words)).await;
+        speaker.until("message_response").await;
+    }
+    let (mut late, _) = Client::open(&server, "/v1/subscribe/events?after=0", &[])
+        .await
+        .expect("an upgrade");
+    let started = late.next().await;
+    let last = &started.json()["message"]["data"]["x_lastSequenceNumber"];
+    assert_eq!(*last, 2, "{started:?}");
+    speaker.stop().await;
+    speaker.rest().await;
+    let content = |heard: &Heard| match heard {
+        Heard::Json(json) if heard.kind() == "recognition_result" => {
+            json["message"]["isFinal"] == true
+        }
+        Heard::Json(json) if heard.kind() == "tracker_response" => json["isFinal"] == true,
+        Heard::Json(_) => heard.kind() != "conversation_completed",
+        _ => false,
+    };
+    let sent = early.rest().await;
+    let sent: Vec<Value> = sent
+        .iter()
+        .filter(|heard| content(heard))
+        .map(|heard| heard.json().clone())
+        .collect();
+    assert!(sent.len() > 6, "{sent:?}");
+    let page = async |query: &str| -> Value {
+        let request = format!("GET /v1/conversations/{id}/events{query}");
+        let (head, body) = http(&server, &request, "").await;
+        assert!(head.starts_with("http/1.1 200"), "{head} {body}");
+        serde_json::from_str(&body).expect("JSON")
+    };
+    for limit in [1, 2, 1000] {
+        let (mut after, mut read, mut seqs) = (0, Vec::new(), Vec::new());
+        loop {
+            let page = page(&format!("?after={after}&limit={limit}")).await;
+            for event in page["events"].as_array().expect("a list") {
+                seqs.push(event["seq"].as_u64().expect("a number"));
+                assert!(event["at"].as_i64() > Some(1_600_000_000_000), "{event}");
+                read.extend(event["messages"].as_array().expect("a list").clone());
+            }
+            after = page["last"].as_u64().expect("a number");
+            if page["more"] != true {
+                break;
+            }
+        }
+        assert_eq!(read, sent, "{limit}");
+        assert!(seqs.is_sorted() && seqs.len() == 3, "{seqs:?}");
+    }
+    let rest = page("?afterSequenceNumber=1").await;
+    let numbers: Vec<&Value> = rest["events"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .flat_map(|event| event["messages"].as_array().expect("a list"))
+        .filter(|message| message["type"] == "message_response")
+        .map(|message| &message["sequenceNumber"])
+        .collect();
+    assert_eq!(numbers, [2]);
+    for (path, status) in [
+        (format!("{id}/events?after=-1"), "400"),
+        (format!("{id}/events?limit=0"), "400"),
+        ("1234567890123456/events".to_owned(), "404"),
+    ] {
+        let request = format!("GET /v1/conversations/{path}");
+        let (head, body) = http(&server, &request, "").await;
+        assert_eq!(head.split(' ').nth(1), Some(status), "{path}");
+        assert!(body.contains("message"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_subscriber_is_told_behind_which_final_it_comes_in() {
+    let server = server().await;
+    let (mut speaker, _) = Client::started(&server, "place", &rejoinable()).await;
+    for (last, words) in [(-1, 0..4), (0, 4..8), (1, 8..12)] {
+        let (mut client, _) = Client::open(&server, "/v1/subscribe/place", &[])
+            .await
+            .expect("an upgrade");
+        let started = client.next().await;
+        let told = &started.json()["message"]["data"]["x_lastSequenceNumber"];
+        assert_eq!(*told, last, "{started:?}");
+        speaker.send_audio(&said(words)).await;
+        let next = client.until("message_response").await;
+        assert_eq!(next.json()["sequenceNumber"], last + 1);
+        speaker.until("message_response").await;
+    }
+}

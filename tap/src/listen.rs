@@ -8,17 +8,23 @@
 //! over, and that ends the listening. A failure that no retry can fix ends it with an
 //! error.
 //!
+//! What was said while the connection was lost is asked for, from where [`Place`] is: of
+//! the Subscribe API, or of the log if the conversation is over meanwhile. Services other
+//! than our own cannot be asked for it; then it is missing, and the program reports that.
+//!
 //! An output that blocks must not block the listening, or the service hangs up. So a
 //! thread writes ([`Outlet`]). Items that do not fit into its queue are lost. The
 //! program reports this, and ends with an error.
 
 use crate::output::{Output, nobody_reads};
+use crate::place::{Begun, Place};
+use crate::recall::Page;
 use crate::show::Show;
 use std::time::Duration;
 use symbl_captions::{CaptionWriter, Format, Notes, Outlet, QUEUE_BYTES};
 use symbl_client::session::backoff::Backoff;
 use symbl_client::session::{Failure, Reason};
-use symbl_client::transport::{Endpoint, Listener, Received};
+use symbl_client::transport::{After, Endpoint, Listener, Received};
 use symbl_protocol::ServerMessage;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -63,6 +69,15 @@ enum Lost {
     Finalised,
     Failed(Failure),
     Output(std::io::Error),
+    /// The connection id belongs to another conversation now.
+    Another,
+}
+
+/// The result of another dial after a loss.
+enum Dialed {
+    Again(Listener),
+    /// The service does not know the connection id any more.
+    Unknown,
 }
 
 impl Listening {
@@ -100,11 +115,12 @@ impl Listening {
         backoff: &mut Backoff,
         stop: &Notify,
     ) -> Result<End, String> {
+        let mut place = Place::default();
         loop {
             self.notes
                 .tell(&format!("listening to {}", self.endpoint.display()));
             let lost = tokio::select! {
-                lost = self.attend(&mut listener, show, outlet, backoff) => lost,
+                lost = self.attend(&mut listener, show, outlet, backoff, &mut place) => lost,
                 () = stop.notified() => {
                     let _ = timeout(FAREWELL, listener.close()).await;
                     return Ok(End::Stopped);
@@ -114,16 +130,115 @@ impl Listening {
                 Lost::Finalised => return Ok(End::Over),
                 Lost::Output(error) => return unwritten(&error).map(|()| End::Over),
                 Lost::Failed(failure) if !failure.retryable => return Err(failure.message),
-                Lost::Failed(failure) => self.notes.tell(&format!(
-                    "{}; what is said until then is missing",
-                    failure.message
-                )),
+                Lost::Failed(failure) => {
+                    let then = match place.conversation() {
+                        Some(_) => "asked for then",
+                        None => "missing",
+                    };
+                    let message = failure.message;
+                    self.notes
+                        .tell(&format!("{message}; what is said until then is {then}"));
+                }
+                Lost::Another => {
+                    self.notes
+                        .tell("the conversation is over, and another one has its connection id");
+                    tokio::select! {
+                        ended = self.catch_up(show, outlet, backoff, &mut place) => {
+                            if let Err(missing) = ended {
+                                self.notes.tell(&missing);
+                            }
+                        }
+                        () = stop.notified() => return Ok(End::Stopped),
+                    }
+                    place = Place::unknown();
+                }
             }
             drop(listener);
-            listener = tokio::select! {
-                listener = self.dial_again(backoff) => listener?,
+            let dialed = tokio::select! {
+                dialed = self.dial_again(backoff, &mut place) => dialed?,
                 () = stop.notified() => return Ok(End::Stopped),
             };
+            listener = match dialed {
+                Dialed::Again(listener) => listener,
+                Dialed::Unknown => {
+                    tokio::select! {
+                        ended = self.catch_up(show, outlet, backoff, &mut place) => ended?,
+                        () = stop.notified() => return Ok(End::Stopped),
+                    }
+                    return Ok(End::Over);
+                }
+            };
+        }
+    }
+
+    /// Writes what was missed of a conversation that is over, from the log.
+    async fn catch_up(
+        &self,
+        show: &mut Show<Outlet>,
+        outlet: &Outlet,
+        backoff: &mut Backoff,
+        place: &mut Place,
+    ) -> Result<(), String> {
+        let missing = |why: &str| {
+            Err(format!(
+                "the conversation ended while the connection was lost{why}"
+            ))
+        };
+        let Some(conversation) = place.conversation().map(str::to_owned) else {
+            return missing("");
+        };
+        let mut asked_for = None;
+        // Begins anew from the place after each failure.
+        loop {
+            if let Some(wait) = asked_for.take() {
+                tokio::time::sleep(backoff.next(wait)).await;
+            }
+            let Some(number) = place.resume() else {
+                return missing("");
+            };
+            let mut after = After::Final(number);
+            let failure = loop {
+                let page = match Page::read(&self.endpoint, &conversation, after).await {
+                    Ok(page) => page,
+                    Err(failure) => break failure,
+                };
+                for message in page.events.iter().flat_map(|event| &event.messages) {
+                    if let Err(error) = self.tell(message.get(), show, place) {
+                        return unwritten(&error);
+                    }
+                }
+                // Nothing else waits for this, so the output may take its time.
+                while !matches!(outlet.finish(Duration::ZERO), Ok(0) | Err(_)) {
+                    tokio::time::sleep(LAST_LOOK).await;
+                }
+                match page.next() {
+                    Some(next) => after = next,
+                    None => return Ok(()),
+                }
+            };
+            if !failure.retryable {
+                let message = failure.message;
+                return missing(&format!(", and what was said last is missing: {message}"));
+            }
+            self.notes.tell(&failure.message);
+            asked_for = Some(failure.retry_after);
+        }
+    }
+
+    /// Writes a message of the log down, if it is new.
+    fn tell(
+        &self,
+        text: &str,
+        show: &mut Show<Outlet>,
+        place: &mut Place,
+    ) -> Result<(), std::io::Error> {
+        match ServerMessage::parse(text) {
+            Ok(message) if place.is_new(&message) => show.message(&message, self.since.elapsed()),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.notes.tell(&format!("cannot read a message: {error}"));
+                Ok(())
+            }
         }
     }
 
@@ -154,7 +269,7 @@ impl Listening {
     async fn begin(&self, backoff: &mut Backoff) -> Result<Listener, String> {
         let until = Instant::now() + self.wait;
         loop {
-            let failure = match self.dial().await {
+            let failure = match self.dial(None).await {
                 Ok(listener) => return Ok(listener),
                 Err(failure) => failure,
             };
@@ -168,8 +283,8 @@ impl Listening {
         }
     }
 
-    async fn dial(&self) -> Result<Listener, Failure> {
-        let dial = timeout(CONNECT_TIMEOUT, Listener::open(&self.endpoint));
+    async fn dial(&self, after: Option<i64>) -> Result<Listener, Failure> {
+        let dial = timeout(CONNECT_TIMEOUT, Listener::open_after(&self.endpoint, after));
         dial.await.unwrap_or_else(|_| {
             let place = self.endpoint.display();
             let seconds = CONNECT_TIMEOUT.as_secs();
@@ -180,15 +295,14 @@ impl Listening {
         })
     }
 
-    async fn dial_again(&self, backoff: &mut Backoff) -> Result<Listener, String> {
+    /// Dials until the service answers, for what follows the place.
+    async fn dial_again(&self, backoff: &mut Backoff, place: &mut Place) -> Result<Dialed, String> {
         let mut asked_for = None;
         loop {
             tokio::time::sleep(backoff.next(asked_for)).await;
-            match self.dial().await {
-                Ok(listener) => return Ok(listener),
-                Err(failure) if is_unknown(&failure) => {
-                    return Err("the conversation ended while the connection was lost".into());
-                }
+            match self.dial(place.resume()).await {
+                Ok(listener) => return Ok(Dialed::Again(listener)),
+                Err(failure) if is_unknown(&failure) => return Ok(Dialed::Unknown),
                 Err(failure) if !failure.retryable => return Err(failure.message),
                 Err(failure) => asked_for = failure.retry_after,
             }
@@ -214,6 +328,7 @@ impl Listening {
         show: &mut Show<Outlet>,
         outlet: &Outlet,
         backoff: &mut Backoff,
+        place: &mut Place,
     ) -> Lost {
         let mut completed = false;
         let mut told_of_loss = false;
@@ -249,6 +364,16 @@ impl Listening {
                             "the service says: {}",
                             error.message.or(error.details).unwrap_or_default()
                         )),
+                        Ok(ServerMessage::SubscriptionStarted {
+                            conversation_id,
+                            last_sequence_number,
+                        }) => {
+                            let begun = place.begin(conversation_id, last_sequence_number);
+                            if begun == Begun::Another {
+                                return Lost::Another;
+                            }
+                        }
+                        Ok(message) if !place.is_new(&message) => {}
                         Ok(message) => {
                             if let Err(error) = show.message(&message, self.since.elapsed()) {
                                 return Lost::Output(error);

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! `symbl-tap`: listens to a conversation and writes it as text, JSON Lines, SRT or
-//! WebVTT.
+//! WebVTT. It also lists the conversations of a service, and writes those of the past.
 //!
 //! It is a subscriber: it sends no audio and changes nothing in the conversation. It
 //! ends with the conversation or at Ctrl-C. Its output is whole at any moment.
 
+mod list;
 mod listen;
 mod output;
+mod place;
+mod recall;
+mod replay;
 mod show;
 
 use clap::Parser;
@@ -24,6 +28,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Listen to the conversation of CONNECTION_ID and write it down.
+///
+/// If the connection is lost, what was said meanwhile is asked for when it is there again,
+/// and written once and in order, also if the service was restarted or the conversation is
+/// over by then. Services other than symbl-service cannot be asked for it.
 ///
 /// If the service requires a token, pass it in the environment variable
 /// SYMBL_ACCESS_TOKEN or in a file: every user of the machine can read a command
@@ -61,8 +69,18 @@ struct Args {
     output: Option<PathBuf>,
 
     /// Also write interims (text and jsonl)
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["list", "replay"])]
     interim: bool,
+
+    /// Write the conversations of the service, the oldest first: a line or, with --format
+    /// jsonl, an object each
+    #[arg(long, conflicts_with_all = ["replay", "connection_id"])]
+    list: bool,
+
+    /// Write what was said in a conversation so far, from the log of the service. CONVERSATION
+    /// is its id, which --list shows
+    #[arg(long, value_name = "CONVERSATION", conflicts_with = "connection_id")]
+    replay: Option<String>,
 
     /// Seconds to wait for the service and for the conversation to begin
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
@@ -75,8 +93,8 @@ struct Args {
     ping_interval: u32,
 
     /// The connection id: that of the property `connection-id` of symblsink
-    #[arg(value_name = "CONNECTION_ID")]
-    connection_id: String,
+    #[arg(value_name = "CONNECTION_ID", required_unless_present_any = ["list", "replay"])]
+    connection_id: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -84,6 +102,9 @@ fn main() -> ExitCode {
     let notes = Notes::new("symbl-tap");
     let code = if args.interim && args.format.is_captions() {
         notes.tell("--interim needs --format text or jsonl: a cue cannot be taken back");
+        ExitCode::from(2)
+    } else if args.list && args.format.is_captions() {
+        notes.tell("--list needs --format text or jsonl: conversations are no captions");
         ExitCode::from(2)
     } else if let Err(error) = run(&args, &notes) {
         notes.tell(&error);
@@ -117,7 +138,14 @@ fn run(args: &Args, notes: &Notes) -> Result<(), String> {
             output = open => output.map_err(|error| format!("cannot open the output: {error}"))??,
             () = stop.notified() => return Ok(()),
         };
-        listening.run(output, args.format, &stop).await
+        let endpoint = &listening.endpoint;
+        match &args.replay {
+            _ if args.list => {
+                list::list(endpoint, output, args.format == Format::Jsonl, &stop).await
+            }
+            Some(id) => replay::replay(endpoint, id, output, args.format, notes, &stop).await,
+            None => listening.run(output, args.format, &stop).await,
+        }
     });
     // Does not wait for a pending look-up of a name, or for a named pipe without a
     // reader.
@@ -131,7 +159,7 @@ fn endpoint(args: &Args) -> Endpoint {
     Endpoint {
         base_url: args.base_url.clone(),
         streaming_path: args.subscribe_path.clone(),
-        connection_id: args.connection_id.clone(),
+        connection_id: args.connection_id.clone().unwrap_or_default(),
         token: match (&args.access_token_file, token) {
             (Some(path), _) => TokenSource::File(path.clone()),
             (None, Some(token)) => TokenSource::Value(token),

@@ -60,6 +60,7 @@ mod liveness;
 mod messages;
 mod neural;
 mod pacing;
+mod page;
 mod proxy;
 mod readme;
 mod receiving;

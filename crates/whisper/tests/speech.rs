@@ -218,6 +218,50 @@ fn looks_keep_what_they_agreed_on_and_draft_the_final() {
 }
 
 #[test]
+fn looks_show_words_soon_and_change_few_of_them() {
+    let Some(model) = model() else { return };
+    let request = request(model);
+    let (mut said, mut rewritten, mut stable, mut broken) = (0, 0, 0, 0);
+    // Audio from the end of a word to the look that first has it in its place, in samples.
+    let mut delays = Vec::new();
+    for name in &PROMPTS[..20] {
+        let Some(samples) = prompt(name) else { return };
+        let (looks, draft) = look_at(model, &samples, &request);
+        let plain = model.transcribe(&samples, &voiced(&samples), &request, &draft);
+        let last = bare_words(&plain.words);
+        said += last.len();
+        let shown: Vec<Vec<String>> = looks.iter().map(|look| bare_words(&look.words)).collect();
+        for (look, words) in looks.iter().zip(&shown) {
+            stable += look.stable;
+            let pairs = words[..look.stable].iter().enumerate();
+            broken += pairs.filter(|(n, word)| last.get(*n) != Some(word)).count();
+        }
+        let all = shown.iter().chain(std::iter::once(&last));
+        for (before, after) in shown.iter().zip(all.skip(1)) {
+            let pairs = before.iter().enumerate();
+            rewritten += pairs
+                .filter(|(n, word)| after.get(*n) != Some(word))
+                .count();
+        }
+        for (n, word) in last.iter().enumerate() {
+            let first = shown.iter().position(|words| words.get(n) == Some(word));
+            // A look comes each half second, and the final at the end.
+            let at = first.map_or(samples.len(), |look| (look + 1) * RATE / 2);
+            delays.push(at.saturating_sub(plain.words[n].end));
+        }
+    }
+    delays.sort_unstable();
+    let (p50, p95) = (delays[delays.len() / 2], delays[delays.len() * 95 / 100]);
+    println!(
+        "of {said} words {rewritten} were rewritten; of {stable} stable ones {broken} are not those \
+         of the final; shown {p50} and {p95} samples after their end (p50, p95)"
+    );
+    assert!(rewritten * 10 <= said * 4, "{rewritten} of {said}");
+    assert!(broken * 100 <= stable * 15, "{broken} of {stable}");
+    assert!(p50 <= RATE * 7 / 10 && p95 <= RATE * 13 / 10, "{p50} {p95}");
+}
+
+#[test]
 fn looks_are_a_function_of_the_samples() {
     let Some(model) = model() else { return };
     let request = request(model);

@@ -7,6 +7,7 @@ use crate::clock::WallClock;
 use crate::config::{Auth, ServerConfig};
 use crate::conversation::hub::{Hub, Services};
 use crate::conversation::log::{Log, LogError};
+use crate::conversation::session::Sessions;
 use crate::door::connection;
 use crate::door::http::{self, Shared};
 use crate::door::listener::Listener;
@@ -116,17 +117,19 @@ impl Server {
         let (alive, sockets) = mpsc::channel(1);
         let patience = config.limits.shutdown;
         let limits = config.limits.clone();
+        let hub = Hub::open(
+            &config.limits,
+            Services {
+                log: Arc::clone(&store) as Arc<dyn Log>,
+                metrics: Arc::clone(&metrics),
+                trackers: config.trackers.clone().unwrap_or_else(|| store.clone()),
+                workers,
+                wall: WallClock::default(),
+            },
+        )?;
         let router = http::router(Shared {
-            hub: Hub::open(
-                &config.limits,
-                Services {
-                    log: Arc::clone(&store) as Arc<dyn Log>,
-                    metrics: Arc::clone(&metrics),
-                    trackers: config.trackers.clone().unwrap_or_else(|| store.clone()),
-                    workers,
-                    wall: WallClock::default(),
-                },
-            )?,
+            sessions: Sessions::new(Arc::clone(&hub), &config.limits),
+            hub,
             tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)?),
             guesses: Arc::default(),
             records: store.clone(),

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use crate::clock::WallClock;
-use crate::conversation::entry::{Entry, Transcribed};
+use crate::conversation::entry::{Entry, Sent, Transcribed};
 use crate::conversation::form::Recipient;
 use crate::conversation::hub::tests::{hub_with_log, key};
 use crate::conversation::hub::{Hub, Leave, SocketSlot};
 use crate::conversation::log::{
-    Begun, Committed, Log, LogError, OpenConversation, StartRecord, StreamPosition, Verdict,
+    Begun, Committed, Log, LogError, OpenConversation, OpenRecord, Sending, SessionRecord,
+    StartRecord, StreamPosition, Verdict,
 };
 use crate::conversation::memory::MemoryLog;
 use crate::door::symbl::wire::SYMBL;
@@ -71,6 +72,24 @@ impl Log for HeldLog {
         let held = self.held.lock().expect("no panic").take();
         held.map(|held| held.recv());
         self.log.append(conversation, said, committed)
+    }
+
+    fn open(&self, open: OpenRecord, committed: Committed) -> Result<(), LogError> {
+        self.log.open(open, committed)
+    }
+
+    fn send(
+        &self,
+        conversation: i64,
+        sent: Sent,
+        ends: Option<i64>,
+        committed: Committed,
+    ) -> Result<Sending, LogError> {
+        self.log.send(conversation, sent, ends, committed)
+    }
+
+    fn session(&self, account: &str, session: &str) -> Result<Option<SessionRecord>, LogError> {
+        self.log.session(account, session)
     }
 
     fn read(

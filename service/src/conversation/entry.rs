@@ -198,6 +198,21 @@ pub(crate) struct Sent {
     pub(crate) client_id: String,
     pub(crate) from: Speaker,
     pub(crate) text: String,
+    /// Id of the message whose text this replaces. Without it, the text is a note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) corrects: Option<i64>,
+}
+
+impl Entry {
+    /// Returns about how much memory it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let body = match &self.body {
+            Body::Said(said) => said.bytes(),
+            Body::Sent(sent) => sent.text.len() + sent.client_id.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + body
+    }
 }
 
 impl Body {

@@ -16,7 +16,8 @@
 //! held for a few calls only, and no lock is held across an await.
 
 use super::form::Recipient;
-use super::log::{Log, LogError, OpenConversation};
+use super::log::{Log, LogError, OpenConversation, OpenRecord};
+use super::session::{SessionError, Timeouts, ends, until};
 use crate::clock::{ConversationClock, WallClock};
 use crate::conversation::participants::Participants;
 use crate::conversation::running::PlaceToWait;
@@ -173,6 +174,8 @@ impl Hub {
         if std::mem::replace(&mut state.is_finished, true) {
             return;
         }
+        let over = conversation.clock.now();
+        state.over = Some(over);
         state.dismiss();
         state.place_to_wait = None;
         drop(state);
@@ -181,8 +184,50 @@ impl Hub {
             connection = conversation.key.connection_id,
             conversation = conversation.id
         );
-        self.log
-            .finish(conversation.number, conversation.clock.now());
+        self.log.finish(conversation.number, over);
+        conversation.changed();
+    }
+
+    /// Begins a conversation without a speaker. Blocks. Returns how long it waits for one.
+    ///
+    /// # Errors
+    ///
+    /// Too many conversations wait, or the log cannot be written.
+    pub(crate) fn open_session(
+        &self,
+        account: &str,
+        title: Option<String>,
+        timeouts: Timeouts,
+    ) -> Result<(Arc<Conversation>, Duration), SessionError> {
+        let participants = Participants::new();
+        let key = ConversationKey {
+            account: account.to_owned(),
+            connection_id: participants.session().to_owned(),
+        };
+        let clock = ConversationClock::begin(self.wall.now());
+        let conversation = self.conversation(&key, participants, clock);
+        let at = conversation.opened;
+        let ends = ends(at, at, timeouts);
+        let wait = until(ends, at);
+        let mut state = conversation.state();
+        state.await_any_speaker(Instant::now() + wait, timeouts.inactivity);
+        let place = self.place_to_wait(conversation.bytes(&state));
+        state.place_to_wait = Some(place.ok_or(SessionError::Full)?);
+        drop(state);
+        let open = OpenRecord {
+            conversation: conversation.number,
+            account: key.account.clone(),
+            connection_id: key.connection_id.clone(),
+            session: conversation.session.clone(),
+            title,
+            at,
+            keep: i64::try_from(timeouts.inactivity.as_secs()).unwrap_or(i64::MAX),
+            ends,
+        };
+        self.log.open(open, conversation.committed_by(None))?;
+        conversation.tell();
+        self.conversations().insert(key, Arc::clone(&conversation));
+        Ok((conversation, wait))
     }
 
     /// Changes the name of a speaker in a conversation that is not over.
@@ -211,15 +256,22 @@ impl Hub {
         // The task must not keep the hub and its log open when the service has ended.
         let (hub, conversation) = (Arc::downgrade(self), Arc::downgrade(conversation));
         tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            if let Some((hub, conversation)) = hub.upgrade().zip(conversation.upgrade()) {
-                hub.end_if_left(&conversation);
+            let mut left = Some(wait);
+            while let Some(wait) = left {
+                tokio::time::sleep(wait).await;
+                let Some((hub, conversation)) = hub.upgrade().zip(conversation.upgrade()) else {
+                    return;
+                };
+                left = conversation.state().postponed(Instant::now());
+                if left.is_none() {
+                    hub.end_if_left(&conversation);
+                }
             }
         });
     }
 
     /// Returns the conversation of this connection id.
-    fn find(&self, key: &ConversationKey) -> Option<Arc<Conversation>> {
+    pub(crate) fn find(&self, key: &ConversationKey) -> Option<Arc<Conversation>> {
         self.conversations().get(key).cloned()
     }
 
@@ -360,6 +412,7 @@ impl Hub {
         member: u64,
         told: u64,
     ) -> SocketSlot {
+        conversation.changed();
         SocketSlot {
             hub: Arc::clone(self),
             conversation,

@@ -5,7 +5,7 @@
 //! The log numbers entries, and only the log decides if it takes an entry: see [`Verdict`].
 //! An entry is durable before a socket is sent it.
 
-use super::entry::{Entry, Speaker, Transcribed};
+use super::entry::{Entry, Sent, Speaker, Transcribed};
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,12 +30,55 @@ pub(crate) enum Verdict {
     Over,
 }
 
+/// What became of a text that a client sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// The text is the entry with this number.
+    Stored(u64),
+    /// The entry with this number has the same client id: the text was sent again.
+    Already(u64),
+    /// The conversation is over.
+    Over,
+    /// The conversation has no message with the id that is to be corrected.
+    NoSuchMessage,
+}
+
+/// A conversation that begins without a speaker.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenRecord {
+    pub(crate) conversation: i64,
+    pub(crate) account: String,
+    pub(crate) connection_id: String,
+    pub(crate) session: String,
+    pub(crate) title: Option<String>,
+    /// Nanoseconds since the Unix epoch.
+    pub(crate) at: i64,
+    /// Seconds that it waits for a speaker after a restart.
+    pub(crate) keep: i64,
+    /// When it is over unless a speaker joins, nanoseconds since the Unix epoch.
+    pub(crate) ends: i64,
+}
+
+/// A conversation, over or not, that was found by its session id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SessionRecord {
+    pub(crate) conversation: i64,
+    pub(crate) connection_id: String,
+    /// When it began and when it was over, nanoseconds since the Unix epoch.
+    pub(crate) opened: i64,
+    pub(crate) over: Option<i64>,
+    /// The number of its last entry.
+    pub(crate) head: u64,
+}
+
 /// A start request, in a conversation that may be new.
 #[derive(Debug, Clone)]
 pub(crate) struct StartRecord {
     pub(crate) conversation: i64,
     pub(crate) account: String,
     pub(crate) connection_id: String,
+    /// The session id of the conversation, if it is new.
+    pub(crate) session: String,
     pub(crate) title: Option<String>,
     /// Nanoseconds since the Unix epoch.
     pub(crate) at: i64,
@@ -78,6 +121,9 @@ pub(crate) struct OpenConversation {
     pub(crate) id: i64,
     pub(crate) account: String,
     pub(crate) connection_id: String,
+    pub(crate) session: String,
+    /// When it began, nanoseconds since the Unix epoch.
+    pub(crate) opened: i64,
     /// When its first audio came, nanoseconds since the Unix epoch.
     pub(crate) zero: Option<i64>,
     /// The number of its last entry.
@@ -111,6 +157,34 @@ pub(crate) trait Log: fmt::Debug + Send + Sync {
         said: Transcribed,
         committed: Committed,
     ) -> Result<Verdict, LogError>;
+
+    /// Begins a conversation without a speaker.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was stored.
+    fn open(&self, open: OpenRecord, committed: Committed) -> Result<(), LogError>;
+
+    /// Appends a text that a client sent. If the conversation has no speakers, it is over
+    /// at `ends` at the earliest.
+    ///
+    /// # Errors
+    ///
+    /// The text may be stored or not. Sent again, it is stored once.
+    fn send(
+        &self,
+        conversation: i64,
+        sent: Sent,
+        ends: Option<i64>,
+        committed: Committed,
+    ) -> Result<Sending, LogError>;
+
+    /// Returns the conversation of the account with this session id, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be read.
+    fn session(&self, account: &str, session: &str) -> Result<Option<SessionRecord>, LogError>;
 
     /// Returns entries with greater numbers than `after`, in order, at most `limit`.
     /// Entries of unknown kinds are left out.

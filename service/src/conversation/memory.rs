@@ -3,8 +3,11 @@
 //! A log in memory, for tests. It passes the same suite as the service's stores:
 //! `store::contract`.
 
-use super::entry::{Body, Entry, Speaker, Transcribed};
-use super::log::{Begun, Committed, Log, LogError, OpenConversation, StartRecord, Verdict};
+use super::entry::{Body, Entry, Sent, Speaker, Transcribed};
+use super::log::{
+    Begun, Committed, Log, LogError, OpenConversation, OpenRecord, Sending, SessionRecord,
+    StartRecord, Verdict,
+};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -17,9 +20,11 @@ pub(crate) struct MemoryLog {
 struct Kept {
     account: String,
     connection_id: String,
+    session: String,
+    opened: i64,
     keep: i64,
     ends: Option<i64>,
-    ended: bool,
+    ended: Option<i64>,
     zero: Option<i64>,
     number: u64,
     entries: Vec<Arc<Entry>>,
@@ -47,7 +52,7 @@ impl MemoryLog {
         if let Some(kept) = self
             .logs()
             .get_mut(&conversation)
-            .filter(|kept| !kept.ended)
+            .filter(|kept| kept.ended.is_none())
         {
             change(kept);
         }
@@ -62,6 +67,7 @@ impl Log for MemoryLog {
         if kept.entries.is_empty() {
             let title = start.title.clone();
             new.push(kept.append(start.at, Body::Opened { title }));
+            (kept.session, kept.opened) = (start.session, start.at);
         }
         kept.account = start.account;
         kept.connection_id = start.connection_id;
@@ -106,7 +112,7 @@ impl Log for MemoryLog {
         let mut logs = self.logs();
         let unknown = || LogError("no such conversation".to_owned());
         let kept = logs.get_mut(&conversation).ok_or_else(unknown)?;
-        if kept.ended {
+        if kept.ended.is_some() {
             return Ok(Verdict::Over);
         }
         if let Some(part) = &said.part {
@@ -126,6 +132,62 @@ impl Log for MemoryLog {
         let entry = kept.append(0, Body::Said(Box::new(said)));
         committed(std::slice::from_ref(&entry));
         Ok(Verdict::Stored(entry.seq))
+    }
+
+    fn open(&self, open: OpenRecord, committed: Committed) -> Result<(), LogError> {
+        let mut logs = self.logs();
+        let kept = logs.entry(open.conversation).or_default();
+        let entry = kept.append(open.at, Body::Opened { title: open.title });
+        kept.account = open.account;
+        kept.connection_id = open.connection_id;
+        (kept.session, kept.opened) = (open.session, open.at);
+        (kept.keep, kept.ends) = (open.keep, Some(open.ends));
+        committed(&[entry]);
+        Ok(())
+    }
+
+    fn send(
+        &self,
+        conversation: i64,
+        sent: Sent,
+        ends: Option<i64>,
+        committed: Committed,
+    ) -> Result<Sending, LogError> {
+        let mut logs = self.logs();
+        let unknown = || LogError("no such conversation".to_owned());
+        let kept = logs.get_mut(&conversation).ok_or_else(unknown)?;
+        let is_it = |entry: &&Arc<Entry>| matches!(&entry.body, Body::Sent(known) if known.client_id == sent.client_id);
+        if let Some(known) = kept.entries.iter().find(is_it) {
+            return Ok(Sending::Already(known.seq));
+        }
+        let has = |message: i64| {
+            let finals = kept.entries.iter().filter_map(|entry| entry.body.said());
+            let mut messages = finals.flat_map(|said| &said.messages);
+            messages.any(|known| known.id == message)
+        };
+        if sent.corrects.is_some_and(|message| !has(message)) {
+            return Ok(Sending::NoSuchMessage);
+        }
+        if kept.ended.is_some() {
+            return Ok(Sending::Over);
+        }
+        kept.ends = kept.ends.max(ends.filter(|_| kept.ends.is_some()));
+        let entry = kept.append(0, Body::Sent(sent));
+        committed(std::slice::from_ref(&entry));
+        Ok(Sending::Stored(entry.seq))
+    }
+
+    fn session(&self, account: &str, session: &str) -> Result<Option<SessionRecord>, LogError> {
+        let logs = self.logs();
+        let is_it = |(_, kept): &(&i64, &Kept)| kept.account == account && kept.session == session;
+        let found = logs.iter().find(is_it);
+        Ok(found.map(|(id, kept)| SessionRecord {
+            conversation: *id,
+            connection_id: kept.connection_id.clone(),
+            opened: kept.opened,
+            over: kept.ended,
+            head: kept.entries.len() as u64,
+        }))
     }
 
     fn read(
@@ -166,17 +228,19 @@ impl Log for MemoryLog {
     fn finish(&self, conversation: i64, at: i64) {
         self.change(conversation, |kept| {
             kept.append(at, Body::Over);
-            kept.ended = true;
+            kept.ended = Some(at);
         });
     }
 
     fn still_open(&self) -> Result<Vec<OpenConversation>, LogError> {
         let logs = self.logs();
-        let open = logs.iter().filter(|(_, kept)| !kept.ended);
+        let open = logs.iter().filter(|(_, kept)| kept.ended.is_none());
         let open = open.map(|(id, kept)| OpenConversation {
             id: *id,
             account: kept.account.clone(),
             connection_id: kept.connection_id.clone(),
+            session: kept.session.clone(),
+            opened: kept.opened,
             zero: kept.zero,
             head: kept.entries.len() as u64,
             keep: kept.keep,

@@ -11,5 +11,6 @@ pub(crate) mod log;
 pub(crate) mod memory;
 pub(crate) mod participants;
 pub(crate) mod running;
+pub(crate) mod session;
 pub(crate) mod slot;
 pub(crate) mod teller;

@@ -11,6 +11,9 @@ use uuid::Uuid;
 pub(crate) struct Participants {
     id: String,
     number: i64,
+    session: String,
+    /// When a conversation of before a restart began.
+    opened: Option<i64>,
     speakers: Vec<Speaker>,
 }
 
@@ -21,6 +24,8 @@ impl Participants {
         Self {
             id: number.to_string(),
             number,
+            session: Uuid::new_v4().to_string(),
+            opened: None,
             speakers: Vec::new(),
         }
     }
@@ -30,6 +35,8 @@ impl Participants {
         Self {
             id: open.id.to_string(),
             number: open.id,
+            session: open.session,
+            opened: Some(open.opened),
             speakers: open.members,
         }
     }
@@ -37,6 +44,17 @@ impl Participants {
     /// Returns the conversation's id as a number, as the store has it.
     pub(crate) fn number(&self) -> i64 {
         self.number
+    }
+
+    /// Returns when a conversation of before a restart began, nanoseconds since the Unix
+    /// epoch.
+    pub(crate) fn opened(&self) -> Option<i64> {
+        self.opened
+    }
+
+    /// Returns the conversation's id as clients of sessions know it: a random UUID.
+    pub(crate) fn session(&self) -> &str {
+        &self.session
     }
 
     /// Changes the name or the user id of a speaker.

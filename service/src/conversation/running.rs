@@ -3,9 +3,10 @@
 //! A conversation that is not over: its sockets, what they share, and the lost speakers
 //! that may rejoin. The `hub` decides which socket joins and leaves which conversation.
 
-use super::entry::Entry;
-use super::form::{Audience, Form, Recipient, Rendered};
-use super::log::{Committed, Log};
+use super::entry::{Entry, Sent};
+use super::form::{Audience, Form, Interim, Recipient, Rendered};
+use super::log::{Committed, Log, LogError, Sending};
+use super::session::{Hint, Timeouts, ends, until};
 use super::teller::{Item, Next, Teller};
 use crate::analysis::{TopicFinding, Topics};
 use crate::clock::ConversationClock;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use symbl_protocol::reply;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, broadcast, watch};
 
 /// While a conversation has fewer sockets than this, the next one joins past admission: a
 /// speaker may dial again before the service sees that its old socket is dead.
@@ -26,6 +27,9 @@ const MOST_SOCKETS_WITH_LOST: usize = 4;
 
 /// Most entries that are read from the log at once.
 const MOST_READ: usize = 500;
+
+/// Most interims that wait for a socket which watches; older ones are left out.
+const MOST_HINTS: usize = 8;
 
 /// Most entries of before a restart in which topics are looked for.
 const REMEMBERED: u64 = 200;
@@ -45,6 +49,10 @@ pub(crate) struct Conversation {
     /// The conversation's id: as the store has it, and as clients get it.
     pub(crate) number: i64,
     pub(crate) id: String,
+    /// As clients of sessions know it: a random UUID.
+    pub(crate) session: String,
+    /// When it began, nanoseconds since the Unix epoch.
+    pub(crate) opened: i64,
     pub(crate) clock: ConversationClock,
     pub(crate) log: Arc<dyn Log>,
     state: Mutex<ConversationState>,
@@ -57,6 +65,10 @@ pub(crate) struct Conversation {
     topics_bytes: AtomicUsize,
     /// Notified whenever a socket that was being closed is closed.
     pub(crate) closed: Notify,
+    /// Counts what sessions show: entries that were sent, sockets that come and go, the end.
+    changes: watch::Sender<u64>,
+    /// Interims, for sessions.
+    hints: broadcast::Sender<Arc<Hint>>,
 }
 
 #[derive(Debug)]
@@ -77,6 +89,10 @@ pub(crate) struct ConversationState {
     pub(crate) is_over: bool,
     /// `true` once the end of the conversation was given to the log.
     pub(crate) is_finished: bool,
+    /// When that was, nanoseconds since the Unix epoch.
+    pub(crate) over: Option<i64>,
+    /// `true` if the end was put off since the conversation began to wait for it.
+    is_postponed: bool,
     /// The lost speakers that may rejoin.
     pub(crate) owed: Vec<Owed>,
     /// When the conversation ends. Set while it has no members.
@@ -151,6 +167,8 @@ impl ConversationState {
             owing: 0,
             is_over: false,
             is_finished: false,
+            over: None,
+            is_postponed: false,
             owed: Vec::new(),
             ends: None,
             place_to_wait: None,
@@ -315,6 +333,27 @@ impl ConversationState {
         });
     }
 
+    /// Puts off the end of a conversation that waits for any speaker.
+    fn postpone(&mut self, until: Instant) {
+        let waiting = self.owed.iter_mut().find(|owed| owed.speaker.is_none());
+        if let (Some(waiting), Some(ends)) = (waiting, self.ends)
+            && until > ends
+        {
+            waiting.until = until;
+            self.ends = Some(until);
+            self.is_postponed = true;
+        }
+    }
+
+    /// Returns how long the conversation still waits, if its end was put off since the last
+    /// call.
+    pub(crate) fn postponed(&mut self, now: Instant) -> Option<Duration> {
+        let ends = self
+            .ends
+            .filter(|_| std::mem::take(&mut self.is_postponed))?;
+        Some(ends.saturating_duration_since(now))
+    }
+
     /// Returns how long the conversation still waits for its lost speakers.
     pub(crate) fn wait(&mut self, now: Instant) -> Duration {
         self.owed.retain(|owed| owed.until > now);
@@ -351,6 +390,8 @@ impl Conversation {
         Self {
             number: participants.number(),
             id: participants.id().to_owned(),
+            session: participants.session().to_owned(),
+            opened: participants.opened().unwrap_or_else(|| clock.now()),
             key,
             clock,
             log,
@@ -362,19 +403,76 @@ impl Conversation {
             }),
             topics_bytes: AtomicUsize::new(0),
             closed: Notify::new(),
+            changes: watch::Sender::new(0),
+            hints: broadcast::Sender::new(MOST_HINTS),
         }
+    }
+
+    /// Returns `true` if the conversation began as a session, without a speaker.
+    fn began_as_session(&self) -> bool {
+        self.key.connection_id == self.session
+    }
+
+    /// Tells sessions that something is new.
+    pub(crate) fn changed(&self) {
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Returns a receiver that is notified when something is new.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Shows an interim to sessions. The first audio of its start request came at `zero`,
+    /// nanoseconds since the Unix epoch.
+    pub(crate) fn show(&self, interim: &Interim<'_>, zero: i64) {
+        if self.hints.receiver_count() > 0 {
+            // It is not shown if the last receiver has just gone.
+            let _ = self.hints.send(Arc::new(Hint::of(interim, zero)));
+        }
+    }
+
+    /// Returns a receiver of interims.
+    pub(crate) fn hints(&self) -> broadcast::Receiver<Arc<Hint>> {
+        self.hints.subscribe()
+    }
+
+    /// Appends a text that a client sent, and sends it to all sockets. Blocks.
+    pub(crate) fn write(
+        self: &Arc<Self>,
+        sent: Sent,
+        timeouts: Timeouts,
+    ) -> Result<Sending, LogError> {
+        let now = self.clock.now();
+        let ends = self
+            .began_as_session()
+            .then(|| ends(self.opened, now, timeouts));
+        let sending = self
+            .log
+            .send(self.number, sent, ends, self.committed_by(None))?;
+        self.tell();
+        if let (Sending::Stored(_), Some(ends)) = (sending, ends) {
+            self.state().postpone(Instant::now() + until(ends, now));
+        }
+        Ok(sending)
     }
 
     /// Returns the function that takes the entries of a commit. Their audio came from the
     /// socket `origin`.
     pub(crate) fn committed(self: &Arc<Self>, origin: u64) -> Committed {
+        self.committed_by(Some(origin))
+    }
+
+    /// Returns the same function for entries that came from no socket if `origin` is `None`.
+    pub(crate) fn committed_by(self: &Arc<Self>, origin: Option<u64>) -> Committed {
         let conversation = Arc::clone(self);
         Box::new(move |entries| {
             let mut teller = conversation.teller();
             for entry in entries {
                 teller.put(Item {
                     entry: Arc::clone(entry),
-                    origin: Some(origin),
+                    origin,
                 });
             }
         })
@@ -393,16 +491,25 @@ impl Conversation {
     /// Sends all sockets the entries of the log that were not sent yet. May read from the
     /// log, so the calling thread must be one that may block.
     pub(crate) fn tell(&self) {
+        let mut is_news = false;
         loop {
             let mut teller = self.teller();
             match teller.next() {
-                Next::Nothing => return,
+                Next::Nothing => {
+                    drop(teller);
+                    if is_news {
+                        self.changed();
+                    }
+                    return;
+                }
                 Next::Tell(Item { entry, origin }) => {
                     self.send(|form| form.render(&entry), origin);
+                    is_news = true;
                 }
                 Next::Read(after, before) => {
                     drop(teller);
                     if !self.read(after, before) {
+                        self.changed();
                         return;
                     }
                 }

@@ -57,6 +57,8 @@ impl SocketSlot {
             self.closing = Some(member);
             state.closing += 1;
         }
+        drop(state);
+        self.conversation.changed();
     }
 
     /// Keeps the conversation open for a stream that outlives its socket. Call the returned
@@ -84,6 +86,8 @@ impl SocketSlot {
         } = self;
         let now = Instant::now();
         let mut state = conversation.state();
+        // A session that is told waits for the lock of the state.
+        conversation.changed();
         let left = match closing {
             Some(member) => {
                 state.closing = state.closing.saturating_sub(1);

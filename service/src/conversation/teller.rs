@@ -104,20 +104,15 @@ impl Teller {
     }
 
     fn remember(&mut self, entry: Arc<Entry>) {
-        self.ring_bytes += bytes(&entry);
+        self.ring_bytes += entry.bytes();
         self.ring.push_back(entry);
         while self.ring.len() > MOST_REMEMBERED || self.ring_bytes > MOST_BYTES {
             let Some(oldest) = self.ring.pop_front() else {
                 break;
             };
-            self.ring_bytes -= bytes(&oldest);
+            self.ring_bytes -= oldest.bytes();
         }
     }
-}
-
-fn bytes(entry: &Entry) -> usize {
-    let said = entry.body.said().map_or(0, |said| said.bytes());
-    size_of::<Entry>() + said
 }
 
 #[cfg(test)]

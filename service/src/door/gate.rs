@@ -18,8 +18,8 @@
 use crate::config::origin::{AllowedHost, Origin};
 use crate::config::{Auth, ServerConfig};
 use crate::door::http::{Why, error};
-use crate::door::origin;
 use crate::door::symbl::bounds::shortened;
+use crate::door::{origin, socketio};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN, UPGRADE};
 use axum::http::uri::Authority;
@@ -31,6 +31,9 @@ use std::sync::Arc;
 
 /// Probes ask for this path under any name. Its answer is not confidential.
 const HEALTH: &str = "/healthz";
+
+// Sockets of sessions send their packets as text where they cannot open a WebSocket. A page
+// of another origin is refused before.
 
 /// A request for a token changes nothing, and clients send its body with any type or none.
 const TOKEN: &str = "/oauth2/token:generate";
@@ -79,7 +82,8 @@ impl Gate {
             }
         }
         let has_body = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
-        if has_body && path != TOKEN && !is_json(headers) {
+        let takes_any = path == TOKEN || socketio::is_path(path);
+        if has_body && !takes_any && !is_json(headers) {
             let message = "The body must be JSON: send the header Content-Type: application/json.";
             return Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, message.to_owned()));
         }

@@ -7,6 +7,7 @@ use crate::conversation::hub::ConversationKey;
 use crate::door::http::{self, Shared};
 use crate::door::listener::Peer;
 use crate::door::symbl::client::ClientKind;
+use crate::door::token::{Access, Refused, Scope};
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, FromRequestParts, Path, WebSocketUpgrade};
 use axum::http::header::{AUTHORIZATION, CONNECTION, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
@@ -25,10 +26,19 @@ const READ_BUFFER: usize = 8 << 10;
 /// The answer to a request without a valid token.
 const REFUSED: &str = "Token validation failed for provided token.";
 
+/// The answer to a request with a token whose time is over.
+const EXPIRED: &str = "Token validation failed for provided token: it has expired. \
+                       Ask for another token.";
+
+/// The answer to a request that a share token is not for.
+const BEYOND_SHARE: &str = "This token only lets you read the conversation that was shared. \
+                            Use a token of the application for anything else.";
+
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// The account whose conversations a request may see: the application of its token, or an
-/// empty name in a service without credentials.
+/// The account that a request may do everything with: the application of its token, or an
+/// empty name in a service without credentials. A share token does not give it. A path that
+/// share tokens may read asks for [`Access`] instead.
 #[derive(Debug, Clone)]
 pub(crate) struct Account(pub(crate) String);
 
@@ -40,13 +50,35 @@ impl FromRequestParts<Shared> for Account {
     }
 }
 
+impl FromRequestParts<Shared> for Access {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Response> {
+        access(parts, shared, &[])
+    }
+}
+
 #[allow(clippy::result_large_err)] // The error is the answer, made once per request.
 fn account(parts: &Parts, shared: &Shared, protocols: &[&str]) -> Result<Account, Response> {
+    let Access { account, scope } = access(parts, shared, protocols)?;
+    match scope {
+        Scope::Account => Ok(Account(account)),
+        Scope::Conversation(_) => Err(beyond_share()),
+    }
+}
+
+#[allow(clippy::result_large_err)] // As above.
+fn access(parts: &Parts, shared: &Shared, protocols: &[&str]) -> Result<Access, Response> {
     let mut offered = offered_tokens(&parts.headers, parts.uri.query(), protocols).peekable();
     // A request without a token is no attempt to guess one.
     let has_token = offered.peek().is_some();
-    if let Some(account) = shared.tokens.account(offered) {
-        return Ok(Account(account));
+    let refused = match shared.tokens.check(offered) {
+        Ok(access) => return Ok(access),
+        Err(refused) => refused,
+    };
+    // Nor is a token that the service has made, however long ago.
+    if refused == Refused::Expired {
+        return Err(http::error(StatusCode::UNAUTHORIZED, EXPIRED));
     }
     let peer = parts.extensions.get::<ConnectInfo<Peer>>();
     let wait = peer.filter(|_| has_token);
@@ -55,6 +87,11 @@ fn account(parts: &Parts, shared: &Shared, protocols: &[&str]) -> Result<Account
         Some(wait) => http::guessing(wait),
         None => http::error(StatusCode::UNAUTHORIZED, REFUSED),
     })
+}
+
+/// Returns the answer to a request that the bearer of a share token may not make.
+pub(crate) fn beyond_share() -> Response {
+    http::error(StatusCode::FORBIDDEN, BEYOND_SHARE)
 }
 
 /// A request for a WebSocket that may be upgraded.
@@ -156,6 +193,18 @@ fn offered_tokens<'a>(
     query: Option<&'a str>,
     protocols: &'a [&'a str],
 ) -> impl Iterator<Item = &'a str> {
+    // A JWT has no characters that a query would escape.
+    let query = query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .filter_map(|pair| pair.strip_prefix("access_token="));
+    credentials(headers)
+        .chain(query)
+        .chain(protocols.iter().copied())
+}
+
+/// Returns the tokens in the headers of a request.
+pub(crate) fn credentials(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = text(AUTHORIZATION).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
@@ -163,14 +212,5 @@ fn offered_tokens<'a>(
             .eq_ignore_ascii_case("bearer")
             .then_some(token.trim())
     });
-    // A JWT has no characters that a query would escape.
-    let query = query
-        .into_iter()
-        .flat_map(|query| query.split('&'))
-        .filter_map(|pair| pair.strip_prefix("access_token="));
-    text(API_KEY)
-        .into_iter()
-        .chain(bearer)
-        .chain(query)
-        .chain(protocols.iter().copied())
+    text(API_KEY).into_iter().chain(bearer)
 }

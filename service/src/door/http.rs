@@ -5,6 +5,7 @@
 
 use crate::config::ServerConfig;
 use crate::conversation::hub::{ConversationKey, Hub};
+use crate::conversation::session::Sessions;
 use crate::door::gate::{self, Gate};
 use crate::door::handshake::Visit;
 use crate::door::listener::Peer;
@@ -13,7 +14,7 @@ use crate::door::symbl::subscriber::Listening;
 use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
-use crate::door::{connection, manage, ops, origin, rest};
+use crate::door::{connection, manage, ops, origin, rest, socketio, web};
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
@@ -39,6 +40,7 @@ use tracing::{Instrument, Span};
 pub(crate) struct Shared {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) sessions: Sessions,
     pub(crate) records: Arc<dyn Records>,
     pub(crate) tokens: Arc<Tokens>,
     /// Failed authentications.
@@ -76,6 +78,8 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/oauth2/token:generate", post(generate_token))
         .merge(rest::router())
         .merge(manage::routes())
+        .merge(socketio::router(&shared))
+        .merge(web::router())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))

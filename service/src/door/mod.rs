@@ -3,6 +3,7 @@
 //! The outside of the service: connections, tokens, paths and wire forms.
 
 pub(crate) mod connection;
+pub(crate) mod events;
 pub(crate) mod gate;
 pub(crate) mod handshake;
 pub(crate) mod http;
@@ -11,7 +12,10 @@ pub(crate) mod manage;
 pub(crate) mod ops;
 pub(crate) mod origin;
 pub(crate) mod rest;
+pub(crate) mod socketio;
 pub(crate) mod symbl;
 pub(crate) mod throttle;
 pub(crate) mod tls;
 pub(crate) mod token;
+pub(crate) mod transcript;
+pub(crate) mod web;

@@ -7,9 +7,10 @@
 //! any length, because it is read and sent in pieces. So no client makes the service hold
 //! a whole list.
 
-use crate::door::handshake::Account;
+use crate::door::handshake::{Account, beyond_share};
 use crate::door::http::{Shared, error, unreadable};
-use crate::door::ops;
+use crate::door::token::{Access, Granted, Scope};
+use crate::door::{events, ops, transcript};
 use crate::store::{
     Answer, Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError, Wanted,
     Whose,
@@ -18,13 +19,13 @@ use crate::workers::Undone;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, put};
+use axum::routing::{MethodRouter, get, post, put};
 use axum::{Json, Router};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::future::ready;
 use std::sync::Arc;
@@ -53,6 +54,12 @@ pub(crate) fn router() -> Router<Shared> {
         .route(&at("/messages"), get(messages))
         .route(&at("/members"), part(Records::members))
         .route(&at("/members/{member}"), put(rename))
+        .route(&at("/share"), post(share))
+        .route(&at("/events"), get(events::events))
+        .route(
+            &at("/transcript"),
+            get(transcript::download).post(transcript::create),
+        )
         .route(&at("/insights"), insights(Insights::All))
         .route(&at("/action-items"), insights(Insights::ActionItems))
         .route(&at("/questions"), insights(Insights::Questions))
@@ -88,9 +95,10 @@ async fn metrics(State(shared): State<Shared>) -> Response {
 /// methods can be passed below as they are.
 type Store = dyn Records;
 
-type Id = Result<Path<String>, PathRejection>;
+/// The id in the path.
+pub(crate) type Id = Result<Path<String>, PathRejection>;
 
-fn busy() -> Response {
+pub(crate) fn busy() -> Response {
     let message = "Too many requests read at the same time; ask again later.";
     let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message);
     let headers = response.headers_mut();
@@ -99,7 +107,7 @@ fn busy() -> Response {
 }
 
 /// Returns the answer to a request for which the store has failed.
-fn failed(reason: &StoreError) -> Response {
+pub(crate) fn failed(reason: &StoreError) -> Response {
     if let StoreError::Busy(_) = reason {
         return busy();
     }
@@ -108,17 +116,32 @@ fn failed(reason: &StoreError) -> Response {
     error(StatusCode::INTERNAL_SERVER_ERROR, message)
 }
 
-/// Returns the conversation that a request asks for.
-fn whose(shared: &Shared, Account(account): Account, id: Id) -> Option<Whose> {
-    Some(Whose {
-        account,
-        conversation: number(id)?,
+/// Returns the conversation that a request asks for, or the answer if it may not have it.
+/// A share token gets the same answer for every other conversation, known or not.
+#[allow(clippy::result_large_err)] // The error is the answer, made once per request.
+pub(crate) fn whose(shared: &Shared, access: Access, id: Id) -> Result<Whose, Response> {
+    let conversation = number(id);
+    if let Scope::Conversation(own) = access.scope
+        && conversation != Some(own)
+    {
+        return Err(beyond_share());
+    }
+    Ok(Whose {
+        account: access.account,
+        conversation: conversation.ok_or_else(unknown)?,
         delay: shared.config.history_delay,
     })
 }
 
+/// Returns the conversation that a request wants to change, or the answer if there is none.
+#[allow(clippy::result_large_err)] // As above.
+pub(crate) fn own(shared: &Shared, Account(account): Account, id: Id) -> Result<Whose, Response> {
+    let scope = Scope::Account;
+    whose(shared, Access { account, scope }, id)
+}
+
 /// Answers with what the store has found, or says why it has found nothing.
-fn answered<T>(
+pub(crate) fn answered<T>(
     found: Result<Option<T>, StoreError>,
     answer: impl FnOnce(T) -> Response,
 ) -> Response {
@@ -164,7 +187,7 @@ fn number(id: Id) -> Option<i64> {
         .then(|| id.parse().ok())?
 }
 
-fn unknown() -> Response {
+pub(crate) fn unknown() -> Response {
     error(
         StatusCode::NOT_FOUND,
         "No conversation with this id is known.",
@@ -174,9 +197,10 @@ fn unknown() -> Response {
 /// Returns the method of a path for a part of a conversation that is never long.
 fn part(ask: fn(&Store, Whose) -> Answer<'_, Option<Value>>) -> MethodRouter<Shared> {
     get(
-        move |State(shared): State<Shared>, account: Account, id: Id| async move {
-            let Some(whose) = whose(&shared, account, id) else {
-                return unknown();
+        move |State(shared): State<Shared>, access: Access, id: Id| async move {
+            let whose = match whose(&shared, access, id) {
+                Ok(whose) => whose,
+                Err(refusal) => return refusal,
             };
             let found = ask(shared.records.as_ref(), whose).await;
             answered(found, |value| Json(value).into_response())
@@ -189,9 +213,10 @@ fn list_of(
     ask: impl Fn(&Store, Whose) -> Answer<'_, Option<Piece>> + Copy + Send + Sync + 'static,
 ) -> MethodRouter<Shared> {
     get(
-        move |State(shared): State<Shared>, account: Account, id: Id| async move {
-            let Some(whose) = whose(&shared, account, id) else {
-                return unknown();
+        move |State(shared): State<Shared>, access: Access, id: Id| async move {
+            let whose = match whose(&shared, access, id) {
+                Ok(whose) => whose,
+                Err(refusal) => return refusal,
             };
             let found = ask(shared.records.as_ref(), whose).await;
             answered(found, |first| listed(shared.records, first))
@@ -204,11 +229,11 @@ fn insights(which: Insights) -> MethodRouter<Shared> {
 }
 
 /// The query, decoded.
-type Asked = Query<Vec<(String, String)>>;
+pub(crate) type Asked = Query<Vec<(String, String)>>;
 
 async fn messages(
     State(shared): State<Shared>,
-    account: Account,
+    access: Access,
     id: Id,
     Query(asked): Asked,
 ) -> Response {
@@ -216,15 +241,16 @@ async fn messages(
         Ok(wanted) => wanted,
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),
     };
-    let Some(whose) = whose(&shared, account, id) else {
-        return unknown();
+    let whose = match whose(&shared, access, id) {
+        Ok(whose) => whose,
+        Err(refusal) => return refusal,
     };
     let found = shared.records.messages(whose, wanted).await;
     answered(found, |first| listed(shared.records, first))
 }
 
 /// Returns the message about a parameter of the query with a wrong value.
-fn must(name: &str, what: &str) -> String {
+pub(crate) fn must(name: &str, what: &str) -> String {
     format!("`{name}` must be {what}.")
 }
 
@@ -317,8 +343,9 @@ async fn conversations(
 
 /// Deletes a conversation. Answers 200 once its words have left the files.
 async fn delete(State(shared): State<Shared>, account: Account, id: Id) -> Response {
-    let Some(whose) = whose(&shared, account, id) else {
-        return unknown();
+    let whose = match own(&shared, account, id) {
+        Ok(whose) => whose,
+        Err(refusal) => return refusal,
     };
     match shared.records.delete(whose).await {
         Ok(Deleted::Whole) => {}
@@ -367,8 +394,9 @@ async fn rename(
     let Ok(Path((id, member))) = path else {
         return unknown();
     };
-    let Some(whose) = whose(&shared, account, Ok(Path(id.clone()))) else {
-        return unknown();
+    let whose = match own(&shared, account, Ok(Path(id.clone()))) {
+        Ok(whose) => whose,
+        Err(refusal) => return refusal,
     };
     let Ok(Member { name, email }) = serde_json::from_slice(&body) else {
         let message = "The body must be a JSON object with `name`, `email` or both, as strings.";
@@ -423,10 +451,106 @@ async fn rename(
     }
 }
 
+/// Body of a request for a share token.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Share {
+    expires_in: Option<u64>,
+}
+
+/// Answer to a request for a share token. It is no JSON of Symbl's API.
+#[derive(Serialize)]
+struct Link {
+    #[serde(flatten)]
+    granted: Granted,
+    /// The page of the conversation. It takes the token in its fragment, `#token=…`.
+    path: String,
+}
+
+/// How long a share token is valid if the request does not say, and at most, in seconds.
+const SHARE_LIFE: u64 = 24 * 60 * 60;
+const LONGEST_SHARE_LIFE: u64 = 30 * SHARE_LIFE;
+
+/// Returns for how long a share token is wanted, or `None` if the body asks for no such time.
+fn share_life(body: &[u8]) -> Option<Duration> {
+    let asked = match body {
+        [] => Share::default(),
+        body => serde_json::from_slice(body).ok()?,
+    };
+    let seconds = asked.expires_in.unwrap_or(SHARE_LIFE);
+    (1..=LONGEST_SHARE_LIFE)
+        .contains(&seconds)
+        .then(|| Duration::from_secs(seconds))
+}
+
+/// Makes a token that lets its bearer read this conversation and nothing else.
+async fn share(
+    State(shared): State<Shared>,
+    account: Account,
+    id: Id,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(reason) => return unreadable(&reason),
+    };
+    let Some(lifetime) = share_life(&body) else {
+        let message = format!(
+            "The body must be empty or a JSON object, and `expiresIn` a whole number of \
+             seconds from 1 to {LONGEST_SHARE_LIFE}."
+        );
+        return error(StatusCode::BAD_REQUEST, &message);
+    };
+    let whose = match own(&shared, account, id) {
+        Ok(whose) => whose,
+        Err(refusal) => return refusal,
+    };
+    let Whose {
+        account,
+        conversation,
+        ..
+    } = whose.clone();
+    let found = shared.records.find(whose).await;
+    answered(found, |_| {
+        match shared.tokens.share(account, conversation, lifetime) {
+            Ok(granted) => {
+                let path = format!("/live/{conversation}");
+                let link = Json(Link { granted, path });
+                ([(CACHE_CONTROL, "no-store")], link).into_response()
+            }
+            Err(reason) => error(StatusCode::INTERNAL_SERVER_ERROR, &reason.to_string()),
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::LONGEST_WAIT;
+
+    #[test]
+    fn a_share_token_lives_as_long_as_is_asked_for_within_the_bounds() {
+        let day = Some(Duration::from_secs(86_400));
+        for (body, life) in [
+            ("", day),
+            ("{}", day),
+            (r#"{"expiresIn": null, "more": 1}"#, day),
+            (r#"{"expiresIn": 1}"#, Some(Duration::from_secs(1))),
+            (
+                r#"{"expiresIn": 2592000}"#,
+                Some(Duration::from_secs(2_592_000)),
+            ),
+            (r#"{"expiresIn": 2592001}"#, None),
+            (r#"{"expiresIn": 0}"#, None),
+            (r#"{"expiresIn": -1}"#, None),
+            (r#"{"expiresIn": 1.5}"#, None),
+            (r#"{"expiresIn": "60"}"#, None),
+            ("60", None),
+            ("{", None),
+        ] {
+            assert_eq!(share_life(body.as_bytes()), life, "{body}");
+        }
+    }
 
     #[test]
     fn who_asks_while_too_many_read_is_told_when_to_ask_again() {

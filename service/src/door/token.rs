@@ -5,9 +5,16 @@
 //! Tokens are JWTs with `exp`, because the official SDKs decode them. As the
 //! API documents it, asking again returns the cached token with its remaining
 //! life. Tokens and secrets must never be logged or shown.
+//!
+//! There are two kinds. The token of an application gives all rights of its account. A
+//! share token lets its bearer read one conversation. It has a type of its own in its
+//! header and is signed with a key of its own, so that no release of this service, older
+//! or newer, takes it for a token of the application.
 
 use crate::config::Auth;
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,9 +23,42 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) struct Tokens {
     auth: Auth,
     lifetime: Duration,
+    account: Keys,
+    share: Keys,
+    cached: Mutex<Vec<Cached>>,
+}
+
+/// The keys of one kind of token.
+struct Keys {
     encoding: EncodingKey,
     decoding: DecodingKey,
-    cached: Mutex<Vec<Cached>>,
+}
+
+/// What the bearer of a token may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// The application of the token, or an empty name in a service without credentials.
+    pub(crate) account: String,
+    /// How much of the account's data.
+    pub(crate) scope: Scope,
+}
+
+/// How much of an account a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Everything.
+    Account,
+    /// Only reading the conversation with this id.
+    Conversation(i64),
+}
+
+/// Why no token of a request is accepted. The greater reason is the one to report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Refused {
+    /// There is none, or the service did not make it.
+    Invalid,
+    /// The service made it, and its time is over.
+    Expired,
 }
 
 struct Cached {
@@ -33,6 +73,18 @@ struct Claims {
     iat: u64,
     exp: u64,
 }
+
+/// The claims of a share token.
+#[derive(Serialize, Deserialize)]
+struct Shared {
+    sub: String,
+    conversation: i64,
+    iat: u64,
+    exp: u64,
+}
+
+/// The type of share tokens in their header.
+const SHARE_TYPE: &str = "share+jwt";
 
 /// Body of a token request.
 #[derive(Deserialize)]
@@ -76,12 +128,13 @@ impl Tokens {
     /// `key` is stored with the data, so tokens are valid as long as the data exist, also
     /// after a restart, but not after a change of the credentials.
     pub(crate) fn new(auth: Auth, lifetime: Duration, key: &[u8]) -> Result<Self, TokenError> {
-        let key = signing_key(key, &auth)?;
+        let account = Keys::new(&signing_key(key, &auth, None)?);
+        let share = Keys::new(&signing_key(key, &auth, Some("share"))?);
         Ok(Self {
             auth,
             lifetime,
-            encoding: EncodingKey::from_secret(&key),
-            decoding: DecodingKey::from_secret(&key),
+            account,
+            share,
             cached: Mutex::default(),
         })
     }
@@ -128,8 +181,7 @@ impl Tokens {
             iat: now,
             exp: expires,
         };
-        let token = jsonwebtoken::encode(&Header::default(), &claims, &self.encoding)
-            .map_err(|e| TokenError::Signing(e.to_string()))?;
+        let token = self.account.sign(&Header::default(), &claims)?;
         if cached.len() < MOST_CACHED {
             cached.push(Cached {
                 app_id,
@@ -143,40 +195,152 @@ impl Tokens {
         })
     }
 
-    /// Returns the application of the first valid token, or an empty name in a service
-    /// without credentials. Returns `None` if no token is valid.
-    pub(crate) fn account<'a>(&self, mut offered: impl Iterator<Item = &'a str>) -> Option<String> {
-        match &self.auth {
-            Auth::None => Some(String::new()),
-            Auth::App { id, .. } => offered
-                .find_map(|token| self.claims(token).filter(|claims| claims.sub == *id))
-                .map(|claims| claims.sub),
+    /// Makes a token that lets its bearer read one conversation of an account.
+    pub(crate) fn share(
+        &self,
+        account: String,
+        conversation: i64,
+        lifetime: Duration,
+    ) -> Result<Granted, TokenError> {
+        let now = unix_seconds();
+        let expires_in = lifetime.as_secs();
+        let claims = Shared {
+            sub: account,
+            conversation,
+            iat: now,
+            exp: now.saturating_add(expires_in),
+        };
+        Ok(Granted {
+            access_token: self.share.sign(&share_header(), &claims)?,
+            expires_in,
+        })
+    }
+
+    /// Returns what the first valid token gives access to.
+    ///
+    /// A service without credentials gives each client everything, whatever its token. Only
+    /// a share token still limits its bearer there, and one that is not valid is refused, so
+    /// that a link that has expired does not show more than before.
+    pub(crate) fn check<'a>(
+        &self,
+        offered: impl Iterator<Item = &'a str>,
+    ) -> Result<Access, Refused> {
+        let mut refused = None;
+        for token in offered {
+            let access = match (is_share(token), &self.auth) {
+                (true, _) => self.shared(token),
+                (false, Auth::None) => continue,
+                (false, Auth::App { .. }) => self.whole(token),
+            };
+            match access {
+                Ok(access) => return Ok(access),
+                Err(reason) => refused = refused.max(Some(reason)),
+            }
+        }
+        match (refused, &self.auth) {
+            (Some(reason), _) => Err(reason),
+            (None, Auth::None) => Ok(Access {
+                account: String::new(),
+                scope: Scope::Account,
+            }),
+            (None, Auth::App { .. }) => Err(Refused::Invalid),
         }
     }
 
-    /// Returns `true` if the service made the token and it has not expired.
-    pub(crate) fn is_valid(&self, token: &str) -> bool {
-        self.claims(token).is_some()
+    /// Returns when a token expires that is accepted, in seconds since the Unix epoch. A
+    /// service without credentials asks for no token of an application, so that never ends.
+    pub(crate) fn expires(&self, token: &str) -> Option<u64> {
+        if is_share(token) {
+            let claims: Shared = self.share.read(token).ok()?;
+            return Some(claims.exp);
+        }
+        match &self.auth {
+            Auth::None => None,
+            Auth::App { .. } => self.account.read(token).ok().map(|Claims { exp, .. }| exp),
+        }
     }
 
-    fn claims(&self, token: &str) -> Option<Claims> {
+    /// Returns `true` if the token is one of an application that the service made, and has
+    /// not expired.
+    pub(crate) fn is_valid(&self, token: &str) -> bool {
+        self.account.read::<Claims>(token).is_ok()
+    }
+
+    /// Checks the token of an application.
+    fn whole(&self, token: &str) -> Result<Access, Refused> {
+        let Claims { sub, .. } = self.account.read(token)?;
+        self.access(sub, Scope::Account)
+    }
+
+    /// Checks a share token.
+    fn shared(&self, token: &str) -> Result<Access, Refused> {
+        let claims: Shared = self.share.read(token)?;
+        self.access(claims.sub, Scope::Conversation(claims.conversation))
+    }
+
+    /// Returns the access to an account, if this service serves it.
+    fn access(&self, account: String, scope: Scope) -> Result<Access, Refused> {
+        let served = match &self.auth {
+            Auth::None => account.is_empty(),
+            Auth::App { id, .. } => account == *id,
+        };
+        served
+            .then_some(Access { account, scope })
+            .ok_or(Refused::Invalid)
+    }
+}
+
+impl Keys {
+    fn new(key: &[u8]) -> Self {
+        Self {
+            encoding: EncodingKey::from_secret(key),
+            decoding: DecodingKey::from_secret(key),
+        }
+    }
+
+    fn sign(&self, header: &Header, claims: &impl Serialize) -> Result<String, TokenError> {
+        let token = jsonwebtoken::encode(header, claims, &self.encoding);
+        token.map_err(|error| TokenError::Signing(error.to_string()))
+    }
+
+    /// Returns the claims of a token that these keys signed and that has not expired.
+    fn read<T: DeserializeOwned>(&self, token: &str) -> Result<T, Refused> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
-        let decoded = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation);
-        decoded.ok().map(|token| token.claims)
+        match jsonwebtoken::decode::<T>(token, &self.decoding, &validation) {
+            Ok(token) => Ok(token.claims),
+            // The signature is checked first.
+            Err(reason) if matches!(reason.kind(), ErrorKind::ExpiredSignature) => {
+                Err(Refused::Expired)
+            }
+            Err(_) => Err(Refused::Invalid),
+        }
     }
+}
+
+fn share_header() -> Header {
+    Header {
+        typ: Some(SHARE_TYPE.to_owned()),
+        ..Header::default()
+    }
+}
+
+/// Returns `true` if the token says that it is a share token. Nothing else is checked.
+fn is_share(token: &str) -> bool {
+    let header = jsonwebtoken::decode_header(token);
+    header.is_ok_and(|header| header.typ.as_deref() == Some(SHARE_TYPE))
 }
 
 /// Returns the key that tokens of these credentials are signed with: an HMAC-SHA256 of
 /// them under the stored key. Each part has its length in front, so that no two pairs of
-/// id and secret are the same bytes.
-fn signing_key(stored: &[u8], auth: &Auth) -> Result<Vec<u8>, TokenError> {
+/// id and secret are the same bytes. `purpose` is a further part for other kinds of tokens.
+fn signing_key(stored: &[u8], auth: &Auth, purpose: Option<&str>) -> Result<Vec<u8>, TokenError> {
     let mut about = Vec::new();
     let parts = match auth {
         Auth::None => vec!["anybody"],
         Auth::App { id, secret } => vec!["application", id, secret],
     };
-    for part in parts {
+    for part in parts.into_iter().chain(purpose) {
         about.extend((part.len() as u64).to_be_bytes());
         about.extend(part.as_bytes());
     }
@@ -225,6 +389,38 @@ mod tests {
         }
     }
 
+    fn open() -> Tokens {
+        Tokens::new(Auth::None, Duration::from_secs(100), b"key").expect("a key")
+    }
+
+    fn check(tokens: &Tokens, offered: &[&str]) -> Result<Access, Refused> {
+        tokens.check(offered.iter().copied())
+    }
+
+    /// Returns the account whose data the token gives access to.
+    fn account(tokens: &Tokens, token: &str) -> Option<String> {
+        check(tokens, &[token]).ok().map(|access| access.account)
+    }
+
+    fn access(account: &str, scope: Scope) -> Result<Access, Refused> {
+        Ok(Access {
+            account: account.to_owned(),
+            scope,
+        })
+    }
+
+    /// Returns a share token of the account for conversation 7.
+    fn share(tokens: &Tokens, account: &str, seconds: u64) -> String {
+        let lifetime = Duration::from_secs(seconds);
+        let granted = tokens.share(account.to_owned(), 7, lifetime);
+        let Granted {
+            access_token,
+            expires_in,
+        } = granted.expect("a token");
+        assert_eq!(expires_in, seconds);
+        access_token
+    }
+
     #[test]
     fn a_token_is_good_for_the_application_and_the_secret_that_it_was_made_for() {
         let of = |auth: &Auth| {
@@ -245,7 +441,7 @@ mod tests {
             };
             let token = of(mine).token_for(id).expect("a token").access_token;
             for other in all.iter().filter(|other| !matches!(other, Auth::None)) {
-                let account = of(other).account([token.as_str()].into_iter());
+                let account = account(&of(other), &token);
                 let same = format!("{mine:?}") == format!("{other:?}")
                     && matches!((mine, other), (Auth::App { secret: a, .. }, Auth::App { secret: b, .. }) if a == b);
                 assert_eq!(account.is_some(), same, "{mine:?} {other:?}");
@@ -257,7 +453,7 @@ mod tests {
             .token_for("b".to_owned())
             .expect("a token")
             .access_token;
-        assert_eq!(tokens.account([token.as_str()].into_iter()), None);
+        assert_eq!(account(&tokens, &token), None);
     }
 
     #[test]
@@ -278,8 +474,9 @@ mod tests {
             iat: 0,
             exp: unix_seconds() - 1,
         };
-        let old = jsonwebtoken::encode(&Header::default(), &claims, &tokens.encoding).unwrap();
+        let old = tokens.account.sign(&Header::default(), &claims).unwrap();
         assert!(!tokens.is_valid(&old));
+        assert_eq!(check(&tokens, &[&old]), Err(Refused::Expired));
     }
 
     #[test]
@@ -303,6 +500,96 @@ mod tests {
         let granted = tokens(100).generate(BODY).unwrap();
         assert!(tokens(100).is_valid(&granted.access_token));
         assert!(!tokens_of(100, b"other").is_valid(&granted.access_token));
+    }
+
+    /// Returns a share token whose time is over.
+    fn over(tokens: &Tokens, account: &str) -> String {
+        let claims = Shared {
+            sub: account.to_owned(),
+            conversation: 7,
+            iat: 0,
+            exp: unix_seconds() - 1,
+        };
+        tokens.share.sign(&share_header(), &claims).unwrap()
+    }
+
+    #[test]
+    fn a_share_token_gives_one_conversation_and_never_the_account() {
+        let tokens = tokens(100);
+        let shared = share(&tokens, "a", 10);
+        let one = access("a", Scope::Conversation(7));
+        assert_eq!(check(&tokens, &[&shared]), one);
+        assert_eq!(check(&tokens, &["x", &shared]), one);
+        assert!(!tokens.is_valid(&shared));
+        // A claim of the other kind does not help under the wrong key.
+        let claims = Claims {
+            sub: "a".into(),
+            iat: 0,
+            exp: unix_seconds() + 100,
+        };
+        let relabelled = tokens.share.sign(&Header::default(), &claims).unwrap();
+        assert_eq!(check(&tokens, &[&relabelled]), Err(Refused::Invalid));
+        // Another secret, another application, a service without credentials.
+        for (other, account) in [(app("a", "t"), "a"), (app("b", "s"), "a"), (Auth::None, "")] {
+            let other = Tokens::new(other, Duration::from_secs(100), b"key").expect("a key");
+            assert_eq!(check(&other, &[&shared]), Err(Refused::Invalid));
+            let theirs = share(&other, account, 10);
+            assert_eq!(check(&tokens, &[&theirs]), Err(Refused::Invalid));
+        }
+        // The right key does not help the wrong account.
+        let foreign = share(&tokens, "b", 10);
+        assert_eq!(check(&tokens, &[&foreign]), Err(Refused::Invalid));
+    }
+
+    #[test]
+    fn a_share_token_that_is_changed_anywhere_is_refused() {
+        let tokens = tokens(100);
+        let shared = share(&tokens, "a", 10);
+        for at in 0..shared.len() {
+            for other in [b'A', b'B', b'.'] {
+                let mut bytes = shared.clone().into_bytes();
+                if bytes[at] == other {
+                    continue;
+                }
+                bytes[at] = other;
+                let changed = String::from_utf8(bytes).expect("ASCII");
+                let refused = check(&tokens, &[&changed]);
+                assert_eq!(refused, Err(Refused::Invalid), "{at}: {changed}");
+            }
+            let refused = check(&tokens, &[&shared[..at]]);
+            assert_eq!(refused, Err(Refused::Invalid), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_share_token_limits_its_bearer_also_without_credentials() {
+        let tokens = open();
+        let everything = access("", Scope::Account);
+        assert_eq!(check(&tokens, &[]), everything);
+        assert_eq!(check(&tokens, &["of-another-service"]), everything);
+        let shared = share(&tokens, "", 10);
+        let one = access("", Scope::Conversation(7));
+        assert_eq!(check(&tokens, &[&shared]), one);
+        assert_eq!(check(&tokens, &["of-another-service", &shared]), one);
+        // One that is over or changed does not become more.
+        let over = over(&tokens, "");
+        assert_eq!(check(&tokens, &["x", &over]), Err(Refused::Expired));
+        let (signed, _) = shared.rsplit_once('.').expect("a signature");
+        let changed = format!("{signed}.AAAA");
+        assert_eq!(check(&tokens, &[&changed]), Err(Refused::Invalid));
+    }
+
+    #[test]
+    fn the_reason_to_report_is_that_a_token_has_expired() {
+        let tokens = tokens(100);
+        let over = over(&tokens, "a");
+        assert_eq!(check(&tokens, &[&over]), Err(Refused::Expired));
+        assert_eq!(check(&tokens, &[&over, "x"]), Err(Refused::Expired));
+        assert_eq!(check(&tokens, &["x", &over]), Err(Refused::Expired));
+        assert_eq!(check(&tokens, &["x"]), Err(Refused::Invalid));
+        assert_eq!(check(&tokens, &[]), Err(Refused::Invalid));
+        let good = tokens.generate(BODY).unwrap().access_token;
+        assert_eq!(check(&tokens, &[&over, &good]), access("a", Scope::Account));
     }
 
     #[test]

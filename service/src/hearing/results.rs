@@ -148,6 +148,7 @@ impl ResultWriter {
             conversation: conversation.number,
             account: conversation.key.account.clone(),
             connection_id: conversation.key.connection_id.clone(),
+            session: conversation.session.clone(),
             title: self.title.clone(),
             at: conversation.clock.now(),
             keep: i64::try_from(keep).unwrap_or(i64::MAX),
@@ -235,21 +236,22 @@ impl ResultWriter {
         let start = words.first().map_or(Duration::ZERO, |word| word.start);
         let stable = stable.min(words.len());
         self.promises |= stable > 0;
-        let interim = Live::Interim(Interim {
+        let interim = Interim {
             text,
             words: if knows_times(words) { words } else { &[] },
             stable,
             start,
             speaker: &self.speaker,
             elapsed: self.elapsed(),
-        });
+        };
+        let live = Live::Interim(interim);
         // The other sockets were sent the final of replayed audio before.
         let is_news = self.position(nanos(start)) >= self.said_until;
         if is_news {
-            self.conversation
-                .hint(|form| form.live(&interim), self.socket);
+            self.conversation.hint(|form| form.live(&live), self.socket);
+            self.conversation.show(&interim, self.clock.zero());
         } else if let Some(form) = self.own.form() {
-            for (_, text) in form.live(&interim) {
+            for (_, text) in form.live(&live) {
                 self.own.send(text);
             }
         }

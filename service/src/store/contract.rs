@@ -5,8 +5,10 @@
 
 mod records;
 
-use crate::conversation::entry::{Body, Entry, Message, Part, Speaker, Transcribed, Word};
-use crate::conversation::log::{Begun, Log, StartRecord, StreamPosition, Verdict};
+use crate::conversation::entry::{Body, Entry, Message, Part, Sent, Speaker, Transcribed, Word};
+use crate::conversation::log::{
+    Begun, Log, OpenRecord, Sending, SessionRecord, StartRecord, StreamPosition, Verdict,
+};
 use crate::conversation::memory::MemoryLog;
 use crate::ids::new_id;
 use crate::limits::Limits;
@@ -34,6 +36,7 @@ fn start(conversation: i64, stream_position: Option<StreamPosition>) -> StartRec
         conversation,
         account: "app".to_owned(),
         connection_id: "room".to_owned(),
+        session: format!("session-{conversation}"),
         title: Some("Talk".to_owned()),
         at: 1,
         keep: 10,
@@ -282,5 +285,126 @@ fn a_final_of_a_conversation_that_is_not_known_is_an_error() {
         let refused = log.append(404, said("a", None), Box::new(|_| panic!("nothing is new")));
         assert!(refused.is_err(), "{refused:?}");
         assert!(read(log, 404).is_empty());
+    });
+}
+
+fn sent(client_id: &str, corrects: Option<i64>) -> Sent {
+    Sent {
+        client_id: client_id.to_owned(),
+        from: speaker("operator"),
+        text: format!("text of {client_id}"),
+        corrects,
+    }
+}
+
+fn send(log: &dyn Log, conversation: i64, sent: Sent) -> Sending {
+    let sending = log.send(conversation, sent, None, Box::new(|_| {}));
+    sending.expect("an answer")
+}
+
+#[test]
+fn a_text_is_stored_once_however_often_it_is_sent() {
+    with_each(|log| {
+        begin(log, 1, None);
+        assert_eq!(send(log, 1, sent("a", None)), Sending::Stored(3));
+        assert_eq!(send(log, 1, sent("b", None)), Sending::Stored(4));
+        assert_eq!(send(log, 1, sent("a", None)), Sending::Already(3));
+        // The ids of another conversation are others.
+        begin(log, 2, None);
+        assert_eq!(send(log, 2, sent("a", None)), Sending::Stored(3));
+        log.finish(1, 9);
+        assert_eq!(send(log, 1, sent("c", None)), Sending::Over);
+        // Its client has not received the answer.
+        assert_eq!(send(log, 1, sent("b", None)), Sending::Already(4));
+        let expected = ["opened", "member", "sent", "sent", "over"];
+        assert_eq!(kinds(log, 1), expected);
+        let stored = read(log, 1);
+        assert_eq!(stored[2].body, Body::Sent(sent("a", None)));
+    });
+}
+
+#[test]
+fn a_correction_is_of_a_message_of_its_conversation() {
+    with_each(|log| {
+        begin(log, 1, None);
+        begin(log, 2, None);
+        let said = said("a", None);
+        let message = said.messages[0].id;
+        append(log, 1, said.clone());
+        let of_it = |id: &str| sent(id, Some(message));
+        assert_eq!(send(log, 1, of_it("a")), Sending::Stored(4));
+        assert_eq!(send(log, 1, of_it("b")), Sending::Stored(5));
+        assert_eq!(send(log, 2, of_it("c")), Sending::NoSuchMessage);
+        let unknown = sent("d", Some(message ^ 1));
+        assert_eq!(send(log, 1, unknown), Sending::NoSuchMessage);
+        // The original stays.
+        let text = read(log, 1)[2].body.said().map(|said| said.text.clone());
+        assert_eq!(text.as_deref(), Some("a"));
+    });
+}
+
+#[test]
+fn a_conversation_is_found_by_its_session_and_account() {
+    with_each(|log| {
+        let open = OpenRecord {
+            conversation: 7,
+            account: "app".to_owned(),
+            connection_id: "seven".to_owned(),
+            session: "session-7".to_owned(),
+            title: Some("Talk".to_owned()),
+            at: 1,
+            keep: 10,
+            ends: i64::MAX,
+        };
+        log.open(open, Box::new(|_| {})).expect("stored");
+        begin(log, 1, None);
+        let found = |account: &str, session: &str| log.session(account, session).expect("read");
+        let mut seven = SessionRecord {
+            conversation: 7,
+            connection_id: "seven".to_owned(),
+            opened: 1,
+            over: None,
+            head: 1,
+        };
+        assert_eq!(found("app", "session-7").as_ref(), Some(&seven));
+        assert_eq!(
+            found("app", "session-1").map(|found| found.conversation),
+            Some(1)
+        );
+        for (account, session) in [("other", "session-7"), ("app", "session-8"), ("app", "")] {
+            assert_eq!(found(account, session), None, "{account} {session}");
+        }
+        let open = log.still_open().expect("read");
+        let open = open.iter().find(|open| open.id == 7).expect("open");
+        assert_eq!(
+            (open.session.as_str(), open.opened, open.ends),
+            ("session-7", 1, i64::MAX)
+        );
+        log.finish(7, 9);
+        // The end is written when a later write is.
+        assert_eq!(append(log, 7, said("late", None)), Verdict::Over);
+        (seven.over, seven.head) = (Some(9), 2);
+        assert_eq!(found("app", "session-7"), Some(seven));
+        assert_eq!(kinds(log, 7), ["opened", "over"]);
+    });
+}
+
+#[test]
+fn a_text_postpones_the_end_of_a_conversation_without_speakers() {
+    with_each(|log| {
+        begin(log, 1, None);
+        let soon = i64::MAX - 9;
+        let later = |ends| {
+            let sent = sent(&format!("until {ends}"), None);
+            log.send(1, sent, Some(ends), Box::new(|_| {}))
+                .expect("stored");
+            let open = log.still_open().expect("read");
+            open[0].ends
+        };
+        // A speaker is there, and if that is lost it is waited for as long as it asked.
+        later(i64::MAX);
+        log.close(1, soon);
+        assert_eq!(later(soon - 1), soon);
+        assert_eq!(later(soon + 1), soon + 1);
     });
 }

@@ -112,8 +112,12 @@ pub(crate) trait Records: Send + Sync {
     /// Returns the members of a conversation.
     fn members(&self, whose: Whose) -> Answer<'_, Option<Value>>;
 
-    /// Lists messages in the order of the log.
+    /// Lists messages in the order of the log, each with the text of its last correction.
     fn messages(&self, whose: Whose, wanted: Wanted) -> Answer<'_, Option<Piece>>;
+
+    /// Reads what was said, in the order of the log, with the times of the words. A message
+    /// has the text of its last correction.
+    fn transcript(&self, whose: Whose) -> Answer<'_, Option<Transcript>>;
 
     /// Lists insights of one kind, or all.
     fn insights(&self, whose: Whose, which: Insights) -> Answer<'_, Option<Piece>>;
@@ -163,6 +167,47 @@ pub(crate) struct Piece {
 pub(crate) trait Listing: Send {
     /// Reads the next piece, without items that were deleted meanwhile.
     fn next(self: Box<Self>) -> Answer<'static, Piece>;
+}
+
+/// A conversation for those who read it: what is known of it, and what was said.
+pub(crate) struct Transcript {
+    /// The title of the meeting, if it has one.
+    pub(crate) title: Option<String>,
+    /// When the first audio came, nanoseconds since the Unix epoch.
+    pub(crate) start: i64,
+    pub(crate) first: Spoken,
+}
+
+/// A part of what was said.
+pub(crate) struct Spoken {
+    pub(crate) sentences: Vec<Sentence>,
+    /// Reads the next part. `None` after the last one.
+    pub(crate) rest: Option<Box<dyn Speaking>>,
+}
+
+/// What was said and is being read. It does not keep its store open.
+pub(crate) trait Speaking: Send {
+    /// Reads the next part, without messages that were deleted meanwhile.
+    fn next(self: Box<Self>) -> Answer<'static, Spoken>;
+}
+
+/// A message and its words. All times are nanoseconds since the Unix epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sentence {
+    /// The id of the message.
+    pub(crate) id: i64,
+    /// The last correction, or what was said.
+    pub(crate) text: String,
+    /// What was said, if it was corrected.
+    pub(crate) original: Option<String>,
+    /// The speaker's name, or the `userId` of a speaker without one.
+    pub(crate) speaker: Option<String>,
+    pub(crate) start: i64,
+    pub(crate) stop: i64,
+    /// When it was written.
+    pub(crate) stored: i64,
+    /// Each word with its start and its end.
+    pub(crate) words: Vec<(String, i64, i64)>,
 }
 
 /// A change of a member.

@@ -5,15 +5,11 @@
 use crate::app::{closed, contents, each, run, told, words};
 use crate::node::node;
 use serde_json::Value;
-use std::path::PathBuf;
 use std::time::Duration;
 use symbl_service::recognizer::scripted;
 use symbl_testkit::engine;
+use symbl_testkit::programs::chromium;
 use symbl_testkit::service::Service;
-use symbl_testkit::speech::absent;
-
-/// What browsers of its kind are called.
-const BROWSERS: [&str; 3] = ["chromium-headless-shell", "google-chrome", "chromium"];
 
 /// Of the file, in hertz.
 const RATE: u32 = 48_000;
@@ -23,19 +19,6 @@ const SPOKEN: u16 = 20;
 
 /// Words after which the page stops: more than the file has.
 const HEARD: usize = 25;
-
-fn chromium() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let named = BROWSERS
-        .iter()
-        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    let found = named.into_iter().find(|program| program.is_file());
-    if found.is_none() {
-        absent("no Chromium (Debian package chromium-headless-shell)");
-    }
-    found
-}
 
 /// Streams these samples of 48 kHz in `encoding` from a page, `until` it has this many
 /// words. Returns what the page was sent, or `None` where a program is absent.

@@ -3,7 +3,9 @@
 //! Tests the program against a scripted service and against `symbl-service`.
 
 mod lasting;
+mod lossless;
 mod output;
+mod past;
 mod run;
 mod service;
 mod writing;

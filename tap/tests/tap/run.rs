@@ -58,6 +58,14 @@ impl Tap {
         (self.child.wait().unwrap(), out, err)
     }
 
+    /// Waits for the end, when standard output is read elsewhere. Returns the status,
+    /// nothing, and the rest of standard error.
+    pub fn end_of_log(mut self) -> (ExitStatus, String, String) {
+        let mut err = String::new();
+        self.said.read_to_string(&mut err).unwrap();
+        (self.child.wait().unwrap(), String::new(), err)
+    }
+
     pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let killed = Command::new("kill").args([name, &id]).status();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! HTTP requests beside the socket: a token for an application, and the messages of a
-//! conversation.
+//! HTTP requests beside the socket: a token for an application, the messages of a
+//! conversation, the list of conversations, and what subscribers were sent.
 //!
 //! A request is one future on a connection of its own, so it disturbs no WebSocket.
 //! The owner sets a deadline and cancels it by dropping the future, as with
@@ -14,6 +14,7 @@
 
 use super::connect::{AGENT, Answer, HostPort, reach};
 use super::endpoint::{AppCredentials, Endpoint};
+use super::files::read_token;
 use super::secret::Secret;
 use crate::session::{Failure, Reason};
 use bytes::Bytes;
@@ -89,7 +90,69 @@ pub(super) async fn messages(
     token: Option<&Secret>,
 ) -> Result<String, Failure> {
     let url = endpoint.messages_url(conversation_id, since)?;
-    let mut request = request(Method::GET, &url).header(ACCEPT, "application/json");
+    get(endpoint, What::Messages, &url, token).await
+}
+
+/// Returns a page of the list of conversations, the oldest first, as JSON text. Has no
+/// deadline.
+///
+/// # Errors
+///
+/// As for [`events`].
+pub async fn conversations(
+    endpoint: &Endpoint,
+    limit: u32,
+    offset: u32,
+) -> Result<String, Failure> {
+    let token = read_token(&endpoint.token).await?;
+    let mut url = endpoint.conversations_url()?;
+    url.query_pairs_mut()
+        .append_pair("order", "asc")
+        .append_pair("limit", &limit.to_string())
+        .append_pair("offset", &offset.to_string());
+    get(endpoint, What::Conversations, &url, token.as_ref()).await
+}
+
+/// Where a page of events begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// Behind the entry with this number of the log.
+    Entry(u64),
+    /// Behind the final with this sequence number; -1 is before the first one.
+    Final(i64),
+}
+
+/// Returns a page of what the subscribers of a conversation were sent, as JSON text: an
+/// extension of our own service. Has no deadline.
+///
+/// # Errors
+///
+/// Returns the errors of [`connect`](super::connect::connect), except those of the
+/// upgrade. A conversation that the service does not know gives a fatal failure with the
+/// HTTP status 404.
+pub async fn events(
+    endpoint: &Endpoint,
+    conversation_id: &str,
+    after: After,
+) -> Result<String, Failure> {
+    let token = read_token(&endpoint.token).await?;
+    let mut url = endpoint.conversation_url(conversation_id, "events")?;
+    let (name, after) = match after {
+        After::Entry(seq) => ("after", seq.to_string()),
+        After::Final(number) => ("afterSequenceNumber", number.to_string()),
+    };
+    url.query_pairs_mut().append_pair(name, &after);
+    get(endpoint, What::Events, &url, token.as_ref()).await
+}
+
+/// Asks the Conversation API, and returns its answer as text without the token.
+async fn get(
+    endpoint: &Endpoint,
+    what: What,
+    url: &Url,
+    token: Option<&Secret>,
+) -> Result<String, Failure> {
+    let mut request = request(Method::GET, url).header(ACCEPT, "application/json");
     if let Some(token) = token {
         let bearer = format!("Bearer {}", token.expose());
         let mut value = HeaderValue::try_from(bearer).map_err(|_| {
@@ -102,13 +165,13 @@ pub(super) async fn messages(
         request = request.header(AUTHORIZATION, value);
     }
     let call = Call {
-        what: What::Messages,
-        place: HostPort::of(&url)?,
+        what,
+        place: HostPort::of(url)?,
         secret: token,
         limit: MAX_MESSAGES,
     };
     let body = request.body(Full::default());
-    let answer = call.make(endpoint, &url, body).await?;
+    let answer = call.make(endpoint, url, body).await?;
     let text = String::from_utf8(answer.into())
         .map_err(|_| call.nonsense("it is not UTF-8", "check base-url"))?;
     let harmless = token.and_then(|token| token.cut_out_of(&text));
@@ -128,6 +191,8 @@ fn request(method: Method, url: &Url) -> hyper::http::request::Builder {
 enum What {
     Token,
     Messages,
+    Conversations,
+    Events,
 }
 
 /// One request, with what the error texts about it need.
@@ -224,6 +289,8 @@ impl Call<'_> {
         match self.what {
             What::Token => "the request for a token",
             What::Messages => "the request for the conversation's messages",
+            What::Conversations => "the request for the list of conversations",
+            What::Events => "the request for what was said",
         }
     }
 
@@ -231,7 +298,7 @@ impl Call<'_> {
         let status = answer.status;
         let (reason, retryable, hint) = match (status, self.what) {
             (400..=403, What::Token) => (Reason::Auth, false, "check app-id and app-secret"),
-            (401 | 403, What::Messages) => (Reason::Auth, false, "check the access token"),
+            (401 | 403, _) => (Reason::Auth, false, "check the access token"),
             (408 | 500..=599, _) => (Reason::Http, true, "it is tried again later"),
             (429, _) => (
                 Reason::Limit,
@@ -244,7 +311,8 @@ impl Call<'_> {
                 false,
                 "this service gives no tokens: check base-url, or give an access-token",
             ),
-            (_, What::Messages) => (
+            (404, What::Events) => (Reason::Http, false, "it does not know the conversation"),
+            (_, What::Messages | What::Conversations | What::Events) => (
                 Reason::Http,
                 false,
                 "this service has no Conversation API: check base-url",

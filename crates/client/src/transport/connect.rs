@@ -111,10 +111,27 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Socket, Failure> {
     Ok(open(endpoint).await?.socket)
 }
 
+/// Dials as [`connect`] does, for what a subscriber has not seen: `after` is the last
+/// sequence number that it knows, or -1.
+pub(super) async fn connect_after(
+    endpoint: &Endpoint,
+    after: Option<i64>,
+) -> Result<Socket, Failure> {
+    Ok(open_after(endpoint, after).await?.socket)
+}
+
 /// Dials as [`connect`] does. Also returns what the service says about itself.
 pub(super) async fn open(endpoint: &Endpoint) -> Result<Opened, Failure> {
+    open_after(endpoint, None).await
+}
+
+async fn open_after(endpoint: &Endpoint, after: Option<i64>) -> Result<Opened, Failure> {
     let token = files::read_token(&endpoint.token).await?;
-    let url = endpoint.url_with(token.as_ref())?;
+    let mut url = endpoint.url_with(token.as_ref())?;
+    if let Some(after) = after {
+        url.query_pairs_mut()
+            .append_pair("after", &after.to_string());
+    }
     let place = HostPort::of(&url)?;
     let key = generate_key();
     let header_token = token.as_ref().filter(|_| !endpoint.token_in_query);

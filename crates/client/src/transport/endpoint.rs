@@ -161,6 +161,19 @@ impl Endpoint {
 
     /// Returns the address of a conversation's messages.
     pub(super) fn messages_url(&self, conversation_id: &str, since: i64) -> Result<Url, Failure> {
+        let mut url = self.conversation_url(conversation_id, "messages")?;
+        url.query_pairs_mut()
+            .append_pair("verbose", "true")
+            .append_pair("startTime", &format_rfc3339(since));
+        Ok(url)
+    }
+
+    /// Returns the address of a part of a conversation.
+    pub(super) fn conversation_url(
+        &self,
+        conversation_id: &str,
+        part: &str,
+    ) -> Result<Url, Failure> {
         if matches!(conversation_id, "" | "." | "..") {
             return Err(Failure::fatal(
                 Reason::Protocol,
@@ -171,10 +184,14 @@ impl Endpoint {
         }
         let id = utf8_percent_encode(conversation_id, SEGMENT);
         let mut url = self.base()?;
-        url.set_path(&below(&url, &format!("v1/conversations/{id}/messages")));
-        url.query_pairs_mut()
-            .append_pair("verbose", "true")
-            .append_pair("startTime", &format_rfc3339(since));
+        url.set_path(&below(&url, &format!("v1/conversations/{id}/{part}")));
+        Ok(url)
+    }
+
+    /// Returns the address of the list of conversations.
+    pub(super) fn conversations_url(&self) -> Result<Url, Failure> {
+        let mut url = self.base()?;
+        url.set_path(&below(&url, "v1/conversations"));
         Ok(url)
     }
 

@@ -2,8 +2,8 @@
 
 //! The socket of a subscriber: the Subscribe API.
 //!
-//! There is no session behind it. Nothing is sent but pings, and nothing is recovered
-//! after a loss. The owner decides when to ping, to give up and to dial again.
+//! There is no session behind it. Nothing is sent but pings. The owner decides when to
+//! ping, to give up and to dial again, and from where on it wants the messages then.
 //!
 //! Sources: Symbl Subscribe API reference. A subscriber sends nothing, and gets what
 //! all participants of the connection get.
@@ -42,13 +42,24 @@ impl Listener {
     ///
     /// Returns the errors of [`connect::connect`].
     pub async fn open(endpoint: &Endpoint) -> Result<Self, Failure> {
+        Self::open_after(endpoint, None).await
+    }
+
+    /// Dials as [`Listener::open`] does. A service of our own sends first what came after
+    /// the final with the sequence number `after`; -1 asks for everything. Other services
+    /// ignore it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Listener::open`].
+    pub async fn open_after(endpoint: &Endpoint, after: Option<i64>) -> Result<Self, Failure> {
         let token = read_token(&endpoint.token).await?;
         let shown = token.clone().map_or(TokenSource::None, TokenSource::Value);
         let endpoint = Endpoint {
             token: shown,
             ..endpoint.clone()
         };
-        let socket = connect::connect(&endpoint).await?;
+        let socket = connect::connect_after(&endpoint, after).await?;
         Ok(Self {
             link: Some(Link::new(socket, token)),
         })

@@ -27,6 +27,7 @@ mod threads;
 mod timer;
 mod tls;
 
+pub use api::{After, conversations, events};
 pub use connection::{Connection, Host, Waited};
 pub use endpoint::{AppCredentials, Endpoint, TokenSource};
 pub use listener::{Listener, Received};

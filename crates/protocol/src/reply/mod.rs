@@ -189,8 +189,14 @@ pub fn conversation_completed(conversation_id: &str) -> String {
 }
 
 /// Writes that a subscriber gets the messages of this conversation from now on.
-pub fn subscription_started(conversation_id: &str) -> String {
-    of_conversation("subscription_started", conversation_id)
+/// `last_sequence_number` is that of the last final so far, or -1: an extension of our own
+/// service, by which a subscriber knows where it came in.
+pub fn subscription_started(conversation_id: &str, last_sequence_number: Option<i64>) -> String {
+    let mut data = json!({"conversationId": conversation_id});
+    if let Some(number) = last_sequence_number {
+        data["x_lastSequenceNumber"] = number.into();
+    }
+    enveloped(json!({"type": "subscription_started", "data": data}))
 }
 
 /// Writes that the service expects the following audio in this format.

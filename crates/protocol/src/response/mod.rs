@@ -62,6 +62,9 @@ pub enum ServerMessage {
     SubscriptionStarted {
         /// Decimal string, usually 16 digits.
         conversation_id: Option<String>,
+        /// The sequence number of the last final so far, or -1 before the first one: an
+        /// extension of our own service.
+        last_sequence_number: Option<i64>,
     },
     /// Sentences of the conversation, by any of its speakers.
     MessageResponse {

@@ -125,6 +125,7 @@ fn read(kind: &str, body: &Members<'_>, frame: &Members<'_>, text: &str) -> Serv
         "processing_terminated" => ServerMessage::ProcessingTerminated { json: json() },
         "subscription_started" => ServerMessage::SubscriptionStarted {
             conversation_id: conversation_id(body),
+            last_sequence_number: in_data_or_here(body, "x_lastSequenceNumber").integer(),
         },
         "message_response" => ServerMessage::MessageResponse {
             messages: objects(body.get("messages")).map(message).collect(),

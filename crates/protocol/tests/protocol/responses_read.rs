@@ -232,7 +232,8 @@ fn c18_the_conversation_id_is_read_from_whatever_message_has_it() {
     assert_eq!(
         parse_fixture("subscription_started.json"),
         ServerMessage::SubscriptionStarted {
-            conversation_id: id
+            conversation_id: id,
+            last_sequence_number: None,
         }
     );
 }

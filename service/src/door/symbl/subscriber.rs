@@ -10,6 +10,7 @@
 
 use crate::conversation::form::{Form as _, Recipient};
 use crate::conversation::hub::{Conversation, ConversationKey, Hub};
+use crate::conversation::log::LogError;
 use crate::door::symbl::socket;
 use crate::door::symbl::wire::SYMBL;
 use crate::limits::Limits;
@@ -98,21 +99,21 @@ async fn listen(
     let Some(conversation) = conversation else {
         return (1000, "");
     };
-    let started = reply::subscription_started(&conversation.id);
-    let Some(after) = after else {
-        let Some(_listener_slot) = conversation.listen_now(outbox, started) else {
-            return (1000, "");
-        };
-        return pending().await;
-    };
-    outbox.send(started);
     let reading = Arc::clone(&conversation);
-    let found = hub
-        .workers
-        .run(move || reading.log.entry_of(reading.number, after));
-    let Ok(Ok(mut heard)) = found.await else {
+    let found = hub.workers.run(move || coming_in(&reading, after)).await;
+    let found = found.ok().and_then(Result::ok);
+    let last = found.map(|(_, last)| last);
+    let started = reply::subscription_started(&conversation.id, last);
+    let Some((mut heard, _)) = found else {
+        // Without an answer of the log, it gets what comes from now on.
+        if after.is_none()
+            && let Some(_slot) = conversation.listen_now(outbox, started)
+        {
+            return pending().await;
+        }
         return UNREADABLE;
     };
+    outbox.send(started);
     loop {
         let entries = match conversation.listen_from(heard, outbox) {
             Ok(_listener_slot) if conversation.state().is_finished => {
@@ -148,6 +149,25 @@ async fn listen(
         }
         heard = last;
     }
+}
+
+/// Returns the number of the entry behind which a subscriber comes in, and the
+/// `sequenceNumber` of the last final so far, or -1. Without `after` it comes in behind
+/// that final, so that it may ask for all that follows.
+fn coming_in(conversation: &Conversation, after: Option<i64>) -> Result<(u64, i64), LogError> {
+    let (log, number) = (&conversation.log, conversation.number);
+    let newest = log.entry_of(number, i64::MAX)?;
+    let entries = match newest.checked_sub(1) {
+        Some(before) => log.read(number, before, 1)?,
+        None => Vec::new(),
+    };
+    let said = entries.first().and_then(|entry| entry.body.said());
+    let last = said.map_or(-1, |said| i64::try_from(said.number).unwrap_or(i64::MAX));
+    let heard = match after {
+        Some(after) => log.entry_of(number, after)?,
+        None => newest,
+    };
+    Ok((heard, last))
 }
 
 /// How a socket is closed whose conversation cannot be read.

@@ -4,14 +4,15 @@
 
 use super::{append, begin, kinds, read, said, speaker, start};
 use crate::conversation::entry::{
-    Body, Entity, Insight, Speaker, Topic, TrackerMatch, Transcribed,
+    Body, Entity, Insight, Sent, Speaker, Topic, TrackerMatch, Transcribed,
 };
-use crate::conversation::log::Log;
+use crate::conversation::log::{Log, Sending};
 use crate::ids::new_id;
 use crate::limits::Limits;
 use crate::store::sqlite::Store;
 use crate::store::{
-    Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError, Wanted, Whose,
+    Change, Deleted, Filter, Insights, List, Piece, Records, Sentence, Sort, StoreError,
+    Transcript, Wanted, Whose,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -321,6 +322,213 @@ fn a_list_does_not_keep_its_store_open() {
         let rest = first.expect("read").expect("known").rest;
         drop(store);
         let refused = rest.expect("more follows").next().await.map(|_| ());
+        assert!(matches!(refused, Err(StoreError::Commit(_))), "{refused:?}");
+    });
+}
+
+/// Reads a transcript to its end. Returns its sentences, and how many parts it had.
+async fn sentences(store: &dyn Kept, whose: Whose) -> Option<(Vec<Sentence>, usize)> {
+    let Transcript { first, .. } = store.transcript(whose).await.expect("read")?;
+    let (mut all, mut rest, mut parts) = (first.sentences, first.rest, 1);
+    while let Some(speaking) = rest {
+        let mut part = speaking.next().await.expect("a part");
+        all.append(&mut part.sentences);
+        rest = part.rest;
+        parts += 1;
+    }
+    Some((all, parts))
+}
+
+#[test]
+fn a_transcript_has_what_was_said_with_names_and_times_of_words() {
+    with_each(async |store| {
+        let store = store.as_ref();
+        begin(store, 1, None);
+        for (text, at) in [("second", 20), ("first", 10)] {
+            let mut said = said(text, None);
+            said.start = at;
+            append(store, 1, said);
+        }
+        let change = Change {
+            name: Some("Ada".to_owned()),
+            email: None,
+        };
+        let renamed = store.rename(ours(1), "ada".to_owned(), change).await;
+        assert!(renamed.expect("written"));
+        let transcript = store.transcript(ours(1)).await.expect("read");
+        let transcript = transcript.expect("known");
+        assert_eq!(transcript.title.as_deref(), Some("Talk"));
+        let (told, parts) = sentences(store, ours(1)).await.expect("known");
+        assert_eq!(parts, 1);
+        let texts: Vec<&str> = told.iter().map(|said| said.text.as_str()).collect();
+        assert_eq!(texts, ["second", "first"]);
+        assert_eq!(told[0].speaker.as_deref(), Some("Ada"));
+        assert_eq!((told[0].start, told[0].stop), (20, 21));
+        assert_eq!(told[0].words, [("second".to_owned(), 20, 21)]);
+        let listed = store.messages(ours(1), Wanted::default()).await;
+        let (listed, _) = whole(listed.expect("read").expect("known")).await;
+        let ids: Vec<Value> = told.iter().map(|said| said.id.to_string().into()).collect();
+        assert_eq!(each(&listed, "messages", "id"), ids);
+        assert!(sentences(store, whose("other", 1)).await.is_none());
+        assert!(sentences(store, ours(2)).await.is_none());
+        let late = Whose {
+            delay: HOUR,
+            ..ours(1)
+        };
+        assert_eq!(sentences(store, late).await.expect("known").0, []);
+    });
+}
+
+#[test]
+fn a_corrected_message_has_its_last_correction_and_what_was_said() {
+    with_each(async |store| {
+        let store = store.as_ref();
+        begin(store, 1, None);
+        begin(store, 2, None);
+        let said = rich("wrong");
+        let message = said.messages[0].id;
+        append(store, 1, said);
+        append(store, 1, super::said("right", None));
+        let insights = store.insights(ours(1), Insights::All).await;
+        let (insights, _) = whole(insights.expect("read").expect("known")).await;
+        let listed = async |whose: Whose| {
+            let first = store.messages(whose, Wanted::default()).await;
+            let (list, _) = whole(first.expect("read").expect("known")).await;
+            list["messages"].as_array().expect("a list").clone()
+        };
+        let plain = listed(ours(1)).await;
+        assert!(plain[0].get("x_corrected").is_none(), "{plain:?}");
+        let text = "better \u{0} \"than\" 'that' %";
+        for (client, text, corrects) in [
+            ("a", "first try", Some(message)),
+            ("b", "a note", None),
+            ("c", text, Some(message)),
+        ] {
+            let sent = Sent {
+                text: text.to_owned(),
+                ..super::sent(client, corrects)
+            };
+            let sending = super::send(store, 1, sent);
+            assert!(matches!(sending, Sending::Stored(_)), "{sending:?}");
+        }
+        // A message of another conversation is not to be reached from there.
+        let foreign = super::send(store, 2, super::sent("d", Some(message)));
+        assert_eq!(foreign, Sending::NoSuchMessage);
+        let told = listed(ours(1)).await;
+        assert_eq!(told[0]["text"], text);
+        assert_eq!(told[0]["x_originalText"], "wrong");
+        assert_eq!(told[0]["x_corrected"], true);
+        assert_eq!(told[0]["id"], message.to_string());
+        assert_eq!(told[1], plain[1]);
+        let (sentences, _) = sentences(store, ours(1)).await.expect("known");
+        assert_eq!(sentences[0].text, text);
+        assert_eq!(sentences[0].original.as_deref(), Some("wrong"));
+        assert_eq!(sentences[1].original, None);
+        // What was found in it is still its own.
+        let still = store.insights(ours(1), Insights::All).await;
+        let (still, _) = whole(still.expect("read").expect("known")).await;
+        assert_eq!(still, insights);
+        assert_eq!(
+            still["insights"][0]["messageIds"],
+            json!([message.to_string()])
+        );
+    });
+}
+
+#[test]
+fn the_corrections_of_a_conversation_go_with_it() {
+    with_each(async |store| {
+        let store = store.as_ref();
+        begin(store, 1, None);
+        let said = said("wrong", None);
+        let message = said.messages[0].id;
+        append(store, 1, said);
+        super::send(store, 1, super::sent("a", Some(message)));
+        store.finish(1, 9);
+        let deleted = store.delete(ours(1)).await.expect("written");
+        assert_eq!(deleted, Deleted::Whole);
+        assert!(read(store, 1).is_empty());
+        // The same ids may not bring the text back.
+        begin(store, 1, None);
+        let mut said = super::said("again", None);
+        said.messages[0].id = message;
+        append(store, 1, said);
+        assert_eq!(messages(store, 1, Wanted::default()).await, ["again"]);
+    });
+}
+
+#[test]
+fn in_memory_a_correction_stays_as_long_as_its_message() {
+    let limits = Limits {
+        kept_messages: 3,
+        ..Limits::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let store = Store::open(None, &limits).expect("memory");
+    begin(&store, 1, None);
+    let first = said("wrong", None);
+    let message = first.messages[0].id;
+    append(&store, 1, first);
+    for (client, corrects) in [("a", Some(message)), ("b", Some(message))] {
+        super::send(&store, 1, super::sent(client, corrects));
+    }
+    for n in 0..9 {
+        super::send(&store, 1, super::sent(&format!("note {n}"), None));
+    }
+    append(&store, 1, said("second", None));
+    append(&store, 1, said("third", None));
+    runtime.block_on(async {
+        let told = messages(&store, 1, Wanted::default()).await;
+        assert_eq!(told, ["text of b", "second", "third"]);
+        let of_clients = |store: &Store| {
+            let sent = read(store, 1);
+            let sent = sent.iter().filter_map(|entry| match &entry.body {
+                Body::Sent(sent) => Some(sent.client_id.clone()),
+                _ => None,
+            });
+            sent.collect::<Vec<String>>()
+        };
+        assert_eq!(of_clients(&store)[0], "b");
+        for text in ["fourth", "fifth", "sixth", "seventh"] {
+            append(&store, 1, said(text, None));
+        }
+        assert!(of_clients(&store).is_empty());
+        let told = messages(&store, 1, Wanted::default()).await;
+        assert_eq!(told, ["fifth", "sixth", "seventh"]);
+    });
+}
+
+#[test]
+fn a_long_transcript_comes_in_parts_without_what_is_deleted_meanwhile() {
+    const MANY: usize = 40;
+    with_each(async |store| {
+        begin(store.as_ref(), 1, None);
+        for n in 0..MANY {
+            append(store.as_ref(), 1, said(&format!("{n} ").repeat(4000), None));
+        }
+        store.finish(1, 9);
+        let (all, parts) = sentences(store.as_ref(), ours(1)).await.expect("known");
+        assert!(parts > 2 && all.len() == MANY, "{parts} {}", all.len());
+        let begun = store.transcript(ours(1)).await.expect("read");
+        let first = begun.expect("known").first;
+        assert!(first.sentences.len() < MANY);
+        let deleted = store.delete(ours(1)).await.expect("written");
+        assert_eq!(deleted, Deleted::Whole);
+        let rest = first.rest.expect("more follows").next().await;
+        let rest = rest.expect("a part");
+        assert!(rest.sentences.is_empty() && rest.rest.is_none());
+        // It does not keep its store open.
+        begin(store.as_ref(), 2, None);
+        for _ in 0..2 {
+            append(store.as_ref(), 2, said(&"a ".repeat(50_000), None));
+        }
+        let begun = store.transcript(ours(2)).await.expect("read");
+        let rest = begun.expect("known").first.rest.expect("more follows");
+        drop(store);
+        let refused = rest.next().await.map(|_| ());
         assert!(matches!(refused, Err(StoreError::Commit(_))), "{refused:?}");
     });
 }

@@ -3,8 +3,8 @@
 //! The entries of the log as rows.
 
 use super::record::{Outcome, as_sql, from_sql};
-use crate::conversation::entry::{Body, Entry, Speaker, Transcribed};
-use crate::conversation::log::Verdict;
+use crate::conversation::entry::{Body, Entry, Sent, Speaker, Transcribed};
+use crate::conversation::log::{Sending, SessionRecord, Verdict};
 use crate::ids::new_id;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
@@ -68,14 +68,34 @@ fn body_of(body: &Body) -> String {
     json!({"v": 1, "entry": body}).to_string()
 }
 
-/// Reads an entry from its number, time and body. Returns `None` if its kind is unknown.
-pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Option<Arc<Entry>>> {
+/// Reads a body that [`body_of`] has written. Returns `None` if its kind is unknown.
+fn body_in(text: &str) -> Option<Body> {
     #[derive(serde::Deserialize)]
     struct Stored {
         entry: Body,
     }
-    let stored = serde_json::from_str::<Stored>(row.get_ref(2)?.as_str()?);
-    let Ok(Stored { entry: body }) = stored else {
+    let stored = serde_json::from_str::<Stored>(text).ok()?;
+    Some(stored.entry)
+}
+
+/// SQL for the body of the last correction of the message `m`, of those that were written
+/// until `?2`. [`corrected`] reads it. The log keeps what was said, and every correction.
+pub(super) const CORRECTION: &str = "(SELECT body FROM entry e WHERE e.kind = 'sent'
+    AND e.conversation = m.conversation
+    AND json_extract(e.body, '$.entry.sent.corrects') = m.id AND e.at <= ?2
+    ORDER BY e.seq DESC LIMIT 1)";
+
+/// Returns the text of a correction.
+pub(super) fn corrected(body: Option<String>) -> Option<String> {
+    match body_in(&body?)? {
+        Body::Sent(sent) => Some(sent.text),
+        _ => None,
+    }
+}
+
+/// Reads an entry from its number, time and body. Returns `None` if its kind is unknown.
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Option<Arc<Entry>>> {
+    let Some(body) = body_in(row.get_ref(2)?.as_str()?) else {
         return Ok(None);
     };
     Ok(Some(Arc::new(Entry {
@@ -226,6 +246,63 @@ pub(super) fn append_said(
     insert(to, conversation, &entry)?;
     let entry = Arc::new(entry);
     Ok(Outcome::Said(Verdict::Stored(entry.seq), Some(entry)))
+}
+
+/// Appends a text that a client sent, unless it is there already. The original of a
+/// message that it corrects stays as it is.
+pub(super) fn append_sent(
+    to: &Connection,
+    conversation: i64,
+    sent: &Sent,
+    ends: Option<i64>,
+) -> rusqlite::Result<Outcome> {
+    let known = to
+        .prepare_cached("SELECT seq FROM entry WHERE conversation = ?1 AND client = ?2")?
+        .query_row(params![conversation, sent.client_id], |row| row.get(0))
+        .optional()?;
+    if let Some(seq) = known {
+        return Ok(Outcome::Sent(Sending::Already(from_sql(seq)), None));
+    }
+    if let Some(message) = sent.corrects {
+        let is_there = to
+            .prepare_cached("SELECT 1 FROM message WHERE id = ?1 AND conversation = ?2")?
+            .exists([message, conversation])?;
+        if !is_there {
+            return Ok(Outcome::Sent(Sending::NoSuchMessage, None));
+        }
+    }
+    let Some(entry) = append(to, conversation, super::now(), Body::Sent(sent.clone()))? else {
+        return Ok(Outcome::Sent(Sending::Over, None));
+    };
+    if let Some(ends) = ends {
+        to.prepare_cached(
+            "UPDATE conversation SET ends = max(ends, ?2) WHERE id = ?1 AND ends IS NOT NULL",
+        )?
+        .execute([conversation, ends])?;
+    }
+    Ok(Outcome::Sent(Sending::Stored(entry.seq), Some(entry)))
+}
+
+/// Finds the conversation with this session id, if it is the account's.
+pub(super) fn session(
+    from: &Connection,
+    account: &str,
+    session: &str,
+) -> rusqlite::Result<Option<SessionRecord>> {
+    from.prepare_cached(
+        "SELECT id, connection, created, ended, head FROM conversation
+         WHERE session = ?1 AND account = ?2",
+    )?
+    .query_row([session, account], |row| {
+        Ok(SessionRecord {
+            conversation: row.get(0)?,
+            connection_id: row.get(1)?,
+            opened: row.get(2)?,
+            over: row.get(3)?,
+            head: from_sql(row.get(4)?),
+        })
+    })
+    .optional()
 }
 
 /// Writes the rows that the Conversation API reads.

@@ -5,9 +5,10 @@
 use super::open::SECOND;
 use super::record::{Outcome, Record, from_sql};
 use super::{Store, StoreError, entries, now, stamped, write};
-use crate::conversation::entry::{Entry, Speaker, Transcribed};
+use crate::conversation::entry::{Entry, Sent, Speaker, Transcribed};
 use crate::conversation::log::{
-    Begun, Committed, Log, LogError, OpenConversation, StartRecord, Verdict,
+    Begun, Committed, Log, LogError, OpenConversation, OpenRecord, Sending, SessionRecord,
+    StartRecord, Verdict,
 };
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
@@ -64,6 +65,32 @@ impl Log for Store {
         }
     }
 
+    fn open(&self, open: OpenRecord, committed: Committed) -> Result<(), LogError> {
+        self.enter(Record::Open(open), committed).map(|_| ())
+    }
+
+    fn send(
+        &self,
+        conversation: i64,
+        sent: Sent,
+        ends: Option<i64>,
+        committed: Committed,
+    ) -> Result<Sending, LogError> {
+        let record = Record::Sent {
+            conversation,
+            sent,
+            ends,
+        };
+        match self.enter(record, committed)? {
+            Outcome::Sent(sending, _) => Ok(sending),
+            _ => Err(LogError("nothing was appended".to_owned())),
+        }
+    }
+
+    fn session(&self, account: &str, session: &str) -> Result<Option<SessionRecord>, LogError> {
+        Ok(self.with(|database| entries::session(database, account, session))?)
+    }
+
     fn read(
         &self,
         conversation: i64,
@@ -105,7 +132,7 @@ impl Log for Store {
             let alive = alive.unwrap_or_else(now);
             let mut rows = connection.prepare(
                 "SELECT id, account, connection, zero, head, keep, ends,
-                 (SELECT max(stored) FROM message WHERE conversation = c.id)
+                 (SELECT max(stored) FROM message WHERE conversation = c.id), session, created
                  FROM conversation c WHERE ended IS NULL ORDER BY created",
             )?;
             let rows = rows.query_map([], |row| {
@@ -120,6 +147,8 @@ impl Log for Store {
                     keep,
                     ends: ends.unwrap_or(alive.saturating_add(keep.saturating_mul(SECOND))),
                     latest: row.get(7)?,
+                    session: row.get(8)?,
+                    opened: row.get(9)?,
                     members: members(connection, row.get(0)?)?,
                 })
             })?;

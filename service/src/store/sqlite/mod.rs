@@ -29,6 +29,7 @@ mod readers;
 mod record;
 mod records;
 mod schema;
+mod spoken;
 mod trackers;
 mod writer;
 

@@ -2,6 +2,7 @@
 
 //! The parts of a conversation that may be long, as lists that are read in pieces.
 
+use super::entries::{CORRECTION, corrected};
 use super::listing::{Keys, Listed, Rows, Text};
 use super::query::{Answer, Found, all, keys, person, span};
 use crate::store::{Insights, Wanted};
@@ -19,12 +20,14 @@ struct Messages {
 
 impl Rows for Messages {
     fn fill(&mut self, piece: &mut Text, from: &Connection) -> rusqlite::Result<bool> {
-        let sql = "SELECT m.id, m.text, m.start, m.stop, m.words, m.confidence, p.id, p.name,
-                   p.user_id, m.stored FROM message m INDEXED BY message_told LEFT JOIN member p
-                   ON p.conversation = m.conversation AND p.id = m.speaker
-                   WHERE m.conversation = ?1 AND m.stored <= ?2
-                   AND (m.stored, m.start, m.id) > (?3, ?4, ?5) AND m.start >= ?6 AND m.start < ?7
-                   ORDER BY m.stored, m.start, m.id LIMIT ?8 OFFSET ?9";
+        let sql = format!(
+            "SELECT m.id, m.text, m.start, m.stop, m.words, m.confidence, p.id, p.name, p.user_id,
+             m.stored, {CORRECTION} FROM message m INDEXED BY message_told LEFT JOIN member p
+             ON p.conversation = m.conversation AND p.id = m.speaker
+             WHERE m.conversation = ?1 AND m.stored <= ?2
+             AND (m.stored, m.start, m.id) > (?3, ?4, ?5) AND m.start >= ?6 AND m.start < ?7
+             ORDER BY m.stored, m.start, m.id LIMIT ?8 OFFSET ?9"
+        );
         let Found { id, until, .. } = self.found;
         let (stored, start, last) = self.last;
         let Wanted {
@@ -34,7 +37,7 @@ impl Rows for Messages {
             ..
         } = self.wanted;
         let offset = std::mem::take(&mut self.wanted.offset);
-        let mut rows = from.prepare_cached(sql)?;
+        let mut rows = from.prepare_cached(&sql)?;
         let mut rows = rows.query([id, until, stored, start, last, earliest, to, limit, offset])?;
         while let Some(row) = rows.next()? {
             piece.item(&self.message(row)?);
@@ -56,7 +59,14 @@ impl Messages {
         let [speaker_id, name, email] = speaker.each_ref().map(Option::as_deref);
         let mut members = Map::new();
         members.insert("id".into(), id.to_string().into());
-        members.insert("text".into(), text.into());
+        match corrected(row.get(10)?) {
+            None => drop(members.insert("text".into(), text.into())),
+            Some(correction) => {
+                members.insert("text".into(), correction.into());
+                members.insert("x_originalText".into(), text.into());
+                members.insert("x_corrected".into(), true.into());
+            }
+        }
         members.insert("from".into(), person(speaker_id, name, ("email", email)));
         members.append(&mut span(first, row.get(2)?, row.get(3)?));
         members.insert("conversationId".into(), self.found.id.to_string().into());

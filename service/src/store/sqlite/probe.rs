@@ -67,6 +67,7 @@ pub(super) fn records() -> [Record; 2] {
         conversation,
         account: text(),
         connection_id: text(),
+        session: text(),
         title: None,
         at,
         keep: 0,

@@ -98,7 +98,7 @@ pub(super) const END: &str = "coalesce(ended, (SELECT max(stop) FROM message
 pub(super) const NAME: &str = "coalesce(name, 'Conversation ' || id)";
 
 fn conversations() -> String {
-    format!("SELECT id, {NAME}, {START}, {END} FROM conversation c")
+    format!("SELECT id, {NAME}, {START}, {END}, session, ended FROM conversation c")
 }
 
 fn conversation(from: &Connection, row: &Row<'_>) -> Answer {
@@ -111,6 +111,11 @@ fn conversation(from: &Connection, row: &Row<'_>) -> Answer {
         "endTime": format_rfc3339(row.get(3)?),
         "members": members_of(from, id)?,
         "metadata": {},
+        "x_sessionId": row.get::<_, String>(4)?,
+        "x_status": match row.get::<_, Option<i64>>(5)? {
+            None => "active",
+            Some(_) => "over",
+        },
     }))
 }
 
@@ -181,6 +186,13 @@ impl Found {
         let sql = format!("{} WHERE id = ?1", conversations());
         from.prepare_cached(&sql)?
             .query_row([self.id], |row| conversation(from, row))
+    }
+
+    /// Returns the title of the conversation, if it has one, and when it began.
+    pub(super) fn title(self, from: &Connection) -> rusqlite::Result<(Option<String>, i64)> {
+        let sql = format!("SELECT name, {START} FROM conversation WHERE id = ?1");
+        from.prepare_cached(&sql)?
+            .query_row([self.id], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     pub(super) fn members(self, from: &Connection) -> Answer {

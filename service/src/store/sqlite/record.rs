@@ -4,9 +4,9 @@
 //! numbered here, in the transaction that stores them and the rows that the Conversation
 //! API reads.
 
-use super::entries::{append, append_said, member, unheard};
-use crate::conversation::entry::{Body, Entry, Transcribed};
-use crate::conversation::log::{Begun, StartRecord, StreamPosition, Verdict};
+use super::entries::{append, append_said, append_sent, member, unheard};
+use crate::conversation::entry::{Body, Entry, Sent, Transcribed};
+use crate::conversation::log::{Begun, OpenRecord, Sending, StartRecord, StreamPosition, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 
@@ -15,6 +15,15 @@ use std::sync::Arc;
 pub(crate) enum Record {
     /// A start request, in a conversation that may be new.
     Start(StartRecord),
+    /// The beginning of a conversation without a speaker.
+    Open(OpenRecord),
+    /// A text that a client sent.
+    Sent {
+        conversation: i64,
+        sent: Sent,
+        /// When the conversation is over at the earliest, if it has no speakers.
+        ends: Option<i64>,
+    },
     /// A final, and what was found in it.
     Said {
         conversation: i64,
@@ -44,15 +53,17 @@ pub(crate) enum Outcome {
     Begun(Begun, Vec<Arc<Entry>>),
     /// The outcome of a final, with its entry if it is new.
     Said(Verdict, Option<Arc<Entry>>),
+    /// The outcome of a text, with its entry if it is new.
+    Sent(Sending, Option<Arc<Entry>>),
 }
 
 impl Outcome {
     /// Returns the new entries.
     pub(super) fn entries(&self) -> &[Arc<Entry>] {
         match self {
-            Self::Written | Self::Said(_, None) => &[],
+            Self::Written | Self::Said(_, None) | Self::Sent(_, None) => &[],
             Self::Begun(_, entries) => entries,
-            Self::Said(_, Some(entry)) => std::slice::from_ref(entry),
+            Self::Said(_, Some(entry)) | Self::Sent(_, Some(entry)) => std::slice::from_ref(entry),
         }
     }
 }
@@ -62,6 +73,12 @@ impl Record {
         match self {
             Self::Start(start) => return begin(start, to),
             Self::Said { conversation, said } => return append_said(to, *conversation, said),
+            Self::Open(open) => return begin_without_speaker(open, to),
+            Self::Sent {
+                conversation,
+                sent,
+                ends,
+            } => return append_sent(to, *conversation, sent, *ends),
             Self::Keep { conversation, keep } => to
                 .prepare_cached("UPDATE conversation SET keep = ?2 WHERE id = ?1")?
                 .execute(params![conversation, keep])?,
@@ -103,8 +120,8 @@ fn begin(start: &StartRecord, to: &Connection) -> rusqlite::Result<Outcome> {
     let mut entries = Vec::new();
     let opened = to
         .prepare_cached(
-            "INSERT INTO conversation (id, account, connection, name, created, keep)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO conversation (id, account, connection, name, created, keep, session)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING",
         )?
         .execute(params![
             conversation,
@@ -112,7 +129,8 @@ fn begin(start: &StartRecord, to: &Connection) -> rusqlite::Result<Outcome> {
             start.connection_id,
             start.title,
             at,
-            start.keep
+            start.keep,
+            start.session
         ])?;
     if opened > 0 {
         let title = start.title.clone();
@@ -133,6 +151,30 @@ fn begin(start: &StartRecord, to: &Connection) -> rusqlite::Result<Outcome> {
         },
     };
     Ok(Outcome::Begun(begun, entries))
+}
+
+fn begin_without_speaker(open: &OpenRecord, to: &Connection) -> rusqlite::Result<Outcome> {
+    to.prepare_cached(
+        "INSERT INTO conversation (id, account, connection, name, created, keep, session, ends)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        open.conversation,
+        open.account,
+        open.connection_id,
+        open.title,
+        open.at,
+        open.keep,
+        open.session,
+        open.ends
+    ])?;
+    let title = open.title.clone();
+    let opened = append(to, open.conversation, open.at, Body::Opened { title })?;
+    let begun = Begun::Here {
+        said_until: 0,
+        unheard: Vec::new(),
+    };
+    Ok(Outcome::Begun(begun, opened.into_iter().collect()))
 }
 
 /// Makes this the current start request of its stream, unless a later one is.

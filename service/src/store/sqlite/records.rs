@@ -5,11 +5,12 @@
 use super::listing::Listed;
 use super::query::{Found, find, list};
 use super::readers::Readers;
+use super::spoken::Sentences;
 use super::{Store, gone};
 use crate::clock::steady;
 use crate::store::{
-    Answer, Change, Deleted, Insights, LONGEST_WAIT, List, Listing, Piece, Records, StoreError,
-    Wanted, Whose,
+    Answer, Change, Deleted, Insights, LONGEST_WAIT, List, Listing, Piece, Records, Speaking,
+    Spoken, StoreError, Transcript, Wanted, Whose,
 };
 use rusqlite::Connection;
 use serde_json::Value;
@@ -44,6 +45,42 @@ fn read(
         false => None,
     };
     Ok(Piece { text, rest })
+}
+
+/// What was said, of which more parts follow.
+struct RestSpoken {
+    sentences: Sentences,
+    readers: Weak<Readers>,
+}
+
+impl Speaking for RestSpoken {
+    fn next(self: Box<Self>) -> Answer<'static, Spoken> {
+        Box::pin(async move {
+            let Self { sentences, readers } = *self;
+            let open = readers.upgrade().ok_or_else(gone)?;
+            open.look(LONGEST_WAIT, |database| {
+                read_spoken(sentences, readers, database)
+            })
+            .await
+        })
+    }
+}
+
+/// Reads the next part of what was said.
+fn read_spoken(
+    mut from: Sentences,
+    readers: Weak<Readers>,
+    database: &Connection,
+) -> rusqlite::Result<Spoken> {
+    let (sentences, more) = from.read(database)?;
+    let rest: Option<Box<dyn Speaking>> = match more {
+        true => Some(Box::new(RestSpoken {
+            sentences: from,
+            readers,
+        })),
+        false => None,
+    };
+    Ok(Spoken { sentences, rest })
 }
 
 /// The result of one step of a deletion.
@@ -111,6 +148,19 @@ impl Records for Store {
 
     fn messages(&self, whose: Whose, wanted: Wanted) -> Answer<'_, Option<Piece>> {
         Box::pin(self.list_of(whose, move |found, _| Ok(found.messages(wanted))))
+    }
+
+    fn transcript(&self, whose: Whose) -> Answer<'_, Option<Transcript>> {
+        let readers = self.readers();
+        Box::pin(self.of(whose, move |found, database| {
+            let (title, start) = found.title(database)?;
+            let first = read_spoken(Sentences::new(found), readers, database)?;
+            Ok(Transcript {
+                title,
+                start,
+                first,
+            })
+        }))
     }
 
     fn insights(&self, whose: Whose, which: Insights) -> Answer<'_, Option<Piece>> {

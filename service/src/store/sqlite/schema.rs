@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 /// The `PRAGMA user_version` of a database of this version.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -137,10 +137,24 @@ CREATE TABLE stream (
 ) WITHOUT ROWID;
 ";
 
+/// What version 4 has and version 3 had not: ids under which clients of sessions know
+/// conversations. Those that are there get random UUIDs.
+const SINCE_4: &str = "
+ALTER TABLE conversation ADD COLUMN session TEXT NOT NULL DEFAULT '';
+UPDATE conversation SET session = lower(hex(randomblob(4)) || '-' || hex(randomblob(2))
+    || '-4' || substr(hex(randomblob(2)), 2) || '-a' || substr(hex(randomblob(2)), 2)
+    || '-' || hex(randomblob(6)));
+CREATE UNIQUE INDEX conversation_session ON conversation (session);
+";
+
 /// An index for the order in which messages are listed. SQLite keeps it up to date even
 /// for a release that does not know it, so it needs no new version.
 const ORDER: &str =
     "CREATE INDEX IF NOT EXISTS message_told ON message (conversation, stored, start)";
+
+/// An index of the corrections of each message. It needs no new version either.
+const CORRECTIONS: &str = "CREATE INDEX IF NOT EXISTS entry_corrects ON entry
+    (conversation, json_extract(body, '$.entry.sent.corrects'), seq) WHERE kind = 'sent'";
 
 /// Sets a connection up, and creates or upgrades the tables. Returns the version of a
 /// database that this version cannot use.
@@ -158,21 +172,23 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> 
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let missing = match version {
-        0 => [TABLES, SINCE_2, SINCE_3].as_slice(),
-        1 => &[SINCE_2, SINCE_3],
-        2 => &[SINCE_3],
+        0 => [TABLES, SINCE_2, SINCE_3, SINCE_4].as_slice(),
+        1 => &[SINCE_2, SINCE_3, SINCE_4],
+        2 => &[SINCE_3, SINCE_4],
+        3 => &[SINCE_4],
         VERSION => &[],
         other => return Ok(Some(other)),
     };
     if !missing.is_empty() {
         let transaction = connection.unchecked_transaction()?;
         transaction.execute_batch(&missing.concat())?;
-        if version > 0 {
+        if (1..3).contains(&version) {
             migrate::entries(&transaction)?;
         }
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()?;
     }
     connection.execute_batch(ORDER)?;
+    connection.execute_batch(CORRECTIONS)?;
     Ok(None)
 }

@@ -16,6 +16,7 @@ fn start(conversation: i64, keep: i64) -> StartRecord {
         conversation,
         account: "app".to_owned(),
         connection_id: conversation.to_string(),
+        session: uuid::Uuid::new_v4().to_string(),
         title: None,
         at: now(),
         keep,
@@ -183,7 +184,8 @@ fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
         database.execute_batch(sql).unwrap();
     };
     change(
-        "DROP TABLE entry; DROP TABLE stream; ALTER TABLE conversation DROP COLUMN head;
+        "DROP INDEX conversation_session; ALTER TABLE conversation DROP COLUMN session;
+         DROP TABLE entry; DROP TABLE stream; ALTER TABLE conversation DROP COLUMN head;
          DROP TABLE kept_tracker; DROP INDEX message_told; ALTER TABLE message DROP COLUMN stored;
          PRAGMA user_version = 1;",
     );
@@ -199,9 +201,9 @@ fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
         []
     );
     drop(store);
-    change("PRAGMA user_version = 4;");
+    change("PRAGMA user_version = 5;");
     let refused = open().map(drop);
-    assert!(matches!(refused, Err(StoreError::Version { found: 4, .. })));
+    assert!(matches!(refused, Err(StoreError::Version { found: 5, .. })));
 }
 
 #[tokio::test]
@@ -436,4 +438,35 @@ fn a_database_of_the_release_before_the_log_is_taken_over_in_place() {
         open.head + 2,
         "a member and a final are new"
     );
+}
+
+#[test]
+fn conversations_of_the_release_before_sessions_get_session_ids() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(FILE);
+    let made = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/schema-3.db");
+    std::fs::copy(made, &file).unwrap();
+    let rows = |sql: &str| {
+        let database = Connection::open(&file).unwrap();
+        let mut rows = database.prepare(sql).unwrap();
+        let rows = rows.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        rows.collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    let all = "SELECT seq || body FROM entry ORDER BY conversation, seq";
+    let before = rows(all);
+    assert_eq!(before.len(), 10);
+    let sessions = || {
+        drop(Store::open(Some(directory.path()), &Limits::default()).unwrap());
+        rows("SELECT session FROM conversation ORDER BY id")
+    };
+    let ids = sessions();
+    assert_eq!(ids.len(), 2);
+    assert_ne!(ids[0], ids[1]);
+    for id in &ids {
+        let id = uuid::Uuid::parse_str(id).unwrap();
+        assert_eq!(id.get_version_num(), 4, "{id}");
+        assert_eq!(id.get_variant(), uuid::Variant::RFC4122, "{id}");
+    }
+    assert_eq!(rows(all), before, "the logs stay as they are");
+    assert_eq!(sessions(), ids, "they are given once");
 }

@@ -379,9 +379,16 @@ impl Bound {
         match record {
             Record::Said { conversation, .. } => {
                 let newest = params![conversation, as_sql(self.messages)];
+                // The last correction of a message stays as long as the message.
                 in_.prepare_cached(
-                    "DELETE FROM entry WHERE conversation = ?1 AND seq <=
-                     (SELECT head FROM conversation WHERE id = ?1) - ?2",
+                    "DELETE FROM entry AS e WHERE conversation = ?1 AND seq <=
+                     (SELECT head FROM conversation WHERE id = ?1) - ?2
+                     AND NOT (kind = 'sent' AND EXISTS (SELECT 1 FROM message
+                     WHERE id = json_extract(e.body, '$.entry.sent.corrects'))
+                     AND NOT EXISTS (SELECT 1 FROM entry l WHERE l.kind = 'sent'
+                     AND l.conversation = e.conversation
+                     AND json_extract(l.body, '$.entry.sent.corrects')
+                     = json_extract(e.body, '$.entry.sent.corrects') AND l.seq > e.seq))",
                 )?
                 .execute(newest)?;
                 in_.prepare_cached(

@@ -89,9 +89,9 @@ impl Session {
                 self.terms.modified_at = None;
                 self.session_event(SessionEvent::Modified, None, Some(json))
             }
-            ServerMessage::SubscriptionStarted { conversation_id } => {
-                self.conversation(conversation_id)
-            }
+            ServerMessage::SubscriptionStarted {
+                conversation_id, ..
+            } => self.conversation(conversation_id),
             ServerMessage::MessageResponse { messages, .. } => {
                 messages
                     .into_iter()

@@ -120,3 +120,47 @@ async fn a_token_that_is_sent_back_is_cut_out() {
     let failure = ask(redirect).await.unwrap_err();
     assert!(!failure.message.contains("s3cr3t"), "{}", failure.message);
 }
+
+#[tokio::test]
+async fn the_list_of_conversations_and_what_was_said_are_asked_for_in_pages() {
+    let peer = Peer::start(Script::http(200, &[], "{}"));
+    let endpoint = Endpoint {
+        token: TokenSource::Value(Secret::new(TOKEN)),
+        ..endpoint(format!("{}/prefix", peer.base_url()))
+    };
+    assert_eq!(conversations(&endpoint, 7, 14).await.as_deref(), Ok("{}"));
+    for after in [After::Entry(3), After::Final(-1)] {
+        assert_eq!(events(&endpoint, "a/b", after).await.as_deref(), Ok("{}"));
+    }
+    let heads = peer.records();
+    let heads = heads.iter().map(|record| record.request.clone().unwrap());
+    let heads: Vec<_> = heads.collect();
+    let paths: Vec<&str> = heads.iter().map(|head| head.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "/prefix/v1/conversations?order=asc&limit=7&offset=14",
+            "/prefix/v1/conversations/a%2Fb/events?after=3",
+            "/prefix/v1/conversations/a%2Fb/events?afterSequenceNumber=-1",
+        ]
+    );
+    let bearer = format!("Bearer {TOKEN}");
+    for head in &heads {
+        assert_eq!(head.header("authorization"), Some(bearer.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_without_events_is_asked_for_once_and_a_busy_service_again() {
+    for (status, retryable) in [(404, false), (403, false), (503, true)] {
+        let peer = Peer::start(Script::http(status, &[], TOKEN));
+        let endpoint = Endpoint {
+            token: TokenSource::Value(Secret::new(TOKEN)),
+            ..endpoint(peer.base_url())
+        };
+        let failure = events(&endpoint, "42", After::Final(5)).await.unwrap_err();
+        assert_eq!(failure.retryable, retryable, "{failure:?}");
+        assert_eq!(failure.http_status, Some(status));
+        assert!(!failure.message.contains(TOKEN), "{failure:?}");
+    }
+}

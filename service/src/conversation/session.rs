@@ -1,0 +1,555 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Sessions: conversations as those see them who read and write, and do not speak.
+//!
+//! A session is active while its conversation runs. Then it is closed, and expired after
+//! [`Timeouts::keep_alive`]. A conversation that began as a session has no speaker at first;
+//! it waits for one as long as texts come ([`Timeouts::inactivity`], [`Timeouts::total`]).
+//! All times come from the log, so a restart of the service changes none of them. A client
+//! that only watches keeps no session active.
+//!
+//! A [`Watch`] is a place in the log of one conversation. Live entries and history come from
+//! the same log, so nothing is left out or repeated between them.
+
+use super::entry::{Entry, Sent, Speaker};
+use super::form::Interim;
+use super::hub::{ConversationKey, Hub};
+use super::log::{LogError, Sending, SessionRecord};
+use super::running::Conversation;
+use crate::limits::Limits;
+use crate::workers::Undone;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, watch};
+use tokio::time::sleep;
+
+/// Most entries that [`Watch::next`] returns at once.
+const PAGE: usize = 200;
+/// Largest part of a history in bytes, but for its first entry.
+const LARGEST_HISTORY: usize = 2 << 20;
+/// Most texts of a socket that it may still be sent itself.
+const MOST_OWN: usize = 1024;
+
+/// How long sessions last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timeouts {
+    /// A session without speakers is closed this long after its last text.
+    pub(crate) inactivity: Duration,
+    /// … and this long after its begin, whatever is written. Zero stands for no limit.
+    pub(crate) total: Duration,
+    /// A closed session expires after this time.
+    pub(crate) keep_alive: Duration,
+}
+
+/// What may be done with a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// It can be read and written.
+    Active,
+    /// It can be read.
+    Closed,
+    /// Its time is over.
+    Expired,
+}
+
+/// Returns the status of a session whose conversation was over at `over`. Times are
+/// nanoseconds since the Unix epoch.
+pub(crate) fn status(over: Option<i64>, now: i64, keep_alive: Duration) -> Status {
+    match over {
+        None => Status::Active,
+        Some(over) if now < over.saturating_add(nanos(keep_alive)) => Status::Closed,
+        Some(_) => Status::Expired,
+    }
+}
+
+/// Returns when a session without speakers is over that began at `opened` and in which
+/// something is written `now`. Times are nanoseconds since the Unix epoch.
+pub(crate) fn ends(opened: i64, now: i64, timeouts: Timeouts) -> i64 {
+    let ends = now.saturating_add(nanos(timeouts.inactivity));
+    match timeouts.total.is_zero() {
+        true => ends,
+        false => ends.min(opened.saturating_add(nanos(timeouts.total))),
+    }
+}
+
+fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Returns the time from `now` until then, zero if it has passed.
+pub(crate) fn until(then: i64, now: i64) -> Duration {
+    Duration::from_nanos(u64::try_from(then.saturating_sub(now)).unwrap_or(0))
+}
+
+/// Why something cannot be done with a session.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SessionError {
+    /// The account has no such session, or it is expired.
+    #[error("The provided session ID is invalid or the session has expired")]
+    Unknown,
+    /// Nothing can be written any more.
+    #[error("The session is closed: it can be read, and nothing can be sent to it any more")]
+    Closed,
+    /// The conversation has no such message.
+    #[error("The conversation has no message with the id in `corrects`")]
+    NoSuchMessage,
+    /// Too many conversations wait for a speaker already.
+    #[error("Too many sessions wait for a speaker already; try again later")]
+    Full,
+    /// The service has too much to do.
+    #[error("Too many requests wait for the database already; try again later")]
+    Busy,
+    /// The log cannot be read or written.
+    #[error("The log does not answer; see the log of the service, and try again later")]
+    Log(#[from] LogError),
+}
+
+impl From<Undone> for SessionError {
+    fn from(_: Undone) -> Self {
+        Self::Busy
+    }
+}
+
+/// An interim, as sessions show it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Hint {
+    pub(crate) speaker: Speaker,
+    /// Start of the utterance, nanoseconds since the Unix epoch.
+    pub(crate) start: i64,
+    pub(crate) text: String,
+    /// How many of the first words are settled.
+    pub(crate) stable: usize,
+}
+
+impl Hint {
+    /// Copies an interim. The first audio of its start request came at `zero`, nanoseconds
+    /// since the Unix epoch.
+    pub(crate) fn of(interim: &Interim<'_>, zero: i64) -> Self {
+        Self {
+            speaker: interim.speaker.clone(),
+            start: zero.saturating_add(nanos(interim.start)),
+            text: interim.text.to_owned(),
+            stable: interim.stable,
+        }
+    }
+}
+
+/// Finds and begins sessions.
+#[derive(Debug, Clone)]
+pub(crate) struct Sessions {
+    hub: Arc<Hub>,
+    timeouts: Timeouts,
+}
+
+impl Sessions {
+    pub(crate) fn new(hub: Arc<Hub>, limits: &Limits) -> Self {
+        let timeouts = Timeouts {
+            inactivity: limits.session_inactivity,
+            total: limits.session_total,
+            keep_alive: limits.session_keep_alive,
+        };
+        Self { hub, timeouts }
+    }
+
+    /// Begins a conversation without a speaker. A speaker joins it under the session's id as
+    /// its connection id.
+    ///
+    /// # Errors
+    ///
+    /// Too many conversations wait for a speaker, or the log cannot be written.
+    pub(crate) async fn create(
+        &self,
+        account: &str,
+        title: Option<String>,
+    ) -> Result<Session, SessionError> {
+        let (hub, timeouts) = (Arc::clone(&self.hub), self.timeouts);
+        let account = account.to_owned();
+        let open = move || hub.open_session(&account, title, timeouts);
+        let (conversation, wait) = self.hub.workers.run(open).await??;
+        self.hub.close_after(wait, &conversation);
+        Ok(self.running(conversation))
+    }
+
+    /// Returns the session of the account with this id, and with `view` also one that is
+    /// expired.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or the log cannot be read.
+    pub(crate) async fn find(
+        &self,
+        account: &str,
+        session: &str,
+        view: bool,
+    ) -> Result<Session, SessionError> {
+        let log = Arc::clone(&self.hub.log);
+        let (owner, id) = (account.to_owned(), session.to_owned());
+        let found = move || log.session(&owner, &id);
+        let record = self.hub.workers.run(found).await??;
+        let record = record.ok_or(SessionError::Unknown)?;
+        let key = ConversationKey {
+            account: account.to_owned(),
+            connection_id: record.connection_id.clone(),
+        };
+        let running = self.hub.find(&key);
+        let running = running.filter(|running| running.number == record.conversation);
+        let session = match running.filter(|running| !running.state().is_finished) {
+            Some(running) => self.running(running),
+            None => self.over(session, record),
+        };
+        match session.state().status {
+            Status::Expired if !view => Err(SessionError::Unknown),
+            _ => Ok(session),
+        }
+    }
+
+    fn running(&self, conversation: Arc<Conversation>) -> Session {
+        Session {
+            id: conversation.session.as_str().into(),
+            conversation: conversation.number,
+            connection_id: conversation.key.connection_id.as_str().into(),
+            opened: conversation.opened,
+            hub: Arc::clone(&self.hub),
+            timeouts: self.timeouts,
+            content: Content::Running(conversation),
+        }
+    }
+
+    fn over(&self, id: &str, record: SessionRecord) -> Session {
+        // A conversation that is just being ended has no time of that in its record yet.
+        let over = record.over.unwrap_or_else(|| self.hub.wall.now());
+        Session {
+            id: id.into(),
+            conversation: record.conversation,
+            connection_id: record.connection_id.into(),
+            opened: record.opened,
+            hub: Arc::clone(&self.hub),
+            timeouts: self.timeouts,
+            content: Content::Over {
+                over,
+                head: record.head,
+            },
+        }
+    }
+}
+
+/// A session that was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    /// A random UUID.
+    pub(crate) id: Arc<str>,
+    /// The conversation's id as the store has it.
+    pub(crate) conversation: i64,
+    pub(crate) connection_id: Arc<str>,
+    /// When it began, nanoseconds since the Unix epoch.
+    pub(crate) opened: i64,
+    hub: Arc<Hub>,
+    timeouts: Timeouts,
+    content: Content,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    Running(Arc<Conversation>),
+    /// When it was over, and the number of its last entry.
+    Over {
+        over: i64,
+        head: u64,
+    },
+}
+
+/// The state of a session now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) status: Status,
+    /// Number of speakers' sockets.
+    pub(crate) speakers: usize,
+    /// The number of the last entry that may be sent.
+    pub(crate) head: u64,
+}
+
+/// A part of the log.
+#[derive(Debug)]
+pub(crate) struct History {
+    pub(crate) entries: Vec<Arc<Entry>>,
+    /// `true` if the log has later entries.
+    pub(crate) more: bool,
+    /// The number of the last entry that this part covers.
+    pub(crate) until: u64,
+}
+
+impl Session {
+    /// Returns how long sessions last.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    /// Returns the session's state.
+    pub(crate) fn state(&self) -> State {
+        let (over, speakers, head) = match &self.content {
+            Content::Over { over, head } => (Some(*over), 0, *head),
+            Content::Running(conversation) => {
+                let head = conversation.told();
+                let state = conversation.state();
+                (state.over, state.members.len(), head)
+            }
+        };
+        State {
+            status: status(over, self.hub.wall.now(), self.timeouts.keep_alive),
+            speakers,
+            head,
+        }
+    }
+
+    /// Returns when the session expires, nanoseconds since the Unix epoch, if it is closed.
+    fn expires(&self) -> Option<i64> {
+        let over = match &self.content {
+            Content::Over { over, .. } => Some(*over),
+            Content::Running(conversation) => conversation.state().over,
+        };
+        over.map(|over| over.saturating_add(nanos(self.timeouts.keep_alive)))
+    }
+
+    /// Returns the entries after the one with the number `after`, in order: at most `limit`
+    /// and about two megabytes, and at least one if there is any.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be read.
+    pub(crate) async fn history(&self, after: u64, limit: usize) -> Result<History, SessionError> {
+        let head = self.state().head;
+        let (log, number) = (Arc::clone(&self.hub.log), self.conversation);
+        let limit = limit.max(1);
+        let read = move || log.read(number, after, limit);
+        let mut entries = self.hub.workers.run(read).await??;
+        // What was not sent to the others yet comes to this socket as it does to them.
+        entries.retain(|entry| entry.seq <= head);
+        let mut bytes = 0;
+        let fitting = entries.iter().take_while(|entry| {
+            let fits = bytes <= LARGEST_HISTORY;
+            bytes += entry.bytes();
+            fits
+        });
+        let fitting = fitting.count();
+        let is_cut = fitting < entries.len() || entries.len() == limit;
+        entries.truncate(fitting);
+        let last = entries.last().map_or(head, |entry| entry.seq);
+        // Entries of unknown kinds behind the last one are skipped with it.
+        let until = if is_cut { last } else { head.max(after) };
+        Ok(History {
+            entries,
+            more: until < head,
+            until,
+        })
+    }
+
+    /// Appends a text. One with the same client id is stored once.
+    ///
+    /// # Errors
+    ///
+    /// The session is closed, what the text corrects is unknown, or the log cannot be
+    /// written. In the last case, the text may be stored or not: send it again.
+    pub(crate) async fn send(&self, sent: Sent) -> Result<Sending, SessionError> {
+        let (log, number) = (Arc::clone(&self.hub.log), self.conversation);
+        let sending = match &self.content {
+            // One that was stored before is answered as it was then.
+            Content::Over { .. } => {
+                let send = move || log.send(number, sent, None, Box::new(|_| {}));
+                self.hub.workers.run(send).await??
+            }
+            Content::Running(conversation) => {
+                let (running, timeouts) = (Arc::clone(conversation), self.timeouts);
+                let send = move || running.write(sent, timeouts);
+                self.hub.workers.run(send).await??
+            }
+        };
+        match sending {
+            Sending::Stored(_) | Sending::Already(_) => Ok(sending),
+            Sending::Over => Err(SessionError::Closed),
+            Sending::NoSuchMessage => Err(SessionError::NoSuchMessage),
+        }
+    }
+
+    /// Watches what happens from now on, with interims if wanted.
+    pub(crate) fn watch(&self, interims: bool) -> Watch {
+        let (changes, hints) = match &self.content {
+            Content::Over { .. } => (None, None),
+            Content::Running(conversation) => (
+                Some(conversation.changes()),
+                interims.then(|| conversation.hints()),
+            ),
+        };
+        let reported = self.state();
+        Watch {
+            cursor: reported.head,
+            session: self.clone(),
+            reported,
+            changes,
+            hints,
+            own: BTreeSet::new(),
+        }
+    }
+}
+
+/// An entry, and if the watching socket wrote it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) own: bool,
+}
+
+/// What a [`Watch`] sees.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The next entries, none left out and none repeated.
+    Entries(Vec<Seen>),
+    /// An interim. Some are left out if they come too fast.
+    Interim(Arc<Hint>),
+    /// The status or the number of speakers is another one.
+    Changed(State),
+    /// The log cannot be read.
+    Unreadable(SessionError),
+}
+
+/// A socket's place in the log of a session.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    session: Session,
+    /// The number of the last entry that was returned.
+    cursor: u64,
+    reported: State,
+    changes: Option<watch::Receiver<u64>>,
+    hints: Option<broadcast::Receiver<Arc<Hint>>>,
+    /// Numbers of entries that this socket wrote.
+    own: BTreeSet<u64>,
+}
+
+impl Watch {
+    /// Returns the session.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Goes on after the entry with this number, if that is later.
+    pub(crate) fn skip_to(&mut self, seq: u64) {
+        self.cursor = self.cursor.max(seq);
+    }
+
+    /// Goes on after the entry with this number, though it may be earlier.
+    pub(crate) fn go_to(&mut self, seq: u64) {
+        self.cursor = seq;
+    }
+
+    /// Records that this socket wrote the entry with this number.
+    pub(crate) fn wrote(&mut self, seq: u64) {
+        if seq > self.cursor {
+            self.own.insert(seq);
+        }
+        while self.own.len() > MOST_OWN {
+            self.own.pop_first();
+        }
+    }
+
+    /// Returns the number of the last entry that was returned or skipped.
+    pub(crate) fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// Waits for what happens next. Nothing is lost if the caller stops waiting.
+    pub(crate) async fn next(&mut self) -> Event {
+        loop {
+            // Changes after this are seen by the next wait.
+            if let Some(changes) = &mut self.changes {
+                changes.mark_unchanged();
+            }
+            let state = self.session.state();
+            if state.head > self.cursor {
+                match self.entries(state.head).await {
+                    Ok(seen) if seen.is_empty() => continue,
+                    Ok(seen) => return Event::Entries(seen),
+                    Err(error) => return Event::Unreadable(error),
+                }
+            }
+            let shown = |state: &State| (state.status, state.speakers);
+            if shown(&state) != shown(&self.reported) {
+                self.reported = state;
+                return Event::Changed(state);
+            }
+            if let Some(hint) = self.wait(state.status).await {
+                return Event::Interim(hint);
+            }
+        }
+    }
+
+    /// Waits for a change or an interim.
+    async fn wait(&mut self, status: Status) -> Option<Arc<Hint>> {
+        let expires = self.session.expires();
+        let now = self.session.hub.wall.now();
+        let expires = expires.filter(|_| status != Status::Expired);
+        let expiry = async {
+            match expires {
+                Some(expires) => sleep(until(expires, now)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let change = async {
+            // A conversation that is let go changes no more.
+            let changed = match &mut self.changes {
+                Some(changes) => changes.changed().await.is_ok(),
+                None => false,
+            };
+            if !changed {
+                std::future::pending::<()>().await;
+            }
+        };
+        let hint = async {
+            loop {
+                let Some(hints) = &mut self.hints else {
+                    return std::future::pending().await;
+                };
+                match hints.recv().await {
+                    Ok(hint) => return hint,
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => self.hints = None,
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = change => None,
+            () = expiry => None,
+            hint = hint => Some(hint),
+        }
+    }
+
+    /// Returns the next entries up to the one with the number `head`. None if the log has
+    /// only entries of unknown kinds there.
+    async fn entries(&mut self, head: u64) -> Result<Vec<Seen>, SessionError> {
+        let remembered = match &self.session.content {
+            Content::Running(conversation) => conversation.teller().since(self.cursor),
+            Content::Over { .. } => None,
+        };
+        let mut entries = match remembered {
+            Some(entries) => entries,
+            None => {
+                let session = &self.session;
+                let (log, number) = (Arc::clone(&session.hub.log), session.conversation);
+                let after = self.cursor;
+                let read = move || log.read(number, after, PAGE);
+                session.hub.workers.run(read).await??
+            }
+        };
+        entries.truncate(PAGE);
+        entries.retain(|entry| entry.seq <= head);
+        self.cursor = entries.last().map_or(head, |entry| entry.seq);
+        let seen = entries.into_iter().map(|entry| Seen {
+            own: self.own.remove(&entry.seq),
+            entry,
+        });
+        Ok(seen.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

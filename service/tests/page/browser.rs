@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The page in a headless Chromium.
+
+use crate::stage::{APP, Stage};
+use crate::unit::here;
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use symbl_service::Auth;
+use symbl_testkit::programs::{chromium, node};
+use symbl_testkit::speech::absent;
+
+/// Returns the folder with axe-core, which is installed once for each build folder; `None`
+/// where npm is absent.
+fn modules() -> Option<&'static Path> {
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let install = || {
+        if let Err(error) = Command::new("npm").arg("--version").output() {
+            absent(&format!("npm: {error} (Debian package npm)"));
+            return None;
+        }
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page-js");
+        let lock = std::fs::read(here("js/package-lock.json")).expect("the lock file");
+        // Written when all is there, so that half an installation is made anew.
+        let done = folder.join("installed.json");
+        if !std::fs::read(&done).is_ok_and(|before| before == lock) {
+            let _ = std::fs::remove_dir_all(&folder);
+            std::fs::create_dir_all(&folder).expect("a folder");
+            for name in ["package.json", "package-lock.json"] {
+                std::fs::copy(here("js").join(name), folder.join(name)).expect("a copy");
+            }
+            let output = Command::new("npm")
+                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                .current_dir(&folder)
+                .output()
+                .expect("npm");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "npm ci: {said}");
+            std::fs::write(&done, lock).expect("a file");
+        }
+        Some(folder.join("node_modules"))
+    };
+    FOLDER.get_or_init(install).as_deref()
+}
+
+/// Plays a scenario of `js/page.mjs`. Returns what it reports, or `None` where a program is
+/// absent.
+fn play(scenario: &str, stage: &mut Stage) -> Option<Value> {
+    let (chromium, modules) = (chromium()?, modules()?);
+    let mut command = node()?;
+    let mut child = command
+        .arg(here("js/page.mjs"))
+        .args([chromium.as_path(), modules])
+        .args([scenario, &stage.url(), APP.0, APP.1])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("timeout");
+    let mut complaints = child.stderr.take().expect("it is piped");
+    let complaints = std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = complaints.read_to_string(&mut text);
+        text
+    });
+    let mut answers = child.stdin.take().expect("it is piped");
+    let mut report = Value::Null;
+    for line in BufReader::new(child.stdout.take().expect("it is piped")).lines() {
+        let line = line.expect("text");
+        let value: Value = serde_json::from_str(&line).expect(&line);
+        if value["please"].is_string() {
+            let answer = stage.perform(&value);
+            writeln!(answers, "{answer}").expect("it listens");
+        } else {
+            report = value;
+        }
+    }
+    let status = child.wait().expect("an end");
+    let complaints = complaints.join().expect("no panic");
+    assert!(status.success(), "{status}: {complaints}");
+    println!("{scenario}: {report}");
+    Some(report)
+}
+
+/// Plays a scenario with a service without credentials, whose network can be cut.
+fn open(scenario: &str) -> Option<Value> {
+    play(scenario, &mut Stage::new(Auth::None).behind_a_relay())
+}
+
+/// Plays a scenario with a service that asks for credentials.
+fn closed(scenario: &str) -> Option<Value> {
+    let auth = Auth::App {
+        id: APP.0.into(),
+        secret: APP.1.into(),
+    };
+    play(scenario, &mut Stage::new(auth))
+}
+
+#[test]
+fn a_page_that_comes_late_shows_what_was_said_and_then_what_is_said() {
+    open("live");
+}
+
+#[test]
+fn a_page_whose_network_is_cut_misses_nothing_and_doubles_nothing() {
+    open("cut");
+}
+
+#[test]
+fn a_page_goes_on_after_the_service_was_restarted() {
+    open("restart");
+}
+
+#[test]
+fn a_correction_and_a_note_reach_the_other_page_and_the_api() {
+    open("operators");
+}
+
+#[test]
+fn a_person_signs_in_and_shares_one_conversation() {
+    closed("share");
+}
+
+#[test]
+fn the_caption_view_is_transparent_and_looks_as_its_address_says() {
+    open("captions");
+}
+
+#[test]
+fn axe_finds_nothing_in_light_dark_and_on_a_phone() {
+    closed("accessible");
+}
+
+#[test]
+fn names_and_texts_stay_texts() {
+    open("hostile");
+}
+
+#[test]
+fn ten_thousand_messages_are_a_few_elements() {
+    let mut stage = Stage::new(Auth::None);
+    for part in 0..20 {
+        let texts = (0..500).map(|n| format!("Message {} of a long talk.", part * 500 + n + 1));
+        stage.say("Ada", texts.collect());
+    }
+    play("long", &mut stage);
+}
+
+#[test]
+fn what_is_said_is_soon_on_the_screen() {
+    open("latency");
+}

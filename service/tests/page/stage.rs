@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A service, its speakers, and a network that can be cut: what a browser's test asks for.
+
+use serde_json::{Value, json};
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use symbl_service::recognizer::{
+    RecognisedWord, Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
+};
+use symbl_service::{Auth, Server, ServerConfig};
+use symbl_testkit::client::{Client, Heard, http, in_time, linear16, start_request};
+use symbl_testkit::relay::Relay;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// The application of a service with credentials.
+pub const APP: (&str, &str) = ("page-app", "page-secret");
+
+/// How long a word is, and the pause between words.
+const WORD: Duration = Duration::from_millis(8);
+const PAUSE: Duration = Duration::from_millis(2);
+/// Samples in a millisecond.
+const RATE: usize = 16;
+
+/// The conversation that everything happens in.
+const CONNECTION: &str = "page";
+
+/// What a speaker is about to say: the text, and `true` if it is a final.
+type Cue = (String, bool);
+
+/// Recognises what the test wants to be said, once there is audio for it.
+#[derive(Debug, Clone, Default)]
+struct Cued(Arc<Mutex<VecDeque<Cue>>>);
+
+struct Stream {
+    cues: Cued,
+    heard: Duration,
+    said: Duration,
+}
+
+impl Recognizer for Cued {
+    fn name(&self) -> &'static str {
+        "cued"
+    }
+
+    fn open(&self, _: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
+        Ok(Box::new(Stream {
+            cues: self.clone(),
+            heard: Duration::ZERO,
+            said: Duration::ZERO,
+        }))
+    }
+}
+
+/// Returns how much audio a text takes.
+fn length(text: &str) -> Duration {
+    let words = text.split(' ').count();
+    (WORD + PAUSE) * u32::try_from(words).expect("a few words")
+}
+
+impl RecognizerStream for Stream {
+    fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        self.heard += Duration::from_micros((samples.len() * 1000 / RATE) as u64);
+        let mut cues = self.cues.0.lock().expect("no panic");
+        while let Some((text, is_final)) = cues.front() {
+            let length = length(text);
+            if self.said + length > self.heard {
+                break;
+            }
+            let words: Vec<RecognisedWord> = text
+                .split(' ')
+                .zip(0u32..)
+                .map(|(word, n)| {
+                    let start = self.said + (WORD + PAUSE) * n;
+                    let (text, confidence) = (word.to_owned(), 0.9);
+                    RecognisedWord {
+                        text,
+                        start,
+                        end: start + WORD,
+                        confidence,
+                    }
+                })
+                .collect();
+            if *is_final {
+                self.said += length;
+                out.push(Recognition::Final {
+                    words,
+                    punctuated: true,
+                });
+            } else {
+                let stable = words.len() / 2;
+                out.push(Recognition::Interim { words, stable });
+            }
+            cues.pop_front();
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        Ok(())
+    }
+}
+
+/// A service with its data on the disk.
+pub struct Stage {
+    runtime: Runtime,
+    server: Option<Server>,
+    address: SocketAddr,
+    auth: Auth,
+    cues: Cued,
+    data: TempDir,
+    relay: Option<Relay>,
+    speakers: HashMap<String, Client>,
+    conversation: Option<String>,
+}
+
+impl Stage {
+    /// Starts a service.
+    pub fn new(auth: Auth) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let cues = Cued::default();
+        let data = TempDir::new().expect("a folder");
+        let free = "127.0.0.1:0".parse().expect("an address");
+        let config = configured(&cues, &auth, data.path().to_owned(), free);
+        let server = runtime.block_on(Server::bind(config)).expect("a free port");
+        let address = server.local_addr();
+        Self {
+            runtime,
+            server: Some(server),
+            address,
+            auth,
+            cues,
+            data,
+            relay: None,
+            speakers: HashMap::new(),
+            conversation: None,
+        }
+    }
+
+    /// Puts a network that can be cut between the browser and the service.
+    pub fn behind_a_relay(mut self) -> Self {
+        self.relay = Some(Relay::to(&format!("http://{}", self.address)));
+        self
+    }
+
+    /// Returns where the browser finds the service.
+    pub fn url(&self) -> String {
+        match &self.relay {
+            Some(relay) => relay.base_url(),
+            None => format!("http://{}", self.address),
+        }
+    }
+
+    /// Performs what the browser's side asks for, and returns its answer.
+    pub fn perform(&mut self, asked: &Value) -> Value {
+        let speaker = asked["speaker"].as_str().unwrap_or("Ada").to_owned();
+        let texts = || -> Vec<String> {
+            let texts = asked["texts"].as_array().expect("texts").iter();
+            let texts = texts.map(|text| text.as_str().expect("a text").to_owned());
+            texts.collect()
+        };
+        match asked["please"].as_str().expect("a word") {
+            "say" => self.say(&speaker, texts()),
+            "begin" => self.begin(&speaker, texts()),
+            "leave" => self.leave(&speaker),
+            "cut" => self.relay.as_ref().expect("a relay").cut(),
+            "down" => self.down(),
+            "up" => self.up(),
+            "get" => {
+                let path = asked["path"].as_str().expect("a path");
+                return self.get(path);
+            }
+            other => panic!("the browser's side asks for {other:?}"),
+        }
+        json!({ "conversation": self.conversation })
+    }
+
+    /// Says each text, and waits for the last one's message.
+    pub fn say(&mut self, speaker: &str, texts: Vec<String>) {
+        let count = texts.len();
+        let cues = texts.into_iter().map(|text| (text, true));
+        self.cue(speaker, cues.collect(), count, |heard| {
+            heard.kind() == "message_response"
+        });
+    }
+
+    /// Begins to say each text, and waits for the last one's interim.
+    fn begin(&mut self, speaker: &str, texts: Vec<String>) {
+        let count = texts.len();
+        let cues = texts.into_iter().map(|text| (text, false));
+        self.cue(speaker, cues.collect(), count, |heard| {
+            heard.kind() == "recognition_result"
+        });
+    }
+
+    fn cue(
+        &mut self,
+        speaker: &str,
+        cues: Vec<Cue>,
+        mut count: usize,
+        is_answer: fn(&Heard) -> bool,
+    ) {
+        self.come(speaker);
+        let client = self.speakers.get_mut(speaker).expect("it came");
+        let samples: Duration = cues.iter().map(|(text, _)| length(text)).sum();
+        let samples = usize::try_from(samples.as_micros()).expect("short") * RATE / 1000;
+        self.cues.0.lock().expect("no panic").extend(cues);
+        let audio = linear16(&vec![0; samples]);
+        self.runtime.block_on(async {
+            client.send_audio(&audio).await;
+            while count > 0 {
+                let heard = in_time(client.next()).await;
+                assert!(!matches!(heard, Heard::Closed(_)), "the socket ended");
+                count -= usize::from(is_answer(&heard));
+            }
+        });
+    }
+
+    /// Lets a speaker join, unless it is there.
+    fn come(&mut self, speaker: &str) {
+        if self.speakers.contains_key(speaker) {
+            return;
+        }
+        let mut request = start_request();
+        request["speaker"] = json!({"userId": format!("{speaker}@example.org"), "name": speaker});
+        request["insightTypes"] = json!(["question", "action_item", "follow_up", "topic"]);
+        request["trackers"] = json!([{"name": "Money", "vocabulary": ["budget"]}]);
+        request["config"]["meetingTitle"] = "Planning <b>2</b>".into();
+        // So that a conversation outlives a restart.
+        request["noConnectionTimeout"] = 300.into();
+        let token = self.token();
+        let headers: Vec<(&'static str, &str)> = token
+            .iter()
+            .map(|token| ("X-API-KEY", token.as_str()))
+            .collect();
+        let address = self.address;
+        let (client, conversation) = self.runtime.block_on(async {
+            let path = format!("/v1/streaming/{CONNECTION}");
+            let (mut client, _) = Client::open(&address, &path, &headers)
+                .await
+                .expect("a socket");
+            let conversation = client.start(&request).await;
+            (client, conversation)
+        });
+        if let Some(before) = self.conversation.replace(conversation.clone()) {
+            assert_eq!(before, conversation, "it is another conversation");
+        }
+        self.speakers.insert(speaker.to_owned(), client);
+    }
+
+    fn leave(&mut self, speaker: &str) {
+        let mut client = self.speakers.remove(speaker).expect("a speaker");
+        self.runtime.block_on(async {
+            client.stop().await;
+            client.rest().await;
+        });
+    }
+
+    fn down(&mut self) {
+        self.speakers.clear();
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.shutdown());
+        }
+    }
+
+    fn up(&mut self) {
+        let data = self.data.path().to_owned();
+        let config = configured(&self.cues, &self.auth, data, self.address);
+        let server = self.runtime.block_on(Server::bind(config));
+        self.server = Some(server.expect("the port as before"));
+    }
+
+    fn token(&self) -> Option<String> {
+        if matches!(self.auth, Auth::None) {
+            return None;
+        }
+        let body = json!({"type": "application", "appId": APP.0, "appSecret": APP.1}).to_string();
+        let asking = http(&self.address, "POST /oauth2/token:generate", &body);
+        let (_, answer) = self.runtime.block_on(asking);
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        Some(answer["accessToken"].as_str().expect("a token").to_owned())
+    }
+
+    /// Returns what the Conversation API answers.
+    fn get(&self, path: &str) -> Value {
+        let token = self.token().unwrap_or_default();
+        let request = format!("GET {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\nX-Rest:");
+        let (_, answer) = self.runtime.block_on(http(&self.address, &request, ""));
+        serde_json::from_str(&answer).expect("JSON")
+    }
+}
+
+fn configured(cues: &Cued, auth: &Auth, data: PathBuf, listen: SocketAddr) -> ServerConfig {
+    let mut config = ServerConfig::new(Arc::new(cues.clone()));
+    config.auth = auth.clone();
+    config.data = Some(data);
+    config.listen = listen;
+    // A browser's open sockets are no reason to wait.
+    config.limits.shutdown = Duration::from_millis(200);
+    config
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MPL-2.0
+
+/** Asks for what the service wants to know before it shows anything. */
+
+import { signIn } from "../api.js";
+import { h, say } from "./dom.js";
+
+/** Returns the form. Calls `done` with a token in the tab's storage. */
+export function signInForm(why, done) {
+  const problem = h("p.problem", { role: "alert" }, why);
+  const field = (id, label, type, autocomplete) => [
+    h("label", { for: id }, label),
+    h("input", { id, name: id, type, autocomplete, required: true, spellcheck: "false" }),
+  ];
+  const button = h("button.primary", { type: "submit" }, "Sign in");
+  const form = h(
+    "form.card",
+    {
+      onsubmit: async (event) => {
+        event.preventDefault();
+        button.disabled = true;
+        say(problem, "");
+        try {
+          const [id, secret] = ["app-id", "app-secret"].map((name) => form.elements[name].value);
+          await signIn(id.trim(), secret);
+          form.elements["app-secret"].value = "";
+          done();
+        } catch (error) {
+          say(problem, error.message);
+        } finally {
+          button.disabled = false;
+        }
+      },
+    },
+    h("h1", {}, "Sign in"),
+    h("p", {}, "This service shows conversations to its own application only."),
+    ...field("app-id", "App ID", "text", "username"),
+    ...field("app-secret", "App secret", "password", "current-password"),
+    problem,
+    button,
+    h("p.hint", {}, "The token stays in this tab and is gone when you close it."),
+  );
+  return h("main.middle", {}, form);
+}
