@@ -52,6 +52,7 @@ pub fn play(served: Served) -> Result<(), Problem> {
     let mut config = ServerConfig::new(Arc::new(Scripted));
     config.limits.connections = served.sockets;
     config.limits.subscribers = served.sockets;
+    config.limits.session_sockets = served.sockets;
     serve(config)
 }
 

@@ -55,8 +55,15 @@ pub fn measure(report: &mut Report) -> Result<(), Problem> {
         return Err("it does not end".into());
     };
     let row = |measure: &str, unit: &'static str, value: f64| {
-        let measure = format!("{listeners} listeners, {EVENTS_PER_SECOND} events a second: {measure}");
-        Row::new("service-sessions", "symbl-service", &measure, unit, &[value])
+        let measure =
+            format!("{listeners} listeners, {EVENTS_PER_SECOND} events a second: {measure}");
+        Row::new(
+            "service-sessions",
+            "symbl-service",
+            &measure,
+            unit,
+            &[value],
+        )
     };
     delays(report, &row, &done);
     let share = |cpu: f64| cpu / WINDOW.as_secs_f64() * 100.0;

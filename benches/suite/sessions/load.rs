@@ -2,8 +2,10 @@
 
 //! The load: listeners of one session, and operators who take turns in sending texts.
 //!
-//! A text has a number and the time at which it was sent, so that a listener knows how
-//! long it took, and if one is missing or came twice. It runs on one thread.
+//! A text has the time at which it was sent, so that a listener knows how long it took. The
+//! number that the service gives each event (`seq`) shows if one is missing or came twice:
+//! texts of two operators may be stored in another order than they were sent. It runs on one
+//! thread.
 
 use super::super::Problem;
 use super::super::child;
@@ -71,59 +73,73 @@ pub struct Done {
 struct Books {
     counting: bool,
     delays: Vec<u64>,
-    missing: u64,
     doubled: u64,
     closed: u64,
     refused: u64,
     sent: u64,
 }
 
-/// Returns the number of a text and when it was sent.
-fn said(event: &str) -> Option<(u64, u64)> {
-    let (_, text) = event
-        .strip_prefix(r#"["message:send:sync","#)?
-        .split_once("\"text\":\"text ")?;
-    let (text, _) = text.split_once('"')?;
-    let (number, at) = text.split_once(' ')?;
-    Some((number.parse().ok()?, at.parse().ok()?))
+impl Books {
+    /// Returns the number of texts that each listener gets.
+    fn stored(&self) -> u64 {
+        self.sent.saturating_sub(self.refused)
+    }
 }
 
-/// Hears all texts up to the last one.
-async fn listen(mut socket: Socket, books: Rc<RefCell<Books>>, mut over: watch::Receiver<bool>) {
-    let mut next = 0;
-    let is_whole = |next: u64, books: &Books, over: bool| over && next >= books.sent;
+/// Returns the number of an event with a text, and when the text was sent.
+fn said(event: &str) -> Option<(u64, u64)> {
+    let event = event.strip_prefix(r#"["message:send:sync","#)?;
+    let after = |name: &str| event.split_once(name).map(|(_, rest)| rest);
+    let digits = |text: &str| {
+        let end = text.find(|c: char| !c.is_ascii_digit());
+        text.get(..end.unwrap_or(text.len()))?.parse().ok()
+    };
+    let at = after("\"text\":\"text ")?.split_once(' ')?.1;
+    Some((digits(after("\"seq\":")?)?, digits(at)?))
+}
+
+/// Hears texts up to the last one or the end of the socket, and returns how many.
+async fn listen(
+    mut socket: Socket,
+    books: Rc<RefCell<Books>>,
+    mut over: watch::Receiver<bool>,
+    mut late: watch::Receiver<bool>,
+) -> u64 {
+    let (mut last, mut count) = (None, 0);
+    let is_whole = |count: u64, books: &Books, over: bool| over && count >= books.stored();
     loop {
         let heard = tokio::select! {
             heard = socket.hear() => heard,
+            _ = late.wait_for(|late| *late) => return count,
             // The last texts may still be on their way.
             Ok(()) = over.changed() => {
-                if is_whole(next, &books.borrow(), *over.borrow()) {
-                    return;
+                if is_whole(count, &books.borrow(), *over.borrow()) {
+                    return count;
                 }
                 continue;
             }
         };
         let Ok(Some(heard)) = heard else {
             books.borrow_mut().closed += 1;
-            break;
+            return count;
         };
         let at = clock::now();
         let Heard::Event(event) = heard else { continue };
-        let Some((number, sent)) = said(&event) else {
+        let Some((seq, sent)) = said(&event) else {
             continue;
         };
         let mut books = books.borrow_mut();
         if books.counting {
             books.delays.push(at.saturating_sub(sent));
         }
-        if number < next {
+        if last.is_some_and(|last| seq <= last) {
             books.doubled += 1;
             continue;
         }
-        books.missing += number - next;
-        next = number + 1;
-        if is_whole(next, &books, *over.borrow()) {
-            return;
+        last = Some(seq);
+        count += 1;
+        if is_whole(count, &books, *over.borrow()) {
+            return count;
         }
     }
 }
@@ -184,6 +200,7 @@ async fn run(load: Load) -> Result<(), Problem> {
         operators.push(operator);
     }
     let (over, is_over) = watch::channel(false);
+    let (late, is_late) = watch::channel(false);
     let mut listeners = JoinSet::new();
     let joining = (0..load.listeners).map(|_| async {
         let mut socket = Socket::connect(load.service).await?;
@@ -192,7 +209,8 @@ async fn run(load: Load) -> Result<(), Problem> {
     });
     let mut joining = iter(joining).buffer_unordered(AT_ONCE);
     while let Some(joined) = joining.next().await {
-        listeners.spawn_local(listen(joined?, Rc::clone(&books), is_over.clone()));
+        let (books, over, late) = (Rc::clone(&books), is_over.clone(), is_late.clone());
+        listeners.spawn_local(listen(joined?, books, over, late));
     }
     drop(joining);
     let mut desks = Vec::new();
@@ -224,16 +242,22 @@ async fn run(load: Load) -> Result<(), Problem> {
     }
     over.send_replace(true);
     let end = Instant::now() + DRAIN;
-    while let Ok(Some(one)) = timeout_at(end, listeners.join_next()).await {
-        one?;
+    let mut counts = Vec::with_capacity(load.listeners);
+    while let Ok(Some(count)) = timeout_at(end, listeners.join_next()).await {
+        counts.push(count?);
+    }
+    late.send_replace(true);
+    while let Some(count) = listeners.join_next().await {
+        counts.push(count?);
     }
     let mut books = books.borrow_mut();
-    // Each of them still waits for the last text at least.
-    books.missing += listeners.len() as u64;
+    let stored = books.stored();
+    let missing = counts.iter().map(|count| stored.saturating_sub(*count));
+    let missing = missing.sum();
     let delays = Spread::of(&mut books.delays);
     child::say(&Word::Done(Done {
         delays,
-        missing: books.missing,
+        missing,
         doubled: books.doubled,
         closed: books.closed,
         refused: books.refused,

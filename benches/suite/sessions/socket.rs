@@ -120,7 +120,9 @@ impl Socket {
     /// Returns the next packet that is no ping, or `None` when the socket is closed.
     async fn frame(&mut self) -> Result<Option<String>, Problem> {
         while let Some(message) = self.0.next().await {
-            let Ok(message) = message else { return Ok(None) };
+            let Ok(message) = message else {
+                return Ok(None);
+            };
             match message {
                 Message::Text(text) if text.as_str() == "2" => self.send("3").await?,
                 Message::Text(text) => return Ok(Some(text.as_str().to_owned())),
