@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
 # Fuzzes what the element parses from the service (target `service`), what the service
-# parses from its clients and recognisers (target `parsers`) and the files of a speech
-# model (target `whisper`), guided by coverage: the first and the last for
-# SYMBL_FUZZ_SECONDS (default: 60), the second for half of that. The corpus stays in
+# parses from its clients and recognisers (target `parsers`), the events of clients of
+# sessions (target `session_events`) and the files of a speech model (target `whisper`),
+# guided by coverage: the first and the last for SYMBL_FUZZ_SECONDS (default: 60), the others
+# for half of that. The corpus stays in
 # fuzz/target for the next run. Arguments are a target and the arguments for libFuzzer:
 # scripts/fuzz.sh parsers path/of/a/crash runs one input again.
 #
@@ -69,6 +70,12 @@ for fixture in tests/fixtures/symbl-messages/client_*; do
     tr -d '\n' <"$fixture" >"$said/$(basename "$fixture")"
 done
 
+# Seeds of events: those in the docs of the protocol.
+events=$target/seeds-session_events
+rm -rf "$events"
+mkdir -p "$events" "$target/corpus-session_events"
+sed -n '/^```json$/,/^```$/{/^```/!p}' docs/sessions.md >"$events/documented"
+
 # Seeds of the model's files: small ones in the format of a model.bin, and a tokenizer.
 files=$target/seeds-whisper
 rm -rf "$files"
@@ -94,4 +101,5 @@ fuzz() {
 }
 fuzz service "$seconds" "$corpus" "$seeds"
 fuzz parsers "$((seconds / 2))" "$target/corpus-parsers" "$said"
+fuzz session_events "$((seconds / 2))" "$target/corpus-session_events" "$events"
 fuzz whisper "$seconds" "$target/corpus-whisper" "$files"

@@ -46,6 +46,8 @@ pub use app::server::{BindError, Server};
 pub use config::origin::{AllowedHost, HostError, Origin, OriginError};
 pub use config::{Auth, ServerConfig};
 pub use conversation::log::LogError;
+#[doc(hidden)]
+pub use door::socketio::check_event;
 pub use door::tls::{Tls, TlsError, tls_config};
 pub use hearing::{admission, audio, capacity, recognizer, segmenter, vad};
 pub use limits::Limits;

@@ -102,6 +102,14 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "SECONDS", value_parser = RangedU64ValueParser::<u64>::new().range(0..=2_678_400))]
     session_keep_alive: Option<u64>,
 
+    /// Sockets of sessions at the same time; the next one is refused [default: 10000]
+    #[arg(long, value_name = "N", value_parser = number())]
+    max_session_sockets: Option<usize>,
+
+    /// Texts that a socket of a session may send in a second [default: 5]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..=100_000))]
+    session_sends: Option<u32>,
+
     /// Conversations that wait for their last speaker [default: 1000]
     #[arg(long, value_name = "N", value_parser = number())]
     max_waiting: Option<usize>,
@@ -203,6 +211,8 @@ impl LimitOptions {
             session_inactivity: time(self.session_inactivity, usual.session_inactivity),
             session_total: time(self.session_timeout, usual.session_total),
             session_keep_alive: time(self.session_keep_alive, usual.session_keep_alive),
+            session_sockets: self.max_session_sockets.unwrap_or(usual.session_sockets),
+            session_sends: self.session_sends.unwrap_or(usual.session_sends),
             waiting: self.max_waiting.unwrap_or(usual.waiting),
             waiting_memory: self.max_waiting_memory.unwrap_or(usual.waiting_memory),
             tracker_memory: self.max_tracker_memory.unwrap_or(usual.tracker_memory),

@@ -6,6 +6,7 @@ mod common;
 
 use common::*;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 use symbl_service::recognizer::scripted::speech;
 use symbl_service::recognizer::{
     Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions, blocking,
@@ -66,6 +67,90 @@ async fn next_conversation(server: &Server, id: &str) -> String {
     loop {
         if let Ok((mut client, _)) = Client::open(server, &path, &[]).await {
             return client.start(&rejoinable()).await;
+        }
+    }
+}
+
+/// Fails, or panics, at the end of its audio.
+#[derive(Clone, Copy)]
+struct Failing {
+    panics: bool,
+}
+
+impl Recognizer for Failing {
+    fn name(&self) -> &'static str {
+        "failing"
+    }
+
+    fn open(&self, _: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
+        Ok(Box::new(*self))
+    }
+}
+
+impl RecognizerStream for Failing {
+    fn push(&mut self, _: &[i16], _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        assert!(!self.panics, "on purpose");
+        Err(RecognizerError::Failed {
+            engine: "failing",
+            reason: "on purpose".to_owned(),
+        })
+    }
+}
+
+/// Says something, stops, and returns what comes then. The conversation must go on.
+async fn incomplete(server: &Server, id: &str, pauses: bool) -> Vec<Heard> {
+    let mut request = rejoinable();
+    request["disconnectOnStopRequest"] = (!pauses).into();
+    let (mut client, first) = Client::started(server, id, &request).await;
+    client.send_audio(&linear16(&speech(0..3, 16_000))).await;
+    client.stop().await;
+    client.until("recognition_stopped").await;
+    let heard = client.rest().await;
+    assert_eq!(heard.last(), Some(&Heard::Closed(Some(1011))), "{heard:?}");
+    assert!(
+        !kinds(&heard).contains(&"conversation_completed"),
+        "{heard:?}"
+    );
+    drop(client);
+    assert_eq!(next_conversation(server, id).await, first);
+    heard
+}
+
+fn code(heard: &[Heard]) -> &str {
+    let error = heard.iter().find(|heard| heard.kind() == "error");
+    error.expect("an error").json()["code"]
+        .as_str()
+        .expect("a code")
+}
+
+#[tokio::test]
+async fn a_stream_that_has_no_time_for_its_last_results_is_not_called_complete() {
+    for pauses in [false, true] {
+        let recognizer = Lingering::default();
+        let mut config = ServerConfig::new(Arc::new(recognizer.clone()));
+        config.limits.drain = Duration::from_millis(50);
+        let server = narrow(config).await;
+        // The stream that is left behind takes no place of a socket.
+        let heard = incomplete(&server, "late", pauses).await;
+        assert_eq!(code(&heard), "not_drained", "{heard:?}");
+        let error = heard.iter().find(|heard| heard.kind() == "error");
+        let details = &error.expect("an error").json()["details"];
+        assert!(details.as_str().expect("text").contains("--max-drain-time"));
+        recognizer.let_go();
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_in_its_last_results_is_not_called_complete() {
+    for (panics, expected) in [(false, "recognizer_failed"), (true, "internal")] {
+        let server = narrow(ServerConfig::new(Arc::new(Failing { panics }))).await;
+        for pauses in [false, true] {
+            let heard = incomplete(&server, if pauses { "p" } else { "d" }, pauses).await;
+            assert_eq!(code(&heard), expected, "{heard:?}");
         }
     }
 }

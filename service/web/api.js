@@ -138,6 +138,18 @@ export function isLive(conversation) {
 
 /** Returns the name of a file from its `Content-Disposition`. */
 export function fileName(header, otherwise) {
-  const [, name] = /filename="([^"\\/]+)"/.exec(header ?? "") ?? [];
-  return name ?? otherwise;
+  const [, encoded] = /filename\*=UTF-8''([^;\s]+)/i.exec(header ?? "") ?? [];
+  const [, plain] = /filename="([^"]+)"/.exec(header ?? "") ?? [];
+  for (const name of [encoded && decoded(encoded), plain]) {
+    if (name && !/[/\\]/.test(name) && !name.startsWith(".")) return name;
+  }
+  return otherwise;
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
 }

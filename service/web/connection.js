@@ -49,6 +49,7 @@ export class Connection {
   #state;
   #dispatch;
   #clock;
+  #author;
   #failures = 0;
   #attempt = null;
   // Counts the connections. What an earlier one began ends by itself.
@@ -65,15 +66,17 @@ export class Connection {
    * @param about.outbox    The texts that wait.
    * @param about.state     Returns the state of the page.
    * @param about.dispatch  Takes actions for the state.
+   * @param about.author    Returns who this page's texts are from, as events say it.
    * @param about.clock     `now()`, `random()`, `after(milliseconds, call)` and `cancel(timer)`.
    */
-  constructor({ socket, session, outbox, state, dispatch, clock }) {
+  constructor({ socket, session, outbox, state, dispatch, clock, author }) {
     this.#socket = socket;
     this.#session = session;
     this.#outbox = outbox;
     this.#state = state;
     this.#dispatch = dispatch;
     this.#clock = clock;
+    this.#author = author;
     socket.on("connect", () => this.#join());
     socket.on("disconnect", (reason) => this.#lost(reason));
     socket.on("connect_error", (error) => this.#refused(error?.message ?? ""));
@@ -240,8 +243,8 @@ export class Connection {
     if (answer?.ok === true) {
       this.#failures = 0;
       this.#outbox.remove(item.client_id);
-      const now = this.#clock.now();
-      this.#dispatch({ type: "acknowledged", item, seq: answer.seq, from: answer.from, now });
+      const [from, now] = [this.#author(), this.#clock.now()];
+      this.#dispatch({ type: "acknowledged", item, seq: answer.seq, from, now });
     } else if (PASSING.includes(answer?.error_code)) {
       this.#failures += 1;
       this.#show();

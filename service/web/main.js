@@ -10,7 +10,7 @@ import { showCaptions } from "./views/captions.js";
 import { showConversation } from "./views/conversation.js";
 import { h } from "./views/dom.js";
 import { showList } from "./views/list.js";
-import { apply } from "./views/settings.js";
+import { apply, settings } from "./views/settings.js";
 import { signInForm } from "./views/signin.js";
 import { io } from "./vendor/socket.io.esm.min.js";
 
@@ -93,10 +93,15 @@ function open(id, about) {
     // A proxy that lets no WebSocket through is asked for long polling.
     transports: ["websocket", "polling"],
     tryAllTransports: true,
-    auth: (done) => done({ token: token(sessionStorage) ?? "", captions: true }),
+    auth: (done) => done({
+      token: token(sessionStorage) ?? "",
+      captions: true,
+      name: settings().name || undefined,
+    }),
   });
   const connection = new Connection({
     socket, session, outbox, clock, state: store.get, dispatch: store.dispatch,
+    author: () => ({ agent_name: settings().name }),
   });
   const view = new URLSearchParams(location.search).get("view");
   const show = view === "captions" ? showCaptions : showConversation;

@@ -322,6 +322,8 @@ class Draft {
     const id = text(member.id);
     if (seq === null || !id) return;
     const speaker = this.#speaker({ agent_id: id, agent_name: member.name }, seq);
+    // A new name of a speaker that is here already.
+    if (payload.renamed === true) return this.#newest(seq);
     const at = number(payload.timestamp) ?? 0;
     const added = this.#insert("lines", {
       key: `${came ? "j" : "l"}${seq}/${id}`,

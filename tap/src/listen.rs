@@ -73,13 +73,6 @@ enum Lost {
     Another,
 }
 
-/// The result of another dial after a loss.
-enum Dialed {
-    Again(Listener),
-    /// The service does not know the connection id any more.
-    Unknown,
-}
-
 impl Listening {
     /// Listens until the conversation is over, the reader of the output has gone, or
     /// `stop` is notified.
@@ -159,8 +152,8 @@ impl Listening {
                 () = stop.notified() => return Ok(End::Stopped),
             };
             listener = match dialed {
-                Dialed::Again(listener) => listener,
-                Dialed::Unknown => {
+                Some(listener) => listener,
+                None => {
                     tokio::select! {
                         ended = self.catch_up(show, outlet, backoff, &mut place) => ended?,
                         () = stop.notified() => return Ok(End::Stopped),
@@ -295,14 +288,19 @@ impl Listening {
         })
     }
 
-    /// Dials until the service answers, for what follows the place.
-    async fn dial_again(&self, backoff: &mut Backoff, place: &mut Place) -> Result<Dialed, String> {
+    /// Dials until the service answers, for what follows the place. Returns `None` if it does
+    /// not know the connection id any more.
+    async fn dial_again(
+        &self,
+        backoff: &mut Backoff,
+        place: &mut Place,
+    ) -> Result<Option<Listener>, String> {
         let mut asked_for = None;
         loop {
             tokio::time::sleep(backoff.next(asked_for)).await;
             match self.dial(place.resume()).await {
-                Ok(listener) => return Ok(Dialed::Again(listener)),
-                Err(failure) if is_unknown(&failure) => return Ok(Dialed::Unknown),
+                Ok(listener) => return Ok(Some(listener)),
+                Err(failure) if is_unknown(&failure) => return Ok(None),
                 Err(failure) if !failure.retryable => return Err(failure.message),
                 Err(failure) => asked_for = failure.retry_after,
             }

@@ -129,8 +129,8 @@ mod tests {
         }
     }
 
-    /// The messages of finals 0 to 5 in the order of the log, each with the number of its
-    /// final.
+    /// Returns the messages of finals 0 to 5 in the order of the log, each with the number of
+    /// its final.
     fn log() -> Vec<(i64, ServerMessage)> {
         let finals = (0..6u64).map(|number| {
             let mut all = vec![said(number)];

@@ -209,7 +209,6 @@ impl Sessions {
             id: conversation.session.as_str().into(),
             conversation: conversation.number,
             connection_id: conversation.key.connection_id.as_str().into(),
-            opened: conversation.opened,
             hub: Arc::clone(&self.hub),
             timeouts: self.timeouts,
             content: Content::Running(conversation),
@@ -223,7 +222,6 @@ impl Sessions {
             id: id.into(),
             conversation: record.conversation,
             connection_id: record.connection_id.into(),
-            opened: record.opened,
             hub: Arc::clone(&self.hub),
             timeouts: self.timeouts,
             content: Content::Over {
@@ -242,8 +240,6 @@ pub(crate) struct Session {
     /// The conversation's id as the store has it.
     pub(crate) conversation: i64,
     pub(crate) connection_id: Arc<str>,
-    /// When it began, nanoseconds since the Unix epoch.
-    pub(crate) opened: i64,
     hub: Arc<Hub>,
     timeouts: Timeouts,
     content: Content,
@@ -426,19 +422,9 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Returns the session.
-    pub(crate) fn session(&self) -> &Session {
-        &self.session
-    }
-
     /// Goes on after the entry with this number, if that is later.
     pub(crate) fn skip_to(&mut self, seq: u64) {
         self.cursor = self.cursor.max(seq);
-    }
-
-    /// Goes on after the entry with this number, though it may be earlier.
-    pub(crate) fn go_to(&mut self, seq: u64) {
-        self.cursor = seq;
     }
 
     /// Records that this socket wrote the entry with this number.

@@ -8,6 +8,7 @@
 
 use crate::door::http;
 use crate::door::listener::{Accepted, Listener, Peer};
+use crate::door::stall::{Limited, WriteLimit};
 use crate::limits::Limits;
 use crate::seams::Stage;
 use axum::Router;
@@ -67,8 +68,11 @@ async fn serve(
     let head = peer.seams.limit(Stage::Request, limits.handshake);
     let longest = limits.request.saturating_mul(2);
     let longest = peer.seams.limit(Stage::Request, longest);
+    let writes = WriteLimit::default();
+    let stream = Limited::new(stream, writes.clone());
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer.clone()));
+        request.extensions_mut().insert(writes.clone());
         // A router is always ready.
         router.clone().call(request.map(Body::new))
     });

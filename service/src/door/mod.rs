@@ -13,6 +13,7 @@ pub(crate) mod ops;
 pub(crate) mod origin;
 pub(crate) mod rest;
 pub(crate) mod socketio;
+pub(crate) mod stall;
 pub(crate) mod symbl;
 pub(crate) mod throttle;
 pub(crate) mod tls;

@@ -313,8 +313,8 @@ impl Beginning {
                 });
             }
             Poll::Pending => {
-                tracing::warn!("a stopped stream took too long to drain");
                 before.stream.abandon();
+                results.own().send(undrained());
             }
         }
         self.start.before = None;
@@ -390,6 +390,14 @@ pub(crate) fn failure(error: &StreamError) -> String {
 pub(crate) fn death() -> String {
     let details = "the recogniser panicked; see the log of the service";
     reply::error("Speech recognition failed", details, Some("internal"))
+}
+
+/// Returns the message to the client whose stopped stream was abandoned, and logs that.
+pub(crate) fn undrained() -> String {
+    tracing::warn!("a stopped stream took too long to drain");
+    let details = "the last results took longer than --max-drain-time allows; the audio behind the \
+                   last final has to be sent again";
+    reply::error("Not all audio was recognised", details, Some("not_drained"))
 }
 
 /// Returns the message to the client about a lost part of its audio, and logs the loss.

@@ -6,7 +6,7 @@ use crate::stage::{APP, Stage};
 use crate::unit::here;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use symbl_service::Auth;
@@ -110,8 +110,8 @@ fn a_page_whose_network_is_cut_misses_nothing_and_doubles_nothing() {
 }
 
 #[test]
-fn a_page_goes_on_after_the_service_was_restarted() {
-    open("restart");
+fn a_page_goes_on_after_the_service_was_killed_and_restarted() {
+    play("restart", &mut Stage::program());
 }
 
 #[test]
@@ -142,8 +142,13 @@ fn names_and_texts_stay_texts() {
 #[test]
 fn ten_thousand_messages_are_a_few_elements() {
     let mut stage = Stage::new(Auth::None);
-    for part in 0..20 {
-        let texts = (0..500).map(|n| format!("Message {} of a long talk.", part * 500 + n + 1));
+    // Twenty sentences are one final of twenty messages.
+    for part in 0..5 {
+        let texts = (0..100).map(|one| {
+            let first = (part * 100 + one) * 20;
+            let sentences = (1..=20).map(|n| format!("Message {} of a long talk.", first + n));
+            sentences.collect::<Vec<_>>().join(" ")
+        });
         stage.say("Ada", texts.collect());
     }
     play("long", &mut stage);

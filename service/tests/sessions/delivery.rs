@@ -1,1 +1,166 @@
 // SPDX-License-Identifier: MPL-2.0
+
+//! Nothing is lost, repeated or out of order, whatever happens to connections.
+
+use crate::driver::Node;
+use crate::{about, serve, url};
+use fastrand::Rng;
+use serde_json::{Value, json};
+use symbl_testkit::relay::Relay;
+
+fn fast(config: &mut symbl_service::ServerConfig) {
+    config.limits.session_sends = 10_000;
+    config.limits.session_inbox = 10_000;
+}
+
+fn numbered(texts: std::ops::Range<u64>) -> Value {
+    texts.map(|n| format!("text {n}")).collect()
+}
+
+/// Asserts that a socket has seen all these texts, each once, and live ones in order.
+fn assert_whole(report: &Value, texts: std::ops::Range<u64>) {
+    assert_eq!(report["texts"], numbered(texts), "{report}");
+    assert_eq!(report["inOrder"], true, "{report}");
+}
+
+// 16
+#[tokio::test(flavor = "multi_thread")]
+async fn six_thousand_texts_of_one_client_are_stored_in_order() {
+    let server = serve(fast).await;
+    let Some(mut node) = Node::start() else {
+        return;
+    };
+    node.open("a", &url(&server), &json!({}));
+    let session = node.create("a");
+    let tag = node.texts("a", &session, 0..6_000);
+    assert_eq!(node.answer("a", tag)["failed"], json!([]));
+    let (mut texts, mut after) = (Vec::new(), json!(0));
+    loop {
+        let mut asked = about(&session);
+        asked["after"] = after;
+        let answer = node.ask("a", "session:history:sync", &[asked]);
+        let page = node.event("a", "session:history:synced");
+        let page = page.as_array().expect("an array");
+        texts.extend(page.iter().map(|item| item[1]["input"]["text"].clone()));
+        after = page.last().expect("texts")[1]["seq"].clone();
+        if answer["more"] == false {
+            break;
+        }
+    }
+    assert_eq!(json!(texts), numbered(0..6_000));
+}
+
+// 18
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_was_lost_fetches_what_it_missed_and_goes_on() {
+    let server = serve(fast).await;
+    let Some(mut node) = Node::start() else {
+        return;
+    };
+    node.open("a", &url(&server), &json!({}));
+    let session = node.create("a");
+    node.follow("b", &url(&server), &session, &json!({}));
+    node.ready(&["b"]);
+    let tag = node.texts("a", &session, 0..10);
+    node.answer("a", tag);
+    node.seen(&["b"], 10);
+    node.cut("b");
+    let tag = node.texts("a", &session, 10..20);
+    node.answer("a", tag);
+    node.seen(&["b"], 20);
+    let tag = node.texts("a", &session, 20..30);
+    node.answer("a", tag);
+    let report = &node.seen(&["b"], 30)[0];
+    assert_whole(report, 0..30);
+    assert_eq!(report["connects"], 2);
+}
+
+// 19
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_whose_connection_is_cut_anywhere_misses_nothing() {
+    let server = serve(fast).await;
+    let Some(mut node) = Node::start() else {
+        return;
+    };
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = Rng::with_seed(seed);
+    // Connections end in the handshake, before and after the answer of each event, and at the
+    // moments that the loop below picks.
+    let cuts = (0..1_000).map(|_| random.u64(150..650)).collect();
+    let target = url(&server);
+    // The relay has a runtime of its own.
+    let relay = std::thread::spawn(move || Relay::cutting(&target, cuts));
+    let relay = relay.join().expect("a relay");
+    node.open("a", &url(&server), &json!({}));
+    let session = node.create("a");
+    node.follow("b", &relay.base_url(), &session, &json!({}));
+    for batch in 0..200 {
+        let tag = node.texts("a", &session, 5 * batch..5 * batch + 5);
+        if random.bool() {
+            node.cut("b");
+        }
+        assert_eq!(node.answer("a", tag)["failed"], json!([]));
+        std::thread::sleep(std::time::Duration::from_millis(random.u64(0..60)));
+    }
+    let report = &node.seen(&["b"], 1_000)[0];
+    assert_eq!(report["texts"], numbered(0..1_000));
+    let connections = relay.connections();
+    assert!(connections > 100, "{connections} connections, {report}");
+}
+
+// 28
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_600_events_reaches_100_viewers_whole_and_in_order() {
+    let server = serve(fast).await;
+    let Some(mut node) = Node::start() else {
+        return;
+    };
+    node.open("a", &url(&server), &json!({}));
+    let session = node.create("a");
+    let names: Vec<String> = (0..100).map(|n| format!("v{n}")).collect();
+    let ids: Vec<&str> = names.iter().map(String::as_str).collect();
+    for id in &ids {
+        node.follow(id, &url(&server), &session, &json!({}));
+    }
+    node.ready(&ids);
+    let tag = node.texts("a", &session, 0..600);
+    assert_eq!(node.answer("a", tag)["failed"], json!([]));
+    for report in node.seen(&ids, 600) {
+        assert_whole(&report, 0..600);
+        assert_eq!(report["doubled"], 0, "{report}");
+        assert_eq!(report["connects"], 1, "{report}");
+    }
+}
+
+// Beyond the list: a shutdown.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_come_back_by_themselves_after_a_shutdown() {
+    let server = serve(fast).await;
+    let Some(mut node) = Node::start() else {
+        return;
+    };
+    let options = json!({ "transports": ["websocket"], "reconnectionDelay": 50 });
+    let polling = json!({ "transports": ["polling"], "reconnectionDelay": 50 });
+    node.open_with("websocket", &url(&server), &options, &[]);
+    node.open_with("polling", &url(&server), &polling, &[]);
+    for id in ["websocket", "polling"] {
+        node.next(id, "connect");
+        node.create(id);
+    }
+    let address = server.local_addr();
+    let begun = std::time::Instant::now();
+    server.shutdown().await;
+    let took = begun.elapsed();
+    assert!(took < std::time::Duration::from_secs(5), "{took:?}");
+    for id in ["websocket", "polling"] {
+        let lost = node.next(id, "disconnect");
+        assert_ne!(lost["reason"], "io server disconnect", "{id}");
+        assert_eq!(lost["active"], true, "{id}");
+    }
+    let _server = serve(|config| config.listen = address).await;
+    for id in ["websocket", "polling"] {
+        node.next(id, "connect");
+        node.create(id);
+    }
+}

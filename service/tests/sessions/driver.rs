@@ -118,6 +118,55 @@ impl Node {
         self.tags
     }
 
+    /// Opens a socket that joins a session and misses nothing.
+    pub fn follow(&mut self, id: &str, url: &str, session: &str, auth: &Value) {
+        let options = json!({ "reconnectionDelay": 5, "reconnectionDelayMax": 50 });
+        self.command(&json!({
+            "do": "follow", "id": id, "url": url, "session": session,
+            "options": options, "auth": auth,
+        }));
+    }
+
+    /// Returns what these sockets have seen.
+    pub fn report(&mut self, ids: &[&str]) -> Vec<Value> {
+        self.tags += 1;
+        self.command(&json!({ "do": "report", "ids": ids, "tag": self.tags }));
+        let reports = self.answer("", self.tags);
+        reports.as_array().expect("reports").clone()
+    }
+
+    /// Waits until these sockets have seen as many texts, and returns what they have seen.
+    pub fn seen(&mut self, ids: &[&str], texts: usize) -> Vec<Value> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let reports = self.report(ids);
+            let seen = |report: &Value| report["texts"].as_array().map_or(0, Vec::len);
+            if reports.iter().all(|report| seen(report) >= texts) {
+                return reports;
+            }
+            assert!(Instant::now() < end, "{texts} texts: {reports:#?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until these sockets have joined and have the history.
+    pub fn ready(&mut self, ids: &[&str]) {
+        let end = Instant::now() + PATIENCE;
+        while self
+            .report(ids)
+            .iter()
+            .any(|report| report["ready"] != true)
+        {
+            assert!(Instant::now() < end, "the sockets do not join");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Connects a socket again.
+    pub fn connect(&mut self, id: &str) {
+        self.command(&json!({ "do": "connect", "id": id }));
+    }
+
     /// Loses the connection of a socket, as a network does.
     pub fn cut(&mut self, id: &str) {
         self.command(&json!({ "do": "cut", "id": id }));

@@ -85,7 +85,7 @@ export function showConversation(root, { id, about, store, send, outbox, connect
           h("time.wide", { datetime: about.startTime ?? "" }, dayAndTime(about.startTime)))),
       h("div.actions", {}, panelButton, captions, share,
         button("download", "Download", () => openDownloads(id)),
-        button("settings", "Appearance", () => openSettings(said.refresh)))),
+        button("settings", "Settings", () => openSettings(said.refresh)))),
     h("main.split", {}, h("div.left", {}, said.element, problem, waiting, compose), found.element),
   );
 

@@ -39,7 +39,7 @@ export function showList(root, refused) {
       h("h1", {}, "Conversations"),
       h("div.actions", {},
         h("button.quiet", { type: "button", onclick: () => openSettings(() => {}) },
-          icon("settings"), h("span.wide", {}, "Appearance")))),
+          icon("settings"), h("span.wide", {}, "Settings")))),
     h("main.page", {},
       h("form.search", { role: "search", onsubmit: (event) => event.preventDefault() },
         field(words, "Search"), field(from, "From"), field(to, "To")),

@@ -24,10 +24,13 @@ const MARKS = {
  */
 export function rowsOf() {
   const known = new WeakMap();
-  let last = { lines: null, findings: null, rows: [], found: new Map() };
+  let last = { lines: null, findings: null, names: "", rows: [], found: new Map() };
   return (state) => {
     const sameFindings = last.findings === state.findings;
-    if (last.lines === state.lines && sameFindings) return last.rows;
+    const looks = [...state.speakers.values()].map(({ name, colour }) => [name, colour]);
+    const names = JSON.stringify(looks);
+    const sameNames = last.names === names;
+    if (last.lines === state.lines && sameFindings && sameNames) return last.rows;
     const found = sameFindings ? last.found : findingsByMessage(state.findings);
     let together = 0;
     const rows = state.lines.map((line, at) => {
@@ -46,7 +49,7 @@ export function rowsOf() {
       known.set(line, other);
       return other;
     });
-    last = { lines: state.lines, findings: state.findings, rows, found };
+    last = { lines: state.lines, findings: state.findings, names, rows, found };
     return rows;
   };
 }

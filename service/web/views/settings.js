@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MPL-2.0
 
-/** How a reader wants the page, which this browser remembers. */
+/** How a person wants the page, which this browser remembers. */
 
 import { dialog, h } from "./dom.js";
 
 const KEY = "symbl.settings";
-const DEFAULTS = { size: 100, theme: "auto", announce: true };
+const DEFAULTS = { size: 100, theme: "auto", announce: true, name: "" };
+/** Longest name in characters. */
+const LONGEST = 100;
 
 /** Returns the settings. */
 export function settings() {
   try {
-    const { size, theme, announce } = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+    const { size, theme, announce, name } = JSON.parse(localStorage.getItem(KEY) ?? "{}");
     return {
       size: size >= 75 && size <= 400 ? size : DEFAULTS.size,
       theme: ["auto", "light", "dark"].includes(theme) ? theme : DEFAULTS.theme,
       announce: typeof announce === "boolean" ? announce : DEFAULTS.announce,
+      name: typeof name === "string" ? name.slice(0, LONGEST) : DEFAULTS.name,
     };
   } catch {
     return DEFAULTS;
@@ -60,11 +63,16 @@ export function openSettings(changed) {
     id: "announce", type: "checkbox", checked: now.announce,
     onchange: () => { change({ announce: announce.checked }); changed(); },
   });
+  const name = h("input", {
+    id: "name", type: "text", maxlength: LONGEST, autocomplete: "name", dir: "auto",
+    value: now.name, onchange: () => { change({ name: name.value.trim() }); changed(); },
+  });
   dialog(
-    "Appearance",
+    "Settings",
     h("div.field", {}, h("label", { for: "size" }, "Size of the captions"), size, output),
     h("div.field", {}, h("label", { for: "theme" }, "Colours"), theme),
     h("div.check", {}, announce,
       h("label", { for: "announce" }, "Have a screen reader say new captions")),
+    h("div.field", {}, h("label", { for: "name" }, "Your name, for notes and corrections"), name),
   );
 }

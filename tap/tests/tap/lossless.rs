@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 const DATA: &str = "SYMBL_TAP_TEST_DATA";
 const PORT: &str = "SYMBL_TAP_TEST_PORT";
 
-/// Not a test: the service that other tests kill, as a process of its own.
+/// Runs the service that other tests kill, as a process of its own. It is no test.
 #[test]
 #[ignore = "the tests of this file run it"]
 fn service_process() {

@@ -18,13 +18,14 @@ use crate::conversation::session::Sessions;
 use crate::door::handshake::credentials;
 use crate::door::http::{self, Shared};
 use crate::door::listener::Peer;
+use crate::door::stall::WriteLimit;
 use crate::door::throttle::Guesses;
 use crate::door::token::{Access, Refused, Tokens};
 use crate::metrics::Metrics;
 use crate::workers::Workers;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{RETRY_AFTER, UPGRADE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
@@ -81,6 +82,8 @@ pub(crate) struct Door {
     /// Events that wait for one socket's task.
     inbox: usize,
     shutdown: watch::Receiver<bool>,
+    /// `true` when the service has closed all connections.
+    closed: watch::Sender<bool>,
     /// Held by every socket, so that a shutdown waits for it.
     alive: mpsc::WeakSender<()>,
 }
@@ -99,7 +102,8 @@ impl Pass {
     fn expires_in(&self) -> Option<Duration> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default();
-        let expires = Duration::from_secs(self.expires?);
+        // A token is valid in its last second, too.
+        let expires = Duration::from_secs(self.expires?.saturating_add(1));
         Some(expires.saturating_sub(now))
     }
 }
@@ -122,6 +126,7 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         sends: limits.session_sends,
         inbox: limits.session_inbox.max(1),
         shutdown: shared.shutdown.clone(),
+        closed: watch::Sender::new(false),
         alive: shared.alive.downgrade(),
     });
     // A poll waits for a ping at most, and must not take as long as a request may.
@@ -153,13 +158,38 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         async move { door.serve(socket).await }
     };
     io.ns("/", serve.with(enter));
-    tokio::spawn(close(io, Arc::clone(&door)));
+    tokio::spawn(close(io, Arc::clone(&door), limits.shutdown / 2));
     Router::new()
         .route_service("/socket.io", service.clone())
         .route_service("/socket.io/", service.clone())
         .route_service("/v1/web/{integration}/ws", service.clone())
         .route_service("/v1/web/{integration}/ws/", service)
         .layer(from_fn_with_state(door, open))
+}
+
+/// Reads an event's packet and checks the promises of what is read, for a fuzzer. Returns
+/// `true` if it is a request.
+#[doc(hidden)]
+pub fn check_event(packet: &str, has_attachments: bool) -> bool {
+    let asked = payload::read(packet, has_attachments);
+    assert!(asked.error_event.ends_with("error"));
+    assert!(asked.error_event.len() <= 64 + ":error".len());
+    let _ = introduction(Some(packet));
+    match asked.request {
+        Ok(payload::Request::Send { text, .. }) => {
+            assert!(!text.trim().is_empty() && text.len() <= 8 * 1024);
+            true
+        }
+        Ok(payload::Request::History { limit, .. }) => {
+            assert!((1..=payload::MOST_ENTRIES).contains(&limit));
+            true
+        }
+        Ok(_) => true,
+        Err(refusal) => {
+            assert!((1..300).contains(&refusal.description.len()));
+            false
+        }
+    }
 }
 
 /// Returns `true` for the paths of sessions.
@@ -176,7 +206,7 @@ fn integration(path: &str) -> Option<&str> {
 }
 
 /// Closes all connections when the service ends. Clients come back by themselves.
-async fn close(io: SocketIo, door: Arc<Door>) {
+async fn close(io: SocketIo, door: Arc<Door>, patience: Duration) {
     let mut shutdown = door.shutdown.clone();
     // The wait also ends if the server was dropped.
     let _ = shutdown.wait_for(|stop| *stop).await;
@@ -184,7 +214,10 @@ async fn close(io: SocketIo, door: Arc<Door>) {
     // no such namespace, and give up.
     let all = u32::try_from(door.most).unwrap_or(u32::MAX);
     let _ = timeout(OPENING_PATIENCE, door.openings.acquire_many(all)).await;
-    io.close().await;
+    // A client that reads nothing would delay this.
+    let _ = timeout(patience, io.close()).await;
+    // The library tells the sockets nothing of it.
+    door.closed.send_replace(true);
 }
 
 /// A connection that is being opened. It counts until its socket is open or refused, or the
@@ -200,6 +233,11 @@ impl Opening {
 
 /// Lets new connections in, unless too many are being opened or the service ends.
 async fn open(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
+    if request.headers().contains_key(UPGRADE)
+        && let Some(writes) = request.extensions().get::<WriteLimit>()
+    {
+        writes.set(PING_INTERVAL + PING_TIMEOUT);
+    }
     let query = request.uri().query().unwrap_or_default();
     let is_new = !query.split('&').any(|pair| pair.starts_with("sid="));
     if !is_new {

@@ -182,6 +182,11 @@ pub(super) async fn serve(
     } = starting;
     let _open = door.metrics.socket("session");
     let expiry = pass.expires_in();
+    let mut closed = door.closed.subscribe();
+    let closed = async move {
+        // The sender is in the door, so the wait cannot fail before.
+        drop(closed.wait_for(|closed| *closed).await);
+    };
     let visitor = Visitor {
         rates: Rates::new(door.sends),
         door,
@@ -195,6 +200,7 @@ pub(super) async fn serve(
     tokio::select! {
         () = gone.notified() => {}
         _ = visitor.run(inbox) => {}
+        () = closed => {}
         () = expired(expiry) => {
             tracing::info!("the token of a session's socket has expired");
             // The client must not come back by itself with the same token.

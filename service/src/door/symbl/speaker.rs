@@ -15,6 +15,9 @@
 //!   after them for a [`ClientKind`] that would hang up at it.
 //! - When a socket is lost, the client will send all audio without a final again, so that
 //!   audio is not transcribed. After a clean close it is transcribed.
+//! - A stop whose last results are missing, because they took too long or could not be
+//!   recognised or stored, ends with an error and close 1011, without
+//!   `conversation_completed`. The client can send that audio again in the same conversation.
 //! - A stopped socket has finished when its client knows it: the client has closed the
 //!   socket, or has answered the service's close frame. Otherwise the socket is lost, and
 //!   the client finds what it missed in the same conversation.
@@ -49,6 +52,15 @@ use tokio::time::{Instant, timeout_at};
 
 /// `disconnectOnStopRequestTimeout` by default.
 const PAUSE: Duration = Duration::from_secs(1800);
+
+/// How a socket is closed after a stop whose last results are missing. Without
+/// `conversation_completed`, and with this code, no client takes its audio for heard, and
+/// with a new connection it can go on in the same conversation.
+const INCOMPLETE: Closing = Closing::Close {
+    code: 1011,
+    reason: "results are missing",
+    leave: Leave::Lost,
+};
 
 /// Most streams of a socket that may drain while it has started the next one. A client
 /// that waits for the last results before it starts again has none.
@@ -509,8 +521,13 @@ impl SpeakerSocket {
             }
             None => self.own.send(stream::death()),
         }
-        match phase {
-            Phase::Draining { stopped, .. } => self.drained(stopped),
+        match (phase, outcome) {
+            // Sent again, the audio may be heard.
+            (
+                Phase::Draining { .. },
+                None | Some(Outcome::Failed(StreamError::Recognizer(_) | StreamError::Log(_))),
+            ) => Some(INCOMPLETE),
+            (Phase::Draining { stopped, .. }, _) => self.drained(stopped),
             _ => {
                 self.rests_since = Instant::now();
                 self.own.send(reply::processing_terminated());
@@ -533,11 +550,11 @@ impl SpeakerSocket {
                 stream.abandon();
                 Some(self.terminate("no audio"))
             }
-            Phase::Draining { stream, stopped } => {
-                tracing::warn!("a stopped stream took too long to drain");
+            Phase::Draining { stream, .. } => {
                 self.leave_behind(&stream);
                 stream.abandon();
-                self.drained(stopped)
+                self.own.send(stream::undrained());
+                Some(INCOMPLETE)
             }
             Phase::Paused { .. } => Some(self.complete()),
         }

@@ -50,6 +50,10 @@ test("a token that is none says nothing", () => {
 
 test("the name of a download has no path", () => {
   assert.equal(fileName('attachment; filename="Weekly.srt"', "x"), "Weekly.srt");
+  const both = "attachment; filename=\"a.srt\"; filename*=UTF-8''%D7%A9.srt";
+  assert.equal(fileName(both, "x"), "ש.srt");
+  assert.equal(fileName(both.replace("%D7%A9", "%2Fetc"), "x"), "a.srt");
+  assert.equal(fileName(both.replace("%D7", "%"), "x"), "a.srt");
   for (const odd of [null, "", "attachment", 'attachment; filename="../x"', 'filename="a\\b"']) {
     assert.equal(fileName(odd, "x"), "x");
   }

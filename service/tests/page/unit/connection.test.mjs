@@ -28,6 +28,7 @@ function page(service, storage = memory(), clock = new Clock()) {
   const socket = new Socket(service);
   const connection = new Connection({
     socket, session: SESSION, outbox, clock, dispatch, state: () => state,
+    author: () => ({ agent_name: "Me" }),
   });
   return {
     socket, connection, outbox, clock, dispatched,
@@ -93,6 +94,7 @@ test("nothing is emitted while nothing is connected, and what waits is sent once
   await one.clock.pass(LONGEST_DELAY);
   assert.equal(one.socket.emittedInVain, 0);
   assert.deepEqual(one.texts, ["first", "second"]);
+  assert.deepEqual(one.state.lines.map((line) => line.by), ["Me", "Me"]);
   assert.deepEqual(one.state.outbox, []);
   assert.deepEqual(service.log.flat().map(([, sent]) => sent.input.text), ["first", "second"]);
 });

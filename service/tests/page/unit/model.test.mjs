@@ -259,6 +259,15 @@ test("each page gives a speaker the same colour, whatever it was told first", ()
   }
 });
 
+test("a new name is no new speaker", () => {
+  const renamed = ["conversation:member_joined",
+    { ...base(3), member: { id: "a", name: "Alicia", user_id: null }, renamed: true }];
+  const state = live(started(), member(1, true), message(2), renamed);
+  assert.deepEqual(state.lines.map((line) => line.kind), ["joined", "message"]);
+  assert.equal(state.speakers.get("a").name, "Alicia");
+  assert.equal(state.known, 3);
+});
+
 test("findings are linked to their messages", () => {
   const state = live(started(), message(1), finding(1, "question", "Who?"),
     finding(2, "tracker", "Tracker", { message_id: undefined, message_ids: ["1", 2] }));

@@ -9,6 +9,7 @@ const { io } = require("socket.io-client");
 const readline = require("node:readline");
 
 const sockets = new Map();
+const followers = new Map();
 
 function tell(what) {
   process.stdout.write(`${JSON.stringify(what)}\n`);
@@ -57,6 +58,57 @@ const commands = {
         if (left === 0) tell({ id, type: "ack", tag, answer: { failed } });
       });
     }
+  },
+  // A client that misses nothing: whenever it is connected, it joins and fetches what it does
+  // not have. It counts and says nothing until it is asked.
+  follow({ id, url, options, session, auth }) {
+    const socket = io(url, { forceNew: true, transports: ["websocket"], auth, ...options });
+    const follower = { socket, known: 0, seen: new Map(), live: [], doubled: 0, connects: 0 };
+    sockets.set(id, socket);
+    followers.set(id, follower);
+    const about = () => ({ session_id: session, timestamp: Date.now() });
+    const take = (item) => {
+      if (follower.seen.has(item.event_id)) follower.doubled += 1;
+      else follower.seen.set(item.event_id, item.input?.text ?? item.body?.text);
+    };
+    const fetch = (connection) => {
+      const asked = { ...about(), after: follower.known };
+      socket.emit("session:history:sync", asked, (answer) => {
+        if (connection !== follower.connects) return;
+        if (!answer.ok) setTimeout(() => fetch(connection), 50);
+        else if (answer.more) fetch(connection);
+      });
+    };
+    socket.on("connect", () => {
+      follower.connects += 1;
+      socket.emit("session:reconnect", about());
+      fetch(follower.connects);
+    });
+    socket.on("session:history:synced", (items) => {
+      for (const [, item] of items) take(item);
+      const last = items.at(-1);
+      if (last) follower.known = Math.max(follower.known, last[1].seq);
+      follower.synced = follower.connects;
+    });
+    for (const name of ["message:send:sync", "message:received"]) {
+      socket.on(name, (item) => {
+        follower.live.push(item.seq);
+        take(item);
+      });
+    }
+  },
+  report({ ids, tag }) {
+    const reports = ids.map((id) => {
+      const { seen, live, doubled, connects, synced, socket } = followers.get(id);
+      const texts = [...seen].sort(([a], [b]) => Number(a) - Number(b)).map(([, text]) => text);
+      const inOrder = live.every((seq, at) => at === 0 || live[at - 1] < seq);
+      const ready = socket.connected && synced === connects;
+      return { texts, live: live.length, inOrder, doubled, connects, ready };
+    });
+    tell({ id: "", type: "ack", tag, answer: reports });
+  },
+  connect({ id }) {
+    sockets.get(id).connect();
   },
   // Loses the connection, as a network does.
   cut({ id }) {

@@ -70,6 +70,63 @@ fn a_close_after_the_stop_was_taken_completes_too() {
     assert_eq!(rig.drained(), Some((true, 0)));
 }
 
+/// What our own service sends when it has abandoned a stopped stream.
+const NOT_DRAINED: &str = r#"{"type":"error","message":"Not all audio was recognised",
+    "details":"the last results took longer than --max-drain-time allows","code":"not_drained"}"#;
+
+/// Returns a rig whose stream has ended, of which only the first 100 ms of 300 were heard,
+/// when the service has closed the connection.
+fn abandoned() -> Rig {
+    let mut rig = Rig::listening();
+    rig.speak(300);
+    rig.text(&final_of(&[("heard", 0, 100)]));
+    rig.session.end_of_stream(rig.now);
+    rig.pump();
+    rig.text(STOPPED);
+    rig.text(NOT_DRAINED);
+    let told = |e: &Event| matches!(e.kind, EventKind::Error { fatal: false, .. });
+    assert!(rig.events.iter().any(told));
+    rig.input(Input::Closed(Failure::closed(1011, "results are missing")));
+    rig
+}
+
+#[test]
+fn audio_that_the_service_had_no_time_for_is_sent_again_and_then_complete() {
+    let mut rig = abandoned();
+    assert_eq!(rig.drained(), None, "nothing was heard of the last 200 ms");
+    rig.pass(Duration::from_secs(1));
+    rig.input(Input::Connected { announced: false });
+    rig.text(LISTENING);
+    let again = rig.heard().len() - 300 * 16;
+    assert!(again >= 200 * 16, "{again} samples");
+    rig.text(STOPPED);
+    rig.text(&final_of(&[("again", 20, 180)]));
+    rig.text(COMPLETED);
+    assert_eq!(rig.drained(), Some((true, 0)));
+    assert_eq!(rig.finals().len(), 2, "{:?}", rig.finals());
+}
+
+#[test]
+fn audio_that_the_service_never_has_time_for_is_reported_as_missing_within_the_bound() {
+    let mut rig = abandoned();
+    let mut waited = Duration::ZERO;
+    let step = Duration::from_millis(500);
+    while rig.drained().is_none() {
+        assert!(waited < Duration::from_secs(30));
+        rig.pass(step);
+        waited += step;
+        if matches!(rig.sent.last(), Some(Output::Dial)) {
+            rig.input(Input::Connected { announced: false });
+            rig.text(LISTENING);
+            rig.text(STOPPED);
+            rig.text(NOT_DRAINED);
+            rig.input(Input::Closed(Failure::closed(1011, "results are missing")));
+        }
+    }
+    assert_eq!(rig.drained(), Some((false, 200 * MS)));
+    rig.accounts_for_everything();
+}
+
 #[test]
 fn a_stop_that_is_never_answered_ends_within_the_drain_timeout_and_reports_what_is_missing() {
     let mut rig = Rig::listening();

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Ends a connection whose client takes no more bytes, where the library that writes to it
+//! would wait for ever.
+//!
+//! The library behind `door/socketio` waits for a write without a bound, and holds its
+//! socket meanwhile. So the stream below it fails a write that takes too long. Connections
+//! on which nobody has set a limit are passed through.
+
+use crate::seams::AnyStream;
+use std::io::{Error, ErrorKind, IoSlice, Result};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// How long a write on a connection may wait for the client.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WriteLimit {
+    /// Zero stands for no limit.
+    milliseconds: Arc<AtomicU64>,
+}
+
+impl WriteLimit {
+    /// Sets the limit.
+    pub(crate) fn set(&self, limit: Duration) {
+        let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        self.milliseconds.store(limit, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Option<Duration> {
+        let limit = self.milliseconds.load(Ordering::Relaxed);
+        (limit > 0).then(|| Duration::from_millis(limit))
+    }
+}
+
+/// A stream with such a limit.
+pub(crate) struct Limited {
+    stream: AnyStream,
+    limit: WriteLimit,
+    /// Runs while a write waits.
+    waits: Option<Pin<Box<Sleep>>>,
+}
+
+impl Limited {
+    pub(crate) fn new(stream: AnyStream, limit: WriteLimit) -> Self {
+        Self {
+            stream,
+            limit,
+            waits: None,
+        }
+    }
+
+    /// Returns what a write returned, or an error if writes wait for too long.
+    fn within<T>(&mut self, write: Poll<Result<T>>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        if write.is_ready() {
+            self.waits = None;
+            return write;
+        }
+        let Some(limit) = self.limit.get() else {
+            return Poll::Pending;
+        };
+        let waits = self.waits.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(waits.as_mut().poll(cx));
+        let reason = "the client takes no more bytes";
+        Poll::Ready(Err(Error::new(ErrorKind::TimedOut, reason)))
+    }
+}
+
+impl AsyncRead for Limited {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Limited {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize>> {
+        let write = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.within(write, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<Result<usize>> {
+        let write = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.within(write, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let flush = Pin::new(&mut self.stream).poll_flush(cx);
+        self.within(flush, cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let shutdown = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.within(shutdown, cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_fails_when_the_other_end_takes_nothing_for_too_long() {
+        let (ours, mut theirs) = duplex(16);
+        let limit = WriteLimit::default();
+        limit.set(Duration::from_secs(15));
+        let mut stream = Limited::new(Box::new(ours), limit);
+        let begun = tokio::time::Instant::now();
+        let written = stream.write_all(&[0; 17]).await;
+        assert_eq!(
+            written.map_err(|error| error.kind()),
+            Err(ErrorKind::TimedOut)
+        );
+        assert_eq!(begun.elapsed().as_secs(), 15);
+        // One that is taken in time does not fail, however long all of them take.
+        let mut all = [0; 16];
+        theirs.read_exact(&mut all).await.expect("bytes");
+        let reader = tokio::spawn(async move {
+            for _ in 0..10 {
+                sleep(Duration::from_secs(10)).await;
+                theirs.read_exact(&mut all).await.expect("bytes");
+            }
+        });
+        stream.write_all(&[0; 160]).await.expect("taken");
+        reader.await.expect("read");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_limit_a_write_waits() {
+        let (ours, _theirs) = duplex(16);
+        let mut stream = Limited::new(Box::new(ours), WriteLimit::default());
+        let write = stream.write_all(&[0; 17]);
+        let waited = tokio::time::timeout(Duration::from_secs(86_400), write).await;
+        assert!(waited.is_err(), "{waited:?}");
+    }
+}
