@@ -57,6 +57,12 @@ pub fn memory(process: u32) -> Result<(f64, f64), Problem> {
     Ok((private, field(&rollup, "Anonymous:")))
 }
 
+/// Returns the resident memory of a process, in MB.
+pub fn resident(process: u32) -> Result<f64, Problem> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    Ok(field(&status, "VmRSS:") * 1.024e-3)
+}
+
 /// Returns the peak memory of a process, in MiB.
 pub fn peak(process: u32) -> Result<f64, Problem> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;

@@ -30,6 +30,7 @@ mod report;
 mod run;
 mod server;
 mod service;
+mod sessions;
 mod speech;
 mod stream;
 mod subject;
@@ -65,6 +66,7 @@ const BENCHES: &[Bench] = &[
     ("service-speech", speech::measure),
     ("service-streams", service::streams),
     ("service-subscribers", service::subscribers),
+    ("service-sessions", sessions::measure),
 ];
 
 const ROLES: &[Role] = &[
@@ -81,6 +83,9 @@ const ROLES: &[Role] = &[
     }),
     (service::LOAD, |what| {
         service::load(serde_json::from_str(what)?)
+    }),
+    (sessions::LOAD, |what| {
+        sessions::load(serde_json::from_str(what)?)
     }),
 ];
 

@@ -41,10 +41,18 @@ pub struct Served {
     sockets: usize,
 }
 
+impl Served {
+    /// Returns the settings of a service that takes this many sockets of each kind.
+    pub fn sockets(sockets: usize) -> Self {
+        Self { sockets }
+    }
+}
+
 pub fn play(served: Served) -> Result<(), Problem> {
     let mut config = ServerConfig::new(Arc::new(Scripted));
     config.limits.connections = served.sockets;
     config.limits.subscribers = served.sockets;
+    config.limits.session_sockets = served.sockets;
     serve(config)
 }
 
@@ -71,7 +79,7 @@ struct Ran {
 }
 
 fn run(load: impl FnOnce(SocketAddr) -> Load) -> Result<Ran, Problem> {
-    let mut service = Child::start(ROLE, &Served { sockets: 100_000 })?;
+    let mut service = Child::start(ROLE, &Served::sockets(100_000))?;
     let load = load(service.answer(SOON)?);
     let mut generator = Child::start(LOAD, &load)?;
     let Word::Speaking = generator.answer(RAMP)? else {
