@@ -39,6 +39,32 @@ pub fn markdown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::markdown;
+    use crate::visible;
+    use proptest::prelude::*;
+
+    /// Returns what Markdown shows of an escaped text, or `None` if a sign that means
+    /// something in any place is not escaped.
+    fn shown(escaped: &str) -> Option<String> {
+        let mut shown = String::new();
+        let mut rest = escaped.chars();
+        while let Some(c) = rest.next() {
+            match c {
+                '\\' => shown.push(rest.next().filter(char::is_ascii_punctuation)?),
+                '`' | '*' | '_' | '[' | ']' | '<' | '>' | '&' | '|' | '~' | '#' | '$' => {
+                    return None;
+                }
+                c => shown.push(c),
+            }
+        }
+        Some(shown)
+    }
+
+    proptest! {
+        #[test]
+        fn markdown_shows_what_is_visible_of_any_text(text in "\\PC{0,20}[-+=*_`<>\\[\\]0-9.)#| \\n\\\\]{0,20}") {
+            prop_assert_eq!(shown(&markdown(&text)), Some(visible(&text)));
+        }
+    }
 
     #[test]
     fn every_sign_of_markdown_is_escaped_where_it_means_something() {

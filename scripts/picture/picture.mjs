@@ -14,7 +14,9 @@ const [chromium, address, seconds, file] = process.argv.slice(2);
 /** Time until the talk is so far, in milliseconds. */
 const PATIENCE = 120_000;
 
-const browser = await Browser.start(chromium);
+// With a mouse, for only a reader without one sees the pencil beside each line.
+const mouse = "primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4";
+const browser = await Browser.start(chromium, [`--blink-settings=${mouse}`]);
 const page = await browser.open(address, { width: 1200, height: 720 });
 const live = await page.until("a conversation", () =>
   document.querySelector(".conversations a")?.href);
@@ -31,12 +33,6 @@ for (;;) {
   if (Date.now() > end) throw new Error(`the talk never came to ${seconds} seconds`);
   await new Promise((done) => setTimeout(done, 20));
 }
-// Only those who point at a line see its pencil; a headless browser has no pointer.
-await page.send("Emulation.setEmulatedMedia", { features: [
-  { name: "prefers-color-scheme", value: "light" },
-  { name: "prefers-reduced-motion", value: "reduce" },
-  { name: "hover", value: "hover" },
-] });
 fs.writeFileSync(file, await page.picture());
 await browser.stop();
 process.exit(0);

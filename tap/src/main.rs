@@ -49,7 +49,8 @@ struct Args {
     base_url: String,
 
     /// Path of the Subscribe API below that address
-    #[arg(long, value_name = "PATH", default_value = "/v1/subscribe")]
+    #[arg(long, value_name = "PATH", default_value = "/v1/subscribe",
+          conflicts_with_all = ["list", "replay"])]
     subscribe_path: String,
 
     /// File with the token, read again at every dial
@@ -83,13 +84,15 @@ struct Args {
     replay: Option<String>,
 
     /// Seconds to wait for the service and for the conversation to begin
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0,
+          conflicts_with_all = ["list", "replay"])]
     wait: u32,
 
     /// Milliseconds of silence after which a ping is sent; after as many again, the
     /// connection counts as lost
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 10_000,
-          value_parser = clap::value_parser!(u32).range(1..))]
+          value_parser = clap::value_parser!(u32).range(1..),
+          conflicts_with_all = ["list", "replay"])]
     ping_interval: u32,
 
     /// The connection id: that of the property `connection-id` of symblsink

@@ -119,6 +119,12 @@ impl Relay {
         assert!(!timeout.timed_out(), "the relay does not cut");
     }
 
+    /// Resets the connections that are open now, among others that have ended by themselves.
+    /// Does not wait for that.
+    pub fn reset(&self) {
+        self.cut.send_modify(|times| *times += 1);
+    }
+
     /// Stops all traffic on the present connections, in both directions. Both ends stay open.
     pub fn hold(&self) {
         self.hold.send_modify(|times| *times += 1);

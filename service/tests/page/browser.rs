@@ -110,8 +110,8 @@ fn a_page_whose_network_is_cut_misses_nothing_and_doubles_nothing() {
 }
 
 #[test]
-fn a_page_goes_on_after_the_service_was_restarted() {
-    open("restart");
+fn a_page_goes_on_after_the_service_was_killed_and_restarted() {
+    play("restart", &mut Stage::program());
 }
 
 #[test]

@@ -4,10 +4,13 @@
 
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use symbl_service::recognizer::scripted;
 use symbl_service::recognizer::{
     RecognisedWord, Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
 };
@@ -105,10 +108,17 @@ impl RecognizerStream for Stream {
     }
 }
 
+/// A service, in this process or in one of its own.
+enum Running {
+    Here(Server),
+    /// With the scripted recogniser: its speakers say numbers of words.
+    Program(Child),
+}
+
 /// A service with its data on the disk.
 pub struct Stage {
     runtime: Runtime,
-    server: Option<Server>,
+    server: Option<Running>,
     address: SocketAddr,
     auth: Auth,
     cues: Cued,
@@ -130,7 +140,7 @@ impl Stage {
         let address = server.local_addr();
         Self {
             runtime,
-            server: Some(server),
+            server: Some(Running::Here(server)),
             address,
             auth,
             cues,
@@ -139,6 +149,17 @@ impl Stage {
             speakers: HashMap::new(),
             conversation: None,
         }
+    }
+
+    /// Starts the program, which can be killed.
+    pub fn program() -> Self {
+        let mut stage = Self::new(Auth::None);
+        stage.down();
+        stage.data = TempDir::new().expect("a folder");
+        let (child, address) = started(&stage.data, "127.0.0.1:0");
+        stage.server = Some(Running::Program(child));
+        stage.address = address;
+        stage
     }
 
     /// Puts a network that can be cut between the browser and the service.
@@ -167,7 +188,7 @@ impl Stage {
             "say" => self.say(&speaker, texts()),
             "begin" => self.begin(&speaker, texts()),
             "leave" => self.leave(&speaker),
-            "cut" => self.relay.as_ref().expect("a relay").cut(),
+            "cut" => self.relay.as_ref().expect("a relay").reset(),
             "down" => self.down(),
             "up" => self.up(),
             "get" => {
@@ -181,10 +202,31 @@ impl Stage {
 
     /// Says each text, and waits for the last one's message.
     pub fn say(&mut self, speaker: &str, texts: Vec<String>) {
+        if matches!(self.server, Some(Running::Program(_))) {
+            return self.speak(speaker, &texts.join(" "));
+        }
         let count = texts.len();
         let cues = texts.into_iter().map(|text| (text, true));
         self.cue(speaker, cues.collect(), count, |heard| {
             heard.kind() == "message_response"
+        });
+    }
+
+    /// Says words that are numbers, and waits for their message.
+    fn speak(&mut self, speaker: &str, words: &str) {
+        self.come(speaker);
+        let client = self.speakers.get_mut(speaker).expect("it came");
+        let numbers = words.split(' ').map(|word| word.parse::<u16>());
+        let samples: Vec<i16> = numbers
+            .flat_map(|n| {
+                n.map(|n| scripted::speech(n..n + 1, 16_000))
+                    .expect("a number")
+            })
+            .chain(scripted::silence(Duration::from_millis(500), 16_000))
+            .collect();
+        self.runtime.block_on(async {
+            client.send_audio(&linear16(&samples)).await;
+            in_time(client.until("message_response")).await;
         });
     }
 
@@ -262,16 +304,20 @@ impl Stage {
 
     fn down(&mut self) {
         self.speakers.clear();
-        if let Some(server) = self.server.take() {
-            self.runtime.block_on(server.shutdown());
+        match self.server.take() {
+            Some(Running::Here(server)) => self.runtime.block_on(server.shutdown()),
+            Some(Running::Program(mut child)) => {
+                child.kill().expect("killed");
+                child.wait().expect("dead");
+            }
+            None => {}
         }
     }
 
     fn up(&mut self) {
-        let data = self.data.path().to_owned();
-        let config = configured(&self.cues, &self.auth, data, self.address);
-        let server = self.runtime.block_on(Server::bind(config));
-        self.server = Some(server.expect("the port as before"));
+        let (child, address) = started(&self.data, &self.address.to_string());
+        assert_eq!(address, self.address);
+        self.server = Some(Running::Program(child));
     }
 
     fn token(&self) -> Option<String> {
@@ -292,6 +338,30 @@ impl Stage {
         let (_, answer) = self.runtime.block_on(http(&self.address, &request, ""));
         serde_json::from_str(&answer).expect("JSON")
     }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.down();
+    }
+}
+
+/// Starts the program. Returns it and its address.
+fn started(data: &TempDir, listen: &str) -> (Child, SocketAddr) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_symbl-service"));
+    command
+        .args(["--listen", listen, "--recognizer", "scripted"])
+        .args(["--log", "warn"])
+        .arg("--data")
+        .arg(data.path())
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().expect("started");
+    let mut line = String::new();
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    out.read_line(&mut line).expect("a line");
+    let address = line.strip_prefix("listening on http://").expect(&line);
+    let address = address.trim_end().parse().expect("an address");
+    (child, address)
 }
 
 fn configured(cues: &Cued, auth: &Auth, data: PathBuf, listen: SocketAddr) -> ServerConfig {

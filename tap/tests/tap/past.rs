@@ -134,6 +134,9 @@ fn what_cannot_be_listed_or_replayed_is_told_in_one_line() {
         (&["--replay", "1", "call-17"], "cannot be used with"),
         (&["--replay", "1", "--list"], "cannot be used with"),
         (&["--list", "--interim"], "cannot be used with"),
+        (&["--replay", "1", "--wait", "5"], "cannot be used with"),
+        (&["--list", "--ping-interval", "5"], "cannot be used with"),
+        (&["--list", "--subscribe-path", "/x"], "cannot be used with"),
         (&[], "CONNECTION_ID"),
     ] {
         let (code, out, err) = run(&service.url(), arguments);

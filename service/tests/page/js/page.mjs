@@ -165,13 +165,17 @@ const scenarios = {
   },
 
   async restart(browser) {
-    const { conversation } = await say("Ada", "Before.");
+    // The scripted recogniser: a speaker says numbers.
+    const { conversation } = await say("Ada", "1 2 3");
     const page = await browser.open(`${url}/live/${conversation}`);
     await untilLive(page);
+    const heard = () => page.run(() => [...document.querySelectorAll(".lines .words")]
+      .map((one) => one.textContent.toLowerCase().replace(/[.?]/g, "")));
+    assert.deepEqual(await heard(), ["w1 w2 w3"]);
     await please("down");
     await page.until("that it is lost", () =>
       document.querySelector(".state").innerText.startsWith("Reconnecting"));
-    // What is written now waits, also over a reload.
+    // What is written now waits.
     await fill(page, "note", "Written while it was away");
     await page.press("Enter");
     await page.until("one unsent", () =>
@@ -182,16 +186,19 @@ const scenarios = {
     await please("up");
     await page.until("that it is back", () =>
       !document.querySelector(".state").innerText.startsWith("Reconnecting"));
-    await say("Ada", "After.");
-    await untilSaid(page, "After.");
     await untilSaid(page, "Written while it was away");
     await page.until("nothing unsent", () => localStorage.length === 0);
-    const shown = await page.run(words);
-    assert.deepEqual(shown.slice().sort(), ["After.", "Before.", "Written while it was away"]);
+    await say("Ada", "4 5 6");
+    await page.until("what is said then", () =>
+      document.querySelector(".lines").innerText.toLowerCase().includes("w4 w5 w6"));
+    const all = ["w1 w2 w3", "written while it was away", "w4 w5 w6"];
+    assert.deepEqual(await heard(), all);
     await page.reload();
-    await untilSaid(page, "After.");
+    await page.until("the same after a reload", () =>
+      document.querySelector(".lines")?.innerText.toLowerCase().includes("w4 w5 w6"));
     await untilLive(page);
-    assert.deepEqual(await page.run(words), shown);
+    assert.deepEqual(await heard(), all);
+    none(page);
   },
 
   async operators(browser) {
@@ -455,7 +462,7 @@ const scenarios = {
   async hostile(browser) {
     const name = "<img src=x onerror=alert(1)>";
     const texts = ["<script>alert(2)</script>", "שלום, זה כתוב מימין לשמאל.",
-      "Family: 👩‍👩‍👧‍👦 and a flag 🇨🇭.", "\u202Etxet eht sesrever siht\u202C then.",
+      "Family: 👩‍👩‍👧‍👦 and a flag 🇨🇭.", "\u202ETxet eht sesrever siht\u202C then.",
       "Line&lt;br&gt;<br>one", "x".repeat(800), "{{7*7}} ${7*7} javascript:alert(3)"];
     const { conversation } = await say(name, ...texts);
     await say("Bob", "Fine.");
@@ -678,8 +685,10 @@ const scenarios = {
       await say("Ada", `Line number ${n}.`);
       await untilSaid(page, `Line number ${n}.`);
     }
-    await page.until("all lines", (wanted) => window.shown.length >= wanted, count);
-    const shown = new Map(await page.run(() => window.shown));
+    await page.until("all lines", (wanted) =>
+      new Set(window.shown.map(([text]) => text)).size >= wanted, count);
+    // A row may be made again; the first time counts.
+    const shown = new Map((await page.run(() => window.shown)).reverse());
     const late = [...stored].map(([text, at]) => shown.get(text) - at);
     assert.equal(late.length, count);
     assert.ok(late.every((each) => Number.isFinite(each)), `${late}`);
