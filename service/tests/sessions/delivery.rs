@@ -97,8 +97,15 @@ async fn a_client_whose_connection_is_cut_anywhere_misses_nothing() {
     node.follow("b", &relay.base_url(), &session, &json!({}));
     for batch in 0..200 {
         let tag = node.texts("a", &session, 5 * batch..5 * batch + 5);
-        if random.bool() {
+        // On a slow machine, texts must not come faster than connections end.
+        let end = std::time::Instant::now() + crate::driver::PATIENCE;
+        while (relay.connections() as u64) < batch / 3 {
+            assert!(
+                std::time::Instant::now() < end,
+                "the client does not come back"
+            );
             node.cut("b");
+            std::thread::sleep(std::time::Duration::from_millis(random.u64(1..60)));
         }
         assert_eq!(node.answer("a", tag)["failed"], json!([]));
         std::thread::sleep(std::time::Duration::from_millis(random.u64(0..60)));
@@ -106,7 +113,7 @@ async fn a_client_whose_connection_is_cut_anywhere_misses_nothing() {
     let report = &node.seen(&["b"], 1_000)[0];
     assert_eq!(report["texts"], numbered(0..1_000));
     let connections = relay.connections();
-    assert!(connections > 100, "{connections} connections, {report}");
+    assert!(connections > 60, "{connections} connections, {report}");
 }
 
 // 28
