@@ -30,7 +30,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use payload::{Introduction, introduction};
-use render::Galleries;
+use render::RenderCaches;
 use socket::{Arrived, Starting};
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::SocketRef;
@@ -69,7 +69,7 @@ pub(crate) struct Door {
     guesses: Arc<Guesses>,
     metrics: Arc<Metrics>,
     workers: Arc<Workers>,
-    galleries: Galleries,
+    caches: RenderCaches,
     /// Sockets that may be open at the same time.
     most: usize,
     /// One permit for each socket that may still be opened.
@@ -118,7 +118,7 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         guesses: Arc::clone(&shared.guesses),
         metrics: Arc::clone(&shared.hub.metrics),
         workers: Arc::clone(&shared.hub.workers),
-        galleries: Galleries::default(),
+        caches: RenderCaches::default(),
         most,
         places: Arc::new(Semaphore::new(most)),
         openings: Arc::new(Semaphore::new(most)),
@@ -147,18 +147,26 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         .max_buffer_size(MOST_WAITING)
         .with_parser(parser)
         .build_svc();
-    let entering = Arc::clone(&door);
+    let handle = DoorHandle(Arc::new(Mutex::new(Some(Arc::clone(&door)))));
+    let entering = handle.clone();
     let enter = move |socket: SocketRef, Given(about): Given| {
-        let door = Arc::clone(&entering);
-        async move { door.enter(&socket, about) }
+        let door = entering.get();
+        async move {
+            let door = door.ok_or(Denied::ServerBusy)?;
+            door.enter(&socket, about)
+        }
     };
-    let serving = Arc::clone(&door);
+    let serving = handle.clone();
     let serve = move |socket: SocketRef| {
-        let door = Arc::clone(&serving);
-        async move { door.serve(socket).await }
+        let door = serving.get();
+        async move {
+            if let Some(door) = door {
+                door.serve(socket).await;
+            }
+        }
     };
     io.ns("/", serve.with(enter));
-    tokio::spawn(close(io, Arc::clone(&door), limits.shutdown / 2));
+    tokio::spawn(close(io, handle, limits.shutdown / 2));
     Router::new()
         .route_service("/socket.io", service.clone())
         .route_service("/socket.io/", service.clone())
@@ -205,8 +213,31 @@ fn integration(path: &str) -> Option<&str> {
     (!id.is_empty() && !id.contains('/')).then_some(id)
 }
 
+/// The library's way to the door. The library keeps its handlers for ever if sockets are
+/// open when the service ends. So they hold this, and it lets go of the door, with which
+/// the log and its files are let go.
+#[derive(Clone)]
+struct DoorHandle(Arc<Mutex<Option<Arc<Door>>>>);
+
+impl DoorHandle {
+    /// Returns the door, unless the service has ended.
+    fn get(&self) -> Option<Arc<Door>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn let_go(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
 /// Closes all connections when the service ends. Clients come back by themselves.
-async fn close(io: SocketIo, door: Arc<Door>, patience: Duration) {
+async fn close(io: SocketIo, handle: DoorHandle, patience: Duration) {
+    let Some(door) = handle.get() else {
+        return;
+    };
     let mut shutdown = door.shutdown.clone();
     // The wait also ends if the server was dropped.
     let _ = shutdown.wait_for(|stop| *stop).await;
@@ -218,6 +249,7 @@ async fn close(io: SocketIo, door: Arc<Door>, patience: Duration) {
     let _ = timeout(patience, io.close()).await;
     // The library tells the sockets nothing of it.
     door.closed.send_replace(true);
+    handle.let_go();
 }
 
 /// A connection that is being opened. It counts until its socket is open or refused, or the

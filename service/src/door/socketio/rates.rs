@@ -106,7 +106,7 @@ mod tests {
             let at_once = (0..100).filter(|_| taken(begin)).count();
             assert_eq!(at_once, burst, "{kind}");
             let each = |tenth: u64| begin + Duration::from_millis(100 * tenth);
-            let later = (1..=100).filter(|tenth| taken(each(*tenth))).count();
+            let later = (1..=100_u64).filter(|tenth| taken(each(*tenth))).count();
             assert_eq!(later, in_ten_seconds, "{kind}");
         }
     }

@@ -2,7 +2,7 @@
 
 //! The wire form of sessions: entries of the log as events. Pure.
 //!
-//! An entry is rendered once for all sockets ([`Gallery`]). Live and history have the same
+//! An entry is rendered once for all sockets ([`RenderCache`]). Live and history have the same
 //! payloads, but for a text that a client sent: live it is `message:send:sync` for the others,
 //! and in a history `message:send` for all.
 
@@ -45,9 +45,9 @@ impl Rendered {
 
 /// The events of one entry, rendered at most once.
 #[derive(Debug, Default)]
-pub(super) struct Picture(OnceLock<Vec<Rendered>>);
+pub(super) struct EntryEvents(OnceLock<Vec<Rendered>>);
 
-impl Picture {
+impl EntryEvents {
     fn of(&self, entry: &Entry, about: &About) -> &[Rendered] {
         self.0.get_or_init(|| render(entry, about))
     }
@@ -65,42 +65,39 @@ const KEPT: usize = 1_024;
 
 /// The rendered entries of one session.
 #[derive(Debug)]
-pub(super) struct Gallery {
+pub(super) struct RenderCache {
     about: About,
     /// The newest ones.
-    pictures: Mutex<BTreeMap<u64, Arc<Picture>>>,
+    by_entry: Mutex<BTreeMap<u64, Arc<EntryEvents>>>,
 }
 
-impl Gallery {
+impl RenderCache {
     fn new(about: About) -> Self {
-        let pictures = Mutex::default();
-        Self { about, pictures }
+        let by_entry = Mutex::default();
+        Self { about, by_entry }
     }
 
-    /// Calls `each` with the events of an entry.
+    /// Returns the events of an entry, rendered now if no socket has wanted them yet.
     pub(super) fn show(&self, entry: &Entry) -> Arc<Shown> {
-        let picture = self.picture(entry.seq);
+        let events = self.events(entry.seq);
         // Without the lock of the others: one socket renders, and those that want the same
         // entry wait for it.
-        picture.of(entry, &self.about);
-        Arc::new(Shown(picture))
+        events.of(entry, &self.about);
+        Arc::new(Shown(events))
     }
 
-    fn picture(&self, seq: u64) -> Arc<Picture> {
-        let mut pictures = self.pictures.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_full = pictures.len() >= KEPT;
-        if is_full
-            && pictures
-                .first_key_value()
-                .is_some_and(|(first, _)| seq < *first)
-        {
-            return pictures.get(&seq).cloned().unwrap_or_default();
+    fn events(&self, seq: u64) -> Arc<EntryEvents> {
+        let mut by_entry = self.by_entry.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = by_entry.first_key_value();
+        // An entry before the newest ones is not kept.
+        if by_entry.len() >= KEPT && first.is_some_and(|(first, _)| seq < *first) {
+            return Arc::default();
         }
-        let picture = Arc::clone(pictures.entry(seq).or_default());
-        while pictures.len() > KEPT {
-            pictures.pop_first();
+        let events = Arc::clone(by_entry.entry(seq).or_default());
+        while by_entry.len() > KEPT {
+            by_entry.pop_first();
         }
-        picture
+        events
     }
 
     /// Returns a history of these entries.
@@ -135,7 +132,7 @@ impl Gallery {
 
 /// The events of an entry.
 #[derive(Debug)]
-pub(super) struct Shown(Arc<Picture>);
+pub(super) struct Shown(Arc<EntryEvents>);
 
 impl Shown {
     pub(super) fn events(&self) -> &[Rendered] {
@@ -143,25 +140,25 @@ impl Shown {
     }
 }
 
-/// The galleries of all sessions that sockets have joined.
+/// The caches of all sessions that sockets have joined.
 #[derive(Debug, Default)]
-pub(super) struct Galleries(Mutex<HashMap<i64, Weak<Gallery>>>);
+pub(super) struct RenderCaches(Mutex<HashMap<i64, Weak<RenderCache>>>);
 
-impl Galleries {
-    /// Returns the gallery of a session.
-    pub(super) fn of(&self, session: &Session) -> Arc<Gallery> {
-        let mut galleries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = galleries.get(&session.conversation).and_then(Weak::upgrade);
+impl RenderCaches {
+    /// Returns the cache of a session.
+    pub(super) fn of(&self, session: &Session) -> Arc<RenderCache> {
+        let mut caches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = caches.get(&session.conversation).and_then(Weak::upgrade);
         if let Some(known) = known {
             return known;
         }
-        galleries.retain(|_, gallery| gallery.strong_count() > 0);
-        let gallery = Arc::new(Gallery::new(About {
+        caches.retain(|_, cache| cache.strong_count() > 0);
+        let cache = Arc::new(RenderCache::new(About {
             session_id: Arc::clone(&session.id),
             conversation: session.conversation,
         }));
-        galleries.insert(session.conversation, Arc::downgrade(&gallery));
-        gallery
+        caches.insert(session.conversation, Arc::downgrade(&cache));
+        cache
     }
 }
 

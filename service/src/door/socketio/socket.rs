@@ -13,7 +13,7 @@
 
 use super::payload::{self, Asked, Code, Introduction, Refusal, Request};
 use super::rates::Rates;
-use super::render::{self, Gallery};
+use super::render::{self, RenderCache};
 use super::{Door, Pass};
 use crate::clock::now;
 use crate::conversation::entry::Sent;
@@ -150,7 +150,7 @@ pub(super) struct Starting {
 struct Joined {
     session: Session,
     watch: Watch,
-    gallery: Arc<Gallery>,
+    cache: Arc<RenderCache>,
 }
 
 /// The connection has ended.
@@ -404,7 +404,7 @@ impl Visitor {
             );
             self.joined = Some(Joined {
                 watch: session.watch(self.about.captions),
-                gallery: self.door.galleries.of(&session),
+                cache: self.door.caches.of(&session),
                 session: session.clone(),
             });
         }
@@ -444,9 +444,9 @@ impl Visitor {
             Ok(page) => page,
             Err(error) => return Ok(Err(error.into())),
         };
-        let (entries, gallery) = (page.entries, Arc::clone(&joined.gallery));
+        let (entries, cache) = (page.entries, Arc::clone(&joined.cache));
         // Five thousand entries take a while.
-        let rendered = door.workers.run(move || gallery.history(&entries)).await;
+        let rendered = door.workers.run(move || cache.history(&entries)).await;
         let Ok(rendered) = rendered else {
             return Ok(Err(SessionError::Busy.into()));
         };
@@ -512,7 +512,7 @@ impl Visitor {
         match event {
             Event::Entries(entries) => {
                 for seen in entries.iter().filter(|seen| !seen.own) {
-                    let shown = joined.gallery.show(&seen.entry);
+                    let shown = joined.cache.show(&seen.entry);
                     for event in shown.events() {
                         let (name, payload) = event.live();
                         self.emit(name, payload).await?;
@@ -520,12 +520,12 @@ impl Visitor {
                 }
             }
             Event::Interim(hint) => {
-                if let Some(payload) = joined.gallery.interim(&hint, now()) {
+                if let Some(payload) = joined.cache.interim(&hint, now()) {
                     self.emit_volatile("caption:interim", &payload);
                 }
             }
             Event::Changed(state) => {
-                let payload = joined.gallery.state(&state, now());
+                let payload = joined.cache.state(&state, now());
                 self.emit("session:state", &payload).await?;
                 match state.status {
                     Status::Active => {}
