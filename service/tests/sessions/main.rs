@@ -20,7 +20,7 @@ use driver::Node;
 use serde_json::{Value, json};
 use symbl_service::{Server, ServerConfig};
 
-/// What a client sends beside the session's id.
+/// Returns the members that each event of a client has.
 pub fn about(session: &str) -> Value {
     json!({ "session_id": session, "timestamp": 1_635_789_600_000_u64 })
 }

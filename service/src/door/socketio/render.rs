@@ -186,7 +186,7 @@ pub(super) fn status(status: Status) -> &'static str {
     }
 }
 
-/// What `session:created` and `session:reconnected` say: all members of the published
+/// Returns what `session:created` and `session:reconnected` say: all members of the published
 /// protocol. Those that this service has nothing for are `null`.
 pub(super) fn details(
     session: &Session,
