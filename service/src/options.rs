@@ -281,7 +281,7 @@ mod tests {
             );
         }
         // These are the affair of the service itself.
-        let own = ["audio_queue", "write", "close", "shutdown"];
+        let own = ["audio_queue", "write", "close", "shutdown", "session_inbox"];
         let known = usual.iter().map(|(field, _)| field.as_str());
         let missing: Vec<&str> = known.filter(|f| !set.iter().any(|s| s == f)).collect();
         assert!(missing.iter().all(|f| own.contains(f)), "{missing:?}");

@@ -147,7 +147,7 @@ async fn wrong_credentials_are_401_and_a_bad_body_is_400() {
 async fn a_request_that_is_no_websocket_is_told_what_to_do() {
     let server = server().await;
     for (request, expected, says) in [
-        ("GET /", "404", "/v1/streaming/"),
+        ("GET /nothing", "404", "/v1/streaming/"),
         ("GET /v1/streaming/", "404", "/v1/streaming/"),
         ("GET /v1/streaming/x", "426", "WebSocket"),
         ("POST /v1/streaming/x", "405", "method"),
