@@ -6,8 +6,8 @@ use crate::common::{Client, http, in_time, start_request};
 use crate::driver::Node;
 use crate::raw::Raw;
 use crate::{about, serve, text, url};
-use serde_json::json;
-use std::time::Duration;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 use symbl_service::Server;
 use tokio::time::sleep;
 
@@ -98,17 +98,29 @@ async fn more_than_the_rate_is_refused_and_the_socket_stays() {
 }
 
 impl Node {
-    /// Sends a text as soon as the rate allows it, and returns the last text of the history.
-    fn next_text(&mut self, id: &str, session: &str) -> String {
+    /// Asks again and again until the rate allows it, and returns the answer.
+    fn ask_in_time(&mut self, id: &str, name: &str, payload: &Value) -> Value {
+        let end = Instant::now() + crate::driver::PATIENCE;
         loop {
-            let answer = self.ask(id, "message:send", &[text(session, "still here")]);
-            if answer["ok"] == true {
-                break;
+            let answer = self.ask(id, name, &[payload.clone()]);
+            if answer["error_code"] != "rate_limited" {
+                return answer;
             }
-            assert_eq!(answer["error_code"], "rate_limited");
+            assert!(Instant::now() < end, "{name} is never allowed");
+            // What is refused counts, too.
+            std::thread::sleep(Duration::from_millis(200));
         }
-        let history = self.history(id, session);
-        let last = &history.last().expect("texts")[1];
+    }
+
+    /// Sends a text, and returns the last text of the history.
+    fn next_text(&mut self, id: &str, session: &str) -> String {
+        let sent = self.ask_in_time(id, "message:send", &text(session, "still here"));
+        assert_eq!(sent["ok"], true, "{sent}");
+        let synced = self.ask_in_time(id, "session:history:sync", &about(session));
+        assert_eq!(synced["ok"], true, "{synced}");
+        let history = self.event(id, "session:history:synced");
+        let last = history.as_array().and_then(|history| history.last());
+        let last = &last.expect("texts")[1];
         last["input"]["text"].as_str().expect("a text").to_owned()
     }
 }
