@@ -6,6 +6,7 @@
 mod common;
 
 use common::*;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
@@ -14,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use symbl_service::recognizer::scripted::speech;
+use tokio_tungstenite::tungstenite::Message;
 
 /// What Linux keeps in a pipe before a writer has to wait.
 const PIPE: usize = 65_536;
@@ -352,6 +354,24 @@ async fn a_share_token_is_in_no_line_of_the_log_wherever_it_is_sent() {
         let (head, _) = http(&service, &request, "").await;
         assert!(head.starts_with(&format!("http/1.1 {code}")), "{head}");
     }
+    // A client of sessions sends it in a message.
+    let address = service.address();
+    let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+    let (mut session, _) = tokio_tungstenite::connect_async(url)
+        .await
+        .expect("an upgrade");
+    let hello = format!("40{}", json!({ "token": guest }));
+    session.send(Message::text(hello)).await.expect("sent");
+    let connected = async {
+        while let Some(Ok(message)) = session.next().await {
+            if message.to_text().is_ok_and(|text| text.starts_with("40{")) {
+                return;
+            }
+        }
+        panic!("the service hung up");
+    };
+    in_time(connected).await;
+    drop(session);
     assert!(service.terminate());
     let log = log.join().expect("read");
     assert_eq!(log.matches("request refused").count(), 3, "{log}");

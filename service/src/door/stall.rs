@@ -4,8 +4,9 @@
 //! would wait for ever.
 //!
 //! The library behind `door/socketio` waits for a write without a bound, and holds its
-//! socket meanwhile. So the stream below it fails a write that takes too long. Connections
-//! without a limit are passed through.
+//! socket meanwhile. So the stream below it fails a write that takes too long. The library
+//! ignores that and keeps what it could not write, so reads fail from then on, too: that ends
+//! the connection. Connections without a limit are passed through.
 
 use crate::seams::AnyStream;
 use std::io::{Error, ErrorKind, IoSlice, Result};
@@ -43,6 +44,8 @@ pub(crate) struct Limited {
     limit: WriteLimit,
     /// Runs while a write waits.
     waits: Option<Pin<Box<Sleep>>>,
+    /// `true` once a write has waited for too long.
+    is_stalled: bool,
 }
 
 impl Limited {
@@ -51,11 +54,15 @@ impl Limited {
             stream,
             limit,
             waits: None,
+            is_stalled: false,
         }
     }
 
     /// Returns what a write returned, or an error if writes wait for too long.
     fn within<T>(&mut self, write: Poll<Result<T>>, cx: &mut Context<'_>) -> Poll<Result<T>> {
+        if self.is_stalled {
+            return Poll::Ready(Err(stalled()));
+        }
         if write.is_ready() {
             self.waits = None;
             return write;
@@ -65,9 +72,13 @@ impl Limited {
         };
         let waits = self.waits.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(waits.as_mut().poll(cx));
-        let reason = "the client takes no more bytes";
-        Poll::Ready(Err(Error::new(ErrorKind::TimedOut, reason)))
+        self.is_stalled = true;
+        Poll::Ready(Err(stalled()))
     }
+}
+
+fn stalled() -> Error {
+    Error::new(ErrorKind::TimedOut, "the client takes no more bytes")
 }
 
 impl AsyncRead for Limited {
@@ -76,6 +87,9 @@ impl AsyncRead for Limited {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
+        if self.is_stalled {
+            return Poll::Ready(Err(stalled()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, into)
     }
 }
@@ -132,8 +146,26 @@ mod tests {
             Err(ErrorKind::TimedOut)
         );
         assert_eq!(begun.elapsed().as_secs(), 15);
-        // One that is taken in time does not fail, however long all of them take.
+        // Though the client goes on sending, nothing more is read from it.
+        theirs.write_all(b"more").await.expect("room");
+        let read = stream.read(&mut [0; 4]).await;
+        assert_eq!(read.map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
+        let written = stream.write(b"x").await;
+        assert_eq!(
+            written.map_err(|error| error.kind()),
+            Err(ErrorKind::TimedOut)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_that_are_taken_in_time_do_not_fail_however_many_there_are() {
+        let (ours, mut theirs) = duplex(16);
+        let limit = WriteLimit::default();
+        limit.set(Duration::from_secs(15));
+        let mut stream = Limited::new(Box::new(ours), limit);
         let mut all = [0; 16];
+        stream.write_all(&all).await.expect("room");
+        // One that is taken in time does not fail, however long all of them take.
         theirs.read_exact(&mut all).await.expect("bytes");
         let reader = tokio::spawn(async move {
             for _ in 0..10 {

@@ -79,6 +79,8 @@ impl ServiceLog {
             .with(lines)
             .try_init()
             .map_err(|_| ServiceLogError)?;
+        // At the level "trace", libraries write whole messages, with tokens and texts in them.
+        log::set_max_level(log::LevelFilter::Debug);
         std::panic::set_hook(Box::new(log_panic));
         Ok(Self {
             writer: guard,
