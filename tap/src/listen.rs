@@ -37,6 +37,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const LAST_LOOK: Duration = Duration::from_millis(50);
 /// Maximum delay between two dials.
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// The same while the conversation has not begun: its first sentence takes longer.
+const LONGEST_DELAY_BEFORE: Duration = Duration::from_secs(1);
 /// WebSocket close code that ends a conversation (RFC 6455, section 7.4.1).
 const CLOSED_IN_ORDER: u16 = 1000;
 
@@ -77,9 +79,10 @@ impl Listening {
     /// Listens until the conversation is over, the reader of the output has gone, or
     /// `stop` is notified.
     pub async fn run(&self, output: Output, format: Format, stop: &Notify) -> Result<(), String> {
+        let mut before = Backoff::new(LONGEST_DELAY_BEFORE, fastrand::u64(..));
         let mut backoff = Backoff::new(LONGEST_DELAY, fastrand::u64(..));
         let listener = tokio::select! {
-            listener = self.begin(&mut backoff) => listener?,
+            listener = self.begin(&mut before) => listener?,
             () = stop.notified() => return Ok(()),
         };
         let outlet = Outlet::start(move || output.begin())
