@@ -11,7 +11,7 @@
 //! A [`Watch`] is a place in the log of one conversation. Live entries and history come from
 //! the same log, so nothing is left out or repeated between them.
 
-use super::entry::{Entry, Sent, Speaker};
+use super::entry::{Body, Entry, Sent, Speaker};
 use super::form::Interim;
 use super::hub::{ConversationKey, Hub};
 use super::log::{LogError, Sending, SessionRecord};
@@ -94,6 +94,11 @@ pub(crate) enum SessionError {
     /// The conversation has no such message.
     #[error("The conversation has no message with the id in `corrects`")]
     NoSuchMessage,
+    /// The client id of the text is that of another text.
+    #[error(
+        "The `client_id` belongs to another text of this session; take a new one, such as a UUID"
+    )]
+    ClientIdTaken,
     /// Too many conversations wait for a speaker already.
     #[error("Too many sessions wait for a speaker already; try again later")]
     Full,
@@ -344,9 +349,10 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The session is closed, what the text corrects is unknown, or the log cannot be
-    /// written. In the last case, the text may be stored or not: send it again.
+    /// The session is closed, what the text corrects is unknown, its client id is that of
+    /// another text, or the log cannot be written. In the last case, the text may be stored or not: send it again.
     pub(crate) async fn send(&self, sent: Sent) -> Result<Sending, SessionError> {
+        let asked = (sent.text.clone(), sent.corrects);
         let (log, number) = (Arc::clone(&self.hub.log), self.conversation);
         let sending = match &self.content {
             // One that was stored before is answered as it was then.
@@ -361,7 +367,19 @@ impl Session {
             }
         };
         match sending {
-            Sending::Stored(_) | Sending::Already(_) => Ok(sending),
+            Sending::Stored(_) => Ok(sending),
+            Sending::Already(seq) => {
+                let known = self.history(seq.saturating_sub(1), 1).await?;
+                let known = known.entries.first().map(|entry| &entry.body);
+                match known {
+                    Some(Body::Sent(known))
+                        if (&known.text, known.corrects) != (&asked.0, asked.1) =>
+                    {
+                        Err(SessionError::ClientIdTaken)
+                    }
+                    _ => Ok(sending),
+                }
+            }
             Sending::Over => Err(SessionError::Closed),
             Sending::NoSuchMessage => Err(SessionError::NoSuchMessage),
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock::WallClock;
-use crate::conversation::entry::{Body, Transcribed};
+use crate::conversation::entry::Transcribed;
 use crate::conversation::hub::tests::{hub_at, hub_with_log, key};
 use crate::conversation::log::Log;
 use crate::conversation::memory::MemoryLog;
@@ -105,9 +105,18 @@ async fn a_watch_sees_each_entry_once_in_order_and_knows_its_own() {
         let more = timeout(Duration::from_millis(20), watch.next()).await;
         assert!(more.is_err(), "{more:?}");
     }
-    // The same text again is no news.
+    // The same text again is no news, and another one under its id is not taken for it.
     let again = session.send(text("7")).await;
     assert!(matches!(again, Ok(Sending::Already(_))), "{again:?}");
+    let other = Sent {
+        text: "another".to_owned(),
+        ..text("7")
+    };
+    let other = session.send(other).await;
+    assert!(
+        matches!(other, Err(SessionError::ClientIdTaken)),
+        "{other:?}"
+    );
     let history = session.history(0, 200).await.expect("read");
     assert!(history.more);
     assert_eq!((history.entries.len(), history.until), (200, 200));

@@ -129,7 +129,7 @@ impl From<SessionError> for Refusal {
         let code = match &error {
             SessionError::Unknown => Code::InvalidSession,
             SessionError::Closed => Code::SessionClosed,
-            SessionError::NoSuchMessage => Code::InvalidPayload,
+            SessionError::NoSuchMessage | SessionError::ClientIdTaken => Code::InvalidPayload,
             SessionError::Full => Code::SessionFull,
             SessionError::Busy | SessionError::Log(_) => Code::StoreUnavailable,
         };
