@@ -102,7 +102,7 @@ impl Node {
     fn ask_in_time(&mut self, id: &str, name: &str, payload: &Value) -> Value {
         let end = Instant::now() + crate::driver::PATIENCE;
         loop {
-            let answer = self.ask(id, name, &[payload.clone()]);
+            let answer = self.ask(id, name, std::slice::from_ref(payload));
             if answer["error_code"] != "rate_limited" {
                 return answer;
             }
