@@ -215,6 +215,13 @@ impl Entry {
     }
 }
 
+impl Sent {
+    /// Returns `true` if a text under the same client id is this one, sent again.
+    pub(crate) fn is_again(&self, known: &Self) -> bool {
+        (&self.text, self.corrects) == (&known.text, known.corrects)
+    }
+}
+
 impl Body {
     /// Returns the name of the kind, as the log has it.
     pub(crate) fn kind(&self) -> &'static str {

@@ -35,8 +35,11 @@ pub(crate) enum Verdict {
 pub(crate) enum Sending {
     /// The text is the entry with this number.
     Stored(u64),
-    /// The entry with this number has the same client id: the text was sent again.
+    /// The entry with this number has the same client id and the same text: it was sent
+    /// again.
     Already(u64),
+    /// The client id is that of another text.
+    Taken,
     /// The conversation is over.
     Over,
     /// The conversation has no message with the id that is to be corrected.

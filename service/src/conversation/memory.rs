@@ -156,9 +156,15 @@ impl Log for MemoryLog {
         let mut logs = self.logs();
         let unknown = || LogError("no such conversation".to_owned());
         let kept = logs.get_mut(&conversation).ok_or_else(unknown)?;
-        let is_it = |entry: &&Arc<Entry>| matches!(&entry.body, Body::Sent(known) if known.client_id == sent.client_id);
-        if let Some(known) = kept.entries.iter().find(is_it) {
-            return Ok(Sending::Already(known.seq));
+        for entry in &kept.entries {
+            if let Body::Sent(known) = &entry.body
+                && known.client_id == sent.client_id
+            {
+                return Ok(match sent.is_again(known) {
+                    true => Sending::Already(entry.seq),
+                    false => Sending::Taken,
+                });
+            }
         }
         let has = |message: i64| {
             let finals = kept.entries.iter().filter_map(|entry| entry.body.said());

@@ -11,7 +11,7 @@
 //! A [`Watch`] is a place in the log of one conversation. Live entries and history come from
 //! the same log, so nothing is left out or repeated between them.
 
-use super::entry::{Body, Entry, Sent, Speaker};
+use super::entry::{Entry, Sent, Speaker};
 use super::form::Interim;
 use super::hub::{ConversationKey, Hub};
 use super::log::{LogError, Sending, SessionRecord};
@@ -270,6 +270,15 @@ pub(crate) struct State {
     pub(crate) head: u64,
 }
 
+/// A text that is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The number of its entry.
+    pub(crate) seq: u64,
+    /// `false` if it was sent before.
+    pub(crate) is_new: bool,
+}
+
 /// A part of the log.
 #[derive(Debug)]
 pub(crate) struct History {
@@ -351,8 +360,7 @@ impl Session {
     ///
     /// The session is closed, what the text corrects is unknown, its client id is that of
     /// another text, or the log cannot be written. In the last case, the text may be stored or not: send it again.
-    pub(crate) async fn send(&self, sent: Sent) -> Result<Sending, SessionError> {
-        let asked = (sent.text.clone(), sent.corrects);
+    pub(crate) async fn send(&self, sent: Sent) -> Result<Written, SessionError> {
         let (log, number) = (Arc::clone(&self.hub.log), self.conversation);
         let sending = match &self.content {
             // One that was stored before is answered as it was then.
@@ -367,19 +375,9 @@ impl Session {
             }
         };
         match sending {
-            Sending::Stored(_) => Ok(sending),
-            Sending::Already(seq) => {
-                let known = self.history(seq.saturating_sub(1), 1).await?;
-                let known = known.entries.first().map(|entry| &entry.body);
-                match known {
-                    Some(Body::Sent(known))
-                        if (&known.text, known.corrects) != (&asked.0, asked.1) =>
-                    {
-                        Err(SessionError::ClientIdTaken)
-                    }
-                    _ => Ok(sending),
-                }
-            }
+            Sending::Stored(seq) => Ok(Written { seq, is_new: true }),
+            Sending::Already(seq) => Ok(Written { seq, is_new: false }),
+            Sending::Taken => Err(SessionError::ClientIdTaken),
             Sending::Over => Err(SessionError::Closed),
             Sending::NoSuchMessage => Err(SessionError::NoSuchMessage),
         }

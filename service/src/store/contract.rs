@@ -309,6 +309,12 @@ fn a_text_is_stored_once_however_often_it_is_sent() {
         assert_eq!(send(log, 1, sent("a", None)), Sending::Stored(3));
         assert_eq!(send(log, 1, sent("b", None)), Sending::Stored(4));
         assert_eq!(send(log, 1, sent("a", None)), Sending::Already(3));
+        let another = Sent {
+            text: "another text".to_owned(),
+            ..sent("a", None)
+        };
+        assert_eq!(send(log, 1, another), Sending::Taken);
+        assert_eq!(send(log, 1, sent("a", Some(7))), Sending::Taken);
         // The ids of another conversation are others.
         begin(log, 2, None);
         assert_eq!(send(log, 2, sent("a", None)), Sending::Stored(3));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock::WallClock;
-use crate::conversation::entry::Transcribed;
+use crate::conversation::entry::{Body, Transcribed};
 use crate::conversation::hub::tests::{hub_at, hub_with_log, key};
 use crate::conversation::log::Log;
 use crate::conversation::memory::MemoryLog;
@@ -88,8 +88,9 @@ async fn a_watch_sees_each_entry_once_in_order_and_knows_its_own() {
     // More than are remembered, so that some are read from the log.
     let mut expected = Vec::new();
     for n in 0..300 {
-        let Ok(Sending::Stored(seq)) = session.send(text(&n.to_string())).await else {
-            panic!("not stored")
+        let sent = session.send(text(&n.to_string())).await;
+        let Ok(Written { seq, is_new: true }) = sent else {
+            panic!("{sent:?}")
         };
         own.wrote(seq);
         expected.push(n.to_string());
@@ -107,7 +108,10 @@ async fn a_watch_sees_each_entry_once_in_order_and_knows_its_own() {
     }
     // The same text again is no news, and another one under its id is not taken for it.
     let again = session.send(text("7")).await;
-    assert!(matches!(again, Ok(Sending::Already(_))), "{again:?}");
+    assert!(
+        matches!(again, Ok(Written { is_new: false, .. })),
+        "{again:?}"
+    );
     let other = Sent {
         text: "another".to_owned(),
         ..text("7")

@@ -17,8 +17,7 @@ use super::render::{self, RenderCache};
 use super::{Door, Pass};
 use crate::clock::now;
 use crate::conversation::entry::Sent;
-use crate::conversation::log::Sending;
-use crate::conversation::session::{Event, Session, SessionError, Status, Watch};
+use crate::conversation::session::{Event, Session, SessionError, Status, Watch, Written};
 use crate::door::token::Scope;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -487,16 +486,13 @@ impl Visitor {
             text,
             corrects,
         };
-        let seq = match joined.session.send(sent).await {
-            Ok(Sending::Stored(seq)) => {
-                joined.watch.wrote(seq);
-                seq
-            }
-            Ok(Sending::Already(seq)) => seq,
-            Ok(Sending::Over) => return Ok(Err(SessionError::Closed.into())),
-            Ok(Sending::NoSuchMessage) => return Ok(Err(SessionError::NoSuchMessage.into())),
+        let Written { seq, is_new } = match joined.session.send(sent).await {
+            Ok(written) => written,
             Err(error) => return Ok(Err(error.into())),
         };
+        if is_new {
+            joined.watch.wrote(seq);
+        }
         let answer = json!({
             "ok": true, "event_id": seq.to_string(), "seq": seq, "from": author,
         });

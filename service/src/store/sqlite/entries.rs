@@ -257,11 +257,19 @@ pub(super) fn append_sent(
     ends: Option<i64>,
 ) -> rusqlite::Result<Outcome> {
     let known = to
-        .prepare_cached("SELECT seq FROM entry WHERE conversation = ?1 AND client = ?2")?
-        .query_row(params![conversation, sent.client_id], |row| row.get(0))
+        .prepare_cached("SELECT seq, at, body FROM entry WHERE conversation = ?1 AND client = ?2")?
+        .query_row(params![conversation, sent.client_id], read)
         .optional()?;
-    if let Some(seq) = known {
-        return Ok(Outcome::Sent(Sending::Already(from_sql(seq)), None));
+    if let Some(known) = known {
+        let sending = match known.as_deref() {
+            Some(Entry {
+                seq,
+                body: Body::Sent(known),
+                ..
+            }) if sent.is_again(known) => Sending::Already(*seq),
+            _ => Sending::Taken,
+        };
+        return Ok(Outcome::Sent(sending, None));
     }
     if let Some(message) = sent.corrects {
         let is_there = to
