@@ -9,7 +9,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Returns the wall clock's time, in nanoseconds since the Unix epoch.
 pub(crate) fn now() -> i64 {
@@ -27,6 +27,11 @@ pub(crate) fn steady() -> i64 {
     let (begun, wall) = &*BEGUN;
     let since = i64::try_from(begun.elapsed().as_nanos()).unwrap_or(i64::MAX);
     wall.saturating_add(since)
+}
+
+/// Returns a duration as the difference of two such times.
+pub(crate) fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// The greatest stamp so far.

@@ -14,17 +14,19 @@
 use super::entry::{Entry, Sent, Speaker};
 use super::form::Interim;
 use super::hub::{ConversationKey, Hub};
-use super::log::{LogError, Sending, SessionRecord};
+use super::log::{Log, LogError, Sending, SessionRecord};
 use super::running::Conversation;
+use crate::clock::nanos;
 use crate::limits::Limits;
 use crate::workers::Undone;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio::time::sleep;
 
-/// Most entries that [`Watch::next`] returns at once.
+/// Most entries that are read from the log at once, and that [`Watch::next`] returns.
 const PAGE: usize = 200;
 /// Largest part of a history in bytes, but for its first entry.
 const LARGEST_HISTORY: usize = 2 << 20;
@@ -71,10 +73,6 @@ pub(crate) fn ends(opened: i64, now: i64, timeouts: Timeouts) -> i64 {
         true => ends,
         false => ends.min(opened.saturating_add(nanos(timeouts.total))),
     }
-}
-
-fn nanos(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// Returns the time from `now` until then, zero if it has passed.
@@ -264,6 +262,9 @@ enum Content {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) status: Status,
+    /// When it expires or has expired, nanoseconds since the Unix epoch. `None` while it is
+    /// active.
+    pub(crate) expires: Option<i64>,
     /// Number of speakers' sockets.
     pub(crate) speakers: usize,
     /// The number of the last entry that may be sent.
@@ -289,6 +290,47 @@ pub(crate) struct History {
     pub(crate) until: u64,
 }
 
+/// Reads the entries behind `within.start` and up to `within.end`: at most `limit` and about
+/// two megabytes, and at least one if there is any. Reads them in pages, so that no more is
+/// held than is returned.
+fn history(
+    log: &dyn Log,
+    conversation: i64,
+    within: Range<u64>,
+    limit: usize,
+) -> Result<History, LogError> {
+    let (mut until, head) = (within.start, within.end);
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    'pages: while until < head {
+        let wanted = PAGE.min(limit - entries.len());
+        if wanted == 0 {
+            break;
+        }
+        let page = log.read(conversation, until, wanted)?;
+        if page.is_empty() {
+            // Only entries of unknown kinds are left.
+            until = head;
+        }
+        for entry in page {
+            if bytes > LARGEST_HISTORY {
+                break 'pages;
+            }
+            if entry.seq > head {
+                until = head;
+                break 'pages;
+            }
+            bytes += entry.bytes();
+            until = entry.seq;
+            entries.push(entry);
+        }
+    }
+    Ok(History {
+        entries,
+        more: until < head,
+        until,
+    })
+}
+
 impl Session {
     /// Returns how long sessions last.
     pub(crate) fn timeouts(&self) -> Timeouts {
@@ -305,20 +347,13 @@ impl Session {
                 (state.over, state.members.len(), head)
             }
         };
+        let keep_alive = self.timeouts.keep_alive;
         State {
-            status: status(over, self.hub.wall.now(), self.timeouts.keep_alive),
+            status: status(over, self.hub.wall.now(), keep_alive),
+            expires: over.map(|over| over.saturating_add(nanos(keep_alive))),
             speakers,
             head,
         }
-    }
-
-    /// Returns when the session expires, nanoseconds since the Unix epoch, if it is closed.
-    fn expires(&self) -> Option<i64> {
-        let over = match &self.content {
-            Content::Over { over, .. } => Some(*over),
-            Content::Running(conversation) => conversation.state().over,
-        };
-        over.map(|over| over.saturating_add(nanos(self.timeouts.keep_alive)))
     }
 
     /// Returns the entries after the one with the number `after`, in order: at most `limit`
@@ -328,30 +363,11 @@ impl Session {
     ///
     /// The log cannot be read.
     pub(crate) async fn history(&self, after: u64, limit: usize) -> Result<History, SessionError> {
+        // What was not sent to the others yet comes to this socket as it does to them.
         let head = self.state().head;
         let (log, number) = (Arc::clone(&self.hub.log), self.conversation);
-        let limit = limit.max(1);
-        let read = move || log.read(number, after, limit);
-        let mut entries = self.hub.workers.run(read).await??;
-        // What was not sent to the others yet comes to this socket as it does to them.
-        entries.retain(|entry| entry.seq <= head);
-        let mut bytes = 0;
-        let fitting = entries.iter().take_while(|entry| {
-            let fits = bytes <= LARGEST_HISTORY;
-            bytes += entry.bytes();
-            fits
-        });
-        let fitting = fitting.count();
-        let is_cut = fitting < entries.len() || entries.len() == limit;
-        entries.truncate(fitting);
-        let last = entries.last().map_or(head, |entry| entry.seq);
-        // Entries of unknown kinds behind the last one are skipped with it.
-        let until = if is_cut { last } else { head.max(after) };
-        Ok(History {
-            entries,
-            more: until < head,
-            until,
-        })
+        let read = move || history(log.as_ref(), number, after..head, limit.max(1));
+        Ok(self.hub.workers.run(read).await??)
     }
 
     /// Appends a text. One with the same client id is stored once.
@@ -478,17 +494,16 @@ impl Watch {
                 self.reported = state;
                 return Event::Changed(state);
             }
-            if let Some(hint) = self.wait(state.status).await {
+            if let Some(hint) = self.wait(state).await {
                 return Event::Interim(hint);
             }
         }
     }
 
     /// Waits for a change or an interim.
-    async fn wait(&mut self, status: Status) -> Option<Arc<Hint>> {
-        let expires = self.session.expires();
+    async fn wait(&mut self, state: State) -> Option<Arc<Hint>> {
         let now = self.session.hub.wall.now();
-        let expires = expires.filter(|_| status != Status::Expired);
+        let expires = state.expires.filter(|_| state.status != Status::Expired);
         let expiry = async {
             match expires {
                 Some(expires) => sleep(until(expires, now)).await,

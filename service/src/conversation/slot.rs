@@ -2,6 +2,7 @@
 
 //! The slot of a speaker's socket in its conversation, and what follows when it leaves.
 
+use crate::clock::nanos;
 use crate::conversation::hub::Hub;
 pub(crate) use crate::conversation::running::Leave;
 use crate::conversation::running::{Conversation, Member};
@@ -137,8 +138,4 @@ impl SocketSlot {
         hub.log.close(conversation.number, ends);
         hub.close_after(wait, &conversation);
     }
-}
-
-fn nanos(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
