@@ -6,8 +6,8 @@ use crate::conversation::form::Recipient;
 use crate::conversation::hub::tests::{hub_with_log, key};
 use crate::conversation::hub::{Hub, Leave, SocketSlot};
 use crate::conversation::log::{
-    Begun, Committed, Log, LogError, OpenConversation, OpenRecord, Sending, SessionRecord,
-    StartRecord, StreamPosition, Verdict,
+    Begun, Committed, Log, LogError, OpenConversation, Sending, SessionRecord, StartRecord,
+    StreamPosition, Verdict,
 };
 use crate::conversation::memory::MemoryLog;
 use crate::door::symbl::wire::SYMBL;
@@ -72,10 +72,6 @@ impl Log for HeldLog {
         let held = self.held.lock().expect("no panic").take();
         held.map(|held| held.recv());
         self.log.append(conversation, said, committed)
-    }
-
-    fn open(&self, open: OpenRecord, committed: Committed) -> Result<(), LogError> {
-        self.log.open(open, committed)
     }
 
     fn send(
@@ -217,7 +213,7 @@ async fn what_comes_into_the_log_after_its_stream_gave_up_is_told_before_the_end
     let listener = Recipient::new(listener, &SYMBL);
     let _listener_slot = slot.conversation.listen_now(&listener, "first".to_owned());
     let said = ada.look_into(&[hello()], false);
-    let committed = slot.conversation.committed(slot.member);
+    let committed = slot.conversation.committed(Some(slot.member));
     let stored = slot
         .conversation
         .log

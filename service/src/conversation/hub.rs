@@ -16,7 +16,7 @@
 //! held for a few calls only, and no lock is held across an await.
 
 use super::form::Recipient;
-use super::log::{Log, LogError, OpenConversation, OpenRecord};
+use super::log::{Log, LogError, OpenConversation, StartRecord};
 use super::session::{SessionError, Timeouts, ends, until};
 use crate::clock::{ConversationClock, WallClock};
 use crate::conversation::participants::Participants;
@@ -214,7 +214,7 @@ impl Hub {
         let place = self.place_to_wait(conversation.bytes(&state));
         state.place_to_wait = Some(place.ok_or(SessionError::Full)?);
         drop(state);
-        let open = OpenRecord {
+        let start = StartRecord {
             conversation: conversation.number,
             account: key.account.clone(),
             connection_id: key.connection_id.clone(),
@@ -222,9 +222,11 @@ impl Hub {
             title,
             at,
             keep: i64::try_from(timeouts.inactivity.as_secs()).unwrap_or(i64::MAX),
-            ends,
+            speaker: None,
+            ends: Some(ends),
+            stream_position: None,
         };
-        self.log.open(open, conversation.committed_by(None))?;
+        self.log.begin(start, conversation.committed(None))?;
         conversation.tell();
         self.conversations().insert(key, Arc::clone(&conversation));
         Ok((conversation, wait))

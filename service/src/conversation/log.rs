@@ -46,22 +46,6 @@ pub(crate) enum Sending {
     NoSuchMessage,
 }
 
-/// A conversation that begins without a speaker.
-#[derive(Debug, Clone)]
-pub(crate) struct OpenRecord {
-    pub(crate) conversation: i64,
-    pub(crate) account: String,
-    pub(crate) connection_id: String,
-    pub(crate) session: String,
-    pub(crate) title: Option<String>,
-    /// Nanoseconds since the Unix epoch.
-    pub(crate) at: i64,
-    /// Seconds that it waits for a speaker after a restart.
-    pub(crate) keep: i64,
-    /// When it is over unless a speaker joins, nanoseconds since the Unix epoch.
-    pub(crate) ends: i64,
-}
-
 /// A conversation, over or not, that was found by its session id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SessionRecord {
@@ -74,7 +58,8 @@ pub(crate) struct SessionRecord {
     pub(crate) head: u64,
 }
 
-/// A start request, in a conversation that may be new.
+/// A start request, in a conversation that may be new, or the beginning of a conversation
+/// without a speaker.
 #[derive(Debug, Clone)]
 pub(crate) struct StartRecord {
     pub(crate) conversation: i64,
@@ -85,9 +70,13 @@ pub(crate) struct StartRecord {
     pub(crate) title: Option<String>,
     /// Nanoseconds since the Unix epoch.
     pub(crate) at: i64,
-    /// `noConnectionTimeout`, seconds.
+    /// `noConnectionTimeout`, seconds. Without a speaker, how long it waits for one after a
+    /// restart.
     pub(crate) keep: i64,
-    pub(crate) speaker: Speaker,
+    /// `None` in a conversation that waits for its first speaker until `ends`.
+    pub(crate) speaker: Option<Speaker>,
+    /// When it is over unless a speaker joins, nanoseconds since the Unix epoch.
+    pub(crate) ends: Option<i64>,
     /// Where the audio begins in its stream, if the client names its streams.
     pub(crate) stream_position: Option<StreamPosition>,
 }
@@ -142,7 +131,7 @@ pub(crate) struct OpenConversation {
 
 /// Keeps the logs of all conversations. Calls block, unless they say otherwise.
 pub(crate) trait Log: fmt::Debug + Send + Sync {
-    /// Begins a stream.
+    /// Begins a stream, or a conversation without a speaker.
     ///
     /// # Errors
     ///
@@ -160,13 +149,6 @@ pub(crate) trait Log: fmt::Debug + Send + Sync {
         said: Transcribed,
         committed: Committed,
     ) -> Result<Verdict, LogError>;
-
-    /// Begins a conversation without a speaker.
-    ///
-    /// # Errors
-    ///
-    /// Nothing was stored.
-    fn open(&self, open: OpenRecord, committed: Committed) -> Result<(), LogError>;
 
     /// Appends a text that a client sent. If the conversation has no speakers, it is over
     /// at `ends` at the earliest.

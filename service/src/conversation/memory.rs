@@ -5,8 +5,7 @@
 
 use super::entry::{Body, Entry, Sent, Speaker, Transcribed};
 use super::log::{
-    Begun, Committed, Log, LogError, OpenConversation, OpenRecord, Sending, SessionRecord,
-    StartRecord, Verdict,
+    Begun, Committed, Log, LogError, OpenConversation, Sending, SessionRecord, StartRecord, Verdict,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -71,11 +70,13 @@ impl Log for MemoryLog {
         }
         kept.account = start.account;
         kept.connection_id = start.connection_id;
-        (kept.keep, kept.ends) = (start.keep, None);
-        if !kept.members.contains(&start.speaker) {
-            kept.members.retain(|known| known.id != start.speaker.id);
-            kept.members.push(start.speaker.clone());
-            new.push(kept.append(start.at, Body::Member(start.speaker)));
+        (kept.keep, kept.ends) = (start.keep, start.ends);
+        if let Some(speaker) = start.speaker
+            && !kept.members.contains(&speaker)
+        {
+            kept.members.retain(|known| known.id != speaker.id);
+            kept.members.push(speaker.clone());
+            new.push(kept.append(start.at, Body::Member(speaker)));
         }
         let mut begun = Begun::Here {
             said_until: 0,
@@ -132,18 +133,6 @@ impl Log for MemoryLog {
         let entry = kept.append(0, Body::Said(Box::new(said)));
         committed(std::slice::from_ref(&entry));
         Ok(Verdict::Stored(entry.seq))
-    }
-
-    fn open(&self, open: OpenRecord, committed: Committed) -> Result<(), LogError> {
-        let mut logs = self.logs();
-        let kept = logs.entry(open.conversation).or_default();
-        let entry = kept.append(open.at, Body::Opened { title: open.title });
-        kept.account = open.account;
-        kept.connection_id = open.connection_id;
-        (kept.session, kept.opened) = (open.session, open.at);
-        (kept.keep, kept.ends) = (open.keep, Some(open.ends));
-        committed(&[entry]);
-        Ok(())
     }
 
     fn send(

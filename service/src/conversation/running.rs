@@ -450,7 +450,7 @@ impl Conversation {
             .then(|| ends(self.opened, now, timeouts));
         let sending = self
             .log
-            .send(self.number, sent, ends, self.committed_by(None))?;
+            .send(self.number, sent, ends, self.committed(None))?;
         self.tell();
         if let (Sending::Stored(_), Some(ends)) = (sending, ends) {
             self.state().postpone(Instant::now() + until(ends, now));
@@ -459,13 +459,8 @@ impl Conversation {
     }
 
     /// Returns the function that takes the entries of a commit. Their audio came from the
-    /// socket `origin`.
-    pub(crate) fn committed(self: &Arc<Self>, origin: u64) -> Committed {
-        self.committed_by(Some(origin))
-    }
-
-    /// Returns the same function for entries that came from no socket if `origin` is `None`.
-    pub(crate) fn committed_by(self: &Arc<Self>, origin: Option<u64>) -> Committed {
+    /// socket `origin`, if they come from audio.
+    pub(crate) fn committed(self: &Arc<Self>, origin: Option<u64>) -> Committed {
         let conversation = Arc::clone(self);
         Box::new(move |entries| {
             let mut teller = conversation.teller();

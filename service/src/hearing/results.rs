@@ -152,12 +152,13 @@ impl ResultWriter {
             title: self.title.clone(),
             at: conversation.clock.now(),
             keep: i64::try_from(keep).unwrap_or(i64::MAX),
-            speaker: self.speaker.clone(),
+            speaker: Some(self.speaker.clone()),
+            ends: None,
             stream_position: self.stream_position.clone(),
         };
         let begun = conversation
             .log
-            .begin(start, conversation.committed(self.socket))?;
+            .begin(start, conversation.committed(Some(self.socket)))?;
         conversation.tell();
         match begun {
             Begun::Superseded => return Err(StreamError::Superseded),
@@ -316,7 +317,7 @@ impl ResultWriter {
         match conversation.log.append(
             conversation.number,
             said,
-            conversation.committed(self.socket),
+            conversation.committed(Some(self.socket)),
         )? {
             Verdict::Stored(_) => conversation.tell(),
             // The client is sent the entry that it is in, by `heard_again`.

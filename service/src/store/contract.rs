@@ -7,7 +7,7 @@ mod records;
 
 use crate::conversation::entry::{Body, Entry, Message, Part, Sent, Speaker, Transcribed, Word};
 use crate::conversation::log::{
-    Begun, Log, OpenRecord, Sending, SessionRecord, StartRecord, StreamPosition, Verdict,
+    Begun, Log, Sending, SessionRecord, StartRecord, StreamPosition, Verdict,
 };
 use crate::conversation::memory::MemoryLog;
 use crate::ids::new_id;
@@ -40,7 +40,8 @@ fn start(conversation: i64, stream_position: Option<StreamPosition>) -> StartRec
         title: Some("Talk".to_owned()),
         at: 1,
         keep: 10,
-        speaker: speaker("ada"),
+        speaker: Some(speaker("ada")),
+        ends: None,
         stream_position,
     }
 }
@@ -352,7 +353,7 @@ fn a_correction_is_of_a_message_of_its_conversation() {
 #[test]
 fn a_conversation_is_found_by_its_session_and_account() {
     with_each(|log| {
-        let open = OpenRecord {
+        let open = StartRecord {
             conversation: 7,
             account: "app".to_owned(),
             connection_id: "seven".to_owned(),
@@ -360,9 +361,11 @@ fn a_conversation_is_found_by_its_session_and_account() {
             title: Some("Talk".to_owned()),
             at: 1,
             keep: 10,
-            ends: i64::MAX,
+            speaker: None,
+            ends: Some(i64::MAX),
+            stream_position: None,
         };
-        log.open(open, Box::new(|_| {})).expect("stored");
+        log.begin(open, Box::new(|_| {})).expect("stored");
         begin(log, 1, None);
         let found = |account: &str, session: &str| log.session(account, session).expect("read");
         let mut seven = SessionRecord {

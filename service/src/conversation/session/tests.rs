@@ -350,7 +350,7 @@ async fn what_is_said_comes_to_watches_with_what_is_written() {
     };
     let verdict = hub
         .log
-        .append(session.conversation, said, conversation.committed(0));
+        .append(session.conversation, said, conversation.committed(Some(0)));
     verdict.expect("stored");
     conversation.tell();
     session.send(text("a note")).await.expect("stored");

@@ -7,8 +7,7 @@ use super::record::{Outcome, Record, from_sql};
 use super::{Store, StoreError, entries, now, stamped, write};
 use crate::conversation::entry::{Entry, Sent, Speaker, Transcribed};
 use crate::conversation::log::{
-    Begun, Committed, Log, LogError, OpenConversation, OpenRecord, Sending, SessionRecord,
-    StartRecord, Verdict,
+    Begun, Committed, Log, LogError, OpenConversation, Sending, SessionRecord, StartRecord, Verdict,
 };
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
@@ -63,10 +62,6 @@ impl Log for Store {
             Outcome::Said(verdict, _) => Ok(verdict),
             _ => Err(LogError("nothing was appended".to_owned())),
         }
-    }
-
-    fn open(&self, open: OpenRecord, committed: Committed) -> Result<(), LogError> {
-        self.enter(Record::Open(open), committed).map(|_| ())
     }
 
     fn send(

@@ -71,7 +71,8 @@ pub(super) fn records() -> [Record; 2] {
         title: None,
         at,
         keep: 0,
-        speaker,
+        speaker: Some(speaker),
+        ends: None,
         stream_position: Some(StreamPosition {
             stream: text(),
             attempt: 1,

@@ -6,17 +6,16 @@
 
 use super::entries::{append, append_said, append_sent, member, unheard};
 use crate::conversation::entry::{Body, Entry, Sent, Transcribed};
-use crate::conversation::log::{Begun, OpenRecord, Sending, StartRecord, StreamPosition, Verdict};
+use crate::conversation::log::{Begun, Sending, StartRecord, StreamPosition, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 
 /// An event to write.
 #[derive(Debug)]
 pub(crate) enum Record {
-    /// A start request, in a conversation that may be new.
+    /// A start request, in a conversation that may be new, or the beginning of one without a
+    /// speaker.
     Start(StartRecord),
-    /// The beginning of a conversation without a speaker.
-    Open(OpenRecord),
     /// A text that a client sent.
     Sent {
         conversation: i64,
@@ -73,7 +72,6 @@ impl Record {
         match self {
             Self::Start(start) => return begin(start, to),
             Self::Said { conversation, said } => return append_said(to, *conversation, said),
-            Self::Open(open) => return begin_without_speaker(open, to),
             Self::Sent {
                 conversation,
                 sent,
@@ -120,8 +118,8 @@ fn begin(start: &StartRecord, to: &Connection) -> rusqlite::Result<Outcome> {
     let mut entries = Vec::new();
     let opened = to
         .prepare_cached(
-            "INSERT INTO conversation (id, account, connection, name, created, keep, session)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO conversation (id, account, connection, name, created, keep, session, ends)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING",
         )?
         .execute(params![
             conversation,
@@ -130,51 +128,30 @@ fn begin(start: &StartRecord, to: &Connection) -> rusqlite::Result<Outcome> {
             start.title,
             at,
             start.keep,
-            start.session
+            start.session,
+            start.ends
         ])?;
     if opened > 0 {
         let title = start.title.clone();
         entries.extend(append(to, *conversation, *at, Body::Opened { title })?);
     } else {
         to.prepare_cached(
-            "UPDATE conversation SET name = coalesce(name, ?2), keep = ?3, ends = NULL
+            "UPDATE conversation SET name = coalesce(name, ?2), keep = ?3, ends = ?4
              WHERE id = ?1",
         )?
-        .execute(params![conversation, start.title, start.keep])?;
+        .execute(params![conversation, start.title, start.keep, start.ends])?;
     }
-    entries.extend(member(to, *conversation, *at, &start.speaker)?);
-    let begun = match &start.stream_position {
-        Some(at) => join(to, *conversation, at, &start.speaker.id)?,
-        None => Begun::Here {
+    if let Some(speaker) = &start.speaker {
+        entries.extend(member(to, *conversation, *at, speaker)?);
+    }
+    let begun = match (&start.stream_position, &start.speaker) {
+        (Some(at), Some(speaker)) => join(to, *conversation, at, &speaker.id)?,
+        _ => Begun::Here {
             said_until: 0,
             unheard: Vec::new(),
         },
     };
     Ok(Outcome::Begun(begun, entries))
-}
-
-fn begin_without_speaker(open: &OpenRecord, to: &Connection) -> rusqlite::Result<Outcome> {
-    to.prepare_cached(
-        "INSERT INTO conversation (id, account, connection, name, created, keep, session, ends)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?
-    .execute(params![
-        open.conversation,
-        open.account,
-        open.connection_id,
-        open.title,
-        open.at,
-        open.keep,
-        open.session,
-        open.ends
-    ])?;
-    let title = open.title.clone();
-    let opened = append(to, open.conversation, open.at, Body::Opened { title })?;
-    let begun = Begun::Here {
-        said_until: 0,
-        unheard: Vec::new(),
-    };
-    Ok(Outcome::Begun(begun, opened.into_iter().collect()))
 }
 
 /// Makes this the current start request of its stream, unless a later one is.

@@ -20,7 +20,8 @@ fn start(conversation: i64, keep: i64) -> StartRecord {
         title: None,
         at: now(),
         keep,
-        speaker: speaker(),
+        speaker: Some(speaker()),
+        ends: None,
         stream_position: None,
     }
 }
