@@ -2,12 +2,12 @@
 
 //! Writes the conversations of the service, the oldest first: a line each, or JSON.
 
-use crate::output::{Output, nobody_reads};
+use crate::output::{Output, unwritten};
 use crate::recall::{parsed, within};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::Duration;
 use symbl_captions::{visible, visible_json};
 use symbl_client::transport::{Endpoint, conversations};
@@ -93,14 +93,6 @@ fn line(conversation: &Value) -> String {
     };
     let (id, start, name) = (text("id"), text("startTime"), text("name"));
     format!("{id}  {start}  {lasted:>8}  {name}{names}")
-}
-
-fn unwritten(error: &io::Error) -> Result<(), String> {
-    if nobody_reads(error) {
-        Ok(())
-    } else {
-        Err(format!("cannot write the output: {error}"))
-    }
 }
 
 #[cfg(test)]

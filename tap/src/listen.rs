@@ -16,7 +16,7 @@
 //! thread writes ([`Outlet`]). Items that do not fit into its queue are lost. The
 //! program reports this, and ends with an error.
 
-use crate::output::{Output, nobody_reads};
+use crate::output::{Output, unwritten};
 use crate::place::{Begun, Place};
 use crate::recall::Page;
 use crate::show::Show;
@@ -407,12 +407,4 @@ impl Listening {
 /// Returns `true` if the service does not know this connection id.
 fn is_unknown(failure: &Failure) -> bool {
     failure.reason == Reason::Http && failure.http_status == Some(404)
-}
-
-fn unwritten(error: &std::io::Error) -> Result<(), String> {
-    if nobody_reads(error) {
-        Ok(())
-    } else {
-        Err(format!("cannot write the output: {error}"))
-    }
 }

@@ -58,8 +58,11 @@ impl Write for Output {
     }
 }
 
-/// Returns `true` if the reader of the output has gone, as `head` does. That is no
-/// failure.
-pub fn nobody_reads(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::BrokenPipe
+/// Returns the error for an output that cannot be written; none if its reader has gone, as
+/// `head` does.
+pub fn unwritten(error: &io::Error) -> Result<(), String> {
+    match error.kind() {
+        ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(format!("cannot write the output: {error}")),
+    }
 }

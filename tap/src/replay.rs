@@ -6,7 +6,7 @@
 //! Nothing else waits for this program, so it writes only as fast as its output is read,
 //! and nothing is lost.
 
-use crate::output::{Output, nobody_reads};
+use crate::output::{Output, unwritten};
 use crate::recall::Page;
 use crate::show::Show;
 use std::io;
@@ -83,13 +83,5 @@ fn explained(conversation: &str, failure: &Failure) -> String {
              can replay: see the ids with --list"
         ),
         _ => failure.message.clone(),
-    }
-}
-
-fn unwritten(error: &io::Error) -> Result<(), String> {
-    if nobody_reads(error) {
-        Ok(())
-    } else {
-        Err(format!("cannot write the output: {error}"))
     }
 }
