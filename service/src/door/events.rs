@@ -123,12 +123,7 @@ pub(crate) async fn events(
         Ok(wanted) => wanted,
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),
     };
-    let conversation = whose.conversation;
-    let delay = i64::try_from(whose.delay.as_nanos()).unwrap_or(i64::MAX);
-    let until = match delay {
-        0 => i64::MAX,
-        delay => crate::clock::steady().saturating_sub(delay),
-    };
+    let (conversation, until) = (whose.conversation, whose.until());
     match shared.records.find(whose).await {
         Ok(Some(_)) => {}
         Ok(None) => return unknown(),

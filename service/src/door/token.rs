@@ -225,6 +225,15 @@ impl Tokens {
         &self,
         offered: impl Iterator<Item = &'a str>,
     ) -> Result<Access, Refused> {
+        self.pass(offered).map(|(access, _)| access)
+    }
+
+    /// Returns the same, and when the token for it expires, in seconds since the Unix epoch.
+    /// A service without credentials asks for no token of an application, so that never ends.
+    pub(crate) fn pass<'a>(
+        &self,
+        offered: impl Iterator<Item = &'a str>,
+    ) -> Result<(Access, Option<u64>), Refused> {
         let mut refused = None;
         for token in offered {
             let access = match (is_share(token), &self.auth) {
@@ -233,30 +242,20 @@ impl Tokens {
                 (false, Auth::App { .. }) => self.whole(token),
             };
             match access {
-                Ok(access) => return Ok(access),
+                Ok((access, expires)) => return Ok((access, Some(expires))),
                 Err(reason) => refused = refused.max(Some(reason)),
             }
         }
         match (refused, &self.auth) {
             (Some(reason), _) => Err(reason),
-            (None, Auth::None) => Ok(Access {
-                account: String::new(),
-                scope: Scope::Account,
-            }),
+            (None, Auth::None) => {
+                let access = Access {
+                    account: String::new(),
+                    scope: Scope::Account,
+                };
+                Ok((access, None))
+            }
             (None, Auth::App { .. }) => Err(Refused::Invalid),
-        }
-    }
-
-    /// Returns when a token expires that is accepted, in seconds since the Unix epoch. A
-    /// service without credentials asks for no token of an application, so that never ends.
-    pub(crate) fn expires(&self, token: &str) -> Option<u64> {
-        if is_share(token) {
-            let claims: Shared = self.share.read(token).ok()?;
-            return Some(claims.exp);
-        }
-        match &self.auth {
-            Auth::None => None,
-            Auth::App { .. } => self.account.read(token).ok().map(|Claims { exp, .. }| exp),
         }
     }
 
@@ -266,16 +265,17 @@ impl Tokens {
         self.account.read::<Claims>(token).is_ok()
     }
 
-    /// Checks the token of an application.
-    fn whole(&self, token: &str) -> Result<Access, Refused> {
-        let Claims { sub, .. } = self.account.read(token)?;
-        self.access(sub, Scope::Account)
+    /// Checks the token of an application. Returns its access and when it expires.
+    fn whole(&self, token: &str) -> Result<(Access, u64), Refused> {
+        let Claims { sub, exp, .. } = self.account.read(token)?;
+        Ok((self.access(sub, Scope::Account)?, exp))
     }
 
-    /// Checks a share token.
-    fn shared(&self, token: &str) -> Result<Access, Refused> {
+    /// Checks a share token. Returns its access and when it expires.
+    fn shared(&self, token: &str) -> Result<(Access, u64), Refused> {
         let claims: Shared = self.share.read(token)?;
-        self.access(claims.sub, Scope::Conversation(claims.conversation))
+        let scope = Scope::Conversation(claims.conversation);
+        Ok((self.access(claims.sub, scope)?, claims.exp))
     }
 
     /// Returns the access to an account, if this service serves it.

@@ -13,6 +13,7 @@
 pub(crate) mod filter;
 pub(crate) mod sqlite;
 
+use crate::clock::{nanos, steady};
 pub(crate) use filter::Filter;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -154,6 +155,16 @@ pub(crate) struct Whose {
     pub(crate) conversation: i64,
     /// Entries of the last `delay` are left out.
     pub(crate) delay: Duration,
+}
+
+impl Whose {
+    /// Returns the time up to which entries may be read, nanoseconds since the Unix epoch.
+    pub(crate) fn until(&self) -> i64 {
+        match self.delay.is_zero() {
+            true => i64::MAX,
+            false => steady().saturating_sub(nanos(self.delay)),
+        }
+    }
 }
 
 /// A part of a list as JSON text. All parts in their order are the whole text.

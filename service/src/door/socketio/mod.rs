@@ -391,8 +391,8 @@ impl Door {
                 .into_iter()
                 .chain(credentials(&parts.headers))
         };
-        let access = match self.tokens.check(offered()) {
-            Ok(access) => access,
+        let (access, expires) = match self.tokens.pass(offered()) {
+            Ok(pass) => pass,
             Err(refused) => {
                 // A socket without a token is no attempt to guess one.
                 let is_guess = refused == Refused::Invalid && offered().next().is_some();
@@ -403,10 +403,6 @@ impl Door {
                 return Err(refused.into());
             }
         };
-        let is_used =
-            |token: &&str| self.tokens.check([*token].into_iter()).as_ref() == Ok(&access);
-        let expires = offered().find(is_used);
-        let expires = expires.and_then(|token| self.tokens.expires(token));
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| Denied::ServerBusy)?;
         let alive = self.alive.upgrade().ok_or(Denied::ServerBusy)?;

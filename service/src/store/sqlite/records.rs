@@ -7,7 +7,6 @@ use super::query::{Found, find, list};
 use super::readers::Readers;
 use super::spoken::Sentences;
 use super::{Store, gone};
-use crate::clock::steady;
 use crate::store::{
     Answer, Change, Deleted, Insights, LONGEST_WAIT, List, Listing, Piece, Records, Speaking,
     Spoken, StoreError, Transcript, Wanted, Whose,
@@ -100,10 +99,7 @@ impl Store {
             let Some(mut found) = find(database, &whose.account, whose.conversation)? else {
                 return Ok(None);
             };
-            if !whose.delay.is_zero() {
-                let delay = i64::try_from(whose.delay.as_nanos()).unwrap_or(i64::MAX);
-                found.until = steady().saturating_sub(delay);
-            }
+            found.until = whose.until();
             answer(found, database).map(Some)
         })
         .await
