@@ -675,6 +675,8 @@ const scenarios = {
         for (const change of changes) {
           for (const node of change.addedNodes) {
             const text = node.querySelector?.(".words")?.textContent;
+            // Other rows are none of those that are counted below.
+            if (!text?.startsWith("Line")) continue;
             requestAnimationFrame(() => setTimeout(() => window.shown.push([text, Date.now()])));
           }
         }
