@@ -5,53 +5,18 @@
 
 mod common;
 
+use common::process::{Process as Service, keep, token};
 use common::*;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 use symbl_service::recognizer::scripted::{silence, speech};
 
-/// The command, killed when it is dropped.
-struct Service {
-    child: Child,
-    address: SocketAddr,
-}
-
 impl Service {
-    fn start(data: &Path, application: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_symbl-service"));
-        command
-            .args(["--listen", "127.0.0.1:0", "--recognizer", "scripted"])
-            .args(["--log", "warn"])
-            .arg("--data")
-            .arg(data)
-            .env("SYMBL_APP_ID", application)
-            .env("SYMBL_APP_SECRET", "hush")
-            .stdout(Stdio::piped());
-        let mut child = command.spawn().expect("started");
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.take().expect("piped"));
-        out.read_line(&mut line).expect("a line");
-        let address = line.strip_prefix("listening on http://").expect(&line);
-        let address = address.trim_end().parse().expect("an address");
-        Self { child, address }
-    }
-
-    /// Kills the service with SIGKILL, so that it sends and writes nothing more.
-    fn kill(mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("dead");
-    }
-
-    async fn token(&self, application: &str) -> String {
-        let body = json!({"type": "application", "appId": application, "appSecret": "hush"});
-        let path = "POST /oauth2/token:generate";
-        let (_, answer) = http(&self.address, path, &body.to_string()).await;
-        let answer: Value = serde_json::from_str(&answer).expect("JSON");
-        answer["accessToken"].as_str().expect("a token").to_owned()
+    /// Starts the service on a directory, for an application.
+    fn of(data: &Path, application: &str) -> Self {
+        Self::start(|command| keep(command, data, application))
     }
 
     async fn speaker(&self, token: &str, name: &str) -> (Client, String) {
@@ -74,13 +39,6 @@ impl Service {
     }
 }
 
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Returns words and the pause that ends an utterance.
 fn said(words: std::ops::Range<u16>) -> Vec<u8> {
     let mut samples = speech(words, 16_000);
@@ -98,13 +56,13 @@ async fn s7_a_killed_service_takes_its_speakers_back_and_has_all_that_they_were_
     let mut told = Vec::new();
     let mut conversation = None;
     let mut sequence = 0;
-    let mut token = None;
+    let mut first = None;
     for round in 0..3u16 {
-        let service = Service::start(data.path(), "app");
+        let service = Service::of(data.path(), "app");
         // A token outlives the service too.
-        let token = match &token {
+        let token = match &first {
             Some(token) => token,
-            None => token.insert(service.token("app").await),
+            None => first.insert(token(&service, "app", "hush").await),
         };
         let (mut ada, id) = service.speaker(token, "ada").await;
         let (mut bob, same) = service.speaker(token, "bob").await;
@@ -134,8 +92,8 @@ async fn s7_a_killed_service_takes_its_speakers_back_and_has_all_that_they_were_
         service.kill();
     }
 
-    let service = Service::start(data.path(), "app");
-    let (token, id) = (token.expect("a token"), conversation.expect("an id"));
+    let service = Service::of(data.path(), "app");
+    let (token, id) = (first.expect("a token"), conversation.expect("an id"));
     let base = format!("/v1/conversations/{id}");
     let (code, stored) = service
         .get(&token, &format!("{base}/messages?verbose=true"))
@@ -170,7 +128,7 @@ async fn s7_a_killed_service_takes_its_speakers_back_and_has_all_that_they_were_
     let (_bob, next) = service.speaker(&token, "bob").await;
     assert_ne!(next, id);
     service.kill();
-    let service = Service::start(data.path(), "app");
+    let service = Service::of(data.path(), "app");
     let (_bob, again) = service.speaker(&token, "bob").await;
     assert_eq!(again, next);
 }
@@ -178,15 +136,15 @@ async fn s7_a_killed_service_takes_its_speakers_back_and_has_all_that_they_were_
 #[tokio::test]
 async fn s13_what_one_application_said_is_nothing_to_another() {
     let data = tempfile::tempdir().expect("a directory");
-    let service = Service::start(data.path(), "one");
-    let one = service.token("one").await;
+    let service = Service::of(data.path(), "one");
+    let one = token(&service, "one", "hush").await;
     let (mut client, id) = service.speaker(&one, "ada").await;
     client.send_audio(&said(0..3)).await;
     client.until("message_response").await;
     service.kill();
 
-    let service = Service::start(data.path(), "two");
-    let two = service.token("two").await;
+    let service = Service::of(data.path(), "two");
+    let two = token(&service, "two", "hush").await;
     let (_client, other) = service.speaker(&two, "eve").await;
     assert_ne!(other, id, "the same connection id, another account");
     for path in ["", "/messages", "/members", "/insights", "/topics"] {
@@ -203,7 +161,7 @@ async fn s13_what_one_application_said_is_nothing_to_another() {
     assert_eq!(ids, [&json!(other)]);
     service.kill();
 
-    let service = Service::start(data.path(), "one");
+    let service = Service::of(data.path(), "one");
     let path = format!("/v1/conversations/{id}/messages");
     let (code, stored) = service.get(&one, &path).await;
     assert_eq!(code, "200");
@@ -213,21 +171,21 @@ async fn s13_what_one_application_said_is_nothing_to_another() {
 #[tokio::test]
 async fn kept_trackers_outlive_the_service_and_are_of_their_application_only() {
     let data = tempfile::tempdir().expect("a directory");
-    let service = Service::start(data.path(), "one");
-    let one = service.token("one").await;
+    let service = Service::of(data.path(), "one");
+    let one = token(&service, "one", "hush").await;
     let tracker = json!({"name": "Numbers", "vocabulary": ["w1"]}).to_string();
     let make = format!("POST /v1/manage/tracker HTTP/1.1\r\nX-API-KEY: {one}\r\nX-Rest:");
     let (_, made) = http(&service.address, &make, &tracker).await;
     let made: Value = serde_json::from_str(&made).expect("JSON");
     service.kill();
 
-    let service = Service::start(data.path(), "two");
-    let two = service.token("two").await;
+    let service = Service::of(data.path(), "two");
+    let two = token(&service, "two", "hush").await;
     let (_, listed) = service.get(&two, "/v1/manage/trackers").await;
     assert_eq!(listed, json!({"trackers": []}));
     service.kill();
 
-    let service = Service::start(data.path(), "one");
+    let service = Service::of(data.path(), "one");
     let (_, listed) = service.get(&one, "/v1/manage/trackers").await;
     assert_eq!(listed, json!({"trackers": [made["tracker"]]}));
     let (mut client, _) = Client::open(&service.address, "/v1/streaming/x", &[("X-API-KEY", &one)])
@@ -244,7 +202,7 @@ async fn kept_trackers_outlive_the_service_and_are_of_their_application_only() {
 #[test]
 fn a_directory_that_is_in_use_is_refused() {
     let data = tempfile::tempdir().expect("a directory");
-    let _first = Service::start(data.path(), "app");
+    let _first = Service::of(data.path(), "app");
     let second = Command::new(env!("CARGO_BIN_EXE_symbl-service"))
         .args([
             "--listen",

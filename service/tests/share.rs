@@ -4,9 +4,10 @@
 
 mod common;
 
+use common::process::token;
 use common::prompter::Prompter;
 use common::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::recognizer::scripted::silence;
@@ -57,13 +58,6 @@ async fn ask(server: &Server, token: &str, request: &str, body: &str) -> (u16, S
 
 async fn status(server: &Server, token: &str, request: &str) -> u16 {
     ask(server, token, request, "{}").await.0
-}
-
-async fn token(server: &Server, id: &str, secret: &str) -> String {
-    let body = json!({"type": "application", "appId": id, "appSecret": secret}).to_string();
-    let (_, answer) = http(server, "POST /oauth2/token:generate", &body).await;
-    let answer: Value = serde_json::from_str(&answer).expect("JSON");
-    answer["accessToken"].as_str().expect("a token").to_owned()
 }
 
 /// Holds a conversation in which one sentence is said. Returns its id.

@@ -5,39 +5,23 @@
 
 mod common;
 
+use common::process::Process as Service;
 use common::*;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use symbl_service::recognizer::scripted::{silence, speech};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The command on a directory of its own, killed when it is dropped.
-struct Service {
-    child: Child,
-    address: SocketAddr,
-}
-
 impl Service {
-    fn start(data: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_symbl-service"));
-        command
-            .args(["--listen", "127.0.0.1:0", "--recognizer", "scripted"])
-            .args(["--log", "off", "--data"])
-            .arg(data)
-            .stdout(Stdio::piped());
-        let mut child = command.spawn().expect("started");
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.take().expect("piped"));
-        out.read_line(&mut line).expect("a line");
-        let address = line.strip_prefix("listening on http://").expect(&line);
-        let address = address.trim_end().parse().expect("an address");
-        Self { child, address }
+    /// Starts the service on a directory of its own.
+    fn on(data: &Path) -> Self {
+        Self::start(|command| {
+            command.args(["--log", "off", "--data"]).arg(data);
+        })
     }
 
     /// Ends it as an operator does, and waits for its end.
@@ -85,13 +69,6 @@ impl Service {
         let messages = body["messages"].as_array().expect("messages");
         let text = |message: &Value| message["text"].as_str().expect("a text").to_owned();
         messages.iter().map(text).collect()
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -185,7 +162,7 @@ async fn what_is_said_after_an_outsider_looked_into_the_database_is_there_after_
     let data = tempfile::tempdir().expect("a directory");
     let copies = tempfile::tempdir().expect("a directory");
     let mut held = Vec::new();
-    let mut service = Service::start(data.path());
+    let mut service = Service::on(data.path());
     for (k, (outsider, look)) in OUTSIDERS.into_iter().enumerate() {
         held.push((outsider, service.hold("before", 0..2).await));
         look(
@@ -194,7 +171,7 @@ async fn what_is_said_after_an_outsider_looked_into_the_database_is_there_after_
         );
         held.push((outsider, service.hold("after", 2..4).await));
         service.stop();
-        service = Service::start(data.path());
+        service = Service::on(data.path());
         for (outsider, conversation) in &held {
             let path = format!("/v1/conversations/{conversation}/messages");
             let (code, body) = service.get(&path).await;
@@ -210,7 +187,7 @@ async fn what_is_said_after_an_outsider_looked_into_the_database_is_there_after_
 async fn the_files_are_readable_by_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let data = tempfile::tempdir().expect("a directory");
-    let service = Service::start(&data.path().join("made"));
+    let service = Service::on(&data.path().join("made"));
     service.hold("modes", 0..2).await;
     let files = std::fs::read_dir(data.path().join("made")).expect("a directory");
     for file in files.map(|file| file.expect("a file")) {
@@ -224,7 +201,7 @@ async fn a_service_whose_directory_was_deleted_is_unhealthy_and_tells_nothing_th
     let data = tempfile::tempdir().expect("a directory");
     for (deleted, restored) in [("", false), ("symbl.db", true), ("symbl.db-wal", true)] {
         let directory = data.path().join(format!("data{}", deleted.len()));
-        let service = Service::start(&directory);
+        let service = Service::on(&directory);
         let (mut client, _) = Client::started(&service.address, "x", &request("x")).await;
         client.send_audio(&said(0..2)).await;
         client.until("message_response").await;
@@ -255,7 +232,7 @@ async fn a_service_whose_directory_was_deleted_is_unhealthy_and_tells_nothing_th
 #[tokio::test]
 async fn on_a_full_disk_the_stream_fails_the_service_is_unhealthy_and_recovers_with_room() {
     let data = tempfile::tempdir().expect("a directory");
-    let service = Service::start(data.path());
+    let service = Service::on(data.path());
     let pid = service.child.id().to_string();
     let limit = |bytes: &str| {
         run(
@@ -278,7 +255,7 @@ async fn on_a_full_disk_the_stream_fails_the_service_is_unhealthy_and_recovers_w
     let next = service.hold("y", 4..6).await;
     drop(client);
     service.stop();
-    let service = Service::start(data.path());
+    let service = Service::on(data.path());
     assert_eq!(service.texts_of(&conversation).await.len(), 1);
     assert_eq!(service.texts_of(&next).await.len(), 1);
 }
@@ -303,7 +280,7 @@ async fn until_not_stored(client: &mut Client, words: std::ops::Range<u16>) {
 #[tokio::test]
 async fn a_service_without_a_table_that_streams_write_to_is_unhealthy_until_it_is_back() {
     let data = tempfile::tempdir().expect("a directory");
-    let service = Service::start(data.path());
+    let service = Service::on(data.path());
     let (mut client, _) = Client::started(&service.address, "x", &request("x")).await;
     client.send_audio(&said(0..2)).await;
     client.until("message_response").await;
@@ -327,7 +304,7 @@ async fn a_service_without_a_table_that_streams_write_to_is_unhealthy_until_it_i
 #[tokio::test]
 async fn a_service_whose_database_was_emptied_tells_nothing_that_is_lost() {
     let data = tempfile::tempdir().expect("a directory");
-    let service = Service::start(data.path());
+    let service = Service::on(data.path());
     let (mut client, _) = Client::started(&service.address, "x", &request("x")).await;
     client.send_audio(&said(0..2)).await;
     client.until("message_response").await;
@@ -346,7 +323,7 @@ async fn a_service_whose_database_was_emptied_tells_nothing_that_is_lost() {
 #[tokio::test]
 async fn a_service_whose_database_is_corrupt_is_unhealthy_to_its_end() {
     let data = tempfile::tempdir().expect("a directory");
-    let service = Service::start(data.path());
+    let service = Service::on(data.path());
     service.hold("x", 0..2).await;
     let database = data.path().join("symbl.db");
     service.stop();
@@ -357,7 +334,7 @@ async fn a_service_whose_database_is_corrupt_is_unhealthy_to_its_end() {
     let file = file.expect("opened");
     std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 4096], (page - 1) * 4096)
         .expect("written");
-    let service = Service::start(data.path());
+    let service = Service::on(data.path());
     let (mut client, _) = Client::started(&service.address, "y", &request("y")).await;
     until_not_stored(&mut client, 2..4).await;
     service.until_health(503).await;
@@ -371,7 +348,7 @@ async fn the_database_file_alone_is_a_whole_backup_in_silence_and_after_a_stop()
     let data = tempfile::tempdir().expect("a directory");
     let copies = tempfile::tempdir().expect("a directory");
     let database = data.path().join("symbl.db");
-    let service = Service::start(data.path());
+    let service = Service::on(data.path());
     let first = service.hold("first", 0..2).await;
     let copy = copies.path().join("at-rest.db");
     let until = Instant::now() + PATIENCE;
@@ -403,7 +380,7 @@ async fn the_database_file_alone_is_a_whole_backup_in_silence_and_after_a_stop()
     for backup in [live, stopped] {
         let restored = tempfile::tempdir().expect("a directory");
         std::fs::copy(&backup, restored.path().join("symbl.db")).expect("restored");
-        let service = Service::start(restored.path());
+        let service = Service::on(restored.path());
         for conversation in [&first, &second] {
             let texts = service.texts_of(conversation).await;
             assert_eq!(texts.len(), 1, "{}: {texts:?}", backup.display());
@@ -428,7 +405,7 @@ fn left_in(directory: &Path, words: &[String]) -> Vec<String> {
 #[tokio::test]
 async fn deleted_words_are_in_no_file_of_the_directory() {
     let data = tempfile::tempdir().expect("a directory");
-    let service = Service::start(data.path());
+    let service = Service::on(data.path());
     // Two conversations whose rows share pages; one of them has utterances of any length.
     let (mut gone, id) = Client::started(&service.address, "gone", &request("secretary")).await;
     let (mut kept, other) = Client::started(&service.address, "kept", &request("chair")).await;

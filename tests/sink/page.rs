@@ -7,12 +7,10 @@
 
 use crate::common::pipeline::Pipeline;
 use crate::engine;
-use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
+use serde_json::{Value, json};
 use std::path::Path;
-use std::process::Stdio;
 use symbl_service::recognizer::scripted;
-use symbl_testkit::programs::{chromium, node};
+use symbl_testkit::programs::{chromium, node, play};
 use symbl_testkit::service::Service;
 
 /// Streams these samples in real time while a browser shows the conversation. Returns what
@@ -30,36 +28,15 @@ fn shown(service: &Service, samples: &[i16]) -> Option<Value> {
         sound.display(),
         service.url()
     ));
-    let mut child = command
+    command
         .arg(script)
         .arg(chromium)
-        .args(["-", "sink", &service.url()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("timeout");
-    let mut complaints = child.stderr.take().expect("it is piped");
-    let complaints = std::thread::spawn(move || {
-        let mut text = String::new();
-        let _ = complaints.read_to_string(&mut text);
-        text
+        .args(["-", "sink", &service.url()]);
+    let report = play(&mut command, |asked| {
+        assert_eq!(asked["please"], "play");
+        pipeline.play();
+        json!({})
     });
-    let mut answers = child.stdin.take().expect("it is piped");
-    let mut report = Value::Null;
-    for line in BufReader::new(child.stdout.take().expect("it is piped")).lines() {
-        let line = line.expect("text");
-        let value: Value = serde_json::from_str(&line).expect(&line);
-        if value["please"] == "play" {
-            pipeline.play();
-            writeln!(answers, "{{}}").expect("it listens");
-        } else {
-            report = value;
-        }
-    }
-    let status = child.wait().expect("an end");
-    let complaints = complaints.join().expect("no panic");
-    assert!(status.success(), "{status}: {complaints}");
     pipeline.wait_for_eos();
     Some(report)
 }

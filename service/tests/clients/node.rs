@@ -6,7 +6,7 @@ use crate::app::{here, patience};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use symbl_testkit::speech::absent;
+use symbl_testkit::programs::npm;
 
 /// Returns a command that runs an application in `js`, or `None` where Node.js is absent.
 pub fn node(application: &str) -> Option<Command> {
@@ -26,38 +26,6 @@ fn installed() -> Option<&'static Path> {
 }
 
 fn install() -> Option<PathBuf> {
-    for program in ["node", "npm"] {
-        if let Err(error) = Command::new(program).arg("--version").output() {
-            absent(&format!(
-                "{program}: {error} (Debian packages nodejs and npm)"
-            ));
-            return None;
-        }
-    }
-    let source = here("js");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("symbl-js");
-    let modules = folder.join("node_modules");
-    let lock = std::fs::read(source.join("package-lock.json")).expect("the lock file");
-    // Written when all is there, so that half an installation is made anew.
-    let done = folder.join("installed.json");
-    if std::fs::read(&done).is_ok_and(|before| before == lock) {
-        return Some(modules);
-    }
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).expect("a folder");
-    for name in ["package.json", "package-lock.json"] {
-        std::fs::copy(source.join(name), folder.join(name)).expect("a copy");
-    }
-    let output = Command::new("npm")
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        .current_dir(&folder)
-        .output()
-        .expect("npm");
-    assert!(
-        output.status.success(),
-        "npm ci: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    std::fs::write(&done, lock).expect("a file");
-    Some(modules)
+    npm(&here("js"), &folder)
 }

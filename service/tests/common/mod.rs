@@ -8,6 +8,7 @@
 
 pub mod chatty;
 pub mod flac;
+pub mod process;
 pub mod prompter;
 pub mod shape;
 

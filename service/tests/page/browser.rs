@@ -5,43 +5,20 @@
 use crate::stage::{APP, Stage};
 use crate::unit::here;
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use symbl_service::Auth;
-use symbl_testkit::programs::{chromium, node};
-use symbl_testkit::speech::absent;
+use symbl_testkit::programs::{self, chromium, node, npm};
 
 /// Returns the folder with axe-core, which is installed once for each build folder; `None`
 /// where npm is absent.
 fn modules() -> Option<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let install = || {
-        if let Err(error) = Command::new("npm").arg("--version").output() {
-            absent(&format!("npm: {error} (Debian package npm)"));
-            return None;
-        }
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page-js");
-        let lock = std::fs::read(here("js/package-lock.json")).expect("the lock file");
-        // Written when all is there, so that half an installation is made anew.
-        let done = folder.join("installed.json");
-        if !std::fs::read(&done).is_ok_and(|before| before == lock) {
-            let _ = std::fs::remove_dir_all(&folder);
-            std::fs::create_dir_all(&folder).expect("a folder");
-            for name in ["package.json", "package-lock.json"] {
-                std::fs::copy(here("js").join(name), folder.join(name)).expect("a copy");
-            }
-            let output = Command::new("npm")
-                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-                .current_dir(&folder)
-                .output()
-                .expect("npm");
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "npm ci: {said}");
-            std::fs::write(&done, lock).expect("a file");
-        }
-        Some(folder.join("node_modules"))
+        npm(
+            &here("js"),
+            &Path::new(env!("CARGO_TARGET_TMPDIR")).join("page-js"),
+        )
     };
     FOLDER.get_or_init(install).as_deref()
 }
@@ -51,36 +28,11 @@ fn modules() -> Option<&'static Path> {
 fn play(scenario: &str, stage: &mut Stage) -> Option<Value> {
     let (chromium, modules) = (chromium()?, modules()?);
     let mut command = node()?;
-    let mut child = command
+    command
         .arg(here("js/page.mjs"))
         .args([chromium.as_path(), modules])
-        .args([scenario, &stage.url(), APP.0, APP.1])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("timeout");
-    let mut complaints = child.stderr.take().expect("it is piped");
-    let complaints = std::thread::spawn(move || {
-        let mut text = String::new();
-        let _ = complaints.read_to_string(&mut text);
-        text
-    });
-    let mut answers = child.stdin.take().expect("it is piped");
-    let mut report = Value::Null;
-    for line in BufReader::new(child.stdout.take().expect("it is piped")).lines() {
-        let line = line.expect("text");
-        let value: Value = serde_json::from_str(&line).expect(&line);
-        if value["please"].is_string() {
-            let answer = stage.perform(&value);
-            writeln!(answers, "{answer}").expect("it listens");
-        } else {
-            report = value;
-        }
-    }
-    let status = child.wait().expect("an end");
-    let complaints = complaints.join().expect("no panic");
-    assert!(status.success(), "{status}: {complaints}");
+        .args([scenario, &stage.url(), APP.0, APP.1]);
+    let report = programs::play(&mut command, |asked| stage.perform(asked));
     println!("{scenario}: {report}");
     Some(report)
 }

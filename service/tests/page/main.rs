@@ -10,3 +10,6 @@ mod browser;
 mod files;
 mod stage;
 mod unit;
+
+#[path = "../common/mod.rs"]
+mod common;

@@ -2,12 +2,11 @@
 
 //! A service, its speakers, and a network that can be cut: what a browser's test asks for.
 
+use crate::common::process::{Process, token};
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use symbl_service::recognizer::scripted;
@@ -112,7 +111,7 @@ impl RecognizerStream for Stream {
 enum Running {
     Here(Server),
     /// With the scripted recogniser: its speakers say numbers of words.
-    Program(Child),
+    Program(Process),
 }
 
 /// A service with its data on the disk.
@@ -156,9 +155,9 @@ impl Stage {
         let mut stage = Self::new(Auth::None);
         stage.down();
         stage.data = TempDir::new().expect("a folder");
-        let (child, address) = started(&stage.data, "127.0.0.1:0");
-        stage.server = Some(Running::Program(child));
-        stage.address = address;
+        let program = started(&stage.data, "127.0.0.1:0");
+        stage.address = program.address;
+        stage.server = Some(Running::Program(program));
         stage
     }
 
@@ -306,29 +305,23 @@ impl Stage {
         self.speakers.clear();
         match self.server.take() {
             Some(Running::Here(server)) => self.runtime.block_on(server.shutdown()),
-            Some(Running::Program(mut child)) => {
-                child.kill().expect("killed");
-                child.wait().expect("dead");
-            }
+            Some(Running::Program(program)) => program.kill(),
             None => {}
         }
     }
 
     fn up(&mut self) {
-        let (child, address) = started(&self.data, &self.address.to_string());
-        assert_eq!(address, self.address);
-        self.server = Some(Running::Program(child));
+        let program = started(&self.data, &self.address.to_string());
+        assert_eq!(program.address, self.address);
+        self.server = Some(Running::Program(program));
     }
 
     fn token(&self) -> Option<String> {
         if matches!(self.auth, Auth::None) {
             return None;
         }
-        let body = json!({"type": "application", "appId": APP.0, "appSecret": APP.1}).to_string();
-        let asking = http(&self.address, "POST /oauth2/token:generate", &body);
-        let (_, answer) = self.runtime.block_on(asking);
-        let answer: Value = serde_json::from_str(&answer).expect("JSON");
-        Some(answer["accessToken"].as_str().expect("a token").to_owned())
+        let asking = token(&self.address, APP.0, APP.1);
+        Some(self.runtime.block_on(asking))
     }
 
     /// Returns what the Conversation API answers.
@@ -346,22 +339,11 @@ impl Drop for Stage {
     }
 }
 
-/// Starts the program. Returns it and its address.
-fn started(data: &TempDir, listen: &str) -> (Child, SocketAddr) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_symbl-service"));
-    command
-        .args(["--listen", listen, "--recognizer", "scripted"])
-        .args(["--log", "warn"])
-        .arg("--data")
-        .arg(data.path())
-        .stdout(Stdio::piped());
-    let mut child = command.spawn().expect("started");
-    let mut line = String::new();
-    let mut out = BufReader::new(child.stdout.take().expect("piped"));
-    out.read_line(&mut line).expect("a line");
-    let address = line.strip_prefix("listening on http://").expect(&line);
-    let address = address.trim_end().parse().expect("an address");
-    (child, address)
+/// Starts the program.
+fn started(data: &TempDir, listen: &str) -> Process {
+    Process::listening(listen, |command| {
+        command.args(["--log", "warn", "--data"]).arg(data.path());
+    })
 }
 
 fn configured(cues: &Cued, auth: &Auth, data: PathBuf, listen: SocketAddr) -> ServerConfig {

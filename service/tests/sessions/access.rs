@@ -2,7 +2,7 @@
 
 //! Who may connect, read and write.
 
-use crate::common::{Client, http, linear16, start_request};
+use crate::common::{Client, http, linear16, process, start_request};
 use crate::driver::Node;
 use crate::{about, serve, text, url};
 use serde_json::{Value, json};
@@ -19,10 +19,7 @@ fn closed(config: &mut ServerConfig) {
 
 /// Returns a token of the application.
 async fn token(server: &Server) -> String {
-    let body = json!({ "type": "application", "appId": "app", "appSecret": "hush" });
-    let (_, answer) = http(server, "POST /oauth2/token:generate", &body.to_string()).await;
-    let answer: Value = serde_json::from_str(&answer).expect("JSON");
-    answer["accessToken"].as_str().expect("a token").to_owned()
+    process::token(server, "app", "hush").await
 }
 
 /// Shares a conversation; returns the token for its readers.

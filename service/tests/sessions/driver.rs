@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
-use symbl_testkit::speech::absent;
+use symbl_testkit::programs::npm;
 
 /// Longest wait for anything. It is longer than anything takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -257,37 +257,6 @@ fn installed() -> Option<&'static Path> {
 }
 
 fn install() -> Option<PathBuf> {
-    for program in ["node", "npm"] {
-        if let Err(error) = Command::new(program).arg("--version").output() {
-            absent(&format!(
-                "{program}: {error} (Debian packages nodejs and npm)"
-            ));
-            return None;
-        }
-    }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("socket-io-client");
-    let modules = folder.join("node_modules");
-    let lock = std::fs::read(here("package-lock.json")).expect("the lock file");
-    // Written when all is there, so that half an installation is made anew.
-    let done = folder.join("installed.json");
-    if std::fs::read(&done).is_ok_and(|before| before == lock) {
-        return Some(modules);
-    }
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).expect("a folder");
-    for name in ["package.json", "package-lock.json"] {
-        std::fs::copy(here(name), folder.join(name)).expect("a copy");
-    }
-    let output = Command::new("npm")
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        .current_dir(&folder)
-        .output()
-        .expect("npm");
-    assert!(
-        output.status.success(),
-        "npm ci: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    std::fs::write(&done, lock).expect("a file");
-    Some(modules)
+    npm(&here(""), &folder)
 }

@@ -2,14 +2,12 @@
 
 //! Sessions are active, closed and expired, and the service is killed and comes back.
 
-use crate::common::{Client, Place, linear16, start_request};
+use crate::common::process::{Process, keep, token};
+use crate::common::{Client, linear16, start_request};
 use crate::driver::Node;
 use crate::{about, serve, text, url};
 use serde_json::json;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use symbl_service::recognizer::scripted::speech;
 
@@ -94,58 +92,12 @@ async fn viewers_keep_no_session_active_and_a_speaker_does() {
     assert_eq!(node.join("a", &spoken)["status"], "active");
 }
 
-/// The command, killed when it is dropped.
-struct Killable {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Killable {
-    fn start(data: &Path, listen: &str, application: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_symbl-service"));
-        command
-            .args(["--listen", listen, "--recognizer", "scripted"])
-            .args(["--log", "warn", "--session-sends", "10000"])
-            .arg("--data")
-            .arg(data)
-            .env("SYMBL_APP_ID", application)
-            .env("SYMBL_APP_SECRET", "hush")
-            .stdout(Stdio::piped());
-        let mut child = command.spawn().expect("started");
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.take().expect("piped"));
-        out.read_line(&mut line).expect("a line");
-        let address = line.strip_prefix("listening on http://").expect(&line);
-        let address = address.trim_end().parse().expect("an address");
-        Self { child, address }
-    }
-
-    /// Kills the service with SIGKILL, so that it sends and writes nothing more.
-    fn kill(mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("dead");
-    }
-
-    async fn token(&self, application: &str) -> String {
-        let body = json!({ "type": "application", "appId": application, "appSecret": "hush" });
-        let path = "POST /oauth2/token:generate";
-        let (_, answer) = crate::common::http(self, path, &body.to_string()).await;
-        let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
-        answer["accessToken"].as_str().expect("a token").to_owned()
-    }
-}
-
-impl Place for Killable {
-    fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for Killable {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts the service on a directory, for an application.
+fn started(data: &Path, listen: &str, application: &str) -> Process {
+    Process::listening(listen, |command| {
+        keep(command, data, application);
+        command.args(["--session-sends", "10000"]);
+    })
 }
 
 // 27
@@ -155,10 +107,10 @@ async fn after_sigkill_clients_come_back_by_themselves_and_nothing_is_missing() 
         return;
     };
     let data = tempfile::tempdir().expect("a folder");
-    let service = Killable::start(data.path(), "127.0.0.1:0", "app");
+    let service = started(data.path(), "127.0.0.1:0", "app");
     let listen = service.address.to_string();
     let url = format!("http://{listen}");
-    let auth = json!({ "token": service.token("app").await });
+    let auth = json!({ "token": token(&service, "app", "hush").await });
     let options = json!({ "transports": ["websocket"], "reconnectionDelay": 50 });
     node.open_with("a", &url, &options, std::slice::from_ref(&auth));
     node.next("a", "connect");
@@ -174,7 +126,7 @@ async fn after_sigkill_clients_come_back_by_themselves_and_nothing_is_missing() 
     }
     service.kill();
     assert_eq!(node.next("a", "disconnect")["active"], true);
-    let service = Killable::start(data.path(), &listen, "app");
+    let service = started(data.path(), &listen, "app");
     node.next("a", "connect");
     assert_eq!(node.join("a", &session)["status"], "active");
     for _ in 0..5 {
@@ -193,8 +145,8 @@ async fn after_sigkill_clients_come_back_by_themselves_and_nothing_is_missing() 
     assert_eq!(node.history("a", &session).len(), 500);
     service.kill();
     // Another application does not find it.
-    let foreign = Killable::start(data.path(), &listen, "other");
-    let auth = json!({ "token": foreign.token("other").await });
+    let foreign = started(data.path(), &listen, "other");
+    let auth = json!({ "token": token(&foreign, "other", "hush").await });
     node.open("c", &url, &auth);
     let answer = node.ask("c", "session:reconnect", &[about(&session)]);
     assert_eq!(answer["error_code"], "invalid_session", "{answer}");

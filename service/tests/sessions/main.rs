@@ -9,7 +9,6 @@ mod delivery;
 mod driver;
 mod lifecycle;
 mod limits;
-mod measure;
 mod protocol;
 mod raw;
 
