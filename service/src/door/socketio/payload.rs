@@ -355,8 +355,8 @@ fn decimal(text: &str) -> Option<i64> {
     text.parse().ok().filter(|_| is_decimal)
 }
 
-/// What a client says of itself when it connects (Socket.IO's `auth`).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The client's own description (Socket.IO's `auth`).
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Introduction {
     /// Must never be logged.
     pub(crate) token: Option<String>,
@@ -365,6 +365,17 @@ pub(crate) struct Introduction {
     /// The name and the id under which texts of this client are kept.
     pub(crate) name: Option<String>,
     pub(crate) user_id: Option<String>,
+}
+
+/// Leaves out the token.
+impl fmt::Debug for Introduction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Introduction")
+            .field("captions", &self.captions)
+            .field("name", &self.name)
+            .field("user_id", &self.user_id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Reads `auth`. What is missing or has a wrong type counts as absent.
@@ -615,5 +626,16 @@ mod tests {
             assert_eq!(introduction(Some(given)), nothing, "{given}");
         }
         assert_eq!(introduction(None), nothing);
+    }
+
+    #[test]
+    fn a_token_is_in_no_dump() {
+        let about = introduction(Some(r#"{"token": "t-o-k-e-n", "name": "Ada"}"#));
+        assert_eq!(about.token.as_deref(), Some("t-o-k-e-n"));
+        let dump = format!("{about:?}");
+        assert!(
+            dump.contains("Ada") && !dump.contains("t-o-k-e-n"),
+            "{dump}"
+        );
     }
 }
