@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 #![no_main]
-//! Checks that no event of a client of sessions makes `symbl-service` panic, and that what is
-//! read of it keeps its limits.
+//! Checks that the reader of session events takes any text without a panic, and that its
+//! results keep the limits.
 //!
-//! An input is lines. Each is read as the packet of an event, and as what a client says when
-//! it connects.
+//! An input is lines. Each is read as the packet of an event, and as the `auth` of a client
+//! that connects.
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for line in data.split(|byte| *byte == b'\n') {

@@ -386,6 +386,12 @@ fn said(text: &str, number: u64) -> String {
     reply::message_response(&[message], number)
 }
 
+/// Returns the last word of each line.
+fn last_words(out: &str) -> Vec<&str> {
+    let words = out.lines().filter_map(|line| line.split(' ').next_back());
+    words.collect()
+}
+
 fn json_answer(body: &str) -> String {
     let length = body.len();
     format!(
@@ -424,11 +430,7 @@ fn what_was_said_before_the_conversation_was_over_is_read_from_its_log() {
     assert_eq!(path, "/v1/conversations/42/events?after=11");
     let (status, out, err) = tap.end();
     assert!(status.success(), "{status}: {err}");
-    let texts: Vec<&str> = out
-        .lines()
-        .filter_map(|l| l.split(' ').next_back())
-        .collect();
-    assert_eq!(texts, ["Five.", "Six."], "{out}");
+    assert_eq!(last_words(&out), ["Five.", "Six."], "{out}");
     assert!(
         err.contains("what is said until then is asked for then"),
         "{err}"
@@ -470,9 +472,5 @@ fn a_conversation_that_follows_under_the_same_connection_id_is_written_whole() {
     drop(third);
     let (status, out, err) = tap.end();
     assert!(status.success(), "{status}: {err}");
-    let texts: Vec<&str> = out
-        .lines()
-        .filter_map(|l| l.split(' ').next_back())
-        .collect();
-    assert_eq!(texts, ["Old.", "New.", "Newer."], "{out} {err}");
+    assert_eq!(last_words(&out), ["Old.", "New.", "Newer."], "{out} {err}");
 }
