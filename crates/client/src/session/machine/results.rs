@@ -261,6 +261,7 @@ impl Session {
                 let end = times.and_then(|(_, end)| end.running_time);
                 PlacedWord {
                     word: word.clone(),
+                    audio: span.clone(),
                     running_time: start,
                     duration: start.zip(end).map(|(s, e)| e.saturating_sub(s)),
                 }
