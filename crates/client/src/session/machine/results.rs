@@ -77,6 +77,7 @@ impl Session {
                 self.listening(now);
             }
             ServerMessage::RecognitionResult(result) => self.recognition_result(now, result),
+            ServerMessage::RecognitionProgress { .. } => {}
             ServerMessage::RecognitionStopped => self.recognition_stopped(now),
             ServerMessage::ConversationCompleted {
                 conversation_id, ..
