@@ -432,7 +432,17 @@ impl<M> Track<M> {
                 false => None,
             };
         };
-        if std::mem::take(&mut self.begins) {
+        if self.begins {
+            let begins = |mark: &Mark<M>| {
+                matches!(mark.kind, MarkKind::Plain)
+                    && mark.at.running_time <= cursor
+                    && self.cover.is_settled(mark.at.position)
+            };
+            // What describes the stream stands in front of all that is in it.
+            if self.marks.front().is_some_and(begins) {
+                return self.pass_mark();
+            }
+            self.begins = false;
             return self.gap_to(cursor.saturating_add(FIRST_GAP));
         }
         let deadline = self.deadline(now);
