@@ -77,6 +77,7 @@ impl Session {
                 self.listening(now);
             }
             ServerMessage::RecognitionResult(result) => self.recognition_result(now, result),
+            ServerMessage::RecognitionProgress { .. } => {}
             ServerMessage::RecognitionStopped => self.recognition_stopped(now),
             ServerMessage::ConversationCompleted {
                 conversation_id, ..
@@ -261,6 +262,7 @@ impl Session {
                 let end = times.and_then(|(_, end)| end.running_time);
                 PlacedWord {
                     word: word.clone(),
+                    audio: span.clone(),
                     running_time: start,
                     duration: start.zip(end).map(|(s, e)| e.saturating_sub(s)),
                 }
