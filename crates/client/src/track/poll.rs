@@ -29,9 +29,7 @@ impl<M> Track<M> {
             Some(_) => None,
             None => self.cover.silent(now.time, self.config.patience),
         };
-        if let Some(deadline) = deadline {
-            self.commit(deadline);
-        }
+        self.commit(deadline.unwrap_or(cursor));
         loop {
             let mark_at = self.marks.front().map(|mark| mark.at.position);
             let next = self.items.front().map(Item::middle);
