@@ -182,12 +182,16 @@ impl<M> Track<M> {
 
     /// Passes the mark in front.
     fn pass_mark(&mut self) -> Option<Output<M>> {
-        let Mark { kind, mark, .. } = self.marks.pop_front()?;
+        let Mark { kind, mark, at } = self.marks.pop_front()?;
         self.cursor = match (kind, self.cursor) {
             (MarkKind::Plain, cursor) => cursor,
             (MarkKind::End, _) => None,
-            // Running time goes back only where upstream lets it.
-            (MarkKind::Segment { starts }, Some(cursor)) => Some(cursor.min(starts)),
+            // Running time goes back only where upstream lets it, and not to what late text has
+            // covered. In a segment there is no time before its start.
+            (MarkKind::Segment { starts }, Some(cursor)) => match starts < at.running_time {
+                true => Some(starts),
+                false => Some(cursor.max(starts)),
+            },
             (MarkKind::Segment { starts }, None) => {
                 self.begins = true;
                 Some(starts)
