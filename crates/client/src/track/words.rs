@@ -46,7 +46,8 @@ impl Piece {
 
     /// Returns the running time of the end, in nanoseconds.
     pub(super) fn end(&self) -> Option<u64> {
-        Some(self.start?.saturating_add(self.duration))
+        // The last word of an interim may have no duration yet.
+        Some(self.start?.saturating_add(self.duration.max(1)))
     }
 
     /// Returns the number of words.
