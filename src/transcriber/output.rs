@@ -15,7 +15,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::{Condvar, Mutex};
 use std::time::Instant;
-use symbl_client::session::Event;
+use symbl_client::session::{Event, EventKind};
 use symbl_client::track::{self, Moment, Now, Track, TrackConfig, TrackStats};
 
 /// The state between the two pads.
@@ -32,8 +32,15 @@ struct State {
     /// The segment on the text pad, as upstream sent it.
     text: Option<gst::FormattedSegment<gst::ClockTime>>,
     lateness: gst::ClockTime,
+    /// The segment of the audio, or the flush, behind which no audio has come yet: its place
+    /// and the running time of its start.
+    fresh: Option<(u64, u64)>,
     /// Language of the text, as ISO 639.
     language: String,
+    /// The language was told in this stream.
+    told_language: bool,
+    /// The session has failed, so that nothing more comes for any audio.
+    over: bool,
     /// A stream has begun on the text pad.
     began: bool,
     /// The speaker of the text that follows.
@@ -66,7 +73,10 @@ impl State {
             audio: gst::Segment::new(),
             text: None,
             lateness: gst::ClockTime::from_nseconds(config.lateness),
+            fresh: None,
             language: String::new(),
+            told_language: false,
+            over: false,
             began: false,
             speaker: None,
             discont: true,
@@ -74,6 +84,16 @@ impl State {
             stopped: false,
             failed: None,
             counted: TrackStats::default(),
+        }
+    }
+
+    /// Returns the end of the audio that was pushed up to a place with this running time.
+    fn moment(&self, (position, running_time): (u64, Option<u64>)) -> Moment {
+        let fresh = self.fresh.filter(|(at, _)| *at == position);
+        let running_time = fresh.map(|(_, starts)| starts).or(running_time);
+        Moment {
+            position,
+            running_time: running_time.unwrap_or_default(),
         }
     }
 
@@ -150,6 +170,7 @@ impl Output {
         let now = self.now(element);
         let mut state = lock(&self.state);
         state.track.take(event, now);
+        state.over |= matches!(event.kind, EventKind::Failed(_));
         drop(state);
         self.changed.notify_all();
     }
@@ -191,7 +212,10 @@ impl Output {
         for event in [event.build(), caps] {
             self.mark(element, event);
         }
-        lock(&self.state).began = true;
+        let mut state = lock(&self.state);
+        state.began = true;
+        state.told_language = false;
+        drop(state);
         self.start_task(element)
     }
 
@@ -202,24 +226,23 @@ impl Output {
         segment: &gst::Segment,
         event: &gst::Event,
     ) {
-        let at = place(element);
         let starts = segment
             .downcast_ref::<gst::ClockTime>()
             .and_then(|times| times.to_running_time(times.start()));
         let starts = starts.unwrap_or_default().nseconds();
-        let at = Moment {
-            position: at.0,
-            running_time: at.1.unwrap_or(starts),
-        };
+        let pushed = pushed(element);
         let mut state = lock(&self.state);
+        let behind = state.moment(pushed);
+        state.fresh = Some((pushed.0, starts));
         state.audio = segment.clone();
-        state.track.segment(at, starts, event.clone());
-        if !state.language.is_empty() {
+        state.track.segment(behind, starts, event.clone());
+        if !state.language.is_empty() && !std::mem::replace(&mut state.told_language, true) {
             let mut tags = gst::TagList::new();
             let language = state.language.clone();
             let tags_mut = tags.make_mut();
             tags_mut.add::<gst::tags::LanguageCode>(&language.as_str(), gst::TagMergeMode::Replace);
             tags_mut.set_scope(gst::TagScope::Stream);
+            let at = state.moment(pushed);
             state.track.mark(at, gst::event::Tag::new(tags));
         }
         drop(state);
@@ -228,15 +251,21 @@ impl Output {
 
     /// Takes any other event of the stream.
     pub(super) fn mark(&self, element: &SymblTranscriber, event: gst::Event) {
-        let at = moment(element);
-        lock(&self.state).track.mark(at, event);
+        let pushed = pushed(element);
+        let mut state = lock(&self.state);
+        let at = state.moment(pushed);
+        state.track.mark(at, event);
+        drop(state);
         self.changed.notify_all();
     }
 
     /// Takes the end of the stream, when all results have come.
     pub(super) fn end(&self, element: &SymblTranscriber, event: gst::Event) {
-        let at = moment(element);
-        lock(&self.state).track.end(at, event);
+        let pushed = pushed(element);
+        let mut state = lock(&self.state);
+        let at = state.moment(pushed);
+        state.track.end(at, event);
+        drop(state);
         self.changed.notify_all();
         self.start_task(element);
     }
@@ -256,13 +285,12 @@ impl Output {
     /// Takes FLUSH_STOP. The session goes on with the audio that follows.
     pub(super) fn flush_stop(&self, element: &SymblTranscriber, event: gst::Event) -> bool {
         let passed = element.imp().src_pad.push_event(event);
-        let (position, running_time) = place(element);
+        let pushed = pushed(element);
         let mut state = lock(&self.state);
-        let waiting = state.track.flush(position);
-        let at = Moment {
-            position,
-            running_time: running_time.unwrap_or_default(),
-        };
+        let waiting = state.track.flush(pushed.0);
+        // The audio that comes has nothing to do with the running time of before.
+        state.fresh = Some((pushed.0, 0));
+        let at = state.moment(pushed);
         for event in waiting {
             let goes = matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos);
             if event.is_sticky() && !goes {
@@ -334,8 +362,9 @@ impl Output {
     /// Takes what downstream said to a buffer.
     fn pushed(&self, element: &SymblTranscriber, flow: Result<gst::FlowSuccess, gst::FlowError>) {
         match flow {
-            // Without anything behind the pad, and behind an end, the text is on the bus alone.
-            Ok(_) | Err(gst::FlowError::NotLinked | gst::FlowError::Eos) => {}
+            // Behind an end, and without anything behind the pad, the text is on the bus alone.
+            Ok(_) | Err(gst::FlowError::Eos) => {}
+            Err(gst::FlowError::NotLinked) => lock(&self.state).discont = true,
             // The pad is flushing or deactivated, here or downstream.
             Err(gst::FlowError::Flushing) => {
                 lock(&self.state).stopped |= is_flushing(&element.imp().src_pad);
@@ -353,9 +382,14 @@ impl Output {
             .connection()
             .map(|connection| connection.sent());
         let now = self.now(element);
+        let pushed = pushed(element);
         let mut state = lock(&self.state);
         if state.stopped {
             return Step::Stop;
+        }
+        if state.over {
+            let at = state.moment(pushed);
+            state.track.settle(at);
         }
         if let Some((position, Some(running_time))) = sent {
             let at = Moment {
@@ -392,17 +426,9 @@ fn is_flushing(pad: &gst::Pad) -> bool {
 }
 
 /// Returns the place of the end of the audio so far, and its running time.
-fn place(element: &SymblTranscriber) -> (u64, Option<u64>) {
+fn pushed(element: &SymblTranscriber) -> (u64, Option<u64>) {
     let connection = element.life().connection();
     connection.map_or((0, None), |connection| connection.pushed())
-}
-
-fn moment(element: &SymblTranscriber) -> Moment {
-    let (position, running_time) = place(element);
-    Moment {
-        position,
-        running_time: running_time.unwrap_or_default(),
-    }
 }
 
 /// Returns what the task does for an output of the track.

@@ -421,6 +421,11 @@ impl<M> Track<M> {
         });
     }
 
+    /// Notes that nothing more can come for the audio before `at`.
+    pub fn settle(&mut self, at: Moment) {
+        self.cover.settle(at);
+    }
+
     /// Notes that the audio up to `at` has been sent. For audio that is not live.
     pub fn sent(&mut self, at: Moment, now: Time) {
         self.cover.sent(at, now);
