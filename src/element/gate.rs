@@ -3,23 +3,27 @@
 //! The waits of the streaming thread on its connection: for room, and at the end of the
 //! stream for the last results.
 //!
-//! A flush or a deactivated pad, together with [`Connection::interrupt`], ends a wait. An
+//! A flush or a deactivated pad, together with [`Connection::interrupt`], ends a wait, and
+//! what else an element takes for a reason. An
 //! element must call these functions without a lock that a state change needs.
 
 use super::SymblElement;
 use gst::prelude::*;
 use symbl_client::transport::{Connection, Waited};
 
-/// Waits until there is room for a buffer. Returns `true` if room is scarce, so that the next
-/// buffer has to ask again.
-pub(crate) fn wait_for_room(element: &impl SymblElement) -> bool {
+/// Waits until there is room for a buffer, as long as `may_wait` returns `true`. Returns `true`
+/// if room is scarce, so that the next buffer has to ask again.
+pub(crate) fn wait_for_room(
+    element: &impl SymblElement,
+    may_wait: impl Fn(&gst::Pad) -> bool,
+) -> bool {
     let feed = element.feed();
     let Some(connection) = feed.connection() else {
         feed.set_gated(false);
         return false;
     };
     if !connection.has_room() {
-        wait(element, &connection, Connection::wait_for_room);
+        wait(element, &connection, may_wait, Connection::wait_for_room);
     }
     let gated = !connection.has_much_room();
     feed.set_gated(gated);
@@ -31,24 +35,28 @@ pub(crate) fn wait_for_room(element: &impl SymblElement) -> bool {
 pub(crate) fn drain(element: &impl SymblElement) {
     if let Some(connection) = element.life().connection() {
         connection.end_of_stream();
-        wait(element, &connection, Connection::wait_until_settled);
+        wait(
+            element,
+            &connection,
+            |_| true,
+            Connection::wait_until_settled,
+        );
     }
 }
 
-/// Calls `wait` until it is done or the pad is flushing.
+/// Calls `wait` until it is done, the pad is flushing or `may_wait` returns `false`.
 fn wait(
     element: &impl SymblElement,
     connection: &Connection,
+    may_wait: impl Fn(&gst::Pad) -> bool,
     wait: impl Fn(&Connection, u64) -> Waited,
 ) {
     loop {
         // The order matters: a pad is flushing before the wait is interrupted.
         let known = connection.interruptions();
-        let flushing = element
-            .audio_pad()
-            .pad_flags()
-            .contains(gst::PadFlags::FLUSHING);
-        if flushing || wait(connection, known) == Waited::Done {
+        let pad = element.audio_pad();
+        let flushing = pad.pad_flags().contains(gst::PadFlags::FLUSHING);
+        if flushing || !may_wait(pad) || wait(connection, known) == Waited::Done {
             return;
         }
     }

@@ -20,7 +20,7 @@ pub(super) fn close(sink: &SymblSink) {
     let buffers = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     sink.sink_pad().add_probe(buffers, |pad, _| {
         let sink = pad.parent().and_downcast::<SymblSink>();
-        match sink.is_some_and(|sink| gate::wait_for_room(&sink)) {
+        match sink.is_some_and(|sink| gate::wait_for_room(&sink, |_| true)) {
             true => gst::PadProbeReturn::Ok,
             false => gst::PadProbeReturn::Remove,
         }

@@ -14,7 +14,7 @@ use gst::subclass::prelude::*;
 
 /// Returns the pad.
 pub(super) fn pad(template: &gst::PadTemplate) -> gst::Pad {
-    gst::Pad::builder_from_template(template)
+    let pad = gst::Pad::builder_from_template(template)
         .chain_function(|_, parent, buffer| {
             imp::SymblTranscriber::catch_panic_pad_function(
                 parent,
@@ -48,10 +48,27 @@ pub(super) fn pad(template: &gst::PadTemplate) -> gst::Pad {
                 },
             )
         })
-        .build()
+        .build();
+    // Caps outside the template never reach the event function.
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |pad, info| {
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view())
+            && let Err(problem) = caps::format_from_caps(caps.caps())
+            && let Some(element) = pad.parent().and_downcast::<SymblTranscriber>()
+        {
+            feed::refuse(&element, problem);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    // A thread that no upstream owns any more must not wait for the service.
+    pad.connect_unlinked(|pad, _| {
+        if let Some(element) = pad.parent().and_downcast::<SymblTranscriber>() {
+            interrupt(&element);
+        }
+    });
+    pad
 }
 
-/// Ends the waits of the thread that brings audio. The pad is flushing by now.
+/// Ends the waits of the thread that brings audio. The pad is flushing or unlinked by now.
 fn interrupt(element: &SymblTranscriber) {
     if let Some(connection) = element.life().connection() {
         connection.interrupt();
@@ -65,7 +82,7 @@ fn chain(
     let (life, feed) = (element.life(), element.feed());
     let output = &element.imp().output;
     if feed.is_gated() {
-        gate::wait_for_room(element);
+        gate::wait_for_room(element, gst::Pad::is_linked);
         if element
             .audio_pad()
             .pad_flags()
@@ -120,6 +137,9 @@ fn take_event(element: &SymblTranscriber, pad: &gst::Pad, event: gst::Event) -> 
         }
         gst::EventView::Eos(_) => {
             gate::drain(element);
+            if pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
+                return false; // The stream was flushed or stopped before its end.
+            }
             output.end(element, event);
             true
         }
