@@ -6,7 +6,6 @@
 //! that ties the position to the pipeline's times. Holes are filled with silence up to a
 //! bound, because a recogniser counts only the audio that it is given.
 
-use super::super::{Position, Time};
 use super::super::alignment::Aligner;
 use super::super::chunker::{AudioFormat, Chunk, Chunker, nanos_to_samples, samples_to_nanos};
 use super::super::config::{LeakyPolicy, SessionConfig, Speaker};
@@ -14,6 +13,7 @@ use super::super::event::GapReason;
 use super::super::packet;
 use super::super::planted::{Bug, planted};
 use super::super::timeline::Instants;
+use super::super::{Position, Time};
 use super::{Phase, Session};
 use std::sync::Arc;
 use symbl_protocol::Encoding;
