@@ -156,8 +156,8 @@ impl Reader {
         })
     }
 
-    /// Takes an interim, of which the first `stable` words are settled. If the service
-    /// promises nothing, those are settled that the interim before had as well.
+    /// Takes an interim. Its first words are settled if the service promises so (`stable`), or
+    /// if the interim before had them too.
     pub(super) fn interim(&mut self, words: &[PlacedWord], stable: usize, speaker: Option<String>) {
         let place = Placement::default();
         let whole = pieces("", words, &place);
@@ -165,13 +165,9 @@ impl Reader {
         // Marks alone are joined to the word before, so that there may be fewer.
         let stable = stable.min(whole.len());
         let words = whole.get(told..).unwrap_or_default().to_vec();
-        self.settled = match stable {
-            0 => {
-                let pairs = words.iter().zip(&self.interim);
-                pairs.take_while(|(a, b)| a.text == b.text).count()
-            }
-            stable => stable.saturating_sub(told),
-        };
+        let pairs = words.iter().zip(&self.interim);
+        let agreed = pairs.take_while(|(a, b)| a.key() == b.key()).count();
+        self.settled = agreed.max(stable.saturating_sub(told));
         self.interim = words;
         self.speaker = speaker;
     }
