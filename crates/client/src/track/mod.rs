@@ -252,7 +252,7 @@ impl<M> Track<M> {
             cover: Cover::default(),
             items: VecDeque::new(),
             marks: VecDeque::new(),
-            reader: Reader::new(config.unit),
+            reader: Reader::new(config.unit, 0),
             begins: false,
             speaker: None,
             knows_speaker: false,
@@ -297,17 +297,31 @@ impl<M> Track<M> {
                 }
             }
             EventKind::Heard => {
-                if let Some(at) = end_of(place) {
+                if let Some(at) = self.end_of(place) {
                     self.cover.settle(at);
                 }
             }
             EventKind::Gap { .. } => {
-                if let Some(until) = end_of(place) {
+                if let Some(until) = self.end_of(place) {
                     self.cover.lose(place.from, until);
                 }
             }
             _ => {}
         }
+    }
+
+    /// Returns the end of a placement.
+    fn end_of(&self, place: &Placement) -> Option<Moment> {
+        let start = place.running_time?;
+        // A placement over a flush has the time of its start only, which is another time.
+        let running_time = match place.from < self.cover.floor() {
+            true => self.cover.settled().unwrap_or_default(),
+            false => start.saturating_add(place.duration.unwrap_or_default()),
+        };
+        Some(Moment {
+            position: place.until,
+            running_time,
+        })
     }
 
     /// Takes a final.
@@ -341,7 +355,7 @@ impl<M> Track<M> {
             self.push(Item::Final { at });
         }
         self.reader.begin_utterance();
-        if let Some(at) = end_of(place) {
+        if let Some(at) = self.end_of(place) {
             self.cover.settle(at);
         }
         self.shorten_backlog();
@@ -432,20 +446,11 @@ impl<M> Track<M> {
         self.items.clear();
         self.cursor = None;
         self.cover.flush(position);
-        self.reader = Reader::new(self.config.unit);
+        self.reader = Reader::new(self.config.unit, position);
         self.is_late = false;
         self.late = None;
         self.marks.drain(..).map(|mark| mark.mark).collect()
     }
-}
-
-/// Returns the end of a placement.
-fn end_of(place: &Placement) -> Option<Moment> {
-    let start = place.running_time?;
-    Some(Moment {
-        position: place.until,
-        running_time: start.saturating_add(place.duration.unwrap_or_default()),
-    })
 }
 
 #[cfg(test)]
