@@ -195,6 +195,7 @@ fn read(text: &str) {
             }
             assert!(result.confidence.is_none_or(|c| (0.0..=1.0).contains(&c)));
         }
+        ServerMessage::RecognitionProgress { audio_time } => in_nanoseconds([audio_time]),
         ServerMessage::MessageResponse { messages, .. } => {
             for message in messages {
                 is_handed_on(&message.json);

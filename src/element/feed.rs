@@ -75,6 +75,11 @@ impl Feed {
         !std::mem::replace(&mut lock(&self.stream).gated, true)
     }
 
+    /// Returns `true` if buffers wait for room.
+    pub(crate) fn is_gated(&self) -> bool {
+        lock(&self.stream).gated
+    }
+
     /// Sets if buffers wait for room.
     pub(super) fn set_gated(&self, gated: bool) {
         lock(&self.stream).gated = gated;

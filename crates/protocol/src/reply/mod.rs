@@ -244,6 +244,15 @@ pub fn final_result(
     recognition_result(true, &result, confidence, time_offset_ms)
 }
 
+/// Writes how far the recognition has come: no final that is still to come begins before
+/// `audio_time`. It is an extension, which the original service does not send.
+///
+/// The time is written in whole milliseconds, rounded down so that it promises no more.
+pub fn recognition_progress(audio_time: Duration) -> String {
+    let seconds = audio_time.as_millis() as f64 / 1000.0;
+    enveloped(json!({"type": "recognition_progress", "audioTime": number(seconds)}))
+}
+
 /// Writes sentences. `sequence_number` counts these messages of the conversation from
 /// 0.
 pub fn message_response(messages: &[Message<'_>], sequence_number: u64) -> String {

@@ -139,6 +139,9 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
             .or(message.boolean("enableAllTrackers", "enableAllTrackers")?)
             .unwrap_or(false),
         max_final_delay: config.number(MAX_FINAL_DELAY, "maxFinalDelay")?,
+        recognition_progress: config
+            .boolean("config.recognitionProgress", "recognitionProgress")?
+            .unwrap_or(false),
         detect_entities: config
             .boolean("config.detectEntities", "detectEntities")?
             .unwrap_or(false),

@@ -107,6 +107,10 @@ pub struct StartRequest {
     /// `config.maxFinalDelay`: seconds from the start of a word to its final, 1–25. An
     /// extension that only `symbl-service` honours.
     pub max_final_delay: Option<f64>,
+    /// `config.recognitionProgress`: report how far the recognition has come, with
+    /// [`crate::ServerMessage::RecognitionProgress`]. An extension that only
+    /// `symbl-service` honours.
+    pub recognition_progress: bool,
     /// `config.detectEntities`.
     pub detect_entities: bool,
     /// `config.sentiment`.
@@ -148,6 +152,7 @@ impl StartRequest {
             interim_trackers: false,
             enable_all_trackers: false,
             max_final_delay: None,
+            recognition_progress: false,
             detect_entities: false,
             sentiment: false,
             speaker_user_id: None,
@@ -219,6 +224,7 @@ impl StartRequest {
             ("timezoneOffset", self.timezone_offset.map(Value::from)),
             ("languageCode", text(&self.language_code)),
             ("maxFinalDelay", self.max_final_delay.map(Value::from)),
+            ("recognitionProgress", flag(self.recognition_progress)),
             ("sentiment", flag(self.sentiment)),
             ("detectEntities", flag(self.detect_entities)),
             ("speechRecognition", Some(speech_recognition(self.format))),

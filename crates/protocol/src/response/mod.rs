@@ -38,6 +38,14 @@ pub enum ServerMessage {
     },
     /// An interim or a final.
     RecognitionResult(RecognitionResult),
+    /// How far the recognition has come: no final that is still to come begins before this
+    /// time. An extension of our own service, sent only to a client whose start request
+    /// asks for it.
+    RecognitionProgress {
+        /// From the first audio after the last `start_request`, as the times of words are.
+        /// Never less than before.
+        audio_time: Duration,
+    },
     /// The service accepted the stop request. Results may still follow.
     RecognitionStopped,
     /// Nothing more will come for this conversation.

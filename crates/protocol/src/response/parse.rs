@@ -105,6 +105,10 @@ fn not_json(text: &str, error: &serde_json::Error) -> ParseError {
 fn read(kind: &str, body: &Members<'_>, frame: &Members<'_>, text: &str) -> ServerMessage {
     let json = || text.to_owned();
     let sequence_number = || body.get("sequenceNumber").count();
+    let unknown = || ServerMessage::Unknown {
+        kind: kind.to_owned(),
+        json: json(),
+    };
     match kind {
         "started_listening" => ServerMessage::StartedListening,
         "conversation_created" => ServerMessage::ConversationCreated {
@@ -116,6 +120,10 @@ fn read(kind: &str, body: &Members<'_>, frame: &Members<'_>, text: &str) -> Serv
         "recognition_result" => {
             ServerMessage::RecognitionResult(recognition_result(body, frame, text))
         }
+        "recognition_progress" => match body.get("audioTime").seconds() {
+            Some(audio_time) => ServerMessage::RecognitionProgress { audio_time },
+            None => unknown(),
+        },
         "recognition_stopped" => ServerMessage::RecognitionStopped,
         "conversation_completed" => ServerMessage::ConversationCompleted {
             conversation_id: conversation_id(body),
@@ -149,10 +157,7 @@ fn read(kind: &str, body: &Members<'_>, frame: &Members<'_>, text: &str) -> Serv
             entities: objects(body.get("entities")).flat_map(entities).collect(),
         },
         "error" => ServerMessage::Error(service_error(body, text)),
-        _ => ServerMessage::Unknown {
-            kind: kind.to_owned(),
-            json: json(),
-        },
+        _ => unknown(),
     }
 }
 

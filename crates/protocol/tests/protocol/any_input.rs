@@ -9,6 +9,7 @@ use proptest::test_runner::RngSeed;
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 use std::time::Duration;
+use symbl_protocol::reply;
 use symbl_protocol::request::ClientMessageError;
 use symbl_protocol::response::{Unreadable, Word};
 use symbl_protocol::{
@@ -17,7 +18,7 @@ use symbl_protocol::{
 };
 
 /// Member names of the wire, so that arbitrary objects look like messages.
-const NAMES: [&str; 45] = [
+const NAMES: [&str; 48] = [
     "type",
     "message",
     "data",
@@ -63,11 +64,15 @@ const NAMES: [&str; 45] = [
     "attempt",
     "position",
     "x_stableWords",
+    "maxFinalDelay",
+    "recognitionProgress",
+    "audioTime",
 ];
 
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "message",
     "recognition_result",
+    "recognition_progress",
     "conversation_completed",
     "recognition_started",
     "message_response",
@@ -162,6 +167,7 @@ fn read(text: &str) {
             let is_possible = |stable| (1..=count).contains(&stable);
             assert!(result.stable_words.is_none_or(is_possible));
         }
+        ServerMessage::RecognitionProgress { audio_time } => in_nanoseconds([audio_time]),
         ServerMessage::MessageResponse { messages, .. } => {
             for message in messages {
                 is_handed_on(&message.json);
@@ -187,7 +193,7 @@ fn read(text: &str) {
 
 /// Checks that each time fits into 63 bits of nanoseconds, so that the sum of two times
 /// does not overflow.
-fn in_nanoseconds(times: impl Iterator<Item = Duration>) {
+fn in_nanoseconds(times: impl IntoIterator<Item = Duration>) {
     for time in times {
         assert!(time <= Duration::from_nanos(i64::MAX as u64), "{time:?}");
     }
@@ -248,13 +254,14 @@ prop_compose! {
             prop::option::of(any_phrase()), prop::option::of(any_phrase()),
             prop::option::of(any_phrase()), prop::option::of(any_phrase())),
         (interim_trackers, enable_all_trackers, detect_entities, sentiment) in any::<(bool, bool, bool, bool)>(),
+        recognition_progress in any::<bool>(),
         (no_connection_timeout, disconnect_on_stop_request, disconnect_on_stop_request_timeout) in (
             prop::option::of(0_u32..=1_800), any::<Option<bool>>(), prop::option::of(0_u32..=1_800)),
         stream in prop::option::of(any_place()),
     ) -> StartRequest {
         StartRequest {
             insight_types, custom_vocabulary, confidence_threshold, meeting_title, language_code,
-            timezone_offset, max_final_delay, trackers, interim_trackers, enable_all_trackers, detect_entities,
+            timezone_offset, max_final_delay, recognition_progress, trackers, interim_trackers, enable_all_trackers, detect_entities,
             sentiment, speaker_user_id, speaker_name, no_connection_timeout,
             disconnect_on_stop_request, disconnect_on_stop_request_timeout, stream,
             ..StartRequest::new(format)
@@ -322,6 +329,36 @@ proptest! {
     fn any_request_that_is_written_is_read_as_it_was(request in any_request()) {
         let text = request.to_json().unwrap();
         prop_assert_eq!(ClientMessage::parse(&text).unwrap(), ClientMessage::Start(Box::new(request)));
+    }
+
+    #[test]
+    fn any_audio_time_is_a_time_or_leaves_an_unknown_message(value in any_json()) {
+        let progress = json!({"type": "recognition_progress", "audioTime": value});
+        let text = json!({"type": "message", "message": progress}).to_string();
+        read(&text);
+        match ServerMessage::parse(&text) {
+            Ok(ServerMessage::RecognitionProgress { .. }) => prop_assert!(value.is_number()),
+            Ok(ServerMessage::Unknown { kind, json }) => {
+                prop_assert_eq!(kind, "recognition_progress");
+                prop_assert_eq!(json, text);
+            }
+            other => prop_assert!(false, "{:?}", other),
+        }
+    }
+
+    #[test]
+    fn any_progress_is_read_as_it_was_written(millis in 0_u64..=i64::MAX as u64 / 1_000_000, nanos in 0_u32..1_000_000) {
+        let written = Duration::from_millis(millis) + Duration::from_nanos(nanos.into());
+        let text = reply::recognition_progress(written);
+        match ServerMessage::parse(&text) {
+            Ok(ServerMessage::RecognitionProgress { audio_time }) => {
+                // Up to about 100 days, a double is exact to the nanosecond.
+                if millis < 1 << 33 {
+                    prop_assert_eq!(audio_time, Duration::from_millis(millis));
+                }
+            }
+            other => prop_assert!(false, "{:?}", other),
+        }
     }
 
     #[test]

@@ -79,6 +79,22 @@ fn lifecycle_messages_equal_the_fixtures() {
 }
 
 #[test]
+fn progress_is_written_as_seconds_and_promises_no_more_than_it_was_given() {
+    for (nanos, seconds) in [
+        (0, "0"),
+        (12_300_000_000, "12.3"),
+        (7_000_000_000, "7"),
+        (1_999_999_999, "1.999"),
+    ] {
+        let text = reply::recognition_progress(Duration::from_nanos(nanos));
+        let expected = format!(
+            r#"{{"type":"message","message":{{"type":"recognition_progress","audioTime":{seconds}}}}}"#
+        );
+        assert_eq!(text, expected);
+    }
+}
+
+#[test]
 fn lifecycle_messages_come_back_as_what_they_are() {
     use ServerMessage as M;
     let id = Some(CONVERSATION.to_owned());

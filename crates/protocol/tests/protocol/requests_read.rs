@@ -174,6 +174,19 @@ fn the_greatest_delay_of_a_final_is_read() {
 }
 
 #[test]
+fn the_wish_for_progress_is_read() {
+    for (value, expected) in [
+        (Value::Null, false),
+        (json!(false), false),
+        (json!(true), true),
+    ] {
+        let text = json!({"type": "start_request", "config": {"recognitionProgress": value}});
+        let request = started(&text.to_string());
+        assert_eq!(request.recognition_progress, expected, "{text}");
+    }
+}
+
+#[test]
 fn values_that_cannot_be_are_refused_by_the_service() {
     let of_config = |name: &str, value: Value| json!({"config": {name: value}});
     let of_rate = |rate: Value| of_config("speechRecognition", json!({"sampleRateHertz": rate}));
@@ -265,6 +278,11 @@ fn values_that_cannot_be_are_refused_by_the_service() {
             of_config("maxFinalDelay", json!("soon")),
             "config.maxFinalDelay",
             "number",
+        ),
+        (
+            of_config("recognitionProgress", json!("yes")),
+            "config.recognitionProgress",
+            "true or false",
         ),
         (
             of_config("timezoneOffset", json!(900)),

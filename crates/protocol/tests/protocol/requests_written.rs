@@ -232,6 +232,14 @@ fn a_delay_of_finals_is_sent_if_it_is_in_its_range() {
 }
 
 #[test]
+fn progress_is_asked_for_only_if_it_is_wanted() {
+    let mut request = StartRequest::new(linear16());
+    assert_eq!(sent(&request)["config"].get("recognitionProgress"), None);
+    request.recognition_progress = true;
+    assert_eq!(sent(&request)["config"]["recognitionProgress"], json!(true));
+}
+
+#[test]
 fn c10_the_ends_of_the_ranges_are_taken() {
     for (threshold, minutes, seconds) in [(0.5, -840, 0), (1.0, 840, 1_800)] {
         let request = StartRequest {

@@ -349,3 +349,54 @@ fn a_final_makes_no_promise() {
             {"transcript": "yes", "words": timed(&["yes"]), "x_stableWords": 1}]}}}})));
     assert_eq!(read.stable_words, None);
 }
+
+fn progress(audio_time: &Value) -> ServerMessage {
+    parse(&json!({"type": "message", "message": {
+        "type": "recognition_progress", "audioTime": audio_time}}))
+}
+
+#[test]
+fn progress_is_seconds_of_audio() {
+    for (audio_time, expected) in [
+        (json!(0), Duration::ZERO),
+        (json!(-0.0), Duration::ZERO),
+        (json!(12.3), millis(12_300)),
+        (json!(7), millis(7000)),
+        (json!(3599.999), millis(3_599_999)),
+    ] {
+        let expected = ServerMessage::RecognitionProgress {
+            audio_time: expected,
+        };
+        assert_eq!(progress(&audio_time), expected, "{audio_time}");
+    }
+}
+
+#[test]
+fn progress_without_a_time_that_can_be_is_an_unknown_message() {
+    for audio_time in [
+        json!(-0.001),
+        json!(1e308),
+        json!(1.2e10), // 380 years: more than signed nanoseconds hold
+        json!(u64::MAX),
+        json!("NaN"),
+        json!("12.3"),
+        json!(true),
+        json!([1]),
+        json!({"seconds": "1"}),
+        Value::Null,
+    ] {
+        match progress(&audio_time) {
+            ServerMessage::Unknown { kind, json } => {
+                assert_eq!(kind, "recognition_progress");
+                assert!(json.contains(&audio_time.to_string()), "{json}");
+            }
+            other => panic!("{audio_time} gave {other:?}"),
+        }
+    }
+    let bare = r#"{"type":"message","message":{"type":"recognition_progress"}}"#;
+    let unknown = ServerMessage::Unknown {
+        kind: "recognition_progress".to_owned(),
+        json: bare.to_owned(),
+    };
+    assert_eq!(ServerMessage::parse(bare).unwrap(), unknown);
+}
