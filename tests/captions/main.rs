@@ -6,7 +6,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | `talk` | what is said, and when |
-//! | `source` | where the text of a pipeline comes from |
+//! | `source`, `prompter` | where the text of a pipeline comes from |
 //! | `elements` | the elements of other projects behind ours |
 //! | `read`, `lines`, `pictures` | captions as others read them |
 //! | `recipes` | a way from text to captions each |
@@ -17,6 +17,7 @@ mod common;
 mod elements;
 mod lines;
 mod pictures;
+mod prompter;
 mod read;
 mod recipes;
 mod source;

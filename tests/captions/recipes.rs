@@ -5,9 +5,10 @@
 mod burned;
 mod closed;
 mod tracks;
+mod transcribed;
 
 use crate::common::pipeline::Pipeline;
-use crate::source::{self, Item};
+use crate::source::Source;
 use std::path::PathBuf;
 
 /// Returns the folder of a test, empty.
@@ -19,15 +20,18 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Runs a pipeline to its end, with this text in it.
-fn run(line: &str, items: &[Item], duration: u64) {
-    play(&mut Pipeline::launch(line), items, duration);
+/// Runs a pipeline to its end. `line` has the place of the text's source.
+fn run(source: &Source, line: impl FnOnce(&str) -> String) -> Pipeline {
+    let mut pipeline = Pipeline::launch(&line(&source.line));
+    play(&mut pipeline, source);
+    pipeline
 }
 
-/// Runs a pipeline that is made to its end, with this text in it.
-fn play(pipeline: &mut Pipeline, items: &[Item], duration: u64) {
-    source::push(pipeline, items, duration);
+/// Runs a pipeline that is made to its end.
+fn play(pipeline: &mut Pipeline, source: &Source) {
+    source.begin(pipeline);
     pipeline.play();
     pipeline.wait_for_eos();
+    pipeline.collect();
     pipeline.stop();
 }

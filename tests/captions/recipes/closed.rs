@@ -3,10 +3,11 @@
 //! Closed captions, CEA-608 and CEA-708, in the pictures of H.264.
 
 use super::{folder, run};
+use crate::common::pipeline::Pipeline;
 use crate::elements::have;
 use crate::lines::{rolled, whole, words};
 use crate::read::{When, screens};
-use crate::source::{Item, TEXT};
+use crate::source::Source;
 use crate::talk::{PROMPTS, Talk};
 use std::path::{Path, PathBuf};
 
@@ -15,18 +16,18 @@ use std::path::{Path, PathBuf};
 const WHOLE: u64 = 500;
 
 /// How text gets into a file.
-struct Way<'a> {
+pub struct Way<'a> {
     /// The elements that make captions of text.
-    captions: &'a str,
+    pub captions: &'a str,
     /// As in caps.
-    framerate: &'a str,
+    pub framerate: &'a str,
     /// Further properties of `x264enc`.
-    encoder: &'a str,
+    pub encoder: &'a str,
     /// The elements from the encoded pictures to the end, without the file's name.
-    output: &'a str,
+    pub output: &'a str,
 }
 
-const ROLL_UP: &str = "tttocea608 mode=roll-up2 ! closedcaption/x-cea-608,format=raw,framerate=30/1 \
+pub const ROLL_UP: &str = "tttocea608 mode=roll-up2 ! closedcaption/x-cea-608,format=raw,framerate=30/1 \
                        ! ccconverter";
 const TS: &str = "mpegtsmux ! filesink location=";
 
@@ -42,34 +43,27 @@ impl Default for Way<'_> {
 }
 
 impl Way<'_> {
-    /// Writes the talk to a file, word by word, with the end of each sentence.
-    fn write(&self, talk: &Talk, file: &Path) {
-        let mut items = Vec::new();
-        for sentence in &talk.sentences {
-            items.extend(sentence.iter().cloned().map(Item::Text));
-            items.push(Item::Final);
-        }
+    /// Writes the text of a source to a file. Returns the pipeline, which has ended.
+    pub fn write(&self, source: &Source, file: &Path) -> Pipeline {
         let Self {
             captions,
             framerate,
             encoder,
             output,
         } = self;
-        let frames = frames(framerate, talk.duration);
+        let frames = frames(framerate, source.duration);
         let captions = captions.replace("30/1", framerate);
-        run(
-            &format!(
+        run(source, |text| {
+            format!(
                 "videotestsrc num-buffers={frames} \
                  ! video/x-raw,format=I420,width=320,height=240,framerate={framerate} ! queue ! c. \
-                 {TEXT} ! {captions} \
+                 {text} ! {captions} \
                  ! closedcaption/x-cea-708,format=cc_data,framerate={framerate} ! queue ! c.caption \
                  cccombiner name=c ! x264enc speed-preset=ultrafast {encoder} ! h264parse \
                  ! {output}{}",
                 file.display()
-            ),
-            &items,
-            talk.duration,
-        );
+            )
+        })
     }
 }
 
@@ -80,7 +74,7 @@ fn frames(framerate: &str, duration: u64) -> u64 {
     duration * number(numerator) / number(denominator) / 1000
 }
 
-fn have_all(further: &[&str]) -> bool {
+pub fn have_all(further: &[&str]) -> bool {
     let elements = [
         "tttocea608",
         "ccconverter",
@@ -93,7 +87,7 @@ fn have_all(further: &[&str]) -> bool {
 
 /// Asserts that the decoder reads each word, in order, each whole in time, and that each
 /// sentence begins a new line of at most 32 characters.
-fn assert_read(file: &Path, talk: &Talk) {
+pub fn assert_read(file: &Path, talk: &Talk) {
     let screens = screens(file, When::EachChange);
     let lines = rolled(&screens);
     assert_eq!(words(&lines), talk.texts(), "{lines:#?}");
@@ -129,7 +123,7 @@ fn roll_up_captions_of_a_transport_stream_have_every_word_in_time() {
         encoder: "tune=zerolatency",
         ..Way::default()
     };
-    way.write(&talk, &file);
+    way.write(&Source::words(&talk), &file);
     assert_read(&file, &talk);
 
     // Complete screens lack the last line, which nothing erases.
@@ -157,7 +151,7 @@ fn roll_up_captions_are_the_same_at_any_frame_rate() {
             encoder: "tune=zerolatency",
             ..Way::default()
         };
-        way.write(&talk, &file);
+        way.write(&Source::words(&talk), &file);
         assert_read(&file, &talk);
     }
 }
@@ -175,7 +169,7 @@ fn captions_for_both_decoders_have_every_word() {
         encoder: "tune=zerolatency",
         ..Way::default()
     };
-    way.write(&talk, &file);
+    way.write(&Source::words(&talk), &file);
     let lines = rolled(&screens(&file, When::EachChange));
     assert_eq!(words(&lines), talk.texts(), "{lines:#?}");
 }
@@ -196,7 +190,7 @@ fn pop_on_captions_have_every_word_on_whole_screens() {
         output: "mp4mux ! filesink location=",
         ..Way::default()
     };
-    way.write(&talk, &file);
+    way.write(&Source::words(&talk), &file);
     let screens = screens(&file, When::EachChange);
     let mut read: Vec<String> = Vec::new();
     let mut before = String::new();
@@ -230,7 +224,7 @@ fn captions_pass_reordered_pictures_and_other_containers() {
             output: &format!("{mux} ! filesink location="),
             ..Way::default()
         };
-        way.write(&talk, &file);
+        way.write(&Source::words(&talk), &file);
         assert_read(&file, &talk);
     }
 }
@@ -252,7 +246,7 @@ fn captions_pass_the_segments_of_hls() {
         output: &output,
         ..Way::default()
     };
-    way.write(&talk, &folder.join("list.m3u8"));
+    way.write(&Source::words(&talk), &folder.join("list.m3u8"));
 
     let whole: PathBuf = folder.join("whole.ts");
     let list = std::fs::read_to_string(folder.join("list.m3u8")).expect("a playlist");

@@ -5,7 +5,7 @@
 use super::{folder, run};
 use crate::elements::have;
 use crate::read::{srt, streams, track, vtt};
-use crate::source::{Item, TEXT};
+use crate::source::Source;
 use crate::talk::Timed;
 
 /// Cues with two lines, right behind another one, and at odd milliseconds.
@@ -21,8 +21,9 @@ fn cues() -> Vec<Timed> {
     ]
 }
 
-fn items() -> Vec<Item> {
-    cues().into_iter().map(Item::Text).collect()
+/// Returns a source of these cues.
+fn source() -> Source {
+    Source::cues(&cues(), 10_000)
 }
 
 #[test]
@@ -36,14 +37,15 @@ fn tracks_of_matroska_and_mp4_have_the_cues_at_their_times() {
     ];
     for (name, mux, codec) in ways {
         let file = folder("tracks").join(name);
-        let line = format!(
-            "{mux} name=mux ! filesink location={} \
+        run(&source(), |text| {
+            format!(
+                "{mux} name=mux ! filesink location={} \
              videotestsrc num-buffers=300 ! video/x-raw,width=320,height=240,framerate=30/1 \
              ! x264enc speed-preset=ultrafast ! h264parse ! queue max-size-time=0 ! mux. \
-             {TEXT} ! queue ! mux.subtitle_0",
-            file.display()
-        );
-        run(&line, &items(), 10_000);
+             {text} ! queue ! mux.subtitle_0",
+                file.display()
+            )
+        });
         let (mut read, mut expected) = (track(&file), cues());
         if mux == "mp4mux" {
             // ffmpeg 5.1 ends the last cue of an MP4 track too early, by the start of the
@@ -73,8 +75,9 @@ fn files_of_webvtt_and_srt_have_the_cues_at_their_times() {
         [("cues.vtt", "webvttenc", vtt), ("cues.srt", "srtenc", srt)];
     for (name, encoder, parse) in ways {
         let file = folder("files").join(name);
-        let line = format!("{TEXT} ! {encoder} ! filesink location={}", file.display());
-        run(&line, &items(), 10_000);
+        run(&source(), |text| {
+            format!("{text} ! {encoder} ! filesink location={}", file.display())
+        });
         let written = std::fs::read_to_string(&file).expect("UTF-8");
         assert_eq!(parse(&written), cues(), "{written}");
         // ffmpeg reads both as well.
