@@ -8,22 +8,37 @@ use crate::talk::Timed;
 /// when its first letter came, and when it was whole.
 ///
 /// The screens are those after each change, so that the bottom line grows letter by letter.
+/// The decoder looks each 0.2 s, so the last letters of a line may be seen when it has rolled
+/// up already.
 pub fn rolled(screens: &[Timed]) -> Vec<Timed> {
     let mut lines: Vec<Timed> = Vec::new();
     for screen in screens {
-        let Some(bottom) = screen.text.lines().last() else {
+        let mut rows = screen.text.lines().rev();
+        let Some(bottom) = rows.next() else {
             continue;
         };
-        match lines.last_mut() {
-            Some(line) if line.text == bottom => {}
-            Some(line) if bottom.starts_with(&line.text) => {
-                bottom.clone_into(&mut line.text);
-                line.end = screen.start;
+        if let Some(line) = lines.last_mut() {
+            if grows(line, bottom, screen.start) {
+                continue;
             }
-            _ => lines.push(Timed::new(bottom, screen.start, screen.start)),
+            if let Some(above) = rows.next() {
+                grows(line, above, screen.start);
+            }
         }
+        lines.push(Timed::new(bottom, screen.start, screen.start));
     }
     lines
+}
+
+/// Gives a line the text of a row that shows it at a time, in milliseconds. Returns `false` if
+/// the row shows another line.
+fn grows(line: &mut Timed, row: &str, at: u64) -> bool {
+    let shows = row.starts_with(&line.text);
+    if shows && row != line.text {
+        row.clone_into(&mut line.text);
+        line.end = at;
+    }
+    shows
 }
 
 /// Returns the words of these lines.
@@ -35,24 +50,20 @@ pub fn words(lines: &[Timed]) -> Vec<String> {
 /// Returns for each word of the screens after each change when it was whole, in milliseconds.
 /// A word is whole when the screen shows it with all its letters for the first time.
 pub fn whole(screens: &[Timed]) -> Vec<(String, u64)> {
-    let lines = rolled(screens);
     let mut found = Vec::new();
-    let mut screens = screens.iter().peekable();
-    for line in &lines {
-        let mut shown = 0;
+    for line in rolled(screens) {
         let words: Vec<&str> = line.text.split_whitespace().collect();
-        // The screens of this line: from its first letter until it is whole.
-        while let Some(screen) = screens.next_if(|screen| screen.start <= line.end) {
-            let bottom = screen.text.lines().last().unwrap_or_default();
-            if screen.start < line.start || !line.text.starts_with(bottom) {
-                continue;
-            }
-            let complete = bottom.split_whitespace().zip(&words);
-            let complete = complete.take_while(|(seen, word)| seen == *word).count();
-            for word in &words[shown..complete.max(shown)] {
+        let mut shown = 0;
+        let its_own = |screen: &&Timed| (line.start..=line.end).contains(&screen.start);
+        for screen in screens.iter().filter(its_own) {
+            let rows = screen.text.lines();
+            let row = rows.filter(|row| line.text.starts_with(row)).last();
+            let seen = row.unwrap_or_default().split_whitespace();
+            let complete = seen.zip(&words).take_while(|(seen, word)| seen == *word);
+            for word in words.iter().take(complete.count()).skip(shown) {
                 found.push(((*word).to_owned(), screen.start));
+                shown += 1;
             }
-            shown = shown.max(complete);
         }
     }
     found
@@ -65,16 +76,24 @@ fn lines_roll_and_words_become_whole_letter_by_letter() {
         Timed::new("You have", 1200, 1400),
         Timed::new("You have", 1400, 1600),
         Timed::new("You have\nOne", 1600, 1800),
-        Timed::new("You have\nOne two", 1800, 2000),
+        Timed::new("You have\nOne tw", 1800, 2000),
+        Timed::new("One two\nThree", 2000, 2200),
     ];
     assert_eq!(
         rolled(&screens),
         [
             Timed::new("You have", 1000, 1200),
-            Timed::new("One two", 1600, 1800)
+            Timed::new("One two", 1600, 2000),
+            Timed::new("Three", 2000, 2000)
         ]
     );
     let whole = whole(&screens);
-    let expected = [("You", 1000), ("have", 1200), ("One", 1600), ("two", 1800)];
+    let expected = [
+        ("You", 1000),
+        ("have", 1200),
+        ("One", 1600),
+        ("two", 2000),
+        ("Three", 2000),
+    ];
     assert_eq!(whole, expected.map(|(word, at)| (word.to_owned(), at)));
 }

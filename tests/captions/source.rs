@@ -6,6 +6,7 @@ use crate::common::pipeline::{Pipeline, buffer};
 use crate::prompter::{Prompter, Says};
 use crate::talk::{Talk, Timed};
 use gst::prelude::*;
+use std::sync::{Arc, Mutex};
 
 /// Nanoseconds in a millisecond.
 const MS: u64 = 1_000_000;
@@ -140,22 +141,33 @@ fn cover(text: &gst_app::AppSrc, start: u64, end: u64) {
     }
 }
 
-/// Collects the text that comes out of the source of a pipeline, as it has it.
-pub fn texts(pipeline: &Pipeline) -> std::sync::Arc<std::sync::Mutex<Vec<Timed>>> {
-    let texts = std::sync::Arc::<std::sync::Mutex<Vec<Timed>>>::default();
-    let text = pipeline.pipeline.by_name("text").expect("a text source");
-    let pad = text.static_pad("src").expect("a source pad");
-    let seen = texts.clone();
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let buffer = info.buffer().expect("a buffer");
-        let (start, duration) = (buffer.pts(), buffer.duration());
-        let start = start.expect("a start");
-        let end = start + duration.expect("a duration");
-        let text = buffer.map_readable().expect("memory");
-        let text = String::from_utf8(text.to_vec()).expect("UTF-8");
-        let timed = Timed::new(text, start.mseconds(), end.mseconds());
-        seen.lock().expect("no panic").push(timed);
-        gst::PadProbeReturn::Ok
-    });
-    texts
+/// Collects the text that comes out of the source of a pipeline, with the times on its pad.
+#[derive(Clone, Default)]
+pub struct Texts(Arc<Mutex<Vec<Timed>>>);
+
+impl Texts {
+    /// Collects the text of the element `text`.
+    pub fn of(pipeline: &Pipeline) -> Self {
+        let texts = Self::default();
+        let text = pipeline.pipeline.by_name("text").expect("a text source");
+        let pad = text.static_pad("src").expect("a source pad");
+        let seen = texts.clone();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let buffer = info.buffer().expect("a buffer");
+            let (start, duration) = (buffer.pts(), buffer.duration());
+            let start = start.expect("a start");
+            let end = start + duration.expect("a duration");
+            let text = buffer.map_readable().expect("memory");
+            let text = String::from_utf8(text.to_vec()).expect("UTF-8");
+            let timed = Timed::new(text, start.mseconds(), end.mseconds());
+            seen.0.lock().expect("no panic").push(timed);
+            gst::PadProbeReturn::Ok
+        });
+        texts
+    }
+
+    /// Returns the texts so far.
+    pub fn all(&self) -> Vec<Timed> {
+        self.0.lock().expect("no panic").clone()
+    }
 }

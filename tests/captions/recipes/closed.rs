@@ -8,7 +8,7 @@ use crate::elements::have;
 use crate::lines::{rolled, whole, words};
 use crate::read::{When, screens};
 use crate::source::Source;
-use crate::talk::{PROMPTS, Talk};
+use crate::talk::{PROMPTS, Talk, Timed};
 use std::path::{Path, PathBuf};
 
 /// A word may be whole on the screen this much later than its start: the letters of two words
@@ -85,15 +85,22 @@ pub fn have_all(further: &[&str]) -> bool {
     have(&[&elements, further].concat())
 }
 
-/// Asserts that the decoder reads each word, in order, each whole in time, and that each
-/// sentence begins a new line of at most 32 characters.
-pub fn assert_read(file: &Path, talk: &Talk) {
+/// Asserts that the decoder reads these words, in order, in lines of at most 32 characters.
+/// Returns the screens and the lines.
+pub fn assert_words(file: &Path, expected: &[String]) -> (Vec<Timed>, Vec<Timed>) {
     let screens = screens(file, When::EachChange);
     let lines = rolled(&screens);
-    assert_eq!(words(&lines), talk.texts(), "{lines:#?}");
+    assert_eq!(words(&lines), expected, "{lines:#?}");
     for line in &lines {
         assert!(line.text.chars().count() <= 32, "{line:?}");
     }
+    (screens, lines)
+}
+
+/// Asserts that the decoder reads each word, in order, each whole in time, and that each
+/// sentence begins a new line of at most 32 characters.
+pub fn assert_read(file: &Path, talk: &Talk) {
+    let (screens, lines) = assert_words(file, &talk.texts());
     for sentence in &talk.sentences {
         let first = &sentence[0].text;
         let begins = lines
@@ -170,8 +177,7 @@ fn captions_for_both_decoders_have_every_word() {
         ..Way::default()
     };
     way.write(&Source::words(&talk), &file);
-    let lines = rolled(&screens(&file, When::EachChange));
-    assert_eq!(words(&lines), talk.texts(), "{lines:#?}");
+    assert_words(&file, &talk.texts());
 }
 
 /// Checks no times: a pop-on caption comes later than its words, because it is loaded first.
