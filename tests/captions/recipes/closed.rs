@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// A word may be whole on the screen this much later than its start: the letters of two words
 /// at two a frame, and the 0.2 s between two looks of the decoder.
-const WHOLE: u64 = 500;
+pub const WHOLE: u64 = 500;
 
 /// How text gets into a file.
 pub struct Way<'a> {

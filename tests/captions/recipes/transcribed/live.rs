@@ -3,7 +3,7 @@
 //! Live sources, in real time.
 
 use crate::common::peer::{Peer, Script};
-use crate::common::pipeline::Pipeline;
+use crate::common::pipeline::{Pipeline, until};
 use crate::elements::have;
 use crate::pictures::Pictures;
 use crate::prompter::{Prompter, Says};
@@ -27,23 +27,41 @@ fn refused() -> String {
     format!("http://{}", listener.local_addr().expect("an address"))
 }
 
+/// Returns the least latency of a pad, in milliseconds; it has to be live.
+fn latency(element: &gst::Element, pad: &str) -> u64 {
+    let mut query = gst::query::Latency::new();
+    let pad = element.static_pad(pad).expect("a pad");
+    assert!(pad.query(&mut query), "no latency");
+    let (live, min, _) = query.result();
+    assert!(live, "not live");
+    min.mseconds()
+}
+
 #[test]
 fn pictures_go_on_in_time_without_any_service() {
-    if !have(&["tttocea608", "ccconverter", "cccombiner"]) {
+    if !have(&["tttocea608", "ccconverter", "cccombiner", "textoverlay"]) {
         return;
     }
     let black_hole = Peer::start(Script::black_hole());
-    for url in [refused(), black_hole.base_url()] {
+    let captions = format!(
+        "{ROLL_UP} ! closedcaption/x-cea-708,format=cc_data,framerate=30/1 ! queue \
+         ! merge.caption  cccombiner name=merge latency=0"
+    );
+    // This one waits for text without any deadline.
+    let overlay = "merge.text_sink  textoverlay name=merge".to_owned();
+    let ways = [(refused(), captions), (black_hole.base_url(), overlay)];
+    for (url, merge) in ways {
         let mut pipeline = Pipeline::launch(&format!(
-            "{VIDEO} ! queue ! c. \
+            "{VIDEO} ! queue max-size-time=2000000000 max-size-bytes=0 max-size-buffers=0 ! merge. \
              {AUDIO} ! symbltranscriber name=text base-url={url} latency=1000 on-fatal=warning \
-             drain-timeout=100 \
-             ! {ROLL_UP} ! closedcaption/x-cea-708,format=cc_data,framerate=30/1 \
-             ! queue ! c.caption \
-             cccombiner name=c latency=0 ! fakesink name=out sync=true"
+             drain-timeout=100 ! {merge} ! fakesink name=out sync=true"
         ));
         let pictures = Pictures::at(&pipeline, "out");
         pipeline.play();
+        until("a picture", || pictures.count() > 0);
+        let merge = pipeline.pipeline.by_name("merge").expect("an element");
+        let latency = latency(&merge, "src");
+        assert!((1000..1200).contains(&latency), "{latency} ms");
         pipeline.wait_for_eos();
         let pictures = pictures.all();
         assert!(pictures.len() >= 295, "{} pictures", pictures.len());
@@ -52,7 +70,7 @@ fn pictures_go_on_in_time_without_any_service() {
     }
 }
 
-/// Returns the structure's field of milliseconds that an element has.
+/// Returns a property in milliseconds.
 fn millis(element: &gst::Element, name: &str) -> u32 {
     element.property(name)
 }
@@ -92,6 +110,10 @@ fn the_bin_for_transcribers_takes_the_element() {
     pipeline.play();
     assert_eq!(millis(&transcriber, "latency"), 2000);
     assert_eq!(millis(&transcriber, "lateness"), 500);
+    until("a picture", || pictures.count() > 0);
+    // That of the text, of the bin, and of two pictures.
+    let latency = latency(&bin, "src_video");
+    assert!((2766..2900).contains(&latency), "{latency} ms");
     pipeline.wait_for_eos();
     assert_eq!(pictures.count(), 300);
     pipeline.stop();
