@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The embedded recogniser on recorded human speech.
 
+#[path = "common/promise.rs"]
+mod promise;
+
+use promise::Promises;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -89,6 +93,32 @@ fn clear_prompts_come_out_exactly() {
             "{}",
             sample.id
         );
+    }
+}
+
+#[test]
+fn no_final_begins_before_the_promise_which_follows_the_audio_in_silence() {
+    let Some(engine) = engine() else { return };
+    let Some(prompts) = all_audio(&samples("smoke")[..3]) else {
+        return;
+    };
+    let (talk, places) = talk(&prompts, Duration::from_millis(900));
+    for interim in [false, true] {
+        let options = StreamOptions {
+            interim,
+            ..StreamOptions::default()
+        };
+        let mut stream = engine.open(&options).unwrap();
+        let promises = Promises::of(stream.as_mut(), &talk, 800);
+        assert!(promises.finals.len() >= places.len());
+        for (start, promise) in &promises.finals {
+            let before = *start - *promise;
+            assert!(
+                before <= Duration::from_millis(800),
+                "{start:?}, {promise:?}"
+            );
+        }
+        assert!(promises.lag() <= Duration::from_millis(480));
     }
 }
 

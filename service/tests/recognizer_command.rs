@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::promise::Promises;
 use common::*;
 use std::path::Path;
 use std::sync::Arc;
@@ -145,6 +146,21 @@ fn words_come_with_their_times_and_interims_before_them() {
         [&interim("w1"), &interim("w1 w2"), &interim("w1 w2 w3")]
     );
     wait_for_the_end_of(runs(&folder)[0]);
+}
+
+#[test]
+fn what_is_settled_grows_with_finals_and_progress_and_no_final_begins_before_it() {
+    for faults in [&[][..], &["overlap"], &["die=5", "die=7"]] {
+        let folder = TempDir::new().unwrap();
+        let command = command(&folder, faults, CommandLimits::default());
+        let mut stream = open(&command);
+        assert_eq!(stream.settled(), None, "nothing is known yet");
+        let mut audio = audio(TALK);
+        audio.extend([0; 2 * BLOCK]);
+        let promises = Promises::of(stream.as_mut(), &audio, 1_600);
+        assert_eq!(promises.finals.len(), 3, "{faults:?}");
+        assert_eq!(promises.lag(), Duration::ZERO, "{faults:?}");
+    }
 }
 
 #[test]

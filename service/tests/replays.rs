@@ -121,6 +121,44 @@ async fn what_is_sent_again_is_said_once_and_its_speaker_hears_what_it_missed() 
 }
 
 #[tokio::test]
+async fn what_is_still_to_be_sent_again_holds_the_progress_back() {
+    let server = server().await;
+    let (mut ada, _) = Client::started(&server, "owed", &start_at(1, 0)).await;
+    let mut listener = subscriber(&server, "owed").await;
+    // Two finals: ten words of two seconds, and three more behind a pause.
+    for words in [0..10, 10..13] {
+        ada.send_audio(&said(words)).await;
+        listener.until("message_response").await;
+    }
+    drop(ada);
+    let mut request = start_at(2, 0);
+    request["config"]["recognitionProgress"] = true.into();
+    let (mut ada, _) = Client::started(&server, "owed", &request).await;
+    // The recogniser hears nothing of that this time.
+    let quiet = silence(Duration::from_secs(6), 16_000);
+    ada.send_audio(&linear16(&quiet)).await;
+    ada.stop().await;
+    let mut told = 0.0;
+    let mut finals = 0;
+    for heard in ada.rest().await {
+        match heard.kind() {
+            "recognition_progress" => {
+                told = heard.json()["message"]["audioTime"]
+                    .as_f64()
+                    .expect("a time");
+            }
+            _ => {
+                if let Some((_, start, _)) = final_words(&[heard]).first() {
+                    finals += 1;
+                    assert!(*start as f64 >= told * 1_000.0, "{start} ms after {told} s");
+                }
+            }
+        }
+    }
+    assert_eq!((finals, told), (2, 6.0));
+}
+
+#[tokio::test]
 async fn an_utterance_of_which_a_part_was_said_goes_on_behind_it() {
     let server = server().await;
     let (mut ada, id) = Client::started(&server, "part", &start_at(1, 0)).await;

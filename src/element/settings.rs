@@ -16,7 +16,7 @@ use super::{InterimText, TextUnit};
 use serde_json::{Map, Value};
 use std::time::Duration;
 use symbl_client::session::{Failure, Reason, SessionConfig, Speaker};
-use symbl_client::track::{self, TrackConfig};
+use symbl_client::track::{self, Shape, TrackConfig};
 use symbl_client::transport::{AppCredentials, Endpoint, Proxy, Secret, TokenSource, files};
 use symbl_protocol::{Encoding, StartRequest, StreamFormat, Tracker};
 
@@ -251,10 +251,15 @@ impl Settings {
             lateness: nanos(self.lateness),
             unit: match self.text_unit {
                 TextUnit::Word => track::TextUnit::Word,
-                TextUnit::Cue | TextUnit::Sentence => track::TextUnit::Sentence,
+                TextUnit::Cue => track::TextUnit::Cue(Shape::new(
+                    self.cue_columns as usize,
+                    self.cue_lines as usize,
+                )),
+                TextUnit::Sentence => track::TextUnit::Sentence,
             },
             late: self.late_text.into(),
-            commits_interims: self.interim_text == InterimText::Commit,
+            commits_interims: self.interim_text == InterimText::Commit
+                && self.text_unit != TextUnit::Sentence,
             patience: Duration::from_millis(self.patience.into()),
         }
     }

@@ -9,6 +9,7 @@ pub(crate) mod draft;
 pub(crate) mod engines;
 pub(crate) mod parked;
 pub(crate) mod pool;
+pub(crate) mod progress;
 pub mod recognizer;
 pub(crate) mod results;
 pub mod segmenter;

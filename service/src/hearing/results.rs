@@ -20,6 +20,7 @@ use crate::conversation::hub::Conversation;
 use crate::conversation::log::{Begun, StartRecord, StreamPosition, Verdict};
 use crate::hearing::audio::StreamError;
 use crate::hearing::draft::{Draft, nanos};
+use crate::hearing::progress::Progress;
 use crate::hearing::recognizer::{RecognisedWord, text_of};
 use crate::ids::new_id;
 use crate::metrics::Metrics;
@@ -62,6 +63,8 @@ pub(crate) struct ResultWriter {
     told: u64,
     /// Entries about audio that is replayed. The client may not have received them.
     unheard: VecDeque<Arc<Entry>>,
+    /// `None` if the client did not ask to be told of the progress.
+    progress: Option<Progress>,
 }
 
 /// What a client wants to be sent.
@@ -74,6 +77,8 @@ pub(crate) struct Wanted {
     pub(crate) tracker_ids: Vec<(String, String)>,
     /// `true` to look for trackers in interims too.
     pub(crate) interim_trackers: bool,
+    /// `true` to be told how far the recognition has come.
+    pub(crate) progress: bool,
 }
 
 /// What a start request says about its speaker and its audio.
@@ -109,6 +114,7 @@ impl ResultWriter {
             socket,
             metrics,
             speaker,
+            progress: wanted.progress.then(Progress::default),
             wanted,
             finder: None,
             timezone_offset,
@@ -226,6 +232,36 @@ impl ResultWriter {
         }
     }
 
+    /// Tells the client how far the recognition has come, if it asked for that and it is due.
+    /// No final of the engine that is still to come begins before `settled`. `heard` is how
+    /// much audio the engine was given. To be called when all results so far were sent.
+    pub(crate) fn progressed(&mut self, settled: Duration, heard: Duration) {
+        let owed = self.owed();
+        let settled = owed.map_or(settled, |owed| owed.min(settled));
+        let progress = self.progress.as_mut();
+        if let Some(time) = progress.and_then(|progress| progress.due(settled, heard)) {
+            self.own.send(reply::recognition_progress(time));
+        }
+    }
+
+    /// Tells the client that no final is left in its audio, which is `heard` long, if it asked
+    /// for that.
+    pub(crate) fn ended(&mut self, heard: Duration) {
+        if let Some(progress) = &mut self.progress {
+            progress.moved();
+        }
+        self.progressed(heard, heard);
+    }
+
+    /// Returns where the earliest final begins that is still to be sent again.
+    fn owed(&self) -> Option<Duration> {
+        let zero = self.position(0);
+        let parts = self.unheard.iter();
+        let parts = parts.filter_map(|entry| entry.body.said()?.part.as_ref());
+        let first = parts.map(|part| part.from).min()?;
+        Some(Duration::from_nanos(first.saturating_sub(zero)))
+    }
+
     /// Sends an interim of the utterance in progress, which has these words so far. The
     /// first `stable` of them are settled.
     ///
@@ -306,6 +342,9 @@ impl ResultWriter {
         }
         let said = self.look_into(words, punctuated);
         self.interim_findings.clear();
+        if let Some(progress) = &mut self.progress {
+            progress.moved();
+        }
         if said.messages.is_empty() {
             self.conversation.hint(|form| form.said(&said), self.socket);
             self.metrics.results("final", 1);
@@ -471,6 +510,7 @@ pub(crate) mod tests {
             trackers: hub.phrasebook.get(Vec::new()).expect("room"),
             tracker_ids: Vec::new(),
             interim_trackers: false,
+            progress: false,
         };
         let speaking = Speaking {
             speaker: speaker.expect("a place"),

@@ -151,6 +151,12 @@ impl Segmenter {
         self.cutter.current()
     }
 
+    /// Returns the first sample of the utterance in progress, or the first one that the next
+    /// utterance may begin with. No utterance that is still to end begins before it.
+    pub fn settled(&self) -> u64 {
+        self.cutter.settled()
+    }
+
     /// Ends the utterance in progress where it is, and returns it. What follows belongs to
     /// the next one.
     pub fn end(&mut self) -> Option<Utterance> {
@@ -226,6 +232,16 @@ impl Cutter {
     /// Returns the utterance in progress. Its samples only grow, except at a cut.
     fn current(&self) -> Option<&Utterance> {
         self.current.as_ref()
+    }
+
+    /// Returns the first sample of the utterance in progress, or the oldest one that the next
+    /// utterance may begin with.
+    fn settled(&self) -> u64 {
+        let heard = self.frames * FRAME as u64;
+        match &self.current {
+            Some(current) => current.start,
+            None => heard.saturating_sub(self.pre_roll.len() as u64),
+        }
     }
 
     /// Ends the utterance in progress.
@@ -320,6 +336,41 @@ mod tests {
             "start must be the place of the first sample"
         );
         utterance.start / FRAME as u64
+    }
+
+    #[test]
+    fn no_utterance_begins_before_what_is_settled() {
+        let runs = [
+            (70, false),
+            (40, true),
+            (HANGOVER + 3, false),
+            (9, true),
+            (5, false),
+            (LONG_UTTERANCE, true),
+            (LONG_HANGOVER, false),
+            (MAX_UTTERANCE + 20, true),
+            (200, false),
+        ];
+        let mut cutter = Cutter::default();
+        let mut settled = 0;
+        let mut ended = 0;
+        for voiced in runs
+            .iter()
+            .flat_map(|(frames, voiced)| vec![*voiced; *frames])
+        {
+            let utterance = cutter.frame(&[0; FRAME], voiced);
+            ended += usize::from(utterance.is_some());
+            for utterance in utterance.iter().chain(cutter.current()) {
+                assert!(utterance.start >= settled, "{utterance:?}, {settled}");
+            }
+            assert!(cutter.settled() >= settled);
+            settled = cutter.settled();
+            if cutter.current().is_none() {
+                let behind = cutter.frames * FRAME as u64 - settled;
+                assert!(behind <= ((PRE_ROLL + START_WINDOW) * FRAME) as u64);
+            }
+        }
+        assert_eq!(ended, 4);
     }
 
     #[test]

@@ -544,6 +544,7 @@ impl Listening {
         let now = self.now();
         self.speak_at(now)?;
         result?;
+        self.progressed();
         if now.saturating_sub(self.last_word) > self.silence {
             return Err(StreamError::Silence(self.silence.as_secs()));
         }
@@ -558,7 +559,17 @@ impl Listening {
             self.effort.behind(behind);
         }
         self.speak_at(self.now())?;
-        Ok(result?)
+        result?;
+        self.progressed();
+        Ok(())
+    }
+
+    /// Tells the client how far the recognition has come, if that is due. All results so far
+    /// have been sent.
+    fn progressed(&mut self) {
+        if let Some(settled) = self.stream.settled() {
+            self.results.progressed(settled, self.now());
+        }
     }
 
     /// Takes and sends the last results. Results that came before a failure are sent too.
@@ -570,8 +581,17 @@ impl Listening {
         self.results.heard_again(Duration::MAX);
         self.speak()?;
         Ok(match result? {
-            Poll::Ready(()) => None,
-            Poll::Pending => Some(self.wait()),
+            Poll::Ready(()) => {
+                // No final is left, so all of the audio is settled.
+                if self.stream.settled().is_some() {
+                    self.results.ended(self.now());
+                }
+                None
+            }
+            Poll::Pending => {
+                self.progressed();
+                Some(self.wait())
+            }
         })
     }
 

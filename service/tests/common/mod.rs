@@ -9,6 +9,7 @@
 pub mod chatty;
 pub mod flac;
 pub mod process;
+pub mod promise;
 pub mod prompter;
 pub mod shape;
 

@@ -43,6 +43,9 @@ while data := sys.stdin.buffer.read(2 * BLOCK):
     start, block = block * 0.2, block + 1
     if fault == "slow":
         time.sleep(float(argument))
+    if fault == "overlap":
+        # The word is said to begin before the end of what is done.
+        start = max(0, start - 0.05)
     if number:
         words.append({"word": f"w{number}", "start": start, "end": start + 0.2, "confidence": 0.5})
         if fault == "die" and number == int(argument):

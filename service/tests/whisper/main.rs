@@ -9,6 +9,9 @@ mod finals;
 mod language;
 mod long;
 mod noise;
+mod progress;
+#[path = "../common/promise.rs"]
+mod promise;
 
 use std::time::Duration;
 use symbl_service::recognizer::whisper::Whisper;

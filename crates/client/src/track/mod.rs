@@ -26,14 +26,18 @@
 //! of late text.
 
 mod cover;
+mod poll;
 mod text;
+mod words;
 
 use crate::session::event::PlacedWord;
 use crate::session::{Event, EventKind, Placement, Position, Time};
 use cover::Cover;
 use std::collections::VecDeque;
-use text::{Piece, Reader};
+use text::Reader;
+use words::Piece;
 
+pub use symbl_captions::Shape;
 pub use text::TextUnit;
 
 const SECOND: u64 = 1_000_000_000;
@@ -323,7 +327,8 @@ impl<M> Track<M> {
         {
             self.stats.delay_max = self.stats.delay_max.max(now.saturating_sub(start));
         }
-        let pieces = self.reader.final_text(text, words, place);
+        let from = self.planned();
+        let pieces = self.reader.final_text(text, words, place, from);
         let said = !pieces.is_empty();
         for piece in pieces {
             self.push(Item::Text {
@@ -340,6 +345,15 @@ impl<M> Track<M> {
             self.cover.settle(at);
         }
         self.shorten_backlog();
+    }
+
+    /// Returns the running time up to which the pad is covered, with the texts that wait.
+    fn planned(&self) -> u64 {
+        let waiting = self.items.iter().rev().find_map(|item| match item {
+            Item::Text { piece, .. } => piece.end(),
+            Item::Final { .. } => None,
+        });
+        self.cursor.max(waiting).unwrap_or_default()
     }
 
     fn push(&mut self, item: Item) {
@@ -361,7 +375,7 @@ impl<M> Track<M> {
             return;
         };
         let is_late = |item: &&Item| match item {
-            Item::Text { piece, .. } => piece.end().is_some_and(|end| end <= cursor),
+            Item::Text { piece, .. } => piece.is_late(cursor),
             Item::Final { .. } => true,
         };
         let show = |item: &Item| match item {
@@ -369,11 +383,15 @@ impl<M> Track<M> {
             Item::Final { .. } => 0,
         };
         let mut backlog: u64 = self.items.iter().take_while(is_late).map(show).sum();
+        if backlog <= LONGEST_BACKLOG {
+            return;
+        }
         while backlog > LONGEST_BACKLOG {
             let oldest = self.items.front().map_or(0, show);
             self.drop_oldest();
             backlog = backlog.saturating_sub(oldest);
         }
+        self.reader.restart_cues(cursor.saturating_add(backlog));
     }
 
     /// Takes an event of the stream that came behind the audio before `at`.
@@ -414,193 +432,10 @@ impl<M> Track<M> {
         self.items.clear();
         self.cursor = None;
         self.cover.flush(position);
-        self.reader.begin_utterance();
+        self.reader = Reader::new(self.config.unit);
         self.is_late = false;
         self.late = None;
         self.marks.drain(..).map(|mark| mark.mark).collect()
-    }
-
-    /// Returns what goes on the pad next, if there is anything yet.
-    pub fn poll(&mut self, now: Now) -> Option<Output<M>> {
-        if let Some(by) = self.late.take() {
-            return Some(Output::Late { by });
-        }
-        let Some(cursor) = self.cursor else {
-            let at = self.marks.front()?.at;
-            return match self.cover.is_settled(at.position) {
-                true => self.pass_mark(),
-                false => None,
-            };
-        };
-        if std::mem::take(&mut self.begins) {
-            return self.gap_to(cursor.saturating_add(FIRST_GAP));
-        }
-        let deadline = self.deadline(now);
-        let patient = match self.behind {
-            Some(_) => None,
-            None => self.cover.silent(now.time, self.config.patience),
-        };
-        if let Some(deadline) = deadline {
-            self.commit(deadline);
-        }
-        loop {
-            let mark_at = self.marks.front().map(|mark| mark.at.position);
-            let next = self.items.front().map(Item::middle);
-            if next.is_some_and(|next| mark_at.is_none_or(|mark| next < mark)) {
-                match self.poll_item() {
-                    Some(output) => return Some(output),
-                    None => continue, // it was left out
-                }
-            }
-            break;
-        }
-        if let Some(output) = self.poll_mark(deadline, patient) {
-            return Some(output);
-        }
-        let patient = patient.map(|at| at.running_time);
-        let reached = [self.cover.settled(), patient, deadline];
-        let target = reached.into_iter().flatten().max()?;
-        // A gap does not overtake a mark that waits.
-        let limit = self
-            .marks
-            .front()
-            .map_or(u64::MAX, |mark| mark.at.running_time);
-        self.gap_to(target.min(limit))
-    }
-
-    /// Returns how long the caller may wait for something to happen before it polls again.
-    pub fn next_timeout(&self, now: Now) -> Option<Time> {
-        let cursor = self.cursor?;
-        if let Some(behind) = self.behind {
-            let due = cursor.saturating_add(behind).saturating_sub(TICK);
-            let wait = due.saturating_sub(now.running_time?);
-            return Some(Time::from_nanos(wait.clamp(SECOND / 1000, TICK)));
-        }
-        Some(self.cover.next_silent(now.time, self.config.patience))
-    }
-
-    /// Returns the running time up to which the pad has to be covered now, if it has not been
-    /// long before.
-    fn deadline(&self, now: Now) -> Option<u64> {
-        let now = now.running_time?.saturating_add(TICK);
-        let due = now.checked_sub(self.behind?)?;
-        (self.cursor? < due).then_some(due.saturating_add(TICK))
-    }
-
-    /// Tells the settled words of the interim whose deadline has come.
-    fn commit(&mut self, deadline: u64) {
-        if !self.config.commits_interims || !self.items.is_empty() {
-            return;
-        }
-        for (piece, speaker) in self.reader.commit(deadline) {
-            self.stats.words_committed += piece.words();
-            self.items.push_back(Item::Text { piece, speaker });
-        }
-    }
-
-    /// Returns the next step towards the item in front, or `None` if it was left out.
-    fn poll_item(&mut self) -> Option<Output<M>> {
-        let cursor = self.cursor.unwrap_or_default();
-        let following = self.items.iter().skip(1).find_map(|item| match item {
-            Item::Text { piece, .. } => piece.start(),
-            Item::Final { .. } => None,
-        });
-        let Some(Item::Text { piece, speaker }) = self.items.front() else {
-            self.items.pop_front();
-            return Some(Output::Final);
-        };
-        let start = piece.start().unwrap_or(cursor);
-        let end = piece.end().unwrap_or(start).max(start + 1);
-        let late = end <= cursor;
-        if late && self.config.late == LateText::Drop {
-            self.note_lateness(cursor - start);
-            self.drop_oldest();
-            return self.late.take().map(|by| Output::Late { by });
-        }
-        if start > cursor {
-            return self.gap_to(start);
-        }
-        if !self.knows_speaker || self.speaker != *speaker {
-            let changes = self.knows_speaker || speaker.is_some();
-            self.speaker.clone_from(speaker);
-            self.knows_speaker = true;
-            if changes {
-                return Some(Output::Speaker(self.speaker.clone()));
-            }
-        }
-        let keeps = late && self.config.late == LateText::Keep;
-        let at = if keeps { start } else { start.max(cursor) };
-        let text = piece.text().to_owned();
-        let shown = at.saturating_add(piece.show_time());
-        let until = match late {
-            true if keeps => end,
-            true => shown,
-            // As long as it takes to carry, as far as the next word leaves room.
-            false => end.max(shown.min(following.unwrap_or(shown).max(end))),
-        };
-        let words = piece.words();
-        self.items.pop_front();
-        self.stats.words_pushed += words;
-        if late {
-            self.stats.words_moved += words;
-            self.note_lateness(cursor - start);
-        } else {
-            self.is_late = false;
-        }
-        self.cursor = Some(until.max(cursor));
-        Some(Output::Text(Text {
-            text,
-            start: at,
-            duration: until.saturating_sub(at).max(1),
-            moved: late,
-        }))
-    }
-
-    fn note_lateness(&mut self, by: u64) {
-        self.stats.lateness_max = self.stats.lateness_max.max(by);
-        if !std::mem::replace(&mut self.is_late, true) {
-            self.late = Some(by);
-        }
-    }
-
-    /// Passes the mark in front if nothing is owed before it, after a gap up to it.
-    fn poll_mark(&mut self, deadline: Option<u64>, patient: Option<Moment>) -> Option<Output<M>> {
-        let at = self.marks.front()?.at;
-        let reaches = |moment: Moment| moment.position >= at.position;
-        let settled = self.cover.is_settled(at.position)
-            || patient.is_some_and(reaches)
-            || deadline.is_some_and(|deadline| at.running_time <= deadline);
-        if !settled {
-            return None;
-        }
-        let gap = self.gap_to(at.running_time);
-        gap.or_else(|| self.pass_mark())
-    }
-
-    /// Passes the mark in front.
-    fn pass_mark(&mut self) -> Option<Output<M>> {
-        let Mark { kind, mark, .. } = self.marks.pop_front()?;
-        self.cursor = match (kind, self.cursor) {
-            (MarkKind::Plain, cursor) => cursor,
-            (MarkKind::End, _) => None,
-            // Running time goes back only where upstream lets it.
-            (MarkKind::Segment { starts }, Some(cursor)) => Some(cursor.min(starts)),
-            (MarkKind::Segment { starts }, None) => {
-                self.begins = true;
-                Some(starts)
-            }
-        };
-        Some(Output::Mark(mark))
-    }
-
-    /// Returns the next gap on the way to the running time `target`.
-    fn gap_to(&mut self, target: u64) -> Option<Output<M>> {
-        let start = self.cursor?;
-        let duration = target.checked_sub(start).filter(|duration| *duration > 0)?;
-        let duration = duration.min(LONGEST_GAP);
-        self.cursor = Some(start + duration);
-        self.stats.gaps_pushed += 1;
-        Some(Output::Gap { start, duration })
     }
 }
 
@@ -612,3 +447,6 @@ fn end_of(place: &Placement) -> Option<Moment> {
         running_time: start.saturating_add(place.duration.unwrap_or_default()),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,10 @@
 
 //! Makes texts for the pad out of finals and interims.
 
-use super::{PACE, SECOND};
-use crate::session::Position;
+use super::words::{CueTimes, Piece, joined, pieces, sentence, visible};
 use crate::session::event::{PlacedWord, Placement};
-use std::ops::Range;
+use std::time::Duration;
+use symbl_captions::{Cutter, Late, Shape, TimedWord, Utterance};
 
 /// How much text one buffer of the pad holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,6 +13,8 @@ pub enum TextUnit {
     /// One word.
     #[default]
     Word,
+    /// A caption of a few lines, long enough on screen to be read.
+    Cue(Shape),
     /// All of a final.
     Sentence,
 }
@@ -20,57 +22,12 @@ pub enum TextUnit {
 /// How far the last committed word may have moved in its final, in words.
 const MOST_MOVED: usize = 3;
 
-/// A text and its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Piece {
-    text: String,
-    audio: Range<Position>,
-    /// Running time of the start, in nanoseconds.
-    start: Option<u64>,
-    duration: u64,
-    words: u64,
-}
-
-impl Piece {
-    pub(super) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Returns the middle of its audio.
-    pub(super) fn middle(&self) -> Position {
-        self.audio.start + (self.audio.end.saturating_sub(self.audio.start)) / 2
-    }
-
-    /// Returns the running time of the start, in nanoseconds.
-    pub(super) fn start(&self) -> Option<u64> {
-        self.start
-    }
-
-    /// Returns the running time of the end, in nanoseconds.
-    pub(super) fn end(&self) -> Option<u64> {
-        Some(self.start?.saturating_add(self.duration))
-    }
-
-    /// Returns the number of words.
-    pub(super) fn words(&self) -> u64 {
-        self.words
-    }
-
-    /// Returns the time that captions take to carry the text, in nanoseconds.
-    pub(super) fn show_time(&self) -> u64 {
-        (self.text.chars().count() as u64 + 1) * SECOND / PACE
-    }
-
-    fn key(&self) -> String {
-        let letters = self.text.chars().filter(|c| c.is_alphanumeric());
-        letters.flat_map(char::to_lowercase).collect()
-    }
-}
-
 /// Makes the texts of one conversation.
 #[derive(Debug)]
 pub(super) struct Reader {
     unit: TextUnit,
+    /// Lays words out into cues.
+    cutter: Cutter,
     /// Words of the last interim, without the committed ones.
     interim: Vec<Piece>,
     /// How many of them may be committed.
@@ -86,6 +43,7 @@ impl Reader {
     pub(super) fn new(unit: TextUnit) -> Self {
         Self {
             unit,
+            cutter: cutter(unit),
             interim: Vec::new(),
             settled: 0,
             speaker: None,
@@ -94,18 +52,24 @@ impl Reader {
         }
     }
 
-    /// Returns the texts of a final, without the words that were committed.
+    /// Returns the texts of a final, without the words that were committed. Cues do not begin
+    /// before the running time `cursor`, in nanoseconds.
     pub(super) fn final_text(
-        &self,
+        &mut self,
         text: &str,
         words: &[PlacedWord],
         place: &Placement,
+        cursor: u64,
     ) -> Vec<Piece> {
         let whole = pieces(text, words, place);
         let told = self.told(&whole);
         let words = whole.get(told..).unwrap_or_default();
         match self.unit {
             TextUnit::Word => words.to_vec(),
+            TextUnit::Cue(_) => {
+                let words = words.to_vec();
+                self.cues(&words, cursor)
+            }
             TextUnit::Sentence => {
                 let text = match told {
                     0 => visible(text),
@@ -114,6 +78,61 @@ impl Reader {
                 sentence(text, words).into_iter().collect()
             }
         }
+    }
+
+    /// Returns the cues of these words, none of which begins before `cursor`.
+    fn cues(&mut self, words: &[Piece], cursor: u64) -> Vec<Piece> {
+        let time = |nanos: Option<u64>| Duration::from_nanos(nanos.unwrap_or(cursor));
+        let timed: Vec<TimedWord> = words
+            .iter()
+            .map(|word| TimedWord {
+                text: word.text.clone(),
+                start: time(word.start),
+                end: time(word.end()),
+            })
+            .collect();
+        self.cutter.advance(Duration::from_nanos(cursor));
+        let cues = self.cutter.cut(&Utterance {
+            text: &joined(words),
+            start: timed.first().map(|word| word.start),
+            end: timed.last().map(|word| word.end),
+            words: &timed,
+            ..Utterance::default()
+        });
+        let mut rest = words;
+        let mut pieces = Vec::with_capacity(cues.len());
+        for cue in cues {
+            let on_lines = cue.lines.iter().map(|line| line.split_whitespace().count());
+            // A word wider than a line counts twice, so that there may be fewer left.
+            let (these, others) = rest.split_at(rest.len().min(on_lines.sum()));
+            let (Some(first), Some(last)) = (
+                these.first().or(words.last()),
+                these.last().or(words.last()),
+            ) else {
+                continue;
+            };
+            let start = nanos(cue.start);
+            pieces.push(Piece {
+                text: cue.lines.join("\n"),
+                audio: first.audio.start..last.audio.end,
+                start: Some(start),
+                duration: nanos(cue.end).saturating_sub(start),
+                words: these.len() as u64,
+                cue: Some(CueTimes {
+                    spoken: first.start.unwrap_or(start),
+                    late: last.is_late(cursor),
+                }),
+            });
+            rest = others;
+        }
+        pieces
+    }
+
+    /// Makes the cues that follow begin at the running time `at` or later, in nanoseconds,
+    /// whatever came before.
+    pub(super) fn restart_cues(&mut self, at: u64) {
+        self.cutter = cutter(self.unit);
+        self.cutter.advance(Duration::from_nanos(at));
     }
 
     /// Returns how many of the words of a final were committed.
@@ -158,17 +177,25 @@ impl Reader {
     }
 
     /// Takes the settled words of the interim that begin before the running time `deadline`,
-    /// in nanoseconds, as told. Returns them.
-    pub(super) fn commit(&mut self, deadline: u64) -> Vec<(Piece, Option<String>)> {
+    /// in nanoseconds, as told. Returns them. For cues, one due word takes all settled words
+    /// with it, so that a cue is not a single word.
+    pub(super) fn commit(&mut self, deadline: u64, cursor: u64) -> Vec<(Piece, Option<String>)> {
         let due = |word: &&Piece| word.start.is_some_and(|start| start < deadline);
         let settled = self.interim.iter().take(self.settled);
-        let count = settled.take_while(due).count();
+        let count = match settled.take_while(due).count() {
+            due if due > 0 && self.unit != TextUnit::Word => self.settled,
+            due => due,
+        };
         let words: Vec<Piece> = self.interim.drain(..count).collect();
         self.settled -= count;
         self.committed += count;
         if let Some(word) = words.last() {
             self.last = Some(word.clone());
         }
+        let words = match self.unit {
+            TextUnit::Cue(_) => self.cues(&words, cursor),
+            TextUnit::Word | TextUnit::Sentence => words,
+        };
         let speaker = self.speaker.clone();
         words
             .into_iter()
@@ -183,99 +210,22 @@ impl Reader {
 
     /// Forgets the interims of the utterance before.
     pub(super) fn begin_utterance(&mut self) {
-        *self = Self::new(self.unit);
+        let cutter = std::mem::replace(&mut self.cutter, cutter(self.unit));
+        *self = Self {
+            cutter,
+            ..Self::new(self.unit)
+        };
     }
 }
 
-/// Returns the words of a result as pieces. Words without letters are joined to the word
-/// before them. A final without words has its text's words, evenly.
-fn pieces(text: &str, words: &[PlacedWord], place: &Placement) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = Vec::with_capacity(words.len());
-    let spread = match words {
-        [] => spread(text, place),
-        words => words.iter().map(placed).collect(),
+fn cutter(unit: TextUnit) -> Cutter {
+    let shape = match unit {
+        TextUnit::Cue(shape) => shape,
+        TextUnit::Word | TextUnit::Sentence => Shape::default(),
     };
-    for piece in spread {
-        if piece.text.is_empty() {
-            continue;
-        }
-        match pieces.last_mut() {
-            Some(before)
-                if !piece.text.chars().any(char::is_alphanumeric) && is_mark(&piece.text) =>
-            {
-                before.text.push_str(&piece.text);
-            }
-            _ => pieces.push(piece),
-        }
-    }
-    pieces
+    Cutter::new(shape, Late::Waits)
 }
 
-/// Returns `true` if this is nothing but marks that belong to the word before.
-fn is_mark(text: &str) -> bool {
-    text.chars()
-        .all(|c| ".,;:!?…%)]}»”’'\"。，、！？：；）」』".contains(c))
-}
-
-fn placed(word: &PlacedWord) -> Piece {
-    Piece {
-        text: visible(&word.word),
-        audio: word.audio.clone(),
-        start: word.running_time,
-        duration: word.duration.unwrap_or_default(),
-        words: 1,
-    }
-}
-
-/// Returns the words of a text, spread over its place by their length.
-fn spread(text: &str, place: &Placement) -> Vec<Piece> {
-    let words: Vec<String> = text.split_whitespace().map(visible).collect();
-    let length = |word: &str| word.chars().count() as u64 + 1;
-    let all = words.iter().map(|word| length(word)).sum::<u64>().max(1);
-    let share =
-        |whole: u64, part: u64| (u128::from(whole) * u128::from(part) / u128::from(all)) as u64;
-    let audio = place.until.saturating_sub(place.from);
-    let duration = place.duration.unwrap_or_default();
-    let mut done = 0;
-    words
-        .into_iter()
-        .map(|text| {
-            let (from, until) = (done, done + length(&text));
-            done = until;
-            Piece {
-                text,
-                audio: place.from + share(audio, from)..place.from + share(audio, until),
-                start: place
-                    .running_time
-                    .map(|start| start.saturating_add(share(duration, from))),
-                duration: share(duration, until) - share(duration, from),
-                words: 1,
-            }
-        })
-        .collect()
-}
-
-fn joined(words: &[Piece]) -> String {
-    let words: Vec<&str> = words.iter().map(Piece::text).collect();
-    words.join(" ")
-}
-
-/// Returns one piece of these words, if there are any.
-fn sentence(text: String, words: &[Piece]) -> Option<Piece> {
-    let (first, last) = (words.first()?, words.last()?);
-    let end = last.end().unwrap_or_default();
-    Some(Piece {
-        text,
-        audio: first.audio.start..last.audio.end,
-        start: first.start,
-        duration: end.saturating_sub(first.start.unwrap_or(end)),
-        words: words.len() as u64,
-    })
-}
-
-/// Returns a text without control characters and without space around it.
-fn visible(text: &str) -> String {
-    let spaced = text.replace(|c: char| c.is_control() || c.is_whitespace(), " ");
-    let words: Vec<&str> = spaced.split_whitespace().collect();
-    words.join(" ")
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

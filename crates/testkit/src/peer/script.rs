@@ -161,6 +161,16 @@ pub fn recognition_stopped() -> Message {
     lifecycle("recognition_stopped", "")
 }
 
+/// Returns the message that no final is still to come that begins before this many
+/// milliseconds of the audio since the start. A service sends it only if it was asked to.
+pub fn recognition_progress(millis: u64) -> Message {
+    let seconds = millis as f64 / 1_000.0;
+    lifecycle(
+        "recognition_progress",
+        &format!(r#","audioTime":{seconds}"#),
+    )
+}
+
 /// Returns the message that the service ended its processing by itself.
 pub fn processing_terminated() -> Message {
     lifecycle("processing_terminated", "")

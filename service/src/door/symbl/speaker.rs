@@ -398,6 +398,7 @@ impl SpeakerSocket {
             trackers,
             tracker_ids,
             interim_trackers: request.interim_trackers,
+            progress: request.recognition_progress,
         };
         let speaking = Speaking {
             speaker,

@@ -172,6 +172,13 @@ pub trait RecognizerStream: Send {
     /// in the order of the audio.
     fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError>;
 
+    /// Returns how far the results have come: no final that is still to come begins before
+    /// this time, which never goes back. It counts all results that the engine has appended
+    /// so far. Returns `None` for an engine that cannot tell.
+    fn settled(&self) -> Option<Duration> {
+        None
+    }
+
     /// Returns how far the engine is behind the audio that it has taken. It is zero for an
     /// engine that works where it is called.
     fn behind(&self) -> Duration {

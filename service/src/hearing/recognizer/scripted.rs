@@ -106,6 +106,11 @@ impl RecognizerStream for ScriptedStream {
         Ok(())
     }
 
+    fn settled(&self) -> Option<Duration> {
+        let first = self.words.first();
+        Some(first.map_or_else(|| self.decoder.settled(), |word| word.start))
+    }
+
     fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
         self.decoder.finish(&mut self.heard);
         self.take_heard(out);

@@ -270,7 +270,8 @@ impl CommandStream {
         text.split_whitespace().map(word).collect()
     }
 
-    /// Returns the words with times of the stream, without words whose audio is settled.
+    /// Returns the words with times of the stream, without words whose audio is settled. A
+    /// word that begins in settled audio and is mostly behind it begins at its end.
     fn placed(&self, words: Vec<RecognisedWord>, zero: Duration) -> Vec<RecognisedWord> {
         let settled = duration(self.backlog.settled());
         // No word can end after the audio that the process was given.
@@ -283,6 +284,10 @@ impl CommandStream {
                 ..word
             })
             .filter(|word| word.start + (word.end - word.start) / 2 >= settled)
+            .map(|word| RecognisedWord {
+                start: word.start.max(settled),
+                ..word
+            })
             .collect()
     }
 
@@ -324,6 +329,13 @@ impl RecognizerStream for CommandStream {
         self.pace.spoken(duration(voiced as u64));
         self.give();
         Ok(())
+    }
+
+    /// Returns the end of the audio for which the command has given all results. It cannot
+    /// tell before the first result.
+    fn settled(&self) -> Option<Duration> {
+        let settled = self.backlog.settled();
+        (settled > 0).then(|| duration(settled))
     }
 
     fn wake_with(&mut self, waker: Waker) {

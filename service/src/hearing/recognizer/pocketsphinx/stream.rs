@@ -8,6 +8,7 @@
 //! from one utterance to the next.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ffi::{Decoder, DecoderOptions, FfiError, Mode};
 use super::model::Model;
@@ -75,6 +76,12 @@ impl RecognizerStream for PocketsphinxStream {
             }
         });
         pushed.map_err(failed)
+    }
+
+    /// Returns where the utterance in progress begins, or the next one may. The words of an
+    /// utterance never begin before it.
+    fn settled(&self) -> Option<Duration> {
+        Some(time_of(self.segmenter.settled()))
     }
 
     fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {

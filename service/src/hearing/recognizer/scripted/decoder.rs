@@ -267,6 +267,13 @@ impl ToneDecoder {
         at as f64
     }
 
+    /// Returns the time before which no word begins that is still to come. The start of a word
+    /// is looked for in the history, and never before the last edge.
+    pub(super) fn settled(&self) -> Duration {
+        let oldest = self.hop.saturating_sub(HISTORY as u64 + 1);
+        self.time(self.edge.max(oldest as f64))
+    }
+
     /// Returns the time of a position in hops, at most the length of the stream.
     fn time(&self, hops: f64) -> Duration {
         let samples = (hops * HOP as f64).round().max(0.0) as u64;

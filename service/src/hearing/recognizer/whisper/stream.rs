@@ -562,6 +562,14 @@ impl RecognizerStream for WhisperStream {
         self.go_on(out)
     }
 
+    /// Returns where the earliest utterance begins that has no final yet. The words of an
+    /// utterance never begin before it.
+    fn settled(&self) -> Option<Duration> {
+        let next = self.segmenter.settled();
+        let awaited = self.awaited.as_ref().map(|awaited| awaited.start);
+        Some(time_of(awaited.map_or(next, |awaited| awaited.min(next))))
+    }
+
     fn behind(&self) -> Duration {
         self.awaited
             .as_ref()
