@@ -13,13 +13,16 @@ use crate::source::{Source, Texts};
 use crate::talk::{PROMPTS, Talk, Timed};
 use std::path::{Path, PathBuf};
 
+/// How long a picture of a clip lasts, in milliseconds. Matroska has whole ones.
+const PICTURE: u64 = 40;
+
 /// Makes a file with a moving ball and silence, as long as the talk. Returns its path.
 fn clip(name: &str, talk: &Talk) -> PathBuf {
     let file = folder(name).join("clip.mkv");
     let mut pipeline = Pipeline::launch(&format!(
         "matroskamux name=mux ! filesink location={} \
          videotestsrc pattern=ball num-buffers={} \
-         ! video/x-raw,format=I420,width=160,height=120,framerate=30/1 ! queue ! mux. \
+         ! video/x-raw,format=I420,width=160,height=120,framerate=25/1 ! queue ! mux. \
          audiotestsrc wave=silence samplesperbuffer=1600 num-buffers={} \
          ! audio/x-raw,format=S16LE,rate=16000,channels=1 ! queue ! mux.",
         file.display(),
@@ -33,7 +36,7 @@ fn clip(name: &str, talk: &Talk) -> PathBuf {
 
 /// Returns the number of pictures of a clip.
 fn frames(talk: &Talk) -> usize {
-    usize::try_from(talk.duration * 30 / 1000).expect("not so long")
+    usize::try_from(talk.duration / PICTURE).expect("not so long")
 }
 
 /// Plays a clip with captions in its pictures. `room` ms of pictures may wait for text.
@@ -94,7 +97,10 @@ fn cues_are_in_the_pictures_of_their_time_only() {
     let cues = texts.all();
     assert_cues(&cues, &talk, 42);
 
-    let within = |pts: &u64| cues.iter().any(|cue| (cue.start..cue.end).contains(pts));
+    let within = |pts: &u64| {
+        let mut cues = cues.iter();
+        cues.any(|cue| cue.start < pts + PICTURE && *pts < cue.end)
+    };
     let times = plain.all().into_iter().map(|picture| picture.pts);
     let expected: Vec<u64> = times.filter(within).collect();
     assert_eq!(drawn.differing(&plain), expected, "{cues:#?}");
@@ -134,7 +140,7 @@ fn tracks_and_files_have_the_cues_of_the_pad() {
     }
     let talk = Talk::of(&PROMPTS);
     let video = format!(
-        "videotestsrc num-buffers={} ! video/x-raw,width=320,height=240,framerate=30/1 \
+        "videotestsrc num-buffers={} ! video/x-raw,width=320,height=240,framerate=25/1 \
          ! x264enc speed-preset=ultrafast ! h264parse ! queue max-size-time=0 ! mux.",
         frames(&talk)
     );
