@@ -56,8 +56,8 @@ pub fn whole(screens: &[Timed]) -> Vec<(String, u64)> {
         let mut shown = 0;
         let its_own = |screen: &&Timed| (line.start..=line.end).contains(&screen.start);
         for screen in screens.iter().filter(its_own) {
-            let rows = screen.text.lines();
-            let row = rows.filter(|row| line.text.starts_with(row)).last();
+            let mut rows = screen.text.lines();
+            let row = rows.rfind(|row| line.text.starts_with(row));
             let seen = row.unwrap_or_default().split_whitespace();
             let complete = seen.zip(&words).take_while(|(seen, word)| seen == *word);
             for word in words.iter().take(complete.count()).skip(shown) {
