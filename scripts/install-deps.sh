@@ -26,7 +26,8 @@ build='build-essential cmake pkg-config libgstreamer1.0-dev libgstreamer-plugins
 run='gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
      libpocketsphinx3|libpocketsphinx5 pocketsphinx-en-us ca-certificates'
 demo='asterisk-core-sounds-en-g722 ffmpeg'
-test='gstreamer1.0-plugins-bad flite iproute2 mount python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
+test='gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-x libcairo2-dev libpango1.0-dev
+      ffmpeg flite iproute2 mount python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
       gir1.2-gst-rtsp-server-1.0 sip-tester sqlite3 util-linux valgrind'
 bench='gstreamer1.0-plugins-bad linux-perf|linux-tools-generic strace valgrind iproute2 util-linux'
 accuracy='asterisk-core-sounds-en asterisk-core-sounds-en-g722 asterisk-core-sounds-en-wav
