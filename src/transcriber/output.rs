@@ -327,10 +327,10 @@ impl Output {
     }
 
     fn next_step(&self, element: &SymblTranscriber) -> Step {
-        let sent = element
-            .life()
-            .connection()
-            .map(|connection| connection.sent());
+        // The connection is not asked under the lock that its threads need to bring text.
+        let asks = lock(&self.state).track.asks_what_was_sent();
+        let connection = element.life().connection().filter(|_| asks);
+        let sent = connection.map(|connection| connection.sent());
         let now = self.now(element);
         let mut state = lock(&self.state);
         if state.stopped {
