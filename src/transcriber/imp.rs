@@ -158,7 +158,7 @@ impl ElementImpl for SymblTranscriber {
             gst::StateChange::NullToReady => life::check(&*obj)?,
             gst::StateChange::ReadyToPaused => {
                 self.feed.reset();
-                self.output.reset(&self.life.settings());
+                self.output.reset(&obj, &self.life.settings());
             }
             gst::StateChange::PausedToPlaying => life::resume(&*obj),
             // The clock stands from here on, and so does the promise of the text pad.
@@ -170,7 +170,10 @@ impl ElementImpl for SymblTranscriber {
             gst::StateChange::PausedToPlaying => self.output.set_playing(true),
             gst::StateChange::PlayingToPaused => life::pause(&*obj),
             // The pads are inactive by now, so that no buffer is on its way.
-            gst::StateChange::PausedToReady => life::close(&*obj),
+            gst::StateChange::PausedToReady => {
+                life::close(&*obj);
+                self.output.conclude(&obj);
+            }
             _ => {}
         }
         result

@@ -16,7 +16,7 @@ use gst::subclass::prelude::*;
 use std::sync::{Condvar, Mutex};
 use std::time::Instant;
 use symbl_client::session::Event;
-use symbl_client::track::{self, Moment, Now, Track, TrackConfig};
+use symbl_client::track::{self, Moment, Now, Track, TrackConfig, TrackStats};
 
 /// The state between the two pads.
 pub(super) struct Output {
@@ -45,6 +45,8 @@ struct State {
     stopped: bool,
     /// An error that downstream has returned and upstream was not told yet.
     failed: Option<gst::FlowError>,
+    /// The counters as the application sees them.
+    counted: TrackStats,
 }
 
 impl Default for Output {
@@ -71,6 +73,7 @@ impl State {
             playing: false,
             stopped: false,
             failed: None,
+            counted: TrackStats::default(),
         }
     }
 
@@ -80,6 +83,18 @@ impl State {
         let position = self.text.as_ref()?.position_from_running_time_full(time)?;
         position.positive()
     }
+
+    /// Returns the timestamp and the duration on the text pad of what begins at this running
+    /// time and lasts for `duration`, in nanoseconds. Timestamps run as fast as the segment is
+    /// played, so that a duration is another one there.
+    fn times(&self, start: u64, duration: u64) -> Option<(gst::ClockTime, gst::ClockTime)> {
+        let (start, end) = (
+            self.timestamp(start)?,
+            self.timestamp(start.saturating_add(duration))?,
+        );
+        let least = gst::ClockTime::from_nseconds(1);
+        Some((start, end.saturating_sub(start).max(least)))
+    }
 }
 
 /// What the task does next.
@@ -87,17 +102,26 @@ enum Step {
     Buffer(gst::Buffer, gst::Structure),
     Event(gst::Event),
     Late(u64),
-    Wait,
+    /// The counters have changed.
+    Count(TrackStats),
+    Nothing,
     Stop,
 }
 
 impl Output {
     /// Begins anew, at READY→PAUSED.
-    pub(super) fn reset(&self, settings: &Settings) {
+    pub(super) fn reset(&self, element: &SymblTranscriber, settings: &Settings) {
         let mut state = State::new(settings.track_config());
         let language = settings.language_code.split(['-', '_']).next();
         state.language = language.unwrap_or_default().to_lowercase();
         *lock(&self.state) = state;
+        element.life().note_track(TrackStats::default());
+    }
+
+    /// Shows the application what the track has done, when the task is over.
+    pub(super) fn conclude(&self, element: &SymblTranscriber) {
+        let stats = lock(&self.state).track.stats();
+        note(element, stats);
     }
 
     /// Notes if the pipeline plays, which is when its clock runs.
@@ -301,36 +325,33 @@ impl Output {
             // The answer of a gap or a tag says nothing about the flow.
             Step::Event(event) => drop(pad.push_event(event)),
             Step::Late(by) => warn_of_lateness(element, by),
-            Step::Wait => {}
+            Step::Count(stats) => note(element, stats),
+            Step::Nothing => {}
             Step::Stop => drop(pad.pause_task()),
         }
     }
 
-    /// Takes what downstream said to a buffer, and what the track has done by now.
+    /// Takes what downstream said to a buffer.
     fn pushed(&self, element: &SymblTranscriber, flow: Result<gst::FlowSuccess, gst::FlowError>) {
-        let mut state = lock(&self.state);
-        let stats = state.track.stats();
         match flow {
             // Without anything behind the pad, and behind an end, the text is on the bus alone.
             Ok(_) | Err(gst::FlowError::NotLinked | gst::FlowError::Eos) => {}
             // The pad is flushing or deactivated, here or downstream.
-            Err(gst::FlowError::Flushing) => state.stopped |= is_flushing(&element.imp().src_pad),
+            Err(gst::FlowError::Flushing) => {
+                lock(&self.state).stopped |= is_flushing(&element.imp().src_pad);
+            }
             Err(error) => {
                 gst::warning!(CAT, obj = element, "Downstream refuses text: {error}");
-                state.failed = Some(error);
+                lock(&self.state).failed = Some(error);
             }
-        }
-        drop(state);
-        if element.life().note_track(stats) {
-            element.notify("max-observed-delay");
         }
     }
 
     fn next_step(&self, element: &SymblTranscriber) -> Step {
-        let sent = element
-            .life()
-            .connection()
-            .map(|connection| connection.sent());
+        // The connection is not asked under the lock that its threads need to bring text.
+        let asks = lock(&self.state).track.asks_what_was_sent();
+        let connection = element.life().connection().filter(|_| asks);
+        let sent = connection.map(|connection| connection.sent());
         let now = self.now(element);
         let mut state = lock(&self.state);
         if state.stopped {
@@ -345,13 +366,24 @@ impl Output {
         }
         let output = state.track.poll(now);
         let Some(output) = output else {
+            let stats = state.track.stats();
+            if std::mem::replace(&mut state.counted, stats) != stats {
+                return Step::Count(stats);
+            }
             match state.track.next_timeout(now) {
                 Some(wait) => drop(self.changed.wait_timeout(state, wait)),
                 None => drop(self.changed.wait(state)),
             }
-            return Step::Wait;
+            return Step::Nothing;
         };
         step_of(&mut state, output)
+    }
+}
+
+/// Shows the application what the track has done.
+fn note(element: &SymblTranscriber, stats: TrackStats) {
+    if element.life().note_track(stats) {
+        element.notify("max-observed-delay");
     }
 }
 
@@ -377,18 +409,16 @@ fn moment(element: &SymblTranscriber) -> Moment {
 fn step_of(state: &mut State, output: track::Output<gst::Event>) -> Step {
     match output {
         track::Output::Text(text) => text_step(state, text),
-        track::Output::Gap { start, duration } => match state.timestamp(start) {
-            Some(start) => Step::Event(
-                gst::event::Gap::builder(start)
-                    .duration(gst::ClockTime::from_nseconds(duration))
-                    .build(),
-            ),
-            None => Step::Wait,
+        track::Output::Gap { start, duration } => match state.times(start, duration) {
+            Some((start, duration)) => {
+                Step::Event(gst::event::Gap::builder(start).duration(duration).build())
+            }
+            None => Step::Nothing,
         },
         track::Output::Mark(event) => match event.view() {
             gst::EventView::Segment(segment) => match segment.segment().downcast_ref() {
                 Some(times) => Step::Event(later(state, times, event.seqnum())),
-                None => Step::Wait,
+                None => Step::Nothing,
             },
             _ => Step::Event(event),
         },
@@ -408,10 +438,9 @@ fn step_of(state: &mut State, output: track::Output<gst::Event>) -> Step {
 }
 
 fn text_step(state: &mut State, text: track::Text) -> Step {
-    let Some(start) = state.timestamp(text.start) else {
-        return Step::Wait; // before the segment, or without one
+    let Some((start, duration)) = state.times(text.start, text.duration) else {
+        return Step::Nothing; // before the segment, or without one
     };
-    let duration = gst::ClockTime::from_nseconds(text.duration);
     // What transcribers of GStreamer's Rust plugins tell elements that speak.
     let item = gst::Structure::builder("rstranscribe/new-item")
         .field("speaker", state.speaker.as_deref())
@@ -420,7 +449,7 @@ fn text_step(state: &mut State, text: track::Text) -> Step {
             "running-time",
             gst::ClockTime::from_nseconds(text.start) + state.lateness,
         )
-        .field("duration", duration)
+        .field("duration", gst::ClockTime::from_nseconds(text.duration))
         .build();
     let mut buffer = gst::Buffer::from_slice(text.text.into_bytes());
     if let Some(buffer) = buffer.get_mut() {

@@ -435,6 +435,11 @@ impl<M> Track<M> {
         });
     }
 
+    /// Returns `true` if the track needs to know what was sent: see [`Track::sent`].
+    pub fn asks_what_was_sent(&self) -> bool {
+        self.behind.is_none() && self.cursor.is_some()
+    }
+
     /// Notes that the audio up to `at` has been sent. For audio that is not live.
     pub fn sent(&mut self, at: Moment, now: Time) {
         self.cover.sent(at, now);

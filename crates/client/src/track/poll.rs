@@ -21,7 +21,17 @@ impl<M> Track<M> {
                 false => None,
             };
         };
-        if std::mem::take(&mut self.begins) {
+        if self.begins {
+            let begins = |mark: &Mark<M>| {
+                matches!(mark.kind, MarkKind::Plain)
+                    && mark.at.running_time <= cursor
+                    && self.cover.is_settled(mark.at.position)
+            };
+            // What describes the stream stands in front of all that is in it.
+            if self.marks.front().is_some_and(begins) {
+                return self.pass_mark();
+            }
+            self.begins = false;
             return self.gap_to(cursor.saturating_add(FIRST_GAP));
         }
         let deadline = self.deadline(now);
@@ -178,12 +188,16 @@ impl<M> Track<M> {
 
     /// Passes the mark in front.
     fn pass_mark(&mut self) -> Option<Output<M>> {
-        let Mark { kind, mark, .. } = self.marks.pop_front()?;
+        let Mark { kind, mark, at } = self.marks.pop_front()?;
         self.cursor = match (kind, self.cursor) {
             (MarkKind::Plain, cursor) => cursor,
             (MarkKind::End, _) => None,
-            // Running time goes back only where upstream lets it.
-            (MarkKind::Segment { starts }, Some(cursor)) => Some(cursor.min(starts)),
+            // Running time goes back only where upstream lets it, and not to what late text has
+            // covered. In a segment there is no time before its start.
+            (MarkKind::Segment { starts }, Some(cursor)) => match starts < at.running_time {
+                true => Some(starts),
+                false => Some(cursor.max(starts)),
+            },
             (MarkKind::Segment { starts }, None) => {
                 self.begins = true;
                 Some(starts)

@@ -339,6 +339,52 @@ fn events_come_between_the_texts_of_the_audio_around_them() {
 }
 
 #[test]
+fn a_segment_that_starts_later_begins_there_and_late_text_is_not_covered_again() {
+    let mut pad = Pad::live(1000);
+    pad.say(&[("word", 0, 500)]);
+    // Nothing lies between, in whichever steps a gap would have come.
+    pad.track.segment(at(501), 60_000 * MS, "later");
+    pad.take(&placed(EventKind::Heard, place(0, 501)));
+    let gap = Output::Gap {
+        start: 60_000 * MS,
+        duration: 100 * MS,
+    };
+    pad.track.end(
+        Moment {
+            position: 601 * MS,
+            running_time: 60_100 * MS,
+        },
+        "end",
+    );
+    pad.pull();
+    assert_eq!(pad.out[pad.out.len() - 2], gap);
+
+    let mut pad = Pad::live(1000);
+    pad.run(3000);
+    pad.say(&[("late", 0, 200)]);
+    let covered = pad.covered();
+    assert!(covered > 2100, "{covered}");
+    pad.track.segment(at(2000), 2000 * MS, "next");
+    pad.run(4000);
+    assert_eq!(pad.order().last(), Some(&"next"));
+    pad.covered(); // which finds that nothing is covered twice
+}
+
+#[test]
+fn what_describes_a_stream_comes_before_its_first_gap() {
+    let mut track = Track::new(TrackConfig::default());
+    track.segment(at(0), 0, "segment");
+    track.mark(at(0), "tag");
+    let now = Now {
+        time: Duration::ZERO,
+        running_time: None,
+    };
+    assert_eq!(track.poll(now), Some(Output::Mark("segment")));
+    assert_eq!(track.poll(now), Some(Output::Mark("tag")));
+    assert!(matches!(track.poll(now), Some(Output::Gap { .. })));
+}
+
+#[test]
 fn audio_that_is_not_live_is_covered_when_the_service_has_heard_it() {
     let mut pad = Pad::new(TrackConfig::default(), false);
     assert_eq!(pad.covered(), 1, "a first gap lets muxers begin");
