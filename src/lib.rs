@@ -14,6 +14,7 @@
 
 pub mod element;
 pub mod sink;
+pub mod transcriber;
 
 pub use plugin::plugin_register_static;
 
@@ -23,7 +24,8 @@ mod plugin {
     fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
         #[cfg(feature = "doc")]
         crate::element::document_types();
-        crate::sink::register(plugin)
+        crate::sink::register(plugin)?;
+        crate::transcriber::register(plugin)
     }
 
     gst::plugin_define!(

@@ -33,7 +33,9 @@
 //! The size of a cue is that of broadcasters' timed text guides.
 
 mod cues;
+mod cutter;
 mod jsonl;
+mod layout;
 mod markdown;
 mod order;
 mod outlet;
@@ -43,6 +45,8 @@ mod visible;
 mod writer;
 
 pub use cues::{Cue, Cues, HURRIED, LATEST, LINE_COLUMNS, LINES, LONGEST, SHORTEST};
+pub use cutter::{Cutter, Late};
+pub use layout::Shape;
 pub use markdown::markdown;
 pub use outlet::{Notes, Outlet, QUEUE_BYTES};
 pub use visible::{json as visible_json, visible};

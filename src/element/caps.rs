@@ -12,9 +12,12 @@
 //! the stream.
 
 use bytes::{Bytes, BytesMut};
+use std::ops::RangeInclusive;
 use symbl_client::session::AudioFormat;
 use symbl_protocol::{Encoding, StreamFormat};
 
+/// Rates of raw audio in hertz.
+pub(super) const RATES: RangeInclusive<u32> = 8_000..=48_000;
 const OPUS_RATES: [i32; 4] = [8_000, 16_000, 24_000, 48_000];
 /// The clock rate of all Opus in RTP (RFC 7587), whatever the rate of the original sound.
 const OPUS_CLOCK_RATE: u32 = 48_000;
@@ -43,7 +46,10 @@ pub fn template() -> gst::Caps {
                 .field("format", "S16LE")
                 .field("layout", "interleaved")
                 .field("channels", 1i32)
-                .field("rate", gst::IntRange::new(8_000i32, 48_000))
+                .field(
+                    "rate",
+                    gst::IntRange::new(*RATES.start() as i32, *RATES.end() as i32),
+                )
                 .build(),
         )
         .structure(
@@ -67,6 +73,15 @@ pub fn template() -> gst::Caps {
                 .build(),
         )
         .build()
+}
+
+/// Returns the caps that the sink pad takes, with raw audio at this rate only, unless it is 0.
+pub fn at_rate(rate: u32) -> gst::Caps {
+    let mut caps = template();
+    if let (Ok(rate @ 1..), Some(raw)) = (i32::try_from(rate), caps.make_mut().structure_mut(0)) {
+        raw.set("rate", rate);
+    }
+    caps
 }
 
 /// Returns the format of the wire for fixed caps.

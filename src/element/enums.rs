@@ -5,7 +5,7 @@
 //! Names and nicks are those of `docs/properties.md`.
 
 use gst::glib;
-use symbl_client::session;
+use symbl_client::{session, track};
 
 /// What happens to new audio when the buffer is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
@@ -158,6 +158,82 @@ pub enum OnFatal {
         nick = "warning"
     )]
     Warning = 1,
+}
+
+/// How much text one buffer of a text pad holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(u32)]
+#[enum_type(name = "GstSymblTextUnit")]
+#[non_exhaustive]
+pub enum TextUnit {
+    /// One word, as caption encoders want it.
+    #[default]
+    #[enum_value(
+        name = "Word: one word, for caption encoders and transcriberbin",
+        nick = "word"
+    )]
+    Word = 0,
+    /// A caption of a few lines.
+    #[enum_value(
+        name = "Cue: a caption of a few lines, for text overlays, muxers and subtitle files",
+        nick = "cue"
+    )]
+    Cue = 1,
+    /// All that a final says.
+    #[enum_value(name = "Sentence: all that a final result says", nick = "sentence")]
+    Sentence = 2,
+}
+
+/// What happens to text that comes after its time has passed on the pad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(u32)]
+#[enum_type(name = "GstSymblLateText")]
+#[non_exhaustive]
+pub enum LateText {
+    /// It is shown as soon as possible.
+    #[default]
+    #[enum_value(
+        name = "Move: it follows at once, at a pace that captions can carry",
+        nick = "move"
+    )]
+    Move = 0,
+    /// It keeps its true time.
+    #[enum_value(
+        name = "Keep: it keeps its true time, so that times go back on the pad",
+        nick = "keep"
+    )]
+    Keep = 1,
+    /// It is left out.
+    #[enum_value(name = "Drop: it is left out, and is on the bus only", nick = "drop")]
+    Drop = 2,
+}
+
+impl From<LateText> for track::LateText {
+    fn from(late: LateText) -> Self {
+        match late {
+            LateText::Move => Self::Move,
+            LateText::Keep => Self::Keep,
+            LateText::Drop => Self::Drop,
+        }
+    }
+}
+
+/// Whether text that is not final yet goes on a text pad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
+#[repr(u32)]
+#[enum_type(name = "GstSymblInterimText")]
+#[non_exhaustive]
+pub enum InterimText {
+    /// Only finals.
+    #[default]
+    #[enum_value(name = "None: only final text", nick = "none")]
+    None = 0,
+    /// A settled word goes out when its time comes.
+    #[enum_value(
+        name = "Commit: a settled word goes out when its time comes, and is never taken back",
+        nick = "commit"
+    )]
+    Commit = 1,
 }
 
 /// The state of the session with the service.

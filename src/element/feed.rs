@@ -75,6 +75,11 @@ impl Feed {
         !std::mem::replace(&mut lock(&self.stream).gated, true)
     }
 
+    /// Returns `true` if buffers wait for room.
+    pub(crate) fn is_gated(&self) -> bool {
+        lock(&self.stream).gated
+    }
+
     /// Sets if buffers wait for room.
     pub(super) fn set_gated(&self, gated: bool) {
         lock(&self.stream).gated = gated;
@@ -323,7 +328,8 @@ fn ask_upstream<T: SymblElement>(element: &T, connection: &Connection) {
 /// Returns the flow error for a buffer without a format. Posts an ERROR that says that there
 /// are no caps, unless caps were refused before. A file or a socket has none.
 fn not_negotiated(element: &impl SymblElement) -> gst::FlowError {
-    let is_open = element.life().connection().is_some();
+    // An element with a text pad opens its session when caps have come.
+    let is_open = element.life().connection().is_some() || element.has_text_pad();
     if is_open && lock(&element.feed().stream).refused.is_none() {
         let raw = "audio/x-raw,format=S16LE,layout=interleaved,channels=1,rate=16000";
         let problem = format!(

@@ -42,7 +42,9 @@ impl<T: SymblElement> Host for BusHost<T> {
         let Some(element) = self.element.upgrade() else {
             return;
         };
+        element.take_event(&event);
         match &event.kind {
+            EventKind::Heard => {} // only a text pad needs it
             EventKind::Warning(failure) => {
                 gst::warning!(T::category(), obj = element, "{}", failure.message);
                 post(&element, Report::new(failure).into_warning(&element));

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use symbl_client::session::{Session, Speaker, Stats};
+use symbl_client::track::TrackStats;
 use symbl_client::transport::{self, Connection, Host};
 
 /// How long connecting is shown as in progress at most before the pipeline plays.
@@ -57,6 +58,8 @@ pub(crate) struct Life {
     speaker_changed: AtomicBool,
     /// Number of the last message posted.
     seq: AtomicU64,
+    /// What a text pad has done, if the element has one.
+    track: Mutex<Option<TrackStats>>,
     /// The ERROR of the failed session is on the bus. Only then may the streaming thread
     /// return an error, after which upstream posts an ERROR that says less.
     error_posted: AtomicBool,
@@ -73,6 +76,17 @@ impl Life {
         lock(&self.open)
             .as_ref()
             .map(|open| Arc::clone(&open.connection))
+    }
+
+    /// Returns the settings.
+    pub(crate) fn settings(&self) -> Settings {
+        lock(&self.settings).clone()
+    }
+
+    /// Notes what the text pad has done. Returns `true` if the longest delay has grown.
+    pub(crate) fn note_track(&self, stats: TrackStats) -> bool {
+        let before = lock(&self.track).replace(stats);
+        before.is_some_and(|before| before.delay_max < stats.delay_max)
     }
 
     /// Returns the value of `on-fatal`.
@@ -142,7 +156,14 @@ impl Life {
             Some(connection) => connection.stats(),
             None => lock(&self.status).last_stats.clone(),
         };
-        Some(stats::structure(&stats).to_value())
+        Some(stats::structure(&stats, *lock(&self.track)).to_value())
+    }
+
+    /// Returns the value of `max-observed-delay`.
+    pub(super) fn observed_delay(&self) -> Option<glib::Value> {
+        let track = (*lock(&self.track)).unwrap_or_default();
+        let millis = track.delay_max / 1_000_000;
+        Some(u32::try_from(millis).unwrap_or(u32::MAX).to_value())
     }
 
     /// Returns the value of `conversation-id`.
@@ -279,7 +300,9 @@ fn try_to_open<T: SymblElement>(element: &T) -> Result<(), Report> {
         endpoint.display()
     );
     let seed = uuid::Uuid::new_v4().as_u64_pair().0;
-    let session = Session::new(settings.session_config(seed));
+    let mut config = settings.session_config(seed);
+    config.start.recognition_progress = element.has_text_pad();
+    let session = Session::new(config);
     let host = Arc::new(BusHost::new(element));
     let waiting = Arc::downgrade(&host);
     let host: Arc<dyn Host> = host;

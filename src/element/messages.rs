@@ -22,7 +22,8 @@ use symbl_protocol::timestamp::format_rfc3339;
 pub const SCHEMA: i32 = 1;
 
 /// Returns the structure for `event`, which is the `seq`-th message of this sink. Returns
-/// `None` for warnings and failures, which become WARNING and ERROR messages.
+/// `None` for warnings and failures, which become WARNING and ERROR messages, and for events
+/// that only a text pad needs.
 pub fn structure(event: &Event, seq: u64, connection_id: &str) -> Option<gst::Structure> {
     let (name, audio_place) = name(&event.kind)?;
     let mut builder = gst::Structure::builder(name)
@@ -71,7 +72,7 @@ fn name(kind: &EventKind) -> Option<(&'static str, AudioPlace)> {
         EventKind::Drained { .. } => ("symbl/drained", AudioPlace::Nowhere),
         EventKind::Error { .. } => ("symbl/error", AudioPlace::Nowhere),
         EventKind::Raw { .. } => ("symbl/raw", AudioPlace::Nowhere),
-        EventKind::Warning(_) | EventKind::Failed(_) => return None,
+        EventKind::Heard | EventKind::Warning(_) | EventKind::Failed(_) => return None,
     })
 }
 
@@ -162,7 +163,7 @@ fn own_fields(builder: Builder, kind: &EventKind) -> Builder {
             .field_if_some("details", details.as_deref())
             .field("fatal", *fatal),
         EventKind::Raw { kind } => builder.field("type", kind),
-        EventKind::Warning(_) | EventKind::Failed(_) => builder,
+        EventKind::Heard | EventKind::Warning(_) | EventKind::Failed(_) => builder,
     }
 }
 

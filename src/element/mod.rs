@@ -33,7 +33,10 @@ pub mod stats;
 mod wall_clock;
 mod whole;
 
-pub use enums::{CapsChangePolicy, Leaky, OnFatal, PausePolicy, StallAction, State};
+pub use enums::{
+    CapsChangePolicy, InterimText, LateText, Leaky, OnFatal, PausePolicy, StallAction, State,
+    TextUnit,
+};
 pub use insight_types::InsightTypes;
 
 use feed::Feed;
@@ -41,6 +44,7 @@ use gst::glib;
 use gst::prelude::*;
 use life::Life;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use symbl_client::session::Event;
 
 /// An element that hands audio to a session, as the shared code sees it.
 // For a type parameter, `IsA` of a class does not imply `IsA` of its parents.
@@ -61,10 +65,18 @@ pub(crate) trait SymblElement:
 
     /// Returns `true` if the element itself holds audio back until its running time.
     fn waits_for_the_clock(&self) -> bool;
+
+    /// Returns `true` if the element has a pad for text, which follows the recognition.
+    fn has_text_pad(&self) -> bool {
+        false
+    }
+
+    /// Takes an event of the session before it is posted.
+    fn take_event(&self, _event: &Event) {}
 }
 
 /// Locks a mutex, also if a thread has panicked while it held the lock.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -80,11 +92,14 @@ pub(crate) fn document_types() {
     for type_ in [
         CapsChangePolicy::static_type(),
         InsightTypes::static_type(),
+        InterimText::static_type(),
+        LateText::static_type(),
         Leaky::static_type(),
         OnFatal::static_type(),
         PausePolicy::static_type(),
         StallAction::static_type(),
         State::static_type(),
+        TextUnit::static_type(),
     ] {
         type_.mark_as_plugin_api(gst::PluginAPIFlags::empty());
     }

@@ -25,6 +25,8 @@ struct Use {
     then: Option<fn(&Life)>,
     /// Returns the live value that is shown in place of the setting, if there is one.
     shows: Option<fn(&Life) -> Option<glib::Value>>,
+    /// Only elements with a text pad have the property.
+    of_text: bool,
 }
 
 /// The property may change in NULL and READY.
@@ -33,6 +35,8 @@ const READY: Use = Use::new(Changes::Ready);
 const ANY_STATE: Use = Use::new(Changes::AnyState);
 /// Only the element changes the property.
 const READ_ONLY: Use = Use::new(Changes::Never);
+/// An element with a text pad has the property, which may change in NULL and READY.
+const TEXT: Use = READY.of_text();
 
 impl Use {
     const fn new(changes: Changes) -> Self {
@@ -40,6 +44,7 @@ impl Use {
             changes,
             then: None,
             shows: None,
+            of_text: false,
         }
     }
 
@@ -47,6 +52,14 @@ impl Use {
     const fn then(self, then: fn(&Life)) -> Self {
         Self {
             then: Some(then),
+            ..self
+        }
+    }
+
+    /// Gives the property only to elements with a text pad.
+    const fn of_text(self) -> Self {
+        Self {
+            of_text: true,
             ..self
         }
     }
@@ -108,9 +121,16 @@ fn row(pspec: &glib::ParamSpec) -> Option<&'static Property> {
     TABLE.iter().find(|row| row.spec.name() == pspec.name())
 }
 
-/// Returns the param specs of all properties, in the order of `docs/properties.md`.
+/// Returns the param specs of a sink's properties, in the order of `docs/properties.md`.
 pub fn specs() -> Vec<glib::ParamSpec> {
-    TABLE.iter().map(|row| row.spec.clone()).collect()
+    let shared = table::rows().into_iter().filter(|row| !row.use_.of_text);
+    shared.map(|row| row.spec).collect()
+}
+
+/// Returns the param specs of the properties of an element with a text pad, in the same
+/// order.
+pub fn text_specs() -> Vec<glib::ParamSpec> {
+    table::rows().into_iter().map(|row| row.spec).collect()
 }
 
 /// Returns `true` if a property may be set while the element is in `state`. GStreamer shows

@@ -12,9 +12,11 @@
 
 pub use super::properties::table::Settings;
 
+use super::{InterimText, TextUnit};
 use serde_json::{Map, Value};
 use std::time::Duration;
 use symbl_client::session::{Failure, Reason, SessionConfig, Speaker};
+use symbl_client::track::{self, Shape, TrackConfig};
 use symbl_client::transport::{AppCredentials, Endpoint, Proxy, Secret, TokenSource, files};
 use symbl_protocol::{Encoding, StartRequest, StreamFormat, Tracker};
 
@@ -238,6 +240,27 @@ impl Settings {
             admission_timeout: millis(self.admission_timeout),
             history_recovery: self.history_recovery,
             seed,
+        }
+    }
+
+    /// Returns the settings of a text track.
+    pub fn track_config(&self) -> TrackConfig {
+        let nanos = |millis: u32| u64::from(millis) * 1_000_000;
+        TrackConfig {
+            latency: nanos(self.latency),
+            lateness: nanos(self.lateness),
+            unit: match self.text_unit {
+                TextUnit::Word => track::TextUnit::Word,
+                TextUnit::Cue => track::TextUnit::Cue(Shape::new(
+                    self.cue_columns as usize,
+                    self.cue_lines as usize,
+                )),
+                TextUnit::Sentence => track::TextUnit::Sentence,
+            },
+            late: self.late_text.into(),
+            commits_interims: self.interim_text == InterimText::Commit
+                && self.text_unit != TextUnit::Sentence,
+            patience: Duration::from_millis(self.patience.into()),
         }
     }
 

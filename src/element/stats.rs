@@ -8,13 +8,16 @@
 use std::time::Duration;
 use symbl_client::session::Stats;
 use symbl_client::session::stats::Percentiles;
+use symbl_client::track::TrackStats;
 
 /// Name of the structure.
 pub const NAME: &str = "application/x-symbl-stats";
 
 /// Returns the value of the property.
-pub fn structure(stats: &Stats) -> gst::Structure {
-    gst::Structure::builder(NAME)
+///
+/// The fields of a text pad are there if the element has one: `track` is what it has done.
+pub fn structure(stats: &Stats, track: Option<TrackStats>) -> gst::Structure {
+    let builder = gst::Structure::builder(NAME)
         .field("bytes-sent", stats.bytes_sent)
         .field("chunks-sent", stats.chunks_sent)
         .field("audio-sent", stats.audio_sent)
@@ -45,8 +48,21 @@ pub fn structure(stats: &Stats) -> gst::Structure {
         .field("topics", stats.topics)
         .field("unknown", stats.unknown)
         .field("parse-errors", stats.parse_errors)
-        .field("last-error", &stats.last_error)
-        .build()
+        .field("last-error", &stats.last_error);
+    match track {
+        Some(track) => text_fields(builder, track).build(),
+        None => builder.build(),
+    }
+}
+
+fn text_fields(builder: gst::structure::Builder, track: TrackStats) -> gst::structure::Builder {
+    builder
+        .field("words-pushed", track.words_pushed)
+        .field("words-moved", track.words_moved)
+        .field("words-dropped", track.words_dropped)
+        .field("words-committed", track.words_committed)
+        .field("gaps-pushed", track.gaps_pushed)
+        .field("text-lateness-max", track.lateness_max)
 }
 
 /// Returns the duration in nanoseconds, or the largest number if it does not fit.
@@ -106,7 +122,7 @@ mod tests {
             parse_errors: 24,
             last_error: Some("the socket closed".into()),
         };
-        let structure = structure(&stats);
+        let structure = structure(&stats, None);
         assert_eq!(structure.name(), "application/x-symbl-stats");
         let expected = [
             ("bytes-sent", 1),
@@ -144,7 +160,7 @@ mod tests {
     #[test]
     fn all_fields_are_there_and_zero_at_first() {
         gst::init().unwrap();
-        let structure = structure(&Stats::default());
+        let structure = structure(&Stats::default(), None);
         assert_eq!(structure.n_fields(), 25);
         for (name, value) in structure.iter() {
             match name.as_str() {

@@ -8,6 +8,7 @@
 //! Facts: GStreamer plugin writer's guide (property flags), `docs/properties.md`.
 
 use crate::element::InsightTypes;
+use crate::element::caps::RATES;
 use crate::element::settings::{StartRequestExtra, TIMEZONE_MAX, TIMEZONE_UNSET, Trackers};
 use gst::glib;
 use gst::prelude::*;
@@ -264,6 +265,29 @@ pub(super) fn seconds(min: u32, max: u32) -> Kind<u32> {
 /// Declares a duration in milliseconds.
 pub(super) fn millis(min: u32, max: u32) -> Kind<u32> {
     uint("In milliseconds", min, max)
+}
+
+/// Declares a count. Its unit begins with a preposition.
+pub(super) fn count(unit: &'static str, min: u32, max: u32) -> Kind<u32> {
+    uint(unit, min, max)
+}
+
+/// Declares a sample rate in hertz, or 0.
+pub(super) fn sample_rate() -> Kind<u32> {
+    Kind {
+        set: |held, value, _| match got(value)? {
+            rate if rate == 0 || RATES.contains(&rate) => {
+                *held = rate;
+                Ok(())
+            }
+            rate => Err(format!(
+                "{rate} Hz; allowed are 0, and {} to {} Hz",
+                RATES.start(),
+                RATES.end()
+            )),
+        },
+        ..uint("In hertz", 0, *RATES.end())
+    }
 }
 
 /// Declares a number. Its unit begins with a preposition.

@@ -9,11 +9,12 @@
 //! meaning. A row that begins with `live` is a value that only the element knows.
 
 use super::kinds::*;
-use super::{ANY_STATE, Property, READ_ONLY, READY};
+use super::{ANY_STATE, Property, READ_ONLY, READY, TEXT};
 use crate::element::life::Life;
 use crate::element::settings::{StartRequestExtra, TIMEZONE_UNSET, Trackers};
 use crate::element::{
-    CapsChangePolicy, InsightTypes, Leaky, OnFatal, PausePolicy, StallAction, State,
+    CapsChangePolicy, InsightTypes, InterimText, LateText, Leaky, OnFatal, PausePolicy,
+    StallAction, State, TextUnit,
 };
 use std::sync::LazyLock;
 use symbl_client::transport::{Proxy, Secret};
@@ -22,6 +23,8 @@ use symbl_client::transport::{Proxy, Secret};
 const CATCH_UP_MAX: f64 = 1000.0;
 /// One hour, the longest of the durations in milliseconds.
 const HOUR_MS: u32 = 3_600_000;
+/// The longest delay of text, in milliseconds. No broadcaster waits longer.
+const MINUTE_MS: u32 = 60_000;
 
 /// Makes [`Settings`] and [`TABLE`] from one row per property.
 macro_rules! properties {
@@ -53,7 +56,10 @@ macro_rules! properties {
         }
 
         /// All properties.
-        pub(super) static TABLE: LazyLock<Vec<Property>> = LazyLock::new(|| {
+        pub(super) static TABLE: LazyLock<Vec<Property>> = LazyLock::new(rows);
+
+        /// Makes the rows. Each class needs param specs of its own.
+        pub(super) fn rows() -> Vec<Property> {
             vec![$({
                 let about = About {
                     name: $name,
@@ -70,7 +76,7 @@ macro_rules! properties {
                     Property::live(about, kind, $use_, $none)
                 })?
             }),*]
-        });
+        }
     };
 }
 
@@ -253,4 +259,38 @@ properties! {
     live Option<gst::Structure> = None,
         "stats", "Statistics", structure(), READ_ONLY.shows(Life::stats),
         "Counters since the element was started, kept after disconnect; durations in nanoseconds.";
+
+    pub latency: u32 = 8000,
+        "latency", "Latency", millis(0, MINUTE_MS), TEXT,
+        "How long a live pipeline waits for text, so that it is in step with the sound.";
+    pub lateness: u32 = 0,
+        "lateness", "Lateness", millis(0, MINUTE_MS), TEXT,
+        "How much later than its sound a text is shown, so that the rest of the pipeline need not \
+         wait for it.";
+    pub text_unit: TextUnit = TextUnit::Word,
+        "text-unit", "Text unit", choice(), TEXT,
+        "How much text one buffer holds.";
+    pub cue_columns: u32 = 42,
+        "cue-columns", "Cue columns", count("In characters", 16, 64), TEXT,
+        "Longest line of a cue; 32 for EIA-608.";
+    pub cue_lines: u32 = 2,
+        "cue-lines", "Cue lines", count("In lines", 1, 4), TEXT,
+        "Most lines of a cue.";
+    pub late_text: LateText = LateText::Move,
+        "late-text", "Late text", choice(), TEXT,
+        "What happens to text that comes after its time has passed on the pad.";
+    pub interim_text: InterimText = InterimText::None,
+        "interim-text", "Interim text", choice(), TEXT,
+        "Whether text that is not final yet goes on the pad.";
+    pub patience: u32 = 30_000,
+        "patience", "Patience", millis(0, 10 * MINUTE_MS), TEXT,
+        "For audio that is not live: how long after it was sent audio without any result counts \
+         as silent, unless the service says how far it has heard.";
+    pub sample_rate: u32 = 0,
+        "sample-rate", "Sample rate", sample_rate(), TEXT,
+        "Rate of raw audio that elements in front are asked for; 0: any.";
+    live u32 = 0,
+        "max-observed-delay", "Max observed delay", millis(0, u32::MAX),
+        READ_ONLY.shows(Life::observed_delay).of_text(),
+        "Longest time so far from the start of live speech to its final; notified.";
 }

@@ -2,6 +2,8 @@
 
 //! The events that a session reports to its application.
 
+use super::Position;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use symbl_protocol::response::{Entity, Insight, Participant, Topic, TrackerMatch};
@@ -24,6 +26,10 @@ pub struct Event {
 /// The times of a piece of audio.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Placement {
+    /// Where the audio starts.
+    pub from: Position,
+    /// Where the audio ends.
+    pub until: Position,
     /// Running time of the start, in nanoseconds.
     pub running_time: Option<u64>,
     /// Stream time of the start, in nanoseconds.
@@ -43,6 +49,8 @@ pub struct Placement {
 pub struct PlacedWord {
     /// The word as the service wrote it.
     pub word: String,
+    /// The audio of the word.
+    pub audio: Range<Position>,
     /// Running time of the start, in nanoseconds.
     pub running_time: Option<u64>,
     /// Duration in running time, in nanoseconds.
@@ -94,6 +102,9 @@ pub enum EventKind {
         event: SessionEvent,
         previous_conversation_id: Option<Arc<str>>,
     },
+    /// The service has heard the audio up to the start of the placement, which has no length:
+    /// no final that is still to come begins before it. Only a service that was asked says so.
+    Heard,
     /// Audio that will never be transcribed.
     Gap {
         reason: GapReason,

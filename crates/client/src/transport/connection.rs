@@ -21,7 +21,7 @@ use super::runtime;
 use super::secret::Secret;
 use super::timer::Timer;
 use crate::session::{
-    Audio, AudioFormat, Event, Failure, Instants, Session, Speaker, State, Stats, Time,
+    Audio, AudioFormat, Event, Failure, Instants, Position, Session, Speaker, State, Stats, Time,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak, mpsc};
@@ -400,6 +400,16 @@ impl Connection {
     /// Returns the current counters.
     pub fn stats(&self) -> Stats {
         self.shared.lock().session.stats(self.shared.now())
+    }
+
+    /// Returns the end of the audio that was pushed: see [`Session::pushed`].
+    pub fn pushed(&self) -> (Position, Option<u64>) {
+        self.shared.lock().session.pushed()
+    }
+
+    /// Returns the end of the audio that was sent: see [`Session::sent`].
+    pub fn sent(&self) -> (Position, Option<u64>) {
+        self.shared.lock().session.sent()
     }
 
     /// Returns how often waits have been interrupted: see [`Connection::interrupt`].

@@ -17,6 +17,8 @@ pub fn event(kind: EventKind) -> Event {
 pub fn said(kind: EventKind) -> Event {
     Event {
         placement: Some(Placement {
+            from: 0,
+            until: 300,
             running_time: Some(1_000),
             stream_time: Some(2_000),
             duration: Some(300),
@@ -41,11 +43,13 @@ pub fn words() -> Vec<PlacedWord> {
     vec![
         PlacedWord {
             word: "say \"hi\"".into(),
+            audio: 0..5,
             running_time: Some(10),
             duration: Some(5),
         },
         PlacedWord {
             word: "there".into(),
+            audio: 5..300,
             running_time: None,
             duration: None,
         },

@@ -6,7 +6,6 @@
 //! that ties the position to the pipeline's times. Holes are filled with silence up to a
 //! bound, because a recogniser counts only the audio that it is given.
 
-use super::super::Time;
 use super::super::alignment::Aligner;
 use super::super::chunker::{AudioFormat, Chunk, Chunker, nanos_to_samples, samples_to_nanos};
 use super::super::config::{LeakyPolicy, SessionConfig, Speaker};
@@ -14,6 +13,7 @@ use super::super::event::GapReason;
 use super::super::packet;
 use super::super::planted::{Bug, planted};
 use super::super::timeline::Instants;
+use super::super::{Position, Time};
 use super::{Phase, Session};
 use std::sync::Arc;
 use symbl_protocol::Encoding;
@@ -34,6 +34,8 @@ pub(super) struct Upstream {
     pub(super) discontinuity: bool,
     /// Silence that was sent into the present hole, in nanoseconds.
     pub(super) filled: u64,
+    /// No audio has come since the last flush.
+    pub(super) flushed: bool,
 }
 
 impl Upstream {
@@ -50,6 +52,7 @@ impl Upstream {
             alignment: Aligner::new(config.alignment_threshold, config.discont_wait),
             discontinuity: false,
             filled: 0,
+            flushed: false,
         }
     }
 
@@ -150,6 +153,23 @@ impl Session {
         self.timeline
             .expected(self.upstream.chunker.position())?
             .running_time
+    }
+
+    /// Returns the end of the audio that was pushed, and its running time in nanoseconds. The
+    /// audio that follows a flush may be anywhere in time.
+    pub fn pushed(&self) -> (Position, Option<u64>) {
+        let position = self.upstream.chunker.position();
+        let follows = !self.upstream.flushed;
+        (position, self.expected_running_time().filter(|_| follows))
+    }
+
+    /// Returns the end of the audio that was sent, and its running time in nanoseconds.
+    pub fn sent(&self) -> (Position, Option<u64>) {
+        let position = self.spool.sent();
+        let end = self
+            .timeline
+            .locate_end(position.saturating_sub(1), position);
+        (position, end.and_then(|end| end.running_time))
     }
 
     /// Returns `true` unless timestamps are off the count of samples and it is not decided

@@ -109,6 +109,8 @@ impl Session {
             let end = self.timeline.locate_end(span.start, span.end);
             let times = start.running_time.zip(end.and_then(|e| e.running_time));
             let placement = Placement {
+                from: span.start,
+                until: span.end,
                 running_time: start.running_time,
                 stream_time: start.stream_time,
                 duration: times.map(|(start, end)| end.saturating_sub(start)),

@@ -44,6 +44,11 @@ impl Identity {
 }
 
 impl Session {
+    /// Returns `true` if the service of this connection announced itself.
+    pub(super) fn is_announced(&self) -> bool {
+        self.identity.announced
+    }
+
     /// Counts a start request and returns what it says of the stream. The spool must stand at
     /// the first audio that this start sends.
     pub(super) fn next_attempt(&mut self) -> Option<StreamPlace> {

@@ -328,6 +328,8 @@ impl Session {
         let (start, end) = times.unwrap_or_default();
         let arrival = self.timeline.arrival(span.end);
         Placement {
+            from: span.start,
+            until: span.end,
             running_time: start.running_time,
             stream_time: start.stream_time,
             duration: start

@@ -9,6 +9,7 @@ use super::super::{Position, Time};
 use super::{Output, Session};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 use symbl_protocol::ServerMessage;
 use symbl_protocol::response::{Entity, Insight, Message, RecognitionResult, Topic, TrackerMatch};
 
@@ -77,7 +78,7 @@ impl Session {
                 self.listening(now);
             }
             ServerMessage::RecognitionResult(result) => self.recognition_result(now, result),
-            ServerMessage::RecognitionProgress { .. } => {}
+            ServerMessage::RecognitionProgress { audio_time } => self.heard_until(audio_time),
             ServerMessage::RecognitionStopped => self.recognition_stopped(now),
             ServerMessage::ConversationCompleted {
                 conversation_id, ..
@@ -128,6 +129,22 @@ impl Session {
                 self.emit(EventKind::Raw { kind }, None, Some(json));
             }
         }
+    }
+
+    /// Reports how far the service has heard the audio.
+    fn heard_until(&mut self, audio_time: Duration) {
+        let nanos = u64::try_from(audio_time.as_nanos()).unwrap_or(u64::MAX);
+        let Some(until) = self.generation.position(nanos) else {
+            return; // It has no audio yet.
+        };
+        let times = self.timeline.locate_end(until.saturating_sub(1), until);
+        let placement = Placement {
+            from: until,
+            until,
+            running_time: times.and_then(|times| times.running_time),
+            ..Placement::default()
+        };
+        self.emit(EventKind::Heard, Some(placement), None);
     }
 
     /// Notes the id that the service gave to the conversation, and reports it once for each
@@ -262,6 +279,7 @@ impl Session {
                 let end = times.and_then(|(_, end)| end.running_time);
                 PlacedWord {
                     word: word.clone(),
+                    audio: span.clone(),
                     running_time: start,
                     duration: start.zip(end).map(|(s, e)| e.saturating_sub(s)),
                 }

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Makes texts for the pad out of finals and interims.
+
+use super::words::{CueTimes, Piece, joined, pieces, sentence, visible};
+use crate::session::Position;
+use crate::session::event::{PlacedWord, Placement};
+use std::time::Duration;
+use symbl_captions::{Cutter, Late, Shape, TimedWord, Utterance};
+
+/// How much text one buffer of the pad holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TextUnit {
+    /// One word.
+    #[default]
+    Word,
+    /// A caption of a few lines, long enough on screen to be read.
+    Cue(Shape),
+    /// All of a final.
+    Sentence,
+}
+
+/// How far the last committed word may have moved in its final, in words.
+const MOST_MOVED: usize = 3;
+
+/// Makes the texts of one conversation.
+#[derive(Debug)]
+pub(super) struct Reader {
+    unit: TextUnit,
+    /// Lays words out into cues.
+    cutter: Cutter,
+    /// Words of the last interim, without the committed ones.
+    interim: Vec<Piece>,
+    /// How many of them may be committed.
+    settled: usize,
+    speaker: Option<String>,
+    /// Words of this utterance were committed.
+    has_committed: bool,
+    /// The last word that was committed.
+    last: Option<Piece>,
+    /// Words of the audio before this are not told: it was flushed.
+    floor: Position,
+}
+
+impl Reader {
+    /// Returns a reader that tells nothing of the audio before `floor`.
+    pub(super) fn new(unit: TextUnit, floor: Position) -> Self {
+        Self {
+            unit,
+            cutter: cutter(unit),
+            interim: Vec::new(),
+            settled: 0,
+            speaker: None,
+            has_committed: false,
+            last: None,
+            floor,
+        }
+    }
+
+    /// Returns the texts of a final, without the words that were committed. Cues do not begin
+    /// before the running time `cursor`, in nanoseconds.
+    pub(super) fn final_text(
+        &mut self,
+        text: &str,
+        words: &[PlacedWord],
+        place: &Placement,
+        cursor: u64,
+    ) -> Vec<Piece> {
+        let whole = pieces(text, words, place);
+        let told = self.told(&whole);
+        let words = whole.get(told..).unwrap_or_default();
+        match self.unit {
+            TextUnit::Word => words.to_vec(),
+            TextUnit::Cue(_) => {
+                let words = words.to_vec();
+                self.cues(&words, cursor)
+            }
+            TextUnit::Sentence => {
+                let text = match told {
+                    0 => visible(text),
+                    _ => joined(words),
+                };
+                sentence(text, words).into_iter().collect()
+            }
+        }
+    }
+
+    /// Returns the cues of these words, none of which begins before `cursor`.
+    fn cues(&mut self, words: &[Piece], cursor: u64) -> Vec<Piece> {
+        let time = |nanos: Option<u64>| Duration::from_nanos(nanos.unwrap_or(cursor));
+        let timed: Vec<TimedWord> = words
+            .iter()
+            .map(|word| TimedWord {
+                text: word.text.clone(),
+                start: time(word.start),
+                end: time(word.end()),
+            })
+            .collect();
+        self.cutter.advance(Duration::from_nanos(cursor));
+        let cues = self.cutter.cut(&Utterance {
+            text: &joined(words),
+            start: timed.first().map(|word| word.start),
+            end: timed.last().map(|word| word.end),
+            words: &timed,
+            ..Utterance::default()
+        });
+        let mut rest = words;
+        let mut pieces = Vec::with_capacity(cues.len());
+        for cue in cues {
+            let on_lines = cue.lines.iter().map(|line| line.split_whitespace().count());
+            // A word wider than a line counts twice, so that there may be fewer left.
+            let (these, others) = rest.split_at(rest.len().min(on_lines.sum()));
+            let (Some(first), Some(last)) = (
+                these.first().or(words.last()),
+                these.last().or(words.last()),
+            ) else {
+                continue;
+            };
+            let start = nanos(cue.start);
+            pieces.push(Piece {
+                text: cue.lines.join("\n"),
+                audio: first.audio.start..last.audio.end,
+                start: Some(start),
+                duration: nanos(cue.end).saturating_sub(start),
+                words: these.len() as u64,
+                cue: Some(CueTimes {
+                    spoken: first.start.unwrap_or(start),
+                    late: last.is_late(cursor),
+                }),
+            });
+            rest = others;
+        }
+        pieces
+    }
+
+    /// Makes the cues that follow begin at the running time `at` or later, in nanoseconds,
+    /// whatever came before.
+    pub(super) fn restart_cues(&mut self, at: u64) {
+        self.cutter = cutter(self.unit);
+        self.cutter.advance(Duration::from_nanos(at));
+    }
+
+    /// Returns how many of the first words of a result are not to be told: they were
+    /// committed, or their audio was flushed. After a reconnect the service hears audio again
+    /// and may end its utterances elsewhere, but the audio of a word keeps its position.
+    fn told(&self, words: &[Piece]) -> usize {
+        let until = self.last.as_ref().map_or(0, |last| last.audio.end);
+        let is_told = |word: &&Piece| word.middle() < until.max(self.floor);
+        let told = words.iter().take_while(is_told).count();
+        let last = self.last.as_ref().filter(|_| self.has_committed);
+        let Some(last) = last.filter(|_| told < words.len()) else {
+            return told;
+        };
+        // The service may move a word a little in its final, and join or part two of them.
+        let key = last.key();
+        let near = (0..=MOST_MOVED).flat_map(|off| [told.checked_add(off), told.checked_sub(off)]);
+        let same = |n: &usize| {
+            let word = n.checked_sub(1).and_then(|at| words.get(at));
+            word.is_some_and(|word| word.key() == key)
+        };
+        near.flatten().find(same).unwrap_or(told)
+    }
+
+    /// Takes an interim. Its first words are settled if the service promises so (`stable`), or
+    /// if the interim before had them too.
+    pub(super) fn interim(&mut self, words: &[PlacedWord], stable: usize, speaker: Option<String>) {
+        let place = Placement::default();
+        let whole = pieces("", words, &place);
+        let told = self.told(&whole);
+        // Marks alone are joined to the word before, so that there may be fewer.
+        let stable = stable.min(whole.len());
+        let words = whole.get(told..).unwrap_or_default().to_vec();
+        let pairs = words.iter().zip(&self.interim);
+        let agreed = pairs.take_while(|(a, b)| a.key() == b.key()).count();
+        self.settled = agreed.max(stable.saturating_sub(told));
+        self.interim = words;
+        self.speaker = speaker;
+    }
+
+    /// Takes the settled words of the interim that begin before the running time `deadline`,
+    /// in nanoseconds, as told. Returns them. For cues, one due word takes all settled words
+    /// with it, so that a cue is not a single word.
+    pub(super) fn commit(&mut self, deadline: u64, cursor: u64) -> Vec<(Piece, Option<String>)> {
+        let due = |word: &&Piece| word.start.is_some_and(|start| start < deadline);
+        let settled = self.interim.iter().take(self.settled);
+        let count = match settled.take_while(due).count() {
+            due if due > 0 && self.unit != TextUnit::Word => self.settled,
+            due => due,
+        };
+        let words: Vec<Piece> = self.interim.drain(..count).collect();
+        self.settled -= count;
+        if let Some(word) = words.last() {
+            self.last = Some(word.clone());
+            self.has_committed = true;
+        }
+        let words = match self.unit {
+            TextUnit::Cue(_) => self.cues(&words, cursor),
+            TextUnit::Word | TextUnit::Sentence => words,
+        };
+        let speaker = self.speaker.clone();
+        words
+            .into_iter()
+            .map(|word| (word, speaker.clone()))
+            .collect()
+    }
+
+    /// Returns `true` if words of this utterance were committed.
+    pub(super) fn has_committed(&self) -> bool {
+        self.has_committed
+    }
+
+    /// Forgets the interims of the utterance before.
+    pub(super) fn begin_utterance(&mut self) {
+        self.interim.clear();
+        self.settled = 0;
+        self.speaker = None;
+        self.has_committed = false;
+    }
+}
+
+fn cutter(unit: TextUnit) -> Cutter {
+    let shape = match unit {
+        TextUnit::Cue(shape) => shape,
+        TextUnit::Word | TextUnit::Sentence => Shape::default(),
+    };
+    Cutter::new(shape, Late::Waits)
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
