@@ -298,12 +298,12 @@ impl<M> Track<M> {
             }
             EventKind::Heard => {
                 if let Some(at) = self.end_of(place) {
-                    self.cover.settle(at);
+                    self.cover.settle(at, now.time);
                 }
             }
             EventKind::Gap { .. } => {
                 if let Some(until) = self.end_of(place) {
-                    self.cover.lose(place.from, until);
+                    self.cover.lose(place.from, until, now.time);
                 }
             }
             _ => {}
@@ -356,7 +356,7 @@ impl<M> Track<M> {
         }
         self.reader.begin_utterance();
         if let Some(at) = self.end_of(place) {
-            self.cover.settle(at);
+            self.cover.settle(at, now.time);
         }
         self.shorten_backlog();
     }
@@ -427,7 +427,7 @@ impl<M> Track<M> {
     /// Takes the end of the stream, when no result can come any more. The pad is covered up
     /// to there, and then no further until a segment begins.
     pub fn end(&mut self, at: Moment, mark: M) {
-        self.cover.settle(at);
+        self.cover.settle(at, Time::MAX);
         self.marks.push_back(Mark {
             at,
             kind: MarkKind::End,
