@@ -313,7 +313,7 @@ impl Output {
         }
     }
 
-    /// Does one thing: pushes what the track has, or waits until it may have something.
+    /// Takes one step: pushes what the track has, or waits until it may have something.
     fn step(&self, element: &SymblTranscriber) {
         let pad = &element.imp().src_pad;
         match self.next_step(element) {
