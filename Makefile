@@ -18,8 +18,9 @@ pluginsdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=pl
 .PHONY: help build test soak soak-speech stress bench accuracy demo install clean
 
 help:
-	@echo 'make demo [FILE=talk.wav] [WEB=1]   live captions of recorded speech, or of your own file;'
-	@echo '                            with WEB=1 the page with the conversation stays open at the end'
+	@echo 'make demo [FILE=talk.wav] [WEB=1] [VIDEO=1]   live captions of recorded speech, or of your own file;'
+	@echo '                            with WEB=1 the page with the conversation stays open at the end,'
+	@echo '                            with VIDEO=1 they are burned into a picture: captions.mp4'
 	@echo 'make test                   formatting, lints and all tests'
 	@echo 'make soak [MINUTES=10]      simulated faults that nobody has seen, until one finds something'
 	@echo 'make soak-speech [MINUTES=120]   live speech: memory and times of words must stay as they are'
@@ -61,9 +62,9 @@ accuracy:
 	@SETS='$(SETS)' ENGINES='$(ENGINES)' ALL='$(ALL)' scripts/accuracy.sh
 
 demo:
-	scripts/install-deps.sh build run model $(if $(FILE),,demo)
+	scripts/install-deps.sh build run model $(if $(FILE),,demo) $(if $(VIDEO),video)
 	$(CARGO) build --release --locked --workspace --lib --bins --example captions
-	WEB='$(WEB)' scripts/demo.sh $(if $(FILE),"$(FILE)")
+	WEB='$(WEB)' VIDEO='$(VIDEO)' scripts/demo.sh $(if $(FILE),"$(FILE)")
 
 # No rebuild of what is there, so that "sudo make install" needs no cargo.
 $(PLUGIN):

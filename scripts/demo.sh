@@ -7,6 +7,10 @@
 #                              without it, the recorded prompts of
 #                              examples/talk/prompts.tsv, joined into one talk
 #
+# With VIDEO=1 in the environment, symbltranscriber burns the captions into a picture, live:
+# that of FILE, or a test picture. The result is captions.mp4 and one frame of it,
+# captions.png, in the current folder.
+#
 # The service has a page with the conversation as long as the demo runs; its address is
 # printed first. With WEB=1 in the environment, the page stays open until Ctrl-C.
 #
@@ -140,15 +144,62 @@ play() {
         "$target/examples/captions" --from-gst-launch "${reference[@]}"
 }
 
+# How long the picture waits for its captions, in milliseconds.
+latency=4000
+
+# Burns captions into a picture in real time. Each queue in front of the overlay and the
+# muxer holds what waits for text.
+play_video() {
+    local wait="max-size-buffers=0 max-size-bytes=0 max-size-time=$(((latency + 4000) * 1000000))"
+    local picture audio frames
+    audio="$(quote "$talk")"
+    if ffprobe -v error -select_streams v:0 -show_entries stream=codec_type -of csv=p=0 "$talk" |
+        grep -q video; then
+        picture='d. ! queue ! videoconvert ! videoscale ! video/x-raw,format=I420 '
+    else
+        frames=$(ffprobe -v error -show_entries format=duration -of csv=p=0 "$talk" |
+            awk '{ print int(($1 + 1) * 25) }')
+        picture="videotestsrc num-buffers=$frames ! video/x-raw,width=1280,height=720,framerate=25/1 "
+    fi
+    # shellcheck disable=SC2086 # the parts of a pipeline are words
+    gst-launch-1.0 -m filesrc location="$audio" ! decodebin name=d \
+        $picture ! identity sync=true ! queue $wait ! overlay. \
+        d. ! queue ! audioconvert ! audioresample ! audio/x-raw,rate=16000,channels=1 \
+        ! identity sync=true ! tee name=a \
+        a. ! queue ! symbltranscriber latency=$latency text-unit=cue interim-text=commit \
+            "${names[@]}" trackers="$(quote "$trackers")" \
+            insight-types=action-item+question+follow-up+topic ! overlay.text_sink \
+        textoverlay name=overlay font-desc="Sans 24" shaded-background=true \
+        ! video/x-raw,format=I420 ! x264enc tune=zerolatency speed-preset=veryfast ! h264parse \
+        ! mp4mux name=mux ! filesink location="$(quote "$caller/captions.mp4")" \
+        a. ! queue $wait ! lamemp3enc ! mpegaudioparse ! mux. |
+        tee "$dir/messages" |
+        "$target/examples/captions" --from-gst-launch "${reference[@]}"
+}
+
+# Writes the frame in the middle of the longest final.
+picture_of_a_caption() {
+    local at
+    at=$(grep -a 'symbl/transcript.*is-final=(boolean)true' "$dir/messages" |
+        sed -n 's/.*running-time=(guint64)\([0-9]*\).* duration=(guint64)\([0-9]*\).*/\1 \2/p' |
+        sort -k2 -n | tail -n 1 | awk '{ printf "%.2f", ($1 + $2 / 4) / 1e9 }')
+    [ -n "$at" ] || return 0
+    ffmpeg -v error -nostdin -y -ss "$at" -i "$caller/captions.mp4" -frames:v 1 "$caller/captions.png"
+    printf 'demo: %s\n' 'captions.mp4 has the picture with its captions, captions.png a frame of it' >&2
+}
+
 # Runs in the background, because only "wait" lets a signal through at once, and in a
 # process group of its own, so that all of its processes can be stopped.
 set -m
-play &
+if [ -n "${VIDEO:-}" ]; then play_video & else play & fi
 view_pid=$!
 set +m
 status=0
 wait "$view_pid" || status=$?
 view_pid=
+if [ -n "${VIDEO:-}" ] && [ "$status" -eq 0 ]; then
+    picture_of_a_caption
+fi
 if [ -n "${WEB:-}" ] && [ "$status" -eq 0 ]; then
     keep_page
 fi

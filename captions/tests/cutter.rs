@@ -52,7 +52,7 @@ fn word() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Returns words in order, mostly at the pace of speech, some faster than anybody reads.
+/// Returns words in order, mostly at the pace of speech, some faster than a viewer can read.
 fn talk() -> impl Strategy<Value = Vec<Said>> {
     let pause = prop_oneof![12 => 0u64..200, 1 => 200u64..5000, 1 => Just(25_000)];
     let timed = (

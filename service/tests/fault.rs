@@ -244,6 +244,19 @@ async fn results_are_withheld_doubled_and_turned_round() {
 }
 
 #[tokio::test]
+async fn with_results_progress_is_withheld_too() {
+    let server = serving(&["none", "mute"]).await;
+    let mut request = start_request();
+    request["config"]["recognitionProgress"] = true.into();
+    for expected in [true, false] {
+        let (mut client, _) = Client::started(&server, "mute", &request).await;
+        let heard = talk(&mut client).await;
+        let told = kinds(&heard).contains(&"recognition_progress");
+        assert_eq!(told, expected, "{heard:?}");
+    }
+}
+
+#[tokio::test]
 async fn everything_is_said_later() {
     let server = serving(&["delay=200ms", "delay=200ms@accept"]).await;
     for answers in [2, 3] {

@@ -218,7 +218,7 @@ impl From<LateText> for track::LateText {
     }
 }
 
-/// Whether text that is not final yet goes on a text pad.
+/// Which text that is not final yet goes on a text pad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[repr(u32)]
 #[enum_type(name = "GstSymblInterimText")]

@@ -12,7 +12,7 @@
 
 pub use super::properties::table::Settings;
 
-use super::{InterimText, TextUnit};
+use super::{InterimText, LateText, TextUnit};
 use serde_json::{Map, Value};
 use std::time::Duration;
 use symbl_client::session::{Failure, Reason, SessionConfig, Speaker};
@@ -165,6 +165,26 @@ impl Settings {
         }
     }
 
+    /// Returns what is wrong with the properties of the text pad together, if anything is.
+    fn text_problem(&self) -> Option<&'static str> {
+        let commits = self.interim_text == InterimText::Commit;
+        if commits && !self.interim_results {
+            Some("interim-text=commit needs interim results; set interim-results=true")
+        } else if commits && self.text_unit == TextUnit::Sentence {
+            Some(
+                "interim-text=commit tells words before their sentence is known; \
+                 set text-unit to word or cue",
+            )
+        } else if self.late_text == LateText::Keep && self.text_unit == TextUnit::Cue {
+            Some(
+                "late-text=keep lets texts overlap, and cues never do; set late-text to move or \
+                 drop, or text-unit=word",
+            )
+        } else {
+            None
+        }
+    }
+
     /// Returns the endpoint to dial for this connection id.
     pub fn endpoint(&self, connection_id: &str) -> Endpoint {
         Endpoint {
@@ -258,8 +278,7 @@ impl Settings {
                 TextUnit::Sentence => track::TextUnit::Sentence,
             },
             late: self.late_text.into(),
-            commits_interims: self.interim_text == InterimText::Commit
-                && self.text_unit != TextUnit::Sentence,
+            commits_interims: self.interim_text == InterimText::Commit,
             patience: Duration::from_millis(self.patience.into()),
         }
     }
@@ -286,7 +305,7 @@ impl Settings {
         endpoint.url()?;
         endpoint.proxy.check()?;
         files::check(&endpoint)?;
-        if let Some(problem) = self.app_problem() {
+        if let Some(problem) = self.app_problem().or(self.text_problem()) {
             return refuse(problem.into());
         }
         if let Err(error) = self.start_request(stand_in_format()).to_json() {

@@ -341,7 +341,7 @@ impl Output {
         }
     }
 
-    /// Does one thing: pushes what the track has, or waits until it may have something.
+    /// Takes one step: pushes what the track has, or waits until it may have something.
     fn step(&self, element: &SymblTranscriber) {
         let pad = &element.imp().src_pad;
         match self.next_step(element) {
@@ -377,10 +377,10 @@ impl Output {
     }
 
     fn next_step(&self, element: &SymblTranscriber) -> Step {
-        let sent = element
-            .life()
-            .connection()
-            .map(|connection| connection.sent());
+        // The connection is not asked under the lock that its threads need to bring text.
+        let asks = lock(&self.state).track.asks_what_was_sent();
+        let connection = element.life().connection().filter(|_| asks);
+        let sent = connection.map(|connection| connection.sent());
         let now = self.now(element);
         let pushed = pushed(element);
         let mut state = lock(&self.state);

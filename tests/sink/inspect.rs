@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The output of `gst-inspect-1.0 symblsink` is the contract.
+//! The output of `gst-inspect-1.0` for each element is the contract.
 //!
 //! After a wanted change, run `UPDATE_GOLDEN=1 cargo test --test sink inspect` and read the
 //! difference.
@@ -11,8 +11,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 fn printed() -> String {
+    printed_of("symblsink")
+}
+
+fn printed_of(element: &str) -> String {
     let output = plugin::command("gst-inspect-1.0")
-        .arg("symblsink")
+        .arg(element)
         .output()
         .expect("gst-inspect-1.0");
     let complaints = String::from_utf8_lossy(&output.stderr);
@@ -64,16 +68,23 @@ fn stable(printed: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_element_is_printed_as_in_the_contract() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/symblsink.txt");
-    let printed = stable(&printed());
+fn the_elements_are_printed_as_in_the_contract() {
+    for element in ["symblsink", "symbltranscriber"] {
+        compare_with_golden(element);
+    }
+}
+
+fn compare_with_golden(element: &str) {
+    let golden = format!("tests/golden/{element}.txt");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(golden);
+    let printed = stable(&printed_of(element));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&golden, printed.join("\n") + "\n").expect("a writable file");
     }
     let expected = std::fs::read_to_string(&golden).expect("the golden file");
     let expected: Vec<&str> = expected.lines().collect();
     for (line, (printed, expected)) in printed.iter().zip(&expected).enumerate() {
-        assert_eq!(printed, expected, "line {}", line + 1);
+        assert_eq!(printed, expected, "{element}, line {}", line + 1);
     }
     assert_eq!(printed.len(), expected.len());
 }
@@ -270,6 +281,16 @@ fn every_default_printed_is_the_one_of_the_settings() {
         admission_timeout,
         history_recovery,
         on_fatal,
+        // Of the text pad, which a sink has not.
+        latency: _,
+        lateness: _,
+        text_unit: _,
+        cue_columns: _,
+        cue_lines: _,
+        late_text: _,
+        interim_text: _,
+        patience: _,
+        sample_rate: _,
     } = Settings::default();
     assert!(access_token.is_none() && environment_token.is_none());
     assert!(app_secret.is_none() && environment_app_secret.is_none());

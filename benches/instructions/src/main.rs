@@ -7,6 +7,7 @@
 //! symbl-instructions audio SECONDS      buffers of 20 ms, in step with their chunks
 //! symbl-instructions live SECONDS       the same from a live source, whose chunks the streaming thread sends
 //! symbl-instructions results SECONDS    the same as audio, and the results of each second
+//! symbl-instructions text SECONDS       the same as results, through a `symbltranscriber`
 //! symbl-instructions flood SECONDS      the same buffers as fast as the sink takes them
 //! symbl-instructions fakesink SECONDS   the same buffers into a fakesink
 //! ```
@@ -52,7 +53,7 @@ fn run() -> Done<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [what, seconds] = arguments.as_slice() else {
         return Err(
-            "give what to do: audio, live, results, flood or fakesink; and for how many seconds"
+            "give what to do: audio, live, results, text, flood or fakesink; and for how many seconds"
                 .into(),
         );
     };
@@ -67,8 +68,15 @@ fn run() -> Done<()> {
         return Ok(());
     }
     let mut peer = Peer::start()?;
-    let sink = gst::ElementFactory::make("symblsink").property("base-url", peer.base_url());
-    let stream = Stream::begin(&sink.property("sync", false).build()?, what == "live")?;
+    let element = match what.as_str() {
+        "text" => "symbltranscriber",
+        _ => "symblsink",
+    };
+    let element = gst::ElementFactory::make(element).property("base-url", peer.base_url());
+    let stream = match what.as_str() {
+        "text" => Stream::begin(&element.build()?, false)?,
+        what => Stream::begin(&element.property("sync", false).build()?, what == "live")?,
+    };
     if what == "flood" {
         (0..seconds * CHUNKS).try_for_each(|chunk| stream.push_chunk(chunk))?;
         peer.wait_for_audio(seconds * CHUNKS * BUFFERS * BUFFER as u64)?;
@@ -80,7 +88,7 @@ fn run() -> Done<()> {
             stream.push_chunk(second * CHUNKS + chunk)?;
             peer.wait_for_audio(BUFFERS * BUFFER as u64)?;
         }
-        if what == "results" {
+        if what == "results" || what == "text" {
             for text in peer::said_in(second) {
                 peer.say(text);
                 stream.wait_for_message()?;
@@ -103,6 +111,12 @@ impl Stream {
     fn begin(sink: &gst::Element, live: bool) -> Done<Self> {
         let pipeline = gst::Pipeline::new();
         pipeline.add(sink)?;
+        if let Some(text) = sink.static_pad("src") {
+            let end = gst::ElementFactory::make("fakesink").property("enable-last-sample", false);
+            let end = end.property("async", false).build()?;
+            pipeline.add(&end)?;
+            text.link(&end.static_pad("sink").ok_or("a sink without a pad")?)?;
+        }
         let pad = gst::Pad::builder(gst::PadDirection::Src)
             .query_function(move |pad, parent, query| match query.view_mut() {
                 gst::QueryViewMut::Latency(latency) => {

@@ -62,13 +62,38 @@ fn the_results_of_a_second_take_no_more_instructions_than_they_did() {
     compare("results", &RESULTS);
 }
 
-fn compare(what: &str, functions: &[&str]) {
+/// The most that a text pad may add to the instructions of an element, as a share of them.
+const TEXT_PAD: f64 = 0.25;
+
+#[test]
+fn a_text_pad_takes_little_beside_the_rest() {
+    let host = RESULTS[1];
+    let sink = second("results", &[AUDIO[0], TASK, host]);
+    let pad = [
+        "gstsymbl::transcriber::input::chain*",
+        "gstsymbl::transcriber::output::Output::step*",
+    ];
+    let transcriber = second("text", &[pad[0], pad[1], TASK, host]);
+    let more = transcriber as f64 / sink as f64 - 1.0;
+    println!("text: {transcriber} instructions a second, symblsink {sink}: {more:+.3}");
+    assert!(
+        more <= TEXT_PAD,
+        "a symbltranscriber takes {more:.2} more than a symblsink"
+    );
+}
+
+/// Returns the instructions of these functions for a second of audio.
+fn second(what: &str, functions: &[&str]) -> u64 {
     let [short, long] = [SHORT, LONG].map(|seconds| count(what, seconds, functions));
     assert!(
         long > short && short > 0,
         "nothing was counted ({short}, {long}): have the functions of this test other names now?"
     );
-    let counted = (long - short) / (LONG - SHORT);
+    (long - short) / (LONG - SHORT)
+}
+
+fn compare(what: &str, functions: &[&str]) {
+    let counted = second(what, functions);
     if std::env::var("SYMBL_BASELINE").is_ok_and(|value| value == "write") {
         return write(what, counted);
     }

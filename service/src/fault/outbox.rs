@@ -69,7 +69,8 @@ impl FaultyOutbox {
         let is_result = kind.ends_with("_result") || kind.ends_with("_response");
         match self.state.kind() {
             _ if !self.state.has_struck() => self.put(frame),
-            Kind::Mute | Kind::Terminated if is_result => {}
+            // A service that withholds results does not tell of progress either.
+            Kind::Mute | Kind::Terminated if is_result || kind == "recognition_progress" => {}
             Kind::Duplicate if is_result => {
                 if let Frame::Text(text) = &frame {
                     self.put(Frame::Text(text.clone()));

@@ -163,6 +163,7 @@ fn messages_carry_text_debug_details_and_source() {
 
 #[test]
 fn a_setting_with_which_the_element_cannot_start_is_a_settings_error() {
+    gst::init().unwrap();
     let failure = Failure::fatal(Reason::Settings, "ca-file x cannot be read; check the path");
     let report = Report::new(&failure);
     assert!(report.error.matches(gst::ResourceError::Settings));

@@ -3,7 +3,8 @@
 use super::*;
 use crate::element::settings::TIMEZONE_UNSET;
 use crate::element::{
-    CapsChangePolicy, InsightTypes, Leaky, OnFatal, PausePolicy, StallAction, State,
+    CapsChangePolicy, InsightTypes, InterimText, LateText, Leaky, OnFatal, PausePolicy,
+    StallAction, State, TextUnit,
 };
 use contract::{CONTRACT, Row};
 use gst::glib::translate::IntoGlib;
@@ -15,7 +16,7 @@ mod documentation;
 
 fn all() -> Vec<glib::ParamSpec> {
     gst::init().unwrap();
-    specs()
+    text_specs()
 }
 
 fn spec(name: &str) -> glib::ParamSpec {
@@ -70,6 +71,10 @@ fn another(spec: &glib::ParamSpec) -> glib::Value {
         "stall-action" => StallAction::Reconnect.to_value(),
         "pause-policy" => PausePolicy::StopProcessing.to_value(),
         "caps-change-policy" => CapsChangePolicy::Reconnect.to_value(),
+        "text-unit" => TextUnit::Cue.to_value(),
+        "late-text" => LateText::Drop.to_value(),
+        "interim-text" => InterimText::Commit.to_value(),
+        "sample-rate" => 16_000u32.to_value(),
         "trackers" => r#"[{"name":"n","vocabulary":["v"]}]"#.to_value(),
         "start-request-extra" => r#"{"a":[1]}"#.to_value(),
         "timezone-offset" => 60i32.to_value(),
@@ -300,6 +305,9 @@ fn a_blurb_is_a_sentence_that_ends_with_range_and_state() {
             "In seconds, ",
             "In minutes, ",
             "In times real time, ",
+            "In characters, ",
+            "In lines, ",
+            "In hertz, ",
             "Without unit, ",
         ];
         let has_unit = units.iter().any(|unit| blurb.contains(unit));

@@ -325,3 +325,52 @@ fn the_ends_of_the_timezone_range_can_start() {
         assert_eq!(settings.check(), Ok(()), "{timezone_offset}");
     }
 }
+
+#[test]
+fn properties_of_the_text_pad_that_exclude_each_other_are_refused() {
+    let commit = |settings: &mut Settings| settings.interim_text = InterimText::Commit;
+    let message = refusal(|settings| {
+        commit(settings);
+        settings.interim_results = false;
+    });
+    assert!(message.contains("interim-results=true"), "{message}");
+    let message = refusal(|settings| {
+        commit(settings);
+        settings.text_unit = TextUnit::Sentence;
+    });
+    assert!(message.contains("text-unit"), "{message}");
+    let message = refusal(|settings| {
+        settings.late_text = LateText::Keep;
+        settings.text_unit = TextUnit::Cue;
+    });
+    assert!(message.contains("late-text"), "{message}");
+    let mut settings = Settings::default();
+    commit(&mut settings);
+    settings.text_unit = TextUnit::Cue;
+    assert_eq!(settings.check(), Ok(()));
+}
+
+#[test]
+fn the_settings_of_a_text_track_are_those_of_the_properties() {
+    let settings = Settings {
+        latency: 3000,
+        lateness: 500,
+        text_unit: TextUnit::Cue,
+        cue_columns: 32,
+        cue_lines: 3,
+        late_text: LateText::Drop,
+        interim_text: InterimText::Commit,
+        patience: 7000,
+        ..Settings::default()
+    };
+    let expected = TrackConfig {
+        latency: 3_000_000_000,
+        lateness: 500_000_000,
+        unit: track::TextUnit::Cue(Shape::new(32, 3)),
+        late: track::LateText::Drop,
+        commits_interims: true,
+        patience: Duration::from_secs(7),
+    };
+    assert_eq!(settings.track_config(), expected);
+    assert_eq!(Settings::default().track_config(), TrackConfig::default());
+}

@@ -22,6 +22,8 @@ pub(super) struct Cover {
     running_time: Option<u64>,
     /// Lost audio further behind, by its start.
     lost: Vec<(Position, Moment)>,
+    /// When it was settled that far.
+    moved: Time,
     /// What was sent when, in order.
     sent: VecDeque<(Moment, Time)>,
     /// Audio before this was flushed.
@@ -44,11 +46,12 @@ impl Cover {
         self.floor
     }
 
-    /// Takes the audio before `at` as settled.
-    pub(super) fn settle(&mut self, at: Moment) {
+    /// Takes the audio before `at` as settled since `now`.
+    pub(super) fn settle(&mut self, at: Moment, now: Time) {
         if at.position <= self.position {
             return;
         }
+        self.moved = now;
         self.position = at.position;
         self.running_time = Some(at.running_time);
         while let Some(&(_, at)) = self.lost.iter().find(|(from, _)| *from <= self.position) {
@@ -64,9 +67,9 @@ impl Cover {
     }
 
     /// Takes the audio from `from` to `until` as lost.
-    pub(super) fn lose(&mut self, from: Position, until: Moment) {
+    pub(super) fn lose(&mut self, from: Position, until: Moment, now: Time) {
         if from <= self.position {
-            self.settle(until);
+            self.settle(until, now);
         } else if self.lost.len() < MOST_LOST {
             self.lost.push((from, until));
         }
@@ -83,10 +86,11 @@ impl Cover {
         }
     }
 
-    /// Returns the end of the audio that was sent at least `patience` ago, if nothing has
-    /// settled it since.
+    /// Returns the end of the audio that was sent at least `patience` ago, if none has been
+    /// settled for as long. A service that works its way through audio is waited for.
     pub(super) fn silent(&self, now: Time, patience: Time) -> Option<Moment> {
-        let long_ago = |(_, sent): &&(Moment, Time)| now.saturating_sub(*sent) >= patience;
+        let since = |sent: &Time| now.saturating_sub(self.moved.max(*sent));
+        let long_ago = |(_, sent): &&(Moment, Time)| since(sent) >= patience;
         self.sent
             .iter()
             .take_while(long_ago)
@@ -96,7 +100,8 @@ impl Cover {
 
     /// Returns how long to wait until there may be such audio, or more of it may be sent.
     pub(super) fn next_silent(&self, now: Time, patience: Time) -> Time {
-        let waiting = self.sent.iter().map(|(_, sent)| *sent + patience);
+        let since = |sent: &Time| self.moved.max(*sent);
+        let waiting = self.sent.iter().map(|(_, sent)| since(sent) + patience);
         let next = waiting
             .map(|due| due.saturating_sub(now))
             .find(|wait| !wait.is_zero());

@@ -252,7 +252,7 @@ impl<M> Track<M> {
             cover: Cover::default(),
             items: VecDeque::new(),
             marks: VecDeque::new(),
-            reader: Reader::new(config.unit),
+            reader: Reader::new(config.unit, 0),
             begins: false,
             speaker: None,
             knows_speaker: false,
@@ -297,17 +297,31 @@ impl<M> Track<M> {
                 }
             }
             EventKind::Heard => {
-                if let Some(at) = end_of(place) {
-                    self.cover.settle(at);
+                if let Some(at) = self.end_of(place) {
+                    self.cover.settle(at, now.time);
                 }
             }
             EventKind::Gap { .. } => {
-                if let Some(until) = end_of(place) {
-                    self.cover.lose(place.from, until);
+                if let Some(until) = self.end_of(place) {
+                    self.cover.lose(place.from, until, now.time);
                 }
             }
             _ => {}
         }
+    }
+
+    /// Returns the end of a placement.
+    fn end_of(&self, place: &Placement) -> Option<Moment> {
+        let start = place.running_time?;
+        // A placement over a flush has the time of its start only, which is another time.
+        let running_time = match place.from < self.cover.floor() {
+            true => self.cover.settled().unwrap_or_default(),
+            false => start.saturating_add(place.duration.unwrap_or_default()),
+        };
+        Some(Moment {
+            position: place.until,
+            running_time,
+        })
     }
 
     /// Takes a final.
@@ -341,8 +355,8 @@ impl<M> Track<M> {
             self.push(Item::Final { at });
         }
         self.reader.begin_utterance();
-        if let Some(at) = end_of(place) {
-            self.cover.settle(at);
+        if let Some(at) = self.end_of(place) {
+            self.cover.settle(at, now.time);
         }
         self.shorten_backlog();
     }
@@ -413,7 +427,7 @@ impl<M> Track<M> {
     /// Takes the end of the stream, when no result can come any more. The pad is covered up
     /// to there, and then no further until a segment begins.
     pub fn end(&mut self, at: Moment, mark: M) {
-        self.cover.settle(at);
+        self.cover.settle(at, Time::MAX);
         self.marks.push_back(Mark {
             at,
             kind: MarkKind::End,
@@ -424,6 +438,11 @@ impl<M> Track<M> {
     /// Notes that nothing more can come for the audio before `at`.
     pub fn settle(&mut self, at: Moment) {
         self.cover.settle(at);
+    }
+
+    /// Returns `true` if the track needs to know what was sent: see [`Track::sent`].
+    pub fn asks_what_was_sent(&self) -> bool {
+        self.behind.is_none() && self.cursor.is_some()
     }
 
     /// Notes that the audio up to `at` has been sent. For audio that is not live.
@@ -437,20 +456,11 @@ impl<M> Track<M> {
         self.items.clear();
         self.cursor = None;
         self.cover.flush(position);
-        self.reader = Reader::new(self.config.unit);
+        self.reader = Reader::new(self.config.unit, position);
         self.is_late = false;
         self.late = None;
         self.marks.drain(..).map(|mark| mark.mark).collect()
     }
-}
-
-/// Returns the end of a placement.
-fn end_of(place: &Placement) -> Option<Moment> {
-    let start = place.running_time?;
-    Some(Moment {
-        position: place.until,
-        running_time: start.saturating_add(place.duration.unwrap_or_default()),
-    })
 }
 
 #[cfg(test)]

@@ -51,7 +51,8 @@ impl<M> Track<M> {
             }
             break;
         }
-        if let Some(output) = self.poll_mark(deadline, patient) {
+        // The pad may be covered beyond what is due, and a mark is due all the same.
+        if let Some(output) = self.poll_mark(deadline.or(self.due(now)), patient) {
             return Some(output);
         }
         let patient = patient.map(|at| at.running_time);
@@ -79,9 +80,14 @@ impl<M> Track<M> {
     /// Returns the running time up to which the pad has to be covered now, if it has not been
     /// long before.
     fn deadline(&self, now: Now) -> Option<u64> {
-        let now = now.running_time?.saturating_add(TICK);
-        let due = now.checked_sub(self.behind?)?;
+        let due = self.due(now)?;
         (self.cursor? < due).then_some(due.saturating_add(TICK))
+    }
+
+    /// Returns the running time up to which no text is waited for any more.
+    fn due(&self, now: Now) -> Option<u64> {
+        let now = now.running_time?.saturating_add(TICK);
+        now.checked_sub(self.behind?)
     }
 
     /// Tells the settled words of the interim whose deadline has come.

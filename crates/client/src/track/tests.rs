@@ -30,7 +30,7 @@ impl Pad {
         pad
     }
 
-    /// A live pad with this latency in milliseconds.
+    /// Returns a live pad with this latency in milliseconds.
     fn live(latency: u64) -> Self {
         let latency = latency * MS;
         Self::new(
@@ -407,6 +407,17 @@ fn audio_that_is_not_live_is_covered_when_the_service_has_heard_it() {
     pad.time = Duration::from_secs(30);
     pad.pull();
     assert_eq!(pad.covered(), 9000, "after the patience");
+    // A slow service is not silent: it is waited for as long as it goes on.
+    pad.track.sent(at(20_000), pad.time);
+    for seconds in 31..100 {
+        pad.time = Duration::from_secs(seconds);
+        let heard = 9000 + (seconds - 30) * 100;
+        pad.take(&placed(EventKind::Heard, place(heard, heard)));
+        assert_eq!(pad.covered(), heard);
+    }
+    pad.time = Duration::from_secs(130);
+    pad.pull();
+    assert_eq!(pad.covered(), 20_000);
 }
 
 #[test]

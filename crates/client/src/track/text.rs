@@ -3,6 +3,7 @@
 //! Makes texts for the pad out of finals and interims.
 
 use super::words::{CueTimes, Piece, joined, pieces, sentence, visible};
+use crate::session::Position;
 use crate::session::event::{PlacedWord, Placement};
 use std::time::Duration;
 use symbl_captions::{Cutter, Late, Shape, TimedWord, Utterance};
@@ -33,22 +34,26 @@ pub(super) struct Reader {
     /// How many of them may be committed.
     settled: usize,
     speaker: Option<String>,
-    /// Number of committed words of this utterance.
-    committed: usize,
-    /// The last of them.
+    /// Words of this utterance were committed.
+    has_committed: bool,
+    /// The last word that was committed.
     last: Option<Piece>,
+    /// Words of the audio before this are not told: it was flushed.
+    floor: Position,
 }
 
 impl Reader {
-    pub(super) fn new(unit: TextUnit) -> Self {
+    /// Returns a reader that tells nothing of the audio before `floor`.
+    pub(super) fn new(unit: TextUnit, floor: Position) -> Self {
         Self {
             unit,
             cutter: cutter(unit),
             interim: Vec::new(),
             settled: 0,
             speaker: None,
-            committed: 0,
+            has_committed: false,
             last: None,
+            floor,
         }
     }
 
@@ -135,29 +140,29 @@ impl Reader {
         self.cutter.advance(Duration::from_nanos(at));
     }
 
-    /// Returns how many of the words of a final were committed.
+    /// Returns how many of the first words of a result are not to be told: they were
+    /// committed, or their audio was flushed. After a reconnect the service hears audio again
+    /// and may end its utterances elsewhere, but the audio of a word keeps its position.
     fn told(&self, words: &[Piece]) -> usize {
-        let Some(last) = &self.last else {
-            return 0;
+        let until = self.last.as_ref().map_or(0, |last| last.audio.end);
+        let is_told = |word: &&Piece| word.middle() < until.max(self.floor);
+        let told = words.iter().take_while(is_told).count();
+        let last = self.last.as_ref().filter(|_| self.has_committed);
+        let Some(last) = last.filter(|_| told < words.len()) else {
+            return told;
         };
+        // The service may move a word a little in its final, and join or part two of them.
         let key = last.key();
-        // The service promises that stable words stay; it may still join or part two of them.
-        let near = (0..=MOST_MOVED).flat_map(|off| {
-            let n = self.committed;
-            [n.checked_add(off), n.checked_sub(off)]
-        });
+        let near = (0..=MOST_MOVED).flat_map(|off| [told.checked_add(off), told.checked_sub(off)]);
         let same = |n: &usize| {
             let word = n.checked_sub(1).and_then(|at| words.get(at));
             word.is_some_and(|word| word.key() == key)
         };
-        near.flatten().find(same).unwrap_or_else(|| {
-            let end = last.audio.end;
-            words.iter().take_while(|word| word.middle() < end).count()
-        })
+        near.flatten().find(same).unwrap_or(told)
     }
 
-    /// Takes an interim, of which the first `stable` words are settled. If the service
-    /// promises nothing, those are settled that the interim before had as well.
+    /// Takes an interim. Its first words are settled if the service promises so (`stable`), or
+    /// if the interim before had them too.
     pub(super) fn interim(&mut self, words: &[PlacedWord], stable: usize, speaker: Option<String>) {
         let place = Placement::default();
         let whole = pieces("", words, &place);
@@ -165,13 +170,9 @@ impl Reader {
         // Marks alone are joined to the word before, so that there may be fewer.
         let stable = stable.min(whole.len());
         let words = whole.get(told..).unwrap_or_default().to_vec();
-        self.settled = match stable {
-            0 => {
-                let pairs = words.iter().zip(&self.interim);
-                pairs.take_while(|(a, b)| a.text == b.text).count()
-            }
-            stable => stable.saturating_sub(told),
-        };
+        let pairs = words.iter().zip(&self.interim);
+        let agreed = pairs.take_while(|(a, b)| a.key() == b.key()).count();
+        self.settled = agreed.max(stable.saturating_sub(told));
         self.interim = words;
         self.speaker = speaker;
     }
@@ -188,9 +189,9 @@ impl Reader {
         };
         let words: Vec<Piece> = self.interim.drain(..count).collect();
         self.settled -= count;
-        self.committed += count;
         if let Some(word) = words.last() {
             self.last = Some(word.clone());
+            self.has_committed = true;
         }
         let words = match self.unit {
             TextUnit::Cue(_) => self.cues(&words, cursor),
@@ -205,16 +206,15 @@ impl Reader {
 
     /// Returns `true` if words of this utterance were committed.
     pub(super) fn has_committed(&self) -> bool {
-        self.committed > 0
+        self.has_committed
     }
 
     /// Forgets the interims of the utterance before.
     pub(super) fn begin_utterance(&mut self) {
-        let cutter = std::mem::replace(&mut self.cutter, cutter(self.unit));
-        *self = Self {
-            cutter,
-            ..Self::new(self.unit)
-        };
+        self.interim.clear();
+        self.settled = 0;
+        self.speaker = None;
+        self.has_committed = false;
     }
 }
 

@@ -10,7 +10,7 @@ pub(super) struct Row(
     pub(super) &'static str,
 );
 
-pub(super) const CONTRACT: [Row; 51] = [
+pub(super) const CONTRACT: [Row; 61] = [
     Row("base-url", "gchararray", "\"http://127.0.0.1:8787\"", ""),
     Row("streaming-path", "gchararray", "\"/v1/streaming\"", ""),
     Row("access-token", "gchararray", "NULL", "write-only, playing"),
@@ -82,4 +82,19 @@ pub(super) const CONTRACT: [Row; 51] = [
     Row("on-fatal", "GstSymblOnFatal", "error", ""),
     Row("state", "GstSymblState", "idle", "read-only"),
     Row("stats", "GstStructure", "NULL", "read-only"),
+    Row("latency", "guint", "8000", "0 to 60000"),
+    Row("lateness", "guint", "0", "0 to 60000"),
+    Row("text-unit", "GstSymblTextUnit", "word", ""),
+    Row("cue-columns", "guint", "42", "16 to 64"),
+    Row("cue-lines", "guint", "2", "1 to 4"),
+    Row("late-text", "GstSymblLateText", "move", ""),
+    Row("interim-text", "GstSymblInterimText", "none", ""),
+    Row("patience", "guint", "30000", "0 to 600000"),
+    Row("sample-rate", "guint", "0", "0 to 48000"),
+    Row(
+        "max-observed-delay",
+        "guint",
+        "0",
+        "0 to 4294967295read-only",
+    ),
 ];

@@ -34,6 +34,8 @@ pub(super) struct Upstream {
     pub(super) discontinuity: bool,
     /// Silence that was sent into the present hole, in nanoseconds.
     pub(super) filled: u64,
+    /// No audio has come since the last flush.
+    pub(super) flushed: bool,
 }
 
 impl Upstream {
@@ -50,6 +52,7 @@ impl Upstream {
             alignment: Aligner::new(config.alignment_threshold, config.discont_wait),
             discontinuity: false,
             filled: 0,
+            flushed: false,
         }
     }
 
@@ -152,10 +155,12 @@ impl Session {
             .running_time
     }
 
-    /// Returns the end of the audio that was pushed, and its running time in nanoseconds.
+    /// Returns the end of the audio that was pushed, and its running time in nanoseconds. The
+    /// audio that follows a flush may be anywhere in time.
     pub fn pushed(&self) -> (Position, Option<u64>) {
         let position = self.upstream.chunker.position();
-        (position, self.expected_running_time())
+        let follows = !self.upstream.flushed;
+        (position, self.expected_running_time().filter(|_| follows))
     }
 
     /// Returns the end of the audio that was sent, and its running time in nanoseconds.

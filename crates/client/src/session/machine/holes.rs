@@ -24,6 +24,7 @@ impl Upstream {
     pub(super) fn flush(&mut self) {
         self.alignment.restart();
         self.filled = MAX_FILL;
+        self.flushed = true;
     }
 }
 
@@ -38,6 +39,7 @@ impl Session {
     pub(super) fn continue_at(&mut self, now: Time, instants: &Instants, speed: f64) {
         let position = self.upstream.chunker.position();
         let declared = std::mem::take(&mut self.upstream.discontinuity);
+        self.upstream.flushed = false;
         let expected = self.expected_running_time();
         match (instants.running_time, expected) {
             (Some(actual), Some(expected)) => {
