@@ -378,18 +378,20 @@ impl Output {
 
     fn next_step(&self, element: &SymblTranscriber) -> Step {
         // The connection is not asked under the lock that its threads need to bring text.
-        let asks = lock(&self.state).track.asks_what_was_sent();
+        let state = lock(&self.state);
+        let (asks, over) = (state.track.asks_what_was_sent(), state.over);
+        drop(state);
         let connection = element.life().connection().filter(|_| asks);
         let sent = connection.map(|connection| connection.sent());
         let now = self.now(element);
-        let pushed = pushed(element);
+        let pushed = over.then(|| pushed(element));
         let mut state = lock(&self.state);
         if state.stopped {
             return Step::Stop;
         }
-        if state.over {
+        if let Some(pushed) = pushed {
             let at = state.moment(pushed);
-            state.track.settle(at);
+            state.track.settle(at, now.time);
         }
         if let Some((position, Some(running_time))) = sent {
             let at = Moment {

@@ -436,8 +436,8 @@ impl<M> Track<M> {
     }
 
     /// Notes that nothing more can come for the audio before `at`.
-    pub fn settle(&mut self, at: Moment) {
-        self.cover.settle(at);
+    pub fn settle(&mut self, at: Moment, now: Time) {
+        self.cover.settle(at, now);
     }
 
     /// Returns `true` if the track needs to know what was sent: see [`Track::sent`].
