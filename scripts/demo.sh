@@ -159,7 +159,7 @@ play_video() {
     else
         frames=$(ffprobe -v error -show_entries format=duration -of csv=p=0 "$talk" |
             awk '{ print int(($1 + 1) * 25) }')
-        picture="videotestsrc num-buffers=$frames ! video/x-raw,width=1280,height=720,framerate=25/1 "
+        picture="videotestsrc pattern=smpte100 num-buffers=$frames ! video/x-raw,width=1280,height=720,framerate=25/1 "
     fi
     # shellcheck disable=SC2086 # the parts of a pipeline are words
     gst-launch-1.0 -m filesrc location="$audio" ! decodebin name=d \
@@ -169,7 +169,7 @@ play_video() {
         a. ! queue ! symbltranscriber latency=$latency text-unit=cue interim-text=commit \
             "${names[@]}" trackers="$(quote "$trackers")" \
             insight-types=action-item+question+follow-up+topic ! overlay.text_sink \
-        textoverlay name=overlay font-desc="Sans 24" shaded-background=true \
+        textoverlay name=overlay font-desc="Sans 20" shaded-background=true \
         ! video/x-raw,format=I420 ! x264enc tune=zerolatency speed-preset=veryfast ! h264parse \
         ! mp4mux name=mux ! filesink location="$(quote "$caller/captions.mp4")" \
         a. ! queue $wait ! lamemp3enc ! mpegaudioparse ! mux. |
@@ -182,7 +182,7 @@ picture_of_a_caption() {
     local at
     at=$(grep -a 'symbl/transcript.*is-final=(boolean)true' "$dir/messages" |
         sed -n 's/.*running-time=(guint64)\([0-9]*\).* duration=(guint64)\([0-9]*\).*/\1 \2/p' |
-        sort -k2 -n | tail -n 1 | awk '{ printf "%.2f", ($1 + $2 / 4) / 1e9 }')
+        sort -k2 -n | tail -n 1 | awk '{ printf "%.2f", ($1 + $2 * 0.7) / 1e9 }')
     [ -n "$at" ] || return 0
     ffmpeg -v error -nostdin -y -ss "$at" -i "$caller/captions.mp4" -frames:v 1 "$caller/captions.png"
     printf 'demo: %s\n' 'captions.mp4 has the picture with its captions, captions.png a frame of it' >&2
