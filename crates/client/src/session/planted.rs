@@ -41,6 +41,14 @@ pub enum Bug {
     AdmissionTimeoutIgnored,
     PositionNotKept,
     AttemptNotRaised,
+    TextGoesBack,
+    GapOverOwedText,
+    MarkOvertakesText,
+    DueMarkHeld,
+    LatenessAddedTwice,
+    CommittedWordsToldAgain,
+    FlushedWordsTold,
+    PatienceIgnored,
 }
 
 #[cfg(planted_bugs)]
@@ -50,7 +58,7 @@ mod imp {
 
     impl Bug {
         /// All bugs.
-        pub const ALL: [Self; 31] = [
+        pub const ALL: [Self; 39] = [
             Self::AcknowledgementSkipped,
             Self::AnchorDropped,
             Self::GenerationForgotten,
@@ -82,6 +90,14 @@ mod imp {
             Self::AdmissionTimeoutIgnored,
             Self::PositionNotKept,
             Self::AttemptNotRaised,
+            Self::TextGoesBack,
+            Self::GapOverOwedText,
+            Self::MarkOvertakesText,
+            Self::DueMarkHeld,
+            Self::LatenessAddedTwice,
+            Self::CommittedWordsToldAgain,
+            Self::FlushedWordsTold,
+            Self::PatienceIgnored,
         ];
     }
 
@@ -89,7 +105,7 @@ mod imp {
         static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
     }
 
-    /// Gives sessions on this thread this bug, and no other, from now on.
+    /// Gives sessions and tracks on this thread this bug, and no other, from now on.
     pub fn plant(bug: Option<Bug>) {
         PLANTED.set(bug);
     }

@@ -31,6 +31,7 @@ mod text;
 mod words;
 
 use crate::session::event::PlacedWord;
+use crate::session::planted::{Bug, planted};
 use crate::session::{Event, EventKind, Placement, Position, Time};
 use cover::Cover;
 use std::collections::VecDeque;
@@ -271,7 +272,13 @@ impl<M> Track<M> {
     /// not live. The deadline of a text is its running time plus this, the latency and the
     /// lateness.
     pub fn set_latency(&mut self, upstream: Option<u64>) {
-        let own = self.config.latency.saturating_add(self.config.lateness);
+        let own = match () {
+            () if planted(Bug::GapOverOwedText) => 0,
+            () if planted(Bug::LatenessAddedTwice) => {
+                self.config.latency + 2 * self.config.lateness
+            }
+            () => self.config.latency.saturating_add(self.config.lateness),
+        };
         self.behind = upstream.map(|upstream| upstream.saturating_add(own));
     }
 

@@ -7,6 +7,7 @@ use super::{
     Text, Track,
 };
 use crate::session::Time;
+use crate::session::planted::{Bug, planted};
 
 impl<M> Track<M> {
     /// Returns what goes on the pad next, if there is anything yet.
@@ -37,6 +38,7 @@ impl<M> Track<M> {
         let deadline = self.deadline(now);
         let patient = match self.behind {
             Some(_) => None,
+            None if planted(Bug::PatienceIgnored) => self.cover.silent(now.time, Time::ZERO),
             None => self.cover.silent(now.time, self.config.patience),
         };
         self.commit(deadline.unwrap_or(cursor));
@@ -52,7 +54,8 @@ impl<M> Track<M> {
             break;
         }
         // The pad may be covered beyond what is due, and a mark is due all the same.
-        if let Some(output) = self.poll_mark(deadline.or(self.due(now)), patient) {
+        let due = self.due(now).filter(|_| !planted(Bug::DueMarkHeld));
+        if let Some(output) = self.poll_mark(deadline.or(due), patient) {
             return Some(output);
         }
         let patient = patient.map(|at| at.running_time);
@@ -156,7 +159,9 @@ impl<M> Track<M> {
         } else {
             self.is_late = false;
         }
-        self.cursor = Some(until.max(cursor));
+        if !planted(Bug::TextGoesBack) {
+            self.cursor = Some(until.max(cursor));
+        }
         Some(Output::Text(Text {
             text,
             start: at,
@@ -178,6 +183,7 @@ impl<M> Track<M> {
         let reaches = |moment: Moment| moment.position >= at.position;
         let settled = self.cover.is_settled(at.position)
             || patient.is_some_and(reaches)
+            || planted(Bug::MarkOvertakesText)
             || deadline.is_some_and(|deadline| at.running_time <= deadline);
         if !settled {
             return None;

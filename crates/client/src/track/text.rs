@@ -5,6 +5,8 @@
 use super::words::{CueTimes, Piece, joined, pieces, sentence, visible};
 use crate::session::Position;
 use crate::session::event::{PlacedWord, Placement};
+use crate::session::planted::{Bug, planted};
+use std::ops::Range;
 use std::time::Duration;
 use symbl_captions::{Cutter, Late, Shape, TimedWord, Utterance};
 
@@ -53,7 +55,11 @@ impl Reader {
             speaker: None,
             has_committed: false,
             last: None,
-            floor,
+            floor: if planted(Bug::FlushedWordsTold) {
+                0
+            } else {
+                floor
+            },
         }
     }
 
@@ -144,8 +150,12 @@ impl Reader {
     /// committed, or their audio was flushed. After a reconnect the service hears audio again
     /// and may end its utterances elsewhere, but the audio of a word keeps its position.
     fn told(&self, words: &[Piece]) -> usize {
+        if planted(Bug::CommittedWordsToldAgain) {
+            return 0;
+        }
         let until = self.last.as_ref().map_or(0, |last| last.audio.end);
-        let is_told = |word: &&Piece| word.middle() < until.max(self.floor);
+        let until = until.max(self.floor);
+        let is_told = |word: &&Piece| word.middle() < until;
         let told = words.iter().take_while(is_told).count();
         let last = self.last.as_ref().filter(|_| self.has_committed);
         let Some(last) = last.filter(|_| told < words.len()) else {
@@ -156,7 +166,7 @@ impl Reader {
         let near = (0..=MOST_MOVED).flat_map(|off| [told.checked_add(off), told.checked_sub(off)]);
         let same = |n: &usize| {
             let word = n.checked_sub(1).and_then(|at| words.get(at));
-            word.is_some_and(|word| word.key() == key)
+            word.is_some_and(|word| word.key() == key && overlap(&word.audio, &last.audio))
         };
         near.flatten().find(same).unwrap_or(told)
     }
@@ -216,6 +226,10 @@ impl Reader {
         self.speaker = None;
         self.has_committed = false;
     }
+}
+
+fn overlap(one: &Range<Position>, other: &Range<Position>) -> bool {
+    one.start < other.end && other.start < one.end
 }
 
 fn cutter(unit: TextUnit) -> Cutter {

@@ -20,6 +20,9 @@ use symbl_client::track::{
 
 /// Pace of moved text in characters per second.
 const PACE: u64 = 30;
+/// The longest holes of a schedule, in nanoseconds. Words may be placed before or behind a hole
+/// that is not declared.
+const LONGEST_HOLE: u64 = 4000 * MS;
 /// More outputs at once than any run needs: ten minutes of gaps.
 const MOST_AT_ONCE: u32 = 2400;
 /// The first gap of a segment, in nanoseconds, which comes whatever is said there.
@@ -105,11 +108,13 @@ pub struct Pad {
     track: Track<Mark>,
     settings: PadSettings,
     estimates: bool,
+    declared: bool,
     /// The deadline is this far behind the clock. `None` if audio is not live.
     behind: Option<u64>,
     clock: Clock,
     /// When the track has to be polled again.
     due: Option<Time>,
+    tracing: bool,
     stopped: bool,
     ended: bool,
     cursor: Option<u64>,
@@ -165,6 +170,7 @@ impl Pad {
             track,
             settings: pad,
             estimates: settings.estimates(),
+            declared: settings.declared,
             behind: upstream.map(|upstream| upstream + nanos(pad.latency + pad.lateness)),
             clock: Clock {
                 drift: settings.drift,
@@ -172,6 +178,7 @@ impl Pad {
                 plays: true,
             },
             due: None,
+            tracing: std::env::var_os("SYMBL_SIMULATION_TRACE").is_some(),
             stopped: false,
             ended: false,
             cursor: None,
@@ -247,7 +254,7 @@ impl Pad {
         }
     }
 
-    /// Flushes. The stream goes on at the running time `starts`.
+    /// Takes a flush, after which the stream goes on at the running time `starts`.
     pub fn flush(&mut self, now: Time, pushed: (Position, Option<u64>), starts: u64) -> Check {
         self.account()?;
         self.skipped = self.track.stats().words_dropped;
@@ -317,7 +324,11 @@ impl Pad {
 
     /// Returns how much times may be off, in nanoseconds.
     fn slack(&self) -> u64 {
-        if self.estimates { 2 * 40 * MS } else { 0 }
+        match (self.declared, self.estimates) {
+            (false, _) => LONGEST_HOLE,
+            (true, true) => 2 * 40 * MS,
+            (true, false) => 0,
+        }
     }
 
     /// Takes the words of a final, and checks that the pad has not gone over those that are in
@@ -340,15 +351,19 @@ impl Pad {
             }
             let said = spoken.get(usize::from(*number));
             if let (Some(start), Some(said)) = (word.running_time, said) {
-                let slack = self.slack();
+                let slack = self.slack() + self.precision();
                 let late = self.is_late(start, said.given_at, now, reading);
                 let first = self.starts + FIRST_GAP;
-                if !late && self.gap_until > first.max(start + slack) {
+                let covered = self.gap_until > first.max(start + slack);
+                // A word of an interim that was left out stays left out.
+                let left_out = self.settings.late == LateText::Drop && self.committed_late() > 0;
+                if !late && covered && !left_out && !self.leaves_cues_out() {
                     let how = format!("word {number} at {start}, gap up to {}", self.gap_until);
                     return Err(broken("no_gap_covers_audio_of_which_text_is_owed", how));
                 }
                 let overtaken = |mark: &&Passed| {
-                    let late = self.is_late(start + slack, said.given_at, mark.at, mark.reading);
+                    let earliest = start.saturating_sub(slack);
+                    let late = self.is_late(earliest, said.given_at, mark.at, mark.reading);
                     mark.position > middle && !late
                 };
                 if let Some(mark) = self.passed.iter().find(overtaken) {
@@ -443,6 +458,9 @@ impl Pad {
     }
 
     fn pushed(&mut self, output: Output<Mark>, now: Time, spoken: &[Spoken]) -> Check {
+        if self.tracing {
+            println!("{:>9.3} pad {output:?}", now.as_secs_f64());
+        }
         if self.ended {
             return Err(broken("nothing_follows_the_end", format!("{output:?}")));
         }
@@ -478,11 +496,17 @@ impl Pad {
         }
     }
 
+    /// Returns `true` if cues are left out, which keep their place before the cues that wait.
+    fn leaves_cues_out(&self) -> bool {
+        self.settings.unit == Unit::Cue && self.settings.late == LateText::Drop
+    }
+
     /// Returns the precision of the times of text, in nanoseconds.
     fn precision(&self) -> u64 {
         match self.settings.unit {
             Unit::Cue => MS,
-            Unit::Word | Unit::Sentence => 0,
+            // Positions are rounded where the format changes.
+            Unit::Word | Unit::Sentence => 1000,
         }
     }
 
@@ -492,20 +516,25 @@ impl Pad {
         if duration == 0 || duration > LONGEST_GAP {
             return Err(broken("gaps_are_short", format!("{duration} ns")));
         }
-        // Cues have a precision of a millisecond.
         let end_of_text = end - self.precision().min(duration);
         let covered = |owed: &&Owed| {
             let inside = |at: u64| (start..end_of_text).contains(&at);
-            owed.leads && owed.start.is_some_and(inside)
+            // A text over a mark may wait for it.
+            let over =
+                |mark: &(Moment, Mark)| (owed.behind + 1..=owed.before).contains(&mark.0.position);
+            owed.leads && owed.start.is_some_and(inside) && !self.marks.front().is_some_and(over)
         };
         if !self.estimates
+            && !self.leaves_cues_out()
             && let Some(owed) = self.owed.iter().find(covered)
         {
             let how = format!("{owed:?} in {start}..{end}");
             return Err(broken("no_gap_covers_audio_of_which_text_is_owed", how));
         }
         self.cursor = Some(end);
-        self.gap_until = end;
+        if duration >= self.precision() {
+            self.gap_until = end;
+        }
         Ok(())
     }
 
@@ -539,10 +568,7 @@ impl Pad {
                         self.stands_right(text, &owed)?;
                     }
                 }
-                None if first || self.settings.unit == Unit::Word => {
-                    self.commits(number, text, now)?
-                }
-                None => self.committed += 1,
+                None => self.commits(number, text, now)?,
             }
             self.moved += u64::from(text.moved);
             let said = spoken.get(usize::from(number));
@@ -553,7 +579,7 @@ impl Pad {
             }
             first = false;
         }
-        self.text_until = end;
+        self.text_until = self.text_until.max(end);
         self.cursor = self.cursor.map(|cursor| cursor.max(end));
         Ok(())
     }
@@ -613,7 +639,9 @@ impl Pad {
         let reading = self.clock.reading(now);
         let due = |start| self.behind.is_some() && self.is_late(start, now, now, reading);
         let due = |start| due(start) || self.cursor.is_some_and(|cursor| start < cursor);
-        if !start.is_some_and(due) {
+        // Where a text has several words, one that is due takes all settled ones with it.
+        let alone = self.settings.unit == Unit::Word;
+        if alone && !start.is_some_and(due) {
             return Err(how(&format!("word {number} of {start:?} at {reading}")));
         }
         Ok(())
@@ -624,7 +652,11 @@ impl Pad {
             return Err(broken("marks_are_passed_in_order", format!("{mark:?}")));
         };
         // Words that were left out may be owed here still.
-        let left_out = self.track.stats().words_dropped - self.skipped;
+        let left_out = self
+            .track
+            .stats()
+            .words_dropped
+            .saturating_sub(self.skipped);
         let before = self.owed.iter().filter(|owed| owed.before < at.position);
         if before.count() as u64 > left_out {
             let how = format!("{mark:?} of {at:?}, owed: {:?}", self.owed.front());
@@ -652,10 +684,16 @@ impl Pad {
         Ok(())
     }
 
+    /// Returns how many words of interims were too late, and left out.
+    fn committed_late(&self) -> u64 {
+        let committed = self.track.stats().words_committed;
+        committed.saturating_sub(self.committed)
+    }
+
     /// Checks that each word that is not on the pad is counted.
     fn account(&self) -> Check {
         let stats = self.track.stats();
-        let at_most = self.skipped + self.owed.len() as u64;
+        let at_most = self.skipped + self.owed.len() as u64 + self.committed_late();
         let told = self.told.len() as u64;
         let right = (self.skipped..=at_most).contains(&stats.words_dropped)
             && stats.words_pushed == told
@@ -680,8 +718,14 @@ impl Pad {
         if self.stopped {
             return Ok(());
         }
-        let left_out = self.track.stats().words_dropped - self.skipped;
-        if !self.ended || !self.marks.is_empty() || self.owed.len() as u64 != left_out {
+        let left_out = self
+            .track
+            .stats()
+            .words_dropped
+            .saturating_sub(self.skipped);
+        let owed = self.owed.len() as u64;
+        let accounted = (owed..=owed + self.committed_late()).contains(&left_out);
+        if !self.ended || !self.marks.is_empty() || !accounted {
             let how = format!("waiting: {:?}, owed: {:?}", self.marks, self.owed);
             return Err(broken("the_end_comes_on_the_pad", how));
         }

@@ -9,7 +9,7 @@ use crate::audio::Format::{Flac, Linear8k, Linear16k, Linear48k, Opus};
 use crate::run;
 use crate::schedule::Happening::{self, *};
 use crate::schedule::Piece::{self, *};
-use crate::schedule::{Schedule, Settings, Stamps};
+use crate::schedule::{PadSettings, Schedule, Settings, Stamps};
 use symbl_client::session::{FormatChangePolicy, PausePolicy};
 
 /// The settings that most of them share.
@@ -35,9 +35,12 @@ const PLAIN: Settings = Settings {
     announces: false,
     distinct: true,
     interims: false,
+    interim_words: false,
+    progress: false,
     messages: false,
     history: false,
     latency: 1,
+    pad: PadSettings::PLAIN,
 };
 
 const SAYING: Settings = Settings {
@@ -873,4 +876,81 @@ fn a_part_of_a_replayed_word_may_come_before_the_whole() {
     let source = [Pause(2000), Words(5), Words(5), Words(4), Words(1)];
     let happenings = [(0, Slow(58)), (7400, Cut(0)), (8090, Flush)];
     keeps(1795905308796849430, settings, &source, &happenings);
+}
+
+#[test]
+fn the_words_of_before_a_flush_stay_off_the_pad_if_their_final_comes_after_it() {
+    let settings = Settings {
+        format: Flac(4),
+        buffer: 50,
+        chunk: 170,
+        spool: 2000,
+        catch_up: 10,
+        drain_timeout: 3000,
+        format_change: FormatChangePolicy::Reconnect,
+        announces: true,
+        distinct: false,
+        interims: true,
+        history: true,
+        latency: 80,
+        ..SAYING
+    };
+    let source = [Words(20), Words(7), Pause(1986), Words(16), Words(7)];
+    keeps(39, settings, &source, &[(10_889, Flush)]);
+}
+
+#[test]
+fn a_second_flush_takes_the_pad_to_the_new_place() {
+    let settings = Settings {
+        live: true,
+        buffer: 50,
+        chunk: 40,
+        spool: 1000,
+        catch_up: 1,
+        drain_timeout: 3000,
+        give_up: 4000,
+        disconnect_on_stop: false,
+        pause: PausePolicy::StopProcessing,
+        progress: true,
+        latency: 80,
+        ..SAYING
+    };
+    keeps(43, settings, &[Words(4)], &[(597, Flush), (7159, Flush)]);
+}
+
+#[test]
+fn a_mark_that_is_due_does_not_wait_for_the_clock_to_reach_the_pad() {
+    let pad = PadSettings {
+        latency: 0,
+        ..PadSettings::PLAIN
+    };
+    let settings = Settings {
+        live: true,
+        pad,
+        ..PLAIN
+    };
+    keeps(0, settings, &[Words(1), Gap(1)], &[]);
+}
+
+#[test]
+fn committed_words_are_told_once_if_the_service_cuts_the_audio_elsewhere_after_a_rejoin() {
+    let pad = PadSettings {
+        latency: 2000,
+        commits: true,
+        ..PadSettings::PLAIN
+    };
+    let settings = Settings {
+        distinct: false,
+        interims: true,
+        interim_words: true,
+        pad,
+        ..PLAIN
+    };
+    let stalled = [(5800, Stall(2700))];
+    keeps(1, settings.clone(), &[Words(10), Words(19)], &stalled);
+    let settings = Settings {
+        spool: 1000,
+        ..settings
+    };
+    keeps(3, settings, &[Words(6)], &[(600, Mute)]);
 }

@@ -8,6 +8,7 @@
 use crate::audio::{Format, MAX_WORDS, Ms, WORD};
 use fastrand::Rng;
 use symbl_client::session::{FormatChangePolicy, PausePolicy};
+use symbl_client::track::{LateText, Shape, TextUnit};
 
 /// One run.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,12 +63,82 @@ pub struct Settings {
     /// All words are different; else they are "yes" and "no".
     pub distinct: bool,
     pub interims: bool,
+    /// Interims have words with times.
+    pub interim_words: bool,
+    /// The service says how far it has heard, if it announces itself.
+    pub progress: bool,
     /// The service sends messages, and findings in them.
     pub messages: bool,
     /// Missed messages are fetched from the conversation's history.
     pub history: bool,
     /// Longest time that a frame is under way.
     pub latency: Ms,
+    pub pad: PadSettings,
+}
+
+/// How much text one buffer of the pad holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Unit {
+    Word,
+    /// Two lines of 32 columns.
+    Cue,
+    Sentence,
+}
+
+impl Unit {
+    /// Returns the setting of the track.
+    pub fn track(self) -> TextUnit {
+        match self {
+            Self::Word => TextUnit::Word,
+            Self::Cue => TextUnit::Cue(Shape::new(32, 2)),
+            Self::Sentence => TextUnit::Sentence,
+        }
+    }
+}
+
+/// The settings of the text pad.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PadSettings {
+    pub latency: Ms,
+    pub lateness: Ms,
+    /// How late audio is by itself, if it is live.
+    pub upstream: Ms,
+    pub unit: Unit,
+    pub late: LateText,
+    /// Words of interims are told when they are due.
+    pub commits: bool,
+    pub patience: Ms,
+}
+
+impl PadSettings {
+    /// The default settings of the element.
+    pub const PLAIN: Self = Self {
+        latency: 8000,
+        lateness: 0,
+        upstream: 0,
+        unit: Unit::Word,
+        late: LateText::Move,
+        commits: false,
+        patience: 30_000,
+    };
+
+    fn draw(rng: &mut Rng) -> Self {
+        use LateText::{Drop, Keep, Move};
+        use Unit::{Cue, Sentence, Word};
+        let mut pad = Self {
+            latency: pick(rng, &[0, 500, 2000, 2000, 8000]),
+            lateness: pick(rng, &[0, 0, 500, 3000]),
+            upstream: pick(rng, &[0, 20, 200]),
+            unit: pick(rng, &[Word, Word, Word, Cue, Sentence]),
+            late: pick(rng, &[Move, Move, Move, Keep, Drop]),
+            commits: rng.u8(0..3) == 0,
+            patience: pick(rng, &[1000, 5000, 30_000, 30_000]),
+        };
+        if pad.unit == Cue && pad.late == Keep {
+            pad.late = Move; // The element refuses this.
+        }
+        pad
+    }
 }
 
 /// The kinds of timestamps.
@@ -160,6 +231,10 @@ impl Schedule {
         let mut settings = Settings::draw(rng);
         // A generator of its own keeps the rest of a schedule as it was before this setting.
         settings.announces = Rng::with_seed(seed ^ 0x5e1f).bool();
+        let pad = &mut Rng::with_seed(seed ^ 0x7ad5);
+        settings.pad = PadSettings::draw(pad);
+        settings.interim_words = pad.bool();
+        settings.progress = pad.bool();
         let source = source(rng, &settings);
         let span = length(&source) + 3000;
         let count = rng.usize(0..7);
@@ -271,9 +346,12 @@ impl Settings {
             announces: false,
             distinct: rng.bool(),
             interims: rng.bool(),
+            interim_words: false,
+            progress: false,
             messages: rng.u8(0..3) > 0,
             history: rng.u8(0..4) == 0,
             latency: pick(rng, &[1, 80, 80, 400]),
+            pad: PadSettings::PLAIN,
         }
     }
 }

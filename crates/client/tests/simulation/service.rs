@@ -135,6 +135,10 @@ pub struct Service {
     pub repeat: u8,
     /// The beginning of this start, from the beginning of the conversation.
     offset: Duration,
+    /// The client asked how far the service has heard.
+    tells_progress: bool,
+    /// The audio of this start when it was last told, in nanoseconds.
+    told_progress: u64,
 }
 
 /// Answers, each with its delay in milliseconds.
@@ -172,6 +176,8 @@ impl Service {
             ponder: 0,
             repeat: 0,
             offset: Duration::ZERO,
+            tells_progress: false,
+            told_progress: 0,
         }
     }
 
@@ -208,6 +214,8 @@ impl Service {
                 let named = |person: &&Person| person.user_id == request.speaker_user_id.as_deref();
                 let named = PEOPLE.iter().find(named);
                 self.speaker = *named.ok_or("a start with an unknown speaker")?;
+                self.tells_progress = request.recognition_progress;
+                self.told_progress = 0;
                 self.disconnects = request.disconnect_on_stop_request != Some(false);
                 self.offset = now - *conversation.since.get_or_insert(now);
                 let id = conversation.id.to_string();
@@ -304,7 +312,21 @@ impl Service {
         if self.utterance.len() > 2 && self.rng.u8(0..8) == 0 {
             self.finalise(conversation, &mut answers);
         }
+        self.tell_progress(rate, &mut answers);
         Ok(answers)
+    }
+
+    /// Says once per second of audio how far it has heard, if it was asked to.
+    fn tell_progress(&mut self, rate: u32, answers: &mut Answers) {
+        let now = self.clock.nanos(rate);
+        if !self.tells_progress || now < self.told_progress + 1_000_000_000 {
+            return;
+        }
+        self.told_progress = now;
+        let begun = (self.run.0 != 0).then_some(self.run.1);
+        let owed = self.utterance.first().map(|word| word.start).or(begun);
+        let time = Duration::from_nanos(owed.unwrap_or(now));
+        answers.push((0, Answer::Text(reply::recognition_progress(time))));
     }
 
     /// Finalises all words that were heard, because the socket is gone.
@@ -342,12 +364,19 @@ impl Service {
         if !self.settings.interims {
             return;
         }
-        let text = self.spellings(&self.utterance).join(" ");
+        let spellings = self.spellings(&self.utterance);
+        let words = words(&self.utterance, &spellings);
+        let text = spellings.join(" ");
         let start = self.utterance.first().map(|w| w.start);
         let start = start.filter(|_| self.settings.distinct);
         let interim = reply::Interim {
             text: &text,
             start: start.map(Duration::from_nanos),
+            words: if self.settings.interim_words {
+                &words
+            } else {
+                &[]
+            },
             user: Some(self.speaker),
             ..reply::Interim::default()
         };

@@ -7,8 +7,9 @@
 
 use crate::audio::{Format, Ms};
 use crate::run;
-use crate::schedule::{Happening, Piece, Schedule, Settings, Stamps};
+use crate::schedule::{Happening, PadSettings, Piece, Schedule, Settings, Stamps, Unit};
 use symbl_client::session::{FormatChangePolicy, PausePolicy};
+use symbl_client::track::LateText;
 
 /// Most runs that a search may take.
 const EFFORT: usize = 4000;
@@ -79,7 +80,17 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
 type Change<'a> = &'a dyn Fn(&mut Schedule);
 
 fn settings(add: &mut dyn FnMut(Change)) {
-    let plain: [fn(&mut Settings); 24] = [
+    let plain: [fn(&mut Settings); 34] = [
+        |s| s.pad = PadSettings::PLAIN,
+        |s| s.pad.commits = false,
+        |s| s.pad.lateness = 0,
+        |s| s.pad.upstream = 0,
+        |s| s.pad.latency = 2000,
+        |s| s.pad.unit = Unit::Word,
+        |s| s.pad.late = LateText::Move,
+        |s| s.pad.patience = 30_000,
+        |s| s.interim_words = false,
+        |s| s.progress = false,
         |s| s.stamps = Stamps::Exact,
         |s| s.declared = true,
         |s| s.drift = 0,

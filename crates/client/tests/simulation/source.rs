@@ -14,7 +14,7 @@ use crate::schedule::{Piece, Schedule, Settings, Stamps};
 use crate::service::PEOPLE;
 use fastrand::Rng;
 use std::time::Duration;
-use symbl_client::session::{Audio, Instants, Session, Speaker, Time};
+use symbl_client::session::{Audio, Instants, Position, Session, Speaker, Time};
 
 pub const MS: u64 = 1_000_000;
 
@@ -93,7 +93,8 @@ pub struct Source {
     packets: u32,
     /// The time at which the next buffer is due.
     pub due: Time,
-    running_time: u64,
+    /// The running time of the next buffer.
+    pub running_time: u64,
     epoch: usize,
     /// The next buffer is the first after a start or a flush.
     first: bool,
@@ -116,6 +117,8 @@ pub struct Source {
     /// The number of buffers with arrival times so far.
     arrived: u64,
     rng: Rng,
+    /// The places of the stream's events that were given last, and their running times.
+    pub events: Vec<(Position, Option<u64>)>,
 }
 
 impl Source {
@@ -144,6 +147,7 @@ impl Source {
             counted_from: 0,
             arrived: 0,
             rng: Rng::with_seed(!schedule.seed),
+            events: Vec::new(),
         }
     }
 
@@ -166,11 +170,13 @@ impl Source {
             };
             match piece {
                 Piece::Caps(format) => {
+                    self.events.push(session.pushed());
                     self.format = format;
                     session.set_format(now, format.session());
                     self.next_piece();
                 }
                 Piece::Speaker(speaker) => {
+                    self.events.push(session.pushed());
                     self.speaker = speaker;
                     session.set_speaker(now, speaker_named(speaker));
                     self.next_piece();
@@ -183,6 +189,7 @@ impl Source {
                     return false;
                 }
                 Piece::Gap(ms) => {
+                    self.events.push(session.pushed());
                     let ms = ms + if self.settings.estimates() { LONGER } else { 0 };
                     self.gap(now, session, ms);
                     self.discont = true;

@@ -5,6 +5,7 @@
 use crate::book::Book;
 use crate::invariants::{self, Broken, Seen};
 use crate::network::{Frame, Link};
+use crate::pad::Pad;
 use crate::schedule::{Happening, Schedule};
 use crate::service::{Answer, Conversation, Service, noise};
 use crate::source::Source;
@@ -93,6 +94,7 @@ pub struct World {
     session: Session,
     source: Source,
     book: Book,
+    pad: Pad,
     walls: Wall,
     waits: Waits,
     now: Time,
@@ -144,6 +146,7 @@ impl World {
         let speaker = crate::source::speaker_named(0);
         start.speaker_user_id = speaker.user_id;
         start.speaker_name = speaker.name;
+        start.recognition_progress = settings.progress;
         start.disconnect_on_stop_request = Some(settings.disconnect_on_stop);
         let mut config = SessionConfig::new(start);
         config.chunk_duration = ms(settings.chunk);
@@ -170,6 +173,7 @@ impl World {
             session,
             source,
             book: Book::default(),
+            pad: Pad::new(&schedule.settings),
             walls: Wall::new(schedule.settings.wall_drift),
             waits: Waits::default(),
             now: Time::ZERO,
@@ -232,6 +236,7 @@ impl World {
             return Err(broken("the_end_comes", how));
         }
         self.check(invariants::at_the_end)?;
+        self.pad.finish(self.now, &self.source.spoken)?;
         Ok(self.figures())
     }
 
@@ -271,6 +276,7 @@ impl World {
 
     /// Carries out everything that is due now.
     fn step(&mut self) -> Result<(), Broken> {
+        self.pad.run_until(self.now, &self.source.spoken)?;
         if self.session.next_timeout().is_some_and(|at| at <= self.now) {
             self.session.handle_timeout(self.now);
             self.pump()?;
@@ -294,8 +300,13 @@ impl World {
             if self.source.give(self.now, &mut self.session) {
                 self.end();
             }
+            for pushed in self.source.events.drain(..) {
+                self.pad.event(pushed);
+            }
             self.pump()?;
         }
+        self.pad.sent(self.now, self.session.sent());
+        self.pad.poll(self.now, &self.source.spoken)?;
         self.check(invariants::always)
     }
 
@@ -334,7 +345,7 @@ impl World {
     fn happen(&mut self, step: Step) -> Result<(), Broken> {
         match step {
             Step::Happening(n) => {
-                self.happening(self.schedule.happenings[n].1);
+                self.happening(self.schedule.happenings[n].1)?;
                 return self.pump();
             }
             Step::Dialed { link } if link == self.links => self.dialed(),
@@ -358,10 +369,10 @@ impl World {
         Ok(())
     }
 
-    fn happening(&mut self, what: Happening) {
+    fn happening(&mut self, what: Happening) -> Result<(), Broken> {
         self.trace(|| format!("{what:?}"));
         if self.stopped.is_some() {
-            return;
+            return Ok(());
         }
         match what {
             Happening::Cut(late) => self.cut(ms(late)),
@@ -414,11 +425,12 @@ impl World {
             }
             Happening::Suspend(span) if !self.suspended => self.suspending = Some(ms(span)),
             Happening::Suspend(_) => {}
-            Happening::Flush => self.flush(),
+            Happening::Flush => self.flush()?,
             Happening::End if !self.source.ended => self.end(),
             Happening::End => {}
             Happening::Stop => {
                 self.session.close();
+                self.pad.stop();
                 self.stopped = Some(self.now);
                 self.waits = Waits::default();
                 self.book.ending_since = None;
@@ -431,6 +443,7 @@ impl World {
                 self.session.token_changed(self.now);
             }
         }
+        Ok(())
     }
 
     /// Pauses the pipeline, which will play again.
@@ -439,6 +452,7 @@ impl World {
         self.suspending = None;
         if self.stopped.is_none() {
             self.suspended = true;
+            self.pad.play(self.now, false);
             self.session.pause(self.now);
             self.at(self.now + span, Step::Resume);
         }
@@ -447,6 +461,7 @@ impl World {
     fn resume(&mut self) {
         self.trace(|| "plays".into());
         self.suspended = false;
+        self.pad.play(self.now, true);
         self.source.due = self.source.due.max(self.now);
         if self.stopped.is_some() {
             return;
@@ -464,12 +479,14 @@ impl World {
             && self.book.ending_since.is_none()
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self) -> Result<(), Broken> {
         self.end_put_off = false;
         self.source.flush(self.now);
         self.book.drained = None;
         self.book.ending_since = None;
         self.session.flush(self.now);
+        let starts = self.source.running_time;
+        self.pad.flush(self.now, self.session.pushed(), starts)
     }
 
     fn end(&mut self) {
@@ -773,6 +790,10 @@ impl World {
                         && std::mem::take(&mut self.end_put_off)
                     {
                         self.begin_to_end();
+                    }
+                    self.pad.take(&event, self.now, &self.source.spoken)?;
+                    if matches!(event.kind, EventKind::Drained { .. }) {
+                        self.pad.end(self.session.pushed());
                     }
                     self.book.write(*event);
                 }
