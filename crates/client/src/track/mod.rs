@@ -35,7 +35,7 @@ use crate::session::planted::{Bug, planted};
 use crate::session::{Event, EventKind, Placement, Position, Time};
 use cover::Cover;
 use std::collections::VecDeque;
-use text::Reader;
+use text::{Reader, Room};
 use words::Piece;
 
 pub use symbl_captions::Shape;
@@ -229,6 +229,8 @@ pub struct Track<M> {
     cover: Cover,
     items: VecDeque<Item>,
     marks: VecDeque<Mark<M>>,
+    /// The running time up to which the pad had to be covered whatever came, in nanoseconds.
+    passed: u64,
     /// Makes texts of finals and interims.
     reader: Reader,
     /// A segment has begun, and nothing has been put on the pad since.
@@ -253,7 +255,8 @@ impl<M> Track<M> {
             cover: Cover::default(),
             items: VecDeque::new(),
             marks: VecDeque::new(),
-            reader: Reader::new(config.unit, 0),
+            reader: Reader::new(config.unit, config.late == LateText::Drop, 0),
+            passed: 0,
             begins: false,
             speaker: None,
             knows_speaker: false,
@@ -348,8 +351,8 @@ impl<M> Track<M> {
         {
             self.stats.delay_max = self.stats.delay_max.max(now.saturating_sub(start));
         }
-        let from = self.planned();
-        let pieces = self.reader.final_text(text, words, place, from);
+        let room = self.room();
+        let pieces = self.reader.final_text(text, words, place, room);
         let said = !pieces.is_empty();
         for piece in pieces {
             self.push(Item::Text {
@@ -368,13 +371,16 @@ impl<M> Track<M> {
         self.shorten_backlog();
     }
 
-    /// Returns the running time up to which the pad is covered, with the texts that wait.
-    fn planned(&self) -> u64 {
+    /// Returns where cues have room: behind the texts that wait.
+    fn room(&self) -> Room {
         let waiting = self.items.iter().rev().find_map(|item| match item {
             Item::Text { piece, .. } => piece.end(),
             Item::Final { .. } => None,
         });
-        self.cursor.max(waiting).unwrap_or_default()
+        Room {
+            free: self.cursor.max(waiting).unwrap_or_default(),
+            passed: self.passed,
+        }
     }
 
     fn push(&mut self, item: Item) {
@@ -463,7 +469,9 @@ impl<M> Track<M> {
         self.items.clear();
         self.cursor = None;
         self.cover.flush(position);
-        self.reader = Reader::new(self.config.unit, position);
+        let drops_late = self.config.late == LateText::Drop;
+        self.reader = Reader::new(self.config.unit, drops_late, position);
+        self.passed = 0;
         self.is_late = false;
         self.late = None;
         self.marks.drain(..).map(|mark| mark.mark).collect()

@@ -41,6 +41,13 @@ impl<M> Track<M> {
             None if planted(Bug::PatienceIgnored) => self.cover.silent(now.time, Time::ZERO),
             None => self.cover.silent(now.time, self.config.patience),
         };
+        let passed = [self.due(now), patient.map(|at| at.running_time)];
+        self.passed = passed
+            .into_iter()
+            .flatten()
+            .max()
+            .unwrap_or(0)
+            .max(self.passed);
         self.commit(deadline.unwrap_or(cursor));
         loop {
             let mark_at = self.marks.front().map(|mark| mark.at.position);
@@ -98,8 +105,8 @@ impl<M> Track<M> {
         if !self.config.commits_interims || !self.items.is_empty() {
             return;
         }
-        let cursor = self.cursor.unwrap_or_default();
-        for (piece, speaker) in self.reader.commit(deadline, cursor) {
+        let room = self.room();
+        for (piece, speaker) in self.reader.commit(deadline, room) {
             self.stats.words_committed += piece.words();
             self.items.push_back(Item::Text { piece, speaker });
         }
@@ -147,8 +154,10 @@ impl<M> Track<M> {
         let until = match late {
             true if keeps => end,
             true => shown,
-            // As long as it takes to carry, as far as the next word leaves room.
-            false => end.max(shown.min(following.unwrap_or(shown).max(end))),
+            // As long as it takes to carry, as far as the next word leaves room. Where none is
+            // known, one may follow at once: words stand where they do however they are cut into
+            // finals.
+            false => end.max(shown.min(following.unwrap_or(end).max(end))),
         };
         let words = piece.words();
         self.items.pop_front();

@@ -204,7 +204,8 @@ fn a_short_word_lasts_as_long_as_captions_take_to_carry_it_if_there_is_room() {
         ("conference", 1020, 1030),
         ("b", 2000, 2001),
     ]);
-    let words = [("a", 1000, 20), ("conference", 1020, 366), ("b", 2000, 66)];
+    // Behind the last one there may be another word in the next final.
+    let words = [("a", 1000, 20), ("conference", 1020, 366), ("b", 2000, 1)];
     assert_eq!(pad.texts(), words);
 }
 
@@ -613,4 +614,51 @@ fn a_sentence_is_one_text() {
     );
     pad.say(&[("All", 1000, 1200), ("of", 1200, 1400), ("it.", 1400, 1900)]);
     assert_eq!(pad.texts(), [("All of it.", 1000, 900)]);
+}
+
+#[test]
+fn cues_that_come_in_time_are_not_late_because_another_is_still_shown() {
+    for late in [LateText::Move, LateText::Drop] {
+        let config = TrackConfig {
+            latency: 2000 * MS,
+            unit: TextUnit::Cue(Shape::default()),
+            late,
+            ..TrackConfig::default()
+        };
+        let mut pad = Pad::new(config, true);
+        pad.run(1500);
+        pad.say(&[("Yes.", 1000, 1200)]);
+        pad.say(&[("No.", 1250, 1450)]);
+        let words: Vec<&str> = pad.texts().iter().map(|text| text.0).collect();
+        assert_eq!(words, ["Yes.", "No."], "{late:?}");
+        assert_eq!((pad.late(), pad.track.stats().words_moved), (0, 0));
+        assert_eq!(
+            pad.texts()[1].1,
+            2000,
+            "behind the first, which stays for a second"
+        );
+        pad.covered();
+        // Of a final that comes too late for its first words, the others get their cue.
+        pad.run(9000);
+        let before = pad.covered();
+        pad.say(&[
+            ("too", 5000, 5200),
+            ("late", 5200, 5400),
+            ("but", 7600, 7800),
+            ("not", 7800, 8000),
+        ]);
+        let last: Vec<&str> = pad.texts().iter().skip(2).map(|text| text.0).collect();
+        match late {
+            LateText::Drop => {
+                assert_eq!(last, ["but not"]);
+                assert_eq!(pad.texts()[2].1, 7600);
+                assert_eq!(pad.track.stats().words_dropped, 2);
+            }
+            _ => {
+                assert_eq!(last, ["too late", "but not"]);
+                assert_eq!(pad.texts()[2].1, before);
+            }
+        }
+        pad.covered();
+    }
 }

@@ -25,10 +25,22 @@ pub enum TextUnit {
 /// How far the last committed word may have moved in its final, in words.
 const MOST_MOVED: usize = 3;
 
+/// The running times, in nanoseconds, that cues have to go by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// No cue may begin before this.
+    pub(super) free: u64,
+    /// Words that end before this came too late. Cues may have covered the pad far beyond
+    /// their words, which makes no word late.
+    pub(super) passed: u64,
+}
+
 /// Makes the texts of one conversation.
 #[derive(Debug)]
 pub(super) struct Reader {
     unit: TextUnit,
+    /// Late words get no cue, because they are left out.
+    drops_late: bool,
     /// Lays words out into cues.
     cutter: Cutter,
     /// Words of the last interim, without the committed ones.
@@ -46,9 +58,10 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Returns a reader that tells nothing of the audio before `floor`.
-    pub(super) fn new(unit: TextUnit, floor: Position) -> Self {
+    pub(super) fn new(unit: TextUnit, drops_late: bool, floor: Position) -> Self {
         Self {
             unit,
+            drops_late,
             cutter: cutter(unit),
             interim: Vec::new(),
             settled: 0,
@@ -63,14 +76,13 @@ impl Reader {
         }
     }
 
-    /// Returns the texts of a final, without the words that were committed. Cues do not begin
-    /// before the running time `cursor`, in nanoseconds.
+    /// Returns the texts of a final, without the words that were committed.
     pub(super) fn final_text(
         &mut self,
         text: &str,
         words: &[PlacedWord],
         place: &Placement,
-        cursor: u64,
+        room: Room,
     ) -> Vec<Piece> {
         let whole = pieces(text, words, place);
         let told = self.told(&whole);
@@ -79,7 +91,7 @@ impl Reader {
             TextUnit::Word => words.to_vec(),
             TextUnit::Cue(_) => {
                 let words = words.to_vec();
-                self.cues(&words, cursor)
+                self.cues(&words, room)
             }
             TextUnit::Sentence => {
                 let text = match told {
@@ -91,9 +103,32 @@ impl Reader {
         }
     }
 
-    /// Returns the cues of these words, none of which begins before `cursor`.
-    fn cues(&mut self, words: &[Piece], cursor: u64) -> Vec<Piece> {
-        let time = |nanos: Option<u64>| Duration::from_nanos(nanos.unwrap_or(cursor));
+    /// Returns the cues of these words.
+    fn cues(&mut self, words: &[Piece], room: Room) -> Vec<Piece> {
+        let is_late = |word: &&Piece| word.is_late(room.passed);
+        let late = match self.drops_late {
+            true => words.iter().take_while(is_late).count(),
+            false => 0,
+        };
+        let (late, words) = words.split_at(late);
+        // It takes no time from the cues in time.
+        let left_out = sentence(joined(late), late).map(|piece| Piece {
+            cue: Some(CueTimes {
+                spoken: piece.start.unwrap_or(room.free),
+                late: true,
+            }),
+            ..piece
+        });
+        let mut pieces: Vec<Piece> = left_out.into_iter().collect();
+        if !words.is_empty() {
+            self.lay_out(words, room, &mut pieces);
+        }
+        pieces
+    }
+
+    fn lay_out(&mut self, words: &[Piece], room: Room, pieces: &mut Vec<Piece>) {
+        let Room { free, passed } = room;
+        let time = |nanos: Option<u64>| Duration::from_nanos(nanos.unwrap_or(free));
         let timed: Vec<TimedWord> = words
             .iter()
             .map(|word| TimedWord {
@@ -102,7 +137,7 @@ impl Reader {
                 end: time(word.end()),
             })
             .collect();
-        self.cutter.advance(Duration::from_nanos(cursor));
+        self.cutter.advance(Duration::from_nanos(free));
         let cues = self.cutter.cut(&Utterance {
             text: &joined(words),
             start: timed.first().map(|word| word.start),
@@ -111,7 +146,6 @@ impl Reader {
             ..Utterance::default()
         });
         let mut rest = words;
-        let mut pieces = Vec::with_capacity(cues.len());
         for cue in cues {
             let on_lines = cue.lines.iter().map(|line| line.split_whitespace().count());
             // A word wider than a line counts twice, so that there may be fewer left.
@@ -131,12 +165,11 @@ impl Reader {
                 words: these.len() as u64,
                 cue: Some(CueTimes {
                     spoken: first.start.unwrap_or(start),
-                    late: last.is_late(cursor),
+                    late: last.is_late(passed),
                 }),
             });
             rest = others;
         }
-        pieces
     }
 
     /// Makes the cues that follow begin at the running time `at` or later, in nanoseconds,
@@ -190,7 +223,7 @@ impl Reader {
     /// Takes the settled words of the interim that begin before the running time `deadline`,
     /// in nanoseconds, as told. Returns them. For cues, one due word takes all settled words
     /// with it, so that a cue is not a single word.
-    pub(super) fn commit(&mut self, deadline: u64, cursor: u64) -> Vec<(Piece, Option<String>)> {
+    pub(super) fn commit(&mut self, deadline: u64, room: Room) -> Vec<(Piece, Option<String>)> {
         let due = |word: &&Piece| word.start.is_some_and(|start| start < deadline);
         let settled = self.interim.iter().take(self.settled);
         let count = match settled.take_while(due).count() {
@@ -204,7 +237,7 @@ impl Reader {
             self.has_committed = true;
         }
         let words = match self.unit {
-            TextUnit::Cue(_) => self.cues(&words, cursor),
+            TextUnit::Cue(_) => self.cues(&words, room),
             TextUnit::Word | TextUnit::Sentence => words,
         };
         let speaker = self.speaker.clone();

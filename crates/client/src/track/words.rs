@@ -62,7 +62,10 @@ impl Piece {
 
     /// Returns `true` if its time has passed when the pad is covered up to `cursor`.
     pub(super) fn is_late(&self, cursor: u64) -> bool {
-        self.cue.is_some_and(|cue| cue.late) || self.end().is_some_and(|end| end <= cursor)
+        match self.cue {
+            Some(cue) => cue.late,
+            None => self.end().is_some_and(|end| end <= cursor),
+        }
     }
 
     /// Returns the time that viewers need for a cue, and captions to carry a word, in
