@@ -357,7 +357,7 @@ impl Pad {
                 let covered = self.gap_until > first.max(start + slack);
                 // A word of an interim that was left out stays left out.
                 let left_out = self.settings.late == LateText::Drop && self.committed_late() > 0;
-                if !late && covered && !left_out && !self.leaves_cues_out() {
+                if !late && covered && !left_out {
                     let how = format!("word {number} at {start}, gap up to {}", self.gap_until);
                     return Err(broken("no_gap_covers_audio_of_which_text_is_owed", how));
                 }
@@ -496,11 +496,6 @@ impl Pad {
         }
     }
 
-    /// Returns `true` if cues are left out, which keep their place before the cues that wait.
-    fn leaves_cues_out(&self) -> bool {
-        self.settings.unit == Unit::Cue && self.settings.late == LateText::Drop
-    }
-
     /// Returns the precision of the times of text, in nanoseconds.
     fn precision(&self) -> u64 {
         match self.settings.unit {
@@ -525,7 +520,6 @@ impl Pad {
             owed.leads && owed.start.is_some_and(inside) && !self.marks.front().is_some_and(over)
         };
         if !self.estimates
-            && !self.leaves_cues_out()
             && let Some(owed) = self.owed.iter().find(covered)
         {
             let how = format!("{owed:?} in {start}..{end}");
