@@ -5,7 +5,7 @@
 
 use crate::common::pipeline::init;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 use symbl_testkit::speech;
 
@@ -34,6 +34,21 @@ fn load() {
             }
         }
     });
+}
+
+/// Returns a folder with those libraries that are there and with nothing else, for
+/// `GST_PLUGIN_PATH`.
+pub fn folder() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("elements");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    for library in LIBRARIES {
+        let path = target().join("debug").join(library);
+        if path.exists() {
+            std::os::unix::fs::symlink(path, folder.join(library)).expect("a link");
+        }
+    }
+    folder
 }
 
 /// Returns `true` if GStreamer has all of these elements. Where one is absent, fails if no

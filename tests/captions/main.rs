@@ -10,10 +10,12 @@
 //! | `elements` | the elements of other projects behind ours |
 //! | `read`, `lines`, `pictures` | captions as others read them |
 //! | `recipes` | a way from text to captions each |
+//! | `documented` | the commands of `docs/captioning.md` |
 
 #[path = "../common/mod.rs"]
 mod common;
 
+mod documented;
 mod elements;
 mod lines;
 mod pictures;

@@ -125,7 +125,7 @@ fn plain(line: &str) -> String {
 }
 
 /// Runs a program that has to succeed. Returns what it prints.
-fn output(program: &mut Command) -> String {
+pub fn output(program: &mut Command) -> String {
     let output = program
         .output()
         .unwrap_or_else(|error| panic!("{program:?}: {error}; scripts/install-deps.sh"));

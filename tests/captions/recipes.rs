@@ -12,7 +12,7 @@ use crate::source::Source;
 use std::path::PathBuf;
 
 /// Returns the folder of a test, empty.
-fn folder(name: &str) -> PathBuf {
+pub fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let folder = folder.join("captions").join(name);
     let _ = std::fs::remove_dir_all(&folder);
