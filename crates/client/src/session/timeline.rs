@@ -140,7 +140,8 @@ impl Anchor {
 pub struct Timeline {
     anchors: VecDeque<Anchor>,
     arrivals: VecDeque<(Position, Time)>,
-    /// The pipeline paused: running time stood still, and the wall clock went on.
+    /// The pipeline paused or flushed: running time stood still or began anew, and the wall
+    /// clock went on.
     parted: bool,
     /// The time of the last reading of the wall clock.
     wall_clock_read: Option<Time>,
@@ -190,8 +191,9 @@ impl Timeline {
         }
     }
 
-    /// Notes a pause. Running time goes on where it was and the wall clock does not, so that
-    /// the audio that follows is at another UTC.
+    /// Notes a pause or a flush. Behind a pause running time goes on where it was, behind a
+    /// flushing seek it begins anew, and the wall clock does neither. So the audio that
+    /// follows is at another UTC, although nobody set a clock.
     pub fn part(&mut self) {
         self.parted = true;
     }
@@ -230,11 +232,11 @@ impl Timeline {
         here.position = position;
         let running_time = signed(here.instants.running_time)?;
         let utc = running_time.saturating_add(zero);
-        let paused = std::mem::take(&mut self.parted);
+        let parted = std::mem::take(&mut self.parted);
         let difference = here.instants.utc.map(|before| utc.saturating_sub(before));
-        let stepped = difference.filter(|d| d.saturating_abs() >= WALL_CLOCK_STEP && !paused);
+        let stepped = difference.filter(|d| d.saturating_abs() >= WALL_CLOCK_STEP && !parted);
         let by = match difference {
-            Some(difference) if stepped.is_none() && !paused => {
+            Some(difference) if stepped.is_none() && !parted => {
                 let (least, most) = WALL_CLOCK_SLEW;
                 // The clocks have drifted since the last reading, which may be long ago.
                 let long = i64::try_from(unread.as_nanos() / WALL_CLOCK_RATE).unwrap_or(most);

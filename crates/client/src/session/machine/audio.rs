@@ -301,6 +301,7 @@ impl Session {
         self.pacing.flush();
         self.identity.flush();
         self.upstream.flush();
+        self.timeline.part();
         self.leave_drain(now);
     }
 

@@ -145,6 +145,42 @@ fn a_wall_clock_that_was_set_is_reported_once() {
 }
 
 #[test]
+fn a_flushing_seek_is_no_new_wall_clock() {
+    let mut rig = Rig::listening();
+    let begin = 1_700_000_000_000_000_000;
+    let mut wall = begin;
+    let mut speak = |rig: &mut Rig, running_time: u64| {
+        let audio = Audio {
+            data: &[0; 3200],
+            instants: Instants {
+                running_time: Some(running_time),
+                stream_time: Some(running_time),
+                utc: Some(wall),
+            },
+            duration: None,
+            speed: 1.0,
+        };
+        rig.session.push_audio(rig.now, &audio);
+        wall += 100_000_000;
+        rig.pass(Duration::from_millis(100));
+        rig.input(Input::Pong);
+    };
+    (0..20).for_each(|n| speak(&mut rig, n * 100 * MS));
+    // Running time begins anew, and the wall clock goes on.
+    rig.session.flush(rig.now);
+    (0..20).for_each(|n| speak(&mut rig, n * 100 * MS));
+    let warned = rig
+        .events
+        .iter()
+        .filter(|e| matches!(e.kind, EventKind::Warning(_)));
+    assert_eq!(warned.count(), 0);
+    rig.text(&final_of(&[("behind", 2500, 2900)]));
+    let place = rig.events.last().unwrap().placement.unwrap();
+    assert_eq!(place.running_time, Some(500 * MS));
+    assert_eq!(place.utc, Some(begin + 2_500_000_000));
+}
+
+#[test]
 fn a_gap_event_feeds_bounded_silence_however_often_it_comes() {
     let mut rig = Rig::listening();
     rig.speak_at(0, 1000);
