@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! An upstream that the test plays itself. When a push returns, the sink has rendered the
+//! An upstream that the test plays itself. When a push returns, the element has taken the
 //! buffer, and the test gets the flow return.
 
-use super::pipeline::{BOUND, Pipeline, buffer, init};
+use super::pipeline::{BOUND, Pipeline, buffer};
 use gst::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,27 +15,19 @@ pub const CAPS: &str = "audio/x-raw,format=S16LE,layout=interleaved,channels=1,r
 /// Nanoseconds in a millisecond.
 pub const MS: u64 = 1_000_000;
 
-/// A source pad in front of a sink. The test's own thread pushes.
+/// A source pad in front of an element. The test's own thread pushes.
 #[derive(Clone)]
 pub struct Feed {
     pub pad: gst::Pad,
-    /// Running time of the next audio, in nanoseconds.
+    /// Timestamp of the next audio, in nanoseconds.
     next: Arc<AtomicU64>,
 }
 
 impl Feed {
     /// Returns a pipeline with nothing but a sink with these properties, and its feed.
     pub fn pipeline(properties: &str) -> (Pipeline, Self) {
-        init();
-        let sink = gst::parse::launch(&format!("symblsink name=sink sync=false {properties}"))
-            .unwrap_or_else(|error| panic!("{properties}: {error}"));
-        let pipeline = gst::Pipeline::new();
-        pipeline.add(&sink).expect("a new pipeline");
+        let (pipeline, sink) = Pipeline::around(&format!("symblsink sync=false {properties}"));
         let feed = Self::of(&sink);
-        let pipeline = Pipeline {
-            pipeline,
-            messages: Vec::new(),
-        };
         (pipeline, feed)
     }
 
@@ -89,9 +81,24 @@ impl Feed {
 
     /// Pushes a segment from zero.
     pub fn segment(&self) {
-        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
-        self.pad.push_event(gst::event::Segment::new(&segment));
-        self.next.store(0, Ordering::Relaxed);
+        self.segment_of(&gst::FormattedSegment::new());
+    }
+
+    /// Pushes this segment, in which the next audio begins at its start.
+    pub fn segment_of(&self, segment: &gst::FormattedSegment<gst::ClockTime>) {
+        self.pad.push_event(gst::event::Segment::new(segment));
+        let start = segment.start().unwrap_or_default();
+        self.next.store(start.nseconds(), Ordering::Relaxed);
+    }
+
+    /// Leaves out `duration` nanoseconds in front of the next audio.
+    pub fn skip(&self, duration: u64) {
+        self.next.fetch_add(duration, Ordering::Relaxed);
+    }
+
+    /// Returns the timestamp of the next audio, in nanoseconds.
+    pub fn next(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
     }
 
     /// Pushes `samples` at 16 kHz in buffers of 20 ms, right behind the audio before.

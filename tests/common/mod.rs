@@ -7,6 +7,7 @@
 
 #![allow(dead_code, unused_imports)] // each test binary uses its part
 
+pub mod cuts;
 pub mod cutter;
 pub mod dialogue;
 pub mod feed;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Pipelines with a `symblsink` named `sink`, and the messages that they post.
+//! Pipelines with an element of ours named `sink`, and the messages that they post.
 
 use gst::glib;
 use gst::prelude::*;
@@ -59,6 +59,21 @@ impl Pipeline {
             pipeline,
             messages: Vec::new(),
         }
+    }
+
+    /// Makes a pipeline with nothing but an element, described as for `gst-launch-1.0`, in
+    /// NULL. Returns it and the element.
+    pub fn around(element: &str) -> (Self, gst::Element) {
+        init();
+        let sink = gst::parse::launch(&format!("{element} name=sink"))
+            .unwrap_or_else(|error| panic!("{element}: {error}"));
+        let pipeline = gst::Pipeline::new();
+        pipeline.add(&sink).expect("a new pipeline");
+        let pipeline = Self {
+            pipeline,
+            messages: Vec::new(),
+        };
+        (pipeline, sink)
     }
 
     /// Makes a pipeline with an `appsrc name=src` that is not live before the sink, in NULL.

@@ -9,6 +9,11 @@ use super::{
 use crate::session::Time;
 use crate::session::planted::{Bug, planted};
 
+/// How far the audio of a segment may reach over the start of the next one without going back,
+/// in nanoseconds: encoded packets are not clipped. The longest that encoders make, 4,096
+/// samples of FLAC at 8 kHz, last for half of this.
+const OVERLAP: u64 = SECOND;
+
 impl<M> Track<M> {
     /// Returns what goes on the pad next, if there is anything yet.
     pub fn poll(&mut self, now: Now) -> Option<Output<M>> {
@@ -197,7 +202,13 @@ impl<M> Track<M> {
         if !settled {
             return None;
         }
-        let gap = self.gap_to(at.running_time);
+        let until = match self.marks.front()?.kind {
+            MarkKind::Segment { starts } if starts.saturating_add(OVERLAP) >= at.running_time => {
+                at.running_time.min(starts)
+            }
+            _ => at.running_time,
+        };
+        let gap = self.gap_to(until);
         gap.or_else(|| self.pass_mark())
     }
 
@@ -209,10 +220,12 @@ impl<M> Track<M> {
             (MarkKind::End, _) => None,
             // Running time goes back only where upstream lets it, and not to what late text has
             // covered. In a segment there is no time before its start.
-            (MarkKind::Segment { starts }, Some(cursor)) => match starts < at.running_time {
-                true => Some(starts),
-                false => Some(cursor.max(starts)),
-            },
+            (MarkKind::Segment { starts }, Some(cursor)) => {
+                match starts.saturating_add(OVERLAP) < at.running_time {
+                    true => Some(starts),
+                    false => Some(cursor.max(starts)),
+                }
+            }
             (MarkKind::Segment { starts }, None) => {
                 self.begins = true;
                 Some(starts)

@@ -372,6 +372,24 @@ fn a_segment_that_starts_later_begins_there_and_late_text_is_not_covered_again()
 }
 
 #[test]
+fn audio_that_reaches_over_the_next_segment_is_not_covered_twice() {
+    let mut pad = Pad::live(1000);
+    // A packet of a loop ends behind the segment.
+    pad.track.segment(at(1150), 1000 * MS, "loop");
+    pad.run(3000);
+    assert_eq!(pad.order(), ["segment", "loop"]);
+    let covered = pad.covered();
+    assert!(covered >= 2000, "{covered}");
+    // A stream that begins again without a flush does go back.
+    pad.track.segment(at(3000), 0, "again");
+    pad.track.end(at(3001), "end");
+    pad.pull();
+    let again = pad.out.iter().rposition(|o| *o == Output::Mark("again"));
+    let next = &pad.out[again.expect("a segment") + 1];
+    assert!(matches!(next, Output::Gap { start: 0, .. }), "{next:?}");
+}
+
+#[test]
 fn what_describes_a_stream_comes_before_its_first_gap() {
     let mut track = Track::new(TrackConfig::default());
     track.segment(at(0), 0, "segment");
