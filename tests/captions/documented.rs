@@ -3,6 +3,7 @@
 //! Runs the commands of `docs/captioning.md` as they stand, in folders with a `talk.mp4` and
 //! with the plugin of this build, and reads what they write with ffmpeg and `subtp`.
 
+mod bin;
 mod read;
 
 use crate::common::pipeline::until;
@@ -98,13 +99,13 @@ fn ending(end: &str) -> String {
     format!("{line}{end}")
 }
 
-/// A service that recognises speech, and what the commands have to find.
+/// What the commands find.
 struct Place {
+    /// The address of a service that recognises speech.
     url: String,
     talk: Talk,
     /// The folder of `talk.mp4`.
     folder: PathBuf,
-    plugins: PathBuf,
 }
 
 impl Place {
@@ -113,15 +114,7 @@ impl Place {
         let folder = folder(&format!("documented/{name}"));
         std::fs::copy(self.folder.join("talk.mp4"), folder.join("talk.mp4")).expect("a copy");
         let mut command = plugin::command("timeout");
-        let own = command
-            .get_envs()
-            .find(|(name, _)| *name == "GST_PLUGIN_PATH");
-        let mut path = own
-            .and_then(|(_, value)| value)
-            .expect("the plugin")
-            .to_owned();
-        path.push(":");
-        path.push(&self.plugins);
+        let path = elements::path_with(&command);
         command
             .args(["--kill-after=5", BOUND, program])
             .env("GST_PLUGIN_PATH", path)
@@ -245,7 +238,7 @@ fn check(place: &Place, file: &str) {
     match file {
         "burned.mp4" => read::burned(talk, &written, &path, 0),
         "captions.ts" => read::roll_up(talk, &written, &path),
-        "popon.mp4" => read::pop_on(talk, &path),
+        "popon.mp4" => read::pop_on(talk, &written, &path),
         "segment%05d.ts" => read::segments(talk, &written),
         "talk.vtt" => read::web_vtt(talk, &path),
         "talk.mkv" => read::track(talk, &path),
@@ -302,7 +295,6 @@ fn every_command_of_the_page_works_as_it_stands() {
     let place = Place {
         url: service.url(),
         talk,
-        plugins: elements::folder(),
         folder,
     };
     // Scans the plugins before they are asked for by many processes at once.

@@ -4,9 +4,11 @@
 //! `tests/elements` before it runs the tests; the others are in Debian packages.
 
 use crate::common::pipeline::init;
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::process::Command;
+use std::sync::{Once, OnceLock};
 use symbl_testkit::speech;
 
 /// The libraries that the build of `tests/elements` makes. They use another version of
@@ -36,19 +38,31 @@ fn load() {
     });
 }
 
-/// Returns a folder with those libraries that are there and with nothing else, for
-/// `GST_PLUGIN_PATH`.
-pub fn folder() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("elements");
-    let _ = std::fs::remove_dir_all(&folder);
-    std::fs::create_dir_all(&folder).expect("a folder");
-    for library in LIBRARIES {
-        let path = target().join("debug").join(library);
-        if path.exists() {
-            std::os::unix::fs::symlink(path, folder.join(library)).expect("a link");
+/// Returns the plugin path of a command, with those libraries that are there in addition.
+pub fn path_with(command: &Command) -> OsString {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        // GStreamer loads every library of a folder, and cargo's has others.
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("elements");
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for library in LIBRARIES {
+            let path = target().join("debug").join(library);
+            if path.exists() {
+                std::os::unix::fs::symlink(path, folder.join(library)).expect("a link");
+            }
         }
-    }
-    folder
+        folder
+    });
+    let mut variables = command.get_envs();
+    let path = variables.find(|(name, _)| *name == "GST_PLUGIN_PATH");
+    let mut path = path
+        .and_then(|(_, value)| value)
+        .expect("a path")
+        .to_owned();
+    path.push(":");
+    path.push(folder);
+    path
 }
 
 /// Returns `true` if GStreamer has all of these elements. Where one is absent, fails if no

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `talk` | what is said, and when |
 //! | `source`, `prompter` | where the text of a pipeline comes from |
+//! | `narrow` | a line that is too slow for sound |
 //! | `elements` | the elements of other projects behind ours |
 //! | `read`, `lines`, `pictures` | captions as others read them |
 //! | `recipes` | a way from text to captions each |
@@ -18,6 +19,7 @@ mod common;
 mod documented;
 mod elements;
 mod lines;
+mod narrow;
 mod pictures;
 mod prompter;
 mod read;

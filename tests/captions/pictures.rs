@@ -30,13 +30,19 @@ impl Pictures {
         let element = pipeline.pipeline.by_name(name).expect("the element");
         let pad = element.static_pad("sink").expect("a sink pad");
         let seen = pictures.clone();
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             let buffer = info.buffer().expect("a buffer");
             let pts = buffer.pts().expect("a picture with a time");
+            let segment = pad
+                .sticky_event::<gst::event::Segment>(0)
+                .expect("a segment");
+            let times = segment.segment().downcast_ref::<gst::ClockTime>();
+            let shows_at = times.and_then(|times| times.to_running_time(pts));
             let mut hasher = DefaultHasher::new();
             hasher.write(&buffer.map_readable().expect("memory"));
             let now = element.current_running_time();
-            let late = now.and_then(|now| now.checked_sub(pts));
+            let late = now.zip(shows_at);
+            let late = late.and_then(|(now, shows_at)| now.checked_sub(shows_at));
             let picture = Picture {
                 pts: pts.mseconds(),
                 late: late.map(gst::ClockTime::mseconds),

@@ -4,7 +4,7 @@
 
 use crate::common::dialogue::final_result;
 use crate::common::peer::{
-    Message, Peer, Script, close, conversation_completed, recognition_stopped,
+    Message, Peer, Record, Script, close, conversation_completed, recognition_stopped,
 };
 use crate::talk::{Talk, Timed};
 use std::sync::Arc;
@@ -52,6 +52,11 @@ impl Prompter {
     pub fn connections(&self) -> usize {
         self.peer.records().len()
     }
+
+    /// Returns how much audio has come on the first connection, in milliseconds.
+    pub fn heard(&self) -> u64 {
+        self.peer.records().first().map_or(0, heard)
+    }
 }
 
 impl Drop for Prompter {
@@ -86,6 +91,12 @@ fn cues(talk: &Talk, says: Says) -> Vec<Cue> {
     cues
 }
 
+/// Returns how much audio a connection has brought, in milliseconds.
+fn heard(record: &Record) -> u64 {
+    let audio = record.audio_messages().into_iter();
+    (audio.map(<[u8]>::len).sum::<usize>() / BYTES) as u64
+}
+
 fn progress(millis: u64) -> Message {
     let seconds = millis as f64 / 1000.0;
     Message::text(format!(
@@ -94,7 +105,7 @@ fn progress(millis: u64) -> Message {
 }
 
 fn speak(peer: &Peer, over: &AtomicBool, cues: Vec<Cue>) {
-    let wait = |reached: &dyn Fn(&crate::common::peer::Record) -> bool| {
+    let wait = |reached: &dyn Fn(&Record) -> bool| {
         let first = |records: &[_]| records.first().is_some_and(reached);
         while !peer.wait_for(first, Duration::from_millis(100)) {
             if over.load(Ordering::Relaxed) {
@@ -104,12 +115,7 @@ fn speak(peer: &Peer, over: &AtomicBool, cues: Vec<Cue>) {
         true
     };
     for (at, message) in cues {
-        let bytes = usize::try_from(at).expect("not so long") * BYTES;
-        let heard = |record: &crate::common::peer::Record| {
-            let audio = record.audio_messages().into_iter();
-            audio.map(<[u8]>::len).sum::<usize>() >= bytes
-        };
-        if !wait(&heard) {
+        if !wait(&|record| heard(record) >= at) {
             return;
         }
         peer.say(0, message);

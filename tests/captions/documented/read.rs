@@ -31,9 +31,10 @@ fn assert_words(talk: &Talk, words: &[String]) {
     );
 }
 
-/// Asserts that each caption stands at the place of a prompt, in order, and that each prompt
-/// has one.
+/// Asserts that each caption stands at the place of a prompt, and that each prompt has one or
+/// two.
 fn assert_places(talk: &Talk, cues: &[Timed]) {
+    assert!(cues.len() <= 2 * talk.places.len(), "{cues:?}");
     for cue in cues {
         let at_one = |place: &std::ops::Range<u64>| {
             cue.start + EARLY >= place.start && cue.start <= place.end
@@ -59,18 +60,17 @@ pub fn roll_up(talk: &Talk, written: &Written, file: &Path) {
     }
 }
 
-/// Reads pop-on captions.
-pub fn pop_on(talk: &Talk, file: &Path) {
-    let mut shown: Vec<Timed> = Vec::new();
-    for screen in screens(file, When::EachChange) {
-        if shown.last().is_none_or(|last| last.text != screen.text) {
-            shown.push(screen);
-        }
-    }
+/// Reads pop-on captions of a live stream. Each appears when it is loaded, two letters in a
+/// picture, which takes a second for two full lines.
+pub fn pop_on(talk: &Talk, written: &Written, file: &Path) {
+    let mut shown = screens(file, When::Complete);
     shown.retain(|screen| !screen.text.is_empty());
     assert_words(talk, &words(&shown));
-    // A whole caption appears at once: a sentence of these prompts has two at most.
     assert!(shown.len() <= 2 * talk.places.len(), "{shown:#?}");
+    for place in talk.places.iter().filter(|_| written.in_time) {
+        let in_time = |screen: &Timed| (place.start..=place.start + 1500).contains(&screen.start);
+        assert!(shown.iter().any(in_time), "{place:?}: {shown:#?}");
+    }
 }
 
 /// Reads the captions of the segments of a playlist.

@@ -5,6 +5,7 @@
 
 mod cues;
 mod live;
+mod outage;
 
 use super::closed::{ROLL_UP, WHOLE, Way, assert_read, assert_words, have_all};
 use super::folder;

@@ -27,10 +27,14 @@ fn refused() -> String {
     format!("http://{}", listener.local_addr().expect("an address"))
 }
 
-/// Returns the least latency of a pad, in milliseconds; it has to be live.
+/// Returns the least latency at the end of an element, in milliseconds; it has to be live.
 fn latency(element: &gst::Element, pad: &str) -> u64 {
+    latency_of(&element.static_pad(pad).expect("a pad"))
+}
+
+/// Returns the least latency that a source pad says, in milliseconds; it has to be live.
+pub fn latency_of(pad: &gst::Pad) -> u64 {
     let mut query = gst::query::Latency::new();
-    let pad = element.static_pad(pad).expect("a pad");
     assert!(pad.query(&mut query), "no latency");
     let (live, min, _) = query.result();
     assert!(live, "not live");
