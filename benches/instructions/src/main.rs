@@ -7,13 +7,15 @@
 //! symbl-instructions audio SECONDS      buffers of 20 ms, in step with their chunks
 //! symbl-instructions live SECONDS       the same from a live source, whose chunks the streaming thread sends
 //! symbl-instructions results SECONDS    the same as audio, and the results of each second
-//! symbl-instructions text SECONDS       the same as results, through a `symbltranscriber`
+//! symbl-instructions paced SECONDS      the same as results, live and in real time
+//! symbl-instructions text SECONDS       the same as paced, through a `symbltranscriber`
 //! symbl-instructions flood SECONDS      the same buffers as fast as the sink takes them
 //! symbl-instructions fakesink SECONDS   the same buffers into a fakesink
 //! ```
 //!
-//! Nothing here waits for a clock. A buffer is pushed when the peer has the chunk
-//! before it, and a result is sent when the one before it is on the bus.
+//! A buffer is pushed when the peer has the chunk before it, and a result is sent when
+//! the one before it is on the bus. Nothing else waits for a clock but `paced` and
+//! `text`, because a text pad goes on by the clock.
 //! `tests/baseline.rs` defines what is counted and the baseline.
 
 mod peer;
@@ -24,7 +26,7 @@ use peer::Peer;
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Maximum time of a step: valgrind is slow, and a machine may be busy.
 pub const BOUND: Duration = Duration::from_secs(120);
@@ -35,6 +37,7 @@ const BUFFER: usize = 640;
 const BUFFERS: u64 = 5;
 /// Number of chunks in a second.
 const CHUNKS: u64 = 10;
+const CHUNK: Duration = Duration::from_millis(100);
 const MS: u64 = 1_000_000;
 
 type Done<T> = Result<T, Box<dyn Error>>;
@@ -53,7 +56,8 @@ fn run() -> Done<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [what, seconds] = arguments.as_slice() else {
         return Err(
-            "give what to do: audio, live, results, text, flood or fakesink; and for how many seconds"
+            "give what to do: audio, live, results, paced, text, flood or fakesink; and for how \
+             many seconds"
                 .into(),
         );
     };
@@ -73,9 +77,11 @@ fn run() -> Done<()> {
         _ => "symblsink",
     };
     let element = gst::ElementFactory::make(element).property("base-url", peer.base_url());
+    let paced = matches!(what.as_str(), "paced" | "text");
+    let live = paced || what == "live";
     let stream = match what.as_str() {
-        "text" => Stream::begin(&element.build()?, false)?,
-        what => Stream::begin(&element.property("sync", false).build()?, what == "live")?,
+        "text" => Stream::begin(&element.build()?, live)?,
+        _ => Stream::begin(&element.property("sync", false).build()?, live)?,
     };
     if what == "flood" {
         (0..seconds * CHUNKS).try_for_each(|chunk| stream.push_chunk(chunk))?;
@@ -83,12 +89,17 @@ fn run() -> Done<()> {
         stream.end();
         return Ok(());
     }
+    let begin = Instant::now();
     for second in 0..seconds {
         for chunk in 0..CHUNKS {
+            if paced {
+                let due = Duration::from_secs(second) + CHUNK * u32::try_from(chunk)?;
+                std::thread::sleep(due.saturating_sub(begin.elapsed()));
+            }
             stream.push_chunk(second * CHUNKS + chunk)?;
             peer.wait_for_audio(BUFFERS * BUFFER as u64)?;
         }
-        if what == "results" || what == "text" {
+        if paced || what == "results" {
             for text in peer::said_in(second) {
                 peer.say(text);
                 stream.wait_for_message()?;
