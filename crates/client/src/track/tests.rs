@@ -680,3 +680,18 @@ fn cues_that_come_in_time_are_not_late_because_another_is_still_shown() {
         pad.covered();
     }
 }
+
+#[test]
+fn a_word_that_an_interim_gives_no_end_is_told_once() {
+    let config = TrackConfig {
+        latency: 1000 * MS,
+        commits_interims: true,
+        ..TrackConfig::default()
+    };
+    let mut pad = Pad::new(config, true);
+    pad.run(1700);
+    pad.take(&interim(&[("go", 500, 700), ("on", 700, 700)], 2));
+    pad.say(&[("go", 500, 700), ("on", 700, 900)]);
+    let words: Vec<&str> = pad.texts().iter().map(|text| text.0).collect();
+    assert_eq!(words, ["go", "on"]);
+}

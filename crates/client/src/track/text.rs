@@ -196,10 +196,12 @@ impl Reader {
         };
         // The service may move a word a little in its final, and join or part two of them.
         let key = last.key();
+        // An interim may know where a word begins, and not yet where it ends.
+        let audio = last.audio.start..last.audio.end.max(last.audio.start + 1);
         let near = (0..=MOST_MOVED).flat_map(|off| [told.checked_add(off), told.checked_sub(off)]);
         let same = |n: &usize| {
             let word = n.checked_sub(1).and_then(|at| words.get(at));
-            word.is_some_and(|word| word.key() == key && overlap(&word.audio, &last.audio))
+            word.is_some_and(|word| word.key() == key && overlap(&word.audio, &audio))
         };
         near.flatten().find(same).unwrap_or(told)
     }
