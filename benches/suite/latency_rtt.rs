@@ -93,7 +93,7 @@ pub fn play() -> Result<(), Problem> {
         host: line::SERVER.into(),
         unit: BUFFER,
         results: 5,
-        deaf: false,
+        ..Manner::default()
     };
     let serve = move || server::start(&manner).map_err(|problem| problem.to_string());
     let (line, (mut server, address)) = Line::new(ONE_WAY, serve)?;

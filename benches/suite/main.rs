@@ -34,6 +34,8 @@ mod sessions;
 mod speech;
 mod stream;
 mod subject;
+mod text_pad;
+mod text_pads;
 mod throughput;
 mod wav;
 
@@ -61,6 +63,7 @@ const BENCHES: &[Bench] = &[
     ("results", latency::results),
     ("memory", memory::measure),
     ("many", many::measure),
+    ("text-pads", text_pads::measure),
     ("cut", cut::measure),
     ("dead-link", dead_link::measure),
     ("service-speech", speech::measure),

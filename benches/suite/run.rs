@@ -2,7 +2,8 @@
 
 //! A run: one subject with its audio, in a process of its own.
 //!
-//! The process reads `eos` from standard input, which ends the audio. When standard
+//! The process reads `eos` from standard input, which ends the audio, and `settled`, from
+//! which on text pads are measured. When standard
 //! input is closed, it stops everything. It writes [`Word`]s to standard output.
 
 use super::child::{Child, SOON};
@@ -24,7 +25,7 @@ pub struct Run {
     pub audio: Audio,
     /// Number of sinks that run at once.
     pub sinks: usize,
-    /// Further properties of symblsink.
+    /// Further properties of our elements.
     pub properties: String,
 }
 
@@ -78,6 +79,10 @@ pub struct Done {
     pub gaps: u64,
     /// Number of `symbl/state` messages that report a lost connection.
     pub lost: u64,
+    /// How far text pads were behind their promise.
+    pub behind: Spread,
+    /// Delay from a final at the server to its buffer on the text pad.
+    pub finals: Spread,
 }
 
 /// Runs two functions at once, neither of which is timed.

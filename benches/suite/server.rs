@@ -41,6 +41,8 @@ pub struct Manner {
     pub unit: usize,
     /// Results per second. The last one of each second is final.
     pub results: u32,
+    /// Every result is final.
+    pub all_final: bool,
     /// Read nothing once a client has started.
     pub deaf: bool,
 }
@@ -51,6 +53,7 @@ impl Default for Manner {
             host: Ipv4Addr::LOCALHOST.into(),
             unit: 0,
             results: 0,
+            all_final: false,
             deaf: false,
         }
     }
@@ -292,7 +295,7 @@ async fn converse(
             message = socket.next() => message.ok_or("it has gone")??,
             _ = tick.tick(), if started && manner.results > 0 => {
                 ticks += 1;
-                let is_final = ticks % manner.results == 0;
+                let is_final = manner.all_final || ticks % manner.results == 0;
                 socket.send(dialect.result(bytes, is_final)).await?;
                 continue;
             }

@@ -10,6 +10,7 @@ use super::dialect::{BYTES_PER_SECOND, SAID_AT};
 use super::feeder::Feeder;
 use super::run::{Audio, Done, Run, Word};
 use super::subject::Subject;
+use super::text_pad::{Delays, TextPad};
 use super::{Problem, bare, child};
 use gst::prelude::*;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -61,20 +62,29 @@ pub fn play(run: &Run) -> Result<(), Problem> {
     let feeder = match run.audio {
         Audio::Fed { bytes, burst } => {
             let sinks: Result<Vec<_>, _> = pipelines.iter().map(subject).collect();
-            if run.subject != Subject::Symblsink {
+            if !run.subject.is_ours() {
                 (0..run.sinks).try_for_each(|_| tell.send(Event::Ready))?;
             }
             Some(Feeder::start(&sinks?, bytes, burst, &tell, &count)?)
         }
         _ => None,
     };
-    wait(run, pipelines, feeder, &events)?;
+    let delays = Arc::new(Delays::default());
+    let pads = match run.subject {
+        Subject::Symbltranscriber => pipelines
+            .iter()
+            .map(|pipeline| TextPad::watch(&subject(pipeline)?, &delays))
+            .collect::<Result<Vec<_>, _>>()?,
+        _ => Vec::new(),
+    };
+    wait(run, pipelines, &pads, feeder, &events)?;
+    pads.iter().for_each(TextPad::end);
     let mut done = Done {
         wall: begin.elapsed().as_secs_f64(),
         cpu: bare::cpu() - before,
         ..Done::default()
     };
-    if run.subject == Subject::Symblsink {
+    if run.subject.is_ours() {
         for pipeline in pipelines {
             let stats: gst::Structure = subject(pipeline)?.property("stats");
             done.dropped += stats.get::<u64>("audio-dropped")? as f64 / 1e9;
@@ -88,6 +98,7 @@ pub fn play(run: &Run) -> Result<(), Problem> {
     done.pushed = count.pushed.load(Ordering::Relaxed);
     done.gaps = count.gaps.load(Ordering::Relaxed);
     done.lost = count.lost.load(Ordering::Relaxed);
+    (done.behind, done.finals) = (delays.behind(), delays.finals());
     let results = count.results.lock();
     done.results = Spread::of(&mut results.unwrap_or_else(PoisonError::into_inner));
     child::say(&Word::Done(done))
@@ -109,6 +120,7 @@ impl Drop for Pipelines {
 fn wait(
     run: &Run,
     pipelines: &[gst::Pipeline],
+    pads: &[TextPad],
     mut feeder: Option<Feeder>,
     events: &Receiver<Event>,
 ) -> Result<(), Problem> {
@@ -129,6 +141,9 @@ fn wait(
                 }
             }
             Event::Error(error) => return Err(error.into()),
+            Event::Told(Some(told)) if told == "settled" => {
+                pads.iter().try_for_each(TextPad::begin)?;
+            }
             Event::Told(Some(_)) => match feeder.take() {
                 Some(feeder) => feeder.end(),
                 None => {
@@ -188,7 +203,7 @@ fn pipeline(run: &Run, tell: &Sender<Event>, count: &Arc<Count>) -> Result<gst::
     if matches!(run.audio, Audio::Live { .. }) {
         stamp(&pad, count);
     }
-    if run.subject != Subject::Symblsink && !matches!(run.audio, Audio::Fed { .. }) {
+    if !run.subject.is_ours() && !matches!(run.audio, Audio::Fed { .. }) {
         // Another subject has no state. It counts as ready when it gets audio.
         let tell = tell.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {

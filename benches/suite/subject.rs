@@ -20,11 +20,12 @@ pub enum Subject {
     /// A WebSocket client without a pipeline. Hardly anything can be cheaper.
     Bare,
     Symblsink,
+    Symbltranscriber,
     Speechmatics,
     Deepgram,
 }
 
-use Subject::{Bare, Deepgram, Fakesink, Speechmatics, Symblsink, Tcpclientsink};
+use Subject::{Bare, Deepgram, Fakesink, Speechmatics, Symblsink, Symbltranscriber, Tcpclientsink};
 
 impl Subject {
     pub fn name(self) -> &'static str {
@@ -33,9 +34,15 @@ impl Subject {
             Tcpclientsink => "tcpclientsink",
             Bare => "bare",
             Symblsink => "symblsink",
+            Symbltranscriber => "symbltranscriber",
             Speechmatics => "speechmatics",
             Deepgram => "deepgram",
         }
+    }
+
+    /// Returns `true` if it is one of our elements.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Symblsink | Symbltranscriber)
     }
 
     /// Returns the library of a peer.
@@ -59,7 +66,7 @@ impl Subject {
     /// Initialises GStreamer and loads the elements of this subject.
     pub fn load(self) -> Result<(), Problem> {
         gst::init()?;
-        if self == Symblsink {
+        if self.is_ours() {
             gstsymbl::plugin_register_static()?;
         }
         if let Some(library) = self.library() {
@@ -83,7 +90,8 @@ impl Subject {
     }
 
     /// Returns the end of a pipeline in the notation of `gst-launch-1.0`: an element
-    /// named `subject` and what it needs after it. `properties` are for symblsink.
+    /// named `subject` and what it needs after it. `properties` are for our
+    /// elements.
     pub fn element(self, server: Address, properties: &str) -> String {
         let (host, web, plain) = (server.host, server.web, server.plain);
         match self {
@@ -95,6 +103,10 @@ impl Subject {
             }
             Symblsink => format!(
                 "symblsink name=subject sync=false base-url=http://{host}:{web} {properties}"
+            ),
+            Symbltranscriber => format!(
+                "symbltranscriber name=subject base-url=http://{host}:{web} {properties} \
+                 ! fakesink sync=false async=false enable-last-sample=false"
             ),
             Speechmatics => format!(
                 "speechmaticstranscriber name=subject api-key=none \
