@@ -193,7 +193,7 @@ impl Timeline {
 
     /// Notes a pause or a flush. Behind a pause running time goes on where it was, behind a
     /// flushing seek it begins anew, and the wall clock does neither. So the audio that
-    /// follows is at another UTC, although nobody set a clock.
+    /// follows is at another UTC, although no clock was set.
     pub fn part(&mut self) {
         self.parted = true;
     }
