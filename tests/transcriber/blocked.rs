@@ -174,7 +174,7 @@ fn a_text_pad_that_is_linked_to_nothing_leaves_the_text_on_the_bus() {
     let said: Vec<String> = pad.said().into_iter().map(|(word, _)| word).collect();
     assert_eq!(said, ["w10", "w11", "w12"]);
     assert_eq!(pad.covered, 2200 * MS);
-    // The stream's own events were kept for whoever comes.
+    // The stream's own events were kept for the pad that is linked later.
     let kept = [
         gst::EventType::StreamStart,
         gst::EventType::Caps,

@@ -267,7 +267,7 @@ impl Player {
         let mut plain = self.plain.lock().unwrap().clone();
         let mut ours = self.ours.lock().unwrap().clone();
         if self.scrubbed {
-            // Which segments pass between flushes that nobody waits for is chance.
+            // Which segments pass between flushes without a wait is chance.
             for seen in [&mut plain, &mut ours] {
                 seen.segments.drain(..seen.segments.len() - 1);
             }

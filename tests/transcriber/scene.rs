@@ -54,7 +54,7 @@ impl Scene {
         }
     }
 
-    /// Plays, and pushes stream start, caps (16 kHz) and a segment from zero.
+    /// Starts the pipeline, and pushes stream start, caps (16 kHz) and a segment from zero.
     pub fn begin(&self) {
         self.pipeline.play();
         assert!(self.feed.begin(CAPS));

@@ -40,7 +40,7 @@ fn words_of_live_speech_come_at_their_times() {
     let discont: Vec<bool> = pad.words.iter().map(|word| word.discont).collect();
     assert_eq!(discont, [true, false, false]);
     assert_eq!(pad.covered, 4100 * MS);
-    // The words are those of the bus, and nobody is late.
+    // The words are those of the bus, and none is late.
     assert_eq!(scene.pipeline.words().len(), 3);
     let element = scene.element();
     until("all words are counted", || {
