@@ -25,7 +25,9 @@
 //! Facts: GStreamer design documents "gap events" and "sparse streams"; EIA-608 for the pace
 //! of late text.
 
+mod config;
 mod cover;
+mod output;
 mod poll;
 mod text;
 mod words;
@@ -38,6 +40,8 @@ use std::collections::VecDeque;
 use text::{Reader, Room};
 use words::Piece;
 
+pub use config::{LateText, TrackConfig};
+pub use output::{Moment, Now, Output, Text, TrackStats};
 pub use symbl_captions::Shape;
 pub use text::TextUnit;
 
@@ -57,125 +61,6 @@ const PACE: u64 = 30;
 const LONGEST_BACKLOG: u64 = 30 * SECOND;
 /// Most texts that wait.
 const MOST_TEXTS: usize = 10_000;
-
-/// What happens to text that comes after the pad has covered its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LateText {
-    /// It follows at once, in order, at a pace that captions can carry.
-    #[default]
-    Move,
-    /// It keeps its true time. The only choice with which times may go back.
-    Keep,
-    /// It is left out.
-    Drop,
-}
-
-/// The settings of a track. Times are in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TrackConfig {
-    /// How long downstream waits for text.
-    pub latency: u64,
-    /// How much later than its sound a text is shown.
-    pub lateness: u64,
-    /// How much text one buffer holds.
-    pub unit: TextUnit,
-    /// What happens to late text.
-    pub late: LateText,
-    /// `true` if a word of an interim is told when its deadline comes, if it is settled.
-    pub commits_interims: bool,
-    /// Where audio is not live: how long after it was sent it counts as silent if no result
-    /// has come.
-    pub patience: Time,
-}
-
-impl Default for TrackConfig {
-    fn default() -> Self {
-        Self {
-            latency: 8 * SECOND,
-            lateness: 0,
-            unit: TextUnit::Word,
-            late: LateText::Move,
-            commits_interims: false,
-            patience: Time::from_secs(30),
-        }
-    }
-}
-
-/// A place in the audio and its running time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// The place in the audio.
-    pub position: Position,
-    /// Its running time in nanoseconds.
-    pub running_time: u64,
-}
-
-/// What the clocks say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// Monotonic time.
-    pub time: Time,
-    /// The running time of the pipeline in nanoseconds; `None` unless it plays.
-    pub running_time: Option<u64>,
-}
-
-/// A piece of text for the pad.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text {
-    /// The text: no control characters but line breaks between the lines of a cue, and
-    /// never blank.
-    pub text: String,
-    /// Running time of the start, in nanoseconds.
-    pub start: u64,
-    /// Duration in nanoseconds; never 0.
-    pub duration: u64,
-    /// `true` if it came too late for its time.
-    pub moved: bool,
-}
-
-/// What goes on the pad next. `M` is an event of the stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output<M> {
-    /// Text.
-    Text(Text),
-    /// Nothing is said for `duration` from the running time `start`, in nanoseconds.
-    Gap {
-        /// Start.
-        start: u64,
-        /// Duration, never 0.
-        duration: u64,
-    },
-    /// An event of the stream.
-    Mark(M),
-    /// The text of a final is complete.
-    Final,
-    /// The text that follows is by another speaker, whose name may be unknown.
-    Speaker(Option<String>),
-    /// Text is late for the first time since text was last in time. For the application.
-    Late {
-        /// By how many nanoseconds.
-        by: u64,
-    },
-}
-
-/// What a track has done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TrackStats {
-    /// Words in texts for the pad.
-    pub words_pushed: u64,
-    /// Those that were too late for their time.
-    pub words_moved: u64,
-    /// Words that were too late and left out.
-    pub words_dropped: u64,
-    /// Words that were told before their final.
-    pub words_committed: u64,
-    /// Gaps.
-    pub gaps_pushed: u64,
-    /// The most by which a text was late, in nanoseconds.
-    pub lateness_max: u64,
-    /// The longest time from the start of live speech to its final, in nanoseconds.
-    pub delay_max: u64,
-}
 
 /// An item of the track that comes from the service.
 #[derive(Debug)]
