@@ -695,3 +695,18 @@ fn a_word_that_an_interim_gives_no_end_is_told_once() {
     let words: Vec<&str> = pad.texts().iter().map(|text| text.0).collect();
     assert_eq!(words, ["go", "on"]);
 }
+
+#[test]
+fn a_cue_that_begins_late_is_late_though_its_last_word_is_not() {
+    let config = TrackConfig {
+        latency: 1000 * MS,
+        unit: TextUnit::Cue(Shape::default()),
+        ..TrackConfig::default()
+    };
+    let mut pad = Pad::new(config, true);
+    pad.run(3000);
+    let before = pad.covered();
+    pad.say(&[("half", 1800, 2000), ("late", 2200, 2500)]);
+    assert_eq!(pad.texts(), [("half late", before, 1000)]);
+    assert_eq!((pad.late(), pad.track.stats().words_moved), (1, 2));
+}

@@ -165,7 +165,7 @@ impl Reader {
                 words: these.len() as u64,
                 cue: Some(CueTimes {
                     spoken: first.start.unwrap_or(start),
-                    late: last.is_late(passed),
+                    late: first.is_late(passed),
                 }),
             });
             rest = others;

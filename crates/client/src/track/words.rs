@@ -25,7 +25,7 @@ pub(super) struct Piece {
 pub(super) struct CueTimes {
     /// Running time of its first word, in nanoseconds.
     pub(super) spoken: u64,
-    /// All of its words came too late.
+    /// Its first word came too late.
     pub(super) late: bool,
 }
 
