@@ -33,6 +33,10 @@ const LARGEST_HISTORY: usize = 2 << 20;
 /// Most texts of a socket that it may still be sent itself.
 const MOST_OWN: usize = 1024;
 
+/// How often and how many times a conversation is looked for that is just being ended.
+const ENDING_LOOK: Duration = Duration::from_millis(20);
+const ENDING_LOOKS: usize = 50;
+
 /// How long sessions last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timeouts {
@@ -187,19 +191,28 @@ impl Sessions {
         view: bool,
     ) -> Result<Session, SessionError> {
         let log = Arc::clone(&self.hub.log);
-        let (owner, id) = (account.to_owned(), session.to_owned());
-        let found = move || log.session(&owner, &id);
-        let record = self.hub.workers.run(found).await??;
-        let record = record.ok_or(SessionError::Unknown)?;
-        let key = ConversationKey {
-            account: account.to_owned(),
-            connection_id: record.connection_id.clone(),
-        };
-        let running = self.hub.find(&key);
-        let running = running.filter(|running| running.number == record.conversation);
-        let session = match running.filter(|running| !running.state().is_finished) {
-            Some(running) => self.running(running),
-            None => self.over(session, record),
+        let (owner, id): (Arc<str>, Arc<str>) = (account.into(), session.into());
+        let mut left = ENDING_LOOKS;
+        let session = loop {
+            let (log, owner, id) = (Arc::clone(&log), Arc::clone(&owner), Arc::clone(&id));
+            let found = move || log.session(&owner, &id);
+            let record = self.hub.workers.run(found).await??;
+            let record = record.ok_or(SessionError::Unknown)?;
+            let key = ConversationKey {
+                account: account.to_owned(),
+                connection_id: record.connection_id.clone(),
+            };
+            let running = self.hub.find(&key);
+            let running = running.filter(|running| running.number == record.conversation);
+            match running.filter(|running| running.state().over.is_none()) {
+                Some(running) => break self.running(running),
+                // Its last entries come with its end.
+                None if record.over.is_none() && left > 0 => {
+                    left -= 1;
+                    sleep(ENDING_LOOK).await;
+                }
+                None => break self.over(session, record),
+            }
         };
         match session.state().status {
             Status::Expired if !view => Err(SessionError::Unknown),
@@ -219,7 +232,7 @@ impl Sessions {
     }
 
     fn over(&self, id: &str, record: SessionRecord) -> Session {
-        // A conversation that is just being ended has no time of that in its record yet.
+        // If the log is slow, a conversation that is being ended has no time of that yet.
         let over = record.over.unwrap_or_else(|| self.hub.wall.now());
         Session {
             id: id.into(),
