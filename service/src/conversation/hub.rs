@@ -17,7 +17,7 @@
 
 use super::form::Recipient;
 use super::log::{Log, LogError, OpenConversation, StartRecord};
-use super::session::{SessionError, Timeouts, ends, until};
+use super::session::{Deletions, SessionError, Timeouts, ends, until};
 use crate::clock::{ConversationClock, WallClock};
 use crate::conversation::participants::Participants;
 use crate::conversation::running::PlaceToWait;
@@ -55,6 +55,8 @@ pub(crate) struct Hub {
     waiting_bytes: Arc<Semaphore>,
     /// How many conversations may wait.
     most_waiting: usize,
+    /// Tells sessions that their conversation is deleted.
+    pub(crate) deletions: Deletions,
 }
 
 /// What a hub works with.
@@ -97,6 +99,7 @@ impl Hub {
                 limits.waiting_memory.min(Semaphore::MAX_PERMITS),
             )),
             most_waiting: limits.waiting,
+            deletions: Deletions::default(),
         });
         for open in open {
             hub.restore(open);

@@ -347,8 +347,9 @@ async fn delete(State(shared): State<Shared>, account: Account, id: Id) -> Respo
         Ok(whose) => whose,
         Err(refusal) => return refusal,
     };
+    let conversation = whose.conversation;
     match shared.records.delete(whose).await {
-        Ok(Deleted::Whole) => {}
+        Ok(Deleted::Whole) => shared.hub.deletions.deleted(conversation),
         Ok(Deleted::Unknown) => return unknown(),
         Ok(Deleted::Runs) => {
             return error(StatusCode::CONFLICT, "The conversation is not over yet.");

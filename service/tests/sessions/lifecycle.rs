@@ -3,7 +3,7 @@
 //! Sessions are active, closed and expired, and the service is killed and comes back.
 
 use crate::common::process::{Process, keep, token};
-use crate::common::{Client, linear16, start_request};
+use crate::common::{Client, http, linear16, start_request};
 use crate::driver::Node;
 use crate::{about, serve, text, url};
 use serde_json::{Value, json};
@@ -228,4 +228,64 @@ async fn a_speaker_that_is_lost_has_left_when_it_does_not_come_back_also_after_s
     let mut rest = after[expected.len()..].to_vec();
     rest.sort();
     assert_eq!(rest, ["Ada left", "Bob left"], "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_that_is_deleted_is_expired_for_those_who_have_joined_it() {
+    let server = serve(|config| {
+        config.limits.session_keep_alive = Duration::from_secs(2);
+    })
+    .await;
+    let Some(mut node) = Node::start() else {
+        return;
+    };
+    for id in ["a", "b", "c", "d"] {
+        node.open(id, &url(&server), &json!({}));
+    }
+    let other = node.create("d");
+    for expires in [false, true] {
+        let session = node.create("a");
+        let (speaker, conversation) = Client::started(&server, &session, &start_request()).await;
+        stop(speaker).await;
+        node.event("a", "session:closed");
+        if expires {
+            assert_eq!(
+                node.event("a", "session:expired").get("deleted"),
+                None,
+                "it is only expired"
+            );
+        }
+        // One that comes late, and only reads.
+        let mut view = about(&session);
+        view["view"] = json!(true);
+        node.emit("b", "session:reconnect", &[view]);
+        node.event("b", "session:reconnected");
+        let delete = format!("DELETE /v1/conversations/{conversation}");
+        let (head, answer) = http(&server, &delete, "").await;
+        assert!(head.starts_with("http/1.1 200"), "{answer}");
+        for id in ["a", "b"] {
+            let mut expired = node.event(id, "session:expired");
+            // It may have expired just before.
+            if !expires && expired.get("deleted").is_none() {
+                expired = node.event(id, "session:expired");
+            }
+            assert_eq!(expired["deleted"], true, "{id}: {expired}");
+            assert_eq!(expired["status"], "expired");
+            assert_eq!(expired["session_id"], session.as_str());
+            let answer = node.ask(id, "session:history:sync", &[about(&session)]);
+            assert_eq!(answer["error_code"], "invalid_session", "{answer}");
+            let answer = node.ask(id, "message:send", &[text(&session, "too late")]);
+            assert_eq!(answer["error_code"], "invalid_session", "{answer}");
+        }
+        let mut view = about(&session);
+        view["view"] = json!(true);
+        let answer = node.ask("c", "session:reconnect", &[view]);
+        assert_eq!(answer["error_code"], "invalid_session", "{answer}");
+    }
+    let others = node.rest("d");
+    assert!(
+        others.iter().all(|(name, _)| name != "session:expired"),
+        "{others:?}"
+    );
+    assert_eq!(node.join("d", &other)["status"], "active");
 }

@@ -121,12 +121,16 @@ impl RenderCache {
 
     /// Returns what a session's state is now.
     pub(super) fn state(&self, state: &State, now: i64) -> Value {
-        json!({
+        let mut payload = json!({
             "session_id": *self.about.session_id,
             "status": status(state.status),
             "speakers": state.speakers,
             "timestamp": millis(now),
-        })
+        });
+        if state.is_deleted {
+            payload["deleted"] = json!(true);
+        }
+        payload
     }
 }
 
