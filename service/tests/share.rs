@@ -226,7 +226,15 @@ async fn only_a_conversation_of_the_account_is_shared_and_for_a_time_within_the_
         let answer = ask(&server, &owner, &share, body).await.2;
         assert_eq!(answer["expiresIn"], life);
     }
-    for body in [r#"{"expiresIn":2592001}"#, r#"{"expiresIn":0}"#, "[", "9"] {
+    for body in [
+        r#"{"expiresIn":2592001}"#,
+        r#"{"expiresIn":0}"#,
+        "[",
+        "9",
+        "[]",
+        "[60]",
+        "null",
+    ] {
         let (code, _, answer) = ask(&server, &owner, &share, body).await;
         assert_eq!(code, 400, "{body}");
         let message = answer["message"].as_str().expect("text");

@@ -33,6 +33,7 @@ const WORDS = {
   invalid_payload: "The service does not understand this text",
   unauthorized: "Not signed in",
   token_expired: "The link or the sign-in has ended",
+  invalid_session: "This conversation is not here any more",
 };
 
 /** Returns the delay before the attempt `failures`, with jitter, in milliseconds. */
@@ -50,6 +51,7 @@ export class Connection {
   #dispatch;
   #clock;
   #author;
+  #hasExpired;
   #failures = 0;
   #attempt = null;
   // Counts the connections. What an earlier one began ends by itself.
@@ -67,9 +69,10 @@ export class Connection {
    * @param about.state     Returns the state of the page.
    * @param about.dispatch  Takes actions for the state.
    * @param about.author    Returns who this page's texts are from, as events say it.
+   * @param about.hasExpired  Returns `true` if the token of this page has come to its end.
    * @param about.clock     `now()`, `random()`, `after(milliseconds, call)` and `cancel(timer)`.
    */
-  constructor({ socket, session, outbox, state, dispatch, clock, author }) {
+  constructor({ socket, session, outbox, state, dispatch, clock, author, hasExpired }) {
     this.#socket = socket;
     this.#session = session;
     this.#outbox = outbox;
@@ -77,6 +80,7 @@ export class Connection {
     this.#dispatch = dispatch;
     this.#clock = clock;
     this.#author = author;
+    this.#hasExpired = hasExpired;
     socket.on("connect", () => this.#join());
     socket.on("disconnect", (reason) => this.#lost(reason));
     socket.on("connect_error", (error) => this.#refused(error?.message ?? ""));
@@ -143,7 +147,9 @@ export class Connection {
       this.#again();
       return;
     }
-    this.#stop("refused", error?.description || "This conversation is not here");
+    this.#stop("refused", {
+      why: WORDS[code] || error?.description || "This conversation is not here",
+    });
   }
 
   #event(type, payload) {
@@ -270,7 +276,8 @@ export class Connection {
     if (this.#over || this.#ended) return;
     if (reason === "io server disconnect") {
       // The service means it: it closes a socket like this only to get rid of it.
-      this.#stop("stopped");
+      if (this.#hasExpired()) this.#ask("token_expired");
+      else this.#stop("stopped");
       return;
     }
     this.#later();
@@ -279,10 +286,15 @@ export class Connection {
   #refused(message) {
     this.#left();
     if (OF_TOKEN.includes(message)) {
-      this.#stop("refused", WORDS[message]);
+      this.#ask(message);
       return;
     }
     this.#later();
+  }
+
+  /** Stops until the person has signed in. */
+  #ask(error) {
+    this.#stop("refused", { why: WORDS[error], signIn: true });
   }
 
   /** Drops the connection and tries with another one. */
@@ -307,12 +319,12 @@ export class Connection {
     this.#link({ name: "reconnecting", at });
   }
 
-  #stop(name, why) {
+  #stop(name, more = {}) {
     this.#left();
     this.#ended = true;
     this.#cancel();
     this.#socket.disconnect();
-    this.#link({ name, why });
+    this.#link({ name, ...more });
   }
 
   #left() {

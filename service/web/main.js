@@ -2,6 +2,7 @@
 
 /** Begins: finds out which page the address means, and puts its parts together. */
 
+import { followAbout } from "./about.js";
 import { claims, conversation, json, takeToken, token } from "./api.js";
 import { Connection, delay } from "./connection.js";
 import { Outbox } from "./outbox.js";
@@ -11,7 +12,7 @@ import { showConversation } from "./views/conversation.js";
 import { h } from "./views/dom.js";
 import { showList } from "./views/list.js";
 import { apply, settings } from "./views/settings.js";
-import { signInForm } from "./views/signin.js";
+import { signInDialog, signInForm } from "./views/signin.js";
 import { io } from "./vendor/socket.io.esm.min.js";
 
 const root = document.getElementById("app");
@@ -85,8 +86,10 @@ function open(id, about) {
   const session = about.x_sessionId;
   const store = makeStore((call) => requestAnimationFrame(call));
   const outbox = new Outbox(session, storage());
+  store.dispatch({ type: "about", about });
   const mine = token(sessionStorage);
-  if (mine && claims(mine).conversation !== undefined) store.dispatch({ type: "readOnly" });
+  const isShared = Boolean(mine) && claims(mine).conversation !== undefined;
+  if (isShared) store.dispatch({ type: "readOnly" });
   const socket = io({
     autoConnect: false,
     reconnection: false,
@@ -102,6 +105,7 @@ function open(id, about) {
   const connection = new Connection({
     socket, session, outbox, clock, state: store.get, dispatch: store.dispatch,
     author: () => ({ agent_name: settings().name }),
+    hasExpired: () => claims(token(sessionStorage) ?? "").exp * 1000 <= Date.now(),
   });
   const view = new URLSearchParams(location.search).get("view");
   const show = view === "captions" ? showCaptions : showConversation;
@@ -116,12 +120,37 @@ function open(id, about) {
       return item !== null;
     },
     connect() {
-      // What the service refuses once, it refuses again: begin anew, with a sign-in.
+      if (mayAsk()) {
+        askAgain();
+        return;
+      }
+      // What the service refuses once, it refuses again: begin anew.
       if (store.get().link.name === "refused") location.reload();
       connection.flush();
       connection.open();
     },
   });
+  // The bearer of a link has no credentials.
+  const mayAsk = () => store.get().link.signIn === true && !isShared;
+  let isAsking = false;
+  function askAgain() {
+    if (isAsking) return;
+    isAsking = true;
+    const { why } = store.get().link;
+    signInDialog(why, () => {
+      connection.flush();
+      connection.open();
+    }, () => {
+      isAsking = false;
+    });
+  }
+  let link = null;
+  store.listen((now) => {
+    if (now.link === link) return;
+    link = now.link;
+    if (mayAsk()) askAgain();
+  });
+  followAbout({ store, clock, ask: () => json(conversation(id)) });
   addEventListener("online", () => connection.hurry());
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") connection.hurry();

@@ -39,7 +39,10 @@ export const NEWS = ["caption:interim", "session:state", "session:expired"];
 export function initial() {
   return {
     session: null,
+    // What the API says about it.
+    about: null,
     status: null,
+    isDeleted: false,
     speaking: null,
     link: { name: "connecting" },
     lines: [],
@@ -67,6 +70,8 @@ export function reduce(state, action) {
       return withEvents(state, action.events, action.now, true);
     case "history":
       return withHistory(state, action);
+    case "about":
+      return { ...state, about: action.about };
     case "joined":
       return joined(state, action.session);
     case "link":
@@ -173,9 +178,11 @@ class Draft {
       case "session:state":
         this.#state.status = text(payload.status) || this.#state.status;
         this.#state.speaking = number(payload.speakers) ?? this.#state.speaking;
+        this.#state.isDeleted ||= payload.deleted === true;
         return this.#quiet();
       case "session:expired":
         this.#state.status = "expired";
+        this.#state.isDeleted ||= payload.deleted === true;
         return this.#quiet();
     }
   }
@@ -515,6 +522,9 @@ export function connectionWords(state, now) {
   if (waiting > 0) rest.push(`${waiting} unsent`);
   if (failed > 0) rest.push(`${failed} not accepted`);
   const also = (words) => [words, ...rest].join(", ");
+  if (state.isDeleted) {
+    return { tone: "over", words: also("Deleted. It is gone when you leave this page") };
+  }
   switch (link.name) {
     case "connecting":
       return { tone: "wait", words: also("Connecting…") };

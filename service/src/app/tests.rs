@@ -109,8 +109,12 @@ impl Log for HeldLog {
         self.log.close(conversation, ends);
     }
 
-    fn finish(&self, conversation: i64, at: i64) {
-        self.log.finish(conversation, at);
+    fn left(&self, conversation: i64, here: Vec<String>, committed: Committed) {
+        self.log.left(conversation, here, committed);
+    }
+
+    fn finish(&self, conversation: i64, at: i64, committed: Committed) {
+        self.log.finish(conversation, at, committed);
     }
 
     fn still_open(&self) -> Result<Vec<OpenConversation>, LogError> {

@@ -34,6 +34,8 @@ pub(crate) enum Body {
     Member(Speaker),
     /// The Conversation API gave a speaker another name or address.
     Renamed(Speaker),
+    /// A speaker has gone for good. One that comes back is a member anew.
+    Left(Speaker),
     /// A final, and everything that was found in it.
     Said(Box<Transcribed>),
     /// A text that a client sent.
@@ -229,6 +231,7 @@ impl Body {
             Self::Opened { .. } => "opened",
             Self::Member(_) => "member",
             Self::Renamed(_) => "renamed",
+            Self::Left(_) => "left",
             Self::Said(_) => "said",
             Self::Sent(_) => "sent",
             Self::Closed { .. } => "closed",

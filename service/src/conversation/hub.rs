@@ -17,7 +17,7 @@
 
 use super::form::Recipient;
 use super::log::{Log, LogError, OpenConversation, StartRecord};
-use super::session::{SessionError, Timeouts, ends, until};
+use super::session::{Deletions, SessionError, Timeouts, ends, until};
 use crate::clock::{ConversationClock, WallClock};
 use crate::conversation::participants::Participants;
 use crate::conversation::running::PlaceToWait;
@@ -31,7 +31,7 @@ use crate::workers::Workers;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout_at;
 
 /// The conversations that are not over, by connection id.
@@ -55,6 +55,8 @@ pub(crate) struct Hub {
     waiting_bytes: Arc<Semaphore>,
     /// How many conversations may wait.
     most_waiting: usize,
+    /// Tells sessions that their conversation is deleted.
+    pub(crate) deletions: Deletions,
 }
 
 /// What a hub works with.
@@ -97,6 +99,7 @@ impl Hub {
                 limits.waiting_memory.min(Semaphore::MAX_PERMITS),
             )),
             most_waiting: limits.waiting,
+            deletions: Deletions::default(),
         });
         for open in open {
             hub.restore(open);
@@ -127,7 +130,9 @@ impl Hub {
             head,
         ));
         let mut state = conversation.state();
-        state.await_any_speaker(Instant::now() + left, keep);
+        let until = Instant::now() + left;
+        state.await_any_speaker(until, keep);
+        state.grace = Some(until);
         state.place_to_wait = self.place_to_wait(conversation.bytes(&state));
         drop(state);
         tracing::info!(
@@ -141,6 +146,7 @@ impl Hub {
             self.retire(&replaced);
         }
         self.close_after(left, &conversation);
+        self.part_after(left, &conversation);
     }
 
     fn conversation(
@@ -154,7 +160,7 @@ impl Hub {
     }
 
     /// Closes the conversation to new sockets, and ends it if no stream owes results.
-    fn retire(&self, conversation: &Conversation) {
+    fn retire(&self, conversation: &Arc<Conversation>) {
         let mut state = conversation.state();
         state.is_over = true;
         let owes = state.owing > 0;
@@ -164,9 +170,57 @@ impl Hub {
         }
     }
 
+    /// Appends to the log which speakers have left. A lost speaker leaves after the time that the
+    /// conversation waits for it.
+    pub(crate) fn part(self: &Arc<Self>, conversation: &Arc<Conversation>, lost: Option<Duration>) {
+        if let Some(coming) = conversation.note_who_left() {
+            self.tell_later(conversation, coming, |_| {});
+        }
+        if let Some(wait) = lost {
+            self.part_after(wait, conversation);
+        }
+    }
+
+    fn part_after(self: &Arc<Self>, wait: Duration, conversation: &Arc<Conversation>) {
+        let (hub, conversation) = (Arc::downgrade(self), Arc::downgrade(conversation));
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            if let Some((hub, conversation)) = hub.upgrade().zip(conversation.upgrade()) {
+                hub.part(&conversation, None);
+            }
+        });
+    }
+
+    /// Sends the sockets the entries of a commit that is on its way, and then does the rest.
+    fn tell_later(
+        &self,
+        conversation: &Arc<Conversation>,
+        mut coming: oneshot::Receiver<usize>,
+        rest: impl FnOnce(&Conversation) + Send + 'static,
+    ) {
+        let conversation = Arc::clone(conversation);
+        if let Ok(number) = coming.try_recv() {
+            if number > 0 {
+                conversation.tell();
+            }
+            return rest(&conversation);
+        }
+        let workers = Arc::clone(&self.workers);
+        tokio::spawn(async move {
+            if coming.await.is_ok_and(|number| number > 0) {
+                let telling = Arc::clone(&conversation);
+                if let Err(error) = workers.run(move || telling.tell()).await {
+                    let id = &conversation.id;
+                    tracing::error!(%error, conversation = id, "entries are told later");
+                }
+            }
+            rest(&conversation);
+        });
+    }
+
     /// Ends a conversation: closes the sockets of its subscribers and appends the last
-    /// entry to its log.
-    fn finish(&self, conversation: &Conversation) {
+    /// entries to its log.
+    fn finish(&self, conversation: &Arc<Conversation>) {
         // The log may have entries that were not sent, because their stream stopped
         // waiting for the log.
         conversation.tell();
@@ -175,7 +229,6 @@ impl Hub {
             return;
         }
         let over = conversation.clock.now();
-        state.over = Some(over);
         state.dismiss();
         state.place_to_wait = None;
         drop(state);
@@ -184,8 +237,13 @@ impl Hub {
             connection = conversation.key.connection_id,
             conversation = conversation.id
         );
-        self.log.finish(conversation.number, over);
-        conversation.changed();
+        let (committed, coming) = conversation.committed_later();
+        self.log.finish(conversation.number, over, committed);
+        // Sessions see who has left, and then the end.
+        self.tell_later(conversation, coming, move |conversation| {
+            conversation.state().over = Some(over);
+            conversation.changed();
+        });
     }
 
     /// Begins a conversation without a speaker. Blocks. Returns how long it waits for one.
@@ -444,13 +502,19 @@ impl Hub {
 
     /// Records that a stream without a socket has ended, and ends the conversation if it
     /// waited for that.
-    pub(crate) fn settle(&self, conversation: &Conversation) {
+    pub(crate) fn settle(
+        self: &Arc<Self>,
+        conversation: &Arc<Conversation>,
+        speaker: Option<&str>,
+    ) {
         let mut state = conversation.state();
         state.owing = state.owing.saturating_sub(1);
+        state.has_left(speaker);
         let over = state.is_over && state.owing == 0;
         drop(state);
-        if over {
-            self.finish(conversation);
+        match over {
+            true => self.finish(conversation),
+            false => self.part(conversation, None),
         }
     }
 }

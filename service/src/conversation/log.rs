@@ -200,8 +200,14 @@ pub(crate) trait Log: fmt::Debug + Send + Sync {
     /// over. Does not block.
     fn close(&self, conversation: i64, ends: i64);
 
-    /// Appends that the conversation is over. Does not block.
-    fn finish(&self, conversation: i64, at: i64);
+    /// Appends that those speakers have left who are not `here`, each once. `committed` is
+    /// also called if there is none, and dropped if the log cannot be written. Does not
+    /// block.
+    fn left(&self, conversation: i64, here: Vec<String>, committed: Committed);
+
+    /// Appends that all speakers have left and that the conversation is over. `committed` is
+    /// called as by [`left`](Self::left). Does not block.
+    fn finish(&self, conversation: i64, at: i64, committed: Committed);
 
     /// Returns the conversations that are not over, and ends those whose time has passed.
     ///

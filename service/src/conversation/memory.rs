@@ -40,6 +40,27 @@ impl Kept {
         self.entries.push(Arc::clone(&entry));
         entry
     }
+
+    fn is_here(&self, id: &str) -> bool {
+        let last = self
+            .entries
+            .iter()
+            .rev()
+            .find_map(|entry| match &entry.body {
+                Body::Member(speaker) if speaker.id == id => Some(true),
+                Body::Left(speaker) if speaker.id == id => Some(false),
+                _ => None,
+            });
+        last.unwrap_or(false)
+    }
+
+    fn left(&mut self, at: i64, here: &[String]) -> Vec<Arc<Entry>> {
+        let mut gone = self.members.clone();
+        gone.retain(|member| !here.contains(&member.id) && self.is_here(&member.id));
+        let gone = gone.into_iter();
+        gone.map(|member| self.append(at, Body::Left(member)))
+            .collect()
+    }
 }
 
 impl MemoryLog {
@@ -72,7 +93,7 @@ impl Log for MemoryLog {
         kept.connection_id = start.connection_id;
         (kept.keep, kept.ends) = (start.keep, start.ends);
         if let Some(speaker) = start.speaker
-            && !kept.members.contains(&speaker)
+            && !(kept.members.contains(&speaker) && kept.is_here(&speaker.id))
         {
             kept.members.retain(|known| known.id != speaker.id);
             kept.members.push(speaker.clone());
@@ -220,11 +241,20 @@ impl Log for MemoryLog {
         });
     }
 
-    fn finish(&self, conversation: i64, at: i64) {
+    fn left(&self, conversation: i64, here: Vec<String>, committed: Committed) {
+        let mut entries = Vec::new();
+        self.change(conversation, |kept| entries = kept.left(0, &here));
+        committed(&entries);
+    }
+
+    fn finish(&self, conversation: i64, at: i64, committed: Committed) {
+        let mut entries = Vec::new();
         self.change(conversation, |kept| {
-            kept.append(at, Body::Over);
+            entries = kept.left(at, &[]);
+            entries.push(kept.append(at, Body::Over));
             kept.ended = Some(at);
         });
+        committed(&entries);
     }
 
     fn still_open(&self) -> Result<Vec<OpenConversation>, LogError> {

@@ -3,7 +3,7 @@
 //! A conversation that is not over: its sockets, what they share, and the lost speakers
 //! that may rejoin. The `hub` decides which socket joins and leaves which conversation.
 
-use super::entry::{Entry, Sent};
+use super::entry::{Body, Entry, Sent};
 use super::form::{Audience, Form, Interim, Recipient, Rendered};
 use super::log::{Committed, Log, LogError, Sending};
 use super::session::{Hint, Timeouts, ends, until};
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use symbl_protocol::reply;
-use tokio::sync::{Notify, OwnedSemaphorePermit, broadcast, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, broadcast, oneshot, watch};
 
 /// While a conversation has fewer sockets than this, the next one joins past admission: a
 /// speaker may dial again before the service sees that its old socket is dead.
@@ -56,6 +56,10 @@ pub(crate) struct Conversation {
     pub(crate) clock: ConversationClock,
     pub(crate) log: Arc<dyn Log>,
     state: Mutex<ConversationState>,
+    /// Held while the speakers that have left are given to the log, and while a speaker
+    /// comes. So no speaker that has come back leaves after that. It is locked before all
+    /// others.
+    presence: Mutex<()>,
     /// Held while an entry is sent, so that all sockets are sent all entries in the order
     /// of the log. It is locked before the state.
     teller: Mutex<Teller>,
@@ -95,6 +99,10 @@ pub(crate) struct ConversationState {
     is_postponed: bool,
     /// The lost speakers that may rejoin.
     pub(crate) owed: Vec<Owed>,
+    /// The speakers of sockets that are being closed, and of streams that still owe results.
+    pub(crate) leaving: Vec<String>,
+    /// Until then, speakers of before a restart may rejoin.
+    pub(crate) grace: Option<Instant>,
     /// When the conversation ends. Set while it has no members.
     pub(crate) ends: Option<Instant>,
     /// Held while the conversation waits without members.
@@ -153,6 +161,11 @@ impl Member {
     pub(crate) fn keep(&self) -> Duration {
         self.keep
     }
+
+    /// Returns the id of its speaker.
+    pub(crate) fn speaker(&self) -> Option<&str> {
+        self.speaker.as_deref()
+    }
 }
 
 impl ConversationState {
@@ -170,6 +183,8 @@ impl ConversationState {
             over: None,
             is_postponed: false,
             owed: Vec::new(),
+            leaving: Vec::new(),
+            grace: None,
             ends: None,
             place_to_wait: None,
         }
@@ -262,6 +277,34 @@ impl ConversationState {
         id
     }
 
+    /// Returns the speakers that have not left: those with a socket, those whose last
+    /// results are to come, and those that are lost and may rejoin. `None` if it is not known
+    /// yet, after a restart.
+    fn here(&self, now: Instant) -> Option<Vec<String>> {
+        if self.grace.is_some_and(|grace| now < grace) {
+            return None;
+        }
+        let members = self.members.iter().filter_map(|m| m.speaker.as_ref());
+        let owed = self.owed.iter().filter(|owed| now < owed.until);
+        let owed = owed.filter_map(|owed| owed.speaker.as_ref());
+        let here = members.chain(&self.leaving).chain(owed);
+        Some(here.cloned().collect())
+    }
+
+    /// Returns the speaker of a socket.
+    pub(crate) fn speaker_of(&self, id: u64) -> Option<String> {
+        let member = self.members.iter().find(|member| member.id == id)?;
+        member.speaker.clone()
+    }
+
+    /// Records that a speaker is no longer leaving, because it has left.
+    pub(crate) fn has_left(&mut self, speaker: Option<&str>) {
+        let is_it = |leaving: &String| Some(leaving.as_str()) == speaker;
+        if let Some(at) = self.leaving.iter().position(is_it) {
+            self.leaving.swap_remove(at);
+        }
+    }
+
     /// Removes a speaker's socket and returns it.
     pub(crate) fn take(&mut self, id: u64) -> Option<Member> {
         let at = self.members.iter().position(|member| member.id == id)?;
@@ -306,20 +349,23 @@ impl ConversationState {
     }
 
     /// Records that a socket has left. The conversation waits for a lost speaker, unless
-    /// the speaker has a newer socket: then it rejoined before its loss was seen.
-    pub(crate) fn left(&mut self, member: Member, how: Leave, now: Instant) {
+    /// the speaker has a newer socket: then it rejoined before its loss was seen. Returns how
+    /// long it waits.
+    pub(crate) fn left(&mut self, member: Member, how: Leave, now: Instant) -> Option<Duration> {
         let Member {
             id, speaker, keep, ..
         } = member;
         let returned = |other: &Member| other.id > id && other.speaker == speaker;
         let returned = speaker.is_some() && self.members.iter().any(returned);
-        if how == Leave::Lost && !keep.is_zero() && !returned {
+        let waits = how == Leave::Lost && !keep.is_zero() && !returned;
+        waits.then(|| {
             self.owed.push(Owed {
                 speaker,
                 keep,
                 until: now + keep,
             });
-        }
+            keep
+        })
     }
 
     /// Waits until then for any speaker, because the store does not know which speaker was
@@ -396,6 +442,7 @@ impl Conversation {
             clock,
             log,
             state: Mutex::new(ConversationState::new(participants)),
+            presence: Mutex::default(),
             teller: Mutex::new(Teller::behind(head)),
             topics: Mutex::new(Subjects {
                 topics: Topics::default(),
@@ -471,6 +518,44 @@ impl Conversation {
                 });
             }
         })
+    }
+
+    /// Returns the same for entries that come later, but for the end. The receiver gets how
+    /// many there are, and nothing if they are not written.
+    pub(crate) fn committed_later(self: &Arc<Self>) -> (Committed, oneshot::Receiver<usize>) {
+        let (number, coming) = oneshot::channel();
+        let take = self.committed(None);
+        let committed = move |entries: &[Arc<Entry>]| {
+            let told = |entry: &&Arc<Entry>| entry.body != Body::Over;
+            let entries: Vec<_> = entries.iter().filter(told).cloned().collect();
+            take(&entries);
+            // The service may be ending.
+            let _ = number.send(entries.len());
+        };
+        (Box::new(committed), coming)
+    }
+
+    /// Records the speaker of a socket; see [`ConversationState::speaks`].
+    pub(crate) fn speaks(&self, member: u64, speaker: Option<&str>, keep: Option<Duration>) {
+        let _presence = self.presence();
+        self.state().speaks(member, speaker, keep);
+    }
+
+    /// Appends to the log which speakers have left, if that is known. Returns the receiver of
+    /// [`committed_later`](Self::committed_later).
+    pub(crate) fn note_who_left(self: &Arc<Self>) -> Option<oneshot::Receiver<usize>> {
+        let _presence = self.presence();
+        let state = self.state();
+        let here = state.here(Instant::now()).filter(|_| !state.is_finished);
+        drop(state);
+        let here = here?;
+        let (committed, coming) = self.committed_later();
+        self.log.left(self.number, here, committed);
+        Some(coming)
+    }
+
+    fn presence(&self) -> MutexGuard<'_, ()> {
+        self.presence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Locks the teller. It must be locked before the state.
@@ -682,7 +767,7 @@ mod tests {
 
     fn leaves(state: &mut ConversationState, id: u64, how: Leave, now: Instant) -> Duration {
         let member = state.take(id).expect("a member");
-        state.left(member, how, now);
+        let _ = state.left(member, how, now);
         state.wait(now)
     }
 

@@ -19,9 +19,9 @@ use super::running::Conversation;
 use crate::clock::nanos;
 use crate::limits::Limits;
 use crate::workers::Undone;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio::time::sleep;
@@ -32,6 +32,10 @@ const PAGE: usize = 200;
 const LARGEST_HISTORY: usize = 2 << 20;
 /// Most texts of a socket that it may still be sent itself.
 const MOST_OWN: usize = 1024;
+
+/// How often and how many times a conversation is looked for that is just being ended.
+const ENDING_LOOK: Duration = Duration::from_millis(20);
+const ENDING_LOOKS: usize = 50;
 
 /// How long sessions last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +142,36 @@ impl Hint {
     }
 }
 
+/// Tells those who have joined a conversation that it was deleted.
+#[derive(Debug, Default)]
+pub(crate) struct Deletions(Mutex<HashMap<i64, Weak<watch::Sender<bool>>>>);
+
+impl Deletions {
+    /// Records that a conversation was deleted.
+    pub(crate) fn deleted(&self, conversation: i64) {
+        let known = self.lock().get(&conversation).and_then(Weak::upgrade);
+        if let Some(known) = known {
+            known.send_replace(true);
+        }
+    }
+
+    /// Returns what knows if a conversation was deleted since this was called first.
+    fn of(&self, conversation: i64) -> Arc<watch::Sender<bool>> {
+        let mut all = self.lock();
+        if let Some(known) = all.get(&conversation).and_then(Weak::upgrade) {
+            return known;
+        }
+        all.retain(|_, known| known.strong_count() > 0);
+        let new = Arc::new(watch::Sender::new(false));
+        all.insert(conversation, Arc::downgrade(&new));
+        new
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Weak<watch::Sender<bool>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Finds and begins sessions.
 #[derive(Debug, Clone)]
 pub(crate) struct Sessions {
@@ -187,19 +221,33 @@ impl Sessions {
         view: bool,
     ) -> Result<Session, SessionError> {
         let log = Arc::clone(&self.hub.log);
-        let (owner, id) = (account.to_owned(), session.to_owned());
-        let found = move || log.session(&owner, &id);
-        let record = self.hub.workers.run(found).await??;
-        let record = record.ok_or(SessionError::Unknown)?;
-        let key = ConversationKey {
-            account: account.to_owned(),
-            connection_id: record.connection_id.clone(),
-        };
-        let running = self.hub.find(&key);
-        let running = running.filter(|running| running.number == record.conversation);
-        let session = match running.filter(|running| !running.state().is_finished) {
-            Some(running) => self.running(running),
-            None => self.over(session, record),
+        let (owner, id): (Arc<str>, Arc<str>) = (account.into(), session.into());
+        let mut left = ENDING_LOOKS;
+        let session = loop {
+            let (log, owner, id) = (Arc::clone(&log), Arc::clone(&owner), Arc::clone(&id));
+            let found = move || log.session(&owner, &id);
+            let record = self.hub.workers.run(found.clone()).await??;
+            let record = record.ok_or(SessionError::Unknown)?;
+            let deleted = self.hub.deletions.of(record.conversation);
+            let key = ConversationKey {
+                account: account.to_owned(),
+                connection_id: record.connection_id.clone(),
+            };
+            let running = self.hub.find(&key);
+            let running = running.filter(|running| running.number == record.conversation);
+            match running.filter(|running| running.state().over.is_none()) {
+                Some(running) => break self.running(running),
+                // Its last entries come with its end.
+                None if record.over.is_none() && left > 0 => {
+                    left -= 1;
+                    sleep(ENDING_LOOK).await;
+                }
+                None => {
+                    // It may have been deleted before `deleted` was there to be told.
+                    let record = self.hub.workers.run(found).await??;
+                    break self.over(session, record.ok_or(SessionError::Unknown)?, deleted);
+                }
+            }
         };
         match session.state().status {
             Status::Expired if !view => Err(SessionError::Unknown),
@@ -214,12 +262,13 @@ impl Sessions {
             connection_id: conversation.key.connection_id.as_str().into(),
             hub: Arc::clone(&self.hub),
             timeouts: self.timeouts,
+            deleted: self.hub.deletions.of(conversation.number),
             content: Content::Running(conversation),
         }
     }
 
-    fn over(&self, id: &str, record: SessionRecord) -> Session {
-        // A conversation that is just being ended has no time of that in its record yet.
+    fn over(&self, id: &str, record: SessionRecord, deleted: Arc<watch::Sender<bool>>) -> Session {
+        // If the log is slow, a conversation that is being ended has no time of that yet.
         let over = record.over.unwrap_or_else(|| self.hub.wall.now());
         Session {
             id: id.into(),
@@ -227,6 +276,7 @@ impl Sessions {
             connection_id: record.connection_id.into(),
             hub: Arc::clone(&self.hub),
             timeouts: self.timeouts,
+            deleted,
             content: Content::Over {
                 over,
                 head: record.head,
@@ -245,6 +295,8 @@ pub(crate) struct Session {
     pub(crate) connection_id: Arc<str>,
     hub: Arc<Hub>,
     timeouts: Timeouts,
+    /// Gets `true` when the conversation is deleted.
+    deleted: Arc<watch::Sender<bool>>,
     content: Content,
 }
 
@@ -267,6 +319,8 @@ pub(crate) struct State {
     pub(crate) expires: Option<i64>,
     /// Number of speakers' sockets.
     pub(crate) speakers: usize,
+    /// `true` once the conversation is deleted. It is then expired.
+    pub(crate) is_deleted: bool,
     /// The number of the last entry that may be sent.
     pub(crate) head: u64,
 }
@@ -348,12 +402,21 @@ impl Session {
             }
         };
         let keep_alive = self.timeouts.keep_alive;
+        let is_deleted = self.is_deleted();
         State {
-            status: status(over, self.hub.wall.now(), keep_alive),
+            status: match is_deleted {
+                true => Status::Expired,
+                false => status(over, self.hub.wall.now(), keep_alive),
+            },
+            is_deleted,
             expires: over.map(|over| over.saturating_add(nanos(keep_alive))),
             speakers,
             head,
         }
+    }
+
+    fn is_deleted(&self) -> bool {
+        *self.deleted.borrow()
     }
 
     /// Returns the entries after the one with the number `after`, in order: at most `limit`
@@ -361,8 +424,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The log cannot be read.
+    /// The conversation is deleted, or the log cannot be read.
     pub(crate) async fn history(&self, after: u64, limit: usize) -> Result<History, SessionError> {
+        if self.is_deleted() {
+            return Err(SessionError::Unknown);
+        }
         // What was not sent to the others yet comes to this socket as it does to them.
         let head = self.state().head;
         let (log, number) = (Arc::clone(&self.hub.log), self.conversation);
@@ -374,9 +440,12 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// The session is closed, what the text corrects is unknown, its client id is that of
+    /// The session is closed or deleted, what the text corrects is unknown, its client id is that of
     /// another text, or the log cannot be written. In the last case, the text may be stored or not: send it again.
     pub(crate) async fn send(&self, sent: Sent) -> Result<Written, SessionError> {
+        if self.is_deleted() {
+            return Err(SessionError::Unknown);
+        }
         let (log, number) = (Arc::clone(&self.hub.log), self.conversation);
         let sending = match &self.content {
             // One that was stored before is answered as it was then.
@@ -408,9 +477,14 @@ impl Session {
                 interims.then(|| conversation.hints()),
             ),
         };
-        let reported = self.state();
+        // A deletion is told, also one that came since the session was found.
+        let reported = State {
+            is_deleted: false,
+            ..self.state()
+        };
         Watch {
             cursor: reported.head,
+            deleted: self.deleted.subscribe(),
             session: self.clone(),
             reported,
             changes,
@@ -448,6 +522,7 @@ pub(crate) struct Watch {
     cursor: u64,
     reported: State,
     changes: Option<watch::Receiver<u64>>,
+    deleted: watch::Receiver<bool>,
     hints: Option<broadcast::Receiver<Arc<Hint>>>,
     /// Numbers of entries that this socket wrote.
     own: BTreeSet<u64>,
@@ -482,14 +557,14 @@ impl Watch {
                 changes.mark_unchanged();
             }
             let state = self.session.state();
-            if state.head > self.cursor {
+            if state.head > self.cursor && !state.is_deleted {
                 match self.entries(state.head).await {
                     Ok(seen) if seen.is_empty() => continue,
                     Ok(seen) => return Event::Entries(seen),
                     Err(error) => return Event::Unreadable(error),
                 }
             }
-            let shown = |state: &State| (state.status, state.speakers);
+            let shown = |state: &State| (state.status, state.speakers, state.is_deleted);
             if shown(&state) != shown(&self.reported) {
                 self.reported = state;
                 return Event::Changed(state);
@@ -509,6 +584,11 @@ impl Watch {
                 Some(expires) => sleep(until(expires, now)).await,
                 None => std::future::pending().await,
             }
+        };
+        let deletion = async {
+            let is_news = |deleted: &bool| *deleted && !state.is_deleted;
+            // The sender is in the session, so the wait cannot fail before.
+            drop(self.deleted.wait_for(is_news).await);
         };
         let change = async {
             // A conversation that is let go changes no more.
@@ -535,6 +615,7 @@ impl Watch {
         tokio::select! {
             biased;
             () = change => None,
+            () = deletion => None,
             () = expiry => None,
             hint = hint => Some(hint),
         }

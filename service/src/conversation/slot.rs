@@ -28,7 +28,7 @@ impl SocketSlot {
     /// Records the speaker of this socket, and how long the conversation waits for it
     /// after a loss: as long as before if `keep` is `None`.
     pub(crate) fn speaks(&self, speaker: Option<&str>, keep: Option<Duration>) {
-        self.conversation.state().speaks(self.member, speaker, keep);
+        self.conversation.speaks(self.member, speaker, keep);
     }
 
     /// Records the start request that came on this socket, and closes the sockets of
@@ -55,6 +55,7 @@ impl SocketSlot {
     pub(crate) fn close(&mut self) {
         let mut state = self.conversation.state();
         if let Some(member) = state.take(self.member) {
+            state.leaving.extend(member.speaker().map(str::to_owned));
             self.closing = Some(member);
             state.closing += 1;
         }
@@ -65,12 +66,17 @@ impl SocketSlot {
     /// Keeps the conversation open for a stream that outlives its socket. Call the returned
     /// closure when that stream has ended.
     pub(crate) fn owe(&self) -> impl FnOnce() + Send + use<> {
-        self.conversation.state().owing += 1;
+        let mut state = self.conversation.state();
+        let closing = self.closing.as_ref().and_then(Member::speaker);
+        let speaker = closing.map(str::to_owned).or(state.speaker_of(self.member));
+        state.owing += 1;
+        state.leaving.extend(speaker.clone());
+        drop(state);
         let (hub, conversation) = (Arc::downgrade(&self.hub), Arc::clone(&self.conversation));
         move || {
             // Without a hub the service has ended.
             if let Some(hub) = hub.upgrade() {
-                hub.settle(&conversation);
+                hub.settle(&conversation, speaker.as_deref());
             }
         }
     }
@@ -92,19 +98,19 @@ impl SocketSlot {
         let left = match closing {
             Some(member) => {
                 state.closing = state.closing.saturating_sub(1);
+                state.has_left(member.speaker());
                 conversation.closed.notify_waiters();
                 Some(member)
             }
             None => state.take(member),
         };
-        if let Some(member) = left {
-            state.left(member, how, now);
-        }
+        let lost = left.and_then(|member| state.left(member, how, now));
         if !state.members.is_empty() || state.closing > 0 {
             let keep = state.longest_keep(now);
             drop(state);
             let keep = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX);
             hub.log.keep(conversation.number, keep);
+            hub.part(&conversation, lost);
             return;
         }
         let mut wait = state.wait(now);
@@ -135,6 +141,7 @@ impl SocketSlot {
         tracing::info!(event = "waiting", connection, conversation = id, seconds);
         // After a restart, the service compares this with its wall clock.
         let ends = hub.wall.now().saturating_add(nanos(wait));
+        hub.part(&conversation, lost);
         hub.log.close(conversation.number, ends);
         hub.close_after(wait, &conversation);
     }

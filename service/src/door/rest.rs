@@ -26,7 +26,7 @@ use axum::routing::{MethodRouter, get, post, put};
 use axum::{Json, Router};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -347,8 +347,9 @@ async fn delete(State(shared): State<Shared>, account: Account, id: Id) -> Respo
         Ok(whose) => whose,
         Err(refusal) => return refusal,
     };
+    let conversation = whose.conversation;
     match shared.records.delete(whose).await {
-        Ok(Deleted::Whole) => {}
+        Ok(Deleted::Whole) => shared.hub.deletions.deleted(conversation),
         Ok(Deleted::Unknown) => return unknown(),
         Ok(Deleted::Runs) => {
             return error(StatusCode::CONFLICT, "The conversation is not over yet.");
@@ -475,7 +476,11 @@ const LONGEST_SHARE_LIFE: u64 = 30 * SHARE_LIFE;
 fn share_life(body: &[u8]) -> Option<Duration> {
     let asked = match body {
         [] => Share::default(),
-        body => serde_json::from_slice(body).ok()?,
+        body => {
+            // An array would be read as the members of the object in their order.
+            let object: Map<String, Value> = serde_json::from_slice(body).ok()?;
+            Share::deserialize(Value::Object(object)).ok()?
+        }
     };
     let seconds = asked.expires_in.unwrap_or(SHARE_LIFE);
     (1..=LONGEST_SHARE_LIFE)
@@ -546,6 +551,9 @@ mod tests {
             (r#"{"expiresIn": 1.5}"#, None),
             (r#"{"expiresIn": "60"}"#, None),
             ("60", None),
+            ("[]", None),
+            ("[60]", None),
+            ("null", None),
             ("{", None),
         ] {
             assert_eq!(share_life(body.as_bytes()), life, "{body}");

@@ -55,6 +55,7 @@ macro_rules! file {
 /// All files, the first of which is the page itself.
 const FILES: &[(&str, &str, &[u8])] = &[
     file!("index.html", HTML),
+    file!("about.js", SCRIPT),
     file!("api.js", SCRIPT),
     file!("captions.js", SCRIPT),
     file!("connection.js", SCRIPT),

@@ -113,9 +113,9 @@ fn a_log_has_what_happened_in_order_and_each_final_its_number() {
         assert_eq!(append(log, 1, said("a", None)), Verdict::Stored(3));
         log.close(1, i64::MAX);
         assert_eq!(append(log, 1, said("b", None)), Verdict::Stored(5));
-        log.finish(1, 9);
+        log.finish(1, 9, Box::new(|_| {}));
         assert_eq!(append(log, 1, said("c", None)), Verdict::Over);
-        let expected = ["opened", "member", "said", "closed", "said", "over"];
+        let expected = ["opened", "member", "said", "closed", "said", "left", "over"];
         assert_eq!(kinds(log, 1), expected);
         let entries = read(log, 1);
         let finals: Vec<&Transcribed> = entries.iter().filter_map(|e| e.body.said()).collect();
@@ -267,7 +267,7 @@ fn who_may_be_come_back_to_is_found_again() {
     with_each(|log| {
         begin(log, 1, None);
         begin(log, 2, None);
-        log.finish(2, 1);
+        log.finish(2, 1, Box::new(|_| {}));
         append(log, 1, said("a", None));
         log.close(1, i64::MAX);
         // The calls that do not block take effect before the next one that does.
@@ -319,11 +319,11 @@ fn a_text_is_stored_once_however_often_it_is_sent() {
         // The ids of another conversation are others.
         begin(log, 2, None);
         assert_eq!(send(log, 2, sent("a", None)), Sending::Stored(3));
-        log.finish(1, 9);
+        log.finish(1, 9, Box::new(|_| {}));
         assert_eq!(send(log, 1, sent("c", None)), Sending::Over);
         // Its client has not received the answer.
         assert_eq!(send(log, 1, sent("b", None)), Sending::Already(4));
-        let expected = ["opened", "member", "sent", "sent", "over"];
+        let expected = ["opened", "member", "sent", "sent", "left", "over"];
         assert_eq!(kinds(log, 1), expected);
         let stored = read(log, 1);
         assert_eq!(stored[2].body, Body::Sent(sent("a", None)));
@@ -389,7 +389,7 @@ fn a_conversation_is_found_by_its_session_and_account() {
             (open.session.as_str(), open.opened, open.ends),
             ("session-7", 1, i64::MAX)
         );
-        log.finish(7, 9);
+        log.finish(7, 9, Box::new(|_| {}));
         // The end is written when a later write is.
         assert_eq!(append(log, 7, said("late", None)), Verdict::Over);
         (seven.over, seven.head) = (Some(9), 2);
@@ -415,5 +415,66 @@ fn a_text_postpones_the_end_of_a_conversation_without_speakers() {
         log.close(1, soon);
         assert_eq!(later(soon - 1), soon);
         assert_eq!(later(soon + 1), soon + 1);
+    });
+}
+
+/// Returns who came and who left in a conversation, in order.
+fn presence(log: &dyn Log, conversation: i64) -> Vec<(&'static str, String)> {
+    let entries = read(log, conversation);
+    let presence = entries.iter().filter_map(|entry| match &entry.body {
+        Body::Member(speaker) | Body::Left(speaker) => {
+            Some((entry.body.kind(), speaker.id.clone()))
+        }
+        _ => None,
+    });
+    presence.collect()
+}
+
+#[test]
+fn a_speaker_leaves_once_and_is_a_member_anew_when_it_is_back() {
+    with_each(|log| {
+        let comes = |id: &str| {
+            let mut start = start(1, None);
+            start.speaker = Some(speaker(id));
+            log.begin(start, Box::new(|_| {})).expect("begun");
+        };
+        let leave = |here: &[&str]| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let committed = move |entries: &[Arc<Entry>]| {
+                let kinds = entries.iter().map(|entry| entry.body.kind());
+                tell.send(kinds.collect::<Vec<_>>()).expect("awaited");
+            };
+            let here = here.iter().map(|id| (*id).to_owned()).collect();
+            log.left(1, here, Box::new(committed));
+            told.recv_timeout(std::time::Duration::from_secs(60))
+                .expect("an answer")
+        };
+        comes("ada");
+        comes("bob");
+        assert!(leave(&["bob", "ada"]).is_empty(), "both are here");
+        assert_eq!(leave(&["bob"]), ["left"]);
+        assert!(leave(&["bob"]).is_empty(), "she left before");
+        comes("ada");
+        comes("ada");
+        assert_eq!(leave(&["ada"]), ["left"]);
+        let (tell, told) = std::sync::mpsc::channel();
+        let over = move |entries: &[Arc<Entry>]| tell.send(entries.len()).expect("awaited");
+        log.finish(1, 9, Box::new(over));
+        let told = told.recv_timeout(std::time::Duration::from_secs(60));
+        assert_eq!(told, Ok(2), "ada and the end");
+        assert!(leave(&[]).is_empty(), "it is over");
+        let expected = [
+            ("member", "ada"),
+            ("member", "bob"),
+            ("left", "ada"),
+            ("member", "ada"),
+            ("left", "bob"),
+            ("left", "ada"),
+        ];
+        let expected = expected.map(|(kind, id)| (kind, id.to_owned()));
+        assert_eq!(presence(log, 1), expected);
+        assert_eq!(kinds(log, 1).last(), Some(&"over"));
+        let last = read(log, 1).pop().expect("an entry");
+        assert_eq!(last.at, 9);
     });
 }

@@ -7,6 +7,7 @@ use crate::unit::here;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 use symbl_service::Auth;
 use symbl_testkit::programs::{self, chromium, node, npm};
 
@@ -74,6 +75,26 @@ fn a_correction_and_a_note_reach_the_other_page_and_the_api() {
 #[test]
 fn a_person_signs_in_and_shares_one_conversation() {
     closed("share");
+}
+
+#[test]
+fn a_page_that_was_opened_early_has_the_name_and_the_times_of_one_that_comes_late() {
+    open("early");
+}
+
+#[test]
+fn a_page_says_that_its_conversation_was_deleted() {
+    open("deleted");
+}
+
+#[test]
+fn a_sign_in_that_has_ended_is_asked_for_again_on_the_page() {
+    let auth = Auth::App {
+        id: APP.0.into(),
+        secret: APP.1.into(),
+    };
+    let life = Some(Duration::from_secs(4));
+    play("signin", &mut Stage::with_tokens_for(auth, life));
 }
 
 #[test]

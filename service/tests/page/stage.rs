@@ -130,11 +130,17 @@ pub struct Stage {
 impl Stage {
     /// Starts a service.
     pub fn new(auth: Auth) -> Self {
+        Self::with_tokens_for(auth, None)
+    }
+
+    /// Starts a service whose tokens are good for this time.
+    pub fn with_tokens_for(auth: Auth, life: Option<Duration>) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let cues = Cued::default();
         let data = TempDir::new().expect("a folder");
         let free = "127.0.0.1:0".parse().expect("an address");
-        let config = configured(&cues, &auth, data.path().to_owned(), free);
+        let mut config = configured(&cues, &auth, data.path().to_owned(), free);
+        config.limits.token = life.unwrap_or(config.limits.token);
         let server = runtime.block_on(Server::bind(config)).expect("a free port");
         let address = server.local_addr();
         Self {
@@ -186,7 +192,9 @@ impl Stage {
         match asked["please"].as_str().expect("a word") {
             "say" => self.say(&speaker, texts()),
             "begin" => self.begin(&speaker, texts()),
+            "come" => self.come_to(&speaker, asked["title"].as_str()),
             "leave" => self.leave(&speaker),
+            "delete" => self.delete(),
             "cut" => self.relay.as_ref().expect("a relay").reset(),
             "down" => self.down(),
             "up" => self.up(),
@@ -263,6 +271,11 @@ impl Stage {
 
     /// Lets a speaker join, unless it is there.
     fn come(&mut self, speaker: &str) {
+        self.come_to(speaker, Some("Planning <b>2</b>"));
+    }
+
+    /// Lets a speaker join a conversation that has this title from then on, if any.
+    fn come_to(&mut self, speaker: &str, title: Option<&str>) {
         if self.speakers.contains_key(speaker) {
             return;
         }
@@ -270,7 +283,9 @@ impl Stage {
         request["speaker"] = json!({"userId": format!("{speaker}@example.org"), "name": speaker});
         request["insightTypes"] = json!(["question", "action_item", "follow_up"]);
         request["trackers"] = json!([{"name": "Money", "vocabulary": ["budget"]}]);
-        request["config"]["meetingTitle"] = "Planning <b>2</b>".into();
+        if let Some(title) = title {
+            request["config"]["meetingTitle"] = title.into();
+        }
         // So that a conversation outlives a restart.
         request["noConnectionTimeout"] = 300.into();
         let token = self.token();
@@ -322,6 +337,17 @@ impl Stage {
         }
         let asking = token(&self.address, APP.0, APP.1);
         Some(self.runtime.block_on(asking))
+    }
+
+    /// Deletes the conversation.
+    fn delete(&self) {
+        let token = self.token().unwrap_or_default();
+        let id = self.conversation.as_ref().expect("a conversation");
+        let request = format!(
+            "DELETE /v1/conversations/{id} HTTP/1.1\r\nAuthorization: Bearer {token}\r\nX-Rest:"
+        );
+        let (head, answer) = self.runtime.block_on(http(&self.address, &request, ""));
+        assert!(head.starts_with("http/1.1 200"), "{answer}");
     }
 
     /// Returns what the Conversation API answers.

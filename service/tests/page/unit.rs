@@ -22,7 +22,7 @@ fn what_the_page_knows_and_how_its_connection_comes_back() {
         .filter(|file| file.to_string_lossy().ends_with(".test.mjs"))
         .collect();
     files.sort();
-    assert_eq!(files.len(), 3, "{files:?}");
+    assert_eq!(files.len(), 4, "{files:?}");
     let output = command.arg("--test").args(files).output().expect("timeout");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");

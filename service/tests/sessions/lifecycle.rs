@@ -3,10 +3,10 @@
 //! Sessions are active, closed and expired, and the service is killed and comes back.
 
 use crate::common::process::{Process, keep, token};
-use crate::common::{Client, linear16, start_request};
+use crate::common::{Client, http, linear16, start_request};
 use crate::driver::Node;
 use crate::{about, serve, text, url};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 use symbl_service::recognizer::scripted::speech;
@@ -150,4 +150,142 @@ async fn after_sigkill_clients_come_back_by_themselves_and_nothing_is_missing() 
     node.open("c", &url, &auth);
     let answer = node.ask("c", "session:reconnect", &[about(&session)]);
     assert_eq!(answer["error_code"], "invalid_session", "{answer}");
+}
+
+/// Returns the names of those that came and left in a history, in order.
+fn presence(history: &[Value]) -> Vec<String> {
+    let presence = history.iter().filter_map(|item| {
+        let kind = item[0].as_str()?.strip_prefix("conversation:member_")?;
+        Some(format!("{} {kind}", item[1]["member"]["name"].as_str()?))
+    });
+    presence.collect()
+}
+
+fn named(name: &str, keep: u64) -> Value {
+    let mut request = start_request();
+    request["speaker"] = json!({ "userId": format!("{name}@example.org"), "name": name });
+    request["noConnectionTimeout"] = json!(keep);
+    request
+}
+
+async fn stop(mut speaker: Client) {
+    speaker.stop().await;
+    speaker.rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_speaker_that_is_lost_has_left_when_it_does_not_come_back_also_after_sigkill() {
+    let Some(mut node) = Node::start() else {
+        return;
+    };
+    let data = tempfile::tempdir().expect("a folder");
+    let service = started(data.path(), "127.0.0.1:0", "app");
+    let listen = service.address.to_string();
+    let url = format!("http://{listen}");
+    let auth = json!({ "token": token(&service, "app", "hush").await });
+    let options = json!({ "transports": ["websocket"], "reconnectionDelay": 50 });
+    node.open_with("a", &url, &options, std::slice::from_ref(&auth));
+    node.next("a", "connect");
+    let session = node.create("a");
+    let token = auth["token"].as_str().expect("a token");
+    let path = format!("{session}?access_token={token}");
+    let (ada, _) = Client::started(&service, &path, &named("Ada", 600)).await;
+    let (bob, _) = Client::started(&service, &path, &named("Bob", 2)).await;
+    let (eve, _) = Client::started(&service, &path, &named("Eve", 600)).await;
+    // A lost socket is not yet a speaker that has left.
+    drop(eve);
+    let (eve, _) = Client::started(&service, &path, &named("Eve", 600)).await;
+    drop(bob);
+    let left = node.event("a", "conversation:member_left");
+    assert_eq!(left["member"]["name"], "Bob", "and not Eve");
+    let (bob, _) = Client::started(&service, &path, &named("Bob", 600)).await;
+    stop(eve).await;
+    let left = node.event("a", "conversation:member_left");
+    assert_eq!(left["member"]["name"], "Eve", "at once");
+    let before = node.history("a", &session);
+    let expected = [
+        "Ada joined",
+        "Bob joined",
+        "Eve joined",
+        "Bob left",
+        "Bob joined",
+        "Eve left",
+    ];
+    assert_eq!(presence(&before), expected);
+    service.kill();
+    drop((ada, bob));
+    let service = started(data.path(), &listen, "app");
+    node.next("a", "connect");
+    assert_eq!(node.join("a", &session)["status"], "active");
+    assert_eq!(node.history("a", &session), before, "nobody has left yet");
+    let (ada, _) = Client::started(&service, &path, &named("Ada", 600)).await;
+    let (bob, _) = Client::started(&service, &path, &named("Bob", 600)).await;
+    stop(bob).await;
+    stop(ada).await;
+    node.event("a", "session:closed");
+    let after = presence(&node.history("a", &session));
+    assert_eq!(after[..expected.len()], expected);
+    let mut rest = after[expected.len()..].to_vec();
+    rest.sort();
+    assert_eq!(rest, ["Ada left", "Bob left"], "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_that_is_deleted_is_expired_for_those_who_have_joined_it() {
+    let server = serve(|config| {
+        config.limits.session_keep_alive = Duration::from_secs(2);
+    })
+    .await;
+    let Some(mut node) = Node::start() else {
+        return;
+    };
+    for id in ["a", "b", "c", "d"] {
+        node.open(id, &url(&server), &json!({}));
+    }
+    let other = node.create("d");
+    for expires in [false, true] {
+        let session = node.create("a");
+        let (speaker, conversation) = Client::started(&server, &session, &start_request()).await;
+        stop(speaker).await;
+        node.event("a", "session:closed");
+        if expires {
+            assert_eq!(
+                node.event("a", "session:expired").get("deleted"),
+                None,
+                "it is only expired"
+            );
+        }
+        // One that comes late, and only reads.
+        let mut view = about(&session);
+        view["view"] = json!(true);
+        node.emit("b", "session:reconnect", &[view]);
+        node.event("b", "session:reconnected");
+        let delete = format!("DELETE /v1/conversations/{conversation}");
+        let (head, answer) = http(&server, &delete, "").await;
+        assert!(head.starts_with("http/1.1 200"), "{answer}");
+        for id in ["a", "b"] {
+            let mut expired = node.event(id, "session:expired");
+            // It may have expired just before.
+            if !expires && expired.get("deleted").is_none() {
+                expired = node.event(id, "session:expired");
+            }
+            assert_eq!(expired["deleted"], true, "{id}: {expired}");
+            assert_eq!(expired["status"], "expired");
+            assert_eq!(expired["session_id"], session.as_str());
+            let answer = node.ask(id, "session:history:sync", &[about(&session)]);
+            assert_eq!(answer["error_code"], "invalid_session", "{answer}");
+            let answer = node.ask(id, "message:send", &[text(&session, "too late")]);
+            assert_eq!(answer["error_code"], "invalid_session", "{answer}");
+        }
+        let mut view = about(&session);
+        view["view"] = json!(true);
+        let answer = node.ask("c", "session:reconnect", &[view]);
+        assert_eq!(answer["error_code"], "invalid_session", "{answer}");
+    }
+    let others = node.rest("d");
+    assert!(
+        others.iter().all(|(name, _)| name != "session:expired"),
+        "{others:?}"
+    );
+    assert_eq!(node.join("d", &other)["status"], "active");
 }

@@ -481,7 +481,16 @@ async fn what_a_speaker_says_reaches_all_sockets_of_the_session() {
         assert_eq!(item["brain_language"], "en");
         assert_eq!(item["request_id"].as_str().map(str::len), Some(36));
         assert_eq!(item["seq"], message["seq"], "of the same final");
-        seen.push((message, item));
+        let left = node.event(id, "conversation:member_left");
+        assert_eq!(members(&left["member"]), ["id", "name", "user_id"]);
+        assert_eq!(left["member"]["id"], message["from"]["agent_id"]);
+        assert_eq!(left["member"]["name"], "Ada");
+        for member in ["session_id", "timestamp", "event_id", "seq"] {
+            assert!(left.get(member).is_some(), "{member}: {left}");
+        }
+        assert!(left["seq"].as_u64() > message["seq"].as_u64(), "{left}");
+        node.event(id, "session:closed");
+        seen.push((message, item, left));
     }
     assert_eq!(seen[0], seen[1]);
     // Interims come to those that asked for them, and are not in the history.
@@ -506,4 +515,6 @@ async fn what_a_speaker_says_reaches_all_sockets_of_the_session() {
         Some(&seen[0].0),
         "as it was live"
     );
+    let last = history.last().expect("an event");
+    assert_eq!(*last, json!(["conversation:member_left", seen[0].2]));
 }

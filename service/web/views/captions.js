@@ -7,8 +7,8 @@ import { connectionWords, isOver, nameOf } from "../model.js";
 import { h, keyed, say, speak } from "./dom.js";
 
 /** Shows the captions of a conversation in `root`. */
-export function showCaptions(root, { about, store }) {
-  document.title = about.name || "Captions";
+export function showCaptions(root, { store }) {
+  document.title = store.get().about.name || "Captions";
   const looks = wanted(location.search, (colour) => CSS.supports("color", colour));
   const page = document.documentElement;
   page.classList.add("captions");
@@ -22,9 +22,12 @@ export function showCaptions(root, { about, store }) {
 
   const lines = h("div.caption-lines", { role: "log", "aria-live": "off" });
   const state = h("p.caption-state", { role: "status" });
-  root.replaceChildren(h("main.caption-box", {}, h("h1.unseen", {}, document.title), lines, state));
+  const title = h("h1.unseen", {}, document.title);
+  root.replaceChildren(h("main.caption-box", {}, title, lines, state));
 
   function update(now) {
+    document.title = now.about.name || "Captions";
+    say(title, document.title);
     speak(lines, now.language);
     const shown = lastLines(now, looks.lines).map((line, at, all) => ({
       ...line,
@@ -39,7 +42,9 @@ export function showCaptions(root, { about, store }) {
     }, show);
     // A screen with captions says only what its audience has to know.
     const { tone, words } = connectionWords(now, Date.now());
-    say(state, tone === "live" || isOver(now) || words === "Waiting for a speaker" ? "" : words);
+    const hasEnded = isOver(now) && !now.isDeleted;
+    const isQuiet = tone === "live" || hasEnded || words === "Waiting for a speaker";
+    say(state, isQuiet ? "" : words);
   }
 
   store.listen(update);

@@ -17,18 +17,18 @@ const TICK = 500;
  * Shows a conversation in `root`.
  *
  * @param about.id      Its id in the API.
- * @param about.about   What the API says about it.
  * @param about.store   The state of the page.
  * @param about.send    Puts `{text, corrects}` into the outbox; `false` if it is full.
  * @param about.outbox  The texts that wait.
  * @param about.connect Connects again.
  */
-export function showConversation(root, { id, about, store, send, outbox, connect }) {
-  const name = about.name || `Conversation ${id}`;
-  document.title = name;
+export function showConversation(root, { id, store, send, outbox, connect }) {
+  let about = null;
   // When the conversation began: times in the transcript count from there.
-  let zero = Date.parse(about.startTime);
+  let zero = NaN;
   const start = () => (Number.isNaN(zero) ? zero = store.get().lines[0]?.start ?? 0 : zero);
+  const title = h("h1", { dir: "auto" });
+  const begun = h("time.wide", {});
   const correct = (line) => openCorrection(line, (text) => send({ text, corrects: line.id }));
   const said = transcript({ zero: start, correct });
   const found = panels({ zero: start, show: (message) => {
@@ -79,10 +79,7 @@ export function showConversation(root, { id, about, store, send, outbox, connect
     h("header.bar", {},
       h("a.button.quiet.back", { href: "/", title: "All conversations" }, icon("back"),
         h("span.unseen", {}, "All conversations")),
-      h("div.heading", {},
-        h("h1", { dir: "auto" }, name),
-        h("p.about", {}, state, aloud, delay, again,
-          h("time.wide", { datetime: about.startTime ?? "" }, dayAndTime(about.startTime)))),
+      h("div.heading", {}, title, h("p.about", {}, state, aloud, delay, again, begun)),
       h("div.actions", {}, panelButton, captions, share,
         button("download", "Download", () => openDownloads(id)),
         button("settings", "Settings", () => openSettings(said.refresh)))),
@@ -106,7 +103,22 @@ export function showConversation(root, { id, about, store, send, outbox, connect
     again.hidden = !["stopped", "refused"].includes(now.link.name) || isOver(now);
   }
 
+  /** Shows what the API says, which may be another name and begin than before. */
+  function describe(now) {
+    if (now === about) return;
+    about = now;
+    const { name, startTime } = now;
+    document.title = name || `Conversation ${id}`;
+    say(title, document.title);
+    begun.dateTime = startTime ?? "";
+    say(begun, dayAndTime(startTime));
+    zero = Date.parse(startTime);
+    said.recount();
+    found.recount();
+  }
+
   function update(now) {
+    describe(now.about);
     words();
     said.update(now);
     found.update(now);

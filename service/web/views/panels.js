@@ -17,7 +17,7 @@ const KINDS = [
   ["tracker", "Trackers"],
 ];
 
-/** Returns the panel: its element and `update(state)`. `show` brings a message into sight. */
+/** Returns the panel: its element, `update(state)` and `recount()`. `show` brings a message into sight. */
 export function panels({ zero, show }) {
   const talk = section("talk", "Talk time");
   const all = KINDS.map(([kind, title]) => ({ kind, ...section(kind, title) }));
@@ -56,6 +56,13 @@ export function panels({ zero, show }) {
     before = state;
   }
 
+  /** Counts all times anew, when `zero` has changed. */
+  function recount() {
+    const { findings, lines, ...rest } = before;
+    before = rest;
+    if (findings) update({ ...rest, findings, lines });
+  }
+
   function findingRow(row) {
     const { finding } = row;
     const about = [finding.assignee, finding.due && `due ${finding.due}`].filter(Boolean);
@@ -80,7 +87,7 @@ export function panels({ zero, show }) {
     say(element.querySelector("time"), start === undefined ? "" : clock(start - zero()));
   }
 
-  return { element, update };
+  return { element, update, recount };
 }
 
 function section(kind, title) {

@@ -4,7 +4,7 @@
 
 import { findingsByMessage, nameOf } from "../model.js";
 import { clock, timeOfDay } from "../format.js";
-import { h, icon } from "./dom.js";
+import { h, icon, say } from "./dom.js";
 
 /** Silence after which a speaker's name is shown again, in milliseconds. */
 const GAP = 30_000;
@@ -67,6 +67,13 @@ export function estimate({ line, isGrouped }, width, scale) {
   const lines = Math.ceil(Math.max(1, line.text.length) / letters);
   if (line.kind === "joined" || line.kind === "left") return 36;
   return lines * size * 1.6 + (isGrouped ? 8 : 44);
+}
+
+/** Counts the times in an element from another begin. */
+export function countFrom(element, zero) {
+  for (const time of element.querySelectorAll("time")) {
+    say(time, clock(Date.parse(time.dateTime) - zero));
+  }
 }
 
 /** Returns the element of a row. `zero` is when the conversation began. */

@@ -5,7 +5,7 @@
 import { nameOf } from "../model.js";
 import { count } from "../format.js";
 import { h, icon, keyed, say, speak } from "./dom.js";
-import { estimate, follows, interimElement, rowElement, rowsOf, updateInterim } from "./rows.js";
+import { countFrom, estimate, follows, interimElement, rowElement, rowsOf, updateInterim } from "./rows.js";
 import { settings } from "./settings.js";
 import { WindowedList } from "./windowed.js";
 
@@ -14,7 +14,7 @@ const ANNOUNCED = 8;
 /** How long a line is marked that the reader has jumped to, in milliseconds. */
 const MARKED = 2_000;
 
-/** Returns the transcript: its element, `update(state)`, `show(messageId)` and `refresh()`. */
+/** Returns the transcript: its element, `update(state)`, `show(messageId)`, `refresh()` and `recount()`. */
 export function transcript({ zero, correct }) {
   const list = h("ol.lines", { "aria-label": "What was said", role: "list" });
   const interims = h("div.interims", { "aria-hidden": "true" });
@@ -102,6 +102,8 @@ export function transcript({ zero, correct }) {
     element,
     update,
     refresh: () => windowed.refresh(),
+    /** Counts all times anew, when `zero` has changed. */
+    recount: () => countFrom(list, zero()),
     /** Shows the message with this id, and marks it for a moment. */
     show(id) {
       const row = windowed.show(`m${id}`);

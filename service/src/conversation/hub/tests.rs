@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
+use crate::conversation::entry::{Body, Speaker};
 use crate::conversation::memory::MemoryLog;
 use crate::metrics::{Counts, Kept, Refused};
 use crate::outbox::Outbox;
@@ -218,4 +219,106 @@ async fn conversations_that_wait_have_a_bound_in_bytes() {
     assert_eq!(hub.awaited(), 9);
     let available = hub.waiting_bytes.available_permits();
     assert!(available < 120_000, "{available}");
+}
+
+/// Lets a speaker begin on a new socket of the conversation `x`.
+async fn speaks(hub: &Arc<Hub>, id: &str, keep: Duration) -> SocketSlot {
+    let slot = hub.join(&key("x"), Outbox::new(8).0, false).await;
+    slot.speaks(Some(id), Some(keep));
+    let conversation = &slot.conversation;
+    let start = StartRecord {
+        conversation: conversation.number,
+        account: String::new(),
+        connection_id: "x".to_owned(),
+        session: conversation.session.clone(),
+        title: None,
+        at: 0,
+        keep: 0,
+        speaker: Some(Speaker {
+            id: id.to_owned(),
+            ..Speaker::default()
+        }),
+        ends: None,
+        stream_position: None,
+    };
+    let begun = conversation.log.begin(start, conversation.committed(None));
+    begun.expect("begun");
+    slot
+}
+
+/// Returns the ids of those that have left, in the order of the log.
+fn gone(conversation: &Conversation) -> Vec<String> {
+    let entries = conversation.log.read(conversation.number, 0, usize::MAX);
+    let entries = entries.expect("entries");
+    let left = entries.iter().filter_map(|entry| match &entry.body {
+        Body::Left(speaker) => Some(speaker.id.clone()),
+        _ => None,
+    });
+    left.collect()
+}
+
+async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let patience = tokio::time::Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(tokio::time::Instant::now() < patience, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_speaker_has_left_after_a_clean_stop_and_a_lost_one_after_its_time() {
+    const LONG: Duration = Duration::from_secs(1000);
+    let hub = hub();
+    let host = speaks(&hub, "host", LONG).await;
+    let conversation = Arc::clone(&host.conversation);
+    speaks(&hub, "ada", LONG).await.leave(Leave::Finished);
+    assert_eq!(gone(&conversation), ["ada"], "at once");
+    // A second socket of the same speaker is still there, or is just being closed.
+    let first = speaks(&hub, "bob", LONG).await;
+    let mut second = speaks(&hub, "bob", LONG).await;
+    first.leave(Leave::Finished);
+    second.close();
+    speaks(&hub, "ada", LONG).await.leave(Leave::Finished);
+    assert_eq!(gone(&conversation), ["ada", "ada"], "bob is closing");
+    // The last results of a stream may still come.
+    let settled = second.owe();
+    second.leave(Leave::Finished);
+    assert_eq!(gone(&conversation).len(), 2, "bob owes results");
+    settled();
+    assert_eq!(gone(&conversation)[2..], ["bob"]);
+    // Eve is back in time, and then she is not.
+    speaks(&hub, "eve", LONG).await.leave(Leave::Lost);
+    let eve = speaks(&hub, "eve", Duration::from_millis(30)).await;
+    assert_eq!(gone(&conversation).len(), 3, "eve may come back");
+    eve.leave(Leave::Lost);
+    assert_eq!(gone(&conversation).len(), 3, "eve may still come back");
+    let all = || gone(&conversation);
+    wait_until("eve has left", || all().len() == 4).await;
+    assert_eq!(all()[3..], ["eve"]);
+    host.leave(Leave::Finished);
+    assert_eq!(all()[4..], ["host"], "each once");
+}
+
+#[tokio::test]
+async fn after_a_restart_those_have_left_who_do_not_come_back_in_time() {
+    let log = Arc::new(MemoryLog::default());
+    let limits = Limits::default();
+    let first = hub_with_log(&limits, WallClock::default(), log.clone());
+    let ada = speaks(&first, "ada", Duration::from_secs(1000)).await;
+    let bob = speaks(&first, "bob", Duration::from_secs(1000)).await;
+    let ends = WallClock::default().now() + 200_000_000;
+    ada.conversation.log.close(ada.conversation.number, ends);
+    // The first service is killed.
+    std::mem::forget((first, ada, bob));
+    let second = hub_with_log(&limits, WallClock::default(), log);
+    let ada = speaks(&second, "ada", Duration::from_secs(1000)).await;
+    let conversation = Arc::clone(&ada.conversation);
+    speaks(&second, "eve", Duration::ZERO)
+        .await
+        .leave(Leave::Finished);
+    assert!(gone(&conversation).is_empty(), "bob may come back");
+    wait_until("bob has left", || gone(&conversation).len() == 2).await;
+    let mut left = gone(&conversation);
+    left.sort();
+    assert_eq!(left, ["bob", "eve"], "and ada has not");
 }

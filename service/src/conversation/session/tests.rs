@@ -366,3 +366,34 @@ async fn what_is_said_comes_to_watches_with_what_is_written() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_deletion_is_told_also_if_it_came_before_the_watch() {
+    let hub = hub_at(&limits(), WallClock::default());
+    let sessions = sessions_of(&hub);
+    let session = sessions.create("", None).await.expect("created");
+    let other = sessions.create("", None).await.expect("created");
+    let mut early = session.watch(false);
+    hub.join(&key(&session.connection_id), Outbox::new(8).0, false)
+        .await
+        .leave(Leave::Finished);
+    let again = sessions.find("", &session.id, false).await.expect("found");
+    hub.deletions.deleted(session.conversation);
+    let mut late = again.watch(false);
+    for watch in [&mut early, &mut late] {
+        let told = timeout(Duration::from_secs(60), watch.next()).await;
+        let Ok(Event::Changed(state)) = told else {
+            panic!("{told:?}")
+        };
+        assert_eq!((state.status, state.is_deleted), (Status::Expired, true));
+        let more = timeout(Duration::from_millis(20), watch.next()).await;
+        assert!(more.is_err(), "once: {more:?}");
+    }
+    for session in [&session, &again] {
+        let refused = session.send(text("late")).await;
+        assert!(matches!(refused, Err(SessionError::Unknown)), "{refused:?}");
+        let refused = session.history(0, 10).await;
+        assert!(matches!(refused, Err(SessionError::Unknown)), "{refused:?}");
+    }
+    assert_eq!(other.state().status, Status::Active);
+}

@@ -121,12 +121,16 @@ impl RenderCache {
 
     /// Returns what a session's state is now.
     pub(super) fn state(&self, state: &State, now: i64) -> Value {
-        json!({
+        let mut payload = json!({
             "session_id": *self.about.session_id,
             "status": status(state.status),
             "speakers": state.speakers,
             "timestamp": millis(now),
-        })
+        });
+        if state.is_deleted {
+            payload["deleted"] = json!(true);
+        }
+        payload
     }
 }
 
@@ -261,6 +265,7 @@ fn render(entry: &Entry, about: &About) -> Vec<Rendered> {
         Body::Opened { .. } | Body::Closed { .. } | Body::Over => Vec::new(),
         Body::Member(speaker) => vec![joined(entry, about, speaker, false)],
         Body::Renamed(speaker) => vec![joined(entry, about, speaker, true)],
+        Body::Left(speaker) => vec![left(entry, about, speaker)],
         Body::Said(said) => said_events(entry, about, said),
         Body::Sent(sent) => vec![sent_event(entry, about, sent)],
     }
@@ -291,10 +296,18 @@ fn payload(entry: &Entry, about: &About, own: Value) -> Value {
     Value::Object(all)
 }
 
+/// Returns how payloads name a member of the conversation.
+fn member(speaker: &Speaker) -> Value {
+    json!({ "id": speaker.id, "name": speaker.name, "user_id": speaker.user_id })
+}
+
+fn left(entry: &Entry, about: &About, speaker: &Speaker) -> Option<Rendered> {
+    let own = json!({ "member": member(speaker) });
+    event("conversation:member_left", &payload(entry, about, own))
+}
+
 fn joined(entry: &Entry, about: &About, speaker: &Speaker, is_renamed: bool) -> Option<Rendered> {
-    let mut own = json!({
-        "member": { "id": speaker.id, "name": speaker.name, "user_id": speaker.user_id },
-    });
+    let mut own = json!({ "member": member(speaker) });
     if is_renamed {
         own["renamed"] = json!(true);
     }

@@ -3,7 +3,7 @@
 //! The entries of the log as rows.
 
 use super::record::{Outcome, as_sql, from_sql};
-use crate::conversation::entry::{Body, Entry, Sent, Speaker, Transcribed};
+use crate::conversation::entry::{Body, Entry, Sent, Transcribed};
 use crate::conversation::log::{Sending, SessionRecord, Verdict};
 use crate::ids::new_id;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -148,32 +148,6 @@ pub(super) fn entry_of(from: &Connection, conversation: i64, number: i64) -> rus
         .query_row(params![conversation, number], |row| row.get(0))
         .optional()?;
     Ok(seq.map_or(0, from_sql))
-}
-
-/// Stores a speaker. Appends and returns an entry if the speaker is new or has a new name.
-pub(super) fn member(
-    to: &Connection,
-    conversation: i64,
-    at: i64,
-    speaker: &Speaker,
-) -> rusqlite::Result<Option<Arc<Entry>>> {
-    let changed = to
-        .prepare_cached(
-            "INSERT INTO member VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
-             SET user_id = excluded.user_id, name = coalesce(excluded.name, name)
-             WHERE user_id IS NOT excluded.user_id
-             OR name IS NOT coalesce(excluded.name, name)",
-        )?
-        .execute(params![
-            conversation,
-            speaker.id,
-            speaker.user_id,
-            speaker.name
-        ])?;
-    match changed {
-        0 => Ok(None),
-        _ => append(to, conversation, at, Body::Member(speaker.clone())),
-    }
 }
 
 /// The state of a conversation before an append.

@@ -4,12 +4,12 @@
 
 use super::open::SECOND;
 use super::record::{Outcome, Record, from_sql};
-use super::{Store, StoreError, entries, now, stamped, write};
-use crate::conversation::entry::{Entry, Sent, Speaker, Transcribed};
+use super::{Store, StoreError, Tell, entries, now, posting, presence, stamped, write};
+use crate::conversation::entry::{Entry, Sent, Transcribed};
 use crate::conversation::log::{
     Begun, Committed, Log, LogError, OpenConversation, Sending, SessionRecord, StartRecord, Verdict,
 };
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::OptionalExtension;
 use std::sync::Arc;
 
 impl From<StoreError> for LogError {
@@ -22,16 +22,7 @@ impl Store {
     /// Writes a record. The thread that writes passes its entries on before it writes
     /// anything else to the same conversation.
     fn enter(&self, record: Record, committed: Committed) -> Result<Outcome, LogError> {
-        let outcomes = self.wait(|tell| {
-            let tell = move |outcomes: Result<Vec<Outcome>, StoreError>| {
-                if let Ok(outcomes) = &outcomes {
-                    let entries = outcomes.iter().flat_map(Outcome::entries).cloned();
-                    committed(&entries.collect::<Vec<_>>());
-                }
-                tell(outcomes);
-            };
-            write(vec![record], Some(Box::new(tell)))
-        });
+        let outcomes = self.wait(|tell| write(vec![record], Some(passing_on(committed, tell))));
         let outcome = outcomes.map(|mut outcomes| outcomes.pop());
         outcome?.ok_or_else(|| LogError("nothing was written".to_owned()))
     }
@@ -40,6 +31,30 @@ impl Store {
         // If the writer is gone, the calls that wait for it fail and are logged.
         let _ = self.send(write(vec![record], None));
     }
+
+    /// Writes a record without waiting for it.
+    fn post_and_tell(&self, record: Record, committed: Committed) {
+        let told = passing_on(committed, |outcomes| {
+            if let Err(error) = outcomes {
+                tracing::error!(error = error.reason(), "not stored");
+            }
+        });
+        let _ = self.send(posting(record, told));
+    }
+}
+
+/// Returns what passes the entries of a commit on, and then its outcomes.
+fn passing_on(
+    committed: Committed,
+    tell: impl FnOnce(Result<Vec<Outcome>, StoreError>) + Send + 'static,
+) -> Tell<Vec<Outcome>> {
+    Box::new(move |outcomes| {
+        if let Ok(outcomes) = &outcomes {
+            let entries = outcomes.iter().flat_map(Outcome::entries).cloned();
+            committed(&entries.collect::<Vec<_>>());
+        }
+        tell(outcomes);
+    })
 }
 
 impl Log for Store {
@@ -111,8 +126,17 @@ impl Log for Store {
         });
     }
 
-    fn finish(&self, conversation: i64, at: i64) {
-        self.post(Record::Over { conversation, at });
+    fn left(&self, conversation: i64, here: Vec<String>, committed: Committed) {
+        let record = Record::Left {
+            conversation,
+            here,
+            at: now(),
+        };
+        self.post_and_tell(record, committed);
+    }
+
+    fn finish(&self, conversation: i64, at: i64, committed: Committed) {
+        self.post_and_tell(Record::Over { conversation, at }, committed);
     }
 
     /// Returns the conversations that are not over. For speakers that were connected when
@@ -144,7 +168,7 @@ impl Log for Store {
                     latest: row.get(7)?,
                     session: row.get(8)?,
                     opened: row.get(9)?,
-                    members: members(connection, row.get(0)?)?,
+                    members: presence::members(connection, row.get(0)?)?,
                 })
             })?;
             let rows: Vec<OpenConversation> = rows.collect::<Result<_, _>>()?;
@@ -161,17 +185,4 @@ impl Log for Store {
         self.write(over.collect())?;
         Ok(open)
     }
-}
-
-fn members(connection: &Connection, conversation: i64) -> rusqlite::Result<Vec<Speaker>> {
-    let mut rows = connection
-        .prepare_cached("SELECT id, user_id, name FROM member WHERE conversation = ?1")?;
-    let rows = rows.query_map([conversation], |row| {
-        Ok(Speaker {
-            id: row.get(0)?,
-            user_id: row.get(1)?,
-            name: row.get(2)?,
-        })
-    })?;
-    rows.collect()
 }

@@ -22,6 +22,7 @@ mod log;
 mod migrate;
 mod open;
 mod parts;
+mod presence;
 mod probe;
 mod purge;
 mod query;
@@ -308,8 +309,17 @@ impl Drop for Store {
 fn write(records: Vec<Record>, done: Option<Tell<Vec<Outcome>>>) -> Job {
     Job::Write {
         records,
-        since: Instant::now(),
+        since: Some(Instant::now()),
         done,
+    }
+}
+
+/// Writes a record without an answer to a caller, however late, and then calls `told`.
+fn posting(record: Record, told: Tell<Vec<Outcome>>) -> Job {
+    Job::Write {
+        records: vec![record],
+        since: None,
+        done: Some(told),
     }
 }
 

@@ -4,7 +4,8 @@
 //! numbered here, in the transaction that stores them and the rows that the Conversation
 //! API reads.
 
-use super::entries::{append, append_said, append_sent, member, unheard};
+use super::entries::{append, append_said, append_sent, unheard};
+use super::presence::{append_left, member};
 use crate::conversation::entry::{Body, Entry, Sent, Transcribed};
 use crate::conversation::log::{Begun, Sending, StartRecord, StreamPosition, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -37,7 +38,13 @@ pub(crate) enum Record {
         ends: i64,
         at: i64,
     },
-    /// The conversation is over.
+    /// All speakers have left but for those that are here.
+    Left {
+        conversation: i64,
+        here: Vec<String>,
+        at: i64,
+    },
+    /// All speakers have left, and the conversation is over.
     Over { conversation: i64, at: i64 },
     /// A heartbeat of the service.
     Alive { at: i64 },
@@ -48,6 +55,8 @@ pub(crate) enum Record {
 pub(crate) enum Outcome {
     /// The record is written.
     Written,
+    /// The entries of speakers that have left, and of the end.
+    Left(Vec<Arc<Entry>>),
     /// The outcome of a start, with the new entries.
     Begun(Begun, Vec<Arc<Entry>>),
     /// The outcome of a final, with its entry if it is new.
@@ -61,7 +70,7 @@ impl Outcome {
     pub(super) fn entries(&self) -> &[Arc<Entry>] {
         match self {
             Self::Written | Self::Said(_, None) | Self::Sent(_, None) => &[],
-            Self::Begun(_, entries) => entries,
+            Self::Begun(_, entries) | Self::Left(entries) => entries,
             Self::Said(_, Some(entry)) | Self::Sent(_, Some(entry)) => std::slice::from_ref(entry),
         }
     }
@@ -95,13 +104,20 @@ impl Record {
                 }
                 changed
             }
+            Self::Left {
+                conversation,
+                here,
+                at,
+            } => return Ok(Outcome::Left(append_left(to, *conversation, *at, here)?)),
             Self::Over { conversation, at } => {
+                let mut entries = append_left(to, *conversation, *at, &[])?;
                 let over = append(to, *conversation, *at, Body::Over)?;
                 if over.is_some() {
                     to.prepare_cached("UPDATE conversation SET ended = ?2 WHERE id = ?1")?
                         .execute(params![conversation, at])?;
                 }
-                0
+                entries.extend(over);
+                return Ok(Outcome::Left(entries));
             }
             Self::Alive { at } => to
                 .prepare_cached("INSERT OR REPLACE INTO meta VALUES ('alive', ?1)")?

@@ -156,6 +156,11 @@ const ORDER: &str =
 const CORRECTIONS: &str = "CREATE INDEX IF NOT EXISTS entry_corrects ON entry
     (conversation, json_extract(body, '$.entry.sent.corrects'), seq) WHERE kind = 'sent'";
 
+/// An index of who comes and goes in each conversation. It needs no new version either.
+const PRESENCE: &str = "CREATE INDEX IF NOT EXISTS entry_presence ON entry
+    (conversation, coalesce(json_extract(body, '$.entry.member.id'),
+    json_extract(body, '$.entry.left.id')), seq) WHERE kind IN ('member', 'left')";
+
 /// Sets a connection up, and creates or upgrades the tables. Returns the version of a
 /// database that this version cannot use.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> {
@@ -190,5 +195,6 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> 
     }
     connection.execute_batch(ORDER)?;
     connection.execute_batch(CORRECTIONS)?;
+    connection.execute_batch(PRESENCE)?;
     Ok(None)
 }

@@ -471,3 +471,55 @@ fn conversations_of_the_release_before_sessions_get_session_ids() {
     assert_eq!(rows(all), before, "the logs stay as they are");
     assert_eq!(sessions(), ids, "they are given once");
 }
+
+#[test]
+fn an_entry_of_a_kind_that_this_release_does_not_know_is_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || Store::open(Some(directory.path()), &Limits::default()).unwrap();
+    let store = open();
+    store.begin(start(1, 600), Box::new(|_| {})).unwrap();
+    // As a later release would write it.
+    store
+        .change(|database| {
+            database.execute_batch(
+                "UPDATE conversation SET head = head + 1;
+                 INSERT INTO entry (conversation, seq, at, kind, body)
+                 SELECT id, head, 1, 'waved', '{\"v\":1,\"entry\":{\"waved\":{\"id\":\"ada\"}}}'
+                 FROM conversation",
+            )
+        })
+        .unwrap();
+    drop(store);
+    let store = open();
+    assert_eq!(store.still_open().unwrap().len(), 1);
+    let said = final_of("Next.", 0, 1);
+    store.append(1, said, Box::new(|_| {})).unwrap();
+    store.finish(1, 9, Box::new(|_| {}));
+    store.write(Vec::new()).unwrap();
+    let entries = store.read(1, 0, 100).unwrap();
+    let numbered = entries.iter().map(|entry| (entry.seq, entry.body.kind()));
+    let expected = [
+        (1, "opened"),
+        (2, "member"),
+        (4, "said"),
+        (5, "left"),
+        (6, "over"),
+    ];
+    assert_eq!(numbered.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn speakers_have_left_a_conversation_that_ended_while_the_service_was_down() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || Store::open(Some(directory.path()), &Limits::default()).unwrap();
+    let store = open();
+    store.begin(start(1, 0), Box::new(|_| {})).unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let store = open();
+        assert!(store.still_open().unwrap().is_empty());
+        let entries = store.read(1, 0, 100).unwrap();
+        let kinds: Vec<_> = entries.iter().map(|entry| entry.body.kind()).collect();
+        assert_eq!(kinds, ["opened", "member", "left", "over"]);
+    }
+}

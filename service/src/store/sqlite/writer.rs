@@ -56,7 +56,8 @@ pub(super) enum Job {
     /// Records that are committed with others.
     Write {
         records: Vec<Record>,
-        since: Instant,
+        /// Since when the caller waits, if one does.
+        since: Option<Instant>,
         done: Option<Tell<Vec<Outcome>>>,
     },
     /// Anything else that changes the database, in a transaction of its own.
@@ -130,7 +131,7 @@ impl StoreWriter {
                 match job {
                     // Its caller would stop waiting before the answer.
                     Job::Write {
-                        since,
+                        since: Some(since),
                         done: Some(done),
                         ..
                     } if since.elapsed() > LONGEST_QUEUE => {

@@ -323,6 +323,88 @@ const scenarios = {
     none(page);
   },
 
+  async early(browser) {
+    const { conversation } = await please("come", { speaker: "Ada" });
+    const page = await browser.open(`${url}/live/${conversation}`);
+    await untilLive(page);
+    const name = `Conversation ${conversation}`;
+    const titles = () => [document.querySelector("h1").textContent, document.title];
+    assert.deepEqual(await page.run(titles), [name, name]);
+    // Times have whole seconds: the first word has to be seconds after the begin.
+    await new Promise((done) => setTimeout(done, 2_500));
+    await say("Ada", "When do we talk about the budget?");
+    await untilSaid(page, "When do we talk about the budget?");
+    // What a page shows that is opened now is right.
+    const late = await browser.open(`${url}/live/${conversation}`);
+    await untilSaid(late, "When do we talk about the budget?");
+    const times = () => [...document.querySelectorAll("main time")]
+      .map((one) => one.textContent).filter(Boolean);
+    const begins = () => document.querySelector("header time").dateTime;
+    await late.until("times of the message and its findings", (wanted) =>
+      [...document.querySelectorAll("main time")].filter((one) => one.textContent === wanted)
+        .length >= 3, "0:00");
+    const [shown, begin] = [await late.run(times), await late.run(begins)];
+    await page.until(`times as of a late page: ${shown}`, (wanted) => {
+      const mine = [...document.querySelectorAll("main time")].map((one) => one.textContent);
+      return JSON.stringify(mine.filter(Boolean)) === JSON.stringify(wanted);
+    }, shown);
+    assert.equal(await page.run(begins), begin);
+    // Another speaker brings a name.
+    await please("come", { speaker: "Bob", title: "Planning <b>3</b>" });
+    for (const one of [page, late]) {
+      await one.until("the name", (wanted) => document.title === wanted
+        && document.querySelector("h1").textContent === wanted, "Planning <b>3</b>");
+      none(one);
+    }
+  },
+
+  async deleted(browser) {
+    const { conversation } = await say("Ada", "This is to be forgotten.");
+    const page = await browser.open(`${url}/live/${conversation}`);
+    const captions = await browser.open(`${url}/live/${conversation}?view=captions`);
+    await untilSaid(page, "This is to be forgotten.");
+    await captions.until("the caption", sees, "This is to be forgotten.");
+    await please("leave", { speaker: "Ada" });
+    await page.until("the end", () => document.querySelector(".state").innerText.trim() === "Ended");
+    await please("delete");
+    await page.until("that it is deleted", () =>
+      document.querySelector(".state").innerText.startsWith("Deleted"));
+    await captions.until("that it is deleted", () =>
+      document.querySelector(".caption-state").innerText.startsWith("Deleted"));
+    for (const one of [page, captions]) none(one);
+    await page.reload();
+    await page.until("nothing", () => document.querySelector("h1")?.textContent === "Nothing here");
+  },
+
+  async signin(browser) {
+    const { conversation } = await say("Ada", "Before the end.");
+    const page = await browser.open(`${url}/live/${conversation}`);
+    const signIn = async () => {
+      await fill(page, "app-id", appId);
+      await fill(page, "app-secret", appSecret);
+      await page.press("Enter");
+    };
+    await signIn();
+    await untilSaid(page, "Before the end.");
+    await untilLive(page);
+    await page.run(() => {
+      window.isTheSame = true;
+    });
+    await page.until("the question", () => document.querySelector("dialog #app-id") !== null);
+    // Who closes the dialog finds it again.
+    await push(page, "Close");
+    await page.until("no dialog", () => document.querySelector("dialog") === null);
+    await push(page, "Connect again");
+    await page.until("the question", () => document.querySelector("dialog #app-id") !== null);
+    await say("Ada", "After the end.");
+    await signIn();
+    await untilSaid(page, "After the end.");
+    await untilLive(page);
+    assert.deepEqual(await page.run(words), ["Before the end.", "After the end."]);
+    assert.equal(await page.run(() => window.isTheSame), true, "it was not loaded anew");
+    none(page);
+  },
+
   async captions(browser) {
     const { conversation } = await say("Ada", "The first line.");
     await say("Bob", "The second line.");

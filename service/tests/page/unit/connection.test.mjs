@@ -17,7 +17,7 @@ const message = (text) => (seq) => [["message:received", {
 }]];
 
 /** A page without views. */
-function page(service, storage = memory(), clock = new Clock()) {
+function page(service, storage = memory(), clock = new Clock(), hasExpired = () => false) {
   let state = initial();
   const dispatched = [];
   const dispatch = (action) => {
@@ -28,7 +28,7 @@ function page(service, storage = memory(), clock = new Clock()) {
   const socket = new Socket(service);
   const connection = new Connection({
     socket, session: SESSION, outbox, clock, dispatch, state: () => state,
-    author: () => ({ agent_name: "Me" }),
+    author: () => ({ agent_name: "Me" }), hasExpired,
   });
   return {
     socket, connection, outbox, clock, dispatched,
@@ -193,8 +193,27 @@ test("without a good token there is no other attempt, and the page says why", as
     await one.clock.pass(600_000);
     assert.equal(one.state.link.name, "refused");
     assert.ok(one.state.link.why);
+    assert.equal(one.state.link.signIn, true);
     assert.equal(one.socket.attempts, 1);
   }
+});
+
+test("a page whose token has come to its end asks for a sign-in, and goes on after it", async () => {
+  const service = new Service();
+  service.add(message("m1"));
+  const one = await opened(service, memory(), new Clock(), () => true);
+  service.cut("io server disconnect");
+  await one.clock.pass(600_000);
+  assert.equal(one.state.link.name, "refused");
+  assert.equal(one.state.link.signIn, true);
+  assert.equal(one.socket.attempts, 1);
+  one.send("a note");
+  service.add(message("m2"));
+  one.connection.flush();
+  one.connection.open();
+  await settled();
+  assert.equal(one.state.link.name, "live");
+  assert.deepEqual(one.texts.toSorted(), ["a note", "m1", "m2"]);
 });
 
 test("a busy service is asked again", async () => {
@@ -212,6 +231,7 @@ test("a session that is not there is no reason to come back", async () => {
   const one = await opened(service);
   await one.clock.pass(600_000);
   assert.equal(one.state.link.name, "refused");
+  assert.equal(one.state.link.signIn, undefined);
   assert.equal(one.socket.attempts, 1);
 });
 

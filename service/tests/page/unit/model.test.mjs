@@ -307,6 +307,14 @@ test("the state of the connection is said in words", () => {
   assert.equal(words(reduce(now, { type: "outbox", items: failed })), "Live, 1 not accepted");
   const over = live(now, ["session:state", { status: "closed", speakers: 0 }]);
   assert.equal(words(over), "Ended");
+  const expired = live(over, ["session:expired", { status: "expired", speakers: 0 }]);
+  assert.equal(words(expired), "Ended");
+  for (const type of ["session:state", "session:expired"]) {
+    const deleted = live(over, [type, { status: "expired", speakers: 0, deleted: true }]);
+    assert.match(words(deleted), /^Deleted/);
+    const gone = reduce(deleted, { type: "link", link: { name: "refused", why: "gone" } });
+    assert.match(words(gone), /^Deleted/);
+  }
   const stopped = reduce(over, { type: "link", link: { name: "stopped" } });
   assert.equal(words(stopped), "Ended");
 });
