@@ -38,8 +38,9 @@ fn first_column(heading: &str) -> Vec<&str> {
 #[test]
 fn every_pipeline_can_be_built() {
     init();
-    // A file, a microphone, RTSP, RTP in two encodings, a transport stream, a call in stereo.
-    assert_all_are_built(README, 7);
+    // A file, a microphone, RTSP, RTP in two encodings, a transport stream, a call in stereo,
+    // subtitles of a recording.
+    assert_all_are_built(README, 8);
     // RTSP with a picture and without, RTP in two encodings and without a jitterbuffer, TCP,
     // a transport stream, SRT, HLS.
     assert_all_are_built(SOURCES, 9);
@@ -90,11 +91,13 @@ fn every_line_of_the_properties_makes_an_element() {
 #[test]
 fn every_property_and_message_is_there() {
     init();
-    let sink = gst::ElementFactory::make("symblsink").build().unwrap();
+    let [sink, transcriber] = ["symblsink", "symbltranscriber"]
+        .map(|element| gst::ElementFactory::make(element).build().unwrap());
     let properties = first_column("## Properties");
     assert!(properties.len() > 10, "{properties:?}");
     for property in properties {
-        assert!(sink.has_property(property), "{property}");
+        let is_there = sink.has_property(property) || transcriber.has_property(property);
+        assert!(is_there, "{property}");
     }
     let messages = first_column("## Messages");
     assert!(messages.len() > 10, "{messages:?}");
