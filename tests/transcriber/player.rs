@@ -80,6 +80,7 @@ pub struct Seen {
     /// counts: each of the two sinks sends a seek upstream, and the flush of the second may
     /// overtake the segment of the first.
     pub segments: Vec<String>,
+    /// Ends since the last flush.
     pub ends: usize,
     pub segments_done: usize,
 }
@@ -93,7 +94,11 @@ fn watch(pad: &gst::Pad) -> Arc<Mutex<Seen>> {
         let mut seen = kept.lock().unwrap();
         match info.event().map(|event| event.view()) {
             Some(gst::EventView::FlushStart(_)) => seen.flush_starts += 1,
-            Some(gst::EventView::FlushStop(_)) => seen.flush_stops += 1,
+            Some(gst::EventView::FlushStop(_)) => {
+                seen.flush_stops += 1;
+                // Of the two seeks, the second may overtake the end of a short rest, or not.
+                seen.ends = 0;
+            }
             Some(gst::EventView::Eos(_)) => seen.ends += 1,
             Some(gst::EventView::SegmentDone(_)) => seen.segments_done += 1,
             Some(gst::EventView::Segment(segment)) => {

@@ -8,15 +8,13 @@ use crate::transcriber::SymblTranscriber;
 use crate::transcriber::imp::CAT;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use symbl_client::track::{self, Moment, TrackStats};
+use symbl_client::track::{self, Moment};
 
 /// What the task does next.
 enum Step {
     Buffer(gst::Buffer, gst::Structure),
     Event(gst::Event),
     Late(u64),
-    /// The counters have changed.
-    Count(TrackStats),
     Nothing,
     Stop,
 }
@@ -34,7 +32,6 @@ impl Output {
             // The answer of a gap or a tag says nothing about the flow.
             Step::Event(event) => drop(pad.push_event(event)),
             Step::Late(by) => warn_of_lateness(element, by),
-            Step::Count(stats) => note(element, stats),
             Step::Nothing => {}
             Step::Stop => drop(pad.pause_task()),
         }
@@ -82,18 +79,23 @@ impl Output {
             state.track.sent(at, now.time);
         }
         let output = state.track.poll(now);
-        let Some(output) = output else {
-            let stats = state.track.stats();
-            if std::mem::replace(&mut state.counted, stats) != stats {
-                return Step::Count(stats);
-            }
+        let stats = state.track.stats();
+        let is_news = std::mem::replace(&mut state.counted, stats) != stats;
+        let step = output.map(|output| step_of(&mut state, output));
+        if is_news {
+            // Before the push, which may take long.
+            drop(state);
+            note(element, stats);
+            return step.unwrap_or(Step::Nothing);
+        }
+        let Some(step) = step else {
             match state.track.next_timeout(now) {
                 Some(wait) => drop(self.changed.wait_timeout(state, wait)),
                 None => drop(self.changed.wait(state)),
             }
             return Step::Nothing;
         };
-        step_of(&mut state, output)
+        step
     }
 }
 

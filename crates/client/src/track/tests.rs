@@ -710,3 +710,31 @@ fn a_cue_that_begins_late_is_late_though_its_last_word_is_not() {
     assert_eq!(pad.texts(), [("half late", before, 1000)]);
     assert_eq!((pad.late(), pad.track.stats().words_moved), (1, 2));
 }
+
+#[test]
+fn a_word_that_reaches_over_a_flush_moves_nothing_behind_it() {
+    let mut pad = Pad::live(8000);
+    pad.track.flush(6000 * MS);
+    pad.out.clear();
+    let start = Moment {
+        position: 6000 * MS,
+        running_time: 0,
+    };
+    pad.track.segment(start, 0, "segment");
+    pad.now = Some(0);
+    // The engine heard one utterance. Its first word begins before the flush, at the running
+    // time of then, and the next one is the first of the new time.
+    let mut said = event(&[("only", 5900, 6300), ("press", 6400, 6600)], true, 0);
+    if let (Some(place), EventKind::Transcript { words, .. }) =
+        (&mut said.placement, &mut said.kind)
+    {
+        place.running_time = Some(5900 * MS);
+        place.duration = Some(0);
+        words[1].running_time = Some(400 * MS);
+    }
+    pad.take(&said);
+    let texts = pad.texts();
+    assert_eq!(texts.last(), Some(&("press", 400, 200)), "{texts:?}");
+    assert_eq!((pad.late(), pad.track.stats().words_moved), (0, 0));
+    pad.covered();
+}

@@ -84,7 +84,7 @@ impl Reader {
         place: &Placement,
         room: Room,
     ) -> Vec<Piece> {
-        let whole = pieces(text, words, place);
+        let whole = self.placed(pieces(text, words, place));
         let told = self.told(&whole);
         let words = whole.get(told..).unwrap_or_default();
         match self.unit {
@@ -179,6 +179,17 @@ impl Reader {
         self.cutter.advance(Duration::from_nanos(at));
     }
 
+    /// Returns these words, without the times of those that begin before a flush. An engine
+    /// that hears the audio around it as one utterance may let a word reach over it, whose
+    /// running time would be that of the audio before.
+    fn placed(&self, mut words: Vec<Piece>) -> Vec<Piece> {
+        let over = words
+            .iter_mut()
+            .filter(|word| word.audio.start < self.floor);
+        over.for_each(|word| word.start = None);
+        words
+    }
+
     /// Returns how many of the first words of a result are not to be told: they were
     /// committed, or their audio was flushed. After a reconnect the service hears audio again
     /// and may end its utterances elsewhere, but the audio of a word keeps its position.
@@ -210,7 +221,7 @@ impl Reader {
     /// if the interim before had them too.
     pub(super) fn interim(&mut self, words: &[PlacedWord], stable: usize, speaker: Option<String>) {
         let place = Placement::default();
-        let whole = pieces("", words, &place);
+        let whole = self.placed(pieces("", words, &place));
         let told = self.told(&whole);
         // Marks alone are joined to the word before, so that there may be fewer.
         let stable = stable.min(whole.len());
