@@ -318,6 +318,7 @@ impl<M> Track<M> {
     /// Takes a segment that came behind the audio before `at`. The pad is covered from its
     /// start on, the running time `starts` in nanoseconds, unless it is covered already.
     pub fn segment(&mut self, at: Moment, starts: u64, mark: M) {
+        self.reader.begin_at(starts);
         let kind = MarkKind::Segment { starts };
         self.marks.push_back(Mark { at, kind, mark });
     }

@@ -2,6 +2,7 @@
 
 //! Makes texts for the pad out of finals and interims.
 
+use super::SECOND;
 use super::words::{CueTimes, Piece, joined, pieces, sentence, visible};
 use crate::session::Position;
 use crate::session::event::{PlacedWord, Placement};
@@ -22,6 +23,9 @@ pub enum TextUnit {
     Sentence,
 }
 
+/// How far a word that begins right before a flush may be from the time behind it, in
+/// nanoseconds.
+const NEAR_FLUSH: u64 = SECOND / 2;
 /// How far the last committed word may have moved in its final, in words.
 const MOST_MOVED: usize = 3;
 
@@ -54,6 +58,8 @@ pub(super) struct Reader {
     last: Option<Piece>,
     /// Words of the audio before this are not told: it was flushed.
     floor: Position,
+    /// Running time of the audio behind it, in nanoseconds, from its segment on.
+    starts: Option<u64>,
 }
 
 impl Reader {
@@ -68,6 +74,7 @@ impl Reader {
             speaker: None,
             has_committed: false,
             last: None,
+            starts: None,
             floor: if planted(Bug::FlushedWordsTold) {
                 0
             } else {
@@ -179,14 +186,23 @@ impl Reader {
         self.cutter.advance(Duration::from_nanos(at));
     }
 
-    /// Returns these words, without the times of those that begin before a flush. An engine
+    /// Notes that the audio behind the flush begins at the running time `starts`, in
+    /// nanoseconds.
+    pub(super) fn begin_at(&mut self, starts: u64) {
+        self.starts.get_or_insert(starts);
+    }
+
+    /// Returns these words, without the times of those that are of before a flush. An engine
     /// that hears the audio around it as one utterance may let a word reach over it, whose
-    /// running time would be that of the audio before.
+    /// running time is that of the audio before.
     fn placed(&self, mut words: Vec<Piece>) -> Vec<Piece> {
-        let over = words
-            .iter_mut()
-            .filter(|word| word.audio.start < self.floor);
-        over.for_each(|word| word.start = None);
+        let starts = self.starts.unwrap_or_default();
+        let near = |start: u64| start.abs_diff(starts) <= NEAR_FLUSH;
+        for word in words.iter_mut() {
+            if word.audio.start < self.floor && !word.start.is_some_and(near) {
+                word.start = None;
+            }
+        }
         words
     }
 
