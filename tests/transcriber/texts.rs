@@ -85,7 +85,7 @@ fn words_that_overlap_or_come_in_disorder_never_go_back() {
     assert_eq!(texts, ["a", "b", "c", "d", "e"]);
 }
 
-/// Returns what of a tape says who speaks.
+/// Returns the texts, the ends of finals and the changes of speaker of a tape.
 fn names(entries: &[Entry]) -> Vec<String> {
     let name = |entry: &Entry| {
         if let Some(text) = entry.text() {

@@ -239,7 +239,7 @@ impl Hub {
         );
         let (committed, coming) = conversation.committed_later();
         self.log.finish(conversation.number, over, committed);
-        // Sessions see who has left, and then the end.
+        // Sessions are sent the speakers that have left before the end.
         self.tell_later(conversation, coming, move |conversation| {
             conversation.state().over = Some(over);
             conversation.changed();

@@ -485,7 +485,7 @@ impl Pad {
         }
     }
 
-    /// Checks that what begins at `start` follows what was put on the pad before it.
+    /// Checks that the item that begins at `start` follows the last item on the pad.
     fn follows(&self, start: u64) -> Result<u64, Broken> {
         match self.cursor {
             Some(cursor) if cursor == start => Ok(cursor),

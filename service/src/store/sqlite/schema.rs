@@ -156,7 +156,7 @@ const ORDER: &str =
 const CORRECTIONS: &str = "CREATE INDEX IF NOT EXISTS entry_corrects ON entry
     (conversation, json_extract(body, '$.entry.sent.corrects'), seq) WHERE kind = 'sent'";
 
-/// An index of who comes and goes in each conversation. It needs no new version either.
+/// An index of the entries by which members come and leave. It needs no new version either.
 const PRESENCE: &str = "CREATE INDEX IF NOT EXISTS entry_presence ON entry
     (conversation, coalesce(json_extract(body, '$.entry.member.id'),
     json_extract(body, '$.entry.left.id')), seq) WHERE kind IN ('member', 'left')";
