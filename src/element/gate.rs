@@ -3,9 +3,9 @@
 //! The waits of the streaming thread on its connection: for room, and at the end of the
 //! stream for the last results.
 //!
-//! A flush or a deactivated pad, together with [`Connection::interrupt`], ends a wait, and
-//! what else an element takes for a reason. An
-//! element must call these functions without a lock that a state change needs.
+//! A flush or a deactivated pad, together with [`Connection::interrupt`], ends a wait. So does
+//! a reason of the element's own. An element must call these functions without a lock that a
+//! state change needs.
 
 use super::SymblElement;
 use gst::prelude::*;
@@ -44,6 +44,11 @@ pub(crate) fn drain(element: &impl SymblElement) {
     }
 }
 
+/// Returns `true` if a pad is flushing or deactivated.
+pub(crate) fn is_flushing(pad: &gst::Pad) -> bool {
+    pad.pad_flags().contains(gst::PadFlags::FLUSHING)
+}
+
 /// Calls `wait` until it is done, the pad is flushing or `may_wait` returns `false`.
 fn wait(
     element: &impl SymblElement,
@@ -55,8 +60,7 @@ fn wait(
         // The order matters: a pad is flushing before the wait is interrupted.
         let known = connection.interruptions();
         let pad = element.audio_pad();
-        let flushing = pad.pad_flags().contains(gst::PadFlags::FLUSHING);
-        if flushing || !may_wait(pad) || wait(connection, known) == Waited::Done {
+        if is_flushing(pad) || !may_wait(pad) || wait(connection, known) == Waited::Done {
             return;
         }
     }

@@ -83,11 +83,7 @@ fn chain(
     let output = &element.imp().output;
     if feed.is_gated() {
         gate::wait_for_room(element, gst::Pad::is_linked);
-        if element
-            .audio_pad()
-            .pad_flags()
-            .contains(gst::PadFlags::FLUSHING)
-        {
+        if gate::is_flushing(element.audio_pad()) {
             return Err(gst::FlowError::Flushing);
         }
     }
@@ -137,7 +133,7 @@ fn take_event(element: &SymblTranscriber, pad: &gst::Pad, event: gst::Event) -> 
         }
         gst::EventView::Eos(_) => {
             gate::drain(element);
-            if pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
+            if gate::is_flushing(pad) {
                 return false; // The stream was flushed or stopped before its end.
             }
             output.end(element, event);

@@ -136,16 +136,7 @@ fn a_stream_goes_on_behind_its_end_with_a_new_one() {
 
 #[test]
 fn null_ends_the_wait_for_the_last_results() {
-    let peer = Peer::start(Script::no_stop_answer());
-    let mut scene = Scene::new(&format!(
-        "base-url={} drain-timeout=3600000",
-        peer.base_url()
-    ));
-    scene.begin();
-    scene.feed.hush(200).expect("room");
-    let pad = scene.feed.pad.clone();
-    let ending = std::thread::spawn(move || pad.push_event(gst::event::Eos::new()));
-    scene.pipeline.wait_for_state("stopping");
+    let (scene, _peer, ending) = Scene::draining();
     let took = scene.pipeline.stop();
     assert!(took < Duration::from_millis(1500), "{took:?}");
     bounded("the end", || ending.join()).expect("no panic");

@@ -171,16 +171,7 @@ fn an_upstream_that_is_unlinked_waits_for_room_no_longer() {
 
 #[test]
 fn a_flush_ends_the_wait_for_the_last_results() {
-    let peer = Peer::start(Script::no_stop_answer());
-    let mut scene = Scene::new(&format!(
-        "base-url={} drain-timeout=3600000",
-        peer.base_url()
-    ));
-    scene.begin();
-    scene.feed.hush(200).expect("room");
-    let pad = scene.feed.pad.clone();
-    let ending = std::thread::spawn(move || pad.push_event(gst::event::Eos::new()));
-    scene.pipeline.wait_for_state("stopping");
+    let (scene, _peer, ending) = Scene::draining();
     let begin = Instant::now();
     assert!(scene.feed.pad.push_event(gst::event::FlushStart::new()));
     bounded("the end", || ending.join()).expect("no panic");

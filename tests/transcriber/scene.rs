@@ -60,6 +60,21 @@ impl Scene {
         assert!(self.feed.begin(CAPS));
     }
 
+    /// Returns a scene at whose end a thread pushes EOS and waits for results that never come.
+    pub fn draining() -> (Self, Peer, std::thread::JoinHandle<bool>) {
+        let peer = Peer::start(Script::no_stop_answer());
+        let mut scene = Self::new(&format!(
+            "base-url={} drain-timeout=3600000",
+            peer.base_url()
+        ));
+        scene.begin();
+        scene.feed.hush(200).expect("room");
+        let pad = scene.feed.pad.clone();
+        let ending = std::thread::spawn(move || pad.push_event(gst::event::Eos::new()));
+        scene.pipeline.wait_for_state("stopping");
+        (scene, peer, ending)
+    }
+
     pub fn element(&self) -> gst::Element {
         self.pipeline.sink()
     }

@@ -244,7 +244,7 @@ pub(super) fn switch() -> Kind<bool> {
 }
 
 /// Declares a whole number. Its unit begins with a preposition.
-fn uint(unit: &'static str, min: u32, max: u32) -> Kind<u32> {
+pub(super) fn uint(unit: &'static str, min: u32, max: u32) -> Kind<u32> {
     plain(move |about, default| {
         glib::ParamSpecUInt::builder(about.name)
             .nick(about.nick)
@@ -265,11 +265,6 @@ pub(super) fn seconds(min: u32, max: u32) -> Kind<u32> {
 /// Declares a duration in milliseconds.
 pub(super) fn millis(min: u32, max: u32) -> Kind<u32> {
     uint("In milliseconds", min, max)
-}
-
-/// Declares a count. Its unit begins with a preposition.
-pub(super) fn count(unit: &'static str, min: u32, max: u32) -> Kind<u32> {
-    uint(unit, min, max)
 }
 
 /// Declares a sample rate in hertz, or 0.

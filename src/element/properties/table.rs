@@ -271,10 +271,10 @@ properties! {
         "text-unit", "Text unit", choice(), TEXT,
         "How much text one buffer holds.";
     pub cue_columns: u32 = 42,
-        "cue-columns", "Cue columns", count("In characters", 16, 64), TEXT,
+        "cue-columns", "Cue columns", uint("In characters", 16, 64), TEXT,
         "Longest line of a cue; 32 for EIA-608.";
     pub cue_lines: u32 = 2,
-        "cue-lines", "Cue lines", count("In lines", 1, 4), TEXT,
+        "cue-lines", "Cue lines", uint("In lines", 1, 4), TEXT,
         "Most lines of a cue.";
     pub late_text: LateText = LateText::Move,
         "late-text", "Late text", choice(), TEXT,

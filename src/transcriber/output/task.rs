@@ -3,7 +3,7 @@
 //! The task of the text pad: takes from the track what comes next, and pushes it.
 
 use super::{Output, State, note, pushed};
-use crate::element::{SymblElement, lock};
+use crate::element::{SymblElement, gate, lock};
 use crate::transcriber::SymblTranscriber;
 use crate::transcriber::imp::CAT;
 use gst::prelude::*;
@@ -45,7 +45,7 @@ impl Output {
             Err(gst::FlowError::NotLinked) => lock(&self.state).discont = true,
             // The pad is flushing or deactivated, here or downstream.
             Err(gst::FlowError::Flushing) => {
-                lock(&self.state).stopped |= is_flushing(&element.imp().src_pad);
+                lock(&self.state).stopped |= gate::is_flushing(&element.imp().src_pad);
             }
             Err(error) => {
                 gst::warning!(CAT, obj = element, "Downstream refuses text: {error}");
@@ -97,10 +97,6 @@ impl Output {
         };
         step
     }
-}
-
-fn is_flushing(pad: &gst::Pad) -> bool {
-    pad.pad_flags().contains(gst::PadFlags::FLUSHING)
 }
 
 /// Returns what the task does for an output of the track.

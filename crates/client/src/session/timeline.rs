@@ -323,6 +323,11 @@ impl Timeline {
         }
     }
 
+    /// Returns the times at which the audio before `position` ends.
+    pub fn locate_end_at(&self, position: Position) -> Option<Instants> {
+        self.locate_end(position.saturating_sub(1), position)
+    }
+
     /// Returns the times at which a word from `start` to `end` begins and ends, kept off the
     /// edges of holes.
     pub fn locate_heard(&self, start: Position, end: Position) -> Option<(Instants, Instants)> {

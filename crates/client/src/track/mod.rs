@@ -140,7 +140,7 @@ impl<M> Track<M> {
             cover: Cover::default(),
             items: VecDeque::new(),
             marks: VecDeque::new(),
-            reader: Reader::new(config.unit, config.late == LateText::Drop, 0),
+            reader: Reader::new(&config, 0),
             passed: 0,
             begins: false,
             speaker: None,
@@ -355,8 +355,7 @@ impl<M> Track<M> {
         self.items.clear();
         self.cursor = None;
         self.cover.flush(position);
-        let drops_late = self.config.late == LateText::Drop;
-        self.reader = Reader::new(self.config.unit, drops_late, position);
+        self.reader = Reader::new(&self.config, position);
         self.passed = 0;
         self.is_late = false;
         self.late = None;

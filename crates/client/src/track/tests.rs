@@ -42,6 +42,31 @@ impl Pad {
         )
     }
 
+    /// Returns a live pad with this latency in milliseconds, on which words of interims go.
+    fn committing(latency: u64) -> Self {
+        let config = TrackConfig {
+            latency: latency * MS,
+            commits_interims: true,
+            ..TrackConfig::default()
+        };
+        Self::new(config, true)
+    }
+
+    /// Drops the audio before 6 s, behind which running time begins anew. Returns the marks that
+    /// waited.
+    fn flush(&mut self) -> Vec<&'static str> {
+        let waited = self.track.flush(6000 * MS);
+        self.out.clear();
+        let start = Moment {
+            position: 6000 * MS,
+            running_time: 0,
+        };
+        // Time starts over; the positions of the audio go on.
+        self.track.segment(start, 0, "segment");
+        self.now = Some(0);
+        waited
+    }
+
     fn clock(&self) -> Now {
         Now {
             time: self.time,
@@ -456,15 +481,7 @@ fn the_end_comes_behind_all_text_and_a_gap_to_the_end_of_the_audio() {
 fn nothing_of_before_a_flush_comes_behind_it() {
     let mut pad = Pad::live(8000);
     pad.track.mark(at(5000), "tag");
-    assert_eq!(pad.track.flush(6000 * MS), ["tag"]);
-    pad.out.clear();
-    // Time starts over; the audio's positions go on.
-    let start = Moment {
-        position: 6000 * MS,
-        running_time: 0,
-    };
-    pad.track.segment(start, 0, "segment");
-    pad.now = Some(0);
+    assert_eq!(pad.flush(), ["tag"]);
     pad.say(&[("old", 5000, 5500)]);
     assert_eq!(pad.order(), ["segment"]);
     let mut new = event(&[("new", 7000, 7300)], true, 0);
@@ -480,12 +497,7 @@ fn nothing_of_before_a_flush_comes_behind_it() {
 
 #[test]
 fn settled_words_of_an_interim_go_out_when_their_time_comes_and_never_twice() {
-    let config = TrackConfig {
-        latency: 2000 * MS,
-        commits_interims: true,
-        ..TrackConfig::default()
-    };
-    let mut pad = Pad::new(config, true);
+    let mut pad = Pad::committing(2000);
     pad.run(2000);
     let (one, two, three) = (
         ("One", 1000, 1300),
@@ -517,12 +529,7 @@ fn settled_words_of_an_interim_go_out_when_their_time_comes_and_never_twice() {
 
 #[test]
 fn a_final_that_parts_a_committed_word_tells_the_rest_once() {
-    let config = TrackConfig {
-        latency: 1000 * MS,
-        commits_interims: true,
-        ..TrackConfig::default()
-    };
-    let mut pad = Pad::new(config, true);
+    let mut pad = Pad::committing(1000);
     pad.take(&interim(
         &[("can", 500, 700), ("not", 700, 900), ("go", 900, 1000)],
         3,
@@ -536,12 +543,7 @@ fn a_final_that_parts_a_committed_word_tells_the_rest_once() {
 
 #[test]
 fn without_a_promise_words_are_settled_that_two_interims_have() {
-    let config = TrackConfig {
-        latency: 1000 * MS,
-        commits_interims: true,
-        ..TrackConfig::default()
-    };
-    let mut pad = Pad::new(config, true);
+    let mut pad = Pad::committing(1000);
     pad.take(&interim(&[("a", 500, 600), ("b", 600, 700)], 0));
     pad.run(1800);
     assert!(pad.texts().is_empty());
@@ -683,12 +685,7 @@ fn cues_that_come_in_time_are_not_late_because_another_is_still_shown() {
 
 #[test]
 fn a_word_that_an_interim_gives_no_end_is_told_once() {
-    let config = TrackConfig {
-        latency: 1000 * MS,
-        commits_interims: true,
-        ..TrackConfig::default()
-    };
-    let mut pad = Pad::new(config, true);
+    let mut pad = Pad::committing(1000);
     pad.run(1700);
     pad.take(&interim(&[("go", 500, 700), ("on", 700, 700)], 2));
     pad.say(&[("go", 500, 700), ("on", 700, 900)]);
@@ -714,14 +711,7 @@ fn a_cue_that_begins_late_is_late_though_its_last_word_is_not() {
 #[test]
 fn a_word_that_reaches_over_a_flush_moves_nothing_behind_it() {
     let mut pad = Pad::live(8000);
-    pad.track.flush(6000 * MS);
-    pad.out.clear();
-    let start = Moment {
-        position: 6000 * MS,
-        running_time: 0,
-    };
-    pad.track.segment(start, 0, "segment");
-    pad.now = Some(0);
+    pad.flush();
     // The engine heard one utterance. Its first word begins before the flush, at the running
     // time of then, and the next one is the first of the new time.
     let mut said = event(&[("only", 5900, 6300), ("press", 6400, 6600)], true, 0);

@@ -2,8 +2,8 @@
 
 //! Makes texts for the pad out of finals and interims.
 
-use super::SECOND;
 use super::words::{CueTimes, Piece, joined, pieces, sentence, visible};
+use super::{LateText, SECOND, TrackConfig};
 use crate::session::Position;
 use crate::session::event::{PlacedWord, Placement};
 use crate::session::planted::{Bug, planted};
@@ -64,11 +64,11 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Returns a reader that tells nothing of the audio before `floor`.
-    pub(super) fn new(unit: TextUnit, drops_late: bool, floor: Position) -> Self {
+    pub(super) fn new(config: &TrackConfig, floor: Position) -> Self {
         Self {
-            unit,
-            drops_late,
-            cutter: cutter(unit),
+            unit: config.unit,
+            drops_late: config.late == LateText::Drop,
+            cutter: cutter(config.unit),
             interim: Vec::new(),
             settled: 0,
             speaker: None,

@@ -166,9 +166,7 @@ impl Session {
     /// Returns the end of the audio that was sent, and its running time in nanoseconds.
     pub fn sent(&self) -> (Position, Option<u64>) {
         let position = self.spool.sent();
-        let end = self
-            .timeline
-            .locate_end(position.saturating_sub(1), position);
+        let end = self.timeline.locate_end_at(position);
         (position, end.and_then(|end| end.running_time))
     }
 

@@ -137,7 +137,7 @@ impl Session {
         let Some(until) = self.generation.position(nanos) else {
             return; // It has no audio yet.
         };
-        let times = self.timeline.locate_end(until.saturating_sub(1), until);
+        let times = self.timeline.locate_end_at(until);
         let placement = Placement {
             from: until,
             until,
