@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 /// The `PRAGMA user_version` of a database of this version.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
 const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -147,6 +147,62 @@ UPDATE conversation SET session = lower(hex(randomblob(4)) || '-' || hex(randomb
 CREATE UNIQUE INDEX conversation_session ON conversation (session);
 ";
 
+/// What version 5 has and version 4 had not: what clients add to a conversation, groups of
+/// conversations, and jobs of the Async API.
+const SINCE_5: &str = "
+ALTER TABLE conversation ADD COLUMN metadata TEXT; -- JSON object
+ALTER TABLE conversation ADD COLUMN retain INTEGER; -- seconds after its end; NULL: as --keep says
+CREATE TABLE bookmark (
+    id INTEGER PRIMARY KEY,
+    conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+    label TEXT NOT NULL,
+    description TEXT NOT NULL,
+    user TEXT NOT NULL,         -- JSON: name, userId, email
+    begin INTEGER NOT NULL,     -- from the first audio of the conversation
+    duration INTEGER NOT NULL,
+    messages TEXT NOT NULL,     -- JSON: ids of messages
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL
+);
+CREATE INDEX bookmark_of ON bookmark (conversation, begin);
+CREATE TABLE conversation_group (
+    id INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    criteria TEXT NOT NULL,     -- a filter of conversations
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL
+);
+CREATE INDEX conversation_group_of ON conversation_group (account, created);
+CREATE TABLE job (
+    id TEXT PRIMARY KEY,        -- UUID
+    account TEXT NOT NULL,
+    conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+    status TEXT NOT NULL,       -- scheduled, in_progress, completed, failed
+    request TEXT NOT NULL,      -- JSON
+    result TEXT,                -- JSON: why it failed
+    progress INTEGER NOT NULL DEFAULT 0, -- nanoseconds of audio
+    attempt INTEGER NOT NULL DEFAULT 0,
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX job_of ON job (account, created);
+CREATE INDEX job_open ON job (created) WHERE status IN ('scheduled', 'in_progress');
+CREATE TABLE webhook (
+    id TEXT PRIMARY KEY,        -- UUID: the idempotency key
+    job TEXT NOT NULL REFERENCES job ON DELETE CASCADE,
+    url TEXT NOT NULL,
+    body TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due INTEGER,                -- NULL: delivered, or given up
+    error TEXT,                 -- why the last attempt failed; NULL: delivered
+    created INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX webhook_due ON webhook (due) WHERE due IS NOT NULL;
+CREATE INDEX webhook_of ON webhook (job);
+";
+
 /// An index for the order in which messages are listed. SQLite keeps it up to date even
 /// for a release that does not know it, so it needs no new version.
 const ORDER: &str =
@@ -177,10 +233,11 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> 
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let missing = match version {
-        0 => [TABLES, SINCE_2, SINCE_3, SINCE_4].as_slice(),
-        1 => &[SINCE_2, SINCE_3, SINCE_4],
-        2 => &[SINCE_3, SINCE_4],
-        3 => &[SINCE_4],
+        0 => [TABLES, SINCE_2, SINCE_3, SINCE_4, SINCE_5].as_slice(),
+        1 => &[SINCE_2, SINCE_3, SINCE_4, SINCE_5],
+        2 => &[SINCE_3, SINCE_4, SINCE_5],
+        3 => &[SINCE_4, SINCE_5],
+        4 => &[SINCE_5],
         VERSION => &[],
         other => return Ok(Some(other)),
     };

@@ -202,9 +202,9 @@ fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
         []
     );
     drop(store);
-    change("PRAGMA user_version = 5;");
+    change("PRAGMA user_version = 6;");
     let refused = open().map(drop);
-    assert!(matches!(refused, Err(StoreError::Version { found: 5, .. })));
+    assert!(matches!(refused, Err(StoreError::Version { found: 6, .. })));
 }
 
 #[tokio::test]
