@@ -288,6 +288,12 @@ impl Session {
         self.timeline.prune(end);
     }
 
+    /// Notes that running time has another place on the wall clock from the next audio on,
+    /// although no clock was set.
+    pub fn move_running_time(&mut self) {
+        self.timeline.part();
+    }
+
     /// Drops the audio of the flushed timeline. The session goes on.
     pub fn flush(&mut self, now: Time) {
         self.tell_gap(); // Audio that is lost later is another gap.
