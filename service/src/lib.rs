@@ -43,6 +43,8 @@ mod word;
 mod workers;
 
 pub use app::server::{BindError, Server};
+#[cfg(feature = "cluster")]
+pub use config::ClusterUrl;
 pub use config::origin::{AllowedHost, HostError, Origin, OriginError};
 pub use config::{Auth, ServerConfig};
 pub use conversation::log::LogError;

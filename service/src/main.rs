@@ -22,6 +22,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(feature = "cluster")]
+use symbl_service::ClusterUrl;
 #[cfg(feature = "fault")]
 use symbl_service::fault::{Fault, Faults, HELP};
 use symbl_service::logging::{self, Lost, ServiceLog, ServiceLogError};
@@ -57,6 +59,19 @@ struct Options {
     /// Without it everything is kept in memory, the newest only
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+
+    /// PostgreSQL database for what is said, instead of a directory, such as
+    /// postgres://user@host/name; better given in the environment if it has a password.
+    /// One service at a time uses it
+    #[cfg(feature = "cluster")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SYMBL_CLUSTER",
+        hide_env_values = true,
+        conflicts_with = "data"
+    )]
+    cluster: Option<String>,
 
     /// Ask for no credentials, even if an application is named in the environment
     #[arg(long, value_enum)]
@@ -242,6 +257,10 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     config.more_recognizers.clone_from(&recognizers.others);
     config.lost_log_lines = lost_log_lines;
     config.data = options.data.clone();
+    #[cfg(feature = "cluster")]
+    {
+        config.cluster = options.cluster.clone().map(ClusterUrl::from);
+    }
     config.origins = options.origins.clone();
     config.hosts = options.hosts.clone();
     config.hosts.extend(options.listen.name());

@@ -19,6 +19,8 @@ pub mod engine;
 pub mod model;
 #[cfg(feature = "peer")]
 pub mod peer;
+#[cfg(feature = "service")]
+pub mod postgres;
 #[cfg(feature = "speech")]
 pub mod programs;
 #[cfg(feature = "relay")]

@@ -17,8 +17,7 @@ use crate::hearing::admission::{Admission, SharedAdmission};
 use crate::hearing::engines::Engines;
 use crate::hearing::pool::Pool;
 use crate::metrics::{Kept, Metrics, Refused};
-use crate::store::StoreError;
-use crate::store::sqlite::Store;
+use crate::store::{Store, StoreError, sqlite};
 use crate::workers::Workers;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,7 +35,7 @@ pub struct Server {
     /// Closes when the last socket is gone.
     sockets: mpsc::Receiver<()>,
     patience: Duration,
-    store: Arc<Store>,
+    store: Arc<dyn Store>,
 }
 
 /// Why a server cannot be started.
@@ -94,12 +93,12 @@ impl Server {
         let listener = listener.map_err(failed)?;
         let address = listener.local_addr();
         let workers = Arc::new(Workers::start().map_err(BindError::Thread)?);
-        let store = Arc::new(Store::open(config.data.as_deref(), &config.limits)?);
+        let store = open(&config)?;
         let engines = Engines::new(&config.recognizer, &config.more_recognizers);
         let metrics = Arc::new(Metrics::new(Kept {
             recognizers: engines.all().map(|engine| engine.name()).collect(),
             refused,
-            counts: store.counts.clone(),
+            counts: store.counts(),
             collectors: vec![
                 Box::new(Restarts(engines.clone())),
                 Box::new(LogLines(config.lost_log_lines.clone())),
@@ -122,7 +121,10 @@ impl Server {
             Services {
                 log: Arc::clone(&store) as Arc<dyn Log>,
                 metrics: Arc::clone(&metrics),
-                trackers: config.trackers.clone().unwrap_or_else(|| store.clone()),
+                trackers: config
+                    .trackers
+                    .clone()
+                    .unwrap_or_else(|| Arc::clone(&store) as _),
                 workers,
                 wall: WallClock::default(),
             },
@@ -183,6 +185,20 @@ impl Server {
             _ => tracing::warn!("the last changes may not be stored"),
         }
     }
+}
+
+/// Opens the store: the cluster's, in a directory, or in memory.
+fn open(config: &ServerConfig) -> Result<Arc<dyn Store>, StoreError> {
+    #[cfg(feature = "cluster")]
+    if let Some(url) = &config.cluster {
+        return Ok(Arc::new(crate::store::postgres::Store::open(url.secret())?));
+    }
+    #[cfg(all(feature = "cluster", debug_assertions))]
+    if let Some(store) = crate::store::postgres::trial::open(config.data.as_deref()) {
+        return Ok(Arc::new(store?));
+    }
+    let store = sqlite::Store::open(config.data.as_deref(), &config.limits)?;
+    Ok(Arc::new(store))
 }
 
 /// Refuses credentials with an empty part, which any client could guess.

@@ -43,6 +43,10 @@ pub struct ServerConfig {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Directory of the database. Without one, everything is kept in memory.
     pub data: Option<PathBuf>,
+    /// The database that this service shares with others (feature `cluster`). It is used
+    /// instead of a directory.
+    #[cfg(feature = "cluster")]
+    pub cluster: Option<ClusterUrl>,
     /// The accounts' trackers, for `enableAllTrackers`. Without a store, they are in the
     /// database.
     pub trackers: Option<Arc<dyn TrackerStore>>,
@@ -76,6 +80,8 @@ impl ServerConfig {
             max_load: None,
             tls: None,
             data: None,
+            #[cfg(feature = "cluster")]
+            cluster: None,
             origins: Vec::new(),
             hosts: Vec::new(),
             trackers: None,
@@ -92,6 +98,32 @@ impl ServerConfig {
         return Arc::new(self.faults.clone());
         #[cfg(not(feature = "fault"))]
         Arc::new(crate::seams::Plain)
+    }
+}
+
+/// The URL of a PostgreSQL database, which is never shown because it may have a password.
+#[cfg(feature = "cluster")]
+#[derive(Clone)]
+pub struct ClusterUrl(String);
+
+#[cfg(feature = "cluster")]
+impl ClusterUrl {
+    pub(crate) fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl From<String> for ClusterUrl {
+    fn from(url: String) -> Self {
+        Self(url)
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl std::fmt::Debug for ClusterUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ClusterUrl").finish_non_exhaustive()
     }
 }
 

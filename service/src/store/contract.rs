@@ -22,6 +22,22 @@ fn with_each(test: impl Fn(&dyn Log)) {
     let directory = tempfile::tempdir().expect("a directory");
     let store = Store::open(Some(directory.path()), &Limits::default());
     test(&store.expect("a database"));
+    if let Some(store) = cluster() {
+        test(&store);
+    }
+}
+
+/// Returns a store in a new database of a PostgreSQL, where one is installed.
+#[cfg(feature = "cluster")]
+fn cluster() -> Option<crate::store::postgres::Store> {
+    let url = symbl_testkit::postgres::Postgres::shared()?.database();
+    Some(crate::store::postgres::Store::open(&url).expect("a cluster"))
+}
+
+/// Without the feature there is no other store.
+#[cfg(not(feature = "cluster"))]
+fn cluster() -> Option<Store> {
+    None
 }
 
 fn speaker(id: &str) -> Speaker {

@@ -11,9 +11,14 @@
 //! piece when its client has taken the last one, and the store holds nothing in between.
 
 pub(crate) mod filter;
+#[cfg(feature = "cluster")]
+pub(crate) mod postgres;
 pub(crate) mod sqlite;
 
 use crate::clock::{nanos, steady};
+use crate::conversation::log::Log;
+use crate::metrics::Counts;
+use crate::trackers::TrackerStore;
 pub(crate) use filter::Filter;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -76,6 +81,9 @@ pub enum StoreError {
     /// The database has returned an error.
     #[error("the database refuses: {0}")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database of the cluster cannot be used.
+    #[error("{0}")]
+    Cluster(String),
     /// A commit failed with others, or took too long.
     #[error("nothing could be stored: {0}")]
     Commit(String),
@@ -146,6 +154,23 @@ pub(crate) trait Records: Send + Sync {
 
     /// Checks that new entries can be stored.
     fn probe(&self) -> Answer<'_, ()>;
+}
+
+/// A store: everything that the service asks of one.
+pub(crate) trait Store: Log + Records + TrackerStore {
+    /// Returns what the store counts.
+    fn counts(&self) -> Counts;
+
+    /// Returns the key that tokens are signed with. It is always the same. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    fn key(&self) -> Result<Vec<u8>, StoreError>;
+
+    /// Waits until everything is stored that was given to the store. Returns `false` if a
+    /// copy of its file alone would not be whole.
+    fn settle(&self) -> Answer<'_, bool>;
 }
 
 /// A conversation, and the account that asks for it.

@@ -35,6 +35,9 @@ fn with_each(test: impl AsyncFn(Box<dyn Kept>)) {
     let directory = tempfile::tempdir().expect("a directory");
     let store = Store::open(Some(directory.path()), &Limits::default()).expect("a database");
     runtime.block_on(test(Box::new(store)));
+    if let Some(store) = super::cluster() {
+        runtime.block_on(test(Box::new(store)));
+    }
 }
 
 fn whose(account: &str, conversation: i64) -> Whose {

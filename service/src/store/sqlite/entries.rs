@@ -12,7 +12,7 @@ use std::sync::Arc;
 use symbl_protocol::timestamp::format_rfc3339;
 
 /// Most entries that a client is sent again after it has rejoined.
-const MOST_UNHEARD: i64 = 1000;
+pub(in crate::store) const MOST_UNHEARD: i64 = 1000;
 
 /// Appends an entry and returns it, or `None` if the conversation is over.
 pub(super) fn append(
@@ -64,12 +64,12 @@ pub(super) fn insert(to: &Connection, conversation: i64, entry: &Entry) -> rusql
 }
 
 /// Returns the body of an entry as JSON, with the version of its form.
-fn body_of(body: &Body) -> String {
+pub(in crate::store) fn body_of(body: &Body) -> String {
     json!({"v": 1, "entry": body}).to_string()
 }
 
 /// Reads a body that [`body_of`] has written. Returns `None` if its kind is unknown.
-fn body_in(text: &str) -> Option<Body> {
+pub(in crate::store) fn body_in(text: &str) -> Option<Body> {
     #[derive(serde::Deserialize)]
     struct Stored {
         entry: Body,
@@ -86,7 +86,7 @@ pub(super) const CORRECTION: &str = "(SELECT body FROM entry e WHERE e.kind = 's
     ORDER BY e.seq DESC LIMIT 1)";
 
 /// Returns the text of a correction.
-pub(super) fn corrected(body: Option<String>) -> Option<String> {
+pub(in crate::store) fn corrected(body: Option<String>) -> Option<String> {
     match body_in(&body?)? {
         Body::Sent(sent) => Some(sent.text),
         _ => None,

@@ -20,36 +20,51 @@ pub(super) trait Rows: Send {
 
 /// A part of a list's text.
 #[derive(Default)]
-pub(super) struct Text {
+pub(in crate::store) struct Text {
     text: Vec<u8>,
     /// `true` if the next item follows another one.
     follows: bool,
 }
 
 impl Text {
-    pub(super) fn is_full(&self) -> bool {
+    /// Returns an empty part of a list, whose first item may follow another one.
+    pub(in crate::store) fn following(follows: bool) -> Self {
+        let text = Vec::new();
+        Self { text, follows }
+    }
+
+    /// Returns `true` if the next item follows another one.
+    pub(in crate::store) fn follows(&self) -> bool {
+        self.follows
+    }
+
+    pub(in crate::store) fn into_text(self) -> Vec<u8> {
+        self.text
+    }
+
+    pub(in crate::store) fn is_full(&self) -> bool {
         self.text.len() >= PIECE
     }
 
     /// Appends an item, after a comma if it follows another one.
-    pub(super) fn item(&mut self, value: &Value) {
+    pub(in crate::store) fn item(&mut self, value: &Value) {
         self.comma();
         self.value(value);
     }
 
-    pub(super) fn comma(&mut self) {
+    pub(in crate::store) fn comma(&mut self) {
         if std::mem::replace(&mut self.follows, true) {
             self.text.push(b',');
         }
     }
 
     /// Appends text as it is. With `opens`, a list begins after it.
-    pub(super) fn raw(&mut self, text: &str, opens: bool) {
+    pub(in crate::store) fn raw(&mut self, text: &str, opens: bool) {
         self.text.extend_from_slice(text.as_bytes());
         self.follows = !opens;
     }
 
-    pub(super) fn value(&mut self, value: &Value) {
+    pub(in crate::store) fn value(&mut self, value: &Value) {
         self.text.extend_from_slice(value.to_string().as_bytes());
     }
 }
@@ -77,19 +92,16 @@ impl Listed {
 
     /// Reads the next piece. The second value is `true` if more follows.
     pub(super) fn read(&mut self, from: &Connection) -> rusqlite::Result<(Vec<u8>, bool)> {
-        let mut piece = Text {
-            text: Vec::new(),
-            follows: self.follows,
-        };
+        let mut piece = Text::following(self.follows);
         if !std::mem::replace(&mut self.begun, true) {
             piece.raw(self.head, true);
         }
         let more = self.rows.fill(&mut piece, from)?;
-        self.follows = piece.follows;
+        self.follows = piece.follows();
         if !more {
             piece.raw(self.tail, false);
         }
-        Ok((piece.text, more))
+        Ok((piece.into_text(), more))
     }
 
     /// Reads all of it, for tests.

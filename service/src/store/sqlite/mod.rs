@@ -13,21 +13,21 @@
 //! A store in memory keeps the newest conversations and messages, within [`Limits`]. A
 //! store in a directory keeps everything until it is deleted.
 
-mod entries;
+pub(in crate::store) mod entries;
 mod files;
 mod filter;
 mod health;
-mod listing;
+pub(in crate::store) mod listing;
 mod log;
 mod migrate;
 mod open;
-mod parts;
+pub(in crate::store) mod parts;
 mod presence;
 mod probe;
 mod purge;
-mod query;
+pub(in crate::store) mod query;
 mod readers;
-mod record;
+pub(in crate::store) mod record;
 mod records;
 mod schema;
 mod spoken;

@@ -170,11 +170,7 @@ impl Found {
             }
             places.push((phrases.len() - 1, row.get(3)?, row.get(4)?));
         }
-        let rows = Trackers {
-            phrases,
-            places: places.into_iter(),
-            last: None,
-        };
+        let rows = Trackers::new(phrases, places);
         Ok(Listed::new("[", "]", rows))
     }
 
@@ -242,23 +238,53 @@ fn insight(from: &Connection, which: Insights, id: i64) -> rusqlite::Result<Opti
 }
 
 /// A phrase of a tracker that matched.
-struct Phrase {
-    tracker: i64,
-    name: String,
-    value: String,
+pub(in crate::store) struct Phrase {
+    pub(in crate::store) tracker: i64,
+    pub(in crate::store) name: String,
+    pub(in crate::store) value: String,
 }
 
 /// Trackers, each with the phrases that matched, each with its places.
-struct Trackers {
+pub(in crate::store) struct Trackers {
     phrases: Vec<Phrase>,
     /// Index of the phrase, message and offset. A match has no key of its own that stays
     /// the same when the database is written anew.
-    places: std::vec::IntoIter<(usize, i64, i64)>,
+    pub(in crate::store) places: std::vec::IntoIter<(usize, i64, i64)>,
     /// The phrase whose places are being written.
     last: Option<usize>,
 }
 
 impl Trackers {
+    pub(in crate::store) fn new(phrases: Vec<Phrase>, places: Vec<(usize, i64, i64)>) -> Self {
+        Self {
+            phrases,
+            places: places.into_iter(),
+            last: None,
+        }
+    }
+
+    /// Appends a place of a phrase, in a message with this text.
+    pub(in crate::store) fn add(
+        &mut self,
+        piece: &mut Text,
+        index: usize,
+        message: i64,
+        text: &str,
+        offset: i64,
+    ) {
+        if self.last != Some(index) {
+            self.open(piece, index);
+        }
+        piece.item(&json!({"id": message.to_string(), "text": text, "offset": offset}));
+    }
+
+    /// Ends the last phrase.
+    pub(in crate::store) fn end(&self, piece: &mut Text) {
+        if self.last.is_some() {
+            piece.raw("]}]}", false);
+        }
+    }
+
     /// Begins with the places of another phrase.
     fn open(&mut self, piece: &mut Text, index: usize) {
         let last = self.last.replace(index);
@@ -297,24 +323,37 @@ impl Rows for Trackers {
             let Some(text) = text.optional()? else {
                 continue;
             };
-            if self.last != Some(index) {
-                self.open(piece, index);
-            }
-            piece.item(&json!({"id": message.to_string(), "text": text, "offset": offset}));
+            self.add(piece, index, message, &text, offset);
             if piece.is_full() {
                 break;
             }
         }
         let more = self.places.len() > 0;
-        if !more && self.last.is_some() {
-            piece.raw("]}]}", false);
+        if !more {
+            self.end(piece);
         }
         Ok(more)
     }
 }
 
 /// Type, value and text of an entity.
-type Named = (String, String, String);
+pub(in crate::store) type Named = (String, String, String);
+
+/// Ends the last entity and begins the next one, unless it is the same.
+pub(in crate::store) fn open_entity(piece: &mut Text, last: &mut Option<Named>, now: Named) {
+    if last.as_ref() == Some(&now) {
+        return;
+    }
+    if last.is_some() {
+        piece.raw("]}", false);
+    }
+    piece.comma();
+    let (kind, value, text) = &now;
+    let open = json!({"type": kind, "value": value, "text": text}).to_string();
+    let open = open.trim_end_matches('}');
+    piece.raw(&format!("{open},\"messageRefs\":["), true);
+    *last = Some(now);
+}
 
 /// Entities, each with its places.
 struct Entities {
@@ -333,17 +372,7 @@ impl Rows for Entities {
             let mut rows = found.query([key])?;
             let Some(row) = rows.next()? else { continue };
             let now: Named = (row.get(3)?, row.get(4)?, row.get(5)?);
-            if self.last.as_ref() != Some(&now) {
-                if self.last.is_some() {
-                    piece.raw("]}", false);
-                }
-                piece.comma();
-                let (kind, value, text) = &now;
-                let open = json!({"type": kind, "value": value, "text": text}).to_string();
-                let open = open.trim_end_matches('}');
-                piece.raw(&format!("{open},\"messageRefs\":["), true);
-                self.last = Some(now);
-            }
+            open_entity(piece, &mut self.last, now);
             piece.item(&json!({
                 "id": row.get::<_, i64>(0)?.to_string(),
                 "text": row.get::<_, String>(1)?,

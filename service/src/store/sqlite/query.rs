@@ -36,7 +36,11 @@ pub(super) type Answer = rusqlite::Result<Value>;
 
 /// Returns a person with the members that are known. Most of the API calls the `userId` of
 /// the sockets `email`.
-pub(super) fn person(id: Option<&str>, name: Option<&str>, address: (&str, Option<&str>)) -> Value {
+pub(in crate::store) fn person(
+    id: Option<&str>,
+    name: Option<&str>,
+    address: (&str, Option<&str>),
+) -> Value {
     let mut members = Map::new();
     for (key, value) in [("id", id), ("name", name), address] {
         if let Some(value) = value {
@@ -57,7 +61,7 @@ fn hundredths(nanos: i64) -> Value {
 }
 
 /// Returns the four members with the times of an item.
-pub(super) fn span(zero: i64, start: i64, stop: i64) -> Map<String, Value> {
+pub(in crate::store) fn span(zero: i64, start: i64, stop: i64) -> Map<String, Value> {
     let mut members = Map::new();
     members.insert("startTime".into(), format_rfc3339(start).into());
     members.insert("endTime".into(), format_rfc3339(stop).into());

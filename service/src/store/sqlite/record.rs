@@ -67,7 +67,7 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// Returns the new entries.
-    pub(super) fn entries(&self) -> &[Arc<Entry>] {
+    pub(in crate::store) fn entries(&self) -> &[Arc<Entry>] {
         match self {
             Self::Written | Self::Said(_, None) | Self::Sent(_, None) => &[],
             Self::Begun(_, entries) | Self::Left(entries) => entries,
@@ -206,10 +206,10 @@ fn join(
 }
 
 /// Returns a number as SQLite stores it, whose integers have a sign.
-pub(super) fn as_sql(number: u64) -> i64 {
+pub(in crate::store) fn as_sql(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-pub(super) fn from_sql(number: i64) -> u64 {
+pub(in crate::store) fn from_sql(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }

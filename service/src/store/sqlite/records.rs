@@ -7,6 +7,7 @@ use super::query::{Found, find, list};
 use super::readers::Readers;
 use super::spoken::Sentences;
 use super::{Store, gone};
+use crate::metrics::Counts;
 use crate::store::{
     Answer, Change, Deleted, Insights, LONGEST_WAIT, List, Listing, Piece, Records, Speaking,
     Spoken, StoreError, Transcript, Wanted, Whose,
@@ -123,6 +124,20 @@ impl Store {
             .as_ref()
             .map(Arc::downgrade)
             .unwrap_or_default()
+    }
+}
+
+impl crate::store::Store for Store {
+    fn counts(&self) -> Counts {
+        self.counts.clone()
+    }
+
+    fn key(&self) -> Result<Vec<u8>, StoreError> {
+        Self::key(self)
+    }
+
+    fn settle(&self) -> Answer<'_, bool> {
+        Box::pin(Self::settle(self))
     }
 }
 

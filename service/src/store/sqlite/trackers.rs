@@ -140,9 +140,16 @@ mod tests {
     use crate::limits::Limits;
     use crate::trackers::{MOST_PHRASES, MOST_TRACKERS, MemoryTrackers};
 
-    fn stores() -> [Box<dyn TrackerStore>; 2] {
+    fn stores() -> Vec<Box<dyn TrackerStore>> {
         let stored = Store::open(None, &Limits::default()).unwrap();
-        [Box::new(MemoryTrackers::default()), Box::new(stored)]
+        let mut stores: Vec<Box<dyn TrackerStore>> =
+            vec![Box::new(MemoryTrackers::default()), Box::new(stored)];
+        #[cfg(feature = "cluster")]
+        if let Some(postgres) = symbl_testkit::postgres::Postgres::shared() {
+            let store = crate::store::postgres::Store::open(&postgres.database());
+            stores.push(Box::new(store.unwrap()));
+        }
+        stores
     }
 
     fn trackers(names: impl IntoIterator<Item = String>) -> Vec<Tracker> {

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A PostgreSQL of the test's own, as a child process, with any number of databases.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// How long the server may take to start.
+const LONGEST_START: Duration = Duration::from_secs(60);
+
+/// Makes a server and ends it. It runs as the user `postgres` where the test runs as root,
+/// which PostgreSQL refuses. It ends, and its files are removed, when standard input does:
+/// also if the test is killed. A line on it is done: `kill`, or `start` again.
+const SCRIPT: &str = r#"
+programs=$1 directory=$2
+if [ "$(id -u)" = 0 ]; then
+    chown postgres "$directory"
+    as() { setpriv --reuid postgres --regid postgres --clear-groups "$@"; }
+else
+    as() { "$@"; }
+fi
+cd "$directory"
+as "$programs/initdb" -D "$directory/data" -U postgres --auth=trust -E UTF8 --no-locale \
+    --no-sync >"$directory/log" 2>&1 || { cat "$directory/log" >&2; exit 1; }
+shift 2
+run() {
+    as "$programs/postgres" -D "$directory/data" -k "$directory" -c listen_addresses= \
+        -c max_connections=300 -c shared_buffers=32MB "$@" >>"$directory/log" 2>&1 &
+    server=$!
+}
+run "$@"
+echo started
+while read -r line; do
+    case $line in
+        kill) kill -KILL $(ps -o pid= --ppid "$server") "$server" 2>/dev/null; wait "$server" ;;
+        start) run "$@" ;;
+        freeze) kill -STOP $(ps -o pid= --ppid "$server") "$server" ;;
+        thaw) kill -CONT $(ps -o pid= --ppid "$server") "$server" ;;
+    esac
+    echo "$line"
+done
+kill -CONT "$server" 2>/dev/null
+kill -QUIT "$server" 2>/dev/null
+wait "$server"
+rm -rf "$directory"
+"#;
+
+/// A server. It ends with the test.
+#[derive(Debug)]
+pub struct Postgres {
+    directory: PathBuf,
+    script: Mutex<(Child, ChildStdin, BufReader<std::process::ChildStdout>)>,
+    programs: PathBuf,
+    next: AtomicU32,
+}
+
+/// Returns the folder with the programs of the newest PostgreSQL, or `None` where none is
+/// installed. Panics where tests must not be left out.
+fn programs() -> Option<PathBuf> {
+    let all = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    let all = all.flatten().map(|entry| entry.path().join("bin"));
+    let newest = all
+        .filter(|folder| folder.join("postgres").is_file())
+        .max_by_key(|folder| version(folder));
+    if newest.is_none() {
+        let required = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let said = "no PostgreSQL (Debian package postgresql)";
+        assert!(
+            !required("CI") && !required("SYMBL_REQUIRE_POSTGRES"),
+            "{said}"
+        );
+        eprintln!("LEFT OUT: {said}");
+    }
+    newest
+}
+
+/// Returns the version in a path like `/usr/lib/postgresql/15/bin`.
+fn version(folder: &Path) -> u32 {
+    let version = folder
+        .parent()
+        .and_then(|folder| folder.file_name()?.to_str());
+    version.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+impl Postgres {
+    /// Returns a server that all tests of this process share and that keeps nothing if the
+    /// machine fails, or `None` where PostgreSQL is not installed.
+    pub fn shared() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Postgres>> = OnceLock::new();
+        SHARED
+            .get_or_init(|| Self::start(&["-c", "fsync=off", "-c", "full_page_writes=off"]))
+            .as_ref()
+    }
+
+    /// Starts a server with these options, or returns `None` where PostgreSQL is not
+    /// installed.
+    ///
+    /// # Panics
+    ///
+    /// The server does not start.
+    pub fn start(options: &[&str]) -> Option<Self> {
+        let programs = programs()?;
+        // The name has to be short: a socket's path may have 107 bytes.
+        let name = format!("symbl-pg-{}-{}", std::process::id(), fresh());
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir(&directory).expect("a directory");
+        let mut script = Command::new("sh")
+            .args(["-c", SCRIPT, "postgres"])
+            .args([&programs, &directory])
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let input = script.stdin.take().expect("piped");
+        let output = BufReader::new(script.stdout.take().expect("piped"));
+        let server = Self {
+            directory,
+            script: Mutex::new((script, input, output)),
+            programs,
+            next: AtomicU32::new(0),
+        };
+        server.expect("started");
+        server.wait();
+        Some(server)
+    }
+
+    /// Creates an empty database and returns its URL.
+    pub fn database(&self) -> String {
+        let name = format!("test{}", self.next.fetch_add(1, Ordering::Relaxed));
+        let made = self.run("createdb", &[&name]);
+        assert!(made, "createdb");
+        self.url(&name)
+    }
+
+    /// Returns the URL of a database.
+    pub fn url(&self, name: &str) -> String {
+        let host = self.directory.to_string_lossy().replace('/', "%2F");
+        format!("postgres://postgres:hush@{host}/{name}")
+    }
+
+    /// Runs a statement in the database of a URL, and returns what `psql` prints.
+    pub fn ask(&self, url: &str, sql: &str) -> String {
+        let output = Command::new(self.programs.join("psql"))
+            .args(["-qtAX", "-v", "ON_ERROR_STOP=1", url, "-c", sql])
+            .output()
+            .expect("psql");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{sql}: {said}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Kills the server and all its processes with SIGKILL.
+    pub fn kill(&self) {
+        self.tell("kill");
+    }
+
+    /// Starts a server that was killed.
+    pub fn start_again(&self) {
+        self.tell("start");
+        self.wait();
+    }
+
+    /// Stops all processes of the server with SIGSTOP.
+    pub fn freeze(&self) {
+        self.tell("freeze");
+    }
+
+    /// Lets the processes of the server go on.
+    pub fn thaw(&self) {
+        self.tell("thaw");
+    }
+
+    fn tell(&self, line: &str) {
+        let mut script = self.script.lock().expect("a lock");
+        writeln!(script.1, "{line}").expect("the script runs");
+        drop(script);
+        self.expect(line);
+    }
+
+    fn expect(&self, line: &str) {
+        let mut said = String::new();
+        let mut script = self.script.lock().expect("a lock");
+        script.2.read_line(&mut said).expect("the script runs");
+        assert_eq!(said.trim_end(), line, "PostgreSQL does not start");
+    }
+
+    /// Waits until the server takes connections.
+    fn wait(&self) {
+        let begun = Instant::now();
+        while !self.run("pg_isready", &["-q"]) {
+            let log = || std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+            assert!(begun.elapsed() < LONGEST_START, "{}", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> bool {
+        let status = Command::new(self.programs.join(program))
+            .args(["-h".as_ref(), self.directory.as_os_str()])
+            .args(["-U", "postgres"])
+            .args(arguments)
+            .status();
+        status.is_ok_and(|status| status.success())
+    }
+}
+
+/// Returns a number that is new in this process.
+fn fresh() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

@@ -1,0 +1,395 @@
+-- What is written, as functions that one statement calls. The version is in their names, so
+-- that services of two versions can use one database at the same time. They are made anew
+-- whenever a service starts.
+
+-- The time by the clock of this server, nanoseconds since the Unix epoch.
+CREATE OR REPLACE FUNCTION symbl_now_1() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000
+$$;
+
+-- Appends an entry, and returns its number: NULL if the conversation is over.
+CREATE OR REPLACE FUNCTION symbl_append_1(c bigint, at bigint, kind text, body text)
+RETURNS bigint LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    seq bigint;
+BEGIN
+    UPDATE conversation SET head = head + 1 WHERE id = c AND ended IS NULL RETURNING head INTO seq;
+    IF FOUND THEN
+        INSERT INTO entry (conversation, seq, at, kind, body) VALUES (c, seq, at, kind, body);
+    END IF;
+    RETURN seq;
+END $$;
+
+-- Appends that the speakers have left who are not here, each once.
+CREATE OR REPLACE FUNCTION symbl_left_1(c bigint, at bigint, stay jsonb)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    m record;
+    body text;
+    seq bigint;
+    entries jsonb := '[]';
+BEGIN
+    FOR m IN SELECT * FROM member WHERE conversation = c AND member.here
+             AND NOT stay ? id ORDER BY id LOOP
+        body := jsonb_build_object('v', 1, 'entry', jsonb_build_object('left',
+            jsonb_strip_nulls(jsonb_build_object('id', m.id, 'user_id', m.user_id,
+                                                 'name', m.name))))::text;
+        seq := symbl_append_1(c, at, 'left', body);
+        EXIT WHEN seq IS NULL;
+        UPDATE member SET here = false WHERE conversation = c AND id = m.id;
+        entries := entries || jsonb_build_object('seq', seq, 'at', at, 'body', body);
+    END LOOP;
+    RETURN entries;
+END $$;
+
+CREATE OR REPLACE FUNCTION symbl_start_1(me text, r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    c bigint := (r->>'c')::bigint;
+    at bigint := (r->>'at')::bigint;
+    m jsonb := nullif(r->'member', 'null');
+    s jsonb := nullif(r->'stream', 'null');
+    st stream;
+    seq bigint;
+    attempt bigint;
+    was_here boolean;
+    entries jsonb := '[]';
+    unheard jsonb := '[]';
+BEGIN
+    INSERT INTO conversation (id, account, connection, name, created, keep, session, ends)
+    VALUES (c, r->>'account', r->>'connection', r->>'title', at, (r->>'keep')::bigint,
+            r->>'session', (r->>'ends')::bigint)
+    ON CONFLICT (id) DO NOTHING;
+    IF FOUND THEN
+        seq := symbl_append_1(c, at, 'opened', r->>'body');
+        entries := entries || jsonb_build_object('seq', seq, 'at', at, 'body', r->'body');
+    ELSE
+        UPDATE conversation SET name = coalesce(name, r->>'title'),
+            keep = (r->>'keep')::bigint, ends = (r->>'ends')::bigint
+        WHERE id = c;
+    END IF;
+    IF m IS NOT NULL THEN
+        INSERT INTO seat VALUES (c, me) ON CONFLICT DO NOTHING;
+        SELECT here INTO was_here FROM member WHERE conversation = c AND id = m->>'id';
+        INSERT INTO member AS old VALUES (c, m->>'id', m->>'user_id', m->>'name', true)
+        ON CONFLICT (conversation, id) DO UPDATE
+        SET user_id = excluded.user_id, name = coalesce(excluded.name, old.name)
+        WHERE old.user_id IS DISTINCT FROM excluded.user_id
+        OR old.name IS DISTINCT FROM coalesce(excluded.name, old.name);
+        IF FOUND OR NOT was_here THEN
+            seq := symbl_append_1(c, at, 'member', m->>'body');
+            IF seq IS NOT NULL THEN
+                UPDATE member SET here = true WHERE conversation = c AND id = m->>'id';
+                entries := entries || jsonb_build_object('seq', seq, 'at', at, 'body', m->'body');
+            END IF;
+        END IF;
+    END IF;
+    IF m IS NULL OR s IS NULL THEN
+        RETURN jsonb_build_object('v', 'here', 'said_until', 0, 'unheard', unheard,
+                                  'entries', entries);
+    END IF;
+    -- The order of start requests is that of the row of the conversation.
+    PERFORM 1 FROM conversation WHERE id = c FOR NO KEY UPDATE;
+    attempt := (s->>'attempt')::bigint;
+    SELECT * INTO st FROM stream WHERE conversation = c AND id = s->>'stream';
+    IF FOUND AND (st.attempt > attempt OR st.attempt = attempt AND NOT (r->>'again')::boolean) THEN
+        RETURN jsonb_build_object('v', 'superseded', 'entries', entries);
+    END IF;
+    INSERT INTO stream AS old VALUES (c, s->>'stream', attempt, m->>'id', 0, 0)
+    ON CONFLICT (conversation, id) DO UPDATE
+    SET attempt = excluded.attempt, begun = old.said_until;
+    IF st.said_until > (s->>'position')::bigint THEN
+        SELECT coalesce(jsonb_agg(jsonb_build_object('seq', e.seq, 'at', e.at,
+            'number', e.number, 'zero', e.zero, 'body', e.body) ORDER BY e.seq), '[]')
+        INTO unheard
+        FROM (SELECT * FROM entry WHERE conversation = c AND entry.stream = s->>'stream'
+              AND until > (s->>'position')::bigint ORDER BY entry.seq
+              LIMIT (s->>'most')::bigint) e;
+    END IF;
+    RETURN jsonb_build_object('v', 'here', 'said_until', coalesce(st.said_until, 0),
+                              'unheard', unheard, 'entries', entries);
+END $$;
+
+-- Appends a final, unless a fence refuses it: the conversation is over, its stream goes on
+-- with another start request, or its audio was said before.
+CREATE OR REPLACE FUNCTION symbl_said_1(r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    c bigint := (r->>'c')::bigint;
+    p jsonb := nullif(r->'part', 'null');
+    con conversation;
+    st stream;
+    e entry;
+    until bigint := (p->>'until')::bigint;
+BEGIN
+    -- This lock is the order of the log: it is held until the commit is durable.
+    SELECT * INTO con FROM conversation WHERE id = c FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no conversation has the id %', c;
+    END IF;
+    IF (r->>'again')::boolean THEN
+        -- The answer to this very append may have been lost.
+        SELECT entry.* INTO e FROM message m
+        JOIN entry ON entry.conversation = c AND entry.seq = m.seq
+        WHERE m.conversation = c AND m.id = (r->'messages'->0->>'id')::bigint;
+        IF FOUND THEN
+            RETURN jsonb_build_object('v', 'stored', 'seq', e.seq, 'at', e.at,
+                                      'number', e.number, 'zero', e.zero);
+        END IF;
+    END IF;
+    IF con.ended IS NOT NULL THEN
+        RETURN '{"v": "over"}';
+    END IF;
+    IF p IS NOT NULL THEN
+        SELECT * INTO st FROM stream WHERE conversation = c AND id = p->>'stream';
+        IF st.attempt IS DISTINCT FROM (p->>'attempt')::bigint THEN
+            RETURN '{"v": "superseded"}';
+        END IF;
+        -- Within one attempt no audio comes twice, whatever times an engine gives.
+        IF (p->>'from')::bigint < st.begun AND until <= st.begun THEN
+            RETURN '{"v": "already"}';
+        END IF;
+        UPDATE stream SET said_until = greatest(said_until, until)
+        WHERE conversation = c AND id = p->>'stream';
+    END IF;
+    UPDATE conversation SET head = head + 1, sequence = sequence + 1,
+        zero = coalesce(zero, (r->>'start')::bigint),
+        first = coalesce(first, (r->>'first')::bigint)
+    WHERE id = c RETURNING * INTO con;
+    INSERT INTO entry (conversation, seq, at, kind, number, zero, stream, until, body)
+    VALUES (c, con.head, (r->>'at')::bigint, 'said', con.sequence - 1, con.zero,
+            p->>'stream', until, r->>'body');
+    INSERT INTO message
+    SELECT x.id, c, con.head, x.n, x.speaker, x.text, x.start, x.stop, x.words, x.confidence,
+           (r->>'at')::bigint
+    FROM jsonb_to_recordset(r->'messages') AS x(id bigint, n integer, speaker text, text text,
+        start bigint, stop bigint, words text, confidence double precision);
+    IF r ? 'insights' THEN
+        INSERT INTO insight
+        SELECT x.id, c, x.message, x.n, x.kind, x.text, x.score, x.by_speaker, x.assignee, x.due
+        FROM jsonb_to_recordset(r->'insights') AS x(id bigint, message bigint, n integer,
+            kind text, text text, score double precision, by_speaker boolean, assignee text,
+            due text);
+    END IF;
+    IF r ? 'topics' THEN
+        -- Of topics with one text in one final the last one counts.
+        INSERT INTO topic
+        SELECT DISTINCT ON (x.text) c, x.id, x.text, x.score, x.messages
+        FROM jsonb_to_recordset(r->'topics') AS x(id bigint, n integer, text text,
+            score double precision, messages bigint[])
+        ORDER BY x.text, x.n DESC
+        ON CONFLICT (conversation, text) DO UPDATE
+        SET id = excluded.id, score = excluded.score, messages = excluded.messages;
+    END IF;
+    IF r ? 'trackers' THEN
+        INSERT INTO tracker SELECT x.id, c, x.name
+        FROM jsonb_to_recordset(r->'trackers') AS x(id bigint, name text)
+        ON CONFLICT (conversation, name) DO NOTHING;
+        INSERT INTO tracker_match SELECT t.id, x.message, x.value, x.place
+        FROM jsonb_to_recordset(r->'trackers') AS x(name text, message bigint, value text,
+            place bigint)
+        JOIN tracker t ON t.conversation = c AND t.name = x.name;
+    END IF;
+    IF r ? 'entities' THEN
+        INSERT INTO entity SELECT x.id, x.message, x.kind, x.value, x.text, x.place
+        FROM jsonb_to_recordset(r->'entities') AS x(id bigint, message bigint, kind text,
+            value text, text text, place bigint);
+    END IF;
+    RETURN jsonb_build_object('v', 'stored', 'seq', con.head, 'at', r->'at',
+                              'number', con.sequence - 1, 'zero', con.zero);
+END $$;
+
+-- Appends a text that a client sent, unless it is there already.
+CREATE OR REPLACE FUNCTION symbl_sent_1(r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    c bigint := (r->>'c')::bigint;
+    at bigint := (r->>'at')::bigint;
+    e entry;
+    next bigint;
+BEGIN
+    PERFORM 1 FROM conversation WHERE id = c FOR NO KEY UPDATE;
+    SELECT * INTO e FROM entry WHERE conversation = c AND client = r->>'client';
+    IF FOUND THEN
+        RETURN jsonb_build_object('v', 'known', 'seq', e.seq, 'at', e.at, 'body', e.body);
+    END IF;
+    IF r->>'corrects' IS NOT NULL THEN
+        PERFORM 1 FROM message WHERE id = (r->>'corrects')::bigint AND conversation = c;
+        IF NOT FOUND THEN
+            RETURN '{"v": "no_such_message"}';
+        END IF;
+    END IF;
+    next := symbl_append_1(c, at, 'sent', r->>'body');
+    IF next IS NULL THEN
+        RETURN '{"v": "over"}';
+    END IF;
+    UPDATE entry SET client = r->>'client', corrects = (r->>'corrects')::bigint
+    WHERE conversation = c AND seq = next;
+    UPDATE conversation SET ends = greatest(ends, (r->>'ends')::bigint)
+    WHERE id = c AND ends IS NOT NULL AND r->>'ends' IS NOT NULL;
+    RETURN jsonb_build_object('v', 'stored', 'seq', next, 'at', at);
+END $$;
+
+-- This node has no speaker in the conversation any more. If no other node has one, the
+-- conversation will be over at `ends`.
+CREATE OR REPLACE FUNCTION symbl_closed_1(me text, r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    c bigint := (r->>'c')::bigint;
+    seq bigint;
+    entries jsonb := '[]';
+BEGIN
+    PERFORM 1 FROM conversation WHERE id = c FOR NO KEY UPDATE;
+    DELETE FROM seat WHERE conversation = c AND node = me;
+    PERFORM 1 FROM seat WHERE conversation = c;
+    IF NOT FOUND THEN
+        UPDATE conversation SET ends = (r->>'ends')::bigint WHERE id = c AND ended IS NULL;
+        seq := symbl_append_1(c, (r->>'at')::bigint, 'closed', r->>'body');
+        IF seq IS NOT NULL THEN
+            entries := jsonb_build_array(jsonb_build_object('seq', seq, 'at', r->'at',
+                                                            'body', r->'body'));
+        END IF;
+    END IF;
+    RETURN jsonb_build_object('entries', entries);
+END $$;
+
+-- Ends the conversation, unless another node has a speaker in it.
+CREATE OR REPLACE FUNCTION symbl_over_1(me text, r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    c bigint := (r->>'c')::bigint;
+    at bigint := (r->>'at')::bigint;
+    seq bigint;
+    entries jsonb := '[]';
+BEGIN
+    PERFORM 1 FROM conversation WHERE id = c FOR NO KEY UPDATE;
+    DELETE FROM seat WHERE conversation = c AND node = me;
+    PERFORM 1 FROM seat WHERE conversation = c;
+    IF FOUND THEN
+        RETURN jsonb_build_object('entries', entries, 'goes_on', true);
+    END IF;
+    entries := symbl_left_1(c, at, '[]');
+    seq := symbl_append_1(c, at, 'over', r->>'body');
+    IF seq IS NOT NULL THEN
+        UPDATE conversation SET ended = at WHERE id = c;
+        entries := entries || jsonb_build_object('seq', seq, 'at', at, 'body', r->'body');
+    END IF;
+    RETURN jsonb_build_object('entries', entries);
+END $$;
+
+-- Writes records for a node, in this order, and answers each. The records must be sorted by
+-- conversation, or two nodes that write at the same time could wait for each other.
+CREATE OR REPLACE FUNCTION symbl_write_1(me text, records jsonb)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    r jsonb;
+    answers jsonb := '[]';
+BEGIN
+    -- The lock keeps the node from being declared gone before this is committed.
+    PERFORM 1 FROM node WHERE id = me AND NOT gone FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'this node was not heard of for too long' USING ERRCODE = 'SYFEN';
+    END IF;
+    FOR r IN SELECT value FROM jsonb_array_elements(records) LOOP
+        answers := answers || jsonb_build_array(CASE r->>'k'
+            WHEN 'said' THEN symbl_said_1(r)
+            WHEN 'start' THEN symbl_start_1(me, r)
+            WHEN 'sent' THEN symbl_sent_1(r)
+            WHEN 'closed' THEN symbl_closed_1(me, r)
+            WHEN 'over' THEN symbl_over_1(me, r)
+            WHEN 'left' THEN jsonb_build_object('entries',
+                symbl_left_1((r->>'c')::bigint, (r->>'at')::bigint, r->'here'))
+            WHEN 'keep' THEN symbl_keep_1(r)
+            ELSE '{}'
+        END);
+    END LOOP;
+    RETURN answers;
+END $$;
+
+CREATE OR REPLACE FUNCTION symbl_keep_1(r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE conversation SET keep = (r->>'keep')::bigint WHERE id = (r->>'c')::bigint;
+    RETURN '{}';
+END $$;
+
+-- Gives a member another name, another address or both: NULL if there is no such member.
+CREATE OR REPLACE FUNCTION symbl_rename_1(c bigint, whom text, new_name text, new_id text, at bigint)
+RETURNS bigint LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    m member;
+BEGIN
+    PERFORM 1 FROM conversation WHERE id = c FOR NO KEY UPDATE;
+    UPDATE member SET name = coalesce(new_name, name), user_id = coalesce(new_id, user_id)
+    WHERE conversation = c AND id = whom RETURNING * INTO m;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    RETURN coalesce(symbl_append_1(c, at, 'renamed', jsonb_build_object('v', 1, 'entry',
+        jsonb_build_object('renamed', jsonb_strip_nulls(jsonb_build_object('id', m.id,
+            'user_id', m.user_id, 'name', m.name))))::text), 0);
+END $$;
+
+-- Declares the nodes gone that were not heard of for a lease.
+CREATE OR REPLACE FUNCTION symbl_gone_1(lease bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    many bigint;
+BEGIN
+    UPDATE node SET gone = true WHERE NOT gone AND beats < symbl_now_1() - lease;
+    GET DIAGNOSTICS many = ROW_COUNT;
+    DELETE FROM node WHERE gone AND beats < symbl_now_1() - 86400000000000;
+    RETURN many;
+END $$;
+
+-- Frees the seats of nodes that are gone. A conversation that nobody else is in waits for
+-- its speakers from the last sign of life of that node.
+CREATE OR REPLACE FUNCTION symbl_unseat_1(at bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    s record;
+    last bigint;
+    many bigint := 0;
+BEGIN
+    FOR s IN SELECT seat.conversation AS c, seat.node AS node, n.beats AS beats FROM seat
+             LEFT JOIN node n ON n.id = seat.node WHERE n.id IS NULL OR n.gone
+             ORDER BY seat.conversation LIMIT 1000 LOOP
+        PERFORM 1 FROM conversation WHERE id = s.c FOR NO KEY UPDATE;
+        DELETE FROM seat WHERE conversation = s.c AND node = s.node;
+        PERFORM 1 FROM seat WHERE conversation = s.c;
+        IF NOT FOUND THEN
+            UPDATE conversation SET ends = coalesce(s.beats, symbl_now_1()) + keep * 1000000000
+            WHERE id = s.c AND ended IS NULL RETURNING ends INTO last;
+            IF FOUND THEN
+                PERFORM symbl_append_1(s.c, at, 'closed', jsonb_build_object('v', 1, 'entry',
+                    jsonb_build_object('closed', jsonb_build_object('ends', last)))::text);
+            END IF;
+        END IF;
+        many := many + 1;
+    END LOOP;
+    RETURN many;
+END $$;
+
+-- Ends the conversations whose time is over, and returns how many.
+CREATE OR REPLACE FUNCTION symbl_end_1(me text, body text) RETURNS bigint LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    con record;
+    many bigint := 0;
+BEGIN
+    FOR con IN SELECT id, ends FROM conversation c WHERE ended IS NULL AND ends <= symbl_now_1()
+               AND NOT EXISTS (SELECT 1 FROM seat WHERE conversation = c.id)
+               ORDER BY id LIMIT 1000 LOOP
+        -- Somebody may have come meanwhile.
+        PERFORM 1 FROM conversation WHERE id = con.id AND ends <= symbl_now_1() FOR NO KEY UPDATE;
+        IF FOUND THEN
+            PERFORM symbl_over_1(me, jsonb_build_object('c', con.id, 'at', con.ends, 'body', body));
+            many := many + 1;
+        END IF;
+    END LOOP;
+    RETURN many;
+END $$;

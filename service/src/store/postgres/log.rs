@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The log of conversations, kept in the database of the cluster.
+
+use super::form::{entry, speaker};
+use super::link::{Link, refused};
+use super::text::{put, take};
+use super::{Store, StoreError};
+use crate::clock::{now, stamped};
+use crate::conversation::entry::{Body, Entry, Sent, Speaker, Transcribed};
+use crate::conversation::log::{
+    Begun, Committed, Log, LogError, OpenConversation, Sending, SessionRecord, StartRecord, Verdict,
+};
+use crate::store::sqlite::entries::body_of;
+use crate::store::sqlite::record::{Outcome, Record, as_sql, from_sql};
+use std::sync::Arc;
+use tokio_postgres::Row;
+
+/// A node that was not heard of for so long is gone, in nanoseconds.
+pub(super) const LEASE: i64 = 5_000_000_000;
+
+/// What [`open`] reads of a conversation that is not over. One whose seats are all those of
+/// nodes that are gone is over when the wait since their last sign of life is.
+const OPEN: &str = "SELECT id, account, connection, zero, head, keep,
+    coalesce(ends, (SELECT max(n.beats) FROM seat s JOIN node n ON n.id = s.node
+        WHERE s.conversation = c.id) + keep * 1000000000, symbl_now_1() + keep * 1000000000),
+    (SELECT max(stored) FROM message WHERE conversation = c.id), session, created
+    FROM conversation c WHERE ended IS NULL";
+
+impl Store {
+    /// Writes a record, and passes its entries on before anything else is written.
+    fn enter(&self, record: Record, committed: Committed) -> Result<Outcome, LogError> {
+        Ok(self.write(record, |outcome| committed(outcome.entries()))?)
+    }
+
+    fn post(&self, record: Record) {
+        // If the writer is gone, the calls that wait for it fail and are logged.
+        let _ = self.send(Some(record), None);
+    }
+
+    /// Writes a record without waiting for it.
+    fn post_and_tell(&self, record: Record, committed: Committed) {
+        let _ = self.send(
+            Some(record),
+            Some(Box::new(move |outcome| match outcome {
+                Ok(outcome) => committed(outcome.as_ref().map_or(&[][..], Outcome::entries)),
+                Err(error) => tracing::error!(error = error.reason(), "not stored"),
+            })),
+        );
+    }
+}
+
+/// Reads the entries of rows with number, time, number of the final, zero and body.
+fn entries(rows: Vec<Row>) -> Result<Vec<Arc<Entry>>, StoreError> {
+    let rows = rows.iter().map(|row| {
+        let body: &str = row.try_get(4).map_err(refused)?;
+        let (seq, at) = (get(row, 0)?, get(row, 1)?);
+        Ok(entry(seq, at, get(row, 2)?, get(row, 3)?, body))
+    });
+    rows.filter_map(Result::transpose).collect()
+}
+
+/// Returns a column of a row.
+pub(super) fn get<'a, T: tokio_postgres::types::FromSql<'a>>(
+    row: &'a Row,
+    column: usize,
+) -> Result<T, StoreError> {
+    row.try_get(column).map_err(refused)
+}
+
+/// Returns a column with a text.
+pub(super) fn text(row: &Row, column: usize) -> Result<String, StoreError> {
+    Ok(take(get(row, column)?))
+}
+
+/// Returns a column that may have a text.
+pub(super) fn text_or_none(row: &Row, column: usize) -> Result<Option<String>, StoreError> {
+    let stored: Option<String> = get(row, column)?;
+    Ok(stored.map(take))
+}
+
+/// Reads conversations that are not over, by rows of [`OPEN`].
+async fn open(link: &mut Link, rows: Vec<Row>) -> Result<Vec<OpenConversation>, StoreError> {
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id: i64 = get(&row, 0)?;
+        let sql = "SELECT id, user_id, name FROM member WHERE conversation = $1 ORDER BY id";
+        let members = link.query(sql, &[&id]).await?;
+        let members = members.iter().map(|row| {
+            Ok(speaker(Speaker {
+                id: get(row, 0)?,
+                user_id: get(row, 1)?,
+                name: get(row, 2)?,
+            }))
+        });
+        all.push(OpenConversation {
+            id,
+            account: text(&row, 1)?,
+            connection_id: text(&row, 2)?,
+            zero: get(&row, 3)?,
+            head: from_sql(get(&row, 4)?),
+            keep: get(&row, 5)?,
+            ends: get(&row, 6)?,
+            latest: get(&row, 7)?,
+            session: text(&row, 8)?,
+            opened: get(&row, 9)?,
+            members: members.collect::<Result<_, StoreError>>()?,
+        });
+    }
+    Ok(all)
+}
+
+/// Frees the seats of nodes that are gone, and ends the conversations whose time is over.
+pub(super) async fn sweep(link: &mut Link, node: &str) -> Result<(), StoreError> {
+    // Each is a transaction of its own, so that none locks conversations in two orders.
+    link.query("SELECT symbl_gone_1($1)", &[&LEASE]).await?;
+    link.query("SELECT symbl_unseat_1($1)", &[&now()]).await?;
+    let sql = "SELECT symbl_end_1($1, $2)";
+    link.query(sql, &[&node, &body_of(&Body::Over)]).await?;
+    Ok(())
+}
+
+impl Log for Store {
+    fn begin(&self, start: StartRecord, committed: Committed) -> Result<Begun, LogError> {
+        match self.enter(Record::Start(start), committed)? {
+            Outcome::Begun(begun, _) => Ok(begun),
+            _ => Err(LogError("nothing was begun".to_owned())),
+        }
+    }
+
+    fn append(
+        &self,
+        conversation: i64,
+        said: Transcribed,
+        committed: Committed,
+    ) -> Result<Verdict, LogError> {
+        let said = Box::new(said);
+        let record = Record::Said { conversation, said };
+        match self.enter(record, committed)? {
+            Outcome::Said(verdict, _) => Ok(verdict),
+            _ => Err(LogError("nothing was appended".to_owned())),
+        }
+    }
+
+    fn send(
+        &self,
+        conversation: i64,
+        sent: Sent,
+        ends: Option<i64>,
+        committed: Committed,
+    ) -> Result<Sending, LogError> {
+        let record = Record::Sent {
+            conversation,
+            sent,
+            ends,
+        };
+        match self.enter(record, committed)? {
+            Outcome::Sent(sending, _) => Ok(sending),
+            _ => Err(LogError("nothing was appended".to_owned())),
+        }
+    }
+
+    fn session(&self, account: &str, session: &str) -> Result<Option<SessionRecord>, LogError> {
+        let (account, session) = (put(account), put(session));
+        let found = self.look(move |link| {
+            Box::pin(async move {
+                let sql = "SELECT id, connection, created, ended, head FROM conversation
+                           WHERE session = $1 AND account = $2";
+                let row = link.query_opt(sql, &[&session, &account]).await?;
+                let Some(row) = row else { return Ok(None) };
+                Ok(Some(SessionRecord {
+                    conversation: get(&row, 0)?,
+                    connection_id: text(&row, 1)?,
+                    opened: get(&row, 2)?,
+                    over: get(&row, 3)?,
+                    head: from_sql(get(&row, 4)?),
+                }))
+            })
+        });
+        Ok(found?)
+    }
+
+    fn read(
+        &self,
+        conversation: i64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Entry>>, LogError> {
+        let read = self.look(move |link| {
+            Box::pin(async move {
+                let sql = "SELECT seq, at, number, zero, body FROM entry
+                           WHERE conversation = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+                let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+                let after = as_sql(after);
+                let rows = link.query(sql, &[&conversation, &after, &limit]).await?;
+                entries(rows)
+            })
+        });
+        Ok(read?)
+    }
+
+    fn entry_of(&self, conversation: i64, number: i64) -> Result<u64, LogError> {
+        let found = self.look(move |link| {
+            Box::pin(async move {
+                let sql = "SELECT seq FROM entry WHERE conversation = $1 AND number <= $2
+                           ORDER BY number DESC LIMIT 1";
+                let row = link.query_opt(sql, &[&conversation, &number]).await?;
+                row.map_or(Ok(0), |row| get(&row, 0).map(from_sql))
+            })
+        });
+        Ok(found?)
+    }
+
+    fn keep(&self, conversation: i64, keep: i64) {
+        self.post(Record::Keep { conversation, keep });
+    }
+
+    fn close(&self, conversation: i64, ends: i64) {
+        self.post(Record::Closed {
+            conversation,
+            ends,
+            at: now(),
+        });
+    }
+
+    fn left(&self, conversation: i64, here: Vec<String>, committed: Committed) {
+        let record = Record::Left {
+            conversation,
+            here,
+            at: now(),
+        };
+        self.post_and_tell(record, committed);
+    }
+
+    fn finish(&self, conversation: i64, at: i64, committed: Committed) {
+        self.post_and_tell(Record::Over { conversation, at }, committed);
+    }
+
+    /// Returns the conversations that are not over, and ends those whose time has passed.
+    fn still_open(&self) -> Result<Vec<OpenConversation>, LogError> {
+        // The calls that do not block take effect before this one.
+        self.write(Record::Alive { at: 0 }, |_| {})?;
+        let node = self.node();
+        let open = self.look(move |link| {
+            Box::pin(async move {
+                sweep(link, &node).await?;
+                let rows = link.query(&format!("{OPEN} ORDER BY created"), &[]).await?;
+                open(link, rows).await
+            })
+        })?;
+        let latest = open.iter().filter_map(|open| open.latest).max();
+        stamped(latest.unwrap_or(0));
+        let now = now();
+        Ok(open.into_iter().filter(|open| open.ends > now).collect())
+    }
+}

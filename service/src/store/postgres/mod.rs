@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The store in PostgreSQL, which several nodes share.
+//!
+//! One task writes ([`writer`]), in batches that are one statement each: functions of the
+//! database (`functions.sql`) number entries and check the fences, because only there the
+//! nodes meet. A few connections read ([`readers`]). All I/O is done on one thread of this
+//! store. Calls that are not `async` block, so they must come from threads that may wait.
+//!
+//! A commit that was answered is durable if the database is set up to be: see
+//! docs/cluster.md.
+
+mod filter;
+mod form;
+mod link;
+mod listing;
+mod log;
+mod parts;
+mod places;
+mod readers;
+mod records;
+mod schema;
+mod spoken;
+mod text;
+mod trackers;
+#[cfg(debug_assertions)]
+pub(crate) mod trial;
+mod writer;
+
+use crate::metrics::Counts;
+use crate::store::StoreError;
+use crate::store::sqlite::record::{Outcome, Record};
+use link::{Address, Link, gone};
+use readers::{Looking, Readers};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use writer::{Job, LONGEST_OUTAGE, Tell, Writer};
+
+/// How long the answer to a job may take: longer than the database may be away.
+const PATIENCE: Duration = LONGEST_OUTAGE.saturating_add(Duration::from_secs(5));
+
+/// How long the answer to [`Store::check`] may take.
+const LONGEST_PROBE: Duration = Duration::from_secs(5);
+
+/// How long the connections may take to be closed.
+const LONGEST_END: Duration = Duration::from_secs(5);
+
+/// The database of a cluster.
+#[derive(Debug)]
+pub(crate) struct Store {
+    /// To the task that writes. `None` once the store is dropped.
+    jobs: Option<UnboundedSender<Job>>,
+    /// Lists that are being read do not keep them open.
+    readers: Option<Arc<Readers>>,
+    runtime: Handle,
+    pub(crate) counts: Counts,
+    /// The id of this node.
+    node: Arc<Mutex<String>>,
+    /// Disconnected when the thread has ended.
+    ended: Mutex<Receiver<()>>,
+}
+
+impl Store {
+    /// Opens the database at this URL and brings it to this version.
+    ///
+    /// # Errors
+    ///
+    /// The URL is none, or the database cannot be reached or used.
+    pub(crate) fn open(url: &str) -> Result<Self, StoreError> {
+        let address = Address::parse(url)?;
+        let thread = |reason| StoreError::File {
+            path: "a thread".into(),
+            reason,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(thread)?;
+        let handle = runtime.handle().clone();
+        let node = Arc::new(Mutex::new(uuid::Uuid::new_v4().to_string()));
+        let counts = Counts::default();
+        let readers = Readers::new(address.clone(), handle.clone(), counts.clone());
+        let (jobs, waiting) = unbounded_channel();
+        let (alive, ended) = channel::<()>();
+        let (tell, opened) = sync_channel(1);
+        let mut writer = Writer {
+            address,
+            runtime: handle.clone(),
+            link: None,
+            node: Arc::clone(&node),
+            counts: counts.clone(),
+            is_failing: false,
+        };
+        std::thread::Builder::new()
+            .name("symbl-store".to_owned())
+            .spawn(move || {
+                let _alive = alive;
+                runtime.block_on(async {
+                    let prepared = prepare(&writer).await;
+                    let is_open = prepared.is_ok();
+                    let link = prepared.map(|link| writer.link = Some(link));
+                    let _ = tell.send(link);
+                    if is_open {
+                        writer.run(waiting).await;
+                    }
+                });
+            })
+            .map_err(thread)?;
+        match opened.recv_timeout(PATIENCE) {
+            Ok(opened) => opened?,
+            Err(_) => return Err(too_long()),
+        }
+        counts.healthy.set(1);
+        Ok(Self {
+            jobs: Some(jobs),
+            readers: Some(Arc::new(readers)),
+            runtime: handle,
+            counts,
+            node,
+            ended: Mutex::new(ended),
+        })
+    }
+
+    fn send(
+        &self,
+        record: Option<Record>,
+        done: Option<Tell<Option<Outcome>>>,
+    ) -> Result<(), StoreError> {
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        let job = Job {
+            record,
+            since: Instant::now(),
+            done,
+            again: false,
+        };
+        jobs.send(job).map_err(|_| gone())
+    }
+
+    /// Writes a record and waits until it is committed. `told` is called before that.
+    fn write(
+        &self,
+        record: Record,
+        told: impl FnOnce(&Outcome) + Send + 'static,
+    ) -> Result<Outcome, StoreError> {
+        let (done, answer) = sync_channel(1);
+        let tell: Tell<Option<Outcome>> = Box::new(move |outcome| {
+            if let Ok(Some(outcome)) = &outcome {
+                told(outcome);
+            }
+            // The caller may have stopped waiting.
+            drop(done.try_send(outcome));
+        });
+        self.send(Some(record), Some(tell))?;
+        wait(&answer)?.ok_or_else(gone)
+    }
+
+    /// Reads on the thread of this store, and waits for it. Must not be called on that
+    /// thread.
+    fn look<T: Send + 'static>(
+        &self,
+        look: impl for<'a> FnOnce(&'a mut Link) -> Looking<'a, T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let readers = self.readers()?;
+        let (done, answer) = sync_channel(1);
+        self.runtime.spawn(async move {
+            let looked = readers.look(look).await;
+            // The caller may have stopped waiting.
+            drop(done.try_send(looked));
+        });
+        wait(&answer)
+    }
+
+    /// Returns the id of this node.
+    fn node(&self) -> String {
+        let node = self.node.lock();
+        node.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn readers(&self) -> Result<Arc<Readers>, StoreError> {
+        self.readers.clone().ok_or_else(gone)
+    }
+
+    /// Waits until all earlier jobs are done, for `patience` at most.
+    async fn settle_within(&self, patience: Duration) -> Result<(), StoreError> {
+        let (done, answer) = tokio::sync::oneshot::channel();
+        let tell: Tell<Option<Outcome>> = Box::new(move |outcome| drop(done.send(outcome)));
+        self.send(None, Some(tell))?;
+        let answer = tokio::time::timeout(patience, answer).await;
+        let answer = answer.map_err(|_| too_long())?;
+        answer.map_err(|_| gone())?.map(drop)
+    }
+
+    /// Checks that new entries can be stored.
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        self.settle_within(LONGEST_PROBE).await
+    }
+
+    /// Waits until all earlier writes are done.
+    pub(crate) async fn settle(&self) -> Result<(), StoreError> {
+        self.settle_within(PATIENCE).await
+    }
+
+    /// Returns the key that tokens are signed with, the same for all nodes.
+    pub(crate) fn key(&self) -> Result<Vec<u8>, StoreError> {
+        self.look(|link| {
+            Box::pin(async move {
+                let parts = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
+                let key = parts.map(uuid::Uuid::into_bytes).concat();
+                let sql = "INSERT INTO meta (key, bytes) VALUES ('key', $1) ON CONFLICT DO NOTHING";
+                link.execute(sql, &[&key]).await?;
+                let sql = "SELECT bytes FROM meta WHERE key = 'key'";
+                let row = link.query_one(sql, &[]).await?;
+                row.try_get(0).map_err(link::refused)
+            })
+        })
+    }
+}
+
+/// Connects, brings the database to this version and makes this node known.
+async fn prepare(writer: &Writer) -> Result<Link, StoreError> {
+    let mut link = writer.address.connect_alone(&writer.runtime).await?;
+    schema::prepare(&mut link, writer.address.place()).await?;
+    let node = writer.node();
+    // This one has the database alone.
+    link.batch("UPDATE node SET gone = true WHERE NOT gone")
+        .await?;
+    writer::enter(&mut link, &node).await?;
+    Ok(link)
+}
+
+fn wait<T>(answer: &Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
+    answer
+        .recv_timeout(PATIENCE)
+        .unwrap_or_else(|error| match error {
+            RecvTimeoutError::Timeout => Err(too_long()),
+            RecvTimeoutError::Disconnected => Err(gone()),
+        })
+}
+
+fn too_long() -> StoreError {
+    StoreError::Commit("it takes too long".to_owned())
+}
+
+impl Drop for Store {
+    /// Waits until what was given to the store is written and the connections are closed.
+    fn drop(&mut self) {
+        self.jobs = None;
+        self.readers = None;
+        let ended = self.ended.lock();
+        let ended = ended.unwrap_or_else(PoisonError::into_inner);
+        let _ = ended.recv_timeout(LONGEST_END);
+    }
+}

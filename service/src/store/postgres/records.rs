@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Answers the Conversation API from the database of the cluster.
+
+use super::Store;
+use super::filter::{Condition, Given};
+use super::link::{Link, Parameters};
+use super::listing::{Keys, Listed};
+use super::log::{get, text, text_or_none};
+use super::parts;
+use super::readers::Looking;
+use super::spoken::Sentences;
+use super::text::put;
+use crate::clock::now;
+use crate::metrics::Counts;
+use crate::store::sqlite::query::person;
+use crate::store::{
+    Answer, Change, Deleted, Insights, List, Piece, Records, Sort, StoreError, Transcript, Wanted,
+    Whose,
+};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use symbl_protocol::timestamp::format_rfc3339;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+/// Number of messages and of entries that one step of a deletion deletes.
+const DELETED_AT_ONCE: i64 = 200;
+
+/// SQL for the start, the end and the name of a conversation.
+pub(super) const START: &str = "coalesce(zero, created)";
+pub(super) const END: &str = "coalesce(ended, (SELECT max(stop) FROM message
+    WHERE conversation = c.id), zero, created)";
+pub(super) const NAME: &str = "coalesce(name, 'Conversation ' || id)";
+
+/// A conversation of the account that asks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) id: i64,
+    /// Start of the first sentence.
+    pub(super) first: i64,
+    pub(super) is_over: bool,
+    /// Entries that were written later are left out. Nanoseconds since the Unix epoch.
+    pub(super) until: i64,
+}
+
+/// Finds the conversation with this id, if it is the account's.
+async fn find(link: &mut Link, whose: &Whose) -> Result<Option<Found>, StoreError> {
+    let sql = "SELECT id, coalesce(first, 0), ended IS NOT NULL FROM conversation
+               WHERE id = $1 AND account = $2";
+    let account = put(&whose.account);
+    let row = link
+        .query_opt(sql, &[&whose.conversation, &account])
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Found {
+        id: get(&row, 0)?,
+        first: get(&row, 1)?,
+        is_over: get(&row, 2)?,
+        until: whose.until(),
+    }))
+}
+
+/// Reads the members of each of these conversations.
+async fn members_of(link: &mut Link, ids: &[i64]) -> Result<HashMap<i64, Vec<Value>>, StoreError> {
+    let sql = "SELECT conversation, id, name, user_id FROM member WHERE conversation = ANY($1)
+               ORDER BY name NULLS FIRST, id";
+    let mut members: HashMap<i64, Vec<Value>> = HashMap::new();
+    for row in link.query(sql, &[&ids]).await? {
+        let (id, name) = (text(&row, 1)?, text_or_none(&row, 2)?);
+        let email = text_or_none(&row, 3)?;
+        let email = ("email", email.as_deref());
+        let person = person(Some(&id), name.as_deref(), email);
+        members.entry(get(&row, 0)?).or_default().push(person);
+    }
+    Ok(members)
+}
+
+/// Reads conversations with these ids.
+async fn conversations(link: &mut Link, ids: Vec<i64>) -> Result<HashMap<i64, Value>, StoreError> {
+    let sql = format!(
+        "SELECT id, {NAME}, {START}, {END}, session, ended IS NULL FROM conversation c
+         WHERE id = ANY($1)"
+    );
+    let mut members = members_of(link, &ids).await?;
+    let rows = link.query(&sql, &[&ids]).await?;
+    let one = |row: &Row| {
+        let id: i64 = get(row, 0)?;
+        let is_active: bool = get(row, 5)?;
+        let conversation = json!({
+            "id": id.to_string(),
+            "type": "meeting",
+            "name": text(row, 1)?,
+            "startTime": format_rfc3339(get(row, 2)?),
+            "endTime": format_rfc3339(get(row, 3)?),
+            "members": members.remove(&id).unwrap_or_default(),
+            "metadata": {},
+            "x_sessionId": text(row, 4)?,
+            "x_status": if is_active { "active" } else { "over" },
+        });
+        Ok((id, conversation))
+    };
+    rows.iter().map(one).collect()
+}
+
+/// Lists conversations of an account.
+async fn list(link: &mut Link, account: &str, list: &List) -> Result<Listed, StoreError> {
+    let order = if list.descending { "DESC" } else { "ASC" };
+    let sort = match list.sort {
+        Sort::Created => "created",
+        Sort::Start => START,
+        Sort::End => END,
+        Sort::Name => NAME,
+    };
+    let condition = Condition::of(&list.filter, 5);
+    let filter = match condition.text.as_str() {
+        "" => String::new(),
+        condition => format!("AND ({condition})"),
+    };
+    let sql = format!(
+        "SELECT id FROM conversation c WHERE account = $1 AND created >= $2 AND created < $3
+         {filter} ORDER BY {sort} {order}, id LIMIT $4 OFFSET $5"
+    );
+    let account = put(account);
+    let (limit, offset) = (i64::from(list.limit), i64::from(list.offset));
+    let mut values: Vec<&(dyn ToSql + Sync)> =
+        vec![&account, &list.from, &list.to, &limit, &offset];
+    for value in &condition.values {
+        values.push(match value {
+            Given::Text(text) => text,
+            Given::Number(number) => number,
+        });
+    }
+    let rows = link.query(&sql, &values).await?;
+    let keys = rows.iter().map(|row| get(row, 0));
+    let keys: Vec<i64> = keys.collect::<Result<_, _>>()?;
+    let make: super::listing::Make = Box::new(|link, ids| Box::pin(conversations(link, ids)));
+    let rows = Keys::new(keys, make);
+    Ok(Listed::new("{\"conversations\":[", "]}", rows))
+}
+
+impl Store {
+    /// Returns an answer about a conversation, or `None` if it is not the account's.
+    async fn of<T: 'static>(
+        &self,
+        whose: Whose,
+        answer: impl for<'a> FnOnce(Found, &'a mut Link) -> Looking<'a, T> + Send + 'static,
+    ) -> Result<Option<T>, StoreError> {
+        let readers = self.readers()?;
+        readers
+            .look(|link| {
+                Box::pin(async move {
+                    match find(link, &whose).await? {
+                        Some(found) => answer(found, link).await.map(Some),
+                        None => Ok(None),
+                    }
+                })
+            })
+            .await
+    }
+
+    /// Begins a list of a conversation and reads its first piece.
+    async fn list_of(
+        &self,
+        whose: Whose,
+        list: impl for<'a> FnOnce(Found, &'a mut Link) -> Looking<'a, Listed> + Send + 'static,
+    ) -> Result<Option<Piece>, StoreError> {
+        let readers = self.weak();
+        self.of(whose, |found, link| {
+            Box::pin(async move { list(found, link).await?.read(link, readers).await })
+        })
+        .await
+    }
+}
+
+/// The result of one step of a deletion.
+enum Step {
+    APart,
+    Done(Deleted),
+}
+
+/// Deletes a part of a conversation, so that nobody waits long for its rows.
+async fn delete_some(link: &mut Link, id: i64) -> Result<Step, StoreError> {
+    let mut deleted = 0;
+    for table in ["message", "entry"] {
+        let sql = format!(
+            "DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table}
+             WHERE conversation = $1 LIMIT $2))"
+        );
+        deleted += link.execute(&sql, &[&id, &DELETED_AT_ONCE]).await?;
+    }
+    if deleted > 0 {
+        return Ok(Step::APart);
+    }
+    let sql = "DELETE FROM conversation WHERE id = $1";
+    link.execute(sql, &[&id]).await?;
+    Ok(Step::Done(Deleted::Whole))
+}
+
+impl crate::store::Store for Store {
+    fn counts(&self) -> Counts {
+        self.counts.clone()
+    }
+
+    fn key(&self) -> Result<Vec<u8>, StoreError> {
+        Self::key(self)
+    }
+
+    fn settle(&self) -> Answer<'_, bool> {
+        Box::pin(async move { Self::settle(self).await.map(|()| true) })
+    }
+}
+
+impl Records for Store {
+    fn find(&self, whose: Whose) -> Answer<'_, Option<Value>> {
+        Box::pin(async move {
+            let found = self.of(whose, |found, link| {
+                Box::pin(async move {
+                    let mut all = conversations(link, vec![found.id]).await?;
+                    Ok(all.remove(&found.id))
+                })
+            });
+            Ok(found.await?.flatten())
+        })
+    }
+
+    fn list(&self, account: String, wanted: List) -> Answer<'_, Piece> {
+        Box::pin(async move {
+            let (readers, weak) = (self.readers()?, self.weak());
+            readers
+                .look(|link| {
+                    Box::pin(async move {
+                        let list = list(link, &account, &wanted).await?;
+                        list.read(link, weak).await
+                    })
+                })
+                .await
+        })
+    }
+
+    fn members(&self, whose: Whose) -> Answer<'_, Option<Value>> {
+        Box::pin(self.of(whose, |found, link| {
+            Box::pin(async move {
+                let mut members = members_of(link, &[found.id]).await?;
+                Ok(json!({ "members": members.remove(&found.id).unwrap_or_default() }))
+            })
+        }))
+    }
+
+    fn messages(&self, whose: Whose, wanted: Wanted) -> Answer<'_, Option<Piece>> {
+        Box::pin(self.list_of(whose, move |found, _| {
+            Box::pin(async move { Ok(parts::messages(found, wanted)) })
+        }))
+    }
+
+    fn transcript(&self, whose: Whose) -> Answer<'_, Option<Transcript>> {
+        let readers = self.weak();
+        Box::pin(self.of(whose, |found, link| {
+            Box::pin(async move {
+                let sql = format!("SELECT name, {START} FROM conversation WHERE id = $1");
+                let row = link.query_one(&sql, &[&found.id]).await?;
+                let first = Sentences::new(found).read(link, readers).await?;
+                Ok(Transcript {
+                    title: text_or_none(&row, 0)?,
+                    start: get(&row, 1)?,
+                    first,
+                })
+            })
+        }))
+    }
+
+    fn insights(&self, whose: Whose, which: Insights) -> Answer<'_, Option<Piece>> {
+        Box::pin(self.list_of(whose, move |found, link| {
+            Box::pin(parts::insights(found, which, link))
+        }))
+    }
+
+    fn topics(&self, whose: Whose) -> Answer<'_, Option<Piece>> {
+        Box::pin(self.list_of(whose, |found, link| Box::pin(parts::topics(found, link))))
+    }
+
+    fn trackers(&self, whose: Whose) -> Answer<'_, Option<Piece>> {
+        Box::pin(self.list_of(whose, |found, link| {
+            Box::pin(super::places::trackers(found, link))
+        }))
+    }
+
+    fn entities(&self, whose: Whose) -> Answer<'_, Option<Piece>> {
+        Box::pin(self.list_of(whose, |found, link| {
+            Box::pin(super::places::entities(found, link))
+        }))
+    }
+
+    fn rename(&self, whose: Whose, member: String, change: Change) -> Answer<'_, bool> {
+        Box::pin(async move {
+            // The calls that do not block take effect before this one.
+            Self::settle(self).await?;
+            let renamed = self.of(whose, |found, link| {
+                Box::pin(async move {
+                    let name = change.name.as_deref().map(put);
+                    let email = change.email.as_deref().map(put);
+                    let sql = "SELECT symbl_rename_1($1, $2, $3, $4, $5)";
+                    let member = put(&member);
+                    let at = now();
+                    let with: Parameters<'_> = &[&found.id, &member, &name, &email, &at];
+                    let row = link.query_one(sql, with).await?;
+                    let seq: Option<i64> = get(&row, 0)?;
+                    Ok(seq.is_some())
+                })
+            });
+            Ok(renamed.await?.unwrap_or(false))
+        })
+    }
+
+    fn delete(&self, whose: Whose) -> Answer<'_, Deleted> {
+        Box::pin(async move {
+            // The calls that do not block take effect before this one.
+            Self::settle(self).await?;
+            let mut begun = false;
+            loop {
+                let step = self.of(whose.clone(), |found, link| {
+                    Box::pin(async move {
+                        match found.is_over {
+                            false => Ok(Step::Done(Deleted::Runs)),
+                            true => delete_some(link, found.id).await,
+                        }
+                    })
+                });
+                match step.await?.unwrap_or(Step::Done(Deleted::Unknown)) {
+                    Step::APart => begun = true,
+                    // Another request deletes the conversation at the same time.
+                    Step::Done(Deleted::Unknown) if begun => return Ok(Deleted::Whole),
+                    Step::Done(deleted) => return Ok(deleted),
+                }
+            }
+        })
+    }
+
+    /// Removes the rows of deleted words from the tables. The database's write-ahead log
+    /// and its backups are the affair of who runs it.
+    fn purge(&self) -> Answer<'_, bool> {
+        Box::pin(async move {
+            let readers = self.readers()?;
+            let purged = readers.look(|link| {
+                Box::pin(async move {
+                    let tables = "entry, message, insight, topic, tracker_match, entity";
+                    link.batch(&format!("VACUUM {tables}")).await
+                })
+            });
+            match purged.await {
+                Ok(()) => Ok(true),
+                Err(error) => {
+                    tracing::debug!(%error, "deleted words stay until the next vacuum");
+                    Ok(false)
+                }
+            }
+        })
+    }
+
+    fn probe(&self) -> Answer<'_, ()> {
+        Box::pin(self.check())
+    }
+}

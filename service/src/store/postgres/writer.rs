@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The task that writes.
+//!
+//! It takes what waits as one batch, sorted by conversation, and gives it to the database
+//! as one statement. If the database is away, the batch waits and is repeated: a record may
+//! be written again, because the database knows what it has of it. Nothing is told before
+//! the commit.
+
+use super::form::{asked, conversation_of, outcome};
+use super::link::{Address, Link, Trouble, said, trouble};
+use crate::clock::now;
+use crate::metrics::Counts;
+use crate::store::StoreError;
+use crate::store::sqlite::record::{Outcome, Record};
+use serde_json::Value;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{sleep, timeout};
+
+/// Most records that are committed together.
+const BATCH: usize = 64;
+
+/// Time between two signs of life.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How long a record waits for a database that is away.
+pub(super) const LONGEST_OUTAGE: Duration = Duration::from_secs(45);
+
+/// Time between two attempts at a database that is away.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Takes the result of a job.
+pub(super) type Tell<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
+
+/// A record, and who waits for its outcome.
+pub(super) struct Job {
+    /// `None` only shows that the database takes writes.
+    pub(super) record: Option<Record>,
+    pub(super) since: Instant,
+    pub(super) done: Option<Tell<Option<Outcome>>>,
+    /// `true` if it was given to the database before.
+    pub(super) again: bool,
+}
+
+/// The state of the task.
+pub(super) struct Writer {
+    pub(super) address: Address,
+    pub(super) runtime: Handle,
+    pub(super) link: Option<Link>,
+    /// The id of this node. It has another one after it was declared gone.
+    pub(super) node: Arc<Mutex<String>>,
+    pub(super) counts: Counts,
+    pub(super) is_failing: bool,
+}
+
+/// Why a batch was not written.
+enum Failure {
+    Again(String),
+    Fenced,
+    Refused(String),
+}
+
+impl Writer {
+    /// Runs jobs until the store is dropped.
+    pub(super) async fn run(mut self, mut waiting: UnboundedReceiver<Job>) {
+        let mut beaten = Instant::now();
+        loop {
+            let first = match timeout(HEARTBEAT, waiting.recv()).await {
+                Ok(Some(job)) => Some(job),
+                Ok(None) => break,
+                Err(_) => None,
+            };
+            let mut batch: Vec<Job> = first.into_iter().collect();
+            while !batch.is_empty() && batch.len() < BATCH {
+                let Ok(job) = waiting.try_recv() else { break };
+                batch.push(job);
+            }
+            if !batch.is_empty() {
+                // Two nodes that lock conversations in different orders would wait for
+                // each other.
+                batch.sort_by_key(|job| job.record.as_ref().map_or(0, conversation_of));
+                self.write_all(batch).await;
+            }
+            if beaten.elapsed() >= HEARTBEAT {
+                self.beat().await;
+                beaten = Instant::now();
+            }
+        }
+        self.leave().await;
+    }
+
+    /// Writes a batch, however often that takes, and answers its jobs.
+    async fn write_all(&mut self, mut batch: Vec<Job>) {
+        loop {
+            let failure = match self.write(&batch).await {
+                Ok(answers) => {
+                    self.note(None);
+                    let answers = answers.into_iter().map(Some).chain(std::iter::repeat(None));
+                    for (job, answer) in batch.into_iter().zip(answers) {
+                        self.finish(job, answer);
+                    }
+                    return;
+                }
+                Err(failure) => failure,
+            };
+            match failure {
+                Failure::Refused(reason) if batch.len() > 1 => {
+                    tracing::debug!(reason, "a batch is written one by one");
+                    for job in batch {
+                        Box::pin(self.write_all(vec![job])).await;
+                    }
+                    return;
+                }
+                Failure::Refused(reason) => return self.fail(batch, &reason),
+                Failure::Fenced => {
+                    let reason = "this node was not heard of for too long";
+                    tracing::error!("{reason}; what was said on it meanwhile is not stored");
+                    self.fail(batch, reason);
+                    return self.enter_anew().await;
+                }
+                Failure::Again(reason) => {
+                    self.note(Some(&reason));
+                    let is_late = |job: &Job| job.since.elapsed() >= LONGEST_OUTAGE;
+                    let (late, rest): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(is_late);
+                    self.fail(late, &reason);
+                    batch = rest;
+                    if batch.is_empty() {
+                        return;
+                    }
+                    batch.iter_mut().for_each(|job| job.again = true);
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Gives a batch to the database as one statement.
+    async fn write(&mut self, batch: &[Job]) -> Result<Vec<Value>, Failure> {
+        let at = now();
+        let records = batch.iter().map(|job| match &job.record {
+            Some(record) => asked(record, at, job.again),
+            None => serde_json::json!({"k": "alive"}),
+        });
+        let records = Value::Array(records.collect()).to_string();
+        let node = self.node();
+        let link = match self.connected().await {
+            Ok(link) => link,
+            Err(error) => return Err(Failure::Again(error.to_string())),
+        };
+        // The statement waits for rows that others have locked, and for the disk.
+        let sql = "SELECT symbl_write_1($1, $2::text::jsonb)::text";
+        let written = timeout(LONGEST_OUTAGE, link.run(sql, &[&node, &records])).await;
+        let failure = match written {
+            Ok(Ok(rows)) => {
+                let answers = rows
+                    .first()
+                    .and_then(|row| row.try_get::<_, String>(0).ok());
+                let answers = answers.and_then(|text| serde_json::from_str(&text).ok());
+                return answers.ok_or_else(|| Failure::Refused("no answer".to_owned()));
+            }
+            Ok(Err(error)) => match trouble(&error) {
+                Trouble::Fenced => return Err(Failure::Fenced),
+                Trouble::Refused => return Err(Failure::Refused(said(&error))),
+                Trouble::Again => Failure::Again(said(&error)),
+            },
+            Err(_) => Failure::Again("it takes too long".to_owned()),
+        };
+        // The next attempt has a new connection, which may lead to another host.
+        self.link = None;
+        Err(failure)
+    }
+
+    fn finish(&self, job: Job, answer: Option<Value>) {
+        let outcome = match (&job.record, answer) {
+            (Some(record), Some(answer)) => outcome(record, answer).map(Some),
+            (Some(_), None) => Err(StoreError::Commit("no answer".to_owned())),
+            (None, _) => Ok(None),
+        };
+        self.counts.written.inc();
+        if let Some(done) = job.done {
+            done(outcome);
+        }
+    }
+
+    fn fail(&self, batch: Vec<Job>, reason: &str) {
+        for job in batch {
+            self.counts.failed.inc();
+            match job.done {
+                Some(done) => done(Err(StoreError::Commit(reason.to_owned()))),
+                None => tracing::error!(error = reason, "not stored"),
+            }
+        }
+    }
+
+    /// Tells the other nodes that this one lives.
+    async fn beat(&mut self) {
+        let node = self.node();
+        let sql = "UPDATE node SET beats = symbl_now_1() WHERE id = $1 AND NOT gone";
+        let beaten = match self.connected().await {
+            Ok(link) => timeout(LONGEST_OUTAGE, link.execute(sql, &[&node])).await,
+            Err(error) => return self.note(Some(&error.to_string())),
+        };
+        match beaten {
+            Ok(Ok(0)) => {
+                tracing::error!("this node was not heard of for too long, and begins anew");
+                self.enter_anew().await;
+            }
+            Ok(Ok(_)) => self.note(None),
+            Ok(Err(error)) => {
+                self.link = None;
+                self.note(Some(&error.to_string()));
+            }
+            Err(_) => {
+                self.link = None;
+                self.note(Some("it takes too long"));
+            }
+        }
+    }
+
+    /// Enters the cluster as a new node, after the old one was declared gone.
+    async fn enter_anew(&mut self) {
+        let node = uuid::Uuid::new_v4().to_string();
+        let entered = match self.connected().await {
+            Ok(link) => enter(link, &node).await,
+            Err(error) => Err(error),
+        };
+        match entered {
+            Ok(()) => *self.node.lock().unwrap_or_else(PoisonError::into_inner) = node,
+            Err(error) => tracing::warn!(%error, "this node cannot enter the cluster yet"),
+        }
+    }
+
+    /// Frees what this node holds, at its end.
+    async fn leave(&mut self) {
+        let node = self.node();
+        if let Some(link) = self.link.as_mut().filter(|link| !link.is_lost()) {
+            let sql = "UPDATE node SET gone = true, beats = symbl_now_1() WHERE id = $1";
+            let _ = timeout(HEARTBEAT, link.execute(sql, &[&node])).await;
+        }
+    }
+
+    pub(super) fn node(&self) -> String {
+        let node = self.node.lock();
+        node.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn connected(&mut self) -> Result<&mut Link, StoreError> {
+        if self.link.as_ref().is_none_or(Link::is_lost) {
+            self.link = None;
+        }
+        match &mut self.link {
+            Some(link) => Ok(link),
+            none => Ok(none.insert(self.address.connect_alone(&self.runtime).await?)),
+        }
+    }
+
+    /// Notes whether the database takes writes, and says so where that changes.
+    fn note(&mut self, trouble: Option<&str>) {
+        self.counts.healthy.set(i64::from(trouble.is_none()));
+        let was_failing = std::mem::replace(&mut self.is_failing, trouble.is_some());
+        match trouble {
+            None if was_failing => tracing::info!("what is said is stored again"),
+            Some(reason) if !was_failing => tracing::error!(
+                reason,
+                "what is said cannot be stored and waits; /healthz says 503 until it can"
+            ),
+            _ => {}
+        }
+    }
+}
+
+/// Makes a node known to the others.
+pub(super) async fn enter(link: &mut Link, node: &str) -> Result<(), StoreError> {
+    let sql = "INSERT INTO node (id, version, begun, beats)
+               VALUES ($1, $2, symbl_now_1(), symbl_now_1())";
+    let version = env!("CARGO_PKG_VERSION");
+    link.execute(sql, &[&node, &version]).await.map(drop)
+}
