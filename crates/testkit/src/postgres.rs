@@ -19,13 +19,13 @@ const SCRIPT: &str = r#"
 programs=$1 directory=$2
 if [ "$(id -u)" = 0 ]; then
     chown postgres "$directory"
-    as() { setpriv --reuid postgres --regid postgres --clear-groups "$@"; }
+    as() { exec setpriv --reuid postgres --regid postgres --clear-groups "$@"; }
 else
-    as() { "$@"; }
+    as() { exec "$@"; }
 fi
 cd "$directory"
-as "$programs/initdb" -D "$directory/data" -U postgres --auth=trust -E UTF8 --no-locale \
-    --no-sync >"$directory/log" 2>&1 || { cat "$directory/log" >&2; exit 1; }
+(as "$programs/initdb" -D "$directory/data" -U postgres --auth=trust -E UTF8 --no-locale \
+    --no-sync) >"$directory/log" 2>&1 || { cat "$directory/log" >&2; exit 1; }
 shift 2
 run() {
     as "$programs/postgres" -D "$directory/data" -k "$directory" -c listen_addresses= \

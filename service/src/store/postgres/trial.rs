@@ -31,15 +31,15 @@ pub(crate) fn open(directory: Option<&Path>) -> Option<Result<Store, StoreError>
 fn create(server: &str, name: &str) -> Result<Store, StoreError> {
     let address = Address::parse(server)?;
     let database = server.rsplit_once('/').map_or(server, |(host, _)| host);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build();
     let failed = || StoreError::Cluster("no runtime".to_owned());
-    let runtime = runtime.map_err(|_| failed())?;
     // The thread of the caller may belong to another runtime.
     let made = std::thread::scope(|scope| {
         let making = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_io()
+                .enable_time()
+                .build()
+                .map_err(|_| failed())?;
             runtime.block_on(async {
                 let mut link = address.connect(runtime.handle()).await?;
                 // It may be there, or be made by another service at the same time.
