@@ -62,7 +62,7 @@ struct Options {
 
     /// PostgreSQL database for what is said, instead of a directory, such as
     /// postgres://user@host/name; better given in the environment if it has a password.
-    /// One service at a time uses it
+    /// Several services may share it: see docs/cluster.md
     #[cfg(feature = "cluster")]
     #[arg(
         long,

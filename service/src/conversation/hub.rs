@@ -83,7 +83,11 @@ impl Hub {
             workers,
             wall,
         } = services;
-        let open = log.still_open()?;
+        // Several nodes share conversations: one is taken up when somebody comes for it.
+        let open = match log.registry() {
+            None => log.still_open()?,
+            Some(_) => Vec::new(),
+        };
         let hub = Arc::new(Self {
             conversations: Mutex::default(),
             trackers,
@@ -104,6 +108,7 @@ impl Hub {
         for open in open {
             hub.restore(open);
         }
+        hub.follow_others();
         Ok(hub)
     }
 
@@ -149,7 +154,7 @@ impl Hub {
         self.part_after(left, &conversation);
     }
 
-    fn conversation(
+    pub(super) fn conversation(
         &self,
         key: &ConversationKey,
         participants: Participants,
@@ -160,7 +165,7 @@ impl Hub {
     }
 
     /// Closes the conversation to new sockets, and ends it if no stream owes results.
-    fn retire(&self, conversation: &Arc<Conversation>) {
+    pub(super) fn retire(self: &Arc<Self>, conversation: &Arc<Conversation>) {
         let mut state = conversation.state();
         state.is_over = true;
         let owes = state.owing > 0;
@@ -220,7 +225,10 @@ impl Hub {
 
     /// Ends a conversation: closes the sockets of its subscribers and appends the last
     /// entries to its log.
-    fn finish(&self, conversation: &Arc<Conversation>) {
+    fn finish(self: &Arc<Self>, conversation: &Arc<Conversation>) {
+        if self.log.registry().is_some() {
+            return self.end_everywhere(conversation);
+        }
         // The log may have entries that were not sent, because their stream stopped
         // waiting for the log.
         conversation.tell();
@@ -335,7 +343,9 @@ impl Hub {
         self.conversations().get(key).cloned()
     }
 
-    fn conversations(&self) -> MutexGuard<'_, HashMap<ConversationKey, Arc<Conversation>>> {
+    pub(super) fn conversations(
+        &self,
+    ) -> MutexGuard<'_, HashMap<ConversationKey, Arc<Conversation>>> {
         self.conversations
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -355,6 +365,7 @@ impl Hub {
     ) -> SocketSlot {
         let outbox = recipient.into();
         let patience = tokio::time::Instant::now() + self.longest_closing;
+        let anew = self.take_a_seat(key, anew, patience).await;
         loop {
             let conversation = match self.try_join(key, &outbox, anew, false) {
                 Ok(slot) => return slot,
@@ -483,9 +494,18 @@ impl Hub {
     }
 
     /// Ends a conversation, unless it has speakers' sockets or a speaker may rejoin it.
-    pub(crate) fn end_if_left(&self, conversation: &Arc<Conversation>) {
+    pub(crate) fn end_if_left(self: &Arc<Self>, conversation: &Arc<Conversation>) {
         let mut state = conversation.state();
         if !state.members.is_empty() || state.closing > 0 || state.is_live() {
+            return;
+        }
+        if self.log.registry().is_some() {
+            let is_joined = state.joining > 0;
+            drop(state);
+            // Another node may have speakers in it. Who joins it now must not be shut out.
+            if !is_joined {
+                self.end_everywhere(conversation);
+            }
             return;
         }
         // From now on no socket can join it.

@@ -6,6 +6,7 @@
 //! An entry is durable before a socket is sent it.
 
 use super::entry::{Entry, Sent, Speaker, Transcribed};
+use super::registry::Registry;
 use std::fmt;
 use std::sync::Arc;
 
@@ -131,6 +132,12 @@ pub(crate) struct OpenConversation {
 
 /// Keeps the logs of all conversations. Calls block, unless they say otherwise.
 pub(crate) trait Log: fmt::Debug + Send + Sync {
+    /// Returns what other nodes know of the conversations, if there may be others. Does not
+    /// block.
+    fn registry(&self) -> Option<&dyn Registry> {
+        None
+    }
+
     /// Begins a stream, or a conversation without a speaker.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! Conversations: their sockets, their logs, and the order in which sockets are sent
 //! entries.
 
+mod cluster;
 pub(crate) mod entry;
 pub(crate) mod form;
 pub(crate) mod hub;
@@ -10,6 +11,7 @@ pub(crate) mod log;
 #[cfg(test)]
 pub(crate) mod memory;
 pub(crate) mod participants;
+pub(crate) mod registry;
 pub(crate) mod running;
 pub(crate) mod session;
 pub(crate) mod slot;

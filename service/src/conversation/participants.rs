@@ -30,6 +30,11 @@ impl Participants {
         }
     }
 
+    /// Returns an id for a conversation that may begin, and its session id.
+    pub(crate) fn ids(&self) -> (i64, String) {
+        (self.number, self.session.clone())
+    }
+
     /// Returns the participants of a conversation of before a restart.
     pub(crate) fn restored(open: OpenConversation) -> Self {
         Self {
@@ -103,6 +108,18 @@ impl Participants {
         };
         self.speakers.push(speaker.clone());
         Some(speaker)
+    }
+
+    /// Takes up a speaker that has its id already, or its new name.
+    pub(crate) fn learn(&mut self, speaker: &Speaker) {
+        match self
+            .speakers
+            .iter_mut()
+            .find(|known| known.id == speaker.id)
+        {
+            Some(known) => known.clone_from(speaker),
+            None => self.speakers.push(speaker.clone()),
+        }
     }
 
     /// Returns about how much memory it takes, in bytes.

@@ -91,6 +91,11 @@ pub(crate) struct ConversationState {
     /// `true` once no socket may join any more. The conversation is finished when no
     /// stream owes results.
     pub(crate) is_over: bool,
+    /// Set if this node has a seat in the conversation, which keeps it from ending whatever
+    /// other nodes do: how often this node was declared gone before it got that.
+    pub(crate) seat: Option<u64>,
+    /// `true` while the other nodes are asked whether it ends.
+    pub(crate) is_ending: bool,
     /// `true` once the end of the conversation was given to the log.
     pub(crate) is_finished: bool,
     /// When that was, nanoseconds since the Unix epoch.
@@ -179,6 +184,8 @@ impl ConversationState {
             closing: 0,
             owing: 0,
             is_over: false,
+            seat: None,
+            is_ending: false,
             is_finished: false,
             over: None,
             is_postponed: false,
@@ -218,6 +225,13 @@ impl ConversationState {
                     outbox.send(text.clone());
                 }
             }
+        }
+    }
+
+    /// Closes the sockets of all speakers with this code.
+    pub(crate) fn send_away(&self, code: u16, reason: &'static str) {
+        for member in &self.members {
+            member.outbox.close(code, reason);
         }
     }
 
@@ -466,6 +480,11 @@ impl Conversation {
             .send_modify(|count| *count = count.wrapping_add(1));
     }
 
+    /// Returns `true` if a session or a subscriber watches.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.changes.receiver_count() > 0 || !self.state().listeners.is_empty()
+    }
+
     /// Returns a receiver that is notified when something is new.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
@@ -535,6 +554,58 @@ impl Conversation {
         (Box::new(committed), coming)
     }
 
+    /// Returns the same for the last entries of a conversation that other nodes may go on
+    /// with. The receiver gets `true` if it is over.
+    pub(crate) fn committed_at_the_end(self: &Arc<Self>) -> (Committed, oneshot::Receiver<bool>) {
+        let (tell, over) = oneshot::channel();
+        let take = self.committed(None);
+        let committed = move |entries: &[Arc<Entry>]| {
+            let is_end = |entry: &Arc<Entry>| entry.body == Body::Over;
+            let told: Vec<_> = entries.iter().filter(|e| !is_end(e)).cloned().collect();
+            take(&told);
+            // The service may be ending.
+            let _ = tell.send(entries.iter().any(is_end));
+        };
+        (Box::new(committed), over)
+    }
+
+    /// Sends all sockets the entries up to this number, which other nodes have written. All
+    /// entries of this node up to there must have been put in. Blocks.
+    pub(crate) fn catch_up(&self, head: u64) {
+        loop {
+            let told = self.told();
+            if told >= head {
+                return;
+            }
+            let mut entries = match self.log.read(self.number, told, MOST_READ) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    let id = &self.id;
+                    tracing::warn!(%error, conversation = id, "entries of others are told later");
+                    return;
+                }
+            };
+            let whole = entries.len() < MOST_READ;
+            let last = entries.last().map_or(told, |entry| entry.seq);
+            // Later ones may be of this node, which still puts them in.
+            entries.retain(|entry| entry.seq <= head && entry.body != Body::Over);
+            let up_to = if whole { head } else { last.min(head) };
+            let is_new = !entries.is_empty();
+            self.teller().fill(entries, up_to);
+            self.tell();
+            if !is_new || whole {
+                return;
+            }
+        }
+    }
+
+    /// Learns the speaker of an entry, who may have come on another node.
+    fn learn(&self, entry: &Entry) {
+        if let Body::Member(speaker) | Body::Renamed(speaker) = &entry.body {
+            self.state().participants.learn(speaker);
+        }
+    }
+
     /// Records the speaker of a socket; see [`ConversationState::speaks`].
     pub(crate) fn speaks(&self, member: u64, speaker: Option<&str>, keep: Option<Duration>) {
         let _presence = self.presence();
@@ -583,6 +654,9 @@ impl Conversation {
                     return;
                 }
                 Next::Tell(Item { entry, origin }) => {
+                    if self.log.registry().is_some() {
+                        self.learn(&entry);
+                    }
                     self.send(|form| form.render(&entry), origin);
                     is_news = true;
                 }

@@ -233,6 +233,9 @@ impl Sessions {
                 account: account.to_owned(),
                 connection_id: record.connection_id.clone(),
             };
+            if record.over.is_none() && left == ENDING_LOOKS {
+                self.hub.look_around(&key).await;
+            }
             let running = self.hub.find(&key);
             let running = running.filter(|running| running.number == record.conversation);
             match running.filter(|running| running.state().over.is_none()) {

@@ -123,6 +123,8 @@ impl SocketSlot {
             wait = Duration::ZERO;
         }
         state.ends = Some(now + wait);
+        // Other nodes are told so by what follows.
+        state.seat = None;
         drop(state);
         let (connection, id) = (&conversation.key.connection_id, &conversation.id);
         if is_full {

@@ -159,6 +159,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         );
     };
     let hub = &shared.hub;
+    hub.look_around(&visit.key).await;
     let joining = hub.join_past_admission(&visit.key);
     let admitted = shared
         .hearing
@@ -220,6 +221,7 @@ async fn subscribe(
             "after must be the last sequenceNumber that you know, or -1 for all that was said.",
         );
     };
+    shared.hub.look_around(&visit.key).await;
     if !shared.hub.is_live(&visit.key) {
         return error(
             StatusCode::NOT_FOUND,

@@ -3,6 +3,7 @@
 //! The suite that every store passes. This part is about the log; [`records`] is about
 //! what the Conversation API reads.
 
+mod measure;
 mod records;
 
 use crate::conversation::entry::{Body, Entry, Message, Part, Sent, Speaker, Transcribed, Word};

@@ -251,8 +251,19 @@ pub(super) fn outcome(record: &Record, answer: Value) -> Result<Outcome, StoreEr
         }
         Record::Said { said, .. } => said_outcome(said, &answer),
         Record::Sent { sent, .. } => sent_outcome(sent, &answer),
-        Record::Closed { .. } | Record::Left { .. } | Record::Over { .. } => {
-            Outcome::Left(entries(answer.entries))
+        Record::Closed { .. } | Record::Left { .. } => Outcome::Left(entries(answer.entries)),
+        Record::Over { at, .. } => {
+            let is_over = answer.v == "over";
+            let mut entries = entries(answer.entries);
+            if is_over && entries.is_empty() {
+                // It was over before, or nothing of it was ever stored.
+                entries.push(Arc::new(Entry {
+                    seq: 0,
+                    at: *at,
+                    body: Body::Over,
+                }));
+            }
+            Outcome::Left(entries)
         }
         Record::Keep { .. } | Record::Alive { .. } => Outcome::Written,
     })

@@ -21,8 +21,9 @@ BEGIN
     RETURN seq;
 END $$;
 
--- Appends that the speakers have left who are not here, each once.
-CREATE OR REPLACE FUNCTION symbl_left_1(c bigint, at bigint, stay jsonb)
+-- Appends that the speakers of this node have left who are not here, each once; without a
+-- node, those of all.
+CREATE OR REPLACE FUNCTION symbl_left_1(me text, c bigint, at bigint, stay jsonb)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -32,7 +33,7 @@ DECLARE
     entries jsonb := '[]';
 BEGIN
     FOR m IN SELECT * FROM member WHERE conversation = c AND member.here
-             AND NOT stay ? id ORDER BY id LOOP
+             AND NOT stay ? id AND (me IS NULL OR node = me) ORDER BY id LOOP
         body := jsonb_build_object('v', 1, 'entry', jsonb_build_object('left',
             jsonb_strip_nulls(jsonb_build_object('id', m.id, 'user_id', m.user_id,
                                                  'name', m.name))))::text;
@@ -65,6 +66,8 @@ BEGIN
     IF FOUND THEN
         seq := symbl_append_1(c, at, 'opened', r->>'body');
         entries := entries || jsonb_build_object('seq', seq, 'at', at, 'body', r->'body');
+        INSERT INTO room VALUES (r->>'account', r->>'connection', c, r->>'session', me)
+        ON CONFLICT DO NOTHING;
     ELSE
         UPDATE conversation SET name = coalesce(name, r->>'title'),
             keep = (r->>'keep')::bigint, ends = (r->>'ends')::bigint
@@ -73,12 +76,18 @@ BEGIN
     IF m IS NOT NULL THEN
         INSERT INTO seat VALUES (c, me) ON CONFLICT DO NOTHING;
         SELECT here INTO was_here FROM member WHERE conversation = c AND id = m->>'id';
-        INSERT INTO member AS old VALUES (c, m->>'id', m->>'user_id', m->>'name', true)
+        INSERT INTO member AS old VALUES (c, m->>'id', m->>'user_id', m->>'name', true, me)
         ON CONFLICT (conversation, id) DO UPDATE
         SET user_id = excluded.user_id, name = coalesce(excluded.name, old.name)
         WHERE old.user_id IS DISTINCT FROM excluded.user_id
         OR old.name IS DISTINCT FROM coalesce(excluded.name, old.name);
-        IF FOUND OR NOT was_here THEN
+        IF NOT FOUND THEN
+            UPDATE member SET node = me WHERE conversation = c AND id = m->>'id' AND node <> me;
+        ELSE
+            was_here := false;
+            UPDATE member SET node = me WHERE conversation = c AND id = m->>'id' AND node <> me;
+        END IF;
+        IF NOT was_here THEN
             seq := symbl_append_1(c, at, 'member', m->>'body');
             IF seq IS NOT NULL THEN
                 UPDATE member SET here = true WHERE conversation = c AND id = m->>'id';
@@ -255,29 +264,96 @@ BEGIN
     RETURN jsonb_build_object('entries', entries);
 END $$;
 
--- Ends the conversation, unless another node has a speaker in it.
+-- Ends the conversation, unless another node has a speaker in it. One who only `asks` does not
+-- end one that waits for a speaker longer than this node knows.
 CREATE OR REPLACE FUNCTION symbl_over_1(me text, r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     c bigint := (r->>'c')::bigint;
     at bigint := (r->>'at')::bigint;
+    waits_until bigint;
+    had_seat boolean;
+    is_begun boolean;
     seq bigint;
     entries jsonb := '[]';
 BEGIN
-    PERFORM 1 FROM conversation WHERE id = c FOR NO KEY UPDATE;
+    SELECT ends INTO waits_until FROM conversation WHERE id = c FOR NO KEY UPDATE;
+    is_begun := FOUND;
     DELETE FROM seat WHERE conversation = c AND node = me;
+    had_seat := FOUND;
     PERFORM 1 FROM seat WHERE conversation = c;
-    IF FOUND THEN
-        RETURN jsonb_build_object('entries', entries, 'goes_on', true);
+    IF FOUND OR (r ? 'asks' AND NOT had_seat AND waits_until > symbl_now_1()) THEN
+        RETURN jsonb_build_object('v', 'goes_on', 'entries', entries);
     END IF;
-    entries := symbl_left_1(c, at, '[]');
+    IF NOT is_begun THEN
+        -- Nobody has this row locked who waits for one of `conversation`.
+        DELETE FROM room WHERE conversation = c;
+        RETURN '{"v": "over"}';
+    END IF;
+    entries := symbl_left_1(NULL, c, at, '[]');
     seq := symbl_append_1(c, at, 'over', r->>'body');
     IF seq IS NOT NULL THEN
         UPDATE conversation SET ended = at WHERE id = c;
         entries := entries || jsonb_build_object('seq', seq, 'at', at, 'body', r->'body');
     END IF;
-    RETURN jsonb_build_object('entries', entries);
+    RETURN jsonb_build_object('v', 'over', 'entries', entries);
 END $$;
+
+-- Returns the conversation of a connection id, on whatever node it is. With `seat`, this
+-- node gets a seat in it, and where none goes on, the new one `c` is that conversation.
+CREATE OR REPLACE FUNCTION symbl_join_1(me text, r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    c bigint := (r->>'c')::bigint;
+    seated boolean := (r->>'seat')::boolean;
+    known room;
+    con conversation;
+    is_live boolean;
+BEGIN
+    IF seated THEN
+        INSERT INTO room VALUES (r->>'account', r->>'connection', c, r->>'session', me)
+        ON CONFLICT DO NOTHING;
+        IF FOUND THEN
+            INSERT INTO seat VALUES (c, me) ON CONFLICT DO NOTHING;
+            RETURN '{"v": "new"}';
+        END IF;
+    END IF;
+    SELECT * INTO known FROM room
+    WHERE account = r->>'account' AND connection = r->>'connection' FOR UPDATE;
+    IF FOUND THEN
+        SELECT * INTO con FROM conversation WHERE id = known.conversation FOR NO KEY UPDATE;
+        -- A seat of a node that is gone is swept soon, and counts until then.
+        is_live := con.ended IS NULL AND (con.ends > symbl_now_1()
+            OR EXISTS (SELECT 1 FROM seat WHERE conversation = known.conversation));
+    END IF;
+    IF coalesce(is_live, false) AND NOT (r->>'anew')::boolean THEN
+        IF seated THEN
+            INSERT INTO seat VALUES (known.conversation, me) ON CONFLICT DO NOTHING;
+        END IF;
+        RETURN jsonb_build_object('v', 'known', 'c', known.conversation,
+            'session', known.session, 'begun', con.id IS NOT NULL,
+            'waits', NOT EXISTS (SELECT 1 FROM seat WHERE conversation = known.conversation
+                                 AND (node <> me OR seated)));
+    END IF;
+    IF NOT seated THEN
+        RETURN '{"v": "none"}';
+    END IF;
+    UPDATE room SET conversation = c, session = r->>'session', node = me
+    WHERE account = r->>'account' AND connection = r->>'connection';
+    IF NOT FOUND THEN
+        -- It went away meanwhile.
+        INSERT INTO room VALUES (r->>'account', r->>'connection', c, r->>'session', me)
+        ON CONFLICT DO NOTHING;
+    END IF;
+    INSERT INTO seat VALUES (c, me) ON CONFLICT DO NOTHING;
+    RETURN '{"v": "new"}';
+END $$;
+
+-- Returns how far the logs of conversations are.
+CREATE OR REPLACE FUNCTION symbl_heads_1(r jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT coalesce(jsonb_agg(jsonb_build_array(id, head, ended)), '[]') FROM conversation
+    WHERE id = ANY(ARRAY(SELECT value::bigint FROM jsonb_array_elements_text(r->'of')))
+$$;
 
 -- Writes records for a node, in this order, and answers each. The records must be sorted by
 -- conversation, or two nodes that write at the same time could wait for each other.
@@ -301,7 +377,9 @@ BEGIN
             WHEN 'closed' THEN symbl_closed_1(me, r)
             WHEN 'over' THEN symbl_over_1(me, r)
             WHEN 'left' THEN jsonb_build_object('entries',
-                symbl_left_1((r->>'c')::bigint, (r->>'at')::bigint, r->'here'))
+                symbl_left_1(me, (r->>'c')::bigint, (r->>'at')::bigint, r->'here'))
+            WHEN 'heads' THEN symbl_heads_1(r)
+            WHEN 'join' THEN symbl_join_1(me, r)
             WHEN 'keep' THEN symbl_keep_1(r)
             ELSE '{}'
         END);
@@ -340,8 +418,13 @@ CREATE OR REPLACE FUNCTION symbl_gone_1(lease bigint) RETURNS bigint LANGUAGE pl
 DECLARE
     many bigint;
 BEGIN
+    -- One node at a time is enough.
+    IF NOT pg_try_advisory_xact_lock(126957090859372) THEN
+        RETURN 0;
+    END IF;
     UPDATE node SET gone = true WHERE NOT gone AND beats < symbl_now_1() - lease;
     GET DIAGNOSTICS many = ROW_COUNT;
+    DELETE FROM room r USING conversation c WHERE c.id = r.conversation AND c.ended IS NOT NULL;
     DELETE FROM node WHERE gone AND beats < symbl_now_1() - 86400000000000;
     RETURN many;
 END $$;
@@ -355,6 +438,10 @@ DECLARE
     last bigint;
     many bigint := 0;
 BEGIN
+    -- One node at a time is enough.
+    IF NOT pg_try_advisory_xact_lock(126957090859372) THEN
+        RETURN 0;
+    END IF;
     FOR s IN SELECT seat.conversation AS c, seat.node AS node, n.beats AS beats FROM seat
              LEFT JOIN node n ON n.id = seat.node WHERE n.id IS NULL OR n.gone
              ORDER BY seat.conversation LIMIT 1000 LOOP
@@ -364,7 +451,9 @@ BEGIN
         IF NOT FOUND THEN
             UPDATE conversation SET ends = coalesce(s.beats, symbl_now_1()) + keep * 1000000000
             WHERE id = s.c AND ended IS NULL RETURNING ends INTO last;
-            IF FOUND THEN
+            IF NOT FOUND THEN
+                DELETE FROM room WHERE conversation = s.c;
+            ELSE
                 PERFORM symbl_append_1(s.c, at, 'closed', jsonb_build_object('v', 1, 'entry',
                     jsonb_build_object('closed', jsonb_build_object('ends', last)))::text);
             END IF;

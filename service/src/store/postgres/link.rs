@@ -3,27 +3,23 @@
 //! Connections to the database: where it is, and statements that are prepared once.
 
 use crate::store::StoreError;
+use futures_util::StreamExt;
+use futures_util::stream::poll_fn;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::future::{pending, ready};
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
 
 /// How long connecting to one host may take.
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
 
 /// How long a host may leave what was sent to it without an answer of its TCP.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
-
-/// The key of the lock that the only node of a database holds: "symbl1" as a number.
-const ALONE: i64 = 0x7379_6d62_6c31;
-
-/// How long a node waits for the end of another.
-const LONGEST_WAIT_FOR_ANOTHER: Duration = Duration::from_secs(5);
 
 /// Statements that are remembered for a connection; the filters of lists are any number.
 const MOST_STATEMENTS: usize = 100;
@@ -97,26 +93,29 @@ impl Address {
         &self.place
     }
 
-    /// Opens the connection of the node that writes, which is the only one of its database.
-    ///
-    /// # Errors
-    ///
-    /// Another node has the database, or it cannot be reached.
-    pub(super) async fn connect_alone(&self, runtime: &Handle) -> Result<Link, StoreError> {
-        let mut link = self.connect(runtime).await?;
-        let begun = Instant::now();
-        loop {
-            let sql = format!("SELECT pg_try_advisory_lock({ALONE})");
-            let row = link.query_one(&sql, &[]).await?;
-            if row.try_get(0).map_err(refused)? {
-                return Ok(link);
+    /// Listens to what other nodes announce, until the connection is lost: `note` gets the
+    /// name of each node that has written.
+    pub(super) async fn listen(&self, note: impl Fn(&str)) -> Result<(), StoreError> {
+        let config = self.config.clone();
+        let (client, mut connection) = config.connect(NoTls).await.map_err(refused)?;
+        let messages = poll_fn(move |context| connection.poll_message(context));
+        let heard = messages.for_each(|message| {
+            if let Ok(AsyncMessage::Notification(announced)) = message {
+                note(announced.payload());
             }
-            // The end of a node that was killed may not be seen yet.
-            if begun.elapsed() >= LONGEST_WAIT_FOR_ANOTHER {
-                return Err(StoreError::InUse(PathBuf::from(&self.place)));
+            ready(())
+        });
+        let begin = async {
+            let begun = client.batch_execute("LISTEN symbl").await;
+            if begun.is_ok() {
+                pending::<()>().await;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        tokio::select! {
+            () = heard => {}
+            () = begin => {}
         }
+        Ok(())
     }
 
     /// Opens a connection. Its I/O is done on `runtime`, wherever it is used.

@@ -5,12 +5,14 @@
 use super::form::{entry, speaker};
 use super::link::{Link, refused};
 use super::text::{put, take};
+use super::writer::{Ask, Reply, Tell};
 use super::{Store, StoreError};
 use crate::clock::{now, stamped};
 use crate::conversation::entry::{Body, Entry, Sent, Speaker, Transcribed};
 use crate::conversation::log::{
     Begun, Committed, Log, LogError, OpenConversation, Sending, SessionRecord, StartRecord, Verdict,
 };
+use crate::conversation::registry::Registry;
 use crate::store::sqlite::entries::body_of;
 use crate::store::sqlite::record::{Outcome, Record, as_sql, from_sql};
 use std::sync::Arc;
@@ -21,7 +23,7 @@ pub(super) const LEASE: i64 = 5_000_000_000;
 
 /// What [`open`] reads of a conversation that is not over. One whose seats are all those of
 /// nodes that are gone is over when the wait since their last sign of life is.
-const OPEN: &str = "SELECT id, account, connection, zero, head, keep,
+pub(super) const OPEN: &str = "SELECT id, account, connection, zero, head, keep,
     coalesce(ends, (SELECT max(n.beats) FROM seat s JOIN node n ON n.id = s.node
         WHERE s.conversation = c.id) + keep * 1000000000, symbl_now_1() + keep * 1000000000),
     (SELECT max(stored) FROM message WHERE conversation = c.id), session, created
@@ -35,18 +37,17 @@ impl Store {
 
     fn post(&self, record: Record) {
         // If the writer is gone, the calls that wait for it fail and are logged.
-        let _ = self.send(Some(record), None);
+        let _ = self.send(Ask::Record(record), None);
     }
 
     /// Writes a record without waiting for it.
-    fn post_and_tell(&self, record: Record, committed: Committed) {
-        let _ = self.send(
-            Some(record),
-            Some(Box::new(move |outcome| match outcome {
-                Ok(outcome) => committed(outcome.as_ref().map_or(&[][..], Outcome::entries)),
-                Err(error) => tracing::error!(error = error.reason(), "not stored"),
-            })),
-        );
+    pub(super) fn post_and_tell(&self, ask: Ask, committed: Committed) {
+        let done: Tell<Reply> = Box::new(move |reply| match reply {
+            Ok(Reply::Outcome(outcome)) => committed(outcome.entries()),
+            Ok(Reply::Answer(_)) => {}
+            Err(error) => tracing::error!(error = error.reason(), "not stored"),
+        });
+        let _ = self.send(ask, Some(done));
     }
 }
 
@@ -80,7 +81,10 @@ pub(super) fn text_or_none(row: &Row, column: usize) -> Result<Option<String>, S
 }
 
 /// Reads conversations that are not over, by rows of [`OPEN`].
-async fn open(link: &mut Link, rows: Vec<Row>) -> Result<Vec<OpenConversation>, StoreError> {
+pub(super) async fn open(
+    link: &mut Link,
+    rows: Vec<Row>,
+) -> Result<Vec<OpenConversation>, StoreError> {
     let mut all = Vec::with_capacity(rows.len());
     for row in rows {
         let id: i64 = get(&row, 0)?;
@@ -121,6 +125,10 @@ pub(super) async fn sweep(link: &mut Link, node: &str) -> Result<(), StoreError>
 }
 
 impl Log for Store {
+    fn registry(&self) -> Option<&dyn Registry> {
+        Some(self)
+    }
+
     fn begin(&self, start: StartRecord, committed: Committed) -> Result<Begun, LogError> {
         match self.enter(Record::Start(start), committed)? {
             Outcome::Begun(begun, _) => Ok(begun),
@@ -229,11 +237,11 @@ impl Log for Store {
             here,
             at: now(),
         };
-        self.post_and_tell(record, committed);
+        self.post_and_tell(Ask::Record(record), committed);
     }
 
     fn finish(&self, conversation: i64, at: i64, committed: Committed) {
-        self.post_and_tell(Record::Over { conversation, at }, committed);
+        self.post_and_tell(Ask::Record(Record::Over { conversation, at }), committed);
     }
 
     /// Returns the conversations that are not over, and ends those whose time has passed.

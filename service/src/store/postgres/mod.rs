@@ -19,6 +19,7 @@ mod parts;
 mod places;
 mod readers;
 mod records;
+mod registry;
 mod schema;
 mod spoken;
 mod text;
@@ -32,12 +33,15 @@ use crate::store::StoreError;
 use crate::store::sqlite::record::{Outcome, Record};
 use link::{Address, Link, gone};
 use readers::{Looking, Readers};
+use serde_json::{Value, json};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use writer::{Job, LONGEST_OUTAGE, Tell, Writer};
+use tokio::sync::watch;
+use writer::{Ask, Job, LONGEST_OUTAGE, Reply, Tell, Writer};
 
 /// How long the answer to a job may take: longer than the database may be away.
 const PATIENCE: Duration = LONGEST_OUTAGE.saturating_add(Duration::from_secs(5));
@@ -59,6 +63,10 @@ pub(crate) struct Store {
     pub(crate) counts: Counts,
     /// The id of this node.
     node: Arc<Mutex<String>>,
+    /// How often this node was declared gone.
+    times_gone: Arc<AtomicU64>,
+    /// Counts what other nodes announce.
+    news: watch::Sender<u64>,
     /// Disconnected when the thread has ended.
     ended: Mutex<Receiver<()>>,
 }
@@ -87,13 +95,18 @@ impl Store {
         let (jobs, waiting) = unbounded_channel();
         let (alive, ended) = channel::<()>();
         let (tell, opened) = sync_channel(1);
+        let news = watch::Sender::new(0);
+        let others = news.clone();
+        let times_gone = Arc::new(AtomicU64::new(0));
         let mut writer = Writer {
+            times_gone: Arc::clone(&times_gone),
             address,
             runtime: handle.clone(),
             link: None,
             node: Arc::clone(&node),
             counts: counts.clone(),
             is_failing: false,
+            written: watch::Sender::new(0),
         };
         std::thread::Builder::new()
             .name("symbl-store".to_owned())
@@ -105,6 +118,8 @@ impl Store {
                     let link = prepared.map(|link| writer.link = Some(link));
                     let _ = tell.send(link);
                     if is_open {
+                        let watching = registry::watch_others(&writer, others);
+                        tokio::spawn(watching);
                         writer.run(waiting).await;
                     }
                 });
@@ -121,18 +136,16 @@ impl Store {
             runtime: handle,
             counts,
             node,
+            times_gone,
+            news,
             ended: Mutex::new(ended),
         })
     }
 
-    fn send(
-        &self,
-        record: Option<Record>,
-        done: Option<Tell<Option<Outcome>>>,
-    ) -> Result<(), StoreError> {
+    fn send(&self, ask: Ask, done: Option<Tell<Reply>>) -> Result<(), StoreError> {
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
         let job = Job {
-            record,
+            ask,
             since: Instant::now(),
             done,
             again: false,
@@ -147,15 +160,29 @@ impl Store {
         told: impl FnOnce(&Outcome) + Send + 'static,
     ) -> Result<Outcome, StoreError> {
         let (done, answer) = sync_channel(1);
-        let tell: Tell<Option<Outcome>> = Box::new(move |outcome| {
-            if let Ok(Some(outcome)) = &outcome {
+        let tell: Tell<Reply> = Box::new(move |reply| {
+            if let Ok(Reply::Outcome(outcome)) = &reply {
                 told(outcome);
             }
             // The caller may have stopped waiting.
-            drop(done.try_send(outcome));
+            drop(done.try_send(reply));
         });
-        self.send(Some(record), Some(tell))?;
-        wait(&answer)?.ok_or_else(gone)
+        self.send(Ask::Record(record), Some(tell))?;
+        match wait(&answer)? {
+            Reply::Outcome(outcome) => Ok(outcome),
+            Reply::Answer(_) => Err(gone()),
+        }
+    }
+
+    /// Asks the database after all earlier writes of this node, and waits for the answer.
+    fn ask(&self, ask: Ask) -> Result<Value, StoreError> {
+        let (done, answer) = sync_channel(1);
+        let tell: Tell<Reply> = Box::new(move |reply| drop(done.try_send(reply)));
+        self.send(ask, Some(tell))?;
+        match wait(&answer)? {
+            Reply::Answer(answer) => Ok(answer),
+            Reply::Outcome(_) => Err(gone()),
+        }
     }
 
     /// Reads on the thread of this store, and waits for it. Must not be called on that
@@ -187,8 +214,8 @@ impl Store {
     /// Waits until all earlier jobs are done, for `patience` at most.
     async fn settle_within(&self, patience: Duration) -> Result<(), StoreError> {
         let (done, answer) = tokio::sync::oneshot::channel();
-        let tell: Tell<Option<Outcome>> = Box::new(move |outcome| drop(done.send(outcome)));
-        self.send(None, Some(tell))?;
+        let tell: Tell<Reply> = Box::new(move |reply| drop(done.send(reply)));
+        self.send(Ask::Look(json!({"k": "alive"})), Some(tell))?;
         let answer = tokio::time::timeout(patience, answer).await;
         let answer = answer.map_err(|_| too_long())?;
         answer.map_err(|_| gone())?.map(drop)
@@ -222,12 +249,9 @@ impl Store {
 
 /// Connects, brings the database to this version and makes this node known.
 async fn prepare(writer: &Writer) -> Result<Link, StoreError> {
-    let mut link = writer.address.connect_alone(&writer.runtime).await?;
+    let mut link = writer.address.connect(&writer.runtime).await?;
     schema::prepare(&mut link, writer.address.place()).await?;
     let node = writer.node();
-    // This one has the database alone.
-    link.batch("UPDATE node SET gone = true WHERE NOT gone")
-        .await?;
     writer::enter(&mut link, &node).await?;
     Ok(link)
 }

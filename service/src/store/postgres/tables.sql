@@ -31,9 +31,21 @@ CREATE TABLE conversation (
 CREATE INDEX conversation_of ON conversation (account, created);
 CREATE INDEX conversation_open ON conversation (account, connection) WHERE ended IS NULL;
 
--- Which nodes have speakers in a conversation.
+-- The conversation of each connection id: the latest one, whose first start request may be
+-- yet to come.
+CREATE TABLE room (
+    account text COLLATE "C" NOT NULL,
+    connection text COLLATE "C" NOT NULL,
+    conversation bigint NOT NULL,
+    session text COLLATE "C" NOT NULL,
+    node text NOT NULL,         -- where it began
+    PRIMARY KEY (account, connection)
+);
+CREATE INDEX room_of ON room (conversation);
+
+-- Which nodes have sockets of speakers in a conversation, which may be yet to begin.
 CREATE TABLE seat (
-    conversation bigint NOT NULL REFERENCES conversation ON DELETE CASCADE,
+    conversation bigint NOT NULL,
     node text NOT NULL,
     PRIMARY KEY (conversation, node)
 );
@@ -45,6 +57,7 @@ CREATE TABLE member (
     user_id text COLLATE "C",
     name text COLLATE "C",
     here boolean NOT NULL,      -- has come and not left
+    node text NOT NULL,         -- where it came last
     PRIMARY KEY (conversation, id)
 );
 

@@ -14,10 +14,12 @@ use crate::metrics::Counts;
 use crate::store::StoreError;
 use crate::store::sqlite::record::{Outcome, Record};
 use serde_json::Value;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 /// Most records that are committed together.
@@ -35,12 +37,28 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Takes the result of a job.
 pub(super) type Tell<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
 
-/// A record, and who waits for its outcome.
+/// What the database is asked.
+pub(super) enum Ask {
+    Record(Record),
+    /// The end of a conversation, unless it waits for a speaker.
+    End(Record),
+    /// Another question to `symbl_write`, which changes rows of unknown conversations.
+    Join(Value),
+    /// A question that changes nothing.
+    Look(Value),
+}
+
+/// The answer.
+pub(super) enum Reply {
+    Outcome(Outcome),
+    Answer(Value),
+}
+
+/// A question, and who waits for the answer.
 pub(super) struct Job {
-    /// `None` only shows that the database takes writes.
-    pub(super) record: Option<Record>,
+    pub(super) ask: Ask,
     pub(super) since: Instant,
-    pub(super) done: Option<Tell<Option<Outcome>>>,
+    pub(super) done: Option<Tell<Reply>>,
     /// `true` if it was given to the database before.
     pub(super) again: bool,
 }
@@ -52,8 +70,11 @@ pub(super) struct Writer {
     pub(super) link: Option<Link>,
     /// The id of this node. It has another one after it was declared gone.
     pub(super) node: Arc<Mutex<String>>,
+    pub(super) times_gone: Arc<AtomicU64>,
     pub(super) counts: Counts,
     pub(super) is_failing: bool,
+    /// Counts the commits with new entries.
+    pub(super) written: watch::Sender<u64>,
 }
 
 /// Why a batch was not written.
@@ -78,11 +99,25 @@ impl Writer {
                 let Ok(job) = waiting.try_recv() else { break };
                 batch.push(job);
             }
-            if !batch.is_empty() {
+            // A join is alone, because its conversation is not known yet.
+            let is_join = |job: &Job| matches!(job.ask, Ask::Join(_));
+            let mut rest = batch.into_iter().peekable();
+            while rest.peek().is_some() {
+                let mut part: Vec<Job> = Vec::new();
+                while let Some(job) = rest.next_if(|job| part.is_empty() || !is_join(job)) {
+                    let alone = is_join(&job);
+                    part.push(job);
+                    if alone {
+                        break;
+                    }
+                }
                 // Two nodes that lock conversations in different orders would wait for
                 // each other.
-                batch.sort_by_key(|job| job.record.as_ref().map_or(0, conversation_of));
-                self.write_all(batch).await;
+                part.sort_by_key(|job| match &job.ask {
+                    Ask::Record(record) | Ask::End(record) => conversation_of(record),
+                    Ask::Join(_) | Ask::Look(_) => 0,
+                });
+                self.write_all(part).await;
             }
             if beaten.elapsed() >= HEARTBEAT {
                 self.beat().await;
@@ -140,9 +175,14 @@ impl Writer {
     /// Gives a batch to the database as one statement.
     async fn write(&mut self, batch: &[Job]) -> Result<Vec<Value>, Failure> {
         let at = now();
-        let records = batch.iter().map(|job| match &job.record {
-            Some(record) => asked(record, at, job.again),
-            None => serde_json::json!({"k": "alive"}),
+        let records = batch.iter().map(|job| match &job.ask {
+            Ask::Record(record) => asked(record, at, job.again),
+            Ask::End(record) => {
+                let mut asked = asked(record, at, job.again);
+                asked["asks"] = true.into();
+                asked
+            }
+            Ask::Join(asked) | Ask::Look(asked) => asked.clone(),
         });
         let records = Value::Array(records.collect()).to_string();
         let node = self.node();
@@ -173,15 +213,24 @@ impl Writer {
         Err(failure)
     }
 
-    fn finish(&self, job: Job, answer: Option<Value>) {
-        let outcome = match (&job.record, answer) {
-            (Some(record), Some(answer)) => outcome(record, answer).map(Some),
-            (Some(_), None) => Err(StoreError::Commit("no answer".to_owned())),
-            (None, _) => Ok(None),
+    fn finish(&mut self, job: Job, answer: Option<Value>) {
+        let reply = match (&job.ask, answer) {
+            (_, None) => Err(StoreError::Commit("no answer".to_owned())),
+            (Ask::Record(record) | Ask::End(record), Some(answer)) => {
+                outcome(record, answer).map(Reply::Outcome)
+            }
+            (Ask::Join(_) | Ask::Look(_), Some(answer)) => Ok(Reply::Answer(answer)),
         };
-        self.counts.written.inc();
+        if let Ok(Reply::Outcome(outcome)) = &reply {
+            self.counts.written.inc();
+            if !outcome.entries().is_empty() {
+                // One announcement is as good as many.
+                self.written
+                    .send_modify(|count| *count = count.wrapping_add(1));
+            }
+        }
         if let Some(done) = job.done {
-            done(outcome);
+            done(reply);
         }
     }
 
@@ -228,7 +277,10 @@ impl Writer {
             Err(error) => Err(error),
         };
         match entered {
-            Ok(()) => *self.node.lock().unwrap_or_else(PoisonError::into_inner) = node,
+            Ok(()) => {
+                *self.node.lock().unwrap_or_else(PoisonError::into_inner) = node;
+                self.times_gone.fetch_add(1, Ordering::AcqRel);
+            }
             Err(error) => tracing::warn!(%error, "this node cannot enter the cluster yet"),
         }
     }
@@ -253,7 +305,7 @@ impl Writer {
         }
         match &mut self.link {
             Some(link) => Ok(link),
-            none => Ok(none.insert(self.address.connect_alone(&self.runtime).await?)),
+            none => Ok(none.insert(self.address.connect(&self.runtime).await?)),
         }
     }
 

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Conversations that several nodes share.
+//!
+//! The registry decides which conversation a connection id has, and whether one that a node
+//! has left goes on. What other nodes write comes from the log: an announcement says that
+//! something is new, and a regular look finds what no announcement told of.
+
+use super::hub::{Conversation, ConversationKey, Hub, Joining};
+use super::log::LogError;
+use super::participants::Participants;
+use super::registry::{Head, Joined, Known, New, Registry, Wanted};
+use super::session::until;
+use crate::clock::ConversationClock;
+use crate::workers::Undone;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+/// How long an entry of another node whose announcement was lost waits at most.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Time between two attempts to reach the registry.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The close code of sockets whose node was declared gone: the client begins anew.
+const GONE: u16 = 1012;
+
+impl From<Undone> for LogError {
+    fn from(undone: Undone) -> Self {
+        Self(undone.to_string())
+    }
+}
+
+impl Hub {
+    /// Makes this node a part of the conversation of a connection id before a speaker joins
+    /// it, until then at most. Returns whether a new conversation has yet to begin.
+    pub(super) async fn take_a_seat(
+        self: &Arc<Self>,
+        key: &ConversationKey,
+        anew: bool,
+        patience: tokio::time::Instant,
+    ) -> bool {
+        let Some(registry) = self.log.registry() else {
+            return anew;
+        };
+        let is_here = |conversation: Arc<Conversation>| {
+            let state = conversation.state();
+            let has_seat = state.seat == Some(registry.times_gone());
+            has_seat && state.is_live() && !state.is_ending
+        };
+        while anew || !self.find(key).is_some_and(is_here) {
+            match self.take_up(key, true, anew).await {
+                Ok(()) => return false,
+                Err(error) if tokio::time::Instant::now() >= patience => {
+                    // What is said will not be stored either, and the client is told so.
+                    tracing::error!(%error, "other nodes are not asked for a conversation");
+                    return anew;
+                }
+                Err(_) => sleep(PAUSE).await,
+            }
+        }
+        false
+    }
+
+    /// Takes up the conversation of a connection id that goes on on another node, so that
+    /// this one knows it.
+    pub(crate) async fn look_around(self: &Arc<Self>, key: &ConversationKey) {
+        if self.log.registry().is_none() || self.is_live(key) {
+            return;
+        }
+        if let Err(error) = self.take_up(key, false, false).await {
+            tracing::warn!(%error, "other nodes are not asked for a conversation");
+        }
+    }
+
+    /// Asks for the conversation of a connection id and makes it known here. With `seat`,
+    /// there is one afterwards.
+    async fn take_up(
+        self: &Arc<Self>,
+        key: &ConversationKey,
+        seat: bool,
+        anew: bool,
+    ) -> Result<(), LogError> {
+        let participants = Participants::new();
+        let new = seat.then(|| {
+            let (conversation, session) = participants.ids();
+            New {
+                conversation,
+                session,
+                anew,
+            }
+        });
+        let wanted = Wanted {
+            account: key.account.clone(),
+            connection_id: key.connection_id.clone(),
+            new,
+        };
+        // Before the question: if the node is declared gone later, its seat is lost.
+        let times_gone = self.log.registry().map_or(0, Registry::times_gone);
+        // What is here does not end meanwhile.
+        let here = seat.then(|| self.find(key)).flatten();
+        let _joining = here.map(|here| {
+            here.state().joining += 1;
+            Joining(here)
+        });
+        let log = Arc::clone(&self.log);
+        let join = move || match log.registry() {
+            Some(registry) => registry.join(wanted),
+            None => Ok(Joined::None),
+        };
+        match self.workers.run(join).await?? {
+            Joined::None => {}
+            Joined::New => {
+                let clock = ConversationClock::begin(self.wall.now());
+                let conversation = self.conversation(key, participants, clock);
+                conversation.state().seat = Some(times_gone);
+                self.put(key, conversation);
+            }
+            Joined::Known(known) => self.adopt(key, *known, seat.then_some(times_gone)),
+        }
+        Ok(())
+    }
+
+    /// Makes a conversation the one of its connection id here.
+    fn put(self: &Arc<Self>, key: &ConversationKey, conversation: Arc<Conversation>) {
+        let replaced = self.conversations().insert(key.clone(), conversation);
+        if let Some(replaced) = replaced {
+            self.retire(&replaced);
+        }
+    }
+
+    /// Takes up a conversation that goes on.
+    fn adopt(self: &Arc<Self>, key: &ConversationKey, known: Known, seat: Option<u64>) {
+        let Known { open, waits } = known;
+        let now = self.wall.now();
+        let keep = Duration::from_secs(u64::try_from(open.keep).unwrap_or(0));
+        let ends = Instant::now() + until(open.ends, now).min(Duration::from_secs(86_400));
+        let here = self.find(key).filter(|here| here.number == open.id);
+        if let Some(here) = here {
+            let mut state = here.state();
+            if !state.is_over {
+                state.seat = seat.or(state.seat);
+                state.is_ending = false;
+                if seat.is_some() || !waits {
+                    state.ends = None;
+                }
+                return;
+            }
+        }
+        let latest = open.latest.max(open.zero).unwrap_or(0);
+        let clock = ConversationClock::begin(now.max(latest));
+        let head = open.head;
+        let log = Arc::clone(&self.log);
+        let participants = Participants::restored(open);
+        let conversation = Conversation::behind(key.clone(), participants, log, clock, head);
+        let conversation = Arc::new(conversation);
+        let mut state = conversation.state();
+        if waits {
+            state.await_any_speaker(ends, keep);
+        }
+        if seat.is_some() {
+            state.seat = seat;
+            state.ends = None;
+        }
+        drop(state);
+        let (connection, id) = (&key.connection_id, &conversation.id);
+        tracing::info!(event = "taken up", connection, conversation = id);
+        self.put(key, conversation);
+    }
+
+    /// Ends a conversation, unless it goes on on another node.
+    pub(super) fn end_everywhere(self: &Arc<Self>, conversation: &Arc<Conversation>) {
+        let mut state = conversation.state();
+        if state.is_finished || std::mem::replace(&mut state.is_ending, true) {
+            return;
+        }
+        state.seat = None;
+        drop(state);
+        let at = conversation.clock.now();
+        let (committed, over) = conversation.committed_at_the_end();
+        if let Some(registry) = self.log.registry() {
+            registry.end(conversation.number, at, committed);
+        }
+        // The task must not keep the hub and its log open when the service has ended.
+        let (hub, conversation) = (Arc::downgrade(self), Arc::clone(conversation));
+        tokio::spawn(async move {
+            let over = over.await;
+            let Some(hub) = hub.upgrade() else { return };
+            match over {
+                Ok(false) if hub.goes_on(&conversation) => {}
+                Ok(_) | Err(_) => hub.end_here(conversation, at).await,
+            }
+        });
+    }
+
+    /// Keeps a conversation that goes on on another node, for those who listen to it here.
+    /// Returns `false` if it is not the one of its connection id any more.
+    fn goes_on(&self, conversation: &Arc<Conversation>) -> bool {
+        if !self.is_current(conversation) {
+            return false;
+        }
+        let is_watched = conversation.is_watched();
+        let mut state = conversation.state();
+        let was_ending = std::mem::take(&mut state.is_ending);
+        if was_ending {
+            state.ends = None;
+        }
+        let is_left = was_ending && !is_watched && state.members.is_empty() && state.closing == 0;
+        drop(state);
+        if is_left {
+            self.forget(conversation);
+        }
+        true
+    }
+
+    fn is_current(&self, conversation: &Arc<Conversation>) -> bool {
+        let current = self.find(&conversation.key);
+        current.is_some_and(|current| Arc::ptr_eq(&current, conversation))
+    }
+
+    /// Makes a conversation no longer the one of its connection id here, if it is.
+    fn forget(&self, conversation: &Arc<Conversation>) {
+        let mut conversations = self.conversations();
+        let current = conversations.get(&conversation.key);
+        if current.is_some_and(|current| Arc::ptr_eq(current, conversation)) {
+            conversations.remove(&conversation.key);
+        }
+    }
+
+    /// Ends a conversation that is over in the log.
+    async fn end_here(self: &Arc<Self>, conversation: Arc<Conversation>, over: i64) {
+        self.forget(&conversation);
+        // Its last entries, which may have to be read.
+        let telling = Arc::clone(&conversation);
+        if let Err(error) = self.workers.run(move || telling.tell()).await {
+            let id = &conversation.id;
+            tracing::error!(%error, conversation = id, "entries are told later");
+        }
+        let mut state = conversation.state();
+        state.is_over = true;
+        if std::mem::replace(&mut state.is_finished, true) {
+            return;
+        }
+        state.dismiss();
+        state.place_to_wait = None;
+        state.over = Some(over);
+        drop(state);
+        let (connection, id) = (&conversation.key.connection_id, &conversation.id);
+        tracing::info!(event = "over", connection, conversation = id);
+        conversation.closed.notify_waiters();
+        conversation.changed();
+    }
+
+    /// Begins to tell what other nodes write.
+    pub(super) fn follow_others(self: &Arc<Self>) {
+        if let Some(registry) = self.log.registry() {
+            tokio::spawn(follow(Arc::downgrade(self), registry.news()));
+        }
+    }
+
+    /// Tells what other nodes have written in these conversations. Returns those that are
+    /// over, and when that was. Blocks.
+    fn catch_up(
+        &self,
+        all: &[Arc<Conversation>],
+    ) -> Result<Vec<(Arc<Conversation>, i64)>, LogError> {
+        let Some(registry) = self.log.registry() else {
+            return Ok(Vec::new());
+        };
+        let heads = registry.heads(all.iter().map(|c| c.number).collect())?;
+        let mut over = Vec::new();
+        for Head {
+            conversation,
+            head,
+            over: at,
+        } in heads
+        {
+            let Some(conversation) = all.iter().find(|c| c.number == conversation) else {
+                continue;
+            };
+            conversation.catch_up(head);
+            over.extend(at.map(|at| (Arc::clone(conversation), at)));
+        }
+        Ok(over)
+    }
+}
+
+/// Tells what other nodes write, until the service ends.
+async fn follow(hub: Weak<Hub>, mut news: watch::Receiver<u64>) {
+    let mut is_failing = false;
+    let mut times_gone = 0;
+    loop {
+        if let Ok(Err(_)) = timeout(LOOK, news.changed()).await {
+            return;
+        }
+        let Some(hub) = hub.upgrade() else { return };
+        let all: Vec<Arc<Conversation>> = hub.conversations().values().cloned().collect();
+        let now_gone = hub.log.registry().map_or(0, Registry::times_gone);
+        if std::mem::replace(&mut times_gone, now_gone) != now_gone {
+            for conversation in &all {
+                conversation
+                    .state()
+                    .send_away(GONE, "this node was not heard of for too long");
+            }
+        }
+        if all.is_empty() {
+            continue;
+        }
+        let looking = Arc::clone(&hub);
+        let looked = hub.workers.run(move || looking.catch_up(&all)).await;
+        let looked = looked.map_err(LogError::from).and_then(|looked| looked);
+        match looked {
+            Ok(over) => {
+                is_failing = false;
+                for (conversation, at) in over {
+                    hub.end_here(conversation, at).await;
+                }
+            }
+            Err(error) if !std::mem::replace(&mut is_failing, true) => {
+                tracing::warn!(%error, "entries of other nodes are told later");
+            }
+            Err(_) => {}
+        }
+    }
+}

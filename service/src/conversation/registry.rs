@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! What the nodes of a cluster know of each other's conversations. A service that is alone
+//! has no registry.
+//!
+//! Nobody owns a conversation. Each node has its own sockets in it, and the log tells all
+//! nodes what happens.
+
+use super::log::{Committed, LogError, OpenConversation};
+use std::fmt;
+use tokio::sync::watch;
+
+/// A connection id for which a node looks for a conversation.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) account: String,
+    pub(crate) connection_id: String,
+    /// `None` to look only. Else this node gets a seat, so that the conversation does not
+    /// end, and where none goes on, this one is that conversation from now on.
+    pub(crate) new: Option<New>,
+}
+
+/// A conversation that may begin.
+#[derive(Debug, Clone)]
+pub(crate) struct New {
+    pub(crate) conversation: i64,
+    pub(crate) session: String,
+    /// `true` to begin it whatever goes on.
+    pub(crate) anew: bool,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) enum Joined {
+    /// None goes on.
+    None,
+    /// The new one is the conversation from now on.
+    New,
+    /// This one goes on.
+    Known(Box<Known>),
+}
+
+/// A conversation that goes on.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) open: OpenConversation,
+    /// `true` if no node has a speaker in it: then it is over at [`OpenConversation::ends`].
+    pub(crate) waits: bool,
+}
+
+/// How far the log of a conversation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) conversation: i64,
+    pub(crate) head: u64,
+    /// When it was over, nanoseconds since the Unix epoch.
+    pub(crate) over: Option<i64>,
+}
+
+/// Knows which conversations go on. Calls block, unless they say otherwise.
+pub(crate) trait Registry: fmt::Debug + Send + Sync {
+    /// Looks for the conversation of a connection id. It takes effect after all calls
+    /// before it, also after those that do not block.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    fn join(&self, wanted: Wanted) -> Result<Joined, LogError>;
+
+    /// Returns how far the logs of these conversations are. Those that are deleted are
+    /// left out.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    fn heads(&self, conversations: Vec<i64>) -> Result<Vec<Head>, LogError>;
+
+    /// Appends that the conversation is over, unless another node has a speaker in it or it
+    /// waits for one: then `committed` gets no entry. Does not block.
+    fn end(&self, conversation: i64, at: i64, committed: Committed);
+
+    /// Returns how often this node was declared gone. What it held before the last time is
+    /// lost: its seats, and what its streams say. Does not block.
+    fn times_gone(&self) -> u64;
+
+    /// Returns what counts the announcements of other nodes. They may get lost, so the logs
+    /// have to be looked at without one too. Does not block.
+    fn news(&self) -> watch::Receiver<u64>;
+}
