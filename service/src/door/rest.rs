@@ -106,12 +106,24 @@ pub(crate) fn busy() -> Response {
     response
 }
 
+/// Returns the answer while the database of a cluster is away, as during a failover.
+fn away() -> Response {
+    let message = "The database is away; ask again in a few seconds.";
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
+    response
+}
+
 /// Returns the answer to a request for which the store has failed.
 pub(crate) fn failed(reason: &StoreError) -> Response {
     if let StoreError::Busy(_) = reason {
         return busy();
     }
     tracing::error!(%reason, "the database does not answer");
+    if let StoreError::Cluster(_) = reason {
+        return away();
+    }
     let message = "The database does not answer; see the log of the service.";
     error(StatusCode::INTERNAL_SERVER_ERROR, message)
 }

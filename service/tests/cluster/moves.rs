@@ -36,7 +36,7 @@ async fn a_stream_that_goes_on_on_another_node_says_nothing_more_on_the_old_one(
 }
 
 #[tokio::test]
-async fn a_node_that_was_declared_gone_stores_nothing_and_begins_anew() {
+async fn a_node_that_was_declared_gone_begins_anew_and_its_clients_too() {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
@@ -49,10 +49,6 @@ async fn a_node_that_was_declared_gone_stores_nothing_and_begins_anew() {
     ada.send_audio(&said(10..12)).await;
     let end = ada.rest().await;
     assert_eq!(end.last(), Some(&Heard::Closed(Some(1012))), "{end:?}");
-    let told = end
-        .iter()
-        .filter(|heard| heard.kind() == "message_response");
-    assert_eq!(told.count(), 0, "what is not stored is not told");
     // Its client comes back and sends again what was not finalised: 400 + 600 ms were.
     let (mut ada, same) = Client::started(&a, "zombie", &start_at("Ada", 2, 1000)).await;
     assert_eq!(same, id);
@@ -64,4 +60,36 @@ async fn a_node_that_was_declared_gone_stores_nothing_and_begins_anew() {
     // The new node has a seat in it.
     let seats = "SELECT count(*) FROM seat JOIN node ON node.id = seat.node WHERE NOT gone";
     assert_eq!(postgres.ask(&url, seats), "1");
+}
+
+#[tokio::test]
+async fn what_a_node_writes_that_is_gone_is_refused_by_the_database() {
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    let url = postgres.database();
+    let a = node(&url).await;
+    let (mut ada, id) = Client::started(&a, "fence", &start_at("Ada", 1, 0)).await;
+    ada.send_audio(&said(0..2)).await;
+    ada.until("message_response").await;
+    let write = |node: &str| {
+        let record = format!(
+            r#"[{{"k": "sent", "c": {id}, "at": 1, "ends": null, "client": "{node}",
+                "corrects": null, "body": "x"}}]"#
+        );
+        let sql = format!(
+            "DO $$ BEGIN PERFORM symbl_write_1('{node}', '{record}');
+             EXCEPTION WHEN SQLSTATE 'SYFEN' THEN NULL; END $$"
+        );
+        postgres.ask(&url, &sql);
+        let sql = format!("SELECT count(*) FROM entry WHERE client = '{node}'");
+        postgres.ask(&url, &sql)
+    };
+    let old = "INSERT INTO node VALUES ('frozen', '0', 0, symbl_now_1() - 4000000000),
+               ('dead', '0', 0, symbl_now_1() - 6000000000)";
+    postgres.ask(&url, old);
+    postgres.ask(&url, "SELECT symbl_gone_1(5000000000)");
+    assert_eq!(write("frozen"), "1", "within its lease");
+    assert_eq!(write("dead"), "0");
+    assert_eq!(write("nobody"), "0");
 }

@@ -21,6 +21,10 @@ const LONGEST_CONNECT: Duration = Duration::from_secs(5);
 /// How long a host may leave what was sent to it without an answer of its TCP.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
+/// The first key of the locks that nodes hold: "symb" as a number. The second is the hash of
+/// their id.
+pub(super) const NODES: i32 = 0x7379_6d62;
+
 /// Statements that are remembered for a connection; the filters of lists are any number.
 const MOST_STATEMENTS: usize = 100;
 
@@ -91,6 +95,19 @@ impl Address {
     /// Returns what the database is called in messages.
     pub(super) fn place(&self) -> &str {
         &self.place
+    }
+
+    /// Opens the connection with which a node writes. While it is open, others see that the
+    /// node lives.
+    pub(super) async fn connect_as(
+        &self,
+        node: &str,
+        runtime: &Handle,
+    ) -> Result<Link, StoreError> {
+        let mut link = self.connect(runtime).await?;
+        let sql = format!("SELECT pg_advisory_lock({NODES}, hashtext($1))");
+        link.query(&sql, &[&node]).await?;
+        Ok(link)
     }
 
     /// Listens to what other nodes announce, until the connection is lost: `note` gets the
@@ -284,7 +301,10 @@ pub(super) fn said(error: &tokio_postgres::Error) -> String {
 
 /// Returns an error of the database.
 pub(super) fn refused(error: tokio_postgres::Error) -> StoreError {
-    StoreError::Database(said(&error).into())
+    match trouble(&error) {
+        Trouble::Again => StoreError::Cluster(format!("the database is away: {}", said(&error))),
+        Trouble::Fenced | Trouble::Refused => StoreError::Database(said(&error).into()),
+    }
 }
 
 pub(super) fn gone() -> StoreError {

@@ -3,7 +3,7 @@
 //! The log of conversations, kept in the database of the cluster.
 
 use super::form::{entry, speaker};
-use super::link::{Link, refused};
+use super::link::{Link, NODES, refused};
 use super::text::{put, take};
 use super::writer::{Ask, Reply, Tell};
 use super::{Store, StoreError};
@@ -112,6 +112,18 @@ pub(super) async fn open(
         });
     }
     Ok(all)
+}
+
+/// Declares nodes gone that have no connection, as after the end of their process. A node
+/// that starts does this, so that what is left of an earlier one does not wait for its lease.
+pub(super) async fn bury(link: &mut Link) -> Result<(), StoreError> {
+    let sql = format!(
+        "UPDATE node SET gone = true WHERE NOT gone AND NOT EXISTS (SELECT 1 FROM pg_locks l
+         JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+         WHERE l.locktype = 'advisory' AND l.granted AND l.classid = {NODES}
+         AND l.objid::bigint = (hashtext(node.id)::bigint & 4294967295) AND l.objsubid = 2)"
+    );
+    link.execute(&sql, &[]).await.map(drop)
 }
 
 /// Frees the seats of nodes that are gone, and ends the conversations whose time is over.

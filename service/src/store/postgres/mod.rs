@@ -100,6 +100,7 @@ impl Store {
         let times_gone = Arc::new(AtomicU64::new(0));
         let mut writer = Writer {
             times_gone: Arc::clone(&times_gone),
+            connected: Arc::new(Mutex::new(Instant::now())),
             address,
             runtime: handle.clone(),
             link: None,
@@ -249,10 +250,13 @@ impl Store {
 
 /// Connects, brings the database to this version and makes this node known.
 async fn prepare(writer: &Writer) -> Result<Link, StoreError> {
-    let mut link = writer.address.connect(&writer.runtime).await?;
-    schema::prepare(&mut link, writer.address.place()).await?;
     let node = writer.node();
+    let address = &writer.address;
+    let mut link = address.connect_as(&node, &writer.runtime).await?;
+    schema::prepare(&mut link, writer.address.place()).await?;
     writer::enter(&mut link, &node).await?;
+    log::bury(&mut link).await?;
+    log::sweep(&mut link, &node).await?;
     Ok(link)
 }
 

@@ -6,7 +6,7 @@
 //! an append it would hold a lock of the whole server until the disk has the commit.
 
 use super::link::{Address, Link};
-use super::log::{OPEN, open, sweep};
+use super::log::{LEASE, OPEN, open, sweep};
 use super::text::put;
 use super::writer::{Ask, Writer};
 use super::{Store, StoreError};
@@ -18,7 +18,7 @@ use serde_json::json;
 use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -28,6 +28,10 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Time until a connection for announcements that was lost is opened again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the others have time to be heard of again after the database was away: their
+/// lease.
+const AFTER_AN_OUTAGE: Duration = Duration::from_nanos(LEASE.unsigned_abs());
 
 /// The answer to a join.
 #[derive(Debug, Default, Deserialize)]
@@ -130,11 +134,12 @@ pub(super) fn watch_others(
     let runtime = writer.runtime.clone();
     let written = writer.written.subscribe();
     let node = Arc::clone(&writer.node);
+    let connected = Arc::clone(&writer.connected);
     async move {
         tokio::join!(
             announce(&address, &runtime, written, &node),
             listen(&address, &news, &node),
-            keep_clean(&address, &runtime, &node),
+            keep_clean(&address, &runtime, &node, &connected),
         );
     }
 }
@@ -187,10 +192,20 @@ async fn listen(address: &Address, news: &watch::Sender<u64>, node: &Mutex<Strin
     }
 }
 
-async fn keep_clean(address: &Address, runtime: &Handle, node: &Mutex<String>) {
+async fn keep_clean(
+    address: &Address,
+    runtime: &Handle,
+    node: &Mutex<String>,
+    connected: &Mutex<Instant>,
+) {
     let mut link: Option<Link> = None;
     loop {
         sleep(SWEEP).await;
+        let since = *connected.lock().unwrap_or_else(PoisonError::into_inner);
+        // After the database was away, nobody was heard of for a while who yet lives.
+        if since.elapsed() < AFTER_AN_OUTAGE {
+            continue;
+        }
         let swept = async {
             let link = match &mut link {
                 Some(open) if !open.is_lost() => open,

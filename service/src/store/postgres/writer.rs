@@ -71,6 +71,8 @@ pub(super) struct Writer {
     /// The id of this node. It has another one after it was declared gone.
     pub(super) node: Arc<Mutex<String>>,
     pub(super) times_gone: Arc<AtomicU64>,
+    /// Since when the database answers without a break.
+    pub(super) connected: Arc<Mutex<Instant>>,
     pub(super) counts: Counts,
     pub(super) is_failing: bool,
     /// Counts the commits with new entries.
@@ -272,12 +274,14 @@ impl Writer {
     /// Enters the cluster as a new node, after the old one was declared gone.
     async fn enter_anew(&mut self) {
         let node = uuid::Uuid::new_v4().to_string();
-        let entered = match self.connected().await {
-            Ok(link) => enter(link, &node).await,
-            Err(error) => Err(error),
+        let entered = async {
+            let mut link = self.address.connect_as(&node, &self.runtime).await?;
+            enter(&mut link, &node).await?;
+            Ok::<_, StoreError>(link)
         };
-        match entered {
-            Ok(()) => {
+        match entered.await {
+            Ok(link) => {
+                self.link = Some(link);
                 *self.node.lock().unwrap_or_else(PoisonError::into_inner) = node;
                 self.times_gone.fetch_add(1, Ordering::AcqRel);
             }
@@ -300,12 +304,22 @@ impl Writer {
     }
 
     async fn connected(&mut self) -> Result<&mut Link, StoreError> {
+        let node = self.node();
         if self.link.as_ref().is_none_or(Link::is_lost) {
             self.link = None;
         }
         match &mut self.link {
             Some(link) => Ok(link),
-            none => Ok(none.insert(self.address.connect(&self.runtime).await?)),
+            none => {
+                let link = self.address.connect_as(&node, &self.runtime).await?;
+                let mut connected = self
+                    .connected
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                *connected = Instant::now();
+                drop(connected);
+                Ok(none.insert(link))
+            }
         }
     }
 
