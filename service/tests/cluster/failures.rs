@@ -22,6 +22,8 @@ async fn what_is_said_while_the_database_restarts_waits_and_is_stored_once() {
     }
     let (head, _) = http(&b, &format!("GET /v1/conversations/{id}/messages"), "").await;
     assert!(head.starts_with("http/1.1 503"), "{head}");
+    // Longer than a lease: no node may be declared gone for it.
+    tokio::time::sleep(Duration::from_secs(7)).await;
     postgres.start_again();
     for n in 1..4 {
         assert_eq!(message(&mut listener).await.0, n);

@@ -11,7 +11,7 @@ mod kills;
 mod moves;
 mod order;
 
-pub use common::*;
+use common::*;
 use serde_json::{Value, json};
 use std::time::Duration;
 use symbl_service::recognizer::scripted::{silence, speech};
@@ -53,6 +53,7 @@ pub fn start_at(name: &str, attempt: u64, ms: u64) -> Value {
     request
 }
 
+/// Opens the socket of a subscriber.
 pub async fn subscriber(place: &impl Place, id: &str) -> Client {
     let path = format!("/v1/subscribe/{id}");
     let opened = Client::open(place, &path, &[]).await;
