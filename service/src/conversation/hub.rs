@@ -83,7 +83,7 @@ impl Hub {
             workers,
             wall,
         } = services;
-        // Several nodes share conversations: one is taken up when somebody comes for it.
+        // Several nodes share conversations: a node takes one up when a client comes for it.
         let open = match log.registry() {
             None => log.still_open()?,
             Some(_) => Vec::new(),

@@ -3,7 +3,7 @@
 //! What the nodes of a cluster know of each other's conversations. A service that is alone
 //! has no registry.
 //!
-//! Nobody owns a conversation. Each node has its own sockets in it, and the log tells all
+//! No node owns a conversation. Each node has its own sockets in it, and the log tells all
 //! nodes what happens.
 
 use super::log::{Committed, LogError, OpenConversation};

@@ -35,7 +35,7 @@ fn cluster() -> Option<crate::store::postgres::Store> {
     Some(crate::store::postgres::Store::open(&url).expect("a cluster"))
 }
 
-/// Without the feature there is no other store.
+/// Returns no store, because the feature is off.
 #[cfg(not(feature = "cluster"))]
 fn cluster() -> Option<Store> {
     None

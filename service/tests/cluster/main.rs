@@ -2,6 +2,8 @@
 
 //! Several services that share one PostgreSQL. Each test has a database of its own.
 
+#![cfg(feature = "cluster")]
+
 #[path = "../common/mod.rs"]
 mod common;
 
@@ -37,7 +39,7 @@ pub fn said(words: std::ops::Range<u16>) -> Vec<u8> {
     linear16(&samples)
 }
 
-/// Returns a start request of this speaker, who is waited for `keep` seconds.
+/// Returns a start request of this speaker, for whom the conversation waits `keep` seconds.
 pub fn start_as(name: &str, keep: u64) -> Value {
     let mut request = start_request();
     request["noConnectionTimeout"] = keep.into();

@@ -71,7 +71,7 @@ async fn an_entry_that_is_not_announced_is_found_all_the_same() {
                WHERE datname = current_database() AND query = 'LISTEN symbl'";
     let mut worst = Duration::ZERO;
     for n in 0..5 {
-        // Whoever listens again is cut off again.
+        // A node that listens again is cut off again.
         postgres.ask(&url, sql);
         ada.send_audio(&said(n..n + 1)).await;
         ada.until("message_response").await;

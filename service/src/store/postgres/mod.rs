@@ -248,7 +248,7 @@ impl Store {
     }
 }
 
-/// Connects, brings the database to this version and makes this node known.
+/// Opens the first connection, brings the database to this version and makes this node known.
 async fn prepare(writer: &Writer) -> Result<Link, StoreError> {
     let node = writer.node();
     let address = &writer.address;

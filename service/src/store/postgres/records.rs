@@ -179,7 +179,7 @@ enum Step {
     Done(Deleted),
 }
 
-/// Deletes a part of a conversation, so that nobody waits long for its rows.
+/// Deletes a part of a conversation, so that other writers do not wait long for its rows.
 async fn delete_some(link: &mut Link, id: i64) -> Result<Step, StoreError> {
     let mut deleted = 0;
     for table in ["message", "entry"] {

@@ -202,7 +202,7 @@ async fn keep_clean(
     loop {
         sleep(SWEEP).await;
         let since = *connected.lock().unwrap_or_else(PoisonError::into_inner);
-        // After the database was away, nobody was heard of for a while who yet lives.
+        // After the database was away, no node was heard of for a while, and yet they live.
         if since.elapsed() < AFTER_AN_OUTAGE {
             continue;
         }
