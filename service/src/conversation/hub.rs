@@ -365,8 +365,9 @@ impl Hub {
     ) -> SocketSlot {
         let outbox = recipient.into();
         let patience = tokio::time::Instant::now() + self.longest_closing;
-        let anew = self.take_a_seat(key, anew, patience).await;
+        let mut anew = anew;
         loop {
+            anew = self.take_a_seat(key, anew, patience).await;
             let conversation = match self.try_join(key, &outbox, anew, false) {
                 Ok(slot) => return slot,
                 Err(conversation) => conversation,

@@ -6,6 +6,9 @@
 //! No node owns a conversation. Each node has its own sockets in it, and the log tells all
 //! nodes what happens.
 
+// Without the feature there is no registry.
+#![cfg_attr(not(feature = "cluster"), allow(dead_code))]
+
 use super::log::{Committed, LogError, OpenConversation};
 use std::fmt;
 use tokio::sync::watch;
