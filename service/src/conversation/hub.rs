@@ -501,10 +501,11 @@ impl Hub {
             return;
         }
         if self.log.registry().is_some() {
-            let is_joined = state.joining > 0;
+            // A stream that still owes results asks again when it has ended.
+            let is_used = state.joining > 0 || state.owing > 0;
             drop(state);
             // Another node may have speakers in it. Who joins it now must not be shut out.
-            if !is_joined {
+            if !is_used {
                 self.end_everywhere(conversation);
             }
             return;
@@ -531,11 +532,15 @@ impl Hub {
         let mut state = conversation.state();
         state.owing = state.owing.saturating_sub(1);
         state.has_left(speaker);
-        let over = state.is_over && state.owing == 0;
+        let is_settled = state.owing == 0;
+        let over = state.is_over && is_settled;
         drop(state);
         match over {
             true => self.finish(conversation),
             false => self.part(conversation, None),
+        }
+        if is_settled && !over && self.log.registry().is_some() {
+            self.end_if_left(conversation);
         }
     }
 }
