@@ -14,7 +14,7 @@ use crate::door::symbl::subscriber::Listening;
 use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
-use crate::door::{connection, manage, ops, origin, rest, socketio, web};
+use crate::door::{connection, manage, ops, origin, refused, rest, socketio, web};
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
@@ -78,6 +78,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/oauth2/token:generate", post(generate_token))
         .merge(rest::router())
         .merge(manage::routes())
+        .merge(refused::routes())
         .merge(socketio::router(&shared))
         .merge(web::router())
         .fallback(not_found)

@@ -8,11 +8,9 @@
 //! field that is new in the API counts as unsupported until it is added here.
 
 use crate::door::symbl::bounds::shortened;
+use crate::door::unhonoured::{MOST, asks};
 use serde_json::{Map, Value};
 use symbl_protocol::InsightType;
-
-/// Most names that the client is told. A request may have a megabyte of them.
-const MOST: usize = 20;
 
 const REQUEST: &[&str] = &[
     "type",
@@ -132,18 +130,6 @@ fn unknown(path: &str, object: &Map<String, Value>, known: &[&str], found: &mut 
     });
     let names = asked.map(|(name, _)| format!("{path}{}", shortened(name)));
     found.extend(names.take(MOST));
-}
-
-/// Returns `false` for values that ask for nothing.
-fn asks(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(set) => *set,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(entries) => !entries.is_empty(),
-        Value::Object(members) => !members.is_empty(),
-        Value::Number(_) => true,
-    }
 }
 
 /// Returns the message to the client about these fields, if there are any.
