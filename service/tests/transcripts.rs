@@ -183,13 +183,6 @@ async fn a_transcript_is_created_as_symbls_reference_has_it() {
     .await;
     let payload = format!("**Ada** (0:00:00) {one} {two}\n");
     assert_eq!(told["transcript"]["payload"], payload);
-    assert_eq!(
-        told["x_unsupported"],
-        json!([
-            "phrases.highlightOnlyInsightKeyPhrases",
-            "phrases.highlightAllKeyPhrases"
-        ])
-    );
     let srt = create(json!({"contentType": "text/srt"})).await;
     assert_eq!(srt["transcript"]["contentType"], "text/srt");
     let content = &srt["transcript"]["payload"]["content"];

@@ -14,7 +14,8 @@ use crate::door::symbl::subscriber::Listening;
 use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
-use crate::door::{connection, manage, ops, origin, refused, rest, socketio, web};
+use crate::door::unhonoured::Unhonoured;
+use crate::door::{connection, manage, ops, origin, refused, rest, socketio, unhonoured, web};
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
@@ -27,7 +28,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, RawQuery, State};
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use std::sync::Arc;
@@ -84,6 +85,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn(unhonoured::check))
         .layer(origins)
         .layer(from_fn_with_state(gate, gate::check))
         .layer(from_fn_with_state(counted, ops::count))
@@ -137,7 +139,11 @@ async fn generate_token(
         Err(reason) => return unreadable(&reason),
     };
     match shared.tokens.generate(&body) {
-        Ok(granted) => axum::Json(granted).into_response(),
+        Ok(granted) => {
+            let members = serde_json::from_slice(&body).unwrap_or_default();
+            let unhonoured = Unhonoured::body(&members, &["type", "appId", "appSecret"]);
+            unhonoured.tell(axum::Json(granted).into_response())
+        }
         Err(reason) => {
             let status = match reason {
                 TokenError::Malformed(_) => StatusCode::BAD_REQUEST,

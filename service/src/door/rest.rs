@@ -10,6 +10,7 @@
 use crate::door::handshake::{Account, beyond_share};
 use crate::door::http::{Shared, error, unreadable};
 use crate::door::token::{Access, Granted, Scope};
+use crate::door::unhonoured::Unhonoured;
 use crate::door::{events, ops, transcript};
 use crate::store::{
     Answer, Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError, Wanted,
@@ -399,7 +400,14 @@ async fn rename(
         Ok(whose) => whose,
         Err(refusal) => return refusal,
     };
-    let Ok(Member { name, email }) = serde_json::from_slice(&body) else {
+    let members: Option<Map<String, Value>> = serde_json::from_slice(&body).ok();
+    let unhonoured = members
+        .as_ref()
+        .map(|members| Unhonoured::body(members, &["id", "name", "email"]));
+    let member_of = |members| Member::deserialize(Value::Object(members)).ok();
+    let (Some(Member { name, email }), Some(unhonoured)) =
+        (members.and_then(member_of), unhonoured)
+    else {
         let message = "The body must be a JSON object with `name`, `email` or both, as strings.";
         return error(StatusCode::BAD_REQUEST, message);
     };
@@ -441,7 +449,7 @@ async fn rename(
         );
     });
     match told.await {
-        Ok(()) => Json(json!({ "message": answer })).into_response(),
+        Ok(()) => unhonoured.tell(Json(json!({ "message": answer })).into_response()),
         Err(Undone::Busy) => busy(),
         Err(reason @ Undone::Panicked) => {
             tracing::error!(%reason, "a conversation was not told of a new name");

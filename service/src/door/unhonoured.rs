@@ -10,7 +10,9 @@
 //! room for another member.
 
 use crate::door::symbl::bounds::shortened;
-use axum::http::{HeaderName, HeaderValue};
+use axum::extract::{MatchedPath, Query, Request};
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
@@ -22,6 +24,60 @@ pub(crate) const MOST: usize = 20;
 
 /// Parameters that every path accepts: the token, and which SDK asks.
 const EVERYWHERE: [&str; 2] = ["access_token", "source"];
+
+/// The parameters that the service honours in the query of a `GET`, for paths whose doors do
+/// not tell by themselves. Another parameter of such a path is told.
+const QUERIES: &[(&str, &[&str])] = &[
+    (
+        "/v1/conversations",
+        &[
+            "endTime",
+            "filter",
+            "limit",
+            "offset",
+            "order",
+            "sort",
+            "startTime",
+        ],
+    ),
+    ("/v1/conversations/{id}", &[]),
+    ("/v1/conversations/{id}/action-items", &[]),
+    ("/v1/conversations/{id}/entities", &[]),
+    (
+        "/v1/conversations/{id}/events",
+        &["after", "afterSequenceNumber", "limit"],
+    ),
+    ("/v1/conversations/{id}/follow-ups", &[]),
+    ("/v1/conversations/{id}/insights", &[]),
+    ("/v1/conversations/{id}/members", &[]),
+    (
+        "/v1/conversations/{id}/messages",
+        &["endTime", "limit", "offset", "startTime", "verbose"],
+    ),
+    ("/v1/conversations/{id}/questions", &[]),
+    // Topics are always computed anew, which is what `refresh` asks for.
+    ("/v1/conversations/{id}/topics", &["refresh"]),
+    ("/v1/conversations/{id}/trackers", &[]),
+    ("/v1/conversations/{id}/trackers-detected", &[]),
+    ("/v1/conversations/{id}/transcript", &["format"]),
+    ("/v1/manage/tracker/{id}", &[]),
+    ("/v1/manage/trackers/{id}", &[]),
+];
+
+/// Tells of the parameters that a path of [`QUERIES`] does not honour.
+pub(crate) async fn check(path: Option<MatchedPath>, request: Request, next: Next) -> Response {
+    let asked = path.filter(|_| request.method() == Method::GET && request.uri().query().is_some());
+    let asked = asked.and_then(|path| {
+        let (_, known) = QUERIES.iter().find(|(of, _)| *of == path.as_str())?;
+        let Query(asked) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).ok()?;
+        Some(Unhonoured::query(&asked, known))
+    });
+    let response = next.run(request).await;
+    match asked {
+        Some(unhonoured) if response.status().is_success() => unhonoured.tell(response),
+        _ => response,
+    }
+}
 
 /// The fields of one request that the service does not honour.
 #[derive(Debug, Default)]
@@ -57,6 +113,12 @@ impl Unhonoured {
         if self.0.len() < MOST {
             self.0.push(shortened(field));
         }
+    }
+
+    /// Returns the names of the fields.
+    #[cfg(test)]
+    pub(crate) fn fields(&self) -> &[String] {
+        &self.0
     }
 
     /// Adds what another part of the request asks for in vain.

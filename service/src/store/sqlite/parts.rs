@@ -232,6 +232,10 @@ fn insight(from: &Connection, which: Insights, id: i64) -> rusqlite::Result<Opti
                 (true, _) => person(None, name, ("email", email)),
                 (false, named) => person(None, named.as_deref(), ("email", None)),
             };
+            if which == Insights::ActionItems {
+                // A task is settled if it is known whose it is.
+                item["definitive"] = item["assignee"].get("name").is_some().into();
+            }
             if let Some(due) = row.get::<_, Option<String>>(6)? {
                 item["dueBy"] = due.into();
             }
