@@ -133,6 +133,7 @@ impl Server {
             tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)?),
             guesses: Arc::default(),
             records: store.clone(),
+            notes: store.clone(),
             places: Arc::new(Semaphore::new(config.limits.connections)),
             listeners: Arc::new(Semaphore::new(config.limits.subscribers)),
             hearing: Hearing {

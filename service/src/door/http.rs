@@ -15,13 +15,17 @@ use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
 use crate::door::unhonoured::Unhonoured;
-use crate::door::{connection, manage, ops, origin, refused, rest, socketio, unhonoured, web};
+use crate::door::{
+    bookmarks, connection, groups, labels, manage, ops, origin, refused, rest, socketio,
+    unhonoured, web,
+};
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
 use crate::hearing::stream::Places;
 use crate::seams::ConnectionSeams;
 use crate::store::Records;
+use crate::store::notes::Notes;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -43,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) sessions: Sessions,
     pub(crate) records: Arc<dyn Records>,
+    /// What clients add to conversations.
+    pub(crate) notes: Arc<dyn Notes>,
     pub(crate) tokens: Arc<Tokens>,
     /// Failed authentications.
     pub(crate) guesses: Arc<Guesses>,
@@ -78,6 +84,9 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/session/subscribe/{id}", any(subscribe))
         .route("/oauth2/token:generate", post(generate_token))
         .merge(rest::router())
+        .merge(bookmarks::routes())
+        .merge(groups::routes())
+        .merge(labels::routes())
         .merge(manage::routes())
         .merge(refused::routes())
         .merge(socketio::router(&shared))

@@ -2,11 +2,14 @@
 
 //! The outside of the service: connections, tokens, paths and wire forms.
 
+pub(crate) mod bookmarks;
 pub(crate) mod connection;
 pub(crate) mod events;
 pub(crate) mod gate;
+pub(crate) mod groups;
 pub(crate) mod handshake;
 pub(crate) mod http;
+pub(crate) mod labels;
 pub(crate) mod listener;
 pub(crate) mod manage;
 pub(crate) mod ops;

@@ -12,6 +12,7 @@ use crate::door::http::{Shared, error, unreadable};
 use crate::door::token::{Access, Granted, Scope};
 use crate::door::unhonoured::Unhonoured;
 use crate::door::{events, ops, transcript};
+use crate::store::notes::Notes;
 use crate::store::{
     Answer, Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError, Wanted,
     Whose,
@@ -155,7 +156,10 @@ pub(crate) fn answered<T>(
 
 /// Answers with a list. A piece is read when the client has taken the one before, and none
 /// is read after the client has hung up.
-fn listed(records: Arc<dyn Records>, first: Piece) -> Response {
+pub(crate) fn listed<S>(store: Arc<S>, first: Piece) -> Response
+where
+    S: ?Sized + Send + Sync + 'static,
+{
     let Piece { text, rest } = first;
     if rest.is_none() {
         return (JSON, text).into_response();
@@ -163,7 +167,7 @@ fn listed(records: Arc<dyn Records>, first: Piece) -> Response {
     let first = stream::once(ready(Ok(text)));
     let rest = stream::try_unfold(rest, move |rest| {
         // A list does not keep its store open, so this closure does.
-        let open = Arc::clone(&records);
+        let open = Arc::clone(&store);
         async move {
             let Some(list) = rest else {
                 return Ok::<_, StoreError>(None);
@@ -181,11 +185,15 @@ fn listed(records: Arc<dyn Records>, first: Piece) -> Response {
 }
 
 /// Returns the number of an id, which is written in decimal digits.
-fn number(id: Id) -> Option<i64> {
+pub(crate) fn number(id: Id) -> Option<i64> {
     let Path(id) = id.ok()?;
-    id.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| id.parse().ok())?
+    digits(&id)
+}
+
+/// Returns the number that decimal digits stand for.
+pub(crate) fn digits(text: &str) -> Option<i64> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok())?
 }
 
 pub(crate) fn unknown() -> Response {
@@ -221,6 +229,22 @@ fn list_of(
             };
             let found = ask(shared.records.as_ref(), whose).await;
             answered(found, |first| listed(shared.records, first))
+        },
+    )
+}
+
+/// Returns the method of a path for a list of what clients have added to a conversation.
+pub(crate) fn list_of_notes(
+    ask: impl Fn(&dyn Notes, Whose) -> Answer<'_, Option<Piece>> + Copy + Send + Sync + 'static,
+) -> MethodRouter<Shared> {
+    get(
+        move |State(shared): State<Shared>, access: Access, id: Id| async move {
+            let whose = match whose(&shared, access, id) {
+                Ok(whose) => whose,
+                Err(refusal) => return refusal,
+            };
+            let found = ask(shared.notes.as_ref(), whose).await;
+            answered(found, |first| listed(shared.notes, first))
         },
     )
 }
@@ -283,7 +307,7 @@ fn wanted_messages(asked: &[(String, String)]) -> Result<Wanted, String> {
 }
 
 /// Reads from the query which conversations are wanted, or returns what is wrong with it.
-fn wanted(asked: &[(String, String)]) -> Result<List, String> {
+pub(crate) fn wanted(asked: &[(String, String)]) -> Result<List, String> {
     let mut wanted = List {
         limit: 20,
         offset: 0,
@@ -309,7 +333,8 @@ fn wanted(asked: &[(String, String)]) -> Result<List, String> {
                 }
             }
             "sort" => {
-                wanted.sort = match value.as_str() {
+                let field = value.strip_prefix("conversation.").unwrap_or(value);
+                wanted.sort = match field {
                     "startTime" => Sort::Start,
                     "endTime" => Sort::End,
                     "name" => Sort::Name,

@@ -10,7 +10,10 @@
 //! A list may have any length. It is read in pieces ([`Piece`]): the door reads the next
 //! piece when its client has taken the last one, and the store holds nothing in between.
 
+pub(crate) mod bookmarks;
 pub(crate) mod filter;
+pub(crate) mod groups;
+pub(crate) mod notes;
 pub(crate) mod sqlite;
 
 use crate::clock::{nanos, steady};

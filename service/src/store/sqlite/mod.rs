@@ -13,10 +13,13 @@
 //! A store in memory keeps the newest conversations and messages, within [`Limits`]. A
 //! store in a directory keeps everything until it is deleted.
 
+mod bookmarks;
 mod entries;
 mod files;
 mod filter;
+mod groups;
 mod health;
+mod labels;
 mod listing;
 mod log;
 mod migrate;
