@@ -13,6 +13,7 @@ use super::{Assignee, InsightFinding, Sentence, due, question, rules};
 use std::ops::Range;
 use std::sync::LazyLock;
 use symbl_protocol::InsightType;
+use unicode_segmentation::UnicodeSegmentation;
 
 /// Minimum confidence of a question whose question mark comes from the engine: it heard the
 /// tone of voice, which the rules cannot.
@@ -78,6 +79,12 @@ pub(super) fn find(
     }
     found.retain(|insight| wanted.contains(&insight.kind) && insight.confidence >= threshold);
     found
+}
+
+/// Returns the number of sentences in a text that end with a question mark.
+pub(crate) fn questions(text: &str) -> usize {
+    let sentences = text.split_sentence_bounds();
+    sentences.filter(|one| ends_in_question_mark(one)).count()
 }
 
 fn ends_in_question_mark(text: &str) -> bool {

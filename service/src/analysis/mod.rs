@@ -13,6 +13,7 @@
 //! This module is a function of its arguments. It must never do I/O, read a clock or
 //! draw a random number: the same words always give the same findings.
 
+pub mod analytics;
 mod calendar;
 mod due;
 mod entity;
@@ -23,6 +24,7 @@ mod pattern;
 mod punctuation;
 mod question;
 mod rules;
+pub mod sentiment;
 mod token;
 mod topic;
 mod tracker;
@@ -34,6 +36,7 @@ use symbl_protocol::{InsightType, Tracker};
 
 pub use calendar::{date_of, due_time};
 pub use entity::EntityKind;
+pub(crate) use insight::questions;
 pub use punctuation::{punctuate, punctuated, sentences};
 pub(crate) use topic::Topics;
 pub(crate) use tracker::Phrases;

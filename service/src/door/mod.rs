@@ -2,6 +2,7 @@
 
 //! The outside of the service: connections, tokens, paths and wire forms.
 
+pub(crate) mod analytics;
 pub(crate) mod connection;
 pub(crate) mod events;
 pub(crate) mod gate;
@@ -13,6 +14,7 @@ pub(crate) mod ops;
 pub(crate) mod origin;
 pub(crate) mod rest;
 pub(crate) mod socketio;
+pub(crate) mod spoken;
 pub(crate) mod stall;
 pub(crate) mod symbl;
 pub(crate) mod throttle;

@@ -213,6 +213,8 @@ pub(crate) struct Sentence {
     pub(crate) original: Option<String>,
     /// The speaker's name, or the `userId` of a speaker without one.
     pub(crate) speaker: Option<String>,
+    /// The id of the speaker's member.
+    pub(crate) member: String,
     pub(crate) start: i64,
     pub(crate) stop: i64,
     /// When it was written.

@@ -13,6 +13,7 @@ fn said(speaker: Option<&str>, at: i64, text: &str) -> Sentence {
         text: text.to_owned(),
         original: None,
         speaker: speaker.map(str::to_owned),
+        member: String::new(),
         start,
         stop: start + SECOND,
         stored: start + 2 * SECOND,

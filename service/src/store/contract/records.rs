@@ -366,6 +366,7 @@ fn a_transcript_has_what_was_said_with_names_and_times_of_words() {
         let texts: Vec<&str> = told.iter().map(|said| said.text.as_str()).collect();
         assert_eq!(texts, ["second", "first"]);
         assert_eq!(told[0].speaker.as_deref(), Some("Ada"));
+        assert_eq!(told[0].member, "ada");
         assert_eq!((told[0].start, told[0].stop), (20, 21));
         assert_eq!(told[0].words, [("second".to_owned(), 20, 21)]);
         let listed = store.messages(ours(1), Wanted::default()).await;
