@@ -21,6 +21,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use symbl_protocol::reply;
 use symbl_protocol::timestamp::format_rfc3339;
 
 /// The name of a speaker of whom nothing is known.
@@ -153,8 +154,7 @@ pub(crate) fn told(report: &Report, members: &Members) -> Value {
 
 /// Returns a sentiment as the API has it.
 pub(crate) fn polarity(polarity: f64) -> Value {
-    let score = (polarity * 1000.0).round() / 1000.0 + 0.0;
-    json!({"polarity": {"score": score}, "suggested": sentiment::suggested(score)})
+    reply::sentiment((polarity * 1000.0).round() / 1000.0 + 0.0)
 }
 
 /// Returns the id, the name and the `userId` of a member.

@@ -14,6 +14,8 @@ fn said(speaker: Option<&str>, at: i64, text: &str) -> Sentence {
         original: None,
         speaker: speaker.map(str::to_owned),
         member: String::new(),
+        phrases: false,
+        task: false,
         start,
         stop: start + SECOND,
         stored: start + 2 * SECOND,

@@ -11,7 +11,7 @@ use crate::ids::new_id;
 use crate::limits::Limits;
 use crate::store::sqlite::Store;
 use crate::store::{
-    Change, Deleted, Filter, Insights, List, Piece, Records, Sentence, Sort, StoreError,
+    About, Change, Deleted, Filter, Insights, List, Piece, Records, Sentence, Sort, StoreError,
     Transcript, Wanted, Whose,
 };
 use serde_json::{Value, json};
@@ -95,7 +95,7 @@ async fn lists(store: &dyn Kept, whose: &Whose) -> Vec<Option<Value>> {
     let all = [
         store.messages(whose.clone(), Wanted::default()).await,
         store.insights(whose.clone(), Insights::All).await,
-        store.topics(whose.clone()).await,
+        store.topics(whose.clone(), About::default()).await,
         store.trackers(whose.clone()).await,
         store.entities(whose.clone()).await,
     ];
@@ -548,6 +548,7 @@ fn a_part_of_the_messages_may_be_asked_for() {
             append(store, 1, said);
         }
         let wanted = |from: i64, to: i64, limit: i64, offset: i64| Wanted {
+            sentiment: false,
             verbose: false,
             from,
             to,

@@ -31,6 +31,7 @@ mod record;
 mod records;
 mod schema;
 mod spoken;
+mod topics;
 mod trackers;
 mod writer;
 
