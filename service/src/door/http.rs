@@ -16,7 +16,7 @@ use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
 use crate::door::unhonoured::Unhonoured;
 use crate::door::{
-    bookmarks, connection, groups, labels, manage, ops, origin, refused, rest, socketio,
+    analytics, bookmarks, connection, groups, labels, manage, ops, origin, refused, rest, socketio,
     unhonoured, web,
 };
 use crate::hearing::Hearing;
@@ -87,6 +87,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(bookmarks::routes())
         .merge(groups::routes())
         .merge(labels::routes())
+        .merge(analytics::routes())
         .merge(manage::routes())
         .merge(refused::routes())
         .merge(socketio::router(&shared))

@@ -82,16 +82,14 @@ async fn ask<T: Send + 'static>(
 }
 
 async fn list(State(shared): State<Shared>, account: Account, Query(asked): Asked) -> Response {
-    let unhonoured = Unhonoured::query(&asked, &["name"]);
     let name = asked.iter().rev().find(|(name, _)| name == "name");
     let listed = ask(&shared, account, |store, account| store.list(account)).await;
-    let answer = answer(listed, |mut trackers| {
+    answer(listed, |mut trackers| {
         if let Some((_, name)) = name {
             trackers.retain(|tracker| tracker.name == *name);
         }
         json!({ "trackers": trackers })
-    });
-    unhonoured.tell(answer)
+    })
 }
 
 async fn create(

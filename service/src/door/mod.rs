@@ -2,6 +2,7 @@
 
 //! The outside of the service: connections, tokens, paths and wire forms.
 
+pub(crate) mod analytics;
 pub(crate) mod bookmarks;
 pub(crate) mod connection;
 pub(crate) mod events;
@@ -17,6 +18,7 @@ pub(crate) mod origin;
 pub(crate) mod refused;
 pub(crate) mod rest;
 pub(crate) mod socketio;
+pub(crate) mod spoken;
 pub(crate) mod stall;
 pub(crate) mod symbl;
 pub(crate) mod throttle;

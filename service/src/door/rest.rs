@@ -14,8 +14,8 @@ use crate::door::unhonoured::Unhonoured;
 use crate::door::{events, ops, transcript};
 use crate::store::notes::Notes;
 use crate::store::{
-    Answer, Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError, Wanted,
-    Whose,
+    About, Answer, Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError,
+    Wanted, Whose,
 };
 use crate::workers::Undone;
 use axum::body::{Body, Bytes};
@@ -66,7 +66,7 @@ pub(crate) fn router() -> Router<Shared> {
         .route(&at("/action-items"), insights(Insights::ActionItems))
         .route(&at("/questions"), insights(Insights::Questions))
         .route(&at("/follow-ups"), insights(Insights::FollowUps))
-        .route(&at("/topics"), list_of(Records::topics))
+        .route(&at("/topics"), get(topics))
         .route(&at("/trackers-detected"), list_of(Records::trackers))
         .route(&at("/trackers"), list_of(Records::trackers))
         .route(&at("/entities"), list_of(Records::entities))
@@ -274,6 +274,29 @@ async fn messages(
     answered(found, |first| listed(shared.records, first))
 }
 
+async fn topics(
+    State(shared): State<Shared>,
+    access: Access,
+    id: Id,
+    Query(asked): Asked,
+) -> Response {
+    let whose = match whose(&shared, access, id) {
+        Ok(whose) => whose,
+        Err(refusal) => return refusal,
+    };
+    let is_set = |name: &str| {
+        asked
+            .iter()
+            .any(|(known, value)| known == name && value == "true")
+    };
+    let about = About {
+        sentiment: is_set("sentiment"),
+        parents: is_set("parentRefs"),
+    };
+    let found = shared.records.topics(whose, about).await;
+    answered(found, |first| listed(shared.records, first))
+}
+
 /// Returns the message about a parameter of the query with a wrong value.
 pub(crate) fn must(name: &str, what: &str) -> String {
     format!("`{name}` must be {what}.")
@@ -296,6 +319,7 @@ fn wanted_messages(asked: &[(String, String)]) -> Result<Wanted, String> {
         };
         match name.as_str() {
             "verbose" => wanted.verbose = value == "true",
+            "sentiment" => wanted.sentiment = value == "true",
             "startTime" => wanted.from = time(name, value)?,
             "endTime" => wanted.to = time(name, value)?,
             "limit" => wanted.limit = count()?,

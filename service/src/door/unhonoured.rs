@@ -25,50 +25,57 @@ pub(crate) const MOST: usize = 20;
 /// Parameters that every path accepts: the token, and which SDK asks.
 const EVERYWHERE: [&str; 2] = ["access_token", "source"];
 
-/// The parameters that the service honours in the query of a `GET`, for paths whose doors do
-/// not tell by themselves. Another parameter of such a path is told.
+/// The parameters that the service honours in the query of a `GET`, by path. Every other
+/// path below `/v1/` has none.
 const QUERIES: &[(&str, &[&str])] = &[
-    (
-        "/v1/conversations",
-        &[
-            "endTime",
-            "filter",
-            "limit",
-            "offset",
-            "order",
-            "sort",
-            "startTime",
-        ],
-    ),
-    ("/v1/conversations/{id}", &[]),
-    ("/v1/conversations/{id}/action-items", &[]),
-    ("/v1/conversations/{id}/entities", &[]),
+    ("/v1/conversations", CONVERSATIONS),
     (
         "/v1/conversations/{id}/events",
         &["after", "afterSequenceNumber", "limit"],
     ),
-    ("/v1/conversations/{id}/follow-ups", &[]),
-    ("/v1/conversations/{id}/insights", &[]),
-    ("/v1/conversations/{id}/members", &[]),
     (
         "/v1/conversations/{id}/messages",
-        &["endTime", "limit", "offset", "startTime", "verbose"],
+        &[
+            "endTime",
+            "limit",
+            "offset",
+            "sentiment",
+            "startTime",
+            "verbose",
+        ],
     ),
-    ("/v1/conversations/{id}/questions", &[]),
     // Topics are always computed anew, which is what `refresh` asks for.
-    ("/v1/conversations/{id}/topics", &["refresh"]),
-    ("/v1/conversations/{id}/trackers", &[]),
-    ("/v1/conversations/{id}/trackers-detected", &[]),
+    (
+        "/v1/conversations/{id}/topics",
+        &["parentRefs", "refresh", "sentiment"],
+    ),
     ("/v1/conversations/{id}/transcript", &["format"]),
-    ("/v1/manage/tracker/{id}", &[]),
-    ("/v1/manage/trackers/{id}", &[]),
+    ("/v1/groups/{id}/conversations", CONVERSATIONS),
+    ("/v1/manage/tracker", &["name"]),
+    ("/v1/manage/trackers", &["name"]),
 ];
 
-/// Tells of the parameters that a path of [`QUERIES`] does not honour.
+/// The parameters of lists of conversations.
+const CONVERSATIONS: &[&str] = &[
+    "endTime",
+    "filter",
+    "limit",
+    "offset",
+    "order",
+    "sort",
+    "startTime",
+];
+
+/// Tells of the parameters that the path of a `GET` does not honour.
 pub(crate) async fn check(path: Option<MatchedPath>, request: Request, next: Next) -> Response {
-    let asked = path.filter(|_| request.method() == Method::GET && request.uri().query().is_some());
-    let asked = asked.and_then(|path| {
-        let (_, known) = QUERIES.iter().find(|(of, _)| *of == path.as_str())?;
+    let is_api = |path: &MatchedPath| {
+        request.method() == Method::GET
+            && request.uri().query().is_some()
+            && path.as_str().starts_with("/v1/")
+    };
+    let asked = path.filter(is_api).and_then(|path| {
+        let known = QUERIES.iter().find(|(of, _)| *of == path.as_str());
+        let known = known.map_or(&[][..], |(_, known)| known);
         let Query(asked) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).ok()?;
         Some(Unhonoured::query(&asked, known))
     });

@@ -77,6 +77,10 @@ pub(crate) struct Wanted {
     pub(crate) tracker_ids: Vec<(String, String)>,
     /// `true` to look for trackers in interims too.
     pub(crate) interim_trackers: bool,
+    /// `true` for the sentiment of each message.
+    pub(crate) sentiment: bool,
+    /// `true` for the actionable part of each message.
+    pub(crate) phrases: bool,
     /// `true` to be told how far the recognition has come.
     pub(crate) progress: bool,
 }
@@ -393,6 +397,8 @@ impl ResultWriter {
             speaker: self.speaker.clone(),
             timezone_offset: self.timezone_offset,
             elapsed: self.elapsed(),
+            sentiment: self.wanted.sentiment,
+            phrases: self.wanted.phrases,
             part,
             ..Transcribed::default()
         };
@@ -510,6 +516,8 @@ pub(crate) mod tests {
             trackers: hub.phrasebook.get(Vec::new()).expect("room"),
             tracker_ids: Vec::new(),
             interim_trackers: false,
+            sentiment: false,
+            phrases: false,
             progress: false,
         };
         let speaking = Speaking {

@@ -398,6 +398,8 @@ impl SpeakerSocket {
             trackers,
             tracker_ids,
             interim_trackers: request.interim_trackers,
+            sentiment: request.sentiment,
+            phrases: request.detect_phrases,
             progress: request.recognition_progress,
         };
         let speaking = Speaking {

@@ -294,19 +294,22 @@ fn rows_of(to: &Connection, conversation: i64, said: &Transcribed) -> rusqlite::
         let words = said.words_of(message).iter();
         let words = words.map(|word| (&word.text, said.wall(word.start), said.wall(word.end)));
         let words: Vec<(&String, i64, i64)> = words.collect();
-        to.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
-            .execute(params![
-                message.id,
-                conversation,
-                message.id.to_string(),
-                said.speaker.id,
-                message.text,
-                start,
-                stop,
-                json!(words).to_string(),
-                said.confidence,
-                super::stamp()
-            ])?;
+        to.prepare_cached(
+            "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            message.id,
+            conversation,
+            message.id.to_string(),
+            said.speaker.id,
+            message.text,
+            start,
+            stop,
+            json!(words).to_string(),
+            said.confidence,
+            super::stamp(),
+            said.phrases
+        ])?;
     }
     for insight in &said.insights {
         to.prepare_cached("INSERT INTO insight VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?

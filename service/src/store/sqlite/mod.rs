@@ -34,6 +34,7 @@ mod record;
 mod records;
 mod schema;
 mod spoken;
+mod topics;
 mod trackers;
 mod writer;
 

@@ -150,6 +150,7 @@ CREATE UNIQUE INDEX conversation_session ON conversation (session);
 /// What version 5 has and version 4 had not: what clients add to a conversation, groups of
 /// conversations, and jobs of the Async API.
 const SINCE_5: &str = "
+ALTER TABLE message ADD COLUMN phrases INTEGER NOT NULL DEFAULT 0; -- 1: detectPhrases was set
 ALTER TABLE conversation ADD COLUMN metadata TEXT; -- JSON object
 ALTER TABLE conversation ADD COLUMN retain INTEGER; -- seconds after its end; NULL: as --keep says
 CREATE TABLE bookmark (
