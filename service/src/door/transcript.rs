@@ -9,6 +9,8 @@
 //! client has taken the one before, and nothing of a part is held in between but where it
 //! ended. `symbl-captions` decides how captions look and what becomes of each character.
 
+mod prose;
+
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error, unreadable};
 use crate::door::rest::{Asked, Id, answered, own, whose};
@@ -24,8 +26,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use prose::Prose;
 use serde_json::{Value, json};
-use std::fmt::Write;
 use std::future::ready;
 use std::io;
 use std::sync::Arc;
@@ -117,15 +119,22 @@ struct Style {
     names: bool,
     /// `true` to break Markdown into paragraphs.
     paragraphs: bool,
-    /// `true` for Markdown with a title.
+    /// `true` for Markdown with a title, in the form of a document; `false` for that of
+    /// Symbl's API.
     titled: bool,
+    /// The phrases that Markdown highlights.
+    highlight: Highlight,
 }
 
-/// Length in bytes from which on another sentence begins another paragraph.
-const LONG_PARAGRAPH: usize = 600;
-
-/// Pause before a sentence that begins another paragraph.
-const PAUSE: Duration = Duration::from_secs(3);
+/// Which phrases are highlighted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Highlight {
+    None,
+    /// Those of messages with an action item or a follow-up.
+    Insights,
+    /// Those too of the messages whose client asked for phrases.
+    All,
+}
 
 /// Writes a transcript, one sentence after the other.
 struct Scribe {
@@ -139,16 +148,6 @@ enum Page {
     Captions(Box<CaptionWriter<Vec<u8>>>),
     Markdown(Prose),
     Json { text: String, follows: bool },
-}
-
-/// Running text in Markdown.
-#[derive(Default)]
-struct Prose {
-    text: String,
-    /// The last sentence: its speaker, and when it ended.
-    last: Option<(Option<String>, i64)>,
-    /// Length of the paragraph so far.
-    length: usize,
 }
 
 impl Scribe {
@@ -166,7 +165,7 @@ impl Scribe {
                 let mut prose = Prose::default();
                 if style.titled {
                     let (title, date) = (markdown(&title()), format_rfc3339(zero));
-                    prose.text = format!("# {title}\n\n*{date}*\n\n");
+                    prose.write(&format!("# {title}\n\n*{date}*\n\n"));
                 }
                 Page::Markdown(prose)
             }
@@ -249,9 +248,7 @@ impl Scribe {
         match &mut self.page {
             Page::Captions(writer) => writer.finish(),
             Page::Markdown(prose) => {
-                if prose.last.is_some() {
-                    prose.text.push('\n');
-                }
+                prose.finish(self.style);
                 Ok(())
             }
             Page::Json { text, .. } => {
@@ -265,56 +262,9 @@ impl Scribe {
     fn take(&mut self) -> Vec<u8> {
         match &mut self.page {
             Page::Captions(writer) => std::mem::take(writer.get_mut()),
-            Page::Markdown(Prose { text, .. }) | Page::Json { text, .. } => {
-                std::mem::take(text).into_bytes()
-            }
+            Page::Markdown(prose) => prose.take().into_bytes(),
+            Page::Json { text, .. } => std::mem::take(text).into_bytes(),
         }
-    }
-}
-
-impl Prose {
-    fn sentence(&mut self, style: Style, sentence: &Sentence, start: Duration) {
-        let speaker = sentence.speaker.as_deref();
-        let said = visible(&sentence.text);
-        if said.is_empty() {
-            return;
-        }
-        let (turns, breaks) = match &self.last {
-            None => (true, true),
-            Some((before, stop)) => {
-                let turns = before.as_deref() != speaker;
-                let pause = u64::try_from(sentence.start.saturating_sub(*stop)).unwrap_or(0);
-                let pause = Duration::from_nanos(pause);
-                let paused = self.length >= LONG_PARAGRAPH || pause >= PAUSE;
-                let breaks = turns && style.names || style.paragraphs && (turns || paused);
-                (turns, breaks)
-            }
-        };
-        match (&self.last, breaks) {
-            (None, _) => {}
-            (Some(_), true) => self.text.push_str("\n\n"),
-            (Some(_), false) => self.text.push(' '),
-        }
-        let before = self.text.len();
-        if turns && style.names {
-            let seconds = start.as_secs();
-            let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-            if let Some(name) = speaker.map(markdown).filter(|name| !name.is_empty()) {
-                self.text.push_str("**");
-                self.text.push_str(&name);
-                self.text.push_str("** ");
-            }
-            // Writing to a `String` cannot fail.
-            let _ = write!(self.text, "({hours}:{minutes:02}:{seconds:02}) ");
-        }
-        self.text.push_str(&markdown(&said));
-        let written = self.text.len() - before;
-        self.length = if breaks {
-            written
-        } else {
-            self.length + written
-        };
-        self.last = Some((speaker.map(str::to_owned), sentence.stop));
     }
 }
 
@@ -436,6 +386,7 @@ pub(crate) async fn download(
         names: true,
         paragraphs: true,
         titled: true,
+        highlight: Highlight::None,
     };
     let id = whose.conversation;
     let found = shared.records.transcript(whose).await;
@@ -505,22 +456,36 @@ fn wanted(body: &[u8]) -> Result<(Style, &'static str, Unhonoured), String> {
         Value::String(text) if text.eq_ignore_ascii_case("false") => Ok(false),
         _ => Err(format!("`{name}` must be true or false.")),
     };
+    let names = [
+        (
+            "highlightOnlyInsightKeyPhrases",
+            "phrases.highlightOnlyInsightKeyPhrases",
+            Highlight::Insights,
+        ),
+        (
+            "highlightAllKeyPhrases",
+            "phrases.highlightAllKeyPhrases",
+            Highlight::All,
+        ),
+    ];
+    let mut asked_for = Vec::new();
+    let mut highlight = Highlight::None;
+    for (name, full, wider) in names {
+        if flag(&asked["phrases"][name], full)? {
+            asked_for.push(full);
+            highlight = wider;
+        }
+    }
     let style = Style {
         form,
         names: flag(&asked["showSpeakerSeparation"], "showSpeakerSeparation")?,
         paragraphs: flag(&asked["createParagraphs"], "createParagraphs")?,
         titled: false,
+        highlight,
     };
-    for (name, full) in [
-        (
-            "highlightOnlyInsightKeyPhrases",
-            "phrases.highlightOnlyInsightKeyPhrases",
-        ),
-        ("highlightAllKeyPhrases", "phrases.highlightAllKeyPhrases"),
-    ] {
-        if flag(&asked["phrases"][name], full)? {
-            unhonoured.add(full);
-        }
+    // Only Markdown has a form for it.
+    if form != Form::Markdown {
+        asked_for.into_iter().for_each(|name| unhonoured.add(name));
     }
     Ok((style, content_type, unhonoured))
 }
@@ -545,7 +510,11 @@ pub(crate) async fn create(
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),
     };
     let (head, end) = match style.form {
-        Form::Srt => ("{\"transcript\":{\"payload\":{\"content\":\"", "\"}"),
+        // The reference's example has the type within the payload too.
+        Form::Srt => (
+            "{\"transcript\":{\"payload\":{\"content\":\"",
+            "\",\"contentType\":\"text/srt\"}",
+        ),
         _ => ("{\"transcript\":{\"payload\":\"", "\""),
     };
     let content_type = Value::from(content_type);
