@@ -14,11 +14,12 @@ use crate::door::symbl::subscriber::Listening;
 use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
-use crate::door::{connection, manage, ops, origin, rest, socketio, web};
+use crate::door::{connection, manage, ops, origin, process, rest, socketio, web};
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
 use crate::hearing::stream::Places;
+use crate::jobs::Jobs;
 use crate::seams::ConnectionSeams;
 use crate::store::Records;
 use axum::Router;
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) sessions: Sessions,
     pub(crate) records: Arc<dyn Records>,
+    pub(crate) jobs: Arc<Jobs>,
     pub(crate) tokens: Arc<Tokens>,
     /// Failed authentications.
     pub(crate) guesses: Arc<Guesses>,
@@ -78,6 +80,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/oauth2/token:generate", post(generate_token))
         .merge(rest::router())
         .merge(manage::routes())
+        .merge(process::routes())
         .merge(socketio::router(&shared))
         .merge(web::router())
         .fallback(not_found)

@@ -17,6 +17,7 @@ mod entries;
 mod files;
 mod filter;
 mod health;
+mod jobs;
 mod listing;
 mod log;
 mod migrate;
