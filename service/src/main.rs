@@ -6,12 +6,16 @@
 //! go to standard error. The secret is taken from the environment so that it
 //! need not stand in the process list.
 
+mod decode;
+mod jobs_options;
 mod listen;
 mod model;
 mod options;
 mod recognizers;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use decode::DecodeCommand;
+use jobs_options::{JobOptions, SecretError};
 use listen::Listen;
 use model::{ModelCommand, ModelError};
 use options::LimitOptions;
@@ -98,6 +102,9 @@ struct Options {
     #[command(flatten)]
     limits: LimitOptions,
 
+    #[command(flatten)]
+    jobs: JobOptions,
+
     /// Of all processor cores, how many percent recognition may take; a client that would
     /// begin a conversation beyond that gets 429. 0: no client is refused for it
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u32).range(0..=100))]
@@ -129,6 +136,10 @@ enum Task {
     /// List, fetch and find speech models
     #[command(subcommand)]
     Model(ModelCommand),
+
+    /// Decode a recording: the service starts this for each one
+    #[command(hide = true)]
+    Decode(DecodeCommand),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -154,6 +165,10 @@ enum Failure {
     #[error(transparent)]
     Limits(#[from] options::LimitError),
     #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("the decoder cannot be started: {0}; is GStreamer (gst-launch-1.0) installed?")]
+    Decode(#[source] std::io::Error),
+    #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -168,6 +183,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let result = match &options.task {
         Some(Task::Model(command)) => model::run(command).map_err(Failure::from),
+        Some(Task::Decode(command)) => Err(Failure::Decode(decode::run(command))),
         None => start(options),
     };
     match result {
@@ -247,6 +263,7 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     config.hosts.extend(options.listen.name());
     config.history_delay = Duration::from_secs_f64(options.history_delay);
     config.limits = options.limits.checked()?;
+    config.jobs = options.jobs.settings()?;
     config.max_load = Some(f64::from(options.max_load) / 100.0).filter(|load| *load > 0.0);
     config.auth = match (options.auth, options.app_id, options.app_secret) {
         (None, Some(id), Some(secret)) => Auth::App { id, secret },

@@ -28,6 +28,7 @@ const SERVICE: House = House {
         "app",
         "door",
         "config",
+        "jobs",
         "store",
         "hearing",
         "conversation",
@@ -46,6 +47,8 @@ const SERVICE: House = House {
         "word",
     ],
     binary: &[
+        "decode.rs",
+        "jobs_options.rs",
         "main.rs",
         "options.rs",
         "listen.rs",

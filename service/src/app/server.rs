@@ -16,6 +16,9 @@ use crate::hearing::Hearing;
 use crate::hearing::admission::{Admission, SharedAdmission};
 use crate::hearing::engines::Engines;
 use crate::hearing::pool::Pool;
+use crate::jobs::scheduler::{self, Tools};
+use crate::jobs::spool::Spool;
+use crate::jobs::{Jobs, webhook};
 use crate::metrics::{Kept, Metrics, Refused};
 use crate::store::StoreError;
 use crate::store::sqlite::Store;
@@ -33,6 +36,8 @@ pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
+    /// The tasks of the jobs and of their webhooks.
+    working: Vec<JoinHandle<()>>,
     /// Closes when the last socket is gone.
     sockets: mpsc::Receiver<()>,
     patience: Duration,
@@ -56,6 +61,9 @@ pub enum BindError {
     /// The system has no thread for it.
     #[error("the service has no thread: {0}; raise the limit of threads (`ulimit -u`)")]
     Thread(#[source] std::io::Error),
+    /// The directory for recordings cannot be made.
+    #[error("the directory for recordings cannot be used: {0}")]
+    Spool(#[source] std::io::Error),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -127,8 +135,29 @@ impl Server {
                 wall: WallClock::default(),
             },
         )?;
+        let hearing = Hearing {
+            admission: SharedAdmission::new(admission(&config, &engines)),
+            engines,
+            pool: Pool::start(threads(&config)).map_err(BindError::Thread)?,
+        };
+        // Threads of their own: a slow disk or name server delays no other request.
+        let threads = Arc::new(Workers::start().map_err(BindError::Thread)?);
+        let spool = Spool::open(config.data.as_deref(), threads, config.jobs.reserve);
+        let spool = spool.map_err(BindError::Spool)?;
+        let jobs = Jobs::new(store.clone(), config.jobs.clone(), spool);
+        let tools = Tools {
+            jobs: Arc::clone(&jobs),
+            hub: Arc::clone(&hub),
+            hearing: hearing.clone(),
+            limits: config.limits.clone(),
+        };
+        let working = vec![
+            tokio::spawn(scheduler::run(tools, stopped.clone())),
+            tokio::spawn(webhook::run(Arc::clone(&jobs), stopped.clone())),
+        ];
         let router = http::router(Shared {
             sessions: Sessions::new(Arc::clone(&hub), &config.limits),
+            jobs,
             hub,
             tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)?),
             guesses: Arc::default(),
@@ -136,11 +165,7 @@ impl Server {
             notes: store.clone(),
             places: Arc::new(Semaphore::new(config.limits.connections)),
             listeners: Arc::new(Semaphore::new(config.limits.subscribers)),
-            hearing: Hearing {
-                admission: SharedAdmission::new(admission(&config, &engines)),
-                engines,
-                pool: Pool::start(threads(&config)).map_err(BindError::Thread)?,
-            },
+            hearing,
             config: Arc::new(config),
             shutdown: stopped.clone(),
             alive,
@@ -150,6 +175,7 @@ impl Server {
             address,
             stop,
             accepting,
+            working,
             sockets,
             patience,
             store,
@@ -168,6 +194,10 @@ impl Server {
         let patience = self.patience;
         let done = async {
             let _ = (&mut self.accepting).await;
+            // Jobs that run are left as they are, and go on after the next start.
+            for working in &mut self.working {
+                let _ = working.await;
+            }
             // This waits until all senders are gone. Nothing is ever sent.
             let _ = self.sockets.recv().await;
         };
@@ -223,5 +253,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop.send_replace(true);
         self.accepting.abort();
+        self.working.iter().for_each(JoinHandle::abort);
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod origin;
 #[cfg(feature = "fault")]
 use crate::fault::Faults;
 use crate::hearing::recognizer::Recognizer;
+use crate::jobs::settings::JobSettings;
 use crate::limits::Limits;
 use crate::logging::Lost;
 use crate::seams::ServerSeams;
@@ -36,6 +37,8 @@ pub struct ServerConfig {
     pub strict: bool,
     /// Limits of sizes, numbers and times.
     pub limits: Limits,
+    /// The Async API.
+    pub jobs: JobSettings,
     /// Part of all processor cores that recognition may take, 1.0 for all. A conversation
     /// beyond that is refused (429). Without a value, no conversation is refused for it.
     pub max_load: Option<f64>,
@@ -73,6 +76,7 @@ impl ServerConfig {
             auth: Auth::None,
             strict: true,
             limits: Limits::default(),
+            jobs: JobSettings::default(),
             max_load: None,
             tls: None,
             data: None,

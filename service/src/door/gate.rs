@@ -19,7 +19,7 @@ use crate::config::origin::{AllowedHost, Origin};
 use crate::config::{Auth, ServerConfig};
 use crate::door::http::{Why, error};
 use crate::door::symbl::bounds::shortened;
-use crate::door::{origin, socketio};
+use crate::door::{origin, process, socketio};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN, UPGRADE};
 use axum::http::uri::Authority;
@@ -79,9 +79,9 @@ impl Gate {
             }
         }
         let has_body = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
-        // Without a WebSocket, sessions get their packets as text. Pages of other origins are
+        // Without a WebSocket, sessions get their packets as text. Recordings have any type. Pages of other origins are
         // refused above.
-        let takes_any = path == TOKEN || socketio::is_path(path);
+        let takes_any = path == TOKEN || socketio::is_path(path) || process::takes_recording(path);
         if has_body && !takes_any && !is_json(headers) {
             let message = "The body must be JSON: send the header Content-Type: application/json.";
             return Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, message.to_owned()));

@@ -16,13 +16,14 @@ use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
 use crate::door::unhonoured::Unhonoured;
 use crate::door::{
-    analytics, bookmarks, connection, groups, labels, manage, ops, origin, refused, rest, socketio,
-    unhonoured, web,
+    analytics, bookmarks, connection, groups, labels, manage, ops, origin, process, refused, rest,
+    socketio, unhonoured, web,
 };
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
 use crate::hearing::stream::Places;
+use crate::jobs::Jobs;
 use crate::seams::ConnectionSeams;
 use crate::store::Records;
 use crate::store::notes::Notes;
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) records: Arc<dyn Records>,
     /// What clients add to conversations.
     pub(crate) notes: Arc<dyn Notes>,
+    pub(crate) jobs: Arc<Jobs>,
     pub(crate) tokens: Arc<Tokens>,
     /// Failed authentications.
     pub(crate) guesses: Arc<Guesses>,
@@ -90,6 +92,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(analytics::routes())
         .merge(manage::routes())
         .merge(refused::routes())
+        .merge(process::routes())
         .merge(socketio::router(&shared))
         .merge(web::router())
         .fallback(not_found)

@@ -15,6 +15,7 @@ pub(crate) mod listener;
 pub(crate) mod manage;
 pub(crate) mod ops;
 pub(crate) mod origin;
+pub(crate) mod process;
 pub(crate) mod refused;
 pub(crate) mod rest;
 pub(crate) mod socketio;

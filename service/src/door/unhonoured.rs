@@ -115,6 +115,22 @@ impl Unhonoured {
         found
     }
 
+    /// Finds the same in each object of a list.
+    pub(crate) fn list(objects: &[Value], known: &[&str]) -> Self {
+        let objects = objects.iter().filter_map(Value::as_object);
+        objects
+            .map(|members| Self::body(members, known))
+            .fold(Self::default(), Self::and)
+    }
+
+    /// Takes the fields from warnings that say why: each begins with the name as code.
+    pub(crate) fn explained(warnings: &[String]) -> Self {
+        let mut found = Self::default();
+        let names = warnings.iter().filter_map(|text| text.split('`').nth(1));
+        names.for_each(|name| found.add(name));
+        found
+    }
+
     /// Adds one field, such as `messages[3].sentiment`.
     pub(crate) fn add(&mut self, field: &str) {
         if self.0.len() < MOST {

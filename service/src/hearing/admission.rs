@@ -212,6 +212,11 @@ impl SharedAdmission {
         Some(admission.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Returns the meter of work that counts for nothing: it takes what live streams leave.
+    pub(crate) fn unmetered() -> Effort {
+        Self::new(None).effort(0)
+    }
+
     /// Returns [`Admission::load`], or 0 if every stream is admitted.
     pub(crate) fn load(&self) -> f64 {
         self.lock().map_or(0.0, |admission| admission.load())

@@ -45,6 +45,8 @@ pub(crate) struct ResultWriter {
     timezone_offset: i32,
     title: Option<String>,
     clock: AudioClock,
+    /// `true` if nobody waits for the results, so that their delay is of no interest.
+    is_recorded: bool,
     /// When the request came.
     started: Instant,
     /// The id of the next message.
@@ -93,6 +95,9 @@ pub(crate) struct Speaking {
     pub(crate) stream_position: Option<StreamPosition>,
     /// The last entry that was sent before the socket joined.
     pub(crate) told: u64,
+    /// When the first audio of a recording counts as come, nanoseconds since the Unix epoch.
+    /// `None` for a client that sends as its speaker speaks.
+    pub(crate) recorded: Option<i64>,
 }
 
 impl ResultWriter {
@@ -110,9 +115,14 @@ impl ResultWriter {
             title,
             stream_position,
             told,
+            recorded,
         } = speaking;
         Self {
-            clock: AudioClock::of(conversation.clock),
+            clock: match recorded {
+                Some(zero) => AudioClock::fixed(conversation.clock, zero),
+                None => AudioClock::of(conversation.clock),
+            },
+            is_recorded: recorded.is_some(),
             conversation,
             own,
             socket,
@@ -355,6 +365,7 @@ impl ResultWriter {
             return Ok(());
         }
         let late = said.words.last().map(|word| said.wall(word.end));
+        let late = late.filter(|_| !self.is_recorded);
         let conversation = &self.conversation;
         let counted = Counted::of(&said);
         match conversation.log.append(
@@ -373,6 +384,40 @@ impl ResultWriter {
             let late = u64::try_from(conversation.clock.now().saturating_sub(spoken)).unwrap_or(0);
             self.metrics.latency(Duration::from_nanos(late));
         }
+        Ok(())
+    }
+
+    /// Appends a message that was written, the one with this number among all of its request.
+    /// Leaves it out if the log has it from an earlier attempt.
+    pub(crate) fn written(
+        &mut self,
+        number: u64,
+        words: &[RecognisedWord],
+    ) -> Result<(), StreamError> {
+        if number < self.said_until {
+            return Ok(());
+        }
+        let mut said = self.look_into(words, true);
+        if said.messages.is_empty() {
+            return Ok(());
+        }
+        // The times of messages may overlap. Their numbers do not.
+        if let Some(part) = &mut said.part {
+            (part.from, part.until) = (number, number + 1);
+        }
+        let conversation = &self.conversation;
+        let counted = Counted::of(&said);
+        let committed = conversation.committed(Some(self.socket));
+        match conversation
+            .log
+            .append(conversation.number, said, committed)?
+        {
+            Verdict::Stored(_) => conversation.tell(),
+            Verdict::Already => return Ok(()),
+            Verdict::Superseded => return Err(StreamError::Superseded),
+            Verdict::Over => return Err(StreamError::Over),
+        }
+        counted.count(&self.metrics);
         Ok(())
     }
 
@@ -526,6 +571,7 @@ pub(crate) mod tests {
             title: None,
             stream_position,
             told: slot.told,
+            recorded: None,
         };
         let (conversation, metrics) = (Arc::clone(&slot.conversation), Arc::clone(&hub.metrics));
         let results = ResultWriter::new(conversation, own, slot.member, metrics, speaking, wanted);

@@ -13,6 +13,7 @@
 pub(crate) mod bookmarks;
 pub(crate) mod filter;
 pub(crate) mod groups;
+pub(crate) mod jobs;
 pub(crate) mod notes;
 pub(crate) mod sqlite;
 

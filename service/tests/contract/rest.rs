@@ -313,7 +313,13 @@ async fn every_operation_and_every_field_of_a_request_is_answered_as_the_table_s
         server,
         token,
         table: table(),
-        known: BTreeMap::from([("conversationId".to_owned(), conversation.clone())]),
+        known: BTreeMap::from(
+            [
+                ("conversationId", conversation.as_str()),
+                ("mediaUrl", "http://127.0.0.1:9/call.wav"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        ),
         count: 0,
     };
     let members = format!("/v1/conversations/{conversation}/members");

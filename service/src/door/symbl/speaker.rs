@@ -318,6 +318,7 @@ impl SpeakerSocket {
                 language: request.language_code.clone().unwrap_or_default(),
                 interim: true,
                 max_final_delay: request.max_final_delay.map(Duration::from_secs_f64),
+                bulk: false,
                 connection: self.slot.conversation.key.connection_id.clone(),
             },
             format: request.format,
@@ -412,6 +413,7 @@ impl SpeakerSocket {
                 position: stream.position,
             }),
             told: self.slot.told,
+            recorded: None,
         };
         ResultWriter::new(
             Arc::clone(&self.slot.conversation),

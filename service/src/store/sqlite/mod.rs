@@ -19,6 +19,7 @@ mod files;
 mod filter;
 mod groups;
 mod health;
+mod jobs;
 mod labels;
 mod listing;
 mod log;

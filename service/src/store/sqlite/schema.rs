@@ -182,13 +182,15 @@ CREATE TABLE job (
     conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
     status TEXT NOT NULL,       -- scheduled, in_progress, completed, failed
     request TEXT NOT NULL,      -- JSON
-    result TEXT,                -- JSON: why it failed
-    progress INTEGER NOT NULL DEFAULT 0, -- nanoseconds of audio
+    result TEXT,                -- why it failed
+    zero INTEGER,               -- when its first audio came; NULL: it has not begun
+    progress INTEGER NOT NULL DEFAULT 0, -- nanoseconds of audio, or messages
     attempt INTEGER NOT NULL DEFAULT 0,
     created INTEGER NOT NULL,
     updated INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX job_of ON job (account, created);
+CREATE INDEX job_in ON job (conversation);
 CREATE INDEX job_open ON job (created) WHERE status IN ('scheduled', 'in_progress');
 CREATE TABLE webhook (
     id TEXT PRIMARY KEY,        -- UUID: the idempotency key
