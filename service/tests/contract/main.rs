@@ -43,7 +43,8 @@ fn judge(faults: &mut Vec<Fault>, row: &str, awaits: Option<&String>, found: Res
     match (awaits, found) {
         (None, Err(fault)) => faults.push(format!("{row}: {fault}")),
         (Some(who), Ok(())) => faults.push(format!("{row} works: remove \"awaits\": {who:?}")),
-        (None, Ok(())) | (Some(_), Err(_)) => {}
+        (Some(who), Err(fault)) => println!("{row} waits for {who}: {fault}"),
+        (None, Ok(())) => {}
     }
 }
 
