@@ -15,7 +15,7 @@ use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
 use crate::door::{
-    bookmarks, connection, groups, labels, manage, ops, origin, rest, socketio, web,
+    bookmarks, connection, groups, labels, manage, ops, origin, rest, search, socketio, web,
 };
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
@@ -86,6 +86,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(groups::routes())
         .merge(labels::routes())
         .merge(manage::routes())
+        .merge(search::routes())
         .merge(socketio::router(&shared))
         .merge(web::router())
         .fallback(not_found)

@@ -15,6 +15,7 @@ pub(crate) mod manage;
 pub(crate) mod ops;
 pub(crate) mod origin;
 pub(crate) mod rest;
+pub(crate) mod search;
 pub(crate) mod socketio;
 pub(crate) mod stall;
 pub(crate) mod symbl;

@@ -14,6 +14,7 @@ pub(crate) mod bookmarks;
 pub(crate) mod filter;
 pub(crate) mod groups;
 pub(crate) mod notes;
+pub(crate) mod search;
 pub(crate) mod sqlite;
 
 use crate::clock::{nanos, steady};

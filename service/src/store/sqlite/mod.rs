@@ -33,6 +33,7 @@ mod readers;
 mod record;
 mod records;
 mod schema;
+mod search;
 mod spoken;
 mod trackers;
 mod writer;
@@ -161,6 +162,9 @@ impl Store {
             _lock: parts.lock.clone(),
             _alive: alive,
         };
+        // The index lists messages by their stamps, so no stamp may come again.
+        let last = search::last(&lock(&parts.reader)).map_err(refused)?;
+        stamped(last.unwrap_or(0));
         let (counts, health) = (Counts::default(), Arc::new(Health::default()));
         let readers = Readers::start(parts.readers, &held, counts.clone()).map_err(thread)?;
         let (jobs, waiting) = channel();
@@ -364,3 +368,5 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upgrade;
