@@ -17,7 +17,7 @@ use crate::door::token::{TokenError, Tokens};
 use crate::door::unhonoured::Unhonoured;
 use crate::door::{
     analytics, bookmarks, connection, groups, labels, manage, ops, origin, process, refused, rest,
-    socketio, unhonoured, web,
+    search, socketio, unhonoured, web,
 };
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
@@ -93,6 +93,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(manage::routes())
         .merge(refused::routes())
         .merge(process::routes())
+        .merge(search::routes())
         .merge(socketio::router(&shared))
         .merge(web::router())
         .fallback(not_found)

@@ -18,6 +18,7 @@ pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod refused;
 pub(crate) mod rest;
+pub(crate) mod search;
 pub(crate) mod socketio;
 pub(crate) mod spoken;
 pub(crate) mod stall;

@@ -34,6 +34,7 @@ mod readers;
 mod record;
 mod records;
 mod schema;
+mod search;
 mod spoken;
 mod topics;
 mod trackers;
@@ -163,6 +164,9 @@ impl Store {
             _lock: parts.lock.clone(),
             _alive: alive,
         };
+        // The index lists messages by their stamps, so no stamp may come again.
+        let last = search::last(&lock(&parts.reader)).map_err(refused)?;
+        stamped(last.unwrap_or(0));
         let (counts, health) = (Counts::default(), Arc::new(Health::default()));
         let readers = Readers::start(parts.readers, &held, counts.clone()).map_err(thread)?;
         let (jobs, waiting) = channel();
@@ -366,3 +370,5 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upgrade;

@@ -33,7 +33,7 @@ impl Listing for Rest {
 }
 
 /// Reads the next piece of a list.
-fn read(
+pub(super) fn read(
     mut list: Listed,
     readers: Weak<Readers>,
     database: &Connection,
