@@ -22,6 +22,7 @@ mod number;
 mod pattern;
 mod punctuation;
 mod question;
+pub mod redaction;
 mod rules;
 mod token;
 mod topic;
