@@ -48,6 +48,7 @@ const SERVICE: House = House {
     binary: &[
         "main.rs",
         "options.rs",
+        "privacy.rs",
         "listen.rs",
         "model.rs",
         "recognizers.rs",

@@ -145,7 +145,7 @@ fn the_redaction_is_as_good_as_the_documentation_says() {
     assert!(lines(TUNED).len() + lines(HELD_OUT).len() >= 300 && lines(HELD_OUT).len() >= 100);
 }
 
-/// An interim has the words of a final up to some point. What it shows the final must not hide.
+/// Takes each beginning of a line as an interim: what it shows the whole line must not hide.
 #[test]
 fn an_interim_never_shows_what_its_final_hides() {
     let redaction = Arc::new(Redaction::of(&Kind::ALL));

@@ -203,6 +203,42 @@ impl Redaction {
         self.find_in(&words)
     }
 
+    /// Returns the text with a replacement for what is to be hidden.
+    pub fn text(&self, text: &str, replacement: &str) -> String {
+        let mut words: Vec<Range<usize>> = Vec::new();
+        let mut at = 0;
+        for piece in text.split_inclusive(char::is_whitespace) {
+            let length = piece.trim_end().len();
+            if length > 0 {
+                words.push(at..at + length);
+            }
+            at += piece.len();
+        }
+        let word = |place: &Range<usize>| text.get(place.clone()).unwrap_or_default();
+        let texts: Vec<&str> = words.iter().map(word).collect();
+        let mut out = String::with_capacity(text.len());
+        let mut told = 0;
+        for span in self.find(&texts) {
+            let first = words.get(span.words.start).map_or(told, |word| word.start);
+            let last = words
+                .get(span.words.end - 1)
+                .cloned()
+                .unwrap_or(first..first);
+            out.push_str(text.get(told..first).unwrap_or_default());
+            out.push_str(replacement);
+            let mark = word(&last).chars().last();
+            out.extend(mark.filter(|c| ".,?!:;".contains(*c)));
+            told = last.end;
+        }
+        // A text that is too long to be looked at is not told.
+        let end = match words.get(MOST) {
+            Some(beyond) => beyond.start,
+            None => text.len(),
+        };
+        out.push_str(text.get(told..end).unwrap_or_default());
+        out
+    }
+
     fn find_in(&self, words: &[Word<'_>]) -> Vec<Span> {
         let runs = digits::runs(words);
         let mut taken = Taken::new(words.len());

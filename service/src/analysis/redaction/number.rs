@@ -23,7 +23,7 @@ enum Cue {
     Ssn,
     Account,
     Zip,
-    /// A number that is nobody's secret.
+    /// A number that is not personal.
     Other,
 }
 
@@ -369,7 +369,7 @@ pub(super) fn is_counting(elements: &[Element]) -> bool {
         && elements.iter().any(|e| e.digits.len() > 1)
 }
 
-/// Returns `true` if what is said before the number says that it is nobody's secret.
+/// Returns `true` if what is said before the number says that it is not personal.
 pub(super) fn is_other(words: &[Word<'_>], start: usize) -> bool {
     cue(words, start) == Some(Cue::Other)
 }
