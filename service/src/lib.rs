@@ -50,6 +50,7 @@ pub use conversation::log::LogError;
 #[doc(hidden)]
 pub use door::socketio::check_event;
 pub use door::tls::{Tls, TlsError, tls_config};
+pub use hearing::masking::{REPLACEMENT, RedactionPolicy};
 pub use hearing::{admission, audio, capacity, recognizer, segmenter, vad};
 pub use jobs::address::{HostRule, HostRuleError};
 pub use jobs::settings::JobSettings;

@@ -11,6 +11,7 @@ mod jobs_options;
 mod listen;
 mod model;
 mod options;
+mod privacy;
 mod recognizers;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -19,6 +20,7 @@ use jobs_options::{JobOptions, SecretError};
 use listen::Listen;
 use model::{ModelCommand, ModelError};
 use options::LimitOptions;
+use privacy::PrivacyOptions;
 use recognizers::{RecognizerOptions, Recognizers, RecognizersError};
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -105,6 +107,9 @@ struct Options {
     #[command(flatten)]
     jobs: JobOptions,
 
+    #[command(flatten)]
+    privacy: PrivacyOptions,
+
     /// Of all processor cores, how many percent recognition may take; a client that would
     /// begin a conversation beyond that gets 429. 0: no client is refused for it
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u32).range(0..=100))]
@@ -168,6 +173,8 @@ enum Failure {
     Secret(#[from] SecretError),
     #[error("the decoder cannot be started: {0}; is GStreamer (gst-launch-1.0) installed?")]
     Decode(#[source] std::io::Error),
+    #[error(transparent)]
+    Privacy(#[from] privacy::PrivacyError),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
@@ -264,6 +271,7 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     config.history_delay = Duration::from_secs_f64(options.history_delay);
     config.limits = options.limits.checked()?;
     config.jobs = options.jobs.settings()?;
+    config.redaction = options.privacy.redaction()?;
     config.max_load = Some(f64::from(options.max_load) / 100.0).filter(|load| *load > 0.0);
     config.auth = match (options.auth, options.app_id, options.app_secret) {
         (None, Some(id), Some(secret)) => Auth::App { id, secret },

@@ -51,6 +51,7 @@ const SERVICE: House = House {
         "jobs_options.rs",
         "main.rs",
         "options.rs",
+        "privacy.rs",
         "listen.rs",
         "model.rs",
         "recognizers.rs",

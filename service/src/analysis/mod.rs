@@ -25,6 +25,7 @@ mod pattern;
 mod phrase;
 mod punctuation;
 mod question;
+pub mod redaction;
 mod rules;
 pub mod sentiment;
 mod token;

@@ -150,6 +150,7 @@ impl Server {
             hub: Arc::clone(&hub),
             hearing: hearing.clone(),
             limits: config.limits.clone(),
+            redaction: config.redaction.clone(),
         };
         let working = vec![
             tokio::spawn(scheduler::run(tools, stopped.clone())),

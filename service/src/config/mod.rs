@@ -6,6 +6,7 @@ pub(crate) mod origin;
 
 #[cfg(feature = "fault")]
 use crate::fault::Faults;
+use crate::hearing::masking::RedactionPolicy;
 use crate::hearing::recognizer::Recognizer;
 use crate::jobs::settings::JobSettings;
 use crate::limits::Limits;
@@ -57,6 +58,8 @@ pub struct ServerConfig {
     /// Host names that a service without credentials accepts, beside `localhost` and
     /// addresses.
     pub hosts: Vec<AllowedHost>,
+    /// What is hidden of all that is said and written, whatever a client asks for.
+    pub redaction: RedactionPolicy,
     /// The faults that are injected on purpose (feature `fault`).
     #[cfg(feature = "fault")]
     pub faults: Faults,
@@ -84,6 +87,7 @@ impl ServerConfig {
             hosts: Vec::new(),
             trackers: None,
             history_delay: Duration::ZERO,
+            redaction: RedactionPolicy::default(),
             #[cfg(feature = "fault")]
             faults: Faults::default(),
             lost_log_lines: Lost::default(),

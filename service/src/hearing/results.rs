@@ -20,6 +20,7 @@ use crate::conversation::hub::Conversation;
 use crate::conversation::log::{Begun, StartRecord, StreamPosition, Verdict};
 use crate::hearing::audio::StreamError;
 use crate::hearing::draft::{Draft, nanos};
+use crate::hearing::masking::{Masked, Masking};
 use crate::hearing::progress::Progress;
 use crate::hearing::recognizer::{RecognisedWord, text_of};
 use crate::ids::new_id;
@@ -67,6 +68,7 @@ pub(crate) struct ResultWriter {
     unheard: VecDeque<Arc<Entry>>,
     /// `None` if the client did not ask to be told of the progress.
     progress: Option<Progress>,
+    masking: Masking,
 }
 
 /// What a client wants to be sent.
@@ -85,6 +87,8 @@ pub(crate) struct Wanted {
     pub(crate) phrases: bool,
     /// `true` to be told how far the recognition has come.
     pub(crate) progress: bool,
+    /// What is hidden of all that is said.
+    pub(crate) masking: Masking,
 }
 
 /// What a start request says about its speaker and its audio.
@@ -107,7 +111,7 @@ impl ResultWriter {
         socket: u64,
         metrics: Arc<Metrics>,
         speaking: Speaking,
-        wanted: Wanted,
+        mut wanted: Wanted,
     ) -> Self {
         let Speaking {
             speaker,
@@ -129,6 +133,7 @@ impl ResultWriter {
             metrics,
             speaker,
             progress: wanted.progress.then(Progress::default),
+            masking: std::mem::take(&mut wanted.masking),
             wanted,
             finder: None,
             timezone_offset,
@@ -283,6 +288,12 @@ impl ResultWriter {
     /// reported. An engine that has promised nothing in this stream may be one that never
     /// does. Its interims are searched as a whole.
     pub(crate) fn interim(&mut self, words: &[RecognisedWord], stable: usize) {
+        let (shown, stable) = self.masking.interim(words, stable);
+        // Of an utterance that has just begun nothing may be shown.
+        if shown.is_empty() && !words.is_empty() {
+            return;
+        }
+        let words = &shown[..];
         let text = &text_of(words);
         let start = words.first().map_or(Duration::ZERO, |word| word.start);
         let stable = stable.min(words.len());
@@ -350,11 +361,12 @@ impl ResultWriter {
             was_said(self.position(start), self.position(end), self.said_until)
         };
         let said_before = words.iter().take_while(is_before).count();
-        let words = words.get(said_before..).unwrap_or_default();
-        if said_before > 0 && words.is_empty() {
+        if said_before > 0 && said_before == words.len() {
             return Ok(());
         }
-        let said = self.look_into(words, punctuated);
+        let masked = self.masking.last(words, said_before);
+        let words = words.get(said_before..).unwrap_or_default();
+        let said = self.look_into_masked(words, &masked, punctuated);
         self.interim_findings.clear();
         if let Some(progress) = &mut self.progress {
             progress.moved();
@@ -424,9 +436,20 @@ impl ResultWriter {
     /// Returns the final of these words with all that is found in it. Pure except for the
     /// topics of the conversation.
     pub(crate) fn look_into(&mut self, words: &[RecognisedWord], punctuated: bool) -> Transcribed {
-        let sentences = match punctuated {
-            true => analysis::punctuated(words),
-            false => analysis::punctuate(words),
+        let masked = self.masking.last(words, 0);
+        self.look_into_masked(words, &masked, punctuated)
+    }
+
+    /// Returns the final of words of which some are hidden. Uses only the times of `words`.
+    fn look_into_masked(
+        &mut self,
+        words: &[RecognisedWord],
+        masked: &Masked,
+        punctuated: bool,
+    ) -> Transcribed {
+        let mut sentences = match punctuated {
+            true => analysis::punctuated(&masked.words),
+            false => analysis::punctuate(&masked.words),
         };
         let next = new_id();
         let first = std::mem::replace(&mut self.next_message, next);
@@ -447,7 +470,8 @@ impl ResultWriter {
             part,
             ..Transcribed::default()
         };
-        let mut draft = Draft::new(said, words, &sentences, first);
+        let mut draft = Draft::new(said, &masked.words, &sentences, first);
+        self.masking.write(&mut draft.said, &mut sentences);
         let messages = draft.said.messages.clone();
         for (sentence, message) in sentences.iter().zip(&messages) {
             let found = self.finder().sentence(sentence);
@@ -462,10 +486,18 @@ impl ResultWriter {
                 draft.entity(message, entity);
             }
         }
+        self.masking.tell(&mut draft.said, &masked.identified);
         if !messages.is_empty() && self.finder().wants_topics() {
             let texts = messages.iter();
-            let texts = texts.map(|message| (message.id.to_string(), message.text.as_str()));
-            let texts: Vec<(String, &str)> = texts.collect();
+            let texts = texts.map(|message| {
+                let text = self.masking.for_topics(&message.text);
+                (message.id.to_string(), text)
+            });
+            let texts: Vec<(String, String)> = texts.collect();
+            let texts: Vec<(String, &str)> = texts
+                .iter()
+                .map(|(id, text)| (id.clone(), text.as_str()))
+                .collect();
             for topic in self.conversation.topics_of(&texts) {
                 draft.topic(self.conversation.number, topic);
             }
@@ -564,6 +596,7 @@ pub(crate) mod tests {
             sentiment: false,
             phrases: false,
             progress: false,
+            masking: Masking::default(),
         };
         let speaking = Speaking {
             speaker: speaker.expect("a place"),

@@ -6,6 +6,7 @@ use crate::analysis::AnalyzerOptions;
 use crate::conversation::form::Recipient;
 use crate::conversation::hub::{ConversationKey, Hub, Leave, SocketSlot};
 use crate::conversation::log::StreamPosition;
+use crate::hearing::masking::{Asked, Masking, RedactionPolicy};
 use crate::hearing::results::{ResultWriter, Speaking, Wanted};
 use crate::jobs::request::{JobRequest, Options, Person};
 use crate::limits::Limits;
@@ -51,6 +52,7 @@ pub(crate) struct Run {
     pub(crate) job: Job,
     pub(crate) request: JobRequest,
     pub(crate) limits: Limits,
+    redaction: RedactionPolicy,
     trackers: Arc<Compiled>,
     tracker_ids: Vec<(String, String)>,
 }
@@ -91,6 +93,7 @@ impl Run {
         job: Job,
         request: JobRequest,
         limits: Limits,
+        redaction: RedactionPolicy,
     ) -> Result<Self, JobError> {
         let kept = kept(&hub, &job.account, &request.options).await?;
         let (trackers, tracker_ids) = wanted(kept, &request.options);
@@ -104,6 +107,7 @@ impl Run {
             job,
             request,
             limits,
+            redaction,
         })
     }
 
@@ -145,7 +149,10 @@ impl Run {
         };
         slot.speaks(Some(&speaker.id), Some(KEEP));
         let stream = stream_of(&job.id, number);
+        // The words before are not known of a job that goes on from some place on.
+        let resumed = job.attempt > 1 || position > 0;
         let wanted = Wanted {
+            masking: Masking::new(&self.redaction, Asked::default(), resumed),
             options: AnalyzerOptions {
                 insight_types: vec![
                     InsightType::Question,

@@ -37,6 +37,7 @@ use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::{trackers, unsupported};
 use crate::hearing::admission::Full;
 use crate::hearing::audio::StreamError;
+use crate::hearing::masking::{Asked, Masking};
 use crate::hearing::recognizer::{self, StreamOptions};
 use crate::hearing::results::{ResultWriter, Speaking, Wanted};
 use crate::hearing::stream::{self, Before, Outcome, Places, Start, Stream};
@@ -389,7 +390,16 @@ impl SpeakerSocket {
         trackers: Arc<Compiled>,
         tracker_ids: Vec<(String, String)>,
     ) -> ResultWriter {
+        let asked = Asked {
+            identify: request.identify_content,
+            redact: request.redact_content,
+            replacement: request.redaction_string.clone(),
+        };
+        // The words before are not known of a stream that is sent again from some place on.
+        let place = request.stream.as_ref();
+        let resumed = place.is_some_and(|place| place.attempt > 1 || place.position > 0);
         let wanted = Wanted {
+            masking: Masking::new(&self.config.redaction, asked, resumed),
             options: AnalyzerOptions {
                 insight_types: request.insight_types.clone(),
                 confidence_threshold: request.confidence_threshold.unwrap_or(0.5),
