@@ -473,9 +473,14 @@ async fn job(State(shared): State<Shared>, account: Account, path: Path<String>)
 
 /// Returns a job as its client sees it: `id` and `status` as the reference has them, and more.
 fn shown(job: &Job, now: Option<i64>, hooks: &[Hook]) -> Value {
+    // The public samples take every status but `in_progress` for the end of a job.
+    let status = match job.status {
+        Status::Scheduled => Status::InProgress,
+        status => status,
+    };
     let mut shown = json!({
         "id": job.id,
-        "status": job.status.as_str(),
+        "status": status.as_str(),
         "conversationId": job.conversation.to_string(),
         "createdAt": format_rfc3339(job.created),
         "updatedAt": format_rfc3339(job.updated),
