@@ -15,7 +15,8 @@ use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
 use crate::door::{
-    bookmarks, connection, groups, labels, manage, ops, origin, rest, search, socketio, web,
+    bookmarks, connection, groups, labels, manage, ops, origin, rest, search, socketio, speakers,
+    web,
 };
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
@@ -87,6 +88,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(labels::routes())
         .merge(manage::routes())
         .merge(search::routes())
+        .merge(speakers::routes())
         .merge(socketio::router(&shared))
         .merge(web::router())
         .fallback(not_found)
@@ -188,6 +190,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         client,
         joining,
         places: Arc::new(Places::new(shared.hearing.clone(), admitted, place)),
+        notes: Arc::clone(&shared.notes),
     };
     let seams = Arc::clone(&peer.seams);
     let serving = move |websocket| async move {

@@ -17,6 +17,7 @@ pub(crate) mod origin;
 pub(crate) mod rest;
 pub(crate) mod search;
 pub(crate) mod socketio;
+pub(crate) mod speakers;
 pub(crate) mod stall;
 pub(crate) mod symbl;
 pub(crate) mod throttle;

@@ -12,8 +12,9 @@
 //! the log already are dropped: those before the `said_until` of [`Begun::Here`]. The
 //! speaker may not have received them, so it is sent the entries with those words again.
 
-use crate::analysis::{self, AnalyzerOptions, Finder, TrackerFinding};
+use crate::analysis::{self, AnalyzerOptions, Finder, Sentence, TrackerFinding};
 use crate::clock::AudioClock;
+use crate::conversation::attribution::SharedTurns;
 use crate::conversation::entry::{Entry, Message, Part, Speaker, Transcribed};
 use crate::conversation::form::{Audience, Interim, Live, Recipient};
 use crate::conversation::hub::Conversation;
@@ -26,7 +27,8 @@ use crate::ids::new_id;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::trackers::phrasebook::Compiled;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use symbl_protocol::reply;
@@ -65,6 +67,11 @@ pub(crate) struct ResultWriter {
     unheard: VecDeque<Arc<Entry>>,
     /// `None` if the client did not ask to be told of the progress.
     progress: Option<Progress>,
+    /// Who else speaks when in the audio, if the client says so.
+    turns: SharedTurns,
+    most_speakers: usize,
+    /// The ids of those of them that are in the log.
+    introduced: HashSet<String>,
 }
 
 /// What a client wants to be sent.
@@ -89,6 +96,10 @@ pub(crate) struct Speaking {
     pub(crate) stream_position: Option<StreamPosition>,
     /// The last entry that was sent before the socket joined.
     pub(crate) told: u64,
+    /// Who else speaks when in the audio.
+    pub(crate) turns: SharedTurns,
+    /// Most speakers of a conversation.
+    pub(crate) most_speakers: usize,
 }
 
 impl ResultWriter {
@@ -106,6 +117,8 @@ impl ResultWriter {
             title,
             stream_position,
             told,
+            turns,
+            most_speakers,
         } = speaking;
         Self {
             clock: AudioClock::of(conversation.clock),
@@ -127,6 +140,9 @@ impl ResultWriter {
             said_until: 0,
             told,
             unheard: VecDeque::new(),
+            turns,
+            most_speakers,
+            introduced: HashSet::new(),
         }
     }
 
@@ -148,20 +164,8 @@ impl ResultWriter {
     /// Appends the start to the log, and with it a new conversation and a new speaker.
     /// Then tells the client that audio is awaited, and in which conversation.
     pub(crate) fn listening(&mut self) -> Result<(), StreamError> {
+        let start = self.start_of(self.speaker.clone(), self.stream_position.clone());
         let conversation = &self.conversation;
-        let keep = conversation.state().longest_keep(Instant::now()).as_secs();
-        let start = StartRecord {
-            conversation: conversation.number,
-            account: conversation.key.account.clone(),
-            connection_id: conversation.key.connection_id.clone(),
-            session: conversation.session.clone(),
-            title: self.title.clone(),
-            at: conversation.clock.now(),
-            keep: i64::try_from(keep).unwrap_or(i64::MAX),
-            speaker: Some(self.speaker.clone()),
-            ends: None,
-            stream_position: self.stream_position.clone(),
-        };
         let begun = conversation
             .log
             .begin(start, conversation.committed(Some(self.socket)))?;
@@ -178,6 +182,79 @@ impl ResultWriter {
         }
         self.own.send(reply::started_listening());
         self.own.send(reply::conversation_created(&conversation.id));
+        Ok(())
+    }
+
+    fn start_of(&self, speaker: Speaker, at: Option<StreamPosition>) -> StartRecord {
+        let conversation = &self.conversation;
+        let keep = conversation.state().longest_keep(Instant::now()).as_secs();
+        StartRecord {
+            conversation: conversation.number,
+            account: conversation.key.account.clone(),
+            connection_id: conversation.key.connection_id.clone(),
+            session: conversation.session.clone(),
+            title: self.title.clone(),
+            at: conversation.clock.now(),
+            keep: i64::try_from(keep).unwrap_or(i64::MAX),
+            speaker: Some(speaker),
+            ends: None,
+            stream_position: at,
+        }
+    }
+
+    /// Returns who has said these words.
+    fn speaker_of(&self, words: &[RecognisedWord]) -> Speaker {
+        if self.turns.is_empty() {
+            return self.speaker.clone();
+        }
+        let times = words
+            .iter()
+            .map(|word| (nanos(word.start), nanos(word.end)));
+        let user = self.turns.owner(times);
+        let speaker = user.and_then(|user| {
+            let mut state = self.conversation.state();
+            state.participants.resolve(&user, self.most_speakers)
+        });
+        speaker.unwrap_or_else(|| self.speaker.clone())
+    }
+
+    /// Splits words where another speaker begins, at the ends of sentences.
+    fn by_speaker<'a>(
+        &self,
+        words: &'a [RecognisedWord],
+        punctuated: bool,
+    ) -> Vec<(&'a [RecognisedWord], Speaker)> {
+        if self.turns.is_empty() {
+            return vec![(words, self.speaker.clone())];
+        }
+        let mut runs: Vec<(Range<usize>, Speaker)> = Vec::new();
+        for sentence in sentences_of(words, punctuated) {
+            let speaker = self.speaker_of(words.get(sentence.words.clone()).unwrap_or_default());
+            match runs.last_mut() {
+                Some((run, known)) if known.id == speaker.id => run.end = sentence.words.end,
+                _ => runs.push((sentence.words, speaker)),
+            }
+        }
+        if runs.is_empty() {
+            return vec![(words, self.speaker.clone())];
+        }
+        let runs = runs.into_iter();
+        runs.map(|(run, speaker)| (words.get(run).unwrap_or_default(), speaker))
+            .collect()
+    }
+
+    /// Appends to the log that this speaker is heard in the audio, once.
+    fn introduce(&mut self, speaker: &Speaker) -> Result<(), StreamError> {
+        if speaker.id == self.speaker.id || !self.introduced.insert(speaker.id.clone()) {
+            return Ok(());
+        }
+        let conversation = &self.conversation;
+        conversation.state().hears(self.socket, &speaker.id);
+        let start = self.start_of(speaker.clone(), None);
+        conversation
+            .log
+            .begin(start, conversation.committed(Some(self.socket)))?;
+        conversation.tell();
         Ok(())
     }
 
@@ -273,12 +350,13 @@ impl ResultWriter {
         let start = words.first().map_or(Duration::ZERO, |word| word.start);
         let stable = stable.min(words.len());
         self.promises |= stable > 0;
+        let speaker = self.speaker_of(words);
         let interim = Interim {
             text,
             words: if knows_times(words) { words } else { &[] },
             stable,
             start,
-            speaker: &self.speaker,
+            speaker: &speaker,
             elapsed: self.elapsed(),
         };
         let live = Live::Interim(interim);
@@ -340,11 +418,26 @@ impl ResultWriter {
         if said_before > 0 && words.is_empty() {
             return Ok(());
         }
-        let said = self.look_into(words, punctuated);
         self.interim_findings.clear();
         if let Some(progress) = &mut self.progress {
             progress.moved();
         }
+        for (words, speaker) in self.by_speaker(words, punctuated) {
+            self.introduce(&speaker)?;
+            self.said_by(&speaker, words, punctuated)?;
+        }
+        Ok(())
+    }
+
+    /// Appends the final of words of one speaker and then sends it.
+    fn said_by(
+        &mut self,
+        speaker: &Speaker,
+        words: &[RecognisedWord],
+        punctuated: bool,
+    ) -> Result<(), StreamError> {
+        let mut said = self.look_into(words, punctuated);
+        said.speaker.clone_from(speaker);
         if said.messages.is_empty() {
             self.conversation.hint(|form| form.said(&said), self.socket);
             self.metrics.results("final", 1);
@@ -375,10 +468,7 @@ impl ResultWriter {
     /// Returns the final of these words with all that is found in it. Pure except for the
     /// topics of the conversation.
     pub(crate) fn look_into(&mut self, words: &[RecognisedWord], punctuated: bool) -> Transcribed {
-        let sentences = match punctuated {
-            true => analysis::punctuated(words),
-            false => analysis::punctuate(words),
-        };
+        let sentences = sentences_of(words, punctuated);
         let next = new_id();
         let first = std::mem::replace(&mut self.next_message, next);
         let part = self.stream_position.as_ref().map(|at| Part {
@@ -430,6 +520,13 @@ impl ResultWriter {
 
     fn elapsed(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn sentences_of(words: &[RecognisedWord], punctuated: bool) -> Vec<Sentence> {
+    match punctuated {
+        true => analysis::punctuated(words),
+        false => analysis::punctuate(words),
     }
 }
 
@@ -518,6 +615,8 @@ pub(crate) mod tests {
             title: None,
             stream_position,
             told: slot.told,
+            turns: SharedTurns::default(),
+            most_speakers: 9,
         };
         let (conversation, metrics) = (Arc::clone(&slot.conversation), Arc::clone(&hub.metrics));
         let results = ResultWriter::new(conversation, own, slot.member, metrics, speaking, wanted);
