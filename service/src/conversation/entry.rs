@@ -40,6 +40,8 @@ pub(crate) enum Body {
     Said(Box<Transcribed>),
     /// A text that a client sent.
     Sent(Sent),
+    /// A client knew better who has said what. Entries before say the speaker of before.
+    Attributed(Vec<Attribution>),
     /// The last speaker's socket is gone. The conversation is over at `ends` unless a
     /// speaker rejoins.
     Closed { ends: i64 },
@@ -211,12 +213,21 @@ pub(crate) struct Sent {
     pub(crate) corrects: Option<i64>,
 }
 
+/// Messages that were said by another speaker than entries before have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Attribution {
+    pub(crate) speaker: Speaker,
+    /// Ids of messages.
+    pub(crate) messages: Vec<i64>,
+}
+
 impl Entry {
     /// Returns about how much memory it takes, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let body = match &self.body {
             Body::Said(said) => said.bytes(),
             Body::Sent(sent) => sent.text.len() + sent.client_id.len(),
+            Body::Attributed(all) => all.iter().map(|one| 128 + 8 * one.messages.len()).sum(),
             _ => 0,
         };
         size_of::<Self>() + body
@@ -240,6 +251,7 @@ impl Body {
             Self::Left(_) => "left",
             Self::Said(_) => "said",
             Self::Sent(_) => "sent",
+            Self::Attributed(_) => "attributed",
             Self::Closed { .. } => "closed",
             Self::Over => "over",
         }

@@ -17,7 +17,7 @@ use crate::door::token::{TokenError, Tokens};
 use crate::door::unhonoured::Unhonoured;
 use crate::door::{
     analytics, bookmarks, connection, groups, labels, manage, ops, origin, process, refused, rest,
-    search, socketio, unhonoured, web,
+    search, socketio, speakers, unhonoured, web,
 };
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
@@ -94,6 +94,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(refused::routes())
         .merge(process::routes())
         .merge(search::routes())
+        .merge(speakers::routes())
         .merge(socketio::router(&shared))
         .merge(web::router())
         .fallback(not_found)
@@ -200,6 +201,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         client,
         joining,
         places: Arc::new(Places::new(shared.hearing.clone(), admitted, place)),
+        notes: Arc::clone(&shared.notes),
     };
     let seams = Arc::clone(&peer.seams);
     let serving = move |websocket| async move {

@@ -20,6 +20,7 @@ pub(crate) mod refused;
 pub(crate) mod rest;
 pub(crate) mod search;
 pub(crate) mod socketio;
+pub(crate) mod speakers;
 pub(crate) mod spoken;
 pub(crate) mod stall;
 pub(crate) mod symbl;

@@ -3,6 +3,7 @@
 //! The place of a job in its conversation, and the writers of its speakers.
 
 use crate::analysis::AnalyzerOptions;
+use crate::conversation::attribution::SharedTurns;
 use crate::conversation::form::Recipient;
 use crate::conversation::hub::{ConversationKey, Hub, Leave, SocketSlot};
 use crate::conversation::log::StreamPosition;
@@ -181,6 +182,8 @@ impl Run {
                 position,
             }),
             told: slot.told,
+            turns: SharedTurns::default(),
+            most_speakers: self.limits.speakers,
             recorded: Some(zero.saturating_add(i64::try_from(position).unwrap_or(i64::MAX))),
         };
         let results = ResultWriter::new(

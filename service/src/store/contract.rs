@@ -7,6 +7,7 @@
 mod notes;
 mod records;
 mod search;
+mod speakers;
 
 use crate::conversation::entry::{Body, Entry, Message, Part, Sent, Speaker, Transcribed, Word};
 use crate::conversation::log::{

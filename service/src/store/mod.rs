@@ -16,6 +16,7 @@ pub(crate) mod groups;
 pub(crate) mod jobs;
 pub(crate) mod notes;
 pub(crate) mod search;
+pub(crate) mod speakers;
 pub(crate) mod sqlite;
 
 use crate::clock::{nanos, steady};

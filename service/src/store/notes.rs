@@ -8,13 +8,14 @@
 use super::bookmarks::Bookmarks;
 use super::groups::Groups;
 use super::search::Search;
+use super::speakers::Speakers;
 use super::{Answer, Whose};
 use serde_json::{Map, Value};
 
 /// All that clients add to conversations and find in them.
-pub(crate) trait Notes: Labels + Bookmarks + Groups + Search {}
+pub(crate) trait Notes: Labels + Bookmarks + Groups + Search + Speakers {}
 
-impl<T: Labels + Bookmarks + Groups + Search> Notes for T {}
+impl<T: Labels + Bookmarks + Groups + Search + Speakers> Notes for T {}
 
 /// Most members of the metadata of a conversation.
 pub(crate) const MOST_LABELS: usize = 64;

@@ -17,8 +17,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 use serde_json::{Map, Value, json};
 use symbl_protocol::timestamp::format_rfc3339;
 
-/// No message is longer, so an earlier one has ended before a bookmark begins.
-const LONGEST_MESSAGE: i64 = 600 * SECOND;
+/// No message is longer. So one that began earlier than this before a time has ended at it.
+pub(super) const LONGEST_MESSAGE: i64 = 600 * SECOND;
 
 /// A bookmark as it is stored.
 struct Stored {

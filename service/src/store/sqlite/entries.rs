@@ -41,6 +41,30 @@ pub(super) fn append(
     Ok(Some(Arc::new(entry)))
 }
 
+/// Appends an entry, also if the conversation is over. Returns `None` if it is not there.
+pub(super) fn append_late(
+    to: &Connection,
+    conversation: i64,
+    at: i64,
+    body: Body,
+) -> rusqlite::Result<Option<Arc<Entry>>> {
+    let sql = "UPDATE conversation SET head = head + 1 WHERE id = ?1 RETURNING head";
+    let seq = to
+        .prepare_cached(sql)?
+        .query_row([conversation], |row| row.get::<_, i64>(0))
+        .optional()?;
+    let Some(seq) = seq else {
+        return Ok(None);
+    };
+    let entry = Entry {
+        seq: from_sql(seq),
+        at,
+        body,
+    };
+    insert(to, conversation, &entry)?;
+    Ok(Some(Arc::new(entry)))
+}
+
 /// Inserts an entry that has its number.
 pub(super) fn insert(to: &Connection, conversation: i64, entry: &Entry) -> rusqlite::Result<()> {
     let said = entry.body.said();

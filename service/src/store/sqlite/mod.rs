@@ -35,6 +35,7 @@ mod record;
 mod records;
 mod schema;
 mod search;
+mod speakers;
 mod spoken;
 mod topics;
 mod trackers;
@@ -56,6 +57,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel}
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use writer::{Bound, Changed, Job, StoreWriter, Tell};
+
+/// What a method of the store returns.
+type Stored<T> = Result<T, StoreError>;
 
 /// Name of the database in its directory.
 const FILE: &str = "symbl.db";

@@ -165,14 +165,14 @@ impl Matches {
         // The index comes first: it knows the order, and stops when the list is full.
         format!(
             "SELECT m.id, m.conversation, m.text, m.start, m.stop, m.stored, c.first,
-             p.id, p.name, p.user_id,
-             snippet(message_text, 0, '{OPEN}', '{CLOSE}', '…', {WORDS}), {CORRECTION}
-             FROM message_text CROSS JOIN message m ON m.id = message_text.message
+             p.id, p.name, p.user_id, f.snippet, {CORRECTION} FROM
+             (SELECT message,
+              snippet(message_text, 0, '{OPEN}', '{CLOSE}', '…', {WORDS}) AS snippet
+              FROM message_text WHERE message_text MATCH ?1 AND rowid >= ?4
+              AND rowid <= min(?2, ?5) ORDER BY rowid {order} LIMIT ?6 OFFSET ?7) f
+             CROSS JOIN message m ON m.id = f.message
              CROSS JOIN conversation c ON c.id = m.conversation AND c.account = ?3
-             LEFT JOIN member p ON p.conversation = m.conversation AND p.id = m.speaker
-             WHERE message_text MATCH ?1 AND message_text.rowid >= ?4
-             AND message_text.rowid <= min(?2, ?5)
-             ORDER BY message_text.rowid {order} LIMIT ?6 OFFSET ?7"
+             LEFT JOIN member p ON p.conversation = m.conversation AND p.id = m.speaker"
         )
     }
 }
