@@ -14,7 +14,9 @@ use crate::door::symbl::subscriber::Listening;
 use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
-use crate::door::{analytics, connection, manage, ops, origin, rest, socketio, web};
+use crate::door::{
+    analytics, callscore, connection, manage, ops, origin, rest, socketio, summary, web,
+};
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
@@ -78,6 +80,8 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/oauth2/token:generate", post(generate_token))
         .merge(rest::router())
         .merge(analytics::routes())
+        .merge(callscore::routes())
+        .merge(summary::routes())
         .merge(manage::routes())
         .merge(socketio::router(&shared))
         .merge(web::router())

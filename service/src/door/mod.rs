@@ -3,6 +3,7 @@
 //! The outside of the service: connections, tokens, paths and wire forms.
 
 pub(crate) mod analytics;
+pub(crate) mod callscore;
 pub(crate) mod connection;
 pub(crate) mod events;
 pub(crate) mod gate;
@@ -16,6 +17,7 @@ pub(crate) mod rest;
 pub(crate) mod socketio;
 pub(crate) mod spoken;
 pub(crate) mod stall;
+pub(crate) mod summary;
 pub(crate) mod symbl;
 pub(crate) mod throttle;
 pub(crate) mod tls;

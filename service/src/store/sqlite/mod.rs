@@ -13,6 +13,7 @@
 //! A store in memory keeps the newest conversations and messages, within [`Limits`]. A
 //! store in a directory keeps everything until it is deleted.
 
+mod comprehensive;
 mod entries;
 mod files;
 mod filter;
