@@ -29,6 +29,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 #[cfg(feature = "fault")]
+use symbl_service::analysis::score::Checklist;
 use symbl_service::fault::{Fault, Faults, HELP};
 use symbl_service::logging::{self, Lost, ServiceLog, ServiceLogError};
 use symbl_service::{AllowedHost, Auth, BindError, Origin, ServerConfig, Tls, TlsError};
@@ -115,6 +116,11 @@ struct Options {
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u32).range(0..=100))]
     max_load: u32,
 
+    /// Score calls by the checklist in this file (JSON), with GET
+    /// /v1/conversations/ID/callscore
+    #[arg(long, value_name = "FILE")]
+    callscore: Option<PathBuf>,
+
     /// What goes wrong on purpose with the first connection, to test a client;
     /// again for the second, and so on. Those after that are served well
     #[cfg(feature = "fault")]
@@ -179,6 +185,8 @@ enum Failure {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Model(#[from] ModelError),
+    #[error("--callscore {}: {reason}", file.display())]
+    Callscore { file: PathBuf, reason: String },
     #[error("{what}: {reason}")]
     System {
         what: &'static str,
@@ -265,6 +273,7 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     config.more_recognizers.clone_from(&recognizers.others);
     config.lost_log_lines = lost_log_lines;
     config.data = options.data.clone();
+    config.callscore = options.callscore.map(checklist).transpose()?;
     config.origins = options.origins.clone();
     config.hosts = options.hosts.clone();
     config.hosts.extend(options.listen.name());
@@ -314,6 +323,14 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     server.shutdown().await;
     recognizers.close();
     Ok(())
+}
+
+/// Reads the checklist in a file.
+fn checklist(file: PathBuf) -> Result<Arc<Checklist>, Failure> {
+    let read = std::fs::read(&file).map_err(|reason| reason.to_string());
+    let checklist = read.and_then(|text| Checklist::parse(&text));
+    let checklist = checklist.map_err(|reason| Failure::Callscore { file, reason })?;
+    Ok(Arc::new(checklist))
 }
 
 /// Handles SIGHUP: reads the certificate again and changes nothing else. A terminal that is

@@ -4,6 +4,7 @@
 
 pub(crate) mod origin;
 
+use crate::analysis::score::Checklist;
 #[cfg(feature = "fault")]
 use crate::fault::Faults;
 use crate::hearing::masking::RedactionPolicy;
@@ -53,6 +54,8 @@ pub struct ServerConfig {
     /// How much later than the sockets the Conversation API has an entry, as with the
     /// original service. Zero by default.
     pub history_delay: Duration,
+    /// The checklist of `GET …/callscore`.
+    pub callscore: Option<Arc<Checklist>>,
     /// Origins of web pages that may use the service. Pages of this machine always may.
     pub origins: Vec<Origin>,
     /// Host names that a service without credentials accepts, beside `localhost` and
@@ -83,6 +86,7 @@ impl ServerConfig {
             max_load: None,
             tls: None,
             data: None,
+            callscore: None,
             origins: Vec::new(),
             hosts: Vec::new(),
             trackers: None,

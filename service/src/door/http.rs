@@ -16,8 +16,8 @@ use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
 use crate::door::unhonoured::Unhonoured;
 use crate::door::{
-    analytics, bookmarks, connection, groups, labels, manage, ops, origin, process, refused, rest,
-    search, socketio, speakers, unhonoured, web,
+    analytics, bookmarks, callscore, connection, groups, labels, manage, ops, origin, process,
+    refused, rest, search, socketio, speakers, summary, unhonoured, web,
 };
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
@@ -90,6 +90,8 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(groups::routes())
         .merge(labels::routes())
         .merge(analytics::routes())
+        .merge(callscore::routes())
+        .merge(summary::routes())
         .merge(manage::routes())
         .merge(refused::routes())
         .merge(process::routes())

@@ -4,6 +4,7 @@
 
 pub(crate) mod analytics;
 pub(crate) mod bookmarks;
+pub(crate) mod callscore;
 pub(crate) mod connection;
 pub(crate) mod events;
 pub(crate) mod gate;
@@ -23,6 +24,7 @@ pub(crate) mod socketio;
 pub(crate) mod speakers;
 pub(crate) mod spoken;
 pub(crate) mod stall;
+pub(crate) mod summary;
 pub(crate) mod symbl;
 pub(crate) mod throttle;
 pub(crate) mod tls;

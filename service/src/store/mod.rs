@@ -132,6 +132,13 @@ pub(crate) trait Records: Send + Sync {
     /// Lists topics, the most important first.
     fn topics(&self, whose: Whose, about: About) -> Answer<'_, Option<Piece>>;
 
+    /// Lists action items, each with the messages before it that it refers to.
+    fn comprehensive(&self, whose: Whose) -> Answer<'_, Option<Piece>>;
+
+    /// Returns the topics that are a part of no other, with their messages and those of their
+    /// parts.
+    fn abstract_topics(&self, whose: Whose) -> Answer<'_, Option<Value>>;
+
     /// Lists the trackers that were detected, each with its places.
     fn trackers(&self, whose: Whose) -> Answer<'_, Option<Piece>>;
 
