@@ -23,6 +23,7 @@
 
 pub mod analysis;
 mod app;
+pub mod audit;
 mod clock;
 mod config;
 mod conversation;
@@ -53,4 +54,5 @@ pub use hearing::masking::{REPLACEMENT, RedactionPolicy};
 pub use hearing::{admission, audio, capacity, recognizer, segmenter, vad};
 pub use limits::Limits;
 pub use store::StoreError;
+pub use store::sqlite::backup::{Copied, CopyError, backup, restore};
 pub use tokio_rustls::rustls;

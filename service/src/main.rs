@@ -6,12 +6,14 @@
 //! go to standard error. The secret is taken from the environment so that it
 //! need not stand in the process list.
 
+mod backup;
 mod listen;
 mod model;
 mod options;
 mod privacy;
 mod recognizers;
 
+use backup::CopyOptions;
 use clap::{Parser, Subcommand, ValueEnum};
 use listen::Listen;
 use model::{ModelCommand, ModelError};
@@ -24,10 +26,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use symbl_service::audit::{Audit, AuditError};
 #[cfg(feature = "fault")]
 use symbl_service::fault::{Fault, Faults, HELP};
 use symbl_service::logging::{self, Lost, ServiceLog, ServiceLogError};
-use symbl_service::{AllowedHost, Auth, BindError, Origin, ServerConfig, Tls, TlsError};
+use symbl_service::{AllowedHost, Auth, BindError, CopyError, Origin, ServerConfig, Tls, TlsError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -134,6 +137,10 @@ enum Task {
     /// List, fetch and find speech models
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Copy all that a service has stored into a new file, while it runs
+    Backup(CopyOptions),
+    /// Make the directory of a service of such a file
+    Restore(CopyOptions),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -164,6 +171,10 @@ enum Failure {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Model(#[from] ModelError),
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error("{what}: {reason}")]
     System {
         what: &'static str,
@@ -175,6 +186,8 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let result = match &options.task {
         Some(Task::Model(command)) => model::run(command).map_err(Failure::from),
+        Some(Task::Backup(options)) => backup::backup(options).map_err(Failure::from),
+        Some(Task::Restore(options)) => backup::restore(options).map_err(Failure::from),
         None => start(options),
     };
     match result {
@@ -255,6 +268,14 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     config.history_delay = Duration::from_secs_f64(options.history_delay);
     config.limits = options.limits.checked()?;
     config.redaction = options.privacy.redaction()?;
+    config.keep = options.privacy.keep();
+    let mut auditing = None;
+    if let Some(path) = options.privacy.audit_log() {
+        let (audit, thread) = Audit::open(path)?;
+        config.audit = audit;
+        auditing = Some(thread);
+    }
+    let audit = config.audit.clone();
     config.max_load = Some(f64::from(options.max_load) / 100.0).filter(|load| *load > 0.0);
     config.auth = match (options.auth, options.app_id, options.app_secret) {
         (None, Some(id), Some(secret)) => Auth::App { id, secret },
@@ -290,12 +311,20 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(tls.clone()).await,
+            _ = hangup.recv() => {
+                audit.reopen();
+                reload(tls.clone()).await;
+            }
         }
     }
     tracing::info!("shutting down");
     server.shutdown().await;
     recognizers.close();
+    drop(audit);
+    if let Some(thread) = auditing {
+        // A request that does not end may keep its part of the log.
+        logging::within(PATIENCE, move || thread.finish());
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! The listening server: binds, accepts, and ends within a bound.
 
 use crate::app::collectors::{LogLines, Restarts};
+use crate::app::retention::Keeper;
 use crate::clock::WallClock;
 use crate::config::{Auth, ServerConfig};
 use crate::conversation::hub::{Hub, Services};
@@ -127,12 +128,21 @@ impl Server {
                 wall: WallClock::default(),
             },
         )?;
+        let keeper = Keeper {
+            keep: config.keep,
+            retention: store.clone(),
+            records: store.clone(),
+            hub: Arc::clone(&hub),
+            audit: config.audit.clone(),
+        };
+        tokio::spawn(keeper.run(stopped.clone()));
         let router = http::router(Shared {
             sessions: Sessions::new(Arc::clone(&hub), &config.limits),
             hub,
             tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)?),
             guesses: Arc::default(),
             records: store.clone(),
+            retention: store.clone(),
             places: Arc::new(Semaphore::new(config.limits.connections)),
             listeners: Arc::new(Semaphore::new(config.limits.subscribers)),
             hearing: Hearing {

@@ -14,13 +14,14 @@ use crate::door::symbl::subscriber::Listening;
 use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
-use crate::door::{connection, manage, ops, origin, rest, socketio, web};
+use crate::door::{audit, connection, manage, ops, origin, rest, retention, socketio, web};
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
 use crate::hearing::stream::Places;
 use crate::seams::ConnectionSeams;
 use crate::store::Records;
+use crate::store::retention::Retention;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) sessions: Sessions,
     pub(crate) records: Arc<dyn Records>,
+    pub(crate) retention: Arc<dyn Retention>,
     pub(crate) tokens: Arc<Tokens>,
     /// Failed authentications.
     pub(crate) guesses: Arc<Guesses>,
@@ -78,11 +80,13 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/oauth2/token:generate", post(generate_token))
         .merge(rest::router())
         .merge(manage::routes())
+        .merge(retention::routes())
         .merge(socketio::router(&shared))
         .merge(web::router())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn_with_state(shared.clone(), audit::write))
         .layer(origins)
         .layer(from_fn_with_state(gate, gate::check))
         .layer(from_fn_with_state(counted, ops::count))

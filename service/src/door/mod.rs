@@ -2,6 +2,7 @@
 
 //! The outside of the service: connections, tokens, paths and wire forms.
 
+pub(crate) mod audit;
 pub(crate) mod connection;
 pub(crate) mod events;
 pub(crate) mod gate;
@@ -12,6 +13,7 @@ pub(crate) mod manage;
 pub(crate) mod ops;
 pub(crate) mod origin;
 pub(crate) mod rest;
+pub(crate) mod retention;
 pub(crate) mod socketio;
 pub(crate) mod stall;
 pub(crate) mod symbl;

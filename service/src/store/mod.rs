@@ -11,6 +11,7 @@
 //! piece when its client has taken the last one, and the store holds nothing in between.
 
 pub(crate) mod filter;
+pub(crate) mod retention;
 pub(crate) mod sqlite;
 
 use crate::clock::{nanos, steady};

@@ -13,6 +13,7 @@
 //! A store in memory keeps the newest conversations and messages, within [`Limits`]. A
 //! store in a directory keeps everything until it is deleted.
 
+pub(crate) mod backup;
 mod entries;
 mod files;
 mod filter;
@@ -29,6 +30,7 @@ mod query;
 mod readers;
 mod record;
 mod records;
+mod retention;
 mod schema;
 mod spoken;
 mod trackers;
