@@ -6,6 +6,7 @@
 //! go to standard error. The secret is taken from the environment so that it
 //! need not stand in the process list.
 
+mod backup;
 mod decode;
 mod jobs_options;
 mod listen;
@@ -14,6 +15,7 @@ mod options;
 mod privacy;
 mod recognizers;
 
+use backup::CopyOptions;
 use clap::{Parser, Subcommand, ValueEnum};
 use decode::DecodeCommand;
 use jobs_options::{JobOptions, SecretError};
@@ -30,9 +32,10 @@ use std::sync::Arc;
 use std::time::Duration;
 #[cfg(feature = "fault")]
 use symbl_service::analysis::score::Checklist;
+use symbl_service::audit::{Audit, AuditError};
 use symbl_service::fault::{Fault, Faults, HELP};
 use symbl_service::logging::{self, Lost, ServiceLog, ServiceLogError};
-use symbl_service::{AllowedHost, Auth, BindError, Origin, ServerConfig, Tls, TlsError};
+use symbl_service::{AllowedHost, Auth, BindError, CopyError, Origin, ServerConfig, Tls, TlsError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -151,6 +154,10 @@ enum Task {
     /// Decode a recording: the service starts this for each one
     #[command(hide = true)]
     Decode(DecodeCommand),
+    /// Copy all that a service has stored into a new file, while it runs
+    Backup(CopyOptions),
+    /// Make the directory of a service of such a file
+    Restore(CopyOptions),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -187,6 +194,10 @@ enum Failure {
     Model(#[from] ModelError),
     #[error("--callscore {}: {reason}", file.display())]
     Callscore { file: PathBuf, reason: String },
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error("{what}: {reason}")]
     System {
         what: &'static str,
@@ -199,6 +210,8 @@ fn main() -> ExitCode {
     let result = match &options.task {
         Some(Task::Model(command)) => model::run(command).map_err(Failure::from),
         Some(Task::Decode(command)) => Err(Failure::Decode(decode::run(command))),
+        Some(Task::Backup(options)) => backup::backup(options).map_err(Failure::from),
+        Some(Task::Restore(options)) => backup::restore(options).map_err(Failure::from),
         None => start(options),
     };
     match result {
@@ -281,6 +294,14 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     config.limits = options.limits.checked()?;
     config.jobs = options.jobs.settings()?;
     config.redaction = options.privacy.redaction()?;
+    config.keep = options.privacy.keep();
+    let mut auditing = None;
+    if let Some(path) = options.privacy.audit_log() {
+        let (audit, thread) = Audit::open(path)?;
+        config.audit = audit;
+        auditing = Some(thread);
+    }
+    let audit = config.audit.clone();
     config.max_load = Some(f64::from(options.max_load) / 100.0).filter(|load| *load > 0.0);
     config.auth = match (options.auth, options.app_id, options.app_secret) {
         (None, Some(id), Some(secret)) => Auth::App { id, secret },
@@ -316,12 +337,20 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(tls.clone()).await,
+            _ = hangup.recv() => {
+                audit.reopen();
+                reload(tls.clone()).await;
+            }
         }
     }
     tracing::info!("shutting down");
     server.shutdown().await;
     recognizers.close();
+    drop(audit);
+    if let Some(thread) = auditing {
+        // A request that does not end may keep its part of the log.
+        logging::within(PATIENCE, move || thread.finish());
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! The listening server: binds, accepts, and ends within a bound.
 
 use crate::app::collectors::{LogLines, Restarts};
+use crate::app::retention::Keeper;
 use crate::clock::WallClock;
 use crate::config::{Auth, ServerConfig};
 use crate::conversation::hub::{Hub, Services};
@@ -156,6 +157,14 @@ impl Server {
             tokio::spawn(scheduler::run(tools, stopped.clone())),
             tokio::spawn(webhook::run(Arc::clone(&jobs), stopped.clone())),
         ];
+        let keeper = Keeper {
+            keep: config.keep,
+            retention: store.clone(),
+            records: store.clone(),
+            hub: Arc::clone(&hub),
+            audit: config.audit.clone(),
+        };
+        tokio::spawn(keeper.run(stopped.clone()));
         let router = http::router(Shared {
             sessions: Sessions::new(Arc::clone(&hub), &config.limits),
             jobs,
@@ -164,6 +173,7 @@ impl Server {
             guesses: Arc::default(),
             records: store.clone(),
             notes: store.clone(),
+            retention: store.clone(),
             places: Arc::new(Semaphore::new(config.limits.connections)),
             listeners: Arc::new(Semaphore::new(config.limits.subscribers)),
             hearing,

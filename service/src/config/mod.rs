@@ -5,6 +5,7 @@
 pub(crate) mod origin;
 
 use crate::analysis::score::Checklist;
+use crate::audit::Audit;
 #[cfg(feature = "fault")]
 use crate::fault::Faults;
 use crate::hearing::masking::RedactionPolicy;
@@ -63,6 +64,11 @@ pub struct ServerConfig {
     pub hosts: Vec<AllowedHost>,
     /// What is hidden of all that is said and written, whatever a client asks for.
     pub redaction: RedactionPolicy,
+    /// How long conversations are kept after their end, unless they have a time of their
+    /// own. Without a value, for ever.
+    pub keep: Option<Duration>,
+    /// Who read, exported and deleted what.
+    pub audit: Audit,
     /// The faults that are injected on purpose (feature `fault`).
     #[cfg(feature = "fault")]
     pub faults: Faults,
@@ -92,6 +98,8 @@ impl ServerConfig {
             trackers: None,
             history_delay: Duration::ZERO,
             redaction: RedactionPolicy::default(),
+            keep: None,
+            audit: Audit::default(),
             #[cfg(feature = "fault")]
             faults: Faults::default(),
             lost_log_lines: Lost::default(),

@@ -3,6 +3,7 @@
 //! The outside of the service: connections, tokens, paths and wire forms.
 
 pub(crate) mod analytics;
+pub(crate) mod audit;
 pub(crate) mod bookmarks;
 pub(crate) mod callscore;
 pub(crate) mod connection;
@@ -19,6 +20,7 @@ pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod refused;
 pub(crate) mod rest;
+pub(crate) mod retention;
 pub(crate) mod search;
 pub(crate) mod socketio;
 pub(crate) mod speakers;

@@ -15,6 +15,7 @@ pub(crate) mod filter;
 pub(crate) mod groups;
 pub(crate) mod jobs;
 pub(crate) mod notes;
+pub(crate) mod retention;
 pub(crate) mod search;
 pub(crate) mod speakers;
 pub(crate) mod sqlite;

@@ -15,6 +15,7 @@ use super::payload::{self, Asked, Code, Introduction, Refusal, Request};
 use super::rates::Rates;
 use super::render::{self, RenderCache};
 use super::{Door, Pass};
+use crate::audit;
 use crate::clock::now;
 use crate::conversation::entry::Sent;
 use crate::conversation::session::{Event, Session, SessionError, Status, Watch, Written};
@@ -401,6 +402,15 @@ impl Visitor {
                 event = "session_joined",
                 conversation = session.conversation
             );
+            self.door.audit.write(audit::Event {
+                account,
+                address: self.pass.address,
+                door: "sessions",
+                method: event,
+                what: "read",
+                conversation: Some(session.conversation.to_string()),
+                status: 200,
+            });
             self.joined = Some(Joined {
                 watch: session.watch(self.about.captions),
                 cache: self.door.caches.of(&session),

@@ -13,6 +13,7 @@
 //! A store in memory keeps the newest conversations and messages, within [`Limits`]. A
 //! store in a directory keeps everything until it is deleted.
 
+pub(crate) mod backup;
 mod bookmarks;
 mod comprehensive;
 mod entries;
@@ -34,6 +35,7 @@ mod query;
 mod readers;
 mod record;
 mod records;
+mod retention;
 mod schema;
 mod search;
 mod speakers;
