@@ -44,6 +44,7 @@ const QUERIES: &[(&str, &[&str])] = &[
             "verbose",
         ],
     ),
+    ("/v1/conversations/{id}/summary", &["refresh"]),
     // Topics are always computed anew, which is what `refresh` asks for.
     (
         "/v1/conversations/{id}/topics",
