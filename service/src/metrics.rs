@@ -13,6 +13,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -91,6 +92,13 @@ pub(crate) struct Kept {
     pub(crate) collectors: Vec<Box<dyn Collector>>,
 }
 
+/// Returns the labels of `build_info`.
+fn build() -> Info<[(&'static str, &'static str); 2]> {
+    let revision = option_env!("SYMBL_REVISION").unwrap_or_default();
+    let version = env!("CARGO_PKG_VERSION");
+    Info::new([("version", version), ("revision", revision)])
+}
+
 impl Metrics {
     pub(crate) fn new(kept: Kept) -> Self {
         let mut metrics = Self {
@@ -139,6 +147,7 @@ impl Metrics {
             "1 if the database took the last of them, else 0",
             kept.counts.healthy,
         );
+        names.register("build", "Which release this is", build());
         for collector in kept.collectors {
             names.register_collector(collector);
         }

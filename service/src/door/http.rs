@@ -14,7 +14,7 @@ use crate::door::symbl::subscriber::Listening;
 use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
-use crate::door::{connection, manage, ops, origin, rest, socketio, web};
+use crate::door::{connection, manage, ops, origin, probes, rest, socketio, web};
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
@@ -77,6 +77,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/session/subscribe/{id}", any(subscribe))
         .route("/oauth2/token:generate", post(generate_token))
         .merge(rest::router())
+        .merge(probes::routes(shared.config.metrics_listen.is_none()))
         .merge(manage::routes())
         .merge(socketio::router(&shared))
         .merge(web::router())
