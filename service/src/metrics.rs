@@ -25,6 +25,20 @@ const PREFIX: &str = "symbl_service";
 /// Upper bounds of the buckets for latencies, in seconds.
 const LATENCIES: [f64; 10] = [0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
 
+/// Why connections and requests for WebSockets are refused.
+const REFUSALS: [&str; 10] = [
+    "bad_id",
+    "busy",
+    "forbidden",
+    "limit",
+    "no_websocket",
+    "other",
+    "timeout",
+    "tls",
+    "unauthorized",
+    "unknown_id",
+];
+
 type Label = [(&'static str, &'static str); 1];
 
 /// Everything that is counted.
@@ -67,6 +81,7 @@ pub(crate) struct Refused(Family<Label, Counter>);
 impl Refused {
     /// Counts a refusal for this reason.
     pub(crate) fn count(&self, reason: &'static str) {
+        debug_assert!(REFUSALS.contains(&reason), "{reason} is not shown as 0");
         self.0.get_or_create(&[("reason", reason)]).inc();
     }
 }
@@ -123,6 +138,9 @@ impl Metrics {
         for kind in ["streaming", "subscriber", "session"] {
             drop(metrics.sockets.get_or_create(&[("kind", kind)]));
             drop(metrics.accepted.get_or_create(&[("kind", kind)]));
+        }
+        for reason in REFUSALS {
+            drop(metrics.refused.0.get_or_create(&[("reason", reason)]));
         }
         let mut registry = std::mem::take(&mut metrics.registry);
         let names = registry.sub_registry_with_prefix(PREFIX);

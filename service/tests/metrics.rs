@@ -85,6 +85,7 @@ async fn a_conversation_is_counted_and_no_client_is_named() {
         "symbl_service_connections_accepted_total{kind=\"subscriber\"}",
         "symbl_service_audio_seconds_total{recognizer=\"prompter\"}",
         "symbl_service_recognizer_restarts_total",
+        "symbl_service_connections_refused_total{reason=\"unauthorized\"}",
         "symbl_service_store_failures_total",
         "symbl_service_final_latency_seconds_count",
     ] {

@@ -8,8 +8,7 @@ use super::*;
 fn a_file_configures_the_service_and_the_command_line_comes_before_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("symbl.toml");
-    let text =
-        "listen = \"127.0.0.1:0\"\nmax-connections = 1\napp-id = \"shop\"\napp-secret = \"s\"\n";
+    let text = "listen = \"127.0.0.1:0\"\nlog = \"debug\"\napp-id = \"shop\"\napp-secret = \"s\"\n";
     std::fs::write(&file, text).expect("room");
     let service = Running::start(command().arg("--config").arg(&file));
     let (status, body) = get(service.address(), "/v1/conversations");
