@@ -7,6 +7,7 @@
 mod common;
 
 mod forge;
+mod operations;
 mod unit;
 mod watching;
 

@@ -131,6 +131,8 @@ async fn the_service_uses_only_system_calls_that_the_unit_allows() {
     assert!(allowed.len() > 100, "{allowed:?}");
     let folder = tempfile::tempdir().expect("a folder");
     let counts = folder.path().join("counts");
+    let notify = folder.path().join("notify");
+    let _manager = std::os::unix::net::UnixDatagram::bind(&notify).expect("a socket");
     let mut traced = Command::new("strace");
     // The tracer is the child of the service, so that signals meet the service.
     traced
@@ -145,7 +147,8 @@ async fn the_service_uses_only_system_calls_that_the_unit_allows() {
             "--data",
         ])
         .arg(folder.path().join("data"))
-        .env("NOTIFY_SOCKET", folder.path().join("notify"))
+        .env("NOTIFY_SOCKET", &notify)
+        .stderr(Stdio::null())
         .env_remove("SYMBL_APP_ID")
         .env_remove("SYMBL_APP_SECRET")
         .stdout(Stdio::piped());
