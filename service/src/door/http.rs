@@ -16,8 +16,8 @@ use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
 use crate::door::unhonoured::Unhonoured;
 use crate::door::{
-    analytics, bookmarks, connection, groups, labels, manage, ops, origin, process, refused, rest,
-    search, socketio, speakers, unhonoured, web,
+    analytics, bookmarks, connection, groups, labels, manage, ops, origin, probes, process, refused,
+    rest, search, socketio, speakers, unhonoured, web,
 };
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
@@ -90,6 +90,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(groups::routes())
         .merge(labels::routes())
         .merge(analytics::routes())
+        .merge(probes::routes(shared.config.metrics_listen.is_none()))
         .merge(manage::routes())
         .merge(refused::routes())
         .merge(process::routes())
