@@ -44,7 +44,10 @@ pub mod trackers;
 mod word;
 mod workers;
 
-pub use app::server::{BindError, Server};
+pub use app::reload::{Reload, ReloadError};
+pub use app::server::{BindError, Health, Server};
+pub use config::account::{Account, AccountsError, Secret};
+pub use config::endpoint::{Bound, Endpoint};
 pub use config::origin::{AllowedHost, HostError, Origin, OriginError};
 pub use config::{Auth, ServerConfig};
 pub use conversation::log::LogError;

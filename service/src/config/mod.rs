@@ -2,6 +2,8 @@
 
 //! The configuration of a server.
 
+pub(crate) mod account;
+pub(crate) mod endpoint;
 pub(crate) mod origin;
 
 use crate::analysis::score::Checklist;
@@ -15,6 +17,8 @@ use crate::limits::Limits;
 use crate::logging::Lost;
 use crate::seams::ServerSeams;
 use crate::trackers::TrackerStore;
+pub(crate) use account::{Account, Secret};
+use endpoint::Endpoint;
 use origin::{AllowedHost, Origin};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -27,6 +31,11 @@ use tokio_rustls::rustls;
 pub struct ServerConfig {
     /// The address to listen on. Port 0 takes any free port.
     pub listen: SocketAddr,
+    /// The places to listen at. Without any, it is [`ServerConfig::listen`].
+    pub endpoints: Vec<Endpoint>,
+    /// Another address, for `/metrics` and the probes only. `/metrics` is not served at the
+    /// other places then.
+    pub metrics_listen: Option<SocketAddr>,
     /// The first engine, shared by all streams. It is the engine of a stream that asks for
     /// no language, and of all streams whose language it recognises.
     pub recognizer: Arc<dyn Recognizer>,
@@ -83,6 +92,8 @@ impl ServerConfig {
     pub fn new(recognizer: Arc<dyn Recognizer>) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            endpoints: Vec::new(),
+            metrics_listen: None,
             recognizer,
             more_recognizers: Vec::new(),
             auth: Auth::None,
@@ -129,6 +140,8 @@ pub enum Auth {
         /// Its secret, which is never shown.
         secret: String,
     },
+    /// A token of one of these applications. Each has its own conversations.
+    Accounts(Vec<Account>),
 }
 
 impl std::fmt::Debug for Auth {
@@ -139,6 +152,7 @@ impl std::fmt::Debug for Auth {
                 .debug_struct("App")
                 .field("id", id)
                 .finish_non_exhaustive(),
+            Self::Accounts(accounts) => f.debug_tuple("Accounts").field(accounts).finish(),
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::door::token::{TokenError, Tokens};
 use crate::door::unhonoured::Unhonoured;
 use crate::door::{
     analytics, audit, bookmarks, callscore, connection, groups, labels, manage, ops, origin,
-    process, refused, rest, retention, search, socketio, speakers, summary, unhonoured, web,
+    probes, process, refused, rest, retention, search, socketio, speakers, summary, unhonoured,
+    web,
 };
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
@@ -94,6 +95,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(analytics::routes())
         .merge(callscore::routes())
         .merge(summary::routes())
+        .merge(probes::routes(shared.config.metrics_listen.is_none()))
         .merge(manage::routes())
         .merge(refused::routes())
         .merge(process::routes())

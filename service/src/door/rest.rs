@@ -11,7 +11,7 @@ use crate::door::handshake::{Account, beyond_share};
 use crate::door::http::{Shared, error, unreadable};
 use crate::door::token::{Access, Granted, Scope};
 use crate::door::unhonoured::Unhonoured;
-use crate::door::{events, ops, transcript};
+use crate::door::{events, transcript};
 use crate::store::notes::Notes;
 use crate::store::{
     About, Answer, Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError,
@@ -49,8 +49,6 @@ pub(crate) fn router() -> Router<Shared> {
     let base = "/v1/conversations/{id}";
     let at = |path: &str| format!("{base}{path}");
     Router::new()
-        .route("/healthz", get(health))
-        .route("/metrics", get(metrics))
         .route("/v1/conversations", get(conversations))
         .route(base, part(Records::find).delete(delete))
         .route(&at("/messages"), get(messages))
@@ -75,27 +73,6 @@ pub(crate) fn router() -> Router<Shared> {
         .route(&at("/trackers-detected"), list_of(Records::trackers))
         .route(&at("/trackers"), list_of(Records::trackers))
         .route(&at("/entities"), list_of(Records::entities))
-}
-
-/// Answers if new entries can be stored.
-async fn health(State(shared): State<Shared>) -> Response {
-    match shared.records.probe().await {
-        Ok(()) => Json(json!({"status": "ok"})).into_response(),
-        Err(reason) => {
-            let reason = reason.reason();
-            let message = "What is said cannot be stored; see the log of the service.";
-            let body = json!({"status": "failing", "reason": reason, "message": message});
-            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
-        }
-    }
-}
-
-/// Answers with the metrics.
-async fn metrics(State(shared): State<Shared>) -> Response {
-    let hub = &shared.hub;
-    hub.metrics
-        .load(shared.hearing.admission.load(), hub.awaited());
-    ops::metrics(&hub.metrics)
 }
 
 /// A store of any kind. The alias means `dyn Records + 'static`, so that the trait's
