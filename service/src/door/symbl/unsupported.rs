@@ -33,6 +33,7 @@ const REQUEST: &[&str] = &[
 ];
 
 const CONFIG: &[&str] = &[
+    "analytics",
     "confidenceThreshold",
     "detectEntities",
     "detectPhrases",
