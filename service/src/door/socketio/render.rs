@@ -8,6 +8,8 @@
 
 use crate::conversation::entry::{Attribution, Body, Entry, Insight, Sent, Speaker, Transcribed};
 use crate::conversation::session::{Hint, Session, State, Status};
+use crate::conversation::tally::Tallied;
+use crate::door::analytics::live_analytics;
 use crate::hearing::draft::local;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
@@ -116,6 +118,14 @@ impl RenderCache {
             "start": millis(hint.start),
             "timestamp": millis(now),
         });
+        to_raw_value(&payload).ok()
+    }
+
+    /// Returns the event of the figures of the talk.
+    pub(super) fn analytics(&self, tallied: &Tallied, now: i64) -> Option<Box<RawValue>> {
+        let mut payload = live_analytics(tallied);
+        payload["session_id"] = json!(*self.about.session_id);
+        payload["timestamp"] = json!(millis(now));
         to_raw_value(&payload).ok()
     }
 

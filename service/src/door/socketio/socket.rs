@@ -412,7 +412,10 @@ impl Visitor {
                 status: 200,
             });
             self.joined = Some(Joined {
-                watch: session.watch(self.about.captions),
+                watch: match self.about.analytics {
+                    true => session.watch(self.about.captions).with_analytics(),
+                    false => session.watch(self.about.captions),
+                },
                 cache: self.door.caches.of(&session),
                 session: session.clone(),
             });
@@ -530,6 +533,11 @@ impl Visitor {
             Event::Interim(hint) => {
                 if let Some(payload) = joined.cache.interim(&hint, now()) {
                     self.emit_volatile("caption:interim", &payload);
+                }
+            }
+            Event::Analytics(tallied) => {
+                if let Some(payload) = joined.cache.analytics(&tallied, now()) {
+                    self.emit_volatile("conversation:analytics", &payload);
                 }
             }
             Event::Changed(state) => {
