@@ -116,7 +116,7 @@ async fn create(
     }
 }
 
-fn refused(message: &String) -> Response {
+fn refused(message: &str) -> Response {
     error(StatusCode::BAD_REQUEST, message)
 }
 

@@ -14,6 +14,7 @@
 //! store in a directory keeps everything until it is deleted.
 
 mod bookmarks;
+mod corrections;
 mod entries;
 mod files;
 mod filter;
