@@ -121,6 +121,14 @@ impl AudioClock {
         }
     }
 
+    /// Returns the clock of a recording whose first audio counts as come at `zero`.
+    pub(crate) fn fixed(clock: ConversationClock, zero: i64) -> Self {
+        Self {
+            first: Arc::new(OnceLock::from(zero)),
+            clock,
+        }
+    }
+
     /// Records that audio came. Only the first call counts.
     pub(crate) fn start(&self) {
         self.zero();

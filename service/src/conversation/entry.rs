@@ -10,7 +10,7 @@
 
 use super::attribution::Attribution;
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
+use std::ops::{Not, Range};
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +91,12 @@ pub(crate) struct Transcribed {
     pub(crate) trackers: Vec<TrackerMatch>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) entities: Vec<Entity>,
+    /// `true` if the client asked for the sentiment of its messages.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub(crate) sentiment: bool,
+    /// `true` if the client asked for the actionable parts of its messages.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub(crate) phrases: bool,
     /// Which part of which stream it is, where the client numbers its streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) part: Option<Part>,

@@ -34,6 +34,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout_at;
 
+mod reopen;
+
 /// The conversations that are not over, by connection id.
 #[derive(Debug)]
 pub(crate) struct Hub {

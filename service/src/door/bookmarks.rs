@@ -9,6 +9,7 @@ use crate::door::handshake::Account;
 use crate::door::http::{Shared, error, unreadable};
 use crate::door::rest::{Id, answered, digits, failed, list_of_notes, own, unknown, whose};
 use crate::door::token::Access;
+use crate::door::unhonoured::Unhonoured;
 use crate::ids::new_id;
 use crate::store::bookmarks::{Extent, MOST_BOOKMARKS, MOST_MARKED, Mark, Marked, Passage};
 use crate::store::{Sentence, StoreError};
@@ -192,6 +193,17 @@ fn extent(members: &Map<String, Value>) -> Result<Extent, String> {
 
 /// Creates the bookmark or the bookmarks of a body. `/bookmarks` and `/bookmarks/bulk` take
 /// both: one as an object, several as an array or as its member `bookmarks`.
+/// The members of a bookmark in a request.
+const MEMBERS: &[&str] = &[
+    "beginTimeOffset",
+    "description",
+    "duration",
+    "id",
+    "label",
+    "messageRefs",
+    "user",
+];
+
 async fn create(
     State(shared): State<Shared>,
     account: Account,
@@ -230,13 +242,12 @@ async fn create(
             }
         }
     }
-    answer(
-        shared.notes.create_bookmarks(whose, marks).await,
-        |made| match (single, made.as_slice()) {
-            (true, [one]) => Json(one).into_response(),
-            _ => Json(json!({ "bookmarks": made })).into_response(),
-        },
-    )
+    let made = shared.notes.create_bookmarks(whose, marks).await;
+    let answer = answer(made, |made| match (single, made.as_slice()) {
+        (true, [one]) => Json(one).into_response(),
+        _ => Json(json!({ "bookmarks": made })).into_response(),
+    });
+    Unhonoured::list(&sent, MEMBERS).tell(answer)
 }
 
 async fn read(State(shared): State<Shared>, access: Access, path: Ids) -> Response {
@@ -273,7 +284,8 @@ async fn replace(
     let replaced = shared
         .notes
         .replace_bookmark(whose, bookmark.unwrap_or(0), mark);
-    answer(replaced.await, |one| Json(one).into_response())
+    let answer = answer(replaced.await, |one| Json(one).into_response());
+    Unhonoured::list(&[sent], MEMBERS).tell(answer)
 }
 
 async fn delete(State(shared): State<Shared>, account: Account, path: Ids) -> Response {

@@ -9,6 +9,7 @@
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error, unreadable};
 use crate::door::rest::{Asked, failed, listed, number, wanted};
+use crate::door::unhonoured::Unhonoured;
 use crate::store::Filter;
 use crate::store::groups::{Group, GroupTerms, MOST_GROUPS};
 use axum::body::Bytes;
@@ -69,6 +70,9 @@ async fn list(State(shared): State<Shared>, Account(account): Account) -> Respon
     }
 }
 
+/// The members of a group in a request.
+const MEMBERS: &[&str] = &["criteria", "description", "id", "name"];
+
 async fn create(
     State(shared): State<Shared>,
     Account(account): Account,
@@ -99,7 +103,8 @@ async fn create(
         Ok(terms) => terms,
         Err(message) => return refused(&message),
     };
-    match shared.notes.create_groups(account, terms).await {
+    let unhonoured = Unhonoured::list(&groups, MEMBERS);
+    let answer = match shared.notes.create_groups(account, terms).await {
         Ok(Some(made)) => match (single, made.as_slice()) {
             (true, [group]) => Json(json!({ "group": shown(group) })).into_response(),
             _ => {
@@ -113,7 +118,8 @@ async fn create(
             error(StatusCode::BAD_REQUEST, &message)
         }
         Err(reason) => failed(&reason),
-    }
+    };
+    unhonoured.tell(answer)
 }
 
 fn refused(message: &str) -> Response {
@@ -199,7 +205,10 @@ async fn replace(
     };
     let group = Group { id, terms };
     match shared.notes.replace_group(account, group.clone()).await {
-        Ok(true) => Json(json!({ "group": shown(&group) })).into_response(),
+        Ok(true) => {
+            let answer = Json(json!({ "group": shown(&group) })).into_response();
+            Unhonoured::list(&[sent], MEMBERS).tell(answer)
+        }
         Ok(false) => unknown(),
         Err(reason) => failed(&reason),
     }

@@ -14,14 +14,16 @@ use crate::door::symbl::subscriber::Listening;
 use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
+use crate::door::unhonoured::Unhonoured;
 use crate::door::{
-    bookmarks, connection, groups, labels, manage, ops, origin, rest, search, socketio, speakers,
-    web,
+    analytics, bookmarks, connection, groups, labels, manage, ops, origin, probes, process, refused,
+    rest, search, socketio, speakers, unhonoured, web,
 };
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
 use crate::hearing::stream::Places;
+use crate::jobs::Jobs;
 use crate::seams::ConnectionSeams;
 use crate::store::Records;
 use crate::store::notes::Notes;
@@ -31,7 +33,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, RawQuery, State};
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use std::sync::Arc;
@@ -48,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) records: Arc<dyn Records>,
     /// What clients add to conversations.
     pub(crate) notes: Arc<dyn Notes>,
+    pub(crate) jobs: Arc<Jobs>,
     pub(crate) tokens: Arc<Tokens>,
     /// Failed authentications.
     pub(crate) guesses: Arc<Guesses>,
@@ -86,7 +89,11 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(bookmarks::routes())
         .merge(groups::routes())
         .merge(labels::routes())
+        .merge(analytics::routes())
+        .merge(probes::routes(shared.config.metrics_listen.is_none()))
         .merge(manage::routes())
+        .merge(refused::routes())
+        .merge(process::routes())
         .merge(search::routes())
         .merge(speakers::routes())
         .merge(socketio::router(&shared))
@@ -94,6 +101,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn(unhonoured::check))
         .layer(origins)
         .layer(from_fn_with_state(gate, gate::check))
         .layer(from_fn_with_state(counted, ops::count))
@@ -147,7 +155,11 @@ async fn generate_token(
         Err(reason) => return unreadable(&reason),
     };
     match shared.tokens.generate(&body) {
-        Ok(granted) => axum::Json(granted).into_response(),
+        Ok(granted) => {
+            let members = serde_json::from_slice(&body).unwrap_or_default();
+            let unhonoured = Unhonoured::body(&members, &["type", "appId", "appSecret"]);
+            unhonoured.tell(axum::Json(granted).into_response())
+        }
         Err(reason) => {
             let status = match reason {
                 TokenError::Malformed(_) => StatusCode::BAD_REQUEST,

@@ -10,11 +10,12 @@
 use crate::door::handshake::{Account, beyond_share};
 use crate::door::http::{Shared, error, unreadable};
 use crate::door::token::{Access, Granted, Scope};
-use crate::door::{events, ops, transcript};
+use crate::door::unhonoured::Unhonoured;
+use crate::door::{events, transcript};
 use crate::store::notes::Notes;
 use crate::store::{
-    Answer, Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError, Wanted,
-    Whose,
+    About, Answer, Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError,
+    Wanted, Whose,
 };
 use crate::workers::Undone;
 use axum::body::{Body, Bytes};
@@ -48,8 +49,6 @@ pub(crate) fn router() -> Router<Shared> {
     let base = "/v1/conversations/{id}";
     let at = |path: &str| format!("{base}{path}");
     Router::new()
-        .route("/healthz", get(health))
-        .route("/metrics", get(metrics))
         .route("/v1/conversations", get(conversations))
         .route(base, part(Records::find).delete(delete))
         .route(&at("/messages"), get(messages))
@@ -65,31 +64,10 @@ pub(crate) fn router() -> Router<Shared> {
         .route(&at("/action-items"), insights(Insights::ActionItems))
         .route(&at("/questions"), insights(Insights::Questions))
         .route(&at("/follow-ups"), insights(Insights::FollowUps))
-        .route(&at("/topics"), list_of(Records::topics))
+        .route(&at("/topics"), get(topics))
         .route(&at("/trackers-detected"), list_of(Records::trackers))
         .route(&at("/trackers"), list_of(Records::trackers))
         .route(&at("/entities"), list_of(Records::entities))
-}
-
-/// Answers if new entries can be stored.
-async fn health(State(shared): State<Shared>) -> Response {
-    match shared.records.probe().await {
-        Ok(()) => Json(json!({"status": "ok"})).into_response(),
-        Err(reason) => {
-            let reason = reason.reason();
-            let message = "What is said cannot be stored; see the log of the service.";
-            let body = json!({"status": "failing", "reason": reason, "message": message});
-            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
-        }
-    }
-}
-
-/// Answers with the metrics.
-async fn metrics(State(shared): State<Shared>) -> Response {
-    let hub = &shared.hub;
-    hub.metrics
-        .load(shared.hearing.admission.load(), hub.awaited());
-    ops::metrics(&hub.metrics)
 }
 
 /// A store of any kind. The alias means `dyn Records + 'static`, so that the trait's
@@ -273,6 +251,29 @@ async fn messages(
     answered(found, |first| listed(shared.records, first))
 }
 
+async fn topics(
+    State(shared): State<Shared>,
+    access: Access,
+    id: Id,
+    Query(asked): Asked,
+) -> Response {
+    let whose = match whose(&shared, access, id) {
+        Ok(whose) => whose,
+        Err(refusal) => return refusal,
+    };
+    let is_set = |name: &str| {
+        asked
+            .iter()
+            .any(|(known, value)| known == name && value == "true")
+    };
+    let about = About {
+        sentiment: is_set("sentiment"),
+        parents: is_set("parentRefs"),
+    };
+    let found = shared.records.topics(whose, about).await;
+    answered(found, |first| listed(shared.records, first))
+}
+
 /// Returns the message about a parameter of the query with a wrong value.
 pub(crate) fn must(name: &str, what: &str) -> String {
     format!("`{name}` must be {what}.")
@@ -295,6 +296,7 @@ fn wanted_messages(asked: &[(String, String)]) -> Result<Wanted, String> {
         };
         match name.as_str() {
             "verbose" => wanted.verbose = value == "true",
+            "sentiment" => wanted.sentiment = value == "true",
             "startTime" => wanted.from = time(name, value)?,
             "endTime" => wanted.to = time(name, value)?,
             "limit" => wanted.limit = count()?,
@@ -424,7 +426,14 @@ async fn rename(
         Ok(whose) => whose,
         Err(refusal) => return refusal,
     };
-    let Ok(Member { name, email }) = serde_json::from_slice(&body) else {
+    let members: Option<Map<String, Value>> = serde_json::from_slice(&body).ok();
+    let unhonoured = members
+        .as_ref()
+        .map(|members| Unhonoured::body(members, &["id", "name", "email"]));
+    let member_of = |members| Member::deserialize(Value::Object(members)).ok();
+    let (Some(Member { name, email }), Some(unhonoured)) =
+        (members.and_then(member_of), unhonoured)
+    else {
         let message = "The body must be a JSON object with `name`, `email` or both, as strings.";
         return error(StatusCode::BAD_REQUEST, message);
     };
@@ -466,7 +475,7 @@ async fn rename(
         );
     });
     match told.await {
-        Ok(()) => Json(json!({ "message": answer })).into_response(),
+        Ok(()) => unhonoured.tell(Json(json!({ "message": answer })).into_response()),
         Err(Undone::Busy) => busy(),
         Err(reason @ Undone::Panicked) => {
             tracing::error!(%reason, "a conversation was not told of a new name");

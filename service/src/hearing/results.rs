@@ -21,6 +21,7 @@ use crate::conversation::hub::Conversation;
 use crate::conversation::log::{Begun, StartRecord, StreamPosition, Verdict};
 use crate::hearing::audio::StreamError;
 use crate::hearing::draft::{Draft, nanos};
+use crate::hearing::masking::{Masked, Masking};
 use crate::hearing::progress::Progress;
 use crate::hearing::recognizer::{RecognisedWord, text_of};
 use crate::ids::new_id;
@@ -47,6 +48,8 @@ pub(crate) struct ResultWriter {
     timezone_offset: i32,
     title: Option<String>,
     clock: AudioClock,
+    /// `true` if nobody waits for the results, so that their delay is of no interest.
+    is_recorded: bool,
     /// When the request came.
     started: Instant,
     /// The id of the next message.
@@ -67,6 +70,7 @@ pub(crate) struct ResultWriter {
     unheard: VecDeque<Arc<Entry>>,
     /// `None` if the client did not ask to be told of the progress.
     progress: Option<Progress>,
+    masking: Masking,
     /// Who else speaks when in the audio, if the client says so.
     turns: SharedTurns,
     most_speakers: usize,
@@ -84,8 +88,14 @@ pub(crate) struct Wanted {
     pub(crate) tracker_ids: Vec<(String, String)>,
     /// `true` to look for trackers in interims too.
     pub(crate) interim_trackers: bool,
+    /// `true` for the sentiment of each message.
+    pub(crate) sentiment: bool,
+    /// `true` for the actionable part of each message.
+    pub(crate) phrases: bool,
     /// `true` to be told how far the recognition has come.
     pub(crate) progress: bool,
+    /// What is hidden of all that is said.
+    pub(crate) masking: Masking,
 }
 
 /// What a start request says about its speaker and its audio.
@@ -96,6 +106,9 @@ pub(crate) struct Speaking {
     pub(crate) stream_position: Option<StreamPosition>,
     /// The last entry that was sent before the socket joined.
     pub(crate) told: u64,
+    /// When the first audio of a recording counts as come, nanoseconds since the Unix epoch.
+    /// `None` for a client that sends as its speaker speaks.
+    pub(crate) recorded: Option<i64>,
     /// Who else speaks when in the audio.
     pub(crate) turns: SharedTurns,
     /// Most speakers of a conversation.
@@ -109,7 +122,7 @@ impl ResultWriter {
         socket: u64,
         metrics: Arc<Metrics>,
         speaking: Speaking,
-        wanted: Wanted,
+        mut wanted: Wanted,
     ) -> Self {
         let Speaking {
             speaker,
@@ -117,17 +130,23 @@ impl ResultWriter {
             title,
             stream_position,
             told,
+            recorded,
             turns,
             most_speakers,
         } = speaking;
         Self {
-            clock: AudioClock::of(conversation.clock),
+            clock: match recorded {
+                Some(zero) => AudioClock::fixed(conversation.clock, zero),
+                None => AudioClock::of(conversation.clock),
+            },
+            is_recorded: recorded.is_some(),
             conversation,
             own,
             socket,
             metrics,
             speaker,
             progress: wanted.progress.then(Progress::default),
+            masking: std::mem::take(&mut wanted.masking),
             wanted,
             finder: None,
             timezone_offset,
@@ -219,13 +238,14 @@ impl ResultWriter {
     }
 
     /// Splits words where another speaker begins, at the ends of sentences.
-    fn by_speaker<'a>(
+    fn by_speaker(
         &self,
-        words: &'a [RecognisedWord],
+        words: &[RecognisedWord],
         punctuated: bool,
-    ) -> Vec<(&'a [RecognisedWord], Speaker)> {
+    ) -> Vec<(Range<usize>, Speaker)> {
+        let all = || vec![(0..words.len(), self.speaker.clone())];
         if self.turns.is_empty() {
-            return vec![(words, self.speaker.clone())];
+            return all();
         }
         let mut runs: Vec<(Range<usize>, Speaker)> = Vec::new();
         for sentence in sentences_of(words, punctuated) {
@@ -235,12 +255,10 @@ impl ResultWriter {
                 _ => runs.push((sentence.words, speaker)),
             }
         }
-        if runs.is_empty() {
-            return vec![(words, self.speaker.clone())];
+        match runs.is_empty() {
+            true => all(),
+            false => runs,
         }
-        let runs = runs.into_iter();
-        runs.map(|(run, speaker)| (words.get(run).unwrap_or_default(), speaker))
-            .collect()
     }
 
     /// Appends to the log that this speaker is heard in the audio, once.
@@ -346,6 +364,12 @@ impl ResultWriter {
     /// reported. An engine that has promised nothing in this stream may be one that never
     /// does. Its interims are searched as a whole.
     pub(crate) fn interim(&mut self, words: &[RecognisedWord], stable: usize) {
+        let (shown, stable) = self.masking.interim(words, stable);
+        // Of an utterance that has just begun nothing may be shown.
+        if shown.is_empty() && !words.is_empty() {
+            return;
+        }
+        let words = &shown[..];
         let text = &text_of(words);
         let start = words.first().map_or(Duration::ZERO, |word| word.start);
         let stable = stable.min(words.len());
@@ -414,17 +438,17 @@ impl ResultWriter {
             was_said(self.position(start), self.position(end), self.said_until)
         };
         let said_before = words.iter().take_while(is_before).count();
-        let words = words.get(said_before..).unwrap_or_default();
-        if said_before > 0 && words.is_empty() {
+        if said_before > 0 && said_before == words.len() {
             return Ok(());
         }
+        let masked = self.masking.last(words, said_before);
         self.interim_findings.clear();
         if let Some(progress) = &mut self.progress {
             progress.moved();
         }
-        for (words, speaker) in self.by_speaker(words, punctuated) {
+        for (run, speaker) in self.by_speaker(&masked.words, punctuated) {
             self.introduce(&speaker)?;
-            self.said_by(&speaker, words, punctuated)?;
+            self.said_by(&speaker, &masked.part(run), punctuated)?;
         }
         Ok(())
     }
@@ -433,10 +457,10 @@ impl ResultWriter {
     fn said_by(
         &mut self,
         speaker: &Speaker,
-        words: &[RecognisedWord],
+        words: &Masked,
         punctuated: bool,
     ) -> Result<(), StreamError> {
-        let mut said = self.look_into(words, punctuated);
+        let mut said = self.look_into_masked(words, punctuated);
         said.speaker.clone_from(speaker);
         if said.messages.is_empty() {
             self.conversation.hint(|form| form.said(&said), self.socket);
@@ -444,6 +468,7 @@ impl ResultWriter {
             return Ok(());
         }
         let late = said.words.last().map(|word| said.wall(word.end));
+        let late = late.filter(|_| !self.is_recorded);
         let conversation = &self.conversation;
         let counted = Counted::of(&said);
         match conversation.log.append(
@@ -465,10 +490,51 @@ impl ResultWriter {
         Ok(())
     }
 
+    /// Appends a message that was written, the one with this number among all of its request.
+    /// Leaves it out if the log has it from an earlier attempt.
+    pub(crate) fn written(
+        &mut self,
+        number: u64,
+        words: &[RecognisedWord],
+    ) -> Result<(), StreamError> {
+        if number < self.said_until {
+            return Ok(());
+        }
+        let mut said = self.look_into(words, true);
+        if said.messages.is_empty() {
+            return Ok(());
+        }
+        // The times of messages may overlap. Their numbers do not.
+        if let Some(part) = &mut said.part {
+            (part.from, part.until) = (number, number + 1);
+        }
+        let conversation = &self.conversation;
+        let counted = Counted::of(&said);
+        let committed = conversation.committed(Some(self.socket));
+        match conversation
+            .log
+            .append(conversation.number, said, committed)?
+        {
+            Verdict::Stored(_) => conversation.tell(),
+            Verdict::Already => return Ok(()),
+            Verdict::Superseded => return Err(StreamError::Superseded),
+            Verdict::Over => return Err(StreamError::Over),
+        }
+        counted.count(&self.metrics);
+        Ok(())
+    }
+
     /// Returns the final of these words with all that is found in it. Pure except for the
     /// topics of the conversation.
     pub(crate) fn look_into(&mut self, words: &[RecognisedWord], punctuated: bool) -> Transcribed {
-        let sentences = sentences_of(words, punctuated);
+        let masked = self.masking.last(words, 0);
+        self.look_into_masked(&masked, punctuated)
+    }
+
+    /// Returns the final of words of which some are hidden.
+    fn look_into_masked(&mut self, masked: &Masked, punctuated: bool) -> Transcribed {
+        let words = &masked.words;
+        let mut sentences = sentences_of(&masked.words, punctuated);
         let next = new_id();
         let first = std::mem::replace(&mut self.next_message, next);
         let part = self.stream_position.as_ref().map(|at| Part {
@@ -483,10 +549,13 @@ impl ResultWriter {
             speaker: self.speaker.clone(),
             timezone_offset: self.timezone_offset,
             elapsed: self.elapsed(),
+            sentiment: self.wanted.sentiment,
+            phrases: self.wanted.phrases,
             part,
             ..Transcribed::default()
         };
-        let mut draft = Draft::new(said, words, &sentences, first);
+        let mut draft = Draft::new(said, &masked.words, &sentences, first);
+        self.masking.write(&mut draft.said, &mut sentences);
         let messages = draft.said.messages.clone();
         for (sentence, message) in sentences.iter().zip(&messages) {
             let found = self.finder().sentence(sentence);
@@ -501,10 +570,18 @@ impl ResultWriter {
                 draft.entity(message, entity);
             }
         }
+        self.masking.tell(&mut draft.said, &masked.identified);
         if !messages.is_empty() && self.finder().wants_topics() {
             let texts = messages.iter();
-            let texts = texts.map(|message| (message.id.to_string(), message.text.as_str()));
-            let texts: Vec<(String, &str)> = texts.collect();
+            let texts = texts.map(|message| {
+                let text = self.masking.for_topics(&message.text);
+                (message.id.to_string(), text)
+            });
+            let texts: Vec<(String, String)> = texts.collect();
+            let texts: Vec<(String, &str)> = texts
+                .iter()
+                .map(|(id, text)| (id.clone(), text.as_str()))
+                .collect();
             for topic in self.conversation.topics_of(&texts) {
                 draft.topic(self.conversation.number, topic);
             }
@@ -607,7 +684,10 @@ pub(crate) mod tests {
             trackers: hub.phrasebook.get(Vec::new()).expect("room"),
             tracker_ids: Vec::new(),
             interim_trackers: false,
+            sentiment: false,
+            phrases: false,
             progress: false,
+            masking: Masking::default(),
         };
         let speaking = Speaking {
             speaker: speaker.expect("a place"),
@@ -615,6 +695,7 @@ pub(crate) mod tests {
             title: None,
             stream_position,
             told: slot.told,
+            recorded: None,
             turns: SharedTurns::default(),
             most_speakers: 9,
         };

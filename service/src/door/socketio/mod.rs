@@ -21,6 +21,7 @@ use crate::door::listener::Peer;
 use crate::door::stall::WriteLimit;
 use crate::door::throttle::Guesses;
 use crate::door::token::{Access, Refused, Tokens};
+use crate::hearing::masking::RedactionPolicy;
 use crate::metrics::Metrics;
 use crate::workers::Workers;
 use axum::Router;
@@ -79,6 +80,8 @@ pub(crate) struct Door {
     histories: Semaphore,
     /// Texts that a socket may send in a second.
     sends: u32,
+    /// What is hidden in them.
+    redaction: RedactionPolicy,
     /// Events that wait for one socket's task.
     inbox: usize,
     shutdown: watch::Receiver<bool>,
@@ -124,6 +127,7 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         openings: Arc::new(Semaphore::new(most)),
         histories: Semaphore::new(HISTORIES),
         sends: limits.session_sends,
+        redaction: shared.config.redaction.clone(),
         inbox: limits.session_inbox.max(1),
         shutdown: shared.shutdown.clone(),
         closed: watch::Sender::new(false),

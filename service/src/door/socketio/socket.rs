@@ -473,6 +473,8 @@ impl Visitor {
             return Ok(Err(refusal));
         }
         let about = self.about.clone();
+        // What the service hides it does not store if a client types it, either.
+        let text = self.door.redaction.text(&text);
         let joined = match self.joined(session_id) {
             Ok(joined) => joined,
             Err(refusal) => return Ok(Err(refusal)),

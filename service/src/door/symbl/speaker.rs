@@ -39,6 +39,7 @@ use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::{trackers, unsupported};
 use crate::hearing::admission::Full;
 use crate::hearing::audio::StreamError;
+use crate::hearing::masking::{Asked, Masking};
 use crate::hearing::recognizer::{self, StreamOptions};
 use crate::hearing::results::{ResultWriter, Speaking, Wanted};
 use crate::hearing::stream::{self, Before, Outcome, Places, Start, Stream};
@@ -335,6 +336,7 @@ impl SpeakerSocket {
                 language: request.language_code.clone().unwrap_or_default(),
                 interim: true,
                 max_final_delay: request.max_final_delay.map(Duration::from_secs_f64),
+                bulk: false,
                 connection: self.slot.conversation.key.connection_id.clone(),
             },
             format: request.format,
@@ -405,7 +407,16 @@ impl SpeakerSocket {
         trackers: Arc<Compiled>,
         tracker_ids: Vec<(String, String)>,
     ) -> ResultWriter {
+        let asked = Asked {
+            identify: request.identify_content,
+            redact: request.redact_content,
+            replacement: request.redaction_string.clone(),
+        };
+        // The words before are not known of a stream that is sent again from some place on.
+        let place = request.stream.as_ref();
+        let resumed = place.is_some_and(|place| place.attempt > 1 || place.position > 0);
         let wanted = Wanted {
+            masking: Masking::new(&self.config.redaction, asked, resumed),
             options: AnalyzerOptions {
                 insight_types: request.insight_types.clone(),
                 confidence_threshold: request.confidence_threshold.unwrap_or(0.5),
@@ -415,6 +426,8 @@ impl SpeakerSocket {
             trackers,
             tracker_ids,
             interim_trackers: request.interim_trackers,
+            sentiment: request.sentiment,
+            phrases: request.detect_phrases,
             progress: request.recognition_progress,
         };
         let (turns, known) = (SharedTurns::default(), speaker.clone());
@@ -428,6 +441,7 @@ impl SpeakerSocket {
                 position: stream.position,
             }),
             told: self.slot.told,
+            recorded: None,
             turns: turns.clone(),
             most_speakers: self.config.limits.speakers,
         };

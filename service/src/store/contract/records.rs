@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::store::notes::Notes;
 use crate::store::sqlite::Store;
 use crate::store::{
-    Change, Deleted, Filter, Insights, List, Piece, Records, Sentence, Sort, StoreError,
+    About, Change, Deleted, Filter, Insights, List, Piece, Records, Sentence, Sort, StoreError,
     Transcript, Wanted, Whose,
 };
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ async fn lists(store: &dyn Kept, whose: &Whose) -> Vec<Option<Value>> {
     let all = [
         store.messages(whose.clone(), Wanted::default()).await,
         store.insights(whose.clone(), Insights::All).await,
-        store.topics(whose.clone()).await,
+        store.topics(whose.clone(), About::default()).await,
         store.trackers(whose.clone()).await,
         store.entities(whose.clone()).await,
     ];
@@ -367,6 +367,7 @@ fn a_transcript_has_what_was_said_with_names_and_times_of_words() {
         let texts: Vec<&str> = told.iter().map(|said| said.text.as_str()).collect();
         assert_eq!(texts, ["second", "first"]);
         assert_eq!(told[0].speaker.as_deref(), Some("Ada"));
+        assert_eq!(told[0].member, "ada");
         assert_eq!((told[0].start, told[0].stop), (20, 21));
         assert_eq!(told[0].words, [("second".to_owned(), 20, 21)]);
         let listed = store.messages(ours(1), Wanted::default()).await;
@@ -548,6 +549,7 @@ fn a_part_of_the_messages_may_be_asked_for() {
             append(store, 1, said);
         }
         let wanted = |from: i64, to: i64, limit: i64, offset: i64| Wanted {
+            sentiment: false,
             verbose: false,
             from,
             to,

@@ -84,6 +84,10 @@ fn sentences(from: &Connection, found: Found, extent: &Extent) -> rusqlite::Resu
             start: row.get(3)?,
             stop: row.get(4)?,
             stored: row.get(5)?,
+            // A summary does not ask who spoke, nor for phrases.
+            member: String::new(),
+            phrases: false,
+            task: false,
             words: Vec::new(),
         })
     };

@@ -317,19 +317,22 @@ fn rows_of(
         let words = words.map(|word| (&word.text, said.wall(word.start), said.wall(word.end)));
         let words: Vec<(&String, i64, i64)> = words.collect();
         let stored = super::stamp();
-        to.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
-            .execute(params![
-                message.id,
-                conversation,
-                message.id.to_string(),
-                said.speaker.id,
-                message.text,
-                start,
-                stop,
-                json!(words).to_string(),
-                said.confidence,
-                stored
-            ])?;
+        to.prepare_cached(
+            "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            message.id,
+            conversation,
+            message.id.to_string(),
+            said.speaker.id,
+            message.text,
+            start,
+            stop,
+            json!(words).to_string(),
+            said.confidence,
+            stored,
+            said.phrases
+        ])?;
         search::add(to, account, conversation, message.id, &message.text, stored)?;
     }
     for insight in &said.insights {

@@ -20,6 +20,7 @@ mod files;
 mod filter;
 mod groups;
 mod health;
+mod jobs;
 mod labels;
 mod listing;
 mod log;
@@ -37,6 +38,7 @@ mod schema;
 mod search;
 mod speakers;
 mod spoken;
+mod topics;
 mod trackers;
 mod writer;
 

@@ -8,8 +8,8 @@ use super::readers::Readers;
 use super::spoken::Sentences;
 use super::{Store, gone};
 use crate::store::{
-    Answer, Change, Deleted, Insights, LONGEST_WAIT, List, Listing, Piece, Records, Speaking,
-    Spoken, StoreError, Transcript, Wanted, Whose,
+    About, Answer, Change, Deleted, Insights, LONGEST_WAIT, List, Listing, Piece, Records,
+    Speaking, Spoken, StoreError, Transcript, Wanted, Whose,
 };
 use rusqlite::Connection;
 use serde_json::Value;
@@ -164,8 +164,9 @@ impl Records for Store {
         Box::pin(self.list_of(whose, insights))
     }
 
-    fn topics(&self, whose: Whose) -> Answer<'_, Option<Piece>> {
-        Box::pin(self.list_of(whose, Found::topics))
+    fn topics(&self, whose: Whose, about: About) -> Answer<'_, Option<Piece>> {
+        let topics = move |found: Found, database: &Connection| found.topics(database, about);
+        Box::pin(self.list_of(whose, topics))
     }
 
     fn trackers(&self, whose: Whose) -> Answer<'_, Option<Piece>> {

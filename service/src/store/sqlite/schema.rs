@@ -151,6 +151,7 @@ CREATE UNIQUE INDEX conversation_session ON conversation (session);
 /// conversations, and jobs of the Async API. The index of words ([`search::TABLES`]) is of
 /// this version too.
 const SINCE_5: &str = "
+ALTER TABLE message ADD COLUMN phrases INTEGER NOT NULL DEFAULT 0; -- 1: detectPhrases was set
 ALTER TABLE conversation ADD COLUMN metadata TEXT; -- JSON object
 ALTER TABLE conversation ADD COLUMN retain INTEGER; -- seconds after its end; NULL: as --keep says
 CREATE TABLE bookmark (
@@ -182,13 +183,15 @@ CREATE TABLE job (
     conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
     status TEXT NOT NULL,       -- scheduled, in_progress, completed, failed
     request TEXT NOT NULL,      -- JSON
-    result TEXT,                -- JSON: why it failed
-    progress INTEGER NOT NULL DEFAULT 0, -- nanoseconds of audio
+    result TEXT,                -- why it failed
+    zero INTEGER,               -- when its first audio came; NULL: it has not begun
+    progress INTEGER NOT NULL DEFAULT 0, -- nanoseconds of audio, or messages
     attempt INTEGER NOT NULL DEFAULT 0,
     created INTEGER NOT NULL,
     updated INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX job_of ON job (account, created);
+CREATE INDEX job_in ON job (conversation);
 CREATE INDEX job_open ON job (created) WHERE status IN ('scheduled', 'in_progress');
 CREATE TABLE webhook (
     id TEXT PRIMARY KEY,        -- UUID: the idempotency key
