@@ -223,7 +223,7 @@ impl ResultWriter {
         }
     }
 
-    /// Returns who has said these words.
+    /// Returns the speaker of these words.
     fn speaker_of(&self, words: &[RecognisedWord]) -> Speaker {
         if self.turns.is_empty() {
             return self.speaker.clone();

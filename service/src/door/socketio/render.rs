@@ -6,7 +6,8 @@
 //! payloads, but for a text that a client sent: live it is `message:send:sync` for the others,
 //! and in a history `message:send` for all.
 
-use crate::conversation::entry::{Attribution, Body, Entry, Insight, Sent, Speaker, Transcribed};
+use crate::conversation::attribution::Attribution;
+use crate::conversation::entry::{Body, Entry, Insight, Sent, Speaker, Transcribed};
 use crate::conversation::session::{Hint, Session, State, Status};
 use crate::conversation::tally::Tallied;
 use crate::door::analytics::live_analytics;

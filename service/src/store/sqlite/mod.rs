@@ -16,6 +16,7 @@
 pub(crate) mod backup;
 mod bookmarks;
 mod comprehensive;
+mod corrections;
 mod entries;
 mod files;
 mod filter;

@@ -2,7 +2,7 @@
 
 //! The parts of a conversation that may be long, as lists that are read in pieces.
 
-use super::entries::{CORRECTION, corrected};
+use super::corrections::{CORRECTION, corrected};
 use super::listing::{Keys, Listed, Rows, Text};
 use super::query::{Answer, Found, all, keys, person, span};
 use crate::analysis::phrases;
