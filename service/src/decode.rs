@@ -134,7 +134,7 @@ fn gstreamer(command: &DecodeCommand) -> Command {
         "wavenc",
         "!",
         // At the end the header would be written again, in its place. A pipe cannot go back, so
-        // it comes last, and the reader leaves it out.
+        // it comes last, and the reader knows.
         "identity",
         "single-segment=true",
         "!",

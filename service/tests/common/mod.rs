@@ -8,6 +8,7 @@
 
 pub mod chatty;
 pub mod flac;
+pub mod jobs;
 pub mod process;
 pub mod promise;
 pub mod prompter;
