@@ -11,17 +11,6 @@ pub fn encode(samples: &[i16], sample_rate: u32, block: usize) -> Vec<Vec<u8>> {
     pieces
 }
 
-#[allow(dead_code)] // Not each of those who include this file needs it.
-/// Returns a file with this much silence, in a few bytes for each four seconds.
-pub fn silence(samples: u64, sample_rate: u32) -> Vec<u8> {
-    const BLOCK: u16 = u16::MAX;
-    let mut file = header(sample_rate, BLOCK.into());
-    for number in 0..samples / u64::from(BLOCK) {
-        file.extend(frame_of(number as u32, BLOCK, 0x00, &[0, 0]));
-    }
-    file
-}
-
 fn header(sample_rate: u32, block: usize) -> Vec<u8> {
     let mut out = b"fLaC".to_vec();
     out.extend([0x80, 0, 0, 34]);
@@ -36,20 +25,15 @@ fn header(sample_rate: u32, block: usize) -> Vec<u8> {
 }
 
 fn frame(number: u32, samples: &[i16]) -> Vec<u8> {
-    let verbatim: Vec<u8> = samples.iter().flat_map(|s| s.to_be_bytes()).collect();
-    frame_of(number, samples.len() as u16, 0x02, &verbatim)
-}
-
-fn frame_of(number: u32, length: u16, subframe: u8, content: &[u8]) -> Vec<u8> {
     // Fixed block size, 16-bit length, rate as in the header, mono, 16 bit.
     let mut out = vec![0xff, 0xf8, 0x70, 0x08];
     let mut coded = [0; 4];
     let character = char::from_u32(number).expect("few frames");
     out.extend(character.encode_utf8(&mut coded).bytes());
-    out.extend((length - 1).to_be_bytes());
+    out.extend((samples.len() as u16 - 1).to_be_bytes());
     out.push(crc(&out, 8, 0x07) as u8);
-    out.push(subframe);
-    out.extend(content);
+    out.push(0x02);
+    out.extend(samples.iter().flat_map(|s| s.to_be_bytes()));
     let check = crc(&out, 16, 0x8005) as u16;
     out.extend(check.to_be_bytes());
     out
