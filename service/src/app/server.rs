@@ -25,6 +25,7 @@ use crate::jobs::{Jobs, webhook};
 use crate::metrics::{Kept, Metrics, Refused};
 use crate::seams::Plain;
 use crate::store::StoreError;
+use crate::store::jobs::JobStore;
 use crate::store::sqlite::Store;
 use crate::workers::Workers;
 use std::fmt;
@@ -178,6 +179,8 @@ impl Server {
         let threads = Arc::new(Workers::start().map_err(BindError::Thread)?);
         let spool = Spool::open(config.data.as_deref(), threads, config.jobs.reserve);
         let spool = spool.map_err(BindError::Spool)?;
+        // Before the first recording comes: from then on the spool has files without a job.
+        spool.sweep(store.unfinished().await?).await;
         let jobs = Jobs::new(store.clone(), config.jobs.clone(), spool);
         let tools = Tools {
             jobs: Arc::clone(&jobs),
