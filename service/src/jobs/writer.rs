@@ -170,6 +170,7 @@ impl Run {
             interim_trackers: false,
             sentiment: false,
             phrases: self.request.options.phrases,
+            analytics: false,
             progress: false,
         };
         let speaking = Speaking {
