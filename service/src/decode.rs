@@ -81,8 +81,11 @@ fn confine(command: &DecodeCommand) -> nix::Result<()> {
     {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         prctl::set_no_new_privs()?;
-        // Bulk work takes what others leave.
-        let _ = rustix::process::nice(19);
+        // Bulk work takes what others leave, and something on a busy machine too, so that it
+        // does not stall. The list is made once, and the first job waits for it.
+        if !command.list {
+            let _ = rustix::process::nice(10);
+        }
         // Not every system lets a process have a network of its own with nothing in it.
         let alone = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET;
         let _ = unshare(alone).or_else(|_| unshare(CloneFlags::CLONE_NEWNET));
@@ -134,7 +137,7 @@ fn gstreamer(command: &DecodeCommand) -> Command {
         "wavenc",
         "!",
         // At the end the header would be written again, in its place. A pipe cannot go back, so
-        // it comes last, and the reader leaves it out.
+        // it comes last, and the reader knows.
         "identity",
         "single-segment=true",
         "!",

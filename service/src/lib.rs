@@ -23,6 +23,7 @@
 
 pub mod analysis;
 mod app;
+pub mod audit;
 mod clock;
 mod config;
 mod conversation;
@@ -59,4 +60,5 @@ pub use jobs::address::{HostRule, HostRuleError};
 pub use jobs::settings::JobSettings;
 pub use limits::Limits;
 pub use store::StoreError;
+pub use store::sqlite::backup::{Copied, CopyError, backup, restore};
 pub use tokio_rustls::rustls;

@@ -6,6 +6,7 @@
 //! go to standard error. The secret is taken from the environment so that it
 //! need not stand in the process list.
 
+mod backup;
 mod daemon;
 mod decode;
 mod jobs_options;
@@ -15,6 +16,7 @@ mod options;
 mod privacy;
 mod recognizers;
 
+use backup::CopyOptions;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use daemon::DaemonOptions;
 use daemon::effect::{answer, credentials, filter, max_load};
@@ -37,10 +39,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 #[cfg(feature = "fault")]
+use symbl_service::analysis::score::Checklist;
+use symbl_service::audit::{Audit, AuditError};
 use symbl_service::fault::{Fault, Faults, HELP};
 use symbl_service::logging::{self, Lost, ServiceLog, ServiceLogError};
 use symbl_service::{
-    AccountsError, AllowedHost, BindError, Bound, Origin, Server, ServerConfig, Tls, TlsError,
+    AccountsError, AllowedHost, BindError, Bound, CopyError, Origin, Server, ServerConfig, Tls,
+    TlsError,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -125,6 +130,11 @@ struct Options {
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u32).range(0..=100))]
     max_load: u32,
 
+    /// Score calls by the checklist in this file (JSON), with GET
+    /// /v1/conversations/ID/callscore
+    #[arg(long, value_name = "FILE")]
+    callscore: Option<PathBuf>,
+
     /// What goes wrong on purpose with the first connection, to test a client;
     /// again for the second, and so on. Those after that are served well
     #[cfg(feature = "fault")]
@@ -158,6 +168,10 @@ enum Task {
     /// Decode a recording: the service starts this for each one
     #[command(hide = true)]
     Decode(DecodeCommand),
+    /// Copy all that a service has stored into a new file, while it runs
+    Backup(CopyOptions),
+    /// Make the directory of a service of such a file
+    Restore(CopyOptions),
 
     /// Write the manual pages and the completions of shells into a folder
     #[command(hide = true)]
@@ -203,6 +217,12 @@ enum Failure {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Model(#[from] ModelError),
+    #[error("--callscore {}: {reason}", file.display())]
+    Callscore { file: PathBuf, reason: String },
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error("{what}: {reason}")]
     System {
         what: &'static str,
@@ -219,6 +239,8 @@ fn main() -> ExitCode {
     let result = read.and_then(|read| match &read.options.task {
         Some(Task::Model(command)) => model::run(command).map_err(Failure::from),
         Some(Task::Decode(command)) => Err(Failure::Decode(decode::run(command))),
+        Some(Task::Backup(options)) => backup::backup(options).map_err(Failure::from),
+        Some(Task::Restore(options)) => backup::restore(options).map_err(Failure::from),
         Some(Task::Manual { folder }) => {
             daemon::manual::write(Options::command(), folder).map_err(system("the manual"))
         }
@@ -305,6 +327,7 @@ fn open(options: &Options, lost_log_lines: Lost) -> Result<Opened, Failure> {
     config.more_recognizers.clone_from(&recognizers.others);
     config.lost_log_lines = lost_log_lines;
     config.data = options.data.clone();
+    config.callscore = options.callscore.clone().map(checklist).transpose()?;
     config.origins = options.origins.clone();
     config.hosts = options.hosts.clone();
     config
@@ -315,6 +338,7 @@ fn open(options: &Options, lost_log_lines: Lost) -> Result<Opened, Failure> {
     config.limits = options.limits.checked()?;
     config.jobs = options.jobs.settings()?;
     config.redaction = options.privacy.redaction()?;
+    config.keep = options.privacy.keep();
     config.max_load = max_load(options);
     config.auth = credentials(options)?;
     #[cfg(feature = "fault")]
@@ -352,6 +376,13 @@ async fn serve(
         answer("the configuration is good".to_owned());
         return Ok(());
     }
+    let mut auditing = None;
+    if let Some(path) = options.privacy.audit_log() {
+        let (audit, thread) = Audit::open(path)?;
+        config.audit = audit;
+        auditing = Some(thread);
+    }
+    let audit = config.audit.clone();
     let scheme = if config.tls.is_some() {
         "https"
     } else {
@@ -386,7 +417,10 @@ async fn serve(
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reloader.begin(),
+            _ = hangup.recv() => {
+                audit.reopen();
+                reloader.begin();
+            }
             Some(fresh) = reloader.fresh.recv() => reloader.finish(fresh, &server),
         }
     }
@@ -394,7 +428,20 @@ async fn serve(
     tracing::info!("shutting down");
     server.shutdown().await;
     recognizers.close();
+    drop(audit);
+    if let Some(thread) = auditing {
+        // A request that does not end may keep its part of the log.
+        logging::within(PATIENCE, move || thread.finish());
+    }
     Ok(())
+}
+
+/// Reads the checklist in a file.
+fn checklist(file: PathBuf) -> Result<Arc<Checklist>, Failure> {
+    let read = std::fs::read(&file).map_err(|reason| reason.to_string());
+    let checklist = read.and_then(|text| Checklist::parse(&text));
+    let checklist = checklist.map_err(|reason| Failure::Callscore { file, reason })?;
+    Ok(Arc::new(checklist))
 }
 
 /// Parses a delay in seconds, up to an hour.

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What is hidden, as options of the command. docs/privacy.md says what each kind is.
+//! What is hidden, kept and noted, as options of the command. docs/privacy.md says what each kind is.
 
 use clap::Args;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use symbl_service::RedactionPolicy;
-use symbl_service::analysis::redaction::{Kind, PatternError};
+use symbl_service::analysis::redaction::{Kind, PatternError, Redaction};
+
+/// Seconds of a day.
+const DAY: f64 = 86_400.0;
 
 /// Most patterns that an operator may give.
 const MOST_PATTERNS: usize = 64;
@@ -35,6 +40,16 @@ pub(crate) struct PrivacyOptions {
     /// What is written in place of hidden words, unless a client asks for something else
     #[arg(long, value_name = "TEXT", default_value = "****", value_parser = replacement)]
     redact_with: String,
+
+    /// Delete conversations that have been over for this many days, such as 30 or 0.5, unless
+    /// they have a time of their own; 0: keep them for ever
+    #[arg(long, value_name = "DAYS", default_value_t = 0.0, value_parser = days)]
+    keep: f64,
+
+    /// Append to this file who read, exported, changed and deleted what, as JSON lines.
+    /// SIGHUP opens it anew
+    #[arg(long, value_name = "FILE")]
+    audit_log: Option<PathBuf>,
 }
 
 /// The kinds of `--redact`.
@@ -42,12 +57,22 @@ pub(crate) struct PrivacyOptions {
 struct Kinds(Vec<Kind>);
 
 impl PrivacyOptions {
+    /// Returns how long conversations are kept after their end, or `None` for ever.
+    pub(crate) fn keep(&self) -> Option<Duration> {
+        (self.keep > 0.0).then(|| Duration::from_secs_f64(self.keep * DAY))
+    }
+
+    /// Returns the file of the audit log.
+    pub(crate) fn audit_log(&self) -> Option<&Path> {
+        self.audit_log.as_deref()
+    }
+
     /// Returns what is to be hidden.
     pub(crate) fn redaction(&self) -> Result<RedactionPolicy, PrivacyError> {
         let mut policy = RedactionPolicy::default();
         policy.replacement.clone_from(&self.redact_with);
         let kinds = self.redact.as_ref().map_or(&[][..], |kinds| &kinds.0);
-        policy.redaction = symbl_service::analysis::redaction::Redaction::of(kinds);
+        policy.redaction = Redaction::of(kinds);
         if self.patterns.len() > MOST_PATTERNS {
             return Err(PrivacyError::Patterns(self.patterns.len()));
         }
@@ -92,4 +117,13 @@ fn replacement(text: &str) -> Result<String, &'static str> {
         true => Ok(text.to_owned()),
         false => Err("1 to 16 characters that can be seen are expected"),
     }
+}
+
+/// Parses a number of days, up to a hundred years.
+fn days(text: &str) -> Result<f64, &'static str> {
+    let days = text
+        .parse()
+        .ok()
+        .filter(|days| (0.0..=36_525.0).contains(days));
+    days.ok_or("a number of days from 0 to 36525 is expected")
 }

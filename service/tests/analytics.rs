@@ -241,3 +241,41 @@ async fn who_says_nothing_listens_and_an_unknown_conversation_has_no_analytics()
     let (head, _) = get(&server, "1234567890123456/analytics").await;
     assert!(head.starts_with("http/1.1 404"), "{head}");
 }
+
+#[tokio::test]
+async fn a_speaker_that_asks_is_told_the_figures_while_it_speaks_and_no_other_client_is() {
+    let server = Server::bind(ServerConfig::new(Arc::new(Script)))
+        .await
+        .expect("a free port");
+    let mut asking = request("ada");
+    asking["config"]["analytics"] = true.into();
+    let (mut ada, id) = Client::started(&server, "call", &asking).await;
+    let (mut bob, _) = Client::started(&server, "call", &request("bob")).await;
+    let audio = linear16(&silence(Duration::from_secs(10), 16_000));
+    bob.send_audio(&audio).await;
+    bob.stop().await;
+    let others = bob.rest().await;
+    ada.send_audio(&audio).await;
+    ada.stop().await;
+    let own = ada.rest().await;
+    let kind = "analytics_response";
+    assert!(!kinds(&others).contains(&kind) && !kinds(&others).contains(&"warning"));
+    let told: Vec<&Value> = own
+        .iter()
+        .filter(|heard| heard.kind() == kind)
+        .map(Heard::json)
+        .collect();
+    let last = *told.last().expect("figures");
+    // The last ones are those of the Conversation API.
+    let (_, found) = get(&server, &format!("{id}/analytics")).await;
+    assert_eq!(last["metrics"], found["metrics"]);
+    assert_eq!(last["x_sentiment"], found["x_sentiment"]);
+    let by_id = |of: &Value| {
+        let members = of["members"].as_array().expect("a list").iter();
+        let named = members.map(|one| (one["id"].to_string(), one.clone()));
+        named.collect::<BTreeMap<String, Value>>()
+    };
+    let (live, found) = (by_id(last), by_id(&found));
+    assert_eq!(live.len(), 2);
+    assert_eq!(live, found);
+}

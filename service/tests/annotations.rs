@@ -204,7 +204,6 @@ async fn annotations_survive_a_restart() {
     assert_eq!(groups["groups"][0], made["group"]);
 }
 
-/// Another application has the same paths and finds nothing.
 #[tokio::test]
 async fn another_application_neither_sees_nor_changes_annotations() {
     let [stage, _] = stages().await;

@@ -104,12 +104,8 @@ async fn bookmarks_in_bulk_are_created_all_or_none() {
         assert!(message.contains("at most 1000 bookmarks"), "{message}");
         let message = api.refused(&bulk, &json!([]), 400).await;
         assert!(message.contains("1 to 100 bookmarks"), "{message}");
-        api.refused(
-            &format!("POST /v1/conversations/404/bookmarks"),
-            &mark("a"),
-            404,
-        )
-        .await;
+        api.refused("POST /v1/conversations/404/bookmarks", &mark("a"), 404)
+            .await;
     }
 }
 

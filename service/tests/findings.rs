@@ -56,7 +56,7 @@ fn told(heard: &[Heard]) -> Vec<Value> {
     let responses = heard
         .iter()
         .filter(|heard| heard.kind() == "message_response");
-    let responses = responses.map(|heard| list(&heard.json(), "messages").clone());
+    let responses = responses.map(|heard| list(heard.json(), "messages").clone());
     responses.flatten().collect()
 }
 
@@ -157,4 +157,33 @@ async fn topics_have_their_sentiment_and_their_parents_if_they_are_asked_for() {
             (&json!([]), &Value::Null)
         );
     }
+}
+
+#[tokio::test]
+async fn broad_topics_hold_the_messages_of_their_parts() {
+    let (server, id, _) = talk(request()).await;
+    let topics = get(&server, &format!("{id}/topics")).await;
+    let found = get(&server, &format!("{id}/abstract-topics")).await;
+    let broad = |text: &str| {
+        let mut broad = list(&found, "abstractTopics").iter();
+        broad.find(|topic| topic["text"] == text)
+    };
+    assert!(broad("budget report").is_none(), "{found:#}");
+    let budget = broad("budget").expect("a broad topic");
+    assert_eq!(budget["type"], "abstract_topic");
+    let mut parts: Vec<&Value> = Vec::new();
+    for topic in list(&topics, "topics") {
+        if topic["text"].as_str().expect("text").contains("budget") {
+            parts.extend(list(topic, "messageIds"));
+        }
+    }
+    assert!(parts.len() > 2, "{topics:#}");
+    assert!(
+        parts
+            .iter()
+            .all(|id| list(budget, "messageIds").contains(id)),
+        "{found:#}"
+    );
+    let score = budget["score"].as_f64().expect("a number");
+    assert!((0.5..=1.0).contains(&score), "{found:#}");
 }

@@ -137,7 +137,7 @@ async fn finals_of_a_mixed_stream_are_from_who_speaks_and_late_events_correct_th
             Some(3),
             "{members}"
         );
-        // Bob had stopped before the second message, in which nobody of them spoke.
+        // Bob had stopped before the second message, in which no user spoke.
         send(&mut client, json!([event("stopped", "bob", 0.45)])).await;
         until_names(&api, &id, &["ada", "Room"]).await;
         speak(&mut client, 1000).await;

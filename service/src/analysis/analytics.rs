@@ -49,7 +49,7 @@ pub struct Said<'a> {
 }
 
 /// What is counted of one member.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Counted {
     key: String,
     stretches: Stretches,
@@ -80,7 +80,7 @@ impl Mean {
 }
 
 /// Counts a conversation, message by message.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Analytics {
     start: i64,
     members: Vec<Counted>,

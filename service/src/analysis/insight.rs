@@ -126,6 +126,14 @@ fn rule(subject: Subject, asks: bool) -> Option<(InsightType, (f64, Range<usize>
     })
 }
 
+/// Returns `true` if a task is no question, and without a word of doubt.
+pub(super) fn is_settled(text: &str) -> bool {
+    let tokens = fluent_tokens(text);
+    let subject = question::subject(&tokens);
+    let doubts = RULES.hedges.iter().any(|p| p.find(subject).is_some());
+    !ends_in_question_mark(text) && !doubts
+}
+
 /// Returns the kind of a task, and the words that make it one, as a range of tokens.
 pub(super) fn task_place(subject: Subject, text: &str) -> Option<(InsightType, Range<usize>)> {
     let (kind, (_, place)) = rule(subject, ends_in_question_mark(text))?;

@@ -15,6 +15,7 @@
 
 pub mod analytics;
 mod calendar;
+mod context;
 mod due;
 mod entity;
 mod hierarchy;
@@ -27,7 +28,9 @@ mod punctuation;
 mod question;
 pub mod redaction;
 mod rules;
+pub mod score;
 pub mod sentiment;
+pub mod summary;
 mod token;
 mod topic;
 mod tracker;
@@ -38,6 +41,7 @@ use std::sync::Arc;
 use symbl_protocol::{InsightType, Tracker};
 
 pub use calendar::{date_of, due_time};
+pub(crate) use context::{is_definitive, needs_context, share_words};
 pub use entity::EntityKind;
 pub(crate) use hierarchy::Hierarchy;
 pub(crate) use insight::questions;

@@ -4,6 +4,7 @@
 
 pub(crate) mod collectors;
 pub(crate) mod reload;
+mod retention;
 pub(crate) mod server;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use crate::app::collectors::{LogLines, Restarts};
 use crate::app::reload::{Adjust, Places, Reload, ReloadError, cores};
+use crate::app::retention::Keeper;
 use crate::clock::WallClock;
 use crate::config::endpoint::{Bound, Endpoint};
 use crate::config::{Auth, ServerConfig};
@@ -24,6 +25,7 @@ use crate::jobs::{Jobs, webhook};
 use crate::metrics::{Kept, Metrics, Refused};
 use crate::seams::Plain;
 use crate::store::StoreError;
+use crate::store::jobs::JobStore;
 use crate::store::sqlite::Store;
 use crate::workers::Workers;
 use std::fmt;
@@ -177,6 +179,8 @@ impl Server {
         let threads = Arc::new(Workers::start().map_err(BindError::Thread)?);
         let spool = Spool::open(config.data.as_deref(), threads, config.jobs.reserve);
         let spool = spool.map_err(BindError::Spool)?;
+        // Before the first recording comes: from then on the spool has files without a job.
+        spool.sweep(store.unfinished().await?).await;
         let jobs = Jobs::new(store.clone(), config.jobs.clone(), spool);
         let tools = Tools {
             jobs: Arc::clone(&jobs),
@@ -189,6 +193,14 @@ impl Server {
             tokio::spawn(scheduler::run(tools, stopped.clone())),
             tokio::spawn(webhook::run(Arc::clone(&jobs), stopped.clone())),
         ];
+        let keeper = Keeper {
+            keep: config.keep,
+            retention: store.clone(),
+            records: store.clone(),
+            hub: Arc::clone(&hub),
+            audit: config.audit.clone(),
+        };
+        tokio::spawn(keeper.run(stopped.clone()));
         let shared = Shared {
             sessions: Sessions::new(Arc::clone(&hub), &config.limits),
             jobs,
@@ -197,6 +209,7 @@ impl Server {
             guesses: Arc::default(),
             records: store.clone(),
             notes: store.clone(),
+            retention: store.clone(),
             places: adjust.connections.free(),
             listeners: adjust.subscribers.free(),
             hearing,

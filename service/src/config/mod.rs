@@ -6,6 +6,8 @@ pub(crate) mod account;
 pub(crate) mod endpoint;
 pub(crate) mod origin;
 
+use crate::analysis::score::Checklist;
+use crate::audit::Audit;
 #[cfg(feature = "fault")]
 use crate::fault::Faults;
 use crate::hearing::masking::RedactionPolicy;
@@ -62,6 +64,8 @@ pub struct ServerConfig {
     /// How much later than the sockets the Conversation API has an entry, as with the
     /// original service. Zero by default.
     pub history_delay: Duration,
+    /// The checklist of `GET …/callscore`.
+    pub callscore: Option<Arc<Checklist>>,
     /// Origins of web pages that may use the service. Pages of this machine always may.
     pub origins: Vec<Origin>,
     /// Host names that a service without credentials accepts, beside `localhost` and
@@ -69,6 +73,11 @@ pub struct ServerConfig {
     pub hosts: Vec<AllowedHost>,
     /// What is hidden of all that is said and written, whatever a client asks for.
     pub redaction: RedactionPolicy,
+    /// How long conversations are kept after their end, unless they have a time of their
+    /// own. Without a value, for ever.
+    pub keep: Option<Duration>,
+    /// Who read, exported and deleted what.
+    pub audit: Audit,
     /// The faults that are injected on purpose (feature `fault`).
     #[cfg(feature = "fault")]
     pub faults: Faults,
@@ -94,11 +103,14 @@ impl ServerConfig {
             max_load: None,
             tls: None,
             data: None,
+            callscore: None,
             origins: Vec::new(),
             hosts: Vec::new(),
             trackers: None,
             history_delay: Duration::ZERO,
             redaction: RedactionPolicy::default(),
+            keep: None,
+            audit: Audit::default(),
             #[cfg(feature = "fault")]
             faults: Faults::default(),
             lost_log_lines: Lost::default(),

@@ -8,6 +8,7 @@
 //!
 //! Times are nanoseconds: since the Unix epoch where a field says so, else of a stream's audio.
 
+use super::attribution::Attribution;
 use serde::{Deserialize, Serialize};
 use std::ops::{Not, Range};
 
@@ -40,7 +41,7 @@ pub(crate) enum Body {
     Said(Box<Transcribed>),
     /// A text that a client sent.
     Sent(Sent),
-    /// A client knew better who has said what. Entries before say the speaker of before.
+    /// A client has corrected the speakers of messages. Entries before have those of before.
     Attributed(Vec<Attribution>),
     /// The last speaker's socket is gone. The conversation is over at `ends` unless a
     /// speaker rejoins.
@@ -211,14 +212,6 @@ pub(crate) struct Sent {
     /// Id of the message whose text this replaces. Without it, the text is a note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) corrects: Option<i64>,
-}
-
-/// Messages that were said by another speaker than entries before have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Attribution {
-    pub(crate) speaker: Speaker,
-    /// Ids of messages.
-    pub(crate) messages: Vec<i64>,
 }
 
 impl Entry {

@@ -14,4 +14,5 @@ pub(crate) mod participants;
 pub(crate) mod running;
 pub(crate) mod session;
 pub(crate) mod slot;
+pub(crate) mod tally;
 pub(crate) mod teller;

@@ -7,6 +7,7 @@ use super::entry::{Body, Entry, Sent, Speaker};
 use super::form::{Audience, Form, Interim, Recipient, Rendered};
 use super::log::{Committed, Log, LogError, Sending};
 use super::session::{Hint, Timeouts, ends, until};
+use super::tally::{Tallied, Tally};
 use super::teller::{Item, Next, Teller};
 use crate::analysis::{TopicFinding, Topics};
 use crate::clock::ConversationClock;
@@ -73,6 +74,10 @@ pub(crate) struct Conversation {
     changes: watch::Sender<u64>,
     /// Interims, for sessions.
     hints: broadcast::Sender<Arc<Hint>>,
+    /// What is counted of the talk. No other lock is taken while it is held.
+    tally: Mutex<Tally>,
+    /// The last figures, for sessions.
+    tallied: watch::Sender<Option<Arc<Tallied>>>,
 }
 
 #[derive(Debug)]
@@ -469,6 +474,8 @@ impl Conversation {
             closed: Notify::new(),
             changes: watch::Sender::new(0),
             hints: broadcast::Sender::new(MOST_HINTS),
+            tally: Mutex::default(),
+            tallied: watch::Sender::new(None),
         }
     }
 
@@ -500,6 +507,41 @@ impl Conversation {
     /// Returns a receiver of interims.
     pub(crate) fn hints(&self) -> broadcast::Receiver<Arc<Hint>> {
         self.hints.subscribe()
+    }
+
+    /// Returns a receiver of the figures of the talk. It first gets those that were told
+    /// last, if there are any.
+    pub(crate) fn tallied(&self) -> watch::Receiver<Option<Arc<Tallied>>> {
+        let mut receiver = self.tallied.subscribe();
+        receiver.mark_changed();
+        receiver
+    }
+
+    /// Counts the talk so far and shows it to sessions. With `own`, the caller wants the
+    /// figures too; else they are only counted if a session wants them. Returns `None` if
+    /// nothing is new, or if another count was made just now and this is not the `last` one.
+    /// Blocks.
+    pub(crate) fn tally(&self, own: bool, last: bool) -> Option<Arc<Tallied>> {
+        if !own && self.tallied.receiver_count() == 0 {
+            return None;
+        }
+        let mut tally = match last {
+            true => self.tally.lock().unwrap_or_else(PoisonError::into_inner),
+            // Another stream counts now.
+            false => self.tally.try_lock().ok()?,
+        };
+        if !last && !tally.is_due(Instant::now()) {
+            return None;
+        }
+        let tallied = match tally.count(self.log.as_ref(), self.number) {
+            Ok(tallied) => Arc::new(tallied?),
+            Err(error) => {
+                tracing::warn!(%error, "the log of a conversation cannot be read to count it");
+                return None;
+            }
+        };
+        self.tallied.send_replace(Some(Arc::clone(&tallied)));
+        Some(tallied)
     }
 
     /// Appends a text that a client sent, and sends it to all sockets. Blocks.

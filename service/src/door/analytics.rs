@@ -8,6 +8,7 @@
 
 use crate::analysis::analytics::{Analytics, MemberReport, Report, Said};
 use crate::analysis::{questions, sentiment};
+use crate::conversation::tally::Tallied;
 use crate::door::http::{Shared, error};
 use crate::door::rest::{Id, busy, failed, unknown, whose};
 use crate::door::spoken::{self, Read};
@@ -150,6 +151,21 @@ pub(crate) fn told(report: &Report, members: &Members) -> Value {
         "members": each.map(|one| member(report, one, members)).collect::<Vec<Value>>(),
         "x_sentiment": polarity(report.polarity),
     })
+}
+
+/// Returns the figures of a conversation that runs, in the form of the API.
+pub(crate) fn live_analytics(tallied: &Tallied) -> Value {
+    let speakers = tallied.speakers.iter().map(|(id, speaker)| {
+        let mut member = Map::new();
+        let known = [("name", &speaker.name), ("email", &speaker.user_id)];
+        for (key, value) in known {
+            if let Some(value) = value {
+                member.insert(key.to_owned(), value.as_str().into());
+            }
+        }
+        (id.clone(), member)
+    });
+    told(&tallied.report, &speakers.collect())
 }
 
 /// Returns a sentiment as the API has it.

@@ -122,7 +122,7 @@ async fn create(
     unhonoured.tell(answer)
 }
 
-fn refused(message: &String) -> Response {
+fn refused(message: &str) -> Response {
     error(StatusCode::BAD_REQUEST, message)
 }
 

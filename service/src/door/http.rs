@@ -16,8 +16,9 @@ use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
 use crate::door::unhonoured::Unhonoured;
 use crate::door::{
-    analytics, bookmarks, connection, groups, labels, manage, ops, origin, probes, process, refused,
-    rest, search, socketio, speakers, unhonoured, web,
+    analytics, audit, bookmarks, callscore, connection, groups, labels, manage, ops, origin,
+    probes, process, refused, rest, retention, search, socketio, speakers, summary, unhonoured,
+    web,
 };
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
@@ -27,6 +28,7 @@ use crate::jobs::Jobs;
 use crate::seams::ConnectionSeams;
 use crate::store::Records;
 use crate::store::notes::Notes;
+use crate::store::retention::Retention;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -51,6 +53,7 @@ pub(crate) struct Shared {
     /// What clients add to conversations.
     pub(crate) notes: Arc<dyn Notes>,
     pub(crate) jobs: Arc<Jobs>,
+    pub(crate) retention: Arc<dyn Retention>,
     pub(crate) tokens: Arc<Tokens>,
     /// Failed authentications.
     pub(crate) guesses: Arc<Guesses>,
@@ -90,18 +93,22 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(groups::routes())
         .merge(labels::routes())
         .merge(analytics::routes())
+        .merge(callscore::routes())
+        .merge(summary::routes())
         .merge(probes::routes(shared.config.metrics_listen.is_none()))
         .merge(manage::routes())
         .merge(refused::routes())
         .merge(process::routes())
         .merge(search::routes())
         .merge(speakers::routes())
+        .merge(retention::routes())
         .merge(socketio::router(&shared))
         .merge(web::router())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(from_fn(unhonoured::check))
+        .layer(from_fn_with_state(shared.clone(), audit::write))
         .layer(origins)
         .layer(from_fn_with_state(gate, gate::check))
         .layer(from_fn_with_state(counted, ops::count))

@@ -3,7 +3,9 @@
 //! The outside of the service: connections, tokens, paths and wire forms.
 
 pub(crate) mod analytics;
+pub(crate) mod audit;
 pub(crate) mod bookmarks;
+pub(crate) mod callscore;
 pub(crate) mod connection;
 pub(crate) mod events;
 pub(crate) mod gate;
@@ -21,11 +23,13 @@ pub(crate) mod probes;
 pub(crate) mod process;
 pub(crate) mod refused;
 pub(crate) mod rest;
+pub(crate) mod retention;
 pub(crate) mod search;
 pub(crate) mod socketio;
 pub(crate) mod speakers;
 pub(crate) mod spoken;
 pub(crate) mod stall;
+pub(crate) mod summary;
 pub(crate) mod symbl;
 pub(crate) mod throttle;
 pub(crate) mod tls;

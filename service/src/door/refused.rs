@@ -37,11 +37,11 @@ const EXPERIENCE: &str = "This service has no Experience API. It has a page for 
 const INSIGHTS_UI: &str = "This service has no Insights UI. GET /v1/conversations lists the \
                            conversations, and the page at / shows them.";
 
-const TELEPHONY: &str = "This service does not dial. Bring the call's audio to it: \
-                         gst-launch-1.0 udpsrc port=5004 caps=application/x-rtp,media=audio,\
-                         clock-rate=8000,encoding-name=PCMU ! rtpjitterbuffer ! rtppcmudepay ! \
-                         mulawdec ! symblsink url=ws://HOST:8787, with the RTP of your PBX or SIP \
-                         client on that port.";
+const TELEPHONY: &str = "This service does not dial. Let your PBX or SIP client send the call as \
+                         RTP and bring it here: gst-launch-1.0 udpsrc port=5004 \
+                         caps=\"application/x-rtp,media=audio,clock-rate=8000,encoding-name=PCMU\" \
+                         ! rtpjitterbuffer ! rtppcmudepay ! symblsink \
+                         base-url=http://HOST:8787. docs/sources.md has more.";
 
 const TELEPHONY_EVENT: &str = "This service has no telephony connections. Send \
                                `speaker_event` on the streaming socket, or PUT \

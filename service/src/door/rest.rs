@@ -65,6 +65,11 @@ pub(crate) fn router() -> Router<Shared> {
         .route(&at("/questions"), insights(Insights::Questions))
         .route(&at("/follow-ups"), insights(Insights::FollowUps))
         .route(&at("/topics"), get(topics))
+        .route(
+            &at("/comprehensive/action-items"),
+            list_of(Records::comprehensive),
+        )
+        .route(&at("/abstract-topics"), part(Records::abstract_topics))
         .route(&at("/trackers-detected"), list_of(Records::trackers))
         .route(&at("/trackers"), list_of(Records::trackers))
         .route(&at("/entities"), list_of(Records::entities))

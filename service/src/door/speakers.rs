@@ -6,6 +6,7 @@ use crate::conversation::attribution::{At, SpeakerEvent, Turns};
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error, unreadable};
 use crate::door::rest::{Id, busy, failed, own, unknown};
+use crate::door::unhonoured::Unhonoured;
 use crate::store::speakers::{Attribute, Attributed};
 use crate::workers::Undone;
 use axum::body::Bytes;
@@ -69,6 +70,8 @@ async fn attribute(
         Err(refusal) => return refusal,
     };
     let limits = &shared.config.limits;
+    let sent = serde_json::from_slice(&body).unwrap_or_default();
+    let unhonoured = Unhonoured::body(&sent, &["speakerEvents"]);
     let attribution = match turns(&body, limits.text) {
         Ok(turns) => Attribute {
             turns,
@@ -104,7 +107,7 @@ async fn attribute(
         }
     });
     match told.await {
-        Ok(()) => Json(json!({ "message": done })).into_response(),
+        Ok(()) => unhonoured.tell(Json(json!({ "message": done })).into_response()),
         Err(Undone::Busy) => busy(),
         Err(reason @ Undone::Panicked) => {
             tracing::error!(%reason, "a conversation was not told who spoke");

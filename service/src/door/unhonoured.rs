@@ -44,6 +44,8 @@ const QUERIES: &[(&str, &[&str])] = &[
             "verbose",
         ],
     ),
+    ("/v1/conversations/{id}/search", SEARCH),
+    ("/v1/conversations/{id}/summary", &["refresh"]),
     // Topics are always computed anew, which is what `refresh` asks for.
     (
         "/v1/conversations/{id}/topics",
@@ -53,7 +55,11 @@ const QUERIES: &[(&str, &[&str])] = &[
     ("/v1/groups/{id}/conversations", CONVERSATIONS),
     ("/v1/manage/tracker", &["name"]),
     ("/v1/manage/trackers", &["name"]),
+    ("/v1/search", SEARCH),
 ];
+
+/// The parameters of searches.
+const SEARCH: &[&str] = &["limit", "offset", "order", "q"];
 
 /// The parameters of lists of conversations.
 const CONVERSATIONS: &[&str] = &[

@@ -88,6 +88,8 @@ pub(crate) struct Wanted {
     pub(crate) tracker_ids: Vec<(String, String)>,
     /// `true` to look for trackers in interims too.
     pub(crate) interim_trackers: bool,
+    /// `true` to be told the figures of the talk.
+    pub(crate) analytics: bool,
     /// `true` for the sentiment of each message.
     pub(crate) sentiment: bool,
     /// `true` for the actionable part of each message.
@@ -221,7 +223,7 @@ impl ResultWriter {
         }
     }
 
-    /// Returns who has said these words.
+    /// Returns the speaker of these words.
     fn speaker_of(&self, words: &[RecognisedWord]) -> Speaker {
         if self.turns.is_empty() {
             return self.speaker.clone();
@@ -339,6 +341,19 @@ impl ResultWriter {
         }
     }
 
+    /// Counts the talk of the conversation, if a client wants that, and tells the own client if
+    /// it is one. The `last` count of a stream waits for others.
+    fn tally(&self, last: bool) {
+        let own = self.wanted.analytics;
+        let tallied = self.conversation.tally(own, last);
+        let (Some(tallied), Some(form)) = (tallied.filter(|_| own), self.own.form()) else {
+            return;
+        };
+        for (_, text) in form.live(&Live::Analytics(&tallied)) {
+            self.own.send(text);
+        }
+    }
+
     /// Tells the client that no final is left in its audio, which is `heard` long, if it asked
     /// for that.
     pub(crate) fn ended(&mut self, heard: Duration) {
@@ -346,6 +361,11 @@ impl ResultWriter {
             progress.moved();
         }
         self.progressed(heard, heard);
+    }
+
+    /// Counts the talk once more, when no final is left.
+    pub(crate) fn counted(&self) {
+        self.tally(true);
     }
 
     /// Returns where the earliest final begins that is still to be sent again.
@@ -476,7 +496,10 @@ impl ResultWriter {
             said,
             conversation.committed(Some(self.socket)),
         )? {
-            Verdict::Stored(_) => conversation.tell(),
+            Verdict::Stored(_) => {
+                conversation.tell();
+                self.tally(false);
+            }
             // The client is sent the entry that it is in, by `heard_again`.
             Verdict::Already => return Ok(()),
             Verdict::Superseded => return Err(StreamError::Superseded),
@@ -684,6 +707,7 @@ pub(crate) mod tests {
             trackers: hub.phrasebook.get(Vec::new()).expect("room"),
             tracker_ids: Vec::new(),
             interim_trackers: false,
+            analytics: false,
             sentiment: false,
             phrases: false,
             progress: false,

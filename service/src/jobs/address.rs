@@ -50,7 +50,7 @@ impl FromStr for HostRule {
             && url.query().is_none()
             && url.fragment().is_none()
             && url.username().is_empty()
-            && !rest.ends_with('/');
+            && !rest.ends_with(['/', '*']);
         let name = name_of(&url).filter(|_| is_bare).ok_or_else(wrong)?;
         if is_suffix && name.parse::<IpAddr>().is_ok() {
             return Err(wrong());

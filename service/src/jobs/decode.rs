@@ -189,6 +189,11 @@ fn reason(complaints: &str) -> Option<String> {
         Some(rest) => rest.split_once(": ").map_or(rest, |(_, message)| message),
         None => first,
     };
+    // Without samples the header is written at its own place only, which a pipe does not have.
+    let message = match message == "Could not perform seek on resource." {
+        true => "it has no audio",
+        false => message,
+    };
     let clean = message.chars().filter(|c| !c.is_control()).take(300);
     Some(clean.collect())
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Reads what the decoder writes: a WAV header of unknown length, then samples of 16 bits at
-//! 16 kHz, interleaved. Pure, and nothing here may panic: the process that wrote it may have
+//! Reads what the decoder writes: a WAV header that does not know its length, samples of 16 bits
+//! at 16 kHz, interleaved, and at the end tags and the header again, which knows it now. Pure, and nothing here may panic: the process that wrote it may have
 //! been taken over by the file that it decodes.
 
 /// Longest header in bytes.
 const LONGEST_HEADER: usize = 4096;
+
+/// How many bytes are kept back, because they may be tags and the header at the end.
+const KEPT_BACK: usize = 64 << 10;
 
 /// Most channels of a recording.
 pub(crate) const MOST_CHANNELS: usize = 16;
@@ -25,6 +28,8 @@ pub(crate) struct Channels {
     /// The number of channels and the length of the header. `None` until it has come.
     header: Option<(usize, usize)>,
     rest: Vec<u8>,
+    /// Bytes of samples that were taken.
+    taken: u64,
 }
 
 impl Channels {
@@ -32,7 +37,7 @@ impl Channels {
     /// the same number. They are empty until the header has come.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Vec<i16>>, PcmError> {
         self.rest.extend_from_slice(bytes);
-        let (count, length) = match self.header {
+        let (count, _) = match self.header {
             Some(header) => header,
             None => match header(&self.rest)? {
                 Some((count, end)) => {
@@ -43,8 +48,7 @@ impl Channels {
                 None => return Ok(Vec::new()),
             },
         };
-        // What is last may be the header once more.
-        Ok(self.take(count, self.rest.len().saturating_sub(length)))
+        Ok(self.take(count, self.rest.len().saturating_sub(KEPT_BACK)))
     }
 
     /// Returns the last samples, at the end of the bytes.
@@ -53,8 +57,13 @@ impl Channels {
             return Vec::new();
         };
         let last = self.rest.len().saturating_sub(length);
-        if self.rest.get(last..).and_then(|last| header(last).ok()) == Some(self.header) {
-            self.rest.truncate(last);
+        let again = self.rest.get(last..).unwrap_or_default();
+        if header(again).ok() == Some(self.header) {
+            let size = again.last_chunk::<4>().copied().unwrap_or_default();
+            // The header has 32 bits of the size.
+            let read = self.taken as u32;
+            let left = u32::from_le_bytes(size).wrapping_sub(read) as usize;
+            self.rest.truncate(left.min(last));
         }
         self.take(count, self.rest.len())
     }
@@ -70,19 +79,32 @@ impl Channels {
             }
         }
         self.rest.drain(..whole);
+        self.taken += whole as u64;
         channels
     }
 }
 
 /// Returns the number of channels and the length of the header, once all of it is there.
 fn header(bytes: &[u8]) -> Result<Option<(usize, usize)>, PcmError> {
-    let Some(riff) = bytes.get(..12) else {
+    // Of a recording without samples, the tags and the header at the end are all there is.
+    let mut begin = 0;
+    if bytes.starts_with(b"LIST") {
+        let Some(length) = bytes.get(4..8) else {
+            return Ok(None);
+        };
+        let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
+        if length > LONGEST_HEADER {
+            return Err(PcmError::Header);
+        }
+        begin = 8 + length + length % 2;
+    }
+    let Some(riff) = bytes.get(begin..begin + 12) else {
         return Ok(None);
     };
     if riff.get(..4) != Some(b"RIFF") || riff.get(8..) != Some(b"WAVE") {
         return Err(PcmError::Header);
     }
-    let (mut at, mut count) = (12, None);
+    let (mut at, mut count) = (begin + 12, None);
     loop {
         let Some(chunk) = bytes.get(at..at + 8) else {
             return Ok(None);
@@ -146,8 +168,13 @@ mod tests {
         let mut bytes = wav(2, b"LIST\x03\0\0\0abc\0", &[1, -1, 2, -2, 3, -3]);
         let again = wav(2, b"LIST\x03\0\0\0abc\0", &[]);
         for (cut, is_again) in (1..bytes.len()).flat_map(|cut| [(cut, false), (cut, true)]) {
+            let length = bytes.len();
             if is_again {
+                // Tags, and the header with the size of the samples.
+                bytes.extend(b"LIST\x04\0\0\0INFO");
                 bytes.extend(&again);
+                bytes.truncate(bytes.len() - 4);
+                bytes.extend(12_u32.to_le_bytes());
             }
             let mut channels = Channels::default();
             let mut found = vec![Vec::new(); 2];
@@ -161,9 +188,7 @@ mod tests {
             }
             take(channels.finish());
             assert_eq!(found, [[1, 2, 3], [-1, -2, -3]], "cut by {cut}");
-            if is_again {
-                bytes.truncate(bytes.len() - again.len());
-            }
+            bytes.truncate(length);
         }
     }
 
@@ -178,6 +203,17 @@ mod tests {
         let without_format = b"RIFF\0\0\0\0WAVEdata\0\0\0\0";
         assert_eq!(refused(without_format), Some(PcmError::Header));
         assert_eq!(refused(b"RIFF"), None, "more may come");
+    }
+
+    #[test]
+    fn a_recording_without_samples_has_its_header_behind_its_tags() {
+        let mut bytes = b"LIST\x04\0\0\0INFO".to_vec();
+        bytes.extend(wav(1, b"", &[]));
+        let mut channels = Channels::default();
+        for byte in bytes {
+            channels.push(&[byte]).expect("WAV");
+        }
+        assert!(channels.finish().iter().all(Vec::is_empty));
     }
 
     #[test]

@@ -55,10 +55,6 @@ enum Ended {
 /// Runs jobs until `stop` is `true`. Those that run then go on when the service starts again.
 pub(crate) async fn run(tools: Tools, mut stop: watch::Receiver<bool>) {
     let jobs = Arc::clone(&tools.jobs);
-    match jobs.store.unfinished().await {
-        Ok(unfinished) => jobs.spool.sweep(unfinished).await,
-        Err(error) => tracing::error!(%error, "unfinished jobs are not known yet"),
-    }
     let mut running: JoinSet<Ended> = JoinSet::new();
     let mut names: HashMap<Id, String> = HashMap::new();
     let mut resting: Vec<(Instant, String)> = Vec::new();

@@ -44,7 +44,7 @@ impl Default for JobSettings {
             reserve: 256 << 20,
             duration: Duration::from_secs(6 * 3600),
             decoder: None,
-            stall: Duration::from_secs(60),
+            stall: Duration::from_secs(300),
             fetch_hosts: Vec::new(),
             webhook_hosts: Vec::new(),
             webhook_secret: None,

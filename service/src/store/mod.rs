@@ -15,6 +15,7 @@ pub(crate) mod filter;
 pub(crate) mod groups;
 pub(crate) mod jobs;
 pub(crate) mod notes;
+pub(crate) mod retention;
 pub(crate) mod search;
 pub(crate) mod speakers;
 pub(crate) mod sqlite;
@@ -131,6 +132,13 @@ pub(crate) trait Records: Send + Sync {
 
     /// Lists topics, the most important first.
     fn topics(&self, whose: Whose, about: About) -> Answer<'_, Option<Piece>>;
+
+    /// Lists action items, each with the messages before it that it refers to.
+    fn comprehensive(&self, whose: Whose) -> Answer<'_, Option<Piece>>;
+
+    /// Returns the topics that are a part of no other, with their messages and those of their
+    /// parts.
+    fn abstract_topics(&self, whose: Whose) -> Answer<'_, Option<Value>>;
 
     /// Lists the trackers that were detected, each with its places.
     fn trackers(&self, whose: Whose) -> Answer<'_, Option<Piece>>;

@@ -25,7 +25,7 @@ pub(crate) struct Attribute {
     /// Only messages that end after this time are looked at, nanoseconds since the Unix epoch.
     pub(crate) since: i64,
     /// The speaker of the audio: only messages of it and of the users are looked at, and it
-    /// gets those of nobody. `None` looks at all, and leaves those as they are.
+    /// gets those in which no user spoke. `None` looks at all, and leaves those as they are.
     pub(crate) instead_of: Option<Speaker>,
     /// Most members of the conversation.
     pub(crate) most: usize,

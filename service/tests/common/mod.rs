@@ -9,6 +9,7 @@
 pub mod annotated;
 pub mod chatty;
 pub mod flac;
+pub mod jobs;
 pub mod process;
 pub mod promise;
 pub mod prompter;

@@ -22,6 +22,7 @@ mod prompter;
 use prompter::Prompter;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use symbl_service::analysis::score::Checklist;
 use symbl_service::{Auth, Server, ServerConfig};
 
 /// The credentials of the service.
@@ -55,6 +56,10 @@ async fn server() -> Server {
         id: APP.0.to_owned(),
         secret: APP.1.to_owned(),
     };
+    let checklist =
+        br#"{"criteria": [{"name": "Budget", "type": "phrase", "phrases": ["budget"]}]}"#;
+    let checklist = Checklist::parse(checklist).expect("a checklist");
+    config.callscore = Some(Arc::new(checklist));
     // The addresses in the table are those of no server.
     let local = vec!["http://127.0.0.1".parse().expect("a host")];
     config.jobs.fetch_hosts.clone_from(&local);

@@ -95,6 +95,17 @@ pub struct Message<'a> {
 /// Polarities further from 0 than this are positive or negative.
 const NEUTRAL: f64 = 0.3;
 
+/// Returns the figures of the talk so far. `analytics` is an object with the members of the
+/// answer to `GET …/analytics`.
+pub fn analytics_response(analytics: Value) -> String {
+    let mut response = Map::new();
+    response.insert("type".into(), "analytics_response".into());
+    if let Value::Object(members) = analytics {
+        response.extend(members);
+    }
+    Value::Object(response).to_string()
+}
+
 /// Returns the sentiment that a polarity suggests: `negative`, `neutral` or `positive`.
 pub fn suggested(polarity: f64) -> &'static str {
     match polarity {

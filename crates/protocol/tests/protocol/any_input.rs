@@ -73,6 +73,7 @@ const KINDS: [&str; 15] = [
     "message",
     "recognition_result",
     "recognition_progress",
+    "analytics_response",
     "conversation_completed",
     "recognition_started",
     "message_response",
@@ -182,6 +183,15 @@ fn read(text: &str) {
         }
         ServerMessage::TrackerResponse { matches, .. } => {
             matches.iter().for_each(|item| is_handed_on(&item.json));
+        }
+        ServerMessage::AnalyticsResponse {
+            talk_time,
+            silence,
+            overlap,
+            json,
+        } => {
+            is_handed_on(&json);
+            in_nanoseconds(talk_time.into_iter().chain(silence).chain(overlap));
         }
         ServerMessage::Unknown { json, .. } => {
             is_handed_on(&json);

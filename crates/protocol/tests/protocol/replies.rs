@@ -270,6 +270,33 @@ fn messages_have_their_sentiment_and_phrases_if_they_were_asked_for() {
 }
 
 #[test]
+fn the_figures_of_the_talk_come_back() {
+    let metric =
+        |kind: &str, seconds: f64| json!({"type": kind, "percent": 1.0, "seconds": seconds});
+    let written = reply::analytics_response(json!({
+        "metrics": [
+            metric("total_silence", 1.5),
+            metric("total_talk_time", 62.25),
+            metric("total_overlap", 0.0),
+        ],
+        "members": [],
+    }));
+    assert!(
+        written.starts_with(r#"{"type":"analytics_response","#),
+        "{written}"
+    );
+    assert_eq!(
+        parsed(&written),
+        ServerMessage::AnalyticsResponse {
+            talk_time: Some(Duration::from_millis(62_250)),
+            silence: Some(Duration::from_millis(1_500)),
+            overlap: Some(Duration::ZERO),
+            json: written.clone(),
+        }
+    );
+}
+
+#[test]
 fn message_responses_come_back_on_the_clock_of_the_conversation() {
     let words = words();
     let later = Message {

@@ -13,7 +13,7 @@ pub(super) type Span = (i64, i64);
 const WAITING: usize = 1024;
 
 /// The union of spans, as spans that do not touch.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Stretches {
     sorted: Vec<Span>,
     /// Spans that came too late for the end of `sorted`.

@@ -268,5 +268,5 @@ fn times_that_make_no_sense_do_no_harm() {
         polarity: 0.0,
     };
     analytics.said("a", said);
-    assert!(analytics.report().silence <= i64::MAX);
+    assert_eq!(analytics.report().silence, 0);
 }

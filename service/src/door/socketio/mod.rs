@@ -14,6 +14,7 @@ mod rates;
 mod render;
 mod socket;
 
+use crate::audit::Audit;
 use crate::conversation::session::Sessions;
 use crate::door::handshake::credentials;
 use crate::door::http::{self, Shared};
@@ -40,6 +41,7 @@ use socketioxide::{ParserConfig, SocketIo};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::ready;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -82,6 +84,7 @@ pub(crate) struct Door {
     sends: u32,
     /// What is hidden in them.
     redaction: RedactionPolicy,
+    audit: Audit,
     /// Events that wait for one socket's task.
     inbox: usize,
     shutdown: watch::Receiver<bool>,
@@ -96,6 +99,7 @@ pub(crate) struct Pass {
     access: Access,
     /// Seconds since the Unix epoch.
     expires: Option<u64>,
+    address: Option<IpAddr>,
     _place: OwnedSemaphorePermit,
     _alive: mpsc::Sender<()>,
 }
@@ -128,6 +132,7 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         histories: Semaphore::new(HISTORIES),
         sends: limits.session_sends,
         redaction: shared.config.redaction.clone(),
+        audit: shared.config.audit.clone(),
         inbox: limits.session_inbox.max(1),
         shutdown: shared.shutdown.clone(),
         closed: watch::Sender::new(false),
@@ -389,6 +394,7 @@ impl Door {
     /// Returns what the bearer of a token may do.
     fn admit(&self, socket: &SocketRef, token: Option<String>) -> Result<Pass, Denied> {
         let parts = socket.req_parts();
+        let peer = parts.extensions.get::<ConnectInfo<Peer>>();
         let offered = || {
             token
                 .as_deref()
@@ -400,7 +406,6 @@ impl Door {
             Err(refused) => {
                 // A socket without a token is no attempt to guess one.
                 let is_guess = refused == Refused::Invalid && offered().next().is_some();
-                let peer = parts.extensions.get::<ConnectInfo<Peer>>();
                 if let Some(ConnectInfo(peer)) = peer.filter(|_| is_guess) {
                     self.guesses.fail(peer.address);
                 }
@@ -413,6 +418,7 @@ impl Door {
         Ok(Pass {
             access,
             expires,
+            address: peer.map(|ConnectInfo(peer)| peer.address),
             _place: place,
             _alive: alive,
         })

@@ -6,8 +6,11 @@
 //! payloads, but for a text that a client sent: live it is `message:send:sync` for the others,
 //! and in a history `message:send` for all.
 
-use crate::conversation::entry::{Attribution, Body, Entry, Insight, Sent, Speaker, Transcribed};
+use crate::conversation::attribution::Attribution;
+use crate::conversation::entry::{Body, Entry, Insight, Sent, Speaker, Transcribed};
 use crate::conversation::session::{Hint, Session, State, Status};
+use crate::conversation::tally::Tallied;
+use crate::door::analytics::live_analytics;
 use crate::hearing::draft::local;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
@@ -116,6 +119,14 @@ impl RenderCache {
             "start": millis(hint.start),
             "timestamp": millis(now),
         });
+        to_raw_value(&payload).ok()
+    }
+
+    /// Returns the event of the figures of the talk.
+    pub(super) fn analytics(&self, tallied: &Tallied, now: i64) -> Option<Box<RawValue>> {
+        let mut payload = live_analytics(tallied);
+        payload["session_id"] = json!(*self.about.session_id);
+        payload["timestamp"] = json!(millis(now));
         to_raw_value(&payload).ok()
     }
 

@@ -66,7 +66,7 @@ impl SpeakerSocket {
         }
     }
 
-    /// Creates, updates or deletes a bookmark.
+    /// Changes the bookmarks of the conversation as a message asks.
     pub(super) async fn bookmark(&self, text: &str) {
         let sent: Value = serde_json::from_str(text).unwrap_or_default();
         let operation = sent["operation"].as_str().unwrap_or_default();

@@ -426,6 +426,7 @@ impl SpeakerSocket {
             trackers,
             tracker_ids,
             interim_trackers: request.interim_trackers,
+            analytics: request.analytics,
             sentiment: request.sentiment,
             phrases: request.detect_phrases,
             progress: request.recognition_progress,

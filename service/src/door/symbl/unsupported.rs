@@ -30,6 +30,7 @@ const REQUEST: &[&str] = &[
 ];
 
 const CONFIG: &[&str] = &[
+    "analytics",
     "confidenceThreshold",
     "detectEntities",
     "detectPhrases",

@@ -5,6 +5,7 @@
 use crate::analysis::{self, sentiment};
 use crate::conversation::entry::{Entity, Message, Speaker, TrackerMatch, Transcribed, Word};
 use crate::conversation::form::{Audience, Form, Live, Rendered};
+use crate::door::analytics::live_analytics;
 use crate::hearing::draft::local;
 use crate::outbox::Text;
 use std::time::Duration;
@@ -70,6 +71,10 @@ impl Form for Symbl {
                     user: Some(person(interim.speaker)),
                 };
                 let text = reply::interim_result(&result, interim.elapsed);
+                vec![(Audience::Speaker, text.into())]
+            }
+            Live::Analytics(tallied) => {
+                let text = reply::analytics_response(live_analytics(tallied));
                 vec![(Audience::Speaker, text.into())]
             }
             Live::Trackers(matches) => {

@@ -4,8 +4,8 @@
 
 use super::records::{Kept, ours, whole, whose, with_each};
 use super::{append, begin, kinds, read, said, speaker, start};
-use crate::conversation::attribution::{At, SpeakerEvent, Turns, User};
-use crate::conversation::entry::{Attribution, Body, Speaker};
+use crate::conversation::attribution::{At, Attribution, SpeakerEvent, Turns, User};
+use crate::conversation::entry::{Body, Speaker};
 use crate::conversation::log::Log;
 use crate::store::Wanted;
 use crate::store::speakers::{Attribute, Attributed};
@@ -71,7 +71,7 @@ async fn names(store: &dyn Kept) -> Vec<Value> {
     items.map(|item| item["from"]["id"].clone()).collect()
 }
 
-/// Attributes, and returns the new entries.
+/// Returns the new entries of an attribution.
 async fn attribute(store: &dyn Kept, attribution: Attribute) -> Vec<Body> {
     let done = store.attribute(ours(1), attribution).await;
     let Attributed::Done { entries, .. } = done.expect("written") else {

@@ -3,7 +3,7 @@
 //! Keeps bookmarks in the database. Which messages lie in the time of a bookmark is found
 //! out when it is read, so a bookmark of a conversation that runs has those to come.
 
-use super::entries::{CORRECTION, corrected};
+use super::corrections::{CORRECTION, corrected};
 use super::listing::{Keys, Listed};
 use super::open::SECOND;
 use super::query::{Found, START, find, keys};

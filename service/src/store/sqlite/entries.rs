@@ -94,30 +94,13 @@ fn body_of(body: &Body) -> String {
 }
 
 /// Reads a body that [`body_of`] has written. Returns `None` if its kind is unknown.
-fn body_in(text: &str) -> Option<Body> {
+pub(super) fn body_in(text: &str) -> Option<Body> {
     #[derive(serde::Deserialize)]
     struct Stored {
         entry: Body,
     }
     let stored = serde_json::from_str::<Stored>(text).ok()?;
     Some(stored.entry)
-}
-
-/// SQL for the body of the last correction of the message `m`, of those that were written
-/// until `?2`. [`corrected`] reads it. The log keeps what was said, and every correction.
-/// Without the `+`, SQLite would compare with the affinity of the column, not use the index
-/// `entry_corrects`, and look through the whole log for each message.
-pub(super) const CORRECTION: &str = "(SELECT body FROM entry e WHERE e.kind = 'sent'
-    AND e.conversation = m.conversation
-    AND json_extract(e.body, '$.entry.sent.corrects') = +m.id AND e.at <= ?2
-    ORDER BY e.seq DESC LIMIT 1)";
-
-/// Returns the text of a correction.
-pub(super) fn corrected(body: Option<String>) -> Option<String> {
-    match body_in(&body?)? {
-        Body::Sent(sent) => Some(sent.text),
-        _ => None,
-    }
 }
 
 /// Reads an entry from its number, time and body. Returns `None` if its kind is unknown.

@@ -205,8 +205,8 @@ impl JobStore for Store {
             let begun = to
                 .prepare_cached(&format!(
                     "UPDATE job SET status = 'in_progress', attempt = attempt + 1, updated = ?2,
-                     zero = coalesce(zero, max(?2, coalesce(1 + (SELECT max(stop) FROM message
-                     WHERE conversation = job.conversation), 0)))
+                     zero = coalesce(zero, 1 + (SELECT max(stop) FROM message
+                     WHERE conversation = job.conversation), ?2)
                      WHERE id = ?1 AND {UNFINISHED} RETURNING id, account, conversation, status,
                      request, result, zero, progress, attempt, created, updated"
                 ))?

@@ -13,7 +13,10 @@
 //! A store in memory keeps the newest conversations and messages, within [`Limits`]. A
 //! store in a directory keeps everything until it is deleted.
 
+pub(crate) mod backup;
 mod bookmarks;
+mod comprehensive;
+mod corrections;
 mod entries;
 mod files;
 mod filter;
@@ -33,6 +36,7 @@ mod query;
 mod readers;
 mod record;
 mod records;
+mod retention;
 mod schema;
 mod search;
 mod speakers;

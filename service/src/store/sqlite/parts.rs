@@ -2,7 +2,7 @@
 
 //! The parts of a conversation that may be long, as lists that are read in pieces.
 
-use super::entries::{CORRECTION, corrected};
+use super::corrections::{CORRECTION, corrected};
 use super::listing::{Keys, Listed, Rows, Text};
 use super::query::{Answer, Found, all, keys, person, span};
 use crate::analysis::phrases;
@@ -187,7 +187,11 @@ impl Found {
     }
 }
 
-fn insight(from: &Connection, which: Insights, id: i64) -> rusqlite::Result<Option<Value>> {
+pub(super) fn insight(
+    from: &Connection,
+    which: Insights,
+    id: i64,
+) -> rusqlite::Result<Option<Value>> {
     let sql = "SELECT i.text, i.kind, i.score, i.message, i.by_speaker, i.assignee,
                i.due, p.id, p.name, p.user_id FROM insight i
                JOIN message m ON m.id = i.message LEFT JOIN member p

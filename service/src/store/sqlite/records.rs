@@ -169,6 +169,14 @@ impl Records for Store {
         Box::pin(self.list_of(whose, topics))
     }
 
+    fn comprehensive(&self, whose: Whose) -> Answer<'_, Option<Piece>> {
+        Box::pin(self.list_of(whose, Found::comprehensive))
+    }
+
+    fn abstract_topics(&self, whose: Whose) -> Answer<'_, Option<Value>> {
+        Box::pin(self.of(whose, Found::abstract_topics))
+    }
+
     fn trackers(&self, whose: Whose) -> Answer<'_, Option<Piece>> {
         Box::pin(self.list_of(whose, Found::trackers))
     }

@@ -14,7 +14,7 @@
 //! search looks only at what its account has said.
 
 use super::Store;
-use super::entries::{CORRECTION, corrected};
+use super::corrections::{CORRECTION, corrected};
 use super::listing::{Listed, Rows, Text};
 use super::query::{Found, person, span};
 use super::records::read;
