@@ -373,6 +373,7 @@ async fn serve(
     } = open(&options, log.lost())?;
     if options.daemon.check_config {
         recognizers.close();
+        Server::check(&config)?;
         answer("the configuration is good".to_owned());
         return Ok(());
     }

@@ -107,13 +107,23 @@ pub enum BindError {
 }
 
 impl Server {
+    /// Checks what can be checked of a configuration without a place to listen at or a
+    /// directory to write to.
+    ///
+    /// # Errors
+    ///
+    /// [`Server::bind`] would refuse it.
+    pub fn check(config: &ServerConfig) -> Result<(), BindError> {
+        check_credentials(&config.auth)
+    }
+
     /// Starts a server on the tokio runtime of the caller.
     ///
     /// # Errors
     ///
     /// The address cannot be bound, or the data directory cannot be used.
     pub async fn bind(config: ServerConfig) -> Result<Self, BindError> {
-        check_credentials(&config.auth)?;
+        Self::check(&config)?;
         let refused = Refused::default();
         let (tls, seams) = (config.tls.clone(), config.seams());
         let welcome = Welcome::new(tls, seams, &config.limits, refused.clone());

@@ -54,6 +54,13 @@ fn a_configuration_is_checked_without_serving() {
         assert!(!output.status.success(), "{text}");
         assert!(said.contains(says), "{text}: {said}");
     }
+    let mut empty = command();
+    empty.env("SYMBL_APP_ID", "").env("SYMBL_APP_SECRET", "s");
+    let (output, said) = run(empty.arg("--check-config"));
+    assert!(
+        !output.status.success() && said.contains("is empty"),
+        "{said}"
+    );
     let (output, said) = run(command().args(["--config", "/nowhere/symbl.toml"]));
     assert!(
         !output.status.success() && said.contains("/nowhere/symbl.toml: "),

@@ -7,7 +7,7 @@ use super::*;
 use yaml_rust2::{Yaml, YamlLoader};
 
 /// Files for people who contribute, and for the programs that they use.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     ".devcontainer/Dockerfile",
     ".devcontainer/devcontainer.json",
     ".editorconfig",
@@ -21,6 +21,7 @@ const FILES: [&str; 13] = [
     "CODE_OF_CONDUCT.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
+    "compose.yaml",
 ];
 
 fn yaml(name: &str) -> Yaml {
@@ -130,5 +131,62 @@ fn the_places_that_contributors_are_sent_to_exist() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn the_container_copies_what_is_there_and_its_command_is_understood() {
+    let file = text("Dockerfile").replace("\\\n", " ");
+    let lines = |word: &str| {
+        let lines = file.lines().filter_map(|line| line.strip_prefix(word));
+        lines
+            .map(|rest| rest.trim().to_owned())
+            .collect::<Vec<String>>()
+    };
+    for copy in lines("COPY --from=build") {
+        let mut words: Vec<&str> = copy.split_whitespace().collect();
+        assert!(
+            words.pop().is_some_and(|target| target.starts_with('/')),
+            "{copy}"
+        );
+        for source in words {
+            let name = source.strip_prefix("/src/").expect("of the build");
+            let is_built = name.starts_with("target/release/symbl-");
+            assert!(is_built || path(name).exists(), "{source}");
+        }
+    }
+    let command = lines("CMD").pop().expect("a command");
+    let command: Vec<String> = serde_json::from_str(&command).expect("JSON");
+    let output = Command::new(env!("CARGO_BIN_EXE_symbl-service"))
+        .args(&command)
+        .args(["--recognizer", "scripted", "--check-config"])
+        .env_remove("SYMBL_APP_ID")
+        .env_remove("SYMBL_APP_SECRET")
+        .output()
+        .expect("run");
+    assert!(output.status.success(), "{output:?}");
+    // It does not run as root, and says how it is.
+    let users = lines("USER");
+    assert!(users.last().is_some_and(|user| user != "root"), "{users:?}");
+    assert!(file.contains("HEALTHCHECK ") && file.contains("/readyz"));
+    let minimum = text("Cargo.toml");
+    let minimum = minimum
+        .split("rust-version = \"")
+        .nth(1)
+        .expect("a version");
+    let minimum = minimum.split('"').next().expect("a version");
+    for name in ["Dockerfile", ".devcontainer/Dockerfile", ".gitlab-ci.yml"] {
+        assert!(text(name).contains(&format!("rust:{minimum}-")), "{name}");
+    }
+    let compose = yaml("compose.yaml");
+    let ports = compose["services"]["symbl-service"]["ports"]
+        .as_vec()
+        .expect("ports");
+    for port in ports {
+        let port = port.as_str().expect("a text");
+        assert!(
+            port.starts_with("127.0.0.1:"),
+            "{port} is open to the world"
+        );
     }
 }

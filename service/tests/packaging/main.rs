@@ -7,6 +7,7 @@
 mod common;
 
 mod forge;
+mod install;
 mod operations;
 mod unit;
 mod watching;

@@ -188,12 +188,11 @@ fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
         "DROP TRIGGER message_unsearched; DROP TABLE message_text; DROP TABLE bookmark;
          DROP TABLE conversation_group; DROP TABLE webhook; DROP TABLE job;
          ALTER TABLE conversation DROP COLUMN metadata;
-         ALTER TABLE conversation DROP COLUMN retain; DROP INDEX conversation_session; ALTER TABLE conversation DROP COLUMN session;
+         ALTER TABLE conversation DROP COLUMN retain; DROP INDEX conversation_session;
+         ALTER TABLE conversation DROP COLUMN session;
          DROP TABLE entry; DROP TABLE stream; ALTER TABLE conversation DROP COLUMN head;
          DROP TABLE kept_tracker; DROP INDEX message_told; ALTER TABLE message DROP COLUMN stored;
-         ALTER TABLE message DROP COLUMN phrases; ALTER TABLE conversation DROP COLUMN metadata;
-         ALTER TABLE conversation DROP COLUMN retain; DROP TABLE bookmark; DROP TABLE webhook;
-         DROP TABLE conversation_group; DROP TABLE job; PRAGMA user_version = 1;",
+         ALTER TABLE message DROP COLUMN phrases; PRAGMA user_version = 1;",
     );
     let store = open().unwrap();
     assert!(
