@@ -76,7 +76,7 @@ pub(crate) fn run(command: &DecodeCommand) -> io::Error {
 }
 
 fn confine(command: &DecodeCommand) -> nix::Result<()> {
-    // A decoder whose service was killed has nobody to decode for.
+    // If the service is killed, the system kills its decoders.
     #[cfg(target_os = "linux")]
     {
         prctl::set_pdeathsig(Signal::SIGKILL)?;

@@ -5,7 +5,6 @@
 mod common;
 
 use common::jobs::*;
-use common::*;
 use serde_json::{Value, json};
 use symbl_service::Server;
 use symbl_service::recognizer::scripted::speech;

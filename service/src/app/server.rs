@@ -190,7 +190,7 @@ impl Server {
         let spool = Spool::open(config.data.as_deref(), threads, config.jobs.reserve);
         let spool = spool.map_err(BindError::Spool)?;
         // Before the first recording comes: from then on the spool has files without a job.
-        spool.sweep(store.unfinished().await?).await;
+        spool.sweep(store.unfinished().await?, true).await;
         let jobs = Jobs::new(store.clone(), config.jobs.clone(), spool);
         let tools = Tools {
             jobs: Arc::clone(&jobs),

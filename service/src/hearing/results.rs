@@ -48,7 +48,7 @@ pub(crate) struct ResultWriter {
     timezone_offset: i32,
     title: Option<String>,
     clock: AudioClock,
-    /// `true` if nobody waits for the results, so that their delay is of no interest.
+    /// `true` for a recording: no client waits for the results, and their delay is not measured.
     is_recorded: bool,
     /// When the request came.
     started: Instant,

@@ -34,7 +34,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 /// How long audio may wait for a worker until its turn is due.
 const LAG: Duration = Duration::from_millis(500);
 
-/// The same for a recording that nobody waits for: it comes after all that is live.
+/// The same for a recording, which no client waits for: it comes after all that is live.
 pub(crate) const BULK_LAG: Duration = Duration::from_secs(86_400);
 
 /// How long a turn lasts, unless one call of the engine takes longer.

@@ -18,6 +18,9 @@ const LONGEST_TEXT: usize = 1024;
 /// Most messages of a text.
 const MOST_MESSAGES: usize = 100_000;
 
+/// Longest message in bytes. It is looked into at once.
+const LONGEST_MESSAGE: usize = 64 << 10;
+
 /// Most phrases of the vocabulary and all trackers, and bytes in one.
 const MOST_PHRASES: usize = 5000;
 const LONGEST_PHRASE: usize = 256;
@@ -283,6 +286,11 @@ fn message(at: usize, value: &Value) -> Result<Message, Wrong> {
     let content = value["payload"]["content"].as_str();
     let content = content.filter(|content| !content.trim().is_empty());
     let content = content.ok_or_else(|| must(&field("payload.content"), "a text"))?;
+    if content.len() > LONGEST_MESSAGE {
+        let what =
+            format!("a text of at most {LONGEST_MESSAGE} bytes; send it as several messages");
+        return Err(must(&field("payload.content"), &what));
+    }
     let kind = &value["payload"]["contentType"];
     if !kind.is_null() && kind != "text/plain" {
         return Err(must(&field("payload.contentType"), "text/plain"));
@@ -546,6 +554,7 @@ mod tests {
         for wrong in [
             json!({}),
             json!({"payload": {"content": " "}}),
+            json!({"payload": {"content": "x".repeat(LONGEST_MESSAGE + 1)}}),
             json!({"payload": {"content": "x", "contentType": "text/html"}}),
             json!({"payload": {"content": "x"}, "duration": {"startTime": "today"}}),
             json!({"payload": {"content": "x"}, "duration":

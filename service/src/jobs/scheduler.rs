@@ -58,7 +58,12 @@ pub(crate) async fn run(tools: Tools, mut stop: watch::Receiver<bool>) {
     let mut running: JoinSet<Ended> = JoinSet::new();
     let mut names: HashMap<Id, String> = HashMap::new();
     let mut resting: Vec<(Instant, String)> = Vec::new();
+    let mut swept = Instant::now();
     loop {
+        if swept.elapsed() >= LOOK {
+            sweep(&jobs).await;
+            swept = Instant::now();
+        }
         resting.retain(|(until, _)| *until > Instant::now());
         while running.len() < jobs.settings.parallel {
             let busy = names.values().chain(resting.iter().map(|(_, id)| id));
@@ -98,6 +103,13 @@ pub(crate) async fn run(tools: Tools, mut stop: watch::Receiver<bool>) {
         }
     }
     running.shutdown().await;
+}
+
+/// Deletes recordings whose conversation was deleted with its job.
+async fn sweep(jobs: &Jobs) {
+    if let Ok(unfinished) = jobs.store.unfinished().await {
+        jobs.spool.sweep(unfinished, false).await;
+    }
 }
 
 /// Returns the webhook that tells of a status, if the job has one.

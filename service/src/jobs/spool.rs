@@ -11,9 +11,13 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How much is written to the disk at once, in bytes.
 const PIECE: usize = 1 << 20;
+
+/// How old a file without a job is before it is deleted.
+const YOUNG: Duration = Duration::from_secs(60);
 
 /// What the name of a file ends with while it is written.
 const PART: &str = "part";
@@ -135,12 +139,14 @@ impl Spool {
         }
     }
 
-    /// Deletes the files of before that belong to none of these jobs.
-    pub(crate) async fn sweep(&self, jobs: Vec<String>) {
+    /// Deletes the files that belong to none of these jobs. At the start of the service that
+    /// includes what is not whole; later on only files that are older than [`YOUNG`], because
+    /// the job of a new one may not be known yet.
+    pub(crate) async fn sweep(&self, jobs: Vec<String>, is_start: bool) {
         let path = self.path().to_owned();
         let swept = self
             .workers
-            .run(move || sweep(&path, &jobs.into_iter().collect()));
+            .run(move || sweep(&path, &jobs.into_iter().collect(), is_start));
         if let Ok(Err(error)) = swept.await {
             tracing::error!(%error, "the spool cannot be read");
         }
@@ -158,14 +164,23 @@ fn free(file: &File) -> Option<u64> {
     Some(blocks.saturating_mul(size))
 }
 
-fn sweep(directory: &Path, jobs: &HashSet<String>) -> io::Result<()> {
+fn sweep(directory: &Path, jobs: &HashSet<String>, is_start: bool) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let id = name.strip_suffix(&format!(".{PART}")).unwrap_or(&name);
         let is_ours = uuid::Uuid::try_parse(id).is_ok();
-        if is_ours && (id != name || !jobs.contains(id)) {
+        let is_part = id != name;
+        let is_young = || {
+            let age = entry.metadata().and_then(|known| known.modified());
+            age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < YOUNG))
+        };
+        let is_kept = match is_part {
+            true => !is_start,
+            false => jobs.contains(id) || (!is_start && is_young()),
+        };
+        if is_ours && !is_kept {
             fs::remove_file(entry.path())?;
         }
     }
@@ -306,7 +321,10 @@ mod tests {
         ] {
             fs::write(spool.path().join(name), "x").expect("written");
         }
-        spool.sweep(vec![ids[0].clone(), ids[2].clone()]).await;
+        let jobs = || vec![ids[0].clone(), ids[2].clone()];
+        spool.sweep(jobs(), false).await;
+        assert_eq!(files(&spool).len(), 4, "they are new");
+        spool.sweep(jobs(), true).await;
         let mut left = vec![ids[0].clone(), "registry.bin".to_owned()];
         left.sort();
         assert_eq!(files(&spool), left);

@@ -139,7 +139,7 @@ struct Writing {
 }
 
 impl Writing {
-    /// Does a piece of the work. Returns `false` at its end.
+    /// Begins the next speaker or appends the next message. Returns `false` at the end.
     fn go_on(&mut self) -> Result<bool, StreamError> {
         if self.stopped.load(Ordering::Acquire) {
             return Ok(false);

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 /// How long the conversation of a job waits for the service to come back.
 const KEEP: Duration = Duration::from_secs(1800);
 
-/// Messages to a client that nobody reads.
+/// Messages that wait to be dropped, because a job has no client.
 const OUTBOX: usize = 64;
 
 /// Why a job failed, for the one who asked for it.
@@ -71,7 +71,7 @@ impl Seat {
         while self.told.try_recv().is_ok() {}
     }
 
-    /// Leaves the conversation, which is over when nobody is left in it.
+    /// Leaves the conversation, which is over when its last speaker has left.
     pub(crate) fn leave(mut self) {
         if let Some(slot) = self.slot.take() {
             slot.leave(Leave::Finished);

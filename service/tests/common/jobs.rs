@@ -49,7 +49,7 @@ pub async fn upload(server: &impl Place, request: &str, body: &[u8]) -> (u16, Va
     upload_for(server, request, "", body).await
 }
 
-/// The same with a token.
+/// Sends a body of any type with a token.
 pub async fn upload_for(
     server: &impl Place,
     request: &str,

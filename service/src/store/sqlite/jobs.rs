@@ -267,18 +267,19 @@ impl JobStore for Store {
         })
     }
 
+    // The webhooks of a job are sent in their order, one at a time.
     fn due(&self, now: i64, busy: Vec<String>) -> Answer<'_, (Vec<Hook>, Option<i64>)> {
         look(self, move |from| {
             let mut rows = from.prepare_cached(&format!(
-                "{HOOK} WHERE w.due IS NOT NULL ORDER BY w.due, w.created"
+                "{HOOK} WHERE w.due IS NOT NULL AND NOT EXISTS (SELECT 1 FROM webhook e
+                 WHERE e.job = w.job AND e.due IS NOT NULL AND e.created < w.created)
+                 ORDER BY w.due, w.created"
             ))?;
             let mut rows = rows.query([])?;
             let mut due: Vec<Hook> = Vec::new();
             while let Some(row) = rows.next()? {
                 let found = hook(row)?;
-                // The webhooks of a job are sent in their order, one at a time.
-                let is_later = |other: &Hook| other.job == found.job;
-                if busy.contains(&found.id) || due.iter().any(is_later) {
+                if busy.contains(&found.id) {
                     continue;
                 }
                 let at = found.due.unwrap_or(i64::MAX);

@@ -76,7 +76,7 @@ pub struct Whisper {
 struct Shared {
     model: Model,
     workers: Workers,
-    /// Threads for recordings that nobody waits for. The system gives them what the others
+    /// Threads for recordings, which no client waits for. The system gives them what the others
     /// leave.
     bulk: Workers,
     effort: Effort,
