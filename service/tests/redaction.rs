@@ -140,8 +140,9 @@ fn the_redaction_is_as_good_as_the_documentation_says() {
         HELD_OUT,
         std::env::var_os("SHOW_HELD_OUT").is_some(),
     );
-    assert!(tuned.recall() >= 0.98 && tuned.precision() >= 0.95);
-    assert!(held.recall() >= 0.98 && held.precision() >= 0.95);
+    // The figures that docs/privacy.md has, rounded down.
+    assert!(tuned.recall() >= 0.999 && tuned.precision() >= 0.999);
+    assert!(held.recall() >= 0.995 && held.precision() >= 0.952);
     assert!(lines(TUNED).len() + lines(HELD_OUT).len() >= 300 && lines(HELD_OUT).len() >= 100);
 }
 
@@ -171,4 +172,26 @@ fn an_interim_never_shows_what_its_final_hides() {
         }
     }
     assert_eq!(failed, 0);
+}
+
+/// Prints what a redaction costs, which docs/privacy.md has.
+#[test]
+#[ignore = "measures; run it alone"]
+fn what_it_costs() {
+    let redaction = Arc::new(Redaction::of(&Kind::ALL));
+    let all = lines(HELD_OUT);
+    let begun = std::time::Instant::now();
+    redaction.find(&["warm"]);
+    println!("lists: {:?}", begun.elapsed());
+    let mut redactor = Redactor::new(redaction, false);
+    let begun = std::time::Instant::now();
+    for line in &all {
+        let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
+        redactor.interim(&words, Duration::ZERO);
+        redactor.last(&words, Duration::ZERO, Duration::ZERO);
+    }
+    println!(
+        "a final and an interim: {:?}",
+        begun.elapsed() / u32::try_from(all.len()).expect("few")
+    );
 }

@@ -28,7 +28,7 @@ async fn what_a_service_hides_is_not_stored_if_it_is_typed() {
         "Write to ada@example.org,\n or call 415-555-0187. Not 12.",
     );
     let history = node.history("a", &session);
-    let text = history.to_vec().into_iter().map(|event| event.to_string());
+    let text = history.iter().map(|event| event.to_string());
     let text: String = text.collect();
     assert!(
         text.contains(r"Write to [x],\n or call [x]. Not 12."),

@@ -12,7 +12,7 @@
 
 use super::digits::{self, Run};
 use super::word::{Word, bare};
-use super::{Kind, Redaction, Span, address, birth, email, name, number};
+use super::{Kind, Redaction, Span, account, address, birth, email, name, number};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,7 +126,7 @@ impl Redactor {
             hide(number_begun(&all, &runs));
         }
         if self.redaction.has(Kind::Account) {
-            hide(super::iban_begun(&all));
+            hide(account::begun(&all));
         }
         if self.redaction.has(Kind::Name) {
             hide(name::letters_begun(&all));
