@@ -16,8 +16,8 @@ use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
 use crate::door::unhonoured::Unhonoured;
 use crate::door::{
-    analytics, bookmarks, connection, groups, labels, manage, ops, origin, probes, process, refused,
-    rest, search, socketio, speakers, unhonoured, web,
+    analytics, bookmarks, connection, groups, labels, manage, ops, origin, probes, process,
+    refused, rest, search, socketio, speakers, unhonoured, web,
 };
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
