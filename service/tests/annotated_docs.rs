@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::annotated::LINES;
+use common::annotated::{Api, LINES};
 use common::prompter::Prompter;
 use common::*;
 use serde_json::{Value, json};
@@ -82,6 +82,11 @@ async fn every_request_of_the_document_is_answered_as_it_shows() {
     client.send_audio(&linear16(&silence(length, 16_000))).await;
     client.stop().await;
     client.rest().await;
+    let api = Api {
+        server: &server,
+        token: String::new(),
+    };
+    api.until_over(&id).await;
     let requests = blocks("run by service/tests/annotated_docs.rs");
     let answers = blocks("answer, compared by service/tests/annotated_docs.rs");
     assert_eq!((requests.len(), answers.len()), (6, 4));

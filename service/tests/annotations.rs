@@ -142,9 +142,14 @@ async fn a_filter_and_the_criteria_of_a_group_look_at_the_metadata() {
         assert_eq!(put["group"], changed);
         assert_eq!(api.get(&format!("/v1/manage/groups/{group}")).await, put);
         let listed = api
-            .get(&format!("{of}?sort=conversation.name&order=desc"))
+            .get(&format!("{of}?sort=conversation.name,startTime&order=desc"))
             .await;
         assert_eq!(each(&listed, "conversations", "name"), ["third", "second"]);
+        for sort in ["", "name,", "name,x", "name,name,name,name,name"] {
+            let request = format!("GET {of}?sort={sort}");
+            let message = api.refused(&request, &Value::Null, 400).await;
+            assert!(message.contains("several of them with commas"), "{message}");
+        }
     }
 }
 

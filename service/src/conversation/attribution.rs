@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use symbl_protocol::timestamp::parse_rfc3339;
 use uuid::Uuid;
 
-/// Most turns that are remembered. The earliest are forgotten.
-const MOST_TURNS: usize = 20_000;
+/// Most turns of a stream that are remembered. The earliest are forgotten.
+const MOST_TURNS: usize = 4096;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -140,9 +140,14 @@ pub(crate) struct Turns {
 pub(crate) struct SharedTurns(Arc<Mutex<Turns>>);
 
 impl SharedTurns {
-    /// Takes an event into account; see [`Turns::add`].
-    pub(crate) fn add(&self, at: u64, event: &SpeakerEvent) -> u64 {
-        self.lock().add(at, event)
+    /// Takes events at these times into account. Returns from when on speech may belong to
+    /// another user now.
+    pub(crate) fn add(&self, events: &[(u64, SpeakerEvent)]) -> u64 {
+        let mut turns = self.lock();
+        let since = events.iter().map(|(at, event)| turns.add(*at, event));
+        let since = since.min().unwrap_or(u64::MAX);
+        turns.index();
+        since
     }
 
     /// Returns the turns as they are now.
@@ -199,9 +204,9 @@ impl Turns {
         turns
     }
 
-    /// Takes an event at this time into account. Returns when its turn began, from which on
-    /// speech may belong to another user now.
-    pub(crate) fn add(&mut self, at: u64, event: &SpeakerEvent) -> u64 {
+    /// Takes an event at this time into account, before the next [`index`](Self::index).
+    /// Returns when its turn began, from which on speech may belong to another user now.
+    fn add(&mut self, at: u64, event: &SpeakerEvent) -> u64 {
         let user = self.user(&event.user);
         let open = self.turns.iter().rposition(|turn| turn.user == user);
         let open = open.filter(|open| self.turns.get(*open).is_some_and(|t| t.until == u64::MAX));
@@ -230,7 +235,6 @@ impl Turns {
         if self.turns.len() > MOST_TURNS {
             self.turns.remove(0);
         }
-        self.index();
         since
     }
 

@@ -38,6 +38,9 @@ use tokio::time::sleep;
 /// Most conversations in one answer, as the reference has it.
 const LONGEST_LIST: u32 = 65_536;
 
+/// Most fields by which a list is sorted.
+const MOST_SORTED: usize = 4;
+
 /// How long a deletion waits until its words have left the files, and how often it checks.
 const LONGEST_PURGE: Duration = Duration::from_secs(10);
 const PURGE_AGAIN: Duration = Duration::from_millis(100);
@@ -318,7 +321,7 @@ pub(crate) fn wanted(asked: &[(String, String)]) -> Result<List, String> {
         limit: 20,
         offset: 0,
         descending: true,
-        sort: Sort::Created,
+        sort: vec![Sort::Created],
         filter: Filter::default(),
         from: i64::MIN,
         to: i64::MAX,
@@ -339,13 +342,20 @@ pub(crate) fn wanted(asked: &[(String, String)]) -> Result<List, String> {
                 }
             }
             "sort" => {
-                let field = value.strip_prefix("conversation.").unwrap_or(value);
-                wanted.sort = match field {
-                    "startTime" => Sort::Start,
-                    "endTime" => Sort::End,
-                    "name" => Sort::Name,
-                    _ => return Err(must("`startTime`, `endTime` or `name`")),
-                }
+                let fields = value.split(',').map(|field| {
+                    let field = field.trim();
+                    match field.strip_prefix("conversation.").unwrap_or(field) {
+                        "startTime" => Some(Sort::Start),
+                        "endTime" => Some(Sort::End),
+                        "name" => Some(Sort::Name),
+                        _ => None,
+                    }
+                });
+                let fields: Option<Vec<Sort>> = fields.take(MOST_SORTED + 1).collect();
+                let fields = fields.filter(|fields| fields.len() <= MOST_SORTED);
+                wanted.sort = fields.ok_or_else(|| {
+                    must("`startTime`, `endTime` or `name`, or several of them with commas")
+                })?;
             }
             "filter" => {
                 wanted.filter = Filter::parse(value).map_err(|error| format!("{error}."))?;

@@ -265,7 +265,8 @@ pub(crate) struct List {
     pub(crate) limit: u32,
     pub(crate) offset: u32,
     pub(crate) descending: bool,
-    pub(crate) sort: Sort,
+    /// The first of these decides, the next ones where it is the same.
+    pub(crate) sort: Vec<Sort>,
     pub(crate) filter: Filter,
     /// Earliest start, in nanoseconds since the Unix epoch.
     pub(crate) from: i64,

@@ -109,6 +109,17 @@ impl<'a> Api<'a> {
         opened.expect("an upgrade").0
     }
 
+    /// Waits until a conversation whose sockets are closed is over.
+    pub async fn until_over(&self, id: &str) {
+        let path = format!("/v1/conversations/{id}");
+        in_time(async {
+            while self.get(&path).await["x_status"] != "over" {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     /// Holds a conversation in which all lines are said. Returns its id.
     pub async fn hold(&self, connection: &str) -> String {
         let mut client = self.connect(connection).await;
@@ -120,6 +131,7 @@ impl<'a> Api<'a> {
         client.send_audio(&linear16(&silence(length, 16_000))).await;
         client.stop().await;
         client.rest().await;
+        self.until_over(&id).await;
         id
     }
 }

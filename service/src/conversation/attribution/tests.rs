@@ -68,8 +68,8 @@ fn a_long_turn_is_found_behind_many_short_ones() {
 
 #[test]
 fn events_that_come_one_by_one_are_the_same_turns() {
-    let mut turns = Turns::default();
-    let mut add = |starts, name: &str, at| turns.add(at, &event(starts, name, at).1);
+    let shared = SharedTurns::default();
+    let add = |starts, name: &str, at| shared.add(&[event(starts, name, at)]);
     assert_eq!(add(true, "ada", 10), 10);
     assert_eq!(add(true, "ada", 20), 20, "ada goes on");
     assert_eq!(add(true, "bob", 40), 40);
@@ -79,16 +79,19 @@ fn events_that_come_one_by_one_are_the_same_turns() {
     assert_eq!(add(false, "eve", 8), 5);
     for (words, expected) in [((5, 8), "eve"), ((10, 50), "ada"), ((50, 60), "bob")] {
         assert_eq!(
-            owner(&turns, &[words]).as_deref(),
+            owner(&shared.now(), &[words]).as_deref(),
             Some(expected),
             "{words:?}"
         );
     }
-    for n in 0..MOST_TURNS as u64 {
-        turns.add(100 + 2 * n, &event(true, "max", 0).1);
-        turns.add(101 + 2 * n, &event(false, "max", 0).1);
-    }
-    assert_eq!(turns.turns.len(), MOST_TURNS);
+    let many = (0..MOST_TURNS as u64).flat_map(|n| {
+        let (from, until) = (100 + 2 * n, 101 + 2 * n);
+        [event(true, "max", from), event(false, "max", until)]
+    });
+    assert_eq!(shared.add(&many.collect::<Vec<_>>()), 100);
+    assert_eq!(shared.now().turns.len(), MOST_TURNS);
+    assert_eq!(shared.owner([(10, 50)]), None, "that was forgotten");
+    assert!(shared.owner([(100, 101)]).is_some());
 }
 
 #[test]

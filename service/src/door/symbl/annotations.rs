@@ -149,7 +149,7 @@ impl SpeakerSocket {
         };
         let conversation = &self.slot.conversation;
         let zero = mixed.clock.begun();
-        let mut since = u64::MAX;
+        let mut timed = Vec::with_capacity(events.len());
         for mut event in events {
             let mut state = conversation.state();
             let speaker = state.participants.resolve(&event.user, limits.speakers);
@@ -177,8 +177,9 @@ impl SpeakerSocket {
                 // No audio has come yet.
                 _ => 0,
             };
-            since = since.min(mixed.turns.add(at, &event));
+            timed.push((at, event));
         }
+        let since = mixed.turns.add(&timed);
         if let Some(zero) = zero {
             self.attribute_again(mixed, zero, since).await;
         }

@@ -2,12 +2,12 @@
 
 //! The part of the suite about what clients add to conversations.
 
-use super::records::{HOUR, Kept, each, ours, whole, whose, with_each};
+use super::records::{HOUR, Kept, all, each, ours, whole, whose, with_each};
 use super::{append, begin, said};
-use crate::store::Whose;
 use crate::store::bookmarks::{Extent, MOST_BOOKMARKS, Mark, Marked};
 use crate::store::groups::{Group, GroupTerms, MOST_GROUPS};
 use crate::store::notes::{Labelled, Labelling, Metadata};
+use crate::store::{List, Sort, Whose};
 use serde_json::{Map, Value, json};
 
 const SECOND: i64 = 1_000_000_000;
@@ -182,6 +182,32 @@ fn groups_belong_to_one_account_and_have_a_bound() {
                 .expect("written")
         );
         assert_eq!(store.groups(app()).await.expect("read"), [changed]);
+    });
+}
+
+#[test]
+fn a_list_is_sorted_by_the_next_field_where_the_first_one_is_the_same() {
+    with_each(async |store| {
+        let store = store.as_ref();
+        for (id, title) in [(1, "b"), (2, "a"), (3, "a")] {
+            let mut start = super::start(id, None);
+            (start.title, start.at) = (Some(title.to_owned()), id);
+            store.begin(start, Box::new(|_| {})).expect("begun");
+        }
+        for (sort, expected) in [
+            (vec![Sort::Name], ["1", "2", "3"]),
+            (vec![Sort::Name, Sort::Created], ["1", "3", "2"]),
+            (vec![Sort::Start, Sort::Name], ["3", "2", "1"]),
+        ] {
+            let list = List {
+                sort,
+                descending: true,
+                ..all()
+            };
+            let first = store.list("app".to_owned(), list).await.expect("read");
+            let (list, _) = whole(first).await;
+            assert_eq!(each(&list, "conversations", "id"), expected);
+        }
     });
 }
 

@@ -50,12 +50,12 @@ pub(super) fn ours(conversation: i64) -> Whose {
     whose("app", conversation)
 }
 
-fn all() -> List {
+pub(super) fn all() -> List {
     List {
         limit: 100,
         offset: 0,
         descending: false,
-        sort: Sort::Created,
+        sort: vec![Sort::Created],
         filter: Filter::default(),
         from: i64::MIN,
         to: i64::MAX,
@@ -584,7 +584,7 @@ fn conversations_are_listed_by_page_order_time_and_filter() {
             filter: Filter::parse(text).expect("a filter"),
             ..all()
         };
-        let (descending, sort) = (true, Sort::Name);
+        let (descending, sort) = (true, vec![Sort::Name]);
         for (list, expected) in [
             (all(), &[first, second, third][..]),
             (

@@ -141,12 +141,16 @@ fn days(seconds: i64) -> Value {
 /// Lists conversations of an account.
 pub(super) fn list(from: &Connection, account: &str, list: &List) -> rusqlite::Result<Listed> {
     let order = if list.descending { "DESC" } else { "ASC" };
-    let sort = match list.sort {
-        Sort::Created => "created",
-        Sort::Start => START,
-        Sort::End => END,
-        Sort::Name => NAME,
-    };
+    let sort = list.sort.iter().map(|sort| {
+        let column = match sort {
+            Sort::Created => "created",
+            Sort::Start => START,
+            Sort::End => END,
+            Sort::Name => NAME,
+        };
+        format!("{column} {order}, ")
+    });
+    let sort: String = sort.collect();
     let condition = Condition::of(&list.filter);
     let filter = match condition.text.as_str() {
         "" => String::new(),
@@ -154,7 +158,7 @@ pub(super) fn list(from: &Connection, account: &str, list: &List) -> rusqlite::R
     };
     let sql = format!(
         "SELECT id FROM conversation c WHERE account = ? AND created >= ? AND created < ? {filter}
-         ORDER BY {sort} {order}, id LIMIT ? OFFSET ?"
+         ORDER BY {sort} id LIMIT ? OFFSET ?"
     );
     let number = |number: u32| SqlValue::Integer(number.into());
     let parameters = [

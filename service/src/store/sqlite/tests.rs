@@ -116,6 +116,39 @@ fn what_was_said_is_told_in_the_order_in_which_it_was_written_whatever_its_times
 }
 
 #[test]
+fn a_list_of_messages_costs_what_it_lists_also_with_corrections() {
+    use std::sync::atomic::AtomicU64;
+    let instructions = |messages: u64| {
+        let limits = Limits {
+            kept_messages: usize::MAX,
+            ..Limits::default()
+        };
+        let store = Store::open(None, &limits).unwrap();
+        let said = (0..messages).map(|n| record(1, final_of("the same", n, n + 1)));
+        let records = std::iter::once(started(1, 0)).chain(said);
+        store.write(records.collect()).unwrap();
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&count);
+        let counts = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        let mut database = lock(&store.reader);
+        database.progress_handler(1, Some(counts)).unwrap();
+        let found = find(&database, "app", 1).unwrap().expect("stored");
+        let listed = found.messages(Wanted::default()).all(&database).unwrap();
+        drop(database);
+        assert_eq!(
+            listed["messages"].as_array().unwrap().len() as u64,
+            messages
+        );
+        count.load(Ordering::Relaxed)
+    };
+    let (few, many) = (instructions(100), instructions(400));
+    assert!(many < 5 * few, "{many} instructions for four times {few}");
+}
+
+#[test]
 fn stamps_only_grow_over_a_restart_at_which_the_wall_clock_went_back_too() {
     let last = stamp() + 3_600_000_000_000;
     stamped(last);
@@ -189,9 +222,9 @@ fn a_database_of_version_1_is_taken_over_and_one_of_later_ones_refused() {
          DROP TABLE conversation_group; DROP TABLE webhook; DROP TABLE job;
          ALTER TABLE conversation DROP COLUMN metadata;
          ALTER TABLE conversation DROP COLUMN retain; DROP INDEX conversation_session;
-         ALTER TABLE conversation DROP COLUMN session;
-         DROP TABLE entry; DROP TABLE stream; ALTER TABLE conversation DROP COLUMN head;
-         DROP TABLE kept_tracker; DROP INDEX message_told; ALTER TABLE message DROP COLUMN stored;
+         ALTER TABLE conversation DROP COLUMN session; DROP TABLE entry; DROP TABLE stream;
+         ALTER TABLE conversation DROP COLUMN head; DROP TABLE kept_tracker;
+         DROP INDEX message_told; ALTER TABLE message DROP COLUMN stored;
          ALTER TABLE message DROP COLUMN phrases; PRAGMA user_version = 1;",
     );
     let store = open().unwrap();
