@@ -18,7 +18,7 @@ PREFIX ?= $(shell pkg-config --variable=prefix gstreamer-1.0)
 libdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=libdir gstreamer-1.0)
 pluginsdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=pluginsdir gstreamer-1.0)
 
-.PHONY: help build test soak soak-speech stress bench accuracy demo install install-plugin uninstall deb clean
+.PHONY: help build test soak soak-speech stress bench accuracy demo install install-plugin uninstall deb deb-check clean
 
 help:
 	@echo 'make demo [FILE=talk.wav] [WEB=1] [VIDEO=1]   live captions of recorded speech, or of your own file;'
@@ -35,6 +35,7 @@ help:
 	@echo '                            completions of shells and the unit of systemd (PREFIX, DESTDIR)'
 	@echo 'make uninstall              remove what make install has installed'
 	@echo 'make deb                    packages for Debian and Ubuntu, with cargo-deb'
+	@echo 'make deb-check              install them into an empty root, use them and remove them (as root)'
 	@echo 'make clean                  remove what was built'
 
 build:
@@ -96,6 +97,9 @@ uninstall:
 # Needs cargo-deb: cargo install cargo-deb.
 deb: build
 	scripts/deb.sh '$(TARGET_DIR)'
+
+deb-check:
+	scripts/deb-check.sh '$(TARGET_DIR)/debian'
 
 clean:
 	$(CARGO) clean

@@ -29,6 +29,8 @@ fn example(option: &Arg) -> String {
         "a.example",
         "reset@3s",
         "info",
+        "all",
+        "member=M[0-9]{6}",
     ];
     let accepts = |value: &&&str| {
         let bare = Arg::new("x")
