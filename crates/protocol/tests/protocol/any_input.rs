@@ -69,7 +69,7 @@ const NAMES: [&str; 48] = [
     "audioTime",
 ];
 
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "message",
     "recognition_result",
     "recognition_progress",

@@ -4,7 +4,7 @@
 //! them: life cycle, live results and sentences.
 
 use super::{CONVERSATION, IVO, MARA, compact, parsed};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 use symbl_protocol::reply::{self, Interim, Message, SpokenWord};
 use symbl_protocol::timestamp::parse_rfc3339;
