@@ -86,6 +86,24 @@ pub(crate) struct Masked {
     pub(crate) identified: Vec<Identified>,
 }
 
+impl Masked {
+    /// Returns a run of the words, with what was identified in it.
+    pub(crate) fn part(&self, run: Range<usize>) -> Self {
+        let found = self
+            .identified
+            .iter()
+            .filter(|found| run.start <= found.words.start && found.words.end <= run.end);
+        let moved = found.map(|found| Identified {
+            words: found.words.start - run.start..found.words.end - run.start,
+            ..found.clone()
+        });
+        Self {
+            identified: moved.collect(),
+            words: self.words.get(run.clone()).unwrap_or_default().to_vec(),
+        }
+    }
+}
+
 impl Masking {
     /// Begins a stream. It hides what the service hides, and what it asks for itself.
     /// `resumed` says that the stream goes on after a loss.

@@ -12,8 +12,9 @@
 //! the log already are dropped: those before the `said_until` of [`Begun::Here`]. The
 //! speaker may not have received them, so it is sent the entries with those words again.
 
-use crate::analysis::{self, AnalyzerOptions, Finder, TrackerFinding};
+use crate::analysis::{self, AnalyzerOptions, Finder, Sentence, TrackerFinding};
 use crate::clock::AudioClock;
+use crate::conversation::attribution::SharedTurns;
 use crate::conversation::entry::{Entry, Message, Part, Speaker, Transcribed};
 use crate::conversation::form::{Audience, Interim, Live, Recipient};
 use crate::conversation::hub::Conversation;
@@ -27,7 +28,8 @@ use crate::ids::new_id;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::trackers::phrasebook::Compiled;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use symbl_protocol::reply;
@@ -46,6 +48,8 @@ pub(crate) struct ResultWriter {
     timezone_offset: i32,
     title: Option<String>,
     clock: AudioClock,
+    /// `true` if nobody waits for the results, so that their delay is of no interest.
+    is_recorded: bool,
     /// When the request came.
     started: Instant,
     /// The id of the next message.
@@ -67,6 +71,11 @@ pub(crate) struct ResultWriter {
     /// `None` if the client did not ask to be told of the progress.
     progress: Option<Progress>,
     masking: Masking,
+    /// Who else speaks when in the audio, if the client says so.
+    turns: SharedTurns,
+    most_speakers: usize,
+    /// The ids of those of them that are in the log.
+    introduced: HashSet<String>,
 }
 
 /// What a client wants to be sent.
@@ -79,6 +88,10 @@ pub(crate) struct Wanted {
     pub(crate) tracker_ids: Vec<(String, String)>,
     /// `true` to look for trackers in interims too.
     pub(crate) interim_trackers: bool,
+    /// `true` for the sentiment of each message.
+    pub(crate) sentiment: bool,
+    /// `true` for the actionable part of each message.
+    pub(crate) phrases: bool,
     /// `true` to be told how far the recognition has come.
     pub(crate) progress: bool,
     /// What is hidden of all that is said.
@@ -93,6 +106,13 @@ pub(crate) struct Speaking {
     pub(crate) stream_position: Option<StreamPosition>,
     /// The last entry that was sent before the socket joined.
     pub(crate) told: u64,
+    /// When the first audio of a recording counts as come, nanoseconds since the Unix epoch.
+    /// `None` for a client that sends as its speaker speaks.
+    pub(crate) recorded: Option<i64>,
+    /// Who else speaks when in the audio.
+    pub(crate) turns: SharedTurns,
+    /// Most speakers of a conversation.
+    pub(crate) most_speakers: usize,
 }
 
 impl ResultWriter {
@@ -110,9 +130,16 @@ impl ResultWriter {
             title,
             stream_position,
             told,
+            recorded,
+            turns,
+            most_speakers,
         } = speaking;
         Self {
-            clock: AudioClock::of(conversation.clock),
+            clock: match recorded {
+                Some(zero) => AudioClock::fixed(conversation.clock, zero),
+                None => AudioClock::of(conversation.clock),
+            },
+            is_recorded: recorded.is_some(),
             conversation,
             own,
             socket,
@@ -132,6 +159,9 @@ impl ResultWriter {
             said_until: 0,
             told,
             unheard: VecDeque::new(),
+            turns,
+            most_speakers,
+            introduced: HashSet::new(),
         }
     }
 
@@ -153,20 +183,8 @@ impl ResultWriter {
     /// Appends the start to the log, and with it a new conversation and a new speaker.
     /// Then tells the client that audio is awaited, and in which conversation.
     pub(crate) fn listening(&mut self) -> Result<(), StreamError> {
+        let start = self.start_of(self.speaker.clone(), self.stream_position.clone());
         let conversation = &self.conversation;
-        let keep = conversation.state().longest_keep(Instant::now()).as_secs();
-        let start = StartRecord {
-            conversation: conversation.number,
-            account: conversation.key.account.clone(),
-            connection_id: conversation.key.connection_id.clone(),
-            session: conversation.session.clone(),
-            title: self.title.clone(),
-            at: conversation.clock.now(),
-            keep: i64::try_from(keep).unwrap_or(i64::MAX),
-            speaker: Some(self.speaker.clone()),
-            ends: None,
-            stream_position: self.stream_position.clone(),
-        };
         let begun = conversation
             .log
             .begin(start, conversation.committed(Some(self.socket)))?;
@@ -183,6 +201,78 @@ impl ResultWriter {
         }
         self.own.send(reply::started_listening());
         self.own.send(reply::conversation_created(&conversation.id));
+        Ok(())
+    }
+
+    fn start_of(&self, speaker: Speaker, at: Option<StreamPosition>) -> StartRecord {
+        let conversation = &self.conversation;
+        let keep = conversation.state().longest_keep(Instant::now()).as_secs();
+        StartRecord {
+            conversation: conversation.number,
+            account: conversation.key.account.clone(),
+            connection_id: conversation.key.connection_id.clone(),
+            session: conversation.session.clone(),
+            title: self.title.clone(),
+            at: conversation.clock.now(),
+            keep: i64::try_from(keep).unwrap_or(i64::MAX),
+            speaker: Some(speaker),
+            ends: None,
+            stream_position: at,
+        }
+    }
+
+    /// Returns who has said these words.
+    fn speaker_of(&self, words: &[RecognisedWord]) -> Speaker {
+        if self.turns.is_empty() {
+            return self.speaker.clone();
+        }
+        let times = words
+            .iter()
+            .map(|word| (nanos(word.start), nanos(word.end)));
+        let user = self.turns.owner(times);
+        let speaker = user.and_then(|user| {
+            let mut state = self.conversation.state();
+            state.participants.resolve(&user, self.most_speakers)
+        });
+        speaker.unwrap_or_else(|| self.speaker.clone())
+    }
+
+    /// Splits words where another speaker begins, at the ends of sentences.
+    fn by_speaker(
+        &self,
+        words: &[RecognisedWord],
+        punctuated: bool,
+    ) -> Vec<(Range<usize>, Speaker)> {
+        let all = || vec![(0..words.len(), self.speaker.clone())];
+        if self.turns.is_empty() {
+            return all();
+        }
+        let mut runs: Vec<(Range<usize>, Speaker)> = Vec::new();
+        for sentence in sentences_of(words, punctuated) {
+            let speaker = self.speaker_of(words.get(sentence.words.clone()).unwrap_or_default());
+            match runs.last_mut() {
+                Some((run, known)) if known.id == speaker.id => run.end = sentence.words.end,
+                _ => runs.push((sentence.words, speaker)),
+            }
+        }
+        match runs.is_empty() {
+            true => all(),
+            false => runs,
+        }
+    }
+
+    /// Appends to the log that this speaker is heard in the audio, once.
+    fn introduce(&mut self, speaker: &Speaker) -> Result<(), StreamError> {
+        if speaker.id == self.speaker.id || !self.introduced.insert(speaker.id.clone()) {
+            return Ok(());
+        }
+        let conversation = &self.conversation;
+        conversation.state().hears(self.socket, &speaker.id);
+        let start = self.start_of(speaker.clone(), None);
+        conversation
+            .log
+            .begin(start, conversation.committed(Some(self.socket)))?;
+        conversation.tell();
         Ok(())
     }
 
@@ -284,12 +374,13 @@ impl ResultWriter {
         let start = words.first().map_or(Duration::ZERO, |word| word.start);
         let stable = stable.min(words.len());
         self.promises |= stable > 0;
+        let speaker = self.speaker_of(words);
         let interim = Interim {
             text,
             words: if knows_times(words) { words } else { &[] },
             stable,
             start,
-            speaker: &self.speaker,
+            speaker: &speaker,
             elapsed: self.elapsed(),
         };
         let live = Live::Interim(interim);
@@ -351,18 +442,33 @@ impl ResultWriter {
             return Ok(());
         }
         let masked = self.masking.last(words, said_before);
-        let words = words.get(said_before..).unwrap_or_default();
-        let said = self.look_into_masked(words, &masked, punctuated);
         self.interim_findings.clear();
         if let Some(progress) = &mut self.progress {
             progress.moved();
         }
+        for (run, speaker) in self.by_speaker(&masked.words, punctuated) {
+            self.introduce(&speaker)?;
+            self.said_by(&speaker, &masked.part(run), punctuated)?;
+        }
+        Ok(())
+    }
+
+    /// Appends the final of words of one speaker and then sends it.
+    fn said_by(
+        &mut self,
+        speaker: &Speaker,
+        words: &Masked,
+        punctuated: bool,
+    ) -> Result<(), StreamError> {
+        let mut said = self.look_into_masked(words, punctuated);
+        said.speaker.clone_from(speaker);
         if said.messages.is_empty() {
             self.conversation.hint(|form| form.said(&said), self.socket);
             self.metrics.results("final", 1);
             return Ok(());
         }
         let late = said.words.last().map(|word| said.wall(word.end));
+        let late = late.filter(|_| !self.is_recorded);
         let conversation = &self.conversation;
         let counted = Counted::of(&said);
         match conversation.log.append(
@@ -384,25 +490,51 @@ impl ResultWriter {
         Ok(())
     }
 
-    /// Returns the final of these words with all that is found in it. Pure except for the
-    /// topics of the conversation.
-    #[cfg(test)]
-    pub(crate) fn look_into(&mut self, words: &[RecognisedWord], punctuated: bool) -> Transcribed {
-        let masked = self.masking.last(words, 0);
-        self.look_into_masked(words, &masked, punctuated)
+    /// Appends a message that was written, the one with this number among all of its request.
+    /// Leaves it out if the log has it from an earlier attempt.
+    pub(crate) fn written(
+        &mut self,
+        number: u64,
+        words: &[RecognisedWord],
+    ) -> Result<(), StreamError> {
+        if number < self.said_until {
+            return Ok(());
+        }
+        let mut said = self.look_into(words, true);
+        if said.messages.is_empty() {
+            return Ok(());
+        }
+        // The times of messages may overlap. Their numbers do not.
+        if let Some(part) = &mut said.part {
+            (part.from, part.until) = (number, number + 1);
+        }
+        let conversation = &self.conversation;
+        let counted = Counted::of(&said);
+        let committed = conversation.committed(Some(self.socket));
+        match conversation
+            .log
+            .append(conversation.number, said, committed)?
+        {
+            Verdict::Stored(_) => conversation.tell(),
+            Verdict::Already => return Ok(()),
+            Verdict::Superseded => return Err(StreamError::Superseded),
+            Verdict::Over => return Err(StreamError::Over),
+        }
+        counted.count(&self.metrics);
+        Ok(())
     }
 
-    /// Returns the final of words of which some are hidden. Uses only the times of `words`.
-    fn look_into_masked(
-        &mut self,
-        words: &[RecognisedWord],
-        masked: &Masked,
-        punctuated: bool,
-    ) -> Transcribed {
-        let mut sentences = match punctuated {
-            true => analysis::punctuated(&masked.words),
-            false => analysis::punctuate(&masked.words),
-        };
+    /// Returns the final of these words with all that is found in it. Pure except for the
+    /// topics of the conversation.
+    pub(crate) fn look_into(&mut self, words: &[RecognisedWord], punctuated: bool) -> Transcribed {
+        let masked = self.masking.last(words, 0);
+        self.look_into_masked(&masked, punctuated)
+    }
+
+    /// Returns the final of words of which some are hidden.
+    fn look_into_masked(&mut self, masked: &Masked, punctuated: bool) -> Transcribed {
+        let words = &masked.words;
+        let mut sentences = sentences_of(&masked.words, punctuated);
         let next = new_id();
         let first = std::mem::replace(&mut self.next_message, next);
         let part = self.stream_position.as_ref().map(|at| Part {
@@ -417,6 +549,8 @@ impl ResultWriter {
             speaker: self.speaker.clone(),
             timezone_offset: self.timezone_offset,
             elapsed: self.elapsed(),
+            sentiment: self.wanted.sentiment,
+            phrases: self.wanted.phrases,
             part,
             ..Transcribed::default()
         };
@@ -463,6 +597,13 @@ impl ResultWriter {
 
     fn elapsed(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn sentences_of(words: &[RecognisedWord], punctuated: bool) -> Vec<Sentence> {
+    match punctuated {
+        true => analysis::punctuated(words),
+        false => analysis::punctuate(words),
     }
 }
 
@@ -543,6 +684,8 @@ pub(crate) mod tests {
             trackers: hub.phrasebook.get(Vec::new()).expect("room"),
             tracker_ids: Vec::new(),
             interim_trackers: false,
+            sentiment: false,
+            phrases: false,
             progress: false,
             masking: Masking::default(),
         };
@@ -552,6 +695,9 @@ pub(crate) mod tests {
             title: None,
             stream_position,
             told: slot.told,
+            recorded: None,
+            turns: SharedTurns::default(),
+            most_speakers: 9,
         };
         let (conversation, metrics) = (Arc::clone(&slot.conversation), Arc::clone(&hub.metrics));
         let results = ResultWriter::new(conversation, own, slot.member, metrics, speaking, wanted);

@@ -146,6 +146,13 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
         detect_entities: config
             .boolean("config.detectEntities", "detectEntities")?
             .unwrap_or(false),
+        detect_phrases: config
+            .boolean("config.detectPhrases", "detectPhrases")?
+            .or(message.boolean("detectPhrases", "detectPhrases")?)
+            .unwrap_or(false),
+        analytics: config
+            .boolean("config.analytics", "analytics")?
+            .unwrap_or(false),
         sentiment: config
             .boolean("config.sentiment", "sentiment")?
             .or(config.boolean("config.sentiments", "sentiments")?)

@@ -113,6 +113,11 @@ pub struct StartRequest {
     pub recognition_progress: bool,
     /// `config.detectEntities`.
     pub detect_entities: bool,
+    /// `config.detectPhrases`: mark the actionable part of each message.
+    pub detect_phrases: bool,
+    /// `config.analytics`: report how long each speaker has spoken, with
+    /// `analytics` messages. An extension that only `symbl-service` honours.
+    pub analytics: bool,
     /// `config.sentiment`.
     pub sentiment: bool,
     /// `config.redaction.identifyContent`: report personal data, as entities.
@@ -161,6 +166,8 @@ impl StartRequest {
             max_final_delay: None,
             recognition_progress: false,
             detect_entities: false,
+            detect_phrases: false,
+            analytics: false,
             sentiment: false,
             identify_content: false,
             redact_content: false,
@@ -242,6 +249,8 @@ impl StartRequest {
             ("recognitionProgress", flag(self.recognition_progress)),
             ("sentiment", flag(self.sentiment)),
             ("detectEntities", flag(self.detect_entities)),
+            ("detectPhrases", flag(self.detect_phrases)),
+            ("analytics", flag(self.analytics)),
             ("speechRecognition", Some(speech_recognition(self.format))),
             ("trackers", object(tracking)),
             ("redaction", object(redaction)),

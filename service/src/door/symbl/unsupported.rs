@@ -7,22 +7,23 @@
 //! field that is new in the API counts as unsupported until it is added here.
 
 use crate::door::symbl::bounds::shortened;
+use crate::door::unhonoured::{MOST, asks};
 use serde_json::{Map, Value};
 use symbl_protocol::InsightType;
-
-/// Most names that the client is told. A request may have a megabyte of them.
-const MOST: usize = 20;
 
 const REQUEST: &[&str] = &[
     "type",
     "config",
     "customVocabulary",
+    "detectPhrases",
     "disconnectOnStopRequest",
     "disconnectOnStopRequestTimeout",
     "enableAllTrackers",
     "insightTypes",
     "meetingTitle",
     "noConnectionTimeout",
+    "sentiment",
+    "sentiments",
     "speaker",
     "trackers",
     "x_stream",
@@ -31,6 +32,7 @@ const REQUEST: &[&str] = &[
 const CONFIG: &[&str] = &[
     "confidenceThreshold",
     "detectEntities",
+    "detectPhrases",
     "encoding",
     "languageCode",
     "maxFinalDelay",
@@ -38,6 +40,8 @@ const CONFIG: &[&str] = &[
     "recognitionProgress",
     "redaction",
     "sampleRateHertz",
+    "sentiment",
+    "sentiments",
     "speechRecognition",
     "timezoneOffset",
     "trackers",
@@ -131,18 +135,6 @@ fn unknown(path: &str, object: &Map<String, Value>, known: &[&str], found: &mut 
     found.extend(names.take(MOST));
 }
 
-/// Returns `false` for values that ask for nothing.
-fn asks(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(set) => *set,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(entries) => !entries.is_empty(),
-        Value::Object(members) => !members.is_empty(),
-        Value::Number(_) => true,
-    }
-}
-
 /// Returns the message to the client about these fields, if there are any.
 pub(crate) fn details(fields: &[String]) -> Option<String> {
     if fields.is_empty() {
@@ -162,14 +154,7 @@ mod tests {
     #[test]
     fn fields_that_ask_for_what_is_not_done_are_named() {
         for (request, expected) in [
-            (
-                json!({"config": {"detectPhrases": true}}),
-                vec!["config.detectPhrases"],
-            ),
-            (
-                json!({"config": {"sentiment": true}}),
-                vec!["config.sentiment"],
-            ),
+            (json!({"config": {"mood": true}}), vec!["config.mood"]),
             (
                 json!({"config": {"redaction": {"redact": 1}}}),
                 vec!["config.redaction.redact"],
@@ -182,7 +167,6 @@ mod tests {
                 json!({"trackers": [{"name": "a", "vocabulary": []}, {"name": "b", "zz": 1}]}),
                 vec!["trackers[1].zz"],
             ),
-            (json!({"sentiments": true}), vec!["sentiments"]),
             (json!({"actions": [{"invokeOn": "stop"}]}), vec!["actions"]),
             (
                 json!({"noConnectionTimeout": true}),
@@ -216,8 +200,8 @@ mod tests {
                 "speechRecognition":
                     {"encoding": "LINEAR16", "sampleRateHertz": 16000.0, "interimResults": true},
                 "redaction": {"identifyContent": true, "redactContent": true, "redactionString": "****"},
-                "sentiment": false,
-                "detectPhrases": null,
+                "sentiment": true,
+                "detectPhrases": true,
                 "confidenceThreshold": 0.5,
                 "maxFinalDelay": 3,
                 "recognitionProgress": true,
