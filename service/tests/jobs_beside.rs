@@ -79,17 +79,13 @@ async fn fifty_jobs_keep_no_live_stream_waiting_and_all_end() {
     // Jobs take no place of a live stream, however far they are behind.
     config.max_load = Some(0.9);
     let server = Server::bind(config).await.expect("a server");
-    let recording = wav(&[vec![0; 1600]]);
-    let mut jobs = Vec::new();
-    for _ in 0..48 {
-        let (status, made) = upload(&server, "POST /v1/process/audio", &recording).await;
-        assert_eq!(status, 201, "{made}");
-        jobs.push(made);
-    }
     // The two that run first take long.
-    let long = wav(&[vec![0; 16_000 * 3]]);
-    for _ in 0..2 {
-        let (_, made) = upload(&server, "POST /v1/process/audio", &long).await;
+    let (long, short) = (wav(&[vec![0; 16_000 * 6]]), wav(&[vec![0; 1600]]));
+    let mut jobs = Vec::new();
+    for number in 0..50 {
+        let recording = if number < 2 { &long } else { &short };
+        let (status, made) = upload(&server, "POST /v1/process/audio", recording).await;
+        assert_eq!(status, 201, "{made}");
         jobs.push(made);
     }
     let given = || engine.0.lock().expect("a lock").clone();

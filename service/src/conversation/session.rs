@@ -534,7 +534,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Also returns the figures of the talk, whenever they are counted.
+    /// Makes the watch return the figures of the talk too, whenever they are counted.
     pub(crate) fn with_analytics(mut self) -> Self {
         if let Content::Running(conversation) = &self.session.content {
             self.tallied = Some(conversation.tallied());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Counts a conversation while it runs: who has spoken for how long so far.
+//! Counts a conversation while it runs: how long each speaker has spoken so far.
 //!
 //! The log is read from where the last count ended. So each final is counted once, in the
 //! order of the log, also after a restart. Corrections are not counted: they change no times.

@@ -51,7 +51,7 @@ pub struct Operation {
     /// How it differs, or what the refusal says.
     #[serde(default)]
     pub how: String,
-    /// Who is to implement it. Such a row must not work yet.
+    /// The part of the project that is to implement it. Such a row must not work yet.
     pub awaits: Option<String>,
     /// The status code of success.
     pub success: Option<u16>,
