@@ -15,9 +15,12 @@ use axum::response::Response;
 /// Returns what a request does, by its method and the pattern of its path. `None` for what concerns
 /// no conversation.
 pub(crate) fn what(method: &Method, path: &str) -> Option<(&'static str, &'static str)> {
-    let (door, rest) = match path.strip_prefix("/v1/conversations") {
-        Some(rest) => ("http", rest),
+    let rest = match path.strip_prefix("/v1/conversations") {
+        Some(rest) => rest,
         None if path.contains("/subscribe/") => return Some(("subscribe", "read")),
+        None if path == "/v1/search" => return Some(("http", "search")),
+        None if path.starts_with("/v1/groups/") => return Some(("http", "list")),
+        None if path.starts_with("/v1/process/") => return Some(("http", "change")),
         None => return None,
     };
     let is_change = *method != Method::GET && *method != Method::HEAD;
@@ -32,7 +35,7 @@ pub(crate) fn what(method: &Method, path: &str) -> Option<(&'static str, &'stati
         (_, "") => "list",
         _ => "read",
     };
-    Some((door, what))
+    Some(("http", what))
 }
 
 /// Writes a line for a request that concerns a conversation, when it is answered.
@@ -97,6 +100,10 @@ mod tests {
             ),
             ("PATCH", "/v1/conversations/{id}", Some("change")),
             ("GET", "/v1/subscribe/{id}", Some("read")),
+            ("GET", "/v1/search", Some("search")),
+            ("GET", "/v1/groups/{id}/conversations", Some("list")),
+            ("PUT", "/v1/process/text/{id}", Some("change")),
+            ("GET", "/v1/job/{id}", None),
             ("GET", "/v1/streaming/{id}", None),
             ("GET", "/healthz", None),
         ] {

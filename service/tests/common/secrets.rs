@@ -21,7 +21,7 @@ pub const CALL: &[&str] = &[
     "you can write to zanzibar dot quixote at example dot com please",
     "my number is 415-555-0187, can you call me back tomorrow?",
     "my card number is 4539 1488",
-    "0343 6467 thanks and i live at 742 hawthorne street",
+    "0343 6467 thanks and i live at 17742 hawthorne street",
     "my social is 219-09-9999 and the member is M778899",
     "i was born on march 3rd 1979",
     "i will send the quarterly report on friday",
@@ -37,7 +37,7 @@ pub const SECRETS: &[&str] = &[
     "1488",
     "0343",
     "6467",
-    "742",
+    "17742",
     "hawthorne",
     "219-09-9999",
     "778899",
@@ -105,13 +105,16 @@ pub fn has_no_secret(what: &str, bytes: &[u8]) {
 
 /// Reads all files below a directory.
 pub fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
-    let entries = std::fs::read_dir(directory).expect("a directory");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    let read = paths.map(|path| {
-        (
-            path.display().to_string(),
-            std::fs::read(&path).expect("a file"),
-        )
-    });
-    read.collect()
+    let mut read = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => read.extend(files(&path)),
+            false => read.push((
+                path.display().to_string(),
+                std::fs::read(&path).expect("a file"),
+            )),
+        }
+    }
+    read
 }
