@@ -174,7 +174,7 @@ fn an_interim_never_shows_what_its_final_hides() {
     assert_eq!(failed, 0);
 }
 
-/// Prints what a redaction costs, which docs/privacy.md has.
+/// Prints what a redaction costs.
 #[test]
 #[ignore = "measures; run it alone"]
 fn what_it_costs() {
