@@ -26,6 +26,7 @@ mod pattern;
 mod phrase;
 mod punctuation;
 mod question;
+pub mod redaction;
 mod rules;
 pub mod score;
 pub mod sentiment;

@@ -8,6 +8,7 @@
 //!
 //! Times are nanoseconds: since the Unix epoch where a field says so, else of a stream's audio.
 
+use super::attribution::Attribution;
 use serde::{Deserialize, Serialize};
 use std::ops::{Not, Range};
 
@@ -40,6 +41,8 @@ pub(crate) enum Body {
     Said(Box<Transcribed>),
     /// A text that a client sent.
     Sent(Sent),
+    /// A client has corrected the speakers of messages. Entries before have those of before.
+    Attributed(Vec<Attribution>),
     /// The last speaker's socket is gone. The conversation is over at `ends` unless a
     /// speaker rejoins.
     Closed { ends: i64 },
@@ -217,6 +220,7 @@ impl Entry {
         let body = match &self.body {
             Body::Said(said) => said.bytes(),
             Body::Sent(sent) => sent.text.len() + sent.client_id.len(),
+            Body::Attributed(all) => all.iter().map(|one| 128 + 8 * one.messages.len()).sum(),
             _ => 0,
         };
         size_of::<Self>() + body
@@ -240,6 +244,7 @@ impl Body {
             Self::Left(_) => "left",
             Self::Said(_) => "said",
             Self::Sent(_) => "sent",
+            Self::Attributed(_) => "attributed",
             Self::Closed { .. } => "closed",
             Self::Over => "over",
         }

@@ -3,6 +3,7 @@
 //! Conversations: their sockets, their logs, and the order in which sockets are sent
 //! entries.
 
+pub(crate) mod attribution;
 pub(crate) mod entry;
 pub(crate) mod form;
 pub(crate) mod hub;

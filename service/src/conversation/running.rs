@@ -3,7 +3,7 @@
 //! A conversation that is not over: its sockets, what they share, and the lost speakers
 //! that may rejoin. The `hub` decides which socket joins and leaves which conversation.
 
-use super::entry::{Body, Entry, Sent};
+use super::entry::{Body, Entry, Sent, Speaker};
 use super::form::{Audience, Form, Interim, Recipient, Rendered};
 use super::log::{Committed, Log, LogError, Sending};
 use super::session::{Hint, Timeouts, ends, until};
@@ -134,6 +134,8 @@ pub(crate) struct Member {
     keep: Duration,
     /// The stream that it sends, and which start request of it.
     stream: Option<(String, u64)>,
+    /// The ids of other speakers that are heard in its audio.
+    heard: Vec<String>,
 }
 
 /// A lost speaker that the conversation waits for.
@@ -270,6 +272,7 @@ impl ConversationState {
             speaker: None,
             keep: Duration::ZERO,
             stream: None,
+            heard: Vec::new(),
         });
         id
     }
@@ -289,11 +292,25 @@ impl ConversationState {
         if self.grace.is_some_and(|grace| now < grace) {
             return None;
         }
-        let members = self.members.iter().filter_map(|m| m.speaker.as_ref());
+        let members = self.members.iter();
+        let members = members.flat_map(|m| m.speaker.iter().chain(&m.heard));
         let owed = self.owed.iter().filter(|owed| now < owed.until);
         let owed = owed.filter_map(|owed| owed.speaker.as_ref());
         let here = members.chain(&self.leaving).chain(owed);
         Some(here.cloned().collect())
+    }
+
+    /// Records that a speaker is heard in the audio of a socket. Returns `false` if that is
+    /// known.
+    pub(crate) fn hears(&mut self, id: u64, speaker: &str) -> bool {
+        let member = self.members.iter_mut().find(|member| member.id == id);
+        match member.filter(|member| !member.heard.iter().any(|known| known == speaker)) {
+            Some(member) => {
+                member.heard.push(speaker.to_owned());
+                true
+            }
+            None => false,
+        }
     }
 
     /// Returns the speaker of a socket.
@@ -545,6 +562,14 @@ impl Conversation {
             self.state().postpone(Instant::now() + until(ends, now));
         }
         Ok(sending)
+    }
+
+    /// Sends all sockets entries that were appended elsewhere, and takes over the speakers of
+    /// them. Blocks.
+    pub(crate) fn attributed(self: &Arc<Self>, speakers: &[Speaker], entries: &[Arc<Entry>]) {
+        self.state().participants.adopt(speakers);
+        self.committed(None)(entries);
+        self.tell();
     }
 
     /// Returns the function that takes the entries of a commit. Their audio came from the

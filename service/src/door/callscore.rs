@@ -9,7 +9,7 @@
 use crate::analysis::score::{Checklist, Criterion, Heard, Quote, Score, Scorer, Verdict};
 use crate::door::analytics::{Members, counted, members, person, rounded};
 use crate::door::http::{Shared, error, unreadable};
-use crate::door::rest::{Id, busy, failed, unknown, whose};
+use crate::door::rest::{Id, answered, busy, failed, unknown, whose};
 use crate::door::spoken;
 use crate::door::token::Access;
 use crate::store::{Sentence, StoreError, Whose};
@@ -26,7 +26,21 @@ use std::collections::HashMap;
 
 pub(crate) fn routes() -> Router<Shared> {
     let path = "/v1/conversations/{id}/callscore";
-    Router::new().route(path, get(by_default).post(by_request))
+    Router::new()
+        .route(path, get(by_default).post(by_request))
+        .route("/v1/conversations/{id}/callscore/status", get(status))
+}
+
+/// Answers that the score can be asked for. It is computed when it is.
+async fn status(State(shared): State<Shared>, access: Access, id: Id) -> Response {
+    let whose = match whose(&shared, access, id) {
+        Ok(whose) => whose,
+        Err(refusal) => return refusal,
+    };
+    let found = shared.records.find(whose).await;
+    answered(found, |_| {
+        Json(json!({"status": "completed"})).into_response()
+    })
 }
 
 async fn by_default(State(shared): State<Shared>, access: Access, id: Id) -> Response {

@@ -16,6 +16,7 @@ use crate::door::http::{Shared, error, unreadable};
 use crate::door::rest::{Asked, Id, answered, own, whose};
 use crate::door::symbl::bounds::shortened;
 use crate::door::token::Access;
+use crate::door::unhonoured::Unhonoured;
 use crate::store::{Records, Sentence, Spoken, StoreError, Transcript};
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -430,13 +431,22 @@ fn begun(
     told(Arc::clone(&shared.records), telling, first, headers)
 }
 
+/// The members of a request for a transcript.
+const MEMBERS: &[&str] = &[
+    "contentType",
+    "createParagraphs",
+    "phrases",
+    "showSpeakerSeparation",
+];
+
 /// Reads the body of a request for a transcript. Returns the style, the content type, and
 /// the members that ask for what this service does not do.
-fn wanted(body: &[u8]) -> Result<(Style, &'static str, Vec<&'static str>), String> {
+fn wanted(body: &[u8]) -> Result<(Style, &'static str, Unhonoured), String> {
     let asked: Value = serde_json::from_slice(body).unwrap_or_default();
-    if !asked.is_object() {
+    let Value::Object(members) = &asked else {
         return Err("The body must be a JSON object with `contentType`.".to_owned());
-    }
+    };
+    let mut unhonoured = Unhonoured::body(members, MEMBERS);
     let (form, content_type) = Form::of_content_type(&asked["contentType"])?;
     // Examples of Symbl's SDKs send booleans as strings.
     let flag = |value: &Value, name: &str| match value {
@@ -474,11 +484,10 @@ fn wanted(body: &[u8]) -> Result<(Style, &'static str, Vec<&'static str>), Strin
         highlight,
     };
     // Only Markdown has a form for it.
-    let unsupported = match form {
-        Form::Markdown => Vec::new(),
-        _ => asked_for,
-    };
-    Ok((style, content_type, unsupported))
+    if form != Form::Markdown {
+        asked_for.into_iter().for_each(|name| unhonoured.add(name));
+    }
+    Ok((style, content_type, unhonoured))
 }
 
 /// Answers with the transcript in an object, as Symbl's API does.
@@ -496,7 +505,7 @@ pub(crate) async fn create(
         Ok(whose) => whose,
         Err(refusal) => return refusal,
     };
-    let (style, content_type, unsupported) = match wanted(&body) {
+    let (style, content_type, unhonoured) = match wanted(&body) {
         Ok(wanted) => wanted,
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),
     };
@@ -509,20 +518,16 @@ pub(crate) async fn create(
         _ => ("{\"transcript\":{\"payload\":\"", "\""),
     };
     let content_type = Value::from(content_type);
-    let mut tail = format!("{end},\"contentType\":{content_type}}}");
-    if !unsupported.is_empty() {
-        tail.push_str(",\"x_unsupported\":");
-        tail.push_str(&Value::from(unsupported).to_string());
-    }
-    tail.push('}');
+    let tail = format!("{end},\"contentType\":{content_type}}}}}");
     let id = whose.conversation;
     let found = shared.records.transcript(whose).await;
-    answered(found, |transcript| {
+    let answer = answered(found, |transcript| {
         let json = HeaderValue::from_static("application/json");
         let envelope = Some(Envelope { head, tail });
         let headers = vec![(CONTENT_TYPE, json)];
         begun(&shared, transcript, id, style, envelope, headers)
-    })
+    });
+    unhonoured.tell(answer)
 }
 
 /// Longest part of a title in the name of a file, in characters.

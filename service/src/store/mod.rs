@@ -10,7 +10,14 @@
 //! A list may have any length. It is read in pieces ([`Piece`]): the door reads the next
 //! piece when its client has taken the last one, and the store holds nothing in between.
 
+pub(crate) mod bookmarks;
 pub(crate) mod filter;
+pub(crate) mod groups;
+pub(crate) mod jobs;
+pub(crate) mod notes;
+pub(crate) mod retention;
+pub(crate) mod search;
+pub(crate) mod speakers;
 pub(crate) mod sqlite;
 
 use crate::clock::{nanos, steady};
@@ -258,7 +265,8 @@ pub(crate) struct List {
     pub(crate) limit: u32,
     pub(crate) offset: u32,
     pub(crate) descending: bool,
-    pub(crate) sort: Sort,
+    /// The first of these decides, the next ones where it is the same.
+    pub(crate) sort: Vec<Sort>,
     pub(crate) filter: Filter,
     /// Earliest start, in nanoseconds since the Unix epoch.
     pub(crate) from: i64,

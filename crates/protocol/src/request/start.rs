@@ -120,6 +120,13 @@ pub struct StartRequest {
     pub analytics: bool,
     /// `config.sentiment`.
     pub sentiment: bool,
+    /// `config.redaction.identifyContent`: report personal data, as entities.
+    pub identify_content: bool,
+    /// `config.redaction.redactContent`: hide personal data in all that is reported.
+    pub redact_content: bool,
+    /// `config.redaction.redactionString`: what is written in place of hidden words, 1–16
+    /// characters. The service writes `****` if it is absent.
+    pub redaction_string: Option<String>,
     /// `speaker.userId`: often an e-mail address.
     pub speaker_user_id: Option<String>,
     /// `speaker.name`.
@@ -162,6 +169,9 @@ impl StartRequest {
             detect_phrases: false,
             analytics: false,
             sentiment: false,
+            identify_content: false,
+            redact_content: false,
+            redaction_string: None,
             speaker_user_id: None,
             speaker_name: None,
             no_connection_timeout: None,
@@ -218,6 +228,11 @@ impl StartRequest {
     }
 
     fn config(&self) -> Map<String, Value> {
+        let redaction = present([
+            ("identifyContent", flag(self.identify_content)),
+            ("redactContent", flag(self.redact_content)),
+            ("redactionString", text(&self.redaction_string)),
+        ]);
         let tracking = present([
             ("interimResults", flag(self.interim_trackers)),
             ("enableAllTrackers", flag(self.enable_all_trackers)),
@@ -238,6 +253,7 @@ impl StartRequest {
             ("analytics", flag(self.analytics)),
             ("speechRecognition", Some(speech_recognition(self.format))),
             ("trackers", object(tracking)),
+            ("redaction", object(redaction)),
         ])
     }
 

@@ -6,6 +6,7 @@
 //! payloads, but for a text that a client sent: live it is `message:send:sync` for the others,
 //! and in a history `message:send` for all.
 
+use crate::conversation::attribution::Attribution;
 use crate::conversation::entry::{Body, Entry, Insight, Sent, Speaker, Transcribed};
 use crate::conversation::session::{Hint, Session, State, Status};
 use crate::conversation::tally::Tallied;
@@ -278,6 +279,7 @@ fn render(entry: &Entry, about: &About) -> Vec<Rendered> {
         Body::Left(speaker) => vec![left(entry, about, speaker)],
         Body::Said(said) => said_events(entry, about, said),
         Body::Sent(sent) => vec![sent_event(entry, about, sent)],
+        Body::Attributed(all) => vec![attributed(entry, about, all)],
     }
     .into_iter()
     .flatten()
@@ -322,6 +324,18 @@ fn joined(entry: &Entry, about: &About, speaker: &Speaker, is_renamed: bool) -> 
         own["renamed"] = json!(true);
     }
     event("conversation:member_joined", &payload(entry, about, own))
+}
+
+fn attributed(entry: &Entry, about: &About, all: &[Attribution]) -> Option<Rendered> {
+    let attributions = all.iter().map(|one| {
+        let ids = one.messages.iter().map(ToString::to_string);
+        json!({
+            "member": member(&one.speaker),
+            "message_ids": ids.collect::<Vec<_>>(),
+        })
+    });
+    let own = json!({ "attributions": attributions.collect::<Vec<_>>() });
+    event("conversation:attributed", &payload(entry, about, own))
 }
 
 fn said_events(entry: &Entry, about: &About, said: &Transcribed) -> Vec<Option<Rendered>> {

@@ -232,7 +232,7 @@ fn the_name_of_a_file_is_no_path_and_no_option_and_says_which_conversation() {
 
 #[test]
 fn a_request_says_what_it_wants_and_what_is_wrong_with_it() {
-    let (style, kind, unsupported) = wanted(
+    let (style, kind, unhonoured) = wanted(
         br#"{"contentType": "text/markdown", "createParagraphs": "true",
              "phrases": {"highlightAllKeyPhrases": true, "highlightOnlyInsightKeyPhrases": false},
              "showSpeakerSeparation": true}"#,
@@ -240,12 +240,15 @@ fn a_request_says_what_it_wants_and_what_is_wrong_with_it() {
     .expect("understood");
     assert_eq!((style.form, kind), (Form::Markdown, "text/markdown"));
     assert!(style.names && style.paragraphs && !style.titled);
-    assert_eq!((style.highlight, unsupported.len()), (Highlight::All, 0));
+    assert_eq!(
+        (style.highlight, unhonoured.fields().len()),
+        (Highlight::All, 0)
+    );
     let body = br#"{"contentType": "text/vtt", "phrases": {"highlightAllKeyPhrases": true}}"#;
-    let (_, _, unsupported) = wanted(body).expect("understood");
-    assert_eq!(unsupported, ["phrases.highlightAllKeyPhrases"]);
-    let (style, _, unsupported) = wanted(br#"{"contentType": "text/srt"}"#).expect("understood");
-    assert!(!style.names && !style.paragraphs && unsupported.is_empty());
+    let (_, _, unhonoured) = wanted(body).expect("understood");
+    assert_eq!(unhonoured.fields(), ["phrases.highlightAllKeyPhrases"]);
+    let (style, _, unhonoured) = wanted(br#"{"contentType": "text/srt"}"#).expect("understood");
+    assert!(!style.names && !style.paragraphs && unhonoured.fields().is_empty());
     for (body, part) in [
         (
             r#"{"contentType": "text/html"}"#,

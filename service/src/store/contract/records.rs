@@ -9,6 +9,7 @@ use crate::conversation::entry::{
 use crate::conversation::log::{Log, Sending};
 use crate::ids::new_id;
 use crate::limits::Limits;
+use crate::store::notes::Notes;
 use crate::store::sqlite::Store;
 use crate::store::{
     About, Change, Deleted, Filter, Insights, List, Piece, Records, Sentence, Sort, StoreError,
@@ -17,15 +18,15 @@ use crate::store::{
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// A store: a log, and what the Conversation API reads.
-trait Kept: Log + Records {}
+pub(super) trait Kept: Log + Records + Notes {}
 
-impl<T: Log + Records> Kept for T {}
+impl<T: Log + Records + Notes> Kept for T {}
 
 /// Runs a test with each store.
-fn with_each(test: impl AsyncFn(Box<dyn Kept>)) {
+pub(super) fn with_each(test: impl AsyncFn(Box<dyn Kept>)) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -37,7 +38,7 @@ fn with_each(test: impl AsyncFn(Box<dyn Kept>)) {
     runtime.block_on(test(Box::new(store)));
 }
 
-fn whose(account: &str, conversation: i64) -> Whose {
+pub(super) fn whose(account: &str, conversation: i64) -> Whose {
     Whose {
         account: account.to_owned(),
         conversation,
@@ -45,16 +46,16 @@ fn whose(account: &str, conversation: i64) -> Whose {
     }
 }
 
-fn ours(conversation: i64) -> Whose {
+pub(super) fn ours(conversation: i64) -> Whose {
     whose("app", conversation)
 }
 
-fn all() -> List {
+pub(super) fn all() -> List {
     List {
         limit: 100,
         offset: 0,
         descending: false,
-        sort: Sort::Created,
+        sort: vec![Sort::Created],
         filter: Filter::default(),
         from: i64::MIN,
         to: i64::MAX,
@@ -62,7 +63,7 @@ fn all() -> List {
 }
 
 /// Reads a list to its end. Returns it, and how many pieces it had.
-async fn whole(first: Piece) -> (Value, usize) {
+pub(super) async fn whole(first: Piece) -> (Value, usize) {
     let (mut text, mut rest, mut pieces) = (first.text, first.rest, 1);
     while let Some(list) = rest {
         let mut piece = list.next().await.expect("a piece");
@@ -74,7 +75,7 @@ async fn whole(first: Piece) -> (Value, usize) {
 }
 
 /// Returns a member of each item of a list.
-fn each(list: &Value, name: &str, member: &str) -> Vec<Value> {
+pub(super) fn each(list: &Value, name: &str, member: &str) -> Vec<Value> {
     let items = list[name].as_array().expect("a list").iter();
     items.map(|item| item[member].clone()).collect()
 }
@@ -583,7 +584,7 @@ fn conversations_are_listed_by_page_order_time_and_filter() {
             filter: Filter::parse(text).expect("a filter"),
             ..all()
         };
-        let (descending, sort) = (true, Sort::Name);
+        let (descending, sort) = (true, vec![Sort::Name]);
         for (list, expected) in [
             (all(), &[first, second, third][..]),
             (

@@ -2,7 +2,7 @@
 
 //! Lists action items with what they refer to, and the broad topics of a conversation.
 
-use super::entries::{CORRECTION, corrected};
+use super::corrections::{CORRECTION, corrected};
 use super::listing::{Keys, Listed};
 use super::parts::insight;
 use super::query::{Answer, Found, keys};

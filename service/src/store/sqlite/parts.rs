@@ -2,7 +2,7 @@
 
 //! The parts of a conversation that may be long, as lists that are read in pieces.
 
-use super::entries::{CORRECTION, corrected};
+use super::corrections::{CORRECTION, corrected};
 use super::listing::{Keys, Listed, Rows, Text};
 use super::query::{Answer, Found, all, keys, person, span};
 use crate::analysis::phrases;
@@ -220,6 +220,10 @@ pub(super) fn insight(
                 (true, _) => person(None, name, ("email", email)),
                 (false, named) => person(None, named.as_deref(), ("email", None)),
             };
+            if which == Insights::ActionItems {
+                // A task is settled if it is known whose it is.
+                item["definitive"] = item["assignee"].get("name").is_some().into();
+            }
             if let Some(due) = row.get::<_, Option<String>>(6)? {
                 item["dueBy"] = due.into();
             }

@@ -33,7 +33,7 @@ impl Listing for Rest {
 }
 
 /// Reads the next piece of a list.
-fn read(
+pub(super) fn read(
     mut list: Listed,
     readers: Weak<Readers>,
     database: &Connection,
@@ -90,7 +90,7 @@ enum Step {
 
 impl Store {
     /// Returns an answer about a conversation, or `None` if it is not the account's.
-    async fn of<T: Send + 'static>(
+    pub(super) async fn of<T: Send + 'static>(
         &self,
         whose: Whose,
         answer: impl FnOnce(Found, &Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -106,7 +106,7 @@ impl Store {
     }
 
     /// Begins a list of a conversation and reads its first piece.
-    async fn list_of(
+    pub(super) async fn list_of(
         &self,
         whose: Whose,
         list: impl FnOnce(Found, &Connection) -> rusqlite::Result<Listed> + Send + 'static,
@@ -118,7 +118,7 @@ impl Store {
         .await
     }
 
-    fn readers(&self) -> Weak<Readers> {
+    pub(super) fn readers(&self) -> Weak<Readers> {
         self.readers
             .as_ref()
             .map(Arc::downgrade)

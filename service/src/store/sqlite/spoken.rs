@@ -2,7 +2,7 @@
 
 //! Reads what was said, for transcripts, in parts as lists are read (see `listing`).
 
-use super::entries::{CORRECTION, corrected};
+use super::corrections::{CORRECTION, corrected};
 use super::query::Found;
 use crate::store::Sentence;
 use rusqlite::{Connection, params};

@@ -2,7 +2,7 @@
 
 //! Lists topics, each with its sentiment and its parent if they are asked for.
 
-use super::entries::{CORRECTION, corrected};
+use super::corrections::{CORRECTION, corrected};
 use super::listing::{Keys, Listed};
 use super::query::{Found, keys};
 use crate::analysis::Hierarchy;
