@@ -134,6 +134,11 @@ impl AudioClock {
         self.zero();
     }
 
+    /// Returns when the first audio came, if it has.
+    pub(crate) fn begun(&self) -> Option<i64> {
+        self.first.get().copied()
+    }
+
     /// Returns when the first audio came, which is now if none has come.
     pub(crate) fn zero(&self) -> i64 {
         *self.first.get_or_init(|| self.clock.now())

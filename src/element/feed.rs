@@ -32,6 +32,8 @@ struct StreamState {
     asked_upstream: bool,
     /// Audio came since the last start or flush, so that audio without times can follow it.
     placed: bool,
+    /// The base time by which the last times were computed.
+    base_time: Option<gst::ClockTime>,
     /// Predicts the next buffer, as long as each buffer continues the one before.
     steady: Option<Steady>,
     /// A sample that upstream cut in two.

@@ -43,12 +43,13 @@ fn nothing_of_before_a_flush_comes_behind_it() {
         .say_text(&final_result(&[("four", 2000, 2400)]));
     exchange.dialogue.settle();
     exchange.dialogue.feed.hush(1000).expect("room");
+    // A second of silence is sent before it, which ends the utterance.
     exchange
         .dialogue
-        .wait(|record| record.audio().len() >= 3900 * 32);
+        .wait(|record| record.audio().len() >= 4900 * 32);
     exchange
         .dialogue
-        .say_text(&final_result(&[("five", 3200, 3500)]));
+        .say_text(&final_result(&[("five", 4200, 4500)]));
     exchange.tape.wait_for_texts(2);
     let pad = exchange.tape.check();
     assert_eq!(exchange.tape.texts(), ["one", "five"]);

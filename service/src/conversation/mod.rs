@@ -3,6 +3,7 @@
 //! Conversations: their sockets, their logs, and the order in which sockets are sent
 //! entries.
 
+pub(crate) mod attribution;
 pub(crate) mod entry;
 pub(crate) mod form;
 pub(crate) mod hub;
@@ -13,4 +14,5 @@ pub(crate) mod participants;
 pub(crate) mod running;
 pub(crate) mod session;
 pub(crate) mod slot;
+pub(crate) mod tally;
 pub(crate) mod teller;

@@ -11,6 +11,7 @@ use crate::door::connection::Lifetime;
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error, unreadable};
 use crate::door::rest::{Asked, Id, failed, own, unknown};
+use crate::door::unhonoured::Unhonoured;
 use crate::ids::new_id;
 use crate::jobs::request::{self, JobRequest, Kind, Options, Read, Wrong};
 use crate::jobs::spool::{Incoming, SpoolError};
@@ -184,15 +185,11 @@ impl Wanted {
         }
         shared.jobs.wake();
         let mut answer = json!({"conversationId": conversation.to_string(), "jobId": job});
+        let unhonoured = Unhonoured::explained(&warnings);
         if !warnings.is_empty() {
-            tracing::warn!(
-                job,
-                ?warnings,
-                "a request asks for what the service does not do"
-            );
             answer["warnings"] = warnings.into();
         }
-        (StatusCode::CREATED, Json(answer)).into_response()
+        unhonoured.tell((StatusCode::CREATED, Json(answer)).into_response())
     }
 }
 
@@ -476,9 +473,14 @@ async fn job(State(shared): State<Shared>, account: Account, path: Path<String>)
 
 /// Returns a job as its client sees it: `id` and `status` as the reference has them, and more.
 fn shown(job: &Job, now: Option<i64>, hooks: &[Hook]) -> Value {
+    // The public samples take every status but `in_progress` for the end of a job.
+    let status = match job.status {
+        Status::Scheduled => Status::InProgress,
+        status => status,
+    };
     let mut shown = json!({
         "id": job.id,
-        "status": job.status.as_str(),
+        "status": status.as_str(),
         "conversationId": job.conversation.to_string(),
         "createdAt": format_rfc3339(job.created),
         "updatedAt": format_rfc3339(job.updated),

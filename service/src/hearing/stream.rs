@@ -607,6 +607,7 @@ impl Listening {
                 if self.stream.settled().is_some() {
                     self.results.ended(self.now());
                 }
+                self.results.counted();
                 None
             }
             Poll::Pending => {

@@ -75,6 +75,8 @@ pub(crate) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) confidence: Option<f64>,
     pub(crate) entities: bool,
+    /// The actionable part of each message is marked.
+    pub(crate) phrases: bool,
     pub(crate) all_trackers: bool,
     pub(crate) trackers: Vec<Named>,
     pub(crate) vocabulary: Vec<String>,
@@ -223,15 +225,7 @@ pub(crate) fn read(members: &Map<String, Value>, is_recording: bool) -> Result<R
                  service with --redact, or leave the parameter out."
                 )));
             }
-            "detectPhrases" => {
-                if truth(name, value)? {
-                    warnings.push(
-                        "`detectPhrases` changes nothing here: ask for the phrases of a message \
-                         when you read it."
-                            .to_owned(),
-                    );
-                }
-            }
+            "detectPhrases" => options.phrases = truth(name, value)?,
             "enableSpeakerDiarization" => {
                 if truth(name, value)? {
                     warnings.push(
@@ -245,6 +239,10 @@ pub(crate) fn read(members: &Map<String, Value>, is_recording: bool) -> Result<R
             "diarizationSpeakerCount" => {
                 let count = number(value).filter(|count| (1.0..=1000.0).contains(count));
                 count.ok_or_else(|| must(name, "a number from 1"))?;
+                warnings.push(
+                    "`diarizationSpeakerCount` is not done: see `enableSpeakerDiarization`."
+                        .to_owned(),
+                );
             }
             "entities" => warnings.push(
                 "`entities` is not done: entities of your own are not looked for. `trackers` \
@@ -500,7 +498,6 @@ mod tests {
         for (name, value) in [
             ("enableSpeakerDiarization", "true"),
             ("entities", "[]"),
-            ("detectPhrases", "true"),
             ("channelMetadata", r#"[{"channel":1,"speaker":{}}]"#),
             ("frobnicate", "1"),
         ] {

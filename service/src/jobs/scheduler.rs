@@ -9,6 +9,7 @@
 use crate::clock;
 use crate::conversation::hub::Hub;
 use crate::hearing::Hearing;
+use crate::hearing::masking::RedactionPolicy;
 use crate::jobs::request::{JobRequest, Kind};
 use crate::jobs::writer::{JobError, Run};
 use crate::jobs::{Jobs, fetch, recording, text};
@@ -40,6 +41,8 @@ pub(crate) struct Tools {
     pub(crate) hub: Arc<Hub>,
     pub(crate) hearing: Hearing,
     pub(crate) limits: Limits,
+    /// What is hidden in every job.
+    pub(crate) redaction: RedactionPolicy,
 }
 
 /// How a job's turn has ended.
@@ -194,7 +197,14 @@ async fn work(
     }
     let (jobs, limits) = (&tools.jobs, tools.limits.clone());
     let hub = Arc::clone(&tools.hub);
-    let run = Run::new(hub, job.clone(), request.clone(), limits).await?;
+    let run = Run::new(
+        hub,
+        job.clone(),
+        request.clone(),
+        limits,
+        tools.redaction.clone(),
+    )
+    .await?;
     match &request.kind {
         Kind::Text(messages) => text::run(&run, messages, &tools.hearing.pool, done).await,
         Kind::Upload => recording::run(&run, jobs, &tools.hearing, done).await,

@@ -3,9 +3,11 @@
 //! The place of a job in its conversation, and the writers of its speakers.
 
 use crate::analysis::AnalyzerOptions;
+use crate::conversation::attribution::SharedTurns;
 use crate::conversation::form::Recipient;
 use crate::conversation::hub::{ConversationKey, Hub, Leave, SocketSlot};
 use crate::conversation::log::StreamPosition;
+use crate::hearing::masking::{Asked, Masking, RedactionPolicy};
 use crate::hearing::results::{ResultWriter, Speaking, Wanted};
 use crate::jobs::request::{JobRequest, Options, Person};
 use crate::limits::Limits;
@@ -51,6 +53,7 @@ pub(crate) struct Run {
     pub(crate) job: Job,
     pub(crate) request: JobRequest,
     pub(crate) limits: Limits,
+    redaction: RedactionPolicy,
     trackers: Arc<Compiled>,
     tracker_ids: Vec<(String, String)>,
 }
@@ -91,6 +94,7 @@ impl Run {
         job: Job,
         request: JobRequest,
         limits: Limits,
+        redaction: RedactionPolicy,
     ) -> Result<Self, JobError> {
         let kept = kept(&hub, &job.account, &request.options).await?;
         let (trackers, tracker_ids) = wanted(kept, &request.options);
@@ -104,6 +108,7 @@ impl Run {
             job,
             request,
             limits,
+            redaction,
         })
     }
 
@@ -145,7 +150,10 @@ impl Run {
         };
         slot.speaks(Some(&speaker.id), Some(KEEP));
         let stream = stream_of(&job.id, number);
+        // The words before are not known of a job that goes on from some place on.
+        let resumed = job.attempt > 1 || position > 0;
         let wanted = Wanted {
+            masking: Masking::new(&self.redaction, Asked::default(), resumed),
             options: AnalyzerOptions {
                 insight_types: vec![
                     InsightType::Question,
@@ -160,6 +168,9 @@ impl Run {
             trackers: Arc::clone(&self.trackers),
             tracker_ids: self.tracker_ids.clone(),
             interim_trackers: false,
+            sentiment: false,
+            phrases: self.request.options.phrases,
+            analytics: false,
             progress: false,
         };
         let speaking = Speaking {
@@ -172,6 +183,8 @@ impl Run {
                 position,
             }),
             told: slot.told,
+            turns: SharedTurns::default(),
+            most_speakers: self.limits.speakers,
             recorded: Some(zero.saturating_add(i64::try_from(position).unwrap_or(i64::MAX))),
         };
         let results = ResultWriter::new(

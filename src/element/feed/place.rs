@@ -5,6 +5,7 @@
 
 use super::{ask_upstream, read};
 use crate::element::{SymblElement, lock, wall_clock};
+use gst::prelude::*;
 use symbl_client::session::packet::is_opus_header;
 use symbl_client::session::{Audio, AudioFormat, Instants};
 use symbl_client::transport::Connection;
@@ -70,6 +71,11 @@ pub(super) fn place(
 ) -> Result<bool, gst::FlowError> {
     element.feed().place_anew();
     ask_upstream(element, connection);
+    let base_time = element.base_time();
+    if std::mem::replace(&mut lock(&element.feed().stream).base_time, base_time) != base_time {
+        // As behind a flushing seek, whose first audio comes before the new base time is set.
+        connection.move_running_time();
+    }
     // Upstream may have flushed and sent no segment after it. Then nothing is clipped.
     let times = segment.downcast_ref::<gst::ClockTime>();
     let buffer = match format.bytes_per_sample() {

@@ -120,11 +120,12 @@ fn need_19_a_result_that_comes_after_a_flush_keeps_its_own_time() {
     dialogue.wait(|record| record.audio().len() == 32_000);
     dialogue.feed.flush();
     dialogue.feed.hush(1000).expect("there is room");
-    dialogue.wait(|record| record.audio().len() == 64_000);
+    // A second of silence ends the utterance before the flush.
+    dialogue.wait(|record| record.audio().len() == 96_000);
     // One result is from before the flush, and one from after it. The new segment begins at
     // zero.
     dialogue.say_text(&final_result(&[("One", 600, 900)]));
-    dialogue.say_text(&final_result(&[("Two.", 1100, 1400)]));
+    dialogue.say_text(&final_result(&[("Two.", 2100, 2400)]));
     dialogue.settle();
     let words: Vec<(String, u64)> = dialogue.pipeline.words();
     let times: Vec<u64> = words.iter().map(|(_, at)| at / MS).collect();

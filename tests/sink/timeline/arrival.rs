@@ -88,22 +88,22 @@ fn half_a_sample_before_a_discontinuity_does_not_affect_the_audio_behind_it() {
     stream.finish().assert_words(&expected.concat());
 }
 
-#[test]
-fn utc_follows_a_wall_clock_that_is_set_and_one_warning_says_so() {
-    const HOUR: u64 = 3600 * S;
-    // A test cannot set the wall clock of the machine. A jump of the pipeline's clock by an
-    // hour changes the difference of the two in the same way.
+/// Talk of ten words, and a pause behind it.
+fn talk(first: u16) -> Vec<i16> {
+    let silence = scripted::silence(std::time::Duration::from_millis(600), 16_000);
+    [speech(first..first + 10), silence].concat()
+}
+
+/// Speaks, changes the place of running time on the wall clock by an hour, and speaks again.
+/// Returns by how much UTC is off the new place, in nanoseconds, and how many warnings say
+/// that the wall clock was set.
+fn hour_later(change: impl FnOnce(&Stream, &gst::Clock)) -> (i128, usize) {
+    crate::common::pipeline::init();
     let clock = gst::glib::Object::new::<gst::SystemClock>();
     let stream = Stream::begin_with(&L16_16K.parse().expect("caps"), &clock);
     stream.segment(&super::segment(0, None));
-    let talk = |first: u16| {
-        let silence = scripted::silence(std::time::Duration::from_millis(600), 16_000);
-        [speech(first..first + 10), silence].concat()
-    };
     stream.speak(0, &talk(0));
-    let (internal, external, numerator, denominator) = clock.calibration();
-    let external = external + gst::ClockTime::from_nseconds(HOUR);
-    clock.set_calibration(internal, external, numerator, denominator);
+    change(&stream, clock.upcast_ref());
     for first in [10, 20] {
         let at = u64::from(first) * 260 * MS;
         let mut next = buffer(bytes_of(&talk(first)), Some(at), None);
@@ -123,14 +123,43 @@ fn utc_follows_a_wall_clock_that_is_set_and_one_warning_says_so() {
     };
     let last = told.0.finals().len() - 1;
     assert!(last > 0, "finals before and after");
-    let off = zero(last) - zero(0) + i128::from(HOUR);
-    // A busy machine may stop between the two readings of a clock.
-    assert!(off.abs() < i128::from(60 * S), "{off} ns");
     let warnings = told.0.messages.iter().filter(|m| match m.view() {
         gst::MessageView::Warning(warning) => warning
             .details()
             .is_some_and(|d| d.get("reason") == Ok("wall-clock")),
         _ => false,
     });
-    assert_eq!(warnings.count(), 1);
+    (zero(last) - zero(0), warnings.count())
+}
+
+const HOUR: u64 = 3600 * S;
+
+/// How far two readings may be off an hour: a busy machine may stop between them.
+fn assert_off_by_an_hour(off: i128) {
+    let error = off.abs() - i128::from(HOUR);
+    assert!(error.abs() < i128::from(60 * S), "{off} ns");
+}
+
+#[test]
+fn utc_follows_a_wall_clock_that_is_set_and_one_warning_says_so() {
+    // A test cannot set the wall clock of the machine. A jump of the pipeline's clock by an
+    // hour changes the difference of the two in the same way.
+    let (off, warnings) = hour_later(|_, clock| {
+        let (internal, external, numerator, denominator) = clock.calibration();
+        let external = external + gst::ClockTime::from_nseconds(HOUR);
+        clock.set_calibration(internal, external, numerator, denominator);
+    });
+    assert_off_by_an_hour(off);
+    assert_eq!(warnings, 1);
+}
+
+#[test]
+fn utc_follows_a_new_base_time_and_no_clock_is_said_to_be_set() {
+    let (off, warnings) = hour_later(|stream, _| {
+        let sink = stream.pipeline.sink();
+        let base = sink.base_time().expect("it plays");
+        sink.set_base_time(base + gst::ClockTime::from_nseconds(HOUR));
+    });
+    assert_off_by_an_hour(off);
+    assert_eq!(warnings, 0);
 }

@@ -48,6 +48,7 @@ pub enum Bug {
     LatenessAddedTwice,
     CommittedWordsToldAgain,
     FlushedWordsTold,
+    FlushJoinsUtterances,
     PatienceIgnored,
 }
 
@@ -58,7 +59,7 @@ mod imp {
 
     impl Bug {
         /// All bugs.
-        pub const ALL: [Self; 39] = [
+        pub const ALL: [Self; 40] = [
             Self::AcknowledgementSkipped,
             Self::AnchorDropped,
             Self::GenerationForgotten,
@@ -97,6 +98,7 @@ mod imp {
             Self::LatenessAddedTwice,
             Self::CommittedWordsToldAgain,
             Self::FlushedWordsTold,
+            Self::FlushJoinsUtterances,
             Self::PatienceIgnored,
         ];
     }

@@ -20,6 +20,7 @@ use super::generation::off_the_edges;
 use super::planted::{Bug, planted};
 use super::{Position, Time};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 /// How long times are kept behind the acknowledged audio, in nanoseconds.
@@ -58,13 +59,14 @@ pub struct Instants {
 struct Anchor {
     position: Position,
     instants: Instants,
-    /// The segment's rate: audio seconds per second of running time.
+    /// The segment's rate: audio seconds per second of running time. Infinite for audio that
+    /// stands at one time.
     speed: f64,
 }
 
 impl Anchor {
     fn at(&self, position: Position) -> Instants {
-        let audio = position.saturating_sub(self.position);
+        let audio = self.moves(position.saturating_sub(self.position));
         let running = scale(audio, self.speed);
         Instants {
             running_time: self
@@ -99,9 +101,14 @@ fn scale(nanos: u64, speed: f64) -> u64 {
 }
 
 impl Anchor {
+    /// Returns by how much `audio` nanoseconds of audio move the stream time.
+    fn moves(&self, audio: u64) -> u64 {
+        if self.speed.is_finite() { audio } else { 0 }
+    }
+
     /// Returns the times of a position before the anchor.
     fn before(&self, position: Position) -> Instants {
-        let audio = self.position.saturating_sub(position);
+        let audio = self.moves(self.position.saturating_sub(position));
         let running = scale(audio, self.speed);
         let Instants {
             running_time,
@@ -118,7 +125,12 @@ impl Anchor {
 
     /// Returns the anchor with all its times moved by `by` nanoseconds of running time.
     fn moved(self, by: i64) -> Self {
-        let stream = (by as f64 * self.speed) as i64;
+        let speed = if self.speed.is_finite() {
+            self.speed
+        } else {
+            1.0
+        };
+        let stream = (by as f64 * speed) as i64;
         let Instants {
             running_time,
             stream_time,
@@ -172,6 +184,14 @@ impl Timeline {
             instants,
             speed,
         });
+    }
+
+    /// Ties the start and the end of a stretch of silence to the same `instants`.
+    pub fn stand(&mut self, span: Range<Position>, instants: Instants, speed: f64) {
+        if !span.is_empty() {
+            self.anchor(span.start, instants, f64::INFINITY);
+            self.anchor(span.end, instants, speed);
+        }
     }
 
     /// Moves the times of all audio from a position on.

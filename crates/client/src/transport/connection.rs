@@ -346,6 +346,11 @@ impl Connection {
         self.with(|session, now| session.push_gap(now, instants, duration, speed));
     }
 
+    /// Notes that the pipeline has another base time: see [`Session::move_running_time`].
+    pub fn move_running_time(&self) {
+        self.with(|session, _| session.move_running_time());
+    }
+
     /// Drops the audio of a flushed timeline: see [`Session::flush`].
     pub fn flush(&self) {
         self.with(|session, now| session.flush(now));

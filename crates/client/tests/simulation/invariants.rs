@@ -33,6 +33,8 @@ pub struct Seen<'a> {
     pub waits: &'a Waits,
     /// The words that the service stores.
     pub ledger: &'a Ledger,
+    /// Each two words in a row that the service heard in one utterance.
+    pub pairs: &'a [(u16, u16)],
     /// Audio that the session was given, with silence for holes, in nanoseconds.
     pub given: u64,
     pub stats: &'a Stats,
@@ -78,6 +80,7 @@ const AT_THE_END: &[Promise] = promises![
     the_end_is_reported_and_true,
     each_word_is_stored_at_most_once,
     every_delivered_word_is_stored,
+    a_flush_ends_an_utterance,
     audio_that_is_sent_again_keeps_its_position,
 ];
 
@@ -198,6 +201,22 @@ fn counts(words: &[Word]) -> [u8; MAX_WORDS as usize] {
         }
     }
     counts
+}
+
+/// Checks that the service heard nothing as one utterance that was said before and after a
+/// flush, where there can be silence between them: packets have none, and a small spool has
+/// little.
+fn a_flush_ends_an_utterance(seen: &Seen<'_>) -> Check {
+    for (first, second) in seen.pairs {
+        let said = |word: &u16| seen.spoken.get(usize::from(*word));
+        if let (Some(a), Some(b)) = (said(first), said(second))
+            && a.epoch != b.epoch
+            && b.parted
+        {
+            return Err(format!("words {first} and {second} are in one utterance"));
+        }
+    }
+    Ok(())
 }
 
 fn length_of(spoken: &Spoken) -> u64 {

@@ -9,6 +9,7 @@
 use crate::audio::{Decoder, Ms, WORD, word_of};
 use crate::ledger::Ledger;
 use crate::schedule::Settings;
+use crate::source::PAUSE;
 use fastrand::Rng;
 use serde_json::json;
 use std::time::Duration;
@@ -73,6 +74,8 @@ pub struct Conversation {
     pub history: Vec<serde_json::Value>,
     /// The words that are stored of this conversation and of those before it.
     pub ledger: Ledger,
+    /// Each two words in a row of one utterance.
+    pub pairs: Vec<(u16, u16)>,
 }
 
 impl Conversation {
@@ -84,6 +87,7 @@ impl Conversation {
             messages: 0,
             history: Vec::new(),
             ledger: Ledger::default(),
+            pairs: Vec::new(),
         }
     }
 
@@ -305,7 +309,7 @@ impl Service {
             }
             self.clock.samples += samples;
             let silence = self.clock.nanos(rate) - self.run.1;
-            if code == 0 && silence >= 300_000_000 || self.utterance.len() >= 10 {
+            if code == 0 && silence >= PAUSE || self.utterance.len() >= 10 {
                 self.finalise(conversation, &mut answers);
             }
         }
@@ -389,6 +393,9 @@ impl Service {
         if heard.is_empty() {
             return;
         }
+        let pairs = heard.iter().zip(heard.iter().skip(1));
+        let pairs = pairs.map(|(first, second)| (first.word, second.word));
+        conversation.pairs.extend(pairs);
         if let Some(place) = &self.place {
             for Heard { word, start, end } in &heard {
                 conversation.ledger.say(place, *word, *start, *end);
@@ -438,6 +445,8 @@ impl Service {
             stream_offset: self.offset,
             conversation_start: conversation_start(conversation),
             entities: &[],
+            sentiment: None,
+            phrases: None,
         };
         remember(&message, conversation);
         self.twice(

@@ -24,6 +24,9 @@ pub const UTC: i64 = 1_700_000_000_000_000_000;
 
 /// The session's bounds for holes: see `docs/architecture.md`.
 const MOST_FILL: u64 = 1_000 * MS;
+
+/// The silence that ends an utterance for the service, in nanoseconds.
+pub const PAUSE: u64 = 300 * MS;
 const LEAST_HOLE: u64 = 40 * MS;
 /// The session's bounds for timestamps: see `docs/properties.md`.
 const ALIGNMENT_THRESHOLD: u64 = 40 * MS;
@@ -49,6 +52,10 @@ pub struct Spoken {
     pub given_until: Time,
     /// How much of it was given.
     pub given: Ms,
+    /// Enough silence to end an utterance can stand before it.
+    pub parted: bool,
+    /// The number of flushes before it.
+    pub epoch: usize,
     /// It was given before a flush.
     pub flushed: bool,
     /// The speaker.
@@ -278,16 +285,30 @@ impl Source {
         session.push_gap(now, instants, u64::from(ms) * MS, 1.0);
     }
 
+    fn most_fill(&self) -> u64 {
+        MOST_FILL.min(u64::from(self.settings.spool) * MS / 4)
+    }
+
     /// Counts the silence that the session has to put into the beginning of a hole.
     fn fill(&mut self, hole: u64) {
         if self.format.packet().is_some() {
             return;
         }
-        let most = MOST_FILL.min(u64::from(self.settings.spool) * MS / 4);
-        let nanos = hole.min(most.saturating_sub(self.filled));
+        let nanos = hole.min(self.most_fill().saturating_sub(self.filled));
         self.filled += nanos;
         self.given += nanos;
         self.expected = self.expected.map(|expected| expected + nanos);
+    }
+
+    /// Counts the silence by which the session has ended the utterance before a flush: none or
+    /// the most. Whether it was needed shows in what the service hears.
+    fn silence_of_a_flush(&mut self, nanos: u64) {
+        assert!(
+            [0, self.most_fill()].contains(&nanos),
+            "{nanos} ns of silence"
+        );
+        self.given += nanos;
+        self.counted_from += nanos;
     }
 
     /// Computes the time that the session has to give to the next buffer.
@@ -414,6 +435,7 @@ impl Source {
             done += part;
         }
         let nanos = u64::from(length) * MS;
+        let (before, _) = session.pushed();
         session.push_audio(
             now,
             &Audio {
@@ -423,6 +445,10 @@ impl Source {
                 speed: 1.0,
             },
         );
+        if first && self.epoch > 0 {
+            let (after, _) = session.pushed();
+            self.silence_of_a_flush(after - before - nanos);
+        }
         self.given += nanos;
         let passed = match self.settings.stamps {
             // The true time, not the session's estimate.
@@ -446,6 +472,8 @@ impl Source {
                 given_until: now,
                 speaker: self.speaker,
                 given: 0,
+                epoch: self.epoch,
+                parted: self.format.packet().is_none() && self.most_fill() >= PAUSE,
                 flushed: false,
             });
             self.word += 1;

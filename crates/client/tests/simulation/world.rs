@@ -319,6 +319,7 @@ impl World {
             walls: &self.walls,
             waits: &self.waits,
             ledger: &self.conversation.ledger,
+            pairs: &self.conversation.pairs,
             given: self.source.given,
             stats: &self.session.stats(self.now),
             kept: self.session.audio_kept(),

@@ -5,7 +5,7 @@
 //! Times are nanoseconds since the Unix epoch, and waits are seconds. The ids that the
 //! Conversation API shows are those of the rows: random numbers of sixteen digits.
 
-use super::migrate;
+use super::{migrate, search};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
@@ -148,8 +148,10 @@ CREATE UNIQUE INDEX conversation_session ON conversation (session);
 ";
 
 /// What version 5 has and version 4 had not: what clients add to a conversation, groups of
-/// conversations, and jobs of the Async API.
+/// conversations, and jobs of the Async API. The index of words ([`search::TABLES`]) is of
+/// this version too.
 const SINCE_5: &str = "
+ALTER TABLE message ADD COLUMN phrases INTEGER NOT NULL DEFAULT 0; -- 1: detectPhrases was set
 ALTER TABLE conversation ADD COLUMN metadata TEXT; -- JSON object
 ALTER TABLE conversation ADD COLUMN retain INTEGER; -- seconds after its end; NULL: as --keep says
 CREATE TABLE bookmark (
@@ -235,11 +237,11 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> 
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let missing = match version {
-        0 => [TABLES, SINCE_2, SINCE_3, SINCE_4, SINCE_5].as_slice(),
-        1 => &[SINCE_2, SINCE_3, SINCE_4, SINCE_5],
-        2 => &[SINCE_3, SINCE_4, SINCE_5],
-        3 => &[SINCE_4, SINCE_5],
-        4 => &[SINCE_5],
+        0 => [TABLES, SINCE_2, SINCE_3, SINCE_4, SINCE_5, search::TABLES].as_slice(),
+        1 => &[SINCE_2, SINCE_3, SINCE_4, SINCE_5, search::TABLES],
+        2 => &[SINCE_3, SINCE_4, SINCE_5, search::TABLES],
+        3 => &[SINCE_4, SINCE_5, search::TABLES],
+        4 => &[SINCE_5, search::TABLES],
         VERSION => &[],
         other => return Ok(Some(other)),
     };
@@ -248,6 +250,9 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> 
         transaction.execute_batch(&missing.concat())?;
         if (1..3).contains(&version) {
             migrate::entries(&transaction)?;
+        }
+        if (1..5).contains(&version) {
+            search::fill(&transaction)?;
         }
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()?;

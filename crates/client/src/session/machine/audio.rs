@@ -15,6 +15,7 @@ use super::super::planted::{Bug, planted};
 use super::super::timeline::Instants;
 use super::super::{Position, Time};
 use super::{Phase, Session};
+use std::ops::Range;
 use std::sync::Arc;
 use symbl_protocol::Encoding;
 
@@ -36,6 +37,8 @@ pub(super) struct Upstream {
     pub(super) filled: u64,
     /// No audio has come since the last flush.
     pub(super) flushed: bool,
+    /// The silence that ends the utterance before the last flush.
+    pub(super) parting: Range<Position>,
 }
 
 impl Upstream {
@@ -53,6 +56,7 @@ impl Upstream {
             discontinuity: false,
             filled: 0,
             flushed: false,
+            parting: 0..0,
         }
     }
 
@@ -282,6 +286,12 @@ impl Session {
         self.losses.unconfirmed += end - start;
         self.lose(start..end, GapReason::SessionFailed);
         self.timeline.prune(end);
+    }
+
+    /// Notes that running time has another place on the wall clock from the next audio on,
+    /// although no clock was set.
+    pub fn move_running_time(&mut self) {
+        self.timeline.part();
     }
 
     /// Drops the audio of the flushed timeline. The session goes on.

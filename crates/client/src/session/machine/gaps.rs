@@ -76,7 +76,15 @@ impl Session {
 
     /// Notes audio that will never be transcribed. Reports the gap before it, unless this
     /// audio continues that gap.
-    pub(super) fn note_gap(&mut self, span: Range<Position>, reason: GapReason) {
+    pub(super) fn note_gap(&mut self, mut span: Range<Position>, reason: GapReason) {
+        let parting = &self.upstream.parting;
+        if parting.contains(&span.start) {
+            // Nobody misses the silence behind a flush, and it has no place in time.
+            span.start = parting.end;
+            if span.is_empty() {
+                return;
+            }
+        }
         if self.losses.extend(&span, reason) {
             return;
         }

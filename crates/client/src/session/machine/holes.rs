@@ -6,9 +6,11 @@ use super::super::Time;
 use super::super::alignment::Alignment;
 use super::super::chunker::nanos_to_samples;
 use super::super::event::{Failure, Reason};
+use super::super::planted::{Bug, planted};
 use super::super::timeline::Instants;
 use super::audio::Upstream;
 use super::{Phase, Session};
+use std::ops::Range;
 
 /// Most silence that is sent into one hole, in nanoseconds. It is enough for a recogniser to
 /// end an utterance.
@@ -19,8 +21,8 @@ const MAX_FILL: u64 = 1_000_000_000;
 const MIN_HOLE: u64 = 40_000_000;
 
 impl Upstream {
-    /// Forgets the present hole and the timestamps before a flush. Audio after a flush does
-    /// not follow a hole, so none is filled.
+    /// Forgets the present hole and the timestamps before a flush. The next audio does not
+    /// continue the utterance before it.
     pub(super) fn flush(&mut self) {
         self.alignment.restart();
         self.filled = MAX_FILL;
@@ -37,9 +39,11 @@ impl Session {
 
     /// Takes the times of the next audio: decides where it stands, and fills a hole before it.
     pub(super) fn continue_at(&mut self, now: Time, instants: &Instants, speed: f64) {
-        let position = self.upstream.chunker.position();
         let declared = std::mem::take(&mut self.upstream.discontinuity);
-        self.upstream.flushed = false;
+        if std::mem::take(&mut self.upstream.flushed) {
+            self.part_utterances(now, instants, speed);
+        }
+        let position = self.upstream.chunker.position();
         let expected = self.expected_running_time();
         match (instants.running_time, expected) {
             (Some(actual), Some(expected)) => {
@@ -82,6 +86,31 @@ impl Session {
         if instants.utc.is_some() && (declared || self.timeline.wants_wall_clock(now)) {
             self.read_wall_clock(now, instants);
         }
+    }
+
+    /// Sends silence between the audio before a flush and the audio after it, so that a
+    /// recogniser does not hear one utterance in what was said at two places. In time the
+    /// silence stands where the audio after it begins. Nothing is sent if the service has no
+    /// audio of this start, or only silence of an earlier flush.
+    fn part_utterances(&mut self, now: Time, instants: &Instants, speed: f64) {
+        let Range { start, end } = self.upstream.parting;
+        // Three quarters of it end an utterance.
+        let parted = (start + (end - start) / 4 * 3..=end).contains(&self.spool.sent());
+        let heard = matches!(self.phase, Phase::Listening) && self.generation.given() > 0;
+        if heard && !parted && !planted(Bug::FlushJoinsUtterances) {
+            let start = self.upstream.chunker.position();
+            let here = match instants.running_time {
+                Some(_) => *instants,
+                None => self.timeline.expected(start).unwrap_or_default(),
+            };
+            self.upstream.filled = 0;
+            self.fill(now, MAX_FILL);
+            let end = self.upstream.chunker.position();
+            self.upstream.parting = start..end;
+            self.timeline.stand(start..end, here, speed);
+        }
+        // The hole behind it needs no silence of its own.
+        self.upstream.filled = MAX_FILL;
     }
 
     fn read_wall_clock(&mut self, now: Time, instants: &Instants) {

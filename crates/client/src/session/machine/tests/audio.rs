@@ -174,7 +174,7 @@ fn a_flushing_seek_is_no_new_wall_clock() {
         .iter()
         .filter(|e| matches!(e.kind, EventKind::Warning(_)));
     assert_eq!(warned.count(), 0);
-    rig.text(&final_of(&[("behind", 2500, 2900)]));
+    rig.text(&final_of(&[("behind", 3500, 3900)]));
     let place = rig.events.last().unwrap().placement.unwrap();
     assert_eq!(place.running_time, Some(500 * MS));
     assert_eq!(place.utc, Some(begin + 2_500_000_000));
@@ -215,7 +215,7 @@ fn buffers_without_times_follow_the_one_before() {
 }
 
 #[test]
-fn a_flush_drops_waiting_audio_and_keeps_the_session() {
+fn a_flush_drops_waiting_audio_and_ends_the_utterance() {
     let mut rig = Rig::listening();
     rig.speak_at(0, 1050);
     rig.writable = false;
@@ -225,13 +225,28 @@ fn a_flush_drops_waiting_audio_and_keeps_the_session() {
     rig.speak_at(60_000 * MS, 1000);
     assert_eq!(
         rig.heard().len(),
-        2000 * 16,
-        "no silence is sent for a seek"
+        3000 * 16,
+        "a second of silence parts what was said at two places"
     );
-    rig.text(&final_of(&[("there", 1100, 1300)]));
+    rig.text(&final_of(&[("there", 2100, 2300)]));
     assert_eq!(rig.finals(), [("there".to_owned(), Some(60_100 * MS))]);
     assert_eq!(rig.session.state(), State::Listening);
     rig.accounts_for_everything();
+}
+
+#[test]
+fn flushes_in_a_row_send_silence_once() {
+    let mut rig = Rig::listening();
+    rig.speak_at(0, 1000);
+    for _ in 0..5 {
+        rig.session.flush(rig.now);
+        rig.session.push_gap(rig.now, Instants::default(), 0, 1.0);
+        rig.speak_at(60_000 * MS, 0);
+        rig.pass(Duration::from_secs(1));
+    }
+    rig.speak_at(60_000 * MS, 1000);
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(rig.heard().len(), 3000 * 16);
 }
 
 #[test]
