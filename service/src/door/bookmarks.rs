@@ -5,9 +5,11 @@
 //! A bookmark has a time (`beginTimeOffset` and `duration`, in seconds from the start of the
 //! conversation) or some messages (`messageRefs`). A `PUT` replaces all of it.
 
+use crate::analysis::summary::{Candidates, Line, Vocabulary};
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error, unreadable};
 use crate::door::rest::{Id, answered, digits, failed, list_of_notes, own, unknown, whose};
+use crate::door::summary::not_summarized;
 use crate::door::token::Access;
 use crate::door::unhonoured::Unhonoured;
 use crate::ids::new_id;
@@ -35,8 +37,8 @@ const LONGEST_DESCRIPTION: usize = 8192;
 /// Latest begin of a bookmark, and its longest duration: a year, in seconds.
 const LONGEST: f64 = 366.0 * 24.0 * 3600.0;
 
-/// Most sentences of a summary.
-const MOST_SENTENCES: usize = 3;
+/// Most messages of a summary none of which says enough to be chosen.
+const MOST_SHORT: usize = 3;
 
 const SECOND: f64 = 1e9;
 
@@ -304,10 +306,14 @@ async fn summary(State(shared): State<Shared>, access: Access, path: Ids) -> Res
         Ok(whose) => whose,
         Err(refusal) => return refusal,
     };
-    let passage = shared.notes.passage(whose, bookmark.unwrap_or(0)).await;
-    answer(passage, |passage| {
-        Json(json!({ "summary": summarized(&passage) })).into_response()
-    })
+    let passage = match shared.notes.passage(whose, bookmark.unwrap_or(0)).await {
+        Ok(Marked::Done(passage)) => passage,
+        other => return answer(other, |_| no_bookmark()),
+    };
+    match summarized(&shared, passage).await {
+        Ok(summary) => Json(json!({ "summary": summary })).into_response(),
+        Err(failure) => failure,
+    }
 }
 
 /// Answers with the summaries of all bookmarks.
@@ -323,10 +329,13 @@ async fn summaries(State(shared): State<Shared>, access: Access, id: Id) -> Resp
     let mut all = Vec::with_capacity(ids.len());
     for id in ids {
         match shared.notes.passage(whose.clone(), id).await {
-            Ok(Marked::Done(passage)) => all.push(json!({
-                "bookmarkId": id.to_string(),
-                "summary": summarized(&passage),
-            })),
+            Ok(Marked::Done(passage)) => match summarized(&shared, passage).await {
+                Ok(summary) => all.push(json!({
+                    "bookmarkId": id.to_string(),
+                    "summary": summary,
+                })),
+                Err(failure) => return failure,
+            },
             // It was deleted meanwhile.
             Ok(_) => {}
             Err(reason) => return failed(&reason),
@@ -335,18 +344,25 @@ async fn summaries(State(shared): State<Shared>, access: Access, id: Id) -> Resp
     Json(json!({ "bookmarksSummary": all })).into_response()
 }
 
-/// Returns the summary of a bookmark: a list with one text, or an empty one if nothing was
+/// Returns the summary of a bookmark, or the answer to a client that asks while too many do.
+async fn summarized(shared: &Shared, passage: Passage) -> Result<Vec<Value>, Response> {
+    // Comparing the sentences takes a while, and must delay no other client.
+    let made = shared.hub.workers.run(move || summary_of(&passage)).await;
+    made.map_err(|undone| not_summarized(&undone))
+}
+
+/// Returns the summary of a passage: a list with one text, or an empty one if nothing was
 /// said in it.
-fn summarized(passage: &Passage) -> Vec<Value> {
-    let chosen = ranked(&passage.sentences, MOST_SENTENCES);
+fn summary_of(passage: &Passage) -> Vec<Value> {
+    let chosen = chosen(&passage.sentences);
     let (Some(first), Some(last)) = (passage.sentences.first(), passage.sentences.last()) else {
         return Vec::new();
     };
-    let texts: Vec<&str> = chosen.iter().map(|one| one.text.as_str()).collect();
-    let refs = chosen.iter().map(|one| {
+    let texts: Vec<&str> = chosen.iter().map(|(text, _)| text.as_str()).collect();
+    let refs = chosen.iter().map(|(text, one)| {
         json!({
             "id": one.id.to_string(),
-            "text": one.text,
+            "text": text,
             "startTime": format_rfc3339(one.start),
             "endTime": format_rfc3339(one.stop),
         })
@@ -361,21 +377,27 @@ fn summarized(passage: &Passage) -> Vec<Value> {
     })]
 }
 
-/// Returns the sentences with the most words, in their order. The ranking of summaries is to
-/// be called here.
-fn ranked(sentences: &[Sentence], most: usize) -> Vec<&Sentence> {
-    let mut order: Vec<usize> = (0..sentences.len()).collect();
-    let length = |index: &usize| {
-        let text = sentences.get(*index).map(|one| one.text.as_str());
-        text.unwrap_or_default().split_whitespace().count()
+/// Returns the sentences that say most, in their order, each with its message. A passage of
+/// short answers, none of which says enough, is quoted from its beginning.
+fn chosen(sentences: &[Sentence]) -> Vec<(String, &Sentence)> {
+    let mut vocabulary = Vocabulary::default();
+    sentences.iter().for_each(|one| vocabulary.count(&one.text));
+    let mut candidates = Candidates::new(vocabulary);
+    for one in sentences {
+        candidates.take(one.id, &one.text);
+    }
+    let of = |line: Line| {
+        let message = sentences.iter().find(|one| one.id == line.message)?;
+        Some((line.text, message))
     };
-    order.sort_by_key(|index| std::cmp::Reverse(length(index)));
-    order.truncate(most);
-    order.sort_unstable();
-    order
-        .iter()
-        .filter_map(|index| sentences.get(*index))
-        .collect()
+    let lines: Vec<_> = candidates.lines().into_iter().filter_map(of).collect();
+    match lines.is_empty() {
+        false => lines,
+        true => {
+            let first = sentences.iter().take(MOST_SHORT);
+            first.map(|one| (one.text.clone(), one)).collect()
+        }
+    }
 }
 
 #[cfg(test)]

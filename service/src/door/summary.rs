@@ -57,9 +57,16 @@ async fn summary(State(shared): State<Shared>, access: Access, id: Id) -> Respon
             let lines: Vec<Value> = lines.iter().map(line).collect();
             Json(json!({ "summary": lines })).into_response()
         }
-        Err(Undone::Busy) => busy(),
-        Err(reason @ Undone::Panicked) => {
-            tracing::error!(%reason, "a summary was not made");
+        Err(undone) => not_summarized(&undone),
+    }
+}
+
+/// Returns the answer to a client whose summary was not made.
+pub(crate) fn not_summarized(undone: &Undone) -> Response {
+    match undone {
+        Undone::Busy => busy(),
+        Undone::Panicked => {
+            tracing::error!(reason = %undone, "a summary was not made");
             let message = "The summary could not be made; see the log of the service.";
             error(StatusCode::INTERNAL_SERVER_ERROR, message)
         }
