@@ -38,9 +38,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-#[cfg(feature = "fault")]
 use symbl_service::analysis::score::Checklist;
 use symbl_service::audit::{Audit, AuditError};
+#[cfg(feature = "fault")]
 use symbl_service::fault::{Fault, Faults, HELP};
 use symbl_service::logging::{self, Lost, ServiceLog, ServiceLogError};
 use symbl_service::{
