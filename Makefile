@@ -10,12 +10,15 @@ PLUGIN := $(TARGET_DIR)/release/libgstsymbl.so
 SERVICE := $(TARGET_DIR)/release/symbl-service
 TAP := $(TARGET_DIR)/release/symbl-tap
 
+# What /version and build_info say; empty without git.
+REVISION = $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+
 # Where GStreamer of this machine looks for plugins, moved to PREFIX.
 PREFIX ?= $(shell pkg-config --variable=prefix gstreamer-1.0)
 libdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=libdir gstreamer-1.0)
 pluginsdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=pluginsdir gstreamer-1.0)
 
-.PHONY: help build test soak soak-speech stress bench accuracy demo install clean
+.PHONY: help build test soak soak-speech stress bench accuracy demo install install-plugin uninstall deb deb-check clean
 
 help:
 	@echo 'make demo [FILE=talk.wav] [WEB=1] [VIDEO=1]   live captions of recorded speech, or of your own file;'
@@ -28,12 +31,16 @@ help:
 	@echo 'make bench [BENCH="name …"] [MINUTES=10]   what it costs, beside fakesink, the peers and the limit'
 	@echo 'make accuracy [SETS="name …"] [ENGINES="name …"]   how many words the recognisers get wrong'
 	@echo 'make build                  $(PLUGIN), $(SERVICE) and $(TAP)'
-	@echo 'make install                the plugin into GStreamer'"'"'s folder (PREFIX, DESTDIR)'
+	@echo 'make install                the plugin into GStreamer'"'"'s folder, the programs, their manual pages,'
+	@echo '                            completions of shells and the unit of systemd (PREFIX, DESTDIR)'
+	@echo 'make uninstall              remove what make install has installed'
+	@echo 'make deb                    packages for Debian and Ubuntu, with cargo-deb'
+	@echo 'make deb-check              install them into an empty root, use them and remove them (as root)'
 	@echo 'make clean                  remove what was built'
 
 build:
 	scripts/install-deps.sh build
-	$(CARGO) build --release --locked --workspace
+	SYMBL_REVISION='$(REVISION)' $(CARGO) build --release --locked --workspace
 
 test:
 	scripts/install-deps.sh
@@ -67,18 +74,32 @@ demo:
 	WEB='$(WEB)' VIDEO='$(VIDEO)' scripts/demo.sh $(if $(FILE),"$(FILE)")
 
 # No rebuild of what is there, so that "sudo make install" needs no cargo.
-$(PLUGIN):
+$(PLUGIN) $(SERVICE) $(TAP):
 	$(MAKE) build
 
 ifneq ($(shell $(CARGO) cbuild --version 2>/dev/null),)
-install:
+install-plugin:
 	$(CARGO) cinstall --release --locked --package gst-plugin-symbl --library-type cdylib \
 		--prefix '$(PREFIX)' --libdir '$(libdir)' $(if $(DESTDIR),--destdir '$(DESTDIR)')
 else
-install: $(PLUGIN)
+install-plugin: $(PLUGIN)
 	install -d '$(DESTDIR)$(pluginsdir)'
-	install -m 755 $(PLUGIN) '$(DESTDIR)$(pluginsdir)/libgstsymbl.so'
+	install --strip -m 755 $(PLUGIN) '$(DESTDIR)$(pluginsdir)/libgstsymbl.so'
 endif
+
+install: install-plugin $(SERVICE) $(TAP)
+	scripts/install-files.sh install '$(dir $(SERVICE))' '$(DESTDIR)' '$(PREFIX)'
+
+uninstall:
+	rm -f '$(DESTDIR)$(pluginsdir)/libgstsymbl.so'
+	scripts/install-files.sh uninstall '$(dir $(SERVICE))' '$(DESTDIR)' '$(PREFIX)'
+
+# Needs cargo-deb: cargo install cargo-deb.
+deb: build
+	scripts/deb.sh '$(TARGET_DIR)'
+
+deb-check:
+	scripts/deb-check.sh '$(TARGET_DIR)/debian'
 
 clean:
 	$(CARGO) clean

@@ -121,9 +121,22 @@ impl AudioClock {
         }
     }
 
+    /// Returns the clock of a recording whose first audio counts as come at `zero`.
+    pub(crate) fn fixed(clock: ConversationClock, zero: i64) -> Self {
+        Self {
+            first: Arc::new(OnceLock::from(zero)),
+            clock,
+        }
+    }
+
     /// Records that audio came. Only the first call counts.
     pub(crate) fn start(&self) {
         self.zero();
+    }
+
+    /// Returns when the first audio came, if it has.
+    pub(crate) fn begun(&self) -> Option<i64> {
+        self.first.get().copied()
     }
 
     /// Returns when the first audio came, which is now if none has come.

@@ -23,6 +23,7 @@
 
 pub mod analysis;
 mod app;
+pub mod audit;
 mod clock;
 mod config;
 mod conversation;
@@ -31,6 +32,7 @@ mod door;
 pub mod fault;
 mod hearing;
 mod ids;
+mod jobs;
 mod limits;
 pub mod logging;
 mod metrics;
@@ -42,16 +44,23 @@ pub mod trackers;
 mod word;
 mod workers;
 
-pub use app::server::{BindError, Server};
+pub use app::reload::{Reload, ReloadError};
+pub use app::server::{BindError, Health, Server};
 #[cfg(feature = "cluster")]
 pub use config::ClusterUrl;
+pub use config::account::{Account, AccountsError, Secret};
+pub use config::endpoint::{Bound, Endpoint};
 pub use config::origin::{AllowedHost, HostError, Origin, OriginError};
 pub use config::{Auth, ServerConfig};
 pub use conversation::log::LogError;
 #[doc(hidden)]
 pub use door::socketio::check_event;
 pub use door::tls::{Tls, TlsError, tls_config};
+pub use hearing::masking::{REPLACEMENT, RedactionPolicy};
 pub use hearing::{admission, audio, capacity, recognizer, segmenter, vad};
+pub use jobs::address::{HostRule, HostRuleError};
+pub use jobs::settings::JobSettings;
 pub use limits::Limits;
 pub use store::StoreError;
+pub use store::sqlite::backup::{Copied, CopyError, backup, restore};
 pub use tokio_rustls::rustls;

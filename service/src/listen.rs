@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The address that the command listens on. A name is resolved once, at the start.
+//! The places that the command listens at. A name is resolved once, at the start.
 
 use crate::Failure;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-use symbl_service::{AllowedHost, BindError, Server, ServerConfig};
+use symbl_service::{AllowedHost, Endpoint};
 
 /// Longest time that the look-up of a name may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -17,12 +18,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) enum Listen {
     Address(SocketAddr),
     Name(String, u16),
+    Unix(PathBuf),
 }
 
 impl FromStr for Listen {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path.is_empty() {
+                true => Err("a path is expected behind unix:, such as unix:/run/symbl.sock"),
+                false => Ok(Self::Unix(path.into())),
+            };
+        }
         if let Ok(address) = text.parse() {
             return Ok(Self::Address(address));
         }
@@ -33,7 +41,7 @@ impl FromStr for Listen {
         });
         let (name, port) = parts.ok_or(
             "an IP address or a name, and a port, are expected, such as 0.0.0.0:8787, \
-             [::]:8787 or localhost:8787",
+             [::]:8787 or localhost:8787, or unix: and a path",
         )?;
         Ok(Self::Name(name, port))
     }
@@ -44,6 +52,7 @@ impl fmt::Display for Listen {
         match self {
             Self::Address(address) => address.fmt(f),
             Self::Name(name, port) => write!(f, "{name}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -52,7 +61,7 @@ impl Listen {
     /// Returns the name that clients may call the service by.
     pub(crate) fn name(&self) -> Option<AllowedHost> {
         match self {
-            Self::Address(_) => None,
+            Self::Address(_) | Self::Unix(_) => None,
             Self::Name(name, _) => name.parse().ok(),
         }
     }
@@ -62,6 +71,7 @@ impl Listen {
         let (name, port) = match self {
             Self::Address(address) => return Ok(vec![*address]),
             Self::Name(name, port) => (name.as_str(), *port),
+            Self::Unix(_) => return Ok(Vec::new()),
         };
         let failed = |reason: String| Failure::Resolve {
             listen: self.to_string(),
@@ -77,21 +87,14 @@ impl Listen {
     }
 }
 
-/// Listens on the first of the addresses that can be bound.
-pub(crate) async fn bind(listen: &Listen, mut config: ServerConfig) -> Result<Server, Failure> {
-    let mut refused = None;
-    for address in listen.addresses().await? {
-        config.listen = address;
-        match Server::bind(config.clone()).await {
-            Err(error @ BindError::Listen { .. }) => refused = Some(error),
-            other => return Ok(other?),
-        }
+/// Returns where to listen, with every name resolved.
+pub(crate) async fn endpoints(listen: &[Listen]) -> Result<Vec<Endpoint>, Failure> {
+    let mut endpoints = Vec::new();
+    for listen in listen {
+        endpoints.push(match listen {
+            Listen::Unix(path) => Endpoint::Unix(path.clone()),
+            other => Endpoint::Addresses(other.addresses().await?),
+        });
     }
-    Err(refused.map_or_else(
-        || Failure::Resolve {
-            listen: listen.to_string(),
-            reason: "the name has no address".to_owned(),
-        },
-        Failure::Bind,
-    ))
+    Ok(endpoints)
 }

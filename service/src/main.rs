@@ -6,16 +6,32 @@
 //! go to standard error. The secret is taken from the environment so that it
 //! need not stand in the process list.
 
+mod backup;
+mod daemon;
+mod decode;
+mod jobs_options;
 mod listen;
 mod model;
 mod options;
+mod privacy;
 mod recognizers;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use backup::CopyOptions;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use daemon::DaemonOptions;
+use daemon::effect::{answer, credentials, filter, max_load};
+use daemon::file::{self, Read, ReadError};
+use daemon::process::{allow_many_files, survive_large_files};
+use daemon::reload::Reloader;
+use daemon::{notify, sockets};
+use decode::DecodeCommand;
+use jobs_options::{JobOptions, SecretError};
 use listen::Listen;
 use model::{ModelCommand, ModelError};
 use options::LimitOptions;
+use privacy::PrivacyOptions;
 use recognizers::{RecognizerOptions, Recognizers, RecognizersError};
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -24,12 +40,16 @@ use std::sync::Arc;
 use std::time::Duration;
 #[cfg(feature = "cluster")]
 use symbl_service::ClusterUrl;
+use symbl_service::analysis::score::Checklist;
+use symbl_service::audit::{Audit, AuditError};
 #[cfg(feature = "fault")]
 use symbl_service::fault::{Fault, Faults, HELP};
 use symbl_service::logging::{self, Lost, ServiceLog, ServiceLogError};
-use symbl_service::{AllowedHost, Auth, BindError, Origin, ServerConfig, Tls, TlsError};
+use symbl_service::{
+    AccountsError, AllowedHost, BindError, Bound, CopyError, Origin, Server, ServerConfig, Tls,
+    TlsError,
+};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// How long the end of the process waits for the log's output and for reads of the
 /// database.
@@ -47,10 +67,11 @@ struct Options {
     #[command(subcommand)]
     task: Option<Task>,
 
-    /// Address to listen on, such as 0.0.0.0:8787, [::1]:8787 or localhost:8787; port 0
+    /// Address to listen on, such as 0.0.0.0:8787, [::1]:8787 or localhost:8787, or a socket
+    /// in the file system, such as unix:/run/symbl.sock; may be given several times. Port 0
     /// takes any free one. Of a name's addresses the first that can be had is taken
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
-    listen: Listen,
+    listen: Vec<Listen>,
 
     #[command(flatten)]
     recognition: RecognizerOptions,
@@ -113,10 +134,21 @@ struct Options {
     #[command(flatten)]
     limits: LimitOptions,
 
+    #[command(flatten)]
+    jobs: JobOptions,
+
+    #[command(flatten)]
+    privacy: PrivacyOptions,
+
     /// Of all processor cores, how many percent recognition may take; a client that would
     /// begin a conversation beyond that gets 429. 0: no client is refused for it
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u32).range(0..=100))]
     max_load: u32,
+
+    /// Score calls by the checklist in this file (JSON), with GET
+    /// /v1/conversations/ID/callscore
+    #[arg(long, value_name = "FILE")]
+    callscore: Option<PathBuf>,
 
     /// What goes wrong on purpose with the first connection, to test a client;
     /// again for the second, and so on. Those after that are served well
@@ -136,6 +168,9 @@ struct Options {
     /// What to log: error, warn, info, debug, trace, or a filter such as `symbl_service=debug`
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: String,
+
+    #[command(flatten)]
+    daemon: DaemonOptions,
 }
 
 /// What the command does in place of serving.
@@ -144,6 +179,21 @@ enum Task {
     /// List, fetch and find speech models
     #[command(subcommand)]
     Model(ModelCommand),
+
+    /// Decode a recording: the service starts this for each one
+    #[command(hide = true)]
+    Decode(DecodeCommand),
+    /// Copy all that a service has stored into a new file, while it runs
+    Backup(CopyOptions),
+    /// Make the directory of a service of such a file
+    Restore(CopyOptions),
+
+    /// Write the manual pages and the completions of shells into a folder
+    #[command(hide = true)]
+    Manual {
+        /// The folder; made if need be
+        folder: PathBuf,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -153,6 +203,10 @@ enum Authentication {
 
 #[derive(Debug, thiserror::Error)]
 enum Failure {
+    #[error(transparent)]
+    Options(#[from] ReadError),
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
     #[error("--log {filter}: {reason}")]
     Log {
         filter: String,
@@ -169,9 +223,21 @@ enum Failure {
     #[error(transparent)]
     Limits(#[from] options::LimitError),
     #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error("the decoder cannot be started: {0}; is GStreamer (gst-launch-1.0) installed?")]
+    Decode(#[source] std::io::Error),
+    #[error(transparent)]
+    Privacy(#[from] privacy::PrivacyError),
+    #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
     Model(#[from] ModelError),
+    #[error("--callscore {}: {reason}", file.display())]
+    Callscore { file: PathBuf, reason: String },
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error("{what}: {reason}")]
     System {
         what: &'static str,
@@ -180,11 +246,21 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    let result = match &options.task {
-        Some(Task::Model(command)) => model::run(command).map_err(Failure::from),
-        None => start(options),
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let read = match file::read::<Options>(&arguments) {
+        Err(ReadError::Usage(error)) => error.exit(),
+        other => other.map_err(Failure::from),
     };
+    let result = read.and_then(|read| match &read.options.task {
+        Some(Task::Model(command)) => model::run(command).map_err(Failure::from),
+        Some(Task::Decode(command)) => Err(Failure::Decode(decode::run(command))),
+        Some(Task::Backup(options)) => backup::backup(options).map_err(Failure::from),
+        Some(Task::Restore(options)) => backup::restore(options).map_err(Failure::from),
+        Some(Task::Manual { folder }) => {
+            daemon::manual::write(Options::command(), folder).map_err(system("the manual"))
+        }
+        None => start(read, &arguments),
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -198,14 +274,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(options: Options) -> Result<(), Failure> {
+fn start(read: Read<Options>, arguments: &[OsString]) -> Result<(), Failure> {
+    if read.options.daemon.print_config {
+        answer(read.shown.trim().to_owned());
+        return Ok(());
+    }
     allow_many_files();
-    let filter = EnvFilter::try_new(&options.log).map_err(|reason| Failure::Log {
-        filter: options.log.clone(),
-        reason,
-    })?;
-    let log = ServiceLog::start(filter, own_stderr()?, with_colours())?;
-    let lost = log.lost();
+    let options = &read.options;
+    let format = options.daemon.log_format.into();
+    let log = ServiceLog::start(filter(options)?, own_stderr()?, with_colours(), format)?;
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -213,7 +290,7 @@ fn start(options: Options) -> Result<(), Failure> {
         .and_then(|runtime| {
             let result = runtime.block_on(async {
                 survive_large_files()?;
-                serve(options, lost).await
+                serve(read, arguments, &log).await
             });
             // A read of the database that hangs must not keep the process.
             runtime.shutdown_timeout(PATIENCE);
@@ -251,7 +328,15 @@ fn say(line: String) {
     }
 }
 
-async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
+/// What the options have opened.
+struct Opened {
+    config: ServerConfig,
+    recognizers: Recognizers,
+    tls: Option<Arc<Tls>>,
+}
+
+/// Opens what the options name, up to the places to listen at.
+fn open(options: &Options, lost_log_lines: Lost) -> Result<Opened, Failure> {
     let recognizers = Recognizers::open(&options.recognition, options.limits.workers())?;
     let mut config = ServerConfig::new(Arc::clone(&recognizers.first));
     config.more_recognizers.clone_from(&recognizers.others);
@@ -261,21 +346,25 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     {
         config.cluster = options.cluster.clone().map(ClusterUrl::from);
     }
+    config.callscore = options.callscore.clone().map(checklist).transpose()?;
     config.origins = options.origins.clone();
     config.hosts = options.hosts.clone();
-    config.hosts.extend(options.listen.name());
+    config
+        .hosts
+        .extend(options.listen.iter().filter_map(Listen::name));
+    config.metrics_listen = options.daemon.metrics_listen;
     config.history_delay = Duration::from_secs_f64(options.history_delay);
     config.limits = options.limits.checked()?;
-    config.max_load = Some(f64::from(options.max_load) / 100.0).filter(|load| *load > 0.0);
-    config.auth = match (options.auth, options.app_id, options.app_secret) {
-        (None, Some(id), Some(secret)) => Auth::App { id, secret },
-        _ => Auth::None,
-    };
+    config.jobs = options.jobs.settings()?;
+    config.redaction = options.privacy.redaction()?;
+    config.keep = options.privacy.keep();
+    config.max_load = max_load(options);
+    config.auth = credentials(options)?;
     #[cfg(feature = "fault")]
     {
         config.faults = match options.repeat_faults {
-            true => Faults::repeating(options.faults),
-            false => Faults::script(options.faults),
+            true => Faults::repeating(options.faults.clone()),
+            false => Faults::script(options.faults.clone()),
         };
     }
     let mut tls = None;
@@ -283,6 +372,37 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
         let opened = tls.insert(Arc::new(Tls::open(certificate, key)?));
         config.tls = Some(opened.config());
     }
+    Ok(Opened {
+        config,
+        recognizers,
+        tls,
+    })
+}
+
+async fn serve(
+    read: Read<Options>,
+    arguments: &[OsString],
+    log: &ServiceLog,
+) -> Result<(), Failure> {
+    let options = read.options;
+    let Opened {
+        mut config,
+        recognizers,
+        tls,
+    } = open(&options, log.lost())?;
+    if options.daemon.check_config {
+        recognizers.close();
+        Server::check(&config)?;
+        answer("the configuration is good".to_owned());
+        return Ok(());
+    }
+    let mut auditing = None;
+    if let Some(path) = options.privacy.audit_log() {
+        let (audit, thread) = Audit::open(path)?;
+        config.audit = audit;
+        auditing = Some(thread);
+    }
+    let audit = config.audit.clone();
     let scheme = if config.tls.is_some() {
         "https"
     } else {
@@ -293,70 +413,61 @@ async fn serve(options: Options, lost_log_lines: Lost) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(system("no signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(system("no signals"))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(system("no signals"))?;
-    let server = listen::bind(&options.listen, config).await?;
-    let address = server.local_addr();
-    tracing::info!(%address, scheme, "listening");
-    say(format!("listening on {scheme}://{address}"));
+    config.endpoints = sockets::inherited().map_err(system("LISTEN_FDS"))?;
+    if config.endpoints.is_empty() {
+        config.endpoints = listen::endpoints(&options.listen).await?;
+    }
+    let server = Server::bind(config).await?;
+    let mut places = Vec::new();
+    for bound in server.bound() {
+        tracing::info!(address = %bound, scheme, "listening");
+        places.push(match bound {
+            Bound::Tcp(address) => format!("{scheme}://{address}"),
+            Bound::Unix(_) => bound.to_string(),
+        });
+    }
+    if let Some(address) = server.metrics_addr() {
+        tracing::info!(%address, "listening for metrics and probes");
+    }
+    say(format!("listening on {}", places.join(", ")));
+    notify::ready("serving");
+    notify::watch(server.health());
+    let mut reloader = Reloader::new(arguments, read.values, tls, log.filter());
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(tls.clone()).await,
+            _ = hangup.recv() => {
+                audit.reopen();
+                reloader.begin();
+            }
+            Some(fresh) = reloader.fresh.recv() => reloader.finish(fresh, &server),
         }
     }
+    notify::stopping();
     tracing::info!("shutting down");
     server.shutdown().await;
     recognizers.close();
+    drop(audit);
+    if let Some(thread) = auditing {
+        // A request that does not end may keep its part of the log.
+        logging::within(PATIENCE, move || thread.finish());
+    }
     Ok(())
 }
 
-/// Handles SIGHUP: reads the certificate again and changes nothing else. A terminal that is
-/// closed sends this signal too, and the service goes on.
-async fn reload(tls: Option<Arc<Tls>>) {
-    let Some(tls) = tls else {
-        tracing::info!("SIGHUP: there is no certificate to read again; the service goes on");
-        return;
-    };
-    // The file system may hang, and SIGTERM must not wait for it.
-    tokio::spawn(async move {
-        match tokio::task::spawn_blocking(move || tls.reload()).await {
-            Ok(Ok(())) => tracing::info!("SIGHUP: certificate and key were read again"),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "SIGHUP: the certificate that was read before stays");
-            }
-            Err(error) => tracing::error!(%error, "SIGHUP: nothing was read"),
-        }
-    });
+/// Reads the checklist in a file.
+fn checklist(file: PathBuf) -> Result<Arc<Checklist>, Failure> {
+    let read = std::fs::read(&file).map_err(|reason| reason.to_string());
+    let checklist = read.and_then(|text| Checklist::parse(&text));
+    let checklist = checklist.map_err(|reason| Failure::Callscore { file, reason })?;
+    Ok(Arc::new(checklist))
 }
 
 /// Parses a delay in seconds, up to an hour.
 fn delay(text: &str) -> Result<f64, &'static str> {
     let seconds = text.parse().ok().filter(|s| (0.0..=3600.0).contains(s));
     seconds.ok_or("a number of seconds from 0 to 3600 is expected")
-}
-
-/// Raises the limit of open files as far as the system allows. Each socket is an open file,
-/// and many shells set the limit to 1,024.
-fn allow_many_files() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-    {
-        // If the system refuses it, the limit stays as it was.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
-}
-
-/// Makes a write beyond the limit of a file's size (`ulimit -f`) an error (EFBIG), like on a
-/// full disk. Without a handler, the signal that comes with it (SIGXFSZ) would end the
-/// process. It is not ignored instead, because the recognisers that the service starts would
-/// inherit that.
-fn survive_large_files() -> Result<(), Failure> {
-    let number = nix::sys::signal::Signal::SIGXFSZ as i32;
-    // The handler stays when the listener is dropped.
-    signal(SignalKind::from_raw(number))
-        .map(drop)
-        .map_err(system("no signals"))
 }
 
 fn system(what: &'static str) -> impl Fn(std::io::Error) -> Failure {

@@ -13,6 +13,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -23,6 +24,20 @@ const PREFIX: &str = "symbl_service";
 
 /// Upper bounds of the buckets for latencies, in seconds.
 const LATENCIES: [f64; 10] = [0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0];
+
+/// Why connections and requests for WebSockets are refused.
+const REFUSALS: [&str; 10] = [
+    "bad_id",
+    "busy",
+    "forbidden",
+    "limit",
+    "no_websocket",
+    "other",
+    "timeout",
+    "tls",
+    "unauthorized",
+    "unknown_id",
+];
 
 type Label = [(&'static str, &'static str); 1];
 
@@ -66,6 +81,7 @@ pub(crate) struct Refused(Family<Label, Counter>);
 impl Refused {
     /// Counts a refusal for this reason.
     pub(crate) fn count(&self, reason: &'static str) {
+        debug_assert!(REFUSALS.contains(&reason), "{reason} is not shown as 0");
         self.0.get_or_create(&[("reason", reason)]).inc();
     }
 }
@@ -89,6 +105,13 @@ pub(crate) struct Kept {
     pub(crate) counts: Counts,
     /// Counts that are read at each request for metrics.
     pub(crate) collectors: Vec<Box<dyn Collector>>,
+}
+
+/// Returns the labels of `build_info`.
+fn build() -> Info<[(&'static str, &'static str); 2]> {
+    let revision = option_env!("SYMBL_REVISION").unwrap_or_default();
+    let version = env!("CARGO_PKG_VERSION");
+    Info::new([("version", version), ("revision", revision)])
 }
 
 impl Metrics {
@@ -116,6 +139,9 @@ impl Metrics {
             drop(metrics.sockets.get_or_create(&[("kind", kind)]));
             drop(metrics.accepted.get_or_create(&[("kind", kind)]));
         }
+        for reason in REFUSALS {
+            drop(metrics.refused.0.get_or_create(&[("reason", reason)]));
+        }
         let mut registry = std::mem::take(&mut metrics.registry);
         let names = registry.sub_registry_with_prefix(PREFIX);
         metrics.name(names);
@@ -139,6 +165,7 @@ impl Metrics {
             "1 if the database took the last of them, else 0",
             kept.counts.healthy,
         );
+        names.register("build", "Which release this is", build());
         for collector in kept.collectors {
             names.register_collector(collector);
         }

@@ -22,6 +22,11 @@ fn size() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=64 << 20)
 }
 
+/// Parses the memory that many clients share, up to a tebibyte.
+fn memory() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=1 << 40)
+}
+
 /// Parses the length of a name or a phrase.
 fn length() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=65_536)
@@ -115,12 +120,12 @@ pub(crate) struct LimitOptions {
     max_waiting: Option<usize>,
 
     /// Memory of all of them [default: 67108864]
-    #[arg(long, value_name = "BYTES", value_parser = number())]
+    #[arg(long, value_name = "BYTES", value_parser = memory())]
     max_waiting_memory: Option<usize>,
 
     /// Memory of the trackers of all streams; the same ones count once
     /// [default: 536870912]
-    #[arg(long, value_name = "BYTES", value_parser = number())]
+    #[arg(long, value_name = "BYTES", value_parser = memory())]
     max_tracker_memory: Option<usize>,
 
     /// For a stopped stream to say what it still owes [default: 60]
@@ -279,6 +284,8 @@ mod tests {
                 help.contains(&format!("[default: {default}]")),
                 "{name}: {help}"
             );
+            let given = Only::try_parse_from(["x", &format!("--{name}"), default]);
+            assert!(given.is_ok(), "{name} does not take its default");
         }
         // These are the affair of the service itself.
         let own = ["audio_queue", "write", "close", "shutdown", "session_inbox"];

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use symbl_protocol::{InsightType, Tracker};
 use symbl_service::analysis::{
-    Analyzer, AnalyzerOptions, Assignee, Sentence, punctuate, punctuated,
+    Analyzer, AnalyzerOptions, Assignee, Sentence, punctuate, punctuated, sentiment,
 };
 use symbl_service::recognizer::RecognisedWord;
 use text2num::{lang::English, replace_numbers_in_text};
@@ -438,5 +438,40 @@ fn text_with_marks_and_digits_is_analysed_as_well_as_bare_words() {
         kinds["action_item"].at_least("action_item", floor, floor);
         kinds["follow_up"].at_least("follow_up", floor, floor);
         score_written_trackers(half, trackers).at_least("trackers", floor, floor);
+    }
+}
+
+/// Returns precision and recall of each sentiment on a labelled set.
+fn sentiments(table: &str) -> [(&'static str, Score); 3] {
+    let mut scores = ["positive", "neutral", "negative"].map(|name| (name, Score::default()));
+    for row in rows(table) {
+        let found = sentiment::suggested(sentiment::polarity(row[1]));
+        for (name, score) in &mut scores {
+            score.add(row[0] == *name, found == *name);
+        }
+        if found != row[0] {
+            println!("{} and not {}: {}", found, row[0], row[1]);
+        }
+    }
+    scores
+}
+
+#[test]
+fn sentiment_is_mostly_right() {
+    let tuned = sentiments(include_str!("data/sentiment-tuned.tsv"));
+    let held_out = sentiments(include_str!("data/sentiment-held-out.tsv"));
+    for (half, scores) in [("tuned", tuned), ("held out", held_out)] {
+        let right: usize = scores.iter().map(|(_, score)| score.right).sum();
+        let missed: usize = scores.iter().map(|(_, score)| score.missed).sum();
+        println!("sentiment, {half}: {right} of {} right", right + missed);
+        for (name, score) in scores {
+            score.print(&format!("{name} ({half})"));
+        }
+    }
+    for (name, score) in tuned {
+        score.at_least(name, 0.9, 0.8);
+    }
+    for (name, score) in held_out {
+        score.at_least(name, 0.6, 0.5);
     }
 }

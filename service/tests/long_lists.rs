@@ -20,6 +20,9 @@ use symbl_service::recognizer::scripted::speech;
 
 const MESSAGES: usize = 4000;
 
+/// Messages of a very long conversation.
+const MANY_MESSAGES: usize = 100_000;
+
 /// Words of each message.
 const WORDS: usize = 14;
 
@@ -31,6 +34,11 @@ const LARGEST_GROWTH: u64 = 64 << 20;
 
 /// Makes a conversation of `MESSAGES` messages and returns its id.
 async fn prepared(service: &Service, data: &Path) -> String {
+    prepared_with(service, data, MESSAGES).await
+}
+
+/// Makes a conversation of this many messages and returns its id.
+async fn prepared_with(service: &Service, data: &Path, messages: usize) -> String {
     let (mut client, id) = Client::started(service, "long", &start_request()).await;
     client.send_audio(&linear16(&speech(0..2, 16_000))).await;
     client.stop().await;
@@ -40,7 +48,7 @@ async fn prepared(service: &Service, data: &Path) -> String {
         .collect();
     let sql = format!(
         "DELETE FROM message; WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n
-         WHERE n < {MESSAGES}) INSERT INTO message (id, conversation, live, speaker, text, start,
+         WHERE n < {messages}) INSERT INTO message (id, conversation, live, speaker, text, start,
          stop, words, confidence) SELECT 2000000000000000 + n, {id}, 'live' || n, 'x',
          'Message ' || n || '.', 1700000000000000000 + n * 1000000000,
          1700000000500000000 + n * 1000000000, '[{}]', 0.5 FROM n;
@@ -258,4 +266,57 @@ async fn what_a_client_that_hung_up_asked_for_is_not_read_to_its_end() {
     body(ask(&service, &path));
     let read = pieces(&service) - before;
     assert!(read < 8 * whole, "{read} pieces, {whole} for a whole list");
+}
+
+#[tokio::test]
+async fn a_transcript_of_100_000_messages_begins_after_one_part_of_them() {
+    let data = tempfile::tempdir().expect("a directory");
+    let directory = data.path().to_str().expect("UTF-8");
+    let service = Service::start(&["--data", directory]);
+    let id = prepared_with(&service, data.path(), MANY_MESSAGES).await;
+    let path = format!("/v1/conversations/{id}/transcript");
+    let before = pieces(&service);
+    for format in ["srt", "md"] {
+        let mut stream = ask(&service, &format!("{path}?format={format}"));
+        stream.read_exact(&mut [0; 12]).expect("an answer");
+    }
+    let mut stream = post(&service, &path, r#"{"contentType": "text/markdown"}"#);
+    stream.read_exact(&mut [0; 12]).expect("an answer");
+    // A part is a read. What the client does not take fills the buffers of its connection, and
+    // then no more is read.
+    let begun = pieces(&service) - before;
+    let whole = (MANY_MESSAGES * WORDS * 45 / (64 << 10)) as u64;
+    assert!(
+        begun < whole,
+        "{begun} parts were read, {whole} are a whole transcript"
+    );
+    drop(stream);
+    let memory = service.peak_memory();
+    let text = body(ask(&service, &format!("{path}?format=srt")));
+    assert_eq!(count(&text, "Message "), MANY_MESSAGES);
+    let growth = service.peak_memory().saturating_sub(memory);
+    assert!(growth < LARGEST_GROWTH / 4, "{growth} bytes");
+}
+
+#[tokio::test]
+async fn what_is_computed_of_100_000_messages_takes_little_memory() {
+    let data = tempfile::tempdir().expect("a directory");
+    let directory = data.path().to_str().expect("UTF-8");
+    let service = Service::start(&["--data", directory]);
+    let id = prepared_with(&service, data.path(), MANY_MESSAGES).await;
+    let path = format!("/v1/conversations/{id}");
+    let before = service.peak_memory();
+    let analytics = body(ask(&service, &format!("{path}/analytics")));
+    let analytics: Value = serde_json::from_slice(&analytics).expect("JSON");
+    let member = &analytics["members"][0];
+    assert_eq!(member["x_messages"], MANY_MESSAGES, "{analytics:#}");
+    assert_eq!(member["x_words"], MANY_MESSAGES * WORDS);
+    let summary = body(ask(&service, &format!("{path}/summary")));
+    assert!(summary.starts_with(b"{\"summary\":["));
+    let checklist = r#"{"criteria": [{"name": "a", "type": "phrase", "phrases": ["message"]}]}"#;
+    let score = body(post(&service, &format!("{path}/callscore"), checklist));
+    assert_eq!(count(&score, "\"messageId\""), 5);
+    let growth = service.peak_memory().saturating_sub(before);
+    // All words of the conversation would be more.
+    assert!(growth < LARGEST_GROWTH / 2, "{growth} bytes");
 }

@@ -42,6 +42,7 @@ async fn scrape(server: &Server) -> HashMap<String, f64> {
             let suffixes: &[&str] = match *kind {
                 "counter" => &["_total"],
                 "gauge" => &[""],
+                "info" => &["_info"],
                 "histogram" => &["_bucket", "_sum", "_count"],
                 _ => panic!("{kind}"),
             };
@@ -84,12 +85,21 @@ async fn a_conversation_is_counted_and_no_client_is_named() {
         "symbl_service_connections_accepted_total{kind=\"subscriber\"}",
         "symbl_service_audio_seconds_total{recognizer=\"prompter\"}",
         "symbl_service_recognizer_restarts_total",
+        "symbl_service_connections_refused_total{reason=\"unauthorized\"}",
         "symbl_service_store_failures_total",
         "symbl_service_final_latency_seconds_count",
     ] {
         assert_eq!(before.get(name), Some(&0.0), "{name}");
     }
     assert!(before["process_start_time_seconds"] > 1.6e9);
+    let build = before
+        .keys()
+        .find(|name| name.starts_with("symbl_service_build_info{"));
+    let build = build.expect("the release");
+    assert!(
+        build.contains(&format!("version=\"{}\"", env!("CARGO_PKG_VERSION"))),
+        "{build}"
+    );
 
     let body = json!({"type": "application", "appId": id, "appSecret": secret});
     let (_, granted) = http(&server, "POST /oauth2/token:generate", &body.to_string()).await;

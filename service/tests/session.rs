@@ -178,7 +178,9 @@ async fn what_cannot_be_understood_is_an_error_and_the_socket_stays_open() {
     for (text, code) in [
         ("{'type': 'start_request'}", "invalid_message"),
         ("[1]", "invalid_message"),
-        (r#"{"type":"bookmark_request"}"#, "unknown_type"),
+        (r#"{"type":"wave_request"}"#, "unknown_type"),
+        (r#"{"type":"bookmark_request"}"#, "invalid_request"),
+        (r#"{"type":"speaker_event"}"#, "not_processing"),
         (r#"{"type":"stop_request"}"#, "not_processing"),
         (
             r#"{"type":"modify_request","speechRecognition":{"sampleRateHertz":8000}}"#,

@@ -32,6 +32,9 @@ const READABLE: &[&str] = &[
     "/entities",
     "/transcript?format=json",
     "/events",
+    "/bookmarks",
+    "/bookmarks/summary",
+    "/search?q=budget",
 ];
 
 async fn bind(auth: Auth) -> Server {
@@ -133,6 +136,16 @@ async fn a_share_token_reads_its_conversation_and_does_nothing_else() {
             format!("PUT /v1/conversations/{id}/members/{member}"),
             format!("POST /v1/conversations/{id}/share"),
             format!("POST /v1/conversations/{id}/transcript"),
+            format!("PUT /v1/conversations/{id}"),
+            format!("PATCH /v1/conversations/{id}"),
+            format!("POST /v1/conversations/{id}/bookmarks"),
+            format!("POST /v1/conversations/{id}/bookmarks/bulk"),
+            format!("PUT /v1/conversations/{id}/bookmarks/1"),
+            format!("DELETE /v1/conversations/{id}/bookmarks/1"),
+            "GET /v1/search?q=budget".to_owned(),
+            "GET /v1/manage/groups".to_owned(),
+            "POST /v1/manage/group".to_owned(),
+            "GET /v1/groups/1/conversations".to_owned(),
             "GET /v1/manage/tracker".to_owned(),
             "POST /v1/manage/trackers".to_owned(),
             "POST /v1/manage/trackers/bulk".to_owned(),

@@ -29,6 +29,7 @@ async fn says(server: &Server, connection: &str, name: &str, title: &str) -> Str
     let mut request = start_request();
     request["speaker"] = json!({"userId": format!("{name}@example.org"), "name": name});
     request["config"]["meetingTitle"] = title.into();
+    request["insightTypes"] = json!(["action_item"]);
     let (mut client, id) = Client::started(server, connection, &request).await;
     let audio = linear16(&silence(Duration::from_millis(1100), 16_000));
     client.send_audio(&audio).await;
@@ -171,7 +172,7 @@ async fn a_transcript_is_created_as_symbls_reference_has_it() {
                       "showSpeakerSeparation": false})
         )
         .await,
-        json!({"transcript": {"payload": format!("{one} {two}\n"),
+        json!({"transcript": {"payload": format!("{one} {two}"),
                               "contentType": "text/markdown"}})
     );
     let told = create(json!({
@@ -181,17 +182,14 @@ async fn a_transcript_is_created_as_symbls_reference_has_it() {
         "showSpeakerSeparation": "true",
     }))
     .await;
-    let payload = format!("**Ada** (0:00:00) {one} {two}\n");
-    assert_eq!(told["transcript"]["payload"], payload);
-    assert_eq!(
-        told["x_unsupported"],
-        json!([
-            "phrases.highlightOnlyInsightKeyPhrases",
-            "phrases.highlightAllKeyPhrases"
-        ])
-    );
+    // Both are requests in the form of the reference's rules.
+    let two = "I will <mark>check the budget report</mark> tomorrow.";
+    let payload = told["transcript"]["payload"].as_str().expect("text");
+    let ends = payload.ends_with(&format!("<br/><br/>Ada: {two}"));
+    assert!(payload.starts_with("Ada: Can you ") && ends, "{payload}");
     let srt = create(json!({"contentType": "text/srt"})).await;
     assert_eq!(srt["transcript"]["contentType"], "text/srt");
+    assert_eq!(srt["transcript"]["payload"]["contentType"], "text/srt");
     let content = &srt["transcript"]["payload"]["content"];
     let content = content.as_str().expect("text");
     assert!(!content.contains("Ada"), "{content}");

@@ -30,6 +30,7 @@ export const CONTENT = [
   "message:send:sync",
   "conversation:member_joined",
   "conversation:member_left",
+  "conversation:attributed",
 ];
 
 /** Events of the door that tell what is so now. */
@@ -49,6 +50,8 @@ export function initial() {
     findings: [],
     speakers: new Map(),
     corrections: new Map(),
+    // Who has said a message, where that is another speaker than the message said.
+    attributions: new Map(),
     interims: new Map(),
     outbox: [],
     language: null,
@@ -173,6 +176,8 @@ class Draft {
       case "conversation:member_joined":
       case "conversation:member_left":
         return this.#member(type.endsWith("joined"), payload);
+      case "conversation:attributed":
+        return this.#attributed(payload);
       case "caption:interim":
         return this.#interim(payload, now);
       case "session:state":
@@ -231,6 +236,8 @@ class Draft {
     }
     const at = number(payload.timestamp);
     if (live && at !== null) this.#state.delay = Math.max(0, at - end);
+    const attribution = this.#state.attributions.get(id);
+    if (attribution) this.#attribute(attribution);
   }
 
   /** Returns `true` if the final of an interim is here already. */
@@ -321,6 +328,43 @@ class Draft {
     const line = lines[at];
     const original = line.original ?? line.text;
     lines[at] = { ...line, text: correction.text, original, correctedBy: correction.by };
+  }
+
+  #attributed(payload) {
+    const seq = number(payload.seq);
+    if (seq === null) return;
+    this.#newest(seq);
+    const list = (value) => (Array.isArray(value) ? value : []);
+    for (const one of list(payload.attributions)) {
+      const id = text(one?.member?.id);
+      if (!id) continue;
+      const from = { agent_id: id, agent_name: one.member.name };
+      const speaker = this.#speaker(from, seq).id;
+      for (const message of list(one.message_ids).map(text)) {
+        if (message) this.#attribute({ id: message, seq, speaker });
+      }
+    }
+  }
+
+  /** Gives a message to its speaker, unless a later entry says otherwise. */
+  #attribute(attribution) {
+    const { id, seq, speaker } = attribution;
+    const before = this.#state.attributions.get(id);
+    if (before && before.seq > seq) return;
+    this.#change("attributions").set(id, attribution);
+    const at = this.#indexOf(id);
+    if (at === null || this.#state.lines[at].speaker === speaker) return;
+    const lines = this.#change("lines");
+    const line = lines[at];
+    lines[at] = { ...line, speaker };
+    for (const [who, sign] of [[line.speaker, -1], [speaker, 1]]) {
+      const known = this.#state.speakers.get(who);
+      this.#change("speakers").set(who, {
+        ...known,
+        talked: known.talked + sign * (line.end - line.start),
+        messages: known.messages + sign,
+      });
+    }
   }
 
   #member(came, payload) {

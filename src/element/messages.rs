@@ -65,6 +65,7 @@ fn name(kind: &EventKind) -> Option<(&'static str, AudioPlace)> {
         EventKind::Tracker { .. } => ("symbl/tracker", AudioPlace::Speech),
         EventKind::Topic(_) => ("symbl/topic", AudioPlace::Speech),
         EventKind::Entity(_) => ("symbl/entity", AudioPlace::Speech),
+        EventKind::Analytics { .. } => ("symbl/analytics", AudioPlace::Nowhere),
         EventKind::State { .. } => ("symbl/state", AudioPlace::Nowhere),
         EventKind::Session { .. } => ("symbl/session", AudioPlace::Nowhere),
         EventKind::Gap { .. } => ("symbl/gap", AudioPlace::Untranscribed),
@@ -128,6 +129,14 @@ fn own_fields(builder: Builder, kind: &EventKind) -> Builder {
         }
         EventKind::Topic(topic) => topic_fields(builder, topic),
         EventKind::Entity(entity) => entity_fields(builder, entity),
+        EventKind::Analytics {
+            talk_time,
+            silence,
+            overlap,
+        } => builder
+            .field_if_some("talk-time", talk_time.map(nanos))
+            .field_if_some("silence", silence.map(nanos))
+            .field_if_some("overlap", overlap.map(nanos)),
         EventKind::State {
             state,
             previous,

@@ -215,6 +215,7 @@ impl Settings {
         request.enable_all_trackers = self.enable_all_trackers;
         request.detect_entities = self.detect_entities;
         request.sentiment = self.sentiment;
+        request.analytics = self.analytics;
         request.speaker_user_id = self.speaker_id.clone();
         request.speaker_name = self.speaker_name.clone();
         // These are always sent. Without the first, the service does not promise a rejoin. The

@@ -8,13 +8,14 @@
 
 mod list;
 mod listen;
+mod manual;
 mod output;
 mod place;
 mod recall;
 mod replay;
 mod show;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use listen::Listening;
 use output::Output;
 use std::path::PathBuf;
@@ -98,12 +99,24 @@ struct Args {
     /// The connection id: that of the property `connection-id` of symblsink
     #[arg(value_name = "CONNECTION_ID", required_unless_present_any = ["list", "replay"])]
     connection_id: Option<String>,
+
+    /// Write the manual page and the completions of shells into this folder, and end
+    #[arg(long, value_name = "DIR", hide = true, exclusive = true)]
+    write_manual: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let notes = Notes::new("symbl-tap");
-    let code = if args.interim && args.format.is_captions() {
+    let code = if let Some(folder) = &args.write_manual {
+        match manual::write(Args::command(), folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                notes.tell(&format!("{}: {error}", folder.display()));
+                ExitCode::FAILURE
+            }
+        }
+    } else if args.interim && args.format.is_captions() {
         notes.tell("--interim needs --format text or jsonl: a cue cannot be taken back");
         ExitCode::from(2)
     } else if args.list && args.format.is_captions() {

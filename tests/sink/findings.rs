@@ -112,7 +112,8 @@ fn entities_and_the_accounts_trackers_come_if_asked_for_at_the_time_of_their_mes
 #[test]
 fn unsupported_requests_are_posted_and_the_rest_is_done() {
     let service = Service::with(|config| config.recognizer = Arc::new(Parrot));
-    let spoken = spoken(&service, "sentiment=true detect-entities=true");
+    let extra = r#"start-request-extra="{\"config\":{\"mood\":true}}""#;
+    let spoken = spoken(&service, &format!("{extra} detect-entities=true"));
     let raw = spoken.of_kind("raw");
     let [warning] = &raw[..] else {
         panic!("{raw:?}");
@@ -120,7 +121,34 @@ fn unsupported_requests_are_posted_and_the_rest_is_done() {
     assert_eq!(warning.get::<&str>("type"), Ok("warning"));
     let json: &str = warning.get("json").expect("text");
     let json: serde_json::Value = serde_json::from_str(json).expect("JSON");
-    assert_eq!(json["fields"], serde_json::json!(["config.sentiment"]));
+    assert_eq!(json["fields"], serde_json::json!(["config.mood"]));
     assert_eq!(spoken.of_kind("message").len(), 1);
     assert_eq!(spoken.of_kind("entity").len(), 3);
+}
+
+#[test]
+fn sentiment_and_analytics_are_posted_if_they_are_asked_for() {
+    let service = Service::with(|config| config.recognizer = Arc::new(Parrot));
+    let asked = spoken(&service, "sentiment=true analytics=true speaker-name=Ada");
+    assert!(asked.of_kind("raw").is_empty());
+    let [message] = &asked.of_kind("message")[..] else {
+        panic!("no message")
+    };
+    // "want" is a little positive.
+    let sentiment = message.get::<f64>("sentiment").expect("a polarity");
+    assert!((-1.0..=1.0).contains(&sentiment), "{sentiment}");
+    let analytics = asked.of_kind("analytics");
+    let analytics = analytics.last().expect("figures");
+    // Nine words of 100 ms, a second after the beginning.
+    assert_eq!(analytics.get::<u64>("talk-time"), Ok(900_000_000));
+    assert_eq!(analytics.get::<u64>("silence"), Ok(1_000_000_000));
+    assert_eq!(analytics.get::<u64>("overlap"), Ok(0));
+    let json: &str = analytics.get("json").expect("text");
+    let json: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    assert_eq!(json["members"][0]["name"], "Ada");
+    assert_eq!(json["members"][0]["pace"]["wpm"], 600);
+
+    let bare = spoken(&service, "");
+    assert!(bare.of_kind("analytics").is_empty());
+    assert!(bare.of_kind("message")[0].get::<f64>("sentiment").is_err());
 }

@@ -90,7 +90,7 @@ fn compare_with_golden(element: &str) {
 }
 
 /// The table of the contract: name, type and default as printed, unit and range.
-const CONTRACT: [(&str, &str, &str); 57] = [
+const CONTRACT: [(&str, &str, &str); 58] = [
     ("base-url", "String", "\"http://127.0.0.1:8787\""),
     ("streaming-path", "String", "\"/v1/streaming\""),
     ("access-token", "String", "null"),
@@ -110,6 +110,7 @@ const CONTRACT: [(&str, &str, &str); 57] = [
     ("interim-trackers", "Boolean", "false"),
     ("detect-entities", "Boolean", "false"),
     ("sentiment", "Boolean", "false"),
+    ("analytics", "Boolean", "false"),
     ("confidence-threshold", "Double 0.5 - 1", "0.5"),
     ("meeting-title", "String", "null"),
     ("language-code", "String", "\"en-US\""),
@@ -251,6 +252,7 @@ fn every_default_printed_is_the_one_of_the_settings() {
         interim_trackers,
         detect_entities,
         sentiment,
+        analytics,
         confidence_threshold,
         meeting_title,
         language_code,
@@ -316,6 +318,7 @@ fn every_default_printed_is_the_one_of_the_settings() {
         ("interim-trackers", interim_trackers.to_string()),
         ("detect-entities", detect_entities.to_string()),
         ("sentiment", sentiment.to_string()),
+        ("analytics", analytics.to_string()),
         ("confidence-threshold", confidence_threshold.to_string()),
         ("meeting-title", none(&meeting_title)),
         ("language-code", text(&language_code)),

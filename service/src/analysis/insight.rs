@@ -13,6 +13,7 @@ use super::{Assignee, InsightFinding, Sentence, due, question, rules};
 use std::ops::Range;
 use std::sync::LazyLock;
 use symbl_protocol::InsightType;
+use unicode_segmentation::UnicodeSegmentation;
 
 /// Minimum confidence of a question whose question mark comes from the engine: it heard the
 /// tone of voice, which the rules cannot.
@@ -80,6 +81,12 @@ pub(super) fn find(
     found
 }
 
+/// Returns the number of sentences in a text that end with a question mark.
+pub(crate) fn questions(text: &str) -> usize {
+    let sentences = text.split_sentence_bounds();
+    sentences.filter(|one| ends_in_question_mark(one)).count()
+}
+
 fn ends_in_question_mark(text: &str) -> bool {
     text.trim_end_matches(|c: char| {
         c.is_whitespace() || matches!(c, '"' | '\'' | '”' | '’' | ')' | '!')
@@ -99,7 +106,8 @@ fn finding(kind: InsightType, text: &str, confidence: f64) -> InsightFinding {
     }
 }
 
-fn task(subject: Subject, text: &str, asks: bool) -> Option<InsightFinding> {
+/// Returns the words that make a sentence a task, and how sure that is.
+fn rule(subject: Subject, asks: bool) -> Option<(InsightType, (f64, Range<usize>))> {
     let any = |patterns: &[Pattern]| patterns.iter().any(|p| p.find(subject).is_some());
     if any(&RULES.neither) || asks && !any(&RULES.asked) {
         return None;
@@ -109,13 +117,32 @@ fn task(subject: Subject, text: &str, asks: bool) -> Option<InsightFinding> {
     } else {
         surest(&RULES.follow_up, subject, false)
     };
-    let (kind, (confidence, place)) = match follow_up {
+    Some(match follow_up {
         Some(found) => (InsightType::FollowUp, found),
         None => (
             InsightType::ActionItem,
             surest(&RULES.action, subject, true)?,
         ),
-    };
+    })
+}
+
+/// Returns `true` if a task is no question, and without a word of doubt.
+pub(super) fn is_settled(text: &str) -> bool {
+    let tokens = fluent_tokens(text);
+    let subject = question::subject(&tokens);
+    let doubts = RULES.hedges.iter().any(|p| p.find(subject).is_some());
+    !ends_in_question_mark(text) && !doubts
+}
+
+/// Returns the kind of a task, and the words that make it one, as a range of tokens.
+pub(super) fn task_place(subject: Subject, text: &str) -> Option<(InsightType, Range<usize>)> {
+    let (kind, (_, place)) = rule(subject, ends_in_question_mark(text))?;
+    Some((kind, place))
+}
+
+fn task(subject: Subject, text: &str, asks: bool) -> Option<InsightFinding> {
+    let (kind, (confidence, place)) = rule(subject, asks)?;
+    let any = |patterns: &[Pattern]| patterns.iter().any(|p| p.find(subject).is_some());
     let due = due::find(subject);
     let hedged = if any(&RULES.hedges) { HEDGED } else { 1.0 };
     let bonus = if due.is_some() { DUE_BONUS } else { 0.0 };

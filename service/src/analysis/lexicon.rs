@@ -161,6 +161,20 @@ static TASK_STEMS: LazyLock<HashMap<String, ()>> = LazyLock::new(|| {
         .collect()
 });
 
+/// Returns `true` if the word is in a class of words, other than the given names.
+pub(super) fn is_listed(word: &str) -> bool {
+    WORDS
+        .get(word)
+        .is_some_and(|bits| bits & !Class::Name.bit() != 0)
+}
+
+/// Returns `true` if the word is in the list of given names.
+pub(super) fn is_name(word: &str) -> bool {
+    WORDS
+        .get(word)
+        .is_some_and(|bits| bits & Class::Name.bit() != 0)
+}
+
 impl Class {
     fn bit(self) -> u32 {
         1 << self as u32

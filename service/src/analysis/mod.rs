@@ -13,16 +13,24 @@
 //! This module is a function of its arguments. It must never do I/O, read a clock or
 //! draw a random number: the same words always give the same findings.
 
+pub mod analytics;
 mod calendar;
+mod context;
 mod due;
 mod entity;
+mod hierarchy;
 mod insight;
 mod lexicon;
 mod number;
 mod pattern;
+mod phrase;
 mod punctuation;
 mod question;
+pub mod redaction;
 mod rules;
+pub mod score;
+pub mod sentiment;
+pub mod summary;
 mod token;
 mod topic;
 mod tracker;
@@ -33,7 +41,11 @@ use std::sync::Arc;
 use symbl_protocol::{InsightType, Tracker};
 
 pub use calendar::{date_of, due_time};
+pub(crate) use context::{is_definitive, needs_context, share_words};
 pub use entity::EntityKind;
+pub(crate) use hierarchy::Hierarchy;
+pub(crate) use insight::questions;
+pub(crate) use phrase::{phrases, places as phrase_places};
 pub use punctuation::{punctuate, punctuated, sentences};
 pub(crate) use topic::Topics;
 pub(crate) use tracker::Phrases;

@@ -25,7 +25,14 @@ const QUESTION: &[(f64, &str)] = &[
         0.80,
         "^ what|which|whose|how !PRONOUN ?* ?* BE|DO|MODAL|have|has PRONOUN|DET",
     ),
-    (0.80, "^ which|whose !PRONOUN"),
+    (
+        0.80,
+        "^ which|whose of|one|ones|way|kind|sort|type|part|day|version !PRONOUN",
+    ),
+    (
+        0.70,
+        "^ which|whose !PRONOUN BE|DO|MODAL|have|has|needs|fits|works",
+    ),
     (0.70, "^ who !PRONOUN"),
     (0.75, "^ why !PERSON"),
     (0.85, "^ PREP what|which|whom|whose|how|when|where"),
@@ -79,6 +86,8 @@ const NOT_QUESTION: &[&str] = &[
     "^ were PRONOUN to ... would",
     "^ should you have|need|wish|want|require|experience|decide|choose|prefer|not",
     // a clause that goes on from the sentence before
+    "^ in|at which case|point",
+    "^ of how|what|which|where|who",
     "^ which is|was|are|were|means|meant|makes|made|leads|led|will|would|brings",
     "^ who was|were|had -ed|been",
     "whether ... or not",

@@ -249,6 +249,11 @@ fn is_noun_next(before: &str) -> bool {
     BEFORE_NOUNS.contains(&before) || is_number(before)
 }
 
+/// Returns `true` for words that say nothing about the subject of a talk.
+pub(super) fn is_stop(word: &str) -> bool {
+    STOP.contains(word)
+}
+
 fn is_content(word: &str) -> bool {
     word.chars().count() > 2
         && !STOP.contains(word)

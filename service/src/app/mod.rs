@@ -3,6 +3,8 @@
 //! Puts the modules of the service together, and ends them within a bound.
 
 pub(crate) mod collectors;
+pub(crate) mod reload;
+mod retention;
 pub(crate) mod server;
 
 #[cfg(test)]

@@ -3,39 +3,65 @@
 //! The listening server: binds, accepts, and ends within a bound.
 
 use crate::app::collectors::{LogLines, Restarts};
+use crate::app::reload::{Adjust, Places, Reload, ReloadError, cores};
+use crate::app::retention::Keeper;
 use crate::clock::WallClock;
+use crate::config::endpoint::{Bound, Endpoint};
 use crate::config::{Auth, ServerConfig};
 use crate::conversation::hub::{Hub, Services};
 use crate::conversation::log::{Log, LogError};
 use crate::conversation::session::Sessions;
-use crate::door::connection;
 use crate::door::http::{self, Shared};
-use crate::door::listener::Listener;
+use crate::door::listener::{ListenError, Listener, Welcome};
 use crate::door::token::{TokenError, Tokens};
+use crate::door::{connection, probes};
 use crate::hearing::Hearing;
 use crate::hearing::admission::{Admission, SharedAdmission};
 use crate::hearing::engines::Engines;
 use crate::hearing::pool::Pool;
+use crate::jobs::scheduler::{self, Tools};
+use crate::jobs::spool::Spool;
+use crate::jobs::{Jobs, webhook};
 use crate::metrics::{Kept, Metrics, Refused};
+use crate::seams::Plain;
 use crate::store::{Store, StoreError, sqlite};
 use crate::workers::Workers;
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// A server that is listening. It stops when it is dropped.
-#[derive(Debug)]
 pub struct Server {
-    address: SocketAddr,
+    bound: Vec<Bound>,
+    metrics: Option<SocketAddr>,
     stop: watch::Sender<bool>,
-    accepting: JoinHandle<()>,
+    accepting: Vec<JoinHandle<()>>,
+    /// The tasks of the jobs and of their webhooks.
+    working: Vec<JoinHandle<()>>,
     /// Closes when the last socket is gone.
     sockets: mpsc::Receiver<()>,
     patience: Duration,
     store: Arc<dyn Store>,
+    adjust: Adjust,
+}
+
+/// Asks a server if it is healthy.
+#[derive(Debug, Clone)]
+pub struct Health(Arc<dyn Store>);
+
+impl Health {
+    /// Checks that what is said can be stored, as `/healthz` does.
+    ///
+    /// # Errors
+    ///
+    /// It cannot.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.0.probe().await
+    }
 }
 
 /// Why a server cannot be started.
@@ -43,11 +69,11 @@ pub struct Server {
 pub enum BindError {
     /// It cannot listen.
     #[error(
-        "cannot listen on {address}: {reason}; choose another address, or port 0 for any free one"
+        "cannot listen on {bound}: {reason}; choose another address, or port 0 for any free one"
     )]
     Listen {
         /// What was asked for.
-        address: SocketAddr,
+        bound: Bound,
         /// The system's complaint.
         #[source]
         reason: std::io::Error,
@@ -55,6 +81,9 @@ pub enum BindError {
     /// The system has no thread for it.
     #[error("the service has no thread: {0}; raise the limit of threads (`ulimit -u`)")]
     Thread(#[source] std::io::Error),
+    /// The directory for recordings cannot be made.
+    #[error("the directory for recordings cannot be used: {0}")]
+    Spool(#[source] std::io::Error),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -76,22 +105,37 @@ pub enum BindError {
 }
 
 impl Server {
+    /// Checks what can be checked of a configuration without a place to listen at or a
+    /// directory to write to.
+    ///
+    /// # Errors
+    ///
+    /// [`Server::bind`] would refuse it.
+    pub fn check(config: &ServerConfig) -> Result<(), BindError> {
+        check_credentials(&config.auth)
+    }
+
     /// Starts a server on the tokio runtime of the caller.
     ///
     /// # Errors
     ///
     /// The address cannot be bound, or the data directory cannot be used.
     pub async fn bind(config: ServerConfig) -> Result<Self, BindError> {
-        check_credentials(&config.auth)?;
-        let failed = |reason| BindError::Listen {
-            address: config.listen,
-            reason,
-        };
-        let (tls, seams) = (config.tls.clone(), config.seams());
+        Self::check(&config)?;
         let refused = Refused::default();
-        let listener = Listener::bind(config.listen, tls, seams, &config.limits, refused.clone());
-        let listener = listener.map_err(failed)?;
-        let address = listener.local_addr();
+        let (tls, seams) = (config.tls.clone(), config.seams());
+        let welcome = Welcome::new(tls, seams, &config.limits, refused.clone());
+        let mut endpoints = config.endpoints.clone();
+        if endpoints.is_empty() {
+            endpoints.push(Endpoint::Addresses(vec![config.listen]));
+        }
+        let listener = Listener::bind(&endpoints, &welcome)?;
+        let bound = listener.bound().to_owned();
+        let watched = config.metrics_listen.map(|address| {
+            let welcome = Welcome::new(None, Arc::new(Plain), &config.limits, refused.clone());
+            Listener::bind(&[Endpoint::Addresses(vec![address])], &welcome)
+        });
+        let watched = watched.transpose()?;
         let workers = Arc::new(Workers::start().map_err(BindError::Thread)?);
         let store = open(&config)?;
         let engines = Engines::new(&config.recognizer, &config.more_recognizers);
@@ -105,7 +149,8 @@ impl Server {
             ],
         }));
         let key = store.key()?;
-        if matches!(config.auth, Auth::None) && !address.ip().to_canonical().is_loopback() {
+        let open = bound.iter().filter(|bound| !bound.is_local());
+        for address in open.filter(|_| matches!(config.auth, Auth::None)) {
             tracing::warn!(
                 %address,
                 "anybody who reaches this address can speak, listen and read everything that \
@@ -129,37 +174,114 @@ impl Server {
                 wall: WallClock::default(),
             },
         )?;
-        let router = http::router(Shared {
+        let tokens = Tokens::new(config.auth.clone(), config.limits.token, &key)?;
+        let adjust = Adjust {
+            tokens: Arc::new(tokens),
+            admission: SharedAdmission::new(admission(&config, &engines)),
+            connections: Places::new(config.limits.connections),
+            subscribers: Places::new(config.limits.subscribers),
+        };
+        let hearing = Hearing {
+            admission: adjust.admission.clone(),
+            engines,
+            pool: Pool::start(threads(&config)).map_err(BindError::Thread)?,
+        };
+        // Threads of their own: a slow disk or name server delays no other request.
+        let threads = Arc::new(Workers::start().map_err(BindError::Thread)?);
+        let spool = Spool::open(config.data.as_deref(), threads, config.jobs.reserve);
+        let spool = spool.map_err(BindError::Spool)?;
+        // Before the first recording comes: from then on the spool has files without a job.
+        spool.sweep(store.unfinished().await?, true).await;
+        let jobs = Jobs::new(store.clone(), config.jobs.clone(), spool);
+        let tools = Tools {
+            jobs: Arc::clone(&jobs),
+            hub: Arc::clone(&hub),
+            hearing: hearing.clone(),
+            limits: config.limits.clone(),
+            redaction: config.redaction.clone(),
+        };
+        let working = vec![
+            tokio::spawn(scheduler::run(tools, stopped.clone())),
+            tokio::spawn(webhook::run(Arc::clone(&jobs), stopped.clone())),
+        ];
+        let keeper = Keeper {
+            keep: config.keep,
+            retention: store.clone(),
+            records: store.clone(),
+            hub: Arc::clone(&hub),
+            audit: config.audit.clone(),
+        };
+        tokio::spawn(keeper.run(stopped.clone()));
+        let shared = Shared {
             sessions: Sessions::new(Arc::clone(&hub), &config.limits),
+            jobs,
             hub,
-            tokens: Arc::new(Tokens::new(config.auth.clone(), config.limits.token, &key)?),
+            tokens: Arc::clone(&adjust.tokens),
             guesses: Arc::default(),
             records: store.clone(),
-            places: Arc::new(Semaphore::new(config.limits.connections)),
-            listeners: Arc::new(Semaphore::new(config.limits.subscribers)),
-            hearing: Hearing {
-                admission: SharedAdmission::new(admission(&config, &engines)),
-                engines,
-                pool: Pool::start(threads(&config)).map_err(BindError::Thread)?,
-            },
+            notes: store.clone(),
+            retention: store.clone(),
+            places: adjust.connections.free(),
+            listeners: adjust.subscribers.free(),
+            hearing,
             config: Arc::new(config),
             shutdown: stopped.clone(),
             alive,
-        });
-        let accepting = tokio::spawn(connection::accept_all(listener, router, limits, stopped));
+        };
+        let metrics = watched.as_ref().map(Listener::bound);
+        let metrics = metrics.and_then(|bound| bound.first()?.address());
+        let mut served = vec![];
+        if let Some(watched) = watched {
+            served.push((watched, probes::router(shared.clone())));
+        }
+        served.push((listener, http::router(shared)));
+        let accept = |(listener, router)| {
+            let (limits, stopped) = (limits.clone(), stopped.clone());
+            tokio::spawn(connection::accept_all(listener, router, limits, stopped))
+        };
         Ok(Self {
-            address,
+            bound,
+            metrics,
             stop,
-            accepting,
+            accepting: served.into_iter().map(accept).collect(),
+            working,
             sockets,
             patience,
             store,
+            adjust,
         })
     }
 
-    /// Returns the address that the server listens on.
+    /// Returns the first address that the server listens on, or `0.0.0.0:0` if it has only
+    /// sockets in the file system.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let first = self.bound.iter().find_map(Bound::address);
+        first.unwrap_or(nowhere)
+    }
+
+    /// Returns all places where the server listens, in the order of the configuration.
+    pub fn bound(&self) -> &[Bound] {
+        &self.bound
+    }
+
+    /// Returns the address for metrics and probes, if they have one of their own.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
+    /// Returns what asks if this server is healthy.
+    pub fn health(&self) -> Health {
+        Health(Arc::clone(&self.store))
+    }
+
+    /// Changes what can be changed while the server runs. No open connection notices.
+    ///
+    /// # Errors
+    ///
+    /// Something of it cannot be used. Nothing is changed then.
+    pub fn reload(&self, reload: Reload) -> Result<(), ReloadError> {
+        self.adjust.apply(reload)
     }
 
     /// Takes no more connections, closes all sockets with 1001 and waits for
@@ -168,7 +290,13 @@ impl Server {
         self.stop.send_replace(true);
         let patience = self.patience;
         let done = async {
-            let _ = (&mut self.accepting).await;
+            for accepting in &mut self.accepting {
+                let _ = accepting.await;
+            }
+            // Jobs that run are left as they are, and go on after the next start.
+            for working in &mut self.working {
+                let _ = working.await;
+            }
             // This waits until all senders are gone. Nothing is ever sent.
             let _ = self.sockets.recv().await;
         };
@@ -201,15 +329,31 @@ fn open(config: &ServerConfig) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(store))
 }
 
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("bound", &self.bound)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Refuses credentials with an empty part, which any client could guess.
-fn check_credentials(auth: &Auth) -> Result<(), BindError> {
-    let Auth::App { id, secret } = auth else {
-        return Ok(());
+pub(crate) fn check_credentials(auth: &Auth) -> Result<(), BindError> {
+    let parts = match auth {
+        Auth::None => vec![],
+        Auth::App { id, secret } => vec![("id", id), ("secret", secret)],
+        // An empty secret has a hash too.
+        Auth::Accounts(accounts) => accounts.iter().map(|a| ("id", &a.id)).collect(),
     };
-    let parts = [("id", id), ("secret", secret)];
     match parts.iter().find(|(_, text)| text.trim().is_empty()) {
         Some((what, _)) => Err(BindError::Credentials { what }),
         None => Ok(()),
+    }
+}
+
+impl From<ListenError> for BindError {
+    fn from(ListenError { bound, reason }: ListenError) -> Self {
+        Self::Listen { bound, reason }
     }
 }
 
@@ -229,14 +373,14 @@ fn threads(config: &ServerConfig) -> usize {
 
 /// Returns the admission to the cores that recognition may take, if it has a limit.
 fn admission(config: &ServerConfig, engines: &Engines) -> Option<Admission> {
-    let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
-    let cores = cores * config.max_load?;
+    let cores = cores(config.max_load?);
     Some(Admission::new(cores, &engines.capacities()))
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.send_replace(true);
-        self.accepting.abort();
+        let tasks = self.accepting.iter().chain(&self.working);
+        tasks.for_each(JoinHandle::abort);
     }
 }

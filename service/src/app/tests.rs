@@ -117,6 +117,10 @@ impl Log for HeldLog {
         self.log.finish(conversation, at, committed);
     }
 
+    fn reopen(&self, conversation: i64, ends: i64) -> Result<Option<OpenConversation>, LogError> {
+        self.log.reopen(conversation, ends)
+    }
+
     fn still_open(&self) -> Result<Vec<OpenConversation>, LogError> {
         self.log.still_open()
     }

@@ -2,15 +2,23 @@
 
 //! The configuration of a server.
 
+pub(crate) mod account;
+pub(crate) mod endpoint;
 pub(crate) mod origin;
 
+use crate::analysis::score::Checklist;
+use crate::audit::Audit;
 #[cfg(feature = "fault")]
 use crate::fault::Faults;
+use crate::hearing::masking::RedactionPolicy;
 use crate::hearing::recognizer::Recognizer;
+use crate::jobs::settings::JobSettings;
 use crate::limits::Limits;
 use crate::logging::Lost;
 use crate::seams::ServerSeams;
 use crate::trackers::TrackerStore;
+pub(crate) use account::{Account, Secret};
+use endpoint::Endpoint;
 use origin::{AllowedHost, Origin};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -23,6 +31,11 @@ use tokio_rustls::rustls;
 pub struct ServerConfig {
     /// The address to listen on. Port 0 takes any free port.
     pub listen: SocketAddr,
+    /// The places to listen at. Without any, it is [`ServerConfig::listen`].
+    pub endpoints: Vec<Endpoint>,
+    /// Another address, for `/metrics` and the probes only. `/metrics` is not served at the
+    /// other places then.
+    pub metrics_listen: Option<SocketAddr>,
     /// The first engine, shared by all streams. It is the engine of a stream that asks for
     /// no language, and of all streams whose language it recognises.
     pub recognizer: Arc<dyn Recognizer>,
@@ -36,6 +49,8 @@ pub struct ServerConfig {
     pub strict: bool,
     /// Limits of sizes, numbers and times.
     pub limits: Limits,
+    /// The Async API.
+    pub jobs: JobSettings,
     /// Part of all processor cores that recognition may take, 1.0 for all. A conversation
     /// beyond that is refused (429). Without a value, no conversation is refused for it.
     pub max_load: Option<f64>,
@@ -53,11 +68,20 @@ pub struct ServerConfig {
     /// How much later than the sockets the Conversation API has an entry, as with the
     /// original service. Zero by default.
     pub history_delay: Duration,
+    /// The checklist of `GET …/callscore`.
+    pub callscore: Option<Arc<Checklist>>,
     /// Origins of web pages that may use the service. Pages of this machine always may.
     pub origins: Vec<Origin>,
     /// Host names that a service without credentials accepts, beside `localhost` and
     /// addresses.
     pub hosts: Vec<AllowedHost>,
+    /// What is hidden of all that is said and written, whatever a client asks for.
+    pub redaction: RedactionPolicy,
+    /// How long conversations are kept after their end, unless they have a time of their
+    /// own. Without a value, for ever.
+    pub keep: Option<Duration>,
+    /// Who read, exported and deleted what.
+    pub audit: Audit,
     /// The faults that are injected on purpose (feature `fault`).
     #[cfg(feature = "fault")]
     pub faults: Faults,
@@ -72,20 +96,27 @@ impl ServerConfig {
     pub fn new(recognizer: Arc<dyn Recognizer>) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            endpoints: Vec::new(),
+            metrics_listen: None,
             recognizer,
             more_recognizers: Vec::new(),
             auth: Auth::None,
             strict: true,
             limits: Limits::default(),
+            jobs: JobSettings::default(),
             max_load: None,
             tls: None,
             data: None,
             #[cfg(feature = "cluster")]
             cluster: None,
+            callscore: None,
             origins: Vec::new(),
             hosts: Vec::new(),
             trackers: None,
             history_delay: Duration::ZERO,
+            redaction: RedactionPolicy::default(),
+            keep: None,
+            audit: Audit::default(),
             #[cfg(feature = "fault")]
             faults: Faults::default(),
             lost_log_lines: Lost::default(),
@@ -141,6 +172,8 @@ pub enum Auth {
         /// Its secret, which is never shown.
         secret: String,
     },
+    /// A token of one of these applications. Each has its own conversations.
+    Accounts(Vec<Account>),
 }
 
 impl std::fmt::Debug for Auth {
@@ -151,6 +184,7 @@ impl std::fmt::Debug for Auth {
                 .debug_struct("App")
                 .field("id", id)
                 .finish_non_exhaustive(),
+            Self::Accounts(accounts) => f.debug_tuple("Accounts").field(accounts).finish(),
         }
     }
 }

@@ -8,8 +8,9 @@
 //!
 //! Times are nanoseconds: since the Unix epoch where a field says so, else of a stream's audio.
 
+use super::attribution::Attribution;
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
+use std::ops::{Not, Range};
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,8 @@ pub(crate) enum Body {
     Said(Box<Transcribed>),
     /// A text that a client sent.
     Sent(Sent),
+    /// A client has corrected the speakers of messages. Entries before have those of before.
+    Attributed(Vec<Attribution>),
     /// The last speaker's socket is gone. The conversation is over at `ends` unless a
     /// speaker rejoins.
     Closed { ends: i64 },
@@ -88,6 +91,12 @@ pub(crate) struct Transcribed {
     pub(crate) trackers: Vec<TrackerMatch>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) entities: Vec<Entity>,
+    /// `true` if the client asked for the sentiment of its messages.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub(crate) sentiment: bool,
+    /// `true` if the client asked for the actionable parts of its messages.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub(crate) phrases: bool,
     /// Which part of which stream it is, where the client numbers its streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) part: Option<Part>,
@@ -211,6 +220,7 @@ impl Entry {
         let body = match &self.body {
             Body::Said(said) => said.bytes(),
             Body::Sent(sent) => sent.text.len() + sent.client_id.len(),
+            Body::Attributed(all) => all.iter().map(|one| 128 + 8 * one.messages.len()).sum(),
             _ => 0,
         };
         size_of::<Self>() + body
@@ -234,6 +244,7 @@ impl Body {
             Self::Left(_) => "left",
             Self::Said(_) => "said",
             Self::Sent(_) => "sent",
+            Self::Attributed(_) => "attributed",
             Self::Closed { .. } => "closed",
             Self::Over => "over",
         }

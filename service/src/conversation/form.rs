@@ -3,6 +3,7 @@
 //! The wire forms in which sockets are sent entries. Each door has its own.
 
 use super::entry::{Entry, Speaker, TrackerMatch, Transcribed};
+use super::tally::Tallied;
 use crate::outbox::{Outbox, Text};
 use crate::word::RecognisedWord;
 use std::fmt;
@@ -42,6 +43,8 @@ pub(crate) enum Live<'a> {
     Interim(Interim<'a>),
     /// Matches of trackers in an interim.
     Trackers(&'a [TrackerMatch]),
+    /// The figures of the talk so far.
+    Analytics(&'a Tallied),
 }
 
 /// The wire form of a door, which turns entries into messages for its sockets.

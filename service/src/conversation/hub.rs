@@ -34,6 +34,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout_at;
 
+mod reopen;
+
 /// The conversations that are not over, by connection id.
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -298,6 +300,14 @@ impl Hub {
         Ok((conversation, wait))
     }
 
+    /// Returns the conversation with this number, if it is the account's and not over.
+    pub(crate) fn running(&self, account: &str, number: i64) -> Option<Arc<Conversation>> {
+        let is_meant = |conversation: &&Arc<Conversation>| {
+            conversation.key.account == account && conversation.number == number
+        };
+        self.conversations().values().find(is_meant).cloned()
+    }
+
     /// Changes the name of a speaker in a conversation that is not over.
     pub(crate) fn rename(
         &self,
@@ -307,11 +317,7 @@ impl Hub {
         name: Option<&str>,
         user_id: Option<&str>,
     ) {
-        let is_meant = |conversation: &&Arc<Conversation>| {
-            conversation.key.account == account && conversation.number == number
-        };
-        let conversation = self.conversations().values().find(is_meant).cloned();
-        if let Some(conversation) = conversation {
+        if let Some(conversation) = self.running(account, number) {
             conversation
                 .state()
                 .participants

@@ -216,6 +216,15 @@ pub(crate) trait Log: fmt::Debug + Send + Sync {
     /// called as by [`left`](Self::left). Does not block.
     fn finish(&self, conversation: i64, at: i64, committed: Committed);
 
+    /// Takes up a conversation again, over or not, so that more can be appended. If the
+    /// service ends, it waits for its speakers until `ends`. Returns `None` if there is no
+    /// such conversation.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be written.
+    fn reopen(&self, conversation: i64, ends: i64) -> Result<Option<OpenConversation>, LogError>;
+
     /// Returns the conversations that are not over, and ends those whose time has passed.
     ///
     /// # Errors

@@ -257,22 +257,36 @@ impl Log for MemoryLog {
         committed(&entries);
     }
 
+    fn reopen(&self, conversation: i64, ends: i64) -> Result<Option<OpenConversation>, LogError> {
+        let mut logs = self.logs();
+        let kept = logs.get_mut(&conversation);
+        Ok(kept.map(|kept| {
+            (kept.ended, kept.ends) = (None, Some(ends));
+            kept.open(conversation)
+        }))
+    }
+
     fn still_open(&self) -> Result<Vec<OpenConversation>, LogError> {
         let logs = self.logs();
         let open = logs.iter().filter(|(_, kept)| kept.ended.is_none());
-        let open = open.map(|(id, kept)| OpenConversation {
-            id: *id,
-            account: kept.account.clone(),
-            connection_id: kept.connection_id.clone(),
-            session: kept.session.clone(),
-            opened: kept.opened,
-            zero: kept.zero,
-            head: kept.entries.len() as u64,
-            keep: kept.keep,
-            ends: kept.ends.unwrap_or(i64::MAX),
+        Ok(open.map(|(id, kept)| kept.open(*id)).collect())
+    }
+}
+
+impl Kept {
+    fn open(&self, id: i64) -> OpenConversation {
+        OpenConversation {
+            id,
+            account: self.account.clone(),
+            connection_id: self.connection_id.clone(),
+            session: self.session.clone(),
+            opened: self.opened,
+            zero: self.zero,
+            head: self.entries.len() as u64,
+            keep: self.keep,
+            ends: self.ends.unwrap_or(i64::MAX),
             latest: None,
-            members: kept.members.clone(),
-        });
-        Ok(open.collect())
+            members: self.members.clone(),
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Conversations: their sockets, their logs, and the order in which sockets are sent
 //! entries.
 
+pub(crate) mod attribution;
 mod cluster;
 pub(crate) mod entry;
 pub(crate) mod form;
@@ -15,4 +16,5 @@ pub(crate) mod registry;
 pub(crate) mod running;
 pub(crate) mod session;
 pub(crate) mod slot;
+pub(crate) mod tally;
 pub(crate) mod teller;

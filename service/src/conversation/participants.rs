@@ -2,6 +2,7 @@
 
 //! The participants of a conversation, and its id.
 
+use super::attribution::{User, resolve};
 use super::entry::Speaker;
 use super::log::OpenConversation;
 use crate::ids::new_id;
@@ -110,15 +111,23 @@ impl Participants {
         Some(speaker)
     }
 
-    /// Takes up a speaker that has its id already, or its new name.
-    pub(crate) fn learn(&mut self, speaker: &Speaker) {
-        match self
-            .speakers
-            .iter_mut()
-            .find(|known| known.id == speaker.id)
-        {
-            Some(known) => known.clone_from(speaker),
-            None => self.speakers.push(speaker.clone()),
+    /// Returns the speaker that an event of a client means. One that is new is added, unless
+    /// there are `most` already.
+    pub(crate) fn resolve(&mut self, user: &User, most: usize) -> Option<Speaker> {
+        resolve(&mut self.speakers, user, most)
+    }
+
+    /// Takes over speakers that were changed or added elsewhere.
+    pub(crate) fn adopt(&mut self, speakers: &[Speaker]) {
+        for speaker in speakers {
+            match self
+                .speakers
+                .iter_mut()
+                .find(|known| known.id == speaker.id)
+            {
+                Some(known) => known.clone_from(speaker),
+                None => self.speakers.push(speaker.clone()),
+            }
         }
     }
 

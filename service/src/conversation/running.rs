@@ -3,10 +3,11 @@
 //! A conversation that is not over: its sockets, what they share, and the lost speakers
 //! that may rejoin. The `hub` decides which socket joins and leaves which conversation.
 
-use super::entry::{Body, Entry, Sent};
+use super::entry::{Body, Entry, Sent, Speaker};
 use super::form::{Audience, Form, Interim, Recipient, Rendered};
 use super::log::{Committed, Log, LogError, Sending};
 use super::session::{Hint, Timeouts, ends, until};
+use super::tally::{Tallied, Tally};
 use super::teller::{Item, Next, Teller};
 use crate::analysis::{TopicFinding, Topics};
 use crate::clock::ConversationClock;
@@ -73,6 +74,10 @@ pub(crate) struct Conversation {
     changes: watch::Sender<u64>,
     /// Interims, for sessions.
     hints: broadcast::Sender<Arc<Hint>>,
+    /// What is counted of the talk. No other lock is taken while it is held.
+    tally: Mutex<Tally>,
+    /// The last figures, for sessions.
+    tallied: watch::Sender<Option<Arc<Tallied>>>,
 }
 
 #[derive(Debug)]
@@ -134,6 +139,8 @@ pub(crate) struct Member {
     keep: Duration,
     /// The stream that it sends, and which start request of it.
     stream: Option<(String, u64)>,
+    /// The ids of other speakers that are heard in its audio.
+    heard: Vec<String>,
 }
 
 /// A lost speaker that the conversation waits for.
@@ -279,6 +286,7 @@ impl ConversationState {
             speaker: None,
             keep: Duration::ZERO,
             stream: None,
+            heard: Vec::new(),
         });
         id
     }
@@ -298,11 +306,25 @@ impl ConversationState {
         if self.grace.is_some_and(|grace| now < grace) {
             return None;
         }
-        let members = self.members.iter().filter_map(|m| m.speaker.as_ref());
+        let members = self.members.iter();
+        let members = members.flat_map(|m| m.speaker.iter().chain(&m.heard));
         let owed = self.owed.iter().filter(|owed| now < owed.until);
         let owed = owed.filter_map(|owed| owed.speaker.as_ref());
         let here = members.chain(&self.leaving).chain(owed);
         Some(here.cloned().collect())
+    }
+
+    /// Records that a speaker is heard in the audio of a socket. Returns `false` if that is
+    /// known.
+    pub(crate) fn hears(&mut self, id: u64, speaker: &str) -> bool {
+        let member = self.members.iter_mut().find(|member| member.id == id);
+        match member.filter(|member| !member.heard.iter().any(|known| known == speaker)) {
+            Some(member) => {
+                member.heard.push(speaker.to_owned());
+                true
+            }
+            None => false,
+        }
     }
 
     /// Returns the speaker of a socket.
@@ -466,6 +488,8 @@ impl Conversation {
             closed: Notify::new(),
             changes: watch::Sender::new(0),
             hints: broadcast::Sender::new(MOST_HINTS),
+            tally: Mutex::default(),
+            tallied: watch::Sender::new(None),
         }
     }
 
@@ -504,6 +528,41 @@ impl Conversation {
         self.hints.subscribe()
     }
 
+    /// Returns a receiver of the figures of the talk. It first gets those that were told
+    /// last, if there are any.
+    pub(crate) fn tallied(&self) -> watch::Receiver<Option<Arc<Tallied>>> {
+        let mut receiver = self.tallied.subscribe();
+        receiver.mark_changed();
+        receiver
+    }
+
+    /// Counts the talk so far and shows it to sessions. With `own`, the caller wants the
+    /// figures too; else they are only counted if a session wants them. Returns `None` if
+    /// nothing is new, or if another count was made just now and this is not the `last` one.
+    /// Blocks.
+    pub(crate) fn tally(&self, own: bool, last: bool) -> Option<Arc<Tallied>> {
+        if !own && self.tallied.receiver_count() == 0 {
+            return None;
+        }
+        let mut tally = match last {
+            true => self.tally.lock().unwrap_or_else(PoisonError::into_inner),
+            // Another stream counts now.
+            false => self.tally.try_lock().ok()?,
+        };
+        if !last && !tally.is_due(Instant::now()) {
+            return None;
+        }
+        let tallied = match tally.count(self.log.as_ref(), self.number) {
+            Ok(tallied) => Arc::new(tallied?),
+            Err(error) => {
+                tracing::warn!(%error, "the log of a conversation cannot be read to count it");
+                return None;
+            }
+        };
+        self.tallied.send_replace(Some(Arc::clone(&tallied)));
+        Some(tallied)
+    }
+
     /// Appends a text that a client sent, and sends it to all sockets. Blocks.
     pub(crate) fn write(
         self: &Arc<Self>,
@@ -522,6 +581,14 @@ impl Conversation {
             self.state().postpone(Instant::now() + until(ends, now));
         }
         Ok(sending)
+    }
+
+    /// Sends all sockets entries that were appended elsewhere, and takes over the speakers of
+    /// them. Blocks.
+    pub(crate) fn attributed(self: &Arc<Self>, speakers: &[Speaker], entries: &[Arc<Entry>]) {
+        self.state().participants.adopt(speakers);
+        self.committed(None)(entries);
+        self.tell();
     }
 
     /// Returns the function that takes the entries of a commit. Their audio came from the
@@ -601,8 +668,16 @@ impl Conversation {
 
     /// Learns the speaker of an entry, who may have come on another node.
     fn learn(&self, entry: &Entry) {
-        if let Body::Member(speaker) | Body::Renamed(speaker) = &entry.body {
-            self.state().participants.learn(speaker);
+        match &entry.body {
+            Body::Member(speaker) | Body::Renamed(speaker) => {
+                let speakers = std::slice::from_ref(speaker);
+                self.state().participants.adopt(speakers);
+            }
+            Body::Attributed(all) => {
+                let speakers: Vec<Speaker> = all.iter().map(|one| one.speaker.clone()).collect();
+                self.state().participants.adopt(&speakers);
+            }
+            _ => {}
         }
     }
 

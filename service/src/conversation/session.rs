@@ -16,6 +16,7 @@ use super::form::Interim;
 use super::hub::{ConversationKey, Hub};
 use super::log::{Log, LogError, Sending, SessionRecord};
 use super::running::Conversation;
+use super::tally::Tallied;
 use crate::clock::nanos;
 use crate::limits::Limits;
 use crate::workers::Undone;
@@ -492,6 +493,7 @@ impl Session {
             reported,
             changes,
             hints,
+            tallied: None,
             own: BTreeSet::new(),
         }
     }
@@ -511,6 +513,8 @@ pub(crate) enum Event {
     Entries(Vec<Seen>),
     /// An interim. Some are left out if they come too fast.
     Interim(Arc<Hint>),
+    /// The figures of the talk so far.
+    Analytics(Arc<Tallied>),
     /// The status or the number of speakers is another one.
     Changed(State),
     /// The log cannot be read.
@@ -527,11 +531,20 @@ pub(crate) struct Watch {
     changes: Option<watch::Receiver<u64>>,
     deleted: watch::Receiver<bool>,
     hints: Option<broadcast::Receiver<Arc<Hint>>>,
+    tallied: Option<watch::Receiver<Option<Arc<Tallied>>>>,
     /// Numbers of entries that this socket wrote.
     own: BTreeSet<u64>,
 }
 
 impl Watch {
+    /// Makes the watch return the figures of the talk too, whenever they are counted.
+    pub(crate) fn with_analytics(mut self) -> Self {
+        if let Content::Running(conversation) = &self.session.content {
+            self.tallied = Some(conversation.tallied());
+        }
+        self
+    }
+
     /// Goes on after the entry with this number, if that is later.
     pub(crate) fn skip_to(&mut self, seq: u64) {
         self.cursor = self.cursor.max(seq);
@@ -572,14 +585,14 @@ impl Watch {
                 self.reported = state;
                 return Event::Changed(state);
             }
-            if let Some(hint) = self.wait(state).await {
-                return Event::Interim(hint);
+            if let Some(event) = self.wait(state).await {
+                return event;
             }
         }
     }
 
-    /// Waits for a change or an interim.
-    async fn wait(&mut self, state: State) -> Option<Arc<Hint>> {
+    /// Waits for a change, an interim or figures. Returns `None` for a change.
+    async fn wait(&mut self, state: State) -> Option<Event> {
         let now = self.session.hub.wall.now();
         let expires = state.expires.filter(|_| state.status != Status::Expired);
         let expiry = async {
@@ -615,12 +628,28 @@ impl Watch {
                 }
             }
         };
+        let tallied = async {
+            loop {
+                let Some(tallied) = &mut self.tallied else {
+                    return std::future::pending().await;
+                };
+                if tallied.changed().await.is_err() {
+                    self.tallied = None;
+                    continue;
+                }
+                let last = tallied.borrow_and_update().clone();
+                if let Some(last) = last {
+                    return last;
+                }
+            }
+        };
         tokio::select! {
             biased;
             () = change => None,
             () = deletion => None,
             () = expiry => None,
-            hint = hint => Some(hint),
+            hint = hint => Some(Event::Interim(hint)),
+            tallied = tallied => Some(Event::Analytics(tallied)),
         }
     }
 

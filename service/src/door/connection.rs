@@ -6,9 +6,9 @@
 //!
 //! The seams of a connection may lift its bounds.
 
-use crate::door::http;
 use crate::door::listener::{Accepted, Listener, Peer};
 use crate::door::stall::{Limited, WriteLimit};
+use crate::door::{http, process};
 use crate::limits::Limits;
 use crate::seams::Stage;
 use axum::Router;
@@ -22,9 +22,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower_service::Service;
 use tracing::Instrument;
 
@@ -54,6 +55,45 @@ pub(crate) async fn accept_all(
     }
 }
 
+/// When a connection has to end that is no WebSocket. A body that goes on puts it off.
+#[derive(Debug, Clone)]
+pub(crate) struct Lifetime {
+    length: Option<Duration>,
+    ends: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Lifetime {
+    fn new(length: Option<Duration>) -> Self {
+        let ends = length.and_then(|length| Instant::now().checked_add(length));
+        let ends = Arc::new(Mutex::new(ends));
+        Self { length, ends }
+    }
+
+    /// Lets the connection live as long from now on as it would from its beginning.
+    pub(crate) fn extend(&self) {
+        let ends = self
+            .length
+            .and_then(|length| Instant::now().checked_add(length));
+        *self.ends() = ends;
+    }
+
+    fn ends(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the end.
+    async fn over(&self) {
+        loop {
+            let ends = *self.ends();
+            match ends {
+                None => sleep(Duration::MAX).await,
+                Some(ends) if ends <= Instant::now() => return,
+                Some(ends) => sleep_until(ends).await,
+            }
+        }
+    }
+}
+
 async fn serve(
     accepted: Accepted,
     router: Router,
@@ -68,11 +108,14 @@ async fn serve(
     let head = peer.seams.limit(Stage::Request, limits.handshake);
     let longest = limits.request.saturating_mul(2);
     let longest = peer.seams.limit(Stage::Request, longest);
+    let lifetime = Lifetime::new(longest);
     let writes = WriteLimit::default();
     let stream = Limited::new(stream, writes.clone());
+    let of_request = lifetime.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer.clone()));
         request.extensions_mut().insert(writes.clone());
+        request.extensions_mut().insert(of_request.clone());
         // A router is always ready.
         router.clone().call(request.map(Body::new))
     });
@@ -89,7 +132,7 @@ async fn serve(
             return;
         }
         _ = stop.wait_for(|stop| *stop) => {}
-        () = sleep(longest.unwrap_or(Duration::MAX)) => {}
+        () = lifetime.over() => {}
     }
     connection.as_mut().graceful_shutdown();
     if timeout(limits.request, connection).await.is_err() {
@@ -126,6 +169,10 @@ pub(crate) async fn within(
         let message = format!("The head of a request may have at most {LONGEST_HEAD} bytes.");
         return http::error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &message);
     }
+    // A recording may take as long as it makes progress, and has a limit of its own.
+    if process::takes_recording(request.uri().path()) {
+        return next.run(request).await;
+    }
     let limit = match request.extensions().get::<ConnectInfo<Peer>>() {
         Some(ConnectInfo(peer)) => peer.seams.limit(Stage::Request, limit),
         None => Some(limit),
@@ -135,7 +182,8 @@ pub(crate) async fn within(
     };
     // A body that is only a little too large is read, so that its client can read the
     // answer.
-    if request.body().size_hint().lower() > 4 * LARGEST_BODY as u64 {
+    let is_large = request.body().size_hint().lower() > 4 * LARGEST_BODY as u64;
+    if is_large && !process::takes_text(request.uri().path()) {
         let message = format!("A body may have at most {LARGEST_BODY} bytes.");
         return http::error(StatusCode::PAYLOAD_TOO_LARGE, &message);
     }

@@ -18,8 +18,9 @@
 use crate::config::origin::{AllowedHost, Origin};
 use crate::config::{Auth, ServerConfig};
 use crate::door::http::{Why, error};
+use crate::door::probes::OPEN;
 use crate::door::symbl::bounds::shortened;
-use crate::door::{origin, socketio};
+use crate::door::{origin, process, socketio};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN, UPGRADE};
 use axum::http::uri::Authority;
@@ -28,9 +29,6 @@ use axum::middleware::Next;
 use axum::response::Response;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-
-/// Probes ask for this path under any name. Its answer is not confidential.
-const HEALTH: &str = "/healthz";
 
 /// A request for a token changes nothing, and clients send its body with any type or none.
 const TOKEN: &str = "/oauth2/token:generate";
@@ -61,7 +59,7 @@ impl Gate {
     fn refusal(&self, request: &Request) -> Option<(StatusCode, String)> {
         let path = request.uri().path();
         let headers = request.headers();
-        if let Some(allowed) = self.open.as_ref().filter(|_| path != HEALTH) {
+        if let Some(allowed) = self.open.as_ref().filter(|_| !OPEN.contains(&path)) {
             let of_target = request.uri().authority().map(Authority::as_str);
             let of_header = headers.get_all(HOST).iter().map(HeaderValue::to_str);
             let hosts = of_target.map(Ok).into_iter().chain(of_header);
@@ -79,9 +77,9 @@ impl Gate {
             }
         }
         let has_body = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
-        // Without a WebSocket, sessions get their packets as text. Pages of other origins are
+        // Without a WebSocket, sessions get their packets as text. Recordings have any type. Pages of other origins are
         // refused above.
-        let takes_any = path == TOKEN || socketio::is_path(path);
+        let takes_any = path == TOKEN || socketio::is_path(path) || process::takes_recording(path);
         if has_body && !takes_any && !is_json(headers) {
             let message = "The body must be JSON: send the header Content-Type: application/json.";
             return Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, message.to_owned()));
@@ -263,7 +261,9 @@ mod tests {
             Some(403)
         );
         let probe = [("Host", "evil.example")];
-        assert_eq!(refused(&named, "GET", HEALTH, &probe), None);
+        for path in OPEN {
+            assert_eq!(refused(&named, "GET", path, &probe), None, "{path}");
+        }
         let two = [("Host", "localhost"), ("Host", "evil.example")];
         assert_eq!(refused(&named, "GET", "/x", &two), Some(403));
     }

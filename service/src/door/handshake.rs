@@ -12,7 +12,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, FromRequestParts, Path, WebSocketUpgrade};
 use axum::http::header::{AUTHORIZATION, CONNECTION, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 /// Longest connection id in bytes.
@@ -87,6 +87,14 @@ fn access(parts: &Parts, shared: &Shared, protocols: &[&str]) -> Result<Access, 
         Some(wait) => http::guessing(wait),
         None => http::error(StatusCode::UNAUTHORIZED, REFUSED),
     })
+}
+
+/// Returns the account of a request, if it has a token that is accepted.
+pub(crate) fn account_of(headers: &HeaderMap, uri: &Uri, shared: &Shared) -> Option<String> {
+    let protocols = offered_protocols(headers);
+    let offered = offered_tokens(headers, uri.query(), &protocols);
+    let access = shared.tokens.check(offered).ok()?;
+    Some(access.account)
 }
 
 /// Returns the answer to a request that the bearer of a share token may not make.

@@ -14,20 +14,28 @@ use crate::door::symbl::subscriber::Listening;
 use crate::door::symbl::{socket, subscriber};
 use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
-use crate::door::{connection, manage, ops, origin, rest, socketio, web};
+use crate::door::unhonoured::Unhonoured;
+use crate::door::{
+    analytics, audit, bookmarks, callscore, connection, groups, labels, manage, ops, origin,
+    probes, process, refused, rest, retention, search, socketio, speakers, summary, unhonoured,
+    web,
+};
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
 use crate::hearing::engines::Engines;
 use crate::hearing::stream::Places;
+use crate::jobs::Jobs;
 use crate::seams::ConnectionSeams;
 use crate::store::Records;
+use crate::store::notes::Notes;
+use crate::store::retention::Retention;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, RawQuery, State};
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use std::sync::Arc;
@@ -42,6 +50,10 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) sessions: Sessions,
     pub(crate) records: Arc<dyn Records>,
+    /// What clients add to conversations.
+    pub(crate) notes: Arc<dyn Notes>,
+    pub(crate) jobs: Arc<Jobs>,
+    pub(crate) retention: Arc<dyn Retention>,
     pub(crate) tokens: Arc<Tokens>,
     /// Failed authentications.
     pub(crate) guesses: Arc<Guesses>,
@@ -77,12 +89,26 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/session/subscribe/{id}", any(subscribe))
         .route("/oauth2/token:generate", post(generate_token))
         .merge(rest::router())
+        .merge(bookmarks::routes())
+        .merge(groups::routes())
+        .merge(labels::routes())
+        .merge(analytics::routes())
+        .merge(callscore::routes())
+        .merge(summary::routes())
+        .merge(probes::routes(shared.config.metrics_listen.is_none()))
         .merge(manage::routes())
+        .merge(refused::routes())
+        .merge(process::routes())
+        .merge(search::routes())
+        .merge(speakers::routes())
+        .merge(retention::routes())
         .merge(socketio::router(&shared))
         .merge(web::router())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn(unhonoured::check))
+        .layer(from_fn_with_state(shared.clone(), audit::write))
         .layer(origins)
         .layer(from_fn_with_state(gate, gate::check))
         .layer(from_fn_with_state(counted, ops::count))
@@ -136,7 +162,11 @@ async fn generate_token(
         Err(reason) => return unreadable(&reason),
     };
     match shared.tokens.generate(&body) {
-        Ok(granted) => axum::Json(granted).into_response(),
+        Ok(granted) => {
+            let members = serde_json::from_slice(&body).unwrap_or_default();
+            let unhonoured = Unhonoured::body(&members, &["type", "appId", "appSecret"]);
+            unhonoured.tell(axum::Json(granted).into_response())
+        }
         Err(reason) => {
             let status = match reason {
                 TokenError::Malformed(_) => StatusCode::BAD_REQUEST,
@@ -180,6 +210,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         client,
         joining,
         places: Arc::new(Places::new(shared.hearing.clone(), admitted, place)),
+        notes: Arc::clone(&shared.notes),
     };
     let seams = Arc::clone(&peer.seams);
     let serving = move |websocket| async move {

@@ -4,11 +4,14 @@
 //!
 //! `/v1/manage/tracker` and `/v1/manage/trackers` are the older and the newer
 //! name; both take one tracker or, as an array, several. A `PUT` replaces name and
-//! vocabulary. Bodies above 1 MB are refused, as the reference says.
+//! vocabulary, and a `PATCH` changes them. Bodies above 1 MB are refused, as the reference says.
 
 use crate::door::connection::LARGEST_BODY;
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error};
+use crate::door::rest::Asked;
+use crate::door::symbl::bounds::shortened;
+use crate::door::unhonoured::Unhonoured;
 use crate::trackers::{KeptTracker, TrackerError, TrackerStore, check};
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -17,14 +20,15 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use json_patch::{Patch, PatchOperation};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use symbl_protocol::Tracker;
 
 pub(crate) fn routes() -> Router<Shared> {
     let all = get(list).post(create);
-    let one = get(read).put(replace).delete(delete);
+    let one = get(read).put(replace).patch(patch).delete(delete);
     Router::new()
         .route("/v1/manage/tracker", all.clone())
         .route("/v1/manage/trackers", all)
@@ -34,11 +38,28 @@ pub(crate) fn routes() -> Router<Shared> {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
 }
 
-/// A tracker as it is sent; other members are for other services.
+/// A tracker as it is sent.
 #[derive(Deserialize)]
 struct Sent {
     name: String,
     vocabulary: Vec<String>,
+    /// Members that a tracker of this service does not have.
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+impl SentTrackers {
+    /// Returns what these trackers ask for in vain. The id in a body is that of the path.
+    fn unhonoured(&self) -> Unhonoured {
+        let others = |sent: &Sent| Unhonoured::body(&sent.others, &["id"]);
+        match self {
+            Self::One(sent) => others(sent),
+            Self::Several(several) => several
+                .iter()
+                .map(others)
+                .fold(Unhonoured::default(), Unhonoured::and),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -46,11 +67,6 @@ struct Sent {
 enum SentTrackers {
     Several(Vec<Sent>),
     One(Sent),
-}
-
-#[derive(Deserialize)]
-struct Filter {
-    name: Option<String>,
 }
 
 /// Asks the store about an account, on a thread that may block.
@@ -65,10 +81,11 @@ async fn ask<T: Send + 'static>(
     asked.map_err(|error| TrackerError::Store(error.to_string()))?
 }
 
-async fn list(State(shared): State<Shared>, account: Account, filter: Query<Filter>) -> Response {
+async fn list(State(shared): State<Shared>, account: Account, Query(asked): Asked) -> Response {
+    let name = asked.iter().rev().find(|(name, _)| name == "name");
     let listed = ask(&shared, account, |store, account| store.list(account)).await;
     answer(listed, |mut trackers| {
-        if let Some(name) = &filter.name {
+        if let Some((_, name)) = name {
             trackers.retain(|tracker| tracker.name == *name);
         }
         json!({ "trackers": trackers })
@@ -80,10 +97,14 @@ async fn create(
     account: Account,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let (sent, single) = match parse(body) {
-        Ok(SentTrackers::One(sent)) => (vec![sent], true),
-        Ok(SentTrackers::Several(sent)) => (sent, false),
+    let sent = match parse(body) {
+        Ok(sent) => sent,
         Err((status, why)) => return error(status, &why),
+    };
+    let unhonoured = sent.unhonoured();
+    let (sent, single) = match sent {
+        SentTrackers::One(sent) => (vec![sent], true),
+        SentTrackers::Several(sent) => (sent, false),
     };
     let checked: Result<Vec<Tracker>, TrackerError> = sent.into_iter().map(checked).collect();
     let made = match checked {
@@ -95,10 +116,11 @@ async fn create(
             .await
         }
     };
-    answer(made, |trackers| match (single, trackers.as_slice()) {
+    let answer = answer(made, |trackers| match (single, trackers.as_slice()) {
         (true, [tracker]) => json!({ "tracker": tracker }),
         _ => json!({ "trackers": trackers }),
-    })
+    });
+    unhonoured.tell(answer)
 }
 
 async fn read(State(shared): State<Shared>, account: Account, Path(id): Path<String>) -> Response {
@@ -116,24 +138,83 @@ async fn replace(
     Path(id): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    match parse(body) {
-        Ok(SentTrackers::One(sent)) => {
-            let replaced = match checked(sent) {
-                Err(refused) => Err(refused),
-                Ok(tracker) => {
-                    ask(&shared, account, move |store, account| {
-                        store.replace(account, &id, tracker)
-                    })
-                    .await
-                }
-            };
-            answer(replaced, one)
-        }
-        Ok(SentTrackers::Several(_)) => error(
+    let sent = match parse(body) {
+        Ok(sent) => sent,
+        Err((status, why)) => return error(status, &why),
+    };
+    let unhonoured = sent.unhonoured();
+    let SentTrackers::One(sent) = sent else {
+        return error(
             StatusCode::BAD_REQUEST,
             "One tracker is expected, not an array.",
-        ),
-        Err((status, why)) => error(status, &why),
+        );
+    };
+    let replaced = match checked(sent) {
+        Err(refused) => Err(refused),
+        Ok(tracker) => {
+            ask(&shared, account, move |store, account| {
+                store.replace(account, &id, tracker)
+            })
+            .await
+        }
+    };
+    unhonoured.tell(answer(replaced, one))
+}
+
+/// Changes a tracker by the operations of a JSON Patch (RFC 6902).
+async fn patch(
+    State(shared): State<Shared>,
+    account: Account,
+    Path(id): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return error(rejection.status(), &rejection.body_text()),
+    };
+    let Ok(changes) = serde_json::from_slice::<Patch>(&body) else {
+        let expected = "An array of operations of RFC 6902 is expected, such as \
+                        [{\"op\": \"replace\", \"path\": \"/name\", \"value\": \"Pricing\"}].";
+        return error(StatusCode::BAD_REQUEST, expected);
+    };
+    let changed = ask(&shared, account, move |store, account| {
+        let trackers = store.list(account)?;
+        let found = trackers.into_iter().find(|tracker| tracker.id == id);
+        let tracker = changed(found.ok_or(TrackerError::NotFound)?, &changes)?;
+        store.replace(account, &id, tracker)
+    });
+    answer(changed.await, one)
+}
+
+/// Most tokens in the path of a patch: `/vocabulary/3` has two.
+const DEEPEST: usize = 2;
+
+/// Returns a tracker after a JSON Patch.
+fn changed(tracker: KeptTracker, changes: &Patch) -> Result<Tracker, TrackerError> {
+    // Each `copy` may double the tracker, and values below values may nest without end.
+    let grows = |change: &PatchOperation| {
+        let depth = change.path().tokens().count();
+        depth > DEEPEST || matches!(change, PatchOperation::Copy(_))
+    };
+    if changes.iter().any(grows) {
+        let message = "A patch may add, remove, replace, move and test `/name`, `/vocabulary` and \
+                       `/vocabulary/NUMBER`.";
+        return Err(TrackerError::Invalid(message.to_owned()));
+    }
+    let mut value = json!({"name": tracker.name, "vocabulary": tracker.vocabulary});
+    json_patch::patch(&mut value, changes).map_err(|reason| {
+        TrackerError::Invalid(format!("The patch cannot be applied: {reason}."))
+    })?;
+    let sent: Sent = serde_json::from_value(value).map_err(|_| {
+        let message = "The patch must leave `name` a string and `vocabulary` an array of strings.";
+        TrackerError::Invalid(message.to_owned())
+    })?;
+    match sent.others.keys().next() {
+        None => checked(sent),
+        Some(name) => Err(TrackerError::Invalid(format!(
+            "A tracker has no member `{}`, only `name` and `vocabulary`.",
+            shortened(name)
+        ))),
     }
 }
 
@@ -187,6 +268,59 @@ fn answer<T>(
                 TrackerError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
             };
             error(status, &reason.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(changes: serde_json::Value) -> Result<(String, Vec<String>), String> {
+        let tracker = KeptTracker {
+            id: "1".to_owned(),
+            name: "Pricing".to_owned(),
+            vocabulary: vec!["price".to_owned(), "cost".to_owned()],
+        };
+        let changes: Patch = serde_json::from_value(changes).expect("a patch");
+        let changed = changed(tracker, &changes).map_err(|reason| reason.to_string())?;
+        Ok((changed.name, changed.vocabulary))
+    }
+
+    #[test]
+    fn a_patch_changes_the_name_and_single_phrases() {
+        let changes = json!([
+            {"op": "replace", "path": "/name", "value": "Money"},
+            {"op": "add", "path": "/vocabulary/-", "value": "discount"},
+            {"op": "remove", "path": "/vocabulary/0"},
+        ]);
+        let phrases = ["cost", "discount"].map(str::to_owned).to_vec();
+        assert_eq!(after(changes), Ok(("Money".to_owned(), phrases)));
+    }
+
+    #[test]
+    fn a_patch_that_leaves_no_tracker_or_could_grow_without_end_is_refused() {
+        for (changes, why) in [
+            (json!([{"op": "remove", "path": "/name"}]), "leave `name`"),
+            (
+                json!([{"op": "remove", "path": "/none"}]),
+                "cannot be applied",
+            ),
+            (
+                json!([{"op": "add", "path": "/categories", "value": []}]),
+                "no member `categories`",
+            ),
+            (
+                json!([{"op": "copy", "from": "", "path": "/x"}]),
+                "may add, remove",
+            ),
+            (
+                json!([{"op": "add", "path": "/a/b/c", "value": 1}]),
+                "may add, remove",
+            ),
+        ] {
+            let refused = after(changes.clone()).expect_err("a refusal");
+            assert!(refused.contains(why), "{changes}: {refused}");
         }
     }
 }

@@ -9,6 +9,7 @@
 //! something.
 
 use crate::config::origin::Origin;
+use crate::door::unhonoured::WARNING;
 use axum::http::{HeaderValue, Method};
 use std::time::Duration;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
@@ -23,8 +24,15 @@ pub(crate) fn layer(allowed: Vec<Origin>) -> CorsLayer {
         .allow_origin(AllowOrigin::predicate(move |origin, _| {
             allows(&allowed, origin)
         }))
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
         .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([WARNING])
         .max_age(REMEMBERED)
 }
 

@@ -10,10 +10,12 @@
 use crate::door::handshake::{Account, beyond_share};
 use crate::door::http::{Shared, error, unreadable};
 use crate::door::token::{Access, Granted, Scope};
-use crate::door::{events, ops, transcript};
+use crate::door::unhonoured::Unhonoured;
+use crate::door::{events, transcript};
+use crate::store::notes::Notes;
 use crate::store::{
-    Answer, Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError, Wanted,
-    Whose,
+    About, Answer, Change, Deleted, Filter, Insights, List, Piece, Records, Sort, StoreError,
+    Wanted, Whose,
 };
 use crate::workers::Undone;
 use axum::body::{Body, Bytes};
@@ -36,6 +38,9 @@ use tokio::time::sleep;
 /// Most conversations in one answer, as the reference has it.
 const LONGEST_LIST: u32 = 65_536;
 
+/// Most fields by which a list is sorted.
+const MOST_SORTED: usize = 4;
+
 /// How long a deletion waits until its words have left the files, and how often it checks.
 const LONGEST_PURGE: Duration = Duration::from_secs(10);
 const PURGE_AGAIN: Duration = Duration::from_millis(100);
@@ -47,8 +52,6 @@ pub(crate) fn router() -> Router<Shared> {
     let base = "/v1/conversations/{id}";
     let at = |path: &str| format!("{base}{path}");
     Router::new()
-        .route("/healthz", get(health))
-        .route("/metrics", get(metrics))
         .route("/v1/conversations", get(conversations))
         .route(base, part(Records::find).delete(delete))
         .route(&at("/messages"), get(messages))
@@ -64,31 +67,15 @@ pub(crate) fn router() -> Router<Shared> {
         .route(&at("/action-items"), insights(Insights::ActionItems))
         .route(&at("/questions"), insights(Insights::Questions))
         .route(&at("/follow-ups"), insights(Insights::FollowUps))
-        .route(&at("/topics"), list_of(Records::topics))
+        .route(&at("/topics"), get(topics))
+        .route(
+            &at("/comprehensive/action-items"),
+            list_of(Records::comprehensive),
+        )
+        .route(&at("/abstract-topics"), part(Records::abstract_topics))
         .route(&at("/trackers-detected"), list_of(Records::trackers))
         .route(&at("/trackers"), list_of(Records::trackers))
         .route(&at("/entities"), list_of(Records::entities))
-}
-
-/// Answers if new entries can be stored.
-async fn health(State(shared): State<Shared>) -> Response {
-    match shared.records.probe().await {
-        Ok(()) => Json(json!({"status": "ok"})).into_response(),
-        Err(reason) => {
-            let reason = reason.reason();
-            let message = "What is said cannot be stored; see the log of the service.";
-            let body = json!({"status": "failing", "reason": reason, "message": message});
-            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
-        }
-    }
-}
-
-/// Answers with the metrics.
-async fn metrics(State(shared): State<Shared>) -> Response {
-    let hub = &shared.hub;
-    hub.metrics
-        .load(shared.hearing.admission.load(), hub.awaited());
-    ops::metrics(&hub.metrics)
 }
 
 /// A store of any kind. The alias means `dyn Records + 'static`, so that the trait's
@@ -115,10 +102,19 @@ fn away() -> Response {
     response
 }
 
+/// Returns the answer where the database of a cluster does not do `what` yet.
+fn missing(what: &str) -> Response {
+    let message = format!("{what} is not there yet with --cluster; use a service with --data.");
+    error(StatusCode::NOT_IMPLEMENTED, &message)
+}
+
 /// Returns the answer to a request for which the store has failed.
 pub(crate) fn failed(reason: &StoreError) -> Response {
     if let StoreError::Busy(_) = reason {
         return busy();
+    }
+    if let StoreError::Missing(what) = reason {
+        return missing(what);
     }
     tracing::error!(%reason, "the database does not answer");
     if let StoreError::Cluster(_) = reason {
@@ -166,7 +162,10 @@ pub(crate) fn answered<T>(
 
 /// Answers with a list. A piece is read when the client has taken the one before, and none
 /// is read after the client has hung up.
-fn listed(records: Arc<dyn Records>, first: Piece) -> Response {
+pub(crate) fn listed<S>(store: Arc<S>, first: Piece) -> Response
+where
+    S: ?Sized + Send + Sync + 'static,
+{
     let Piece { text, rest } = first;
     if rest.is_none() {
         return (JSON, text).into_response();
@@ -174,7 +173,7 @@ fn listed(records: Arc<dyn Records>, first: Piece) -> Response {
     let first = stream::once(ready(Ok(text)));
     let rest = stream::try_unfold(rest, move |rest| {
         // A list does not keep its store open, so this closure does.
-        let open = Arc::clone(&records);
+        let open = Arc::clone(&store);
         async move {
             let Some(list) = rest else {
                 return Ok::<_, StoreError>(None);
@@ -192,11 +191,15 @@ fn listed(records: Arc<dyn Records>, first: Piece) -> Response {
 }
 
 /// Returns the number of an id, which is written in decimal digits.
-fn number(id: Id) -> Option<i64> {
+pub(crate) fn number(id: Id) -> Option<i64> {
     let Path(id) = id.ok()?;
-    id.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| id.parse().ok())?
+    digits(&id)
+}
+
+/// Returns the number that decimal digits stand for.
+pub(crate) fn digits(text: &str) -> Option<i64> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok())?
 }
 
 pub(crate) fn unknown() -> Response {
@@ -236,6 +239,22 @@ fn list_of(
     )
 }
 
+/// Returns the method of a path for a list of what clients have added to a conversation.
+pub(crate) fn list_of_notes(
+    ask: impl Fn(&dyn Notes, Whose) -> Answer<'_, Option<Piece>> + Copy + Send + Sync + 'static,
+) -> MethodRouter<Shared> {
+    get(
+        move |State(shared): State<Shared>, access: Access, id: Id| async move {
+            let whose = match whose(&shared, access, id) {
+                Ok(whose) => whose,
+                Err(refusal) => return refusal,
+            };
+            let found = ask(shared.notes.as_ref(), whose).await;
+            answered(found, |first| listed(shared.notes, first))
+        },
+    )
+}
+
 fn insights(which: Insights) -> MethodRouter<Shared> {
     list_of(move |records, whose| records.insights(whose, which))
 }
@@ -261,6 +280,29 @@ async fn messages(
     answered(found, |first| listed(shared.records, first))
 }
 
+async fn topics(
+    State(shared): State<Shared>,
+    access: Access,
+    id: Id,
+    Query(asked): Asked,
+) -> Response {
+    let whose = match whose(&shared, access, id) {
+        Ok(whose) => whose,
+        Err(refusal) => return refusal,
+    };
+    let is_set = |name: &str| {
+        asked
+            .iter()
+            .any(|(known, value)| known == name && value == "true")
+    };
+    let about = About {
+        sentiment: is_set("sentiment"),
+        parents: is_set("parentRefs"),
+    };
+    let found = shared.records.topics(whose, about).await;
+    answered(found, |first| listed(shared.records, first))
+}
+
 /// Returns the message about a parameter of the query with a wrong value.
 pub(crate) fn must(name: &str, what: &str) -> String {
     format!("`{name}` must be {what}.")
@@ -283,6 +325,7 @@ fn wanted_messages(asked: &[(String, String)]) -> Result<Wanted, String> {
         };
         match name.as_str() {
             "verbose" => wanted.verbose = value == "true",
+            "sentiment" => wanted.sentiment = value == "true",
             "startTime" => wanted.from = time(name, value)?,
             "endTime" => wanted.to = time(name, value)?,
             "limit" => wanted.limit = count()?,
@@ -294,12 +337,12 @@ fn wanted_messages(asked: &[(String, String)]) -> Result<Wanted, String> {
 }
 
 /// Reads from the query which conversations are wanted, or returns what is wrong with it.
-fn wanted(asked: &[(String, String)]) -> Result<List, String> {
+pub(crate) fn wanted(asked: &[(String, String)]) -> Result<List, String> {
     let mut wanted = List {
         limit: 20,
         offset: 0,
         descending: true,
-        sort: Sort::Created,
+        sort: vec![Sort::Created],
         filter: Filter::default(),
         from: i64::MIN,
         to: i64::MAX,
@@ -320,12 +363,20 @@ fn wanted(asked: &[(String, String)]) -> Result<List, String> {
                 }
             }
             "sort" => {
-                wanted.sort = match value.as_str() {
-                    "startTime" => Sort::Start,
-                    "endTime" => Sort::End,
-                    "name" => Sort::Name,
-                    _ => return Err(must("`startTime`, `endTime` or `name`")),
-                }
+                let fields = value.split(',').map(|field| {
+                    let field = field.trim();
+                    match field.strip_prefix("conversation.").unwrap_or(field) {
+                        "startTime" => Some(Sort::Start),
+                        "endTime" => Some(Sort::End),
+                        "name" => Some(Sort::Name),
+                        _ => None,
+                    }
+                });
+                let fields: Option<Vec<Sort>> = fields.take(MOST_SORTED + 1).collect();
+                let fields = fields.filter(|fields| fields.len() <= MOST_SORTED);
+                wanted.sort = fields.ok_or_else(|| {
+                    must("`startTime`, `endTime` or `name`, or several of them with commas")
+                })?;
             }
             "filter" => {
                 wanted.filter = Filter::parse(value).map_err(|error| format!("{error}."))?;
@@ -411,7 +462,14 @@ async fn rename(
         Ok(whose) => whose,
         Err(refusal) => return refusal,
     };
-    let Ok(Member { name, email }) = serde_json::from_slice(&body) else {
+    let members: Option<Map<String, Value>> = serde_json::from_slice(&body).ok();
+    let unhonoured = members
+        .as_ref()
+        .map(|members| Unhonoured::body(members, &["id", "name", "email"]));
+    let member_of = |members| Member::deserialize(Value::Object(members)).ok();
+    let (Some(Member { name, email }), Some(unhonoured)) =
+        (members.and_then(member_of), unhonoured)
+    else {
         let message = "The body must be a JSON object with `name`, `email` or both, as strings.";
         return error(StatusCode::BAD_REQUEST, message);
     };
@@ -453,7 +511,7 @@ async fn rename(
         );
     });
     match told.await {
-        Ok(()) => Json(json!({ "message": answer })).into_response(),
+        Ok(()) => unhonoured.tell(Json(json!({ "message": answer })).into_response()),
         Err(Undone::Busy) => busy(),
         Err(reason @ Undone::Panicked) => {
             tracing::error!(%reason, "a conversation was not told of a new name");

@@ -12,26 +12,18 @@
 //! or newer, takes it for a token of the application.
 
 use crate::config::Auth;
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::de::DeserializeOwned;
+use crate::door::keyring::{Book, Claims, Shared};
+use jsonwebtoken::Header;
 use serde::{Deserialize, Serialize};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Creates tokens and checks the tokens of requests.
 pub(crate) struct Tokens {
-    auth: Auth,
-    lifetime: Duration,
-    account: Keys,
-    share: Keys,
+    /// The stored key that all other keys are made of.
+    stored: Vec<u8>,
+    book: RwLock<Arc<Book>>,
     cached: Mutex<Vec<Cached>>,
-}
-
-/// The keys of one kind of token.
-struct Keys {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
 }
 
 /// What the bearer of a token may see.
@@ -65,22 +57,6 @@ struct Cached {
     app_id: String,
     token: String,
     expires: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Claims {
-    sub: String,
-    iat: u64,
-    exp: u64,
-}
-
-/// The claims of a share token.
-#[derive(Serialize, Deserialize)]
-struct Shared {
-    sub: String,
-    conversation: i64,
-    iat: u64,
-    exp: u64,
 }
 
 /// The type of share tokens in their header.
@@ -128,15 +104,31 @@ impl Tokens {
     /// `key` is stored with the data, so tokens are valid as long as the data exist, also
     /// after a restart, but not after a change of the credentials.
     pub(crate) fn new(auth: Auth, lifetime: Duration, key: &[u8]) -> Result<Self, TokenError> {
-        let account = Keys::new(&signing_key(key, &auth, None)?);
-        let share = Keys::new(&signing_key(key, &auth, Some("share"))?);
         Ok(Self {
-            auth,
-            lifetime,
-            account,
-            share,
+            stored: key.to_owned(),
+            book: RwLock::new(Arc::new(Book::new(auth, lifetime, key)?)),
             cached: Mutex::default(),
         })
+    }
+
+    /// Replaces the credentials and the lifetime of tokens. Tokens of an application that is
+    /// gone, or whose secret is another one, are no longer accepted.
+    pub(crate) fn replace(&self, auth: Auth, lifetime: Duration) -> Result<(), TokenError> {
+        let book = Arc::new(Book::new(auth, lifetime, &self.stored)?);
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.book.write().unwrap_or_else(PoisonError::into_inner) = book;
+        // A cached token may be one of the old credentials.
+        cached.clear();
+        Ok(())
+    }
+
+    /// Returns `true` if the service asks for credentials.
+    pub(crate) fn is_closed(&self) -> bool {
+        !matches!(self.book().auth, Auth::None)
+    }
+
+    fn book(&self) -> Arc<Book> {
+        Arc::clone(&self.book.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Answers the body of `POST /oauth2/token:generate`.
@@ -155,9 +147,7 @@ impl Tokens {
                 "`appId` has more than {LONGEST_APP_ID} bytes"
             )));
         }
-        if let Auth::App { id, secret: ours } = &self.auth
-            && !(same(id, &app_id) & same(ours, secret))
-        {
+        if !self.book().knows(&app_id, secret) {
             return Err(TokenError::Unauthorized);
         }
         self.token_for(app_id)
@@ -165,8 +155,11 @@ impl Tokens {
 
     fn token_for(&self, app_id: String) -> Result<Granted, TokenError> {
         let now = unix_seconds();
-        let lifetime = self.lifetime.as_secs();
         let mut cached = self.cached.lock().unwrap_or_else(|e| e.into_inner());
+        // Read with the lock held, so that no token of old credentials is cached after
+        // they were replaced.
+        let book = self.book();
+        let lifetime = book.lifetime.as_secs();
         // A client needs a token that lasts a while.
         cached.retain(|c| c.expires.saturating_sub(now) > lifetime / 10);
         if let Some(found) = cached.iter().find(|c| c.app_id == app_id) {
@@ -181,7 +174,8 @@ impl Tokens {
             iat: now,
             exp: expires,
         };
-        let token = self.account.sign(&Header::default(), &claims)?;
+        let pair = book.pair(&app_id).ok_or(TokenError::Unauthorized)?;
+        let token = pair.account.sign(&book.header(&app_id), &claims)?;
         if cached.len() < MOST_CACHED {
             cached.push(Cached {
                 app_id,
@@ -204,6 +198,12 @@ impl Tokens {
     ) -> Result<Granted, TokenError> {
         let now = unix_seconds();
         let expires_in = lifetime.as_secs();
+        let book = self.book();
+        let pair = book.pair(&account).ok_or(TokenError::Unauthorized)?;
+        let header = Header {
+            typ: Some(SHARE_TYPE.to_owned()),
+            ..book.header(&account)
+        };
         let claims = Shared {
             sub: account,
             conversation,
@@ -211,7 +211,7 @@ impl Tokens {
             exp: now.saturating_add(expires_in),
         };
         Ok(Granted {
-            access_token: self.share.sign(&share_header(), &claims)?,
+            access_token: pair.share.sign(&header, &claims)?,
             expires_in,
         })
     }
@@ -234,19 +234,20 @@ impl Tokens {
         &self,
         offered: impl Iterator<Item = &'a str>,
     ) -> Result<(Access, Option<u64>), Refused> {
+        let book = self.book();
         let mut refused = None;
         for token in offered {
-            let access = match (is_share(token), &self.auth) {
-                (true, _) => self.shared(token),
+            let access = match (is_share(token), &book.auth) {
+                (true, _) => book.shared(token),
                 (false, Auth::None) => continue,
-                (false, Auth::App { .. }) => self.whole(token),
+                (false, _) => book.whole(token),
             };
             match access {
                 Ok((access, expires)) => return Ok((access, Some(expires))),
                 Err(reason) => refused = refused.max(Some(reason)),
             }
         }
-        match (refused, &self.auth) {
+        match (refused, &book.auth) {
             (Some(reason), _) => Err(reason),
             (None, Auth::None) => {
                 let access = Access {
@@ -255,73 +256,16 @@ impl Tokens {
                 };
                 Ok((access, None))
             }
-            (None, Auth::App { .. }) => Err(Refused::Invalid),
+            (None, _) => Err(Refused::Invalid),
         }
     }
 
     /// Returns `true` if the token is one of an application that the service made, and has
     /// not expired.
     pub(crate) fn is_valid(&self, token: &str) -> bool {
-        self.account.read::<Claims>(token).is_ok()
-    }
-
-    /// Checks the token of an application. Returns its access and when it expires.
-    fn whole(&self, token: &str) -> Result<(Access, u64), Refused> {
-        let Claims { sub, exp, .. } = self.account.read(token)?;
-        Ok((self.access(sub, Scope::Account)?, exp))
-    }
-
-    /// Checks a share token. Returns its access and when it expires.
-    fn shared(&self, token: &str) -> Result<(Access, u64), Refused> {
-        let claims: Shared = self.share.read(token)?;
-        let scope = Scope::Conversation(claims.conversation);
-        Ok((self.access(claims.sub, scope)?, claims.exp))
-    }
-
-    /// Returns the access to an account, if this service serves it.
-    fn access(&self, account: String, scope: Scope) -> Result<Access, Refused> {
-        let served = match &self.auth {
-            Auth::None => account.is_empty(),
-            Auth::App { id, .. } => account == *id,
-        };
-        served
-            .then_some(Access { account, scope })
-            .ok_or(Refused::Invalid)
-    }
-}
-
-impl Keys {
-    fn new(key: &[u8]) -> Self {
-        Self {
-            encoding: EncodingKey::from_secret(key),
-            decoding: DecodingKey::from_secret(key),
-        }
-    }
-
-    fn sign(&self, header: &Header, claims: &impl Serialize) -> Result<String, TokenError> {
-        let token = jsonwebtoken::encode(header, claims, &self.encoding);
-        token.map_err(|error| TokenError::Signing(error.to_string()))
-    }
-
-    /// Returns the claims of a token that these keys signed and that has not expired.
-    fn read<T: DeserializeOwned>(&self, token: &str) -> Result<T, Refused> {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = 0;
-        match jsonwebtoken::decode::<T>(token, &self.decoding, &validation) {
-            Ok(token) => Ok(token.claims),
-            // The signature is checked first.
-            Err(reason) if matches!(reason.kind(), ErrorKind::ExpiredSignature) => {
-                Err(Refused::Expired)
-            }
-            Err(_) => Err(Refused::Invalid),
-        }
-    }
-}
-
-fn share_header() -> Header {
-    Header {
-        typ: Some(SHARE_TYPE.to_owned()),
-        ..Header::default()
+        let book = self.book();
+        book.pair_of(token)
+            .is_ok_and(|(_, pair)| pair.account.read::<Claims>(token).is_ok())
     }
 }
 
@@ -329,33 +273,6 @@ fn share_header() -> Header {
 fn is_share(token: &str) -> bool {
     let header = jsonwebtoken::decode_header(token);
     header.is_ok_and(|header| header.typ.as_deref() == Some(SHARE_TYPE))
-}
-
-/// Returns the key that tokens of these credentials are signed with: an HMAC-SHA256 of
-/// them under the stored key. Each part has its length in front, so that no two pairs of
-/// id and secret are the same bytes. `purpose` is a further part for other kinds of tokens.
-fn signing_key(stored: &[u8], auth: &Auth, purpose: Option<&str>) -> Result<Vec<u8>, TokenError> {
-    let mut about = Vec::new();
-    let parts = match auth {
-        Auth::None => vec!["anybody"],
-        Auth::App { id, secret } => vec!["application", id, secret],
-    };
-    for part in parts.into_iter().chain(purpose) {
-        about.extend((part.len() as u64).to_be_bytes());
-        about.extend(part.as_bytes());
-    }
-    jsonwebtoken::crypto::sign(&about, &EncodingKey::from_secret(stored), Algorithm::HS256)
-        .map(String::into_bytes)
-        .map_err(|error| TokenError::Signing(error.to_string()))
-}
-
-/// Compares two texts in a time that does not show where they differ.
-fn same(ours: &str, given: &str) -> bool {
-    let difference = ours
-        .bytes()
-        .zip(given.bytes())
-        .fold(ours.len() ^ given.len(), |d, (a, b)| d | usize::from(a ^ b));
-    difference == 0
 }
 
 fn unix_seconds() -> u64 {
@@ -437,7 +354,7 @@ mod tests {
         for mine in &all {
             let id = match mine {
                 Auth::App { id, .. } => id.clone(),
-                Auth::None => "a".to_owned(),
+                _ => "a".to_owned(),
             };
             let token = of(mine).token_for(id).expect("a token").access_token;
             for other in all.iter().filter(|other| !matches!(other, Auth::None)) {
@@ -474,7 +391,13 @@ mod tests {
             iat: 0,
             exp: unix_seconds() - 1,
         };
-        let old = tokens.account.sign(&Header::default(), &claims).unwrap();
+        let old = tokens
+            .book()
+            .pair("")
+            .expect("a pair")
+            .account
+            .sign(&Header::default(), &claims)
+            .unwrap();
         assert!(!tokens.is_valid(&old));
         assert_eq!(check(&tokens, &[&old]), Err(Refused::Expired));
     }
@@ -510,7 +433,15 @@ mod tests {
             iat: 0,
             exp: unix_seconds() - 1,
         };
-        tokens.share.sign(&share_header(), &claims).unwrap()
+        {
+            let header = Header {
+                typ: Some(SHARE_TYPE.to_owned()),
+                ..Header::default()
+            };
+            let book = tokens.book();
+            let pair = book.pair(account).expect("a pair");
+            pair.share.sign(&header, &claims).unwrap()
+        }
     }
 
     #[test]
@@ -527,7 +458,13 @@ mod tests {
             iat: 0,
             exp: unix_seconds() + 100,
         };
-        let relabelled = tokens.share.sign(&Header::default(), &claims).unwrap();
+        let relabelled = tokens
+            .book()
+            .pair("")
+            .expect("a pair")
+            .share
+            .sign(&Header::default(), &claims)
+            .unwrap();
         assert_eq!(check(&tokens, &[&relabelled]), Err(Refused::Invalid));
         // Another secret, another application, a service without credentials.
         for (other, account) in [(app("a", "t"), "a"), (app("b", "s"), "a"), (Auth::None, "")] {
@@ -590,6 +527,67 @@ mod tests {
         assert_eq!(check(&tokens, &[]), Err(Refused::Invalid));
         let good = tokens.generate(BODY).unwrap().access_token;
         assert_eq!(check(&tokens, &[&over, &good]), access("a", Scope::Account));
+    }
+
+    /// Returns several applications, with the same secret unless it is given.
+    fn accounts(named: &[(&str, &str)]) -> Auth {
+        let account = |(id, secret): &(&str, &str)| crate::config::Account {
+            id: (*id).to_owned(),
+            secret: crate::config::Secret::of(secret),
+        };
+        Auth::Accounts(named.iter().map(account).collect())
+    }
+
+    fn ask(tokens: &Tokens, id: &str, secret: &str) -> Option<String> {
+        let body = serde_json::json!({"type": "application", "appId": id, "appSecret": secret});
+        let granted = tokens.generate(body.to_string().as_bytes()).ok()?;
+        Some(granted.access_token)
+    }
+
+    #[test]
+    fn each_of_several_applications_has_its_own_tokens() {
+        let life = Duration::from_secs(100);
+        let both = accounts(&[("a", "s"), ("b", "s")]);
+        let tokens = Tokens::new(both, life, b"key").expect("a key");
+        assert_eq!(ask(&tokens, "a", "t"), None);
+        assert_eq!(ask(&tokens, "c", "s"), None);
+        let mine = ask(&tokens, "a", "s").expect("a token");
+        let theirs = ask(&tokens, "b", "s").expect("a token");
+        assert_eq!(account(&tokens, &mine).as_deref(), Some("a"));
+        assert_eq!(account(&tokens, &theirs).as_deref(), Some("b"));
+        let shared = share(&tokens, "b", 10);
+        let one = access("b", Scope::Conversation(7));
+        assert_eq!(check(&tokens, &[&shared]), one);
+        // The key of one account signs nothing for another.
+        let claims = Claims {
+            sub: "b".into(),
+            iat: 0,
+            exp: unix_seconds() + 100,
+        };
+        let book = tokens.book();
+        let pair = book.pair("a").expect("a pair");
+        for kid in ["a", "b"] {
+            let forged = pair.account.sign(&book.header(kid), &claims).unwrap();
+            assert_eq!(check(&tokens, &[&forged]), Err(Refused::Invalid), "{kid}");
+        }
+        let single = Tokens::new(app("a", "s"), life, b"key").expect("a key");
+        assert_eq!(account(&single, &mine), None);
+    }
+
+    #[test]
+    fn the_tokens_of_an_application_end_with_it_and_with_its_secret() {
+        let life = Duration::from_secs(100);
+        let three = accounts(&[("a", "s"), ("b", "s"), ("c", "s")]);
+        let tokens = Tokens::new(three, life, b"key").expect("a key");
+        let [a, b, c] = ["a", "b", "c"].map(|id| ask(&tokens, id, "s").expect("a token"));
+        let fewer = accounts(&[("a", "s"), ("b", "new")]);
+        tokens.replace(fewer, life).expect("keys");
+        assert_eq!(account(&tokens, &a).as_deref(), Some("a"));
+        assert_eq!(account(&tokens, &b), None, "another secret");
+        assert_eq!(account(&tokens, &c), None, "no application");
+        assert_eq!(ask(&tokens, "b", "s"), None);
+        let new = ask(&tokens, "b", "new").expect("a token");
+        assert_eq!(account(&tokens, &new).as_deref(), Some("b"));
     }
 
     #[test]

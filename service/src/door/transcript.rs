@@ -9,11 +9,14 @@
 //! client has taken the one before, and nothing of a part is held in between but where it
 //! ended. `symbl-captions` decides how captions look and what becomes of each character.
 
+mod prose;
+
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error, unreadable};
 use crate::door::rest::{Asked, Id, answered, own, whose};
 use crate::door::symbl::bounds::shortened;
 use crate::door::token::Access;
+use crate::door::unhonoured::Unhonoured;
 use crate::store::{Records, Sentence, Spoken, StoreError, Transcript};
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -23,8 +26,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use prose::Prose;
 use serde_json::{Value, json};
-use std::fmt::Write;
 use std::future::ready;
 use std::io;
 use std::sync::Arc;
@@ -116,15 +119,22 @@ struct Style {
     names: bool,
     /// `true` to break Markdown into paragraphs.
     paragraphs: bool,
-    /// `true` for Markdown with a title.
+    /// `true` for Markdown with a title, in the form of a document; `false` for that of
+    /// Symbl's API.
     titled: bool,
+    /// The phrases that Markdown highlights.
+    highlight: Highlight,
 }
 
-/// Length in bytes from which on another sentence begins another paragraph.
-const LONG_PARAGRAPH: usize = 600;
-
-/// Pause before a sentence that begins another paragraph.
-const PAUSE: Duration = Duration::from_secs(3);
+/// Which phrases are highlighted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Highlight {
+    None,
+    /// Those of messages with an action item or a follow-up.
+    Insights,
+    /// Those too of the messages whose client asked for phrases.
+    All,
+}
 
 /// Writes a transcript, one sentence after the other.
 struct Scribe {
@@ -138,16 +148,6 @@ enum Page {
     Captions(Box<CaptionWriter<Vec<u8>>>),
     Markdown(Prose),
     Json { text: String, follows: bool },
-}
-
-/// Running text in Markdown.
-#[derive(Default)]
-struct Prose {
-    text: String,
-    /// The last sentence: its speaker, and when it ended.
-    last: Option<(Option<String>, i64)>,
-    /// Length of the paragraph so far.
-    length: usize,
 }
 
 impl Scribe {
@@ -165,7 +165,7 @@ impl Scribe {
                 let mut prose = Prose::default();
                 if style.titled {
                     let (title, date) = (markdown(&title()), format_rfc3339(zero));
-                    prose.text = format!("# {title}\n\n*{date}*\n\n");
+                    prose.write(&format!("# {title}\n\n*{date}*\n\n"));
                 }
                 Page::Markdown(prose)
             }
@@ -248,9 +248,7 @@ impl Scribe {
         match &mut self.page {
             Page::Captions(writer) => writer.finish(),
             Page::Markdown(prose) => {
-                if prose.last.is_some() {
-                    prose.text.push('\n');
-                }
+                prose.finish(self.style);
                 Ok(())
             }
             Page::Json { text, .. } => {
@@ -264,56 +262,9 @@ impl Scribe {
     fn take(&mut self) -> Vec<u8> {
         match &mut self.page {
             Page::Captions(writer) => std::mem::take(writer.get_mut()),
-            Page::Markdown(Prose { text, .. }) | Page::Json { text, .. } => {
-                std::mem::take(text).into_bytes()
-            }
+            Page::Markdown(prose) => prose.take().into_bytes(),
+            Page::Json { text, .. } => std::mem::take(text).into_bytes(),
         }
-    }
-}
-
-impl Prose {
-    fn sentence(&mut self, style: Style, sentence: &Sentence, start: Duration) {
-        let speaker = sentence.speaker.as_deref();
-        let said = visible(&sentence.text);
-        if said.is_empty() {
-            return;
-        }
-        let (turns, breaks) = match &self.last {
-            None => (true, true),
-            Some((before, stop)) => {
-                let turns = before.as_deref() != speaker;
-                let pause = u64::try_from(sentence.start.saturating_sub(*stop)).unwrap_or(0);
-                let pause = Duration::from_nanos(pause);
-                let paused = self.length >= LONG_PARAGRAPH || pause >= PAUSE;
-                let breaks = turns && style.names || style.paragraphs && (turns || paused);
-                (turns, breaks)
-            }
-        };
-        match (&self.last, breaks) {
-            (None, _) => {}
-            (Some(_), true) => self.text.push_str("\n\n"),
-            (Some(_), false) => self.text.push(' '),
-        }
-        let before = self.text.len();
-        if turns && style.names {
-            let seconds = start.as_secs();
-            let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-            if let Some(name) = speaker.map(markdown).filter(|name| !name.is_empty()) {
-                self.text.push_str("**");
-                self.text.push_str(&name);
-                self.text.push_str("** ");
-            }
-            // Writing to a `String` cannot fail.
-            let _ = write!(self.text, "({hours}:{minutes:02}:{seconds:02}) ");
-        }
-        self.text.push_str(&markdown(&said));
-        let written = self.text.len() - before;
-        self.length = if breaks {
-            written
-        } else {
-            self.length + written
-        };
-        self.last = Some((speaker.map(str::to_owned), sentence.stop));
     }
 }
 
@@ -435,6 +386,7 @@ pub(crate) async fn download(
         names: true,
         paragraphs: true,
         titled: true,
+        highlight: Highlight::None,
     };
     let id = whose.conversation;
     let found = shared.records.transcript(whose).await;
@@ -479,13 +431,22 @@ fn begun(
     told(Arc::clone(&shared.records), telling, first, headers)
 }
 
+/// The members of a request for a transcript.
+const MEMBERS: &[&str] = &[
+    "contentType",
+    "createParagraphs",
+    "phrases",
+    "showSpeakerSeparation",
+];
+
 /// Reads the body of a request for a transcript. Returns the style, the content type, and
 /// the members that ask for what this service does not do.
-fn wanted(body: &[u8]) -> Result<(Style, &'static str, Vec<&'static str>), String> {
+fn wanted(body: &[u8]) -> Result<(Style, &'static str, Unhonoured), String> {
     let asked: Value = serde_json::from_slice(body).unwrap_or_default();
-    if !asked.is_object() {
+    let Value::Object(members) = &asked else {
         return Err("The body must be a JSON object with `contentType`.".to_owned());
-    }
+    };
+    let mut unhonoured = Unhonoured::body(members, MEMBERS);
     let (form, content_type) = Form::of_content_type(&asked["contentType"])?;
     // Examples of Symbl's SDKs send booleans as strings.
     let flag = |value: &Value, name: &str| match value {
@@ -495,25 +456,38 @@ fn wanted(body: &[u8]) -> Result<(Style, &'static str, Vec<&'static str>), Strin
         Value::String(text) if text.eq_ignore_ascii_case("false") => Ok(false),
         _ => Err(format!("`{name}` must be true or false.")),
     };
+    let names = [
+        (
+            "highlightOnlyInsightKeyPhrases",
+            "phrases.highlightOnlyInsightKeyPhrases",
+            Highlight::Insights,
+        ),
+        (
+            "highlightAllKeyPhrases",
+            "phrases.highlightAllKeyPhrases",
+            Highlight::All,
+        ),
+    ];
+    let mut asked_for = Vec::new();
+    let mut highlight = Highlight::None;
+    for (name, full, wider) in names {
+        if flag(&asked["phrases"][name], full)? {
+            asked_for.push(full);
+            highlight = wider;
+        }
+    }
     let style = Style {
         form,
         names: flag(&asked["showSpeakerSeparation"], "showSpeakerSeparation")?,
         paragraphs: flag(&asked["createParagraphs"], "createParagraphs")?,
         titled: false,
+        highlight,
     };
-    let mut unsupported = Vec::new();
-    for (name, full) in [
-        (
-            "highlightOnlyInsightKeyPhrases",
-            "phrases.highlightOnlyInsightKeyPhrases",
-        ),
-        ("highlightAllKeyPhrases", "phrases.highlightAllKeyPhrases"),
-    ] {
-        if flag(&asked["phrases"][name], full)? {
-            unsupported.push(full);
-        }
+    // Only Markdown has a form for it.
+    if form != Form::Markdown {
+        asked_for.into_iter().for_each(|name| unhonoured.add(name));
     }
-    Ok((style, content_type, unsupported))
+    Ok((style, content_type, unhonoured))
 }
 
 /// Answers with the transcript in an object, as Symbl's API does.
@@ -531,29 +505,29 @@ pub(crate) async fn create(
         Ok(whose) => whose,
         Err(refusal) => return refusal,
     };
-    let (style, content_type, unsupported) = match wanted(&body) {
+    let (style, content_type, unhonoured) = match wanted(&body) {
         Ok(wanted) => wanted,
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),
     };
     let (head, end) = match style.form {
-        Form::Srt => ("{\"transcript\":{\"payload\":{\"content\":\"", "\"}"),
+        // The reference's example has the type within the payload too.
+        Form::Srt => (
+            "{\"transcript\":{\"payload\":{\"content\":\"",
+            "\",\"contentType\":\"text/srt\"}",
+        ),
         _ => ("{\"transcript\":{\"payload\":\"", "\""),
     };
     let content_type = Value::from(content_type);
-    let mut tail = format!("{end},\"contentType\":{content_type}}}");
-    if !unsupported.is_empty() {
-        tail.push_str(",\"x_unsupported\":");
-        tail.push_str(&Value::from(unsupported).to_string());
-    }
-    tail.push('}');
+    let tail = format!("{end},\"contentType\":{content_type}}}}}");
     let id = whose.conversation;
     let found = shared.records.transcript(whose).await;
-    answered(found, |transcript| {
+    let answer = answered(found, |transcript| {
         let json = HeaderValue::from_static("application/json");
         let envelope = Some(Envelope { head, tail });
         let headers = vec![(CONTENT_TYPE, json)];
         begun(&shared, transcript, id, style, envelope, headers)
-    })
+    });
+    unhonoured.tell(answer)
 }
 
 /// Longest part of a title in the name of a file, in characters.

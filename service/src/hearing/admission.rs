@@ -27,6 +27,7 @@
 //! it as [`SharedAdmission`].
 
 use crate::hearing::capacity::{Capacity, Costs, Effort};
+use crate::hearing::engines::Engines;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -119,25 +120,50 @@ impl Admission {
     ///
     /// There is no room for it.
     pub fn enter(&mut self, engine: usize, now: Duration, returns: bool) -> Result<(), Full> {
-        let taken = self.streams;
-        if !returns && taken > 0 {
-            if now < self.lags_until {
-                return Err(Full::Lag);
+        if !returns && self.streams > 0 {
+            let verdict = self.admits(engine, now);
+            match verdict {
+                Ok(()) => self.closed_at = None,
+                Err(Full::Capacity) => {
+                    self.closed_at.get_or_insert(self.streams);
+                }
+                Err(Full::Lag) => {}
             }
-            let closed = self.closed_at.is_some_and(|streams| taken >= streams);
-            let bound = if closed { RELIEF } else { 1.0 };
-            let needed = self.taken() + self.cost(engine);
-            if needed > self.cores * bound {
-                self.closed_at.get_or_insert(taken);
-                return Err(Full::Capacity);
-            }
-            self.closed_at = None;
+            verdict?;
         }
         self.streams += 1;
         if let Some(engine) = self.engines.get_mut(engine) {
             engine.streams += 1;
         }
         Ok(())
+    }
+
+    /// Returns what [`Admission::enter`] would, for a stream that does not return.
+    ///
+    /// # Errors
+    ///
+    /// There is no room for it.
+    pub fn admits(&self, engine: usize, now: Duration) -> Result<(), Full> {
+        if self.streams == 0 {
+            return Ok(());
+        }
+        if now < self.lags_until {
+            return Err(Full::Lag);
+        }
+        let closed = self
+            .closed_at
+            .is_some_and(|streams| self.streams >= streams);
+        let bound = if closed { RELIEF } else { 1.0 };
+        match self.taken() + self.cost(engine) > self.cores * bound {
+            true => Err(Full::Capacity),
+            false => Ok(()),
+        }
+    }
+
+    /// Sets the number of cores that recognition may take. Admitted streams go on.
+    pub fn limit(&mut self, cores: f64) {
+        self.cores = cores;
+        self.closed_at = None;
     }
 
     /// Moves an admitted stream from the engine that it counted for to another one.
@@ -212,9 +238,33 @@ impl SharedAdmission {
         Some(admission.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Returns the meter of work that counts for nothing: it takes what live streams leave.
+    pub(crate) fn unmetered() -> Effort {
+        Self::new(None).effort(0)
+    }
+
     /// Returns [`Admission::load`], or 0 if every stream is admitted.
     pub(crate) fn load(&self) -> f64 {
         self.lock().map_or(0.0, |admission| admission.load())
+    }
+
+    /// Returns `true` if another stream of the first engine would be admitted now.
+    pub(crate) fn admits(&self) -> bool {
+        let now = self.epoch.elapsed();
+        let admission = self.lock();
+        admission.is_none_or(|admission| admission.admits(Engines::FIRST, now).is_ok())
+    }
+
+    /// Returns `true` if not every stream is admitted.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.admission.is_some()
+    }
+
+    /// Sets the number of cores, see [`Admission::limit`].
+    pub(crate) fn limit(&self, cores: f64) {
+        if let Some(mut admission) = self.lock() {
+            admission.limit(cores);
+        }
     }
 
     /// Returns a time on the admission's clock.

@@ -7,6 +7,7 @@ pub mod audio;
 pub mod capacity;
 pub(crate) mod draft;
 pub(crate) mod engines;
+pub mod masking;
 pub(crate) mod parked;
 pub(crate) mod pool;
 pub(crate) mod progress;

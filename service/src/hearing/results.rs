@@ -12,21 +12,24 @@
 //! the log already are dropped: those before the `said_until` of [`Begun::Here`]. The
 //! speaker may not have received them, so it is sent the entries with those words again.
 
-use crate::analysis::{self, AnalyzerOptions, Finder, TrackerFinding};
+use crate::analysis::{self, AnalyzerOptions, Finder, Sentence, TrackerFinding};
 use crate::clock::AudioClock;
+use crate::conversation::attribution::SharedTurns;
 use crate::conversation::entry::{Entry, Message, Part, Speaker, Transcribed};
 use crate::conversation::form::{Audience, Interim, Live, Recipient};
 use crate::conversation::hub::Conversation;
 use crate::conversation::log::{Begun, StartRecord, StreamPosition, Verdict};
 use crate::hearing::audio::StreamError;
 use crate::hearing::draft::{Draft, nanos};
+use crate::hearing::masking::{Masked, Masking};
 use crate::hearing::progress::Progress;
 use crate::hearing::recognizer::{RecognisedWord, text_of};
 use crate::ids::new_id;
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::trackers::phrasebook::Compiled;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use symbl_protocol::reply;
@@ -45,6 +48,8 @@ pub(crate) struct ResultWriter {
     timezone_offset: i32,
     title: Option<String>,
     clock: AudioClock,
+    /// `true` for a recording: no client waits for the results, and their delay is not measured.
+    is_recorded: bool,
     /// When the request came.
     started: Instant,
     /// The id of the next message.
@@ -65,6 +70,12 @@ pub(crate) struct ResultWriter {
     unheard: VecDeque<Arc<Entry>>,
     /// `None` if the client did not ask to be told of the progress.
     progress: Option<Progress>,
+    masking: Masking,
+    /// Who else speaks when in the audio, if the client says so.
+    turns: SharedTurns,
+    most_speakers: usize,
+    /// The ids of those of them that are in the log.
+    introduced: HashSet<String>,
 }
 
 /// What a client wants to be sent.
@@ -77,8 +88,16 @@ pub(crate) struct Wanted {
     pub(crate) tracker_ids: Vec<(String, String)>,
     /// `true` to look for trackers in interims too.
     pub(crate) interim_trackers: bool,
+    /// `true` to be told the figures of the talk.
+    pub(crate) analytics: bool,
+    /// `true` for the sentiment of each message.
+    pub(crate) sentiment: bool,
+    /// `true` for the actionable part of each message.
+    pub(crate) phrases: bool,
     /// `true` to be told how far the recognition has come.
     pub(crate) progress: bool,
+    /// What is hidden of all that is said.
+    pub(crate) masking: Masking,
 }
 
 /// What a start request says about its speaker and its audio.
@@ -89,6 +108,13 @@ pub(crate) struct Speaking {
     pub(crate) stream_position: Option<StreamPosition>,
     /// The last entry that was sent before the socket joined.
     pub(crate) told: u64,
+    /// When the first audio of a recording counts as come, nanoseconds since the Unix epoch.
+    /// `None` for a client that sends as its speaker speaks.
+    pub(crate) recorded: Option<i64>,
+    /// Who else speaks when in the audio.
+    pub(crate) turns: SharedTurns,
+    /// Most speakers of a conversation.
+    pub(crate) most_speakers: usize,
 }
 
 impl ResultWriter {
@@ -98,7 +124,7 @@ impl ResultWriter {
         socket: u64,
         metrics: Arc<Metrics>,
         speaking: Speaking,
-        wanted: Wanted,
+        mut wanted: Wanted,
     ) -> Self {
         let Speaking {
             speaker,
@@ -106,15 +132,23 @@ impl ResultWriter {
             title,
             stream_position,
             told,
+            recorded,
+            turns,
+            most_speakers,
         } = speaking;
         Self {
-            clock: AudioClock::of(conversation.clock),
+            clock: match recorded {
+                Some(zero) => AudioClock::fixed(conversation.clock, zero),
+                None => AudioClock::of(conversation.clock),
+            },
+            is_recorded: recorded.is_some(),
             conversation,
             own,
             socket,
             metrics,
             speaker,
             progress: wanted.progress.then(Progress::default),
+            masking: std::mem::take(&mut wanted.masking),
             wanted,
             finder: None,
             timezone_offset,
@@ -127,6 +161,9 @@ impl ResultWriter {
             said_until: 0,
             told,
             unheard: VecDeque::new(),
+            turns,
+            most_speakers,
+            introduced: HashSet::new(),
         }
     }
 
@@ -148,20 +185,8 @@ impl ResultWriter {
     /// Appends the start to the log, and with it a new conversation and a new speaker.
     /// Then tells the client that audio is awaited, and in which conversation.
     pub(crate) fn listening(&mut self) -> Result<(), StreamError> {
+        let start = self.start_of(self.speaker.clone(), self.stream_position.clone());
         let conversation = &self.conversation;
-        let keep = conversation.state().longest_keep(Instant::now()).as_secs();
-        let start = StartRecord {
-            conversation: conversation.number,
-            account: conversation.key.account.clone(),
-            connection_id: conversation.key.connection_id.clone(),
-            session: conversation.session.clone(),
-            title: self.title.clone(),
-            at: conversation.clock.now(),
-            keep: i64::try_from(keep).unwrap_or(i64::MAX),
-            speaker: Some(self.speaker.clone()),
-            ends: None,
-            stream_position: self.stream_position.clone(),
-        };
         let begun = conversation
             .log
             .begin(start, conversation.committed(Some(self.socket)))?;
@@ -178,6 +203,78 @@ impl ResultWriter {
         }
         self.own.send(reply::started_listening());
         self.own.send(reply::conversation_created(&conversation.id));
+        Ok(())
+    }
+
+    fn start_of(&self, speaker: Speaker, at: Option<StreamPosition>) -> StartRecord {
+        let conversation = &self.conversation;
+        let keep = conversation.state().longest_keep(Instant::now()).as_secs();
+        StartRecord {
+            conversation: conversation.number,
+            account: conversation.key.account.clone(),
+            connection_id: conversation.key.connection_id.clone(),
+            session: conversation.session.clone(),
+            title: self.title.clone(),
+            at: conversation.clock.now(),
+            keep: i64::try_from(keep).unwrap_or(i64::MAX),
+            speaker: Some(speaker),
+            ends: None,
+            stream_position: at,
+        }
+    }
+
+    /// Returns the speaker of these words.
+    fn speaker_of(&self, words: &[RecognisedWord]) -> Speaker {
+        if self.turns.is_empty() {
+            return self.speaker.clone();
+        }
+        let times = words
+            .iter()
+            .map(|word| (nanos(word.start), nanos(word.end)));
+        let user = self.turns.owner(times);
+        let speaker = user.and_then(|user| {
+            let mut state = self.conversation.state();
+            state.participants.resolve(&user, self.most_speakers)
+        });
+        speaker.unwrap_or_else(|| self.speaker.clone())
+    }
+
+    /// Splits words where another speaker begins, at the ends of sentences.
+    fn by_speaker(
+        &self,
+        words: &[RecognisedWord],
+        punctuated: bool,
+    ) -> Vec<(Range<usize>, Speaker)> {
+        let all = || vec![(0..words.len(), self.speaker.clone())];
+        if self.turns.is_empty() {
+            return all();
+        }
+        let mut runs: Vec<(Range<usize>, Speaker)> = Vec::new();
+        for sentence in sentences_of(words, punctuated) {
+            let speaker = self.speaker_of(words.get(sentence.words.clone()).unwrap_or_default());
+            match runs.last_mut() {
+                Some((run, known)) if known.id == speaker.id => run.end = sentence.words.end,
+                _ => runs.push((sentence.words, speaker)),
+            }
+        }
+        match runs.is_empty() {
+            true => all(),
+            false => runs,
+        }
+    }
+
+    /// Appends to the log that this speaker is heard in the audio, once.
+    fn introduce(&mut self, speaker: &Speaker) -> Result<(), StreamError> {
+        if speaker.id == self.speaker.id || !self.introduced.insert(speaker.id.clone()) {
+            return Ok(());
+        }
+        let conversation = &self.conversation;
+        conversation.state().hears(self.socket, &speaker.id);
+        let start = self.start_of(speaker.clone(), None);
+        conversation
+            .log
+            .begin(start, conversation.committed(Some(self.socket)))?;
+        conversation.tell();
         Ok(())
     }
 
@@ -244,6 +341,19 @@ impl ResultWriter {
         }
     }
 
+    /// Counts the talk of the conversation, if a client wants that, and tells the own client if
+    /// it is one. The `last` count of a stream waits for others.
+    fn tally(&self, last: bool) {
+        let own = self.wanted.analytics;
+        let tallied = self.conversation.tally(own, last);
+        let (Some(tallied), Some(form)) = (tallied.filter(|_| own), self.own.form()) else {
+            return;
+        };
+        for (_, text) in form.live(&Live::Analytics(&tallied)) {
+            self.own.send(text);
+        }
+    }
+
     /// Tells the client that no final is left in its audio, which is `heard` long, if it asked
     /// for that.
     pub(crate) fn ended(&mut self, heard: Duration) {
@@ -251,6 +361,11 @@ impl ResultWriter {
             progress.moved();
         }
         self.progressed(heard, heard);
+    }
+
+    /// Counts the talk once more, when no final is left.
+    pub(crate) fn counted(&self) {
+        self.tally(true);
     }
 
     /// Returns where the earliest final begins that is still to be sent again.
@@ -269,16 +384,23 @@ impl ResultWriter {
     /// reported. An engine that has promised nothing in this stream may be one that never
     /// does. Its interims are searched as a whole.
     pub(crate) fn interim(&mut self, words: &[RecognisedWord], stable: usize) {
+        let (shown, stable) = self.masking.interim(words, stable);
+        // Of an utterance that has just begun nothing may be shown.
+        if shown.is_empty() && !words.is_empty() {
+            return;
+        }
+        let words = &shown[..];
         let text = &text_of(words);
         let start = words.first().map_or(Duration::ZERO, |word| word.start);
         let stable = stable.min(words.len());
         self.promises |= stable > 0;
+        let speaker = self.speaker_of(words);
         let interim = Interim {
             text,
             words: if knows_times(words) { words } else { &[] },
             stable,
             start,
-            speaker: &self.speaker,
+            speaker: &speaker,
             elapsed: self.elapsed(),
         };
         let live = Live::Interim(interim);
@@ -336,21 +458,37 @@ impl ResultWriter {
             was_said(self.position(start), self.position(end), self.said_until)
         };
         let said_before = words.iter().take_while(is_before).count();
-        let words = words.get(said_before..).unwrap_or_default();
-        if said_before > 0 && words.is_empty() {
+        if said_before > 0 && said_before == words.len() {
             return Ok(());
         }
-        let said = self.look_into(words, punctuated);
+        let masked = self.masking.last(words, said_before);
         self.interim_findings.clear();
         if let Some(progress) = &mut self.progress {
             progress.moved();
         }
+        for (run, speaker) in self.by_speaker(&masked.words, punctuated) {
+            self.introduce(&speaker)?;
+            self.said_by(&speaker, &masked.part(run), punctuated)?;
+        }
+        Ok(())
+    }
+
+    /// Appends the final of words of one speaker and then sends it.
+    fn said_by(
+        &mut self,
+        speaker: &Speaker,
+        words: &Masked,
+        punctuated: bool,
+    ) -> Result<(), StreamError> {
+        let mut said = self.look_into_masked(words, punctuated);
+        said.speaker.clone_from(speaker);
         if said.messages.is_empty() {
             self.conversation.hint(|form| form.said(&said), self.socket);
             self.metrics.results("final", 1);
             return Ok(());
         }
         let late = said.words.last().map(|word| said.wall(word.end));
+        let late = late.filter(|_| !self.is_recorded);
         let conversation = &self.conversation;
         let counted = Counted::of(&said);
         match conversation.log.append(
@@ -358,7 +496,10 @@ impl ResultWriter {
             said,
             conversation.committed(Some(self.socket)),
         )? {
-            Verdict::Stored(_) => conversation.tell(),
+            Verdict::Stored(_) => {
+                conversation.tell();
+                self.tally(false);
+            }
             // The client is sent the entry that it is in, by `heard_again`.
             Verdict::Already => return Ok(()),
             Verdict::Superseded => return Err(StreamError::Superseded),
@@ -372,13 +513,51 @@ impl ResultWriter {
         Ok(())
     }
 
+    /// Appends a message that was written, the one with this number among all of its request.
+    /// Leaves it out if the log has it from an earlier attempt.
+    pub(crate) fn written(
+        &mut self,
+        number: u64,
+        words: &[RecognisedWord],
+    ) -> Result<(), StreamError> {
+        if number < self.said_until {
+            return Ok(());
+        }
+        let mut said = self.look_into(words, true);
+        if said.messages.is_empty() {
+            return Ok(());
+        }
+        // The times of messages may overlap. Their numbers do not.
+        if let Some(part) = &mut said.part {
+            (part.from, part.until) = (number, number + 1);
+        }
+        let conversation = &self.conversation;
+        let counted = Counted::of(&said);
+        let committed = conversation.committed(Some(self.socket));
+        match conversation
+            .log
+            .append(conversation.number, said, committed)?
+        {
+            Verdict::Stored(_) => conversation.tell(),
+            Verdict::Already => return Ok(()),
+            Verdict::Superseded => return Err(StreamError::Superseded),
+            Verdict::Over => return Err(StreamError::Over),
+        }
+        counted.count(&self.metrics);
+        Ok(())
+    }
+
     /// Returns the final of these words with all that is found in it. Pure except for the
     /// topics of the conversation.
     pub(crate) fn look_into(&mut self, words: &[RecognisedWord], punctuated: bool) -> Transcribed {
-        let sentences = match punctuated {
-            true => analysis::punctuated(words),
-            false => analysis::punctuate(words),
-        };
+        let masked = self.masking.last(words, 0);
+        self.look_into_masked(&masked, punctuated)
+    }
+
+    /// Returns the final of words of which some are hidden.
+    fn look_into_masked(&mut self, masked: &Masked, punctuated: bool) -> Transcribed {
+        let words = &masked.words;
+        let mut sentences = sentences_of(&masked.words, punctuated);
         let next = new_id();
         let first = std::mem::replace(&mut self.next_message, next);
         let part = self.stream_position.as_ref().map(|at| Part {
@@ -393,10 +572,13 @@ impl ResultWriter {
             speaker: self.speaker.clone(),
             timezone_offset: self.timezone_offset,
             elapsed: self.elapsed(),
+            sentiment: self.wanted.sentiment,
+            phrases: self.wanted.phrases,
             part,
             ..Transcribed::default()
         };
-        let mut draft = Draft::new(said, words, &sentences, first);
+        let mut draft = Draft::new(said, &masked.words, &sentences, first);
+        self.masking.write(&mut draft.said, &mut sentences);
         let messages = draft.said.messages.clone();
         for (sentence, message) in sentences.iter().zip(&messages) {
             let found = self.finder().sentence(sentence);
@@ -411,10 +593,18 @@ impl ResultWriter {
                 draft.entity(message, entity);
             }
         }
+        self.masking.tell(&mut draft.said, &masked.identified);
         if !messages.is_empty() && self.finder().wants_topics() {
             let texts = messages.iter();
-            let texts = texts.map(|message| (message.id.to_string(), message.text.as_str()));
-            let texts: Vec<(String, &str)> = texts.collect();
+            let texts = texts.map(|message| {
+                let text = self.masking.for_topics(&message.text);
+                (message.id.to_string(), text)
+            });
+            let texts: Vec<(String, String)> = texts.collect();
+            let texts: Vec<(String, &str)> = texts
+                .iter()
+                .map(|(id, text)| (id.clone(), text.as_str()))
+                .collect();
             for topic in self.conversation.topics_of(&texts) {
                 draft.topic(self.conversation.number, topic);
             }
@@ -430,6 +620,13 @@ impl ResultWriter {
 
     fn elapsed(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn sentences_of(words: &[RecognisedWord], punctuated: bool) -> Vec<Sentence> {
+    match punctuated {
+        true => analysis::punctuated(words),
+        false => analysis::punctuate(words),
     }
 }
 
@@ -510,7 +707,11 @@ pub(crate) mod tests {
             trackers: hub.phrasebook.get(Vec::new()).expect("room"),
             tracker_ids: Vec::new(),
             interim_trackers: false,
+            analytics: false,
+            sentiment: false,
+            phrases: false,
             progress: false,
+            masking: Masking::default(),
         };
         let speaking = Speaking {
             speaker: speaker.expect("a place"),
@@ -518,6 +719,9 @@ pub(crate) mod tests {
             title: None,
             stream_position,
             told: slot.told,
+            recorded: None,
+            turns: SharedTurns::default(),
+            most_speakers: 9,
         };
         let (conversation, metrics) = (Arc::clone(&slot.conversation), Arc::clone(&hub.metrics));
         let results = ResultWriter::new(conversation, own, slot.member, metrics, speaking, wanted);

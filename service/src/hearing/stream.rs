@@ -34,11 +34,17 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 /// How long audio may wait for a worker until its turn is due.
 const LAG: Duration = Duration::from_millis(500);
 
+/// The same for a recording, which no client waits for: it comes after all that is live.
+pub(crate) const BULK_LAG: Duration = Duration::from_secs(86_400);
+
 /// How long a turn lasts, unless one call of the engine takes longer.
 const SLICE: Duration = Duration::from_millis(10);
 
 /// Most samples that an engine is given in one call: 1 s.
 const PIECE: usize = SAMPLE_RATE as usize;
+
+/// The same for a recording, whose calls must not keep live streams waiting: 100 ms.
+const BULK_PIECE: usize = PIECE / 10;
 
 /// How a stream ended.
 #[derive(Debug)]
@@ -154,6 +160,7 @@ impl Stream {
         let abandoned = Arc::new(AtomicBool::new(false));
         let queue = Queue::new(receiver, Arc::clone(&abandoned), start.format);
         let (clock, format) = (start.results.clock().clone(), start.format);
+        let bulk = start.options.bulk;
         let held = Arc::new(Held::default());
         let work = Work {
             stage: Stage::Beginning(Box::new(Beginning {
@@ -164,7 +171,8 @@ impl Stream {
             tell: Some(tell),
             held: Arc::clone(&held),
         };
-        let waker = pool.spawn(Box::new(work), LAG);
+        let lag = if bulk { BULK_LAG } else { LAG };
+        let waker = pool.spawn(Box::new(work), lag);
         Self {
             input,
             abandoned,
@@ -214,6 +222,16 @@ impl Stream {
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
         self.waker.wake_by_ref();
+    }
+
+    /// Returns how the stream has ended, if it has; `None` within if its job panicked.
+    pub(crate) fn ended(&mut self) -> Option<Option<Outcome>> {
+        use oneshot::error::TryRecvError;
+        match self.done.try_recv() {
+            Ok(outcome) => Some(Some(outcome)),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Closed) => Some(None),
+        }
     }
 
     /// Waits for the end of the stream. Returns `None` if its job panicked.
@@ -355,6 +373,7 @@ impl Beginning {
             effort,
             last_word: Duration::ZERO,
             silence: self.silence,
+            piece: if options.bulk { BULK_PIECE } else { PIECE },
             room: None,
             came: now,
             free: now,
@@ -431,6 +450,8 @@ struct Listening {
     /// The time in the audio of the last result.
     last_word: Duration,
     silence: Duration,
+    /// Most samples that the engine is given in one call.
+    piece: usize,
     /// Set while the client reads its messages too slowly.
     room: Option<Room>,
     /// When the input came that is in `decoded`.
@@ -529,7 +550,7 @@ impl Listening {
     /// Gives the engine the next piece of the decoded audio.
     fn hear(&mut self) -> Result<(), StreamError> {
         let rest = self.decoded.samples.get(self.taken..).unwrap_or_default();
-        let samples = rest.get(..PIECE).unwrap_or(rest);
+        let samples = rest.get(..self.piece).unwrap_or(rest);
         let since = self.came.max(self.free);
         let begun = self.effort.begin(since);
         let result = self.stream.push(samples, &mut self.heard);
@@ -586,6 +607,7 @@ impl Listening {
                 if self.stream.settled().is_some() {
                     self.results.ended(self.now());
                 }
+                self.results.counted();
                 None
             }
             Poll::Pending => {

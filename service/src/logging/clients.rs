@@ -9,7 +9,7 @@
 use super::budget::{Budget, LineVerdict, Socket};
 use super::writer::Lost;
 use crate::rate::Network;
-use std::fmt::{Debug, Write};
+use std::fmt::Debug;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -41,29 +41,43 @@ pub(crate) fn span(address: IpAddr) -> Span {
 #[derive(Default)]
 pub(super) struct ClientLines {
     address: Option<IpAddr>,
-    /// Names and values of the fields that are appended to a line.
-    fields: Vec<(&'static str, String)>,
+    /// The fields that are appended to a line.
+    fields: Vec<ClientField>,
     socket: Mutex<Socket>,
 }
 
+/// A field of a client's span.
+pub(super) struct ClientField {
+    pub(super) name: &'static str,
+    /// The value as a line of text shows it, in quotes if it is a text.
+    pub(super) shown: String,
+    /// The value itself.
+    pub(super) value: String,
+}
+
 impl ClientLines {
-    /// Returns the names and values of the fields.
-    pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let fields = self.fields.iter();
-        fields.map(|(name, value)| (*name, value.as_str()))
+    /// Returns the fields.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &ClientField> {
+        self.fields.iter()
+    }
+
+    fn record(&mut self, name: &'static str, shown: String, value: String) {
+        if name == "address" {
+            self.address = value.parse().ok();
+        }
+        self.fields.retain(|field| field.name != name);
+        self.fields.push(ClientField { name, shown, value });
     }
 }
 
 impl Visit for ClientLines {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let mut text = String::new();
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{value:?}");
-        if field.name() == "address" {
-            self.address = text.parse().ok();
-        }
-        self.fields.retain(|(name, _)| *name != field.name());
-        self.fields.push((field.name(), text));
+        let text = format!("{value:?}");
+        self.record(field.name(), text.clone(), text);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record(field.name(), format!("{value:?}"), value.to_owned());
     }
 }
 

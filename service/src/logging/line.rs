@@ -2,9 +2,11 @@
 
 //! Formats a line: time, level, module, message and fields. After the fields of the
 //! event come those of its client that the event does not have. So `grep
-//! 'connection="call-17"'` finds everything about a connection.
+//! 'connection="call-17"'` finds everything about a connection. `json` writes the same as
+//! an object in JSON.
 
-use super::clients::{CLIENT, ClientLines};
+use super::clients::{CLIENT, ClientField, ClientLines};
+use super::json;
 use std::fmt::Result;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::{FormatEvent, Writer};
@@ -12,8 +14,18 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+/// How the lines of the log are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people and `grep`.
+    #[default]
+    Text,
+    /// An object in JSON on each line.
+    Json,
+}
+
 /// The format of a line.
-pub(super) struct LineFormat;
+pub(super) struct LineFormat(pub(super) LogFormat);
 
 impl<S, N> FormatEvent<S, N> for LineFormat
 where
@@ -27,6 +39,9 @@ where
         event: &Event<'_>,
     ) -> Result {
         let about = event.metadata();
+        if self.0 == LogFormat::Json {
+            return json::line(context, &mut writer, event);
+        }
         let (dim, colour, plain) = match writer.has_ansi_escapes() {
             true => ("\u{1b}[2m", colour(*about.level()), "\u{1b}[0m"),
             false => ("", "", ""),
@@ -46,11 +61,11 @@ where
             && let Some(client) = span.extensions().get::<ClientLines>()
         {
             let own = about.fields();
-            for (name, value) in client
-                .fields()
-                .filter(|(name, _)| own.field(*name).is_none())
+            let fields = client.fields();
+            for ClientField { name, shown, .. } in
+                fields.filter(|field| own.field(field.name).is_none())
             {
-                write!(writer, " {name}={value}")?;
+                write!(writer, " {name}={shown}")?;
             }
         }
         writeln!(writer)

@@ -15,6 +15,7 @@
 
 mod budget;
 mod clients;
+mod json;
 mod line;
 mod writer;
 
@@ -25,12 +26,13 @@ use std::panic::PanicHookInfo;
 use std::sync::mpsc;
 use std::time::Duration;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 use writer::Counting;
 
 pub(crate) use clients::span;
+pub use line::LogFormat;
 pub use writer::Lost;
 
 /// Maximum number of lines in the queue. A line has a few hundred bytes.
@@ -42,6 +44,19 @@ const QUEUE: usize = 4096;
 pub struct ServiceLog {
     writer: WorkerGuard,
     lost: Lost,
+    filter: LogFilter,
+}
+
+/// Changes what a running log takes.
+#[derive(Debug, Clone)]
+pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
+
+impl LogFilter {
+    /// Takes what passes this filter from now on.
+    pub fn set(&self, filter: EnvFilter) {
+        // Fails only if the log is gone.
+        let _ = self.0.reload(filter);
+    }
 }
 
 /// The log could not be set up.
@@ -59,6 +74,7 @@ impl ServiceLog {
         filter: EnvFilter,
         output: impl Write + Send + 'static,
         with_colours: bool,
+        format: LogFormat,
     ) -> Result<Self, ServiceLogError> {
         let lost = Lost::default();
         let (writer, guard) = NonBlockingBuilder::default()
@@ -68,11 +84,12 @@ impl ServiceLog {
             .finish(Counting::new(output, lost.clone()));
         lost.count_in(writer.error_counter());
         let lines = tracing_subscriber::fmt::layer()
-            .with_ansi(with_colours)
-            .event_format(LineFormat)
+            .with_ansi(with_colours && format == LogFormat::Text)
+            .event_format(LineFormat(format))
             // Otherwise the thread that logs would write the error to standard error.
             .log_internal_errors(false)
             .with_writer(writer);
+        let (filter, handle) = reload::Layer::new(filter);
         tracing_subscriber::registry()
             .with(filter)
             .with(Clients::new(lost.clone()))
@@ -85,12 +102,18 @@ impl ServiceLog {
         Ok(Self {
             writer: guard,
             lost,
+            filter: LogFilter(handle),
         })
     }
 
     /// Returns the counts of lost lines, for [`crate::ServerConfig::lost_log_lines`].
     pub fn lost(&self) -> Lost {
         self.lost.clone()
+    }
+
+    /// Returns what changes the filter.
+    pub fn filter(&self) -> LogFilter {
+        self.filter.clone()
     }
 
     /// Writes the lines in the queue, for `patience` at most. The output may be

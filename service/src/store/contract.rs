@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! The suite that every store passes. This part is about the log; [`records`] is about
-//! what the Conversation API reads.
+//! what the Conversation API reads, [`notes`] and [`search`] are about what clients add to
+//! conversations and find in them.
 
 mod measure;
+mod notes;
 mod records;
+mod search;
+mod speakers;
 
 use crate::conversation::entry::{Body, Entry, Message, Part, Sent, Speaker, Transcribed, Word};
 use crate::conversation::log::{

@@ -3,6 +3,8 @@
 //! The filter of the list of conversations, in RSQL:
 //! `name==Standup*;startTime=ge=2024-03-05T00:00:00Z`.
 //!
+//! A comparison begins with `id`, `name`, `startTime`, `endTime` or `metadata.KEY`, and may
+//! have `conversation.` before that, as the criteria of groups do.
 //! Comparisons are `==` and `!=` (`*` stands for any text), `<`, `<=`, `>`, `>=` and their
 //! names `=lt=`, `=le=`, `=gt=`, `=ge=`. `;` or `and` binds more strongly than `,` or `or`,
 //! and brackets group. This module parses a filter into a tree, which each store translates
@@ -43,10 +45,13 @@ impl Default for Filter {
 }
 
 /// A text of a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TextField {
     Id,
     Name,
+    /// The member of the metadata with this name. A conversation without it is not equal to
+    /// anything, and neither less nor greater.
+    Metadata(String),
 }
 
 /// A time of a conversation.
@@ -56,7 +61,7 @@ pub(crate) enum TimeField {
     End,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Field {
     Text(TextField),
     Time(TimeField),
@@ -103,6 +108,12 @@ const FIELDS: [(&str, Field); 4] = [
     ("startTime", Field::Time(TimeField::Start)),
     ("endTime", Field::Time(TimeField::End)),
 ];
+
+/// What may stand before a field.
+const OWNER: &str = "conversation.";
+
+/// What stands before the name of a member of the metadata.
+const METADATA: &str = "metadata.";
 
 struct Reader<'a> {
     text: &'a str,
@@ -188,22 +199,14 @@ impl<'a> Reader<'a> {
     }
 
     fn comparison(&mut self) -> Result<Filter, FilterError> {
-        let length = self
-            .rest()
-            .find(|c: char| !c.is_alphanumeric())
-            .unwrap_or(self.rest().len());
-        let name = self.rest().get(..length).unwrap_or_default();
-        let Some((_, field)) = FIELDS.iter().find(|(known, _)| *known == name) else {
-            return Err(self.expected("`id`, `name`, `startTime` or `endTime`"));
-        };
-        self.at += length;
+        let field = self.field()?;
         let operator = OPERATORS.iter().find(|(written, _)| self.takes(written));
         let Some((_, operator)) = operator else {
             return Err(self.expected("`==`, `!=`, `<`, `<=`, `>` or `>=`"));
         };
         let start = self.at;
         let value = self.value()?;
-        let field = match *field {
+        let field = match field {
             Field::Text(field) => field,
             Field::Time(field) => {
                 // A `+` that was not escaped in the query is a space.
@@ -219,6 +222,36 @@ impl<'a> Reader<'a> {
             Operator::NotEqual if value.contains('*') => Filter::Unlike(field, value),
             operator => Filter::Text(field, operator, value),
         })
+    }
+
+    /// Reads what is compared.
+    fn field(&mut self) -> Result<Field, FilterError> {
+        let known = "`id`, `name`, `startTime`, `endTime` or `metadata.KEY`";
+        let start = self.at;
+        self.takes(OWNER);
+        if self.takes(METADATA) {
+            let is_of_key = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+            let key = self.take_while(is_of_key);
+            return match key {
+                "" => Err(self.expected("a key of the metadata")),
+                key => Ok(Field::Text(TextField::Metadata(key.to_owned()))),
+            };
+        }
+        let name = self.take_while(char::is_alphanumeric);
+        let found = FIELDS.iter().find(|(known, _)| *known == name);
+        let Some((_, field)) = found else {
+            self.at = start;
+            return Err(self.expected(known));
+        };
+        Ok(field.clone())
+    }
+
+    /// Passes over characters of this kind and returns them.
+    fn take_while(&mut self, is_one: impl Fn(char) -> bool) -> &'a str {
+        let rest = self.rest();
+        let length = rest.find(|c| !is_one(c)).unwrap_or(rest.len());
+        self.at += length;
+        rest.get(..length).unwrap_or_default()
     }
 
     /// Reads a value, which is in quotes or ends where the comparison ends.
@@ -282,6 +315,15 @@ mod tests {
             ),
             ("name=='a*'", Filter::Like(TextField::Name, "a*".into())),
             ("id!=1*", Filter::Unlike(TextField::Id, "1*".into())),
+            ("conversation.name==a", a()),
+            (
+                "conversation.metadata.agent-id_2.x=='a b'",
+                Filter::Text(
+                    TextField::Metadata("agent-id_2.x".into()),
+                    Equal,
+                    "a b".into(),
+                ),
+            ),
             (
                 "startTime=ge=1970-01-01T00:00:01.5Z",
                 Filter::Time(TimeField::Start, GreaterOrEqual, 1500),
@@ -302,7 +344,10 @@ mod tests {
             ("(name==x", "character 9: `)`"),
             ("name==x)", "character 8: `;` or `,`"),
             ("startTime>soon", "character 11: a time"),
-            ("metadata.a==b", "character 1: `id`"),
+            ("metadata.==b", "character 10: a key"),
+            ("metadata==b", "character 1: `id`"),
+            ("conversation.x==b", "character 1: `id`"),
+            ("metadata.a", "character 11: `==`"),
             ("ñ==x", "character 1: `id`"),
         ] {
             let error = Filter::parse(text).unwrap_err().to_string();

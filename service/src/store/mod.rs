@@ -10,9 +10,16 @@
 //! A list may have any length. It is read in pieces ([`Piece`]): the door reads the next
 //! piece when its client has taken the last one, and the store holds nothing in between.
 
+pub(crate) mod bookmarks;
 pub(crate) mod filter;
+pub(crate) mod groups;
+pub(crate) mod jobs;
+pub(crate) mod notes;
 #[cfg(feature = "cluster")]
 pub(crate) mod postgres;
+pub(crate) mod retention;
+pub(crate) mod search;
+pub(crate) mod speakers;
 pub(crate) mod sqlite;
 
 use crate::clock::{nanos, steady};
@@ -21,6 +28,9 @@ use crate::metrics::Counts;
 use crate::trackers::TrackerStore;
 pub(crate) use filter::Filter;
 use futures_util::future::BoxFuture;
+use jobs::JobStore;
+use notes::Notes;
+use retention::Retention;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -84,6 +94,9 @@ pub enum StoreError {
     /// The database of the cluster cannot be used.
     #[error("{0}")]
     Cluster(String),
+    /// The database of a cluster does not do this yet.
+    #[error("{0} is not there yet with --cluster; a service with --data has it")]
+    Missing(&'static str),
     /// A commit failed with others, or took too long.
     #[error("nothing could be stored: {0}")]
     Commit(String),
@@ -132,7 +145,14 @@ pub(crate) trait Records: Send + Sync {
     fn insights(&self, whose: Whose, which: Insights) -> Answer<'_, Option<Piece>>;
 
     /// Lists topics, the most important first.
-    fn topics(&self, whose: Whose) -> Answer<'_, Option<Piece>>;
+    fn topics(&self, whose: Whose, about: About) -> Answer<'_, Option<Piece>>;
+
+    /// Lists action items, each with the messages before it that it refers to.
+    fn comprehensive(&self, whose: Whose) -> Answer<'_, Option<Piece>>;
+
+    /// Returns the topics that are a part of no other, with their messages and those of their
+    /// parts.
+    fn abstract_topics(&self, whose: Whose) -> Answer<'_, Option<Value>>;
 
     /// Lists the trackers that were detected, each with its places.
     fn trackers(&self, whose: Whose) -> Answer<'_, Option<Piece>>;
@@ -157,7 +177,7 @@ pub(crate) trait Records: Send + Sync {
 }
 
 /// A store: everything that the service asks of one.
-pub(crate) trait Store: Log + Records + TrackerStore {
+pub(crate) trait Store: Log + Records + TrackerStore + Notes + JobStore + Retention {
     /// Returns what the store counts.
     fn counts(&self) -> Counts;
 
@@ -238,10 +258,16 @@ pub(crate) struct Sentence {
     pub(crate) original: Option<String>,
     /// The speaker's name, or the `userId` of a speaker without one.
     pub(crate) speaker: Option<String>,
+    /// The id of the speaker's member.
+    pub(crate) member: String,
     pub(crate) start: i64,
     pub(crate) stop: i64,
     /// When it was written.
     pub(crate) stored: i64,
+    /// `true` if the client asked for the actionable parts of its messages.
+    pub(crate) phrases: bool,
+    /// `true` if it has an action item or a follow-up.
+    pub(crate) task: bool,
     /// Each word with its start and its end.
     pub(crate) words: Vec<(String, i64, i64)>,
 }
@@ -270,12 +296,22 @@ pub(crate) struct List {
     pub(crate) limit: u32,
     pub(crate) offset: u32,
     pub(crate) descending: bool,
-    pub(crate) sort: Sort,
+    /// The first of these decides, the next ones where it is the same.
+    pub(crate) sort: Vec<Sort>,
     pub(crate) filter: Filter,
     /// Earliest start, in nanoseconds since the Unix epoch.
     pub(crate) from: i64,
     /// The start must be before this.
     pub(crate) to: i64,
+}
+
+/// What is told of topics besides themselves.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct About {
+    /// `true` to give each its sentiment.
+    pub(crate) sentiment: bool,
+    /// `true` to give each its parent.
+    pub(crate) parents: bool,
 }
 
 /// The order of a list.
@@ -302,6 +338,8 @@ pub(crate) enum Insights {
 pub(crate) struct Wanted {
     /// `true` to read their words too.
     pub(crate) verbose: bool,
+    /// `true` to give each its sentiment.
+    pub(crate) sentiment: bool,
     /// Earliest start, in nanoseconds since the Unix epoch.
     pub(crate) from: i64,
     /// The start must be before this.
@@ -314,6 +352,7 @@ impl Default for Wanted {
     fn default() -> Self {
         Self {
             verbose: false,
+            sentiment: false,
             from: i64::MIN,
             to: i64::MAX,
             limit: i64::MAX,

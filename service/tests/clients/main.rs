@@ -10,6 +10,7 @@
 
 mod app;
 mod documented;
+mod elements;
 mod node;
 mod python;
 mod symbl_js;

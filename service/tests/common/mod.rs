@@ -6,8 +6,10 @@
 // Each test binary uses a part of this.
 #![allow(dead_code, unused_imports)]
 
+pub mod annotated;
 pub mod chatty;
 pub mod flac;
+pub mod jobs;
 pub mod process;
 pub mod promise;
 pub mod prompter;

@@ -209,3 +209,42 @@ async fn a_shutdown_with_open_sockets_frees_the_data_directory() {
     back.event("session:reconnected").await;
     drop((joined, idle));
 }
+
+// A message that another speaker has said is told as it changes, and in a history.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_told_that_a_message_is_of_another_speaker() {
+    let lines: &'static [&'static str] = &["the pump is leaking"];
+    let recognizer = std::sync::Arc::new(common::prompter::Prompter(lines));
+    let server = serve(|config| config.recognizer = recognizer).await;
+    let mut raw = Raw::connect(&server).await;
+    let session = raw.create().await;
+    let request = common::start_request();
+    let (mut speaker, id) = common::Client::started(&server, &session, &request).await;
+    let audio = symbl_service::recognizer::scripted::silence(Duration::from_millis(600), 16_000);
+    speaker.send_audio(&common::linear16(&audio)).await;
+    let message = raw.event("message:received").await;
+    let user = json!({"id": "derek", "name": "Derek"});
+    let body = json!({"speakerEvents": [
+        {"type": "started_speaking", "user": user, "offset": {"seconds": 0}},
+    ]});
+    let request = format!("PUT /v1/conversations/{id}/speakers");
+    let (head, _) = common::http(&server, &request, &body.to_string()).await;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    let told = raw.event("conversation:attributed").await;
+    let expected = json!([{
+        "member": {"id": "derek", "name": "Derek", "user_id": null},
+        "message_ids": [message["message_id"]],
+    }]);
+    assert_eq!(told["attributions"], expected);
+    assert!(told["seq"].as_u64() > message["seq"].as_u64(), "{told}");
+    let mut late = Raw::connect(&server).await;
+    late.emit("session:reconnect", &about(&session)).await;
+    late.event("session:reconnected").await;
+    late.emit("session:history:sync", &about(&session)).await;
+    let history = late.event("session:history:synced").await;
+    let history = history.as_array().expect("a history");
+    assert!(
+        history.contains(&json!(["conversation:attributed", told])),
+        "{history:?}"
+    );
+}

@@ -11,6 +11,7 @@ mod lifecycle;
 mod limits;
 mod protocol;
 mod raw;
+mod redaction;
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -415,6 +415,48 @@ async fn the_path_of_the_vendor_works_too() {
     assert_eq!(created["source"]["integration_id"], integration);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_asks_is_told_how_long_each_speaker_talks_and_no_other_one_is() {
+    const LINES: &[&str] = &["we ship on friday", "when does it start"];
+    let server = serve(|config| config.recognizer = Arc::new(Prompter(LINES))).await;
+    let Some(mut node) = Node::start() else {
+        return;
+    };
+    node.open("a", &url(&server), &json!({ "analytics": true }));
+    node.open("b", &url(&server), &json!({}));
+    let session = node.create("a");
+    node.join("b", &session);
+    let mut request = start_request();
+    request["speaker"] = json!({ "userId": "ada@example.org", "name": "Ada" });
+    let (mut speaker, _) = Client::started(&server, &session, &request).await;
+    let audio = silence(Duration::from_millis(1_500), 16_000);
+    speaker.send_audio(&linear16(&audio)).await;
+    let mut told = node.event("a", "conversation:analytics");
+    // A page that comes later is told the last figures.
+    node.open("c", &url(&server), &json!({ "analytics": true }));
+    node.join("c", &session);
+    let late = node.event("c", "conversation:analytics");
+    assert_eq!(late["members"], told["members"]);
+    speaker.stop().await;
+    speaker.rest().await;
+    while told["members"][0]["x_messages"] != 2 {
+        told = node.event("a", "conversation:analytics");
+    }
+    assert_eq!(told["session_id"], session.as_str());
+    assert!(told["timestamp"].is_u64(), "{told}");
+    let ada = &told["members"][0];
+    assert_eq!((&ada["name"], &ada["x_words"]), (&json!("Ada"), &json!(8)));
+    assert_eq!(
+        (&ada["x_questions"], &ada["talkTime"]["seconds"]),
+        (&json!(1), &json!(0.16))
+    );
+    let others = node.rest("b");
+    assert!(
+        !format!("{others:?}").contains("conversation:analytics"),
+        "{others:?}"
+    );
+}
+
 // 21, 30
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_speaker_says_reaches_all_sockets_of_the_session() {

@@ -217,6 +217,17 @@ fn an_entity() {
 }
 
 #[test]
+fn figures_of_the_talk() {
+    let fields = [
+        "json: gchararray = \"{}\"",
+        "talk-time: guint64 = 7300000000",
+        "silence: guint64 = 2100000000",
+        "overlap: guint64 = 300000000",
+    ];
+    assert_message(&analytics(), "symbl/analytics", &[], &fields);
+}
+
+#[test]
 fn a_state_that_was_asked_for() {
     let event = event(EventKind::State {
         state: Session::Listening,
@@ -361,6 +372,7 @@ fn the_documentation_has_every_field_with_its_type_and_no_other() {
         entity(),
         state_after_a_failure(),
         session(SessionEvent::Split, Some("1")),
+        analytics(),
         gap(),
         samples::drained(),
         error(),

@@ -158,6 +158,9 @@ properties! {
     pub sentiment: bool = false,
         "sentiment", "Sentiment", switch(), READY,
         "Rate the sentiment of each message.";
+    pub analytics: bool = false,
+        "analytics", "Analytics", switch(), READY,
+        "Count how long each speaker talks. Only symbl-service does.";
     pub confidence_threshold: f64 = 0.5,
         "confidence-threshold", "Confidence threshold", number("Without unit", 0.5, 1.0), READY,
         "Least confidence of an insight to be told.";

@@ -382,6 +382,8 @@ fn said(text: &str, number: u64) -> String {
         stream_offset: Duration::ZERO,
         conversation_start: 1_763_715_600_000_000_000,
         entities: &[],
+        sentiment: None,
+        phrases: None,
     };
     reply::message_response(&[message], number)
 }

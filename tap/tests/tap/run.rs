@@ -130,6 +130,8 @@ pub fn sentence(from: Person<'_>, text: &str, start: u64) -> Message {
         stream_offset: Duration::from_secs(60),
         conversation_start: 1_763_715_600_000_000_000,
         entities: &[],
+        sentiment: None,
+        phrases: None,
     };
     Message::text(reply::message_response(&[message], 0))
 }

@@ -88,15 +88,15 @@ fn half_a_sample_before_a_discontinuity_does_not_affect_the_audio_behind_it() {
     stream.finish().assert_words(&expected.concat());
 }
 
-/// Talk of ten words, and a pause behind it.
+/// Returns talk of ten words from `first` on, and a pause behind it.
 fn talk(first: u16) -> Vec<i16> {
     let silence = scripted::silence(std::time::Duration::from_millis(600), 16_000);
     [speech(first..first + 10), silence].concat()
 }
 
-/// Speaks, changes the place of running time on the wall clock by an hour, and speaks again.
-/// Returns by how much UTC is off the new place, in nanoseconds, and how many warnings say
-/// that the wall clock was set.
+/// Speaks, lets `change` move running time by an hour against the wall clock, and speaks
+/// again. Returns by how many nanoseconds UTC moved against running time, and the number of
+/// warnings about a wall clock that was set.
 fn hour_later(change: impl FnOnce(&Stream, &gst::Clock)) -> (i128, usize) {
     crate::common::pipeline::init();
     let clock = gst::glib::Object::new::<gst::SystemClock>();
@@ -134,7 +134,7 @@ fn hour_later(change: impl FnOnce(&Stream, &gst::Clock)) -> (i128, usize) {
 
 const HOUR: u64 = 3600 * S;
 
-/// How far two readings may be off an hour: a busy machine may stop between them.
+/// Asserts that `off` is an hour. A busy machine may stop between two readings of a clock.
 fn assert_off_by_an_hour(off: i128) {
     let error = off.abs() - i128::from(HOUR);
     assert!(error.abs() < i128::from(60 * S), "{off} ns");

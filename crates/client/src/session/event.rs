@@ -88,6 +88,12 @@ pub enum EventKind {
     },
     Topic(Topic),
     Entity(Entity),
+    /// How long the participants have talked so far.
+    Analytics {
+        talk_time: Option<Duration>,
+        silence: Option<Duration>,
+        overlap: Option<Duration>,
+    },
     State {
         state: State,
         previous: State,

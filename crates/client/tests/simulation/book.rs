@@ -201,6 +201,7 @@ impl Book {
                 self.wall_clock_sets += 1;
             }
             EventKind::Entity(_)
+            | EventKind::Analytics { .. }
             | EventKind::Heard
             | EventKind::Error { .. }
             | EventKind::Raw { .. }

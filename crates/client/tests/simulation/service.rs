@@ -445,6 +445,8 @@ impl Service {
             stream_offset: self.offset,
             conversation_start: conversation_start(conversation),
             entities: &[],
+            sentiment: None,
+            phrases: None,
         };
         remember(&message, conversation);
         self.twice(

@@ -64,7 +64,7 @@ pub struct Interim<'a> {
 }
 
 /// One sentence. It begins with its first word and ends with its last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Message<'a> {
     /// UUID.
     pub id: &'a str,
@@ -86,6 +86,45 @@ pub struct Message<'a> {
     pub conversation_start: i64,
     /// The entities in the sentence. Empty if the client did not ask for them.
     pub entities: &'a [Entity<'a>],
+    /// The polarity, −1.0–1.0, if the client asked for the sentiment.
+    pub sentiment: Option<f64>,
+    /// The actionable parts of the sentence, if the client asked for them.
+    pub phrases: Option<&'a [String]>,
+}
+
+/// Polarities further from 0 than this are positive or negative.
+const NEUTRAL: f64 = 0.3;
+
+/// Returns the figures of the talk so far. `analytics` is an object with the members of the
+/// answer to `GET …/analytics`.
+pub fn analytics_response(analytics: Value) -> String {
+    let mut response = Map::new();
+    response.insert("type".into(), "analytics_response".into());
+    if let Value::Object(members) = analytics {
+        response.extend(members);
+    }
+    Value::Object(response).to_string()
+}
+
+/// Returns the sentiment that a polarity suggests: `negative`, `neutral` or `positive`.
+pub fn suggested(polarity: f64) -> &'static str {
+    match polarity {
+        low if low < -NEUTRAL => "negative",
+        high if high > NEUTRAL => "positive",
+        _ => "neutral",
+    }
+}
+
+/// Returns a `sentiment` member.
+pub fn sentiment(polarity: f64) -> Value {
+    json!({"polarity": {"score": polarity}, "suggested": suggested(polarity)})
+}
+
+/// Returns a `phrases` member.
+pub fn phrases(phrases: &[String]) -> Value {
+    let each = phrases.iter();
+    each.map(|text| json!({"type": "action_phrase", "text": text}))
+        .collect()
 }
 
 /// A question, action item or follow-up.

@@ -5,7 +5,7 @@
 //! Order and types of the members are those of a trace of the original service. These
 //! functions must never fail, whatever number they are given.
 
-use super::{Entity, Insight, Message, Person, Topic, TrackerMatch};
+use super::{Entity, Insight, Message, Person, Topic, TrackerMatch, phrases, sentiment};
 use crate::timestamp::format_rfc3339;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -40,6 +40,12 @@ pub(super) fn message(message: &Message<'_>) -> Value {
     });
     if !message.entities.is_empty() {
         value["entities"] = message.entities.iter().map(named).collect();
+    }
+    if let Some(polarity) = message.sentiment {
+        value["sentiment"] = sentiment(polarity);
+    }
+    if let Some(found) = message.phrases {
+        value["phrases"] = phrases(found);
     }
     value
 }

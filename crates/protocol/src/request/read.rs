@@ -113,6 +113,7 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
         sample_rate.unwrap_or(16_000),
     )?;
     let tracking = config.object("config.trackers", "trackers")?;
+    let redaction = config.object("config.redaction", "redaction")?;
     let speaker = message.object("speaker", "speaker")?;
     let request = StartRequest {
         insight_types: insight_types(message)?,
@@ -145,12 +146,26 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
         detect_entities: config
             .boolean("config.detectEntities", "detectEntities")?
             .unwrap_or(false),
+        detect_phrases: config
+            .boolean("config.detectPhrases", "detectPhrases")?
+            .or(message.boolean("detectPhrases", "detectPhrases")?)
+            .unwrap_or(false),
+        analytics: config
+            .boolean("config.analytics", "analytics")?
+            .unwrap_or(false),
         sentiment: config
             .boolean("config.sentiment", "sentiment")?
             .or(config.boolean("config.sentiments", "sentiments")?)
             .or(message.boolean("sentiment", "sentiment")?)
             .or(message.boolean("sentiments", "sentiments")?)
             .unwrap_or(false),
+        identify_content: redaction
+            .boolean("config.redaction.identifyContent", "identifyContent")?
+            .unwrap_or(false),
+        redact_content: redaction
+            .boolean("config.redaction.redactContent", "redactContent")?
+            .unwrap_or(false),
+        redaction_string: redaction_string(redaction)?,
         speaker_user_id: speaker
             .string("speaker.userId", "userId")?
             .or(speaker.string("speaker.email", "email")?),
@@ -184,6 +199,23 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
         FINAL_DELAY_SECONDS,
     )?;
     Ok(request)
+}
+
+/// Reads `redactionString`: what is written in place of hidden words.
+fn redaction_string(redaction: Members<'_>) -> Result<Option<String>, RequestError> {
+    const FIELD: &str = "config.redaction.redactionString";
+    let Some(text) = redaction.string(FIELD, "redactionString")? else {
+        return Ok(None);
+    };
+    let is_short = (1..=16).contains(&text.chars().count());
+    match is_short && !text.trim().is_empty() && !text.contains(char::is_control) {
+        true => Ok(Some(text)),
+        false => Err(wrong(
+            FIELD,
+            &Value::String(text),
+            "must have 1 to 16 characters that can be seen",
+        )),
+    }
 }
 
 /// Reads `x_stream`. A service that guessed at a member that is absent could store audio

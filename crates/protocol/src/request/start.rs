@@ -113,8 +113,20 @@ pub struct StartRequest {
     pub recognition_progress: bool,
     /// `config.detectEntities`.
     pub detect_entities: bool,
+    /// `config.detectPhrases`: mark the actionable part of each message.
+    pub detect_phrases: bool,
+    /// `config.analytics`: report how long each speaker has spoken, with
+    /// `analytics` messages. An extension that only `symbl-service` honours.
+    pub analytics: bool,
     /// `config.sentiment`.
     pub sentiment: bool,
+    /// `config.redaction.identifyContent`: report personal data, as entities.
+    pub identify_content: bool,
+    /// `config.redaction.redactContent`: hide personal data in all that is reported.
+    pub redact_content: bool,
+    /// `config.redaction.redactionString`: what is written in place of hidden words, 1–16
+    /// characters. The service writes `****` if it is absent.
+    pub redaction_string: Option<String>,
     /// `speaker.userId`: often an e-mail address.
     pub speaker_user_id: Option<String>,
     /// `speaker.name`.
@@ -154,7 +166,12 @@ impl StartRequest {
             max_final_delay: None,
             recognition_progress: false,
             detect_entities: false,
+            detect_phrases: false,
+            analytics: false,
             sentiment: false,
+            identify_content: false,
+            redact_content: false,
+            redaction_string: None,
             speaker_user_id: None,
             speaker_name: None,
             no_connection_timeout: None,
@@ -211,6 +228,11 @@ impl StartRequest {
     }
 
     fn config(&self) -> Map<String, Value> {
+        let redaction = present([
+            ("identifyContent", flag(self.identify_content)),
+            ("redactContent", flag(self.redact_content)),
+            ("redactionString", text(&self.redaction_string)),
+        ]);
         let tracking = present([
             ("interimResults", flag(self.interim_trackers)),
             ("enableAllTrackers", flag(self.enable_all_trackers)),
@@ -227,8 +249,11 @@ impl StartRequest {
             ("recognitionProgress", flag(self.recognition_progress)),
             ("sentiment", flag(self.sentiment)),
             ("detectEntities", flag(self.detect_entities)),
+            ("detectPhrases", flag(self.detect_phrases)),
+            ("analytics", flag(self.analytics)),
             ("speechRecognition", Some(speech_recognition(self.format))),
             ("trackers", object(tracking)),
+            ("redaction", object(redaction)),
         ])
     }
 

@@ -102,6 +102,18 @@ pub enum ServerMessage {
         /// The number on the wire.
         sequence_number: Option<u64>,
     },
+    /// How long the participants have talked so far. An extension of our own service, sent
+    /// only to a client whose start request asks for it.
+    AnalyticsResponse {
+        /// How long at least one participant spoke.
+        talk_time: Option<Duration>,
+        /// How long no participant spoke.
+        silence: Option<Duration>,
+        /// How long several participants spoke at once.
+        overlap: Option<Duration>,
+        /// The message's original text, with the figures of each participant.
+        json: String,
+    },
     /// Named entities.
     EntityResponse {
         /// One item per match reference, flattened, in the order of the wire.

@@ -156,6 +156,19 @@ fn read(kind: &str, body: &Members<'_>, frame: &Members<'_>, text: &str) -> Serv
         "entity_response" => ServerMessage::EntityResponse {
             entities: objects(body.get("entities")).flat_map(entities).collect(),
         },
+        "analytics_response" => {
+            let metric = |kind: &str| {
+                let mut metrics = objects(body.get("metrics"));
+                let found = metrics.find(|one| one.get("type").string().as_deref() == Some(kind));
+                found.and_then(|one| one.get("seconds").seconds())
+            };
+            ServerMessage::AnalyticsResponse {
+                talk_time: metric("total_talk_time"),
+                silence: metric("total_silence"),
+                overlap: metric("total_overlap"),
+                json: json(),
+            }
+        }
         "error" => ServerMessage::Error(service_error(body, text)),
         _ => unknown(),
     }

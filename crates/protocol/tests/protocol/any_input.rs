@@ -69,10 +69,11 @@ const NAMES: [&str; 48] = [
     "audioTime",
 ];
 
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "message",
     "recognition_result",
     "recognition_progress",
+    "analytics_response",
     "conversation_completed",
     "recognition_started",
     "message_response",
@@ -183,6 +184,15 @@ fn read(text: &str) {
         ServerMessage::TrackerResponse { matches, .. } => {
             matches.iter().for_each(|item| is_handed_on(&item.json));
         }
+        ServerMessage::AnalyticsResponse {
+            talk_time,
+            silence,
+            overlap,
+            json,
+        } => {
+            is_handed_on(&json);
+            in_nanoseconds(talk_time.into_iter().chain(silence).chain(overlap));
+        }
         ServerMessage::Unknown { json, .. } => {
             is_handed_on(&json);
             assert!(flaw.is_some() || json == text);
@@ -254,7 +264,7 @@ prop_compose! {
             prop::option::of(any_phrase()), prop::option::of(any_phrase()),
             prop::option::of(any_phrase()), prop::option::of(any_phrase())),
         (interim_trackers, enable_all_trackers, detect_entities, sentiment) in any::<(bool, bool, bool, bool)>(),
-        recognition_progress in any::<bool>(),
+        (recognition_progress, detect_phrases, analytics) in any::<(bool, bool, bool)>(),
         (no_connection_timeout, disconnect_on_stop_request, disconnect_on_stop_request_timeout) in (
             prop::option::of(0_u32..=1_800), any::<Option<bool>>(), prop::option::of(0_u32..=1_800)),
         stream in prop::option::of(any_place()),
@@ -262,7 +272,7 @@ prop_compose! {
         StartRequest {
             insight_types, custom_vocabulary, confidence_threshold, meeting_title, language_code,
             timezone_offset, max_final_delay, recognition_progress, trackers, interim_trackers, enable_all_trackers, detect_entities,
-            sentiment, speaker_user_id, speaker_name, no_connection_timeout,
+            sentiment, detect_phrases, analytics, speaker_user_id, speaker_name, no_connection_timeout,
             disconnect_on_stop_request, disconnect_on_stop_request_timeout, stream,
             ..StartRequest::new(format)
         }

@@ -4,7 +4,7 @@
 //! them: life cycle, live results and sentences.
 
 use super::{CONVERSATION, IVO, MARA, compact, parsed};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 use symbl_protocol::reply::{self, Interim, Message, SpokenWord};
 use symbl_protocol::timestamp::parse_rfc3339;
@@ -47,6 +47,8 @@ fn message<'a>(words: &'a [SpokenWord<'a>]) -> Message<'a> {
         stream_offset: Duration::ZERO,
         conversation_start: parse_rfc3339("2024-03-05T09:00:03.250Z").unwrap(),
         entities: &[],
+        sentiment: None,
+        phrases: None,
     }
 }
 
@@ -241,6 +243,57 @@ fn message_responses_equal_the_fixture() {
     };
     let written = reply::message_response(&[first, message(second)], 0);
     assert_eq!(written, compact("message_response.json"));
+}
+
+#[test]
+fn messages_have_their_sentiment_and_phrases_if_they_were_asked_for() {
+    let phrases = ["send the report".to_owned()];
+    let asked = Message {
+        sentiment: Some(-0.4),
+        phrases: Some(&phrases),
+        ..message(&[])
+    };
+    let text = reply::message_response(&[asked, message(&[])], 0);
+    let told = r#""sentiment":{"polarity":{"score":-0.4},"suggested":"negative"}"#;
+    assert_eq!(text.matches(told).count(), 1, "{text}");
+    let told = r#""phrases":[{"text":"send the report","type":"action_phrase"}]"#;
+    let other = r#""phrases":[{"type":"action_phrase","text":"send the report"}]"#;
+    let count = text.matches(told).count() + text.matches(other).count();
+    assert_eq!(count, 1, "{text}");
+    assert_eq!(text.matches("sentiment").count(), 1, "{text}");
+    let ServerMessage::MessageResponse { messages, .. } = parsed(&text) else {
+        panic!("not a message_response");
+    };
+    assert_eq!(messages[0].sentiment, Some(-0.4));
+    let each = [-1.0, -0.3, 0.3, 1.0].map(reply::suggested);
+    assert_eq!(each, ["negative", "neutral", "neutral", "positive"]);
+}
+
+#[test]
+fn the_figures_of_the_talk_come_back() {
+    let metric =
+        |kind: &str, seconds: f64| json!({"type": kind, "percent": 1.0, "seconds": seconds});
+    let written = reply::analytics_response(json!({
+        "metrics": [
+            metric("total_silence", 1.5),
+            metric("total_talk_time", 62.25),
+            metric("total_overlap", 0.0),
+        ],
+        "members": [],
+    }));
+    assert!(
+        written.starts_with(r#"{"type":"analytics_response","#),
+        "{written}"
+    );
+    assert_eq!(
+        parsed(&written),
+        ServerMessage::AnalyticsResponse {
+            talk_time: Some(Duration::from_millis(62_250)),
+            silence: Some(Duration::from_millis(1_500)),
+            overlap: Some(Duration::ZERO),
+            json: written.clone(),
+        }
+    );
 }
 
 #[test]

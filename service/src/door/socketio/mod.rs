@@ -14,6 +14,7 @@ mod rates;
 mod render;
 mod socket;
 
+use crate::audit::Audit;
 use crate::conversation::session::Sessions;
 use crate::door::handshake::credentials;
 use crate::door::http::{self, Shared};
@@ -21,6 +22,7 @@ use crate::door::listener::Peer;
 use crate::door::stall::WriteLimit;
 use crate::door::throttle::Guesses;
 use crate::door::token::{Access, Refused, Tokens};
+use crate::hearing::masking::RedactionPolicy;
 use crate::metrics::Metrics;
 use crate::workers::Workers;
 use axum::Router;
@@ -39,6 +41,7 @@ use socketioxide::{ParserConfig, SocketIo};
 use std::convert::Infallible;
 use std::fmt;
 use std::future::ready;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -79,6 +82,9 @@ pub(crate) struct Door {
     histories: Semaphore,
     /// Texts that a socket may send in a second.
     sends: u32,
+    /// What is hidden in them.
+    redaction: RedactionPolicy,
+    audit: Audit,
     /// Events that wait for one socket's task.
     inbox: usize,
     shutdown: watch::Receiver<bool>,
@@ -93,6 +99,7 @@ pub(crate) struct Pass {
     access: Access,
     /// Seconds since the Unix epoch.
     expires: Option<u64>,
+    address: Option<IpAddr>,
     _place: OwnedSemaphorePermit,
     _alive: mpsc::Sender<()>,
 }
@@ -124,6 +131,8 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         openings: Arc::new(Semaphore::new(most)),
         histories: Semaphore::new(HISTORIES),
         sends: limits.session_sends,
+        redaction: shared.config.redaction.clone(),
+        audit: shared.config.audit.clone(),
         inbox: limits.session_inbox.max(1),
         shutdown: shared.shutdown.clone(),
         closed: watch::Sender::new(false),
@@ -385,6 +394,7 @@ impl Door {
     /// Returns what the bearer of a token may do.
     fn admit(&self, socket: &SocketRef, token: Option<String>) -> Result<Pass, Denied> {
         let parts = socket.req_parts();
+        let peer = parts.extensions.get::<ConnectInfo<Peer>>();
         let offered = || {
             token
                 .as_deref()
@@ -396,7 +406,6 @@ impl Door {
             Err(refused) => {
                 // A socket without a token is no attempt to guess one.
                 let is_guess = refused == Refused::Invalid && offered().next().is_some();
-                let peer = parts.extensions.get::<ConnectInfo<Peer>>();
                 if let Some(ConnectInfo(peer)) = peer.filter(|_| is_guess) {
                     self.guesses.fail(peer.address);
                 }
@@ -409,6 +418,7 @@ impl Door {
         Ok(Pass {
             access,
             expires,
+            address: peer.map(|ConnectInfo(peer)| peer.address),
             _place: place,
             _alive: alive,
         })

@@ -362,6 +362,8 @@ pub(crate) struct Introduction {
     pub(crate) token: Option<String>,
     /// The client wants interims.
     pub(crate) captions: bool,
+    /// The client wants the figures of the talk.
+    pub(crate) analytics: bool,
     /// The name and the id under which texts of this client are kept.
     pub(crate) name: Option<String>,
     pub(crate) user_id: Option<String>,
@@ -372,6 +374,7 @@ impl fmt::Debug for Introduction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Introduction")
             .field("captions", &self.captions)
+            .field("analytics", &self.analytics)
             .field("name", &self.name)
             .field("user_id", &self.user_id)
             .finish_non_exhaustive()
@@ -388,10 +391,12 @@ pub(crate) fn introduction(auth: Option<&str>) -> Introduction {
             .filter(|text| !text.is_empty())
             .map(str::to_owned)
     };
+    let is_set = |member: &str| value.get(member) == Some(&serde_json::Value::Bool(true));
     let short = |member: &str| text(member).filter(|text| text.len() <= LONGEST_ID);
     Introduction {
         token: text("token"),
-        captions: value.get("captions") == Some(&serde_json::Value::Bool(true)),
+        captions: is_set("captions"),
+        analytics: is_set("analytics"),
         name: short("name"),
         user_id: short("user_id"),
     }

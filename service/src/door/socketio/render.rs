@@ -6,8 +6,11 @@
 //! payloads, but for a text that a client sent: live it is `message:send:sync` for the others,
 //! and in a history `message:send` for all.
 
+use crate::conversation::attribution::Attribution;
 use crate::conversation::entry::{Body, Entry, Insight, Sent, Speaker, Transcribed};
 use crate::conversation::session::{Hint, Session, State, Status};
+use crate::conversation::tally::Tallied;
+use crate::door::analytics::live_analytics;
 use crate::hearing::draft::local;
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
@@ -116,6 +119,14 @@ impl RenderCache {
             "start": millis(hint.start),
             "timestamp": millis(now),
         });
+        to_raw_value(&payload).ok()
+    }
+
+    /// Returns the event of the figures of the talk.
+    pub(super) fn analytics(&self, tallied: &Tallied, now: i64) -> Option<Box<RawValue>> {
+        let mut payload = live_analytics(tallied);
+        payload["session_id"] = json!(*self.about.session_id);
+        payload["timestamp"] = json!(millis(now));
         to_raw_value(&payload).ok()
     }
 
@@ -268,6 +279,7 @@ fn render(entry: &Entry, about: &About) -> Vec<Rendered> {
         Body::Left(speaker) => vec![left(entry, about, speaker)],
         Body::Said(said) => said_events(entry, about, said),
         Body::Sent(sent) => vec![sent_event(entry, about, sent)],
+        Body::Attributed(all) => vec![attributed(entry, about, all)],
     }
     .into_iter()
     .flatten()
@@ -312,6 +324,18 @@ fn joined(entry: &Entry, about: &About, speaker: &Speaker, is_renamed: bool) -> 
         own["renamed"] = json!(true);
     }
     event("conversation:member_joined", &payload(entry, about, own))
+}
+
+fn attributed(entry: &Entry, about: &About, all: &[Attribution]) -> Option<Rendered> {
+    let attributions = all.iter().map(|one| {
+        let ids = one.messages.iter().map(ToString::to_string);
+        json!({
+            "member": member(&one.speaker),
+            "message_ids": ids.collect::<Vec<_>>(),
+        })
+    });
+    let own = json!({ "attributions": attributions.collect::<Vec<_>>() });
+    event("conversation:attributed", &payload(entry, about, own))
 }
 
 fn said_events(entry: &Entry, about: &About, said: &Transcribed) -> Vec<Option<Rendered>> {

@@ -15,6 +15,7 @@ use super::payload::{self, Asked, Code, Introduction, Refusal, Request};
 use super::rates::Rates;
 use super::render::{self, RenderCache};
 use super::{Door, Pass};
+use crate::audit;
 use crate::clock::now;
 use crate::conversation::entry::Sent;
 use crate::conversation::session::{Event, Session, SessionError, Status, Watch, Written};
@@ -401,8 +402,20 @@ impl Visitor {
                 event = "session_joined",
                 conversation = session.conversation
             );
+            self.door.audit.write(audit::Event {
+                account,
+                address: self.pass.address,
+                door: "sessions",
+                method: event,
+                what: "read",
+                conversation: Some(session.conversation.to_string()),
+                status: 200,
+            });
             self.joined = Some(Joined {
-                watch: session.watch(self.about.captions),
+                watch: match self.about.analytics {
+                    true => session.watch(self.about.captions).with_analytics(),
+                    false => session.watch(self.about.captions),
+                },
                 cache: self.door.caches.of(&session),
                 session: session.clone(),
             });
@@ -473,6 +486,8 @@ impl Visitor {
             return Ok(Err(refusal));
         }
         let about = self.about.clone();
+        // What the service hides it does not store if a client types it, either.
+        let text = self.door.redaction.text(&text);
         let joined = match self.joined(session_id) {
             Ok(joined) => joined,
             Err(refusal) => return Ok(Err(refusal)),
@@ -518,6 +533,11 @@ impl Visitor {
             Event::Interim(hint) => {
                 if let Some(payload) = joined.cache.interim(&hint, now()) {
                     self.emit_volatile("caption:interim", &payload);
+                }
+            }
+            Event::Analytics(tallied) => {
+                if let Some(payload) = joined.cache.analytics(&tallied, now()) {
+                    self.emit_volatile("conversation:analytics", &payload);
                 }
             }
             Event::Changed(state) => {

@@ -2,6 +2,7 @@
 
 //! The Symbl Streaming API: the sockets of speakers and of subscribers.
 
+pub(crate) mod annotations;
 pub(crate) mod bounds;
 pub(crate) mod client;
 pub(crate) mod closing;

@@ -16,6 +16,7 @@ use crate::hearing::stream::Places;
 use crate::limits::Limits;
 use crate::outbox::{Frame, Outbox};
 use crate::seams::{ConnectionSeams, Stage};
+use crate::store::notes::Notes;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -42,6 +43,7 @@ pub(crate) struct Guest {
     /// Set if it joins past admission, until it has joined.
     pub(crate) joining: Option<Joining>,
     pub(crate) places: Arc<Places>,
+    pub(crate) notes: Arc<dyn Notes>,
 }
 
 /// Serves one socket to its end.
@@ -58,6 +60,7 @@ pub(crate) async fn serve(
         client,
         joining,
         places,
+        notes,
     } = guest;
     let limits = config.limits.clone();
     let (sink, mut frames) = socket.split();
@@ -75,7 +78,7 @@ pub(crate) async fn serve(
     drop(joining);
     let conversation = slot.conversation.id.clone();
     Span::current().record("conversation", conversation.as_str());
-    let mut speaker = SpeakerSocket::new(config, client, slot, recipient, places);
+    let mut speaker = SpeakerSocket::new(config, client, slot, notes, recipient, places);
     tracing::info!(
         event = "connected",
         connection = key.connection_id,

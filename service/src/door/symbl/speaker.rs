@@ -26,20 +26,24 @@
 
 use crate::analysis::AnalyzerOptions;
 use crate::config::ServerConfig;
+use crate::conversation::attribution::SharedTurns;
 use crate::conversation::entry::Speaker;
 use crate::conversation::form::Recipient;
 use crate::conversation::hub::{Leave, SocketSlot};
 use crate::conversation::log::StreamPosition;
 use crate::conversation::slot::SUPERSEDED;
+use crate::door::symbl::annotations::{BOOKMARK, Mixed, SPEAKER_EVENT};
 use crate::door::symbl::bounds;
 use crate::door::symbl::client::ClientKind;
 use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::{trackers, unsupported};
 use crate::hearing::admission::Full;
 use crate::hearing::audio::StreamError;
+use crate::hearing::masking::{Asked, Masking};
 use crate::hearing::recognizer::{self, StreamOptions};
 use crate::hearing::results::{ResultWriter, Speaking, Wanted};
 use crate::hearing::stream::{self, Before, Outcome, Places, Start, Stream};
+use crate::store::notes::Notes;
 use crate::trackers::phrasebook::Compiled;
 use bytes::Bytes;
 use std::future::pending;
@@ -88,9 +92,12 @@ struct StopPolicy {
 
 /// The state of a speaker's socket.
 pub(crate) struct SpeakerSocket {
-    config: Arc<ServerConfig>,
+    pub(super) config: Arc<ServerConfig>,
     client: ClientKind,
-    slot: SocketSlot,
+    pub(super) slot: SocketSlot,
+    pub(super) notes: Arc<dyn Notes>,
+    /// What the last start said of the audio.
+    pub(super) mixed: Option<Mixed>,
     own: Recipient,
     places: Arc<Places>,
     /// One permit for each stream that may drain behind another start.
@@ -107,6 +114,7 @@ impl SpeakerSocket {
         config: Arc<ServerConfig>,
         client: ClientKind,
         slot: SocketSlot,
+        notes: Arc<dyn Notes>,
         own: Recipient,
         places: Arc<Places>,
     ) -> Self {
@@ -114,6 +122,8 @@ impl SpeakerSocket {
             config,
             client,
             slot,
+            notes,
+            mixed: None,
             own,
             places,
             draining: Arc::new(Semaphore::new(MOST_DRAINING)),
@@ -186,6 +196,14 @@ impl SpeakerSocket {
             }
             ClientMessage::Stop => self.stop().await,
             ClientMessage::Ping => None,
+            ClientMessage::Unknown(kind) if kind == BOOKMARK => {
+                self.bookmark(text).await;
+                None
+            }
+            ClientMessage::Unknown(kind) if kind == SPEAKER_EVENT => {
+                self.speaker_event(text).await;
+                None
+            }
             ClientMessage::Unknown(kind) => {
                 let kind = bounds::shortened(&kind);
                 let details = format!("nothing is known of the type `{kind}`");
@@ -318,6 +336,7 @@ impl SpeakerSocket {
                 language: request.language_code.clone().unwrap_or_default(),
                 interim: true,
                 max_final_delay: request.max_final_delay.map(Duration::from_secs_f64),
+                bulk: false,
                 connection: self.slot.conversation.key.connection_id.clone(),
             },
             format: request.format,
@@ -382,13 +401,22 @@ impl SpeakerSocket {
     }
 
     fn results(
-        &self,
+        &mut self,
         request: &StartRequest,
         speaker: Speaker,
         trackers: Arc<Compiled>,
         tracker_ids: Vec<(String, String)>,
     ) -> ResultWriter {
+        let asked = Asked {
+            identify: request.identify_content,
+            redact: request.redact_content,
+            replacement: request.redaction_string.clone(),
+        };
+        // The words before are not known of a stream that is sent again from some place on.
+        let place = request.stream.as_ref();
+        let resumed = place.is_some_and(|place| place.attempt > 1 || place.position > 0);
         let wanted = Wanted {
+            masking: Masking::new(&self.config.redaction, asked, resumed),
             options: AnalyzerOptions {
                 insight_types: request.insight_types.clone(),
                 confidence_threshold: request.confidence_threshold.unwrap_or(0.5),
@@ -398,8 +426,12 @@ impl SpeakerSocket {
             trackers,
             tracker_ids,
             interim_trackers: request.interim_trackers,
+            analytics: request.analytics,
+            sentiment: request.sentiment,
+            phrases: request.detect_phrases,
             progress: request.recognition_progress,
         };
+        let (turns, known) = (SharedTurns::default(), speaker.clone());
         let speaking = Speaking {
             speaker,
             timezone_offset: request.timezone_offset.unwrap_or(0),
@@ -410,15 +442,25 @@ impl SpeakerSocket {
                 position: stream.position,
             }),
             told: self.slot.told,
+            recorded: None,
+            turns: turns.clone(),
+            most_speakers: self.config.limits.speakers,
         };
-        ResultWriter::new(
+        let results = ResultWriter::new(
             Arc::clone(&self.slot.conversation),
             self.own.clone(),
             self.slot.member,
             Arc::clone(&self.slot.hub.metrics),
             speaking,
             wanted,
-        )
+        );
+        let clock = results.clock().clone();
+        self.mixed = Some(Mixed {
+            turns,
+            clock,
+            speaker: known,
+        });
+        results
     }
 
     async fn modify(&mut self, encoding: Option<Encoding>, sample_rate: Option<u32>) {
@@ -643,7 +685,7 @@ impl SpeakerSocket {
         tracing::info!(event, connection, conversation = conversation.id);
     }
 
-    fn error(&self, message: &str, details: &str, code: &str) {
+    pub(super) fn error(&self, message: &str, details: &str, code: &str) {
         tracing::info!(code, details, "error told to the client");
         let error = match self.client.wants_errors_enveloped() {
             true => reply::enveloped_error(message, details, Some(code)),

@@ -1,43 +1,48 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Finds the fields of a `start_request` or `modify_request` that this service does not
-//! do. The client is told of them, because it may rely on a field that was accepted: a
-//! client that asks for `redaction` must not learn from the recording that there was none.
+//! do. The client is told of them, because it may rely on a field that was accepted.
 //!
 //! Pure: text in, names out. The lists are of the fields that the service honours. So a
 //! field that is new in the API counts as unsupported until it is added here.
 
 use crate::door::symbl::bounds::shortened;
+use crate::door::unhonoured::{MOST, asks};
 use serde_json::{Map, Value};
 use symbl_protocol::InsightType;
-
-/// Most names that the client is told. A request may have a megabyte of them.
-const MOST: usize = 20;
 
 const REQUEST: &[&str] = &[
     "type",
     "config",
     "customVocabulary",
+    "detectPhrases",
     "disconnectOnStopRequest",
     "disconnectOnStopRequestTimeout",
     "enableAllTrackers",
     "insightTypes",
     "meetingTitle",
     "noConnectionTimeout",
+    "sentiment",
+    "sentiments",
     "speaker",
     "trackers",
     "x_stream",
 ];
 
 const CONFIG: &[&str] = &[
+    "analytics",
     "confidenceThreshold",
     "detectEntities",
+    "detectPhrases",
     "encoding",
     "languageCode",
     "maxFinalDelay",
     "meetingTitle",
     "recognitionProgress",
+    "redaction",
     "sampleRateHertz",
+    "sentiment",
+    "sentiments",
     "speechRecognition",
     "timezoneOffset",
     "trackers",
@@ -47,6 +52,10 @@ const CONFIG: &[&str] = &[
 const OBJECTS: &[(&str, &[&str])] = &[
     ("config", CONFIG),
     ("config.speechRecognition", &["encoding", "sampleRateHertz"]),
+    (
+        "config.redaction",
+        &["identifyContent", "redactContent", "redactionString"],
+    ),
     ("config.trackers", &["enableAllTrackers", "interimResults"]),
     ("speaker", &["email", "name", "userId"]),
     ("x_stream", &["attempt", "id", "position"]),
@@ -121,29 +130,10 @@ fn unknown(path: &str, object: &Map<String, Value>, known: &[&str], found: &mut 
     let asked = members.filter(|(name, value)| match name.as_str() {
         // Interim results are always sent. Only `false` asks for something unsupported.
         "interimResults" => !matches!(value, Value::Null | Value::Bool(true)),
-        // The replacement alone asks for no redaction.
-        "redaction" => match value {
-            Value::Object(members) => members
-                .iter()
-                .any(|(name, value)| name != "redactionString" && asks(value)),
-            other => asks(other),
-        },
         _ => asks(value),
     });
     let names = asked.map(|(name, _)| format!("{path}{}", shortened(name)));
     found.extend(names.take(MOST));
-}
-
-/// Returns `false` for values that ask for nothing.
-fn asks(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(set) => *set,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(entries) => !entries.is_empty(),
-        Value::Object(members) => !members.is_empty(),
-        Value::Number(_) => true,
-    }
 }
 
 /// Returns the message to the client about these fields, if there are any.
@@ -152,13 +142,8 @@ pub(crate) fn details(fields: &[String]) -> Option<String> {
         return None;
     }
     let list = fields.join(", ");
-    let redaction = fields.iter().any(|field| field == "config.redaction");
-    let stays = match redaction {
-        true => " Nothing is redacted.",
-        false => "",
-    };
     Some(format!(
-        "this service does not do what is asked by: {list}.{stays}"
+        "this service does not do what is asked by: {list}."
     ))
 }
 
@@ -170,25 +155,10 @@ mod tests {
     #[test]
     fn fields_that_ask_for_what_is_not_done_are_named() {
         for (request, expected) in [
-            (
-                json!({"config": {"redaction": {"redactContent": true}}}),
-                vec!["config.redaction"],
-            ),
-            (
-                json!({"config": {"detectPhrases": true}}),
-                vec!["config.detectPhrases"],
-            ),
-            (
-                json!({"config": {"sentiment": true}}),
-                vec!["config.sentiment"],
-            ),
-            (
-                json!({"config": {"redaction": "yes"}}),
-                vec!["config.redaction"],
-            ),
+            (json!({"config": {"mood": true}}), vec!["config.mood"]),
             (
                 json!({"config": {"redaction": {"redact": 1}}}),
-                vec!["config.redaction"],
+                vec!["config.redaction.redact"],
             ),
             (
                 json!({"config": {"speechRecognition": {"interimResults": "no"}}}),
@@ -198,7 +168,6 @@ mod tests {
                 json!({"trackers": [{"name": "a", "vocabulary": []}, {"name": "b", "zz": 1}]}),
                 vec!["trackers[1].zz"],
             ),
-            (json!({"sentiments": true}), vec!["sentiments"]),
             (json!({"actions": [{"invokeOn": "stop"}]}), vec!["actions"]),
             (
                 json!({"noConnectionTimeout": true}),
@@ -231,9 +200,9 @@ mod tests {
             "config": {
                 "speechRecognition":
                     {"encoding": "LINEAR16", "sampleRateHertz": 16000.0, "interimResults": true},
-                "redaction": {"identifyContent": false, "redactionString": "****"},
-                "sentiment": false,
-                "detectPhrases": null,
+                "redaction": {"identifyContent": true, "redactContent": true, "redactionString": "****"},
+                "sentiment": true,
+                "detectPhrases": true,
                 "confidenceThreshold": 0.5,
                 "maxFinalDelay": 3,
                 "recognitionProgress": true,

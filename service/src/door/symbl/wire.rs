@@ -2,8 +2,10 @@
 
 //! The wire form of the Symbl Streaming API: entries of the log as messages.
 
+use crate::analysis::{self, sentiment};
 use crate::conversation::entry::{Entity, Message, Speaker, TrackerMatch, Transcribed, Word};
 use crate::conversation::form::{Audience, Form, Live, Rendered};
+use crate::door::analytics::live_analytics;
 use crate::hearing::draft::local;
 use crate::outbox::Text;
 use std::time::Duration;
@@ -71,6 +73,10 @@ impl Form for Symbl {
                 let text = reply::interim_result(&result, interim.elapsed);
                 vec![(Audience::Speaker, text.into())]
             }
+            Live::Analytics(tallied) => {
+                let text = reply::analytics_response(live_analytics(tallied));
+                vec![(Audience::Speaker, text.into())]
+            }
             Live::Trackers(matches) => {
                 vec![(Audience::All, tracker_response(matches, None).into())]
             }
@@ -126,8 +132,11 @@ fn message_response(
         here.copied().collect()
     });
     let named: Vec<Vec<reply::Entity<'_>>> = named.collect();
-    let messages = said.messages.iter().zip(&named);
-    let messages = messages.map(|(message, entities)| reply::Message {
+    let phrases = said.messages.iter();
+    let phrases = phrases.map(|message| said.phrases.then(|| analysis::phrases(&message.text)));
+    let phrases: Vec<Option<Vec<String>>> = phrases.collect();
+    let messages = said.messages.iter().zip(named.iter().zip(&phrases));
+    let messages = messages.map(|(message, (entities, phrases))| reply::Message {
         id: ids.get(message.id),
         from: person(&said.speaker),
         text: &message.text,
@@ -137,6 +146,8 @@ fn message_response(
         stream_offset,
         conversation_start: said.zero,
         entities,
+        sentiment: said.sentiment.then(|| sentiment::polarity(&message.text)),
+        phrases: phrases.as_deref(),
     });
     reply::message_response(&messages.collect::<Vec<_>>(), said.number)
 }

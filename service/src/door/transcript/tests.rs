@@ -13,6 +13,9 @@ fn said(speaker: Option<&str>, at: i64, text: &str) -> Sentence {
         text: text.to_owned(),
         original: None,
         speaker: speaker.map(str::to_owned),
+        member: String::new(),
+        phrases: false,
+        task: false,
         start,
         stop: start + SECOND,
         stored: start + 2 * SECOND,
@@ -26,6 +29,7 @@ fn style(form: Form) -> Style {
         names: true,
         paragraphs: true,
         titled: true,
+        highlight: Highlight::None,
     }
 }
 
@@ -72,7 +76,16 @@ fn markdown_has_a_title_and_a_paragraph_for_each_turn_and_after_a_pause() {
     };
     assert_eq!(
         in_parts(bare, 100, &talk()),
-        "Hello. 1\\. is no list.\n\n\\<b\\>No\\</b\\> markup.\n\nWho is that?\n\nLater.\n"
+        "Hello.<br/><br/>1\\. is no list.<br/><br/>\\<b\\>No\\</b\\> markup.<br/><br/>\
+         Who is that?<br/><br/>Later."
+    );
+    let named = Style {
+        names: true,
+        ..bare
+    };
+    assert_eq!(
+        in_parts(named, 100, &talk()[1..4]),
+        "Ada: 1\\. is no list.<br/><br/>B\\*b: \\<b\\>No\\</b\\> markup.<br/><br/>Who is that?"
     );
     let one = Style {
         paragraphs: false,
@@ -80,12 +93,47 @@ fn markdown_has_a_title_and_a_paragraph_for_each_turn_and_after_a_pause() {
     };
     assert_eq!(
         in_parts(one, 100, &talk()),
-        "Hello. 1\\. is no list. \\<b\\>No\\</b\\> markup. Who is that? Later.\n"
+        "Hello. 1\\. is no list. \\<b\\>No\\</b\\> markup. Who is that? Later."
     );
     let long: Vec<Sentence> = (0..100).map(|at| said(None, at, "Twelve chars")).collect();
-    let paragraphs = in_parts(bare, 100, &long).matches("\n\n").count();
-    assert_eq!(paragraphs, 1);
-    assert_eq!(in_parts(one, 100, &long).matches("\n\n").count(), 0);
+    let titled = Style {
+        titled: true,
+        ..bare
+    };
+    // One more after the title and the date each.
+    let paragraphs = in_parts(titled, 100, &long).matches("\n\n").count();
+    assert_eq!(paragraphs, 3);
+}
+
+#[test]
+fn phrases_are_marked_if_they_are_asked_for_and_nothing_else_is() {
+    let text = "I'll <b>send</b> the *report*, now.";
+    let mut insight = said(None, 1, text);
+    insight.task = true;
+    let mut message = said(None, 2, "Please send it.");
+    message.phrases = true;
+    let talk = [insight, message, said(None, 3, "Please call us.")];
+    let marked = |highlight| {
+        let style = Style {
+            names: false,
+            titled: false,
+            highlight,
+            ..style(Form::Markdown)
+        };
+        in_parts(style, 2, &talk)
+    };
+    let none = marked(Highlight::None);
+    assert!(!none.contains("mark"), "{none}");
+    let (some, all) = (marked(Highlight::Insights), marked(Highlight::All));
+    assert_eq!(some.matches("<mark>").count(), 1, "{some}");
+    assert_eq!(all.matches("<mark>").count(), 2, "{all}");
+    assert!(
+        all.contains("Please <mark>send it</mark>.<br/><br/>"),
+        "{all}"
+    );
+    assert!(all.ends_with("Please call us."), "{all}");
+    // Without the marks, it is what it was.
+    assert_eq!(all.replace("<mark>", "").replace("</mark>", ""), none);
 }
 
 #[test]
@@ -184,7 +232,7 @@ fn the_name_of_a_file_is_no_path_and_no_option_and_says_which_conversation() {
 
 #[test]
 fn a_request_says_what_it_wants_and_what_is_wrong_with_it() {
-    let (style, kind, unsupported) = wanted(
+    let (style, kind, unhonoured) = wanted(
         br#"{"contentType": "text/markdown", "createParagraphs": "true",
              "phrases": {"highlightAllKeyPhrases": true, "highlightOnlyInsightKeyPhrases": false},
              "showSpeakerSeparation": true}"#,
@@ -192,9 +240,15 @@ fn a_request_says_what_it_wants_and_what_is_wrong_with_it() {
     .expect("understood");
     assert_eq!((style.form, kind), (Form::Markdown, "text/markdown"));
     assert!(style.names && style.paragraphs && !style.titled);
-    assert_eq!(unsupported, ["phrases.highlightAllKeyPhrases"]);
-    let (style, _, unsupported) = wanted(br#"{"contentType": "text/srt"}"#).expect("understood");
-    assert!(!style.names && !style.paragraphs && unsupported.is_empty());
+    assert_eq!(
+        (style.highlight, unhonoured.fields().len()),
+        (Highlight::All, 0)
+    );
+    let body = br#"{"contentType": "text/vtt", "phrases": {"highlightAllKeyPhrases": true}}"#;
+    let (_, _, unhonoured) = wanted(body).expect("understood");
+    assert_eq!(unhonoured.fields(), ["phrases.highlightAllKeyPhrases"]);
+    let (style, _, unhonoured) = wanted(br#"{"contentType": "text/srt"}"#).expect("understood");
+    assert!(!style.names && !style.paragraphs && unhonoured.fields().is_empty());
     for (body, part) in [
         (
             r#"{"contentType": "text/html"}"#,

@@ -87,6 +87,9 @@ pub struct StreamOptions {
     /// The time from the start of a word after which its final is wanted, at least a second;
     /// `None` for the engine's own. An engine may ignore it.
     pub max_final_delay: Option<Duration>,
+    /// `true` for a recording, which no client waits for. An engine does the work for it when it has
+    /// none for live streams.
+    pub bulk: bool,
     /// The client's connection id, for the log.
     pub connection: String,
 }

@@ -9,23 +9,24 @@ use crate::conversation::entry::{
 use crate::conversation::log::{Log, Sending};
 use crate::ids::new_id;
 use crate::limits::Limits;
+use crate::store::notes::Notes;
 use crate::store::sqlite::Store;
 use crate::store::{
-    Change, Deleted, Filter, Insights, List, Piece, Records, Sentence, Sort, StoreError,
+    About, Change, Deleted, Filter, Insights, List, Piece, Records, Sentence, Sort, StoreError,
     Transcript, Wanted, Whose,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// A store: a log, and what the Conversation API reads.
-trait Kept: Log + Records {}
+pub(super) trait Kept: Log + Records + Notes {}
 
-impl<T: Log + Records> Kept for T {}
+impl<T: Log + Records + Notes> Kept for T {}
 
 /// Runs a test with each store.
-fn with_each(test: impl AsyncFn(Box<dyn Kept>)) {
+pub(super) fn with_each(test: impl AsyncFn(Box<dyn Kept>)) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -40,7 +41,7 @@ fn with_each(test: impl AsyncFn(Box<dyn Kept>)) {
     }
 }
 
-fn whose(account: &str, conversation: i64) -> Whose {
+pub(super) fn whose(account: &str, conversation: i64) -> Whose {
     Whose {
         account: account.to_owned(),
         conversation,
@@ -48,16 +49,16 @@ fn whose(account: &str, conversation: i64) -> Whose {
     }
 }
 
-fn ours(conversation: i64) -> Whose {
+pub(super) fn ours(conversation: i64) -> Whose {
     whose("app", conversation)
 }
 
-fn all() -> List {
+pub(super) fn all() -> List {
     List {
         limit: 100,
         offset: 0,
         descending: false,
-        sort: Sort::Created,
+        sort: vec![Sort::Created],
         filter: Filter::default(),
         from: i64::MIN,
         to: i64::MAX,
@@ -65,7 +66,7 @@ fn all() -> List {
 }
 
 /// Reads a list to its end. Returns it, and how many pieces it had.
-async fn whole(first: Piece) -> (Value, usize) {
+pub(super) async fn whole(first: Piece) -> (Value, usize) {
     let (mut text, mut rest, mut pieces) = (first.text, first.rest, 1);
     while let Some(list) = rest {
         let mut piece = list.next().await.expect("a piece");
@@ -77,7 +78,7 @@ async fn whole(first: Piece) -> (Value, usize) {
 }
 
 /// Returns a member of each item of a list.
-fn each(list: &Value, name: &str, member: &str) -> Vec<Value> {
+pub(super) fn each(list: &Value, name: &str, member: &str) -> Vec<Value> {
     let items = list[name].as_array().expect("a list").iter();
     items.map(|item| item[member].clone()).collect()
 }
@@ -98,7 +99,7 @@ async fn lists(store: &dyn Kept, whose: &Whose) -> Vec<Option<Value>> {
     let all = [
         store.messages(whose.clone(), Wanted::default()).await,
         store.insights(whose.clone(), Insights::All).await,
-        store.topics(whose.clone()).await,
+        store.topics(whose.clone(), About::default()).await,
         store.trackers(whose.clone()).await,
         store.entities(whose.clone()).await,
     ];
@@ -369,6 +370,7 @@ fn a_transcript_has_what_was_said_with_names_and_times_of_words() {
         let texts: Vec<&str> = told.iter().map(|said| said.text.as_str()).collect();
         assert_eq!(texts, ["second", "first"]);
         assert_eq!(told[0].speaker.as_deref(), Some("Ada"));
+        assert_eq!(told[0].member, "ada");
         assert_eq!((told[0].start, told[0].stop), (20, 21));
         assert_eq!(told[0].words, [("second".to_owned(), 20, 21)]);
         let listed = store.messages(ours(1), Wanted::default()).await;
@@ -550,6 +552,7 @@ fn a_part_of_the_messages_may_be_asked_for() {
             append(store, 1, said);
         }
         let wanted = |from: i64, to: i64, limit: i64, offset: i64| Wanted {
+            sentiment: false,
             verbose: false,
             from,
             to,
@@ -584,7 +587,7 @@ fn conversations_are_listed_by_page_order_time_and_filter() {
             filter: Filter::parse(text).expect("a filter"),
             ..all()
         };
-        let (descending, sort) = (true, Sort::Name);
+        let (descending, sort) = (true, vec![Sort::Name]);
         for (list, expected) in [
             (all(), &[first, second, third][..]),
             (

@@ -44,14 +44,10 @@ impl Condition {
             Filter::All(parts) => self.group(parts, " AND "),
             Filter::Any(parts) => self.group(parts, " OR "),
             Filter::Text(field, operator, value) => {
-                self.comparison(text(*field), sign(*operator), Given::Text(put(value)));
+                self.text(field, sign(*operator), put(value));
             }
-            Filter::Like(field, pattern) => {
-                self.comparison(text(*field), "LIKE", Given::Text(like(&put(pattern))));
-            }
-            Filter::Unlike(field, pattern) => {
-                self.comparison(text(*field), "NOT LIKE", Given::Text(like(&put(pattern))));
-            }
+            Filter::Like(field, pattern) => self.text(field, "LIKE", like(&put(pattern))),
+            Filter::Unlike(field, pattern) => self.text(field, "NOT LIKE", like(&put(pattern))),
             Filter::Time(field, operator, milliseconds) => {
                 let column = match field {
                     TimeField::Start => START,
@@ -70,6 +66,8 @@ impl Condition {
                 self.text.push_str(between);
             }
             match part {
+                // Everything fulfils it.
+                Filter::All(parts) if parts.is_empty() => self.text.push_str("true"),
                 Filter::All(_) | Filter::Any(_) => {
                     self.text.push('(');
                     self.add(part);
@@ -80,18 +78,28 @@ impl Condition {
         }
     }
 
+    fn text(&mut self, field: &TextField, operator: &str, value: String) {
+        let column = match field {
+            TextField::Id => "id::text COLLATE \"C\"".to_owned(),
+            TextField::Name => NAME.to_owned(),
+            TextField::Metadata(key) => {
+                self.values.push(Given::Text(put(key)));
+                let number = self.before + self.values.len();
+                let found = format!("(labels ->> ${number}::text) COLLATE \"C\"");
+                match matches!(operator, "<>" | "NOT LIKE") {
+                    true => format!("coalesce({found}, '')"),
+                    false => found,
+                }
+            }
+        };
+        self.comparison(&column, operator, Given::Text(value));
+    }
+
     fn comparison(&mut self, column: &str, operator: &str, value: Given) {
         self.values.push(value);
         let number = self.before + self.values.len();
         self.text
             .push_str(&format!("{column} {operator} ${number}"));
-    }
-}
-
-fn text(field: TextField) -> &'static str {
-    match field {
-        TextField::Id => "id::text COLLATE \"C\"",
-        TextField::Name => NAME,
     }
 }
 
@@ -131,6 +139,17 @@ mod tests {
         assert_eq!(condition.text, expected);
         let values = ["x' OR 1=1; --", "a%b\\_", "1"].map(|v| Given::Text(v.to_owned()));
         assert_eq!(condition.values, values);
+        let filter = Filter::parse("metadata.a!=b;metadata.a==c").expect("a filter");
+        let condition = Condition::of(&filter, 3);
+        let expected = "coalesce((labels ->> $4::text) COLLATE \"C\", '') <> $5 AND \
+                        (labels ->> $6::text) COLLATE \"C\" = $7";
+        assert_eq!(condition.text, expected);
+        let both = Filter::All(vec![
+            Filter::default(),
+            Filter::parse("id==1").expect("one"),
+        ]);
+        let condition = Condition::of(&both, 0);
+        assert_eq!(condition.text, "true AND id::text COLLATE \"C\" = $1");
         let everything = Condition::of(&Filter::parse(" ").expect("a filter"), 3);
         assert_eq!((everything.text.as_str(), everything.values.len()), ("", 0));
     }

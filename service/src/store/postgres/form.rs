@@ -134,7 +134,7 @@ fn spoken(conversation: i64, said: &Transcribed, at: i64, again: bool) -> Value 
     });
     let mut record = json!({
         "k": "said", "c": conversation, "at": at, "again": again, "start": said.start,
-        "first": first, "part": part, "messages": messages.collect::<Vec<_>>(),
+        "first": first, "part": part, "phrases": said.phrases, "messages": messages.collect::<Vec<_>>(),
         "body": body_of(&Body::Said(Box::new(said.clone()))),
     });
     let mut add = |name: &str, found: Vec<Value>| {

@@ -172,7 +172,7 @@ BEGIN
             p->>'stream', until, r->>'body');
     INSERT INTO message
     SELECT x.id, c, con.head, x.n, x.speaker, x.text, x.start, x.stop, x.words, x.confidence,
-           (r->>'at')::bigint
+           (r->>'at')::bigint, (r->>'phrases')::boolean
     FROM jsonb_to_recordset(r->'messages') AS x(id bigint, n integer, speaker text, text text,
         start bigint, stop bigint, words text, confidence double precision);
     IF r ? 'insights' THEN
@@ -347,6 +347,28 @@ BEGIN
     END IF;
     INSERT INTO seat VALUES (c, me) ON CONFLICT DO NOTHING;
     RETURN '{"v": "new"}';
+END $$;
+
+-- Takes up a conversation again, over or not, for its jobs: each has a connection id of its
+-- own.
+CREATE OR REPLACE FUNCTION symbl_reopen_1(me text, c bigint, new_end bigint)
+RETURNS boolean LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    con conversation;
+BEGIN
+    UPDATE conversation SET ended = NULL,
+        ends = CASE WHEN ended IS NULL THEN greatest(ends, new_end) ELSE new_end END
+    WHERE id = c RETURNING * INTO con;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO room (account, connection, conversation, session, node)
+    SELECT con.account, job.id, c, con.session, me FROM job
+    WHERE job.conversation = c AND job.status IN ('scheduled', 'in_progress')
+    ON CONFLICT (account, connection) DO UPDATE SET conversation = excluded.conversation,
+        session = excluded.session;
+    RETURN true;
 END $$;
 
 -- Returns how far the logs of conversations are.

@@ -256,6 +256,22 @@ impl Log for Store {
         self.post_and_tell(Ask::Record(Record::Over { conversation, at }), committed);
     }
 
+    fn reopen(&self, conversation: i64, ends: i64) -> Result<Option<OpenConversation>, LogError> {
+        // The calls that do not block take effect before this one.
+        self.write(Record::Alive { at: 0 }, |_| {})?;
+        let node = self.node();
+        let open = self.look(move |link| {
+            Box::pin(async move {
+                let sql = "SELECT symbl_reopen_1($1, $2, $3)";
+                link.query(sql, &[&node, &conversation, &ends]).await?;
+                let sql = format!("{OPEN} AND id = $1");
+                let rows = link.query(&sql, &[&conversation]).await?;
+                Ok(open(link, rows).await?.pop())
+            })
+        });
+        Ok(open?)
+    }
+
     /// Returns the conversations that are not over, and ends those whose time has passed.
     fn still_open(&self) -> Result<Vec<OpenConversation>, LogError> {
         // The calls that do not block take effect before this one.

@@ -10,11 +10,13 @@
 //! A commit that was answered is durable if the database is set up to be: see
 //! docs/cluster.md.
 
+mod comprehensive;
 mod filter;
 mod form;
 mod link;
 mod listing;
 mod log;
+mod missing;
 mod parts;
 mod places;
 mod readers;
@@ -23,6 +25,7 @@ mod registry;
 mod schema;
 mod spoken;
 mod text;
+mod topics;
 mod trackers;
 #[cfg(debug_assertions)]
 pub(crate) mod trial;

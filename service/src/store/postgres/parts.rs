@@ -7,12 +7,15 @@ use super::listing::{AT_ONCE, Keys, Listed, Rows};
 use super::log::{get, text, text_or_none};
 use super::readers::Looking;
 use super::records::Found;
-use crate::store::sqlite::entries::corrected;
+use crate::analysis::phrases;
+use crate::analysis::sentiment::polarity;
+use crate::store::sqlite::corrections::corrected;
 use crate::store::sqlite::listing::Text;
 use crate::store::sqlite::query::{person, span};
 use crate::store::{Insights, StoreError, Wanted};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use symbl_protocol::reply;
 use tokio_postgres::Row;
 
 /// SQL for the body of the last correction of the message `m`, of those that were written
@@ -44,7 +47,7 @@ impl Rows for Messages {
         Box::pin(async move {
             let sql = format!(
                 "SELECT m.id, m.text, m.start, m.stop, m.words, m.confidence, p.id, p.name,
-                 p.user_id, m.seq, m.n, {CORRECTION} FROM message m LEFT JOIN member p
+                 p.user_id, m.seq, m.n, {CORRECTION}, m.phrases FROM message m LEFT JOIN member p
                  ON p.conversation = m.conversation AND p.id = m.speaker
                  WHERE m.conversation = $1 AND m.stored <= $2 AND (m.seq, m.n) > ($3, $4)
                  AND m.start >= $5 AND m.start < $6 ORDER BY m.seq, m.n LIMIT $7 OFFSET $8"
@@ -91,7 +94,14 @@ impl Messages {
         let email = ("email", email.as_deref());
         let mut members = Map::new();
         members.insert("id".into(), id.to_string().into());
-        match corrected(get(row, 11)?) {
+        let correction = corrected(get(row, 11)?);
+        let told = correction.as_deref().unwrap_or(&said);
+        let sentiment = self.wanted.sentiment.then(|| polarity(told));
+        let phrases = match get(row, 12)? {
+            true => reply::phrases(&phrases(told)),
+            false => json!([]),
+        };
+        match correction {
             None => drop(members.insert("text".into(), said.into())),
             Some(correction) => {
                 members.insert("text".into(), correction.into());
@@ -103,7 +113,10 @@ impl Messages {
         members.insert("from".into(), from);
         members.append(&mut span(first, get(row, 2)?, get(row, 3)?));
         members.insert("conversationId".into(), self.found.id.to_string().into());
-        members.insert("phrases".into(), json!([]));
+        members.insert("phrases".into(), phrases);
+        if let Some(polarity) = sentiment {
+            members.insert("sentiment".into(), reply::sentiment(polarity));
+        }
         if self.wanted.verbose {
             let words: &str = get(row, 4)?;
             let words: Vec<(String, i64, i64)> = serde_json::from_str(words).unwrap_or_default();
@@ -146,7 +159,7 @@ pub(super) async fn insights(
     Ok(Listed::new(head, "]}", Keys::new(keys(&rows)?, make)))
 }
 
-async fn read_insights(
+pub(super) async fn read_insights(
     link: &mut Link,
     which: Insights,
     ids: Vec<i64>,
@@ -179,11 +192,15 @@ async fn read_insights(
             let found = found.iter().map(|entity| entity.shown(assignee.as_deref()));
             item["entities"] = found.collect();
             if kind != "question" {
-                item["phrases"] = json!([]);
+                item["phrases"] = reply::phrases(&phrases(&text(row, 1)?));
                 item["assignee"] = match (get(row, 5)?, assignee) {
                     (true, _) => person(None, name, ("email", email)),
                     (false, named) => person(None, named.as_deref(), ("email", None)),
                 };
+                if which == Insights::ActionItems {
+                    // A task is settled if it is known whose it is.
+                    item["definitive"] = item["assignee"].get("name").is_some().into();
+                }
                 if let Some(due) = get::<Option<String>>(row, 7)? {
                     item["dueBy"] = due.into();
                 }
@@ -232,45 +249,4 @@ async fn named_in(
         });
     }
     Ok(named)
-}
-
-pub(super) async fn topics(found: Found, link: &mut Link) -> Result<Listed, StoreError> {
-    let Found { id, until, .. } = found;
-    let sql = "SELECT id FROM topic t WHERE conversation = $1 AND EXISTS (SELECT 1
-               FROM message m WHERE m.id = ANY(t.messages) AND m.conversation = t.conversation
-               AND m.stored <= $2) ORDER BY score DESC, id";
-    let rows = link.query(sql, &[&id, &until]).await?;
-    let make: super::listing::Make =
-        Box::new(move |link, ids| Box::pin(read_topics(link, found, ids)));
-    Ok(Listed::new(
-        "{\"topics\":[",
-        "]}",
-        Keys::new(keys(&rows)?, make),
-    ))
-}
-
-async fn read_topics(
-    link: &mut Link,
-    found: Found,
-    ids: Vec<i64>,
-) -> Result<HashMap<i64, Value>, StoreError> {
-    let sql = "SELECT t.id, t.text, t.score, ARRAY(SELECT m.id
-               FROM unnest(t.messages) WITH ORDINALITY AS l(id, n) JOIN message m ON m.id = l.id
-               WHERE m.conversation = t.conversation AND m.stored <= $3 ORDER BY l.n)
-               FROM topic t WHERE t.conversation = $1 AND t.id = ANY($2)";
-    let rows = link.query(sql, &[&found.id, &ids, &found.until]).await?;
-    let topic = |row: &Row| {
-        let (id, messages): (i64, Vec<i64>) = (get(row, 0)?, get(row, 3)?);
-        let messages: Vec<String> = messages.iter().map(ToString::to_string).collect();
-        let topic = json!({
-            "id": id.to_string(),
-            "text": text(row, 1)?,
-            "type": "topic",
-            "score": get::<f64>(row, 2)?,
-            "messageIds": messages,
-            "parentRefs": [],
-        });
-        Ok((id, topic))
-    };
-    rows.iter().map(topic).collect()
 }

@@ -11,12 +11,14 @@ use super::parts;
 use super::readers::Looking;
 use super::spoken::Sentences;
 use super::text::put;
+use super::{comprehensive, topics};
 use crate::clock::now;
 use crate::metrics::Counts;
-use crate::store::sqlite::query::person;
+use crate::store::sqlite::labels::metadata;
+use crate::store::sqlite::query::{days, person};
 use crate::store::{
-    Answer, Change, Deleted, Insights, List, Piece, Records, Sort, StoreError, Transcript, Wanted,
-    Whose,
+    About, Answer, Change, Deleted, Insights, List, Piece, Records, Sort, StoreError, Transcript,
+    Wanted, Whose,
 };
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -45,7 +47,7 @@ pub(super) struct Found {
 }
 
 /// Finds the conversation with this id, if it is the account's.
-async fn find(link: &mut Link, whose: &Whose) -> Result<Option<Found>, StoreError> {
+pub(super) async fn find(link: &mut Link, whose: &Whose) -> Result<Option<Found>, StoreError> {
     let sql = "SELECT id, coalesce(first, 0), ended IS NOT NULL FROM conversation
                WHERE id = $1 AND account = $2";
     let account = put(&whose.account);
@@ -77,9 +79,13 @@ async fn members_of(link: &mut Link, ids: &[i64]) -> Result<HashMap<i64, Vec<Val
 }
 
 /// Reads conversations with these ids.
-async fn conversations(link: &mut Link, ids: Vec<i64>) -> Result<HashMap<i64, Value>, StoreError> {
+pub(super) async fn conversations(
+    link: &mut Link,
+    ids: Vec<i64>,
+) -> Result<HashMap<i64, Value>, StoreError> {
     let sql = format!(
-        "SELECT id, {NAME}, {START}, {END}, session, ended IS NULL FROM conversation c
+        "SELECT id, {NAME}, {START}, {END}, session, ended IS NULL, metadata, retain
+         FROM conversation c
          WHERE id = ANY($1)"
     );
     let mut members = members_of(link, &ids).await?;
@@ -87,17 +93,21 @@ async fn conversations(link: &mut Link, ids: Vec<i64>) -> Result<HashMap<i64, Va
     let one = |row: &Row| {
         let id: i64 = get(row, 0)?;
         let is_active: bool = get(row, 5)?;
-        let conversation = json!({
+        let metadata_of = get::<Option<String>>(row, 6)?;
+        let mut conversation = json!({
             "id": id.to_string(),
             "type": "meeting",
             "name": text(row, 1)?,
             "startTime": format_rfc3339(get(row, 2)?),
             "endTime": format_rfc3339(get(row, 3)?),
             "members": members.remove(&id).unwrap_or_default(),
-            "metadata": {},
+            "metadata": metadata(metadata_of.as_deref()),
             "x_sessionId": text(row, 4)?,
             "x_status": if is_active { "active" } else { "over" },
         });
+        if let Some(seconds) = get::<Option<i64>>(row, 7)? {
+            conversation["x_retainDays"] = days(seconds);
+        }
         Ok((id, conversation))
     };
     rows.iter().map(one).collect()
@@ -106,12 +116,16 @@ async fn conversations(link: &mut Link, ids: Vec<i64>) -> Result<HashMap<i64, Va
 /// Lists conversations of an account.
 async fn list(link: &mut Link, account: &str, list: &List) -> Result<Listed, StoreError> {
     let order = if list.descending { "DESC" } else { "ASC" };
-    let sort = match list.sort {
-        Sort::Created => "created",
-        Sort::Start => START,
-        Sort::End => END,
-        Sort::Name => NAME,
-    };
+    let sort = list.sort.iter().map(|sort| {
+        let column = match sort {
+            Sort::Created => "created",
+            Sort::Start => START,
+            Sort::End => END,
+            Sort::Name => NAME,
+        };
+        format!("{column} {order}, ")
+    });
+    let sort: String = sort.collect();
     let condition = Condition::of(&list.filter, 5);
     let filter = match condition.text.as_str() {
         "" => String::new(),
@@ -119,7 +133,7 @@ async fn list(link: &mut Link, account: &str, list: &List) -> Result<Listed, Sto
     };
     let sql = format!(
         "SELECT id FROM conversation c WHERE account = $1 AND created >= $2 AND created < $3
-         {filter} ORDER BY {sort} {order}, id LIMIT $4 OFFSET $5"
+         {filter} ORDER BY {sort} id LIMIT $4 OFFSET $5"
     );
     let account = put(account);
     let (limit, offset) = (i64::from(list.limit), i64::from(list.offset));
@@ -141,7 +155,7 @@ async fn list(link: &mut Link, account: &str, list: &List) -> Result<Listed, Sto
 
 impl Store {
     /// Returns an answer about a conversation, or `None` if it is not the account's.
-    async fn of<T: 'static>(
+    pub(super) async fn of<T: 'static>(
         &self,
         whose: Whose,
         answer: impl for<'a> FnOnce(Found, &'a mut Link) -> Looking<'a, T> + Send + 'static,
@@ -160,7 +174,7 @@ impl Store {
     }
 
     /// Begins a list of a conversation and reads its first piece.
-    async fn list_of(
+    pub(super) async fn list_of(
         &self,
         whose: Whose,
         list: impl for<'a> FnOnce(Found, &'a mut Link) -> Looking<'a, Listed> + Send + 'static,
@@ -275,8 +289,22 @@ impl Records for Store {
         }))
     }
 
-    fn topics(&self, whose: Whose) -> Answer<'_, Option<Piece>> {
-        Box::pin(self.list_of(whose, |found, link| Box::pin(parts::topics(found, link))))
+    fn topics(&self, whose: Whose, about: About) -> Answer<'_, Option<Piece>> {
+        Box::pin(self.list_of(whose, move |found, link| {
+            Box::pin(topics::topics(found, about, link))
+        }))
+    }
+
+    fn comprehensive(&self, whose: Whose) -> Answer<'_, Option<Piece>> {
+        Box::pin(self.list_of(whose, |found, link| {
+            Box::pin(comprehensive::comprehensive(found, link))
+        }))
+    }
+
+    fn abstract_topics(&self, whose: Whose) -> Answer<'_, Option<Value>> {
+        Box::pin(self.of(whose, |found, link| {
+            Box::pin(comprehensive::abstract_topics(found, link))
+        }))
     }
 
     fn trackers(&self, whose: Whose) -> Answer<'_, Option<Piece>> {

@@ -4,11 +4,11 @@
 
 use super::link::{Link, gone};
 use super::listing::AT_ONCE;
-use super::log::{get, text, text_or_none};
+use super::log::{get, text as text_of, text_or_none};
 use super::parts::CORRECTION;
 use super::readers::Readers;
 use super::records::Found;
-use crate::store::sqlite::entries::corrected;
+use crate::store::sqlite::corrections::corrected;
 use crate::store::{Answer, Sentence, Speaking, Spoken, StoreError};
 use std::sync::Weak;
 
@@ -75,7 +75,9 @@ impl Sentences {
     ) -> Result<bool, StoreError> {
         let sql = format!(
             "SELECT m.id, m.text, coalesce(p.name, p.user_id), m.start, m.stop, m.stored,
-             m.words, {CORRECTION}, m.seq, m.n FROM message m LEFT JOIN member p
+             m.words, {CORRECTION}, m.seq, m.n, m.speaker, m.phrases,
+             EXISTS (SELECT 1 FROM insight i WHERE i.message = m.id AND i.kind <> 'question')
+             FROM message m LEFT JOIN member p
              ON p.conversation = m.conversation AND p.id = m.speaker
              WHERE m.conversation = $1 AND m.stored <= $2 AND (m.seq, m.n) > ($3, $4)
              ORDER BY m.seq, m.n LIMIT $5"
@@ -86,7 +88,7 @@ impl Sentences {
         let rows = from.query(&sql, &[&id, &until, &seq, &n, &at_once]).await?;
         for row in &rows {
             let words: &str = get(row, 6)?;
-            let said = text(row, 1)?;
+            let said = text_of(row, 1)?;
             let (text, original) = match corrected(get(row, 7)?) {
                 None => (said, None),
                 Some(correction) => (correction, Some(said)),
@@ -97,9 +99,12 @@ impl Sentences {
                 text,
                 original,
                 speaker: text_or_none(row, 2)?,
+                member: text_of(row, 10)?,
                 start: get(row, 3)?,
                 stop: get(row, 4)?,
                 stored: get(row, 5)?,
+                phrases: get(row, 11)?,
+                task: get(row, 12)?,
                 words: serde_json::from_str(words).unwrap_or_default(),
             });
             self.last = (get(row, 8)?, get(row, 9)?);

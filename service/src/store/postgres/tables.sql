@@ -26,9 +26,13 @@ CREATE TABLE conversation (
     sequence bigint NOT NULL DEFAULT 0,
     keep bigint NOT NULL,       -- noConnectionTimeout
     ends bigint,                -- nobody is there: when it is over
-    ended bigint                -- when it was over
+    ended bigint,               -- when it was over
+    metadata text,              -- JSON object,
+    labels jsonb,               -- and its texts as they are looked for
+    retain bigint               -- seconds after its end; NULL: as --keep says
 );
 CREATE INDEX conversation_of ON conversation (account, created);
+CREATE INDEX conversation_ended ON conversation (ended) WHERE ended IS NOT NULL;
 CREATE INDEX conversation_open ON conversation (account, connection) WHERE ended IS NULL;
 
 -- The conversation of each connection id: the latest one, whose first start request may be
@@ -101,8 +105,10 @@ CREATE TABLE message (
     stop bigint NOT NULL,
     words text NOT NULL,        -- JSON: [[word, start, stop], ...]
     confidence double precision NOT NULL,
-    stored bigint NOT NULL      -- when it was written
+    stored bigint NOT NULL,     -- when it was written
+    phrases boolean NOT NULL    -- whether its client asked for actionable parts
 );
+CREATE INDEX message_of ON message (conversation, start, id);
 CREATE INDEX message_told ON message (conversation, seq, n);
 
 CREATE TABLE insight (

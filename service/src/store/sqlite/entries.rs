@@ -3,6 +3,7 @@
 //! The entries of the log as rows.
 
 use super::record::{Outcome, as_sql, from_sql};
+use super::search;
 use crate::conversation::entry::{Body, Entry, Sent, Transcribed};
 use crate::conversation::log::{Sending, SessionRecord, Verdict};
 use crate::ids::new_id;
@@ -26,6 +27,30 @@ pub(super) fn append(
             "UPDATE conversation SET head = head + 1 WHERE id = ?1 AND ended IS NULL
              RETURNING head",
         )?
+        .query_row([conversation], |row| row.get::<_, i64>(0))
+        .optional()?;
+    let Some(seq) = seq else {
+        return Ok(None);
+    };
+    let entry = Entry {
+        seq: from_sql(seq),
+        at,
+        body,
+    };
+    insert(to, conversation, &entry)?;
+    Ok(Some(Arc::new(entry)))
+}
+
+/// Appends an entry, also if the conversation is over. Returns `None` if it is not there.
+pub(super) fn append_late(
+    to: &Connection,
+    conversation: i64,
+    at: i64,
+    body: Body,
+) -> rusqlite::Result<Option<Arc<Entry>>> {
+    let sql = "UPDATE conversation SET head = head + 1 WHERE id = ?1 RETURNING head";
+    let seq = to
+        .prepare_cached(sql)?
         .query_row([conversation], |row| row.get::<_, i64>(0))
         .optional()?;
     let Some(seq) = seq else {
@@ -76,21 +101,6 @@ pub(in crate::store) fn body_in(text: &str) -> Option<Body> {
     }
     let stored = serde_json::from_str::<Stored>(text).ok()?;
     Some(stored.entry)
-}
-
-/// SQL for the body of the last correction of the message `m`, of those that were written
-/// until `?2`. [`corrected`] reads it. The log keeps what was said, and every correction.
-pub(super) const CORRECTION: &str = "(SELECT body FROM entry e WHERE e.kind = 'sent'
-    AND e.conversation = m.conversation
-    AND json_extract(e.body, '$.entry.sent.corrects') = m.id AND e.at <= ?2
-    ORDER BY e.seq DESC LIMIT 1)";
-
-/// Returns the text of a correction.
-pub(in crate::store) fn corrected(body: Option<String>) -> Option<String> {
-    match body_in(&body?)? {
-        Body::Sent(sent) => Some(sent.text),
-        _ => None,
-    }
 }
 
 /// Reads an entry from its number, time and body. Returns `None` if its kind is unknown.
@@ -156,6 +166,7 @@ struct Now {
     head: i64,
     sequence: i64,
     zero: Option<i64>,
+    account: String,
 }
 
 /// Appends a final, unless a fence refuses it.
@@ -165,13 +176,16 @@ pub(super) fn append_said(
     said: &Transcribed,
 ) -> rusqlite::Result<Outcome> {
     let now = to
-        .prepare_cached("SELECT ended, head, sequence, zero FROM conversation WHERE id = ?1")?
+        .prepare_cached(
+            "SELECT ended, head, sequence, zero, account FROM conversation WHERE id = ?1",
+        )?
         .query_row([conversation], |row| {
             Ok(Now {
                 is_over: row.get::<_, Option<i64>>(0)?.is_some(),
                 head: row.get(1)?,
                 sequence: row.get(2)?,
                 zero: row.get(3)?,
+                account: row.get(4)?,
             })
         })?;
     if now.is_over {
@@ -211,7 +225,7 @@ pub(super) fn append_said(
          first = coalesce(first, ?3) WHERE id = ?1",
     )?
     .execute(params![conversation, said.zero, first])?;
-    rows_of(to, conversation, &said)?;
+    rows_of(to, conversation, &now.account, &said)?;
     let entry = Entry {
         seq: from_sql(now.head) + 1,
         at: super::now(),
@@ -256,6 +270,9 @@ pub(super) fn append_sent(
     let Some(entry) = append(to, conversation, super::now(), Body::Sent(sent.clone()))? else {
         return Ok(Outcome::Sent(Sending::Over, None));
     };
+    if let Some(message) = sent.corrects {
+        search::correct(to, message, &sent.text)?;
+    }
     if let Some(ends) = ends {
         to.prepare_cached(
             "UPDATE conversation SET ends = max(ends, ?2) WHERE id = ?1 AND ends IS NOT NULL",
@@ -288,25 +305,35 @@ pub(super) fn session(
 }
 
 /// Writes the rows that the Conversation API reads.
-fn rows_of(to: &Connection, conversation: i64, said: &Transcribed) -> rusqlite::Result<()> {
+fn rows_of(
+    to: &Connection,
+    conversation: i64,
+    account: &str,
+    said: &Transcribed,
+) -> rusqlite::Result<()> {
     for message in &said.messages {
         let (start, stop) = said.span_of(message);
         let words = said.words_of(message).iter();
         let words = words.map(|word| (&word.text, said.wall(word.start), said.wall(word.end)));
         let words: Vec<(&String, i64, i64)> = words.collect();
-        to.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
-            .execute(params![
-                message.id,
-                conversation,
-                message.id.to_string(),
-                said.speaker.id,
-                message.text,
-                start,
-                stop,
-                json!(words).to_string(),
-                said.confidence,
-                super::stamp()
-            ])?;
+        let stored = super::stamp();
+        to.prepare_cached(
+            "INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            message.id,
+            conversation,
+            message.id.to_string(),
+            said.speaker.id,
+            message.text,
+            start,
+            stop,
+            json!(words).to_string(),
+            said.confidence,
+            stored,
+            said.phrases
+        ])?;
+        search::add(to, account, conversation, message.id, &message.text, stored)?;
     }
     for insight in &said.insights {
         to.prepare_cached("INSERT INTO insight VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?

@@ -32,14 +32,10 @@ impl Condition {
             Filter::All(parts) => self.group(parts, " AND "),
             Filter::Any(parts) => self.group(parts, " OR "),
             Filter::Text(field, operator, value) => {
-                self.comparison(text(*field), sign(*operator), Value::Text(value.clone()));
+                self.text(field, sign(*operator), value.clone());
             }
-            Filter::Like(field, pattern) => {
-                self.comparison(text(*field), "GLOB", Value::Text(glob(pattern)));
-            }
-            Filter::Unlike(field, pattern) => {
-                self.comparison(text(*field), "NOT GLOB", Value::Text(glob(pattern)));
-            }
+            Filter::Like(field, pattern) => self.text(field, "GLOB", glob(pattern)),
+            Filter::Unlike(field, pattern) => self.text(field, "NOT GLOB", glob(pattern)),
             Filter::Time(field, operator, milliseconds) => {
                 let column = match field {
                     TimeField::Start => START,
@@ -58,6 +54,8 @@ impl Condition {
                 self.text.push_str(between);
             }
             match part {
+                // Everything fulfils it.
+                Filter::All(parts) if parts.is_empty() => self.text.push('1'),
                 Filter::All(_) | Filter::Any(_) => {
                     self.text.push('(');
                     self.add(part);
@@ -68,16 +66,25 @@ impl Condition {
         }
     }
 
+    fn text(&mut self, field: &TextField, operator: &str, value: String) {
+        let column = match field {
+            TextField::Id => "CAST(id AS TEXT)",
+            TextField::Name => NAME,
+            TextField::Metadata(key) => {
+                // A key has no quote in it.
+                self.values.push(Value::Text(format!("$.\"{key}\"")));
+                match operator.starts_with(['!', 'N']) {
+                    true => "coalesce(json_extract(metadata, ?), '')",
+                    false => "json_extract(metadata, ?)",
+                }
+            }
+        };
+        self.comparison(column, operator, Value::Text(value));
+    }
+
     fn comparison(&mut self, column: &str, operator: &str, value: Value) {
         self.text.push_str(&format!("{column} {operator} ?"));
         self.values.push(value);
-    }
-}
-
-fn text(field: TextField) -> &'static str {
-    match field {
-        TextField::Id => "CAST(id AS TEXT)",
-        TextField::Name => NAME,
     }
 }
 
@@ -115,6 +122,14 @@ mod tests {
         assert_eq!(condition.text, expected);
         let values = ["x' OR 1=1; --", "a*b[?]", "1"].map(|v| Value::Text(v.to_owned()));
         assert_eq!(condition.values, values);
+        let condition = Condition::of(&Filter::parse("metadata.a!=b;metadata.a==c").unwrap());
+        let expected = "coalesce(json_extract(metadata, ?), '') != ? AND \
+                        json_extract(metadata, ?) = ?";
+        assert_eq!(condition.text, expected);
+        let values = ["$.\"a\"", "b", "$.\"a\"", "c"].map(|v| Value::Text(v.to_owned()));
+        assert_eq!(condition.values, values);
+        let both = Filter::All(vec![Filter::default(), Filter::parse("id==1").unwrap()]);
+        assert_eq!(Condition::of(&both).text, "1 AND CAST(id AS TEXT) = ?");
         let everything = Condition::of(&Filter::parse(" ").unwrap());
         assert_eq!(everything, Condition::default());
     }

@@ -9,7 +9,7 @@ use crate::conversation::entry::{Entry, Sent, Transcribed};
 use crate::conversation::log::{
     Begun, Committed, Log, LogError, OpenConversation, Sending, SessionRecord, StartRecord, Verdict,
 };
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::sync::Arc;
 
 impl From<StoreError> for LogError {
@@ -54,6 +54,30 @@ fn passing_on(
             committed(&entries.collect::<Vec<_>>());
         }
         tell(outcomes);
+    })
+}
+
+/// What is read of a conversation that goes on; [`open`] takes it.
+const OPEN: &str = "SELECT id, account, connection, zero, head, keep, ends,
+    (SELECT max(stored) FROM message WHERE conversation = c.id), session, created
+    FROM conversation c";
+
+/// Reads a conversation. If it has no end yet, its speakers were there until `alive`.
+fn open(from: &Connection, row: &Row<'_>, alive: i64) -> rusqlite::Result<OpenConversation> {
+    let keep: i64 = row.get(5)?;
+    let ends: Option<i64> = row.get(6)?;
+    Ok(OpenConversation {
+        id: row.get(0)?,
+        account: row.get(1)?,
+        connection_id: row.get(2)?,
+        zero: row.get(3)?,
+        head: from_sql(row.get(4)?),
+        keep,
+        ends: ends.unwrap_or(alive.saturating_add(keep.saturating_mul(SECOND))),
+        latest: row.get(7)?,
+        session: row.get(8)?,
+        opened: row.get(9)?,
+        members: presence::members(from, row.get(0)?)?,
     })
 }
 
@@ -139,6 +163,18 @@ impl Log for Store {
         self.post_and_tell(Record::Over { conversation, at }, committed);
     }
 
+    fn reopen(&self, conversation: i64, ends: i64) -> Result<Option<OpenConversation>, LogError> {
+        Ok(self.change(move |connection| {
+            let sql = "UPDATE conversation SET ended = NULL, ends = ?2 WHERE id = ?1";
+            connection.execute(sql, params![conversation, ends])?;
+            connection
+                .query_row(&format!("{OPEN} WHERE id = ?1"), [conversation], |row| {
+                    open(connection, row, ends)
+                })
+                .optional()
+        })?)
+    }
+
     /// Returns the conversations that are not over. For speakers that were connected when
     /// the service ended, the time to rejoin counts from its last heartbeat.
     fn still_open(&self) -> Result<Vec<OpenConversation>, LogError> {
@@ -149,28 +185,9 @@ impl Log for Store {
                 })
                 .optional()?;
             let alive = alive.unwrap_or_else(now);
-            let mut rows = connection.prepare(
-                "SELECT id, account, connection, zero, head, keep, ends,
-                 (SELECT max(stored) FROM message WHERE conversation = c.id), session, created
-                 FROM conversation c WHERE ended IS NULL ORDER BY created",
-            )?;
-            let rows = rows.query_map([], |row| {
-                let keep: i64 = row.get(5)?;
-                let ends: Option<i64> = row.get(6)?;
-                Ok(OpenConversation {
-                    id: row.get(0)?,
-                    account: row.get(1)?,
-                    connection_id: row.get(2)?,
-                    zero: row.get(3)?,
-                    head: from_sql(row.get(4)?),
-                    keep,
-                    ends: ends.unwrap_or(alive.saturating_add(keep.saturating_mul(SECOND))),
-                    latest: row.get(7)?,
-                    session: row.get(8)?,
-                    opened: row.get(9)?,
-                    members: presence::members(connection, row.get(0)?)?,
-                })
-            })?;
+            let sql = format!("{OPEN} WHERE ended IS NULL ORDER BY created");
+            let mut rows = connection.prepare(&sql)?;
+            let rows = rows.query_map([], |row| open(connection, row, alive))?;
             let rows: Vec<OpenConversation> = rows.collect::<Result<_, _>>()?;
             let latest = rows.iter().filter_map(|open| open.latest).max();
             stamped(latest.unwrap_or(0));

@@ -13,10 +13,17 @@
 //! A store in memory keeps the newest conversations and messages, within [`Limits`]. A
 //! store in a directory keeps everything until it is deleted.
 
+pub(crate) mod backup;
+mod bookmarks;
+pub(in crate::store) mod comprehensive;
+pub(in crate::store) mod corrections;
 pub(in crate::store) mod entries;
 mod files;
 mod filter;
+mod groups;
 mod health;
+mod jobs;
+pub(in crate::store) mod labels;
 pub(in crate::store) mod listing;
 mod log;
 mod migrate;
@@ -29,8 +36,12 @@ pub(in crate::store) mod query;
 mod readers;
 pub(in crate::store) mod record;
 mod records;
+mod retention;
 mod schema;
+mod search;
+mod speakers;
 mod spoken;
+mod topics;
 mod trackers;
 mod writer;
 
@@ -50,6 +61,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel}
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use writer::{Bound, Changed, Job, StoreWriter, Tell};
+
+/// What a method of the store returns.
+type Stored<T> = Result<T, StoreError>;
 
 /// Name of the database in its directory.
 const FILE: &str = "symbl.db";
@@ -158,6 +172,9 @@ impl Store {
             _lock: parts.lock.clone(),
             _alive: alive,
         };
+        // The index lists messages by their stamps, so no stamp may come again.
+        let last = search::last(&lock(&parts.reader)).map_err(refused)?;
+        stamped(last.unwrap_or(0));
         let (counts, health) = (Counts::default(), Arc::new(Health::default()));
         let readers = Readers::start(parts.readers, &held, counts.clone()).map_err(thread)?;
         let (jobs, waiting) = channel();
@@ -361,3 +378,5 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upgrade;

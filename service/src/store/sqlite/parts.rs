@@ -2,13 +2,16 @@
 
 //! The parts of a conversation that may be long, as lists that are read in pieces.
 
-use super::entries::{CORRECTION, corrected};
+use super::corrections::{CORRECTION, corrected};
 use super::listing::{Keys, Listed, Rows, Text};
 use super::query::{Answer, Found, all, keys, person, span};
+use crate::analysis::phrases;
+use crate::analysis::sentiment::polarity;
 use crate::store::{Insights, Wanted};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use symbl_protocol::reply;
 
 /// Messages in the order of the log. `last` has the last one that was read: the time at
 /// which it was stored, its start, and its id.
@@ -22,7 +25,7 @@ impl Rows for Messages {
     fn fill(&mut self, piece: &mut Text, from: &Connection) -> rusqlite::Result<bool> {
         let sql = format!(
             "SELECT m.id, m.text, m.start, m.stop, m.words, m.confidence, p.id, p.name, p.user_id,
-             m.stored, {CORRECTION} FROM message m INDEXED BY message_told LEFT JOIN member p
+             m.stored, {CORRECTION}, m.phrases FROM message m INDEXED BY message_told LEFT JOIN member p
              ON p.conversation = m.conversation AND p.id = m.speaker
              WHERE m.conversation = ?1 AND m.stored <= ?2
              AND (m.stored, m.start, m.id) > (?3, ?4, ?5) AND m.start >= ?6 AND m.start < ?7
@@ -59,7 +62,14 @@ impl Messages {
         let [speaker_id, name, email] = speaker.each_ref().map(Option::as_deref);
         let mut members = Map::new();
         members.insert("id".into(), id.to_string().into());
-        match corrected(row.get(10)?) {
+        let correction = corrected(row.get(10)?);
+        let told = correction.as_deref().unwrap_or(&text);
+        let sentiment = self.wanted.sentiment.then(|| polarity(told));
+        let phrases = match row.get(11)? {
+            true => reply::phrases(&phrases(told)),
+            false => json!([]),
+        };
+        match correction {
             None => drop(members.insert("text".into(), text.into())),
             Some(correction) => {
                 members.insert("text".into(), correction.into());
@@ -70,7 +80,10 @@ impl Messages {
         members.insert("from".into(), person(speaker_id, name, ("email", email)));
         members.append(&mut span(first, row.get(2)?, row.get(3)?));
         members.insert("conversationId".into(), self.found.id.to_string().into());
-        members.insert("phrases".into(), json!([]));
+        members.insert("phrases".into(), phrases);
+        if let Some(polarity) = sentiment {
+            members.insert("sentiment".into(), reply::sentiment(polarity));
+        }
         if self.wanted.verbose {
             let words: String = row.get(4)?;
             let words: Vec<(String, i64, i64)> = serde_json::from_str(&words).unwrap_or_default();
@@ -113,36 +126,6 @@ impl Found {
         let keys = keys(from, sql, params![self.id, kind, self.until])?;
         let rows = Keys::new(keys, move |from, id| insight(from, which, id));
         Ok(Listed::new(head, "]}", rows))
-    }
-
-    pub(super) fn topics(self, from: &Connection) -> rusqlite::Result<Listed> {
-        // Without this, SQLite would look through all messages for each topic.
-        let sql = "SELECT id FROM topic t WHERE conversation = ?1 AND EXISTS (SELECT 1
-                   FROM json_each(t.messages) j CROSS JOIN message m INDEXED BY message_live
-                   ON m.conversation = t.conversation AND m.live = j.value AND m.stored <= ?2)
-                   ORDER BY score DESC, id";
-        let keys = keys(from, sql, [self.id, self.until])?;
-        let rows = Keys::new(keys, move |from, id| {
-            let sql = "SELECT text, score, (SELECT json_group_array(CAST(m.id AS TEXT))
-                       FROM json_each(t.messages) j CROSS JOIN message m INDEXED BY message_live
-                       ON m.conversation = t.conversation AND m.live = j.value AND m.stored <= ?2)
-                       FROM topic t WHERE id = ?1";
-            let topic = |row: &Row<'_>| {
-                let messages: String = row.get(2)?;
-                let messages: Value = serde_json::from_str(&messages).unwrap_or_default();
-                Ok(json!({
-                    "id": id.to_string(),
-                    "text": row.get::<_, String>(0)?,
-                    "type": "topic",
-                    "score": row.get::<_, f64>(1)?,
-                    "messageIds": messages,
-                    "parentRefs": [],
-                }))
-            };
-            let mut rows = from.prepare_cached(sql)?;
-            rows.query_row([id, self.until], topic).optional()
-        });
-        Ok(Listed::new("{\"topics\":[", "]}", rows))
     }
 
     /// Lists trackers as a bare array, like the reference.
@@ -200,7 +183,11 @@ impl Found {
     }
 }
 
-fn insight(from: &Connection, which: Insights, id: i64) -> rusqlite::Result<Option<Value>> {
+pub(super) fn insight(
+    from: &Connection,
+    which: Insights,
+    id: i64,
+) -> rusqlite::Result<Option<Value>> {
     let sql = "SELECT i.text, i.kind, i.score, i.message, i.by_speaker, i.assignee,
                i.due, p.id, p.name, p.user_id FROM insight i
                JOIN message m ON m.id = i.message LEFT JOIN member p
@@ -223,11 +210,16 @@ fn insight(from: &Connection, which: Insights, id: i64) -> rusqlite::Result<Opti
         let named: Option<String> = row.get(5)?;
         item["entities"] = named_in(from, message, named.as_deref())?;
         if kind != "question" {
-            item["phrases"] = json!([]);
+            let text: String = row.get(0)?;
+            item["phrases"] = reply::phrases(&phrases(&text));
             item["assignee"] = match (row.get(4)?, named) {
                 (true, _) => person(None, name, ("email", email)),
                 (false, named) => person(None, named.as_deref(), ("email", None)),
             };
+            if which == Insights::ActionItems {
+                // A task is settled if it is known whose it is.
+                item["definitive"] = item["assignee"].get("name").is_some().into();
+            }
             if let Some(due) = row.get::<_, Option<String>>(6)? {
                 item["dueBy"] = due.into();
             }

@@ -4,9 +4,11 @@
 //!
 //! `secure_delete` overwrites what is deleted, but not the copies that SQLite left in the
 //! unused parts of pages when it moved rows between them. Only `VACUUM` removes those,
-//! because it writes the database anew. A small database is written anew before a deletion
-//! is answered. A large one waits until no speaker is active, and stops when words come.
+//! because it writes the database anew. The index of words is built anew before that. A small
+//! database is written anew before a deletion is answered. A large one waits until no speaker
+//! is active, and stops when words come.
 
+use super::search;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -112,7 +114,7 @@ pub(super) fn purge(
         connection.progress_handler(INSTRUCTIONS, Some(gives_way))?;
     }
     purge.running.store(true, Ordering::Release);
-    let done = connection.execute_batch("VACUUM");
+    let done = connection.execute_batch(&format!("{}; VACUUM", search::REBUILD));
     purge.running.store(false, Ordering::Release);
     connection.progress_handler(0, None::<fn() -> bool>)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;

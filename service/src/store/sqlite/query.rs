@@ -9,6 +9,7 @@
 
 use super::entries::append;
 use super::filter::Condition;
+use super::labels::metadata;
 use super::listing::{Keys, Listed};
 use crate::conversation::entry::{Body, Speaker};
 use crate::store::{Change, List, Sort};
@@ -17,6 +18,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use symbl_protocol::timestamp::format_rfc3339;
+
+/// In seconds.
+const DAY: i64 = 24 * 60 * 60;
 
 /// Number of messages that one step of a deletion deletes.
 const DELETED_AT_ONCE: i64 = 200;
@@ -102,36 +106,55 @@ pub(super) const END: &str = "coalesce(ended, (SELECT max(stop) FROM message
 pub(super) const NAME: &str = "coalesce(name, 'Conversation ' || id)";
 
 fn conversations() -> String {
-    format!("SELECT id, {NAME}, {START}, {END}, session, ended FROM conversation c")
+    format!(
+        "SELECT id, {NAME}, {START}, {END}, session, ended, metadata, retain FROM conversation c"
+    )
 }
 
 fn conversation(from: &Connection, row: &Row<'_>) -> Answer {
     let id: i64 = row.get(0)?;
-    Ok(json!({
+    let stored: Option<String> = row.get(6)?;
+    let mut members = json!({
         "id": id.to_string(),
         "type": "meeting",
         "name": row.get::<_, String>(1)?,
         "startTime": format_rfc3339(row.get(2)?),
         "endTime": format_rfc3339(row.get(3)?),
         "members": members_of(from, id)?,
-        "metadata": {},
+        "metadata": metadata(stored.as_deref()),
         "x_sessionId": row.get::<_, String>(4)?,
         "x_status": match row.get::<_, Option<i64>>(5)? {
             None => "active",
             Some(_) => "over",
         },
-    }))
+    });
+    if let Some(seconds) = row.get::<_, Option<i64>>(7)? {
+        members["x_retainDays"] = days(seconds);
+    }
+    Ok(members)
+}
+
+/// Returns seconds as days, without decimals where they are whole.
+pub(in crate::store) fn days(seconds: i64) -> Value {
+    match seconds % DAY {
+        0 => (seconds / DAY).into(),
+        _ => (seconds as f64 / DAY as f64).into(),
+    }
 }
 
 /// Lists conversations of an account.
 pub(super) fn list(from: &Connection, account: &str, list: &List) -> rusqlite::Result<Listed> {
     let order = if list.descending { "DESC" } else { "ASC" };
-    let sort = match list.sort {
-        Sort::Created => "created",
-        Sort::Start => START,
-        Sort::End => END,
-        Sort::Name => NAME,
-    };
+    let sort = list.sort.iter().map(|sort| {
+        let column = match sort {
+            Sort::Created => "created",
+            Sort::Start => START,
+            Sort::End => END,
+            Sort::Name => NAME,
+        };
+        format!("{column} {order}, ")
+    });
+    let sort: String = sort.collect();
     let condition = Condition::of(&list.filter);
     let filter = match condition.text.as_str() {
         "" => String::new(),
@@ -139,7 +162,7 @@ pub(super) fn list(from: &Connection, account: &str, list: &List) -> rusqlite::R
     };
     let sql = format!(
         "SELECT id FROM conversation c WHERE account = ? AND created >= ? AND created < ? {filter}
-         ORDER BY {sort} {order}, id LIMIT ? OFFSET ?"
+         ORDER BY {sort} id LIMIT ? OFFSET ?"
     );
     let number = |number: u32| SqlValue::Integer(number.into());
     let parameters = [

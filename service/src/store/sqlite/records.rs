@@ -9,8 +9,8 @@ use super::spoken::Sentences;
 use super::{Store, gone};
 use crate::metrics::Counts;
 use crate::store::{
-    Answer, Change, Deleted, Insights, LONGEST_WAIT, List, Listing, Piece, Records, Speaking,
-    Spoken, StoreError, Transcript, Wanted, Whose,
+    About, Answer, Change, Deleted, Insights, LONGEST_WAIT, List, Listing, Piece, Records,
+    Speaking, Spoken, StoreError, Transcript, Wanted, Whose,
 };
 use rusqlite::Connection;
 use serde_json::Value;
@@ -34,7 +34,7 @@ impl Listing for Rest {
 }
 
 /// Reads the next piece of a list.
-fn read(
+pub(super) fn read(
     mut list: Listed,
     readers: Weak<Readers>,
     database: &Connection,
@@ -91,7 +91,7 @@ enum Step {
 
 impl Store {
     /// Returns an answer about a conversation, or `None` if it is not the account's.
-    async fn of<T: Send + 'static>(
+    pub(super) async fn of<T: Send + 'static>(
         &self,
         whose: Whose,
         answer: impl FnOnce(Found, &Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -107,7 +107,7 @@ impl Store {
     }
 
     /// Begins a list of a conversation and reads its first piece.
-    async fn list_of(
+    pub(super) async fn list_of(
         &self,
         whose: Whose,
         list: impl FnOnce(Found, &Connection) -> rusqlite::Result<Listed> + Send + 'static,
@@ -119,7 +119,7 @@ impl Store {
         .await
     }
 
-    fn readers(&self) -> Weak<Readers> {
+    pub(super) fn readers(&self) -> Weak<Readers> {
         self.readers
             .as_ref()
             .map(Arc::downgrade)
@@ -179,8 +179,17 @@ impl Records for Store {
         Box::pin(self.list_of(whose, insights))
     }
 
-    fn topics(&self, whose: Whose) -> Answer<'_, Option<Piece>> {
-        Box::pin(self.list_of(whose, Found::topics))
+    fn topics(&self, whose: Whose, about: About) -> Answer<'_, Option<Piece>> {
+        let topics = move |found: Found, database: &Connection| found.topics(database, about);
+        Box::pin(self.list_of(whose, topics))
+    }
+
+    fn comprehensive(&self, whose: Whose) -> Answer<'_, Option<Piece>> {
+        Box::pin(self.list_of(whose, Found::comprehensive))
+    }
+
+    fn abstract_topics(&self, whose: Whose) -> Answer<'_, Option<Value>> {
+        Box::pin(self.of(whose, Found::abstract_topics))
     }
 
     fn trackers(&self, whose: Whose) -> Answer<'_, Option<Piece>> {

@@ -5,7 +5,7 @@
 //! Times are nanoseconds since the Unix epoch, and waits are seconds. The ids that the
 //! Conversation API shows are those of the rows: random numbers of sixteen digits.
 
-use super::migrate;
+use super::{migrate, search};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
@@ -148,8 +148,10 @@ CREATE UNIQUE INDEX conversation_session ON conversation (session);
 ";
 
 /// What version 5 has and version 4 had not: what clients add to a conversation, groups of
-/// conversations, and jobs of the Async API.
+/// conversations, and jobs of the Async API. The index of words ([`search::TABLES`]) is of
+/// this version too.
 const SINCE_5: &str = "
+ALTER TABLE message ADD COLUMN phrases INTEGER NOT NULL DEFAULT 0; -- 1: detectPhrases was set
 ALTER TABLE conversation ADD COLUMN metadata TEXT; -- JSON object
 ALTER TABLE conversation ADD COLUMN retain INTEGER; -- seconds after its end; NULL: as --keep says
 CREATE TABLE bookmark (
@@ -181,13 +183,15 @@ CREATE TABLE job (
     conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
     status TEXT NOT NULL,       -- scheduled, in_progress, completed, failed
     request TEXT NOT NULL,      -- JSON
-    result TEXT,                -- JSON: why it failed
-    progress INTEGER NOT NULL DEFAULT 0, -- nanoseconds of audio
+    result TEXT,                -- why it failed
+    zero INTEGER,               -- when its first audio came; NULL: it has not begun
+    progress INTEGER NOT NULL DEFAULT 0, -- nanoseconds of audio, or messages
     attempt INTEGER NOT NULL DEFAULT 0,
     created INTEGER NOT NULL,
     updated INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX job_of ON job (account, created);
+CREATE INDEX job_in ON job (conversation);
 CREATE INDEX job_open ON job (created) WHERE status IN ('scheduled', 'in_progress');
 CREATE TABLE webhook (
     id TEXT PRIMARY KEY,        -- UUID: the idempotency key
@@ -233,11 +237,11 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> 
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let missing = match version {
-        0 => [TABLES, SINCE_2, SINCE_3, SINCE_4, SINCE_5].as_slice(),
-        1 => &[SINCE_2, SINCE_3, SINCE_4, SINCE_5],
-        2 => &[SINCE_3, SINCE_4, SINCE_5],
-        3 => &[SINCE_4, SINCE_5],
-        4 => &[SINCE_5],
+        0 => [TABLES, SINCE_2, SINCE_3, SINCE_4, SINCE_5, search::TABLES].as_slice(),
+        1 => &[SINCE_2, SINCE_3, SINCE_4, SINCE_5, search::TABLES],
+        2 => &[SINCE_3, SINCE_4, SINCE_5, search::TABLES],
+        3 => &[SINCE_4, SINCE_5, search::TABLES],
+        4 => &[SINCE_5, search::TABLES],
         VERSION => &[],
         other => return Ok(Some(other)),
     };
@@ -246,6 +250,9 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Option<i64>> 
         transaction.execute_batch(&missing.concat())?;
         if (1..3).contains(&version) {
             migrate::entries(&transaction)?;
+        }
+        if (1..5).contains(&version) {
+            search::fill(&transaction)?;
         }
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()?;

@@ -2,7 +2,7 @@
 
 //! Reads what was said, for transcripts, in parts as lists are read (see `listing`).
 
-use super::entries::{CORRECTION, corrected};
+use super::corrections::{CORRECTION, corrected};
 use super::query::Found;
 use crate::store::Sentence;
 use rusqlite::{Connection, params};
@@ -31,7 +31,9 @@ impl Sentences {
     pub(super) fn read(&mut self, from: &Connection) -> rusqlite::Result<(Vec<Sentence>, bool)> {
         let sql = format!(
             "SELECT m.id, m.text, coalesce(p.name, p.user_id), m.start, m.stop, m.stored,
-             m.words, {CORRECTION} FROM message m INDEXED BY message_told LEFT JOIN member p
+             m.words, {CORRECTION}, m.speaker, m.phrases,
+             EXISTS (SELECT 1 FROM insight i WHERE i.message = m.id AND i.kind <> 'question')
+             FROM message m INDEXED BY message_told LEFT JOIN member p
              ON p.conversation = m.conversation AND p.id = m.speaker
              WHERE m.conversation = ?1 AND m.stored <= ?2
              AND (m.stored, m.start, m.id) > (?3, ?4, ?5)
@@ -54,9 +56,12 @@ impl Sentences {
                 text,
                 original,
                 speaker: row.get(2)?,
+                member: row.get(8)?,
                 start: row.get(3)?,
                 stop: row.get(4)?,
                 stored: row.get(5)?,
+                phrases: row.get(9)?,
+                task: row.get(10)?,
                 words: serde_json::from_str(&words).unwrap_or_default(),
             };
             size += sentence.text.len() + words.len();

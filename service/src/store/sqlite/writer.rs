@@ -401,7 +401,9 @@ impl Bound {
             Record::Over { .. } => in_
                 .prepare_cached(
                     "DELETE FROM conversation WHERE id IN (SELECT id FROM conversation
-                     WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT -1 OFFSET ?1)",
+                     WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT -1 OFFSET ?1)
+                     AND id NOT IN (SELECT conversation FROM job
+                     WHERE status IN ('scheduled', 'in_progress'))",
                 )?
                 .execute(params![as_sql(self.conversations)])?,
             _ => 0,

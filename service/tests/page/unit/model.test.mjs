@@ -268,6 +268,22 @@ test("a new name is no new speaker", () => {
   assert.equal(state.known, 3);
 });
 
+test("a message that another speaker has said is that speaker's, in whatever order it comes", () => {
+  const attributed = (seq, id, ...messages) => ["conversation:attributed",
+    { ...base(seq), attributions: [{ member: { id, name: id.toUpperCase(), user_id: null },
+      message_ids: messages }] }];
+  const events = [message(1), message(2), attributed(3, "b", "1", "2"), attributed(4, "c", "2")];
+  for (let seed = 1; seed <= 20; seed += 1) {
+    let state = started();
+    for (const event of shuffled(events, random(seed))) state = live(state, event);
+    assert.deepEqual(state.lines.map((line) => line.speaker), ["b", "c"], `seed ${seed}`);
+    const counts = [...state.speakers.values()].map((one) => [one.id, one.messages]).sort();
+    assert.deepEqual(counts, [["a", 0], ["b", 1], ["c", 1]], `seed ${seed}`);
+    assert.equal(state.speakers.get("a").talked, 0);
+    assert.equal(state.newest, 4);
+  }
+});
+
 test("findings are linked to their messages", () => {
   const state = live(started(), message(1), finding(1, "question", "Who?"),
     finding(2, "tracker", "Tracker", { message_id: undefined, message_ids: ["1", 2] }));
@@ -331,11 +347,12 @@ test("whatever an event contains, the model takes it without an error", () => {
   const odd = [undefined, null, 0, NaN, "", "x", [], {}, true, { seq: "1" }, { seq: Infinity },
     { seq: 1 }, { seq: 1, from: 3, body: "x", message_id: {} }, { seq: 2, message_id: "2" },
     { seq: 3, symbl: 3 }, { seq: 3, symbl: { message_ids: [null, {}] }, output: { responses: 1 } },
+    { seq: 4, attributions: [null, 1, { member: { id: "x" }, message_ids: [null, 1, "2"] }] },
     { seq: 4, input: "x" }, { seq: 4, member: "x" }, { seq: 4, member: { id: "__proto__" } },
     { from: { agent_id: "__proto__", agent_name: "constructor" }, body: { text: "x" } }];
   const types = ["message:received", "message:brain_received", "message:send", "message:send:sync",
-    "conversation:member_joined", "conversation:member_left", "caption:interim", "session:state",
-    "session:expired", "unknown", null, 1];
+    "conversation:member_joined", "conversation:member_left", "conversation:attributed",
+    "caption:interim", "session:state", "session:expired", "unknown", null, 1];
   for (const type of types) {
     for (const payload of odd) {
       const state = live(started(), [type, payload]);

@@ -147,6 +147,16 @@ pub fn entity() -> Event {
     }))
 }
 
+pub fn analytics() -> Event {
+    let mut event = event(EventKind::Analytics {
+        talk_time: Some(Duration::from_millis(7_300)),
+        silence: Some(Duration::from_millis(2_100)),
+        overlap: Some(Duration::from_millis(300)),
+    });
+    event.json = Some("{}".into());
+    event
+}
+
 pub fn state_after_a_failure() -> Event {
     let mut failure = Failure::closed(1011, "boom");
     failure.http_status = Some(503);

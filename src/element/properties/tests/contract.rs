@@ -10,7 +10,7 @@ pub(super) struct Row(
     pub(super) &'static str,
 );
 
-pub(super) const CONTRACT: [Row; 61] = [
+pub(super) const CONTRACT: [Row; 62] = [
     Row("base-url", "gchararray", "\"http://127.0.0.1:8787\"", ""),
     Row("streaming-path", "gchararray", "\"/v1/streaming\"", ""),
     Row("access-token", "gchararray", "NULL", "write-only, playing"),
@@ -35,6 +35,7 @@ pub(super) const CONTRACT: [Row; 61] = [
     Row("interim-trackers", "gboolean", "false", ""),
     Row("detect-entities", "gboolean", "false", ""),
     Row("sentiment", "gboolean", "false", ""),
+    Row("analytics", "gboolean", "false", ""),
     Row("confidence-threshold", "gdouble", "0.5", "0.5 to 1.0"),
     Row("meeting-title", "gchararray", "NULL", ""),
     Row("language-code", "gchararray", "\"en-US\"", ""),

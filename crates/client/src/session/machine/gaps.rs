@@ -79,7 +79,7 @@ impl Session {
     pub(super) fn note_gap(&mut self, mut span: Range<Position>, reason: GapReason) {
         let parting = &self.upstream.parting;
         if parting.contains(&span.start) {
-            // Nobody misses the silence behind a flush, and it has no place in time.
+            // The silence behind a flush is no loss, and it has no duration in the pipeline.
             span.start = parting.end;
             if span.is_empty() {
                 return;

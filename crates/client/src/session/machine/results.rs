@@ -107,6 +107,19 @@ impl Session {
             ServerMessage::TopicResponse { topics } => {
                 topics.into_iter().for_each(|item| self.topic(now, item))
             }
+            ServerMessage::AnalyticsResponse {
+                talk_time,
+                silence,
+                overlap,
+                json,
+            } => {
+                let kind = EventKind::Analytics {
+                    talk_time,
+                    silence,
+                    overlap,
+                };
+                self.emit(kind, None, Some(json));
+            }
             ServerMessage::TrackerResponse {
                 matches, is_final, ..
             } => {

@@ -93,6 +93,7 @@ impl Session {
         request.speaker_name.clone_from(&format.speaker.name);
         request.stream = self.next_attempt();
         request.recognition_progress &= self.is_announced();
+        request.analytics &= self.is_announced();
         if self.plans_stops() {
             request.disconnect_on_stop_request = Some(false);
         }

@@ -212,6 +212,8 @@ fn a_service_that_announces_itself_is_told_where_replayed_audio_stands() {
         stream_offset: Duration::ZERO,
         conversation_start: 0,
         entities: &[],
+        sentiment: None,
+        phrases: None,
     };
     let message = reply::message_response(std::slice::from_ref(&message), 0);
     let words = std::slice::from_ref(&word);

@@ -76,6 +76,9 @@ pub struct Whisper {
 struct Shared {
     model: Model,
     workers: Workers,
+    /// Threads for recordings, which no client waits for. The system gives them what the others
+    /// leave.
+    bulk: Workers,
     effort: Effort,
     config: WhisperConfig,
 }
@@ -102,12 +105,14 @@ impl Whisper {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
         };
-        let workers = Workers::start(count).map_err(|error| RecognizerError::Unavailable {
+        let unavailable = |error: std::io::Error| RecognizerError::Unavailable {
             engine: ENGINE,
-            what: format!("{count} threads"),
+            what: format!("{} threads", 2 * count),
             reason: error.to_string(),
             hint: "Allow the service more threads (ulimit -u), or give --max-workers".to_owned(),
-        })?;
+        };
+        let workers = Workers::start(count).map_err(unavailable)?;
+        let bulk = Workers::start_nice(count).map_err(unavailable)?;
         let effort = Effort::default();
         effort.measure_first(&model);
         tracing::debug!(engine = ENGINE, ?model, cost = effort.cost(), "model read");
@@ -115,6 +120,7 @@ impl Whisper {
             shared: Arc::new(Shared {
                 model,
                 workers,
+                bulk,
                 effort,
                 config,
             }),
@@ -186,6 +192,7 @@ impl Recognizer for Whisper {
 
     fn close(&self) {
         self.shared.workers.close();
+        self.shared.bulk.close();
     }
 }
 

@@ -203,6 +203,7 @@ pub(super) struct WhisperStream {
     shared: Arc<Shared>,
     request: Arc<Request>,
     interim: bool,
+    is_bulk: bool,
     /// Samples of an utterance in progress at which its first words are given out.
     greatest: Option<usize>,
     segmenter: Segmenter,
@@ -223,6 +224,7 @@ impl WhisperStream {
             shared,
             request: Arc::new(request),
             interim: options.interim,
+            is_bulk: options.bulk,
             greatest: options.max_final_delay.map(samples),
             segmenter: Segmenter::new(),
             bell: Arc::default(),
@@ -236,7 +238,10 @@ impl WhisperStream {
     }
 
     fn workers(&self) -> &Workers {
-        &self.shared.workers
+        match self.is_bulk {
+            true => &self.shared.bulk,
+            false => &self.shared.workers,
+        }
     }
 
     /// Returns why a result will never come.

@@ -8,6 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+/// The priority of those threads: a thirtieth of that of the others, where both want a core.
+#[cfg(target_os = "linux")]
+const LOWEST: i32 = 15;
+
 /// Something to compute.
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -79,12 +83,36 @@ impl Workers {
     ///
     /// The system has no thread left.
     pub(super) fn start(count: usize) -> std::io::Result<Self> {
+        Self::start_with(count, "whisper", || {})
+    }
+
+    /// Starts threads that run when no other thread wants the processor.
+    ///
+    /// # Errors
+    ///
+    /// The system has no thread left.
+    pub(super) fn start_nice(count: usize) -> std::io::Result<Self> {
+        Self::start_with(count, "whisper-bulk", || {
+            // On Linux each thread has a priority of its own.
+            #[cfg(target_os = "linux")]
+            if let Err(error) =
+                rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST)
+            {
+                tracing::warn!(%error, "jobs are recognised at the priority of live streams");
+            }
+        })
+    }
+
+    fn start_with(count: usize, name: &str, begin: fn()) -> std::io::Result<Self> {
         let workers = Self(Arc::new(Owner(Arc::default())));
         for number in 0..count.max(1) {
             let shared = Arc::clone(&workers.0.0);
             std::thread::Builder::new()
-                .name(format!("whisper-{number}"))
-                .spawn(move || shared.work())?;
+                .name(format!("{name}-{number}"))
+                .spawn(move || {
+                    begin();
+                    shared.work();
+                })?;
         }
         Ok(workers)
     }

@@ -15,6 +15,7 @@ fn engine(every_look: bool) -> Option<Arc<Shared>> {
     Some(Arc::new(Shared {
         model,
         workers: Workers::start(1).expect("a thread"),
+        bulk: Workers::start(1).expect("a thread"),
         effort: Effort::default(),
         config,
     }))

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Finds e-mail addresses, written or spoken: `john dot smith at example dot com`.
+
+use super::digits;
+use super::word::{Word, bare};
+use linkify::{LinkFinder, LinkKind};
+use std::ops::Range;
+
+/// Top-level domains that are recognised after a spoken `dot`.
+const DOMAINS: &[&str] = &[
+    "com", "org", "net", "edu", "gov", "io", "uk", "de", "eu", "us", "ca", "info", "biz", "fr",
+    "in", "au", "app", "dev", "ai", "tv", "co", "me", "ch", "at", "nl", "it", "es", "nz", "ie",
+    "se", "no", "dk", "be", "pl", "br", "mx", "jp", "cn", "mil", "xyz", "online", "shop", "tech",
+    "cloud", "email", "mail",
+];
+
+/// Words that join the parts of an address.
+const JOINTS: &[&str] = &[
+    "dot",
+    "underscore",
+    "dash",
+    "hyphen",
+    "minus",
+    "point",
+    "plus",
+    "period",
+];
+
+/// Words that are not a name before an `at`: `look at example dot com`.
+const NO_NAME: &[&str] = &[
+    "is",
+    "are",
+    "was",
+    "me",
+    "us",
+    "it",
+    "him",
+    "her",
+    "them",
+    "look",
+    "be",
+    "here",
+    "there",
+    "available",
+    "online",
+    "found",
+    "visit",
+    "address",
+    "looked",
+    "looking",
+    "you",
+    "i",
+    "we",
+    "they",
+    "to",
+    "the",
+    "a",
+    "or",
+    "and",
+    "am",
+    "working",
+    "work",
+    "works",
+    "not",
+    "e-mail",
+    "email",
+    "page",
+    "site",
+    "website",
+];
+
+/// Words that say that an address follows.
+const CUES: &[&str] = &["email", "e-mail", "mail", "address"];
+
+/// Words between a cue and the address that belong to neither.
+const BETWEEN: &[&str] = &[
+    "is", "it's", "its", "at", "address", "would", "be", "to", "me", "him", "her", "us", "the",
+    "my", "his", "for", "that's", "so", "um", "uh", "was", "under", "on", "will", "please",
+];
+
+/// Most words before the `at` that a cue makes part of the address.
+const LONGEST: usize = 8;
+
+fn is_part(word: &str) -> bool {
+    !word.is_empty()
+        && word
+            .chars()
+            .all(|c| c.is_alphanumeric() || ".-_+".contains(c))
+}
+
+/// Appends the words of all addresses.
+pub(super) fn find(words: &[Word<'_>], found: &mut Vec<Range<usize>>) {
+    written(words, found);
+    let mut at = 1;
+    while at < words.len() {
+        match spoken(words, at) {
+            Some(span) => {
+                at = span.end;
+                found.push(span);
+            }
+            None => at += 1,
+        }
+    }
+}
+
+fn written(words: &[Word<'_>], found: &mut Vec<Range<usize>>) {
+    let mut finder = LinkFinder::new();
+    finder.kinds(&[LinkKind::Email]);
+    for (at, word) in words.iter().enumerate() {
+        if word.raw.contains('@') && finder.links(word.raw).next().is_some() {
+            found.push(at..at + 1);
+        }
+    }
+}
+
+/// Reads the address whose `at` is at this index.
+fn spoken(words: &[Word<'_>], at: usize) -> Option<Range<usize>> {
+    if bare(words, at) != "at" && bare(words, at) != "@" {
+        return None;
+    }
+    let end = domain(words, at + 1)?;
+    let start = name(words, at)?;
+    Some(start..end)
+}
+
+/// Returns where the domain ends that begins at this index.
+pub(super) fn domain(words: &[Word<'_>], at: usize) -> Option<usize> {
+    let at = match bare(words, at) {
+        "sign" => at + 1,
+        _ => at,
+    };
+    let first = bare(words, at);
+    if let Some((_, last)) = first.rsplit_once('.')
+        && is_part(first)
+        && DOMAINS.contains(&last)
+    {
+        return Some(at + 1);
+    }
+    if !is_part(first) {
+        return None;
+    }
+    let mut end = at + 1;
+    let mut known = None;
+    loop {
+        match bare(words, end) {
+            "dot" | "period" if is_part(bare(words, end + 1)) => {
+                let last = bare(words, end + 1);
+                end += 2;
+                if DOMAINS.contains(&last) {
+                    known = Some(end);
+                } else if known.is_some() {
+                    return known;
+                }
+            }
+            "dash" | "hyphen" | "underscore" if is_part(bare(words, end + 1)) => end += 2,
+            // The name of the host is said in two words, or letter by letter.
+            next if known.is_none() && end < at + 6 && is_part(next) && goes_on(words, end) => {
+                end += 1;
+            }
+            _ => return known,
+        }
+    }
+}
+
+/// Returns `true` if a `dot` and a known domain are near after the host name's next word.
+fn goes_on(words: &[Word<'_>], at: usize) -> bool {
+    let dot = (at + 1..at + 5).find(|next| bare(words, *next) == "dot");
+    let one_word = dot == Some(at + 1);
+    let letters =
+        dot.is_some_and(|dot| (at..dot).all(|at| words.get(at).is_some_and(Word::is_letter)));
+    dot.is_some_and(|dot| DOMAINS.contains(&bare(words, dot + 1))) && (one_word || letters)
+}
+
+/// Returns where the name begins that ends before the `at` at this index.
+fn name(words: &[Word<'_>], at: usize) -> Option<usize> {
+    let last = at.checked_sub(1)?;
+    if !is_part(bare(words, last)) || NO_NAME.contains(&bare(words, last)) {
+        return None;
+    }
+    let mut start = last;
+    while let Some(before) = start.checked_sub(1) {
+        let word = bare(words, before);
+        let is_spelled = |at: usize| {
+            words
+                .get(at)
+                .is_some_and(|word| word.is_letter() && word.bare != "a" && word.bare != "i")
+                || digits::element(words, at, false).is_some()
+                || words.get(at).is_some_and(Word::is_letter)
+                    && start - at == 1
+                    && words.get(start).is_some_and(Word::is_letter)
+        };
+        if JOINTS.contains(&word) && before > 0 && is_part(bare(words, before - 1)) {
+            start = before - 1;
+        } else if is_spelled(before) {
+            start = before;
+        } else if is_spelled(start)
+            && is_part(word)
+            && !BETWEEN.contains(&word)
+            && !NO_NAME.contains(&word)
+            && !CUES.contains(&word)
+            && digits::element(words, start, false).is_some()
+        {
+            // `garcia eighty two at`: the word before the number.
+            start = before;
+        } else {
+            break;
+        }
+    }
+    Some(cued(words, start, last).unwrap_or(start))
+}
+
+/// Returns where the name begins if a cue is before it: `my email is john smith at`.
+fn cued(words: &[Word<'_>], start: usize, last: usize) -> Option<usize> {
+    let from = last.saturating_sub(LONGEST);
+    let at_cue = |at: &usize| {
+        let word = bare(words, *at);
+        CUES.contains(&word) || word == "write" || word == "reach"
+    };
+    let cue = (from..start).rev().find(at_cue)?;
+    let mut first = cue + 1;
+    while first < start
+        && (BETWEEN.contains(&bare(words, first)) || words.get(first).is_some_and(Word::is_filler))
+    {
+        first += 1;
+    }
+    let parts = words.get(first..start)?;
+    let is_name = |word: &Word<'_>| {
+        is_part(&word.bare) && !word.marked && !BETWEEN.contains(&word.bare.as_str())
+    };
+    (parts.len() <= 3 && parts.iter().all(is_name)).then_some(first)
+}
+
+/// Returns where an address may begin that is not complete at the end of the words.
+pub(super) fn begun(words: &[Word<'_>]) -> Option<usize> {
+    let is_joint = |at: usize| {
+        let word = bare(words, at);
+        JOINTS.contains(&word) || word == "at" || word == "sign"
+    };
+    let is_letter = |at: usize| {
+        words
+            .get(at)
+            .is_some_and(|word| word.is_letter() && word.bare != "i" && word.bare != "a")
+    };
+    let is_short = |at: usize| {
+        is_letter(at)
+            || digits::element(words, at, true).is_some()
+            || words.get(at).is_some_and(Word::is_letter)
+                && (is_letter(at + 1) || at > 0 && is_letter(at - 1))
+    };
+    let mut start = words.len();
+    let mut joined = false;
+    while let Some(before) = start.checked_sub(1) {
+        let belongs = is_joint(before)
+            || is_short(before)
+            || is_part(bare(words, before))
+                && (start == words.len()
+                    || is_joint(start)
+                    || is_short(start)
+                        && (before == 0
+                            || is_joint(before - 1)
+                            || is_joint(start - 1)
+                            || digits::element(words, start, true).is_some()));
+        if !belongs {
+            break;
+        }
+        joined |= is_joint(before) || is_letter(before);
+        start = before;
+    }
+    let behind_cue = (words.len().saturating_sub(LONGEST + 2)..words.len())
+        .rev()
+        .find_map(|at| {
+            let mut first = at + 1;
+            let is_cue = matches!(
+                bare(words, at),
+                "email" | "e-mail" | "mail" | "write" | "reach"
+            );
+            let is_cue = is_cue || bare(words, at) == "address";
+            while BETWEEN.contains(&bare(words, first)) {
+                first += 1;
+            }
+            let parts = words.get(first..).unwrap_or_default();
+            let open = is_cue && parts.iter().all(|word| is_part(&word.bare)) && !parts.is_empty();
+            open.then_some(first)
+        });
+    match (joined.then_some(start), behind_cue) {
+        (Some(start), Some(cue)) => Some(start.min(cue)),
+        (start, cue) => start.or(cue),
+    }
+}

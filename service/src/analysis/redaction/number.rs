@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Says which runs of digits are to be hidden: by what is said before them, by their
+//! length and groups, and by the check digit of cards.
+
+use super::Kind;
+use super::digits::{Element, Run, luhn};
+use super::word::{Word, bare, ends_with};
+use std::ops::Range;
+
+/// How many words before a number say what it is.
+const REACH: usize = 12;
+
+/// What is said before a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cue {
+    Phone,
+    Card,
+    /// A security code or PIN.
+    Code,
+    /// When a card expires.
+    Expiry,
+    Ssn,
+    Account,
+    Zip,
+    /// A number that is not personal.
+    Other,
+}
+
+#[rustfmt::skip]
+const CUES: &[(Cue, &[&str])] = &[
+    (Cue::Code, &[
+        "cvv", "cvc", "cvv2", "c v v", "c v c", "security code", "verification code", "on the back", "pin", "pin code",
+        "pin number", "digit code",
+    ]),
+    (Cue::Expiry, &["expires", "expiration", "expiry", "expiration date", "expiry date", "exp", "expiring", "valid until", "valid thru"]),
+    (Cue::Ssn, &[
+        "social", "social security", "social security number", "ssn", "s s n", "social's",
+        "last four", "last four digits", "last 4", "last 4 digits",
+    ]),
+    (Cue::Account, &[
+        "account number", "bank account", "routing number", "routing", "iban", "sort code", "into account", "account no",
+        "account is", "account's",
+    ]),
+    (Cue::Card, &[
+        "card", "card number", "visa", "mastercard", "amex", "american express", "discover", "debit", "credit card",
+        "maestro",
+    ]),
+    (Cue::Zip, &["zip", "zip code", "zipcode", "postal code", "postcode", "post code"]),
+    (Cue::Phone, &[
+        "phone", "telephone", "cell", "mobile", "call", "dial", "text", "reach", "fax", "ring", "callback", "contact",
+        "whatsapp", "cellphone", "landline", "number is", "number's", "area code", "phone number", "mobile number",
+        "number right", "call back", "hotline", "line is",
+    ]),
+    (Cue::Other, &[
+        "order", "invoice", "ticket", "tracking", "serial", "confirmation", "reference", "case", "model", "part", "isbn",
+        "version", "room", "flight", "gate", "page", "chapter", "item", "build", "batch", "meeting id", "booking", "claim",
+        "policy", "product", "article", "sku", "score", "population", "numbers", "dates", "shipment", "parcel", "lot",
+        "license key", "barcode", "press", "extension", "meter", "reading", "reads", "port", "error", "passcode",
+        "password", "code", "discount code", "group", "node",
+    ]),
+];
+
+/// Returns what is said of the number that begins at this word: the nearest cue.
+fn cue(words: &[Word<'_>], start: usize) -> Option<Cue> {
+    for last in (start.saturating_sub(REACH)..start).rev() {
+        let mut found: Option<(usize, Cue)> = None;
+        for (cue, phrases) in CUES {
+            for phrase in *phrases {
+                let is_longer = found.is_none_or(|(length, _)| phrase.len() > length);
+                if is_longer && ends_with(words, last, phrase) {
+                    found = Some((phrase.len(), *cue));
+                }
+            }
+        }
+        // `the order number is`, `my account number is`: the word before says it.
+        if let Some((_, Cue::Phone)) = found
+            && matches!(bare(words, last), "is" | "number's" | "right" | "number")
+            && let Some(nearer) = before_number(words, last)
+        {
+            return Some(nearer);
+        }
+        if let Some((_, cue)) = found {
+            return Some(cue);
+        }
+    }
+    None
+}
+
+/// Words that say nothing of the number that follows them.
+const PLAIN: &[&str] = &[
+    "",
+    "my",
+    "the",
+    "our",
+    "your",
+    "his",
+    "her",
+    "their",
+    "best",
+    "good",
+    "better",
+    "same",
+    "new",
+    "old",
+    "a",
+    "and",
+    "right",
+    "work",
+    "home",
+    "office",
+    "main",
+    "direct",
+    "other",
+    "whose",
+    "this",
+    "emergency",
+    "business",
+    "daytime",
+    "toll-free",
+    "free",
+    "current",
+    "so",
+    "house",
+];
+
+/// Returns the cue of the words before `number is`.
+fn before_number(words: &[Word<'_>], last: usize) -> Option<Cue> {
+    let number = (last.saturating_sub(1)..=last)
+        .find(|at| matches!(bare(words, *at), "number" | "number's"))?;
+    let before = number.checked_sub(1)?;
+    let of = CUES.iter().filter(|(cue, _)| *cue != Cue::Phone);
+    let word = bare(words, before);
+    let is_plain = PLAIN.contains(&word)
+        || word.ends_with("'s")
+        || CUES
+            .iter()
+            .any(|(cue, phrases)| *cue == Cue::Phone && phrases.contains(&word));
+    let mut of = of.filter(|(cue, phrases)| {
+        let with_number = |phrase: &str| match *cue {
+            Cue::Account => ends_with(words, number, phrase) || bare(words, before) == "account",
+            _ => ends_with(words, before, phrase),
+        };
+        phrases.iter().any(|phrase| with_number(phrase))
+    });
+    // `the group number is`
+    of.next()
+        .map(|(cue, _)| *cue)
+        .or_else(|| (!is_plain).then_some(Cue::Other))
+}
+
+/// Returns the words of all runs that are to be hidden, with their kinds.
+pub(super) fn find(words: &[Word<'_>], runs: &[Run], found: &mut Vec<(Range<usize>, Kind)>) {
+    for run in runs {
+        let mut at = 0;
+        while at < run.elements.len() {
+            let rest = run.elements.get(at..).unwrap_or_default();
+            let (length, kind) = longest(words, rest);
+            if let Some(kind) = kind {
+                let hidden = rest.get(..length).unwrap_or_default();
+                spans(words, hidden, kind, found);
+            }
+            at += length.max(1);
+        }
+    }
+}
+
+/// Returns how many of the elements are one number, and what it is.
+fn longest(words: &[Word<'_>], elements: &[Element]) -> (usize, Option<Kind>) {
+    let Some(first) = elements.first() else {
+        return (1, None);
+    };
+    let cue = cue(words, first.words.start);
+    for length in (1..=elements.len()).rev() {
+        let part = elements.get(..length).unwrap_or_default();
+        let may_end = length == elements.len()
+            || part.last().is_some_and(|last| last.bounded || last.written);
+        if may_end && let Some(kind) = kind(words, part, cue) {
+            return (length, Some(kind));
+        }
+    }
+    // The digits up to the next mark are no number, and none begins inside of them.
+    let next = elements.iter().position(|one| one.bounded || one.written);
+    (next.map_or(elements.len(), |at| at + 1), None)
+}
+
+/// Appends the words of a number; what only joins its parts, as `and then`, stays.
+pub(super) fn spans(
+    words: &[Word<'_>],
+    elements: &[Element],
+    kind: Kind,
+    found: &mut Vec<(Range<usize>, Kind)>,
+) {
+    let mut span: Option<Range<usize>> = None;
+    for element in elements {
+        span = match span {
+            Some(before) if is_joined(words, before.end, element.words.start) => {
+                Some(before.start..element.words.end)
+            }
+            Some(before) => {
+                found.push((before, kind));
+                Some(element.words.clone())
+            }
+            None => Some(element.words.clone()),
+        };
+    }
+    found.extend(span.map(|span| (span, kind)));
+}
+
+fn is_joined(words: &[Word<'_>], end: usize, start: usize) -> bool {
+    let between = words.get(end..start).unwrap_or_default();
+    between.iter().all(Word::is_filler)
+}
+
+/// Returns what these elements are, taken as one number.
+fn kind(words: &[Word<'_>], elements: &[Element], cue: Option<Cue>) -> Option<Kind> {
+    let digits: String = elements.iter().map(|one| one.digits.as_str()).collect();
+    let count = digits.len();
+    let groups: Vec<usize> = elements.iter().flat_map(|e| e.groups.clone()).collect();
+    if matches!(count, 13..=19) && luhn(&digits) && cue != Some(Cue::Other) {
+        return Some(Kind::Card);
+    }
+    match cue {
+        Some(Cue::Other) => {
+            let is_card = matches!(count, 15 | 16) && digits.starts_with(['3', '4', '5', '6']);
+            return (is_card && luhn(&digits)).then_some(Kind::Card);
+        }
+        Some(Cue::Code) if matches!(count, 3..=6) => return Some(Kind::Card),
+        Some(Cue::Expiry) if matches!(count, 3..=6) => return Some(Kind::Card),
+        Some(Cue::Ssn) if matches!(count, 4 | 9) => return Some(Kind::Ssn),
+        Some(Cue::Ssn) if matches!(count, 5..=8) => return Some(Kind::Ssn),
+        Some(Cue::Zip) if matches!(count, 5 | 9) => return Some(Kind::Address),
+        Some(Cue::Account) if matches!(count, 5..=20) => return Some(Kind::Account),
+        Some(Cue::Card) if matches!(count, 4..=19) && !is_year(elements) => {
+            return Some(Kind::Card);
+        }
+        _ => {}
+    }
+    if is_amount(words, elements) {
+        return None;
+    }
+    if matches!(groups[..], [3, 2, 4]) {
+        return Some(Kind::Ssn);
+    }
+    if matches!(groups[..], [4, 4, 4, 4] | [4, 6, 5]) {
+        return Some(Kind::Card);
+    }
+    if count == 9 && spelled(elements) && split_as_ssn(elements) {
+        return Some(Kind::Ssn);
+    }
+    is_phone(elements, &digits, &groups, cue == Some(Cue::Phone)).then_some(Kind::Phone)
+}
+
+/// Returns `true` for a written group that may be a year.
+fn is_year(elements: &[Element]) -> bool {
+    matches!(elements, [one] if one.written && one.digits.len() == 4
+        && (one.digits.starts_with("19") || one.digits.starts_with("20")))
+}
+
+/// Returns `true` if digits that were said one by one have pauses where a social security
+/// number has its dashes.
+fn split_as_ssn(elements: &[Element]) -> bool {
+    let mut count = 0;
+    let ends = elements.iter().filter_map(|element| {
+        count += element.digits.len();
+        element.bounded.then_some(count)
+    });
+    let ends: Vec<usize> = ends.filter(|end| *end < 9).collect();
+    ends == [3, 5]
+}
+
+/// Returns `true` if the digits are said one by one.
+pub(super) fn spelled(elements: &[Element]) -> bool {
+    elements.iter().all(|one| one.digits.len() == 1)
+}
+
+/// Returns `true` if what follows says that this is an amount.
+fn is_amount(words: &[Word<'_>], elements: &[Element]) -> bool {
+    const UNITS: &[&str] = &[
+        "dollars",
+        "dollar",
+        "euros",
+        "pounds",
+        "percent",
+        "people",
+        "users",
+        "units",
+        "million",
+        "billion",
+        "thousand",
+        "cents",
+        "bucks",
+        "miles",
+        "kilometers",
+        "degrees",
+    ];
+    let end = elements.last().map_or(0, |last| last.words.end);
+    UNITS.contains(&bare(words, end))
+}
+
+fn is_phone(elements: &[Element], digits: &str, groups: &[usize], cued: bool) -> bool {
+    let count = digits.len();
+    if !matches!(count, 7..=15) || is_counting(elements) {
+        return false;
+    }
+    let led = elements.first().is_some_and(|first| first.led);
+    if elements.iter().all(|element| element.written) {
+        let known = matches!(
+            groups,
+            [3, 4] | [3, 3, 4] | [1, 3, 3, 4] | [1, 10] | [2, 4, 4] | [3, 8] | [10]
+        );
+        let leading_zero = digits.starts_with('0') && matches!(count, 9..=12) && groups.len() <= 5;
+        let one_by_one = groups.iter().all(|group| *group == 1);
+        return known
+            || led && count >= 8
+            || leading_zero
+            || one_by_one
+            || cued && !is_date(groups);
+    }
+    cued || led || most_in_a_row(elements) >= 3 && !is_rounded(elements)
+}
+
+fn is_date(groups: &[usize]) -> bool {
+    matches!(groups, [4, 2, 2])
+}
+
+/// Returns how many digits in a row are said one by one.
+fn most_in_a_row(elements: &[Element]) -> usize {
+    let mut best = 0;
+    let mut now = 0;
+    for element in elements {
+        let is_repeat = element.words.len() == 2 && !element.cardinal && {
+            let mut digits = element.digits.chars();
+            let first = digits.next();
+            digits.all(|digit| Some(digit) == first)
+        };
+        now = match element.digits.len() == 1 || is_repeat {
+            true => now + element.digits.len(),
+            false => 0,
+        };
+        best = best.max(now);
+    }
+    best
+}
+
+/// Returns `true` if a cardinal number is among the elements that is no `eight hundred` at
+/// their beginning.
+fn is_rounded(elements: &[Element]) -> bool {
+    let others = elements.iter().skip(2);
+    let mut thousands = others.filter(|one| one.cardinal && one.digits.len() > 3);
+    thousands.next().is_some()
+}
+
+/// Returns `true` for `one two three four five …`, up or down.
+pub(super) fn is_counting(elements: &[Element]) -> bool {
+    let values: Option<Vec<i64>> = elements.iter().map(|one| one.digits.parse().ok()).collect();
+    let Some(values) = values.filter(|values| values.len() >= 6) else {
+        return false;
+    };
+    let mut steps = values.windows(2).map(|pair| match pair {
+        [first, second] => second - first,
+        _ => 0,
+    });
+    let Some(step) = steps.next() else {
+        return false;
+    };
+    (step == 1 || step == -1)
+        && steps.all(|next| next == step)
+        && elements.iter().any(|e| e.digits.len() > 1)
+}
+
+/// Returns `true` if what is said before the number says that it is not personal.
+pub(super) fn is_other(words: &[Word<'_>], start: usize) -> bool {
+    cue(words, start) == Some(Cue::Other)
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! `PUT …/speakers`: who spoke when in a conversation, for audio with several speakers.
+
+use crate::conversation::attribution::{At, SpeakerEvent, Turns};
+use crate::door::handshake::Account;
+use crate::door::http::{Shared, error, unreadable};
+use crate::door::rest::{Id, busy, failed, own, unknown};
+use crate::door::unhonoured::Unhonoured;
+use crate::store::speakers::{Attribute, Attributed};
+use crate::workers::Undone;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::put;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Largest body in bytes, and most events in it.
+const LARGEST_BODY: usize = 4 << 20;
+const MOST_EVENTS: usize = 20_000;
+
+pub(crate) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/v1/conversations/{id}/speakers", put(attribute))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+}
+
+/// Reads the turns of a body, or returns what is wrong with it.
+fn turns(body: &[u8], longest: usize) -> Result<Turns, String> {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let events = body["speakerEvents"].as_array();
+    let events = events.filter(|events| (1..=MOST_EVENTS).contains(&events.len()));
+    let Some(events) = events else {
+        return Err(format!(
+            "The body must be a JSON object with `speakerEvents`: 1 to {MOST_EVENTS} objects with \
+             `type`, `user` and `offset`."
+        ));
+    };
+    let events = events.iter().enumerate().map(|(index, sent)| {
+        let event = SpeakerEvent::read(sent, longest);
+        let event = event.map_err(|why| format!("speakerEvents[{index}]: {why}."))?;
+        match event.at {
+            At::Offset(at) => Ok((at, event)),
+            At::Wall(_) | At::Now => Err(format!(
+                "speakerEvents[{index}]: `offset` is missing; it counts from the start of the \
+                 conversation."
+            )),
+        }
+    });
+    let events: Result<Vec<(u64, SpeakerEvent)>, String> = events.collect();
+    events.map(Turns::of)
+}
+
+async fn attribute(
+    State(shared): State<Shared>,
+    account: Account,
+    id: Id,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(reason) => return unreadable(&reason),
+    };
+    let whose = match own(&shared, account, id) {
+        Ok(whose) => whose,
+        Err(refusal) => return refusal,
+    };
+    let limits = &shared.config.limits;
+    let sent = serde_json::from_slice(&body).unwrap_or_default();
+    let unhonoured = Unhonoured::body(&sent, &["speakerEvents"]);
+    let attribution = match turns(&body, limits.text) {
+        Ok(turns) => Attribute {
+            turns,
+            zero: None,
+            since: i64::MIN,
+            instead_of: None,
+            most: limits.speakers,
+        },
+        Err(message) => return error(StatusCode::BAD_REQUEST, &message),
+    };
+    let (speakers, entries) = match shared.notes.attribute(whose.clone(), attribution).await {
+        Ok(Attributed::Done { speakers, entries }) => (speakers, entries),
+        Ok(Attributed::Unknown) => return unknown(),
+        Ok(Attributed::TooMany) => {
+            let message = format!(
+                "A conversation has at most {} speakers; name fewer users.",
+                limits.speakers
+            );
+            return error(StatusCode::BAD_REQUEST, &message);
+        }
+        Err(reason) => return failed(&reason),
+    };
+    let done = format!(
+        "Speaker events associated for conversationId: {} successfully! The update should be \
+         reflected in all messages and insights along with this conversation",
+        whose.conversation
+    );
+    // The conversation's locks may have to be waited for, which an async task must not do.
+    let hub = Arc::clone(&shared.hub);
+    let told = shared.hub.workers.run(move || {
+        if let Some(running) = hub.running(&whose.account, whose.conversation) {
+            running.attributed(&speakers, &entries);
+        }
+    });
+    match told.await {
+        Ok(()) => unhonoured.tell(Json(json!({ "message": done })).into_response()),
+        Err(Undone::Busy) => busy(),
+        Err(reason @ Undone::Panicked) => {
+            tracing::error!(%reason, "a conversation was not told who spoke");
+            let message = "The speakers are changed, but pages that are open do not show it; see \
+                           the log of the service.";
+            error(StatusCode::INTERNAL_SERVER_ERROR, message)
+        }
+    }
+}

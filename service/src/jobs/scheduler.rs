@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Begins jobs, the oldest first, as many at the same time as may run, and ends them.
+//!
+//! A job is unfinished until its end is stored, so a service that starts takes up all that were
+//! not: those that wait, and those that ran when it ended. Two jobs of one conversation run one
+//! after the other.
+
+use crate::clock;
+use crate::conversation::hub::Hub;
+use crate::hearing::Hearing;
+use crate::hearing::masking::RedactionPolicy;
+use crate::jobs::request::{JobRequest, Kind};
+use crate::jobs::writer::{JobError, Run};
+use crate::jobs::{Jobs, fetch, recording, text};
+use crate::limits::Limits;
+use crate::store::StoreError;
+use crate::store::jobs::{Job, NewHook, Status};
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
+use tokio::time::{Instant, sleep};
+
+/// How long a job rests that could not go on.
+const REST: Duration = Duration::from_secs(10);
+
+/// How long the scheduler waits if nothing wakes it.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// How often a job is begun. One that ended the service so often will do so again.
+const MOST_ATTEMPTS: u64 = 20;
+
+/// What jobs work with.
+#[derive(Clone)]
+pub(crate) struct Tools {
+    pub(crate) jobs: Arc<Jobs>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) hearing: Hearing,
+    pub(crate) limits: Limits,
+    /// What is hidden in every job.
+    pub(crate) redaction: RedactionPolicy,
+}
+
+/// How a job's turn has ended.
+enum Ended {
+    Over,
+    /// It goes on after a rest.
+    Later,
+}
+
+/// Runs jobs until `stop` is `true`. Those that run then go on when the service starts again.
+pub(crate) async fn run(tools: Tools, mut stop: watch::Receiver<bool>) {
+    let jobs = Arc::clone(&tools.jobs);
+    let mut running: JoinSet<Ended> = JoinSet::new();
+    let mut names: HashMap<Id, String> = HashMap::new();
+    let mut resting: Vec<(Instant, String)> = Vec::new();
+    let mut swept = Instant::now();
+    loop {
+        if swept.elapsed() >= LOOK {
+            sweep(&jobs).await;
+            swept = Instant::now();
+        }
+        resting.retain(|(until, _)| *until > Instant::now());
+        while running.len() < jobs.settings.parallel {
+            let busy = names.values().chain(resting.iter().map(|(_, id)| id));
+            let next = match jobs.store.next(busy.cloned().collect()).await {
+                Ok(Some(next)) => next,
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(%error, "the next job is not known");
+                    break;
+                }
+            };
+            let id = next.id.clone();
+            let task = running.spawn(turn(tools.clone(), next));
+            names.insert(task.id(), id);
+        }
+        let wait = resting.iter().map(|(until, _)| *until).min();
+        let wait = wait.map_or(LOOK, |until| {
+            until.saturating_duration_since(Instant::now())
+        });
+        tokio::select! {
+            () = jobs.news.notified() => {}
+            () = sleep(wait.min(LOOK)) => {}
+            Some(ended) = running.join_next_with_id() => {
+                let (id, ended) = match ended {
+                    Ok((id, ended)) => (id, ended),
+                    // It panicked; the log has the details.
+                    Err(error) => (error.id(), Ended::Later),
+                };
+                let name = names.remove(&id).unwrap_or_default();
+                jobs.running().remove(&name);
+                if let Ended::Later = ended {
+                    resting.push((Instant::now() + REST, name));
+                }
+            }
+            // The wait also ends if the server was dropped.
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+    }
+    running.shutdown().await;
+}
+
+/// Deletes recordings whose conversation was deleted with its job.
+async fn sweep(jobs: &Jobs) {
+    if let Ok(unfinished) = jobs.store.unfinished().await {
+        jobs.spool.sweep(unfinished, false).await;
+    }
+}
+
+/// Returns the webhook that tells of a status, if the job has one.
+fn hook(job: &Job, request: &JobRequest, status: Status) -> Option<NewHook> {
+    let url = request.options.webhook.clone()?;
+    let body = json!({"jobId": job.id, "status": status.as_str()}).to_string();
+    Some(NewHook { url, body })
+}
+
+/// Gives a job its turn.
+async fn turn(tools: Tools, job: Job) -> Ended {
+    let id = job.id.clone();
+    match try_turn(&tools, job).await {
+        Ok(ended) => ended,
+        Err(error) => {
+            tracing::error!(%error, job = id, "a job rests, because the database does not answer");
+            Ended::Later
+        }
+    }
+}
+
+async fn try_turn(tools: &Tools, job: Job) -> Result<Ended, StoreError> {
+    let jobs = &tools.jobs;
+    let request = serde_json::from_str::<JobRequest>(&job.request);
+    let first = request.as_ref().ok();
+    let first = first.and_then(|request| hook(&job, request, Status::InProgress));
+    let begun = jobs
+        .store
+        .begin(job.id.clone(), clock::now(), first)
+        .await?;
+    jobs.wake_hooks();
+    // Its conversation may have been deleted just then.
+    let Some(job) = begun else {
+        jobs.spool.remove(&job.id).await;
+        return Ok(Ended::Over);
+    };
+    let done = Arc::new(AtomicI64::new(job.progress));
+    jobs.running().insert(job.id.clone(), Arc::clone(&done));
+    tracing::info!(event = "job", job = job.id, attempt = job.attempt, "begun");
+    let (last, result) = match request {
+        Ok(request) => {
+            let result = work(tools, &job, &request, &done).await;
+            (
+                result.is_ok().then_some(Status::Completed),
+                (Some(request), result),
+            )
+        }
+        Err(error) => (None, (None, Err(JobError::failed(error)))),
+    };
+    let (request, result) = result;
+    let why = match result {
+        Ok(()) => None,
+        Err(JobError::Failed(why)) => Some(why),
+        Err(JobError::Later(why)) if job.attempt >= MOST_ATTEMPTS => Some(why),
+        Err(JobError::Later(why)) => {
+            tracing::warn!(job = job.id, why, "a job rests");
+            return Ok(Ended::Later);
+        }
+    };
+    tracing::info!(event = "job", job = job.id, why, "ended");
+    let status = last.unwrap_or(Status::Failed);
+    let told = request.and_then(|request| hook(&job, &request, status));
+    let progress = done.load(Ordering::Relaxed);
+    let ended = jobs
+        .store
+        .finish(job.id.clone(), why, progress, clock::now(), told)
+        .await?;
+    if ended {
+        jobs.wake_hooks();
+    }
+    jobs.spool.remove(&job.id).await;
+    Ok(Ended::Over)
+}
+
+async fn work(
+    tools: &Tools,
+    job: &Job,
+    request: &JobRequest,
+    done: &Arc<AtomicI64>,
+) -> Result<(), JobError> {
+    if job.attempt > MOST_ATTEMPTS {
+        return Err(JobError::failed(format!(
+            "the job was begun {MOST_ATTEMPTS} times and never ended; see the log of the service"
+        )));
+    }
+    let (jobs, limits) = (&tools.jobs, tools.limits.clone());
+    let hub = Arc::clone(&tools.hub);
+    let run = Run::new(
+        hub,
+        job.clone(),
+        request.clone(),
+        limits,
+        tools.redaction.clone(),
+    )
+    .await?;
+    match &request.kind {
+        Kind::Text(messages) => text::run(&run, messages, &tools.hearing.pool, done).await,
+        Kind::Upload => recording::run(&run, jobs, &tools.hearing, done).await,
+        Kind::Url(url) => {
+            fetch::fetch(jobs, &job.id, url).await?;
+            recording::run(&run, jobs, &tools.hearing, done).await
+        }
+    }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The jobs of the Async API, and the webhooks that tell of them, in plain types.
+//!
+//! A change of a job's status and the webhook that tells of it are one transaction, so a
+//! service that is killed between two of them tells of each change once. Times are
+//! nanoseconds since the Unix epoch.
+
+use super::Answer;
+
+/// What has become of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// It waits for its turn.
+    Scheduled,
+    /// It runs, or goes on after a restart.
+    InProgress,
+    Completed,
+    Failed,
+}
+
+impl Status {
+    const ALL: [Self; 4] = [
+        Self::Scheduled,
+        Self::InProgress,
+        Self::Completed,
+        Self::Failed,
+    ];
+
+    /// Returns the word of the API for it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Returns the status of such a word. A word of a later version counts as failed.
+    pub(crate) fn of(word: &str) -> Self {
+        let found = Self::ALL.into_iter().find(|known| known.as_str() == word);
+        found.unwrap_or(Self::Failed)
+    }
+}
+
+/// A job that was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct NewJob {
+    /// A UUID.
+    pub(crate) id: String,
+    pub(crate) account: String,
+    pub(crate) target: Target,
+    /// JSON, as the jobs have it.
+    pub(crate) request: String,
+    pub(crate) created: i64,
+}
+
+/// The conversation of a job.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    New {
+        conversation: i64,
+        name: Option<String>,
+        /// JSON object.
+        metadata: Option<String>,
+    },
+    /// One that is there, over or not.
+    Existing(i64),
+}
+
+/// A job as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub(crate) id: String,
+    pub(crate) account: String,
+    pub(crate) conversation: i64,
+    pub(crate) status: Status,
+    pub(crate) request: String,
+    /// Why it failed.
+    pub(crate) result: Option<String>,
+    /// When its first audio counts as come. `None` before it has begun.
+    pub(crate) zero: Option<i64>,
+    /// Nanoseconds of audio, or messages.
+    pub(crate) progress: i64,
+    /// How often it was begun.
+    pub(crate) attempt: u64,
+    pub(crate) created: i64,
+    pub(crate) updated: i64,
+}
+
+/// A webhook to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewHook {
+    pub(crate) url: String,
+    pub(crate) body: String,
+}
+
+/// A webhook as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hook {
+    /// A UUID: the idempotency key.
+    pub(crate) id: String,
+    pub(crate) job: String,
+    pub(crate) url: String,
+    pub(crate) body: String,
+    /// How often it was tried.
+    pub(crate) attempts: u32,
+    /// When it is tried next. `None` once it was delivered or given up.
+    pub(crate) due: Option<i64>,
+    /// Why the last attempt failed. `None` if it was delivered, or not tried yet.
+    pub(crate) error: Option<String>,
+}
+
+/// What became of an attempt to deliver a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Attempted {
+    Delivered,
+    /// It is tried again at `due`; without it, never.
+    Failed {
+        error: String,
+        due: Option<i64>,
+    },
+}
+
+/// Keeps the jobs. No method blocks its thread.
+pub(crate) trait JobStore: Send + Sync {
+    /// Keeps a job, and makes its conversation if that is new. Returns `false` if the account
+    /// has no such conversation, and `None` if `most` of its jobs are unfinished already.
+    fn create(&self, job: NewJob, most: usize) -> Answer<'_, Option<bool>>;
+
+    /// Returns a job of an account, with its webhooks.
+    fn job(&self, account: String, id: String) -> Answer<'_, Option<(Job, Vec<Hook>)>>;
+
+    /// Returns the oldest unfinished job that is not one of `running`, and whose conversation
+    /// is that of none of them.
+    fn next(&self, running: Vec<String>) -> Answer<'_, Option<Job>>;
+
+    /// Returns the ids of all unfinished jobs.
+    fn unfinished(&self) -> Answer<'_, Vec<String>>;
+
+    /// Begins an unfinished job, again if need be, at the time `now`. Returns it as it is then.
+    /// `hook` is sent if it was not begun before.
+    fn begin(&self, id: String, now: i64, hook: Option<NewHook>) -> Answer<'_, Option<Job>>;
+
+    /// Returns up to where a stream is in the log of a conversation, nanoseconds of its audio.
+    fn reached(&self, conversation: i64, stream: String) -> Answer<'_, i64>;
+
+    /// Notes how far a job is.
+    fn progress(&self, id: String, progress: i64) -> Answer<'_, ()>;
+
+    /// Ends an unfinished job: without `why` it has completed. Returns `false` if it has ended
+    /// before.
+    fn finish(
+        &self,
+        id: String,
+        why: Option<String>,
+        progress: i64,
+        now: i64,
+        hook: Option<NewHook>,
+    ) -> Answer<'_, bool>;
+
+    /// Returns webhooks that are due at `now`, but none of `busy`, and when the next one is.
+    fn due(&self, now: i64, busy: Vec<String>) -> Answer<'_, (Vec<Hook>, Option<i64>)>;
+
+    /// Notes an attempt to deliver a webhook.
+    fn attempted(&self, id: String, attempted: Attempted) -> Answer<'_, ()>;
+
+    /// Returns the webhooks of an account that were given up, the newest first.
+    fn dead(&self, account: String, limit: usize) -> Answer<'_, Vec<Hook>>;
+
+    /// Lets a webhook that was given up be tried again at `now`. Returns `false` if there is
+    /// none.
+    fn revive(&self, account: String, id: String, now: i64) -> Answer<'_, bool>;
+}

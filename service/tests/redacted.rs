@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Streams that ask for a redaction (`config.redaction`), on the wire and in the Conversation
+//! API.
+
+mod common;
+#[path = "common/secrets.rs"]
+mod secrets;
+
+use common::*;
+use secrets::*;
+use serde_json::{Value, json};
+use std::time::Duration;
+use symbl_service::recognizer::scripted::silence;
+use symbl_service::{RedactionPolicy, Server};
+
+/// Returns the texts of the messages of a conversation.
+async fn messages(server: &Server, id: &str) -> Vec<String> {
+    let path = format!("GET /v1/conversations/{id}/messages");
+    let (_, body) = http(server, &path, "").await;
+    let body: Value = serde_json::from_str(&body).expect("JSON");
+    let messages = body["messages"].as_array().expect("messages").iter();
+    messages
+        .map(|one| one["text"].as_str().expect("a text").to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_stream_that_asks_for_it_is_redacted_and_others_of_its_conversation_are_not() {
+    let server = serve(None, RedactionPolicy::default()).await;
+    let mut asking = request();
+    asking["config"]["redaction"] = json!({"redactContent": true, "redactionString": "[gone]"});
+    let (mut plain, id) = Client::started(&server, "both", &request()).await;
+    let (same, heard) = call(&server, "both", &asking).await;
+    assert_eq!(same, id);
+    assert!(!kinds(&heard).contains(&"warning"), "it is done");
+    let texts = messages(&server, &id).await;
+    has_no_secret("the messages", texts[..5].join("\n").as_bytes());
+    assert_eq!(texts[1], "You can write to [gone] please.");
+    assert!(
+        texts[2].starts_with("my number is [gone], can you call"),
+        "{texts:?}"
+    );
+    let second = silence(Duration::from_secs(1), 16_000);
+    plain.send_audio(&linear16(&second)).await;
+    plain.stop().await;
+    plain.rest().await;
+    let texts = messages(&server, &id).await.join("\n");
+    assert!(texts.contains("zanzibar dot quixote"), "{texts}");
+}
+
+#[tokio::test]
+async fn hidden_words_are_one_that_lasts_as_long() {
+    let server = serve(None, everything()).await;
+    let (_, heard) = call(&server, "times", &request()).await;
+    let words = final_words(&heard);
+    let second: Vec<_> = words
+        .iter()
+        .filter(|word| (500..1000).contains(&word.1))
+        .collect();
+    let texts: Vec<&str> = second.iter().map(|word| word.0.as_str()).collect();
+    assert_eq!(texts, ["you", "can", "write", "to", "", "please"]);
+    // Seven words of 20 ms each behind four of them.
+    assert_eq!((second[4].1, second[4].2), (580, 720));
+}
+
+#[tokio::test]
+async fn what_is_identified_is_told_as_entities_and_hidden_only_if_asked_for() {
+    let server = serve(None, RedactionPolicy::default()).await;
+    let mut asking = request();
+    asking["config"]["detectEntities"] = false.into();
+    for (redact, value) in [(false, "415-555-0187"), (true, "****")] {
+        let redaction = json!({"identifyContent": true, "redactContent": redact});
+        asking["config"]["redaction"] = redaction;
+        let (_, heard) = call(&server, &format!("identify-{redact}"), &asking).await;
+        let message = heard
+            .iter()
+            .filter(|heard| heard.kind() == "message_response")
+            .nth(2);
+        let message = &message.expect("a message").json()["messages"][0];
+        let phone = &message["entities"][0];
+        assert_eq!(phone["type"], "PHONE_NUMBER", "{message}");
+        assert_eq!(phone["detectedValue"], value);
+        assert_eq!(phone["offset"], 13);
+        let text = message["payload"]["content"].as_str().expect("a text");
+        assert!(text.get(13..).expect("long").starts_with(value), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_replay_after_a_cut_does_not_tell_what_was_hidden() {
+    let server = serve(None, RedactionPolicy::default()).await;
+    let mut asking = request();
+    asking["config"]["redaction"] = json!({"redactContent": true});
+    asking["noConnectionTimeout"] = 1800.into();
+    let place =
+        |attempt: u64, ms: u64| json!({"id": "s", "attempt": attempt, "position": ms * 1_000_000});
+    asking["x_stream"] = place(1, 0);
+    let (mut client, id) = Client::started(&server, "cut", &asking).await;
+    let half = linear16(&silence(Duration::from_millis(500), 16_000));
+    client.send_audio(&half).await;
+    client.send_audio(&half).await;
+    client.until("message_response").await;
+    client.until("message_response").await;
+    drop(client);
+    // The prompter begins anew: its first line lies where its second one was.
+    asking["x_stream"] = place(2, 500);
+    let (mut client, same) = Client::started(&server, "cut", &asking).await;
+    assert_eq!(same, id);
+    for _ in CALL {
+        client.send_audio(&half).await;
+    }
+    client.stop().await;
+    let told: Vec<String> = client
+        .rest()
+        .await
+        .iter()
+        .map(|heard| format!("{heard:?}"))
+        .collect();
+    let secrets = told.join("\n");
+    for secret in SECRETS.iter().filter(|secret| **secret != "778899") {
+        assert!(
+            !secrets.to_lowercase().contains(secret),
+            "{secret}: {secrets}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_replacement_that_cannot_be_seen_is_refused() {
+    let server = serve(None, RedactionPolicy::default()).await;
+    for wrong in [
+        json!(" "),
+        json!("a\u{7}b"),
+        json!("12345678901234567"),
+        json!(7),
+    ] {
+        let mut asking = request();
+        asking["config"]["redaction"] = json!({"redactContent": true, "redactionString": wrong});
+        let mut client = Client::connect(&server, "wrong").await;
+        client.send_json(&asking).await;
+        let error = client.next().await;
+        assert_eq!(error.json()["code"], "invalid_request", "{wrong}");
+    }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! How often the redaction is right, measured on labelled lines, and what interims show.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use symbl_service::analysis::redaction::{Kind, Redaction, Redactor};
+
+const TUNED: &str = include_str!("data/redaction-tuned.tsv");
+const HELD_OUT: &str = include_str!("data/redaction-held-out.tsv");
+
+/// A labelled line: its words, and the kind that each of them is hidden as.
+struct Line<'a> {
+    text: &'a str,
+    words: Vec<String>,
+    labels: Vec<Option<Kind>>,
+}
+
+fn lines(table: &str) -> Vec<Line<'_>> {
+    let rows = table.lines().filter(|line| !line.starts_with('#'));
+    let rows = rows.map(|row| row.split_once('\t').expect("two columns").1);
+    rows.map(line).collect()
+}
+
+fn line(text: &str) -> Line<'_> {
+    let mut inside = None;
+    let mut opened = false;
+    let (mut words, mut labels) = (Vec::new(), Vec::new());
+    for piece in text.split(' ') {
+        if let Some(kind) = piece.strip_prefix('{') {
+            inside = Some(Kind::named(kind).expect("a kind"));
+            opened = true;
+            continue;
+        }
+        words.push(piece.replace('}', ""));
+        labels.push(inside);
+        opened = false;
+        if piece.contains('}') {
+            inside = None;
+        }
+    }
+    assert!(inside.is_none() && !opened, "a brace stays open: {text}");
+    Line {
+        text,
+        words,
+        labels,
+    }
+}
+
+#[derive(Default)]
+struct Score {
+    right: usize,
+    wrong: usize,
+    missed: usize,
+    /// Of the right ones, those with the label's kind.
+    kind: usize,
+    spans: usize,
+    hidden_spans: usize,
+}
+
+impl Score {
+    fn recall(&self) -> f64 {
+        self.right as f64 / (self.right + self.missed) as f64
+    }
+
+    fn precision(&self) -> f64 {
+        self.right as f64 / (self.right + self.wrong) as f64
+    }
+}
+
+/// Scores word by word, as a stream would hide them.
+fn score(half: &str, table: &str, show: bool) -> Score {
+    let redaction = Arc::new(Redaction::of(&Kind::ALL));
+    let mut score = Score::default();
+    let mut missed: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let lines = lines(table);
+    for line in &lines {
+        let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
+        let mut redactor = Redactor::new(Arc::clone(&redaction), false);
+        let spans = redactor.last(&words, Duration::ZERO, Duration::from_secs(5));
+        let mut found = vec![None; words.len()];
+        for span in &spans {
+            for at in span.words.clone() {
+                found[at] = Some(span.kind);
+            }
+        }
+        let mut is_right = true;
+        for (label, found) in line.labels.iter().zip(&found) {
+            score.right += usize::from(label.is_some() && found.is_some());
+            score.missed += usize::from(label.is_some() && found.is_none());
+            score.wrong += usize::from(label.is_none() && found.is_some());
+            score.kind += usize::from(label.is_some() && label == found);
+            is_right &= label.is_some() == found.is_some();
+            if let Some(kind) = label {
+                let count = missed.entry(kind.name()).or_default();
+                count.0 += usize::from(found.is_some());
+                count.1 += 1;
+            }
+        }
+        let labelled = line.labels.iter().zip(&found).collect::<Vec<_>>();
+        for span in labelled.chunk_by(|one, next| one.0 == next.0) {
+            if span.first().is_some_and(|(label, _)| label.is_some()) {
+                score.spans += 1;
+                score.hidden_spans += usize::from(span.iter().all(|(_, found)| found.is_some()));
+            }
+        }
+        if show && !is_right {
+            let marked: Vec<String> = words
+                .iter()
+                .zip(&found)
+                .map(|(word, kind)| match kind {
+                    Some(kind) => format!("[{}:{word}]", kind.name()),
+                    None => (*word).to_owned(),
+                })
+                .collect();
+            println!("  {}\n    {}", line.text, marked.join(" "));
+        }
+    }
+    println!(
+        "{half}: {} lines, recall {:.3}, precision {:.3}, kind {:.3}, {} of {} spans hidden",
+        lines.len(),
+        score.recall(),
+        score.precision(),
+        score.kind as f64 / score.right as f64,
+        score.hidden_spans,
+        score.spans,
+    );
+    for (kind, (right, all)) in missed {
+        println!("{half} {kind}: {right} of {all} words");
+    }
+    score
+}
+
+#[test]
+fn the_redaction_is_as_good_as_the_documentation_says() {
+    let tuned = score("tuned", TUNED, true);
+    let held = score(
+        "held-out",
+        HELD_OUT,
+        std::env::var_os("SHOW_HELD_OUT").is_some(),
+    );
+    // The figures that docs/privacy.md has, rounded down.
+    assert!(tuned.recall() >= 0.999 && tuned.precision() >= 0.999);
+    assert!(held.recall() >= 0.995 && held.precision() >= 0.952);
+    assert!(lines(TUNED).len() + lines(HELD_OUT).len() >= 300 && lines(HELD_OUT).len() >= 100);
+}
+
+/// Takes each beginning of a line as an interim: what it shows the whole line must not hide.
+#[test]
+fn an_interim_never_shows_what_its_final_hides() {
+    let redaction = Arc::new(Redaction::of(&Kind::ALL));
+    let mut failed = 0;
+    for line in lines(TUNED).iter().chain(&lines(HELD_OUT)) {
+        let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
+        let mut redactor = Redactor::new(Arc::clone(&redaction), false);
+        let shown: Vec<_> = (1..=words.len())
+            .map(|end| redactor.interim(&words[..end], Duration::ZERO))
+            .collect();
+        let last = redactor.last(&words, Duration::ZERO, Duration::from_secs(5));
+        let hidden = |at: usize| last.iter().any(|span| span.words.contains(&at));
+        for (end, interim) in (1..).zip(&shown) {
+            for at in (0..interim.words).filter(|at| hidden(*at)) {
+                if !interim.hidden.iter().any(|span| span.contains(&at)) {
+                    println!(
+                        "  {} is shown by the interim of {end} words: {}",
+                        words[at], line.text
+                    );
+                    failed += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(failed, 0);
+}
+
+/// Prints what a redaction costs.
+#[test]
+#[ignore = "measures; run it alone"]
+fn what_it_costs() {
+    let redaction = Arc::new(Redaction::of(&Kind::ALL));
+    let all = lines(HELD_OUT);
+    let begun = std::time::Instant::now();
+    redaction.find(&["warm"]);
+    println!("lists: {:?}", begun.elapsed());
+    let mut redactor = Redactor::new(redaction, false);
+    let begun = std::time::Instant::now();
+    for line in &all {
+        let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
+        redactor.interim(&words, Duration::ZERO);
+        redactor.last(&words, Duration::ZERO, Duration::ZERO);
+    }
+    println!(
+        "a final and an interim: {:?}",
+        begun.elapsed() / u32::try_from(all.len()).expect("few")
+    );
+}
