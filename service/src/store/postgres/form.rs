@@ -5,6 +5,7 @@
 //! The functions see names and texts in the form of [`put`], and never look into a body.
 
 use super::text::{put, take};
+use super::words::vector;
 use crate::conversation::entry::{Body, Entry, Sent, Speaker, Transcribed};
 use crate::conversation::log::{Begun, Sending, StartRecord, Verdict};
 use crate::ids::new_id;
@@ -43,6 +44,7 @@ pub(super) fn asked(record: &Record, at: i64, again: bool) -> Value {
         } => json!({
             "k": "sent", "c": conversation, "at": at, "ends": ends,
             "client": put(&sent.client_id), "corrects": sent.corrects,
+            "lexemes": sent.corrects.map(|_| vector(&sent.text)),
             "body": body_of(&Body::Sent(sent.clone())),
         }),
         Record::Keep { conversation, keep } => {
@@ -130,6 +132,7 @@ fn spoken(conversation: i64, said: &Transcribed, at: i64, again: bool) -> Value 
             "id": message.id, "n": n, "speaker": put(&said.speaker.id),
             "text": put(&message.text), "start": start, "stop": stop,
             "words": json!(words).to_string(), "confidence": said.confidence,
+            "lexemes": vector(&message.text),
         })
     });
     let mut record = json!({

@@ -7,6 +7,18 @@ CREATE OR REPLACE FUNCTION symbl_now_1() RETURNS bigint LANGUAGE sql VOLATILE AS
     SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000
 $$;
 
+-- Returns the words of an account and of a conversation, which are no words of a text.
+CREATE OR REPLACE FUNCTION symbl_scope_1(account text, c bigint) RETURNS tsvector
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT array_to_tsvector(ARRAY['@' || encode(sha256(convert_to(account, 'UTF8')), 'hex'),
+                                   '#c' || c])
+$$;
+
+-- Returns true if a node is not declared gone.
+CREATE OR REPLACE FUNCTION symbl_lives_1(node_id text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT 1 FROM node WHERE id = node_id AND NOT gone)
+$$;
+
 -- Appends an entry, and returns its number: NULL if the conversation is over.
 CREATE OR REPLACE FUNCTION symbl_append_1(c bigint, at bigint, kind text, body text)
 RETURNS bigint LANGUAGE plpgsql AS $$
@@ -172,9 +184,10 @@ BEGIN
             p->>'stream', until, r->>'body');
     INSERT INTO message
     SELECT x.id, c, con.head, x.n, x.speaker, x.text, x.start, x.stop, x.words, x.confidence,
-           (r->>'at')::bigint, (r->>'phrases')::boolean
+           (r->>'at')::bigint, (r->>'phrases')::boolean,
+           x.lexemes::tsvector || symbl_scope_1(con.account, c)
     FROM jsonb_to_recordset(r->'messages') AS x(id bigint, n integer, speaker text, text text,
-        start bigint, stop bigint, words text, confidence double precision);
+        start bigint, stop bigint, words text, confidence double precision, lexemes text);
     IF r ? 'insights' THEN
         INSERT INTO insight
         SELECT x.id, c, x.message, x.n, x.kind, x.text, x.score, x.by_speaker, x.assignee, x.due
@@ -218,8 +231,9 @@ DECLARE
     at bigint := (r->>'at')::bigint;
     e entry;
     next bigint;
+    whose text;
 BEGIN
-    PERFORM 1 FROM conversation WHERE id = c FOR NO KEY UPDATE;
+    SELECT account INTO whose FROM conversation WHERE id = c FOR NO KEY UPDATE;
     SELECT * INTO e FROM entry WHERE conversation = c AND client = r->>'client';
     IF FOUND THEN
         RETURN jsonb_build_object('v', 'known', 'seq', e.seq, 'at', e.at, 'body', e.body);
@@ -236,6 +250,10 @@ BEGIN
     END IF;
     UPDATE entry SET client = r->>'client', corrects = (r->>'corrects')::bigint
     WHERE conversation = c AND seq = next;
+    IF r->>'corrects' IS NOT NULL THEN
+        UPDATE message SET lexemes = (r->>'lexemes')::tsvector || symbl_scope_1(whose, c)
+        WHERE id = (r->>'corrects')::bigint AND conversation = c;
+    END IF;
     UPDATE conversation SET ends = greatest(ends, (r->>'ends')::bigint)
     WHERE id = c AND ends IS NOT NULL AND r->>'ends' IS NOT NULL;
     RETURN jsonb_build_object('v', 'stored', 'seq', next, 'at', at);

@@ -10,25 +10,31 @@
 //! A commit that was answered is durable if the database is set up to be: see
 //! docs/cluster.md.
 
+mod bookmarks;
 mod comprehensive;
 mod filter;
 mod form;
+mod groups;
+mod jobs;
+mod labels;
 mod link;
 mod listing;
 mod log;
-mod missing;
 mod parts;
 mod places;
 mod readers;
 mod records;
 mod registry;
 mod schema;
+mod search;
+mod speakers;
 mod spoken;
 mod text;
 mod topics;
 mod trackers;
 #[cfg(debug_assertions)]
 pub(crate) mod trial;
+mod words;
 mod writer;
 
 use crate::metrics::Counts;
@@ -203,6 +209,27 @@ impl Store {
             drop(done.try_send(looked));
         });
         wait(&answer)
+    }
+
+    /// Makes a change in one transaction. What is not to `stay` is undone.
+    async fn change<T: Send + 'static>(
+        &self,
+        stay: impl Fn(&T) -> bool + Send + 'static,
+        change: impl for<'a> FnOnce(&'a mut Link) -> Looking<'a, T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let readers = self.readers()?;
+        readers
+            .look(|link| {
+                Box::pin(async move {
+                    // After an error the connection is closed, and nothing stays.
+                    link.batch("BEGIN").await?;
+                    let done = change(link).await?;
+                    let end = if stay(&done) { "COMMIT" } else { "ROLLBACK" };
+                    link.batch(end).await?;
+                    Ok(done)
+                })
+            })
+            .await
     }
 
     /// Returns the id of this node.

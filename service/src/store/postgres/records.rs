@@ -63,6 +63,18 @@ pub(super) async fn find(link: &mut Link, whose: &Whose) -> Result<Option<Found>
     }))
 }
 
+/// Works like [`find`], and keeps others from changing the conversation until the end of the
+/// transaction.
+pub(super) async fn find_to_change(
+    link: &mut Link,
+    whose: &Whose,
+) -> Result<Option<Found>, StoreError> {
+    let sql = "SELECT 1 FROM conversation WHERE id = $1 AND account = $2 FOR NO KEY UPDATE";
+    let account = put(&whose.account);
+    link.query(sql, &[&whose.conversation, &account]).await?;
+    find(link, whose).await
+}
+
 /// Reads the members of each of these conversations.
 async fn members_of(link: &mut Link, ids: &[i64]) -> Result<HashMap<i64, Vec<Value>>, StoreError> {
     let sql = "SELECT conversation, id, name, user_id FROM member WHERE conversation = ANY($1)
@@ -371,7 +383,8 @@ impl Records for Store {
             let readers = self.readers()?;
             let purged = readers.look(|link| {
                 Box::pin(async move {
-                    let tables = "entry, message, insight, topic, tracker_match, entity";
+                    let tables =
+                        "entry, message, insight, topic, tracker_match, entity, bookmark, job";
                     link.batch(&format!("VACUUM {tables}")).await
                 })
             });

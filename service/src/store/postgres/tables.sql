@@ -106,8 +106,10 @@ CREATE TABLE message (
     words text NOT NULL,        -- JSON: [[word, start, stop], ...]
     confidence double precision NOT NULL,
     stored bigint NOT NULL,     -- when it was written
-    phrases boolean NOT NULL    -- whether its client asked for actionable parts
+    phrases boolean NOT NULL,   -- whether its client asked for actionable parts
+    lexemes tsvector NOT NULL   -- what a search finds: words, account and conversation
 );
+CREATE INDEX message_found ON message USING gin (lexemes);
 CREATE INDEX message_of ON message (conversation, start, id);
 CREATE INDEX message_told ON message (conversation, seq, n);
 
@@ -168,3 +170,62 @@ CREATE TABLE kept_tracker (
     vocabulary text NOT NULL,   -- JSON: phrases
     UNIQUE (account, name)
 );
+
+CREATE TABLE bookmark (
+    id bigint PRIMARY KEY,
+    conversation bigint NOT NULL REFERENCES conversation ON DELETE CASCADE,
+    label text NOT NULL,
+    description text NOT NULL,
+    author text NOT NULL,       -- JSON: name, userId, email
+    begins bigint NOT NULL,     -- from the first audio of the conversation
+    duration bigint NOT NULL,
+    messages bigint[] NOT NULL,
+    created bigint NOT NULL,
+    updated bigint NOT NULL
+);
+CREATE INDEX bookmark_of ON bookmark (conversation, begins);
+
+CREATE TABLE conversation_group (
+    made bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- their order
+    id bigint NOT NULL UNIQUE,
+    account text COLLATE "C" NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL,
+    criteria text NOT NULL,     -- a filter of conversations
+    created bigint NOT NULL,
+    updated bigint NOT NULL
+);
+CREATE INDEX conversation_group_of ON conversation_group (account, made);
+
+CREATE TABLE job (
+    id text COLLATE "C" PRIMARY KEY, -- UUID
+    account text COLLATE "C" NOT NULL,
+    conversation bigint NOT NULL REFERENCES conversation ON DELETE CASCADE,
+    status text NOT NULL,       -- scheduled, in_progress, completed, failed
+    request text NOT NULL,      -- JSON
+    result text,                -- why it failed
+    zero bigint,                -- when its first audio came; NULL: it has not begun
+    progress bigint NOT NULL DEFAULT 0, -- nanoseconds of audio, or messages
+    attempt bigint NOT NULL DEFAULT 0,
+    home text NOT NULL,         -- the node that has its recording,
+    node text,                  -- and the one that runs it
+    created bigint NOT NULL,
+    updated bigint NOT NULL
+);
+CREATE INDEX job_of ON job (account, created);
+CREATE INDEX job_in ON job (conversation);
+CREATE INDEX job_open ON job (created) WHERE status IN ('scheduled', 'in_progress');
+
+CREATE TABLE webhook (
+    id text COLLATE "C" PRIMARY KEY, -- UUID: the idempotency key
+    job text COLLATE "C" NOT NULL REFERENCES job ON DELETE CASCADE,
+    url text NOT NULL,
+    body text NOT NULL,
+    attempts bigint NOT NULL DEFAULT 0,
+    due bigint,                 -- NULL: delivered, or given up
+    error text,                 -- why the last attempt failed; NULL: delivered
+    node text,                  -- the one that sends it
+    created bigint NOT NULL
+);
+CREATE INDEX webhook_due ON webhook (due) WHERE due IS NOT NULL;
+CREATE INDEX webhook_of ON webhook (job);

@@ -18,12 +18,12 @@ use serde_json::{Map, Value, json};
 use symbl_protocol::timestamp::format_rfc3339;
 
 /// No message is longer. So one that began earlier than this before a time has ended at it.
-pub(super) const LONGEST_MESSAGE: i64 = 600 * SECOND;
+pub(in crate::store) const LONGEST_MESSAGE: i64 = 600 * SECOND;
 
 /// A bookmark as it is stored.
-struct Stored {
-    id: i64,
-    mark: Mark,
+pub(in crate::store) struct Stored {
+    pub(in crate::store) id: i64,
+    pub(in crate::store) mark: Mark,
 }
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
@@ -122,7 +122,7 @@ fn sentences(from: &Connection, found: Found, extent: &Extent) -> rusqlite::Resu
 
 /// Returns the time of some messages from the start of the conversation: whole seconds, in
 /// which all of them lie.
-fn extent_of(sentences: &[Sentence], begun: i64) -> (i64, i64) {
+pub(in crate::store) fn extent_of(sentences: &[Sentence], begun: i64) -> (i64, i64) {
     let first = sentences.iter().map(|one| one.start).min().unwrap_or(begun);
     let last = sentences.iter().map(|one| one.stop).max().unwrap_or(first);
     let begin = first.saturating_sub(begun).max(0) / SECOND * SECOND;
@@ -138,35 +138,43 @@ fn seconds(nanos: i64) -> Value {
     }
 }
 
-fn shown(from: &Connection, found: Found, stored: &Stored) -> rusqlite::Result<Value> {
-    let Stored { id, mark } = stored;
-    let mut sentences = sentences(from, found, &mark.extent)?;
-    let (begin, duration) = match mark.extent {
-        Extent::Time { begin, duration } => (begin, duration),
-        Extent::Messages(_) => extent_of(&sentences, begun(from, found)?),
-    };
-    let is_cut = sentences.len() > MOST_MARKED;
-    sentences.truncate(MOST_MARKED);
-    let messages = sentences.iter().map(|sentence| {
-        json!({
-            "id": sentence.id.to_string(),
-            "text": sentence.text,
-            "startTime": format_rfc3339(sentence.start),
-            "endTime": format_rfc3339(sentence.stop),
-        })
-    });
-    let mut members = Map::new();
-    members.insert("id".into(), id.to_string().into());
-    members.insert("label".into(), mark.label.as_str().into());
-    members.insert("description".into(), mark.description.as_str().into());
-    members.insert("user".into(), mark.user.clone().into());
-    members.insert("beginTimeOffset".into(), seconds(begin));
-    members.insert("duration".into(), seconds(duration));
-    members.insert("messageRefs".into(), messages.collect());
-    if is_cut {
-        members.insert("x_more".into(), true.into());
+impl Stored {
+    /// Returns the bookmark as the API shows it, with its messages. The conversation began at
+    /// `begun`.
+    pub(in crate::store) fn shown(&self, mut sentences: Vec<Sentence>, begun: i64) -> Value {
+        let Self { id, mark } = self;
+        let (begin, duration) = match mark.extent {
+            Extent::Time { begin, duration } => (begin, duration),
+            Extent::Messages(_) => extent_of(&sentences, begun),
+        };
+        let is_cut = sentences.len() > MOST_MARKED;
+        sentences.truncate(MOST_MARKED);
+        let messages = sentences.iter().map(|sentence| {
+            json!({
+                "id": sentence.id.to_string(),
+                "text": sentence.text,
+                "startTime": format_rfc3339(sentence.start),
+                "endTime": format_rfc3339(sentence.stop),
+            })
+        });
+        let mut members = Map::new();
+        members.insert("id".into(), id.to_string().into());
+        members.insert("label".into(), mark.label.as_str().into());
+        members.insert("description".into(), mark.description.as_str().into());
+        members.insert("user".into(), mark.user.clone().into());
+        members.insert("beginTimeOffset".into(), seconds(begin));
+        members.insert("duration".into(), seconds(duration));
+        members.insert("messageRefs".into(), messages.collect());
+        if is_cut {
+            members.insert("x_more".into(), true.into());
+        }
+        Value::Object(members)
     }
-    Ok(Value::Object(members))
+}
+
+fn shown(from: &Connection, found: Found, stored: &Stored) -> rusqlite::Result<Value> {
+    let sentences = sentences(from, found, &stored.mark.extent)?;
+    Ok(stored.shown(sentences, begun(from, found)?))
 }
 
 /// Returns the first of these ids that is no message of the conversation.
@@ -337,7 +345,7 @@ fn ids(from: &Connection, found: Found) -> rusqlite::Result<Vec<i64>> {
 }
 
 /// Returns the answer about one bookmark of a conversation, if there is the conversation.
-fn marked<T>(found: Option<Option<T>>) -> Marked<T> {
+pub(in crate::store) fn marked<T>(found: Option<Option<T>>) -> Marked<T> {
     match found {
         None => Marked::NoConversation,
         Some(None) => Marked::NoBookmark,

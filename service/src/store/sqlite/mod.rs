@@ -14,7 +14,7 @@
 //! store in a directory keeps everything until it is deleted.
 
 pub(crate) mod backup;
-mod bookmarks;
+pub(in crate::store) mod bookmarks;
 pub(in crate::store) mod comprehensive;
 pub(in crate::store) mod corrections;
 pub(in crate::store) mod entries;
@@ -39,7 +39,7 @@ mod records;
 mod retention;
 mod schema;
 mod search;
-mod speakers;
+pub(in crate::store) mod speakers;
 mod spoken;
 mod topics;
 mod trackers;

@@ -17,13 +17,13 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use std::sync::Arc;
 
 /// Messages that are looked at and changed at once, and so in one entry.
-const PART: i64 = 500;
+pub(in crate::store) const PART: i64 = 500;
 
 /// A place in the messages: the start of the last one, and its id.
-type Place = (i64, i64);
+pub(in crate::store) type Place = (i64, i64);
 
 /// A message that another speaker has said: its id, and the new speaker's id.
-type Change = (i64, String);
+pub(in crate::store) type Change = (i64, String);
 
 impl Speakers for Store {
     fn attribute(&self, whose: Whose, attribution: Attribute) -> Answer<'_, Attributed> {
@@ -106,11 +106,11 @@ fn join(
 }
 
 /// Finds the messages that another speaker has said.
-struct Look {
-    attribution: Attribute,
-    zero: i64,
+pub(in crate::store) struct Look {
+    pub(in crate::store) attribution: Attribute,
+    pub(in crate::store) zero: i64,
     /// The users as members.
-    speakers: Vec<Speaker>,
+    pub(in crate::store) speakers: Vec<Speaker>,
 }
 
 impl Look {
@@ -147,7 +147,11 @@ impl Look {
 
     /// Returns the id of the speaker that a message of `speaker` belongs to, if that is
     /// another one.
-    fn other(&self, words: &[(String, i64, i64)], speaker: &str) -> Option<&str> {
+    pub(in crate::store) fn other(
+        &self,
+        words: &[(String, i64, i64)],
+        speaker: &str,
+    ) -> Option<&str> {
         let instead_of = self.attribution.instead_of.as_ref();
         let mut looked_at = self.speakers.iter().chain(instead_of);
         if instead_of.is_some() && !looked_at.any(|one| one.id == speaker) {
@@ -161,6 +165,26 @@ impl Look {
         let owner = owner.and_then(|owner| self.speakers.get(owner));
         let owner = owner.or(instead_of)?;
         (owner.id != speaker).then_some(owner.id.as_str())
+    }
+
+    /// Adds a message that the speaker with this id has said.
+    pub(in crate::store) fn add(
+        &self,
+        attributions: &mut Vec<Attribution>,
+        message: i64,
+        id: &str,
+    ) {
+        let known = attributions.iter_mut().find(|one| one.speaker.id == id);
+        if let Some(known) = known {
+            return known.messages.push(message);
+        }
+        let mut speakers = self.speakers.iter().chain(&self.attribution.instead_of);
+        if let Some(speaker) = speakers.find(|one| one.id == id) {
+            attributions.push(Attribution {
+                speaker: speaker.clone(),
+                messages: vec![message],
+            });
+        }
     }
 
     /// Changes the speakers of messages, and appends that.
@@ -182,18 +206,7 @@ impl Look {
             if changed == 0 {
                 continue;
             }
-            let known = attributions.iter_mut().find(|one| one.speaker.id == id);
-            if let Some(known) = known {
-                known.messages.push(message);
-                continue;
-            }
-            let mut speakers = self.speakers.iter().chain(&self.attribution.instead_of);
-            if let Some(speaker) = speakers.find(|one| one.id == id) {
-                attributions.push(Attribution {
-                    speaker: speaker.clone(),
-                    messages: vec![message],
-                });
-            }
+            self.add(&mut attributions, message, &id);
         }
         if attributions.is_empty() {
             return Ok(None);

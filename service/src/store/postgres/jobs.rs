@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! The jobs of the Async API and their webhooks, in the database of the cluster.
+//!
+//! A job begins on the node that took it, which has its recording. One of a node that is gone
+//! is taken over by another one. Taking a job and taking a webhook are changes of its row, so
+//! no two nodes have the same at a time.
+
+use super::form::asked;
+use super::link::{Link, Parameters};
+use super::log::{get, text, text_or_none};
+use super::text::put;
+use super::{Store, StoreError};
+use crate::conversation::log::StartRecord;
+use crate::store::Answer;
+use crate::store::jobs::{Attempted, Hook, Job, JobStore, NewHook, NewJob, Status, Target};
+use crate::store::sqlite::labels::metadata;
+use crate::store::sqlite::record::{Record, from_sql};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// Most webhooks that are read at once.
+const MOST_DUE: i64 = 32;
+
+/// The key of the lock under which a node takes jobs: "symj" as a number.
+const LOCK: i64 = 0x7379_6d6a;
+
+const JOB: &str = "job.id, job.account, job.conversation, job.status, job.request, job.result,
+    job.zero, job.progress, job.attempt, job.created, job.updated";
+
+const UNFINISHED: &str = "job.status IN ('scheduled', 'in_progress')";
+
+const HOOK: &str = "w.id, w.job, w.url, w.body, w.attempts, w.due, w.error";
+
+/// No webhook of the same job comes before it.
+const IN_TURN: &str = "w.due IS NOT NULL AND NOT EXISTS (SELECT 1 FROM webhook e
+    WHERE e.job = w.job AND e.due IS NOT NULL AND e.created < w.created)";
+
+fn job(row: &Row) -> Result<Job, StoreError> {
+    Ok(Job {
+        id: text(row, 0)?,
+        account: text(row, 1)?,
+        conversation: get(row, 2)?,
+        status: Status::of(get(row, 3)?),
+        request: text(row, 4)?,
+        result: text_or_none(row, 5)?,
+        zero: get(row, 6)?,
+        progress: get(row, 7)?,
+        attempt: from_sql(get(row, 8)?),
+        created: get(row, 9)?,
+        updated: get(row, 10)?,
+    })
+}
+
+fn hook(row: &Row) -> Result<Hook, StoreError> {
+    let attempts: i64 = get(row, 4)?;
+    Ok(Hook {
+        id: text(row, 0)?,
+        job: text(row, 1)?,
+        url: text(row, 2)?,
+        body: text(row, 3)?,
+        attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+        due: get(row, 5)?,
+        error: text_or_none(row, 6)?,
+    })
+}
+
+/// Returns texts as they are stored.
+fn stored(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| put(text)).collect()
+}
+
+/// Keeps a webhook that is due at once.
+async fn tell(link: &mut Link, job: &str, hook: &NewHook, now: i64) -> Result<(), StoreError> {
+    let sql = "INSERT INTO webhook (id, job, url, body, due, created)
+               VALUES ($1, $2, $3, $4, $5, $5)";
+    let id = Uuid::new_v4().to_string();
+    let (url, body) = (put(&hook.url), put(&hook.body));
+    link.execute(sql, &[&id, &job, &url, &body, &now])
+        .await
+        .map(drop)
+}
+
+/// Makes the conversation of a job. It is over until the job begins.
+async fn make_conversation(
+    link: &mut Link,
+    node: &str,
+    new: &NewJob,
+    conversation: i64,
+    name: Option<String>,
+    labels: Option<String>,
+) -> Result<(), StoreError> {
+    let start = StartRecord {
+        conversation,
+        account: new.account.clone(),
+        connection_id: new.id.clone(),
+        session: Uuid::new_v4().to_string(),
+        title: name,
+        at: new.created,
+        keep: 0,
+        speaker: None,
+        ends: Some(new.created),
+        stream_position: None,
+    };
+    let start = asked(&Record::Start(start), new.created, false).to_string();
+    let sql = "SELECT symbl_start_1($1, $2::text::jsonb)::text";
+    link.query(sql, &[&node, &start]).await?;
+    let sql = "UPDATE conversation SET ended = $2, metadata = $3, labels = $4::text::jsonb
+               WHERE id = $1";
+    let sought = labels.as_deref().map(|labels| metadata(Some(labels)));
+    let sought = sought.map(|labels| super::labels::sought(&labels));
+    link.execute(sql, &[&conversation, &new.created, &labels, &sought])
+        .await
+        .map(drop)
+}
+
+async fn create(
+    link: &mut Link,
+    node: &str,
+    mut new: NewJob,
+    most: usize,
+) -> Result<Option<bool>, StoreError> {
+    let account = put(&new.account);
+    // Two nodes must not each see one place that is left.
+    let lock = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+    link.query(lock, &[&account]).await?;
+    let sql = format!("SELECT count(*) FROM job WHERE account = $1 AND {UNFINISHED}");
+    let row = link.query_one(&sql, &[&account]).await?;
+    if from_sql(get(&row, 0)?) >= most as u64 {
+        return Ok(None);
+    }
+    let target = std::mem::replace(&mut new.target, Target::Existing(0));
+    let conversation = match target {
+        Target::Existing(conversation) => {
+            let sql = "SELECT 1 FROM conversation WHERE id = $1 AND account = $2";
+            let row = link.query_opt(sql, &[&conversation, &account]).await?;
+            if row.is_none() {
+                return Ok(Some(false));
+            }
+            conversation
+        }
+        Target::New {
+            conversation,
+            name,
+            metadata,
+        } => {
+            make_conversation(link, node, &new, conversation, name, metadata).await?;
+            conversation
+        }
+    };
+    let sql = "INSERT INTO job (id, account, conversation, status, request, home, created, updated)
+               VALUES ($1, $2, $3, 'scheduled', $4, $5, $6, $6)";
+    let (id, request) = (put(&new.id), put(&new.request));
+    let with: Parameters<'_> = &[&id, &account, &conversation, &request, &node, &new.created];
+    link.execute(sql, with).await?;
+    Ok(Some(true))
+}
+
+/// Takes the oldest job that this node may run.
+async fn take(link: &mut Link, node: &str, running: &[String]) -> Result<Option<Job>, StoreError> {
+    // Two nodes must not each take a job of one conversation.
+    link.query("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
+        .await?;
+    let sql = format!(
+        "UPDATE job SET node = $1 WHERE id = (SELECT id FROM job WHERE {UNFINISHED}
+             AND id <> ALL($2) AND (node = $1 OR node IS NULL AND home = $1
+             OR NOT symbl_lives_1(coalesce(node, home)))
+             AND conversation NOT IN (SELECT o.conversation FROM job o WHERE o.id = ANY($2)
+                 OR (o.status IN ('scheduled', 'in_progress') AND o.node <> $1
+                     AND symbl_lives_1(o.node)))
+             ORDER BY created, id LIMIT 1)
+         RETURNING {JOB}"
+    );
+    let row = link.query_opt(&sql, &[&node, &running]).await?;
+    row.as_ref().map(job).transpose()
+}
+
+/// Takes the webhooks that are due. Returns them, and when the next one is.
+async fn take_due(
+    link: &mut Link,
+    node: &str,
+    now: i64,
+    mut busy: Vec<String>,
+) -> Result<(Vec<Hook>, Option<i64>), StoreError> {
+    let free = "(w.node IS NULL OR w.node = $1 OR NOT symbl_lives_1(w.node)) AND w.id <> ALL($2)";
+    let sql = format!(
+        "UPDATE webhook w SET node = $1 WHERE w.id IN (SELECT w.id FROM webhook w
+             WHERE {IN_TURN} AND {free} AND w.due <= $3 ORDER BY w.due, w.created LIMIT $4
+             FOR UPDATE SKIP LOCKED) RETURNING {HOOK}"
+    );
+    let rows = link.query(&sql, &[&node, &busy, &now, &MOST_DUE]).await?;
+    let due = rows.iter().map(hook).collect::<Result<Vec<Hook>, _>>()?;
+    busy.extend(due.iter().map(|hook| hook.id.clone()));
+    let sql = format!("SELECT min(w.due) FROM webhook w WHERE {IN_TURN} AND {free}");
+    let row = link.query_one(&sql, &[&node, &busy]).await?;
+    Ok((due, get(&row, 0)?))
+}
+
+impl JobStore for Store {
+    fn create(&self, new: NewJob, most: usize) -> Answer<'_, Option<bool>> {
+        let node = self.node();
+        Box::pin(self.change(
+            |made| *made == Some(true),
+            move |link| Box::pin(async move { create(link, &node, new, most).await }),
+        ))
+    }
+
+    fn job(&self, account: String, id: String) -> Answer<'_, Option<(Job, Vec<Hook>)>> {
+        let (account, id) = (put(&account), put(&id));
+        Box::pin(async move {
+            let readers = self.readers()?;
+            readers
+                .look(|link| {
+                    Box::pin(async move {
+                        let sql = format!("SELECT {JOB} FROM job WHERE id = $1 AND account = $2");
+                        let row = link.query_opt(&sql, &[&id, &account]).await?;
+                        let Some(row) = row else { return Ok(None) };
+                        let sql = format!(
+                            "SELECT {HOOK} FROM webhook w WHERE w.job = $1 ORDER BY w.created"
+                        );
+                        let hooks = link.query(&sql, &[&id]).await?;
+                        let hooks = hooks.iter().map(hook).collect::<Result<_, _>>()?;
+                        Ok(Some((job(&row)?, hooks)))
+                    })
+                })
+                .await
+        })
+    }
+
+    fn next(&self, running: Vec<String>) -> Answer<'_, Option<Job>> {
+        let (node, running) = (self.node(), stored(&running));
+        Box::pin(self.change(Option::is_some, move |link| {
+            Box::pin(async move { take(link, &node, &running).await })
+        }))
+    }
+
+    fn unfinished(&self) -> Answer<'_, Vec<String>> {
+        Box::pin(async move {
+            let readers = self.readers()?;
+            readers
+                .look(|link| {
+                    Box::pin(async move {
+                        let sql = format!("SELECT id FROM job WHERE {UNFINISHED}");
+                        let rows = link.query(&sql, &[]).await?;
+                        rows.iter().map(|row| text(row, 0)).collect()
+                    })
+                })
+                .await
+        })
+    }
+
+    fn begin(&self, id: String, now: i64, told: Option<NewHook>) -> Answer<'_, Option<Job>> {
+        let (node, id) = (self.node(), put(&id));
+        Box::pin(self.change(Option::is_some, move |link| {
+            Box::pin(async move {
+                // What is appended comes after what was said before. Another node may have
+                // taken the job meanwhile.
+                let sql = format!(
+                    "UPDATE job SET status = 'in_progress', attempt = attempt + 1, updated = $2,
+                     zero = coalesce(zero, 1 + (SELECT max(stop) FROM message
+                     WHERE conversation = job.conversation), $2)
+                     WHERE id = $1 AND {UNFINISHED} AND coalesce(node, $3) = $3 RETURNING {JOB}"
+                );
+                let row = link.query_opt(&sql, &[&id, &now, &node]).await?;
+                let begun = row.as_ref().map(job).transpose()?;
+                if let (Some(begun), Some(told)) = (&begun, &told)
+                    && begun.attempt == 1
+                {
+                    tell(link, &id, told, now).await?;
+                }
+                Ok(begun)
+            })
+        }))
+    }
+
+    fn reached(&self, conversation: i64, stream: String) -> Answer<'_, i64> {
+        let stream = put(&stream);
+        Box::pin(async move {
+            let readers = self.readers()?;
+            readers
+                .look(|link| {
+                    Box::pin(async move {
+                        let sql = "SELECT said_until FROM stream
+                                   WHERE conversation = $1 AND id = $2";
+                        let row = link.query_opt(sql, &[&conversation, &stream]).await?;
+                        row.map_or(Ok(0), |row| get(&row, 0))
+                    })
+                })
+                .await
+        })
+    }
+
+    fn progress(&self, id: String, progress: i64) -> Answer<'_, ()> {
+        let id = put(&id);
+        Box::pin(self.change(
+            |()| true,
+            move |link| {
+                Box::pin(async move {
+                    let sql = "UPDATE job SET progress = $2 WHERE id = $1";
+                    link.execute(sql, &[&id, &progress]).await.map(drop)
+                })
+            },
+        ))
+    }
+
+    fn finish(
+        &self,
+        id: String,
+        why: Option<String>,
+        progress: i64,
+        now: i64,
+        told: Option<NewHook>,
+    ) -> Answer<'_, bool> {
+        let id = put(&id);
+        Box::pin(self.change(
+            |ended| *ended,
+            move |link| {
+                Box::pin(async move {
+                    let status = match &why {
+                        None => Status::Completed,
+                        Some(_) => Status::Failed,
+                    };
+                    let (status, why) = (status.as_str(), why.as_deref().map(put));
+                    let sql = format!(
+                        "UPDATE job SET status = $2, result = $3, progress = $4, updated = $5
+                     WHERE id = $1 AND {UNFINISHED}"
+                    );
+                    let with: Parameters<'_> = &[&id, &status, &why, &progress, &now];
+                    let ended = link.execute(&sql, with).await? > 0;
+                    if let Some(told) = told.filter(|_| ended) {
+                        tell(link, &id, &told, now).await?;
+                    }
+                    Ok(ended)
+                })
+            },
+        ))
+    }
+
+    // The webhooks of a job are sent in their order, one at a time.
+    fn due(&self, now: i64, busy: Vec<String>) -> Answer<'_, (Vec<Hook>, Option<i64>)> {
+        let (node, busy) = (self.node(), stored(&busy));
+        Box::pin(self.change(
+            |_| true,
+            move |link| Box::pin(async move { take_due(link, &node, now, busy).await }),
+        ))
+    }
+
+    fn attempted(&self, id: String, attempted: Attempted) -> Answer<'_, ()> {
+        let id = put(&id);
+        Box::pin(self.change(
+            |()| true,
+            move |link| {
+                Box::pin(async move {
+                    let (error, due) = match attempted {
+                        Attempted::Delivered => (None, None),
+                        Attempted::Failed { error, due } => (Some(put(&error)), due),
+                    };
+                    let sql = "UPDATE webhook SET attempts = attempts + 1, due = $2, error = $3,
+                           node = NULL WHERE id = $1";
+                    link.execute(sql, &[&id, &due, &error]).await.map(drop)
+                })
+            },
+        ))
+    }
+
+    fn dead(&self, account: String, limit: usize) -> Answer<'_, Vec<Hook>> {
+        let account = put(&account);
+        Box::pin(async move {
+            let (readers, limit) = (self.readers()?, i64::try_from(limit).unwrap_or(i64::MAX));
+            readers
+                .look(|link| {
+                    Box::pin(async move {
+                        let sql = format!(
+                            "SELECT {HOOK} FROM webhook w JOIN job ON job.id = w.job
+                             WHERE job.account = $1 AND w.due IS NULL AND w.error IS NOT NULL
+                             ORDER BY w.created DESC LIMIT $2"
+                        );
+                        let rows = link.query(&sql, &[&account, &limit]).await?;
+                        rows.iter().map(hook).collect()
+                    })
+                })
+                .await
+        })
+    }
+
+    fn revive(&self, account: String, id: String, now: i64) -> Answer<'_, bool> {
+        let (account, id) = (put(&account), put(&id));
+        Box::pin(self.change(
+            |_| true,
+            move |link| {
+                Box::pin(async move {
+                    let sql = "UPDATE webhook SET attempts = 0, due = $3 WHERE id = $1
+                           AND due IS NULL AND error IS NOT NULL
+                           AND job IN (SELECT id FROM job WHERE account = $2)";
+                    Ok(link.execute(sql, &[&id, &account, &now]).await? > 0)
+                })
+            },
+        ))
+    }
+}
