@@ -102,19 +102,10 @@ fn away() -> Response {
     response
 }
 
-/// Returns the answer where the database of a cluster does not do `what` yet.
-fn missing(what: &str) -> Response {
-    let message = format!("{what} is not there yet with --cluster; use a service with --data.");
-    error(StatusCode::NOT_IMPLEMENTED, &message)
-}
-
 /// Returns the answer to a request for which the store has failed.
 pub(crate) fn failed(reason: &StoreError) -> Response {
     if let StoreError::Busy(_) = reason {
         return busy();
-    }
-    if let StoreError::Missing(what) = reason {
-        return missing(what);
     }
     tracing::error!(%reason, "the database does not answer");
     if let StoreError::Cluster(_) = reason {

@@ -94,9 +94,6 @@ pub enum StoreError {
     /// The database of the cluster cannot be used.
     #[error("{0}")]
     Cluster(String),
-    /// The database of a cluster does not do this yet.
-    #[error("{0} is not there yet with --cluster; a service with --data has it")]
-    Missing(&'static str),
     /// A commit failed with others, or took too long.
     #[error("nothing could be stored: {0}")]
     Commit(String),

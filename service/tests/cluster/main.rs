@@ -9,6 +9,7 @@ mod common;
 
 mod failures;
 mod going;
+mod jobs;
 mod kills;
 mod moves;
 mod order;
