@@ -5,13 +5,12 @@
 //! `PUT` replaces the metadata, as the reference of the original service has it. `PATCH`
 //! merges: members that are `null` are removed. Both leave what the body does not have.
 
-use crate::door::handshake::Account;
-use crate::door::http::{Shared, error, unreadable};
-use crate::door::rest::{Id, failed, own, unknown};
+use crate::door::asked::{Own, Sent};
+use crate::door::http::{Shared, error};
+use crate::door::rest::{failed, unknown};
+use crate::store::Whose;
 use crate::store::notes::{Labelled, Labelling, MOST_LABELS, Metadata};
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::put;
@@ -34,41 +33,22 @@ pub(crate) fn routes() -> Router<Shared> {
     Router::new().route("/v1/conversations/{id}", methods)
 }
 
-async fn replace(
-    state: State<Shared>,
-    account: Account,
-    id: Id,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    label(state, account, id, body, Metadata::Replace).await
+async fn replace(State(shared): State<Shared>, Own(whose): Own, Sent(body): Sent) -> Response {
+    label(shared, whose, &body, Metadata::Replace).await
 }
 
-async fn merge(
-    state: State<Shared>,
-    account: Account,
-    id: Id,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    label(state, account, id, body, Metadata::Merge).await
+async fn merge(State(shared): State<Shared>, Own(whose): Own, Sent(body): Sent) -> Response {
+    label(shared, whose, &body, Metadata::Merge).await
 }
 
 async fn label(
-    State(shared): State<Shared>,
-    account: Account,
-    id: Id,
-    body: Result<Bytes, BytesRejection>,
+    shared: Shared,
+    whose: Whose,
+    body: &[u8],
     how: fn(Map<String, Value>) -> Metadata,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(reason) => return unreadable(&reason),
-    };
-    let whose = match own(&shared, account, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
     let (conversation, longest) = (whose.conversation, shared.config.limits.text);
-    let labels = match labels(&body, conversation, longest, how) {
+    let labels = match labels(body, conversation, longest, how) {
         Ok(labels) => labels,
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),
     };

@@ -3,12 +3,10 @@
 //! How long one conversation is kept: `PUT /v1/conversations/{id}/retention`. It is no path of
 //! Symbl's API.
 
-use crate::door::handshake::Account;
-use crate::door::http::{Shared, error, unreadable};
-use crate::door::rest::{Id, failed, own, unknown};
-use axum::body::Bytes;
+use crate::door::asked::{Own, Sent};
+use crate::door::http::{Shared, error};
+use crate::door::rest::{failed, unknown};
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::put;
@@ -38,26 +36,13 @@ fn asked(body: &[u8]) -> Option<Option<Duration>> {
     }
 }
 
-async fn retain(
-    State(shared): State<Shared>,
-    account: Account,
-    id: Id,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(reason) => return unreadable(&reason),
-    };
+async fn retain(State(shared): State<Shared>, Own(whose): Own, Sent(body): Sent) -> Response {
     let Some(keep) = asked(&body) else {
         let message = format!(
             "The body must be a JSON object with `days`: how many days the conversation is kept \
              after its end, from 0 (for ever) to {MOST}, or null for as long as the service says."
         );
         return error(StatusCode::BAD_REQUEST, &message);
-    };
-    let whose = match own(&shared, account, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
     };
     match shared.retention.retain(whose, keep).await {
         Ok(true) => {
