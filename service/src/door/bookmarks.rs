@@ -194,8 +194,6 @@ fn extent(members: &Map<String, Value>) -> Result<Extent, String> {
     ids.map(Extent::Messages).ok_or_else(wrong)
 }
 
-/// Creates the bookmark or the bookmarks of a body. `/bookmarks` and `/bookmarks/bulk` take
-/// both: one as an object, several as an array or as its member `bookmarks`.
 /// The members of a bookmark in a request.
 const MEMBERS: &[&str] = &[
     "beginTimeOffset",
@@ -207,9 +205,15 @@ const MEMBERS: &[&str] = &[
     "user",
 ];
 
+/// Creates the bookmark or the bookmarks of a body. `/bookmarks` and `/bookmarks/bulk` take
+/// both: one as an object, several as an array or as its member `bookmarks`.
 async fn create(State(shared): State<Shared>, Own(whose): Own, Sent(body): Sent) -> Response {
     let mut sent: Value = serde_json::from_slice(&body).unwrap_or_default();
     let several = sent.get_mut("bookmarks").map(Value::take);
+    let around = match &several {
+        Some(_) => Unhonoured::list(std::slice::from_ref(&sent), &["bookmarks"]),
+        None => Unhonoured::default(),
+    };
     let (sent, single) = match several.unwrap_or(sent) {
         Value::Array(several) => (several, false),
         one => (vec![one], true),
@@ -237,7 +241,7 @@ async fn create(State(shared): State<Shared>, Own(whose): Own, Sent(body): Sent)
         (true, [one]) => Json(one).into_response(),
         _ => Json(json!({ "bookmarks": made })).into_response(),
     });
-    Unhonoured::list(&sent, MEMBERS).tell(answer)
+    Unhonoured::list(&sent, MEMBERS).and(around).tell(answer)
 }
 
 async fn read(

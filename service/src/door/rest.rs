@@ -235,15 +235,15 @@ async fn topics(
     Readable(whose): Readable,
     Query(asked): Asked,
 ) -> Response {
-    let is_set = |name: &str| {
-        asked
-            .iter()
-            .any(|(known, value)| known == name && value == "true")
+    let is_set = |name: &str| -> Result<bool, String> {
+        let given = asked.iter().find(|(known, _)| known == name);
+        given.map_or(Ok(false), |(_, value)| flag(name, value))
     };
-    let about = About {
-        sentiment: is_set("sentiment"),
-        parents: is_set("parentRefs"),
+    let (sentiment, parents) = match (is_set("sentiment"), is_set("parentRefs")) {
+        (Ok(sentiment), Ok(parents)) => (sentiment, parents),
+        (Err(message), _) | (_, Err(message)) => return error(StatusCode::BAD_REQUEST, &message),
     };
+    let about = About { sentiment, parents };
     let found = shared.records.topics(whose, about).await;
     answered(found, |first| listed(shared.records, first))
 }
@@ -251,6 +251,15 @@ async fn topics(
 /// Returns the message about a parameter of the query with a wrong value.
 pub(crate) fn must(name: &str, what: &str) -> String {
     format!("`{name}` must be {what}.")
+}
+
+/// Reads `true` or `false` from a parameter of the query. An empty value asks for nothing.
+fn flag(name: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "true" => Ok(true),
+        "false" | "" => Ok(false),
+        _ => Err(must(name, "`true` or `false`")),
+    }
 }
 
 /// Reads a time from a parameter of the query, in nanoseconds since the Unix epoch.
@@ -269,8 +278,8 @@ fn wanted_messages(asked: &[(String, String)]) -> Result<Wanted, String> {
             count.ok_or_else(|| must(name, "a number from 0"))
         };
         match name.as_str() {
-            "verbose" => wanted.verbose = value == "true",
-            "sentiment" => wanted.sentiment = value == "true",
+            "verbose" => wanted.verbose = flag(name, value)?,
+            "sentiment" => wanted.sentiment = flag(name, value)?,
             "startTime" => wanted.from = time(name, value)?,
             "endTime" => wanted.to = time(name, value)?,
             "limit" => wanted.limit = count()?,
