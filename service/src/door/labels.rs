@@ -8,6 +8,7 @@
 use crate::door::asked::{Own, Sent};
 use crate::door::http::{Shared, error};
 use crate::door::rest::{failed, unknown};
+use crate::door::retention;
 use crate::store::Whose;
 use crate::store::notes::{Labelled, Labelling, MOST_LABELS, Metadata};
 use axum::extract::State;
@@ -21,12 +22,6 @@ use std::fmt;
 
 /// Longest key and value of the metadata in characters.
 const LONGEST_LABEL: usize = 128;
-
-/// Longest time for which a conversation is kept, in days.
-const MOST_DAYS: u64 = 36_500;
-
-/// In seconds.
-const DAY: i64 = 24 * 60 * 60;
 
 pub(crate) fn routes() -> Router<Shared> {
     let methods = put(replace).patch(merge);
@@ -127,15 +122,14 @@ fn labels(
             }
             ("x_retainDays", Value::Null) => labels.retain = Some(None),
             ("x_retainDays", value) => {
-                let days = value.as_u64().filter(|days| *days <= MOST_DAYS);
-                let days = days.and_then(|days| i64::try_from(days).ok());
-                let days = days.ok_or_else(|| {
+                let seconds = retention::seconds(value).ok_or_else(|| {
                     format!(
-                        "`x_retainDays` must be a whole number of days from 0 to {MOST_DAYS}, or \
-                         null to keep the conversation as long as all others."
+                        "`x_retainDays` must be a number of days from 0 (for ever) to {}, or null \
+                         to keep the conversation as long as all others.",
+                        retention::MOST
                     )
                 })?;
-                labels.retain = Some(Some(days * DAY));
+                labels.retain = Some(Some(seconds.into()));
             }
             // A client may send back what it was sent.
             ("id", Value::String(id)) if *id == conversation.to_string() => {}
@@ -215,8 +209,8 @@ mod tests {
                 r#"{"name": "0123456789"}"#,
                 "`name` must be a text of 1 to 9 bytes",
             ),
-            (r#"{"x_retainDays": 1.5}"#, "a whole number of days"),
-            (r#"{"x_retainDays": 36501}"#, "from 0 to 36500"),
+            (r#"{"x_retainDays": "1"}"#, "a number of days"),
+            (r#"{"x_retainDays": 36526}"#, "from 0 (for ever) to 36525"),
             (r#"{"id": "8"}"#, "`id` cannot be changed"),
             (r#"{"type": "call"}"#, "`type` cannot be changed"),
             (r#"{"startTime": "now"}"#, "`startTime` cannot be changed"),

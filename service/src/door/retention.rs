@@ -15,10 +15,18 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Most days that a conversation may be kept: a hundred years.
-const MOST: f64 = 36_525.0;
+pub(crate) const MOST: f64 = 36_525.0;
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new().route("/v1/conversations/{id}/retention", put(retain))
+}
+
+/// Returns the seconds that a number of days has, 0 for ever. `None` for what is no number of
+/// days from 0 to [`MOST`].
+pub(crate) fn seconds(days: &Value) -> Option<u32> {
+    let days = days.as_f64().filter(|days| (0.0..=MOST).contains(days))?;
+    // Less than a second would be for ever.
+    Some((days * 86_400.0).ceil() as u32)
 }
 
 /// Returns how long the body asks for: `Some(None)` is what the service says, and `None` a
@@ -27,12 +35,7 @@ fn asked(body: &[u8]) -> Option<Option<Duration>> {
     let body: Value = serde_json::from_slice(body).ok()?;
     match body.as_object()?.get("days")? {
         Value::Null => Some(None),
-        days => {
-            let days = days.as_f64().filter(|days| (0.0..=MOST).contains(days))?;
-            // Less than a second would be for ever.
-            let seconds = (days * 86_400.0).ceil();
-            Some(Some(Duration::from_secs_f64(seconds)))
-        }
+        days => seconds(days).map(|seconds| Some(Duration::from_secs(seconds.into()))),
     }
 }
 
