@@ -11,6 +11,7 @@ use crate::door::asked::{Appendable, Sent};
 use crate::door::connection::Lifetime;
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error};
+use crate::door::labels;
 use crate::door::rest::{Asked, failed, unknown};
 use crate::door::unhonoured::Unhonoured;
 use crate::ids::new_id;
@@ -119,6 +120,10 @@ impl Wanted {
             existing = Some(conversation);
         }
         let read = request::read(members, is_recording)?;
+        if let Some(metadata) = &read.options.metadata {
+            let checked = labels::check(metadata);
+            checked.map_err(|why| refused(StatusCode::BAD_REQUEST, &why))?;
+        }
         let language = read.options.language.as_deref().unwrap_or_default();
         let is_tag = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if !language.bytes().all(is_tag) {
