@@ -35,6 +35,9 @@ pub(crate) enum Kind {
     /// A recording to be fetched into the spool first.
     Url(String),
 }
+    /// So many messages of a text, once their job has ended: what they say is in the
+    /// conversation only.
+    Said(usize),
 
 /// A request, as it is kept with its job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -126,6 +129,17 @@ pub(crate) enum Wrong {
 }
 
 fn must(name: &str, what: &str) -> Wrong {
+impl JobRequest {
+    /// Returns what is kept of a request when its job has ended.
+    pub(crate) fn over(self) -> Self {
+        let kind = match self.kind {
+            Kind::Text(messages) => Kind::Said(messages.len()),
+            other => other,
+        };
+        Self { kind, ..self }
+    }
+}
+
     Wrong::Value(format!("`{name}` must be {what}."))
 }
 
