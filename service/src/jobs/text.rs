@@ -105,9 +105,19 @@ pub(crate) async fn run(
     let (zero, speakers, messages) = place(messages, zero);
     let (mut seats, mut writers): (Vec<Seat>, Vec<ResultWriter>) = (Vec::new(), Vec::new());
     for (number, person) in speakers.iter().enumerate() {
-        let (seat, writer) = run.seat(person, number, 0, zero).await?;
-        seats.push(seat);
-        writers.push(writer);
+        match run.seat(person, number, 0, zero).await {
+            Ok((seat, writer)) => {
+                seats.push(seat);
+                writers.push(writer);
+            }
+            Err(error) => {
+                // The seats are kept for the next attempt, if there is one.
+                if let JobError::Failed(_) = error {
+                    seats.into_iter().for_each(Seat::leave);
+                }
+                return Err(error);
+            }
+        }
     }
     let (tell, told) = oneshot::channel();
     let stopped = Arc::new(AtomicBool::new(false));
