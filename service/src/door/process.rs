@@ -254,8 +254,9 @@ async fn of_text(
 ) -> Response {
     let kept = async {
         let members = object(&body, &query)?;
-        let wanted = Wanted::read(shared, target, &members, false).await?;
+        let mut wanted = Wanted::read(shared, target, &members, false).await?;
         let messages = request::messages(&members)?;
+        wanted.read.warnings.extend(request::unknown(&members));
         Ok(wanted.keep(new_job(), Kind::Text(messages)).await)
     };
     kept.await.unwrap_or_else(|refusal: Refusal| *refusal)
