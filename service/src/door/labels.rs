@@ -144,6 +144,20 @@ fn labels(
     Ok(labels)
 }
 
+/// Checks the metadata of a conversation that is made, as it is checked when it is replaced.
+/// Returns what is wrong with it.
+pub(crate) fn check(given: &Map<String, Value>) -> Result<(), String> {
+    if given.len() > MOST_LABELS {
+        return Err(format!(
+            "The metadata of a conversation may have at most {MOST_LABELS} members."
+        ));
+    }
+    let entries = given
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()));
+    metadata(entries.collect(), Metadata::Replace).map(drop)
+}
+
 /// Checks the members of the metadata.
 fn metadata(
     entries: Vec<(String, Value)>,

@@ -11,12 +11,13 @@ use crate::door::asked::{Appendable, Sent};
 use crate::door::connection::Lifetime;
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error};
-use crate::door::rest::{Asked, failed, unknown};
+use crate::door::labels;
+use crate::door::rest::{Asked, busy, failed, unknown};
 use crate::door::unhonoured::Unhonoured;
 use crate::ids::new_id;
 use crate::jobs::request::{self, JobRequest, Kind, Options, Read, Wrong};
 use crate::jobs::spool::{Incoming, SpoolError};
-use crate::jobs::{fetch, webhook};
+use crate::jobs::{fetch, text, webhook};
 use crate::store::jobs::{Hook, Job, NewJob, Status, Target};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension, Path, Query, State};
@@ -45,8 +46,8 @@ const LONGEST_LIST: usize = 1000;
 /// Returns the paths of the API.
 pub(crate) fn routes() -> Router<Shared> {
     let json = Router::new()
-        .route("/v1/process/text", post(text))
-        .route("/v1/process/text/{id}", put(text))
+        .route("/v1/process/text", post(of_text))
+        .route("/v1/process/text/{id}", put(of_text))
         .route("/v1/process/audio/url", post(url))
         .route("/v1/process/video/url", post(url))
         .route("/v1/process/audio/url/{id}", put(url))
@@ -119,6 +120,10 @@ impl Wanted {
             existing = Some(conversation);
         }
         let read = request::read(members, is_recording)?;
+        if let Some(metadata) = &read.options.metadata {
+            let checked = labels::check(metadata);
+            checked.map_err(|why| refused(StatusCode::BAD_REQUEST, &why))?;
+        }
         let language = read.options.language.as_deref().unwrap_or_default();
         let is_tag = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if !language.bytes().all(is_tag) {
@@ -156,6 +161,20 @@ impl Wanted {
         let target = match existing {
             Some(conversation) => Target::Existing(conversation),
             None => new_target(conversation, &options),
+        };
+        let kind = match kind {
+            Kind::Text(messages) => {
+                let policy = shared.config.redaction.clone();
+                let masked = move || text::masked(messages, &policy);
+                match shared.hub.workers.run(masked).await {
+                    Ok(messages) => Kind::Text(messages),
+                    Err(reason) => {
+                        tracing::warn!(%reason, "a text was not taken");
+                        return busy();
+                    }
+                }
+            }
+            other => other,
         };
         let request = JobRequest { kind, options };
         let request = match serde_json::to_string(&request) {
@@ -227,7 +246,7 @@ fn object(body: &[u8], query: &[(String, String)]) -> Result<Map<String, Value>,
     Ok(members)
 }
 
-async fn text(
+async fn of_text(
     State(shared): State<Shared>,
     target: Appendable,
     Query(query): Asked,
@@ -235,8 +254,9 @@ async fn text(
 ) -> Response {
     let kept = async {
         let members = object(&body, &query)?;
-        let wanted = Wanted::read(shared, target, &members, false).await?;
+        let mut wanted = Wanted::read(shared, target, &members, false).await?;
         let messages = request::messages(&members)?;
+        wanted.read.warnings.extend(request::unknown(&members));
         Ok(wanted.keep(new_job(), Kind::Text(messages)).await)
     };
     kept.await.unwrap_or_else(|refusal: Refusal| *refusal)
@@ -415,6 +435,7 @@ fn shown(job: &Job, now: Option<i64>, hooks: &[Hook]) -> Value {
         let request = serde_json::from_str::<JobRequest>(&job.request);
         shown["progress"] = match request.map(|request| request.kind) {
             Ok(Kind::Text(messages)) => json!({"messages": done, "of": messages.len()}),
+            Ok(Kind::Said(count)) => json!({"messages": done, "of": count}),
             _ => json!({"audioSeconds": done as f64 / 1e9}),
         };
     }
