@@ -147,8 +147,8 @@ fn the_redaction_is_as_good_as_the_documentation_says() {
         UNSEEN,
         std::env::var_os("SHOW_HELD_OUT").is_some(),
     );
-    assert!(unseen.recall() >= 0.0 && unseen.precision() >= 0.0);
     // The figures that docs/privacy.md has, rounded down.
+    assert!(unseen.recall() >= 0.920 && unseen.precision() >= 0.999);
     assert!(tuned.recall() >= 0.999 && tuned.precision() >= 0.999);
     assert!(held.recall() >= 0.995 && held.precision() >= 0.952);
     assert!(lines(TUNED).len() + lines(HELD_OUT).len() >= 300 && lines(HELD_OUT).len() >= 100);
