@@ -26,7 +26,7 @@ async fn a_text_becomes_a_conversation_and_more_of_it_comes_behind() {
     let server = server().await;
     let text = json!({
         "name": "Business Meeting", "detectEntities": "true", "confidenceThreshold": 0.6,
-        "metadata": {"case": 7}, "trackers": [{"name": "Report", "vocabulary": ["the report"]}],
+        "metadata": {"case": "7"}, "trackers": [{"name": "Report", "vocabulary": ["the report"]}],
         "messages": [
             {"payload": {"content": "Hello. I will send the report by Friday."},
              "from": {"name": "John", "userId": "john@example.com"},

@@ -389,11 +389,15 @@ async fn the_database_file_alone_is_a_whole_backup_in_silence_and_after_a_stop()
     }
 }
 
-/// Returns those of `words` that are in a file of the directory, in any case.
+/// Returns those of `words` that are in a file of the directory or below it, in any case.
 fn left_in(directory: &Path, words: &[String]) -> Vec<String> {
     let mut left = Vec::new();
     for file in std::fs::read_dir(directory).expect("a directory") {
         let path = file.expect("a file").path();
+        if path.is_dir() {
+            left.extend(left_in(&path, words));
+            continue;
+        }
         let bytes = std::fs::read(&path).expect("read");
         let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
         let found = words.iter().filter(|word| text.contains(word.as_str()));

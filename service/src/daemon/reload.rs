@@ -61,6 +61,7 @@ impl Reloader {
 
     /// Begins to read. The file system may hang, and SIGTERM must not wait for it.
     pub(crate) fn begin(&self) {
+        tracing::info!("SIGHUP: certificate and configuration are read again");
         notify::reloading();
         let (tls, arguments) = (self.tls.clone(), Arc::clone(&self.arguments));
         let sender = self.sender.clone();

@@ -9,10 +9,10 @@
 use crate::analysis::analytics::{Analytics, MemberReport, Report, Said};
 use crate::analysis::{questions, sentiment};
 use crate::conversation::tally::Tallied;
+use crate::door::asked::Readable;
 use crate::door::http::{Shared, error};
-use crate::door::rest::{Id, busy, failed, unknown, whose};
+use crate::door::rest::{busy, failed, unknown};
 use crate::door::spoken::{self, Read};
-use crate::door::token::Access;
 use crate::store::{Sentence, StoreError, Whose};
 use crate::workers::Undone;
 use axum::extract::State;
@@ -89,11 +89,7 @@ pub(crate) async fn members(
     Ok(Some((order, members)))
 }
 
-async fn analytics(State(shared): State<Shared>, access: Access, id: Id) -> Response {
-    let whose = match whose(&shared, access, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
+async fn analytics(State(shared): State<Shared>, Readable(whose): Readable) -> Response {
     let (order, members) = match members(&shared, whose.clone()).await {
         Ok(Some(found)) => found,
         Ok(None) => return unknown(),

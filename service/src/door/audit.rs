@@ -31,6 +31,8 @@ pub(crate) fn what(method: &Method, path: &str) -> Option<(&'static str, &'stati
         (_, "share") => "share",
         (_, "{member}") if is_change => "rename",
         (_, "search") => "search",
+        // It reads, whether it has a checklist in its body or not.
+        (_, "callscore") => "read",
         _ if is_change => "change",
         (_, "") => "list",
         _ => "read",
@@ -93,6 +95,7 @@ mod tests {
             ("GET", "/v1/conversations/{id}/transcript", Some("export")),
             ("POST", "/v1/conversations/{id}/transcript", Some("export")),
             ("POST", "/v1/conversations/{id}/share", Some("share")),
+            ("POST", "/v1/conversations/{id}/callscore", Some("read")),
             (
                 "PUT",
                 "/v1/conversations/{id}/members/{member}",

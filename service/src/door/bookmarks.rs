@@ -6,23 +6,22 @@
 //! conversation) or some messages (`messageRefs`). A `PUT` replaces all of it.
 
 use crate::analysis::summary::{Candidates, Line, Vocabulary};
-use crate::door::handshake::Account;
-use crate::door::http::{Shared, error, unreadable};
-use crate::door::rest::{Id, answered, digits, failed, list_of_notes, own, unknown, whose};
+use crate::door::asked::{self, Own, Readable, Sent};
+use crate::door::http::{Shared, error};
+use crate::door::rest::{answered, digits, failed, list_of_notes, unknown};
 use crate::door::summary::not_summarized;
-use crate::door::token::Access;
 use crate::door::unhonoured::Unhonoured;
 use crate::ids::new_id;
 use crate::store::bookmarks::{Extent, MOST_BOOKMARKS, MOST_MARKED, Mark, Marked, Passage};
 use crate::store::{Sentence, StoreError};
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
+use std::convert::Infallible;
 use symbl_protocol::timestamp::format_rfc3339;
 
 /// Largest body in bytes: [`MOST_AT_ONCE`] bookmarks with texts and ids of messages.
@@ -59,13 +58,15 @@ pub(crate) fn routes() -> Router<Shared> {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
 }
 
-/// The ids of a conversation and of a bookmark in the path.
-type Ids = Result<Path<(String, String)>, PathRejection>;
+/// The number `{bookmark}` of the path, or 0, which no bookmark has.
+struct Bookmark(i64);
 
-fn ids(ids: Ids) -> (Id, Option<i64>) {
-    match ids {
-        Ok(Path((conversation, bookmark))) => (Ok(Path(conversation)), digits(&bookmark)),
-        Err(reason) => (Err(reason), None),
+impl FromRequestParts<Shared> for Bookmark {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Infallible> {
+        let id = asked::number(parts, shared, "bookmark").await;
+        Ok(Self(id.unwrap_or(0)))
     }
 }
 
@@ -193,8 +194,6 @@ fn extent(members: &Map<String, Value>) -> Result<Extent, String> {
     ids.map(Extent::Messages).ok_or_else(wrong)
 }
 
-/// Creates the bookmark or the bookmarks of a body. `/bookmarks` and `/bookmarks/bulk` take
-/// both: one as an object, several as an array or as its member `bookmarks`.
 /// The members of a bookmark in a request.
 const MEMBERS: &[&str] = &[
     "beginTimeOffset",
@@ -206,22 +205,15 @@ const MEMBERS: &[&str] = &[
     "user",
 ];
 
-async fn create(
-    State(shared): State<Shared>,
-    account: Account,
-    id: Id,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(reason) => return unreadable(&reason),
-    };
-    let whose = match own(&shared, account, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
+/// Creates the bookmark or the bookmarks of a body. `/bookmarks` and `/bookmarks/bulk` take
+/// both: one as an object, several as an array or as its member `bookmarks`.
+async fn create(State(shared): State<Shared>, Own(whose): Own, Sent(body): Sent) -> Response {
     let mut sent: Value = serde_json::from_slice(&body).unwrap_or_default();
     let several = sent.get_mut("bookmarks").map(Value::take);
+    let around = match &several {
+        Some(_) => Unhonoured::list(std::slice::from_ref(&sent), &["bookmarks"]),
+        None => Unhonoured::default(),
+    };
     let (sent, single) = match several.unwrap_or(sent) {
         Value::Array(several) => (several, false),
         one => (vec![one], true),
@@ -249,64 +241,45 @@ async fn create(
         (true, [one]) => Json(one).into_response(),
         _ => Json(json!({ "bookmarks": made })).into_response(),
     });
-    Unhonoured::list(&sent, MEMBERS).tell(answer)
+    Unhonoured::list(&sent, MEMBERS).and(around).tell(answer)
 }
 
-async fn read(State(shared): State<Shared>, access: Access, path: Ids) -> Response {
-    let (id, bookmark) = ids(path);
-    let whose = match whose(&shared, access, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
-    // No bookmark has the id 0.
-    let found = shared.notes.bookmark(whose, bookmark.unwrap_or(0)).await;
+async fn read(
+    State(shared): State<Shared>,
+    Readable(whose): Readable,
+    Bookmark(id): Bookmark,
+) -> Response {
+    let found = shared.notes.bookmark(whose, id).await;
     answer(found, |one| Json(one).into_response())
 }
 
 async fn replace(
     State(shared): State<Shared>,
-    account: Account,
-    path: Ids,
-    body: Result<Bytes, BytesRejection>,
+    Own(whose): Own,
+    Bookmark(id): Bookmark,
+    Sent(body): Sent,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(reason) => return unreadable(&reason),
-    };
-    let (id, bookmark) = ids(path);
-    let whose = match own(&shared, account, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
     let sent = serde_json::from_slice(&body).unwrap_or_default();
     let mark = match mark(&sent, shared.config.limits.text) {
         Ok(mark) => mark,
         Err(why) => return error(StatusCode::BAD_REQUEST, &why),
     };
-    let replaced = shared
-        .notes
-        .replace_bookmark(whose, bookmark.unwrap_or(0), mark);
+    let replaced = shared.notes.replace_bookmark(whose, id, mark);
     let answer = answer(replaced.await, |one| Json(one).into_response());
     Unhonoured::list(&[sent], MEMBERS).tell(answer)
 }
 
-async fn delete(State(shared): State<Shared>, account: Account, path: Ids) -> Response {
-    let (id, bookmark) = ids(path);
-    let whose = match own(&shared, account, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
-    let deleted = shared.notes.delete_bookmark(whose, bookmark.unwrap_or(0));
+async fn delete(State(shared): State<Shared>, Own(whose): Own, Bookmark(id): Bookmark) -> Response {
+    let deleted = shared.notes.delete_bookmark(whose, id);
     answer(deleted.await, |_| StatusCode::NO_CONTENT.into_response())
 }
 
-async fn summary(State(shared): State<Shared>, access: Access, path: Ids) -> Response {
-    let (id, bookmark) = ids(path);
-    let whose = match whose(&shared, access, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
-    let passage = match shared.notes.passage(whose, bookmark.unwrap_or(0)).await {
+async fn summary(
+    State(shared): State<Shared>,
+    Readable(whose): Readable,
+    Bookmark(id): Bookmark,
+) -> Response {
+    let passage = match shared.notes.passage(whose, id).await {
         Ok(Marked::Done(passage)) => passage,
         other => return answer(other, |_| no_bookmark()),
     };
@@ -317,11 +290,7 @@ async fn summary(State(shared): State<Shared>, access: Access, path: Ids) -> Res
 }
 
 /// Answers with the summaries of all bookmarks.
-async fn summaries(State(shared): State<Shared>, access: Access, id: Id) -> Response {
-    let whose = match whose(&shared, access, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
+async fn summaries(State(shared): State<Shared>, Readable(whose): Readable) -> Response {
     let ids = match shared.notes.bookmark_ids(whose.clone()).await {
         Ok(Some(ids)) => ids,
         other => return answered(other, |_| unknown()),

@@ -8,15 +8,13 @@
 
 use crate::analysis::score::{Checklist, Criterion, Heard, Quote, Score, Scorer, Verdict};
 use crate::door::analytics::{Members, counted, members, person, rounded};
-use crate::door::http::{Shared, error, unreadable};
-use crate::door::rest::{Id, answered, busy, failed, unknown, whose};
+use crate::door::asked::{Readable, Sent};
+use crate::door::http::{Shared, error};
+use crate::door::rest::{answered, busy, failed, unknown};
 use crate::door::spoken;
-use crate::door::token::Access;
 use crate::store::{Sentence, StoreError, Whose};
 use crate::workers::Undone;
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -32,22 +30,14 @@ pub(crate) fn routes() -> Router<Shared> {
 }
 
 /// Answers that the score can be asked for. It is computed when it is.
-async fn status(State(shared): State<Shared>, access: Access, id: Id) -> Response {
-    let whose = match whose(&shared, access, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
+async fn status(State(shared): State<Shared>, Readable(whose): Readable) -> Response {
     let found = shared.records.find(whose).await;
     answered(found, |_| {
         Json(json!({"status": "completed"})).into_response()
     })
 }
 
-async fn by_default(State(shared): State<Shared>, access: Access, id: Id) -> Response {
-    let whose = match whose(&shared, access, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
+async fn by_default(State(shared): State<Shared>, Readable(whose): Readable) -> Response {
     match shared.config.callscore.clone() {
         Some(checklist) => scored(&shared, whose, &checklist).await,
         None => error(
@@ -60,18 +50,9 @@ async fn by_default(State(shared): State<Shared>, access: Access, id: Id) -> Res
 
 async fn by_request(
     State(shared): State<Shared>,
-    access: Access,
-    id: Id,
-    body: Result<Bytes, BytesRejection>,
+    Readable(whose): Readable,
+    Sent(body): Sent,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(reason) => return unreadable(&reason),
-    };
-    let whose = match whose(&shared, access, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
     match Checklist::parse(&body) {
         Ok(checklist) => scored(&shared, whose, &checklist).await,
         Err(message) => error(StatusCode::BAD_REQUEST, &message),

@@ -7,10 +7,10 @@
 
 use crate::conversation::form::Form as _;
 use crate::conversation::log::{Log, LogError};
+use crate::door::asked::Readable;
 use crate::door::http::{Shared, error};
-use crate::door::rest::{Asked, Id, busy, failed, must, unknown, whose};
+use crate::door::rest::{Asked, busy, failed, must, unknown};
 use crate::door::symbl::wire::SYMBL;
-use crate::door::token::Access;
 use crate::workers::Undone;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -111,14 +111,9 @@ fn page(log: &dyn Log, conversation: i64, from: Wanted, until: i64) -> Result<St
 /// Answers with a page of what the subscribers were sent.
 pub(crate) async fn events(
     State(shared): State<Shared>,
-    access: Access,
-    id: Id,
+    Readable(whose): Readable,
     Query(asked): Asked,
 ) -> Response {
-    let whose = match whose(&shared, access, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
     let wanted = match wanted(&asked) {
         Ok(wanted) => wanted,
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),

@@ -6,20 +6,21 @@
 //! Both `/v1/manage/group` and `/v1/manage/groups` take one group or, as an array, several.
 //! The criteria of a group are a filter of the list of conversations.
 
+use crate::door::asked::{self, Sent};
 use crate::door::handshake::Account;
-use crate::door::http::{Shared, error, unreadable};
-use crate::door::rest::{Asked, failed, listed, number, wanted};
+use crate::door::http::{Shared, error};
+use crate::door::rest::{Asked, failed, listed, wanted};
 use crate::door::unhonoured::Unhonoured;
 use crate::store::Filter;
 use crate::store::groups::{Group, GroupTerms, MOST_GROUPS};
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Query, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use std::convert::Infallible;
 
 /// Longest name and description in characters.
 const LONGEST_NAME: usize = 128;
@@ -39,8 +40,17 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/v1/groups/{id}/conversations", get(conversations))
 }
 
-/// The id in the path.
-type Id = Result<Path<String>, PathRejection>;
+/// The number `{id}` of the path, or 0, which no group has.
+struct Id(i64);
+
+impl FromRequestParts<Shared> for Id {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Infallible> {
+        let id = asked::number(parts, shared, "id").await;
+        Ok(Self(id.unwrap_or(0)))
+    }
+}
 
 fn shown(group: &Group) -> Value {
     let GroupTerms {
@@ -76,12 +86,8 @@ const MEMBERS: &[&str] = &["criteria", "description", "id", "name"];
 async fn create(
     State(shared): State<Shared>,
     Account(account): Account,
-    body: Result<Bytes, BytesRejection>,
+    Sent(body): Sent,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(reason) => return unreadable(&reason),
-    };
     let sent = serde_json::from_slice(&body).unwrap_or_default();
     let (groups, single) = match sent {
         Value::Array(groups) if groups.is_empty() || groups.len() > MOST_AT_ONCE => {
@@ -159,15 +165,14 @@ fn terms(sent: &Value, at: &str) -> Result<GroupTerms, String> {
 }
 
 /// Returns the group that a request asks for, or the answer if the account has none.
-async fn found(shared: &Shared, account: String, id: Id) -> Result<Group, Response> {
-    let id = number(id).ok_or_else(unknown)?;
+async fn found(shared: &Shared, account: String, id: i64) -> Result<Group, Response> {
     match shared.notes.group(account, id).await {
         Ok(found) => found.ok_or_else(unknown),
         Err(reason) => Err(failed(&reason)),
     }
 }
 
-async fn read(State(shared): State<Shared>, Account(account): Account, id: Id) -> Response {
+async fn read(State(shared): State<Shared>, Account(account): Account, Id(id): Id) -> Response {
     match found(&shared, account, id).await {
         Ok(group) => Json(json!({ "group": shown(&group) })).into_response(),
         Err(refusal) => refusal,
@@ -177,16 +182,9 @@ async fn read(State(shared): State<Shared>, Account(account): Account, id: Id) -
 async fn replace(
     State(shared): State<Shared>,
     Account(account): Account,
-    id: Id,
-    body: Result<Bytes, BytesRejection>,
+    Id(id): Id,
+    Sent(body): Sent,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(reason) => return unreadable(&reason),
-    };
-    let Some(id) = number(id) else {
-        return unknown();
-    };
     let sent: Value = serde_json::from_slice(&body).unwrap_or_default();
     let named = match &sent["id"] {
         Value::Null => None,
@@ -214,10 +212,7 @@ async fn replace(
     }
 }
 
-async fn delete(State(shared): State<Shared>, Account(account): Account, id: Id) -> Response {
-    let Some(id) = number(id) else {
-        return unknown();
-    };
+async fn delete(State(shared): State<Shared>, Account(account): Account, Id(id): Id) -> Response {
     match shared.notes.delete_group(account, id).await {
         Ok(true) => {
             Json(json!({ "id": id.to_string(), "type": "group", "deleted": true })).into_response()
@@ -231,7 +226,7 @@ async fn delete(State(shared): State<Shared>, Account(account): Account, id: Id)
 async fn conversations(
     State(shared): State<Shared>,
     Account(account): Account,
-    id: Id,
+    Id(id): Id,
     Query(asked): Asked,
 ) -> Response {
     let mut wanted = match wanted(&asked) {

@@ -145,7 +145,13 @@ pub(crate) async fn wrong_method() -> Response {
 
 /// Returns the answer to a body that cannot be read, mostly because it is too large.
 pub(crate) fn unreadable(reason: &BytesRejection) -> Response {
-    error(reason.status(), &format!("{}.", reason.body_text()))
+    match reason.status() {
+        too_large @ StatusCode::PAYLOAD_TOO_LARGE => error(
+            too_large,
+            "The body is larger than this path takes; docs/service.md has the limits.",
+        ),
+        status => error(status, &format!("{}.", reason.body_text())),
+    }
 }
 
 async fn generate_token(

@@ -5,13 +5,13 @@
 //! `PUT` replaces the metadata, as the reference of the original service has it. `PATCH`
 //! merges: members that are `null` are removed. Both leave what the body does not have.
 
-use crate::door::handshake::Account;
-use crate::door::http::{Shared, error, unreadable};
-use crate::door::rest::{Id, failed, own, unknown};
+use crate::door::asked::{Own, Sent};
+use crate::door::http::{Shared, error};
+use crate::door::rest::{failed, unknown};
+use crate::door::retention;
+use crate::store::Whose;
 use crate::store::notes::{Labelled, Labelling, MOST_LABELS, Metadata};
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::put;
@@ -23,52 +23,27 @@ use std::fmt;
 /// Longest key and value of the metadata in characters.
 const LONGEST_LABEL: usize = 128;
 
-/// Longest time for which a conversation is kept, in days.
-const MOST_DAYS: u64 = 36_500;
-
-/// In seconds.
-const DAY: i64 = 24 * 60 * 60;
-
 pub(crate) fn routes() -> Router<Shared> {
     let methods = put(replace).patch(merge);
     Router::new().route("/v1/conversations/{id}", methods)
 }
 
-async fn replace(
-    state: State<Shared>,
-    account: Account,
-    id: Id,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    label(state, account, id, body, Metadata::Replace).await
+async fn replace(State(shared): State<Shared>, Own(whose): Own, Sent(body): Sent) -> Response {
+    label(shared, whose, &body, Metadata::Replace).await
 }
 
-async fn merge(
-    state: State<Shared>,
-    account: Account,
-    id: Id,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    label(state, account, id, body, Metadata::Merge).await
+async fn merge(State(shared): State<Shared>, Own(whose): Own, Sent(body): Sent) -> Response {
+    label(shared, whose, &body, Metadata::Merge).await
 }
 
 async fn label(
-    State(shared): State<Shared>,
-    account: Account,
-    id: Id,
-    body: Result<Bytes, BytesRejection>,
+    shared: Shared,
+    whose: Whose,
+    body: &[u8],
     how: fn(Map<String, Value>) -> Metadata,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(reason) => return unreadable(&reason),
-    };
-    let whose = match own(&shared, account, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
     let (conversation, longest) = (whose.conversation, shared.config.limits.text);
-    let labels = match labels(&body, conversation, longest, how) {
+    let labels = match labels(body, conversation, longest, how) {
         Ok(labels) => labels,
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),
     };
@@ -147,15 +122,14 @@ fn labels(
             }
             ("x_retainDays", Value::Null) => labels.retain = Some(None),
             ("x_retainDays", value) => {
-                let days = value.as_u64().filter(|days| *days <= MOST_DAYS);
-                let days = days.and_then(|days| i64::try_from(days).ok());
-                let days = days.ok_or_else(|| {
+                let seconds = retention::seconds(value).ok_or_else(|| {
                     format!(
-                        "`x_retainDays` must be a whole number of days from 0 to {MOST_DAYS}, or \
-                         null to keep the conversation as long as all others."
+                        "`x_retainDays` must be a number of days from 0 (for ever) to {}, or null \
+                         to keep the conversation as long as all others.",
+                        retention::MOST
                     )
                 })?;
-                labels.retain = Some(Some(days * DAY));
+                labels.retain = Some(Some(seconds.into()));
             }
             // A client may send back what it was sent.
             ("id", Value::String(id)) if *id == conversation.to_string() => {}
@@ -168,6 +142,20 @@ fn labels(
         }
     }
     Ok(labels)
+}
+
+/// Checks the metadata of a conversation that is made, as it is checked when it is replaced.
+/// Returns what is wrong with it.
+pub(crate) fn check(given: &Map<String, Value>) -> Result<(), String> {
+    if given.len() > MOST_LABELS {
+        return Err(format!(
+            "The metadata of a conversation may have at most {MOST_LABELS} members."
+        ));
+    }
+    let entries = given
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()));
+    metadata(entries.collect(), Metadata::Replace).map(drop)
 }
 
 /// Checks the members of the metadata.
@@ -235,8 +223,8 @@ mod tests {
                 r#"{"name": "0123456789"}"#,
                 "`name` must be a text of 1 to 9 bytes",
             ),
-            (r#"{"x_retainDays": 1.5}"#, "a whole number of days"),
-            (r#"{"x_retainDays": 36501}"#, "from 0 to 36500"),
+            (r#"{"x_retainDays": "1"}"#, "a number of days"),
+            (r#"{"x_retainDays": 36526}"#, "from 0 (for ever) to 36525"),
             (r#"{"id": "8"}"#, "`id` cannot be changed"),
             (r#"{"type": "call"}"#, "`type` cannot be changed"),
             (r#"{"startTime": "now"}"#, "`startTime` cannot be changed"),

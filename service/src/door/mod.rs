@@ -3,6 +3,7 @@
 //! The outside of the service: connections, tokens, paths and wire forms.
 
 pub(crate) mod analytics;
+pub(crate) mod asked;
 pub(crate) mod audit;
 pub(crate) mod bookmarks;
 pub(crate) mod callscore;

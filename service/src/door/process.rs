@@ -7,18 +7,19 @@
 //! Async API's reference.
 
 use crate::clock;
+use crate::door::asked::{Appendable, Sent};
 use crate::door::connection::Lifetime;
 use crate::door::handshake::Account;
-use crate::door::http::{Shared, error, unreadable};
-use crate::door::rest::{Asked, Id, failed, own, unknown};
+use crate::door::http::{Shared, error};
+use crate::door::labels;
+use crate::door::rest::{Asked, busy, failed, unknown};
 use crate::door::unhonoured::Unhonoured;
 use crate::ids::new_id;
 use crate::jobs::request::{self, JobRequest, Kind, Options, Read, Wrong};
 use crate::jobs::spool::{Incoming, SpoolError};
-use crate::jobs::{fetch, webhook};
+use crate::jobs::{fetch, text, webhook};
 use crate::store::jobs::{Hook, Job, NewJob, Status, Target};
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension, Path, Query, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -45,18 +46,18 @@ const LONGEST_LIST: usize = 1000;
 /// Returns the paths of the API.
 pub(crate) fn routes() -> Router<Shared> {
     let json = Router::new()
-        .route("/v1/process/text", post(new_text))
-        .route("/v1/process/text/{id}", put(more_text))
-        .route("/v1/process/audio/url", post(new_url))
-        .route("/v1/process/video/url", post(new_url))
-        .route("/v1/process/audio/url/{id}", put(more_url))
-        .route("/v1/process/video/url/{id}", put(more_url))
+        .route("/v1/process/text", post(of_text))
+        .route("/v1/process/text/{id}", put(of_text))
+        .route("/v1/process/audio/url", post(url))
+        .route("/v1/process/video/url", post(url))
+        .route("/v1/process/audio/url/{id}", put(url))
+        .route("/v1/process/video/url/{id}", put(url))
         .layer(DefaultBodyLimit::max(LARGEST_TEXT));
     Router::new()
-        .route("/v1/process/audio", post(new_recording))
-        .route("/v1/process/video", post(new_recording))
-        .route("/v1/process/audio/{id}", put(more_recording))
-        .route("/v1/process/video/{id}", put(more_recording))
+        .route("/v1/process/audio", post(recording))
+        .route("/v1/process/video", post(recording))
+        .route("/v1/process/audio/{id}", put(recording))
+        .route("/v1/process/video/{id}", put(recording))
         .merge(json)
         .route("/v1/job/{id}", get(job))
         .route("/v1/webhooks", get(webhooks))
@@ -106,15 +107,12 @@ impl Wanted {
     /// Reads the parameters and checks what they name.
     async fn read(
         shared: Shared,
-        account: Account,
-        id: Option<Id>,
+        Appendable { account, whose }: Appendable,
         members: &Map<String, Value>,
         is_recording: bool,
     ) -> Result<Self, Refusal> {
-        let owner = account.0.clone();
         let mut existing = None;
-        if let Some(id) = id {
-            let whose = own(&shared, account, id).map_err(Box::new)?;
+        if let Some(whose) = whose {
             let conversation = whose.conversation;
             let found = shared.records.find(whose).await;
             let found = found.map_err(|reason| Box::new(failed(&reason)))?;
@@ -122,6 +120,10 @@ impl Wanted {
             existing = Some(conversation);
         }
         let read = request::read(members, is_recording)?;
+        if let Some(metadata) = &read.options.metadata {
+            let checked = labels::check(metadata);
+            checked.map_err(|why| refused(StatusCode::BAD_REQUEST, &why))?;
+        }
         let language = read.options.language.as_deref().unwrap_or_default();
         let is_tag = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if !language.bytes().all(is_tag) {
@@ -140,7 +142,7 @@ impl Wanted {
         }
         Ok(Self {
             shared,
-            account: owner,
+            account,
             existing,
             read,
         })
@@ -159,6 +161,20 @@ impl Wanted {
         let target = match existing {
             Some(conversation) => Target::Existing(conversation),
             None => new_target(conversation, &options),
+        };
+        let kind = match kind {
+            Kind::Text(messages) => {
+                let policy = shared.config.redaction.clone();
+                let masked = move || text::masked(messages, &policy);
+                match shared.hub.workers.run(masked).await {
+                    Ok(messages) => Kind::Text(messages),
+                    Err(reason) => {
+                        tracing::warn!(%reason, "a text was not taken");
+                        return busy();
+                    }
+                }
+            }
+            other => other,
         };
         let request = JobRequest { kind, options };
         let request = match serde_json::to_string(&request) {
@@ -217,13 +233,9 @@ fn new_job() -> String {
 }
 
 /// Reads a JSON object. Parameters in the query count too, as the reference has it for some.
-fn object(
-    body: Result<Bytes, BytesRejection>,
-    query: &[(String, String)],
-) -> Result<Map<String, Value>, Refusal> {
-    let body = body.map_err(|reason| Box::new(unreadable(&reason)))?;
+fn object(body: &[u8], query: &[(String, String)]) -> Result<Map<String, Value>, Refusal> {
     let bad = |why: String| refused(StatusCode::BAD_REQUEST, &why);
-    let value: Value = serde_json::from_slice(&body)
+    let value: Value = serde_json::from_slice(body)
         .map_err(|reason| bad(format!("The body is not JSON: {reason}.")))?;
     let Value::Object(mut members) = value else {
         return Err(bad("The body must be a JSON object.".to_owned()));
@@ -234,66 +246,27 @@ fn object(
     Ok(members)
 }
 
-async fn new_text(
+async fn of_text(
     State(shared): State<Shared>,
-    account: Account,
+    target: Appendable,
     Query(query): Asked,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    text(shared, account, None, &query, body).await
-}
-
-async fn more_text(
-    State(shared): State<Shared>,
-    account: Account,
-    id: Id,
-    Query(query): Asked,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    text(shared, account, Some(id), &query, body).await
-}
-
-async fn text(
-    shared: Shared,
-    account: Account,
-    id: Option<Id>,
-    query: &[(String, String)],
-    body: Result<Bytes, BytesRejection>,
+    Sent(body): Sent,
 ) -> Response {
     let kept = async {
-        let members = object(body, query)?;
-        let wanted = Wanted::read(shared, account, id, &members, false).await?;
+        let members = object(&body, &query)?;
+        let mut wanted = Wanted::read(shared, target, &members, false).await?;
         let messages = request::messages(&members)?;
+        wanted.read.warnings.extend(request::unknown(&members));
         Ok(wanted.keep(new_job(), Kind::Text(messages)).await)
     };
     kept.await.unwrap_or_else(|refusal: Refusal| *refusal)
 }
 
-async fn new_url(
-    State(shared): State<Shared>,
-    account: Account,
-    Query(query): Asked,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    url(shared, account, None, &query, body).await
-}
-
-async fn more_url(
-    State(shared): State<Shared>,
-    account: Account,
-    id: Id,
-    Query(query): Asked,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    url(shared, account, Some(id), &query, body).await
-}
-
 async fn url(
-    shared: Shared,
-    account: Account,
-    id: Option<Id>,
-    query: &[(String, String)],
-    body: Result<Bytes, BytesRejection>,
+    State(shared): State<Shared>,
+    target: Appendable,
+    Query(query): Asked,
+    Sent(body): Sent,
 ) -> Response {
     if shared.jobs.settings.fetch_hosts.is_empty() {
         return error(
@@ -303,8 +276,8 @@ async fn url(
         );
     }
     let kept = async {
-        let members = object(body, query)?;
-        let wanted = Wanted::read(shared, account, id, &members, true).await?;
+        let members = object(&body, &query)?;
+        let wanted = Wanted::read(shared, target, &members, true).await?;
         let url = members.get("url").and_then(Value::as_str);
         let missing = "`url` must be the address of a recording.";
         let url = url.ok_or_else(|| refused(StatusCode::BAD_REQUEST, missing))?;
@@ -325,53 +298,25 @@ struct Upload {
 
 type Alive = Option<Extension<Lifetime>>;
 
-async fn new_recording(
-    State(shared): State<Shared>,
-    account: Account,
-    Query(query): Asked,
-    lifetime: Alive,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let lifetime = lifetime.map(|Extension(lifetime)| lifetime);
-    let upload = Upload {
-        headers,
-        lifetime,
-        body,
-    };
-    recording(shared, account, None, &query, upload).await
-}
-
-async fn more_recording(
-    State(shared): State<Shared>,
-    account: Account,
-    id: Id,
-    Query(query): Asked,
-    lifetime: Alive,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let lifetime = lifetime.map(|Extension(lifetime)| lifetime);
-    let upload = Upload {
-        headers,
-        lifetime,
-        body,
-    };
-    recording(shared, account, Some(id), &query, upload).await
-}
-
 async fn recording(
-    shared: Shared,
-    account: Account,
-    id: Option<Id>,
-    query: &[(String, String)],
-    upload: Upload,
+    State(shared): State<Shared>,
+    target: Appendable,
+    Query(query): Asked,
+    lifetime: Alive,
+    headers: HeaderMap,
+    body: Body,
 ) -> Response {
+    let lifetime = lifetime.map(|Extension(lifetime)| lifetime);
+    let upload = Upload {
+        headers,
+        lifetime,
+        body,
+    };
     let kept = async {
         let limit = shared.jobs.settings.upload;
         check(&upload.headers, limit)?;
-        let members = request::of_query(query);
-        let wanted = Wanted::read(shared, account, id, &members, true).await?;
+        let members = request::of_query(&query);
+        let wanted = Wanted::read(shared, target, &members, true).await?;
         let job = new_job();
         let patience = wanted.shared.config.limits.request;
         let incoming = wanted.shared.jobs.spool.begin(&job, limit).await;
@@ -490,6 +435,7 @@ fn shown(job: &Job, now: Option<i64>, hooks: &[Hook]) -> Value {
         let request = serde_json::from_str::<JobRequest>(&job.request);
         shown["progress"] = match request.map(|request| request.kind) {
             Ok(Kind::Text(messages)) => json!({"messages": done, "of": messages.len()}),
+            Ok(Kind::Said(count)) => json!({"messages": done, "of": count}),
             _ => json!({"audioSeconds": done as f64 / 1e9}),
         };
     }

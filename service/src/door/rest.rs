@@ -7,8 +7,9 @@
 //! any length, because it is read and sent in pieces. So no client makes the service hold
 //! a whole list.
 
+use crate::door::asked::{Own, Readable, Sent};
 use crate::door::handshake::{Account, beyond_share};
-use crate::door::http::{Shared, error, unreadable};
+use crate::door::http::{Shared, error};
 use crate::door::token::{Access, Granted, Scope};
 use crate::door::unhonoured::Unhonoured;
 use crate::door::{events, transcript};
@@ -18,8 +19,8 @@ use crate::store::{
     Wanted, Whose,
 };
 use crate::workers::Undone;
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -82,9 +83,6 @@ pub(crate) fn router() -> Router<Shared> {
 /// methods can be passed below as they are.
 type Store = dyn Records;
 
-/// The id in the path.
-pub(crate) type Id = Result<Path<String>, PathRejection>;
-
 pub(crate) fn busy() -> Response {
     let message = "Too many requests read at the same time; ask again later.";
     let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message);
@@ -118,8 +116,11 @@ pub(crate) fn failed(reason: &StoreError) -> Response {
 /// Returns the conversation that a request asks for, or the answer if it may not have it.
 /// A share token gets the same answer for every other conversation, known or not.
 #[allow(clippy::result_large_err)] // The error is the answer, made once per request.
-pub(crate) fn whose(shared: &Shared, access: Access, id: Id) -> Result<Whose, Response> {
-    let conversation = number(id);
+pub(crate) fn whose(
+    shared: &Shared,
+    access: Access,
+    conversation: Option<i64>,
+) -> Result<Whose, Response> {
     if let Scope::Conversation(own) = access.scope
         && conversation != Some(own)
     {
@@ -130,13 +131,6 @@ pub(crate) fn whose(shared: &Shared, access: Access, id: Id) -> Result<Whose, Re
         conversation: conversation.ok_or_else(unknown)?,
         delay: shared.config.history_delay,
     })
-}
-
-/// Returns the conversation that a request wants to change, or the answer if there is none.
-#[allow(clippy::result_large_err)] // As above.
-pub(crate) fn own(shared: &Shared, Account(account): Account, id: Id) -> Result<Whose, Response> {
-    let scope = Scope::Account;
-    whose(shared, Access { account, scope }, id)
 }
 
 /// Answers with what the store has found, or says why it has found nothing.
@@ -181,12 +175,6 @@ where
     (JSON, Body::from_stream(first.chain(rest))).into_response()
 }
 
-/// Returns the number of an id, which is written in decimal digits.
-pub(crate) fn number(id: Id) -> Option<i64> {
-    let Path(id) = id.ok()?;
-    digits(&id)
-}
-
 /// Returns the number that decimal digits stand for.
 pub(crate) fn digits(text: &str) -> Option<i64> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -203,11 +191,7 @@ pub(crate) fn unknown() -> Response {
 /// Returns the method of a path for a part of a conversation that is never long.
 fn part(ask: fn(&Store, Whose) -> Answer<'_, Option<Value>>) -> MethodRouter<Shared> {
     get(
-        move |State(shared): State<Shared>, access: Access, id: Id| async move {
-            let whose = match whose(&shared, access, id) {
-                Ok(whose) => whose,
-                Err(refusal) => return refusal,
-            };
+        move |State(shared): State<Shared>, Readable(whose): Readable| async move {
             let found = ask(shared.records.as_ref(), whose).await;
             answered(found, |value| Json(value).into_response())
         },
@@ -219,11 +203,7 @@ fn list_of(
     ask: impl Fn(&Store, Whose) -> Answer<'_, Option<Piece>> + Copy + Send + Sync + 'static,
 ) -> MethodRouter<Shared> {
     get(
-        move |State(shared): State<Shared>, access: Access, id: Id| async move {
-            let whose = match whose(&shared, access, id) {
-                Ok(whose) => whose,
-                Err(refusal) => return refusal,
-            };
+        move |State(shared): State<Shared>, Readable(whose): Readable| async move {
             let found = ask(shared.records.as_ref(), whose).await;
             answered(found, |first| listed(shared.records, first))
         },
@@ -235,11 +215,7 @@ pub(crate) fn list_of_notes(
     ask: impl Fn(&dyn Notes, Whose) -> Answer<'_, Option<Piece>> + Copy + Send + Sync + 'static,
 ) -> MethodRouter<Shared> {
     get(
-        move |State(shared): State<Shared>, access: Access, id: Id| async move {
-            let whose = match whose(&shared, access, id) {
-                Ok(whose) => whose,
-                Err(refusal) => return refusal,
-            };
+        move |State(shared): State<Shared>, Readable(whose): Readable| async move {
             let found = ask(shared.notes.as_ref(), whose).await;
             answered(found, |first| listed(shared.notes, first))
         },
@@ -255,17 +231,12 @@ pub(crate) type Asked = Query<Vec<(String, String)>>;
 
 async fn messages(
     State(shared): State<Shared>,
-    access: Access,
-    id: Id,
+    Readable(whose): Readable,
     Query(asked): Asked,
 ) -> Response {
     let wanted = match wanted_messages(&asked) {
         Ok(wanted) => wanted,
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),
-    };
-    let whose = match whose(&shared, access, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
     };
     let found = shared.records.messages(whose, wanted).await;
     answered(found, |first| listed(shared.records, first))
@@ -273,23 +244,18 @@ async fn messages(
 
 async fn topics(
     State(shared): State<Shared>,
-    access: Access,
-    id: Id,
+    Readable(whose): Readable,
     Query(asked): Asked,
 ) -> Response {
-    let whose = match whose(&shared, access, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
+    let is_set = |name: &str| -> Result<bool, String> {
+        let given = asked.iter().find(|(known, _)| known == name);
+        given.map_or(Ok(false), |(_, value)| flag(name, value))
     };
-    let is_set = |name: &str| {
-        asked
-            .iter()
-            .any(|(known, value)| known == name && value == "true")
+    let (sentiment, parents) = match (is_set("sentiment"), is_set("parentRefs")) {
+        (Ok(sentiment), Ok(parents)) => (sentiment, parents),
+        (Err(message), _) | (_, Err(message)) => return error(StatusCode::BAD_REQUEST, &message),
     };
-    let about = About {
-        sentiment: is_set("sentiment"),
-        parents: is_set("parentRefs"),
-    };
+    let about = About { sentiment, parents };
     let found = shared.records.topics(whose, about).await;
     answered(found, |first| listed(shared.records, first))
 }
@@ -297,6 +263,15 @@ async fn topics(
 /// Returns the message about a parameter of the query with a wrong value.
 pub(crate) fn must(name: &str, what: &str) -> String {
     format!("`{name}` must be {what}.")
+}
+
+/// Reads `true` or `false` from a parameter of the query. An empty value asks for nothing.
+fn flag(name: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "true" => Ok(true),
+        "false" | "" => Ok(false),
+        _ => Err(must(name, "`true` or `false`")),
+    }
 }
 
 /// Reads a time from a parameter of the query, in nanoseconds since the Unix epoch.
@@ -315,8 +290,8 @@ fn wanted_messages(asked: &[(String, String)]) -> Result<Wanted, String> {
             count.ok_or_else(|| must(name, "a number from 0"))
         };
         match name.as_str() {
-            "verbose" => wanted.verbose = value == "true",
-            "sentiment" => wanted.sentiment = value == "true",
+            "verbose" => wanted.verbose = flag(name, value)?,
+            "sentiment" => wanted.sentiment = flag(name, value)?,
             "startTime" => wanted.from = time(name, value)?,
             "endTime" => wanted.to = time(name, value)?,
             "limit" => wanted.limit = count()?,
@@ -396,11 +371,7 @@ async fn conversations(
 }
 
 /// Deletes a conversation. Answers 200 once its words have left the files.
-async fn delete(State(shared): State<Shared>, account: Account, id: Id) -> Response {
-    let whose = match own(&shared, account, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
+async fn delete(State(shared): State<Shared>, Own(whose): Own) -> Response {
     let conversation = whose.conversation;
     match shared.records.delete(whose).await {
         Ok(Deleted::Whole) => shared.hub.deletions.deleted(conversation),
@@ -438,20 +409,12 @@ struct Member {
 
 async fn rename(
     State(shared): State<Shared>,
-    account: Account,
+    Own(whose): Own,
     path: Result<Path<(String, String)>, PathRejection>,
-    body: Result<Bytes, BytesRejection>,
+    Sent(body): Sent,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(reason) => return unreadable(&reason),
-    };
     let Ok(Path((id, member))) = path else {
         return unknown();
-    };
-    let whose = match own(&shared, account, Ok(Path(id.clone()))) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
     };
     let members: Option<Map<String, Value>> = serde_json::from_slice(&body).ok();
     let unhonoured = members
@@ -550,26 +513,13 @@ fn share_life(body: &[u8]) -> Option<Duration> {
 }
 
 /// Makes a token that lets its bearer read this conversation and nothing else.
-async fn share(
-    State(shared): State<Shared>,
-    account: Account,
-    id: Id,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(reason) => return unreadable(&reason),
-    };
+async fn share(State(shared): State<Shared>, Own(whose): Own, Sent(body): Sent) -> Response {
     let Some(lifetime) = share_life(&body) else {
         let message = format!(
             "The body must be empty or a JSON object, and `expiresIn` a whole number of \
              seconds from 1 to {LONGEST_SHARE_LIFE}."
         );
         return error(StatusCode::BAD_REQUEST, &message);
-    };
-    let whose = match own(&shared, account, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
     };
     let Whose {
         account,

@@ -3,12 +3,10 @@
 //! How long one conversation is kept: `PUT /v1/conversations/{id}/retention`. It is no path of
 //! Symbl's API.
 
-use crate::door::handshake::Account;
-use crate::door::http::{Shared, error, unreadable};
-use crate::door::rest::{Id, failed, own, unknown};
-use axum::body::Bytes;
+use crate::door::asked::{Own, Sent};
+use crate::door::http::{Shared, error};
+use crate::door::rest::{failed, unknown};
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::put;
@@ -17,10 +15,18 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Most days that a conversation may be kept: a hundred years.
-const MOST: f64 = 36_525.0;
+pub(crate) const MOST: f64 = 36_525.0;
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new().route("/v1/conversations/{id}/retention", put(retain))
+}
+
+/// Returns the seconds that a number of days has, 0 for ever. `None` for what is no number of
+/// days from 0 to [`MOST`].
+pub(crate) fn seconds(days: &Value) -> Option<u32> {
+    let days = days.as_f64().filter(|days| (0.0..=MOST).contains(days))?;
+    // Less than a second would be for ever.
+    Some((days * 86_400.0).ceil() as u32)
 }
 
 /// Returns how long the body asks for: `Some(None)` is what the service says, and `None` a
@@ -29,35 +35,17 @@ fn asked(body: &[u8]) -> Option<Option<Duration>> {
     let body: Value = serde_json::from_slice(body).ok()?;
     match body.as_object()?.get("days")? {
         Value::Null => Some(None),
-        days => {
-            let days = days.as_f64().filter(|days| (0.0..=MOST).contains(days))?;
-            // Less than a second would be for ever.
-            let seconds = (days * 86_400.0).ceil();
-            Some(Some(Duration::from_secs_f64(seconds)))
-        }
+        days => seconds(days).map(|seconds| Some(Duration::from_secs(seconds.into()))),
     }
 }
 
-async fn retain(
-    State(shared): State<Shared>,
-    account: Account,
-    id: Id,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(reason) => return unreadable(&reason),
-    };
+async fn retain(State(shared): State<Shared>, Own(whose): Own, Sent(body): Sent) -> Response {
     let Some(keep) = asked(&body) else {
         let message = format!(
             "The body must be a JSON object with `days`: how many days the conversation is kept \
              after its end, from 0 (for ever) to {MOST}, or null for as long as the service says."
         );
         return error(StatusCode::BAD_REQUEST, &message);
-    };
-    let whose = match own(&shared, account, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
     };
     match shared.retention.retain(whose, keep).await {
         Ok(true) => {

@@ -3,10 +3,10 @@
 //! Search by words, in one conversation and in all of an account. An extension: the
 //! original service has no such paths.
 
+use crate::door::asked::Readable;
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error};
-use crate::door::rest::{Asked, Id, answered, failed, listed, must, whose};
-use crate::door::token::Access;
+use crate::door::rest::{Asked, answered, failed, listed, must};
 use crate::store::Whose;
 use crate::store::search::{Hunt, Query};
 use axum::Router;
@@ -58,14 +58,9 @@ fn hunt(asked: &[(String, String)]) -> Result<Hunt, String> {
 
 async fn within(
     State(shared): State<Shared>,
-    access: Access,
-    id: Id,
+    Readable(whose): Readable,
     UrlQuery(asked): Asked,
 ) -> Response {
-    let whose = match whose(&shared, access, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
     let hunt = match hunt(&asked) {
         Ok(hunt) => hunt,
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),

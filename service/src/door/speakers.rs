@@ -3,14 +3,12 @@
 //! `PUT …/speakers`: who spoke when in a conversation, for audio with several speakers.
 
 use crate::conversation::attribution::{At, SpeakerEvent, Turns};
-use crate::door::handshake::Account;
-use crate::door::http::{Shared, error, unreadable};
-use crate::door::rest::{Id, busy, failed, own, unknown};
+use crate::door::asked::{Own, Sent};
+use crate::door::http::{Shared, error};
+use crate::door::rest::{busy, failed, unknown};
 use crate::door::unhonoured::Unhonoured;
 use crate::store::speakers::{Attribute, Attributed};
 use crate::workers::Undone;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -55,20 +53,7 @@ fn turns(body: &[u8], longest: usize) -> Result<Turns, String> {
     events.map(Turns::of)
 }
 
-async fn attribute(
-    State(shared): State<Shared>,
-    account: Account,
-    id: Id,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(reason) => return unreadable(&reason),
-    };
-    let whose = match own(&shared, account, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
+async fn attribute(State(shared): State<Shared>, Own(whose): Own, Sent(body): Sent) -> Response {
     let limits = &shared.config.limits;
     let sent = serde_json::from_slice(&body).unwrap_or_default();
     let unhonoured = Unhonoured::body(&sent, &["speakerEvents"]);

@@ -7,10 +7,10 @@
 //! and a conversation that goes on has the summary of what was said so far.
 
 use crate::analysis::summary::{Candidates, Line, Vocabulary};
+use crate::door::asked::Readable;
 use crate::door::http::{Shared, error};
-use crate::door::rest::{Id, busy, failed, unknown, whose};
+use crate::door::rest::{busy, failed, unknown};
 use crate::door::spoken;
-use crate::door::token::Access;
 use crate::store::{StoreError, Whose};
 use crate::workers::Undone;
 use axum::extract::State;
@@ -41,11 +41,7 @@ async fn candidates(shared: &Shared, whose: Whose) -> Result<Option<Candidates>,
     .await
 }
 
-async fn summary(State(shared): State<Shared>, access: Access, id: Id) -> Response {
-    let whose = match whose(&shared, access, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
+async fn summary(State(shared): State<Shared>, Readable(whose): Readable) -> Response {
     let candidates = match candidates(&shared, whose).await {
         Ok(Some(candidates)) => candidates,
         Ok(None) => return unknown(),

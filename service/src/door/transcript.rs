@@ -11,15 +11,13 @@
 
 mod prose;
 
-use crate::door::handshake::Account;
-use crate::door::http::{Shared, error, unreadable};
-use crate::door::rest::{Asked, Id, answered, own, whose};
+use crate::door::asked::{Own, Readable, Sent};
+use crate::door::http::{Shared, error};
+use crate::door::rest::{Asked, answered};
 use crate::door::symbl::bounds::shortened;
-use crate::door::token::Access;
 use crate::door::unhonoured::Unhonoured;
 use crate::store::{Records, Sentence, Spoken, StoreError, Transcript};
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
+use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -369,14 +367,9 @@ fn unwritten(reason: &Broken) -> Response {
 /// Answers with the transcript as a file.
 pub(crate) async fn download(
     State(shared): State<Shared>,
-    access: Access,
-    id: Id,
+    Readable(whose): Readable,
     Query(asked): Asked,
 ) -> Response {
-    let whose = match whose(&shared, access, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
     let form = match Form::of_query(&asked) {
         Ok(form) => form,
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),
@@ -493,18 +486,9 @@ fn wanted(body: &[u8]) -> Result<(Style, &'static str, Unhonoured), String> {
 /// Answers with the transcript in an object, as Symbl's API does.
 pub(crate) async fn create(
     State(shared): State<Shared>,
-    account: Account,
-    id: Id,
-    body: Result<Bytes, BytesRejection>,
+    Own(whose): Own,
+    Sent(body): Sent,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(reason) => return unreadable(&reason),
-    };
-    let whose = match own(&shared, account, id) {
-        Ok(whose) => whose,
-        Err(refusal) => return refusal,
-    };
     let (style, content_type, unhonoured) = match wanted(&body) {
         Ok(wanted) => wanted,
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),

@@ -184,6 +184,13 @@ impl Masking {
         (masked, stable)
     }
 
+    /// Returns the text of words of a final without what is to be hidden.
+    pub(crate) fn text(&mut self, words: &[RecognisedWord]) -> String {
+        let masked = self.last(words, 0).words;
+        let texts: Vec<String> = masked.iter().map(|word| self.written(&word.text)).collect();
+        texts.join(" ")
+    }
+
     fn written(&self, text: &str) -> String {
         text.replace(HIDDEN, &self.replacement)
     }

@@ -8,6 +8,7 @@ pub mod capacity;
 pub(crate) mod draft;
 pub(crate) mod engines;
 pub mod masking;
+pub(crate) mod order;
 pub(crate) mod parked;
 pub(crate) mod pool;
 pub(crate) mod progress;

@@ -22,6 +22,7 @@ use crate::conversation::log::{Begun, StartRecord, StreamPosition, Verdict};
 use crate::hearing::audio::StreamError;
 use crate::hearing::draft::{Draft, nanos};
 use crate::hearing::masking::{Masked, Masking};
+use crate::hearing::order::{Place, Waiting};
 use crate::hearing::progress::Progress;
 use crate::hearing::recognizer::{RecognisedWord, text_of};
 use crate::ids::new_id;
@@ -71,6 +72,8 @@ pub(crate) struct ResultWriter {
     /// `None` if the client did not ask to be told of the progress.
     progress: Option<Progress>,
     masking: Masking,
+    /// The place among the channels of a recording, if it has several.
+    order: Option<Place>,
     /// Who else speaks when in the audio, if the client says so.
     turns: SharedTurns,
     most_speakers: usize,
@@ -161,10 +164,24 @@ impl ResultWriter {
             said_until: 0,
             told,
             unheard: VecDeque::new(),
+            order: None,
             turns,
             most_speakers,
             introduced: HashSet::new(),
         }
+    }
+
+    /// Lets the finals wait for those of the other channels of a recording.
+    pub(crate) fn ordered(self, order: Place) -> Self {
+        Self {
+            order: Some(order),
+            ..self
+        }
+    }
+
+    /// Returns `true` if the finals wait for those of other channels.
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.order.is_some()
     }
 
     /// Returns the outbox of the client's own socket.
@@ -490,27 +507,53 @@ impl ResultWriter {
         let late = said.words.last().map(|word| said.wall(word.end));
         let late = late.filter(|_| !self.is_recorded);
         let conversation = &self.conversation;
-        let counted = Counted::of(&said);
-        match conversation.log.append(
-            conversation.number,
-            said,
-            conversation.committed(Some(self.socket)),
-        )? {
-            Verdict::Stored(_) => {
-                conversation.tell();
-                self.tally(false);
-            }
-            // The client is sent the entry that it is in, by `heard_again`.
-            Verdict::Already => return Ok(()),
-            Verdict::Superseded => return Err(StreamError::Superseded),
-            Verdict::Over => return Err(StreamError::Over),
+        if let Some(order) = &self.order {
+            let position = said.part.as_ref().map_or(0, |part| part.from);
+            let socket = self.socket;
+            order.wait(position, Waiting { said, socket });
+            return Ok(());
         }
-        counted.count(&self.metrics);
+        // The client is sent an entry that the log has already by `heard_again`.
+        if !self.append(said, self.socket)? {
+            return Ok(());
+        }
         if let Some(spoken) = late {
             let late = u64::try_from(conversation.clock.now().saturating_sub(spoken)).unwrap_or(0);
             self.metrics.latency(Duration::from_nanos(late));
         }
         Ok(())
+    }
+
+    /// Appends a final. Returns `false` if the log has it already.
+    fn append(&self, said: Transcribed, socket: u64) -> Result<bool, StreamError> {
+        let conversation = &self.conversation;
+        let counted = Counted::of(&said);
+        let committed = conversation.committed(Some(socket));
+        match conversation
+            .log
+            .append(conversation.number, said, committed)?
+        {
+            Verdict::Stored(_) => {
+                conversation.tell();
+                self.tally(false);
+            }
+            Verdict::Already => return Ok(false),
+            Verdict::Superseded => return Err(StreamError::Superseded),
+            Verdict::Over => return Err(StreamError::Over),
+        }
+        counted.count(&self.metrics);
+        Ok(true)
+    }
+
+    /// Notes that no final that is still to come begins before `time`, and appends those that
+    /// have waited for that, of all channels.
+    pub(crate) fn settled(&self, time: Duration) -> Result<(), StreamError> {
+        let Some(order) = &self.order else {
+            return Ok(());
+        };
+        order.settle(self.position(nanos(time)), |due| {
+            self.append(due.said, due.socket).map(drop)
+        })
     }
 
     /// Appends a message that was written, the one with this number among all of its request.

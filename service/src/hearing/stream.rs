@@ -565,7 +565,7 @@ impl Listening {
         let now = self.now();
         self.speak_at(now)?;
         result?;
-        self.progressed();
+        self.progressed()?;
         if now.saturating_sub(self.last_word) > self.silence {
             return Err(StreamError::Silence(self.silence.as_secs()));
         }
@@ -581,15 +581,26 @@ impl Listening {
         }
         self.speak_at(self.now())?;
         result?;
-        self.progressed();
+        self.progressed()?;
         Ok(())
     }
 
     /// Tells the client how far the recognition has come, if that is due. All results so far
     /// have been sent.
-    fn progressed(&mut self) {
-        if let Some(settled) = self.stream.settled() {
+    fn progressed(&mut self) -> Result<(), StreamError> {
+        let settled = self.stream.settled();
+        if let Some(settled) = settled {
             self.results.progressed(settled, self.now());
+        }
+        // The finals of an engine that does not tell wait for no other channel.
+        self.settled(settled.unwrap_or_else(|| self.now()))
+    }
+
+    /// Lets finals be written that have waited for this channel of a recording.
+    fn settled(&self, time: Duration) -> Result<(), StreamError> {
+        match self.results.is_ordered() {
+            true => pool::blocking(|| self.results.settled(time)),
+            false => Ok(()),
         }
     }
 
@@ -607,11 +618,12 @@ impl Listening {
                 if self.stream.settled().is_some() {
                     self.results.ended(self.now());
                 }
+                self.settled(Duration::MAX)?;
                 self.results.counted();
                 None
             }
             Poll::Pending => {
-                self.progressed();
+                self.progressed()?;
                 Some(self.wait())
             }
         })

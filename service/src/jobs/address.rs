@@ -108,6 +108,10 @@ pub(crate) enum Forbidden {
     Host { name: String, option: &'static str },
     #[error("{name} is called over HTTPS only; {option} http://{name} allows HTTP")]
     Plain { name: String, option: &'static str },
+    #[error("{name} is an address of a private network, which only a rule may name ({option})")]
+    Private { name: String, option: &'static str },
+    #[error("an address with a user's name or a password is not called")]
+    User,
 }
 
 /// Returns where a request to `url` may go. Without rules, any host over HTTPS if `is_open`.
@@ -117,13 +121,20 @@ pub(crate) fn permit(
     option: &'static str,
     is_open: bool,
 ) -> Result<(Url, Permit), Forbidden> {
-    let no_url = || Forbidden::NoUrl(url.chars().take(200).collect());
+    // What is in front of an @ may be a password.
+    let no_url = || match url.contains('@') {
+        true => Forbidden::NoUrl("…".to_owned()),
+        false => Forbidden::NoUrl(url.chars().take(200).collect()),
+    };
     let parsed = Url::parse(url).map_err(|_| no_url())?;
     let is_tls = match parsed.scheme() {
         "https" => true,
         "http" => false,
         _ => return Err(no_url()),
     };
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err(Forbidden::User);
+    }
     let name = name_of(&parsed).ok_or_else(no_url)?;
     let port = parsed.port_or_known_default().ok_or_else(no_url)?;
     let is_free = rules.is_empty() && is_open;
@@ -142,6 +153,15 @@ pub(crate) fn permit(
         is_tls,
         is_private_allowed,
     };
+    let literal = match parsed.host() {
+        Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+        _ => None,
+    };
+    if literal.is_some_and(|address| !permit.allows(address)) {
+        let name = permit.name;
+        return Err(Forbidden::Private { name, option });
+    }
     Ok((parsed, permit))
 }
 
@@ -261,6 +281,32 @@ mod tests {
             allowed("http://2130706433/", &["*.example"]).is_err(),
             "127.0.0.1 as a number"
         );
+    }
+
+    #[test]
+    fn private_addresses_and_users_are_refused_at_once() {
+        let free = |url: &str| permit(url, &[], "--webhook-host", true).map(drop);
+        for host in [
+            "10.0.0.1",
+            "127.0.0.1",
+            "[::ffff:127.0.0.1]",
+            "[::1]",
+            "2130706433",
+        ] {
+            let refused = free(&format!("https://{host}/"));
+            assert!(matches!(refused, Err(Forbidden::Private { .. })), "{host}");
+        }
+        assert_eq!(free("https://1.1.1.1/"), Ok(()));
+        assert!(allowed("https://10.0.0.1/", &["10.0.0.1"]).is_ok(), "named");
+        for url in [
+            "https://bob:secret@files.example/",
+            "https://secret@files.example/",
+            "https://bob:secret@:x/",
+            "ftp://bob:secret@files.example/",
+        ] {
+            let refused = allowed(url, &["files.example"]).expect_err(url);
+            assert!(!refused.to_string().contains("secret"), "{refused}");
+        }
     }
 
     #[test]

@@ -25,6 +25,10 @@ const PIECE: usize = 64 << 10;
 /// How much of its complaints is kept, in bytes.
 const LONGEST_COMPLAINT: usize = 8 << 10;
 
+/// How long the decoder may take for its first bytes. It waits for ever for the samples of some
+/// files that have none.
+const LONGEST_BEGIN: Duration = Duration::from_secs(20);
+
 /// How long the process may take to end after its output has ended.
 const LONGEST_END: Duration = Duration::from_secs(10);
 
@@ -41,6 +45,8 @@ pub(crate) enum DecodeError {
     Broken(String),
     #[error("the decoder gave no audio for {} s and was ended", .0.as_secs())]
     Stalled(Duration),
+    #[error("the recording has no audio: the decoder found none in {} s", .0.as_secs())]
+    Silent(Duration),
     #[error("the decoder cannot be started: {0}; is GStreamer (gst-launch-1.0) installed?")]
     Missing(std::io::Error),
 }
@@ -52,7 +58,9 @@ pub(crate) struct Decoder {
     group: Option<Pid>,
     output: ChildStdout,
     complaints: JoinHandle<String>,
+    /// How long it may take for its next bytes.
     stall: Duration,
+    has_begun: bool,
     buffer: Vec<u8>,
 }
 
@@ -124,16 +132,28 @@ impl Decoder {
             output,
             complaints: tokio::spawn(collect(errors)),
             stall: settings.stall,
+            has_begun: false,
             buffer: vec![0; PIECE],
         })
     }
 
     /// Returns the next bytes, or `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<&[u8]>, DecodeError> {
-        let read = timeout(self.stall, self.output.read(&mut self.buffer)).await;
-        match read.map_err(|_| DecodeError::Stalled(self.stall))? {
+        let stall = match self.has_begun {
+            true => self.stall,
+            false => self.stall.min(LONGEST_BEGIN),
+        };
+        let read = timeout(stall, self.output.read(&mut self.buffer)).await;
+        let read = read.map_err(|_| match self.has_begun {
+            true => DecodeError::Stalled(stall),
+            false => DecodeError::Silent(stall),
+        });
+        match read? {
             Ok(0) => Ok(None),
-            Ok(count) => Ok(self.buffer.get(..count)),
+            Ok(count) => {
+                self.has_begun = true;
+                Ok(self.buffer.get(..count))
+            }
             Err(error) => Err(DecodeError::Broken(error.to_string())),
         }
     }

@@ -7,6 +7,7 @@ use crate::conversation::log::LogError;
 use crate::hearing::Hearing;
 use crate::hearing::admission::SharedAdmission;
 use crate::hearing::audio::StreamError;
+use crate::hearing::order::Order;
 use crate::hearing::recognizer::{SAMPLE_RATE, StreamOptions, composed};
 use crate::hearing::stream::{Outcome, Start, Stream};
 use crate::jobs::Jobs;
@@ -168,6 +169,7 @@ impl Heard<'_> {
             silence: Duration::MAX,
             ..self.run.limits.clone()
         };
+        let order = Order::new(count);
         for number in 0..count {
             let chosen = self.hearing.engines.choose(&language);
             let engine = chosen.map_err(JobError::failed)?;
@@ -186,6 +188,10 @@ impl Heard<'_> {
             };
             let zero = job.zero.unwrap_or(job.created);
             let (seat, results) = self.run.seat(&person, number, position, zero).await?;
+            let results = match count {
+                1 => results,
+                _ => results.ordered(order.place(number)),
+            };
             let start = Start {
                 recognizer: engine.recognizer,
                 options: StreamOptions {

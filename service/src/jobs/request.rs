@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use symbl_protocol::Tracker;
 use symbl_protocol::timestamp::parse_rfc3339;
 
@@ -34,6 +35,9 @@ pub(crate) enum Kind {
     Upload,
     /// A recording to be fetched into the spool first.
     Url(String),
+    /// So many messages of a text, once their job has ended: what they say is in the
+    /// conversation only.
+    Said(usize),
 }
 
 /// A request, as it is kept with its job.
@@ -125,6 +129,17 @@ pub(crate) enum Wrong {
     NotDone(String),
 }
 
+impl JobRequest {
+    /// Returns what is kept of a request when its job has ended.
+    pub(crate) fn over(self) -> Self {
+        let kind = match self.kind {
+            Kind::Text(messages) => Kind::Said(messages.len()),
+            other => other,
+        };
+        Self { kind, ..self }
+    }
+}
+
 fn must(name: &str, what: &str) -> Wrong {
     Wrong::Value(format!("`{name}` must be {what}."))
 }
@@ -207,6 +222,7 @@ pub(crate) fn read(members: &Map<String, Value>, is_recording: bool) -> Result<R
             "languageCode" => options.language = Some(text(name, value)?),
             "enableSeparateRecognitionPerChannel" => options.separate = truth(name, value)?,
             "channelMetadata" => options.channels = channels(value)?,
+            "webhookUrl" if value == "" => {}
             "webhookUrl" => options.webhook = Some(text(name, value)?),
             "metadata" => {
                 let object = value.as_object().cloned();
@@ -219,6 +235,7 @@ pub(crate) fn read(members: &Map<String, Value>, is_recording: bool) -> Result<R
             },
             // Both are computed when they are asked for, whether they were announced or not.
             "enableSummary" | "sentiment" => drop(truth(name, value)?),
+            "redaction" | "enableRedaction" if is_nothing(value) => {}
             "redaction" | "enableRedaction" => {
                 return Err(Wrong::NotDone(format!(
                     "`{name}` is not done for jobs: what was said would be stored as it is. Start the \
@@ -281,8 +298,51 @@ pub(crate) fn messages(members: &Map<String, Value>) -> Result<Vec<Message>, Wro
         .collect()
 }
 
+/// Most warnings of members that are not known.
+const MOST_UNKNOWN: usize = 20;
+
+/// Returns a warning for each member of messages that changes nothing, where it is first.
+pub(crate) fn unknown(members: &Map<String, Value>) -> Vec<String> {
+    const KNOWN: [(&str, &[&str]); 4] = [
+        ("", &["payload", "from", "duration"]),
+        ("payload", &["content", "contentType"]),
+        ("from", &["name", "userId", "email"]),
+        ("duration", &["startTime", "endTime"]),
+    ];
+    let (mut told, mut warnings) = (BTreeSet::new(), Vec::new());
+    let list = members.get("messages").and_then(Value::as_array);
+    for (at, message) in list.into_iter().flatten().enumerate() {
+        for (part, known) in KNOWN {
+            let (found, dot) = match part {
+                "" => (message, ""),
+                part => (&message[part], "."),
+            };
+            for (name, value) in found.as_object().into_iter().flatten() {
+                let is_known = known.contains(&name.as_str()) || is_nothing(value);
+                if is_known || told.len() >= MOST_UNKNOWN || !told.insert((part, name)) {
+                    continue;
+                }
+                let name = shortened(name);
+                warnings.push(format!("`messages[{at}].{part}{dot}{name}` is not known."));
+            }
+        }
+    }
+    warnings
+}
+
+/// Checks that a part of a message is an object, if it is there.
+fn check_object(name: &str, value: &Value) -> Result<(), Wrong> {
+    match value {
+        Value::Null | Value::Object(_) => Ok(()),
+        _ => Err(must(name, "an object")),
+    }
+}
+
 fn message(at: usize, value: &Value) -> Result<Message, Wrong> {
     let field = |name: &str| format!("messages[{at}].{name}");
+    for part in ["payload", "from", "duration"] {
+        check_object(&field(part), &value[part])?;
+    }
     let content = value["payload"]["content"].as_str();
     let content = content.filter(|content| !content.trim().is_empty());
     let content = content.ok_or_else(|| must(&field("payload.content"), "a text"))?;
@@ -394,6 +454,17 @@ fn text(name: &str, value: &Value) -> Result<String, Wrong> {
     let found = value.as_str().filter(|text| text.len() <= LONGEST_TEXT);
     let what = format!("a text of at most {LONGEST_TEXT} bytes");
     found.map(str::to_owned).ok_or_else(|| must(name, &what))
+}
+
+/// Returns `true` for a value that asks for nothing.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty() || text.eq_ignore_ascii_case("false"),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(members) => members.values().all(is_nothing),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
 }
 
 fn truth(name: &str, value: &Value) -> Result<bool, Wrong> {
@@ -512,6 +583,58 @@ mod tests {
     }
 
     #[test]
+    fn what_asks_for_nothing_is_nothing() {
+        for value in [
+            json!(false),
+            json!("false"),
+            json!({}),
+            json!({"redact": false}),
+        ] {
+            let body = json!({"redaction": value, "webhookUrl": ""});
+            let read = read(body.as_object().expect("an object"), false).expect("read");
+            assert_eq!(read.options, Options::default());
+            assert!(read.warnings.is_empty(), "{:?}", read.warnings);
+        }
+    }
+
+    #[test]
+    fn members_of_messages_that_are_not_known_are_told_once() {
+        let message = json!({"payload": {"content": "a", "mood": "x"}, "from": {"nick": "A"},
+            "duration": {"length": 1}, "colour": "red", "empty": null});
+        let body = json!({"messages": [{"payload": {"content": "a"}}, message, message]});
+        let warnings = unknown(body.as_object().expect("an object"));
+        assert_eq!(
+            warnings,
+            [
+                "`messages[1].colour` is not known.",
+                "`messages[1].payload.mood` is not known.",
+                "`messages[1].from.nick` is not known.",
+                "`messages[1].duration.length` is not known.",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_text_of_a_job_that_is_over_is_not_kept() {
+        let message = Message {
+            content: "secret".to_owned(),
+            ..Message::default()
+        };
+        let request = JobRequest {
+            kind: Kind::Text(vec![message; 3]),
+            options: Options::default(),
+        };
+        let kept = request.over();
+        assert_eq!(kept.kind, Kind::Said(3));
+        let json = serde_json::to_string(&kept).expect("JSON");
+        assert!(!json.contains("secret"), "{json}");
+        assert_eq!(
+            serde_json::from_str::<JobRequest>(&json).expect("read"),
+            kept
+        );
+    }
+
+    #[test]
     fn a_wrong_value_is_refused_with_its_name() {
         for (name, value) in [
             ("confidenceThreshold", "1.5"),
@@ -560,6 +683,8 @@ mod tests {
             json!({"payload": {"content": "x"}, "duration":
                 {"startTime": "2020-07-21T16:04:20Z", "endTime": "2020-07-21T16:04:19Z"}}),
             json!({"payload": {"content": "x"}, "from": {"name": 7}}),
+            json!({"payload": {"content": "x"}, "from": "Ada"}),
+            json!({"payload": {"content": "x"}, "duration": 7}),
         ] {
             assert!(read(wrong.clone()).is_err(), "{wrong}");
         }

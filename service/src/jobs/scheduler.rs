@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Begins jobs, the oldest first, as many at the same time as may run, and ends them.
+//! Begins jobs, the oldest first, as many at the same time as may run, and ends them. Texts do
+//! not wait for recordings.
 //!
 //! A job is unfinished until its end is stored, so a service that starts takes up all that were
 //! not: those that wait, and those that ran when it ended. Two jobs of one conversation run one
@@ -15,7 +16,7 @@ use crate::jobs::writer::{JobError, Run};
 use crate::jobs::{Jobs, fetch, recording, text};
 use crate::limits::Limits;
 use crate::store::StoreError;
-use crate::store::jobs::{Job, NewHook, Status};
+use crate::store::jobs::{Job, JobEnd, NewHook, Status, Work};
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -56,7 +57,8 @@ enum Ended {
 pub(crate) async fn run(tools: Tools, mut stop: watch::Receiver<bool>) {
     let jobs = Arc::clone(&tools.jobs);
     let mut running: JoinSet<Ended> = JoinSet::new();
-    let mut names: HashMap<Id, String> = HashMap::new();
+    // The ids of the jobs, and what they work on.
+    let mut names: HashMap<Id, (String, Work)> = HashMap::new();
     let mut resting: Vec<(Instant, String)> = Vec::new();
     let mut swept = Instant::now();
     loop {
@@ -65,19 +67,23 @@ pub(crate) async fn run(tools: Tools, mut stop: watch::Receiver<bool>) {
             swept = Instant::now();
         }
         resting.retain(|(until, _)| *until > Instant::now());
-        while running.len() < jobs.settings.parallel {
-            let busy = names.values().chain(resting.iter().map(|(_, id)| id));
-            let next = match jobs.store.next(busy.cloned().collect()).await {
-                Ok(Some(next)) => next,
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::error!(%error, "the next job is not known");
-                    break;
-                }
-            };
-            let id = next.id.clone();
-            let task = running.spawn(turn(tools.clone(), next));
-            names.insert(task.id(), id);
+        // A text takes seconds, so it does not wait behind recordings, which may take hours.
+        for work in [Work::Recording, Work::Text] {
+            while names.values().filter(|(_, of)| *of == work).count() < jobs.settings.parallel {
+                let busy = names.values().map(|(id, _)| id);
+                let busy = busy.chain(resting.iter().map(|(_, id)| id));
+                let next = match jobs.store.next(work, busy.cloned().collect()).await {
+                    Ok(Some(next)) => next,
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::error!(%error, "the next job is not known");
+                        break;
+                    }
+                };
+                let id = next.id.clone();
+                let task = running.spawn(turn(tools.clone(), next));
+                names.insert(task.id(), (id, work));
+            }
         }
         let wait = resting.iter().map(|(until, _)| *until).min();
         let wait = wait.map_or(LOOK, |until| {
@@ -92,7 +98,7 @@ pub(crate) async fn run(tools: Tools, mut stop: watch::Receiver<bool>) {
                     // It panicked; the log has the details.
                     Err(error) => (error.id(), Ended::Later),
                 };
-                let name = names.remove(&id).unwrap_or_default();
+                let name = names.remove(&id).map(|(name, _)| name).unwrap_or_default();
                 jobs.running().remove(&name);
                 if let Ended::Later = ended {
                     resting.push((Instant::now() + REST, name));
@@ -171,11 +177,17 @@ async fn try_turn(tools: &Tools, job: Job) -> Result<Ended, StoreError> {
     };
     tracing::info!(event = "job", job = job.id, why, "ended");
     let status = last.unwrap_or(Status::Failed);
-    let told = request.and_then(|request| hook(&job, &request, status));
-    let progress = done.load(Ordering::Relaxed);
+    let told = request.as_ref();
+    let told = told.and_then(|request| hook(&job, request, status));
+    let left = request.and_then(|request| serde_json::to_string(&request.over()).ok());
+    let end = JobEnd {
+        why,
+        progress: done.load(Ordering::Relaxed),
+        request: left.unwrap_or_default(),
+    };
     let ended = jobs
         .store
-        .finish(job.id.clone(), why, progress, clock::now(), told)
+        .finish(job.id.clone(), end, clock::now(), told)
         .await?;
     if ended {
         jobs.wake_hooks();
@@ -212,5 +224,6 @@ async fn work(
             fetch::fetch(jobs, &job.id, url).await?;
             recording::run(&run, jobs, &tools.hearing, done).await
         }
+        Kind::Said(_) => Err(JobError::failed("its text is not there any more")),
     }
 }

@@ -4,6 +4,7 @@
 //! their order. The work is a job of the workers that recognise, with the lowest priority.
 
 use crate::hearing::audio::StreamError;
+use crate::hearing::masking::{Asked, Masking, RedactionPolicy};
 use crate::hearing::pool::{self, Next, Pool, Turns};
 use crate::hearing::recognizer::RecognisedWord;
 use crate::hearing::results::ResultWriter;
@@ -76,6 +77,23 @@ fn place(messages: &[Message], zero: i64) -> (i64, Vec<Person>, Vec<Placed>) {
     (zero, speakers, placed)
 }
 
+/// Hides in messages that wait what the service hides, as it is hidden in their conversation.
+/// To hide it again changes nothing.
+pub(crate) fn masked(mut messages: Vec<Message>, policy: &RedactionPolicy) -> Vec<Message> {
+    if policy.redaction.is_empty() {
+        return messages;
+    }
+    let (_, speakers, placed) = place(&messages, 0);
+    let begin = |_: &Person| Masking::new(policy, Asked::default(), false);
+    let mut maskings: Vec<Masking> = speakers.iter().map(begin).collect();
+    for (message, placed) in messages.iter_mut().zip(&placed) {
+        if let Some(masking) = maskings.get_mut(placed.speaker) {
+            message.content = masking.text(&placed.words);
+        }
+    }
+    messages
+}
+
 /// Runs a job of these messages. `done` counts them.
 pub(crate) async fn run(
     run: &Run,
@@ -87,9 +105,19 @@ pub(crate) async fn run(
     let (zero, speakers, messages) = place(messages, zero);
     let (mut seats, mut writers): (Vec<Seat>, Vec<ResultWriter>) = (Vec::new(), Vec::new());
     for (number, person) in speakers.iter().enumerate() {
-        let (seat, writer) = run.seat(person, number, 0, zero).await?;
-        seats.push(seat);
-        writers.push(writer);
+        match run.seat(person, number, 0, zero).await {
+            Ok((seat, writer)) => {
+                seats.push(seat);
+                writers.push(writer);
+            }
+            Err(error) => {
+                // The seats are kept for the next attempt, if there is one.
+                if let JobError::Failed(_) = error {
+                    seats.into_iter().for_each(Seat::leave);
+                }
+                return Err(error);
+            }
+        }
     }
     let (tell, told) = oneshot::channel();
     let stopped = Arc::new(AtomicBool::new(false));

@@ -123,6 +123,24 @@ pub(crate) enum Attempted {
     },
 }
 
+/// What a job works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    Text,
+    Recording,
+}
+
+/// How a job has ended.
+#[derive(Debug, Clone)]
+pub(crate) struct JobEnd {
+    /// Why it failed. `None` if it has completed.
+    pub(crate) why: Option<String>,
+    /// How far it came.
+    pub(crate) progress: i64,
+    /// What is kept of its request.
+    pub(crate) request: String,
+}
+
 /// Keeps the jobs. No method blocks its thread.
 pub(crate) trait JobStore: Send + Sync {
     /// Keeps a job, and makes its conversation if that is new. Returns `false` if the account
@@ -132,9 +150,9 @@ pub(crate) trait JobStore: Send + Sync {
     /// Returns a job of an account, with its webhooks.
     fn job(&self, account: String, id: String) -> Answer<'_, Option<(Job, Vec<Hook>)>>;
 
-    /// Returns the oldest unfinished job that is not one of `running`, and whose conversation
-    /// is that of none of them.
-    fn next(&self, running: Vec<String>) -> Answer<'_, Option<Job>>;
+    /// Returns the oldest unfinished job of this kind that is not one of `running`, and whose
+    /// conversation is that of none of them and of no older unfinished job.
+    fn next(&self, work: Work, running: Vec<String>) -> Answer<'_, Option<Job>>;
 
     /// Returns the ids of all unfinished jobs.
     fn unfinished(&self) -> Answer<'_, Vec<String>>;
@@ -149,16 +167,8 @@ pub(crate) trait JobStore: Send + Sync {
     /// Notes how far a job is.
     fn progress(&self, id: String, progress: i64) -> Answer<'_, ()>;
 
-    /// Ends an unfinished job: without `why` it has completed. Returns `false` if it has ended
-    /// before.
-    fn finish(
-        &self,
-        id: String,
-        why: Option<String>,
-        progress: i64,
-        now: i64,
-        hook: Option<NewHook>,
-    ) -> Answer<'_, bool>;
+    /// Ends an unfinished job. Returns `false` if it has ended before.
+    fn finish(&self, id: String, end: JobEnd, now: i64, hook: Option<NewHook>) -> Answer<'_, bool>;
 
     /// Returns webhooks that are due at `now`, but none of `busy`, and when the next one is.
     fn due(&self, now: i64, busy: Vec<String>) -> Answer<'_, (Vec<Hook>, Option<i64>)>;

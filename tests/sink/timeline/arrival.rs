@@ -94,9 +94,9 @@ fn talk(first: u16) -> Vec<i16> {
     [speech(first..first + 10), silence].concat()
 }
 
-/// Speaks, lets `change` move running time by an hour against the wall clock, and speaks
-/// again. Returns by how many nanoseconds UTC moved against running time, and the number of
-/// warnings about a wall clock that was set.
+/// Returns by how many nanoseconds UTC moved against running time between two talks, and the
+/// number of warnings about a wall clock that was set. Between the talks `change` moves
+/// running time by an hour against the wall clock.
 fn hour_later(change: impl FnOnce(&Stream, &gst::Clock)) -> (i128, usize) {
     crate::common::pipeline::init();
     let clock = gst::glib::Object::new::<gst::SystemClock>();

@@ -45,6 +45,9 @@ fn every_client_fixture_is_understood() {
 fn the_full_fixture_is_read_member_by_member() {
     let read = started(&fixture("client_start_request_full.json"));
     let expected = StartRequest {
+        identify_content: true,
+        redact_content: true,
+        redaction_string: Some("****".into()),
         extra: Map::new(), // unknown members are ignored
         ..full_request()
     };

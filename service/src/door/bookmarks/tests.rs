@@ -72,3 +72,37 @@ fn a_bookmark_has_a_label_and_a_time_or_messages() {
     let Mark { extent, .. } = mark(&messages, 9).unwrap();
     assert_eq!(extent, Extent::Messages(vec![7, 8]));
 }
+
+#[test]
+fn what_says_most_about_a_passage_is_chosen_and_short_answers_are_quoted() {
+    let sentence = |(id, text): (i64, &str)| Sentence {
+        id,
+        text: text.to_owned(),
+        original: None,
+        speaker: None,
+        member: String::new(),
+        start: 0,
+        stop: 0,
+        stored: 0,
+        phrases: false,
+        task: false,
+        words: Vec::new(),
+    };
+    let passage = |texts: &[&str]| -> Vec<Sentence> {
+        (1..).zip(texts.iter().copied()).map(sentence).collect()
+    };
+    let talk = passage(&[
+        "Good morning to everybody on this lovely day.",
+        "The cooling pump of line four leaks at the gland seal.",
+        "The gland seal of the cooling pump was ordered on Monday.",
+        "Line four waits for the cooling pump and its gland seal.",
+    ]);
+    let chosen_ids =
+        |talk: &[Sentence]| -> Vec<i64> { chosen(talk).iter().map(|(_, one)| one.id).collect() };
+    let ids = chosen_ids(&talk);
+    assert!(!ids.is_empty() && ids.len() < 4, "{ids:?}");
+    assert!(!ids.contains(&1), "a greeting says nothing: {ids:?}");
+    let answers = passage(&["Yes.", "No.", "Maybe.", "Fine."]);
+    assert_eq!(chosen_ids(&answers), [1, 2, 3]);
+    assert_eq!(chosen_ids(&[]), [0; 0]);
+}

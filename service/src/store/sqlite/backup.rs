@@ -110,13 +110,7 @@ pub fn backup(directory: &Path, file: &Path) -> Result<Copied, CopyError> {
         return Err(CopyError::Exists(file.to_owned()));
     }
     let part = beside(file);
-    // For its owner only, whatever the umask is.
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&part);
-    made.map_err(failed(&part))?;
+    let _held = begin(&part)?;
     let copied = copy(&database, &part).and_then(|()| check(&part));
     let copied = copied.and_then(|copied| {
         put(&part, file)?;
@@ -127,6 +121,23 @@ pub fn backup(directory: &Path, file: &Path) -> Result<Copied, CopyError> {
         let _ = std::fs::remove_file(&part);
     }
     copied
+}
+
+/// Opens an unfinished file for its owner only, whatever the umask is, and empties it if a
+/// backup that was killed has left it. Returns the lock on it.
+fn begin(part: &Path) -> Result<File, CopyError> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(part)
+        .map_err(failed(part))?;
+    if file.try_lock().is_err() {
+        return Err(failed(part)("another backup writes it at this moment"));
+    }
+    file.set_len(0).map_err(failed(part))?;
+    Ok(file)
 }
 
 fn copy(database: &Path, part: &Path) -> Result<(), CopyError> {

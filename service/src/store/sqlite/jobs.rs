@@ -5,7 +5,9 @@
 use super::Store;
 use super::record::{Record, as_sql, from_sql};
 use crate::conversation::log::StartRecord;
-use crate::store::jobs::{Attempted, Hook, Job, JobStore, NewHook, NewJob, Status, Target};
+use crate::store::jobs::{
+    Attempted, Hook, Job, JobEnd, JobStore, NewHook, NewJob, Status, Target, Work,
+};
 use crate::store::{Answer, LONGEST_WAIT};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
@@ -17,6 +19,9 @@ const JOB: &str = "SELECT id, account, conversation, status, request, result, ze
     attempt, created, updated FROM job";
 
 const UNFINISHED: &str = "status IN ('scheduled', 'in_progress')";
+
+/// How the request of a text begins.
+const OF_TEXT: &str = "{\"kind\":{\"text\":";
 
 const HOOK: &str = "SELECT w.id, w.job, w.url, w.body, w.attempts, w.due, w.error FROM webhook w";
 
@@ -167,7 +172,7 @@ impl JobStore for Store {
         })
     }
 
-    fn next(&self, running: Vec<String>) -> Answer<'_, Option<Job>> {
+    fn next(&self, work: Work, running: Vec<String>) -> Answer<'_, Option<Job>> {
         look(self, move |from| {
             let mut rows =
                 from.prepare_cached(&format!("{JOB} WHERE {UNFINISHED} ORDER BY created"))?;
@@ -185,7 +190,11 @@ impl JobStore for Store {
                 if running.contains(&found.0) || taken.contains(&found.1) {
                     continue;
                 }
-                return job(row).map(Some);
+                let is_text = row.get_ref(4)?.as_str()?.starts_with(OF_TEXT);
+                if is_text == (work == Work::Text) {
+                    return job(row).map(Some);
+                }
+                taken.push(found.1);
             }
             Ok(None)
         })
@@ -241,25 +250,25 @@ impl JobStore for Store {
         })
     }
 
-    fn finish(
-        &self,
-        id: String,
-        why: Option<String>,
-        progress: i64,
-        now: i64,
-        hook: Option<NewHook>,
-    ) -> Answer<'_, bool> {
+    fn finish(&self, id: String, end: JobEnd, now: i64, hook: Option<NewHook>) -> Answer<'_, bool> {
         change(self, move |to| {
-            let status = match &why {
+            let status = match &end.why {
                 None => Status::Completed,
                 Some(_) => Status::Failed,
             };
             let ended = to
                 .prepare_cached(&format!(
-                    "UPDATE job SET status = ?2, result = ?3, progress = ?4, updated = ?5
-                     WHERE id = ?1 AND {UNFINISHED}"
+                    "UPDATE job SET status = ?2, result = ?3, progress = ?4, request = ?5,
+                     updated = ?6 WHERE id = ?1 AND {UNFINISHED}"
                 ))?
-                .execute(params![id, status.as_str(), why, progress, now])?;
+                .execute(params![
+                    id,
+                    status.as_str(),
+                    end.why,
+                    end.progress,
+                    end.request,
+                    now
+                ])?;
             if let Some(hook) = hook.filter(|_| ended > 0) {
                 tell(to, &id, &hook, now)?;
             }

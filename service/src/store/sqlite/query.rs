@@ -101,7 +101,10 @@ pub(super) fn find(from: &Connection, account: &str, id: i64) -> rusqlite::Resul
 
 /// SQL for the start, the end and the name of a conversation.
 pub(super) const START: &str = "coalesce(zero, created)";
-pub(super) const END: &str = "coalesce(ended, (SELECT max(stop) FROM message
+///
+/// The conversation of a job ends with what was said last, not when the job was done.
+pub(super) const END: &str = "coalesce(CASE WHEN EXISTS (SELECT 1 FROM job
+    WHERE job.id = c.connection) THEN NULL ELSE ended END, (SELECT max(stop) FROM message
     WHERE conversation = c.id), zero, created)";
 pub(super) const NAME: &str = "coalesce(name, 'Conversation ' || id)";
 
