@@ -2,8 +2,8 @@
 
 //! The jobs of the Async API and their webhooks, in the database of the cluster.
 //!
-//! A job begins on the node that took it, which has its recording. One of a node that is gone
-//! is taken over by another one. Taking a job and taking a webhook are changes of its row, so
+//! A job runs on the node that has taken its request, and so has its recording. One of a node
+//! that is gone is taken over by another one, and fails there if it has a recording. Taking a job and taking a webhook are changes of its row, so
 //! no two nodes have the same at a time.
 
 use super::form::asked;
@@ -13,7 +13,10 @@ use super::text::put;
 use super::{Store, StoreError};
 use crate::conversation::log::StartRecord;
 use crate::store::Answer;
-use crate::store::jobs::{Attempted, Hook, Job, JobStore, NewHook, NewJob, Status, Target};
+use crate::store::jobs::{
+    Attempted, Hook, Job, JobEnd, JobStore, NewHook, NewJob, Status, Target, Work,
+};
+use crate::store::sqlite::jobs::OF_TEXT;
 use crate::store::sqlite::labels::metadata;
 use crate::store::sqlite::record::{Record, from_sql};
 use tokio_postgres::Row;
@@ -156,22 +159,32 @@ async fn create(
     Ok(Some(true))
 }
 
-/// Takes the oldest job that this node may run.
-async fn take(link: &mut Link, node: &str, running: &[String]) -> Result<Option<Job>, StoreError> {
+/// Takes the oldest job of this kind that this node may run. One whose conversation has an
+/// older job waits for that, on whatever node it is.
+async fn take(
+    link: &mut Link,
+    node: &str,
+    work: Work,
+    running: &[String],
+) -> Result<Option<Job>, StoreError> {
     // Two nodes must not each take a job of one conversation.
     link.query("SELECT pg_advisory_xact_lock($1)", &[&LOCK])
         .await?;
     let sql = format!(
         "UPDATE job SET node = $1 WHERE id = (SELECT id FROM job WHERE {UNFINISHED}
-             AND id <> ALL($2) AND (node = $1 OR node IS NULL AND home = $1
-             OR NOT symbl_lives_1(coalesce(node, home)))
-             AND conversation NOT IN (SELECT o.conversation FROM job o WHERE o.id = ANY($2)
-                 OR (o.status IN ('scheduled', 'in_progress') AND o.node <> $1
-                     AND symbl_lives_1(o.node)))
+             AND id <> ALL($2) AND starts_with(request, $3) = $4
+             AND (node = $1 OR node IS NULL AND home = $1
+                 OR NOT symbl_lives_1(coalesce(node, home)))
+             AND NOT EXISTS (SELECT 1 FROM job o WHERE o.conversation = job.conversation
+                 AND o.id <> job.id AND (o.id = ANY($2)
+                     OR o.status IN ('scheduled', 'in_progress')
+                     AND ((o.created, o.id) < (job.created, job.id)
+                         OR o.node <> $1 AND symbl_lives_1(o.node))))
              ORDER BY created, id LIMIT 1)
          RETURNING {JOB}"
     );
-    let row = link.query_opt(&sql, &[&node, &running]).await?;
+    let with: Parameters<'_> = &[&node, &running, &OF_TEXT, &(work == Work::Text)];
+    let row = link.query_opt(&sql, with).await?;
     row.as_ref().map(job).transpose()
 }
 
@@ -227,10 +240,10 @@ impl JobStore for Store {
         })
     }
 
-    fn next(&self, running: Vec<String>) -> Answer<'_, Option<Job>> {
+    fn next(&self, work: Work, running: Vec<String>) -> Answer<'_, Option<Job>> {
         let (node, running) = (self.node(), stored(&running));
         Box::pin(self.change(Option::is_some, move |link| {
-            Box::pin(async move { take(link, &node, &running).await })
+            Box::pin(async move { take(link, &node, work, &running).await })
         }))
     }
 
@@ -303,29 +316,23 @@ impl JobStore for Store {
         ))
     }
 
-    fn finish(
-        &self,
-        id: String,
-        why: Option<String>,
-        progress: i64,
-        now: i64,
-        told: Option<NewHook>,
-    ) -> Answer<'_, bool> {
+    fn finish(&self, id: String, end: JobEnd, now: i64, told: Option<NewHook>) -> Answer<'_, bool> {
         let id = put(&id);
         Box::pin(self.change(
             |ended| *ended,
             move |link| {
                 Box::pin(async move {
-                    let status = match &why {
+                    let status = match &end.why {
                         None => Status::Completed,
                         Some(_) => Status::Failed,
                     };
-                    let (status, why) = (status.as_str(), why.as_deref().map(put));
+                    let (status, why) = (status.as_str(), end.why.as_deref().map(put));
+                    let (progress, request) = (end.progress, put(&end.request));
                     let sql = format!(
-                        "UPDATE job SET status = $2, result = $3, progress = $4, updated = $5
-                     WHERE id = $1 AND {UNFINISHED}"
+                        "UPDATE job SET status = $2, result = $3, progress = $4, request = $5,
+                     updated = $6 WHERE id = $1 AND {UNFINISHED}"
                     );
-                    let with: Parameters<'_> = &[&id, &status, &why, &progress, &now];
+                    let with: Parameters<'_> = &[&id, &status, &why, &progress, &request, &now];
                     let ended = link.execute(&sql, with).await? > 0;
                     if let Some(told) = told.filter(|_| ended) {
                         tell(link, &id, &told, now).await?;

@@ -31,7 +31,10 @@ const DELETED_AT_ONCE: i64 = 200;
 
 /// SQL for the start, the end and the name of a conversation.
 pub(super) const START: &str = "coalesce(zero, created)";
-pub(super) const END: &str = "coalesce(ended, (SELECT max(stop) FROM message
+///
+/// The conversation of a job ends with what was said last, not when the job was done.
+pub(super) const END: &str = "coalesce(CASE WHEN EXISTS (SELECT 1 FROM job
+    WHERE job.id = c.connection) THEN NULL ELSE ended END, (SELECT max(stop) FROM message
     WHERE conversation = c.id), zero, created)";
 pub(super) const NAME: &str = "coalesce(name, 'Conversation ' || id)";
 

@@ -21,7 +21,7 @@ const JOB: &str = "SELECT id, account, conversation, status, request, result, ze
 const UNFINISHED: &str = "status IN ('scheduled', 'in_progress')";
 
 /// How the request of a text begins.
-const OF_TEXT: &str = "{\"kind\":{\"text\":";
+pub(in crate::store) const OF_TEXT: &str = "{\"kind\":{\"text\":";
 
 const HOOK: &str = "SELECT w.id, w.job, w.url, w.body, w.attempts, w.due, w.error FROM webhook w";
 

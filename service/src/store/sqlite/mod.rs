@@ -22,7 +22,7 @@ mod files;
 mod filter;
 mod groups;
 mod health;
-mod jobs;
+pub(in crate::store) mod jobs;
 pub(in crate::store) mod labels;
 pub(in crate::store) mod listing;
 mod log;
