@@ -7,6 +7,7 @@
 //! no two nodes have the same at a time.
 
 use super::form::asked;
+use super::hooks::{HOOK, hook, take_due, tell};
 use super::link::{Link, Parameters};
 use super::log::{get, text, text_or_none};
 use super::text::put;
@@ -22,9 +23,6 @@ use crate::store::sqlite::record::{Record, from_sql};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// Most webhooks that are read at once.
-const MOST_DUE: i64 = 32;
-
 /// The key of the lock under which a node takes jobs: "symj" as a number.
 const LOCK: i64 = 0x7379_6d6a;
 
@@ -32,12 +30,6 @@ const JOB: &str = "job.id, job.account, job.conversation, job.status, job.reques
     job.zero, job.progress, job.attempt, job.created, job.updated";
 
 const UNFINISHED: &str = "job.status IN ('scheduled', 'in_progress')";
-
-const HOOK: &str = "w.id, w.job, w.url, w.body, w.attempts, w.due, w.error";
-
-/// No webhook of the same job comes before it.
-const IN_TURN: &str = "w.due IS NOT NULL AND NOT EXISTS (SELECT 1 FROM webhook e
-    WHERE e.job = w.job AND e.due IS NOT NULL AND e.created < w.created)";
 
 fn job(row: &Row) -> Result<Job, StoreError> {
     Ok(Job {
@@ -55,33 +47,9 @@ fn job(row: &Row) -> Result<Job, StoreError> {
     })
 }
 
-fn hook(row: &Row) -> Result<Hook, StoreError> {
-    let attempts: i64 = get(row, 4)?;
-    Ok(Hook {
-        id: text(row, 0)?,
-        job: text(row, 1)?,
-        url: text(row, 2)?,
-        body: text(row, 3)?,
-        attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-        due: get(row, 5)?,
-        error: text_or_none(row, 6)?,
-    })
-}
-
 /// Returns texts as they are stored.
 fn stored(texts: &[String]) -> Vec<String> {
     texts.iter().map(|text| put(text)).collect()
-}
-
-/// Keeps a webhook that is due at once.
-async fn tell(link: &mut Link, job: &str, hook: &NewHook, now: i64) -> Result<(), StoreError> {
-    let sql = "INSERT INTO webhook (id, job, url, body, due, created)
-               VALUES ($1, $2, $3, $4, $5, $5)";
-    let id = Uuid::new_v4().to_string();
-    let (url, body) = (put(&hook.url), put(&hook.body));
-    link.execute(sql, &[&id, &job, &url, &body, &now])
-        .await
-        .map(drop)
 }
 
 /// Makes the conversation of a job. It is over until the job begins.
@@ -186,27 +154,6 @@ async fn take(
     let with: Parameters<'_> = &[&node, &running, &OF_TEXT, &(work == Work::Text)];
     let row = link.query_opt(&sql, with).await?;
     row.as_ref().map(job).transpose()
-}
-
-/// Takes the webhooks that are due. Returns them, and when the next one is.
-async fn take_due(
-    link: &mut Link,
-    node: &str,
-    now: i64,
-    mut busy: Vec<String>,
-) -> Result<(Vec<Hook>, Option<i64>), StoreError> {
-    let free = "(w.node IS NULL OR w.node = $1 OR NOT symbl_lives_1(w.node)) AND w.id <> ALL($2)";
-    let sql = format!(
-        "UPDATE webhook w SET node = $1 WHERE w.id IN (SELECT w.id FROM webhook w
-             WHERE {IN_TURN} AND {free} AND w.due <= $3 ORDER BY w.due, w.created LIMIT $4
-             FOR UPDATE SKIP LOCKED) RETURNING {HOOK}"
-    );
-    let rows = link.query(&sql, &[&node, &busy, &now, &MOST_DUE]).await?;
-    let due = rows.iter().map(hook).collect::<Result<Vec<Hook>, _>>()?;
-    busy.extend(due.iter().map(|hook| hook.id.clone()));
-    let sql = format!("SELECT min(w.due) FROM webhook w WHERE {IN_TURN} AND {free}");
-    let row = link.query_one(&sql, &[&node, &busy]).await?;
-    Ok((due, get(&row, 0)?))
 }
 
 impl JobStore for Store {

@@ -4,8 +4,9 @@
 //! were kept for long enough.
 
 use super::Store;
+use super::conversations::conversations;
 use super::log::{get, text};
-use super::records::{conversations, find_to_change};
+use super::records::find_to_change;
 use super::text::put;
 use crate::store::notes::{Labelled, Labelling, Labels, MOST_LABELS};
 use crate::store::retention::{Due, Retention};

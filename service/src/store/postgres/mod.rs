@@ -12,9 +12,11 @@
 
 mod bookmarks;
 mod comprehensive;
+mod conversations;
 mod filter;
 mod form;
 mod groups;
+mod hooks;
 mod jobs;
 mod labels;
 mod link;
