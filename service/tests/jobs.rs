@@ -63,6 +63,9 @@ async fn a_text_becomes_a_conversation_and_more_of_it_comes_behind() {
     );
     let (_, conversation) = get(&server, &base, "").await;
     assert_eq!(conversation["name"], "Business Meeting");
+    // It ends with what was said last, not when the job was done.
+    assert_eq!(conversation["endTime"], "2020-07-21T16:04:22.790Z");
+    assert_eq!(conversation["x_status"], "over");
     let (_, items) = get(&server, &format!("{base}/action-items"), "").await;
     assert_eq!(
         items["actionItems"][0]["dueBy"], "2020-07-24T00:00:00.000Z",
@@ -294,6 +297,30 @@ async fn a_client_is_told_what_it_got_wrong() {
             "x",
             400,
             "webhookUrl",
+        ),
+        (
+            "POST /v1/process/audio?webhookUrl=https://10.0.0.1/".to_owned(),
+            "x",
+            400,
+            "private",
+        ),
+        (
+            "POST /v1/process/audio?webhookUrl=https://bob:pw@example.org/".to_owned(),
+            "x",
+            400,
+            "password",
+        ),
+        (
+            "POST /v1/process/text".to_owned(),
+            "{\"metadata\":{\"a\":1},\"messages\":[{\"payload\":{\"content\":\"x\"}}]}",
+            400,
+            "metadata.a",
+        ),
+        (
+            "POST /v1/process/text".to_owned(),
+            "{\"messages\":[{\"payload\":{\"content\":\"x\"},\"from\":\"Ada\"}]}",
+            400,
+            "messages[0].from",
         ),
         ("POST /v1/process/audio".to_owned(), "", 400, "empty"),
         (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! The channels of a recording are in the order of their times, also when one of them is
-//! recognised much later than the other.
+//! recognised much later than the other. And texts do not wait for recordings.
 
 mod common;
 
@@ -82,6 +82,54 @@ impl RecognizerStream for Channel {
     fn finish(&mut self, out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
         self.say(out);
         Ok(())
+    }
+}
+
+/// Never takes audio.
+struct Stuck;
+
+impl Recognizer for Stuck {
+    fn name(&self) -> &'static str {
+        "stuck"
+    }
+
+    fn open(&self, _: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
+        Ok(Box::new(Stuck))
+    }
+}
+
+impl RecognizerStream for Stuck {
+    fn push(&mut self, _: &[i16], _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        Ok(())
+    }
+
+    fn is_ready(&self) -> bool {
+        false
+    }
+
+    fn finish(&mut self, _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_text_does_not_wait_behind_recordings_unless_it_is_of_their_conversation() {
+    let mut config = ServerConfig::new(Arc::new(Stuck));
+    config.jobs.decoder = with_decoder().jobs.decoder;
+    config.jobs.parallel = 1;
+    let server = Server::bind(config).await.expect("a server");
+    let call = wav(&[silence(Duration::from_secs(1), RATE)]);
+    let (_, first) = upload(&server, "POST /v1/process/audio", &call).await;
+    let (_, second) = upload(&server, "POST /v1/process/audio", &call).await;
+    let text = r#"{"messages": [{"payload": {"content": "Hello."}}]}"#;
+    let id = second["conversationId"].as_str().expect("an id");
+    let (_, behind) = ask(&server, &format!("PUT /v1/process/text/{id}"), text).await;
+    let (_, free) = ask(&server, "POST /v1/process/text", text).await;
+    assert_eq!(ended(&server, &free).await["status"], "completed");
+    for waits in [&first, &second, &behind] {
+        let job = waits["jobId"].as_str().expect("a job");
+        let (_, job) = get(&server, &format!("/v1/job/{job}"), "").await;
+        assert_eq!(job["status"], "in_progress", "{job}");
     }
 }
 

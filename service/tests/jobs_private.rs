@@ -73,6 +73,9 @@ async fn a_text_is_not_kept_with_a_job_that_has_failed() {
     let job = ended(&server, &made).await;
     assert_eq!(job["status"], "failed", "{job}");
     assert_eq!(job["progress"]["of"], CALL.len(), "{job}");
+    let id = made["conversationId"].as_str().expect("an id");
+    let (_, conversation) = get(&server, &format!("/v1/conversations/{id}"), "").await;
+    assert_eq!(conversation["x_status"], "over", "{conversation}");
     server.shutdown().await;
     look("the service has ended", data.path());
 }

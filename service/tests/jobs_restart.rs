@@ -11,7 +11,8 @@ use serde_json::json;
 use sha2::Sha256;
 use std::collections::BTreeMap;
 use std::path::Path;
-use symbl_service::recognizer::scripted::speech;
+use std::time::{Duration, Instant};
+use symbl_service::recognizer::scripted::{silence, speech};
 
 const SECRET: &str = "0123456789abcdef-webhooks";
 
@@ -136,6 +137,53 @@ async fn a_job_whose_service_is_killed_goes_on_and_has_each_word_and_webhook_onc
         hooks.len() == 2 && hooks.iter().all(|hook| hook["state"] == "delivered")
     };
     until(&running, id, &token, is_delivered).await;
+}
+
+#[tokio::test]
+async fn channels_whose_service_is_killed_have_each_word_once_and_in_the_order_of_time() {
+    let data = tempfile::tempdir().expect("a directory");
+    let receiver = Receiver::start(|_| (200, String::new(), Vec::new())).await;
+    let mut running = service(data.path(), &receiver);
+    let token = token(&running, "app", "hush").await;
+    let count = 600_u16;
+    let mut right = silence(Duration::from_millis(700), 16_000);
+    right.extend(speech(count..2 * count, 16_000));
+    let call = wav(&[speech(0..count, 16_000), right]);
+    let path = "POST /v1/process/audio?enableSeparateRecognitionPerChannel=true";
+    let (status, made) = upload_for(&running, path, &token, &call).await;
+    assert_eq!(status, 201, "{made}");
+    let id = made["jobId"].as_str().expect("an id");
+    let mut known = 0;
+    for round in 0..2 {
+        let begun = Instant::now();
+        loop {
+            let now = messages(&running, &made, &token).await.len();
+            if now > known {
+                known = now;
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "round {round}: {now} messages");
+            tokio::task::yield_now().await;
+        }
+        running.kill();
+        running = service(data.path(), &receiver);
+    }
+    let is_over =
+        |job: &serde_json::Value| job["status"] == "completed" || job["status"] == "failed";
+    let job = until(&running, id, &token, is_over).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    let all = messages(&running, &made, &token).await;
+    let times: Vec<f64> = all
+        .iter()
+        .map(|one| one["timeOffset"].as_f64().expect("a time"))
+        .collect();
+    assert!(times.is_sorted(), "{times:?}");
+    let found = words(&all).into_iter().map(|(_, word)| word);
+    let mut found: Vec<u16> = found
+        .map(|word| word.trim_start_matches('w').parse().expect("a word"))
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, (0..2 * count).collect::<Vec<_>>(), "each word once");
 }
 
 #[tokio::test]
