@@ -23,7 +23,7 @@ const LONGEST: usize = 10;
 pub(super) const MULTIPLES: &[&str] = &["hundred", "thousand", "million", "billion"];
 
 /// Ordinal number words; the index is the value.
-const ORDINALS: &[&str] = &[
+pub(super) const ORDINALS: &[&str] = &[
     "zeroth",
     "first",
     "second",

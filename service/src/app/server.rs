@@ -54,7 +54,7 @@ pub struct Server {
 pub struct Health(Arc<dyn Store>);
 
 impl Health {
-    /// Checks that what is said can be stored, as `/healthz` does.
+    /// Checks that new entries can be stored, as `/healthz` does.
     ///
     /// # Errors
     ///

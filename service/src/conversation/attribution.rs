@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Who said what in audio with several speakers, by events of a client that knows who spoke
-//! when. Pure.
+//! when. Pure, but for [`SharedTurns`], in which a socket waits for its worker.
 //!
 //! Events become turns: times in which a user spoke. A piece of speech belongs to the user
 //! whose turns cover most of the time of its words. Turns may overlap; of two users that cover
@@ -13,6 +13,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use symbl_protocol::timestamp::parse_rfc3339;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Most turns of a stream that are remembered. The earliest are forgotten.
@@ -28,7 +29,7 @@ pub(crate) struct Attribution {
     pub(crate) messages: Vec<i64>,
 }
 
-/// A person who speaks, as a client names it.
+/// A speaker, as a client names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct User {
     pub(crate) id: Option<String>,
@@ -137,7 +138,24 @@ pub(crate) struct Turns {
 
 /// The turns of a stream: its socket adds events, and its worker asks for speakers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct SharedTurns(Arc<Mutex<Turns>>);
+pub(crate) struct SharedTurns(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    turns: Mutex<Turns>,
+    /// Odd while a final is given to its speakers and appended to the log.
+    given: watch::Sender<u64>,
+}
+
+/// A final is being given to its speakers until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Giving(SharedTurns);
+
+impl Drop for Giving {
+    fn drop(&mut self) {
+        self.0.0.given.send_modify(|given| *given += 1);
+    }
+}
 
 impl SharedTurns {
     /// Takes events at these times into account. Returns from when on speech may belong to
@@ -148,6 +166,23 @@ impl SharedTurns {
         let since = since.min().unwrap_or(u64::MAX);
         turns.index();
         since
+    }
+
+    /// Begins to give a final to its speakers. Keep what this returns until it is in the log.
+    pub(crate) fn give(&self) -> Giving {
+        self.0.given.send_modify(|given| *given += 1);
+        Giving(self.clone())
+    }
+
+    /// Waits until a final is in the log that may be given to its speakers by the turns from
+    /// before the last events. Finals that come later know these events.
+    pub(crate) async fn given(&self) {
+        let mut given = self.0.given.subscribe();
+        let seen = *given.borrow();
+        if seen % 2 == 1 {
+            // Fails only without a sender, and this has one.
+            let _ = given.wait_for(|given| *given > seen).await;
+        }
     }
 
     /// Returns the turns as they are now.
@@ -167,7 +202,8 @@ impl SharedTurns {
     }
 
     fn lock(&self) -> MutexGuard<'_, Turns> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let turns = &self.0.turns;
+        turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

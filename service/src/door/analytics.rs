@@ -10,13 +10,11 @@ use crate::analysis::analytics::{Analytics, MemberReport, Report, Said};
 use crate::analysis::{questions, sentiment};
 use crate::conversation::tally::Tallied;
 use crate::door::asked::Readable;
-use crate::door::http::{Shared, error};
-use crate::door::rest::{busy, failed, unknown};
+use crate::door::http::Shared;
+use crate::door::rest::{failed, undone, unknown};
 use crate::door::spoken::{self, Read};
 use crate::store::{Sentence, StoreError, Whose};
-use crate::workers::Undone;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -107,11 +105,9 @@ async fn analytics(State(shared): State<Shared>, Readable(whose): Readable) -> R
     // The last count takes long if the conversation is, and must delay no other client.
     match shared.hub.workers.run(move || analytics.report()).await {
         Ok(report) => Json(told(&report, &members)).into_response(),
-        Err(Undone::Busy) => busy(),
-        Err(reason @ Undone::Panicked) => {
-            tracing::error!(%reason, "analytics were not counted");
+        Err(reason) => {
             let message = "The analytics could not be counted; see the log of the service.";
-            error(StatusCode::INTERNAL_SERVER_ERROR, message)
+            undone(&reason, "analytics were not counted", message)
         }
     }
 }

@@ -12,6 +12,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::response::Response;
+use std::convert::Infallible;
 
 /// The conversation `{id}` of the path, for a request that reads it.
 #[derive(Debug)]
@@ -30,12 +31,16 @@ pub(crate) struct Appendable {
     pub(crate) whose: Option<Whose>,
 }
 
+/// The number at the end of the path's parameters, or 0, which nothing has as its id.
+#[derive(Debug)]
+pub(crate) struct Last(pub(crate) i64);
+
 /// The body of a request.
 #[derive(Debug)]
 pub(crate) struct Sent(pub(crate) Bytes);
 
 /// Returns the number that stands for `name` in the path.
-pub(crate) async fn number(parts: &mut Parts, shared: &Shared, name: &str) -> Option<i64> {
+async fn number(parts: &mut Parts, shared: &Shared, name: &str) -> Option<i64> {
     let path = RawPathParams::from_request_parts(parts, shared)
         .await
         .ok()?;
@@ -76,6 +81,17 @@ impl FromRequestParts<Shared> for Appendable {
             false => None,
         };
         Ok(Self { account, whose })
+    }
+}
+
+impl FromRequestParts<Shared> for Last {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Infallible> {
+        let path = RawPathParams::from_request_parts(parts, shared).await.ok();
+        let last = path.as_ref().and_then(|path| path.iter().last());
+        let number = last.and_then(|(_, value)| digits(value));
+        Ok(Self(number.unwrap_or(0)))
     }
 }
 

@@ -6,7 +6,7 @@
 //! conversation) or some messages (`messageRefs`). A `PUT` replaces all of it.
 
 use crate::analysis::summary::{Candidates, Line, Vocabulary};
-use crate::door::asked::{self, Own, Readable, Sent};
+use crate::door::asked::{Last, Own, Readable, Sent};
 use crate::door::http::{Shared, error};
 use crate::door::rest::{answered, digits, failed, list_of_notes, unknown};
 use crate::door::summary::not_summarized;
@@ -14,14 +14,12 @@ use crate::door::unhonoured::Unhonoured;
 use crate::ids::new_id;
 use crate::store::bookmarks::{Extent, MOST_BOOKMARKS, MOST_MARKED, Mark, Marked, Passage};
 use crate::store::{Sentence, StoreError};
-use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
-use std::convert::Infallible;
 use symbl_protocol::timestamp::format_rfc3339;
 
 /// Largest body in bytes: [`MOST_AT_ONCE`] bookmarks with texts and ids of messages.
@@ -56,18 +54,6 @@ pub(crate) fn routes() -> Router<Shared> {
         .route(&at("/bookmarks/{bookmark}"), one)
         .route(&at("/bookmarks/{bookmark}/summary"), get(summary))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-}
-
-/// The number `{bookmark}` of the path, or 0, which no bookmark has.
-struct Bookmark(i64);
-
-impl FromRequestParts<Shared> for Bookmark {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Infallible> {
-        let id = asked::number(parts, shared, "bookmark").await;
-        Ok(Self(id.unwrap_or(0)))
-    }
 }
 
 /// Returns the answer to a request about bookmarks.
@@ -244,11 +230,7 @@ async fn create(State(shared): State<Shared>, Own(whose): Own, Sent(body): Sent)
     Unhonoured::list(&sent, MEMBERS).and(around).tell(answer)
 }
 
-async fn read(
-    State(shared): State<Shared>,
-    Readable(whose): Readable,
-    Bookmark(id): Bookmark,
-) -> Response {
+async fn read(State(shared): State<Shared>, Readable(whose): Readable, Last(id): Last) -> Response {
     let found = shared.notes.bookmark(whose, id).await;
     answer(found, |one| Json(one).into_response())
 }
@@ -256,7 +238,7 @@ async fn read(
 async fn replace(
     State(shared): State<Shared>,
     Own(whose): Own,
-    Bookmark(id): Bookmark,
+    Last(id): Last,
     Sent(body): Sent,
 ) -> Response {
     let sent = serde_json::from_slice(&body).unwrap_or_default();
@@ -269,7 +251,7 @@ async fn replace(
     Unhonoured::list(&[sent], MEMBERS).tell(answer)
 }
 
-async fn delete(State(shared): State<Shared>, Own(whose): Own, Bookmark(id): Bookmark) -> Response {
+async fn delete(State(shared): State<Shared>, Own(whose): Own, Last(id): Last) -> Response {
     let deleted = shared.notes.delete_bookmark(whose, id);
     answer(deleted.await, |_| StatusCode::NO_CONTENT.into_response())
 }
@@ -277,7 +259,7 @@ async fn delete(State(shared): State<Shared>, Own(whose): Own, Bookmark(id): Boo
 async fn summary(
     State(shared): State<Shared>,
     Readable(whose): Readable,
-    Bookmark(id): Bookmark,
+    Last(id): Last,
 ) -> Response {
     let passage = match shared.notes.passage(whose, id).await {
         Ok(Marked::Done(passage)) => passage,

@@ -10,10 +10,9 @@ use crate::analysis::score::{Checklist, Criterion, Heard, Quote, Score, Scorer, 
 use crate::door::analytics::{Members, counted, members, person, rounded};
 use crate::door::asked::{Readable, Sent};
 use crate::door::http::{Shared, error};
-use crate::door::rest::{answered, busy, failed, unknown};
+use crate::door::rest::{answered, failed, undone, unknown};
 use crate::door::spoken;
 use crate::store::{Sentence, StoreError, Whose};
-use crate::workers::Undone;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -73,11 +72,9 @@ async fn scored(shared: &Shared, whose: Whose, checklist: &Checklist) -> Respons
     };
     let report = match shared.hub.workers.run(move || analytics.report()).await {
         Ok(report) => report,
-        Err(Undone::Busy) => return busy(),
-        Err(reason @ Undone::Panicked) => {
-            tracing::error!(%reason, "a call was not scored");
+        Err(reason) => {
             let message = "The call could not be scored; see the log of the service.";
-            return error(StatusCode::INTERNAL_SERVER_ERROR, message);
+            return undone(&reason, "a call was not scored", message);
         }
     };
     let heard = match heard(shared, whose, checklist, &members).await {

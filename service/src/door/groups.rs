@@ -6,21 +6,19 @@
 //! Both `/v1/manage/group` and `/v1/manage/groups` take one group or, as an array, several.
 //! The criteria of a group are a filter of the list of conversations.
 
-use crate::door::asked::{self, Sent};
+use crate::door::asked::{Last, Sent};
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error};
 use crate::door::rest::{Asked, failed, listed, wanted};
 use crate::door::unhonoured::Unhonoured;
 use crate::store::Filter;
 use crate::store::groups::{Group, GroupTerms, MOST_GROUPS};
-use axum::extract::{FromRequestParts, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use std::convert::Infallible;
 
 /// Longest name and description in characters.
 const LONGEST_NAME: usize = 128;
@@ -38,18 +36,6 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/v1/manage/group/{id}", one.clone())
         .route("/v1/manage/groups/{id}", one)
         .route("/v1/groups/{id}/conversations", get(conversations))
-}
-
-/// The number `{id}` of the path, or 0, which no group has.
-struct Id(i64);
-
-impl FromRequestParts<Shared> for Id {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Infallible> {
-        let id = asked::number(parts, shared, "id").await;
-        Ok(Self(id.unwrap_or(0)))
-    }
 }
 
 fn shown(group: &Group) -> Value {
@@ -172,7 +158,7 @@ async fn found(shared: &Shared, account: String, id: i64) -> Result<Group, Respo
     }
 }
 
-async fn read(State(shared): State<Shared>, Account(account): Account, Id(id): Id) -> Response {
+async fn read(State(shared): State<Shared>, Account(account): Account, Last(id): Last) -> Response {
     match found(&shared, account, id).await {
         Ok(group) => Json(json!({ "group": shown(&group) })).into_response(),
         Err(refusal) => refusal,
@@ -182,7 +168,7 @@ async fn read(State(shared): State<Shared>, Account(account): Account, Id(id): I
 async fn replace(
     State(shared): State<Shared>,
     Account(account): Account,
-    Id(id): Id,
+    Last(id): Last,
     Sent(body): Sent,
 ) -> Response {
     let sent: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -212,7 +198,11 @@ async fn replace(
     }
 }
 
-async fn delete(State(shared): State<Shared>, Account(account): Account, Id(id): Id) -> Response {
+async fn delete(
+    State(shared): State<Shared>,
+    Account(account): Account,
+    Last(id): Last,
+) -> Response {
     match shared.notes.delete_group(account, id).await {
         Ok(true) => {
             Json(json!({ "id": id.to_string(), "type": "group", "deleted": true })).into_response()
@@ -226,7 +216,7 @@ async fn delete(State(shared): State<Shared>, Account(account): Account, Id(id):
 async fn conversations(
     State(shared): State<Shared>,
     Account(account): Account,
-    Id(id): Id,
+    Last(id): Last,
     Query(asked): Asked,
 ) -> Response {
     let mut wanted = match wanted(&asked) {

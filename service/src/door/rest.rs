@@ -100,6 +100,18 @@ fn away() -> Response {
     response
 }
 
+/// Returns the answer to a request whose work was not done: too many wait for it, or it has
+/// panicked, of which `event` is for the log and `message` for the client.
+pub(crate) fn undone(undone: &Undone, event: &str, message: &str) -> Response {
+    match undone {
+        Undone::Busy => busy(),
+        Undone::Panicked => {
+            tracing::error!(reason = %undone, "{event}");
+            error(StatusCode::INTERNAL_SERVER_ERROR, message)
+        }
+    }
+}
+
 /// Returns the answer to a request for which the store has failed.
 pub(crate) fn failed(reason: &StoreError) -> Response {
     if let StoreError::Busy(_) = reason {
@@ -466,13 +478,12 @@ async fn rename(
     });
     match told.await {
         Ok(()) => unhonoured.tell(Json(json!({ "message": answer })).into_response()),
-        Err(Undone::Busy) => busy(),
-        Err(reason @ Undone::Panicked) => {
-            tracing::error!(%reason, "a conversation was not told of a new name");
-            let message = "The member is renamed, but the conversation still uses the old name; \
-                           see the log of the service.";
-            error(StatusCode::INTERNAL_SERVER_ERROR, message)
-        }
+        Err(reason) => undone(
+            &reason,
+            "a conversation was not told of a new name",
+            "The member is renamed, but the conversation still uses the old name; see the log of \
+             the service.",
+        ),
     }
 }
 

@@ -5,10 +5,9 @@
 use crate::conversation::attribution::{At, SpeakerEvent, Turns};
 use crate::door::asked::{Own, Sent};
 use crate::door::http::{Shared, error};
-use crate::door::rest::{busy, failed, unknown};
+use crate::door::rest::{failed, undone, unknown};
 use crate::door::unhonoured::Unhonoured;
 use crate::store::speakers::{Attribute, Attributed};
-use crate::workers::Undone;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -93,12 +92,11 @@ async fn attribute(State(shared): State<Shared>, Own(whose): Own, Sent(body): Se
     });
     match told.await {
         Ok(()) => unhonoured.tell(Json(json!({ "message": done })).into_response()),
-        Err(Undone::Busy) => busy(),
-        Err(reason @ Undone::Panicked) => {
-            tracing::error!(%reason, "a conversation was not told who spoke");
-            let message = "The speakers are changed, but pages that are open do not show it; see \
-                           the log of the service.";
-            error(StatusCode::INTERNAL_SERVER_ERROR, message)
-        }
+        Err(reason) => undone(
+            &reason,
+            "a conversation was not told who spoke",
+            "The speakers are changed, but pages that are open do not show it; see the log of the \
+             service.",
+        ),
     }
 }

@@ -8,13 +8,12 @@
 
 use crate::analysis::summary::{Candidates, Line, Vocabulary};
 use crate::door::asked::Readable;
-use crate::door::http::{Shared, error};
-use crate::door::rest::{busy, failed, unknown};
+use crate::door::http::Shared;
+use crate::door::rest::{failed, undone, unknown};
 use crate::door::spoken;
 use crate::store::{StoreError, Whose};
 use crate::workers::Undone;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -53,20 +52,14 @@ async fn summary(State(shared): State<Shared>, Readable(whose): Readable) -> Res
             let lines: Vec<Value> = lines.iter().map(line).collect();
             Json(json!({ "summary": lines })).into_response()
         }
-        Err(undone) => not_summarized(&undone),
+        Err(reason) => not_summarized(&reason),
     }
 }
 
 /// Returns the answer to a client whose summary was not made.
-pub(crate) fn not_summarized(undone: &Undone) -> Response {
-    match undone {
-        Undone::Busy => busy(),
-        Undone::Panicked => {
-            tracing::error!(reason = %undone, "a summary was not made");
-            let message = "The summary could not be made; see the log of the service.";
-            error(StatusCode::INTERNAL_SERVER_ERROR, message)
-        }
-    }
+pub(crate) fn not_summarized(reason: &Undone) -> Response {
+    let message = "The summary could not be made; see the log of the service.";
+    undone(reason, "a summary was not made", message)
 }
 
 /// Returns a line in the form of the API. Its id is that of the message with it.

@@ -483,6 +483,7 @@ impl ResultWriter {
         if let Some(progress) = &mut self.progress {
             progress.moved();
         }
+        let _giving = self.turns.give();
         for (run, speaker) in self.by_speaker(&masked.words, punctuated) {
             self.introduce(&speaker)?;
             self.said_by(&speaker, &masked.part(run), punctuated)?;

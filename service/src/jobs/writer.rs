@@ -14,10 +14,10 @@ use crate::limits::Limits;
 use crate::outbox::{Frame, Outbox};
 use crate::store::jobs::Job;
 use crate::trackers::phrasebook::Compiled;
-use crate::trackers::{KeptTracker, TrackerError};
+use crate::trackers::{self, KeptTracker, TrackerError};
 use std::sync::Arc;
 use std::time::Duration;
-use symbl_protocol::{InsightType, Tracker};
+use symbl_protocol::InsightType;
 use tokio::sync::mpsc;
 
 /// How long the conversation of a job waits for the service to come back.
@@ -97,7 +97,7 @@ impl Run {
         redaction: RedactionPolicy,
     ) -> Result<Self, JobError> {
         let kept = kept(&hub, &job.account, &request.options).await?;
-        let (trackers, tracker_ids) = wanted(kept, &request.options);
+        let (trackers, tracker_ids) = trackers::beside(kept, request.options.own_trackers());
         let trackers = hub.phrasebook.get(trackers);
         let full =
             || JobError::later("the trackers of all streams take as much memory as they may");
@@ -214,20 +214,4 @@ async fn kept(hub: &Hub, account: &str, options: &Options) -> Result<Vec<KeptTra
     let listed = hub.workers.run(move || store.list(&account)).await;
     let listed = listed.map_err(|error| TrackerError::Store(error.to_string()));
     listed.and_then(|listed| listed).map_err(JobError::later)
-}
-
-/// Returns the trackers to look for, and name and id of those of the account. A tracker of the
-/// request replaces one of the account with the same name.
-fn wanted(kept: Vec<KeptTracker>, options: &Options) -> (Vec<Tracker>, Vec<(String, String)>) {
-    let (mut trackers, mut ids) = (options.own_trackers(), Vec::new());
-    for tracker in kept {
-        if !options.trackers.iter().any(|own| own.name == tracker.name) {
-            ids.push((tracker.name.clone(), tracker.id));
-            trackers.push(Tracker {
-                name: tracker.name,
-                vocabulary: tracker.vocabulary,
-            });
-        }
-    }
-    (trackers, ids)
 }

@@ -52,6 +52,27 @@ pub struct KeptTracker {
     pub vocabulary: Vec<String>,
 }
 
+/// Returns the trackers to look for, and name and id of those that come from the account. One of
+/// a request's `own` replaces one of the account with the same name.
+pub(crate) fn beside(
+    kept: Vec<KeptTracker>,
+    own: Vec<Tracker>,
+) -> (Vec<Tracker>, Vec<(String, String)>) {
+    let (mut trackers, mut ids) = (own, Vec::new());
+    let asked = trackers.len();
+    for tracker in kept {
+        let mut own = trackers.iter().take(asked);
+        if !own.any(|own| own.name == tracker.name) {
+            ids.push((tracker.name.clone(), tracker.id));
+            trackers.push(Tracker {
+                name: tracker.name,
+                vocabulary: tracker.vocabulary,
+            });
+        }
+    }
+    (trackers, ids)
+}
+
 /// Why trackers were not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrackerError {

@@ -14,7 +14,9 @@ mod when;
 mod who;
 
 use super::EntityFinding;
+pub(super) use contact::NO_NAME;
 use piece::{Piece, pieces};
+pub(super) use who::TITLES;
 
 /// The type of an entity. The names are those of the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

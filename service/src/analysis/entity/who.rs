@@ -7,7 +7,8 @@ use super::super::token::Token;
 use super::piece::{Piece, before, word};
 use super::when;
 
-const TITLES: &[&str] = &[
+/// Words before a name.
+pub(in crate::analysis) const TITLES: &[&str] = &[
     "mr",
     "mister",
     "mrs",

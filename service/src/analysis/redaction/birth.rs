@@ -4,6 +4,8 @@
 
 use super::digits::element;
 use super::word::{Word, bare, ends_with};
+use crate::analysis::calendar::MONTHS;
+use crate::analysis::number::ORDINALS;
 use std::ops::Range;
 
 const BIRTH: &[&str] = &[
@@ -33,56 +35,18 @@ const BETWEEN: &[&str] = &[
     "of", "please", "yes", "yeah", "sure", "okay", "ok", "that's", "and", "so", "again",
 ];
 
-const MONTHS: &[&str] = &[
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-    "jan",
-    "feb",
-    "mar",
-    "apr",
-    "jun",
-    "jul",
-    "aug",
-    "sep",
-    "sept",
-    "oct",
-    "nov",
-    "dec",
+const SHORT_MONTHS: &[&str] = &[
+    "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
 ];
 
-const ORDINALS: &[&str] = &[
-    "first",
-    "second",
-    "third",
-    "fourth",
-    "fifth",
-    "sixth",
-    "seventh",
-    "eighth",
-    "ninth",
-    "tenth",
-    "eleventh",
-    "twelfth",
-    "thirteenth",
-    "fourteenth",
-    "fifteenth",
-    "sixteenth",
-    "seventeenth",
-    "eighteenth",
-    "nineteenth",
-    "twentieth",
-    "thirtieth",
-];
+fn is_month(word: &str) -> bool {
+    MONTHS.contains(&word) || SHORT_MONTHS.contains(&word)
+}
+
+/// Returns `true` for the ordinals of days.
+fn is_ordinal(word: &str) -> bool {
+    word == "thirtieth" || ORDINALS.iter().skip(1).any(|known| *known == word)
+}
 
 /// Words that a card's expiry follows: `and it expires`.
 const OF_CARD: &[&str] = &[
@@ -151,12 +115,12 @@ fn date_word(words: &[Word<'_>], at: usize) -> Option<usize> {
         && bare
             .chars()
             .all(|c| c.is_ascii_digit() || "/-.".contains(c));
-    if MONTHS.contains(&bare) || ORDINALS.contains(&bare) || ordinal || is_written {
+    if is_month(bare) || is_ordinal(bare) || ordinal || is_written {
         return Some(1);
     }
     let hyphened = bare
         .split_once('-')
-        .is_some_and(|(_, unit)| ORDINALS.contains(&unit));
+        .is_some_and(|(_, unit)| is_ordinal(unit));
     if hyphened {
         return Some(1);
     }
@@ -173,9 +137,10 @@ fn date(words: &[Word<'_>], start: usize) -> Option<usize> {
             end += length;
             parts += 1;
             known = end;
-            if words.get(end - 1).is_some_and(|word| {
-                word.ends && word.bare.len() > 3 && !MONTHS.contains(&word.bare.as_str())
-            }) {
+            if words
+                .get(end - 1)
+                .is_some_and(|word| word.ends && word.bare.len() > 3 && !is_month(&word.bare))
+            {
                 break;
             }
         } else if matches!(bare(words, end), "of" | "the" | "and")
@@ -190,7 +155,7 @@ fn date(words: &[Word<'_>], start: usize) -> Option<usize> {
         let only = words.get(start..known).unwrap_or_default();
         let number = element(words, start, false).map_or(0, |one| one.digits.len());
         only.iter()
-            .any(|word| word.bare.contains(['/', '-']) || MONTHS.contains(&word.bare.as_str()))
+            .any(|word| word.bare.contains(['/', '-']) || is_month(&word.bare))
             || number == 4
     };
     (known > start && (parts >= 2 || is_whole())).then_some(known)

@@ -4,24 +4,8 @@
 //! `eight hundred`, `4111-1111`. Digits that follow each other are one [`Run`].
 
 use super::word::{Word, bare};
+use crate::analysis::token::NUMBERS;
 use std::ops::Range;
-
-const DIGITS: &[&str] = &[
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
-];
-
-const TEENS: &[&str] = &[
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
 
 const TENS: &[&str] = &[
     "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
@@ -80,11 +64,16 @@ impl Run {
     }
 }
 
+/// Returns the number, up to twenty, that a word says.
+fn number(word: &str) -> Option<usize> {
+    NUMBERS.iter().position(|known| *known == word)
+}
+
 /// Returns the digit that a word says by itself.
 pub(super) fn digit(word: &str) -> Option<u8> {
     let at = match word {
         "oh" => Some(0),
-        _ => DIGITS.iter().position(|digit| *digit == word),
+        _ => number(word).filter(|number| *number < 10),
     };
     at.and_then(|at| u8::try_from(at).ok())
 }
@@ -93,15 +82,15 @@ fn small(word: &str) -> Option<String> {
     if let Some(digit) = digit(word) {
         return Some(digit.to_string());
     }
-    if let Some(at) = TEENS.iter().position(|teen| *teen == word) {
-        return Some((at + 10).to_string());
+    if let Some(number) = number(word) {
+        return Some(number.to_string());
     }
     if let Some(at) = TENS.iter().position(|tens| *tens == word) {
         return Some(((at + 2) * 10).to_string());
     }
     let (tens, unit) = word.split_once('-')?;
     let tens = TENS.iter().position(|known| *known == tens)?;
-    let unit = DIGITS.iter().position(|known| *known == unit)?;
+    let unit = number(unit).filter(|unit| *unit < 10)?;
     Some(((tens + 2) * 10 + unit).to_string())
 }
 

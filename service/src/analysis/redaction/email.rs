@@ -4,6 +4,7 @@
 
 use super::digits;
 use super::word::{Word, bare};
+use crate::analysis::entity::NO_NAME;
 use linkify::{LinkFinder, LinkKind};
 use std::ops::Range;
 
@@ -27,48 +28,15 @@ const JOINTS: &[&str] = &[
     "period",
 ];
 
-/// Words that are not a name before an `at`: `look at example dot com`.
-const NO_NAME: &[&str] = &[
-    "is",
-    "are",
-    "was",
-    "me",
-    "us",
-    "it",
-    "him",
-    "her",
-    "them",
-    "look",
-    "be",
-    "here",
-    "there",
-    "available",
-    "online",
-    "found",
-    "visit",
-    "address",
-    "looked",
-    "looking",
-    "you",
-    "i",
-    "we",
-    "they",
-    "to",
-    "the",
-    "a",
-    "or",
-    "and",
-    "am",
-    "working",
-    "work",
-    "works",
-    "not",
-    "e-mail",
-    "email",
-    "page",
-    "site",
-    "website",
+/// Words that are not a name before an `at`, besides those of [`NO_NAME`].
+const NO_NAME_EITHER: &[&str] = &[
+    "looked", "looking", "you", "i", "we", "they", "to", "the", "a", "or", "and", "am", "working",
+    "work", "works", "not", "e-mail", "email", "page", "site", "website",
 ];
+
+fn is_no_name(word: &str) -> bool {
+    NO_NAME.contains(&word) || NO_NAME_EITHER.contains(&word)
+}
 
 /// Words that say that an address follows.
 const CUES: &[&str] = &["email", "e-mail", "mail", "address"];
@@ -175,7 +143,7 @@ fn goes_on(words: &[Word<'_>], at: usize) -> bool {
 /// Returns where the name begins that ends before the `at` at this index.
 fn name(words: &[Word<'_>], at: usize) -> Option<usize> {
     let last = at.checked_sub(1)?;
-    if !is_part(bare(words, last)) || NO_NAME.contains(&bare(words, last)) {
+    if !is_part(bare(words, last)) || is_no_name(bare(words, last)) {
         return None;
     }
     let mut start = last;
@@ -197,7 +165,7 @@ fn name(words: &[Word<'_>], at: usize) -> Option<usize> {
         } else if is_spelled(start)
             && is_part(word)
             && !BETWEEN.contains(&word)
-            && !NO_NAME.contains(&word)
+            && !is_no_name(word)
             && !CUES.contains(&word)
             && digits::element(words, start, false).is_some()
         {

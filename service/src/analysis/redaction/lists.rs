@@ -103,19 +103,6 @@ pub(super) const PLACES: &str = "\
     gonna wanna gotta kinda dunno okay um uh hmm mhm wifi internet sms pdf url api cvv ssn dob gps usb app apps ceo cfo \
     cto nasa fbi cia bbc cnn nbc abc cbs eu uk usa gst vat ok yep nope hadn't i'm i'll i've i'd";
 
-pub(super) const TITLES: &[&str] = &[
-    "mr",
-    "mister",
-    "mrs",
-    "missus",
-    "miss",
-    "ms",
-    "doctor",
-    "dr",
-    "professor",
-    "prof",
-];
-
 /// Words for a street that are hardly anything else behind a number and a name.
 pub(super) const STREETS: &[&str] = &[
     "street",

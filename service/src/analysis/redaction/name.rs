@@ -3,8 +3,9 @@
 //! Finds the names of people: by a title, by a given name, or by who introduces himself.
 
 use super::super::lexicon;
-use super::lists::{CITIES, DOUBTFUL, GIVEN, NO_NAME, PLACES, STATES, SURNAMES, TITLES};
+use super::lists::{CITIES, DOUBTFUL, GIVEN, NO_NAME, PLACES, STATES, SURNAMES};
 use super::word::{Word, bare, ends_with};
+use crate::analysis::entity::TITLES;
 use fake::locales::{DE_DE, Data, EN, FR_FR, IT_IT};
 use std::collections::HashSet;
 use std::ops::Range;

@@ -75,12 +75,7 @@ impl Redactor {
     /// `end`, and remembers them.
     pub fn last(&mut self, words: &[&str], start: Duration, end: Duration) -> Vec<Span> {
         let before = self.before(start);
-        let all: Vec<Word<'_>> = before
-            .iter()
-            .map(String::as_str)
-            .chain(words.iter().copied())
-            .map(Word::new)
-            .collect();
+        let all = behind_context(before, words);
         let skip = before.len();
         let mut spans = self.redaction.find_in(&all);
         let runs = digits::runs(&all);
@@ -107,12 +102,7 @@ impl Redactor {
     /// Returns what may be shown of an interim that begins at `start`.
     pub fn interim(&self, words: &[&str], start: Duration) -> Shown {
         let before = self.before(start);
-        let all: Vec<Word<'_>> = before
-            .iter()
-            .map(String::as_str)
-            .chain(words.iter().copied())
-            .map(Word::new)
-            .collect();
+        let all = behind_context(before, words);
         let skip = before.len();
         let mut spans = self.redaction.find_in(&all);
         let runs = digits::runs(&all);
@@ -152,6 +142,12 @@ impl Redactor {
             hidden,
         }
     }
+}
+
+/// Returns the words behind those that count as before them.
+fn behind_context<'a>(before: &'a [String], words: &[&'a str]) -> Vec<Word<'a>> {
+    let before = before.iter().map(String::as_str);
+    before.chain(words.iter().copied()).map(Word::new).collect()
 }
 
 /// Returns the parts of the spans that lie in the words from `skip` to `end`, counted from

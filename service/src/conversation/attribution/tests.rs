@@ -2,6 +2,7 @@
 
 use super::*;
 use serde_json::json;
+use std::task::{Context, Waker};
 
 fn user(name: &str) -> User {
     User {
@@ -172,4 +173,18 @@ fn a_user_is_the_speaker_with_its_id_or_address_or_name_or_a_new_one() {
         None,
         "three are enough"
     );
+}
+
+#[tokio::test]
+async fn events_wait_for_the_final_that_is_given_to_its_speakers_and_for_no_later_one() {
+    let turns = SharedTurns::default();
+    turns.given().await;
+    let giving = turns.give();
+    let mut given = std::pin::pin!(turns.given());
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(given.as_mut().poll(&mut context).is_pending());
+    drop(giving);
+    let _later = turns.give();
+    let done = given.as_mut().poll(&mut context);
+    assert!(done.is_ready(), "the later one knows the events");
 }

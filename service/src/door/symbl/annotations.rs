@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What a speaker's client adds to its conversation while it streams: bookmarks
-//! (`bookmark_request`) and who speaks when in its audio (`speaker_event`).
+//! Takes what a speaker's client adds to its conversation while it streams: bookmarks
+//! (`bookmark_request`) and the turns of the speakers in its audio (`speaker_event`).
 //!
 //! A bookmark is answered with `bookmark_response` to all sockets of the conversation. Events
-//! of speakers have no answer: the results say who has spoken. They count from the first audio
+//! of speakers have no answer: the results name the speakers. They count from the first audio
 //! of the start request, and change what was said before they came, too.
 
 use super::speaker::SpeakerSocket;
@@ -20,6 +20,7 @@ use crate::store::{StoreError, Whose};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// The types of the messages.
 pub(super) const BOOKMARK: &str = "bookmark_request";
@@ -27,6 +28,9 @@ pub(super) const SPEAKER_EVENT: &str = "speaker_event";
 
 /// Most events in one message.
 const MOST_EVENTS: usize = 1000;
+
+/// How long a final may take on its way to the log: as long as a commit.
+const LONGEST_FINAL: Duration = Duration::from_secs(30);
 
 /// Audio that may have several speakers.
 #[derive(Debug, Clone)]
@@ -180,7 +184,9 @@ impl SpeakerSocket {
             timed.push((at, event));
         }
         let since = mixed.turns.add(&timed);
-        if let Some(zero) = zero {
+        // A final that is on its way to the log may not know these events.
+        let _ = timeout(LONGEST_FINAL, mixed.turns.given()).await;
+        if let Some(zero) = mixed.clock.begun() {
             self.attribute_again(mixed, zero, since).await;
         }
     }

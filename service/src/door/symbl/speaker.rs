@@ -278,7 +278,7 @@ impl SpeakerSocket {
         };
         let account = &self.slot.conversation.key.account;
         let kept = trackers::kept(&self.slot.hub, account, request).await;
-        let (trackers, tracker_ids) = trackers::wanted(kept, request);
+        let (trackers, tracker_ids) = crate::trackers::beside(kept, request.trackers.clone());
         let Some(trackers) = self.slot.hub.phrasebook.get(trackers) else {
             self.error(
                 "The session was not started",

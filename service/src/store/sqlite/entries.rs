@@ -22,23 +22,9 @@ pub(super) fn append(
     at: i64,
     body: Body,
 ) -> rusqlite::Result<Option<Arc<Entry>>> {
-    let seq = to
-        .prepare_cached(
-            "UPDATE conversation SET head = head + 1 WHERE id = ?1 AND ended IS NULL
-             RETURNING head",
-        )?
-        .query_row([conversation], |row| row.get::<_, i64>(0))
-        .optional()?;
-    let Some(seq) = seq else {
-        return Ok(None);
-    };
-    let entry = Entry {
-        seq: from_sql(seq),
-        at,
-        body,
-    };
-    insert(to, conversation, &entry)?;
-    Ok(Some(Arc::new(entry)))
+    let sql = "UPDATE conversation SET head = head + 1 WHERE id = ?1 AND ended IS NULL
+               RETURNING head";
+    append_by(sql, to, conversation, at, body)
 }
 
 /// Appends an entry, also if the conversation is over. Returns `None` if it is not there.
@@ -49,6 +35,17 @@ pub(super) fn append_late(
     body: Body,
 ) -> rusqlite::Result<Option<Arc<Entry>>> {
     let sql = "UPDATE conversation SET head = head + 1 WHERE id = ?1 RETURNING head";
+    append_by(sql, to, conversation, at, body)
+}
+
+/// Appends an entry with the number that `sql` returns, if it returns one.
+fn append_by(
+    sql: &str,
+    to: &Connection,
+    conversation: i64,
+    at: i64,
+    body: Body,
+) -> rusqlite::Result<Option<Arc<Entry>>> {
     let seq = to
         .prepare_cached(sql)?
         .query_row([conversation], |row| row.get::<_, i64>(0))
