@@ -2,6 +2,9 @@
 
 //! Tests what is written, and where.
 
+use std::path::Path;
+use std::time::Instant;
+
 use crate::run::{ANNA, BOB, SOON, Tap, connections, failed, sentence};
 use symbl_protocol::InsightType;
 use symbl_protocol::reply::{self, Insight, TrackerMatch};
@@ -113,31 +116,43 @@ fn the_file_is_whole_while_it_grows_and_after_a_kill() {
     let file = path.to_str().unwrap();
     let mut tap = Tap::start(&peer.base_url(), &["--format", "srt", "--output", file]);
     tap.says("listening to ws://");
-    assert_eq!(std::fs::read(&path).unwrap(), b"");
+    until(&path, str::is_empty);
     for number in 0..5 {
         let text = format!("Sentence {number} of a talk.");
         peer.say(0, sentence(ANNA, &text, number * 3000));
-        // The error comes after the cue, so the cue is in the file when the error is
-        // reported.
         peer.say(0, Message::text(reply::error("next", "", None)));
         tap.says("the service says: next");
-        let written = std::fs::read_to_string(&path).unwrap();
-        let captions = subtp::srt::SubRip::parse(&written).unwrap().subtitles;
         // The first sentence is a minute into the conversation. Its time may be
         // wrong, so its cue waits for the second sentence.
-        assert_eq!(
-            captions.len() as u64,
-            if number == 0 { 0 } else { number + 1 }
-        );
+        let expected = if number == 0 { 0 } else { number + 1 };
+        until(&path, |written| captions(written) == expected);
     }
     tap.signal("-KILL");
     let (status, out, _) = tap.end();
     assert_eq!((status.code(), out.as_str()), (None, ""));
-    let written = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(
-        subtp::srt::SubRip::parse(&written).unwrap().subtitles.len(),
-        5
-    );
+    assert_eq!(captions(&std::fs::read_to_string(&path).unwrap()), 5);
+}
+
+/// Waits until the content of a file is as it should be: a thread of the tap's own writes it,
+/// soon after the tap reports what it has heard.
+fn until(path: &Path, is_so: impl Fn(&str) -> bool) {
+    let begun = Instant::now();
+    loop {
+        let written = std::fs::read_to_string(path).unwrap();
+        if is_so(&written) {
+            return;
+        }
+        assert!(begun.elapsed() < SOON, "still {written:?}");
+        std::thread::yield_now();
+    }
+}
+
+/// Returns the number of cues in a file, which must be whole.
+fn captions(written: &str) -> u64 {
+    let file = subtp::srt::SubRip::parse(written);
+    file.unwrap_or_else(|error| panic!("{error}: {written:?}"))
+        .subtitles
+        .len() as u64
 }
 
 #[test]
