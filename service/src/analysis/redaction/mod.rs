@@ -15,12 +15,17 @@
 mod account;
 mod address;
 mod birth;
+mod code;
+mod cue;
 mod custom;
 mod digits;
 mod email;
+mod gap;
+mod identity;
 mod lists;
 mod name;
 mod number;
+mod postcode;
 mod stream;
 mod taken;
 mod word;
@@ -252,12 +257,14 @@ impl Redaction {
             taken.all(found, Kind::Custom(index));
         }
         type Rule<'a> = (Kind, &'a dyn Fn(&mut Vec<Range<usize>>));
-        let rules: [Rule<'_>; 5] = [
+        let rules: [Rule<'_>; 7] = [
             (Kind::Email, &|found| email::find(words, found)),
             (Kind::Birth, &|found| birth::births(words, found)),
             (Kind::Card, &|found| birth::expiries(words, found)),
             (Kind::Address, &|found| address::find(words, &runs, found)),
             (Kind::Account, &|found| account::find(words, found)),
+            (Kind::Ssn, &|found| identity::find(words, found)),
+            (Kind::Address, &|found| postcode::find(words, found)),
         ];
         for (kind, find) in rules {
             if self.has(kind) {
