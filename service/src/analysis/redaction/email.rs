@@ -32,6 +32,11 @@ const JOINTS: &[&str] = &[
 const NO_NAME_EITHER: &[&str] = &[
     "looked", "looking", "you", "i", "we", "they", "to", "the", "a", "or", "and", "am", "working",
     "work", "works", "not", "e-mail", "email", "page", "site", "website",
+    "look", "were", "was", "is", "are", "be", "been", "meet", "met", "me", "him", "it", "that", "this", "there", "here",
+    "us", "them", "live", "lives", "lived", "stay", "stayed", "arrive", "arrived", "arrives", "back", "down", "up", "out",
+    "still", "good", "bad", "only", "just", "starts", "start", "started", "open", "opens", "closes", "worked", "job",
+    "people", "team", "guys", "everyone", "someone", "somebody", "point", "stop", "stopped", "pointed", "laugh", "get",
+    "bought", "ordered", "order", "shop", "shopped", "shopping", "read", "saw", "found", "listed", "posted", "friend",
 ];
 
 fn is_no_name(word: &str) -> bool {
@@ -54,7 +59,27 @@ fn is_part(word: &str) -> bool {
     !word.is_empty()
         && word
             .chars()
-            .all(|c| c.is_alphanumeric() || ".-_+".contains(c))
+            .all(|c| c.is_alphanumeric() || ".-_+'".contains(c))
+}
+
+/// Hosts of mail that are said without what follows their name.
+const PROVIDERS: &[&str] = &[
+    "gmail", "hotmail", "yahoo", "outlook", "icloud", "aol", "protonmail", "btinternet", "googlemail", "comcast",
+    "fastmail", "gmx", "verizon", "msn", "live",
+];
+
+/// Words behind `dot` that are no top-level domain. There are some 1,400 of those
+/// (the root zone of the IANA), and new ones each year, so what is not here counts as one.
+const NO_DOMAIN: &[&str] = &[
+    "the", "and", "or", "a", "an", "on", "of", "to", "is", "was", "for", "with", "then", "so", "that", "this", "i", "you",
+    "we", "they", "he", "she", "but", "from", "as", "by", "not", "if", "when", "where", "who", "what", "dot", "at", "um",
+    "uh", "like", "just", "point", "two", "one", "three", "four", "five", "six", "seven", "eight", "nine", "zero", "ten",
+];
+
+/// Returns `true` for a word that may be a top-level domain.
+fn is_top(word: &str) -> bool {
+    DOMAINS.contains(&word)
+        || word.len() >= 2 && word.chars().all(char::is_alphabetic) && !NO_DOMAIN.contains(&word)
 }
 
 /// Appends the words of all addresses.
@@ -87,9 +112,17 @@ fn spoken(words: &[Word<'_>], at: usize) -> Option<Range<usize>> {
     if bare(words, at) != "at" && bare(words, at) != "@" {
         return None;
     }
-    let end = domain(words, at + 1)?;
     let start = name(words, at)?;
-    Some(start..end)
+    if let Some(end) = domain(words, at + 1) {
+        return Some(start..end);
+    }
+    // `stefan at gmail`
+    let host = bare(words, at + 1);
+    let named = at - start > 1
+        || words.get(start).is_some_and(|word| {
+            super::name::is_unknown(word) || super::name::is_given(word) || word.bare.contains(['.', '_'])
+        });
+    (PROVIDERS.contains(&host) && named).then_some(start..at + 2)
 }
 
 /// Returns where the domain ends that begins at this index.
@@ -101,11 +134,11 @@ pub(super) fn domain(words: &[Word<'_>], at: usize) -> Option<usize> {
     let first = bare(words, at);
     if let Some((_, last)) = first.rsplit_once('.')
         && is_part(first)
-        && DOMAINS.contains(&last)
+        && is_top(last)
     {
         return Some(at + 1);
     }
-    if !is_part(first) {
+    if !is_part(first) || first == "the" && bare(words, at + 1) == "dot" {
         return None;
     }
     let mut end = at + 1;
@@ -115,7 +148,7 @@ pub(super) fn domain(words: &[Word<'_>], at: usize) -> Option<usize> {
             "dot" | "period" if is_part(bare(words, end + 1)) => {
                 let last = bare(words, end + 1);
                 end += 2;
-                if DOMAINS.contains(&last) {
+                if is_top(last) {
                     known = Some(end);
                 } else if known.is_some() {
                     return known;
@@ -134,10 +167,12 @@ pub(super) fn domain(words: &[Word<'_>], at: usize) -> Option<usize> {
 /// Returns `true` if a `dot` and a known domain are near after the host name's next word.
 fn goes_on(words: &[Word<'_>], at: usize) -> bool {
     let dot = (at + 1..at + 5).find(|next| bare(words, *next) == "dot");
-    let one_word = dot == Some(at + 1);
+    // `at meridian health dot org`, `at harper and stone dot law`
+    let joined = bare(words, at) == "and" && dot == Some(at + 2);
+    let one_word = dot == Some(at + 1) || joined;
     let letters =
         dot.is_some_and(|dot| (at..dot).all(|at| words.get(at).is_some_and(Word::is_letter)));
-    dot.is_some_and(|dot| DOMAINS.contains(&bare(words, dot + 1))) && (one_word || letters)
+    dot.is_some_and(|dot| is_top(bare(words, dot + 1))) && (one_word || letters)
 }
 
 /// Returns where the name begins that ends before the `at` at this index.

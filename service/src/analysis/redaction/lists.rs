@@ -127,12 +127,19 @@ pub(super) const STREETS: &[&str] = &[
     "highway",
     "hwy",
     "alley",
+    "mews",
+    "turnpike",
+    "expressway",
+    "causeway",
 ];
 
 /// Words that are one for a street only where an address is expected.
 pub(super) const STREETS_BY_CUE: &[&str] = &[
     "way", "place", "pl", "square", "sq", "circle", "cir", "trail", "close", "grove", "gardens",
-    "mews", "row", "walk", "hill", "plaza", "park", "view", "broadway",
+    "row", "walk", "hill", "plaza", "park", "view", "broadway", "loop", "rise", "parade", "ridge",
+    "pass", "pike", "quay", "wharf", "green", "heights", "hollow", "cove", "common", "crossing",
+    "landing", "vale", "gate", "drove", "esplanade", "promenade", "embankment", "fields", "bend",
+    "run", "path", "point", "side", "meadow", "meadows", "wynd", "croft", "bank", "crest", "glen",
 ];
 
 #[rustfmt::skip]
@@ -157,4 +164,47 @@ pub(super) const CITIES: &[&str] = &[
     "honolulu", "pittsburgh", "cincinnati", "orlando", "st louis", "las vegas", "brooklyn", "london", "manchester",
     "birmingham", "leeds", "liverpool", "glasgow", "edinburgh", "bristol", "cardiff", "belfast", "dublin", "toronto",
     "vancouver", "montreal", "sydney", "melbourne", "brisbane", "perth", "auckland", "berlin", "paris", "springfield",
+];
+
+/// Provinces and counties. Some are names of people too, so they count in an address only.
+#[rustfmt::skip]
+pub(super) const REGIONS: &[&str] = &[
+    // Canada and Australia
+    "alberta", "ab", "british columbia", "bc", "b c", "manitoba", "mb", "new brunswick", "nb", "newfoundland",
+    "nova scotia", "ns", "saskatchewan", "sk", "yukon", "yt", "nunavut", "prince edward island", "queensland",
+    "new south wales", "tasmania", "qc",
+    // counties of Britain
+    "bedfordshire", "berkshire", "buckinghamshire", "cambridgeshire", "cheshire", "cornwall", "cumbria", "derbyshire",
+    "devon", "dorset", "durham", "essex", "gloucestershire", "hampshire", "herefordshire", "hertfordshire", "kent",
+    "lancashire", "leicestershire", "lincolnshire", "merseyside", "middlesex", "norfolk", "northamptonshire",
+    "northumberland", "nottinghamshire", "oxfordshire", "shropshire", "somerset", "staffordshire", "suffolk", "surrey",
+    "sussex", "east sussex", "west sussex", "warwickshire", "west midlands", "wiltshire", "worcestershire", "yorkshire",
+    "north yorkshire", "west yorkshire", "south yorkshire", "fife", "aberdeenshire", "county cork", "county dublin",
+];
+
+/// More towns. Some are names of people or words too, so they count in an address only.
+#[rustfmt::skip]
+pub(super) const TOWNS: &[&str] = &[
+    // more of America
+    "fort worth", "el paso", "oklahoma city", "fresno", "mesa", "kansas city", "omaha", "colorado springs", "raleigh",
+    "long beach", "virginia beach", "wichita", "arlington", "bakersfield", "aurora", "anaheim", "santa ana", "riverside",
+    "corpus christi", "lexington", "stockton", "saint paul", "st paul", "greensboro", "lincoln", "anchorage", "plano",
+    "irvine", "newark", "durham", "chula vista", "toledo", "fort wayne", "st petersburg", "laredo", "jersey city",
+    "chandler", "madison", "lubbock", "scottsdale", "reno", "buffalo", "gilbert", "glendale", "winston salem",
+    "chesapeake", "norfolk", "fremont", "garland", "irving", "hialeah", "richmond", "boise", "spokane", "baton rouge",
+    "tacoma", "san bernardino", "modesto", "fontana", "des moines", "rochester", "yonkers", "worcester", "salt lake city",
+    "little rock", "amarillo", "huntsville", "grand rapids", "knoxville", "providence", "sioux falls", "chattanooga",
+    "tempe", "fort lauderdale", "eugene", "salem", "santa rosa", "pasadena", "savannah", "syracuse", "dayton", "hartford",
+    "bridgeport", "topeka", "evanston", "ann arbor", "berkeley", "boulder", "cambridge", "bellevue", "palo alto",
+    "mountain view", "sunnyvale", "santa clara", "santa monica", "santa barbara", "queens", "the bronx", "bronx",
+    "manhattan", "staten island", "juneau", "albany", "charleston", "wilmington", "burlington", "concord", "helena",
+    "cheyenne", "fargo", "duluth", "green bay", "peoria", "akron", "trenton", "annapolis", "naperville", "saint louis",
+    // Britain, Ireland, Canada
+    "sheffield", "newcastle", "nottingham", "leicester", "coventry", "bradford", "hull", "plymouth", "stoke", "derby",
+    "southampton", "portsmouth", "brighton", "aberdeen", "dundee", "inverness", "swansea", "oxford", "york", "bath",
+    "exeter", "norwich", "ipswich", "luton", "guildford", "croydon", "watford", "slough", "reading", "blackpool",
+    "bournemouth", "swindon", "peterborough", "middlesbrough", "sunderland", "preston", "chester", "cheltenham",
+    "gloucester", "canterbury", "lancaster", "stirling", "cork", "galway", "limerick", "ottawa", "calgary", "edmonton",
+    "winnipeg", "quebec city", "hamilton", "halifax", "london ontario", "saskatoon", "regina", "mississauga", "whitehorse",
+    "adelaide", "canberra", "hobart", "wellington", "christchurch", "zurich", "munich", "hamburg", "vienna", "amsterdam",
 ];

@@ -28,6 +28,7 @@ mod number;
 mod postcode;
 mod stream;
 mod taken;
+mod town;
 mod word;
 
 use regex::Regex;

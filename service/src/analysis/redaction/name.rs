@@ -155,7 +155,7 @@ pub(super) fn is_common(word: &str) -> bool {
 }
 
 /// Returns `true` if the word is in no list of English words, so that it may be a name.
-fn is_unknown(word: &Word<'_>) -> bool {
+pub(super) fn is_unknown(word: &Word<'_>) -> bool {
     let stem = word.stem();
     let is_word = |word: &str| LISTS.words.contains(word);
     stem.len() > 2
@@ -169,7 +169,7 @@ fn is_place(word: &str) -> bool {
     NAMED.contains(word)
 }
 
-fn is_given(word: &Word<'_>) -> bool {
+pub(super) fn is_given(word: &Word<'_>) -> bool {
     LISTS.given.contains(word.stem()) || lexicon::is_name(word.stem())
 }
 
