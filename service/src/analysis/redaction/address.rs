@@ -5,9 +5,10 @@
 
 use super::digits::{Element, Run, element};
 use super::lists::{STREETS, STREETS_BY_CUE};
-use super::name::{self, is_common};
-use super::town::{is_state, is_town, state_at, tail, zip};
+use super::known::{self, is_common};
+use super::town::{self, is_state, is_town, state_at, tail, zip};
 use super::word::{Word, bare, ends_with};
+use crate::analysis::number::ORDINALS;
 use std::ops::Range;
 
 pub(super) const DIRECTIONS: &[&str] = &[
@@ -110,7 +111,7 @@ pub(super) fn find(words: &[Word<'_>], runs: &[Run], found: &mut Vec<Range<usize
 }
 
 /// Returns where the apartment begins that is said before the number of a house.
-fn unit(words: &[Word<'_>], house: usize) -> usize {
+pub(super) fn unit(words: &[Word<'_>], house: usize) -> usize {
     let number = (house.saturating_sub(2)..house).rev().find(|at| {
         let is_number = words.get(*at).is_some_and(|word| {
             element(words, *at, false).is_some_and(|one| one.words.end == house)
@@ -153,7 +154,7 @@ fn street(words: &[Word<'_>], run: &Run) -> Option<(usize, usize)> {
     if last.groups.len() > 1 || last.led || words.get(run.end() - 1)?.marked {
         return None;
     }
-    let cue = is_cued(words, run.start());
+    let cue = is_cued(words, run.start()) || unit(words, run.start()) < run.start();
     let from = run.end() + usize::from(is_suffix(words, run.end()));
     let end = name_of_street(words, from, cue || last.written)
         .or_else(|| foreign(words, from))
@@ -186,6 +187,10 @@ fn is_suffix(words: &[Word<'_>], at: usize) -> bool {
 /// Returns where a street ends whose kind is said before its name: `rue saint denis`.
 fn foreign(words: &[Word<'_>], from: usize) -> Option<usize> {
     const KINDS: &[&str] = &["rue", "avenue", "via", "calle", "chemin", "avenida", "boulevard", "place"];
+    if matches!(bare(words, from), "route" | "highway") {
+        let number = element(words, from + 1, false)?;
+        return town::is_sure(words, number.words.end).then_some(number.words.end);
+    }
     if !KINDS.contains(&bare(words, from)) {
         return None;
     }
@@ -195,19 +200,24 @@ fn foreign(words: &[Word<'_>], from: usize) -> Option<usize> {
         end += 1;
     }
     let name = words.get(end).filter(|word| is_in_name(word))?;
-    (name.capital || end > from + 1 || name::is_unknown(name)).then_some(end + 1)
+    (name.capital || end > from + 1 || known::is_unknown(name)).then_some(end + 1)
 }
 
 /// What is said before an address, so that no word for a street has to be in it.
 const SURE: &[&str] = &[
     "live at", "lives at", "living at", "address is", "address", "address was", "ship to",
     "ship it to", "deliver to", "deliver it to", "delivered to", "send it to", "address it's",
-    "mail it to", "moved to", "address that's", "address would be",
+    "mail it to", "moved to", "address that's", "address would be", "go to", "house is at", "place is at", "home is at",
 ];
 
 /// Returns where a street ends that no word for a street is in: where an address is
 /// expected, with a direction, or before a town with its state and zip code.
 fn nameless(words: &[Word<'_>], number: usize, from: usize) -> Option<usize> {
+    // `two hundred and twelve`
+    let number = match bare(words, number.wrapping_sub(1)) {
+        "and" => before_and(words, number - 1).map_or(number, |before| before.words.start),
+        _ => number,
+    };
     let first = number.checked_sub(1)?;
     let sure = SURE.iter().any(|cue| ends_with(words, first, cue));
     let at_office = ["we're at", "we are at", "i'm at"]
@@ -219,9 +229,15 @@ fn nameless(words: &[Word<'_>], number: usize, from: usize) -> Option<usize> {
         return None;
     }
     let directed = DIRECTIONS.contains(&bare(words, from)) && bare(words, from).len() > 2;
-    let unknown = |at: usize| words.get(at).is_some_and(name::is_unknown);
-    if directed && unknown(from + 1) {
+    let unknown = |at: usize| words.get(at).is_some_and(known::is_unknown);
+    let ordinal = || ORDINALS.contains(&bare(words, from + 1));
+    let is_at = bare(words, first) == "at";
+    if directed && (unknown(from + 1) || is_at && ordinal()) {
         return Some(from + 2);
+    }
+    // `drop it at eleven kilmarnock`
+    if is_at && unknown(from) && bare(words, from).len() > 4 {
+        return Some(from + 1);
     }
     if at_office && STREETS_BY_CUE.contains(&bare(words, from)) {
         return Some(from + 1);
@@ -235,7 +251,10 @@ fn nameless(words: &[Word<'_>], number: usize, from: usize) -> Option<usize> {
         }
         end += 1;
     }
-    if sure {
+    // `ship it to three stores` is no address.
+    let lives = ["live at", "lives at", "living at", "address is", "address was", "address it's"];
+    let named = (start..end).any(|at| unknown(at) || words.get(at).is_some_and(|word| word.capital));
+    if sure && (named || start > from || lives.iter().any(|cue| ends_with(words, first, cue))) {
         return Some(end);
     }
     let written = words.get(from).is_some_and(|word| word.capital);
@@ -243,7 +262,8 @@ fn nameless(words: &[Word<'_>], number: usize, from: usize) -> Option<usize> {
         let state = state_at(words, end + length)?;
         zip(words, state)
     };
-    (written && marked(end - 1) && (1..=3).any(|length| whole(length).is_some())).then_some(end)
+    let in_house = written && marked(end - 1) && UNITS.contains(&bare(words, end));
+    (in_house || written && marked(end - 1) && (1..=3).any(|length| whole(length).is_some())).then_some(end)
 }
 
 fn is_unit_word(word: &str) -> bool {
@@ -259,7 +279,7 @@ fn town_at(words: &[Word<'_>], at: usize) -> bool {
 fn is_unit_of(word: &str) -> bool {
     word.ends_with("am")
         || word.ends_with("pm")
-        || matches!(word, "o'clock" | "noon" | "degrees" | "pounds" | "euros" | "points" | "million" | "billion" | "words" | "characters" | "digits" | "feet" | "inches" | "meters" | "metres" | "acres" | "kilometers" | "gigabytes" | "seconds")
+        || matches!(word, "o'clock" | "noon" | "degrees" | "pounds" | "euros" | "points" | "million" | "billion" | "words" | "characters" | "digits" | "feet" | "inches" | "meters" | "metres" | "acres" | "kilometers" | "gigabytes" | "seconds" | "khz" | "mhz" | "kilohertz" | "mph" | "kbps" | "fps" | "eastern" | "pacific" | "central" | "lines" | "pages" | "tonight" | "noon" | "midnight")
 }
 
 fn before_and(words: &[Word<'_>], and: usize) -> Option<Element> {
@@ -282,9 +302,13 @@ fn name_of_street(words: &[Word<'_>], from: usize, cued: bool) -> Option<usize> 
     let mut found = None;
     for length in 1..=LONGEST {
         let at = from + length;
-        let name = words.get(from..at)?;
+        let Some(name) = words.get(from..at) else {
+            break;
+        };
         let is_last = |word: &Word<'_>| word.marked && !is_abbreviation(word);
-        if name.iter().any(is_last) || !name.iter().all(is_in_name) {
+        // `cedar point road`
+        let is_inner = |word: &Word<'_>| length > 1 && STREETS_BY_CUE.contains(&word.bare.as_str());
+        if name.iter().any(is_last) || !name.iter().all(|word| is_in_name(word) || is_inner(word)) {
             break;
         }
         let only_directions = name
@@ -292,8 +316,8 @@ fn name_of_street(words: &[Word<'_>], from: usize, cued: bool) -> Option<usize> 
             .all(|word| DIRECTIONS.contains(&word.bare.as_str()));
         let word = bare(words, at);
         let is_street = STREETS.contains(&word);
-        let unknown = || name.iter().all(|word| name::is_unknown(word));
-        let by_cue = STREETS_BY_CUE.contains(&word) && found.is_none() && (cued || unknown());
+        let unknown = || name.iter().all(|word| known::is_unknown(word));
+        let by_cue = STREETS_BY_CUE.contains(&word) && found.is_none() && (cued || unknown() || town::is_sure(words, at + 1));
         let known = is_street || by_cue;
         if known && (!only_directions || name.iter().any(|word| word.bare.len() > 2)) {
             found = Some(at + 1);
@@ -350,6 +374,13 @@ pub(super) fn begun(words: &[Word<'_>], runs: &[Run]) -> Option<usize> {
     let lettered = lettered.map(|at| (at, at + 1));
     let numbered = runs.last().map(|run| (run.start(), run.end()));
     let (mut start, end) = lettered.max(numbered)?;
+    // `nine eight seven route nine`
+    let way = start.wrapping_sub(1);
+    if matches!(bare(words, way), "route" | "highway")
+        && let Some(house) = runs.iter().rev().find(|run| run.end() == way)
+    {
+        start = house.start();
+    }
     if bare(words, start.wrapping_sub(1)) == "and"
         && let Some(before) = before_and(words, start - 1)
     {
@@ -357,7 +388,7 @@ pub(super) fn begun(words: &[Word<'_>], runs: &[Run]) -> Option<usize> {
     }
     let end = end + usize::from(is_suffix(words, end));
     let after = words.get(end..)?;
-    let small = |word: &Word<'_>| matches!(word.bare.as_str(), "the" | "de" | "la" | "saint");
-    let open = after.len() <= LONGEST + 5 && after.iter().all(|word| is_in_name(word) || small(word));
+    let small = |word: &Word<'_>| matches!(word.bare.as_str(), "the" | "de" | "la" | "saint" | "new" | "san" | "los" | "las" | "st");
+    let open = after.len() <= LONGEST + 5 && after.iter().all(|word| is_in_name(word) || small(word) || STREETS_BY_CUE.contains(&word.bare.as_str()));
     open.then_some(unit(words, start))
 }

@@ -2,7 +2,7 @@
 
 //! Finds the dates of births, and the dates when cards expire.
 
-use super::digits::element;
+use super::digits::{self, element};
 use super::gap;
 use super::word::{Word, bare, ends_with};
 use crate::analysis::calendar::MONTHS;
@@ -99,7 +99,7 @@ fn dates(words: &[Word<'_>], cues: &[&str], found: &mut Vec<Range<usize>>) {
             && !OF_CARD.contains(&first.checked_sub(1).map_or("", |at| bare(words, at)))
             && !words
                 .get(first.wrapping_sub(1))
-                .is_some_and(|word| word.marked)
+                .is_some_and(|word| word.marked || digits::digit(&word.bare).is_some())
         {
             continue;
         }
@@ -205,7 +205,11 @@ fn date_word(words: &[Word<'_>], at: usize) -> Option<usize> {
         && bare
             .chars()
             .all(|c| c.is_ascii_digit() || "/-.".contains(c));
-    if is_month(bare) || is_ordinal(bare) || ordinal || is_written {
+    // `03-Mar-1958`
+    let mut parts = bare.split(['-', '/']);
+    let is_mixed = bare.contains(['-', '/'])
+        && parts.all(|part| is_month(part) || !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit()));
+    if is_month(bare) || is_ordinal(bare) || ordinal || is_written || is_mixed {
         return Some(1);
     }
     let hyphened = bare

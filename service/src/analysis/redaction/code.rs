@@ -72,7 +72,7 @@ fn piece(words: &[Word<'_>], at: usize) -> Option<(String, usize)> {
         .chars()
         .all(|c| !c.is_lowercase() && (c.is_alphanumeric() || ".,-?!:;".contains(c)));
     let is_code = text.bytes().all(|c| c.is_ascii_alphanumeric()) && (has_digit || is_upper);
-    (is_code && !text.is_empty() && text.len() <= 12).then_some((text, at + 1))
+    (is_code && !text.is_empty() && text.len() <= 34).then_some((text, at + 1))
 }
 
 /// Returns `true` if the text has this shape: `a` for a letter, `9` for a digit. The letter

@@ -2,6 +2,7 @@
 
 //! Says what a number is by the words before it, or behind it: `my pin is`, `is my pin`.
 
+use super::digits::digit;
 use super::word::{Word, bare, ends_with};
 
 /// How many words before a number say what it is.
@@ -82,7 +83,7 @@ pub(super) fn cue(words: &[Word<'_>], start: usize) -> Option<Cue> {
             }
         }
         // A card's code is said behind its number or its expiry.
-        if bare(words, last).strip_suffix("'s").unwrap_or(bare(words, last)) == "code"
+        if words.get(last).is_some_and(|word| matches!(word.stem(), "code" | "security"))
             && matches!(found, None | Some((4, Cue::Other)))
             && of_card(words, last)
         {
@@ -175,8 +176,9 @@ fn of_card(words: &[Word<'_>], at: usize) -> bool {
         bare(words, at.wrapping_sub(1)),
         "area" | "discount" | "country" | "promo" | "coupon" | "access" | "error" | "product" | "voucher"
     );
-    is_plain
-        && near.any(|last| phrases.clone().any(|phrase| ends_with(words, last, phrase)))
+    // `… one one seven two security three three nine`
+    let is_behind = at > 0 && digit(bare(words, at - 1)).is_some();
+    is_plain && (is_behind || near.any(|last| phrases.clone().any(|phrase| ends_with(words, last, phrase))))
 }
 
 /// What may stand between a number and what it is: `is my`, `are the last four of my`.

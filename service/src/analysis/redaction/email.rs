@@ -49,7 +49,7 @@ const CUES: &[&str] = &["email", "e-mail", "mail", "address"];
 /// Words between a cue and the address that belong to neither.
 const BETWEEN: &[&str] = &[
     "is", "it's", "its", "at", "address", "would", "be", "to", "me", "him", "her", "us", "the",
-    "my", "his", "for", "that's", "so", "um", "uh", "was", "under", "on", "will", "please",
+    "my", "his", "for", "that's", "so", "um", "uh", "was", "under", "on", "will", "please", "it", "down", "this", "that", "over", "there", "here",
 ];
 
 /// Most words before the `at` that a cue makes part of the address.
@@ -120,7 +120,7 @@ fn spoken(words: &[Word<'_>], at: usize) -> Option<Range<usize>> {
     let host = bare(words, at + 1);
     let named = at - start > 1
         || words.get(start).is_some_and(|word| {
-            super::name::is_unknown(word) || super::name::is_given(word) || word.bare.contains(['.', '_'])
+            super::known::is_unknown(word) || super::known::is_given(word) || word.bare.contains(['.', '_'])
         });
     (PROVIDERS.contains(&host) && named).then_some(start..at + 2)
 }
@@ -286,8 +286,30 @@ pub(super) fn begun(words: &[Word<'_>]) -> Option<usize> {
             let open = is_cue && parts.iter().all(|word| is_part(&word.bare)) && !parts.is_empty();
             open.then_some(first)
         });
-    match (joined.then_some(start), behind_cue) {
-        (Some(start), Some(cue)) => Some(start.min(cue)),
-        (start, cue) => start.or(cue),
+    // `jack ninety four`
+    let mut number = words.len();
+    while number > 0 && is_short(number - 1) {
+        number -= 1;
     }
+    let before = number.checked_sub(1).filter(|before| {
+        let word = bare(words, *before);
+        number < words.len() && is_part(word) && !is_no_name(word) && !super::known::is_common(word)
+    });
+    [joined.then_some(start), behind_cue, behind_at(words), before]
+        .into_iter()
+        .flatten()
+        .min()
+}
+
+/// Returns where the name begins of an address whose host is not complete: `bookings at the
+/// grand`.
+fn behind_at(words: &[Word<'_>]) -> Option<usize> {
+    let from = words.len().saturating_sub(6).max(1);
+    let at = (from..words.len())
+        .rev()
+        .find(|at| matches!(bare(words, *at), "at" | "@"))?;
+    let host = words.get(at + 1..)?;
+    let is_open = host.iter().all(|word| is_part(&word.bare) && !word.ends);
+    let known = is_open && digits::element(words, at + 1, false).is_none();
+    known.then(|| name(words, at)).flatten()
 }

@@ -46,7 +46,7 @@ pub(super) fn between(words: &[Word<'_>], end: usize, start: usize) -> Option<Ga
     let is_taken_back = gap.iter().any(|word| {
         matches!(
             word.bare.as_str(),
-            "sorry" | "no" | "wait" | "mean" | "correction" | "actually" | "oops" | "scratch"
+            "sorry" | "no" | "wait" | "mean" | "correction" | "actually" | "oops" | "scratch" | "hold" | "hang"
         )
     });
     (is_taken_back && gap.iter().all(is_known)).then_some(Gap::Correction)
@@ -98,7 +98,7 @@ pub(super) fn begun(words: &[Word<'_>], runs: &[Run], last: usize) -> Option<usi
 const AFTER: &[&str] = &[
     "is", "are", "was", "that's", "for", "my", "the", "our", "his", "her", "their", "your", "last",
     "four", "of", "digits", "on", "security", "account", "routing", "sort", "zip", "phone", "home",
-    "social", "work", "cell", "mobile", "card",
+    "social", "work", "cell", "mobile", "card", "area",
 ];
 
 /// Returns where the words end in front of pauses, corrections and the beginning of what the

@@ -44,7 +44,9 @@ pub(super) const DOUBTFUL: &str = "\
     dean dick drew earl faith forest frank gene glory grace grant guy hazel hope hunter iris ivy jack jasper jewel \
     joy june ken lane mark mason may melody mercy miles norm olive page parker pat patience pearl peg penny pete \
     ray reed rich rob robin rocky rose ruby rusty sam sandy skip sky stew stone sue summer sunny van violet ward \
-    will woody";
+    will woody hank kip gus bud buddy chip art barb bea bo cal cam cliff curt dottie don ed fay fern flo gale gay ginger \
+    gil hal heath herb ike jock josh kit laurel lily linden lux mal marina mat max mick mike nan nat nick opal pip polly \
+    ray rex rod roman russ sage sal sid sonny sparrow stan sterling tad tate ted tom trey val vi wade walt wynn";
 
 /// Surnames.
 pub(super) const SURNAMES: &str = "\
@@ -66,6 +68,25 @@ pub(super) const SURNAMES: &str = "\
     schmidt schneider schultz scott shah sharma shaw silva simmons simpson singh smith snyder soto spencer stephens \
     stevens stewart stone sullivan suzuki tan tanaka taylor thomas thompson torres tran tucker turner vargas vasquez \
     wagner walker wallace walsh wang ward warren washington watkins watson weaver webb weber webster wells west \
+    marsh vance bishop barrett bowman bradshaw brandt briggs bright burgess bush byrne cahill calloway cannon carlson \
+    carr castellano chambers chase christensen church clay clayton clements coates coffey conway copeland crane dalton \
+    daly dean decker dempsey dickson dillon donovan doyle drake drummond dudley eaton emerson english erickson farrell \
+    finch fitzgerald fletcher flynn forbes fowler frost fry gallagher garrett gentry gibbs gilbert giles gill glover \
+    goodman goodwin gould graves haines hale hammond hancock hanna harding hardy harmon hatfield hayden haynes heath \
+    hensley hess hickman higgins hines hobbs hodges hogan holden holland holloway holt hooper hood horn horton houston \
+    hubbard huber huff hull humphrey hurley hurst hutchinson ingram irwin jacobson jarvis jefferson johns kane keller \
+    kemp kent kerr kirby kirk koch kramer lamb lancaster langley lara leach leblanc leonard levy lindgren lindsey \
+    livingston lloyd logan love lowe lucas lyons mack madden maddox mahoney malone mann manning marks marlowe marsden \
+    marsh massey mathis maxwell mcbride mccall mcclure mccormick mcdaniel mcgrath mcguire mckenzie mclaughlin mcmahon \
+    mcmillan mcpherson meadows melton mercer merrill monroe moody moran moss mullins nash neal newton nixon noble nolan \
+    norris norton o'neill o'reilly o'sullivan o'neal osborne paulson pearce pearson peck pennington petersen pham pitts \
+    poole pope potter potts preston pruitt pugh quinn ramsey randolph rankin ratcliffe rhodes richmond riggs ritter \
+    robbins roberson robles rollins roth rowe rush rutherford saunders savage sawyer schaefer schroeder sears sellers \
+    sexton shaffer shannon sharp shelton shepherd sheppard sherman short singleton skinner slater sloan small sparks \
+    spence stafford stanton stark steele stokes stout strickland strong summers sutton swanson sweeney tate terrell \
+    thornton townsend travis trevino trujillo tyler underwood valentine vaughn wade wall waller walters walton ware \
+    warner waters watts weeks weiss whitaker whitehead wiggins wilcox wilder wilkerson wilkins winters wolf wolfe \
+    woodard woodward wyatt yates york \
     wheeler white williams williamson willis wilson wong wood woods wright yamamoto yang young zhang zimmerman";
 
 /// Words that stand behind a title, but are no name.
@@ -101,7 +122,18 @@ pub(super) const PLACES: &str = "\
     airbus walmart costco fedex dhl ups usps paypal visa mastercard amex salesforce oracle ibm intel nvidia adobe \
     dropbox uber lyft airbnb spotify comcast verizon vodafone gmail yahoo hotmail outlook wifi iphone christmas easter \
     gonna wanna gotta kinda dunno okay um uh hmm mhm wifi internet sms pdf url api cvv ssn dob gps usb app apps ceo cfo \
-    cto nasa fbi cia bbc cnn nbc abc cbs eu uk usa gst vat ok yep nope hadn't i'm i'll i've i'd";
+    cto nasa fbi cia bbc cnn nbc abc cbs eu uk usa gst vat ok yep nope hadn't i'm i'll i've i'd \
+    datadog zendesk figma jira trello asana hubspot stripe shopify snowflake twilio pagerduty sentry grafana prometheus \
+    postgres postgresql mysql redis kafka jenkins terraform ansible confluence sharepoint onedrive webex tiktok snapchat \
+    reddit pinterest ebay etsy ikea lidl aldi tesco asda chatgpt openai copilot alexa siri cortana docusign intuit \
+    quickbooks workday servicenow jetbrains intellij pytorch javascript typescript python nodejs mongodb elasticsearch \
+    volkswagen nissan hyundai mercedes bmw audi porsche subaru mazda lexus volvo peugeot renault fiat skoda kia \
+    xerox lenovo asus acer huawei xiaomi philips siemens bosch panasonic nokia motorola sony pfizer bayer novartis \
+    tylenol advil ibuprofen paracetamol aspirin amoxicillin metformin lipitor heathrow gatwick tottenham amtrak \
+    unicode wikipedia mastercard barclays lloyds natwest hsbc santander citibank monzo revolut venmo zelle klarna \
+    aboard diem chairman devops frontend backend fintech saas crm erp kpi kpis okr okrs roi seo faq faqs admin admins \
+    doordash grubhub deliveroo ubereats starbucks mcdonald's mcdonalds walgreens medicare medicaid blockchain \
+    bitcoin ethereum covid spotify hulu disney playstation xbox nintendo pixar louvre telehealth microservices";
 
 /// Words for a street that are hardly anything else behind a number and a name.
 pub(super) const STREETS: &[&str] = &[
@@ -208,3 +240,25 @@ pub(super) const TOWNS: &[&str] = &[
     "winnipeg", "quebec city", "hamilton", "halifax", "london ontario", "saskatoon", "regina", "mississauga", "whitehorse",
     "adelaide", "canberra", "hobart", "wellington", "christchurch", "zurich", "munich", "hamburg", "vienna", "amsterdam",
 ];
+
+/// Words that are younger than the list of English words.
+pub(super) const NEW_WORDS: &str = "\
+    aboard airdrop airpods analytics android api appstore async autocomplete autofill backend backlog backlink bandwidth barista beanie \
+    bitcoin blog blogger blogging bluetooth boba broadband brexit broccolini bugfix burrito businessperson cappuccino captcha \
+    cashback chatbot checkbox checkout checklist chromebook clickbait cloudbase codebase config coronavirus covid coworking \
+    crowdfunding crypto cryptocurrency cyber cybersecurity dashcam dataset datasets deadlift debug deepfake defi dev devops \
+    dashboard diem dropdown dropship dongle ebook ecommerce email emails emoji espresso ethernet exfoliant facelift fanbase \
+    fintech firewall firmware fitbit flexitarian frontend gamer gaming geofence gif giga google hackathon handheld hashtag \
+    headcount headset helpdesk homepage hotspot hoverboard influencer infographic inbox infosec intranet ios ipad iphone jpeg \
+    keto keyboard keypad keyword kombucha laminator laptop latte lifehack linkedin lockdown login logout lookup macbook malware \
+    matcha meme merch metadata microservice middleware misclick mocktail mojito monetize motherboard multifactor multitask \
+    netbook netflix newsfeed notepad offboarding offline okay omicron onboarding online opensource outlook oxycontin paleo paypal \
+    paywall phishing pickleball pilates pixel playlist plugin podcast podcaster powerpoint preorder preschooler pushback quinoa \
+    quesadilla ransomware readme rebrand rebranding reddit refactor refi remodel reskill ringtone roadmap roadshow rollout router \
+    ryanair easyjet lufthansa screencast screenshot selfie shapewear signup simcard smartphone smartwatch smoothie snapchat \
+    software spam spreadsheet sriracha standup startup staycation subreddit sudoku sushi takeaway takeout taskbar telehealth \
+    telemedicine terabyte texted texting timeline timeout timestamp toolchain touchpad touchscreen tofu tortilla troubleshoot \
+    tweet twitter unboxing unfollow unfriend unmute unsubscribe upcycle uplink upload upsell upskill username vape vaping vegan \
+    veggie viral virtualization vlog vlogger voicemail voip walkthrough wearables webcam webhook webinar website webpage weekday \
+    whatsapp wheelie whiteboard whitelist widget wifi wiki wikipedia wireframe workaround workflow workout workspace workstream \
+    xray youtube youtuber zoning zoom zoomed zumba";

@@ -21,11 +21,16 @@ mod custom;
 mod digits;
 mod email;
 mod gap;
+mod given;
 mod identity;
+mod known;
 mod lists;
 mod name;
 mod number;
+mod person;
 mod postcode;
+mod said;
+mod spelling;
 mod stream;
 mod taken;
 mod town;
@@ -287,7 +292,7 @@ impl Redaction {
         // What was said is often spelled behind it.
         for span in taken.spans() {
             if matches!(span.kind, Kind::Name | Kind::Email)
-                && let Some(letters) = name::spelled(words, span.words.end)
+                && let Some(letters) = spelling::behind(words, span.words.end)
             {
                 taken.take(letters, span.kind);
             }

@@ -54,7 +54,7 @@ fn corrected(words: &[Word<'_>], runs: &[Run], found: &mut Vec<(Range<usize>, Ki
         let mut kind = behind.and_then(|(next, kind)| {
             gap::between(words, run.end(), next.start()).map(|_| kind)
         });
-        if kind.is_none() && is_area_code(words, run.start()) {
+        if kind.is_none() && is_area_code(words, run) {
             let mut later = runs.iter().zip(&kinds).skip(at + 1);
             let near = |next: &Run| next.start() < run.end() + AREA_REACH;
             let is_phone = later.any(|(next, kind)| *kind == Some(Kind::Phone) && near(next));
@@ -84,10 +84,13 @@ fn corrected(words: &[Word<'_>], runs: &[Run], found: &mut Vec<(Range<usize>, Ki
     }
 }
 
-/// Returns `true` if an area code is announced before this word.
-pub(super) fn is_area_code(words: &[Word<'_>], start: usize) -> bool {
+/// Returns `true` if the digits are said to be an area code.
+pub(super) fn is_area_code(words: &[Word<'_>], run: &Run) -> bool {
+    let (start, end) = (run.start(), run.end());
     let from = start.saturating_sub(3);
-    (from..start).any(|last| {
+    let is_after = matches!(bare(words, end), "is" | "that's")
+        && ends_with(words, end + 3, "the area code");
+    is_after || (from..start).any(|last| {
         ["area code", "country code", "dialing code", "dialling code", "area code's"]
             .iter()
             .any(|cue| ends_with(words, last, cue))
@@ -177,7 +180,9 @@ fn kind(words: &[Word<'_>], elements: &[Element], cue: Option<Cue>) -> Option<Ki
     if matches!(groups[..], [3, 2, 4]) {
         return Some(Kind::Ssn);
     }
-    if matches!(groups[..], [4, 4, 4, 4] | [4, 6, 5]) {
+    // A digit may be misheard, so that the check digit is wrong.
+    let read_out = matches!(count, 15 | 16) && spelled(elements) && digits.starts_with(['2', '3', '4', '5', '6']);
+    if matches!(groups[..], [4, 4, 4, 4] | [4, 6, 5]) || read_out {
         return Some(Kind::Card);
     }
     if count == 9 && spelled(elements) && split_as_ssn(elements) {

@@ -59,7 +59,7 @@ fn one(words: &[Word<'_>], at: usize) -> Option<usize> {
         return None;
     }
     let end = end(words, at)?;
-    let is_written = end - at <= 2 && words.get(at..end)?.iter().all(is_capital);
+    let is_written = end - at == 2 && words.get(at..end)?.iter().all(is_capital);
     let spoken = Code::at(words, at, 6).longest(is_canadian).is_some();
     let sure = is_cued(words, at) || (is_written || spoken) && !cue::is_other(words, at);
     sure.then_some(end)

@@ -13,7 +13,8 @@
 use super::digits::{self, Run};
 use super::word::{Word, bare};
 use super::{
-    Kind, Redaction, Span, account, address, birth, cue, email, gap, identity, name, number, postcode,
+    Kind, Redaction, Span, account, address, birth, cue, email, gap, identity, number, person, postcode,
+    spelling, town,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -108,6 +109,11 @@ impl Redactor {
         let skip = before.len();
         let mut spans = self.redaction.find_in(&all);
         let runs = digits::runs(&all);
+        let streets: Vec<Span> = spans
+            .iter()
+            .filter(|span| span.kind == Kind::Address)
+            .cloned()
+            .collect();
         let mut hide = |from: Option<usize>| {
             spans.extend(from.map(|from| Span {
                 words: from..all.len(),
@@ -115,7 +121,8 @@ impl Redactor {
             }));
         };
         if self.redaction.has_numbers() {
-            hide(number_begun(&all, &runs));
+            let begun = number_begun(&all, &runs);
+            hide(begun.map(|start| address::unit(&all, start)));
         }
         if self.redaction.has(Kind::Ssn) {
             hide(identity::begun(&all));
@@ -124,7 +131,7 @@ impl Redactor {
             hide(account::begun(&all));
         }
         if self.redaction.has(Kind::Name) {
-            hide(name::letters_begun(&all));
+            hide(spelling::begun(&all));
         }
         if self.redaction.has(Kind::Email) {
             hide(email::begun(&all));
@@ -132,9 +139,17 @@ impl Redactor {
         if self.redaction.has(Kind::Address) {
             hide(address::begun(&all, &runs));
             hide(postcode::begun(&all));
+            let street = streets.last().map(|span| span.words.end);
+            hide(street.filter(|end| town::is_open(&all, *end)));
         }
         if self.redaction.has(Kind::Birth) || self.redaction.has(Kind::Card) {
             hide(birth::begun(&all));
+        }
+        if self.redaction.has(Kind::Name) {
+            spans.extend(person::begun(&all).map(|at| Span {
+                words: at..at + 1,
+                kind: Kind::Name,
+            }));
         }
         if self.redaction.has(Kind::Phone) {
             spans.extend(area_codes(&all, &runs));
@@ -250,7 +265,7 @@ fn number_begun(words: &[Word<'_>], runs: &[Run]) -> Option<usize> {
 fn area_codes(words: &[Word<'_>], runs: &[Run]) -> Vec<Span> {
     let announced = runs
         .iter()
-        .filter(|run| number::is_area_code(words, run.start()));
+        .filter(|run| number::is_area_code(words, run));
     let codes = announced.map(|run| Span {
         words: run.start()..run.end(),
         kind: Kind::Phone,

@@ -6,9 +6,12 @@
 use super::address::{DIRECTIONS, UNITS, is_lettered};
 use super::digits::element;
 use super::lists::{CITIES, REGIONS, STATES, TOWNS};
-use super::name::{self, is_common};
+use super::known::{self, is_common};
 use super::postcode;
 use super::word::{Word, bare};
+
+/// The states whose two letters are a word.
+const ABBREVIATIONS: &[&str] = &["ID", "IN", "OR", "ME", "HI", "OH", "OK", "LA", "DE", "CO", "ON"];
 
 /// Returns where the address ends of which the street ends here.
 pub(super) fn tail(words: &[Word<'_>], street: usize) -> usize {
@@ -90,6 +93,10 @@ fn town(words: &[Word<'_>], start: usize) -> usize {
         let name: Vec<&str> = (from..from + length).map(|at| bare(words, at)).collect();
         if is_town(&name.join(" ")) {
             let end = from + length;
+            // `dublin four`
+            let district = element(words, end, false)
+                .filter(|one| name.join(" ") == "dublin" && one.digits.len() <= 2);
+            let end = district.map_or(end, |one| one.words.end);
             return code(words, end).unwrap_or(end);
         }
     }
@@ -116,8 +123,23 @@ fn town(words: &[Word<'_>], start: usize) -> usize {
     // A word that is in no list of words, behind a street: its town.
     let unknown = words
         .get(from)
-        .filter(|word| name::is_unknown(word) && !word.capital && from == start);
-    unknown.map_or(start, |_| from + 1)
+        .filter(|word| known::is_unknown(word) && !word.capital && from == start);
+    match unknown {
+        Some(_) if is_town(bare(words, from + 1)) => code(words, from + 2).unwrap_or(from + 2),
+        Some(_) => from + 1,
+        None => start,
+    }
+}
+
+/// Returns `true` if a town with its state or its code begins here.
+pub(super) fn is_sure(words: &[Word<'_>], start: usize) -> bool {
+    (1..=3).any(|length| {
+        let name = words.get(start..start + length).unwrap_or_default();
+        let end = start + length;
+        !name.is_empty()
+            && name.iter().all(is_in_town)
+            && (state_at(words, end).is_some() || code(words, end).is_some())
+    })
 }
 
 /// Returns `true` if the word may be in the name of a town that a state or a code follows.
@@ -149,7 +171,11 @@ pub(super) fn state_at(words: &[Word<'_>], at: usize) -> Option<usize> {
     if is_state(&two) {
         return Some(at + 2);
     }
-    is_state(bare(words, at)).then_some(at + 1)
+    // `DE`, `ID`: in capitals they are no words.
+    let is_short = words.get(at).is_some_and(|word| {
+        ABBREVIATIONS.contains(&word.raw.trim_end_matches(['.', ',', '?', ';']))
+    });
+    (is_short || is_state(bare(words, at))).then_some(at + 1)
 }
 
 /// Returns where the five digits of a zip code end, if they begin here.
@@ -166,4 +192,11 @@ pub(super) fn zip(words: &[Word<'_>], start: usize) -> Option<usize> {
         }
     }
     None
+}
+
+/// Returns `true` if the words behind an address may still be its town.
+pub(super) fn is_open(words: &[Word<'_>], end: usize) -> bool {
+    let rest = words.get(end..).unwrap_or_default();
+    let mut rest = rest.iter().skip(usize::from(bare(words, end) == "in"));
+    rest.len() <= 4 && rest.all(is_in_town)
 }
