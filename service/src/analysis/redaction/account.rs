@@ -26,7 +26,8 @@ fn is_whole(text: &str) -> bool {
 /// Returns `true` if an IBAN may begin with this word.
 fn begins(word: &Word<'_>) -> bool {
     word.is_letter()
-        || matches!(word.bare.len(), 2..=LONGEST) && !word.raw.contains(char::is_lowercase)
+        || matches!(word.bare.len(), 2..=LONGEST)
+            && !word.raw.contains(char::is_lowercase)
             && word.bare.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 

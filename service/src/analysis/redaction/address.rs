@@ -4,11 +4,11 @@
 //! zip code that follow. Post boxes too.
 
 use super::digits::{Element, Run, element};
-use super::lists::{STREETS, STREETS_BY_CUE};
 use super::known::{self, is_common};
-use super::town::{self, is_state, is_town, state_at, tail, zip};
+use super::lists::{STREETS, STREETS_BY_CUE};
+use super::town::{self, tail};
+use super::unnamed;
 use super::word::{Word, bare, ends_with};
-use crate::analysis::number::ORDINALS;
 use std::ops::Range;
 
 pub(super) const DIRECTIONS: &[&str] = &[
@@ -43,37 +43,11 @@ pub(super) const UNITS: &[&str] = &[
 ];
 
 /// Words that are in no street's name, beside the common ones.
+#[rustfmt::skip]
 const NO_STREET: &[&str] = &[
-    "way",
-    "lane",
-    "lanes",
-    "minute",
-    "minutes",
-    "hour",
-    "hours",
-    "day",
-    "days",
-    "dollar",
-    "dollars",
-    "people",
-    "times",
-    "percent",
-    "miles",
-    "blocks",
-    "years",
-    "weeks",
-    "months",
-    "star",
-    "point",
-    "more",
-    "other",
-    "different",
-    "new",
-    "big",
-    "major",
-    "cars",
-    "houses",
-    "main roads",
+    "way", "lane", "lanes", "minute", "minutes", "hour", "hours", "day", "days", "dollar", "dollars", "people",
+    "times", "percent", "miles", "blocks", "years", "weeks", "months", "star", "point", "more", "other",
+    "different", "new", "big", "major", "cars", "houses", "main roads",
 ];
 
 /// Most words between the house number and the word for the street.
@@ -157,8 +131,8 @@ fn street(words: &[Word<'_>], run: &Run) -> Option<(usize, usize)> {
     let cue = is_cued(words, run.start()) || unit(words, run.start()) < run.start();
     let from = run.end() + usize::from(is_suffix(words, run.end()));
     let end = name_of_street(words, from, cue || last.written)
-        .or_else(|| foreign(words, from))
-        .or_else(|| nameless(words, run.start(), from))?;
+        .or_else(|| unnamed::foreign(words, from))
+        .or_else(|| unnamed::nameless(words, run.start(), from))?;
     let mut first = run.start();
     // A phone number before the house number: only its last digits are the house's.
     let mut digits = 0;
@@ -180,109 +154,13 @@ fn street(words: &[Word<'_>], run: &Run) -> Option<(usize, usize)> {
 
 /// Returns `true` for the letter in `twenty one b larch close`.
 fn is_suffix(words: &[Word<'_>], at: usize) -> bool {
-    let letter = words.get(at).is_some_and(|word| word.is_letter() && !word.marked);
+    let letter = words
+        .get(at)
+        .is_some_and(|word| word.is_letter() && !word.marked);
     letter && !matches!(bare(words, at), "i" | "o" | "n" | "s" | "e" | "w" | "p")
 }
 
-/// Returns where a street ends whose kind is said before its name: `rue saint denis`.
-fn foreign(words: &[Word<'_>], from: usize) -> Option<usize> {
-    const KINDS: &[&str] = &["rue", "avenue", "via", "calle", "chemin", "avenida", "boulevard", "place"];
-    if matches!(bare(words, from), "route" | "highway") {
-        let number = element(words, from + 1, false)?;
-        return town::is_sure(words, number.words.end).then_some(number.words.end);
-    }
-    if !KINDS.contains(&bare(words, from)) {
-        return None;
-    }
-    let small = |at: &usize| matches!(bare(words, *at), "de" | "la" | "le" | "du" | "des" | "saint" | "sainte" | "st");
-    let mut end = from + 1;
-    while small(&end) && end < from + 4 {
-        end += 1;
-    }
-    let name = words.get(end).filter(|word| is_in_name(word))?;
-    (name.capital || end > from + 1 || known::is_unknown(name)).then_some(end + 1)
-}
-
-/// What is said before an address, so that no word for a street has to be in it.
-const SURE: &[&str] = &[
-    "live at", "lives at", "living at", "address is", "address", "address was", "ship to",
-    "ship it to", "deliver to", "deliver it to", "delivered to", "send it to", "address it's",
-    "mail it to", "moved to", "address that's", "address would be", "go to", "house is at", "place is at", "home is at",
-];
-
-/// Returns where a street ends that no word for a street is in: where an address is
-/// expected, with a direction, or before a town with its state and zip code.
-fn nameless(words: &[Word<'_>], number: usize, from: usize) -> Option<usize> {
-    // `two hundred and twelve`
-    let number = match bare(words, number.wrapping_sub(1)) {
-        "and" => before_and(words, number - 1).map_or(number, |before| before.words.start),
-        _ => number,
-    };
-    let first = number.checked_sub(1)?;
-    let sure = SURE.iter().any(|cue| ends_with(words, first, cue));
-    let at_office = ["we're at", "we are at", "i'm at"]
-        .iter()
-        .any(|cue| ends_with(words, first, cue));
-    let start = from + usize::from(sure && bare(words, from) == "the");
-    let is_name = |at: usize| words.get(at).is_some_and(is_in_name) && !is_unit_of(bare(words, at));
-    if !is_name(start) {
-        return None;
-    }
-    let directed = DIRECTIONS.contains(&bare(words, from)) && bare(words, from).len() > 2;
-    let unknown = |at: usize| words.get(at).is_some_and(known::is_unknown);
-    let ordinal = || ORDINALS.contains(&bare(words, from + 1));
-    let is_at = bare(words, first) == "at";
-    if directed && (unknown(from + 1) || is_at && ordinal()) {
-        return Some(from + 2);
-    }
-    // `drop it at eleven kilmarnock`
-    if is_at && unknown(from) && bare(words, from).len() > 4 {
-        return Some(from + 1);
-    }
-    if at_office && STREETS_BY_CUE.contains(&bare(words, from)) {
-        return Some(from + 1);
-    }
-    let marked = |at: usize| words.get(at).is_some_and(|word| word.marked);
-    let mut end = start + 1;
-    while end < start + 3 && !marked(end - 1) && is_name(end) && !is_unit_word(bare(words, end)) {
-        // `peachtree atlanta georgia`: a town is no part of the street.
-        if town_at(words, end) {
-            break;
-        }
-        end += 1;
-    }
-    // `ship it to three stores` is no address.
-    let lives = ["live at", "lives at", "living at", "address is", "address was", "address it's"];
-    let named = (start..end).any(|at| unknown(at) || words.get(at).is_some_and(|word| word.capital));
-    if sure && (named || start > from || lives.iter().any(|cue| ends_with(words, first, cue))) {
-        return Some(end);
-    }
-    let written = words.get(from).is_some_and(|word| word.capital);
-    let whole = |length: usize| {
-        let state = state_at(words, end + length)?;
-        zip(words, state)
-    };
-    let in_house = written && marked(end - 1) && UNITS.contains(&bare(words, end));
-    (in_house || written && marked(end - 1) && (1..=3).any(|length| whole(length).is_some())).then_some(end)
-}
-
-fn is_unit_word(word: &str) -> bool {
-    UNITS.contains(&word) || is_state(word)
-}
-
-fn town_at(words: &[Word<'_>], at: usize) -> bool {
-    is_town(bare(words, at))
-        || (1..=2).any(|length| state_at(words, at + length).is_some())
-}
-
-/// Returns `true` for what is counted or measured behind a number.
-fn is_unit_of(word: &str) -> bool {
-    word.ends_with("am")
-        || word.ends_with("pm")
-        || matches!(word, "o'clock" | "noon" | "degrees" | "pounds" | "euros" | "points" | "million" | "billion" | "words" | "characters" | "digits" | "feet" | "inches" | "meters" | "metres" | "acres" | "kilometers" | "gigabytes" | "seconds" | "khz" | "mhz" | "kilohertz" | "mph" | "kbps" | "fps" | "eastern" | "pacific" | "central" | "lines" | "pages" | "tonight" | "noon" | "midnight")
-}
-
-fn before_and(words: &[Word<'_>], and: usize) -> Option<Element> {
+pub(super) fn before_and(words: &[Word<'_>], and: usize) -> Option<Element> {
     (and.saturating_sub(3)..and).find_map(|at| {
         let one = element(words, at, false)?;
         (one.words.end == and && one.cardinal).then_some(one)
@@ -317,7 +195,9 @@ fn name_of_street(words: &[Word<'_>], from: usize, cued: bool) -> Option<usize> 
         let word = bare(words, at);
         let is_street = STREETS.contains(&word);
         let unknown = || name.iter().all(|word| known::is_unknown(word));
-        let by_cue = STREETS_BY_CUE.contains(&word) && found.is_none() && (cued || unknown() || town::is_sure(words, at + 1));
+        let by_cue = STREETS_BY_CUE.contains(&word)
+            && found.is_none()
+            && (cued || unknown() || town::is_sure(words, at + 1));
         let known = is_street || by_cue;
         if known && (!only_directions || name.iter().any(|word| word.bare.len() > 2)) {
             found = Some(at + 1);
@@ -341,7 +221,27 @@ pub(super) fn is_in_name(word: &Word<'_>) -> bool {
         && (!is_common(bare)
             || matches!(
                 bare,
-                "second" | "first" | "third" | "park" | "main" | "mill" | "church" | "oak" | "hill"
+                "second"
+                    | "first"
+                    | "third"
+                    | "park"
+                    | "main"
+                    | "mill"
+                    | "church"
+                    | "oak"
+                    | "hill"
+                    | "old"
+                    | "high"
+                    | "long"
+                    | "station"
+                    | "school"
+                    | "market"
+                    | "bridge"
+                    | "spring"
+                    | "river"
+                    | "lake"
+                    | "valley"
+                    | "green"
             ))
 }
 
@@ -388,7 +288,15 @@ pub(super) fn begun(words: &[Word<'_>], runs: &[Run]) -> Option<usize> {
     }
     let end = end + usize::from(is_suffix(words, end));
     let after = words.get(end..)?;
-    let small = |word: &Word<'_>| matches!(word.bare.as_str(), "the" | "de" | "la" | "saint" | "new" | "san" | "los" | "las" | "st");
-    let open = after.len() <= LONGEST + 5 && after.iter().all(|word| is_in_name(word) || small(word) || STREETS_BY_CUE.contains(&word.bare.as_str()));
+    let small = |word: &Word<'_>| {
+        matches!(
+            word.bare.as_str(),
+            "the" | "de" | "la" | "saint" | "new" | "san" | "los" | "las" | "st"
+        )
+    };
+    let open = after.len() <= LONGEST + 5
+        && after.iter().all(|word| {
+            is_in_name(word) || small(word) || STREETS_BY_CUE.contains(&word.bare.as_str())
+        });
     open.then_some(unit(words, start))
 }

@@ -45,9 +45,11 @@ const EXPIRY: &[&str] = &[
 ];
 
 /// Words between the cue and the date.
+#[rustfmt::skip]
 const BETWEEN: &[&str] = &[
-    "is", "on", "in", "it's", "its", "was", "the", "at", "um", "uh", "it", "date", "would", "be",
-    "of", "please", "yes", "yeah", "sure", "okay", "ok", "that's", "and", "so", "again", "end", "month", "year", "that'd", "they", "i", "think", "to",
+    "is", "on", "in", "it's", "its", "was", "the", "at", "um", "uh", "it", "date", "would", "be", "of",
+    "please", "yes", "yeah", "sure", "okay", "ok", "that's", "and", "so", "again", "end", "month", "year",
+    "that'd", "they", "i", "think", "to",
 ];
 
 const SHORT_MONTHS: &[&str] = &[
@@ -64,6 +66,7 @@ fn is_ordinal(word: &str) -> bool {
 }
 
 /// Words that a card's expiry follows: `and it expires`.
+#[rustfmt::skip]
 const OF_CARD: &[&str] = &[
     "it", "that", "and", "card", "which", "the", "my", "", "with", "exp", "also", "visa",
 ];
@@ -128,6 +131,7 @@ fn dates(words: &[Word<'_>], cues: &[&str], found: &mut Vec<Range<usize>>) {
 }
 
 /// Words between `born` and a date that is not the one of the birth.
+#[rustfmt::skip]
 const OTHER_DATE: &[&str] = &[
     "moved", "came", "started", "joined", "married", "graduated", "since", "until", "opened", "appointment",
     "meeting", "delivery", "contract", "party", "but", "then", "expires", "due", "ago", "later", "left",
@@ -157,7 +161,9 @@ fn far(words: &[Word<'_>], from: usize) -> Option<Range<usize>> {
 fn is_sure(words: &[Word<'_>], date: Range<usize>) -> bool {
     let date = words.get(date).unwrap_or_default();
     let has_month = date.iter().any(|word| is_month(&word.bare));
-    let in_digits = date.iter().any(|word| word.bare.contains(['/', '-']) && word.bare.len() >= 6);
+    let in_digits = date
+        .iter()
+        .any(|word| word.bare.contains(['/', '-']) && word.bare.len() >= 6);
     has_month && date.len() > 1 || in_digits
 }
 
@@ -172,10 +178,17 @@ fn corrected(words: &[Word<'_>], end: usize) -> Option<Range<usize>> {
 
 /// Returns the date in front of `is my birthday`, if these words begin here.
 fn before_birthday(words: &[Word<'_>], at: usize) -> Option<Range<usize>> {
-    let whose = |at: usize| matches!(bare(words, at), "my" | "his" | "her" | "their" | "our" | "the");
+    let whose = |at: usize| {
+        matches!(
+            bare(words, at),
+            "my" | "his" | "her" | "their" | "our" | "the"
+        )
+    };
     let birth = |at: usize| {
         bare(words, at) == "birthday"
-            || bare(words, at) == "date" && bare(words, at + 1) == "of" && bare(words, at + 2) == "birth"
+            || bare(words, at) == "date"
+                && bare(words, at + 1) == "of"
+                && bare(words, at + 2) == "birth"
     };
     let said = matches!(bare(words, at), "is" | "was" | "that's")
         && whose(at + 1)
@@ -208,7 +221,9 @@ fn date_word(words: &[Word<'_>], at: usize) -> Option<usize> {
     // `03-Mar-1958`
     let mut parts = bare.split(['-', '/']);
     let is_mixed = bare.contains(['-', '/'])
-        && parts.all(|part| is_month(part) || !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit()));
+        && parts.all(|part| {
+            is_month(part) || !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit())
+        });
     if is_month(bare) || is_ordinal(bare) || ordinal || is_written || is_mixed {
         return Some(1);
     }
@@ -237,8 +252,10 @@ fn date(words: &[Word<'_>], start: usize) -> Option<usize> {
             {
                 break;
             }
-        } else if matches!(bare(words, end), "of" | "the" | "and" | "slash" | "year" | "stroke")
-            || words.get(end).is_some_and(Word::is_filler)
+        } else if matches!(
+            bare(words, end),
+            "of" | "the" | "and" | "slash" | "year" | "stroke"
+        ) || words.get(end).is_some_and(Word::is_filler)
         {
             end += 1;
         } else {
@@ -259,15 +276,31 @@ fn date(words: &[Word<'_>], start: usize) -> Option<usize> {
 /// next words may say to be the one of a birth.
 pub(super) fn begun(words: &[Word<'_>]) -> Option<usize> {
     let joins = |at: usize| {
-        matches!(bare(words, at), "of" | "the" | "and" | "slash" | "year" | "stroke")
-            || words.get(at).is_some_and(Word::is_filler)
+        matches!(
+            bare(words, at),
+            "of" | "the" | "and" | "slash" | "year" | "stroke"
+        ) || words.get(at).is_some_and(Word::is_filler)
     };
     // The last words may begin `is my birthday`, or take back what was said.
     let after = |at: usize| {
         matches!(
             bare(words, at),
-            "is" | "was" | "that's" | "my" | "his" | "her" | "their" | "our" | "date" | "of" | "sorry" | "no" | "wait"
-                | "i" | "mean" | "actually" | "the"
+            "is" | "was"
+                | "that's"
+                | "my"
+                | "his"
+                | "her"
+                | "their"
+                | "our"
+                | "date"
+                | "of"
+                | "sorry"
+                | "no"
+                | "wait"
+                | "i"
+                | "mean"
+                | "actually"
+                | "the"
         ) || bare(words, at).ends_with("'s")
     };
     let mut end = words.len();
@@ -291,6 +324,9 @@ pub(super) fn begun(words: &[Word<'_>]) -> Option<usize> {
         let mut cues = BIRTH.iter().chain(EXPIRY);
         cues.any(|cue| ends_with(words, last, cue))
     });
-    let has_month = words.get(start..end)?.iter().any(|word| is_month(&word.bare));
+    let has_month = words
+        .get(start..end)?
+        .iter()
+        .any(|word| is_month(&word.bare));
     (cued || has_month).then_some(start)
 }

@@ -54,7 +54,7 @@ const CUES: &[(Cue, &[&str])] = &[
         "card", "card number", "visa", "mastercard", "amex", "american express", "discover", "debit", "credit card",
         "maestro", "mastercard's",
     ]),
-    (Cue::Zip, &["zip", "zip code", "zipcode", "postal code", "postcode", "post code"]),
+    (Cue::Zip, &["zip", "zip+4", "zip code", "zipcode", "postal code", "postcode", "post code"]),
     (Cue::Phone, &[
         "phone", "telephone", "cell", "mobile", "call", "dial", "text", "reach", "fax", "ring", "callback", "contact",
         "whatsapp", "cellphone", "landline", "number is", "number's", "area code", "phone number", "mobile number",
@@ -66,7 +66,8 @@ const CUES: &[(Cue, &[&str])] = &[
         "version", "room", "flight", "gate", "page", "chapter", "item", "build", "batch", "meeting id", "booking", "claim",
         "policy", "product", "article", "sku", "score", "population", "numbers", "dates", "shipment", "parcel", "lot",
         "license key", "license plate", "licence plate", "plate", "barcode", "press", "extension", "meter", "reading", "reads", "port", "error", "passcode",
-        "password", "code", "discount code", "group", "node",
+        "password", "code", "discount code", "group", "node", "id", "employee", "badge", "says", "reservation", "locator", "quote",
+        "purchase order", "quantity", "channel", "form", "locker", "frequent flyer", "loyalty", "membership", "member",
     ]),
 ];
 
@@ -83,7 +84,9 @@ pub(super) fn cue(words: &[Word<'_>], start: usize) -> Option<Cue> {
             }
         }
         // A card's code is said behind its number or its expiry.
-        if words.get(last).is_some_and(|word| matches!(word.stem(), "code" | "security"))
+        if words
+            .get(last)
+            .is_some_and(|word| matches!(word.stem(), "code" | "security"))
             && matches!(found, None | Some((4, Cue::Other)))
             && of_card(words, last)
         {
@@ -174,11 +177,21 @@ fn of_card(words: &[Word<'_>], at: usize) -> bool {
     let mut near = at.saturating_sub(REACH)..at;
     let is_plain = !matches!(
         bare(words, at.wrapping_sub(1)),
-        "area" | "discount" | "country" | "promo" | "coupon" | "access" | "error" | "product" | "voucher"
+        "area"
+            | "discount"
+            | "country"
+            | "promo"
+            | "coupon"
+            | "access"
+            | "error"
+            | "product"
+            | "voucher"
     );
     // `… one one seven two security three three nine`
-    let is_behind = at > 0 && digit(bare(words, at - 1)).is_some();
-    is_plain && (is_behind || near.any(|last| phrases.clone().any(|phrase| ends_with(words, last, phrase))))
+    let is_behind = (at.saturating_sub(2)..at).any(|at| digit(bare(words, at)).is_some());
+    is_plain
+        && (is_behind
+            || near.any(|last| phrases.clone().any(|phrase| ends_with(words, last, phrase))))
 }
 
 /// What may stand between a number and what it is: `is my`, `are the last four of my`.
@@ -199,12 +212,17 @@ pub(super) fn said_after(words: &[Word<'_>], end: usize) -> Option<Cue> {
     }
     let begins = |phrase: &str| {
         let parts = phrase.split(' ').enumerate();
-        parts.into_iter().all(|(index, part)| bare(words, at + index) == part)
+        parts
+            .into_iter()
+            .all(|(index, part)| bare(words, at + index) == part)
     };
-    let personal = CUES.iter().filter(|(cue, _)| !matches!(cue, Cue::Nothing | Cue::Expiry | Cue::House));
+    let personal = CUES
+        .iter()
+        .filter(|(cue, _)| !matches!(cue, Cue::Nothing | Cue::Expiry | Cue::House));
     let said = personal.flat_map(|(cue, phrases)| phrases.iter().map(|phrase| (*cue, *phrase)));
     let said = said.filter(|(_, phrase)| begins(phrase));
-    said.max_by_key(|(_, phrase)| phrase.len()).map(|(cue, _)| cue)
+    said.max_by_key(|(_, phrase)| phrase.len())
+        .map(|(cue, _)| cue)
 }
 
 /// Returns `true` if what is said before the number says that it is not personal.

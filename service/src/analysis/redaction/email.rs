@@ -9,11 +9,11 @@ use linkify::{LinkFinder, LinkKind};
 use std::ops::Range;
 
 /// Top-level domains that are recognised after a spoken `dot`.
+#[rustfmt::skip]
 const DOMAINS: &[&str] = &[
-    "com", "org", "net", "edu", "gov", "io", "uk", "de", "eu", "us", "ca", "info", "biz", "fr",
-    "in", "au", "app", "dev", "ai", "tv", "co", "me", "ch", "at", "nl", "it", "es", "nz", "ie",
-    "se", "no", "dk", "be", "pl", "br", "mx", "jp", "cn", "mil", "xyz", "online", "shop", "tech",
-    "cloud", "email", "mail",
+    "com", "org", "net", "edu", "gov", "io", "uk", "de", "eu", "us", "ca", "info", "biz", "fr", "in", "au",
+    "app", "dev", "ai", "tv", "co", "me", "ch", "at", "nl", "it", "es", "nz", "ie", "se", "no", "dk", "be",
+    "pl", "br", "mx", "jp", "cn", "mil", "xyz", "online", "shop", "tech", "cloud", "email", "mail",
 ];
 
 /// Words that join the parts of an address.
@@ -29,14 +29,16 @@ const JOINTS: &[&str] = &[
 ];
 
 /// Words that are not a name before an `at`, besides those of [`NO_NAME`].
+#[rustfmt::skip]
 const NO_NAME_EITHER: &[&str] = &[
-    "looked", "looking", "you", "i", "we", "they", "to", "the", "a", "or", "and", "am", "working",
-    "work", "works", "not", "e-mail", "email", "page", "site", "website",
-    "look", "were", "was", "is", "are", "be", "been", "meet", "met", "me", "him", "it", "that", "this", "there", "here",
-    "us", "them", "live", "lives", "lived", "stay", "stayed", "arrive", "arrived", "arrives", "back", "down", "up", "out",
-    "still", "good", "bad", "only", "just", "starts", "start", "started", "open", "opens", "closes", "worked", "job",
-    "people", "team", "guys", "everyone", "someone", "somebody", "point", "stop", "stopped", "pointed", "laugh", "get",
-    "bought", "ordered", "order", "shop", "shopped", "shopping", "read", "saw", "found", "listed", "posted", "friend",
+    "looked", "looking", "you", "i", "we", "they", "to", "the", "a", "or", "and", "am", "working", "work",
+    "works", "not", "e-mail", "email", "page", "site", "website", "look", "were", "was", "is", "are", "be",
+    "been", "meet", "met", "me", "him", "it", "that", "this", "there", "here", "us", "them", "live", "lives",
+    "lived", "stay", "stayed", "arrive", "arrived", "arrives", "back", "down", "up", "out", "still", "good",
+    "bad", "only", "just", "starts", "start", "started", "open", "opens", "closes", "worked", "job", "people",
+    "team", "guys", "everyone", "someone", "somebody", "point", "stop", "stopped", "pointed", "laugh", "get",
+    "bought", "ordered", "order", "shop", "shopped", "shopping", "read", "saw", "found", "listed", "posted",
+    "friend",
 ];
 
 fn is_no_name(word: &str) -> bool {
@@ -47,9 +49,11 @@ fn is_no_name(word: &str) -> bool {
 const CUES: &[&str] = &["email", "e-mail", "mail", "address"];
 
 /// Words between a cue and the address that belong to neither.
+#[rustfmt::skip]
 const BETWEEN: &[&str] = &[
-    "is", "it's", "its", "at", "address", "would", "be", "to", "me", "him", "her", "us", "the",
-    "my", "his", "for", "that's", "so", "um", "uh", "was", "under", "on", "will", "please", "it", "down", "this", "that", "over", "there", "here",
+    "is", "it's", "its", "at", "address", "would", "be", "to", "me", "him", "her", "us", "the", "my", "his",
+    "for", "that's", "so", "um", "uh", "was", "under", "on", "will", "please", "it", "down", "this", "that",
+    "over", "there", "here",
 ];
 
 /// Most words before the `at` that a cue makes part of the address.
@@ -63,17 +67,20 @@ fn is_part(word: &str) -> bool {
 }
 
 /// Hosts of mail that are said without what follows their name.
+#[rustfmt::skip]
 const PROVIDERS: &[&str] = &[
-    "gmail", "hotmail", "yahoo", "outlook", "icloud", "aol", "protonmail", "btinternet", "googlemail", "comcast",
-    "fastmail", "gmx", "verizon", "msn", "live",
+    "gmail", "hotmail", "yahoo", "outlook", "icloud", "aol", "protonmail", "btinternet", "googlemail",
+    "comcast", "fastmail", "gmx", "verizon", "msn", "live",
 ];
 
 /// Words behind `dot` that are no top-level domain. There are some 1,400 of those
 /// (the root zone of the IANA), and new ones each year, so what is not here counts as one.
+#[rustfmt::skip]
 const NO_DOMAIN: &[&str] = &[
-    "the", "and", "or", "a", "an", "on", "of", "to", "is", "was", "for", "with", "then", "so", "that", "this", "i", "you",
-    "we", "they", "he", "she", "but", "from", "as", "by", "not", "if", "when", "where", "who", "what", "dot", "at", "um",
-    "uh", "like", "just", "point", "two", "one", "three", "four", "five", "six", "seven", "eight", "nine", "zero", "ten",
+    "the", "and", "or", "a", "an", "on", "of", "to", "is", "was", "for", "with", "then", "so", "that", "this",
+    "i", "you", "we", "they", "he", "she", "but", "from", "as", "by", "not", "if", "when", "where", "who",
+    "what", "dot", "at", "um", "uh", "like", "just", "point", "two", "one", "three", "four", "five", "six",
+    "seven", "eight", "nine", "zero", "ten",
 ];
 
 /// Returns `true` for a word that may be a top-level domain.
@@ -120,7 +127,9 @@ fn spoken(words: &[Word<'_>], at: usize) -> Option<Range<usize>> {
     let host = bare(words, at + 1);
     let named = at - start > 1
         || words.get(start).is_some_and(|word| {
-            super::known::is_unknown(word) || super::known::is_given(word) || word.bare.contains(['.', '_'])
+            super::known::is_unknown(word)
+                || super::known::is_given(word)
+                || word.bare.contains(['.', '_'])
         });
     (PROVIDERS.contains(&host) && named).then_some(start..at + 2)
 }
@@ -179,6 +188,13 @@ fn goes_on(words: &[Word<'_>], at: usize) -> bool {
 fn name(words: &[Word<'_>], at: usize) -> Option<usize> {
     let last = at.checked_sub(1)?;
     if !is_part(bare(words, last)) || is_no_name(bare(words, last)) {
+        return None;
+    }
+    // `the form at example dot org` is a page.
+    let article = last.checked_sub(1).map_or("", |before| bare(words, before));
+    if matches!(article, "the" | "a" | "an" | "our" | "your" | "this")
+        && super::known::is_word(bare(words, last))
+    {
         return None;
     }
     let mut start = last;
@@ -295,10 +311,15 @@ pub(super) fn begun(words: &[Word<'_>]) -> Option<usize> {
         let word = bare(words, *before);
         number < words.len() && is_part(word) && !is_no_name(word) && !super::known::is_common(word)
     });
-    [joined.then_some(start), behind_cue, behind_at(words), before]
-        .into_iter()
-        .flatten()
-        .min()
+    [
+        joined.then_some(start),
+        behind_cue,
+        behind_at(words),
+        before,
+    ]
+    .into_iter()
+    .flatten()
+    .min()
 }
 
 /// Returns where the name begins of an address whose host is not complete: `bookings at the

@@ -7,16 +7,18 @@ use super::digits::Run;
 use super::word::{Word, bare};
 
 /// What the listener says between the parts of a number, or the speaker to win time.
+#[rustfmt::skip]
 const PAUSES: &[&str] = &[
-    "uh", "um", "er", "erm", "hm", "hmm", "mhm", "okay", "ok", "yes", "yeah", "yep", "yup",
-    "right", "sure", "got", "it", "that", "and", "then", "rest", "is", "the", "you", "uh-huh",
-    "next", "alright", "let", "me", "see", "think", "followed", "by",
+    "uh", "um", "er", "erm", "hm", "hmm", "mhm", "okay", "ok", "yes", "yeah", "yep", "yup", "right", "sure",
+    "got", "it", "that", "and", "then", "rest", "is", "the", "you", "uh-huh", "next", "alright", "let", "me",
+    "see", "think", "followed", "by",
 ];
 
 /// What a speaker says who corrects a number.
+#[rustfmt::skip]
 const CORRECTIONS: &[&str] = &[
-    "sorry", "no", "wait", "i", "mean", "actually", "correction", "pardon", "oops", "rather",
-    "make", "not", "hang", "on", "scratch", "hold", "that's", "wrong", "it's", "again",
+    "sorry", "no", "wait", "i", "mean", "actually", "correction", "pardon", "oops", "rather", "make", "not",
+    "hang", "on", "scratch", "hold", "that's", "wrong", "it's", "again",
 ];
 
 /// Most words between two parts.
@@ -41,12 +43,20 @@ pub(super) fn between(words: &[Word<'_>], end: usize, start: usize) -> Option<Ga
     if gap.iter().all(is_pause) {
         return Some(Gap::Pause);
     }
-    let is_known =
-        |word: &Word<'_>| is_pause(word) || CORRECTIONS.contains(&word.bare.as_str());
+    let is_known = |word: &Word<'_>| is_pause(word) || CORRECTIONS.contains(&word.bare.as_str());
     let is_taken_back = gap.iter().any(|word| {
         matches!(
             word.bare.as_str(),
-            "sorry" | "no" | "wait" | "mean" | "correction" | "actually" | "oops" | "scratch" | "hold" | "hang"
+            "sorry"
+                | "no"
+                | "wait"
+                | "mean"
+                | "correction"
+                | "actually"
+                | "oops"
+                | "scratch"
+                | "hold"
+                | "hang"
         )
     });
     (is_taken_back && gap.iter().all(is_known)).then_some(Gap::Correction)
@@ -95,10 +105,11 @@ pub(super) fn begun(words: &[Word<'_>], runs: &[Run], last: usize) -> Option<usi
 }
 
 /// Words behind a number that may end in what the number is: `is my pin`.
+#[rustfmt::skip]
 const AFTER: &[&str] = &[
-    "is", "are", "was", "that's", "for", "my", "the", "our", "his", "her", "their", "your", "last",
-    "four", "of", "digits", "on", "security", "account", "routing", "sort", "zip", "phone", "home",
-    "social", "work", "cell", "mobile", "card", "area",
+    "is", "are", "was", "that's", "for", "my", "the", "our", "his", "her", "their", "your", "last", "four",
+    "of", "digits", "on", "security", "account", "routing", "sort", "zip", "phone", "home", "social", "work",
+    "cell", "mobile", "card", "area",
 ];
 
 /// Returns where the words end in front of pauses, corrections and the beginning of what the

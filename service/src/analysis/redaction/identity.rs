@@ -11,15 +11,26 @@ use std::ops::Range;
 const INSURANCE: &str = "aa999999a";
 
 const CUES: &[&str] = &[
-    "passport", "national insurance", "ni", "n i", "driver's license", "drivers license",
-    "driver license", "driving licence", "driving license", "driver's licence", "license number",
-    "licence number", "passport's",
+    "passport",
+    "national insurance",
+    "ni",
+    "n i",
+    "driver's license",
+    "drivers license",
+    "driver license",
+    "driving licence",
+    "driving license",
+    "driver's licence",
+    "license number",
+    "licence number",
+    "passport's",
 ];
 
 /// Words between the cue and the number.
+#[rustfmt::skip]
 const BETWEEN: &[&str] = &[
-    "number", "is", "it's", "its", "the", "um", "uh", "that's", "sure", "yes", "okay", "would",
-    "be", "reads", "no", "my", "and", "was", "number's", "so",
+    "number", "is", "it's", "its", "the", "um", "uh", "that's", "sure", "yes", "okay", "would", "be", "reads",
+    "no", "my", "and", "was", "number's", "so",
 ];
 
 /// Most words between the cue and the number.

@@ -94,7 +94,10 @@ pub(super) fn is_unknown(word: &Word<'_>) -> bool {
         && match stem.split_once('-') {
             // `Hyun-woo`
             Some((first, second)) => {
-                word.capital && is_new(first) && second.chars().all(char::is_alphabetic) && second.len() > 1
+                word.capital
+                    && is_new(first)
+                    && second.chars().all(char::is_alphabetic)
+                    && second.len() > 1
             }
             None => is_new(stem),
         }

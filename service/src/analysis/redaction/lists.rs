@@ -44,7 +44,8 @@ pub(super) const DOUBTFUL: &str = "\
     dean dick drew earl faith forest frank gene glory grace grant guy hazel hope hunter iris ivy jack jasper jewel \
     joy june ken lane mark mason may melody mercy miles norm olive page parker pat patience pearl peg penny pete \
     ray reed rich rob robin rocky rose ruby rusty sam sandy skip sky stew stone sue summer sunny van violet ward \
-    will woody hank kip gus bud buddy chip art barb bea bo cal cam cliff curt dottie don ed fay fern flo gale gay ginger \
+    will woody dom jo marguerite marguerita hyacinth magnolia jasmine aster poppy clover marigold amaryllis ignatia \
+    rosemary basil saffron sorrel bryony larkspur zinnia camellia azalea hank kip gus bud buddy chip art barb bea bo cal cam cliff curt dottie don ed fay fern flo gale gay ginger \
     gil hal heath herb ike jock josh kit laurel lily linden lux mal marina mat max mick mike nan nat nick opal pip polly \
     ray rex rod roman russ sage sal sid sonny sparrow stan sterling tad tate ted tom trey val vi wade walt wynn";
 
@@ -102,7 +103,7 @@ pub(super) const NO_NAME: &str = "\
     night nobody none not notes nothing now number o'clock of off office often ok okay old once online open ordered \
     original other out outside over own pain part past patient people person phone place please plenty pleased \
     plus pretty price problem product quick quite ready real really regarding right road said same sat saturday \
-    second see serious service seven shop six so soon sorry speaking standing start still stuck such sunday super \
+    sister second see serious service seven shop six so soon sorry speaking standing start still stuck such sunday super \
     sure taking tell ten terrible thank thanks then there they thing things third though thought three through time \
     tired today together told tomorrow tonight too totally town trouble true try trying two under unfortunately up \
     upset us used using usually very visit visits wait waiting watch way we'll week welcome well went what what's \
@@ -167,11 +168,58 @@ pub(super) const STREETS: &[&str] = &[
 
 /// Words that are one for a street only where an address is expected.
 pub(super) const STREETS_BY_CUE: &[&str] = &[
-    "way", "place", "pl", "square", "sq", "circle", "cir", "trail", "close", "grove", "gardens",
-    "row", "walk", "hill", "plaza", "park", "view", "broadway", "loop", "rise", "parade", "ridge",
-    "pass", "pike", "quay", "wharf", "green", "heights", "hollow", "cove", "common", "crossing",
-    "landing", "vale", "gate", "drove", "esplanade", "promenade", "embankment", "fields", "bend",
-    "run", "path", "point", "side", "meadow", "meadows", "wynd", "croft", "bank", "crest", "glen",
+    "way",
+    "place",
+    "pl",
+    "square",
+    "sq",
+    "circle",
+    "cir",
+    "trail",
+    "close",
+    "grove",
+    "gardens",
+    "row",
+    "walk",
+    "hill",
+    "plaza",
+    "park",
+    "view",
+    "broadway",
+    "loop",
+    "rise",
+    "parade",
+    "ridge",
+    "pass",
+    "pike",
+    "quay",
+    "wharf",
+    "green",
+    "heights",
+    "hollow",
+    "cove",
+    "common",
+    "crossing",
+    "landing",
+    "vale",
+    "gate",
+    "drove",
+    "esplanade",
+    "promenade",
+    "embankment",
+    "fields",
+    "bend",
+    "run",
+    "path",
+    "point",
+    "side",
+    "meadow",
+    "meadows",
+    "wynd",
+    "croft",
+    "bank",
+    "crest",
+    "glen",
 ];
 
 #[rustfmt::skip]

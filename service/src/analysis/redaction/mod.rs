@@ -34,6 +34,7 @@ mod spelling;
 mod stream;
 mod taken;
 mod town;
+mod unnamed;
 mod word;
 
 use regex::Regex;

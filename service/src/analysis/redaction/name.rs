@@ -6,7 +6,9 @@ use super::known::{
     is_common, is_doubtful, is_given, is_place, is_short, is_surname, is_unknown, is_word,
 };
 use super::person;
-use super::said::{ADDRESSES, AMBIGUOUS, DOES, INTRODUCTIONS, OF_NAME, PEOPLE, PRESENTATIONS, RANKS};
+use super::said::{
+    ADDRESSES, AMBIGUOUS, DOES, INTRODUCTIONS, OF_NAME, PEOPLE, PRESENTATIONS, RANKS, ROLES,
+};
 use super::spelling;
 use super::word::{Word, bare, ends_with};
 use crate::analysis::entity::TITLES;
@@ -55,7 +57,12 @@ fn beside(words: &[Word<'_>], found: &mut Vec<Range<usize>>) {
     }
     let is_hidden = |at: usize| hidden.get(at).copied().unwrap_or(false);
     let unknown = |at: usize| words.get(at).is_some_and(is_unknown);
-    let acts = |at: usize| matches!(bare(words, at), "are" | "were" | "have" | "will" | "both" | "also" | "can");
+    let acts = |at: usize| {
+        matches!(
+            bare(words, at),
+            "are" | "were" | "have" | "will" | "both" | "also" | "can"
+        )
+    };
     for and in (1..words.len()).filter(|at| bare(words, *at) == "and") {
         // `to tunde and then to aoife`
         let mut next = and + 1;
@@ -79,8 +86,18 @@ fn beside(words: &[Word<'_>], found: &mut Vec<Range<usize>>) {
 /// Returns where the name ends that begins at this index.
 fn name(words: &[Word<'_>], at: usize) -> Option<usize> {
     let word = words.get(at)?;
-    if is_acronym(words, at) {
+    // `w as in walter` spells another name.
+    let example = at >= 2 && bare(words, at - 1) == "in" && bare(words, at - 2) == "as";
+    if example || is_acronym(words, at) {
         return None;
+    }
+    // `M. Kowalczyk`
+    let is_initial = word.is_letter() && word.capital && word.raw.ends_with('.');
+    let surname = words
+        .get(at + 1)
+        .filter(|next| is_initial && next.capital && (is_unknown(next) || is_surname(next)));
+    if surname.is_some() {
+        return Some(surnames(words, at + 2));
     }
     let found = titled(words, at).or_else(|| introduced(words, at));
     if let Some(end) = found.or_else(|| person::end(words, at)) {
@@ -94,8 +111,8 @@ fn name(words: &[Word<'_>], at: usize) -> Option<usize> {
     }
     let is_followed = next.is_some_and(|next| {
         let looks_so = word.capital == next.capital;
-        let known = is_surname(next)
-            && (word.capital || !is_common(&next.bare) && !is_word(next.stem()));
+        let known =
+            is_surname(next) && (word.capital || !is_common(&next.bare) && !is_word(next.stem()));
         looks_so && (known || is_unknown(next) && !is_common(&word.bare))
     });
     (is_doubtful(word) && is_followed).then(|| surnames(words, at + 1))
@@ -130,7 +147,9 @@ fn is_acronym(words: &[Word<'_>], at: usize) -> bool {
             .is_some_and(|word| word.raw.contains(char::is_lowercase))
     };
     let is_upper = words.get(at).is_some_and(|word| {
-        matches!(word.bare.len(), 2..=5) && !word.raw.contains(char::is_lowercase) && word.is_alphabetic()
+        matches!(word.bare.len(), 2..=5)
+            && !word.raw.contains(char::is_lowercase)
+            && word.is_alphabetic()
     });
     is_upper && (is_lower(at.wrapping_sub(1)) || is_lower(at + 1))
 }
@@ -139,24 +158,56 @@ fn is_acronym(words: &[Word<'_>], at: usize) -> bool {
 fn is_named(words: &[Word<'_>], last: usize) -> bool {
     match bare(words, last) {
         "name's" | "surname's" => return true,
-        "is" | "was" => {}
+        "is" | "was" | "it's" | "that's" => {}
         _ => return false,
     }
     let mut before = (last.saturating_sub(5)..last).rev();
     let mut between = before
         .by_ref()
         .skip_while(|at| OF_NAME.contains(&bare(words, *at)));
-    between.next().is_some_and(|at| {
-        matches!(bare(words, at), "name" | "surname") && !is_of_thing(words, at)
-    })
+    between
+        .next()
+        .is_some_and(|at| matches!(bare(words, at), "name" | "surname") && !is_of_thing(words, at))
 }
 
 /// Returns `true` for `user name`, `file name`.
 fn is_of_thing(words: &[Word<'_>], name: usize) -> bool {
     const THINGS: &[&str] = &[
-        "user", "file", "domain", "company", "product", "street", "brand", "host", "screen", "business", "store", "app",
-        "project", "dog's", "cat's", "server", "table", "column", "code", "model", "network", "wifi", "bank", "path",
-        "branch", "team", "function", "class", "variable", "package", "release", "song", "place", "hotel", "restaurant",
+        "user",
+        "file",
+        "domain",
+        "company",
+        "product",
+        "street",
+        "brand",
+        "host",
+        "screen",
+        "business",
+        "store",
+        "app",
+        "project",
+        "dog's",
+        "cat's",
+        "server",
+        "table",
+        "column",
+        "code",
+        "model",
+        "network",
+        "wifi",
+        "bank",
+        "path",
+        "branch",
+        "team",
+        "function",
+        "class",
+        "variable",
+        "package",
+        "release",
+        "song",
+        "place",
+        "hotel",
+        "restaurant",
     ];
     name > 0 && THINGS.contains(&bare(words, name - 1))
 }
@@ -198,16 +249,40 @@ fn introduced(words: &[Word<'_>], at: usize) -> Option<usize> {
         end
     };
     let is_done = !first.capital && (first.bare.ends_with("ed") || first.bare == "made") && !known;
-    if after_name && !is_done
-        || said(&["last name", "surname", "maiden name", "first name"])
-    {
+    if after_name && !is_done || said(&["last name", "surname", "maiden name", "first name"]) {
         return Some(whole());
     }
     let of_people = || PEOPLE.contains(&bare(words, last)) && !ends_before;
-    let is_said = || said(INTRODUCTIONS) || said(ADDRESSES) || of_people();
+    let of_role = || {
+        matches!(bare(words, last), "is" | "was")
+            && !ends_before
+            && (last.saturating_sub(7)..last).any(|at| {
+                let word = bare(words, at);
+                ROLES.contains(&word) || PEOPLE.contains(&word)
+            })
+    };
+    let is_said = || said(INTRODUCTIONS) || said(ADDRESSES) || of_people() || of_role();
     let nicknamed = is_doubtful(first)
-        && said(&["call me", "calls me", "goes by", "go by", "named", "under the name"]);
+        && said(&[
+            "call me",
+            "calls me",
+            "goes by",
+            "go by",
+            "named",
+            "under the name",
+        ]);
     if nicknamed {
+        return Some(whole());
+    }
+    // `hi rose`, but not `hey may i`
+    let greeted = is_doubtful(first)
+        && !matches!(first.bare.as_str(), "will" | "may" | "can")
+        && said(&["hi", "hey", "hello", "dear", "thanks", "thank you", "bye"])
+        && !matches!(
+            bare(words, at + 1),
+            "i" | "you" | "we" | "he" | "she" | "they" | "the" | "be" | "it" | "in" | "of"
+        );
+    if greeted {
         return Some(whole());
     }
     if known && (is_said() || said_before_mark(words, last)) {
@@ -222,17 +297,24 @@ fn introduced(words: &[Word<'_>], at: usize) -> Option<usize> {
     let does = |at: usize| DOES.contains(&bare(words, at));
     let end = whole();
     let sure = is_unknown(first)
+        || is_doubtful(first)
         || first.capital && !ends_with(words, last, "it's") && !is_place(&first.bare);
     let other = is_place(&first.bare) && !is_doubtful(first);
-    (does(end) && !other && (sure || bare(words, end) != "from" && bare(words, end) != "here")).then_some(end)
+    (does(end) && !other && (sure || bare(words, end) != "from" && bare(words, end) != "here"))
+        .then_some(end)
 }
 
 /// Returns where a name ends that begins with an initial behind `the name is`.
 fn initialed(words: &[Word<'_>], at: usize) -> Option<usize> {
     let last = at.checked_sub(1)?;
-    let initial = words.get(at).filter(|word| word.is_letter() && word.raw.ends_with('.'))?;
-    let next = words.get(at + 1).filter(|next| next.capital && next.is_alphabetic())?;
-    let named = is_named(words, last) || bare(words, last) == "is" && words.iter().take(at).any(|word| word.bare == "name");
+    let initial = words
+        .get(at)
+        .filter(|word| word.is_letter() && word.raw.ends_with('.'))?;
+    let next = words
+        .get(at + 1)
+        .filter(|next| next.capital && next.is_alphabetic())?;
+    let named = is_named(words, last)
+        || bare(words, last) == "is" && words.iter().take(at).any(|word| word.bare == "name");
     (named && initial.capital && next.bare.len() > 1).then(|| surnames(words, at + 2))
 }
 
@@ -246,6 +328,19 @@ fn said_before_mark(words: &[Word<'_>], last: usize) -> bool {
 fn surnames(words: &[Word<'_>], from: usize) -> usize {
     let mut end = from;
     while end < from + 3 {
+        // `theodora k lindgren`
+        let is_initial = end == from
+            && words
+                .get(end)
+                .is_some_and(|word| word.is_letter() && !matches!(word.bare.as_str(), "i" | "a"))
+            && words
+                .get(end + 1)
+                .is_some_and(|word| is_unknown(word) || is_surname(word))
+            && !words.get(end - 1).is_some_and(|word| word.marked);
+        if is_initial {
+            end += 2;
+            continue;
+        }
         let (Some(last), Some(next)) = (words.get(end - 1), words.get(end)) else {
             break;
         };
@@ -264,4 +359,3 @@ fn surnames(words: &[Word<'_>], from: usize) -> usize {
     }
     end
 }
-

@@ -51,9 +51,8 @@ fn corrected(words: &[Word<'_>], runs: &[Run], found: &mut Vec<(Range<usize>, Ki
             continue;
         }
         let behind = runs.get(at + 1).zip(kinds.get(at + 1).copied().flatten());
-        let mut kind = behind.and_then(|(next, kind)| {
-            gap::between(words, run.end(), next.start()).map(|_| kind)
-        });
+        let mut kind = behind
+            .and_then(|(next, kind)| gap::between(words, run.end(), next.start()).map(|_| kind));
         if kind.is_none() && is_area_code(words, run) {
             let mut later = runs.iter().zip(&kinds).skip(at + 1);
             let near = |next: &Run| next.start() < run.end() + AREA_REACH;
@@ -75,7 +74,10 @@ fn corrected(words: &[Word<'_>], runs: &[Run], found: &mut Vec<(Range<usize>, Ki
         let first = kinds.get(at - 1).copied().flatten();
         let gap = gap::between(words, before.end(), run.start());
         let is_open = kinds.get(at).is_some_and(Option::is_none) && is_part(run);
-        if let Some(kind) = first.filter(|_| is_open && gap == Some(gap::Gap::Correction)) {
+        let digits: usize = run.elements.iter().map(|one| one.digits.len()).sum();
+        let expiry = first == Some(Kind::Card) && gap.is_some() && matches!(digits, 3..=6);
+        let goes_on = expiry || gap == Some(gap::Gap::Correction);
+        if let Some(kind) = first.filter(|_| is_open && goes_on) {
             spans(words, &run.elements, kind, found);
             if let Some(place) = kinds.get_mut(at) {
                 *place = Some(kind);
@@ -88,13 +90,20 @@ fn corrected(words: &[Word<'_>], runs: &[Run], found: &mut Vec<(Range<usize>, Ki
 pub(super) fn is_area_code(words: &[Word<'_>], run: &Run) -> bool {
     let (start, end) = (run.start(), run.end());
     let from = start.saturating_sub(3);
-    let is_after = matches!(bare(words, end), "is" | "that's")
-        && ends_with(words, end + 3, "the area code");
-    is_after || (from..start).any(|last| {
-        ["area code", "country code", "dialing code", "dialling code", "area code's"]
+    let is_after =
+        matches!(bare(words, end), "is" | "that's") && ends_with(words, end + 3, "the area code");
+    is_after
+        || (from..start).any(|last| {
+            [
+                "area code",
+                "country code",
+                "dialing code",
+                "dialling code",
+                "area code's",
+            ]
             .iter()
             .any(|cue| ends_with(words, last, cue))
-    })
+        })
 }
 
 /// Returns how many of the elements are one number, and what it is.
@@ -167,6 +176,9 @@ fn kind(words: &[Word<'_>], elements: &[Element], cue: Option<Cue>) -> Option<Ki
         Some(Cue::Ssn) if matches!(count, 4 | 9) => return Some(Kind::Ssn),
         Some(Cue::Ssn) if matches!(count, 5..=8) => return Some(Kind::Ssn),
         Some(Cue::Zip) if matches!(count, 5 | 9) => return Some(Kind::Address),
+        Some(Cue::Phone) if matches!(count, 3 | 4) && is_end(words, elements) => {
+            return Some(Kind::Phone);
+        }
         Some(Cue::House) if matches!(count, 1..=5) => return Some(Kind::Address),
         Some(Cue::Account) if is_account(words, elements, count) => return Some(Kind::Account),
         Some(Cue::Card) if matches!(count, 4..=19) && !is_year(elements) => {
@@ -181,7 +193,9 @@ fn kind(words: &[Word<'_>], elements: &[Element], cue: Option<Cue>) -> Option<Ki
         return Some(Kind::Ssn);
     }
     // A digit may be misheard, so that the check digit is wrong.
-    let read_out = matches!(count, 15 | 16) && spelled(elements) && digits.starts_with(['2', '3', '4', '5', '6']);
+    let read_out = matches!(count, 15 | 16)
+        && spelled(elements)
+        && digits.starts_with(['2', '3', '4', '5', '6']);
     if matches!(groups[..], [4, 4, 4, 4] | [4, 6, 5]) || read_out {
         return Some(Kind::Card);
     }
@@ -196,10 +210,19 @@ fn is_account(words: &[Word<'_>], elements: &[Element], count: usize) -> bool {
     if elements.iter().any(|one| one.cardinal) || is_amount(words, elements) {
         return false;
     }
+    matches!(count, 5..=20) || matches!(count, 3..=4) && is_end(words, elements)
+}
+
+/// Returns `true` if the digits are said to be the last ones of a number, or are the short
+/// number of a bank.
+fn is_end(words: &[Word<'_>], elements: &[Element]) -> bool {
     let start = elements.first().map_or(0, |first| first.words.start);
-    let is_end = (start.saturating_sub(3)..start)
-        .any(|at| matches!(bare(words, at), "ending" | "ends" | "end" | "institution"));
-    matches!(count, 5..=20) || is_end && matches!(count, 3..=4)
+    (start.saturating_sub(7)..start).any(|at| {
+        matches!(
+            bare(words, at),
+            "ending" | "ends" | "end" | "institution" | "last"
+        )
+    })
 }
 
 /// Returns `true` for a written group that may be a year.

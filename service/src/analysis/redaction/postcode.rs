@@ -7,14 +7,19 @@ use super::cue;
 use super::word::{Word, bare, ends_with};
 use std::ops::Range;
 
-const BRITAIN: &[&str] = &[
-    "a99aa", "a999aa", "aa99aa", "aa999aa", "a9a9aa", "aa9a9aa",
-];
+const BRITAIN: &[&str] = &["a99aa", "a999aa", "aa99aa", "aa999aa", "a9a9aa", "aa9a9aa"];
 
 const CANADA: &str = "a9a9a9";
 
 /// What is said before a post code.
-const CUES: &[&str] = &["postcode", "post code", "postal code", "zip", "zip code", "postcode's"];
+const CUES: &[&str] = &[
+    "postcode",
+    "post code",
+    "postal code",
+    "zip",
+    "zip code",
+    "postcode's",
+];
 
 /// How many words before a post code say that it is one.
 const REACH: usize = 6;
@@ -54,8 +59,10 @@ pub(super) fn find(words: &[Word<'_>], found: &mut Vec<Range<usize>>) {
 
 fn one(words: &[Word<'_>], at: usize) -> Option<usize> {
     let word = words.get(at)?;
-    let begins = word.is_letter() || word.bare.len() <= 7 && word.raw.starts_with(char::is_uppercase);
-    if !begins || words.get(at.wrapping_sub(1)).is_some_and(Word::is_letter) && !is_cued(words, at) {
+    let begins =
+        word.is_letter() || word.bare.len() <= 7 && word.raw.starts_with(char::is_uppercase);
+    if !begins || words.get(at.wrapping_sub(1)).is_some_and(Word::is_letter) && !is_cued(words, at)
+    {
         return None;
     }
     let end = end(words, at)?;

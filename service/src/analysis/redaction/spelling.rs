@@ -6,13 +6,16 @@ use super::word::{Word, bare};
 use std::ops::Range;
 
 /// Words between what was said and the letters that spell it.
-const SPELLING: &[&str] = &["that's", "spelled", "spelt", "it's", "is", "s", "spell", "as"];
+const SPELLING: &[&str] = &[
+    "that's", "spelled", "spelt", "it's", "is", "s", "spell", "as",
+];
 
 /// What is said letter by letter and is no name.
 const ACRONYMS: &[&str] = &[
-    "http", "https", "html", "usbc", "json", "asap", "rsvp", "ymca", "aarp", "naacp", "hvac", "hdmi", "gdpr", "hipaa",
-    "faqs", "ahdt", "adhd", "ptsd", "ncaa", "espn", "lgbt", "lgbtq", "mp3s", "pdfs", "urls", "apis", "atms", "dvds", "ceos",
-    "usps", "dhcp", "smtp", "snmp", "ipv", "mysql", "yaml", "crud", "saas", "fyi", "iphone",
+    "http", "https", "html", "usbc", "json", "asap", "rsvp", "ymca", "aarp", "naacp", "hvac",
+    "hdmi", "gdpr", "hipaa", "faqs", "ahdt", "adhd", "ptsd", "ncaa", "espn", "lgbt", "lgbtq",
+    "mp3s", "pdfs", "urls", "apis", "atms", "dvds", "ceos", "usps", "iban", "dhcp", "smtp", "snmp",
+    "ipv", "mysql", "yaml", "crud", "saas", "fyi", "iphone",
 ];
 
 /// Letters in a row, with the words that tell them apart: `d as in david`, `m for mike`.
@@ -65,7 +68,8 @@ fn read(words: &[Word<'_>], start: usize) -> Letters {
 fn hyphened(word: &Word<'_>) -> usize {
     let mut letters = word.bare.split('-');
     let count = letters.clone().count();
-    let single = letters.all(|letter| letter.chars().count() == 1 && letter.chars().all(char::is_alphabetic));
+    let single = letters
+        .all(|letter| letter.chars().count() == 1 && letter.chars().all(char::is_alphabetic));
     match single && count > 2 {
         true => count,
         false => 0,
@@ -108,7 +112,10 @@ pub(super) fn begun(words: &[Word<'_>]) -> Option<usize> {
         let rest = words.get(letters.words.end..).unwrap_or_default();
         // `d as in`, `m for`
         let open = rest.len() <= 3
-            && rest.iter().all(|word| matches!(word.bare.as_str(), "as" | "in" | "for" | "like") || rest.len() < 4 && matches!(bare(rest, 0), "as" | "for" | "like"));
+            && rest.iter().all(|word| {
+                matches!(word.bare.as_str(), "as" | "in" | "for" | "like")
+                    || rest.len() < 4 && matches!(bare(rest, 0), "as" | "for" | "like")
+            });
         letters.count > 0 && open
     })?;
     let only = words.len() - start == 1;

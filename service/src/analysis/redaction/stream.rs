@@ -13,8 +13,8 @@
 use super::digits::{self, Run};
 use super::word::{Word, bare};
 use super::{
-    Kind, Redaction, Span, account, address, birth, cue, email, gap, identity, number, person, postcode,
-    spelling, town,
+    Kind, Redaction, Span, account, address, birth, cue, email, gap, identity, number, person,
+    postcode, spelling, town,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -249,7 +249,17 @@ fn number_begun(words: &[Word<'_>], runs: &[Run]) -> Option<usize> {
     let joins = |at: usize| {
         matches!(
             bare(words, at),
-            "double" | "triple" | "treble" | "oh" | "o" | "plus" | "to" | "too" | "for" | "won" | "ate"
+            "double"
+                | "triple"
+                | "treble"
+                | "oh"
+                | "o"
+                | "plus"
+                | "to"
+                | "too"
+                | "for"
+                | "won"
+                | "ate"
         )
     };
     let mut end = words.len();
@@ -263,9 +273,7 @@ fn number_begun(words: &[Word<'_>], runs: &[Run]) -> Option<usize> {
 
 /// Returns the area codes whose phone number may still be said.
 fn area_codes(words: &[Word<'_>], runs: &[Run]) -> Vec<Span> {
-    let announced = runs
-        .iter()
-        .filter(|run| number::is_area_code(words, run));
+    let announced = runs.iter().filter(|run| number::is_area_code(words, run));
     let codes = announced.map(|run| Span {
         words: run.start()..run.end(),
         kind: Kind::Phone,

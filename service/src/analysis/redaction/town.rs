@@ -5,13 +5,15 @@
 
 use super::address::{DIRECTIONS, UNITS, is_lettered};
 use super::digits::element;
-use super::lists::{CITIES, REGIONS, STATES, TOWNS};
 use super::known::{self, is_common};
+use super::lists::{CITIES, REGIONS, STATES, TOWNS};
 use super::postcode;
 use super::word::{Word, bare};
 
 /// The states whose two letters are a word.
-const ABBREVIATIONS: &[&str] = &["ID", "IN", "OR", "ME", "HI", "OH", "OK", "LA", "DE", "CO", "ON"];
+const ABBREVIATIONS: &[&str] = &[
+    "ID", "IN", "OR", "ME", "HI", "OH", "OK", "LA", "DE", "CO", "ON",
+];
 
 /// Returns where the address ends of which the street ends here.
 pub(super) fn tail(words: &[Word<'_>], street: usize) -> usize {
@@ -26,7 +28,10 @@ pub(super) fn tail(words: &[Word<'_>], street: usize) -> usize {
     }
     // `county road nine`
     if matches!(bare(words, street - 1), "road" | "highway" | "route")
-        && matches!(bare(words, street.wrapping_sub(2)), "county" | "state" | "rural" | "old")
+        && matches!(
+            bare(words, street.wrapping_sub(2)),
+            "county" | "state" | "rural" | "old"
+        )
         && let Some(number) = element(words, end, false)
     {
         end = number.words.end;
@@ -44,12 +49,15 @@ pub(super) fn tail(words: &[Word<'_>], street: usize) -> usize {
         end =
             match element(words, number, false) {
                 Some(first) => {
-                    let more = element(words, first.words.end, true).filter(|_| {
-                        !words
-                            .get(first.words.end - 1)
-                            .is_some_and(|word| word.marked)
-                    });
-                    let end = more.map_or(first.words.end, |more| more.words.end);
+                    let mut end = first.words.end;
+                    let mut digits = first.digits.len();
+                    while let Some(more) = element(words, end, true)
+                        .filter(|more| digits + more.digits.len() <= 4)
+                        .filter(|_| !words.get(end - 1).is_some_and(|word| word.marked))
+                    {
+                        digits += more.digits.len();
+                        end = more.words.end;
+                    }
                     end + usize::from(words.get(end).is_some_and(|word| {
                         word.is_letter() && word.bare != "i" && word.bare != "a"
                     }))
@@ -147,7 +155,33 @@ fn is_in_town(word: &Word<'_>) -> bool {
     let known = word.capital || is_town(&word.bare) || !is_common(&word.bare);
     word.is_alphabetic()
         && word.bare.len() > 1
-        && (known || matches!(word.bare.as_str(), "new" | "san" | "los" | "las" | "view" | "mountain" | "little" | "great" | "st" | "saint" | "west" | "east" | "north" | "south" | "green" | "bay" | "city" | "park" | "spring" | "springs" | "falls" | "long" | "beach"))
+        && (known
+            || matches!(
+                word.bare.as_str(),
+                "new"
+                    | "san"
+                    | "los"
+                    | "las"
+                    | "view"
+                    | "mountain"
+                    | "little"
+                    | "great"
+                    | "st"
+                    | "saint"
+                    | "west"
+                    | "east"
+                    | "north"
+                    | "south"
+                    | "green"
+                    | "bay"
+                    | "city"
+                    | "park"
+                    | "spring"
+                    | "springs"
+                    | "falls"
+                    | "long"
+                    | "beach"
+            ))
 }
 
 /// Returns where a zip or post code ends that begins here.
