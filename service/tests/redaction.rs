@@ -9,7 +9,12 @@ use symbl_service::analysis::redaction::{Kind, Redaction, Redactor};
 
 const TUNED: &str = include_str!("data/redaction-tuned.tsv");
 const HELD_OUT: &str = include_str!("data/redaction-held-out.tsv");
-/// By another author, who had not seen the rules. No rule was changed for it.
+/// Later lines of other calls, to make the rules better.
+const TUNED_2: &str = include_str!("data/redaction-tuned-2.tsv");
+/// Written together with the first of those, before the rules were changed for them.
+const HELD_OUT_2: &str = include_str!("data/redaction-held-out-2.tsv");
+/// By another author, who had not seen the rules. No rule was changed for it, and nobody who
+/// changes rules reads it.
 const UNSEEN: &str = include_str!("data/redaction-unseen.tsv");
 
 /// A labelled line: its words, and the kind that each of them is hidden as.
@@ -134,24 +139,39 @@ fn score(half: &str, table: &str, show: bool) -> Score {
     score
 }
 
+/// Returns `true` if the scores of a held-out part are to be explained line by line.
+fn is_shown() -> bool {
+    std::env::var_os("SHOW_HELD_OUT").is_some()
+}
+
+// The figures of these tests are the ones that docs/privacy.md has, rounded down.
+
 #[test]
-fn the_redaction_is_as_good_as_the_documentation_says() {
+fn the_redaction_is_right_on_the_lines_it_was_made_on() {
     let tuned = score("tuned", TUNED, true);
-    let held = score(
-        "held-out",
-        HELD_OUT,
-        std::env::var_os("SHOW_HELD_OUT").is_some(),
-    );
-    let unseen = score(
-        "unseen",
-        UNSEEN,
-        std::env::var_os("SHOW_HELD_OUT").is_some(),
-    );
-    // The figures that docs/privacy.md has, rounded down.
-    assert!(unseen.recall() >= 0.920 && unseen.precision() >= 0.999);
+    let second = score("tuned 2", TUNED_2, true);
     assert!(tuned.recall() >= 0.999 && tuned.precision() >= 0.999);
-    assert!(held.recall() >= 0.995 && held.precision() >= 0.952);
+    assert!(second.recall() >= 0.979 && second.precision() >= 0.998);
+    assert!(lines(TUNED_2).len() >= 250);
+}
+
+#[test]
+fn the_redaction_is_as_good_on_held_out_lines_as_the_documentation_says() {
+    let held = score("held-out", HELD_OUT, is_shown());
+    assert!(held.recall() >= 0.999 && held.precision() >= 0.965);
     assert!(lines(TUNED).len() + lines(HELD_OUT).len() >= 300 && lines(HELD_OUT).len() >= 100);
+}
+
+#[test]
+fn the_redaction_is_as_good_on_the_second_held_out_lines_as_the_documentation_says() {
+    let held = score("held-out 2", HELD_OUT_2, is_shown());
+    assert!(held.recall() >= 0.987 && held.precision() >= 0.987);
+}
+
+#[test]
+fn the_redaction_is_as_good_on_unseen_lines_as_the_documentation_says() {
+    let unseen = score("unseen", UNSEEN, is_shown());
+    assert!(unseen.recall() >= 0.989 && unseen.precision() >= 0.996);
 }
 
 /// Takes each beginning of a line as an interim: what it shows the whole line must not hide.
@@ -159,7 +179,7 @@ fn the_redaction_is_as_good_as_the_documentation_says() {
 fn an_interim_never_shows_what_its_final_hides() {
     let redaction = Arc::new(Redaction::of(&Kind::ALL));
     let mut failed = 0;
-    for line in lines(TUNED).iter().chain(&lines(HELD_OUT)) {
+    for line in [TUNED, HELD_OUT, TUNED_2].into_iter().flat_map(lines) {
         let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
         let mut redactor = Redactor::new(Arc::clone(&redaction), false);
         let shown: Vec<_> = (1..=words.len())
@@ -202,4 +222,20 @@ fn what_it_costs() {
         "a final and an interim: {:?}",
         begun.elapsed() / u32::try_from(all.len()).expect("few")
     );
+    // How much of the lines without anything to hide the interims hide all the same.
+    let (mut hidden, mut shown) = (0, 0);
+    let plain = [TUNED, HELD_OUT].into_iter().flat_map(lines);
+    for line in plain.filter(|line| line.labels.iter().all(Option::is_none)) {
+        let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
+        for end in 1..=words.len() {
+            let interim = redactor.interim(&words[..end], Duration::from_secs(3600));
+            hidden += interim
+                .hidden
+                .iter()
+                .map(ExactSizeIterator::len)
+                .sum::<usize>();
+            shown += interim.words;
+        }
+    }
+    println!("hidden in interims of harmless lines: {hidden} of {shown} words");
 }

@@ -4,12 +4,14 @@
 //! zip code that follow. Post boxes too.
 
 use super::digits::{Element, Run, element};
-use super::lists::{CITIES, STATES, STREETS, STREETS_BY_CUE};
-use super::name::is_common;
-use super::word::{Word, bare};
+use super::known::{self, is_common};
+use super::lists::{STREETS, STREETS_BY_CUE};
+use super::town::{self, tail};
+use super::unnamed;
+use super::word::{Word, bare, ends_with};
 use std::ops::Range;
 
-const DIRECTIONS: &[&str] = &[
+pub(super) const DIRECTIONS: &[&str] = &[
     "n",
     "s",
     "e",
@@ -28,7 +30,7 @@ const DIRECTIONS: &[&str] = &[
     "southeast",
 ];
 
-const UNITS: &[&str] = &[
+pub(super) const UNITS: &[&str] = &[
     "apartment",
     "apt",
     "unit",
@@ -37,40 +39,15 @@ const UNITS: &[&str] = &[
     "flat",
     "floor",
     "room",
+    "building",
 ];
 
 /// Words that are in no street's name, beside the common ones.
+#[rustfmt::skip]
 const NO_STREET: &[&str] = &[
-    "way",
-    "lane",
-    "lanes",
-    "minute",
-    "minutes",
-    "hour",
-    "hours",
-    "day",
-    "days",
-    "dollar",
-    "dollars",
-    "people",
-    "times",
-    "percent",
-    "miles",
-    "blocks",
-    "years",
-    "weeks",
-    "months",
-    "star",
-    "point",
-    "more",
-    "other",
-    "different",
-    "new",
-    "big",
-    "major",
-    "cars",
-    "houses",
-    "main roads",
+    "way", "lane", "lanes", "minute", "minutes", "hour", "hours", "day", "days", "dollar", "dollars", "people",
+    "times", "percent", "miles", "blocks", "years", "weeks", "months", "star", "point", "more", "other",
+    "different", "new", "big", "major", "cars", "houses", "main roads",
 ];
 
 /// Most words between the house number and the word for the street.
@@ -80,11 +57,11 @@ const LONGEST: usize = 4;
 pub(super) fn find(words: &[Word<'_>], runs: &[Run], found: &mut Vec<Range<usize>>) {
     for run in runs {
         if let Some(start) = post_box(words, run.start()) {
-            found.push(start..run.end());
+            found.push(start..tail(words, run.end()));
             continue;
         }
         if let Some((first, end)) = street(words, run) {
-            found.push(first..tail(words, end));
+            found.push(unit(words, first)..tail(words, end));
         }
     }
     // `221B Baker Street`: digits with a letter are no digits.
@@ -93,12 +70,37 @@ pub(super) fn find(words: &[Word<'_>], runs: &[Run], found: &mut Vec<Range<usize
             && !word.marked
             && let Some(end) = name_of_street(words, at + 1, true)
         {
+            found.push(unit(words, at)..tail(words, end));
+        }
+    }
+    // `the street is ashgrove road`
+    for at in 1..words.len() {
+        let is_asked = ["street is", "road is", "street's"]
+            .iter()
+            .any(|cue| ends_with(words, at - 1, cue));
+        if is_asked && let Some(end) = name_of_street(words, at, true) {
             found.push(at..tail(words, end));
         }
     }
 }
 
-fn is_lettered(word: &str) -> bool {
+/// Returns where the apartment begins that is said before the number of a house.
+pub(super) fn unit(words: &[Word<'_>], house: usize) -> usize {
+    let number = (house.saturating_sub(2)..house).rev().find(|at| {
+        let is_number = words.get(*at).is_some_and(|word| {
+            element(words, *at, false).is_some_and(|one| one.words.end == house)
+                || *at + 1 == house && (is_lettered(&word.bare) || word.is_letter())
+        });
+        is_number && UNITS.contains(&bare(words, at.wrapping_sub(1)))
+    });
+    match number {
+        Some(number) => number - 1,
+        None if UNITS.contains(&bare(words, house.wrapping_sub(1))) => house - 1,
+        None => house,
+    }
+}
+
+pub(super) fn is_lettered(word: &str) -> bool {
     let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     matches!(digits.len(), 1..=5)
         && word.len() == digits.len() + 1
@@ -126,8 +128,11 @@ fn street(words: &[Word<'_>], run: &Run) -> Option<(usize, usize)> {
     if last.groups.len() > 1 || last.led || words.get(run.end() - 1)?.marked {
         return None;
     }
-    let cue = is_cued(words, run.start());
-    let end = name_of_street(words, run.end(), cue || last.written)?;
+    let cue = is_cued(words, run.start()) || unit(words, run.start()) < run.start();
+    let from = run.end() + usize::from(is_suffix(words, run.end()));
+    let end = name_of_street(words, from, cue || last.written)
+        .or_else(|| unnamed::foreign(words, from))
+        .or_else(|| unnamed::nameless(words, run.start(), from))?;
     let mut first = run.start();
     // A phone number before the house number: only its last digits are the house's.
     let mut digits = 0;
@@ -147,7 +152,15 @@ fn street(words: &[Word<'_>], run: &Run) -> Option<(usize, usize)> {
     (digits > 0).then_some((first, end))
 }
 
-fn before_and(words: &[Word<'_>], and: usize) -> Option<Element> {
+/// Returns `true` for the letter in `twenty one b larch close`.
+fn is_suffix(words: &[Word<'_>], at: usize) -> bool {
+    let letter = words
+        .get(at)
+        .is_some_and(|word| word.is_letter() && !word.marked);
+    letter && !matches!(bare(words, at), "i" | "o" | "n" | "s" | "e" | "w" | "p")
+}
+
+pub(super) fn before_and(words: &[Word<'_>], and: usize) -> Option<Element> {
     (and.saturating_sub(3)..and).find_map(|at| {
         let one = element(words, at, false)?;
         (one.words.end == and && one.cardinal).then_some(one)
@@ -159,6 +172,7 @@ fn is_cued(words: &[Word<'_>], at: usize) -> bool {
         "address", "live", "lives", "house", "office", "deliver", "moved", "ship",
     ];
     (at.saturating_sub(6)..at).any(|at| CUES.contains(&bare(words, at)))
+        || matches!(bare(words, at.wrapping_sub(1)), "from" | "at") && at > 0
 }
 
 /// Returns where the street ends whose name begins at this index.
@@ -166,9 +180,13 @@ fn name_of_street(words: &[Word<'_>], from: usize, cued: bool) -> Option<usize> 
     let mut found = None;
     for length in 1..=LONGEST {
         let at = from + length;
-        let name = words.get(from..at)?;
+        let Some(name) = words.get(from..at) else {
+            break;
+        };
         let is_last = |word: &Word<'_>| word.marked && !is_abbreviation(word);
-        if name.iter().any(is_last) || !name.iter().all(is_in_name) {
+        // `cedar point road`
+        let is_inner = |word: &Word<'_>| length > 1 && STREETS_BY_CUE.contains(&word.bare.as_str());
+        if name.iter().any(is_last) || !name.iter().all(|word| is_in_name(word) || is_inner(word)) {
             break;
         }
         let only_directions = name
@@ -176,7 +194,11 @@ fn name_of_street(words: &[Word<'_>], from: usize, cued: bool) -> Option<usize> 
             .all(|word| DIRECTIONS.contains(&word.bare.as_str()));
         let word = bare(words, at);
         let is_street = STREETS.contains(&word);
-        let known = is_street || STREETS_BY_CUE.contains(&word) && cued && found.is_none();
+        let unknown = || name.iter().all(|word| known::is_unknown(word));
+        let by_cue = STREETS_BY_CUE.contains(&word)
+            && found.is_none()
+            && (cued || unknown() || town::is_sure(words, at + 1));
+        let known = is_street || by_cue;
         if known && (!only_directions || name.iter().any(|word| word.bare.len() > 2)) {
             found = Some(at + 1);
         }
@@ -199,124 +221,32 @@ pub(super) fn is_in_name(word: &Word<'_>) -> bool {
         && (!is_common(bare)
             || matches!(
                 bare,
-                "second" | "first" | "third" | "park" | "main" | "mill" | "church" | "oak" | "hill"
+                "second"
+                    | "first"
+                    | "third"
+                    | "park"
+                    | "main"
+                    | "mill"
+                    | "church"
+                    | "oak"
+                    | "hill"
+                    | "old"
+                    | "high"
+                    | "long"
+                    | "station"
+                    | "school"
+                    | "market"
+                    | "bridge"
+                    | "spring"
+                    | "river"
+                    | "lake"
+                    | "valley"
+                    | "green"
             ))
 }
 
 fn is_abbreviation(word: &Word<'_>) -> bool {
     word.raw.ends_with('.') && word.bare.len() <= 2
-}
-
-/// Returns where the address ends of which the street ends here.
-fn tail(words: &[Word<'_>], street: usize) -> usize {
-    let ends_at = |end: usize| {
-        words
-            .get(end.wrapping_sub(1))
-            .is_some_and(|word| word.ends && word.bare.len() > 4)
-    };
-    let mut end = street;
-    if ends_at(end) {
-        return end;
-    }
-    if DIRECTIONS.contains(&bare(words, end)) && !["s"].contains(&bare(words, end)) {
-        end += 1;
-    }
-    let unit = bare(words, end);
-    let is_unit =
-        UNITS.contains(&unit) || words.get(end).is_some_and(|word| word.raw.starts_with('#'));
-    if is_unit {
-        let number = end
-            + usize::from(UNITS.contains(&unit))
-            + usize::from(bare(words, end + 1) == "number");
-        end =
-            match element(words, number, false) {
-                Some(first) => {
-                    let more = element(words, first.words.end, true).filter(|_| {
-                        !words
-                            .get(first.words.end - 1)
-                            .is_some_and(|word| word.marked)
-                    });
-                    let end = more.map_or(first.words.end, |more| more.words.end);
-                    end + usize::from(words.get(end).is_some_and(|word| {
-                        word.is_letter() && word.bare != "i" && word.bare != "a"
-                    }))
-                }
-                None if words
-                    .get(number)
-                    .is_some_and(|word| word.is_letter() || is_lettered(&word.bare)) =>
-                {
-                    number + 1
-                }
-                None => end,
-            };
-    }
-    if ends_at(end) {
-        return end;
-    }
-    town(words, end)
-}
-
-/// Returns where the town, the state and the zip code end, if they begin here.
-fn town(words: &[Word<'_>], start: usize) -> usize {
-    let from = start + usize::from(bare(words, start) == "in");
-    for length in 1..=3 {
-        let Some(name) = words.get(from..from + length) else {
-            break;
-        };
-        if !name.iter().all(|word| word.is_alphabetic()) {
-            break;
-        }
-        if name.iter().any(|word| {
-            is_common(&word.bare)
-                && !word.capital
-                && !["new", "san", "los", "las", "view", "mountain"].contains(&word.bare.as_str())
-        }) {
-            break;
-        }
-        let state = from + length;
-        if let Some(end) = state_at(words, state) {
-            return zip(words, end).unwrap_or(end);
-        }
-    }
-    for length in (1..=2).rev() {
-        let name: Vec<&str> = (from..from + length).map(|at| bare(words, at)).collect();
-        if CITIES.contains(&name.join(" ").as_str()) {
-            let end = from + length;
-            return zip(words, end).unwrap_or(end);
-        }
-    }
-    let after_mark = words
-        .get(start.wrapping_sub(1))
-        .is_some_and(|word| word.raw.ends_with(','));
-    let is_town = |word: &Word<'_>| word.capital && word.is_alphabetic() && !is_common(&word.bare);
-    if after_mark && from == start && words.get(from).is_some_and(is_town) {
-        return from + 1;
-    }
-    zip(words, start).unwrap_or(start)
-}
-
-fn state_at(words: &[Word<'_>], at: usize) -> Option<usize> {
-    let two = format!("{} {}", bare(words, at), bare(words, at + 1));
-    if STATES.contains(&two.as_str()) {
-        return Some(at + 2);
-    }
-    STATES.contains(&bare(words, at)).then_some(at + 1)
-}
-
-/// Returns where the five digits of a zip code end, if they begin here.
-fn zip(words: &[Word<'_>], start: usize) -> Option<usize> {
-    let mut end = start;
-    let mut digits = 0;
-    while let Some(one) =
-        element(words, end, digits > 0).filter(|one| digits + one.digits.len() <= 9)
-    {
-        digits += one.digits.len();
-        end = one.words.end;
-        if matches!(digits, 5 | 9) {
-            return Some(end);
-        }
-    }
-    None
 }
 
 /// Returns where an address may begin that is not complete at the end of the words.
@@ -344,12 +274,29 @@ pub(super) fn begun(words: &[Word<'_>], runs: &[Run]) -> Option<usize> {
     let lettered = lettered.map(|at| (at, at + 1));
     let numbered = runs.last().map(|run| (run.start(), run.end()));
     let (mut start, end) = lettered.max(numbered)?;
+    // `nine eight seven route nine`
+    let way = start.wrapping_sub(1);
+    if matches!(bare(words, way), "route" | "highway")
+        && let Some(house) = runs.iter().rev().find(|run| run.end() == way)
+    {
+        start = house.start();
+    }
     if bare(words, start.wrapping_sub(1)) == "and"
         && let Some(before) = before_and(words, start - 1)
     {
         start = before.words.start;
     }
+    let end = end + usize::from(is_suffix(words, end));
     let after = words.get(end..)?;
-    let open = after.len() <= LONGEST && after.iter().all(is_in_name);
-    open.then_some(start)
+    let small = |word: &Word<'_>| {
+        matches!(
+            word.bare.as_str(),
+            "the" | "de" | "la" | "saint" | "new" | "san" | "los" | "las" | "st"
+        )
+    };
+    let open = after.len() <= LONGEST + 5
+        && after.iter().all(|word| {
+            is_in_name(word) || small(word) || STREETS_BY_CUE.contains(&word.bare.as_str())
+        });
+    open.then_some(unit(words, start))
 }

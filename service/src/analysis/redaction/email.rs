@@ -9,11 +9,11 @@ use linkify::{LinkFinder, LinkKind};
 use std::ops::Range;
 
 /// Top-level domains that are recognised after a spoken `dot`.
+#[rustfmt::skip]
 const DOMAINS: &[&str] = &[
-    "com", "org", "net", "edu", "gov", "io", "uk", "de", "eu", "us", "ca", "info", "biz", "fr",
-    "in", "au", "app", "dev", "ai", "tv", "co", "me", "ch", "at", "nl", "it", "es", "nz", "ie",
-    "se", "no", "dk", "be", "pl", "br", "mx", "jp", "cn", "mil", "xyz", "online", "shop", "tech",
-    "cloud", "email", "mail",
+    "com", "org", "net", "edu", "gov", "io", "uk", "de", "eu", "us", "ca", "info", "biz", "fr", "in", "au",
+    "app", "dev", "ai", "tv", "co", "me", "ch", "at", "nl", "it", "es", "nz", "ie", "se", "no", "dk", "be",
+    "pl", "br", "mx", "jp", "cn", "mil", "xyz", "online", "shop", "tech", "cloud", "email", "mail",
 ];
 
 /// Words that join the parts of an address.
@@ -29,9 +29,16 @@ const JOINTS: &[&str] = &[
 ];
 
 /// Words that are not a name before an `at`, besides those of [`NO_NAME`].
+#[rustfmt::skip]
 const NO_NAME_EITHER: &[&str] = &[
-    "looked", "looking", "you", "i", "we", "they", "to", "the", "a", "or", "and", "am", "working",
-    "work", "works", "not", "e-mail", "email", "page", "site", "website",
+    "looked", "looking", "you", "i", "we", "they", "to", "the", "a", "or", "and", "am", "working", "work",
+    "works", "not", "e-mail", "email", "page", "site", "website", "look", "were", "was", "is", "are", "be",
+    "been", "meet", "met", "me", "him", "it", "that", "this", "there", "here", "us", "them", "live", "lives",
+    "lived", "stay", "stayed", "arrive", "arrived", "arrives", "back", "down", "up", "out", "still", "good",
+    "bad", "only", "just", "starts", "start", "started", "open", "opens", "closes", "worked", "job", "people",
+    "team", "guys", "everyone", "someone", "somebody", "point", "stop", "stopped", "pointed", "laugh", "get",
+    "bought", "ordered", "order", "shop", "shopped", "shopping", "read", "saw", "found", "listed", "posted",
+    "friend",
 ];
 
 fn is_no_name(word: &str) -> bool {
@@ -42,9 +49,11 @@ fn is_no_name(word: &str) -> bool {
 const CUES: &[&str] = &["email", "e-mail", "mail", "address"];
 
 /// Words between a cue and the address that belong to neither.
+#[rustfmt::skip]
 const BETWEEN: &[&str] = &[
-    "is", "it's", "its", "at", "address", "would", "be", "to", "me", "him", "her", "us", "the",
-    "my", "his", "for", "that's", "so", "um", "uh", "was", "under", "on", "will", "please",
+    "is", "it's", "its", "at", "address", "would", "be", "to", "me", "him", "her", "us", "the", "my", "his",
+    "for", "that's", "so", "um", "uh", "was", "under", "on", "will", "please", "it", "down", "this", "that",
+    "over", "there", "here",
 ];
 
 /// Most words before the `at` that a cue makes part of the address.
@@ -54,7 +63,30 @@ fn is_part(word: &str) -> bool {
     !word.is_empty()
         && word
             .chars()
-            .all(|c| c.is_alphanumeric() || ".-_+".contains(c))
+            .all(|c| c.is_alphanumeric() || ".-_+'".contains(c))
+}
+
+/// Hosts of mail that are said without what follows their name.
+#[rustfmt::skip]
+const PROVIDERS: &[&str] = &[
+    "gmail", "hotmail", "yahoo", "outlook", "icloud", "aol", "protonmail", "btinternet", "googlemail",
+    "comcast", "fastmail", "gmx", "verizon", "msn", "live",
+];
+
+/// Words behind `dot` that are no top-level domain. There are some 1,400 of those
+/// (the root zone of the IANA), and new ones each year, so what is not here counts as one.
+#[rustfmt::skip]
+const NO_DOMAIN: &[&str] = &[
+    "the", "and", "or", "a", "an", "on", "of", "to", "is", "was", "for", "with", "then", "so", "that", "this",
+    "i", "you", "we", "they", "he", "she", "but", "from", "as", "by", "not", "if", "when", "where", "who",
+    "what", "dot", "at", "um", "uh", "like", "just", "point", "two", "one", "three", "four", "five", "six",
+    "seven", "eight", "nine", "zero", "ten",
+];
+
+/// Returns `true` for a word that may be a top-level domain.
+fn is_top(word: &str) -> bool {
+    DOMAINS.contains(&word)
+        || word.len() >= 2 && word.chars().all(char::is_alphabetic) && !NO_DOMAIN.contains(&word)
 }
 
 /// Appends the words of all addresses.
@@ -87,9 +119,19 @@ fn spoken(words: &[Word<'_>], at: usize) -> Option<Range<usize>> {
     if bare(words, at) != "at" && bare(words, at) != "@" {
         return None;
     }
-    let end = domain(words, at + 1)?;
     let start = name(words, at)?;
-    Some(start..end)
+    if let Some(end) = domain(words, at + 1) {
+        return Some(start..end);
+    }
+    // `stefan at gmail`
+    let host = bare(words, at + 1);
+    let named = at - start > 1
+        || words.get(start).is_some_and(|word| {
+            super::known::is_unknown(word)
+                || super::known::is_given(word)
+                || word.bare.contains(['.', '_'])
+        });
+    (PROVIDERS.contains(&host) && named).then_some(start..at + 2)
 }
 
 /// Returns where the domain ends that begins at this index.
@@ -101,11 +143,11 @@ pub(super) fn domain(words: &[Word<'_>], at: usize) -> Option<usize> {
     let first = bare(words, at);
     if let Some((_, last)) = first.rsplit_once('.')
         && is_part(first)
-        && DOMAINS.contains(&last)
+        && is_top(last)
     {
         return Some(at + 1);
     }
-    if !is_part(first) {
+    if !is_part(first) || first == "the" && bare(words, at + 1) == "dot" {
         return None;
     }
     let mut end = at + 1;
@@ -115,7 +157,7 @@ pub(super) fn domain(words: &[Word<'_>], at: usize) -> Option<usize> {
             "dot" | "period" if is_part(bare(words, end + 1)) => {
                 let last = bare(words, end + 1);
                 end += 2;
-                if DOMAINS.contains(&last) {
+                if is_top(last) {
                     known = Some(end);
                 } else if known.is_some() {
                     return known;
@@ -134,16 +176,25 @@ pub(super) fn domain(words: &[Word<'_>], at: usize) -> Option<usize> {
 /// Returns `true` if a `dot` and a known domain are near after the host name's next word.
 fn goes_on(words: &[Word<'_>], at: usize) -> bool {
     let dot = (at + 1..at + 5).find(|next| bare(words, *next) == "dot");
-    let one_word = dot == Some(at + 1);
+    // `at meridian health dot org`, `at harper and stone dot law`
+    let joined = bare(words, at) == "and" && dot == Some(at + 2);
+    let one_word = dot == Some(at + 1) || joined;
     let letters =
         dot.is_some_and(|dot| (at..dot).all(|at| words.get(at).is_some_and(Word::is_letter)));
-    dot.is_some_and(|dot| DOMAINS.contains(&bare(words, dot + 1))) && (one_word || letters)
+    dot.is_some_and(|dot| is_top(bare(words, dot + 1))) && (one_word || letters)
 }
 
 /// Returns where the name begins that ends before the `at` at this index.
 fn name(words: &[Word<'_>], at: usize) -> Option<usize> {
     let last = at.checked_sub(1)?;
     if !is_part(bare(words, last)) || is_no_name(bare(words, last)) {
+        return None;
+    }
+    // `the form at example dot org` is a page.
+    let article = last.checked_sub(1).map_or("", |before| bare(words, before));
+    if matches!(article, "the" | "a" | "an" | "our" | "your" | "this")
+        && super::known::is_word(bare(words, last))
+    {
         return None;
     }
     let mut start = last;
@@ -251,8 +302,35 @@ pub(super) fn begun(words: &[Word<'_>]) -> Option<usize> {
             let open = is_cue && parts.iter().all(|word| is_part(&word.bare)) && !parts.is_empty();
             open.then_some(first)
         });
-    match (joined.then_some(start), behind_cue) {
-        (Some(start), Some(cue)) => Some(start.min(cue)),
-        (start, cue) => start.or(cue),
+    // `jack ninety four`
+    let mut number = words.len();
+    while number > 0 && is_short(number - 1) {
+        number -= 1;
     }
+    let before = number.checked_sub(1).filter(|before| {
+        let word = bare(words, *before);
+        number < words.len() && is_part(word) && !is_no_name(word) && !super::known::is_common(word)
+    });
+    [
+        joined.then_some(start),
+        behind_cue,
+        behind_at(words),
+        before,
+    ]
+    .into_iter()
+    .flatten()
+    .min()
+}
+
+/// Returns where the name begins of an address whose host is not complete: `bookings at the
+/// grand`.
+fn behind_at(words: &[Word<'_>]) -> Option<usize> {
+    let from = words.len().saturating_sub(6).max(1);
+    let at = (from..words.len())
+        .rev()
+        .find(|at| matches!(bare(words, *at), "at" | "@"))?;
+    let host = words.get(at + 1..)?;
+    let is_open = host.iter().all(|word| is_part(&word.bare) && !word.ends);
+    let known = is_open && digits::element(words, at + 1, false).is_none();
+    known.then(|| name(words, at)).flatten()
 }

@@ -44,7 +44,10 @@ pub(super) const DOUBTFUL: &str = "\
     dean dick drew earl faith forest frank gene glory grace grant guy hazel hope hunter iris ivy jack jasper jewel \
     joy june ken lane mark mason may melody mercy miles norm olive page parker pat patience pearl peg penny pete \
     ray reed rich rob robin rocky rose ruby rusty sam sandy skip sky stew stone sue summer sunny van violet ward \
-    will woody";
+    will woody dom jo marguerite marguerita hyacinth magnolia jasmine aster poppy clover marigold amaryllis ignatia \
+    rosemary basil saffron sorrel bryony larkspur zinnia camellia azalea hank kip gus bud buddy chip art barb bea bo cal cam cliff curt dottie don ed fay fern flo gale gay ginger \
+    gil hal heath herb ike jock josh kit laurel lily linden lux mal marina mat max mick mike nan nat nick opal pip polly \
+    ray rex rod roman russ sage sal sid sonny sparrow stan sterling tad tate ted tom trey val vi wade walt wynn";
 
 /// Surnames.
 pub(super) const SURNAMES: &str = "\
@@ -66,6 +69,25 @@ pub(super) const SURNAMES: &str = "\
     schmidt schneider schultz scott shah sharma shaw silva simmons simpson singh smith snyder soto spencer stephens \
     stevens stewart stone sullivan suzuki tan tanaka taylor thomas thompson torres tran tucker turner vargas vasquez \
     wagner walker wallace walsh wang ward warren washington watkins watson weaver webb weber webster wells west \
+    marsh vance bishop barrett bowman bradshaw brandt briggs bright burgess bush byrne cahill calloway cannon carlson \
+    carr castellano chambers chase christensen church clay clayton clements coates coffey conway copeland crane dalton \
+    daly dean decker dempsey dickson dillon donovan doyle drake drummond dudley eaton emerson english erickson farrell \
+    finch fitzgerald fletcher flynn forbes fowler frost fry gallagher garrett gentry gibbs gilbert giles gill glover \
+    goodman goodwin gould graves haines hale hammond hancock hanna harding hardy harmon hatfield hayden haynes heath \
+    hensley hess hickman higgins hines hobbs hodges hogan holden holland holloway holt hooper hood horn horton houston \
+    hubbard huber huff hull humphrey hurley hurst hutchinson ingram irwin jacobson jarvis jefferson johns kane keller \
+    kemp kent kerr kirby kirk koch kramer lamb lancaster langley lara leach leblanc leonard levy lindgren lindsey \
+    livingston lloyd logan love lowe lucas lyons mack madden maddox mahoney malone mann manning marks marlowe marsden \
+    marsh massey mathis maxwell mcbride mccall mcclure mccormick mcdaniel mcgrath mcguire mckenzie mclaughlin mcmahon \
+    mcmillan mcpherson meadows melton mercer merrill monroe moody moran moss mullins nash neal newton nixon noble nolan \
+    norris norton o'neill o'reilly o'sullivan o'neal osborne paulson pearce pearson peck pennington petersen pham pitts \
+    poole pope potter potts preston pruitt pugh quinn ramsey randolph rankin ratcliffe rhodes richmond riggs ritter \
+    robbins roberson robles rollins roth rowe rush rutherford saunders savage sawyer schaefer schroeder sears sellers \
+    sexton shaffer shannon sharp shelton shepherd sheppard sherman short singleton skinner slater sloan small sparks \
+    spence stafford stanton stark steele stokes stout strickland strong summers sutton swanson sweeney tate terrell \
+    thornton townsend travis trevino trujillo tyler underwood valentine vaughn wade wall waller walters walton ware \
+    warner waters watts weeks weiss whitaker whitehead wiggins wilcox wilder wilkerson wilkins winters wolf wolfe \
+    woodard woodward wyatt yates york \
     wheeler white williams williamson willis wilson wong wood woods wright yamamoto yang young zhang zimmerman";
 
 /// Words that stand behind a title, but are no name.
@@ -81,7 +103,7 @@ pub(super) const NO_NAME: &str = "\
     night nobody none not notes nothing now number o'clock of off office often ok okay old once online open ordered \
     original other out outside over own pain part past patient people person phone place please plenty pleased \
     plus pretty price problem product quick quite ready real really regarding right road said same sat saturday \
-    second see serious service seven shop six so soon sorry speaking standing start still stuck such sunday super \
+    sister second see serious service seven shop six so soon sorry speaking standing start still stuck such sunday super \
     sure taking tell ten terrible thank thanks then there they thing things third though thought three through time \
     tired today together told tomorrow tonight too totally town trouble true try trying two under unfortunately up \
     upset us used using usually very visit visits wait waiting watch way we'll week welcome well went what what's \
@@ -101,7 +123,18 @@ pub(super) const PLACES: &str = "\
     airbus walmart costco fedex dhl ups usps paypal visa mastercard amex salesforce oracle ibm intel nvidia adobe \
     dropbox uber lyft airbnb spotify comcast verizon vodafone gmail yahoo hotmail outlook wifi iphone christmas easter \
     gonna wanna gotta kinda dunno okay um uh hmm mhm wifi internet sms pdf url api cvv ssn dob gps usb app apps ceo cfo \
-    cto nasa fbi cia bbc cnn nbc abc cbs eu uk usa gst vat ok yep nope hadn't i'm i'll i've i'd";
+    cto nasa fbi cia bbc cnn nbc abc cbs eu uk usa gst vat ok yep nope hadn't i'm i'll i've i'd \
+    datadog zendesk figma jira trello asana hubspot stripe shopify snowflake twilio pagerduty sentry grafana prometheus \
+    postgres postgresql mysql redis kafka jenkins terraform ansible confluence sharepoint onedrive webex tiktok snapchat \
+    reddit pinterest ebay etsy ikea lidl aldi tesco asda chatgpt openai copilot alexa siri cortana docusign intuit \
+    quickbooks workday servicenow jetbrains intellij pytorch javascript typescript python nodejs mongodb elasticsearch \
+    volkswagen nissan hyundai mercedes bmw audi porsche subaru mazda lexus volvo peugeot renault fiat skoda kia \
+    xerox lenovo asus acer huawei xiaomi philips siemens bosch panasonic nokia motorola sony pfizer bayer novartis \
+    tylenol advil ibuprofen paracetamol aspirin amoxicillin metformin lipitor heathrow gatwick tottenham amtrak \
+    unicode wikipedia mastercard barclays lloyds natwest hsbc santander citibank monzo revolut venmo zelle klarna \
+    aboard diem chairman devops frontend backend fintech saas crm erp kpi kpis okr okrs roi seo faq faqs admin admins \
+    doordash grubhub deliveroo ubereats starbucks mcdonald's mcdonalds walgreens medicare medicaid blockchain \
+    bitcoin ethereum covid spotify hulu disney playstation xbox nintendo pixar louvre telehealth microservices";
 
 /// Words for a street that are hardly anything else behind a number and a name.
 pub(super) const STREETS: &[&str] = &[
@@ -127,12 +160,66 @@ pub(super) const STREETS: &[&str] = &[
     "highway",
     "hwy",
     "alley",
+    "mews",
+    "turnpike",
+    "expressway",
+    "causeway",
 ];
 
 /// Words that are one for a street only where an address is expected.
 pub(super) const STREETS_BY_CUE: &[&str] = &[
-    "way", "place", "pl", "square", "sq", "circle", "cir", "trail", "close", "grove", "gardens",
-    "mews", "row", "walk", "hill", "plaza", "park", "view", "broadway",
+    "way",
+    "place",
+    "pl",
+    "square",
+    "sq",
+    "circle",
+    "cir",
+    "trail",
+    "close",
+    "grove",
+    "gardens",
+    "row",
+    "walk",
+    "hill",
+    "plaza",
+    "park",
+    "view",
+    "broadway",
+    "loop",
+    "rise",
+    "parade",
+    "ridge",
+    "pass",
+    "pike",
+    "quay",
+    "wharf",
+    "green",
+    "heights",
+    "hollow",
+    "cove",
+    "common",
+    "crossing",
+    "landing",
+    "vale",
+    "gate",
+    "drove",
+    "esplanade",
+    "promenade",
+    "embankment",
+    "fields",
+    "bend",
+    "run",
+    "path",
+    "point",
+    "side",
+    "meadow",
+    "meadows",
+    "wynd",
+    "croft",
+    "bank",
+    "crest",
+    "glen",
 ];
 
 #[rustfmt::skip]
@@ -158,3 +245,68 @@ pub(super) const CITIES: &[&str] = &[
     "birmingham", "leeds", "liverpool", "glasgow", "edinburgh", "bristol", "cardiff", "belfast", "dublin", "toronto",
     "vancouver", "montreal", "sydney", "melbourne", "brisbane", "perth", "auckland", "berlin", "paris", "springfield",
 ];
+
+/// Provinces and counties. Some are names of people too, so they count in an address only.
+#[rustfmt::skip]
+pub(super) const REGIONS: &[&str] = &[
+    // Canada and Australia
+    "alberta", "ab", "british columbia", "bc", "b c", "manitoba", "mb", "new brunswick", "nb", "newfoundland",
+    "nova scotia", "ns", "saskatchewan", "sk", "yukon", "yt", "nunavut", "prince edward island", "queensland",
+    "new south wales", "tasmania", "qc",
+    // counties of Britain
+    "bedfordshire", "berkshire", "buckinghamshire", "cambridgeshire", "cheshire", "cornwall", "cumbria", "derbyshire",
+    "devon", "dorset", "durham", "essex", "gloucestershire", "hampshire", "herefordshire", "hertfordshire", "kent",
+    "lancashire", "leicestershire", "lincolnshire", "merseyside", "middlesex", "norfolk", "northamptonshire",
+    "northumberland", "nottinghamshire", "oxfordshire", "shropshire", "somerset", "staffordshire", "suffolk", "surrey",
+    "sussex", "east sussex", "west sussex", "warwickshire", "west midlands", "wiltshire", "worcestershire", "yorkshire",
+    "north yorkshire", "west yorkshire", "south yorkshire", "fife", "aberdeenshire", "county cork", "county dublin",
+];
+
+/// More towns. Some are names of people or words too, so they count in an address only.
+#[rustfmt::skip]
+pub(super) const TOWNS: &[&str] = &[
+    // more of America
+    "fort worth", "el paso", "oklahoma city", "fresno", "mesa", "kansas city", "omaha", "colorado springs", "raleigh",
+    "long beach", "virginia beach", "wichita", "arlington", "bakersfield", "aurora", "anaheim", "santa ana", "riverside",
+    "corpus christi", "lexington", "stockton", "saint paul", "st paul", "greensboro", "lincoln", "anchorage", "plano",
+    "irvine", "newark", "durham", "chula vista", "toledo", "fort wayne", "st petersburg", "laredo", "jersey city",
+    "chandler", "madison", "lubbock", "scottsdale", "reno", "buffalo", "gilbert", "glendale", "winston salem",
+    "chesapeake", "norfolk", "fremont", "garland", "irving", "hialeah", "richmond", "boise", "spokane", "baton rouge",
+    "tacoma", "san bernardino", "modesto", "fontana", "des moines", "rochester", "yonkers", "worcester", "salt lake city",
+    "little rock", "amarillo", "huntsville", "grand rapids", "knoxville", "providence", "sioux falls", "chattanooga",
+    "tempe", "fort lauderdale", "eugene", "salem", "santa rosa", "pasadena", "savannah", "syracuse", "dayton", "hartford",
+    "bridgeport", "topeka", "evanston", "ann arbor", "berkeley", "boulder", "cambridge", "bellevue", "palo alto",
+    "mountain view", "sunnyvale", "santa clara", "santa monica", "santa barbara", "queens", "the bronx", "bronx",
+    "manhattan", "staten island", "juneau", "albany", "charleston", "wilmington", "burlington", "concord", "helena",
+    "cheyenne", "fargo", "duluth", "green bay", "peoria", "akron", "trenton", "annapolis", "naperville", "saint louis",
+    // Britain, Ireland, Canada
+    "sheffield", "newcastle", "nottingham", "leicester", "coventry", "bradford", "hull", "plymouth", "stoke", "derby",
+    "southampton", "portsmouth", "brighton", "aberdeen", "dundee", "inverness", "swansea", "oxford", "york", "bath",
+    "exeter", "norwich", "ipswich", "luton", "guildford", "croydon", "watford", "slough", "reading", "blackpool",
+    "bournemouth", "swindon", "peterborough", "middlesbrough", "sunderland", "preston", "chester", "cheltenham",
+    "gloucester", "canterbury", "lancaster", "stirling", "cork", "galway", "limerick", "ottawa", "calgary", "edmonton",
+    "winnipeg", "quebec city", "hamilton", "halifax", "london ontario", "saskatoon", "regina", "mississauga", "whitehorse",
+    "adelaide", "canberra", "hobart", "wellington", "christchurch", "zurich", "munich", "hamburg", "vienna", "amsterdam",
+];
+
+/// Words that are younger than the list of English words.
+pub(super) const NEW_WORDS: &str = "\
+    aboard airdrop airpods analytics android api appstore async autocomplete autofill backend backlog backlink bandwidth barista beanie \
+    bitcoin blog blogger blogging bluetooth boba broadband brexit broccolini bugfix burrito businessperson cappuccino captcha \
+    cashback chatbot checkbox checkout checklist chromebook clickbait cloudbase codebase config coronavirus covid coworking \
+    crowdfunding crypto cryptocurrency cyber cybersecurity dashcam dataset datasets deadlift debug deepfake defi dev devops \
+    dashboard diem dropdown dropship dongle ebook ecommerce email emails emoji espresso ethernet exfoliant facelift fanbase \
+    fintech firewall firmware fitbit flexitarian frontend gamer gaming geofence gif giga google hackathon handheld hashtag \
+    headcount headset helpdesk homepage hotspot hoverboard influencer infographic inbox infosec intranet ios ipad iphone jpeg \
+    keto keyboard keypad keyword kombucha laminator laptop latte lifehack linkedin lockdown login logout lookup macbook malware \
+    matcha meme merch metadata microservice middleware misclick mocktail mojito monetize motherboard multifactor multitask \
+    netbook netflix newsfeed notepad offboarding offline okay omicron onboarding online opensource outlook oxycontin paleo paypal \
+    paywall phishing pickleball pilates pixel playlist plugin podcast podcaster powerpoint preorder preschooler pushback quinoa \
+    quesadilla ransomware readme rebrand rebranding reddit refactor refi remodel reskill ringtone roadmap roadshow rollout router \
+    ryanair easyjet lufthansa screencast screenshot selfie shapewear signup simcard smartphone smartwatch smoothie snapchat \
+    software spam spreadsheet sriracha standup startup staycation subreddit sudoku sushi takeaway takeout taskbar telehealth \
+    telemedicine terabyte texted texting timeline timeout timestamp toolchain touchpad touchscreen tofu tortilla troubleshoot \
+    tweet twitter unboxing unfollow unfriend unmute unsubscribe upcycle uplink upload upsell upskill username vape vaping vegan \
+    veggie viral virtualization vlog vlogger voicemail voip walkthrough wearables webcam webhook webinar website webpage weekday \
+    whatsapp wheelie whiteboard whitelist widget wifi wiki wikipedia wireframe workaround workflow workout workspace workstream \
+    xray youtube youtuber zoning zoom zoomed zumba";

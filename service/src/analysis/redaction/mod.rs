@@ -15,14 +15,26 @@
 mod account;
 mod address;
 mod birth;
+mod code;
+mod cue;
 mod custom;
 mod digits;
 mod email;
+mod gap;
+mod given;
+mod identity;
+mod known;
 mod lists;
 mod name;
 mod number;
+mod person;
+mod postcode;
+mod said;
+mod spelling;
 mod stream;
 mod taken;
+mod town;
+mod unnamed;
 mod word;
 
 use regex::Regex;
@@ -252,12 +264,14 @@ impl Redaction {
             taken.all(found, Kind::Custom(index));
         }
         type Rule<'a> = (Kind, &'a dyn Fn(&mut Vec<Range<usize>>));
-        let rules: [Rule<'_>; 5] = [
+        let rules: [Rule<'_>; 7] = [
             (Kind::Email, &|found| email::find(words, found)),
             (Kind::Birth, &|found| birth::births(words, found)),
             (Kind::Card, &|found| birth::expiries(words, found)),
             (Kind::Address, &|found| address::find(words, &runs, found)),
             (Kind::Account, &|found| account::find(words, found)),
+            (Kind::Ssn, &|found| identity::find(words, found)),
+            (Kind::Address, &|found| postcode::find(words, found)),
         ];
         for (kind, find) in rules {
             if self.has(kind) {
@@ -279,7 +293,7 @@ impl Redaction {
         // What was said is often spelled behind it.
         for span in taken.spans() {
             if matches!(span.kind, Kind::Name | Kind::Email)
-                && let Some(letters) = name::spelled(words, span.words.end)
+                && let Some(letters) = spelling::behind(words, span.words.end)
             {
                 taken.take(letters, span.kind);
             }

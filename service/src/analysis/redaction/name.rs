@@ -2,184 +2,18 @@
 
 //! Finds the names of people: by a title, by a given name, or by who introduces himself.
 
-use super::super::lexicon;
-use super::lists::{CITIES, DOUBTFUL, GIVEN, NO_NAME, PLACES, STATES, SURNAMES};
+use super::known::{
+    is_common, is_doubtful, is_given, is_place, is_short, is_surname, is_unknown, is_word,
+};
+use super::person;
+use super::said::{
+    ADDRESSES, AMBIGUOUS, DOES, INTRODUCTIONS, OF_NAME, PEOPLE, PRESENTATIONS, RANKS, ROLES,
+};
+use super::spelling;
 use super::word::{Word, bare, ends_with};
 use crate::analysis::entity::TITLES;
-use fake::locales::{DE_DE, Data, EN, FR_FR, IT_IT};
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::LazyLock;
-
-/// The word lists, made when they are first needed.
-struct Lists {
-    given: HashSet<String>,
-    doubtful: HashSet<String>,
-    surnames: HashSet<String>,
-    common: HashSet<&'static str>,
-    /// English words. Names are among them only if they are a word too.
-    words: HashSet<&'static str>,
-}
-
-/// What has a name and is no person.
-static NAMED: LazyLock<HashSet<&str>> = LazyLock::new(|| {
-    let places = PLACES.split_whitespace();
-    places
-        .chain(CITIES.iter().copied())
-        .chain(STATES.iter().copied())
-        .collect()
-});
-
-static LISTS: LazyLock<Lists> = LazyLock::new(|| {
-    let set = |list: &'static str| list.split_whitespace().map(str::to_owned);
-    let words: HashSet<&str> = random_word::all(random_word::Lang::En)
-        .iter()
-        .copied()
-        .collect();
-    let known =
-        |names: &[&str]| -> Vec<String> { names.iter().map(|name| name.to_lowercase()).collect() };
-    let first = [
-        EN::NAME_FIRST_NAME,
-        DE_DE::NAME_FIRST_NAME,
-        FR_FR::NAME_FIRST_NAME,
-        IT_IT::NAME_FIRST_NAME,
-    ];
-    let first = first.into_iter().flat_map(known);
-    let is_sure =
-        |name: &String| name.len() > 2 && !words.contains(name.as_str()) && !is_place(name);
-    let (sure, doubtful): (Vec<String>, Vec<String>) = first.partition(is_sure);
-    let listed = stop_words::lookup("en").unwrap_or_default();
-    let common: HashSet<&str> = listed
-        .iter()
-        .copied()
-        .chain(NO_NAME.split_whitespace())
-        .collect();
-    let may_be = |name: &String| !common.contains(name.as_str()) && !lexicon::is_listed(name);
-    let doubtful: Vec<String> = doubtful.into_iter().filter(may_be).collect();
-    Lists {
-        given: set(GIVEN).chain(sure).collect(),
-        doubtful: set(DOUBTFUL).chain(doubtful).collect(),
-        surnames: set(SURNAMES).chain(known(EN::NAME_LAST_NAME)).collect(),
-        common,
-        words,
-    }
-});
-
-/// What is said before a name.
-const INTRODUCTIONS: &[&str] = &[
-    "first name",
-    "last name",
-    "surname",
-    "maiden name",
-    "under the name",
-    "name of",
-    "calls me",
-    "call me",
-    "on behalf of",
-];
-
-/// Words between `name` and `is`: the name on the card is.
-const OF_NAME: &[&str] = &[
-    "on",
-    "the",
-    "my",
-    "her",
-    "his",
-    "our",
-    "their",
-    "card",
-    "account",
-    "bill",
-    "reservation",
-    "booking",
-    "policy",
-    "of",
-    "order",
-    "file",
-    "mother's",
-    "full",
-    "last",
-    "first",
-];
-
-/// What is said before a name that is followed by what the person does.
-const PRESENTATIONS: &[&str] = &[
-    "this is",
-    "i'm",
-    "i am",
-    "speaking with",
-    "talking to",
-    "it's",
-];
-
-/// What is said to or of a person. A word behind it that is in no list of words is a name.
-const ADDRESSES: &[&str] = &[
-    "hi",
-    "hey",
-    "hello",
-    "thanks",
-    "thank you",
-    "dear",
-    "ask for",
-    "speak to",
-    "speak with",
-    "spoke to",
-    "spoke with",
-    "talk to",
-    "talk with",
-    "talked to",
-    "talked with",
-    "speaking to",
-    "under",
-    "contact",
-    "tell",
-    "told",
-    "cc",
-    "bye",
-    "morning",
-    "afternoon",
-    "evening",
-];
-
-/// What follows a name that is given after `this is`.
-const DOES: &[&str] = &["speaking", "calling", "here", "from"];
-
-/// Words that spell a name or an address that was said.
-const SPELLING: &[&str] = &["that's", "spelled", "spelt", "it's", "is", "s"];
-
-/// Returns `true` if the word is in daily use, and hardly a name.
-pub(super) fn is_common(word: &str) -> bool {
-    LISTS.common.contains(word)
-        || lexicon::is_listed(word)
-        || lexicon::is_listed(word.trim_end_matches('s'))
-}
-
-/// Returns `true` if the word is in no list of English words, so that it may be a name.
-fn is_unknown(word: &Word<'_>) -> bool {
-    let stem = word.stem();
-    let is_word = |word: &str| LISTS.words.contains(word);
-    stem.len() > 2
-        && stem.chars().all(char::is_alphabetic)
-        && !is_word(stem)
-        && !is_common(stem)
-        && !is_place(stem)
-}
-
-fn is_place(word: &str) -> bool {
-    NAMED.contains(word)
-}
-
-fn is_given(word: &Word<'_>) -> bool {
-    LISTS.given.contains(word.stem()) || lexicon::is_name(word.stem())
-}
-
-fn is_doubtful(word: &Word<'_>) -> bool {
-    LISTS.doubtful.contains(word.stem()) && !is_given(word)
-}
-
-fn is_surname(word: &Word<'_>) -> bool {
-    LISTS.surnames.contains(word.stem())
-}
 
 /// Appends the words of all names.
 pub(super) fn find(words: &[Word<'_>], found: &mut Vec<Range<usize>>) {
@@ -193,60 +27,80 @@ pub(super) fn find(words: &[Word<'_>], found: &mut Vec<Range<usize>>) {
             None => at += 1,
         }
     }
-    letters(words, found);
-    // `Priya and Kwame`: the first one is known.
-    let mut more = Vec::new();
-    let is_hidden = |at: usize| found.iter().any(|span| span.contains(&at));
-    for and in (1..words.len()).filter(|at| bare(words, *at) == "and") {
-        let unknown = words
-            .get(and + 1)
-            .is_some_and(|word| is_unknown(word) && word.capital);
-        if unknown && is_hidden(and - 1) && !is_hidden(and + 1) {
-            more.push(and + 1..and + 2);
+    spelling::letters(words, found);
+    beside(words, found);
+    again(words, found);
+}
+
+/// Appends the other places of the names that are in no list and that were found once.
+fn again(words: &[Word<'_>], found: &mut Vec<Range<usize>>) {
+    let named: HashSet<&str> = found
+        .iter()
+        .flat_map(|span| words.get(span.clone()).unwrap_or_default())
+        .filter(|word| is_unknown(word))
+        .map(Word::stem)
+        .collect();
+    if !named.is_empty() {
+        let places = words.iter().enumerate();
+        let places = places.filter(|(_, word)| named.contains(word.stem()));
+        found.extend(places.map(|(at, _)| at..at + 1));
+    }
+}
+
+/// Appends the unknown words beside a name that is hidden: `Priya and Kwame`.
+fn beside(words: &[Word<'_>], found: &mut Vec<Range<usize>>) {
+    let mut hidden = vec![false; words.len()];
+    for at in found.iter().cloned().flatten() {
+        if let Some(place) = hidden.get_mut(at) {
+            *place = true;
         }
     }
-    found.extend(more);
-}
-
-/// Appends what is spelled letter by letter: three letters behind `name` or `spell`, or
-/// four anywhere.
-fn letters(words: &[Word<'_>], found: &mut Vec<Range<usize>>) {
-    let mut start = 0;
-    let runs = words
-        .chunk_by(|one, next| one.is_letter() && next.is_letter())
-        .map(|run| {
-            let letters = start..start + run.len();
-            start = letters.end;
-            letters
-        });
-    let is_spelled = |run: &Range<usize>| {
-        let from = run.start.saturating_sub(4);
-        let cued = (from..run.start).any(|at| {
-            matches!(
-                bare(words, at),
-                "name" | "surname" | "spell" | "spelled" | "spelt" | "name's"
-            )
-        });
-        run.len() >= 4 || run.len() == 3 && cued
+    let is_hidden = |at: usize| hidden.get(at).copied().unwrap_or(false);
+    let unknown = |at: usize| words.get(at).is_some_and(is_unknown);
+    let acts = |at: usize| {
+        matches!(
+            bare(words, at),
+            "are" | "were" | "have" | "will" | "both" | "also" | "can"
+        )
     };
-    found.extend(runs.filter(is_spelled));
-}
-
-/// Returns where letters begin that the words end with, and that may spell a name.
-pub(super) fn letters_begun(words: &[Word<'_>]) -> Option<usize> {
-    let letters = words
-        .iter()
-        .rev()
-        .take_while(|word| word.is_letter())
-        .count();
-    let only = words.len() - letters;
-    (letters > 1 || letters == 1 && !matches!(bare(words, only), "i" | "a")).then_some(only)
+    for and in (1..words.len()).filter(|at| bare(words, *at) == "and") {
+        // `to tunde and then to aoife`
+        let mut next = and + 1;
+        while next < and + 3 && matches!(bare(words, next), "then" | "to" | "with" | "also") {
+            next += 1;
+        }
+        if is_hidden(and - 1) && !is_hidden(next) && unknown(next) {
+            found.push(next..next + 1);
+        }
+        let both = unknown(and - 1) && unknown(and + 1) && acts(and + 2);
+        if both && !is_hidden(and - 1) && !is_hidden(and + 1) {
+            found.push(and - 1..and);
+            found.push(and + 1..and + 2);
+        }
+        if is_hidden(and + 1) && !is_hidden(and - 1) && unknown(and - 1) {
+            found.push(and - 1..and);
+        }
+    }
 }
 
 /// Returns where the name ends that begins at this index.
 fn name(words: &[Word<'_>], at: usize) -> Option<usize> {
     let word = words.get(at)?;
-    if let Some(end) = titled(words, at).or_else(|| introduced(words, at)) {
+    // `w as in walter` spells another name.
+    let example = at >= 2 && bare(words, at - 1) == "in" && bare(words, at - 2) == "as";
+    if example || is_acronym(words, at) {
+        return None;
+    }
+    // `M. Kowalczyk`
+    let is_initial = word.is_letter() && word.capital && word.raw.ends_with('.');
+    let surname = words
+        .get(at + 1)
+        .filter(|next| is_initial && next.capital && (is_unknown(next) || is_surname(next)));
+    if surname.is_some() {
+        return Some(surnames(words, at + 2));
+    }
+    let found = titled(words, at).or_else(|| introduced(words, at));
+    if let Some(end) = found.or_else(|| person::end(words, at)) {
         return Some(end);
     }
     let next = words
@@ -257,8 +111,8 @@ fn name(words: &[Word<'_>], at: usize) -> Option<usize> {
     }
     let is_followed = next.is_some_and(|next| {
         let looks_so = word.capital == next.capital;
-        let known = is_surname(next)
-            && (word.capital || !is_common(&next.bare) && !LISTS.words.contains(next.stem()));
+        let known =
+            is_surname(next) && (word.capital || !is_common(&next.bare) && !is_word(next.stem()));
         looks_so && (known || is_unknown(next) && !is_common(&word.bare))
     });
     (is_doubtful(word) && is_followed).then(|| surnames(words, at + 1))
@@ -266,6 +120,13 @@ fn name(words: &[Word<'_>], at: usize) -> Option<usize> {
 
 fn titled(words: &[Word<'_>], at: usize) -> Option<usize> {
     let title = words.get(at)?;
+    if RANKS.contains(&title.bare.as_str())
+        && !title.marked
+        && let Some(next) = words.get(at + 1)
+        && (is_given(next) || is_unknown(next))
+    {
+        return Some(surnames(words, at + 2));
+    }
     if !TITLES.contains(&title.bare.as_str()) || title.marked && !title.raw.ends_with('.') {
         return None;
     }
@@ -278,11 +139,26 @@ fn titled(words: &[Word<'_>], at: usize) -> Option<usize> {
     is_name.then(|| surnames(words, at + 2))
 }
 
+/// Returns `true` for a short word in capitals among words that are not.
+fn is_acronym(words: &[Word<'_>], at: usize) -> bool {
+    let is_lower = |at: usize| {
+        words
+            .get(at)
+            .is_some_and(|word| word.raw.contains(char::is_lowercase))
+    };
+    let is_upper = words.get(at).is_some_and(|word| {
+        matches!(word.bare.len(), 2..=5)
+            && !word.raw.contains(char::is_lowercase)
+            && word.is_alphabetic()
+    });
+    is_upper && (is_lower(at.wrapping_sub(1)) || is_lower(at + 1))
+}
+
 /// Returns `true` if these words end with `the name is`, `the name on the card was`.
 fn is_named(words: &[Word<'_>], last: usize) -> bool {
     match bare(words, last) {
-        "name's" => return true,
-        "is" | "was" => {}
+        "name's" | "surname's" => return true,
+        "is" | "was" | "it's" | "that's" => {}
         _ => return false,
     }
     let mut before = (last.saturating_sub(5)..last).rev();
@@ -291,7 +167,49 @@ fn is_named(words: &[Word<'_>], last: usize) -> bool {
         .skip_while(|at| OF_NAME.contains(&bare(words, *at)));
     between
         .next()
-        .is_some_and(|at| matches!(bare(words, at), "name" | "surname"))
+        .is_some_and(|at| matches!(bare(words, at), "name" | "surname") && !is_of_thing(words, at))
+}
+
+/// Returns `true` for `user name`, `file name`.
+fn is_of_thing(words: &[Word<'_>], name: usize) -> bool {
+    const THINGS: &[&str] = &[
+        "user",
+        "file",
+        "domain",
+        "company",
+        "product",
+        "street",
+        "brand",
+        "host",
+        "screen",
+        "business",
+        "store",
+        "app",
+        "project",
+        "dog's",
+        "cat's",
+        "server",
+        "table",
+        "column",
+        "code",
+        "model",
+        "network",
+        "wifi",
+        "bank",
+        "path",
+        "branch",
+        "team",
+        "function",
+        "class",
+        "variable",
+        "package",
+        "release",
+        "song",
+        "place",
+        "hotel",
+        "restaurant",
+    ];
+    name > 0 && THINGS.contains(&bare(words, name - 1))
 }
 
 /// Returns where the name ends that begins with a person's word for himself.
@@ -300,12 +218,16 @@ fn introduced(words: &[Word<'_>], at: usize) -> Option<usize> {
     let may_be = |word: &Word<'_>| {
         word.is_alphabetic() && word.bare.len() > 1 && (!is_common(&word.bare) || is_surname(word))
     };
+    if let Some(end) = initialed(words, at) {
+        return Some(end);
+    }
     let first = words.get(at).filter(|word| may_be(word))?;
     let ends_before = words.get(last).is_some_and(|word| word.ends);
     let said = |phrases: &[&str]| {
         !ends_before && phrases.iter().any(|phrase| ends_with(words, last, phrase))
     };
     let known = is_given(first) || is_unknown(first);
+    let after_name = is_named(words, last) && !ends_before;
     let more = |at: usize| {
         let before = words
             .get(at - 1)
@@ -314,7 +236,8 @@ fn introduced(words: &[Word<'_>], at: usize) -> Option<usize> {
             word.capital == before.capital
                 && (is_unknown(word)
                     || is_given(word)
-                    || is_surname(word) && !AMBIGUOUS.contains(&word.bare.as_str())
+                    || after_name && is_short(word)
+                    || is_surname(word) && (after_name || !AMBIGUOUS.contains(&word.bare.as_str()))
                     || word.capital && may_be(word))
         })
     };
@@ -325,12 +248,44 @@ fn introduced(words: &[Word<'_>], at: usize) -> Option<usize> {
         }
         end
     };
-    if is_named(words, last) && !ends_before
-        || said(&["last name", "surname", "maiden name", "first name"])
-    {
+    let is_done = !first.capital && (first.bare.ends_with("ed") || first.bare == "made") && !known;
+    if after_name && !is_done || said(&["last name", "surname", "maiden name", "first name"]) {
         return Some(whole());
     }
-    if known && (said(INTRODUCTIONS) || said(ADDRESSES) || said_before_mark(words, last)) {
+    let of_people = || PEOPLE.contains(&bare(words, last)) && !ends_before;
+    let of_role = || {
+        matches!(bare(words, last), "is" | "was")
+            && !ends_before
+            && (last.saturating_sub(7)..last).any(|at| {
+                let word = bare(words, at);
+                ROLES.contains(&word) || PEOPLE.contains(&word)
+            })
+    };
+    let is_said = || said(INTRODUCTIONS) || said(ADDRESSES) || of_people() || of_role();
+    let nicknamed = is_doubtful(first)
+        && said(&[
+            "call me",
+            "calls me",
+            "goes by",
+            "go by",
+            "named",
+            "under the name",
+        ]);
+    if nicknamed {
+        return Some(whole());
+    }
+    // `hi rose`, but not `hey may i`
+    let greeted = is_doubtful(first)
+        && !matches!(first.bare.as_str(), "will" | "may" | "can")
+        && said(&["hi", "hey", "hello", "dear", "thanks", "thank you", "bye"])
+        && !matches!(
+            bare(words, at + 1),
+            "i" | "you" | "we" | "he" | "she" | "they" | "the" | "be" | "it" | "in" | "of"
+        );
+    if greeted {
+        return Some(whole());
+    }
+    if known && (is_said() || said_before_mark(words, last)) {
         return Some(whole());
     }
     if !said(PRESENTATIONS) {
@@ -341,8 +296,26 @@ fn introduced(words: &[Word<'_>], at: usize) -> Option<usize> {
     }
     let does = |at: usize| DOES.contains(&bare(words, at));
     let end = whole();
-    let sure = is_unknown(first) || first.capital && !ends_with(words, last, "it's");
-    (does(end) && (sure || bare(words, end) != "from" && bare(words, end) != "here")).then_some(end)
+    let sure = is_unknown(first)
+        || is_doubtful(first)
+        || first.capital && !ends_with(words, last, "it's") && !is_place(&first.bare);
+    let other = is_place(&first.bare) && !is_doubtful(first);
+    (does(end) && !other && (sure || bare(words, end) != "from" && bare(words, end) != "here"))
+        .then_some(end)
+}
+
+/// Returns where a name ends that begins with an initial behind `the name is`.
+fn initialed(words: &[Word<'_>], at: usize) -> Option<usize> {
+    let last = at.checked_sub(1)?;
+    let initial = words
+        .get(at)
+        .filter(|word| word.is_letter() && word.raw.ends_with('.'))?;
+    let next = words
+        .get(at + 1)
+        .filter(|next| next.capital && next.is_alphabetic())?;
+    let named = is_named(words, last)
+        || bare(words, last) == "is" && words.iter().take(at).any(|word| word.bare == "name");
+    (named && initial.capital && next.bare.len() > 1).then(|| surnames(words, at + 2))
 }
 
 /// Returns `true` for `thanks,` and `hi,`.
@@ -355,6 +328,19 @@ fn said_before_mark(words: &[Word<'_>], last: usize) -> bool {
 fn surnames(words: &[Word<'_>], from: usize) -> usize {
     let mut end = from;
     while end < from + 3 {
+        // `theodora k lindgren`
+        let is_initial = end == from
+            && words
+                .get(end)
+                .is_some_and(|word| word.is_letter() && !matches!(word.bare.as_str(), "i" | "a"))
+            && words
+                .get(end + 1)
+                .is_some_and(|word| is_unknown(word) || is_surname(word))
+            && !words.get(end - 1).is_some_and(|word| word.marked);
+        if is_initial {
+            end += 2;
+            continue;
+        }
         let (Some(last), Some(next)) = (words.get(end - 1), words.get(end)) else {
             break;
         };
@@ -372,25 +358,4 @@ fn surnames(words: &[Word<'_>], from: usize) -> usize {
         end += 1;
     }
     end
-}
-
-/// Surnames that are a word which may follow a given name.
-const AMBIGUOUS: &[&str] = &[
-    "long", "young", "price", "park", "cook", "hunt", "reed", "rice", "hill", "wood", "woods",
-    "grant", "long", "bell", "stone", "rose", "wells", "mills", "west", "lane", "ford", "king",
-    "ward", "white", "black", "green", "gray",
-];
-
-/// Returns where the letters end that spell what ends here.
-pub(super) fn spelled(words: &[Word<'_>], end: usize) -> Option<Range<usize>> {
-    let mut start = end;
-    while start < end + 2 && SPELLING.contains(&bare(words, start)) {
-        start += 1;
-    }
-    let letters = words
-        .get(start..)?
-        .iter()
-        .take_while(|word| word.is_letter())
-        .count();
-    (letters >= 2).then_some(start..start + letters)
 }

@@ -4,154 +4,18 @@
 //! length and groups, and by the check digit of cards.
 
 use super::Kind;
+use super::cue::{Cue, cue, said_after};
 use super::digits::{Element, Run, luhn};
+use super::gap;
 use super::word::{Word, bare, ends_with};
 use std::ops::Range;
 
-/// How many words before a number say what it is.
-const REACH: usize = 12;
-
-/// What is said before a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cue {
-    Phone,
-    Card,
-    /// A security code or PIN.
-    Code,
-    /// When a card expires.
-    Expiry,
-    Ssn,
-    Account,
-    Zip,
-    /// A number that is not personal.
-    Other,
-}
-
-#[rustfmt::skip]
-const CUES: &[(Cue, &[&str])] = &[
-    (Cue::Code, &[
-        "cvv", "cvc", "cvv2", "c v v", "c v c", "security code", "verification code", "on the back", "pin", "pin code",
-        "pin number", "digit code",
-    ]),
-    (Cue::Expiry, &["expires", "expiration", "expiry", "expiration date", "expiry date", "exp", "expiring", "valid until", "valid thru"]),
-    (Cue::Ssn, &[
-        "social", "social security", "social security number", "ssn", "s s n", "social's",
-        "last four", "last four digits", "last 4", "last 4 digits",
-    ]),
-    (Cue::Account, &[
-        "account number", "bank account", "routing number", "routing", "iban", "sort code", "into account", "account no",
-        "account is", "account's",
-    ]),
-    (Cue::Card, &[
-        "card", "card number", "visa", "mastercard", "amex", "american express", "discover", "debit", "credit card",
-        "maestro",
-    ]),
-    (Cue::Zip, &["zip", "zip code", "zipcode", "postal code", "postcode", "post code"]),
-    (Cue::Phone, &[
-        "phone", "telephone", "cell", "mobile", "call", "dial", "text", "reach", "fax", "ring", "callback", "contact",
-        "whatsapp", "cellphone", "landline", "number is", "number's", "area code", "phone number", "mobile number",
-        "number right", "call back", "hotline", "line is",
-    ]),
-    (Cue::Other, &[
-        "order", "invoice", "ticket", "tracking", "serial", "confirmation", "reference", "case", "model", "part", "isbn",
-        "version", "room", "flight", "gate", "page", "chapter", "item", "build", "batch", "meeting id", "booking", "claim",
-        "policy", "product", "article", "sku", "score", "population", "numbers", "dates", "shipment", "parcel", "lot",
-        "license key", "barcode", "press", "extension", "meter", "reading", "reads", "port", "error", "passcode",
-        "password", "code", "discount code", "group", "node",
-    ]),
-];
-
-/// Returns what is said of the number that begins at this word: the nearest cue.
-fn cue(words: &[Word<'_>], start: usize) -> Option<Cue> {
-    for last in (start.saturating_sub(REACH)..start).rev() {
-        let mut found: Option<(usize, Cue)> = None;
-        for (cue, phrases) in CUES {
-            for phrase in *phrases {
-                let is_longer = found.is_none_or(|(length, _)| phrase.len() > length);
-                if is_longer && ends_with(words, last, phrase) {
-                    found = Some((phrase.len(), *cue));
-                }
-            }
-        }
-        // `the order number is`, `my account number is`: the word before says it.
-        if let Some((_, Cue::Phone)) = found
-            && matches!(bare(words, last), "is" | "number's" | "right" | "number")
-            && let Some(nearer) = before_number(words, last)
-        {
-            return Some(nearer);
-        }
-        if let Some((_, cue)) = found {
-            return Some(cue);
-        }
-    }
-    None
-}
-
-/// Words that say nothing of the number that follows them.
-const PLAIN: &[&str] = &[
-    "",
-    "my",
-    "the",
-    "our",
-    "your",
-    "his",
-    "her",
-    "their",
-    "best",
-    "good",
-    "better",
-    "same",
-    "new",
-    "old",
-    "a",
-    "and",
-    "right",
-    "work",
-    "home",
-    "office",
-    "main",
-    "direct",
-    "other",
-    "whose",
-    "this",
-    "emergency",
-    "business",
-    "daytime",
-    "toll-free",
-    "free",
-    "current",
-    "so",
-    "house",
-];
-
-/// Returns the cue of the words before `number is`.
-fn before_number(words: &[Word<'_>], last: usize) -> Option<Cue> {
-    let number = (last.saturating_sub(1)..=last)
-        .find(|at| matches!(bare(words, *at), "number" | "number's"))?;
-    let before = number.checked_sub(1)?;
-    let of = CUES.iter().filter(|(cue, _)| *cue != Cue::Phone);
-    let word = bare(words, before);
-    let is_plain = PLAIN.contains(&word)
-        || word.ends_with("'s")
-        || CUES
-            .iter()
-            .any(|(cue, phrases)| *cue == Cue::Phone && phrases.contains(&word));
-    let mut of = of.filter(|(cue, phrases)| {
-        let with_number = |phrase: &str| match *cue {
-            Cue::Account => ends_with(words, number, phrase) || bare(words, before) == "account",
-            _ => ends_with(words, before, phrase),
-        };
-        phrases.iter().any(|phrase| with_number(phrase))
-    });
-    // `the group number is`
-    of.next()
-        .map(|(cue, _)| *cue)
-        .or_else(|| (!is_plain).then_some(Cue::Other))
-}
+/// How many words behind an area code its phone number may be.
+const AREA_REACH: usize = 24;
 
 /// Returns the words of all runs that are to be hidden, with their kinds.
 pub(super) fn find(words: &[Word<'_>], runs: &[Run], found: &mut Vec<(Range<usize>, Kind)>) {
-    for run in runs {
+    for run in &gap::joined(words, runs) {
         let mut at = 0;
         while at < run.elements.len() {
             let rest = run.elements.get(at..).unwrap_or_default();
@@ -163,6 +27,83 @@ pub(super) fn find(words: &[Word<'_>], runs: &[Run], found: &mut Vec<(Range<usiz
             at += length.max(1);
         }
     }
+    corrected(words, runs, found);
+}
+
+/// Appends the runs that are a part of a hidden number, as it was first said, and area codes
+/// of phone numbers that are said far behind them.
+fn corrected(words: &[Word<'_>], runs: &[Run], found: &mut Vec<(Range<usize>, Kind)>) {
+    let mut kinds: Vec<Option<Kind>> = runs
+        .iter()
+        .map(|run| {
+            let mut of = found.iter().rev();
+            let hidden = of.find(|(span, _)| span.start < run.end() && run.start() < span.end);
+            hidden.map(|(_, kind)| *kind)
+        })
+        .collect();
+    let is_part = |run: &Run| {
+        let digits: usize = run.elements.iter().map(|one| one.digits.len()).sum();
+        matches!(digits, 2..=19) && run.elements.iter().all(|one| !one.cardinal)
+    };
+    // Backwards, so that a number that is corrected twice is hidden twice.
+    for (at, run) in runs.iter().enumerate().rev() {
+        if kinds.get(at).is_none_or(Option::is_some) || !is_part(run) {
+            continue;
+        }
+        let behind = runs.get(at + 1).zip(kinds.get(at + 1).copied().flatten());
+        let mut kind = behind
+            .and_then(|(next, kind)| gap::between(words, run.end(), next.start()).map(|_| kind));
+        if kind.is_none() && is_area_code(words, run) {
+            let mut later = runs.iter().zip(&kinds).skip(at + 1);
+            let near = |next: &Run| next.start() < run.end() + AREA_REACH;
+            let is_phone = later.any(|(next, kind)| *kind == Some(Kind::Phone) && near(next));
+            kind = is_phone.then_some(Kind::Phone);
+        }
+        if let Some(kind) = kind {
+            spans(words, &run.elements, kind, found);
+            if let Some(place) = kinds.get_mut(at) {
+                *place = Some(kind);
+            }
+        }
+    }
+    // What is said again, or goes on, behind the number.
+    for at in 1..runs.len() {
+        let (Some(before), Some(run)) = (runs.get(at - 1), runs.get(at)) else {
+            continue;
+        };
+        let first = kinds.get(at - 1).copied().flatten();
+        let gap = gap::between(words, before.end(), run.start());
+        let is_open = kinds.get(at).is_some_and(Option::is_none) && is_part(run);
+        let digits: usize = run.elements.iter().map(|one| one.digits.len()).sum();
+        let expiry = first == Some(Kind::Card) && gap.is_some() && matches!(digits, 3..=6);
+        let goes_on = expiry || gap == Some(gap::Gap::Correction);
+        if let Some(kind) = first.filter(|_| is_open && goes_on) {
+            spans(words, &run.elements, kind, found);
+            if let Some(place) = kinds.get_mut(at) {
+                *place = Some(kind);
+            }
+        }
+    }
+}
+
+/// Returns `true` if the digits are said to be an area code.
+pub(super) fn is_area_code(words: &[Word<'_>], run: &Run) -> bool {
+    let (start, end) = (run.start(), run.end());
+    let from = start.saturating_sub(3);
+    let is_after =
+        matches!(bare(words, end), "is" | "that's") && ends_with(words, end + 3, "the area code");
+    is_after
+        || (from..start).any(|last| {
+            [
+                "area code",
+                "country code",
+                "dialing code",
+                "dialling code",
+                "area code's",
+            ]
+            .iter()
+            .any(|cue| ends_with(words, last, cue))
+        })
 }
 
 /// Returns how many of the elements are one number, and what it is.
@@ -171,6 +112,11 @@ fn longest(words: &[Word<'_>], elements: &[Element]) -> (usize, Option<Kind>) {
         return (1, None);
     };
     let cue = cue(words, first.words.start);
+    let last = elements.last().map_or(0, |last| last.words.end);
+    let cue = match cue {
+        Some(Cue::Other | Cue::Phone) | None => said_after(words, last).or(cue),
+        _ => cue,
+    };
     for length in (1..=elements.len()).rev() {
         let part = elements.get(..length).unwrap_or_default();
         let may_end = length == elements.len()
@@ -230,7 +176,11 @@ fn kind(words: &[Word<'_>], elements: &[Element], cue: Option<Cue>) -> Option<Ki
         Some(Cue::Ssn) if matches!(count, 4 | 9) => return Some(Kind::Ssn),
         Some(Cue::Ssn) if matches!(count, 5..=8) => return Some(Kind::Ssn),
         Some(Cue::Zip) if matches!(count, 5 | 9) => return Some(Kind::Address),
-        Some(Cue::Account) if matches!(count, 5..=20) => return Some(Kind::Account),
+        Some(Cue::Phone) if matches!(count, 3 | 4) && is_end(words, elements) => {
+            return Some(Kind::Phone);
+        }
+        Some(Cue::House) if matches!(count, 1..=5) => return Some(Kind::Address),
+        Some(Cue::Account) if is_account(words, elements, count) => return Some(Kind::Account),
         Some(Cue::Card) if matches!(count, 4..=19) && !is_year(elements) => {
             return Some(Kind::Card);
         }
@@ -242,13 +192,37 @@ fn kind(words: &[Word<'_>], elements: &[Element], cue: Option<Cue>) -> Option<Ki
     if matches!(groups[..], [3, 2, 4]) {
         return Some(Kind::Ssn);
     }
-    if matches!(groups[..], [4, 4, 4, 4] | [4, 6, 5]) {
+    // A digit may be misheard, so that the check digit is wrong.
+    let read_out = matches!(count, 15 | 16)
+        && spelled(elements)
+        && digits.starts_with(['2', '3', '4', '5', '6']);
+    if matches!(groups[..], [4, 4, 4, 4] | [4, 6, 5]) || read_out {
         return Some(Kind::Card);
     }
     if count == 9 && spelled(elements) && split_as_ssn(elements) {
         return Some(Kind::Ssn);
     }
     is_phone(elements, &digits, &groups, cue == Some(Cue::Phone)).then_some(Kind::Phone)
+}
+
+/// Returns `true` for the number of an account or a bank, or the end of one.
+fn is_account(words: &[Word<'_>], elements: &[Element], count: usize) -> bool {
+    if elements.iter().any(|one| one.cardinal) || is_amount(words, elements) {
+        return false;
+    }
+    matches!(count, 5..=20) || matches!(count, 3..=4) && is_end(words, elements)
+}
+
+/// Returns `true` if the digits are said to be the last ones of a number, or are the short
+/// number of a bank.
+fn is_end(words: &[Word<'_>], elements: &[Element]) -> bool {
+    let start = elements.first().map_or(0, |first| first.words.start);
+    (start.saturating_sub(7)..start).any(|at| {
+        matches!(
+            bare(words, at),
+            "ending" | "ends" | "end" | "institution" | "last"
+        )
+    })
 }
 
 /// Returns `true` for a written group that may be a year.
@@ -367,9 +341,4 @@ pub(super) fn is_counting(elements: &[Element]) -> bool {
     (step == 1 || step == -1)
         && steps.all(|next| next == step)
         && elements.iter().any(|e| e.digits.len() > 1)
-}
-
-/// Returns `true` if what is said before the number says that it is not personal.
-pub(super) fn is_other(words: &[Word<'_>], start: usize) -> bool {
-    cue(words, start) == Some(Cue::Other)
 }

@@ -12,7 +12,10 @@
 
 use super::digits::{self, Run};
 use super::word::{Word, bare};
-use super::{Kind, Redaction, Span, account, address, birth, email, name, number};
+use super::{
+    Kind, Redaction, Span, account, address, birth, cue, email, gap, identity, number, person,
+    postcode, spelling, town,
+};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,6 +109,11 @@ impl Redactor {
         let skip = before.len();
         let mut spans = self.redaction.find_in(&all);
         let runs = digits::runs(&all);
+        let streets: Vec<Span> = spans
+            .iter()
+            .filter(|span| span.kind == Kind::Address)
+            .cloned()
+            .collect();
         let mut hide = |from: Option<usize>| {
             spans.extend(from.map(|from| Span {
                 words: from..all.len(),
@@ -113,22 +121,38 @@ impl Redactor {
             }));
         };
         if self.redaction.has_numbers() {
-            hide(number_begun(&all, &runs));
+            let begun = number_begun(&all, &runs);
+            hide(begun.map(|start| address::unit(&all, start)));
+        }
+        if self.redaction.has(Kind::Ssn) {
+            hide(identity::begun(&all));
         }
         if self.redaction.has(Kind::Account) {
             hide(account::begun(&all));
         }
         if self.redaction.has(Kind::Name) {
-            hide(name::letters_begun(&all));
+            hide(spelling::begun(&all));
         }
         if self.redaction.has(Kind::Email) {
             hide(email::begun(&all));
         }
         if self.redaction.has(Kind::Address) {
             hide(address::begun(&all, &runs));
+            hide(postcode::begun(&all));
+            let street = streets.last().map(|span| span.words.end);
+            hide(street.filter(|end| town::is_open(&all, *end)));
         }
         if self.redaction.has(Kind::Birth) || self.redaction.has(Kind::Card) {
             hide(birth::begun(&all));
+        }
+        if self.redaction.has(Kind::Name) {
+            spans.extend(person::begun(&all).map(|at| Span {
+                words: at..at + 1,
+                kind: Kind::Name,
+            }));
+        }
+        if self.redaction.has(Kind::Phone) {
+            spans.extend(area_codes(&all, &runs));
         }
         if self.resumed {
             spans.extend(going_on(&all, &runs));
@@ -186,7 +210,7 @@ fn beginning(words: &[Word<'_>], runs: &[Run]) -> Vec<Span> {
     let single = single.count();
     let is_counting =
         number::is_counting(&run.elements) || single == run.elements.len() && rises(run);
-    if single < BEGINNING || is_counting || number::is_other(words, run.start()) {
+    if single < BEGINNING || is_counting || cue::is_other(words, run.start()) {
         return Vec::new();
     }
     let open = run.elements.get(run.elements.len() - single..);
@@ -219,31 +243,40 @@ fn going_on(words: &[Word<'_>], runs: &[Run]) -> Option<Span> {
     })
 }
 
-/// Returns where the digits begin that the words end with.
+/// Returns where the digits begin that the words end with, or that may go on behind them.
 fn number_begun(words: &[Word<'_>], runs: &[Run]) -> Option<usize> {
-    let mut end = words.len();
     // The last word may be a part of the next digits, or join them.
-    while let Some(last) = end.checked_sub(1)
-        && (words.get(last).is_some_and(Word::is_filler)
-            || matches!(
-                bare(words, last),
-                "double"
-                    | "triple"
-                    | "treble"
-                    | "oh"
-                    | "o"
-                    | "and"
-                    | "then"
-                    | "plus"
-                    | "to"
-                    | "too"
-                    | "for"
-                    | "won"
-                    | "ate"
-            ))
-    {
-        end = last;
+    let joins = |at: usize| {
+        matches!(
+            bare(words, at),
+            "double"
+                | "triple"
+                | "treble"
+                | "oh"
+                | "o"
+                | "plus"
+                | "to"
+                | "too"
+                | "for"
+                | "won"
+                | "ate"
+        )
+    };
+    let mut end = words.len();
+    while end > 0 && joins(end - 1) {
+        end -= 1;
     }
-    let run = runs.iter().rev().find(|run| run.end() >= end)?;
-    Some(run.start())
+    let end = end.min(gap::before_pauses(words.get(..end).unwrap_or_default()));
+    let last = runs.iter().rposition(|run| run.end() >= end)?;
+    gap::begun(words, runs, last)
+}
+
+/// Returns the area codes whose phone number may still be said.
+fn area_codes(words: &[Word<'_>], runs: &[Run]) -> Vec<Span> {
+    let announced = runs.iter().filter(|run| number::is_area_code(words, run));
+    let codes = announced.map(|run| Span {
+        words: run.start()..run.end(),
+        kind: Kind::Phone,
+    });
+    codes.collect()
 }

@@ -79,7 +79,10 @@ pub(super) fn ends_with(words: &[Word<'_>], last: usize, phrase: &str) -> bool {
             return false;
         };
         at = before;
-        if bare(words, at) != part {
+        // `the sort code's` says as much as `the sort code is`.
+        let is_same = bare(words, at) == part
+            || at == last && words.get(at).is_some_and(|word| word.stem() == part);
+        if !is_same {
             return false;
         }
     }
