@@ -34,7 +34,7 @@ cannot() {
 # Looks for a subcommand of cargo. CI, which may take its time, installs it.
 need() {
     command -v "$1" >/dev/null && return
-    [ "${INSTALL:-}" = 1 ] || cannot "$1 is missing: INSTALL=1 make release-check, or cargo install --locked $1@${tool[$1]}"
+    [ "${INSTALL:-}" = 1 ] || cannot "$1 is missing: INSTALL=1 make release-check, or cargo install --locked $1@${tool[$1]}" || return
     "$cargo" install --locked --root "$target/tools" "$1@${tool[$1]}" || cannot "$1 cannot be installed"
 }
 

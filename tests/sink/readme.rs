@@ -164,6 +164,29 @@ fn the_recipes_show_what_was_said() {
     assert_eq!(shown.join(" ").trim_end_matches('.'), all, "{subtitles}");
 }
 
+/// Returns the block of another document that is run here.
+fn recipe_of(document: &'static str) -> &'static str {
+    let (_, block) = document
+        .split_once("<!-- run by tests/sink/readme.rs -->\n```sh\n")
+        .expect("a block");
+    block.split("\n```").next().expect("an end")
+}
+
+#[test]
+fn the_recipes_of_other_pages_run() {
+    let service = Service::start();
+    let (folder, sound, _) = talk(10);
+    let folder = folder.path();
+    std::fs::copy(&sound, folder.join("call.wav")).expect("a file");
+    std::fs::rename(sound, folder.join("talk.mp3")).expect("a file");
+    // docs/analytics.md shows a message, docs/privacy.md shows nothing.
+    let analytics = recipe_of(include_str!("../../docs/analytics.md"));
+    let printed = run(analytics, folder, &service);
+    assert!(printed.contains("symbl/analytics, "), "{printed}");
+    let privacy = recipe_of(include_str!("../../docs/privacy.md"));
+    run(privacy, folder, &service);
+}
+
 #[test]
 fn every_line_of_the_properties_makes_an_element() {
     init();

@@ -9,6 +9,7 @@ mod common;
 mod forge;
 mod install;
 mod operations;
+mod release;
 mod site;
 mod unit;
 mod watching;
