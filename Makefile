@@ -9,6 +9,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PLUGIN := $(TARGET_DIR)/release/libgstsymbl.so
 SERVICE := $(TARGET_DIR)/release/symbl-service
 TAP := $(TARGET_DIR)/release/symbl-tap
+VIEW := $(TARGET_DIR)/release/symbl-view
 
 # What /version and build_info say; empty without git.
 REVISION = $(shell git rev-parse --short=12 HEAD 2>/dev/null)
@@ -18,7 +19,7 @@ PREFIX ?= $(shell pkg-config --variable=prefix gstreamer-1.0)
 libdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=libdir gstreamer-1.0)
 pluginsdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=pluginsdir gstreamer-1.0)
 
-.PHONY: help build test soak soak-speech stress bench accuracy demo install install-plugin uninstall deb deb-check clean
+.PHONY: help build test soak soak-speech stress bench accuracy demo install install-plugin uninstall deb deb-check docs release release-check clean
 
 help:
 	@echo 'make demo [FILE=talk.wav] [WEB=1] [VIDEO=1]   live captions of recorded speech, or of your own file;'
@@ -30,12 +31,15 @@ help:
 	@echo 'make stress [MINUTES=5]     ten sinks beside hostile clients of the same service, with figures'
 	@echo 'make bench [BENCH="name …"] [MINUTES=10]   what it costs, beside fakesink, the peers and the limit'
 	@echo 'make accuracy [SETS="name …"] [ENGINES="name …"]   how many words the recognisers get wrong'
-	@echo 'make build                  $(PLUGIN), $(SERVICE) and $(TAP)'
+	@echo 'make build                  $(PLUGIN), $(SERVICE), $(TAP) and $(VIEW)'
 	@echo 'make install                the plugin into GStreamer'"'"'s folder, the programs, their manual pages,'
 	@echo '                            completions of shells and the unit of systemd (PREFIX, DESTDIR)'
 	@echo 'make uninstall              remove what make install has installed'
 	@echo 'make deb                    packages for Debian and Ubuntu, with cargo-deb'
 	@echo 'make deb-check              install them into an empty root, use them and remove them (as root)'
+	@echo 'make docs                   a site of the documentation, with mdBook, and its links checked'
+	@echo 'make release                what is shipped, with bills of materials and checksums'
+	@echo 'make release-check [CHECKS="name …"]   what takes long, before a release'
 	@echo 'make clean                  remove what was built'
 
 build:
@@ -70,16 +74,16 @@ accuracy:
 
 demo:
 	scripts/install-deps.sh build run model $(if $(FILE),,demo) $(if $(VIDEO),video)
-	$(CARGO) build --release --locked --workspace --lib --bins --example captions
+	$(CARGO) build --release --locked --workspace --lib --bins
 	WEB='$(WEB)' VIDEO='$(VIDEO)' scripts/demo.sh $(if $(FILE),"$(FILE)")
 
 # No rebuild of what is there, so that "sudo make install" needs no cargo.
-$(PLUGIN) $(SERVICE) $(TAP):
+$(PLUGIN) $(SERVICE) $(TAP) $(VIEW):
 	$(MAKE) build
 
 ifneq ($(shell $(CARGO) cbuild --version 2>/dev/null),)
 install-plugin:
-	$(CARGO) cinstall --release --locked --package gst-plugin-symbl --library-type cdylib \
+	$(CARGO) cinstall --release --locked --package gst-plugin-symbl --no-default-features --library-type cdylib \
 		--prefix '$(PREFIX)' --libdir '$(libdir)' $(if $(DESTDIR),--destdir '$(DESTDIR)')
 else
 install-plugin: $(PLUGIN)
@@ -87,7 +91,7 @@ install-plugin: $(PLUGIN)
 	install --strip -m 755 $(PLUGIN) '$(DESTDIR)$(pluginsdir)/libgstsymbl.so'
 endif
 
-install: install-plugin $(SERVICE) $(TAP)
+install: install-plugin $(SERVICE) $(TAP) $(VIEW)
 	scripts/install-files.sh install '$(dir $(SERVICE))' '$(DESTDIR)' '$(PREFIX)'
 
 uninstall:
@@ -100,6 +104,16 @@ deb: build
 
 deb-check:
 	scripts/deb-check.sh '$(TARGET_DIR)/debian'
+
+docs:
+	scripts/docs.sh '$(TARGET_DIR)'
+
+release:
+	scripts/install-deps.sh build
+	scripts/release.sh '$(TARGET_DIR)'
+
+release-check:
+	scripts/release-check.sh '$(TARGET_DIR)' $(CHECKS)
 
 clean:
 	$(CARGO) clean

@@ -25,7 +25,7 @@ requirements=scripts/accuracy/requirements.txt
 
 scripts/install-deps.sh build run accuracy >&2
 "${CARGO:-cargo}" build --release --locked --workspace --lib --bins \
-    --example captions --example transcribe
+    --example transcribe
 
 # The file is copied when all is installed, so that half an installation is made again.
 venv=$folder/venv

@@ -13,7 +13,7 @@ die() { printf 'deb-check: %s\n' "$*" >&2; exit 1; }
 
 mkdir -p "$root/etc" "$root/var/lib/dpkg/info" "$root/var/lib/dpkg/updates" "$root/var/lib/dpkg/triggers"
 : >"$root/var/lib/dpkg/status"
-packages='gstreamer1.0-symbl symbl-service symbl-tap'
+packages='gstreamer1.0-symbl symbl-service symbl-tap symbl-view'
 # What they depend on is on this machine, and not in that root.
 as_in() { dpkg --root="$root" --force-depends --force-script-chrootless "$@" >"$root/log" 2>&1 || { cat "$root/log"; die "dpkg $*"; }; }
 
@@ -21,7 +21,7 @@ for package in $packages; do
     ls "$folder/$package"_*.deb >/dev/null 2>&1 || die "there is no $package in $folder; make deb makes it"
 done
 as_in --install "$folder"/*.deb
-for program in symbl-service symbl-tap; do
+for program in symbl-service symbl-tap symbl-view; do
     "$root/usr/bin/$program" --version
     find "$root/usr/share/man/man1" -name "$program.1*" | grep -q . || die "$program has no manual page"
 done

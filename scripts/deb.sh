@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MPL-2.0
-# Makes packages for Debian and Ubuntu of what was built: gstreamer1.0-symbl, symbl-service and
-# symbl-tap, in TARGET/debian. "make deb" calls this.
+# Makes packages for Debian and Ubuntu of what was built: gstreamer1.0-symbl, symbl-service,
+# symbl-tap and symbl-view, in TARGET/debian. "make deb" calls this.
 #
 #   scripts/deb.sh TARGET [PROFILE]       PROFILE is release, or the name of another one
 set -eu
@@ -21,11 +21,13 @@ esac
 rm -rf "$folder/manual"
 "$folder/symbl-service" manual "$folder/manual"
 "$folder/symbl-tap" --write-manual "$folder/manual"
-for package in gst-plugin-symbl symbl-service symbl-tap; do
-    # A plugin may be installed for several architectures at once.
-    multiarch=
-    [ "$package" = gst-plugin-symbl ] && multiarch=--multiarch=same
-    # shellcheck disable=SC2086 # one option or none
-    CARGO_TARGET_DIR=$target cargo deb --no-build --locked --profile "$profile" $multiarch \
-        --package "$package" --output "$target/debian/"
-done
+"$folder/symbl-view" --write-manual "$folder/manual"
+package() {
+    CARGO_TARGET_DIR=$target cargo deb --no-build --locked --profile "$profile" \
+        --output "$target/debian/" "$@"
+}
+# A plugin may be installed for several architectures at once.
+package --package gst-plugin-symbl --multiarch=same
+package --package gst-plugin-symbl --variant view
+package --package symbl-service
+package --package symbl-tap

@@ -98,7 +98,7 @@ start_service() {
     die 'symbl-service did not start; what it said is above'
 }
 
-for program in symbl-service examples/captions; do
+for program in symbl-service symbl-view; do
     [ -x "$target/$program" ] || die "$target/$program is missing; run: make demo"
 done
 
@@ -141,7 +141,7 @@ play() {
         ! audioresample ! audio/x-raw,rate=16000,channels=1 \
         ! symblsink "${names[@]}" trackers="$(quote "$trackers")" \
             insight-types=action-item+question+follow-up+topic |
-        "$target/examples/captions" --from-gst-launch "${reference[@]}"
+        "$target/symbl-view" "${reference[@]}"
 }
 
 # How long the picture waits for its captions, in milliseconds.
@@ -174,7 +174,7 @@ play_video() {
         ! mp4mux name=mux ! filesink location="$(quote "$caller/captions.mp4")" \
         a. ! queue $wait ! lamemp3enc ! mpegaudioparse ! mux. |
         tee "$dir/messages" |
-        "$target/examples/captions" --from-gst-launch "${reference[@]}"
+        "$target/symbl-view" "${reference[@]}"
 }
 
 # Writes the frame in the middle of the longest final.

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 [ $# -eq 4 ] || { echo 'usage: install-files.sh install|uninstall FOLDER DESTDIR PREFIX' >&2; exit 2; }
 action=$1 built=$2 root=$3$4 prefix=$4
-programs='symbl-service symbl-tap'
+programs='symbl-service symbl-tap symbl-view'
 
 bash=$root/share/bash-completion/completions
 zsh=$root/share/zsh/site-functions
@@ -25,6 +25,7 @@ case $action in
         trap 'rm -rf "$manual"' EXIT
         "$built/symbl-service" manual "$manual"
         "$built/symbl-tap" --write-manual "$manual"
+        "$built/symbl-view" --write-manual "$manual"
         install -d "$root/bin" "$man" "$bash" "$zsh" "$fish" "$units" "$shared" "$doc"
         for program in $programs; do
             install --strip -m 755 "$built/$program" "$root/bin/$program"

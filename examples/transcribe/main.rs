@@ -16,7 +16,7 @@
 //! The last line is the sum, `{"files": …, "failed": …, …}`. The exit status is 0 if all
 //! results of all files have come.
 
-#[path = "../captions/accuracy.rs"]
+#[path = "../../view/accuracy.rs"]
 mod accuracy;
 mod player;
 mod processor;

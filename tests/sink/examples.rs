@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The programs in `examples/`: what they print for speech, and how they end.
+//! `symbl-view` and the programs in `examples/`: what they print for speech, and how they end.
 
 mod c;
 mod media_server;
@@ -35,7 +35,7 @@ pub(crate) fn talk(words: u16) -> (TempDir, PathBuf, PathBuf) {
     (folder, sound, text)
 }
 
-fn expected(words: u16) -> Vec<String> {
+pub(crate) fn expected(words: u16) -> Vec<String> {
     (0..words).map(|n| format!("w{n}")).collect()
 }
 
@@ -52,9 +52,9 @@ pub(crate) fn built(path: &str) -> PathBuf {
     path
 }
 
-/// Returns the command of the Rust example.
-fn captions(service: &Service) -> Command {
-    let mut command = Command::new(built("../examples/captions"));
+/// Returns the command of `symbl-view`.
+fn view(service: &Service) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_symbl-view"));
     command.args(["--base-url", &service.url()]);
     command
 }
@@ -96,7 +96,7 @@ fn failed(command: &mut Command) -> (Option<i32>, String) {
 }
 
 /// Returns the words of the lines that begin with a time, `[00:00.0] W0 w1.`
-fn words(printed: &str) -> Vec<String> {
+pub(crate) fn words(printed: &str) -> Vec<String> {
     printed
         .lines()
         .filter_map(|line| line.strip_prefix('[')?.split_once("] "))
@@ -116,10 +116,10 @@ fn is_time(text: &str) -> bool {
 }
 
 #[test]
-fn the_rust_example_prints_each_word_once_what_was_found_and_a_summary() {
+fn symbl_view_prints_each_word_once_what_was_found_and_a_summary() {
     let service = Service::start();
     let (_folder, sound, text) = talk(25);
-    let mut command = captions(&service);
+    let mut command = view(&service);
     command.args(["--trackers", TRACKERS, "--reference"]);
     let printed = printed(command.arg(text).arg(sound));
 
@@ -136,21 +136,28 @@ fn the_rust_example_prints_each_word_once_what_was_found_and_a_summary() {
     assert!(!printed.contains('\x1b'), "no terminal, no control codes");
 }
 
-#[test]
-fn the_rust_example_shows_what_gst_launch_prints() {
-    let service = Service::start();
-    let (_folder, sound, text) = talk(25);
-    let mut player = plugin::command("gst-launch-1.0")
-        .args(["-m", "filesrc"])
-        .arg(format!("location={}", sound.display()))
-        .args(["!", "wavparse", "!", "symblsink"])
-        .arg(format!("base-url={}", service.url()))
+/// Starts `gst-launch-1.0` with these options and pipeline. Its output is to be read.
+fn launch(options: &str, pipeline: &str) -> Child {
+    plugin::command("gst-launch-1.0")
+        .arg(options)
+        .args(shlex::split(pipeline).unwrap())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
-    let mut view = Command::new(built("../examples/captions"));
-    view.args(["--from-gst-launch", "--reference"]).arg(text);
+        .unwrap()
+}
+
+#[test]
+fn symbl_view_shows_what_gst_launch_prints() {
+    let service = Service::start();
+    let (_folder, sound, text) = talk(25);
+    let (sound, url) = (sound.display(), service.url());
+    let mut player = launch(
+        "-m",
+        &format!("filesrc location={sound} ! wavparse ! symblsink base-url={url}"),
+    );
+    let mut view = Command::new(env!("CARGO_BIN_EXE_symbl-view"));
+    view.arg("--reference").arg(text);
     let printed = printed(view.stdin(player.stdout.take().unwrap()));
 
     assert!(player.wait().unwrap().success());
@@ -164,20 +171,110 @@ fn the_rust_example_shows_what_gst_launch_prints() {
 }
 
 #[test]
-fn the_rust_example_takes_the_plugin_as_a_library_too() {
+fn symbl_view_names_the_speakers_of_a_pipeline_with_two_sinks() {
     let service = Service::start();
     let (_folder, sound, _) = talk(5);
-    let mut command = captions(&service);
+    let (sound, url) = (sound.display(), service.url());
+    let mut player = launch(
+        "-m",
+        &format!(
+            "filesrc location={sound} ! wavparse ! tee name=t \
+             t. ! queue ! symblsink speaker-name=Anna base-url={url} \
+             t. ! queue ! symblsink speaker-name=Bob base-url={url}"
+        ),
+    );
+    let mut view = Command::new(env!("CARGO_BIN_EXE_symbl-view"));
+    let printed = printed(view.stdin(player.stdout.take().unwrap()));
+
+    assert!(player.wait().unwrap().success());
+    for name in ["Anna", "Bob"] {
+        let line = format!("[00:00.0] {name}: W0 w1 w2 w3 w4.");
+        assert!(printed.lines().any(|l| l == line), "{line}\n{printed}");
+    }
+    assert!(printed.contains("\nheard     words 10, "), "{printed}");
+}
+
+#[test]
+fn symbl_view_shows_the_last_words_of_a_pipeline_that_ctrl_c_ends() {
+    let service = Service::start();
+    // The sound lasts half a minute, but the test does not wait for its end.
+    let (_folder, sound, _) = talk(150);
+    let (sound, url) = (sound.display(), service.url());
+    let mut player = launch(
+        "-em",
+        &format!("filesrc location={sound} ! wavparse ! symblsink base-url={url}"),
+    );
+    let mut view = Command::new(env!("CARGO_BIN_EXE_symbl-view"))
+        .stdin(player.stdout.take().unwrap())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(view.stdout.take().unwrap());
+    let mut printed = String::new();
+    lines.read_line(&mut printed).unwrap();
+    // A terminal sends it to both.
+    let both = [player.id().to_string(), view.id().to_string()];
+    let kill = Command::new("kill").arg("-INT").args(both).status();
+    assert!(kill.unwrap().success());
+    lines.read_to_string(&mut printed).unwrap();
+
+    player.wait().unwrap();
+    assert!(view.wait().unwrap().success(), "{printed}");
+    assert!(printed.contains("\nheard     words "), "{printed}");
+    let heard = words(&printed);
+    assert!((10..150).contains(&heard.len()), "{printed}");
+    assert_eq!(heard, expected(150)[..heard.len()]);
+}
+
+#[test]
+fn symbl_view_says_that_gst_launch_needs_its_option() {
+    let mut view = Command::new(env!("CARGO_BIN_EXE_symbl-view"));
+    let (status, said) = failed(view.stdin(Stdio::null()));
+    assert_eq!(status, Some(1));
+    assert!(said.contains("gst-launch-1.0 its option -m"), "{said}");
+}
+
+#[test]
+fn symbl_view_writes_its_manual_page_with_every_option() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut view = Command::new(env!("CARGO_BIN_EXE_symbl-view"));
+    printed(view.arg("--write-manual").arg(folder.path()));
+    let page = folder.path().join("man1/symbl-view.1");
+    let page = std::fs::read_to_string(page).unwrap();
+    for text in [
+        "base\\-url",
+        "trackers",
+        "reference",
+        "gst\\-launch\\-1.0 \\-em",
+    ] {
+        assert!(page.contains(text), "{text}\n{page}");
+    }
+    assert!(!page.contains("write"), "an option for packagers");
+    for file in [
+        "bash/symbl-view.bash",
+        "zsh/_symbl-view",
+        "fish/symbl-view.fish",
+    ] {
+        assert!(folder.path().join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn symbl_view_takes_the_plugin_as_a_library_too() {
+    let service = Service::start();
+    let (_folder, sound, _) = talk(5);
+    let mut command = view(&service);
     command.arg("--plugin").arg(built("libgstsymbl.so"));
     assert_eq!(words(&printed(command.arg(sound))), expected(5));
 }
 
 #[test]
-fn the_rust_example_ends_early_and_whole_at_ctrl_c() {
+fn symbl_view_ends_early_and_whole_at_ctrl_c() {
     let service = Service::start();
     // The sound lasts half a minute, but the test does not wait for its end.
     let (_folder, sound, _) = talk(150);
-    let mut child: Child = captions(&service)
+    let mut child: Child = view(&service)
         .arg(sound)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -200,21 +297,21 @@ fn the_rust_example_ends_early_and_whole_at_ctrl_c() {
 }
 
 #[test]
-fn the_rust_example_says_what_it_cannot_do() {
+fn symbl_view_says_what_it_cannot_do() {
     let service = Service::start();
     let (folder, sound, _) = talk(1);
     let absent = folder.path().join("absent");
 
-    let (status, said) = failed(captions(&service).arg(&absent));
+    let (status, said) = failed(view(&service).arg(&absent));
     assert_eq!(status, Some(1));
-    assert!(said.starts_with("captions: cannot read "), "{said}");
+    assert!(said.starts_with("symbl-view: cannot read "), "{said}");
 
-    let (status, said) = failed(captions(&service).arg("--plugin").arg(&absent).arg(&sound));
+    let (status, said) = failed(view(&service).arg("--plugin").arg(&absent).arg(&sound));
     assert_eq!(status, Some(1));
-    assert!(said.starts_with("captions: cannot load "), "{said}");
+    assert!(said.starts_with("symbl-view: cannot load "), "{said}");
 
     let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("LICENSE");
-    let (status, said) = failed(captions(&service).arg(text));
+    let (status, said) = failed(view(&service).arg(text));
     assert_eq!(status, Some(1));
     assert!(said.contains("This appears to be a text file"), "{said}");
 }

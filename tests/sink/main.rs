@@ -33,7 +33,7 @@
 //! failure that no retry can help is not retried; 15 retries back off; 19 no stale results;
 //! 20 unknown messages are tolerated.
 
-#[path = "../../examples/captions/accuracy.rs"]
+#[path = "../../view/accuracy.rs"]
 mod accuracy;
 #[path = "../common/mod.rs"]
 mod common;

@@ -100,9 +100,11 @@ fn documented(heading: &str, service: &Service, changes: &[(&str, &str)]) -> Str
         .split_once(&format!("\n## {heading}\n"))
         .unwrap_or_else(|| panic!("no section {heading}"));
     let (_, command) = section
-        .split_once("```sh\ngst-launch-1.0 -m ")
+        .split_once("```sh\ngst-launch-1.0 -em ")
         .expect("a command");
-    let (command, _) = command.split_once("\n```").expect("its end");
+    let (command, _) = command
+        .split_once(" | symbl-view\n```")
+        .expect("it is shown");
     let sink = format!(
         "symblsink name=sink drain-timeout=60000 base-url={}",
         service.url()

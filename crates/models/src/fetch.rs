@@ -15,6 +15,7 @@ const ATTEMPTS: usize = 5;
 
 /// How far a fetch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Progress {
     /// Downloads.
     Downloading {
@@ -32,6 +33,7 @@ pub enum Progress {
 
 /// Why a model could not be fetched. Each text says what to try.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FetchError {
     /// The catalogue has no such model.
     #[error(

@@ -24,6 +24,7 @@ const CHECKED: &[&str] = &[
     "src",
     "tap",
     "tests",
+    "view",
 ];
 
 /// Words that no comment may contain: they do not say who.

@@ -20,6 +20,7 @@ pub(crate) const FRAME: usize = 2 * HOP;
 
 /// Why a folder is no usable model.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ModelError {
     /// A file cannot be read.
     #[error("cannot read {}: {error}; a model is a folder with model.bin, config.json and \

@@ -13,15 +13,19 @@ fn built() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_BIN_EXE_symbl-service"))
         .parent()
         .expect("a folder");
-    let tap = folder.join("symbl-tap");
-    let known = Command::new(&tap).arg("--write-manual").output();
-    let is_new = known.is_ok_and(|output| {
-        !String::from_utf8_lossy(&output.stderr).contains("unexpected argument")
-    });
-    is_new.then(|| folder.to_owned()).or_else(|| {
-        has("symbl-tap", "--write-manual");
-        None
-    })
+    for name in ["symbl-tap", "symbl-view"] {
+        let known = Command::new(folder.join(name))
+            .arg("--write-manual")
+            .output();
+        let is_new = known.is_ok_and(|output| {
+            !String::from_utf8_lossy(&output.stderr).contains("unexpected argument")
+        });
+        if !is_new {
+            has(name, "--write-manual");
+            return None;
+        }
+    }
+    Some(folder.to_owned())
 }
 
 fn run(action: &str, built: &Path, root: &Path, prefix: &str) {
@@ -69,7 +73,10 @@ fn what_is_installed_works_and_is_removed_again() {
         "bin/symbl-tap",
         "share/man/man1/symbl-service.1",
         "share/man/man1/symbl-service-model-fetch.1",
+        "bin/symbl-view",
         "share/man/man1/symbl-tap.1",
+        "share/man/man1/symbl-view.1",
+        "share/bash-completion/completions/symbl-view",
         "share/bash-completion/completions/symbl-service",
         "share/zsh/site-functions/_symbl-tap",
         "share/fish/vendor_completions.d/symbl-tap.fish",
@@ -83,7 +90,7 @@ fn what_is_installed_works_and_is_removed_again() {
         );
     }
     let at = |file: &str| root.join("opt/symbl").join(file);
-    for program in ["symbl-service", "symbl-tap"] {
+    for program in ["symbl-service", "symbl-tap", "symbl-view"] {
         let program = at("bin").join(program);
         let output = Command::new(&program)
             .arg("--version")

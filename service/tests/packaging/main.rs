@@ -9,6 +9,8 @@ mod common;
 mod forge;
 mod install;
 mod operations;
+mod release;
+mod site;
 mod unit;
 mod watching;
 

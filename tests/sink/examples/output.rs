@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The examples when no program reads their standard output or standard error, when these
+//! `symbl-view` and the examples when no program reads their standard output or standard error, when these
 //! are closed, and when the disk is full; and text with control sequences of a terminal.
 
-use super::{built, c, captions, captions_py, expected, talk, words};
+use super::{built, c, captions_py, expected, talk, view, words};
 use crate::common::service::Service;
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// Returns the examples that print captions of a file and can run here, by name.
 fn programs(service: &Service, sound: &Path) -> Vec<(&'static str, Command)> {
-    let mut programs = vec![("Rust", captions(service)), ("C", c::command())];
+    let mut programs = vec![("symbl-view", view(service)), ("C", c::command())];
     programs.extend(captions_py(service).map(|command| ("Python", command)));
     for (name, command) in &mut programs {
         command.arg(sound);

@@ -347,6 +347,7 @@ impl ServiceError {
 
 /// Why a text frame could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ParseError {
     /// Not JSON at all, or nested too deeply.
     #[error("text frame of {length} bytes is not JSON: {reason}")]

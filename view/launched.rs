@@ -17,8 +17,11 @@ pub fn show(
 ) -> Result<(), Box<dyn Error>> {
     for line in output.lines() {
         let line = line?;
-        if let Some(structure) = element_message(&line) {
-            summary.count(&structure);
+        if let Some((element, structure)) = element_message(&line) {
+            summary.count(element, &structure);
+            if summary.has_several_elements() {
+                view.name_speakers();
+            }
             view.show(&structure)?;
         } else if line.starts_with("WARNING: ") || line.starts_with("ERROR: ") {
             view.warn(&line)?;
@@ -28,10 +31,12 @@ pub fn show(
 }
 
 /// Parses a line such as `Got message #12 from element "sink" (element): symbl/…,
-/// …;`.
-fn element_message(line: &str) -> Option<gst::Structure> {
-    let (_, structure) = line
+/// …;`. Returns the name of the element and the structure.
+fn element_message(line: &str) -> Option<(&str, gst::Structure)> {
+    let (from, structure) = line
         .strip_prefix("Got message #")?
         .split_once(" (element): ")?;
-    gst::Structure::from_str(structure).ok()
+    let (_, element) = from.split_once('"')?;
+    let structure = gst::Structure::from_str(structure).ok()?;
+    Some((element.trim_end_matches('"'), structure))
 }

@@ -1,27 +1,29 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Live captions in a terminal: plays a file or an address through `symblsink` and
-//! prints the results as they come.
+//! `symbl-view`: live captions in a terminal. Plays a file or an address through `symblsink`
+//! and prints the results as they come, or shows the messages of another pipeline.
 //!
 //! ```text
-//! captions [--base-url URL] [--trackers JSON] [--reference FILE] INPUT
-//! gst-launch-1.0 -m … ! symblsink … | captions --from-gst-launch [--reference FILE]
+//! symbl-view [--base-url URL] [--trackers JSON] [--reference FILE] INPUT
+//! gst-launch-1.0 -em … ! symblsink … | symbl-view [--reference FILE]
 //! ```
 //!
-//! The program shows how an application uses the element: everything it prints comes
-//! from the messages on the bus and from the property `stats`. Ctrl-C ends the talk
-//! and waits for its last results; a second Ctrl-C stops at once. The exit status is
+//! The program is also an example of how an application uses the element: everything it
+//! prints comes from the messages on the bus and from the property `stats`. Ctrl-C ends the
+//! talk and waits for its last results; a second Ctrl-C stops at once. The exit status is
 //! 0 if all captions have come, or if the reader of standard output has gone.
 
 mod accuracy;
 mod launched;
+mod manual;
 mod summary;
 mod view;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use gst::prelude::*;
 use std::error::Error;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,38 +31,46 @@ use summary::Summary;
 use symbl_captions::Notes;
 use view::View;
 
-/// Live captions of INPUT, with the insights, trackers and topics found in it.
+/// Show live captions, with the insights, trackers and topics found in them.
+///
+/// With INPUT, it is played in real time through symblsink. Without it, the messages of
+/// another pipeline are shown: pipe the output of `gst-launch-1.0 -em` into this program. -m
+/// prints the messages, and with -e Ctrl-C ends the talk and waits for its last captions.
+///
+/// If the service requires a token, pass it in the environment variable
+/// SYMBL_ACCESS_TOKEN: every user of the machine can read a command line.
 #[derive(Parser)]
-#[command(name = "captions", version)]
+#[command(name = "symbl-view", version)]
 struct Args {
     /// Address of the service, for example http://127.0.0.1:8787
     /// [default: SYMBL_BASE_URL, else the element's own]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", requires = "input")]
     base_url: Option<String>,
 
     /// The plugin's library; without it, the one built into this program
-    #[arg(long, value_name = "LIBRARY")]
+    #[arg(long, value_name = "LIBRARY", requires = "input")]
     plugin: Option<PathBuf>,
 
     /// Phrases to look for: [{"name":"Price","vocabulary":["how much","cost"]}]
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", requires = "input")]
     trackers: Option<String>,
 
     /// Text file with what is said in INPUT, to compute the word error rate
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
 
-    /// Play nothing, but show the output of `gst-launch-1.0 -m` from standard input
-    #[arg(long, conflicts_with_all = ["base_url", "plugin", "trackers", "input"])]
-    from_gst_launch: bool,
-
     /// A file, or an address such as rtsp://camera/stream
-    #[arg(value_name = "INPUT", required_unless_present = "from_gst_launch")]
+    /// [default: the output of `gst-launch-1.0 -m` on standard input]
+    #[arg(value_name = "INPUT")]
     input: Option<String>,
+
+    /// Write the manual page and the completions of shells into this folder, and end
+    #[arg(long, value_name = "DIR", hide = true, exclusive = true)]
+    write_manual: Option<PathBuf>,
 }
 
 /// Name of the message that Ctrl-C puts on the bus.
-const INTERRUPTED: &str = "captions/interrupted";
+const INTERRUPTED: &str = "symbl-view/interrupted";
 
 /// Exit status that shells give a program ended by Ctrl-C.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -68,9 +78,12 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// Set when only the output is left to write. Then Ctrl-C ends the program.
 static WRITING: AtomicBool = AtomicBool::new(false);
 
+/// Set at the first Ctrl-C while the messages of another program are shown.
+static INTERRUPTED_BEFORE: AtomicBool = AtomicBool::new(false);
+
 fn main() -> ExitCode {
     let args = Args::parse();
-    let notes = Notes::new("captions");
+    let notes = Notes::new("symbl-view");
     let code = match run(&args, &notes) {
         Ok(code) => code,
         Err(error) if has_no_reader(error.as_ref()) => ExitCode::SUCCESS,
@@ -90,6 +103,11 @@ fn has_no_reader(error: &(dyn Error + 'static)) -> bool {
 }
 
 fn run(args: &Args, notes: &Notes) -> Result<ExitCode, Box<dyn Error>> {
+    if let Some(folder) = &args.write_manual {
+        manual::write(Args::command(), folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let reference = match &args.reference {
         Some(path) => Some(
             std::fs::read_to_string(path)
@@ -98,18 +116,11 @@ fn run(args: &Args, notes: &Notes) -> Result<ExitCode, Box<dyn Error>> {
         None => None,
     };
     gst::init()?;
-    if args.from_gst_launch {
-        // Ctrl-C reaches both programs, and the other one ends the talk.
-        ctrlc::set_handler(end_if_writing)?;
-        let (mut view, mut summary) = (View::new(notes)?, Summary::default());
-        let shown = launched::show(std::io::stdin().lock(), &mut view, &mut summary);
-        view.close()?;
-        shown?;
-        let stats = summary.measured();
-        return conclude(&mut view, &summary, &stats, reference.as_deref());
-    }
+    let Some(input) = &args.input else {
+        return show_launched(notes, reference.as_deref());
+    };
     load_plugin(args.plugin.as_deref())?;
-    let pipeline = Pipeline::new(args)?;
+    let pipeline = Pipeline::new(args, input)?;
     pipeline.stop_on_interrupt()?;
 
     let mut view = View::new(notes)?;
@@ -121,6 +132,38 @@ fn run(args: &Args, notes: &Notes) -> Result<ExitCode, Box<dyn Error>> {
     }
     let stats = pipeline.sink.property::<gst::Structure>("stats");
     conclude(&mut view, &summary, &stats, reference.as_deref())
+}
+
+/// Shows what `gst-launch-1.0 -m` prints, up to its end.
+fn show_launched(notes: &Notes, reference: Option<&str>) -> Result<ExitCode, Box<dyn Error>> {
+    if io::stdin().is_terminal() {
+        let missing = "a file to play, or the output of `gst-launch-1.0 -em` on standard input";
+        let mut command = Args::command();
+        command
+            .error(ErrorKind::MissingRequiredArgument, missing)
+            .exit();
+    }
+    // Ctrl-C reaches both programs, and the other one ends the talk. The second Ctrl-C is for
+    // a user who does not wait for that.
+    ctrlc::set_handler(|| {
+        end_if_writing();
+        if INTERRUPTED_BEFORE.swap(true, Ordering::Relaxed) {
+            std::process::exit(EXIT_INTERRUPTED.into());
+        }
+    })?;
+    let (mut view, mut summary) = (View::new(notes)?, Summary::default());
+    let shown = launched::show(io::stdin().lock(), &mut view, &mut summary);
+    view.close()?;
+    shown?;
+    if !summary.has_begun() {
+        return Err(
+            "no message of symblsink has come: the pipeline needs one, and gst-launch-1.0 its \
+             option -m"
+                .into(),
+        );
+    }
+    let stats = summary.measured();
+    conclude(&mut view, &summary, &stats, reference)
 }
 
 /// Prints the summary, and returns the exit status.
@@ -175,7 +218,7 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    fn new(args: &Args) -> Result<Self, Box<dyn Error>> {
+    fn new(args: &Args, input: &str) -> Result<Self, Box<dyn Error>> {
         let pipeline = gst::parse::launch(
             "uridecodebin name=in caps=audio/x-raw expose-all-streams=false \
              ! audioconvert ! audioresample ! audio/x-raw,rate=16000,channels=1 \
@@ -187,7 +230,7 @@ impl Pipeline {
             let element = pipeline.by_name(name);
             element.ok_or_else(|| format!("no element '{name}' in the pipeline"))
         };
-        by_name("in")?.set_property("uri", uri(args.input.as_deref().unwrap_or_default())?);
+        by_name("in")?.set_property("uri", uri(input)?);
         let sink = by_name("sink")?;
         if let Some(url) = &args.base_url {
             sink.set_property("base-url", url);
@@ -228,7 +271,7 @@ impl Pipeline {
             match message.view() {
                 MessageView::Element(element) => {
                     if let Some(structure) = element.structure() {
-                        summary.count(structure);
+                        summary.count("sink", structure);
                         view.show(structure)?;
                     }
                 }

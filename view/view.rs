@@ -25,6 +25,8 @@ pub struct View {
     /// The interim in the last line, which is removed before anything else is
     /// written.
     interim: Option<Interim>,
+    /// Each text begins with the name of its speaker.
+    names_speakers: bool,
 }
 
 /// What the last line shows.
@@ -44,7 +46,13 @@ impl View {
             out: Outlet::stdout()?,
             notes: notes.clone(),
             interim: None,
+            names_speakers: false,
         })
+    }
+
+    /// Begins each text with the name of its speaker from now on.
+    pub fn name_speakers(&mut self) {
+        self.names_speakers = true;
     }
 
     /// Shows one message of the element. Skips messages that say nothing to a reader.
@@ -87,10 +95,14 @@ impl View {
     }
 
     fn transcript(&mut self, message: &gst::StructureRef, text: &str) -> io::Result<()> {
-        let time = match message.get::<u64>("running-time") {
+        let mut time = match message.get::<u64>("running-time") {
             Ok(time) => format!("[{}]", minutes(time)),
             Err(_) => MARGIN.trim_end().to_owned(),
         };
+        let speaker = text_of(message, "speaker-name");
+        if self.names_speakers && !speaker.is_empty() {
+            time = format!("{time} {speaker}:");
+        }
         if message.get::<bool>("is-final") == Ok(true) {
             self.interim = None;
             self.line(&format!("{time} {text}"))
@@ -179,7 +191,7 @@ impl View {
             unstable,
         } = interim;
         let (_, columns) = self.term.size();
-        let room = usize::from(columns).saturating_sub(time.len() + 3);
+        let room = usize::from(columns).saturating_sub(measure_text_width(time) + 3);
         let (omission, shown) = if measure_text_width(text) <= room {
             ("", text.as_str())
         } else {

@@ -4,12 +4,14 @@
 
 use super::accuracy;
 use super::view::minutes;
+use std::collections::BTreeMap;
 
 /// Collects what the messages contain and `stats` does not.
 #[derive(Default)]
 pub struct Summary {
     finals: Vec<String>,
-    complete: bool,
+    /// Each element that has posted messages, with `true` if it has all of its results.
+    complete: BTreeMap<String, bool>,
     insights: u64,
     trackers: u64,
     topics: u64,
@@ -20,24 +22,28 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts one message of the element.
-    pub fn count(&mut self, message: &gst::StructureRef) {
+    /// Counts one message of an element.
+    pub fn count(&mut self, element: &str, message: &gst::StructureRef) {
+        if !message.name().starts_with("symbl/") {
+            return;
+        }
         let says = |field| message.get::<bool>(field) == Ok(true);
         let nanos = |field| message.get::<u64>(field).unwrap_or_default();
+        let complete = self.complete.entry(element.to_owned()).or_default();
         if message.name() == "symbl/transcript" {
             let kind = usize::from(says("is-final"));
             self.delays[kind].push(nanos("delay"));
         }
         match message.name().as_str() {
             "symbl/transcript" if says("is-final") => {
-                self.end = nanos("running-time") + nanos("duration");
+                self.end = self.end.max(nanos("running-time") + nanos("duration"));
                 self.finals
                     .push(message.get::<String>("text").unwrap_or_default());
             }
             "symbl/insight" => self.insights += 1,
             "symbl/tracker" => self.trackers += 1,
             "symbl/topic" => self.topics += 1,
-            "symbl/drained" => self.complete = says("complete"),
+            "symbl/drained" => *complete = says("complete"),
             _ => {}
         }
     }
@@ -62,9 +68,20 @@ impl Summary {
             .build()
     }
 
-    /// Returns `true` if the service has sent final results for all of the audio.
+    /// Returns `true` if an element has posted a message.
+    pub fn has_begun(&self) -> bool {
+        !self.complete.is_empty()
+    }
+
+    /// Returns `true` if more than one element has posted messages, as in a pipeline with a
+    /// sink for each side of a call.
+    pub fn has_several_elements(&self) -> bool {
+        self.complete.len() > 1
+    }
+
+    /// Returns `true` if the service has sent final results for all audio of all elements.
     pub fn is_complete(&self) -> bool {
-        self.complete
+        self.has_begun() && self.complete.values().all(|complete| *complete)
     }
 
     /// Returns the lines to print. `reference` is what was said.
