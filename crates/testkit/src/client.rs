@@ -175,6 +175,11 @@ impl Client {
             .expect("a socket to send on");
     }
 
+    /// Sends one message, and returns `false` if the socket takes none.
+    pub async fn try_send(&mut self, message: Message) -> bool {
+        self.socket.send(message).await.is_ok()
+    }
+
     /// Sends one text message.
     pub async fn send_text(&mut self, text: &str) {
         self.send(Message::text(text)).await;

@@ -16,7 +16,7 @@ const LONGEST_START: Duration = Duration::from_secs(60);
 /// which PostgreSQL refuses. It ends, and its files are removed, when standard input does:
 /// also if the test is killed. A line on it is done: `kill`, or `start` again.
 const SCRIPT: &str = r#"
-programs=$1 directory=$2
+programs=$1 directory=$2 primary=$3
 if [ "$(id -u)" = 0 ]; then
     chown postgres "$directory"
     as() { exec setpriv --reuid postgres --regid postgres --clear-groups "$@"; }
@@ -24,9 +24,17 @@ else
     as() { exec "$@"; }
 fi
 cd "$directory"
-(as "$programs/initdb" -D "$directory/data" -U postgres --auth=trust -E UTF8 --no-locale \
-    --no-sync) >"$directory/log" 2>&1 || { cat "$directory/log" >&2; exit 1; }
-shift 2
+make() {
+    if [ -n "$primary" ]; then
+        as "$programs/pg_basebackup" -D "$directory/data" -h "$primary" -U postgres \
+            --checkpoint=fast --no-sync --write-recovery-conf
+    else
+        as "$programs/initdb" -D "$directory/data" -U postgres --auth=trust -E UTF8 --no-locale \
+            --no-sync
+    fi
+}
+(make) >"$directory/log" 2>&1 || { cat "$directory/log" >&2; exit 1; }
+shift 3
 run() {
     as "$programs/postgres" -D "$directory/data" -k "$directory" -c listen_addresses= \
         -c max_connections=300 -c shared_buffers=32MB "$@" >>"$directory/log" 2>&1 &
@@ -105,6 +113,40 @@ impl Postgres {
     ///
     /// The server does not start.
     pub fn start(options: &[&str]) -> Option<Self> {
+        Self::start_from("", options)
+    }
+
+    /// Starts a server that follows this one, and makes it synchronous: from then on a commit
+    /// is answered when both have it.
+    ///
+    /// # Panics
+    ///
+    /// It does not start or does not follow.
+    pub fn synchronous_replica(&self) -> Self {
+        let from = self.directory.to_string_lossy();
+        let replica = Self::start_from(&from, &["-c", "cluster_name=replica"]);
+        let replica = replica.expect("PostgreSQL is installed");
+        let url = self.url("postgres");
+        self.ask(
+            &url,
+            "ALTER SYSTEM SET synchronous_standby_names = 'replica'",
+        );
+        self.ask(&url, "SELECT pg_reload_conf()");
+        let begun = Instant::now();
+        while self.ask(&url, "SELECT sync_state FROM pg_stat_replication") != "sync" {
+            assert!(begun.elapsed() < LONGEST_START, "no replica follows");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        replica
+    }
+
+    /// Makes a replica take writes, and returns when it does.
+    pub fn promote(&self) {
+        self.ask(&self.url("postgres"), "SELECT pg_promote()");
+    }
+
+    /// Starts a server, as a replica of the one in `primary` if that is not empty.
+    fn start_from(primary: &str, options: &[&str]) -> Option<Self> {
         let programs = programs()?;
         // The name has to be short: a socket's path may have 107 bytes.
         let name = format!("symbl-pg-{}-{}", std::process::id(), fresh());
@@ -113,6 +155,7 @@ impl Postgres {
         let mut script = Command::new("sh")
             .args(["-c", SCRIPT, "postgres"])
             .args([&programs, &directory])
+            .arg(primary)
             .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -143,6 +186,18 @@ impl Postgres {
     pub fn url(&self, name: &str) -> String {
         let host = self.directory.to_string_lossy().replace('/', "%2F");
         format!("postgres://postgres:hush@{host}/{name}")
+    }
+
+    /// Returns the URL of a database on this server or, if that takes no writes, on another one.
+    pub fn url_with(&self, other: &Self, name: &str) -> String {
+        let host = |server: &Self| server.directory.to_string_lossy().replace('/', "%2F");
+        let (one, two) = (host(self), host(other));
+        format!("postgres://postgres:hush@{one},{two}/{name}")
+    }
+
+    /// Returns the path of the server's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join(".s.PGSQL.5432")
     }
 
     /// Runs a statement in the database of a URL, and returns what `psql` prints.

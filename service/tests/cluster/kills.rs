@@ -2,7 +2,6 @@
 
 //! Nodes that are killed.
 
-use super::process::Process;
 use super::*;
 
 /// Speakers, each in a conversation of its own.
@@ -13,12 +12,6 @@ const UTTERANCES: u16 = 12;
 
 /// Milliseconds of an utterance of two words with its pause.
 const LONG: u64 = 1000;
-
-fn start(url: &str) -> Process {
-    Process::start(|command| {
-        command.args(["--log", "warn"]).env("SYMBL_CLUSTER", url);
-    })
-}
 
 /// A speaker that keeps what it says until it hears the final of it.
 struct Speaker {
@@ -76,7 +69,7 @@ async fn a_node_that_is_killed_loses_no_word_and_doubles_none() {
         return;
     };
     let url = postgres.database();
-    let [a, b] = [start(&url), start(&url)];
+    let [a, b] = [process(&url), process(&url)];
     let mut speakers = Vec::new();
     let mut listeners = Vec::new();
     for n in 0..SPEAKERS {
@@ -118,7 +111,7 @@ async fn what_only_a_killed_node_had_is_over_in_time() {
         return;
     };
     let url = postgres.database();
-    let [a, b] = [start(&url), start(&url)];
+    let [a, b] = [process(&url), process(&url)];
     let (mut ada, _) = Client::started(&a, "orphan", &start_as("Ada", 2)).await;
     let mut listener = subscriber(&b, "orphan").await;
     ada.send_audio(&said(0..2)).await;

@@ -8,18 +8,34 @@
 mod common;
 
 mod failures;
+mod frozen;
 mod going;
 mod jobs;
 mod kills;
+mod ledger;
+mod links;
+mod measure;
 mod moves;
+mod mutations;
 mod order;
+mod outages;
+mod pauses;
+mod rolling;
+mod rooms;
+mod valve;
+mod voice;
 
+use common::process::Process;
 use common::*;
+use ledger::{Ear, Ledger};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::time::Duration;
 use symbl_service::recognizer::scripted::{silence, speech};
 use symbl_service::{Auth, ClusterUrl, Server, ServerConfig};
 use symbl_testkit::postgres::Postgres;
+use voice::{Places, Plan, Voice};
 
 /// Returns a configuration of a node of this database.
 pub fn configured(url: &str) -> ServerConfig {
@@ -31,6 +47,41 @@ pub fn configured(url: &str) -> ServerConfig {
 /// Starts a node of this database in this process.
 pub async fn node(url: &str) -> Server {
     Server::bind(configured(url)).await.expect("a node")
+}
+
+/// Starts a node of this database as a process of its own.
+pub fn process(url: &str) -> Process {
+    Process::start(|command| {
+        command.args(["--log", "warn"]).env("SYMBL_CLUSTER", url);
+    })
+}
+
+/// Sends a signal to a node.
+pub fn signal(node: &Process, signal: Signal) {
+    let id = i32::try_from(node.child.id()).expect("an id");
+    kill(Pid::from_raw(id), signal).expect("a process");
+}
+
+/// Waits until a statement of the database has this answer.
+pub async fn until_it_says(postgres: &Postgres, url: &str, sql: &str, answer: &str) {
+    in_time(async {
+        while postgres.ask(url, sql) != answer {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
+/// Returns a plan for a speaker with a conversation of its own.
+pub fn plan(name: &str, utterances: u16) -> Plan {
+    Plan {
+        name: name.to_owned(),
+        room: name.to_owned(),
+        first: 0,
+        utterances,
+        pace: Duration::from_millis(300),
+        patience: Duration::from_secs(3),
+    }
 }
 
 /// Returns words of 200 ms each, and the pause of 600 ms that ends an utterance.

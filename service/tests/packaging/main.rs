@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cluster;
 mod forge;
 mod install;
 mod operations;

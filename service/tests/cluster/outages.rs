@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A database that is killed under load: it comes back, its replica takes over, or neither
+//! happens in time.
+
+use super::*;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+const NODES: usize = 3;
+const SPEAKERS: usize = 9;
+
+/// Longer than a final waits for the database.
+const LONGEST_WAIT: Duration = Duration::from_secs(100);
+
+/// Three nodes as processes, with speakers that wait for their finals as long as it takes and a
+/// subscriber of each on another node.
+struct Talk {
+    nodes: Vec<Process>,
+    voices: Vec<Voice>,
+    ears: Vec<Ear>,
+}
+
+impl Talk {
+    async fn begin(url: &str, utterances: u16) -> Self {
+        let nodes: Vec<Process> = (0..NODES).map(|_| process(url)).collect();
+        let places = Places::new(nodes.iter().map(Place::address));
+        let (mut voices, mut ears) = (Vec::new(), Vec::new());
+        for n in 0..SPEAKERS {
+            let patient = Plan {
+                patience: Duration::from_secs(58),
+                ..plan(&format!("speaker-{n}"), utterances)
+            };
+            let voice = Voice::start(patient, &places, n).await;
+            ears.push(Ear::open(&nodes[(n + 1) % NODES], &voice.plan.room).await);
+            voice.speak();
+            voices.push(voice);
+        }
+        Self {
+            nodes,
+            voices,
+            ears,
+        }
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(Place::address).collect()
+    }
+
+    /// Waits until every speaker has heard so many finals.
+    async fn until(&self, utterances: usize) {
+        for voice in &self.voices {
+            voice.until(utterances).await;
+        }
+    }
+
+    /// Asserts that every word is everywhere once, and returns the close codes that speakers
+    /// had.
+    async fn end(mut self, postgres: &Postgres, url: &str) -> Vec<Option<u16>> {
+        let mut closes = Vec::new();
+        for voice in &mut self.voices {
+            let heard = voice.end().await;
+            assert_eq!(heard.words, voice.plan.words(), "what a speaker was told");
+            closes.extend(heard.closes);
+        }
+        let ledger = Ledger::of(&self.voices);
+        let ears: Vec<&Ear> = self.ears.iter().collect();
+        let nodes = self.addresses();
+        ledger.is_whole(&nodes, &ears, (postgres, url)).await;
+        closes
+    }
+}
+
+/// Waits until a node answers with this status.
+async fn until_status(place: &SocketAddr, request: &str, status: &str) {
+    in_time(async {
+        while !http(place, request, "")
+            .await
+            .0
+            .starts_with(&format!("http/1.1 {status}"))
+        {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_killed_and_started_under_load_loses_no_word() {
+    let Some(postgres) = Postgres::start(&[]) else {
+        return;
+    };
+    let url = postgres.database();
+    let talk = Talk::begin(&url, 16).await;
+    talk.until(2).await;
+    for _ in 0..2 {
+        postgres.kill();
+        let node = talk.addresses()[0];
+        until_status(&node, "GET /readyz", "503").await;
+        until_status(&node, "GET /livez", "200").await;
+        until_status(&node, "GET /v1/conversations", "503").await;
+        postgres.start_again();
+        until_status(&node, "GET /readyz", "200").await;
+    }
+    let closes = talk.end(&postgres, &url).await;
+    assert_eq!(closes, Vec::<Option<u16>>::new(), "no stream ends");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_synchronous_replica_takes_over_and_no_stream_ends() {
+    let Some(primary) = Postgres::start(&[]) else {
+        return;
+    };
+    let name = primary.database();
+    let name = name.rsplit('/').next().expect("a name");
+    let replica = primary.synchronous_replica();
+    let url = primary.url_with(&replica, name);
+    let talk = Talk::begin(&url, 16).await;
+    talk.until(3).await;
+    primary.kill();
+    let killed = Instant::now();
+    replica.promote();
+    talk.until(6).await;
+    println!(
+        "finals of all speakers {:?} after the primary was killed",
+        killed.elapsed()
+    );
+    let closes = talk.end(&replica, &url).await;
+    assert_eq!(closes, Vec::<Option<u16>>::new(), "no stream ends");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_that_takes_too_long_ends_streams_and_their_clients_say_all_again() {
+    let Some(postgres) = Postgres::start(&[]) else {
+        return;
+    };
+    let url = postgres.database();
+    let talk = Talk::begin(&url, 8).await;
+    talk.until(2).await;
+    postgres.kill();
+    let killed = Instant::now();
+    for voice in &talk.voices {
+        let is_closed = async {
+            while voice.heard().closes.is_empty() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let ended = tokio::time::timeout(LONGEST_WAIT, is_closed).await;
+        ended.expect("a stream ends that waits for too long");
+    }
+    println!(
+        "streams end {:?} after the database was killed",
+        killed.elapsed()
+    );
+    postgres.start_again();
+    let closes = talk.end(&postgres, &url).await;
+    assert!(closes.iter().all(|code| *code == Some(1012)), "{closes:?}");
+    assert!(closes.len() >= SPEAKERS, "{closes:?}");
+}

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! A speaker that behaves as `symblsink` does: it keeps what it has said until it hears the
+//! final of it, dials another node when its socket is lost, and says the rest again.
+
+use super::*;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::Message;
+
+/// Milliseconds of an utterance of two words with its pause.
+const LONG: u64 = 1000;
+
+/// Time between two dials.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a dial, and the answer to a start request, may take.
+const LONGEST_START: Duration = Duration::from_secs(10);
+
+/// How long a speaker may try to be heard as a whole, on a busy machine.
+const LONGEST: Duration = Duration::from_secs(240);
+
+/// The nodes that live, which speakers dial in turn.
+#[derive(Clone, Default)]
+pub struct Places(Arc<Mutex<Vec<SocketAddr>>>);
+
+impl Places {
+    pub fn new(nodes: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self(Arc::new(Mutex::new(nodes.into_iter().collect())))
+    }
+
+    /// Sets the nodes that are dialled from now on.
+    pub fn set(&self, nodes: impl IntoIterator<Item = SocketAddr>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = nodes.into_iter().collect();
+    }
+
+    fn turn(&self, n: usize) -> Option<SocketAddr> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(n.checked_rem(all.len())?).copied()
+    }
+}
+
+/// What a speaker is to say.
+#[derive(Clone)]
+pub struct Plan {
+    pub name: String,
+    pub room: String,
+    /// Its first word; no other speaker of the room has those that follow.
+    pub first: u16,
+    pub utterances: u16,
+    /// Time from the begin of an utterance to that of the next one.
+    pub pace: Duration,
+    /// How long it waits for a final that it is owed before it dials again.
+    pub patience: Duration,
+}
+
+impl Plan {
+    /// Returns the words in the order in which they are said.
+    pub fn words(&self) -> Vec<String> {
+        let last = self.first + 2 * self.utterances;
+        (self.first..last).map(|word| format!("w{word}")).collect()
+    }
+
+    /// Returns the sound of an utterance, which speakers share that say the same.
+    fn audio(&self, utterance: u16) -> Arc<Vec<u8>> {
+        static KNOWN: LazyLock<Mutex<HashMap<u16, Arc<Vec<u8>>>>> = LazyLock::new(Mutex::default);
+        let first = self.first + 2 * utterance;
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let audio = known.entry(first);
+        Arc::clone(audio.or_insert_with(|| Arc::new(said(first..first + 2))))
+    }
+}
+
+/// What a speaker has heard and how its sockets have ended.
+#[derive(Default, Clone, Debug)]
+pub struct Heard {
+    /// Its own words, as finals.
+    pub words: Vec<String>,
+    /// The close code of each socket that has ended before all was said.
+    pub closes: Vec<Option<u16>>,
+    /// How long each of those interruptions has lasted.
+    pub away: Vec<Duration>,
+    /// Milliseconds from the moment an utterance was sent to its final, of those that were
+    /// sent once.
+    pub delays: Vec<u64>,
+}
+
+/// A speaker that speaks.
+pub struct Voice {
+    pub plan: Plan,
+    /// The id of the conversation that it is in.
+    pub conversation: String,
+    heard: Arc<Mutex<Heard>>,
+    speaks: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Voice {
+    /// Starts a speaker at the `turn`th node, and returns when it is in its conversation. It
+    /// says nothing yet.
+    pub async fn start(plan: Plan, places: &Places, turn: usize) -> Self {
+        let heard = Arc::new(Mutex::new(Heard::default()));
+        let mut speaker = Speaker {
+            plan: plan.clone(),
+            places: places.clone(),
+            turn,
+            attempt: 0,
+            finals: 0,
+            heard: Arc::clone(&heard),
+        };
+        let (client, conversation) = in_time(speaker.dial()).await;
+        let speaks = Arc::new(Notify::new());
+        let begin = Arc::clone(&speaks);
+        let task = tokio::spawn(async move {
+            begin.notified().await;
+            let talk = speaker.talk(client);
+            timeout(LONGEST, talk).await.expect("all is said in time");
+        });
+        Self {
+            plan,
+            conversation,
+            heard,
+            speaks,
+            task,
+        }
+    }
+
+    /// Lets it speak.
+    pub fn speak(&self) {
+        self.speaks.notify_one();
+    }
+
+    /// Returns what it has heard so far.
+    pub fn heard(&self) -> Heard {
+        let heard = self.heard.lock();
+        heard.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until it has heard the finals of so many utterances.
+    pub async fn until(&self, utterances: usize) {
+        in_time(async {
+            while self.heard().words.len() < 2 * utterances {
+                sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Waits until it has said everything and has heard that.
+    pub async fn end(&mut self) -> Heard {
+        (&mut self.task).await.expect("a speaker");
+        self.heard()
+    }
+}
+
+impl Drop for Voice {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Speaker {
+    plan: Plan,
+    places: Places,
+    turn: usize,
+    attempt: u64,
+    /// Number of utterances of which it has heard the final.
+    finals: u16,
+    heard: Arc<Mutex<Heard>>,
+}
+
+impl Speaker {
+    fn note(&self, note: impl FnOnce(&mut Heard)) {
+        note(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Dials until it is in its conversation.
+    async fn dial(&mut self) -> (Client, String) {
+        loop {
+            if let Some(place) = self.places.turn(self.turn) {
+                self.attempt += 1;
+                let begun = timeout(LONGEST_START, self.begin(place)).await;
+                if let Ok(Some(begun)) = begun {
+                    return begun;
+                }
+            }
+            self.turn += 1;
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn begin(&self, place: SocketAddr) -> Option<(Client, String)> {
+        let path = format!("/v1/streaming/{}", self.plan.room);
+        let (mut client, _) = Client::open(&place, &path, &[]).await.ok()?;
+        let position = u64::from(self.finals) * LONG;
+        let request = start_at(&self.plan.name, self.attempt, position);
+        let request = Message::text(request.to_string());
+        if !client.try_send(request).await {
+            return None;
+        }
+        loop {
+            let heard = client.next().await;
+            match heard.kind() {
+                "recognition_started" => {
+                    let id = &heard.json()["message"]["data"]["conversationId"];
+                    return Some((client, id.as_str().expect("an id").to_owned()));
+                }
+                "closed" => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Says everything, on as many sockets as that takes.
+    async fn talk(mut self, mut client: Client) {
+        loop {
+            let code = self.speak(&mut client).await;
+            if self.finals == self.plan.utterances {
+                break;
+            }
+            let lost = Instant::now();
+            self.note(|heard| heard.closes.push(code));
+            drop(client);
+            self.turn += 1;
+            client = self.dial().await.0;
+            self.note(|heard| heard.away.push(lost.elapsed()));
+        }
+        // The end of the conversation is not waited for: others may speak.
+        let stop = json!({"type": "stop_request"}).to_string();
+        if client.try_send(Message::text(stop)).await {
+            client.until("conversation_completed").await;
+        }
+    }
+
+    /// Speaks on a socket until all was heard or the socket is lost. Returns how it ended.
+    async fn speak(&mut self, client: &mut Client) -> Option<u16> {
+        // What the one before has said and not heard is sent again at once.
+        let mut sent = self.finals;
+        let mut times: Vec<(u16, Instant)> = Vec::new();
+        let mut next = tokio::time::Instant::now();
+        let mut owed_since = next;
+        while self.finals < self.plan.utterances {
+            let is_due = sent < self.plan.utterances;
+            tokio::select! {
+                () = sleep_until(next), if is_due => {
+                    let audio = self.plan.audio(sent);
+                    for chunk in audio.chunks(3200) {
+                        let message = Message::binary(chunk.to_vec());
+                        match timeout(self.plan.patience, client.try_send(message)).await {
+                            Ok(true) => {}
+                            _ => return self.ending(client).await,
+                        }
+                    }
+                    if sent == self.finals {
+                        owed_since = tokio::time::Instant::now();
+                    }
+                    times.push((sent, Instant::now()));
+                    sent += 1;
+                    next = tokio::time::Instant::now() + self.plan.pace;
+                }
+                heard = client.next() => match heard.kind() {
+                    "message_response" if self.take(heard.json(), &times) => {
+                        owed_since = tokio::time::Instant::now();
+                    }
+                    _ => if let super::Heard::Closed(code) = heard {
+                        return code;
+                    }
+                },
+                () = sleep_until(owed_since + self.plan.patience), if sent > self.finals => {
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// Returns how a socket ended that takes nothing any more.
+    async fn ending(&mut self, client: &mut Client) -> Option<u16> {
+        let rest = timeout(PAUSE, client.rest()).await.ok()?;
+        match rest.last() {
+            Some(super::Heard::Closed(code)) => *code,
+            _ => None,
+        }
+    }
+
+    /// Notes a message, if it is its own. Returns `true` if so.
+    fn take(&mut self, message: &Value, times: &[(u16, Instant)]) -> bool {
+        let own = self.plan.words();
+        let texts = message["messages"].as_array().expect("messages").iter();
+        let texts = texts.filter_map(|message| message["payload"]["content"].as_str());
+        let words: Vec<String> = texts.flat_map(words_of).collect();
+        let words: Vec<String> = words
+            .into_iter()
+            .filter(|word| own.contains(word))
+            .collect();
+        let Some(last) = words.last() else {
+            return false;
+        };
+        let at = own.iter().position(|word| word == last).expect("its own");
+        let utterance = u16::try_from(at / 2).expect("few");
+        self.finals = self.finals.max(utterance + 1);
+        let sent = times.iter().find(|(number, _)| *number == utterance);
+        self.note(|heard| {
+            heard.words.extend(words);
+            if let (Some((_, sent)), true) = (sent, heard.closes.is_empty()) {
+                let delay = sent.elapsed().as_millis();
+                heard.delays.push(u64::try_from(delay).expect("short"));
+            }
+        });
+        true
+    }
+}
