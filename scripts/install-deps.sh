@@ -30,7 +30,7 @@ demo='asterisk-core-sounds-en-g722 ffmpeg'
 video='ffmpeg gstreamer1.0-x gstreamer1.0-plugins-ugly fonts-dejavu-core'
 test='gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-x libcairo2-dev libpango1.0-dev
       ffmpeg flite iproute2 mount python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
-       curl gir1.2-gst-rtsp-server-1.0 jq postgresql sip-tester sqlite3 strace systemd util-linux valgrind'
+       curl gir1.2-gst-rtsp-server-1.0 jq postgresql redis-server sip-tester sqlite3 strace systemd util-linux valgrind'
 bench='gstreamer1.0-plugins-bad linux-perf|linux-tools-generic strace valgrind iproute2 util-linux'
 accuracy='asterisk-core-sounds-en asterisk-core-sounds-en-g722 asterisk-core-sounds-en-wav
           pocketsphinx-testdata ffmpeg flite python3'

@@ -7,10 +7,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bus;
 mod failures;
 mod going;
 mod jobs;
 mod kills;
+mod lossy;
 mod moves;
 mod order;
 

@@ -11,6 +11,7 @@
 //! docs/cluster.md.
 
 mod bookmarks;
+mod bus;
 mod comprehensive;
 mod conversations;
 mod filter;
@@ -39,8 +40,10 @@ pub(crate) mod trial;
 mod words;
 mod writer;
 
+use crate::conversation::bus::exchange::Exchange;
 use crate::metrics::Counts;
 use crate::store::StoreError;
+use crate::store::redis::Redis;
 use crate::store::sqlite::record::{Outcome, Record};
 use link::{Address, Link, gone};
 use readers::{Looking, Readers};
@@ -51,7 +54,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::sync::watch;
 use writer::{Ask, Job, LONGEST_OUTAGE, Reply, Tell, Writer};
 
 /// How long the answer to a job may take: longer than the database may be away.
@@ -76,20 +78,22 @@ pub(crate) struct Store {
     node: Arc<Mutex<String>>,
     /// How often this node was declared gone.
     times_gone: Arc<AtomicU64>,
-    /// Counts what other nodes announce.
-    news: watch::Sender<u64>,
+    /// Tells other nodes what is new.
+    bus: Arc<Exchange>,
     /// Disconnected when the thread has ended.
     ended: Mutex<Receiver<()>>,
 }
 
 impl Store {
-    /// Opens the database at this URL and brings it to this version.
+    /// Opens the database at this URL and brings it to this version. With `bus`, nodes tell
+    /// each other by the Redis at that URL what is new, else by the database.
     ///
     /// # Errors
     ///
-    /// The URL is none, or the database cannot be reached or used.
-    pub(crate) fn open(url: &str) -> Result<Self, StoreError> {
+    /// A URL is none, or the database cannot be reached or used.
+    pub(crate) fn open(url: &str, bus: Option<&str>) -> Result<Self, StoreError> {
         let address = Address::parse(url)?;
+        let redis = bus.map(Redis::parse).transpose()?;
         let thread = |reason| StoreError::File {
             path: "a thread".into(),
             reason,
@@ -106,8 +110,8 @@ impl Store {
         let (jobs, waiting) = unbounded_channel();
         let (alive, ended) = channel::<()>();
         let (tell, opened) = sync_channel(1);
-        let news = watch::Sender::new(0);
-        let others = news.clone();
+        let exchange = Arc::new(Exchange::new());
+        let others = Arc::clone(&exchange);
         let times_gone = Arc::new(AtomicU64::new(0));
         let mut writer = Writer {
             times_gone: Arc::clone(&times_gone),
@@ -118,20 +122,34 @@ impl Store {
             node: Arc::clone(&node),
             counts: counts.clone(),
             is_failing: false,
-            written: watch::Sender::new(0),
+            bus: Arc::clone(&exchange) as _,
         };
         std::thread::Builder::new()
             .name("symbl-store".to_owned())
             .spawn(move || {
                 let _alive = alive;
                 runtime.block_on(async {
-                    let prepared = prepare(&writer).await;
-                    let is_open = prepared.is_ok();
-                    let link = prepared.map(|link| writer.link = Some(link));
-                    let _ = tell.send(link);
-                    if is_open {
-                        let watching = registry::watch_others(&writer, others);
-                        tokio::spawn(watching);
+                    let prepared = async {
+                        let mut link = prepare(&writer).await?;
+                        let key = key(&mut link).await?;
+                        Ok((link, key))
+                    };
+                    let opened = prepared.await.map(|(link, key)| {
+                        writer.link = Some(link);
+                        key
+                    });
+                    let key = opened.as_ref().ok().cloned();
+                    let _ = tell.send(opened.map(drop));
+                    if let Some(key) = key {
+                        tokio::spawn(registry::watch_others(&writer));
+                        match redis {
+                            Some(redis) => tokio::spawn(redis.run(others, key)),
+                            None => tokio::spawn(bus::run(
+                                others,
+                                writer.address.clone(),
+                                writer.runtime.clone(),
+                            )),
+                        };
                         writer.run(waiting).await;
                     }
                 });
@@ -149,7 +167,7 @@ impl Store {
             counts,
             node,
             times_gone,
-            news,
+            bus: exchange,
             ended: Mutex::new(ended),
         })
     }
@@ -266,17 +284,7 @@ impl Store {
 
     /// Returns the key that tokens are signed with, the same for all nodes.
     pub(crate) fn key(&self) -> Result<Vec<u8>, StoreError> {
-        self.look(|link| {
-            Box::pin(async move {
-                let parts = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
-                let key = parts.map(uuid::Uuid::into_bytes).concat();
-                let sql = "INSERT INTO meta (key, bytes) VALUES ('key', $1) ON CONFLICT DO NOTHING";
-                link.execute(sql, &[&key]).await?;
-                let sql = "SELECT bytes FROM meta WHERE key = 'key'";
-                let row = link.query_one(sql, &[]).await?;
-                row.try_get(0).map_err(link::refused)
-            })
-        })
+        self.look(|link| Box::pin(key(link)))
     }
 }
 
@@ -290,6 +298,17 @@ async fn prepare(writer: &Writer) -> Result<Link, StoreError> {
     log::bury(&mut link).await?;
     log::sweep(&mut link, &node).await?;
     Ok(link)
+}
+
+/// Returns the key that tokens are signed with. It is made if there is none.
+async fn key(link: &mut Link) -> Result<Vec<u8>, StoreError> {
+    let parts = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
+    let key = parts.map(uuid::Uuid::into_bytes).concat();
+    let sql = "INSERT INTO meta (key, bytes) VALUES ('key', $1) ON CONFLICT DO NOTHING";
+    link.execute(sql, &[&key]).await?;
+    let sql = "SELECT bytes FROM meta WHERE key = 'key'";
+    let row = link.query_one(sql, &[]).await?;
+    row.try_get(0).map_err(link::refused)
 }
 
 fn wait<T>(answer: &Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
