@@ -42,7 +42,6 @@ rm -rf "$directory"
 #[derive(Debug)]
 pub struct Redis {
     directory: PathBuf,
-    password: Option<String>,
     script: Mutex<(Child, ChildStdin, BufReader<ChildStdout>)>,
 }
 
@@ -54,19 +53,6 @@ impl Redis {
     ///
     /// The server does not start.
     pub fn start(options: &[&str]) -> Option<Self> {
-        Self::open(options, None)
-    }
-
-    /// Starts a server whose options ask for this password.
-    ///
-    /// # Panics
-    ///
-    /// The server does not start.
-    pub fn start_guarded(options: &[&str], password: &str) -> Option<Self> {
-        Self::open(options, Some(password.to_owned()))
-    }
-
-    fn open(options: &[&str], password: Option<String>) -> Option<Self> {
         let version = Command::new("redis-server").arg("--version").output();
         if version.is_err() {
             let required = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
@@ -96,7 +82,6 @@ impl Redis {
         let output = BufReader::new(script.stdout.take().expect("piped"));
         let server = Self {
             directory,
-            password,
             script: Mutex::new((script, input, output)),
         };
         server.expect("started");
@@ -125,11 +110,6 @@ impl Redis {
             .arg("-s")
             .arg(self.socket())
             .args(command)
-            .envs(
-                self.password
-                    .iter()
-                    .map(|password| ("REDISCLI_AUTH", password)),
-            )
             .output()
             .ok()?;
         let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();

@@ -12,7 +12,7 @@ use super::form::{Interim, Live};
 use super::hub::{Conversation, Hub};
 use super::registry::Registry;
 use super::teller::Item;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use tokio::sync::{Notify, mpsc};
 
@@ -105,9 +105,11 @@ pub(super) async fn hear(hub: Weak<Hub>, mut notes: mpsc::Receiver<Note>, look: 
     let mut batch = Vec::with_capacity(MOST_NOTES);
     while notes.recv_many(&mut batch, MOST_NOTES).await > 0 {
         let Some(hub) = hub.upgrade() else { return };
+        let named: HashSet<i64> = batch.iter().filter_map(Note::conversation).collect();
         let all: HashMap<i64, Arc<Conversation>> = hub
             .conversations()
             .values()
+            .filter(|c| named.contains(&c.number))
             .map(|c| (c.number, Arc::clone(c)))
             .collect();
         let mut is_whole = true;

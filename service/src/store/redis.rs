@@ -15,8 +15,10 @@ use redis::aio::{MultiplexedConnection, PubSubSink, PubSubStream};
 use redis::{AsyncConnectionConfig, Client, RedisError};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 /// Each node hears only what it follows, so nothing has to be put together.
@@ -28,7 +30,7 @@ const TERMS: Terms = Terms {
 
 /// How long connecting may take, and an answer.
 const LONGEST_CONNECT: Duration = Duration::from_secs(3);
-const LONGEST_ANSWER: Duration = Duration::from_secs(1);
+const LONGEST_ANSWER: Duration = Duration::from_secs(2);
 
 /// Time until a session that was lost is opened again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -65,12 +67,36 @@ impl Redis {
         Ok(Self { client })
     }
 
-    /// Connects the bus to Redis, again and again, until the store ends. All nodes of a
-    /// cluster have the same `key`.
-    pub(crate) async fn run(self, exchange: Arc<Exchange>, key: Vec<u8>) {
-        let channels = Channels::new(&key, exchange.node());
+    /// Connects the bus to Redis on a thread of its own, since TLS reads certificates from
+    /// files. All nodes of a cluster have the same `key`. Ends when the result is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The system has no thread for it.
+    pub(crate) fn start(self, exchange: Arc<Exchange>, key: &[u8]) -> io::Result<Running> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let channels = Channels::new(key, exchange.node());
+        let (running, stopped) = oneshot::channel::<()>();
+        std::thread::Builder::new()
+            .name("symbl-bus".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        _ = stopped => {}
+                        () = self.run(&exchange, &channels) => {}
+                    }
+                });
+            })?;
+        Ok(Running { _running: running })
+    }
+
+    /// Connects the bus to Redis, again and again.
+    async fn run(&self, exchange: &Exchange, channels: &Channels) {
         loop {
-            let why = self.session(&exchange, &channels).await;
+            let why = self.session(exchange, channels).await;
             exchange.down(&why.to_string());
             sleep(PAUSE).await;
         }
@@ -102,6 +128,12 @@ impl Redis {
             () = exchange.silence() => Ended::Slow,
         }
     }
+}
+
+/// The thread of the bus. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    _running: oneshot::Sender<()>,
 }
 
 /// Why a session has ended.

@@ -3,9 +3,7 @@
 //! What nodes tell each other at once: interims, and finals before the log is looked at.
 
 use super::lossy::Lossy;
-use super::process::Process;
 use super::*;
-use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 use symbl_service::BusUrl;
@@ -15,7 +13,7 @@ use symbl_testkit::redis::Redis;
 const LONGEST: Duration = Duration::from_secs(15);
 
 /// How long a bus may take to be back.
-const LONGEST_RETURN: Duration = Duration::from_secs(60);
+pub const LONGEST_RETURN: Duration = Duration::from_secs(60);
 
 /// Starts a node of this database in this process, with this bus.
 async fn node_on(url: &str, bus: Option<&str>) -> Server {
@@ -25,7 +23,7 @@ async fn node_on(url: &str, bus: Option<&str>) -> Server {
 }
 
 /// Returns the value of a metric.
-async fn metric(place: &impl Place, name: &str) -> f64 {
+pub async fn metric(place: &impl Place, name: &str) -> f64 {
     let (_, text) = http(place, "GET /metrics", "").await;
     let name = format!("symbl_service_{name} ");
     let value = text.lines().find_map(|line| line.strip_prefix(&name));
@@ -33,7 +31,7 @@ async fn metric(place: &impl Place, name: &str) -> f64 {
 }
 
 /// Waits until a metric has a value.
-async fn until_metric(place: &impl Place, name: &str, is_it: impl Fn(f64) -> bool) {
+pub async fn until_metric(place: &impl Place, name: &str, is_it: impl Fn(f64) -> bool) {
     let begun = Instant::now();
     loop {
         let value = metric(place, name).await;
@@ -72,27 +70,38 @@ async fn told(listener: &mut Client) -> (Told, Value) {
 
 /// Makes a speaker say utterance after utterance until a subscriber is told an interim.
 /// `next` is the number of the next final.
-async fn until_interims(speaker: &mut Client, listener: &mut Client, next: &mut u64) {
+pub async fn until_interims(speaker: &mut Client, listener: &mut Client, next: &mut u64) {
     let begun = Instant::now();
     loop {
         assert!(begun.elapsed() < LONGEST_RETURN, "no interims");
         let first = u16::try_from(*next * 7 % 900).expect("a word");
-        speaker.send_audio(&said(first..first + 4)).await;
+        speaker.send_audio(&begin(first..first + 3)).await;
+        // As long as the utterance goes on, its interim is not overtaken by its final.
+        let early = tokio::time::timeout(Duration::from_millis(500), told(listener)).await;
+        speaker.send_audio(&said(first + 3..first + 4)).await;
+        let mut heard = early.ok().map(|(told, _)| told);
         let mut is_there = false;
         loop {
-            match told(listener).await.0 {
-                Told::Interim(_) => is_there = true,
-                Told::Final(number, _) => {
+            match heard.take() {
+                Some(Told::Interim(_)) => is_there = true,
+                Some(Told::Final(number, _)) => {
                     assert_eq!(number, *next, "each once and in order");
                     *next += 1;
                     break;
                 }
+                None => {}
             }
+            heard = Some(told(listener).await.0);
         }
         if is_there {
             return;
         }
     }
+}
+
+/// Returns words without the pause that ends an utterance.
+fn begin(words: std::ops::Range<u16>) -> Vec<u8> {
+    linear16(&speech(words, 16_000))
 }
 
 #[tokio::test]
@@ -114,45 +123,47 @@ async fn a_subscriber_hears_the_interims_of_a_speaker_on_another_node_by_each_bu
         let mut next = 0;
         until_interims(&mut ada, &mut there, &mut next).await;
         // The same messages, and none of an utterance after its final.
-        let mut own = Vec::new();
-        for n in 0..10u16 {
-            ada.send_audio(&said(20 * n..20 * n + 5)).await;
-            own.push(20 * n);
-        }
-        let last = next + 9;
-        let (mut known, mut finals) = (Vec::new(), Vec::new());
-        loop {
-            let (told, value) = told(&mut here).await;
-            if let Told::Final(number, text) = told {
-                finals.push((number, text));
-                if number == last {
-                    break;
-                }
-            }
-            known.push(value);
-        }
-        let mut interims = 0;
         let mut heard = Vec::new();
-        while heard.last() != Some(&last) {
-            match told(&mut there).await {
-                (Told::Interim(text), value) => {
-                    interims += 1;
-                    assert!(known.contains(&value), "{value}");
-                    let (_, of) = finals
-                        .iter()
-                        .find(|(number, _)| *number == next + heard.len() as u64)
-                        .expect("a final");
-                    let of = words_of(of);
-                    let words = words_of(&text);
-                    assert_eq!(of.get(..words.len()), Some(&words[..]), "of the next final");
-                }
-                (Told::Final(number, _), _) => {
-                    assert_eq!(number, next + heard.len() as u64);
-                    heard.push(number);
-                }
+        for n in 0..5 {
+            ada.send_audio(&begin(20 * n..20 * n + 3)).await;
+            // On a machine that is busy, the bus may be away just now.
+            let early = told(&mut there);
+            heard.extend(
+                tokio::time::timeout(Duration::from_secs(2), early)
+                    .await
+                    .ok(),
+            );
+            ada.send_audio(&said(20 * n + 3..20 * n + 5)).await;
+            let mut is_over = false;
+            while !is_over {
+                let one = told(&mut there).await;
+                is_over = matches!(one.0, Told::Final(..));
+                heard.push(one);
             }
         }
-        assert!(interims > 0);
+        let mut known = Vec::new();
+        while !known.contains(&heard[heard.len() - 1].1) {
+            known.push(told(&mut here).await.1);
+        }
+        assert!(
+            heard
+                .iter()
+                .any(|(told, _)| matches!(told, Told::Interim(_)))
+        );
+        for (told, value) in &heard {
+            assert!(known.contains(value), "{told:?}: {value}");
+        }
+        let mut rest = heard.iter().map(|(told, _)| told).peekable();
+        for n in 0..5 {
+            let words: Vec<String> = (20 * n..20 * n + 5).map(|n| format!("w{n}")).collect();
+            while let Some(Told::Interim(text)) = rest.next_if(|t| matches!(t, Told::Interim(_))) {
+                assert!(words.starts_with(&words_of(text)), "{text}");
+            }
+            let Some(Told::Final(number, text)) = rest.next() else {
+                panic!("a final");
+            };
+            assert_eq!((*number, words_of(text)), (next + n, words));
+        }
         assert!(metric(&b, "bus_messages_total{kind=\"interim_heard\"}").await >= 1.0);
     }
 }
@@ -299,170 +310,3 @@ async fn a_bus_that_is_not_there_keeps_no_node_from_its_work() {
     }
     assert_eq!(metric(&a, "bus_up").await, 0.0);
 }
-
-#[tokio::test]
-async fn the_bus_may_be_encrypted_and_its_password_is_never_shown() {
-    let Some(postgres) = Postgres::shared() else {
-        return;
-    };
-    let folder = tempfile::tempdir().expect("a folder");
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
-    let [certificate, key] = ["certificate", "key"].map(|name| folder.path().join(name));
-    std::fs::write(&certificate, made.cert.pem()).expect("written");
-    std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = port.local_addr().expect("an address").port().to_string();
-    let [certificate, key] = [certificate, key].map(|path| path.display().to_string());
-    let options = [
-        "--tls-port",
-        &port,
-        "--tls-cert-file",
-        &certificate,
-        "--tls-key-file",
-        &key,
-        "--tls-auth-clients",
-        "no",
-        "--requirepass",
-        "hush-hush",
-    ];
-    let Some(_redis) = Redis::start_guarded(&options, "hush-hush") else {
-        return;
-    };
-    let url = postgres.database();
-    let bus = format!("rediss://:hush-hush@localhost:{port}");
-    let log = folder.path().join("log");
-    let start = |certificates: &str| {
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(&log);
-        Process::start(|command| {
-            command
-                .args(["--log", "trace"])
-                .env("SYMBL_CLUSTER", &url)
-                .env("SYMBL_BUS", &bus)
-                .env("SSL_CERT_FILE", certificates)
-                .stderr(log.expect("a log"));
-        })
-    };
-    let [a, b] = [start(&certificate), start(&certificate)];
-    until_metric(&a, "bus_up", |up| up == 1.0).await;
-    until_metric(&b, "bus_up", |up| up == 1.0).await;
-    let (mut ada, _) = Client::started(&a, "secret", &start_as("Ada", 0)).await;
-    let mut listener = subscriber(&b, "secret").await;
-    until_interims(&mut ada, &mut listener, &mut 0).await;
-    // A certificate that is not known is not trusted.
-    let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
-    let others = folder.path().join("others");
-    std::fs::write(&others, other.expect("a certificate").cert.pem()).expect("written");
-    let c = start(&others.display().to_string());
-    let is_said = || {
-        let text = std::fs::read_to_string(&log).unwrap_or_default();
-        assert!(!text.contains("hush"), "{text}");
-        text.contains("the bus is away")
-    };
-    let begun = Instant::now();
-    while !is_said() {
-        assert!(begun.elapsed() < LONGEST_RETURN, "it is trusted");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(metric(&c, "bus_up").await, 0.0);
-}
-
-#[test]
-fn an_address_of_a_bus_that_is_wrong_is_refused_and_not_shown() {
-    let cluster = ("SYMBL_CLUSTER", "postgres://localhost/symbl");
-    let cases: [(&str, &[(&str, &str)], &str); 3] = [
-        ("hush://ada:hush@one", &[cluster], "redis://"),
-        ("redis://ada:hush@one:hush", &[cluster], "redis://"),
-        ("redis://ada:hush@one", &[], "--cluster"),
-    ];
-    for (bus, others, expected) in cases {
-        let output = Command::new(env!("CARGO_BIN_EXE_symbl-service"))
-            .args(["--listen", "127.0.0.1:0", "--recognizer", "scripted"])
-            .args(["--log", "trace"])
-            .env("SYMBL_BUS", bus)
-            .envs(others.iter().copied())
-            .output()
-            .expect("run");
-        assert!(!output.status.success());
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert!(!said.contains("hush"), "{said}");
-        assert!(said.contains(expected), "{said}");
-    }
-}
-
-/// Measures how much later a final is told on another node than on its own: with
-/// `cargo test --test cluster -- --ignored --nocapture how_much_later`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement, and no test"]
-async fn how_much_later_a_final_is_told_on_another_node() {
-    let (Some(postgres), Some(redis)) = (Postgres::start(&[]), Redis::start(&[])) else {
-        return;
-    };
-    for (name, bus) in [
-        ("NOTIFY", None),
-        ("Redis", Some(redis.url())),
-        ("no bus", Some("redis://127.0.0.1:1".to_owned())),
-    ] {
-        let url = postgres.database();
-        let start = || {
-            Process::start(|command| {
-                command.args(["--log", "error"]).env("SYMBL_CLUSTER", &url);
-                if let Some(bus) = &bus {
-                    command.env("SYMBL_BUS", bus);
-                }
-            })
-        };
-        let [a, b] = [start(), start()];
-        let mut all = Vec::new();
-        for n in 0..MEASURED {
-            let id = format!("measured-{n}");
-            let (mut speaker, _) = Client::started(&a, &id, &start_as(&id, 0)).await;
-            let [here, there] = [subscriber(&a, &id).await, subscriber(&b, &id).await];
-            let times = |mut listener: Client| {
-                tokio::spawn(async move {
-                    let mut times = Vec::new();
-                    while times.len() < FINALS {
-                        message(&mut listener).await;
-                        times.push(Instant::now());
-                    }
-                    times
-                })
-            };
-            let pair = [times(here), times(there)];
-            tokio::spawn(async move {
-                // One after the other, each at another time.
-                tokio::time::sleep(Duration::from_millis(137 * n)).await;
-                for n in 0..FINALS as u16 {
-                    speaker.send_audio(&said(7 * n..7 * n + 5)).await;
-                    speaker.until("message_response").await;
-                    tokio::time::sleep(Duration::from_millis(700)).await;
-                }
-                speaker
-            });
-            all.push(pair);
-        }
-        let mut later = Vec::new();
-        for [here, there] in all {
-            let (here, there) = (here.await.expect("told"), there.await.expect("told"));
-            let both = here.into_iter().zip(there);
-            later.extend(both.map(|(here, there)| there.saturating_duration_since(here)));
-        }
-        later.sort();
-        let part = |percent: usize| later[(later.len() - 1) * percent / 100];
-        eprintln!(
-            "{name}: {} finals; p50 {:?}, p90 {:?}, p99 {:?}",
-            later.len(),
-            part(50),
-            part(90),
-            part(99)
-        );
-    }
-}
-
-/// Speakers, and finals of each.
-const MEASURED: u64 = 10;
-const FINALS: usize = 30;

@@ -13,8 +13,10 @@ mod going;
 mod jobs;
 mod kills;
 mod lossy;
+mod measure;
 mod moves;
 mod order;
+mod secrets;
 
 use common::*;
 use serde_json::{Value, json};

@@ -79,6 +79,18 @@ pub(crate) enum Note {
     News,
 }
 
+impl Note {
+    /// Returns the conversation that it is about.
+    pub(crate) fn conversation(&self) -> Option<i64> {
+        match self {
+            Self::Entry { conversation, .. } | Self::Volatile { conversation, .. } => {
+                Some(*conversation)
+            }
+            Self::News => None,
+        }
+    }
+}
+
 /// What a stream shows and the log does not have.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Volatile {

@@ -24,8 +24,11 @@ const MOST_OWN: usize = 4096;
 /// Most streams of which interims wait, or were sent just now.
 const MOST_STREAMS: usize = 4096;
 
-/// Most interims, and most packets of announcements, that are taken at once.
-const MOST_AT_ONCE: usize = 256;
+/// Most entries and most interims that are taken at once, so that streams never wait long
+/// for what they put in.
+const MOST_AT_ONCE: usize = 64;
+
+/// Most packets of announcements with content that are taken at once.
 const MOST_PACKETS: usize = 4;
 
 /// How a server takes packets.
@@ -197,7 +200,7 @@ impl Outgoing {
             taken.own += 1;
             self.put_alone(to, message.text(true), terms, &mut taken);
         }
-        while let Some((conversation, entry)) = self.entries.pop_front() {
+        for (conversation, entry) in self.take_entries() {
             let message = Message::Entry(conversation, entry);
             let to = To::Conversation(conversation);
             taken.announcements += 1;
@@ -226,6 +229,11 @@ impl Outgoing {
             own.push_back(Message::News);
         }
         own
+    }
+
+    fn take_entries(&mut self) -> Vec<(i64, Arc<Entry>)> {
+        let number = self.entries.len().min(MOST_AT_ONCE);
+        self.entries.drain(..number).collect()
     }
 
     fn put_alone(&self, to: To, text: Option<String>, terms: Terms, taken: &mut Taken) {
@@ -260,7 +268,7 @@ impl Outgoing {
             taken.own += 1;
             put(message, taken);
         }
-        while let Some((conversation, entry)) = self.entries.pop_front() {
+        for (conversation, entry) in self.take_entries() {
             taken.announcements += 1;
             put(Message::Entry(conversation, entry), taken);
         }

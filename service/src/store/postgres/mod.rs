@@ -43,7 +43,7 @@ mod writer;
 use crate::conversation::bus::exchange::Exchange;
 use crate::metrics::Counts;
 use crate::store::StoreError;
-use crate::store::redis::Redis;
+use crate::store::redis::{Redis, Running};
 use crate::store::sqlite::record::{Outcome, Record};
 use link::{Address, Link, gone};
 use readers::{Looking, Readers};
@@ -80,6 +80,8 @@ pub(crate) struct Store {
     times_gone: Arc<AtomicU64>,
     /// Tells other nodes what is new.
     bus: Arc<Exchange>,
+    /// The thread of the bus, if it is not the database.
+    redis: Option<Running>,
     /// Disconnected when the thread has ended.
     ended: Mutex<Receiver<()>>,
 }
@@ -111,7 +113,7 @@ impl Store {
         let (alive, ended) = channel::<()>();
         let (tell, opened) = sync_channel(1);
         let exchange = Arc::new(Exchange::new());
-        let others = Arc::clone(&exchange);
+        let others = redis.is_none().then(|| Arc::clone(&exchange));
         let times_gone = Arc::new(AtomicU64::new(0));
         let mut writer = Writer {
             times_gone: Arc::clone(&times_gone),
@@ -129,27 +131,16 @@ impl Store {
             .spawn(move || {
                 let _alive = alive;
                 runtime.block_on(async {
-                    let prepared = async {
-                        let mut link = prepare(&writer).await?;
-                        let key = key(&mut link).await?;
-                        Ok((link, key))
-                    };
-                    let opened = prepared.await.map(|(link, key)| {
-                        writer.link = Some(link);
-                        key
-                    });
-                    let key = opened.as_ref().ok().cloned();
-                    let _ = tell.send(opened.map(drop));
-                    if let Some(key) = key {
+                    let prepared = prepare(&writer).await;
+                    let is_open = prepared.is_ok();
+                    let link = prepared.map(|link| writer.link = Some(link));
+                    let _ = tell.send(link);
+                    if is_open {
                         tokio::spawn(registry::watch_others(&writer));
-                        match redis {
-                            Some(redis) => tokio::spawn(redis.run(others, key)),
-                            None => tokio::spawn(bus::run(
-                                others,
-                                writer.address.clone(),
-                                writer.runtime.clone(),
-                            )),
-                        };
+                        if let Some(exchange) = others {
+                            let (address, runtime) = (&writer.address, &writer.runtime);
+                            tokio::spawn(bus::run(exchange, address.clone(), runtime.clone()));
+                        }
                         writer.run(waiting).await;
                     }
                 });
@@ -160,7 +151,7 @@ impl Store {
             Err(_) => return Err(too_long()),
         }
         counts.healthy.set(1);
-        Ok(Self {
+        let mut store = Self {
             jobs: Some(jobs),
             readers: Some(Arc::new(readers)),
             runtime: handle,
@@ -168,8 +159,14 @@ impl Store {
             node,
             times_gone,
             bus: exchange,
+            redis: None,
             ended: Mutex::new(ended),
-        })
+        };
+        if let Some(redis) = redis {
+            let (exchange, key) = (Arc::clone(&store.bus), store.key()?);
+            store.redis = Some(redis.start(exchange, &key).map_err(thread)?);
+        }
+        Ok(store)
     }
 
     fn send(&self, ask: Ask, done: Option<Tell<Reply>>) -> Result<(), StoreError> {
@@ -284,7 +281,17 @@ impl Store {
 
     /// Returns the key that tokens are signed with, the same for all nodes.
     pub(crate) fn key(&self) -> Result<Vec<u8>, StoreError> {
-        self.look(|link| Box::pin(key(link)))
+        self.look(|link| {
+            Box::pin(async move {
+                let parts = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
+                let key = parts.map(uuid::Uuid::into_bytes).concat();
+                let sql = "INSERT INTO meta (key, bytes) VALUES ('key', $1) ON CONFLICT DO NOTHING";
+                link.execute(sql, &[&key]).await?;
+                let sql = "SELECT bytes FROM meta WHERE key = 'key'";
+                let row = link.query_one(sql, &[]).await?;
+                row.try_get(0).map_err(link::refused)
+            })
+        })
     }
 }
 
@@ -298,17 +305,6 @@ async fn prepare(writer: &Writer) -> Result<Link, StoreError> {
     log::bury(&mut link).await?;
     log::sweep(&mut link, &node).await?;
     Ok(link)
-}
-
-/// Returns the key that tokens are signed with. It is made if there is none.
-async fn key(link: &mut Link) -> Result<Vec<u8>, StoreError> {
-    let parts = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
-    let key = parts.map(uuid::Uuid::into_bytes).concat();
-    let sql = "INSERT INTO meta (key, bytes) VALUES ('key', $1) ON CONFLICT DO NOTHING";
-    link.execute(sql, &[&key]).await?;
-    let sql = "SELECT bytes FROM meta WHERE key = 'key'";
-    let row = link.query_one(sql, &[]).await?;
-    row.try_get(0).map_err(link::refused)
 }
 
 fn wait<T>(answer: &Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -329,6 +325,7 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.jobs = None;
         self.readers = None;
+        self.redis = None;
         let ended = self.ended.lock();
         let ended = ended.unwrap_or_else(PoisonError::into_inner);
         let _ = ended.recv_timeout(LONGEST_END);
