@@ -46,12 +46,12 @@ mod workers;
 
 pub use app::reload::{Reload, ReloadError};
 pub use app::server::{BindError, Health, Server};
-#[cfg(feature = "cluster")]
-pub use config::ClusterUrl;
 pub use config::account::{Account, AccountsError, Secret};
 pub use config::endpoint::{Bound, Endpoint};
 pub use config::origin::{AllowedHost, HostError, Origin, OriginError};
 pub use config::{Auth, ServerConfig};
+#[cfg(feature = "cluster")]
+pub use config::{BusUrl, ClusterUrl};
 pub use conversation::log::LogError;
 #[doc(hidden)]
 pub use door::socketio::check_event;

@@ -38,8 +38,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-#[cfg(feature = "cluster")]
-use symbl_service::ClusterUrl;
 use symbl_service::analysis::score::Checklist;
 use symbl_service::audit::{Audit, AuditError};
 #[cfg(feature = "fault")]
@@ -49,6 +47,8 @@ use symbl_service::{
     AccountsError, AllowedHost, BindError, Bound, CopyError, Origin, Server, ServerConfig, Tls,
     TlsError,
 };
+#[cfg(feature = "cluster")]
+use symbl_service::{BusUrl, ClusterUrl};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long the end of the process waits for the log's output and for reads of the
@@ -93,6 +93,19 @@ struct Options {
         conflicts_with = "data"
     )]
     cluster: Option<String>,
+
+    /// Redis or Valkey by which the services on one database tell each other at once what
+    /// happens, such as redis://host:6379, or rediss://host with TLS; better given in the
+    /// environment if it has a password. Without it they do so by the database
+    #[cfg(feature = "cluster")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SYMBL_BUS",
+        hide_env_values = true,
+        requires = "cluster"
+    )]
+    bus: Option<String>,
 
     /// Ask for no credentials, even if an application is named in the environment
     #[arg(long, value_enum)]
@@ -345,6 +358,7 @@ fn open(options: &Options, lost_log_lines: Lost) -> Result<Opened, Failure> {
     #[cfg(feature = "cluster")]
     {
         config.cluster = options.cluster.clone().map(ClusterUrl::from);
+        config.bus = options.bus.clone().map(BusUrl::from);
     }
     config.callscore = options.callscore.clone().map(checklist).transpose()?;
     config.origins = options.origins.clone();

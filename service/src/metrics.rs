@@ -6,6 +6,10 @@
 //! A label is one of a few fixed words. It must never be an account, a token, a connection
 //! or a conversation: those are confidential, and there may be any number of them.
 
+mod bus;
+
+pub(crate) use bus::BusCounts;
+
 use crate::clock::now;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;

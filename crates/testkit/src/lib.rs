@@ -23,6 +23,8 @@ pub mod peer;
 pub mod postgres;
 #[cfg(feature = "speech")]
 pub mod programs;
+#[cfg(feature = "service")]
+pub mod redis;
 #[cfg(feature = "relay")]
 pub mod relay;
 #[cfg(feature = "service")]

@@ -6,6 +6,8 @@ use crate::app::collectors::{LogLines, Restarts};
 use crate::app::reload::{Adjust, Places, Reload, ReloadError, cores};
 use crate::app::retention::Keeper;
 use crate::clock::WallClock;
+#[cfg(feature = "cluster")]
+use crate::config::BusUrl;
 use crate::config::endpoint::{Bound, Endpoint};
 use crate::config::{Auth, ServerConfig};
 use crate::conversation::hub::{Hub, Services};
@@ -26,6 +28,7 @@ use crate::metrics::{Kept, Metrics, Refused};
 use crate::seams::Plain;
 use crate::store::{Store, StoreError, sqlite};
 use crate::workers::Workers;
+use prometheus_client::collector::Collector;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -139,14 +142,18 @@ impl Server {
         let workers = Arc::new(Workers::start().map_err(BindError::Thread)?);
         let store = open(&config)?;
         let engines = Engines::new(&config.recognizer, &config.more_recognizers);
+        let mut collectors: Vec<Box<dyn Collector>> = vec![
+            Box::new(Restarts(engines.clone())),
+            Box::new(LogLines(config.lost_log_lines.clone())),
+        ];
+        if let Some(registry) = store.registry() {
+            collectors.push(Box::new(registry.bus().counts().clone()));
+        }
         let metrics = Arc::new(Metrics::new(Kept {
             recognizers: engines.all().map(|engine| engine.name()).collect(),
             refused,
             counts: store.counts(),
-            collectors: vec![
-                Box::new(Restarts(engines.clone())),
-                Box::new(LogLines(config.lost_log_lines.clone())),
-            ],
+            collectors,
         }));
         let key = store.key()?;
         let open = bound.iter().filter(|bound| !bound.is_local());
@@ -319,7 +326,11 @@ impl Server {
 fn open(config: &ServerConfig) -> Result<Arc<dyn Store>, StoreError> {
     #[cfg(feature = "cluster")]
     if let Some(url) = &config.cluster {
-        return Ok(Arc::new(crate::store::postgres::Store::open(url.secret())?));
+        let bus = config.bus.as_ref().map(BusUrl::secret);
+        return Ok(Arc::new(crate::store::postgres::Store::open(
+            url.secret(),
+            bus,
+        )?));
     }
     #[cfg(all(feature = "cluster", debug_assertions))]
     if let Some(store) = crate::store::postgres::trial::open(config.data.as_deref()) {

@@ -62,6 +62,10 @@ pub struct ServerConfig {
     /// instead of a directory.
     #[cfg(feature = "cluster")]
     pub cluster: Option<ClusterUrl>,
+    /// The Redis by which the services of a cluster tell each other at once what happens
+    /// (feature `cluster`). Without it, they do so by the database.
+    #[cfg(feature = "cluster")]
+    pub bus: Option<BusUrl>,
     /// The accounts' trackers, for `enableAllTrackers`. Without a store, they are in the
     /// database.
     pub trackers: Option<Arc<dyn TrackerStore>>,
@@ -109,6 +113,8 @@ impl ServerConfig {
             data: None,
             #[cfg(feature = "cluster")]
             cluster: None,
+            #[cfg(feature = "cluster")]
+            bus: None,
             callscore: None,
             origins: Vec::new(),
             hosts: Vec::new(),
@@ -132,31 +138,45 @@ impl ServerConfig {
     }
 }
 
-/// The URL of a PostgreSQL database, which is never shown because it may have a password.
+/// Makes the type of a URL that is never shown because it may have a password.
 #[cfg(feature = "cluster")]
-#[derive(Clone)]
-pub struct ClusterUrl(String);
+macro_rules! secret_url {
+    ($name:ident, $about:literal) => {
+        #[doc = $about]
+        #[derive(Clone)]
+        pub struct $name(String);
 
-#[cfg(feature = "cluster")]
-impl ClusterUrl {
-    pub(crate) fn secret(&self) -> &str {
-        &self.0
-    }
+        impl $name {
+            pub(crate) fn secret(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(url: String) -> Self {
+                Self(url)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_tuple(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
 }
 
 #[cfg(feature = "cluster")]
-impl From<String> for ClusterUrl {
-    fn from(url: String) -> Self {
-        Self(url)
-    }
-}
+secret_url!(
+    ClusterUrl,
+    "The URL of a PostgreSQL database, which is never shown because it may have a password."
+);
 
 #[cfg(feature = "cluster")]
-impl std::fmt::Debug for ClusterUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("ClusterUrl").finish_non_exhaustive()
-    }
-}
+secret_url!(
+    BusUrl,
+    "The URL of a Redis or Valkey, which is never shown because it may have a password."
+);
 
 /// The credentials that clients need.
 #[derive(Clone, Default)]

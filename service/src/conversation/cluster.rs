@@ -8,14 +8,16 @@
 
 use super::hub::{Conversation, ConversationKey, Hub, Joining};
 use super::log::LogError;
+use super::others::{attend, hear};
 use super::participants::Participants;
 use super::registry::{Head, Joined, Known, New, Registry, Wanted};
 use super::session::until;
 use crate::clock::ConversationClock;
 use crate::workers::Undone;
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 /// How long an entry of another node whose announcement was lost waits at most.
@@ -256,7 +258,11 @@ impl Hub {
     /// Begins to tell what other nodes write.
     pub(super) fn follow_others(self: &Arc<Self>) {
         if let Some(registry) = self.log.registry() {
-            tokio::spawn(follow(Arc::downgrade(self), registry.news()));
+            let look = Arc::new(Notify::new());
+            if let Some(notes) = registry.bus().notes() {
+                tokio::spawn(hear(Arc::downgrade(self), notes, Arc::clone(&look)));
+            }
+            tokio::spawn(follow(Arc::downgrade(self), look));
         }
     }
 
@@ -280,7 +286,10 @@ impl Hub {
             let Some(conversation) = all.iter().find(|c| c.number == conversation) else {
                 continue;
             };
-            conversation.catch_up(head);
+            if head > conversation.told() {
+                registry.bus().counts().catchups.inc();
+                conversation.catch_up(head);
+            }
             over.extend(at.map(|at| (Arc::clone(conversation), at)));
         }
         Ok(over)
@@ -288,15 +297,18 @@ impl Hub {
 }
 
 /// Tells what other nodes write, until the service ends.
-async fn follow(hub: Weak<Hub>, mut news: watch::Receiver<u64>) {
+async fn follow(hub: Weak<Hub>, look: Arc<Notify>) {
     let mut is_failing = false;
     let mut times_gone = 0;
+    let mut followed = HashMap::new();
     loop {
-        if let Ok(Err(_)) = timeout(LOOK, news.changed()).await {
-            return;
-        }
+        // The look does not wait for the bus.
+        let _ = timeout(LOOK, look.notified()).await;
         let Some(hub) = hub.upgrade() else { return };
         let all: Vec<Arc<Conversation>> = hub.conversations().values().cloned().collect();
+        if let Some(registry) = hub.log.registry() {
+            attend(registry.bus(), &all, &mut followed);
+        }
         let now_gone = hub.log.registry().map_or(0, Registry::times_gone);
         if std::mem::replace(&mut times_gone, now_gone) != now_gone {
             for conversation in &all {

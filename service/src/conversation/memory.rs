@@ -7,11 +7,14 @@ use super::entry::{Body, Entry, Sent, Speaker, Transcribed};
 use super::log::{
     Begun, Committed, Log, LogError, OpenConversation, Sending, SessionRecord, StartRecord, Verdict,
 };
+use super::registry::Registry;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 #[derive(Debug, Default)]
 pub(crate) struct MemoryLog {
+    /// What knows of other nodes, if there are any.
+    pub(crate) registry: Option<Box<dyn Registry>>,
     logs: Mutex<HashMap<i64, Kept>>,
 }
 
@@ -80,6 +83,10 @@ impl MemoryLog {
 }
 
 impl Log for MemoryLog {
+    fn registry(&self) -> Option<&dyn Registry> {
+        self.registry.as_deref()
+    }
+
     fn begin(&self, start: StartRecord, committed: Committed) -> Result<Begun, LogError> {
         let mut logs = self.logs();
         let kept = logs.entry(start.conversation).or_default();

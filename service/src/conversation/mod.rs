@@ -4,6 +4,7 @@
 //! entries.
 
 pub(crate) mod attribution;
+pub(crate) mod bus;
 mod cluster;
 pub(crate) mod entry;
 pub(crate) mod form;
@@ -11,6 +12,7 @@ pub(crate) mod hub;
 pub(crate) mod log;
 #[cfg(test)]
 pub(crate) mod memory;
+mod others;
 pub(crate) mod participants;
 pub(crate) mod registry;
 pub(crate) mod running;

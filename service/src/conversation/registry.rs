@@ -9,9 +9,9 @@
 // Without the feature there is no registry.
 #![cfg_attr(not(feature = "cluster"), allow(dead_code))]
 
+use super::bus::Bus;
 use super::log::{Committed, LogError, OpenConversation};
 use std::fmt;
-use tokio::sync::watch;
 
 /// A connection id for which a node looks for a conversation.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ pub(crate) trait Registry: fmt::Debug + Send + Sync {
     /// lost: its seats, and what its streams say. Does not block.
     fn times_gone(&self) -> u64;
 
-    /// Returns what counts the announcements of other nodes. They may get lost, so the logs
-    /// have to be looked at without one too. Does not block.
-    fn news(&self) -> watch::Receiver<u64>;
+    /// Returns what tells other nodes at once what happens. It may lose anything, so the
+    /// logs have to be looked at without it too.
+    fn bus(&self) -> &dyn Bus;
 }

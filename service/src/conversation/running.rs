@@ -3,6 +3,7 @@
 //! A conversation that is not over: its sockets, what they share, and the lost speakers
 //! that may rejoin. The `hub` decides which socket joins and leaves which conversation.
 
+use super::bus::order::Order;
 use super::entry::{Body, Entry, Sent, Speaker};
 use super::form::{Audience, Form, Interim, Recipient, Rendered};
 use super::log::{Committed, Log, LogError, Sending};
@@ -76,6 +77,8 @@ pub(crate) struct Conversation {
     hints: broadcast::Sender<Arc<Hint>>,
     /// What is counted of the talk. No other lock is taken while it is held.
     tally: Mutex<Tally>,
+    /// What was told and shown of streams on other nodes. It is locked while the teller is.
+    order: Mutex<Order>,
     /// The last figures, for sessions.
     tallied: watch::Sender<Option<Arc<Tallied>>>,
 }
@@ -489,6 +492,7 @@ impl Conversation {
             changes: watch::Sender::new(0),
             hints: broadcast::Sender::new(MOST_HINTS),
             tally: Mutex::default(),
+            order: Mutex::default(),
             tallied: watch::Sender::new(None),
         }
     }
@@ -666,9 +670,11 @@ impl Conversation {
         }
     }
 
-    /// Learns the speaker of an entry, who may have come on another node.
+    /// Learns the speaker of an entry, who may have come on another node, and which interims
+    /// of it are too late from now on.
     fn learn(&self, entry: &Entry) {
         match &entry.body {
+            Body::Said(said) => self.order().said(said.start, entry.seq),
             Body::Member(speaker) | Body::Renamed(speaker) => {
                 let speakers = std::slice::from_ref(speaker);
                 self.state().participants.adopt(speakers);
@@ -709,6 +715,12 @@ impl Conversation {
         self.teller.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Locks what was told and shown of streams. The teller must be locked before it, and
+    /// no other lock is taken while it is held.
+    pub(super) fn order(&self) -> MutexGuard<'_, Order> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns the number of the last entry that was sent.
     pub(crate) fn told(&self) -> u64 {
         self.teller().told()
@@ -717,6 +729,16 @@ impl Conversation {
     /// Sends all sockets the entries of the log that were not sent yet. May read from the
     /// log, so the calling thread must be one that may block.
     pub(crate) fn tell(&self) {
+        self.tell_with(true);
+    }
+
+    /// Sends all sockets the entries that were not sent yet, as far as they are known. Returns
+    /// `false` if some have to be read from the log.
+    pub(super) fn tell_known(&self) -> bool {
+        self.tell_with(false)
+    }
+
+    fn tell_with(&self, reads: bool) -> bool {
         let mut is_news = false;
         loop {
             let mut teller = self.teller();
@@ -726,7 +748,7 @@ impl Conversation {
                     if is_news {
                         self.changed();
                     }
-                    return;
+                    return true;
                 }
                 Next::Tell(Item { entry, origin }) => {
                     if self.log.registry().is_some() {
@@ -737,9 +759,9 @@ impl Conversation {
                 }
                 Next::Read(after, before) => {
                     drop(teller);
-                    if !self.read(after, before) {
+                    if !reads || !self.read(after, before) {
                         self.changed();
-                        return;
+                        return false;
                     }
                 }
             }
@@ -753,7 +775,7 @@ impl Conversation {
 
     /// Sends messages to all sockets, to each in its own form. The state is not locked
     /// while they are rendered.
-    fn send(&self, render: impl Fn(&dyn Form) -> Rendered, origin: Option<u64>) {
+    pub(super) fn send(&self, render: impl Fn(&dyn Form) -> Rendered, origin: Option<u64>) {
         let forms = self.state().forms();
         let rendered = forms.into_iter().map(|form| (form, render(form)));
         let rendered: Vec<_> = rendered.collect();

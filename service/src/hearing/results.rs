@@ -15,6 +15,7 @@
 use crate::analysis::{self, AnalyzerOptions, Finder, Sentence, TrackerFinding};
 use crate::clock::AudioClock;
 use crate::conversation::attribution::SharedTurns;
+use crate::conversation::bus::{Shown, Stamp};
 use crate::conversation::entry::{Entry, Message, Part, Speaker, Transcribed};
 use crate::conversation::form::{Audience, Interim, Live, Recipient};
 use crate::conversation::hub::Conversation;
@@ -58,6 +59,10 @@ pub(crate) struct ResultWriter {
     /// `true` after the first interim of which some words are stable. From then on,
     /// trackers are looked for only in the stable words of interims.
     promises: bool,
+    /// How many interims were made of this start request, for listeners on other nodes.
+    shown: u64,
+    /// The number of the entry of its last final, 0 if there is none.
+    last_final: u64,
     /// Trackers found in interims of the utterance so far.
     interim_findings: Vec<TrackerFinding>,
     /// Where the audio begins in its stream, if the client names its streams.
@@ -159,6 +164,8 @@ impl ResultWriter {
             started: Instant::now(),
             next_message: new_id(),
             promises: false,
+            shown: 0,
+            last_final: 0,
             interim_findings: Vec::new(),
             stream_position,
             said_until: 0,
@@ -426,6 +433,7 @@ impl ResultWriter {
         if is_news {
             self.conversation.hint(|form| form.live(&live), self.socket);
             self.conversation.show(&interim, self.clock.zero());
+            self.show_elsewhere(|| Shown::interim(&interim));
         } else if let Some(form) = self.own.form() {
             for (_, text) in form.live(&live) {
                 self.own.send(text);
@@ -460,7 +468,22 @@ impl ResultWriter {
             let trackers = Live::Trackers(&draft.said.trackers);
             self.conversation
                 .hint(|form| form.live(&trackers), self.socket);
+            self.show_elsewhere(|| Shown::Trackers(draft.said.trackers.clone()));
             self.interim_findings = findings;
+        }
+    }
+
+    /// Shows listeners on other nodes what is in no log. Channels of a recording cannot be
+    /// told apart there, so nothing of them is shown.
+    fn show_elsewhere(&mut self, shown: impl FnOnce() -> Shown) {
+        if !self.is_recorded {
+            self.shown += 1;
+            let stamp = Stamp {
+                start_request: self.clock.zero(),
+                count: self.shown,
+                behind: self.last_final,
+            };
+            self.conversation.show_elsewhere(stamp, shown);
         }
     }
 
@@ -502,6 +525,7 @@ impl ResultWriter {
         said.speaker.clone_from(speaker);
         if said.messages.is_empty() {
             self.conversation.hint(|form| form.said(&said), self.socket);
+            self.show_elsewhere(|| Shown::Nothing(Box::new(said)));
             self.metrics.results("final", 1);
             return Ok(());
         }
@@ -515,9 +539,10 @@ impl ResultWriter {
             return Ok(());
         }
         // The client is sent an entry that the log has already by `heard_again`.
-        if !self.append(said, self.socket)? {
+        let Some(seq) = self.append(said, self.socket)? else {
             return Ok(());
-        }
+        };
+        self.last_final = seq;
         if let Some(spoken) = late {
             let late = u64::try_from(conversation.clock.now().saturating_sub(spoken)).unwrap_or(0);
             self.metrics.latency(Duration::from_nanos(late));
@@ -525,25 +550,26 @@ impl ResultWriter {
         Ok(())
     }
 
-    /// Appends a final. Returns `false` if the log has it already.
-    fn append(&self, said: Transcribed, socket: u64) -> Result<bool, StreamError> {
+    /// Appends a final. Returns the number of its entry, or `None` if the log has it already.
+    fn append(&self, said: Transcribed, socket: u64) -> Result<Option<u64>, StreamError> {
         let conversation = &self.conversation;
         let counted = Counted::of(&said);
         let committed = conversation.committed(Some(socket));
-        match conversation
+        let seq = match conversation
             .log
             .append(conversation.number, said, committed)?
         {
-            Verdict::Stored(_) => {
+            Verdict::Stored(seq) => {
                 conversation.tell();
                 self.tally(false);
+                seq
             }
-            Verdict::Already => return Ok(false),
+            Verdict::Already => return Ok(None),
             Verdict::Superseded => return Err(StreamError::Superseded),
             Verdict::Over => return Err(StreamError::Over),
-        }
+        };
         counted.count(&self.metrics);
-        Ok(true)
+        Ok(Some(seq))
     }
 
     /// Notes that no final that is still to come begins before `time`, and appends those that

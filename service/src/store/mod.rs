@@ -17,6 +17,8 @@ pub(crate) mod jobs;
 pub(crate) mod notes;
 #[cfg(feature = "cluster")]
 pub(crate) mod postgres;
+#[cfg(feature = "cluster")]
+pub(crate) mod redis;
 pub(crate) mod retention;
 pub(crate) mod search;
 pub(crate) mod speakers;

@@ -7,13 +7,16 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bus;
 mod failures;
 mod frozen;
 mod going;
 mod jobs;
 mod kills;
+mod latency;
 mod ledger;
 mod links;
+mod lossy;
 mod measure;
 mod moves;
 mod mutations;
@@ -22,6 +25,7 @@ mod outages;
 mod pauses;
 mod rolling;
 mod rooms;
+mod secrets;
 mod valve;
 mod voice;
 

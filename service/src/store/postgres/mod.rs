@@ -11,6 +11,7 @@
 //! docs/cluster.md.
 
 mod bookmarks;
+mod bus;
 mod comprehensive;
 mod conversations;
 mod filter;
@@ -39,8 +40,10 @@ pub(crate) mod trial;
 mod words;
 mod writer;
 
+use crate::conversation::bus::exchange::Exchange;
 use crate::metrics::Counts;
 use crate::store::StoreError;
+use crate::store::redis::{Redis, Running};
 use crate::store::sqlite::record::{Outcome, Record};
 use link::{Address, Link, gone};
 use readers::{Looking, Readers};
@@ -51,7 +54,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::sync::watch;
 use writer::{Ask, Job, LONGEST_OUTAGE, Reply, Tell, Writer};
 
 /// How long the answer to a job may take: longer than the database may be away.
@@ -76,20 +78,24 @@ pub(crate) struct Store {
     node: Arc<Mutex<String>>,
     /// How often this node was declared gone.
     times_gone: Arc<AtomicU64>,
-    /// Counts what other nodes announce.
-    news: watch::Sender<u64>,
+    /// Tells other nodes what is new.
+    bus: Arc<Exchange>,
+    /// The thread of the bus, if it is not the database.
+    redis: Option<Running>,
     /// Disconnected when the thread has ended.
     ended: Mutex<Receiver<()>>,
 }
 
 impl Store {
-    /// Opens the database at this URL and brings it to this version.
+    /// Opens the database at this URL and brings it to this version. With `bus`, nodes tell
+    /// each other by the Redis at that URL what is new, else by the database.
     ///
     /// # Errors
     ///
-    /// The URL is none, or the database cannot be reached or used.
-    pub(crate) fn open(url: &str) -> Result<Self, StoreError> {
+    /// A URL is none, or the database cannot be reached or used.
+    pub(crate) fn open(url: &str, bus: Option<&str>) -> Result<Self, StoreError> {
         let address = Address::parse(url)?;
+        let redis = bus.map(Redis::parse).transpose()?;
         let thread = |reason| StoreError::File {
             path: "a thread".into(),
             reason,
@@ -106,8 +112,8 @@ impl Store {
         let (jobs, waiting) = unbounded_channel();
         let (alive, ended) = channel::<()>();
         let (tell, opened) = sync_channel(1);
-        let news = watch::Sender::new(0);
-        let others = news.clone();
+        let exchange = Arc::new(Exchange::new());
+        let others = redis.is_none().then(|| Arc::clone(&exchange));
         let times_gone = Arc::new(AtomicU64::new(0));
         let mut writer = Writer {
             times_gone: Arc::clone(&times_gone),
@@ -118,7 +124,7 @@ impl Store {
             node: Arc::clone(&node),
             counts: counts.clone(),
             is_failing: false,
-            written: watch::Sender::new(0),
+            bus: Arc::clone(&exchange) as _,
         };
         std::thread::Builder::new()
             .name("symbl-store".to_owned())
@@ -130,8 +136,11 @@ impl Store {
                     let link = prepared.map(|link| writer.link = Some(link));
                     let _ = tell.send(link);
                     if is_open {
-                        let watching = registry::watch_others(&writer, others);
-                        tokio::spawn(watching);
+                        tokio::spawn(registry::watch_others(&writer));
+                        if let Some(exchange) = others {
+                            let (address, runtime) = (&writer.address, &writer.runtime);
+                            tokio::spawn(bus::run(exchange, address.clone(), runtime.clone()));
+                        }
                         writer.run(waiting).await;
                     }
                 });
@@ -142,16 +151,22 @@ impl Store {
             Err(_) => return Err(too_long()),
         }
         counts.healthy.set(1);
-        Ok(Self {
+        let mut store = Self {
             jobs: Some(jobs),
             readers: Some(Arc::new(readers)),
             runtime: handle,
             counts,
             node,
             times_gone,
-            news,
+            bus: exchange,
+            redis: None,
             ended: Mutex::new(ended),
-        })
+        };
+        if let Some(redis) = redis {
+            let (exchange, key) = (Arc::clone(&store.bus), store.key()?);
+            store.redis = Some(redis.start(exchange, &key).map_err(thread)?);
+        }
+        Ok(store)
     }
 
     fn send(&self, ask: Ask, done: Option<Tell<Reply>>) -> Result<(), StoreError> {
@@ -310,6 +325,7 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.jobs = None;
         self.readers = None;
+        self.redis = None;
         let ended = self.ended.lock();
         let ended = ended.unwrap_or_else(PoisonError::into_inner);
         let _ = ended.recv_timeout(LONGEST_END);

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! What the nodes know of each other: which conversations go on, and that something is new.
-//!
-//! An announcement is only a wake-up, on a connection and in a transaction of its own: inside
-//! an append it would hold a lock of the whole server until the disk has the commit.
+//! What the nodes know of each other: which conversations go on. What is new they tell each
+//! other by the bus.
 
 use super::link::{Address, Link};
 use super::log::{LEASE, OPEN, open, sweep};
 use super::text::put;
 use super::writer::{Ask, Writer};
 use super::{Store, StoreError};
+use crate::conversation::bus::Bus;
 use crate::conversation::log::{Committed, LogError, OpenConversation};
 use crate::conversation::registry::{Head, Joined, Known, Registry, Wanted};
 use crate::store::sqlite::record::{Record, from_sql};
@@ -20,14 +19,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::time::sleep;
 
 /// Time between two looks for nodes that are gone and conversations whose time is over.
 const SWEEP: Duration = Duration::from_secs(1);
-
-/// Time until a connection for announcements that was lost is opened again.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the others have time to be heard of again after the database was away: their
 /// lease.
@@ -106,8 +101,8 @@ impl Registry for Store {
         self.times_gone.load(Ordering::Acquire)
     }
 
-    fn news(&self) -> watch::Receiver<u64> {
-        self.news.subscribe()
+    fn bus(&self) -> &dyn Bus {
+        self.bus.as_ref()
     }
 }
 
@@ -124,72 +119,17 @@ impl Store {
     }
 }
 
-/// Announces what this node writes, listens to the others, and sweeps up after those that
-/// are gone. Runs until the store ends.
-pub(super) fn watch_others(
-    writer: &Writer,
-    news: watch::Sender<u64>,
-) -> impl Future<Output = ()> + Send + use<> {
+/// Sweeps up after nodes that are gone. Runs until the store ends.
+pub(super) fn watch_others(writer: &Writer) -> impl Future<Output = ()> + Send + use<> {
     let address = writer.address.clone();
     let runtime = writer.runtime.clone();
-    let written = writer.written.subscribe();
     let node = Arc::clone(&writer.node);
     let connected = Arc::clone(&writer.connected);
-    async move {
-        tokio::join!(
-            announce(&address, &runtime, written, &node),
-            listen(&address, &news, &node),
-            keep_clean(&address, &runtime, &node, &connected),
-        );
-    }
+    async move { keep_clean(&address, &runtime, &node, &connected).await }
 }
 
 fn name(node: &Mutex<String>) -> String {
     node.lock().unwrap_or_else(PoisonError::into_inner).clone()
-}
-
-/// Tells the others that something is new, once for all that is written meanwhile.
-async fn announce(
-    address: &Address,
-    runtime: &Handle,
-    mut written: watch::Receiver<u64>,
-    node: &Mutex<String>,
-) {
-    let mut link: Option<Link> = None;
-    while written.changed().await.is_ok() {
-        let told = async {
-            let link = match &mut link {
-                Some(open) if !open.is_lost() => open,
-                lost => {
-                    let open = lost.insert(address.connect(runtime).await?);
-                    // What is lost with the server is found by those who look themselves.
-                    open.batch("SET synchronous_commit = off").await?;
-                    open
-                }
-            };
-            let sql = "SELECT pg_notify('symbl', $1)";
-            link.execute(sql, &[&name(node)]).await.map(drop)
-        };
-        if let Err(error) = told.await {
-            tracing::debug!(%error, "nothing is announced to other nodes");
-            link = None;
-            sleep(PAUSE).await;
-        }
-    }
-}
-
-async fn listen(address: &Address, news: &watch::Sender<u64>, node: &Mutex<String>) {
-    loop {
-        let heard = address.listen(|from| {
-            if from != name(node) {
-                news.send_modify(|count| *count = count.wrapping_add(1));
-            }
-        });
-        if let Err(error) = heard.await {
-            tracing::debug!(%error, "announcements of other nodes are not heard");
-        }
-        sleep(PAUSE).await;
-    }
 }
 
 async fn keep_clean(

@@ -10,6 +10,7 @@
 use super::form::{asked, conversation_of, outcome};
 use super::link::{Address, Link, Trouble, said, trouble};
 use crate::clock::now;
+use crate::conversation::bus::Bus;
 use crate::metrics::Counts;
 use crate::store::StoreError;
 use crate::store::sqlite::record::{Outcome, Record};
@@ -19,7 +20,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 /// Most records that are committed together.
@@ -75,8 +75,8 @@ pub(super) struct Writer {
     pub(super) connected: Arc<Mutex<Instant>>,
     pub(super) counts: Counts,
     pub(super) is_failing: bool,
-    /// Counts the commits with new entries.
-    pub(super) written: watch::Sender<u64>,
+    /// Announces new entries.
+    pub(super) bus: Arc<dyn Bus>,
 }
 
 /// Why a batch was not written.
@@ -225,10 +225,10 @@ impl Writer {
         };
         if let Ok(Reply::Outcome(outcome)) = &reply {
             self.counts.written.inc();
-            if !outcome.entries().is_empty() {
-                // One announcement is as good as many.
-                self.written
-                    .send_modify(|count| *count = count.wrapping_add(1));
+            if let Ask::Record(record) | Ask::End(record) = &job.ask {
+                for entry in outcome.entries() {
+                    self.bus.announce(conversation_of(record), entry);
+                }
             }
         }
         if let Some(done) = job.done {

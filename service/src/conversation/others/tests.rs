@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MPL-2.0
+
+use super::*;
+use crate::clock::ConversationClock;
+use crate::conversation::bus::exchange::Exchange;
+use crate::conversation::bus::tests::interim;
+use crate::conversation::entry::{Body, Sent, Transcribed};
+use crate::conversation::form::{Audience, Form, Recipient, Rendered};
+use crate::conversation::hub::tests::key;
+use crate::conversation::log::{Committed, Log, LogError};
+use crate::conversation::memory::MemoryLog;
+use crate::conversation::participants::Participants;
+use crate::conversation::registry::{Head, Joined, Wanted};
+use crate::outbox::{Frame, Outbox};
+
+/// A registry of a cluster in which nothing else happens.
+#[derive(Debug)]
+struct Elsewhere(Exchange);
+
+impl Registry for Elsewhere {
+    fn join(&self, _: Wanted) -> Result<Joined, LogError> {
+        Ok(Joined::None)
+    }
+
+    fn heads(&self, _: Vec<i64>) -> Result<Vec<Head>, LogError> {
+        Ok(Vec::new())
+    }
+
+    fn end(&self, _: i64, _: i64, _: Committed) {}
+
+    fn times_gone(&self) -> u64 {
+        0
+    }
+
+    fn bus(&self) -> &dyn Bus {
+        &self.0
+    }
+}
+
+#[derive(Debug)]
+struct Plain;
+
+impl Form for Plain {
+    fn said(&self, said: &Transcribed) -> Rendered {
+        vec![(Audience::All, format!("final {}", said.text).into())]
+    }
+
+    fn live(&self, live: &Live<'_>) -> Rendered {
+        match live {
+            Live::Interim(interim) => vec![(Audience::Speaker, interim.text.into())],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Returns a conversation whose log begins after entry 3, and what its only subscriber is
+/// sent.
+fn conversation() -> (Arc<Conversation>, impl FnMut() -> Vec<String>) {
+    let registry = Elsewhere(Exchange::new());
+    let log: Arc<dyn Log> = Arc::new(MemoryLog {
+        registry: Some(Box::new(registry)),
+        ..MemoryLog::default()
+    });
+    let clock = ConversationClock::begin(0);
+    let conversation = Conversation::behind(key("x"), Participants::new(), log, clock, 3);
+    let (outbox, mut frames) = Outbox::new(64);
+    let listener = Recipient::new(outbox, &Plain);
+    conversation.state().listen(listener);
+    let told = move || {
+        let mut told = Vec::new();
+        while let Ok(Frame::Text(text)) = frames.try_recv() {
+            told.push(text.to_string());
+        }
+        told
+    };
+    (Arc::new(conversation), told)
+}
+
+fn said(seq: u64, start: i64) -> Arc<Entry> {
+    let said = Transcribed {
+        start,
+        text: seq.to_string(),
+        ..Transcribed::default()
+    };
+    let body = Body::Said(Box::new(said));
+    Arc::new(Entry { seq, at: 0, body })
+}
+
+fn volatile(text: &str, start_request: i64, count: u64, behind: u64) -> Volatile {
+    Volatile {
+        stamp: Stamp {
+            start_request,
+            count,
+            behind,
+        },
+        shown: interim(text),
+    }
+}
+
+#[test]
+fn entries_of_others_are_told_in_order_and_once_and_a_gap_is_not_passed_over() {
+    let (conversation, mut told) = conversation();
+    assert!(conversation.heard(said(4, 9)));
+    assert!(conversation.heard(said(4, 9)), "again");
+    assert!(conversation.heard(said(3, 9)), "before the subscriber came");
+    assert!(!conversation.heard(said(6, 9)), "the fifth is missing");
+    assert_eq!(told(), ["final 4"]);
+    assert!(conversation.heard(said(5, 9)));
+    assert!(conversation.heard(said(6, 9)));
+    assert_eq!(told(), ["final 5", "final 6"]);
+}
+
+#[test]
+fn an_entry_of_this_node_that_waits_for_one_of_others_is_told_after_it() {
+    let (conversation, mut told) = conversation();
+    // The sixth is put in and told by the stream that made it, which reads the fifth.
+    conversation.teller().put(Item {
+        entry: said(7, 9),
+        origin: Some(1),
+    });
+    assert!(!conversation.heard(said(4, 9)), "the log has to be read");
+    assert_eq!(told(), ["final 4"]);
+    assert!(!conversation.heard(said(5, 9)));
+    assert!(conversation.heard(said(6, 9)));
+    assert_eq!(told(), ["final 5", "final 6", "final 7"]);
+}
+
+#[test]
+fn interims_of_others_are_shown_between_the_finals_where_they_belong() {
+    let (conversation, mut told) = conversation();
+    let place = |volatile| conversation.overheard(&volatile);
+    assert_eq!(place(volatile("a", 9, 1, 0)), Place::Now);
+    assert_eq!(place(volatile("early", 9, 4, 4)), Place::Early);
+    assert!(conversation.heard(said(4, 9)));
+    assert_eq!(place(volatile("late", 9, 2, 0)), Place::Late);
+    assert_eq!(place(volatile("of another", 8, 1, 0)), Place::Now);
+    assert_eq!(place(volatile("b", 9, 4, 4)), Place::Now);
+    assert_eq!(told(), ["a", "final 4", "of another", "b"]);
+    let sent = Sent {
+        text: "a note".to_owned(),
+        ..Sent::default()
+    };
+    let (seq, at) = (5, 0);
+    let body = Body::Sent(sent);
+    assert!(conversation.heard(Arc::new(Entry { seq, at, body })));
+    assert_eq!(
+        place(volatile("c", 9, 5, 4)),
+        Place::Now,
+        "a note ends none"
+    );
+}
+
+#[test]
+fn only_what_is_followed_has_changed_is_said() {
+    let (conversation, _told) = conversation();
+    let exchange = Exchange::new();
+    let mut followed = HashMap::new();
+    attend(&exchange, &[Arc::clone(&conversation)], &mut followed);
+    assert_eq!(exchange.followed(), [conversation.number]);
+    assert_eq!(followed, HashMap::from([(conversation.number, true)]));
+    conversation.state().listeners.clear();
+    attend(&exchange, &[Arc::clone(&conversation)], &mut followed);
+    assert_eq!(followed, HashMap::from([(conversation.number, false)]));
+    attend(&exchange, &[], &mut followed);
+    assert!(exchange.followed().is_empty() && followed.is_empty());
+}
