@@ -5,6 +5,7 @@
 
 pub(crate) mod attribution;
 mod cluster;
+pub(crate) mod drain;
 pub(crate) mod entry;
 pub(crate) mod form;
 pub(crate) mod hub;
@@ -12,9 +13,11 @@ pub(crate) mod log;
 #[cfg(test)]
 pub(crate) mod memory;
 pub(crate) mod participants;
+pub(crate) mod quota;
 pub(crate) mod registry;
 pub(crate) mod running;
 pub(crate) mod session;
 pub(crate) mod slot;
+pub(crate) mod sockets;
 pub(crate) mod tally;
 pub(crate) mod teller;

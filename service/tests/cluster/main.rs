@@ -13,6 +13,8 @@ mod jobs;
 mod kills;
 mod moves;
 mod order;
+mod quota;
+mod rolling;
 
 use common::*;
 use serde_json::{Value, json};

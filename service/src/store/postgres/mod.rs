@@ -78,6 +78,8 @@ pub(crate) struct Store {
     times_gone: Arc<AtomicU64>,
     /// Counts what other nodes announce.
     news: watch::Sender<u64>,
+    /// Sockets that count for their accounts still, because the database was away.
+    unfreed: Arc<Mutex<Vec<String>>>,
     /// Disconnected when the thread has ended.
     ended: Mutex<Receiver<()>>,
 }
@@ -150,6 +152,7 @@ impl Store {
             node,
             times_gone,
             news,
+            unfreed: Arc::default(),
             ended: Mutex::new(ended),
         })
     }
