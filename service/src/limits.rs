@@ -22,6 +22,9 @@ pub struct Limits {
     pub request: Duration,
     /// Streaming sockets at the same time; the next one is refused (429).
     pub connections: usize,
+    /// Streaming sockets of an application at the same time, over all services that share a
+    /// database; the next one is refused (429). 0 means any number.
+    pub account_streams: usize,
     /// Subscriber sockets at the same time; the next one is refused (429).
     pub subscribers: usize,
     /// Streams that are recognised at the same instant, each on a thread. The others wait
@@ -99,6 +102,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             request: Duration::from_secs(30),
             connections: 1000,
+            account_streams: 0,
             subscribers: 10_000,
             workers: 0,
             audio_queue: 64,

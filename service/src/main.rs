@@ -23,7 +23,7 @@ use daemon::effect::{answer, credentials, filter, max_load};
 use daemon::file::{self, Read, ReadError};
 use daemon::process::{allow_many_files, survive_large_files};
 use daemon::reload::Reloader;
-use daemon::{notify, sockets};
+use daemon::{drain, notify, sockets};
 use decode::DecodeCommand;
 use jobs_options::{JobOptions, SecretError};
 use listen::Listen;
@@ -367,6 +367,7 @@ fn open(options: &Options, lost_log_lines: Lost) -> Result<Opened, Failure> {
         .hosts
         .extend(options.listen.iter().filter_map(Listen::name));
     config.metrics_listen = options.daemon.metrics_listen;
+    options.daemon.drain.set(&mut config);
     config.history_delay = Duration::from_secs_f64(options.history_delay);
     config.limits = options.limits.checked()?;
     config.jobs = options.jobs.settings()?;
@@ -431,6 +432,7 @@ async fn serve(
     if config.endpoints.is_empty() {
         config.endpoints = listen::endpoints(&options.listen).await?;
     }
+    let longest = config.drain_wait + config.drain_time;
     let server = Server::bind(config).await?;
     let mut places = Vec::new();
     for bound in server.bound() {
@@ -447,20 +449,18 @@ async fn serve(
     notify::ready("serving");
     notify::watch(server.health());
     let mut reloader = Reloader::new(arguments, read.values, tls, log.filter());
-    loop {
+    let may_drain = loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break true,
+            _ = interrupt.recv() => break false,
             _ = hangup.recv() => {
                 audit.reopen();
                 reloader.begin();
             }
             Some(fresh) = reloader.fresh.recv() => reloader.finish(fresh, &server),
         }
-    }
-    notify::stopping();
-    tracing::info!("shutting down");
-    server.shutdown().await;
+    };
+    drain::end(server, may_drain, longest, [terminate, interrupt]).await;
     recognizers.close();
     drop(audit);
     if let Some(thread) = auditing {

@@ -59,6 +59,7 @@ pub(crate) struct Metrics {
     latency: Histogram,
     load: Gauge<f64, AtomicU64>,
     waiting: Gauge,
+    left_to_drain: Gauge,
 }
 
 /// Counts one in a gauge until it is dropped.
@@ -132,6 +133,7 @@ impl Metrics {
             latency: Histogram::new(LATENCIES),
             load: Gauge::default(),
             waiting: Gauge::default(),
+            left_to_drain: Gauge::default(),
         };
         // Metrics that were never counted must be shown as 0.
         for name in kept.recognizers {
@@ -234,6 +236,11 @@ impl Metrics {
             "Conversations without a socket that wait for a speaker to come back",
             self.waiting.clone(),
         );
+        names.register(
+            "drain_remaining",
+            "Sockets that a service which is about to end has still to close; else 0",
+            self.left_to_drain.clone(),
+        );
     }
 
     /// Counts a WebSocket that was opened. Hold the result until it is closed.
@@ -279,6 +286,12 @@ impl Metrics {
     pub(crate) fn load(&self, load: f64, waiting: usize) {
         self.load.set(load);
         self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    /// Records how many sockets are open while the service is about to end.
+    pub(crate) fn left_to_drain(&self, left: usize) {
+        self.left_to_drain
+            .set(i64::try_from(left).unwrap_or(i64::MAX));
     }
 
     /// Returns all counts, in the text format of OpenMetrics.

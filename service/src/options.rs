@@ -61,6 +61,11 @@ pub(crate) struct LimitOptions {
     #[arg(long, value_name = "N", value_parser = number())]
     max_connections: Option<usize>,
 
+    /// Streaming sockets of an application, on all services that share its database; the
+    /// next one gets 429; 0 for any number [default: 0]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=1_000_000))]
+    max_account_streams: Option<usize>,
+
     /// Threads that recognise, at most 1024; 0: one for each processor core [default: 0]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=1024))]
     max_workers: Option<usize>,
@@ -205,6 +210,7 @@ impl LimitOptions {
         let time = |seconds: Option<u64>, usual| seconds.map_or(usual, Duration::from_secs);
         Limits {
             connections: self.max_connections.unwrap_or(usual.connections),
+            account_streams: self.max_account_streams.unwrap_or(usual.account_streams),
             workers: self.max_workers.unwrap_or(usual.workers),
             subscribers: self.max_subscribers.unwrap_or(usual.subscribers),
             handshakes: self.max_handshakes.unwrap_or(usual.handshakes),

@@ -3,6 +3,7 @@
 //! Puts the modules of the service together, and ends them within a bound.
 
 pub(crate) mod collectors;
+mod drain;
 pub(crate) mod reload;
 mod retention;
 pub(crate) mod server;

@@ -3,6 +3,7 @@
 //! The listening server: binds, accepts, and ends within a bound.
 
 use crate::app::collectors::{LogLines, Restarts};
+use crate::app::drain::Drainer;
 use crate::app::reload::{Adjust, Places, Reload, ReloadError, cores};
 use crate::app::retention::Keeper;
 use crate::clock::WallClock;
@@ -50,6 +51,7 @@ pub struct Server {
     patience: Duration,
     store: Arc<dyn Store>,
     adjust: Adjust,
+    drainer: Drainer,
 }
 
 /// Asks a server if it is healthy.
@@ -219,6 +221,7 @@ impl Server {
             audit: config.audit.clone(),
         };
         tokio::spawn(keeper.run(stopped.clone()));
+        let drainer = Drainer::new(&hub.sockets, &config);
         let shared = Shared {
             sessions: Sessions::new(Arc::clone(&hub), &config.limits),
             jobs,
@@ -256,6 +259,7 @@ impl Server {
             patience,
             store,
             adjust,
+            drainer,
         })
     }
 
@@ -289,6 +293,16 @@ impl Server {
     /// Something of it cannot be used. Nothing is changed then.
     pub fn reload(&self, reload: Reload) -> Result<(), ReloadError> {
         self.adjust.apply(reload)
+    }
+
+    /// Lets the clients go one after the other, each at a good time, before
+    /// [`Server::shutdown`]: for [`ServerConfig::drain_wait`] only `/readyz` says that the
+    /// service is about to end. Then, over [`ServerConfig::drain_time`], each speaker is
+    /// closed with 1012 in its next pause, and subscribers and sessions follow. New ones are
+    /// refused (503). Returns when no socket is left, or the time is over. It may be dropped
+    /// at any time.
+    pub async fn drain(&self) {
+        self.drainer.run().await;
     }
 
     /// Takes no more connections, closes all sockets with 1001 and waits for

@@ -86,6 +86,10 @@ pub struct ServerConfig {
     pub keep: Option<Duration>,
     /// Who read, exported and deleted what.
     pub audit: Audit,
+    /// How long [`crate::Server::drain`] goes on as before, but for `/readyz`. Zero by default.
+    pub drain_wait: Duration,
+    /// How long it then takes to close all sockets. Zero by default: none is closed.
+    pub drain_time: Duration,
     /// The faults that are injected on purpose (feature `fault`).
     #[cfg(feature = "fault")]
     pub faults: Faults,
@@ -123,6 +127,8 @@ impl ServerConfig {
             redaction: RedactionPolicy::default(),
             keep: None,
             audit: Audit::default(),
+            drain_wait: Duration::ZERO,
+            drain_time: Duration::ZERO,
             #[cfg(feature = "fault")]
             faults: Faults::default(),
             lost_log_lines: Lost::default(),

@@ -20,9 +20,11 @@ use super::log::{Log, LogError, OpenConversation, StartRecord};
 use super::session::{Deletions, SessionError, Timeouts, ends, until};
 use crate::clock::{ConversationClock, WallClock};
 use crate::conversation::participants::Participants;
+use crate::conversation::quota::Quota;
 use crate::conversation::running::PlaceToWait;
 pub(crate) use crate::conversation::running::{Conversation, ConversationKey, Joining};
 pub(crate) use crate::conversation::slot::{Leave, SocketSlot};
+use crate::conversation::sockets::Sockets;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::trackers::TrackerStore;
@@ -46,6 +48,10 @@ pub(crate) struct Hub {
     pub(crate) workers: Arc<Workers>,
     pub(crate) phrasebook: Phrasebook,
     pub(crate) wall: WallClock,
+    /// The open sockets of speakers, subscribers and sessions.
+    pub(crate) sockets: Arc<Sockets>,
+    /// How many sockets of speakers each account may have.
+    pub(crate) quota: Arc<Quota>,
     /// One permit for each stream that may drain after its socket has started the next
     /// one or is gone.
     pub(crate) draining: Arc<Semaphore>,
@@ -90,6 +96,12 @@ impl Hub {
             None => log.still_open()?,
             Some(_) => Vec::new(),
         };
+        let quota = Quota::new(
+            limits.account_streams,
+            Arc::clone(&log),
+            Arc::clone(&workers),
+        );
+        let quota = Arc::new(quota);
         let hub = Arc::new(Self {
             conversations: Mutex::default(),
             trackers,
@@ -98,6 +110,8 @@ impl Hub {
             workers,
             phrasebook: Phrasebook::new(limits.tracker_memory),
             wall,
+            sockets: Arc::default(),
+            quota,
             draining: Arc::new(Semaphore::new(limits.draining)),
             longest_closing: limits.close.saturating_mul(2),
             waiting: Arc::new(Semaphore::new(limits.waiting)),

@@ -11,6 +11,7 @@
 
 use super::bus::Bus;
 use super::log::{Committed, LogError, OpenConversation};
+use super::quota::Claim;
 use std::fmt;
 
 /// A connection id for which a node looks for a conversation.
@@ -81,6 +82,17 @@ pub(crate) trait Registry: fmt::Debug + Send + Sync {
     /// Appends that the conversation is over, unless another node has a speaker in it or it
     /// waits for one: then `committed` gets no entry. Does not block.
     fn end(&self, conversation: i64, at: i64, committed: Committed);
+
+    /// Counts a socket for its account. Returns `false` if the nodes that live have all
+    /// sockets that the account may have.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer. The socket may be counted.
+    fn claim(&self, claim: Claim) -> Result<bool, LogError>;
+
+    /// Counts a socket no more. Does not block.
+    fn free(&self, id: String);
 
     /// Returns how often this node was declared gone. What it held before the last time is
     /// lost: its seats, and what its streams say. Does not block.

@@ -3,6 +3,7 @@
 //! The command as a daemon: its configuration file, its credentials, what it tells systemd,
 //! and what it does at SIGHUP.
 
+pub(crate) mod drain;
 pub(crate) mod effect;
 pub(crate) mod file;
 pub(crate) mod manual;
@@ -12,6 +13,7 @@ pub(crate) mod reload;
 pub(crate) mod sockets;
 
 use clap::{Args, ValueEnum};
+use drain::DrainOptions;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use symbl_service::logging::LogFormat;
@@ -47,6 +49,9 @@ pub(crate) struct DaemonOptions {
     /// How lines of the log are written
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     pub(crate) log_format: Format,
+
+    #[command(flatten)]
+    pub(crate) drain: DrainOptions,
 }
 
 /// The value of `--log-format`.

@@ -27,6 +27,17 @@ pub(crate) fn stopping() {
     tell(vec![NotifyState::Stopping.to_string()]);
 }
 
+/// Says that the service ends, and how long that may take, so that systemd's own limit
+/// (`TimeoutStopSec=`) does not cut it short.
+pub(crate) fn draining(longest: Duration) {
+    let longest = u32::try_from(longest.as_micros()).unwrap_or(u32::MAX);
+    tell(vec![
+        NotifyState::Stopping.to_string(),
+        NotifyState::ExtendTimeoutUsec(longest).to_string(),
+        NotifyState::Status("draining").to_string(),
+    ]);
+}
+
 /// Sends the states, on a thread of their own: systemd may not read them.
 fn tell(states: Vec<String>) {
     logging::within(PATIENCE, move || {

@@ -5,6 +5,7 @@
 
 use crate::config::ServerConfig;
 use crate::conversation::hub::{ConversationKey, Hub};
+use crate::conversation::quota::NoPlace;
 use crate::conversation::session::Sessions;
 use crate::door::gate::{self, Gate};
 use crate::door::handshake::Visit;
@@ -16,9 +17,9 @@ use crate::door::throttle::Guesses;
 use crate::door::token::{TokenError, Tokens};
 use crate::door::unhonoured::Unhonoured;
 use crate::door::{
-    analytics, audit, bookmarks, callscore, connection, groups, labels, manage, ops, origin,
-    probes, process, refused, rest, retention, search, socketio, speakers, summary, unhonoured,
-    web,
+    analytics, audit, bookmarks, callscore, connection, departing, groups, labels, manage, ops,
+    origin, probes, process, refused, rest, retention, search, socketio, speakers, summary,
+    unhonoured, web,
 };
 use crate::hearing::Hearing;
 use crate::hearing::admission::Full;
@@ -82,6 +83,7 @@ pub(crate) fn router(shared: Shared) -> Router {
     let counted = Arc::clone(&shared.hub.metrics);
     let patience = shared.config.limits.request;
     let gate = Arc::new(Gate::new(&shared.config));
+    let sockets = Arc::clone(&shared.hub.sockets);
     Router::new()
         .route("/v1/streaming/{id}", any(streaming))
         .route("/v1/realtime/insights/{id}", any(streaming))
@@ -107,6 +109,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn_with_state(sockets, departing::check))
         .layer(from_fn(unhonoured::check))
         .layer(from_fn_with_state(shared.clone(), audit::write))
         .layer(origins)
@@ -189,7 +192,8 @@ async fn generate_token(
 
 async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
-        return too_many(
+        return full(
+            &shared,
             "The limit of concurrent streaming connections is reached.",
             SOON,
         );
@@ -203,9 +207,24 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         .enter(Engines::FIRST, joining.is_some());
     let admitted = match admitted {
         Ok(admitted) => admitted,
-        Err(Full::Capacity) => return too_many("As many streams are recognised as can be.", LATER),
-        Err(Full::Lag) => {
-            return too_many("Recognition is behind the streams that are here.", LATER);
+        Err(why) => {
+            let message = match why {
+                Full::Capacity => "As many streams are recognised as can be.",
+                Full::Lag => "Recognition is behind the streams that are here.",
+            };
+            return full(&shared, message, LATER);
+        }
+    };
+    let account = &visit.key.account;
+    let of_account = match hub.quota.enter(account, joining.is_some()).await {
+        Ok(of_account) => of_account,
+        Err(NoPlace::Full) => {
+            let message = "The application has as many streams as it may have.";
+            return too_many(message, LATER);
+        }
+        Err(NoPlace::Unknown) => {
+            let message = "The database does not say how many streams the application has.";
+            return unavailable(message);
         }
     };
     let client = visit.client;
@@ -215,7 +234,11 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         key,
         client,
         joining,
-        places: Arc::new(Places::new(shared.hearing.clone(), admitted, place)),
+        places: Arc::new(Places::new(
+            shared.hearing.clone(),
+            admitted,
+            (place, of_account),
+        )),
         notes: Arc::clone(&shared.notes),
     };
     let seams = Arc::clone(&peer.seams);
@@ -325,6 +348,23 @@ fn too_many(message: &str, retry_after: &'static str) -> Response {
     let mut response = error(StatusCode::TOO_MANY_REQUESTS, message);
     let headers = response.headers_mut();
     headers.insert(RETRY_AFTER, HeaderValue::from_static(retry_after));
+    response
+}
+
+/// Returns the answer of a service that is full. One of several services has its clients try
+/// another.
+fn full(shared: &Shared, message: &str, retry_after: &'static str) -> Response {
+    match shared.hub.log.registry() {
+        Some(_) => unavailable(message),
+        None => too_many(message, retry_after),
+    }
+}
+
+/// Returns the answer to a request that another service may take.
+pub(crate) fn unavailable(message: &str) -> Response {
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static(SOON));
     response
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod audit;
 pub(crate) mod bookmarks;
 pub(crate) mod callscore;
 pub(crate) mod connection;
+pub(crate) mod departing;
 pub(crate) mod events;
 pub(crate) mod gate;
 pub(crate) mod groups;

@@ -53,6 +53,7 @@ fn reason(status: StatusCode) -> Option<&'static str> {
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::UPGRADE_REQUIRED => "no_websocket",
         StatusCode::REQUEST_TIMEOUT => "timeout",
         StatusCode::TOO_MANY_REQUESTS => "limit",
+        StatusCode::SERVICE_UNAVAILABLE => "busy",
         _ => "other",
     })
 }

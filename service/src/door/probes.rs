@@ -64,9 +64,11 @@ async fn ready(State(shared): State<Shared>) -> Response {
     };
     let full = !shared.hearing.admission.admits() || shared.places.available_permits() == 0;
     let stopping = *shared.shutdown.borrow();
+    let draining = shared.hub.sockets.is_draining();
     let failing = [
         (store != "ok", "store"),
         (full, "load"),
+        (draining && !stopping, "draining"),
         (stopping, "stopping"),
     ];
     let why: Vec<&str> = failing
@@ -103,5 +105,8 @@ async fn metrics(State(shared): State<Shared>) -> Response {
     let hub = &shared.hub;
     hub.metrics
         .load(shared.hearing.admission.load(), hub.awaited());
+    let draining = hub.sockets.is_draining();
+    let left = draining.then(|| hub.sockets.count());
+    hub.metrics.left_to_drain(left.unwrap_or(0));
     ops::metrics(&hub.metrics)
 }

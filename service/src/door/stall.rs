@@ -7,12 +7,16 @@
 //! socket meanwhile. So the stream below it fails a write that takes too long. The library
 //! ignores that and keeps what it could not write, so reads fail from then on, too: that ends
 //! the connection. Connections without a limit are passed through.
+//!
+//! A connection with a limit can also be cut, so that its client comes back: the library has
+//! no call that ends one connection without telling the client to stay away.
 
 use crate::seams::AnyStream;
+use futures_util::task::AtomicWaker;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,20 +24,38 @@ use tokio::time::{Sleep, sleep};
 
 /// How long a write on a connection may wait for the client.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct WriteLimit {
+pub(crate) struct WriteLimit(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
     /// Zero stands for no limit.
-    milliseconds: Arc<AtomicU64>,
+    milliseconds: AtomicU64,
+    is_cut: AtomicBool,
+    /// The task that reads.
+    reader: AtomicWaker,
 }
 
 impl WriteLimit {
     /// Sets the limit.
     pub(crate) fn set(&self, limit: Duration) {
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        self.milliseconds.store(limit, Ordering::Relaxed);
+        self.0.milliseconds.store(limit, Ordering::Relaxed);
+    }
+
+    /// Ends a connection that has a limit.
+    pub(crate) fn cut(&self) {
+        self.0.is_cut.store(true, Ordering::Release);
+        self.0.reader.wake();
+    }
+
+    /// Returns `true` if the connection is cut. Otherwise the task is woken when it is.
+    fn poll_cut(&self, cx: &mut Context<'_>) -> bool {
+        self.0.reader.register(cx.waker());
+        self.0.is_cut.load(Ordering::Acquire)
     }
 
     fn get(&self) -> Option<Duration> {
-        let limit = self.milliseconds.load(Ordering::Relaxed);
+        let limit = self.0.milliseconds.load(Ordering::Relaxed);
         (limit > 0).then(|| Duration::from_millis(limit))
     }
 }
@@ -89,6 +111,9 @@ impl AsyncRead for Limited {
     ) -> Poll<Result<()>> {
         if self.is_stalled {
             return Poll::Ready(Err(stalled()));
+        }
+        if self.limit.get().is_some() && self.limit.poll_cut(cx) {
+            return Poll::Ready(Err(ErrorKind::ConnectionAborted.into()));
         }
         Pin::new(&mut self.stream).poll_read(cx, into)
     }
@@ -175,6 +200,24 @@ mod tests {
         });
         stream.write_all(&[0; 160]).await.expect("taken");
         reader.await.expect("read");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_cut_is_read_no_more() {
+        let (ours, mut theirs) = duplex(16);
+        let limit = WriteLimit::default();
+        limit.set(Duration::from_secs(15));
+        let mut stream = Limited::new(Box::new(ours), limit.clone());
+        theirs.write_all(b"x").await.expect("room");
+        assert_eq!(stream.read(&mut [0; 4]).await.ok(), Some(1));
+        let reader = tokio::spawn(async move { stream.read(&mut [0; 4]).await });
+        tokio::task::yield_now().await;
+        limit.cut();
+        let read = reader.await.expect("no panic");
+        assert_eq!(
+            read.map_err(|error| error.kind()),
+            Err(ErrorKind::ConnectionAborted)
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@
 //! recogniser fails.
 
 use crate::clock::AudioClock;
+use crate::conversation::quota::Place;
 use crate::hearing::Hearing;
 use crate::hearing::admission::{Admitted, Full};
 use crate::hearing::audio::{AudioError, Decoded, End, Input, Queue, StreamError, Taken};
@@ -67,6 +68,7 @@ pub(crate) struct Stream {
     clock: AudioClock,
     format: StreamFormat,
     held: Arc<Held>,
+    rest: Arc<AtomicBool>,
 }
 
 /// A permit or another value that frees something when it is dropped.
@@ -85,12 +87,16 @@ pub(crate) struct Places {
     hearing: Hearing,
     /// The reservation for its stream. `None` while the socket has given it back.
     admitted: Mutex<Option<Admitted>>,
-    /// The place among the sockets.
-    _socket: OwnedSemaphorePermit,
+    /// The place among the sockets, and among those of its account.
+    _socket: (OwnedSemaphorePermit, Option<Place>),
 }
 
 impl Places {
-    pub(crate) fn new(hearing: Hearing, admitted: Admitted, socket: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(
+        hearing: Hearing,
+        admitted: Admitted,
+        socket: (OwnedSemaphorePermit, Option<Place>),
+    ) -> Self {
         Self {
             hearing,
             admitted: Mutex::new(Some(admitted)),
@@ -162,6 +168,7 @@ impl Stream {
         let (clock, format) = (start.results.clock().clone(), start.format);
         let bulk = start.options.bulk;
         let held = Arc::new(Held::default());
+        let rest = Arc::new(AtomicBool::new(false));
         let work = Work {
             stage: Stage::Beginning(Box::new(Beginning {
                 start,
@@ -170,6 +177,7 @@ impl Stream {
             })),
             tell: Some(tell),
             held: Arc::clone(&held),
+            rest: Arc::clone(&rest),
         };
         let lag = if bulk { BULK_LAG } else { LAG };
         let waker = pool.spawn(Box::new(work), lag);
@@ -181,7 +189,13 @@ impl Stream {
             clock,
             format,
             held,
+            rest,
         }
+    }
+
+    /// Returns what is `true` while all that was said in the stream is final.
+    pub(crate) fn rest(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.rest)
     }
 
     /// Lets the stream hold `thing` until it ends.
@@ -256,6 +270,7 @@ struct Work {
     /// `None` once the outcome was sent.
     tell: Option<oneshot::Sender<Outcome>>,
     held: Arc<Held>,
+    rest: Arc<AtomicBool>,
 }
 
 enum Stage {
@@ -274,7 +289,11 @@ struct Beginning {
 impl Turns for Work {
     fn turn(&mut self, waker: &Waker) -> Next {
         let outcome = match self.go_on(waker) {
-            Ok(Some(next)) => return next,
+            Ok(Some(next)) => {
+                let rests = matches!(&self.stage, Stage::Listening(listening) if listening.rests());
+                self.rest.store(rests, Ordering::Release);
+                return next;
+            }
             Ok(None) => Outcome::Finished,
             Err(StreamError::Silence(_)) => Outcome::Silent,
             Err(error) => Outcome::Failed(error),
@@ -284,6 +303,7 @@ impl Turns for Work {
             // The handle may have been dropped.
             let _ = tell.send(outcome);
         }
+        self.rest.store(true, Ordering::Release);
         self.held.let_go();
         Next::Over
     }
@@ -366,6 +386,7 @@ impl Beginning {
             end: None,
             failure: None,
             heard: Vec::new(),
+            is_open: false,
             samples: 0,
             engine,
             metrics,
@@ -442,6 +463,8 @@ struct Listening {
     /// Why the audio cannot be decoded after `decoded`.
     failure: Option<AudioError>,
     heard: Vec<Recognition>,
+    /// `true` while an interim waits for its final.
+    is_open: bool,
     samples: u64,
     engine: &'static str,
     metrics: Arc<Metrics>,
@@ -497,6 +520,15 @@ impl Listening {
                 return Ok(Some(Next::Again { since }));
             }
         }
+    }
+
+    /// Returns `true` if all that was said so far is final. Audio that came and was not heard
+    /// yet may have speech in it.
+    fn rests(&self) -> bool {
+        let is_heard = self.taken == self.decoded.samples.len() && self.queue.is_empty();
+        is_heard
+            && self.end.is_none()
+            && self.stream.is_resting(self.now()).unwrap_or(!self.is_open)
     }
 
     /// Returns that the stream waits for audio or its engine.
@@ -632,8 +664,12 @@ impl Listening {
     fn speak(&mut self) -> Result<(), StreamError> {
         for recognition in self.heard.drain(..) {
             match recognition {
-                Recognition::Interim { words, stable } => self.results.interim(&words, stable),
+                Recognition::Interim { words, stable } => {
+                    self.is_open = true;
+                    self.results.interim(&words, stable);
+                }
                 Recognition::Final { words, punctuated } => {
+                    self.is_open = false;
                     pool::blocking(|| self.results.utterance(&words, punctuated))?;
                 }
                 Recognition::Gap { start, end } => self.results.own().send(gap(start, end)),

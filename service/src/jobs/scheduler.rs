@@ -5,7 +5,8 @@
 //!
 //! A job is unfinished until its end is stored, so a service that starts takes up all that were
 //! not: those that wait, and those that ran when it ended. Two jobs of one conversation run one
-//! after the other.
+//! after the other. A service that is about to end begins no job: it would begin anew on
+//! another node, or after the restart.
 
 use crate::clock;
 use crate::conversation::hub::Hub;
@@ -69,7 +70,11 @@ pub(crate) async fn run(tools: Tools, mut stop: watch::Receiver<bool>) {
         resting.retain(|(until, _)| *until > Instant::now());
         // A text takes seconds, so it does not wait behind recordings, which may take hours.
         for work in [Work::Recording, Work::Text] {
-            while names.values().filter(|(_, of)| *of == work).count() < jobs.settings.parallel {
+            let begun = |names: &HashMap<Id, (String, Work)>| {
+                names.values().filter(|(_, of)| *of == work).count()
+            };
+            let begins = || !tools.hub.sockets.is_draining();
+            while begun(&names) < jobs.settings.parallel && begins() {
                 let busy = names.values().map(|(id, _)| id);
                 let busy = busy.chain(resting.iter().map(|(_, id)| id));
                 let next = match jobs.store.next(work, busy.cloned().collect()).await {

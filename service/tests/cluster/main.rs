@@ -8,6 +8,7 @@
 mod common;
 
 mod bus;
+mod draining;
 mod failures;
 mod frozen;
 mod going;
@@ -23,6 +24,7 @@ mod mutations;
 mod order;
 mod outages;
 mod pauses;
+mod quota;
 mod rolling;
 mod rooms;
 mod secrets;

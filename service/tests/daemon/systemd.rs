@@ -71,6 +71,31 @@ fn systemd_is_told_when_the_service_listens_reloads_and_stops() {
 }
 
 #[test]
+fn systemd_is_told_how_long_a_drain_may_take() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("notify");
+    let manager = Manager::new(&path);
+    let mut command = command();
+    command
+        .args(["--listen", "127.0.0.1:0", "--drain-wait", "1"])
+        .args(["--drain-time", "600"])
+        .env("NOTIFY_SOCKET", &path);
+    let service = Running::start(&mut command);
+    assert!(manager.next().starts_with("READY=1\n"));
+    // Nobody is there, so it only waits for its balancer.
+    service.end();
+    let told = manager.next();
+    let mut lines = told.lines();
+    assert_eq!(lines.next(), Some("STOPPING=1"));
+    let longest = lines
+        .next()
+        .and_then(|l| l.strip_prefix("EXTEND_TIMEOUT_USEC="));
+    let longest: u64 = longest.expect(&told).parse().expect(&told);
+    assert!((602_000_000..700_000_000).contains(&longest), "{told}");
+    assert_eq!(lines.next(), Some("STATUS=draining"));
+}
+
+#[test]
 fn the_watchdog_is_fed_only_while_the_service_is_healthy() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("notify");

@@ -92,6 +92,40 @@ fn the_unit_notifies_is_watched_and_names_options_that_exist() {
     assert!(plain.contains("#metrics-listen = "), "{plain}");
 }
 
+#[test]
+fn the_unit_leaves_time_for_the_drain_of_a_service_of_several() {
+    let limits = symbl_service::Limits::default();
+    let limit = settings("TimeoutStopSec").remove(0);
+    let limit = Duration::from_secs(limit.parse().expect("seconds"));
+    let (success, said) = help();
+    assert!(success, "{said}");
+    let default = |option: &str| -> u64 {
+        let (_, rest) = said.split_once(option).expect(option);
+        let (_, rest) = rest.split_once("[default: ").expect(option);
+        rest.split(' ')
+            .next()
+            .and_then(|n| n.parse().ok())
+            .expect(option)
+    };
+    let drain = default("--drain-wait <SECONDS>") + default("--drain-time <SECONDS>");
+    assert_eq!(drain, 35);
+    // Sockets that were asked last, those that are left, and the last writes.
+    let rest = limits.close + 2 * limits.shutdown;
+    assert!(limit >= Duration::from_secs(drain) + rest, "{limit:?}");
+}
+
+/// Returns what the command says of its options.
+fn help() -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_symbl-service"))
+        .arg("--help")
+        .output()
+        .expect("run");
+    let said = String::from_utf8_lossy(&output.stdout);
+    // Lines are broken anywhere.
+    let words: Vec<&str> = said.split_whitespace().collect();
+    (output.status.success(), words.join(" "))
+}
+
 /// Returns the system calls of a set, such as `@system-service`, and of the sets in it.
 fn calls(set: &str) -> BTreeSet<String> {
     let (success, said) = analyze(&["syscall-filter", "--no-pager", set]);

@@ -320,3 +320,16 @@ async fn metrics_count_sockets_and_events_of_sessions() {
     assert!(events >= 2, "{events}");
     drop(speaker);
 }
+
+#[tokio::test]
+async fn a_service_that_drains_cuts_each_connection_so_that_its_client_comes_back() {
+    let server = serve(|config| config.drain_time = Duration::from_secs(600)).await;
+    let mut first = Raw::connect(&server).await;
+    first.create().await;
+    let mut second = Raw::connect(&server).await;
+    second.create().await;
+    // Without a packet that disconnects (41), which would keep a client away.
+    let ends = async { (first.next().await, second.next().await) };
+    let ((), ends) = in_time(async { tokio::join!(server.drain(), ends) }).await;
+    assert_eq!(ends, (None, None));
+}

@@ -16,6 +16,7 @@ mod socket;
 
 use crate::audit::Audit;
 use crate::conversation::session::Sessions;
+use crate::conversation::sockets::Sockets;
 use crate::door::handshake::credentials;
 use crate::door::http::{self, Shared};
 use crate::door::listener::Peer;
@@ -88,6 +89,8 @@ pub(crate) struct Door {
     /// Events that wait for one socket's task.
     inbox: usize,
     shutdown: watch::Receiver<bool>,
+    /// All open sockets.
+    pub(super) sockets: Arc<Sockets>,
     /// `true` when the service has closed all connections.
     closed: watch::Sender<bool>,
     /// Held by every socket, so that a shutdown waits for it.
@@ -135,6 +138,7 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         audit: shared.config.audit.clone(),
         inbox: limits.session_inbox.max(1),
         shutdown: shared.shutdown.clone(),
+        sockets: Arc::clone(&shared.hub.sockets),
         closed: watch::Sender::new(false),
         alive: shared.alive.downgrade(),
     });

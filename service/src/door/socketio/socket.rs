@@ -17,8 +17,11 @@ use super::render::{self, RenderCache};
 use super::{Door, Pass};
 use crate::audit;
 use crate::clock::now;
+use crate::conversation::drain::Kind;
 use crate::conversation::entry::Sent;
 use crate::conversation::session::{Event, Session, SessionError, Status, Watch, Written};
+use crate::conversation::sockets::OpenSocket;
+use crate::door::stall::WriteLimit;
 use crate::door::token::Scope;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -181,6 +184,7 @@ pub(super) async fn serve(
         about,
     } = starting;
     let _open = door.metrics.socket("session");
+    let asked = leave_when_asked(door.sockets.enter(Kind::Listener), socket.clone());
     let expiry = pass.expires_in();
     let mut closed = door.closed.subscribe();
     let closed = async move {
@@ -201,6 +205,7 @@ pub(super) async fn serve(
         () = gone.notified() => {}
         _ = visitor.run(inbox) => {}
         () = closed => {}
+        never = asked => match never {},
         () = expired(expiry) => {
             tracing::info!("the token of a session's socket has expired");
             // The client must not come back by itself with the same token.
@@ -208,6 +213,17 @@ pub(super) async fn serve(
         }
     }
     tracing::info!(event = "session_socket_closed");
+}
+
+/// Cuts the connection when the socket is asked to close, so that its client comes back by
+/// itself. A client that polls is only no longer waited for: it is closed with the service.
+async fn leave_when_asked(open: OpenSocket, socket: SocketRef) -> Infallible {
+    open.asked().await;
+    if let Some(connection) = socket.req_parts().extensions.get::<WriteLimit>() {
+        connection.cut();
+    }
+    drop(open);
+    std::future::pending().await
 }
 
 /// Waits until the token expires.

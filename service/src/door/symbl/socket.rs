@@ -6,6 +6,7 @@
 //! writes to the socket, so that the audio of a client that reads slowly is still read.
 
 use crate::config::ServerConfig;
+use crate::conversation::drain::Kind;
 use crate::conversation::form::Recipient;
 use crate::conversation::hub::{ConversationKey, Hub, Joining, Leave};
 use crate::door::symbl::client::ClientKind;
@@ -32,6 +33,9 @@ const NORMAL: u16 = 1000;
 
 /// The close code of a browser whose page is left.
 const GOING_AWAY: u16 = 1001;
+
+/// The close code of a service that is about to end and asks its clients to dial again.
+pub(crate) const RESTART: u16 = 1012;
 
 /// A close frame without a code (RFC 6455, 7.1.5).
 const NO_CODE: u16 = 1005;
@@ -78,6 +82,8 @@ pub(crate) async fn serve(
     drop(joining);
     let conversation = slot.conversation.id.clone();
     Span::current().record("conversation", conversation.as_str());
+    let open = Arc::new(hub.sockets.enter(Kind::Speaker));
+    let slot = (slot, Arc::clone(&open));
     let mut speaker = SpeakerSocket::new(config, client, slot, notes, recipient, places);
     tracing::info!(
         event = "connected",
@@ -95,6 +101,11 @@ pub(crate) async fn serve(
         code = seams.closes() => Closing::Close {
             code,
             reason: "",
+            leave: Leave::Lost,
+        },
+        () = open.asked() => Closing::Close {
+            code: RESTART,
+            reason: "the service restarts",
             leave: Leave::Lost,
         },
         _ = shutdown.wait_for(|stop| *stop) => Closing::Close {

@@ -32,6 +32,7 @@ use crate::conversation::form::Recipient;
 use crate::conversation::hub::{Leave, SocketSlot};
 use crate::conversation::log::StreamPosition;
 use crate::conversation::slot::SUPERSEDED;
+use crate::conversation::sockets::OpenSocket;
 use crate::door::symbl::annotations::{BOOKMARK, Mixed, SPEAKER_EVENT};
 use crate::door::symbl::bounds;
 use crate::door::symbl::client::ClientKind;
@@ -95,6 +96,7 @@ pub(crate) struct SpeakerSocket {
     pub(super) config: Arc<ServerConfig>,
     client: ClientKind,
     pub(super) slot: SocketSlot,
+    open: Arc<OpenSocket>,
     pub(super) notes: Arc<dyn Notes>,
     /// What the last start said of the audio.
     pub(super) mixed: Option<Mixed>,
@@ -113,7 +115,7 @@ impl SpeakerSocket {
     pub(crate) fn new(
         config: Arc<ServerConfig>,
         client: ClientKind,
-        slot: SocketSlot,
+        (slot, open): (SocketSlot, Arc<OpenSocket>),
         notes: Arc<dyn Notes>,
         own: Recipient,
         places: Arc<Places>,
@@ -122,6 +124,7 @@ impl SpeakerSocket {
             config,
             client,
             slot,
+            open,
             notes,
             mixed: None,
             own,
@@ -347,6 +350,7 @@ impl SpeakerSocket {
         self.log("started");
         let pool = &self.places.hearing().pool;
         let stream = Stream::start(start, pool, &self.config.limits);
+        self.open.follow(stream.rest());
         self.phase = Phase::Processing(stream);
     }
 

@@ -8,6 +8,7 @@
 //! closed with 1008. It gets what is said after it came. With `?after=N` it is first sent
 //! what follows the `sequenceNumber` N, as fast as it reads.
 
+use crate::conversation::drain::Kind;
 use crate::conversation::form::{Form as _, Recipient};
 use crate::conversation::hub::{Conversation, ConversationKey, Hub};
 use crate::conversation::log::LogError;
@@ -56,6 +57,7 @@ pub(crate) async fn serve(
         outbox.clone(),
     ));
     let recipient = Recipient::new(outbox.clone(), &SYMBL);
+    let open = hub.sockets.enter(Kind::Listener);
     let Listening { key, after } = visit;
     let connection = &key.connection_id;
     let conversation = hub.listenable(&key);
@@ -72,6 +74,7 @@ pub(crate) async fn serve(
         close = listen(&hub, conversation, after, &recipient) => Some(close),
         () = outbox.overflown() => Some((1008, "messages are not read")),
         code = seams.closes() => Some((code, "")),
+        () = open.asked() => Some((socket::RESTART, "the service restarts")),
         _ = shutdown.wait_for(|stop| *stop) => Some((1001, "service is shutting down")),
         _ = &mut writer => None,
     };

@@ -79,6 +79,11 @@ impl Queue {
         self.abandoned.load(Ordering::Acquire)
     }
 
+    /// Returns `true` if nothing waits to be taken out.
+    pub fn is_empty(&self) -> bool {
+        self.input.is_empty()
+    }
+
     /// Takes the next input out, and appends what it decodes to. `Pending` if nothing has
     /// come; the context is woken when something does.
     ///

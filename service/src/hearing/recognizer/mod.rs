@@ -17,6 +17,9 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 use unicode_normalization::UnicodeNormalization;
 
+/// An engine that has settled all audio but this much awaits no word in it.
+const REST: Duration = Duration::from_millis(500);
+
 /// Sample rate of all audio that a [`RecognizerStream`] is given, in hertz.
 pub const SAMPLE_RATE: u32 = 16_000;
 
@@ -180,6 +183,15 @@ pub trait RecognizerStream: Send {
     /// so far. Returns `None` for an engine that cannot tell.
     fn settled(&self) -> Option<Duration> {
         None
+    }
+
+    /// Returns `true` if no final is to come of the audio so far, because nobody is speaking:
+    /// the stream can be ended now and nothing of it has to be said again. `heard` is how much
+    /// audio the engine was given. Returns `None` for an engine that cannot tell. Then the
+    /// stream counts as resting while no interim waits for its final.
+    fn is_resting(&self, heard: Duration) -> Option<bool> {
+        let settled = self.settled()?;
+        Some(heard.saturating_sub(settled) <= REST)
     }
 
     /// Returns how far the engine is behind the audio that it has taken. It is zero for an

@@ -367,6 +367,33 @@ BEGIN
     RETURN '{"v": "new"}';
 END $$;
 
+-- Counts a speaker's socket for its account, unless the nodes that live have as many as the
+-- account may have. One that `returns` is counted in any case.
+CREATE OR REPLACE FUNCTION symbl_claim_1(me text, r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    taken bigint;
+BEGIN
+    PERFORM symbl_free_1(r);
+    -- Claims of one account are decided one after the other. Each statement sees what was
+    -- committed before it.
+    PERFORM pg_advisory_xact_lock(1937337955, hashtext(r->>'account'));
+    SELECT count(*) INTO taken FROM socket s JOIN node n ON n.id = s.node AND NOT n.gone
+    WHERE s.account = r->>'account' AND s.id <> r->>'id';
+    IF taken >= (r->>'most')::bigint AND NOT (r->>'returns')::boolean THEN
+        RETURN '{"v": "full"}';
+    END IF;
+    INSERT INTO socket VALUES (r->>'id', r->>'account', me) ON CONFLICT DO NOTHING;
+    RETURN '{"v": "counted"}';
+END $$;
+
+CREATE OR REPLACE FUNCTION symbl_free_1(r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    DELETE FROM socket WHERE id = ANY(ARRAY(SELECT jsonb_array_elements_text(r->'free')));
+    RETURN '{}';
+END $$;
+
 -- Takes up a conversation again, over or not, for its jobs: each has a connection id of its
 -- own.
 CREATE OR REPLACE FUNCTION symbl_reopen_1(me text, c bigint, new_end bigint)
@@ -420,6 +447,8 @@ BEGIN
                 symbl_left_1(me, (r->>'c')::bigint, (r->>'at')::bigint, r->'here'))
             WHEN 'heads' THEN symbl_heads_1(r)
             WHEN 'join' THEN symbl_join_1(me, r)
+            WHEN 'claim' THEN symbl_claim_1(me, r)
+            WHEN 'free' THEN symbl_free_1(r)
             WHEN 'keep' THEN symbl_keep_1(r)
             ELSE '{}'
         END);
@@ -465,6 +494,7 @@ BEGIN
     UPDATE node SET gone = true WHERE NOT gone AND beats < symbl_now_1() - lease;
     GET DIAGNOSTICS many = ROW_COUNT;
     DELETE FROM room r USING conversation c WHERE c.id = r.conversation AND c.ended IS NOT NULL;
+    DELETE FROM socket WHERE node NOT IN (SELECT id FROM node WHERE NOT gone);
     DELETE FROM node WHERE gone AND beats < symbl_now_1() - 86400000000000;
     RETURN many;
 END $$;

@@ -82,6 +82,8 @@ pub(crate) struct Store {
     bus: Arc<Exchange>,
     /// The thread of the bus, if it is not the database.
     redis: Option<Running>,
+    /// Sockets that count for their accounts still, because the database was away.
+    unfreed: Arc<Mutex<Vec<String>>>,
     /// Disconnected when the thread has ended.
     ended: Mutex<Receiver<()>>,
 }
@@ -160,6 +162,7 @@ impl Store {
             times_gone,
             bus: exchange,
             redis: None,
+            unfreed: Arc::default(),
             ended: Mutex::new(ended),
         };
         if let Some(redis) = redis {

@@ -6,17 +6,18 @@
 use super::link::{Address, Link};
 use super::log::{LEASE, OPEN, open, sweep};
 use super::text::put;
-use super::writer::{Ask, Writer};
+use super::writer::{Ask, Reply, Tell, Writer};
 use super::{Store, StoreError};
 use crate::conversation::bus::Bus;
 use crate::conversation::log::{Committed, LogError, OpenConversation};
+use crate::conversation::quota::Claim;
 use crate::conversation::registry::{Head, Joined, Known, Registry, Wanted};
 use crate::store::sqlite::record::{Record, from_sql};
 use serde::Deserialize;
 use serde_json::json;
 use std::future::Future;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
@@ -97,6 +98,31 @@ impl Registry for Store {
         self.post_and_tell(Ask::End(Record::Over { conversation, at }), committed);
     }
 
+    fn claim(&self, claim: Claim) -> Result<bool, LogError> {
+        let left = std::mem::take(&mut *lock(&self.unfreed));
+        let asked = json!({
+            "k": "claim", "account": put(&claim.account), "id": claim.id,
+            "most": claim.most, "returns": claim.returns, "free": left,
+        });
+        let answer = self.ask(Ask::Join(asked)).inspect_err(|_| {
+            lock(&self.unfreed).extend(left);
+        })?;
+        Ok(answer["v"] == "counted")
+    }
+
+    fn free(&self, id: String) {
+        let asked = json!({"k": "free", "free": [&id]});
+        let unfreed = Arc::clone(&self.unfreed);
+        let done: Tell<Reply> = Box::new(move |reply| {
+            if reply.is_err() {
+                // The next claim frees it.
+                lock(&unfreed).push(id);
+            }
+        });
+        // Without a writer the node ends, and nothing of it counts any more.
+        let _ = self.send(Ask::Look(asked), Some(done));
+    }
+
     fn times_gone(&self) -> u64 {
         self.times_gone.load(Ordering::Acquire)
     }
@@ -126,6 +152,10 @@ pub(super) fn watch_others(writer: &Writer) -> impl Future<Output = ()> + Send +
     let node = Arc::clone(&writer.node);
     let connected = Arc::clone(&writer.connected);
     async move { keep_clean(&address, &runtime, &node, &connected).await }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn name(node: &Mutex<String>) -> String {

@@ -55,6 +55,14 @@ CREATE TABLE seat (
 );
 CREATE INDEX seat_of ON seat (node);
 
+-- The sockets of speakers that count for their accounts, where the number is limited.
+CREATE TABLE socket (
+    id text COLLATE "C" PRIMARY KEY, -- a random UUID
+    account text COLLATE "C" NOT NULL,
+    node text NOT NULL
+);
+CREATE INDEX socket_of ON socket (account);
+
 CREATE TABLE member (
     conversation bigint NOT NULL REFERENCES conversation ON DELETE CASCADE,
     id text COLLATE "C" NOT NULL,

@@ -14,6 +14,9 @@ use std::ops::Range;
 /// Most samples that are kept of audio that was given and is not settled: 60 s.
 const KEPT: usize = 960_000;
 
+/// Voiced frames that may be noises: 100 ms.
+const STRAY: usize = 1600 / FRAME;
+
 /// The audio, and where the process stands in it.
 pub(super) struct Backlog {
     samples: VecDeque<i16>,
@@ -64,6 +67,11 @@ impl Backlog {
     /// Returns the position up to which the audio is settled.
     pub(super) fn settled(&self) -> u64 {
         self.settled
+    }
+
+    /// Returns `true` if there is hardly any speech in the audio that is not settled.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.voiced.len() <= STRAY
     }
 
     /// Takes audio and returns the number of samples in voiced frames that it completes.

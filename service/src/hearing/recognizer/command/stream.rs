@@ -338,6 +338,12 @@ impl RecognizerStream for CommandStream {
         (settled > 0).then(|| duration(settled))
     }
 
+    /// Returns `Some(false)` while there is speech without a result. Otherwise the command may
+    /// still owe the final of an interim, which it does not tell.
+    fn is_resting(&self, _: Duration) -> Option<bool> {
+        (!self.backlog.is_quiet()).then_some(false)
+    }
+
     fn wake_with(&mut self, waker: Waker) {
         self.bell.set(waker);
     }
