@@ -137,7 +137,7 @@ fn run(args: &Args, notes: &Notes) -> Result<ExitCode, Box<dyn Error>> {
 /// Shows what `gst-launch-1.0 -m` prints, up to its end.
 fn show_launched(notes: &Notes, reference: Option<&str>) -> Result<ExitCode, Box<dyn Error>> {
     if io::stdin().is_terminal() {
-        let missing = "a file to play, or the output of `gst-launch-1.0 -em` on standard input";
+        let missing = "there is no INPUT, and no output of `gst-launch-1.0 -em` on standard input";
         let mut command = Args::command();
         command
             .error(ErrorKind::MissingRequiredArgument, missing)

@@ -15,7 +15,6 @@ const ATTEMPTS: usize = 5;
 
 /// How far a fetch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Progress {
     /// Downloads.
     Downloading {

@@ -57,7 +57,6 @@ pub enum ClientMessage {
 
 /// Why a text frame of a client was refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
 pub enum ClientMessageError {
     /// Not a JSON object with a string `type`.
     #[error("not a JSON object with a string `type`: {0}")]
