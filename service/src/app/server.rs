@@ -7,8 +7,6 @@ use crate::app::drain::Drainer;
 use crate::app::reload::{Adjust, Places, Reload, ReloadError, cores};
 use crate::app::retention::Keeper;
 use crate::clock::WallClock;
-#[cfg(feature = "cluster")]
-use crate::config::BusUrl;
 use crate::config::endpoint::{Bound, Endpoint};
 use crate::config::{Auth, ServerConfig};
 use crate::conversation::hub::{Hub, Services};
@@ -340,11 +338,11 @@ impl Server {
 fn open(config: &ServerConfig) -> Result<Arc<dyn Store>, StoreError> {
     #[cfg(feature = "cluster")]
     if let Some(url) = &config.cluster {
-        let bus = config.bus.as_ref().map(BusUrl::secret);
-        return Ok(Arc::new(crate::store::postgres::Store::open(
-            url.secret(),
-            bus,
-        )?));
+        let store = match &config.bus {
+            None => crate::store::postgres::Store::open(url.secret()),
+            Some(bus) => crate::store::postgres::Store::with_bus(url.secret(), bus.secret()),
+        };
+        return Ok(Arc::new(store?));
     }
     #[cfg(all(feature = "cluster", debug_assertions))]
     if let Some(store) = crate::store::postgres::trial::open(config.data.as_deref()) {

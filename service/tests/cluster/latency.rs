@@ -2,6 +2,7 @@
 
 //! Measurements. They are no tests.
 
+use super::bus::until_metric;
 use super::process::Process;
 use super::*;
 use std::time::Instant;
@@ -34,6 +35,10 @@ async fn how_much_later_a_final_is_told_on_another_node() {
             })
         };
         let [a, b] = [start(), start()];
+        if name != "no bus" {
+            until_metric(&a, "bus_up", |up| up == 1.0).await;
+            until_metric(&b, "bus_up", |up| up == 1.0).await;
+        }
         let mut all = Vec::new();
         for n in 0..SPEAKERS {
             let id = format!("measured-{n}");

@@ -20,12 +20,10 @@ async fn the_bus_may_be_encrypted_and_its_password_is_never_shown() {
     let [certificate, key] = ["certificate", "key"].map(|name| folder.path().join(name));
     std::fs::write(&certificate, made.cert.pem()).expect("written");
     std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = port.local_addr().expect("an address").port().to_string();
     let [certificate, key] = [certificate, key].map(|path| path.display().to_string());
     let options = [
-        "--tls-port",
-        &port,
+        "--bind",
+        "127.0.0.1",
         "--tls-cert-file",
         &certificate,
         "--tls-key-file",
@@ -36,6 +34,16 @@ async fn the_bus_may_be_encrypted_and_its_password_is_never_shown() {
     let Some(redis) = Redis::start(&options) else {
         return;
     };
+    // A port that was free may be taken by the time that Redis asks for it.
+    let mut ports = (0..100).filter_map(|_| {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").ok()?;
+        Some(free.local_addr().ok()?.port().to_string())
+    });
+    let is_taken = |port: &String| {
+        let set = redis.ask(&["CONFIG", "SET", "tls-port", port]);
+        set.as_deref() == Some("OK")
+    };
+    let port = ports.find(is_taken).expect("a port");
     // The user of docs/cluster.md may do all that a node does.
     let document = include_str!("../../../docs/cluster.md");
     let user = document

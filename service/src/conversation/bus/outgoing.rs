@@ -89,6 +89,8 @@ pub(crate) struct Outgoing {
     /// When the next packet of interims may go.
     next_packet: Option<Instant>,
     dropped: u64,
+    /// When streams were last forgotten.
+    cleaned: Option<Instant>,
 }
 
 impl Outgoing {
@@ -103,6 +105,7 @@ impl Outgoing {
             carried: None,
             next_packet: None,
             dropped: 0,
+            cleaned: None,
         }
     }
 
@@ -144,15 +147,9 @@ impl Outgoing {
     /// Puts in an interim, in place of one of the same stream that waits.
     pub(crate) fn show(&mut self, conversation: i64, volatile: Volatile, now: Instant) {
         let stream = (conversation, volatile.stamp.start_request);
-        if !self.streams.contains_key(&stream) && self.streams.len() >= MOST_STREAMS {
-            let is_used = |waiting: &Waiting| {
-                !waiting.waiting.is_empty() || waiting.sent.is_some_and(|sent| now < sent + PACE)
-            };
-            self.streams.retain(|_, waiting| is_used(waiting));
-            if self.streams.len() >= MOST_STREAMS {
-                self.dropped += 1;
-                return;
-            }
+        if !self.streams.contains_key(&stream) && !self.has_room(now) {
+            self.dropped += 1;
+            return;
         }
         let of_stream = self.streams.entry(stream).or_insert(Waiting {
             sent: None,
@@ -169,6 +166,20 @@ impl Outgoing {
         of_stream.waiting.retain(|other| is_match(other) != kind);
         self.dropped += (before - of_stream.waiting.len()) as u64;
         of_stream.waiting.push(volatile);
+    }
+
+    /// Returns `true` if another stream has room. Forgets streams that have sent nothing for a
+    /// while, though not at each call.
+    fn has_room(&mut self, now: Instant) -> bool {
+        let is_full = self.streams.len() >= MOST_STREAMS;
+        if is_full && self.cleaned.is_none_or(|cleaned| cleaned + PACE <= now) {
+            self.cleaned = Some(now);
+            self.streams.retain(|_, stream| {
+                let is_recent = stream.sent.is_some_and(|sent| now < sent + PACE);
+                !stream.waiting.is_empty() || is_recent
+            });
+        }
+        self.streams.len() < MOST_STREAMS
     }
 
     /// Returns when something is to be sent, if anything waits.

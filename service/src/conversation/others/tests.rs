@@ -56,11 +56,9 @@ impl Form for Plain {
 /// Returns a conversation whose log begins after entry 3, and what its only subscriber is
 /// sent.
 fn conversation() -> (Arc<Conversation>, impl FnMut() -> Vec<String>) {
-    let registry = Elsewhere(Exchange::new());
-    let log: Arc<dyn Log> = Arc::new(MemoryLog {
-        registry: Some(Box::new(registry)),
-        ..MemoryLog::default()
-    });
+    let mut log = MemoryLog::default();
+    log.registry = Some(Box::new(Elsewhere(Exchange::new())));
+    let log: Arc<dyn Log> = Arc::new(log);
     let clock = ConversationClock::begin(0);
     let conversation = Conversation::behind(key("x"), Participants::new(), log, clock, 3);
     let (outbox, mut frames) = Outbox::new(64);
@@ -128,6 +126,7 @@ fn an_entry_of_this_node_that_waits_for_one_of_others_is_told_after_it() {
 #[test]
 fn interims_of_others_are_shown_between_the_finals_where_they_belong() {
     let (conversation, mut told) = conversation();
+    let mut hints = conversation.hints();
     let place = |volatile| conversation.overheard(&volatile);
     assert_eq!(place(volatile("a", 9, 1, 0)), Place::Now);
     assert_eq!(place(volatile("early", 9, 4, 4)), Place::Early);
@@ -136,6 +135,9 @@ fn interims_of_others_are_shown_between_the_finals_where_they_belong() {
     assert_eq!(place(volatile("of another", 8, 1, 0)), Place::Now);
     assert_eq!(place(volatile("b", 9, 4, 4)), Place::Now);
     assert_eq!(told(), ["a", "final 4", "of another", "b"]);
+    for text in ["a", "of another", "b"] {
+        assert_eq!(hints.try_recv().expect("a session is shown it").text, text);
+    }
     let sent = Sent {
         text: "a note".to_owned(),
         ..Sent::default()

@@ -89,15 +89,28 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens the database at this URL and brings it to this version. With `bus`, nodes tell
-    /// each other by the Redis at that URL what is new, else by the database.
+    /// Opens the database at this URL and brings it to this version. Nodes tell each other by
+    /// the database what is new.
+    ///
+    /// # Errors
+    ///
+    /// The URL is none, or the database cannot be reached or used.
+    pub(crate) fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, None)
+    }
+
+    /// Does the same, with nodes that tell each other by the Redis at the URL `bus` what is
+    /// new.
     ///
     /// # Errors
     ///
     /// A URL is none, or the database cannot be reached or used.
-    pub(crate) fn open(url: &str, bus: Option<&str>) -> Result<Self, StoreError> {
+    pub(crate) fn with_bus(url: &str, bus: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, Some(Redis::parse(bus)?))
+    }
+
+    fn open_with(url: &str, redis: Option<Redis>) -> Result<Self, StoreError> {
         let address = Address::parse(url)?;
-        let redis = bus.map(Redis::parse).transpose()?;
         let thread = |reason| StoreError::File {
             path: "a thread".into(),
             reason,

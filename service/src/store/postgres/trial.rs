@@ -49,5 +49,5 @@ fn create(server: &str, name: &str) -> Result<Store, StoreError> {
         });
         making.join().unwrap_or_else(|_| Err(failed()))
     });
-    made.and_then(|()| Store::open(&format!("{database}/{name}"), None))
+    made.and_then(|()| Store::open(&format!("{database}/{name}")))
 }

@@ -140,6 +140,8 @@ async fn nothing_waits_for_a_server_that_is_away() {
         server.nodes[0].announce(9, &entry(seq));
         server.nodes[0].volatile(9, volatile(seq));
     }
+    let (taken, _) = server.nodes[0].take(server.now, TERMS);
+    assert_eq!((taken.announcements, taken.interims), (0, 0));
     server.nodes[0].begin();
     server.heard(1);
     server.carry(2);

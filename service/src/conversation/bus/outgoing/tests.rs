@@ -132,10 +132,12 @@ fn packets_of_interims_have_a_size_and_a_rate() {
             packets += 1;
         }
         interims += heard(&taken).len();
+        let more = outgoing.take(now, TOGETHER);
+        assert!(more.packets.is_empty(), "it is not time for another one");
     }
     assert_eq!(interims, 300);
     assert!(packets > 3, "{packets}");
-    assert_eq!(now - begun, (packets - 1) * TOGETHER.pace);
+    assert_eq!(now - begun, TOGETHER.pace * (packets - 1));
     assert_eq!(outgoing.dropped(), 0);
 }
 
@@ -182,7 +184,9 @@ fn many_announcements_are_put_together_and_those_beyond_have_no_content() {
         all.extend(heard(&outgoing.take(now, TOGETHER)));
     }
     assert_eq!(all.len(), 200);
-    let numbers = all.iter().map(|one| one[1..].parse().expect("a number"));
+    let numbers = all
+        .iter()
+        .map(|one| one[1..].parse::<i32>().expect("a number"));
     assert!(numbers.eq(1..=200), "in order");
     // One that no packet has room for is announced all the same.
     outgoing.announce(1, &said(201, 5, &"x".repeat(9_000)));
@@ -210,7 +214,7 @@ fn nothing_grows_beyond_its_bound() {
     let now = Instant::now();
     let mut outgoing = Outgoing::new(7);
     for n in 0..10_000 {
-        outgoing.announce(1, &said(n, 5, "a"));
+        outgoing.announce(-5, &said(n, 5, "a"));
         outgoing.say(Message::Beat);
         outgoing.show(n as i64, volatile(5, 1, interim("a")), now);
     }
