@@ -164,7 +164,10 @@ mod tests {
     /// Returns the largest number of closings within a second.
     fn fastest(closed: &BTreeMap<u64, u64>) -> usize {
         let all: Vec<u64> = closed.values().copied().collect();
-        let within = |from: u64| all.iter().filter(|at| (from..from + 1000).contains(at));
+        let within = |from: u64| {
+            all.iter()
+                .filter(move |at| (from..from + 1000).contains(at))
+        };
         all.iter()
             .map(|from| within(*from).count())
             .max()

@@ -11,23 +11,17 @@ use std::sync::{Arc, Mutex};
 use symbl_service::recognizer::scripted::WORD_LENGTH;
 
 /// Speakers, each in a conversation of its own.
-const SPEAKERS: usize = 9;
+const SPEAKERS: usize = 6;
 
 /// Words of an utterance: less than the recogniser takes for a whole one, so that what is cut
 /// in the middle has much to say again.
 const WORDS: u16 = 9;
 
-/// Most utterances of a speaker.
-const MOST: u16 = 200;
-
-/// Audio is sent this many times as fast as it would be spoken.
-const FASTER: u32 = 4;
-
-/// What is sent at once.
+/// What is sent at once, in the time in which it is spoken.
 const CHUNK: Duration = Duration::from_millis(100);
 
 /// The pause behind an utterance.
-const PAUSE: Duration = Duration::from_millis(600);
+const PAUSE: Duration = Duration::from_millis(900);
 
 /// Where the nodes are now.
 type Nodes = Arc<Mutex<Vec<SocketAddr>>>;
@@ -35,7 +29,7 @@ type Nodes = Arc<Mutex<Vec<SocketAddr>>>;
 fn start(url: &str) -> Process {
     Process::start(|command| {
         command
-            .args(["--log", "warn", "--drain-wait", "1", "--drain-time", "8"])
+            .args(["--log", "warn", "--drain-wait", "1", "--drain-time", "6"])
             .env("SYMBL_CLUSTER", url);
     })
 }
@@ -55,24 +49,38 @@ struct Speaker {
     name: String,
     nodes: Nodes,
     attempt: u64,
-    /// All that it will say.
+    /// When the first word begins, in milliseconds of its audio.
+    begins: u64,
+    /// How many words are in its audio so far.
+    words: u16,
+    /// What it says, from the beginning, as far as that was needed.
     audio: Vec<u8>,
 }
 
 impl Speaker {
     fn new(n: usize, nodes: Nodes) -> Self {
-        let mut audio = silence(PAUSE / 10 * n as u32);
-        for utterance in 0..MOST {
-            let first = WORDS * utterance;
-            audio.extend(linear16(&speech(first..first + WORDS, 16_000)));
-            audio.extend(silence(PAUSE));
-        }
+        let begins = CHUNK * u32::try_from(n).expect("few");
         Self {
             name: format!("speaker-{n}"),
             nodes,
             attempt: 0,
-            audio,
+            begins: millis(begins),
+            words: 0,
+            audio: silence(begins),
         }
+    }
+
+    /// Returns a piece of what it says, from this millisecond on.
+    fn says(&mut self, at: u64) -> Vec<u8> {
+        let bytes = |ms: u64| usize::try_from(ms * 32).expect("short");
+        let until = bytes(at + millis(CHUNK));
+        while self.audio.len() < until {
+            let words = self.words..self.words + WORDS;
+            self.words = words.end;
+            self.audio.extend(linear16(&speech(words, 16_000)));
+            self.audio.extend(silence(PAUSE));
+        }
+        self.audio[bytes(at)..until].to_vec()
     }
 
     /// Starts at any node that takes it, with the audio from here on.
@@ -105,18 +113,14 @@ impl Speaker {
         let (mut sent, mut heard) = (0, 0);
         let mut begun = 0;
         loop {
-            let from = usize::try_from(sent).expect("short") * 32;
-            let until = from + usize::try_from(CHUNK.as_millis()).expect("short") * 32;
             let is_over = stop.load(Ordering::Acquire);
-            let (wait, chunk) = match self.audio.get(from..until) {
-                Some(chunk) if !is_over || chunk.iter().any(|byte| *byte != 0) => {
-                    (CHUNK / FASTER, chunk.to_vec())
-                }
-                _ => break,
-            };
+            let chunk = self.says(sent);
+            if is_over && chunk.iter().all(|byte| *byte == 0) {
+                break;
+            }
             client.send_audio(&chunk).await;
-            sent += 100;
-            let next = tokio::time::Instant::now() + wait;
+            sent += millis(CHUNK);
+            let next = tokio::time::Instant::now() + CHUNK;
             while let Ok(message) = tokio::time::timeout_at(next, client.next()).await {
                 if let Heard::Closed(code) = message {
                     spoke.codes.push(code);
@@ -134,15 +138,21 @@ impl Speaker {
         }
         client.stop().await;
         client.rest().await;
-        spoke.utterances = u16::try_from(sent / length()).expect("few");
+        // It stopped in the pause behind one. Times of words are exact to some milliseconds.
+        let behind = millis(PAUSE) + 10;
+        let said = (sent + behind).saturating_sub(self.begins) / length();
+        spoke.utterances = u16::try_from(said).expect("few");
         spoke
     }
 }
 
 /// Returns the length of an utterance with its pause, in milliseconds.
 fn length() -> u64 {
-    let words = WORD_LENGTH * u32::from(WORDS);
-    u64::try_from((words + PAUSE).as_millis()).expect("short")
+    millis(WORD_LENGTH * u32::from(WORDS) + PAUSE)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).expect("short")
 }
 
 fn silence(length: Duration) -> Vec<u8> {

@@ -140,9 +140,8 @@ pub fn words_of(text: &str) -> Vec<String> {
 
 /// Returns the texts of a conversation, as the Conversation API of a node has them.
 pub async fn history(place: &impl Place, id: &str) -> Vec<String> {
-    let path = format!("GET /v1/conversations/{id}/messages");
-    let (_, body) = http(place, &path, "").await;
-    let body: Value = serde_json::from_str(&body).expect("JSON");
+    let path = format!("/v1/conversations/{id}/messages");
+    let (_, body) = common::jobs::get(place, &path, "").await;
     let messages = body["messages"].as_array().expect("messages").iter();
     let texts = messages.map(|message| message["text"].as_str().expect("a text").to_owned());
     texts.collect()
