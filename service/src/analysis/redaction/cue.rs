@@ -212,7 +212,7 @@ fn of_card(words: &[Word<'_>], at: usize) -> bool {
     };
     // `… one one seven two security three three nine`
     let is_behind = (at.saturating_sub(2)..at).any(|at| digit(bare(words, at)).is_some());
-    is_plain && (is_behind || near.any(|last| is_card(last)))
+    is_plain && (is_behind || near.any(is_card))
 }
 
 /// What may stand between a number and what it is: `is my`, `are the last four of my`.
