@@ -297,6 +297,32 @@ fn insights_are_as_good_as_the_documentation_says() {
     }
 }
 
+/// Returns the score of the questions of free talk.
+fn score_questions(table: &str, show: bool) -> Score {
+    let mut score = Score::default();
+    for row in rows(table) {
+        let [label, text] = row[..] else {
+            panic!("not two columns: {row:?}");
+        };
+        let found = analyzer(Vec::new()).sentence("m", &sentence(text)).insights;
+        let asks = found
+            .iter()
+            .any(|insight| insight.kind == InsightType::Question);
+        score.add(label == "question", asks);
+        if show && asks != (label == "question") {
+            println!("  expected {label}: {text}");
+        }
+    }
+    score.print("questions of free talk");
+    score
+}
+
+#[test]
+fn questions_of_free_talk_are_found_without_marks() {
+    let score = score_questions(include_str!("data/questions-tuned.tsv"), true);
+    score.at_least("questions of free talk", 0.97, 0.97);
+}
+
 #[test]
 fn trackers_are_as_good_as_the_documentation_says() {
     let tuned = score_trackers("tuned", include_str!("data/trackers-tuned.tsv"), true);

@@ -16,10 +16,16 @@ use symbl_service::Server;
 /// Returns a text with secrets, said by two speakers.
 fn text() -> String {
     let messages = CALL.iter().zip(0..).map(|(said, number)| {
-        let name = ["Ada", "Bob"][usize::from(number == 0)];
+        let name = ["Ada", "Bob 415-555-0187"][usize::from(number == 0)];
         json!({"payload": {"content": said}, "from": {"name": name}})
     });
-    json!({"messages": messages.collect::<Vec<_>>()}).to_string()
+    let metadata = json!({"of": "17742 Hawthorne Street"});
+    json!({
+        "messages": messages.collect::<Vec<_>>(),
+        "name": "svetlana, zanzibar@example.com",
+        "metadata": metadata,
+    })
+    .to_string()
 }
 
 /// Fails if a secret is in a file of the service.

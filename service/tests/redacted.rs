@@ -50,6 +50,50 @@ async fn a_stream_that_asks_for_it_is_redacted_and_others_of_its_conversation_ar
 }
 
 #[tokio::test]
+async fn what_clients_write_beside_the_talk_is_hidden_as_what_is_said() {
+    let server = serve(None, everything()).await;
+    let (_, id) = Client::started(&server, "labels", &request()).await;
+    let path = format!("/v1/conversations/{id}");
+    let bookmark = json!({
+        "label": "call 415-555-0187 back",
+        "description": "it was svetlana, zanzibar@example.com",
+        "user": {"name": "Ada", "userId": "ada@example.org"},
+        "beginTimeOffset": 0, "duration": 1,
+    });
+    let labels = json!({
+        "name": "svetlana, 415-555-0187",
+        "metadata": {"ticket": "for M778899 at 17742 Hawthorne Street", "stage": "open"},
+    });
+    let mut answers = Vec::new();
+    for (request, body) in [
+        (format!("PUT {path}"), labels.to_string()),
+        (format!("PATCH {path}"), labels.to_string()),
+        (format!("POST {path}/bookmarks"), bookmark.to_string()),
+        (format!("GET {path}"), String::new()),
+        (format!("GET {path}/bookmarks"), String::new()),
+    ] {
+        let (head, body) = http(&server, &request, &body).await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{request}: {head}");
+        has_no_secret(&request, body.as_bytes());
+        answers.push(body);
+    }
+    let made: Value = serde_json::from_str(&answers[2]).expect("JSON");
+    assert_eq!(made["label"], "call **** back");
+    assert_eq!(
+        made["user"]["userId"], "ada@example.org",
+        "who made it stays"
+    );
+    let again = format!(
+        "PUT {path}/bookmarks/{}",
+        made["id"].as_str().expect("an id")
+    );
+    let (_, body) = http(&server, &again, &bookmark.to_string()).await;
+    has_no_secret(&again, body.as_bytes());
+    let kept: Value = serde_json::from_str(&answers[3]).expect("JSON");
+    assert_eq!(kept["metadata"]["stage"], "open");
+}
+
+#[tokio::test]
 async fn hidden_words_are_one_that_lasts_as_long() {
     let server = serve(None, everything()).await;
     let (_, heard) = call(&server, "times", &request()).await;

@@ -103,7 +103,8 @@ const CLASSES: &[(Class, &str, &str)] = &[
     (C::Day, "DAY", "monday tuesday wednesday thursday friday saturday sunday"),
     (C::Fragment, "FRAGMENT", "not been be have never also now no currently already still only always available \
         busy unavailable and or but of to in on at for with by from as like because"),
-    (C::Rightly, "RIGHTLY", "turn the is are am be was all just your my to on that not quite keep stay far do it's alright"),
+    (C::Rightly, "RIGHTLY", "turn the is are am be was all just your my to on that not quite keep stay far do it's alright \
+        it up got get did done feel feels seem seems sound sounds look looks exactly always them very all being going"),
     (C::Block, "BLOCK", "i you he she it we they is are was were am do does did can could will would shall should \
         may might must have has had to not who whom that which what where when why how whatever \
         whoever as than so neither nor only never help all everything if whether because and or"),

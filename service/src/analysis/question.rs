@@ -73,6 +73,38 @@ const QUESTION: &[(f64, &str)] = &[
     (0.70, "^ any|anything|anyone|anybody !PRONOUN ?* ?* $"),
     (0.65, "or BE|DO|MODAL|have|has ?not PRONOUN"),
     (0.55, "or not $"),
+    (
+        0.80,
+        "not|never|nobody|hardly ... BE|DO|MODAL|have|has i|you|he|she|we|they $",
+    ),
+    (
+        0.80,
+        "not|never|nobody|hardly ... does|did|is|was|has|can|could|will|would it $",
+    ),
+    (0.60, "^ this|that|it is|was ... is|was it $"),
+    (0.55, "* * * !RIGHTLY right $"),
+    (0.55, "* * huh $"),
+    (0.65, "or what $"),
+    (0.60, "!BLOCK * is|are|was|were they|he|she $"),
+    // what was understood is said again, to hear if it is so
+    (0.85, "^ what if"),
+    (0.60, "^ you mean *"),
+    (
+        0.60,
+        "^ you are saying|suggesting|proposing|asking|thinking|implying",
+    ),
+    (0.70, "^ you sure|okay|alright ?* ?* ?* $"),
+    (0.60, "^ you ready ?to|for ?* ?* $"),
+    // somebody begins again
+    (0.60, "^ we|they|he|she do|does|did we|they|he|she"),
+    (
+        0.60,
+        "^ i mean BE|DO|MODAL ?not PERSON|it|this|that|there|DET",
+    ),
+    (
+        0.60,
+        "^ like BE|DO|MODAL ?not PERSON|it|this|that|there|DET",
+    ),
     (0.60, "^ really|pardon $"),
 ];
 
@@ -91,6 +123,11 @@ const NOT_QUESTION: &[&str] = &[
     "^ which is|was|are|were|means|meant|makes|made|leads|led|will|would|brings",
     "^ who was|were|had -ed|been",
     "whether ... or not",
+    // agreed to, and not asked
+    "-ly right $",
+    "^ you know what $",
+    "^ you mean a|so|the lot|much|world",
+    "^ you mean it|everything|well",
     // rhetorical
     "^ who cares|knows",
     "^ how dare",
@@ -128,7 +165,7 @@ pub(super) fn confidence(subject: Subject) -> Option<f64> {
 const OPENERS: &[&str] = &[
     "and", "but", "or", "because", "so", "okay", "ok", "well", "now", "oh", "oops", "dear", "hey",
     "hi", "hello", "yes", "yeah", "no", "right", "alright", "sure", "then", "also", "plus",
-    "actually", "anyway", "great", "thanks", "sorry", "please",
+    "actually", "anyway", "great", "thanks", "sorry", "please", "um", "uh", "hmm", "hm", "wait",
 ];
 
 /// Patterns in which a name is an opener, because the sentence begins after it.

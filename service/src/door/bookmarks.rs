@@ -8,12 +8,14 @@
 use crate::analysis::summary::{Candidates, Line, Vocabulary};
 use crate::door::asked::{Last, Own, Readable, Sent};
 use crate::door::http::{Shared, error};
-use crate::door::rest::{answered, digits, failed, list_of_notes, unknown};
+use crate::door::rest::{answered, digits, failed, list_of_notes, undone, unknown};
 use crate::door::summary::not_summarized;
 use crate::door::unhonoured::Unhonoured;
+use crate::hearing::masking::RedactionPolicy;
 use crate::ids::new_id;
 use crate::store::bookmarks::{Extent, MOST_BOOKMARKS, MOST_MARKED, Mark, Marked, Passage};
 use crate::store::{Sentence, StoreError};
+use crate::workers::{Undone, Workers};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -74,6 +76,16 @@ fn answer<T>(marked: Result<Marked<T>, StoreError>, done: impl FnOnce(T) -> Resp
     }
 }
 
+/// Returns the answer to a client whose bookmark could not be looked through.
+fn not_masked(reason: &Undone) -> Response {
+    undone(
+        reason,
+        "the text of a bookmark was not looked through",
+        "The bookmark is not kept, because it is not known what of it to hide; see the log of \
+         the service.",
+    )
+}
+
 fn no_bookmark() -> Response {
     error(
         StatusCode::NOT_FOUND,
@@ -108,6 +120,31 @@ pub(crate) fn mark(sent: &Value, longest: usize) -> Result<Mark, String> {
         user: user(members.get("user"), longest)?,
         extent: extent(members)?,
     })
+}
+
+/// Returns the bookmarks without what the service hides in their texts. Who made them stays.
+///
+/// # Errors
+///
+/// The workers have too much to do.
+pub(crate) async fn masked(
+    workers: &Workers,
+    policy: &RedactionPolicy,
+    marks: Vec<Mark>,
+) -> Result<Vec<Mark>, Undone> {
+    if policy.redaction.is_empty() {
+        return Ok(marks);
+    }
+    let policy = policy.clone();
+    let hide = move || {
+        let hidden = marks.into_iter().map(|mark| Mark {
+            label: policy.text(&mark.label),
+            description: policy.text(&mark.description),
+            ..mark
+        });
+        hidden.collect()
+    };
+    workers.run(hide).await
 }
 
 fn user(sent: Option<&Value>, longest: usize) -> Result<Map<String, Value>, String> {
@@ -222,6 +259,10 @@ async fn create(State(shared): State<Shared>, Own(whose): Own, Sent(body): Sent)
             }
         }
     }
+    let marks = match masked(&shared.hub.workers, &shared.config.redaction, marks).await {
+        Ok(marks) => marks,
+        Err(reason) => return not_masked(&reason),
+    };
     let made = shared.notes.create_bookmarks(whose, marks).await;
     let answer = answer(made, |made| match (single, made.as_slice()) {
         (true, [one]) => Json(one).into_response(),
@@ -245,6 +286,12 @@ async fn replace(
     let mark = match mark(&sent, shared.config.limits.text) {
         Ok(mark) => mark,
         Err(why) => return error(StatusCode::BAD_REQUEST, &why),
+    };
+    let hidden = masked(&shared.hub.workers, &shared.config.redaction, vec![mark]).await;
+    let mark = match hidden.map(|mut marks| marks.pop()) {
+        Ok(Some(mark)) => mark,
+        Ok(None) => return no_bookmark(),
+        Err(reason) => return not_masked(&reason),
     };
     let replaced = shared.notes.replace_bookmark(whose, id, mark);
     let answer = answer(replaced.await, |one| Json(one).into_response());

@@ -9,6 +9,7 @@ use crate::door::asked::{Own, Sent};
 use crate::door::http::{Shared, error};
 use crate::door::rest::{failed, unknown};
 use crate::door::retention;
+use crate::hearing::masking::RedactionPolicy;
 use crate::store::Whose;
 use crate::store::notes::{Labelled, Labelling, MOST_LABELS, Metadata};
 use axum::extract::State;
@@ -44,7 +45,7 @@ async fn label(
 ) -> Response {
     let (conversation, longest) = (whose.conversation, shared.config.limits.text);
     let labels = match labels(body, conversation, longest, how) {
-        Ok(labels) => labels,
+        Ok(labels) => masked(labels, &shared.config.redaction),
         Err(message) => return error(StatusCode::BAD_REQUEST, &message),
     };
     match shared.notes.label(whose, labels).await {
@@ -58,6 +59,19 @@ async fn label(
             error(StatusCode::BAD_REQUEST, &message)
         }
         Err(reason) => failed(&reason),
+    }
+}
+
+/// Returns the labels without what the service hides.
+fn masked(labels: Labelling, policy: &RedactionPolicy) -> Labelling {
+    let metadata = labels.metadata.map(|metadata| match metadata {
+        Metadata::Replace(new) => Metadata::Replace(policy.metadata(new)),
+        Metadata::Merge(new) => Metadata::Merge(policy.metadata(new)),
+    });
+    Labelling {
+        name: labels.name.map(|name| name.map(|name| policy.text(&name))),
+        metadata,
+        ..labels
     }
 }
 

@@ -157,6 +157,7 @@ impl Wanted {
             read,
         } = self;
         let Read { options, warnings } = read;
+        let options = options.masked(&shared.config.redaction);
         let conversation = existing.unwrap_or_else(new_id);
         let target = match existing {
             Some(conversation) => Target::Existing(conversation),
@@ -176,7 +177,11 @@ impl Wanted {
             }
             other => other,
         };
-        let request = JobRequest { kind, options };
+        let request = JobRequest {
+            kind,
+            options,
+            warning: None,
+        };
         let request = match serde_json::to_string(&request) {
             Ok(request) => request,
             Err(reason) => return error(StatusCode::BAD_REQUEST, &reason.to_string()),
@@ -432,10 +437,16 @@ fn shown(job: &Job, now: Option<i64>, hooks: &[Hook]) -> Value {
     });
     if job.status != Status::Scheduled {
         let done = now.unwrap_or(0).max(job.progress);
-        let request = serde_json::from_str::<JobRequest>(&job.request);
+        let request = serde_json::from_str::<JobRequest>(&job.request).ok();
+        if let Some(warning) = request
+            .as_ref()
+            .and_then(|request| request.warning.as_ref())
+        {
+            shown["x_warning"] = warning.as_str().into();
+        }
         shown["progress"] = match request.map(|request| request.kind) {
-            Ok(Kind::Text(messages)) => json!({"messages": done, "of": messages.len()}),
-            Ok(Kind::Said(count)) => json!({"messages": done, "of": count}),
+            Some(Kind::Text(messages)) => json!({"messages": done, "of": messages.len()}),
+            Some(Kind::Said(count)) => json!({"messages": done, "of": count}),
             _ => json!({"audioSeconds": done as f64 / 1e9}),
         };
     }

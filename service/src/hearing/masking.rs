@@ -11,6 +11,7 @@ use crate::analysis::Sentence;
 use crate::analysis::redaction::{Kind, Redaction, Redactor};
 use crate::conversation::entry::{Entity, Message, Transcribed};
 use crate::hearing::recognizer::RecognisedWord;
+use serde_json::{Map, Value};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -46,6 +47,28 @@ impl RedactionPolicy {
             true => text.to_owned(),
             false => self.redaction.text(text, &self.replacement),
         }
+    }
+}
+
+impl RedactionPolicy {
+    /// Returns the name of a speaker without what is to be hidden of it. The name itself stays,
+    /// so that speakers can be told apart; a number or an address that stands for it does not.
+    pub(crate) fn name(&self, name: &str) -> String {
+        let others = Self {
+            redaction: self.redaction.without(Kind::Name),
+            replacement: self.replacement.clone(),
+        };
+        others.text(name)
+    }
+
+    /// Returns the metadata of a conversation with texts from which is taken what is to be
+    /// hidden. Keys stay.
+    pub(crate) fn metadata(&self, metadata: Map<String, Value>) -> Map<String, Value> {
+        let masked = |(key, value): (String, Value)| match value {
+            Value::String(text) => (key, Value::String(self.text(&text))),
+            other => (key, other),
+        };
+        metadata.into_iter().map(masked).collect()
     }
 }
 

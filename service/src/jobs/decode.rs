@@ -197,6 +197,46 @@ async fn collect(mut errors: impl AsyncRead + Unpin) -> String {
     String::from_utf8_lossy(&kept).into_owned()
 }
 
+/// Lists of recordings that are elsewhere. They are not followed: the decoder has no network.
+const LISTS: &[(&str, &str)] = &[
+    ("application/x-hls", "HLS, .m3u8"),
+    ("application/dash+xml", "DASH, .mpd"),
+    ("application/vnd.ms-sstr+xml", "Smooth Streaming"),
+    ("application/sdp", "SDP"),
+    ("text/uri-list", "a list of addresses"),
+];
+
+/// Returns what is wrong with a recording for which decoders are missing. Only audio is decoded,
+/// so for a film without sound those of its pictures seem to be missing.
+fn missing(complaints: &str) -> Option<String> {
+    let named = complaints.lines().filter_map(|line| {
+        let (name, format) = line
+            .trim()
+            .strip_prefix("Missing decoder: ")?
+            .split_once(" (")?;
+        // The name of an encoding may have brackets too: `H.264 (High Profile) (video/…`.
+        let format = format.rsplit_once(" (").map_or(format, |(_, last)| last);
+        let format = format.split([',', ')']).next().unwrap_or_default();
+        Some((name, format.trim()))
+    });
+    let named: Vec<(&str, &str)> = named.collect();
+    let is_picture = |format: &str| format.starts_with("video/") || format.starts_with("image/");
+    let list = named
+        .iter()
+        .find_map(|(_, format)| LISTS.iter().find(|(list, _)| list == format));
+    if let Some((_, what)) = list {
+        return Some(format!(
+            "it is a list of recordings that are elsewhere ({what}), and lists are not followed; \
+             send the recording itself"
+        ));
+    }
+    if !named.is_empty() && named.iter().all(|(_, format)| is_picture(format)) {
+        return Some("it has pictures and no audio".to_owned());
+    }
+    let (name, format) = named.iter().find(|(_, format)| !is_picture(format))?;
+    Some(format!("no decoder for {name} ({format}) is installed"))
+}
+
 /// Returns the first error in what `gst-launch-1.0` wrote, without the path of the element.
 fn reason(complaints: &str) -> Option<String> {
     let lines = complaints.lines().map(str::trim);
@@ -214,6 +254,8 @@ fn reason(complaints: &str) -> Option<String> {
         true => "it has no audio",
         false => message,
     };
+    let missing = missing(complaints);
+    let message = missing.as_deref().unwrap_or(message);
     let clean = message.chars().filter(|c| !c.is_control()).take(300);
     Some(clean.collect())
 }
@@ -230,5 +272,43 @@ mod tests {
         let expected = "Could not determine type of stream.";
         assert_eq!(reason(written).as_deref(), Some(expected));
         assert_eq!(reason("WARNING: no matter"), None);
+    }
+
+    #[test]
+    fn the_reason_for_a_film_without_sound_is_not_that_its_pictures_cannot_be_decoded() {
+        let missing = |decoders: &[&str]| {
+            let decoders: String = decoders
+                .iter()
+                .map(|one| format!("Missing decoder: {one}\n"))
+                .collect();
+            let first = "ERROR: from element /GstPipeline:pipeline0/GstDecodeBin:decodebin0: Your \
+                         GStreamer installation is missing a plug-in.";
+            reason(&format!(
+                "{first}\nno suitable plugins found:\n{decoders}\nERROR: x"
+            ))
+        };
+        for (decoders, expected) in [
+            (
+                &["H.264 (High 4:4:4 Profile) (video/x-h264, width=(int)320, level=(string)1.3)"][..],
+                "it has pictures and no audio",
+            ),
+            (
+                &["JPEG (image/jpeg, parsed=(boolean)true)"],
+                "pictures and no audio",
+            ),
+            (
+                &["VP8 (video/x-vp8)", "AAC (audio/mpeg, mpegversion=(int)4)"],
+                "no decoder for AAC (audio/mpeg) is installed",
+            ),
+            (
+                &["application/x-hls (application/x-hls)"],
+                "it is a list of recordings that are elsewhere (HLS, .m3u8)",
+            ),
+            (&[], "missing a plug-in"),
+            (&["nonsense"], "missing a plug-in"),
+        ] {
+            let found = missing(decoders).expect("a reason");
+            assert!(found.contains(expected), "{decoders:?}: {found}");
+        }
     }
 }

@@ -13,6 +13,7 @@
 //! the rules of [`address`].
 
 pub(crate) mod address;
+mod cut;
 pub(crate) mod decode;
 pub(crate) mod fetch;
 pub(crate) mod pcm;

@@ -7,6 +7,7 @@
 //! values as strings too, and lists in a query as JSON, so each is read in both ways. What the
 //! service does not do is refused ([`Wrong::NotDone`]) or told in [`Read::warnings`].
 
+use crate::hearing::masking::RedactionPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -46,6 +47,9 @@ pub(crate) struct JobRequest {
     pub(crate) kind: Kind,
     #[serde(flatten)]
     pub(crate) options: Options,
+    /// What there is to tell of its recording, though the job was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) warning: Option<String>,
 }
 
 /// A message of a text.
@@ -68,6 +72,13 @@ pub(crate) struct Person {
     pub(crate) name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user_id: Option<String>,
+}
+
+impl Person {
+    /// Takes what the service hides out of the name.
+    pub(crate) fn mask(&mut self, policy: &RedactionPolicy) {
+        self.name = self.name.take().map(|name| policy.name(&name));
+    }
 }
 
 /// The parameters.
@@ -145,6 +156,16 @@ fn must(name: &str, what: &str) -> Wrong {
 }
 
 impl Options {
+    /// Returns the parameters without what the service hides in their texts.
+    pub(crate) fn masked(mut self, policy: &RedactionPolicy) -> Self {
+        self.name = self.name.map(|name| policy.text(&name));
+        self.metadata = self.metadata.map(|metadata| policy.metadata(metadata));
+        for channel in &mut self.channels {
+            channel.speaker.mask(policy);
+        }
+        self
+    }
+
     /// Returns the speaker of a channel, counted from 1.
     pub(crate) fn speaker(&self, number: usize) -> Person {
         let known = self.channels.iter().find(|known| known.number == number);
@@ -536,6 +557,7 @@ mod tests {
         let kept = JobRequest {
             kind: Kind::Upload,
             options: of_query,
+            warning: None,
         };
         let json = serde_json::to_string(&kept).expect("JSON");
         assert_eq!(
@@ -623,6 +645,7 @@ mod tests {
         let request = JobRequest {
             kind: Kind::Text(vec![message; 3]),
             options: Options::default(),
+            warning: None,
         };
         let kept = request.over();
         assert_eq!(kept.kind, Kind::Said(3));

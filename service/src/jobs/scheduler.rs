@@ -14,7 +14,7 @@ use crate::hearing::Hearing;
 use crate::hearing::masking::RedactionPolicy;
 use crate::jobs::request::{JobRequest, Kind};
 use crate::jobs::writer::{JobError, Run};
-use crate::jobs::{Jobs, fetch, recording, text};
+use crate::jobs::{Jobs, cut, fetch, recording, text};
 use crate::limits::Limits;
 use crate::store::StoreError;
 use crate::store::jobs::{Job, JobEnd, NewHook, Status, Work};
@@ -184,7 +184,15 @@ async fn try_turn(tools: &Tools, job: Job) -> Result<Ended, StoreError> {
     let status = last.unwrap_or(Status::Failed);
     let told = request.as_ref();
     let told = told.and_then(|request| hook(&job, request, status));
-    let left = request.and_then(|request| serde_json::to_string(&request.over()).ok());
+    let warning = match status {
+        Status::Completed => cut::note(&jobs.spool.path().join(&job.id)).await,
+        _ => None,
+    };
+    let left = request.map(|request| JobRequest {
+        warning,
+        ..request.over()
+    });
+    let left = left.and_then(|request| serde_json::to_string(&request).ok());
     let end = JobEnd {
         why,
         progress: done.load(Ordering::Relaxed),

@@ -90,6 +90,7 @@ pub(crate) fn masked(mut messages: Vec<Message>, policy: &RedactionPolicy) -> Ve
         if let Some(masking) = maskings.get_mut(placed.speaker) {
             message.content = masking.text(&placed.words);
         }
+        message.from.mask(policy);
     }
     messages
 }

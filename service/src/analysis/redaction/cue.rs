@@ -4,6 +4,8 @@
 
 use super::digits::digit;
 use super::word::{Word, bare, ends_with};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// How many words before a number say what it is.
 const REACH: usize = 12;
@@ -71,16 +73,36 @@ const CUES: &[(Cue, &[&str])] = &[
     ]),
 ];
 
+/// The phrases by their last word: most words are the last one of none.
+static BY_LAST: LazyLock<HashMap<&str, Vec<(Cue, &str)>>> = LazyLock::new(|| {
+    let mut by: HashMap<&str, Vec<(Cue, &str)>> = HashMap::new();
+    for (cue, phrases) in CUES {
+        for phrase in *phrases {
+            let last = phrase.rsplit(' ').next().unwrap_or_default();
+            by.entry(last).or_default().push((*cue, phrase));
+        }
+    }
+    by
+});
+
+/// Returns the phrases that may end with the word at this index.
+fn ending_with(words: &[Word<'_>], last: usize) -> impl Iterator<Item = (Cue, &'static str)> {
+    let word = words.get(last);
+    let of = |text: &str| BY_LAST.get(text).into_iter().flatten().copied();
+    let bare = word.map_or("", |word| word.bare.as_str());
+    let stem = word.map_or("", Word::stem);
+    let stem = (stem != bare).then(|| of(stem));
+    of(bare).chain(stem.into_iter().flatten())
+}
+
 /// Returns what is said of the number that begins at this word: the nearest cue.
 pub(super) fn cue(words: &[Word<'_>], start: usize) -> Option<Cue> {
     for last in (start.saturating_sub(REACH)..start).rev() {
         let mut found: Option<(usize, Cue)> = None;
-        for (cue, phrases) in CUES {
-            for phrase in *phrases {
-                let is_longer = found.is_none_or(|(length, _)| phrase.len() > length);
-                if is_longer && ends_with(words, last, phrase) {
-                    found = Some((phrase.len(), *cue));
-                }
+        for (cue, phrase) in ending_with(words, last) {
+            let is_longer = found.is_none_or(|(length, _)| phrase.len() > length);
+            if is_longer && ends_with(words, last, phrase) {
+                found = Some((phrase.len(), cue));
             }
         }
         // A card's code is said behind its number or its expiry.
@@ -170,10 +192,6 @@ fn before_number(words: &[Word<'_>], last: usize) -> Option<Cue> {
 
 /// Returns `true` if a card is spoken of near before this word.
 fn of_card(words: &[Word<'_>], at: usize) -> bool {
-    let of_card = CUES
-        .iter()
-        .filter(|(cue, _)| matches!(cue, Cue::Card | Cue::Expiry));
-    let phrases = of_card.flat_map(|(_, phrases)| phrases.iter());
     let mut near = at.saturating_sub(REACH)..at;
     let is_plain = !matches!(
         bare(words, at.wrapping_sub(1)),
@@ -187,11 +205,14 @@ fn of_card(words: &[Word<'_>], at: usize) -> bool {
             | "product"
             | "voucher"
     );
+    let is_card = |last: usize| {
+        ending_with(words, last).any(|(cue, phrase)| {
+            matches!(cue, Cue::Card | Cue::Expiry) && ends_with(words, last, phrase)
+        })
+    };
     // `… one one seven two security three three nine`
     let is_behind = (at.saturating_sub(2)..at).any(|at| digit(bare(words, at)).is_some());
-    is_plain
-        && (is_behind
-            || near.any(|last| phrases.clone().any(|phrase| ends_with(words, last, phrase))))
+    is_plain && (is_behind || near.any(is_card))
 }
 
 /// What may stand between a number and what it is: `is my`, `are the last four of my`.

@@ -187,6 +187,16 @@ impl Redaction {
         }
     }
 
+    /// Returns a redaction of the same kinds but this one, and of the same patterns.
+    #[must_use]
+    pub fn without(&self, kind: Kind) -> Self {
+        let others = self.kinds.iter().filter(|other| **other != kind);
+        Self {
+            kinds: others.copied().collect(),
+            patterns: self.patterns.clone(),
+        }
+    }
+
     /// Returns `true` if nothing is to be hidden.
     pub fn is_empty(&self) -> bool {
         self.kinds.is_empty() && self.patterns.is_empty()

@@ -12,9 +12,9 @@ use crate::clock::AudioClock;
 use crate::conversation::attribution::{At, SharedTurns, SpeakerEvent, User};
 use crate::conversation::entry::Speaker;
 use crate::conversation::form::Audience;
-use crate::door::bookmarks::{full, mark};
+use crate::door::bookmarks::{full, mark, masked};
 use crate::door::rest::digits;
-use crate::store::bookmarks::Marked;
+use crate::store::bookmarks::{Mark, Marked};
 use crate::store::speakers::{Attribute, Attributed};
 use crate::store::{StoreError, Whose};
 use serde_json::{Value, json};
@@ -70,15 +70,23 @@ impl SpeakerSocket {
         }
     }
 
+    /// Reads a bookmark, without what the service hides in its texts.
+    async fn mark(&self, sent: &Value) -> Result<Mark, String> {
+        let mark = mark(sent, self.config.limits.text)?;
+        let workers = &self.slot.hub.workers;
+        let hidden = masked(workers, &self.config.redaction, vec![mark]).await;
+        let hidden = hidden.map_err(|reason| reason.to_string())?;
+        hidden.into_iter().next().ok_or_else(String::new)
+    }
+
     /// Changes the bookmarks of the conversation as a message asks.
     pub(super) async fn bookmark(&self, text: &str) {
         let sent: Value = serde_json::from_str(text).unwrap_or_default();
         let operation = sent["operation"].as_str().unwrap_or_default();
         // No bookmark has the id 0.
         let id = sent["id"].as_str().and_then(digits).unwrap_or(0);
-        let read = || mark(&sent, self.config.limits.text);
         let done: Result<Marked<Value>, StoreError> = match operation {
-            "create" | "update" => match (read(), operation) {
+            "create" | "update" => match (self.mark(&sent).await, operation) {
                 (Err(why), _) => {
                     return self.error("Not bookmarked", &why, "invalid_request");
                 }
