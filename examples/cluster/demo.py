@@ -13,7 +13,7 @@ compared with those that were spoken.
 
 Exits with 1 if a word is missing or was told twice anywhere. SECONDS_OF_SPEECH is how long
 each speaks. SYMBL_PLUGIN is libgstsymbl.so, if it is not installed. SINK_OPTIONS are further
-properties of the sinks: with "buffer-duration=100 leaky=oldest" they keep no audio, and the
+properties of the sinks: with "buffer-duration=400 leaky=oldest" they keep little audio, and the
 demo finds that words are missing.
 """
 

@@ -93,7 +93,7 @@ class Subscriber(Listener):
     def __init__(self, base_url, connection_id):
         super().__init__()
         self.socket = WebSocket(base_url, f"/v1/subscribe/{connection_id}")
-        while json.loads(self.socket.receive()).get("type") != "subscription_started":
+        while kind_of(json.loads(self.socket.receive())) != "subscription_started":
             pass
         self.start()
 
@@ -101,7 +101,7 @@ class Subscriber(Listener):
         try:
             while True:
                 message = json.loads(self.socket.receive())
-                if message.get("type") == "message_response":
+                if kind_of(message) == "message_response":
                     for part in message["messages"]:
                         self.told.append(part["payload"]["content"])
         except (OSError, TimeoutError):
@@ -184,6 +184,11 @@ class Page(Listener):
                 return
             except (OSError, TimeoutError):
                 time.sleep(0.5)
+
+
+def kind_of(message):
+    """Returns the type of a message, which some have in an envelope."""
+    return message.get("message", message).get("type", message.get("type"))
 
 
 def words_of(text):

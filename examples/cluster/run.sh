@@ -50,7 +50,7 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-mkdir "$dir/logs"
+mkdir "$dir/logs" "$dir/tmp"
 
 # start NAME SIGNAL COMMAND…: starts a program that says what it says into a file, and notes
 # how it is stopped. It is stopped with this script even if that is killed.
@@ -59,6 +59,8 @@ start() {
     shift 2
     setpriv --pdeathsig "$signal" "$@" >"$dir/logs/$name" 2>&1 3>&- &
     started+=("$signal:$!")
+    # So that bash does not report how it ends.
+    disown
 }
 
 # until_true WHAT COMMAND…: repeats a command until it succeeds, for 30 seconds.
@@ -116,7 +118,7 @@ SYMBL_CLUSTER="postgres://postgres@$(socket primary),$(socket replica)/symbl"
 CLUSTER_NODES=
 for name in a b c; do
     # shellcheck disable=SC2086 # the options are words
-    SYMBL_CLUSTER=$SYMBL_CLUSTER start "node-$name" TERM "$service" --listen 127.0.0.1:0 \
+    SYMBL_CLUSTER=$SYMBL_CLUSTER TMPDIR=$dir/tmp start "node-$name" TERM "$service" --listen 127.0.0.1:0 \
         ${NODE_OPTIONS:-}
     until_true "node-$name does not start" grep -q '^listening on ' "$dir/logs/node-$name"
     address=$(sed -n 's|^listening on http://||p' "$dir/logs/node-$name" | head -n 1)

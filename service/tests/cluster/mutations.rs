@@ -23,38 +23,63 @@ fn without(postgres: &Postgres, url: &str, function: &str, fence: &str, instead:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_fences_of_a_stream_its_words_come_twice() {
+async fn without_the_fence_of_an_attempt_words_come_twice() {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
-    for fence in [
-        "st.attempt IS DISTINCT FROM (p->>'attempt')::bigint",
-        "(p->>'from')::bigint < st.begun AND until <= st.begun",
-    ] {
-        let url = postgres.database();
-        let [a, b] = [node(&url).await, node(&url).await];
-        without(postgres, &url, "symbl_said_1", fence, "false");
-        let faults = links::moved(postgres, &url, [&a, &b]).await;
-        assert!(
-            faults.iter().any(|fault| fault.contains("twice")),
-            "{faults:?}"
-        );
-    }
+    let url = postgres.database();
+    let [a, b] = [node(&url).await, node(&url).await];
+    let fence = "st.attempt IS DISTINCT FROM (p->>'attempt')::bigint";
+    without(postgres, &url, "symbl_said_1", fence, "false");
+    let faults = links::moved(postgres, &url, [&a, &b]).await;
+    assert!(
+        faults.iter().any(|fault| fault.contains("twice")),
+        "{faults:?}"
+    );
 }
 
-/// Returns `true` if a node writes into a conversation with this statement.
-fn writes(postgres: &Postgres, url: &str, node: &str, id: &str) -> bool {
+#[tokio::test]
+async fn without_the_fence_of_the_audio_it_is_said_twice() {
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    let url = postgres.database();
+    let a = node(&url).await;
+    let (mut ada, id) = Client::started(&a, "audio", &start_at("Ada", 1, 0)).await;
+    ada.send_audio(&said(0..2)).await;
+    ada.until("message_response").await;
+    drop(ada);
+    let (_ada, _) = Client::started(&a, "audio", &start_at("Ada", 2, 0)).await;
+    let living = postgres.ask(&url, "SELECT id FROM node");
+    let part = r#"{"stream": "Ada", "attempt": 2, "from": 0, "until": 400000000}"#;
+    let again = said_record(&id, part);
+    assert!(!writes(postgres, &url, &living, &id, &[&again]));
+    let fence = "(p->>'from')::bigint < st.begun AND until <= st.begun";
+    without(postgres, &url, "symbl_said_1", fence, "false");
+    assert!(writes(postgres, &url, &living, &id, &[&again]));
+}
+
+/// Returns a record of a text that a client has sent.
+fn sent_record(id: &str) -> String {
+    format!(
+        r#"{{"k": "sent", "c": {id}, "at": 1, "ends": null, "client": "x",
+             "corrects": null, "body": "{{}}"}}"#
+    )
+}
+
+/// Returns a record of a final of a part of a stream.
+fn said_record(id: &str, part: &str) -> String {
+    format!(
+        r#"{{"k": "said", "c": {id}, "at": 1, "again": false, "part": {part}, "start": 1,
+             "first": 1, "body": "{{}}", "phrases": false, "messages": []}}"#
+    )
+}
+
+/// Returns `true` if a node writes into a conversation with these records.
+fn writes(postgres: &Postgres, url: &str, node: &str, id: &str, records: &[&str]) -> bool {
     let count = format!("SELECT count(*) FROM entry WHERE conversation = {id}");
     let before = postgres.ask(url, &count);
-    let sent = format!(
-        r#"{{"k": "sent", "c": {id}, "at": 1, "ends": null, "client": "{before}",
-             "corrects": null, "body": "x"}}"#
-    );
-    let said = format!(
-        r#"{{"k": "said", "c": {id}, "at": 1, "again": false, "part": null, "start": 1,
-             "first": 1, "body": "x", "phrases": false, "messages": []}}"#
-    );
-    for record in [sent, said] {
+    for record in records {
         let sql = format!(
             "DO $$ BEGIN PERFORM symbl_write_1('{node}', '[{record}]');
              EXCEPTION WHEN SQLSTATE 'SYFEN' THEN NULL; END $$"
@@ -74,7 +99,8 @@ async fn without_the_fence_of_a_node_the_dead_write() {
     let (_ada, id) = Client::started(&a, "dead", &start_as("Ada", 60)).await;
     let dead = "INSERT INTO node VALUES ('dead', '0', 0, symbl_now_1(), true)";
     postgres.ask(&url, dead);
-    assert!(!writes(postgres, &url, "dead", &id));
+    let sent = sent_record(&id);
+    assert!(!writes(postgres, &url, "dead", &id, &[&sent]));
     without(
         postgres,
         &url,
@@ -82,7 +108,7 @@ async fn without_the_fence_of_a_node_the_dead_write() {
         "IF NOT FOUND THEN",
         "IF false THEN",
     );
-    assert!(writes(postgres, &url, "dead", &id));
+    assert!(writes(postgres, &url, "dead", &id, &[&sent]));
 }
 
 #[tokio::test]
@@ -99,17 +125,12 @@ async fn without_the_fence_of_the_end_more_is_said_behind_it() {
     let over = format!("SELECT count(*) FROM entry WHERE conversation = {id} AND kind = 'over'");
     until_it_says(postgres, &url, &over, "1").await;
     let living = postgres.ask(&url, "SELECT id FROM node");
-    assert!(!writes(postgres, &url, &living, &id));
-    without(postgres, &url, "symbl_append_1", "AND ended IS NULL ", "");
-    assert!(writes(postgres, &url, &living, &id), "of a session");
-    postgres.ask(&url, whole("symbl_append_1"));
-    assert!(!writes(postgres, &url, &living, &id));
-    without(
-        postgres,
-        &url,
-        "symbl_said_1",
-        "con.ended IS NOT NULL",
-        "false",
-    );
-    assert!(writes(postgres, &url, &living, &id), "of a stream");
+    let (sent, said) = (sent_record(&id), said_record(&id, "null"));
+    assert!(!writes(postgres, &url, &living, &id, &[&sent, &said]));
+    let fence = "AND ended IS NULL ";
+    without(postgres, &url, "symbl_append_1", fence, "");
+    assert!(writes(postgres, &url, &living, &id, &[&sent]));
+    let fence = "con.ended IS NOT NULL";
+    without(postgres, &url, "symbl_said_1", fence, "false");
+    assert!(writes(postgres, &url, &living, &id, &[&said]));
 }

@@ -33,9 +33,9 @@ impl Talk {
             };
             let voice = Voice::start(patient, &places, n).await;
             ears.push(Ear::open(&nodes[(n + 1) % NODES], &voice.plan.room).await);
-            voice.speak();
             voices.push(voice);
         }
+        voices.iter().for_each(Voice::speak);
         Self {
             nodes,
             voices,
@@ -91,7 +91,7 @@ async fn a_database_that_is_killed_and_started_under_load_loses_no_word() {
         return;
     };
     let url = postgres.database();
-    let talk = Talk::begin(&url, 16).await;
+    let talk = Talk::begin(&url, 24).await;
     talk.until(2).await;
     for _ in 0..2 {
         postgres.kill();
@@ -99,11 +99,32 @@ async fn a_database_that_is_killed_and_started_under_load_loses_no_word() {
         until_status(&node, "GET /readyz", "503").await;
         until_status(&node, "GET /livez", "200").await;
         until_status(&node, "GET /v1/conversations", "503").await;
+        // Longer than a lease: nobody may be declared gone for that.
+        tokio::time::sleep(Duration::from_secs(6)).await;
         postgres.start_again();
         until_status(&node, "GET /readyz", "200").await;
     }
     let closes = talk.end(&postgres, &url).await;
     assert_eq!(closes, Vec::<Option<u16>>::new(), "no stream ends");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_frozen_for_longer_than_a_lease_fences_no_node() {
+    let Some(postgres) = Postgres::start(&[]) else {
+        return;
+    };
+    let url = postgres.database();
+    let talk = Talk::begin(&url, 24).await;
+    talk.until(2).await;
+    postgres.freeze();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    postgres.thaw();
+    let closes = talk.end(&postgres, &url).await;
+    assert_eq!(closes, Vec::<Option<u16>>::new(), "no stream ends");
+    assert_eq!(
+        postgres.ask(&url, "SELECT count(*) FROM node WHERE gone"),
+        "0"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,7 +136,7 @@ async fn a_synchronous_replica_takes_over_and_no_stream_ends() {
     let name = name.rsplit('/').next().expect("a name");
     let replica = primary.synchronous_replica();
     let url = primary.url_with(&replica, name);
-    let talk = Talk::begin(&url, 16).await;
+    let talk = Talk::begin(&url, 24).await;
     talk.until(3).await;
     primary.kill();
     let killed = Instant::now();
@@ -135,7 +156,7 @@ async fn an_outage_that_takes_too_long_ends_streams_and_their_clients_say_all_ag
         return;
     };
     let url = postgres.database();
-    let talk = Talk::begin(&url, 8).await;
+    let talk = Talk::begin(&url, 30).await;
     talk.until(2).await;
     postgres.kill();
     let killed = Instant::now();

@@ -113,12 +113,13 @@ impl Voice {
             finals: 0,
             heard: Arc::clone(&heard),
         };
-        let (client, conversation) = in_time(speaker.dial()).await;
+        let begun = in_time(speaker.dial()).await;
+        let conversation = begun.conversation.clone();
         let speaks = Arc::new(Notify::new());
         let begin = Arc::clone(&speaks);
         let task = tokio::spawn(async move {
             begin.notified().await;
-            let talk = speaker.talk(client);
+            let talk = speaker.talk(begun);
             timeout(LONGEST, talk).await.expect("all is said in time");
         });
         Self {
@@ -164,6 +165,16 @@ impl Drop for Voice {
     }
 }
 
+/// A socket that has started.
+struct Begun {
+    client: Client,
+    conversation: String,
+    /// The utterance that it begins with.
+    from: u16,
+    /// What came before the start was acknowledged.
+    messages: Vec<Value>,
+}
+
 struct Speaker {
     plan: Plan,
     places: Places,
@@ -180,12 +191,15 @@ impl Speaker {
     }
 
     /// Dials until it is in its conversation.
-    async fn dial(&mut self) -> (Client, String) {
+    async fn dial(&mut self) -> Begun {
         loop {
             if let Some(place) = self.places.turn(self.turn) {
                 self.attempt += 1;
                 let begun = timeout(LONGEST_START, self.begin(place)).await;
                 if let Ok(Some(begun)) = begun {
+                    for message in &begun.messages {
+                        self.take(message, &[]);
+                    }
                     return begun;
                 }
             }
@@ -194,21 +208,31 @@ impl Speaker {
         }
     }
 
-    async fn begin(&self, place: SocketAddr) -> Option<(Client, String)> {
+    async fn begin(&self, place: SocketAddr) -> Option<Begun> {
         let path = format!("/v1/streaming/{}", self.plan.room);
         let (mut client, _) = Client::open(&place, &path, &[]).await.ok()?;
-        let position = u64::from(self.finals) * LONG;
+        let from = self.finals;
+        let position = u64::from(from) * LONG;
         let request = start_at(&self.plan.name, self.attempt, position);
         let request = Message::text(request.to_string());
         if !client.try_send(request).await {
             return None;
         }
+        // What its earlier socket has said may be told meanwhile.
+        let mut messages = Vec::new();
         loop {
             let heard = client.next().await;
             match heard.kind() {
+                "message_response" => messages.push(heard.json().clone()),
                 "recognition_started" => {
                     let id = &heard.json()["message"]["data"]["conversationId"];
-                    return Some((client, id.as_str().expect("an id").to_owned()));
+                    let conversation = id.as_str().expect("an id").to_owned();
+                    return Some(Begun {
+                        client,
+                        conversation,
+                        from,
+                        messages,
+                    });
                 }
                 "closed" => return None,
                 _ => {}
@@ -217,9 +241,10 @@ impl Speaker {
     }
 
     /// Says everything, on as many sockets as that takes.
-    async fn talk(mut self, mut client: Client) {
+    async fn talk(mut self, begun: Begun) {
+        let (mut client, mut from) = (begun.client, begun.from);
         loop {
-            let code = self.speak(&mut client).await;
+            let code = self.speak(&mut client, from).await;
             if self.finals == self.plan.utterances {
                 break;
             }
@@ -227,7 +252,8 @@ impl Speaker {
             self.note(|heard| heard.closes.push(code));
             drop(client);
             self.turn += 1;
-            client = self.dial().await.0;
+            let begun = self.dial().await;
+            (client, from) = (begun.client, begun.from);
             self.note(|heard| heard.away.push(lost.elapsed()));
         }
         // The end of the conversation is not waited for: others may speak.
@@ -237,10 +263,10 @@ impl Speaker {
         }
     }
 
-    /// Speaks on a socket until all was heard or the socket is lost. Returns how it ended.
-    async fn speak(&mut self, client: &mut Client) -> Option<u16> {
-        // What the one before has said and not heard is sent again at once.
-        let mut sent = self.finals;
+    /// Speaks on a socket, from an utterance on, until all was heard or the socket is lost.
+    /// Returns how it ended.
+    async fn speak(&mut self, client: &mut Client, from: u16) -> Option<u16> {
+        let mut sent = from;
         let mut times: Vec<(u16, Instant)> = Vec::new();
         let mut next = tokio::time::Instant::now();
         let mut owed_since = next;
@@ -256,7 +282,7 @@ impl Speaker {
                             _ => return self.ending(client).await,
                         }
                     }
-                    if sent == self.finals {
+                    if sent <= self.finals {
                         owed_since = tokio::time::Instant::now();
                     }
                     times.push((sent, Instant::now()));

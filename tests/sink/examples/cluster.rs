@@ -78,6 +78,26 @@ fn a_node_of_a_cluster_is_killed_in_mid_speech_and_no_word_is_missing() {
 }
 
 #[test]
+fn words_that_are_missing_are_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(mut command) = cluster(&folder) else {
+        return;
+    };
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/cluster/demo.py");
+    // The sinks do not have what they would have to say again.
+    let output = command
+        .arg(demo)
+        .env("SECONDS_OF_SPEECH", "12")
+        .env("SINK_OPTIONS", "buffer-duration=400 leaky=oldest")
+        .output()
+        .expect("bash");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("WRONG: missing ['w"), "{printed}");
+    assert!(printed.ends_with("FAILED\n"), "{printed}");
+}
+
+#[test]
 fn a_cluster_ends_with_its_script_even_if_that_is_killed() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(mut command) = cluster(&folder) else {

@@ -481,8 +481,9 @@ BEGIN
             'user_id', m.user_id, 'name', m.name))))::text), 0);
 END $$;
 
--- Declares the nodes gone that were not heard of for a lease.
-CREATE OR REPLACE FUNCTION symbl_gone_1(lease bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+-- Declares the nodes gone that were not heard of for a lease before the time `as_of`.
+CREATE OR REPLACE FUNCTION symbl_gone_2(as_of bigint, lease bigint)
+RETURNS bigint LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     many bigint;
@@ -491,13 +492,18 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(126957090859372) THEN
         RETURN 0;
     END IF;
-    UPDATE node SET gone = true WHERE NOT gone AND beats < symbl_now_1() - lease;
+    UPDATE node SET gone = true WHERE NOT gone AND beats < as_of - lease;
     GET DIAGNOSTICS many = ROW_COUNT;
     DELETE FROM room r USING conversation c WHERE c.id = r.conversation AND c.ended IS NOT NULL;
     DELETE FROM socket WHERE node NOT IN (SELECT id FROM node WHERE NOT gone);
     DELETE FROM node WHERE gone AND beats < symbl_now_1() - 86400000000000;
     RETURN many;
 END $$;
+
+-- The same, as of now.
+CREATE OR REPLACE FUNCTION symbl_gone_1(lease bigint) RETURNS bigint LANGUAGE sql AS $$
+    SELECT symbl_gone_2(symbl_now_1(), lease)
+$$;
 
 -- Frees the seats of nodes that are gone. A conversation that nobody else is in waits for
 -- its speakers from the last sign of life of that node.

@@ -126,10 +126,18 @@ pub(super) async fn bury(link: &mut Link) -> Result<(), StoreError> {
     link.execute(&sql, &[]).await.map(drop)
 }
 
-/// Frees the seats of nodes that are gone, and ends the conversations whose time is over.
-pub(super) async fn sweep(link: &mut Link, node: &str) -> Result<(), StoreError> {
+/// Returns the time by the clock of the database.
+pub(super) async fn time(link: &mut Link) -> Result<i64, StoreError> {
+    let row = link.query_one("SELECT symbl_now_1()", &[]).await?;
+    get(&row, 0)
+}
+
+/// Frees the seats of nodes that are gone, and ends the conversations whose time is over. `as_of`
+/// is the time that the database gave a moment ago.
+pub(super) async fn sweep(link: &mut Link, node: &str, as_of: i64) -> Result<(), StoreError> {
     // Each is a transaction of its own, so that none locks conversations in two orders.
-    link.query("SELECT symbl_gone_1($1)", &[&LEASE]).await?;
+    let sql = "SELECT symbl_gone_2($1, $2)";
+    link.query(sql, &[&as_of, &LEASE]).await?;
     link.query("SELECT symbl_unseat_1($1)", &[&now()]).await?;
     let sql = "SELECT symbl_end_1($1, $2)";
     link.query(sql, &[&node, &body_of(&Body::Over)]).await?;
@@ -279,7 +287,8 @@ impl Log for Store {
         let node = self.node();
         let open = self.look(move |link| {
             Box::pin(async move {
-                sweep(link, &node).await?;
+                let as_of = time(link).await?;
+                sweep(link, &node, as_of).await?;
                 let rows = link.query(&format!("{OPEN} ORDER BY created"), &[]).await?;
                 open(link, rows).await
             })

@@ -319,7 +319,8 @@ async fn prepare(writer: &Writer) -> Result<Link, StoreError> {
     schema::prepare(&mut link, writer.address.place()).await?;
     writer::enter(&mut link, &node).await?;
     log::bury(&mut link).await?;
-    log::sweep(&mut link, &node).await?;
+    let as_of = log::time(&mut link).await?;
+    log::sweep(&mut link, &node, as_of).await?;
     Ok(link)
 }
 

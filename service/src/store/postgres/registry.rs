@@ -4,7 +4,7 @@
 //! other by the bus.
 
 use super::link::{Address, Link};
-use super::log::{LEASE, OPEN, open, sweep};
+use super::log::{LEASE, OPEN, open, sweep, time};
 use super::text::put;
 use super::writer::{Ask, Reply, Tell, Writer};
 use super::{Store, StoreError};
@@ -25,9 +25,36 @@ use tokio::time::sleep;
 /// Time between two looks for nodes that are gone and conversations whose time is over.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// How long the others have time to be heard of again after the database was away: their
-/// lease.
-const AFTER_AN_OUTAGE: Duration = Duration::from_nanos(LEASE.unsigned_abs());
+/// How long the others have time to be heard of again after the database was away: twice
+/// their lease.
+const AFTER_AN_OUTAGE: Duration = Duration::from_nanos(2 * LEASE.unsigned_abs());
+
+/// Time between two answers of the database beyond which it was away, or this node was.
+const LONGEST_STEP: Duration = SWEEP.saturating_add(Duration::from_nanos(LEASE.unsigned_abs() / 2));
+
+/// Knows since when the database answers without a break. After a break no node was heard of
+/// for a while, and yet they live.
+#[derive(Debug, Default)]
+struct Presence {
+    /// When the database answered last.
+    answered: Option<Instant>,
+    /// When it answered first after it was away.
+    back: Option<Instant>,
+}
+
+impl Presence {
+    /// Notes that the database answers at `now` what it was asked at `asked`, and whether the
+    /// connection is a new one. Returns `true` if other nodes may be declared gone.
+    fn answers(&mut self, asked: Instant, now: Instant, is_new: bool) -> bool {
+        let before = self.answered.replace(now);
+        let step = now.duration_since(before.unwrap_or(asked));
+        if step > LONGEST_STEP || (is_new && before.is_some()) {
+            self.back = Some(now);
+        }
+        self.back
+            .is_none_or(|back| now.duration_since(back) >= AFTER_AN_OUTAGE)
+    }
+}
 
 /// The answer to a join.
 #[derive(Debug, Default, Deserialize)]
@@ -169,23 +196,55 @@ async fn keep_clean(
     connected: &Mutex<Instant>,
 ) {
     let mut link: Option<Link> = None;
+    let mut presence = Presence::default();
     loop {
         sleep(SWEEP).await;
         let since = *connected.lock().unwrap_or_else(PoisonError::into_inner);
-        // After the database was away, no node was heard of for a while, and yet they live.
-        if since.elapsed() < AFTER_AN_OUTAGE {
-            continue;
-        }
         let swept = async {
-            let link = match &mut link {
-                Some(open) if !open.is_lost() => open,
-                lost => lost.insert(address.connect(runtime).await?),
+            let asked = Instant::now();
+            let (link, is_new) = match &mut link {
+                Some(open) if !open.is_lost() => (open, false),
+                lost => (lost.insert(address.connect(runtime).await?), true),
             };
-            sweep(link, &name(node)).await
+            // If the database is frozen behind this answer, nobody is late by its time.
+            let as_of = time(link).await?;
+            let may = presence.answers(asked, Instant::now(), is_new);
+            // The connection that writes may have come back later than this one.
+            match may && since.elapsed() >= AFTER_AN_OUTAGE / 2 {
+                true => sweep(link, &name(node), as_of).await,
+                false => Ok(()),
+            }
         };
         if let Err(error) = swept.await {
             tracing::debug!(%error, "nothing is swept");
             link = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_break_other_nodes_have_time_to_be_heard_of() {
+        let begin = Instant::now();
+        let at = |seconds: f64| begin + Duration::from_secs_f64(seconds);
+        let mut presence = Presence::default();
+        assert!(presence.answers(at(0.0), at(0.1), true), "at the start");
+        assert!(presence.answers(at(1.0), at(1.1), false));
+        // It restarts: another connection, soon.
+        assert!(!presence.answers(at(2.0), at(2.1), true));
+        assert!(
+            !presence.answers(at(11.0), at(11.1), false),
+            "a step too long"
+        );
+        for second in 12..21 {
+            let at = at(f64::from(second));
+            assert!(!presence.answers(at, at, false), "{second}");
+        }
+        assert!(presence.answers(at(21.2), at(21.2), false));
+        // It is frozen while it is asked.
+        assert!(!presence.answers(at(22.0), at(30.0), false));
     }
 }
