@@ -15,6 +15,7 @@ use crate::clock::ConversationClock;
 use crate::workers::Undone;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
+use symbl_log::fence::GONE;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -23,9 +24,6 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Time between two attempts to reach the registry.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// The close code of sockets whose node was declared gone: the client begins anew.
-const GONE: u16 = 1012;
 
 impl From<Undone> for LogError {
     fn from(undone: Undone) -> Self {

@@ -13,6 +13,8 @@
 mod bookmarks;
 mod comprehensive;
 mod conversations;
+#[cfg(test)]
+mod differential;
 mod filter;
 mod form;
 mod groups;
