@@ -649,6 +649,7 @@ fn the_crates_depend_only_on_crates_below_them() {
     for (package, below) in [
         ("symbl-protocol", &[][..]),
         ("symbl-client", &["symbl-captions", "symbl-protocol"]),
+        ("symbl-log", &[]),
         ("symbl-models", &[]),
         ("symbl-whisper", &[]),
         ("symbl-captions", &[]),
@@ -656,6 +657,7 @@ fn the_crates_depend_only_on_crates_below_them() {
             "symbl-service",
             &[
                 "symbl-captions",
+                "symbl-log",
                 "symbl-models",
                 "symbl-protocol",
                 "symbl-whisper",

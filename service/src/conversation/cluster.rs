@@ -17,6 +17,7 @@ use crate::workers::Undone;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
+use symbl_log::fence::GONE;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -25,9 +26,6 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Time between two attempts to reach the registry.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// The close code of sockets whose node was declared gone: the client begins anew.
-const GONE: u16 = 1012;
 
 impl From<Undone> for LogError {
     fn from(undone: Undone) -> Self {

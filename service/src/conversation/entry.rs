@@ -11,6 +11,7 @@
 use super::attribution::Attribution;
 use serde::{Deserialize, Serialize};
 use std::ops::{Not, Range};
+use symbl_log::fence;
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +115,17 @@ pub(crate) struct Part {
     /// Positions in the stream at which the first word begins and the last one ends.
     pub(crate) from: u64,
     pub(crate) until: u64,
+}
+
+impl Part {
+    /// Returns what the fences of the log look at.
+    pub(crate) const fn heard(&self) -> fence::Part {
+        fence::Part {
+            attempt: self.attempt,
+            from: self.from,
+            until: self.until,
+        }
+    }
 }
 
 /// A word as it is written in its sentence.

@@ -9,6 +9,7 @@ use super::entry::{Entry, Sent, Speaker, Transcribed};
 use super::registry::Registry;
 use std::fmt;
 use std::sync::Arc;
+use symbl_log::fence::Refusal;
 
 /// Why the log could not be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -29,6 +30,16 @@ pub(crate) enum Verdict {
     Superseded,
     /// The conversation is over.
     Over,
+}
+
+impl From<Refusal> for Verdict {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Over => Self::Over,
+            Refusal::Superseded => Self::Superseded,
+            Refusal::Already => Self::Already,
+        }
+    }
 }
 
 /// What became of a text that a client sent.

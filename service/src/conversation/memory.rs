@@ -3,13 +3,14 @@
 //! A log in memory, for tests. It passes the same suite as the service's stores:
 //! `store::contract`.
 
-use super::entry::{Body, Entry, Sent, Speaker, Transcribed};
+use super::entry::{Body, Entry, Part, Sent, Speaker, Transcribed};
 use super::log::{
     Begun, Committed, Log, LogError, OpenConversation, Sending, SessionRecord, StartRecord, Verdict,
 };
 use super::registry::Registry;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use symbl_log::fence::{self, Stream};
 
 #[derive(Debug, Default)]
 pub(crate) struct MemoryLog {
@@ -31,9 +32,7 @@ struct Kept {
     number: u64,
     entries: Vec<Arc<Entry>>,
     members: Vec<Speaker>,
-    /// By the stream's id: the attempt, and the positions up to which its words were in
-    /// the log at the start of that attempt and are now.
-    streams: HashMap<String, (u64, u64, u64)>,
+    streams: HashMap<String, Stream>,
 }
 
 impl Kept {
@@ -111,20 +110,18 @@ impl Log for MemoryLog {
             unheard: Vec::new(),
         };
         if let Some(at) = start.stream_position {
-            let known = kept.streams.get(&at.stream).copied().unwrap_or_default();
-            if known.0 >= at.attempt {
-                begun = Begun::Superseded;
-            } else {
+            let known = kept.streams.get(&at.stream).copied();
+            begun = Begun::Superseded;
+            if let Some(stream) = fence::begin(known, at.attempt, false) {
                 let is_unheard = |entry: &&Arc<Entry>| {
                     let part = entry.body.said().and_then(|said| said.part.as_ref());
                     let part = part.filter(|part| part.stream == at.stream);
                     part.is_some_and(|part| part.until > at.position)
                 };
                 begun = Begun::Here {
-                    said_until: known.2,
+                    said_until: stream.said_until,
                     unheard: kept.entries.iter().filter(is_unheard).cloned().collect(),
                 };
-                let stream = (at.attempt, known.2, known.2);
                 kept.streams.insert(at.stream, stream);
             }
         }
@@ -141,19 +138,15 @@ impl Log for MemoryLog {
         let mut logs = self.logs();
         let unknown = || LogError("no such conversation".to_owned());
         let kept = logs.get_mut(&conversation).ok_or_else(unknown)?;
-        if kept.ended.is_some() {
-            return Ok(Verdict::Over);
+        let part = said.part.as_ref();
+        let stream = part.and_then(|part| kept.streams.get_mut(&part.stream));
+        let heard = part.map(Part::heard);
+        if let Err(refusal) = fence::admit(kept.ended.is_some(), stream.as_deref(), heard.as_ref())
+        {
+            return Ok(refusal.into());
         }
-        if let Some(part) = &said.part {
-            match kept.streams.get_mut(&part.stream) {
-                Some((attempt, begun, until)) if *attempt == part.attempt => {
-                    if part.from < *begun && part.until <= *begun {
-                        return Ok(Verdict::Already);
-                    }
-                    *until = part.until.max(*until);
-                }
-                _ => return Ok(Verdict::Superseded),
-            }
+        if let (Some(stream), Some(part)) = (stream, part) {
+            stream.said(part.until);
         }
         said.number = kept.number;
         said.zero = *kept.zero.get_or_insert(said.start);

@@ -8,9 +8,7 @@ pub(crate) use crate::conversation::running::Leave;
 use crate::conversation::running::{Conversation, Member};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// The close code of a socket whose stream goes on with another start request.
-pub(crate) const SUPERSEDED: u16 = 4103;
+pub(crate) use symbl_log::fence::SUPERSEDED;
 
 /// The slot of a speaker's socket in its conversation.
 #[derive(Debug)]

@@ -34,6 +34,7 @@ use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use symbl_log::fence::was_said;
 use symbl_protocol::reply;
 
 /// Writes the results of one `start_request` into its conversation.
@@ -700,13 +701,6 @@ fn sentences_of(words: &[RecognisedWord], punctuated: bool) -> Vec<Sentence> {
     }
 }
 
-/// Returns `true` if at least the first half of a word lies before `said_until`. A word
-/// that was cut in its middle is in the log, where it ends at its middle.
-fn was_said(start: u64, end: u64, said_until: u64) -> bool {
-    let middle = start + end.saturating_sub(start) / 2;
-    middle < said_until || middle == said_until && start < said_until
-}
-
 /// Returns `true` if the engine knows the times of an interim's words. Otherwise all of them
 /// start and end where the utterance starts.
 fn knows_times(words: &[RecognisedWord]) -> bool {
@@ -815,14 +809,5 @@ pub(crate) mod tests {
         assert!(knows_times(&[word(300, 500)]));
         assert!(knows_times(&[word(300, 300), word(300, 400)]));
         assert!(knows_times(&[word(300, 300), word(600, 600)]));
-    }
-
-    #[test]
-    fn a_word_belongs_to_the_side_of_an_edge_that_has_more_of_it() {
-        assert!(was_said(0, 200, 101));
-        assert!(was_said(0, 200, 100), "its first half was said");
-        assert!(!was_said(0, 200, 99));
-        assert!(!was_said(100, 100, 100), "it only begins there");
-        assert!(!was_said(0, 0, 0));
     }
 }

@@ -6,6 +6,7 @@
 
 mod measure;
 mod notes;
+mod random;
 mod records;
 mod search;
 mod speakers;

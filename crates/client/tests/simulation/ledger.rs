@@ -42,9 +42,30 @@ impl Ledger {
     /// Stores a word if the fences allow it. The attempt heard it from `start` to `end` of its
     /// own time.
     pub fn say(&mut self, place: &StreamPlace, word: u16, start: u64, end: u64) {
+        if !self.streams.contains_key(&place.id) {
+            return;
+        }
+        self.hear(place, word, start, end);
         let Some(stream) = self.streams.get_mut(&place.id) else {
             return;
         };
+        let (start, end) = (place.position + start, place.position + end);
+        let superseded = place.attempt < stream.attempt;
+        let already = start + (end - start) / 2 < stream.said_until;
+        if !superseded && !already {
+            *self.stored.entry(word).or_default() += 1;
+            stream.said_until = end;
+        }
+    }
+
+    /// Notes that another log has stored a word.
+    pub fn store(&mut self, word: u16) {
+        self.stored.insert(word, 1);
+    }
+
+    /// Notes where an attempt heard a word.
+    pub fn hear(&mut self, place: &StreamPlace, word: u16, start: u64, end: u64) {
+        let stream = self.streams.entry(place.id.clone()).or_default();
         let (start, end) = (place.position + start, place.position + end);
         let (first_start, first_end) = *stream.heard.entry(word).or_insert((start, end));
         // If a part of a word is sent again, one edge of the word stays, or the part lies within
@@ -59,12 +80,6 @@ impl Ledger {
                 "word {word} at {start}..{end} of the stream in attempt {attempt}, \
                  and at {first_start}..{first_end} before"
             ));
-        }
-        let superseded = place.attempt < stream.attempt;
-        let already = start + (end - start) / 2 < stream.said_until;
-        if !superseded && !already {
-            *self.stored.entry(word).or_default() += 1;
-            stream.said_until = end;
         }
     }
 

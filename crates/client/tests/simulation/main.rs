@@ -19,6 +19,7 @@ mod book;
 mod invariants;
 mod ledger;
 mod network;
+mod nodes;
 mod pad;
 mod regressions;
 mod schedule;

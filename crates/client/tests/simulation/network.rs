@@ -2,8 +2,10 @@
 
 //! One link between session and service, and the frames on it.
 
-use crate::service::Service;
+use crate::audio::Ms;
+use crate::service::{Answer, Service};
 use bytes::Bytes;
+use std::collections::VecDeque;
 use symbl_client::session::Time;
 
 /// A frame on a link.
@@ -46,6 +48,24 @@ pub struct Link {
     pub breaking: bool,
     /// The start acknowledgement reached the client.
     pub acknowledged: bool,
+    /// Where its socket is, if there are several nodes.
+    pub seat: Seat,
+}
+
+/// The socket of a link on one of several nodes.
+#[derive(Debug, Default)]
+pub struct Seat {
+    pub node: usize,
+    /// The process of the node.
+    pub process: u32,
+    /// The shared log was asked, and has not answered yet.
+    pub asking: bool,
+    /// What is to be done after the answer.
+    pub rest: VecDeque<(Ms, Answer)>,
+    /// Frames that wait for the answer, or for a frozen node.
+    pub backlog: VecDeque<Frame>,
+    /// The service knows that the client is gone, and leaves after the answer.
+    pub leaving: bool,
 }
 
 impl Link {
@@ -65,6 +85,7 @@ impl Link {
             terminated: false,
             breaking: false,
             acknowledged: false,
+            seat: Seat::default(),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::audio::Format::{Flac, Linear8k, Linear16k, Linear48k, Opus};
 use crate::run;
 use crate::schedule::Happening::{self, *};
 use crate::schedule::Piece::{self, *};
-use crate::schedule::{PadSettings, Schedule, Settings, Stamps};
+use crate::schedule::{ClusterSettings, PadSettings, Schedule, Settings, Stamps};
 use symbl_client::session::{FormatChangePolicy, PausePolicy};
 
 /// The settings that most of them share.
@@ -41,6 +41,7 @@ const PLAIN: Settings = Settings {
     history: false,
     latency: 1,
     pad: PadSettings::PLAIN,
+    cluster: ClusterSettings::ALONE,
 };
 
 const SAYING: Settings = Settings {

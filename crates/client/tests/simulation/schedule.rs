@@ -74,6 +74,59 @@ pub struct Settings {
     /// Longest time that a frame is under way.
     pub latency: Ms,
     pub pad: PadSettings,
+    pub cluster: ClusterSettings,
+}
+
+/// The nodes of the service.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClusterSettings {
+    /// How many share one log; 0: there is one service with a log of its own.
+    pub nodes: u8,
+    /// How many seconds a conversation waits for its speakers.
+    pub keep: u8,
+    /// Somebody else speaks too.
+    pub guest: bool,
+}
+
+impl ClusterSettings {
+    /// A single service.
+    pub const ALONE: Self = Self {
+        nodes: 0,
+        keep: 0,
+        guest: false,
+    };
+
+    fn draw(rng: &mut Rng) -> Self {
+        Self {
+            nodes: rng.u8(2..=3),
+            keep: pick(rng, &[0, 1, 3, 30, 60, 60]),
+            guest: rng.bool(),
+        }
+    }
+}
+
+/// A fault of a node, mostly of the one that the client is on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Fault {
+    /// Its process dies, and another one begins after this time.
+    Kill(Ms),
+    /// It stands still for this long, and then goes on as if nothing had been.
+    Freeze(Ms),
+    /// It does not reach the database for this long.
+    CutOff(Ms),
+    /// This many answers of the database get lost, on whatever node.
+    Lose(u8),
+}
+
+impl Fault {
+    fn draw(rng: &mut Rng) -> Self {
+        match rng.u8(0..8) {
+            0 | 1 => Self::Kill(rng.u32(100..8000)),
+            2 | 3 => Self::Freeze(rng.u32(100..12_000)),
+            4 | 5 => Self::CutOff(rng.u32(100..14_000)),
+            _ => Self::Lose(rng.u8(1..5)),
+        }
+    }
 }
 
 /// How much text one buffer of the pad holds.
@@ -217,6 +270,8 @@ pub enum Happening {
     Clock(i32),
     /// The application sets a token, and dials are no longer refused for the old one.
     Token,
+    /// A node fails, if there are several.
+    Node(Fault),
 }
 
 /// Draws `count` items.
@@ -235,12 +290,22 @@ impl Schedule {
         settings.pad = PadSettings::draw(pad);
         settings.interim_words = pad.bool();
         settings.progress = pad.bool();
+        // Likewise a generator of its own.
+        let nodes = &mut Rng::with_seed(seed ^ 0xc1a5);
+        if settings.announces && nodes.bool() {
+            settings.cluster = ClusterSettings::draw(nodes);
+        }
         let source = source(rng, &settings);
         let span = length(&source) + 3000;
         let count = rng.usize(0..7);
         let mut happenings = some(rng, count, |rng| (rng.u32(0..span), Happening::draw(rng)));
         if rng.u8(0..5) == 0 {
             happenings.extend(ending(rng, span));
+        }
+        if settings.cluster.nodes > 0 {
+            let count = nodes.usize(0..5);
+            let draw = |rng: &mut Rng| (rng.u32(0..span), Happening::Node(Fault::draw(rng)));
+            happenings.extend(some(nodes, count, draw));
         }
         happenings.sort_by_key(|(at, _)| *at);
         Self {
@@ -352,6 +417,7 @@ impl Settings {
             history: rng.u8(0..4) == 0,
             latency: pick(rng, &[1, 80, 80, 400]),
             pad: PadSettings::PLAIN,
+            cluster: ClusterSettings::ALONE,
         }
     }
 }

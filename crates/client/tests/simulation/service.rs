@@ -8,6 +8,7 @@
 
 use crate::audio::{Decoder, Ms, WORD, word_of};
 use crate::ledger::Ledger;
+use crate::nodes::Ask;
 use crate::schedule::Settings;
 use crate::source::PAUSE;
 use fastrand::Rng;
@@ -21,7 +22,7 @@ use symbl_protocol::timestamp::format_rfc3339;
 
 /// An action of the service in answer to a frame, after a delay. Answers without a delay keep
 /// their order, and so do those with a delay.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 pub enum Answer {
     /// Sends this text in its order.
     Text(String),
@@ -29,6 +30,8 @@ pub enum Answer {
     Again(String),
     /// Sends this text after all others, and closes normally.
     Last(String),
+    /// Asks the log that several nodes share. What follows waits for its answer.
+    Ask(Ask),
 }
 
 /// Returns the spelling of a word.
@@ -55,12 +58,15 @@ pub fn word_spelled(text: &str) -> Option<u16> {
 }
 
 /// A word as the service heard it. Its times are in nanoseconds of this start.
-#[derive(Debug, Clone, Copy)]
-struct Heard {
-    word: u16,
-    start: u64,
-    end: u64,
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Heard {
+    pub word: u16,
+    pub start: u64,
+    pub end: u64,
 }
+
+mod shared;
+pub use shared::Final;
 
 /// The conversation, which outlives a link.
 #[derive(Debug, Clone)]
@@ -143,6 +149,19 @@ pub struct Service {
     tells_progress: bool,
     /// The audio of this start when it was last told, in nanoseconds.
     told_progress: u64,
+    /// What it has with several nodes.
+    shared: shared::Shared,
+}
+
+/// What a message says of itself.
+struct Telling<'a> {
+    id: &'a str,
+    from: Person<'static>,
+    /// The beginning of its start, from the beginning of the conversation.
+    offset: Duration,
+    sequence: u64,
+    /// What is found in it; `None`: that is drawn.
+    luck: Option<u8>,
 }
 
 /// Answers, each with its delay in milliseconds.
@@ -182,6 +201,7 @@ impl Service {
             offset: Duration::ZERO,
             tells_progress: false,
             told_progress: 0,
+            shared: shared::Shared::default(),
         }
     }
 
@@ -209,7 +229,7 @@ impl Service {
                     Some(_) if !self.settings.announces => {
                         return Err("a place for a service that did not announce itself".into());
                     }
-                    Some(place) if !conversation.ledger.begin(place) => {
+                    Some(place) if !self.is_shared() && !conversation.ledger.begin(place) => {
                         return Err(format!("{place:?}, which is superseded"));
                     }
                     _ => {}
@@ -221,17 +241,11 @@ impl Service {
                 self.tells_progress = request.recognition_progress;
                 self.told_progress = 0;
                 self.disconnects = request.disconnect_on_stop_request != Some(false);
+                if self.is_shared() {
+                    return Ok(vec![(0, self.starting())]);
+                }
                 self.offset = now - *conversation.since.get_or_insert(now);
-                let id = conversation.id.to_string();
-                let mut replies = vec![
-                    reply::started_listening(),
-                    reply::conversation_created(&id),
-                    reply::recognition_started(&id),
-                ];
-                self.rng.shuffle(&mut replies);
-                let spread = self.rng.u32(0..50);
-                let with_delay = |(n, text)| (n * spread, Answer::Text(text));
-                Ok((0..).zip(replies).map(with_delay).collect())
+                Ok(self.started(conversation.id))
             }
             ClientMessage::Modify {
                 encoding,
@@ -262,6 +276,7 @@ impl Service {
                 self.change(0);
                 let mut answers = vec![(0, Answer::Text(reply::recognition_stopped()))];
                 self.finalise(conversation, &mut answers);
+                self.hear_again(conversation, &mut answers);
                 if self.disconnects {
                     let completed = reply::conversation_completed(&conversation.id.to_string());
                     answers.push((0, Answer::Last(completed)));
@@ -277,6 +292,20 @@ impl Service {
             }
             other => Err(format!("unexpected {other:?}")),
         }
+    }
+
+    /// Returns the answers to a start.
+    fn started(&mut self, id: u64) -> Answers {
+        let id = id.to_string();
+        let mut replies = vec![
+            reply::started_listening(),
+            reply::conversation_created(&id),
+            reply::recognition_started(&id),
+        ];
+        self.rng.shuffle(&mut replies);
+        let spread = self.rng.u32(0..50);
+        let with_delay = |(n, text)| (n * spread, Answer::Text(text));
+        (0..).zip(replies).map(with_delay).collect()
     }
 
     /// Takes a binary message.
@@ -316,6 +345,7 @@ impl Service {
         if self.utterance.len() > 2 && self.rng.u8(0..8) == 0 {
             self.finalise(conversation, &mut answers);
         }
+        self.hear_again(conversation, &mut answers);
         self.tell_progress(rate, &mut answers);
         Ok(answers)
     }
@@ -329,13 +359,16 @@ impl Service {
         self.told_progress = now;
         let begun = (self.run.0 != 0).then_some(self.run.1);
         let owed = self.utterance.first().map(|word| word.start).or(begun);
+        let owed = owed.into_iter().chain(self.shared.owed()).min();
         let time = Duration::from_nanos(owed.unwrap_or(now));
         answers.push((0, Answer::Text(reply::recognition_progress(time))));
     }
 
     /// Finalises all words that were heard, because the socket is gone.
-    pub fn orphaned(&mut self, conversation: &mut Conversation) {
-        self.finalise(conversation, &mut Vec::new());
+    pub fn orphaned(&mut self, conversation: &mut Conversation) -> Answers {
+        let mut answers = Vec::new();
+        self.finalise(conversation, &mut answers);
+        answers
     }
 
     /// Ends the current stretch, and begins one of another code.
@@ -396,6 +429,9 @@ impl Service {
         let pairs = heard.iter().zip(heard.iter().skip(1));
         let pairs = pairs.map(|(first, second)| (first.word, second.word));
         conversation.pairs.extend(pairs);
+        if self.is_shared() {
+            return self.say(&heard, conversation, answers);
+        }
         if let Some(place) = &self.place {
             for Heard { word, start, end } in &heard {
                 conversation.ledger.say(place, *word, *start, *end);
@@ -417,7 +453,17 @@ impl Service {
         for part in [&words[..cut], &words[cut..]] {
             if !part.is_empty() {
                 delay += self.rng.u32(0..30);
-                self.message(part, delay, conversation, answers);
+                let sequence = conversation.messages;
+                conversation.messages += 1;
+                let id = format!("m{}-{sequence}", conversation.id);
+                let telling = Telling {
+                    id: &id,
+                    from: self.speaker,
+                    offset: self.offset,
+                    sequence,
+                    luck: None,
+                };
+                self.message(&telling, part, delay, conversation, answers);
             }
         }
     }
@@ -425,24 +471,29 @@ impl Service {
     /// Sends a message, and perhaps a finding in it.
     fn message(
         &mut self,
+        telling: &Telling<'_>,
         words: &[SpokenWord<'_>],
         delay: Ms,
         conversation: &mut Conversation,
         answers: &mut Answers,
     ) {
-        let sequence = conversation.messages;
-        conversation.messages += 1;
-        let id = format!("m{}-{sequence}", conversation.id);
+        let Telling {
+            id,
+            from,
+            offset,
+            sequence,
+            luck,
+        } = *telling;
         let texts: Vec<&str> = words.iter().map(|word| word.text).collect();
         let text = texts.join(" ");
         let message = Message {
-            id: &id,
-            from: self.speaker,
+            id,
+            from,
             text: &text,
             original_text: &text,
             timezone_offset: 0,
             words,
-            stream_offset: self.offset,
+            stream_offset: offset,
             conversation_start: conversation_start(conversation),
             entities: &[],
             sentiment: None,
@@ -454,7 +505,7 @@ impl Service {
             reply::message_response(&[message], sequence),
             answers,
         );
-        let finding = match self.rng.u8(0..6) {
+        let finding = match luck.unwrap_or_else(|| self.rng.u8(0..6)) {
             0 => reply::insight_response(
                 &[Insight {
                     id: &format!("i{id}"),
@@ -463,8 +514,8 @@ impl Service {
                     confidence: 0.9,
                     hints: &[],
                     assignee: None,
-                    from: self.speaker,
-                    message_id: &id,
+                    from,
+                    message_id: id,
                     due_by: None,
                 }],
                 sequence,
@@ -473,7 +524,7 @@ impl Service {
                 id: &format!("t{id}"),
                 text: &text,
                 score: 0.9,
-                message_ids: std::slice::from_ref(&id),
+                message_ids: &[id.to_owned()],
                 root_words: &[],
             }]),
             2 => reply::tracker_response(
@@ -481,7 +532,7 @@ impl Service {
                     tracker_id: None,
                     name: "words",
                     value: texts[0],
-                    message_id: &id,
+                    message_id: id,
                     text: &text,
                     offset: 0,
                 }],
@@ -529,8 +580,13 @@ fn remember(message: &Message<'_>, conversation: &mut Conversation) {
             })
         })
         .collect();
+    let id = format!("h{}", message.id);
+    let known = |other: &serde_json::Value| other["id"].as_str() == Some(&id);
+    if conversation.history.iter().any(known) {
+        return;
+    }
     conversation.history.push(json!({
-        "id": format!("h{}", message.id),
+        "id": id,
         "text": message.text,
         "from": {"id": message.from.id, "name": message.from.name, "email": message.from.user_id},
         "startTime": words.first().map(|word| word["startTime"].clone()),

@@ -7,7 +7,9 @@
 
 use crate::audio::{Format, Ms};
 use crate::run;
-use crate::schedule::{Happening, PadSettings, Piece, Schedule, Settings, Stamps, Unit};
+use crate::schedule::{
+    ClusterSettings, Fault, Happening, PadSettings, Piece, Schedule, Settings, Stamps, Unit,
+};
 use symbl_client::session::{FormatChangePolicy, PausePolicy};
 use symbl_client::track::LateText;
 
@@ -80,7 +82,9 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
 type Change<'a> = &'a dyn Fn(&mut Schedule);
 
 fn settings(add: &mut dyn FnMut(Change)) {
-    let plain: [fn(&mut Settings); 34] = [
+    let plain: [fn(&mut Settings); 36] = [
+        |s| s.cluster = ClusterSettings::ALONE,
+        |s| s.cluster.guest = false,
         |s| s.pad = PadSettings::PLAIN,
         |s| s.pad.commits = false,
         |s| s.pad.lateness = 0,
@@ -170,6 +174,9 @@ fn smaller_happening(happening: Happening) -> Vec<Happening> {
         Happening::Think(ms) => times(ms, &Happening::Think),
         Happening::Ponder(ms) => times(ms, &Happening::Ponder),
         Happening::Ignore(ms) => times(ms, &Happening::Ignore),
+        Happening::Node(Fault::Kill(ms)) => times(ms, &|ms| Happening::Node(Fault::Kill(ms))),
+        Happening::Node(Fault::Freeze(ms)) => times(ms, &|ms| Happening::Node(Fault::Freeze(ms))),
+        Happening::Node(Fault::CutOff(ms)) => times(ms, &|ms| Happening::Node(Fault::CutOff(ms))),
         Happening::Repeat(count) if count > 1 => vec![Happening::Repeat(count / 2)],
         _ => Vec::new(),
     }

@@ -506,7 +506,7 @@ CREATE OR REPLACE FUNCTION symbl_gone_1(lease bigint) RETURNS bigint LANGUAGE sq
 $$;
 
 -- Frees the seats of nodes that are gone. A conversation that nobody else is in waits for
--- its speakers from the last sign of life of that node.
+-- its speakers from the last sign of life of its last node.
 CREATE OR REPLACE FUNCTION symbl_unseat_1(at bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -520,7 +520,7 @@ BEGIN
     END IF;
     FOR s IN SELECT seat.conversation AS c, seat.node AS node, n.beats AS beats FROM seat
              LEFT JOIN node n ON n.id = seat.node WHERE n.id IS NULL OR n.gone
-             ORDER BY seat.conversation LIMIT 1000 LOOP
+             ORDER BY seat.conversation, n.beats, seat.node LIMIT 1000 LOOP
         PERFORM 1 FROM conversation WHERE id = s.c FOR NO KEY UPDATE;
         DELETE FROM seat WHERE conversation = s.c AND node = s.node;
         PERFORM 1 FROM seat WHERE conversation = s.c;

@@ -14,6 +14,8 @@ mod bookmarks;
 mod bus;
 mod comprehensive;
 mod conversations;
+#[cfg(test)]
+mod differential;
 mod filter;
 mod form;
 mod groups;

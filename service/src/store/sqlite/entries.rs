@@ -4,12 +4,13 @@
 
 use super::record::{Outcome, as_sql, from_sql};
 use super::search;
-use crate::conversation::entry::{Body, Entry, Sent, Transcribed};
+use crate::conversation::entry::{Body, Entry, Part, Sent, Transcribed};
 use crate::conversation::log::{Sending, SessionRecord, Verdict};
 use crate::ids::new_id;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 use std::sync::Arc;
+use symbl_log::fence::{self, Stream};
 use symbl_protocol::timestamp::format_rfc3339;
 
 /// Most entries that a client is sent again after it has rejoined.
@@ -157,6 +158,25 @@ pub(super) fn entry_of(from: &Connection, conversation: i64, number: i64) -> rus
     Ok(seq.map_or(0, from_sql))
 }
 
+/// Reads what is known of a stream.
+pub(super) fn stream(
+    from: &Connection,
+    conversation: i64,
+    id: &str,
+) -> rusqlite::Result<Option<Stream>> {
+    from.prepare_cached(
+        "SELECT attempt, begun, said_until FROM stream WHERE conversation = ?1 AND id = ?2",
+    )?
+    .query_row(params![conversation, id], |row| {
+        Ok(Stream {
+            attempt: from_sql(row.get(0)?),
+            begun: from_sql(row.get(1)?),
+            said_until: from_sql(row.get(2)?),
+        })
+    })
+    .optional()
+}
+
 /// The state of a conversation before an append.
 struct Now {
     is_over: bool,
@@ -185,33 +205,19 @@ pub(super) fn append_said(
                 account: row.get(4)?,
             })
         })?;
-    if now.is_over {
-        return Ok(Outcome::Said(Verdict::Over, None));
+    let part = said.part.as_ref();
+    let known = match part {
+        Some(part) if !now.is_over => stream(to, conversation, &part.stream)?,
+        _ => None,
+    };
+    let heard = part.map(Part::heard);
+    if let Err(refusal) = fence::admit(now.is_over, known.as_ref(), heard.as_ref()) {
+        return Ok(Outcome::Said(refusal.into(), None));
     }
-    if let Some(part) = &said.part {
-        let stream = to
-            .prepare_cached(
-                "SELECT attempt, begun FROM stream WHERE conversation = ?1 AND id = ?2",
-            )?
-            .query_row(params![conversation, part.stream], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
-            })
-            .optional()?;
-        let until = as_sql(part.until);
-        match stream {
-            Some((attempt, begun)) if attempt == as_sql(part.attempt) => {
-                // Within one attempt no audio comes twice, whatever times an engine gives.
-                if as_sql(part.from) < begun && until <= begun {
-                    return Ok(Outcome::Said(Verdict::Already, None));
-                }
-            }
-            _ => return Ok(Outcome::Said(Verdict::Superseded, None)),
-        }
-        to.prepare_cached(
-            "UPDATE stream SET said_until = max(said_until, ?3)
-             WHERE conversation = ?1 AND id = ?2",
-        )?
-        .execute(params![conversation, part.stream, until])?;
+    if let (Some(mut known), Some(part)) = (known, part) {
+        known.said(part.until);
+        to.prepare_cached("UPDATE stream SET said_until = ?3 WHERE conversation = ?1 AND id = ?2")?
+            .execute(params![conversation, part.stream, as_sql(known.said_until)])?;
     }
     let mut said = said.clone();
     said.number = from_sql(now.sequence);

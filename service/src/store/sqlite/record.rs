@@ -4,12 +4,13 @@
 //! numbered here, in the transaction that stores them and the rows that the Conversation
 //! API reads.
 
-use super::entries::{append, append_said, append_sent, unheard};
+use super::entries::{append, append_said, append_sent, stream, unheard};
 use super::presence::{append_left, member};
 use crate::conversation::entry::{Body, Entry, Sent, Transcribed};
 use crate::conversation::log::{Begun, Sending, StartRecord, StreamPosition, Verdict};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use std::sync::Arc;
+use symbl_log::fence;
 
 /// An event to write.
 #[derive(Debug)]
@@ -177,25 +178,24 @@ fn join(
     at: &StreamPosition,
     member: &str,
 ) -> rusqlite::Result<Begun> {
-    let known = to
-        .prepare_cached(
-            "SELECT attempt, said_until FROM stream WHERE conversation = ?1 AND id = ?2",
-        )?
-        .query_row(params![conversation, at.stream], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
-        })
-        .optional()?;
-    let attempt = as_sql(at.attempt);
-    if known.is_some_and(|(known, _)| known >= attempt) {
+    let known = stream(to, conversation, &at.stream)?;
+    let Some(now) = fence::begin(known, at.attempt, false) else {
         return Ok(Begun::Superseded);
-    }
+    };
     to.prepare_cached(
         "INSERT INTO stream (conversation, id, attempt, member, begun, said_until)
-         VALUES (?1, ?2, ?3, ?4, 0, 0) ON CONFLICT DO UPDATE
-         SET attempt = excluded.attempt, begun = said_until",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE
+         SET attempt = excluded.attempt, begun = excluded.begun",
     )?
-    .execute(params![conversation, at.stream, attempt, member])?;
-    let said_until = known.map_or(0, |(_, said_until)| from_sql(said_until));
+    .execute(params![
+        conversation,
+        at.stream,
+        as_sql(at.attempt),
+        member,
+        as_sql(now.begun),
+        as_sql(now.said_until)
+    ])?;
+    let said_until = now.said_until;
     Ok(Begun::Here {
         said_until,
         unheard: match said_until > at.position {
