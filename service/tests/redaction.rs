@@ -13,8 +13,8 @@ const HELD_OUT: &str = include_str!("data/redaction-held-out.tsv");
 const TUNED_2: &str = include_str!("data/redaction-tuned-2.tsv");
 /// Written together with the first of those, before the rules were changed for them.
 const HELD_OUT_2: &str = include_str!("data/redaction-held-out-2.tsv");
-/// By another author, who had not seen the rules. No rule was changed for it, and nobody who
-/// changes rules reads it.
+/// By another author, who had not seen the rules. No rule was changed for it. A session that
+/// changes rules does not read it.
 const UNSEEN: &str = include_str!("data/redaction-unseen.tsv");
 
 /// A labelled line: its words, and the kind that each of them is hidden as.

@@ -95,7 +95,7 @@ const QUESTION: &[(f64, &str)] = &[
     ),
     (0.70, "^ you sure|okay|alright ?* ?* ?* $"),
     (0.60, "^ you ready ?to|for ?* ?* $"),
-    // somebody begins again
+    // a speaker begins again
     (0.60, "^ we|they|he|she do|does|did we|they|he|she"),
     (
         0.60,
