@@ -10,6 +10,7 @@ use crate::conversation::hub::tests::key;
 use crate::conversation::log::{Committed, Log, LogError};
 use crate::conversation::memory::MemoryLog;
 use crate::conversation::participants::Participants;
+use crate::conversation::quota::Claim;
 use crate::conversation::registry::{Head, Joined, Wanted};
 use crate::outbox::{Frame, Outbox};
 
@@ -27,6 +28,12 @@ impl Registry for Elsewhere {
     }
 
     fn end(&self, _: i64, _: i64, _: Committed) {}
+
+    fn claim(&self, _: Claim) -> Result<bool, LogError> {
+        Ok(true)
+    }
+
+    fn free(&self, _: String) {}
 
     fn times_gone(&self) -> u64 {
         0
