@@ -58,6 +58,7 @@ const SERVICE: House = House {
         "model.rs",
         "recognizers.rs",
         "daemon/mod.rs",
+        "daemon/drain.rs",
         "daemon/effect.rs",
         "daemon/file.rs",
         "daemon/manual.rs",

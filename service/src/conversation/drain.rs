@@ -228,9 +228,9 @@ mod tests {
     #[test]
     fn many_listeners_do_not_wait_for_a_speaker_that_never_pauses() {
         let mut sockets = speakers(1);
-        sockets.extend((10..3_010).map(|id| (id, Kind::Listener)));
-        let closed = drained(30_000, &sockets, |_, _| false);
-        assert_eq!(closed[&0], 30_000);
+        sockets.extend((10..610).map(|id| (id, Kind::Listener)));
+        let closed = drained(6_000, &sockets, |_, _| false);
+        assert_eq!(closed[&0], 6_000);
         assert!(fastest(&closed) <= 107, "{}", fastest(&closed));
     }
 

@@ -27,13 +27,13 @@ fn seconds() -> RangedU64ValueParser<u64> {
 #[command(next_help_heading = "Daemon")]
 pub(crate) struct DrainOptions {
     /// At SIGTERM, for a load balancer to see that /readyz says 503; until then clients are
-    /// served as before [default: 5 with --cluster, else 0]
+    /// served as before. By default 5 with --cluster, else 0
     #[arg(long, value_name = "SECONDS", value_parser = seconds())]
     drain_wait: Option<u64>,
 
     /// After that, to close all sockets, each in a pause of its speaker, so that clients come
-    /// back elsewhere one after the other; 0: all at once
-    /// [default: 30 with --cluster, else 0]
+    /// back elsewhere one after the other; 0: all at once. By default 30 with --cluster,
+    /// else 0
     #[arg(long, value_name = "SECONDS", value_parser = seconds())]
     drain_time: Option<u64>,
 }

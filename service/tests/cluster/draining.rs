@@ -17,8 +17,10 @@ const SPEAKERS: usize = 6;
 /// in the middle has much to say again.
 const WORDS: u16 = 9;
 
-/// What is sent at once, in the time in which it is spoken.
+/// What is sent at once, and when the next follows: slower than it would be spoken, so that
+/// also a machine that is busy hears the end of an utterance before the next one begins.
 const CHUNK: Duration = Duration::from_millis(100);
+const EVERY: Duration = Duration::from_millis(250);
 
 /// The pause behind an utterance.
 const PAUSE: Duration = Duration::from_millis(900);
@@ -29,7 +31,7 @@ type Nodes = Arc<Mutex<Vec<SocketAddr>>>;
 fn start(url: &str) -> Process {
     Process::start(|command| {
         command
-            .args(["--log", "warn", "--drain-wait", "1", "--drain-time", "6"])
+            .args(["--log", "warn", "--drain-wait", "1", "--drain-time", "15"])
             .env("SYMBL_CLUSTER", url);
     })
 }
@@ -120,7 +122,7 @@ impl Speaker {
             }
             client.send_audio(&chunk).await;
             sent += millis(CHUNK);
-            let next = tokio::time::Instant::now() + CHUNK;
+            let next = tokio::time::Instant::now() + EVERY;
             while let Ok(message) = tokio::time::timeout_at(next, client.next()).await {
                 if let Heard::Closed(code) = message {
                     spoke.codes.push(code);

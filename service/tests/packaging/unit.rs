@@ -101,7 +101,7 @@ fn the_unit_leaves_time_for_the_drain_of_a_service_of_several() {
     assert!(success, "{said}");
     let default = |option: &str| -> u64 {
         let (_, rest) = said.split_once(option).expect(option);
-        let (_, rest) = rest.split_once("[default: ").expect(option);
+        let (_, rest) = rest.split_once("By default ").expect(option);
         rest.split(' ')
             .next()
             .and_then(|n| n.parse().ok())
