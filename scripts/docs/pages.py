@@ -52,7 +52,7 @@ def on_site(page, target, known, files):
 
 def main():
     folder = pathlib.Path(sys.argv[1])
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     known, files = pages(), {}
     for page in known:
         text = COMMENT.sub("", page.read_text())
