@@ -75,13 +75,19 @@ pub(super) fn find(words: &[Word<'_>], runs: &[Run], found: &mut Vec<Range<usize
     }
     // `the street is ashgrove road`
     for at in 1..words.len() {
-        let is_asked = ["street is", "road is", "street's"]
-            .iter()
-            .any(|cue| ends_with(words, at - 1, cue));
-        if is_asked && let Some(end) = name_of_street(words, at, true) {
+        if is_asked(words, at - 1)
+            && let Some(end) = name_of_street(words, at, true)
+        {
             found.push(at..tail(words, end));
         }
     }
+}
+
+/// Returns `true` if the word at this index ends `the street is`.
+fn is_asked(words: &[Word<'_>], at: usize) -> bool {
+    ["street is", "road is", "street's"]
+        .iter()
+        .any(|cue| ends_with(words, at, cue))
 }
 
 /// Returns where the apartment begins that is said before the number of a house.
@@ -269,6 +275,11 @@ pub(super) fn begun(words: &[Word<'_>], runs: &[Run]) -> Option<usize> {
     });
     if boxed.is_some() {
         return boxed;
+    }
+    let asked =
+        (words.len().saturating_sub(LONGEST + 1)..words.len()).find(|at| is_asked(words, *at));
+    if let Some(last) = asked.filter(|last| last + 1 < words.len()) {
+        return Some(last + 1);
     }
     let lettered = words.iter().rposition(|word| is_lettered(&word.bare));
     let lettered = lettered.map(|at| (at, at + 1));

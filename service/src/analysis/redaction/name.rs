@@ -12,7 +12,7 @@ use super::said::{
 use super::spelling;
 use super::word::{Word, bare, ends_with};
 use crate::analysis::entity::TITLES;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Appends the words of all names.
@@ -32,17 +32,19 @@ pub(super) fn find(words: &[Word<'_>], found: &mut Vec<Range<usize>>) {
     again(words, found);
 }
 
-/// Appends the other places of the names that are in no list and that were found once.
+/// Appends the later places of names that are in no list and were found once. An interim may
+/// have shown the earlier ones.
 fn again(words: &[Word<'_>], found: &mut Vec<Range<usize>>) {
-    let named: HashSet<&str> = found
-        .iter()
-        .flat_map(|span| words.get(span.clone()).unwrap_or_default())
-        .filter(|word| is_unknown(word))
-        .map(Word::stem)
-        .collect();
-    if !named.is_empty() {
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    for at in found.iter().cloned().flatten() {
+        if let Some(word) = words.get(at).filter(|word| is_unknown(word)) {
+            let known = first.entry(word.stem()).or_insert(at);
+            *known = at.min(*known);
+        }
+    }
+    if !first.is_empty() {
         let places = words.iter().enumerate();
-        let places = places.filter(|(_, word)| named.contains(word.stem()));
+        let places = places.filter(|(at, word)| first.get(word.stem()).is_some_and(|one| one < at));
         found.extend(places.map(|(at, _)| at..at + 1));
     }
 }
