@@ -13,6 +13,7 @@ mod jobs;
 mod kills;
 mod moves;
 mod order;
+mod tls;
 
 use common::*;
 use serde_json::{Value, json};

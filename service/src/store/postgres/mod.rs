@@ -32,6 +32,7 @@ mod search;
 mod speakers;
 mod spoken;
 mod text;
+mod tls;
 mod topics;
 mod trackers;
 #[cfg(debug_assertions)]
