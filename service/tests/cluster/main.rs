@@ -7,6 +7,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[allow(dead_code)] // Other tests use all of it.
+#[path = "../sessions/raw.rs"]
+mod raw;
+
+mod copy;
 mod failures;
 mod going;
 mod jobs;

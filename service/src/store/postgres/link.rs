@@ -4,6 +4,7 @@
 
 use super::tls::{self, Tls, Wanted};
 use crate::store::StoreError;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::poll_fn;
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, Config, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Config, CopyInSink, Row, Statement};
 
 /// How long connecting to one host may take.
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
@@ -259,6 +260,11 @@ impl Link {
         let statement = self.prepared(sql).await.map_err(refused)?;
         let changed = self.client.execute(&statement, with).await;
         changed.map_err(refused)
+    }
+
+    /// Begins to take rows, in the text form of `COPY`.
+    pub(super) async fn rows_into(&mut self, sql: &str) -> Result<CopyInSink<Bytes>, StoreError> {
+        self.client.copy_in(sql).await.map_err(refused)
     }
 
     /// Runs statements without parameters.

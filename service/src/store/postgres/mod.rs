@@ -13,6 +13,7 @@
 mod bookmarks;
 mod comprehensive;
 mod conversations;
+pub(crate) mod copy;
 mod filter;
 mod form;
 mod groups;
