@@ -6,7 +6,12 @@
 //! A label is one of a few fixed words. It must never be an account, a token, a connection
 //! or a conversation: those are confidential, and there may be any number of them.
 
+// Without the feature no store counts.
+#[cfg_attr(not(feature = "cluster"), allow(dead_code))]
+mod cluster;
+
 use crate::clock::now;
+pub(crate) use cluster::ClusterCounts;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -55,6 +60,7 @@ pub(crate) struct Metrics {
     latency: Histogram,
     load: Gauge<f64, AtomicU64>,
     waiting: Gauge,
+    cluster: Option<ClusterCounts>,
 }
 
 /// Counts one in a gauge until it is dropped.
@@ -103,6 +109,8 @@ pub(crate) struct Kept {
     /// The names of the recognisers.
     pub(crate) recognizers: Vec<&'static str>,
     pub(crate) counts: Counts,
+    /// Those of a node of a cluster.
+    pub(crate) cluster: Option<ClusterCounts>,
     /// Counts that are read at each request for metrics.
     pub(crate) collectors: Vec<Box<dyn Collector>>,
 }
@@ -128,6 +136,7 @@ impl Metrics {
             latency: Histogram::new(LATENCIES),
             load: Gauge::default(),
             waiting: Gauge::default(),
+            cluster: kept.cluster,
         };
         // Metrics that were never counted must be shown as 0.
         for name in kept.recognizers {
@@ -165,6 +174,9 @@ impl Metrics {
             "1 if the database took the last of them, else 0",
             kept.counts.healthy,
         );
+        if let Some(cluster) = &metrics.cluster {
+            cluster.register(names);
+        }
         names.register("build", "Which release this is", build());
         for collector in kept.collectors {
             names.register_collector(collector);
@@ -263,6 +275,20 @@ impl Metrics {
     /// Counts an event that was sent to a client of a session.
     pub(crate) fn session_event(&self) {
         self.session_events.inc();
+    }
+
+    /// Counts that entries of other nodes were read from the log.
+    pub(crate) fn caught_up(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.caught_up();
+        }
+    }
+
+    /// Counts a stream that went on with another start request.
+    pub(crate) fn superseded(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.superseded();
+        }
     }
 
     /// Records how long after its last word a final was sent.

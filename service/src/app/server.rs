@@ -143,6 +143,7 @@ impl Server {
             recognizers: engines.all().map(|engine| engine.name()).collect(),
             refused,
             counts: store.counts(),
+            cluster: store.cluster_counts(),
             collectors: vec![
                 Box::new(Restarts(engines.clone())),
                 Box::new(LogLines(config.lost_log_lines.clone())),

@@ -280,7 +280,10 @@ impl Hub {
             let Some(conversation) = all.iter().find(|c| c.number == conversation) else {
                 continue;
             };
-            conversation.catch_up(head);
+            if conversation.told() < head {
+                self.metrics.caught_up();
+                conversation.catch_up(head);
+            }
             over.extend(at.map(|at| (Arc::clone(conversation), at)));
         }
         Ok(over)

@@ -16,6 +16,7 @@ mod failures;
 mod going;
 mod jobs;
 mod kills;
+mod metrics;
 mod moves;
 mod order;
 mod tls;

@@ -41,7 +41,7 @@ pub(crate) mod trial;
 mod words;
 mod writer;
 
-use crate::metrics::Counts;
+use crate::metrics::{ClusterCounts, Counts};
 use crate::store::StoreError;
 use crate::store::sqlite::record::{Outcome, Record};
 use link::{Address, Link, gone};
@@ -74,6 +74,7 @@ pub(crate) struct Store {
     readers: Option<Arc<Readers>>,
     runtime: Handle,
     pub(crate) counts: Counts,
+    cluster: ClusterCounts,
     /// The id of this node.
     node: Arc<Mutex<String>>,
     /// How often this node was declared gone.
@@ -103,7 +104,7 @@ impl Store {
             .map_err(thread)?;
         let handle = runtime.handle().clone();
         let node = Arc::new(Mutex::new(uuid::Uuid::new_v4().to_string()));
-        let counts = Counts::default();
+        let (counts, cluster) = (Counts::default(), ClusterCounts::default());
         let readers = Readers::new(address.clone(), handle.clone(), counts.clone());
         let (jobs, waiting) = unbounded_channel();
         let (alive, ended) = channel::<()>();
@@ -119,6 +120,7 @@ impl Store {
             link: None,
             node: Arc::clone(&node),
             counts: counts.clone(),
+            cluster: cluster.clone(),
             is_failing: false,
             written: watch::Sender::new(0),
         };
@@ -149,6 +151,7 @@ impl Store {
             readers: Some(Arc::new(readers)),
             runtime: handle,
             counts,
+            cluster,
             node,
             times_gone,
             news,
@@ -158,6 +161,9 @@ impl Store {
 
     fn send(&self, ask: Ask, done: Option<Tell<Reply>>) -> Result<(), StoreError> {
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        if matches!(ask, Ask::Record(Record::Said { .. })) {
+            self.cluster.given();
+        }
         let job = Job {
             ask,
             since: Instant::now(),
@@ -291,6 +297,7 @@ async fn prepare(writer: &Writer) -> Result<Link, StoreError> {
     writer::enter(&mut link, &node).await?;
     log::bury(&mut link).await?;
     log::sweep(&mut link, &node).await?;
+    registry::look_at_all(&mut link, &writer.cluster).await?;
     Ok(link)
 }
 

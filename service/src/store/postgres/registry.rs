@@ -6,12 +6,14 @@
 //! an append it would hold a lock of the whole server until the disk has the commit.
 
 use super::link::{Address, Link};
-use super::log::{LEASE, OPEN, open, sweep};
+use super::log::{LEASE, OPEN, get, open, sweep};
 use super::text::put;
 use super::writer::{Ask, Writer};
 use super::{Store, StoreError};
+use crate::clock::now;
 use crate::conversation::log::{Committed, LogError, OpenConversation};
 use crate::conversation::registry::{Head, Joined, Known, Registry, Wanted};
+use crate::metrics::ClusterCounts;
 use crate::store::sqlite::record::{Record, from_sql};
 use serde::Deserialize;
 use serde_json::json;
@@ -135,11 +137,12 @@ pub(super) fn watch_others(
     let written = writer.written.subscribe();
     let node = Arc::clone(&writer.node);
     let connected = Arc::clone(&writer.connected);
+    let counts = writer.cluster.clone();
     async move {
         tokio::join!(
             announce(&address, &runtime, written, &node),
             listen(&address, &news, &node),
-            keep_clean(&address, &runtime, &node, &connected),
+            keep_clean(&address, &runtime, &node, &connected, &counts),
         );
     }
 }
@@ -197,25 +200,40 @@ async fn keep_clean(
     runtime: &Handle,
     node: &Mutex<String>,
     connected: &Mutex<Instant>,
+    counts: &ClusterCounts,
 ) {
     let mut link: Option<Link> = None;
     loop {
         sleep(SWEEP).await;
         let since = *connected.lock().unwrap_or_else(PoisonError::into_inner);
-        // After the database was away, no node was heard of for a while, and yet they live.
-        if since.elapsed() < AFTER_AN_OUTAGE {
-            continue;
-        }
         let swept = async {
             let link = match &mut link {
                 Some(open) if !open.is_lost() => open,
                 lost => lost.insert(address.connect(runtime).await?),
             };
-            sweep(link, &name(node)).await
+            look_at_all(link, counts).await?;
+            // After the database was away, no node was heard of for a while, and yet they
+            // live.
+            match since.elapsed() < AFTER_AN_OUTAGE {
+                true => Ok(()),
+                false => sweep(link, &name(node)).await,
+            }
         };
         if let Err(error) = swept.await {
             tracing::debug!(%error, "nothing is swept");
             link = None;
         }
     }
+}
+
+/// Counts the nodes, and compares the clock of this one with that of the database.
+pub(super) async fn look_at_all(link: &mut Link, counts: &ClusterCounts) -> Result<(), StoreError> {
+    let before = now();
+    let row = link.query_one("SELECT symbl_now_1()", &[]).await?;
+    let after = now();
+    counts.compared(before, get(&row, 0)?, after);
+    let sql = "SELECT count(*) FILTER (WHERE NOT gone), count(*) FILTER (WHERE gone) FROM node";
+    let row = link.query_one(sql, &[]).await?;
+    counts.nodes(get(&row, 0)?, get(&row, 1)?);
+    Ok(())
 }
