@@ -2,8 +2,8 @@
 
 //! The logs of conversations, and the rows that were made of their finals.
 //!
-//! Here a message and an insight know where in the log they are, which the other database
-//! does not write down. It is read from the finals, of one conversation at a time.
+//! Here a message knows where in the log it is, which the other database does not write down.
+//! It is read from the finals, of one conversation at a time.
 
 use super::super::form::stored;
 use super::super::link::Link;
@@ -63,13 +63,11 @@ pub(super) async fn entries(
     Ok(rows.finish().await?)
 }
 
-/// Where the messages and insights of a conversation are.
+/// Where the messages of a conversation are, and what became of their texts.
 #[derive(Default)]
 struct Places {
     /// The entry of a message, and its place in that.
     messages: HashMap<i64, (i64, i64)>,
-    /// The place of an insight in its entry.
-    insights: HashMap<i64, i64>,
     /// The last correction of a message.
     corrections: HashMap<i64, String>,
 }
@@ -87,9 +85,6 @@ fn places(from: &Connection, conversation: i64) -> rusqlite::Result<Places> {
             Some(Body::Said(said)) => {
                 for (n, message) in (0..).zip(&said.messages) {
                     places.messages.insert(message.id, (seq, n));
-                }
-                for (n, insight) in (0..).zip(&said.insights) {
-                    places.insights.insert(insight.id, n);
                 }
             }
             Some(Body::Sent(sent)) => {
@@ -165,27 +160,30 @@ pub(super) async fn insights(
     let into = "insight (id, conversation, message, n, kind, text, score, by_speaker, assignee,
         due)";
     let mut rows = Rows::begin(link, told, "insights", into).await?;
+    // Those of a message are listed in the order of their ids there, and so here.
     let mut read = from.prepare(
-        "SELECT id, message, kind, text, score, by_speaker, assignee, due FROM insight
-         WHERE conversation = ?1",
+        "SELECT id, conversation, message, kind, text, score, by_speaker, assignee, due
+         FROM insight ORDER BY conversation, message, id",
     )?;
-    for (conversation, _) in conversations(from)? {
-        let places = places(from, conversation)?;
-        let mut read = read.query(params![conversation])?;
-        while let Some(row) = read.next()? {
-            let id: i64 = row.get(0)?;
-            rows.number(id);
-            rows.number(conversation);
-            rows.number(row.get(1)?);
-            rows.number(places.insights.get(&id).copied().unwrap_or(0));
-            rows.text(&row.get::<_, String>(2)?);
-            rows.text(&row.get::<_, String>(3)?);
-            rows.decimal(row.get(4)?);
-            rows.flag(row.get(5)?);
-            rows.text_or_null(row.get::<_, Option<String>>(6)?.as_deref());
-            rows.text_or_null(row.get::<_, Option<String>>(7)?.as_deref());
-            rows.end_row().await?;
-        }
+    let mut read = read.query([])?;
+    let (mut last, mut place) = (None, 0);
+    while let Some(row) = read.next()? {
+        let message: i64 = row.get(2)?;
+        place = match last.replace(message) == Some(message) {
+            true => place + 1,
+            false => 0,
+        };
+        rows.number(row.get(0)?);
+        rows.number(row.get(1)?);
+        rows.number(message);
+        rows.number(place);
+        rows.text(&row.get::<_, String>(3)?);
+        rows.text(&row.get::<_, String>(4)?);
+        rows.decimal(row.get(5)?);
+        rows.flag(row.get(6)?);
+        rows.text_or_null(row.get::<_, Option<String>>(7)?.as_deref());
+        rows.text_or_null(row.get::<_, Option<String>>(8)?.as_deref());
+        rows.end_row().await?;
     }
     rows.finish().await?;
     Ok(())
