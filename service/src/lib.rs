@@ -62,5 +62,7 @@ pub use jobs::address::{HostRule, HostRuleError};
 pub use jobs::settings::JobSettings;
 pub use limits::Limits;
 pub use store::StoreError;
+#[cfg(feature = "cluster")]
+pub use store::postgres::copy::{MoveError, Moved, copy as copy_to_cluster};
 pub use store::sqlite::backup::{Copied, CopyError, backup, restore};
 pub use tokio_rustls::rustls;

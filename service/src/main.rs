@@ -7,6 +7,8 @@
 //! need not stand in the process list.
 
 mod backup;
+#[cfg(feature = "cluster")]
+mod copy;
 mod daemon;
 mod decode;
 mod jobs_options;
@@ -200,6 +202,10 @@ enum Task {
     Backup(CopyOptions),
     /// Make the directory of a service of such a file
     Restore(CopyOptions),
+    /// Copy all that a service has stored into the empty database of a cluster, while no
+    /// service runs
+    #[cfg(feature = "cluster")]
+    Copy(copy::MoveOptions),
 
     /// Write the manual pages and the completions of shells into a folder
     #[command(hide = true)]
@@ -249,6 +255,9 @@ enum Failure {
     Callscore { file: PathBuf, reason: String },
     #[error(transparent)]
     Copy(#[from] CopyError),
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Move(#[from] symbl_service::MoveError),
     #[error(transparent)]
     Audit(#[from] AuditError),
     #[error("{what}: {reason}")]
@@ -269,6 +278,8 @@ fn main() -> ExitCode {
         Some(Task::Decode(command)) => Err(Failure::Decode(decode::run(command))),
         Some(Task::Backup(options)) => backup::backup(options).map_err(Failure::from),
         Some(Task::Restore(options)) => backup::restore(options).map_err(Failure::from),
+        #[cfg(feature = "cluster")]
+        Some(Task::Copy(options)) => copy::copy(options).map_err(Failure::from),
         Some(Task::Manual { folder }) => {
             daemon::manual::write(Options::command(), folder).map_err(system("the manual"))
         }

@@ -7,10 +7,14 @@
 //! or a conversation: those are confidential, and there may be any number of them.
 
 mod bus;
+// Without the feature no store counts.
+#[cfg_attr(not(feature = "cluster"), allow(dead_code))]
+mod cluster;
 
 pub(crate) use bus::BusCounts;
 
 use crate::clock::now;
+pub(crate) use cluster::ClusterCounts;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -60,6 +64,7 @@ pub(crate) struct Metrics {
     load: Gauge<f64, AtomicU64>,
     waiting: Gauge,
     left_to_drain: Gauge,
+    cluster: Option<ClusterCounts>,
 }
 
 /// Counts one in a gauge until it is dropped.
@@ -108,6 +113,8 @@ pub(crate) struct Kept {
     /// The names of the recognisers.
     pub(crate) recognizers: Vec<&'static str>,
     pub(crate) counts: Counts,
+    /// Those of a node of a cluster.
+    pub(crate) cluster: Option<ClusterCounts>,
     /// Counts that are read at each request for metrics.
     pub(crate) collectors: Vec<Box<dyn Collector>>,
 }
@@ -134,6 +141,7 @@ impl Metrics {
             load: Gauge::default(),
             waiting: Gauge::default(),
             left_to_drain: Gauge::default(),
+            cluster: kept.cluster,
         };
         // Metrics that were never counted must be shown as 0.
         for name in kept.recognizers {
@@ -171,6 +179,9 @@ impl Metrics {
             "1 if the database took the last of them, else 0",
             kept.counts.healthy,
         );
+        if let Some(cluster) = &metrics.cluster {
+            cluster.register(names);
+        }
         names.register("build", "Which release this is", build());
         for collector in kept.collectors {
             names.register_collector(collector);
@@ -274,6 +285,13 @@ impl Metrics {
     /// Counts an event that was sent to a client of a session.
     pub(crate) fn session_event(&self) {
         self.session_events.inc();
+    }
+
+    /// Counts a stream that went on with another start request.
+    pub(crate) fn superseded(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.superseded();
+        }
     }
 
     /// Records how long after its last word a final was sent.

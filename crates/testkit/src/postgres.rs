@@ -2,7 +2,9 @@
 
 //! A PostgreSQL of the test's own, as a child process, with any number of databases.
 
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,7 +20,7 @@ const LONGEST_START: Duration = Duration::from_secs(60);
 const SCRIPT: &str = r#"
 programs=$1 directory=$2 primary=$3
 if [ "$(id -u)" = 0 ]; then
-    chown postgres "$directory"
+    chown -R postgres "$directory"
     as() { exec setpriv --reuid postgres --regid postgres --clear-groups "$@"; }
 else
     as() { exec "$@"; }
@@ -113,7 +115,18 @@ impl Postgres {
     ///
     /// The server does not start.
     pub fn start(options: &[&str]) -> Option<Self> {
-        Self::start_from("", options)
+        Self::start_with(options, &[])
+    }
+
+    /// Starts a server with these options in a folder with these files, or returns `None`
+    /// where PostgreSQL is not installed. Its data are in a folder in there, from which
+    /// certificates are looked for.
+    ///
+    /// # Panics
+    ///
+    /// The server does not start.
+    pub fn start_with(options: &[&str], files: &[(&str, &str)]) -> Option<Self> {
+        Self::start_from("", options, files)
     }
 
     /// Starts a server that follows this one, and makes it synchronous: from then on a commit
@@ -124,7 +137,7 @@ impl Postgres {
     /// It does not start or does not follow.
     pub fn synchronous_replica(&self) -> Self {
         let from = self.directory.to_string_lossy();
-        let replica = Self::start_from(&from, &["-c", "cluster_name=replica"]);
+        let replica = Self::start_from(&from, &["-c", "cluster_name=replica"], &[]);
         let replica = replica.expect("PostgreSQL is installed");
         let url = self.url("postgres");
         self.ask(
@@ -146,12 +159,21 @@ impl Postgres {
     }
 
     /// Starts a server, as a replica of the one in `primary` if that is not empty.
-    fn start_from(primary: &str, options: &[&str]) -> Option<Self> {
+    fn start_from(primary: &str, options: &[&str], files: &[(&str, &str)]) -> Option<Self> {
         let programs = programs()?;
         // The name has to be short: a socket's path may have 107 bytes.
         let name = format!("symbl-pg-{}-{}", std::process::id(), fresh());
         let directory = std::env::temp_dir().join(name);
         std::fs::create_dir(&directory).expect("a directory");
+        for (name, content) in files {
+            let file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(directory.join(name));
+            let written = file.and_then(|mut file| file.write_all(content.as_bytes()));
+            written.expect("a file");
+        }
         let mut script = Command::new("sh")
             .args(["-c", SCRIPT, "postgres"])
             .args([&programs, &directory])

@@ -153,6 +153,7 @@ impl Server {
             recognizers: engines.all().map(|engine| engine.name()).collect(),
             refused,
             counts: store.counts(),
+            cluster: store.cluster_counts(),
             collectors,
         }));
         let key = store.key()?;

@@ -55,7 +55,8 @@ async fn live() -> Response {
 }
 
 /// Answers if a client that comes now would be served: the engines are loaded, what is said
-/// can be stored, another stream would be admitted, and the service is not about to end.
+/// can be stored, another stream would be admitted, the clock is that of the cluster, and the
+/// service is not about to end.
 async fn ready(State(shared): State<Shared>) -> Response {
     let engines: Vec<&str> = shared.hearing.engines.all().map(|e| e.name()).collect();
     let store = match shared.records.probe().await {
@@ -63,12 +64,14 @@ async fn ready(State(shared): State<Shared>) -> Response {
         Err(reason) => reason.reason().to_string(),
     };
     let full = !shared.hearing.admission.admits() || shared.places.available_permits() == 0;
+    let clock = shared.records.clock();
     let stopping = *shared.shutdown.borrow();
     let draining = shared.hub.sockets.is_draining();
     let failing = [
         (store != "ok", "store"),
         (full, "load"),
         (draining && !stopping, "draining"),
+        (clock.is_some(), "clock"),
         (stopping, "stopping"),
     ];
     let why: Vec<&str> = failing
@@ -79,13 +82,16 @@ async fn ready(State(shared): State<Shared>) -> Response {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
     };
-    let body = json!({
+    let mut body = json!({
         "status": text,
         "why": why,
         "engines": engines,
         "store": store,
         "load": shared.hearing.admission.load(),
     });
+    if let Some(clock) = clock {
+        body["clock"] = clock.into();
+    }
     (status, Json(body)).into_response()
 }
 

@@ -26,7 +26,7 @@ pub(crate) mod sqlite;
 
 use crate::clock::{nanos, steady};
 use crate::conversation::log::Log;
-use crate::metrics::Counts;
+use crate::metrics::{ClusterCounts, Counts};
 use crate::trackers::TrackerStore;
 pub(crate) use filter::Filter;
 use futures_util::future::BoxFuture;
@@ -173,12 +173,22 @@ pub(crate) trait Records: Send + Sync {
 
     /// Checks that new entries can be stored.
     fn probe(&self) -> Answer<'_, ()>;
+
+    /// Returns what is wrong with the clock of this machine, if something is.
+    fn clock(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A store: everything that the service asks of one.
 pub(crate) trait Store: Log + Records + TrackerStore + Notes + JobStore + Retention {
     /// Returns what the store counts.
     fn counts(&self) -> Counts;
+
+    /// Returns what a node of a cluster counts besides.
+    fn cluster_counts(&self) -> Option<ClusterCounts> {
+        None
+    }
 
     /// Returns the key that tokens are signed with. It is always the same. Blocks.
     ///

@@ -7,7 +7,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[allow(dead_code)] // Other tests use all of it.
+#[path = "../sessions/raw.rs"]
+mod raw;
+
 mod bus;
+mod copy;
 mod draining;
 mod failures;
 mod frozen;
@@ -19,6 +24,7 @@ mod ledger;
 mod links;
 mod lossy;
 mod measure;
+mod metrics;
 mod moves;
 mod mutations;
 mod order;
@@ -28,6 +34,7 @@ mod quota;
 mod rolling;
 mod rooms;
 mod secrets;
+mod tls;
 mod valve;
 mod voice;
 

@@ -26,6 +26,7 @@ pub(crate) fn hub_with_log(limits: &Limits, wall: WallClock, log: Arc<dyn Log>) 
         recognizers: vec!["scripted"],
         refused: Refused::default(),
         counts: Counts::default(),
+        cluster: None,
         collectors: Vec::new(),
     });
     let services = Services {

@@ -559,6 +559,7 @@ impl SpeakerSocket {
             Some(Outcome::Failed(error)) => {
                 self.own.send(stream::failure(error));
                 if matches!(error, StreamError::Superseded) {
+                    self.slot.hub.metrics.superseded();
                     return Some(Closing::Close {
                         code: SUPERSEDED,
                         reason: "superseded",

@@ -75,7 +75,7 @@ pub(super) fn asked(record: &Record, at: i64, again: bool) -> Value {
 
 /// Returns a speaker with its texts as they are stored. The bodies of entries about
 /// speakers have them so, because the database makes some of these entries.
-fn stored(speaker: &Speaker) -> Speaker {
+pub(super) fn stored(speaker: &Speaker) -> Speaker {
     Speaker {
         id: put(&speaker.id),
         user_id: speaker.user_id.as_deref().map(put),

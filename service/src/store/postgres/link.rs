@@ -2,7 +2,9 @@
 
 //! Connections to the database: where it is, and statements that are prepared once.
 
+use super::tls::{self, Tls, Wanted};
 use crate::store::StoreError;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::poll_fn;
 use std::collections::HashMap;
@@ -13,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Config, CopyInSink, Row, Statement};
 
 /// How long connecting to one host may take.
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
@@ -35,6 +37,7 @@ pub(super) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 #[derive(Clone)]
 pub(super) struct Address {
     config: Config,
+    tls: Tls,
     /// Hosts and name of the database, for messages.
     place: String,
 }
@@ -51,7 +54,8 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// It is no URL of a PostgreSQL database. The error shows no part of it.
+    /// It is no URL of a PostgreSQL database, or a file that it names cannot be used. The
+    /// error shows no part of it but the names of these files.
     pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
         let wrong = |why: &str| {
             StoreError::Cluster(format!(
@@ -62,8 +66,9 @@ impl Address {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(wrong("it does not begin with postgres://"));
         }
+        let (url, wanted) = Wanted::take(url).map_err(|why| wrong(&why))?;
         // What the parser says may have a part of the URL in it, and so of the password.
-        let parsed = Config::from_str(url);
+        let parsed = Config::from_str(&url);
         let mut config = parsed.map_err(|_| wrong("a part of it cannot be read"))?;
         if config.get_hosts().is_empty() {
             return Err(wrong("it has no host"));
@@ -84,12 +89,20 @@ impl Address {
             Host::Unix(path) => path.display().to_string(),
         });
         let hosts: Vec<String> = hosts.collect();
+        // A socket of the machine has no TLS, whatever the URL says, as for other clients.
+        let is_local = |host: &Host| matches!(host, Host::Unix(_));
+        let tls = match config.get_hosts().iter().all(is_local) {
+            true => Tls::open(Wanted::none()),
+            false => Tls::open(wanted),
+        };
+        let tls = tls.map_err(StoreError::Cluster)?;
+        config.ssl_mode(tls.mode());
         let name = config
             .get_dbname()
             .or(config.get_user())
             .unwrap_or_default();
         let place = format!("the database {name} on {}", hosts.join(" or "));
-        Ok(Self { config, place })
+        Ok(Self { config, tls, place })
     }
 
     /// Returns what the database is called in messages.
@@ -114,7 +127,8 @@ impl Address {
     /// name of each node that has written.
     pub(super) async fn listen(&self, note: impl Fn(&str)) -> Result<(), StoreError> {
         let config = self.config.clone();
-        let (client, mut connection) = config.connect(NoTls).await.map_err(refused)?;
+        let connected = config.connect(self.tls.connector()).await;
+        let (client, mut connection) = connected.map_err(refused)?;
         let messages = poll_fn(move |context| connection.poll_message(context));
         let heard = messages.for_each(|message| {
             if let Ok(AsyncMessage::Notification(announced)) = message {
@@ -137,9 +151,9 @@ impl Address {
 
     /// Opens a connection. Its I/O is done on `runtime`, wherever it is used.
     pub(super) async fn connect(&self, runtime: &Handle) -> Result<Link, StoreError> {
-        let config = self.config.clone();
+        let (config, tls) = (self.config.clone(), self.tls.connector());
         let connecting = runtime.spawn(async move {
-            let (client, connection) = config.connect(NoTls).await?;
+            let (client, connection) = config.connect(tls).await?;
             // The task ends with the client, or with its connection.
             tokio::spawn(async move {
                 if let Err(error) = connection.await {
@@ -151,7 +165,9 @@ impl Address {
         let client = connecting.await.map_err(|_| gone())?;
         let client = client.map_err(|error| {
             let place = &self.place;
-            StoreError::Cluster(format!("{place} cannot be reached: {}", said(&error)))
+            let why = said(&error);
+            let remedy = tls::remedy(&error).map_or(String::new(), |text| format!("; {text}"));
+            StoreError::Cluster(format!("{place} cannot be reached: {why}{remedy}"))
         })?;
         let mut link = Link {
             client,
@@ -246,6 +262,11 @@ impl Link {
         changed.map_err(refused)
     }
 
+    /// Begins to take rows, in the text form of `COPY`.
+    pub(super) async fn rows_into(&mut self, sql: &str) -> Result<CopyInSink<Bytes>, StoreError> {
+        self.client.copy_in(sql).await.map_err(refused)
+    }
+
     /// Runs statements without parameters.
     pub(super) async fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
         self.client.batch_execute(sql).await.map_err(refused)
@@ -325,6 +346,8 @@ mod tests {
             "mysql://ada:hush@one/talks",
             "postgres://ada:hush@one/talks?hush=hush",
             "postgres://ada:hush@one:port-hush/talks",
+            "postgres://ada:hush@one/talks?sslmode=hush",
+            "postgres://ada:hush@one/talks?sslcert=hush",
             "hush",
             "",
         ] {

@@ -14,6 +14,7 @@ mod bookmarks;
 mod bus;
 mod comprehensive;
 mod conversations;
+pub(crate) mod copy;
 #[cfg(test)]
 mod differential;
 mod filter;
@@ -35,6 +36,7 @@ mod search;
 mod speakers;
 mod spoken;
 mod text;
+mod tls;
 mod topics;
 mod trackers;
 #[cfg(debug_assertions)]
@@ -43,7 +45,7 @@ mod words;
 mod writer;
 
 use crate::conversation::bus::exchange::Exchange;
-use crate::metrics::Counts;
+use crate::metrics::{ClusterCounts, Counts};
 use crate::store::StoreError;
 use crate::store::redis::{Redis, Running};
 use crate::store::sqlite::record::{Outcome, Record};
@@ -76,6 +78,7 @@ pub(crate) struct Store {
     readers: Option<Arc<Readers>>,
     runtime: Handle,
     pub(crate) counts: Counts,
+    cluster: ClusterCounts,
     /// The id of this node.
     node: Arc<Mutex<String>>,
     /// How often this node was declared gone.
@@ -124,7 +127,7 @@ impl Store {
             .map_err(thread)?;
         let handle = runtime.handle().clone();
         let node = Arc::new(Mutex::new(uuid::Uuid::new_v4().to_string()));
-        let counts = Counts::default();
+        let (counts, cluster) = (Counts::default(), ClusterCounts::default());
         let readers = Readers::new(address.clone(), handle.clone(), counts.clone());
         let (jobs, waiting) = unbounded_channel();
         let (alive, ended) = channel::<()>();
@@ -140,6 +143,7 @@ impl Store {
             link: None,
             node: Arc::clone(&node),
             counts: counts.clone(),
+            cluster: cluster.clone(),
             is_failing: false,
             bus: Arc::clone(&exchange) as _,
         };
@@ -173,6 +177,7 @@ impl Store {
             readers: Some(Arc::new(readers)),
             runtime: handle,
             counts,
+            cluster,
             node,
             times_gone,
             bus: exchange,
@@ -189,6 +194,9 @@ impl Store {
 
     fn send(&self, ask: Ask, done: Option<Tell<Reply>>) -> Result<(), StoreError> {
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
+        if matches!(ask, Ask::Record(Record::Said { .. })) {
+            self.cluster.given();
+        }
         let job = Job {
             ask,
             since: Instant::now(),
@@ -323,6 +331,7 @@ async fn prepare(writer: &Writer) -> Result<Link, StoreError> {
     log::bury(&mut link).await?;
     let as_of = log::time(&mut link).await?;
     log::sweep(&mut link, &node, as_of).await?;
+    registry::look_at_all(&mut link, &writer.cluster).await?;
     Ok(link)
 }
 

@@ -13,7 +13,7 @@ use super::spoken::Sentences;
 use super::text::put;
 use super::{comprehensive, topics};
 use crate::clock::now;
-use crate::metrics::Counts;
+use crate::metrics::{ClusterCounts, Counts};
 use crate::store::{
     About, Answer, Change, Deleted, Insights, List, Piece, Records, StoreError, Transcript, Wanted,
     Whose,
@@ -133,6 +133,10 @@ async fn delete_some(link: &mut Link, id: i64) -> Result<Step, StoreError> {
 impl crate::store::Store for Store {
     fn counts(&self) -> Counts {
         self.counts.clone()
+    }
+
+    fn cluster_counts(&self) -> Option<ClusterCounts> {
+        Some(self.cluster.clone())
     }
 
     fn key(&self) -> Result<Vec<u8>, StoreError> {
@@ -307,5 +311,9 @@ impl Records for Store {
 
     fn probe(&self) -> Answer<'_, ()> {
         Box::pin(self.check())
+    }
+
+    fn clock(&self) -> Option<String> {
+        self.cluster.amiss()
     }
 }

@@ -4,14 +4,16 @@
 //! other by the bus.
 
 use super::link::{Address, Link};
-use super::log::{LEASE, OPEN, open, sweep, time};
+use super::log::{LEASE, OPEN, get, open, sweep, time};
 use super::text::put;
 use super::writer::{Ask, Reply, Tell, Writer};
 use super::{Store, StoreError};
+use crate::clock::now;
 use crate::conversation::bus::Bus;
 use crate::conversation::log::{Committed, LogError, OpenConversation};
 use crate::conversation::quota::Claim;
 use crate::conversation::registry::{Head, Joined, Known, Registry, Wanted};
+use crate::metrics::ClusterCounts;
 use crate::store::sqlite::record::{Record, from_sql};
 use serde::Deserialize;
 use serde_json::json;
@@ -178,7 +180,8 @@ pub(super) fn watch_others(writer: &Writer) -> impl Future<Output = ()> + Send +
     let runtime = writer.runtime.clone();
     let node = Arc::clone(&writer.node);
     let connected = Arc::clone(&writer.connected);
-    async move { keep_clean(&address, &runtime, &node, &connected).await }
+    let counts = writer.cluster.clone();
+    async move { keep_clean(&address, &runtime, &node, &connected, &counts).await }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -194,6 +197,7 @@ async fn keep_clean(
     runtime: &Handle,
     node: &Mutex<String>,
     connected: &Mutex<Instant>,
+    counts: &ClusterCounts,
 ) {
     let mut link: Option<Link> = None;
     let mut presence = Presence::default();
@@ -209,6 +213,7 @@ async fn keep_clean(
             // If the database is frozen behind this answer, nobody is late by its time.
             let as_of = time(link).await?;
             let may = presence.answers(asked, Instant::now(), is_new);
+            look_at_all(link, counts).await?;
             // The connection that writes may have come back later than this one.
             match may && since.elapsed() >= AFTER_AN_OUTAGE / 2 {
                 true => sweep(link, &name(node), as_of).await,
@@ -220,6 +225,18 @@ async fn keep_clean(
             link = None;
         }
     }
+}
+
+/// Counts the nodes, and compares the clock of this one with that of the database.
+pub(super) async fn look_at_all(link: &mut Link, counts: &ClusterCounts) -> Result<(), StoreError> {
+    let before = now();
+    let row = link.query_one("SELECT symbl_now_1()", &[]).await?;
+    let after = now();
+    counts.compared(before, get(&row, 0)?, after);
+    let sql = "SELECT count(*) FILTER (WHERE NOT gone), count(*) FILTER (WHERE gone) FROM node";
+    let row = link.query_one(sql, &[]).await?;
+    counts.nodes(get(&row, 0)?, get(&row, 1)?);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ pub(super) const VERSION: i64 = 1;
 const TABLES: &str = include_str!("tables.sql");
 const FUNCTIONS: &str = include_str!("functions.sql");
 
-/// The key of the lock: "symbl" as a number.
-const LOCK: i64 = 0x0073_796d_626c;
+/// The key of the lock under which the tables are made and filled: "symbl" as a number.
+pub(super) const LOCK: i64 = 0x0073_796d_626c;
 
 /// Brings the database to this version.
 ///

@@ -15,14 +15,13 @@ use super::log::{get, text, text_or_none};
 use super::parts::CORRECTION;
 use super::readers::Looking;
 use super::text::put;
-use super::words::{Phrase, phrases, query, snippet};
+use super::words::{Phrase, account_word, phrases, query, snippet};
 use crate::store::search::{Hunt, Search};
 use crate::store::sqlite::corrections::corrected;
 use crate::store::sqlite::listing::Text;
 use crate::store::sqlite::query::{person, span};
 use crate::store::{Answer, Piece, Whose};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
 /// The place of a message in the order of a list.
@@ -39,13 +38,6 @@ struct Matches {
     /// message was stored, or nothing in one conversation.
     order: &'static str,
     last: Option<Place>,
-}
-
-/// Returns the word of an account. `symbl_scope_1` makes the same.
-fn account_word(account: &str) -> String {
-    let digest = Sha256::digest(account.as_bytes());
-    let word = digest.iter().map(|byte| format!("{byte:02x}"));
-    format!("@{}", word.collect::<String>())
 }
 
 impl Matches {

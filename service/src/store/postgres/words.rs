@@ -6,8 +6,10 @@
 //! database, which takes `3.5`, `don't` and addresses as one word each: a word is made of
 //! letters, digits and marks, its case and its Latin accents do not count.
 
+use super::text::put;
 use crate::store::search::Query;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -69,6 +71,20 @@ pub(super) fn vector(text: &str) -> String {
         vector.push_str(&format!("'{}':{} ", word.text, n + 1));
     }
     vector
+}
+
+/// Returns the word of an account, as it is stored, which is no word of any text.
+pub(super) fn account_word(account: &str) -> String {
+    let digest = Sha256::digest(account.as_bytes());
+    let word = digest.iter().map(|byte| format!("{byte:02x}"));
+    format!("@{}", word.collect::<String>())
+}
+
+/// Returns the words of an account and of a conversation as a `tsvector`. The function
+/// `symbl_scope_1` of the database makes the same.
+pub(super) fn scope(account: &str, conversation: i64) -> String {
+    let account = account_word(&put(account));
+    format!("'{account}' '#c{conversation}'")
 }
 
 /// Words that follow each other.

@@ -11,7 +11,8 @@ use super::form::{asked, conversation_of, outcome};
 use super::link::{Address, Link, Trouble, said, trouble};
 use crate::clock::now;
 use crate::conversation::bus::Bus;
-use crate::metrics::Counts;
+use crate::conversation::log::Verdict;
+use crate::metrics::{ClusterCounts, Counts};
 use crate::store::StoreError;
 use crate::store::sqlite::record::{Outcome, Record};
 use serde_json::Value;
@@ -74,6 +75,7 @@ pub(super) struct Writer {
     /// Since when the database answers without a break.
     pub(super) connected: Arc<Mutex<Instant>>,
     pub(super) counts: Counts,
+    pub(super) cluster: ClusterCounts,
     pub(super) is_failing: bool,
     /// Announces new entries.
     pub(super) bus: Arc<dyn Bus>,
@@ -223,6 +225,9 @@ impl Writer {
             }
             (Ask::Join(_) | Ask::Look(_), Some(answer)) => Ok(Reply::Answer(answer)),
         };
+        if matches!(job.ask, Ask::Record(Record::Said { .. })) {
+            self.cluster.appended(verdict(&reply), job.since.elapsed());
+        }
         if let Ok(Reply::Outcome(outcome)) = &reply {
             self.counts.written.inc();
             if let Ask::Record(record) | Ask::End(record) = &job.ask {
@@ -239,6 +244,9 @@ impl Writer {
     fn fail(&self, batch: Vec<Job>, reason: &str) {
         for job in batch {
             self.counts.failed.inc();
+            if matches!(job.ask, Ask::Record(Record::Said { .. })) {
+                self.cluster.appended("failed", job.since.elapsed());
+            }
             match job.done {
                 Some(done) => done(Err(StoreError::Commit(reason.to_owned()))),
                 None => tracing::error!(error = reason, "not stored"),
@@ -284,6 +292,7 @@ impl Writer {
                 self.link = Some(link);
                 *self.node.lock().unwrap_or_else(PoisonError::into_inner) = node;
                 self.times_gone.fetch_add(1, Ordering::AcqRel);
+                self.cluster.fenced();
             }
             Err(error) => tracing::warn!(%error, "this node cannot enter the cluster yet"),
         }
@@ -335,6 +344,19 @@ impl Writer {
             ),
             _ => {}
         }
+    }
+}
+
+/// Returns what became of a final, as it is counted.
+fn verdict(reply: &Result<Reply, StoreError>) -> &'static str {
+    match reply {
+        Ok(Reply::Outcome(Outcome::Said(verdict, _))) => match verdict {
+            Verdict::Stored(_) => "stored",
+            Verdict::Already => "already",
+            Verdict::Superseded => "superseded",
+            Verdict::Over => "over",
+        },
+        _ => "failed",
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn failed(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
 }
 
 /// Creates the directory, for its owner only, and locks it for this service.
-pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
+pub(in crate::store) fn lock(directory: &Path) -> Result<File, StoreError> {
     let made = DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -18,7 +18,7 @@ pub(in crate::store) mod bookmarks;
 pub(in crate::store) mod comprehensive;
 pub(in crate::store) mod corrections;
 pub(in crate::store) mod entries;
-mod files;
+pub(in crate::store) mod files;
 mod filter;
 mod groups;
 mod health;
@@ -37,7 +37,7 @@ mod readers;
 pub(in crate::store) mod record;
 mod records;
 mod retention;
-mod schema;
+pub(in crate::store) mod schema;
 mod search;
 pub(in crate::store) mod speakers;
 mod spoken;
@@ -66,7 +66,7 @@ use writer::{Bound, Changed, Job, StoreWriter, Tell};
 type Stored<T> = Result<T, StoreError>;
 
 /// Name of the database in its directory.
-const FILE: &str = "symbl.db";
+pub(in crate::store) const FILE: &str = "symbl.db";
 
 /// How long a commit may take.
 const PATIENCE: Duration = Duration::from_secs(30);

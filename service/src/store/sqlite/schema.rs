@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 /// The `PRAGMA user_version` of a database of this version.
-pub(super) const VERSION: i64 = 5;
+pub(in crate::store) const VERSION: i64 = 5;
 
 const TABLES: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
