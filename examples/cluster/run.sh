@@ -53,11 +53,14 @@ trap 'exit 143' TERM
 mkdir "$dir/logs" "$dir/tmp"
 
 # start NAME SIGNAL COMMAND…: starts a program that says what it says into a file, and notes
-# how it is stopped. It is stopped with this script even if that is killed.
+# how it is stopped. If this script is killed, it dies too.
 start() {
     local name=$1 signal=$2
+    local death=KILL
+    # PostgreSQL would leave shared memory behind.
+    [ "$signal" != QUIT ] || death=QUIT
     shift 2
-    setpriv --pdeathsig "$signal" "$@" >"$dir/logs/$name" 2>&1 3>&- &
+    setpriv --pdeathsig $death "$@" >"$dir/logs/$name" 2>&1 3>&- &
     started+=("$signal:$!")
     # So that bash does not report how it ends.
     disown

@@ -51,7 +51,7 @@ async fn without_the_fence_of_the_audio_it_is_said_twice() {
     drop(ada);
     let (_ada, _) = Client::started(&a, "audio", &start_at("Ada", 2, 0)).await;
     let living = postgres.ask(&url, "SELECT id FROM node");
-    let part = r#"{"stream": "Ada", "attempt": 2, "from": 0, "until": 400000000}"#;
+    let part = r#"{"stream": "Ada", "attempt": 2, "from": 0, "until": 100000000}"#;
     let again = said_record(&id, part);
     assert!(!writes(postgres, &url, &living, &id, &[&again]));
     let fence = "(p->>'from')::bigint < st.begun AND until <= st.begun";

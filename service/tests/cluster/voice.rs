@@ -83,6 +83,8 @@ pub struct Heard {
     pub words: Vec<String>,
     /// The close code of each socket that has ended before all was said.
     pub closes: Vec<Option<u16>>,
+    /// How often it was told that its words cannot be stored.
+    pub failures: usize,
     /// How long each of those interruptions has lasted.
     pub away: Vec<Duration>,
     /// Milliseconds from the moment an utterance was sent to its final, of those that were
@@ -292,6 +294,11 @@ impl Speaker {
                 heard = client.next() => match heard.kind() {
                     "message_response" if self.take(heard.json(), &times) => {
                         owed_since = tokio::time::Instant::now();
+                    }
+                    "processing_terminated" => return None,
+                    "error" => {
+                        let is_storage = heard.json().to_string().contains("storage_failed");
+                        self.note(|heard| heard.failures += usize::from(is_storage));
                     }
                     _ => if let super::Heard::Closed(code) = heard {
                         return code;
