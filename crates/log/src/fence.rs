@@ -54,6 +54,16 @@ pub enum Refusal {
     Already,
 }
 
+impl Refusal {
+    /// Returns the code with which the socket is closed, if it is closed at once.
+    pub fn close_code(self) -> Option<u16> {
+        match self {
+            Self::Superseded if !planted(Bug::SupersededSocketStays) => Some(SUPERSEDED),
+            _ => None,
+        }
+    }
+}
+
 /// Returns the stream with this start request as its latest one, or `None` if the request is
 /// superseded. A request that is written `again`, because the answer may have been lost, does
 /// not supersede itself.

@@ -16,6 +16,7 @@ pub enum Bug {
     GoneNodeWrites,
     NumberOfTheRefusedKept,
     LostAnswerForgotten,
+    SupersededSocketStays,
     LeaseIgnored,
     OtherSeatsIgnored,
     SeatsOfTheGoneKept,
@@ -30,7 +31,7 @@ mod imp {
 
     impl Bug {
         /// All bugs.
-        pub const ALL: [Self; 12] = [
+        pub const ALL: [Self; 13] = [
             Self::AttemptIgnored,
             Self::PositionIgnored,
             Self::EndIgnored,
@@ -38,6 +39,7 @@ mod imp {
             Self::GoneNodeWrites,
             Self::NumberOfTheRefusedKept,
             Self::LostAnswerForgotten,
+            Self::SupersededSocketStays,
             Self::LeaseIgnored,
             Self::OtherSeatsIgnored,
             Self::SeatsOfTheGoneKept,

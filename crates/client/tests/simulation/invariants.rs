@@ -40,6 +40,8 @@ pub struct Seen<'a> {
     pub stats: &'a Stats,
     /// Audio that the session keeps, in nanoseconds.
     pub kept: u64,
+    /// The spool was once nearly full, or flushed.
+    pub pressed: bool,
     /// There was a failure that no retry can help.
     pub hopeless: bool,
     /// The application stopped the sink.
@@ -57,6 +59,7 @@ macro_rules! promises {
 const ALWAYS: &[Promise] = promises![
     all_audio_is_accounted_for,
     memory_stays_within_its_bounds,
+    audio_is_let_go_when_it_is_acknowledged,
     every_wait_ends_by_its_deadline,
     dials_keep_to_the_back_off,
     events_are_consistent,
@@ -136,6 +139,23 @@ fn memory_stays_within_its_bounds(seen: &Seen<'_>) -> Check {
         ));
     }
     Ok(())
+}
+
+/// Checks that the session keeps all audio that no final has acknowledged, where nothing else
+/// lets it go: a full spool, a flush or the end.
+fn audio_is_let_go_when_it_is_acknowledged(seen: &Seen<'_>) -> Check {
+    let is_over = seen.book.drained.is_some() || seen.book.failed.is_some() || seen.stopped;
+    if seen.pressed || is_over {
+        return Ok(());
+    }
+    let (let_go, stats) = (seen.given.saturating_sub(seen.kept), seen.stats);
+    match let_go <= stats.audio_finalised + stats.audio_dropped {
+        true => Ok(()),
+        false => Err(format!(
+            "{let_go} ns are let go, {} are finalised, {} dropped",
+            stats.audio_finalised, stats.audio_dropped
+        )),
+    }
 }
 
 fn every_wait_ends_by_its_deadline(seen: &Seen<'_>) -> Check {

@@ -119,8 +119,11 @@ pub enum Fault {
 }
 
 impl Fault {
-    fn draw(rng: &mut Rng) -> Self {
+    /// Draws a fault. Where the service `stays` after a stop, the client takes two seconds
+    /// without a result for the end, and so no fault may hold the last results back.
+    fn draw(rng: &mut Rng, stays: bool) -> Self {
         match rng.u8(0..8) {
+            _ if stays => Self::Kill(rng.u32(100..8000)),
             0 | 1 => Self::Kill(rng.u32(100..8000)),
             2 | 3 => Self::Freeze(rng.u32(100..12_000)),
             4 | 5 => Self::CutOff(rng.u32(100..14_000)),
@@ -294,6 +297,17 @@ impl Schedule {
         let nodes = &mut Rng::with_seed(seed ^ 0xc1a5);
         if settings.announces && nodes.bool() {
             settings.cluster = ClusterSettings::draw(nodes);
+            // A final that is told again may end in the middle of an utterance whose interims
+            // were told, and then the pad leaves words out that it does not count.
+            settings.pad.commits = false;
+            // Likewise, the client may take a message that is told again for one of another
+            // final, if their words are alike.
+            settings.distinct |= settings.messages;
+            if nodes.u8(0..4) > 0 {
+                settings.disconnect_on_stop = true;
+                settings.pause = PausePolicy::Keep;
+                settings.format_change = FormatChangePolicy::Modify;
+            }
         }
         let source = source(rng, &settings);
         let span = length(&source) + 3000;
@@ -304,7 +318,14 @@ impl Schedule {
         }
         if settings.cluster.nodes > 0 {
             let count = nodes.usize(0..5);
-            let draw = |rng: &mut Rng| (rng.u32(0..span), Happening::Node(Fault::draw(rng)));
+            let changes = source
+                .iter()
+                .any(|piece| matches!(piece, Piece::Speaker(_)));
+            let stays = settings.stays_after_stop() || changes;
+            let draw = |rng: &mut Rng| {
+                let fault = Fault::draw(rng, stays);
+                (rng.u32(0..span), Happening::Node(fault))
+            };
             happenings.extend(some(nodes, count, draw));
         }
         happenings.sort_by_key(|(at, _)| *at);
@@ -365,6 +386,14 @@ impl Settings {
             settings.drift = pick(rng, &[0, 200, -200]);
         }
         settings
+    }
+
+    /// Returns `true` if the service keeps the connection after a stop request.
+    fn stays_after_stop(&self) -> bool {
+        !self.disconnect_on_stop
+            || !self.modifies
+            || self.pause != PausePolicy::Keep
+            || self.format_change != FormatChangePolicy::Modify
     }
 
     /// Returns `true` if the session can only estimate the times of audio.

@@ -7,14 +7,37 @@ use crate::schedule::Schedule;
 use crate::{SCHEDULES, run};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use symbl_client::session::planted::{Bug, plant};
+use symbl_client::session::planted as client;
+use symbl_log::planted as log;
+
+/// A bug of the client, or of the log that it speaks to.
+#[derive(Debug, Clone, Copy)]
+enum Bug {
+    Client(client::Bug),
+    Log(log::Bug),
+}
+
+fn plant(bug: Option<Bug>) {
+    client::plant(match bug {
+        Some(Bug::Client(bug)) => Some(bug),
+        _ => None,
+    });
+    log::plant(match bug {
+        Some(Bug::Log(bug)) => Some(bug),
+        _ => None,
+    });
+}
 
 #[test]
 fn every_planted_bug_is_found() {
+    let of_client = client::Bug::ALL.into_iter().map(Bug::Client);
+    let all: Vec<Bug> = of_client
+        .chain(log::Bug::ALL.into_iter().map(Bug::Log))
+        .collect();
     let next = AtomicUsize::new(0);
     let missed = Mutex::new(Vec::new());
     let hunt = || {
-        while let Some(bug) = Bug::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(bug) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
             plant(Some(*bug));
             let found = (0..SCHEDULES).find_map(|seed| {
                 let broken = run(&Schedule::from_seed(seed)).err()?;

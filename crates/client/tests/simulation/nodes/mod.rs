@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use symbl_client::session::Time;
-use symbl_log::fence::{GONE, Refusal, SUPERSEDED};
+use symbl_log::fence::{GONE, Refusal};
 use symbl_log::teller::{Item, Next, Teller};
 
 /// Time between two signs of life of a node, and between two sweeps.
@@ -122,8 +122,8 @@ struct Node {
     dead_until: Time,
     frozen_until: Time,
     cut_until: Time,
-    /// It was declared gone, and its sockets are still open.
-    gone: bool,
+    /// Since when it knows that it was declared gone, while its sockets are still open.
+    gone: Option<Time>,
     /// The sockets of speakers, and the conversation that each is in.
     sockets: BTreeMap<u64, Option<i64>>,
     /// Sockets whose speakers have finished.
@@ -148,6 +148,8 @@ pub struct Nodes {
     listeners: Vec<Listener>,
     guest: Option<Guest>,
     pub effects: Vec<Effect>,
+    /// Sockets whose streams go on elsewhere.
+    superseded: Vec<u64>,
     /// Answers of the database that get lost.
     lossy: u8,
     keep: Duration,
@@ -167,6 +169,7 @@ impl Nodes {
             listeners: (0..count).map(Listener::on).collect(),
             guest: settings.guest.then(Guest::default),
             effects: Vec::new(),
+            superseded: Vec::new(),
             lossy: 0,
             keep: Duration::from_secs(settings.keep.into()),
         };
@@ -337,7 +340,10 @@ impl Nodes {
     fn give_up(&mut self, node: usize, id: i64, at_once: bool, now: Time) {
         let this = &mut self.nodes[node];
         let is_left = !this.sockets.values().any(|other| *other == Some(id));
-        if is_left && this.seats.remove(&id) {
+        if is_left {
+            // A start request that was written after the node was declared gone has given it
+            // a seat that it does not know of.
+            this.seats.remove(&id);
             self.submit(node, 0, Work::Part(id, at_once), now);
         }
     }
@@ -405,7 +411,7 @@ impl Nodes {
             return;
         }
         this.id = format!("node{node}-{}", self.database.next());
-        this.gone = true;
+        this.gone = Some(now);
         this.seats.clear();
         self.database.enter(&self.nodes[node].id, now);
         let soon = self.rng.u64(0..=LOOK.as_micros() as u64);
@@ -430,11 +436,12 @@ impl Nodes {
         if !self.is_up(node, now) || self.is_put_off(node, Event::Look(node), now) {
             return;
         }
-        if std::mem::take(&mut self.nodes[node].gone) {
-            let sockets = std::mem::take(&mut self.nodes[node].sockets);
-            let sockets = sockets.into_keys();
-            self.effects
-                .extend(sockets.map(|socket| Effect::Close(socket, GONE)));
+        if self.nodes[node].gone.take().is_some() {
+            let sockets: Vec<u64> = self.nodes[node].sockets.keys().copied().collect();
+            for socket in sockets {
+                self.effects.push(Effect::Close(socket, GONE));
+                self.leave(node, socket, now);
+            }
             self.scatter(node, now);
         }
         let all: Vec<i64> = self.nodes[node].tellers.keys().copied().collect();
@@ -615,11 +622,18 @@ impl Nodes {
         if guest::is_guest(socket) {
             return self.guest_is_answered(socket, &reply, now);
         }
-        let is_superseded = matches!(reply, Reply::Refused(Refusal::Superseded));
+        let code = match &reply {
+            Reply::Refused(refusal) => {
+                if *refusal == Refusal::Superseded {
+                    self.superseded.push(socket);
+                }
+                refusal.close_code()
+            }
+            _ => None,
+        };
         self.effects.push(Effect::Answer(socket, reply));
-        if is_superseded {
-            self.effects.push(Effect::Close(socket, SUPERSEDED));
-        }
+        self.effects
+            .extend(code.map(|code| Effect::Close(socket, code)));
     }
 
     /// Runs on without faults and without the client, until all is told and over.
@@ -658,6 +672,28 @@ impl Nodes {
             }
         }
         Ok(())
+    }
+
+    /// Checks that no socket stays open that is to be closed: one whose stream goes on
+    /// elsewhere, or that of a node which knows that it was declared gone.
+    pub fn check_sockets(&mut self, now: Time) -> std::result::Result<(), Broken> {
+        let promise = "a_socket_without_a_right_is_closed";
+        let broken = |how| Err(Broken { promise, how });
+        for socket in std::mem::take(&mut self.superseded) {
+            if let Some(node) = self.nodes.iter().find(|n| n.sockets.contains_key(&socket)) {
+                return broken(format!("{socket} on {}, which is superseded", node.id));
+            }
+        }
+        let late = |node: &&Node| {
+            let held = node.frozen_until.max(node.cut_until).max(node.dead_until);
+            let longest = LOOK + Duration::from_millis(250);
+            let since = node.gone.map(|since| since.max(held));
+            since.is_some_and(|since| now > since + longest) && !node.sockets.is_empty()
+        };
+        match self.nodes.iter().find(late) {
+            Some(node) => broken(format!("sockets of {:?}, which was gone", node.sockets)),
+            None => Ok(()),
+        }
     }
 
     /// Returns the first promise that the nodes have broken.

@@ -148,13 +148,16 @@ impl Service {
         answers.push((0, Answer::Ask(Ask::Say(said))));
     }
 
-    /// Tells the finals again whose audio has come again.
+    /// Tells the finals again whose audio has come again; after a stop, all.
     pub(super) fn hear_again(&mut self, conversation: &mut Conversation, answers: &mut Answers) {
         let Some(decoder) = &self.decoder else {
             return;
         };
         let heard = self.clock.nanos(decoder.label().sample_rate());
-        let now = self.shared.position + heard;
+        let now = match self.stopped {
+            true => u64::MAX,
+            false => self.shared.position + heard,
+        };
         while self
             .shared
             .unheard

@@ -126,6 +126,7 @@ impl World {
 
     pub(super) fn flush(&mut self) -> Result<(), Broken> {
         self.end_put_off = false;
+        self.pressed = true;
         self.source.flush(self.now);
         self.book.drained = None;
         self.book.ending_since = None;

@@ -155,6 +155,9 @@ impl World {
                     Effect::Killed(node) => self.killed(node),
                 }
             }
+            if let Some(nodes) = &mut self.nodes {
+                nodes.check_sockets(self.now)?;
+            }
         }
         Ok(())
     }

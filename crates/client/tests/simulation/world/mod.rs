@@ -14,7 +14,7 @@ use crate::nodes::Nodes;
 use crate::pad::Pad;
 use crate::schedule::{Happening, Schedule};
 use crate::service::Conversation;
-use crate::source::Source;
+use crate::source::{MS, Source};
 use crate::waits::{
     ADMISSION_TIMEOUT, CONNECT_TIMEOUT, MAX_DELAY, PING_INTERVAL, PONG_TIMEOUT, Waits,
 };
@@ -121,6 +121,8 @@ pub struct World {
     ignoring_until: Time,
     slow: Duration,
     think: Duration,
+    /// The spool was once nearly full, or flushed.
+    pressed: bool,
     hopeless: bool,
     /// The application is about to pause for this long.
     suspending: Option<Duration>,
@@ -199,6 +201,7 @@ impl World {
             ignoring_until: Time::ZERO,
             slow: Duration::ZERO,
             think: Duration::ZERO,
+            pressed: false,
             hopeless: false,
             suspending: None,
             suspended: false,
@@ -318,6 +321,10 @@ impl World {
             }
             self.pump()?;
         }
+        let settings = &self.schedule.settings;
+        let more = settings.chunk.max(520) + settings.buffer + 1500;
+        self.pressed |=
+            self.session.audio_kept() + u64::from(more) * MS >= u64::from(settings.spool) * MS;
         self.pad.sent(self.now, self.session.sent());
         self.pad.poll(self.now, &self.source.spoken)?;
         self.check(invariants::always)
@@ -336,6 +343,7 @@ impl World {
             given: self.source.given,
             stats: &self.session.stats(self.now),
             kept: self.session.audio_kept(),
+            pressed: self.pressed,
             hopeless: self.hopeless,
             stopped: self.stopped.is_some(),
         })
