@@ -50,6 +50,7 @@ pub enum Bug {
     FlushedWordsTold,
     FlushJoinsUtterances,
     PatienceIgnored,
+    SentAudioLetGo,
 }
 
 #[cfg(planted_bugs)]
@@ -59,7 +60,7 @@ mod imp {
 
     impl Bug {
         /// All bugs.
-        pub const ALL: [Self; 40] = [
+        pub const ALL: [Self; 41] = [
             Self::AcknowledgementSkipped,
             Self::AnchorDropped,
             Self::GenerationForgotten,
@@ -100,6 +101,7 @@ mod imp {
             Self::FlushedWordsTold,
             Self::FlushJoinsUtterances,
             Self::PatienceIgnored,
+            Self::SentAudioLetGo,
         ];
     }
 

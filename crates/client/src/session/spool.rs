@@ -221,6 +221,9 @@ impl Spool {
         let replayed = chunk.end - chunk.start - fresh;
         self.sent = self.sent.max(chunk.end);
         self.given.push(chunk);
+        if planted(Bug::SentAudioLetGo) {
+            self.given.remove(0);
+        }
         (fresh, replayed)
     }
 

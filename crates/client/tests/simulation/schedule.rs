@@ -84,7 +84,7 @@ pub struct ClusterSettings {
     pub nodes: u8,
     /// How many seconds a conversation waits for its speakers.
     pub keep: u8,
-    /// Somebody else speaks too.
+    /// Another client speaks too.
     pub guest: bool,
 }
 

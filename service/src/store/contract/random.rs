@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 use symbl_log::cluster::{self, Cluster, Ended, Said, Start, StreamStart};
 use symbl_log::fence::{self, Refusal};
 
-/// When conversations are over that nobody is in: not during the test.
+/// When conversations without a speaker are over: not during the test.
 const LATER: i64 = i64::MAX / 4;
 
-/// The new entries of a call, as they are passed on.
+/// Returns the numbers of the new entries of a call.
 fn numbers(change: impl FnOnce(crate::conversation::log::Committed)) -> Vec<u64> {
     let new = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&new);

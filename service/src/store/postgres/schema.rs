@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub(super) const VERSION: i64 = 1;
 
 const TABLES: &str = include_str!("tables.sql");
-const FUNCTIONS: &str = include_str!("functions.sql");
+pub(super) const FUNCTIONS: &str = include_str!("functions.sql");
 
 /// The key of the lock under which the tables are made and filled: "symbl" as a number.
 pub(super) const LOCK: i64 = 0x0073_796d_626c;

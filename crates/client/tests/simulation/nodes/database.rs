@@ -65,6 +65,9 @@ pub struct Starting {
     pub anew: bool,
 }
 
+/// Finals that a client may not have.
+type Finals = Vec<Arc<Final>>;
+
 /// What became of a final.
 #[derive(Debug, Clone)]
 pub enum Saying {
@@ -167,7 +170,7 @@ impl Database {
         id: i64,
         starting: &Starting,
         again: bool,
-    ) -> Result<Option<(u64, Vec<Arc<Final>>)>, Fenced> {
+    ) -> Result<Option<(u64, Finals)>, Fenced> {
         let place = starting.place.as_ref();
         let start = Start {
             conversation: id,
@@ -270,7 +273,8 @@ impl Database {
         }
     }
 
-    /// A node has no speaker in the conversation any more, which is over at once or later.
+    /// Notes that a node has no speaker in the conversation any more, which is over at once or
+    /// later.
     pub fn part(&mut self, me: &str, id: i64, at_once: bool, now: Time) -> Result<bool, Fenced> {
         let at = stamp(now);
         let entries = match at_once {

@@ -126,7 +126,8 @@ impl Nodes {
         }
     }
 
-    /// The guest's old socket, whose node does not know yet that it is given up, says a word.
+    /// Lets the guest's old socket, whose node does not know yet that it is given up, say a
+    /// word.
     pub(super) fn ghost_speaks(&mut self, socket: u64, now: Time) {
         let has_it = |(_, node): &(usize, &super::Node)| node.sockets.contains_key(&socket);
         let node = self.nodes.iter().enumerate().find(has_it).map(|(n, _)| n);

@@ -4,19 +4,21 @@
 //!
 //! A node writes what its sockets give it, one statement after the other for each socket. It
 //! tells a socket what became of a statement only when the answer has come. Nodes die, freeze,
-//! are cut off from the database or lose its answers, and so a statement may take effect and
-//! nobody hears of it. Beside the client under test there is a guest, who speaks on some node
+//! are cut off from the database or lose its answers, and so a statement may take effect
+//! without an answer. Beside the client under test there is a guest, who speaks on some node
 //! and names no stream, and a listener on each node.
 
+mod checks;
 pub mod database;
 mod guest;
 mod listener;
+mod teller;
+mod writer;
 
 use crate::audio::Ms;
-use crate::invariants::Broken;
 use crate::schedule::{ClusterSettings, Fault};
 use crate::service::Final;
-use database::{Database, Saying, Starting};
+use database::{Database, Starting};
 use fastrand::Rng;
 use guest::Guest;
 use listener::Listener;
@@ -25,8 +27,9 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use symbl_client::session::Time;
-use symbl_log::fence::{GONE, Refusal};
-use symbl_log::teller::{Item, Next, Teller};
+use symbl_log::fence::Refusal;
+use symbl_log::teller::Teller;
+use writer::{Job, Work};
 
 /// Time between two signs of life of a node, and between two sweeps.
 const BEAT: Duration = Duration::from_secs(1);
@@ -67,36 +70,6 @@ pub enum Effect {
     Thawed(usize),
     /// The process of this node is dead.
     Killed(usize),
-}
-
-#[derive(Debug, Clone)]
-enum Work {
-    Join(Starting),
-    Start(i64, Starting),
-    Say(i64, Final),
-    Part(i64, bool),
-}
-
-/// A statement, and what became of it.
-#[derive(Debug)]
-struct Job {
-    node: usize,
-    /// The node's id when it gave the statement to the database, and its process.
-    me: String,
-    process: u32,
-    socket: u64,
-    work: Work,
-    again: bool,
-    /// `None` until it has taken effect; fenced if that is `None`.
-    result: Option<Option<Result>>,
-}
-
-#[derive(Debug)]
-enum Result {
-    Joined(i64),
-    Begun(Reply),
-    Said(Saying),
-    Parted,
 }
 
 /// Events are ordered by time, then by when they were added.
@@ -286,40 +259,6 @@ impl Nodes {
         self.submit(node, socket, work, now);
     }
 
-    fn submit(&mut self, node: usize, socket: u64, work: Work, now: Time) {
-        let Node { id, process, .. } = &self.nodes[node];
-        let job = Job {
-            node,
-            me: id.clone(),
-            process: *process,
-            socket,
-            work,
-            again: false,
-            result: None,
-        };
-        self.order += 1;
-        let number = self.order;
-        self.jobs.insert(number, job);
-        self.nodes[node].waiting.push_back(number);
-        self.write_next(node, now);
-    }
-
-    /// Gives the next statement of a node to the database, if none is under way.
-    fn write_next(&mut self, node: usize, now: Time) {
-        let this = &mut self.nodes[node];
-        if this.is_writing {
-            return;
-        }
-        if let Some(number) = this.waiting.pop_front()
-            && let Some(job) = self.jobs.get_mut(&number)
-        {
-            this.is_writing = true;
-            job.me.clone_from(&this.id);
-            let at = now + self.delay();
-            self.at(at, Event::Reach(number));
-        }
-    }
-
     /// Notes that the speaker of a socket has finished.
     pub fn finished(&mut self, node: usize, socket: u64) {
         self.nodes[node].finished.insert(socket);
@@ -416,299 +355,5 @@ impl Nodes {
         self.database.enter(&self.nodes[node].id, now);
         let soon = self.rng.u64(0..=LOOK.as_micros() as u64);
         self.at(now + Duration::from_micros(soon), Event::Look(node));
-    }
-
-    /// Wakes the other nodes, by an announcement or because they look by themselves.
-    fn announce(&mut self, by: Option<usize>, now: Time) {
-        for node in 0..self.nodes.len() {
-            if Some(node) != by {
-                let most = match self.rng.u8(0..4) {
-                    0 => LOOK.as_micros() as u64,
-                    _ => 20_000,
-                };
-                let soon = Duration::from_micros(self.rng.u64(200..=most));
-                self.at(now + soon, Event::Look(node));
-            }
-        }
-    }
-
-    fn look(&mut self, node: usize, now: Time) {
-        if !self.is_up(node, now) || self.is_put_off(node, Event::Look(node), now) {
-            return;
-        }
-        if self.nodes[node].gone.take().is_some() {
-            let sockets: Vec<u64> = self.nodes[node].sockets.keys().copied().collect();
-            for socket in sockets {
-                self.effects.push(Effect::Close(socket, GONE));
-                self.leave(node, socket, now);
-            }
-            self.scatter(node, now);
-        }
-        let all: Vec<i64> = self.nodes[node].tellers.keys().copied().collect();
-        for id in all {
-            self.catch_up(node, id);
-        }
-        self.settle_listeners(node);
-    }
-
-    /// Puts in what the log has, and tells it.
-    fn catch_up(&mut self, node: usize, id: i64) {
-        let head = self.database.head(id);
-        if let Some(teller) = self.nodes[node].tellers.get_mut(&id) {
-            let entries = self.database.read(id, teller.told(), head);
-            teller.fill(entries, head);
-        }
-        self.tell(node, id);
-    }
-
-    /// Tells the listeners of a node what its teller has.
-    fn tell(&mut self, node: usize, id: i64) {
-        loop {
-            let Some(teller) = self.nodes[node].tellers.get_mut(&id) else {
-                return;
-            };
-            match teller.next() {
-                Next::Nothing => return,
-                Next::Read(after, before) => {
-                    let entries = self.database.read(id, after, before - 1);
-                    teller.fill(entries, before - 1);
-                }
-                Next::Tell(Item { entry, .. }) => {
-                    for listener in &mut self.listeners {
-                        listener.hear(node, id, &entry);
-                    }
-                }
-            }
-        }
-    }
-
-    /// A statement reaches the database.
-    fn reach(&mut self, number: u64, now: Time) {
-        let Some(mut job) = self.jobs.remove(&number) else {
-            return;
-        };
-        let is_there = self.nodes[job.node].process == job.process;
-        let cut = self.nodes[job.node].cut_until;
-        if is_there && cut > now {
-            job.again = true;
-            self.jobs.insert(number, job);
-            let at = cut + PAUSE;
-            return self.at(at, Event::Reach(number));
-        }
-        let (me, again) = (job.me.as_str(), job.again);
-        let database = &mut self.database;
-        let result = match &job.work {
-            Work::Join(starting) => database.join(me, starting.anew, now).map(Result::Joined),
-            Work::Start(id, starting) => {
-                let begun = database.start(me, *id, starting, again);
-                begun.map(|begun| {
-                    Result::Begun(match begun {
-                        None => Reply::Refused(Refusal::Superseded),
-                        Some((said_until, unheard)) => Reply::Begun {
-                            conversation: *id,
-                            said_until,
-                            unheard,
-                        },
-                    })
-                })
-            }
-            Work::Say(id, said) => database.say(me, *id, said, again).map(Result::Said),
-            Work::Part(id, at_once) => database
-                .part(me, *id, *at_once, now)
-                .map(|_| Result::Parted),
-        };
-        if result.is_ok() {
-            self.announce(Some(job.node), now);
-        }
-        job.result = Some(result.ok());
-        self.jobs.insert(number, job);
-        let at = now + self.delay();
-        self.at(at, Event::Heard(number));
-    }
-
-    /// The answer to a statement reaches its node.
-    fn heard(&mut self, number: u64, now: Time) {
-        let Some(mut job) = self.jobs.remove(&number) else {
-            return;
-        };
-        let node = job.node;
-        if self.nodes[node].process != job.process || !self.is_up(node, now) {
-            return;
-        }
-        let Node {
-            frozen_until,
-            cut_until,
-            ..
-        } = self.nodes[node];
-        if frozen_until > now {
-            self.jobs.insert(number, job);
-            return self.at(frozen_until, Event::Heard(number));
-        }
-        let is_lost = self.lossy > 0;
-        if cut_until > now || is_lost {
-            self.lossy -= u8::from(is_lost);
-            (job.again, job.result) = (true, None);
-            self.jobs.insert(number, job);
-            return self.at(cut_until.max(now) + PAUSE, Event::Reach(number));
-        }
-        self.nodes[node].is_writing = false;
-        self.deliver(job, now);
-        self.write_next(node, now);
-    }
-
-    fn deliver(&mut self, job: Job, now: Time) {
-        let (node, socket) = (job.node, job.socket);
-        match job.result.flatten() {
-            None => {
-                self.enter_anew(node, &job.me, now);
-                self.answer(socket, Reply::Failed, now);
-            }
-            Some(Result::Joined(id)) => {
-                let Work::Join(starting) = job.work else {
-                    return;
-                };
-                let this = &mut self.nodes[node];
-                if this.id == job.me {
-                    this.seats.insert(id);
-                }
-                let Some(of) = this.sockets.get_mut(&socket) else {
-                    // It has gone meanwhile.
-                    return self.give_up(node, id, false, now);
-                };
-                let before = of.replace(id);
-                if let Some(before) = before.filter(|before| *before != id) {
-                    self.give_up(node, before, false, now);
-                }
-                let head = self.database.head(id);
-                let tellers = &mut self.nodes[node].tellers;
-                tellers.entry(id).or_insert_with(|| Teller::behind(head));
-                self.submit(node, socket, Work::Start(id, starting), now);
-            }
-            Some(Result::Begun(reply)) => {
-                if let Reply::Begun { conversation, .. } = reply {
-                    self.catch_up(node, conversation);
-                    self.settle_listeners(node);
-                }
-                self.answer(socket, reply, now);
-            }
-            Some(Result::Said(saying)) => self.said(node, job.work, socket, saying, now),
-            Some(Result::Parted) => {
-                if let Work::Part(id, _) = job.work {
-                    self.catch_up(node, id);
-                }
-            }
-        }
-    }
-
-    fn said(&mut self, node: usize, work: Work, socket: u64, saying: Saying, now: Time) {
-        let (Work::Say(id, _), Saying::Stored(said)) = (&work, &saying) else {
-            if let Saying::Refused(refusal) = saying {
-                self.answer(socket, Reply::Refused(refusal), now);
-            }
-            return;
-        };
-        let head = self.database.head(*id);
-        let of_it = |entry: &Arc<database::Written>| matches!(&entry.body, database::Body::Said(known) if known.id == said.id);
-        let entry = self.database.read(*id, 0, head).into_iter().find(of_it);
-        if let (Some(entry), Some(teller)) = (entry, self.nodes[node].tellers.get_mut(id)) {
-            let origin = Some(socket);
-            teller.put(Item { entry, origin });
-        }
-        self.tell(node, *id);
-        self.answer(socket, Reply::Stored(Arc::clone(said)), now);
-    }
-
-    fn answer(&mut self, socket: u64, reply: Reply, now: Time) {
-        if guest::is_guest(socket) {
-            return self.guest_is_answered(socket, &reply, now);
-        }
-        let code = match &reply {
-            Reply::Refused(refusal) => {
-                if *refusal == Refusal::Superseded {
-                    self.superseded.push(socket);
-                }
-                refusal.close_code()
-            }
-            _ => None,
-        };
-        self.effects.push(Effect::Answer(socket, reply));
-        self.effects
-            .extend(code.map(|code| Effect::Close(socket, code)));
-    }
-
-    /// Runs on without faults and without the client, until all is told and over.
-    pub fn finish(&mut self, now: Time) -> std::result::Result<(), Broken> {
-        let faults = self.nodes.iter().map(|node| {
-            let cut = node.cut_until.max(node.frozen_until);
-            cut.max(node.dead_until)
-        });
-        let from = faults.max().unwrap_or_default().max(now);
-        self.lossy = 0;
-        self.guest = None;
-        for node in 0..self.nodes.len() {
-            let sockets: Vec<u64> = self.nodes[node].sockets.keys().copied().collect();
-            for socket in sockets {
-                self.leave(node, socket, now);
-            }
-        }
-        let lease = AFTER_AN_OUTAGE + AFTER_AN_OUTAGE;
-        self.run_until(from + lease + self.keep + 4 * BEAT);
-        self.effects.clear();
-        for node in 0..self.nodes.len() {
-            self.look(node, from + lease + self.keep + 4 * BEAT);
-        }
-        self.check()?;
-        let broken = |promise, how| Err(Broken { promise, how });
-        let all: Vec<i64> = self.database.conversations().collect();
-        for id in all {
-            if !self.database.is_over(id) {
-                let how = format!("conversation {id} goes on");
-                return broken("a_conversation_that_all_have_left_ends", how);
-            }
-        }
-        for listener in &self.listeners {
-            if let Err(how) = listener.is_complete(&self.database) {
-                return broken("each_listener_hears_all_in_order_and_once", how);
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks that no socket stays open that is to be closed: one whose stream goes on
-    /// elsewhere, or that of a node which knows that it was declared gone.
-    pub fn check_sockets(&mut self, now: Time) -> std::result::Result<(), Broken> {
-        let promise = "a_socket_without_a_right_is_closed";
-        let broken = |how| Err(Broken { promise, how });
-        for socket in std::mem::take(&mut self.superseded) {
-            if let Some(node) = self.nodes.iter().find(|n| n.sockets.contains_key(&socket)) {
-                return broken(format!("{socket} on {}, which is superseded", node.id));
-            }
-        }
-        let late = |node: &&Node| {
-            let held = node.frozen_until.max(node.cut_until).max(node.dead_until);
-            let longest = LOOK + Duration::from_millis(250);
-            let since = node.gone.map(|since| since.max(held));
-            since.is_some_and(|since| now > since + longest) && !node.sockets.is_empty()
-        };
-        match self.nodes.iter().find(late) {
-            Some(node) => broken(format!("sockets of {:?}, which was gone", node.sockets)),
-            None => Ok(()),
-        }
-    }
-
-    /// Returns the first promise that the nodes have broken.
-    pub fn check(&self) -> std::result::Result<(), Broken> {
-        self.database.check()?;
-        let wrong = self
-            .listeners
-            .iter()
-            .find_map(|listener| listener.wrong.clone());
-        match wrong {
-            Some(how) => Err(Broken {
-                promise: "each_listener_hears_all_in_order_and_once",
-                how,
-            }),
-            None => Ok(()),
-        }
     }
 }

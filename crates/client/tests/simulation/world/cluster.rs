@@ -107,8 +107,8 @@ impl World {
         }
     }
 
-    /// The service learns that the client has given a link up: it says what it still has, and
-    /// leaves.
+    /// Lets the service learn that the client has given a link up. It says what it still has,
+    /// and leaves.
     pub(super) fn leave_node(&mut self, number: u64) {
         let Some(nodes) = &self.nodes else { return };
         let now = self.now;
@@ -162,7 +162,7 @@ impl World {
         Ok(())
     }
 
-    /// The shared log has answered a socket.
+    /// Takes the answer of the shared log to a socket.
     fn answered(&mut self, number: u64, reply: Reply) -> Result<(), Broken> {
         let is_open = self.link.as_ref().is_some_and(|link| link.number == number);
         if is_open && matches!(reply, Reply::Refused(Refusal::Superseded)) {
@@ -214,7 +214,7 @@ impl World {
         Ok(())
     }
 
-    /// A node closes a socket.
+    /// Closes a socket on the side of its node.
     fn close_socket(&mut self, number: u64, code: u16) -> Result<(), Broken> {
         let now = self.now;
         if self.link.as_ref().is_some_and(|link| link.number == number) {
