@@ -13,8 +13,10 @@ command -v cargo-deb >/dev/null || {
     echo 'deb: cargo-deb is missing; install it with: cargo install cargo-deb' >&2
     exit 1
 }
+fast=
 case $profile in
-    dev) folder=$target/debug ;;
+    # For a test: large programs are not worth the time to make them small.
+    dev) folder=$target/debug fast=--fast ;;
     *) folder=$target/$profile ;;
 esac
 
@@ -22,8 +24,11 @@ rm -rf "$folder/manual"
 "$folder/symbl-service" manual "$folder/manual"
 "$folder/symbl-tap" --write-manual "$folder/manual"
 "$folder/symbl-view" --write-manual "$folder/manual"
+# Debian's pages are compressed, without the time, so that they are the same every time.
+gzip -9n "$folder"/manual/man1/*.1
 package() {
-    CARGO_TARGET_DIR=$target cargo deb --no-build --locked --profile "$profile" \
+    # shellcheck disable=SC2086 # one option or none
+    CARGO_TARGET_DIR=$target cargo deb --no-build --locked --profile "$profile" $fast \
         --output "$target/debian/" "$@"
 }
 # A plugin may be installed for several architectures at once.
