@@ -135,9 +135,24 @@ pub fn words_of(text: &str) -> Vec<String> {
 /// Returns the texts of a conversation, as the Conversation API of a node has them.
 pub async fn history(place: &impl Place, id: &str) -> Vec<String> {
     let path = format!("GET /v1/conversations/{id}/messages");
-    let (_, body) = http(place, &path, "").await;
-    let body: Value = serde_json::from_str(&body).expect("JSON");
+    let (head, body) = http(place, &path, "").await;
+    let body: Value = serde_json::from_str(&whole(&head, body)).expect("JSON");
     let messages = body["messages"].as_array().expect("messages").iter();
     let texts = messages.map(|message| message["text"].as_str().expect("a text").to_owned());
     texts.collect()
+}
+
+/// Returns the body of an answer without the sizes of its chunks, if it comes in chunks.
+fn whole(head: &str, body: String) -> String {
+    if !head.contains("transfer-encoding: chunked") {
+        return body;
+    }
+    let (mut rest, mut whole) = (body.as_str(), String::new());
+    while let Some((size, chunk)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        let (chunk, behind) = chunk.split_at(size);
+        whole.push_str(chunk);
+        rest = behind.trim_start_matches("\r\n");
+    }
+    whole
 }
