@@ -9,23 +9,25 @@ mod secrets;
 
 use common::jobs::*;
 use secrets::*;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use symbl_service::Server;
 
-/// Returns a text with secrets, said by two speakers.
-fn text() -> String {
+/// Returns a text with secrets, said by two speakers of these names.
+fn said(names: [&str; 2]) -> Value {
     let messages = CALL.iter().zip(0..).map(|(said, number)| {
-        let name = ["Ada", "Bob 415-555-0187"][usize::from(number == 0)];
+        let name = names[usize::from(number == 0)];
         json!({"payload": {"content": said}, "from": {"name": name}})
     });
-    let metadata = json!({"of": "17742 Hawthorne Street"});
-    json!({
-        "messages": messages.collect::<Vec<_>>(),
-        "name": "svetlana, zanzibar@example.com",
-        "metadata": metadata,
-    })
-    .to_string()
+    json!({"messages": messages.collect::<Vec<_>>()})
+}
+
+/// Returns such a text with secrets beside what is said, too.
+fn labelled() -> String {
+    let mut text = said(["Ada", "Bob 415-555-0187"]);
+    text["name"] = "svetlana, zanzibar@example.com".into();
+    text["metadata"] = json!({"of": "17742 Hawthorne Street"});
+    text.to_string()
 }
 
 /// Fails if a secret is in a file of the service.
@@ -48,7 +50,7 @@ async fn what_is_hidden_is_in_no_file_while_a_text_waits_and_when_it_has_ended()
         Server::bind(config).await.expect("a server")
     };
     let server = bind(0).await;
-    let (status, made) = ask(&server, "POST /v1/process/text", &text()).await;
+    let (status, made) = ask(&server, "POST /v1/process/text", &labelled()).await;
     assert_eq!(status, 201, "{made}");
     look("it waits", data.path());
     server.shutdown().await;
@@ -75,7 +77,12 @@ async fn a_text_is_not_kept_with_a_job_that_has_failed() {
     config.data = Some(data.path().to_owned());
     config.limits.speakers = 1;
     let server = Server::bind(config).await.expect("a server");
-    let (_, made) = ask(&server, "POST /v1/process/text", &text()).await;
+    let (_, made) = ask(
+        &server,
+        "POST /v1/process/text",
+        &said(["Ada", "Bob"]).to_string(),
+    )
+    .await;
     let job = ended(&server, &made).await;
     assert_eq!(job["status"], "failed", "{job}");
     assert_eq!(job["progress"]["of"], CALL.len(), "{job}");

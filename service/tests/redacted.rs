@@ -73,7 +73,7 @@ async fn what_clients_write_beside_the_talk_is_hidden_as_what_is_said() {
         (format!("GET {path}/bookmarks"), String::new()),
     ] {
         let (head, body) = http(&server, &request, &body).await;
-        assert!(head.starts_with("HTTP/1.1 200"), "{request}: {head}");
+        assert!(head.starts_with("http/1.1 200"), "{request}: {head}");
         has_no_secret(&request, body.as_bytes());
         answers.push(body);
     }
