@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! How a service that is about to end lets its clients go: each in its next pause, one after
-//! the other, and nobody anew.
+//! the other. New clients are refused.
 
 mod common;
 
@@ -109,7 +109,7 @@ async fn a_speaker_is_closed_in_its_pause_and_has_heard_all_that_it_said() {
         ["w0", "w1", "w2", "w3", "w4", "w5"]
     );
     assert_eq!(heard.last(), Some(&Heard::Closed(Some(1012))), "{heard:?}");
-    // Nobody is left, so it is over long before its time.
+    // No socket is left, so it is over long before its time.
     in_time(drain).await.expect("no panic");
 }
 

@@ -6,6 +6,9 @@
 //! of one and the join of another are decided one after the other. What a service has whose
 //! lease is over counts no more.
 
+// Without the feature no database is asked.
+#![cfg_attr(not(feature = "cluster"), allow(dead_code))]
+
 use super::log::{Log, LogError};
 use crate::workers::Workers;
 use std::collections::HashMap;

@@ -23,7 +23,7 @@ const CHUNK: Duration = Duration::from_millis(100);
 const EVERY: Duration = Duration::from_millis(250);
 
 /// The pause behind an utterance.
-const PAUSE: Duration = Duration::from_millis(900);
+const PAUSE: Duration = Duration::from_millis(700);
 
 /// Where the nodes are now.
 type Nodes = Arc<Mutex<Vec<SocketAddr>>>;

@@ -12,7 +12,7 @@ use symbl_service::recognizer::{Recognizer, RecognizerError, RecognizerStream, S
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Error;
 
-/// Dials. Returns the socket, or the status and the `Retry-After` of the refusal.
+/// Returns the socket of a dial, or the status and the `Retry-After` of the refusal.
 async fn dial(place: &impl Place, id: &str) -> Result<Client, (u16, String)> {
     match Client::open(place, &format!("/v1/streaming/{id}"), &[]).await {
         Ok((client, _)) => Ok(client),
@@ -70,7 +70,7 @@ async fn an_account_has_as_many_streams_as_it_may_have_on_all_nodes_together() {
     // The places of a node that is killed are free when its lease is over.
     let lost = inside.iter().filter(|(node, _)| *node == 0).count();
     let lost = match lost {
-        // It happened to let nobody in.
+        // It happened to let no client in.
         0 => {
             let (_, left) = inside.pop().expect("ten");
             left.close(1000).await;

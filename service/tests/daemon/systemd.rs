@@ -82,7 +82,7 @@ fn systemd_is_told_how_long_a_drain_may_take() {
         .env("NOTIFY_SOCKET", &path);
     let service = Running::start(&mut command);
     assert!(manager.next().starts_with("READY=1\n"));
-    // Nobody is there, so it only waits for its balancer.
+    // No client is there, so the service only waits for its balancer.
     service.end();
     let told = manager.next();
     let mut lines = told.lines();

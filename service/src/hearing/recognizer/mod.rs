@@ -185,9 +185,9 @@ pub trait RecognizerStream: Send {
         None
     }
 
-    /// Returns `true` if no final is to come of the audio so far, because nobody is speaking:
-    /// the stream can be ended now and nothing of it has to be said again. `heard` is how much
-    /// audio the engine was given. Returns `None` for an engine that cannot tell. Then the
+    /// Returns `true` if no final is to come of the audio so far, because the speaker pauses:
+    /// the stream can be ended now, and the client has no word to send again. `heard` is how
+    /// much audio the engine was given. Returns `None` for an engine that cannot tell. Then the
     /// stream counts as resting while no interim waits for its final.
     fn is_resting(&self, heard: Duration) -> Option<bool> {
         let settled = self.settled()?;
