@@ -143,10 +143,9 @@ async fn every_metric_of_the_dashboard_and_of_the_alerts_exists() {
     let mut used = BTreeSet::new();
     for (place, expression) in expressions() {
         // Only a node of a cluster has what these show.
-        if place.starts_with("Cluster") || place.starts_with("SymblCluster") {
-            if Postgres::shared().is_none() {
-                continue;
-            }
+        let needs_node = place.starts_with("Cluster") || place.starts_with("SymblCluster");
+        if needs_node && Postgres::shared().is_none() {
+            continue;
         }
         let names = names(&expression);
         for name in &names {
