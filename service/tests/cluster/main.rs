@@ -153,18 +153,3 @@ pub async fn history(place: &impl Place, id: &str) -> Vec<String> {
     let texts = messages.map(|message| message["text"].as_str().expect("a text").to_owned());
     texts.collect()
 }
-
-/// Returns the body of an answer without the sizes of its chunks, if it comes in chunks.
-fn whole(head: &str, body: String) -> String {
-    if !head.contains("transfer-encoding: chunked") {
-        return body;
-    }
-    let (mut rest, mut whole) = (body.as_str(), String::new());
-    while let Some((size, chunk)) = rest.split_once("\r\n") {
-        let size = usize::from_str_radix(size, 16).expect("a size");
-        let (chunk, behind) = chunk.split_at(size);
-        whole.push_str(chunk);
-        rest = behind.trim_start_matches("\r\n");
-    }
-    whole
-}
