@@ -63,7 +63,7 @@ fn assert_all_are_built(document: &str, pipelines: usize) {
             .take_while(|argument| *argument != "|")
             .filter(|argument| !argument.starts_with('-'))
             .collect();
-        let shows = arguments.iter().any(|argument| *argument == "symblsink");
+        let shows = arguments.contains(&"symblsink");
         assert!(
             !shows || command.ends_with("| symbl-view"),
             "messages are not to read: {command}"
