@@ -183,7 +183,7 @@ async fn interims_go_only_where_a_listener_is() {
     let sent = "bus_messages_total{kind=\"interim_sent\"}";
     let (mut ada, _) = Client::started(&a, "private", &start_as("Ada", 0)).await;
     // One speaker is there, and one who listens to something else.
-    let (_bob, _) = Client::started(&b, "private", &start_as("Bob", 0)).await;
+    let (mut bob, _) = Client::started(&b, "private", &start_as("Bob", 0)).await;
     let (mut eve, _) = Client::started(&a, "other", &start_as("Eve", 0)).await;
     let mut other = subscriber(&b, "other").await;
     until_interims(&mut eve, &mut other, &mut 0).await;
@@ -193,6 +193,10 @@ async fn interims_go_only_where_a_listener_is() {
         ada.until("message_response").await;
     }
     assert_eq!(metric(&a, sent).await, before);
+    // The other node has told all of it before the subscriber comes.
+    for _ in 0..5 {
+        bob.until("message_response").await;
+    }
     let mut listener = subscriber(&b, "private").await;
     until_interims(&mut ada, &mut listener, &mut 5).await;
     assert!(metric(&a, sent).await > before);
