@@ -236,7 +236,7 @@ async fn keep_clean(
                 Some(open) if !open.is_lost() => (open, false),
                 lost => (lost.insert(address.connect(runtime).await?), true),
             };
-            // If the database is frozen behind this answer, nobody is late by its time.
+            // If the database is frozen behind this answer, no node is late by its time.
             let as_of = time(link).await?;
             let may = presence.answers(asked, Instant::now(), is_new);
             // The connection that writes may have come back later than this one.
