@@ -114,7 +114,7 @@ impl Ledger {
         assert_eq!(faults, Vec::<String>::new());
     }
 
-    /// Compares, and returns what is wrong anywhere.
+    /// Returns what is wrong anywhere, when nothing is on its way any more.
     pub async fn faults(
         &self,
         nodes: &[SocketAddr],

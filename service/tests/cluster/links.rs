@@ -5,8 +5,8 @@
 use super::valve::{Target, Valve};
 use super::*;
 
-/// A speaker whose line hangs moves to another node and says all again, and more. Then its
-/// line is mended, with audio on it. Returns what is wrong afterwards.
+/// Lets a speaker whose line hangs move to another node and say all again, and more, and then
+/// mends the line, with audio on it. Returns what is wrong afterwards.
 pub async fn moved(postgres: &Postgres, url: &str, [a, b]: [&Server; 2]) -> Vec<String> {
     let line = Valve::to(Target::Tcp(a.address())).await;
     let first = start_at("Ada", 1, 0);

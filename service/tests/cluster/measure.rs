@@ -69,7 +69,7 @@ async fn measure_what_kills_cost() {
     };
     let url = postgres.database();
     let mut nodes: Vec<Process> = (0..3).map(|_| measured(&url)).collect();
-    // Subscribers are on one that nobody kills.
+    // Subscribers are on a node that is not killed.
     let quiet = measured(&url);
     let places = Places::new(nodes.iter().map(Place::address));
     let (mut voices, mut ears) = (Vec::new(), Vec::new());

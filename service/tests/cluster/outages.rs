@@ -99,7 +99,7 @@ async fn a_database_that_is_killed_and_started_under_load_loses_no_word() {
         until_status(&node, "GET /readyz", "503").await;
         until_status(&node, "GET /livez", "200").await;
         until_status(&node, "GET /v1/conversations", "503").await;
-        // Longer than a lease: nobody may be declared gone for that.
+        // Longer than a lease: no node may be declared gone for that.
         tokio::time::sleep(Duration::from_secs(6)).await;
         postgres.start_again();
         until_status(&node, "GET /readyz", "200").await;

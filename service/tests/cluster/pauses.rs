@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! Nodes that are killed at the two moments that matter: when a final is appended and not yet
-//! committed, and when it is committed and told to nobody.
+//! committed, and when it is committed and not yet told.
 
 use super::*;
 

@@ -16,7 +16,7 @@ async fn ends_one_after_the_other(with: Signal) {
     let url = postgres.database();
     let mut nodes: Vec<Process> = (0..NODES).map(|_| process(&url)).collect();
     let places = Places::new(nodes.iter().map(Place::address));
-    // Nobody ends the one that subscribers listen at.
+    // Subscribers are on a node that does not end.
     let quiet = process(&url);
     let (mut voices, mut ears) = (Vec::new(), Vec::new());
     for n in 0..SPEAKERS {

@@ -142,7 +142,7 @@ fn the_nodes_of_the_compose_file_are_those_of_its_balancer() {
     for service in ["database", "balancer"] {
         assert!(!services[service].is_badvalue(), "{service}");
     }
-    // Nobody but the balancer is reached from outside, and it only from this machine.
+    // Only the balancer is reached from outside, and it only from this machine.
     for (name, service) in services.as_hash().expect("services") {
         let ports = service["ports"].as_vec().map_or(&[][..], Vec::as_slice);
         let is_balancer = name.as_str() == Some("balancer");

@@ -210,7 +210,7 @@ async fn keep_clean(
                 Some(open) if !open.is_lost() => (open, false),
                 lost => (lost.insert(address.connect(runtime).await?), true),
             };
-            // If the database is frozen behind this answer, nobody is late by its time.
+            // If the database is frozen behind this answer, no node is late by its time.
             let as_of = time(link).await?;
             let may = presence.answers(asked, Instant::now(), is_new);
             look_at_all(link, counts).await?;
