@@ -104,7 +104,7 @@ impl Store {
         Self::open_with(url, None)
     }
 
-    /// Does the same, with nodes that tell each other by the Redis at the URL `bus` what is
+    /// Opens the database likewise. Nodes tell each other by the Redis at the URL `bus` what is
     /// new.
     ///
     /// # Errors
