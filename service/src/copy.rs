@@ -56,6 +56,6 @@ pub(crate) fn copy(options: &MoveOptions) -> Result<(), MoveError> {
 }
 
 fn say(line: &str) {
-    // The copy goes on, even if nobody can be told.
+    // The copy goes on, even if standard output takes nothing.
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -54,6 +54,7 @@ const SERVICE: House = House {
         "options.rs",
         "privacy.rs",
         "backup.rs",
+        "copy.rs",
         "listen.rs",
         "model.rs",
         "recognizers.rs",
@@ -618,7 +619,10 @@ fn only_the_sqlite_store_names_a_type_of_its_database() {
     let root = normal(&workspace().join(SERVICE.sources));
     let sqlite = root.join("store/sqlite");
     assert!(!uses_of_the_database(&root, Path::new("-")).is_empty());
-    assert_eq!(uses_of_the_database(&root, &sqlite), [""; 0]);
+    let mut uses = uses_of_the_database(&root, &sqlite);
+    // What reads such a database to fill one of a cluster.
+    uses.retain(|place| !place.starts_with("store/postgres/copy/"));
+    assert_eq!(uses, [""; 0]);
 }
 
 /// Returns the crates of this workspace that a package depends on, without those of its

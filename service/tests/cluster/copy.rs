@@ -56,7 +56,7 @@ fn output(mut command: Command) -> (bool, String) {
     (status.success(), text)
 }
 
-/// Copies, and returns the last line that was said.
+/// Copies a directory. Returns the last line that was said.
 fn copied(data: &Path, url: &str) -> String {
     let (is_done, text) = output(command(data, url));
     assert!(is_done, "{text}");

@@ -49,10 +49,10 @@ fn own_address() -> IpAddr {
     Ipv4Addr::new(127, high.max(1), low, next).into()
 }
 
-/// Who may connect: by TCP everybody with TLS.
+/// Lets clients connect by TCP with TLS only.
 const TLS_ONLY: &str = "local all all trust\nhostssl all all 127.0.0.0/8 trust\n";
 
-/// The same, for holders of a certificate only.
+/// Lets clients connect by TCP with TLS and a certificate only.
 const CLIENTS: &str =
     "local all all trust\nhostssl all all 127.0.0.0/8 trust clientcert=verify-ca\n";
 

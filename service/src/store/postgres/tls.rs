@@ -2,9 +2,9 @@
 
 //! TLS to the database, as the URL says with `sslmode`, `sslrootcert`, `sslcert` and `sslkey`.
 //!
-//! The names are those of PostgreSQL's own clients. `require` checks more than theirs does:
-//! without a check, whoever is between a node and the database can read everything, so it
-//! is the same as `verify-full` here.
+//! The names are those of PostgreSQL's own clients. `require` checks more than theirs does,
+//! and is the same as `verify-full` here: without a check, a program between a node and the
+//! database can read everything.
 
 use percent_encoding::percent_decode_str;
 use std::error::Error as _;
@@ -51,7 +51,7 @@ const UNKNOWN: [&str; 14] = [
 enum Check {
     /// TLS is not used.
     Off,
-    /// TLS is used if the server has it, whoever it is.
+    /// TLS is used if the server has it, and nothing is checked.
     Nothing,
     /// That its certificate is of a trusted authority.
     Authority,
@@ -128,7 +128,7 @@ impl Wanted {
                         .to_owned(),
                 );
             }
-            // Who names authorities wants them to be asked.
+            // A URL that names authorities wants them to be asked.
             None if roots.is_some() => Check::Host,
             None => Check::Nothing,
         };
@@ -137,7 +137,8 @@ impl Wanted {
             return Err("sslrootcert has no effect with this sslmode; say verify-full".to_owned());
         }
         if roots.is_none() && check == Check::Authority {
-            // Anybody can have a certificate of an authority that the system trusts.
+            // Every host on the internet can have a certificate of an authority that the
+            // system trusts.
             return Err("verify-ca needs sslrootcert=FILE; without it, say verify-full".to_owned());
         }
         let own = match (certificate, key) {

@@ -17,7 +17,7 @@ const PIECE: usize = 64 << 10;
 /// Time between two lines that tell how far the copy is.
 const BETWEEN_LINES: Duration = Duration::from_secs(2);
 
-/// Who is told how far the copy is.
+/// Tells the user how far the copy is.
 pub(super) struct Told<'a> {
     tell: &'a mut dyn FnMut(&str),
     last: Instant,
