@@ -109,7 +109,7 @@ impl RecognizerStream for Stream {
 
 /// A service, in this process or in one of its own.
 enum Running {
-    Here(Server),
+    Here(Box<Server>),
     /// With the scripted recogniser: its speakers say numbers of words.
     Program(Process),
 }
@@ -145,7 +145,7 @@ impl Stage {
         let address = server.local_addr();
         Self {
             runtime,
-            server: Some(Running::Here(server)),
+            server: Some(Running::Here(Box::new(server))),
             address,
             auth,
             cues,
