@@ -21,6 +21,8 @@ impl World {
         match what {
             Happening::Cut(late) => self.cut(ms(late)),
             Happening::Close(1006) => self.cut(Duration::ZERO),
+            // A service that still waits for its log does not end in form.
+            Happening::Close(1000 | 1005) if self.waits_for_the_log() => self.close_link(1001),
             Happening::Close(code) => self.close_link(code),
             Happening::Deaf => {
                 if let Some(link) = &mut self.link {

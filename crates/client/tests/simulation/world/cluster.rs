@@ -253,6 +253,12 @@ impl World {
         }
     }
 
+    /// Returns `true` if the open link has asked the shared log and has no answer yet.
+    pub(super) fn waits_for_the_log(&self) -> bool {
+        let link = self.link.as_ref();
+        link.is_some_and(|link| link.seat.asking || !link.seat.backlog.is_empty())
+    }
+
     /// Lets a node fail.
     pub(super) fn strike(&mut self, fault: crate::schedule::Fault) {
         let own = self.link.as_ref().map(|link| link.seat.node);
