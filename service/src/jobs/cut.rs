@@ -3,9 +3,9 @@
 //! Tells of a WAV file that is shorter than its header says: its sender was cut off, and what
 //! there is of it is heard all the same.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
-use tokio::fs::File;
-use tokio::io::AsyncReadExt;
 
 /// How much of a file is read, in bytes. Longer headers are not looked through.
 const HEADER: u64 = 4096;
@@ -13,12 +13,12 @@ const HEADER: u64 = 4096;
 /// Lengths that a writer has left open, because it could not go back to write them.
 const OPEN: [u32; 3] = [0, u32::MAX, 0x7fff_ffff];
 
-/// Returns what to tell of a recording that is cut off, if it is a WAV file and is.
-pub(crate) async fn note(file: &Path) -> Option<String> {
-    let file = File::open(file).await.ok()?;
-    let length = file.metadata().await.ok()?.len();
+/// Returns what to tell of a recording that is cut off, if it is a WAV file and is. Blocks.
+pub(crate) fn note(file: &Path) -> Option<String> {
+    let file = File::open(file).ok()?;
+    let length = file.metadata().ok()?.len();
     let mut begin = Vec::new();
-    file.take(HEADER).read_to_end(&mut begin).await.ok()?;
+    file.take(HEADER).read_to_end(&mut begin).ok()?;
     let (said, there) = missing(&begin, length)?;
     Some(format!(
         "the recording is cut off: its header announces {said} bytes of audio, and {there} are \

@@ -185,7 +185,12 @@ async fn try_turn(tools: &Tools, job: Job) -> Result<Ended, StoreError> {
     let told = request.as_ref();
     let told = told.and_then(|request| hook(&job, request, status));
     let warning = match status {
-        Status::Completed => cut::note(&jobs.spool.path().join(&job.id)).await,
+        Status::Completed => {
+            let file = jobs.spool.path().join(&job.id);
+            let noted = jobs.spool.workers().run(move || cut::note(&file)).await;
+            // Without a thread the job is as complete.
+            noted.ok().flatten()
+        }
         _ => None,
     };
     let left = request.map(|request| JobRequest {
