@@ -24,18 +24,18 @@ const END: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'
     AND query LIKE '%symbl_write%'";
 
-/// When a node is killed: before, within or after a commit.
+/// When the commit of a node that is killed comes.
 #[derive(Clone, Copy, PartialEq)]
-enum Moment {
+enum Commit {
     /// The commit never comes.
-    Before,
+    Never,
     /// The commit comes when the node is dead.
-    Within,
+    WhenDead,
     /// The node dies when its commit is done, and before it has read that.
-    After,
+    BeforeDeath,
 }
 
-async fn killed(moment: Moment, room: &str) {
+async fn killed(commit: Commit, room: &str) {
     let Some(postgres) = Postgres::shared() else {
         return;
     };
@@ -57,19 +57,19 @@ async fn killed(moment: Moment, room: &str) {
     let before = ledger::logged(postgres, &url, &ada.conversation);
     places.set([node_b]);
     let go_on = || postgres.ask(&url, "UPDATE pause SET is_on = false");
-    match moment {
-        Moment::Before => {
+    match commit {
+        Commit::Never => {
             a.kill();
             assert_ne!(postgres.ask(&url, END), "0");
             let after = ledger::logged(postgres, &url, &ada.conversation);
             assert_eq!(before, after, "nothing is stored");
             go_on();
         }
-        Moment::Within => {
+        Commit::WhenDead => {
             a.kill();
             go_on();
         }
-        Moment::After => {
+        Commit::BeforeDeath => {
             signal(&a, Signal::SIGSTOP);
             go_on();
             in_time(async {
@@ -90,15 +90,15 @@ async fn killed(moment: Moment, room: &str) {
 
 #[tokio::test]
 async fn a_final_whose_commit_never_came_is_said_again_and_stored_once() {
-    killed(Moment::Before, "before").await;
+    killed(Commit::Never, "before").await;
 }
 
 #[tokio::test]
 async fn a_final_whose_commit_came_when_its_node_was_dead_is_stored_once() {
-    killed(Moment::Within, "in").await;
+    killed(Commit::WhenDead, "in").await;
 }
 
 #[tokio::test]
 async fn a_final_that_was_committed_and_told_to_nobody_is_told_once() {
-    killed(Moment::After, "after").await;
+    killed(Commit::BeforeDeath, "after").await;
 }

@@ -95,31 +95,17 @@ async fn the_bus_may_be_encrypted_and_its_password_is_never_shown() {
 
 #[test]
 fn an_address_of_a_bus_that_is_wrong_is_refused_and_not_shown() {
-<<<<<<< HEAD
-    let cluster = ("SYMBL_CLUSTER", "postgres://localhost/symbl");
-    let cases = [
-        ("hush://ada:hush@one", Some(cluster), "redis://"),
-        ("redis://ada:hush@one:hush", Some(cluster), "redis://"),
-        ("redis://ada:hush@one", None, "--cluster"),
-    ];
-    for (bus, others, expected) in cases {
-=======
     let cluster = Some(("SYMBL_CLUSTER", "postgres://localhost/symbl"));
     for (bus, cluster, expected) in [
         ("hush://ada:hush@one", cluster, "redis://"),
         ("redis://ada:hush@one:hush", cluster, "redis://"),
         ("redis://ada:hush@one", None, "--cluster"),
     ] {
->>>>>>> h-bus
         let output = Command::new(env!("CARGO_BIN_EXE_symbl-service"))
             .args(["--listen", "127.0.0.1:0", "--recognizer", "scripted"])
             .args(["--log", "trace"])
             .env("SYMBL_BUS", bus)
-<<<<<<< HEAD
-            .envs(others)
-=======
             .envs(cluster)
->>>>>>> h-bus
             .output()
             .expect("run");
         assert!(!output.status.success());
