@@ -203,6 +203,21 @@ async fn a_socket_that_hangs_is_closed_when_its_stream_goes_on_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_start_request_that_was_there_before_is_refused_when_its_socket_is_lost() {
+    let server = server().await;
+    let (lost, id) = Client::started(&server, "lost", &start_at(1, 0)).await;
+    drop(lost);
+    let mut again = Client::connect(&server, "lost").await;
+    again.send_json(&start_at(1, 0)).await;
+    let told = again.rest().await;
+    let error = told.iter().find(|heard| heard.kind() == "error");
+    assert_eq!(error.expect("an error").json()["code"], "superseded");
+    assert_eq!(told.last(), Some(&Heard::Closed(Some(4103))));
+    let (_, same) = Client::started(&server, "lost", &start_at(2, 0)).await;
+    assert_eq!(same, id);
+}
+
+#[tokio::test]
 async fn a_stream_without_a_number_and_another_stream_are_not_taken_for_it() {
     let server = server().await;
     let mut listener = None;
