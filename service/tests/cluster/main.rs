@@ -62,10 +62,13 @@ pub async fn node(url: &str) -> Server {
     Server::bind(configured(url)).await.expect("a node")
 }
 
-/// Starts a node of this database as a process of its own.
+/// Starts a node of this database as a process of its own. It ends without a drain, of which
+/// `draining` has the tests.
 pub fn process(url: &str) -> Process {
     Process::start(|command| {
-        command.args(["--log", "warn"]).env("SYMBL_CLUSTER", url);
+        command
+            .args(["--log", "warn", "--drain-wait", "0", "--drain-time", "0"])
+            .env("SYMBL_CLUSTER", url);
     })
 }
 
