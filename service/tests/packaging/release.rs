@@ -8,9 +8,10 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The libraries that are published, each after those that it needs.
-const LIBRARIES: [&str; 6] = [
+const LIBRARIES: [&str; 7] = [
     "symbl-protocol",
     "symbl-captions",
+    "symbl-log",
     "symbl-client",
     "symbl-models",
     "symbl-whisper",
