@@ -13,6 +13,7 @@ mod raw;
 
 mod bus;
 mod copy;
+mod documented;
 mod draining;
 mod failures;
 mod frozen;

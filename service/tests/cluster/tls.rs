@@ -150,8 +150,13 @@ async fn all_connections_of_a_node_use_tls_and_the_server_is_checked() {
         return;
     };
     let trusted = secured.trusted();
+    let documented = include_str!("../../../docs/cluster.md").split("db1.example/symbl?");
+    let documented = documented.skip(1).find_map(|rest| rest.split('\'').next());
+    let documented = documented.expect("a URL with parameters");
+    let there = "/etc/symbl-service/db-ca.pem";
+    assert!(documented.contains(there), "{documented}");
     for parameters in [
-        format!("sslmode=verify-full&sslrootcert={}", shown(&trusted)),
+        documented.replace(there, &shown(&trusted).to_string()),
         format!("sslrootcert={}&sslmode=require", shown(&trusted)),
         format!("sslrootcert={}", shown(&trusted)),
         format!("sslmode=verify-ca&sslrootcert={}", shown(&trusted)),
