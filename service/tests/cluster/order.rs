@@ -3,7 +3,6 @@
 //! What is said on one node is told on all, in one order.
 
 use super::*;
-use std::time::Instant;
 
 /// Finals of each speaker.
 const EACH: usize = 6;
@@ -69,15 +68,11 @@ async fn an_entry_that_is_not_announced_is_found_all_the_same() {
     let mut listener = subscriber(&b, "deaf").await;
     let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                WHERE datname = current_database() AND query = 'LISTEN symbl'";
-    let mut worst = Duration::ZERO;
     for n in 0..5 {
         // A node that listens again is cut off again.
         postgres.ask(&url, sql);
         ada.send_audio(&said(n..n + 1)).await;
         ada.until("message_response").await;
-        let told = Instant::now();
         assert_eq!(message(&mut listener).await.0, u64::from(n));
-        worst = worst.max(told.elapsed());
     }
-    assert!(worst < Duration::from_secs(2), "{worst:?}");
 }
