@@ -156,7 +156,8 @@ struct Options {
     privacy: PrivacyOptions,
 
     /// Of all processor cores, how many percent recognition may take; a client that would
-    /// begin a conversation beyond that gets 429. 0: no client is refused for it
+    /// begin a conversation beyond that gets 429, with --cluster 503. 0: no client is refused
+    /// for it
     #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u32).range(0..=100))]
     max_load: u32,
 

@@ -57,12 +57,14 @@ pub(crate) struct LimitError {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitOptions {
-    /// Streaming sockets at the same time; the next one gets 429 [default: 1000]
+    /// Streaming sockets at the same time; the next one gets 429, with --cluster 503
+    /// [default: 1000]
     #[arg(long, value_name = "N", value_parser = number())]
     max_connections: Option<usize>,
 
     /// Streaming sockets of an application, on all services that share its database; the
-    /// next one gets 429; 0 for any number [default: 0]
+    /// next one gets 429, unless it comes back into its conversation; 0 for any number
+    /// [default: 0]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=1_000_000))]
     max_account_streams: Option<usize>,
 

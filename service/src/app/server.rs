@@ -115,7 +115,15 @@ impl Server {
     ///
     /// [`Server::bind`] would refuse it.
     pub fn check(config: &ServerConfig) -> Result<(), BindError> {
-        check_credentials(&config.auth)
+        check_credentials(&config.auth)?;
+        #[cfg(feature = "cluster")]
+        if let Some(url) = &config.cluster {
+            crate::store::postgres::Store::check_address(url.secret())?;
+            if let Some(bus) = &config.bus {
+                crate::store::redis::check_address(bus.secret())?;
+            }
+        }
+        Ok(())
     }
 
     /// Starts a server on the tokio runtime of the caller.

@@ -24,6 +24,9 @@ use tokio::time::{sleep, timeout};
 /// How long an entry of another node whose announcement was lost waits at most.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// How long a client that comes waits for the answer of the registry.
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
+
 /// Time between two attempts to reach the registry.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -66,13 +69,22 @@ impl Hub {
 
     /// Takes up the conversation of a connection id that goes on on another node, so that
     /// this one knows it.
-    pub(crate) async fn look_around(self: &Arc<Self>, key: &ConversationKey) {
+    ///
+    /// # Errors
+    ///
+    /// The other nodes cannot be asked, for some seconds.
+    pub(crate) async fn look_around(
+        self: &Arc<Self>,
+        key: &ConversationKey,
+    ) -> Result<(), LogError> {
         if self.log.registry().is_none() || self.is_live(key) {
-            return;
+            return Ok(());
         }
-        if let Err(error) = self.take_up(key, false, false).await {
+        let asked = timeout(LONGEST_LOOK, self.take_up(key, false, false)).await;
+        let late = |_| Err(LogError("the database does not answer".to_owned()));
+        asked.unwrap_or_else(late).inspect_err(|error| {
             tracing::warn!(%error, "other nodes are not asked for a conversation");
-        }
+        })
     }
 
     /// Asks for the conversation of a connection id and makes it known here. With `seat`,

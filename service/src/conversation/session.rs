@@ -235,7 +235,8 @@ impl Sessions {
                 connection_id: record.connection_id.clone(),
             };
             if record.over.is_none() && left == ENDING_LOOKS {
-                self.hub.look_around(&key).await;
+                // Without an answer it is taken for one that nobody has here.
+                let _ = self.hub.look_around(&key).await;
             }
             let running = self.hub.find(&key);
             let running = running.filter(|running| running.number == record.conversation);

@@ -10,6 +10,7 @@ use crate::conversation::session::Sessions;
 use crate::door::gate::{self, Gate};
 use crate::door::handshake::Visit;
 use crate::door::listener::Peer;
+use crate::door::rest::away;
 use crate::door::symbl::socket::Guest;
 use crate::door::symbl::subscriber::Listening;
 use crate::door::symbl::{socket, subscriber};
@@ -199,7 +200,9 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         );
     };
     let hub = &shared.hub;
-    hub.look_around(&visit.key).await;
+    if hub.look_around(&visit.key).await.is_err() {
+        return away();
+    }
     let joining = hub.join_past_admission(&visit.key);
     let admitted = shared
         .hearing
@@ -281,7 +284,9 @@ async fn subscribe(
             "after must be the last sequenceNumber that you know, or -1 for all that was said.",
         );
     };
-    shared.hub.look_around(&visit.key).await;
+    if shared.hub.look_around(&visit.key).await.is_err() {
+        return away();
+    }
     if !shared.hub.is_live(&visit.key) {
         return error(
             StatusCode::NOT_FOUND,

@@ -9,7 +9,7 @@
 use crate::door::connection::LARGEST_BODY;
 use crate::door::handshake::Account;
 use crate::door::http::{Shared, error};
-use crate::door::rest::Asked;
+use crate::door::rest::{Asked, away};
 use crate::door::symbl::bounds::shortened;
 use crate::door::unhonoured::Unhonoured;
 use crate::trackers::{KeptTracker, TrackerError, TrackerStore, check};
@@ -265,7 +265,15 @@ fn answer<T>(
                 TrackerError::Invalid(_) | TrackerError::Full => StatusCode::BAD_REQUEST,
                 TrackerError::NameTaken(_) => StatusCode::CONFLICT,
                 TrackerError::NotFound => StatusCode::NOT_FOUND,
-                TrackerError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+                TrackerError::Away(_) => {
+                    tracing::warn!(%reason, "the database does not answer");
+                    return away();
+                }
+                TrackerError::Store(_) => {
+                    tracing::error!(%reason, "the database does not answer");
+                    let message = "The database does not answer; see the log of the service.";
+                    return error(StatusCode::INTERNAL_SERVER_ERROR, message);
+                }
             };
             error(status, &reason.to_string())
         }

@@ -92,7 +92,7 @@ pub(crate) fn busy() -> Response {
 }
 
 /// Returns the answer while the database of a cluster is away, as during a failover.
-fn away() -> Response {
+pub(crate) fn away() -> Response {
     let message = "The database is away; ask again in a few seconds.";
     let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message);
     let headers = response.headers_mut();

@@ -288,6 +288,8 @@ struct Beginning {
 
 impl Turns for Work {
     fn turn(&mut self, waker: &Waker) -> Next {
+        // Before the client is told what it hears now.
+        self.rest.store(false, Ordering::Release);
         let outcome = match self.go_on(waker) {
             Ok(Some(next)) => {
                 let rests = matches!(&self.stage, Stage::Listening(listening) if listening.rests());

@@ -49,6 +49,15 @@ impl std::fmt::Debug for Redis {
     }
 }
 
+/// Checks that this is the URL of a bus, without connecting to it.
+///
+/// # Errors
+///
+/// It is none.
+pub(crate) fn check_address(url: &str) -> Result<(), StoreError> {
+    Redis::parse(url).map(drop)
+}
+
 impl Redis {
     /// Parses a URL.
     ///

@@ -88,8 +88,11 @@ pub enum TrackerError {
     /// No tracker has this id.
     #[error("No tracker has this id.")]
     NotFound,
+    /// The database of a cluster is away.
+    #[error("The trackers cannot be read or stored: {0}")]
+    Away(String),
     /// The store failed.
-    #[error("The trackers cannot be stored: {0}")]
+    #[error("The trackers cannot be read or stored: {0}")]
     Store(String),
 }
 

@@ -59,14 +59,12 @@ fn shell(block: &str, programs: &Path, postgres: &Postgres) -> Command {
 fn started(block: String, programs: &Path, postgres: &Postgres) -> Process {
     // The shell becomes the node, so that the node ends with the test.
     let block = block.replace(
-        "\nsymbl-service --listen 0.0.0.0:8787 ",
-        "\nexec symbl-service --listen 127.0.0.1:0 --recognizer scripted --log error ",
+        "\nsymbl-service --listen 0.0.0.0:8787",
+        "\nexec symbl-service --listen 127.0.0.1:0 --recognizer scripted --log error",
     );
     Process::start(|command| {
         *command = shell(&block, programs, postgres);
-        command
-            .env("SYMBL_APP_SECRET", "hush")
-            .stdout(Stdio::piped());
+        command.stdout(Stdio::piped());
     })
 }
 

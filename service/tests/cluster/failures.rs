@@ -22,6 +22,19 @@ async fn what_is_said_while_the_database_restarts_waits_and_is_stored_once() {
     }
     let (head, _) = http(&b, &format!("GET /v1/conversations/{id}/messages"), "").await;
     assert!(head.starts_with("http/1.1 503"), "{head}");
+    let (head, told) = http(&b, "GET /v1/manage/trackers", "").await;
+    assert!(head.starts_with("http/1.1 503"), "{head}");
+    assert!(!told.contains("symbl-pg"), "no address: {told}");
+    // Whether the conversation of a client that comes now goes on elsewhere is not known.
+    for path in ["/v1/streaming/another", "/v1/subscribe/another"] {
+        match Client::open(&b, path, &[]).await {
+            Err(tokio_tungstenite::tungstenite::Error::Http(refused)) => {
+                assert_eq!(refused.status().as_u16(), 503);
+                assert!(refused.headers().contains_key("Retry-After"));
+            }
+            other => panic!("{path}: {:?}", other.err()),
+        }
+    }
     // Longer than a lease: no node may be declared gone for it.
     tokio::time::sleep(Duration::from_secs(7)).await;
     postgres.start_again();
@@ -78,7 +91,12 @@ async fn a_database_of_a_later_version_is_refused_and_no_secret_is_shown() {
         !format!("{text} {refused:?}").contains("hush"),
         "{refused:?}"
     );
-    for url in [nowhere, "postgres://ada:hush-hush@[/talks", "hush-hush"] {
+    for url in [
+        nowhere,
+        "postgres://ada:hush-hush@[/talks",
+        "postgres://ada:sh@hush@127.0.0.1:1/talks",
+        "hush-hush",
+    ] {
         let output = Command::new(env!("CARGO_BIN_EXE_symbl-service"))
             .args(["--listen", "127.0.0.1:0", "--recognizer", "scripted"])
             .args(["--log", "trace"])

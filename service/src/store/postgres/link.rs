@@ -73,6 +73,11 @@ impl Address {
         if config.get_hosts().is_empty() {
             return Err(wrong("it has no host"));
         }
+        // Hosts are shown.
+        let has_rest = |host: &Host| matches!(host, Host::Tcp(name) if name.contains('@'));
+        if config.get_hosts().iter().any(has_rest) {
+            return Err(wrong("an @ in the password has to be written as %40"));
+        }
         if config.get_target_session_attrs() == TargetSessionAttrs::Any {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }

@@ -295,6 +295,15 @@ impl Store {
         answer.map_err(|_| gone())?.map(drop)
     }
 
+    /// Checks that this is the URL of a database, without connecting to it.
+    ///
+    /// # Errors
+    ///
+    /// It is none.
+    pub(crate) fn check_address(url: &str) -> Result<(), StoreError> {
+        Address::parse(url).map(drop)
+    }
+
     /// Checks that new entries can be stored.
     pub(crate) async fn check(&self) -> Result<(), StoreError> {
         self.settle_within(LONGEST_PROBE).await

@@ -76,6 +76,9 @@ impl Registry for Store {
             connection_id,
             new,
         } = wanted;
+        if new.is_none() && self.counts.healthy.get() == 0 {
+            return Err(LogError("the database is away".to_owned()));
+        }
         let asked = json!({
             "k": "join", "account": put(&account), "connection": put(&connection_id),
             "seat": new.is_some(), "c": new.as_ref().map(|new| new.conversation),

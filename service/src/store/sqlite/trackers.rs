@@ -10,7 +10,10 @@ use symbl_protocol::Tracker;
 
 impl From<StoreError> for TrackerError {
     fn from(error: StoreError) -> Self {
-        Self::Store(error.to_string())
+        match error {
+            StoreError::Cluster(_) => Self::Away(error.to_string()),
+            _ => Self::Store(error.to_string()),
+        }
     }
 }
 
