@@ -36,21 +36,28 @@ const LONGEST_STEP: Duration = SWEEP.saturating_add(Duration::from_nanos(LEASE.u
 
 /// Knows since when the database answers without a break. After a break no node was heard of
 /// for a while, and yet they live.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Presence {
     /// When the database answered last.
-    answered: Option<Instant>,
+    answered: Instant,
     /// When it answered first after it was away.
     back: Option<Instant>,
 }
 
 impl Presence {
-    /// Notes that the database answers at `now` what it was asked at `asked`, and whether the
-    /// connection is a new one. Returns `true` if other nodes may be declared gone.
-    fn answers(&mut self, asked: Instant, now: Instant, is_new: bool) -> bool {
-        let before = self.answered.replace(now);
-        let step = now.duration_since(before.unwrap_or(asked));
-        if step > LONGEST_STEP || (is_new && before.is_some()) {
+    /// The database answers at `now`, as it does when a node begins.
+    fn new(now: Instant) -> Self {
+        Self {
+            answered: now,
+            back: None,
+        }
+    }
+
+    /// Notes that the database answers at `now`, and whether on another connection than
+    /// before. Returns `true` if other nodes may be declared gone.
+    fn answers(&mut self, now: Instant, is_another: bool) -> bool {
+        let before = std::mem::replace(&mut self.answered, now);
+        if is_another || now.duration_since(before) > LONGEST_STEP {
             self.back = Some(now);
         }
         self.back
@@ -203,19 +210,23 @@ async fn keep_clean(
     counts: &ClusterCounts,
 ) {
     let mut link: Option<Link> = None;
-    let mut presence = Presence::default();
+    let mut had_one = false;
+    // From the beginning, or the first answer after an outage would count as an early one.
+    let mut presence = Presence::new(Instant::now());
     loop {
         sleep(SWEEP).await;
         let since = *connected.lock().unwrap_or_else(PoisonError::into_inner);
         let swept = async {
-            let asked = Instant::now();
-            let (link, is_new) = match &mut link {
+            let (link, is_another) = match &mut link {
                 Some(open) if !open.is_lost() => (open, false),
-                lost => (lost.insert(address.connect(runtime).await?), true),
+                lost => {
+                    let open = lost.insert(address.connect(runtime).await?);
+                    (open, std::mem::replace(&mut had_one, true))
+                }
             };
             // If the database is frozen behind this answer, no node is late by its time.
             let as_of = time(link).await?;
-            let may = presence.answers(asked, Instant::now(), is_new);
+            let may = presence.answers(Instant::now(), is_another);
             look_at_all(link, counts).await?;
             // The connection that writes may have come back later than this one.
             match may && since.elapsed() >= AFTER_AN_OUTAGE / 2 {
@@ -250,21 +261,20 @@ mod tests {
     fn after_a_break_other_nodes_have_time_to_be_heard_of() {
         let begin = Instant::now();
         let at = |seconds: f64| begin + Duration::from_secs_f64(seconds);
-        let mut presence = Presence::default();
-        assert!(presence.answers(at(0.0), at(0.1), true), "at the start");
-        assert!(presence.answers(at(1.0), at(1.1), false));
+        let mut presence = Presence::new(begin);
+        assert!(presence.answers(at(1.1), false), "at the start");
+        assert!(presence.answers(at(2.1), false));
         // It restarts: another connection, soon.
-        assert!(!presence.answers(at(2.0), at(2.1), true));
-        assert!(
-            !presence.answers(at(11.0), at(11.1), false),
-            "a step too long"
-        );
-        for second in 12..21 {
-            let at = at(f64::from(second));
-            assert!(!presence.answers(at, at, false), "{second}");
+        assert!(!presence.answers(at(3.1), true));
+        assert!(!presence.answers(at(12.1), false), "a step too long");
+        for second in 13..22 {
+            assert!(!presence.answers(at(f64::from(second)), false), "{second}");
         }
-        assert!(presence.answers(at(21.2), at(21.2), false));
+        assert!(presence.answers(at(22.2), false));
         // It is frozen while it is asked.
-        assert!(!presence.answers(at(22.0), at(30.0), false));
+        assert!(!presence.answers(at(30.0), false));
+        // It goes away before it was asked for the first time.
+        let mut presence = Presence::new(begin);
+        assert!(!presence.answers(at(9.0), false));
     }
 }
