@@ -235,7 +235,7 @@ impl Sessions {
                 connection_id: record.connection_id.clone(),
             };
             if record.over.is_none() && left == ENDING_LOOKS {
-                // Without an answer it is taken for one that nobody has here.
+                // Without an answer it counts as one that has no socket here.
                 let _ = self.hub.look_around(&key).await;
             }
             let running = self.hub.find(&key);

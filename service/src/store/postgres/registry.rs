@@ -45,7 +45,7 @@ struct Presence {
 }
 
 impl Presence {
-    /// The database answers at `now`, as it does when a node begins.
+    /// Begins when the database answers, as it does when a node begins.
     fn new(now: Instant) -> Self {
         Self {
             answered: now,
