@@ -10,6 +10,7 @@ use super::super::link::Link;
 use super::super::words::{scope, vector};
 use super::Failure;
 use super::rows::{Rows, Told};
+use super::tables::copy_rows;
 use crate::conversation::entry::Body;
 use crate::store::sqlite::entries::{body_in, body_of};
 use rusqlite::{Connection, params};
@@ -159,15 +160,11 @@ pub(super) async fn insights(
 ) -> Result<(), Failure> {
     let into = "insight (id, conversation, message, n, kind, text, score, by_speaker, assignee,
         due)";
-    let mut rows = Rows::begin(link, told, "insights", into).await?;
     // Those of a message are listed in the order of their ids there, and so here.
-    let mut read = from.prepare(
-        "SELECT id, conversation, message, kind, text, score, by_speaker, assignee, due
-         FROM insight ORDER BY conversation, message, id",
-    )?;
-    let mut read = read.query([])?;
+    let sql = "SELECT id, conversation, message, kind, text, score, by_speaker, assignee, due
+        FROM insight ORDER BY conversation, message, id";
     let (mut last, mut place) = (None, 0);
-    while let Some(row) = read.next()? {
+    copy_rows(from, link, told, "insights", into, sql, |rows, row| {
         let message: i64 = row.get(2)?;
         place = match last.replace(message) == Some(message) {
             true => place + 1,
@@ -183,8 +180,8 @@ pub(super) async fn insights(
         rows.flag(row.get(6)?);
         rows.text_or_null(row.get::<_, Option<String>>(7)?.as_deref());
         rows.text_or_null(row.get::<_, Option<String>>(8)?.as_deref());
-        rows.end_row().await?;
-    }
-    rows.finish().await?;
+        Ok(())
+    })
+    .await?;
     Ok(())
 }

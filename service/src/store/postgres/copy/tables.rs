@@ -32,6 +32,27 @@ fn list(rows: &mut Rows<'_, '_>, row: &Row<'_>, column: usize) -> Result<(), Fai
     Ok(())
 }
 
+/// Fills a table with the rows of a query, for each of which `add` adds the columns. Returns
+/// how many rows there are.
+pub(super) async fn copy_rows(
+    from: &Connection,
+    link: &mut Link,
+    told: &mut Told<'_>,
+    name: &'static str,
+    into: &str,
+    sql: &str,
+    mut add: impl FnMut(&mut Rows<'_, '_>, &Row<'_>) -> Result<(), Failure>,
+) -> Result<u64, Failure> {
+    let mut rows = Rows::begin(link, told, name, into).await?;
+    let mut read = from.prepare(sql)?;
+    let mut read = read.query([])?;
+    while let Some(row) = read.next()? {
+        add(&mut rows, row)?;
+        rows.end_row().await?;
+    }
+    Ok(rows.finish().await?)
+}
+
 pub(super) async fn conversations(
     from: &Connection,
     link: &mut Link,
@@ -42,18 +63,15 @@ pub(super) async fn conversations(
     let alive = alive.unwrap_or_else(now);
     let into = "conversation (id, account, connection, session, name, created, zero, first,
         head, sequence, keep, ends, ended, metadata, labels, retain)";
-    let mut rows = Rows::begin(link, told, "conversations", into).await?;
     let sql = "SELECT id, account, connection, session, name, created, zero, first, head,
         sequence, keep, ends, ended, metadata, retain FROM conversation ORDER BY created, id";
-    let mut read = from.prepare(sql)?;
-    let mut read = read.query([])?;
-    while let Some(row) = read.next()? {
-        number(&mut rows, row, 0)?;
+    let copied = copy_rows(from, link, told, "conversations", into, sql, |rows, row| {
+        number(rows, row, 0)?;
         for column in 1..5 {
-            text(&mut rows, row, column)?;
+            text(rows, row, column)?;
         }
         for column in 5..11 {
-            number(&mut rows, row, column)?;
+            number(rows, row, column)?;
         }
         // Whose speakers were there when the service ended: they may come back for as long as
         // they might have to that service.
@@ -73,10 +91,10 @@ pub(super) async fn conversations(
                 rows.null();
             }
         }
-        number(&mut rows, row, 14)?;
-        rows.end_row().await?;
-    }
-    let copied = rows.finish().await?;
+        number(rows, row, 14)?;
+        Ok(())
+    })
+    .await?;
     // Speakers find a conversation that goes on by their connection id, the latest one of it.
     let rooms = format!(
         "INSERT INTO room SELECT DISTINCT ON (account, connection) account, connection, id,
@@ -93,25 +111,22 @@ pub(super) async fn members(
     told: &mut Told<'_>,
 ) -> Result<(), Failure> {
     let into = "member (conversation, id, user_id, name, here, node)";
-    let mut rows = Rows::begin(link, told, "members", into).await?;
     // With the very expression of the index `entry_presence`.
     let sql = "SELECT conversation, id, user_id, name, coalesce((SELECT e.kind = 'member'
         FROM entry e WHERE e.conversation = m.conversation AND e.kind IN ('member', 'left')
         AND coalesce(json_extract(e.body, '$.entry.member.id'),
                      json_extract(e.body, '$.entry.left.id')) = m.id
         ORDER BY e.seq DESC LIMIT 1), 0) FROM member m";
-    let mut read = from.prepare(sql)?;
-    let mut read = read.query([])?;
-    while let Some(row) = read.next()? {
-        number(&mut rows, row, 0)?;
+    copy_rows(from, link, told, "members", into, sql, |rows, row| {
+        number(rows, row, 0)?;
         for column in 1..4 {
-            text(&mut rows, row, column)?;
+            text(rows, row, column)?;
         }
         rows.flag(row.get(4)?);
         rows.raw(NOBODY);
-        rows.end_row().await?;
-    }
-    rows.finish().await?;
+        Ok(())
+    })
+    .await?;
     Ok(())
 }
 
@@ -122,19 +137,24 @@ pub(super) async fn streams(
 ) -> Result<(), Failure> {
     let columns = "conversation, id, attempt, member, begun, said_until";
     let into = format!("stream ({columns})");
-    let mut rows = Rows::begin(link, told, "streams", &into).await?;
-    let mut read = from.prepare(&format!("SELECT {columns} FROM stream"))?;
-    let mut read = read.query([])?;
-    while let Some(row) = read.next()? {
-        number(&mut rows, row, 0)?;
-        text(&mut rows, row, 1)?;
-        number(&mut rows, row, 2)?;
-        text(&mut rows, row, 3)?;
-        number(&mut rows, row, 4)?;
-        number(&mut rows, row, 5)?;
-        rows.end_row().await?;
-    }
-    rows.finish().await?;
+    copy_rows(
+        from,
+        link,
+        told,
+        "streams",
+        &into,
+        &format!("SELECT {columns} FROM stream"),
+        |rows, row| {
+            number(rows, row, 0)?;
+            text(rows, row, 1)?;
+            number(rows, row, 2)?;
+            text(rows, row, 3)?;
+            number(rows, row, 4)?;
+            number(rows, row, 5)?;
+            Ok(())
+        },
+    )
+    .await?;
     Ok(())
 }
 
@@ -144,22 +164,19 @@ pub(super) async fn topics(
     told: &mut Told<'_>,
 ) -> Result<(), Failure> {
     let into = "topic (conversation, id, text, score, messages)";
-    let mut rows = Rows::begin(link, told, "topics", into).await?;
     // Older releases have told other ids of messages than those of the rows.
     let sql = "SELECT conversation, id, text, score, (SELECT json_group_array(m.id)
         FROM json_each(t.messages) j CROSS JOIN message m INDEXED BY message_live
         ON m.conversation = t.conversation AND m.live = j.value) FROM topic t";
-    let mut read = from.prepare(sql)?;
-    let mut read = read.query([])?;
-    while let Some(row) = read.next()? {
-        number(&mut rows, row, 0)?;
-        number(&mut rows, row, 1)?;
-        text(&mut rows, row, 2)?;
+    copy_rows(from, link, told, "topics", into, sql, |rows, row| {
+        number(rows, row, 0)?;
+        number(rows, row, 1)?;
+        text(rows, row, 2)?;
         rows.decimal(row.get(3)?);
-        list(&mut rows, row, 4)?;
-        rows.end_row().await?;
-    }
-    rows.finish().await?;
+        list(rows, row, 4)?;
+        Ok(())
+    })
+    .await?;
     Ok(())
 }
 
@@ -170,43 +187,58 @@ pub(super) async fn found(
     told: &mut Told<'_>,
 ) -> Result<(), Failure> {
     let into = "tracker (id, conversation, name)";
-    let mut rows = Rows::begin(link, told, "trackers that were found", into).await?;
-    let mut read = from.prepare("SELECT id, conversation, name FROM tracker")?;
-    let mut read = read.query([])?;
-    while let Some(row) = read.next()? {
-        number(&mut rows, row, 0)?;
-        number(&mut rows, row, 1)?;
-        text(&mut rows, row, 2)?;
-        rows.end_row().await?;
-    }
-    rows.finish().await?;
+    copy_rows(
+        from,
+        link,
+        told,
+        "trackers that were found",
+        into,
+        "SELECT id, conversation, name FROM tracker",
+        |rows, row| {
+            number(rows, row, 0)?;
+            number(rows, row, 1)?;
+            text(rows, row, 2)?;
+            Ok(())
+        },
+    )
+    .await?;
     let into = "tracker_match (tracker, message, value, place)";
-    let mut rows = Rows::begin(link, told, "matches of trackers", into).await?;
     let sql = "SELECT tracker, message, value, offset FROM tracker_match ORDER BY rowid";
-    let mut read = from.prepare(sql)?;
-    let mut read = read.query([])?;
-    while let Some(row) = read.next()? {
-        number(&mut rows, row, 0)?;
-        number(&mut rows, row, 1)?;
-        text(&mut rows, row, 2)?;
-        number(&mut rows, row, 3)?;
-        rows.end_row().await?;
-    }
-    rows.finish().await?;
+    copy_rows(
+        from,
+        link,
+        told,
+        "matches of trackers",
+        into,
+        sql,
+        |rows, row| {
+            number(rows, row, 0)?;
+            number(rows, row, 1)?;
+            text(rows, row, 2)?;
+            number(rows, row, 3)?;
+            Ok(())
+        },
+    )
+    .await?;
     let into = "entity (id, message, type, value, text, place)";
-    let mut rows = Rows::begin(link, told, "entities", into).await?;
-    let mut read = from.prepare("SELECT id, message, type, value, text, offset FROM entity")?;
-    let mut read = read.query([])?;
-    while let Some(row) = read.next()? {
-        number(&mut rows, row, 0)?;
-        number(&mut rows, row, 1)?;
-        for column in 2..5 {
-            text(&mut rows, row, column)?;
-        }
-        number(&mut rows, row, 5)?;
-        rows.end_row().await?;
-    }
-    rows.finish().await?;
+    copy_rows(
+        from,
+        link,
+        told,
+        "entities",
+        into,
+        "SELECT id, message, type, value, text, offset FROM entity",
+        |rows, row| {
+            number(rows, row, 0)?;
+            number(rows, row, 1)?;
+            for column in 2..5 {
+                text(rows, row, column)?;
+            }
+            number(rows, row, 5)?;
+            Ok(())
+        },
+    )
+    .await?;
     Ok(())
 }
 
@@ -217,26 +249,23 @@ pub(super) async fn bookmarks(
 ) -> Result<(), Failure> {
     let into = "bookmark (id, conversation, label, description, author, begins, duration,
         messages, created, updated)";
-    let mut rows = Rows::begin(link, told, "bookmarks", into).await?;
     let sql = "SELECT id, conversation, label, description, user, begin, duration, messages,
         created, updated FROM bookmark";
-    let mut read = from.prepare(sql)?;
-    let mut read = read.query([])?;
-    while let Some(row) = read.next()? {
-        number(&mut rows, row, 0)?;
-        number(&mut rows, row, 1)?;
-        text(&mut rows, row, 2)?;
-        text(&mut rows, row, 3)?;
+    copy_rows(from, link, told, "bookmarks", into, sql, |rows, row| {
+        number(rows, row, 0)?;
+        number(rows, row, 1)?;
+        text(rows, row, 2)?;
+        text(rows, row, 3)?;
         // JSON, in which no character is written in another way.
         rows.raw(row.get_ref(4)?.as_str()?);
-        number(&mut rows, row, 5)?;
-        number(&mut rows, row, 6)?;
-        list(&mut rows, row, 7)?;
-        number(&mut rows, row, 8)?;
-        number(&mut rows, row, 9)?;
-        rows.end_row().await?;
-    }
-    rows.finish().await?;
+        number(rows, row, 5)?;
+        number(rows, row, 6)?;
+        list(rows, row, 7)?;
+        number(rows, row, 8)?;
+        number(rows, row, 9)?;
+        Ok(())
+    })
+    .await?;
     Ok(())
 }
 
@@ -247,20 +276,17 @@ pub(super) async fn groups(
 ) -> Result<u64, Failure> {
     let columns = "id, account, name, description, criteria, created, updated";
     let into = format!("conversation_group ({columns})");
-    let mut rows = Rows::begin(link, told, "groups", &into).await?;
     let sql = format!("SELECT {columns} FROM conversation_group ORDER BY created, rowid");
-    let mut read = from.prepare(&sql)?;
-    let mut read = read.query([])?;
-    while let Some(row) = read.next()? {
-        number(&mut rows, row, 0)?;
+    copy_rows(from, link, told, "groups", &into, &sql, |rows, row| {
+        number(rows, row, 0)?;
         for column in 1..5 {
-            text(&mut rows, row, column)?;
+            text(rows, row, column)?;
         }
-        number(&mut rows, row, 5)?;
-        number(&mut rows, row, 6)?;
-        rows.end_row().await?;
-    }
-    Ok(rows.finish().await?)
+        number(rows, row, 5)?;
+        number(rows, row, 6)?;
+        Ok(())
+    })
+    .await
 }
 
 pub(super) async fn kept_trackers(
@@ -269,18 +295,23 @@ pub(super) async fn kept_trackers(
     told: &mut Told<'_>,
 ) -> Result<u64, Failure> {
     let into = "kept_tracker (id, account, name, vocabulary)";
-    let mut rows = Rows::begin(link, told, "trackers of accounts", into).await?;
     let sql = "SELECT id, account, name, vocabulary FROM kept_tracker ORDER BY made";
-    let mut read = from.prepare(sql)?;
-    let mut read = read.query([])?;
-    while let Some(row) = read.next()? {
-        number(&mut rows, row, 0)?;
-        text(&mut rows, row, 1)?;
-        text(&mut rows, row, 2)?;
-        rows.raw(row.get_ref(3)?.as_str()?);
-        rows.end_row().await?;
-    }
-    Ok(rows.finish().await?)
+    copy_rows(
+        from,
+        link,
+        told,
+        "trackers of accounts",
+        into,
+        sql,
+        |rows, row| {
+            number(rows, row, 0)?;
+            text(rows, row, 1)?;
+            text(rows, row, 2)?;
+            rows.raw(row.get_ref(3)?.as_str()?);
+            Ok(())
+        },
+    )
+    .await
 }
 
 pub(super) async fn jobs(
@@ -290,26 +321,23 @@ pub(super) async fn jobs(
 ) -> Result<u64, Failure> {
     let into = "job (id, account, conversation, status, request, result, zero, progress,
         attempt, created, updated, home)";
-    let mut rows = Rows::begin(link, told, "jobs", into).await?;
     let sql = "SELECT id, account, conversation, status, request, result, zero, progress,
         attempt, created, updated FROM job";
-    let mut read = from.prepare(sql)?;
-    let mut read = read.query([])?;
-    while let Some(row) = read.next()? {
-        text(&mut rows, row, 0)?;
-        text(&mut rows, row, 1)?;
-        number(&mut rows, row, 2)?;
+    copy_rows(from, link, told, "jobs", into, sql, |rows, row| {
+        text(rows, row, 0)?;
+        text(rows, row, 1)?;
+        number(rows, row, 2)?;
         for column in 3..6 {
-            text(&mut rows, row, column)?;
+            text(rows, row, column)?;
         }
         for column in 6..11 {
-            number(&mut rows, row, column)?;
+            number(rows, row, column)?;
         }
         // Any node takes it over, as from one that is gone.
         rows.raw(NOBODY);
-        rows.end_row().await?;
-    }
-    Ok(rows.finish().await?)
+        Ok(())
+    })
+    .await
 }
 
 pub(super) async fn webhooks(
@@ -319,20 +347,25 @@ pub(super) async fn webhooks(
 ) -> Result<(), Failure> {
     let columns = "id, job, url, body, attempts, due, error, created";
     let into = format!("webhook ({columns})");
-    let mut rows = Rows::begin(link, told, "webhooks", &into).await?;
-    let mut read = from.prepare(&format!("SELECT {columns} FROM webhook"))?;
-    let mut read = read.query([])?;
-    while let Some(row) = read.next()? {
-        for column in 0..4 {
-            text(&mut rows, row, column)?;
-        }
-        number(&mut rows, row, 4)?;
-        number(&mut rows, row, 5)?;
-        text(&mut rows, row, 6)?;
-        number(&mut rows, row, 7)?;
-        rows.end_row().await?;
-    }
-    rows.finish().await?;
+    copy_rows(
+        from,
+        link,
+        told,
+        "webhooks",
+        &into,
+        &format!("SELECT {columns} FROM webhook"),
+        |rows, row| {
+            for column in 0..4 {
+                text(rows, row, column)?;
+            }
+            number(rows, row, 4)?;
+            number(rows, row, 5)?;
+            text(rows, row, 6)?;
+            number(rows, row, 7)?;
+            Ok(())
+        },
+    )
+    .await?;
     Ok(())
 }
 
