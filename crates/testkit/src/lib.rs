@@ -28,6 +28,8 @@ pub mod redis;
 #[cfg(feature = "relay")]
 pub mod relay;
 #[cfg(feature = "service")]
+mod script;
+#[cfg(feature = "service")]
 pub mod service;
 #[cfg(feature = "speech")]
 pub mod speech;

@@ -2,13 +2,15 @@
 
 //! A PostgreSQL of the test's own, as a child process, with any number of databases.
 
+use crate::script::Script;
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long the server may take to start.
@@ -63,7 +65,7 @@ rm -rf "$directory"
 #[derive(Debug)]
 pub struct Postgres {
     directory: PathBuf,
-    script: Mutex<(Child, ChildStdin, BufReader<std::process::ChildStdout>)>,
+    script: Script,
     programs: PathBuf,
     next: AtomicU32,
 }
@@ -174,24 +176,19 @@ impl Postgres {
             let written = file.and_then(|mut file| file.write_all(content.as_bytes()));
             written.expect("a file");
         }
-        let mut script = Command::new("sh")
-            .args(["-c", SCRIPT, "postgres"])
-            .args([&programs, &directory])
-            .arg(primary)
-            .args(options)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a shell");
-        let input = script.stdin.take().expect("piped");
-        let output = BufReader::new(script.stdout.take().expect("piped"));
+        let arguments = [
+            programs.as_os_str(),
+            directory.as_os_str(),
+            primary.as_ref(),
+        ];
+        let arguments = arguments.into_iter().chain(options.iter().map(OsStr::new));
+        let script = Script::start("PostgreSQL", SCRIPT, arguments);
         let server = Self {
             directory,
-            script: Mutex::new((script, input, output)),
+            script,
             programs,
             next: AtomicU32::new(0),
         };
-        server.expect("started");
         server.wait();
         Some(server)
     }
@@ -235,37 +232,23 @@ impl Postgres {
 
     /// Kills the server and all its processes with SIGKILL.
     pub fn kill(&self) {
-        self.tell("kill");
+        self.script.tell("kill");
     }
 
     /// Starts a server that was killed.
     pub fn start_again(&self) {
-        self.tell("start");
+        self.script.tell("start");
         self.wait();
     }
 
     /// Stops all processes of the server with SIGSTOP.
     pub fn freeze(&self) {
-        self.tell("freeze");
+        self.script.tell("freeze");
     }
 
     /// Lets the processes of the server go on.
     pub fn thaw(&self) {
-        self.tell("thaw");
-    }
-
-    fn tell(&self, line: &str) {
-        let mut script = self.script.lock().expect("a lock");
-        writeln!(script.1, "{line}").expect("the script runs");
-        drop(script);
-        self.expect(line);
-    }
-
-    fn expect(&self, line: &str) {
-        let mut said = String::new();
-        let mut script = self.script.lock().expect("a lock");
-        script.2.read_line(&mut said).expect("the script runs");
-        assert_eq!(said.trim_end(), line, "PostgreSQL does not start");
+        self.script.tell("thaw");
     }
 
     /// Waits until the server takes connections.

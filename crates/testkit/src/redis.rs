@@ -2,10 +2,10 @@
 
 //! A Redis of the test's own, as a child process, on a Unix socket.
 
-use std::io::{BufRead, BufReader, Write};
+use crate::script::Script;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Mutex;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ rm -rf "$directory"
 #[derive(Debug)]
 pub struct Redis {
     directory: PathBuf,
-    script: Mutex<(Child, ChildStdin, BufReader<ChildStdout>)>,
+    script: Script,
 }
 
 impl Redis {
@@ -70,21 +70,10 @@ impl Redis {
         let name = format!("symbl-redis-{}-{n}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         std::fs::create_dir(&directory).expect("a directory");
-        let mut script = Command::new("sh")
-            .args(["-c", SCRIPT, "redis"])
-            .arg(&directory)
-            .args(options)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a shell");
-        let input = script.stdin.take().expect("piped");
-        let output = BufReader::new(script.stdout.take().expect("piped"));
-        let server = Self {
-            directory,
-            script: Mutex::new((script, input, output)),
-        };
-        server.expect("started");
+        let arguments = [directory.as_os_str()].into_iter();
+        let arguments = arguments.chain(options.iter().map(OsStr::new));
+        let script = Script::start("Redis", SCRIPT, arguments);
+        let server = Self { directory, script };
         server.wait();
         Some(server)
     }
@@ -118,37 +107,23 @@ impl Redis {
 
     /// Kills the server with SIGKILL.
     pub fn kill(&self) {
-        self.tell("kill");
+        self.script.tell("kill");
     }
 
     /// Starts a server that was killed.
     pub fn start_again(&self) {
-        self.tell("start");
+        self.script.tell("start");
         self.wait();
     }
 
     /// Stops the server with SIGSTOP.
     pub fn freeze(&self) {
-        self.tell("freeze");
+        self.script.tell("freeze");
     }
 
     /// Lets the server go on.
     pub fn thaw(&self) {
-        self.tell("thaw");
-    }
-
-    fn tell(&self, line: &str) {
-        let mut script = self.script.lock().expect("a lock");
-        writeln!(script.1, "{line}").expect("the script runs");
-        drop(script);
-        self.expect(line);
-    }
-
-    fn expect(&self, line: &str) {
-        let mut said = String::new();
-        let mut script = self.script.lock().expect("a lock");
-        script.2.read_line(&mut said).expect("the script runs");
-        assert_eq!(said.trim_end(), line, "Redis does not start");
+        self.script.tell("thaw");
     }
 
     /// Waits until the server takes commands.
