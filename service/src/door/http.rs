@@ -350,9 +350,14 @@ const SOON: &str = "1";
 const LATER: &str = "5";
 
 fn too_many(message: &str, retry_after: &'static str) -> Response {
-    let mut response = error(StatusCode::TOO_MANY_REQUESTS, message);
+    later(StatusCode::TOO_MANY_REQUESTS, message, retry_after)
+}
+
+/// Returns the answer to a request that may come again after so many seconds.
+pub(crate) fn later(status: StatusCode, message: &str, seconds: &'static str) -> Response {
+    let mut response = error(status, message);
     let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from_static(retry_after));
+    headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
     response
 }
 
@@ -367,10 +372,7 @@ fn full(shared: &Shared, message: &str, retry_after: &'static str) -> Response {
 
 /// Returns the answer to a request that another service may take.
 pub(crate) fn unavailable(message: &str) -> Response {
-    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message);
-    let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from_static(SOON));
-    response
+    later(StatusCode::SERVICE_UNAVAILABLE, message, SOON)
 }
 
 /// Returns the answer to a client whose address failed to authenticate too often.

@@ -9,7 +9,7 @@
 
 use crate::door::asked::{Own, Readable, Sent};
 use crate::door::handshake::{Account, beyond_share};
-use crate::door::http::{Shared, error};
+use crate::door::http::{Shared, error, later, unavailable};
 use crate::door::token::{Access, Granted, Scope};
 use crate::door::unhonoured::Unhonoured;
 use crate::door::{events, transcript};
@@ -22,8 +22,8 @@ use crate::workers::Undone;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post, put};
 use axum::{Json, Router};
@@ -85,19 +85,13 @@ type Store = dyn Records;
 
 pub(crate) fn busy() -> Response {
     let message = "Too many requests read at the same time; ask again later.";
-    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message);
-    let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    response
+    unavailable(message)
 }
 
 /// Returns the answer while the database of a cluster is away, as during a failover.
 pub(crate) fn away() -> Response {
     let message = "The database is away; ask again in a few seconds.";
-    let mut response = error(StatusCode::SERVICE_UNAVAILABLE, message);
-    let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
-    response
+    later(StatusCode::SERVICE_UNAVAILABLE, message, "2")
 }
 
 /// Returns the answer to a request whose work was not done: too many wait for it, or it has
@@ -554,6 +548,7 @@ async fn share(State(shared): State<Shared>, Own(whose): Own, Sent(body): Sent) 
 mod tests {
     use super::*;
     use crate::store::LONGEST_WAIT;
+    use axum::http::header::RETRY_AFTER;
 
     #[test]
     fn a_share_token_lives_as_long_as_is_asked_for_within_the_bounds() {
