@@ -15,6 +15,7 @@
 
 mod accuracy;
 mod launched;
+#[path = "../service/src/daemon/manual.rs"]
 mod manual;
 mod summary;
 mod view;

@@ -8,6 +8,7 @@
 
 mod list;
 mod listen;
+#[path = "../../service/src/daemon/manual.rs"]
 mod manual;
 mod output;
 mod place;

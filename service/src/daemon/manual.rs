@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Writes the manual pages and the completions of shells, made from the options.
+//! Writes the manual pages and the completions of shells, made from the options. `symbl-tap`
+//! and `symbl-view` have this module too.
 
 use clap::Command;
 use clap_complete::{Shell, generate_to};
