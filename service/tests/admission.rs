@@ -5,33 +5,11 @@
 
 mod common;
 
+use common::dear::Dear;
 use common::{Client, config, http, in_time, start_request};
 use std::sync::Arc;
-use symbl_service::capacity::Capacity;
-use symbl_service::recognizer::scripted::Scripted;
-use symbl_service::recognizer::{Recognizer, RecognizerError, RecognizerStream, StreamOptions};
 use symbl_service::{Server, ServerConfig};
 use tokio_tungstenite::tungstenite::Error;
-
-/// An engine of which each stream takes half of all cores, as it says.
-struct Dear;
-
-impl Recognizer for Dear {
-    fn name(&self) -> &'static str {
-        "dear"
-    }
-
-    fn capacity(&self) -> Capacity {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        Capacity::Here {
-            cost: cores as f64 / 2.0,
-        }
-    }
-
-    fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
-        Scripted.open(options)
-    }
-}
 
 fn dear(max_load: Option<f64>) -> ServerConfig {
     ServerConfig {

@@ -2,13 +2,11 @@
 
 //! Limits that hold over all nodes, and nodes that are full.
 
+use super::common::dear::Dear;
 use super::process::Process;
 use super::*;
 use std::sync::Arc;
 use std::time::Instant;
-use symbl_service::capacity::Capacity;
-use symbl_service::recognizer::scripted::Scripted;
-use symbl_service::recognizer::{Recognizer, RecognizerError, RecognizerStream, StreamOptions};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::Error;
 
@@ -93,26 +91,6 @@ async fn an_account_has_as_many_streams_as_it_may_have_on_all_nodes_together() {
     .await;
     eprintln!("{lost} places were free after {:?}", killed.elapsed());
     assert_eq!(dial(&c, "too-many").await.err().map(|r| r.0), Some(429));
-}
-
-/// An engine of which each stream takes half of all cores, as it says.
-struct Dear;
-
-impl Recognizer for Dear {
-    fn name(&self) -> &'static str {
-        "dear"
-    }
-
-    fn capacity(&self) -> Capacity {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        Capacity::Here {
-            cost: cores as f64 / 2.0,
-        }
-    }
-
-    fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
-        Scripted.open(options)
-    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 
 pub mod annotated;
 pub mod chatty;
+pub mod dear;
 pub mod flac;
 pub mod jobs;
 pub mod process;
