@@ -88,7 +88,7 @@ async fn what_a_node_writes_that_is_gone_is_refused_by_the_database() {
     let old = "INSERT INTO node VALUES ('frozen', '0', 0, symbl_now_1() - 4000000000),
                ('dead', '0', 0, symbl_now_1() - 6000000000)";
     postgres.ask(&url, old);
-    postgres.ask(&url, "SELECT symbl_gone_1(5000000000)");
+    postgres.ask(&url, "SELECT symbl_gone_1(symbl_now_1(), 5000000000)");
     assert_eq!(write("frozen"), "1", "within its lease");
     assert_eq!(write("dead"), "0");
     assert_eq!(write("nobody"), "0");

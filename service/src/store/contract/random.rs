@@ -8,7 +8,6 @@ use crate::conversation::log::{Begun, StreamPosition, Verdict};
 use fastrand::Rng;
 use std::sync::{Arc, Mutex};
 use symbl_log::cluster::{self, Cluster, Ended, Said, Start, StreamStart};
-use symbl_log::fence::{self, Refusal};
 
 /// When conversations without a speaker are over: not during the test.
 const LATER: i64 = i64::MAX / 4;
@@ -111,21 +110,14 @@ fn run(log: &dyn Log, seed: u64) {
                 let verdict = super::append(log, id, drawn);
                 let asked = Said {
                     message,
-                    part: part.as_ref().map(|part| {
-                        let heard = fence::Part {
-                            attempt: part.attempt,
-                            from: part.from,
-                            until: part.until,
-                        };
-                        (part.stream.as_str(), heard)
-                    }),
+                    part: part
+                        .as_ref()
+                        .map(|part| (part.stream.as_str(), part.heard())),
                     again: false,
                 };
                 let by_rule = match rules.append(me, id, &asked).expect("it lives") {
                     cluster::Verdict::Stored { seq, .. } => Verdict::Stored(seq),
-                    cluster::Verdict::Refused(Refusal::Over) => Verdict::Over,
-                    cluster::Verdict::Refused(Refusal::Already) => Verdict::Already,
-                    cluster::Verdict::Refused(Refusal::Superseded) => Verdict::Superseded,
+                    cluster::Verdict::Refused(refusal) => refusal.into(),
                 };
                 assert_eq!(verdict, by_rule, "{how}: {part:?}");
             }

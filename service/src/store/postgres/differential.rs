@@ -168,7 +168,7 @@ impl Run {
         let me = self.nodes[node].clone();
         let many = match self.rng.u8(0..3) {
             0 => {
-                let sql = "SELECT symbl_gone_1($1)";
+                let sql = "SELECT symbl_gone_1(symbl_now_1(), $1)";
                 let many = self.link.query_one(sql, &[&LEASE]).await;
                 let gone = self.rules.declare_gone(LEASE, self.now);
                 (many, gone.len())

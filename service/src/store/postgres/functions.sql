@@ -482,7 +482,7 @@ BEGIN
 END $$;
 
 -- Declares the nodes gone that were not heard of for a lease before the time `as_of`.
-CREATE OR REPLACE FUNCTION symbl_gone_2(as_of bigint, lease bigint)
+CREATE OR REPLACE FUNCTION symbl_gone_1(as_of bigint, lease bigint)
 RETURNS bigint LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -499,11 +499,6 @@ BEGIN
     DELETE FROM node WHERE gone AND beats < symbl_now_1() - 86400000000000;
     RETURN many;
 END $$;
-
--- The same, as of now.
-CREATE OR REPLACE FUNCTION symbl_gone_1(lease bigint) RETURNS bigint LANGUAGE sql AS $$
-    SELECT symbl_gone_2(symbl_now_1(), lease)
-$$;
 
 -- Frees the seats of nodes that are gone. A conversation that nobody else is in waits for
 -- its speakers from the last sign of life of its last node.

@@ -136,7 +136,7 @@ pub(super) async fn time(link: &mut Link) -> Result<i64, StoreError> {
 /// is the time that the database gave a moment ago.
 pub(super) async fn sweep(link: &mut Link, node: &str, as_of: i64) -> Result<(), StoreError> {
     // Each is a transaction of its own, so that none locks conversations in two orders.
-    let sql = "SELECT symbl_gone_2($1, $2)";
+    let sql = "SELECT symbl_gone_1($1, $2)";
     link.query(sql, &[&as_of, &LEASE]).await?;
     link.query("SELECT symbl_unseat_1($1)", &[&now()]).await?;
     let sql = "SELECT symbl_end_1($1, $2)";

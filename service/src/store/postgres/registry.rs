@@ -225,9 +225,8 @@ async fn keep_clean(
                 }
             };
             // If the database is frozen behind this answer, no node is late by its time.
-            let as_of = time(link).await?;
+            let as_of = look_at_all(link, counts).await?;
             let may = presence.answers(Instant::now(), is_another);
-            look_at_all(link, counts).await?;
             // The connection that writes may have come back later than this one.
             match may && since.elapsed() >= AFTER_AN_OUTAGE / 2 {
                 true => sweep(link, &name(node), as_of).await,
@@ -241,16 +240,19 @@ async fn keep_clean(
     }
 }
 
-/// Counts the nodes, and compares the clock of this one with that of the database.
-pub(super) async fn look_at_all(link: &mut Link, counts: &ClusterCounts) -> Result<(), StoreError> {
+/// Counts the nodes, and compares the clock of this one with that of the database, whose time
+/// it returns.
+pub(super) async fn look_at_all(
+    link: &mut Link,
+    counts: &ClusterCounts,
+) -> Result<i64, StoreError> {
     let before = now();
-    let row = link.query_one("SELECT symbl_now_1()", &[]).await?;
-    let after = now();
-    counts.compared(before, get(&row, 0)?, after);
+    let time = time(link).await?;
+    counts.compared(before, time, now());
     let sql = "SELECT count(*) FILTER (WHERE NOT gone), count(*) FILTER (WHERE gone) FROM node";
     let row = link.query_one(sql, &[]).await?;
     counts.nodes(get(&row, 0)?, get(&row, 1)?);
-    Ok(())
+    Ok(time)
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use crate::store::postgres::form::asked;
 use crate::store::sqlite::record::{Outcome, Record};
 use serde_json::json;
 use symbl_log::cluster::{self, Ended, Fenced, Joined, Said, Start, StreamStart, Wanted};
-use symbl_log::fence::{self, Refusal};
 
 impl Run {
     pub(super) async fn join(&mut self, node: usize) -> Answers {
@@ -172,22 +171,15 @@ impl Run {
         }
         let by_rule = Said {
             message,
-            part: part.as_ref().map(|part| {
-                let heard = fence::Part {
-                    attempt: part.attempt,
-                    from: part.from,
-                    until: part.until,
-                };
-                (part.stream.as_str(), heard)
-            }),
+            part: part
+                .as_ref()
+                .map(|part| (part.stream.as_str(), part.heard())),
             again,
         };
         let by_rule = self.rules.append(&self.nodes[node], conversation, &by_rule);
         let by_rule = by_rule.ok().map(|verdict| match verdict {
             cluster::Verdict::Stored { seq, number } => (Verdict::Stored(seq), Some(number)),
-            cluster::Verdict::Refused(Refusal::Over) => (Verdict::Over, None),
-            cluster::Verdict::Refused(Refusal::Already) => (Verdict::Already, None),
-            cluster::Verdict::Refused(Refusal::Superseded) => (Verdict::Superseded, None),
+            cluster::Verdict::Refused(refusal) => (refusal.into(), None),
         });
         let said = Box::new(said);
         let record = Record::Said { conversation, said };
