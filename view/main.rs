@@ -15,8 +15,6 @@
 
 mod accuracy;
 mod launched;
-#[path = "../service/src/daemon/manual.rs"]
-mod manual;
 mod summary;
 mod view;
 
@@ -105,7 +103,7 @@ fn has_no_reader(error: &(dyn Error + 'static)) -> bool {
 
 fn run(args: &Args, notes: &Notes) -> Result<ExitCode, Box<dyn Error>> {
     if let Some(folder) = &args.write_manual {
-        manual::write(Args::command(), folder)
+        symbl_manual::write(Args::command(), folder)
             .map_err(|error| format!("{}: {error}", folder.display()))?;
         return Ok(ExitCode::SUCCESS);
     }

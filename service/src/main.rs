@@ -282,7 +282,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "cluster")]
         Some(Task::Copy(options)) => copy::copy(options).map_err(Failure::from),
         Some(Task::Manual { folder }) => {
-            daemon::manual::write(Options::command(), folder).map_err(system("the manual"))
+            symbl_manual::write(Options::command(), folder).map_err(system("the manual"))
         }
         None => start(read, &arguments),
     });

@@ -8,8 +8,6 @@
 
 mod list;
 mod listen;
-#[path = "../../service/src/daemon/manual.rs"]
-mod manual;
 mod output;
 mod place;
 mod recall;
@@ -110,7 +108,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let notes = Notes::new("symbl-tap");
     let code = if let Some(folder) = &args.write_manual {
-        match manual::write(Args::command(), folder) {
+        match symbl_manual::write(Args::command(), folder) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 notes.tell(&format!("{}: {error}", folder.display()));

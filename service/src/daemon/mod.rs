@@ -6,7 +6,6 @@
 pub(crate) mod drain;
 pub(crate) mod effect;
 pub(crate) mod file;
-pub(crate) mod manual;
 pub(crate) mod notify;
 pub(crate) mod process;
 pub(crate) mod reload;

@@ -8,9 +8,10 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The libraries that are published, each after those that it needs.
-const LIBRARIES: [&str; 7] = [
+const LIBRARIES: [&str; 8] = [
     "symbl-protocol",
     "symbl-captions",
+    "symbl-manual",
     "symbl-log",
     "symbl-client",
     "symbl-models",

@@ -16,7 +16,11 @@ use symbl_testkit::peer::{Message, Peer, Script, close};
 fn bounded(base_url: &str, arguments: &[&str]) -> Command {
     let program = command(base_url, arguments);
     let mut bounded = Command::new("timeout");
-    bounded.args(["-k", "1", "60"]).arg(program.get_program());
+    // Without `--foreground` it sends a signal twice, to the program and to its group, and a
+    // second Ctrl-C means something else.
+    bounded
+        .args(["--foreground", "-k", "1", "60"])
+        .arg(program.get_program());
     bounded.args(program.get_args());
     bounded
         .env_remove("SYMBL_ACCESS_TOKEN")

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Writes the manual pages and the completions of shells, made from the options. `symbl-tap`
-//! and `symbl-view` have this module too.
+#![doc = include_str!("../README.md")]
 
 use clap::Command;
 use clap_complete::{Shell, generate_to};
@@ -9,7 +8,7 @@ use std::io::Result;
 use std::path::Path;
 
 /// Writes `man1/*.1` and the completions for bash, zsh and fish below the folder.
-pub(crate) fn write(mut command: Command, folder: &Path) -> Result<()> {
+pub fn write(mut command: Command, folder: &Path) -> Result<()> {
     let pages = folder.join("man1");
     std::fs::create_dir_all(&pages)?;
     clap_mangen::generate_to(command.clone(), &pages)?;
