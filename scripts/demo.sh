@@ -5,7 +5,8 @@
 #
 #   scripts/demo.sh [FILE]     FILE: anything that GStreamer's decodebin reads;
 #                              without it, the recorded prompts of
-#                              examples/talk/prompts.tsv, joined into one talk
+#                              examples/talk/prompts.tsv, joined into one talk; PROMPTS in
+#                              the environment names another such list
 #
 # With VIDEO=1 in the environment, symbltranscriber burns the captions into a picture, live:
 # that of FILE, or a test picture. The result is captions.mp4 and one frame of it,
@@ -21,7 +22,7 @@ caller=$PWD
 cd "$(dirname "$0")/.."
 
 target=${CARGO_TARGET_DIR:-target}/release
-prompts=examples/talk/prompts.tsv
+prompts=${PROMPTS:-examples/talk/prompts.tsv}
 pause_ms=1000
 trackers='[
   {"name": "Pound key", "vocabulary": ["pound key", "hash key"]},

@@ -16,6 +16,7 @@ use symbl_service::analysis::{
     Analyzer, AnalyzerOptions, Assignee, Sentence, punctuate, punctuated, sentiment,
 };
 use symbl_service::recognizer::RecognisedWord;
+use symbl_testkit::documented;
 use text2num::{lang::English, replace_numbers_in_text};
 
 const KINDS: [(InsightType, &str); 3] = [
@@ -499,5 +500,33 @@ fn sentiment_is_mostly_right() {
     }
     for (name, score) in held_out {
         score.at_least(name, 0.6, 0.5);
+    }
+}
+
+/// Returns the cells of a row of a table on the page.
+fn cells(row: &str) -> Vec<&str> {
+    row.trim_matches('|').split('|').map(str::trim).collect()
+}
+
+#[test]
+fn the_command_of_the_page_prints_its_figures() {
+    let page = "docs/analysis.md";
+    let command = documented::block(page, "service/tests/analysis.rs");
+    let printed = documented::cargo_test(&command, "analysis", &["the_command_of_the_page"]);
+    let text = std::fs::read_to_string(documented::path(page)).expect(page);
+    let mut rows = text.lines();
+    rows.find(|line| line.starts_with("| | sentences | tuned half"))
+        .expect("the table");
+    let rows: Vec<Vec<&str>> = rows
+        .skip(1)
+        .map_while(|line| line.starts_with('|').then(|| cells(line)))
+        .collect();
+    assert!(rows.len() > 10, "{rows:?}");
+    for row in rows {
+        for figures in &row[2..] {
+            let (precision, recall) = figures.split_once(" / ").expect("two figures");
+            let figures = format!("precision {precision}  recall {recall} ");
+            assert!(printed.contains(&figures), "{row:?}: {figures}\n{printed}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::{Recognition, Recognizer, StreamOptions};
+use symbl_testkit::documented;
 use symbl_testkit::speech::{Sample, absent, audio, samples, word_errors};
 use tempfile::TempDir;
 
@@ -192,4 +193,20 @@ fn a_file_that_cannot_work_is_named_with_its_reason() {
         file("ok.dict", "hello HH AH L OW\nxqzzy XX\n"),
     );
     open(Some(both.0), Some(both.1)).unwrap();
+}
+
+#[test]
+fn the_service_starts_with_a_menu_as_documented() {
+    if let Err(error) = open(None, None) {
+        return absent(&error);
+    }
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("menu.lm"), arpa(&["hello"])).unwrap();
+    std::fs::write(folder.path().join("menu.dict"), "hello HH AH L OW\n").unwrap();
+    let service = env!("CARGO_BIN_EXE_symbl-service");
+    let script = format!("exec '{service}' --listen 127.0.0.1:0 \"$@\"");
+    documented::stand_in(folder.path(), "symbl-service", &script);
+    let code = documented::block("docs/recognizers.md", "service/tests/closed_domain.rs");
+    let mut command = documented::bash(&code, folder.path());
+    documented::until_it_listens(command.current_dir(folder.path()));
 }

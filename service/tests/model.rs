@@ -8,6 +8,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use symbl_models::{Cache, Model};
+use symbl_testkit::documented::{Block, bash, block, blocks, stand_in, until_it_listens};
+use symbl_testkit::model::model;
 
 /// The folders of one test.
 struct World {
@@ -255,15 +257,8 @@ fn tiny_en_comes_from_the_network() {
     assert_eq!(err, "");
 }
 
-/// Returns the blocks of docs/models.md that this test runs.
-fn blocks() -> Vec<String> {
-    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/models.md");
-    let text = fs::read_to_string(document).expect("docs/models.md");
-    let begin = "<!-- run by service/tests/model.rs -->\n```sh\n";
-    let blocks = text.split(begin).skip(1);
-    let end = |block: &str| block.split("```").next().map(str::to_owned);
-    blocks.filter_map(end).collect()
-}
+/// The file that the documents name.
+const TEST: &str = "service/tests/model.rs";
 
 #[test]
 fn the_commands_of_the_document_list_find_and_remove_a_model() {
@@ -271,14 +266,15 @@ fn the_commands_of_the_document_list_find_and_remove_a_model() {
     let folder = world.pretend(tiny());
     let own = Path::new(env!("CARGO_BIN_EXE_symbl-service"));
     let own = own.parent().expect("a folder").display();
-    let blocks = blocks();
-    assert_eq!(blocks.len(), 2);
+    let blocks = blocks("docs/models.md", TEST);
+    assert_eq!(blocks.len(), 3);
     let mut said = String::new();
-    for block in blocks {
+    // The first one fetches, see below.
+    for Block { text: block, .. } in &blocks[1..] {
         let mut command = Command::new("bash");
         let path = std::env::var("PATH").expect("a path");
         command
-            .args(["-euo", "pipefail", "-c", &block])
+            .args(["-euo", "pipefail", "-c", block])
             .current_dir(world.root.path())
             .env("PATH", format!("{own}:{path}"))
             .env("XDG_CACHE_HOME", world.path("cache"));
@@ -290,4 +286,41 @@ fn the_commands_of_the_document_list_find_and_remove_a_model() {
     assert_eq!(said.matches(place).count(), 2, "{said}");
     assert!(!folder.exists());
     assert!(world.cache().folder().exists());
+}
+
+/// Returns the command that runs code of a document. Its `symbl-service` listens on a free port,
+/// and its Python downloads nothing.
+fn documented(code: &str, folder: &Path) -> Command {
+    let service = env!("CARGO_BIN_EXE_symbl-service");
+    let script = format!("[ $# -gt 0 ] || set -- --listen 127.0.0.1:0\nexec '{service}' \"$@\"");
+    stand_in(folder, "symbl-service", &script);
+    stand_in(
+        folder,
+        "python3",
+        "echo 'a test downloads nothing' >&2; exit 1",
+    );
+    bash(code, folder)
+}
+
+#[test]
+fn a_model_that_is_there_is_fetched_at_once() {
+    let Some(model) = model("tiny.en") else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let fetch = &blocks("docs/models.md", TEST)[0].text;
+    let (success, printed, err) = run(documented(fetch, folder.path()));
+    assert!(success, "{err}");
+    assert_eq!(Path::new(printed.trim_end()), model);
+}
+
+#[test]
+fn the_service_recognises_with_the_model_that_was_fetched() {
+    if model("tiny.en").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let code = block("docs/recognizers.md", TEST);
+    let log = until_it_listens(&mut documented(&code, folder.path()));
+    assert!(log.contains("whisper"), "{log}");
 }

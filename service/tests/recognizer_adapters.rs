@@ -9,6 +9,7 @@ use std::process::Command as Program;
 use std::time::Duration;
 use symbl_service::recognizer::command::{Command, CommandLimits};
 use symbl_service::recognizer::{RecognisedWord, Recognition, Recognizer, StreamOptions};
+use symbl_testkit::documented::{self, block, stand_in, until_it_listens};
 use symbl_testkit::speech::{absent, audio, samples, silence, time_of, word_errors};
 use tempfile::TempDir;
 
@@ -132,6 +133,26 @@ fn pocketsphinx_of_pypi_hears_recorded_speech() {
     }
     println!("{errors} errors in {spoken} words");
     assert!(errors * 4 <= spoken, "{errors} errors in {spoken} words");
+
+    // The README's commands: `pip` and `python3` are those of the package's folder.
+    let code = block("README.md", "service/tests/recognizer_adapters.rs");
+    let folder = TempDir::new().unwrap();
+    let (code, _) = served(&code, folder.path());
+    let programs = python.parent().expect("a folder");
+    let mut command = documented::bash(&code, programs);
+    until_it_listens(command.current_dir(documented::path("")));
+}
+
+/// Returns the code of a document with a `symbl-service` in `folder` that listens on a free
+/// port, and the value of its `--recognizer-cmd`.
+fn served(code: &str, folder: &Path) -> (String, String) {
+    let service = env!("CARGO_BIN_EXE_symbl-service");
+    let script = format!("exec '{service}' --listen 127.0.0.1:0 \"$@\"");
+    stand_in(folder, "symbl-service", &script);
+    let code = code.replace("target/release/", &format!("{}/", folder.display()));
+    let (_, line) = code.split_once("--recognizer-cmd \"").expect("the option");
+    let (line, _) = line.split_once('"').expect("its end");
+    (code.clone(), line.to_owned())
 }
 
 #[test]
@@ -170,7 +191,7 @@ fn vosk_results_become_words() {
     let module = r#"
 import json
 class Model:
-    def __init__(self, path): assert path == "some model"
+    def __init__(self, path): assert path == "/path/of/model"
 def SetLogLevel(level): pass
 class KaldiRecognizer:
     def __init__(self, model, rate):
@@ -189,10 +210,18 @@ class KaldiRecognizer:
 "#;
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("vosk.py"), module).unwrap();
+    let code = block(
+        "docs/recognizers.md",
+        "service/tests/recognizer_adapters.rs",
+    );
+    let (code, line) = served(&code, folder.path());
+    let mut command = documented::bash(&code, folder.path());
+    until_it_listens(command.current_dir(documented::path("")));
+    let adapters = format!("{}/", adapter("").display());
     let line = format!(
-        "env PYTHONPATH='{}' python3 '{}' 'some model'",
+        "env PYTHONPATH='{}' {}",
         folder.path().display(),
-        adapter("with_vosk.py").display()
+        line.replace("examples/recognizers/", &adapters)
     );
     let heard = hear(&line, &silence(Duration::from_secs(2)));
     let good = RecognisedWord {

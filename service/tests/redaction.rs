@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use symbl_service::analysis::redaction::{Kind, Redaction, Redactor};
+use symbl_testkit::documented;
 
 const TUNED: &str = include_str!("data/redaction-tuned.tsv");
 const HELD_OUT: &str = include_str!("data/redaction-held-out.tsv");
@@ -238,4 +239,28 @@ fn what_it_costs() {
         }
     }
     println!("hidden in interims of harmless lines: {hidden} of {shown} words");
+}
+
+#[test]
+fn the_command_of_the_page_prints_its_figures() {
+    let page = "docs/privacy.md";
+    let command = documented::block(page, "service/tests/redaction.rs");
+    // The interims print no figure of the page.
+    let except = ["the_command_of_the_page", "an_interim_never"];
+    let printed = documented::cargo_test(&command, "redaction", &except);
+    let text = std::fs::read_to_string(documented::path(page)).expect(page);
+    let mut rows = text.lines();
+    rows.find(|line| line.starts_with("| lines | words to hide found"))
+        .expect("the table");
+    let rows = rows.skip(1).take_while(|line| line.starts_with('|'));
+    // The other rows are of rules that are no more.
+    let rows = rows.filter(|row| !row.contains("first time"));
+    let mut compared = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let figures = format!("recall {}, precision {},", cells[1], cells[2]);
+        assert!(printed.contains(&figures), "{row}\n{printed}");
+        compared += 1;
+    }
+    assert_eq!(compared, 5);
 }

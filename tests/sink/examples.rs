@@ -4,6 +4,7 @@
 
 mod c;
 mod cluster;
+mod demo;
 mod media_server;
 mod output;
 mod transcribe;

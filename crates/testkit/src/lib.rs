@@ -13,6 +13,7 @@
 
 #[cfg(feature = "service")]
 pub mod client;
+pub mod documented;
 #[cfg(feature = "speech")]
 pub mod engine;
 #[cfg(feature = "model")]

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod by_systemd;
 mod cluster;
 mod forge;
 mod install;

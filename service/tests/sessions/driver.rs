@@ -251,7 +251,7 @@ fn here(name: &str) -> PathBuf {
 }
 
 /// Returns the folder with the installed client, or `None` where Node.js is absent.
-fn installed() -> Option<&'static Path> {
+pub fn installed() -> Option<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     FOLDER.get_or_init(install).as_deref()
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod delivery;
+mod documented;
 mod driver;
 mod lifecycle;
 mod limits;

@@ -2,6 +2,7 @@
 
 //! Tests the program against a scripted service and against `symbl-service`.
 
+mod documented;
 mod lasting;
 mod lossless;
 mod output;

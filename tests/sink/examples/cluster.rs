@@ -6,6 +6,9 @@ use super::*;
 use std::fs;
 use std::time::Instant;
 
+/// The page whose command is run here.
+const DOCUMENT: &str = "docs/cluster.md";
+
 /// Returns a command of `run.sh`, whose processes and files can be found by the folder.
 fn cluster(folder: &TempDir) -> Option<Command> {
     let has_haproxy = Path::new("/usr/sbin/haproxy").exists();
@@ -13,9 +16,7 @@ fn cluster(folder: &TempDir) -> Option<Command> {
         absent("haproxy or PostgreSQL");
         return None;
     }
-    // PostgreSQL may run as another user, who has to reach the folder.
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o711);
-    fs::set_permissions(folder.path(), mode).expect("a mode");
+    super::demo::reachable(folder.path());
     let mut command = plugin::command("bash");
     command
         .arg(concat!(
@@ -55,12 +56,21 @@ fn nothing_is_left(folder: &TempDir) {
 #[test]
 fn a_node_of_a_cluster_is_killed_in_mid_speech_and_no_word_is_missing() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(mut command) = cluster(&folder) else {
+    if cluster(&folder).is_none() {
         return;
-    };
-    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/cluster/demo.py");
-    let output = command.arg(demo).env("SECONDS_OF_SPEECH", "12").output();
-    let output = output.expect("bash");
+    }
+    let block = symbl_testkit::documented::block(DOCUMENT, "tests/sink/examples/cluster.rs");
+    let goal = block.strip_prefix("make ").expect("a goal");
+    let built = tempfile::tempdir().expect("a folder");
+    super::demo::reachable(built.path());
+    let output = super::demo::make(built.path(), goal)
+        .env("TMPDIR", folder.path())
+        .env("SECONDS_OF_SPEECH", "12")
+        .output()
+        .expect("make");
+    if super::demo::lacks_a_package(&output) {
+        return;
+    }
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),

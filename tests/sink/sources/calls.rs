@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use symbl_service::recognizer::scripted;
+use symbl_testkit::documented::block;
 
 /// Starts SIPp with a scenario of `tests/senders/sip`, for one call. Returns `None` if it is
 /// absent.
@@ -71,7 +72,20 @@ fn a_sip_call_gives_its_words_once_at_their_time() {
     to.play();
     let port = to.pipeline.by_name("net").unwrap().property::<i32>("port");
     let sip = free_port().to_string();
-    let arguments = ["-p", &sip, "-key", "audio_port", &port.to_string()];
+    // The command of docs/sources.md, with other ports.
+    let documented = block("docs/sources.md", "tests/sink/sources/calls.rs");
+    let arguments = documented.strip_prefix("sipp -sf tests/senders/sip/answer.xml ");
+    let arguments = arguments.expect("the scenario");
+    let arguments: Vec<String> = arguments
+        .split(' ')
+        .map(|argument| match argument {
+            "5060" => sip.clone(),
+            "5004" => port.to_string(),
+            other => other.to_owned(),
+        })
+        .collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    assert!(arguments.contains(&sip.as_str()), "{documented}");
     let Some(answer) = sipp("answer.xml", folder.path(), &arguments) else {
         return;
     };
