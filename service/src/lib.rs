@@ -40,12 +40,15 @@ mod outbox;
 mod rate;
 mod seams;
 mod store;
+mod traces;
 pub mod trackers;
 mod word;
 mod workers;
 
 pub use app::reload::{Reload, ReloadError};
 pub use app::server::{BindError, Health, Server};
+#[cfg(feature = "otlp")]
+pub use config::CollectorUrl;
 pub use config::account::{Account, AccountsError, Secret};
 pub use config::endpoint::{Bound, Endpoint};
 pub use config::origin::{AllowedHost, HostError, Origin, OriginError};

@@ -40,6 +40,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(feature = "otlp")]
+use symbl_service::CollectorUrl;
 use symbl_service::analysis::score::Checklist;
 use symbl_service::audit::{Audit, AuditError};
 #[cfg(feature = "fault")]
@@ -379,6 +381,10 @@ fn open(options: &Options, lost_log_lines: Lost) -> Result<Opened, Failure> {
         .hosts
         .extend(options.listen.iter().filter_map(Listen::name));
     config.metrics_listen = options.daemon.metrics_listen;
+    #[cfg(feature = "otlp")]
+    {
+        config.otlp = options.daemon.otlp.clone().map(CollectorUrl::from);
+    }
     options.daemon.drain.set(&mut config);
     config.history_delay = Duration::from_secs_f64(options.history_delay);
     config.limits = options.limits.checked()?;

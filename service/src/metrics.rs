@@ -7,6 +7,7 @@
 //! or a conversation: those are confidential, and there may be any number of them.
 
 mod bus;
+mod stages;
 // Without the feature no store counts.
 #[cfg_attr(not(feature = "cluster"), allow(dead_code))]
 mod cluster;
@@ -14,6 +15,7 @@ mod cluster;
 pub(crate) use bus::BusCounts;
 
 use crate::clock::now;
+use crate::traces::Traces;
 pub(crate) use cluster::ClusterCounts;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -23,6 +25,8 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use stages::Stages;
+pub(crate) use stages::{Recognised, Written, stages};
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -56,11 +60,13 @@ pub(crate) struct Metrics {
     sockets: Family<Label, Gauge>,
     accepted: Family<Label, Counter>,
     pub(crate) refused: Refused,
+    pub(crate) traces: Traces,
     streams: Family<Label, Gauge>,
     audio: Family<Label, Counter<f64, AtomicU64>>,
     results: Family<Label, Counter>,
     session_events: Counter,
     latency: Histogram,
+    stages: Stages,
     load: Gauge<f64, AtomicU64>,
     waiting: Gauge,
     left_to_drain: Gauge,
@@ -110,6 +116,7 @@ pub(crate) struct Counts {
 /// Counts that other modules keep.
 pub(crate) struct Kept {
     pub(crate) refused: Refused,
+    pub(crate) traces: Traces,
     /// The names of the recognisers.
     pub(crate) recognizers: Vec<&'static str>,
     pub(crate) counts: Counts,
@@ -133,11 +140,13 @@ impl Metrics {
             sockets: Family::default(),
             accepted: Family::default(),
             refused: kept.refused,
+            traces: kept.traces,
             streams: Family::default(),
             audio: Family::default(),
             results: Family::default(),
             session_events: Counter::default(),
             latency: Histogram::new(LATENCIES),
+            stages: Stages::default(),
             load: Gauge::default(),
             waiting: Gauge::default(),
             left_to_drain: Gauge::default(),
@@ -237,6 +246,7 @@ impl Metrics {
             Unit::Seconds,
             self.latency.clone(),
         );
+        self.stages.register(names);
         names.register(
             "load",
             "What recognition would take if all streams spoke, of what it may take",
@@ -297,6 +307,11 @@ impl Metrics {
     /// Records how long after its last word a final was sent.
     pub(crate) fn latency(&self, latency: Duration) {
         self.latency.observe(latency.as_secs_f64());
+    }
+
+    /// Records how long a final took in one stage of its way.
+    pub(crate) fn stage(&self, stage: &'static str, took: Duration) {
+        self.stages.observe(stage, took);
     }
 
     /// Records the load of the service (1 is full), and how many conversations wait for a

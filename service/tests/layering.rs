@@ -44,6 +44,7 @@ const SERVICE: House = House {
         "audit",
         "logging",
         "metrics",
+        "traces",
         "workers",
         "clock",
         "limits",

@@ -3,14 +3,22 @@
 //! `GET /metrics`: the format, and the counts after a conversation.
 
 mod common;
+#[cfg(feature = "otlp")]
+#[path = "metrics/traces.rs"]
+mod traces;
 
 use common::prompter::Prompter;
 use common::*;
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use symbl_service::capacity::Capacity;
 use symbl_service::recognizer::scripted::silence;
+use symbl_service::recognizer::{
+    RecognisedWord, Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
+    Worked,
+};
 use symbl_service::{Auth, Server, ServerConfig};
 
 const LINES: &[&str] = &[
@@ -162,6 +170,13 @@ async fn a_conversation_is_counted_and_no_client_is_named() {
         ("results_total{kind=\"tracker\"}", 2.0),
         ("results_total{kind=\"entity\"}", 1.0),
         ("final_latency_seconds_count", 2.0),
+        ("final_stage_seconds_count{stage=\"pause\"}", 2.0),
+        ("final_stage_seconds_count{stage=\"queue\"}", 2.0),
+        // This engine does not say where it works.
+        ("final_stage_seconds_count{stage=\"decode\"}", 0.0),
+        ("final_stage_seconds_count{stage=\"analyse\"}", 2.0),
+        ("final_stage_seconds_count{stage=\"commit\"}", 2.0),
+        ("final_stage_seconds_count{stage=\"tell\"}", 2.0),
         ("store_failures_total", 0.0),
         ("store_healthy", 1.0),
     ] {
@@ -181,6 +196,85 @@ async fn a_conversation_is_counted_and_no_client_is_named() {
         "the-tracker",
     ] {
         assert!(!text.contains(private), "{private}");
+    }
+}
+
+/// An engine with threads of its own, which says for its only final: it waited for a quarter of
+/// a second, was decoded in half a second, and was known with the first second of audio.
+struct Threads;
+
+struct Thread {
+    samples: usize,
+}
+
+impl Recognizer for Threads {
+    fn name(&self) -> &'static str {
+        "threads"
+    }
+
+    fn capacity(&self) -> Capacity {
+        Capacity::Reported { cost: 0.1 }
+    }
+
+    fn open(&self, _: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
+        Ok(Box::new(Thread { samples: 0 }))
+    }
+}
+
+impl RecognizerStream for Thread {
+    fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        let before = self.samples;
+        self.samples += samples.len();
+        if before < 24_000 && self.samples >= 24_000 {
+            out.push(Recognition::bare(vec![RecognisedWord {
+                text: "hello".to_owned(),
+                start: Duration::from_millis(100),
+                end: Duration::from_millis(400),
+                confidence: 1.0,
+            }]));
+        }
+        Ok(())
+    }
+
+    fn worked(&self) -> Option<Worked> {
+        let begun = Instant::now();
+        Some(Worked {
+            queued: begun.checked_sub(Duration::from_millis(250))?,
+            begun,
+            done: begun + Duration::from_millis(500),
+            heard: Duration::from_secs(1),
+        })
+    }
+
+    fn finish(&mut self, _: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_stages_of_a_final_are_those_of_its_engine() {
+    let server = Server::bind(ServerConfig {
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        ..ServerConfig::new(Arc::new(Threads))
+    })
+    .await
+    .expect("a free port");
+    let (mut client, _) = Client::started(&server, "x", &start_request()).await;
+    let audio = silence(Duration::from_secs(2), 16_000);
+    client.send_audio(&linear16(&audio)).await;
+    client.stop().await;
+    client.rest().await;
+    let scraped = scrape(&server).await;
+    let sum = |stage: &str| {
+        let name = format!("symbl_service_final_stage_seconds_sum{{stage=\"{stage}\"}}");
+        scraped[&name]
+    };
+    // From the end of the word to the audio with which the engine knew.
+    assert!((sum("pause") - 0.6).abs() < 1e-6, "{}", sum("pause"));
+    assert!((sum("decode") - 0.5).abs() < 1e-6, "{}", sum("decode"));
+    assert!(sum("queue") >= 0.25, "{}", sum("queue"));
+    for stage in ["analyse", "commit", "tell"] {
+        assert!(sum(stage) > 0.0, "{stage}");
     }
 }
 

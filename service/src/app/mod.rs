@@ -4,6 +4,8 @@
 
 pub(crate) mod collectors;
 mod drain;
+#[cfg(feature = "otlp")]
+mod otlp;
 pub(crate) mod reload;
 mod retention;
 pub(crate) mod server;

@@ -26,6 +26,7 @@ use crate::jobs::{Jobs, webhook};
 use crate::metrics::{Kept, Metrics, Refused};
 use crate::seams::Plain;
 use crate::store::{Store, StoreError, sqlite};
+use crate::traces::Traces;
 use crate::workers::Workers;
 use prometheus_client::collector::Collector;
 use std::fmt;
@@ -50,6 +51,8 @@ pub struct Server {
     store: Arc<dyn Store>,
     adjust: Adjust,
     drainer: Drainer,
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code))]
+    traces: Traces,
 }
 
 /// Asks a server if it is healthy.
@@ -102,6 +105,9 @@ pub enum BindError {
         /// `id` or `secret`.
         what: &'static str,
     },
+    /// Traces cannot be sent.
+    #[error("traces cannot be sent (--otlp): {0}")]
+    Traces(String),
     /// It cannot sign tokens.
     #[error("tokens cannot be signed: {0}")]
     Tokens(String),
@@ -116,6 +122,10 @@ impl Server {
     /// [`Server::bind`] would refuse it.
     pub fn check(config: &ServerConfig) -> Result<(), BindError> {
         check_credentials(&config.auth)?;
+        #[cfg(feature = "otlp")]
+        if let Some(url) = &config.otlp {
+            crate::app::otlp::base(url.secret()).map_err(BindError::Traces)?;
+        }
         #[cfg(feature = "cluster")]
         if let Some(url) = &config.cluster {
             crate::store::postgres::Store::check_address(url.secret())?;
@@ -157,7 +167,9 @@ impl Server {
         if let Some(registry) = store.registry() {
             collectors.push(Box::new(registry.bus().counts().clone()));
         }
+        let traces = traces(&config)?;
         let metrics = Arc::new(Metrics::new(Kept {
+            traces: traces.clone(),
             recognizers: engines.all().map(|engine| engine.name()).collect(),
             refused,
             counts: store.counts(),
@@ -267,6 +279,7 @@ impl Server {
             store,
             adjust,
             drainer,
+            traces,
         })
     }
 
@@ -340,7 +353,32 @@ impl Server {
             }
             _ => tracing::warn!("the last changes may not be stored"),
         }
+        #[cfg(feature = "otlp")]
+        {
+            let traces = std::mem::take(&mut self.traces);
+            let ended = tokio::task::spawn_blocking(move || traces.end(patience));
+            let _ = ended.await;
+        }
     }
+}
+
+/// Returns what sends traces, if they are wanted.
+#[cfg(feature = "otlp")]
+fn traces(config: &ServerConfig) -> Result<Traces, BindError> {
+    let Some(url) = &config.otlp else {
+        return Ok(Traces::default());
+    };
+    // A thread of its own looks names up: a slow name server delays nothing else.
+    let workers = Arc::new(Workers::start().map_err(BindError::Thread)?);
+    let base = crate::app::otlp::base(url.secret()).map_err(BindError::Traces)?;
+    crate::app::otlp::traces(&base, workers).map_err(BindError::Traces)
+}
+
+/// Returns what sends no traces.
+#[cfg(not(feature = "otlp"))]
+#[allow(clippy::unnecessary_wraps)]
+fn traces(_: &ServerConfig) -> Result<Traces, BindError> {
+    Ok(Traces::default())
 }
 
 /// Opens the store: the cluster's, in a directory, or in memory.

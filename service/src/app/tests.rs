@@ -15,12 +15,13 @@ use crate::hearing::recognizer::RecognisedWord;
 use crate::hearing::results::ResultWriter;
 use crate::hearing::results::tests::joined;
 use crate::limits::Limits;
+use crate::metrics::Recognised;
 use crate::outbox::{Frame, Outbox};
 use crate::store::sqlite::Store;
 use serde_json::Value;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// 2026, in nanoseconds since the Unix epoch.
@@ -195,7 +196,8 @@ async fn what_was_stored_and_not_told_is_told_to_its_speaker_and_stored_once() {
     );
     ada.heard_again(Duration::from_millis(200));
     let again = message(&mut told).expect("it is told again");
-    ada.utterance(&[hello()], false).expect("an answer");
+    ada.utterance(&[hello()], false, at_once())
+        .expect("an answer");
     assert!(message(&mut told).is_none(), "once");
     assert!(
         message(&mut heard).is_none(),
@@ -244,6 +246,17 @@ fn message(told: &mut mpsc::Receiver<Frame>) -> Option<Value> {
     None
 }
 
+/// Returns the way of a final without an engine.
+fn at_once() -> Recognised {
+    let now = Instant::now();
+    Recognised {
+        heard: Duration::ZERO,
+        queued: now,
+        begun: now,
+        decoded: None,
+    }
+}
+
 fn hello() -> RecognisedWord {
     RecognisedWord {
         text: "hello".to_owned(),
@@ -256,7 +269,9 @@ fn hello() -> RecognisedWord {
 /// Says a sentence and returns the message that its client is sent.
 fn say(results: &mut ResultWriter, told: &mut mpsc::Receiver<Frame>) -> Value {
     results.clock().start();
-    results.utterance(&[hello()], false).expect("stored");
+    results
+        .utterance(&[hello()], false, at_once())
+        .expect("stored");
     loop {
         match told.try_recv().expect("a message") {
             Frame::Text(text) if text.contains("message_response") => {

@@ -36,6 +36,10 @@ pub struct ServerConfig {
     /// Another address, for `/metrics` and the probes only. `/metrics` is not served at the
     /// other places then.
     pub metrics_listen: Option<SocketAddr>,
+    /// The collector of OpenTelemetry that is sent traces (feature `otlp`): the address in front
+    /// of `/v1/traces`. Without one, there are none.
+    #[cfg(feature = "otlp")]
+    pub otlp: Option<CollectorUrl>,
     /// The first engine, shared by all streams. It is the engine of a stream that asks for
     /// no language, and of all streams whose language it recognises.
     pub recognizer: Arc<dyn Recognizer>,
@@ -106,6 +110,8 @@ impl ServerConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             endpoints: Vec::new(),
             metrics_listen: None,
+            #[cfg(feature = "otlp")]
+            otlp: None,
             recognizer,
             more_recognizers: Vec::new(),
             auth: Auth::None,
@@ -145,7 +151,7 @@ impl ServerConfig {
 }
 
 /// Makes the type of a URL that is never shown because it may have a password.
-#[cfg(feature = "cluster")]
+#[cfg(any(feature = "cluster", feature = "otlp"))]
 macro_rules! secret_url {
     ($name:ident, $about:literal) => {
         #[doc = $about]
@@ -182,6 +188,12 @@ secret_url!(
 secret_url!(
     BusUrl,
     "The URL of a Redis or Valkey, which is never shown because it may have a password."
+);
+
+#[cfg(feature = "otlp")]
+secret_url!(
+    CollectorUrl,
+    "The address of a collector of OpenTelemetry, which is never shown because it may have a token."
 );
 
 /// The credentials that clients need.

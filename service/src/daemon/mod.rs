@@ -45,6 +45,18 @@ pub(crate) struct DaemonOptions {
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics_listen: Option<SocketAddr>,
 
+    /// Send traces of finals and requests to the collector of OpenTelemetry at this address,
+    /// such as http://127.0.0.1:4318, over HTTP (OTLP). OTEL_EXPORTER_OTLP_HEADERS has headers
+    /// for it
+    #[cfg(feature = "otlp")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        hide_env_values = true
+    )]
+    pub(crate) otlp: Option<String>,
+
     /// How lines of the log are written
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     pub(crate) log_format: Format,

@@ -115,7 +115,8 @@ pub(crate) fn router(shared: Shared) -> Router {
         .layer(from_fn_with_state(shared.clone(), audit::write))
         .layer(origins)
         .layer(from_fn_with_state(gate, gate::check))
-        .layer(from_fn_with_state(counted, ops::count))
+        .layer(from_fn_with_state(Arc::clone(&counted), ops::count))
+        .layer(from_fn_with_state(counted, ops::trace))
         .layer(from_fn_with_state(patience, connection::within))
         .with_state(shared)
 }

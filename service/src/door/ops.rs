@@ -4,13 +4,15 @@
 //! were refused.
 
 use crate::metrics::Metrics;
+use crate::traces::Answered;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -21,6 +23,31 @@ pub(crate) fn metrics(metrics: &Metrics) -> Response {
         // A string takes everything.
         Err(fmt::Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+/// Traces each request, by the path that it has in the router. The ids and the query of an
+/// address are not in it.
+pub(crate) async fn trace(
+    State(metrics): State<Arc<Metrics>>,
+    path: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !metrics.traces.are_wanted() {
+        return next.run(request).await;
+    }
+    let begun = Instant::now();
+    let method = known(request.method());
+    let headers = request.headers().clone();
+    let response = next.run(request).await;
+    metrics.traces.answered(&Answered {
+        headers: &headers,
+        method,
+        route: path.as_ref().map_or("other", MatchedPath::as_str),
+        status: response.status().as_u16(),
+        begun,
+    });
+    response
 }
 
 /// Counts the requests for WebSockets that were refused.
@@ -41,6 +68,20 @@ pub(crate) async fn count(
         metrics.refused.count(reason);
     }
     response
+}
+
+/// Returns the name of a method of HTTP. Others, which any client may invent, have none.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "_OTHER",
+    }
 }
 
 fn reason(status: StatusCode) -> Option<&'static str> {

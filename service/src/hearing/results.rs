@@ -27,8 +27,9 @@ use crate::hearing::order::{Place, Waiting};
 use crate::hearing::progress::Progress;
 use crate::hearing::recognizer::{RecognisedWord, text_of};
 use crate::ids::new_id;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics, Recognised, Written};
 use crate::outbox::Outbox;
+use crate::traces::Told;
 use crate::trackers::phrasebook::Compiled;
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
@@ -493,6 +494,7 @@ impl ResultWriter {
         &mut self,
         words: &[RecognisedWord],
         punctuated: bool,
+        recognised: Recognised,
     ) -> Result<(), StreamError> {
         let is_before = |word: &&RecognisedWord| {
             let (start, end) = (nanos(word.start), nanos(word.end));
@@ -510,7 +512,7 @@ impl ResultWriter {
         let _giving = self.turns.give();
         for (run, speaker) in self.by_speaker(&masked.words, punctuated) {
             self.introduce(&speaker)?;
-            self.said_by(&speaker, &masked.part(run), punctuated)?;
+            self.said_by(&speaker, &masked.part(run), punctuated, recognised)?;
         }
         Ok(())
     }
@@ -521,8 +523,12 @@ impl ResultWriter {
         speaker: &Speaker,
         words: &Masked,
         punctuated: bool,
+        recognised: Recognised,
     ) -> Result<(), StreamError> {
+        let begun = Instant::now();
         let mut said = self.look_into_masked(words, punctuated);
+        let analysed = Instant::now();
+        let message = said.messages.first().map(|message| message.id);
         said.speaker.clone_from(speaker);
         if said.messages.is_empty() {
             self.conversation.hint(|form| form.said(&said), self.socket);
@@ -532,6 +538,7 @@ impl ResultWriter {
         }
         let late = said.words.last().map(|word| said.wall(word.end));
         let late = late.filter(|_| !self.is_recorded);
+        let ended = words.words.last().map_or(Duration::ZERO, |word| word.end);
         let conversation = &self.conversation;
         if let Some(order) = &self.order {
             let position = said.part.as_ref().map_or(0, |part| part.from);
@@ -540,37 +547,60 @@ impl ResultWriter {
             return Ok(());
         }
         // The client is sent an entry that the log has already by `heard_again`.
-        let Some(seq) = self.append(said, self.socket)? else {
+        let Some((seq, [stored, told])) = self.append(said, self.socket)? else {
             return Ok(());
         };
         self.last_final = seq;
         if let Some(spoken) = late {
             let late = u64::try_from(conversation.clock.now().saturating_sub(spoken)).unwrap_or(0);
             self.metrics.latency(Duration::from_nanos(late));
+            let written = Written {
+                begun,
+                analysed,
+                stored,
+                told,
+            };
+            let stages = metrics::stages(ended, &recognised, &written);
+            for (stage, from, until) in &stages {
+                self.metrics
+                    .stage(stage, until.saturating_duration_since(*from));
+            }
+            self.metrics.traces.told(&Told {
+                stages: &stages,
+                conversation: self.conversation.number,
+                message: message.unwrap_or_default(),
+            });
         }
         Ok(())
     }
 
-    /// Appends a final. Returns the number of its entry, or `None` if the log has it already.
-    fn append(&self, said: Transcribed, socket: u64) -> Result<Option<u64>, StreamError> {
+    /// Appends a final and tells it. Returns the number of its entry, when it was stored
+    /// and when it was told, or `None` if the log has it already.
+    fn append(
+        &self,
+        said: Transcribed,
+        socket: u64,
+    ) -> Result<Option<(u64, [Instant; 2])>, StreamError> {
         let conversation = &self.conversation;
         let counted = Counted::of(&said);
         let committed = conversation.committed(Some(socket));
-        let seq = match conversation
+        let stored = match conversation
             .log
             .append(conversation.number, said, committed)?
         {
             Verdict::Stored(seq) => {
+                let stored = Instant::now();
                 conversation.tell();
+                let told = Instant::now();
                 self.tally(false);
-                seq
+                (seq, [stored, told])
             }
             Verdict::Already => return Ok(None),
             Verdict::Superseded => return Err(StreamError::Superseded),
             Verdict::Over => return Err(StreamError::Over),
         };
         counted.count(&self.metrics);
-        Ok(Some(seq))
+        Ok(Some(stored))
     }
 
     /// Notes that no final that is still to come begins before `time`, and appends those that

@@ -14,14 +14,14 @@ use crate::conversation::quota::Place;
 use crate::hearing::Hearing;
 use crate::hearing::admission::{Admitted, Full};
 use crate::hearing::audio::{AudioError, Decoded, End, Input, Queue, StreamError, Taken};
-use crate::hearing::capacity::Effort;
+use crate::hearing::capacity::{Capacity, Effort};
 use crate::hearing::pool::{self, Next, Pool, Turns};
 use crate::hearing::recognizer::{
     Recognition, Recognizer, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
 };
 use crate::hearing::results::ResultWriter;
 use crate::limits::Limits;
-use crate::metrics::{Metrics, OpenCount};
+use crate::metrics::{Metrics, OpenCount, Recognised};
 use crate::outbox::Room;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -388,6 +388,7 @@ impl Beginning {
             end: None,
             failure: None,
             heard: Vec::new(),
+            call: Call::since(now, Duration::ZERO),
             is_open: false,
             samples: 0,
             engine,
@@ -450,6 +451,27 @@ fn gap(start: Duration, end: Duration) -> String {
     reply::error("Audio was not recognised", &details, Some("audio_lost"))
 }
 
+/// A call of the engine.
+#[derive(Clone, Copy)]
+struct Call {
+    /// How long the audio of it had waited for a worker.
+    waited: Duration,
+    begun: Instant,
+    done: Instant,
+}
+
+impl Call {
+    /// Returns the call that began at `begun` and ends now.
+    fn since(begun: Instant, waited: Duration) -> Self {
+        let done = Instant::now();
+        Self {
+            waited,
+            begun,
+            done,
+        }
+    }
+}
+
 /// A stream that is recognised.
 struct Listening {
     recognizer: Arc<dyn Recognizer>,
@@ -465,6 +487,8 @@ struct Listening {
     /// Why the audio cannot be decoded after `decoded`.
     failure: Option<AudioError>,
     heard: Vec<Recognition>,
+    /// The last call of the engine.
+    call: Call,
     /// `true` while an interim waits for its final.
     is_open: bool,
     samples: u64,
@@ -587,7 +611,11 @@ impl Listening {
         let samples = rest.get(..self.piece).unwrap_or(rest);
         let since = self.came.max(self.free);
         let begun = self.effort.begin(since);
+        let called = Instant::now();
+        // Audio that comes faster than it is spoken does not wait for a worker.
+        let queue = called.saturating_duration_since(since.max(self.due));
         let result = self.stream.push(samples, &mut self.heard);
+        self.call = Call::since(called, queue);
         let told = (self.stream.behind(), self.recognizer.capacity());
         self.effort.end(&begun, samples.len(), &self.heard, told);
         self.free = Instant::now();
@@ -608,7 +636,9 @@ impl Listening {
 
     /// Takes results that the engine has without new audio.
     fn idle(&mut self) -> Result<(), StreamError> {
+        let called = Instant::now();
         let result = self.stream.poll(&mut self.heard);
+        self.call = Call::since(called, Duration::ZERO);
         let behind = self.stream.behind();
         if !behind.is_zero() {
             self.effort.behind(behind);
@@ -640,8 +670,10 @@ impl Listening {
 
     /// Takes and sends the last results. Results that came before a failure are sent too.
     fn finish(&mut self) -> Result<Option<Next>, StreamError> {
-        let begun = self.effort.begin(Instant::now());
+        let called = Instant::now();
+        let begun = self.effort.begin(called);
         let result = self.stream.poll_finish(&mut self.heard);
+        self.call = Call::since(called, Duration::ZERO);
         let told = (Duration::ZERO, self.recognizer.capacity());
         self.effort.end(&begun, 0, &self.heard, told);
         self.results.heard_again(Duration::MAX);
@@ -663,7 +695,32 @@ impl Listening {
         })
     }
 
+    /// Returns the way of the results of the engine's last call.
+    fn recognised(&self) -> Recognised {
+        let Call {
+            waited,
+            begun,
+            done,
+        } = self.call;
+        let before = |at: Instant| at.checked_sub(waited).unwrap_or(at);
+        match self.stream.worked() {
+            Some(worked) => Recognised {
+                heard: worked.heard,
+                queued: before(worked.queued),
+                begun: worked.begun,
+                decoded: Some(worked.done),
+            },
+            None => Recognised {
+                heard: self.now(),
+                queued: before(begun),
+                begun,
+                decoded: (self.recognizer.capacity() != Capacity::Elsewhere).then_some(done),
+            },
+        }
+    }
+
     fn speak(&mut self) -> Result<(), StreamError> {
+        let recognised = self.recognised();
         for recognition in self.heard.drain(..) {
             match recognition {
                 Recognition::Interim { words, stable } => {
@@ -672,7 +729,7 @@ impl Listening {
                 }
                 Recognition::Final { words, punctuated } => {
                     self.is_open = false;
-                    pool::blocking(|| self.results.utterance(&words, punctuated))?;
+                    pool::blocking(|| self.results.utterance(&words, punctuated, recognised))?;
                 }
                 Recognition::Gap { start, end } => self.results.own().send(gap(start, end)),
             }

@@ -14,7 +14,7 @@ use yaml_rust2::YamlLoader;
 const FOREIGN: [&str; 1] = ["up"];
 
 /// Words of the query language, and labels that Prometheus adds.
-const WORDS: [&str; 22] = [
+const WORDS: [&str; 23] = [
     "on",
     "abs",
     "and",
@@ -35,6 +35,7 @@ const WORDS: [&str; 22] = [
     "recognizer",
     "kind",
     "reason",
+    "stage",
     "state",
     "verdict",
 ];

@@ -106,6 +106,19 @@ pub(crate) fn composed(phrases: &[String]) -> Vec<String> {
         .collect()
 }
 
+/// When an engine's own threads worked on a final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Worked {
+    /// Since when it waited for a thread.
+    pub queued: Instant,
+    /// When a thread took it.
+    pub begun: Instant,
+    /// When the thread was done.
+    pub done: Instant,
+    /// How much audio of the stream the engine had looked at when it knew that this was a final.
+    pub heard: Duration,
+}
+
 /// Why an engine cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RecognizerError {
@@ -198,6 +211,12 @@ pub trait RecognizerStream: Send {
     /// engine that works where it is called.
     fn behind(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// Returns when the engine's own threads worked on the newest final. Returns `None` for an
+    /// engine that works where it is called, or on another machine.
+    fn worked(&self) -> Option<Worked> {
+        None
     }
 
     /// Gives the engine the waker of the stream. The engine wakes it whenever

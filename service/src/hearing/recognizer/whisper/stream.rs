@@ -17,7 +17,7 @@ use super::{Shared, queue::Ticket};
 use crate::hearing::recognizer::bell::Bell;
 use crate::hearing::recognizer::{
     RecognisedWord, Recognition, RecognizerError, RecognizerStream, SAMPLE_RATE, StreamOptions,
-    time_of,
+    Worked, time_of,
 };
 use crate::hearing::segmenter::{Cut, Segmenter, Utterance};
 use crate::hearing::vad::FRAME;
@@ -62,7 +62,7 @@ enum Why {
 
 /// A final that a worker makes, and since when it is awaited.
 struct Awaited {
-    slot: Slot<Transcript>,
+    slot: Slot<(Transcript, Worked)>,
     ticket: Ticket,
     /// When the end of its audio would have come in real time.
     since: Instant,
@@ -213,6 +213,10 @@ pub(super) struct WhisperStream {
     backlog: VecDeque<i16>,
     following: Following,
     awaited: Option<Awaited>,
+    /// Of the newest decoding and of the newest final.
+    worked: Option<Worked>,
+    /// Samples that the stream was given.
+    pushed: u64,
     looking: Option<Looking>,
     is_finished: bool,
 }
@@ -232,6 +236,8 @@ impl WhisperStream {
             backlog: VecDeque::new(),
             following: Following::default(),
             awaited: None,
+            worked: None,
+            pushed: 0,
             looking: None,
             is_finished: false,
         }
@@ -270,7 +276,10 @@ impl WhisperStream {
                         return Ok(());
                     }
                     Taken::Lost => return Err(self.lost()),
-                    Taken::Result(transcript) => self.decoded(awaited, transcript, out),
+                    Taken::Result((transcript, worked)) => {
+                        self.worked = Some(worked);
+                        self.decoded(awaited, transcript, out);
+                    }
                 }
                 continue;
             }
@@ -363,7 +372,7 @@ impl WhisperStream {
         ]
         .concat();
         let voiced = [&context.voiced[..], &utterance.voiced[..frames]].concat();
-        let (slot, filler): (_, Filler<Transcript>) = slot(&self.bell);
+        let (slot, filler): (_, Filler<(Transcript, Worked)>) = slot(&self.bell);
         let (shared, request) = (Arc::clone(&self.shared), Arc::clone(&self.request));
         // Looks do not see what comes before.
         let draft = match context.samples.is_empty() {
@@ -371,13 +380,21 @@ impl WhisperStream {
             false => Draft::default(),
         };
         let since = self.clock.time_of(self.backlog.len());
+        let queued = Instant::now();
         let ticket = self.workers().final_by(
             since + FINAL_WITHIN,
             Box::new(move || {
+                let begun = Instant::now();
                 let transcript = shared
                     .effort
                     .finals(|| shared.model.transcribe(&samples, &voiced, &request, &draft));
-                filler.fill(transcript);
+                let worked = Worked {
+                    queued,
+                    begun,
+                    done: Instant::now(),
+                    heard: Duration::ZERO,
+                };
+                filler.fill((transcript, worked));
             }),
         );
         Awaited {
@@ -456,6 +473,9 @@ impl WhisperStream {
     ) {
         self.following = Following::default();
         self.looking = None;
+        if let Some(worked) = &mut self.worked {
+            worked.heard = time_of(self.pushed - self.backlog.len() as u64);
+        }
         self.shared.effort.heard(samples);
         let words: Vec<RecognisedWord> = transcript
             .words
@@ -563,6 +583,7 @@ impl Drop for WhisperStream {
 impl RecognizerStream for WhisperStream {
     fn push(&mut self, samples: &[i16], out: &mut Vec<Recognition>) -> Result<(), RecognizerError> {
         self.clock.push(samples.len(), Instant::now());
+        self.pushed += samples.len() as u64;
         self.backlog.extend(samples);
         self.go_on(out)
     }
@@ -579,6 +600,12 @@ impl RecognizerStream for WhisperStream {
         self.awaited
             .as_ref()
             .map_or(Duration::ZERO, |awaited| awaited.since.elapsed())
+    }
+
+    /// Returns when the newest utterance was decoded. In a pause that may have been before it was
+    /// known to be a final.
+    fn worked(&self) -> Option<Worked> {
+        self.worked
     }
 
     fn wake_with(&mut self, waker: Waker) {
