@@ -12,6 +12,7 @@ use std::time::{Instant, SystemTime};
 
 /// A final that was told.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "otlp"), allow(dead_code))]
 pub(crate) struct Told<'a> {
     /// Its stages in their order, with their times.
     pub(crate) stages: &'a [(&'static str, Instant, Instant)],
@@ -22,6 +23,7 @@ pub(crate) struct Told<'a> {
 
 /// A request that was answered.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "otlp"), allow(dead_code))]
 pub(crate) struct Answered<'a> {
     pub(crate) headers: &'a axum::http::HeaderMap,
     pub(crate) method: &'static str,
@@ -59,7 +61,6 @@ impl Clock {
 }
 
 #[cfg(not(feature = "otlp"))]
-#[allow(clippy::unused_self)]
 impl Traces {
     /// Returns `true` if traces are wanted.
     pub(crate) fn are_wanted(&self) -> bool {

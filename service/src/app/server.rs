@@ -376,7 +376,6 @@ fn traces(config: &ServerConfig) -> Result<Traces, BindError> {
 
 /// Returns what sends no traces.
 #[cfg(not(feature = "otlp"))]
-#[allow(clippy::unnecessary_wraps)]
 fn traces(_: &ServerConfig) -> Result<Traces, BindError> {
     Ok(Traces::default())
 }

@@ -25,6 +25,7 @@ pub(crate) fn hub_with_log(limits: &Limits, wall: WallClock, log: Arc<dyn Log>) 
     let metrics = Metrics::new(Kept {
         recognizers: vec!["scripted"],
         refused: Refused::default(),
+        traces: Default::default(),
         counts: Counts::default(),
         cluster: None,
         collectors: Vec::new(),
