@@ -140,7 +140,12 @@ fn pocketsphinx_of_pypi_hears_recorded_speech() {
     let (code, _) = served(&code, folder.path());
     let programs = python.parent().expect("a folder");
     let mut command = documented::bash(&code, programs);
-    until_it_listens(command.current_dir(documented::path("")));
+    // The package is there, so that pip asks no index.
+    command
+        .env("PIP_NO_INDEX", "1")
+        .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+        .current_dir(documented::path(""));
+    until_it_listens(&mut command);
 }
 
 /// Returns the code of a document with a `symbl-service` in `folder` that listens on a free
