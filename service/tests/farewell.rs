@@ -105,16 +105,18 @@ impl RecognizerStream for Failing {
 async fn incomplete(server: &Server, id: &str, pauses: bool) -> Vec<Heard> {
     let mut request = rejoinable();
     request["disconnectOnStopRequest"] = (!pauses).into();
+    if pauses {
+        request["x_stream"] = serde_json::json!({"id": "s", "attempt": 1, "position": 0});
+    }
     let (mut client, first) = Client::started(server, id, &request).await;
     client.send_audio(&linear16(&speech(0..3, 16_000))).await;
     client.stop().await;
     client.until("recognition_stopped").await;
     let heard = client.rest().await;
     assert_eq!(heard.last(), Some(&Heard::Closed(Some(1011))), "{heard:?}");
-    assert!(
-        !kinds(&heard).contains(&"conversation_completed"),
-        "{heard:?}"
-    );
+    for end in ["conversation_completed", "recognition_stopped"] {
+        assert!(!kinds(&heard).contains(&end), "{heard:?}");
+    }
     drop(client);
     assert_eq!(next_conversation(server, id).await, first);
     heard
@@ -142,6 +144,25 @@ async fn a_stream_that_has_no_time_for_its_last_results_is_not_called_complete()
         assert!(details.as_str().expect("text").contains("--max-drain-time"));
         recognizer.let_go();
     }
+}
+
+#[tokio::test]
+async fn a_stop_is_told_again_only_when_the_last_results_are_there() {
+    let recognizer = Lingering::default();
+    let server = narrow(ServerConfig::new(Arc::new(recognizer.clone()))).await;
+    let mut request = rejoinable();
+    request["disconnectOnStopRequest"] = false.into();
+    request["x_stream"] = serde_json::json!({"id": "s", "attempt": 1, "position": 0});
+    let (mut client, _) = Client::started(&server, "told", &request).await;
+    client.send_audio(&linear16(&speech(0..3, 16_000))).await;
+    client.stop().await;
+    let told = |heard: Heard| heard.json()["message"]["x_told"].as_bool();
+    assert_eq!(told(client.until("recognition_stopped").await), Some(false));
+    client.send_text("__PING__").await;
+    let next = client.next().await;
+    assert_eq!(next.kind(), "__PONG__", "it still listens");
+    recognizer.let_go();
+    assert_eq!(told(client.until("recognition_stopped").await), Some(true));
 }
 
 #[tokio::test]

@@ -327,6 +327,63 @@ async fn s9_an_idle_pause_ends_after_its_timeout() {
     assert_eq!(heard[2], Heard::Closed(Some(1000)));
 }
 
+/// Returns what the `recognition_stopped` messages say of the results, and `None` for each
+/// result between them.
+fn told(heard: &[Heard]) -> Vec<Option<&Value>> {
+    let of_interest = |heard: &&Heard| {
+        let is_final = || heard.json()["message"]["isFinal"] == true;
+        match heard.kind() {
+            "recognition_stopped" | "message_response" => true,
+            "recognition_result" => is_final(),
+            _ => false,
+        }
+    };
+    let heard = heard.iter().filter(of_interest);
+    heard
+        .map(|heard| heard.json()["message"].get("x_told"))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_stop_is_told_again_when_all_is_told_to_a_client_that_names_its_streams() {
+    let server = server().await;
+    let mut request = start_request();
+    request["disconnectOnStopRequest"] = false.into();
+    request["x_stream"] = json!({"id": "s", "attempt": 1, "position": 0});
+    let (mut client, _) = Client::started(&server, "told", &request).await;
+    client.send_audio(&linear16(&speech(0..3, 16_000))).await;
+    client.stop().await;
+    let mut heard = vec![client.until("recognition_stopped").await];
+    while heard.len() == 1 || heard.last().map(Heard::kind) != Some("recognition_stopped") {
+        heard.push(client.next().await);
+    }
+    assert_eq!(texts(&final_words(&heard)), ["w0", "w1", "w2"]);
+    let (first, last) = (json!(false), json!(true));
+    assert_eq!(told(&heard), [Some(&first), None, None, Some(&last)]);
+    // A stop in the pause has nothing to wait for.
+    client.stop().await;
+    let again = [client.next().await, client.next().await];
+    assert_eq!(told(&again), [Some(&first), Some(&last)]);
+}
+
+#[tokio::test]
+async fn a_stop_is_not_told_twice_to_a_client_that_does_not_know_it() {
+    for (stays, named) in [(true, false), (false, true), (false, false)] {
+        let server = server().await;
+        let mut request = start_request();
+        request["disconnectOnStopRequest"] = (!stays).into();
+        request["disconnectOnStopRequestTimeout"] = 1.into();
+        if named {
+            request["x_stream"] = json!({"id": "s", "attempt": 1, "position": 0});
+        }
+        let (mut client, _) = Client::started(&server, "untold", &request).await;
+        client.send_audio(&linear16(&speech(0..3, 16_000))).await;
+        client.stop().await;
+        let heard = client.rest().await;
+        assert_eq!(told(&heard), [None; 3], "{stays} {named}");
+    }
+}
+
 #[tokio::test]
 async fn s9_a_timeout_of_zero_drops_at_the_stop() {
     let server = server().await;

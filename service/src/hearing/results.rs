@@ -19,7 +19,7 @@ use crate::conversation::bus::{Shown, Stamp};
 use crate::conversation::entry::{Entry, Message, Part, Speaker, Transcribed};
 use crate::conversation::form::{Audience, Interim, Live, Recipient};
 use crate::conversation::hub::Conversation;
-use crate::conversation::log::{Begun, StartRecord, StreamPosition, Verdict};
+use crate::conversation::log::{Begun, LogError, StartRecord, StreamPosition, Verdict};
 use crate::hearing::audio::StreamError;
 use crate::hearing::draft::{Draft, nanos};
 use crate::hearing::masking::{Masked, Masking};
@@ -387,6 +387,24 @@ impl ResultWriter {
             progress.moved();
         }
         self.progressed(heard, heard);
+    }
+
+    /// Sends the finals that wait for entries of other nodes before them.
+    ///
+    /// # Errors
+    ///
+    /// Those entries cannot be read, so that the finals cannot be sent now.
+    pub(crate) fn all_sent(&self) -> Result<(), StreamError> {
+        let is_sent = || self.conversation.told() >= self.last_final;
+        if !is_sent() {
+            self.conversation.tell();
+        }
+        match is_sent() {
+            true => Ok(()),
+            false => Err(LogError(
+                "the entries before the last final are not read".to_owned(),
+            ))?,
+        }
     }
 
     /// Counts the talk once more, when no final is left.

@@ -685,6 +685,7 @@ impl Listening {
                     self.results.ended(self.now());
                 }
                 self.settled(Duration::MAX)?;
+                pool::blocking(|| self.results.all_sent())?;
                 self.results.counted();
                 None
             }

@@ -51,6 +51,7 @@ pub enum Bug {
     FlushJoinsUtterances,
     PatienceIgnored,
     SentAudioLetGo,
+    SilenceTakenForTheEnd,
 }
 
 #[cfg(planted_bugs)]
@@ -60,7 +61,7 @@ mod imp {
 
     impl Bug {
         /// All bugs.
-        pub const ALL: [Self; 41] = [
+        pub const ALL: [Self; 42] = [
             Self::AcknowledgementSkipped,
             Self::AnchorDropped,
             Self::GenerationForgotten,
@@ -102,6 +103,7 @@ mod imp {
             Self::FlushJoinsUtterances,
             Self::PatienceIgnored,
             Self::SentAudioLetGo,
+            Self::SilenceTakenForTheEnd,
         ];
     }
 

@@ -119,11 +119,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Draws a fault. Where the service `stays` after a stop, the client takes two seconds
-    /// without a result for the end, and so no fault may hold the last results back.
-    fn draw(rng: &mut Rng, stays: bool) -> Self {
+    fn draw(rng: &mut Rng) -> Self {
         match rng.u8(0..8) {
-            _ if stays => Self::Kill(rng.u32(100..8000)),
             0 | 1 => Self::Kill(rng.u32(100..8000)),
             2 | 3 => Self::Freeze(rng.u32(100..12_000)),
             4 | 5 => Self::CutOff(rng.u32(100..14_000)),
@@ -300,8 +297,8 @@ impl Schedule {
             // A final that is told again may end in the middle of an utterance whose interims
             // were told, and then the pad leaves words out that it does not count.
             settings.pad.commits = false;
-            // Likewise, the client may take a message that is told again for one of another
-            // final, if their words are alike.
+            // The client may take a message that is told again for one of another final, if
+            // their words are alike.
             settings.distinct |= settings.messages;
             if nodes.u8(0..4) > 0 {
                 settings.disconnect_on_stop = true;
@@ -318,12 +315,8 @@ impl Schedule {
         }
         if settings.cluster.nodes > 0 {
             let count = nodes.usize(0..5);
-            let changes = source
-                .iter()
-                .any(|piece| matches!(piece, Piece::Speaker(_)));
-            let stays = settings.stays_after_stop() || changes;
             let draw = |rng: &mut Rng| {
-                let fault = Fault::draw(rng, stays);
+                let fault = Fault::draw(rng);
                 (rng.u32(0..span), Happening::Node(fault))
             };
             happenings.extend(some(nodes, count, draw));
@@ -386,14 +379,6 @@ impl Settings {
             settings.drift = pick(rng, &[0, 200, -200]);
         }
         settings
-    }
-
-    /// Returns `true` if the service keeps the connection after a stop request.
-    fn stays_after_stop(&self) -> bool {
-        !self.disconnect_on_stop
-            || !self.modifies
-            || self.pause != PausePolicy::Keep
-            || self.format_change != FormatChangePolicy::Modify
     }
 
     /// Returns `true` if the session can only estimate the times of audio.

@@ -28,8 +28,12 @@ pub enum Answer {
     Text(String),
     /// Sends this text, which was sent already.
     Again(String),
+    /// Sends this text after all others.
+    Told(String),
     /// Sends this text after all others, and closes normally.
     Last(String),
+    /// Closes after all others, because results of a stopped start are missing.
+    Incomplete,
     /// Asks the log that several nodes share. What follows waits for its answer.
     Ask(Ask),
 }
@@ -131,6 +135,10 @@ pub struct Service {
     run: (u8, u64),
     utterance: Vec<Heard>,
     stopped: bool,
+    /// The last start was stopped, and another one has not come.
+    drains: bool,
+    /// A final of this start could not be stored, so that the service takes no more of it.
+    failed: bool,
     /// The service was asked to close after a stop.
     disconnects: bool,
     /// The place of this start in its stream, if the service wants to know it.
@@ -192,6 +200,8 @@ impl Service {
             run: (0, 0),
             utterance: Vec::new(),
             stopped: false,
+            drains: false,
+            failed: false,
             disconnects: true,
             place: None,
             speaker: PEOPLE[0],
@@ -219,10 +229,12 @@ impl Service {
     ) -> Result<Answers, String> {
         let message = ClientMessage::parse(text).map_err(|e| format!("sent {text}: {e}"))?;
         match message {
+            ClientMessage::Modify { .. } | ClientMessage::Stop if self.failed => Ok(Vec::new()),
             ClientMessage::Start(_) if self.decoder.is_some() => {
                 Err("a second start request".into())
             }
             ClientMessage::Start(request) => {
+                (self.drains, self.failed) = (false, false);
                 self.place = request.stream;
                 match &self.place {
                     None if self.settings.announces => return Err("no place".into()),
@@ -272,15 +284,24 @@ impl Service {
             ClientMessage::Stop if self.decoder.is_none() => Err("a stop before a start".into()),
             ClientMessage::Stop if self.stopped => Err("a second stop request".into()),
             ClientMessage::Stop => {
-                self.stopped = true;
+                (self.stopped, self.drains) = (true, true);
                 self.change(0);
-                let mut answers = vec![(0, Answer::Text(reply::recognition_stopped()))];
+                let tells = !self.disconnects && self.place.is_some();
+                let stopped = match tells {
+                    true => reply::recognition_stopped_telling(false),
+                    false => reply::recognition_stopped(),
+                };
+                let mut answers = vec![(0, Answer::Text(stopped))];
                 self.finalise(conversation, &mut answers);
                 self.hear_again(conversation, &mut answers);
                 if self.disconnects {
                     let completed = reply::conversation_completed(&conversation.id.to_string());
                     answers.push((0, Answer::Last(completed)));
                 } else {
+                    if tells {
+                        let told = reply::recognition_stopped_telling(true);
+                        answers.push((0, Answer::Told(told)));
+                    }
                     // The next start counts from zero.
                     self.decoder = None;
                     self.stopped = false;
@@ -314,6 +335,9 @@ impl Service {
         data: &[u8],
         conversation: &mut Conversation,
     ) -> Result<Answers, String> {
+        if self.failed {
+            return Ok(Vec::new());
+        }
         let decoder = self
             .decoder
             .as_mut()
@@ -367,6 +391,9 @@ impl Service {
     /// Finalises all words that were heard, because the socket is gone.
     pub fn orphaned(&mut self, conversation: &mut Conversation) -> Answers {
         let mut answers = Vec::new();
+        if self.failed {
+            return answers;
+        }
         self.finalise(conversation, &mut answers);
         answers
     }

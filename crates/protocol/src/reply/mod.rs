@@ -222,6 +222,13 @@ pub fn recognition_stopped() -> String {
     enveloped(json!({"type": "recognition_stopped"}))
 }
 
+/// Writes the same, where the connection stays open and the client knows this extension:
+/// `told` is `true` once all results of the start were sent. A client that is sent `false`
+/// is sent this message again when that is so.
+pub fn recognition_stopped_telling(told: bool) -> String {
+    enveloped(json!({"type": "recognition_stopped", "x_told": told}))
+}
+
 /// Writes that nothing more will come for this conversation.
 pub fn conversation_completed(conversation_id: &str) -> String {
     of_conversation("conversation_completed", conversation_id)

@@ -47,7 +47,12 @@ pub enum ServerMessage {
         audio_time: Duration,
     },
     /// The service accepted the stop request. Results may still follow.
-    RecognitionStopped,
+    RecognitionStopped {
+        /// An extension of our own service, where the connection stays open after a stop:
+        /// `Some(false)` if it will send this message again, with `Some(true)`, once all
+        /// results of this start were sent. `None` if it says nothing about that.
+        told: Option<bool>,
+    },
     /// Nothing more will come for this conversation.
     ConversationCompleted {
         /// Decimal string, usually 16 digits.

@@ -124,7 +124,9 @@ fn read(kind: &str, body: &Members<'_>, frame: &Members<'_>, text: &str) -> Serv
             Some(audio_time) => ServerMessage::RecognitionProgress { audio_time },
             None => unknown(),
         },
-        "recognition_stopped" => ServerMessage::RecognitionStopped,
+        "recognition_stopped" => ServerMessage::RecognitionStopped {
+            told: body.get("x_told").boolean(),
+        },
         "conversation_completed" => ServerMessage::ConversationCompleted {
             conversation_id: conversation_id(body),
             summary_url: in_data_or_here(body, "summaryUrl").filled(),

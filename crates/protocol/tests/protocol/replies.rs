@@ -117,7 +117,18 @@ fn lifecycle_messages_come_back_as_what_they_are() {
                 conversation_id: id.clone(),
             },
         ),
-        (reply::recognition_stopped(), M::RecognitionStopped),
+        (
+            reply::recognition_stopped(),
+            M::RecognitionStopped { told: None },
+        ),
+        (
+            reply::recognition_stopped_telling(false),
+            M::RecognitionStopped { told: Some(false) },
+        ),
+        (
+            reply::recognition_stopped_telling(true),
+            M::RecognitionStopped { told: Some(true) },
+        ),
         (
             reply::conversation_completed(CONVERSATION),
             M::ConversationCompleted {

@@ -29,7 +29,7 @@ fn c19_every_fixture_parses_to_its_kind() {
             "started_listening" => matches!(message, M::StartedListening),
             "conversation_created" => matches!(message, M::ConversationCreated { .. }),
             "recognition_started" => matches!(message, M::RecognitionStarted { .. }),
-            "recognition_stopped" => matches!(message, M::RecognitionStopped),
+            "recognition_stopped" => matches!(message, M::RecognitionStopped { .. }),
             "processing_terminated" => matches!(message, M::ProcessingTerminated { .. }),
             "subscription_started" => matches!(message, M::SubscriptionStarted { .. }),
             "topic_response" => matches!(message, M::TopicResponse { .. }),

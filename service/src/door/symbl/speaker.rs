@@ -13,6 +13,9 @@
 //!   before it is closed, and only then.
 //! - `recognition_stopped` comes before the last results and `conversation_completed`, but
 //!   after them for a [`ClientKind`] that would hang up at it.
+//! - On a socket that stays open after a stop, a client that names its streams is sent
+//!   `recognition_stopped` a second time when all results were sent. Only that tells it the
+//!   end of them: the last one waits for its commit, however long that takes.
 //! - When a socket is lost, the client will send all audio without a final again, so that
 //!   audio is not transcribed. After a clean close it is transcribed.
 //! - A stop whose last results are missing, because they took too long or could not be
@@ -89,6 +92,8 @@ enum Phase {
 struct StopPolicy {
     disconnect: bool,
     timeout: Duration,
+    /// The client names its streams, and so knows the extensions.
+    extended: bool,
 }
 
 /// The state of a speaker's socket.
@@ -323,6 +328,7 @@ impl SpeakerSocket {
             timeout: request
                 .disconnect_on_stop_request_timeout
                 .map_or(PAUSE, |seconds| Duration::from_secs(seconds.into())),
+            extended: request.stream.is_some(),
         });
         let before = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Draining { stream, stopped } => {
@@ -492,17 +498,13 @@ impl SpeakerSocket {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Processing(stream) => {
                 self.log("stopped");
-                if !self.tells_stop_last() {
-                    self.own.send(reply::recognition_stopped());
-                }
+                self.tell_stop(false);
                 stream.stop().await;
                 self.phase = Phase::Draining { stream, stopped };
                 None
             }
             Phase::Idle | Phase::Paused { .. } if self.policy.is_some() => {
-                if !self.tells_stop_last() {
-                    self.own.send(reply::recognition_stopped());
-                }
+                self.tell_stop(false);
                 self.drained(stopped)
             }
             phase => {
@@ -510,6 +512,17 @@ impl SpeakerSocket {
                 self.error("Nothing to stop", "no session is running", "not_processing");
                 None
             }
+        }
+    }
+
+    /// Tells the client that its stop request was taken. A client that knows the extensions
+    /// is told by the same message, on a connection that stays open, that all was `told`.
+    fn tell_stop(&self, told: bool) {
+        let extended = self.policy.is_some_and(|policy| policy.extended);
+        match extended && !self.disconnects() {
+            true => self.own.send(reply::recognition_stopped_telling(told)),
+            false if told || self.tells_stop_last() => {}
+            false => self.own.send(reply::recognition_stopped()),
         }
     }
 
@@ -529,6 +542,7 @@ impl SpeakerSocket {
         if self.disconnects() {
             return Some(self.complete());
         }
+        self.tell_stop(true);
         self.rests_since = Instant::now();
         let timeout = self.policy.map_or(PAUSE, |policy| policy.timeout);
         self.phase = Phase::Paused {
@@ -573,7 +587,10 @@ impl SpeakerSocket {
             // Sent again, the audio may be heard.
             (
                 Phase::Draining { .. },
-                None | Some(Outcome::Failed(StreamError::Recognizer(_) | StreamError::Log(_))),
+                None
+                | Some(Outcome::Failed(
+                    StreamError::Recognizer(_) | StreamError::Log(_) | StreamError::Over,
+                )),
             ) => Some(INCOMPLETE),
             (Phase::Draining { stopped, .. }, _) => self.drained(stopped),
             _ => {

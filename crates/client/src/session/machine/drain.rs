@@ -177,7 +177,7 @@ impl Session {
     }
 
     /// Returns how long a service has to be quiet to be done, where it keeps the connection
-    /// after a stop and so does not report the end.
+    /// after a stop and does not report the end.
     pub(super) fn settle(&self) -> Option<Duration> {
         self.terms
             .stays_after_stop
@@ -206,12 +206,16 @@ impl Session {
         }
     }
 
-    /// Notes that the service took the stop request.
-    pub(super) fn recognition_stopped(&mut self, now: Time) {
+    /// Notes that the service took the stop request. `told` is what it says of the results:
+    /// see [`symbl_protocol::ServerMessage::RecognitionStopped`].
+    pub(super) fn recognition_stopped(&mut self, now: Time, told: Option<bool>) {
         if self.phase == Phase::Stopping {
             self.stops.progress(now);
+            if told == Some(true) && self.terms.stays_after_stop {
+                return self.complete_stop(now);
+            }
             if let Some(stop) = self.stops.current() {
-                stop.take(now);
+                stop.take(now, told == Some(false));
             }
             if self.stops.recess.is_some() && planted(Bug::RecessCutShort) {
                 self.end_recess(now);

@@ -183,8 +183,8 @@ impl Session {
         self.finalised(end, end);
     }
 
-    /// Ends the recess because the connection is lost. If the service had taken the stop and
-    /// closed normally, it had returned all results.
+    /// Ends the recess because the connection is lost. If the service had taken the stop, owed
+    /// no report of its results and closed normally, it had returned all of them.
     pub(super) fn lose_recess(&mut self, failure: &Failure) {
         if let Some(mut recess) = self.stops.recess.take() {
             let taken = recess.lose_socket();

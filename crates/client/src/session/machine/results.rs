@@ -79,7 +79,7 @@ impl Session {
             }
             ServerMessage::RecognitionResult(result) => self.recognition_result(now, result),
             ServerMessage::RecognitionProgress { audio_time } => self.heard_until(audio_time),
-            ServerMessage::RecognitionStopped => self.recognition_stopped(now),
+            ServerMessage::RecognitionStopped { told } => self.recognition_stopped(now, told),
             ServerMessage::ConversationCompleted {
                 conversation_id, ..
             } => {

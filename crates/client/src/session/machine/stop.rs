@@ -3,10 +3,11 @@
 //! The wait behind a stop request, and how the session knows that it has the last results.
 
 use super::super::Time;
+use super::super::planted::{Bug, planted};
 use std::time::Duration;
 
-/// A service that keeps the connection for a later start does not report that it is done.
-/// It is taken to be done after this long without a result and a pong after that.
+/// A service that keeps the connection for a later start need not report that it is done. One
+/// that does not is taken to be done after this long without a result and a pong after that.
 pub(super) const SETTLE: Duration = Duration::from_secs(2);
 
 /// The same, while the service owes messages for what it finalised.
@@ -19,6 +20,8 @@ pub(super) struct Stop {
     idle_since: Time,
     /// When the service took the stop request.
     taken: Option<Time>,
+    /// The service will report that it has sent all results. Its silence means nothing.
+    will_tell: bool,
     /// The service was quiet for long enough and was sent a ping: silence may mean that the
     /// connection is dead.
     asked: bool,
@@ -31,6 +34,7 @@ impl Stop {
             timeout,
             idle_since: now,
             taken: None,
+            will_tell: false,
             asked: false,
         }
     }
@@ -41,22 +45,26 @@ impl Stop {
         self.asked = false;
     }
 
-    /// Notes that the service took the stop request.
-    pub(super) fn take(&mut self, now: Time) {
+    /// Notes that the service took the stop request. `will_tell`: it will report that it has
+    /// sent all results.
+    pub(super) fn take(&mut self, now: Time, will_tell: bool) {
         self.taken = Some(now);
+        self.will_tell = will_tell && !planted(Bug::SilenceTakenForTheEnd);
         self.progress(now);
     }
 
-    /// Returns `true` if the service took the stop request.
+    /// Returns `true` if the service took the stop request, and does not owe a report that it
+    /// has sent all results.
     pub(super) fn is_taken(&self) -> bool {
-        self.taken.is_some()
+        self.taken.is_some() && !self.will_tell
     }
 
     /// Notes that the connection is lost; the next start needs a stop request of its own.
-    /// Returns `true` if the service had taken this one.
+    /// Returns what [`is_taken`](Self::is_taken) returned before.
     pub(super) fn lose_socket(&mut self) -> bool {
-        self.asked = false;
-        self.taken.take().is_some()
+        let was_taken = self.is_taken();
+        (self.taken, self.will_tell, self.asked) = (None, false, false);
+        was_taken
     }
 
     /// Returns `true` if the service was sent a ping to be sure that it is done.
@@ -82,7 +90,7 @@ impl Stop {
     /// Returns the time at which a service that does not report that it is done is taken to
     /// be done.
     fn settled_at(&self, settle: Option<Duration>) -> Option<Time> {
-        let taken = self.taken.filter(|_| !self.asked)?;
+        let taken = self.taken.filter(|_| !self.asked && !self.will_tell)?;
         Some(self.idle_since.max(taken) + settle?)
     }
 }

@@ -177,11 +177,6 @@ impl Service {
         conversation: &mut Conversation,
     ) -> Answers {
         let mut answers = Vec::new();
-        let failed = |code: &str, answers: &mut Answers| {
-            let text = reply::error("The stream ends", code, None);
-            answers.push((0, Answer::Text(text)));
-            answers.push((0, Answer::Text(reply::processing_terminated())));
-        };
         match reply {
             Reply::Begun {
                 conversation: id,
@@ -209,10 +204,27 @@ impl Service {
                 self.tell(&said, conversation, &mut answers);
             }
             Reply::Refused(Refusal::Already | Refusal::Superseded) => {}
-            Reply::Refused(Refusal::Over) => failed("conversation_over", &mut answers),
-            Reply::Failed => failed("storage_failed", &mut answers),
+            Reply::Refused(Refusal::Over) => answers = self.fail("conversation_over"),
+            Reply::Failed => answers = self.fail("storage_failed"),
         }
         answers
+    }
+
+    /// Ends the stream, of which not all could be stored.
+    fn fail(&mut self, code: &str) -> Answers {
+        (self.decoder, self.stopped, self.failed) = (None, false, true);
+        self.shared.unheard.clear();
+        let text = reply::error("The stream ends", code, None);
+        let end = match self.drains {
+            true => Answer::Incomplete,
+            false => Answer::Text(reply::processing_terminated()),
+        };
+        vec![(0, Answer::Text(text)), (0, end)]
+    }
+
+    /// Returns `true` if a final of this start could not be stored.
+    pub fn has_failed(&self) -> bool {
+        self.failed
     }
 
     /// Tells a final, as far as it is behind the position of this start.

@@ -102,7 +102,7 @@ impl World {
             match answer {
                 Answer::Ask(ask) => return self.ask(number, ask, answers),
                 Answer::Last(_) => self.socket_finished(number),
-                Answer::Text(_) | Answer::Again(_) => {}
+                Answer::Text(_) | Answer::Again(_) | Answer::Told(_) | Answer::Incomplete => {}
             }
         }
     }
@@ -191,7 +191,11 @@ impl World {
                 answers.into()
             }
         };
-        answers.extend(rest);
+        // A stream that has failed says nothing more.
+        let goes_on = self
+            .socket(number)
+            .is_some_and(|link| !link.service.has_failed());
+        answers.extend(rest.into_iter().filter(|_| goes_on));
         match is_open {
             true => self.answer(number, answers),
             false => self.orphan_asks(number, answers),

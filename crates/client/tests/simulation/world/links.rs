@@ -187,7 +187,7 @@ impl World {
                     let at = link.thought;
                     self.say(number, at, text);
                 }
-                Answer::Again(text) => {
+                Answer::Again(text) | Answer::Told(text) => {
                     let at = self.link.as_ref().map_or(at, |link| link.said.max(at));
                     self.say(number, at, text);
                 }
@@ -203,6 +203,11 @@ impl World {
                         },
                     );
                     self.socket_finished(number);
+                }
+                Answer::Incomplete => {
+                    let at = self.link.as_ref().map_or(at, |link| link.said.max(at));
+                    let (link, frame) = (number, Frame::Closed(1011));
+                    self.at(at, Step::Said { link, frame });
                 }
                 Answer::Ask(ask) => return self.ask(number, ask, answers.collect()),
             }

@@ -16,6 +16,7 @@ mod outage;
 mod replay;
 mod results;
 mod stall;
+mod told;
 mod unread;
 
 use super::*;
