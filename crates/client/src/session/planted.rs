@@ -52,6 +52,7 @@ pub enum Bug {
     PatienceIgnored,
     SentAudioLetGo,
     SilenceTakenForTheEnd,
+    WordsPassedOver,
 }
 
 #[cfg(planted_bugs)]
@@ -61,7 +62,7 @@ mod imp {
 
     impl Bug {
         /// All bugs.
-        pub const ALL: [Self; 42] = [
+        pub const ALL: [Self; 43] = [
             Self::AcknowledgementSkipped,
             Self::AnchorDropped,
             Self::GenerationForgotten,
@@ -104,6 +105,7 @@ mod imp {
             Self::PatienceIgnored,
             Self::SentAudioLetGo,
             Self::SilenceTakenForTheEnd,
+            Self::WordsPassedOver,
         ];
     }
 

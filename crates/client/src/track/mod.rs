@@ -249,7 +249,7 @@ impl<M> Track<M> {
             let at = place.until.saturating_sub(1);
             self.push(Item::Final { at });
         }
-        self.reader.begin_utterance();
+        self.reader.begin_utterance(place.until);
         if let Some(at) = self.end_of(place) {
             self.cover.settle(at, now.time);
         }

@@ -542,6 +542,51 @@ fn a_final_that_parts_a_committed_word_tells_the_rest_once() {
 }
 
 #[test]
+fn words_of_a_final_before_those_of_the_interims_are_told_late() {
+    // After a reconnect the service tells a final again of which it hears only the end as an
+    // utterance.
+    let mut pad = Pad::committing(1000);
+    pad.take(&interim(&[("three", 900, 1100), ("four", 1100, 1300)], 2));
+    pad.run(2000);
+    let told = |pad: &Pad| -> Vec<String> {
+        let texts = pad.texts().into_iter();
+        texts.map(|text| text.0.to_owned()).collect()
+    };
+    assert_eq!(told(&pad), ["three"]);
+    pad.say(&[
+        ("one", 500, 700),
+        ("two", 700, 900),
+        ("three", 900, 1100),
+        ("four", 1100, 1300),
+    ]);
+    pad.take(&interim(&[("five", 1300, 1500), ("six", 1500, 1700)], 2));
+    pad.run(4000);
+    assert_eq!(told(&pad), ["three", "one", "two", "four", "five", "six"]);
+    pad.say(&[("five", 1300, 1500), ("six", 1500, 1700)]);
+    pad.run(5000);
+    assert_eq!(pad.texts().len(), 6);
+    let stats = pad.track.stats();
+    assert_eq!((stats.words_pushed, stats.words_dropped), (6, 0));
+}
+
+#[test]
+fn a_final_that_ends_before_the_committed_words_do_tells_none_of_them_twice() {
+    let mut pad = Pad::committing(1000);
+    let words = [("one", 500, 700), ("two", 700, 900), ("three", 900, 1100)];
+    pad.take(&interim(&words, 3));
+    pad.run(2500);
+    assert_eq!(pad.texts().len(), 3);
+    pad.say(&words[..2]);
+    // The last word is longer than its interim knew.
+    pad.take(&interim(&[("three", 900, 1400), ("four", 1400, 1600)], 2));
+    pad.run(3000);
+    pad.say(&[("three", 900, 1400), ("four", 1400, 1600)]);
+    let words: Vec<&str> = pad.texts().iter().map(|text| text.0).collect();
+    assert_eq!(words, ["one", "two", "three", "four"]);
+    assert_eq!(pad.track.stats().words_dropped, 0);
+}
+
+#[test]
 fn without_a_promise_words_are_settled_that_two_interims_have() {
     let mut pad = Pad::committing(1000);
     pad.take(&interim(&[("a", 500, 600), ("b", 600, 700)], 0));

@@ -7,6 +7,7 @@ use super::{LateText, SECOND, TrackConfig};
 use crate::session::Position;
 use crate::session::event::{PlacedWord, Placement};
 use crate::session::planted::{Bug, planted};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 use symbl_captions::{Cutter, Late, Shape, TimedWord, Utterance};
@@ -56,6 +57,8 @@ pub(super) struct Reader {
     has_committed: bool,
     /// The last word that was committed.
     last: Option<Piece>,
+    /// What else was committed, behind the last final.
+    committed: Committed,
     /// Words of the audio before this are not told: it was flushed.
     floor: Position,
     /// Running time of the audio behind it, in nanoseconds, from its segment on.
@@ -74,6 +77,7 @@ impl Reader {
             speaker: None,
             has_committed: false,
             last: None,
+            committed: Committed::default(),
             starts: None,
             floor: if planted(Bug::FlushedWordsTold) {
                 0
@@ -92,22 +96,32 @@ impl Reader {
         room: Room,
     ) -> Vec<Piece> {
         let whole = self.placed(pieces(text, words, place));
-        let told = self.told(&whole);
-        let words = whole.get(told..).unwrap_or_default();
+        let words = self.untold(&whole);
         match self.unit {
-            TextUnit::Word => words.to_vec(),
-            TextUnit::Cue(_) => {
-                let words = words.to_vec();
-                self.cues(&words, room)
-            }
+            TextUnit::Word => words,
+            TextUnit::Cue(_) => self.cues(&words, room),
             TextUnit::Sentence => {
-                let text = match told {
-                    0 => visible(text),
-                    _ => joined(words),
+                let text = match words.len() == whole.len() {
+                    true => visible(text),
+                    false => joined(&words),
                 };
-                sentence(text, words).into_iter().collect()
+                sentence(text, &words).into_iter().collect()
             }
         }
+    }
+
+    /// Returns the words of a final that are to be told. Words before those that were
+    /// committed are among them if no interim had them: the service may tell a final again
+    /// whose first words are in no utterance that it hears now.
+    fn untold(&self, whole: &[Piece]) -> Vec<Piece> {
+        let (told, rest) = whole.split_at(self.told(whole));
+        // The last committed word itself may end later than its interim knew.
+        let until = self.last.as_ref().map_or(0, |last| last.audio.end);
+        let passed_over = told.iter().filter(|word| {
+            let is_behind = (self.floor..until).contains(&word.middle());
+            is_behind && !self.committed.covers(word) && !planted(Bug::WordsPassedOver)
+        });
+        passed_over.chain(rest).cloned().collect()
     }
 
     /// Returns the cues of these words.
@@ -241,6 +255,7 @@ impl Reader {
         let told = self.told(&whole);
         // Marks alone are joined to the word before, so that there may be fewer.
         let stable = stable.min(whole.len());
+        self.committed.follows = told > 0 && self.has_committed;
         let words = whole.get(told..).unwrap_or_default().to_vec();
         let pairs = words.iter().zip(&self.interim);
         let agreed = pairs.take_while(|(a, b)| a.key() == b.key()).count();
@@ -264,6 +279,7 @@ impl Reader {
         if let Some(word) = words.last() {
             self.last = Some(word.clone());
             self.has_committed = true;
+            self.committed.push(&words);
         }
         let words = match self.unit {
             TextUnit::Cue(_) => self.cues(&words, room),
@@ -281,12 +297,72 @@ impl Reader {
         self.has_committed
     }
 
-    /// Forgets the interims of the utterance before.
-    pub(super) fn begin_utterance(&mut self) {
+    /// Forgets the interims of the utterance whose final ended at `until`. Words behind it may
+    /// have been committed, if the service told an older final than that of its interims.
+    pub(super) fn begin_utterance(&mut self, until: Position) {
         self.interim.clear();
         self.settled = 0;
         self.speaker = None;
-        self.has_committed = false;
+        self.has_committed = self
+            .last
+            .as_ref()
+            .is_some_and(|last| last.middle() >= until);
+        self.committed.forget_before(until);
+    }
+}
+
+/// Most stretches of committed words that are remembered.
+const MOST_COMMITTED: usize = 64;
+
+/// The stretches of audio whose words were committed, in order.
+#[derive(Debug, Default)]
+struct Committed {
+    stretches: VecDeque<Stretch>,
+    /// The interim goes on where the last stretch ends.
+    follows: bool,
+}
+
+/// Words that were committed one after the other. In between nothing else is to be told,
+/// though a final may have moved them a little.
+#[derive(Debug)]
+struct Stretch {
+    audio: Range<Position>,
+    /// The first word.
+    first: Piece,
+}
+
+impl Committed {
+    /// Adds words that were committed.
+    fn push(&mut self, words: &[Piece]) {
+        let follows = std::mem::replace(&mut self.follows, true);
+        let (Some(first), Some(last)) = (words.first(), words.last()) else {
+            return;
+        };
+        match self.stretches.back_mut().filter(|_| follows) {
+            Some(stretch) => stretch.audio.end = stretch.audio.end.max(last.audio.end),
+            None => self.stretches.push_back(Stretch {
+                audio: first.audio.start..last.audio.end.max(first.audio.start + 1),
+                first: first.clone(),
+            }),
+        }
+        if self.stretches.len() > MOST_COMMITTED {
+            self.stretches.pop_front();
+        }
+    }
+
+    /// Forgets the stretches that end before `until`.
+    fn forget_before(&mut self, until: Position) {
+        self.stretches.retain(|stretch| stretch.audio.end > until);
+    }
+
+    /// Returns `true` if a word before the end of the last stretch was committed.
+    fn covers(&self, word: &Piece) -> bool {
+        let begins = |stretch: &Stretch| {
+            let first = &stretch.first;
+            first.key() == word.key() && overlap(&first.audio, &word.audio)
+        };
+        let has_it = |stretch: &Stretch| stretch.audio.contains(&word.middle()) || begins(stretch);
+        self.stretches.iter().any(has_it)
     }
 }
 

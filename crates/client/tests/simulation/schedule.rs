@@ -294,9 +294,6 @@ impl Schedule {
         let nodes = &mut Rng::with_seed(seed ^ 0xc1a5);
         if settings.announces && nodes.bool() {
             settings.cluster = ClusterSettings::draw(nodes);
-            // A final that is told again may end in the middle of an utterance whose interims
-            // were told, and then the pad leaves words out that it does not count.
-            settings.pad.commits = false;
             // The client may take a message that is told again for one of another final, if
             // their words are alike.
             settings.distinct |= settings.messages;
