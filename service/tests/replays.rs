@@ -121,6 +121,50 @@ async fn what_is_sent_again_is_said_once_and_its_speaker_hears_what_it_missed() 
 }
 
 #[tokio::test]
+async fn a_message_says_its_place_in_the_stream_and_the_same_when_it_is_told_again() {
+    let place = |message: &Value| message["messages"][0]["x_place"].clone();
+    // The recogniser measures to some milliseconds.
+    let near = |place: &Value, from_ms: u64, until_ms: u64| {
+        assert_eq!(place["stream"], symbl_protocol::StreamPlace::tag("s"));
+        for (edge, ms) in [("from", from_ms), ("until", until_ms)] {
+            let nanos = place[edge].as_u64().expect("a number");
+            assert!(nanos.abs_diff(ms * 1_000_000) <= 10_000_000, "{place}");
+        }
+    };
+    let server = server().await;
+    let (mut ada, _) = Client::started(&server, "place", &start_at(1, 0)).await;
+    let mut told = Vec::new();
+    for words in [0..3, 10..13] {
+        ada.send_audio(&said(words)).await;
+        told.push(ada.until("message_response").await.json().clone());
+    }
+    near(&place(&told[0]), 0, 600);
+    near(&place(&told[1]), 1200, 1800);
+    drop(ada);
+    // All of the second one, and then what is left of it behind its first word.
+    for (attempt, from) in [(2, 1000), (3, 1400)] {
+        let request = start_at(attempt, from);
+        let (mut ada, _) = Client::started(&server, "place", &request).await;
+        let all = [
+            silence(Duration::from_millis(200), 16_000),
+            speech(10..13, 16_000),
+        ];
+        let all = linear16(&all.concat());
+        let skipped = usize::try_from(from - 1000).expect("a few") * BYTES;
+        ada.send_audio(&all[skipped..]).await;
+        let again = ada.until("message_response").await;
+        assert_eq!(id_of(again.json()), id_of(&told[1]));
+        near(&place(again.json()), from.max(1200), 1800);
+        assert_eq!(place(again.json())["until"], place(&told[1])["until"]);
+    }
+    // A client that does not name its stream is told no place.
+    let (mut bob, _) = Client::started(&server, "elsewhere", &start_request()).await;
+    bob.send_audio(&said(0..3)).await;
+    let message = bob.until("message_response").await;
+    assert_eq!(place(message.json()), Value::Null);
+}
+
+#[tokio::test]
 async fn what_is_still_to_be_sent_again_holds_the_progress_back() {
     let server = server().await;
     let (mut ada, _) = Client::started(&server, "owed", &start_at(1, 0)).await;

@@ -334,6 +334,10 @@ impl Transcribed {
         let mut rest = Self {
             start,
             words,
+            part: Some(Part {
+                base: position,
+                ..part.clone()
+            }),
             ..self.clone()
         };
         if skipped > 0 {
@@ -401,6 +405,7 @@ mod tests {
         assert_eq!((all.messages.len(), all.start), (2, 7));
         let rest = said.behind(130, 7).expect("a part");
         assert_eq!(rest.text, "w3");
+        assert_eq!(rest.part.as_ref().map(|part| part.base), Some(130));
         assert_eq!((rest.words[0].start, rest.words[0].end), (0, 10));
         assert_eq!(rest.messages.len(), 1);
         assert_eq!(

@@ -381,6 +381,7 @@ fn said(text: &str, number: u64) -> String {
         words: &words,
         stream_offset: Duration::ZERO,
         conversation_start: 1_763_715_600_000_000_000,
+        stream: None,
         entities: &[],
         sentiment: None,
         phrases: None,

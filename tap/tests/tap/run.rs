@@ -129,6 +129,7 @@ pub fn sentence(from: Person<'_>, text: &str, start: u64) -> Message {
         words: &words,
         stream_offset: Duration::from_secs(60),
         conversation_start: 1_763_715_600_000_000_000,
+        stream: None,
         entities: &[],
         sentiment: None,
         phrases: None,

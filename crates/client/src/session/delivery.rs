@@ -232,7 +232,7 @@ impl Delivery {
             .words
             .iter()
             .filter_map(|word| {
-                let span = generation.heard(nanos(word.start), nanos(word.end))?;
+                let span = self.heard(nanos(word.start), nanos(word.end), generation)?;
                 Some((word.word.clone(), span))
             })
             .collect();
@@ -300,6 +300,17 @@ impl Delivery {
             words: fresh,
             stable: 0,
         })
+    }
+
+    /// Returns the positions of a word. Of audio that is not sent again after all, because a
+    /// flush or another format comes first, the service tells the finals that it has stored
+    /// all the same: they stand where an earlier start was given their audio.
+    fn heard(&self, start: u64, end: u64, generation: &Generation) -> Option<Range<Position>> {
+        let place = generation.behind(start, end);
+        let mut before = self.before.iter().rev();
+        place
+            .and_then(|place| before.find_map(|(_, start)| start.place(&place)))
+            .or_else(|| generation.heard(start, end))
     }
 
     /// Gives up the words before `until`, because their final could not be read.

@@ -6,9 +6,9 @@ use crate::session::AudioFormat;
 use crate::session::chunker::Chunk;
 use bytes::Bytes;
 use std::sync::Arc;
-use symbl_protocol::response::Message;
+use symbl_protocol::response::{AudioPlace, Message};
 use symbl_protocol::response::{MessageWord, Word};
-use symbl_protocol::{Encoding, StreamFormat};
+use symbl_protocol::{Encoding, StreamFormat, StreamPlace};
 
 const MS: u64 = 1_000_000;
 
@@ -67,6 +67,7 @@ fn message(id: &str, original: &str, from: &str, start_time: i64) -> Message {
         end_time: Some(start_time + 400 * MS as i64),
         time_offset: None,
         duration: None,
+        place: None,
         words: vec![MessageWord {
             word: "x".into(),
             start_time: Some(start_time),
@@ -487,4 +488,110 @@ fn memory_is_bounded() {
         delivery.place_message(&message(&n.to_string(), "nomatch", "me", 0), &generation);
     }
     assert!(delivery.finals.len() <= MAX_FINALS && delivery.known.len() <= MAX_MESSAGES);
+}
+
+/// Returns a start that was given all audio from `from_ms` to 9 s of the stream `id`, which
+/// begins with the session.
+fn given_of(number: u64, id: &str, from_ms: u64) -> Generation {
+    let mut generation = given(number, from_ms, 9000);
+    generation.tell(Some(&StreamPlace {
+        id: id.to_owned(),
+        attempt: number,
+        position: from_ms * MS,
+    }));
+    generation
+}
+
+/// Returns a message whose words stand at this place of the stream `id`. Its words and its
+/// wall clock time say nothing of that.
+fn message_at(id: &str, words: &str, stream: &str, from_ms: u64, until_ms: u64) -> Message {
+    Message {
+        place: Some(AudioPlace {
+            stream: StreamPlace::tag(stream),
+            from: from_ms * MS,
+            until: until_ms * MS,
+        }),
+        ..message(id, words, "me", 77)
+    }
+}
+
+#[test]
+fn a_message_that_says_its_place_is_that_of_the_words_there_and_of_no_others() {
+    let mut delivery = Delivery::default();
+    let first = given_of(1, "s", 0);
+    for start_ms in [0, 1000] {
+        delivery.place_result(&result("Yes.", start_ms), &first);
+    }
+    // The connection breaks before their messages come. The message of the first one is not
+    // told again: its audio comes before the replay.
+    delivery.begin_generation(first);
+    let replay = given_of(2, "s", 900);
+    assert_eq!(delivery.place_result(&result("Yes.", 100), &replay), None);
+    delivery
+        .place_result(&result("Yes.", 1100), &replay)
+        .unwrap();
+    let mut span = |id: &str, from_ms| {
+        let message = message_at(id, "Yes.", "s", from_ms, from_ms + 200);
+        delivery.place_message(&message, &replay).unwrap().span
+    };
+    assert_eq!(span("b", 1000), Some(1000 * MS..1200 * MS));
+    assert_eq!(span("c", 2000), Some(2000 * MS..2200 * MS));
+}
+
+#[test]
+fn a_message_of_another_stream_has_no_place_in_this_one() {
+    let (mut delivery, generation) = (Delivery::default(), given_of(1, "s", 0));
+    delivery.place_result(&result("Yes.", 1000), &generation);
+    let of_another = message_at("a", "Yes.", "another", 1000, 1200);
+    let said = delivery.place_message(&of_another, &generation).unwrap();
+    assert_eq!(said.span, None, "nobody knows when that was");
+    let own = message_at("b", "Yes.", "s", 1000, 1200);
+    let said = delivery.place_message(&own, &generation).unwrap();
+    assert_eq!(said.span, Some(1000 * MS..1200 * MS));
+}
+
+#[test]
+fn a_message_before_its_final_stands_at_its_place_and_comes_once() {
+    let mut delivery = Delivery::default();
+    let first = given_of(1, "s", 0);
+    delivery.place_result(&result("Yes.", 1000), &first);
+    delivery.begin_generation(first);
+    // All sockets of the conversation are told it, and this one has sent nothing yet.
+    let mut replay = Generation::numbered(2);
+    replay.tell(Some(&StreamPlace {
+        id: "s".to_owned(),
+        attempt: 2,
+        position: 900 * MS,
+    }));
+    let early = message_at("b", "Yes.", "s", 2000, 2400);
+    let said = delivery.place_message(&early, &replay).unwrap();
+    assert_eq!(said.span, Some(2000 * MS..2400 * MS));
+    assert_eq!(said.words, [("x".to_owned(), 2000 * MS..2200 * MS)]);
+    let replay = given_of(2, "s", 900);
+    delivery
+        .place_result(&result("Yes. Yes.", 1100), &replay)
+        .unwrap();
+    assert_eq!(delivery.place_message(&early, &replay), None);
+    let again = message_at("c", "Yes. Yes.", "s", 2000, 2400);
+    assert_eq!(
+        delivery.place_message(&again, &replay),
+        None,
+        "all was told"
+    );
+}
+
+#[test]
+fn a_final_of_audio_that_is_not_sent_again_stands_at_its_place_of_before() {
+    let mut delivery = Delivery::default();
+    delivery.begin_generation(given_of(1, "s", 0));
+    // A flush ends the replay after 100 ms. The service tells all that it has stored.
+    let mut replay = given(2, 900, 1000);
+    replay.tell(Some(&StreamPlace {
+        id: "s".to_owned(),
+        attempt: 2,
+        position: 900 * MS,
+    }));
+    let heard = delivery.place_result(&result("Yes. No.", 1100), &replay);
+    assert_eq!(heard.unwrap().span, 2000 * MS..2400 * MS);
+    assert_eq!(delivery.delivered(), 2400 * MS);
 }

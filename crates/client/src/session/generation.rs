@@ -10,6 +10,8 @@ use super::chunker::Chunk;
 use super::{Position, Time};
 use std::collections::VecDeque;
 use std::ops::Range;
+use symbl_protocol::StreamPlace;
+use symbl_protocol::response::AudioPlace;
 
 /// How far a service's times may be off the edge of a hole, in nanoseconds. It is shorter
 /// than a packet of audio, because a lone packet may be all that is left of a word.
@@ -56,6 +58,17 @@ pub struct Generation {
     given: u64,
     /// Position after the last chunk given.
     end: Position,
+    /// What the service was told of the stream, if it announced itself.
+    stream: Option<StreamStart>,
+}
+
+/// Where a start begins in its stream.
+#[derive(Debug, Clone)]
+struct StreamStart {
+    /// The tag of the stream, by which the service names it.
+    tag: String,
+    /// How much of the stream's audio comes before this start, in nanoseconds.
+    position: u64,
 }
 
 impl Generation {
@@ -70,6 +83,44 @@ impl Generation {
             number,
             ..Self::default()
         }
+    }
+
+    /// Notes what the start request says of the stream.
+    pub(super) fn tell(&mut self, place: Option<&StreamPlace>) {
+        self.stream = place.map(|place| StreamStart {
+            tag: StreamPlace::tag(&place.id),
+            position: place.position,
+        });
+    }
+
+    /// Returns `true` if the service was told of the stream.
+    pub(super) fn is_told(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Returns `true` if this start is one of the stream with this tag.
+    pub(super) fn is_of(&self, tag: &str) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.tag == tag)
+    }
+
+    /// Returns the positions of a part of the stream, if this start was given its beginning.
+    pub(super) fn place(&self, place: &AudioPlace) -> Option<Range<Position>> {
+        let stream = self.stream.as_ref();
+        let stream = stream.filter(|stream| stream.tag == place.stream)?;
+        let start = place.from.checked_sub(stream.position)?;
+        let end = place.until.checked_sub(stream.position)?;
+        self.heard(start, end).filter(|_| start < self.given)
+    }
+
+    /// Returns the part of the stream at these times of the service, if it is behind all audio
+    /// that this start was given, and the service was told of the stream.
+    pub(super) fn behind(&self, start: u64, end: u64) -> Option<AudioPlace> {
+        let stream = self.stream.as_ref().filter(|_| start >= self.given)?;
+        Some(AudioPlace {
+            stream: stream.tag.clone(),
+            from: stream.position.saturating_add(start),
+            until: stream.position.saturating_add(end.max(start)),
+        })
     }
 
     /// Notes that the service is given `chunk`.

@@ -294,9 +294,6 @@ impl Schedule {
         let nodes = &mut Rng::with_seed(seed ^ 0xc1a5);
         if settings.announces && nodes.bool() {
             settings.cluster = ClusterSettings::draw(nodes);
-            // The client may take a message that is told again for one of another final, if
-            // their words are alike.
-            settings.distinct |= settings.messages;
             if nodes.u8(0..4) > 0 {
                 settings.disconnect_on_stop = true;
                 settings.pause = PausePolicy::Keep;

@@ -17,7 +17,9 @@ use std::time::Duration;
 use symbl_protocol::ClientMessage;
 use symbl_protocol::InsightType;
 use symbl_protocol::StreamPlace;
-use symbl_protocol::reply::{self, Insight, Message, Person, SpokenWord, Topic, TrackerMatch};
+use symbl_protocol::reply::{
+    self, Insight, Message, Person, SpokenWord, StreamZero, Topic, TrackerMatch,
+};
 use symbl_protocol::timestamp::format_rfc3339;
 
 /// An action of the service in answer to a frame, after a delay. Answers without a delay keep
@@ -167,6 +169,8 @@ struct Telling<'a> {
     from: Person<'static>,
     /// The beginning of its start, from the beginning of the conversation.
     offset: Duration,
+    /// The same of the start under which it was heard first, which the history has.
+    kept: Duration,
     sequence: u64,
     /// What is found in it; `None`: that is drawn.
     luck: Option<u8>,
@@ -487,6 +491,7 @@ impl Service {
                     id: &id,
                     from: self.speaker,
                     offset: self.offset,
+                    kept: self.offset,
                     sequence,
                     luck: None,
                 };
@@ -508,6 +513,7 @@ impl Service {
             id,
             from,
             offset,
+            kept,
             sequence,
             luck,
         } = *telling;
@@ -522,16 +528,21 @@ impl Service {
             words,
             stream_offset: offset,
             conversation_start: conversation_start(conversation),
+            stream: self.place.as_ref().map(|place| StreamZero {
+                id: &place.id,
+                position: place.position,
+            }),
             entities: &[],
             sentiment: None,
             phrases: None,
         };
-        remember(&message, conversation);
-        self.twice(
-            delay,
-            reply::message_response(&[message], sequence),
-            answers,
-        );
+        let stored = Message {
+            stream_offset: kept,
+            ..message
+        };
+        remember(&stored, conversation);
+        let response = reply::message_response(&[message], sequence);
+        self.twice(delay, response, answers);
         let finding = match luck.unwrap_or_else(|| self.rng.u8(0..6)) {
             0 => reply::insight_response(
                 &[Insight {

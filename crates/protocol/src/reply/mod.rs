@@ -63,6 +63,16 @@ pub struct Interim<'a> {
     pub user: Option<Person<'a>>,
 }
 
+/// A stream of audio that its client names, and the place in it at which the times of words
+/// count from zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamZero<'a> {
+    /// The stream's id. Only its tag is written.
+    pub id: &'a str,
+    /// The place, in nanoseconds of the stream's audio.
+    pub position: u64,
+}
+
 /// One sentence. It begins with its first word and ends with its last.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Message<'a> {
@@ -84,6 +94,9 @@ pub struct Message<'a> {
     /// Wall-clock time of the conversation's start, in nanoseconds since the Unix
     /// epoch.
     pub conversation_start: i64,
+    /// The stream of the words, if its client names it. With it the message says where its
+    /// audio stands, by which the client knows it again: an extension.
+    pub stream: Option<StreamZero<'a>>,
     /// The entities in the sentence. Empty if the client did not ask for them.
     pub entities: &'a [Entity<'a>],
     /// The polarity, −1.0–1.0, if the client asked for the sentiment.

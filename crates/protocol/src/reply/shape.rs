@@ -6,6 +6,7 @@
 //! functions must never fail, whatever number they are given.
 
 use super::{Entity, Insight, Message, Person, Topic, TrackerMatch, phrases, sentiment};
+use crate::StreamPlace;
 use crate::timestamp::format_rfc3339;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -43,6 +44,14 @@ pub(super) fn message(message: &Message<'_>) -> Value {
     }
     if let Some(polarity) = message.sentiment {
         value["sentiment"] = sentiment(polarity);
+    }
+    if let Some(stream) = message.stream.filter(|_| !message.words.is_empty()) {
+        let at = |time: Duration| {
+            let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            stream.position.saturating_add(nanos)
+        };
+        let tag = StreamPlace::tag(stream.id);
+        value["x_place"] = json!({"stream": tag, "from": at(start), "until": at(end)});
     }
     if let Some(found) = message.phrases {
         value["phrases"] = phrases(found);

@@ -54,6 +54,15 @@ pub struct StreamPlace {
 }
 
 impl StreamPlace {
+    /// Returns the tag of the stream with this id: eight hexadecimal digits (FNV-1a, 32 bits)
+    /// that tell the streams of one client apart. The id itself is for its client alone,
+    /// because who knows it can begin the stream again.
+    pub fn tag(id: &str) -> String {
+        let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        let hash = id.bytes().fold(0x811c_9dc5, mix);
+        format!("{hash:08x}")
+    }
+
     /// Returns `true` if `id` may name a stream.
     pub(super) fn is_id(id: &str) -> bool {
         (1..=64).contains(&id.len())

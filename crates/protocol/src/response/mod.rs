@@ -215,8 +215,22 @@ pub struct Message {
     pub words: Vec<MessageWord>,
     /// `sentiment.polarity.score`, −1.0–1.0.
     pub sentiment: Option<f64>,
+    /// `x_place`: where its audio stands in the stream of its speaker. An extension of our
+    /// own service, for a client that names its streams.
+    pub place: Option<AudioPlace>,
     /// The item's original text.
     pub json: String,
+}
+
+/// A part of a stream of audio.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioPlace {
+    /// The tag of the stream: see [`StreamPlace::tag`](crate::StreamPlace::tag).
+    pub stream: String,
+    /// Start of its first word, in nanoseconds of the stream's audio.
+    pub from: u64,
+    /// End of its last word, in nanoseconds of the stream's audio. Not before `from`.
+    pub until: u64,
 }
 
 /// A word of a [`Message`].

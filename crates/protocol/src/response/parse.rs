@@ -12,7 +12,7 @@
 use super::json::{Members, Node, has_raw_control};
 use super::mend::mend;
 use super::{
-    Entity, Insight, Message, MessageWord, ParseError, Participant, RecognitionResult,
+    AudioPlace, Entity, Insight, Message, MessageWord, ParseError, Participant, RecognitionResult,
     ServerMessage, ServiceError, Topic, TrackerMatch, Word,
 };
 use crate::PONG_TEXT;
@@ -282,8 +282,19 @@ fn message(item: Node<'_>) -> Message {
             .get("sentiment")
             .at(&["polarity", "score"])
             .number_within(-1.0, 1.0),
+        place: audio_place(&members.get("x_place").members()),
         json: item.text().to_owned(),
     }
+}
+
+fn audio_place(members: &Members<'_>) -> Option<AudioPlace> {
+    let (from, until) = (members.get("from").count()?, members.get("until").count()?);
+    let place = AudioPlace {
+        stream: members.get("stream").filled()?,
+        from,
+        until,
+    };
+    (from <= until).then_some(place)
 }
 
 /// Reads the messages of a conversation from a list of the Conversation API.

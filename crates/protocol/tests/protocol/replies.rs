@@ -6,9 +6,9 @@
 use super::{CONVERSATION, IVO, MARA, compact, parsed};
 use serde_json::{Value, json};
 use std::time::Duration;
-use symbl_protocol::reply::{self, Interim, Message, SpokenWord};
+use symbl_protocol::reply::{self, Interim, Message, SpokenWord, StreamZero};
 use symbl_protocol::timestamp::parse_rfc3339;
-use symbl_protocol::{Encoding, ServerMessage, StreamFormat};
+use symbl_protocol::{Encoding, ServerMessage, StreamFormat, StreamPlace};
 
 /// Words with their start and end, in milliseconds.
 const SENTENCES: [(&str, u64, u64); 13] = [
@@ -46,6 +46,7 @@ fn message<'a>(words: &'a [SpokenWord<'a>]) -> Message<'a> {
         words,
         stream_offset: Duration::ZERO,
         conversation_start: parse_rfc3339("2024-03-05T09:00:03.250Z").unwrap(),
+        stream: None,
         entities: &[],
         sentiment: None,
         phrases: None,
@@ -144,6 +145,32 @@ fn lifecycle_messages_come_back_as_what_they_are() {
     ] {
         assert_eq!(parsed(&text), expected);
     }
+}
+
+#[test]
+fn the_place_of_a_message_comes_back_and_its_stream_is_not_named() {
+    let words = words();
+    let stream = StreamZero {
+        id: "9f0c1c7e-0f5b-4a53-9a52-7c3d2f1e8b60",
+        position: 1 << 60,
+    };
+    let placed = Message {
+        stream: Some(stream),
+        ..message(&words)
+    };
+    let text = reply::message_response(&[placed], 0);
+    assert!(!text.contains(stream.id), "{text}");
+    let ServerMessage::MessageResponse { messages, .. } = parsed(&text) else {
+        panic!("{text}");
+    };
+    let nanos = |time: Duration| (1 << 60) + u64::try_from(time.as_nanos()).unwrap();
+    let place = messages[0].place.clone().unwrap();
+    assert_eq!(place.stream, StreamPlace::tag(stream.id));
+    assert_eq!(place.from, nanos(words[0].start));
+    assert_eq!(place.until, nanos(words.last().unwrap().end));
+    // FNV-1a of 32 bits, by its reference values.
+    let tags = ["", "a", "foobar"].map(StreamPlace::tag);
+    assert_eq!(tags, ["811c9dc5", "e40c292c", "bf9cf968"]);
 }
 
 #[test]

@@ -145,6 +145,10 @@ fn message_response(
         words: words.get(message.words.clone()).unwrap_or_default(),
         stream_offset,
         conversation_start: said.zero,
+        stream: said.part.as_ref().map(|part| reply::StreamZero {
+            id: &part.stream,
+            position: part.base,
+        }),
         entities,
         sentiment: said.sentiment.then(|| sentiment::polarity(&message.text)),
         phrases: phrases.as_deref(),

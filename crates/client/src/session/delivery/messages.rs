@@ -10,7 +10,7 @@ use super::super::planted::{Bug, planted};
 use super::{Delivery, Final, FinalWord, joined, key, middle, nanos, same_speaker};
 use std::ops::Range;
 use std::time::Duration;
-use symbl_protocol::response::{Message, Participant};
+use symbl_protocol::response::{AudioPlace, Message, Participant};
 
 /// Wall-clock times are the same if they differ by no more than this, in nanoseconds. The
 /// Streaming API and the Conversation API print milliseconds and may round differently.
@@ -153,7 +153,7 @@ impl Delivery {
             return None;
         }
         let by = message.from.as_ref();
-        let own = self.is_own(by);
+        let own = self.is_of_us(message, generation);
         if !own && message.start_time.is_some_and(|at| self.was_said(by, at)) {
             return None;
         }
@@ -180,8 +180,68 @@ impl Delivery {
         self.own.is_empty() || from.is_none_or(is_ours)
     }
 
-    /// Finds the words of the message in the finals that wait for their messages. Also returns
-    /// `true` if all of them were delivered before.
+    /// Returns `true` if the message may be from this client's speaker. Where the service says
+    /// of which stream it is, another client may have a speaker of the same name.
+    fn is_of_us(&self, message: &Message, generation: &Generation) -> bool {
+        match &message.place {
+            Some(place) if generation.is_told() => {
+                let mut starts = self.starts(generation);
+                starts.any(|start| start.is_of(&place.stream))
+            }
+            _ => self.is_own(message.from.as_ref()),
+        }
+    }
+
+    /// Returns the starts that are remembered, the latest first.
+    fn starts<'a>(&'a self, now: &'a Generation) -> impl Iterator<Item = &'a Generation> {
+        let before = self.before.iter().rev().map(|(_, start)| start);
+        std::iter::once(now).chain(before)
+    }
+
+    /// Returns the positions of a part of this client's stream.
+    fn locate(&self, place: &AudioPlace, generation: &Generation) -> Option<Range<Position>> {
+        self.starts(generation).find_map(|start| start.place(place))
+    }
+
+    /// Places a message whose audio stands at `span`, of which no final is known: it has not
+    /// come yet, or has other words.
+    fn place_at(
+        &mut self,
+        message: &Message,
+        place: &AudioPlace,
+        span: Range<Position>,
+        generation: &Generation,
+    ) -> (PlacedMessage, bool) {
+        let since = |time: Option<i64>| u64::try_from(time? - message.start_time?).ok();
+        let words = message.words.iter().filter_map(|word| {
+            let place = AudioPlace {
+                stream: place.stream.clone(),
+                from: place.from.saturating_add(since(word.start_time)?),
+                until: place.from.saturating_add(since(word.end_time)?),
+            };
+            Some((word.word.clone(), self.locate(&place, generation)?))
+        });
+        let said = PlacedMessage {
+            text: None,
+            utterance_id: self.utterance_at(span.start).map(|id| id.to_string()),
+            span: Some(span.clone()),
+            words: words.collect(),
+        };
+        let is_before = middle(&span) < self.delivered_in_messages;
+        let knows_words = !said.words.is_empty();
+        let said = said.within(&(self.delivered_in_messages..Position::MAX));
+        self.delivered_in_messages = self.delivered_in_messages.max(span.end);
+        self.matched = span.end;
+        let repeated = match knows_words {
+            true => said.words.is_empty(),
+            false => is_before && !planted(Bug::RepeatedMessagesTold),
+        };
+        (said, repeated)
+    }
+
+    /// Finds the words of the message in the finals: those at its place, if the service says
+    /// it, or else those that wait for their messages. Also returns `true` if all of them were
+    /// delivered before.
     fn match_final(
         &mut self,
         message: &Message,
@@ -196,9 +256,18 @@ impl Delivery {
             let now = record.generation == generation.number && by(record);
             now && middle(&word.span) >= self.matched
         };
-        let found = self
-            .find_words(&keys, next)
-            .or_else(|| self.find_words(&keys, |record, _| by(record)))?;
+        let place = message.place.as_ref();
+        let place = place.filter(|place| place.from < place.until);
+        let stands = place.and_then(|place| Some((place, self.locate(place, generation)?)));
+        let found = match stands {
+            Some((place, span)) => match self.find_at(&keys, &span) {
+                Some(found) => found,
+                None => return Some(self.place_at(message, place, span, generation)),
+            },
+            None => self
+                .find_words(&keys, next)
+                .or_else(|| self.find_words(&keys, |record, _| by(record)))?,
+        };
         let tied = self.tie_to(message, found)?;
         self.matched = tied.span.end;
         let start = generation.time_of(tied.span.start);
@@ -234,7 +303,7 @@ impl Delivery {
         };
         let said = said.within(&(self.delivered_in_messages..Position::MAX));
         let generation = record.generation;
-        record.next = to;
+        record.next = record.next.max(to);
         self.delivered_in_messages = self.delivered_in_messages.max(span.end);
         let before = self.finals.iter_mut().take(index);
         before.for_each(|record| record.passed_over = true);
@@ -242,6 +311,19 @@ impl Delivery {
             said,
             span,
             generation,
+        })
+    }
+
+    /// Returns the index of the latest final that has these words at `span`, and the index of
+    /// the first of the words in it.
+    fn find_at(&self, keys: &[String], span: &Range<Position>) -> Option<(usize, usize)> {
+        let stands = |word: &FinalWord| span.contains(&middle(&word.span));
+        let mut finals = self.finals.iter().enumerate().rev();
+        finals.find_map(|(index, record)| {
+            let from = record.words.iter().position(stands)?;
+            let words = record.words.get(from..)?;
+            let words = words.split(|word| !stands(word)).next()?;
+            says(words, keys).then_some((index, from))
         })
     }
 

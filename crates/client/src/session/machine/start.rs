@@ -10,7 +10,7 @@ use super::super::{Position, Time};
 use super::{Output, Phase, Session};
 use bytes::Bytes;
 use std::sync::Arc;
-use symbl_protocol::response;
+use symbl_protocol::{StreamPlace, response};
 
 /// What the service was told by the current start, and by the format changes since.
 #[derive(Debug, Default)]
@@ -107,6 +107,9 @@ impl Session {
         };
         let mut next = self.generation.next();
         next.asked = Some(now);
+        // The application may name the stream otherwise.
+        let named = |_: &&StreamPlace| !request.extra.contains_key("x_stream");
+        next.tell(request.stream.as_ref().filter(named));
         if planted(Bug::GenerationForgotten) {
             next = self.generation.clone();
         }

@@ -211,6 +211,7 @@ fn a_service_that_announces_itself_is_told_where_replayed_audio_stands() {
         words: std::slice::from_ref(&word),
         stream_offset: Duration::ZERO,
         conversation_start: 0,
+        stream: None,
         entities: &[],
         sentiment: None,
         phrases: None,

@@ -3,6 +3,7 @@
 //! Flushes, and what comes out on a text pad.
 
 use super::*;
+use crate::schedule::Fault;
 
 #[test]
 fn a_gap_does_not_go_over_a_flush() {
@@ -223,4 +224,29 @@ fn committed_words_are_told_once_if_the_service_cuts_the_audio_elsewhere_after_a
         ..settings
     };
     keeps(3, settings, &[Words(6)], &[(600, Mute)]);
+}
+
+#[test]
+fn a_final_that_is_told_again_at_a_stop_stands_at_its_place_though_its_audio_was_flushed() {
+    let settings = Settings {
+        live: true,
+        timestamps: false,
+        wall_drift: -200,
+        spool: 5000,
+        drain_timeout: 3000,
+        disconnect_on_stop: false,
+        format_change: FormatChangePolicy::Restart,
+        announces: true,
+        interim_words: true,
+        progress: true,
+        latency: 400,
+        cluster: ClusterSettings {
+            nodes: 2,
+            keep: 0,
+            guest: false,
+        },
+        ..SAYING
+    };
+    let happenings = [(1060, Node(Fault::Freeze(3249))), (5506, Flush)];
+    keeps(1_009_828, settings, &[Words(7), Words(12)], &happenings);
 }

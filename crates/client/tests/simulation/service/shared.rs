@@ -251,8 +251,9 @@ impl Service {
         if !self.settings.messages {
             return;
         }
-        // The times of a message are those of the start under which it was heard.
+        // Told again, a message has the times of this start.
         let base = said.place.as_ref().map_or(0, |place| place.position);
+        let kept = said.offset + Duration::from_nanos(position.saturating_sub(base));
         let mut delay: Ms = self.ponder + self.rng.u32(1..200);
         for (n, part) in [
             before..said.cut.max(before),
@@ -264,8 +265,8 @@ impl Service {
             let part: Vec<Heard> = said.words[part]
                 .iter()
                 .map(|word| Heard {
-                    start: word.start - base,
-                    end: word.end - base,
+                    start: word.start.saturating_sub(position),
+                    end: word.end.saturating_sub(position),
                     ..*word
                 })
                 .collect();
@@ -279,7 +280,8 @@ impl Service {
             let telling = Telling {
                 id: &id,
                 from: said.speaker,
-                offset: said.offset,
+                offset: self.offset,
+                kept,
                 sequence: said.number,
                 // Told again, it has the same findings.
                 luck: Some((said.number % 6) as u8),
